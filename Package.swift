@@ -1,0 +1,63 @@
+// swift-tools-version: 6.1
+// A target exists to forbid a dependency: only UnrollHDF5 sees libhdf5, only UnrollNeural sees
+// oneDNN, only the executable prints, forks or exits.
+import PackageDescription
+
+let package = Package(
+  name: "unroll",
+  platforms: [.macOS(.v15)],
+  products: [
+    .library(name: "UnrollFormat", targets: ["UnrollFormat"]),
+    .library(name: "UnrollEngine", targets: ["UnrollEngine"]),
+    .executable(name: "unroll", targets: ["unroll"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.0.0"),
+  ],
+  targets: [
+    // C libraries of the system.
+    .systemLibrary(
+      name: "CHDF5", pkgConfig: "hdf5",
+      providers: [.apt(["libhdf5-dev", "pkg-config"]), .brew(["hdf5", "pkgconf"])]),
+    .systemLibrary(name: "COneDNN", providers: [.apt(["libdnnl-dev"]), .brew(["onednn"])]),
+    .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
+
+    // Our own C: what Swift cannot express.
+    .target(name: "CUnrollKernels", dependencies: ["COneDNN"]),
+    .target(name: "CProcess"),
+
+    // The library, in dependency order.
+    .target(name: "UnrollTensors"),
+    .target(name: "UnrollHDF5", dependencies: ["CHDF5"]),
+    .target(name: "UnrollTokenization", dependencies: ["CZlib", "UnrollTensors"]),
+    .target(
+      name: "UnrollFormat",
+      dependencies: [
+        "UnrollHDF5", "UnrollTensors", "UnrollTokenization",
+        .product(name: "Crypto", package: "swift-crypto"),
+      ]),
+    .target(name: "UnrollInterchange", dependencies: ["UnrollFormat"]),
+    .target(name: "UnrollNeural", dependencies: ["CUnrollKernels", "UnrollFormat"]),
+    .target(name: "UnrollEngine", dependencies: ["UnrollInterchange", "UnrollNeural"]),
+    .executableTarget(
+      name: "unroll",
+      dependencies: [
+        "CProcess", "UnrollEngine",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
+
+    .target(
+      name: "TestSupport", dependencies: ["UnrollEngine"], path: "Tests/TestSupport"),
+    .testTarget(name: "UnrollTensorsTests", dependencies: ["UnrollTensors"]),
+    .testTarget(name: "UnrollHDF5Tests", dependencies: ["UnrollHDF5", "TestSupport"]),
+    .testTarget(
+      name: "UnrollTokenizationTests", dependencies: ["UnrollTokenization", "TestSupport"]),
+    .testTarget(name: "UnrollFormatTests", dependencies: ["UnrollFormat", "TestSupport"]),
+    .testTarget(
+      name: "UnrollInterchangeTests", dependencies: ["UnrollInterchange", "TestSupport"]),
+    .testTarget(name: "UnrollNeuralTests", dependencies: ["UnrollNeural", "TestSupport"]),
+    .testTarget(name: "UnrollEngineTests", dependencies: ["UnrollEngine", "TestSupport"]),
+    .testTarget(name: "UnrollCommandTests", dependencies: ["unroll", "TestSupport"]),
+  ]
+)

@@ -1,0 +1,12 @@
+// What Swift's C library overlay hides: `fork`, and wait-status macros.
+#pragma once
+#include <sys/types.h>
+
+/// `fork(2)`. Call it only while the process has one thread, or do nothing in the child that takes a lock.
+pid_t unroll_fork(void);
+
+/// The signal that ended a process, from its wait status, or 0.
+int unroll_wait_signal(int status);
+
+/// The exit code of a process that exited, from its wait status, or -1.
+int unroll_wait_exit_code(int status);

@@ -1,0 +1,64 @@
+// One tree of parameters, many uses: weights, gradients and optimizer slots share its paths.
+
+/// The parameters of a recurrent layer, by their names on disk.
+public enum LayerParameter: String, Sendable, Hashable, CaseIterable {
+  /// `[G*H, D]`
+  case weightIH = "weight_ih"
+  /// `[G*H, H]`
+  case weightHH = "weight_hh"
+  /// `[G*H]`
+  case biasIH = "bias_ih"
+  /// `[G*H]`
+  case biasHH = "bias_hh"
+}
+
+/// The path of a parameter in a checkpoint, such as `/model/layers/00/weight_ih`.
+public struct ParameterPath: Sendable, Hashable, Comparable, CustomStringConvertible {
+  /// The absolute path.
+  public let description: String
+
+  private init(_ path: String) { description = path }
+
+  /// `[V, D]`
+  public static let embeddingWeight = ParameterPath("/model/embedding/weight")
+  /// `[V, H]`
+  public static let outputWeight = ParameterPath("/model/output/weight")
+  /// `[V]`
+  public static let outputBias = ParameterPath("/model/output/bias")
+
+  /// A parameter of one layer, counted from 0.
+  public static func layer(_ index: Int, _ parameter: LayerParameter) -> ParameterPath {
+    ParameterPath("\(Layout.layer(index))/\(parameter.rawValue)")
+  }
+
+  /// Orders paths by their bytes.
+  public static func < (a: ParameterPath, b: ParameterPath) -> Bool {
+    a.description.utf8.lexicographicallyPrecedes(b.description.utf8)
+  }
+}
+
+/// One value for each parameter of a model: its weights, their gradients, or a slot of an optimizer.
+public struct ParameterTree<Leaf> {
+  private var leaves: [ParameterPath: Leaf] = [:]
+
+  /// Creates an empty tree.
+  public init() {}
+
+  /// The value of a parameter, or `nil` where the tree has none.
+  public subscript(path: ParameterPath) -> Leaf? {
+    get { leaves[path] }
+    set { leaves[path] = newValue }
+  }
+
+  /// The paths that have a value, in order.
+  public var paths: [ParameterPath] { leaves.keys.sorted() }
+
+  /// A tree of the same paths with each value transformed.
+  public func map<Other>(_ transform: (Leaf) throws -> Other) rethrows -> ParameterTree<Other> {
+    var other = ParameterTree<Other>()
+    other.leaves = try leaves.mapValues(transform)
+    return other
+  }
+}
+
+extension ParameterTree: Sendable where Leaf: Sendable {}

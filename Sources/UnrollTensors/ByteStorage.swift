@@ -1,0 +1,39 @@
+// Where a tensor's bytes are: in memory of our own, or in a mapped file.
+
+/// Immutable bytes, owned or mapped from a file; a mapped value keeps its file mapped.
+public enum ByteStorage: Sendable {
+  /// Bytes in memory.
+  case owned([UInt8])
+  /// A part of a mapped file. The range lies inside the file.
+  case mapped(MappedFile, Range<Int>)
+
+  /// Names a part of a mapped file, or `nil` if the part does not lie inside it.
+  public init?(_ file: MappedFile, offset: Int, count: Int) {
+    guard offset >= 0, count >= 0, offset <= file.count, count <= file.count - offset else {
+      return nil
+    }
+    self = .mapped(file, offset..<offset + count)
+  }
+
+  /// The number of bytes.
+  public var count: Int {
+    switch self {
+    case .owned(let bytes): bytes.count
+    case .mapped(_, let range): range.count
+    }
+  }
+
+  /// Calls a closure with the bytes, which are valid only during the call.
+  public func withUnsafeBytes<Result>(
+    _ body: (UnsafeRawBufferPointer) throws -> Result
+  ) rethrows -> Result {
+    switch self {
+    case .owned(let bytes):
+      try bytes.withUnsafeBytes(body)
+    case .mapped(let file, let range):
+      try withExtendedLifetime(file) {
+        try body(UnsafeRawBufferPointer(rebasing: file.bytes[range]))
+      }
+    }
+  }
+}

@@ -1,0 +1,112 @@
+// The tokens of a model and their ids.
+
+/// What a token stands for.
+public enum TokenUnit: String, Sendable, Hashable, CaseIterable {
+  /// Whitespace-separated words.
+  case word
+  /// Single characters.
+  case character
+}
+
+/// An ordered list of tokens; a token's id is its place in the list.
+public struct Vocabulary: Sendable {
+  /// What a token stands for.
+  public var unit: TokenUnit
+  /// The id of the token that stands for words outside the vocabulary, if there is one.
+  public var unknownID: Int?
+  /// The id of the token that ends a sentence, if there is one.
+  public var endOfSentenceID: Int?
+  /// The tokens' bytes, one after the other.
+  public let tokenBytes: [UInt8]
+  /// Where each token starts in `tokenBytes`, and where the last one ends: `count + 1` numbers.
+  public let tokenOffsets: [Int]
+  /// Open addressing over token ids, -1 where free; a power of two, at least twice the tokens.
+  private let slots: [Int32]
+
+  /// Creates a vocabulary from the tokens' bytes in the order of their ids.
+  ///
+  /// The first of equal tokens wins a look-up.
+  ///
+  /// - Parameters:
+  ///   - tokenBytes: The tokens' bytes, one after the other.
+  ///   - tokenOffsets: Where each token starts, and where the last one ends; never decreasing, from
+  ///     0 to `tokenBytes.count`.
+  ///   - unit: What a token stands for.
+  public init(tokenBytes: [UInt8], tokenOffsets: [Int], unit: TokenUnit) {
+    precondition(
+      tokenOffsets.first == 0 && tokenOffsets.last == tokenBytes.count
+        && zip(tokenOffsets, tokenOffsets.dropFirst()).allSatisfy { $0 <= $1 },
+      "offsets lead from 0 to the end of the bytes")
+    self.tokenBytes = tokenBytes
+    self.tokenOffsets = tokenOffsets
+    self.unit = unit
+    let tokenCount = tokenOffsets.count - 1
+    var capacity = 2
+    while capacity < 2 * tokenCount { capacity *= 2 }
+    var slots = [Int32](repeating: -1, count: capacity)
+    tokenBytes.withUnsafeBytes { bytes in
+      for id in 0..<tokenCount {
+        let token = UnsafeRawBufferPointer(
+          rebasing: bytes[tokenOffsets[id]..<tokenOffsets[id + 1]])
+        let slot = Self.slot(of: token, in: slots, bytes: bytes, offsets: tokenOffsets)
+        if slots[slot] < 0 { slots[slot] = Int32(id) }
+      }
+    }
+    self.slots = slots
+  }
+
+  /// Creates a vocabulary from tokens in the order of their ids.
+  public init(tokens: some Sequence<some Sequence<UInt8>>, unit: TokenUnit) {
+    var bytes: [UInt8] = []
+    var offsets = [0]
+    for token in tokens {
+      bytes.append(contentsOf: token)
+      offsets.append(bytes.count)
+    }
+    self.init(tokenBytes: bytes, tokenOffsets: offsets, unit: unit)
+  }
+
+  /// The number of tokens, V.
+  public var count: Int { tokenOffsets.count - 1 }
+
+  /// The bytes of a token.
+  public subscript(id: Int) -> ArraySlice<UInt8> {
+    tokenBytes[tokenOffsets[id]..<tokenOffsets[id + 1]]
+  }
+
+  /// A token as text, with U+FFFD for bytes that are not UTF-8.
+  public func text(of id: Int) -> String { String(decoding: self[id], as: UTF8.self) }
+
+  /// The id of a token, or `nil` if it is not in the vocabulary.
+  public func id(of token: UnsafeRawBufferPointer) -> Int? {
+    tokenBytes.withUnsafeBytes { bytes in
+      let id = slots[Self.slot(of: token, in: slots, bytes: bytes, offsets: tokenOffsets)]
+      return id < 0 ? nil : Int(id)
+    }
+  }
+
+  /// The id of a token, or `nil` if it is not in the vocabulary.
+  public func id(of token: String) -> Int? {
+    var token = token
+    return token.withUTF8 { id(of: UnsafeRawBufferPointer($0)) }
+  }
+
+  /// The slot that holds a token, or the free slot where its search ends.
+  ///
+  /// `Hasher` is seeded anew in each process, so a file cannot be made to collide.
+  private static func slot(
+    of token: UnsafeRawBufferPointer, in slots: [Int32], bytes: UnsafeRawBufferPointer,
+    offsets: [Int]
+  ) -> Int {
+    var hasher = Hasher()
+    hasher.combine(bytes: token)
+    var slot = hasher.finalize() & (slots.count - 1)
+    while slots[slot] >= 0 {
+      let id = Int(slots[slot])
+      let range = offsets[id]..<offsets[id + 1]
+      if range.count == token.count && bytes[range].elementsEqual(token) { return slot }
+      slot = (slot + 1) & (slots.count - 1)
+    }
+    return slot
+  }
+}
