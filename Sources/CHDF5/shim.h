@@ -1,5 +1,36 @@
-// What Swift cannot import from hdf5.h: macros that expand to calls or casts.
+// libhdf5 for Swift: the header, and what Swift cannot import from it.
+//
+// Macros that expand to calls or casts become functions. Functions whose meaning depends on the
+// library's version are pinned to the 1.10 interface, which 1.12 and 1.14 still have.
+#pragma once
+#define H5_USE_110_API
+#include <errno.h>
 #include <hdf5.h>
+#if defined(__linux__)
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
+/// Reserves disk space for a file without changing its size: 0, or an error number.
+///
+/// libhdf5 dies of a disk that is full; this meets the full disk first. Where a system or file
+/// system cannot reserve, it does nothing.
+static inline int unroll_reserve(const char *path, int64_t byte_count) {
+#if defined(__linux__) && defined(SYS_fallocate)
+  const int keep_size = 1;  // FALLOC_FL_KEEP_SIZE
+  int descriptor = open(path, O_WRONLY | O_CLOEXEC);
+  if (descriptor < 0) return errno;
+  long status = syscall(SYS_fallocate, descriptor, keep_size, (off_t)0, (off_t)byte_count);
+  int code = status == 0 || errno == EOPNOTSUPP || errno == ENOSYS ? 0 : errno;
+  close(descriptor);
+  return code;
+#else
+  (void)path;
+  (void)byte_count;
+  return 0;
+#endif
+}
 
 static inline unsigned unroll_H5F_ACC_RDONLY(void) { return H5F_ACC_RDONLY; }
 static inline unsigned unroll_H5F_ACC_TRUNC(void) { return H5F_ACC_TRUNC; }
@@ -7,15 +38,55 @@ static inline hid_t unroll_H5P_FILE_CREATE(void) { return H5P_FILE_CREATE; }
 static inline hid_t unroll_H5P_FILE_ACCESS(void) { return H5P_FILE_ACCESS; }
 static inline hid_t unroll_H5P_GROUP_CREATE(void) { return H5P_GROUP_CREATE; }
 static inline hid_t unroll_H5P_DATASET_CREATE(void) { return H5P_DATASET_CREATE; }
+static inline hid_t unroll_H5P_LINK_CREATE(void) { return H5P_LINK_CREATE; }
 static inline hid_t unroll_H5T_C_S1(void) { return H5T_C_S1; }
-static inline hid_t unroll_H5T_STD_I8LE(void) { return H5T_STD_I8LE; }
-static inline hid_t unroll_H5T_STD_I16LE(void) { return H5T_STD_I16LE; }
-static inline hid_t unroll_H5T_STD_I32LE(void) { return H5T_STD_I32LE; }
-static inline hid_t unroll_H5T_STD_I64LE(void) { return H5T_STD_I64LE; }
-static inline hid_t unroll_H5T_STD_U8LE(void) { return H5T_STD_U8LE; }
-static inline hid_t unroll_H5T_STD_U16LE(void) { return H5T_STD_U16LE; }
-static inline hid_t unroll_H5T_STD_U32LE(void) { return H5T_STD_U32LE; }
-static inline hid_t unroll_H5T_STD_U64LE(void) { return H5T_STD_U64LE; }
-static inline hid_t unroll_H5T_IEEE_F32LE(void) { return H5T_IEEE_F32LE; }
-static inline hid_t unroll_H5T_IEEE_F64LE(void) { return H5T_IEEE_F64LE; }
-static inline int64_t unroll_HADDR_UNDEF(void) { return -1; }
+
+/// The file types of the format, in the order of `ElementType.allCases` without bf16.
+static inline hid_t unroll_H5T_standard(int index) {
+  switch (index) {
+    case 0: return H5T_IEEE_F32LE;
+    case 1: return H5T_IEEE_F64LE;
+    case 2: return H5T_STD_I8LE;
+    case 3: return H5T_STD_I16LE;
+    case 4: return H5T_STD_I32LE;
+    case 5: return H5T_STD_I64LE;
+    case 6: return H5T_STD_U8LE;
+    case 7: return H5T_STD_U16LE;
+    case 8: return H5T_STD_U32LE;
+    case 9: return H5T_STD_U64LE;
+    default: return H5I_INVALID_HID;
+  }
+}
+
+typedef struct {
+  void (*each)(const char *name, int link_type, void *context);
+  void *context;
+} unroll_link_visitor;
+
+static inline herr_t unroll_visit_link(
+    hid_t group, const char *name, const H5L_info_t *info, void *visitor) {
+  (void)group;
+  unroll_link_visitor *v = (unroll_link_visitor *)visitor;
+  v->each(name, (int)info->type, v->context);
+  return 0;
+}
+
+/// Calls `each` with every link of a group, in the order of their names.
+static inline herr_t unroll_H5Literate(
+    hid_t group, void (*each)(const char *name, int link_type, void *context), void *context) {
+  unroll_link_visitor visitor = {each, context};
+  return H5Literate(group, H5_INDEX_NAME, H5_ITER_INC, NULL, unroll_visit_link, &visitor);
+}
+
+/// The kind of an object (`H5O_type_t`), its address in the file and the number of its hard links.
+static inline herr_t unroll_H5Oget_info(
+    hid_t object, int *type, uint64_t *address, unsigned *links) {
+  H5O_info_t info;
+  herr_t status = H5Oget_info2(object, &info, H5O_INFO_BASIC);
+  if (status >= 0) {
+    *type = (int)info.type;
+    *address = (uint64_t)info.addr;
+    *links = info.rc;
+  }
+  return status;
+}

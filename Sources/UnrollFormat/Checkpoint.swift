@@ -13,13 +13,18 @@ public struct ProvenanceEntry: Sendable, Hashable {
   public var arguments: String
   /// The inputs as `sha256 name`, one a line.
   public var inputs: String
+  /// The digest of the weights after this step; the writer fills in that of the last one.
+  public var weightsDigest: String
 
   /// Creates an entry.
-  public init(operation: String, tool: String, arguments: String, inputs: String) {
+  public init(
+    operation: String, tool: String, arguments: String, inputs: String, weightsDigest: String = ""
+  ) {
     self.operation = operation
     self.tool = tool
     self.arguments = arguments
     self.inputs = inputs
+    self.weightsDigest = weightsDigest
   }
 }
 

@@ -1,10 +1,225 @@
-// Every path and attribute name of the format, once.
+// Every path and attribute name of the format, once, and what each must be.
+
+import UnrollHDF5
 
 /// The names that the format uses inside a file.
 public enum Layout {
+  /// The value of the root's `format`.
+  public static let format = "unroll"
+  /// The version that this code writes.
+  public static let version = "1.0"
+  /// The required features that this code knows: none yet.
+  public static let knownFeatures: Set<String> = []
+  /// What the start of a dataset in the file is a multiple of.
+  public static let alignment = 64
+
+  static let root = "/"
+  static let model = "/model"
+  static let embedding = "/model/embedding"
+  static let layers = "/model/layers"
+  static let output = "/model/output"
+  static let vocabulary = "/vocabulary"
+  static let tokenBytes = "/vocabulary/token_bytes"
+  static let tokenOffsets = "/vocabulary/token_offsets"
+  static let tokenizer = "/tokenizer"
+  static let provenance = "/provenance"
+
   /// The group of one recurrent layer; numbered names are zero-padded, so name order is layer order.
-  static func layer(_ index: Int) -> String {
-    let digits = String(index)
-    return "/model/layers/" + (digits.count < 2 ? "0" + digits : digits)
+  static func layer(_ index: Int) -> String { "\(layers)/\(number(index, digits: 2))" }
+
+  /// The group of one step of the model's history.
+  static func provenanceEntry(_ index: Int) -> String {
+    "\(provenance)/\(number(index, digits: 3))"
   }
+
+  static func number(_ index: Int, digits: Int) -> String {
+    let text = String(index)
+    return String(repeating: "0", count: max(0, digits - text.utf8.count)) + text
+  }
+}
+
+/// The names of attributes.
+enum AttributeName {
+  static let format = "format"
+  static let formatVersion = "format_version"
+  static let requiredFeatures = "required_features"
+  static let optionalFeatures = "optional_features"
+  static let producer = "producer"
+  static let weightsDigest = "weights_digest"
+  static let contentDigest = "content_digest"
+  static let complete = "complete"
+  static let digest = "digest"
+  static let kind = "kind"
+  static let input = "input"
+  static let tied = "tied"
+  static let vocabularySize = "vocabulary_size"
+  static let embeddingSize = "embedding_size"
+  static let cell = "cell"
+  static let inputSize = "input_size"
+  static let hiddenSize = "hidden_size"
+  static let activation = "activation"
+  static let gateActivation = "gate_activation"
+  static let reset = "reset"
+  static let bias = "bias"
+  static let unit = "unit"
+  static let size = "size"
+  static let unknownID = "unknown_id"
+  static let beginningOfSentenceID = "bos_id"
+  static let endOfSentenceID = "eos_id"
+  static let paddingID = "pad_id"
+  static let sentenceStart = "sentence_start"
+  static let appendEndOfSentence = "append_eos"
+  static let operation = "operation"
+  static let tool = "tool"
+  static let arguments = "arguments"
+  static let inputs = "inputs"
+}
+
+/// What an attribute must be.
+struct AttributeSchema: Sendable {
+  /// The type of a value, and what is allowed.
+  enum Value: Sendable {
+    /// Any text.
+    case text
+    /// One of these words.
+    case word([String])
+    /// An integer in a range.
+    case integer(ClosedRange<Int64>)
+    /// An array of text.
+    case texts
+  }
+
+  let name: String
+  let value: Value
+  var isRequired = true
+}
+
+/// What a group or dataset must be. A `#` in the path stands for a number.
+struct ObjectSchema: Sendable {
+  enum Kind: Sendable {
+    case group
+    /// The element types and the rank.
+    case dataset(Set<ElementType>, rank: Int)
+  }
+
+  let path: String
+  let kind: Kind
+  var attributes: [AttributeSchema] = []
+  var isRequired = true
+
+  /// Whether a path is one that this schema describes.
+  func matches(_ path: String) -> Bool {
+    let (own, other) = (self.path.split(separator: "/"), path.split(separator: "/"))
+    return own.count == other.count
+      && zip(own, other).allSatisfy { $0 == $1 || ($0 == "#" && isNumber($1)) }
+  }
+
+  private func isNumber(_ name: Substring) -> Bool {
+    !name.isEmpty && name.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+  }
+}
+
+extension Layout {
+  /// The largest size that an attribute may give: sizes are checked against the file before use.
+  static let maximumSize = Int64(Int32.max)
+
+  /// Every object of version 1. `spec/FORMAT.md` says the same in sentences.
+  static let objects: [ObjectSchema] = [
+    ObjectSchema(
+      path: root, kind: .group,
+      attributes: [
+        AttributeSchema(name: AttributeName.format, value: .word([format])),
+        AttributeSchema(name: AttributeName.formatVersion, value: .text),
+        AttributeSchema(name: AttributeName.requiredFeatures, value: .texts, isRequired: false),
+        AttributeSchema(name: AttributeName.optionalFeatures, value: .texts, isRequired: false),
+        AttributeSchema(name: AttributeName.producer, value: .text),
+        AttributeSchema(name: AttributeName.weightsDigest, value: .text, isRequired: false),
+        AttributeSchema(name: AttributeName.contentDigest, value: .text, isRequired: false),
+        AttributeSchema(name: AttributeName.complete, value: .integer(1...1)),
+      ]),
+    ObjectSchema(
+      path: model, kind: .group,
+      attributes: [
+        AttributeSchema(name: AttributeName.kind, value: .word(["recurrent_language_model"])),
+        AttributeSchema(name: AttributeName.input, value: .word(["embedding"])),
+        AttributeSchema(name: AttributeName.tied, value: .integer(0...1)),
+        AttributeSchema(name: AttributeName.vocabularySize, value: .integer(1...maximumSize)),
+        AttributeSchema(name: AttributeName.embeddingSize, value: .integer(1...maximumSize)),
+      ]),
+    ObjectSchema(path: embedding, kind: .group),
+    parameter(ParameterPath.embeddingWeight.description, rank: 2, isRequired: true),
+    ObjectSchema(path: layers, kind: .group),
+    ObjectSchema(
+      path: "\(layers)/#", kind: .group,
+      attributes: [
+        AttributeSchema(name: AttributeName.cell, value: words(Cell.self)),
+        AttributeSchema(name: AttributeName.inputSize, value: .integer(1...maximumSize)),
+        AttributeSchema(name: AttributeName.hiddenSize, value: .integer(1...maximumSize)),
+        AttributeSchema(name: AttributeName.activation, value: words(Activation.self)),
+        AttributeSchema(
+          name: AttributeName.gateActivation, value: .word(["sigmoid"]), isRequired: false),
+        AttributeSchema(name: AttributeName.reset, value: .word(["after"]), isRequired: false),
+        AttributeSchema(name: AttributeName.bias, value: words(LayerBias.self)),
+      ]),
+    parameter("\(layers)/#/\(LayerParameter.weightIH.rawValue)", rank: 2),
+    parameter("\(layers)/#/\(LayerParameter.weightHH.rawValue)", rank: 2),
+    parameter("\(layers)/#/\(LayerParameter.biasIH.rawValue)", rank: 1),
+    parameter("\(layers)/#/\(LayerParameter.biasHH.rawValue)", rank: 1),
+    ObjectSchema(
+      path: output, kind: .group,
+      attributes: [AttributeSchema(name: AttributeName.kind, value: .word(["softmax"]))]),
+    parameter(ParameterPath.outputWeight.description, rank: 2),
+    parameter(ParameterPath.outputBias.description, rank: 1),
+    ObjectSchema(
+      path: vocabulary, kind: .group,
+      attributes: [
+        AttributeSchema(name: AttributeName.unit, value: .word(["word", "character"])),
+        AttributeSchema(name: AttributeName.size, value: .integer(1...maximumSize)),
+        AttributeSchema(name: AttributeName.unknownID, value: .integer(-1...maximumSize)),
+        AttributeSchema(
+          name: AttributeName.beginningOfSentenceID, value: .integer(-1...maximumSize)),
+        AttributeSchema(name: AttributeName.endOfSentenceID, value: .integer(-1...maximumSize)),
+        AttributeSchema(name: AttributeName.paddingID, value: .integer(-1...maximumSize)),
+      ]),
+    ObjectSchema(
+      path: tokenBytes, kind: .dataset([.uint8], rank: 1), attributes: [digestAttribute]),
+    ObjectSchema(
+      path: tokenOffsets, kind: .dataset([.uint64], rank: 1), attributes: [digestAttribute]),
+    ObjectSchema(
+      path: tokenizer, kind: .group,
+      attributes: [
+        AttributeSchema(name: AttributeName.kind, value: .word(["whitespace"])),
+        AttributeSchema(name: AttributeName.sentenceStart, value: .word(["eos", "none"])),
+        AttributeSchema(name: AttributeName.appendEndOfSentence, value: .integer(0...1)),
+      ]),
+    ObjectSchema(path: provenance, kind: .group, isRequired: false),
+    ObjectSchema(
+      path: "\(provenance)/#", kind: .group,
+      attributes: [
+        AttributeSchema(name: AttributeName.operation, value: .text),
+        AttributeSchema(name: AttributeName.tool, value: .text),
+        AttributeSchema(name: AttributeName.arguments, value: .text, isRequired: false),
+        AttributeSchema(name: AttributeName.inputs, value: .text, isRequired: false),
+        AttributeSchema(name: AttributeName.weightsDigest, value: .text, isRequired: false),
+      ]),
+  ]
+
+  private static let digestAttribute = AttributeSchema(
+    name: AttributeName.digest, value: .text, isRequired: false)
+
+  /// A parameter; which ones there must be follows from the architecture, not from the table.
+  private static func parameter(
+    _ path: String, rank: Int, isRequired: Bool = false
+  ) -> ObjectSchema {
+    ObjectSchema(
+      path: path, kind: .dataset(Set(ElementType.allCases), rank: rank),
+      attributes: [digestAttribute], isRequired: isRequired)
+  }
+
+  private static func words<Word: CaseIterable & RawRepresentable<String>>(
+    _ type: Word.Type
+  ) -> AttributeSchema.Value { .word(type.allCases.map(\.rawValue)) }
+
+  /// The schema of a path, or `nil` if the format has no such object.
+  static func schema(of path: String) -> ObjectSchema? { objects.first { $0.matches(path) } }
 }

@@ -1,0 +1,142 @@
+// What the rules and the reader look at: an inventory and the mapped bytes of its file.
+
+import UnrollHDF5
+import UnrollTensors
+
+/// Why there is no inventory of a file.
+public enum InventoryFailure: Error, Sendable, Hashable {
+  /// libhdf5 refused the file, and its reason.
+  case refused(String)
+  /// The process that read the file ended in another way than it should: crashed, hung, grew.
+  case died(String)
+}
+
+/// Makes the inventory of a file; the tool does it in a process of its own.
+public typealias InventoryMaker = (_ path: String) throws(InventoryFailure) -> Inventory
+
+/// Makes the inventory in this process.
+///
+/// libhdf5 then parses the file here: hostile files crash it, and this process with it. Use it for
+/// files that you made.
+///
+/// - Throws: `InventoryFailure.refused` if libhdf5 cannot open the file.
+public func inventoryInProcess(_ path: String) throws(InventoryFailure) -> Inventory {
+  do {
+    return try Inventory(contentsOf: path)
+  } catch {
+    throw .refused(error.reason)
+  }
+}
+
+/// A file as the rules see it.
+public struct Contents: Sendable {
+  /// The path of the file.
+  public let path: String
+  /// The bytes of the file.
+  public let file: MappedFile
+  /// The superblock, if the file starts with one.
+  let superblock: Superblock?
+  /// The objects, or none where there is no inventory.
+  let inventory: Inventory
+  /// Why there is no inventory.
+  let failure: InventoryFailure?
+  /// The objects by path.
+  private let objects: [String: InventoryObject]
+
+  /// Looks at the first bytes of a file only.
+  init(container file: MappedFile) {
+    self.init(file, inventory: Inventory(objects: []), failure: nil)
+  }
+
+  init(_ file: MappedFile, inventory: Inventory, failure: InventoryFailure?) {
+    path = file.path
+    self.file = file
+    superblock = Superblock(file.copy(0..<Superblock.size))
+    self.inventory = inventory
+    self.failure = failure
+    objects = Dictionary(inventory.objects.map { ($0.path, $0) }) { first, _ in first }
+  }
+
+  /// Whether something has a path.
+  func exists(_ path: String) -> Bool { objects[path] != nil }
+
+  /// The object that a path leads to, through at most one hard link.
+  func object(_ path: String) -> InventoryObject? {
+    guard let object = objects[path] else { return nil }
+    if case .hardLink(let target) = object.kind { return objects[target] }
+    return object
+  }
+
+  /// The path that a second hard link shares its object with.
+  func hardLinkTarget(of path: String) -> String? {
+    if case .hardLink(let target)? = objects[path]?.kind { return target }
+    return nil
+  }
+
+  /// The dataset at a path.
+  func dataset(_ path: String) -> DatasetDescription? {
+    if case .dataset(let dataset)? = object(path)?.kind { return dataset }
+    return nil
+  }
+
+  /// The datasets of the file, each once, under their first paths.
+  var datasets: [(path: String, dataset: DatasetDescription)] {
+    inventory.objects.compactMap { object in
+      guard case .dataset(let dataset) = object.kind else { return nil }
+      return (object.path, dataset)
+    }
+  }
+
+  /// The text of an attribute.
+  func text(_ path: String, _ name: String) -> String? {
+    if case .text(let text)? = object(path)?.attributes[name] { return text }
+    return nil
+  }
+
+  /// An integer attribute.
+  func integer(_ path: String, _ name: String) -> Int? {
+    if case .integer(let value)? = object(path)?.attributes[name] { return Int(exactly: value) }
+    return nil
+  }
+
+  /// The names of the members of a group, in order.
+  func members(of group: String) -> [String] {
+    let prefix = group == "/" ? "/" : group + "/"
+    return inventory.objects.compactMap { object in
+      guard object.path.hasPrefix(prefix), object.path != group else { return nil }
+      let name = object.path.dropFirst(prefix.count)
+      return name.contains("/") ? nil : String(name)
+    }
+  }
+
+  /// The tensor at a path, mapped from the file; `nil` if it has no lawful type or place.
+  func tensor(_ path: String) -> Tensor? {
+    guard let dataset = dataset(path), let shape = dataset.shape,
+      case .element(let element) = dataset.datatype, let dtype = DType(rawValue: element.rawValue),
+      let offset = dataset.offset.flatMap({ Int(exactly: $0) }),
+      let count = shape.byteCount(of: dtype),
+      let storage = ByteStorage(file, offset: offset, count: count)
+    else { return nil }
+    return Tensor(shape: shape, dtype: dtype, storage: storage)
+  }
+}
+
+extension DatasetDescription {
+  /// The dimensions as a shape, or `nil` if there are none or one is too large.
+  var shape: Shape? {
+    guard let dimensions else { return nil }
+    var sizes: [Int] = []
+    for dimension in dimensions {
+      guard let size = Int(exactly: dimension) else { return nil }
+      sizes.append(size)
+    }
+    return Shape(sizes)
+  }
+
+  /// The number of bytes that type and shape declare, or `nil` if it does not fit in an `Int`.
+  var declaredByteCount: Int? {
+    guard case .element(let element) = datatype, let dtype = DType(rawValue: element.rawValue)
+    else { return nil }
+    return shape?.byteCount(of: dtype)
+  }
+}

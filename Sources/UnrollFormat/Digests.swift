@@ -1,0 +1,135 @@
+// Digests: of a tensor's bytes, of the weights, of all content.
+
+import Crypto
+import UnrollHDF5
+import UnrollTensors
+
+/// What a digest says about one object of a file: no data, no storage.
+struct DigestEntry {
+  /// What is at a path.
+  enum Kind {
+    case group
+    /// The digest of the bytes is among the attributes.
+    case dataset(dtype: String, shape: [Int])
+    case hardLink(to: String)
+  }
+
+  let path: String
+  let kind: Kind
+  let attributes: [String: AttributeValue]
+}
+
+enum Digest {
+  /// The SHA-256 of bytes in lower-case hexadecimal.
+  static func sha256(_ bytes: UnsafeRawBufferPointer) -> String {
+    var hash = SHA256()
+    hash.update(bufferPointer: bytes)
+    return hexadecimal(hash.finalize())
+  }
+
+  /// The digest of what the model computes: tensors of `/model`, and the attributes that shape it.
+  static func weights(_ entries: [DigestEntry]) -> String {
+    let model = entries.filter { entry in
+      if case .hardLink = entry.kind { return false }
+      return entry.path == Layout.model || entry.path.hasPrefix(Layout.model + "/")
+    }
+    return digest(ofLines: model.flatMap { lines($0) })
+  }
+
+  /// The digest of all content: tensors, links and attributes, but not how they are stored.
+  static func content(_ entries: [DigestEntry]) -> String {
+    digest(ofLines: entries.flatMap { lines($0) })
+  }
+
+  /// The lines of one object, as `spec/FORMAT.md` has them.
+  private static func lines(_ entry: DigestEntry) -> [String] {
+    var lines: [String] = []
+    switch entry.kind {
+    case .group: break
+    case .hardLink(let target): lines.append("\(entry.path)\tlink\t\(target)")
+    case .dataset(let dtype, let shape):
+      var digest = "-"
+      if case .text(let text)? = entry.attributes[AttributeName.digest] { digest = text }
+      let dimensions = shape.map(String.init).joined(separator: ",")
+      lines.append("\(entry.path)\t\(dtype)\t\(dimensions)\t\(digest)")
+    }
+    for (name, value) in entry.attributes where !uncovered.contains(name) {
+      guard let text = canonical(value) else { continue }
+      lines.append("\(entry.path)\t@\(name)\t\(text)")
+    }
+    return lines
+  }
+
+  /// The attributes that no digest covers as lines of their own.
+  private static let uncovered: Set<String> = [
+    AttributeName.complete, AttributeName.contentDigest, AttributeName.digest,
+  ]
+
+  /// A value as text without tabs and newlines, different for different values.
+  private static func canonical(_ value: AttributeValue) -> String? {
+    switch value {
+    case .text(let text): "s:" + escaped(text)
+    case .texts(let texts): "a:" + texts.map { escaped($0) }.joined(separator: "\\0")
+    case .integer(let integer): "i:\(integer)"
+    case .number(let number): "f:" + hexadecimal(number.bitPattern)
+    case .other: nil
+    }
+  }
+
+  private static func escaped(_ text: String) -> String {
+    var result = ""
+    for scalar in text.unicodeScalars {
+      switch scalar {
+      case "\\": result += "\\\\"
+      case "\n": result += "\\n"
+      case "\t": result += "\\t"
+      default: result.unicodeScalars.append(scalar)
+      }
+    }
+    return result
+  }
+
+  private static func digest(ofLines lines: [String]) -> String {
+    var hash = SHA256()
+    for line in lines.sorted(by: { $0.utf8.lexicographicallyPrecedes($1.utf8) }) {
+      hash.update(data: Array((line + "\n").utf8))
+    }
+    return hexadecimal(hash.finalize())
+  }
+
+  private static func hexadecimal(_ bits: UInt64) -> String {
+    let text = String(bits, radix: 16)
+    return String(repeating: "0", count: 16 - text.count) + text
+  }
+
+  private static func hexadecimal(_ digest: SHA256.Digest) -> String {
+    let digits = Array("0123456789abcdef")
+    return String(digest.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] })
+  }
+}
+
+extension Contents {
+  /// The entries of the file's objects for the digests.
+  var digestEntries: [DigestEntry] {
+    inventory.objects.compactMap { object in
+      switch object.kind {
+      case .group:
+        DigestEntry(path: object.path, kind: .group, attributes: object.attributes)
+      case .dataset(let dataset):
+        DigestEntry(
+          path: object.path,
+          kind: .dataset(
+            dtype: dataset.datatype.description, shape: dataset.shape?.dimensions ?? []),
+          attributes: object.attributes)
+      case .hardLink(let target):
+        DigestEntry(path: object.path, kind: .hardLink(to: target), attributes: [:])
+      default: nil
+      }
+    }
+  }
+}
+
+/// The SHA-256 of a file's bytes in lower-case hexadecimal.
+public func digest(of file: MappedFile) -> String {
+  withExtendedLifetime(file) { Digest.sha256(file.bytes) }
+}

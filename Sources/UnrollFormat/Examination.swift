@@ -1,0 +1,71 @@
+// Opens a file and runs the rules over it, the root causes first.
+
+import UnrollHDF5
+import UnrollTensors
+
+/// A file and what the rules found in it.
+public struct Examination: Sendable {
+  /// The file as the rules saw it.
+  public let contents: Contents
+  /// The findings in the order of the rules.
+  public let findings: [Finding]
+
+  /// Runs the rules over a file.
+  ///
+  /// Families build on each other, so after a family with errors the later ones are not run: a soft
+  /// link is one finding, not also a missing dataset. libhdf5 sees the file only if its first bytes
+  /// break no rule.
+  ///
+  /// - Parameters:
+  ///   - path: The file.
+  ///   - cost: The dearest rules to run.
+  ///   - makeInventory: Makes the inventory; called at most once.
+  /// - Throws: `FileError` if the file cannot be read.
+  public init(
+    of path: String, upTo cost: Cost, makeInventory: InventoryMaker = inventoryInProcess
+  ) throws(FileError) {
+    let file = try MappedFile(path: path)
+    let container = Contents(container: file)
+    let containerFindings = Rule.all.filter { $0.cost == .container }
+      .flatMap { $0.findings(in: container) }
+    guard !containerFindings.contains(where: { $0.level == .error }) else {
+      contents = container
+      findings = containerFindings
+      return
+    }
+    do throws(InventoryFailure) {
+      contents = Contents(file, inventory: try makeInventory(path), failure: nil)
+    } catch {
+      contents = Contents(file, inventory: Inventory(objects: []), failure: error)
+    }
+    findings = containerFindings + Self.findings(in: contents, upTo: cost)
+  }
+
+  private static func findings(in contents: Contents, upTo cost: Cost) -> [Finding] {
+    var findings: [Finding] = []
+    for stage in ["C", "X", "S", "ATV", "I"] {
+      for rule in Rule.all
+      where stage.contains(rule.family)
+        && (rule.cost == .header || (rule.cost == .bytes && cost == .bytes))
+      {
+        findings += rule.findings(in: contents)
+      }
+      if findings.contains(where: { $0.level == .error }) { break }
+    }
+    return findings
+  }
+
+  /// The worst level among the findings, or `nil` if there are none.
+  public var worstLevel: Level? { findings.map(\.level).max() }
+}
+
+/// A file that breaks a rule of level error, and every finding in it.
+public struct InvalidCheckpoint: Error, Sendable, CustomStringConvertible {
+  /// What the rules found.
+  public let findings: [Finding]
+
+  /// The errors, one after the other.
+  public var description: String {
+    findings.filter { $0.level == .error }.map(\.description).joined(separator: "\n")
+  }
+}

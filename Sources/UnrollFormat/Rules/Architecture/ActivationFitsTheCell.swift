@@ -1,0 +1,18 @@
+// Rule A008.
+
+extension Rule {
+  /// Only plain recurrent layers MAY have an activation other than tanh.
+  static let activationFitsTheCell = Rule(
+    id: "A008", level: .error,
+    summary: "Only plain recurrent layers MAY have an activation other than tanh.",
+    why: "No producer makes such LSTMs or GRUs, and the engine does not compute them."
+  ) { contents in
+    guard let architecture = contents.architecture else { return [] }
+    return architecture.layers.enumerated().compactMap { index, layer in
+      guard layer.cell != .rnn, layer.activation != .tanh else { return nil }
+      return Violation(
+        object: Layout.layer(index), expected: "activation tanh for cell \(layer.cell.rawValue)",
+        found: layer.activation.rawValue, fix: "convert again from the original model")
+    }
+  }
+}

@@ -1,0 +1,23 @@
+// Rule C003.
+
+extension Rule {
+  /// The file SHOULD NOT be longer than its superblock says.
+  static let fileEndsWithItsContent = Rule(
+    id: "C003", level: .note, cost: .container,
+    summary: "The file SHOULD NOT be longer than its superblock says.",
+    why: """
+      Bytes behind the end belong to nothing: something was appended, or two files were \
+      joined.
+      """
+  ) { contents in
+    guard let end = contents.superblock?.endOfFile, end < UInt64(contents.file.count) else {
+      return []
+    }
+    return [
+      Violation(
+        object: "/", expected: "\(end) bytes, as the superblock says",
+        found: "\(contents.file.count) bytes",
+        fix: "find out what was appended; no digest covers it")
+    ]
+  }
+}

@@ -1,0 +1,34 @@
+// Rule C001.
+
+extension Rule {
+  /// The file MUST start with the HDF5 signature.
+  static let fileIsHDF5 = Rule(
+    id: "C001", level: .error, cost: .container,
+    summary: "The file MUST start with the HDF5 signature.",
+    why: """
+      Other formats, user blocks and damaged starts end here, before any parser sees the file.
+      """
+  ) { contents in
+    guard contents.superblock == nil else { return [] }
+    let start = contents.file.copy(0..<8)
+    return [
+      Violation(
+        object: "/", expected: "the HDF5 signature in the first 8 bytes",
+        found: start.isEmpty ? "an empty file" : knownFormat(start) ?? "other bytes",
+        fix: "convert the file with `unroll convert` if it is a model of another format")
+    ]
+  }
+}
+
+/// The name of the format that starts with these bytes, if it is a well-known one.
+private func knownFormat(_ start: [UInt8]) -> String? {
+  let signatures: [(bytes: [UInt8], name: String)] = [
+    (Array("PK\u{03}\u{04}".utf8), "a zip archive (PyTorch, Keras or NumPy?)"),
+    (Array("GGUF".utf8), "a GGUF file"),
+    ([0x80, 0x02], "a pickle (PyTorch before 1.6?)"),
+    ([0x80, 0x04], "a pickle"),
+    ([0x1F, 0x8B], "a gzip file"),
+    ([0x08], "a protocol buffer (ONNX?)"),
+  ]
+  return signatures.first { start.starts(with: $0.bytes) }?.name
+}

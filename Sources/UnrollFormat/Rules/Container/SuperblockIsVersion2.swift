@@ -1,0 +1,30 @@
+// Rule C004.
+
+extension Rule {
+  /// The superblock MUST be of version 2 and MUST NOT be marked as open for writing.
+  static let superblockIsVersion2 = Rule(
+    id: "C004", level: .error, cost: .container,
+    summary: "The superblock MUST be of version 2 and MUST NOT be marked as open for writing.",
+    why: """
+      Version 2 has checksums over all metadata; older files have none, and newer ones may be \
+      marked as open by a writer that died.
+      """
+  ) { contents in
+    guard let superblock = contents.superblock else { return [] }
+    if superblock.version != 2 || superblock.endOfFile == nil {
+      return [
+        Violation(
+          object: "/", expected: "superblock version 2 with 8-byte offsets",
+          found: "version \(superblock.version)",
+          fix: "if this is a Keras or other HDF5 model, it is no Unroll checkpoint: convert it")
+      ]
+    }
+    guard superblock.isOpenForWriting else { return [] }
+    return [
+      Violation(
+        object: "/", expected: "a file that was closed by its writer",
+        found: "the mark of a file open for writing",
+        fix: "take an earlier copy: the writer of this one died")
+    ]
+  }
+}

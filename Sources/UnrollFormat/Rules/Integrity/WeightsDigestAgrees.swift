@@ -1,0 +1,26 @@
+// Rule I003.
+
+extension Rule {
+  /// `weights_digest` MUST be the digest of the parameters and of the attributes of the
+  /// model.
+  static let weightsDigestAgrees = Rule(
+    id: "I003", level: .error,
+    summary: """
+      `weights_digest` MUST be the digest of the parameters and of the attributes of the \
+      model.
+      """,
+    why: """
+      It names the function that the model computes, whatever its vocabulary, history and \
+      storage.
+      """
+  ) { contents in
+    guard let stated = contents.text(Layout.root, AttributeName.weightsDigest) else { return [] }
+    let computed = Digest.weights(contents.digestEntries)
+    guard computed != stated else { return [] }
+    return [
+      Violation(
+        object: Layout.root, expected: "weights_digest \(stated)", found: computed,
+        fix: "take the original file; this one was changed after it was written")
+    ]
+  }
+}

@@ -1,0 +1,21 @@
+// Rule X018.
+
+extension Rule {
+  /// The bytes of a dataset MUST lie inside the file.
+  static let extentsLieInsideTheFile = Rule(
+    id: "X018", level: .error,
+    summary: "The bytes of a dataset MUST lie inside the file.",
+    why: "Memory is mapped at these places; outside the file there is nothing to map."
+  ) { contents in
+    let size = UInt64(contents.file.count)
+    return contents.datasets.compactMap { path, dataset in
+      guard let offset = dataset.offset else { return nil }
+      let (end, overflow) = offset.addingReportingOverflow(dataset.storageSize)
+      guard overflow || end > size else { return nil }
+      return Violation(
+        object: path, expected: "bytes inside the file's \(size)",
+        found: "\(dataset.storageSize) bytes from \(offset)",
+        fix: "copy or download the file again; it is truncated or damaged")
+    }
+  }
+}

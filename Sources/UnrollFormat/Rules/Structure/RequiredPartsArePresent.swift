@@ -1,0 +1,31 @@
+// Rule S001.
+
+extension Rule {
+  /// Every group, dataset and attribute that the layout requires MUST be present.
+  static let requiredPartsArePresent = Rule(
+    id: "S001", level: .error,
+    summary: "Every group, dataset and attribute that the layout requires MUST be present.",
+    why: "A reader that fills in what is missing guesses."
+  ) { contents in
+    var violations: [Violation] = []
+    for schema in Layout.objects where schema.isRequired && !schema.path.contains("#") {
+      guard !contents.exists(schema.path) else { continue }
+      violations.append(missing(schema.path, "\(schema.kindName) \(schema.path)"))
+    }
+    for object in contents.inventory.objects {
+      guard let schema = Layout.schema(of: object.path) else { continue }
+      if case .hardLink = object.kind { continue }
+      for attribute in schema.attributes
+      where attribute.isRequired && object.attributes[attribute.name] == nil {
+        violations.append(missing(object.path, "attribute \(attribute.name)"))
+      }
+    }
+    return violations
+  }
+}
+
+private func missing(_ path: String, _ part: String) -> Violation {
+  Violation(
+    object: path, expected: part, found: "nothing",
+    fix: "write the file again with the tool that made it; a part is missing")
+}

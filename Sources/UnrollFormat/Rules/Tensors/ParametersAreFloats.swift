@@ -1,0 +1,21 @@
+// Rule T002.
+
+import UnrollTensors
+
+extension Rule {
+  /// Parameters MUST be f16, bf16, f32 or f64.
+  static let parametersAreFloats = Rule(
+    id: "T002", level: .error,
+    summary: "Parameters MUST be f16, bf16, f32 or f64.",
+    why: "Integers need a scale, which this version of the format does not have."
+  ) { contents in
+    contents.datasets.compactMap { path, dataset in
+      guard path.hasPrefix(Layout.model + "/"), case .element(let element) = dataset.datatype,
+        DType(rawValue: element.rawValue)?.isFloat == false
+      else { return nil }
+      return Violation(
+        object: path, expected: "f16, bf16, f32 or f64", found: element.rawValue,
+        fix: "convert again from the original model")
+    }
+  }
+}

@@ -1,0 +1,33 @@
+// Rule V002.
+
+import UnrollTensors
+
+extension Rule {
+  /// `/model/embedding/weight` MUST have the shape [`vocabulary_size`, `embedding_size`], and
+  /// `vocabulary_size` MUST be the `size` of the vocabulary.
+  static let embeddingHasOneRowPerToken = Rule(
+    id: "V002", level: .error,
+    summary: """
+      `/model/embedding/weight` MUST have the shape [`vocabulary_size`, `embedding_size`], and \
+      `vocabulary_size` MUST be the `size` of the vocabulary.
+      """,
+    why: """
+      A token without a row cannot be looked up; a row too many means that the vocabulary is \
+      not the one the model was trained on.
+      """
+  ) { contents in
+    guard let architecture = contents.architecture,
+      let size = contents.integer(Layout.vocabulary, AttributeName.size),
+      let shape = contents.dataset(ParameterPath.embeddingWeight.description)?.shape
+    else { return [] }
+    let expected: Shape = [size, architecture.embeddingSize]
+    guard shape != expected || architecture.vocabularySize != size else { return [] }
+    return [
+      Violation(
+        object: ParameterPath.embeddingWeight.description,
+        expected: "shape \(expected), one row for each of the \(size) tokens",
+        found: "shape \(shape), vocabulary_size \(architecture.vocabularySize)",
+        fix: "convert again with the vocabulary that the model was trained on")
+    ]
+  }
+}

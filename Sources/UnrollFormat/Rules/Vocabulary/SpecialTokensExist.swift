@@ -1,0 +1,22 @@
+// Rule V006.
+
+extension Rule {
+  /// The ids of special tokens MUST be -1 or smaller than `size`.
+  static let specialTokensExist = Rule(
+    id: "V006", level: .error,
+    summary: "The ids of special tokens MUST be -1 or smaller than `size`.",
+    why: "An id outside the vocabulary cannot be looked up."
+  ) { contents in
+    guard let size = contents.integer(Layout.vocabulary, AttributeName.size) else { return [] }
+    let names = [
+      AttributeName.unknownID, AttributeName.beginningOfSentenceID, AttributeName.endOfSentenceID,
+      AttributeName.paddingID,
+    ]
+    return names.compactMap { name in
+      guard let id = contents.integer(Layout.vocabulary, name), id >= size else { return nil }
+      return Violation(
+        object: Layout.vocabulary, expected: "\(name) below \(size)", found: "\(id)",
+        fix: "convert again with the vocabulary that the model was trained on")
+    }
+  }
+}

@@ -1,0 +1,23 @@
+// Rule V003.
+
+extension Rule {
+  /// Tokens SHOULD be distinct.
+  static let tokensAreDistinct = Rule(
+    id: "V003", level: .warning,
+    summary: "Tokens SHOULD be distinct.",
+    why: "Of two equal tokens the second can never be met; the vocabulary may be damaged."
+  ) { contents in
+    guard let vocabulary = contents.vocabulary else { return [] }
+    for id in 0..<vocabulary.count {
+      let first = vocabulary[id].withUnsafeBytes { vocabulary.id(of: $0) }
+      guard let first, first != id else { continue }
+      return [
+        Violation(
+          object: Layout.tokenBytes, expected: "distinct tokens",
+          found: "\"\(vocabulary.text(of: id))\" at \(first) and \(id)",
+          fix: "look for the vocabulary that the model was trained on")
+      ]
+    }
+    return []
+  }
+}

@@ -1,0 +1,20 @@
+// Rule V004.
+
+extension Rule {
+  /// Tokens SHOULD NOT be empty.
+  static let tokensAreNotEmpty = Rule(
+    id: "V004", level: .warning,
+    summary: "Tokens SHOULD NOT be empty.",
+    why: "No text is ever cut into an empty token; the vocabulary may be damaged."
+  ) { contents in
+    guard let vocabulary = contents.vocabulary,
+      let id = (0..<vocabulary.count).first(where: { vocabulary[$0].isEmpty })
+    else { return [] }
+    return [
+      Violation(
+        object: Layout.tokenOffsets, expected: "tokens of at least one byte",
+        found: "an empty token at \(id)",
+        fix: "look for the vocabulary that the model was trained on")
+    ]
+  }
+}

@@ -1,0 +1,22 @@
+// Rule V005.
+
+extension Rule {
+  /// Tokens of words and characters SHOULD be UTF-8.
+  static let tokensAreUTF8 = Rule(
+    id: "V005", level: .note,
+    summary: "Tokens of words and characters SHOULD be UTF-8.",
+    why: "Text is read as UTF-8, so a token that is not can never be met."
+  ) { contents in
+    guard let vocabulary = contents.vocabulary,
+      let id = (0..<vocabulary.count).first(where: {
+        String(validating: vocabulary[$0], as: UTF8.self) == nil
+      })
+    else { return [] }
+    return [
+      Violation(
+        object: Layout.tokenBytes, expected: "UTF-8",
+        found: "other bytes in token \(id), \"\(vocabulary.text(of: id))\"",
+        fix: "look for the vocabulary that the model was trained on")
+    ]
+  }
+}

@@ -1,0 +1,80 @@
+// Writes a checkpoint: whole, or not at all.
+
+import UnrollHDF5
+import UnrollTensors
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+extension Checkpoint {
+  /// Writes the checkpoint to a file.
+  ///
+  /// The file appears under its name only when every byte is on disk; until then, and after every
+  /// failure, there is the file that was there before, or none. Equal checkpoints give equal bytes.
+  ///
+  /// - Parameters:
+  ///   - path: The file to be.
+  ///   - replacing: Whether a file that is there is replaced. If not, it stays.
+  /// - Throws: `FileError` with `EEXIST` if there is a file and `replacing` is `false`; `FileError`
+  ///   or `HDF5Error` if the file cannot be written.
+  public func write(to path: String, replacing: Bool = false) throws {
+    try self.outline().write(to: path, replacing: replacing)
+  }
+}
+
+extension Outline {
+  /// Writes the objects to a file; see `Checkpoint.write`.
+  func write(to path: String, replacing: Bool) throws {
+    let file = try AtomicFile(path, replacing: replacing)
+    do {
+      try writeObjects(to: file)
+      try file.commit()
+    } catch {
+      file.discard()
+      throw error
+    }
+  }
+
+  private func writeObjects(to file: AtomicFile) throws {
+    let writer = try FileWriter(creating: file.temporaryPath)
+    try writer.reserve(sizeBound)
+    let objects = inOrder
+    for (path, object) in objects where path != Layout.root {
+      switch object.kind {
+      case .group: try writer.createGroup(path)
+      case .dataset(let tensor): try write(tensor, path, to: writer)
+      case .hardLink(let target): try writer.createHardLink(path, to: target)
+      }
+    }
+    for (path, object) in objects {
+      if case .hardLink = object.kind { continue }
+      try writer.writeAttributes(object.attributes, of: path)
+    }
+    try writer.flush()
+    try writer.writeAttributes([AttributeName.complete: .integer(1)], of: Layout.root)
+    try writer.close()
+  }
+
+  private func write(_ tensor: Tensor, _ path: String, to writer: borrowing FileWriter) throws {
+    guard let element = ElementType(rawValue: tensor.dtype.rawValue) else {
+      preconditionFailure("every type of a tensor is one of the format")
+    }
+    try tensor.withUnsafeBytes {
+      try writer.createDataset(
+        path, element: element, dimensions: tensor.shape.dimensions, bytes: $0)
+    }
+  }
+
+  /// No fewer bytes than the file will have: data, and a generous share of metadata an object.
+  private var sizeBound: Int {
+    objects.values.reduce(16 * 1024) { sum, object in
+      var size = 4096
+      if case .dataset(let tensor) = object.kind { size += tensor.storage.count }
+      for value in object.attributes.values { size += value.printed.utf8.count + 256 }
+      return sum + size
+    }
+  }
+}

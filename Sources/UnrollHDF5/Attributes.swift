@@ -1,0 +1,122 @@
+// Reads and writes attributes: fixed-length strings, integers, floating-point numbers.
+
+import CHDF5
+
+/// The attributes of an open object by name.
+///
+/// - Throws: `HDF5Error` if the library cannot list them. An attribute that it cannot read becomes
+///   a value that says so.
+func attributesOf(
+  _ object: hid_t, path: String, file: String
+) throws(HDF5Error) -> [String: AttributeValue] {
+  var names: [String] = []
+  _ = try h5("list attributes", file: file, object: path) {
+    withUnsafeMutablePointer(to: &names) { pointer in
+      H5Aiterate2(
+        object, H5_INDEX_NAME, H5_ITER_INC, nil,
+        { _, name, _, context in
+          guard let name, let context else { return 0 }
+          let list = context.assumingMemoryBound(to: [String].self)
+          guard list.pointee.count < Inventory.maximumObjects else { return 1 }
+          list.pointee.append(String(cString: name))
+          return 0
+        }, pointer)
+    }
+  }
+  var attributes: [String: AttributeValue] = [:]
+  for name in names {
+    do throws(HDF5Error) {
+      attributes[name] = try readAttribute(name, of: object, path: path, file: file)
+    } catch {
+      attributes[name] = .other("unreadable (\(error.reason))")
+    }
+  }
+  return attributes
+}
+
+private func readAttribute(
+  _ name: String, of object: hid_t, path: String, file: String
+) throws(HDF5Error) -> AttributeValue {
+  let attribute = try Handle(H5Aclose, "open attribute \(name)", file: file, object: path) {
+    H5Aopen(object, name, hid_t(H5P_DEFAULT))
+  }
+  let type = try Handle(H5Tclose, "read attribute \(name)", file: file, object: path) {
+    H5Aget_type(attribute.id)
+  }
+  let space = try Handle(H5Sclose, "read attribute \(name)", file: file, object: path) {
+    H5Aget_space(attribute.id)
+  }
+  guard let dimensions = try dimensionsOf(space.id, path: path, file: file) else {
+    return .other("empty")
+  }
+  var elementSize = 0
+  _ = try h5("read attribute \(name)", file: file, object: path) { () -> herr_t in
+    elementSize = H5Tget_size(type.id)
+    return 0
+  }
+  let kind = try h5("read attribute \(name)", file: file, object: path) {
+    H5Tget_class(type.id).rawValue
+  }
+  guard let byteCount = byteCount(dimensions, elementSize),
+    byteCount <= Inventory.maximumAttributeSize
+  else { return .other("larger than \(Inventory.maximumAttributeSize) bytes") }
+  func bytes() throws(HDF5Error) -> [UInt8] {
+    var bytes = [UInt8](repeating: 0, count: byteCount)
+    _ = try h5("read attribute \(name)", file: file, object: path) {
+      H5Aread(attribute.id, type.id, &bytes)
+    }
+    return bytes
+  }
+  if kind == H5T_STRING.rawValue {
+    let isVariable = try h5("read attribute \(name)", file: file, object: path) {
+      H5Tis_variable_str(type.id)
+    }
+    guard isVariable == 0 else { return .other("variable-length string") }
+    return textValue(try bytes(), elementSize: elementSize, dimensions: dimensions)
+  }
+  let datatype = try Datatype(of: type.id, path: path, file: file)
+  guard case .element(let element) = datatype else { return .other(datatype.description) }
+  guard dimensions.isEmpty else { return .other("array of \(element.rawValue)") }
+  return numberValue(try bytes(), element)
+}
+
+private func byteCount(_ dimensions: [UInt64], _ elementSize: Int) -> Int? {
+  var count = elementSize
+  for dimension in dimensions {
+    guard let dimension = Int(exactly: dimension) else { return nil }
+    let (product, overflow) = count.multipliedReportingOverflow(by: dimension)
+    guard !overflow else { return nil }
+    count = product
+  }
+  return count
+}
+
+/// Fixed-length strings up to their first NUL; they must be UTF-8.
+private func textValue(
+  _ bytes: [UInt8], elementSize: Int, dimensions: [UInt64]
+) -> AttributeValue {
+  guard dimensions.count <= 1, elementSize > 0 else {
+    return .other("array of strings in \(dimensions.count) dimensions")
+  }
+  var texts: [String] = []
+  for start in stride(from: 0, to: bytes.count, by: elementSize) {
+    let text = bytes[start..<start + elementSize].prefix { $0 != 0 }
+    guard let text = String(validating: text, as: UTF8.self) else {
+      return .other("string that is not UTF-8")
+    }
+    texts.append(text)
+  }
+  if dimensions.isEmpty, let text = texts.first { return .text(text) }
+  return .texts(texts)
+}
+
+private func numberValue(_ bytes: [UInt8], _ element: ElementType) -> AttributeValue {
+  bytes.withUnsafeBytes { raw in
+    switch element {
+    case .int64: .integer(Int64(littleEndian: raw.loadUnaligned(as: Int64.self)))
+    case .float64:
+      .number(Double(bitPattern: UInt64(littleEndian: raw.loadUnaligned(as: UInt64.self))))
+    default: .other(element.rawValue)
+    }
+  }
+}

@@ -1,0 +1,143 @@
+// Reads what a dataset's header says: type, shape, storage.
+
+import CHDF5
+
+extension DatasetDescription {
+  /// Describes an open dataset.
+  ///
+  /// - Throws: `HDF5Error` if the library cannot tell.
+  init(of dataset: hid_t, path: String, file: String) throws(HDF5Error) {
+    let type = try Handle(H5Tclose, "read datatype", file: file, object: path) {
+      H5Dget_type(dataset)
+    }
+    let space = try Handle(H5Sclose, "read dataspace", file: file, object: path) {
+      H5Dget_space(dataset)
+    }
+    let creation = try Handle(H5Pclose, "read storage", file: file, object: path) {
+      H5Dget_create_plist(dataset)
+    }
+    self.init(
+      datatype: try Datatype(of: type.id, path: path, file: file),
+      dimensions: try dimensionsOf(space.id, path: path, file: file),
+      layout: StorageLayout(
+        try h5("read layout", file: file, object: path) { H5Pget_layout(creation.id).rawValue }),
+      offset: nil,
+      storageSize: 0,
+      externalFileCount: Int(
+        try h5("read storage", file: file, object: path) { H5Pget_external_count(creation.id) }),
+      filters: try filtersOf(creation.id, path: path, file: file))
+    // Sizes of external or virtual storage say nothing about this file.
+    guard layout == .contiguous || layout == .chunked, externalFileCount == 0 else { return }
+    try readPlace(of: dataset, path: path, file: file)
+  }
+
+  private mutating func readPlace(
+    of dataset: hid_t, path: String, file: String
+  ) throws(HDF5Error) {
+    // Both calls return unsigned numbers; only the address has a value for "none".
+    var (place, size): (UInt64, UInt64) = (.max, 0)
+    let isContiguous = layout == .contiguous
+    _ = try h5("read place", file: file, object: path) { () -> herr_t in
+      if isContiguous { place = UInt64(H5Dget_offset(dataset)) }
+      size = UInt64(H5Dget_storage_size(dataset))
+      return 0
+    }
+    offset = place == .max ? nil : place
+    storageSize = size
+  }
+}
+
+extension StorageLayout {
+  fileprivate init(_ layout: CInt) {
+    switch layout {
+    case H5D_CONTIGUOUS.rawValue: self = .contiguous
+    case H5D_CHUNKED.rawValue: self = .chunked
+    case H5D_COMPACT.rawValue: self = .compact
+    case H5D_VIRTUAL.rawValue: self = .virtual
+    default: self = .unknown
+    }
+  }
+}
+
+extension Datatype {
+  /// Describes an open datatype.
+  ///
+  /// - Throws: `HDF5Error` if the library cannot tell.
+  init(of type: hid_t, path: String, file: String) throws(HDF5Error) {
+    let kind = try h5("read datatype", file: file, object: path) { H5Tget_class(type).rawValue }
+    switch kind {
+    case H5T_INTEGER.rawValue, H5T_FLOAT.rawValue:
+      for element in ElementType.allCases {
+        let candidate = try element.datatype(file: file)
+        let isEqual = try h5("compare datatypes", file: file, object: path) {
+          H5Tequal(type, candidate.id)
+        }
+        if isEqual > 0 {
+          self = .element(element)
+          return
+        }
+      }
+      self = .other(try numberName(of: type, isFloat: kind == H5T_FLOAT.rawValue, path, file))
+    case H5T_STRING.rawValue:
+      let isVariable = try h5("read datatype", file: file, object: path) {
+        H5Tis_variable_str(type)
+      }
+      self = .other(isVariable > 0 ? "variable-length string" : "fixed-length string")
+    case H5T_TIME.rawValue: self = .other("time")
+    case H5T_BITFIELD.rawValue: self = .other("bit field")
+    case H5T_OPAQUE.rawValue: self = .other("opaque")
+    case H5T_COMPOUND.rawValue: self = .other("compound")
+    case H5T_REFERENCE.rawValue: self = .other("reference")
+    case H5T_ENUM.rawValue: self = .other("enumeration")
+    case H5T_VLEN.rawValue: self = .other("variable-length sequence")
+    case H5T_ARRAY.rawValue: self = .other("array")
+    default: self = .other("datatype class \(kind)")
+    }
+  }
+}
+
+private func numberName(
+  of type: hid_t, isFloat: Bool, _ path: String, _ file: String
+) throws(HDF5Error) -> String {
+  let order = try h5("read datatype", file: file, object: path) { H5Tget_order(type).rawValue }
+  var size = 0
+  _ = try h5("read datatype", file: file, object: path) { () -> herr_t in
+    size = H5Tget_size(type)
+    return 0
+  }
+  let name = "\(isFloat ? "float" : "integer") of \(size) bytes"
+  return order == H5T_ORDER_BE.rawValue ? "big-endian \(name)" : "nonstandard \(name)"
+}
+
+/// The dimensions of a dataspace; empty for a scalar, `nil` for a null dataspace.
+func dimensionsOf(
+  _ space: hid_t, path: String, file: String
+) throws(HDF5Error) -> [UInt64]? {
+  let kind = try h5("read dataspace", file: file, object: path) {
+    H5Sget_simple_extent_type(space).rawValue
+  }
+  guard kind != H5S_NULL.rawValue else { return nil }
+  let rank = try h5("read dataspace", file: file, object: path) {
+    H5Sget_simple_extent_ndims(space)
+  }
+  var dimensions = [hsize_t](repeating: 0, count: Int(rank))
+  _ = try h5("read dataspace", file: file, object: path) {
+    H5Sget_simple_extent_dims(space, &dimensions, nil)
+  }
+  return dimensions.map { UInt64($0) }
+}
+
+private func filtersOf(
+  _ creation: hid_t, path: String, file: String
+) throws(HDF5Error) -> [Int] {
+  let count = try h5("read filters", file: file, object: path) { H5Pget_nfilters(creation) }
+  var filters: [Int] = []
+  for index in 0..<UInt32(count) {
+    var (flags, valueCount, configuration): (UInt32, Int, UInt32) = (0, 0, 0)
+    let filter = try h5("read filters", file: file, object: path) {
+      H5Pget_filter2(creation, index, &flags, &valueCount, nil, 0, nil, &configuration)
+    }
+    filters.append(Int(filter))
+  }
+  return filters
+}

@@ -1,0 +1,223 @@
+// Writes a new HDF5 file whose bytes depend on its content alone.
+
+import CHDF5
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// A new HDF5 file: superblock 2, no times, contiguous data on multiples of 64 bytes.
+///
+/// Equal calls give equal bytes. Nothing here makes the file safe on disk: libhdf5 never calls
+/// `fsync`.
+public struct FileWriter: ~Copyable {
+  /// The path of the file.
+  public let path: String
+  private let file: Handle
+
+  /// Creates a file, or empties the one that is there.
+  ///
+  /// - Throws: `HDF5Error` if the library cannot create it.
+  public init(creating path: String) throws(HDF5Error) {
+    let file = try FileWriter.create(path)
+    self.path = path
+    self.file = file
+  }
+
+  private static func create(_ path: String) throws(HDF5Error) -> Handle {
+    let creation = try Handle(H5Pclose, "prepare file", file: path) {
+      H5Pcreate(unroll_H5P_FILE_CREATE())
+    }
+    try FileWriter.makeReproducible(creation.id, file: path)
+    let access = try Handle(H5Pclose, "prepare file", file: path) {
+      H5Pcreate(unroll_H5P_FILE_ACCESS())
+    }
+    // 1.8's format: superblock 2, checksummed metadata, large attributes, read by every HDF5 since.
+    _ = try h5("set version", file: path) {
+      H5Pset_libver_bounds(access.id, H5F_LIBVER_V18, H5F_LIBVER_V18)
+    }
+    // From the first byte on: with a threshold, small biases stay unaligned.
+    _ = try h5("set alignment", file: path) { H5Pset_alignment(access.id, 1, 64) }
+    return try Handle(H5Fclose, "create file", file: path) {
+      H5Fcreate(path, unroll_H5F_ACC_TRUNC(), creation.id, access.id)
+    }
+  }
+
+  /// Sets the properties of an object to be created: no times, attributes and links in its header.
+  private static func makeReproducible(_ creation: hid_t, file: String) throws(HDF5Error) {
+    _ = try h5("switch times off", file: file) { H5Pset_obj_track_times(creation, false) }
+    _ = try h5("set attribute storage", file: file) { H5Pset_attr_phase_change(creation, 64, 32) }
+  }
+
+  /// Reserves disk space, so that a full disk is met before anything is written.
+  ///
+  /// The size of the file stays as it is. File systems that cannot reserve are left alone.
+  ///
+  /// - Throws: `HDF5Error` if the disk has no room.
+  public func reserve(_ byteCount: Int) throws(HDF5Error) {
+    let code = unroll_reserve(path, Int64(byteCount))
+    guard code != 0 else { return }
+    throw HDF5Error(
+      operation: "reserve \(byteCount) bytes", file: path, object: "/",
+      reason: String(cString: strerror(code)).lowercased())
+  }
+
+  /// Creates a group; its parent exists.
+  ///
+  /// - Throws: `HDF5Error` if the library cannot.
+  public func createGroup(_ object: String) throws(HDF5Error) {
+    let creation = try Handle(H5Pclose, "prepare group", file: path, object: object) {
+      H5Pcreate(unroll_H5P_GROUP_CREATE())
+    }
+    try FileWriter.makeReproducible(creation.id, file: path)
+    _ = try h5("set link storage", file: path, object: object) {
+      H5Pset_link_phase_change(creation.id, 64, 32)
+    }
+    _ = try Handle(H5Gclose, "create group", file: path, object: object) {
+      H5Gcreate2(file.id, object, hid_t(H5P_DEFAULT), creation.id, hid_t(H5P_DEFAULT))
+    }
+  }
+
+  /// Creates a dataset and writes its elements.
+  ///
+  /// - Parameters:
+  ///   - object: The path; its parent exists.
+  ///   - element: The type of the elements, on disk and in `bytes`.
+  ///   - dimensions: The shape.
+  ///   - bytes: The elements, little-endian, as many as type and shape say.
+  /// - Throws: `HDF5Error` if the library cannot.
+  public func createDataset(
+    _ object: String, element: ElementType, dimensions: [Int], bytes: UnsafeRawBufferPointer
+  ) throws(HDF5Error) {
+    precondition(dimensions.reduce(element.size, *) == bytes.count, "bytes fit type and shape")
+    let type = try element.datatype(file: path)
+    let extent = dimensions.map { hsize_t($0) }
+    let space = try Handle(H5Sclose, "create dataspace", file: path, object: object) {
+      H5Screate_simple(CInt(extent.count), extent, nil)
+    }
+    let creation = try Handle(H5Pclose, "prepare dataset", file: path, object: object) {
+      H5Pcreate(unroll_H5P_DATASET_CREATE())
+    }
+    try FileWriter.makeReproducible(creation.id, file: path)
+    _ = try h5("set allocation", file: path, object: object) {
+      H5Pset_alloc_time(creation.id, H5D_ALLOC_TIME_EARLY)
+    }
+    // Every byte is written below, so none is filled first.
+    _ = try h5("set fill", file: path, object: object) {
+      H5Pset_fill_time(creation.id, H5D_FILL_TIME_NEVER)
+    }
+    let dataset = try Handle(H5Dclose, "create dataset", file: path, object: object) {
+      H5Dcreate2(
+        file.id, object, type.id, space.id, hid_t(H5P_DEFAULT), creation.id, hid_t(H5P_DEFAULT))
+    }
+    // Memory type = file type: libhdf5 never converts (its narrowing of floats is wrong).
+    _ = try h5("write dataset", file: path, object: object) {
+      H5Dwrite(
+        dataset.id, type.id, hid_t(H5S_ALL), hid_t(H5S_ALL), hid_t(H5P_DEFAULT), bytes.baseAddress)
+    }
+  }
+
+  /// Gives an object a second name.
+  ///
+  /// - Throws: `HDF5Error` if the library cannot.
+  public func createHardLink(_ object: String, to target: String) throws(HDF5Error) {
+    _ = try h5("create hard link", file: path, object: object) {
+      H5Lcreate_hard(
+        file.id, target, file.id, object, hid_t(H5P_DEFAULT), hid_t(H5P_DEFAULT))
+    }
+  }
+
+  /// Writes attributes of an object in the order of their names.
+  ///
+  /// - Throws: `HDF5Error` if the library cannot.
+  public func writeAttributes(
+    _ attributes: [String: AttributeValue], of object: String
+  ) throws(HDF5Error) {
+    let owner = try Handle(H5Oclose, "open object", file: path, object: object) {
+      H5Oopen(file.id, object, hid_t(H5P_DEFAULT))
+    }
+    let byName = attributes.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
+    for (name, value) in byName {
+      try write(value, as: name, of: owner.id, object)
+    }
+  }
+
+  private func write(
+    _ value: AttributeValue, as name: String, of owner: hid_t, _ object: String
+  ) throws(HDF5Error) {
+    switch value {
+    case .text(let text):
+      try write([text], isScalar: true, as: name, of: owner, object)
+    case .texts(let texts):
+      try write(texts, isScalar: false, as: name, of: owner, object)
+    case .integer(let integer):
+      let type = try ElementType.int64.datatype(file: path)
+      let bytes = withUnsafeBytes(of: integer.littleEndian) { Array($0) }
+      try write(bytes, type: type.id, count: nil, as: name, of: owner, object)
+    case .number(let number):
+      let type = try ElementType.float64.datatype(file: path)
+      let bytes = withUnsafeBytes(of: number.bitPattern.littleEndian) { Array($0) }
+      try write(bytes, type: type.id, count: nil, as: name, of: owner, object)
+    case .other(let description):
+      preconditionFailure("\(name): \(description) is no value to write")
+    }
+  }
+
+  /// Writes fixed-length, null-padded UTF-8 strings.
+  private func write(
+    _ texts: [String], isScalar: Bool, as name: String, of owner: hid_t, _ object: String
+  ) throws(HDF5Error) {
+    // HDF5 has no strings of size 0: one NUL stands for the empty string.
+    let size = max(1, texts.map(\.utf8.count).max() ?? 1)
+    let type = try Handle(H5Tclose, "prepare string", file: path, object: object) {
+      H5Tcopy(unroll_H5T_C_S1())
+    }
+    _ = try h5("prepare string", file: path, object: object) { H5Tset_size(type.id, size) }
+    _ = try h5("prepare string", file: path, object: object) {
+      H5Tset_cset(type.id, H5T_CSET_UTF8)
+    }
+    _ = try h5("prepare string", file: path, object: object) {
+      H5Tset_strpad(type.id, H5T_STR_NULLPAD)
+    }
+    var bytes: [UInt8] = []
+    for text in texts {
+      bytes += text.utf8
+      bytes += [UInt8](repeating: 0, count: size - text.utf8.count)
+    }
+    let count = isScalar ? nil : texts.count
+    try write(bytes, type: type.id, count: count, as: name, of: owner, object)
+  }
+
+  /// Writes an attribute: a scalar where `count` is `nil`, else an array.
+  private func write(
+    _ bytes: [UInt8], type: hid_t, count: Int?, as name: String, of owner: hid_t, _ object: String
+  ) throws(HDF5Error) {
+    let space = try Handle(H5Sclose, "create dataspace", file: path, object: object) {
+      guard let count else { return H5Screate(H5S_SCALAR) }
+      return H5Screate_simple(1, [hsize_t(count)], nil)
+    }
+    let attribute = try Handle(H5Aclose, "create attribute \(name)", file: path, object: object) {
+      H5Acreate2(owner, name, type, space.id, hid_t(H5P_DEFAULT), hid_t(H5P_DEFAULT))
+    }
+    _ = try h5("write attribute \(name)", file: path, object: object) {
+      H5Awrite(attribute.id, type, bytes)
+    }
+  }
+
+  /// Hands all that was written to the operating system.
+  ///
+  /// - Throws: `HDF5Error` if the library cannot.
+  public func flush() throws(HDF5Error) {
+    _ = try h5("flush", file: path) { H5Fflush(file.id, H5F_SCOPE_GLOBAL) }
+  }
+
+  /// Ends the file; a full disk may be reported only here.
+  ///
+  /// - Throws: `HDF5Error` if the library cannot.
+  public consuming func close() throws(HDF5Error) {
+    let path = path
+    try file.close(file: path)
+  }
+}

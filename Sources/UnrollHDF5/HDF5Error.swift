@@ -1,0 +1,16 @@
+// The one error of this module.
+
+/// A call to libhdf5 that failed.
+public struct HDF5Error: Error, Sendable, Hashable, CustomStringConvertible {
+  /// What was tried, such as `open dataset`.
+  public let operation: String
+  /// The file's path.
+  public let file: String
+  /// The object's path in the file.
+  public let object: String
+  /// The library's innermost reason.
+  public let reason: String
+
+  /// File, object, operation and reason in one line.
+  public var description: String { "\(file): \(object): cannot \(operation): \(reason)" }
+}

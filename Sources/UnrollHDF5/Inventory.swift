@@ -1,0 +1,145 @@
+// What is in an HDF5 file, as a plain value: everything but the numbers of its datasets.
+
+/// The value of an attribute.
+public enum AttributeValue: Sendable, Hashable, Codable {
+  /// A string.
+  case text(String)
+  /// A one-dimensional array of strings.
+  case texts([String])
+  /// An integer.
+  case integer(Int64)
+  /// A floating-point number.
+  case number(Double)
+  /// A value of a type, shape or size that the format does not have, described.
+  case other(String)
+}
+
+/// The datatype of a dataset.
+public enum Datatype: Sendable, Hashable, Codable, CustomStringConvertible {
+  /// Little-endian numbers of a type that the format has.
+  case element(ElementType)
+  /// Anything else, described: `variable-length string`, `big-endian f32`, `compound`.
+  case other(String)
+
+  /// The name of the type.
+  public var description: String {
+    switch self {
+    case .element(let type): type.rawValue
+    case .other(let name): name
+    }
+  }
+}
+
+/// How a dataset's bytes are stored.
+public enum StorageLayout: String, Sendable, Hashable, Codable {
+  /// In one run of bytes.
+  case contiguous
+  /// In chunks, each found through an index.
+  case chunked
+  /// In the object header.
+  case compact
+  /// In other datasets, perhaps of other files.
+  case virtual
+  /// In a way that this library version does not name.
+  case unknown
+}
+
+/// A dataset: type, shape and the place of its bytes.
+public struct DatasetDescription: Sendable, Hashable, Codable {
+  /// The type of the elements.
+  public var datatype: Datatype
+  /// The dimensions; empty for a scalar, `nil` for a null dataspace.
+  public var dimensions: [UInt64]?
+  /// How the bytes are stored.
+  public var layout: StorageLayout
+  /// Where contiguous bytes start in the file, or `nil` if none are allocated.
+  public var offset: UInt64?
+  /// How many bytes are allocated.
+  public var storageSize: UInt64
+  /// How many other files hold parts of the data.
+  public var externalFileCount: Int
+  /// The ids of the filters that the data went through.
+  public var filters: [Int]
+
+  /// Creates a description.
+  public init(
+    datatype: Datatype, dimensions: [UInt64]?, layout: StorageLayout, offset: UInt64?,
+    storageSize: UInt64, externalFileCount: Int, filters: [Int]
+  ) {
+    self.datatype = datatype
+    self.dimensions = dimensions
+    self.layout = layout
+    self.offset = offset
+    self.storageSize = storageSize
+    self.externalFileCount = externalFileCount
+    self.filters = filters
+  }
+}
+
+/// Something that a name in a file leads to.
+public struct InventoryObject: Sendable, Hashable, Codable {
+  /// What a name can lead to.
+  public enum Kind: Sendable, Hashable, Codable {
+    case group
+    case dataset(DatasetDescription)
+    /// An object that was already met under another path.
+    case hardLink(to: String)
+    case softLink
+    case externalLink
+    case userDefinedLink
+    case namedDatatype
+    /// An object that libhdf5 could not describe, and its reason.
+    case unreadable(String)
+  }
+
+  /// The absolute path.
+  public var path: String
+  /// What is there.
+  public var kind: Kind
+  /// The number of hard links to the object, as its header says; 0 where it is not known.
+  public var linkCount: Int
+  /// The attributes by name.
+  public var attributes: [String: AttributeValue]
+
+  /// Creates an object.
+  public init(
+    path: String, kind: Kind, linkCount: Int, attributes: [String: AttributeValue] = [:]
+  ) {
+    self.path = path
+    self.kind = kind
+    self.linkCount = linkCount
+    self.attributes = attributes
+  }
+}
+
+/// Every object of an HDF5 file, in the order of a walk by name.
+///
+/// Making one runs libhdf5 on the file's metadata, and libhdf5 crashes on some hostile files: for
+/// files of unknown origin make it in a process of its own. The value itself is inert.
+public struct Inventory: Sendable, Hashable, Codable {
+  /// A bound at which the walk through a file stopped.
+  public enum Limit: Sendable, Hashable, Codable {
+    /// More objects than `maximumObjects`.
+    case objects
+    /// More groups inside each other than `maximumDepth`; the path of the group too deep.
+    case depth(String)
+  }
+
+  /// The most objects that a walk describes.
+  public static let maximumObjects = 20_000
+  /// The most groups inside each other that a walk enters.
+  public static let maximumDepth = 16
+  /// The largest attribute that is read, in bytes.
+  public static let maximumAttributeSize = 32 * 1024
+
+  /// The objects, the root group first.
+  public var objects: [InventoryObject]
+  /// The limit at which the walk stopped, or `nil` if it saw everything.
+  public var stoppedAt: Limit?
+
+  /// Creates an inventory from its parts.
+  public init(objects: [InventoryObject], stoppedAt: Limit? = nil) {
+    self.objects = objects
+    self.stoppedAt = stoppedAt
+  }
+}
