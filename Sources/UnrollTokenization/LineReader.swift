@@ -1,0 +1,149 @@
+// Text from disk, standard input or a gzip file, one line at a time.
+
+import CZlib
+import UnrollTensors
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// Text that cannot be read or used, with its place.
+public struct TextError: Error, Sendable, Hashable, CustomStringConvertible {
+  /// The file's path, or `-` for standard input.
+  public let path: String
+  /// The line, counted from 1, or `nil` if the trouble has no line.
+  public let line: Int?
+  /// What was expected there.
+  public let expected: String
+  /// What is there.
+  public let found: String
+  /// What to do about it.
+  public let fix: String
+
+  /// Describes trouble with a text.
+  public init(path: String, line: Int?, expected: String, found: String, fix: String) {
+    self.path = path
+    self.line = line
+    self.expected = expected
+    self.found = found
+    self.fix = fix
+  }
+
+  /// Place, expectation, what was found, and the fix.
+  public var description: String {
+    let place = line.map { ": line \($0)" } ?? ""
+    return "\(path)\(place): expected \(expected); found \(found)\n  fix: \(fix)"
+  }
+}
+
+/// One line of a text.
+public struct TextLine: Sendable {
+  /// The bytes without the end of the line.
+  public var bytes: [UInt8]
+  /// The number of bytes that end the line: 0 for a last line that has no end.
+  public var terminatorCount: Int
+  /// The number of the line, counted from 1.
+  public var number: Int
+}
+
+/// Reads the lines of a text in order, without holding more than one.
+///
+/// Lines end as Python's universal newlines do: at `\n`, `\r` or `\r\n`. zlib opens plain files as
+/// well as gzip files.
+public struct LineReader: ~Copyable {
+  /// The path, or `-` for standard input.
+  public let path: String
+  private let file: gzFile
+  private var buffer: [UInt8] = []
+  private var position = 0
+  private var lineNumber = 0
+  /// The number of bytes of text (not of its compressed form) read so far.
+  public private(set) var byteCount = 0
+
+  private static let bufferSize = 256 * 1024
+
+  /// Opens a text.
+  ///
+  /// - Parameter path: The file, or `-` for standard input.
+  /// - Throws: `FileError` if it cannot be opened.
+  public init(path: String) throws(FileError) {
+    let isStandardInput = path == "-"
+    // A directory opens for reading and fails at the first read; say so at once.
+    let descriptor = isStandardInput ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw FileError("open", path: path) }
+    var status = stat()
+    if fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFDIR {
+      close(descriptor)
+      throw FileError("read", path: path, code: EISDIR)
+    }
+    guard let file = gzdopen(descriptor, "rb") else {
+      close(descriptor)
+      throw FileError("open", path: path, code: ENOMEM)
+    }
+    gzbuffer(file, UInt32(Self.bufferSize))
+    self.file = file
+    self.path = path
+  }
+
+  deinit { gzclose_r(file) }
+
+  /// The next line, or `nil` at the end.
+  ///
+  /// - Throws: `TextError` if the text cannot be read or decompressed.
+  public mutating func next() throws(TextError) -> TextLine? {
+    var line: [UInt8] = []
+    while true {
+      if position == buffer.count, try !refill() {
+        guard !line.isEmpty else { return nil }
+        return finish(line, terminatorCount: 0)
+      }
+      let rest = buffer[position...]
+      guard let end = rest.firstIndex(where: { $0 == 0x0A || $0 == 0x0D }) else {
+        line += rest
+        position = buffer.count
+        continue
+      }
+      line += rest[..<end]
+      position = end + 1
+      return finish(line, terminatorCount: try terminatorCount(endingWith: buffer[end]))
+    }
+  }
+
+  /// Consumes the `\n` of a `\r\n`, even one in the next buffer.
+  private mutating func terminatorCount(endingWith byte: UInt8) throws(TextError) -> Int {
+    guard byte == 0x0D else { return 1 }
+    if position == buffer.count, try !refill() { return 1 }
+    guard buffer[position] == 0x0A else { return 1 }
+    position += 1
+    return 2
+  }
+
+  private mutating func finish(_ bytes: [UInt8], terminatorCount: Int) -> TextLine {
+    lineNumber += 1
+    byteCount += bytes.count + terminatorCount
+    return TextLine(bytes: bytes, terminatorCount: terminatorCount, number: lineNumber)
+  }
+
+  /// Reads more text; `false` at the end.
+  private mutating func refill() throws(TextError) -> Bool {
+    let file = file
+    var count: CInt = 0
+    buffer = [UInt8](unsafeUninitializedCapacity: Self.bufferSize) { bytes, initialized in
+      count = gzread(file, bytes.baseAddress, UInt32(bytes.count))
+      initialized = max(0, Int(count))
+    }
+    position = 0
+    // A gzip file that breaks off is an error only when asked for.
+    var code: CInt = 0
+    let message = gzerror(file, &code).map { String(cString: $0) } ?? ""
+    guard count >= 0, code == Z_OK || code == Z_STREAM_END else {
+      throw TextError(
+        path: path, line: lineNumber + 1, expected: "readable text or gzip data",
+        found: message.isEmpty ? "a read error" : message,
+        fix: "check that the file is whole: `gzip -t` tests a .gz file")
+    }
+    return count > 0
+  }
+}
