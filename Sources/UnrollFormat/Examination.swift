@@ -69,3 +69,31 @@ public struct InvalidCheckpoint: Error, Sendable, CustomStringConvertible {
     findings.filter { $0.level == .error }.map(\.description).joined(separator: "\n")
   }
 }
+
+extension Examination {
+  /// What the root of a file says about it.
+  public struct Header: Sendable {
+    /// The version of the format.
+    public let formatVersion: String
+    /// The tool that wrote the file.
+    public let producer: String
+    /// The digest of the function that the model computes.
+    public let weightsDigest: String?
+    /// The digest of all content.
+    public let contentDigest: String?
+  }
+
+  /// What the root of the file says about it; empty texts where it is silent.
+  public var header: Header {
+    Header(
+      formatVersion: contents.text(Layout.root, AttributeName.formatVersion) ?? "",
+      producer: contents.text(Layout.root, AttributeName.producer) ?? "",
+      weightsDigest: contents.text(Layout.root, AttributeName.weightsDigest),
+      contentDigest: contents.text(Layout.root, AttributeName.contentDigest))
+  }
+
+  /// The digest that the file states for a parameter.
+  public func digest(of path: ParameterPath) -> String? {
+    contents.text(path.description, AttributeName.digest)
+  }
+}

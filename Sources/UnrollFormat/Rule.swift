@@ -1,5 +1,7 @@
 // Rules: what a checkpoint must be, each a value with an id that never changes its meaning.
 
+import UnrollTensors
+
 /// How bad it is that a rule is broken.
 public enum Level: String, Sendable, Hashable, Comparable, CaseIterable {
   /// Worth knowing.
@@ -87,8 +89,8 @@ public struct Finding: Error, Sendable, Hashable, CustomStringConvertible {
   /// The finding in two lines, as people read it.
   public var description: String {
     """
-    \(file): \(violation.object): \(level.rawValue) \(rule): expected \(violation.expected); \
-    found \(violation.found)
+    \(file): \(printable(violation.object)): \(level.rawValue) \(rule): \
+    expected \(printable(violation.expected)); found \(printable(violation.found))
       fix: \(violation.fix); `unroll explain \(rule)` shows the rule
     """
   }

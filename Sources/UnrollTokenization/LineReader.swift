@@ -34,7 +34,7 @@ public struct TextError: Error, Sendable, Hashable, CustomStringConvertible {
   /// Place, expectation, what was found, and the fix.
   public var description: String {
     let place = line.map { ": line \($0)" } ?? ""
-    return "\(path)\(place): expected \(expected); found \(found)\n  fix: \(fix)"
+    return "\(path)\(place): expected \(expected); found \(printable(found))\n  fix: \(fix)"
   }
 }
 
@@ -56,11 +56,11 @@ public struct LineReader: ~Copyable {
   /// The path, or `-` for standard input.
   public let path: String
   private let file: gzFile
+  /// The size on disk, or `nil` for pipes.
+  private let fileSize: Int?
   private var buffer: [UInt8] = []
   private var position = 0
   private var lineNumber = 0
-  /// The number of bytes of text (not of its compressed form) read so far.
-  public private(set) var byteCount = 0
 
   private static let bufferSize = 256 * 1024
 
@@ -74,7 +74,11 @@ public struct LineReader: ~Copyable {
     let descriptor = isStandardInput ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw FileError("open", path: path) }
     var status = stat()
-    if fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFDIR {
+    guard fstat(descriptor, &status) == 0 else {
+      close(descriptor)
+      throw FileError("examine", path: path)
+    }
+    if status.st_mode & S_IFMT == S_IFDIR {
       close(descriptor)
       throw FileError("read", path: path, code: EISDIR)
     }
@@ -85,9 +89,16 @@ public struct LineReader: ~Copyable {
     gzbuffer(file, UInt32(Self.bufferSize))
     self.file = file
     self.path = path
+    fileSize = status.st_mode & S_IFMT == S_IFREG ? Int(status.st_size) : nil
   }
 
   deinit { gzclose_r(file) }
+
+  /// The share of the file that was read, or `nil` for pipes.
+  public var fraction: Double? {
+    guard let fileSize, fileSize > 0 else { return nil }
+    return min(1, Double(gzoffset(file)) / Double(fileSize))
+  }
 
   /// The next line, or `nil` at the end.
   ///
@@ -122,7 +133,6 @@ public struct LineReader: ~Copyable {
 
   private mutating func finish(_ bytes: [UInt8], terminatorCount: Int) -> TextLine {
     lineNumber += 1
-    byteCount += bytes.count + terminatorCount
     return TextLine(bytes: bytes, terminatorCount: terminatorCount, number: lineNumber)
   }
 

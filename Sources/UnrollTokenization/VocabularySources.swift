@@ -8,6 +8,9 @@ extension Vocabulary {
   /// The token that stands for words outside the vocabulary, by its usual name.
   static let unknown = "<unk>"
 
+  /// The texts of a corpus folder in the order in which its vocabulary is made.
+  public static let corpusParts = ["train.txt", "valid.txt", "test.txt"]
+
   /// Finds the special tokens by their usual names.
   private mutating func findSpecialTokens() {
     endOfSentenceID = id(of: Self.endOfSentence)
@@ -26,7 +29,7 @@ extension Vocabulary {
   /// - Throws: `FileError` if a text cannot be opened, `TextError` if one is not UTF-8.
   public init(corpus folder: String, progress: (Int) -> Void = { _ in }) throws {
     var words = WordList()
-    for part in ["train.txt", "valid.txt", "test.txt"] {
+    for part in Self.corpusParts {
       var reader = try LineReader(path: "\(folder)/\(part)")
       while let line = try reader.next() {
         try checkUTF8(line, path: reader.path)

@@ -19,8 +19,8 @@ extension Rule {
       let names = [String(last)] + object.attributes.keys.sorted()
       return names.filter { !isPlain($0) }.map { name in
         Violation(
-          object: printable(object.path), expected: "a plain UTF-8 name of at most 255 bytes",
-          found: "\"\(printable(String(name.prefix(60))))\"",
+          object: object.path, expected: "a plain UTF-8 name of at most 255 bytes",
+          found: "\"\(name.prefix(60))\"",
           fix: "do not use the file: its names mislead")
       }
     }
@@ -32,17 +32,4 @@ private func isPlain(_ name: String) -> Bool {
     && name.unicodeScalars.allSatisfy {
       $0.properties.generalCategory != .control && $0 != "\u{FFFD}"
     }
-}
-
-/// Text with control characters as `\u{..}`, for a terminal.
-private func printable(_ text: String) -> String {
-  var result = ""
-  for scalar in text.unicodeScalars {
-    if scalar.properties.generalCategory == .control {
-      result += "\\u{\(String(scalar.value, radix: 16))}"
-    } else {
-      result.unicodeScalars.append(scalar)
-    }
-  }
-  return result
 }

@@ -1,0 +1,174 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+// Runs a text through a model under each protocol.
+
+import UnrollNeural
+import UnrollTensors
+import UnrollTokenization
+
+/// How far an evaluation is.
+public struct EvaluationProgress: Sendable {
+  /// What is known so far.
+  public var perplexity: Perplexity
+  /// The share of the work that is done, or `nil` where it is not known, as for standard input.
+  public var fraction: Double?
+}
+
+extension LanguageModel {
+  /// Measures the perplexity of a text.
+  ///
+  /// - Parameters:
+  ///   - path: The text: a file, a gzip file, or `-` for standard input.
+  ///   - protocol: Which tokens are predicted, and from what.
+  ///   - progress: Called after each window of tokens.
+  /// - Throws: `FileError` or `TextError` if the text cannot be read, has a word that the model
+  ///   cannot take, or nothing to predict.
+  public func perplexity(
+    ofText path: String, protocol: PerplexityProtocol,
+    progress: (EvaluationProgress) -> Void = { _ in }
+  ) throws -> Perplexity {
+    let start = ContinuousClock.now
+    var run = EvaluationRun(model: self, protocol: `protocol`, progress: progress)
+    var text = try TokenReader(encoder: encoder, path: path)
+    switch `protocol` {
+    case .stream: try run.stream(&text)
+    case .columns: try run.columns(&text)
+    case .sentence: try run.sentences(&text)
+    }
+    guard run.result.predictions > 0 else {
+      throw TextError(
+        path: path, line: nil,
+        expected: "enough text for protocol \(`protocol`.rawValue)",
+        found: "\(run.result.tokens) token(s), none of which it predicts", fix: "give more text")
+    }
+    run.result.seconds = start.duration(to: .now) / .seconds(1)
+    return run.result
+  }
+}
+
+/// The state of one evaluation.
+private struct EvaluationRun {
+  /// Rows of a window of the protocol `columns`, as word_language_model's `--bptt`.
+  static let columnsWindow = 35
+  /// Columns of the protocol `columns`, as word_language_model's `eval_batch_size`.
+  static let columnCount = 10
+  /// Rows of a window where the length changes nothing but speed.
+  static let streamWindow = 256
+
+  let model: LanguageModel
+  let progress: (EvaluationProgress) -> Void
+  var result: Perplexity
+
+  init(
+    model: LanguageModel, protocol: PerplexityProtocol,
+    progress: @escaping (EvaluationProgress) -> Void
+  ) {
+    self.model = model
+    self.progress = progress
+    result = Perplexity(`protocol`)
+  }
+
+  mutating func stream(_ text: inout TokenReader) throws {
+    var state = model.network.zeroState(columns: 1)
+    guard var previous = try text.next()?.id else { return }
+    result.tokens = 1
+    var inputs: [Int32] = []
+    var targets: [TokenInText] = []
+    while true {
+      let token = try text.next()
+      if let token {
+        result.tokens += 1
+        inputs.append(previous)
+        targets.append(token)
+        previous = token.id
+      }
+      guard inputs.count == Self.streamWindow || token == nil else { continue }
+      try predict(targets, inputs: inputs, state: &state)
+      report(fraction: text.fraction)
+      inputs.removeAll(keepingCapacity: true)
+      targets.removeAll(keepingCapacity: true)
+      guard token != nil else { return }
+    }
+  }
+
+  mutating func columns(_ text: inout TokenReader) throws {
+    var tokens: [TokenInText] = []
+    while let token = try text.next() { tokens.append(token) }
+    result.tokens = tokens.count
+    let (B, T) = (Self.columnCount, Self.columnsWindow)
+    // Column b is the b-th of B runs of n tokens; what is left over is not used.
+    let n = tokens.count / B
+    guard n > 1 else { return }
+    func row(_ t: Int) -> [TokenInText] { (0..<B).map { tokens[$0 * n + t] } }
+    var state = model.network.zeroState(columns: B)
+    for start in stride(from: 0, to: n - 1, by: T) {
+      let end = min(start + T, n - 1)
+      let inputs = (start..<end).flatMap { row($0).map(\.id) }  // [T, B]
+      let targets = (start + 1..<end + 1).flatMap { row($0) }  // [T, B]
+      try predict(targets, inputs: inputs, state: &state)
+      report(fraction: Double(end) / Double(n - 1))
+    }
+  }
+
+  mutating func sentences(_ text: inout TokenReader) throws {
+    while let line = try text.nextLine() {
+      let logProbabilities = try model.logProbabilities(ofSentence: line.map(\.id))
+      result.tokens += line.count
+      for (token, logProbability) in zip(line, logProbabilities) {
+        result.add(logProbability: logProbability, token: token)
+      }
+      report(fraction: text.fraction)
+    }
+  }
+
+  private mutating func predict(
+    _ targets: [TokenInText], inputs: [Int32], state: inout RecurrentState
+  ) throws {
+    guard !targets.isEmpty else { return }
+    let logProbabilities = try model.network.logProbabilities(
+      ofTargets: targets.map(\.id), inputs: inputs, state: &state)
+    for (token, logProbability) in zip(targets, logProbabilities) {
+      result.add(logProbability: logProbability, token: token)
+    }
+  }
+
+  private func report(fraction: Double?) {
+    progress(EvaluationProgress(perplexity: result, fraction: fraction))
+  }
+}
+
+/// Reads the tokens of a text one by one, or line by line.
+private struct TokenReader: ~Copyable {
+  private var lines: LineReader
+  private let encoder: Encoder
+  private var line: [TokenInText] = []
+  private var position = 0
+
+  init(encoder: Encoder, path: String) throws(FileError) {
+    lines = try LineReader(path: path)
+    self.encoder = encoder
+  }
+
+  /// The share of the text that was read.
+  var fraction: Double? { lines.fraction }
+
+  mutating func nextLine() throws(TextError) -> [TokenInText]? {
+    guard let line = try lines.next() else { return nil }
+    let encoded = try encoder.encode(line, path: lines.path)
+    return encoded.ids.indices.map { index in
+      TokenInText(
+        id: encoded.ids[index], byteCount: encoded.byteCounts[index],
+        isWord: index < encoded.words.count,
+        isUnknown: index < encoded.words.count && encoded.isUnknown[index])
+    }
+  }
+
+  mutating func next() throws(TextError) -> TokenInText? {
+    while position == line.count {
+      guard let nextLine = try nextLine() else { return nil }
+      line = nextLine
+      position = 0
+    }
+    position += 1
+    return line[position - 1]
+  }
+}

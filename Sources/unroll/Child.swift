@@ -1,0 +1,191 @@
+// Runs libhdf5 on a foreign file in a forked process under limits.
+
+import CProcess
+import Foundation
+import UnrollFormat
+import UnrollHDF5
+
+/// What a child process may use.
+struct ChildLimits {
+  /// Seconds until it is killed.
+  var seconds = 10.0
+  /// The most private memory, in bytes.
+  var memory = 512 << 20
+  /// The most bytes that it may answer.
+  var answer = 64 << 20
+}
+
+/// Why a child process gave no answer, as the end of the sentence "found ...".
+struct ChildDeath: Error, Equatable {
+  let how: String
+}
+
+/// Runs a closure in a forked process and returns the bytes that it answers.
+///
+/// Call it before any other thread exists: the child continues with a copy of this process's memory,
+/// locks included.
+///
+/// - Parameters:
+///   - limits: What the child may use.
+///   - body: Runs in the child, which ends after it. Its result is the answer.
+/// - Throws: `ChildDeath` if the child crashes, hangs, grows, or answers too much.
+func runInChild(
+  limits: ChildLimits = ChildLimits(), _ body: () -> [UInt8]
+) throws(ChildDeath) -> [UInt8] {
+  var ends: [Int32] = [-1, -1]
+  guard pipe(&ends) == 0 else { throw ChildDeath(how: "no pipe: \(systemReason())") }
+  let child = unroll_fork()
+  guard child >= 0 else { throw ChildDeath(how: "no process: \(systemReason())") }
+  if child == 0 {
+    close(ends[0])
+    becomeHarmless(limits)
+    writeAll(body(), to: ends[1])
+    _exit(0)
+  }
+  close(ends[1])
+  defer { close(ends[0]) }
+  let answer = Result { () throws(ChildDeath) in try readAll(from: ends[0], limits: limits) }
+  if case .failure = answer { kill(child, SIGKILL) }
+  let end = wait(for: child, limits: limits)
+  let bytes = try answer.get()
+  if let end { throw end }
+  return bytes
+}
+
+/// Gives up, in the child, what reading a file does not need.
+private func becomeHarmless(_ limits: ChildLimits) {
+  // libhdf5 and the C library print when they abort; the parent says it better.
+  let null = open("/dev/null", O_WRONLY)
+  if null >= 0 {
+    dup2(null, STDERR_FILENO)
+    dup2(null, STDOUT_FILENO)
+  }
+  limit(RLIMIT_CORE, to: 0)
+  limit(RLIMIT_FSIZE, to: 0)
+  limit(RLIMIT_NOFILE, to: 32)
+  limit(RLIMIT_CPU, to: Int(limits.seconds.rounded(.up)) + 1)
+  limit(RLIMIT_DATA, to: limits.memory)
+}
+
+#if canImport(Glibc)
+  private typealias LimitedResource = __rlimit_resource
+#else
+  private typealias LimitedResource = Int32
+#endif
+
+private func limit(_ resource: LimitedResource, to value: Int) {
+  var bounds = rlimit(rlim_cur: rlim_t(value), rlim_max: rlim_t(value))
+  setrlimit(resource, &bounds)
+}
+
+/// Writes bytes to a descriptor; a reader that is gone ends it.
+private func writeAll(_ bytes: [UInt8], to descriptor: Int32) {
+  var rest = bytes[...]
+  while !rest.isEmpty {
+    let count = rest.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
+    guard count > 0 else { return }
+    rest = rest.dropFirst(count)
+  }
+}
+
+/// Reads until the other end closes, for as long and as much as the limits allow.
+private func readAll(
+  from descriptor: Int32, limits: ChildLimits
+) throws(ChildDeath) -> [UInt8] {
+  let deadline = ContinuousClock.now + .seconds(limits.seconds)
+  var answer: [UInt8] = []
+  var buffer = [UInt8](repeating: 0, count: 64 * 1024)
+  while true {
+    let left = ContinuousClock.now.duration(to: deadline)
+    let milliseconds = Int32(max(0, left / .milliseconds(1)))
+    var event = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+    let status = poll(&event, 1, milliseconds)
+    if status < 0 && errno == EINTR { continue }
+    guard status > 0 else {
+      throw ChildDeath(how: "a reader that hung: killed after \(Int(limits.seconds)) s")
+    }
+    let count = read(descriptor, &buffer, buffer.count)
+    guard count > 0 else { return answer }
+    answer += buffer[..<count]
+    guard answer.count <= limits.answer else {
+      throw ChildDeath(how: "a reader that answered more than \(limits.answer) bytes")
+    }
+  }
+}
+
+/// Waits for the child's end; `nil` if it was a good one.
+private func wait(for child: pid_t, limits: ChildLimits) -> ChildDeath? {
+  var status: Int32 = 0
+  var usage = rusage()
+  while wait4(child, &status, 0, &usage) < 0 && errno == EINTR {}
+  let signal = unroll_wait_signal(status)
+  guard signal != 0 else {
+    let code = unroll_wait_exit_code(status)
+    return code == 0 ? nil : ChildDeath(how: "a reader that ended with code \(code)")
+  }
+  // Which crash was for want of memory cannot be told; that it had nearly all can.
+  #if os(Linux)
+    let peak = Int(usage.ru_maxrss) * 1024
+  #else
+    let peak = Int(usage.ru_maxrss)
+  #endif
+  if peak > limits.memory / 10 * 9 {
+    return ChildDeath(how: "a reader that grew beyond \(limits.memory >> 20) MiB")
+  }
+  return ChildDeath(
+    how: "a reader that crashed: \(String(cString: strsignal(signal)).lowercased())")
+}
+
+private func systemReason() -> String { String(cString: strerror(errno)).lowercased() }
+
+// MARK: - The inventory
+
+/// What the child answers.
+private enum InventoryAnswer: Codable {
+  case inventory(Inventory)
+  case refusal(String)
+}
+
+/// Makes the inventory of a file in a child process.
+///
+/// - Throws: `InventoryFailure` if libhdf5 refuses the file, or does not survive it.
+func inventoryInChild(_ path: String) throws(InventoryFailure) -> Inventory {
+  let bytes: [UInt8]
+  do {
+    bytes = try runInChild { encodedAnswer(path) }
+  } catch {
+    throw .died(error.how)
+  }
+  // The child read a foreign file; what it says is foreign too, and decoded as such.
+  guard let answer = try? decoder.decode(InventoryAnswer.self, from: Data(bytes)) else {
+    throw .died("a reader whose answer is no inventory")
+  }
+  switch answer {
+  case .inventory(let inventory): return inventory
+  case .refusal(let reason): throw .refused(reason)
+  }
+}
+
+private func encodedAnswer(_ path: String) -> [UInt8] {
+  let answer: InventoryAnswer
+  do throws(HDF5Error) {
+    answer = .inventory(try Inventory(contentsOf: path))
+  } catch {
+    answer = .refusal(error.reason)
+  }
+  return (try? encoder.encode(answer)).map { Array($0) } ?? []
+}
+
+private var encoder: JSONEncoder {
+  let encoder = JSONEncoder()
+  encoder.nonConformingFloatEncodingStrategy = .convertToString(
+    positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+  return encoder
+}
+
+private var decoder: JSONDecoder {
+  let decoder = JSONDecoder()
+  decoder.nonConformingFloatDecodingStrategy = .convertFromString(
+    positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+  return decoder
+}

@@ -1,0 +1,196 @@
+// `unroll inspect`: what is in a checkpoint, for people.
+
+import ArgumentParser
+import UnrollFormat
+import UnrollTensors
+import UnrollTokenization
+
+struct Inspect: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Show what is in a checkpoint.",
+    discussion: "Runs the rules that every opening runs; `unroll validate` also reads all data.")
+
+  @Argument(help: "The checkpoint.")
+  var model: String
+
+  @Flag(help: "Print the content as one JSON object.")
+  var json = false
+
+  func run() throws {
+    let examination = try Examination(of: model, upTo: .header, makeInventory: inventoryInChild)
+    let checkpoint = try Checkpoint(examination)
+    for finding in examination.findings { Output.note(finding.description) }
+    let report = ModelReport(checkpoint, examination)
+    if json {
+      try Output.json(report)
+    } else {
+      for line in report.lines { Output.result(line) }
+    }
+  }
+}
+
+/// What `inspect` shows of a checkpoint.
+private struct ModelReport: Encodable {
+  struct Layer: Encodable {
+    let cell: String
+    let inputSize: Int
+    let hiddenSize: Int
+    let activation: String
+    let bias: String
+  }
+
+  struct Parameter: Encodable {
+    let path: String
+    let dtype: String
+    let shape: [Int]
+    let digest: String?
+  }
+
+  struct Step: Encodable {
+    let operation: String
+    let tool: String
+    let arguments: [String]
+    let inputs: [String]
+    let weightsDigest: String
+  }
+
+  let file: String
+  let bytes: Int
+  let formatVersion: String
+  let producer: String
+  let weightsDigest: String?
+  let contentDigest: String?
+  let vocabularySize: Int
+  let embeddingSize: Int
+  let tied: Bool
+  let layers: [Layer]
+  let parameterCount: Int
+  let parameters: [Parameter]
+  let unit: String
+  let endOfSentence: String?
+  let unknown: String?
+  let firstTokens: [String]
+  let lastTokens: [String]
+  let tokenizer: String
+  let provenance: [Step]
+
+  init(_ checkpoint: Checkpoint, _ examination: Examination) {
+    let (architecture, vocabulary) = (checkpoint.architecture, checkpoint.vocabulary)
+    file = examination.contents.path
+    bytes = examination.contents.file.count
+    let header = examination.header
+    formatVersion = header.formatVersion
+    producer = header.producer
+    weightsDigest = header.weightsDigest
+    contentDigest = header.contentDigest
+    vocabularySize = architecture.vocabularySize
+    embeddingSize = architecture.embeddingSize
+    tied = architecture.isTied
+    layers = architecture.layers.map {
+      Layer(
+        cell: $0.cell.rawValue, inputSize: $0.inputSize, hiddenSize: $0.hiddenSize,
+        activation: $0.activation.rawValue, bias: $0.bias.rawValue)
+    }
+    parameters = architecture.parameters.compactMap { path, shape in
+      guard let tensor = checkpoint.parameters[path] else { return nil }
+      return Parameter(
+        path: path.description, dtype: tensor.dtype.rawValue, shape: shape.dimensions,
+        digest: examination.digest(of: path))
+    }
+    parameterCount = parameters.reduce(0) { $0 + $1.shape.reduce(1, *) }
+    unit = vocabulary.unit.rawValue
+    endOfSentence = vocabulary.endOfSentenceID.map { vocabulary.text(of: $0) }
+    unknown = vocabulary.unknownID.map { vocabulary.text(of: $0) }
+    firstTokens = (0..<min(10, vocabulary.count)).map { vocabulary.text(of: $0) }
+    lastTokens = (max(10, vocabulary.count - 5)..<max(10, vocabulary.count)).map {
+      vocabulary.text(of: $0)
+    }
+    tokenizer = checkpoint.tokenizer.kind.rawValue
+    provenance = checkpoint.provenance.map { entry in
+      Step(
+        operation: entry.operation, tool: entry.tool,
+        arguments: entry.arguments.split(separator: "\n").map(String.init),
+        inputs: entry.inputs.split(separator: "\n").map(String.init),
+        weightsDigest: entry.weightsDigest)
+    }
+  }
+
+  /// The report for people.
+  var lines: [String] {
+    let title =
+      "\(file): recurrent language model, \(Output.grouped(parameterCount)) parameters, "
+      + "\(Output.grouped(bytes)) bytes"
+    return [title, "", "model"] + modelLines + ["", "parameters"] + parameterLines
+      + ["", "vocabulary"] + vocabularyLines + ["", "history"] + historyLines
+      + ["", "file"] + fileLines
+  }
+
+  private var modelLines: [String] {
+    ["  embedding   \(vocabularySize) x \(embeddingSize)"]
+      + layers.enumerated().map { index, layer in
+        "  layer \(index)     \(layer.cell), \(layer.inputSize) -> \(layer.hiddenSize), "
+          + "\(layer.activation), "
+          + (layer.bias == "double" ? "two biases" : "no bias")
+      }
+      + [
+        "  output      softmax over \(vocabularySize), \(tied ? "tied to the embedding" : "not tied")"
+      ]
+  }
+
+  private var parameterLines: [String] {
+    let width = parameters.map(\.path.count).max() ?? 0
+    return parameters.map { parameter in
+      let shape = parameter.shape.map(String.init).joined(separator: ", ")
+      return "  " + parameter.path + String(repeating: " ", count: width - parameter.path.count)
+        + "  \(parameter.dtype) [\(shape)]"
+    } + (tied ? ["  /model/output/weight is /model/embedding/weight"] : [])
+  }
+
+  private var vocabularyLines: [String] {
+    let gap = vocabularySize > 15 ? ["..."] : []
+    let sample = (firstTokens + gap + lastTokens).map(printable).joined(separator: " ")
+    return [
+      "  \(Output.grouped(vocabularySize)) tokens (\(unit)), tokenizer \(tokenizer), "
+        + "end of sentence \(endOfSentence ?? "none"), unknown words \(unknown ?? "none")",
+      "  \(sample)",
+    ]
+  }
+
+  private var historyLines: [String] {
+    provenance.flatMap { step in
+      ["  \(printable(step.operation)) by \(printable(step.tool))"]
+        + step.arguments.map { "    \(printable($0))" }
+        + step.inputs.map { "    from \(printable($0))" }
+    }
+  }
+
+  private var fileLines: [String] {
+    [
+      "  format   \(formatVersion), written by \(printable(producer))",
+      "  weights  \(weightsDigest ?? "no digest")",
+      "  content  \(contentDigest ?? "no digest")",
+    ]
+  }
+
+  private enum CodingKeys: String, CodingKey {
+    case file
+    case bytes
+    case formatVersion = "format_version"
+    case producer
+    case weightsDigest = "weights_digest"
+    case contentDigest = "content_digest"
+    case vocabularySize = "vocabulary_size"
+    case embeddingSize = "embedding_size"
+    case tied
+    case layers
+    case parameterCount = "parameter_count"
+    case parameters
+    case unit
+    case endOfSentence = "end_of_sentence"
+    case unknown
+    case firstTokens = "first_tokens"
+    case lastTokens = "last_tokens"
+    case tokenizer
+    case provenance
+  }
+}

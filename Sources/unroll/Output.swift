@@ -1,0 +1,71 @@
+// What the tool prints: results on standard output, notes and progress on standard error.
+
+import Foundation
+import UnrollFormat
+import UnrollTensors
+
+enum Output {
+  /// Prints a line of the result.
+  static func result(_ line: String) {
+    fputs(line + "\n", stdout)
+  }
+
+  /// Prints a line for the person at the terminal.
+  static func note(_ line: String) {
+    fputs(line + "\n", stderr)
+  }
+
+  /// Prints a value as one JSON object.
+  ///
+  /// - Throws: `EncodingError` if a number is not finite.
+  static func json(_ value: some Encodable) throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    result(String(decoding: try encoder.encode(value), as: UTF8.self))
+  }
+
+  /// Hands all results over; a full disk behind standard output is reported here.
+  ///
+  /// - Throws: `FileError` if they could not all be written.
+  static func finish() throws(FileError) {
+    guard fflush(stdout) == 0, ferror(stdout) == 0 else {
+      throw FileError("write results", path: "standard output")
+    }
+  }
+
+  /// A number with thin groups of three digits, as `18,328`.
+  static func grouped(_ number: Int) -> String {
+    var digits = String(number.magnitude)[...]
+    var groups: [Substring] = []
+    while digits.count > 3 {
+      groups.append(digits.suffix(3))
+      digits = digits.dropLast(3)
+    }
+    groups.append(digits)
+    return (number < 0 ? "-" : "") + groups.reversed().joined(separator: ",")
+  }
+}
+
+/// Progress of a long task on standard error, from the third second on.
+struct Progress {
+  private let start = ContinuousClock.now
+  private var nextReport = ContinuousClock.now + .seconds(2)
+  private var hasReported = false
+  private let isTerminal = isatty(STDERR_FILENO) == 1
+
+  /// The seconds since the task began.
+  var seconds: Double { start.duration(to: .now) / .seconds(1) }
+
+  /// Shows a line, now and then: each half second on a terminal, each ten elsewhere.
+  mutating func report(_ line: (_ seconds: Double) -> String) {
+    guard ContinuousClock.now >= nextReport else { return }
+    nextReport = .now + (isTerminal ? .milliseconds(500) : .seconds(10))
+    hasReported = true
+    fputs(isTerminal ? "\r\u{1B}[K\(line(seconds))" : line(seconds) + "\n", stderr)
+  }
+
+  /// Removes the line from a terminal.
+  func finish() {
+    if hasReported && isTerminal { fputs("\r\u{1B}[K", stderr) }
+  }
+}

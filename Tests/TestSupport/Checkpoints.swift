@@ -1,0 +1,61 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+// Small checkpoints with seeded numbers.
+
+import UnrollFormat
+import UnrollTensors
+import UnrollTokenization
+
+/// A generator of pseudo-random numbers with a seed (SplitMix64, Steele et al. 2014).
+public struct SeededGenerator: RandomNumberGenerator {
+  private var state: UInt64
+
+  public init(seed: UInt64) { state = seed }
+
+  public mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+    return z ^ (z >> 31)
+  }
+
+  /// A number from -range to range.
+  public mutating func number(_ range: Float) -> Float {
+    Float.random(in: -range...range, using: &self)
+  }
+}
+
+extension Checkpoint {
+  /// A model with seeded weights; V 11 words among them `<eos>` and, if asked, `<unk>`.
+  public static func small(
+    cell: Cell = .lstm, tied: Bool = false, hidden: [Int] = [7, 6], embedding: Int = 5,
+    unknown: Bool = true, activation: Activation = .tanh, seed: UInt64 = 1
+  ) -> Checkpoint {
+    let words = ["the", "cat", "sat", "<eos>", "on", "a", "mat", "ü", "日本", "dog"]
+    var vocabulary = Vocabulary(
+      tokens: (words + [unknown ? "<unk>" : "ran"]).map { Array($0.utf8) }, unit: .word)
+    vocabulary.endOfSentenceID = 3
+    vocabulary.unknownID = unknown ? 10 : nil
+    var layers: [LayerArchitecture] = []
+    var width = embedding
+    for H in hidden {
+      layers.append(
+        LayerArchitecture(cell: cell, inputSize: width, hiddenSize: H, activation: activation))
+      width = H
+    }
+    let architecture = Architecture(
+      vocabularySize: vocabulary.count, embeddingSize: embedding, layers: layers, isTied: tied)
+    var generator = SeededGenerator(seed: seed)
+    var parameters = ParameterTree<Tensor>()
+    for (path, shape) in architecture.parameters {
+      let values = (0..<(shape.elementCount ?? 0)).map { _ in generator.number(0.5) }
+      parameters[path] = Tensor(values, shape: shape)
+    }
+    return Checkpoint(
+      architecture: architecture, parameters: parameters, vocabulary: vocabulary,
+      tokenizer: Tokenizer(),
+      provenance: [
+        ProvenanceEntry(operation: "convert", tool: "test", arguments: "a=1\nb=2", inputs: "00 x")
+      ])
+  }
+}

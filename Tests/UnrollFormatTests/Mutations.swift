@@ -1,0 +1,283 @@
+// The table of mutations: one for each rule, in the order of the rules.
+
+import Foundation
+import TestSupport
+import UnrollHDF5
+import UnrollTensors
+
+@testable import UnrollFormat
+
+private let embedding = ParameterPath.embeddingWeight.description
+private let outputWeight = ParameterPath.outputWeight.description
+
+extension Mutation {
+  /// A mutation for each rule.
+  static let all = container + safety + structure + architecture + tensors + vocabulary + integrity
+
+  private static let container: [Mutation] = [
+    Mutation(rule: "C001", finding: "?", bytes: { $0.replaceSubrange(0..<4, with: "GGUF".utf8) }),
+    Mutation(rule: "C002", finding: "?", bytes: { $0.removeLast(100) }),
+    Mutation(rule: "C003", finding: "?", bytes: { $0 += [1, 2, 3] }),
+    Mutation(rule: "C004", finding: "?", bytes: { $0[8] = 0 }),
+    Mutation(
+      rule: "C005", finding: "?",
+      inventory: { inventory throws(InventoryFailure) in
+        inventory.edit("/") { $0.attributes["complete"] = .integer(0) }
+      }),
+    Mutation(rule: "C008", finding: "?", bytes: { $0[49] ^= 1 }),
+    Mutation(
+      rule: "C010", finding: "?",
+      outline: { $0.objects["/"]?.attributes["format_version"] = .text("2.0") }),
+    Mutation(
+      rule: "C011", finding: "?",
+      outline: { $0.objects["/"]?.attributes["format_version"] = .text("1.7") }),
+    Mutation(
+      rule: "C012", finding: "?",
+      outline: { $0.objects["/"]?.attributes["required_features"] = .texts(["int8"]) }),
+  ]
+
+  private static let safety: [Mutation] = [
+    Mutation(rule: "X001", finding: "?", inventory: adding("/vocabulary/notes", .externalLink)),
+    Mutation(rule: "X002", finding: "?", inventory: adding("/vocabulary/notes", .softLink)),
+    Mutation(rule: "X003", finding: "?", inventory: adding("/vocabulary/notes", .userDefinedLink)),
+    Mutation(
+      rule: "X004", finding: "?",
+      inventory: editingDataset(embedding) {
+        $0.externalFileCount = 1
+        $0.offset = nil
+        $0.storageSize = 0
+      }),
+    Mutation(
+      rule: "X005", finding: "?",
+      inventory: editingDataset(embedding) {
+        $0.layout = .virtual
+        $0.offset = nil
+        $0.storageSize = 0
+      }),
+    Mutation(
+      rule: "X006", finding: "?",
+      inventory: editingDataset(embedding) { $0.datatype = .other("variable-length string") }),
+    Mutation(
+      rule: "X007", finding: "?",
+      inventory: editingDataset(embedding) {
+        $0.layout = .chunked
+        $0.filters = [1, 32_000]
+      }),
+    Mutation(
+      rule: "X010", finding: "?",
+      inventory: editingDataset(embedding) { $0.dimensions = [1 << 40, 1 << 30] }),
+    Mutation(
+      rule: "X012", finding: "?",
+      inventory: { inventory throws(InventoryFailure) in inventory.stoppedAt = .objects }),
+    Mutation(
+      rule: "X013", finding: "?",
+      inventory: { inventory throws(InventoryFailure) in inventory.stoppedAt = .depth("/a/b") }),
+    Mutation(rule: "X014", finding: "?", inventory: adding("/vocabulary/a\u{1B}[2J", .group)),
+    Mutation(
+      rule: "X015", finding: "?",
+      inventory: { inventory throws(InventoryFailure) in
+        inventory.edit("/") { $0.attributes["notes"] = .other("larger than 32768 bytes") }
+      }),
+    Mutation(
+      rule: "X016", finding: "?",
+      outline: {
+        $0.objects["/vocabulary/again"] = Outline.Object(kind: .hardLink(to: "/vocabulary"))
+      }),
+    Mutation(
+      rule: "X017", finding: "?",
+      inventory: { inventory throws(InventoryFailure) in
+        var place: UInt64?
+        inventory.editDataset(embedding) { place = $0.offset }
+        inventory.editDataset(outputWeight) { $0.offset = place.map { $0 + 64 } }
+      }),
+    Mutation(
+      rule: "X018", finding: "?", inventory: editingDataset(embedding) { $0.offset = 1 << 40 }),
+    Mutation(
+      rule: "X020", finding: "?",
+      inventory: { _ throws(InventoryFailure) in
+        throw .died("a reader that crashed: segmentation fault")
+      }),
+  ]
+
+  private static let structure: [Mutation] = [
+    Mutation(
+      rule: "S001", finding: "?", outline: { $0.objects["/tokenizer"]?.attributes["kind"] = nil }),
+    Mutation(
+      rule: "S002", finding: "?", outline: { $0.addGroup("/notes", ["text": .text("hello")]) }),
+    Mutation(
+      rule: "S003", finding: "?",
+      outline: { $0.objects["/vocabulary"]?.attributes["size"] = .text("11") }),
+    Mutation(
+      rule: "S005", finding: "?",
+      outline: { outline in
+        for (path, object) in outline.objects where path.hasPrefix("/model/layers/01") {
+          outline.objects[path] = nil
+          outline.objects[path.replacing("/01", with: "/02")] = object
+        }
+      }),
+    Mutation(
+      rule: "S006", finding: "?", inventory: editingDataset(embedding) { $0.layout = .compact }),
+  ]
+
+  private static let architecture: [Mutation] = [
+    Mutation(
+      rule: "A001", finding: "?",
+      outline: { $0.objects["/model/layers/00"]?.attributes["cell"] = .text("transformer") }),
+    Mutation(
+      rule: "A003", finding: "?",
+      outline: { outline in
+        outline.objects["/model/layers/01"]?.attributes["input_size"] = .integer(9)
+        outline.addDataset(
+          "/model/layers/01/weight_ih",
+          Tensor([Float](repeating: 0.5, count: 24 * 9), shape: [24, 9]))
+      }),
+    Mutation(
+      rule: "A005", finding: "?",
+      outline: { $0.objects["/model/layers/00"]?.attributes["reset"] = nil }, cell: .gru),
+    Mutation(
+      rule: "A006", finding: "?",
+      outline: { outline in
+        outline.objects[outputWeight] = Outline.Object(kind: .hardLink(to: embedding))
+        outline.objects["/model"]?.attributes["tied"] = .integer(1)
+      }),
+    Mutation(
+      rule: "A008", finding: "?",
+      outline: { $0.objects["/model/layers/00"]?.attributes["activation"] = .text("relu") }),
+    Mutation(
+      rule: "A009", finding: "?",
+      outline: { outline in
+        for path in outline.objects.keys where path.hasPrefix("/model/layers/") {
+          outline.objects[path] = nil
+        }
+        outline.addDataset(
+          outputWeight, Tensor([Float](repeating: 0.5, count: 55), shape: [11, 5]))
+      }),
+  ]
+
+  private static let tensors: [Mutation] = [
+    Mutation(
+      rule: "T001", finding: "?",
+      outline: {
+        $0.addDataset(
+          "/model/output/bias", Tensor([Float](repeating: 0, count: 12), shape: [12]))
+      }),
+    Mutation(
+      rule: "T002", finding: "?",
+      outline: { outline in
+        outline.addDataset("/model/output/bias", Tensor([UInt64](repeating: 1, count: 11)))
+      }),
+    Mutation(
+      rule: "T003", finding: "?",
+      outline: {
+        $0.addDataset("/model/layers/00/weight_hr", Tensor([0, 1, 2, 3], shape: [2, 2]))
+      }),
+    Mutation(
+      rule: "T004", finding: "?", outline: { $0.objects["/model/layers/01/weight_hh"] = nil }),
+    Mutation(
+      rule: "T005", finding: "?",
+      outline: { $0.objects[outputWeight] = $0.objects[embedding] }, tied: true),
+    Mutation(
+      rule: "T006", finding: "?",
+      outline: { $0.objects["/model"]?.attributes["tied"] = .integer(0) }, tied: true),
+    Mutation(
+      rule: "T007", finding: "?",
+      inventory: { inventory throws(InventoryFailure) in
+        // A bias of zeros is the same bytes four bytes further on.
+        inventory.editDataset("/vocabulary/token_bytes") { $0.offset = $0.offset.map { $0 + 0 } }
+      }),
+  ]
+
+  private static let vocabulary: [Mutation] = [
+    Mutation(
+      rule: "V001", finding: "?",
+      outline: {
+        $0.addDataset(
+          "/vocabulary/token_offsets", Tensor([0, 3, 2, 9, 14, 16, 17, 20, 22, 28, 31, 36]))
+      }),
+    Mutation(
+      rule: "V002", finding: "?",
+      outline: {
+        $0.addDataset(embedding, Tensor([Float](repeating: 0, count: 50), shape: [10, 5]))
+      }),
+    Mutation(
+      rule: "V003", finding: "?",
+      outline: { $0.addDataset("/vocabulary/token_bytes", Tensor(tokens("thecatthe"))) }),
+    Mutation(
+      rule: "V004", finding: "?",
+      outline: {
+        $0.addDataset(
+          "/vocabulary/token_offsets", Tensor([0, 3, 3, 9, 14, 16, 17, 20, 22, 28, 31, 36]))
+      }),
+    Mutation(
+      rule: "V005", finding: "?",
+      outline: { outline in
+        var bytes = tokens("thecatsat")
+        bytes[0] = 0xFF
+        outline.addDataset("/vocabulary/token_bytes", Tensor(bytes))
+      }),
+    Mutation(
+      rule: "V006", finding: "?",
+      outline: { $0.objects["/vocabulary"]?.attributes["unknown_id"] = .integer(11) }),
+  ]
+
+  private static let integrity: [Mutation] = [
+    Mutation(
+      rule: "I001", finding: "?",
+      bytes: { bytes in
+        // The first token's first letter; no metadata holds these bytes.
+        guard let place = bytes.firstRange(of: "thecatsat".utf8)?.lowerBound else { return }
+        bytes[place] ^= 1
+      }),
+    Mutation(
+      rule: "I002", finding: "?",
+      inventory: { inventory throws(InventoryFailure) in
+        inventory.edit("/vocabulary/token_bytes") { $0.attributes["digest"] = nil }
+      }),
+    Mutation(
+      rule: "I003", finding: "?",
+      inventory: { inventory throws(InventoryFailure) in
+        inventory.edit("/") { $0.attributes["weights_digest"] = .text("00") }
+      }),
+    Mutation(
+      rule: "I004", finding: "?",
+      inventory: { inventory throws(InventoryFailure) in
+        inventory.edit("/vocabulary") { $0.attributes["unknown_id"] = .integer(-1) }
+      }),
+  ]
+
+  /// The valid vocabulary's bytes with another start of the same length.
+  private static func tokens(_ start: String) -> [UInt8] {
+    let all = Array(Checkpoint.small().vocabulary.tokenBytes)
+    return Array(start.utf8) + all.dropFirst(start.utf8.count)
+  }
+
+  private static func adding(
+    _ path: String, _ kind: InventoryObject.Kind
+  ) -> @Sendable (inout Inventory) throws(InventoryFailure) -> Void {
+    { inventory throws(InventoryFailure) in
+      inventory.objects.append(InventoryObject(path: path, kind: kind, linkCount: 0))
+    }
+  }
+
+  private static func editingDataset(
+    _ path: String, _ edit: @escaping @Sendable (inout DatasetDescription) -> Void
+  ) -> @Sendable (inout Inventory) throws(InventoryFailure) -> Void {
+    { inventory throws(InventoryFailure) in inventory.editDataset(path, edit) }
+  }
+}
+
+extension Inventory {
+  fileprivate mutating func edit(_ path: String, _ edit: (inout InventoryObject) -> Void) {
+    for index in objects.indices where objects[index].path == path { edit(&objects[index]) }
+  }
+
+  fileprivate mutating func editDataset(
+    _ path: String, _ edit: (inout DatasetDescription) -> Void
+  ) {
+    self.edit(path) { object in
+      guard case .dataset(var dataset) = object.kind else { return }
+      edit(&dataset)
+      object.kind = .dataset(dataset)
+    }
+  }
+}
