@@ -24,7 +24,13 @@ let package = Package(
     .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
 
     // Our own C: what Swift cannot express.
-    .target(name: "CUnrollKernels", dependencies: ["COneDNN"]),
+    .target(
+      name: "CUnrollKernels", dependencies: ["COneDNN"],
+      // The OpenMP runtime that Debian's oneDNN runs on: our loops share its threads.
+      linkerSettings: [
+        .linkedLibrary("gomp", .when(platforms: [.linux])),
+        .linkedLibrary("m", .when(platforms: [.linux])),
+      ]),
     .target(name: "CProcess"),
 
     // The library, in dependency order.
@@ -56,7 +62,8 @@ let package = Package(
     .testTarget(name: "UnrollFormatTests", dependencies: ["UnrollFormat", "TestSupport"]),
     .testTarget(
       name: "UnrollInterchangeTests", dependencies: ["UnrollInterchange", "TestSupport"]),
-    .testTarget(name: "UnrollNeuralTests", dependencies: ["UnrollNeural", "TestSupport"]),
+    .testTarget(
+      name: "UnrollNeuralTests", dependencies: ["CUnrollKernels", "UnrollNeural", "TestSupport"]),
     .testTarget(name: "UnrollEngineTests", dependencies: ["UnrollEngine", "TestSupport"]),
     .testTarget(name: "UnrollCommandTests", dependencies: ["unroll", "TestSupport"]),
   ]

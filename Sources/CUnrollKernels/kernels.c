@@ -1,1 +1,0 @@
-#include "UnrollKernels.h"

@@ -1,0 +1,298 @@
+// Matrix products with packed weights, on oneDNN's matmul primitive.
+//
+// Left to choose (`format_tag::any`), oneDNN lays weights out in the blocks that its kernels read.
+// The layout is asked for once, for one number of rows, and then given to the product for every
+// other: its AVX-512 kernels take the same blocks for any number of rows, and each row sums over K
+// in the same order.
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "UnrollKernels.h"
+#include "onednn.h"
+#include "threads.h"
+
+/// Planned products are kept by their number of rows. Windows use a few numbers again and again;
+/// the callers' blocks of rows keep it to some twenty.
+enum { KEPT_PRODUCTS = 48 };
+
+/// The number of rows that the layout is chosen for.
+enum { TYPICAL_ROWS = 32 };
+
+/// A planned product with its arguments; only their addresses change from call to call.
+typedef struct {
+  size_t M, width;
+  int threads;
+  unsigned long last_use;
+  dnnl_primitive_t primitive;
+  dnnl_memory_t x, y;
+} product;
+
+/// One panel of a weight.
+typedef struct {
+  size_t width;
+  dnnl_memory_t weight, bias;
+} panel;
+
+struct unroll_packed_weight {
+  size_t K, panel_width, panel_count;
+  bool accumulate, is_blocked;
+  float *bias;
+  panel *panels;
+  dnnl_stream_t stream;
+  // Guards what follows, and the addresses in the arguments while a product runs.
+  pthread_mutex_t lock;
+  unsigned long uses;
+  product products[KEPT_PRODUCTS];
+};
+
+static pthread_once_t engine_once = PTHREAD_ONCE_INIT;
+static dnnl_engine_t engine;
+static dnnl_status_t engine_status;
+
+static void create_engine(void) { engine_status = dnnl_engine_create(&engine, dnnl_cpu, 0); }
+
+static unroll_status status_of(dnnl_status_t status) {
+  if (status == dnnl_success) return UNROLL_OK;
+  return status == dnnl_out_of_memory ? UNROLL_OUT_OF_MEMORY : UNROLL_PRODUCT_FAILED;
+}
+
+// MARK: Planning
+
+/// Plans a product with weights in a given layout.
+static dnnl_status_t plan(
+    const unroll_packed_weight *w, size_t M, size_t width, const layout *weight,
+    dnnl_primitive_desc_t *made) {
+  layout x, y, bias;
+  dnnl_post_ops_t sum = NULL;
+  dnnl_primitive_attr_t attributes = NULL;
+  dnnl_status_t status = layout_create(&x, M, w->K);
+  if (status != dnnl_success) return status;
+  status = layout_create(&y, M, width);
+  if (status != dnnl_success) goto free_x;
+  status = layout_create(&bias, 1, width);
+  if (status != dnnl_success) goto free_y;
+  status = dnnl_primitive_attr_create(&attributes);
+  if (status == dnnl_success && w->accumulate) {
+    status = dnnl_post_ops_create(&sum);
+    if (status == dnnl_success) status = append_sum(sum);
+    if (status == dnnl_success) status = dnnl_primitive_attr_set_post_ops(attributes, sum);
+  }
+  if (status == dnnl_success)
+    status = plan_product(made, engine, &x, weight, w->bias ? &bias : NULL, &y, attributes);
+  if (sum) dnnl_post_ops_destroy(sum);
+  if (attributes) dnnl_primitive_attr_destroy(attributes);
+  layout_destroy(bias);
+free_y:
+  layout_destroy(y);
+free_x:
+  layout_destroy(x);
+  return status;
+}
+
+/// Asks for the layout that products of a width prefer.
+static dnnl_status_t choose_layout(const unroll_packed_weight *w, size_t width, layout *chosen) {
+  layout any;
+  dnnl_status_t status = layout_create_any(&any, w->K, width);
+  if (status != dnnl_success) return status;
+  dnnl_primitive_desc_t typical;
+  status = plan(w, TYPICAL_ROWS, width, &any, &typical);
+  layout_destroy(any);
+  if (status != dnnl_success) return status;
+  status = layout_of_weights(chosen, typical);
+  dnnl_primitive_desc_destroy(typical);
+  return status;
+}
+
+// MARK: Packing
+
+/// Makes room for a panel.
+static dnnl_status_t create_panel(unroll_packed_weight *w, size_t index, size_t width) {
+  panel *made = &w->panels[index];
+  made->width = width;
+  layout packed;
+  dnnl_status_t status = choose_layout(w, width, &packed);
+  if (status != dnnl_success) return status;
+  w->is_blocked = w->is_blocked && layout_is_blocked(&packed);
+  status = dnnl_memory_create(&made->weight, LAYOUT(packed), engine, DNNL_MEMORY_ALLOCATE);
+  layout_destroy(packed);
+  if (status != dnnl_success || !w->bias) return status;
+  layout bias;
+  status = layout_create(&bias, 1, width);
+  if (status != dnnl_success) return status;
+  float *part = w->bias + index * w->panel_width;
+  status = dnnl_memory_create(&made->bias, LAYOUT(bias), engine, part);
+  layout_destroy(bias);
+  return status;
+}
+
+unroll_status unroll_packed_weight_create(
+    size_t N, size_t K, const float *bias, size_t panel_width, bool accumulate,
+    unroll_packed_weight **packed) {
+  if (N == 0 || K == 0 || panel_width == 0) return UNROLL_PRODUCT_FAILED;
+  pthread_once(&engine_once, create_engine);
+  if (engine_status != dnnl_success) return status_of(engine_status);
+  unroll_apply_threads();
+  unroll_packed_weight *w = calloc(1, sizeof *w);
+  if (!w) return UNROLL_OUT_OF_MEMORY;
+  if (pthread_mutex_init(&w->lock, NULL) != 0) {
+    free(w);
+    return UNROLL_OUT_OF_MEMORY;
+  }
+  w->K = K;
+  w->panel_width = panel_width < N ? panel_width : N;
+  w->panel_count = (N + w->panel_width - 1) / w->panel_width;
+  w->accumulate = accumulate;
+  w->is_blocked = true;
+  w->panels = calloc(w->panel_count, sizeof *w->panels);
+  dnnl_status_t status = w->panels ? dnnl_success : dnnl_out_of_memory;
+  if (status == dnnl_success && bias) {
+    w->bias = malloc(N * sizeof *bias);
+    if (!w->bias) status = dnnl_out_of_memory;
+    for (size_t i = 0; w->bias && i < N; i++) w->bias[i] = bias[i];
+  }
+  if (status == dnnl_success)
+    status = dnnl_stream_create(&w->stream, engine, dnnl_stream_default_flags);
+  for (size_t i = 0; status == dnnl_success && i < w->panel_count; i++) {
+    size_t left = N - i * w->panel_width;
+    status = create_panel(w, i, left < w->panel_width ? left : w->panel_width);
+  }
+  if (status != dnnl_success) {
+    unroll_packed_weight_destroy(w);
+    return status_of(status);
+  }
+  *packed = w;
+  return UNROLL_OK;
+}
+
+unroll_status unroll_pack_panel(unroll_packed_weight *w, size_t index, const float *rows) {
+  if (index >= w->panel_count) return UNROLL_PRODUCT_FAILED;
+  panel *to = &w->panels[index];
+  layout plain, packed;
+  dnnl_memory_t source = NULL;
+  dnnl_primitive_desc_t plan = NULL;
+  dnnl_primitive_t reorder = NULL;
+  unroll_apply_threads();
+  dnnl_status_t status = layout_create_transposed(&plain, w->K, to->width);
+  if (status != dnnl_success) return status_of(status);
+  status = choose_layout(w, to->width, &packed);
+  if (status != dnnl_success) goto free_plain;
+  // oneDNN's argument is not const, but a reorder only reads its source.
+  status = dnnl_memory_create(&source, LAYOUT(plain), engine, (void *)rows);
+  if (status == dnnl_success)
+    status = dnnl_reorder_primitive_desc_create(
+        &plan, LAYOUT(plain), engine, LAYOUT(packed), engine, NULL);
+  if (status == dnnl_success) status = dnnl_primitive_create(&reorder, plan);
+  dnnl_exec_arg_t arguments[] = {{DNNL_ARG_FROM, source}, {DNNL_ARG_TO, to->weight}};
+  if (status == dnnl_success)
+    status = dnnl_primitive_execute(reorder, w->stream, 2, arguments);
+  if (status == dnnl_success) status = dnnl_stream_wait(w->stream);
+  if (reorder) dnnl_primitive_destroy(reorder);
+  if (plan) dnnl_primitive_desc_destroy(plan);
+  if (source) dnnl_memory_destroy(source);
+  layout_destroy(packed);
+free_plain:
+  layout_destroy(plain);
+  return status_of(status);
+}
+
+static void forget_product(product *p) {
+  if (p->primitive) dnnl_primitive_destroy(p->primitive);
+  if (p->x) dnnl_memory_destroy(p->x);
+  if (p->y) dnnl_memory_destroy(p->y);
+  *p = (product){0};
+}
+
+void unroll_packed_weight_destroy(unroll_packed_weight *w) {
+  if (!w) return;
+  for (size_t i = 0; i < KEPT_PRODUCTS; i++) forget_product(&w->products[i]);
+  for (size_t i = 0; w->panels && i < w->panel_count; i++) {
+    if (w->panels[i].weight) dnnl_memory_destroy(w->panels[i].weight);
+    if (w->panels[i].bias) dnnl_memory_destroy(w->panels[i].bias);
+  }
+  if (w->stream) dnnl_stream_destroy(w->stream);
+  pthread_mutex_destroy(&w->lock);
+  free(w->panels);
+  free(w->bias);
+  free(w);
+}
+
+bool unroll_rows_are_independent(const unroll_packed_weight *w) { return w->is_blocked; }
+
+// MARK: Multiplying
+
+/// Plans and keeps a product in a free place.
+static dnnl_status_t create_product(
+    const unroll_packed_weight *w, const panel *part, size_t M, int threads, product *made) {
+  *made = (product){.M = M, .width = part->width, .threads = threads};
+  layout weight, x, y;
+  dnnl_primitive_desc_t planned = NULL;
+  dnnl_status_t status = choose_layout(w, part->width, &weight);
+  if (status != dnnl_success) return status;
+  status = plan(w, M, part->width, &weight, &planned);
+  layout_destroy(weight);
+  if (status != dnnl_success) return status;
+  status = dnnl_primitive_create(&made->primitive, planned);
+  dnnl_primitive_desc_destroy(planned);
+  if (status != dnnl_success) return status;
+  status = layout_create(&x, M, w->K);
+  if (status != dnnl_success) return status;
+  status = dnnl_memory_create(&made->x, LAYOUT(x), engine, DNNL_MEMORY_NONE);
+  layout_destroy(x);
+  if (status != dnnl_success) return status;
+  status = layout_create(&y, M, part->width);
+  if (status != dnnl_success) return status;
+  status = dnnl_memory_create(&made->y, LAYOUT(y), engine, DNNL_MEMORY_NONE);
+  layout_destroy(y);
+  return status;
+}
+
+/// The planned product of M rows with a panel: a kept one, or a new one in the place of the one
+/// that was not used for longest.
+static dnnl_status_t find_product(
+    unroll_packed_weight *w, const panel *part, size_t M, product **found) {
+  int threads = unroll_apply_threads();
+  product *oldest = &w->products[0];
+  for (size_t i = 0; i < KEPT_PRODUCTS; i++) {
+    product *p = &w->products[i];
+    if (p->primitive && p->M == M && p->width == part->width && p->threads == threads) {
+      p->last_use = ++w->uses;
+      *found = p;
+      return dnnl_success;
+    }
+    if (p->last_use < oldest->last_use) oldest = p;
+  }
+  forget_product(oldest);
+  dnnl_status_t status = create_product(w, part, M, threads, oldest);
+  if (status != dnnl_success) {
+    forget_product(oldest);
+    return status;
+  }
+  oldest->last_use = ++w->uses;
+  *found = oldest;
+  return dnnl_success;
+}
+
+unroll_status unroll_product(
+    unroll_packed_weight *w, size_t index, const float *x, float *y, size_t M) {
+  if (index >= w->panel_count) return UNROLL_PRODUCT_FAILED;
+  if (M == 0) return UNROLL_OK;
+  const panel *part = &w->panels[index];
+  product *p;
+  pthread_mutex_lock(&w->lock);
+  dnnl_status_t status = find_product(w, part, M, &p);
+  if (status == dnnl_success) status = dnnl_memory_set_data_handle(p->x, (void *)x);
+  if (status == dnnl_success) status = dnnl_memory_set_data_handle(p->y, y);
+  if (status == dnnl_success) {
+    dnnl_exec_arg_t arguments[] = {
+        {DNNL_ARG_SRC, p->x},
+        {DNNL_ARG_WEIGHTS, part->weight},
+        {DNNL_ARG_DST, p->y},
+        {DNNL_ARG_BIAS, part->bias},
+    };
+    status = dnnl_primitive_execute(p->primitive, w->stream, w->bias ? 4 : 3, arguments);
+    // On a CPU the stream is in order and the call has waited; other runtimes need this.
+    if (status == dnnl_success) status = dnnl_stream_wait(w->stream);
+  }
+  pthread_mutex_unlock(&w->lock);
+  return status_of(status);
+}

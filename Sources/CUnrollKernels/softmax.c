@@ -1,0 +1,81 @@
+// Log-softmax over the vocabulary in panels, in one fixed order of additions.
+#include <math.h>
+
+#include "UnrollKernels.h"
+#include "elementary.h"
+#include "threads.h"
+
+// Sixteen running maxima or sums fill one AVX-512 register and never meet before the end of a
+// chunk; chunks are short, so that a float sum of them loses little, and meet in double.
+enum { LANES = 16, CHUNK = 16 * LANES };
+
+/// The largest of n numbers, -infinity for none; a NaN may be passed over, `sum_of_exp` keeps it.
+INLINED float maximum_of(const float *x, size_t n) {
+  float lanes[LANES];
+  for (int l = 0; l < LANES; l++) lanes[l] = -INFINITY;
+  size_t whole = n - n % LANES;
+  for (size_t i = 0; i < whole; i += LANES)
+    for (int l = 0; l < LANES; l++) lanes[l] = x[i + l] > lanes[l] ? x[i + l] : lanes[l];
+  float largest = -INFINITY;
+  for (int l = 0; l < LANES; l++) largest = lanes[l] > largest ? lanes[l] : largest;
+  for (size_t i = whole; i < n; i++) largest = x[i] > largest ? x[i] : largest;
+  return largest;
+}
+
+/// The sum of `exp(x - offset)` over n numbers.
+INLINED double sum_of_exp(const float *x, size_t n, float offset) {
+  double sum = 0;
+  for (size_t start = 0; start < n; start += CHUNK) {
+    size_t count = n - start < CHUNK ? n - start : CHUNK;
+    float e[CHUNK];
+    for (size_t i = 0; i < count; i++) e[i] = exp_float(x[start + i] - offset);
+    for (size_t i = count; i < CHUNK; i++) e[i] = 0.0f;
+    float lanes[LANES];
+    for (int l = 0; l < LANES; l++) lanes[l] = e[l];
+    for (size_t i = LANES; i < CHUNK; i += LANES)
+      for (int l = 0; l < LANES; l++) lanes[l] += e[i + l];
+    double chunk = 0;
+    for (int l = 0; l < LANES; l++) chunk += lanes[l];
+    sum += chunk;
+  }
+  return sum;
+}
+
+MULTIVERSIONED static void add_row(const float *x, size_t n, float *maximum, double *sum) {
+  float largest = maximum_of(x, n);
+  largest = largest > *maximum ? largest : *maximum;
+  // Where all logits so far are -infinity, any finite offset gives the sum 0; infinity gives NaN.
+  float offset = largest == -INFINITY ? 0.0f : largest;
+  double before = *sum;
+  if (largest != *maximum) before *= exp((double)*maximum - (double)offset);
+  *sum = before + sum_of_exp(x, n, offset);
+  *maximum = largest;
+}
+
+/// The arguments of `unroll_softmax_add_panel`.
+typedef struct {
+  const float *logits;
+  size_t N;
+  float *maximum;
+  double *sum;
+} panel_arguments;
+
+static void add_rows(void *context, size_t begin, size_t end) {
+  const panel_arguments *a = context;
+  for (size_t r = begin; r < end; r++)
+    add_row(a->logits + r * a->N, a->N, a->maximum + r, a->sum + r);
+}
+
+void unroll_softmax_add_panel(
+    const float *logits, size_t M, size_t N, float *maximum, double *sum) {
+  panel_arguments arguments = {logits, N, maximum, sum};
+  unroll_for_rows(M, M * N, add_rows, &arguments);
+}
+
+void unroll_softmax_finish(const float *maximum, double *sum, size_t M) {
+  for (size_t r = 0; r < M; r++) sum[r] = (double)maximum[r] + log(sum[r]);
+}
+
+MULTIVERSIONED void unroll_softmax_normalize(float *row, size_t N, double log_partition) {
+  for (size_t j = 0; j < N; j++) row[j] = (float)((double)row[j] - log_partition);
+}

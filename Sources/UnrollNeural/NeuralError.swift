@@ -1,0 +1,33 @@
+// What can go wrong when a model is built or run.
+
+import UnrollFormat
+
+/// A model that cannot be built, or a window that it cannot run.
+public enum NeuralError: Error, Sendable, Hashable, CustomStringConvertible {
+  /// The architecture contradicts itself, or has a variant that the engine does not compute.
+  case architecture(expected: String, found: String)
+  /// A parameter is missing, or has another shape or type than the architecture says.
+  case parameter(ParameterPath, expected: String, found: String)
+  /// A token id outside of the vocabulary, at a place counted from 0 in the given window.
+  case token(id: Int, index: Int, vocabularySize: Int)
+  /// Inputs, targets and state do not fit together.
+  case window(expected: String, found: String)
+  /// Memory for weights or products could not be had.
+  case outOfMemory
+  /// oneDNN refused a product.
+  case productFailed
+
+  /// What was expected, what was found, and where.
+  public var description: String {
+    switch self {
+    case .architecture(let expected, let found): "expected \(expected), found \(found)"
+    case .parameter(let path, let expected, let found):
+      "\(path): expected \(expected), found \(found)"
+    case .token(let id, let index, let vocabularySize):
+      "expected token ids from 0 to \(vocabularySize - 1), found \(id) at place \(index)"
+    case .window(let expected, let found): "expected \(expected), found \(found)"
+    case .outOfMemory: "not enough memory for the model's weights and products"
+    case .productFailed: "oneDNN could not compute a matrix product"
+    }
+  }
+}

@@ -1,0 +1,123 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+// The softmax over the vocabulary, panel by panel.
+
+import CUnrollKernels
+import UnrollTensors
+
+/// The output layer with packed weights: hidden states in, log-probabilities out.
+///
+/// The vocabulary is cut into panels, and each panel meets all rows of the window while its weight
+/// is in the cache. Of the logits, only those of one panel and one block of rows exist at a time;
+/// maximum and sum of each row run along (Milakov & Gimelshein 2018, "Online normalizer calculation
+/// for softmax").
+struct OutputLayer: Sendable {
+  /// The number of vocabulary entries in a panel.
+  ///
+  /// With a block of rows, the logits fill half a megabyte, which a second-level cache holds.
+  static let panelWidth = 1024
+
+  /// `[V, H]`
+  private let weight: PackedWeight
+
+  /// Packs the weight.
+  ///
+  /// - Parameters:
+  ///   - weight: `[V, H]`
+  ///   - bias: `[V]`, or `nil`.
+  /// - Throws: `NeuralError` if oneDNN fails or memory is short.
+  init(weight: Tensor, bias: [Float]?) throws {
+    self.weight = try PackedWeight(weight, bias: bias, panelWidth: Self.panelWidth)
+  }
+
+  /// Whether a row's result has the same bits whatever the other rows are.
+  var rowsAreIndependent: Bool { weight.rowsAreIndependent }
+
+  /// The log-probabilities of one target a row.
+  ///
+  /// - Parameters:
+  ///   - targets: `[M]` token ids of the vocabulary.
+  ///   - hidden: `[M, H]`
+  ///   - logits: Scratch.
+  /// - Returns: `[M]`
+  /// - Throws: `NeuralError` if oneDNN fails or memory is short.
+  func logProbabilities(
+    ofTargets targets: [Int32], hidden: UnsafePointer<Float>, logits: inout [Float]
+  ) throws -> [Float] {
+    var targetLogits = [Float](repeating: 0, count: targets.count)
+    let logPartitions = try forEachPanel(M: targets.count, hidden: hidden, scratch: &logits) {
+      logits, rows, panel in
+      for row in rows {
+        let target = Int(targets[row])
+        guard panel.contains(target) else { continue }
+        let place = (row - rows.lowerBound) * panel.count + target - panel.lowerBound
+        targetLogits[row] = logits[place]
+      }
+    }
+    return zip(targetLogits, logPartitions).map { Float(Double($0) - $1) }
+  }
+
+  /// The log-probabilities of all tokens.
+  ///
+  /// - Parameters:
+  ///   - M: The number of rows.
+  ///   - hidden: `[M, H]`
+  ///   - logits: Scratch.
+  /// - Returns: `[M, V]`
+  /// - Throws: `NeuralError` if oneDNN fails or memory is short.
+  func logProbabilities(
+    M: Int, hidden: UnsafePointer<Float>, logits: inout [Float]
+  ) throws -> [Float] {
+    let V = weight.N
+    var all = [Float](repeating: 0, count: M * V)
+    try all.withUnsafeMutableBufferPointer { all in
+      let logPartitions = try forEachPanel(M: M, hidden: hidden, scratch: &logits) {
+        logits, rows, panel in
+        for (index, row) in rows.enumerated() {
+          (all.start + row * V + panel.lowerBound)
+            .update(from: logits + index * panel.count, count: panel.count)
+        }
+      }
+      for (row, logPartition) in logPartitions.enumerated() {
+        unroll_softmax_normalize(all.start + row * V, V, logPartition)
+      }
+    }
+    return all
+  }
+
+  /// Computes the logits of every panel and block of rows, and the partition functions.
+  ///
+  /// - Parameters:
+  ///   - M: The number of rows.
+  ///   - hidden: `[M, H]`
+  ///   - scratch: Holds the logits.
+  ///   - body: Receives logits `[rows.count, panel.count]`, the rows and the panel's tokens.
+  /// - Returns: `[M]`, for each row the logarithm of its sum of exponentials.
+  /// - Throws: `NeuralError` if oneDNN fails or memory is short.
+  private func forEachPanel(
+    M: Int, hidden: UnsafePointer<Float>, scratch: inout [Float],
+    _ body: (UnsafePointer<Float>, Range<Int>, Range<Int>) -> Void
+  ) throws -> [Double] {
+    var maxima = [Float](repeating: -.infinity, count: M)
+    var sums = [Double](repeating: 0, count: M)
+    let blocks = rowBlocks(M)
+    let size = min(M, largestRowBlock) * min(weight.N, Self.panelWidth)
+    try scratch.withScratch(size) { logits in
+      for (index, panel) in weight.panels.enumerated() {
+        for rows in blocks {
+          try weight.multiply(
+            hidden + rows.lowerBound * weight.K, into: logits, M: rows.count, panel: index)
+          body(logits, rows, panel)
+          maxima.withUnsafeMutableBufferPointer { maxima in
+            sums.withUnsafeMutableBufferPointer { sums in
+              unroll_softmax_add_panel(
+                logits, rows.count, panel.count, maxima.start + rows.lowerBound,
+                sums.start + rows.lowerBound)
+            }
+          }
+        }
+      }
+    }
+    unroll_softmax_finish(maxima, &sums, M)
+    return sums
+  }
+}

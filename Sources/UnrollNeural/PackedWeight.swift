@@ -1,0 +1,109 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+// Matrix products with weights in oneDNN's own layout.
+
+import CUnrollKernels
+import UnrollTensors
+
+/// The weight of `y = x W^T + bias`, packed once and multiplied often.
+///
+/// A class because the packed memory has identity and exactly one end. Several threads may multiply
+/// with one weight; they take turns.
+final class PackedWeight: Sendable {
+  /// The number of rows of the weight, the width of y.
+  let N: Int
+  /// The number of columns of the weight, the width of x.
+  let K: Int
+  /// The parts of y's columns that are computed one at a time.
+  let panels: [Range<Int>]
+  private nonisolated(unsafe) let handle: OpaquePointer
+
+  /// Packs a weight.
+  ///
+  /// - Parameters:
+  ///   - weight: `[N, K]`, floating-point. Its mapped pages are let go.
+  ///   - bias: `[N]`, or `nil`.
+  ///   - panelWidth: The number of columns of y in a panel; all by default.
+  ///   - accumulates: Whether products are added to what y holds.
+  /// - Throws: `NeuralError` if there is no memory or oneDNN fails.
+  init(
+    _ weight: Tensor, bias: [Float]?, panelWidth: Int? = nil, accumulates: Bool = false
+  ) throws {
+    N = weight.shape.dimensions[0]
+    K = weight.shape.dimensions[1]
+    let (rows, width) = (N, min(panelWidth ?? N, N))
+    panels = stride(from: 0, to: rows, by: width).map { $0..<min($0 + width, rows) }
+    precondition(bias.map { $0.count == rows } ?? true, "a bias has one number for each row")
+    var created: OpaquePointer?
+    try check(unroll_packed_weight_create(N, K, bias, width, accumulates, &created))
+    guard let created else { throw NeuralError.outOfMemory }
+    handle = created
+    for (index, panel) in panels.enumerated() {
+      try weight.withFloats(ofRows: panel) { try check(unroll_pack_panel(handle, index, $0)) }
+      weight.dropPages(ofRows: panel)
+    }
+  }
+
+  deinit { unroll_packed_weight_destroy(handle) }
+
+  /// Whether a row of a product has the same bits whatever the other rows and the threads are.
+  var rowsAreIndependent: Bool { unroll_rows_are_independent(handle) }
+
+  /// Multiplies M rows with one panel.
+  ///
+  /// - Parameters:
+  ///   - x: `[M, K]`
+  ///   - y: `[M, N]` where N is the panel's width. Out: `x W^T + bias`, or that added to y.
+  ///   - M: The number of rows.
+  ///   - panel: The panel's index.
+  /// - Throws: `NeuralError` if oneDNN fails or memory is short.
+  func multiply(
+    _ x: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>, M: Int, panel: Int = 0
+  ) throws {
+    try check(unroll_product(handle, panel, x, y, M))
+  }
+
+  /// Multiplies the many rows of a window, in blocks.
+  ///
+  /// - Parameters:
+  ///   - x: `[M, K]`
+  ///   - y: `[M, N]`. Out: `x W^T + bias`, or that added to y.
+  ///   - M: The number of rows.
+  /// - Throws: `NeuralError` if oneDNN fails or memory is short.
+  func multiplyWindow(
+    _ x: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>, M: Int
+  ) throws {
+    for block in rowBlocks(M) {
+      try multiply(
+        x + block.lowerBound * K, into: y + block.lowerBound * N, M: block.count)
+    }
+  }
+}
+
+/// The most rows that a block has.
+let largestRowBlock = 128
+
+/// Cuts M rows into blocks: 128 rows each, then a multiple of 8, then fewer than 8.
+///
+/// A product is planned, and its machine code made, for one number of rows. That costs a
+/// millisecond, and sentences have every length, so only 23 numbers of rows occur.
+func rowBlocks(_ M: Int) -> [Range<Int>] {
+  var blocks: [Range<Int>] = []
+  var start = 0
+  while start < M {
+    let left = M - start
+    let count =
+      left >= largestRowBlock ? largestRowBlock : left >= 8 ? left - left % 8 : left
+    blocks.append(start..<start + count)
+    start += count
+  }
+  return blocks
+}
+
+/// Turns a status of the C kernels into an error.
+private func check(_ status: unroll_status) throws {
+  switch status {
+  case UNROLL_OK: return
+  case UNROLL_OUT_OF_MEMORY: throw NeuralError.outOfMemory
+  default: throw NeuralError.productFailed
+  }
+}

@@ -1,0 +1,243 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+// A recurrent language model that computes: embedding, recurrent layers, softmax.
+
+import Synchronization
+import UnrollFormat
+import UnrollTensors
+
+/// A recurrent language model with weights packed for computation.
+///
+/// A class because it owns packed weights and scratch memory, which have identity and one end. What
+/// it computes depends on its parameters and the arguments only, and several threads may use one
+/// model: each call works in scratch memory of its own.
+///
+/// Sequences and windows: tokens come as `[T, B]`, B columns side by side, T time steps each. A
+/// text run in one window or in several that carry the state has the same log-probabilities, bit
+/// for bit, and so has a column alone or beside others, where `rowsAreIndependent`.
+public final class RecurrentModel: Sendable {
+  /// The sizes and cells.
+  public let architecture: Architecture
+  /// `[V, D]`, where it was: mapped from its file, most of it is never read.
+  private let embedding: Tensor
+  private let layers: [RecurrentLayer]
+  private let output: OutputLayer
+  private let workspaces = Mutex<[Workspace]>([])
+
+  /// Packs the parameters of a model.
+  ///
+  /// Packed weights are copies. Mapped pages of the parameters are let go as they are packed, and
+  /// the embedding stays mapped.
+  ///
+  /// - Parameters:
+  ///   - architecture: The sizes and cells.
+  ///   - parameters: One floating-point tensor for each of `architecture.parameters`.
+  /// - Throws: `NeuralError` if a parameter is missing or does not fit, or memory is short.
+  public init(architecture: Architecture, parameters: ParameterTree<Tensor>) throws {
+    let parameters = try CheckedParameters(parameters, of: architecture)
+    self.architecture = architecture
+    embedding = parameters.tensor(.embeddingWeight)
+    layers = try architecture.layers.enumerated().map { index, layer in
+      try RecurrentLayer(layer, index: index, parameters: parameters)
+    }
+    output = try OutputLayer(
+      weight: parameters.tensor(architecture.isTied ? .embeddingWeight : .outputWeight),
+      bias: parameters.floats(.outputBias))
+  }
+
+  /// Whether a column's results have the same bits beside any others and for any number of threads.
+  ///
+  /// So it is where oneDNN has blocked kernels: with AVX-512 in version 2.
+  public var rowsAreIndependent: Bool {
+    output.rowsAreIndependent && layers.allSatisfy(\.rowsAreIndependent)
+  }
+
+  /// The state before the first token.
+  ///
+  /// - Parameter B: The number of columns, at least 1.
+  /// - Returns: Zeros.
+  public func zeroState(columns B: Int) -> RecurrentState {
+    precondition(B > 0, "a state has at least one column")
+    let layers = architecture.layers.map { layer in
+      let zeros = [Float](repeating: 0, count: B * layer.hiddenSize)
+      return LayerState(h: zeros, c: layer.cell == .lstm ? zeros : [])
+    }
+    return RecurrentState(columns: B, layers: layers)
+  }
+
+  /// Runs a window and returns the log-probability of one target at each place.
+  ///
+  /// - Parameters:
+  ///   - targets: `[T, B]` the tokens whose log-probabilities are wanted, usually those that come
+  ///     next; -1 where none is.
+  ///   - inputs: `[T, B]` the tokens to read.
+  ///   - state: In: the state before the window. Out: after it; unchanged if an error is thrown.
+  /// - Returns: `[T, B]` natural logarithms; 0 where none was wanted.
+  /// - Throws: `NeuralError` for tokens outside of the vocabulary, or a state of another model.
+  public func logProbabilities(
+    ofTargets targets: [Int32], inputs: [Int32], state: inout RecurrentState
+  ) throws -> [Float] {
+    guard targets.count == inputs.count else {
+      throw NeuralError.window(
+        expected: "as many targets as inputs, \(inputs.count)", found: "\(targets.count)")
+    }
+    try check(tokens: targets, lowest: -1)
+    return try withWorkspace { workspace in
+      let next = try run(inputs, from: state, in: &workspace)
+      let places = targets.indices.filter { targets[$0] >= 0 }
+      let wanted = try logProbabilities(ofTargets: targets, at: places, in: &workspace)
+      state = next
+      var all = [Float](repeating: 0, count: targets.count)
+      for (place, logProbability) in zip(places, wanted) { all[place] = logProbability }
+      return all
+    }
+  }
+
+  /// Runs a window and returns the log-probabilities of all tokens at each place.
+  ///
+  /// - Parameters:
+  ///   - inputs: `[T, B]` the tokens to read.
+  ///   - state: In: the state before the window. Out: after it; unchanged if an error is thrown.
+  /// - Returns: `[T, B, V]` natural logarithms.
+  /// - Throws: `NeuralError` for tokens outside of the vocabulary, or a state of another model.
+  public func logProbabilities(
+    inputs: [Int32], state: inout RecurrentState
+  ) throws -> [Float] {
+    try withWorkspace { workspace in
+      let next = try run(inputs, from: state, in: &workspace)
+      let all = try workspace.below.withScratch(inputs.count * topSize) { top in
+        try output.logProbabilities(M: inputs.count, hidden: top, logits: &workspace.logits)
+      }
+      state = next
+      return all
+    }
+  }
+
+  // MARK: One window
+
+  /// The width of the top layer, H.
+  private var topSize: Int { architecture.layers.last?.hiddenSize ?? 0 }
+
+  /// Runs the recurrent layers over a window.
+  ///
+  /// - Parameters:
+  ///   - inputs: `[T, B]`
+  ///   - state: The state before the window.
+  ///   - workspace: Out: `below` begins with the top layer's hidden states, `[T*B, H]`.
+  /// - Returns: The state after the window.
+  /// - Throws: `NeuralError` for bad tokens, a state of another model, or a failed product.
+  private func run(
+    _ inputs: [Int32], from state: RecurrentState, in workspace: inout Workspace
+  ) throws -> RecurrentState {
+    try check(tokens: inputs, lowest: 0)
+    try check(state)
+    let B = state.columns
+    guard inputs.count.isMultiple(of: B) else {
+      throw NeuralError.window(
+        expected: "a multiple of \(B) inputs, one for each column", found: "\(inputs.count)")
+    }
+    let T = inputs.count / B
+    var next = state
+    embed(inputs, in: &workspace)
+    for (index, layer) in layers.enumerated() {
+      try run(layer, state: &next.layers[index], T: T, B: B, in: &workspace)
+    }
+    return next
+  }
+
+  /// Looks up the embeddings of tokens.
+  ///
+  /// - Parameters:
+  ///   - inputs: `[T, B]`
+  ///   - workspace: Out: `below` begins with `[T*B, D]`.
+  private func embed(_ inputs: [Int32], in workspace: inout Workspace) {
+    let D = architecture.embeddingSize
+    workspace.below.withScratch(inputs.count * D) { embedded in
+      for (place, token) in inputs.enumerated() {
+        embedding.copyRow(Int(token), to: embedded + place * D)
+      }
+    }
+  }
+
+  /// Runs one layer over a window.
+  ///
+  /// - Parameters:
+  ///   - layer: The layer.
+  ///   - state: In: before the window. Out: after it.
+  ///   - T: The number of time steps.
+  ///   - B: The number of columns.
+  ///   - workspace: In: `below` begins with the layer's input, `[T*B, D]`. Out: with its hidden
+  ///     states, `[T*B, H]`.
+  /// - Throws: `NeuralError` if oneDNN fails or memory is short.
+  private func run(
+    _ layer: RecurrentLayer, state: inout LayerState, T: Int, B: Int, in workspace: inout Workspace
+  ) throws {
+    let (D, H) = (layer.architecture.inputSize, layer.architecture.hiddenSize)
+    let G = layer.architecture.cell.gateCount
+    try workspace.below.withScratch(T * B * D) { input in
+      try workspace.hidden.withScratch(T * B * H) { hidden in
+        try workspace.gates.withScratch(T * B * G * H) { gates in
+          try workspace.recurrent.withScratch(B * G * H) { recurrent in
+            try layer.forward(
+              input: input, hidden: hidden, state: &state, gates: gates, recurrent: recurrent,
+              T: T, B: B)
+          }
+        }
+      }
+    }
+    swap(&workspace.below, &workspace.hidden)
+  }
+
+  /// Computes the log-probabilities of the wanted targets.
+  ///
+  /// - Parameters:
+  ///   - targets: `[T, B]`
+  ///   - places: The M places whose targets are wanted.
+  ///   - workspace: In: `below` begins with the top layer's hidden states, `[T*B, H]`.
+  /// - Returns: `[M]`
+  /// - Throws: `NeuralError` if oneDNN fails or memory is short.
+  private func logProbabilities(
+    ofTargets targets: [Int32], at places: [Int], in workspace: inout Workspace
+  ) throws -> [Float] {
+    let H = topSize
+    return try workspace.below.withScratch(targets.count * H) { top in
+      try workspace.hidden.withScratch(places.count * H) { wanted in
+        for (row, place) in places.enumerated() {
+          (wanted + row * H).update(from: top + place * H, count: H)
+        }
+        return try output.logProbabilities(
+          ofTargets: places.map { targets[$0] }, hidden: wanted, logits: &workspace.logits)
+      }
+    }
+  }
+
+  /// Calls a closure with scratch memory that no other call uses.
+  private func withWorkspace<Result>(
+    _ body: (inout Workspace) throws -> Result
+  ) rethrows -> Result {
+    var workspace = workspaces.withLock { $0.popLast() } ?? Workspace()
+    defer { workspaces.withLock { [workspace] in $0.append(workspace) } }
+    return try body(&workspace)
+  }
+
+  // MARK: Checking
+
+  private func check(tokens: [Int32], lowest: Int32) throws {
+    let V = architecture.vocabularySize
+    for (index, token) in tokens.enumerated() where token < lowest || token >= V {
+      throw NeuralError.token(id: Int(token), index: index, vocabularySize: V)
+    }
+  }
+
+  private func check(_ state: RecurrentState) throws {
+    let B = state.columns
+    let expected = architecture.layers.map { layer in
+      [B * layer.hiddenSize, layer.cell == .lstm ? B * layer.hiddenSize : 0]
+    }
+    let found = state.layers.map { [$0.h.count, $0.c.count] }
+    guard B > 0, found == expected else {
+      throw NeuralError.window(
+        expected: "a state of \(B) columns with \(expected) numbers in h and c of each layer",
+        found: "\(found)")
+    }
+  }
+}

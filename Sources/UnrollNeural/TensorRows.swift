@@ -1,0 +1,84 @@
+// Rows of a weight as floats, taken from where the tensor's bytes are.
+
+import UnrollTensors
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+extension Tensor {
+  /// The number of elements in a row: the product of all dimensions but the first.
+  var rowElementCount: Int {
+    guard let rows = shape.dimensions.first, rows > 0 else { return 0 }
+    return elementCount / rows
+  }
+
+  /// Calls a closure with rows as floats: those of an `f32` tensor in place, others widened.
+  ///
+  /// - Parameters:
+  ///   - rows: Rows that the tensor has.
+  ///   - body: Receives `[rows.count, rowElementCount]`, valid only during the call.
+  /// - Returns: What the closure returns.
+  /// - Throws: What the closure throws.
+  func withFloats<Result>(
+    ofRows rows: Range<Int>, _ body: (UnsafePointer<Float>) throws -> Result
+  ) rethrows -> Result {
+    let size = rowElementCount * dtype.size
+    let range = rows.lowerBound * size..<rows.upperBound * size
+    let result: Result? = try withUnsafeBytes { bytes in
+      // A foreign file may keep its numbers at any address.
+      guard dtype == .float32, let start = bytes.baseAddress.map({ $0 + range.lowerBound }),
+        Int(bitPattern: start).isMultiple(of: MemoryLayout<Float>.alignment)
+      else { return nil }
+      return try body(start.assumingMemoryBound(to: Float.self))
+    }
+    if let result { return result }
+    let part = Tensor(
+      shape: [rows.count, rowElementCount], dtype: dtype, storage: storage[range])
+    guard let floats = part?.floats() else {
+      preconditionFailure("a model is built from floating-point tensors only")
+    }
+    return try floats.withUnsafeBufferPointer { try body($0.start) }
+  }
+
+  /// Copies a row as floats.
+  ///
+  /// - Parameters:
+  ///   - row: A row that the tensor has.
+  ///   - destination: `[rowElementCount]`. Out: the row.
+  func copyRow(_ row: Int, to destination: UnsafeMutablePointer<Float>) {
+    withFloats(ofRows: row..<row + 1) { source in
+      destination.update(from: source, count: rowElementCount)
+    }
+  }
+
+  /// Lets go of the memory that rows of a mapped file take; they are read again when touched.
+  ///
+  /// Packed weights are copies, so without this a model would take its size twice.
+  func dropPages(ofRows rows: Range<Int>) {
+    guard case .mapped(let file, let all) = storage, let base = file.bytes.baseAddress else {
+      return
+    }
+    let size = rowElementCount * dtype.size
+    let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+    let start = Int(bitPattern: base) + all.lowerBound
+    let first = (start + rows.lowerBound * size + page - 1) / page * page
+    let end = (start + rows.upperBound * size) / page * page
+    guard first < end else { return }
+    // Advice: a refusal changes nothing.
+    _ = madvise(UnsafeMutableRawPointer(bitPattern: first), end - first, MADV_DONTNEED)
+  }
+}
+
+extension ByteStorage {
+  /// A part of the bytes; mapped bytes stay mapped.
+  fileprivate subscript(range: Range<Int>) -> ByteStorage {
+    switch self {
+    case .owned(let bytes): .owned(Array(bytes[range]))
+    case .mapped(let file, let all):
+      .mapped(file, all.lowerBound + range.lowerBound..<all.lowerBound + range.upperBound)
+    }
+  }
+}
