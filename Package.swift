@@ -54,7 +54,7 @@ let package = Package(
       ]),
 
     .target(
-      name: "TestSupport", dependencies: ["UnrollEngine"], path: "Tests/TestSupport"),
+      name: "TestSupport", dependencies: ["UnrollFormat"], path: "Tests/TestSupport"),
     .testTarget(name: "UnrollTensorsTests", dependencies: ["UnrollTensors"]),
     .testTarget(name: "UnrollHDF5Tests", dependencies: ["UnrollHDF5", "TestSupport"]),
     .testTarget(

@@ -27,12 +27,12 @@ extension LanguageModel {
     progress: (EvaluationProgress) -> Void = { _ in }
   ) throws -> Perplexity {
     let start = ContinuousClock.now
-    var run = EvaluationRun(model: self, protocol: `protocol`, progress: progress)
+    var run = EvaluationRun(model: self, result: Perplexity(`protocol`))
     var text = try TokenReader(encoder: encoder, path: path)
     switch `protocol` {
-    case .stream: try run.stream(&text)
-    case .columns: try run.columns(&text)
-    case .sentence: try run.sentences(&text)
+    case .stream: try run.stream(&text, progress)
+    case .columns: try run.columns(&text, progress)
+    case .sentence: try run.sentences(&text, progress)
     }
     guard run.result.predictions > 0 else {
       throw TextError(
@@ -55,19 +55,11 @@ private struct EvaluationRun {
   static let streamWindow = 256
 
   let model: LanguageModel
-  let progress: (EvaluationProgress) -> Void
   var result: Perplexity
 
-  init(
-    model: LanguageModel, protocol: PerplexityProtocol,
-    progress: @escaping (EvaluationProgress) -> Void
-  ) {
-    self.model = model
-    self.progress = progress
-    result = Perplexity(`protocol`)
-  }
+  typealias Report = (EvaluationProgress) -> Void
 
-  mutating func stream(_ text: inout TokenReader) throws {
+  mutating func stream(_ text: inout TokenReader, _ progress: Report) throws {
     var state = model.network.zeroState(columns: 1)
     guard var previous = try text.next()?.id else { return }
     result.tokens = 1
@@ -83,14 +75,14 @@ private struct EvaluationRun {
       }
       guard inputs.count == Self.streamWindow || token == nil else { continue }
       try predict(targets, inputs: inputs, state: &state)
-      report(fraction: text.fraction)
+      progress(EvaluationProgress(perplexity: result, fraction: text.fraction))
       inputs.removeAll(keepingCapacity: true)
       targets.removeAll(keepingCapacity: true)
       guard token != nil else { return }
     }
   }
 
-  mutating func columns(_ text: inout TokenReader) throws {
+  mutating func columns(_ text: inout TokenReader, _ progress: Report) throws {
     var tokens: [TokenInText] = []
     while let token = try text.next() { tokens.append(token) }
     result.tokens = tokens.count
@@ -105,18 +97,19 @@ private struct EvaluationRun {
       let inputs = (start..<end).flatMap { row($0).map(\.id) }  // [T, B]
       let targets = (start + 1..<end + 1).flatMap { row($0) }  // [T, B]
       try predict(targets, inputs: inputs, state: &state)
-      report(fraction: Double(end) / Double(n - 1))
+      let fraction = Double(end) / Double(n - 1)
+      progress(EvaluationProgress(perplexity: result, fraction: fraction))
     }
   }
 
-  mutating func sentences(_ text: inout TokenReader) throws {
+  mutating func sentences(_ text: inout TokenReader, _ progress: Report) throws {
     while let line = try text.nextLine() {
       let logProbabilities = try model.logProbabilities(ofSentence: line.map(\.id))
       result.tokens += line.count
       for (token, logProbability) in zip(line, logProbabilities) {
         result.add(logProbability: logProbability, token: token)
       }
-      report(fraction: text.fraction)
+      progress(EvaluationProgress(perplexity: result, fraction: text.fraction))
     }
   }
 
@@ -129,10 +122,6 @@ private struct EvaluationRun {
     for (token, logProbability) in zip(targets, logProbabilities) {
       result.add(logProbability: logProbability, token: token)
     }
-  }
-
-  private func report(fraction: Double?) {
-    progress(EvaluationProgress(perplexity: result, fraction: fraction))
   }
 }
 

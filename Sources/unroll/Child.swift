@@ -68,15 +68,16 @@ private func becomeHarmless(_ limits: ChildLimits) {
 }
 
 #if canImport(Glibc)
-  private typealias LimitedResource = __rlimit_resource
+  private func limit(_ resource: __rlimit_resource, to value: Int) {
+    var bounds = rlimit(rlim_cur: rlim_t(value), rlim_max: rlim_t(value))
+    setrlimit(__rlimit_resource_t(resource.rawValue), &bounds)
+  }
 #else
-  private typealias LimitedResource = Int32
+  private func limit(_ resource: Int32, to value: Int) {
+    var bounds = rlimit(rlim_cur: rlim_t(value), rlim_max: rlim_t(value))
+    setrlimit(resource, &bounds)
+  }
 #endif
-
-private func limit(_ resource: LimitedResource, to value: Int) {
-  var bounds = rlimit(rlim_cur: rlim_t(value), rlim_max: rlim_t(value))
-  setrlimit(resource, &bounds)
-}
 
 /// Writes bytes to a descriptor; a reader that is gone ends it.
 private func writeAll(_ bytes: [UInt8], to descriptor: Int32) {

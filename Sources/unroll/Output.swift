@@ -1,18 +1,23 @@
 // What the tool prints: results on standard output, notes and progress on standard error.
 
+import CProcess
 import Foundation
-import UnrollFormat
 import UnrollTensors
 
 enum Output {
   /// Prints a line of the result.
   static func result(_ line: String) {
-    fputs(line + "\n", stdout)
+    print(line)
   }
 
   /// Prints a line for the person at the terminal.
   static func note(_ line: String) {
-    fputs(line + "\n", stderr)
+    writeToStandardError(line + "\n")
+  }
+
+  /// Writes text where a failure to do so is nobody's concern.
+  static func writeToStandardError(_ text: String) {
+    try? FileHandle.standardError.write(contentsOf: Data(text.utf8))
   }
 
   /// Prints a value as one JSON object.
@@ -28,7 +33,7 @@ enum Output {
   ///
   /// - Throws: `FileError` if they could not all be written.
   static func finish() throws(FileError) {
-    guard fflush(stdout) == 0, ferror(stdout) == 0 else {
+    guard unroll_finish_stdout() == 0 else {
       throw FileError("write results", path: "standard output")
     }
   }
@@ -61,11 +66,12 @@ struct Progress {
     guard ContinuousClock.now >= nextReport else { return }
     nextReport = .now + (isTerminal ? .milliseconds(500) : .seconds(10))
     hasReported = true
-    fputs(isTerminal ? "\r\u{1B}[K\(line(seconds))" : line(seconds) + "\n", stderr)
+    let text = line(seconds)
+    Output.writeToStandardError(isTerminal ? "\r\u{1B}[K\(text)" : text + "\n")
   }
 
   /// Removes the line from a terminal.
   func finish() {
-    if hasReported && isTerminal { fputs("\r\u{1B}[K", stderr) }
+    if hasReported && isTerminal { Output.writeToStandardError("\r\u{1B}[K") }
   }
 }

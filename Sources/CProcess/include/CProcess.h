@@ -1,4 +1,4 @@
-// What Swift's C library overlay hides: `fork`, and wait-status macros.
+// What Swift's C library overlay hides: `fork`, wait-status macros, the state of standard output.
 #pragma once
 #include <sys/types.h>
 
@@ -10,3 +10,6 @@ int unroll_wait_signal(int status);
 
 /// The exit code of a process that exited, from its wait status, or -1.
 int unroll_wait_exit_code(int status);
+
+/// Writes what standard output holds back: 0, or -1 if not all of the output could be written.
+int unroll_finish_stdout(void);
