@@ -43,7 +43,9 @@ let package = Package(
         "UnrollHDF5", "UnrollTensors", "UnrollTokenization",
         .product(name: "Crypto", package: "swift-crypto"),
       ]),
-    .target(name: "UnrollInterchange", dependencies: ["UnrollFormat"]),
+    .target(
+      name: "UnrollInterchange",
+      dependencies: ["CZlib", "UnrollFormat", "UnrollTensors", "UnrollTokenization"]),
     .target(name: "UnrollNeural", dependencies: ["CUnrollKernels", "UnrollFormat"]),
     .target(name: "UnrollEngine", dependencies: ["UnrollInterchange", "UnrollNeural"]),
     .executableTarget(
@@ -61,7 +63,10 @@ let package = Package(
       name: "UnrollTokenizationTests", dependencies: ["UnrollTokenization", "TestSupport"]),
     .testTarget(name: "UnrollFormatTests", dependencies: ["UnrollFormat", "TestSupport"]),
     .testTarget(
-      name: "UnrollInterchangeTests", dependencies: ["UnrollInterchange", "TestSupport"]),
+      name: "UnrollInterchangeTests",
+      dependencies: [
+        "UnrollInterchange", "TestSupport", .product(name: "Crypto", package: "swift-crypto"),
+      ]),
     .testTarget(
       name: "UnrollNeuralTests", dependencies: ["CUnrollKernels", "UnrollNeural", "TestSupport"]),
     .testTarget(name: "UnrollEngineTests", dependencies: ["UnrollEngine", "TestSupport"]),

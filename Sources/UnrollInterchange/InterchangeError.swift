@@ -1,0 +1,53 @@
+// The one error of this target: a foreign file that cannot be read.
+
+/// A foreign file that cannot be converted, with the place, the expectation and the way out.
+public struct InterchangeError: Error, Sendable, Hashable, CustomStringConvertible {
+  /// The file's path.
+  public let file: String
+  /// The place in the file: a record, a byte of it, or a tensor.
+  ///
+  /// Empty for the file as a whole.
+  public let place: String
+  /// What should have been there.
+  public let expected: String
+  /// What was there.
+  public let found: String
+  /// What the user can do about it.
+  public let fix: String
+
+  /// Creates an error from its five parts.
+  public init(file: String, place: String, expected: String, found: String, fix: String) {
+    self.file = file
+    self.place = place
+    self.expected = expected
+    self.found = found
+    self.fix = fix
+  }
+
+  /// The five parts on two lines.
+  public var description: String {
+    let position = place.isEmpty ? file : "\(file): \(printable(place))"
+    return "\(position): expected \(printable(expected)), found \(printable(found))\n"
+      + "  fix: \(printable(fix))"
+  }
+}
+
+/// A text in which control characters are escaped: names in a file must not steer a terminal.
+func printable(_ text: String) -> String {
+  var result = String.UnicodeScalarView()
+  for scalar in text.unicodeScalars {
+    switch scalar.properties.generalCategory {
+    case .control, .format, .lineSeparator, .paragraphSeparator:
+      result.append(contentsOf: "\\u{\(String(scalar.value, radix: 16))}".unicodeScalars)
+    default:
+      result.append(scalar)
+    }
+  }
+  return String(result)
+}
+
+/// A list for a message: a few items, and how many more there are.
+func list(_ items: [String], atMost limit: Int = 12) -> String {
+  let shown = items.prefix(limit).joined(separator: ", ")
+  return items.count > limit ? "\(shown) and \(items.count - limit) more" : shown
+}

@@ -1,0 +1,92 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+// The embedding and the output layer: the two matrices around the recurrent layers.
+
+import UnrollTensors
+
+/// The tensors before and after the recurrent layers.
+struct EmbeddingAndOutput {
+  /// The weight of the embedding, `[V, D]`.
+  let embedding: NamedTensor
+  /// The weight of the output, `[V, H]`.
+  let output: NamedTensor
+  /// The bias of the output, `[V]`, if it has one.
+  let outputBias: NamedTensor?
+
+  /// Assigns the tensors that are not recurrent; every one of them must have a role.
+  ///
+  /// - Parameters:
+  ///   - model: The tensors.
+  ///   - names: The names of the recurrent ones.
+  ///   - D: The input size of the first recurrent layer.
+  ///   - H: The hidden size of the last one.
+  /// - Throws: `InterchangeError` naming tensors that fit no role, or more than one.
+  init(in model: TorchModel, besides names: Set<String>, D: Int, H: Int) throws {
+    let rest = model.tensors.filter { !names.contains($0.name) }
+    let matrices = rest.filter { $0.tensor.shape.rank == 2 }
+    let pairs = Self.pairs(of: matrices, D: D, H: H)
+    guard let pair = Self.choose(pairs, model: model) else {
+      throw model.file.error(
+        model.file.pickleRecord,
+        expected: "an embedding [V, \(D)] and an output [V, \(H)] beside the recurrent layers",
+        found: pairs.isEmpty
+          ? Self.describe(rest) : "several choices: \(Self.describe(matrices))",
+        fix: "name them encoder.weight and decoder.weight, as word_language_model does")
+    }
+    (embedding, output) = pair
+    let biasName = Self.path(of: pair.output.name) + "bias"
+    outputBias = rest.first { $0.name == biasName }
+    let used = [embedding.name, output.name, outputBias?.name]
+    let leftOver = rest.filter { !used.contains($0.name) }
+    guard leftOver.isEmpty else {
+      throw model.file.error(
+        model.file.pickleRecord,
+        expected: "no tensors but embedding, recurrent layers and output",
+        found: Self.describe(leftOver),
+        fix: "a model with more parts cannot be converted; remove what it does not need")
+    }
+  }
+
+  typealias Pair = (embedding: NamedTensor, output: NamedTensor)
+
+  /// All pairs of two different names whose shapes fit.
+  private static func pairs(of matrices: [NamedTensor], D: Int, H: Int) -> [Pair] {
+    // More than a few matrices are no language model of this kind; pairs grow with the square.
+    guard matrices.count <= 16 else { return [] }
+    return matrices.flatMap { embedding in
+      matrices.compactMap { output -> Pair? in
+        let (first, second) = (embedding.tensor.shape.dimensions, output.tensor.shape.dimensions)
+        let fits = first[1] == D && second[1] == H && first[0] == second[0]
+        return fits && embedding.name != output.name ? (embedding, output) : nil
+      }
+    }
+  }
+
+  /// The only pair, or the only one whose modules say what they are.
+  private static func choose(_ pairs: [Pair], model: TorchModel) -> Pair? {
+    if pairs.count == 1 { return pairs.first }
+    let speaking = pairs.filter { pair in
+      isEmbedding(pair.embedding.name, model: model) && !isEmbedding(pair.output.name, model: model)
+    }
+    return speaking.count == 1 ? speaking.first : nil
+  }
+
+  /// Whether a matrix belongs to an embedding, by its module's class or else by its name.
+  private static func isEmbedding(_ name: String, model: TorchModel) -> Bool {
+    let path = String(Self.path(of: name).dropLast())
+    if let module = model.module(path) {
+      return module.className == "torch.nn.modules.sparse.Embedding"
+    }
+    let word = path.split(separator: ".").last.map { $0.lowercased() } ?? ""
+    return word.contains("emb") || word == "encoder" || word == "wte"
+  }
+
+  /// The part of a name before the parameter's own, with its dot.
+  private static func path(of name: String) -> String {
+    guard let dot = name.lastIndex(of: ".") else { return "" }
+    return String(name[...dot])
+  }
+
+  private static func describe(_ tensors: [NamedTensor]) -> String {
+    tensors.isEmpty ? "none" : list(tensors.map { "\($0.name) \($0.tensor.shape)" }, atMost: 6)
+  }
+}

@@ -1,0 +1,51 @@
+// Reads recurrent language models from files of `torch.save`.
+
+import UnrollFormat
+import UnrollTensors
+import UnrollTokenization
+
+/// PyTorch's ZIP files: a state_dict, a whole module, or a dictionary that holds one of these.
+///
+/// The pickle inside is read as data; no name in it is ever resolved to code.
+public enum PyTorchFormat: ForeignFormat {
+  /// The name in reports.
+  public static let name = "pytorch"
+
+  /// Whether a file was written by `torch.save` or one of its relatives, of any age.
+  public static func recognizes(_ file: MappedFile) -> Bool { TorchKind.recognizes(file) }
+
+  /// Converts a language model: an embedding, recurrent layers, a linear output.
+  ///
+  /// - Throws: `InterchangeError` if the file is damaged, holds another kind of model, or needs a
+  ///   choice that `options` does not make.
+  public static func read(_ file: MappedFile, options: ReadingOptions) throws -> Conversion {
+    let model = try TorchModel(try TorchFile(file))
+    let language = try TorchLanguageModel(model, nonlinearity: options.nonlinearity)
+    let vocabulary = try vocabulary(options, for: language, file: model.file)
+    let (parameters, notes) = try language.parameters()
+    let checkpoint = Checkpoint(
+      architecture: language.architecture, parameters: parameters, vocabulary: vocabulary,
+      tokenizer: options.tokenizer, provenance: [])
+    return Conversion(checkpoint: checkpoint, notes: model.notes + language.notes + notes)
+  }
+
+  private static func vocabulary(
+    _ options: ReadingOptions, for language: TorchLanguageModel, file: TorchFile
+  ) throws -> Vocabulary {
+    let rows = language.architecture.vocabularySize
+    let place = language.parts.embedding.name
+    guard let vocabulary = options.vocabulary else {
+      throw file.error(
+        place, expected: "a vocabulary of \(rows) tokens, one for each row", found: "none",
+        fix: "torch files hold no words: give the training text with `--corpus DIR` "
+          + "or a list of tokens with `--vocabulary FILE`")
+    }
+    guard vocabulary.count == rows else {
+      throw file.error(
+        place, expected: "\(vocabulary.count) rows, one for each token of the vocabulary",
+        found: "\(rows) rows",
+        fix: "give the corpus or vocabulary that the model was trained on")
+    }
+    return vocabulary
+  }
+}

@@ -1,0 +1,63 @@
+// Which cell a recurrent module has: from its class, from its shapes, and from the caller.
+
+import UnrollFormat
+import UnrollTensors
+
+/// A cell and its activation.
+struct TorchCell: Equatable {
+  let cell: Cell
+  let activation: Activation
+
+  /// Decides for one layer.
+  ///
+  /// - Parameters:
+  ///   - rows: The rows of `weight_ih`, G*H.
+  ///   - hiddenSize: H.
+  ///   - mode: `nn.RNNBase.mode`, such as `RNN_TANH`, if the file holds the module.
+  ///   - nonlinearity: What the caller says about a plain cell.
+  ///   - place: The tensor that the rows are of.
+  ///   - file: The file, for messages.
+  /// - Throws: `InterchangeError` if these disagree or leave the activation open.
+  init(
+    rows: Int, hiddenSize: Int, mode: String?, nonlinearity: Activation?, place: String,
+    file: TorchFile
+  ) throws {
+    let whole = hiddenSize > 0 && rows.isMultiple(of: hiddenSize)
+    let gateCount = whole ? rows / hiddenSize : 0
+    guard let cell = Cell.allCases.first(where: { $0.gateCount == gateCount }) else {
+      throw file.error(
+        place, expected: "rows 4H (LSTM), 3H (GRU) or H (RNN) for H = \(hiddenSize)",
+        found: "\(rows) rows", fix: "save the state_dict of an nn.LSTM, nn.GRU or nn.RNN")
+    }
+    if let mode, Self.modes[mode]?.cell != cell {
+      throw file.error(
+        place, expected: "the shape of mode \(mode)", found: "the shape of \(cell.rawValue)",
+        fix: "save the model's state_dict")
+    }
+    self.cell = cell
+    activation = try Self.activation(
+      of: cell, declared: mode.flatMap { Self.modes[$0]?.activation }, asked: nonlinearity,
+      place: place, file: file)
+  }
+
+  private static let modes: [String: (cell: Cell, activation: Activation)] = [
+    "LSTM": (.lstm, .tanh), "GRU": (.gru, .tanh), "RNN_TANH": (.rnn, .tanh),
+    "RNN_RELU": (.rnn, .relu),
+  ]
+
+  private static func activation(
+    of cell: Cell, declared: Activation?, asked: Activation?, place: String, file: TorchFile
+  ) throws -> Activation {
+    guard let activation = declared ?? (cell == .rnn ? asked : .tanh) else {
+      throw file.error(
+        place, expected: "the activation of a plain RNN, which a state_dict does not hold",
+        found: "none", fix: "say which one: `--nonlinearity tanh` or `--nonlinearity relu`")
+    }
+    if let asked, asked != activation {
+      throw file.error(
+        place, expected: "nonlinearity \(asked.rawValue), as asked for",
+        found: "\(activation.rawValue) (\(cell.rawValue))", fix: "leave out `--nonlinearity`")
+    }
+    return activation
+  }
+}

@@ -1,0 +1,186 @@
+// Tensors of a torch file: the calls that would rebuild them, read as descriptions.
+
+import UnrollTensors
+
+extension TorchFile {
+  private static let rebuildModules: Set = ["torch._utils", "torch._tensor"]
+  private static let saveAgain =
+    "save plain dense tensors: `torch.save(model.state_dict(), \"new.pt\")`"
+
+  /// The tensor that a value describes, or `nil` if it is not a tensor.
+  ///
+  /// - Throws: `InterchangeError` for kinds of tensors that are not read and for numbers that lead
+  ///   out of a storage.
+  func tensor(at reference: PickleReference, named name: String) throws -> TorchTensor? {
+    var reference = reference
+    // A parameter wraps a tensor. More wrappers than a few are a cycle.
+    for _ in 0..<4 {
+      guard let call = rebuildCall(at: reference) else { return nil }
+      switch call.function {
+      case "_rebuild_parameter", "_rebuild_parameter_with_state":
+        guard let data = call.arguments.first else {
+          throw argumentError(name, call.function)
+        }
+        reference = data
+      case "_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_tensor_v3":
+        return try view(call.function, call.arguments, name: name)
+      default:
+        throw error(
+          name, expected: "a dense tensor", found: "one that \(call.function) rebuilds",
+          fix: Self.saveAgain)
+      }
+    }
+    throw error(name, expected: "a tensor", found: "a parameter of itself", fix: Self.saveAgain)
+  }
+
+  private func rebuildCall(
+    at reference: PickleReference
+  ) -> (function: String, arguments: [PickleReference])? {
+    guard case .object(let callable, let arguments) = graph[reference].value,
+      case .global(let module, let function) = graph[callable].value,
+      function.hasPrefix("_rebuild_"), Self.rebuildModules.contains(module)
+    else { return nil }
+    return (function, graph[arguments].items)
+  }
+
+  private func argumentError(_ name: String, _ function: String) -> InterchangeError {
+    error(
+      name, expected: "the arguments of \(function)", found: "others",
+      fix: "the pickle is damaged; save the model again")
+  }
+
+  /// `_rebuild_tensor_v2(storage, offset, size, stride, ...)`; v3 ends with the type.
+  private func view(
+    _ function: String, _ arguments: [PickleReference], name: String
+  ) throws -> TorchTensor {
+    guard arguments.count >= 4, let offset = graph.int(arguments[1]),
+      let sizes = graph.ints(arguments[2]), let strides = graph.ints(arguments[3])
+    else { throw argumentError(name, function) }
+    var declared: TorchElement?
+    if function == "_rebuild_tensor_v3" {
+      guard arguments.count >= 7 else { throw argumentError(name, function) }
+      declared = try element(ofType: arguments[6], name: name)
+    }
+    let storage = try storage(at: arguments[0], declared: declared, name: name)
+    let tensor = TorchTensor(
+      record: storage.record, element: storage.element, offset: offset, sizes: sizes,
+      strides: strides, storageCount: storage.count)
+    guard let tensor else {
+      throw error(
+        name, expected: "a view inside the \(storage.count) elements of \(storage.record)",
+        found: "sizes \(numbers(sizes)), strides \(numbers(strides)), offset \(offset)",
+        fix: "the pickle is damaged; save the model again")
+    }
+    return tensor
+  }
+
+  private func numbers(_ values: [Int]) -> String {
+    "[" + list(values.map(String.init)) + "]"
+  }
+
+  /// The elements of a `torch.dtype`, which is pickled as a name.
+  private func element(ofType reference: PickleReference, name: String) throws -> TorchElement {
+    guard case .global("torch", let type) = graph[reference].value,
+      let element = TorchElement.element(type)
+    else {
+      throw error(
+        name, expected: "a known torch.dtype", found: graph.describe(reference),
+        fix: "convert it first: `model.float()`, then save the state_dict")
+    }
+    return element
+  }
+
+  // MARK: - Storages
+
+  /// `("storage", torch.XStorage, key, location, numel)`; an untyped storage counts bytes.
+  private func storage(
+    at reference: PickleReference, declared: TorchElement?, name: String
+  ) throws -> (record: String, element: TorchElement, count: Int) {
+    guard case .persistent(let identifier) = graph[reference].value,
+      let parts = graph.tuple(identifier), parts.count >= 5,
+      graph.string(parts[0]) == "storage", let key = graph.string(parts[2]),
+      let numel = graph.int(parts[4]), numel >= 0,
+      case .global(_, let type) = graph[parts[1]].value
+    else {
+      throw error(
+        name, expected: "a storage of this file", found: graph.describe(reference),
+        fix: "the pickle is damaged; save the model again")
+    }
+    guard let stored = type == "UntypedStorage" ? declared : TorchElement.storage(type) else {
+      throw error(
+        name, expected: "a tensor of floating-point numbers", found: "a torch.\(type)",
+        fix: Self.saveAgain)
+    }
+    let unit = type == "UntypedStorage" ? 1 : stored.size
+    let record = folder + "data/" + key
+    let available = archive.records[record]?.data.count
+    let (byteCount, overflow) = numel.multipliedReportingOverflow(by: unit)
+    guard !overflow, byteCount == available else {
+      throw error(
+        record, expected: "\(numel) elements of \(unit) bytes, as data.pkl says",
+        found: available.map { "\($0) bytes" } ?? "no such record",
+        fix: "the file is damaged; copy it again or save the model again")
+    }
+    let element = declared ?? stored
+    return (record, element, byteCount / element.size)
+  }
+
+  // MARK: - Numbers
+
+  /// A view may be materialised to this size however small its storage is.
+  private static let largestExpansion = 64 << 20
+
+  /// The numbers of a tensor: mapped where they lie in order, else copied in order.
+  ///
+  /// - Throws: `InterchangeError` for types that models are not made of, and for small storages
+  ///   expanded to huge tensors.
+  func contents(of tensor: TorchTensor, named name: String) throws -> Tensor {
+    guard let dtype = tensor.element.dtype, dtype.isFloat else {
+      throw error(
+        name, expected: "float16, bfloat16, float32 or float64", found: tensor.element.name,
+        fix: "convert it first: `model.float()`, then save the state_dict")
+    }
+    guard let record = archive.records[tensor.record],
+      let byteCount = tensor.shape.byteCount(of: dtype),
+      byteCount <= max(Self.largestExpansion, record.data.count)
+    else {
+      throw error(
+        name, expected: "a tensor not much larger than its storage",
+        found: "shape \(tensor.shape) expanded from \(tensor.span) elements",
+        fix: "save a contiguous copy: `tensor.contiguous()`")
+    }
+    guard let result = Tensor(shape: tensor.shape, dtype: dtype, storage: bytes(of: tensor, record))
+    else {
+      throw error(
+        name, expected: "\(byteCount) bytes", found: "others",
+        fix: "the file is damaged; save the model again")
+    }
+    return result
+  }
+
+  private func bytes(of tensor: TorchTensor, _ record: ZipRecord) -> ByteStorage {
+    let (start, count) = (tensor.offset * tensor.element.size, tensor.span * tensor.element.size)
+    if tensor.isContiguous,
+      let mapped = ByteStorage(
+        archive.file, offset: record.data.lowerBound + start, count: count)
+    {
+      return mapped
+    }
+    return .owned(tensor.gathered(from: archive.storage(of: record)))
+  }
+
+  /// Checks the storages of tensors against their CRC-32.
+  ///
+  /// - Returns: A note for those without one.
+  /// - Throws: `InterchangeError` if one differs.
+  func verifyStorages(of tensors: [TorchTensor]) throws -> [Note] {
+    var unchecked: [String] = []
+    for name in Set(tensors.map(\.record)).sorted() {
+      guard let record = archive.records[name] else { continue }
+      if try !archive.verify(record) { unchecked.append(name) }
+    }
+    if unchecked.isEmpty { return [] }
+    let place = list(unchecked, atMost: 3)
+    return [Note(place: place, message: "not checked: the file holds no CRC-32 for it")]
+  }
+}

@@ -1,0 +1,73 @@
+// The kinds of files that `torch.save` and its relatives have written, and which of them are read.
+
+import UnrollTensors
+
+/// Tells the kinds of torch files apart by content.
+enum TorchKind {
+  /// The pickled magic number 0x1950A86A20F9469CFC6C that starts files from before PyTorch 1.6.
+  private static let legacyStart: [UInt8] = [
+    0x80, 0x02, 0x8A, 0x0A, 0x6C, 0xFC, 0x9C, 0x46, 0xF9, 0x20, 0x6A, 0xA8, 0x50, 0x19,
+  ]
+
+  private static let resave =
+    "load and save it in PyTorch 1.6 or newer: "
+    + "`torch.save(torch.load(...).state_dict(), \"new.pt\")`"
+
+  /// Whether a file is a torch file of any kind and in any state.
+  static func recognizes(_ file: MappedFile) -> Bool {
+    if isLegacy(file) || isTar(file) { return true }
+    guard file.copy(0..<4) == [0x50, 0x4B, 0x03, 0x04] else { return false }
+    if firstRecordName(of: file).map({ isTopLevel($0, file: "data.pkl") }) == true { return true }
+    guard let archive = try? ZipArchive(file) else { return false }
+    let marks = ["data.pkl", "constants.pkl", "version", ".data/serialization_id"]
+    return archive.records.keys.contains { name in
+      marks.contains { isTopLevel(name, file: $0) }
+    }
+  }
+
+  /// Whether a record is a given file in a folder at the top.
+  static func isTopLevel(_ name: String, file: String) -> Bool {
+    guard let slash = name.firstIndex(of: "/"), slash != name.startIndex else { return false }
+    return name[name.index(after: slash)...] == file
+  }
+
+  /// - Throws: `InterchangeError` for files from before PyTorch 1.6.
+  static func refuseOldKinds(_ file: MappedFile) throws {
+    guard isLegacy(file) || isTar(file) else { return }
+    throw InterchangeError(
+      file: file.path, place: "", expected: "a ZIP archive, as PyTorch 1.6 and newer write it",
+      found: isTar(file) ? "a tar archive of PyTorch 0.1" : "a file of PyTorch 0.1 to 1.5",
+      fix: resave)
+  }
+
+  /// - Throws: `InterchangeError` for TorchScript, whose model is a program.
+  static func refuseScripts(_ archive: ZipArchive) throws {
+    let script = archive.records.keys.sorted().first { name in
+      isTopLevel(name, file: "constants.pkl")
+        || name.split(separator: "/").dropFirst().first == "code"
+    }
+    guard let script else { return }
+    throw InterchangeError(
+      file: archive.file.path, place: script, expected: "a file of torch.save",
+      found: "a TorchScript archive",
+      fix: "save the weights: `torch.save(torch.jit.load(...).state_dict(), \"new.pt\")`")
+  }
+
+  private static func isLegacy(_ file: MappedFile) -> Bool {
+    file.copy(0..<legacyStart.count) == legacyStart
+  }
+
+  /// A tar archive whose first member is one of PyTorch 0.1's.
+  private static func isTar(_ file: MappedFile) -> Bool {
+    guard file.copy(257..<262) == Array("ustar".utf8) else { return false }
+    let name = file.copy(0..<100).prefix { $0 != 0 }
+    let members = ["sys_info", "pickle", "storages", "tensors"]
+    return members.contains(
+      String(decoding: name, as: UTF8.self).split(separator: "/").last.map(String.init) ?? "")
+  }
+
+  private static func firstRecordName(of file: MappedFile) -> String? {
+    guard let header = FixedHeader(file, at: 0, count: 30) else { return nil }
+    return String(decoding: file.copy(30..<30 + header.u16(26)), as: UTF8.self)
+  }
+}

@@ -1,0 +1,187 @@
+// A language model recognised among the tensors of a torch file.
+
+import UnrollFormat
+import UnrollTensors
+
+/// The roles of a file's tensors and the architecture that they make.
+struct TorchLanguageModel {
+  /// Sizes, cells, ties.
+  let architecture: Architecture
+  /// The embedding and the output.
+  let parts: EmbeddingAndOutput
+  /// What was assumed or is not carried.
+  private(set) var notes: [Note] = []
+  private let model: TorchModel
+  private let stack: RecurrentStack
+
+  /// Assigns roles and checks every shape.
+  ///
+  /// - Throws: `InterchangeError` if tensors are missing, left over, ambiguous or misshapen.
+  init(_ model: TorchModel, nonlinearity: Activation?) throws {
+    self.model = model
+    stack = try RecurrentStack(in: model)
+    let layers = try Self.layers(of: stack, in: model, nonlinearity: nonlinearity)
+    parts = try EmbeddingAndOutput(
+      in: model, besides: stack.names, D: layers.first?.inputSize ?? 0,
+      H: layers.last?.hiddenSize ?? 0)
+    let isTied = parts.embedding.tensor == parts.output.tensor
+    architecture = Architecture(
+      vocabularySize: parts.embedding.tensor.shape.dimensions[0],
+      embeddingSize: parts.embedding.tensor.shape.dimensions[1], layers: layers, isTied: isTied,
+      hasOutputBias: parts.outputBias != nil)
+    try checkOverlap()
+    try checkShapes()
+    noteAssumptions()
+  }
+
+  private static func layers(
+    of stack: RecurrentStack, in model: TorchModel, nonlinearity: Activation?
+  ) throws -> [LayerArchitecture] {
+    let graph = model.file.graph
+    let mode = model.module(stack.path)
+      .flatMap { graph.attribute("mode", of: $0.reference) }.flatMap(graph.string)
+    return try stack.layers.compactMap { tensors in
+      guard let weightIH = tensors[.weightIH], let weightHH = tensors[.weightHH] else { return nil }
+      let dimensions = weightIH.tensor.shape.dimensions
+      guard dimensions.count == 2, !dimensions.contains(0) else {
+        throw model.file.error(
+          weightIH.name, expected: "a matrix", found: "shape \(weightIH.tensor.shape)",
+          fix: "save the state_dict of an nn.LSTM, nn.GRU or nn.RNN")
+      }
+      let hiddenSize = weightHH.tensor.shape.dimensions[1]
+      let cell = try TorchCell(
+        rows: dimensions[0], hiddenSize: hiddenSize, mode: mode, nonlinearity: nonlinearity,
+        place: weightIH.name, file: model.file)
+      return LayerArchitecture(
+        cell: cell.cell, inputSize: dimensions[1], hiddenSize: hiddenSize,
+        activation: cell.activation, bias: tensors[.biasIH] == nil ? .none : .double)
+    }
+  }
+
+  /// The tensor of each role.
+  private var roles: [ParameterPath: NamedTensor] {
+    var roles: [ParameterPath: NamedTensor] = [.embeddingWeight: parts.embedding]
+    for (index, layer) in stack.layers.enumerated() {
+      for (parameter, tensor) in layer { roles[.layer(index, parameter)] = tensor }
+    }
+    roles[.outputWeight] = parts.output
+    roles[.outputBias] = parts.outputBias
+    return roles
+  }
+
+  // MARK: - Checks
+
+  /// Embedding and output are one matrix or two, nothing in between.
+  private func checkOverlap() throws {
+    let (embedding, output) = (parts.embedding.tensor, parts.output.tensor)
+    guard embedding.record == output.record, embedding != output,
+      embedding.range.overlaps(output.range)
+    else { return }
+    throw model.file.error(
+      parts.output.name, expected: "the embedding's matrix, or one of its own",
+      found: "a view \(output.shape) that overlaps \(parts.embedding.name) \(embedding.shape)",
+      fix: "save contiguous copies of both weights")
+  }
+
+  private func checkShapes() throws {
+    let roles = roles
+    var input = architecture.embeddingSize
+    for (index, layer) in architecture.layers.enumerated() {
+      guard layer.inputSize == input else {
+        let name = roles[.layer(index, .weightIH)]?.name ?? ""
+        throw shapeError(name, expected: "\(input) columns", found: "\(layer.inputSize)")
+      }
+      input = layer.hiddenSize
+    }
+    for (path, shape) in architecture.parameters {
+      guard let role = roles[path] else {
+        throw shapeError(path.description, expected: "a tensor \(shape)", found: "none")
+      }
+      guard role.tensor.shape == shape else {
+        throw shapeError(
+          role.name, expected: "shape \(shape)", found: "\(role.tensor.shape)")
+      }
+    }
+    guard architecture.vocabularySize > 0 else {
+      throw shapeError(parts.embedding.name, expected: "a row for each token", found: "none")
+    }
+  }
+
+  private func shapeError(_ place: String, expected: String, found: String) -> InterchangeError {
+    model.file.error(
+      place, expected: expected, found: found,
+      fix: "the tensors do not make a model; save the state_dict of the trained one")
+  }
+
+  // MARK: - Numbers
+
+  /// The tensors in their roles, checked against the archive's CRC-32.
+  ///
+  /// - Throws: `InterchangeError` if the numbers are damaged or of a type that is not read.
+  func parameters() throws -> (ParameterTree<Tensor>, notes: [Note]) {
+    let roles = roles
+    var notes = try model.file.verifyStorages(of: roles.values.map(\.tensor))
+    var tree = ParameterTree<Tensor>()
+    for (path, _) in architecture.parameters {
+      guard let role = roles[path] else { continue }  // checkShapes() found all of them.
+      tree[path] = try model.file.contents(of: role.tensor, named: role.name)
+    }
+    if let note = equalityNote(tree) { notes.append(note) }
+    return (tree, notes)
+  }
+
+  /// Equal weights in two places may have been tied once; that is not for us to decide.
+  private func equalityNote(_ tree: ParameterTree<Tensor>) -> Note? {
+    guard let embedding = tree[.embeddingWeight], let output = tree[.outputWeight],
+      embedding.dtype == output.dtype, embedding.shape == output.shape
+    else { return nil }
+    let isEqual = embedding.withUnsafeBytes { first in
+      output.withUnsafeBytes { second in first.elementsEqual(second) }
+    }
+    guard isEqual else { return nil }
+    return Note(
+      place: parts.output.name,
+      message: "equal to \(parts.embedding.name) but stored apart: not tied")
+  }
+
+  // MARK: - Notes
+
+  private mutating func noteAssumptions() {
+    notes.append(
+      Note(
+        place: model.file.pickleRecord,
+        message: "assumed from names and shapes: \(parts.embedding.name), "
+          + "\(stack.path.isEmpty ? "recurrent layers" : stack.path), \(parts.output.name), softmax"
+      ))
+    noteSharing()
+    for module in model.modules { noteTrainingSettings(of: module) }
+  }
+
+  /// Ties between other roles than embedding and output exist only while training.
+  private mutating func noteSharing() {
+    let groups = Dictionary(grouping: roles.values, by: \.tensor).values
+    let shared = groups.map { $0.map(\.name).sorted() }.filter { $0.count > 1 }
+    let tie = [parts.embedding.name, parts.output.name].sorted()
+    for names in shared.sorted(by: { $0.lexicographicallyPrecedes($1) }) where names != tie {
+      notes.append(
+        Note(
+          place: names[0],
+          message: "shares its numbers with others, carried as copies: \(list(names))"))
+    }
+  }
+
+  private mutating func noteTrainingSettings(of module: TorchModule) {
+    let graph = model.file.graph
+    let isDropout = module.className.hasPrefix("torch.nn.modules.dropout.")
+    let attribute = graph.attribute(isDropout ? "p" : "dropout", of: module.reference)
+    if let rate = attribute.flatMap(graph.double), rate != 0 {
+      notes.append(Note(place: module.path, message: "not carried: dropout \(rate)"))
+    }
+    if module.className == "torch.nn.modules.sparse.Embedding",
+      let norm = graph.attribute("max_norm", of: module.reference).flatMap(graph.double)
+    {
+      notes.append(
+        Note(place: module.path, message: "not carried: rows renormalised to max_norm \(norm)"))
+    }
+  }
+}

@@ -1,0 +1,217 @@
+// The named tensors of a torch file, as `state_dict()` would name them.
+
+import UnrollTensors
+
+/// A tensor with its dotted name.
+struct NamedTensor: Sendable {
+  var name: String
+  let tensor: TorchTensor
+}
+
+/// A pickled module with its dotted path.
+struct TorchModule: Sendable {
+  var path: String
+  let className: String
+  let reference: PickleReference
+}
+
+/// The tensors of a state_dict or of a pickled module.
+struct TorchModel {
+  /// The file.
+  let file: TorchFile
+  /// The tensors, in the file's order.
+  private(set) var tensors: [NamedTensor] = []
+  /// The modules, if the file holds a whole one.
+  private(set) var modules: [TorchModule] = []
+  /// What was left behind or assumed.
+  private(set) var notes: [Note]
+  /// Entries that may still be looked at: a small pickle can describe a huge tree of shared modules.
+  private var budget = 4_000_000
+
+  /// Finds the model in a file and lists its tensors.
+  ///
+  /// - Throws: `InterchangeError` if the file holds no model, or several.
+  init(_ file: TorchFile) throws {
+    self.file = file
+    notes = file.notes
+    let root = try unwrapped(file.graph.root)
+    if isModule(root) {
+      try visit(root, path: "", depth: 0)
+    } else {
+      try readStateDictionary(root)
+    }
+    try checkNames()
+    stripPrefixes()
+  }
+
+  /// A module by its path.
+  func module(_ path: String) -> TorchModule? { modules.first { $0.path == path } }
+
+  /// The tensors' names for messages.
+  var names: String { tensors.isEmpty ? "no tensors" : list(tensors.map(\.name)) }
+
+  // MARK: - Finding the model
+
+  private static let wrappers = ["model_state_dict", "state_dict", "model"]
+  private static let saveWeights =
+    "save the weights of the language model: `torch.save(model.state_dict(), \"new.pt\")`"
+
+  /// The model inside the dictionary of a training script.
+  private mutating func unwrapped(_ root: PickleReference) throws -> PickleReference {
+    guard let entries = file.graph.entries(root) else { return root }
+    try spend(entries.count)
+    let named = entries.map { (key: file.graph.string($0.key), value: $0.value) }
+    let inner = named.filter { entry in
+      entry.key.map(Self.wrappers.contains) == true
+        && (file.graph.entries(entry.value) != nil || isModule(entry.value))
+    }
+    guard let model = inner.first else { return root }
+    guard inner.count == 1 else {
+      throw file.error(
+        file.pickleRecord, expected: "one model", found: list(inner.map { $0.key ?? "" }),
+        fix: Self.saveWeights)
+    }
+    let rest = named.filter { $0.value != model.value }.map { $0.key ?? "an entry without name" }
+    if !rest.isEmpty {
+      notes.append(Note(place: file.pickleRecord, message: "not carried: \(list(rest))"))
+    }
+    return model.value
+  }
+
+  /// Whether a value is a pickled `torch.nn.Module`, of whatever class.
+  private func isModule(_ reference: PickleReference) -> Bool {
+    file.graph.attribute("_parameters", of: reference) != nil
+      && file.graph.attribute("_modules", of: reference) != nil
+  }
+
+  // MARK: - State dictionaries
+
+  private mutating func readStateDictionary(_ root: PickleReference) throws {
+    guard let entries = file.graph.entries(root) else {
+      let items = file.graph[root].items.map(file.graph.describe)
+      throw file.error(
+        file.pickleRecord, expected: "a state_dict, a module, or a dictionary that holds one",
+        found: file.graph.describe(root) + (items.isEmpty ? "" : ": \(list(items, atMost: 4))"),
+        fix: Self.saveWeights)
+    }
+    try spend(entries.count)
+    for entry in entries {
+      guard let name = file.graph.string(entry.key) else {
+        throw file.error(
+          file.pickleRecord, expected: "names of tensors",
+          found: "\(file.graph.describe(entry.key)) as a key", fix: Self.saveWeights)
+      }
+      try addTensor(entry.value, name: name)
+    }
+  }
+
+  private mutating func addTensor(_ reference: PickleReference, name: String) throws {
+    if let tensor = try file.tensor(at: reference, named: name) {
+      tensors.append(NamedTensor(name: name, tensor: tensor))
+    } else if let className = file.graph.className(reference) {
+      throw file.error(
+        name, expected: "a dense tensor", found: "an object made by \(className)",
+        fix: Self.saveWeights)
+    } else {
+      let what = file.graph.describe(reference)
+      notes.append(Note(place: name, message: "not carried: \(what) is not a tensor"))
+    }
+  }
+
+  // MARK: - Modules
+
+  /// Lists a module's tensors in the order of `state_dict()`: its own, then its children's.
+  private mutating func visit(_ module: PickleReference, path: String, depth: Int) throws {
+    guard depth < 64 else {
+      throw file.error(
+        path, expected: "modules nested at most 64 deep", found: "more", fix: Self.saveWeights)
+    }
+    let className = file.graph.className(module) ?? "an unnamed class"
+    modules.append(TorchModule(path: path, className: className, reference: module))
+    for kind in ["_parameters", "_buffers"] {
+      for (name, value) in try children(kind, of: module, path: path)
+      where file.graph[value].value != .none {
+        try addTensor(value, name: join(path, name))
+      }
+    }
+    try noteLooseTensors(of: module, path: path)
+    for (name, child) in try children("_modules", of: module, path: path)
+    where file.graph[child].value != .none {
+      guard isModule(child) else {
+        throw file.error(
+          join(path, name), expected: "a module", found: file.graph.describe(child),
+          fix: Self.saveWeights)
+      }
+      try visit(child, path: join(path, name), depth: depth + 1)
+    }
+  }
+
+  private mutating func children(
+    _ kind: String, of module: PickleReference, path: String
+  ) throws -> [(String, PickleReference)] {
+    try spend(file.graph[module].state.map { file.graph[$0].entries.count } ?? 0)
+    guard let group = file.graph.attribute(kind, of: module),
+      let entries = file.graph.entries(group)
+    else { return [] }
+    try spend(entries.count)
+    return try entries.map { entry in
+      guard let name = file.graph.string(entry.key) else {
+        throw file.error(
+          join(path, kind), expected: "names", found: file.graph.describe(entry.key),
+          fix: Self.saveWeights)
+      }
+      return (name, entry.value)
+    }
+  }
+
+  /// `state_dict()` leaves out tensors that are plain attributes; so do we, but not silently.
+  private mutating func noteLooseTensors(of module: PickleReference, path: String) throws {
+    guard let state = file.graph[module].state else { return }
+    for entry in file.graph[state].entries {
+      let name = join(path, file.graph.string(entry.key) ?? "an attribute")
+      if try file.tensor(at: entry.value, named: name) != nil {
+        notes.append(
+          Note(place: name, message: "not carried: a tensor that is no parameter or buffer"))
+      }
+    }
+  }
+
+  private func join(_ path: String, _ name: String) -> String {
+    path.isEmpty ? name : "\(path).\(name)"
+  }
+
+  private mutating func spend(_ count: Int) throws {
+    budget -= count + 1
+    guard budget >= 0 else {
+      throw file.error(
+        file.pickleRecord, expected: "a model of at most four million entries", found: "more",
+        fix: Self.saveWeights)
+    }
+  }
+
+  // MARK: - Names
+
+  private func checkNames() throws {
+    var seen: Set<String> = []
+    for tensor in tensors where !seen.insert(tensor.name).inserted {
+      throw file.error(
+        tensor.name, expected: "one tensor of this name", found: "two", fix: Self.saveWeights)
+    }
+  }
+
+  /// Removes what `DataParallel` and `torch.compile` put before every name.
+  private mutating func stripPrefixes() {
+    for _ in 0..<4 {
+      let prefix = ["module.", "_orig_mod."].first { prefix in
+        !tensors.isEmpty && tensors.allSatisfy { $0.name.hasPrefix(prefix) }
+      }
+      guard let prefix else { return }
+      for index in tensors.indices { tensors[index].name.removeFirst(prefix.count) }
+      for index in modules.indices where modules[index].path.hasPrefix(prefix) {
+        modules[index].path.removeFirst(prefix.count)
+      }
+      notes.append(
+        Note(place: file.pickleRecord, message: "prefix `\(prefix)` removed from all names"))
+    }
+  }
+}

@@ -1,0 +1,136 @@
+// A tensor as a torch file describes it: a view of a storage.
+
+import UnrollTensors
+
+/// The type of a storage's elements, also where Unroll has no such type.
+struct TorchElement: Sendable, Hashable {
+  /// PyTorch's name, such as `float32`.
+  let name: String
+  /// The size of one element in bytes.
+  let size: Int
+
+  /// Unroll's type, or `nil` if it has none.
+  var dtype: DType? { Self.dtypes[name] }
+
+  /// The elements of `torch.XStorage`, by its name.
+  static func storage(_ name: String) -> TorchElement? {
+    storageElements[name].flatMap { element($0) }
+  }
+
+  /// The elements of `torch.x`, by its name.
+  static func element(_ name: String) -> TorchElement? {
+    sizes[name].map { TorchElement(name: name, size: $0) }
+  }
+
+  private static let storageElements = [
+    "DoubleStorage": "float64", "FloatStorage": "float32", "HalfStorage": "float16",
+    "BFloat16Storage": "bfloat16", "LongStorage": "int64", "IntStorage": "int32",
+    "ShortStorage": "int16", "CharStorage": "int8", "ByteStorage": "uint8", "BoolStorage": "bool",
+    "ComplexFloatStorage": "complex64", "ComplexDoubleStorage": "complex128",
+  ]
+
+  private static let sizes = [
+    "float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, "int64": 8, "int32": 4, "int16": 2,
+    "int8": 1, "uint64": 8, "uint32": 4, "uint16": 2, "uint8": 1, "bool": 1, "complex64": 8,
+    "complex128": 16, "float8_e4m3fn": 1, "float8_e5m2": 1, "float8_e4m3fnuz": 1,
+    "float8_e5m2fnuz": 1,
+  ]
+
+  private static let dtypes: [String: DType] = [
+    "float64": .float64, "float32": .float32, "float16": .float16, "bfloat16": .bfloat16,
+    "int64": .int64, "int32": .int32, "int16": .int16, "int8": .int8, "uint64": .uint64,
+    "uint32": .uint32, "uint16": .uint16, "uint8": .uint8,
+  ]
+}
+
+/// A view of a storage; all its elements lie inside the storage.
+struct TorchTensor: Sendable, Hashable {
+  /// The storage's record in the archive.
+  let record: String
+  /// The type of the elements.
+  let element: TorchElement
+  /// Where the view starts, in elements.
+  let offset: Int
+  /// The dimensions.
+  let shape: Shape
+  /// The distance of neighbours along each dimension, in elements; never negative.
+  let strides: [Int]
+  /// The elements from `offset` to the last one of the view; 0 if it has none.
+  let span: Int
+
+  /// Creates a view, or `nil` if a number is negative, does not fit, or leads out of the storage.
+  init?(
+    record: String, element: TorchElement, offset: Int, sizes: [Int], strides: [Int],
+    storageCount: Int
+  ) {
+    guard offset >= 0, sizes.count == strides.count, sizes.allSatisfy({ $0 >= 0 }),
+      strides.allSatisfy({ $0 >= 0 }), Shape(sizes).elementCount != nil,
+      let span = Self.span(sizes: sizes, strides: strides),
+      offset <= storageCount, span <= storageCount - offset
+    else { return nil }
+    self.record = record
+    self.element = element
+    self.offset = offset
+    shape = Shape(sizes)
+    // The stride of a dimension of size 1 is never used, so any number may stand there.
+    self.strides = zip(sizes, strides).map { size, stride in size == 1 ? 0 : stride }
+    self.span = span
+  }
+
+  /// One more than the distance of the last element from the first; `nil` if it overflows.
+  private static func span(sizes: [Int], strides: [Int]) -> Int? {
+    if sizes.contains(0) { return 0 }
+    var span = 1
+    for (size, stride) in zip(sizes, strides) {
+      let (distance, tooFar) = (size - 1).multipliedReportingOverflow(by: stride)
+      let (sum, tooMuch) = span.addingReportingOverflow(distance)
+      if tooFar || tooMuch { return nil }
+      span = sum
+    }
+    return span
+  }
+
+  /// The elements' places in the storage.
+  var range: Range<Int> { offset..<offset + span }
+
+  /// Whether the elements lie one after the other in row-major order.
+  var isContiguous: Bool {
+    if span == 0 { return true }
+    var expected = 1
+    for (size, stride) in zip(shape.dimensions, strides).reversed() where size != 1 {
+      if stride != expected { return false }
+      expected *= size
+    }
+    return true
+  }
+
+  /// Copies the elements of a view in row-major order.
+  func gathered(from storage: ByteStorage) -> [UInt8] {
+    var bytes: [UInt8] = []
+    let count = shape.elementCount ?? 0
+    bytes.reserveCapacity(count * element.size)
+    var index = [Int](repeating: 0, count: shape.rank)
+    var position = offset
+    storage.withUnsafeBytes { source in
+      for _ in 0..<count {
+        let start = position * element.size
+        bytes.append(contentsOf: source[start..<start + element.size])
+        position = advance(&index, from: position)
+      }
+    }
+    return bytes
+  }
+
+  /// Steps to the next element in row-major order and gives its place.
+  private func advance(_ index: inout [Int], from position: Int) -> Int {
+    var position = position
+    for axis in index.indices.reversed() {
+      index[axis] += 1
+      position += strides[axis]
+      if index[axis] < shape.dimensions[axis] { break }
+      position -= index[axis] * strides[axis]
+      index[axis] = 0
+    }
+    return position
+  }
+}
