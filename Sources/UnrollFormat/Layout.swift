@@ -133,8 +133,8 @@ extension Layout {
         AttributeSchema(name: AttributeName.requiredFeatures, value: .texts, isRequired: false),
         AttributeSchema(name: AttributeName.optionalFeatures, value: .texts, isRequired: false),
         AttributeSchema(name: AttributeName.producer, value: .text),
-        AttributeSchema(name: AttributeName.weightsDigest, value: .text, isRequired: false),
-        AttributeSchema(name: AttributeName.contentDigest, value: .text, isRequired: false),
+        AttributeSchema(name: AttributeName.weightsDigest, value: .text),
+        AttributeSchema(name: AttributeName.contentDigest, value: .text),
         AttributeSchema(name: AttributeName.complete, value: .integer(1...1)),
       ]),
     ObjectSchema(

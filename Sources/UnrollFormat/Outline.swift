@@ -47,6 +47,11 @@ struct Outline {
     if let last = objects.keys.filter({ $0.hasPrefix(Layout.provenance + "/") }).max() {
       objects[last]?.attributes[AttributeName.weightsDigest] = .text(weights)
     }
+    sealContent()
+  }
+
+  /// Gives the root the digest of all content.
+  mutating func sealContent() {
     let content = Digest.content(digestEntries)
     objects[Layout.root]?.attributes[AttributeName.contentDigest] = .text(content)
   }

@@ -15,85 +15,85 @@ extension Mutation {
   static let all = container + safety + structure + architecture + tensors + vocabulary + integrity
 
   private static let container: [Mutation] = [
-    Mutation(rule: "C001", finding: "?", bytes: { $0.replaceSubrange(0..<4, with: "GGUF".utf8) }),
-    Mutation(rule: "C002", finding: "?", bytes: { $0.removeLast(100) }),
-    Mutation(rule: "C003", finding: "?", bytes: { $0 += [1, 2, 3] }),
-    Mutation(rule: "C004", finding: "?", bytes: { $0[8] = 0 }),
+    Mutation(rule: "C001", bytes: { $0.replaceSubrange(0..<4, with: "GGUF".utf8) }),
+    Mutation(rule: "C002", bytes: { $0.removeLast(100) }),
+    Mutation(rule: "C003", bytes: { $0 += [1, 2, 3] }),
+    Mutation(rule: "C004", bytes: { $0[8] = 0 }),
     Mutation(
-      rule: "C005", finding: "?",
+      rule: "C005",
       inventory: { inventory throws(InventoryFailure) in
         inventory.edit("/") { $0.attributes["complete"] = .integer(0) }
       }),
-    Mutation(rule: "C008", finding: "?", bytes: { $0[49] ^= 1 }),
+    Mutation(rule: "C008", bytes: { $0[70] ^= 1 }),
     Mutation(
-      rule: "C010", finding: "?",
+      rule: "C010",
       outline: { $0.objects["/"]?.attributes["format_version"] = .text("2.0") }),
     Mutation(
-      rule: "C011", finding: "?",
+      rule: "C011",
       outline: { $0.objects["/"]?.attributes["format_version"] = .text("1.7") }),
     Mutation(
-      rule: "C012", finding: "?",
+      rule: "C012",
       outline: { $0.objects["/"]?.attributes["required_features"] = .texts(["int8"]) }),
   ]
 
   private static let safety: [Mutation] = [
-    Mutation(rule: "X001", finding: "?", inventory: adding("/vocabulary/notes", .externalLink)),
-    Mutation(rule: "X002", finding: "?", inventory: adding("/vocabulary/notes", .softLink)),
-    Mutation(rule: "X003", finding: "?", inventory: adding("/vocabulary/notes", .userDefinedLink)),
+    Mutation(rule: "X001", inventory: adding("/vocabulary/notes", .externalLink)),
+    Mutation(rule: "X002", inventory: adding("/vocabulary/notes", .softLink)),
+    Mutation(rule: "X003", inventory: adding("/vocabulary/notes", .userDefinedLink)),
     Mutation(
-      rule: "X004", finding: "?",
+      rule: "X004",
       inventory: editingDataset(embedding) {
         $0.externalFileCount = 1
         $0.offset = nil
         $0.storageSize = 0
       }),
     Mutation(
-      rule: "X005", finding: "?",
+      rule: "X005",
       inventory: editingDataset(embedding) {
         $0.layout = .virtual
         $0.offset = nil
         $0.storageSize = 0
       }),
     Mutation(
-      rule: "X006", finding: "?",
+      rule: "X006",
       inventory: editingDataset(embedding) { $0.datatype = .other("variable-length string") }),
     Mutation(
-      rule: "X007", finding: "?",
+      rule: "X007",
       inventory: editingDataset(embedding) {
         $0.layout = .chunked
         $0.filters = [1, 32_000]
       }),
     Mutation(
-      rule: "X010", finding: "?",
+      rule: "X010",
       inventory: editingDataset(embedding) { $0.dimensions = [1 << 40, 1 << 30] }),
     Mutation(
-      rule: "X012", finding: "?",
+      rule: "X012",
       inventory: { inventory throws(InventoryFailure) in inventory.stoppedAt = .objects }),
     Mutation(
-      rule: "X013", finding: "?",
+      rule: "X013",
       inventory: { inventory throws(InventoryFailure) in inventory.stoppedAt = .depth("/a/b") }),
-    Mutation(rule: "X014", finding: "?", inventory: adding("/vocabulary/a\u{1B}[2J", .group)),
+    Mutation(rule: "X014", inventory: adding("/vocabulary/a\u{1B}[2J", .group)),
     Mutation(
-      rule: "X015", finding: "?",
+      rule: "X015",
       inventory: { inventory throws(InventoryFailure) in
         inventory.edit("/") { $0.attributes["notes"] = .other("larger than 32768 bytes") }
       }),
     Mutation(
-      rule: "X016", finding: "?",
+      rule: "X016",
       outline: {
         $0.objects["/vocabulary/again"] = Outline.Object(kind: .hardLink(to: "/vocabulary"))
       }),
     Mutation(
-      rule: "X017", finding: "?",
+      rule: "X017",
       inventory: { inventory throws(InventoryFailure) in
         var place: UInt64?
         inventory.editDataset(embedding) { place = $0.offset }
-        inventory.editDataset(outputWeight) { $0.offset = place.map { $0 + 64 } }
+        inventory.editDataset("/vocabulary/token_bytes") { $0.offset = place.map { $0 + 64 } }
       }),
     Mutation(
-      rule: "X018", finding: "?", inventory: editingDataset(embedding) { $0.offset = 1 << 40 }),
+      rule: "X018", inventory: editingDataset(embedding) { $0.offset = 1 << 40 }),
     Mutation(
-      rule: "X020", finding: "?",
+      rule: "X020",
       inventory: { _ throws(InventoryFailure) in
         throw .died("a reader that crashed: segmentation fault")
       }),
@@ -101,14 +101,14 @@ extension Mutation {
 
   private static let structure: [Mutation] = [
     Mutation(
-      rule: "S001", finding: "?", outline: { $0.objects["/tokenizer"]?.attributes["kind"] = nil }),
+      rule: "S001", outline: { $0.objects["/tokenizer"]?.attributes["kind"] = nil }),
     Mutation(
-      rule: "S002", finding: "?", outline: { $0.addGroup("/notes", ["text": .text("hello")]) }),
+      rule: "S002", outline: { $0.addGroup("/notes", ["text": .text("hello")]) }),
     Mutation(
-      rule: "S003", finding: "?",
+      rule: "S003",
       outline: { $0.objects["/vocabulary"]?.attributes["size"] = .text("11") }),
     Mutation(
-      rule: "S005", finding: "?",
+      rule: "S005",
       outline: { outline in
         for (path, object) in outline.objects where path.hasPrefix("/model/layers/01") {
           outline.objects[path] = nil
@@ -116,15 +116,15 @@ extension Mutation {
         }
       }),
     Mutation(
-      rule: "S006", finding: "?", inventory: editingDataset(embedding) { $0.layout = .compact }),
+      rule: "S006", inventory: editingDataset(embedding) { $0.layout = .compact }),
   ]
 
   private static let architecture: [Mutation] = [
     Mutation(
-      rule: "A001", finding: "?",
+      rule: "A001",
       outline: { $0.objects["/model/layers/00"]?.attributes["cell"] = .text("transformer") }),
     Mutation(
-      rule: "A003", finding: "?",
+      rule: "A003",
       outline: { outline in
         outline.objects["/model/layers/01"]?.attributes["input_size"] = .integer(9)
         outline.addDataset(
@@ -132,19 +132,19 @@ extension Mutation {
           Tensor([Float](repeating: 0.5, count: 24 * 9), shape: [24, 9]))
       }),
     Mutation(
-      rule: "A005", finding: "?",
+      rule: "A005",
       outline: { $0.objects["/model/layers/00"]?.attributes["reset"] = nil }, cell: .gru),
     Mutation(
-      rule: "A006", finding: "?",
+      rule: "A006",
       outline: { outline in
         outline.objects[outputWeight] = Outline.Object(kind: .hardLink(to: embedding))
         outline.objects["/model"]?.attributes["tied"] = .integer(1)
       }),
     Mutation(
-      rule: "A008", finding: "?",
+      rule: "A008",
       outline: { $0.objects["/model/layers/00"]?.attributes["activation"] = .text("relu") }),
     Mutation(
-      rule: "A009", finding: "?",
+      rule: "A009",
       outline: { outline in
         for path in outline.objects.keys where path.hasPrefix("/model/layers/") {
           outline.objects[path] = nil
@@ -156,90 +156,92 @@ extension Mutation {
 
   private static let tensors: [Mutation] = [
     Mutation(
-      rule: "T001", finding: "?",
+      rule: "T001",
       outline: {
         $0.addDataset(
           "/model/output/bias", Tensor([Float](repeating: 0, count: 12), shape: [12]))
       }),
     Mutation(
-      rule: "T002", finding: "?",
+      rule: "T002",
       outline: { outline in
-        outline.addDataset("/model/output/bias", Tensor([UInt64](repeating: 1, count: 11)))
+        let ones = [UInt64](repeating: 1, count: 11)
+        outline.addDataset("/model/output/bias", Tensor(ones))
       }),
     Mutation(
-      rule: "T003", finding: "?",
+      rule: "T003",
       outline: {
         $0.addDataset("/model/layers/00/weight_hr", Tensor([0, 1, 2, 3], shape: [2, 2]))
       }),
     Mutation(
-      rule: "T004", finding: "?", outline: { $0.objects["/model/layers/01/weight_hh"] = nil }),
+      rule: "T004", outline: { $0.objects["/model/layers/01/weight_hh"] = nil }),
     Mutation(
-      rule: "T005", finding: "?",
+      rule: "T005",
       outline: { $0.objects[outputWeight] = $0.objects[embedding] }, tied: true),
     Mutation(
-      rule: "T006", finding: "?",
+      rule: "T006",
       outline: { $0.objects["/model"]?.attributes["tied"] = .integer(0) }, tied: true),
     Mutation(
-      rule: "T007", finding: "?",
-      inventory: { inventory throws(InventoryFailure) in
-        // A bias of zeros is the same bytes four bytes further on.
-        inventory.editDataset("/vocabulary/token_bytes") { $0.offset = $0.offset.map { $0 + 0 } }
-      }),
+      rule: "T007",
+      // 28 zeros are the same bytes four bytes further on, in the gap before the next dataset.
+      outline: {
+        $0.addDataset(
+          "/model/layers/00/bias_ih", Tensor([Float](repeating: 0, count: 28), shape: [28]))
+      },
+      inventory: editingDataset("/model/layers/00/bias_ih") { $0.offset = $0.offset.map { $0 + 4 } }
+    ),
   ]
 
   private static let vocabulary: [Mutation] = [
     Mutation(
-      rule: "V001", finding: "?",
+      rule: "V001",
       outline: {
         $0.addDataset(
-          "/vocabulary/token_offsets", Tensor([0, 3, 2, 9, 14, 16, 17, 20, 22, 28, 31, 36]))
+          "/vocabulary/token_offsets",
+          Tensor(offsets: [0, 3, 2, 9, 14, 16, 17, 20, 22, 28, 31, 36]))
       }),
     Mutation(
-      rule: "V002", finding: "?",
+      rule: "V002",
       outline: {
         $0.addDataset(embedding, Tensor([Float](repeating: 0, count: 50), shape: [10, 5]))
       }),
     Mutation(
-      rule: "V003", finding: "?",
+      rule: "V003",
       outline: { $0.addDataset("/vocabulary/token_bytes", Tensor(tokens("thecatthe"))) }),
     Mutation(
-      rule: "V004", finding: "?",
+      rule: "V004",
       outline: {
         $0.addDataset(
-          "/vocabulary/token_offsets", Tensor([0, 3, 3, 9, 14, 16, 17, 20, 22, 28, 31, 36]))
+          "/vocabulary/token_offsets",
+          Tensor(offsets: [0, 3, 3, 9, 14, 16, 17, 20, 22, 28, 31, 36]))
       }),
     Mutation(
-      rule: "V005", finding: "?",
+      rule: "V005",
       outline: { outline in
         var bytes = tokens("thecatsat")
         bytes[0] = 0xFF
         outline.addDataset("/vocabulary/token_bytes", Tensor(bytes))
       }),
     Mutation(
-      rule: "V006", finding: "?",
+      rule: "V006",
       outline: { $0.objects["/vocabulary"]?.attributes["unknown_id"] = .integer(11) }),
   ]
 
   private static let integrity: [Mutation] = [
     Mutation(
-      rule: "I001", finding: "?",
+      rule: "I001",
       bytes: { bytes in
         // The first token's first letter; no metadata holds these bytes.
         guard let place = bytes.firstRange(of: "thecatsat".utf8)?.lowerBound else { return }
         bytes[place] ^= 1
       }),
     Mutation(
-      rule: "I002", finding: "?",
-      inventory: { inventory throws(InventoryFailure) in
-        inventory.edit("/vocabulary/token_bytes") { $0.attributes["digest"] = nil }
-      }),
+      rule: "I002",
+      sealed: { $0.objects["/vocabulary/token_bytes"]?.attributes["digest"] = nil }),
     Mutation(
-      rule: "I003", finding: "?",
-      inventory: { inventory throws(InventoryFailure) in
-        inventory.edit("/") { $0.attributes["weights_digest"] = .text("00") }
-      }),
+      rule: "I003",
+      sealed: { $0.objects["/"]?.attributes["weights_digest"] = .text("00") }),
     Mutation(
-      rule: "I004", finding: "?",
+      rule: "I004",
       inventory: { inventory throws(InventoryFailure) in
         inventory.edit("/vocabulary") { $0.attributes["unknown_id"] = .integer(-1) }
       }),
@@ -264,6 +266,10 @@ extension Mutation {
   ) -> @Sendable (inout Inventory) throws(InventoryFailure) -> Void {
     { inventory throws(InventoryFailure) in inventory.editDataset(path, edit) }
   }
+}
+
+extension Tensor {
+  fileprivate init(offsets: [UInt64]) { self.init(offsets) }
 }
 
 extension Inventory {
