@@ -78,7 +78,7 @@ struct Mutation: Sendable, CustomTestStringConvertible {
       #expect(findings.first?.contains(" \(mutation.rule): ") == true, "\(mutation.rule)")
       text += findings.joined(separator: "\n") + "\n\n"
     }
-    expectSnapshot(text, "Tests/UnrollFormatTests/findings.txt")
+    expectSnapshot(text, "Tests/Snapshots/findings.txt")
   }
 
   @Test func everyRuleHasAMutation() {
