@@ -21,7 +21,7 @@ private struct SeededGenerator: RandomNumberGenerator {
 }
 
 @Suite struct PyTorchMutationTests {
-  private static let mutationsPerFile = 60
+  private static let mutationsPerFile = 40
   /// Long to read by design; their own tests read them once.
   private static let slow = ["hostile-depth.pt", "hostile-modules.pt"]
 
