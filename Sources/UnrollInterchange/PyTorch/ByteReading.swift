@@ -37,9 +37,12 @@ struct ByteCursor {
   /// Starts at the first byte.
   init(_ bytes: [UInt8]) { self.bytes = bytes }
 
+  /// The number of bytes not yet read.
+  var remaining: Int { bytes.count - position }
+
   /// The next bytes.
   mutating func take(_ count: Int) -> ArraySlice<UInt8>? {
-    guard count >= 0, count <= bytes.count - position else { return nil }
+    guard count >= 0, count <= remaining else { return nil }
     defer { position += count }
     return bytes[position..<position + count]
   }

@@ -317,7 +317,10 @@ struct PickleMachine {
   }
 
   private mutating func number<Number: FixedWidthInteger>(_ type: Number.Type) throws -> Number {
-    try need(cursor.littleEndian(type), "\(MemoryLayout<Number>.size) bytes")
+    guard let number = cursor.littleEndian(type) else {
+      throw error("\(MemoryLayout<Number>.size) bytes", found: "\(cursor.remaining)")
+    }
+    return number
   }
 
   private mutating func length64() throws -> Int {
@@ -325,7 +328,10 @@ struct PickleMachine {
   }
 
   private mutating func bytes(_ count: Int) throws -> ArraySlice<UInt8> {
-    try need(cursor.take(count), "\(count) bytes")
+    guard let bytes = cursor.take(count) else {
+      throw error("\(count) bytes", found: "\(cursor.remaining)")
+    }
+    return bytes
   }
 
   private mutating func utf8(_ count: Int) throws -> String {

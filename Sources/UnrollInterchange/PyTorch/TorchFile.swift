@@ -23,6 +23,7 @@ struct TorchFile {
     try TorchKind.refuseOldKinds(file)
     archive = try ZipArchive(file)
     try TorchKind.refuseScripts(archive)
+    try archive.refuseCompressed()
     folder = try Self.folder(of: archive)
     try Self.checkByteOrder(archive, folder: folder)
     guard let record = archive.records[folder + "data.pkl"] else {

@@ -26,7 +26,7 @@ struct TorchModel {
   /// What was left behind or assumed.
   private(set) var notes: [Note]
   /// Entries that may still be looked at: a small pickle can describe a huge tree of shared modules.
-  private var budget = 4_000_000
+  private var budget = 400_000
 
   /// Finds the model in a file and lists its tensors.
   ///
@@ -184,7 +184,7 @@ struct TorchModel {
     budget -= count + 1
     guard budget >= 0 else {
       throw file.error(
-        file.pickleRecord, expected: "a model of at most four million entries", found: "more",
+        file.pickleRecord, expected: "a model of at most 400000 entries", found: "more",
         fix: Self.saveWeights)
     }
   }

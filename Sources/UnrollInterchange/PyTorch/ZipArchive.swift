@@ -3,7 +3,7 @@
 import CZlib
 import UnrollTensors
 
-/// A stored record.
+/// A record.
 struct ZipRecord {
   /// The name, with its folders.
   let name: String
@@ -13,9 +13,11 @@ struct ZipRecord {
   let headerOffset: Int
   /// The data's place in the file.
   let data: Range<Int>
+  /// How the data are compressed; 0 means stored.
+  let method: Int
 }
 
-/// A ZIP archive whose records are stored, not compressed, and do not overlap.
+/// A ZIP archive whose records do not overlap.
 struct ZipArchive {
   /// The file.
   let file: MappedFile
@@ -35,6 +37,20 @@ struct ZipArchive {
       throw zipError(file, record.name, expected: "one record of this name", found: "two")
     }
     self.records = records
+  }
+
+  /// Refuses compressed records; PyTorch writes none but in TorchScript archives.
+  ///
+  /// - Throws: `InterchangeError` naming the first one.
+  func refuseCompressed() throws {
+    let compressed = records.values.filter { $0.method != 0 }.min { $0.name < $1.name }
+    guard let compressed else { return }
+    throw InterchangeError(
+      file: file.path, place: compressed.name,
+      expected: "a stored record, as torch.save writes it",
+      found: compressed.method == 8
+        ? "a deflated one" : "compression method \(compressed.method)",
+      fix: "unpack the archive and pack it again without compression (`zip -0 -r`)")
   }
 
   /// The bytes of a record, mapped.
@@ -111,7 +127,8 @@ struct ZipArchive {
       of: name, nameBytes: nameBytes, sizes: sizes, limit: directory.range.lowerBound, file: file)
     let record = ZipRecord(
       name: name, checksum: UInt32(truncatingIfNeeded: header.u32(16)),
-      headerOffset: sizes.headerOffset, data: data)
+      headerOffset: sizes.headerOffset, data: data,
+      method: header.u16(10))
     return (record, next)
   }
 
@@ -121,13 +138,6 @@ struct ZipArchive {
     // Bit 0: encrypted; bit 13: header values masked.
     guard header.u16(8) & 0x2001 == 0 else {
       throw zipError(file, name, expected: "a plain record", found: "an encrypted one")
-    }
-    let method = header.u16(10)
-    guard method == 0 else {
-      throw InterchangeError(
-        file: file.path, place: name, expected: "a stored record, as torch.save writes it",
-        found: method == 8 ? "a deflated one" : "compression method \(method)",
-        fix: "unpack the archive and pack it again without compression (`zip -0 -r`)")
     }
     guard header.u16(34) == 0 else {
       throw zipError(file, name, expected: "a record in this file", found: "one in another part")
@@ -184,13 +194,13 @@ private struct ZipSizes {
       }
       return number
     }
-    count = try widen(header.u32(24))
-    let stored = try widen(header.u32(20))
+    let original = try widen(header.u32(24))
+    count = try widen(header.u32(20))
     headerOffset = try widen(header.u32(42))
-    guard stored == count else {
+    guard header.u16(10) != 0 || original == count else {
       throw zipError(
         file, name, expected: "equal sizes, since the record is stored",
-        found: "\(stored) and \(count) bytes")
+        found: "\(count) and \(original) bytes")
     }
   }
 

@@ -1,0 +1,242 @@
+// What is refused, and the whole message.
+
+import Foundation
+import Testing
+import UnrollTensors
+
+@testable import UnrollInterchange
+
+/// A fixture and what reading it says.
+struct Refusal: Sendable {
+  let name: String
+  let message: String
+
+  init(_ name: String, _ message: String, fix: String) {
+    self.name = name
+    self.message = "\(name): \(message)\n  fix: \(fix)"
+  }
+
+  static let all = [
+    Refusal(
+      "hostile-big-endian.pt",
+      "archive/byteorder: expected \"little\", found \"big\"",
+      fix: "load the model on a little-endian machine and save it again with torch.save"),
+    Refusal(
+      "hostile-cycle.pt",
+      "archive/data.pkl: expected one tensor *.weight_ih_l0 of an nn.LSTM, nn.GRU or "
+        + "nn.RNN, found no tensors",
+      fix: "save the state_dict of one language model with one recurrent module"),
+    Refusal(
+      "hostile-deflated.pt",
+      "archive/data.pkl: expected a stored record, as torch.save writes it, found a "
+        + "deflated one",
+      fix: "unpack the archive and pack it again without compression (`zip -0 -r`)"),
+    Refusal(
+      "hostile-depth.pt",
+      "archive/data.pkl: expected a state_dict, a module, or a dictionary that holds one, "
+        + "found a list of 1 items: a list of 1 items",
+      fix: "save the weights of the language model: `torch.save(model.state_dict(), \"new.pt\")`"),
+    Refusal(
+      "hostile-flipped.pt",
+      "lstm-state/data/2: expected CRC-32 0x47d568a4, found 0xd80feb3a",
+      fix: "the file is damaged or not from torch.save; copy it again or save the model again"),
+    Refusal(
+      "hostile-huge-numel.pt",
+      "archive/data/0: expected 4611686018427387904 elements of 4 bytes, as data.pkl says, "
+        + "found 24 bytes",
+      fix: "the file is damaged; copy it again or save the model again"),
+    Refusal(
+      "hostile-huge-shape.pt",
+      "encoder.weight: expected a view inside the 6 elements of archive/data/0, found "
+        + "sizes [4611686018427387904, 4611686018427387904], strides [4611686018427387904, 1], "
+        + "offset 0",
+      fix: "the pickle is damaged; save the model again"),
+    Refusal(
+      "hostile-laughs.pt",
+      "archive/data.pkl: expected a state_dict, a module, or a dictionary that holds one, "
+        + "found a tuple of 2 items: a tuple of 2 items, a tuple of 2 items",
+      fix: "save the weights of the language model: `torch.save(model.state_dict(), \"new.pt\")`"),
+    Refusal(
+      "hostile-long-string.pt",
+      "archive/data.pkl, byte 2, BINUNICODE: expected 4294967295 bytes, found 4",
+      fix: "the pickle is damaged or not from torch.save; save the model again"),
+    Refusal(
+      "hostile-memo.pt",
+      "archive/data.pkl, byte 8, LONG_BINGET: expected a memo entry 4294967294, found none",
+      fix: "the pickle is damaged or not from torch.save; save the model again"),
+    Refusal(
+      "hostile-negative.pt",
+      "encoder.weight: expected a view inside the 6 elements of archive/data/0, found "
+        + "sizes [-2, 3], strides [3, 1], offset 0",
+      fix: "the pickle is damaged; save the model again"),
+    Refusal(
+      "hostile-no-pickle.pt",
+      "expected one record FOLDER/data.pkl, found none",
+      fix: "the file is damaged or not from torch.save; copy it again or save the model again"),
+    Refusal(
+      "hostile-offset.pt",
+      "encoder.weight: expected a view inside the 6 elements of archive/data/0, found "
+        + "sizes [2, 3], strides [3, 1], offset 1",
+      fix: "the pickle is damaged; save the model again"),
+    Refusal(
+      "hostile-overlap.pt",
+      "archive/data/0: expected a record of its own bytes, found an overlap with "
+        + "archive/data.pkl",
+      fix: "the file is damaged or not from torch.save; copy it again or save the model again"),
+    Refusal(
+      "hostile-short-record.pt",
+      "archive/data/0: expected 6 elements of 4 bytes, as data.pkl says, found 20 bytes",
+      fix: "the file is damaged; copy it again or save the model again"),
+    Refusal(
+      "hostile-system.pt",
+      "encoder.weight: expected a dense tensor, found an object made by posix.system",
+      fix: "save the weights of the language model: `torch.save(model.state_dict(), \"new.pt\")`"),
+    Refusal(
+      "hostile-truncated.pt",
+      "expected a ZIP archive that ends with an END record, found none",
+      fix: "the file is damaged or not from torch.save; copy it again or save the model again"),
+    Refusal(
+      "refused-ambiguous.pt",
+      "refused-ambiguous/data.pkl: expected an embedding [V, 7] and an output [V, 7] "
+        + "beside the recurrent layers, found several choices: a.weight [11, 7], b.weight [11, "
+        + "7]",
+      fix: "name them encoder.weight and decoder.weight, as word_language_model does"),
+    Refusal(
+      "refused-bidirectional.pt",
+      "rnn.weight_ih_l0_reverse: expected layers of one direction, found a bidirectional "
+        + "layer",
+      fix: "a language model reads from left to right; bidirectional models are not converted"),
+    Refusal(
+      "refused-gap.pt",
+      "rnn.weight_ih_l2: expected layers numbered without gaps, 0 to 0, found a tensor "
+        + "that belongs to none of them",
+      fix: "save the whole state_dict"),
+    Refusal(
+      "refused-integers.pt",
+      "decoder.bias: expected float16, bfloat16, float32 or float64, found int64",
+      fix: "convert it first: `model.float()`, then save the state_dict"),
+    Refusal(
+      "refused-layer-shapes.pt",
+      "rnn.weight_hh_l0: expected shape [28, 7], found [27, 7]",
+      fix: "the tensors do not make a model; save the state_dict of the trained one"),
+    Refusal(
+      "refused-leftover.pt",
+      "refused-leftover/data.pkl: expected no tensors but embedding, recurrent layers and "
+        + "output, found extra.weight [3, 2]",
+      fix: "a model with more parts cannot be converted; remove what it does not need"),
+    Refusal(
+      "refused-legacy.pt",
+      "expected a ZIP archive, as PyTorch 1.6 and newer write it, found a file of PyTorch "
+        + "0.1 to 1.5",
+      fix: "load and save it in PyTorch 1.6 or newer: `torch.save(torch.load(...).state_dict(), "
+        + "\"new.pt\")`"),
+    Refusal(
+      "refused-list.pt",
+      "refused-list/data.pkl: expected a state_dict, a module, or a dictionary that holds "
+        + "one, found a list of 2 items: an object made by model.RNNModel, the integer 1",
+      fix: "save the weights of the language model: `torch.save(model.state_dict(), \"new.pt\")`"),
+    Refusal(
+      "refused-output-rows.pt",
+      "decoder.bias: expected shape [11], found [12]",
+      fix: "the tensors do not make a model; save the state_dict of the trained one"),
+    Refusal(
+      "refused-overlapping-views.pt",
+      "decoder.weight: expected the embedding's matrix, or one of its own, found a view "
+        + "[11, 7] that overlaps encoder.weight [11, 7]",
+      fix: "save contiguous copies of both weights"),
+    Refusal(
+      "refused-projection.pt",
+      "rnn.weight_hr_l0: expected layers without projection, found an LSTM with proj_size",
+      fix: "projections are not read yet; train with proj_size=0"),
+    Refusal(
+      "refused-script.pt",
+      "refused-script/code/__torch__/torch/nn/modules/linear.py: expected a file of "
+        + "torch.save, found a TorchScript archive",
+      fix: "save the weights: `torch.save(torch.jit.load(...).state_dict(), \"new.pt\")`"),
+  ]
+}
+
+@Suite struct PyTorchRefusalTests {
+  @Test(arguments: Refusal.all) func fixtureIsRefused(refusal: Refusal) throws {
+    #expect(try PyTorchFixtures.refusal(of: refusal.name) == refusal.message)
+  }
+
+  @Test func everyRefusedFixtureHasItsMessage() throws {
+    let names = try FileManager.default.contentsOfDirectory(atPath: PyTorchFixtures.path(""))
+      .filter { $0.hasPrefix("hostile-") || $0.hasPrefix("refused-") }
+    let elsewhere = ["hostile-expanded.pt", "hostile-modules.pt"]
+    #expect(Set(names) == Set(Refusal.all.map(\.name) + elsewhere))
+  }
+
+  @Test func nothingIsExecuted() throws {
+    let mark = "/tmp/unroll-pickle-was-executed"
+    try? FileManager.default.removeItem(atPath: mark)
+    _ = try PyTorchFixtures.refusal(of: "hostile-system.pt")
+    #expect(!FileManager.default.fileExists(atPath: mark))
+  }
+
+  /// 2^40 paths to the same few modules.
+  @Test func sharedModulesAreWalkedWithinABudget() throws {
+    #expect(
+      try PyTorchFixtures.refusal(of: "hostile-modules.pt") == """
+        hostile-modules.pt: archive/data.pkl: expected a model of at most 400000 entries, found more
+          fix: save the weights of the language model: `torch.save(model.state_dict(), "new.pt")`
+        """)
+  }
+
+  @Test func hugeExpansionIsNotMaterialised() throws {
+    let torch = try TorchFile(MappedFile(path: PyTorchFixtures.path("hostile-expanded.pt")))
+    let entry = try #require(torch.graph.entries(torch.graph.root)?.first)
+    let tensor = try #require(try torch.tensor(at: entry.value, named: "encoder.weight"))
+    let error = #expect(throws: InterchangeError.self) {
+      try torch.contents(of: tensor, named: "encoder.weight")
+    }
+    #expect(error?.expected == "a tensor not much larger than its storage")
+    #expect(error?.found == "shape [1099511627776, 6] expanded from 6 elements")
+  }
+
+  @Test func controlCharactersAreEscaped() {
+    let error = InterchangeError(
+      file: "a.pt", place: "x\u{1B}[2J", expected: "b", found: "c\nd", fix: "e")
+    #expect(error.description == "a.pt: x\\u{1b}[2J: expected b, found c\\u{a}d\n  fix: e")
+  }
+
+  // MARK: - What the caller has to say
+
+  @Test func weightsNeedAVocabulary() throws {
+    #expect(
+      try PyTorchFixtures.refusal(of: "lstm-state.pt", vocabularySize: nil) == """
+        lstm-state.pt: encoder.weight: expected a vocabulary of 11 tokens, one for each row, \
+        found none
+          fix: torch files hold no words: give the training text with `--corpus DIR` or a list of \
+        tokens with `--vocabulary FILE`
+        """)
+  }
+
+  @Test func vocabularyHasOneTokenForEachRow() throws {
+    #expect(
+      try PyTorchFixtures.refusal(of: "lstm-state.pt", vocabularySize: 12) == """
+        lstm-state.pt: encoder.weight: expected 12 rows, one for each token of the vocabulary, \
+        found 11 rows
+          fix: give the corpus or vocabulary that the model was trained on
+        """)
+  }
+
+  @Test func plainCellsNeedAnActivation() throws {
+    #expect(
+      try PyTorchFixtures.refusal(of: "rnn_tanh-state.pt") == """
+        rnn_tanh-state.pt: rnn.weight_ih_l0: expected the activation of a plain RNN, \
+        which a state_dict does not hold, found none
+          fix: say which one: `--nonlinearity tanh` or `--nonlinearity relu`
+        """)
+  }
+
+  @Test func activationsDoNotContradict() throws {
+    #expect(
+      try PyTorchFixtures.refusal(of: "rnn_tanh-module.pt", nonlinearity: .relu) == """
+        rnn_tanh-module.pt: rnn.weight_ih_l0: expected nonlinearity relu, as asked for, \
+        found tanh (rnn)
+          fix: leave out `--nonlinearity`
+        """)
+  }
+}
