@@ -26,8 +26,10 @@ let package = Package(
     // Our own C: what Swift cannot express.
     .target(
       name: "CUnrollKernels", dependencies: ["COneDNN"],
-      // The OpenMP runtime that Debian's oneDNN runs on: our loops share its threads.
+      // A module map's link line reaches Swift only, so C names its libraries. libgomp is the OpenMP
+      // runtime that Debian's oneDNN runs on: our loops share its threads.
       linkerSettings: [
+        .linkedLibrary("dnnl"),
         .linkedLibrary("gomp", .when(platforms: [.linux])),
         .linkedLibrary("m", .when(platforms: [.linux])),
       ]),
