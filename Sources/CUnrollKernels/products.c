@@ -3,7 +3,7 @@
 // Left to choose (`format_tag::any`), oneDNN lays weights out in the blocks that its kernels read.
 // The layout is asked for once, for one number of rows, and then given to the product for every
 // other: its AVX-512 kernels take the same blocks for any number of rows, and each row sums over K
-// in the same order.
+// in the same order. It is never asked for again: the answer depends on the number of threads.
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -30,6 +30,7 @@ typedef struct {
 /// One panel of a weight.
 typedef struct {
   size_t width;
+  const layout *packed;
   dnnl_memory_t weight, bias;
 } panel;
 
@@ -38,6 +39,10 @@ struct unroll_packed_weight {
   bool accumulate, is_blocked;
   float *bias;
   panel *panels;
+  // Those of full panels and of the last one, where it is narrower: panels of one width share
+  // their planned products, so they must share their layout.
+  layout layouts[2];
+  int layout_count;
   dnnl_stream_t stream;
   // Guards what follows, and the addresses in the arguments while a product runs.
   pthread_mutex_t lock;
@@ -109,12 +114,16 @@ static dnnl_status_t choose_layout(const unroll_packed_weight *w, size_t width, 
 static dnnl_status_t create_panel(unroll_packed_weight *w, size_t index, size_t width) {
   panel *made = &w->panels[index];
   made->width = width;
-  layout packed;
-  dnnl_status_t status = choose_layout(w, width, &packed);
-  if (status != dnnl_success) return status;
-  w->is_blocked = w->is_blocked && layout_is_blocked(&packed);
-  status = dnnl_memory_create(&made->weight, LAYOUT(packed), engine, DNNL_MEMORY_ALLOCATE);
-  layout_destroy(packed);
+  dnnl_status_t status;
+  if (index == 0 || width != w->panel_width) {
+    layout *chosen = &w->layouts[w->layout_count];
+    status = choose_layout(w, width, chosen);
+    if (status != dnnl_success) return status;
+    w->layout_count++;
+    w->is_blocked = w->is_blocked && layout_is_blocked(chosen);
+  }
+  made->packed = &w->layouts[w->layout_count - 1];
+  status = dnnl_memory_create(&made->weight, LAYOUT(*made->packed), engine, DNNL_MEMORY_ALLOCATE);
   if (status != dnnl_success || !w->bias) return status;
   layout bias;
   status = layout_create(&bias, 1, width);
@@ -167,20 +176,18 @@ unroll_status unroll_packed_weight_create(
 unroll_status unroll_pack_panel(unroll_packed_weight *w, size_t index, const float *rows) {
   if (index >= w->panel_count) return UNROLL_PRODUCT_FAILED;
   panel *to = &w->panels[index];
-  layout plain, packed;
+  layout plain;
   dnnl_memory_t source = NULL;
   dnnl_primitive_desc_t plan = NULL;
   dnnl_primitive_t reorder = NULL;
   unroll_apply_threads();
   dnnl_status_t status = layout_create_transposed(&plain, w->K, to->width);
   if (status != dnnl_success) return status_of(status);
-  status = choose_layout(w, to->width, &packed);
-  if (status != dnnl_success) goto free_plain;
   // oneDNN's argument is not const, but a reorder only reads its source.
   status = dnnl_memory_create(&source, LAYOUT(plain), engine, (void *)rows);
   if (status == dnnl_success)
     status = dnnl_reorder_primitive_desc_create(
-        &plan, LAYOUT(plain), engine, LAYOUT(packed), engine, NULL);
+        &plan, LAYOUT(plain), engine, LAYOUT(*to->packed), engine, NULL);
   if (status == dnnl_success) status = dnnl_primitive_create(&reorder, plan);
   dnnl_exec_arg_t arguments[] = {{DNNL_ARG_FROM, source}, {DNNL_ARG_TO, to->weight}};
   if (status == dnnl_success)
@@ -189,8 +196,6 @@ unroll_status unroll_pack_panel(unroll_packed_weight *w, size_t index, const flo
   if (reorder) dnnl_primitive_destroy(reorder);
   if (plan) dnnl_primitive_desc_destroy(plan);
   if (source) dnnl_memory_destroy(source);
-  layout_destroy(packed);
-free_plain:
   layout_destroy(plain);
   return status_of(status);
 }
@@ -209,6 +214,7 @@ void unroll_packed_weight_destroy(unroll_packed_weight *w) {
     if (w->panels[i].weight) dnnl_memory_destroy(w->panels[i].weight);
     if (w->panels[i].bias) dnnl_memory_destroy(w->panels[i].bias);
   }
+  for (int i = 0; i < w->layout_count; i++) layout_destroy(w->layouts[i]);
   if (w->stream) dnnl_stream_destroy(w->stream);
   pthread_mutex_destroy(&w->lock);
   free(w->panels);
@@ -224,12 +230,9 @@ bool unroll_rows_are_independent(const unroll_packed_weight *w) { return w->is_b
 static dnnl_status_t create_product(
     const unroll_packed_weight *w, const panel *part, size_t M, int threads, product *made) {
   *made = (product){.M = M, .width = part->width, .threads = threads};
-  layout weight, x, y;
+  layout x, y;
   dnnl_primitive_desc_t planned = NULL;
-  dnnl_status_t status = choose_layout(w, part->width, &weight);
-  if (status != dnnl_success) return status;
-  status = plan(w, M, part->width, &weight, &planned);
-  layout_destroy(weight);
+  dnnl_status_t status = plan(w, M, part->width, part->packed, &planned);
   if (status != dnnl_success) return status;
   status = dnnl_primitive_create(&made->primitive, planned);
   dnnl_primitive_desc_destroy(planned);

@@ -16,7 +16,7 @@ struct OutputLayer: Sendable {
   /// With a block of rows, the logits fill half a megabyte, which a second-level cache holds.
   static let panelWidth = 1024
 
-  /// `[V, H]`
+  /// `[V, H]` in panels.
   private let weight: PackedWeight
 
   /// Packs the weight.

@@ -1,0 +1,138 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+// The same bits for any number of threads, any cut into windows and any other columns.
+
+import Testing
+import UnrollFormat
+import UnrollNeural
+import UnrollTensors
+
+/// The model that the tests run.
+private enum TestModel {
+  /// A model whose sizes fill no vector and whose vocabulary has two panels, with work enough for
+  /// more than one thread.
+  static func make(_ cell: Cell, _ activation: Activation) throws -> RecurrentModel {
+    let architecture = Architecture(
+      vocabularySize: 1237, embeddingSize: 37,
+      layers: [(37, 101), (101, 63)].map { D, H in
+        LayerArchitecture(cell: cell, inputSize: D, hiddenSize: H, activation: activation)
+      }, isTied: false)
+    var generator = SeededGenerator(seed: 11)
+    var tree = ParameterTree<Tensor>()
+    for (path, shape) in architecture.parameters {
+      tree[path] = Tensor(
+        generator.floats(shape.elementCount ?? 0, in: -0.2...0.2), shape: shape)
+    }
+    return try RecurrentModel(architecture: architecture, parameters: tree)
+  }
+
+  /// Whether this machine promises the property: one that cannot even make the model must fail.
+  static let holds = (try? make(.lstm, .tanh).rowsAreIndependent) ?? true
+}
+
+/// Serialized, since the number of threads is the whole process's.
+///
+/// Other suites may run beside this one: their results do not depend on it either.
+@Suite(.serialized, .enabled(if: TestModel.holds, "oneDNN has no blocked kernels here"))
+struct InvarianceTests {
+  static let cells: [(Cell, Activation)] = [
+    (.lstm, .tanh), (.gru, .tanh), (.rnn, .tanh), (.rnn, .relu),
+  ]
+
+  /// Runs tokens `[T, B]` in windows of the given lengths; returns everything that comes out.
+  func run(
+    _ model: RecurrentModel, tokens: [Int32], B: Int, windows: [Int]
+  ) throws -> (logProbabilities: [Float], state: RecurrentState) {
+    var state = model.zeroState(columns: B)
+    var all: [Float] = []
+    var start = 0
+    for T in windows {
+      let inputs = Array(tokens[start..<start + T * B])
+      all += try model.logProbabilities(
+        ofTargets: inputs.map { ($0 + 700) % 1237 }, inputs: inputs, state: &state)
+      start += T * B
+    }
+    #expect(start == tokens.count)
+    return (all, state)
+  }
+
+  /// Where two results first differ, or `nil`; thousands of numbers are no message.
+  func firstDifference(
+    _ a: (logProbabilities: [Float], state: RecurrentState),
+    _ b: (logProbabilities: [Float], state: RecurrentState)
+  ) -> Int? {
+    let a = a.logProbabilities + a.state.layers.flatMap { $0.h + $0.c }
+    let b = b.logProbabilities + b.state.layers.flatMap { $0.h + $0.c }
+    guard a.count == b.count else { return min(a.count, b.count) }
+    return a.indices.first { a[$0].bitPattern != b[$0].bitPattern }
+  }
+
+  func tokens(_ count: Int) -> [Int32] {
+    var generator = SeededGenerator(seed: 5)
+    return (0..<count).map { _ in Int32.random(in: 0..<1237, using: &generator) }
+  }
+
+  @Test(arguments: cells)
+  func threadsChangeNothing(cell: Cell, activation: Activation) throws {
+    let model = try TestModel.make(cell, activation)
+    let before = Threads.count
+    defer { Threads.count = before }
+    let (B, T) = (21, 9)
+    Threads.count = 1
+    let one = try run(model, tokens: tokens(T * B), B: B, windows: [T])
+    for count in [2, 3] {
+      Threads.count = count
+      let many = try run(model, tokens: tokens(T * B), B: B, windows: [T])
+      #expect(firstDifference(many, one) == nil, "\(count) threads")
+    }
+  }
+
+  @Test(arguments: cells)
+  func windowsMayBeCutAnywhere(cell: Cell, activation: Activation) throws {
+    let model = try TestModel.make(cell, activation)
+    for B in [1, 3] {
+      let (T, tokens) = (70, tokens(70 * B))
+      let whole = try run(model, tokens: tokens, B: B, windows: [T])
+      let cuts = [[1, 69], [35, 35], [64, 6], [8, 9, 33, 20], [Int](repeating: 1, count: T)]
+      for windows in cuts {
+        let parts = try run(model, tokens: tokens, B: B, windows: windows)
+        #expect(firstDifference(parts, whole) == nil, "\(windows)")
+      }
+    }
+  }
+
+  @Test(arguments: cells)
+  func columnsDoNotSeeEachOther(cell: Cell, activation: Activation) throws {
+    let model = try TestModel.make(cell, activation)
+    let (B, T) = (20, 7)
+    let tokens = tokens(T * B)
+    let together = try run(model, tokens: tokens, B: B, windows: [T])
+    for b in 0..<B {
+      let column = (0..<T).map { tokens[$0 * B + b] }
+      let alone = try run(model, tokens: column, B: 1, windows: [T])
+      let layers = together.state.layers.map { layer in
+        let (H, C) = (layer.h.count / B, layer.c.count / B)
+        return LayerState(
+          h: Array(layer.h[b * H..<(b + 1) * H]), c: Array(layer.c[b * C..<(b + 1) * C]))
+      }
+      let beside = (
+        (0..<T).map { together.logProbabilities[$0 * B + b] },
+        RecurrentState(columns: 1, layers: layers)
+      )
+      #expect(firstDifference(alone, beside) == nil, "column \(b)")
+    }
+  }
+
+  @Test func concurrentCallsDoNotDisturbEachOther() async throws {
+    let model = try TestModel.make(.lstm, .tanh)
+    let tokens = tokens(60)
+    let alone = try run(model, tokens: tokens, B: 2, windows: [30])
+    try await withThrowingTaskGroup(of: [Float].self) { group in
+      for _ in 0..<8 {
+        group.addTask { try run(model, tokens: tokens, B: 2, windows: [10, 20]).logProbabilities }
+      }
+      for try await found in group {
+        #expect(firstDifference((found, alone.state), alone) == nil)
+      }
+    }
+  }
+}

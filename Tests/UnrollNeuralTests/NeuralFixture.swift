@@ -1,0 +1,64 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+// The models that scripts/make-neural-fixtures wrote, with PyTorch's log-probabilities.
+
+import Foundation
+import TestSupport
+import UnrollFormat
+import UnrollNeural
+import UnrollTensors
+
+/// A small model and what PyTorch computes with it in two windows.
+struct NeuralFixture: Decodable, Sendable {
+  struct Window: Decodable, Sendable {
+    let inputs: [Int32]  // [T, B]
+    let logProbabilities: [Float]  // [T, B, V]
+  }
+
+  let producer: String
+  let cell: String
+  let activation: String
+  let vocabularySize: Int
+  let embeddingSize: Int
+  let hiddenSizes: [Int]
+  let columns: Int
+  let isTied: Bool
+  let hasBias: Bool
+  let parameters: [String: [Float]]
+  let windows: [Window]
+
+  static let names = [
+    "gru-1-no-bias", "gru-2", "gru-3-tied", "lstm-1", "lstm-1-large-vocabulary", "lstm-2-tied",
+    "lstm-3-no-bias", "rnn-relu-3", "rnn-tanh-1-tied", "rnn-tanh-2",
+  ]
+
+  init(_ name: String) throws {
+    let file = URL(filePath: Fixtures.path("neural/\(name).json"))
+    self = try JSONDecoder().decode(Self.self, from: Data(contentsOf: file))
+  }
+
+  func architecture() throws -> Architecture {
+    struct Unknown: Error {}
+    guard let cell = Cell(rawValue: cell), let activation = Activation(rawValue: activation) else {
+      throw Unknown()
+    }
+    return Architecture(
+      vocabularySize: vocabularySize, embeddingSize: embeddingSize,
+      layers: zip([embeddingSize] + hiddenSizes, hiddenSizes).map { D, H in
+        LayerArchitecture(
+          cell: cell, inputSize: D, hiddenSize: H, activation: activation,
+          bias: hasBias ? .double : .none)
+      }, isTied: isTied, hasOutputBias: hasBias)
+  }
+
+  func tree() throws -> ParameterTree<Tensor> {
+    var tree = ParameterTree<Tensor>()
+    for (path, shape) in try architecture().parameters {
+      tree[path] = parameters[path.description].map { Tensor($0, shape: shape) }
+    }
+    return tree
+  }
+
+  func model() throws -> RecurrentModel {
+    try RecurrentModel(architecture: architecture(), parameters: tree())
+  }
+}
