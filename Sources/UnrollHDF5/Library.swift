@@ -73,6 +73,14 @@ public func libraryVersion() -> String {
   return "\(major).\(minor).\(release)"
 }
 
+/// The number of identifiers of files and their parts that are open, for tests.
+func openIdentifierCount() -> Int {
+  library.withLock { state in
+    state.prepare()
+    return unroll_open_count()
+  }
+}
+
 /// An open HDF5 identifier that is closed exactly once.
 struct Handle: ~Copyable {
   let id: hid_t

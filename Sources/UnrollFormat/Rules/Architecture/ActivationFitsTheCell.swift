@@ -1,10 +1,10 @@
 // Rule A008.
 
 extension Rule {
-  /// Only plain recurrent layers MAY have an activation other than tanh.
+  /// Layers other than plain recurrent ones MUST have the activation tanh.
   static let activationFitsTheCell = Rule(
     id: "A008", level: .error,
-    summary: "Only plain recurrent layers MAY have an activation other than tanh.",
+    summary: "Layers other than plain recurrent ones MUST have the activation tanh.",
     why: "No producer makes such LSTMs or GRUs, and the engine does not compute them."
   ) { contents in
     guard let architecture = contents.architecture else { return [] }

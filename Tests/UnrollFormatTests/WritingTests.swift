@@ -1,0 +1,123 @@
+// Writing and reading: the same content back, the same bytes twice, and whole files or none.
+
+import Foundation
+import TestSupport
+import Testing
+import UnrollTensors
+
+@testable import UnrollFormat
+
+@Suite struct WritingTests {
+  @Test(arguments: [Cell.lstm, .gru, .rnn], [false, true])
+  func whatIsWrittenIsRead(cell: Cell, tied: Bool) throws {
+    let checkpoint = Checkpoint.small(cell: cell, tied: tied, hidden: tied ? [7, 5] : [7, 6])
+    try withTemporaryFolder { folder in
+      let path = "\(folder)/a.h5"
+      try checkpoint.write(to: path)
+      let read = try Checkpoint(contentsOf: path)
+      #expect(read.architecture == checkpoint.architecture)
+      #expect(read.parameters.paths == checkpoint.parameters.paths)
+      for parameter in read.parameters.paths {
+        #expect(
+          read.parameters[parameter]?.floats() == checkpoint.parameters[parameter]?.floats())
+      }
+      #expect(read.vocabulary.tokenBytes == checkpoint.vocabulary.tokenBytes)
+      #expect(read.vocabulary.tokenOffsets == checkpoint.vocabulary.tokenOffsets)
+      #expect(read.vocabulary.unknownID == 10 && read.vocabulary.endOfSentenceID == 3)
+      #expect(read.tokenizer == checkpoint.tokenizer)
+      #expect(read.provenance.map(\.arguments) == ["a=1\nb=2"])
+    }
+  }
+
+  @Test func tensorsAreMappedWhereTheyLie() throws {
+    try withTemporaryFolder { folder in
+      try Checkpoint.small().write(to: "\(folder)/a.h5")
+      let read = try Checkpoint(contentsOf: "\(folder)/a.h5")
+      for path in read.parameters.paths {
+        let tensor = try #require(read.parameters[path])
+        guard case .mapped(_, let range) = tensor.storage else {
+          Issue.record("\(path) was copied")
+          continue
+        }
+        #expect(range.lowerBound % 64 == 0)
+      }
+    }
+  }
+
+  @Test(arguments: DType.allCases.filter(\.isFloat))
+  func everyFloatTypeKeepsItsBytes(dtype: DType) throws {
+    var checkpoint = Checkpoint.small()
+    var generator = SeededGenerator(seed: 5)
+    let bytes = (0..<11 * dtype.size).map { _ in UInt8.random(in: 0...255, using: &generator) }
+    checkpoint.parameters[.outputBias] = Tensor(shape: [11], dtype: dtype, storage: .owned(bytes))
+    try withTemporaryFolder { folder in
+      try checkpoint.write(to: "\(folder)/a.h5")
+      let read = try Checkpoint(contentsOf: "\(folder)/a.h5").parameters[.outputBias]
+      #expect(read?.dtype == dtype)
+      #expect(read?.withUnsafeBytes { Array($0) } == bytes)
+    }
+  }
+
+  @Test func equalContentGivesEqualBytes() throws {
+    try withTemporaryFolder { folder in
+      try Checkpoint.small(tied: true, hidden: [5]).write(to: "\(folder)/a.h5")
+      try Checkpoint.small(tied: true, hidden: [5]).write(to: "\(folder)/b.h5")
+      let read = try Checkpoint(contentsOf: "\(folder)/a.h5")
+      try read.write(to: "\(folder)/c.h5")
+      let first = try Data(contentsOf: URL(filePath: "\(folder)/a.h5"))
+      #expect(try Data(contentsOf: URL(filePath: "\(folder)/b.h5")) == first)
+      // The same content again, but for the last step's digest, which is the same too.
+      #expect(try Data(contentsOf: URL(filePath: "\(folder)/c.h5")) == first)
+    }
+  }
+
+  @Test func oneNumberChangesTheDigests() throws {
+    func digests(_ seed: UInt64) -> [String] {
+      let outline = Checkpoint.small(seed: seed).outline()
+      let root = outline.objects["/"]?.attributes
+      return ["weights_digest", "content_digest"].compactMap { root?[$0]?.printed }
+    }
+    #expect(digests(1) == digests(1))
+    #expect(digests(1).count == 2)
+    #expect(digests(1)[0] != digests(2)[0] && digests(1)[1] != digests(2)[1])
+  }
+
+  @Test func historyLeavesTheWeightsDigestAlone() throws {
+    var checkpoint = Checkpoint.small()
+    let before = checkpoint.outline().objects["/"]?.attributes["weights_digest"]
+    checkpoint.provenance[0].tool = "another"
+    let after = checkpoint.outline().objects["/"]?.attributes["weights_digest"]
+    #expect(before != nil && before == after)
+  }
+
+  @Test func aFileThatExistsStays() throws {
+    try withTemporaryFolder { folder in
+      let path = "\(folder)/a.h5"
+      try Data("precious".utf8).write(to: URL(filePath: path))
+      #expect(throws: FileError("write", path: path, code: EEXIST)) {
+        try Checkpoint.small().write(to: path)
+      }
+      #expect(try String(contentsOfFile: path, encoding: .utf8) == "precious")
+      try Checkpoint.small().write(to: path, replacing: true)
+      _ = try Checkpoint(contentsOf: path)
+      #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["a.h5"])
+    }
+  }
+
+  @Test func aFolderIsNotReplaced() throws {
+    try withTemporaryFolder { folder in
+      #expect(throws: FileError.self) {
+        try Checkpoint.small().write(to: folder, replacing: true)
+      }
+      #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == [])
+    }
+  }
+
+  @Test func aFolderThatIsMissingIsNamed() {
+    #expect(
+      throws: FileError("create a file in /no/such", path: "/no/such/a.h5", code: ENOENT)
+    ) {
+      try Checkpoint.small().write(to: "/no/such/a.h5")
+    }
+  }
+}
