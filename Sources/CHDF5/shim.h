@@ -42,8 +42,8 @@ static inline hid_t unroll_H5P_LINK_CREATE(void) { return H5P_LINK_CREATE; }
 static inline hid_t unroll_H5T_C_S1(void) { return H5T_C_S1; }
 
 /// The number of open identifiers of files and their parts.
-static inline int unroll_open_count(void) {
-  return (int)H5Fget_obj_count((hid_t)H5F_OBJ_ALL, H5F_OBJ_ALL);
+static inline int64_t unroll_open_count(void) {
+  return H5Fget_obj_count((hid_t)H5F_OBJ_ALL, H5F_OBJ_ALL);
 }
 
 /// The file types of the format, in the order of `ElementType.allCases` without bf16.

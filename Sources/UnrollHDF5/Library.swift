@@ -77,7 +77,7 @@ public func libraryVersion() -> String {
 func openIdentifierCount() -> Int {
   library.withLock { state in
     state.prepare()
-    return unroll_open_count()
+    return Int(unroll_open_count())
   }
 }
 

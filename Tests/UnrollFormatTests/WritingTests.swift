@@ -105,8 +105,10 @@ import UnrollTensors
   }
 
   @Test func aFolderIsNotReplaced() throws {
-    try withTemporaryFolder { folder in
-      #expect(throws: FileError.self) {
+    try withTemporaryFolder { folder throws in
+      #expect(
+        throws: FileError("replace what is no regular file", path: folder, code: EINVAL)
+      ) {
         try Checkpoint.small().write(to: folder, replacing: true)
       }
       #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == [])
