@@ -20,6 +20,7 @@ extension LanguageModel {
   ///   - path: The text: a file, a gzip file, or `-` for standard input.
   ///   - protocol: Which tokens are predicted, and from what.
   ///   - progress: Called after each window of tokens.
+  /// - Returns: The perplexity with its counts.
   /// - Throws: `FileError` or `TextError` if the text cannot be read, has a word that the model
   ///   cannot take, or nothing to predict.
   public func perplexity(

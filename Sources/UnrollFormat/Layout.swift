@@ -94,7 +94,7 @@ struct AttributeSchema: Sendable {
   var isRequired = true
 }
 
-/// What a group or dataset must be. A `#` in the path stands for a number.
+/// What a group or dataset must be; a `#` in the path stands for a number.
 struct ObjectSchema: Sendable {
   enum Kind: Sendable {
     case group
@@ -123,7 +123,7 @@ extension Layout {
   /// The largest size that an attribute may give: sizes are checked against the file before use.
   static let maximumSize = Int64(Int32.max)
 
-  /// Every object of version 1. `spec/FORMAT.md` says the same in sentences.
+  /// Every object of version 1, as `spec/FORMAT.md` has it in a table.
   static let objects: [ObjectSchema] = [
     ObjectSchema(
       path: root, kind: .group,

@@ -2,13 +2,13 @@
 
 /// The parameters of a recurrent layer, by their names on disk.
 public enum LayerParameter: String, Sendable, Hashable, CaseIterable {
-  /// `[G*H, D]`
+  /// What multiplies the input, `[G*H, D]`.
   case weightIH = "weight_ih"
-  /// `[G*H, H]`
+  /// What multiplies the hidden state, `[G*H, H]`.
   case weightHH = "weight_hh"
-  /// `[G*H]`
+  /// What is added to the product with the input, `[G*H]`.
   case biasIH = "bias_ih"
-  /// `[G*H]`
+  /// What is added to the product with the hidden state, `[G*H]`.
   case biasHH = "bias_hh"
 }
 
@@ -19,11 +19,11 @@ public struct ParameterPath: Sendable, Hashable, Comparable, CustomStringConvert
 
   private init(_ path: String) { description = path }
 
-  /// `[V, D]`
+  /// The rows of the tokens, `[V, D]`.
   public static let embeddingWeight = ParameterPath("/model/embedding/weight")
-  /// `[V, H]`
+  /// What turns a hidden state into logits, `[V, H]`.
   public static let outputWeight = ParameterPath("/model/output/weight")
-  /// `[V]`
+  /// What is added to the logits, `[V]`.
   public static let outputBias = ParameterPath("/model/output/bias")
 
   /// A parameter of one layer, counted from 0.

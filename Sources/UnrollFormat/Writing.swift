@@ -12,25 +12,38 @@ import UnrollTensors
 extension Checkpoint {
   /// Writes the checkpoint to a file.
   ///
-  /// The file appears under its name only when every byte is on disk; until then, and after every
-  /// failure, there is the file that was there before, or none. Equal checkpoints give equal bytes.
+  /// The file appears under its name only when every byte is on disk and reads back as it should;
+  /// until then, and after every failure, there is the file that was there before, or none. Equal
+  /// checkpoints give equal bytes.
   ///
   /// - Parameters:
   ///   - path: The file to be.
   ///   - replacing: Whether a file that is there is replaced. If not, it stays.
   /// - Throws: `FileError` with `EEXIST` if there is a file and `replacing` is `false`; `FileError`
-  ///   or `HDF5Error` if the file cannot be written.
+  ///   or `HDF5Error` if the file cannot be written; `InvalidCheckpoint` if it would break a rule.
   public func write(to path: String, replacing: Bool = false) throws {
-    try self.outline().write(to: path, replacing: replacing)
+    try outline().write(to: path, replacing: replacing) { written in
+      let examination = try Examination(of: written, upTo: .bytes)
+      guard examination.worstLevel != .error else {
+        throw InvalidCheckpoint(findings: examination.findings)
+      }
+    }
   }
 }
 
 extension Outline {
   /// Writes the objects to a file; see `Checkpoint.write`.
-  func write(to path: String, replacing: Bool) throws {
+  ///
+  /// - Parameters:
+  ///   - path: The file to be.
+  ///   - replacing: Whether a file that is there is replaced.
+  ///   - check: Looks at the whole file before it gets its name.
+  /// - Throws: What `Checkpoint.write` throws, and what `check` throws.
+  func write(to path: String, replacing: Bool, check: (String) throws -> Void = { _ in }) throws {
     let file = try AtomicFile(path, replacing: replacing)
     do {
       try writeObjects(to: file)
+      try check(file.temporaryPath)
       try file.commit()
     } catch {
       file.discard()

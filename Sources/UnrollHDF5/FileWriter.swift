@@ -75,9 +75,10 @@ public struct FileWriter: ~Copyable {
     _ = try h5("set link storage", file: path, object: object) {
       H5Pset_link_phase_change(creation.id, 64, 32)
     }
-    _ = try Handle(H5Gclose, "create group", file: path, object: object) {
+    let group = try Handle(H5Gclose, "create group", file: path, object: object) {
       H5Gcreate2(file.id, object, hid_t(H5P_DEFAULT), creation.id, hid_t(H5P_DEFAULT))
     }
+    try group.close(file: path, object: object)
   }
 
   /// Creates a dataset and writes its elements.
@@ -117,6 +118,8 @@ public struct FileWriter: ~Copyable {
       H5Dwrite(
         dataset.id, type.id, hid_t(H5S_ALL), hid_t(H5S_ALL), hid_t(H5P_DEFAULT), bytes.baseAddress)
     }
+    // Small data waits in a buffer: whether it was written is known only here.
+    try dataset.close(file: path, object: object)
   }
 
   /// Gives an object a second name.
@@ -142,6 +145,7 @@ public struct FileWriter: ~Copyable {
     for (name, value) in byName {
       try write(value, as: name, of: owner.id, object)
     }
+    try owner.close(file: path, object: object)
   }
 
   private func write(
@@ -204,6 +208,7 @@ public struct FileWriter: ~Copyable {
     _ = try h5("write attribute \(name)", file: path, object: object) {
       H5Awrite(attribute.id, type, bytes)
     }
+    try attribute.close(file: path, object: object)
   }
 
   /// Hands all that was written to the operating system.

@@ -1,6 +1,7 @@
 // The one way into libhdf5: a lock, silence on stderr, and errors as Swift errors.
 
 import CHDF5
+import Foundation
 import Synchronization
 
 /// Guards libhdf5, which is not thread-safe on every platform.
@@ -38,7 +39,7 @@ func h5<Result: SignedInteger & Sendable>(
     // Printing is a setting of each thread, and Swift's tasks change threads.
     H5Eset_auto2(hid_t(H5E_DEFAULT), nil, nil)
     let result = call()
-    return (result, result < 0 ? innermostReason() : "")
+    return (result, result < 0 ? plain(innermostReason()) : "")
   }
   guard result >= 0 else {
     throw HDF5Error(operation: operation, file: file, object: object, reason: reason)
@@ -61,6 +62,17 @@ private func innermostReason() -> String {
       }, pointer)
   }
   return reason
+}
+
+/// A reason without the addresses and times that libhdf5 adds to failures of the system.
+///
+/// `file write failed: time = ..., error message = 'No space left on device', buf = ...` becomes
+/// `file write failed: no space left on device`.
+private func plain(_ reason: String) -> String {
+  guard let details = reason.range(of: ": time = "),
+    let message = reason.firstMatch(of: /error message = '([^']*)'/)
+  else { return reason }
+  return reason[..<details.lowerBound] + ": " + message.1.lowercased()
 }
 
 /// The version of the library that is linked, such as `1.10.8`.
@@ -111,9 +123,9 @@ struct Handle: ~Copyable {
   /// Closes now and reports a failure, which `deinit` cannot.
   ///
   /// - Throws: `HDF5Error` if the library cannot close, as on a full disk.
-  consuming func close(file: String) throws(HDF5Error) {
+  consuming func close(file: String, object: String = "/") throws(HDF5Error) {
     let (id, closeFunction) = (id, closeFunction)
     discard self
-    _ = try h5("close", file: file) { closeFunction(id) }
+    _ = try h5("close", file: file, object: object) { closeFunction(id) }
   }
 }

@@ -27,6 +27,8 @@ public struct Encoder: Sendable {
   /// Creates an encoder.
   ///
   /// - Parameters:
+  ///   - vocabulary: The vocabulary.
+  ///   - tokenizer: How text becomes tokens.
   ///   - path: The model's path, for the error.
   /// - Throws: `TextError` if the tokenizer ends lines with a token that the vocabulary lacks.
   public init(vocabulary: Vocabulary, tokenizer: Tokenizer, path: String) throws(TextError) {

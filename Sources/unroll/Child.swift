@@ -28,6 +28,7 @@ struct ChildDeath: Error, Equatable {
 /// - Parameters:
 ///   - limits: What the child may use.
 ///   - body: Runs in the child, which ends after it. Its result is the answer.
+/// - Returns: The answer.
 /// - Throws: `ChildDeath` if the child crashes, hangs, grows, or answers too much.
 func runInChild(
   limits: ChildLimits = ChildLimits(), _ body: () -> [UInt8]

@@ -5,12 +5,14 @@ import UnrollFormat
 import UnrollTensors
 import UnrollTokenization
 
-/// A generator of pseudo-random numbers with a seed (SplitMix64, Steele et al. 2014).
+/// A generator of pseudo-random numbers with a seed: SplitMix64.
 public struct SeededGenerator: RandomNumberGenerator {
   private var state: UInt64
 
+  /// Creates a generator.
   public init(seed: UInt64) { state = seed }
 
+  /// The next 64 bits.
   public mutating func next() -> UInt64 {
     state &+= 0x9E37_79B9_7F4A_7C15
     var z = state

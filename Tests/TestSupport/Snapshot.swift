@@ -11,6 +11,7 @@ import Testing
 /// - Parameters:
 ///   - text: The text.
 ///   - path: The file, from the top folder of the checkout.
+///   - sourceLocation: The place of the call.
 public func expectSnapshot(
   _ text: String, _ path: String, sourceLocation: SourceLocation = #_sourceLocation
 ) {

@@ -1,7 +1,7 @@
 // Rule S005.
 
 extension Rule {
-  /// Numbered groups MUST be named 00, 01, ... (history: 000, 001, ...) without a gap.
+  /// Numbered groups are dense and zero-padded.
   static let numberedNamesAreDense = Rule(
     id: "S005", level: .error,
     summary: "Numbered groups MUST be named 00, 01, ... (history: 000, 001, ...) without a gap.",
