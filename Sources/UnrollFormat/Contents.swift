@@ -2,6 +2,7 @@
 
 import UnrollHDF5
 import UnrollTensors
+import UnrollTokenization
 
 /// Why there is no inventory of a file.
 public enum InventoryFailure: Error, Sendable, Hashable {
@@ -42,6 +43,10 @@ public struct Contents: Sendable {
   let failure: InventoryFailure?
   /// The objects by path.
   private let objects: [String: InventoryObject]
+  /// The architecture that the attributes declare; `nil` where one is missing or not allowed.
+  private(set) var architecture: Architecture?
+  /// The vocabulary; `nil` where a part is missing or its offsets lead nowhere.
+  private(set) var vocabulary: Vocabulary?
 
   /// Looks at the first bytes of a file only.
   init(container file: MappedFile) {
@@ -55,6 +60,8 @@ public struct Contents: Sendable {
     self.inventory = inventory
     self.failure = failure
     objects = Dictionary(inventory.objects.map { ($0.path, $0) }) { first, _ in first }
+    architecture = readArchitecture()
+    vocabulary = readVocabulary()
   }
 
   /// Whether something has a path.

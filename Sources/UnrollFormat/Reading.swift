@@ -8,8 +8,7 @@ extension Contents {
   /// The groups of the recurrent layers, in order.
   var layerGroups: [String] { members(of: Layout.layers).map { "\(Layout.layers)/\($0)" } }
 
-  /// The architecture that the attributes declare; `nil` where one is missing or not allowed.
-  var architecture: Architecture? {
+  func readArchitecture() -> Architecture? {
     guard let vocabularySize = integer(Layout.model, AttributeName.vocabularySize),
       let embeddingSize = integer(Layout.model, AttributeName.embeddingSize),
       let tied = integer(Layout.model, AttributeName.tied),
@@ -40,8 +39,7 @@ extension Contents {
   /// Whether products of a few such sizes fit in an `Int`.
   private func sizeIsUsable(_ size: Int) -> Bool { size >= 1 && size <= Layout.maximumSize }
 
-  /// The vocabulary; `nil` where a part is missing or its offsets lead nowhere.
-  var vocabulary: Vocabulary? {
+  func readVocabulary() -> Vocabulary? {
     guard let unit = text(Layout.vocabulary, AttributeName.unit).flatMap(TokenUnit.init),
       let bytes = tensor(Layout.tokenBytes)?.withUnsafeBytes({ Array($0) }),
       let offsets = tensor(Layout.tokenOffsets)?.withUnsafeBytes({

@@ -66,7 +66,7 @@ public struct Tensor: Sendable {
 
 extension UnsafeRawBufferPointer {
   /// Reads little-endian integers at any alignment and transforms each.
-  package func elements<Bits: FixedWidthInteger, Element>(
+  @inlinable package func elements<Bits: FixedWidthInteger, Element>(
     of type: Bits.Type, _ transform: (Bits) -> Element
   ) -> [Element] {
     let size = MemoryLayout<Bits>.size

@@ -1,0 +1,174 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+// Perplexity: PyTorch's figures on a real model, and the protocols against definitions in plain loops.
+
+import Foundation
+import TestSupport
+import Testing
+import UnrollFormat
+
+@testable import UnrollEngine
+@testable import UnrollTokenization
+
+/// PyTorch's figures for the characters model.
+private struct Reference: Decodable {
+  struct Figure: Decodable {
+    let ppl: Double
+    let predictions: Int
+  }
+  struct Sentences: Decodable {
+    struct Line: Decodable {
+      let line: String
+      let logp: [Double]
+    }
+    let first: [Line]
+  }
+  let columns: Figure
+  let sentence: Sentences
+}
+
+@Suite struct PerplexityTests {
+  /// The characters model, converted once.
+  private static let poet = Result {
+    try LanguageModel(
+      convert(
+        Fixtures.path("characters/model.pt"), vocabulary: .corpus(Fixtures.path("characters"))
+      ).checkpoint, path: "model.pt")
+  }
+
+  private static let reference = Result {
+    try JSONDecoder().decode(
+      Reference.self,
+      from: Data(contentsOf: URL(filePath: Fixtures.path("characters/reference.json"))))
+  }
+
+  @Test func columnsAgreeWithPyTorch() throws {
+    let expected = try Self.reference.get().columns
+    let result = try Self.poet.get().perplexity(
+      ofText: Fixtures.path("characters/test.txt"), protocol: .columns)
+    #expect(result.predictions == expected.predictions)
+    #expect(abs(result.perplexity / expected.ppl - 1) < 1e-6)
+  }
+
+  @Test func firstSentencesAgreeWithPyTorch() throws {
+    let poet = try Self.poet.get()
+    for line in try Self.reference.get().sentence.first {
+      let encoded = try poet.encoder.encode(
+        TextLine(
+          bytes: Array(line.line.replacing(" <eos>", with: "").utf8), terminatorCount: 1, number: 1),
+        path: "")
+      let logProbabilities = try poet.logProbabilities(ofSentence: encoded.ids)
+      #expect(logProbabilities.count == line.logp.count)
+      for (own, expected) in zip(logProbabilities, line.logp) {
+        #expect(abs(Double(own) - expected) < 1e-5)
+      }
+    }
+  }
+
+  /// A text for the small model: words, an unknown one, an empty line, no end of line at the end.
+  private static let text = "the cat sat on a mat\n\n日本 dog  unseen ü\nthe dog sat"
+
+  private func perplexity(_ protocol: PerplexityProtocol, of text: String) throws -> Perplexity {
+    try withTemporaryFolder { folder in
+      let path = "\(folder)/text.txt"
+      try Data(text.utf8).write(to: URL(filePath: path))
+      return try LanguageModel(.small(), path: "small").perplexity(
+        ofText: path, protocol: `protocol`)
+    }
+  }
+
+  /// The ids of `text` by hand: `<eos>` is 3, `<unk>` is 10.
+  private let ids: [Int32] = [0, 1, 2, 4, 5, 6, 3, 3, 8, 9, 10, 7, 3, 0, 9, 2, 3]
+
+  @Test func streamPredictsEveryTokenButTheFirst() throws {
+    let result = try perplexity(.stream, of: Self.text)
+    let model = try LanguageModel(.small(), path: "small")
+    var state = model.network.zeroState(columns: 1)
+    let expected = try model.network.logProbabilities(
+      ofTargets: Array(ids.dropFirst()), inputs: Array(ids.dropLast()), state: &state)
+    #expect(result.tokens == 17 && result.predictions == 16)
+    #expect(result.words == 12 && result.unknown == 1)
+    #expect(result.bytes == Self.text.utf8.count - "the".utf8.count)
+    #expect(result.totalNLL == -expected.reduce(0.0) { $0 + Double($1) })
+  }
+
+  @Test func sentencePredictsEveryToken() throws {
+    let result = try perplexity(.sentence, of: Self.text)
+    let model = try LanguageModel(.small(), path: "small")
+    let lines: [[Int32]] = [[0, 1, 2, 4, 5, 6, 3], [3], [8, 9, 10, 7, 3], [0, 9, 2, 3]]
+    var total = 0.0
+    for line in lines {
+      for (t, target) in line.enumerated() {
+        // From the start of the line anew for each token: the state's definition, the slow way.
+        var state = model.network.zeroState(columns: 1)
+        let inputs = [3] + line[..<t]
+        let targets = [Int32](repeating: -1, count: t) + [target]
+        total -= Double(
+          try model.network.logProbabilities(ofTargets: targets, inputs: inputs, state: &state)[t])
+      }
+    }
+    #expect(result.tokens == 17 && result.predictions == 17)
+    #expect(result.words == 13 && result.unknown == 1)
+    #expect(result.bytes == Self.text.utf8.count)
+    #expect(abs(result.totalNLL / total - 1) < 1e-12)
+  }
+
+  @Test func columnsCutTheTextAfterTheWholeIsRead() throws {
+    // 17 tokens 40 times: 680 tokens, n = 68 rows, two windows; and 7 tokens that no column has.
+    let repeated =
+      Array(repeating: Self.text, count: 40).joined(separator: "\n") + "\nthe cat sat on a mat\n"
+    let all = Array(repeating: ids, count: 40).flatMap { $0 } + ids[..<7]
+    let result = try perplexity(.columns, of: repeated)
+    let n = all.count / 10
+    let model = try LanguageModel(.small(), path: "small")
+    var (total, words, unknown) = (0.0, 0, 0)
+    for b in 0..<10 {
+      let column = Array(all[b * n..<(b + 1) * n])
+      var state = model.network.zeroState(columns: 1)
+      let logProbabilities = try model.network.logProbabilities(
+        ofTargets: Array(column.dropFirst()), inputs: Array(column.dropLast()), state: &state)
+      total -= logProbabilities.reduce(0.0) { $0 + Double($1) }
+      words += column.dropFirst().count { $0 != 3 }
+      unknown += column.dropFirst().count { $0 == 10 }
+    }
+    #expect(result.tokens == all.count && result.predictions == 10 * (n - 1))
+    #expect(result.words == words && result.unknown == unknown)
+    #expect(abs(result.totalNLL / total - 1) < 1e-12)
+  }
+
+  @Test(arguments: [PerplexityProtocol.stream, .columns, .sentence])
+  func aTextWithNothingToPredictIsAnError(_ protocol: PerplexityProtocol) throws {
+    let error = #expect(throws: TextError.self) { try perplexity(`protocol`, of: "") }
+    #expect(error?.found == "0 token(s), none of which it predicts")
+  }
+
+  @Test func derivedFiguresFollowTheirDefinitions() {
+    var result = Perplexity(.stream)
+    result.predictions = 8
+    result.words = 4
+    result.bytes = 32
+    result.totalNLL = 16 * log(2.0)
+    #expect(abs(result.perplexity - 4) < 1e-12)
+    #expect(abs(result.bitsPerToken - 2) < 1e-12)
+    #expect(abs((result.bitsPerWord ?? 0) - 4) < 1e-12)
+    #expect(abs(result.bitsPerByte - 0.5) < 1e-12)
+    result.words = 0
+    #expect(result.bitsPerWord == nil)
+  }
+
+  @Test func scoresMarkUnknownWords() throws {
+    try withTemporaryFolder { folder in
+      let path = "\(folder)/text.txt"
+      try Data("the cat unseen\n\n".utf8).write(to: URL(filePath: path))
+      let model = try LanguageModel(.small(), path: "small")
+      var scores: [SentenceScore] = []
+      try model.score(text: path) { score, _ in scores.append(score) }
+      #expect(scores.map(\.line) == [1, 2] && scores.map(\.tokenCount) == [4, 1])
+      #expect(scores.map(\.unknownCount) == [1, 0])
+      #expect(scores[0].words.map(\.word) == ["the", "cat", "unseen"])
+      #expect(scores[0].words[2].surprisal == nil)
+      let logProbabilities = try model.logProbabilities(ofSentence: [0, 1, 10, 3])
+      #expect(scores[0].words[1].surprisal == -Double(logProbabilities[1]) / log(2))
+      #expect(scores[0].logProbability == logProbabilities.reduce(0.0) { $0 + Double($1) })
+    }
+  }
+}
