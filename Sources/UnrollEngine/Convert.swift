@@ -25,7 +25,7 @@ public enum VocabularySource: Sendable {
   }
 
   /// The files that it reads.
-  fileprivate var paths: [String] {
+  public var paths: [String] {
     switch self {
     case .file: []
     case .corpus(let folder): Vocabulary.corpusParts.map { "\(folder)/\($0)" }

@@ -17,10 +17,7 @@ struct Convert: ParsableCommand {
   @Argument(help: "The model to convert.")
   var model: String
 
-  @Option(
-    name: [.short, .long],
-    help: ArgumentHelp("The checkpoint to write, such as poet.unroll.h5.", valueName: "file"))
-  var output: String
+  @OptionGroup var target: OutputOptions
 
   @Option(
     help: ArgumentHelp(
@@ -36,9 +33,6 @@ struct Convert: ParsableCommand {
   @Option(help: "The activation of a plain RNN, which a state_dict does not tell: tanh or relu.")
   var nonlinearity: Activation?
 
-  @Flag(help: "Replace the output file if it exists.")
-  var force = false
-
   func validate() throws {
     guard corpus == nil || vocabulary == nil else {
       throw ValidationError("Give --corpus or --vocabulary, not both.")
@@ -48,6 +42,7 @@ struct Convert: ParsableCommand {
   func run() throws {
     let source: VocabularySource =
       corpus.map { .corpus($0) } ?? vocabulary.map { .list($0) } ?? .file
+    try target.check(inputs: [model] + source.paths)
     var progress = Progress()
     var byteCount = 0
     let conversion = try UnrollEngine.convert(
@@ -58,8 +53,7 @@ struct Convert: ParsableCommand {
     }
     progress.finish()
     for note in conversion.notes { Output.note("note: \(note)") }
-    try conversion.checkpoint.write(to: output, replacing: force)
-    Output.note("wrote \(output)")
+    try target.write(conversion.checkpoint)
   }
 }
 

@@ -1,0 +1,54 @@
+// The file that a verb writes, checked before the work and not only after it.
+
+import ArgumentParser
+import Foundation
+import UnrollFormat
+import UnrollTensors
+
+/// What every verb takes that writes a checkpoint.
+struct OutputOptions: ParsableArguments {
+  @Option(
+    name: [.short, .long],
+    help: ArgumentHelp("The checkpoint to write, such as poet.unroll.h5.", valueName: "file"))
+  var output: String
+
+  @Flag(help: "Replace the output file if it exists.")
+  var force = false
+
+  /// Refuses, before any work, an output that would be refused after it.
+  ///
+  /// - Parameter inputs: The files that the verb reads; none of them is ever written to.
+  /// - Throws: `Refusal` that says what to do.
+  func check(inputs: [String]) throws {
+    guard let target = identity(output) else { return }
+    if let input = inputs.first(where: { identity($0) == target }) {
+      throw Refusal("\(output): cannot write: it is the input \(input)\n  fix: give another name")
+    }
+    guard !force else { return }
+    throw Refusal(
+      "\(FileError("write", path: output, code: EEXIST))\n"
+        + "  fix: give another name, or --force to replace it")
+  }
+
+  /// Writes a checkpoint.
+  ///
+  /// - Throws: What writing throws.
+  func write(_ checkpoint: Checkpoint) throws {
+    try checkpoint.write(to: output, replacing: force)
+    Output.note("wrote \(printable(output))")
+  }
+
+  /// Device and number of a file, through links; `nil` if there is none.
+  private func identity(_ path: String) -> [UInt64]? {
+    var status = stat()
+    guard stat(path, &status) == 0 else { return nil }
+    return [UInt64(status.st_dev), UInt64(status.st_ino)]
+  }
+}
+
+/// Something that the tool will not do, in words.
+struct Refusal: Error, CustomStringConvertible {
+  let description: String
+
+  init(_ description: String) { self.description = description }
+}

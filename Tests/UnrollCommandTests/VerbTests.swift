@@ -1,0 +1,183 @@
+// The verbs as their users see them: results, refusals, exit codes, and what is left behind.
+
+import Foundation
+import TestSupport
+import Testing
+
+@Suite struct VerbTests {
+  private let runner: CommandRunner
+
+  init() throws { runner = try CommandRunner() }
+
+  /// Writes eleven tokens for the small fixtures, and runs a closure in their folder.
+  private func withTokens(_ body: (String) throws -> Void) throws {
+    try withTemporaryFolder { folder in
+      let tokens = (0..<9).map { "w\($0)" } + ["<eos>", "<unk>"]
+      try Data((tokens.joined(separator: "\n") + "\n").utf8).write(
+        to: URL(filePath: "\(folder)/tokens.txt"))
+      try body(folder)
+    }
+  }
+
+  private func convert(
+    _ model: String, in folder: String, to output: String = "out.h5", _ options: [String] = []
+  ) throws -> CommandResult {
+    try runner.run(
+      ["convert", Fixtures.path(model), "--vocabulary", "tokens.txt", "-o", output] + options,
+      in: folder)
+  }
+
+  private func files(_ folder: String) throws -> [String] {
+    try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
+  }
+
+  @Test func convertingTwiceGivesTheSameBytes() throws {
+    try withTokens { folder in
+      for name in ["a.h5", "b.h5"] {
+        #expect(try convert("pytorch/lstm-tied-module.pt", in: folder, to: name).exitCode == 0)
+      }
+      let contents = try ["a.h5", "b.h5"].map {
+        try Data(contentsOf: URL(filePath: "\(folder)/\($0)"))
+      }
+      #expect(contents[0] == contents[1] && !contents[0].isEmpty)
+      #expect(
+        try runner.run(["validate", "a.h5"], in: folder).output == "a.h5: valid, no findings\n")
+    }
+  }
+
+  @Test func anExistingFileIsReplacedOnlyByForce() throws {
+    try withTokens { folder in
+      try Data("precious".utf8).write(to: URL(filePath: "\(folder)/out.h5"))
+      let refused = try convert("pytorch/lstm-state.pt", in: folder)
+      #expect(refused.exitCode == 2)
+      #expect(
+        refused.errors.hasSuffix(
+          "unroll: out.h5: cannot write: file exists\n  fix: give another name, or --force to replace it\n"
+        ))
+      #expect(try String(contentsOfFile: "\(folder)/out.h5", encoding: .utf8) == "precious")
+      #expect(try files(folder) == ["out.h5", "tokens.txt"])
+      #expect(try convert("pytorch/lstm-state.pt", in: folder, ["--force"]).exitCode == 0)
+      #expect(try runner.run(["validate", "out.h5"], in: folder).exitCode == 0)
+    }
+  }
+
+  @Test func theInputIsNeverTheOutput() throws {
+    try withTokens { folder in
+      let model = try Data(contentsOf: URL(filePath: Fixtures.path("pytorch/lstm-state.pt")))
+      try model.write(to: URL(filePath: "\(folder)/model.pt"))
+      let result = try runner.run(
+        ["convert", "model.pt", "--vocabulary", "tokens.txt", "-o", "./model.pt", "--force"],
+        in: folder)
+      #expect(result.exitCode == 2)
+      #expect(result.errors.contains("is the input"))
+      #expect(try Data(contentsOf: URL(filePath: "\(folder)/model.pt")) == model)
+    }
+  }
+
+  @Test(arguments: [
+    ("pytorch/hostile-system.pt", "os"), ("pytorch/hostile-truncated.pt", "truncated"),
+    ("characters/test.txt", "formats"), ("hostile/valid.unroll.h5", "HDF5"),
+  ])
+  func aRefusalLeavesNothing(model: String, word: String) throws {
+    try withTokens { folder in
+      let result = try convert(model, in: folder)
+      #expect(result.exitCode == 2, "\(result.errors)")
+      #expect(
+        result.errors.contains("expected") && result.errors.contains("fix: "), "\(result.errors)")
+      #expect(result.errors.contains(word), "\(result.errors)")
+      #expect(try files(folder) == ["tokens.txt"])
+    }
+  }
+
+  @Test func aMissingVocabularyIsAskedFor() throws {
+    try withTokens { folder in
+      let result = try runner.run(
+        ["convert", Fixtures.path("pytorch/lstm-state.pt"), "-o", "out.h5"], in: folder)
+      #expect(result.exitCode == 2)
+      #expect(result.errors.contains("--corpus") && result.errors.contains("--vocabulary"))
+      #expect(try files(folder) == ["tokens.txt"])
+    }
+  }
+
+  @Test func aVocabularyOfAnotherSizeIsRefused() throws {
+    try withTokens { folder in
+      let result = try runner.run(
+        [
+          "convert", Fixtures.path("pytorch/lstm-state.pt"), "--corpus",
+          Fixtures.path("characters"), "-o", "out.h5",
+        ], in: folder)
+      #expect(result.exitCode == 2)
+      #expect(result.errors.contains("11") && result.errors.contains("65"), "\(result.errors)")
+      #expect(try files(folder) == ["tokens.txt"])
+    }
+  }
+
+  @Test func aPlainRNNNeedsItsNonlinearity() throws {
+    try withTokens { folder in
+      let asked = try convert("pytorch/rnn_relu-state.pt", in: folder)
+      #expect(asked.exitCode == 2 && asked.errors.contains("--nonlinearity"))
+      #expect(
+        try convert("pytorch/rnn_relu-state.pt", in: folder, ["--nonlinearity", "relu"]).exitCode
+          == 0)
+      let inspected = try runner.run(["inspect", "out.h5"], in: folder)
+      #expect(inspected.output.contains("rnn, 5 -> 7, relu"), "\(inspected.output)")
+    }
+  }
+
+  @Test func evaluationIsTheSameForAnyThreads() throws {
+    try withTokens { folder in
+      _ = try convert("pytorch/lstm-state.pt", in: folder)
+      let text = Array(repeating: "w0 w3 w1 x w8\nw2 w2\n", count: 40).joined()
+      try Data(text.utf8).write(to: URL(filePath: "\(folder)/text.txt"))
+      for name in ["stream", "columns", "sentence"] {
+        let results = try ["1", "2"].map { threads in
+          let result = try runner.run(
+            ["evaluate", "out.h5", "text.txt", "--protocol", name, "--threads", threads, "--json"],
+            in: folder)
+          #expect(result.exitCode == 0, "\(result.errors)")
+          var fields =
+            try JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [String: Any]
+            ?? [:]
+          #expect(
+            Set(fields.keys) == [
+              "protocol", "tokens", "predictions", "words", "bytes", "unknown", "nll", "perplexity",
+              "bits_per_token", "bits_per_word", "bits_per_byte", "seconds", "tokens_per_second",
+            ])
+          fields["seconds"] = nil
+          fields["tokens_per_second"] = nil
+          return fields as NSDictionary
+        }
+        #expect(results[0] == results[1])
+      }
+    }
+  }
+
+  @Test func scoresAreTSV() throws {
+    try withTokens { folder in
+      _ = try convert("pytorch/lstm-state.pt", in: folder)
+      try Data("w0 x\n\nw1\n".utf8).write(to: URL(filePath: "\(folder)/text.txt"))
+      let words = try runner.run(["score", "out.h5", "text.txt"], in: folder)
+      let rows = words.output.split(separator: "\n").map { $0.split(separator: "\t") }
+      #expect(rows.map { $0.first ?? "" } == ["word", "w0", "x", "w1"])
+      #expect(rows.map(\.count) == [6, 6, 6, 6])
+      #expect(rows[2][4] == "NA" && rows[2][5] == "1" && rows[1][5] == "0")
+      #expect(rows[3][1] == "3" && rows[3][2] == "1")
+      let lines = try runner.run(
+        ["score", "out.h5", "text.txt", "--level", "sentence"], in: folder)
+      #expect(
+        lines.output.split(separator: "\n").map {
+          $0.split(separator: "\t").prefix(3).joined(separator: " ")
+        }
+          == ["sentid tokens oov", "1 3 1", "2 1 0", "3 2 0"])
+    }
+  }
+
+  @Test func usageErrorsHaveTheirCode() throws {
+    #expect(try runner.run(["explain"]).exitCode == 64)
+    #expect(try runner.run(["explain", "Z999"]).exitCode == 64)
+    #expect(try runner.run(["dance"]).exitCode == 64)
+    #expect(try runner.run(["evaluate", "a", "b", "--threads", "0"]).exitCode == 64)
+    #expect(try runner.run(["validate", "/no/such/file"]).exitCode == 2)
+    #expect(try runner.run(["--help"]).exitCode == 0)
+  }
+}
