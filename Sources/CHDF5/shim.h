@@ -64,7 +64,7 @@ static inline hid_t unroll_H5T_standard(int index) {
 }
 
 typedef struct {
-  void (*each)(const char *name, int link_type, void *context);
+  void (*each)(const char *name, int link_type, uint64_t address, void *context);
   void *context;
 } unroll_link_visitor;
 
@@ -72,13 +72,15 @@ static inline herr_t unroll_visit_link(
     hid_t group, const char *name, const H5L_info_t *info, void *visitor) {
   (void)group;
   unroll_link_visitor *v = (unroll_link_visitor *)visitor;
-  v->each(name, (int)info->type, v->context);
+  uint64_t address = info->type == H5L_TYPE_HARD ? (uint64_t)info->u.address : UINT64_MAX;
+  v->each(name, (int)info->type, address, v->context);
   return 0;
 }
 
-/// Calls `each` with every link of a group, in the order of their names.
+/// Calls `each` with every link of a group, in the order of their names; a hard link has an address.
 static inline herr_t unroll_H5Literate(
-    hid_t group, void (*each)(const char *name, int link_type, void *context), void *context) {
+    hid_t group, void (*each)(const char *name, int link_type, uint64_t address, void *context),
+    void *context) {
   unroll_link_visitor visitor = {each, context};
   return H5Literate(group, H5_INDEX_NAME, H5_ITER_INC, NULL, unroll_visit_link, &visitor);
 }

@@ -10,17 +10,15 @@ extension DatasetDescription {
     let type = try Handle(H5Tclose, "read datatype", file: file, object: path) {
       H5Dget_type(dataset)
     }
-    let space = try Handle(H5Sclose, "read dataspace", file: file, object: path) {
-      H5Dget_space(dataset)
-    }
     let creation = try Handle(H5Pclose, "read storage", file: file, object: path) {
       H5Dget_create_plist(dataset)
     }
+    let layout = StorageLayout(
+      try h5("read layout", file: file, object: path) { H5Pget_layout(creation.id).rawValue })
     self.init(
       datatype: try Datatype(of: type.id, path: path, file: file),
-      dimensions: try dimensionsOf(space.id, path: path, file: file),
-      layout: StorageLayout(
-        try h5("read layout", file: file, object: path) { H5Pget_layout(creation.id).rawValue }),
+      dimensions: try Self.dimensions(of: dataset, layout, path: path, file: file),
+      layout: layout,
       offset: nil,
       storageSize: 0,
       externalFileCount: Int(
@@ -29,6 +27,17 @@ extension DatasetDescription {
     // Sizes of external or virtual storage say nothing about this file.
     guard layout == .contiguous || layout == .chunked, externalFileCount == 0 else { return }
     try readPlace(of: dataset, path: path, file: file)
+  }
+
+  private static func dimensions(
+    of dataset: hid_t, _ layout: StorageLayout, path: String, file: String
+  ) throws(HDF5Error) -> [UInt64]? {
+    // The extent of a virtual dataset can be that of its sources: the library opens their files.
+    guard layout != .virtual else { return nil }
+    let space = try Handle(H5Sclose, "read dataspace", file: file, object: path) {
+      H5Dget_space(dataset)
+    }
+    return try dimensionsOf(space.id, path: path, file: file)
   }
 
   private mutating func readPlace(

@@ -48,7 +48,7 @@ public enum StorageLayout: String, Sendable, Hashable, Codable {
 public struct DatasetDescription: Sendable, Hashable, Codable {
   /// The type of the elements.
   public var datatype: Datatype
-  /// The dimensions; empty for a scalar, `nil` for a null dataspace.
+  /// The dimensions; empty for a scalar, `nil` for a null dataspace and for virtual datasets.
   public var dimensions: [UInt64]?
   /// How the bytes are stored.
   public var layout: StorageLayout

@@ -6,7 +6,8 @@ extension Inventory {
   /// Describes every object of a file.
   ///
   /// Runs libhdf5 on the file's metadata in this process; see the type's remarks. No link but a
-  /// hard one is followed and no data is read.
+  /// hard one is followed and no data is read. Objects are opened where their links say that they
+  /// are: looked up by name, a name that occurs twice or has a slash in it leads through other links.
   ///
   /// - Parameter path: The file.
   /// - Throws: `HDF5Error` if the library cannot open the file.
@@ -20,10 +21,13 @@ extension Inventory {
       H5Fopen(path, unroll_H5F_ACC_RDONLY(), access.id)
     }
     var walk = InventoryWalk(file: path)
-    try walk.visit("/", in: file.id, depth: 0)
+    try walk.visit("/", depth: 0) { H5Oopen(file.id, "/", hid_t(H5P_DEFAULT)) }
     self.init(objects: walk.objects, stoppedAt: walk.stoppedAt)
   }
 }
+
+/// A link of a group; only hard links have an address.
+private typealias Member = (name: String, linkType: CInt, address: UInt64)
 
 /// The state of a walk.
 private struct InventoryWalk {
@@ -38,17 +42,15 @@ private struct InventoryWalk {
   /// Describes an object and, if it is a group, all that is below it.
   ///
   /// An object that cannot be read becomes an entry that says so; the walk goes on.
-  mutating func visit(_ path: String, in location: hid_t, depth: Int) throws(HDF5Error) {
+  mutating func visit(_ path: String, depth: Int, open: () -> hid_t) throws(HDF5Error) {
     guard stoppedAt == nil else { return }
     guard objects.count < Inventory.maximumObjects else {
       stoppedAt = .objects
       return
     }
     do throws(HDF5Error) {
-      let object = try Handle(H5Oclose, "open object", file: file, object: path) {
-        H5Oopen(location, path, hid_t(H5P_DEFAULT))
-      }
-      try describe(object.id, path, in: location, depth: depth)
+      let object = try Handle(H5Oclose, "open object", file: file, object: path, open: open)
+      try describe(object.id, path, depth: depth)
     } catch {
       objects.append(
         InventoryObject(path: path, kind: .unreadable(error.reason), linkCount: 0))
@@ -56,7 +58,7 @@ private struct InventoryWalk {
   }
 
   private mutating func describe(
-    _ object: hid_t, _ path: String, in location: hid_t, depth: Int
+    _ object: hid_t, _ path: String, depth: Int
   ) throws(HDF5Error) {
     var (type, address, links): (CInt, UInt64, UInt32) = (0, 0, 0)
     _ = try h5("examine object", file: file, object: path) {
@@ -71,7 +73,7 @@ private struct InventoryWalk {
     switch type {
     case H5O_TYPE_GROUP.rawValue:
       try append(path, .group, object, links)
-      try visitMembers(of: object, path, in: location, depth: depth)
+      try visitMembers(of: object, path, depth: depth)
     case H5O_TYPE_DATASET.rawValue:
       let description = try DatasetDescription(of: object, path: path, file: file)
       try append(path, .dataset(description), object, links)
@@ -89,16 +91,17 @@ private struct InventoryWalk {
   }
 
   private mutating func visitMembers(
-    of group: hid_t, _ path: String, in location: hid_t, depth: Int
+    of group: hid_t, _ path: String, depth: Int
   ) throws(HDF5Error) {
     guard depth < Inventory.maximumDepth else {
       stoppedAt = .depth(path)
       return
     }
-    for (name, linkType) in try members(of: group, path) {
+    for (name, linkType, address) in try members(of: group, path) {
       let member = path == "/" ? "/\(name)" : "\(path)/\(name)"
       switch linkType {
-      case H5L_TYPE_HARD.rawValue: try visit(member, in: location, depth: depth + 1)
+      case H5L_TYPE_HARD.rawValue:
+        try visit(member, depth: depth + 1) { H5Oopen_by_addr(group, haddr_t(address)) }
       case H5L_TYPE_SOFT.rawValue: appendLink(member, .softLink)
       case H5L_TYPE_EXTERNAL.rawValue: appendLink(member, .externalLink)
       default: appendLink(member, .userDefinedLink)
@@ -110,23 +113,24 @@ private struct InventoryWalk {
     objects.append(InventoryObject(path: path, kind: kind, linkCount: 0))
   }
 
-  /// The names in a group and the types of their links, by name.
+  /// The names in a group and their links, by name.
   ///
-  /// Bytes that are not UTF-8 become U+FFFD; a rule refuses such names.
+  /// Bytes that are not UTF-8, slashes and empty names become U+FFFD; a rule refuses such names.
   private func members(
     of group: hid_t, _ path: String
-  ) throws(HDF5Error) -> [(name: String, linkType: CInt)] {
-    var members: [(name: String, linkType: CInt)] = []
+  ) throws(HDF5Error) -> [Member] {
+    var members: [Member] = []
     _ = try h5("list group", file: file, object: path) {
       withUnsafeMutablePointer(to: &members) { pointer in
         unroll_H5Literate(
           group,
-          { name, linkType, context in
+          { name, linkType, address, context in
             guard let name, let context else { return }
-            let list = context.assumingMemoryBound(to: [(name: String, linkType: CInt)].self)
+            let list = context.assumingMemoryBound(to: [Member].self)
             // One more than the limit is enough to see that there are too many.
             guard list.pointee.count <= Inventory.maximumObjects else { return }
-            list.pointee.append((String(cString: name), linkType))
+            let text = String(cString: name).replacing("/", with: "\u{FFFD}")
+            list.pointee.append((text.isEmpty ? "\u{FFFD}" : text, linkType, address))
           }, pointer)
       }
     }

@@ -147,7 +147,9 @@ public struct LineReader: ~Copyable {
     position = 0
     // A gzip file that breaks off is an error only when asked for.
     var code: CInt = 0
-    let message = gzerror(file, &code).map { String(cString: $0) } ?? ""
+    // zlib knows the descriptor only; the path stands in front of the message anyway.
+    let text = gzerror(file, &code).map { String(cString: $0) } ?? ""
+    let message = String(text.trimmingPrefix(#/<fd:[0-9]+>: /#))
     guard count >= 0, code == Z_OK || code == Z_STREAM_END else {
       throw TextError(
         path: path, line: lineNumber + 1, expected: "readable text or gzip data",

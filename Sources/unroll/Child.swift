@@ -9,7 +9,7 @@ import UnrollHDF5
 struct ChildLimits {
   /// Seconds until it is killed.
   var seconds = 10.0
-  /// The most private memory, in bytes.
+  /// The most private memory beyond what this process has when it forks, in bytes.
   var memory = 512 << 20
   /// The most bytes that it may answer.
   var answer = 64 << 20
@@ -35,11 +35,16 @@ func runInChild(
 ) throws(ChildDeath) -> [UInt8] {
   var ends: [Int32] = [-1, -1]
   guard pipe(&ends) == 0 else { throw ChildDeath(how: "no pipe: \(systemReason())") }
+  let memory = MemoryUse.current
   let child = unroll_fork()
-  guard child >= 0 else { throw ChildDeath(how: "no process: \(systemReason())") }
+  guard child >= 0 else {
+    let reason = systemReason()
+    for end in ends { close(end) }
+    throw ChildDeath(how: "no process: \(reason)")
+  }
   if child == 0 {
     close(ends[0])
-    becomeHarmless(limits)
+    becomeHarmless(limits, memory)
     writeAll(body(), to: ends[1])
     _exit(0)
   }
@@ -47,25 +52,46 @@ func runInChild(
   defer { close(ends[0]) }
   let answer = Result { () throws(ChildDeath) in try readAll(from: ends[0], limits: limits) }
   if case .failure = answer { kill(child, SIGKILL) }
-  let end = wait(for: child, limits: limits)
+  let end = wait(for: child, limits: limits, memory)
   let bytes = try answer.get()
   if let end { throw end }
   return bytes
 }
 
+/// The private memory of this process in bytes; zeros where the system does not tell.
+private struct MemoryUse {
+  /// What is reserved, as `RLIMIT_DATA` counts it.
+  var reserved = 0
+  /// What is resident; a child starts with it.
+  var resident = 0
+
+  static var current: MemoryUse {
+    // Pages: size, resident, shared, text, 0, data. See proc_pid_statm(5).
+    let fields =
+      (try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8))?
+      .split(whereSeparator: \.isWhitespace).compactMap { Int($0) } ?? []
+    guard fields.count > 5 else { return MemoryUse() }
+    let pageSize = Int(getpagesize())
+    return MemoryUse(
+      reserved: fields[5] * pageSize, resident: (fields[1] - fields[2]) * pageSize)
+  }
+}
+
 /// Gives up, in the child, what reading a file does not need.
-private func becomeHarmless(_ limits: ChildLimits) {
+private func becomeHarmless(_ limits: ChildLimits, _ memory: MemoryUse) {
   // libhdf5 and the C library print when they abort; the parent says it better.
   let null = open("/dev/null", O_WRONLY)
   if null >= 0 {
     dup2(null, STDERR_FILENO)
     dup2(null, STDOUT_FILENO)
   }
+  // Swift's backtracer would start another program, and say another signal than the one that was.
+  for crash in [SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP] { signal(crash, SIG_DFL) }
   limit(RLIMIT_CORE, to: 0)
   limit(RLIMIT_FSIZE, to: 0)
   limit(RLIMIT_NOFILE, to: 32)
   limit(RLIMIT_CPU, to: Int(limits.seconds.rounded(.up)) + 1)
-  limit(RLIMIT_DATA, to: limits.memory)
+  limit(RLIMIT_DATA, to: memory.reserved + limits.memory)
 }
 
 #if canImport(Glibc)
@@ -104,7 +130,7 @@ private func readAll(
     let status = poll(&event, 1, milliseconds)
     if status < 0 && errno == EINTR { continue }
     guard status > 0 else {
-      throw ChildDeath(how: "a reader that hung: killed after \(Int(limits.seconds)) s")
+      throw ChildDeath(how: "a reader that hung: killed after \(limits.seconds) s")
     }
     let count = read(descriptor, &buffer, buffer.count)
     guard count > 0 else { return answer }
@@ -116,7 +142,9 @@ private func readAll(
 }
 
 /// Waits for the child's end; `nil` if it was a good one.
-private func wait(for child: pid_t, limits: ChildLimits) -> ChildDeath? {
+private func wait(
+  for child: pid_t, limits: ChildLimits, _ memory: MemoryUse
+) -> ChildDeath? {
   var status: Int32 = 0
   var usage = rusage()
   while wait4(child, &status, 0, &usage) < 0 && errno == EINTR {}
@@ -131,7 +159,7 @@ private func wait(for child: pid_t, limits: ChildLimits) -> ChildDeath? {
   #else
     let peak = Int(usage.ru_maxrss)
   #endif
-  if peak > limits.memory / 10 * 9 {
+  if peak > memory.resident + limits.memory / 10 * 9 {
     return ChildDeath(how: "a reader that grew beyond \(limits.memory >> 20) MiB")
   }
   return ChildDeath(

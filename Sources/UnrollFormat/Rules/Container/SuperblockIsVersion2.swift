@@ -1,5 +1,7 @@
 // Rule C004.
 
+import UnrollHDF5
+
 extension Rule {
   /// The superblock MUST be of version 2 and MUST NOT be marked as open for writing.
   static let superblockIsVersion2 = Rule(
@@ -11,6 +13,14 @@ extension Rule {
       """
   ) { contents in
     guard let superblock = contents.superblock else { return [] }
+    if superblock.version == 2, contents.file.count < Superblock.size {
+      return [
+        Violation(
+          object: "/", expected: "a superblock of \(Superblock.size) bytes",
+          found: "\(contents.file.count) bytes",
+          fix: "copy or download the file again; it is truncated")
+      ]
+    }
     if superblock.version != 2 || superblock.endOfFile == nil {
       return [
         Violation(

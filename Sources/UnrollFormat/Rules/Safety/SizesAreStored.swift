@@ -15,6 +15,9 @@ extension Rule {
       guard dataset.layout == .contiguous, dataset.externalFileCount == 0,
         case .element = dataset.datatype
       else { return nil }
+      guard dataset.dimensions != nil else {
+        return bomb(path, "no dimensions", stored: dataset.storageSize)
+      }
       guard let declared = dataset.declaredByteCount else {
         return bomb(path, "a shape whose size is beyond 2^63 bytes", stored: dataset.storageSize)
       }

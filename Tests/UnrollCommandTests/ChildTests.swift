@@ -1,0 +1,144 @@
+// Children that crash, hang, grow and babble: each ends, is collected, and is described.
+//
+// Each test runs in a process of its own ("exit test"): forking wants few threads, and only there
+// are all descriptors and children those of the test.
+
+import Foundation
+import TestSupport
+import Testing
+
+@testable import unroll
+
+/// The answer of a child, or how it died.
+private func outcome(_ limits: ChildLimits = ChildLimits(), _ body: () -> [UInt8]) -> String {
+  do {
+    return String(decoding: try runInChild(limits: limits, body), as: UTF8.self)
+  } catch {
+    return error.how
+  }
+}
+
+/// The open descriptors of this process.
+private func descriptors() -> [Int32] { (0..<256).filter { fcntl($0, F_GETFD) >= 0 } }
+
+/// Whether this process has a child, dead or alive.
+private func hasChild() -> Bool { !(waitpid(-1, nil, WNOHANG) < 0 && errno == ECHILD) }
+
+/// A number that the optimizer cannot know.
+private func opaque(_ number: Int) -> Int { getpid() > 0 ? number : 0 }
+
+@Suite(.serialized) struct ChildTests {
+  @Test func anAnswerComesBackWhole() async {
+    await #expect(processExitsWith: .success) {
+      #expect(outcome { Array("ü\u{0}".utf8) } == "ü\u{0}")
+      #expect(outcome { [] } == "")
+      let long = [UInt8](repeating: 0x61, count: 3_000_000)
+      #expect(outcome { long }.utf8.count == long.count)
+      #expect(!hasChild())
+    }
+  }
+
+  @Test func aCrashIsNamed() async {
+    await #expect(processExitsWith: .success) {
+      // Not inside the expectation: the macro lets a closure that never returns fail there.
+      let aborted = outcome { abort() }
+      #expect(aborted == "a reader that crashed: aborted")
+      let fault = outcome {
+        UnsafeMutablePointer<UInt8>(bitPattern: opaque(64))?.pointee = 1
+        return []
+      }
+      #expect(fault == "a reader that crashed: segmentation fault")
+      #expect(!hasChild())
+    }
+  }
+
+  @Test func aHangIsKilled() async {
+    await #expect(processExitsWith: .success) {
+      let limits = ChildLimits(seconds: 0.5)
+      let start = ContinuousClock.now
+      let busy = outcome(limits) {
+        while opaque(1) == 1 {}
+        return []
+      }
+      #expect(busy == "a reader that hung: killed after 0.5 s")
+      let idle = outcome(limits) {
+        while opaque(1) == 1 { pause() }
+        return []
+      }
+      #expect(idle == busy)
+      #expect(ContinuousClock.now - start < .seconds(5))
+      #expect(!hasChild())
+    }
+  }
+
+  @Test func growthIsKilled() async {
+    await #expect(processExitsWith: .success) {
+      let grown = outcome(ChildLimits(memory: 64 << 20)) {
+        while true {
+          guard let block = malloc(1 << 20) else { abort() }
+          memset(block, 1, 1 << 20)
+        }
+      }
+      #expect(grown == "a reader that grew beyond 64 MiB")
+      #expect(!hasChild())
+    }
+  }
+
+  @Test func anAnswerThatIsTooLongIsRefused() async {
+    await #expect(processExitsWith: .success) {
+      let limits = ChildLimits(answer: 100_000)
+      let long = outcome(limits) { [UInt8](repeating: 0x61, count: 200_000) }
+      #expect(long == "a reader that answered more than 100000 bytes")
+      #expect(outcome(limits) { [UInt8](repeating: 0x61, count: 100_000) }.utf8.count == 100_000)
+      #expect(!hasChild())
+    }
+  }
+
+  @Test func anEarlyEndIsNoAnswer() async {
+    await #expect(processExitsWith: .success) {
+      #expect(outcome { _exit(3) } == "a reader that ended with code 3")
+      #expect(!hasChild())
+    }
+  }
+
+  @Test func aChildCanNeitherPrintNorWriteFiles() async throws {
+    let result = await #expect(
+      processExitsWith: .success, observing: [\.standardErrorContent, \.standardOutputContent]
+    ) {
+      let path = FileManager.default.temporaryDirectory
+        .appending(path: "unroll-child-\(getpid())").path
+      let written = outcome {
+        puts("noise on output")
+        fflush(nil)
+        perror("noise on errors")
+        signal(SIGXFSZ, SIG_IGN)
+        let descriptor = open(path, O_CREAT | O_WRONLY, 0o600)
+        return Array("\(write(descriptor, "x", 1))".utf8)
+      }
+      unlink(path)
+      #expect(written == "-1")
+    }
+    let printed = [result?.standardErrorContent, result?.standardOutputContent]
+      .map { String(decoding: $0 ?? [], as: UTF8.self) }
+    #expect(printed.allSatisfy { !$0.contains("noise on") })
+  }
+
+  @Test func descriptorsDoNotLeak() async {
+    await #expect(processExitsWith: .success) {
+      _ = outcome { [1] }
+      let before = descriptors()
+      for _ in 0..<3 {
+        _ = outcome { [1] }
+        _ = outcome { abort() }
+        _ = outcome(ChildLimits(answer: 10)) { [UInt8](repeating: 0, count: 100) }
+        _ = outcome(ChildLimits(seconds: 0.1)) {
+          while opaque(1) == 1 {}
+          return []
+        }
+      }
+      #expect(descriptors() == before)
+      #expect(before.count >= 3)
+      #expect(!hasChild())
+    }
+  }
+}

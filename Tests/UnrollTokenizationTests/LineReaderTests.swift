@@ -1,0 +1,156 @@
+// Lines: where they end, how they are numbered, and what happens to files that cannot be read.
+
+import Foundation
+import TestSupport
+import Testing
+
+@testable import UnrollTokenization
+
+@Suite struct LineReaderTests {
+  @Test func linesAndWordsAreThoseOfPython() throws {
+    let fixtures = try TextFixtures()
+    #expect(fixtures.texts.count == 17)
+    for (name, expected) in fixtures.texts.sorted(by: { $0.key < $1.key }) {
+      let lines = try lines(of: TextFixtures.path(name))
+      #expect(lines.map(\.number) == Array(1..<lines.count + 1), "\(name)")
+      #expect(lines.map(words) == expected.map(utf8), "\(name)")
+    }
+  }
+
+  @Test func whiteSpaceIsThatOfPythonForEveryCodePoint() throws {
+    let spaces = Set(try TextFixtures().spaces)
+    var wrong: [String] = []
+    for value in UInt32(0)...0x10FFFF {
+      guard let scalar = Unicode.Scalar(value) else { continue }
+      let text = [UInt8](("a" + String(scalar) + "b").utf8)
+      let count = text.withUnsafeBytes { WhitespaceWords.ranges(in: $0).count }
+      if (count == 2) != spaces.contains(value) { wrong.append(String(value, radix: 16)) }
+    }
+    #expect(wrong == [])
+  }
+
+  @Test func linesAndTheirEndsAreTheWholeFile() throws {
+    let ends = ["", "\n", "\r", "\r\n"].map { Array($0.utf8) }
+    for name in try TextFixtures().texts.keys.sorted() {
+      let path = TextFixtures.path(name)
+      var rest = [UInt8](try Data(contentsOf: URL(filePath: path)))[...]
+      for line in try lines(of: path) {
+        #expect(rest.starts(with: line.bytes), "\(name)")
+        let end = rest.dropFirst(line.bytes.count).prefix(line.terminatorCount)
+        #expect(ends.contains(Array(end)), "\(name)")
+        rest = rest.dropFirst(line.bytes.count + line.terminatorCount)
+      }
+      #expect(rest.isEmpty, "\(name)")
+    }
+  }
+
+  /// 256 KiB is the size of the reader's buffer: the ends of lines lie on each side and across.
+  @Test(arguments: ["\r\n", "\r", "\n", "\r\r\n", "\n\r"])
+  func anEndOfLineAcrossTwoBuffersIsOne(end: String) throws {
+    // The same text behind a short line is in one buffer.
+    let short = try withText(Array("x\(end)second".utf8)) { try lines(of: $0) }
+    for shift in -2...1 {
+      let start = [UInt8](repeating: 0x78, count: 256 * 1024 + shift)
+      try withText(start + Array("\(end)second".utf8)) { path in
+        let long = try lines(of: path)
+        #expect(long.map(\.terminatorCount) == short.map(\.terminatorCount), "\(shift)")
+        #expect(long.dropFirst().map(\.bytes) == short.dropFirst().map(\.bytes), "\(shift)")
+        #expect(long.first?.bytes.count == start.count)
+      }
+    }
+  }
+
+  @Test func aReturnAtTheEndOfTheFileAndTheBufferEndsOneLine() throws {
+    let start = [UInt8](repeating: 0x78, count: 256 * 1024 - 1)
+    try withText(start + [0x0D]) { path in
+      let lines = try lines(of: path)
+      #expect(lines.map(\.terminatorCount) == [1])
+    }
+  }
+
+  @Test func aLineMayBeLongerThanTheBuffer() throws {
+    var generator = SeededGenerator(seed: 3)
+    let long = (0..<600_000).map { _ in UInt8.random(in: 0x20...0x7E, using: &generator) }
+    try withText(long + Array("\nb".utf8)) { path in
+      let lines = try lines(of: path)
+      #expect(lines.map(\.bytes) == [long, Array("b".utf8)])
+    }
+  }
+
+  @Test func theFractionEndsAtOne() throws {
+    let bytes = (0..<6000).flatMap { _ in [UInt8](repeating: 0x61, count: 99) + [0x0A] }
+    try withText(bytes) { path in
+      var reader = try LineReader(path: path)
+      var fractions: [Double] = []
+      while try reader.next() != nil { fractions.append(reader.fraction ?? -1) }
+      #expect(fractions.count == 6000)
+      #expect(zip(fractions, fractions.dropFirst()).allSatisfy { $0 <= $1 })
+      #expect(fractions.first.map { $0 > 0 && $0 < 1 } == true && fractions.last == 1)
+    }
+    let fraction = try withText([]) { try LineReader(path: $0).fraction }
+    #expect(fraction == nil)
+  }
+
+  // MARK: - gzip
+
+  @Test(arguments: ["mixed.txt.gz", "two-members.txt.gz"])
+  func gzipGivesTheLinesOfThePlainText(name: String) throws {
+    let packed = try lines(of: TextFixtures.path(name))
+    let plain = try lines(of: TextFixtures.path("mixed.txt"))
+    #expect(packed.map(\.bytes) == plain.map(\.bytes))
+    #expect(packed.map(\.terminatorCount) == plain.map(\.terminatorCount))
+  }
+
+  @Test(arguments: [
+    ("truncated.txt.gz", "unexpected end of file"),
+    ("truncated-at-the-end.txt.gz", "unexpected end of file"),
+    ("wrong-checksum.txt.gz", "incorrect data check"),
+  ])
+  func damagedGzipIsAnError(name: String, reason: String) throws {
+    let path = TextFixtures.path(name)
+    expectError(
+      """
+      \(path): line 1: expected readable text or gzip data; found \(reason)
+        fix: check that the file is whole: `gzip -t` tests a .gz file
+      """
+    ) { _ = try lines(of: path) }
+  }
+
+  @Test func everyTruncationOfGzipIsAnError() throws {
+    let bytes = [UInt8](try Data(contentsOf: URL(filePath: TextFixtures.path("mixed.txt.gz"))))
+    // The first byte of the signature alone is a plain text.
+    for count in 2..<bytes.count {
+      _ = try withText(Array(bytes.prefix(count))) { path in
+        #expect(throws: TextError.self, "\(count)") { try lines(of: path) }
+      }
+    }
+  }
+
+  // MARK: - What is no text
+
+  @Test func aDirectoryIsRefused() {
+    let path = TextFixtures.path("corpus")
+    expectError("\(path): cannot read: is a directory") { _ = try lines(of: path) }
+  }
+
+  @Test func aMissingFileIsRefused() {
+    expectError("/no/such/text.txt: cannot open: no such file or directory") {
+      _ = try lines(of: "/no/such/text.txt")
+    }
+  }
+
+  @Test func aDashIsStandardInput() throws {
+    let original = dup(STDIN_FILENO)
+    let text = open(TextFixtures.path("mixed.txt"), O_RDONLY | O_CLOEXEC)
+    dup2(text, STDIN_FILENO)
+    defer {
+      dup2(original, STDIN_FILENO)
+      close(original)
+      close(text)
+    }
+    let expected = try lines(of: TextFixtures.path("mixed.txt"))
+    #expect(try lines(of: "-").map(\.bytes) == expected.map(\.bytes))
+    // The reader closes a copy: standard input stays open.
+    #expect(fcntl(STDIN_FILENO, F_GETFD) >= 0)
+  }
+}
