@@ -59,7 +59,7 @@ let package = Package(
 
     .target(
       name: "TestSupport", dependencies: ["UnrollFormat"], path: "Tests/TestSupport"),
-    .testTarget(name: "UnrollTensorsTests", dependencies: ["UnrollTensors"]),
+    .testTarget(name: "UnrollTensorsTests", dependencies: ["UnrollTensors", "TestSupport"]),
     .testTarget(name: "UnrollHDF5Tests", dependencies: ["UnrollHDF5", "TestSupport"]),
     .testTarget(
       name: "UnrollTokenizationTests", dependencies: ["UnrollTokenization", "TestSupport"]),

@@ -97,7 +97,9 @@ public struct LineReader: ~Copyable {
   /// The share of the file that was read, or `nil` for pipes.
   public var fraction: Double? {
     guard let fileSize, fileSize > 0 else { return nil }
-    return min(1, Double(gzoffset(file)) / Double(fileSize))
+    // Of plain text the place is known to the byte, of compressed text to the buffer.
+    let place = gzdirect(file) == 1 ? Int(gztell(file)) - (buffer.count - position) : gzoffset(file)
+    return min(1, Double(place) / Double(fileSize))
   }
 
   /// The next line, or `nil` at the end.

@@ -54,6 +54,32 @@ public struct CommandRunner: Sendable {
     _ arguments: [String], in folder: String? = nil, seconds: Double = 15,
     sourceLocation: SourceLocation = #_sourceLocation
   ) throws -> CommandResult {
+    try run(executable, arguments, in: folder, seconds: seconds, sourceLocation: sourceLocation)
+  }
+
+  /// Runs a line of shell in which `unroll` is the built tool.
+  ///
+  /// - Parameters:
+  ///   - line: The line.
+  ///   - folder: The current folder.
+  ///   - seconds: After this time the shell is killed, and the test has an issue.
+  ///   - sourceLocation: The place of the call.
+  /// - Returns: What it wrote and how it ended.
+  /// - Throws: `CocoaError` if it cannot be started.
+  public func run(
+    shell line: String, in folder: String, seconds: Double,
+    sourceLocation: SourceLocation = #_sourceLocation
+  ) throws -> CommandResult {
+    let path = executable.deletingLastPathComponent().path
+    return try run(
+      URL(filePath: "/bin/sh"), ["-c", "PATH='\(path)':$PATH; \(line)"], in: folder,
+      seconds: seconds, sourceLocation: sourceLocation)
+  }
+
+  private func run(
+    _ executable: URL, _ arguments: [String], in folder: String?, seconds: Double,
+    sourceLocation: SourceLocation
+  ) throws -> CommandResult {
     try withTemporaryFolder { temporary in
       // Files rather than pipes: nothing to drain, however much is written.
       let names = ["out", "err"].map { "\(temporary)/\($0)" }
@@ -72,7 +98,7 @@ public struct CommandRunner: Sendable {
       if ended.wait(timeout: .now() + seconds) == .timedOut {
         kill(process.processIdentifier, SIGKILL)
         process.waitUntilExit()
-        let command = (["unroll"] + arguments).joined(separator: " ")
+        let command = ([executable.lastPathComponent] + arguments).joined(separator: " ")
         Issue.record("\(command) took more than \(seconds) s", sourceLocation: sourceLocation)
       }
       for handle in handles { try handle.close() }

@@ -54,7 +54,8 @@ private struct Reference: Decodable {
     for line in try Self.reference.get().sentence.first {
       let encoded = try poet.encoder.encode(
         TextLine(
-          bytes: Array(line.line.replacing(" <eos>", with: "").utf8), terminatorCount: 1, number: 1),
+          bytes: Array(line.line.split(separator: " ").dropLast().joined(separator: " ").utf8),
+          terminatorCount: 1, number: 1),
         path: "")
       let logProbabilities = try poet.logProbabilities(ofSentence: encoded.ids)
       #expect(logProbabilities.count == line.logp.count)
