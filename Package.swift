@@ -37,7 +37,7 @@ let package = Package(
 
     // The library, in dependency order.
     .target(name: "UnrollTensors"),
-    .target(name: "UnrollHDF5", dependencies: ["CHDF5"]),
+    .target(name: "UnrollHDF5", dependencies: ["CHDF5", "UnrollTensors"]),
     .target(name: "UnrollTokenization", dependencies: ["CZlib", "UnrollTensors"]),
     .target(
       name: "UnrollFormat",

@@ -46,7 +46,7 @@ static inline int64_t unroll_open_count(void) {
   return H5Fget_obj_count((hid_t)H5F_OBJ_ALL, H5F_OBJ_ALL);
 }
 
-/// The file types of the format, in the order of `ElementType.allCases` without bf16.
+/// The file types of the format, in the order of `DType.standard`.
 static inline hid_t unroll_H5T_standard(int index) {
   switch (index) {
     case 0: return H5T_IEEE_F32LE;

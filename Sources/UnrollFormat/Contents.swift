@@ -119,7 +119,7 @@ public struct Contents: Sendable {
   /// The tensor at a path, mapped from the file; `nil` if it has no lawful type or place.
   func tensor(_ path: String) -> Tensor? {
     guard let dataset = dataset(path), let shape = dataset.shape,
-      case .element(let element) = dataset.datatype, let dtype = DType(rawValue: element.rawValue),
+      case .element(let dtype) = dataset.datatype,
       let offset = dataset.offset.flatMap({ Int(exactly: $0) }),
       let count = shape.byteCount(of: dtype),
       let storage = ByteStorage(file, offset: offset, count: count)
@@ -142,8 +142,7 @@ extension DatasetDescription {
 
   /// The number of bytes that type and shape declare, or `nil` if it does not fit in an `Int`.
   var declaredByteCount: Int? {
-    guard case .element(let element) = datatype, let dtype = DType(rawValue: element.rawValue)
-    else { return nil }
+    guard case .element(let dtype) = datatype else { return nil }
     return shape?.byteCount(of: dtype)
   }
 }

@@ -1,6 +1,7 @@
 // Every path and attribute name of the format, once, and what each must be.
 
 import UnrollHDF5
+import UnrollTensors
 
 /// The names that the format uses inside a file.
 public enum Layout {
@@ -99,7 +100,7 @@ struct ObjectSchema: Sendable {
   enum Kind: Sendable {
     case group
     /// The element types and the rank.
-    case dataset(Set<ElementType>, rank: Int)
+    case dataset(Set<DType>, rank: Int)
   }
 
   let path: String
@@ -212,7 +213,7 @@ extension Layout {
     _ path: String, rank: Int, isRequired: Bool = false
   ) -> ObjectSchema {
     ObjectSchema(
-      path: path, kind: .dataset(Set(ElementType.allCases), rank: rank),
+      path: path, kind: .dataset(Set(DType.allCases), rank: rank),
       attributes: [digestAttribute], isRequired: isRequired)
   }
 

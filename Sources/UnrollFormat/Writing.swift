@@ -72,12 +72,9 @@ extension Outline {
   }
 
   private func write(_ tensor: Tensor, _ path: String, to writer: borrowing FileWriter) throws {
-    guard let element = ElementType(rawValue: tensor.dtype.rawValue) else {
-      preconditionFailure("every type of a tensor is one of the format")
-    }
     try tensor.withUnsafeBytes {
       try writer.createDataset(
-        path, element: element, dimensions: tensor.shape.dimensions, bytes: $0)
+        path, element: tensor.dtype, dimensions: tensor.shape.dimensions, bytes: $0)
     }
   }
 

@@ -1,6 +1,7 @@
 // Reads and writes attributes: fixed-length strings, integers, floating-point numbers.
 
 import CHDF5
+import UnrollTensors
 
 /// The attributes of an open object by name.
 ///
@@ -110,7 +111,7 @@ private func textValue(
   return .texts(texts)
 }
 
-private func numberValue(_ bytes: [UInt8], _ element: ElementType) -> AttributeValue {
+private func numberValue(_ bytes: [UInt8], _ element: DType) -> AttributeValue {
   bytes.withUnsafeBytes { raw in
     switch element {
     case .int64: .integer(Int64(littleEndian: raw.loadUnaligned(as: Int64.self)))

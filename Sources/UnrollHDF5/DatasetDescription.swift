@@ -1,6 +1,7 @@
 // Reads what a dataset's header says: type, shape, storage.
 
 import CHDF5
+import UnrollTensors
 
 extension DatasetDescription {
   /// Describes an open dataset.
@@ -76,7 +77,7 @@ extension Datatype {
     let kind = try h5("read datatype", file: file, object: path) { H5Tget_class(type).rawValue }
     switch kind {
     case H5T_INTEGER.rawValue, H5T_FLOAT.rawValue:
-      for element in ElementType.allCases {
+      for element in DType.allCases {
         let candidate = try element.datatype(file: file)
         let isEqual = try h5("compare datatypes", file: file, object: path) {
           H5Tequal(type, candidate.id)

@@ -1,6 +1,7 @@
 // Writes a new HDF5 file whose bytes depend on its content alone.
 
 import CHDF5
+import UnrollTensors
 
 #if canImport(Glibc)
   import Glibc
@@ -90,7 +91,7 @@ public struct FileWriter: ~Copyable {
   ///   - bytes: The elements, little-endian, as many as type and shape say.
   /// - Throws: `HDF5Error` if the library cannot.
   public func createDataset(
-    _ object: String, element: ElementType, dimensions: [Int], bytes: UnsafeRawBufferPointer
+    _ object: String, element: DType, dimensions: [Int], bytes: UnsafeRawBufferPointer
   ) throws(HDF5Error) {
     precondition(dimensions.reduce(element.size, *) == bytes.count, "bytes fit type and shape")
     let type = try element.datatype(file: path)
@@ -157,11 +158,11 @@ public struct FileWriter: ~Copyable {
     case .texts(let texts):
       try write(texts, isScalar: false, as: name, of: owner, object)
     case .integer(let integer):
-      let type = try ElementType.int64.datatype(file: path)
+      let type = try DType.int64.datatype(file: path)
       let bytes = withUnsafeBytes(of: integer.littleEndian) { Array($0) }
       try write(bytes, type: type.id, count: nil, as: name, of: owner, object)
     case .number(let number):
-      let type = try ElementType.float64.datatype(file: path)
+      let type = try DType.float64.datatype(file: path)
       let bytes = withUnsafeBytes(of: number.bitPattern.littleEndian) { Array($0) }
       try write(bytes, type: type.id, count: nil, as: name, of: owner, object)
     case .other(let description):

@@ -1,5 +1,7 @@
 // What is in an HDF5 file, as a plain value: everything but the numbers of its datasets.
 
+import UnrollTensors
+
 /// The value of an attribute.
 public enum AttributeValue: Sendable, Hashable, Codable {
   /// A string.
@@ -17,7 +19,7 @@ public enum AttributeValue: Sendable, Hashable, Codable {
 /// The datatype of a dataset.
 public enum Datatype: Sendable, Hashable, Codable, CustomStringConvertible {
   /// Little-endian numbers of a type that the format has.
-  case element(ElementType)
+  case element(DType)
   /// Anything else, described: `variable-length string`, `big-endian f32`, `compound`.
   case other(String)
 

@@ -1,5 +1,7 @@
 // The one error of this target: a foreign file that cannot be read.
 
+import UnrollTensors
+
 /// A foreign file that cannot be converted, with the place, the expectation and the way out.
 public struct InterchangeError: Error, Sendable, Hashable, CustomStringConvertible {
   /// The file's path.
@@ -30,20 +32,6 @@ public struct InterchangeError: Error, Sendable, Hashable, CustomStringConvertib
     return "\(position): expected \(printable(expected)), found \(printable(found))\n"
       + "  fix: \(printable(fix))"
   }
-}
-
-/// A text in which control characters are escaped: names in a file must not steer a terminal.
-func printable(_ text: String) -> String {
-  var result = String.UnicodeScalarView()
-  for scalar in text.unicodeScalars {
-    switch scalar.properties.generalCategory {
-    case .control, .format, .lineSeparator, .paragraphSeparator:
-      result.append(contentsOf: "\\u{\(String(scalar.value, radix: 16))}".unicodeScalars)
-    default:
-      result.append(scalar)
-    }
-  }
-  return String(result)
 }
 
 /// A list for a message: a few items, and how many more there are.

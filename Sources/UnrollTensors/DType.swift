@@ -1,7 +1,7 @@
 // The element types of tensors, by the names that the format uses.
 
 /// The type of a tensor's elements; the raw value is its name in digests and reports.
-public enum DType: String, Sendable, Hashable, CaseIterable {
+public enum DType: String, Sendable, Hashable, Codable, CaseIterable {
   case float16 = "f16"
   case bfloat16 = "bf16"
   case float32 = "f32"

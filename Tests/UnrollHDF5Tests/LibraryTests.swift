@@ -3,6 +3,7 @@
 import Foundation
 import TestSupport
 import Testing
+import UnrollTensors
 
 @testable import UnrollHDF5
 
@@ -74,7 +75,7 @@ import Testing
       let path = "\(folder)/a.h5"
       let writer = try FileWriter(creating: path)
       try writer.createGroup("/g")
-      for element in ElementType.allCases {
+      for element in DType.allCases {
         let bytes = (0..<6 * element.size).map { UInt8($0) }
         try bytes.withUnsafeBytes {
           try writer.createDataset(
@@ -94,7 +95,7 @@ import Testing
       #expect(inventory.stoppedAt == nil)
       let group = inventory.objects.first { $0.path == "/g" }
       #expect(group?.attributes == attributes)
-      for element in ElementType.allCases {
+      for element in DType.allCases {
         let object = inventory.objects.first { $0.path == "/g/\(element.rawValue)" }
         guard case .dataset(let dataset)? = object?.kind else {
           Issue.record("no dataset \(element)")

@@ -1,7 +1,5 @@
 // Rule T002.
 
-import UnrollTensors
-
 extension Rule {
   /// Parameters MUST be f16, bf16, f32 or f64.
   static let parametersAreFloats = Rule(
@@ -11,7 +9,7 @@ extension Rule {
   ) { contents in
     contents.datasets.compactMap { path, dataset in
       guard path.hasPrefix(Layout.model + "/"), case .element(let element) = dataset.datatype,
-        DType(rawValue: element.rawValue)?.isFloat == false
+        !element.isFloat
       else { return nil }
       return Violation(
         object: path, expected: "f16, bf16, f32 or f64", found: element.rawValue,

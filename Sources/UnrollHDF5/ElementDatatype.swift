@@ -1,32 +1,9 @@
-// The number types of the format, and their HDF5 datatypes.
+// The HDF5 datatypes of the number types of the format.
 
 import CHDF5
+import UnrollTensors
 
-/// A type of number that a dataset or attribute may hold; the raw value is its name in the format.
-public enum ElementType: String, Sendable, Hashable, Codable, CaseIterable {
-  case float32 = "f32"
-  case float64 = "f64"
-  case int8 = "i8"
-  case int16 = "i16"
-  case int32 = "i32"
-  case int64 = "i64"
-  case uint8 = "u8"
-  case uint16 = "u16"
-  case uint32 = "u32"
-  case uint64 = "u64"
-  case float16 = "f16"
-  case bfloat16 = "bf16"
-
-  /// The size of one element in bytes.
-  public var size: Int {
-    switch self {
-    case .int8, .uint8: 1
-    case .int16, .uint16, .float16, .bfloat16: 2
-    case .int32, .uint32, .float32: 4
-    case .int64, .uint64, .float64: 8
-    }
-  }
-
+extension DType {
   /// The little-endian HDF5 datatype, opened.
   ///
   /// - Throws: `HDF5Error` if the library cannot make it.
@@ -34,13 +11,18 @@ public enum ElementType: String, Sendable, Hashable, Codable, CaseIterable {
     switch self {
     case .float16: return try narrowFloat(exponentBits: 5, bias: 15, file: file)
     case .bfloat16: return try narrowFloat(exponentBits: 8, bias: 127, file: file)
-    default:
-      let index = Self.allCases.firstIndex(of: self) ?? -1
-      return try Handle(H5Tclose, "copy datatype", file: file) {
-        H5Tcopy(unroll_H5T_standard(CInt(index)))
-      }
+    default: break
+    }
+    let index = Self.standard.firstIndex(of: self) ?? -1
+    return try Handle(H5Tclose, "copy datatype", file: file) {
+      H5Tcopy(unroll_H5T_standard(CInt(index)))
     }
   }
+
+  /// The types that HDF5 knows by name, in the order of `unroll_H5T_standard`.
+  private static let standard: [DType] = [
+    .float32, .float64, .int8, .int16, .int32, .int64, .uint8, .uint16, .uint32, .uint64,
+  ]
 }
 
 /// Declares a 16-bit float with a sign bit, an exponent and a mantissa of the remaining bits.
