@@ -52,8 +52,6 @@ private struct EvaluationRun {
   static let columnsWindow = 35
   /// Columns of the protocol `columns`, as word_language_model's `eval_batch_size`.
   static let columnCount = 10
-  /// Rows of a window where the length changes nothing but speed.
-  static let streamWindow = 256
 
   let model: LanguageModel
   var result: Perplexity
@@ -74,7 +72,7 @@ private struct EvaluationRun {
         targets.append(token)
         previous = token.id
       }
-      guard inputs.count == Self.streamWindow || token == nil else { continue }
+      guard inputs.count == LanguageModel.window || token == nil else { continue }
       try predict(targets, inputs: inputs, state: &state)
       progress(EvaluationProgress(perplexity: result, fraction: text.fraction))
       inputs.removeAll(keepingCapacity: true)

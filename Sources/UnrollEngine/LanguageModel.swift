@@ -33,9 +33,15 @@ public struct LanguageModel: Sendable {
   /// - Returns: `[T]` natural logarithms.
   /// - Throws: `NeuralError` if memory is short.
   public func logProbabilities(ofSentence ids: [Int32]) throws -> [Float] {
-    guard !ids.isEmpty else { return [] }
     var state = network.zeroState(columns: 1)
-    return try network.logProbabilities(
-      ofTargets: ids, inputs: [encoder.endOfSentenceID] + ids.dropLast(), state: &state)
+    let inputs = [encoder.endOfSentenceID] + ids.dropLast()
+    return try stride(from: 0, to: ids.count, by: Self.window).flatMap { start in
+      let window = start..<min(start + Self.window, ids.count)
+      return try network.logProbabilities(
+        ofTargets: Array(ids[window]), inputs: Array(inputs[window]), state: &state)
+    }
   }
+
+  /// Rows of a window where the length changes nothing but memory and speed.
+  static let window = 256
 }
