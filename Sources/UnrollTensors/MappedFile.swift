@@ -51,7 +51,9 @@ public final class MappedFile: Sendable {
     guard fstat(descriptor, &status) == 0 else { throw FileError("examine", path: path) }
     guard status.st_mode & S_IFMT == S_IFREG else {
       let isDirectory = status.st_mode & S_IFMT == S_IFDIR
-      throw FileError("read", path: path, code: isDirectory ? EISDIR : EINVAL)
+      throw isDirectory
+        ? FileError("read", path: path, code: EISDIR)
+        : FileError("read what is no regular file", path: path, code: EINVAL)
     }
     self.path = path
     count = Int(status.st_size)

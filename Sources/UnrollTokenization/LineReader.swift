@@ -63,6 +63,8 @@ public struct LineReader: ~Copyable {
   private var lineNumber = 0
 
   private static let bufferSize = 256 * 1024
+  /// The longest line that is read: a device or a binary file may have none that ends.
+  private static let maximumLineSize = 256 << 20
 
   /// Opens a text.
   ///
@@ -111,6 +113,12 @@ public struct LineReader: ~Copyable {
       if position == buffer.count, try !refill() {
         guard !line.isEmpty else { return nil }
         return finish(line, terminatorCount: 0)
+      }
+      guard line.count <= Self.maximumLineSize else {
+        throw TextError(
+          path: path, line: lineNumber + 1,
+          expected: "lines of at most \(Self.maximumLineSize >> 20) MiB", found: "a longer one",
+          fix: "give a text that has ends of lines")
       }
       let rest = buffer[position...]
       guard let end = rest.firstIndex(where: { $0 == 0x0A || $0 == 0x0D }) else {

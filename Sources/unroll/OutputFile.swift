@@ -15,6 +15,11 @@ struct OutputOptions: ParsableArguments {
   @Flag(help: "Replace the output file if it exists.")
   var force = false
 
+  func validate() throws {
+    guard output.isEmpty else { return }
+    throw ValidationError("--output needs a name.")
+  }
+
   /// Refuses, before any work, an output that would be refused after it.
   ///
   /// - Parameter inputs: The files that the verb reads; none of them is ever written to.

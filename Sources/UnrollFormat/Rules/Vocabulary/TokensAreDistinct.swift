@@ -3,7 +3,7 @@
 extension Rule {
   /// Tokens SHOULD be distinct.
   static let tokensAreDistinct = Rule(
-    id: "V003", level: .warning,
+    id: "V003", level: .warning, cost: .bytes,
     summary: "Tokens SHOULD be distinct.",
     why: "Of two equal tokens the second can never be met; the vocabulary may be damaged."
   ) { contents in

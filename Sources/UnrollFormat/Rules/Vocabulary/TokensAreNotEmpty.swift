@@ -3,7 +3,7 @@
 extension Rule {
   /// Tokens SHOULD NOT be empty.
   static let tokensAreNotEmpty = Rule(
-    id: "V004", level: .warning,
+    id: "V004", level: .warning, cost: .bytes,
     summary: "Tokens SHOULD NOT be empty.",
     why: "No text is ever cut into an empty token; the vocabulary may be damaged."
   ) { contents in

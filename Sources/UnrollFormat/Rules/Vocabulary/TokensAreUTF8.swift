@@ -3,7 +3,7 @@
 extension Rule {
   /// Tokens of words and characters SHOULD be UTF-8.
   static let tokensAreUTF8 = Rule(
-    id: "V005", level: .note,
+    id: "V005", level: .note, cost: .bytes,
     summary: "Tokens of words and characters SHOULD be UTF-8.",
     why: "Text is read as UTF-8, so a token that is not can never be met."
   ) { contents in
