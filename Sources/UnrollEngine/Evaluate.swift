@@ -22,7 +22,7 @@ extension LanguageModel {
   ///   - progress: Called after each window of tokens.
   /// - Returns: The perplexity with its counts.
   /// - Throws: `FileError` or `TextError` if the text cannot be read, has a word that the model
-  ///   cannot take, or nothing to predict.
+  ///   cannot take, or nothing to predict; `NotFinite` if the model gives no numbers.
   public func perplexity(
     ofText path: String, protocol: PerplexityProtocol,
     progress: (EvaluationProgress) -> Void = { _ in }
@@ -41,6 +41,7 @@ extension LanguageModel {
         expected: "enough text for protocol \(`protocol`.rawValue)",
         found: "\(run.result.tokens) token(s), none of which it predicts", fix: "give more text")
     }
+    guard run.result.totalNLL.isFinite else { throw NotFinite(path: self.path) }
     run.result.seconds = start.duration(to: .now) / .seconds(1)
     return run.result
   }

@@ -5,6 +5,20 @@ import UnrollNeural
 import UnrollTensors
 import UnrollTokenization
 
+/// A model whose log-probabilities are not numbers.
+public struct NotFinite: Error, Sendable, CustomStringConvertible {
+  /// The model's path.
+  public let path: String
+
+  /// What was expected, what was found, and what to do.
+  public var description: String {
+    """
+    \(path): expected finite log-probabilities; found NaN or infinity
+      fix: the weights hold or lead to numbers that are not finite; `unroll validate` checks the file
+    """
+  }
+}
+
 /// A language model: the network and the tokens that it speaks.
 public struct LanguageModel: Sendable {
   /// The path that it came from, for messages.

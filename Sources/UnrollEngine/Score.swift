@@ -53,6 +53,7 @@ extension LanguageModel {
       let score = SentenceScore(
         line: line.number, words: words, tokenCount: encoded.ids.count,
         logProbability: logProbabilities.reduce(0) { $0 + Double($1) })
+      guard score.logProbability.isFinite else { throw NotFinite(path: self.path) }
       try body(score, reader.fraction)
     }
   }

@@ -5,6 +5,7 @@ import Foundation
 import TestSupport
 import Testing
 import UnrollFormat
+import UnrollTensors
 
 @testable import UnrollEngine
 @testable import UnrollTokenization
@@ -154,6 +155,20 @@ private struct Reference: Decodable {
     #expect(abs(result.bitsPerByte - 0.5) < 1e-12)
     result.words = 0
     #expect(result.bitsPerWord == nil)
+  }
+
+  @Test func weightsThatAreNoNumbersGiveNoFigure() throws {
+    var checkpoint = Checkpoint.small()
+    var bias = [Float](repeating: 0, count: 11)
+    bias[4] = .nan
+    checkpoint.parameters[.outputBias] = Tensor(bias, shape: [11])
+    let model = try LanguageModel(checkpoint, path: "small")
+    try withTemporaryFolder { folder in
+      let path = "\(folder)/text.txt"
+      try Data("the cat\n".utf8).write(to: URL(filePath: path))
+      #expect(throws: NotFinite.self) { try model.perplexity(ofText: path, protocol: .stream) }
+      #expect(throws: NotFinite.self) { try model.score(text: path) { _, _ in } }
+    }
   }
 
   @Test func scoresMarkUnknownWords() throws {
