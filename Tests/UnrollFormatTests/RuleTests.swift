@@ -81,6 +81,15 @@ struct Mutation: Sendable, CustomTestStringConvertible {
     expectSnapshot(text, "Tests/Snapshots/findings.txt")
   }
 
+  @Test(arguments: [-1, 0, Int64.min, Int64.max])
+  func aSizeThatCannotBeIsAFinding(size: Int64) throws {
+    let mutation = Mutation(
+      rule: "A001",
+      outline: { $0.objects["/vocabulary"]?.attributes["size"] = .integer(size) })
+    let findings = try mutation.findings()
+    #expect(findings.contains { $0.contains("error A001: expected size: an integer from 1") })
+  }
+
   @Test func everyRuleHasAMutation() {
     #expect(Rule.all.map(\.id) == Mutation.all.map(\.rule))
   }

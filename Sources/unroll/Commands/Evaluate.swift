@@ -15,8 +15,8 @@ struct ModelOptions: ParsableArguments {
   var threads: Int?
 
   func validate() throws {
-    guard let threads, threads < 1 else { return }
-    throw ValidationError("--threads is at least 1.")
+    guard let threads, !(1...1024).contains(threads) else { return }
+    throw ValidationError("--threads is 1 to 1024.")
   }
 
   /// Opens the model.

@@ -17,7 +17,8 @@ extension Rule {
       """
   ) { contents in
     guard let architecture = contents.architecture,
-      let size = contents.integer(Layout.vocabulary, AttributeName.size),
+      // A size below 1 is A001's finding.
+      let size = contents.integer(Layout.vocabulary, AttributeName.size), size >= 1,
       let shape = contents.dataset(ParameterPath.embeddingWeight.description)?.shape
     else { return [] }
     let expected: Shape = [size, architecture.embeddingSize]
