@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import UnrollFormat
+import UnrollTensors
 
 struct Validate: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -16,14 +17,24 @@ struct Validate: ParsableCommand {
 
   func run() throws {
     var reports: [FileReport] = []
+    var failures: [FileError] = []
     for file in files {
-      let examination = try Examination(of: file, upTo: .bytes, makeInventory: inventoryInChild)
-      reports.append(FileReport(file: file, findings: examination.findings))
+      do throws(FileError) {
+        let examination = try Examination(of: file, upTo: .bytes, makeInventory: inventoryInChild)
+        reports.append(FileReport(file: file, findings: examination.findings))
+      } catch {
+        // The other files still get their report.
+        failures.append(error)
+      }
     }
     if json {
       try Output.json(reports)
     } else {
       for report in reports { report.print() }
+    }
+    guard failures.isEmpty else {
+      try Output.finish()
+      throw Refusal(failures.map(\.description).joined(separator: "\n"))
     }
     if reports.contains(where: { !$0.isValid }) {
       try Output.finish()
