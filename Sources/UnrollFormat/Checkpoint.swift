@@ -13,17 +13,21 @@ public struct ProvenanceEntry: Sendable, Hashable {
   public var arguments: String
   /// The inputs as `sha256 name`, one a line.
   public var inputs: String
+  /// What came of it, in words; empty where there is nothing to say.
+  public var outcome: String
   /// The digest of the weights after this step; the writer fills in that of the last one.
   public var weightsDigest: String
 
   /// Creates an entry.
   public init(
-    operation: String, tool: String, arguments: String, inputs: String, weightsDigest: String = ""
+    operation: String, tool: String, arguments: String, inputs: String, outcome: String = "",
+    weightsDigest: String = ""
   ) {
     self.operation = operation
     self.tool = tool
     self.arguments = arguments
     self.inputs = inputs
+    self.outcome = outcome
     self.weightsDigest = weightsDigest
   }
 }
@@ -40,16 +44,23 @@ public struct Checkpoint: Sendable {
   public var tokenizer: Tokenizer
   /// How this model came to be, oldest first.
   public var provenance: [ProvenanceEntry]
+  /// The optimizer that trains this model, for a model that is in training.
+  public var optimizer: OptimizerState?
+  /// Where its training is.
+  public var training: TrainingState?
 
   /// Creates a checkpoint.
   public init(
     architecture: Architecture, parameters: ParameterTree<Tensor>, vocabulary: Vocabulary,
-    tokenizer: Tokenizer, provenance: [ProvenanceEntry]
+    tokenizer: Tokenizer, provenance: [ProvenanceEntry], optimizer: OptimizerState? = nil,
+    training: TrainingState? = nil
   ) {
     self.architecture = architecture
     self.parameters = parameters
     self.vocabulary = vocabulary
     self.tokenizer = tokenizer
     self.provenance = provenance
+    self.optimizer = optimizer
+    self.training = training
   }
 }

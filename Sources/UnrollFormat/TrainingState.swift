@@ -1,0 +1,193 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+// What a stopped training needs to go on as if it had never stopped: optimizer and training state.
+
+import UnrollTensors
+
+/// The rule by which an optimizer changes parameters.
+public enum OptimizerKind: String, Sendable, Hashable, CaseIterable {
+  /// Stochastic gradient descent with momentum, as `torch.optim.SGD` has it: the gradient is
+  /// clipped, `weightDecay * p` is added to it, `v = momentum * v + g`, `p -= learningRate * v`.
+  case sgd
+}
+
+/// Parameters that share their hyper-parameters.
+public struct ParameterGroup: Sendable, Hashable {
+  /// What multiplies the velocity.
+  public var learningRate: Double
+  /// How much of the velocity stays from one step to the next; 0 for none.
+  public var momentum: Double
+  /// What of a parameter is added to its gradient (L2), after clipping.
+  public var weightDecay: Double
+  /// The global norm that gradients are clipped to, or `nil` where they are not.
+  public var clipNorm: Double?
+  /// The parameters, in the order of the model.
+  public var parameters: [ParameterPath]
+
+  /// Creates a group.
+  public init(
+    learningRate: Double, momentum: Double, weightDecay: Double, clipNorm: Double?,
+    parameters: [ParameterPath]
+  ) {
+    self.learningRate = learningRate
+    self.momentum = momentum
+    self.weightDecay = weightDecay
+    self.clipNorm = clipNorm
+    self.parameters = parameters
+  }
+}
+
+/// An optimizer between two steps.
+public struct OptimizerState: Sendable {
+  /// The name of the slot that holds the velocities of SGD with momentum.
+  public static let momentumSlot = "momentum"
+
+  /// The rule.
+  public var kind: OptimizerKind
+  /// The number of steps that were made.
+  public var step: Int
+  /// The groups; each parameter is in exactly one.
+  public var groups: [ParameterGroup]
+  /// What the optimizer remembers of each parameter, by name: trees of the parameters' shapes.
+  public var slots: [String: ParameterTree<Tensor>]
+
+  /// Creates a state.
+  public init(
+    kind: OptimizerKind, step: Int, groups: [ParameterGroup],
+    slots: [String: ParameterTree<Tensor>] = [:]
+  ) {
+    self.kind = kind
+    self.step = step
+    self.groups = groups
+    self.slots = slots
+  }
+}
+
+/// The texts of a training, how they are cut, and how far it is in them.
+public struct TrainingData: Sendable, Hashable {
+  /// The SHA-256 of the training text's bytes, unpacked.
+  public var trainDigest: String
+  /// The SHA-256 of the validation text's bytes, unpacked.
+  public var validDigest: String
+  /// The number of tokens of the training text.
+  public var tokens: Int
+  /// The streams that the text is cut into, B; each has `tokens / columns` tokens.
+  public var columns: Int
+  /// The time steps of a window, T.
+  public var window: Int
+  /// The row of the columns that comes next: 0 to `tokens / columns - 1`, where the last one means
+  /// that the epoch's steps are done and its evaluation is not.
+  public var cursor: Int
+  /// The sum over this epoch's predictions of their negative log-probabilities in nats.
+  public var totalNLL: Double
+
+  /// Creates a description.
+  public init(
+    trainDigest: String, validDigest: String, tokens: Int, columns: Int, window: Int,
+    cursor: Int = 0, totalNLL: Double = 0
+  ) {
+    self.trainDigest = trainDigest
+    self.validDigest = validDigest
+    self.tokens = tokens
+    self.columns = columns
+    self.window = window
+    self.cursor = cursor
+    self.totalNLL = totalNLL
+  }
+}
+
+/// One evaluation of a training.
+public struct TrainingRecord: Sendable, Hashable {
+  /// The steps before it.
+  public var step: Int
+  /// The learning rate of those steps.
+  public var learningRate: Double
+  /// The mean training loss since the evaluation before, in nats; NaN where there was no step.
+  public var trainNLL: Double
+  /// The mean loss of the validation text, in nats.
+  public var validNLL: Double
+
+  /// Creates a record.
+  public init(step: Int, learningRate: Double, trainNLL: Double, validNLL: Double) {
+    self.step = step
+    self.learningRate = learningRate
+    self.trainNLL = trainNLL
+    self.validNLL = validNLL
+  }
+}
+
+/// The best evaluation so far, and the weights that it was of.
+public struct BestState: Sendable, Hashable {
+  /// The steps before it.
+  public var step: Int
+  /// The mean loss of the validation text, in nats.
+  public var validNLL: Double
+  /// The digest of the weights; another file holds them.
+  public var weightsDigest: String
+
+  /// Creates a description.
+  public init(step: Int, validNLL: Double, weightsDigest: String) {
+    self.step = step
+    self.validNLL = validNLL
+    self.weightsDigest = weightsDigest
+  }
+}
+
+/// The hidden state that truncated BPTT carries from window to window, of one layer.
+public struct CarriedState: Sendable {
+  /// `[B, H]` the hidden state.
+  public var h: Tensor
+  /// `[B, H]` the cell state of an LSTM; `nil` for other cells.
+  public var c: Tensor?
+
+  /// Creates a state.
+  public init(h: Tensor, c: Tensor?) {
+    self.h = h
+    self.c = c
+  }
+}
+
+/// A training between two steps.
+public struct TrainingState: Sendable {
+  /// The number of steps that were made.
+  public var step: Int
+  /// The number of epochs that were completed, evaluation included.
+  public var epoch: Int
+  /// The predictions that were trained on.
+  public var tokensSeen: Int
+  /// The epochs after which training ends, or `nil`.
+  public var maximumEpochs: Int?
+  /// The steps after which training ends, or `nil`.
+  public var maximumSteps: Int?
+  /// Why going on from here is not the same as never having stopped; `nil` if it is.
+  public var inexactReason: String?
+  /// The texts and the place in them.
+  public var data: TrainingData
+  /// What the learning rate is divided by after a validation that does not improve on the best.
+  public var plateauFactor: Double
+  /// The carried state, one for each layer.
+  public var hidden: [CarriedState]
+  /// The evaluations, oldest first; the first one is of the model before training.
+  public var history: [TrainingRecord]
+  /// The best evaluation, or `nil` before the first.
+  public var best: BestState?
+
+  /// Creates a state.
+  public init(
+    step: Int = 0, epoch: Int = 0, tokensSeen: Int = 0, maximumEpochs: Int? = nil,
+    maximumSteps: Int? = nil, inexactReason: String? = nil, data: TrainingData,
+    plateauFactor: Double, hidden: [CarriedState] = [], history: [TrainingRecord] = [],
+    best: BestState? = nil
+  ) {
+    self.step = step
+    self.epoch = epoch
+    self.tokensSeen = tokensSeen
+    self.maximumEpochs = maximumEpochs
+    self.maximumSteps = maximumSteps
+    self.inexactReason = inexactReason
+    self.data = data
+    self.plateauFactor = plateauFactor
+    self.hidden = hidden
+    self.history = history
+    self.best = best
+  }
+}
