@@ -73,6 +73,18 @@ struct Outline {
 }
 
 extension Checkpoint {
+  /// The digest of the function that the model computes, as its file would have it.
+  public var weightsDigest: String {
+    var outline = Outline()
+    outline.addGroup(Layout.root)
+    addModel(to: &outline)
+    outline.seal()
+    guard
+      case .text(let digest)? = outline.objects[Layout.root]?.attributes[AttributeName.weightsDigest]
+    else { return "" }
+    return digest
+  }
+
   /// The objects of the file that holds this checkpoint, sealed.
   func outline() -> Outline {
     var outline = Outline()
