@@ -80,7 +80,8 @@ extension Checkpoint {
     addModel(to: &outline)
     outline.seal()
     guard
-      case .text(let digest)? = outline.objects[Layout.root]?.attributes[AttributeName.weightsDigest]
+      case .text(let digest)? = outline.objects[Layout.root]?.attributes[
+        AttributeName.weightsDigest]
     else { return "" }
     return digest
   }
@@ -98,6 +99,8 @@ extension Checkpoint {
     addModel(to: &outline)
     addVocabulary(to: &outline)
     addProvenance(to: &outline)
+    optimizer?.add(to: &outline)
+    training?.add(to: &outline)
     outline.seal()
     return outline
   }
@@ -161,6 +164,7 @@ extension Checkpoint {
         AttributeName.arguments: .text(entry.arguments),
         AttributeName.inputs: .text(entry.inputs),
       ]
+      if !entry.outcome.isEmpty { attributes[AttributeName.outcome] = .text(entry.outcome) }
       if !entry.weightsDigest.isEmpty {
         attributes[AttributeName.weightsDigest] = .text(entry.weightsDigest)
       }

@@ -32,6 +32,13 @@ public struct Tensor: Sendable {
     storage = .owned(values.withUnsafeBytes { Array($0) })
   }
 
+  /// Creates a one-dimensional tensor of 64-bit floating-point numbers.
+  public init(_ values: [Double]) {
+    shape = [values.count]
+    dtype = .float64
+    storage = .owned(values.withUnsafeBytes { Array($0) })
+  }
+
   /// Creates a one-dimensional tensor of bytes.
   public init(_ bytes: [UInt8]) {
     shape = [bytes.count]
