@@ -24,6 +24,12 @@ void unroll_catch_requests_to_stop(void) {
   sigemptyset(&action.sa_mask);
   sigaction(SIGINT, &action, NULL);
   sigaction(SIGTERM, &action, NULL);
+  // Who started us may have blocked them, as threads of a dispatch queue do for their children.
+  sigset_t both;
+  sigemptyset(&both);
+  sigaddset(&both, SIGINT);
+  sigaddset(&both, SIGTERM);
+  sigprocmask(SIG_UNBLOCK, &both, NULL);
 }
 
 bool unroll_asked_to_stop(void) { return asked_to_stop != 0; }

@@ -1,0 +1,235 @@
+// `unroll finetune` as its users see it: tables, pauses, refusals, and what is left behind.
+
+import Foundation
+import TestSupport
+import Testing
+import UnrollFormat
+
+@Suite struct FinetuneTests {
+  private let runner: CommandRunner
+
+  init() throws { runner = try CommandRunner() }
+
+  /// Runs a closure in a folder with a small model and two texts.
+  private func withScene(
+    unknown: Bool = true, _ body: (String) throws -> Void
+  ) throws {
+    try withTemporaryFolder { folder in
+      try Checkpoint.small(unknown: unknown).write(to: "\(folder)/model.unroll.h5")
+      let words = ["the", "cat", "sat", "on", "a", "mat", "dog"]
+      for (name, lines, seed) in [("train.txt", 60, 1), ("valid.txt", 30, 2)] as [(_, _, UInt64)] {
+        var generator = SeededGenerator(seed: seed)
+        let text = (0..<lines).map { _ in
+          (0..<Int.random(in: 0...6, using: &generator)).map { _ in
+            words.randomElement(using: &generator) ?? ""
+          }.joined(separator: " ") + "\n"
+        }.joined()
+        try Data(text.utf8).write(to: URL(filePath: "\(folder)/\(name)"))
+      }
+      try body(folder)
+    }
+  }
+
+  private static let arguments = [
+    "finetune", "model.unroll.h5", "--train", "train.txt", "--valid", "valid.txt", "--columns", "4",
+    "--window", "5", "--momentum", "0.9", "--weight-decay", "1e-3", "--steps", "20",
+  ]
+
+  private func bytes(_ names: [String], in folder: String) throws -> [Data] {
+    try names.map { try Data(contentsOf: URL(filePath: "\(folder)/\($0)")) }
+  }
+
+  @Test func aTrainingEndsInTheSameBytesWithAnyThreadsAndPauses() throws {
+    try withScene { folder in
+      let one = try runner.run(
+        Self.arguments + ["-o", "one.unroll.h5", "--threads", "1"], in: folder)
+      #expect(one.exitCode == 0, "\(one.errors)")
+      let two = try runner.run(
+        Self.arguments + ["-o", "two.unroll.h5", "--threads", "2"], in: folder)
+      #expect(two.exitCode == 0)
+      #expect(one.output == two.output)
+      let expected = try bytes(["one.unroll.h5", "one.last.unroll.h5"], in: folder)
+      #expect(try bytes(["two.unroll.h5", "two.last.unroll.h5"], in: folder) == expected)
+
+      let paused = try runner.run(
+        Self.arguments + ["-o", "three.unroll.h5", "--pause-after", "7"], in: folder)
+      #expect(paused.exitCode == 3)
+      let command = paused.errors.matches(of: #/  resume: (.+)\n/#).map { String($0.1) }
+      #expect(paused.errors.contains("paused after step 7: saved three.last.unroll.h5"))
+      let resumed = try runner.run(shell: #require(command.first), in: folder, seconds: 15)
+      #expect(resumed.exitCode == 0, "\(resumed.errors)")
+      #expect(resumed.output == one.output)
+      #expect(try bytes(["three.unroll.h5", "three.last.unroll.h5"], in: folder) == expected)
+      for name in ["one.unroll.h5", "one.last.unroll.h5"] {
+        #expect(
+          try runner.run(["validate", name], in: folder).output == "\(name): valid, no findings\n")
+      }
+    }
+  }
+
+  @Test func theTableHasALineForEachEvaluation() throws {
+    try withScene { folder in
+      let result = try runner.run(Self.arguments + ["-o", "tuned.unroll.h5"], in: folder)
+      let lines = result.output.split(separator: "\n").map { $0.split(separator: "\t") }
+      #expect(
+        lines.first == ["epoch", "step", "learning_rate", "train_nll", "valid_nll", "valid_ppl", "best"])
+      #expect(lines.allSatisfy { $0.count == 7 })
+      #expect(lines[1].prefix(4) == ["0.00", "0", "1.0", "NA"])
+      #expect(lines.last?[1] == "20")
+    }
+  }
+
+  @Test func theLogIsOneObjectALine() throws {
+    try withScene { folder in
+      let arguments = Self.arguments + ["-o", "tuned.unroll.h5", "--log", "run.jsonl"]
+      #expect(try runner.run(arguments + ["--pause-after", "5"], in: folder).exitCode == 3)
+      let resume = [
+        "finetune", "tuned.last.unroll.h5", "--resume", "--train", "train.txt", "--valid",
+        "valid.txt", "-o", "tuned.unroll.h5", "--log", "run.jsonl",
+      ]
+      #expect(try runner.run(resume, in: folder).exitCode == 0)
+      let lines = try String(contentsOfFile: "\(folder)/run.jsonl", encoding: .utf8)
+        .split(separator: "\n")
+      let objects = try lines.map {
+        try #require(try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any])
+      }
+      let steps = objects.filter { $0["event"] as? String == "step" }
+      #expect(steps.compactMap { $0["step"] as? Int } == Array(1...20))
+      #expect(
+        steps.allSatisfy {
+          $0["loss"] is Double && $0["gradient_norm"] is Double && $0["learning_rate"] is Double
+            && $0["tokens_per_second"] is Double && $0["epoch"] is Int
+        })
+      let evaluations = objects.filter { $0["event"] as? String == "evaluation" }
+      #expect(evaluations.count >= 2)
+      #expect(evaluations.allSatisfy { $0["valid_nll"] is Double && $0["best"] is Bool })
+    }
+  }
+
+  @Test func controlCFinishesTheStepAndSaves() throws {
+    try withScene { folder in
+      let line = """
+        unroll finetune model.unroll.h5 --train train.txt --valid valid.txt -o tuned.unroll.h5 \
+        --columns 4 --epochs 1000000 --log run.jsonl & child=$!
+        while kill -0 $child && ! grep -q '"step":9,' run.jsonl; do sleep 0.05; done
+        kill -INT $child; wait $child
+        """
+      // A shell without job control starts its background children deaf to SIGINT, and threads like
+      // this one block it for theirs; the tool listens all the same.
+      let result = try runner.run(shell: line, in: folder, seconds: 20)
+      #expect(result.exitCode == 3, "\(result.errors)")
+      let step = try #require(result.errors.firstMatch(of: #/paused after step (\d+): saved/#)).1
+      let state = try Checkpoint(contentsOf: "\(folder)/tuned.last.unroll.h5")
+      #expect(state.training?.step == Int(step))
+      #expect(try #require(state.training).step >= 9)
+    }
+  }
+
+  @Test func aResumedRunMayGoOnLonger() throws {
+    try withScene { folder in
+      #expect(try runner.run(Self.arguments + ["-o", "a.unroll.h5"], in: folder).exitCode == 0)
+      let resume = [
+        "finetune", "a.last.unroll.h5", "--resume", "--train", "train.txt", "--valid", "valid.txt",
+        "-o", "a.unroll.h5",
+      ]
+      #expect(try runner.run(resume + ["--steps", "25"], in: folder).exitCode == 0)
+      let state = try Checkpoint(contentsOf: "\(folder)/a.last.unroll.h5")
+      #expect(state.training?.step == 25)
+      let refused = try runner.run(resume + ["--columns", "5"], in: folder)
+      #expect(refused.exitCode == 64)
+      #expect(refused.errors.contains("--columns cannot change when a training is resumed"))
+    }
+  }
+
+  @Test func filesThatAreThereStay() throws {
+    try withScene { folder in
+      for name in ["tuned.unroll.h5", "tuned.last.unroll.h5"] {
+        let path = "\(folder)/\(name)"
+        try Data("precious".utf8).write(to: URL(filePath: path))
+        let refused = try runner.run(Self.arguments + ["-o", "tuned.unroll.h5"], in: folder)
+        #expect(refused.exitCode == 2)
+        #expect(refused.errors.contains("\(name): cannot write: file exists"))
+        #expect(try String(contentsOfFile: path, encoding: .utf8) == "precious")
+        try FileManager.default.removeItem(atPath: path)
+      }
+      for input in ["model.unroll.h5", "train.txt", "valid.txt"] {
+        let before = try bytes([input], in: folder)
+        let refused = try runner.run(Self.arguments + ["-o", input, "--force"], in: folder)
+        #expect(refused.exitCode == 2)
+        #expect(refused.errors.contains("it is the input"))
+        #expect(try bytes([input], in: folder) == before)
+      }
+    }
+  }
+
+  @Test func aFullDiskLosesNothing() throws {
+    try withScene { folder in
+      #expect(
+        try runner.run(Self.arguments + ["-o", "a.unroll.h5", "--pause-after", "5"], in: folder)
+          .exitCode == 3)
+      let names = ["a.unroll.h5", "a.last.unroll.h5"]
+      let before = try bytes(names, in: folder)
+      // A limit on the size of files refuses writes as a full disk does.
+      let line = """
+        ulimit -f 4; unroll finetune a.last.unroll.h5 --resume --train train.txt \
+        --valid valid.txt -o a.unroll.h5
+        """
+      let failed = try runner.run(shell: line, in: folder, seconds: 15)
+      #expect(failed.exitCode == 2)
+      #expect(failed.errors.contains("a.last.unroll.h5"))
+      #expect(failed.errors.contains("resume: unroll finetune a.last.unroll.h5 --resume"))
+      #expect(try bytes(names, in: folder) == before)
+      #expect(
+        try FileManager.default.contentsOfDirectory(atPath: folder).allSatisfy {
+          !$0.hasSuffix(".partial")
+        })
+    }
+  }
+
+  @Test func textsThatDoNotFitAreRefusedBeforeAnyWork() throws {
+    try withScene(unknown: false) { folder in
+      try Data("the wug\n".utf8).write(to: URL(filePath: "\(folder)/odd.txt"))
+      try Data("the\n".utf8).write(to: URL(filePath: "\(folder)/short.txt"))
+      let cases = [
+        ("odd.txt", "1 words that it lacks: \"wug\" (1)"), ("none.txt", "none.txt: cannot open"),
+        ("short.txt", "expected at least 8 tokens, two for each of 4 columns; found 2"),
+        ("-", "expected a file, since training can be resumed"), (".", "is a directory"),
+      ]
+      for (text, message) in cases {
+        var arguments = Self.arguments
+        arguments[3] = text
+        let refused = try runner.run(arguments + ["-o", "tuned.unroll.h5"], in: folder)
+        #expect(refused.exitCode == 2, "\(text)")
+        #expect(refused.errors.contains(message), "\(refused.errors)")
+        #expect(!FileManager.default.fileExists(atPath: "\(folder)/tuned.unroll.h5"))
+      }
+    }
+  }
+
+  @Test func aLearningRateThatExplodesIsNamed() throws {
+    try withScene { folder in
+      let failed = try runner.run(
+        Self.arguments + ["-o", "tuned.unroll.h5", "--learning-rate", "1e39"], in: folder)
+      #expect(failed.exitCode == 2)
+      #expect(failed.errors.contains("step 2: expected a finite loss; found NaN or infinity, first in"))
+      #expect(failed.errors.contains("give a lower --learning-rate than 1e+39"))
+      let kept = try Checkpoint(contentsOf: "\(folder)/tuned.last.unroll.h5")
+      #expect(kept.training?.step == 0)
+    }
+  }
+
+  @Test(arguments: [
+    ["--epochs", "0"], ["--steps", "-1"], ["--columns", "0"], ["--window", "0"],
+    ["--learning-rate", "0"], ["--learning-rate", "nan"], ["--momentum", "1"], ["--clip", "-1"],
+    ["--weight-decay", "inf"], ["--plateau-factor", "0.5"], ["--pause-after", "0"],
+  ])
+  func numbersOutOfTheirDomainAreRefused(options: [String]) throws {
+    try withScene { folder in
+      let refused = try runner.run(
+        ["finetune", "model.unroll.h5", "--train", "train.txt", "--valid", "valid.txt", "-o", "x.h5"]
+          + options, in: folder)
+      #expect(refused.exitCode == 64)
+      #expect(refused.errors.contains(options[0]))
+    }
+  }
+}
