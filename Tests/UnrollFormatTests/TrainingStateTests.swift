@@ -139,28 +139,3 @@ extension TrainingRecord {
     [UInt64(step)] + [learningRate, trainNLL, validNLL].map(\.bitPattern)
   }
 }
-
-@Suite struct TrainingRuleTests {
-  @Test(arguments: Mutation.moreOfTraining.indices)
-  func eachWayRaisesItsRuleAlone(index: Int) throws {
-    let mutation = Mutation.moreOfTraining[index]
-    let findings = try mutation.findings()
-    #expect(!findings.isEmpty)
-    for finding in findings {
-      #expect(finding.contains(" error \(mutation.rule): "), "\(finding)")
-    }
-  }
-
-  @Test func aStateThatBreaksARuleIsNotWritten() throws {
-    var checkpoint = Checkpoint.small().inTraining()
-    checkpoint.optimizer?.slots["second"] = checkpoint.parameters
-    try withTemporaryFolder { folder throws in
-      let error = #expect(throws: InvalidCheckpoint.self) {
-        try checkpoint.write(to: "\(folder)/a.h5")
-      }
-      let rules = Set(error?.findings.filter { $0.level == .error }.map(\.rule) ?? [])
-      #expect(rules == ["O001"])
-      #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == [])
-    }
-  }
-}
