@@ -35,6 +35,21 @@ import UnrollFormat
     #expect(try !inspect(.small()).contains("\ntraining\n"))
   }
 
+  /// The tool reads attributes in another process, whose answer is JSON: no bit may be lost there.
+  @Test func numbersAtTheEdgeKeepTheirDigest() throws {
+    var checkpoint = Checkpoint.small().inTraining()
+    checkpoint.training?.data.totalNLL = -0.0
+    checkpoint.training?.best?.validNLL = 0x1p-1074
+    checkpoint.training?.plateauFactor = .greatestFiniteMagnitude
+    checkpoint.optimizer?.groups[0].learningRate = 0x1.fffffffffffffp-1022
+    checkpoint.optimizer?.groups[0].weightDecay = 0x1.23456789abcdfp+60
+    try withTemporaryFolder { folder in
+      try checkpoint.write(to: "\(folder)/a.h5")
+      let result = try CommandRunner().run(["validate", "a.h5"], in: folder)
+      #expect(result.output == "a.h5: valid, no findings\n")
+    }
+  }
+
   @Test func aTrainingIsInTheJSON() throws {
     var checkpoint = Checkpoint.small().inTraining()
     // Its perplexity is beyond the largest number.
