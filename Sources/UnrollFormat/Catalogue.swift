@@ -18,7 +18,7 @@ extension Rule {
 
       Generated from the code: `RECORD_SNAPSHOTS=1 swift test` writes it. An id never changes its
       meaning. Families: C container, X safety, S structure, A architecture, T tensors, V vocabulary,
-      I integrity. A file that breaks a rule of level error is not opened.
+      O optimizer, R resume, I integrity. A file that breaks a rule of level error is not opened.
 
       """
     return head + all.map { "\n\($0.section)" }.joined()

@@ -43,7 +43,7 @@ public struct Examination: Sendable {
 
   private static func findings(in contents: Contents, upTo cost: Cost) -> [Finding] {
     var findings: [Finding] = []
-    for stage in ["C", "X", "S", "ATV", "I"] {
+    for stage in ["C", "X", "S", "ATV", "OR", "I"] {
       for rule in Rule.all
       where stage.contains(rule.family)
         && (rule.cost == .header || (rule.cost == .bytes && cost == .bytes))

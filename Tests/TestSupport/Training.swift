@@ -11,6 +11,7 @@ extension Checkpoint {
   ///   - momentum: The momentum; with 0 there is no slot.
   ///   - columns: The streams of the training text, B.
   ///   - groupCount: The groups that the parameters are dealt out to.
+  /// - Returns: The model with its training.
   public func inTraining(
     momentum: Double = 0.9, columns: Int = 3, groupCount: Int = 1
   ) -> Checkpoint {

@@ -12,7 +12,9 @@ private let outputWeight = ParameterPath.outputWeight.description
 
 extension Mutation {
   /// A mutation for each rule.
-  static let all = container + safety + structure + architecture + tensors + vocabulary + integrity
+  static let all =
+    container + safety + structure + architecture + tensors + vocabulary + optimizer + resume
+    + integrity
 
   private static let container: [Mutation] = [
     Mutation(rule: "C001", bytes: { $0.replaceSubrange(0..<4, with: "GGUF".utf8) }),

@@ -21,6 +21,8 @@ struct Mutation: Sendable, CustomTestStringConvertible {
   var inventory: (@Sendable (inout Inventory) throws(InventoryFailure) -> Void)?
   var tied = false
   var cell = Cell.lstm
+  /// Whether the valid file is of a model in training.
+  var training = false
 
   var testDescription: String { rule }
 
@@ -28,10 +30,10 @@ struct Mutation: Sendable, CustomTestStringConvertible {
   func findings() throws -> [String] {
     try withTemporaryFolder { folder in
       let path = "\(folder)/model.unroll.h5"
-      var outline =
+      let model =
         tied
-        ? Checkpoint.small(cell: cell, tied: true, hidden: [5]).outline()
-        : Checkpoint.small(cell: cell).outline()
+        ? Checkpoint.small(cell: cell, tied: true, hidden: [5]) : Checkpoint.small(cell: cell)
+      var outline = (training ? model.inTraining(groupCount: 2) : model).outline()
       if let change = self.outline {
         change(&outline)
         outline.seal()
@@ -64,6 +66,8 @@ struct Mutation: Sendable, CustomTestStringConvertible {
     Mutation(rule: "valid, tied", tied: true),
     Mutation(rule: "valid, GRU", cell: .gru),
     Mutation(rule: "valid, RNN", cell: .rnn),
+    Mutation(rule: "valid, in training", training: true),
+    Mutation(rule: "valid, tied, in training", tied: true, training: true),
   ])
   func aValidFileRaisesNone(_ mutation: Mutation) throws {
     #expect(try mutation.findings() == [])
@@ -97,7 +101,7 @@ struct Mutation: Sendable, CustomTestStringConvertible {
   @Test func idsAreUniqueAndLawful() {
     let ids = Rule.all.map(\.id)
     #expect(Set(ids).count == ids.count)
-    #expect(ids.allSatisfy { $0.wholeMatch(of: /[CXSATVI]\d{3}/) != nil })
+    #expect(ids.allSatisfy { $0.wholeMatch(of: /[CXSATVORI]\d{3}/) != nil })
     for rule in Rule.all {
       #expect(rule.summary.hasSuffix(".") && rule.why.hasSuffix("."), "\(rule.id)")
       #expect(rule.summary.contains("MUST") == (rule.level == .error))

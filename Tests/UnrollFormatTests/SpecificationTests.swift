@@ -44,8 +44,8 @@ import Testing
   }
 
   @Test func optionalAttributesStandInParentheses() {
-    let required = text.matches(of: #/[|,] `([a-z_]+)` (?:text|int)/#).map { String($0.1) }
-    let optional = text.matches(of: #/\(`([a-z_]+)` text/#).map { String($0.1) }
+    let required = text.matches(of: #/[|,] `([a-z_]+)` (?:text|int|number)/#).map { String($0.1) }
+    let optional = text.matches(of: #/\(`([a-z_]+)` (?:text|int|number)/#).map { String($0.1) }
     let attributes = Layout.objects.flatMap(\.attributes)
     #expect(required.sorted() == attributes.filter(\.isRequired).map(\.name).sorted())
     #expect(optional.sorted() == attributes.filter { !$0.isRequired }.map(\.name).sorted())

@@ -51,6 +51,7 @@ private struct ModelReport: Encodable {
     let tool: String
     let arguments: [String]
     let inputs: [String]
+    let outcome: String
     let weightsDigest: String
   }
 
@@ -72,6 +73,7 @@ private struct ModelReport: Encodable {
   let firstTokens: [String]
   let lastTokens: [String]
   let tokenizer: String
+  let training: TrainingReport?
   let provenance: [Step]
 
   init(_ checkpoint: Checkpoint, _ examination: Examination) {
@@ -106,12 +108,13 @@ private struct ModelReport: Encodable {
       vocabulary.text(of: $0)
     }
     tokenizer = checkpoint.tokenizer.kind.rawValue
+    training = TrainingReport(checkpoint)
     provenance = checkpoint.provenance.map { entry in
       Step(
         operation: entry.operation, tool: entry.tool,
         arguments: entry.arguments.split(separator: "\n").map(String.init),
         inputs: entry.inputs.split(separator: "\n").map(String.init),
-        weightsDigest: entry.weightsDigest)
+        outcome: entry.outcome, weightsDigest: entry.weightsDigest)
     }
   }
 
@@ -121,7 +124,8 @@ private struct ModelReport: Encodable {
       "\(file): recurrent language model, \(Output.grouped(parameterCount)) parameters, "
       + "\(Output.grouped(bytes)) bytes"
     return [title, "", "model"] + modelLines + ["", "parameters"] + parameterLines
-      + ["", "vocabulary"] + vocabularyLines + ["", "history"] + historyLines
+      + ["", "vocabulary"] + vocabularyLines
+      + (training.map { ["", "training"] + $0.lines } ?? []) + ["", "history"] + historyLines
       + ["", "file"] + fileLines
   }
 
@@ -161,6 +165,7 @@ private struct ModelReport: Encodable {
       ["  \(printable(step.operation)) by \(printable(step.tool))"]
         + step.arguments.map { "    \(printable($0))" }
         + step.inputs.map { "    from \(printable($0))" }
+        + (step.outcome.isEmpty ? [] : ["    outcome: \(printable(step.outcome))"])
     }
   }
 
@@ -191,6 +196,7 @@ private struct ModelReport: Encodable {
     case firstTokens = "first_tokens"
     case lastTokens = "last_tokens"
     case tokenizer
+    case training
     case provenance
   }
 }

@@ -9,8 +9,12 @@ extension Rule {
   ) { contents in
     contents.inventory.objects.flatMap { object -> [Violation] in
       guard let schema = Layout.schema(of: object.path) else {
-        // Unknown datasets of the model are T003's finding.
-        if case .dataset = object.kind, object.path.hasPrefix(Layout.model + "/") { return [] }
+        // Unknown datasets of the model are T003's finding, those of the slots O001's.
+        if case .dataset = object.kind,
+          [Layout.model, Layout.optimizerState].contains(where: { object.path.hasPrefix($0 + "/") })
+        {
+          return []
+        }
         return [unknown(object.path, "an unknown object")]
       }
       let known = Set(schema.attributes.map(\.name))

@@ -1,0 +1,54 @@
+// Rule R003.
+
+import UnrollHDF5
+import UnrollTensors
+
+extension Rule {
+  /// `/training/hidden` MUST have one group for each layer, whose tensors fit the layer.
+  static let carriedStateFitsTheModel = Rule(
+    id: "R003", level: .error,
+    summary: """
+      `/training/hidden` MUST have one group for each layer, with `h`, and with `c` exactly if \
+      the layer is an LSTM, both f32 of shape [`columns`, `hidden_size`].
+      """,
+    why: "The next window starts from the state that the last one left."
+  ) { contents in
+    guard contents.exists(Layout.training), let architecture = contents.architecture,
+      let columns = contents.integer(Layout.trainingData, AttributeName.columns), columns > 0
+    else { return [] }
+    let groups = contents.members(of: Layout.trainingHidden)
+    guard groups.count == architecture.layers.count else {
+      return [
+        violation(
+          Layout.trainingHidden, "\(architecture.layers.count) groups, one for each layer",
+          "\(groups.count)")
+      ]
+    }
+    return architecture.layers.enumerated().flatMap { index, layer -> [Violation] in
+      let group = Layout.hiddenState(index)
+      let shape: Shape = [columns, layer.hiddenSize]
+      return [
+        contents.violation("\(group)/\(MemberName.h)", shape: shape),
+        contents.violation("\(group)/\(MemberName.c)", shape: layer.cell == .lstm ? shape : nil),
+      ].compactMap { $0 }
+    }
+  }
+}
+
+extension Contents {
+  /// What is wrong with a state that is f32 of a shape, or absent where the shape is `nil`.
+  fileprivate func violation(_ path: String, shape: Shape?) -> Violation? {
+    let found = dataset(path)
+    guard let shape else {
+      return found.map {
+        UnrollFormat.violation(path, "nothing: only an LSTM has a cell state", $0.summary)
+      }
+    }
+    guard found?.shape != shape || found?.datatype != .element(.float32) else { return nil }
+    return UnrollFormat.violation(path, "f32 of shape \(shape)", found?.summary ?? "nothing")
+  }
+}
+
+private func violation(_ path: String, _ expected: String, _ found: String) -> Violation {
+  Violation(object: path, expected: expected, found: found, fix: Violation.trainAgain)
+}

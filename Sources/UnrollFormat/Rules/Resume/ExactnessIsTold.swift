@@ -1,0 +1,38 @@
+// Rule R004.
+
+extension Rule {
+  /// A training that says that it resumes exactly MUST have the state for it, another a reason.
+  static let exactnessIsTold = Rule(
+    id: "R004", level: .error,
+    summary: """
+      If `resume` is "exact" and a group has momentum above 0, the slot `momentum` MUST be \
+      present; `resume_reason` MUST be a text that is not empty if `resume` is "inexact", and \
+      MUST be absent otherwise.
+      """,
+    why: "Without the velocities the next steps differ, and whoever resumes has to know."
+  ) { contents in
+    guard let resume = contents.text(Layout.training, AttributeName.resume) else { return [] }
+    let reason = contents.text(Layout.training, AttributeName.resumeReason)
+    if resume == ResumeKind.inexact.rawValue {
+      guard reason?.isEmpty ?? true else { return [] }
+      return [
+        violation("resume_reason: why the training is resumed inexactly", reason ?? "nothing")
+      ]
+    }
+    let slot = Layout.slot(OptimizerState.momentumSlot)
+    let hasMomentum = contents.optimizerGroups.contains {
+      contents.number($0, AttributeName.momentum).map { $0 > 0 } ?? false
+    }
+    var violations: [Violation] = []
+    if let reason { violations.append(violation("no attribute resume_reason", reason)) }
+    if hasMomentum, !contents.exists(slot) {
+      violations.append(violation("resume inexact without group \(slot)", "exact"))
+    }
+    return violations
+  }
+}
+
+private func violation(_ expected: String, _ found: String) -> Violation {
+  Violation(
+    object: Layout.training, expected: expected, found: found, fix: Violation.trainAgain)
+}

@@ -1,0 +1,27 @@
+// Rule R001.
+
+extension Rule {
+  /// `/optimizer` and `/training` MUST be both present or both absent.
+  static let optimizerAndTrainingComeTogether = Rule(
+    id: "R001", level: .error,
+    summary: "`/optimizer` and `/training` MUST be both present or both absent.",
+    why: "With one of them alone a training cannot go on as if it had not stopped."
+  ) { contents in
+    let parts = [Layout.optimizer, Layout.training]
+    let missing = parts.filter { !contents.exists($0) }
+    guard missing.count == 1, let path = missing.first else { return [] }
+    let other = path == Layout.training ? Layout.optimizer : Layout.training
+    return [
+      Violation(
+        object: path, expected: "group \(path) beside \(other)", found: "nothing",
+        fix: Violation.trainAgain)
+    ]
+  }
+}
+
+extension Violation {
+  /// What to do about a damaged state of a training.
+  static let trainAgain = """
+    take another checkpoint of this training, or begin it again from the model that it began with
+    """
+}
