@@ -109,7 +109,9 @@ struct RecurrentLayer: Sendable {
   }
 }
 
-/// Where one time step of a layer finds and leaves its numbers. Cell states are an LSTM's, recurrent
+/// Where one time step of a layer finds and leaves its numbers.
+///
+/// Cell states are an LSTM's, recurrent
 /// parts a GRU's; elsewhere these addresses mean nothing.
 struct LayerStep {
   /// `[B, H]` the hidden state at t-1.

@@ -41,6 +41,7 @@ extension LayerTape {
   ///   - steps: The number of time steps, T.
   ///   - size: The numbers of a state, B*H.
   ///   - body: Receives the addresses, valid during the call.
+  /// - Returns: What the closure returns.
   /// - Throws: What the closure throws.
   mutating func withBuffers<Result>(
     of cell: Cell, steps: Int, size: Int, _ body: (TapeBuffers) throws -> Result

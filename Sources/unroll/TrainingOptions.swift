@@ -40,7 +40,9 @@ struct TrainingOptions: ParsableArguments {
     for case (let name, let value?) in counts where !(1...Int(Int32.max)).contains(value) {
       throw ValidationError("\(name) is at least 1.")
     }
-    func check(_ name: String, _ value: Double?, _ isFine: (Double) -> Bool, _ domain: String) throws {
+    func check(
+      _ name: String, _ value: Double?, _ isFine: (Double) -> Bool, _ domain: String
+    ) throws {
       guard let value, !(value.isFinite && isFine(value)) else { return }
       throw ValidationError("\(name) is \(domain).")
     }

@@ -32,7 +32,11 @@ struct TrainingReporter {
     (start, lastStep) = (.now, .now)
     Output.result("epoch\tstep\tlearning_rate\ttrain_nll\tvalid_nll\tvalid_ppl\tbest")
     // A resumed table is whole again.
-    for record in run.state.history { print(record, isBest: record.step == run.state.best?.step, in: run) }
+    var lowest = Double.infinity
+    for record in run.state.history {
+      print(record, isBest: record.validNLL < lowest, in: run)
+      lowest = min(lowest, record.validNLL)
+    }
     flush()
     let rows = run.state.data.tokens / run.state.data.columns
     if run.state.data.window > rows - 1 {

@@ -52,10 +52,10 @@ import UnrollFormat
       #expect(try bytes(["two.unroll.h5", "two.last.unroll.h5"], in: folder) == expected)
 
       let paused = try runner.run(
-        Self.arguments + ["-o", "three.unroll.h5", "--pause-after", "7"], in: folder)
+        Self.arguments + ["-o", "three.unroll.h5", "--pause-after", "15"], in: folder)
       #expect(paused.exitCode == 3)
       let command = paused.errors.matches(of: #/  resume: (.+)\n/#).map { String($0.1) }
-      #expect(paused.errors.contains("paused after step 7: saved three.last.unroll.h5"))
+      #expect(paused.errors.contains("paused after step 15: saved three.last.unroll.h5"))
       let resumed = try runner.run(shell: #require(command.first), in: folder, seconds: 15)
       #expect(resumed.exitCode == 0, "\(resumed.errors)")
       #expect(resumed.output == one.output)
@@ -71,8 +71,8 @@ import UnrollFormat
     try withScene { folder in
       let result = try runner.run(Self.arguments + ["-o", "tuned.unroll.h5"], in: folder)
       let lines = result.output.split(separator: "\n").map { $0.split(separator: "\t") }
-      #expect(
-        lines.first == ["epoch", "step", "learning_rate", "train_nll", "valid_nll", "valid_ppl", "best"])
+      let head = "epoch step learning_rate train_nll valid_nll valid_ppl best"
+      #expect(lines.first == head.split(separator: " "))
       #expect(lines.allSatisfy { $0.count == 7 })
       #expect(lines[1].prefix(4) == ["0.00", "0", "1.0", "NA"])
       #expect(lines.last?[1] == "20")
@@ -211,7 +211,7 @@ import UnrollFormat
       let failed = try runner.run(
         Self.arguments + ["-o", "tuned.unroll.h5", "--learning-rate", "1e39"], in: folder)
       #expect(failed.exitCode == 2)
-      #expect(failed.errors.contains("step 2: expected a finite loss; found NaN or infinity, first in"))
+      #expect(failed.errors.contains("step 2: expected a finite loss; found NaN or infinity,"))
       #expect(failed.errors.contains("give a lower --learning-rate than 1e+39"))
       let kept = try Checkpoint(contentsOf: "\(folder)/tuned.last.unroll.h5")
       #expect(kept.training?.step == 0)
@@ -226,8 +226,7 @@ import UnrollFormat
   func numbersOutOfTheirDomainAreRefused(options: [String]) throws {
     try withScene { folder in
       let refused = try runner.run(
-        ["finetune", "model.unroll.h5", "--train", "train.txt", "--valid", "valid.txt", "-o", "x.h5"]
-          + options, in: folder)
+        Self.arguments.prefix(6) + ["-o", "x.h5"] + options, in: folder)
       #expect(refused.exitCode == 64)
       #expect(refused.errors.contains(options[0]))
     }

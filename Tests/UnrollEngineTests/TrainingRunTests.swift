@@ -31,8 +31,10 @@ import UnrollTokenization
 
     init(_ folder: String, _ checkpoint: Checkpoint) throws {
       (self.folder, self.checkpoint) = (folder, checkpoint)
-      try Data(TrainingRunTests.text(lines: 60, seed: 1).utf8).write(to: URL(filePath: "\(folder)/train.txt"))
-      try Data(TrainingRunTests.text(lines: 30, seed: 2).utf8).write(to: URL(filePath: "\(folder)/valid.txt"))
+      for (name, lines, seed) in [("train.txt", 60, 1), ("valid.txt", 30, 2)] as [(_, _, UInt64)] {
+        try Data(TrainingRunTests.text(lines: lines, seed: seed).utf8)
+          .write(to: URL(filePath: "\(folder)/\(name)"))
+      }
       settings.columns = 4
       settings.window = 5
       settings.momentum = 0.9

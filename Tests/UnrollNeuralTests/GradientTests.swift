@@ -61,7 +61,8 @@ import UnrollTensors
     var naive = NaiveModel(architecture: architecture, parameters: [:])
     for (path, shape) in architecture.parameters {
       // Every number is a float's, so that both models have the same ones.
-      naive.parameters[path] = generator.floats(shape.elementCount ?? 0, in: -1...1).map(Double.init)
+      let values = generator.floats(shape.elementCount ?? 0, in: -1...1)
+      naive.parameters[path] = values.map(Double.init)
     }
     let inputs = (0..<T * B).map { Int32($0 * 5 % V) }
     let targets = (0..<T * B).map { Int32(($0 * 3 + 1) % V) }

@@ -26,7 +26,9 @@ import UnrollTensors
       numbers.initialize(from: matrix, count: matrix.count)
       return numbers
     }
-    defer { kept.forEach { $0.deallocate() } }
+    defer {
+      for numbers in kept { numbers.deallocate() }
+    }
     let products = try Products()
     for hasBias in [false, true] {
       let expected = zip(

@@ -111,7 +111,7 @@ extension TrainingRun {
     guard isBest else {
       throw TrainingError(
         path: files.best,
-        expected: "the best model of this training so far, with weights_digest \(best.weightsDigest)",
+        expected: "the best model of this training so far, weights_digest \(best.weightsDigest)",
         found: weightsDigest ?? "no such file",
         fix: "give as --output the file that the training wrote before")
     }

@@ -34,7 +34,7 @@ struct RowGradient: Sendable {
   let width: Int
   /// The U tokens of the window, each once, in order.
   let tokens: [Int32]
-  /// `[U, D]`
+  /// The rows of those tokens, `[U, D]`.
   private(set) var values: [Float]
 
   /// No rows.

@@ -7,13 +7,13 @@ import UnrollTensors
 
 /// The gradients of a layer's parameters.
 struct LayerGradients: Sendable {
-  /// `[G*H, D]`
+  /// That of `weight_ih`, `[G*H, D]`.
   var weightIH: [Float]
-  /// `[G*H, H]`
+  /// That of `weight_hh`, `[G*H, H]`.
   var weightHH: [Float]
-  /// `[G*H]`, also where the layer has no biases.
+  /// That of `bias_ih`, `[G*H]`, also where the layer has none.
   var biasIH: [Float]
-  /// `[G*H]`, also where the layer has no biases.
+  /// That of `bias_hh`, `[G*H]`, also where the layer has none.
   var biasHH: [Float]
 
   init(_ layer: LayerArchitecture) {
@@ -141,6 +141,7 @@ struct TrainableLayer {
   ///   - gradient: `[G*H, H]`. Out: the gradient.
   ///   - T: The number of time steps.
   ///   - B: The number of columns.
+  /// - Throws: `NeuralError` if oneDNN fails or memory is short.
   private func multiplyHidden(
     _ gates: UnsafePointer<Float>, h: UnsafePointer<Float>, hidden: UnsafePointer<Float>,
     into gradient: inout [Float], T: Int, B: Int

@@ -8,7 +8,9 @@ import CUnrollKernels
 /// The rows of a window are taken in blocks. The logits of one block exist as a whole, in panels of
 /// the vocabulary, and become their own gradients in place.
 struct TrainableOutput {
-  /// The most rows in a block. More rows go through the weight and its gradient fewer times; the
+  /// The most rows in a block.
+  ///
+  /// More rows go through the weight and its gradient fewer times; the
   /// logits take as many times V numbers.
   static let largestBlock = 384
   /// The number of vocabulary entries in a panel.
@@ -60,13 +62,13 @@ struct TrainableOutput {
   /// A block of the rows of a window.
   private struct Block {
     let rows: Range<Int>
-    /// `[M]`
+    /// The tokens of all rows, `[M]`.
     let targets: [Int32]
-    /// `[M, H]`
+    /// The hidden states of all rows, `[M, H]`.
     let hidden: UnsafePointer<Float>
-    /// `[V, H]`
+    /// The weight, `[V, H]`.
     let weight: UnsafePointer<Float>
-    /// `[V]`, or `nil`.
+    /// The bias, `[V]`, or `nil`.
     let bias: UnsafePointer<Float>?
     let buffers: OutputGradients.Buffers
   }
@@ -131,11 +133,11 @@ struct TrainableOutput {
 
 /// What the output layer leaves of a window.
 struct OutputGradients {
-  /// `[M, H]` the gradients of the hidden states.
+  /// The gradients of the hidden states, `[M, H]`.
   var hidden: [Float] = []
-  /// `[V, H]`
+  /// The gradient of the weight, `[V, H]`.
   var weight: [Float] = []
-  /// `[V]`
+  /// The gradient of the bias, `[V]`.
   var bias: [Float] = []
   /// `[rows, V]` in panels: the logits of one block of rows, then their gradients.
   private var logits: [Float] = []

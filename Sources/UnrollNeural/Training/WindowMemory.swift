@@ -21,6 +21,7 @@ struct WindowMemory {
   ///   - index: The layer.
   ///   - count: The numbers of its input.
   ///   - body: Receives the input's address and the tape.
+  /// - Returns: What the closure returns.
   /// - Throws: What the closure throws.
   mutating func withInput<Result>(
     ofLayer index: Int, count: Int,
@@ -40,6 +41,7 @@ struct WindowMemory {
   ///   - hidden: The numbers of its hidden states, T*B*H.
   ///   - body: Receives the addresses of the input, of the gradients of the hidden states and of
   ///     those of the input, and the tape.
+  /// - Returns: What the closure returns.
   /// - Throws: What the closure throws.
   mutating func withGradients<Result>(
     ofLayer index: Int, input: Int, hidden: Int,

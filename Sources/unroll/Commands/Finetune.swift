@@ -124,7 +124,8 @@ struct Finetune: ParsableCommand {
       if checkpoint.training != nil {
         Output.note("note: \(printable(options.model)): its own training state is left behind")
       }
-      let input = "\(digest(of: examination.contents.file)) "
+      let input =
+        "\(digest(of: examination.contents.file)) "
         + URL(filePath: options.model).lastPathComponent
       return try TrainingRun(
         checkpoint, settings: training.settings, train: texts[0], valid: texts[1], input: input)
@@ -175,8 +176,10 @@ struct Finetune: ParsableCommand {
   }
 
   private static func quoted(_ word: String) -> String {
-    let plain = word.allSatisfy { ($0.isASCII && ($0.isLetter || $0.isNumber)) || "-_./".contains($0) }
-    return plain && !word.isEmpty
+    let isPlain = word.allSatisfy {
+      ($0.isASCII && ($0.isLetter || $0.isNumber)) || "-_./".contains($0)
+    }
+    return isPlain && !word.isEmpty
       ? word : "'" + word.replacingOccurrences(of: "'", with: "'\\''") + "'"
   }
 }
