@@ -5,11 +5,11 @@ import Foundation
 import UnrollFormat
 import UnrollTensors
 
-/// What every verb takes that writes a checkpoint.
+/// What every verb takes that writes a model.
 struct OutputOptions: ParsableArguments {
   @Option(
     name: [.short, .long],
-    help: ArgumentHelp("The checkpoint to write, such as poet.unroll.h5.", valueName: "file"))
+    help: ArgumentHelp("The file to write, such as poet.unroll.h5.", valueName: "file"))
   var output: String
 
   @Flag(help: "Replace the output file if it exists.")
@@ -24,14 +24,19 @@ struct OutputOptions: ParsableArguments {
   ///
   /// - Parameter inputs: The files that the verb reads; none of them is ever written to.
   /// - Throws: `Refusal` that says what to do.
-  func check(inputs: [String]) throws {
-    guard let target = identity(output) else { return }
+  func check(inputs: [String]) throws { try check(output, inputs: inputs) }
+
+  /// Refuses, before any work, a file that the verb would write beside its output.
+  ///
+  /// - Throws: `Refusal` that says what to do.
+  func check(_ path: String, inputs: [String]) throws {
+    guard let target = identity(path) else { return }
     if let input = inputs.first(where: { identity($0) == target }) {
-      throw Refusal("\(output): cannot write: it is the input \(input)\n  fix: give another name")
+      throw Refusal("\(path): cannot write: it is the input \(input)\n  fix: give another name")
     }
     guard !force else { return }
     throw Refusal(
-      "\(FileError("write", path: output, code: EEXIST))\n"
+      "\(FileError("write", path: path, code: EEXIST))\n"
         + "  fix: give another name, or --force to replace it")
   }
 
