@@ -85,12 +85,15 @@ extension PyTorchFormat {
     }
     lose(Layout.tokenizer, "how text becomes tokens (\(checkpoint.tokenizer.kind.rawValue))")
     if !checkpoint.provenance.isEmpty {
-      lose(Layout.provenance, "the history, \(checkpoint.provenance.count) steps")
+      let steps = checkpoint.provenance.count
+      lose(Layout.provenance, "its history, \(steps) step\(steps == 1 ? "" : "s")")
     }
     if let optimizer = checkpoint.optimizer {
       lose("/optimizer", "\(optimizer.kind.rawValue) after \(optimizer.step) steps")
     }
-    if checkpoint.training != nil { lose("/training", "where the training is, its random state") }
+    if checkpoint.training != nil {
+      lose("/training", "the place in the training, its carried state and records")
+    }
     return notes
   }
 
