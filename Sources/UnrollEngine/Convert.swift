@@ -112,8 +112,11 @@ public func convert(
   }
   guard let format = AllFormats.format(of: file) else {
     throw InterchangeError(
-      file: path, place: "", expected: supportedInputs, found: "content of another kind",
-      fix: "give the model file itself, not an archive of it or a text")
+      file: path, place: "", expected: supportedInputs,
+      found: file.copy(0..<4) == Array("PK\u{03}\u{04}".utf8)
+        ? "a ZIP archive that torch.save did not write" : "content of another kind",
+      fix: "give the model file itself, not an archive of it or a text; .keras files and other "
+        + "formats are not supported yet")
   }
   let readingOptions = ReadingOptions(
     vocabulary: try options.vocabulary.vocabulary(progress: progress),
@@ -135,7 +138,7 @@ public func convert(
 /// What `convert` reads, for messages.
 private var supportedInputs: String {
   let formats = AllFormats.all.map { $0.name }.joined(separator: ", ")
-  return "an Unroll checkpoint, or a model of one of the formats \(formats)"
+  return "an Unroll checkpoint, or a model of a supported format (\(formats))"
 }
 
 // MARK: - Checkpoints
@@ -154,8 +157,9 @@ private func readCheckpoint(
     throw InterchangeError(
       file: path, place: "", expected: supportedInputs,
       found: "an HDF5 file that is no Unroll checkpoint (\(kind))",
-      fix: "models of Keras and other HDF5 models are not supported yet; convert the model to one "
-        + "of the formats above with the program that made it")
+      fix:
+        "HDF5 models of Keras or others are not supported yet; save the model in a supported format"
+    )
   }
   let checkpoint = try Checkpoint(examination)
   guard case .foreign = options.target else {

@@ -96,7 +96,7 @@ extension Examination {
   /// for what is not HDF5 or too damaged to tell.
   public var otherKind: String? {
     if let superblock = contents.superblock, superblock.version != 2 {
-      return "superblock version \(superblock.version)"
+      return "superblock version \(superblock.version) where Unroll writes 2"
     }
     guard contents.object(Layout.root)?.kind == .group else { return nil }
     let format = contents.text(Layout.root, AttributeName.format)
