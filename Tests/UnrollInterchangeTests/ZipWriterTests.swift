@@ -46,7 +46,9 @@ import UnrollTensors
     #expect((offset + local.count) % 64 == 0)
     #expect(number(local[14..<26]) == 0, "CRC-32 and sizes stand behind the data")
     let localFields = extraFields(local[(30 + name)...])
-    #expect(localFields[1] == (wide.isEmpty ? nil : wide.flatMap(wideBytes)))
+    // The second size, the compressed one, is not known yet.
+    let localWide = wide.enumerated().map { $0 == 1 ? 0 : $1 }
+    #expect(localFields[1] == (wide.isEmpty ? nil : localWide.flatMap(wideBytes)))
     #expect(localFields[Self.padding]?.allSatisfy { $0 == UInt8(ascii: "Z") } == true)
 
     let central = entry.directoryHeader
@@ -66,6 +68,61 @@ import UnrollTensors
 
   private func wideBytes(_ number: Int) -> [UInt8] {
     withUnsafeBytes(of: UInt64(number).littleEndian) { Array($0) }
+  }
+
+  /// The headers that PyTorch's own writer puts around 4.5 GiB of zeros, `wide-headers.json`.
+  private struct WideHeaders: Decodable {
+    struct Piece: Decodable {
+      let offset: Int
+      let bytes: [UInt8]
+
+      init(from decoder: any Decoder) throws {
+        var parts = try decoder.unkeyedContainer()
+        offset = try parts.decode(Int.self)
+        let digits = Array(try parts.decode(String.self))
+        bytes = stride(from: 0, to: digits.count, by: 2).compactMap {
+          UInt8(String(digits[$0...$0 + 1]), radix: 16)
+        }
+      }
+    }
+
+    let count: Int
+    let checksum: UInt32
+    let pieces: [Piece]
+
+    /// The bytes that follow one another from an offset on.
+    func bytes(from offset: Int) -> [UInt8] {
+      pieces.filter { $0.offset >= offset }.reduce(into: []) { bytes, piece in
+        if piece.offset == offset + bytes.count { bytes += piece.bytes }
+      }
+    }
+  }
+
+  /// Two records as PyTorch writes them: one of 4.5 GiB, and a small one behind it.
+  @Test func wideHeadersAreThoseOfPyTorch() throws {
+    let data = try Data(contentsOf: URL(filePath: Fixtures.path("pytorch/wide-headers.json")))
+    let wide = try JSONDecoder().decode(WideHeaders.self, from: data)
+    var position = 0
+    var entries: [ZipEntry] = []
+    for (count, checksum) in [(wide.count, wide.checksum), (7, 0x5003_699F)] {
+      let entry = ZipEntry(
+        name: "archive/data/\(entries.count)", headerOffset: position, count: count,
+        checksum: checksum)
+      let theirs = wide.bytes(from: position)
+      #expect(Array(theirs.prefix(entry.localHeader.count)) == entry.localHeader)
+      position += entry.localHeader.count + count
+      let behind = wide.bytes(from: position)
+      #expect(Array(behind.prefix(entry.descriptor.count)) == entry.descriptor)
+      position += entry.descriptor.count
+      entries.append(entry)
+    }
+    // The directory follows three more records; the end records close the file.
+    let directory = try #require(wide.pieces.first { $0.bytes.starts(with: [0x50, 0x4B, 1, 2]) })
+    let ours = entries.flatMap(\.directoryHeader)
+    #expect(Array(directory.bytes.prefix(ours.count)) == ours)
+    let end = ZipEnd(
+      entryCount: 5, directoryOffset: directory.offset, directoryCount: directory.bytes.count)
+    #expect(wide.bytes(from: directory.offset + directory.bytes.count) == end.bytes)
   }
 
   /// A name that ends where alignment begins needs the longest padding, one earlier none.

@@ -3,7 +3,7 @@
 /// A stored record: where it starts, how long it is, and the headers that say so.
 ///
 /// PyTorch's writer (miniz) leaves sizes and CRC-32 of a local header 0, sets bit 3 of the flags and
-/// puts them into a descriptor behind the data. Data start at multiples of 64 bytes, behind an extra
+/// puts them into a descriptor behind the data; of a wide record, its ZIP64 field has the plain size. Data start at multiples of 64 bytes, behind an extra
 /// field `FB` of as many letters Z as that takes. Times and versions are 0.
 struct ZipEntry: Sendable {
   /// The name, with its folders.
@@ -26,7 +26,7 @@ struct ZipEntry: Sendable {
 
   /// The header before the data, which start where it ends.
   var localHeader: [UInt8] {
-    let extra = wideNumbers
+    let extra = wideNumbers(compressedCount: 0)
     let padding = Self.padding(after: headerOffset + 30 + name.utf8.count + extra.count)
     var bytes: [UInt8] = []
     bytes.append(littleEndian: 0x0403_4B50 as UInt32)
@@ -56,6 +56,7 @@ struct ZipEntry: Sendable {
 
   /// The record's entry in the central directory.
   var directoryHeader: [UInt8] {
+    let extra = wideNumbers(compressedCount: count)
     var bytes: [UInt8] = []
     bytes.append(littleEndian: 0x0201_4B50 as UInt32)
     bytes.append(zeros: 4)  // versions made by and needed
@@ -65,15 +66,18 @@ struct ZipEntry: Sendable {
     bytes.append(littleEndian: ZipNumber.narrow(count))  // compressed
     bytes.append(littleEndian: ZipNumber.narrow(count))
     bytes.append(littleEndian: UInt16(name.utf8.count))
-    bytes.append(littleEndian: UInt16(wideNumbers.count))
+    bytes.append(littleEndian: UInt16(extra.count))
     bytes.append(zeros: 10)  // comment, part, attributes
     bytes.append(littleEndian: ZipNumber.narrow(headerOffset))
-    return bytes + Array(name.utf8) + wideNumbers
+    return bytes + Array(name.utf8) + extra
   }
 
   /// The ZIP64 extra field: the numbers that are too wide, sizes first; empty if none is.
-  private var wideNumbers: [UInt8] {
-    let numbers = (hasWideSize ? [count, count] : []) + (hasWideOffset ? [headerOffset] : [])
+  ///
+  /// The second size is the compressed one, which miniz does not know yet in a local header.
+  private func wideNumbers(compressedCount: Int) -> [UInt8] {
+    let sizes = hasWideSize ? [count, compressedCount] : []
+    let numbers = sizes + (hasWideOffset ? [headerOffset] : [])
     guard !numbers.isEmpty else { return [] }
     var bytes: [UInt8] = []
     bytes.append(littleEndian: 1 as UInt16)
