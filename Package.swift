@@ -57,6 +57,9 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
+    .executableTarget(
+      name: "TrainingStep", dependencies: ["UnrollNeural"], path: "Benchmarks/TrainingStep"),
+
     .target(
       name: "TestSupport", dependencies: ["UnrollFormat"], path: "Tests/TestSupport"),
     .testTarget(name: "UnrollTensorsTests", dependencies: ["UnrollTensors", "TestSupport"]),

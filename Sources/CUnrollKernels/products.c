@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #include "UnrollKernels.h"
-#include "onednn.h"
+#include "planning.h"
 #include "threads.h"
 
 /// Planned products are kept by their number of rows. Windows use a few numbers again and again;
@@ -50,46 +50,16 @@ struct unroll_packed_weight {
   product products[KEPT_PRODUCTS];
 };
 
-static pthread_once_t engine_once = PTHREAD_ONCE_INIT;
-static dnnl_engine_t engine;
-static dnnl_status_t engine_status;
+// MARK: Packing
 
-static void create_engine(void) { engine_status = dnnl_engine_create(&engine, dnnl_cpu, 0); }
-
-static unroll_status status_of(dnnl_status_t status) {
-  if (status == dnnl_success) return UNROLL_OK;
-  return status == dnnl_out_of_memory ? UNROLL_OUT_OF_MEMORY : UNROLL_PRODUCT_FAILED;
-}
-
-// MARK: Planning
-
-/// Plans a product with weights in a given layout.
+/// Plans a product of M rows with a panel whose weight has a given layout.
 static dnnl_status_t plan(
     const unroll_packed_weight *w, size_t M, size_t width, const layout *weight,
     dnnl_primitive_desc_t *made) {
-  layout x, y, bias;
-  dnnl_post_ops_t sum = NULL;
-  dnnl_primitive_attr_t attributes = NULL;
+  layout x;
   dnnl_status_t status = layout_create(&x, M, w->K);
   if (status != dnnl_success) return status;
-  status = layout_create(&y, M, width);
-  if (status != dnnl_success) goto free_x;
-  status = layout_create(&bias, 1, width);
-  if (status != dnnl_success) goto free_y;
-  status = dnnl_primitive_attr_create(&attributes);
-  if (status == dnnl_success && w->accumulate) {
-    status = dnnl_post_ops_create(&sum);
-    if (status == dnnl_success) status = append_sum(sum);
-    if (status == dnnl_success) status = dnnl_primitive_attr_set_post_ops(attributes, sum);
-  }
-  if (status == dnnl_success)
-    status = plan_product(made, engine, &x, weight, w->bias ? &bias : NULL, &y, attributes);
-  if (sum) dnnl_post_ops_destroy(sum);
-  if (attributes) dnnl_primitive_attr_destroy(attributes);
-  layout_destroy(bias);
-free_y:
-  layout_destroy(y);
-free_x:
+  status = plan_matrix_product(made, &x, weight, M, width, w->bias != NULL, w->accumulate);
   layout_destroy(x);
   return status;
 }
@@ -108,8 +78,6 @@ static dnnl_status_t choose_layout(const unroll_packed_weight *w, size_t width, 
   return status;
 }
 
-// MARK: Packing
-
 /// Makes room for a panel.
 static dnnl_status_t create_panel(unroll_packed_weight *w, size_t index, size_t width) {
   panel *made = &w->panels[index];
@@ -123,23 +91,24 @@ static dnnl_status_t create_panel(unroll_packed_weight *w, size_t index, size_t 
     w->is_blocked = w->is_blocked && layout_is_blocked(chosen);
   }
   made->packed = &w->layouts[w->layout_count - 1];
-  status = dnnl_memory_create(&made->weight, LAYOUT(*made->packed), engine, DNNL_MEMORY_ALLOCATE);
+  status = dnnl_memory_create(
+      &made->weight, LAYOUT(*made->packed), unroll_engine, DNNL_MEMORY_ALLOCATE);
   if (status != dnnl_success || !w->bias) return status;
   layout bias;
   status = layout_create(&bias, 1, width);
   if (status != dnnl_success) return status;
   float *part = w->bias + index * w->panel_width;
-  status = dnnl_memory_create(&made->bias, LAYOUT(bias), engine, part);
+  status = dnnl_memory_create(&made->bias, LAYOUT(bias), unroll_engine, part);
   layout_destroy(bias);
   return status;
 }
 
 unroll_status unroll_packed_weight_create(
-    size_t N, size_t K, const float *bias, size_t panel_width, bool accumulate,
+    size_t N, size_t K, bool bias, size_t panel_width, bool accumulate,
     unroll_packed_weight **packed) {
   if (N == 0 || K == 0 || panel_width == 0) return UNROLL_PRODUCT_FAILED;
-  pthread_once(&engine_once, create_engine);
-  if (engine_status != dnnl_success) return status_of(engine_status);
+  dnnl_status_t status = unroll_start_engine();
+  if (status != dnnl_success) return status_of(status);
   unroll_apply_threads();
   unroll_packed_weight *w = calloc(1, sizeof *w);
   if (!w) return UNROLL_OUT_OF_MEMORY;
@@ -153,14 +122,13 @@ unroll_status unroll_packed_weight_create(
   w->accumulate = accumulate;
   w->is_blocked = true;
   w->panels = calloc(w->panel_count, sizeof *w->panels);
-  dnnl_status_t status = w->panels ? dnnl_success : dnnl_out_of_memory;
+  status = w->panels ? dnnl_success : dnnl_out_of_memory;
   if (status == dnnl_success && bias) {
-    w->bias = malloc(N * sizeof *bias);
+    w->bias = calloc(N, sizeof *w->bias);
     if (!w->bias) status = dnnl_out_of_memory;
-    for (size_t i = 0; w->bias && i < N; i++) w->bias[i] = bias[i];
   }
   if (status == dnnl_success)
-    status = dnnl_stream_create(&w->stream, engine, dnnl_stream_default_flags);
+    status = dnnl_stream_create(&w->stream, unroll_engine, dnnl_stream_default_flags);
   for (size_t i = 0; status == dnnl_success && i < w->panel_count; i++) {
     size_t left = N - i * w->panel_width;
     status = create_panel(w, i, left < w->panel_width ? left : w->panel_width);
@@ -173,21 +141,18 @@ unroll_status unroll_packed_weight_create(
   return UNROLL_OK;
 }
 
-unroll_status unroll_pack_panel(unroll_packed_weight *w, size_t index, const float *rows) {
-  if (index >= w->panel_count) return UNROLL_PRODUCT_FAILED;
-  panel *to = &w->panels[index];
-  layout plain;
+/// Fills a panel from a matrix in a plain layout of shape [K, width].
+static dnnl_status_t pack(unroll_packed_weight *w, panel *to, const layout *plain, const float *from) {
   dnnl_memory_t source = NULL;
   dnnl_primitive_desc_t plan = NULL;
   dnnl_primitive_t reorder = NULL;
   unroll_apply_threads();
-  dnnl_status_t status = layout_create_transposed(&plain, w->K, to->width);
-  if (status != dnnl_success) return status_of(status);
   // oneDNN's argument is not const, but a reorder only reads its source.
-  status = dnnl_memory_create(&source, LAYOUT(plain), engine, (void *)rows);
+  dnnl_status_t status =
+      dnnl_memory_create(&source, LAYOUT(*plain), unroll_engine, (void *)from);
   if (status == dnnl_success)
     status = dnnl_reorder_primitive_desc_create(
-        &plan, LAYOUT(plain), engine, LAYOUT(*to->packed), engine, NULL);
+        &plan, LAYOUT(*plain), unroll_engine, LAYOUT(*to->packed), unroll_engine, NULL);
   if (status == dnnl_success) status = dnnl_primitive_create(&reorder, plan);
   dnnl_exec_arg_t arguments[] = {{DNNL_ARG_FROM, source}, {DNNL_ARG_TO, to->weight}};
   if (status == dnnl_success)
@@ -196,6 +161,34 @@ unroll_status unroll_pack_panel(unroll_packed_weight *w, size_t index, const flo
   if (reorder) dnnl_primitive_destroy(reorder);
   if (plan) dnnl_primitive_desc_destroy(plan);
   if (source) dnnl_memory_destroy(source);
+  return status;
+}
+
+unroll_status unroll_pack_panel(
+    unroll_packed_weight *w, size_t index, const float *rows, const float *bias) {
+  if (index >= w->panel_count) return UNROLL_PRODUCT_FAILED;
+  panel *to = &w->panels[index];
+  layout plain;
+  dnnl_status_t status = layout_create_transposed(&plain, w->K, to->width);
+  if (status != dnnl_success) return status_of(status);
+  pthread_mutex_lock(&w->lock);
+  status = pack(w, to, &plain, rows);
+  float *part = w->bias + index * w->panel_width;
+  for (size_t i = 0; w->bias && i < to->width; i++) part[i] = bias[i];
+  pthread_mutex_unlock(&w->lock);
+  layout_destroy(plain);
+  return status_of(status);
+}
+
+unroll_status unroll_pack_columns(unroll_packed_weight *w, const float *columns) {
+  if (w->panel_count != 1 || w->bias) return UNROLL_PRODUCT_FAILED;
+  panel *to = &w->panels[0];
+  layout plain;
+  dnnl_status_t status = layout_create(&plain, w->K, to->width);
+  if (status != dnnl_success) return status_of(status);
+  pthread_mutex_lock(&w->lock);
+  status = pack(w, to, &plain, columns);
+  pthread_mutex_unlock(&w->lock);
   layout_destroy(plain);
   return status_of(status);
 }
@@ -239,12 +232,12 @@ static dnnl_status_t create_product(
   if (status != dnnl_success) return status;
   status = layout_create(&x, M, w->K);
   if (status != dnnl_success) return status;
-  status = dnnl_memory_create(&made->x, LAYOUT(x), engine, DNNL_MEMORY_NONE);
+  status = dnnl_memory_create(&made->x, LAYOUT(x), unroll_engine, DNNL_MEMORY_NONE);
   layout_destroy(x);
   if (status != dnnl_success) return status;
   status = layout_create(&y, M, part->width);
   if (status != dnnl_success) return status;
-  status = dnnl_memory_create(&made->y, LAYOUT(y), engine, DNNL_MEMORY_NONE);
+  status = dnnl_memory_create(&made->y, LAYOUT(y), unroll_engine, DNNL_MEMORY_NONE);
   layout_destroy(y);
   return status;
 }

@@ -27,14 +27,41 @@ extension LanguageModel {
     ofText path: String, protocol: PerplexityProtocol,
     progress: (EvaluationProgress) -> Void = { _ in }
   ) throws -> Perplexity {
+    var text = try TokenReader(encoder: encoder, path: path)
+    return try measure(`protocol`, path: path) { run in
+      switch `protocol` {
+      case .stream: try run.stream(&text, progress)
+      case .columns: try run.columns(try text.all(), progress)
+      case .sentence: try run.sentences(&text, progress)
+      }
+    }
+  }
+
+  /// Measures the perplexity of token ids under the protocol `columns`.
+  ///
+  /// - Parameters:
+  ///   - ids: The ids.
+  ///   - path: The path of their text, for errors.
+  ///   - progress: Called after each window.
+  /// - Returns: The perplexity; words and bytes are not counted.
+  /// - Throws: `TextError` if there is nothing to predict; `NotFinite` if the model gives no numbers.
+  func perplexity(
+    ofColumns ids: [Int32], path: String, _ progress: (EvaluationProgress) -> Void
+  ) throws -> Perplexity {
+    try measure(.columns, path: path) { run in
+      let tokens = ids.lazy.map {
+        TokenInText(id: $0, byteCount: 0, isWord: false, isUnknown: false)
+      }
+      try run.columns(tokens, progress)
+    }
+  }
+
+  private func measure(
+    _ protocol: PerplexityProtocol, path: String, _ body: (inout EvaluationRun) throws -> Void
+  ) throws -> Perplexity {
     let start = ContinuousClock.now
     var run = EvaluationRun(model: self, result: Perplexity(`protocol`))
-    var text = try TokenReader(encoder: encoder, path: path)
-    switch `protocol` {
-    case .stream: try run.stream(&text, progress)
-    case .columns: try run.columns(&text, progress)
-    case .sentence: try run.sentences(&text, progress)
-    }
+    try body(&run)
     guard run.result.predictions > 0 else {
       throw TextError(
         path: path, line: nil,
@@ -82,15 +109,17 @@ private struct EvaluationRun {
     }
   }
 
-  mutating func columns(_ text: inout TokenReader, _ progress: Report) throws {
-    var tokens: [TokenInText] = []
-    while let token = try text.next() { tokens.append(token) }
+  mutating func columns(
+    _ tokens: some RandomAccessCollection<TokenInText>, _ progress: Report
+  ) throws {
     result.tokens = tokens.count
     let (B, T) = (Self.columnCount, Self.columnsWindow)
     // Column b is the b-th of B runs of n tokens; what is left over is not used.
     let n = tokens.count / B
     guard n > 1 else { return }
-    func row(_ t: Int) -> [TokenInText] { (0..<B).map { tokens[$0 * n + t] } }
+    func row(_ t: Int) -> [TokenInText] {
+      (0..<B).map { tokens[tokens.index(tokens.startIndex, offsetBy: $0 * n + t)] }
+    }
     var state = model.network.zeroState(columns: B)
     for start in stride(from: 0, to: n - 1, by: T) {
       let end = min(start + T, n - 1)
@@ -142,13 +171,14 @@ private struct TokenReader: ~Copyable {
 
   mutating func nextLine() throws(TextError) -> [TokenInText]? {
     guard let line = try lines.next() else { return nil }
-    let encoded = try encoder.encode(line, path: lines.path)
-    return encoded.ids.indices.map { index in
-      TokenInText(
-        id: encoded.ids[index], byteCount: encoded.byteCounts[index],
-        isWord: index < encoded.words.count,
-        isUnknown: index < encoded.words.count && encoded.isUnknown[index])
-    }
+    return try encoder.encode(line, path: lines.path).tokens
+  }
+
+  /// All tokens that are left.
+  mutating func all() throws(TextError) -> [TokenInText] {
+    var tokens: [TokenInText] = []
+    while let line = try nextLine() { tokens += line }
+    return tokens
   }
 
   mutating func next() throws(TextError) -> TokenInText? {

@@ -33,10 +33,16 @@ public struct LanguageModel: Sendable {
   ///   end-of-sentence token.
   public init(_ checkpoint: Checkpoint, path: String) throws {
     self.path = path
-    encoder = try Encoder(
-      vocabulary: checkpoint.vocabulary, tokenizer: checkpoint.tokenizer, path: path)
+    encoder = try Self.encoder(of: checkpoint, path: path)
     network = try RecurrentModel(
       architecture: checkpoint.architecture, parameters: checkpoint.parameters)
+  }
+
+  /// What turns text into a checkpoint's token ids.
+  ///
+  /// - Throws: `TextError` if the vocabulary has no end-of-sentence token.
+  public static func encoder(of checkpoint: Checkpoint, path: String) throws -> Encoder {
+    try Encoder(vocabulary: checkpoint.vocabulary, tokenizer: checkpoint.tokenizer, path: path)
   }
 
   /// The log-probabilities of a sentence's tokens, each given those before it.

@@ -1,6 +1,7 @@
 // Perplexity, defined in one place.
 
 import Foundation
+import UnrollTokenization
 
 /// Which tokens of a text are predicted, and from what.
 public enum PerplexityProtocol: String, Sendable, CaseIterable {
@@ -54,6 +55,17 @@ public struct Perplexity: Sendable {
     bytes += token.byteCount
     words += token.isWord ? 1 : 0
     unknown += token.isUnknown ? 1 : 0
+  }
+}
+
+extension EncodedLine {
+  /// The tokens with what they stand for.
+  var tokens: [TokenInText] {
+    ids.indices.map { index in
+      TokenInText(
+        id: ids[index], byteCount: byteCounts[index], isWord: index < words.count,
+        isUnknown: index < words.count && isUnknown[index])
+    }
   }
 }
 

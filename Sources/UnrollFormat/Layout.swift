@@ -86,6 +86,8 @@ struct AttributeSchema: Sendable {
     case word([String])
     /// An integer in a range.
     case integer(ClosedRange<Int64>)
+    /// Any floating-point number.
+    case number
     /// An array of text.
     case texts
   }
@@ -106,18 +108,13 @@ struct ObjectSchema: Sendable {
   let path: String
   let kind: Kind
   var attributes: [AttributeSchema] = []
+  /// Whether the object is there wherever its parent is; for a number this means nothing.
   var isRequired = true
 
-  /// Whether a path is one that this schema describes.
-  func matches(_ path: String) -> Bool {
-    let (own, other) = (self.path.split(separator: "/"), path.split(separator: "/"))
-    return own.count == other.count
-      && zip(own, other).allSatisfy { $0 == $1 || ($0 == "#" && isNumber($1)) }
-  }
-
-  private func isNumber(_ name: Substring) -> Bool {
-    !name.isEmpty && name.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
-  }
+  /// The last part of the path.
+  var name: Substring { path[(path.lastIndex(of: "/") ?? path.startIndex)...].dropFirst() }
+  /// The path of the group that the object is in.
+  var parent: String { path == "/\(name)" ? Layout.root : String(path.dropLast(name.count + 1)) }
 }
 
 extension Layout {
@@ -125,7 +122,9 @@ extension Layout {
   static let maximumSize = Int64(Int32.max)
 
   /// Every object of version 1, as `spec/FORMAT.md` has it in a table.
-  static let objects: [ObjectSchema] = [
+  static let objects = modelObjects + optimizerObjects(mirroring: modelObjects) + trainingObjects
+
+  private static let modelObjects: [ObjectSchema] = [
     ObjectSchema(
       path: root, kind: .group,
       attributes: [
@@ -201,15 +200,16 @@ extension Layout {
         AttributeSchema(name: AttributeName.tool, value: .text),
         AttributeSchema(name: AttributeName.arguments, value: .text, isRequired: false),
         AttributeSchema(name: AttributeName.inputs, value: .text, isRequired: false),
+        AttributeSchema(name: AttributeName.outcome, value: .text, isRequired: false),
         AttributeSchema(name: AttributeName.weightsDigest, value: .text, isRequired: false),
       ]),
   ]
 
-  private static let digestAttribute = AttributeSchema(
+  static let digestAttribute = AttributeSchema(
     name: AttributeName.digest, value: .text, isRequired: false)
 
   /// A parameter; which ones there must be follows from the architecture, not from the table.
-  private static func parameter(
+  static func parameter(
     _ path: String, rank: Int, isRequired: Bool = false
   ) -> ObjectSchema {
     ObjectSchema(
@@ -217,10 +217,27 @@ extension Layout {
       attributes: [digestAttribute], isRequired: isRequired)
   }
 
-  private static func words<Word: CaseIterable & RawRepresentable<String>>(
+  static func words<Word: CaseIterable & RawRepresentable<String>>(
     _ type: Word.Type
   ) -> AttributeSchema.Value { .word(type.allCases.map(\.rawValue)) }
 
   /// The schema of a path, or `nil` if the format has no such object.
-  static func schema(of path: String) -> ObjectSchema? { objects.first { $0.matches(path) } }
+  static func schema(of path: String) -> ObjectSchema? {
+    let parts = path.split(separator: "/", omittingEmptySubsequences: false)
+    return schemas[parts.map { isNumber($0) ? "#" : $0 }.joined(separator: "/")]
+  }
+
+  /// The objects that a group of a schema must have; `#` may be in its path, but not at its end.
+  static func requiredMembers(of schema: ObjectSchema) -> [ObjectSchema] {
+    requiredMembers[schema.path] ?? []
+  }
+
+  private static let schemas = Dictionary(uniqueKeysWithValues: objects.map { ($0.path, $0) })
+
+  private static let requiredMembers = Dictionary(
+    grouping: objects.filter { $0.isRequired && $0.path != root && $0.name != "#" }, by: \.parent)
+
+  private static func isNumber(_ name: Substring) -> Bool {
+    !name.isEmpty && name.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+  }
 }

@@ -73,6 +73,19 @@ struct Outline {
 }
 
 extension Checkpoint {
+  /// The digest of the function that the model computes, as its file would have it.
+  public var weightsDigest: String {
+    var outline = Outline()
+    outline.addGroup(Layout.root)
+    addModel(to: &outline)
+    outline.seal()
+    guard
+      case .text(let digest)? = outline.objects[Layout.root]?.attributes[
+        AttributeName.weightsDigest]
+    else { return "" }
+    return digest
+  }
+
   /// The objects of the file that holds this checkpoint, sealed.
   func outline() -> Outline {
     var outline = Outline()
@@ -86,6 +99,8 @@ extension Checkpoint {
     addModel(to: &outline)
     addVocabulary(to: &outline)
     addProvenance(to: &outline)
+    optimizer?.add(to: &outline)
+    training?.add(to: &outline)
     outline.seal()
     return outline
   }
@@ -149,6 +164,7 @@ extension Checkpoint {
         AttributeName.arguments: .text(entry.arguments),
         AttributeName.inputs: .text(entry.inputs),
       ]
+      if !entry.outcome.isEmpty { attributes[AttributeName.outcome] = .text(entry.outcome) }
       if !entry.weightsDigest.isEmpty {
         attributes[AttributeName.weightsDigest] = .text(entry.weightsDigest)
       }

@@ -31,6 +31,9 @@ public struct ParameterPath: Sendable, Hashable, Comparable, CustomStringConvert
     ParameterPath("\(Layout.layer(index))/\(parameter.rawValue)")
   }
 
+  /// The group of a layer's parameters, counted from 0.
+  public static func layerGroup(_ index: Int) -> String { Layout.layer(index) }
+
   /// Orders paths by their bytes.
   public static func < (a: ParameterPath, b: ParameterPath) -> Bool {
     a.description.utf8.lexicographicallyPrecedes(b.description.utf8)
@@ -48,6 +51,16 @@ public struct ParameterTree<Leaf> {
   public subscript(path: ParameterPath) -> Leaf? {
     get { leaves[path] }
     set { leaves[path] = newValue }
+  }
+
+  /// Changes the value of a parameter in place.
+  ///
+  /// - Returns: What the closure returns, or `nil` where the tree has no such parameter.
+  public mutating func update<Result>(
+    _ path: ParameterPath, _ body: (inout Leaf) throws -> Result
+  ) rethrows -> Result? {
+    guard let index = leaves.index(forKey: path) else { return nil }
+    return try body(&leaves.values[index])
   }
 
   /// The paths that have a value, in order.

@@ -77,6 +77,7 @@ extension Contents {
         tool: text(group, AttributeName.tool) ?? "",
         arguments: text(group, AttributeName.arguments) ?? "",
         inputs: text(group, AttributeName.inputs) ?? "",
+        outcome: text(group, AttributeName.outcome) ?? "",
         weightsDigest: text(group, AttributeName.weightsDigest) ?? "")
     }
   }
@@ -105,6 +106,12 @@ extension Checkpoint {
     self.init(
       architecture: architecture, parameters: parameters, vocabulary: vocabulary,
       tokenizer: tokenizer, provenance: contents.provenanceEntries)
+    if contents.exists(Layout.optimizer) {
+      optimizer = try contents.require(contents.optimizer, Layout.optimizer)
+    }
+    if contents.exists(Layout.training) {
+      training = try contents.require(contents.trainingState, Layout.training)
+    }
   }
 
   /// Opens a checkpoint: runs the rules that every opening runs, then maps the tensors.
@@ -118,6 +125,14 @@ extension Checkpoint {
     contentsOf path: String, makeInventory: InventoryMaker = inventoryInProcess
   ) throws {
     try self.init(Examination(of: path, upTo: .header, makeInventory: makeInventory))
+  }
+}
+
+extension Contents {
+  /// A part that follows from the rules.
+  fileprivate func require<Part>(_ part: Part?, _ path: String) throws(RuleGap) -> Part {
+    guard let part else { throw RuleGap(file: self.path, part: path) }
+    return part
   }
 }
 

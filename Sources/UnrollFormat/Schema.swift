@@ -6,7 +6,9 @@ extension AttributeSchema.Value {
   /// Whether a value is of the right type.
   func hasType(of value: AttributeValue) -> Bool {
     switch (self, value) {
-    case (.text, .text), (.word, .text), (.integer, .integer), (.texts, .texts): true
+    case (.text, .text), (.word, .text), (.integer, .integer), (.number, .number),
+      (.texts, .texts):
+      true
     default: false
     }
   }
@@ -26,16 +28,17 @@ extension AttributeSchema.Value {
     case .text, .word: "text"
     case .texts: "array of text"
     case .integer: "integer"
+    case .number: "number"
     }
   }
 
   /// The allowed values in words.
   var domain: String {
     switch self {
-    case .text, .texts: typeName
+    case .text, .texts, .number: typeName
     case .word(let words): words.joined(separator: " or ")
     case .integer(let range):
-      range.upperBound == Layout.maximumSize
+      [Layout.maximumSize, Layout.maximumCount].contains(range.upperBound)
         ? "an integer from \(range.lowerBound)" : "\(range.lowerBound) to \(range.upperBound)"
     }
   }

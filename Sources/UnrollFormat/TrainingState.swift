@@ -64,9 +64,9 @@ public struct OptimizerState: Sendable {
 
 /// The texts of a training, how they are cut, and how far it is in them.
 public struct TrainingData: Sendable, Hashable {
-  /// The SHA-256 of the training text's bytes, unpacked.
+  /// The SHA-256 of the training text's bytes as they are on disk.
   public var trainDigest: String
-  /// The SHA-256 of the validation text's bytes, unpacked.
+  /// The SHA-256 of the validation text's bytes as they are on disk.
   public var validDigest: String
   /// The number of tokens of the training text.
   public var tokens: Int

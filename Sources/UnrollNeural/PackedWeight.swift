@@ -17,6 +17,27 @@ final class PackedWeight: Sendable {
   let panels: [Range<Int>]
   private nonisolated(unsafe) let handle: OpaquePointer
 
+  /// Makes room for a weight; `pack` fills it.
+  ///
+  /// - Parameters:
+  ///   - N: The number of rows of the weight.
+  ///   - K: The number of its columns.
+  ///   - hasBias: Whether products add a bias.
+  ///   - panelWidth: The number of columns of y in a panel; all by default.
+  ///   - accumulates: Whether products are added to what y holds.
+  /// - Throws: `NeuralError` if there is no memory or oneDNN fails.
+  init(
+    N: Int, K: Int, hasBias: Bool, panelWidth: Int? = nil, accumulates: Bool = false
+  ) throws {
+    (self.N, self.K) = (N, K)
+    let width = min(panelWidth ?? N, N)
+    panels = stride(from: 0, to: N, by: width).map { $0..<min($0 + width, N) }
+    var created: OpaquePointer?
+    try check(unroll_packed_weight_create(N, K, hasBias, width, accumulates, &created))
+    guard let created else { throw NeuralError.outOfMemory }
+    handle = created
+  }
+
   /// Packs a weight.
   ///
   /// - Parameters:
@@ -25,22 +46,37 @@ final class PackedWeight: Sendable {
   ///   - panelWidth: The number of columns of y in a panel; all by default.
   ///   - accumulates: Whether products are added to what y holds.
   /// - Throws: `NeuralError` if there is no memory or oneDNN fails.
-  init(
+  convenience init(
     _ weight: Tensor, bias: [Float]?, panelWidth: Int? = nil, accumulates: Bool = false
   ) throws {
-    N = weight.shape.dimensions[0]
-    K = weight.shape.dimensions[1]
-    let (rows, width) = (N, min(panelWidth ?? N, N))
-    panels = stride(from: 0, to: rows, by: width).map { $0..<min($0 + width, rows) }
-    precondition(bias.map { $0.count == rows } ?? true, "a bias has one number for each row")
-    var created: OpaquePointer?
-    try check(unroll_packed_weight_create(N, K, bias, width, accumulates, &created))
-    guard let created else { throw NeuralError.outOfMemory }
-    handle = created
+    let sizes = weight.shape.dimensions
+    try self.init(
+      N: sizes[0], K: sizes[1], hasBias: bias != nil, panelWidth: panelWidth,
+      accumulates: accumulates)
+    try pack(weight, bias: bias)
+  }
+
+  /// Packs a weight in the place of the one before.
+  ///
+  /// - Parameters:
+  ///   - weight: `[N, K]`, floating-point. Its mapped pages are let go.
+  ///   - bias: `[N]`, or `nil` where products add none.
+  /// - Throws: `NeuralError` if oneDNN fails.
+  func pack(_ weight: Tensor, bias: [Float]?) throws {
+    precondition(bias.map { $0.count == N } ?? true, "a bias has one number for each row")
     for (index, panel) in panels.enumerated() {
-      try weight.withFloats(ofRows: panel) { try check(unroll_pack_panel(handle, index, $0)) }
+      let part = bias.map { Array($0[panel]) }
+      try weight.withFloats(ofRows: panel) { try check(unroll_pack_panel(handle, index, $0, part)) }
       weight.dropPages(ofRows: panel)
     }
+  }
+
+  /// Packs a matrix to multiply with as it stands: `y = x A`.
+  ///
+  /// - Parameter columns: A, `[K, N]`.
+  /// - Throws: `NeuralError` if oneDNN fails.
+  func pack(columns: Tensor) throws {
+    try columns.withFloats(ofRows: 0..<K) { try check(unroll_pack_columns(handle, $0)) }
   }
 
   deinit { unroll_packed_weight_destroy(handle) }
@@ -100,7 +136,7 @@ func rowBlocks(_ M: Int) -> [Range<Int>] {
 }
 
 /// Turns a status of the C kernels into an error.
-private func check(_ status: unroll_status) throws {
+func check(_ status: unroll_status) throws {
   switch status {
   case UNROLL_OK: return
   case UNROLL_OUT_OF_MEMORY: throw NeuralError.outOfMemory

@@ -25,15 +25,28 @@ struct RecurrentLayer: Sendable {
     _ architecture: LayerArchitecture, index: Int, parameters: CheckedParameters
   ) throws {
     self.architecture = architecture
+    let (D, H) = (architecture.inputSize, architecture.hiddenSize)
+    let rows = architecture.cell.gateCount * H
+    let (isGRU, hasBias) = (architecture.cell == .gru, architecture.bias == .double)
+    inputWeight = try PackedWeight(N: rows, K: D, hasBias: hasBias)
+    hiddenWeight = try PackedWeight(N: rows, K: H, hasBias: hasBias && isGRU, accumulates: !isGRU)
+    try pack(parameters, index: index)
+  }
+
+  /// Packs the weights that the layer has now.
+  ///
+  /// - Parameters:
+  ///   - parameters: The model's parameters, of the shapes that the architecture says.
+  ///   - index: The layer, counted from 0.
+  /// - Throws: `NeuralError` if oneDNN fails.
+  func pack(_ parameters: CheckedParameters, index: Int) throws {
     var biasIH = parameters.floats(.layer(index, .biasIH))
     var biasHH = parameters.floats(.layer(index, .biasHH))
-    let isGRU = architecture.cell == .gru
-    if !isGRU, let input = biasIH, let hidden = biasHH {
+    if architecture.cell != .gru, let input = biasIH, let hidden = biasHH {
       (biasIH, biasHH) = (zip(input, hidden).map(+), nil)
     }
-    inputWeight = try PackedWeight(parameters.tensor(.layer(index, .weightIH)), bias: biasIH)
-    hiddenWeight = try PackedWeight(
-      parameters.tensor(.layer(index, .weightHH)), bias: biasHH, accumulates: !isGRU)
+    try inputWeight.pack(parameters.tensor(.layer(index, .weightIH)), bias: biasIH)
+    try hiddenWeight.pack(parameters.tensor(.layer(index, .weightHH)), bias: biasHH)
   }
 
   /// Whether a column's result has the same bits whatever the other columns are.
@@ -45,63 +58,70 @@ struct RecurrentLayer: Sendable {
   ///
   /// - Parameters:
   ///   - input: `[T*B, D]`
-  ///   - hidden: `[T*B, H]`. Out: the hidden states of all steps.
   ///   - state: In: the state before the window. Out: after it.
-  ///   - gates: `[T*B, G*H]`. Out: the gates' activations.
-  ///   - recurrent: `[B, G*H]`, scratch for a GRU.
+  ///   - tape: Out: what each step computed.
   ///   - T: The number of time steps.
   ///   - B: The number of columns.
   /// - Throws: `NeuralError` if oneDNN fails or memory is short.
   func forward(
-    input: UnsafePointer<Float>, hidden: UnsafeMutablePointer<Float>, state: inout LayerState,
-    gates: UnsafeMutablePointer<Float>, recurrent: UnsafeMutablePointer<Float>, T: Int, B: Int
+    input: UnsafePointer<Float>, state: inout LayerState, tape: inout LayerTape, T: Int, B: Int
   ) throws {
-    let H = architecture.hiddenSize
-    let G = architecture.cell.gateCount
-    // No step waits for another here, so the whole window is one product.
-    try inputWeight.multiplyWindow(input, into: gates, M: T * B)
-    try state.h.withUnsafeBufferPointer { initial in
-      for t in 0..<T {
-        let previous = t == 0 ? initial.start : UnsafePointer(hidden + (t - 1) * B * H)
-        try step(
-          h: previous, next: hidden + t * B * H, c: &state.c, gates: gates + t * B * G * H,
-          recurrent: recurrent, B: B)
+    let size = B * architecture.hiddenSize
+    let gateSize = architecture.cell.gateCount * size
+    try tape.withBuffers(of: architecture.cell, steps: T, size: size) { buffers in
+      // No step waits for another here, so the whole window is one product.
+      try inputWeight.multiplyWindow(input, into: buffers.gates, M: T * B)
+      try state.withBuffers { h, c in
+        for t in 0..<T {
+          let step = LayerStep(
+            h: t == 0 ? h : UnsafePointer(buffers.hidden + (t - 1) * size),
+            c: t == 0 ? c : UnsafePointer(buffers.cells + (t - 1) * size),
+            hNext: buffers.hidden + t * size, cNext: buffers.cells + t * size,
+            gates: buffers.gates + t * gateSize, recurrent: buffers.recurrent + t * gateSize)
+          try forward(step, B: B)
+        }
       }
-    }
-    if T > 0 {
-      let last = UnsafeBufferPointer(start: hidden + (T - 1) * B * H, count: B * H)
-      state.h = Array(last)
+      guard T > 0 else { return }
+      let last = (T - 1) * size
+      state.h = Array(UnsafeBufferPointer(start: buffers.hidden + last, count: size))
+      guard architecture.cell == .lstm else { return }
+      state.c = Array(UnsafeBufferPointer(start: buffers.cells + last, count: size))
     }
   }
 
   /// Runs one time step.
-  ///
-  /// - Parameters:
-  ///   - h: `[B, H]` the hidden state at t-1.
-  ///   - next: `[B, H]`. Out: the hidden state at t.
-  ///   - c: `[B, H]` for an LSTM. In: the cell state at t-1. Out: at t.
-  ///   - gates: `[B, G*H]`. In: the input's part. Out: the activations.
-  ///   - recurrent: `[B, G*H]`, scratch for a GRU.
-  ///   - B: The number of columns.
-  /// - Throws: `NeuralError` if oneDNN fails or memory is short.
-  private func step(
-    h: UnsafePointer<Float>, next: UnsafeMutablePointer<Float>, c: inout [Float],
-    gates: UnsafeMutablePointer<Float>, recurrent: UnsafeMutablePointer<Float>, B: Int
-  ) throws {
+  private func forward(_ step: LayerStep, B: Int) throws {
     let H = architecture.hiddenSize
     switch architecture.cell {
     case .lstm:
-      try hiddenWeight.multiply(h, into: gates, M: B)
-      c.withUnsafeMutableBufferPointer { unroll_lstm_step(gates, $0.start, $0.start, next, B, H) }
+      try hiddenWeight.multiply(step.h, into: step.gates, M: B)
+      unroll_lstm_step(step.gates, step.c, step.cNext, step.hNext, B, H)
     case .gru:
-      try hiddenWeight.multiply(h, into: recurrent, M: B)
-      unroll_gru_step(gates, recurrent, h, next, B, H)
+      try hiddenWeight.multiply(step.h, into: step.recurrent, M: B)
+      unroll_gru_step(step.gates, step.recurrent, step.h, step.hNext, B, H)
     case .rnn:
-      try hiddenWeight.multiply(h, into: gates, M: B)
+      try hiddenWeight.multiply(step.h, into: step.gates, M: B)
       switch architecture.activation {
-      case .tanh: unroll_rnn_tanh_step(gates, next, B, H)
-      case .relu: unroll_rnn_relu_step(gates, next, B, H)
+      case .tanh: unroll_rnn_tanh_step(step.gates, step.hNext, B, H)
+      case .relu: unroll_rnn_relu_step(step.gates, step.hNext, B, H)
       }
     }
   }
+}
+
+/// Where one time step of a layer finds and leaves its numbers. Cell states are an LSTM's, recurrent
+/// parts a GRU's; elsewhere these addresses mean nothing.
+struct LayerStep {
+  /// `[B, H]` the hidden state at t-1.
+  let h: UnsafePointer<Float>
+  /// `[B, H]` the cell state at t-1.
+  let c: UnsafePointer<Float>
+  /// `[B, H]` the hidden state at t.
+  let hNext: UnsafeMutablePointer<Float>
+  /// `[B, H]` the cell state at t.
+  let cNext: UnsafeMutablePointer<Float>
+  /// `[B, G*H]` forwards in: the input's part, out: the activations; backwards their gradients.
+  let gates: UnsafeMutablePointer<Float>
+  /// `[B, 3H]` the recurrent part.
+  let recurrent: UnsafeMutablePointer<Float>
 }

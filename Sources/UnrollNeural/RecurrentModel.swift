@@ -55,14 +55,7 @@ public final class RecurrentModel: Sendable {
   ///
   /// - Parameter B: The number of columns, at least 1.
   /// - Returns: Zeros.
-  public func zeroState(columns B: Int) -> RecurrentState {
-    precondition(B > 0, "a state has at least one column")
-    let layers = architecture.layers.map { layer in
-      let zeros = [Float](repeating: 0, count: B * layer.hiddenSize)
-      return LayerState(h: zeros, c: layer.cell == .lstm ? zeros : [])
-    }
-    return RecurrentState(columns: B, layers: layers)
-  }
+  public func zeroState(columns B: Int) -> RecurrentState { architecture.zeroState(columns: B) }
 
   /// Runs a window and returns the log-probability of one target at each place.
   ///
@@ -80,7 +73,7 @@ public final class RecurrentModel: Sendable {
       throw NeuralError.window(
         expected: "as many targets as inputs, \(inputs.count)", found: "\(targets.count)")
     }
-    try check(tokens: targets, lowest: -1)
+    try architecture.check(tokens: targets, lowest: -1)
     return try withWorkspace { workspace in
       let next = try run(inputs, from: state, in: &workspace)
       let places = targets.indices.filter { targets[$0] >= 0 }
@@ -128,13 +121,7 @@ public final class RecurrentModel: Sendable {
   private func run(
     _ inputs: [Int32], from state: RecurrentState, in workspace: inout Workspace
   ) throws -> RecurrentState {
-    try check(tokens: inputs, lowest: 0)
-    try check(state)
-    let B = state.columns
-    guard inputs.count.isMultiple(of: B) else {
-      throw NeuralError.window(
-        expected: "a multiple of \(B) inputs, one for each column", found: "\(inputs.count)")
-    }
+    let B = try architecture.check(inputs: inputs, state: state)
     let T = inputs.count / B
     var next = state
     embed(inputs, in: &workspace)
@@ -171,20 +158,10 @@ public final class RecurrentModel: Sendable {
   private func run(
     _ layer: RecurrentLayer, state: inout LayerState, T: Int, B: Int, in workspace: inout Workspace
   ) throws {
-    let (D, H) = (layer.architecture.inputSize, layer.architecture.hiddenSize)
-    let G = layer.architecture.cell.gateCount
-    try workspace.below.withScratch(T * B * D) { input in
-      try workspace.hidden.withScratch(T * B * H) { hidden in
-        try workspace.gates.withScratch(T * B * G * H) { gates in
-          try workspace.recurrent.withScratch(B * G * H) { recurrent in
-            try layer.forward(
-              input: input, hidden: hidden, state: &state, gates: gates, recurrent: recurrent,
-              T: T, B: B)
-          }
-        }
-      }
+    try workspace.below.withScratch(T * B * layer.architecture.inputSize) { input in
+      try layer.forward(input: input, state: &state, tape: &workspace.tape, T: T, B: B)
     }
-    swap(&workspace.below, &workspace.hidden)
+    swap(&workspace.below, &workspace.tape.hidden)
   }
 
   /// Computes the log-probabilities of the wanted targets.
@@ -200,7 +177,7 @@ public final class RecurrentModel: Sendable {
   ) throws -> [Float] {
     let H = topSize
     return try workspace.below.withScratch(targets.count * H) { top in
-      try workspace.hidden.withScratch(places.count * H) { wanted in
+      try workspace.tape.hidden.withScratch(places.count * H) { wanted in
         for (row, place) in places.enumerated() {
           (wanted + row * H).update(from: top + place * H, count: H)
         }
@@ -217,27 +194,5 @@ public final class RecurrentModel: Sendable {
     var workspace = workspaces.withLock { $0.popLast() } ?? Workspace()
     defer { workspaces.withLock { [workspace] in $0.append(workspace) } }
     return try body(&workspace)
-  }
-
-  // MARK: Checking
-
-  private func check(tokens: [Int32], lowest: Int32) throws {
-    let V = architecture.vocabularySize
-    for (index, token) in tokens.enumerated() where token < lowest || token >= V {
-      throw NeuralError.token(id: Int(token), index: index, vocabularySize: V)
-    }
-  }
-
-  private func check(_ state: RecurrentState) throws {
-    let B = state.columns
-    let expected = architecture.layers.map { layer in
-      [B * layer.hiddenSize, layer.cell == .lstm ? B * layer.hiddenSize : 0]
-    }
-    let found = state.layers.map { [$0.h.count, $0.c.count] }
-    guard B > 0, found == expected else {
-      throw NeuralError.window(
-        expected: "a state of \(B) columns with \(expected) numbers in h and c of each layer",
-        found: "\(found)")
-    }
   }
 }

@@ -1,18 +1,73 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
 // Memory that a window needs while it is computed, kept for the next window.
 
+import UnrollFormat
+
+/// What a layer computes in a window, step by step; the backward pass reads it.
+struct LayerTape: Sendable {
+  /// `[T*B, H]` the hidden states.
+  var hidden: [Float] = []
+  /// `[T*B, G*H]` the activations of the gates.
+  var gates: [Float] = []
+  /// `[T*B, H]` the cell states of an LSTM.
+  var cells: [Float] = []
+  /// `[T*B, 3H]` the recurrent part of a GRU's gates.
+  var recurrent: [Float] = []
+}
+
 /// The scratch buffers of one running window; each only grows.
 struct Workspace: Sendable {
   /// `[T*B, D]` the input of the layer at work: embeddings, or the hidden states from below.
   var below: [Float] = []
-  /// `[T*B, H]` the hidden states of the layer at work.
-  var hidden: [Float] = []
-  /// `[T*B, G*H]` the gates of the layer at work.
-  var gates: [Float] = []
-  /// `[B, 3H]` the recurrent part of a GRU's gates.
-  var recurrent: [Float] = []
+  /// What the layer at work computes.
+  var tape = LayerTape()
   /// `[128, width]` the logits of one block of rows and one panel of the vocabulary.
   var logits: [Float] = []
+}
+
+/// The addresses of a tape's numbers.
+struct TapeBuffers {
+  let hidden: UnsafeMutablePointer<Float>
+  let gates: UnsafeMutablePointer<Float>
+  let cells: UnsafeMutablePointer<Float>
+  let recurrent: UnsafeMutablePointer<Float>
+}
+
+extension LayerTape {
+  /// Makes room for a window and passes the addresses.
+  ///
+  /// - Parameters:
+  ///   - cell: The layer's cell.
+  ///   - steps: The number of time steps, T.
+  ///   - size: The numbers of a state, B*H.
+  ///   - body: Receives the addresses, valid during the call.
+  /// - Throws: What the closure throws.
+  mutating func withBuffers<Result>(
+    of cell: Cell, steps: Int, size: Int, _ body: (TapeBuffers) throws -> Result
+  ) rethrows -> Result {
+    let count = steps * size
+    return try hidden.withScratch(count) { hidden in
+      try gates.withScratch(count * cell.gateCount) { gates in
+        try cells.withScratch(cell == .lstm ? count : 0) { cells in
+          try recurrent.withScratch(cell == .gru ? count * cell.gateCount : 0) { recurrent in
+            try body(
+              TapeBuffers(hidden: hidden, gates: gates, cells: cells, recurrent: recurrent))
+          }
+        }
+      }
+    }
+  }
+}
+
+extension LayerState {
+  /// Passes the addresses of h and c; that of c means nothing where there is none.
+  func withBuffers<Result>(
+    _ body: (UnsafePointer<Float>, UnsafePointer<Float>) throws -> Result
+  ) rethrows -> Result {
+    try h.withUnsafeBufferPointer { h in
+      try c.withUnsafeBufferPointer { c in try body(h.start, c.baseAddress ?? h.start) }
+    }
+  }
 }
 
 extension [Float] {

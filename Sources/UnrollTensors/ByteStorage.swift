@@ -4,6 +4,8 @@
 public enum ByteStorage: Sendable {
   /// Bytes in memory.
   case owned([UInt8])
+  /// The bytes of floats in memory, shared with whoever else has the array.
+  case floats([Float])
   /// A part of a mapped file. The range lies inside the file.
   case mapped(MappedFile, Range<Int>)
 
@@ -19,6 +21,7 @@ public enum ByteStorage: Sendable {
   public var count: Int {
     switch self {
     case .owned(let bytes): bytes.count
+    case .floats(let values): values.count * MemoryLayout<Float>.size
     case .mapped(_, let range): range.count
     }
   }
@@ -30,6 +33,8 @@ public enum ByteStorage: Sendable {
     switch self {
     case .owned(let bytes):
       try bytes.withUnsafeBytes(body)
+    case .floats(let values):
+      try values.withUnsafeBytes(body)
     case .mapped(let file, let range):
       try withExtendedLifetime(file) {
         try body(UnsafeRawBufferPointer(rebasing: file.bytes[range]))

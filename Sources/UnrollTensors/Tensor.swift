@@ -17,18 +17,25 @@ public struct Tensor: Sendable {
     self.storage = storage
   }
 
-  /// Creates an `f32` tensor from its values in row-major order.
+  /// Creates an `f32` tensor from its values in row-major order, without copying them.
   public init(_ values: [Float], shape: Shape) {
     precondition(shape.elementCount == values.count, "\(values.count) values for shape \(shape)")
     self.shape = shape
     dtype = .float32
-    storage = .owned(values.withUnsafeBytes { Array($0) })
+    storage = .floats(values)
   }
 
   /// Creates a one-dimensional tensor of unsigned 64-bit numbers.
   public init(_ values: [UInt64]) {
     shape = [values.count]
     dtype = .uint64
+    storage = .owned(values.withUnsafeBytes { Array($0) })
+  }
+
+  /// Creates a one-dimensional tensor of 64-bit floating-point numbers.
+  public init(_ values: [Double]) {
+    shape = [values.count]
+    dtype = .float64
     storage = .owned(values.withUnsafeBytes { Array($0) })
   }
 
@@ -52,7 +59,8 @@ public struct Tensor: Sendable {
   /// The elements as 32-bit floats, widened exactly from the narrow types and rounded from `f64`;
   /// `nil` for integers.
   public func floats() -> [Float]? {
-    withUnsafeBytes { bytes in
+    if case .floats(let values) = storage { return values }
+    return withUnsafeBytes { bytes in
       switch dtype {
       case .float32: bytes.elements(of: UInt32.self) { Float(bitPattern: $0) }
       case .float64: bytes.elements(of: UInt64.self) { Float(Double(bitPattern: $0)) }

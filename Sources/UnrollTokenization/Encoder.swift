@@ -42,6 +42,17 @@ public struct Encoder: Sendable {
     unknownID = vocabulary.unknownID.map { Int32($0) }
   }
 
+  /// The words of a line that the model cannot take: those that the vocabulary lacks, where there is
+  /// no token for unknown words.
+  public func missingWords(in line: TextLine) -> [String] {
+    guard unknownID == nil else { return [] }
+    return line.bytes.withUnsafeBytes { bytes in
+      WhitespaceWords.ranges(in: bytes)
+        .filter { vocabulary.id(of: UnsafeRawBufferPointer(rebasing: bytes[$0])) == nil }
+        .map { String(decoding: bytes[$0], as: UTF8.self) }
+    }
+  }
+
   /// The tokens of a line.
   ///
   /// - Throws: `TextError` if the line is not UTF-8, or has a word that the vocabulary lacks while

@@ -24,17 +24,25 @@ struct OutputOptions: ParsableArguments {
   ///
   /// - Parameter inputs: The files that the verb reads; none of them is ever written to.
   /// - Throws: `Refusal` that says what to do.
-  func check(inputs: [String]) throws { try check(output, inputs: inputs) }
+  func check(inputs: [String]) throws {
+    try Self.check(output, inputs: inputs, replacing: force)
+  }
 
-  /// Refuses, before any work, a file that the verb would write beside its output.
+  /// Refuses, before any work, a file that would be refused after it.
   ///
+  /// - Parameters:
+  ///   - path: The file to write.
+  ///   - inputs: The files that the verb reads; none of them is ever written to.
+  ///   - replacing: Whether a file that is there may be replaced.
   /// - Throws: `Refusal` that says what to do.
-  func check(_ path: String, inputs: [String]) throws {
+  static func check(_ path: String, inputs: [String], replacing: Bool) throws {
     guard let target = identity(path) else { return }
     if let input = inputs.first(where: { identity($0) == target }) {
-      throw Refusal("\(path): cannot write: it is the input \(input)\n  fix: give another name")
+      throw Refusal(
+        "\(printable(path)): cannot write: it is the input \(printable(input))\n"
+          + "  fix: give another name")
     }
-    guard !force else { return }
+    guard !replacing else { return }
     throw Refusal(
       "\(FileError("write", path: path, code: EEXIST))\n"
         + "  fix: give another name, or --force to replace it")
@@ -49,7 +57,7 @@ struct OutputOptions: ParsableArguments {
   }
 
   /// Device and number of a file, through links; `nil` if there is none.
-  private func identity(_ path: String) -> [UInt64]? {
+  private static func identity(_ path: String) -> [UInt64]? {
     var status = stat()
     guard stat(path, &status) == 0 else { return nil }
     return [UInt64(status.st_dev), UInt64(status.st_ino)]

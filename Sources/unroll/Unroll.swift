@@ -10,6 +10,8 @@ enum Ending {
   static let no = ExitCode(1)
   /// It could not be done: unreadable, refused, input or output failed.
   static let failure: Int32 = 2
+  /// It was asked to stop, has saved its state, and can be resumed.
+  static let paused = ExitCode(3)
 }
 
 @main
@@ -20,11 +22,12 @@ struct Unroll: ParsableCommand {
     discussion: """
       Results go to standard output, progress and notes to standard error.
       Exit codes: 0 fine; 1 the answer is no (findings); 2 it could not be done (unreadable, refused, \
-      input or output failed); 64 wrong usage.
+      input or output failed); 3 paused, saved and ready to resume; 64 wrong usage.
       """,
     version: UnrollVersion.number,
     subcommands: [
       Inspect.self, Validate.self, Explain.self, Convert.self, Evaluate.self, Score.self,
+      Finetune.self,
     ])
 
   static func main() {

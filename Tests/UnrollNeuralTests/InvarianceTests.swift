@@ -16,13 +16,18 @@ private enum TestModel {
       layers: [(37, 101), (101, 63)].map { D, H in
         LayerArchitecture(cell: cell, inputSize: D, hiddenSize: H, activation: activation)
       }, isTied: false)
+    return try RecurrentModel(
+      architecture: architecture, parameters: parameters(of: architecture))
+  }
+
+  static func parameters(of architecture: Architecture) -> ParameterTree<Tensor> {
     var generator = SeededGenerator(seed: 11)
     var tree = ParameterTree<Tensor>()
     for (path, shape) in architecture.parameters {
       tree[path] = Tensor(
         generator.floats(shape.elementCount ?? 0, in: -0.2...0.2), shape: shape)
     }
-    return try RecurrentModel(architecture: architecture, parameters: tree)
+    return tree
   }
 
   /// Whether this machine promises the property: one that cannot even make the model must fail.
@@ -119,6 +124,40 @@ struct InvarianceTests {
         RecurrentState(columns: 1, layers: layers)
       )
       #expect(firstDifference(alone, beside) == nil, "column \(b)")
+    }
+  }
+
+  /// The parameters after a few steps of training, made and trained with a number of threads.
+  func trained(_ cell: Cell, _ activation: Activation, threads: Int) throws -> [[Float]] {
+    let before = Threads.count
+    defer { Threads.count = before }
+    Threads.count = threads
+    let (B, T) = (21, 20)
+    let architecture = try TestModel.make(cell, activation).architecture
+    let model = try TrainableModel(
+      architecture: architecture, parameters: TestModel.parameters(of: architecture))
+    var optimizer = SGD(
+      learningRate: 1, momentum: 0.9, weightDecay: 1e-3, clipNorm: 0.25, for: architecture)
+    var state = model.zeroState(columns: B)
+    let tokens = tokens(3 * T * B + B)
+    for start in [0, T * B, 2 * T * B] {
+      _ = try model.backpropagate(
+        inputs: Array(tokens[start..<start + T * B]),
+        targets: Array(tokens[start + B..<start + T * B + B]), state: &state)
+      optimizer.step(model, gradientNorm: model.gradientNorm)
+    }
+    let tensors = model.tensors
+    return architecture.parameters.map { tensors[$0.path]?.floats() ?? [] }
+  }
+
+  @Test(arguments: cells)
+  func threadsChangeNothingInTraining(cell: Cell, activation: Activation) throws {
+    let one = try trained(cell, activation, threads: 1)
+    for threads in [2, 3] {
+      let many = try trained(cell, activation, threads: threads)
+      for (a, b) in zip(one, many) {
+        #expect(zip(a, b).allSatisfy { $0.bitPattern == $1.bitPattern }, "\(threads) threads")
+      }
     }
   }
 

@@ -48,8 +48,14 @@ enum Naive {
   static func lstm(
     gates: [Float], c: [Float], B: Int, H: Int
   ) -> (c: [Double], h: [Double], activations: [Double]) {
+    lstm(gates: gates.map(Double.init), c: c.map(Double.init), B: B, H: H)
+  }
+
+  static func lstm(
+    gates: [Double], c: [Double], B: Int, H: Int
+  ) -> (c: [Double], h: [Double], activations: [Double]) {
     var (next, h) = ([Double](), [Double]())
-    var activations = gates.map(Double.init)
+    var activations = gates
     for b in 0..<B {
       for j in 0..<H {
         let at = { (gate: Int) in b * 4 * H + gate * H + j }
@@ -59,8 +65,8 @@ enum Naive {
         let o = sigmoid(activations[at(3)])
         (activations[at(0)], activations[at(1)]) = (i, f)
         (activations[at(2)], activations[at(3)]) = (g, o)
-        next.append(f * Double(c[b * H + j]) + i * g)
-        h.append(o * tanh(f * Double(c[b * H + j]) + i * g))
+        next.append(f * c[b * H + j] + i * g)
+        h.append(o * tanh(f * c[b * H + j] + i * g))
       }
     }
     return (next, h, activations)
@@ -70,16 +76,24 @@ enum Naive {
   static func gru(
     gates: [Float], recurrent: [Float], h: [Float], B: Int, H: Int
   ) -> (h: [Double], activations: [Double]) {
+    gru(
+      gates: gates.map(Double.init), recurrent: recurrent.map(Double.init),
+      h: h.map(Double.init), B: B, H: H)
+  }
+
+  static func gru(
+    gates: [Double], recurrent: [Double], h: [Double], B: Int, H: Int
+  ) -> (h: [Double], activations: [Double]) {
     var next: [Double] = []
-    var activations = gates.map(Double.init)
+    var activations = gates
     for b in 0..<B {
       for j in 0..<H {
         let at = { (gate: Int) in b * 3 * H + gate * H + j }
-        let r = sigmoid(activations[at(0)] + Double(recurrent[at(0)]))
-        let z = sigmoid(activations[at(1)] + Double(recurrent[at(1)]))
-        let n = tanh(activations[at(2)] + r * Double(recurrent[at(2)]))
+        let r = sigmoid(activations[at(0)] + recurrent[at(0)])
+        let z = sigmoid(activations[at(1)] + recurrent[at(1)])
+        let n = tanh(activations[at(2)] + r * recurrent[at(2)])
         (activations[at(0)], activations[at(1)], activations[at(2)]) = (r, z, n)
-        next.append((1 - z) * n + z * Double(h[b * H + j]))
+        next.append((1 - z) * n + z * h[b * H + j])
       }
     }
     return (next, activations)

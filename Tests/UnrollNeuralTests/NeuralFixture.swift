@@ -7,13 +7,8 @@ import UnrollFormat
 import UnrollNeural
 import UnrollTensors
 
-/// A small model and what PyTorch computes with it in two windows.
-struct NeuralFixture: Decodable, Sendable {
-  struct Window: Decodable, Sendable {
-    let inputs: [Int32]  // [T, B]
-    let logProbabilities: [Float]  // [T, B, V]
-  }
-
+/// A small model that PyTorch ran.
+struct FixtureModel: Decodable, Sendable {
   let producer: String
   let cell: String
   let activation: String
@@ -24,17 +19,6 @@ struct NeuralFixture: Decodable, Sendable {
   let isTied: Bool
   let hasBias: Bool
   let parameters: [String: [Float]]
-  let windows: [Window]
-
-  static let names = [
-    "gru-1-no-bias", "gru-2", "gru-3-tied", "lstm-1", "lstm-1-large-vocabulary", "lstm-2-tied",
-    "lstm-3-no-bias", "rnn-relu-3", "rnn-tanh-1-tied", "rnn-tanh-2",
-  ]
-
-  init(_ name: String) throws {
-    let file = URL(filePath: Fixtures.path("neural/\(name).json"))
-    self = try JSONDecoder().decode(Self.self, from: Data(contentsOf: file))
-  }
 
   func architecture() throws -> Architecture {
     struct Unknown: Error {}
@@ -57,8 +41,51 @@ struct NeuralFixture: Decodable, Sendable {
     }
     return tree
   }
+}
+
+/// A small model and PyTorch's log-probabilities in two windows.
+@dynamicMemberLookup
+struct NeuralFixture: Sendable {
+  struct Window: Decodable, Sendable {
+    let inputs: [Int32]  // [T, B]
+    let logProbabilities: [Float]  // [T, B, V]
+  }
+
+  let description: FixtureModel
+  let windows: [Window]
+
+  static let names = [
+    "gru-1-no-bias", "gru-2", "gru-3-tied", "lstm-1", "lstm-1-large-vocabulary", "lstm-2-tied",
+    "lstm-3-no-bias", "rnn-relu-3", "rnn-tanh-1-tied", "rnn-tanh-2",
+  ]
+
+  init(_ name: String) throws {
+    (description, windows) = try readFixture("neural/\(name).json")
+  }
+
+  subscript<Value>(dynamicMember path: KeyPath<FixtureModel, Value>) -> Value {
+    description[keyPath: path]
+  }
+
+  func architecture() throws -> Architecture { try description.architecture() }
+
+  func tree() throws -> ParameterTree<Tensor> { try description.tree() }
 
   func model() throws -> RecurrentModel {
     try RecurrentModel(architecture: architecture(), parameters: tree())
   }
+}
+
+private struct FixtureWindows<Window: Decodable>: Decodable {
+  let windows: [Window]
+}
+
+/// Reads a model and its windows, which stand in one object.
+func readFixture<Window: Decodable>(_ name: String) throws -> (FixtureModel, [Window]) {
+  let data = try Data(contentsOf: URL(filePath: Fixtures.path(name)))
+  let decoder = JSONDecoder()
+  return (
+    try decoder.decode(FixtureModel.self, from: data),
+    try decoder.decode(FixtureWindows<Window>.self, from: data).windows
+  )
 }

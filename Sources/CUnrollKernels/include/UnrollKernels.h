@@ -33,20 +33,27 @@ typedef struct unroll_packed_weight unroll_packed_weight;
 
 /// Makes room for a weight; `unroll_pack_panel` fills it.
 ///
-/// @param bias       [N], copied, or NULL.
+/// @param bias       Whether products add a bias.
 /// @param panel      The rows of the weight in a panel; the last panel may have fewer.
 /// @param accumulate Whether products are added to what `y` holds.
 unroll_status unroll_packed_weight_create(
-    size_t N, size_t K, const float *bias, size_t panel, bool accumulate,
+    size_t N, size_t K, bool bias, size_t panel, bool accumulate,
     unroll_packed_weight **packed);
 
 /// Releases a weight; NULL is fine.
 void unroll_packed_weight_destroy(unroll_packed_weight *weight);
 
-/// Packs one panel.
+/// Packs one panel; what it held before is gone.
 ///
 /// @param rows [width of the panel, K], as `torch.nn.Linear` keeps a weight; not needed afterwards.
-unroll_status unroll_pack_panel(unroll_packed_weight *weight, size_t index, const float *rows);
+/// @param bias [width of the panel], copied; not read where products add none.
+unroll_status unroll_pack_panel(
+    unroll_packed_weight *weight, size_t index, const float *rows, const float *bias);
+
+/// Packs the only panel of a weight without bias from its transpose, so that `y = x A`.
+///
+/// @param columns A, [K, N]; not needed afterwards.
+unroll_status unroll_pack_columns(unroll_packed_weight *weight, const float *columns);
 
 /// Multiplies by one panel: `y = x W^T + bias`, or `y += ...` for an accumulating weight.
 ///
@@ -58,6 +65,31 @@ unroll_status unroll_product(
 /// Whether row i of a product has the same bits whatever M and the number of threads are. True of
 /// oneDNN's blocked kernels (AVX-512 in 2.x), not of the general ones it falls back to.
 bool unroll_rows_are_independent(const unroll_packed_weight *weight);
+
+/// Products of plain matrices, with what is kept of their planning. Safe to use from several threads;
+/// they take turns.
+typedef struct unroll_products unroll_products;
+
+unroll_status unroll_products_create(unroll_products **created);
+
+/// Releases what is kept; NULL is fine.
+void unroll_products_destroy(unroll_products *products);
+
+/// A factor of a product: a row-major matrix, or the transpose of one.
+typedef struct {
+  const float *numbers;
+  bool transposed;
+} unroll_operand;
+
+/// Computes `C = A B`, optionally `+ bias` and `+ C`.
+///
+/// @param a    [M, K], or the transpose of a [K, M].
+/// @param b    [K, N], or the transpose of an [N, K].
+/// @param bias [N], or NULL.
+/// @param c    [M, N]
+unroll_status unroll_multiply(
+    unroll_products *products, unroll_operand a, unroll_operand b, const float *bias, float *c,
+    bool accumulate, size_t M, size_t N, size_t K);
 
 // Recurrent cells, one time step
 
@@ -75,7 +107,7 @@ void unroll_lstm_step(
 ///
 /// @param gates     [B, 3H] in the order r, z, n. In: the input's part, biases included.
 ///                  Out: activations.
-/// @param recurrent [B, 3H] the recurrent part, biases included.
+/// @param recurrent [B, 3H] the recurrent part, biases included; left as it is.
 /// @param h         [B, H]  the hidden state at t-1.
 /// @param h_next    [B, H]  Out: the hidden state at t; may be `h`.
 void unroll_gru_step(
@@ -89,6 +121,42 @@ void unroll_rnn_tanh_step(const float *gates, float *h_next, size_t B, size_t H)
 
 /// The plain recurrent cell with `max(x, 0)`; a NaN stays one.
 void unroll_rnn_relu_step(const float *gates, float *h_next, size_t B, size_t H);
+
+// Recurrent cells, one time step backwards; `d` stands for the gradient of the loss by what follows
+
+/// LSTM, backwards.
+///
+/// @param gates  [B, 4H] In: activations. Out: gradients of the pre-activations.
+/// @param c      [B, H]  the cell state at t-1.
+/// @param c_next [B, H]  the cell state at t.
+/// @param dh     [B, H]  of the hidden state at t.
+/// @param dc     [B, H]  In: of the cell state at t. Out: at t-1.
+void unroll_lstm_step_backward(
+    float *gates, const float *c, const float *c_next, const float *dh, float *dc, size_t B,
+    size_t H);
+
+/// GRU, backwards.
+///
+/// @param gates       [B, 3H] In: activations. Out: gradients of the input's part.
+/// @param recurrent   [B, 3H] In: the recurrent part. Out: its gradients.
+/// @param h           [B, H]  the hidden state at t-1.
+/// @param dh          [B, H]  of the hidden state at t.
+/// @param dh_previous [B, H]  Out: what reaches the state at t-1 past the gates is added; or NULL.
+void unroll_gru_step_backward(
+    float *gates, float *recurrent, const float *h, const float *dh, float *dh_previous, size_t B,
+    size_t H);
+
+/// The plain cell with tanh, backwards, over `count` = B * H numbers.
+///
+/// @param gates  Out: gradients of the pre-activations.
+/// @param h_next The hidden state at t.
+/// @param dh     Of the hidden state at t.
+void unroll_rnn_tanh_step_backward(
+    float *gates, const float *h_next, const float *dh, size_t count);
+
+/// The plain cell with `max(x, 0)`, backwards; the derivative at 0 is 0.
+void unroll_rnn_relu_step_backward(
+    float *gates, const float *h_next, const float *dh, size_t count);
 
 // Log-softmax, panel by panel, so that the logits of a window never exist as a whole
 
@@ -109,6 +177,48 @@ void unroll_softmax_finish(const float *maximum, double *sum, size_t M);
 ///
 /// @param row [N] In: logits. Out: log-probabilities.
 void unroll_softmax_normalize(float *row, size_t N, double log_partition);
+
+/// Turns the logits of a panel into the gradient of a scaled cross-entropy by them:
+/// `scale * (softmax - 1 at the target)`.
+///
+/// @param logits        [M, N] In: logits. Out: gradients.
+/// @param log_partition [M]    from `unroll_softmax_finish`.
+/// @param targets       [M]    token ids, not negative.
+/// @param first         The token of the panel's first column.
+void unroll_softmax_gradient(
+    float *logits, size_t M, size_t N, const double *log_partition, const int32_t *targets,
+    size_t first, float scale);
+
+// Sums
+
+/// Adds the sums of columns: `sums += sum of the rows of x`.
+///
+/// @param x    [M, N]
+/// @param sums [N]
+void unroll_add_column_sums(const float *x, size_t M, size_t N, float *sums);
+
+/// `y += x`
+void unroll_add(float *restrict y, const float *restrict x, size_t n);
+
+/// The sum of squares, in double precision.
+double unroll_sum_of_squares(const float *x, size_t n);
+
+/// Whether no number is infinite or NaN.
+bool unroll_all_finite(const float *x, size_t n);
+
+// Gradient descent
+
+/// The numbers of a step; `scale` multiplies the gradient.
+typedef struct {
+  float learning_rate, momentum, weight_decay, scale;
+} unroll_sgd;
+
+/// `v = momentum * v + (scale * g + weight_decay * p)`, `p -= learning_rate * v`.
+///
+/// @param p [n] the parameters.
+/// @param g [n] their gradient, or NULL where it is zero.
+/// @param v [n] the velocities, or NULL for none (momentum 0).
+void unroll_sgd_step(float *p, const float *g, float *v, size_t n, unroll_sgd settings);
 
 // Elementary functions, in place over n numbers
 

@@ -70,7 +70,7 @@ struct Convert: ParsableCommand {
     let source: VocabularySource =
       corpus.map { .corpus($0) } ?? vocabulary.map { .list($0) } ?? .file
     for path in [output.output] + [writeVocabulary].compactMap({ $0 }) {
-      try output.check(path, inputs: [model] + source.paths)
+      try OutputOptions.check(path, inputs: [model] + source.paths, replacing: output.force)
     }
     let conversion = try read(
       ConversionOptions(

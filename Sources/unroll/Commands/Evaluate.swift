@@ -19,12 +19,17 @@ struct ModelOptions: ParsableArguments {
     throw ValidationError("--threads is 1 to 1024.")
   }
 
+  /// Makes all computation use the number of threads that was given.
+  func applyThreads() {
+    if let threads { Threads.count = threads }
+  }
+
   /// Opens the model.
   ///
   /// - Throws: What opening a checkpoint throws.
   func load() throws -> LanguageModel {
     let checkpoint = try Checkpoint(contentsOf: model, makeInventory: inventoryInChild)
-    if let threads { Threads.count = threads }
+    applyThreads()
     return try LanguageModel(checkpoint, path: model)
   }
 }

@@ -8,13 +8,14 @@ extension Rule {
     why: "A reader that fills in what is missing guesses."
   ) { contents in
     var violations: [Violation] = []
-    for schema in Layout.objects where schema.isRequired && !schema.path.contains("#") {
-      guard !contents.exists(schema.path) else { continue }
-      violations.append(missing(schema.path, "\(schema.kindName) \(schema.path)"))
-    }
     for object in contents.inventory.objects {
       guard let schema = Layout.schema(of: object.path) else { continue }
       if case .hardLink = object.kind { continue }
+      for member in Layout.requiredMembers(of: schema) {
+        let path = (object.path == Layout.root ? "" : object.path) + "/\(member.name)"
+        guard !contents.exists(path) else { continue }
+        violations.append(missing(path, "\(member.kindName) \(path)"))
+      }
       for attribute in schema.attributes
       where attribute.isRequired && object.attributes[attribute.name] == nil {
         violations.append(missing(object.path, "attribute \(attribute.name)"))

@@ -1,0 +1,21 @@
+// What packed and plain products share: the engine, and how a product is planned.
+#pragma once
+#include "UnrollKernels.h"
+#include "onednn.h"
+
+/// oneDNN's engine for this processor; valid after `unroll_start_engine`.
+extern dnnl_engine_t unroll_engine;
+
+/// Creates the engine, once.
+dnnl_status_t unroll_start_engine(void);
+
+/// Plans `y = x W`, with y a row-major [M, N], optionally `+ bias` [1, N] and `+ y`.
+dnnl_status_t plan_matrix_product(
+    dnnl_primitive_desc_t *made, const layout *x, const layout *weight, size_t M, size_t N,
+    bool bias, bool accumulate);
+
+/// A status in our own words.
+static inline unroll_status status_of(dnnl_status_t status) {
+  if (status == dnnl_success) return UNROLL_OK;
+  return status == dnnl_out_of_memory ? UNROLL_OUT_OF_MEMORY : UNROLL_PRODUCT_FAILED;
+}

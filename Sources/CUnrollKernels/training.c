@@ -1,0 +1,184 @@
+// Gradients and updates: the backward half of softmax and cross-entropy, sums over rows and tensors,
+// and a step of gradient descent. Every sum has one fixed order, whatever the number of threads.
+#include <math.h>
+
+#include "UnrollKernels.h"
+#include "elementary.h"
+#include "threads.h"
+
+// MARK: Softmax and cross-entropy
+
+/// The arguments of `unroll_softmax_gradient`.
+typedef struct {
+  float *logits;
+  size_t N;
+  const double *log_partition;
+  const int32_t *targets;
+  size_t first;
+  float scale;
+} gradient_arguments;
+
+MULTIVERSIONED static void gradient_row(float *row, size_t N, double log_partition, float scale) {
+  // In two parts, since a float holds a logarithm of this size to 1e-6 only.
+  float high = (float)log_partition, low = (float)(log_partition - (double)high);
+  for (size_t j = 0; j < N; j++) row[j] = exp_float((row[j] - high) - low) * scale;
+}
+
+static void gradient_rows(void *context, size_t begin, size_t end) {
+  const gradient_arguments *a = context;
+  for (size_t r = begin; r < end; r++) {
+    float *row = a->logits + r * a->N;
+    gradient_row(row, a->N, a->log_partition[r], a->scale);
+    size_t target = (size_t)a->targets[r];
+    if (target >= a->first && target - a->first < a->N) row[target - a->first] -= a->scale;
+  }
+}
+
+void unroll_softmax_gradient(
+    float *logits, size_t M, size_t N, const double *log_partition, const int32_t *targets,
+    size_t first, float scale) {
+  gradient_arguments arguments = {logits, N, log_partition, targets, first, scale};
+  unroll_for_rows(M, M * N, gradient_rows, &arguments);
+}
+
+// MARK: Sums
+
+enum { SUM_WIDTH = 128 };
+
+/// The arguments of `unroll_add_column_sums`.
+typedef struct {
+  const float *x;
+  size_t M, N;
+  float *sums;
+} column_arguments;
+
+MULTIVERSIONED static void add_columns(
+    const float *x, size_t M, size_t stride, float *sums, size_t width) {
+  double totals[SUM_WIDTH] = {0};
+  for (size_t r = 0; r < M; r++)
+    for (size_t j = 0; j < width; j++) totals[j] += (double)x[r * stride + j];
+  for (size_t j = 0; j < width; j++) sums[j] += (float)totals[j];
+}
+
+static void add_column_blocks(void *context, size_t begin, size_t end) {
+  const column_arguments *a = context;
+  for (size_t block = begin; block < end; block++) {
+    size_t first = block * SUM_WIDTH, left = a->N - first;
+    add_columns(a->x + first, a->M, a->N, a->sums + first, left < SUM_WIDTH ? left : SUM_WIDTH);
+  }
+}
+
+void unroll_add_column_sums(const float *x, size_t M, size_t N, float *sums) {
+  column_arguments arguments = {x, M, N, sums};
+  unroll_for_rows((N + SUM_WIDTH - 1) / SUM_WIDTH, M * N, add_column_blocks, &arguments);
+}
+
+MULTIVERSIONED void unroll_add(float *restrict y, const float *restrict x, size_t n) {
+  for (size_t i = 0; i < n; i++) y[i] += x[i];
+}
+
+/// A sum is cut into this many parts, a number that nothing may change: it is part of the result.
+enum { SUM_PARTS = 64, SUM_LANES = 16 };
+
+/// The arguments of `unroll_sum_of_squares`.
+typedef struct {
+  const float *x;
+  size_t n;
+  double *parts;
+} square_arguments;
+
+MULTIVERSIONED static double sum_of_squares(const float *x, size_t n) {
+  double lanes[SUM_LANES] = {0};
+  size_t whole = n - n % SUM_LANES;
+  for (size_t i = 0; i < whole; i += SUM_LANES)
+    for (int l = 0; l < SUM_LANES; l++) lanes[l] += (double)x[i + l] * (double)x[i + l];
+  for (size_t i = whole; i < n; i++) lanes[i - whole] += (double)x[i] * (double)x[i];
+  double sum = 0;
+  for (int l = 0; l < SUM_LANES; l++) sum += lanes[l];
+  return sum;
+}
+
+static void sum_parts(void *context, size_t begin, size_t end) {
+  const square_arguments *a = context;
+  for (size_t part = begin; part < end; part++) {
+    size_t from = a->n * part / SUM_PARTS, to = a->n * (part + 1) / SUM_PARTS;
+    a->parts[part] = sum_of_squares(a->x + from, to - from);
+  }
+}
+
+double unroll_sum_of_squares(const float *x, size_t n) {
+  double parts[SUM_PARTS] = {0};
+  square_arguments arguments = {x, n, parts};
+  unroll_for_rows(SUM_PARTS, n, sum_parts, &arguments);
+  double sum = 0;
+  for (int part = 0; part < SUM_PARTS; part++) sum += parts[part];
+  return sum;
+}
+
+// MARK: Gradient descent
+
+/// The arguments of `unroll_sgd_step`.
+typedef struct {
+  float *p;
+  const float *g;
+  float *v;
+  size_t n;
+  unroll_sgd settings;
+} sgd_arguments;
+
+MULTIVERSIONED static void descend(
+    float *restrict p, const float *restrict g, size_t n, unroll_sgd s) {
+  for (size_t i = 0; i < n; i++) p[i] -= s.learning_rate * (s.scale * g[i] + s.weight_decay * p[i]);
+}
+
+MULTIVERSIONED static void descend_with_momentum(
+    float *restrict p, const float *restrict g, float *restrict v, size_t n, unroll_sgd s) {
+  for (size_t i = 0; i < n; i++) {
+    v[i] = s.momentum * v[i] + (s.scale * g[i] + s.weight_decay * p[i]);
+    p[i] -= s.learning_rate * v[i];
+  }
+}
+
+MULTIVERSIONED static void drift(float *restrict p, float *restrict v, size_t n, unroll_sgd s) {
+  for (size_t i = 0; i < n; i++) {
+    v[i] = s.momentum * v[i] + s.weight_decay * p[i];
+    p[i] -= s.learning_rate * v[i];
+  }
+}
+
+MULTIVERSIONED static void decay(float *p, size_t n, unroll_sgd s) {
+  for (size_t i = 0; i < n; i++) p[i] -= s.learning_rate * (s.weight_decay * p[i]);
+}
+
+static void descend_part(void *context, size_t begin, size_t end) {
+  const sgd_arguments *a = context;
+  size_t from = a->n * begin / SUM_PARTS, n = a->n * end / SUM_PARTS - from;
+  float *p = a->p + from;
+  if (a->v && a->g)
+    descend_with_momentum(p, a->g + from, a->v + from, n, a->settings);
+  else if (a->v)
+    drift(p, a->v + from, n, a->settings);
+  else if (a->g)
+    descend(p, a->g + from, n, a->settings);
+  else
+    decay(p, n, a->settings);
+}
+
+void unroll_sgd_step(float *p, const float *g, float *v, size_t n, unroll_sgd settings) {
+  sgd_arguments arguments = {p, g, v, n, settings};
+  unroll_for_rows(SUM_PARTS, n, descend_part, &arguments);
+}
+
+// MARK: Checks
+
+MULTIVERSIONED bool unroll_all_finite(const float *x, size_t n) {
+  // The difference of a number with itself is 0, and NaN where it is infinite or NaN.
+  float lanes[SUM_LANES] = {0};
+  size_t whole = n - n % SUM_LANES;
+  for (size_t i = 0; i < whole; i += SUM_LANES)
+    for (int l = 0; l < SUM_LANES; l++) lanes[l] += x[i + l] - x[i + l];
+  for (size_t i = whole; i < n; i++) lanes[i - whole] += x[i] - x[i];
+  float sum = 0;
+  for (int l = 0; l < SUM_LANES; l++) sum += lanes[l];
+  return sum == 0.0f;
+}

@@ -1,0 +1,334 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+// A training, step by step: truncated BPTT over columns, an evaluation after each epoch.
+
+import Foundation
+import UnrollFormat
+import UnrollNeural
+import UnrollTensors
+import UnrollTokenization
+
+/// What a step did.
+public struct StepReport: Sendable {
+  /// The number of the step, counted from 1.
+  public let step: Int
+  /// The epoch that it belongs to, counted from 1.
+  public let epoch: Int
+  /// The mean loss of its window before the step, in nats.
+  public let loss: Double
+  /// The norm of all gradients before clipping.
+  public let gradientNorm: Double
+  /// The learning rate.
+  public let learningRate: Double
+  /// The predictions of its window.
+  public let predictions: Int
+}
+
+/// What happened in a training.
+public enum TrainingEvent: Sendable {
+  /// A step was made.
+  case step(StepReport)
+  /// The model was evaluated; whether it is the best so far.
+  case evaluation(TrainingRecord, isBest: Bool)
+  /// Nothing is left to do.
+  case finished
+}
+
+/// A training between two steps.
+///
+/// The same run gives the same bytes, and one that was stopped and resumed gives those of one that
+/// was not.
+public struct TrainingRun {
+  /// The state that is saved, but for what the model, the optimizer and the columns hold.
+  public private(set) var state: TrainingState
+  /// The best weights so far are those of the model as it is now.
+  var isBest: Bool { state.best?.step == state.step }
+
+  private let source: Checkpoint
+  private let train: TrainingText
+  private let valid: TrainingText
+  private let model: TrainableModel
+  private var optimizer: SGD
+  private var carried: RecurrentState
+  private var entry: ProvenanceEntry
+  /// `[rows, B]` the ids of the training text, dealt out to columns.
+  private let columns: [Int32]
+
+  /// Begins a training.
+  ///
+  /// - Parameters:
+  ///   - checkpoint: The model; its own training state, if it has one, is left behind.
+  ///   - settings: What a person decides.
+  ///   - train: The text to learn.
+  ///   - valid: The text that chooses.
+  ///   - input: The digest and name of the model's file, for the history.
+  /// - Throws: `TrainingError` if the text is too short; `NeuralError` if memory is short.
+  public init(
+    _ checkpoint: Checkpoint, settings: TrainingSettings, train: TrainingText, valid: TrainingText,
+    input: String
+  ) throws {
+    let architecture = checkpoint.architecture
+    let data = TrainingData(
+      trainDigest: train.digest, validDigest: valid.digest, tokens: train.ids.count,
+      columns: settings.columns, window: settings.window)
+    state = TrainingState(
+      maximumEpochs: settings.maximumEpochs, maximumSteps: settings.maximumSteps, data: data,
+      plateauFactor: settings.plateauFactor)
+    optimizer = SGD(
+      learningRate: settings.learningRate, momentum: settings.momentum,
+      weightDecay: settings.weightDecay, clipNorm: settings.clipNorm, for: architecture)
+    entry = ProvenanceEntry(
+      operation: "finetune", tool: UnrollVersion.producer, arguments: settings.arguments,
+      inputs: [input, Self.input(train), Self.input(valid)].joined(separator: "\n"))
+    var source = checkpoint
+    (source.optimizer, source.training) = (nil, nil)
+    self.source = source
+    (self.train, self.valid) = (train, valid)
+    columns = try Self.columns(train, count: settings.columns)
+    model = try TrainableModel(architecture: architecture, parameters: checkpoint.parameters)
+    carried = model.zeroState(columns: settings.columns)
+  }
+
+  /// Resumes a training.
+  ///
+  /// - Parameters:
+  ///   - checkpoint: The state that it was left in.
+  ///   - path: Its path, for errors.
+  ///   - train: The text to learn, the same as before.
+  ///   - valid: The text that chooses, the same as before.
+  /// - Throws: `TrainingError` if there is no state or a text is another; `NeuralError` if memory is
+  ///   short.
+  public init(
+    resuming checkpoint: Checkpoint, path: String, train: TrainingText, valid: TrainingText
+  ) throws {
+    guard let state = checkpoint.training, let optimizer = checkpoint.optimizer,
+      let group = optimizer.groups.first, optimizer.groups.count == 1,
+      let entry = checkpoint.provenance.last
+    else {
+      throw TrainingError(
+        path: path, expected: "a training to resume", found: "a model without one",
+        fix: "give the .last file of the training, or leave --resume out to begin a new one")
+    }
+    try Self.check(train, digest: state.data.trainDigest, role: "training")
+    try Self.check(valid, digest: state.data.validDigest, role: "validation")
+    self.state = state
+    self.entry = entry
+    self.optimizer = SGD(
+      learningRate: group.learningRate, momentum: group.momentum, weightDecay: group.weightDecay,
+      clipNorm: group.clipNorm,
+      velocities: optimizer.slots[OptimizerState.momentumSlot] ?? ParameterTree(),
+      for: checkpoint.architecture)
+    var source = checkpoint
+    source.provenance.removeLast()
+    self.source = source
+    (self.train, self.valid) = (train, valid)
+    columns = try Self.columns(train, count: state.data.columns)
+    model = try TrainableModel(
+      architecture: checkpoint.architecture, parameters: checkpoint.parameters)
+    carried = RecurrentState(
+      columns: state.data.columns,
+      layers: state.hidden.map {
+        LayerState(h: $0.h.floats() ?? [], c: $0.c.flatMap { $0.floats() } ?? [])
+      })
+  }
+
+  // MARK: Settings that a resumed run may change
+
+  /// The learning rate of the next step.
+  public var learningRate: Double { optimizer.learningRate }
+
+  /// Changes where and how a resumed training goes on; the history says so.
+  ///
+  /// - Parameters:
+  ///   - epochs: The epochs after which training ends; as before if `nil`.
+  ///   - steps: The steps after which training ends; as before if `nil`.
+  ///   - learningRate: What multiplies the velocity from now on; as before if `nil`.
+  public mutating func change(epochs: Int?, steps: Int?, learningRate: Double?) {
+    var changes: [String] = []
+    if let epochs, epochs != state.maximumEpochs {
+      state.maximumEpochs = epochs
+      changes.append("epochs=\(epochs)")
+    }
+    if let steps, steps != state.maximumSteps {
+      state.maximumSteps = steps
+      changes.append("steps=\(steps)")
+    }
+    if let learningRate, learningRate != optimizer.learningRate {
+      optimizer.learningRate = learningRate
+      changes.append("learning_rate=\(learningRate)")
+    }
+    guard !changes.isEmpty else { return }
+    entry.arguments += "\nfrom_step_\(state.step): " + changes.joined(separator: " ")
+  }
+
+  // MARK: Going on
+
+  /// The tokens that the model knows, V.
+  public var vocabularySize: Int { source.architecture.vocabularySize }
+
+  /// The steps of an epoch.
+  public var stepsPerEpoch: Int { (rows - 2) / state.data.window + 1 }
+
+  /// The steps until the end, or an upper bound of them.
+  public var stepsLeft: Int {
+    let byEpochs = state.maximumEpochs.map { max(0, $0 * stepsPerEpoch - state.step) }
+    let bySteps = state.maximumSteps.map { max(0, $0 - state.step) }
+    return min(byEpochs ?? .max, bySteps ?? .max)
+  }
+
+  /// Does what comes next: a step or an evaluation.
+  ///
+  /// - Parameter progress: Called now and then during an evaluation.
+  /// - Returns: What was done.
+  /// - Throws: `Diverged` if a number is not finite; `TextError` if the validation text is too short;
+  ///   `NeuralError` if memory is short.
+  public mutating func advance(
+    progress: (EvaluationProgress) -> Void = { _ in }
+  ) throws -> TrainingEvent {
+    let isEndOfEpoch = state.data.cursor == rows - 1
+    let isEnd = state.maximumSteps.map { state.step >= $0 } ?? false
+    let isEvaluated = state.history.last?.step == state.step
+    if state.history.isEmpty || ((isEndOfEpoch || isEnd) && !isEvaluated) {
+      return try evaluate(progress)
+    }
+    let isLastEpoch = state.maximumEpochs.map { state.epoch >= $0 } ?? false
+    guard !isEnd, !isLastEpoch else { return .finished }
+    return .step(try step())
+  }
+
+  /// The rows of the columns.
+  private var rows: Int { columns.count / state.data.columns }
+
+  private mutating func step() throws -> StepReport {
+    let B = state.data.columns
+    let T = min(state.data.window, rows - 1 - state.data.cursor)
+    let first = state.data.cursor * B
+    var next = carried
+    let loss = try model.backpropagate(
+      inputs: Array(columns[first..<first + T * B]),
+      targets: Array(columns[first + B..<first + (T + 1) * B]), state: &next)
+    let norm = model.gradientNorm
+    guard loss.isFinite, norm.isFinite else {
+      throw diverged(loss.isFinite ? "gradient" : "loss")
+    }
+    optimizer.step(model, gradientNorm: norm)
+    carried = next
+    state.step += 1
+    state.tokensSeen += T * B
+    state.data.cursor += T
+    state.data.totalNLL += loss * Double(T * B)
+    return StepReport(
+      step: state.step, epoch: state.epoch + 1, loss: loss, gradientNorm: norm,
+      learningRate: optimizer.learningRate, predictions: T * B)
+  }
+
+  /// Evaluates the model, adapts the learning rate, and begins the next epoch after a whole one.
+  private mutating func evaluate(_ progress: (EvaluationProgress) -> Void) throws -> TrainingEvent {
+    model.releaseMemory()
+    let evaluated = try LanguageModel(weights, path: valid.path)
+    let result: Perplexity
+    do {
+      result = try evaluated.perplexity(ofColumns: valid.ids, path: valid.path, progress)
+    } catch is NotFinite {
+      throw diverged("validation loss")
+    }
+    let predictions = state.data.cursor * state.data.columns
+    let record = TrainingRecord(
+      step: state.step, learningRate: optimizer.learningRate,
+      trainNLL: predictions > 0 ? state.data.totalNLL / Double(predictions) : .nan,
+      validNLL: result.nll)
+    let isBest = state.best.map { record.validNLL < $0.validNLL } ?? true
+    state.history.append(record)
+    if isBest {
+      state.best = BestState(
+        step: state.step, validNLL: record.validNLL, weightsDigest: weights.weightsDigest)
+    } else {
+      optimizer.learningRate /= state.plateauFactor
+    }
+    if state.data.cursor == rows - 1 {
+      state.epoch += 1
+      (state.data.cursor, state.data.totalNLL) = (0, 0)
+      carried = model.zeroState(columns: state.data.columns)
+    }
+    return .evaluation(record, isBest: isBest)
+  }
+
+  private func diverged(_ quantity: String) -> Diverged {
+    let tensor = model.firstNonFinite
+    let isParameter = source.architecture.parameters.contains { $0.path.description == tensor }
+    return Diverged(
+      step: state.step, quantity: quantity, tensor: tensor, parametersAreFinite: !isParameter,
+      learningRate: optimizer.learningRate)
+  }
+
+  // MARK: Checkpoints
+
+  /// The model as it is now, to use: its history, no training state.
+  public var weights: Checkpoint {
+    var checkpoint = source
+    (checkpoint.optimizer, checkpoint.training) = (nil, nil)
+    checkpoint.parameters = model.tensors
+    var entry = entry
+    entry.outcome = outcome
+    entry.weightsDigest = ""
+    checkpoint.provenance.append(entry)
+    return checkpoint
+  }
+
+  /// The model as it is now, to go on from.
+  public var resumable: Checkpoint {
+    var checkpoint = weights
+    let architecture = source.architecture
+    let velocities = optimizer.tensors(for: architecture)
+    checkpoint.optimizer = OptimizerState(
+      kind: .sgd, step: state.step,
+      groups: [
+        ParameterGroup(
+          learningRate: optimizer.learningRate, momentum: optimizer.momentum,
+          weightDecay: optimizer.weightDecay, clipNorm: optimizer.clipNorm,
+          parameters: architecture.parameters.map(\.path))
+      ],
+      slots: optimizer.momentum > 0 ? [OptimizerState.momentumSlot: velocities] : [:])
+    var training = state
+    training.hidden = zip(architecture.layers, carried.layers).map { layer, state in
+      let shape = Shape([carried.columns, layer.hiddenSize])
+      return CarriedState(
+        h: Tensor(state.h, shape: shape),
+        c: state.c.isEmpty ? nil : Tensor(state.c, shape: shape))
+    }
+    checkpoint.training = training
+    return checkpoint
+  }
+
+  /// Where these weights stand in the training, in words.
+  private var outcome: String {
+    let place = state.step == 0 ? "before the first step" : "step \(state.step)"
+    guard let last = state.history.last, last.step == state.step else { return place }
+    return "\(place), validation nll \(last.validNLL) nats a token"
+  }
+
+  // MARK: Texts
+
+  private static func input(_ text: TrainingText) -> String {
+    "\(text.digest) \(URL(filePath: text.path).lastPathComponent)"
+  }
+
+  private static func check(_ text: TrainingText, digest: String, role: String) throws {
+    guard text.digest != digest else { return }
+    throw TrainingError(
+      path: text.path, expected: "the \(role) text that this training began with, sha256 \(digest)",
+      found: "sha256 \(text.digest)",
+      fix: "give the same text, or leave --resume out to begin a new training from these weights")
+  }
+
+  /// Deals a text out to columns: column b is the b-th of B runs of n tokens; what is left over is
+  /// not used.
+  private static func columns(_ text: TrainingText, count B: Int) throws -> [Int32] {
+    let n = text.ids.count / B
+    guard n > 1 else {
+      throw TrainingError(
+        path: text.path, expected: "at least \(2 * B) tokens, two for each of \(B) columns",
+        found: "\(text.ids.count)", fix: "give more text, or fewer --columns")
+    }
+    return (0..<n).flatMap { t in (0..<B).map { b in text.ids[b * n + t] } }
+  }
+}

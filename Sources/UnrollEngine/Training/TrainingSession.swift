@@ -1,0 +1,120 @@
+// Runs a training and saves what must not be lost.
+
+import UnrollFormat
+import UnrollTensors
+
+/// Where a training leaves its models.
+public struct TrainingFiles: Sendable {
+  /// The best model so far.
+  public let best: String
+  /// The state to resume from.
+  public let last: String
+
+  /// Names the files.
+  ///
+  /// - Parameter best: The best model; the state to resume from goes beside it, with `.last` before
+  ///   its extension.
+  public init(best: String) {
+    self.best = best
+    last = Self.last(of: best)
+  }
+
+  private static func last(of path: String) -> String {
+    let nameStart = path.lastIndex(of: "/").map { path.index(after: $0) } ?? path.startIndex
+    let name = path[nameStart...]
+    for suffix in [".unroll.h5", ".h5"] where name.hasSuffix(suffix) && name != suffix {
+      return path.dropLast(suffix.count) + ".last" + suffix
+    }
+    return path + ".last"
+  }
+}
+
+/// How a training ended for now.
+public enum TrainingEnd: Sendable {
+  /// Nothing is left to do.
+  case finished
+  /// It was asked to pause, and can be resumed.
+  case paused
+}
+
+extension TrainingRun {
+  /// The time after which a long epoch is saved, too.
+  private static var savingInterval: Duration { .seconds(600) }
+
+  /// Runs to the end, or until asked to pause.
+  ///
+  /// After each evaluation and at the end the state is saved, then the model if it is the best. Each
+  /// file appears whole or not at all; after any failure both hold an earlier state that can be
+  /// resumed.
+  ///
+  /// - Parameters:
+  ///   - files: Where to save; they are replaced.
+  ///   - shouldPause: Asked after each step.
+  ///   - report: Told of each event.
+  ///   - progress: Called now and then during an evaluation.
+  /// - Returns: How it ended.
+  /// - Throws: `Diverged`, after the last good state was saved; what saving, stepping and `report`
+  ///   throw.
+  public mutating func run(
+    saving files: TrainingFiles, shouldPause: (TrainingState) -> Bool = { _ in false },
+    report: (TrainingEvent, TrainingRun) throws -> Void,
+    progress: (EvaluationProgress) -> Void = { _ in }
+  ) throws -> TrainingEnd {
+    var lastSave = ContinuousClock.now
+    var isSaved = false
+    while true {
+      let event: TrainingEvent
+      do {
+        event = try advance(progress: progress)
+      } catch let error as Diverged {
+        if error.parametersAreFinite && !isSaved { try save(files.last) }
+        throw error
+      }
+      isSaved = false
+      switch event {
+      case .finished:
+        // What was saved after the last evaluation is not changed by finding that nothing is left.
+        return .finished
+      case .evaluation(_, let isBest):
+        try save(files.last)
+        if isBest { try weights.write(to: files.best, replacing: true) }
+        (lastSave, isSaved) = (.now, true)
+      case .step:
+        if lastSave.duration(to: .now) > Self.savingInterval {
+          try save(files.last)
+          (lastSave, isSaved) = (.now, true)
+        }
+      }
+      try report(event, self)
+      if shouldPause(state) {
+        if !isSaved { try save(files.last) }
+        return .paused
+      }
+    }
+  }
+
+  private func save(_ path: String) throws {
+    try resumable.write(to: path, replacing: true)
+  }
+
+  /// Makes sure that the file of the best model holds the best model, before a training is resumed.
+  ///
+  /// A run that was killed between its two saves left the older best behind; the newer one is the
+  /// state itself.
+  ///
+  /// - Parameters:
+  ///   - files: Where the training left its models.
+  ///   - weightsDigest: What the best file says its weights are, or `nil` if there is none.
+  /// - Throws: `TrainingError` if the best model is gone; what writing throws.
+  public func restoreBest(_ files: TrainingFiles, weightsDigest: String?) throws {
+    guard let best = state.best, best.weightsDigest != weightsDigest else { return }
+    guard isBest else {
+      throw TrainingError(
+        path: files.best,
+        expected: "the best model of this training so far, with weights_digest \(best.weightsDigest)",
+        found: weightsDigest ?? "no such file",
+        fix: "give as --output the file that the training wrote before")
+    }
+    try weights.write(to: files.best, replacing: true)
+  }
+}

@@ -1,0 +1,81 @@
+// A text as training and validation use it: read once, as token ids.
+
+import UnrollFormat
+import UnrollTensors
+import UnrollTokenization
+
+/// The tokens of a text.
+public struct TrainingText: Sendable {
+  /// The path that it came from.
+  public let path: String
+  /// The SHA-256 of the file's bytes.
+  public let digest: String
+  /// The number of tokens.
+  public var count: Int { ids.count }
+  /// The number of words that the vocabulary lacks; the token for unknown words stands for them.
+  public let unknown: Int
+  let ids: [Int32]
+
+  /// Reads a text.
+  ///
+  /// - Parameters:
+  ///   - path: A file, plain or gzip. Not standard input: training can be resumed, a stream cannot.
+  ///   - encoder: The model's.
+  ///   - progress: Called now and then with the share that was read.
+  /// - Throws: `FileError` or `TextError` if the text cannot be read or has words that the model
+  ///   cannot take: all of them are listed.
+  public init(
+    path: String, encoder: Encoder, progress: (Double?) -> Void = { _ in }
+  ) throws {
+    guard path != "-" else {
+      throw TextError(
+        path: "standard input", line: nil, expected: "a file, since training can be resumed",
+        found: "-", fix: "write the text to a file first")
+    }
+    self.path = path
+    digest = UnrollFormat.digest(of: try MappedFile(path: path))
+    var lines = try LineReader(path: path)
+    var ids: [Int32] = []
+    var unknown = 0
+    var missing = MissingWords()
+    while let line = try lines.next() {
+      let words = encoder.missingWords(in: line)
+      missing.add(words, line: line.number)
+      guard missing.isEmpty else { continue }
+      let encoded = try encoder.encode(line, path: path)
+      ids += encoded.ids
+      unknown += encoded.unknownCount
+      if line.number % 1000 == 0 { progress(lines.fraction) }
+    }
+    if let error = missing.error(path: path) { throw error }
+    (self.ids, self.unknown) = (ids, unknown)
+  }
+}
+
+/// The words of a text that a vocabulary without a token for unknown words lacks.
+private struct MissingWords {
+  private var counts: [String: Int] = [:]
+  private var firstLine: Int?
+
+  var isEmpty: Bool { counts.isEmpty }
+
+  mutating func add(_ words: [String], line: Int) {
+    for word in words {
+      firstLine = firstLine ?? line
+      // A text in another language would fill the memory with its words.
+      if counts[word] != nil || counts.count < 100_000 { counts[word, default: 0] += 1 }
+    }
+  }
+
+  func error(path: String) -> TextError? {
+    guard !isEmpty else { return nil }
+    let ordered = counts.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
+    let list = ordered.prefix(10).map { "\"\($0.key)\" (\($0.value))" }.joined(separator: ", ")
+    let more = ordered.count > 10 ? " and \(ordered.count - 10) more" : ""
+    return TextError(
+      path: path, line: firstLine,
+      expected: "words of the vocabulary, which has no token for unknown words",
+      found: "\(counts.values.reduce(0, +)) words that it lacks: \(list)\(more)",
+      fix: "replace or remove them; check that the text was prepared as the model's own text was")
+  }
+}

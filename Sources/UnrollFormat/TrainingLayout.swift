@@ -1,0 +1,197 @@
+// The groups of a training that can be resumed: /optimizer and /training.
+
+import UnrollTensors
+
+extension Layout {
+  static let optimizer = "/optimizer"
+  static let optimizerGroups = "/optimizer/groups"
+  static let optimizerState = "/optimizer/state"
+  static let training = "/training"
+  static let trainingData = "/training/data"
+  static let trainingSchedule = "/training/schedule"
+  static let trainingHidden = "/training/hidden"
+  static let trainingHistory = "/training/history"
+  static let trainingBest = "/training/best"
+
+  /// The slots that an optimizer of this version can have.
+  static let slots = [OptimizerState.momentumSlot]
+
+  /// The group of parameters that share their hyper-parameters.
+  static func optimizerGroup(_ index: Int) -> String {
+    "\(optimizerGroups)/\(number(index, digits: 2))"
+  }
+
+  /// The group of a slot; below it the tree of the parameters is repeated.
+  static func slot(_ name: String) -> String { "\(optimizerState)/\(name)" }
+
+  /// The place of one parameter's value in a slot.
+  static func slot(_ name: String, _ path: ParameterPath) -> String {
+    slot(name) + path.description
+  }
+
+  /// The group of the state that one layer carries from window to window.
+  static func hiddenState(_ index: Int) -> String {
+    "\(trainingHidden)/\(number(index, digits: 2))"
+  }
+
+  /// The largest count that an attribute may give: sums and products with a factor of 2 are safe.
+  static let maximumCount = Int64(1) << 62
+
+  /// The objects of an optimizer; `model` are the objects whose tree its slots repeat.
+  static func optimizerObjects(mirroring model: [ObjectSchema]) -> [ObjectSchema] {
+    [
+      ObjectSchema(
+        path: optimizer, kind: .group,
+        attributes: [
+          AttributeSchema(name: AttributeName.kind, value: words(OptimizerKind.self)),
+          AttributeSchema(name: AttributeName.step, value: count),
+        ], isRequired: false),
+      ObjectSchema(path: optimizerGroups, kind: .group),
+      ObjectSchema(
+        path: "\(optimizerGroups)/#", kind: .group,
+        attributes: [
+          AttributeSchema(name: AttributeName.learningRate, value: .number),
+          AttributeSchema(name: AttributeName.momentum, value: .number),
+          AttributeSchema(name: AttributeName.weightDecay, value: .number),
+          AttributeSchema(name: AttributeName.weightDecayKind, value: .word(["l2"])),
+          AttributeSchema(name: AttributeName.learningRateInBuffer, value: .integer(0...0)),
+          AttributeSchema(name: AttributeName.clipKind, value: words(ClipKind.self)),
+          AttributeSchema(name: AttributeName.clipValue, value: .number, isRequired: false),
+          AttributeSchema(
+            name: AttributeName.clipScope, value: .word(["global"]), isRequired: false),
+        ]),
+      ObjectSchema(
+        path: "\(optimizerGroups)/#/\(MemberName.parameters)", kind: .dataset([.uint8], rank: 1),
+        attributes: [digestAttribute]),
+      ObjectSchema(path: optimizerState, kind: .group, isRequired: false),
+    ] + slots.flatMap { mirror(of: model, in: $0) }
+  }
+
+  /// The objects of a slot: its group, and the groups and parameters of the model below it.
+  private static func mirror(of model: [ObjectSchema], in slot: String) -> [ObjectSchema] {
+    let group = ObjectSchema(
+      path: self.slot(slot), kind: .group,
+      attributes: [AttributeSchema(name: AttributeName.shape, value: .word(["parameter"]))],
+      isRequired: false)
+    return [group]
+      + model.filter { $0.path == self.model || $0.path.hasPrefix(self.model + "/") }.map {
+        schema in
+        var attributes: [AttributeSchema] = []
+        if case .dataset = schema.kind { attributes = [digestAttribute] }
+        return ObjectSchema(
+          path: self.slot(slot) + schema.path, kind: schema.kind, attributes: attributes,
+          isRequired: false)
+      }
+  }
+
+  /// The objects of a training.
+  static let trainingObjects: [ObjectSchema] = [
+    ObjectSchema(
+      path: training, kind: .group,
+      attributes: [
+        AttributeSchema(name: AttributeName.step, value: count),
+        AttributeSchema(name: AttributeName.epoch, value: .integer(0...maximumSize)),
+        AttributeSchema(name: AttributeName.tokensSeen, value: count),
+        AttributeSchema(name: AttributeName.evaluateWith, value: .word(["iterate"])),
+        AttributeSchema(name: AttributeName.resume, value: words(ResumeKind.self)),
+        AttributeSchema(name: AttributeName.resumeReason, value: .text, isRequired: false),
+        AttributeSchema(
+          name: AttributeName.maximumEpochs, value: .integer(0...maximumSize), isRequired: false),
+        AttributeSchema(name: AttributeName.maximumSteps, value: count, isRequired: false),
+      ], isRequired: false),
+    ObjectSchema(
+      path: trainingData, kind: .group,
+      attributes: [
+        AttributeSchema(name: AttributeName.trainDigest, value: .text),
+        AttributeSchema(name: AttributeName.validDigest, value: .text),
+        AttributeSchema(name: AttributeName.tokens, value: count),
+        AttributeSchema(name: AttributeName.columns, value: .integer(1...maximumSize)),
+        AttributeSchema(name: AttributeName.window, value: .integer(1...maximumSize)),
+        AttributeSchema(name: AttributeName.cursor, value: count),
+        AttributeSchema(name: AttributeName.totalNLL, value: .number),
+      ]),
+    ObjectSchema(
+      path: trainingSchedule, kind: .group,
+      attributes: [
+        AttributeSchema(name: AttributeName.kind, value: .word(["divide_on_plateau"])),
+        AttributeSchema(name: AttributeName.factor, value: .number),
+      ]),
+    ObjectSchema(path: trainingHidden, kind: .group),
+    ObjectSchema(path: "\(trainingHidden)/#", kind: .group),
+    parameter("\(trainingHidden)/#/\(MemberName.h)", rank: 2, isRequired: true),
+    parameter("\(trainingHidden)/#/\(MemberName.c)", rank: 2),
+    ObjectSchema(path: trainingHistory, kind: .group, isRequired: false),
+    history(MemberName.step, .uint64),
+    history(MemberName.learningRate, .float64),
+    history(MemberName.trainNLL, .float64),
+    history(MemberName.validNLL, .float64),
+    ObjectSchema(
+      path: trainingBest, kind: .group,
+      attributes: [
+        AttributeSchema(name: AttributeName.step, value: count),
+        AttributeSchema(name: AttributeName.validNLL, value: .number),
+        AttributeSchema(name: AttributeName.weightsDigest, value: .text),
+      ], isRequired: false),
+  ]
+
+  private static let count = AttributeSchema.Value.integer(0...maximumCount)
+
+  private static func history(_ name: String, _ element: DType) -> ObjectSchema {
+    ObjectSchema(
+      path: "\(trainingHistory)/\(name)", kind: .dataset([element], rank: 1),
+      attributes: [digestAttribute])
+  }
+}
+
+/// What gradients are clipped by.
+enum ClipKind: String, CaseIterable {
+  case norm
+  case none
+}
+
+/// Whether going on from a file is the same as never having stopped.
+enum ResumeKind: String, CaseIterable {
+  case exact
+  case inexact
+}
+
+/// The names of datasets that are no parameters.
+enum MemberName {
+  static let parameters = "parameters"
+  static let h = "h"
+  static let c = "c"
+  static let step = "step"
+  static let learningRate = "learning_rate"
+  static let trainNLL = "train_nll"
+  static let validNLL = "valid_nll"
+}
+
+extension AttributeName {
+  static let outcome = "outcome"
+  static let step = "step"
+  static let learningRate = "learning_rate"
+  static let momentum = "momentum"
+  static let weightDecay = "weight_decay"
+  static let weightDecayKind = "weight_decay_kind"
+  static let learningRateInBuffer = "learning_rate_in_buffer"
+  static let clipKind = "clip_kind"
+  static let clipValue = "clip_value"
+  static let clipScope = "clip_scope"
+  static let shape = "shape"
+  static let epoch = "epoch"
+  static let tokensSeen = "tokens_seen"
+  static let evaluateWith = "evaluate_with"
+  static let resume = "resume"
+  static let resumeReason = "resume_reason"
+  static let maximumEpochs = "maximum_epochs"
+  static let maximumSteps = "maximum_steps"
+  static let trainDigest = "train_digest"
+  static let validDigest = "valid_digest"
+  static let tokens = "tokens"
+  static let columns = "columns"
+  static let window = "window"
+  static let cursor = "cursor"
+  static let totalNLL = "total_nll"
+  static let factor = "factor"
+  static let validNLL = "valid_nll"
+}

@@ -1,0 +1,131 @@
+// A training as the objects that are to be written.
+
+import UnrollHDF5
+import UnrollTensors
+
+extension OptimizerState {
+  /// Adds `/optimizer` and what is below it.
+  func add(to outline: inout Outline) {
+    outline.addGroup(
+      Layout.optimizer,
+      [AttributeName.kind: .text(kind.rawValue), AttributeName.step: .integer(Int64(step))])
+    outline.addGroup(Layout.optimizerGroups)
+    for (index, group) in groups.enumerated() {
+      let path = Layout.optimizerGroup(index)
+      outline.addGroup(path, group.attributes)
+      let lines = group.parameters.map { $0.description + "\n" }.joined()
+      outline.addDataset("\(path)/\(MemberName.parameters)", Tensor(Array(lines.utf8)))
+    }
+    guard !slots.isEmpty else { return }
+    outline.addGroup(Layout.optimizerState)
+    for (name, tree) in slots {
+      outline.addGroup(Layout.slot(name), [AttributeName.shape: .text("parameter")])
+      for path in tree.paths {
+        guard let tensor = tree[path] else { continue }
+        outline.addGroups(from: Layout.slot(name), to: path)
+        outline.addDataset(Layout.slot(name, path), tensor)
+      }
+    }
+  }
+}
+
+extension Outline {
+  /// Adds the groups of a parameter's path below another group.
+  fileprivate mutating func addGroups(from root: String, to path: ParameterPath) {
+    var group = root
+    for name in path.description.split(separator: "/").dropLast() {
+      group += "/\(name)"
+      addGroup(group)
+    }
+  }
+}
+
+extension ParameterGroup {
+  fileprivate var attributes: [String: AttributeValue] {
+    var attributes: [String: AttributeValue] = [
+      AttributeName.learningRate: .number(learningRate),
+      AttributeName.momentum: .number(momentum),
+      AttributeName.weightDecay: .number(weightDecay),
+      AttributeName.weightDecayKind: .text("l2"),
+      AttributeName.learningRateInBuffer: .integer(0),
+      AttributeName.clipKind: .text((clipNorm == nil ? ClipKind.none : .norm).rawValue),
+    ]
+    if let clipNorm {
+      attributes[AttributeName.clipValue] = .number(clipNorm)
+      attributes[AttributeName.clipScope] = .text("global")
+    }
+    return attributes
+  }
+}
+
+extension TrainingState {
+  /// Adds `/training` and what is below it.
+  func add(to outline: inout Outline) {
+    outline.addGroup(Layout.training, attributes)
+    outline.addGroup(Layout.trainingData, data.attributes)
+    outline.addGroup(
+      Layout.trainingSchedule,
+      [
+        AttributeName.kind: .text("divide_on_plateau"),
+        AttributeName.factor: .number(plateauFactor),
+      ])
+    outline.addGroup(Layout.trainingHidden)
+    for (index, state) in hidden.enumerated() {
+      let path = Layout.hiddenState(index)
+      outline.addGroup(path)
+      outline.addDataset("\(path)/\(MemberName.h)", state.h)
+      if let c = state.c { outline.addDataset("\(path)/\(MemberName.c)", c) }
+    }
+    addHistory(to: &outline)
+    if let best {
+      outline.addGroup(
+        Layout.trainingBest,
+        [
+          AttributeName.step: .integer(Int64(best.step)),
+          AttributeName.validNLL: .number(best.validNLL),
+          AttributeName.weightsDigest: .text(best.weightsDigest),
+        ])
+    }
+  }
+
+  private var attributes: [String: AttributeValue] {
+    var attributes: [String: AttributeValue] = [
+      AttributeName.step: .integer(Int64(step)),
+      AttributeName.epoch: .integer(Int64(epoch)),
+      AttributeName.tokensSeen: .integer(Int64(tokensSeen)),
+      AttributeName.evaluateWith: .text("iterate"),
+      AttributeName.resume: .text((inexactReason == nil ? ResumeKind.exact : .inexact).rawValue),
+    ]
+    attributes[AttributeName.resumeReason] = inexactReason.map { .text($0) }
+    attributes[AttributeName.maximumEpochs] = maximumEpochs.map { .integer(Int64($0)) }
+    attributes[AttributeName.maximumSteps] = maximumSteps.map { .integer(Int64($0)) }
+    return attributes
+  }
+
+  private func addHistory(to outline: inout Outline) {
+    guard !history.isEmpty else { return }
+    let group = Layout.trainingHistory
+    outline.addGroup(group)
+    // Steps below 0 become numbers that rule R005 refuses.
+    outline.addDataset(
+      "\(group)/\(MemberName.step)", Tensor(history.map { UInt64(bitPattern: Int64($0.step)) }))
+    outline.addDataset(
+      "\(group)/\(MemberName.learningRate)", Tensor(history.map(\.learningRate)))
+    outline.addDataset("\(group)/\(MemberName.trainNLL)", Tensor(history.map(\.trainNLL)))
+    outline.addDataset("\(group)/\(MemberName.validNLL)", Tensor(history.map(\.validNLL)))
+  }
+}
+
+extension TrainingData {
+  fileprivate var attributes: [String: AttributeValue] {
+    [
+      AttributeName.trainDigest: .text(trainDigest),
+      AttributeName.validDigest: .text(validDigest),
+      AttributeName.tokens: .integer(Int64(tokens)),
+      AttributeName.columns: .integer(Int64(columns)),
+      AttributeName.window: .integer(Int64(window)),
+      AttributeName.cursor: .integer(Int64(cursor)),
+      AttributeName.totalNLL: .number(totalNLL),
+    ]
+  }
+}

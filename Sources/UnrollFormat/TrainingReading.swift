@@ -1,0 +1,152 @@
+// From a file's contents to the state of a training.
+
+import UnrollHDF5
+import UnrollTensors
+
+extension Contents {
+  /// A floating-point attribute.
+  func number(_ path: String, _ name: String) -> Double? {
+    if case .number(let value)? = object(path)?.attributes[name] { return value }
+    return nil
+  }
+
+  /// The optimizer; `nil` where a part is missing or not allowed.
+  var optimizer: OptimizerState? {
+    guard let architecture,
+      let kind = text(Layout.optimizer, AttributeName.kind).flatMap(OptimizerKind.init),
+      let step = integer(Layout.optimizer, AttributeName.step)
+    else { return nil }
+    var state = OptimizerState(kind: kind, step: step, groups: [])
+    for group in optimizerGroups {
+      guard let group = parameterGroup(group, architecture) else { return nil }
+      state.groups.append(group)
+    }
+    for slot in Layout.slots where exists(Layout.slot(slot)) {
+      var tree = ParameterTree<Tensor>()
+      for (path, _) in architecture.parameters {
+        guard let tensor = tensor(Layout.slot(slot, path)) else { return nil }
+        tree[path] = tensor
+      }
+      state.slots[slot] = tree
+    }
+    return state
+  }
+
+  /// The paths of the optimizer's groups, in order.
+  var optimizerGroups: [String] {
+    members(of: Layout.optimizerGroups).map { "\(Layout.optimizerGroups)/\($0)" }
+  }
+
+  private func parameterGroup(_ group: String, _ architecture: Architecture) -> ParameterGroup? {
+    guard let learningRate = number(group, AttributeName.learningRate),
+      let momentum = number(group, AttributeName.momentum),
+      let weightDecay = number(group, AttributeName.weightDecay),
+      let lines = parameterLines(of: group)
+    else { return nil }
+    let owned = Dictionary(
+      uniqueKeysWithValues: architecture.parameters.map { ($0.path.description, $0.path) })
+    let parameters = lines.compactMap { owned[$0] }
+    guard parameters.count == lines.count else { return nil }
+    return ParameterGroup(
+      learningRate: learningRate, momentum: momentum, weightDecay: weightDecay,
+      clipNorm: number(group, AttributeName.clipValue), parameters: parameters)
+  }
+
+  /// The paths that a group of the optimizer lists; `nil` if they are no lines of UTF-8.
+  func parameterLines(of group: String) -> [String]? {
+    guard let bytes = tensor("\(group)/\(MemberName.parameters)")?.withUnsafeBytes({ Array($0) }),
+      let text = String(validating: bytes, as: UTF8.self), text.utf8.last == UInt8(ascii: "\n")
+    else { return nil }
+    return text.split(separator: "\n", omittingEmptySubsequences: false).dropLast().map(String.init)
+  }
+
+  /// Where the training is; `nil` where a part is missing or not allowed.
+  var trainingState: TrainingState? {
+    let root = Layout.training
+    guard let step = integer(root, AttributeName.step),
+      let epoch = integer(root, AttributeName.epoch),
+      let tokensSeen = integer(root, AttributeName.tokensSeen),
+      let data = trainingData,
+      let factor = number(Layout.trainingSchedule, AttributeName.factor),
+      let hidden = carriedStates
+    else { return nil }
+    var state = TrainingState(
+      step: step, epoch: epoch, tokensSeen: tokensSeen,
+      maximumEpochs: integer(root, AttributeName.maximumEpochs),
+      maximumSteps: integer(root, AttributeName.maximumSteps),
+      inexactReason: text(root, AttributeName.resumeReason), data: data, plateauFactor: factor,
+      hidden: hidden)
+    if exists(Layout.trainingHistory) {
+      guard let history else { return nil }
+      state.history = history
+    }
+    if exists(Layout.trainingBest) {
+      guard let best else { return nil }
+      state.best = best
+    }
+    return state
+  }
+
+  private var trainingData: TrainingData? {
+    let group = Layout.trainingData
+    guard let train = text(group, AttributeName.trainDigest),
+      let valid = text(group, AttributeName.validDigest),
+      let tokens = integer(group, AttributeName.tokens),
+      let columns = integer(group, AttributeName.columns),
+      let window = integer(group, AttributeName.window),
+      let cursor = integer(group, AttributeName.cursor),
+      let totalNLL = number(group, AttributeName.totalNLL)
+    else { return nil }
+    return TrainingData(
+      trainDigest: train, validDigest: valid, tokens: tokens, columns: columns, window: window,
+      cursor: cursor, totalNLL: totalNLL)
+  }
+
+  private var carriedStates: [CarriedState]? {
+    var states: [CarriedState] = []
+    for name in members(of: Layout.trainingHidden) {
+      let group = "\(Layout.trainingHidden)/\(name)"
+      guard let h = tensor("\(group)/\(MemberName.h)") else { return nil }
+      states.append(CarriedState(h: h, c: tensor("\(group)/\(MemberName.c)")))
+    }
+    return states
+  }
+
+  /// The steps of the evaluations; `nil` where there is no such column.
+  var historySteps: [UInt64]? {
+    tensor("\(Layout.trainingHistory)/\(MemberName.step)")?.withUnsafeBytes {
+      $0.elements(of: UInt64.self) { $0 }
+    }
+  }
+
+  private var history: [TrainingRecord]? {
+    guard let steps = historySteps, let learningRates = historyColumn(MemberName.learningRate),
+      let train = historyColumn(MemberName.trainNLL),
+      let valid = historyColumn(MemberName.validNLL),
+      [learningRates, train, valid].allSatisfy({ $0.count == steps.count })
+    else { return nil }
+    var records: [TrainingRecord] = []
+    for index in steps.indices {
+      guard let step = Int(exactly: steps[index]) else { return nil }
+      records.append(
+        TrainingRecord(
+          step: step, learningRate: learningRates[index], trainNLL: train[index],
+          validNLL: valid[index]))
+    }
+    return records
+  }
+
+  private func historyColumn(_ name: String) -> [Double]? {
+    tensor("\(Layout.trainingHistory)/\(name)")?.withUnsafeBytes {
+      $0.elements(of: UInt64.self) { Double(bitPattern: $0) }
+    }
+  }
+
+  private var best: BestState? {
+    guard let step = integer(Layout.trainingBest, AttributeName.step),
+      let validNLL = number(Layout.trainingBest, AttributeName.validNLL),
+      let digest = text(Layout.trainingBest, AttributeName.weightsDigest)
+    else { return nil }
+    return BestState(step: step, validNLL: validNLL, weightsDigest: digest)
+  }
+}

@@ -1,0 +1,80 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+// Gradients of parameters: whole, or only the rows that a window touched.
+
+import CUnrollKernels
+import UnrollFormat
+
+/// The gradient of a loss by one parameter.
+enum Gradient: Sendable {
+  /// One number for each of the parameter's.
+  case dense([Float])
+  /// Rows of a matrix; the others are zero.
+  case rows(RowGradient)
+
+  /// The sum of the squares of all numbers.
+  var sumOfSquares: Double {
+    switch self {
+    case .dense(let values): unroll_sum_of_squares(values, values.count)
+    case .rows(let rows): unroll_sum_of_squares(rows.values, rows.values.count)
+    }
+  }
+
+  /// Whether no number is infinite or NaN.
+  var isFinite: Bool {
+    switch self {
+    case .dense(let values): unroll_all_finite(values, values.count)
+    case .rows(let rows): unroll_all_finite(rows.values, rows.values.count)
+    }
+  }
+}
+
+/// The gradient of an embedding by a window that reads only some of its rows.
+struct RowGradient: Sendable {
+  /// The numbers of a row, D.
+  let width: Int
+  /// The U tokens of the window, each once, in order.
+  let tokens: [Int32]
+  /// `[U, D]`
+  private(set) var values: [Float]
+
+  /// No rows.
+  init(width: Int) {
+    self.width = width
+    tokens = []
+    values = []
+  }
+
+  /// Sums the gradients of the places where each token stands, in the order of the places.
+  ///
+  /// - Parameters:
+  ///   - inputs: `[T*B]` the tokens.
+  ///   - gradients: `[T*B, D]` the gradients of their embeddings.
+  ///   - width: D.
+  init(inputs: [Int32], gradients: UnsafePointer<Float>, width: Int) {
+    let tokens = Set(inputs).sorted()
+    var values = [Float](repeating: 0, count: tokens.count * width)
+    let index = Dictionary(uniqueKeysWithValues: zip(tokens, 0...))
+    values.withUnsafeMutableBufferPointer { values in
+      for (place, token) in inputs.enumerated() {
+        guard let row = index[token] else { continue }
+        unroll_add(values.start + row * width, gradients + place * width, width)
+      }
+    }
+    self.width = width
+    self.tokens = tokens
+    self.values = values
+  }
+
+  /// Adds the rows to a whole gradient.
+  ///
+  /// - Parameter gradient: `[V, D]`
+  func add(to gradient: inout [Float]) {
+    gradient.withUnsafeMutableBufferPointer { gradient in
+      values.withUnsafeBufferPointer { values in
+        for (index, token) in tokens.enumerated() {
+          unroll_add(gradient.start + Int(token) * width, values.start + index * width, width)
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,247 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+// A recurrent language model that learns: truncated backpropagation through time.
+
+import CUnrollKernels
+import UnrollFormat
+import UnrollTensors
+
+/// A recurrent language model with parameters that change and gradients that say how.
+///
+/// Windows are `[T, B]`, B columns side by side, T time steps each. The state is carried from window
+/// to window, gradients stop at the beginning of each (Williams & Peng 1990, "An efficient
+/// gradient-based algorithm for on-line training of recurrent network trajectories"). The same
+/// windows give the same parameters, bit for bit, for any number of threads.
+///
+/// A class because it owns packed weights, which have identity and one end. One thread at a time may
+/// use it.
+public final class TrainableModel {
+  /// The sizes and cells.
+  public let architecture: Architecture
+  /// The numbers of each parameter, row-major, in f32.
+  private var parameters: ParameterTree<[Float]>
+  private let products: Products
+  private let layers: [TrainableLayer]
+  private let output: TrainableOutput
+  /// Whether the packed weights are those of before the last update.
+  private var isStale = false
+  private var memory: WindowMemory
+  private var layerGradients: [LayerGradients] = []
+  /// With a tied weight, the gradient of the output's use of it and of the embedding's.
+  private var outputGradients = OutputGradients()
+  private var embeddingGradient = RowGradient(width: 0)
+
+  /// Copies the parameters of a model.
+  ///
+  /// - Parameters:
+  ///   - architecture: The sizes and cells.
+  ///   - parameters: One floating-point tensor for each of `architecture.parameters`. Mapped pages
+  ///     are let go as they are copied.
+  /// - Throws: `NeuralError` if a parameter is missing or does not fit, or memory is short.
+  public init(architecture: Architecture, parameters: ParameterTree<Tensor>) throws {
+    let checked = try CheckedParameters(parameters, of: architecture)
+    self.architecture = architecture
+    var copies = ParameterTree<[Float]>()
+    for (path, shape) in architecture.parameters {
+      copies[path] = checked.floats(path)
+      checked.tensor(path).dropPages(ofRows: 0..<shape.dimensions[0])
+    }
+    self.parameters = copies
+    products = try Products()
+    memory = WindowMemory(layers: architecture.layers.count)
+    let own = try CheckedParameters(Self.tensors(copies, of: architecture), of: architecture)
+    layers = try architecture.layers.enumerated().map { [products] index, layer in
+      try TrainableLayer(layer, index: index, parameters: own, products: products)
+    }
+    output = TrainableOutput(
+      V: architecture.vocabularySize,
+      H: architecture.layers.last?.hiddenSize ?? architecture.embeddingSize, products: products)
+  }
+
+  /// The parameters as they are now; they share their memory with the model until it changes them.
+  public var tensors: ParameterTree<Tensor> { Self.tensors(parameters, of: architecture) }
+
+  private static func tensors(
+    _ parameters: ParameterTree<[Float]>, of architecture: Architecture
+  ) -> ParameterTree<Tensor> {
+    var tensors = ParameterTree<Tensor>()
+    for (path, shape) in architecture.parameters {
+      tensors[path] = parameters[path].map { Tensor($0, shape: shape) }
+    }
+    return tensors
+  }
+
+  /// The state before the first token: zeros for B columns.
+  public func zeroState(columns B: Int) -> RecurrentState { architecture.zeroState(columns: B) }
+
+  /// Runs a window forwards and backwards and keeps the gradients of its mean loss.
+  ///
+  /// - Parameters:
+  ///   - inputs: `[T, B]` the tokens to read.
+  ///   - targets: `[T, B]` the tokens to predict, usually those that come next.
+  ///   - state: In: the state before the window. Out: after it; unchanged if an error is thrown.
+  /// - Returns: The mean over the window of the negative log-probability of a target, in nats.
+  /// - Throws: `NeuralError` for tokens outside of the vocabulary, or a state of another model.
+  public func backpropagate(
+    inputs: [Int32], targets: [Int32], state: inout RecurrentState
+  ) throws -> Double {
+    guard targets.count == inputs.count, !inputs.isEmpty else {
+      throw NeuralError.window(
+        expected: "as many targets as inputs, at least one",
+        found: "\(inputs.count) inputs and \(targets.count) targets")
+    }
+    let B = try architecture.check(inputs: inputs, state: state)
+    try architecture.check(tokens: targets, lowest: 0)
+    if isStale { try pack() }
+    let T = inputs.count / B
+    let next = try forward(inputs, from: state, T: T, B: B)
+    let total = try crossEntropy(targets)
+    try backward(inputs, from: state, T: T, B: B)
+    state = next
+    return total / Double(targets.count)
+  }
+
+  /// The gradients that the last window left.
+  var gradients: ParameterTree<Gradient> {
+    var tree = ParameterTree<Gradient>()
+    tree[architecture.isTied ? .embeddingWeight : .outputWeight] = .dense(outputGradients.weight)
+    if !architecture.isTied { tree[.embeddingWeight] = .rows(embeddingGradient) }
+    if architecture.hasOutputBias { tree[.outputBias] = .dense(outputGradients.bias) }
+    for (index, layer) in layerGradients.enumerated() {
+      tree[.layer(index, .weightIH)] = .dense(layer.weightIH)
+      tree[.layer(index, .weightHH)] = .dense(layer.weightHH)
+      guard architecture.layers[index].bias == .double else { continue }
+      tree[.layer(index, .biasIH)] = .dense(layer.biasIH)
+      tree[.layer(index, .biasHH)] = .dense(layer.biasHH)
+    }
+    return tree
+  }
+
+  /// The norm of all gradients together.
+  public var gradientNorm: Double {
+    let gradients = gradients
+    return architecture.parameters.reduce(0) { sum, parameter in
+      sum + (gradients[parameter.path]?.sumOfSquares ?? 0)
+    }.squareRoot()
+  }
+
+  /// Changes every parameter in place.
+  ///
+  /// - Parameter body: Receives each parameter's path, numbers and gradient, in the model's order.
+  func update(_ body: (ParameterPath, inout [Float], Gradient) -> Void) {
+    let gradients = gradients
+    for (path, _) in architecture.parameters {
+      guard let gradient = gradients[path] else { continue }
+      parameters.update(path) { body(path, &$0, gradient) }
+    }
+    isStale = true
+  }
+
+  /// The first thing of the last window that holds a number that is not finite, in the order of the
+  /// computation: parameters, hidden states, logits, gradients.
+  public var firstNonFinite: String? {
+    for (path, _) in architecture.parameters {
+      guard let values = parameters[path], unroll_all_finite(values, values.count) else {
+        return path.description
+      }
+    }
+    for (index, tape) in memory.tapes.enumerated()
+    where !unroll_all_finite(tape.hidden, tape.hidden.count) {
+      return "the hidden states of \(ParameterPath.layerGroup(index))"
+    }
+    let gradients = gradients
+    // The output layer's gradient comes first on the way back, and is made of the logits.
+    for (path, _) in architecture.parameters.reversed() where gradients[path]?.isFinite == false {
+      return "the gradient of \(path)"
+    }
+    return nil
+  }
+
+  /// Lets go of all memory but the parameters; the next window takes it again.
+  public func releaseMemory() {
+    memory = WindowMemory(layers: layers.count)
+    layerGradients = []
+    outputGradients = OutputGradients()
+    embeddingGradient = RowGradient(width: 0)
+  }
+
+  // MARK: One window
+
+  /// Packs the parameters as they are now.
+  private func pack() throws {
+    let current = try CheckedParameters(tensors, of: architecture)
+    for layer in layers { try layer.pack(current) }
+    isStale = false
+  }
+
+  /// Runs the recurrent layers over a window.
+  ///
+  /// - Returns: The state after the window.
+  private func forward(
+    _ inputs: [Int32], from state: RecurrentState, T: Int, B: Int
+  ) throws -> RecurrentState {
+    var next = state
+    embed(inputs)
+    for (index, layer) in layers.enumerated() {
+      let size = T * B * layer.forward.architecture.inputSize
+      try memory.withInput(ofLayer: index, count: size) { input, tape in
+        try layer.forward.forward(
+          input: input, state: &next.layers[index], tape: &tape, T: T, B: B)
+      }
+    }
+    return next
+  }
+
+  /// Looks up the embeddings of tokens: `[T*B]` to `[T*B, D]`.
+  private func embed(_ inputs: [Int32]) {
+    let D = architecture.embeddingSize
+    memory.embedded.withScratch(inputs.count * D) { embedded in
+      numbers(.embeddingWeight).withUnsafeBufferPointer { rows in
+        for (place, token) in inputs.enumerated() {
+          (embedded + place * D).update(from: rows.start + Int(token) * D, count: D)
+        }
+      }
+    }
+  }
+
+  /// Computes the loss of a window and the gradients of the output layer and of the hidden states
+  /// below it.
+  ///
+  /// - Returns: The sum of the losses in nats.
+  private func crossEntropy(_ targets: [Int32]) throws -> Double {
+    let total = try output.crossEntropy(
+      targets, hidden: memory.tapes[layers.count - 1].hidden,
+      weight: numbers(architecture.isTied ? .embeddingWeight : .outputWeight),
+      bias: architecture.hasOutputBias ? numbers(.outputBias) : nil, gradients: &outputGradients)
+    swap(&memory.dHidden, &outputGradients.hidden)
+    return total
+  }
+
+  /// Goes back through the recurrent layers to the embedding.
+  private func backward(_ inputs: [Int32], from state: RecurrentState, T: Int, B: Int) throws {
+    if layerGradients.isEmpty { layerGradients = architecture.layers.map { LayerGradients($0) } }
+    for (index, layer) in layers.enumerated().reversed() {
+      let (D, H) = (
+        layer.forward.architecture.inputSize, layer.forward.architecture.hiddenSize
+      )
+      let weight = numbers(.layer(index, .weightIH))
+      try memory.withGradients(ofLayer: index, input: T * B * D, hidden: T * B * H) {
+        input, tape, dHidden, dInput in
+        try weight.withUnsafeBufferPointer { weight in
+          try layer.backward(
+            input: input, state: state.layers[index], tape: &tape, dHidden: dHidden,
+            dInput: dInput, weightIH: weight.start, gradients: &layerGradients[index], T: T, B: B)
+        }
+      }
+    }
+    embeddingGradient = memory.dHidden.withUnsafeBufferPointer {
+      RowGradient(inputs: inputs, gradients: $0.start, width: architecture.embeddingSize)
+    }
+    if architecture.isTied { embeddingGradient.add(to: &outputGradients.weight) }
+  }
+
+  /// The numbers of a parameter that the architecture has.
+  private func numbers(_ path: ParameterPath) -> [Float] {
+    guard let numbers = parameters[path] else { preconditionFailure("\(path) was not checked") }
+    return numbers
+  }
+}

@@ -1,0 +1,169 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+// Softmax and cross-entropy, forwards and backwards in one go.
+
+import CUnrollKernels
+
+/// The output layer of a model in training.
+///
+/// The rows of a window are taken in blocks. The logits of one block exist as a whole, in panels of
+/// the vocabulary, and become their own gradients in place.
+struct TrainableOutput {
+  /// The most rows in a block. More rows go through the weight and its gradient fewer times; the
+  /// logits take as many times V numbers.
+  static let largestBlock = 384
+  /// The number of vocabulary entries in a panel.
+  static let panelWidth = 1024
+
+  /// The size of the vocabulary.
+  let V: Int
+  /// The width of the hidden state.
+  let H: Int
+  let products: Products
+
+  /// Computes the cross-entropy of a window of M rows and the gradients of its mean.
+  ///
+  /// - Parameters:
+  ///   - targets: `[M]` tokens.
+  ///   - hidden: `[M, H]`
+  ///   - weight: `[V, H]`
+  ///   - bias: `[V]`, or `nil`.
+  ///   - gradients: Out: the gradients.
+  /// - Returns: The sum over the rows of the negative log-probability of the target, in nats.
+  /// - Throws: `NeuralError` if oneDNN fails or memory is short.
+  func crossEntropy(
+    _ targets: [Int32], hidden: [Float], weight: [Float], bias: [Float]?,
+    gradients: inout OutputGradients
+  ) throws -> Double {
+    let M = targets.count
+    let count = (M + Self.largestBlock - 1) / Self.largestBlock
+    return try hidden.withUnsafeBufferPointer { hidden in
+      try weight.withUnsafeBufferPointer { weight in
+        try (bias ?? []).withUnsafeBufferPointer { biases in
+          try gradients.withBuffers(M: M, V: V, H: H, hasBias: bias != nil) { buffers in
+            var total = 0.0
+            for index in 0..<count {
+              let block = Block(
+                rows: M * index / count..<M * (index + 1) / count, targets: targets,
+                hidden: hidden.start, weight: weight.start, bias: bias == nil ? nil : biases.start,
+                buffers: buffers)
+              let logPartitions = try forward(block)
+              total += loss(block, logPartitions)
+              try backward(block, logPartitions)
+            }
+            return total
+          }
+        }
+      }
+    }
+  }
+
+  /// A block of the rows of a window.
+  private struct Block {
+    let rows: Range<Int>
+    /// `[M]`
+    let targets: [Int32]
+    /// `[M, H]`
+    let hidden: UnsafePointer<Float>
+    /// `[V, H]`
+    let weight: UnsafePointer<Float>
+    /// `[V]`, or `nil`.
+    let bias: UnsafePointer<Float>?
+    let buffers: OutputGradients.Buffers
+  }
+
+  /// The panels of the vocabulary.
+  private var panels: [Range<Int>] {
+    stride(from: 0, to: V, by: Self.panelWidth).map { $0..<min($0 + Self.panelWidth, V) }
+  }
+
+  /// Computes the logits of a block and the logarithms of their sums of exponentials.
+  private func forward(_ block: Block) throws -> [Double] {
+    let M = block.rows.count
+    var maxima = [Float](repeating: -.infinity, count: M)
+    var sums = [Double](repeating: 0, count: M)
+    for panel in panels {
+      let logits = block.buffers.logits + panel.lowerBound * M  // [M, panel]
+      try products.multiply(
+        Factor(block.hidden + block.rows.lowerBound * H),
+        .transpose(block.weight + panel.lowerBound * H),
+        bias: block.bias.map { $0 + panel.lowerBound }, into: logits, M: M, N: panel.count, K: H)
+      unroll_softmax_add_panel(logits, M, panel.count, &maxima, &sums)
+    }
+    unroll_softmax_finish(maxima, &sums, M)
+    return sums
+  }
+
+  /// The sum of the negative log-probabilities of a block's targets.
+  private func loss(_ block: Block, _ logPartitions: [Double]) -> Double {
+    var total = 0.0
+    for (row, logPartition) in logPartitions.enumerated() {
+      let target = Int(block.targets[block.rows.lowerBound + row])
+      let first = target / Self.panelWidth * Self.panelWidth
+      let width = min(Self.panelWidth, V - first)
+      let logits = block.buffers.logits + first * block.rows.count
+      total += logPartition - Double(logits[row * width + target - first])
+    }
+    return total
+  }
+
+  /// Turns the logits of a block into their gradients and multiplies them on.
+  private func backward(_ block: Block, _ logPartitions: [Double]) throws {
+    let (M, first) = (block.rows.count, block.rows.lowerBound)
+    let targets = Array(block.targets[block.rows])
+    let scale = 1 / Float(block.targets.count)
+    let buffers = block.buffers
+    for panel in panels {
+      let gradients = buffers.logits + panel.lowerBound * M  // [M, panel]
+      unroll_softmax_gradient(
+        gradients, M, panel.count, logPartitions, targets, panel.lowerBound, scale)
+      try products.multiply(
+        Factor(gradients), Factor(block.weight + panel.lowerBound * H),
+        into: buffers.hidden + first * H, adds: panel.lowerBound > 0, M: M, N: H, K: panel.count)
+      try products.multiply(
+        .transpose(gradients), Factor(block.hidden + first * H),
+        into: buffers.weight + panel.lowerBound * H, adds: first > 0, M: panel.count, N: H, K: M)
+      if let bias = buffers.bias {
+        unroll_add_column_sums(gradients, M, panel.count, bias + panel.lowerBound)
+      }
+    }
+  }
+}
+
+/// What the output layer leaves of a window.
+struct OutputGradients {
+  /// `[M, H]` the gradients of the hidden states.
+  var hidden: [Float] = []
+  /// `[V, H]`
+  var weight: [Float] = []
+  /// `[V]`
+  var bias: [Float] = []
+  /// `[rows, V]` in panels: the logits of one block of rows, then their gradients.
+  private var logits: [Float] = []
+
+  /// The addresses.
+  struct Buffers {
+    let hidden: UnsafeMutablePointer<Float>
+    let weight: UnsafeMutablePointer<Float>
+    let bias: UnsafeMutablePointer<Float>?
+    let logits: UnsafeMutablePointer<Float>
+  }
+
+  /// Makes room and passes the addresses; the bias starts at zero, since it is summed up.
+  fileprivate mutating func withBuffers<Result>(
+    M: Int, V: Int, H: Int, hasBias: Bool, _ body: (Buffers) throws -> Result
+  ) rethrows -> Result {
+    let block = min(M, TrainableOutput.largestBlock)
+    return try hidden.withScratch(M * H) { hidden in
+      try weight.withScratch(V * H) { weight in
+        try bias.withScratch(hasBias ? V : 0) { bias in
+          if hasBias { bias.update(repeating: 0, count: V) }
+          return try logits.withScratch(block * V) { logits in
+            try body(
+              Buffers(
+                hidden: hidden, weight: weight, bias: hasBias ? bias : nil, logits: logits))
+          }
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,63 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+// What a window in training computes and keeps until it has gone back through it.
+
+/// The memory of one window; each buffer only grows.
+struct WindowMemory {
+  /// `[T*B, D]` the embeddings of the inputs.
+  var embedded: [Float] = []
+  /// What each layer computed.
+  var tapes: [LayerTape]
+  /// The gradients of the hidden states of the layer at work, `[T*B, H]`.
+  var dHidden: [Float] = []
+  /// The gradients of its input, `[T*B, D]`.
+  var dInput: [Float] = []
+
+  init(layers: Int) { tapes = Array(repeating: LayerTape(), count: layers) }
+
+  /// Passes the input of a layer, which is the output of the one below or the embeddings, and the
+  /// layer's tape.
+  ///
+  /// - Parameters:
+  ///   - index: The layer.
+  ///   - count: The numbers of its input.
+  ///   - body: Receives the input's address and the tape.
+  /// - Throws: What the closure throws.
+  mutating func withInput<Result>(
+    ofLayer index: Int, count: Int,
+    _ body: (UnsafePointer<Float>, inout LayerTape) throws -> Result
+  ) rethrows -> Result {
+    let input = index == 0 ? embedded : tapes[index - 1].hidden
+    precondition(input.count >= count, "the layer below left too little")
+    return try input.withUnsafeBufferPointer { try body($0.start, &tapes[index]) }
+  }
+
+  /// Passes what a layer reads and leaves on the way back; afterwards `dHidden` holds what the closure
+  /// left as the gradients of the input.
+  ///
+  /// - Parameters:
+  ///   - index: The layer.
+  ///   - input: The numbers of its input, T*B*D.
+  ///   - hidden: The numbers of its hidden states, T*B*H.
+  ///   - body: Receives the addresses of the input, of the gradients of the hidden states and of
+  ///     those of the input, and the tape.
+  /// - Throws: What the closure throws.
+  mutating func withGradients<Result>(
+    ofLayer index: Int, input: Int, hidden: Int,
+    _ body: (
+      UnsafePointer<Float>, inout LayerTape, UnsafeMutablePointer<Float>,
+      UnsafeMutablePointer<Float>
+    ) throws -> Result
+  ) rethrows -> Result {
+    var (dHidden, dInput) = (self.dHidden, self.dInput)
+    (self.dHidden, self.dInput) = ([], [])
+    // What is the input here is the hidden state of the layer below.
+    defer { (self.dHidden, self.dInput) = (dInput, dHidden) }
+    return try dHidden.withScratch(hidden) { dHidden in
+      try dInput.withScratch(input) { dInput in
+        try withInput(ofLayer: index, count: input) { input, tape in
+          try body(input, &tape, dHidden, dInput)
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,178 @@
+// What a person sees of a training, and the log of it.
+
+import Foundation
+import UnrollEngine
+import UnrollFormat
+import UnrollTensors
+
+/// Tells of a training: evaluations on standard output, progress on standard error, all in the log.
+struct TrainingReporter {
+  private var progress = Progress()
+  private var log: TrainingLog?
+  private var steps = 0
+  private var predictions = 0
+  private var start = ContinuousClock.now
+  private var lastStep = ContinuousClock.now
+
+  init(log path: String?, appending: Bool) throws {
+    log = try path.map { try TrainingLog(path: $0, appending: appending) }
+  }
+
+  /// Shows how far a text was read.
+  mutating func reading(_ path: String, _ fraction: Double?) {
+    progress.report { _ in
+      "reading \(printable(path))" + (fraction.map { String(format: ": %.0f %%", 100 * $0) } ?? "")
+    }
+  }
+
+  /// Prints the head of the table.
+  mutating func begin(_ run: TrainingRun) {
+    progress.finish()
+    progress = Progress()
+    (start, lastStep) = (.now, .now)
+    Output.result("epoch\tstep\tlearning_rate\ttrain_nll\tvalid_nll\tvalid_ppl\tbest")
+    // A resumed table is whole again.
+    for record in run.state.history { print(record, isBest: record.step == run.state.best?.step, in: run) }
+    flush()
+    let rows = run.state.data.tokens / run.state.data.columns
+    if run.state.data.window > rows - 1 {
+      Output.note(
+        "note: the window of \(run.state.data.window) is longer than the columns of \(rows) tokens: "
+          + "windows are \(rows - 1)")
+    }
+  }
+
+  /// Reports an event.
+  ///
+  /// - Throws: `FileError` if the log cannot be written.
+  mutating func report(_ event: TrainingEvent, _ run: TrainingRun) throws {
+    switch event {
+    case .step(let step):
+      steps += 1
+      predictions += step.predictions
+      let now = ContinuousClock.now
+      let seconds = lastStep.duration(to: now) / .seconds(1)
+      lastStep = now
+      try log?.write(StepLine(step, seconds: seconds))
+      let speed = Double(predictions) / (start.duration(to: now) / .seconds(1))
+      let steps = steps
+      progress.report { Self.line(step, run, speed: speed, secondsPerStep: $0 / Double(steps)) }
+    case .evaluation(let record, let isBest):
+      progress.finish()
+      print(record, isBest: isBest, in: run)
+      flush()
+      try log?.write(EvaluationLine(record, isBest: isBest))
+      if record.step > 0, record.validNLL > Foundation.log(Double(run.vocabularySize)) {
+        Output.note(
+          "note: worse than guessing among all \(Output.grouped(run.vocabularySize)) tokens: "
+            + "the learning rate \(record.learningRate) may be too high")
+      }
+      lastStep = .now
+    case .finished: break
+    }
+  }
+
+  /// Shows how far an evaluation is.
+  mutating func report(_ evaluation: EvaluationProgress) {
+    let share = evaluation.fraction.map { String(format: " %.0f %%", 100 * $0) } ?? ""
+    progress.report { _ in "evaluating\(share)" }
+  }
+
+  func finish() { progress.finish() }
+
+  private static func line(
+    _ step: StepReport, _ run: TrainingRun, speed: Double, secondsPerStep: Double
+  ) -> String {
+    let data = run.state.data
+    let nll = data.totalNLL / Double(max(1, data.cursor * data.columns))
+    let left = Double(run.stepsLeft) * secondsPerStep
+    return "epoch \(step.epoch), step \(Output.grouped(step.step)), "
+      + "\(Output.grouped(Int(speed))) tokens/s, "
+      + String(format: "loss %.4f, perplexity %.2f, %.0f s left", nll, exp(nll), left)
+  }
+
+  private func print(_ record: TrainingRecord, isBest: Bool, in run: TrainingRun) {
+    let epoch = String(format: "%.2f", Double(record.step) / Double(run.stepsPerEpoch))
+    let train = record.trainNLL.isNaN ? "NA" : String(format: "%.6f", record.trainNLL)
+    Output.result(
+      "\(epoch)\t\(record.step)\t\(record.learningRate)\t\(train)\t"
+        + String(format: "%.6f\t%.4f\t", record.validNLL, exp(record.validNLL))
+        + (isBest ? "1" : "0"))
+  }
+
+  /// Hands the lines over now: a training is long, and its table is watched.
+  private func flush() { fflush(nil) }
+}
+
+/// A step in the log.
+private struct StepLine: Encodable {
+  let event = "step"
+  let step: Int
+  let epoch: Int
+  let loss: Double
+  let gradientNorm: Double
+  let learningRate: Double
+  let tokensPerSecond: Double
+
+  init(_ report: StepReport, seconds: Double) {
+    step = report.step
+    epoch = report.epoch
+    loss = report.loss
+    gradientNorm = report.gradientNorm
+    learningRate = report.learningRate
+    tokensPerSecond = Double(report.predictions) / seconds
+  }
+}
+
+/// An evaluation in the log.
+private struct EvaluationLine: Encodable {
+  let event = "evaluation"
+  let step: Int
+  let learningRate: Double
+  let trainNLL: Double?
+  let validNLL: Double
+  let best: Bool
+
+  init(_ record: TrainingRecord, isBest: Bool) {
+    step = record.step
+    learningRate = record.learningRate
+    trainNLL = record.trainNLL.isNaN ? nil : record.trainNLL
+    validNLL = record.validNLL
+    best = isBest
+  }
+
+  private enum CodingKeys: String, CodingKey {
+    case event, step, learningRate, best
+    case trainNLL = "train_nll"
+    case validNLL = "valid_nll"
+  }
+}
+
+/// A file of JSON objects, one a line.
+private struct TrainingLog {
+  private let path: String
+  private let file: FileHandle
+  private let encoder = JSONEncoder()
+
+  /// - Throws: `FileError` if the file cannot be opened.
+  init(path: String, appending: Bool) throws {
+    let flags = O_WRONLY | O_CREAT | O_CLOEXEC | (appending ? O_APPEND : O_TRUNC)
+    let descriptor = open(path, flags, 0o666)
+    guard descriptor >= 0 else { throw FileError("open", path: path) }
+    self.path = path
+    file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
+    encoder.keyEncodingStrategy = .convertToSnakeCase
+    encoder.outputFormatting = [.sortedKeys]
+  }
+
+  /// - Throws: `FileError` if the line cannot be written.
+  func write(_ line: some Encodable) throws {
+    var data = try encoder.encode(line)
+    data.append(UInt8(ascii: "\n"))
+    do {
+      try file.write(contentsOf: data)
+    } catch {
+      throw FileError("write", path: path)
+    }
+  }
+}

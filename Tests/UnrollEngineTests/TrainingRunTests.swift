@@ -1,0 +1,291 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+// A training run: it ends the same however it was interrupted, and never loses its best.
+
+import Foundation
+import TestSupport
+import Testing
+import UnrollFormat
+import UnrollNeural
+import UnrollTensors
+import UnrollTokenization
+
+@testable import UnrollEngine
+
+@Suite struct TrainingRunTests {
+  /// Lines of seeded words of the small checkpoint's vocabulary.
+  fileprivate static func text(lines: Int, seed: UInt64) -> String {
+    var generator = SeededGenerator(seed: seed)
+    let words = ["the", "cat", "sat", "on", "a", "mat", "dog"]
+    return (0..<lines).map { _ in
+      (0..<Int.random(in: 0...6, using: &generator)).map { _ in
+        words[Int.random(in: 0..<words.count, using: &generator)]
+      }.joined(separator: " ") + "\n"
+    }.joined()
+  }
+
+  /// A folder with a model and texts, and runs in it.
+  private struct Scene {
+    let folder: String
+    let checkpoint: Checkpoint
+    var settings = TrainingSettings()
+
+    init(_ folder: String, _ checkpoint: Checkpoint) throws {
+      (self.folder, self.checkpoint) = (folder, checkpoint)
+      try Data(TrainingRunTests.text(lines: 60, seed: 1).utf8).write(to: URL(filePath: "\(folder)/train.txt"))
+      try Data(TrainingRunTests.text(lines: 30, seed: 2).utf8).write(to: URL(filePath: "\(folder)/valid.txt"))
+      settings.columns = 4
+      settings.window = 5
+      settings.momentum = 0.9
+      settings.weightDecay = 1e-3
+      settings.maximumEpochs = nil
+      settings.maximumSteps = 40
+    }
+
+    func text(_ name: String) throws -> TrainingText {
+      try TrainingText(
+        path: "\(folder)/\(name)", encoder: LanguageModel.encoder(of: checkpoint, path: ""))
+    }
+
+    func begin() throws -> TrainingRun {
+      try TrainingRun(
+        checkpoint, settings: settings, train: text("train.txt"), valid: text("valid.txt"),
+        input: "00 model")
+    }
+
+    func resume(_ files: TrainingFiles) throws -> TrainingRun {
+      let run = try TrainingRun(
+        resuming: Checkpoint(contentsOf: files.last), path: files.last, train: text("train.txt"),
+        valid: text("valid.txt"))
+      try run.restoreBest(files, weightsDigest: Checkpoint(contentsOf: files.best).weightsDigest)
+      return run
+    }
+
+    func files(_ name: String) -> TrainingFiles { TrainingFiles(best: "\(folder)/\(name).h5") }
+
+    /// Runs until a step, or to the end.
+    @discardableResult
+    func run(
+      _ run: inout TrainingRun, _ files: TrainingFiles, until step: Int = .max
+    ) throws -> TrainingEnd {
+      try run.run(saving: files, shouldPause: { $0.step >= step }, report: { _, _ in })
+    }
+  }
+
+  private static func bytes(_ files: TrainingFiles) throws -> [Data] {
+    try [files.best, files.last].map { try Data(contentsOf: URL(filePath: $0)) }
+  }
+
+  private static let models: [(Cell, Bool)] = [(.lstm, false), (.gru, true), (.rnn, false)]
+
+  @Test(arguments: models)
+  func aPauseAfterAnyStepChangesNothing(cell: Cell, isTied: Bool) throws {
+    try withTemporaryFolder { folder in
+      let scene = try Scene(
+        folder, .small(cell: cell, tied: isTied, hidden: isTied ? [7, 5] : [7, 6]))
+      let whole = scene.files("whole")
+      var uninterrupted = try scene.begin()
+      #expect(try scene.run(&uninterrupted, whole) == .finished)
+      #expect(uninterrupted.state.step == 40)
+      #expect(uninterrupted.state.epoch > 0)
+      let expected = try Self.bytes(whole)
+      for step in 0..<40 {
+        let files = scene.files("paused")
+        var first = try scene.begin()
+        #expect(try scene.run(&first, files, until: step) == .paused)
+        #expect(first.state.step == step)
+        var second = try scene.resume(files)
+        #expect(try scene.run(&second, files) == .finished)
+        #expect(try Self.bytes(files) == expected, "paused after step \(step)")
+      }
+    }
+  }
+
+  @Test func pausesAtEveryStepChangeNothing() throws {
+    try withTemporaryFolder { folder in
+      let scene = try Scene(folder, .small())
+      var uninterrupted = try scene.begin()
+      try scene.run(&uninterrupted, scene.files("whole"))
+      let files = scene.files("paused")
+      var run = try scene.begin()
+      var end = try scene.run(&run, files, until: 0)
+      while end == .paused {
+        var next = try scene.resume(files)
+        end = try scene.run(&next, files, until: next.state.step + 1)
+      }
+      #expect(try Self.bytes(files) == Self.bytes(scene.files("whole")))
+    }
+  }
+
+  @Test func theBestModelIsTheOneWithTheLowestLoss() throws {
+    try withTemporaryFolder { folder in
+      var scene = try Scene(folder, .small())
+      scene.settings.learningRate = 3
+      scene.settings.maximumSteps = nil
+      scene.settings.maximumEpochs = 6
+      let files = scene.files("tuned")
+      var run = try scene.begin()
+      try scene.run(&run, files)
+      let history = run.state.history
+      #expect(history.count == 7)
+      let best = try #require(run.state.best)
+      #expect(best.validNLL == history.map(\.validNLL).min())
+      #expect(history.first { $0.step == best.step }?.validNLL == best.validNLL)
+      let saved = try Checkpoint(contentsOf: files.best)
+      #expect(saved.weightsDigest == best.weightsDigest)
+      #expect(saved.training == nil && saved.optimizer == nil)
+      let model = try LanguageModel(saved, path: files.best)
+      let measured = try model.perplexity(ofText: "\(folder)/valid.txt", protocol: .columns)
+      #expect(measured.nll == best.validNLL)
+      // The rate is divided after each evaluation that does not improve, and only then.
+      var (rate, lowest) = (3.0, Double.infinity)
+      for record in history {
+        #expect(record.learningRate == rate)
+        if record.validNLL < lowest { lowest = record.validNLL } else { rate /= 4 }
+      }
+      #expect(rate < 3, "the learning rate was to be so high that some epoch is no better")
+    }
+  }
+
+  @Test func aRunLearns() throws {
+    try withTemporaryFolder { folder in
+      let scene = try Scene(folder, .small())
+      var run = try scene.begin()
+      try scene.run(&run, scene.files("tuned"))
+      let history = run.state.history
+      #expect(try #require(history.last).trainNLL < #require(history.first).validNLL - 0.1)
+      // Windows of 5 rows of 4 columns, but for a shorter one at the end of each epoch.
+      let rows = run.state.data.tokens / 4
+      #expect(run.state.tokensSeen == (run.state.epoch * (rows - 1) + run.state.data.cursor) * 4)
+    }
+  }
+
+  @Test func aLossThatIsNotFiniteKeepsTheLastGoodState() throws {
+    try withTemporaryFolder { folder in
+      var scene = try Scene(folder, .small())
+      scene.settings.learningRate = 1e39
+      scene.settings.momentum = 0
+      let files = scene.files("tuned")
+      var run = try scene.begin()
+      do {
+        try scene.run(&run, files)
+        Issue.record("a learning rate of 1e39 was to explode")
+      } catch let error as Diverged {
+        #expect(error.step == 1)
+        #expect(error.description.contains("step 2: expected a finite loss"))
+        #expect(error.description.contains("/model/embedding/weight"))
+      }
+      let kept = try Checkpoint(contentsOf: files.last)
+      #expect(kept.training?.step == 0)
+      // A lower rate goes on from there.
+      var second = try scene.resume(files)
+      second.change(epochs: nil, steps: 6, learningRate: 0.5)
+      try scene.run(&second, files)
+      #expect(second.state.step == 6)
+      #expect(
+        try Checkpoint(contentsOf: files.last).provenance.last?.arguments
+          .hasSuffix("\nfrom_step_0: steps=6 learning_rate=0.5") == true)
+    }
+  }
+
+  @Test func aRunThatWasKilledBetweenItsSavesIsResumed() throws {
+    try withTemporaryFolder { folder in
+      let scene = try Scene(folder, .small())
+      let whole = scene.files("whole")
+      var uninterrupted = try scene.begin()
+      try scene.run(&uninterrupted, whole)
+      let files = scene.files("killed")
+      var run = try scene.begin()
+      try scene.run(&run, files, until: 0)
+      let older = try Data(contentsOf: URL(filePath: files.best))
+      // The first evaluation after an epoch is the best so far, and the model is the state's.
+      _ = try run.run(
+        saving: files, shouldPause: { $0.history.count == 2 }, report: { _, _ in })
+      #expect(run.isBest)
+      try older.write(to: URL(filePath: files.best))
+      var resumed = try scene.resume(files)
+      try scene.run(&resumed, files)
+      #expect(try Self.bytes(files) == Self.bytes(whole))
+    }
+  }
+
+  @Test func aLostBestModelIsNamed() throws {
+    try withTemporaryFolder { folder in
+      let scene = try Scene(folder, .small())
+      let files = scene.files("tuned")
+      var run = try scene.begin()
+      try scene.run(&run, files, until: 3)
+      let resumed = try TrainingRun(
+        resuming: Checkpoint(contentsOf: files.last), path: files.last,
+        train: scene.text("train.txt"), valid: scene.text("valid.txt"))
+      #expect(throws: TrainingError.self) { try resumed.restoreBest(files, weightsDigest: nil) }
+      #expect(throws: TrainingError.self) { try resumed.restoreBest(files, weightsDigest: "00") }
+    }
+  }
+
+  @Test func anotherTextIsNotResumedWith() throws {
+    try withTemporaryFolder { folder in
+      let scene = try Scene(folder, .small())
+      let files = scene.files("tuned")
+      var run = try scene.begin()
+      try scene.run(&run, files, until: 3)
+      try Data(Self.text(lines: 60, seed: 9).utf8)
+        .write(to: URL(filePath: "\(folder)/train.txt"))
+      #expect(throws: TrainingError.self) { try scene.resume(files) }
+    }
+  }
+
+  @Test func aModelWithoutTrainingIsNotResumed() throws {
+    try withTemporaryFolder { folder in
+      let scene = try Scene(folder, .small())
+      #expect(throws: TrainingError.self) {
+        try TrainingRun(
+          resuming: scene.checkpoint, path: "model.h5", train: scene.text("train.txt"),
+          valid: scene.text("valid.txt"))
+      }
+    }
+  }
+
+  @Test func aTextThatIsTooShortIsRefused() throws {
+    try withTemporaryFolder { folder in
+      var scene = try Scene(folder, .small())
+      scene.settings.columns = 1000
+      #expect(throws: TrainingError.self) { try scene.begin() }
+    }
+  }
+
+  @Test func aWindowLongerThanTheTextIsCut() throws {
+    try withTemporaryFolder { folder in
+      var scene = try Scene(folder, .small())
+      scene.settings.window = 10_000
+      scene.settings.maximumSteps = 3
+      var run = try scene.begin()
+      #expect(run.stepsPerEpoch == 1)
+      try scene.run(&run, scene.files("tuned"))
+      #expect(run.state.history.map(\.step) == [0, 1, 2, 3])
+    }
+  }
+
+  @Test func allWordsThatTheVocabularyLacksAreListed() throws {
+    try withTemporaryFolder { folder in
+      let scene = try Scene(folder, .small(unknown: false))
+      try Data("the cat\nthe wug sat on wug é\n".utf8)
+        .write(to: URL(filePath: "\(folder)/train.txt"))
+      let error = #expect(throws: TextError.self) { try scene.text("train.txt") }
+      #expect(error?.line == 2)
+      #expect(error?.found == "3 words that it lacks: \"wug\" (2), \"é\" (1)")
+      // With a token for unknown words they are counted.
+      let open = try Scene(folder, .small())
+      try Data("the cat\nthe wug sat on wug é\n".utf8)
+        .write(to: URL(filePath: "\(folder)/train.txt"))
+      #expect(try open.text("train.txt").unknown == 3)
+    }
+  }
+
+  @Test(arguments: [
+    ("a/tuned.unroll.h5", "a/tuned.last.unroll.h5"), ("tuned.h5", "tuned.last.h5"),
+    ("tuned", "tuned.last"), ("a.b/.h5", "a.b/.h5.last"),
+  ])
+  func theLastStateHasTheNameOfTheBest(best: String, last: String) {
+    #expect(TrainingFiles(best: best).last == last)
+  }
+}

@@ -1,0 +1,141 @@
+// A training that is stopped and resumed: every bit of its state comes back.
+
+import Foundation
+import TestSupport
+import Testing
+import UnrollTensors
+
+@testable import UnrollFormat
+
+@Suite struct TrainingStateTests {
+  @Test(arguments: [Cell.lstm, .gru, .rnn], [false, true])
+  func everyBitComesBack(cell: Cell, tied: Bool) throws {
+    for (momentum, groupCount) in [(0.9, 1), (0.0, 2)] {
+      let checkpoint = Checkpoint.small(cell: cell, tied: tied, hidden: tied ? [7, 5] : [7, 6])
+        .inTraining(momentum: momentum, groupCount: groupCount)
+      let read = try writtenAndRead(checkpoint)
+      let (optimizer, wanted) = (try #require(read.optimizer), try #require(checkpoint.optimizer))
+      #expect(optimizer.kind == .sgd && optimizer.step == 12)
+      #expect(optimizer.groups == wanted.groups)
+      #expect(optimizer.groups.count == groupCount && optimizer.groups[0].clipNorm == 0.25)
+      #expect(optimizer.slots.keys.sorted() == (momentum > 0 ? ["momentum"] : []))
+      let (slot, wantedSlot) = (optimizer.slots["momentum"], wanted.slots["momentum"])
+      #expect(slot?.paths == (momentum > 0 ? read.parameters.paths : nil))
+      for path in slot?.paths ?? [] {
+        #expect(bytes(slot?[path]) == bytes(wantedSlot?[path]), "\(path)")
+      }
+      try expectEqual(try #require(read.training), try #require(checkpoint.training))
+      #expect(read.provenance.map(\.outcome) == checkpoint.provenance.map(\.outcome))
+      #expect(read.provenance.last?.outcome == "step 12, validation nll 4.5 nats a token")
+    }
+  }
+
+  private func expectEqual(_ state: TrainingState, _ wanted: TrainingState) throws {
+    #expect(state.step == 12 && state.epoch == 1 && state.tokensSeen == wanted.tokensSeen)
+    #expect(state.maximumEpochs == 6 && state.maximumSteps == 1 << 40)
+    #expect(state.inexactReason == nil && state.plateauFactor == 4)
+    #expect(state.data == wanted.data)
+    #expect(state.data.totalNLL.bitPattern == (0.1 + 0.2).bitPattern)
+    #expect(state.hidden.count == 2 && wanted.hidden.count == 2)
+    for (own, other) in zip(state.hidden, wanted.hidden) {
+      #expect(own.h.shape == other.h.shape && bytes(own.h) == bytes(other.h))
+      #expect(bytes(own.c) == bytes(other.c))
+    }
+    #expect(state.history.map(\.bits) == wanted.history.map(\.bits))
+    #expect(state.history.count == 3 && state.history[0].trainNLL.isNaN)
+    #expect(state.best == wanted.best && state.best?.step == 10)
+  }
+
+  @Test func whatIsAbsentStaysAbsent() throws {
+    var checkpoint = Checkpoint.small().inTraining(momentum: 0)
+    checkpoint.training?.maximumEpochs = nil
+    checkpoint.training?.maximumSteps = nil
+    checkpoint.training?.history = []
+    checkpoint.training?.best = nil
+    checkpoint.training?.inexactReason = "the momentum of the source is not known"
+    checkpoint.optimizer?.groups[0].clipNorm = nil
+    let read = try writtenAndRead(checkpoint)
+    let training = try #require(read.training)
+    #expect(training.maximumEpochs == nil && training.maximumSteps == nil)
+    #expect(training.history.isEmpty && training.best == nil)
+    #expect(training.inexactReason == "the momentum of the source is not known")
+    #expect(read.optimizer?.groups.map(\.clipNorm) == [nil])
+    let model = try writtenAndRead(.small())
+    #expect(model.optimizer == nil && model.training == nil)
+  }
+
+  @Test func largeCountsComeBack() throws {
+    var checkpoint = Checkpoint.small().inTraining()
+    let large = 1 << 62
+    checkpoint.optimizer?.step = large
+    checkpoint.training?.step = large
+    checkpoint.training?.tokensSeen = large
+    checkpoint.training?.data.tokens = large
+    checkpoint.training?.data.cursor = large / 3 - 1
+    checkpoint.training?.best?.step = large
+    checkpoint.training?.history[2].step = large
+    let training = try #require(try writtenAndRead(checkpoint).training)
+    #expect(training.step == large && training.tokensSeen == large)
+    #expect(training.data.tokens == large && training.data.cursor == large / 3 - 1)
+    #expect(training.best?.step == large && training.history[2].step == large)
+  }
+
+  @Test func equalStatesGiveEqualBytes() throws {
+    try withTemporaryFolder { folder in
+      let checkpoint = Checkpoint.small(tied: true, hidden: [5]).inTraining(groupCount: 2)
+      try checkpoint.write(to: "\(folder)/a.h5")
+      try Checkpoint(contentsOf: "\(folder)/a.h5").write(to: "\(folder)/b.h5")
+      let first = try Data(contentsOf: URL(filePath: "\(folder)/a.h5"))
+      #expect(try Data(contentsOf: URL(filePath: "\(folder)/b.h5")) == first)
+    }
+  }
+
+  @Test func trainingLeavesTheWeightsDigestAlone() throws {
+    func digests(_ checkpoint: Checkpoint) -> [String?] {
+      let root = checkpoint.outline().objects["/"]?.attributes
+      return ["weights_digest", "content_digest"].map { root?[$0]?.printed }
+    }
+    let (without, with) = (Checkpoint.small(), Checkpoint.small().inTraining())
+    #expect(digests(without)[0] != nil && digests(without)[0] == digests(with)[0])
+    #expect(digests(with)[0] == with.weightsDigest)
+    var other = with
+    other.training?.data.totalNLL = 0.3
+    #expect(digests(with)[1] != digests(other)[1])
+    var slots = with
+    slots.optimizer?.slots["momentum"]?[.outputBias] = with.parameters[.outputBias]
+    #expect(digests(with)[1] != digests(slots)[1])
+  }
+
+  @Test func slotsAreMappedWhereTheyLie() throws {
+    let read = try writtenAndRead(Checkpoint.small().inTraining())
+    let slot = try #require(read.optimizer?.slots["momentum"])
+    let hidden = try #require(read.training?.hidden)
+    let tensors =
+      slot.paths.compactMap { slot[$0] } + hidden.flatMap { [$0.h, $0.c].compactMap { $0 } }
+    #expect(tensors.count == 11 + 4)
+    for tensor in tensors {
+      guard case .mapped(_, let range) = tensor.storage else {
+        Issue.record("a tensor was copied")
+        continue
+      }
+      #expect(range.lowerBound % 64 == 0)
+    }
+  }
+
+  private func writtenAndRead(_ checkpoint: Checkpoint) throws -> Checkpoint {
+    try withTemporaryFolder { folder in
+      try checkpoint.write(to: "\(folder)/a.h5")
+      #expect(try Examination(of: "\(folder)/a.h5", upTo: .bytes).findings.map(\.description) == [])
+      return try Checkpoint(contentsOf: "\(folder)/a.h5")
+    }
+  }
+
+  private func bytes(_ tensor: Tensor?) -> [UInt8]? { tensor?.withUnsafeBytes { Array($0) } }
+}
+
+extension TrainingRecord {
+  /// The numbers as they are stored.
+  fileprivate var bits: [UInt64] {
+    [UInt64(step)] + [learningRate, trainNLL, validNLL].map(\.bitPattern)
+  }
+}
