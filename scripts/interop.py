@@ -3,7 +3,9 @@ import json
 import math
 import os
 import subprocess
+import sys
 import tempfile
+import types
 
 import h5py
 import numpy as np
@@ -65,3 +67,114 @@ with tempfile.TemporaryDirectory() as folder:
               f" (torch {torch.__version__}, h5py {h5py.__version__}, HDF5 {h5py.version.hdf5_version})")
         assert largest < 1e-5, largest
 
+
+# Back to PyTorch: what we export, as PyTorch loads and runs it.
+
+
+class RNNModel(torch.nn.Module):
+    """The model of a state_dict under word_language_model's names."""
+
+    def __init__(self, state):
+        super().__init__()
+        V, D = state["encoder.weight"].shape
+        layers = sum(name.startswith("rnn.weight_ih_l") for name in state)
+        H = state["rnn.weight_hh_l0"].shape[1]
+        self.encoder = torch.nn.Embedding(V, D)
+        self.rnn = torch.nn.LSTM(D, H, layers)
+        self.decoder = torch.nn.Linear(H, V)
+        self.load_state_dict(state, strict=True)
+
+    def forward(self, ids, hidden):
+        output, hidden = self.rnn(self.encoder(ids), hidden)
+        return torch.log_softmax(self.decoder(output), -1), hidden
+
+
+def columns(model, ids, B=10, T=35):
+    """The perplexity that word_language_model prints."""
+    n = len(ids) // B
+    columns, hidden, total = ids[:n * B].view(B, -1).t().contiguous(), None, 0.0
+    for i in range(0, n - 1, T):
+        L = min(T, n - 1 - i)
+        logp, hidden = model(columns[i:i + L], hidden)
+        total -= logp.double().gather(2, columns[i + 1:i + 1 + L, :, None]).sum().item()
+    return math.exp(total / ((n - 1) * B))
+
+
+def bits(tensor):
+    integer = {2: torch.int16, 4: torch.int32, 8: torch.int64}[tensor.element_size()]
+    return tensor.detach().contiguous().view(integer)
+
+
+def load_original(path):
+    """The state_dict of a file: itself, or of a whole module whose program is not needed."""
+    module = types.ModuleType("model")
+    module.RNNModel = type("RNNModel", (torch.nn.Module,), {"__module__": "model"})
+    sys.modules["model"] = module
+    value = torch.load(path, map_location="cpu", weights_only=False)
+    return value.state_dict() if isinstance(value, torch.nn.Module) else value
+
+
+def weights_digest(path):
+    with h5py.File(path) as file:
+        return file.attrs["weights_digest"]
+
+
+def there_and_back(folder, original, source, *options):
+    """original -> checkpoint -> PyTorch: every tensor bit for bit, ties still ties, and back again."""
+    name = os.path.join(folder, "model")
+    quiet = dict(check=True, stderr=subprocess.DEVNULL)
+    subprocess.run(["unroll", "convert", original, *source, *options, "-o", f"{name}.h5", "--force"], **quiet)
+    subprocess.run(["unroll", "convert", f"{name}.h5", "-o", f"{name}.pt", "--force",
+                    "--write-vocabulary", f"{name}.txt"], **quiet)
+    before, after = load_original(original), torch.load(f"{name}.pt", weights_only=True)
+    assert list(before) == list(after), (list(before), list(after))
+    for key in before:
+        assert before[key].dtype == after[key].dtype and torch.equal(bits(before[key]), bits(after[key])), key
+    tied = [state["encoder.weight"].data_ptr() == state["decoder.weight"].data_ptr() for state in (before, after)]
+    assert tied[0] == tied[1], tied
+    for vocabulary in (["--vocabulary", f"{name}.txt"], source):
+        subprocess.run(["unroll", "convert", f"{name}.pt", *vocabulary, *options, "-o", f"{name}.again.h5",
+                        "--force"], **quiet)
+        assert weights_digest(f"{name}.h5") == weights_digest(f"{name}.again.h5")
+    return after, tied[1]
+
+
+def export(folder, original, corpus):
+    state, tied = there_and_back(folder, original, ["--corpus", corpus])
+    run = RNNModel(state)
+    with open(f"{folder}/model.txt", encoding="utf8", newline="\n") as file:
+        index = {token: i for i, token in enumerate(file.read().split("\n")[:-1])}
+    with open(f"{corpus}/test.txt", encoding="utf8") as text:
+        ids = torch.tensor([index[w] for line in text for w in line.split() + ["<eos>"]])
+    theirs = columns(run, ids)
+    ours = json.loads(subprocess.run(
+        ["unroll", "evaluate", f"{folder}/model.h5", f"{corpus}/test.txt", "--protocol", "columns", "--json"],
+        check=True, stdout=subprocess.PIPE).stdout)["perplexity"]
+    print(f"interop: export of {original}: {len(state)} tensors bit-equal, {'tied' if tied else 'not tied'}; "
+          f"perplexity {theirs:.6f} in PyTorch, relative difference {abs(ours / theirs - 1):.1e}")
+    assert abs(ours / theirs - 1) < 1e-6, (ours, theirs)
+
+
+def export_fixtures(folder):
+    """Every cell, type and stack that torch.save wrote for the tests, strictly loaded into its modules."""
+    with open(f"{folder}/tokens.txt", "w") as file:
+        file.write("".join(f"w{i}\n" for i in range(11)))
+    source = ["--vocabulary", f"{folder}/tokens.txt"]
+    files = {"lstm-tied": [], "gru-float64": [], "mixed": [], "deep": [],
+             "rnn-bfloat16": ["--nonlinearity", "tanh"]}
+    for name, options in files.items():
+        there_and_back(folder, f"fixtures/pytorch/export-{name}.pt", source, *options)
+    state = torch.load(f"{folder}/model.pt", weights_only=True)
+    assert state._metadata["rnn"] == {"version": 1}
+    print(f"interop: {len(files)} more state_dicts bit-equal")
+
+
+with tempfile.TemporaryDirectory() as folder:
+    export_fixtures(folder)
+    export(folder, f"{DATA}/model.pt", DATA)
+    data = os.environ.get("UNROLL_DATA", "../shared/data")
+    tied = f"{data}/pytorch/wlm-wikitext-lstm-tied/model.pt"
+    if os.path.exists(tied):
+        export(folder, tied, f"{data}/corpora/wikitext-2-small")
+    else:
+        print(f"interop: no {tied}, the large tied model is left out")

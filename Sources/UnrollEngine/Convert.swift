@@ -1,7 +1,8 @@
-// From a foreign file to a checkpoint with its history.
+// From a file of any readable format to a checkpoint in memory, with its history.
 
 import Foundation
 import UnrollFormat
+import UnrollHDF5
 import UnrollInterchange
 import UnrollTensors
 import UnrollTokenization
@@ -42,43 +43,146 @@ public enum VocabularySource: Sendable {
   }
 }
 
-/// Converts a model of a foreign format.
+/// The form that a converted model takes.
+public enum ConversionTarget: Sendable {
+  /// An Unroll checkpoint.
+  case checkpoint
+  /// A file of a foreign format.
+  case foreign(any ForeignFormat.Type)
+
+  /// The names of all targets.
+  public static var names: [String] { ["unroll"] + AllFormats.all.map { $0.name } }
+
+  /// The target of a name, or `nil` if there is none.
+  public init?(named name: String) {
+    if name == "unroll" {
+      self = .checkpoint
+    } else if let format = AllFormats.all.first(where: { $0.name == name }) {
+      self = .foreign(format)
+    } else {
+      return nil
+    }
+  }
+
+  /// The target of a file by its name's extension: a checkpoint unless it is that of another format.
+  public init(output path: String) {
+    self = AllFormats.format(named: path).map { .foreign($0) } ?? .checkpoint
+  }
+}
+
+/// What a conversion is told beside the file.
+public struct ConversionOptions: Sendable {
+  /// The form that the model will take.
+  public var target: ConversionTarget
+  /// Where the vocabulary comes from.
+  public var vocabulary: VocabularySource
+  /// The activation of plain recurrent cells, where the file does not name it.
+  public var nonlinearity: Activation?
+
+  /// Creates options.
+  public init(
+    target: ConversionTarget = .checkpoint, vocabulary: VocabularySource = .file,
+    nonlinearity: Activation? = nil
+  ) {
+    self.target = target
+    self.vocabulary = vocabulary
+    self.nonlinearity = nonlinearity
+  }
+}
+
+/// Reads a model of any format, to be written in another.
 ///
 /// - Parameters:
-///   - path: The model.
-///   - source: Where its vocabulary comes from.
-///   - nonlinearity: The activation of plain recurrent cells, where the file does not name it.
+///   - path: The model: an Unroll checkpoint or a file of a foreign format, told by its content.
+///   - options: What it will become, and what its file does not say.
+///   - makeInventory: Makes the inventory of an HDF5 file; in this process unless told. See
+///     `inventoryInProcess`.
 ///   - progress: Called with the number of bytes of text read since the last call.
-/// - Returns: The checkpoint with this step in its history, and what could not be carried.
-/// - Throws: `FileError`, `TextError` or `InterchangeError` if something cannot be read or fitted.
+/// - Returns: The checkpoint, with this step in its history if its file had none, and what could not
+///   be carried into it.
+/// - Throws: `FileError`, `TextError` or `InterchangeError` if something cannot be read or fitted;
+///   `InvalidCheckpoint` if a checkpoint breaks a rule.
 public func convert(
-  _ path: String, vocabulary source: VocabularySource, nonlinearity: Activation? = nil,
-  progress: (Int) -> Void = { _ in }
+  _ path: String, options: ConversionOptions,
+  makeInventory: InventoryMaker = inventoryInProcess, progress: (Int) -> Void = { _ in }
 ) throws -> Conversion {
   let file = try MappedFile(path: path)
-  guard let format = AllFormats.format(of: file) else {
-    let isHDF5 = file.copy(0..<8) == [0x89, 0x48, 0x44, 0x46, 0x0D, 0x0A, 0x1A, 0x0A]
-    throw InterchangeError(
-      file: path, place: "",
-      expected:
-        "a model of one of the formats \(AllFormats.all.map { $0.name }.joined(separator: ", "))",
-      found: isHDF5 ? "an HDF5 file" : "content of another kind",
-      fix: isHDF5
-        ? "an Unroll checkpoint needs no conversion: try `unroll inspect`"
-        : "give the model file itself, not an archive of it or a text")
+  if isHDF5(file) {
+    return try readCheckpoint(path, options: options, makeInventory: makeInventory)
   }
-  let options = ReadingOptions(
-    vocabulary: try source.vocabulary(progress: progress), nonlinearity: nonlinearity)
-  var conversion = try format.read(file, options: options)
-  var arguments = ["format=\(format.name)", "vocabulary=\(source.name)"]
-  if let nonlinearity { arguments.append("nonlinearity=\(nonlinearity.rawValue)") }
-  let inputs = try [file] + source.paths.map { try MappedFile(path: $0) }
+  guard let format = AllFormats.format(of: file) else {
+    throw InterchangeError(
+      file: path, place: "", expected: supportedInputs,
+      found: file.copy(0..<4) == Array("PK\u{03}\u{04}".utf8)
+        ? "a ZIP archive that torch.save did not write" : "content of another kind",
+      fix: "give the model file itself, not an archive of it or a text; .keras files and other "
+        + "formats are not supported yet")
+  }
+  let readingOptions = ReadingOptions(
+    vocabulary: try options.vocabulary.vocabulary(progress: progress),
+    nonlinearity: options.nonlinearity)
+  var conversion = try format.read(file, options: readingOptions)
+  var arguments = ["format=\(format.name)", "vocabulary=\(options.vocabulary.name)"]
+  if let nonlinearity = options.nonlinearity {
+    arguments.append("nonlinearity=\(nonlinearity.rawValue)")
+  }
+  let inputs = try [file] + options.vocabulary.paths.map { try MappedFile(path: $0) }
   conversion.checkpoint.provenance.append(
     ProvenanceEntry(
       operation: "convert", tool: UnrollVersion.producer,
       arguments: arguments.joined(separator: "\n"),
       inputs: inputs.map { "\(digest(of: $0)) \(name(of: $0))" }.joined(separator: "\n")))
   return conversion
+}
+
+/// What `convert` reads, for messages.
+private var supportedInputs: String {
+  let formats = AllFormats.all.map { $0.name }.joined(separator: ", ")
+  return "an Unroll checkpoint, or a model of a supported format (\(formats))"
+}
+
+// MARK: - Checkpoints
+
+private func isHDF5(_ file: MappedFile) -> Bool {
+  file.copy(0..<8) == [0x89, 0x48, 0x44, 0x46, 0x0D, 0x0A, 0x1A, 0x0A]
+}
+
+/// Opens a checkpoint to be written in a foreign format.
+private func readCheckpoint(
+  _ path: String, options: ConversionOptions, makeInventory: InventoryMaker
+) throws -> Conversion {
+  // All of it goes into another file, so all of it is checked.
+  let examination = try Examination(of: path, upTo: .bytes, makeInventory: makeInventory)
+  if let kind = examination.otherKind {
+    throw InterchangeError(
+      file: path, place: "", expected: supportedInputs,
+      found: "an HDF5 file that is no Unroll checkpoint (\(kind))",
+      fix:
+        "HDF5 models of Keras or others are not supported yet; save the model in a supported format"
+    )
+  }
+  let checkpoint = try Checkpoint(examination)
+  guard case .foreign = options.target else {
+    throw InterchangeError(
+      file: path, place: "", expected: "a model of another format, or an output in one",
+      found: "an Unroll checkpoint, to be written as one",
+      fix:
+        "nothing is to be converted: copy the file; or name the output as one of another format, "
+        + "such as `-o model.pt`")
+  }
+  guard case .file = options.vocabulary, options.nonlinearity == nil else {
+    throw InterchangeError(
+      file: path, place: "", expected: "only the checkpoint and an output",
+      found: "a corpus, a vocabulary or a nonlinearity beside it",
+      fix: "leave them out: a checkpoint holds all that")
+  }
+  let notes = examination.findings.map { finding in
+    Note(
+      place: finding.violation.object,
+      message: "\(finding.level.rawValue) \(finding.rule): expected "
+        + "\(finding.violation.expected); found \(finding.violation.found)")
+  }
+  return Conversion(checkpoint: checkpoint, notes: notes)
 }
 
 /// The last component of a file's path.

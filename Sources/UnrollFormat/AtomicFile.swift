@@ -12,9 +12,9 @@ import UnrollTensors
 ///
 /// Write to `temporaryPath`, then `commit` or `discard`. A process that is killed leaves the
 /// temporary file, `.NAME.PID.partial`, which is safe to delete.
-struct AtomicFile {
+package struct AtomicFile {
   /// The path to write to, in the folder of the final one.
-  let temporaryPath: String
+  package let temporaryPath: String
   private let path: String
   private let folder: String
   private let replacing: Bool
@@ -22,7 +22,7 @@ struct AtomicFile {
   /// Creates an empty temporary file.
   ///
   /// - Throws: `FileError`: `EEXIST` if the final path exists and is not to be replaced.
-  init(_ path: String, replacing: Bool) throws(FileError) {
+  package init(_ path: String, replacing: Bool) throws(FileError) {
     var status = stat()
     if lstat(path, &status) == 0 {
       guard replacing else { throw FileError("write", path: path, code: EEXIST) }
@@ -44,14 +44,14 @@ struct AtomicFile {
   /// Gives the file its name, after every byte is on disk.
   ///
   /// - Throws: `FileError` if that fails.
-  func commit() throws(FileError) {
+  package func commit() throws(FileError) {
     try synchronize(temporaryPath)
     try rename()
     try synchronize(folder)
   }
 
   /// Removes the temporary file.
-  func discard() { unlink(temporaryPath) }
+  package func discard() { unlink(temporaryPath) }
 
   private func synchronize(_ path: String) throws(FileError) {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)

@@ -92,6 +92,18 @@ extension Examination {
       contentDigest: contents.text(Layout.root, AttributeName.contentDigest))
   }
 
+  /// How the file shows that it is HDF5 of another kind; `nil` for a checkpoint, damaged or not, and
+  /// for what is not HDF5 or too damaged to tell.
+  public var otherKind: String? {
+    if let superblock = contents.superblock, superblock.version != 2 {
+      return "superblock version \(superblock.version) where Unroll writes 2"
+    }
+    guard contents.object(Layout.root)?.kind == .group else { return nil }
+    let format = contents.text(Layout.root, AttributeName.format)
+    guard format != Layout.format else { return nil }
+    return format.map { "root attribute format is \"\($0)\"" } ?? "root attribute format is missing"
+  }
+
   /// The digest that the file states for a parameter.
   public func digest(of path: ParameterPath) -> String? {
     contents.text(path.description, AttributeName.digest)

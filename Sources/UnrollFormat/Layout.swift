@@ -15,15 +15,15 @@ public enum Layout {
   public static let alignment = 64
 
   static let root = "/"
-  static let model = "/model"
+  package static let model = "/model"
   static let embedding = "/model/embedding"
-  static let layers = "/model/layers"
+  package static let layers = "/model/layers"
   static let output = "/model/output"
-  static let vocabulary = "/vocabulary"
+  package static let vocabulary = "/vocabulary"
   static let tokenBytes = "/vocabulary/token_bytes"
   static let tokenOffsets = "/vocabulary/token_offsets"
-  static let tokenizer = "/tokenizer"
-  static let provenance = "/provenance"
+  package static let tokenizer = "/tokenizer"
+  package static let provenance = "/provenance"
 
   /// The group of one recurrent layer; numbered names are zero-padded, so name order is layer order.
   static func layer(_ index: Int) -> String { "\(layers)/\(number(index, digits: 2))" }

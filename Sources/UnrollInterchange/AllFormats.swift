@@ -2,7 +2,7 @@
 
 import UnrollTensors
 
-/// The foreign formats that can be read.
+/// The foreign formats that can be read and written.
 public enum AllFormats {
   /// The formats, in the order in which they are tried.
   public static let all: [any ForeignFormat.Type] = [PyTorchFormat.self]
@@ -10,5 +10,11 @@ public enum AllFormats {
   /// The format of a file, or `nil` if none recognizes it.
   public static func format(of file: MappedFile) -> (any ForeignFormat.Type)? {
     all.first { $0.recognizes(file) }
+  }
+
+  /// The format of a file to be written, by its name's extension, or `nil` if none has it.
+  public static func format(named path: String) -> (any ForeignFormat.Type)? {
+    let name = path.lowercased()
+    return all.first { format in format.fileExtensions.contains { name.hasSuffix("." + $0) } }
   }
 }

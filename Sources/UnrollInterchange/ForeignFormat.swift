@@ -1,4 +1,4 @@
-// What every reader of a foreign format offers, and what it returns.
+// What every foreign format offers: reading, and writing with its losses told first.
 
 import UnrollFormat
 import UnrollTensors
@@ -18,6 +18,26 @@ public protocol ForeignFormat: Sendable {
   ///
   /// - Throws: `InterchangeError` if the file cannot be converted without loss of its meaning.
   static func read(_ file: MappedFile, options: ReadingOptions) throws -> Conversion
+
+  /// The extensions by which a file to be written is known as one of this format, without dots.
+  static var fileExtensions: [String] { get }
+
+  /// What a file of this format would not hold of a checkpoint; ask before writing.
+  ///
+  /// - Throws: `InterchangeError` if the format cannot hold the model at all.
+  static func losses(of checkpoint: Checkpoint) throws -> [Note]
+
+  /// Writes a checkpoint into an existing file; `export` is the way to call it.
+  ///
+  /// - Parameters:
+  ///   - checkpoint: The model.
+  ///   - path: A file that exists; what it holds is lost.
+  ///   - progress: Called with the number of bytes of tensors written since the last call.
+  /// - Throws: `FileError` if the file cannot be written, `InterchangeError` if the format cannot
+  ///   hold the model.
+  static func write(
+    _ checkpoint: Checkpoint, to path: String, progress: (Int) -> Void
+  ) throws
 }
 
 /// What a foreign file does not say and the caller has to.
@@ -42,7 +62,7 @@ public struct ReadingOptions: Sendable {
 
 /// Something that a conversion could not carry or had to assume.
 public struct Note: Sendable, Hashable, CustomStringConvertible {
-  /// The place in the foreign file.
+  /// The place in the file that was read.
   public let place: String
   /// What was assumed or left behind.
   public let message: String

@@ -4,9 +4,9 @@ import UnrollTensors
 
 extension Vocabulary {
   /// The token that ends a sentence, by its usual name.
-  static let endOfSentence = "<eos>"
+  package static let endOfSentence = "<eos>"
   /// The token that stands for words outside the vocabulary, by its usual name.
-  static let unknown = "<unk>"
+  package static let unknown = "<unk>"
 
   /// The texts of a corpus folder in the order in which its vocabulary is made.
   public static let corpusParts = ["train.txt", "valid.txt", "test.txt"]

@@ -5,11 +5,11 @@ import Foundation
 import UnrollFormat
 import UnrollTensors
 
-/// What every verb takes that writes a checkpoint.
+/// What every verb takes that writes a model.
 struct OutputOptions: ParsableArguments {
   @Option(
     name: [.short, .long],
-    help: ArgumentHelp("The checkpoint to write, such as poet.unroll.h5.", valueName: "file"))
+    help: ArgumentHelp("The file to write, such as poet.unroll.h5.", valueName: "file"))
   var output: String
 
   @Flag(help: "Replace the output file if it exists.")

@@ -76,7 +76,7 @@ import Testing
 
   @Test(arguments: [
     ("pytorch/hostile-system.pt", "os"), ("pytorch/hostile-truncated.pt", "truncated"),
-    ("characters/test.txt", "formats"), ("hostile/valid.unroll.h5", "HDF5"),
+    ("characters/test.txt", "formats"), ("hostile/valid.unroll.h5", "copy the file"),
   ])
   func aRefusalLeavesNothing(model: String, word: String) throws {
     try withTokens { folder in

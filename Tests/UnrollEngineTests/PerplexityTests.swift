@@ -32,7 +32,8 @@ private struct Reference: Decodable {
   private static let poet = Result {
     try LanguageModel(
       convert(
-        Fixtures.path("characters/model.pt"), vocabulary: .corpus(Fixtures.path("characters"))
+        Fixtures.path("characters/model.pt"),
+        options: ConversionOptions(vocabulary: .corpus(Fixtures.path("characters")))
       ).checkpoint, path: "model.pt")
   }
 

@@ -37,7 +37,8 @@ private struct Reference: Decodable {
   /// The characters model, converted once.
   private static let model = Result {
     try convert(
-      Fixtures.path("characters/model.pt"), vocabulary: .corpus(Fixtures.path("characters"))
+      Fixtures.path("characters/model.pt"),
+      options: ConversionOptions(vocabulary: .corpus(Fixtures.path("characters")))
     ).checkpoint
   }
 

@@ -112,6 +112,11 @@ struct Refusal: Sendable {
         + "that belongs to none of them",
       fix: "save the whole state_dict"),
     Refusal(
+      "refused-modules-gap.pt",
+      "refused-modules-gap/data.pkl: expected one tensor *.weight_ih_l0 of an nn.LSTM, nn.GRU or "
+        + "nn.RNN, found rnns.0.weight_ih_l0, rnns.2.weight_ih_l0",
+      fix: "save the state_dict of one language model with one recurrent module"),
+    Refusal(
       "refused-integers.pt",
       "decoder.bias: expected float16, bfloat16, float32 or float64, found int64",
       fix: "convert it first: `model.float()`, then save the state_dict"),

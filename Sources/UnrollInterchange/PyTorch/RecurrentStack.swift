@@ -1,15 +1,22 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// The recurrent layers among named tensors: `PREFIX.weight_ih_l0` and its relatives.
+// The recurrent layers among named tensors: `PREFIX.weight_ih_l0` and its relatives, or a list of
+// such modules, `PREFIX.0.weight_ih_l0`, `PREFIX.1.weight_ih_l0`, ...
 
 import UnrollFormat
 import UnrollTensors
 
-/// The tensors of `nn.LSTM`, `nn.GRU` or `nn.RNN`.
+/// The tensors of an `nn.LSTM`, `nn.GRU` or `nn.RNN`, or of an `nn.ModuleList` of them.
 struct RecurrentStack {
-  /// The path of the module, such as `rnn`; empty if the tensors' names have no prefix.
-  let path: String
-  /// The tensors of each layer.
-  let layers: [[LayerParameter: NamedTensor]]
+  /// A recurrent layer.
+  struct Layer {
+    /// The path of its module, such as `rnn`; empty if the tensors' names have no prefix.
+    let module: String
+    /// Its tensors.
+    let tensors: [LayerParameter: NamedTensor]
+  }
+
+  /// The layers, in order.
+  let layers: [Layer]
   /// The names of all its tensors.
   let names: Set<String>
 
@@ -26,22 +33,43 @@ struct RecurrentStack {
     }
     let suffix = "weight_ih_l0"
     let starts = model.tensors.map(\.name).filter { $0 == suffix || $0.hasSuffix("." + suffix) }
-    guard starts.count == 1, let start = starts.first else {
+    let found = starts.map { String($0.dropLast(suffix.count)) }
+    guard let prefixes = found.count == 1 ? found : Self.sequence(found) else {
       throw file.error(
         file.pickleRecord, expected: "one tensor *.\(suffix) of an nn.LSTM, nn.GRU or nn.RNN",
         found: starts.isEmpty ? model.names : list(starts),
         fix: "save the state_dict of one language model with one recurrent module")
     }
-    let prefix = String(start.dropLast(suffix.count))
+    layers = try prefixes.flatMap { try Self.layers(in: model, prefix: $0) }
+    names = Set(layers.flatMap { $0.tensors.values.map(\.name) })
+  }
+
+  /// The modules as the report of a conversion names them.
+  var description: String {
+    guard let first = layers.first?.module, let last = layers.last?.module, !first.isEmpty else {
+      return "recurrent layers"
+    }
+    return first == last ? first : "\(first) to \(last) one after the other"
+  }
+
+  /// The prefixes of a list of modules in its order, or `nil` if they are not those of one list.
+  private static func sequence(_ prefixes: [String]) -> [String]? {
+    guard let first = prefixes.first(where: { $0.hasSuffix(".0.") }) else { return nil }
+    let inOrder = prefixes.indices.map { "\(first.dropLast(2))\($0)." }
+    return Set(inOrder) == Set(prefixes) ? inOrder : nil
+  }
+
+  /// The layers of one module.
+  private static func layers(in model: TorchModel, prefix: String) throws -> [Layer] {
     let members = model.tensors.filter { tensor in
       tensor.name.hasPrefix(prefix) && !tensor.name.dropFirst(prefix.count).contains(".")
         && tensor.name.contains("_l")
     }
-    try Self.refuseVariants(members, prefix: prefix, file: file)
-    path = prefix.isEmpty ? "" : String(prefix.dropLast())
-    layers = try Self.gather(members, prefix: prefix, file: file)
-    names = Set(layers.flatMap { $0.values.map(\.name) })
-    try Self.refuseGaps(members, names: names, layerCount: layers.count, file: file)
+    try refuseVariants(members, prefix: prefix, file: model.file)
+    let layers = try gather(members, prefix: prefix, file: model.file)
+    let names = Set(layers.flatMap { $0.values.map(\.name) })
+    try refuseGaps(members, names: names, layerCount: layers.count, file: model.file)
+    return layers.map { Layer(module: String(prefix.dropLast()), tensors: $0) }
   }
 
   private static func refuseVariants(

@@ -48,7 +48,8 @@ struct TorchCell: Equatable {
   private static func activation(
     of cell: Cell, declared: Activation?, asked: Activation?, place: String, file: TorchFile
   ) throws -> Activation {
-    guard let activation = declared ?? (cell == .rnn ? asked : .tanh) else {
+    guard cell == .rnn else { return .tanh }
+    guard let activation = declared ?? asked else {
       throw file.error(
         place, expected: "the activation of a plain RNN, which a state_dict does not hold",
         found: "none", fix: "say which one: `--nonlinearity tanh` or `--nonlinearity relu`")
@@ -59,5 +60,20 @@ struct TorchCell: Equatable {
         found: "\(activation.rawValue) (\(cell.rawValue))", fix: "leave out `--nonlinearity`")
     }
     return activation
+  }
+
+  /// Refuses a nonlinearity that was asked for where no layer could have it.
+  ///
+  /// - Throws: `InterchangeError` if there are only LSTM and GRU layers and it is not theirs.
+  static func check(
+    _ asked: Activation?, isThatOf layers: [LayerArchitecture], file: TorchFile
+  ) throws {
+    guard let asked, asked != .tanh, let first = layers.first,
+      layers.allSatisfy({ $0.cell != .rnn })
+    else { return }
+    throw file.error(
+      "recurrent layers", expected: "nonlinearity \(asked.rawValue), as asked for",
+      found: "\(first.activation.rawValue) (\(first.cell.rawValue))",
+      fix: "leave out `--nonlinearity`")
   }
 }

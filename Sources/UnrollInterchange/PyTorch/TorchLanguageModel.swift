@@ -38,10 +38,11 @@ struct TorchLanguageModel {
     of stack: RecurrentStack, in model: TorchModel, nonlinearity: Activation?
   ) throws -> [LayerArchitecture] {
     let graph = model.file.graph
-    let mode = model.module(stack.path)
-      .flatMap { graph.attribute("mode", of: $0.reference) }.flatMap(graph.string)
-    return try stack.layers.compactMap { tensors in
+    let layers = try stack.layers.compactMap { layer -> LayerArchitecture? in
+      let tensors = layer.tensors
       guard let weightIH = tensors[.weightIH], let weightHH = tensors[.weightHH] else { return nil }
+      let mode = model.module(layer.module)
+        .flatMap { graph.attribute("mode", of: $0.reference) }.flatMap(graph.string)
       let dimensions = weightIH.tensor.shape.dimensions
       guard dimensions.count == 2, !dimensions.contains(0) else {
         throw model.file.error(
@@ -56,13 +57,15 @@ struct TorchLanguageModel {
         cell: cell.cell, inputSize: dimensions[1], hiddenSize: hiddenSize,
         activation: cell.activation, bias: tensors[.biasIH] == nil ? .none : .double)
     }
+    try TorchCell.check(nonlinearity, isThatOf: layers, file: model.file)
+    return layers
   }
 
   /// The tensor of each role.
   private var roles: [ParameterPath: NamedTensor] {
     var roles: [ParameterPath: NamedTensor] = [.embeddingWeight: parts.embedding]
     for (index, layer) in stack.layers.enumerated() {
-      for (parameter, tensor) in layer { roles[.layer(index, parameter)] = tensor }
+      for (parameter, tensor) in layer.tensors { roles[.layer(index, parameter)] = tensor }
     }
     roles[.outputWeight] = parts.output
     roles[.outputBias] = parts.outputBias
@@ -151,7 +154,7 @@ struct TorchLanguageModel {
       Note(
         place: model.file.pickleRecord,
         message: "assumed from names and shapes: \(parts.embedding.name), "
-          + "\(stack.path.isEmpty ? "recurrent layers" : stack.path), \(parts.output.name), softmax"
+          + "\(stack.description), \(parts.output.name), softmax"
       ))
     noteSharing()
     for module in model.modules { noteTrainingSettings(of: module) }

@@ -1,23 +1,37 @@
-// `unroll convert`: from a foreign format to a checkpoint.
+// `unroll convert`: from a foreign format to a checkpoint, and back.
 
 import ArgumentParser
+import Foundation
 import UnrollEngine
 import UnrollFormat
 import UnrollInterchange
+import UnrollTensors
 import UnrollTokenization
 
 struct Convert: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Convert a model to a checkpoint.",
+    abstract: "Convert a model to a checkpoint, or a checkpoint to another format.",
     discussion: """
-      Reads PyTorch files (state_dict or whole module) without running anything in them. Such a file \
-      has no vocabulary: give the corpus folder that it was trained on, or a list of its tokens.
+      To a checkpoint: `convert model.pt --corpus DIR -o poet.unroll.h5` reads PyTorch files \
+      (state_dict or whole module) without running anything in them. Such a file has no vocabulary: \
+      give the corpus folder that it was trained on, or a list of its tokens.
+      To PyTorch: `convert poet.unroll.h5 -o poet.pt` writes a state_dict under the names of \
+      word_language_model, for torch.load(weights_only=True). What it cannot hold is said first; \
+      --write-vocabulary keeps the tokens. The file is read back and compared before it gets its name.
+      The input's format is told by its content, the output's by its name (.pt, .pth: PyTorch) or --to.
       """)
 
-  @Argument(help: "The model to convert.")
+  @Argument(help: "The model to convert: a checkpoint or a PyTorch file.")
   var model: String
 
-  @OptionGroup var target: OutputOptions
+  @OptionGroup var output: OutputOptions
+
+  @Option(
+    name: .customLong("to"),
+    help: ArgumentHelp(
+      "The format of the output, whatever its name: \(ConversionTarget.names.joined(separator: " or ")).",
+      valueName: "format"))
+  var targetName: String?
 
   @Option(
     help: ArgumentHelp(
@@ -30,6 +44,11 @@ struct Convert: ParsableCommand {
       "A list of the tokens, one a line in the order of their ids.", valueName: "file"))
   var vocabulary: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Also write the list of the tokens, as --vocabulary reads it.", valueName: "file"))
+  var writeVocabulary: String?
+
   @Option(help: "The activation of a plain RNN, which a state_dict does not tell: tanh or relu.")
   var nonlinearity: Activation?
 
@@ -37,23 +56,72 @@ struct Convert: ParsableCommand {
     guard corpus == nil || vocabulary == nil else {
       throw ValidationError("Give --corpus or --vocabulary, not both.")
     }
+    if let targetName, ConversionTarget(named: targetName) == nil {
+      throw ValidationError("--to is \(ConversionTarget.names.joined(separator: " or ")).")
+    }
+    if let writeVocabulary, isSameFile(writeVocabulary, output.output) {
+      throw ValidationError("--write-vocabulary and --output need different names.")
+    }
   }
 
   func run() throws {
+    let target =
+      targetName.flatMap(ConversionTarget.init(named:)) ?? ConversionTarget(output: output.output)
     let source: VocabularySource =
       corpus.map { .corpus($0) } ?? vocabulary.map { .list($0) } ?? .file
-    try target.check(inputs: [model] + source.paths)
+    for path in [output.output] + [writeVocabulary].compactMap({ $0 }) {
+      try OutputOptions.check(path, inputs: [model] + source.paths, replacing: output.force)
+    }
+    let conversion = try read(
+      ConversionOptions(
+        target: target, vocabulary: source, nonlinearity: nonlinearity))
+    for note in conversion.notes { Output.note("note: \(note)") }
+    let list = try writeVocabulary.map {
+      try VocabularyList(conversion.checkpoint.vocabulary, path: $0)
+    }
+    switch target {
+    case .checkpoint: try output.write(conversion.checkpoint)
+    case .foreign(let format): try export(conversion.checkpoint, to: format)
+    }
+    if let list, let writeVocabulary {
+      try list.write(to: writeVocabulary, replacing: output.force)
+      Output.note("wrote \(printable(writeVocabulary))")
+    }
+  }
+
+  private func read(_ options: ConversionOptions) throws -> Conversion {
     var progress = Progress()
     var byteCount = 0
     let conversion = try UnrollEngine.convert(
-      model, vocabulary: source, nonlinearity: nonlinearity
+      model, options: options, makeInventory: inventoryInChild
     ) { bytes in
       byteCount += bytes
       progress.report { _ in "reading the corpus: \(byteCount >> 20) MB" }
     }
     progress.finish()
-    for note in conversion.notes { Output.note("note: \(note)") }
-    try target.write(conversion.checkpoint)
+    return conversion
+  }
+
+  /// Says what a foreign format cannot hold, then writes it.
+  private func export(_ checkpoint: Checkpoint, to format: any ForeignFormat.Type) throws {
+    for note in try format.losses(of: checkpoint) { Output.note("note: \(note)") }
+    let parameters = checkpoint.parameters
+    // Each tensor is written once and compared once.
+    let total = 2 * parameters.paths.reduce(0) { $0 + (parameters[$1]?.storage.count ?? 0) }
+    var progress = Progress()
+    var byteCount = 0
+    try format.export(checkpoint, to: output.output, replacing: output.force) { bytes in
+      byteCount += bytes
+      progress.report { _ in
+        "writing and comparing: \(byteCount >> 20) of \(total >> 20) MB"
+      }
+    }
+    progress.finish()
+    Output.note("wrote \(printable(output.output))")
+  }
+
+  private func isSameFile(_ first: String, _ second: String) -> Bool {
+    URL(filePath: first).standardizedFileURL == URL(filePath: second).standardizedFileURL
   }
 }
 

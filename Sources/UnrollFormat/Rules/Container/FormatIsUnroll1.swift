@@ -21,7 +21,8 @@ extension Rule {
       Violation(
         object: Layout.root, expected: "format unroll, format_version 1.x", found: found,
         fix: format == Layout.format
-          ? "use a newer version of unroll" : "convert the file with `unroll convert`")
+          ? "use a newer version of unroll"
+          : "give an Unroll checkpoint; HDF5 models of Keras or others are not supported yet")
     ]
   }
 }

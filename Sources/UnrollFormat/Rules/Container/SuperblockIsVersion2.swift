@@ -26,7 +26,7 @@ extension Rule {
         Violation(
           object: "/", expected: "superblock version 2 with 8-byte offsets",
           found: "version \(superblock.version)",
-          fix: "if this is a Keras or other HDF5 model, it is no Unroll checkpoint: convert it")
+          fix: "give an Unroll checkpoint; HDF5 models of Keras or others are not supported yet")
       ]
     }
     guard superblock.isOpenForWriting else { return [] }

@@ -1,0 +1,112 @@
+// Writing a foreign file whole, or not at all, and proving it by reading it back.
+
+import UnrollFormat
+import UnrollTensors
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+extension ForeignFormat {
+  /// Writes a checkpoint to a file of this format.
+  ///
+  /// The file appears under its name only when every byte is on disk and our own reader finds every
+  /// tensor in it again, bit for bit; until then, and after every failure, there is the file that was
+  /// there before, or none. Equal checkpoints give equal bytes. What the format cannot hold is left
+  /// behind: ask `losses` first.
+  ///
+  /// - Parameters:
+  ///   - checkpoint: The model.
+  ///   - path: The file to be.
+  ///   - replacing: Whether a file that is there is replaced. If not, it stays.
+  ///   - progress: Called with the number of bytes of tensors written or compared since the last
+  ///     call; each is written once and compared once.
+  /// - Throws: `FileError` with `EEXIST` if there is a file and `replacing` is `false`; `FileError`
+  ///   if it cannot be written; `InterchangeError` if the format cannot hold the model, or if the
+  ///   file does not read back.
+  public static func export(
+    _ checkpoint: Checkpoint, to path: String, replacing: Bool = false,
+    progress: (Int) -> Void = { _ in }
+  ) throws {
+    let file = try AtomicFile(path, replacing: replacing)
+    do {
+      try write(checkpoint, to: file.temporaryPath, progress: progress)
+      try compare(file.temporaryPath, with: checkpoint, progress: progress)
+      try file.commit()
+    } catch {
+      file.discard()
+      throw error
+    }
+  }
+
+  /// Reads a file and compares it with the checkpoint that it was written from.
+  ///
+  /// - Throws: `InterchangeError` naming the first difference.
+  static func compare(
+    _ path: String, with checkpoint: Checkpoint, progress: (Int) -> Void
+  ) throws {
+    let asked = checkpoint.architecture.plainActivations.first
+    let options = ReadingOptions(
+      vocabulary: checkpoint.vocabulary, tokenizer: checkpoint.tokenizer, nonlinearity: asked)
+    let back = try read(MappedFile(path: path), options: options).checkpoint
+    guard back.architecture == checkpoint.architecture.assuming(asked) else {
+      throw differenceError(path, "/model", "the layers and sizes that were written")
+    }
+    for (parameter, _) in checkpoint.architecture.parameters {
+      guard let written = checkpoint.parameters[parameter], let read = back.parameters[parameter],
+        written.isEqual(to: read, progress: progress)
+      else { throw differenceError(path, parameter.description, "the numbers that were written") }
+    }
+  }
+
+  private static func differenceError(
+    _ path: String, _ place: String, _ expected: String
+  ) -> InterchangeError {
+    InterchangeError(
+      file: path, place: place, expected: expected, found: "others when the file is read back",
+      fix:
+        "the disk or the memory may be failing: try another disk; else this is a defect of unroll")
+  }
+}
+
+extension Architecture {
+  /// The activations of the plain cells, each once, in the order of the layers: what a file of
+  /// weights may not say.
+  var plainActivations: [Activation] {
+    layers.filter { $0.cell == .rnn }.map(\.activation).reduce(into: []) { list, activation in
+      if !list.contains(activation) { list.append(activation) }
+    }
+  }
+
+  /// The same architecture with one activation for all plain cells.
+  fileprivate func assuming(_ activation: Activation?) -> Architecture {
+    guard let activation else { return self }
+    var assumed = self
+    for index in layers.indices where layers[index].cell == .rnn {
+      assumed.layers[index].activation = activation
+    }
+    return assumed
+  }
+}
+
+extension Tensor {
+  /// Whether another tensor has the same shape, type and bytes.
+  fileprivate func isEqual(to other: Tensor, progress: (Int) -> Void) -> Bool {
+    guard shape == other.shape, dtype == other.dtype else { return false }
+    return withUnsafeBytes { first in
+      other.withUnsafeBytes { second in
+        // Tensors of equal shape and type have equally many bytes.
+        guard let first = first.baseAddress, let second = second.baseAddress else { return true }
+        let count = storage.count
+        let blockSize = 16 << 20
+        return stride(from: 0, to: count, by: blockSize).allSatisfy { start in
+          let size = min(blockSize, count - start)
+          progress(size)
+          return memcmp(first + start, second + start, size) == 0
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,96 @@
+// Writes pickles of protocol 2, opcode by opcode as Python's own pickler does.
+
+/// A pickle that is being written.
+///
+/// Python keeps everything that it may need again in a memo, and takes a string or name from there
+/// the second time. So does this, and the same values give the same bytes.
+struct PickleWriter {
+  /// The opcodes so far.
+  private(set) var bytes: [UInt8] = []
+  private var memoized: [String: Int] = [:]
+  private var memoCount = 0
+
+  /// Starts a pickle.
+  init() {
+    put(.proto)
+    bytes.append(2)
+  }
+
+  /// Writes an opcode without argument.
+  mutating func put(_ opcode: PickleOpcode) { bytes.append(opcode.rawValue) }
+
+  /// Keeps the topmost value in the memo.
+  mutating func memoize() {
+    if let index = UInt8(exactly: memoCount) {
+      put(.binput)
+      bytes.append(index)
+    } else {
+      put(.longBinput)
+      bytes.append(littleEndian: UInt32(memoCount))
+    }
+    memoCount += 1
+  }
+
+  /// Writes a string.
+  mutating func string(_ text: String) {
+    // No name of Python's has a space before it, so names and strings share the dictionary.
+    once(" " + text) { writer in
+      writer.put(.binunicode)
+      writer.bytes.append(littleEndian: UInt32(text.utf8.count))
+      writer.bytes.append(contentsOf: text.utf8)
+    }
+  }
+
+  /// Writes the name of a class or function.
+  mutating func global(_ module: String, _ name: String) {
+    once("\(module)\n\(name)\n") { writer in
+      writer.put(.global)
+      writer.bytes.append(contentsOf: "\(module)\n\(name)\n".utf8)
+    }
+  }
+
+  /// Writes an integer that is not negative.
+  mutating func int(_ number: Int) {
+    if let small = UInt8(exactly: number) {
+      put(.binint1)
+      bytes.append(small)
+    } else if let short = UInt16(exactly: number) {
+      put(.binint2)
+      bytes.append(littleEndian: short)
+    } else if let long = Int32(exactly: number) {
+      put(.binint)
+      bytes.append(littleEndian: long)
+    } else {
+      // Two's complement with room for the sign, little-endian, no longer than that takes.
+      let count = (Int.bitWidth - number.leadingZeroBitCount) / 8 + 1
+      put(.long1)
+      bytes.append(UInt8(count))
+      bytes.append(contentsOf: (0..<count).map { UInt8(truncatingIfNeeded: number >> (8 * $0)) })
+    }
+  }
+
+  /// Writes a tuple of one to three integers.
+  mutating func tuple(_ numbers: [Int]) {
+    precondition((1...3).contains(numbers.count), "longer tuples start with MARK")
+    for number in numbers { int(number) }
+    put([.tuple1, .tuple2, .tuple3][numbers.count - 1])
+    memoize()
+  }
+
+  /// Writes something the first time, and where it is in the memo after that.
+  private mutating func once(_ key: String, _ write: (inout PickleWriter) -> Void) {
+    guard let index = memoized[key] else {
+      write(&self)
+      memoized[key] = memoCount
+      memoize()
+      return
+    }
+    if let index = UInt8(exactly: index) {
+      put(.binget)
+      bytes.append(index)
+    } else {
+      put(.longBinget)
+      bytes.append(littleEndian: UInt32(index))
+    }
+  }
+}

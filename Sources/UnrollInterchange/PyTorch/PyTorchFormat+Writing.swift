@@ -1,0 +1,126 @@
+// Writes language models as torch.save writes a state_dict.
+
+import UnrollFormat
+import UnrollTensors
+import UnrollTokenization
+
+extension PyTorchFormat {
+  /// PyTorch's usual extensions.
+  public static let fileExtensions = ["pt", "pth"]
+
+  /// Everything but the weights: a state_dict has names and numbers.
+  ///
+  /// - Throws: `InterchangeError` for tensors that are missing or that no state_dict can hold.
+  public static func losses(of checkpoint: Checkpoint) throws -> [Note] {
+    _ = try TorchStateDictionary(checkpoint)
+    return partLosses(of: checkpoint) + layerNotes(on: checkpoint.architecture)
+  }
+
+  /// Writes a state_dict in the container of torch.save.
+  ///
+  /// - Parameters:
+  ///   - checkpoint: The model.
+  ///   - path: A file that exists; it is emptied first.
+  ///   - progress: Called with the number of bytes of tensors written since the last call.
+  /// - Throws: `InterchangeError` for tensors that no state_dict can hold, `FileError` if the file
+  ///   cannot be written.
+  public static func write(
+    _ checkpoint: Checkpoint, to path: String, progress: (Int) -> Void
+  ) throws {
+    let state = try TorchStateDictionary(checkpoint)
+    var archive = try ZipWriter(emptying: path)
+    try archive.add("archive/data.pkl", .owned(state.pickle))
+    try archive.add("archive/.format_version", text: "1")
+    try archive.add("archive/.storage_alignment", text: "64")
+    try archive.add("archive/byteorder", text: "little")
+    for (key, tensor) in state.storages.enumerated() {
+      try archive.add("archive/data/\(key)", tensor.storage, progress: progress)
+    }
+    try archive.add("archive/version", text: "3\n")
+    let id = serializationID(of: archive.entries)
+    try archive.add("archive/.data/serialization_id", text: id)
+    try archive.finish()
+  }
+
+  /// 40 digits that say which content this is: 20 for the names of the records, 20 for their bytes.
+  ///
+  /// The second half is PyTorch's own number. Its first half comes from the hash function of the C++
+  /// library and from the order of a hash table, so it differs between builds; ours is made like the
+  /// second, from the CRC-32s of the names.
+  private static func serializationID(of entries: [ZipEntry]) -> String {
+    func digits(_ values: [UInt32]) -> String {
+      let combined = values.reduce(0 as UInt64) { seed, value in
+        seed ^ (UInt64(value) &+ 0x9E37_79B9 &+ (seed << 6) &+ (seed >> 2))
+      }
+      return String(repeating: "0", count: 20 - "\(combined)".count) + "\(combined)"
+    }
+    return digits(entries.map { ZipWriter.checksum(of: $0.name) })
+      + digits(entries.map(\.checksum))
+  }
+
+  // MARK: - Losses
+
+  private static func partLosses(of checkpoint: Checkpoint) -> [Note] {
+    let vocabulary = checkpoint.vocabulary
+    var notes = [
+      Note(
+        place: Layout.vocabulary,
+        message:
+          "not carried: \(vocabulary.count) tokens; `--write-vocabulary FILE` writes the list "
+          + "that `unroll convert --vocabulary FILE` reads")
+    ]
+    let special = [
+      ("end of sentence", vocabulary.endOfSentenceID, Vocabulary.endOfSentence),
+      ("unknown words", vocabulary.unknownID, Vocabulary.unknown),
+    ]
+    for (role, id, name) in special where id != vocabulary.id(of: name) {
+      let token = id.map { vocabulary.text(of: $0) } ?? "none"
+      notes.append(
+        Note(
+          place: Layout.vocabulary,
+          message: "not carried, nor in the list: the token for \(role) is \(token), not \(name)"))
+    }
+    func lose(_ place: String, _ what: String) {
+      notes.append(Note(place: place, message: "not carried: \(what)"))
+    }
+    lose(Layout.tokenizer, "how text becomes tokens (\(checkpoint.tokenizer.kind.rawValue))")
+    if !checkpoint.provenance.isEmpty {
+      let steps = checkpoint.provenance.count
+      lose(Layout.provenance, "its history, \(steps) step\(steps == 1 ? "" : "s")")
+    }
+    if let optimizer = checkpoint.optimizer {
+      lose("/optimizer", "\(optimizer.kind.rawValue) after \(optimizer.step) steps")
+    }
+    if checkpoint.training != nil {
+      lose("/training", "the place in the training, its carried state and records")
+    }
+    return notes
+  }
+
+  /// What the names of a state_dict leave open about the recurrent layers.
+  private static func layerNotes(on architecture: Architecture) -> [Note] {
+    var notes: [Note] = []
+    if !TorchStateDictionary.isOneModule(architecture) {
+      notes.append(
+        Note(
+          place: Layout.layers,
+          message: "the layers differ, so each is a module of its own, rnns.0 to "
+            + "rnns.\(architecture.layers.count - 1); they follow one another in this order"))
+    }
+    let activations = architecture.plainActivations
+    if activations.count == 1, let activation = activations.first {
+      notes.append(
+        Note(
+          place: Layout.layers,
+          message: "not carried: the activation \(activation.rawValue) of plain cells; to convert "
+            + "back, `--nonlinearity \(activation.rawValue)`"))
+    } else if activations.count > 1 {
+      notes.append(
+        Note(
+          place: Layout.layers,
+          message: "not carried: the activations of plain cells, of which some are tanh and some "
+            + "relu; no option of `unroll convert` says that on the way back"))
+    }
+    return notes
+  }
+}

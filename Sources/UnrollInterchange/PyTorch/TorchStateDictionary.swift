@@ -1,0 +1,107 @@
+// The state_dict of a checkpoint: PyTorch's names, one storage for each tensor that the model owns.
+
+import UnrollFormat
+import UnrollTensors
+
+/// The tensors of a model as `state_dict()` of pytorch/examples' word_language_model lists them.
+struct TorchStateDictionary {
+  /// A tensor under its name.
+  struct Entry {
+    let name: String
+    let tensor: Tensor
+    /// PyTorch's class of its storage, such as `FloatStorage`.
+    let storageClass: String
+    /// The index of its storage; tied tensors have the same.
+    let storage: Int
+  }
+
+  /// The tensors in PyTorch's order.
+  private(set) var entries: [Entry] = []
+  /// The storages: each is a whole tensor.
+  private(set) var storages: [Tensor] = []
+  /// The paths of the modules, the model's own first, as `_metadata` lists them.
+  let modules: [String]
+
+  /// Names the tensors of a checkpoint.
+  ///
+  /// - Throws: `InterchangeError` for tensors that are missing or that no state_dict can hold.
+  init(_ checkpoint: Checkpoint) throws {
+    let architecture = checkpoint.architecture
+    modules = ["", "encoder"] + Self.recurrentModules(of: architecture) + ["decoder"]
+    var shapes = Dictionary(architecture.parameters.map { ($0.path, $0.shape) }) { first, _ in first
+    }
+    if architecture.isTied { shapes[.outputWeight] = shapes[.embeddingWeight] }
+    var storageIndices: [ParameterPath: Int] = [:]
+    for (path, name) in Self.names(of: architecture) {
+      guard let shape = shapes[path] else { continue }  // a bias that the model does not have
+      let owner = path == .outputWeight && architecture.isTied ? .embeddingWeight : path
+      let tensor = checkpoint.parameters[owner]
+      guard let tensor, tensor.shape == shape, let storageClass = tensor.dtype.torchStorage else {
+        throw Self.tensorError(owner, shape, found: tensor)
+      }
+      let storage = storageIndices[owner] ?? storages.count
+      if storage == storages.count { storages.append(tensor) }
+      storageIndices[owner] = storage
+      entries.append(
+        Entry(name: name, tensor: tensor, storageClass: storageClass, storage: storage))
+    }
+  }
+
+  private static func tensorError(
+    _ path: ParameterPath, _ shape: Shape, found: Tensor?
+  ) -> InterchangeError {
+    InterchangeError(
+      file: "the checkpoint", place: path.description,
+      expected: "floating-point numbers of shape \(shape)",
+      found: found.map { "\($0.dtype.rawValue) of shape \($0.shape)" } ?? "none",
+      fix: "give the checkpoint a tensor for each of its architecture's parameters")
+  }
+
+  // MARK: - Names
+
+  /// Whether one `nn.LSTM`, `nn.GRU` or `nn.RNN` can hold all recurrent layers.
+  static func isOneModule(_ architecture: Architecture) -> Bool {
+    guard let first = architecture.layers.first else { return true }
+    return architecture.layers.allSatisfy { layer in
+      layer.cell == first.cell && layer.activation == first.activation && layer.bias == first.bias
+        && layer.hiddenSize == first.hiddenSize
+    }
+  }
+
+  /// The modules of the recurrent layers, an `nn.ModuleList` with its own entry among them.
+  static func recurrentModules(of architecture: Architecture) -> [String] {
+    isOneModule(architecture)
+      ? ["rnn"] : ["rnns"] + architecture.layers.indices.map { "rnns.\($0)" }
+  }
+
+  /// The names of all parameters that such layers can have, in PyTorch's order.
+  private static func names(
+    of architecture: Architecture
+  ) -> [(path: ParameterPath, name: String)] {
+    let isOne = isOneModule(architecture)
+    let recurrent = architecture.layers.indices.flatMap { index in
+      LayerParameter.allCases.map { parameter in
+        (
+          ParameterPath.layer(index, parameter),
+          isOne ? "rnn.\(parameter.rawValue)_l\(index)" : "rnns.\(index).\(parameter.rawValue)_l0"
+        )
+      }
+    }
+    return [(.embeddingWeight, "encoder.weight")] + recurrent
+      + [(.outputWeight, "decoder.weight"), (.outputBias, "decoder.bias")]
+  }
+}
+
+extension DType {
+  /// The name of PyTorch's storage of such numbers, in the module `torch`; `nil` for types that
+  /// models are not made of.
+  var torchStorage: String? {
+    switch self {
+    case .float16: "HalfStorage"
+    case .bfloat16: "BFloat16Storage"
+    case .float32: "FloatStorage"
+    case .float64: "DoubleStorage"
+    default: nil
+    }
+  }
+}

@@ -1,0 +1,82 @@
+// Writes a ZIP archive front to back: records as they come, then the directory.
+
+import CZlib
+import UnrollTensors
+
+/// An archive that is being written.
+struct ZipWriter: ~Copyable {
+  /// The records written so far; their CRC-32s are known.
+  private(set) var entries: [ZipEntry] = []
+  private var file: SequentialFile
+
+  /// What is read, summed up and written at once: small enough to stay in a processor's cache.
+  private static let blockSize = 1 << 20
+
+  /// Starts an archive in a file that exists.
+  ///
+  /// - Throws: `FileError` if it cannot be opened.
+  init(emptying path: String) throws(FileError) {
+    file = try SequentialFile(emptying: path)
+  }
+
+  /// Appends a record.
+  ///
+  /// - Parameters:
+  ///   - name: The name, with its folders.
+  ///   - data: The bytes; they are not copied.
+  ///   - progress: Called with the number of bytes written since the last call.
+  /// - Throws: `FileError` if the file cannot be written.
+  mutating func add(
+    _ name: String, _ data: ByteStorage, progress: (Int) -> Void = { _ in }
+  ) throws {
+    var entry = ZipEntry(name: name, headerOffset: file.position, count: data.count)
+    try write(entry.localHeader)
+    entry.checksum = try data.withUnsafeBytes { try writeBlocks($0, progress: progress) }
+    try write(entry.descriptor)
+    entries.append(entry)
+  }
+
+  /// Appends a record of text.
+  ///
+  /// - Throws: `FileError` if the file cannot be written.
+  mutating func add(_ name: String, text: String) throws {
+    try add(name, .owned(Array(text.utf8)))
+  }
+
+  /// Writes the directory and closes the file.
+  ///
+  /// - Throws: `FileError` if that fails.
+  mutating func finish() throws {
+    let directory = entries.flatMap(\.directoryHeader)
+    let end = ZipEnd(
+      entryCount: entries.count, directoryOffset: file.position, directoryCount: directory.count)
+    try write(directory + end.bytes)
+    try file.close()
+  }
+
+  /// The CRC-32 of a text's bytes.
+  static func checksum(of text: String) -> UInt32 {
+    let bytes = Array(text.utf8)
+    return UInt32(truncatingIfNeeded: crc32_z(0, bytes, bytes.count))
+  }
+
+  private mutating func write(_ bytes: [UInt8]) throws {
+    try bytes.withUnsafeBytes { try file.write($0) }
+  }
+
+  /// Writes bytes and gives their CRC-32.
+  private mutating func writeBlocks(
+    _ bytes: UnsafeRawBufferPointer, progress: (Int) -> Void
+  ) throws -> UInt32 {
+    var checksum: UInt = 0
+    for start in stride(from: 0, to: bytes.count, by: Self.blockSize) {
+      let block = UnsafeRawBufferPointer(
+        rebasing: bytes[start..<min(start + Self.blockSize, bytes.count)])
+      checksum = crc32_z(
+        checksum, block.bindMemory(to: UInt8.self).baseAddress, block.count)
+      try file.write(block)
+      progress(block.count)
+    }
+    return UInt32(truncatingIfNeeded: checksum)
+  }
+}

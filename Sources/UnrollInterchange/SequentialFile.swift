@@ -1,0 +1,61 @@
+// A file that is written front to back.
+
+import UnrollTensors
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// A file open for writing, closed exactly once.
+struct SequentialFile: ~Copyable {
+  /// The path, for messages.
+  let path: String
+  /// The number of bytes written.
+  private(set) var position = 0
+  private var descriptor: CInt
+
+  /// Opens a file that exists and empties it.
+  ///
+  /// - Throws: `FileError` if it cannot be opened.
+  init(emptying path: String) throws(FileError) {
+    self.path = path
+    descriptor = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC)
+    guard descriptor >= 0 else { throw FileError("open", path: path) }
+  }
+
+  deinit {
+    if descriptor >= 0 { _ = systemClose(descriptor) }
+  }
+
+  /// Appends bytes.
+  ///
+  /// - Throws: `FileError`, with `ENOSPC` on a full disk.
+  mutating func write(_ bytes: UnsafeRawBufferPointer) throws(FileError) {
+    var rest = bytes
+    while !rest.isEmpty {
+      let count = systemWrite(descriptor, rest)
+      if count < 0 && errno == EINTR { continue }
+      guard count > 0 else { throw FileError("write", path: path) }
+      position += count
+      rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+    }
+  }
+
+  /// Closes the file; some file systems report a full disk only here.
+  ///
+  /// - Throws: `FileError` if closing fails.
+  mutating func close() throws(FileError) {
+    defer { descriptor = -1 }
+    guard systemClose(descriptor) == 0 else { throw FileError("close", path: path) }
+  }
+}
+
+/// The corresponding C function is `close`.
+private func systemClose(_ descriptor: CInt) -> CInt { close(descriptor) }
+
+/// The corresponding C function is `write`.
+private func systemWrite(_ descriptor: CInt, _ bytes: UnsafeRawBufferPointer) -> Int {
+  write(descriptor, bytes.baseAddress, bytes.count)
+}

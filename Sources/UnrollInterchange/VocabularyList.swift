@@ -1,0 +1,63 @@
+// The tokens of a model as a list, one a line: what files without a vocabulary need beside them.
+
+import UnrollFormat
+import UnrollTensors
+import UnrollTokenization
+
+/// A vocabulary as the text that `Vocabulary.init(listedIn:)` reads.
+public struct VocabularyList: Sendable {
+  private let vocabulary: Vocabulary
+
+  /// Checks that every token fits in a line.
+  ///
+  /// - Parameters:
+  ///   - vocabulary: The tokens.
+  ///   - path: The file that the list is meant for, for messages.
+  /// - Throws: `InterchangeError` naming the first token that holds the end of a line.
+  public init(_ vocabulary: Vocabulary, path: String) throws {
+    for id in 0..<vocabulary.count
+    where vocabulary[id].contains(where: { $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\r") }) {
+      throw InterchangeError(
+        file: path, place: "token \(id)", expected: "a token without the end of a line in it",
+        found: "\"\(vocabulary.text(of: id))\"",
+        fix: "a list of one token a line cannot hold this vocabulary; leave out the list")
+    }
+    self.vocabulary = vocabulary
+  }
+
+  /// Writes the list, whole or not at all, and reads it back.
+  ///
+  /// - Parameters:
+  ///   - path: The file to be.
+  ///   - replacing: Whether a file that is there is replaced. If not, it stays.
+  /// - Throws: `FileError` if it cannot be written; `InterchangeError` if it does not read back.
+  public func write(to path: String, replacing: Bool = false) throws {
+    let file = try AtomicFile(path, replacing: replacing)
+    do {
+      try writeLines(to: file.temporaryPath)
+      try check(file.temporaryPath)
+      try file.commit()
+    } catch {
+      file.discard()
+      throw error
+    }
+  }
+
+  private func writeLines(to path: String) throws {
+    let lines = (0..<vocabulary.count).flatMap { vocabulary[$0] + [UInt8(ascii: "\n")] }
+    var file = try SequentialFile(emptying: path)
+    try lines.withUnsafeBytes { try file.write($0) }
+    try file.close()
+  }
+
+  private func check(_ path: String) throws {
+    let back = try Vocabulary(listedIn: path)
+    guard back.tokenBytes == vocabulary.tokenBytes, back.tokenOffsets == vocabulary.tokenOffsets
+    else {
+      throw InterchangeError(
+        file: path, place: "", expected: "the tokens that were written",
+        found: "others when the file is read back",
+        fix: "the disk may be failing: try another; else leave out the list")
+    }
+  }
+}

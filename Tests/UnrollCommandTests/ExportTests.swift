@@ -1,0 +1,204 @@
+// `unroll convert` back to PyTorch, as its users see it.
+
+import Foundation
+import TestSupport
+import Testing
+import UnrollFormat
+import UnrollTokenization
+
+@Suite struct ExportTests {
+  private let runner: CommandRunner
+
+  init() throws { runner = try CommandRunner() }
+
+  /// Writes a small checkpoint, `a.h5`, and runs a closure in its folder.
+  private func withCheckpoint(
+    _ checkpoint: Checkpoint = .small(tied: true, hidden: [7, 5]), _ body: (String) throws -> Void
+  ) throws {
+    try withTemporaryFolder { folder in
+      try checkpoint.write(to: "\(folder)/a.h5")
+      try body(folder)
+    }
+  }
+
+  private func files(_ folder: String) throws -> [String] {
+    try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
+  }
+
+  private func data(_ name: String, in folder: String) throws -> Data {
+    try Data(contentsOf: URL(filePath: "\(folder)/\(name)"))
+  }
+
+  /// The line of `inspect` with the digest of the weights.
+  private func weightsDigest(_ name: String, in folder: String) throws -> String {
+    let output = try runner.run(["inspect", name], in: folder).output
+    return try String(#require(output.firstMatch(of: /weights  [0-9a-f]{64}/)).0)
+  }
+
+  @Test func thereAndBackKeepsTheWeights() throws {
+    try withCheckpoint { folder in
+      let there = try runner.run(
+        ["convert", "a.h5", "-o", "b.pt", "--write-vocabulary", "words.txt"], in: folder)
+      #expect(there.exitCode == 0)
+      #expect(
+        there.errors == """
+          note: /vocabulary: not carried: 11 tokens; `--write-vocabulary FILE` writes the list that \
+          `unroll convert --vocabulary FILE` reads
+          note: /tokenizer: not carried: how text becomes tokens (whitespace)
+          note: /provenance: not carried: its history, 1 step
+          note: /model/layers: the layers differ, so each is a module of its own, rnns.0 to rnns.1; \
+          they follow one another in this order
+          wrote b.pt
+          wrote words.txt
+
+          """)
+      let back = try runner.run(
+        ["convert", "b.pt", "--vocabulary", "words.txt", "-o", "c.h5"], in: folder)
+      #expect(back.exitCode == 0, "\(back.errors)")
+      #expect(try weightsDigest("a.h5", in: folder) == weightsDigest("c.h5", in: folder))
+      #expect(
+        try runner.run(["validate", "c.h5"], in: folder).output == "c.h5: valid, no findings\n")
+      // The second export is the first one, byte for byte: the history is not in it.
+      #expect(try runner.run(["convert", "c.h5", "-o", "d.pt"], in: folder).exitCode == 0)
+      #expect(try data("b.pt", in: folder) == data("d.pt", in: folder))
+    }
+  }
+
+  @Test func theActivationIsAskedForOnTheWayBack() throws {
+    try withCheckpoint(.small(cell: .rnn, hidden: [6], activation: .relu)) { folder in
+      let there = try runner.run(
+        ["convert", "a.h5", "-o", "b.pt", "--write-vocabulary", "words.txt"], in: folder)
+      #expect(there.errors.contains("--nonlinearity relu"))
+      let back = ["convert", "b.pt", "--vocabulary", "words.txt", "-o", "c.h5"]
+      #expect(try runner.run(back, in: folder).exitCode == 2)
+      #expect(try runner.run(back + ["--nonlinearity", "relu"], in: folder).exitCode == 0)
+      #expect(try weightsDigest("a.h5", in: folder) == weightsDigest("c.h5", in: folder))
+    }
+  }
+
+  @Test func theTargetIsTheNamesOrTheOptions() throws {
+    try withCheckpoint { folder in
+      #expect(try runner.run(["convert", "a.h5", "-o", "b.pth"], in: folder).exitCode == 0)
+      #expect(
+        try runner.run(["convert", "a.h5", "-o", "b.bin", "--to", "pytorch"], in: folder).exitCode
+          == 0)
+      #expect(try data("b.pth", in: folder) == data("b.bin", in: folder))
+      for arguments in [["-o", "c.h5"], ["-o", "c.bin"], ["-o", "c.pt", "--to", "unroll"]] {
+        let refused = try runner.run(["convert", "a.h5"] + arguments, in: folder)
+        #expect(refused.exitCode == 2)
+        #expect(refused.errors.contains("found an Unroll checkpoint, to be written as one"))
+        #expect(refused.errors.contains("copy the file"))
+      }
+      #expect(try files(folder) == ["a.h5", "b.bin", "b.pth"])
+    }
+  }
+
+  /// From one foreign format to another, here to itself: a whole module becomes a state_dict.
+  @Test func aModuleBecomesAStateDictionary() throws {
+    try withTemporaryFolder { folder in
+      let words = (0..<11).map { "w\($0)\n" }.joined()
+      try Data(words.utf8).write(to: URL(filePath: "\(folder)/words.txt"))
+      for source in ["lstm-module", "lstm-tied-module"] {
+        let result = try runner.run(
+          [
+            "convert", Fixtures.path("pytorch/\(source).pt"), "--vocabulary", "words.txt", "-o",
+            "\(source).pt",
+          ], in: folder)
+        #expect(result.exitCode == 0, "\(result.errors)")
+        #expect(result.errors.contains("/vocabulary: not carried: 11 tokens"))
+        for (model, output) in [
+          (Fixtures.path("pytorch/\(source).pt"), "a"), ("\(source).pt", "b"),
+        ] {
+          let convert = [
+            "convert", model, "--vocabulary", "words.txt", "-o", "\(source).\(output).h5",
+          ]
+          #expect(try runner.run(convert, in: folder).exitCode == 0)
+        }
+        #expect(
+          try weightsDigest("\(source).a.h5", in: folder)
+            == weightsDigest("\(source).b.h5", in: folder))
+      }
+    }
+  }
+
+  // MARK: - Refusals
+
+  @Test(arguments: ["b.pt", "words.txt"])
+  func existingFilesAreReplacedOnlyByForce(name: String) throws {
+    try withCheckpoint { folder in
+      try Data("precious".utf8).write(to: URL(filePath: "\(folder)/\(name)"))
+      let convert = ["convert", "a.h5", "-o", "b.pt", "--write-vocabulary", "words.txt"]
+      let refused = try runner.run(convert, in: folder)
+      #expect(refused.exitCode == 2)
+      #expect(
+        refused.errors
+          == "unroll: \(name): cannot write: file exists\n  fix: give another name, or --force to replace it\n"
+      )
+      #expect(try data(name, in: folder) == Data("precious".utf8))
+      #expect(try files(folder) == ["a.h5", name])
+      #expect(try runner.run(convert + ["--force"], in: folder).exitCode == 0)
+      #expect(try files(folder) == ["a.h5", "b.pt", "words.txt"])
+      #expect(try data(name, in: folder) != Data("precious".utf8))
+    }
+  }
+
+  @Test func theInputIsNeverTheOutput() throws {
+    try withCheckpoint { folder in
+      let before = try data("a.h5", in: folder)
+      try FileManager.default.linkItem(atPath: "\(folder)/a.h5", toPath: "\(folder)/a.pt")
+      for arguments in [
+        ["-o", "a.pt"], ["-o", "a.h5", "--to", "pytorch"],
+        ["-o", "b.pt", "--write-vocabulary", "a.h5"],
+      ] {
+        let result = try runner.run(["convert", "a.h5", "--force"] + arguments, in: folder)
+        #expect(result.exitCode == 2)
+        #expect(result.errors.contains("it is the input a.h5"))
+      }
+      #expect(try files(folder) == ["a.h5", "a.pt"])
+      #expect(try data("a.h5", in: folder) == before)
+    }
+  }
+
+  @Test func wrongUsageHasItsCode() throws {
+    try withCheckpoint { folder in
+      for arguments in [
+        ["-o", "b.pt", "--to", "keras"],
+        ["-o", "b.pt", "--write-vocabulary", "./b.pt"],
+      ] {
+        #expect(try runner.run(["convert", "a.h5"] + arguments, in: folder).exitCode == 64)
+      }
+      let beside = try runner.run(
+        ["convert", "a.h5", "-o", "b.pt", "--vocabulary", "a.h5"], in: folder)
+      #expect(beside.exitCode == 2 && beside.errors.contains("a checkpoint holds all that"))
+      #expect(try files(folder) == ["a.h5"])
+    }
+  }
+
+  /// A limit of 1 KiB on the size of files stands for a disk that is full.
+  @Test func aWriteThatFailsLeavesNothing() throws {
+    try withCheckpoint { folder in
+      let result = try runner.run(
+        shell: "ulimit -f 2; unroll convert a.h5 -o b.pt", in: folder, seconds: 15)
+      #expect(result.exitCode == 2)
+      #expect(result.errors.contains("cannot write: file too large"), "\(result.errors)")
+      #expect(try files(folder) == ["a.h5"])
+    }
+  }
+
+  @Test func aTokenThatNoListCanHoldIsNamedBeforeAnythingIsWritten() throws {
+    var checkpoint = Checkpoint.small()
+    let tokens = ["the", "a\nb", "c", "<eos>", "d", "e", "f", "g", "h", "i", "<unk>"]
+    checkpoint.vocabulary = Vocabulary(tokens: tokens.map { Array($0.utf8) }, unit: .word)
+    checkpoint.vocabulary.endOfSentenceID = 3
+    checkpoint.vocabulary.unknownID = 10
+    try withCheckpoint(checkpoint) { folder in
+      let result = try runner.run(
+        ["convert", "a.h5", "-o", "b.pt", "--write-vocabulary", "words.txt"], in: folder)
+      #expect(result.exitCode == 2)
+      #expect(result.errors.contains("words.txt: token 1: expected a token without"))
+      #expect(try files(folder) == ["a.h5"])
+      // Without the list, the model can be written.
+      #expect(try runner.run(["convert", "a.h5", "-o", "b.pt"], in: folder).exitCode == 0)
+    }
+  }
+}

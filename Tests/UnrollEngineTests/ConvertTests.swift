@@ -1,0 +1,92 @@
+// What `convert` makes of HDF5 files: checkpoints, damaged ones, and models of others.
+
+import Foundation
+import TestSupport
+import Testing
+import UnrollFormat
+import UnrollHDF5
+import UnrollInterchange
+
+@testable import UnrollEngine
+
+@Suite struct ConvertTests {
+  private let toPyTorch = ConversionOptions(target: .foreign(PyTorchFormat.self))
+
+  @Test func targetsAreKnownByNameAndExtension() {
+    func name(_ target: ConversionTarget?) -> String {
+      switch target {
+      case .checkpoint: "unroll"
+      case .foreign(let format): format.name
+      case nil: "none"
+      }
+    }
+    #expect(ConversionTarget.names == ["unroll", "pytorch"])
+    #expect(
+      ["unroll", "pytorch", "keras"].map { name(ConversionTarget(named: $0)) } == [
+        "unroll", "pytorch", "none",
+      ])
+    let outputs = ["a.pt", "a.PTH", "a.h5", "a.pt.h5", "a.bin", "pt", "a.unroll.h5"]
+    #expect(
+      outputs.map { name(ConversionTarget(output: $0)) } == [
+        "pytorch", "pytorch", "unroll", "unroll", "unroll", "unroll", "unroll",
+      ])
+  }
+
+  @Test func aCheckpointIsReadWithoutAddingToItsHistory() throws {
+    try withTemporaryFolder { folder in
+      try Checkpoint.small().write(to: "\(folder)/a.h5")
+      let conversion = try convert("\(folder)/a.h5", options: toPyTorch)
+      #expect(conversion.notes == [])
+      #expect(conversion.checkpoint.provenance.map(\.tool) == ["test"])
+      #expect(conversion.checkpoint.architecture == Checkpoint.small().architecture)
+    }
+  }
+
+  /// The digests are checked, since every number goes on into another file.
+  @Test func aFlippedBitIsFoundBeforeItIsConverted() throws {
+    try withTemporaryFolder { folder in
+      let path = "\(folder)/a.h5"
+      try Checkpoint.small().write(to: path)
+      let weights = try #require(
+        Checkpoint(contentsOf: path).parameters[.embeddingWeight]?.storage)
+      guard case .mapped(_, let range) = weights else {
+        Issue.record("a weight has to be mapped")
+        return
+      }
+      var bytes = try Data(contentsOf: URL(filePath: path))
+      bytes[range.lowerBound + 3] ^= 1
+      try bytes.write(to: URL(filePath: path))
+      let error = #expect(throws: InvalidCheckpoint.self) {
+        try convert(path, options: toPyTorch)
+      }
+      #expect(error?.findings.first?.rule == "I001")
+    }
+  }
+
+  @Test func otherHDF5IsNamedAsSuch() throws {
+    try withTemporaryFolder { folder in
+      let path = "\(folder)/keras.h5"
+      let writer = try FileWriter(creating: path)
+      try writer.createGroup("/model_weights")
+      try writer.close()
+      #expect(try refusal(path) == "root attribute format is missing")
+      var bytes = try Data(contentsOf: URL(filePath: path))
+      bytes[8] = 0
+      try bytes.write(to: URL(filePath: path))
+      #expect(try refusal(path) == "superblock version 0 where Unroll writes 2")
+    }
+  }
+
+  /// Why a file is no checkpoint, from the message that says so.
+  private func refusal(_ path: String) throws -> String {
+    let error = #expect(throws: InterchangeError.self) {
+      try convert(path, options: ConversionOptions())
+    }
+    let message = try #require(error)
+    #expect(
+      message.expected == "an Unroll checkpoint, or a model of a supported format (pytorch)")
+    #expect(!message.fix.contains("inspect") && message.fix.contains("not supported yet"))
+    let reason = try #require(message.found.firstMatch(of: /^an HDF5 file .* \((.*)\)$/))
+    return String(reason.1)
+  }
+}

@@ -1,0 +1,169 @@
+// What a state_dict cannot hold is said before, and what cannot be written leaves nothing behind.
+
+import Foundation
+import TestSupport
+import Testing
+import UnrollFormat
+import UnrollTensors
+import UnrollTokenization
+
+@testable import UnrollInterchange
+
+@Suite struct PyTorchLossTests {
+  private static let always = [
+    "/vocabulary: not carried: 11 tokens; `--write-vocabulary FILE` writes the list that "
+      + "`unroll convert --vocabulary FILE` reads",
+    "/tokenizer: not carried: how text becomes tokens (whitespace)",
+    "/provenance: not carried: its history, 1 step",
+  ]
+
+  private func losses(_ checkpoint: Checkpoint) throws -> [String] {
+    try PyTorchFormat.losses(of: checkpoint).map(\.description)
+  }
+
+  @Test func aPlainModelLosesWhatIsNotItsWeights() throws {
+    #expect(try losses(Checkpoint.small(hidden: [7, 7])) == Self.always)
+  }
+
+  @Test func plainCellsNameTheOptionForTheWayBack() throws {
+    let notes = try losses(Checkpoint.small(cell: .rnn, hidden: [7], activation: .relu))
+    #expect(
+      notes == Self.always + [
+        "/model/layers: not carried: the activation relu of plain cells; to convert back, "
+          + "`--nonlinearity relu`"
+      ])
+    var mixed = Checkpoint.small(cell: .rnn, hidden: [7, 7], activation: .relu)
+    mixed.architecture.layers[0].activation = .tanh
+    #expect(
+      try losses(mixed) == Self.always + [
+        "/model/layers: the layers differ, so each is a module of its own, rnns.0 to rnns.1; they "
+          + "follow one another in this order",
+        "/model/layers: not carried: the activations of plain cells, of which some are tanh and "
+          + "some relu; no option of `unroll convert` says that on the way back",
+      ])
+    // It is written all the same: the numbers are all there.
+    try withTemporaryFolder { try PyTorchFormat.export(mixed, to: "\($0)/a.pt") }
+  }
+
+  @Test func unusualSpecialTokensAreNamed() throws {
+    var checkpoint = Checkpoint.small(hidden: [7])
+    checkpoint.vocabulary.endOfSentenceID = 0
+    checkpoint.vocabulary.unknownID = nil
+    #expect(
+      try losses(checkpoint)[1...2] == [
+        "/vocabulary: not carried, nor in the list: the token for end of sentence is the, not <eos>",
+        "/vocabulary: not carried, nor in the list: the token for unknown words is none, not <unk>",
+      ])
+  }
+
+  @Test func trainingIsLost() throws {
+    var checkpoint = Checkpoint.small(hidden: [7])
+    checkpoint.optimizer = OptimizerState(kind: .sgd, step: 40, groups: [])
+    checkpoint.training = TrainingState(
+      data: TrainingData(trainDigest: "", validDigest: "", tokens: 9, columns: 1, window: 2),
+      plateauFactor: 4)
+    #expect(
+      try losses(checkpoint) == Self.always + [
+        "/optimizer: not carried: sgd after 40 steps",
+        "/training: not carried: the place in the training, its carried state and records",
+      ])
+  }
+
+  @Test func aMissingOrMisshapenTensorIsRefused() throws {
+    var missing = Checkpoint.small(hidden: [7])
+    missing.parameters[.layer(0, .weightHH)] = nil
+    var misshapen = Checkpoint.small(hidden: [7])
+    misshapen.parameters[.outputBias] = Tensor([1, 2], shape: [2])
+    var integers = Checkpoint.small(hidden: [7])
+    integers.parameters[.outputBias] = Tensor([UInt8](repeating: 1, count: 11))
+    let fix = "\n  fix: give the checkpoint a tensor for each of its architecture's parameters"
+    let cases = [
+      (
+        missing,
+        "the checkpoint: /model/layers/00/weight_hh: expected floating-point numbers of shape [28, 7], found none"
+      ),
+      (
+        misshapen,
+        "the checkpoint: /model/output/bias: expected floating-point numbers of shape [11], found f32 of shape [2]"
+      ),
+      (
+        integers,
+        "the checkpoint: /model/output/bias: expected floating-point numbers of shape [11], found u8 of shape [11]"
+      ),
+    ]
+    for (checkpoint, message) in cases {
+      let error = #expect(throws: InterchangeError.self) {
+        try PyTorchFormat.losses(of: checkpoint)
+      }
+      #expect(error?.description == message + fix)
+      try withTemporaryFolder { folder throws in
+        #expect(throws: InterchangeError.self) {
+          try PyTorchFormat.export(checkpoint, to: "\(folder)/a.pt")
+        }
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == [])
+      }
+    }
+  }
+
+  @Test func aFileThatReadsBackOtherwiseIsNoticed() throws {
+    try withTemporaryFolder { folder throws in
+      try PyTorchFormat.export(Checkpoint.small(seed: 1), to: "\(folder)/a.pt")
+      let error = #expect(throws: InterchangeError.self) {
+        try PyTorchFormat.compare("\(folder)/a.pt", with: Checkpoint.small(seed: 2)) { _ in }
+      }
+      #expect(error?.place == "/model/embedding/weight")
+      let other = #expect(throws: InterchangeError.self) {
+        try PyTorchFormat.compare("\(folder)/a.pt", with: Checkpoint.small(cell: .gru)) { _ in }
+      }
+      #expect(other?.place == "/model")
+    }
+  }
+
+  @Test func anExistingFileStays() throws {
+    try withTemporaryFolder { folder throws in
+      let path = "\(folder)/a.pt"
+      try Data("precious".utf8).write(to: URL(filePath: path))
+      #expect(throws: FileError("write", path: path, code: EEXIST)) {
+        try PyTorchFormat.export(Checkpoint.small(), to: path)
+      }
+      #expect(try String(contentsOfFile: path, encoding: .utf8) == "precious")
+      try PyTorchFormat.export(Checkpoint.small(), to: path, replacing: true)
+      #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["a.pt"])
+      _ = try TorchFile(MappedFile(path: path))
+    }
+  }
+
+  // MARK: - Vocabulary lists
+
+  @Test func aListReadsBack() throws {
+    try withTemporaryFolder { folder throws in
+      let vocabulary = Checkpoint.small().vocabulary
+      try VocabularyList(vocabulary, path: "\(folder)/a.txt").write(to: "\(folder)/a.txt")
+      let back = try Vocabulary(listedIn: "\(folder)/a.txt")
+      #expect(back.tokenBytes == vocabulary.tokenBytes)
+      #expect(back.tokenOffsets == vocabulary.tokenOffsets)
+      #expect(back.endOfSentenceID == 3 && back.unknownID == 10)
+    }
+  }
+
+  @Test(arguments: ["a\nb", "a\rb"])
+  func aTokenWithALineEndIsRefused(token: String) throws {
+    let vocabulary = Vocabulary(tokens: ["a", token, "b"].map { Array($0.utf8) }, unit: .word)
+    let error = #expect(throws: InterchangeError.self) {
+      try VocabularyList(vocabulary, path: "v.txt")
+    }
+    #expect(error?.place == "token 1")
+    #expect(error?.expected == "a token without the end of a line in it")
+  }
+
+  @Test func aListThatReadsBackOtherwiseIsNotKept() throws {
+    // An empty token is an empty line, which no list may have.
+    let vocabulary = Vocabulary(tokens: ["a", "", "b"].map { Array($0.utf8) }, unit: .word)
+    try withTemporaryFolder { folder throws in
+      #expect(throws: TextError.self) {
+        try VocabularyList(vocabulary, path: "v.txt").write(to: "\(folder)/v.txt")
+      }
+      #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == [])
+    }
+  }
+}
