@@ -110,6 +110,12 @@ public struct TrainingRun {
     }
     try Self.check(train, digest: state.data.trainDigest, role: "training")
     try Self.check(valid, digest: state.data.validDigest, role: "validation")
+    guard train.ids.count == state.data.tokens else {
+      throw TrainingError(
+        path: path, expected: "the \(train.ids.count) tokens of \(train.path)",
+        found: "\(state.data.tokens)",
+        fix: "the state is damaged, or of another tokenizer: leave --resume out to begin anew")
+    }
     self.state = state
     self.entry = entry
     self.optimizer = SGD(
