@@ -101,7 +101,7 @@ public struct TrainingRecord: Sendable, Hashable {
   public var step: Int
   /// The learning rate of those steps.
   public var learningRate: Double
-  /// The mean training loss since the evaluation before, in nats; NaN where there was no step.
+  /// The mean training loss of the epoch so far, in nats; NaN where there was no step.
   public var trainNLL: Double
   /// The mean loss of the validation text, in nats.
   public var validNLL: Double

@@ -46,13 +46,14 @@ import Testing
       try FileManager.default.createSymbolicLink(
         atPath: "\(folder)/fixtures", withDestinationPath: Fixtures.path(""))
       for step in steps {
-        let result = try runner.run(shell: step.command, in: folder, seconds: 120)
-        let lines = (result.errors + result.output).split(
-          separator: "\n", omittingEmptySubsequences: false
-        ).dropLast().map(String.init)
+        // In one stream, as on a terminal.
+        let result = try runner.run(
+          shell: "{ \(step.command); } 2>&1", in: folder, seconds: 120)
+        let lines = result.output.split(separator: "\n", omittingEmptySubsequences: false)
+          .dropLast().map(String.init)
         // Progress shows on slow machines only.
         let lasting = lines.filter {
-          $0.firstMatch(of: /tokens\/s, perplexity|^reading the corpus/) == nil
+          $0.firstMatch(of: #/tokens/s, (perplexity|loss)|^(reading|evaluating|writing)/#) == nil
         }
         #expect(result.exitCode == 0, "\(step.command)")
         #expect(

@@ -32,12 +32,12 @@ extension Mutation {
   ]
 
   static let resume: [Mutation] = [
-    Mutation(training: "R001", outline: { $0.remove("/training") }),
     Mutation(training: "R002", setting: "cursor", of: "/training/data", to: .integer(1000)),
     Mutation(training: "R003", outline: { $0.objects["/training/hidden/01/c"] = nil }),
     Mutation(training: "R004", outline: { $0.remove("/optimizer/state") }),
     Mutation(training: "R005", setting: "step", of: "/optimizer", to: .integer(13)),
     Mutation(training: "R006", setting: "total_nll", of: "/training/data", to: .number(.nan)),
+    Mutation(training: "R007", outline: { $0.remove("/training") }),
   ]
 
   /// More ways to break the same rules.
@@ -76,7 +76,7 @@ extension Mutation {
       training: "O007",
       outline: { $0.addDataset("\(groups)/01/parameters", Tensor([0xFF, 0x0A] as [UInt8])) }),
     Mutation(
-      training: "R001",
+      training: "R007",
       outline: { outline in
         outline.remove("/optimizer")
       }),

@@ -101,12 +101,17 @@ public struct TrainingRun {
     resuming checkpoint: Checkpoint, path: String, train: TrainingText, valid: TrainingText
   ) throws {
     guard let state = checkpoint.training, let optimizer = checkpoint.optimizer,
-      let group = optimizer.groups.first, optimizer.groups.count == 1,
       let entry = checkpoint.provenance.last
     else {
       throw TrainingError(
         path: path, expected: "a training to resume", found: "a model without one",
         fix: "give the .last file of the training, or leave --resume out to begin a new one")
+    }
+    guard let group = optimizer.groups.first, optimizer.groups.count == 1 else {
+      throw TrainingError(
+        path: path, expected: "one group of parameters, as `unroll finetune` makes",
+        found: "\(optimizer.groups.count)",
+        fix: "leave --resume out to begin a new training from these weights")
     }
     try Self.check(train, digest: state.data.trainDigest, role: "training")
     try Self.check(valid, digest: state.data.validDigest, role: "validation")

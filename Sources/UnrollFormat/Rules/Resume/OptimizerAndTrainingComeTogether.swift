@@ -1,9 +1,9 @@
-// Rule R001.
+// Rule R007.
 
 extension Rule {
   /// `/optimizer` and `/training` MUST be both present or both absent.
   static let optimizerAndTrainingComeTogether = Rule(
-    id: "R001", level: .error,
+    id: "R007", level: .error,
     summary: "`/optimizer` and `/training` MUST be both present or both absent.",
     why: "With one of them alone a training cannot go on as if it had not stopped."
   ) { contents in
