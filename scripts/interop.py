@@ -144,12 +144,8 @@ def export(folder, original, corpus):
     run = RNNModel(state)
     with open(f"{folder}/model.txt", encoding="utf8", newline="\n") as file:
         index = {token: i for i, token in enumerate(file.read().split("\n")[:-1])}
-    with open(f"{corpus}/test.txt", encoding="utf8") as text:
-        ids = torch.tensor([index[w] for line in text for w in line.split() + ["<eos>"]])
-    theirs = columns(run, ids)
-    ours = json.loads(subprocess.run(
-        ["unroll", "evaluate", f"{folder}/model.h5", f"{corpus}/test.txt", "--protocol", "columns", "--json"],
-        check=True, stdout=subprocess.PIPE).stdout)["perplexity"]
+    theirs = columns(run, ids_of(f"{corpus}/test.txt", index))
+    ours = evaluate(f"{folder}/model.h5", f"{corpus}/test.txt")
     print(f"interop: export of {original}: {len(state)} tensors bit-equal, {'tied' if tied else 'not tied'}; "
           f"perplexity {theirs:.6f} in PyTorch, relative difference {abs(ours / theirs - 1):.1e}")
     assert abs(ours / theirs - 1) < 1e-6, (ours, theirs)
@@ -169,7 +165,74 @@ def export_fixtures(folder):
     print(f"interop: {len(files)} more state_dicts bit-equal")
 
 
+def evaluate(model, text):
+    result = subprocess.run(["unroll", "evaluate", model, text, "--protocol", "columns", "--json"], check=True,
+                            stdout=subprocess.PIPE)
+    return json.loads(result.stdout)["perplexity"]
+
+
+def ids_of(path, index):
+    with open(path, encoding="utf8") as text:
+        return torch.tensor([index[word] for line in text for word in line.split() + ["<eos>"]])
+
+
+@torch.enable_grad()
+def losses(model, ids, steps, B=20, T=35):
+    """The losses of word_language_model's training without dropout, by torch.optim.SGD."""
+    model.train()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0, momentum=0.9, weight_decay=1e-3)
+    columns, hidden = ids[:len(ids) // B * B].view(B, -1).t().contiguous(), None
+    for i in range(0, steps * T, T):
+        optimizer.zero_grad()
+        logp, hidden = model(columns[i:i + T], hidden)
+        hidden = tuple(h.detach() for h in hidden)
+        loss = torch.nn.functional.nll_loss(logp.flatten(0, 1), columns[i + 1:i + T + 1].reshape(-1))
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 0.25)
+        optimizer.step()
+        yield loss.item()
+
+
+def finetune(folder):
+    """Learns from one text, chooses by a second, and is better on a third, in PyTorch too."""
+    lines = open(f"{DATA}/test.txt", encoding="utf8").read().splitlines(keepends=True)
+    half = len(lines) // 2
+    other, unseen, log = f"{folder}/other.txt", f"{folder}/unseen.txt", f"{folder}/log.jsonl"
+    for path, part in ((other, lines[:half]), (unseen, lines[half:])):
+        with open(path, "w", encoding="utf8") as file:
+            file.writelines(part)
+    quiet = dict(check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    poet, tuned = f"{folder}/poet.unroll.h5", f"{folder}/tuned.unroll.h5"
+    subprocess.run(["unroll", "convert", f"{DATA}/model.pt", "--corpus", DATA, "-o", poet], **quiet)
+    train = ["unroll", "finetune", poet, "--train", f"{DATA}/valid.txt", "--valid", other]
+    subprocess.run([*train, "-o", tuned], **quiet)
+    before, after = evaluate(poet, unseen), evaluate(tuned, unseen)
+    assert after < before, (before, after)
+    vocabulary = f"{folder}/tuned.txt"
+    subprocess.run(["unroll", "convert", tuned, "-o", f"{folder}/tuned.pt", "--write-vocabulary", vocabulary], **quiet)
+    with open(vocabulary, encoding="utf8", newline="\n") as file:
+        index = {token: i for i, token in enumerate(file.read().split("\n")[:-1])}
+    run = RNNModel(torch.load(f"{folder}/tuned.pt", weights_only=True))
+    theirs = columns(run, ids_of(unseen, index))
+    print(f"interop: fine-tuned: perplexity of unseen text {before:.4f} before, {after:.4f} after, {theirs:.4f} in "
+          f"PyTorch, relative difference {abs(after / theirs - 1):.1e}")
+    assert abs(after / theirs - 1) < 1e-6, (after, theirs)
+
+    # The same steps in both, as the tool's users see them: in the log.
+    steps = 30
+    subprocess.run([*train, "-o", f"{folder}/steps.unroll.h5", "--steps", str(steps), "--momentum", "0.9",
+                    "--weight-decay", "1e-3", "--log", log], **quiet)
+    ours = [event["loss"] for event in map(json.loads, open(log)) if event["event"] == "step"]
+    subprocess.run(["unroll", "convert", poet, "-o", f"{folder}/poet.pt"], **quiet)
+    run = RNNModel(torch.load(f"{folder}/poet.pt", weights_only=True))
+    expected = list(losses(run, ids_of(f"{DATA}/valid.txt", index), steps))
+    worst = max(abs(a / b - 1) for a, b in zip(ours, expected))
+    print(f"interop: {len(ours)} steps of training: largest relative difference of losses {worst:.1e}")
+    assert len(ours) == len(expected) == steps and worst < 1e-5, worst
+
+
 with tempfile.TemporaryDirectory() as folder:
+    finetune(folder)
     export_fixtures(folder)
     export(folder, f"{DATA}/model.pt", DATA)
     data = os.environ.get("UNROLL_DATA", "../shared/data")
