@@ -95,8 +95,7 @@ public struct ConversionOptions: Sendable {
 /// - Parameters:
 ///   - path: The model: an Unroll checkpoint or a file of a foreign format, told by its content.
 ///   - options: What it will become, and what its file does not say.
-///   - makeInventory: Makes the inventory of an HDF5 file; in this process unless told. See
-///     `inventoryInProcess`.
+///   - reader: Runs libhdf5; in this process unless told. See `ContainerReader.inProcess`.
 ///   - progress: Called with the number of bytes of text read since the last call.
 /// - Returns: The checkpoint, with this step in its history if its file had none, and what could not
 ///   be carried into it.
@@ -104,11 +103,11 @@ public struct ConversionOptions: Sendable {
 ///   `InvalidCheckpoint` if a checkpoint breaks a rule.
 public func convert(
   _ path: String, options: ConversionOptions,
-  makeInventory: InventoryMaker = inventoryInProcess, progress: (Int) -> Void = { _ in }
+  reader: ContainerReader = .inProcess, progress: (Int) -> Void = { _ in }
 ) throws -> Conversion {
   let file = try MappedFile(path: path)
   if isHDF5(file) {
-    return try readCheckpoint(path, options: options, makeInventory: makeInventory)
+    return try readCheckpoint(path, options: options, reader: reader)
   }
   guard let format = AllFormats.format(of: file) else {
     throw InterchangeError(
@@ -149,10 +148,10 @@ private func isHDF5(_ file: MappedFile) -> Bool {
 
 /// Opens a checkpoint to be written in a foreign format.
 private func readCheckpoint(
-  _ path: String, options: ConversionOptions, makeInventory: InventoryMaker
+  _ path: String, options: ConversionOptions, reader: ContainerReader
 ) throws -> Conversion {
   // All of it goes into another file, so all of it is checked.
-  let examination = try Examination(of: path, upTo: .bytes, makeInventory: makeInventory)
+  let examination = try Examination(of: path, upTo: .bytes, reader: reader)
   if let kind = examination.otherKind {
     throw InterchangeError(
       file: path, place: "", expected: supportedInputs,

@@ -32,7 +32,7 @@ extension Rule {
     .membersAreKnown,
     .partsHaveTheirTypes,
     .numberedNamesAreDense,
-    .storageIsContiguous,
+    .storageHasAProfile,
     .attributesAreInRange,
     .layersChain,
     .gruDeclaresItsReset,
@@ -67,5 +67,6 @@ extension Rule {
     .datasetsHaveDigests,
     .weightsDigestAgrees,
     .contentDigestAgrees,
+    .filteredDataDecodes,
   ]
 }

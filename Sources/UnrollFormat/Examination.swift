@@ -7,6 +7,8 @@ import UnrollTensors
 public struct Examination: Sendable {
   /// The file as the rules saw it.
   public let contents: Contents
+  /// How its container is read.
+  let reader: ContainerReader
   /// The findings in the order of the rules.
   public let findings: [Finding]
 
@@ -19,11 +21,12 @@ public struct Examination: Sendable {
   /// - Parameters:
   ///   - path: The file.
   ///   - cost: The dearest rules to run.
-  ///   - makeInventory: Makes the inventory; called at most once.
+  ///   - reader: Runs libhdf5; in this process unless told.
   /// - Throws: `FileError` if the file cannot be read.
   public init(
-    of path: String, upTo cost: Cost, makeInventory: InventoryMaker = inventoryInProcess
+    of path: String, upTo cost: Cost, reader: ContainerReader = .inProcess
   ) throws(FileError) {
+    self.reader = reader
     let file = try MappedFile(path: path)
     let container = Contents(container: file)
     let containerFindings = Rule.all.filter { $0.cost == .container }
@@ -33,17 +36,27 @@ public struct Examination: Sendable {
       findings = containerFindings
       return
     }
-    do throws(InventoryFailure) {
-      contents = Contents(file, inventory: try makeInventory(path), failure: nil)
+    var contents: Contents
+    do throws(ContainerFailure) {
+      contents = Contents(file, inventory: try reader.inventory(path), failure: nil)
     } catch {
       contents = Contents(file, inventory: Inventory(objects: []), failure: error)
     }
-    findings = containerFindings + Self.findings(in: contents, upTo: cost)
+    findings =
+      try containerFindings + Self.findings(in: &contents, upTo: cost) {
+        contents throws(FileError) in
+        try contents.decode(with: reader) { cost == .bytes || !Layout.isWeight($0) }
+      }
+    self.contents = contents
   }
 
-  private static func findings(in contents: Contents, upTo cost: Cost) -> [Finding] {
+  private static func findings(
+    in contents: inout Contents, upTo cost: Cost, decode: (inout Contents) throws(FileError) -> Void
+  ) throws(FileError) -> [Finding] {
     var findings: [Finding] = []
-    for stage in ["C", "X", "S", "ATV", "OR", "I"] {
+    for stage in ["C", "X", "S", "D", "ATV", "OR", "I"] {
+      // Only what is known to be safe and of the format's structure is decoded.
+      if stage == "D" { try decode(&contents) }
       for rule in Rule.all
       where stage.contains(rule.family)
         && (rule.cost == .header || (rule.cost == .bytes && cost == .bytes))

@@ -44,6 +44,9 @@ struct CheckedParameters {
     guard all.allSatisfy({ $0 > 0 }) else {
       throw NeuralError.architecture(expected: "sizes of at least 1", found: "\(all)")
     }
+    if let variant = architecture.rareVariant {
+      throw NeuralError.architecture(expected: "a variant that the engine computes", found: variant)
+    }
     guard !architecture.layers.isEmpty else {
       throw NeuralError.architecture(expected: "at least one recurrent layer", found: "none")
     }

@@ -32,6 +32,11 @@ public struct Encoder: Sendable {
   ///   - path: The model's path, for the error.
   /// - Throws: `TextError` if the tokenizer ends lines with a token that the vocabulary lacks.
   public init(vocabulary: Vocabulary, tokenizer: Tokenizer, path: String) throws(TextError) {
+    guard tokenizer.kind == .whitespace else {
+      throw TextError(
+        path: path, line: nil, expected: "the tokenizer whitespace, which this version has",
+        found: tokenizer.kind.rawValue, fix: "use a newer version of unroll")
+    }
     guard let endOfSentenceID = vocabulary.endOfSentenceID, tokenizer.appendsEndOfSentence else {
       throw TextError(
         path: path, line: nil, expected: "an end-of-sentence token in the vocabulary",

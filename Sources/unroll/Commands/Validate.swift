@@ -20,7 +20,7 @@ struct Validate: ParsableCommand {
     var failures: [FileError] = []
     for file in files {
       do throws(FileError) {
-        let examination = try Examination(of: file, upTo: .bytes, makeInventory: inventoryInChild)
+        let examination = try Examination(of: file, upTo: .bytes, reader: .inChild)
         reports.append(FileReport(file: file, findings: examination.findings))
       } catch {
         // The other files still get their report.

@@ -8,6 +8,7 @@ extension Rule {
     why: "An unknown part is a mistake, or comes from a newer version; this reader ignores it."
   ) { contents in
     contents.inventory.objects.flatMap { object -> [Violation] in
+      guard !Layout.isInsideExtension(object.path) else { return [] }
       guard let schema = Layout.schema(of: object.path) else {
         // Unknown datasets of the model are T003's finding, those of the slots O001's.
         if case .dataset = object.kind,
