@@ -9,6 +9,8 @@ public struct Examination: Sendable {
   public let contents: Contents
   /// The findings in the order of the rules.
   public let findings: [Finding]
+  /// The ids of the rules that were checked: those behind a family with errors are not.
+  public let checkedRules: Set<String>
 
   /// Runs the rules over a file.
   ///
@@ -26,11 +28,12 @@ public struct Examination: Sendable {
   ) throws(FileError) {
     let file = try MappedFile(path: path)
     let container = Contents(container: file)
-    let containerFindings = Rule.all.filter { $0.cost == .container }
-      .flatMap { $0.findings(in: container) }
+    let containerRules = Rule.all.filter { $0.cost == .container }
+    let containerFindings = containerRules.flatMap { $0.findings(in: container) }
     guard !containerFindings.contains(where: { $0.level == .error }) else {
       contents = container
       findings = containerFindings
+      checkedRules = Set(containerRules.map(\.id))
       return
     }
     do throws(InventoryFailure) {
@@ -38,21 +41,25 @@ public struct Examination: Sendable {
     } catch {
       contents = Contents(file, inventory: Inventory(objects: []), failure: error)
     }
-    findings = containerFindings + Self.findings(in: contents, upTo: cost)
+    let (rules, others) = Self.check(contents, upTo: cost)
+    findings = containerFindings + others
+    checkedRules = Set((containerRules + rules).map(\.id))
   }
 
-  private static func findings(in contents: Contents, upTo cost: Cost) -> [Finding] {
+  private static func check(
+    _ contents: Contents, upTo cost: Cost
+  ) -> (checked: [Rule], findings: [Finding]) {
+    var checked: [Rule] = []
     var findings: [Finding] = []
     for stage in ["C", "X", "S", "ATV", "OR", "I"] {
-      for rule in Rule.all
-      where stage.contains(rule.family)
-        && (rule.cost == .header || (rule.cost == .bytes && cost == .bytes))
-      {
-        findings += rule.findings(in: contents)
+      let rules = Rule.all.filter {
+        stage.contains($0.family) && ($0.cost == .header || ($0.cost == .bytes && cost == .bytes))
       }
+      checked += rules
+      findings += rules.flatMap { $0.findings(in: contents) }
       if findings.contains(where: { $0.level == .error }) { break }
     }
-    return findings
+    return (checked, findings)
   }
 
   /// The worst level among the findings, or `nil` if there are none.
@@ -102,6 +109,15 @@ extension Examination {
     let format = contents.text(Layout.root, AttributeName.format)
     guard format != Layout.format else { return nil }
     return format.map { "root attribute format is \"\($0)\"" } ?? "root attribute format is missing"
+  }
+
+  /// The place of a contiguous dataset's bytes, or `nil` where there is none in the file.
+  public func extent(of object: String) -> Range<Int>? {
+    guard let dataset = contents.dataset(object), let offset = dataset.offset,
+      let start = Int(exactly: offset), let count = Int(exactly: dataset.storageSize),
+      start <= contents.file.count, count <= contents.file.count - start
+    else { return nil }
+    return start..<start + count
   }
 
   /// The digest that the file states for a parameter.

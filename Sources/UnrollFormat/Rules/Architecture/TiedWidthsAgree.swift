@@ -7,7 +7,11 @@ extension Rule {
     summary: """
       A tied model MUST have an embedding size equal to the hidden size of its last layer.
       """,
-    why: "The embedding multiplies the last hidden state when it is the output weight."
+    why: "The embedding multiplies the last hidden state when it is the output weight.",
+    example: """
+      `/model` has `tied` = 1 and `embedding_size` = 5, and its last layer `hidden_size` = 6.
+      """,
+    fix: Fix.convertAgain
   ) { contents in
     guard let architecture = contents.architecture, architecture.isTied,
       let hidden = architecture.layers.last?.hiddenSize, hidden != architecture.embeddingSize
@@ -15,7 +19,7 @@ extension Rule {
     return [
       Violation(
         object: Layout.model, expected: "embedding_size \(hidden), the width of the last layer",
-        found: "\(architecture.embeddingSize)", fix: "convert again from the original model")
+        found: "\(architecture.embeddingSize)")
     ]
   }
 }

@@ -9,7 +9,11 @@ extension Rule {
       The bytes that type and shape of a contiguous dataset declare MUST be the bytes that are \
       stored.
       """,
-    why: "A few bytes can declare terabytes; a reader that believes them runs out of memory."
+    why: "A few bytes can declare terabytes; a reader that believes them runs out of memory.",
+    example: """
+      `/model/embedding/weight` declares the shape [1099511627776, 256] and stores 220 bytes.
+      """,
+    fix: "do not use the file: its sizes are false"
   ) { contents in
     contents.datasets.compactMap { path, dataset in
       guard dataset.layout == .contiguous, dataset.externalFileCount == 0,
@@ -30,5 +34,5 @@ extension Rule {
 private func bomb(_ path: String, _ declared: String, stored: UInt64) -> Violation {
   Violation(
     object: path, expected: "as many bytes stored as declared",
-    found: "\(declared), \(stored) stored", fix: "do not use the file: its sizes are false")
+    found: "\(declared), \(stored) stored")
 }

@@ -8,14 +8,17 @@ extension Rule {
     why: """
       Contiguous data is mapped into memory where it lies; this version of the format has no \
       other profile.
-      """
+      """,
+    example: """
+      `/model/embedding/weight` is stored in chunks of [64, 64] with the filter deflate.
+      """,
+    fix: Fix.writeAgain
   ) { contents in
     contents.datasets.compactMap { path, dataset in
       guard dataset.layout != .contiguous || !dataset.filters.isEmpty else { return nil }
       return Violation(
         object: path, expected: "contiguous, unfiltered storage",
-        found: "\(dataset.layout.rawValue) storage with \(dataset.filters.count) filter(s)",
-        fix: "write the file again with `unroll convert`")
+        found: "\(dataset.layout.rawValue) storage with \(dataset.filters.count) filter(s)")
     }
   }
 }
