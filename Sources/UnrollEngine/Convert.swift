@@ -177,9 +177,9 @@ private func readCheckpoint(
   }
   let notes = examination.findings.map { finding in
     Note(
-      place: finding.violation.object,
+      place: finding.object,
       message: "\(finding.level.rawValue) \(finding.rule): expected "
-        + "\(finding.violation.expected); found \(finding.violation.found)")
+        + "\(finding.expected); found \(finding.found)")
   }
   return Conversion(checkpoint: checkpoint, notes: notes)
 }

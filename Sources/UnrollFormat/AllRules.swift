@@ -1,4 +1,4 @@
-// All rules, in the order in which they are checked and documented.
+// All rules, in the order in which they are documented. `spec/RULES.md` says how to add one.
 
 extension Rule {
   /// All rules of this version of the format.

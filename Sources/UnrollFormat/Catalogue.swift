@@ -1,49 +1,72 @@
 // The rules as text: for `unroll explain` and `spec/RULES.md`.
 
 extension Rule {
-  /// What the rule wants, why, and what it costs.
-  public var explanation: String {
-    """
-    \(id) (\(level.rawValue))
-    \(summary)
-    Why: \(why)
-    Checked: \(cost.explanation)
-    """
-  }
+  /// What the rule wants, why, an example that breaks it, what to do, and when it is checked.
+  public var explanation: String { explanation(heading: "", separator: "\n") }
 
   /// All rules as a page; `spec/RULES.md` is this text.
   public static var catalogue: String {
-    let head = """
-      # The rules of the Unroll checkpoint format
-
-      Generated from the code: `RECORD_SNAPSHOTS=1 swift test` writes it. An id never changes its
-      meaning. Families: C container, X safety, S structure, A architecture, T tensors, V vocabulary,
-      O optimizer, R resume, I integrity. A file that breaks a rule of level error is not opened.
-
-      """
-    return head + all.map { "\n\($0.section)" }.joined()
+    catalogueHead
+      + all.map { "\n\($0.explanation(heading: "## ", separator: "\n\n"))\n" }.joined()
   }
 
-  private var section: String {
-    """
-    ## \(id) (\(level.rawValue))
-
-    \(summary)
-
-    Why: \(why)
-
-    Checked: \(cost.explanation)
-
-    """
+  private func explanation(heading: String, separator: String) -> String {
+    [
+      "\(heading)\(id) (\(level.rawValue))", summary, "Why: \(why)", "Example: \(example)",
+      "Fix: \(fix).", "Checked: \(cost.explanation).",
+    ].joined(separator: separator)
   }
 }
 
 extension Cost {
-  fileprivate var explanation: String {
+  /// When rules of this cost are checked, as the end of a sentence.
+  public var explanation: String {
     switch self {
-    case .container: "before libhdf5 sees the file, at every opening."
-    case .header: "at every opening."
-    case .bytes: "by `unroll validate`, since it reads every byte."
+    case .container: "before libhdf5 sees the file, at every opening"
+    case .header: "at every opening"
+    case .bytes: "by `unroll validate`, since it reads every byte"
     }
   }
 }
+
+private let catalogueHead = """
+  # The rules of the Unroll checkpoint format
+
+  Generated from the code: `RECORD_SNAPSHOTS=1 swift test` writes it. An id never changes its
+  meaning. Families: C container, X safety, S structure, A architecture, T tensors, V vocabulary,
+  O optimizer, R resume, I integrity. `unroll explain --all --json` gives the rules to programs.
+
+  ## Levels, and what to do about a rule that is wrong
+
+  - **error**: the file cannot be trusted and is not opened. A rule may be of this level only if it
+    cannot be wrong: its sentence says MUST, and a file that breaks it breaks the format.
+  - **warning**, **note**: probably wrong, or worth knowing. A rule that can be wrong about a file is
+    one of these, however likely it is right: its sentence says SHOULD. A false positive of such a
+    rule is left out by a suppression with a reason; one of an error is a defect of Unroll.
+  - A configuration may move a rule between note and warning. It cannot make an error less, since that
+    would not open the file, nor make anything else an error; `--strict` counts warnings as failures.
+
+  ## What leaving out means
+
+  `--ignore`, suppressions and a baseline leave findings out of the report and of the exit code; they
+  never change a file or what can be done with it. A file with an error that is left out is still
+  called invalid, is not opened by any verb, and the families behind the error's stay unchecked (the
+  order is C, X, S, then A, T and V, then O and R, then I). What was left out is counted.
+
+  `--select` says which rules to report. An error that is not among them is reported all the same if
+  it kept one of them from being checked: a report never claims more than was looked at. Of two
+  options that name a rule, the one with its id goes before the one with its family's letter, and
+  `--ignore` before `--select`.
+
+  ## Add a rule
+
+  1. Add its sentence with a new id to `spec/FORMAT.md`: MUST for an error, SHOULD for others.
+  2. Copy a file of the family in `Sources/UnrollFormat/Rules/`; name it after what it demands.
+  3. Give the `Rule` its id, level, summary (the sentence), why, example and fix.
+  4. Write the check: a pure function of `Contents`, silent where another rule has the finding.
+  5. Add it to `Rule.all` in `AllRules.swift`, in the order of the ids.
+  6. Add a mutation of a valid file to `Mutation.all` in the tests, at the same place.
+  7. Record: `RECORD_SNAPSHOTS=1 swift test --filter UnrollFormatTests`, and read the diff.
+  8. `swift test --filter UnrollFormatTests` turns green: the mutation raises the rule alone.
+
+  """

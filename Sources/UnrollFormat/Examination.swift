@@ -11,6 +11,8 @@ public struct Examination: Sendable {
   let reader: ContainerReader
   /// The findings in the order of the rules.
   public let findings: [Finding]
+  /// The ids of the rules that were checked: those behind a family with errors are not.
+  public let checkedRules: Set<String>
 
   /// Runs the rules over a file.
   ///
@@ -29,11 +31,12 @@ public struct Examination: Sendable {
     self.reader = reader
     let file = try MappedFile(path: path)
     let container = Contents(container: file)
-    let containerFindings = Rule.all.filter { $0.cost == .container }
-      .flatMap { $0.findings(in: container) }
+    let containerRules = Rule.all.filter { $0.cost == .container }
+    let containerFindings = containerRules.flatMap { $0.findings(in: container) }
     guard !containerFindings.contains(where: { $0.level == .error }) else {
       contents = container
       findings = containerFindings
+      checkedRules = Set(containerRules.map(\.id))
       return
     }
     var contents: Contents
@@ -42,30 +45,34 @@ public struct Examination: Sendable {
     } catch {
       contents = Contents(file, inventory: Inventory(objects: []), failure: error)
     }
-    findings =
-      try containerFindings + Self.findings(in: &contents, upTo: cost) {
-        contents throws(FileError) in
-        try contents.decode(with: reader) { cost == .bytes || !Layout.isWeight($0) }
-      }
+    let (rules, others) = try Self.check(&contents, upTo: cost) { contents throws(FileError) in
+      try contents.decode(with: reader) { cost != .header || !Layout.isWeight($0) }
+    }
     self.contents = contents
+    findings = containerFindings + others
+    checkedRules = Set((containerRules + rules).map(\.id))
   }
 
-  private static func findings(
-    in contents: inout Contents, upTo cost: Cost, decode: (inout Contents) throws(FileError) -> Void
-  ) throws(FileError) -> [Finding] {
+  /// Runs the families of rules after those of the first bytes.
+  ///
+  /// - Parameter decode: Decodes what is in chunks; only what is known to be safe and of the format's
+  ///   structure.
+  private static func check(
+    _ contents: inout Contents, upTo cost: Cost, decode: (inout Contents) throws(FileError) -> Void
+  ) throws(FileError) -> (checked: [Rule], findings: [Finding]) {
+    var checked: [Rule] = []
     var findings: [Finding] = []
-    for stage in ["C", "X", "S", "D", "ATV", "OR", "I"] {
-      // Only what is known to be safe and of the format's structure is decoded.
-      if stage == "D" { try decode(&contents) }
-      for rule in Rule.all
-      where stage.contains(rule.family)
-        && (rule.cost == .header || (rule.cost == .bytes && cost == .bytes))
-      {
-        findings += rule.findings(in: contents)
+    for stage in ["C", "X", "S", "ATV", "OR", "I", "EMPQ"] {
+      if stage == "ATV" { try decode(&contents) }
+      let rules = Rule.all.filter { rule in
+        stage.contains(rule.family) && rule.cost != .container
+          && (rule.cost == .header || cost == .bytes)
       }
+      checked += rules
+      findings += rules.flatMap { $0.findings(in: contents) }
       if findings.contains(where: { $0.level == .error }) { break }
     }
-    return findings
+    return (checked, findings)
   }
 
   /// The worst level among the findings, or `nil` if there are none.
@@ -115,6 +122,15 @@ extension Examination {
     let format = contents.text(Layout.root, AttributeName.format)
     guard format != Layout.format else { return nil }
     return format.map { "root attribute format is \"\($0)\"" } ?? "root attribute format is missing"
+  }
+
+  /// The place of a contiguous dataset's bytes, or `nil` where there is none in the file.
+  public func extent(of object: String) -> Range<Int>? {
+    guard let dataset = contents.dataset(object), let offset = dataset.offset,
+      let start = Int(exactly: offset), let count = Int(exactly: dataset.storageSize),
+      start <= contents.file.count, count <= contents.file.count - start
+    else { return nil }
+    return start..<start + count
   }
 
   /// The digest that the file states for a parameter.

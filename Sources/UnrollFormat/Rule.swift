@@ -35,11 +35,11 @@ public struct Violation: Sendable, Hashable {
   public let expected: String
   /// What is there.
   public let found: String
-  /// What to do about it.
-  public let fix: String
+  /// What to do about it here, where more can be said than the rule's own `fix`.
+  public var fix: String?
 }
 
-/// A rule of the format.
+/// A rule of the format, with its documentation: What, Why, Example, Fix.
 public struct Rule: Sendable {
   /// The id, such as `V002`: a letter for the family and a number.
   public let id: String
@@ -47,22 +47,28 @@ public struct Rule: Sendable {
   public let level: Level
   /// What the rule needs to look at.
   public let cost: Cost
-  /// The rule as one sentence, the same as in `spec/FORMAT.md`.
+  /// What: the rule as one sentence, the same as in `spec/FORMAT.md`.
   public let summary: String
   /// Why the rule exists: what goes wrong without it.
   public let why: String
+  /// A file that breaks the rule, by what is in it.
+  public let example: String
+  /// What to do about a violation, in general; an order without a full stop, as in a finding.
+  public let fix: String
   /// Finds the violations in a file.
   let check: @Sendable (Contents) -> [Violation]
 
   init(
-    id: String, level: Level, cost: Cost = .header, summary: String, why: String,
-    check: @escaping @Sendable (Contents) -> [Violation]
+    id: String, level: Level, cost: Cost = .header, summary: String, why: String, example: String,
+    fix: String, check: @escaping @Sendable (Contents) -> [Violation]
   ) {
     self.id = id
     self.level = level
     self.cost = cost
     self.summary = summary
     self.why = why
+    self.example = example
+    self.fix = fix
     self.check = check
   }
 
@@ -71,27 +77,26 @@ public struct Rule: Sendable {
 
   /// The findings of this rule in a file.
   func findings(in contents: Contents) -> [Finding] {
-    check(contents).map { Finding(rule: id, level: level, file: contents.path, violation: $0) }
+    check(contents).map { violation in
+      Finding(
+        rule: id, level: level, file: contents.path, object: violation.object,
+        expected: violation.expected, found: violation.found, fix: violation.fix ?? fix)
+    }
   }
 }
 
-/// A violation of a rule in a file.
-public struct Finding: Error, Sendable, Hashable, CustomStringConvertible {
-  /// The rule's id.
-  public let rule: String
-  /// The rule's level.
-  public let level: Level
-  /// The file's path.
-  public let file: String
-  /// Place, expectation, what was found, and the fix.
-  public let violation: Violation
-
-  /// The finding in two lines, as people read it.
-  public var description: String {
+/// What to do about damage that several rules find.
+enum Fix {
+  static let convertAgain = "convert again from the original model"
+  static let convertWithVocabulary =
+    "convert again with the vocabulary that the model was trained on"
+  static let copyAgain = "copy or download the file again; it is damaged"
+  static let findVocabulary = "look for the vocabulary that the model was trained on"
+  static let newerUnroll = "use a newer version of unroll"
+  static let reachesOutside = "do not use the file: it reaches outside what it contains"
+  static let takeOriginal = "take the original file; this one was changed after it was written"
+  static let trainAgain = """
+    take another checkpoint of this training, or begin it again from the model that it began with
     """
-    \(file): \(printable(violation.object)): \(level.rawValue) \(rule): \
-    expected \(printable(violation.expected)); found \(printable(violation.found))
-      fix: \(violation.fix); `unroll explain \(rule)` shows the rule
-    """
-  }
+  static let writeAgain = "write the file again with `unroll convert`"
 }

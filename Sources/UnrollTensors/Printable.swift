@@ -13,3 +13,19 @@ package func printable(_ text: String) -> String {
   }
   return String(result)
 }
+
+/// The beginning of a text, made safe to print: one token or attribute must not flood a terminal.
+///
+/// - Parameters:
+///   - text: The text.
+///   - limit: The most scalars to keep; what is cut is counted.
+/// - Returns: The printable text.
+package func excerpt(_ text: String, limit: Int = 200) -> String {
+  // Scalars, not characters: thousands of combining marks are one character.
+  let scalars = text.unicodeScalars
+  guard let end = scalars.index(scalars.startIndex, offsetBy: limit, limitedBy: scalars.endIndex),
+    end < scalars.endIndex
+  else { return printable(text) }
+  let rest = scalars.distance(from: end, to: scalars.endIndex)
+  return printable(String(scalars[..<end])) + "... (\(rest) more)"
+}

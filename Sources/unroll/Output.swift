@@ -24,9 +24,16 @@ enum Output {
   ///
   /// - Throws: `EncodingError` if a number is not finite.
   static func json(_ value: some Encodable) throws {
+    result(try encoded(value))
+  }
+
+  /// A value as the lines of one JSON object.
+  ///
+  /// - Throws: `EncodingError` if a number is not finite.
+  static func encoded(_ value: some Encodable) throws -> String {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    result(String(decoding: try encoder.encode(value), as: UTF8.self))
+    return String(decoding: try encoder.encode(value), as: UTF8.self)
   }
 
   /// Hands all results over; a full disk behind standard output is reported here.

@@ -71,7 +71,7 @@ private struct FlippedFile {
         }
         let rules = ["I001"] + (Self.earlierRules[object].map { [$0] } ?? [])
         let isFound = findings.contains {
-          rules.contains($0.rule) && $0.violation.object == object
+          rules.contains($0.rule) && $0.object == object
         }
         if !isFound { missed.append("\(place), bit \(bit), in \(object)") }
       }

@@ -101,8 +101,26 @@ struct Mutation: Sendable, CustomTestStringConvertible {
     #expect(Set(ids).count == ids.count)
     #expect(ids.allSatisfy { $0.wholeMatch(of: /[CXSATVORI]\d{3}/) != nil })
     for rule in Rule.all {
-      #expect(rule.summary.hasSuffix(".") && rule.why.hasSuffix("."), "\(rule.id)")
       #expect(rule.summary.contains("MUST") == (rule.level == .error))
     }
+  }
+
+  @Test(arguments: Rule.all)
+  func everyRuleSaysWhatWhyAnExampleAndAFix(_ rule: Rule) {
+    for sentence in [rule.summary, rule.why, rule.example] {
+      #expect(sentence.hasSuffix(".") && sentence.first?.isLowercase == false, "\(sentence)")
+      #expect(!sentence.contains("  ") && !sentence.contains("\n") && sentence.count > 20)
+    }
+    // Something to look for in a file: a name, a number, bytes.
+    #expect(rule.example.contains(/[0-9`"]/), "\(rule.example)")
+    #expect(rule.fix.count > 10 && rule.fix.first?.isUppercase == false && rule.fix.last != ".")
+    #expect(
+      rule.explanation.split(separator: "\n").map { $0.prefix { $0 != " " } } == [
+        rule.id[...], rule.summary.prefix { $0 != " " }, "Why:", "Example:", "Fix:", "Checked:",
+      ])
+  }
+
+  @Test func examplesAreOfTheirRules() {
+    #expect(Set(Rule.all.map(\.example)).count == Rule.all.count)
   }
 }

@@ -1,4 +1,4 @@
-// `unroll validate` and `unroll explain`: the rules.
+// `unroll validate`: checks files against the rules, and reports what it finds.
 
 import ArgumentParser
 import UnrollFormat
@@ -7,111 +7,82 @@ import UnrollTensors
 struct Validate: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Check checkpoints against the rules of the format, digests of all data included.",
-    discussion: "Exit code 1 if a file breaks a rule of level error, 2 if one cannot be read.")
+    discussion: """
+      A folder stands for all *.h5 and *.hdf5 below it. Exit code 1 if a finding is reported that \
+      is an error (or a warning, with --strict), 2 if a file cannot be read.
 
-  @Argument(help: "The checkpoints.")
+      A configuration is a JSON object whose keys are all optional: select and ignore (arrays of \
+      ids or letters), level, strict, levels ({"T007": "note"}; only notes and warnings can change, \
+      into each other), and suppressions: [{"rule": "V003", "object": "/vocabulary/*", "file": \
+      "old/*", "reason": "..."}]. Options go before it; --ignore adds to its rules.
+
+      Leaving an error out does not make a file readable: see spec/RULES.md.
+      """)
+
+  @Argument(help: "The checkpoints, and folders with checkpoints.")
   var files: [String]
 
-  @Flag(help: "Print the findings as JSON.")
+  @OptionGroup(title: "What is reported")
+  var choice: FindingChoice
+
+  @Option(help: "The form of the report: text, json, sarif (2.1.0) or junit.")
+  var format: ReportFormat?
+
+  @Flag(help: "Short for --format json.")
   var json = false
 
+  func validate() throws {
+    guard json, let format, format != .json else { return }
+    throw ValidationError("--json and --format \(format.rawValue) are two forms; give one.")
+  }
+
   func run() throws {
-    var reports: [FileReport] = []
-    var failures: [FileError] = []
-    for file in files {
+    let screening = try choice.screening(files: files)
+    let search = CheckpointSearch(files)
+    for folder in search.emptyFolders {
+      Output.note("note: \(printable(folder)): no *.h5 or *.hdf5 in this folder")
+    }
+    var report = Report(failures: search.failures, failingLevel: screening.failingLevel)
+    examine(search.files, screening.screening, &report)
+    try printEnd(report, isOne: files.count == 1 && search.files == files)
+    try choice.writeBaseline(screening.screening.baseline, report)
+    try Output.finish()
+    guard report.failures.isEmpty else {
+      throw Refusal(report.failures.map(\.description).joined(separator: "\n"))
+    }
+    if report.hasFailed && choice.writtenBaseline == nil { throw Ending.no }
+  }
+
+  private var reportFormat: ReportFormat { format ?? (json ? .json : .text) }
+
+  private func examine(_ files: [String], _ screening: Screening, _ report: inout Report) {
+    var progress = Progress()
+    for (index, file) in files.enumerated() {
+      progress.report { _ in "\(index) of \(files.count) files: \(printable(file))" }
       do throws(FileError) {
         let examination = try Examination(of: file, upTo: .bytes, reader: .inChild)
-        reports.append(FileReport(file: file, findings: examination.findings))
+        let found = FileReport(examination, screening: screening, maximum: choice.maxFindings)
+        report.files.append(found)
+        if reportFormat == .text { Output.result(found.text) }
       } catch {
         // The other files still get their report.
-        failures.append(error)
+        report.failures.append(error)
       }
     }
-    if json {
-      try Output.json(reports)
-    } else {
-      for report in reports { report.print() }
-    }
-    guard failures.isEmpty else {
-      try Output.finish()
-      throw Refusal(failures.map(\.description).joined(separator: "\n"))
-    }
-    if reports.contains(where: { !$0.isValid }) {
-      try Output.finish()
-      throw Ending.no
+    progress.finish()
+  }
+
+  private func printEnd(_ report: Report, isOne: Bool) throws {
+    switch reportFormat {
+    case .text: if !isOne { Output.result(report.summary) }
+    case .json: try Output.json(JSONReport(report))
+    case .sarif: try Output.json(SARIFReport(report))
+    case .junit: Output.result(report.junit)
     }
   }
 }
 
-/// The findings of one file, as `--json` prints them.
-private struct FileReport: Encodable {
-  let file: String
-  let isValid: Bool
-  let findings: [FindingReport]
-  private let lines: [String]
-
-  init(file: String, findings: [Finding]) {
-    self.file = file
-    isValid = !findings.contains { $0.level == .error }
-    self.findings = findings.map(FindingReport.init)
-    lines = findings.map(\.description)
-  }
-
-  func print() {
-    for line in lines { Output.result(line) }
-    let count = findings.isEmpty ? "no findings" : "\(findings.count) finding(s)"
-    Output.result("\(file): \(isValid ? "valid" : "invalid"), \(count)")
-  }
-
-  private enum CodingKeys: String, CodingKey {
-    case file
-    case isValid = "valid"
-    case findings
-  }
-}
-
-private struct FindingReport: Encodable {
-  let rule: String
-  let level: String
-  let object: String
-  let expected: String
-  let found: String
-  let fix: String
-
-  init(_ finding: Finding) {
-    rule = finding.rule
-    level = finding.level.rawValue
-    object = finding.violation.object
-    expected = finding.violation.expected
-    found = finding.violation.found
-    fix = finding.violation.fix
-  }
-}
-
-struct Explain: ParsableCommand {
-  static let configuration = CommandConfiguration(
-    abstract: "Show what a rule wants and why.")
-
-  @Argument(help: "The ids of rules, such as V002.")
-  var ids: [String] = []
-
-  @Flag(help: "Show every rule.")
-  var all = false
-
-  func validate() throws {
-    guard all != ids.isEmpty else { return }
-    throw ValidationError(all ? "Give ids or --all, not both." : "Give the id of a rule, or --all.")
-  }
-
-  func run() throws {
-    let rules = try all ? Rule.all : ids.map(rule)
-    Output.result(rules.map(\.explanation).joined(separator: "\n\n"))
-  }
-
-  private func rule(_ id: String) throws -> Rule {
-    guard let rule = Rule.all.first(where: { $0.id == id.uppercased() }) else {
-      throw ValidationError("There is no rule \(id). `unroll explain --all` shows all.")
-    }
-    return rule
-  }
+/// The forms of a report.
+enum ReportFormat: String, ExpressibleByArgument, CaseIterable {
+  case text, json, sarif, junit
 }

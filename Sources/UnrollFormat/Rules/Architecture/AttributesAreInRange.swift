@@ -5,7 +5,9 @@ extension Rule {
   static let attributesAreInRange = Rule(
     id: "A001", level: .error,
     summary: "Attributes of the layout MUST have a value that the layout allows.",
-    why: "A cell or variant that a reader does not know computes another function."
+    why: "A cell or variant that a reader does not know computes another function.",
+    example: "`/model/layers/00` has `cell` = \"transformer\", or `hidden_size` = 0.",
+    fix: Fix.convertAgain
   ) { contents in
     contents.inventory.objects.flatMap { object -> [Violation] in
       guard let schema = Layout.schema(of: object.path) else { return [] }
@@ -15,7 +17,7 @@ extension Rule {
         else { return nil }
         return Violation(
           object: object.path, expected: "\(attribute.name): \(attribute.value.domain)",
-          found: value.printed, fix: "convert again from the original model")
+          found: value.printed)
       }
     }
   }

@@ -8,7 +8,9 @@ extension Rule {
     why: """
       The two variants compute different numbers from the same tensors, and without biases \
       even the shapes agree.
-      """
+      """,
+    example: "`/model/layers/00` has `cell` = \"gru\" and no attribute `reset`.",
+    fix: Fix.convertAgain
   ) { contents in
     contents.layerGroups.compactMap { path in
       let isGRU = contents.text(path, AttributeName.cell) == Cell.gru.rawValue
@@ -16,7 +18,7 @@ extension Rule {
       guard isGRU != (reset != nil) else { return nil }
       return Violation(
         object: path, expected: isGRU ? "attribute reset" : "no attribute reset",
-        found: reset ?? "nothing", fix: "convert again from the original model")
+        found: reset ?? "nothing")
     }
   }
 }

@@ -9,7 +9,11 @@ extension Rule {
       A tied model MUST have an embedding size equal to the width of what its output weight \
       multiplies.
       """,
-    why: "The embedding multiplies the last hidden state when it is the output weight."
+    why: "The embedding multiplies the last hidden state when it is the output weight.",
+    example: """
+      `/model` has `tied` = 1 and `embedding_size` = 5, and its last layer `hidden_size` = 6.
+      """,
+    fix: Fix.convertAgain
   ) { contents in
     guard let architecture = contents.architecture, architecture.isTied,
       architecture.outputInputSize != architecture.embeddingSize
@@ -18,7 +22,7 @@ extension Rule {
       Violation(
         object: Layout.model,
         expected: "embedding_size \(architecture.outputInputSize), the width of the last layer",
-        found: "\(architecture.embeddingSize)", fix: "convert again from the original model")
+        found: "\(architecture.embeddingSize)")
     ]
   }
 }

@@ -8,7 +8,9 @@ extension Rule {
     why: """
       Bytes behind the end belong to nothing: something was appended, or two files were \
       joined.
-      """
+      """,
+    example: "The superblock says 12,490 bytes, and the file has 12,493.",
+    fix: "find out what was appended; no digest covers it"
   ) { contents in
     guard let end = contents.superblock?.endOfFile, end < UInt64(contents.file.count) else {
       return []
@@ -16,8 +18,7 @@ extension Rule {
     return [
       Violation(
         object: "/", expected: "\(end) bytes, as the superblock says",
-        found: "\(contents.file.count) bytes",
-        fix: "find out what was appended; no digest covers it")
+        found: "\(contents.file.count) bytes")
     ]
   }
 }

@@ -7,15 +7,16 @@ extension Rule {
     summary: "The file MUST start with the HDF5 signature.",
     why: """
       Other formats, user blocks and damaged starts end here, before any parser sees the file.
-      """
+      """,
+    example: "The file starts with `GGUF` or, as a model that PyTorch saved, with `PK`.",
+    fix: "convert the file with `unroll convert` if it is a model of another format"
   ) { contents in
     guard contents.superblock == nil else { return [] }
     let start = contents.file.copy(0..<8)
     return [
       Violation(
         object: "/", expected: "the HDF5 signature in the first 8 bytes",
-        found: start.isEmpty ? "an empty file" : knownFormat(start) ?? "other bytes",
-        fix: "convert the file with `unroll convert` if it is a model of another format")
+        found: start.isEmpty ? "an empty file" : knownFormat(start) ?? "other bytes")
     ]
   }
 }

@@ -9,7 +9,11 @@ extension Rule {
       The root attribute `format` MUST be "unroll" and `format_version` MUST be "1." and a \
       number.
       """,
-    why: "A reader that does not know a major version cannot know what the names mean."
+    why: "A reader that does not know a major version cannot know what the names mean.",
+    example: """
+      The root has `format_version` = "2.0", or is that of a Keras model and has no `format`.
+      """,
+    fix: "give an Unroll checkpoint of version 1, or use a newer version of unroll"
   ) { contents in
     // An unreadable root is C008's finding.
     guard contents.object(Layout.root)?.kind == .group else { return [] }

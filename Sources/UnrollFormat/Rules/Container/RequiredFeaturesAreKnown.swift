@@ -7,7 +7,11 @@ extension Rule {
     summary: """
       A reader MUST refuse a file with a name in `required_features` that it does not know.
       """,
-    why: "A required feature changes what the rest of the file means."
+    why: "A required feature changes what the rest of the file means.",
+    example: """
+      The root has `required_features` = ["int8"], and the reader knows no such feature.
+      """,
+    fix: Fix.newerUnroll
   ) { contents in
     guard
       case .texts(let features)? =
@@ -16,7 +20,7 @@ extension Rule {
     return features.filter { !Layout.knownFeatures.contains($0) }.map { feature in
       Violation(
         object: Layout.root, expected: "required features that this version knows",
-        found: feature, fix: "use a newer version of unroll")
+        found: feature)
     }
   }
 }

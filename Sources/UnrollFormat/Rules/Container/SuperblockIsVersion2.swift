@@ -10,7 +10,9 @@ extension Rule {
     why: """
       Version 2 has checksums over all metadata; older files have none, and newer ones may be \
       marked as open by a writer that died.
-      """
+      """,
+    example: "The superblock is of version 0, as h5py writes it unless told otherwise.",
+    fix: "write the file with libhdf5's version bounds at 1.8, and close it"
   ) { contents in
     guard let superblock = contents.superblock else { return [] }
     if superblock.version == 2, contents.file.count < Superblock.size {

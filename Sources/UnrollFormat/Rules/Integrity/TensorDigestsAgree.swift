@@ -12,7 +12,12 @@ extension Rule {
     why: """
       A flipped bit in a weight changes every number that the model gives, and nothing else \
       shows it.
-      """
+      """,
+    example: """
+      One bit of `/model/embedding/weight` is flipped, and its SHA-256 is another than \
+      `digest`.
+      """,
+    fix: "copy or download the file again; its numbers were changed"
   ) { contents in
     contents.datasets.compactMap { path, _ in
       guard let stated = contents.text(path, AttributeName.digest),
@@ -21,8 +26,7 @@ extension Rule {
       let computed = tensor.withUnsafeBytes { Digest.sha256($0) }
       guard computed != stated else { return nil }
       return Violation(
-        object: path, expected: "digest \(stated)", found: computed,
-        fix: "copy or download the file again; its numbers were changed")
+        object: path, expected: "digest \(stated)", found: computed)
     }
   }
 }

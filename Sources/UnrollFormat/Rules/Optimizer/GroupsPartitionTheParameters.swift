@@ -8,7 +8,11 @@ extension Rule {
       The groups MUST be a partition of the parameters that the model owns: `parameters` lists \
       paths in UTF-8, each ended by `\\n`, and each parameter stands once in one group.
       """,
-    why: "A parameter in no group is never trained, and one in two takes two steps at once."
+    why: "A parameter in no group is never trained, and one in two takes two steps at once.",
+    example: """
+      `/model/layers/01/bias_ih` stands in the `parameters` of no group, or of both 00 and 01.
+      """,
+    fix: Fix.trainAgain
   ) { contents in
     guard let architecture = contents.architecture, contents.exists(Layout.optimizer) else {
       return []
@@ -39,5 +43,5 @@ extension Rule {
 }
 
 private func violation(_ object: String, _ expected: String, _ found: String) -> Violation {
-  Violation(object: object, expected: expected, found: found, fix: Violation.trainAgain)
+  Violation(object: object, expected: expected, found: found)
 }

@@ -9,7 +9,9 @@ extension Rule {
       least 0, `momentum` at least 0 and less than 1, `clip_value` more than 0, `factor` at least \
       1. `clip_value` and `clip_scope` MUST be present exactly if `clip_kind` is "norm".
       """,
-    why: "Outside its domain a number makes the next step diverge, or run away from the minimum."
+    why: "Outside its domain a number makes the next step diverge, or run away from the minimum.",
+    example: "`/optimizer/groups/00` has `learning_rate` = -1, or `momentum` = 1.",
+    fix: Fix.trainAgain
   ) { contents in
     contents.optimizerGroups.flatMap { contents.domainViolations(group: $0) }
       + contents.violation(
@@ -34,7 +36,7 @@ extension Contents {
     guard let value = number(path, name), !(value.isFinite && isInDomain(value)) else { return [] }
     return [
       Violation(
-        object: path, expected: "\(name): \(domain)", found: "\(value)", fix: Violation.trainAgain)
+        object: path, expected: "\(name): \(domain)", found: "\(value)")
     ]
   }
 
@@ -46,7 +48,7 @@ extension Contents {
       guard (value != nil) != isClipped else { return nil }
       return Violation(
         object: group, expected: isClipped ? "attribute \(name)" : "no attribute \(name)",
-        found: value?.printed ?? "nothing", fix: Violation.trainAgain)
+        found: value?.printed ?? "nothing")
     }
   }
 }

@@ -8,7 +8,12 @@ extension Rule {
   static let slotsFitTheirParameters = Rule(
     id: "O003", level: .error,
     summary: "A tensor of a slot MUST be of floats and have the shape of its parameter.",
-    why: "State of another shape would move the wrong numbers."
+    why: "State of another shape would move the wrong numbers.",
+    example: """
+      `/model/output/bias` has the shape [11], and its state below `/optimizer/state/momentum` \
+      [12].
+      """,
+    fix: Fix.trainAgain
   ) { contents in
     guard let architecture = contents.architecture else { return [] }
     return Layout.slots.flatMap { slot in
@@ -17,8 +22,7 @@ extension Rule {
         guard let found = contents.dataset(place), found.shape != shape || !found.holdsFloats
         else { return nil }
         return Violation(
-          object: place, expected: "floats of shape \(shape)", found: found.summary,
-          fix: Violation.trainAgain)
+          object: place, expected: "floats of shape \(shape)", found: found.summary)
       }
     }
   }

@@ -9,7 +9,12 @@ extension Rule {
       A dataset below `/optimizer/state` MUST be in a slot of the layout, under the path of a \
       parameter that the model owns.
       """,
-    why: "State that belongs to no parameter was meant to change the next step."
+    why: "State that belongs to no parameter was meant to change the next step.",
+    example: """
+      `/optimizer/state/momentum/model/layers/00/weight_hr` is there, and the model has no \
+      such parameter.
+      """,
+    fix: Fix.trainAgain
   ) { contents in
     guard let architecture = contents.architecture else { return [] }
     let known = Set(
@@ -20,7 +25,7 @@ extension Rule {
         object: path,
         expected:
           "the state of a parameter below \(Layout.slots.map(Layout.slot).joined(separator: " or "))",
-        found: "a dataset of no parameter", fix: Violation.trainAgain)
+        found: "a dataset of no parameter")
     }
   }
 }

@@ -11,7 +11,12 @@ extension Rule {
       `/training/hidden` MUST have one group for each layer, with `h`, and with `c` exactly if \
       the layer is an LSTM, both f32: `h` [`columns`, output size], `c` [`columns`, `hidden_size`].
       """,
-    why: "The next window starts from the state that the last one left."
+    why: "The next window starts from the state that the last one left.",
+    example: """
+      `/training/data` has `columns` = 3, and `/training/hidden/01` no `c` though layer 01 is \
+      an LSTM.
+      """,
+    fix: Fix.trainAgain
   ) { contents in
     guard contents.exists(Layout.training), let architecture = contents.architecture,
       let columns = contents.integer(Layout.trainingData, AttributeName.columns), columns > 0
@@ -50,5 +55,5 @@ extension Contents {
 }
 
 private func violation(_ path: String, _ expected: String, _ found: String) -> Violation {
-  Violation(object: path, expected: expected, found: found, fix: Violation.trainAgain)
+  Violation(object: path, expected: expected, found: found)
 }

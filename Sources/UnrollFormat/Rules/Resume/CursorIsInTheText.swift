@@ -8,7 +8,9 @@ extension Rule {
       `columns` MUST be at most half of `tokens`, and `cursor` at most `tokens` / `columns` - 1, \
       rounded down.
       """,
-    why: "The next window starts at the cursor; outside the columns there is no text."
+    why: "The next window starts at the cursor; outside the columns there is no text.",
+    example: "`/training/data` has 3,001 `tokens` in 3 `columns`, and `cursor` = 1000.",
+    fix: Fix.trainAgain
   ) { contents in
     let group = Layout.trainingData
     guard let tokens = contents.integer(group, AttributeName.tokens),
@@ -16,7 +18,7 @@ extension Rule {
       let cursor = contents.integer(group, AttributeName.cursor)
     else { return [] }
     func violation(_ expected: String, _ found: Int) -> [Violation] {
-      [Violation(object: group, expected: expected, found: "\(found)", fix: Violation.trainAgain)]
+      [Violation(object: group, expected: expected, found: "\(found)")]
     }
     guard columns <= tokens / 2 else {
       return violation("columns: at most \(tokens / 2), half of the tokens", columns)

@@ -9,7 +9,12 @@ extension Rule {
       present; `resume_reason` MUST be a text that is not empty if `resume` is "inexact", and \
       MUST be absent otherwise.
       """,
-    why: "Without the velocities the next steps differ, and whoever resumes has to know."
+    why: "Without the velocities the next steps differ, and whoever resumes has to know.",
+    example: """
+      `/training` has `resume` = "exact", and `/optimizer/groups/00` `momentum` = 0.9 without \
+      a slot `momentum`.
+      """,
+    fix: Fix.trainAgain
   ) { contents in
     guard let resume = contents.text(Layout.training, AttributeName.resume) else { return [] }
     let reason = contents.text(Layout.training, AttributeName.resumeReason)
@@ -34,5 +39,5 @@ extension Rule {
 
 private func violation(_ expected: String, _ found: String) -> Violation {
   Violation(
-    object: Layout.training, expected: expected, found: found, fix: Violation.trainAgain)
+    object: Layout.training, expected: expected, found: found)
 }

@@ -5,7 +5,9 @@ extension Rule {
   static let optimizerAndTrainingComeTogether = Rule(
     id: "R007", level: .error,
     summary: "`/optimizer` and `/training` MUST be both present or both absent.",
-    why: "With one of them alone a training cannot go on as if it had not stopped."
+    why: "With one of them alone a training cannot go on as if it had not stopped.",
+    example: "`/optimizer` is there, and `/training` was deleted.",
+    fix: Fix.trainAgain
   ) { contents in
     let parts = [Layout.optimizer, Layout.training]
     let missing = parts.filter { !contents.exists($0) }
@@ -13,15 +15,7 @@ extension Rule {
     let other = path == Layout.training ? Layout.optimizer : Layout.training
     return [
       Violation(
-        object: path, expected: "group \(path) beside \(other)", found: "nothing",
-        fix: Violation.trainAgain)
+        object: path, expected: "group \(path) beside \(other)", found: "nothing")
     ]
   }
-}
-
-extension Violation {
-  /// What to do about a damaged state of a training.
-  static let trainAgain = """
-    take another checkpoint of this training, or begin it again from the model that it began with
-    """
 }

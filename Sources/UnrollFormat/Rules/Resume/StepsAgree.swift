@@ -9,7 +9,9 @@ extension Rule {
       have one length of at least 1, and its steps MUST NOT decrease. The steps of history and \
       best MUST NOT be beyond `step`.
       """,
-    why: "Steps that disagree are of files that were mixed, or of a clock that ran backwards."
+    why: "Steps that disagree are of files that were mixed, or of a clock that ran backwards.",
+    example: "`/training` has `step` = 12, and `/optimizer` `step` = 13.",
+    fix: Fix.trainAgain
   ) { contents in
     guard let step = contents.integer(Layout.training, AttributeName.step) else { return [] }
     var violations: [Violation] = []
@@ -47,5 +49,5 @@ extension Contents {
 }
 
 private func violation(_ path: String, _ expected: String, _ found: some Any) -> Violation {
-  Violation(object: path, expected: expected, found: "\(found)", fix: Violation.trainAgain)
+  Violation(object: path, expected: expected, found: "\(found)")
 }

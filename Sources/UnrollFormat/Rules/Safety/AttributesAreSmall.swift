@@ -8,14 +8,16 @@ extension Rule {
     why: """
       Large attributes live in structures that libhdf5 reads whole, and that older readers \
       refuse.
-      """
+      """,
+    example: "The root attribute `producer` is a text of 33 KiB.",
+    fix: "store long text as a dataset"
   ) { contents in
     contents.inventory.objects.flatMap { object in
       object.attributes.sorted { $0.key < $1.key }.compactMap { name, value in
         guard case .other(let type) = value, type.hasPrefix("larger than") else { return nil }
         return Violation(
           object: object.path, expected: "attributes of at most 32 KiB",
-          found: "attribute \(name) \(type)", fix: "store long text as a dataset")
+          found: "attribute \(name) \(type)")
       }
     }
   }

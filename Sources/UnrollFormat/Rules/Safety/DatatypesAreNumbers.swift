@@ -14,7 +14,12 @@ extension Rule {
     why: """
       Other types need conversion code in libhdf5, which is where most of its defects are, and \
       mean nothing to a checkpoint.
-      """
+      """,
+    example: """
+      `/vocabulary/token_bytes` holds strings of variable length, or the root attribute \
+      `format` is one, as h5py writes it.
+      """,
+    fix: Fix.writeAgain
   ) { contents in
     contents.inventory.objects.flatMap { object -> [Violation] in
       if object.kind == .namedDatatype { return [oddType(object.path, "a named datatype")] }
@@ -34,5 +39,5 @@ extension Rule {
 private func oddType(_ path: String, _ found: String) -> Violation {
   Violation(
     object: path, expected: "a standard little-endian number type, or fixed-length UTF-8 text",
-    found: found, fix: "write the file again with `unroll convert`")
+    found: found)
 }

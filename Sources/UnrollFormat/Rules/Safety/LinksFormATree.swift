@@ -5,7 +5,11 @@ extension Rule {
   static let linksFormATree = Rule(
     id: "X016", level: .error,
     summary: "Every object MUST have one hard link, but for a tied output weight, which has two.",
-    why: "A second link can close a cycle, or let an edit in one place change another."
+    why: "A second link can close a cycle, or let an edit in one place change another.",
+    example: """
+      `/vocabulary/again` is a second hard link to `/vocabulary`, so that a walk never ends.
+      """,
+    fix: "do not use the file: only a tied output weight may be shared"
   ) { contents in
     var violations: [Violation] = []
     var metLinks: [String: Int] = [:]
@@ -16,8 +20,7 @@ extension Rule {
       violations.append(
         Violation(
           object: object.path, expected: "an object of its own",
-          found: "a second link to \(target)",
-          fix: "do not use the file: only a tied output weight may be shared"))
+          found: "a second link to \(target)"))
     }
     for object in contents.inventory.objects where object.linkCount > 0 {
       if case .hardLink = object.kind { continue }

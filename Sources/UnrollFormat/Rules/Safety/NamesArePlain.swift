@@ -12,7 +12,11 @@ extension Rule {
     why: """
       A name is printed, compared and used in paths; one that is not what it seems misleads \
       people and tools.
-      """
+      """,
+    example: """
+      A group is named `weight` and U+202E, after which terminals print from right to left.
+      """,
+    fix: "do not use the file: its names mislead"
   ) { contents in
     var paths: Set<[UInt8]> = []
     return contents.inventory.objects.flatMap { object -> [Violation] in
@@ -31,8 +35,7 @@ extension Rule {
 
 private func misleading(_ path: String, _ expected: String, _ found: String) -> Violation {
   Violation(
-    object: path, expected: expected, found: found,
-    fix: "do not use the file: its names mislead")
+    object: path, expected: expected, found: found)
 }
 
 private func isPlain(_ name: String) -> Bool {

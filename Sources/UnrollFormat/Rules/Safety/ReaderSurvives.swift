@@ -8,7 +8,12 @@ extension Rule {
     why: """
       libhdf5 crashes or hangs on about one in six known hostile files; the reader runs it in \
       a process of its own under limits.
-      """
+      """,
+    example: """
+      A message size of 0 in an object header makes libhdf5 1.10 end with a segmentation \
+      fault.
+      """,
+    fix: "do not use the file: it is damaged or made to attack its readers"
   ) { contents in
     // With an inventory it was the decoder that died: I005's finding.
     guard case .died(let how) = contents.failure, contents.inventory.objects.isEmpty else {
@@ -16,8 +21,7 @@ extension Rule {
     }
     return [
       Violation(
-        object: "/", expected: "metadata that libhdf5 reads within its limits", found: how,
-        fix: "do not use the file: it is damaged or made to attack its readers")
+        object: "/", expected: "metadata that libhdf5 reads within its limits", found: how)
     ]
   }
 }

@@ -12,7 +12,11 @@ extension Rule {
       stored; those of a dataset in chunks MUST be at most 1,100 times as many, and every chunk \
       MUST be stored.
       """,
-    why: "A few bytes can declare terabytes; a reader that believes them runs out of memory."
+    why: "A few bytes can declare terabytes; a reader that believes them runs out of memory.",
+    example: """
+      `/model/embedding/weight` declares the shape [1099511627776, 256] and stores 220 bytes.
+      """,
+    fix: "do not use the file: its sizes are false"
   ) { contents in
     contents.datasets.compactMap { path, dataset in
       guard [.contiguous, .chunked].contains(dataset.layout), dataset.externalFileCount == 0,
@@ -58,5 +62,5 @@ extension DatasetDescription {
 private func bomb(_ path: String, _ declared: String, stored: UInt64) -> Violation {
   Violation(
     object: path, expected: "as many bytes stored as declared",
-    found: "\(declared), \(stored) stored", fix: "do not use the file: its sizes are false")
+    found: "\(declared), \(stored) stored")
 }

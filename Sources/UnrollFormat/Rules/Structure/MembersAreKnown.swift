@@ -5,7 +5,9 @@ extension Rule {
   static let membersAreKnown = Rule(
     id: "S002", level: .warning,
     summary: "Objects and attributes that the layout does not have SHOULD NOT be present.",
-    why: "An unknown part is a mistake, or comes from a newer version; this reader ignores it."
+    why: "An unknown part is a mistake, or comes from a newer version; this reader ignores it.",
+    example: "`/notes` is a group that somebody added with h5py.",
+    fix: "remove it, or read the file with a newer version of unroll"
   ) { contents in
     contents.inventory.objects.flatMap { object -> [Violation] in
       guard !Layout.isInsideExtension(object.path) else { return [] }
@@ -28,6 +30,5 @@ extension Rule {
 
 private func unknown(_ path: String, _ found: String) -> Violation {
   Violation(
-    object: path, expected: "the objects and attributes of format 1", found: found,
-    fix: "remove it, or read the file with a newer version of unroll")
+    object: path, expected: "the objects and attributes of format 1", found: found)
 }

@@ -14,7 +14,9 @@ extension Rule {
     why: """
       A number in the place of a name, or a matrix in the place of a vector, is never what was \
       meant.
-      """
+      """,
+    example: "The attribute `size` of `/vocabulary` is the text \"11\", not the integer 11.",
+    fix: "write the file again with the tool that made it"
   ) { contents in
     contents.inventory.objects.flatMap { object -> [Violation] in
       guard let schema = Layout.schema(of: object.path),
@@ -59,6 +61,5 @@ private func kindViolation(
 
 private func wrongType(_ path: String, _ expected: String, _ found: String) -> Violation {
   Violation(
-    object: path, expected: expected, found: found,
-    fix: "write the file again with the tool that made it")
+    object: path, expected: expected, found: found)
 }

@@ -5,7 +5,9 @@ extension Rule {
   static let requiredPartsArePresent = Rule(
     id: "S001", level: .error,
     summary: "Every group, dataset and attribute that the layout requires MUST be present.",
-    why: "A reader that fills in what is missing guesses."
+    why: "A reader that fills in what is missing guesses.",
+    example: "`/tokenizer` has no attribute `kind`.",
+    fix: "write the file again with the tool that made it; a part is missing"
   ) { contents in
     var violations: [Violation] = []
     for object in contents.inventory.objects {
@@ -27,6 +29,5 @@ extension Rule {
 
 private func missing(_ path: String, _ part: String) -> Violation {
   Violation(
-    object: path, expected: part, found: "nothing",
-    fix: "write the file again with the tool that made it; a part is missing")
+    object: path, expected: part, found: "nothing")
 }

@@ -13,7 +13,11 @@ extension Rule {
     why: """
       Contiguous data is mapped into memory where it lies; chunks of whole rows are decoded one \
       after the other in little memory, and their checksums find damage.
-      """
+      """,
+    example: """
+      `/model/embedding/weight`, [65, 64], is stored in chunks of [64, 32] with the filter deflate.
+      """,
+    fix: "write the file again with `unroll repack`"
   ) { contents in
     contents.datasets.compactMap { path, dataset in
       let isLive = dataset.layout == .contiguous && dataset.filters.isEmpty
@@ -23,7 +27,7 @@ extension Rule {
       return Violation(
         object: path,
         expected: "contiguous, unfiltered storage, or chunks of whole rows with Fletcher32",
-        found: "\(dataset.storageSummary)", fix: "write the file again with `unroll repack`")
+        found: dataset.storageSummary)
     }
   }
 }

@@ -5,7 +5,11 @@ extension Rule {
   static let noExtraParameters = Rule(
     id: "T003", level: .error,
     summary: "The model MUST NOT have parameters that do not follow from the architecture.",
-    why: "A parameter that nobody reads was meant to change the numbers."
+    why: "A parameter that nobody reads was meant to change the numbers.",
+    example: """
+      `/model/layers/00/weight_hr` is there, and no layer of this version has a projection.
+      """,
+    fix: Fix.convertAgain
   ) { contents in
     guard let architecture = contents.architecture else { return [] }
     let known = Set(architecture.parameters.map(\.path.description))
@@ -15,7 +19,7 @@ extension Rule {
       else { return nil }
       return Violation(
         object: path, expected: "only the parameters of the declared architecture",
-        found: "an extra dataset", fix: "convert again from the original model")
+        found: "an extra dataset")
     }
   }
 }

@@ -5,7 +5,12 @@ extension Rule {
   static let tieIsAHardLink = Rule(
     id: "T005", level: .error,
     summary: "The output weight of a tied model MUST be a hard link to the embedding.",
-    why: "Two copies drift apart as soon as one is trained or edited."
+    why: "Two copies drift apart as soon as one is trained or edited.",
+    example: """
+      `/model` has `tied` = 1, and `/model/output/weight` is a dataset with a copy of the \
+      embedding.
+      """,
+    fix: Fix.convertAgain
   ) { contents in
     guard contents.architecture?.isTied == true,
       contents.hardLinkTarget(of: ParameterPath.outputWeight.description) == nil
@@ -14,8 +19,7 @@ extension Rule {
     return [
       Violation(
         object: path, expected: "a hard link to \(ParameterPath.embeddingWeight)",
-        found: contents.exists(path) ? "a dataset of its own" : "nothing",
-        fix: "convert again from the original model")
+        found: contents.exists(path) ? "a dataset of its own" : "nothing")
     ]
   }
 }

@@ -14,7 +14,11 @@ extension Rule {
     why: """
       A token without a row cannot be looked up; a row too many means that the vocabulary is \
       not the one the model was trained on.
-      """
+      """,
+    example: """
+      `/model/embedding/weight` has the shape [10, 5], and `/vocabulary` has `size` = 11.
+      """,
+    fix: Fix.convertWithVocabulary
   ) { contents in
     guard let architecture = contents.architecture,
       // A size below 1 is A001's finding.
@@ -29,8 +33,7 @@ extension Rule {
       Violation(
         object: ParameterPath.embeddingWeight.description,
         expected: "shape \(expected), one row for each of the \(size) tokens",
-        found: "shape \(shape), vocabulary_size \(architecture.vocabularySize)",
-        fix: "convert again with the vocabulary that the model was trained on")
+        found: "shape \(shape), vocabulary_size \(architecture.vocabularySize)")
     ]
   }
 }

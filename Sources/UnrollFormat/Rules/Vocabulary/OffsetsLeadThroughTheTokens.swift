@@ -11,7 +11,12 @@ extension Rule {
       `token_offsets` MUST be `size` + 1 numbers that start at 0, never decrease, and end at \
       the length of `token_bytes`.
       """,
-    why: "Offsets cut the bytes into tokens; wrong ones read outside."
+    why: "Offsets cut the bytes into tokens; wrong ones read outside.",
+    example: """
+      `/vocabulary/token_offsets` holds 0, 3, 2, so that the second token ends before it \
+      begins.
+      """,
+    fix: Fix.convertWithVocabulary
   ) { contents in
     guard let size = contents.integer(Layout.vocabulary, AttributeName.size),
       let bytes = contents.tensor(Layout.tokenBytes),
@@ -20,8 +25,7 @@ extension Rule {
     func violation(_ expected: String, _ found: String) -> [Violation] {
       [
         Violation(
-          object: Layout.tokenOffsets, expected: expected, found: found,
-          fix: "convert again with the vocabulary that the model was trained on")
+          object: Layout.tokenOffsets, expected: expected, found: found)
       ]
     }
     guard offsets.elementCount - 1 == size else {

@@ -5,7 +5,9 @@ extension Rule {
   static let tokensAreDistinct = Rule(
     id: "V003", level: .warning, cost: .bytes,
     summary: "Tokens SHOULD be distinct.",
-    why: "Of two equal tokens the second can never be met; the vocabulary may be damaged."
+    why: "Of two equal tokens the second can never be met; the vocabulary may be damaged.",
+    example: "Tokens 0 and 2 are both \"the\".",
+    fix: Fix.findVocabulary
   ) { contents in
     guard let vocabulary = contents.vocabulary else { return [] }
     for id in 0..<vocabulary.count {
@@ -14,8 +16,7 @@ extension Rule {
       return [
         Violation(
           object: Layout.tokenBytes, expected: "distinct tokens",
-          found: "\"\(vocabulary.text(of: id))\" at \(first) and \(id)",
-          fix: "look for the vocabulary that the model was trained on")
+          found: "\"\(vocabulary.text(of: id))\" at \(first) and \(id)")
       ]
     }
     return []

@@ -1,0 +1,32 @@
+// A place in a file where a rule is broken, and how it reads.
+
+import UnrollTensors
+
+/// A violation of a rule in a file.
+public struct Finding: Error, Sendable, Hashable, CustomStringConvertible {
+  /// The rule's id.
+  public let rule: String
+  /// How bad it is: the rule's level, unless a screening gives another.
+  public internal(set) var level: Level
+  /// The file's path.
+  public let file: String
+  /// The path of the object in the file.
+  public let object: String
+  /// What the rule wants there.
+  public let expected: String
+  /// What is there.
+  public let found: String
+  /// What to do about it.
+  public let fix: String
+
+  /// Expectation and what was found, fit to print: texts from the file are escaped, and long ones cut.
+  public var message: String { "expected \(excerpt(expected)); found \(excerpt(found))" }
+
+  /// The finding in two lines, as people read it.
+  public var description: String {
+    """
+    \(printable(file)): \(excerpt(object)): \(level.rawValue) \(rule): \(message)
+      fix: \(fix); `unroll explain \(rule)` shows the rule
+    """
+  }
+}

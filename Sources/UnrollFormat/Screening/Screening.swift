@@ -1,0 +1,56 @@
+// What becomes of findings: which are reported, which are left out, and by what.
+
+/// How the findings of files are chosen for a report.
+///
+/// It changes what is said about a file, never what can be done with it.
+public struct Screening: Sendable {
+  /// The rules to report.
+  public var selection = RuleSelection()
+  /// Other levels for rules, by id. Only notes and warnings change, and only into each other.
+  public var levels: [String: Level] = [:]
+  /// The lowest level to report.
+  public var lowestLevel = Level.note
+  /// Findings that are accepted.
+  public var suppressions: [Suppression] = []
+  /// Findings that are known.
+  public var baseline = Baseline()
+
+  /// Reports every finding, as it is.
+  public init() {}
+
+  /// The findings of a file, chosen.
+  public func screened(_ examination: Examination) -> ScreenedFindings {
+    // An error that kept a selected rule from being checked is reported, selected or not.
+    let isComplete = Rule.all.allSatisfy {
+      examination.checkedRules.contains($0.id) || !selection.contains($0.id)
+    }
+    var result = ScreenedFindings()
+    for var finding in examination.findings {
+      if finding.level != .error { finding.level = levels[finding.rule] ?? finding.level }
+      let isBarrier =
+        finding.level == .error && !isComplete && !selection.isIgnored(finding.rule)
+      if finding.level < lowestLevel || !(selection.contains(finding.rule) || isBarrier) {
+        result.ignoredCount += 1
+      } else if let suppression = suppressions.first(where: { $0.covers(finding) }) {
+        result.suppressed.append((finding, suppression.reason))
+      } else if baseline.contains(finding) {
+        result.knownCount += 1
+      } else {
+        result.reported.append(finding)
+      }
+    }
+    return result
+  }
+}
+
+/// The findings of a file: what is reported, and what is left out.
+public struct ScreenedFindings: Sendable {
+  /// The findings to report, in the order of the rules.
+  public internal(set) var reported: [Finding] = []
+  /// The findings that are accepted, each with the reason.
+  public internal(set) var suppressed: [(finding: Finding, reason: String)] = []
+  /// How many findings are of rules or levels that the report is not about.
+  public internal(set) var ignoredCount = 0
+  /// How many findings the baseline has.
+  public internal(set) var knownCount = 0
+}

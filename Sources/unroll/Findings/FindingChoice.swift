@@ -1,0 +1,104 @@
+// The options that say which findings are reported.
+
+import ArgumentParser
+import Foundation
+import UnrollFormat
+import UnrollTensors
+
+/// Which findings are reported, and which of them make the run fail.
+struct FindingChoice: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "Report only these rules: ids or letters of families, as V002,T. May be repeated.",
+      valueName: "ids"))
+  var select: [String] = []
+
+  @Option(
+    help: ArgumentHelp(
+      "Leave these rules out: ids or letters, as T007. May be repeated.", valueName: "ids"))
+  var ignore: [String] = []
+
+  @Option(help: "The lowest level to report: note, warning or error. (default: note)")
+  var level: Level?
+
+  @Flag(help: "Warnings make the run fail too.")
+  var strict = false
+
+  @Option(help: ArgumentHelp("Show at most so many findings of a file, the worst.", valueName: "n"))
+  var maxFindings: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "A configuration. (default: .unroll.json, if the current folder has it)", valueName: "file"))
+  var config: String?
+
+  @Option(help: ArgumentHelp("Leave out the findings that this file lists.", valueName: "file"))
+  var baseline: String?
+
+  @Option(
+    name: .customLong("write-baseline"),
+    help: ArgumentHelp(
+      "List the findings, and those of --baseline, in this file; then they are no failure.",
+      valueName: "file"))
+  var writtenBaseline: String?
+
+  @Flag(help: "Replace the file of --write-baseline if it exists.")
+  var force = false
+
+  func validate() throws {
+    _ = try (selectors(select, "--select"), selectors(ignore, "--ignore"))
+    if let maxFindings, maxFindings < 0 {
+      throw ValidationError("--max-findings needs a number of at least 0.")
+    }
+    if force && writtenBaseline == nil {
+      throw ValidationError("--force is for --write-baseline, which is not given.")
+    }
+  }
+
+  /// What the options and the configuration say.
+  ///
+  /// - Parameter files: The files that are examined; none of them is ever written to.
+  /// - Throws: `ValidationError` for what contradicts itself; what reading files throws.
+  func screening(files: [String]) throws -> (screening: Screening, failingLevel: Level) {
+    let configuration = try Configuration.read(config)
+    var screening = Screening()
+    let selected = try selectors(select, "--select")
+    screening.selection.select = selected.isEmpty ? configuration.select : selected
+    screening.selection.ignore = try configuration.ignore + selectors(ignore, "--ignore")
+    screening.lowestLevel = level ?? configuration.level ?? .note
+    screening.levels = configuration.levels
+    screening.suppressions = configuration.suppressions
+    let failingLevel: Level = strict || configuration.strict ? .warning : .error
+    guard screening.lowestLevel <= failingLevel else {
+      throw ValidationError("--strict is about warnings, which --level error does not report.")
+    }
+    if let baseline { screening.baseline = try Baseline(contentsOf: baseline) }
+    if let writtenBaseline {
+      try OutputOptions.check(writtenBaseline, inputs: files, replacing: force)
+    }
+    return (screening, failingLevel)
+  }
+
+  /// Writes the baseline that was asked for: what was known, and what was reported.
+  ///
+  /// - Throws: `FileError` if that fails.
+  func writeBaseline(_ known: Baseline, _ report: Report) throws {
+    guard let writtenBaseline else { return }
+    var baseline = known
+    for finding in report.files.flatMap(\.findings) { baseline.insert(finding) }
+    try baseline.write(to: writtenBaseline, replacing: force)
+    Output.note("wrote \(printable(writtenBaseline)): \(baseline.entries.count) known findings")
+  }
+
+  private func selectors(_ lists: [String], _ option: String) throws -> [RuleSelector] {
+    try lists.flatMap { $0.split(separator: ",", omittingEmptySubsequences: false) }.map { text in
+      guard let selector = RuleSelector(text.trimmingCharacters(in: .whitespaces)) else {
+        throw ValidationError(
+          "\(option): there is no rule or family \"\(text)\". `unroll explain --all` shows all.")
+      }
+      return selector
+    }
+  }
+}
+
+extension Level: ExpressibleByArgument {}
