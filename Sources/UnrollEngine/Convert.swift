@@ -131,6 +131,7 @@ public func convert(
       operation: "convert", tool: UnrollVersion.producer,
       arguments: arguments.joined(separator: "\n"),
       inputs: inputs.map { "\(digest(of: $0)) \(name(of: $0))" }.joined(separator: "\n")))
+  if case .checkpoint = options.target { try conversion.addProofs() }
   return conversion
 }
 
@@ -138,6 +139,35 @@ public func convert(
 private var supportedInputs: String {
   let formats = AllFormats.all.map { $0.name }.joined(separator: ", ")
   return "an Unroll checkpoint, or a model of a supported format (\(formats))"
+}
+
+extension Conversion {
+  /// Adds what every later reader can compare its own numbers and tokens with.
+  fileprivate mutating func addProofs() throws {
+    checkpoint.tokenizer.probe = TokenizerProbe(of: checkpoint)
+    checkpoint.selfTest = try SelfTest(of: checkpoint)
+    guard checkpoint.selfTest == nil else { return }
+    notes.append(
+      Note(
+        place: "/self_test",
+        message: "none was made: the model gives log-probabilities that are not finite"))
+  }
+}
+
+extension TokenizerProbe {
+  /// A line of words from all over the vocabulary; `nil` where its tokenizer cannot read them.
+  fileprivate init?(of checkpoint: Checkpoint) {
+    let vocabulary = checkpoint.vocabulary
+    let step = max(1, vocabulary.count / 12)
+    let words = stride(from: 0, to: vocabulary.count, by: step).map { vocabulary[$0] }.filter {
+      !$0.isEmpty && String(validating: $0, as: UTF8.self) != nil
+    }
+    let text = words.joined(separator: [UInt8(ascii: " ")]) + [UInt8(ascii: "\n")]
+    guard let encoder = try? LanguageModel.encoder(of: checkpoint, path: ""),
+      let ids = try? encoder.ids(ofLines: Array(text))
+    else { return nil }
+    self.init(text: Array(text), ids: ids.map { UInt32(bitPattern: $0) })
+  }
 }
 
 // MARK: - Checkpoints

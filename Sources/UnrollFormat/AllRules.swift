@@ -39,6 +39,8 @@ extension Rule {
     .tiedWidthsAgree,
     .activationFitsTheCell,
     .layersArePresent,
+    .oneHotStandsAlone,
+    .variantsFitTheCell,
     .shapesFollowFromTheArchitecture,
     .parametersAreFloats,
     .noExtraParameters,
@@ -52,6 +54,9 @@ extension Rule {
     .tokensAreNotEmpty,
     .tokensAreUTF8,
     .specialTokensExist,
+    .definitionHasAFormat,
+    .probeTokenizes,
+    .tokenDataFitsTheTokens,
     .slotsMirrorTheModel,
     .slotsAreComplete,
     .slotsFitTheirParameters,
@@ -68,5 +73,8 @@ extension Rule {
     .weightsDigestAgrees,
     .contentDigestAgrees,
     .filteredDataDecodes,
+    .selfTestReplays,
+    .selfTestIsOfTheseWeights,
+    .selfTestIsPossible,
   ]
 }

@@ -18,6 +18,8 @@ public struct Contents: Sendable {
   private(set) var failure: ContainerFailure?
   /// The decoded bytes of datasets in chunks, by path.
   private(set) var decoded: [String: ByteStorage] = [:]
+  /// What an engine computed for the self-test, `[N - 1]`; `nil` if none did.
+  var replay: [Double]?
   /// The objects by path.
   private let objects: [String: InventoryObject]
   /// The architecture that the attributes declare; `nil` where one is missing or not allowed.

@@ -10,9 +10,9 @@ public struct Examination: Sendable {
   /// How its container is read.
   let reader: ContainerReader
   /// The findings in the order of the rules.
-  public let findings: [Finding]
+  public private(set) var findings: [Finding]
   /// The ids of the rules that were checked: those behind a family with errors are not.
-  public let checkedRules: Set<String>
+  public private(set) var checkedRules: Set<String>
 
   /// Runs the rules over a file.
   ///
@@ -66,13 +66,33 @@ public struct Examination: Sendable {
       if stage == "ATV" { try decode(&contents) }
       let rules = Rule.all.filter { rule in
         stage.contains(rule.family) && rule.cost != .container
-          && (rule.cost == .header || cost == .bytes)
+          && (rule.cost == .header || (rule.cost == .bytes && cost == .bytes))
       }
       checked += rules
       findings += rules.flatMap { $0.findings(in: contents) }
       if findings.contains(where: { $0.level == .error }) { break }
     }
     return (checked, findings)
+  }
+
+  /// The examination with the findings of running the self-test; the same where there is none to run,
+  /// or a rule of level error is broken.
+  ///
+  /// - Parameter compute: Gives the log-probabilities of a self-test's tokens after the first,
+  ///   `[N - 1]`, from a zero state; `UnrollEngine` has a function for it, `replay`.
+  /// - Throws: What `compute` throws, and what reading the checkpoint throws.
+  public func replaying(
+    _ compute: (Checkpoint, SelfTest) throws -> [Double]
+  ) throws -> Examination {
+    guard worstLevel != .error, contents.exists(Layout.selfTest) else { return self }
+    var examination = self
+    let checkpoint = try Checkpoint(self)
+    var contents = contents
+    contents.replay = try checkpoint.selfTest.map { try compute(checkpoint, $0) }
+    let rules = Rule.all.filter { $0.cost == .replay }
+    examination.findings += rules.flatMap { $0.findings(in: contents) }
+    examination.checkedRules.formUnion(rules.map(\.id))
+    return examination
   }
 
   /// The worst level among the findings, or `nil` if there are none.

@@ -91,6 +91,22 @@ public struct Encoder: Sendable {
   }
 }
 
+extension Encoder {
+  /// The tokens of a text in memory, whose lines end with `\n`.
+  ///
+  /// - Throws: `TextError` as `encode` does.
+  package func ids(ofLines text: [UInt8]) throws(TextError) -> [Int32] {
+    var lines = text.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+    if lines.last?.isEmpty == true { lines.removeLast() }
+    var ids: [Int32] = []
+    for (index, bytes) in lines.enumerated() {
+      let line = TextLine(bytes: Array(bytes), terminatorCount: 1, number: index + 1)
+      ids += try encode(line, path: "the probe").ids
+    }
+    return ids
+  }
+}
+
 /// Refuses a line that is not UTF-8, as Python's text files do.
 ///
 /// - Throws: `TextError` that names the line.
