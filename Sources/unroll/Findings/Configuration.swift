@@ -119,9 +119,11 @@ extension DecodingError {
       case .dataCorrupted(let context): (context, nil)
       @unknown default: (Context(codingPath: [], debugDescription: "not readable"), nil)
       }
-    let place = (context.codingPath + (key.map { [$0] } ?? [])).map(\.stringValue)
+    let place = (context.codingPath + (key.map { [$0] } ?? [])).map { key in
+      key.intValue.map { "[\($0)]" } ?? ".\(key.stringValue)"
+    }.joined().drop { $0 == "." }
     let reason = key == nil ? context.debugDescription : "expected a value; found nothing"
-    return excerpt((place.isEmpty ? "" : place.joined(separator: ".") + ": ") + reason)
+    return excerpt((place.isEmpty ? "" : "\(place): ") + reason)
   }
 }
 
