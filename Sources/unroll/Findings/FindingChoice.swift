@@ -89,7 +89,8 @@ struct FindingChoice: ParsableArguments {
     var baseline = known
     for finding in report.files.flatMap(\.findings) { baseline.insert(finding) }
     try baseline.write(to: writtenBaseline, replacing: force)
-    Output.note("wrote \(printable(writtenBaseline)): \(baseline.entries.count) known findings")
+    Output.note(
+      "wrote \(printable(writtenBaseline)): \(counted(baseline.entries.count, "known finding"))")
   }
 
   private func selectors(_ lists: [String], _ option: String) throws -> [RuleSelector] {

@@ -4,7 +4,9 @@ import UnrollFormat
 import UnrollTensors
 
 extension Report {
-  /// The report as JUnit XML, with every finding. One is a failure where it makes the run fail, and output of its
+  /// The report as JUnit XML, with every finding.
+  ///
+  /// One is a failure where it makes the run fail, and output of its
   /// case where it does not; a rule that was not checked is skipped.
   var junit: String {
     let suites = files.map { JUnitSuite($0, fails: fails) }
