@@ -60,6 +60,7 @@ struct FindingChoice: ParsableArguments {
   /// What the options and the configuration say.
   ///
   /// - Parameter files: The files that are examined; none of them is ever written to.
+  /// - Returns: How to choose, and the lowest level that makes the run fail, if one does.
   /// - Throws: `ValidationError` for what contradicts itself; what reading files throws.
   func screening(files: [String]) throws -> (screening: Screening, failingLevel: Level?) {
     let configuration = try Configuration.read(config)
