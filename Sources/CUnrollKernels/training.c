@@ -80,6 +80,17 @@ MULTIVERSIONED void unroll_add(float *restrict y, const float *restrict x, size_
 /// A sum is cut into this many parts, a number that nothing may change: it is part of the result.
 enum { SUM_PARTS = 64, SUM_LANES = 16 };
 
+MULTIVERSIONED double unroll_dot(const float *w, const double *x, size_t n) {
+  double lanes[SUM_LANES] = {0};
+  size_t whole = n - n % SUM_LANES;
+  for (size_t i = 0; i < whole; i += SUM_LANES)
+    for (int l = 0; l < SUM_LANES; l++) lanes[l] += (double)w[i + l] * x[i + l];
+  for (size_t i = whole; i < n; i++) lanes[i - whole] += (double)w[i] * x[i];
+  double sum = 0;
+  for (int l = 0; l < SUM_LANES; l++) sum += lanes[l];
+  return sum;
+}
+
 /// The arguments of `unroll_sum_of_squares`.
 typedef struct {
   const float *x;

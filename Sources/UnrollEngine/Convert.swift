@@ -95,8 +95,7 @@ public struct ConversionOptions: Sendable {
 /// - Parameters:
 ///   - path: The model: an Unroll checkpoint or a file of a foreign format, told by its content.
 ///   - options: What it will become, and what its file does not say.
-///   - makeInventory: Makes the inventory of an HDF5 file; in this process unless told. See
-///     `inventoryInProcess`.
+///   - reader: Runs libhdf5; in this process unless told. See `ContainerReader.inProcess`.
 ///   - progress: Called with the number of bytes of text read since the last call.
 /// - Returns: The checkpoint, with this step in its history if its file had none, and what could not
 ///   be carried into it.
@@ -104,11 +103,11 @@ public struct ConversionOptions: Sendable {
 ///   `InvalidCheckpoint` if a checkpoint breaks a rule.
 public func convert(
   _ path: String, options: ConversionOptions,
-  makeInventory: InventoryMaker = inventoryInProcess, progress: (Int) -> Void = { _ in }
+  reader: ContainerReader = .inProcess, progress: (Int) -> Void = { _ in }
 ) throws -> Conversion {
   let file = try MappedFile(path: path)
   if isHDF5(file) {
-    return try readCheckpoint(path, options: options, makeInventory: makeInventory)
+    return try readCheckpoint(path, options: options, reader: reader)
   }
   guard let format = AllFormats.format(of: file) else {
     throw InterchangeError(
@@ -132,6 +131,7 @@ public func convert(
       operation: "convert", tool: UnrollVersion.producer,
       arguments: arguments.joined(separator: "\n"),
       inputs: inputs.map { "\(digest(of: $0)) \(name(of: $0))" }.joined(separator: "\n")))
+  if case .checkpoint = options.target { try conversion.addProofs() }
   return conversion
 }
 
@@ -139,6 +139,35 @@ public func convert(
 private var supportedInputs: String {
   let formats = AllFormats.all.map { $0.name }.joined(separator: ", ")
   return "an Unroll checkpoint, or a model of a supported format (\(formats))"
+}
+
+extension Conversion {
+  /// Adds what every later reader can compare its own numbers and tokens with.
+  fileprivate mutating func addProofs() throws {
+    checkpoint.tokenizer.probe = TokenizerProbe(of: checkpoint)
+    checkpoint.selfTest = try SelfTest(of: checkpoint)
+    guard checkpoint.selfTest == nil else { return }
+    notes.append(
+      Note(
+        place: "/self_test",
+        message: "none was made: the model gives log-probabilities that are not finite"))
+  }
+}
+
+extension TokenizerProbe {
+  /// A line of words from all over the vocabulary; `nil` where its tokenizer cannot read them.
+  fileprivate init?(of checkpoint: Checkpoint) {
+    let vocabulary = checkpoint.vocabulary
+    let step = max(1, vocabulary.count / 12)
+    let words = stride(from: 0, to: vocabulary.count, by: step).map { vocabulary[$0] }.filter {
+      !$0.isEmpty && String(validating: $0, as: UTF8.self) != nil
+    }
+    let text = words.joined(separator: [UInt8(ascii: " ")]) + [UInt8(ascii: "\n")]
+    guard let encoder = try? LanguageModel.encoder(of: checkpoint, path: ""),
+      let ids = try? encoder.ids(ofLines: Array(text))
+    else { return nil }
+    self.init(text: Array(text), ids: ids.map { UInt32(bitPattern: $0) })
+  }
 }
 
 // MARK: - Checkpoints
@@ -149,10 +178,10 @@ private func isHDF5(_ file: MappedFile) -> Bool {
 
 /// Opens a checkpoint to be written in a foreign format.
 private func readCheckpoint(
-  _ path: String, options: ConversionOptions, makeInventory: InventoryMaker
+  _ path: String, options: ConversionOptions, reader: ContainerReader
 ) throws -> Conversion {
   // All of it goes into another file, so all of it is checked.
-  let examination = try Examination(of: path, upTo: .bytes, makeInventory: makeInventory)
+  let examination = try Examination(of: path, upTo: .bytes, reader: reader)
   if let kind = examination.otherKind {
     throw InterchangeError(
       file: path, place: "", expected: supportedInputs,

@@ -30,10 +30,47 @@ public enum Activation: String, Sendable, Hashable, CaseIterable {
   case relu
 }
 
+/// What a token becomes before the first recurrent layer.
+public enum ModelInput: String, Sendable, Hashable, CaseIterable {
+  /// Its row of the embedding.
+  case embedding
+  /// A vector of zeros with a one at its id; there is no embedding.
+  case oneHot = "one_hot"
+}
+
+/// How a gated recurrent unit applies its reset gate.
+public enum GRUReset: String, Sendable, Hashable, CaseIterable {
+  /// To the product with the hidden state, as PyTorch and cuDNN do: `r * (W_hn h + b_hn)`.
+  case after
+  /// To the hidden state, as the first paper did: `W_hn (r * h) + b_hn`.
+  case before
+}
+
+/// The function that the gates of a cell go through.
+public enum GateActivation: Sendable, Hashable {
+  /// The logistic function.
+  case sigmoid
+  /// `alpha * x + beta`, cut off at 0 and 1.
+  case hardSigmoid(alpha: Double, beta: Double)
+
+  /// The names on disk.
+  static let names = ["sigmoid", "hard_sigmoid"]
+
+  /// The name on disk.
+  public var name: String {
+    switch self {
+    case .sigmoid: "sigmoid"
+    case .hardSigmoid: "hard_sigmoid"
+    }
+  }
+}
+
 /// How many bias vectors a layer has.
 public enum LayerBias: String, Sendable, Hashable, CaseIterable {
   /// `bias_ih` and `bias_hh`, as PyTorch and cuDNN have them.
   case double
+  /// One, `bias`, which is added to the product with the input.
+  case single
   /// No bias.
   case none
 }
@@ -50,6 +87,17 @@ public struct LayerArchitecture: Sendable, Hashable {
   public var activation: Activation
   /// The biases.
   public var bias: LayerBias
+  /// The function of the gates; plain cells have none.
+  public var gateActivation = GateActivation.sigmoid
+  /// How the reset gate is applied; GRUs only.
+  public var reset = GRUReset.after
+  /// What is added to the forget gate's pre-activation at run time, as TensorFlow 1 did; LSTMs only.
+  public var forgetBias = 0.0
+  /// The width P of the hidden state after `weight_hr`, or `nil` without projection; LSTMs only.
+  public var projectionSize: Int?
+
+  /// The width of the layer's hidden state, and of the input of the layer above: P, or else H.
+  public var outputSize: Int { projectionSize ?? hiddenSize }
 
   /// Creates the description of a layer.
   public init(
@@ -67,9 +115,11 @@ public struct LayerArchitecture: Sendable, Hashable {
 /// A recurrent language model: an embedding, a stack of recurrent layers, a softmax over the
 /// vocabulary.
 public struct Architecture: Sendable, Hashable {
+  /// What a token becomes before the first layer.
+  public var input = ModelInput.embedding
   /// The number of rows of the embedding and of the output layer, V.
   public var vocabularySize: Int
-  /// The width of the embedding, D.
+  /// The width of the first layer's input, D; of one-hot input, V.
   public var embeddingSize: Int
   /// The recurrent layers, the first one next to the embedding.
   public var layers: [LayerArchitecture]
@@ -77,6 +127,8 @@ public struct Architecture: Sendable, Hashable {
   public var isTied: Bool
   /// Whether the output layer has a bias.
   public var hasOutputBias: Bool
+  /// Whether the hidden state goes through a matrix `[D, H]` before the output weight.
+  public var hasOutputProjection = false
 
   /// Creates the description of a model.
   public init(
@@ -93,19 +145,55 @@ public struct Architecture: Sendable, Hashable {
   /// The parameters that the model owns and their shapes, in PyTorch's order; a tied output weight
   /// is not among them, since the embedding owns it.
   public var parameters: [(path: ParameterPath, shape: Shape)] {
-    var list: [(ParameterPath, Shape)] = [(.embeddingWeight, [vocabularySize, embeddingSize])]
+    var list: [(ParameterPath, Shape)] = []
+    if input == .embedding { list.append((.embeddingWeight, [vocabularySize, embeddingSize])) }
     for (index, layer) in layers.enumerated() {
       let rows = layer.cell.gateCount * layer.hiddenSize
       list.append((.layer(index, .weightIH), [rows, layer.inputSize]))
-      list.append((.layer(index, .weightHH), [rows, layer.hiddenSize]))
-      if layer.bias == .double {
+      list.append((.layer(index, .weightHH), [rows, layer.outputSize]))
+      switch layer.bias {
+      case .double:
         list.append((.layer(index, .biasIH), [rows]))
         list.append((.layer(index, .biasHH), [rows]))
+      case .single: list.append((.layer(index, .bias), [rows]))
+      case .none: break
+      }
+      if let P = layer.projectionSize {
+        list.append((.layer(index, .weightHR), [P, layer.hiddenSize]))
       }
     }
-    let outputSize = layers.last?.hiddenSize ?? embeddingSize
-    if !isTied { list.append((.outputWeight, [vocabularySize, outputSize])) }
+    if hasOutputProjection { list.append((.outputProjection, [embeddingSize, topSize])) }
+    if !isTied { list.append((.outputWeight, [vocabularySize, outputInputSize])) }
     if hasOutputBias { list.append((.outputBias, [vocabularySize])) }
     return list
+  }
+
+  /// The width of the top layer's hidden state.
+  public var topSize: Int { layers.last?.outputSize ?? embeddingSize }
+
+  /// The width of what the output weight multiplies.
+  public var outputInputSize: Int { hasOutputProjection ? embeddingSize : topSize }
+
+  /// The first variant that neither the engine nor PyTorch's recurrent modules compute, in words;
+  /// `nil` if there is none. The format declares these so that files of other frameworks keep them.
+  package var rareVariant: String? {
+    if input == .oneHot { return "one-hot input" }
+    if hasOutputProjection { return "a projection before the output weight" }
+    for (index, layer) in layers.enumerated() {
+      guard let variant = layer.rareVariant else { continue }
+      return "layer \(index) with \(variant)"
+    }
+    return nil
+  }
+}
+
+extension LayerArchitecture {
+  fileprivate var rareVariant: String? {
+    if projectionSize != nil { return "a projection of its hidden state" }
+    if bias == .single { return "a single bias" }
+    if gateActivation != .sigmoid { return "the gate activation \(gateActivation.name)" }
+    if forgetBias != 0 { return "a forget bias of \(forgetBias)" }
+    if cell == .gru, reset == .before { return "the reset gate before the product" }
+    return nil
   }
 }

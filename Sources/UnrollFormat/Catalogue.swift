@@ -24,6 +24,7 @@ extension Cost {
     switch self {
     case .container: "before libhdf5 sees the file, at every opening"
     case .header: "at every opening"
+    case .replay: "by `unroll validate --replay`, since it runs the model."
     case .bytes: "by `unroll validate`, since it reads every byte"
     }
   }

@@ -48,6 +48,12 @@ public struct Checkpoint: Sendable {
   public var optimizer: OptimizerState?
   /// Where its training is.
   public var training: TrainingState?
+  /// What people should know of it.
+  public var card: Card?
+  /// Numbers that it gave; written only while they belong to its weights.
+  public var selfTest: SelfTest?
+  /// What other programs keep in its file; what belongs to other weights is not written.
+  public var extensions = Extensions()
 
   /// Creates a checkpoint.
   public init(

@@ -4,31 +4,6 @@ import UnrollHDF5
 import UnrollTensors
 import UnrollTokenization
 
-/// Why there is no inventory of a file.
-public enum InventoryFailure: Error, Sendable, Hashable {
-  /// libhdf5 refused the file, and its reason.
-  case refused(String)
-  /// The process that read the file ended in another way than it should: crashed, hung, grew.
-  case died(String)
-}
-
-/// Makes the inventory of a file; the tool does it in a process of its own.
-public typealias InventoryMaker = (_ path: String) throws(InventoryFailure) -> Inventory
-
-/// Makes the inventory in this process.
-///
-/// libhdf5 then parses the file here: hostile files crash it, and this process with it. Use it for
-/// files that you made.
-///
-/// - Throws: `InventoryFailure.refused` if libhdf5 cannot open the file.
-public func inventoryInProcess(_ path: String) throws(InventoryFailure) -> Inventory {
-  do {
-    return try Inventory(contentsOf: path)
-  } catch {
-    throw .refused(error.reason)
-  }
-}
-
 /// A file as the rules see it.
 public struct Contents: Sendable {
   /// The path of the file.
@@ -39,8 +14,12 @@ public struct Contents: Sendable {
   let superblock: Superblock?
   /// The objects, or none where there is no inventory.
   let inventory: Inventory
-  /// Why there is no inventory.
-  let failure: InventoryFailure?
+  /// Why there is no inventory, or no decoded data.
+  private(set) var failure: ContainerFailure?
+  /// The decoded bytes of datasets in chunks, by path.
+  private(set) var decoded: [String: ByteStorage] = [:]
+  /// What an engine computed for the self-test, `[N - 1]`; `nil` if none did.
+  var replay: [Double]?
   /// The objects by path.
   private let objects: [String: InventoryObject]
   /// The architecture that the attributes declare; `nil` where one is missing or not allowed.
@@ -53,7 +32,7 @@ public struct Contents: Sendable {
     self.init(file, inventory: Inventory(objects: []), failure: nil)
   }
 
-  init(_ file: MappedFile, inventory: Inventory, failure: InventoryFailure?) {
+  init(_ file: MappedFile, inventory: Inventory, failure: ContainerFailure?) {
     path = file.path
     self.file = file
     superblock = Superblock(file.copy(0..<Superblock.size))
@@ -61,6 +40,31 @@ public struct Contents: Sendable {
     self.failure = failure
     objects = Dictionary(inventory.objects.map { ($0.path, $0) }) { first, _ in first }
     architecture = readArchitecture()
+    vocabulary = readVocabulary()
+  }
+
+  /// Decodes datasets in chunks that are not decoded yet.
+  ///
+  /// - Parameters:
+  ///   - reader: Decodes.
+  ///   - isWanted: Whether a dataset is to be decoded, by its path.
+  /// - Throws: `FileError` if there is no room for the decoded bytes.
+  mutating func decode(
+    with reader: ContainerReader, where isWanted: (String) -> Bool
+  ) throws(FileError) {
+    let orders = decodingOrders { decoded[$0] == nil && isWanted($0) }
+    guard !orders.isEmpty, failure == nil else { return }
+    let scratch = try ScratchFile(byteCount: orders.reduce(0) { max($0, $1.offset + $1.byteCount) })
+    do throws(ContainerFailure) {
+      try reader.decode(orders, path, scratch.descriptor)
+    } catch {
+      failure = error
+      return
+    }
+    let file = try scratch.map()
+    for order in orders {
+      decoded[order.path] = ByteStorage(file, offset: order.offset, count: order.byteCount)
+    }
     vocabulary = readVocabulary()
   }
 
@@ -116,19 +120,46 @@ public struct Contents: Sendable {
     }
   }
 
-  /// The tensor at a path, mapped from the file; `nil` if it has no lawful type or place.
+  /// The tensor at a path, mapped from the file or decoded; `nil` if it has no lawful type or place,
+  /// or is not decoded.
   func tensor(_ path: String) -> Tensor? {
     guard let dataset = dataset(path), let shape = dataset.shape,
-      case .element(let dtype) = dataset.datatype,
-      let offset = dataset.offset.flatMap({ Int(exactly: $0) }),
-      let count = shape.byteCount(of: dtype),
-      let storage = ByteStorage(file, offset: offset, count: count)
+      case .element(let dtype) = dataset.datatype, let count = shape.byteCount(of: dtype),
+      let storage = decoded[hardLinkTarget(of: path) ?? path] ?? dataset.place(in: file, count)
     else { return nil }
     return Tensor(shape: shape, dtype: dtype, storage: storage)
   }
 }
 
+extension Contents {
+  /// The objects of the file as they are to be written again, by path: the datasets as tensors of the
+  /// mapped file, attributes as they are; links other than second hard links are not among them.
+  func outlineObjects(where isWanted: (String) -> Bool = { _ in true }) -> [String: Outline.Object] {
+    var objects: [String: Outline.Object] = [:]
+    for object in inventory.objects where isWanted(object.path) {
+      switch object.kind {
+      case .group:
+        objects[object.path] = Outline.Object(kind: .group, attributes: object.attributes)
+      case .dataset:
+        guard let tensor = tensor(object.path) else { continue }
+        objects[object.path] = Outline.Object(
+          kind: .dataset(tensor), attributes: object.attributes)
+      case .hardLink(let target):
+        objects[object.path] = Outline.Object(kind: .hardLink(to: target))
+      default: continue
+      }
+    }
+    return objects
+  }
+}
+
 extension DatasetDescription {
+  /// The bytes of a contiguous dataset; `nil` if they do not lie inside the file.
+  fileprivate func place(in file: MappedFile, _ count: Int) -> ByteStorage? {
+    guard let offset = offset.flatMap({ Int(exactly: $0) }) else { return nil }
+    return ByteStorage(file, offset: offset, count: count)
+  }
+
   /// The dimensions as a shape, or `nil` if there are none or one is too large.
   var shape: Shape? {
     guard let dimensions else { return nil }

@@ -7,10 +7,12 @@ import UnrollTensors
 public struct Examination: Sendable {
   /// The file as the rules saw it.
   public let contents: Contents
+  /// How its container is read.
+  let reader: ContainerReader
   /// The findings in the order of the rules.
-  public let findings: [Finding]
+  public private(set) var findings: [Finding]
   /// The ids of the rules that were checked: those behind a family with errors are not.
-  public let checkedRules: Set<String>
+  public private(set) var checkedRules: Set<String>
 
   /// Runs the rules over a file.
   ///
@@ -21,11 +23,12 @@ public struct Examination: Sendable {
   /// - Parameters:
   ///   - path: The file.
   ///   - cost: The dearest rules to run.
-  ///   - makeInventory: Makes the inventory; called at most once.
+  ///   - reader: Runs libhdf5; in this process unless told.
   /// - Throws: `FileError` if the file cannot be read.
   public init(
-    of path: String, upTo cost: Cost, makeInventory: InventoryMaker = inventoryInProcess
+    of path: String, upTo cost: Cost, reader: ContainerReader = .inProcess
   ) throws(FileError) {
+    self.reader = reader
     let file = try MappedFile(path: path)
     let container = Contents(container: file)
     let containerRules = Rule.all.filter { $0.cost == .container }
@@ -36,30 +39,60 @@ public struct Examination: Sendable {
       checkedRules = Set(containerRules.map(\.id))
       return
     }
-    do throws(InventoryFailure) {
-      contents = Contents(file, inventory: try makeInventory(path), failure: nil)
+    var contents: Contents
+    do throws(ContainerFailure) {
+      contents = Contents(file, inventory: try reader.inventory(path), failure: nil)
     } catch {
       contents = Contents(file, inventory: Inventory(objects: []), failure: error)
     }
-    let (rules, others) = Self.check(contents, upTo: cost)
+    let (rules, others) = try Self.check(&contents, upTo: cost) { contents throws(FileError) in
+      try contents.decode(with: reader) { cost != .header || !Layout.isWeight($0) }
+    }
+    self.contents = contents
     findings = containerFindings + others
     checkedRules = Set((containerRules + rules).map(\.id))
   }
 
+  /// Runs the families of rules after those of the first bytes.
+  ///
+  /// - Parameter decode: Decodes what is in chunks; only what is known to be safe and of the format's
+  ///   structure.
   private static func check(
-    _ contents: Contents, upTo cost: Cost
-  ) -> (checked: [Rule], findings: [Finding]) {
+    _ contents: inout Contents, upTo cost: Cost, decode: (inout Contents) throws(FileError) -> Void
+  ) throws(FileError) -> (checked: [Rule], findings: [Finding]) {
     var checked: [Rule] = []
     var findings: [Finding] = []
-    for stage in ["C", "X", "S", "ATV", "OR", "I"] {
-      let rules = Rule.all.filter {
-        stage.contains($0.family) && ($0.cost == .header || ($0.cost == .bytes && cost == .bytes))
+    for stage in ["C", "X", "S", "ATV", "OR", "I", "EMPQ"] {
+      if stage == "ATV" { try decode(&contents) }
+      let rules = Rule.all.filter { rule in
+        stage.contains(rule.family) && rule.cost != .container
+          && (rule.cost == .header || (rule.cost == .bytes && cost == .bytes))
       }
       checked += rules
       findings += rules.flatMap { $0.findings(in: contents) }
       if findings.contains(where: { $0.level == .error }) { break }
     }
     return (checked, findings)
+  }
+
+  /// The examination with the findings of running the self-test; the same where there is none to run,
+  /// or a rule of level error is broken.
+  ///
+  /// - Parameter compute: Gives the log-probabilities of a self-test's tokens after the first,
+  ///   `[N - 1]`, from a zero state; `UnrollEngine` has a function for it, `replay`.
+  /// - Throws: What `compute` throws, and what reading the checkpoint throws.
+  public func replaying(
+    _ compute: (Checkpoint, SelfTest) throws -> [Double]
+  ) throws -> Examination {
+    guard worstLevel != .error, contents.exists(Layout.selfTest) else { return self }
+    var examination = self
+    let checkpoint = try Checkpoint(self)
+    var contents = contents
+    contents.replay = try checkpoint.selfTest.map { try compute(checkpoint, $0) }
+    let rules = Rule.all.filter { $0.cost == .replay }
+    examination.findings += rules.flatMap { $0.findings(in: contents) }
+    examination.checkedRules.formUnion(rules.map(\.id))
+    return examination
   }
 
   /// The worst level among the findings, or `nil` if there are none.

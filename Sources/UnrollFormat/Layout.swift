@@ -2,6 +2,7 @@
 
 import UnrollHDF5
 import UnrollTensors
+import UnrollTokenization
 
 /// The names that the format uses inside a file.
 public enum Layout {
@@ -22,8 +23,19 @@ public enum Layout {
   package static let vocabulary = "/vocabulary"
   static let tokenBytes = "/vocabulary/token_bytes"
   static let tokenOffsets = "/vocabulary/token_offsets"
+  static let tokenKind = "/vocabulary/token_kind"
+  static let counts = "/vocabulary/counts"
+  static let scores = "/vocabulary/scores"
   package static let tokenizer = "/tokenizer"
+  static let tokenizerDefinition = "/tokenizer/definition"
+  static let probeText = "/tokenizer/probe_text"
+  static let probeIDs = "/tokenizer/probe_ids"
   package static let provenance = "/provenance"
+
+  /// Whether a path is that of numbers as large as the model: parameters, slots and carried state.
+  static func isWeight(_ path: String) -> Bool {
+    [model, optimizerState, trainingHidden].contains { path.hasPrefix($0 + "/") }
+  }
 
   /// The group of one recurrent layer; numbered names are zero-padded, so name order is layer order.
   static func layer(_ index: Int) -> String { "\(layers)/\(number(index, digits: 2))" }
@@ -60,6 +72,10 @@ enum AttributeName {
   static let hiddenSize = "hidden_size"
   static let activation = "activation"
   static let gateActivation = "gate_activation"
+  static let gateAlpha = "gate_alpha"
+  static let gateBeta = "gate_beta"
+  static let forgetBias = "forget_bias"
+  static let projectionSize = "projection_size"
   static let reset = "reset"
   static let bias = "bias"
   static let unit = "unit"
@@ -70,6 +86,7 @@ enum AttributeName {
   static let paddingID = "pad_id"
   static let sentenceStart = "sentence_start"
   static let appendEndOfSentence = "append_eos"
+  static let definitionFormat = "definition_format"
   static let operation = "operation"
   static let tool = "tool"
   static let arguments = "arguments"
@@ -122,7 +139,8 @@ extension Layout {
   static let maximumSize = Int64(Int32.max)
 
   /// Every object of version 1, as `spec/FORMAT.md` has it in a table.
-  static let objects = modelObjects + optimizerObjects(mirroring: modelObjects) + trainingObjects
+  static let objects =
+    modelObjects + optimizerObjects(mirroring: modelObjects) + trainingObjects + companionObjects
 
   private static let modelObjects: [ObjectSchema] = [
     ObjectSchema(
@@ -141,13 +159,13 @@ extension Layout {
       path: model, kind: .group,
       attributes: [
         AttributeSchema(name: AttributeName.kind, value: .word(["recurrent_language_model"])),
-        AttributeSchema(name: AttributeName.input, value: .word(["embedding"])),
+        AttributeSchema(name: AttributeName.input, value: words(ModelInput.self)),
         AttributeSchema(name: AttributeName.tied, value: .integer(0...1)),
         AttributeSchema(name: AttributeName.vocabularySize, value: .integer(1...maximumSize)),
         AttributeSchema(name: AttributeName.embeddingSize, value: .integer(1...maximumSize)),
       ]),
-    ObjectSchema(path: embedding, kind: .group),
-    parameter(ParameterPath.embeddingWeight.description, rank: 2, isRequired: true),
+    ObjectSchema(path: embedding, kind: .group, isRequired: false),
+    parameter(ParameterPath.embeddingWeight.description, rank: 2),
     ObjectSchema(path: layers, kind: .group),
     ObjectSchema(
       path: "\(layers)/#", kind: .group,
@@ -156,24 +174,33 @@ extension Layout {
         AttributeSchema(name: AttributeName.inputSize, value: .integer(1...maximumSize)),
         AttributeSchema(name: AttributeName.hiddenSize, value: .integer(1...maximumSize)),
         AttributeSchema(name: AttributeName.activation, value: words(Activation.self)),
-        AttributeSchema(
-          name: AttributeName.gateActivation, value: .word(["sigmoid"]), isRequired: false),
-        AttributeSchema(name: AttributeName.reset, value: .word(["after"]), isRequired: false),
         AttributeSchema(name: AttributeName.bias, value: words(LayerBias.self)),
+        AttributeSchema(
+          name: AttributeName.gateActivation, value: .word(GateActivation.names),
+          isRequired: false),
+        AttributeSchema(name: AttributeName.gateAlpha, value: .number, isRequired: false),
+        AttributeSchema(name: AttributeName.gateBeta, value: .number, isRequired: false),
+        AttributeSchema(name: AttributeName.reset, value: words(GRUReset.self), isRequired: false),
+        AttributeSchema(name: AttributeName.forgetBias, value: .number, isRequired: false),
+        AttributeSchema(
+          name: AttributeName.projectionSize, value: .integer(1...maximumSize), isRequired: false),
       ]),
     parameter("\(layers)/#/\(LayerParameter.weightIH.rawValue)", rank: 2),
     parameter("\(layers)/#/\(LayerParameter.weightHH.rawValue)", rank: 2),
     parameter("\(layers)/#/\(LayerParameter.biasIH.rawValue)", rank: 1),
     parameter("\(layers)/#/\(LayerParameter.biasHH.rawValue)", rank: 1),
+    parameter("\(layers)/#/\(LayerParameter.bias.rawValue)", rank: 1),
+    parameter("\(layers)/#/\(LayerParameter.weightHR.rawValue)", rank: 2),
     ObjectSchema(
       path: output, kind: .group,
       attributes: [AttributeSchema(name: AttributeName.kind, value: .word(["softmax"]))]),
     parameter(ParameterPath.outputWeight.description, rank: 2),
     parameter(ParameterPath.outputBias.description, rank: 1),
+    parameter(ParameterPath.outputProjection.description, rank: 2),
     ObjectSchema(
       path: vocabulary, kind: .group,
       attributes: [
-        AttributeSchema(name: AttributeName.unit, value: .word(["word", "character"])),
+        AttributeSchema(name: AttributeName.unit, value: words(TokenUnit.self)),
         AttributeSchema(name: AttributeName.size, value: .integer(1...maximumSize)),
         AttributeSchema(name: AttributeName.unknownID, value: .integer(-1...maximumSize)),
         AttributeSchema(
@@ -181,17 +208,22 @@ extension Layout {
         AttributeSchema(name: AttributeName.endOfSentenceID, value: .integer(-1...maximumSize)),
         AttributeSchema(name: AttributeName.paddingID, value: .integer(-1...maximumSize)),
       ]),
-    ObjectSchema(
-      path: tokenBytes, kind: .dataset([.uint8], rank: 1), attributes: [digestAttribute]),
-    ObjectSchema(
-      path: tokenOffsets, kind: .dataset([.uint64], rank: 1), attributes: [digestAttribute]),
+    numbers(tokenBytes, .uint8),
+    numbers(tokenOffsets, .uint64),
+    numbers(tokenKind, .uint8, isRequired: false),
+    numbers(counts, .uint64, isRequired: false),
+    numbers(scores, .float32, isRequired: false),
     ObjectSchema(
       path: tokenizer, kind: .group,
       attributes: [
-        AttributeSchema(name: AttributeName.kind, value: .word(["whitespace"])),
-        AttributeSchema(name: AttributeName.sentenceStart, value: .word(["eos", "none"])),
+        AttributeSchema(name: AttributeName.kind, value: words(TokenizerKind.self)),
+        AttributeSchema(name: AttributeName.sentenceStart, value: words(SentenceStart.self)),
         AttributeSchema(name: AttributeName.appendEndOfSentence, value: .integer(0...1)),
+        AttributeSchema(name: AttributeName.definitionFormat, value: .text, isRequired: false),
       ]),
+    numbers(tokenizerDefinition, .uint8, isRequired: false),
+    numbers(probeText, .uint8, isRequired: false),
+    numbers(probeIDs, .uint32, isRequired: false),
     ObjectSchema(path: provenance, kind: .group, isRequired: false),
     ObjectSchema(
       path: "\(provenance)/#", kind: .group,
@@ -215,6 +247,13 @@ extension Layout {
     ObjectSchema(
       path: path, kind: .dataset(Set(DType.allCases), rank: rank),
       attributes: [digestAttribute], isRequired: isRequired)
+  }
+
+  /// A dataset of one dimension.
+  static func numbers(_ path: String, _ element: DType, isRequired: Bool = true) -> ObjectSchema {
+    ObjectSchema(
+      path: path, kind: .dataset([element], rank: 1), attributes: [digestAttribute],
+      isRequired: isRequired)
   }
 
   static func words<Word: CaseIterable & RawRepresentable<String>>(

@@ -34,13 +34,16 @@ struct Outline {
     objects[path] = Object(kind: .dataset(tensor))
   }
 
+  /// The digest of the weights, once the outline is sealed.
+  var weightsDigest: String {
+    guard case .text(let digest)? = objects[Layout.root]?.attributes[AttributeName.weightsDigest]
+    else { return "" }
+    return digest
+  }
+
   /// Gives every dataset its digest, and the root those of the weights and of all content.
   mutating func seal() {
-    for (path, object) in objects {
-      guard case .dataset(let tensor) = object.kind else { continue }
-      let digest = tensor.withUnsafeBytes { Digest.sha256($0) }
-      objects[path]?.attributes[AttributeName.digest] = .text(digest)
-    }
+    sealDatasets()
     let weights = Digest.weights(digestEntries)
     objects[Layout.root]?.attributes[AttributeName.weightsDigest] = .text(weights)
     // The step that made these weights is the last one of the history.
@@ -50,8 +53,19 @@ struct Outline {
     sealContent()
   }
 
-  /// Gives the root the digest of all content.
+  private mutating func sealDatasets(in root: String = "") {
+    for (path, object) in objects where path.hasPrefix(root) {
+      guard case .dataset(let tensor) = object.kind else { continue }
+      let digest = tensor.withUnsafeBytes { Digest.sha256($0) }
+      objects[path]?.attributes[AttributeName.digest] = .text(digest)
+    }
+  }
+
+  /// Gives the root the digest of all content, and the datasets beside the model theirs.
   mutating func sealContent() {
+    for companion in [Layout.card, Layout.selfTest, Layout.extensions] {
+      sealDatasets(in: companion + "/")
+    }
     let content = Digest.content(digestEntries)
     objects[Layout.root]?.attributes[AttributeName.contentDigest] = .text(content)
   }
@@ -79,11 +93,7 @@ extension Checkpoint {
     outline.addGroup(Layout.root)
     addModel(to: &outline)
     outline.seal()
-    guard
-      case .text(let digest)? = outline.objects[Layout.root]?.attributes[
-        AttributeName.weightsDigest]
-    else { return "" }
-    return digest
+    return outline.weightsDigest
   }
 
   /// The objects of the file that holds this checkpoint, sealed.
@@ -98,10 +108,17 @@ extension Checkpoint {
       ])
     addModel(to: &outline)
     addVocabulary(to: &outline)
+    addTokenizer(to: &outline)
     addProvenance(to: &outline)
     optimizer?.add(to: &outline)
     training?.add(to: &outline)
+    card?.add(to: &outline)
     outline.seal()
+    // What belongs to other weights than these is left out.
+    let weights = outline.weightsDigest
+    if let selfTest, selfTest.weightsDigest == weights { selfTest.add(to: &outline) }
+    extensions.add(to: &outline, weightsDigest: weights)
+    outline.sealContent()
     return outline
   }
 
@@ -110,12 +127,12 @@ extension Checkpoint {
       Layout.model,
       [
         AttributeName.kind: .text("recurrent_language_model"),
-        AttributeName.input: .text("embedding"),
+        AttributeName.input: .text(architecture.input.rawValue),
         AttributeName.tied: .integer(architecture.isTied ? 1 : 0),
         AttributeName.vocabularySize: .integer(Int64(architecture.vocabularySize)),
         AttributeName.embeddingSize: .integer(Int64(architecture.embeddingSize)),
       ])
-    outline.addGroup(Layout.embedding)
+    if architecture.input == .embedding { outline.addGroup(Layout.embedding) }
     outline.addGroup(Layout.layers)
     for (index, layer) in architecture.layers.enumerated() {
       outline.addGroup(Layout.layer(index), layer.attributes)
@@ -141,18 +158,36 @@ extension Checkpoint {
         AttributeName.unknownID: id(vocabulary.unknownID),
         AttributeName.endOfSentenceID: id(vocabulary.endOfSentenceID),
         AttributeName.beginningOfSentenceID: id(
-          tokenizer.sentenceStart == .eos ? vocabulary.endOfSentenceID : nil),
-        AttributeName.paddingID: .integer(-1),
+          vocabulary.beginningOfSentenceID
+            ?? (tokenizer.sentenceStart == .eos ? vocabulary.endOfSentenceID : nil)),
+        AttributeName.paddingID: id(vocabulary.paddingID),
       ])
     outline.addDataset(Layout.tokenBytes, Tensor(vocabulary.tokenBytes))
     outline.addDataset(Layout.tokenOffsets, Tensor(vocabulary.tokenOffsets.map { UInt64($0) }))
-    outline.addGroup(
-      Layout.tokenizer,
-      [
-        AttributeName.kind: .text(tokenizer.kind.rawValue),
-        AttributeName.sentenceStart: .text(tokenizer.sentenceStart.rawValue),
-        AttributeName.appendEndOfSentence: .integer(tokenizer.appendsEndOfSentence ? 1 : 0),
-      ])
+    if let kinds = vocabulary.kinds {
+      outline.addDataset(Layout.tokenKind, Tensor(kinds.map(\.rawValue)))
+    }
+    if let counts = vocabulary.counts { outline.addDataset(Layout.counts, Tensor(counts)) }
+    if let scores = vocabulary.scores {
+      outline.addDataset(Layout.scores, Tensor(scores, shape: [scores.count]))
+    }
+  }
+
+  private func addTokenizer(to outline: inout Outline) {
+    var attributes: [String: AttributeValue] = [
+      AttributeName.kind: .text(tokenizer.kind.rawValue),
+      AttributeName.sentenceStart: .text(tokenizer.sentenceStart.rawValue),
+      AttributeName.appendEndOfSentence: .integer(tokenizer.appendsEndOfSentence ? 1 : 0),
+    ]
+    if let definition = tokenizer.definition {
+      attributes[AttributeName.definitionFormat] = .text(definition.format)
+      outline.addDataset(Layout.tokenizerDefinition, Tensor(definition.bytes))
+    }
+    outline.addGroup(Layout.tokenizer, attributes)
+    if let probe = tokenizer.probe {
+      outline.addDataset(Layout.probeText, Tensor(probe.text))
+      outline.addDataset(Layout.probeIDs, Tensor(probe.ids))
+    }
   }
 
   private func addProvenance(to outline: inout Outline) {
@@ -183,8 +218,16 @@ extension LayerArchitecture {
       AttributeName.activation: .text(activation.rawValue),
       AttributeName.bias: .text(bias.rawValue),
     ]
-    if cell != .rnn { attributes[AttributeName.gateActivation] = .text("sigmoid") }
-    if cell == .gru { attributes[AttributeName.reset] = .text("after") }
+    if cell != .rnn { attributes[AttributeName.gateActivation] = .text(gateActivation.name) }
+    if case .hardSigmoid(let alpha, let beta) = gateActivation {
+      attributes[AttributeName.gateAlpha] = .number(alpha)
+      attributes[AttributeName.gateBeta] = .number(beta)
+    }
+    if cell == .gru { attributes[AttributeName.reset] = .text(reset.rawValue) }
+    if forgetBias != 0 { attributes[AttributeName.forgetBias] = .number(forgetBias) }
+    if let projectionSize {
+      attributes[AttributeName.projectionSize] = .integer(Int64(projectionSize))
+    }
     return attributes
   }
 }

@@ -10,6 +10,10 @@ public enum LayerParameter: String, Sendable, Hashable, CaseIterable {
   case biasIH = "bias_ih"
   /// What is added to the product with the hidden state, `[G*H]`.
   case biasHH = "bias_hh"
+  /// The only bias of a layer that has one, `[G*H]`.
+  case bias
+  /// What projects the hidden state, `[P, H]`.
+  case weightHR = "weight_hr"
 }
 
 /// The path of a parameter in a checkpoint, such as `/model/layers/00/weight_ih`.
@@ -23,6 +27,8 @@ public struct ParameterPath: Sendable, Hashable, Comparable, CustomStringConvert
   public static let embeddingWeight = ParameterPath("/model/embedding/weight")
   /// What turns a hidden state into logits, `[V, H]`.
   public static let outputWeight = ParameterPath("/model/output/weight")
+  /// What the hidden state goes through before the output weight, `[D, H]`.
+  public static let outputProjection = ParameterPath("/model/output/projection")
   /// What is added to the logits, `[V]`.
   public static let outputBias = ParameterPath("/model/output/bias")
 

@@ -9,7 +9,8 @@ extension Contents {
   var layerGroups: [String] { members(of: Layout.layers).map { "\(Layout.layers)/\($0)" } }
 
   func readArchitecture() -> Architecture? {
-    guard let vocabularySize = integer(Layout.model, AttributeName.vocabularySize),
+    guard let input = text(Layout.model, AttributeName.input).flatMap(ModelInput.init),
+      let vocabularySize = integer(Layout.model, AttributeName.vocabularySize),
       let embeddingSize = integer(Layout.model, AttributeName.embeddingSize),
       let tied = integer(Layout.model, AttributeName.tied),
       [vocabularySize, embeddingSize].allSatisfy({ sizeIsUsable($0) })
@@ -19,9 +20,12 @@ extension Contents {
       guard let layer = layerArchitecture(group) else { return nil }
       layers.append(layer)
     }
-    return Architecture(
+    var architecture = Architecture(
       vocabularySize: vocabularySize, embeddingSize: embeddingSize, layers: layers,
       isTied: tied == 1, hasOutputBias: exists(ParameterPath.outputBias.description))
+    architecture.input = input
+    architecture.hasOutputProjection = exists(ParameterPath.outputProjection.description)
+    return architecture
   }
 
   private func layerArchitecture(_ group: String) -> LayerArchitecture? {
@@ -32,8 +36,24 @@ extension Contents {
       let bias = text(group, AttributeName.bias).flatMap(LayerBias.init),
       [inputSize, hiddenSize].allSatisfy({ sizeIsUsable($0) })
     else { return nil }
-    return LayerArchitecture(
+    var layer = LayerArchitecture(
       cell: cell, inputSize: inputSize, hiddenSize: hiddenSize, activation: activation, bias: bias)
+    if text(group, AttributeName.gateActivation) == GateActivation.names[1] {
+      guard let alpha = number(group, AttributeName.gateAlpha),
+        let beta = number(group, AttributeName.gateBeta)
+      else { return nil }
+      layer.gateActivation = .hardSigmoid(alpha: alpha, beta: beta)
+    }
+    if let reset = text(group, AttributeName.reset) {
+      guard let variant = GRUReset(rawValue: reset) else { return nil }
+      layer.reset = variant
+    }
+    layer.forgetBias = number(group, AttributeName.forgetBias) ?? 0
+    if let size = integer(group, AttributeName.projectionSize) {
+      guard sizeIsUsable(size) else { return nil }
+      layer.projectionSize = size
+    }
+    return layer
   }
 
   /// Whether products of a few such sizes fit in an `Int`.
@@ -51,7 +71,19 @@ extension Contents {
     var vocabulary = Vocabulary(tokenBytes: bytes, tokenOffsets: offsets, unit: unit)
     vocabulary.unknownID = tokenID(AttributeName.unknownID)
     vocabulary.endOfSentenceID = tokenID(AttributeName.endOfSentenceID)
+    vocabulary.beginningOfSentenceID = tokenID(AttributeName.beginningOfSentenceID)
+    vocabulary.paddingID = tokenID(AttributeName.paddingID)
+    vocabulary.kinds = numbers(Layout.tokenKind, of: UInt8.self) { TokenKind(rawValue: $0) ?? .unused }
+    vocabulary.counts = numbers(Layout.counts, of: UInt64.self) { $0 }
+    vocabulary.scores = numbers(Layout.scores, of: UInt32.self) { Float(bitPattern: $0) }
     return vocabulary
+  }
+
+  /// The numbers of a small dataset; `nil` where there is none.
+  func numbers<Bits: FixedWidthInteger, Element>(
+    _ path: String, of type: Bits.Type, _ transform: (Bits) -> Element
+  ) -> [Element]? {
+    tensor(path)?.withUnsafeBytes { $0.elements(of: type, transform) }
   }
 
   /// The id of a special token, or `nil` for -1.
@@ -65,7 +97,18 @@ extension Contents {
       let start = text(Layout.tokenizer, AttributeName.sentenceStart).flatMap(SentenceStart.init),
       let append = integer(Layout.tokenizer, AttributeName.appendEndOfSentence)
     else { return nil }
-    return Tokenizer(kind: kind, sentenceStart: start, appendsEndOfSentence: append == 1)
+    var tokenizer = Tokenizer(kind: kind, sentenceStart: start, appendsEndOfSentence: append == 1)
+    if let format = text(Layout.tokenizer, AttributeName.definitionFormat),
+      let bytes = numbers(Layout.tokenizerDefinition, of: UInt8.self, { $0 })
+    {
+      tokenizer.definition = TokenizerDefinition(format: format, bytes: bytes)
+    }
+    if let text = numbers(Layout.probeText, of: UInt8.self, { $0 }),
+      let ids = numbers(Layout.probeIDs, of: UInt32.self, { $0 })
+    {
+      tokenizer.probe = TokenizerProbe(text: text, ids: ids)
+    }
+    return tokenizer
   }
 
   /// The history of the model, oldest first.
@@ -91,7 +134,7 @@ extension Checkpoint {
     guard examination.worstLevel != .error else {
       throw InvalidCheckpoint(findings: examination.findings)
     }
-    let contents = examination.contents
+    let contents = try examination.decodedContents()
     // Each of these follows from the rules; if one does not, a rule is missing, and it is named.
     guard let architecture = contents.architecture, let vocabulary = contents.vocabulary,
       let tokenizer = contents.tokenizer
@@ -112,19 +155,37 @@ extension Checkpoint {
     if contents.exists(Layout.training) {
       training = try contents.require(contents.trainingState, Layout.training)
     }
+    card = contents.card
+    if contents.exists(Layout.selfTest) {
+      selfTest = try contents.require(contents.selfTest, Layout.selfTest)
+    }
+    extensions = contents.extensions
   }
 
   /// Opens a checkpoint: runs the rules that every opening runs, then maps the tensors.
   ///
   /// - Parameters:
   ///   - path: The file.
-  ///   - makeInventory: Makes the inventory; in this process unless told. See `inventoryInProcess`.
+  ///   - reader: Runs libhdf5; in this process unless told. See `ContainerReader.inProcess`.
   /// - Throws: `FileError` if the file cannot be read, `InvalidCheckpoint` if it breaks a rule of
   ///   level error.
   public init(
-    contentsOf path: String, makeInventory: InventoryMaker = inventoryInProcess
+    contentsOf path: String, reader: ContainerReader = .inProcess
   ) throws {
-    try self.init(Examination(of: path, upTo: .header, makeInventory: makeInventory))
+    try self.init(Examination(of: path, upTo: .header, reader: reader))
+  }
+}
+
+extension Examination {
+  /// The contents with all data decoded.
+  ///
+  /// - Throws: `InvalidCheckpoint` if something cannot be decoded, `FileError` if there is no room.
+  func decodedContents() throws -> Contents {
+    var contents = contents
+    try contents.decode(with: reader) { _ in true }
+    let findings = Rule.filteredDataDecodes.findings(in: contents)
+    guard findings.isEmpty else { throw InvalidCheckpoint(findings: findings) }
+    return contents
   }
 }
 

@@ -25,6 +25,8 @@ public enum Cost: String, Sendable, Hashable, CaseIterable {
   case header
   /// Every byte of the data: `validate`, `convert` and `finetune` run these too.
   case bytes
+  /// The model itself, run by an engine: `validate --replay`.
+  case replay
 }
 
 /// One place where a rule is broken.

@@ -60,9 +60,7 @@ extension Layout {
           AttributeSchema(
             name: AttributeName.clipScope, value: .word(["global"]), isRequired: false),
         ]),
-      ObjectSchema(
-        path: "\(optimizerGroups)/#/\(MemberName.parameters)", kind: .dataset([.uint8], rank: 1),
-        attributes: [digestAttribute]),
+      numbers("\(optimizerGroups)/#/\(MemberName.parameters)", .uint8),
       ObjectSchema(path: optimizerState, kind: .group, isRequired: false),
     ] + slots.flatMap { mirror(of: model, in: $0) }
   }
@@ -121,10 +119,10 @@ extension Layout {
     parameter("\(trainingHidden)/#/\(MemberName.h)", rank: 2, isRequired: true),
     parameter("\(trainingHidden)/#/\(MemberName.c)", rank: 2),
     ObjectSchema(path: trainingHistory, kind: .group, isRequired: false),
-    history(MemberName.step, .uint64),
-    history(MemberName.learningRate, .float64),
-    history(MemberName.trainNLL, .float64),
-    history(MemberName.validNLL, .float64),
+    numbers("\(trainingHistory)/\(MemberName.step)", .uint64),
+    numbers("\(trainingHistory)/\(MemberName.learningRate)", .float64),
+    numbers("\(trainingHistory)/\(MemberName.trainNLL)", .float64),
+    numbers("\(trainingHistory)/\(MemberName.validNLL)", .float64),
     ObjectSchema(
       path: trainingBest, kind: .group,
       attributes: [
@@ -135,12 +133,6 @@ extension Layout {
   ]
 
   private static let count = AttributeSchema.Value.integer(0...maximumCount)
-
-  private static func history(_ name: String, _ element: DType) -> ObjectSchema {
-    ObjectSchema(
-      path: "\(trainingHistory)/\(name)", kind: .dataset([element], rank: 1),
-      attributes: [digestAttribute])
-  }
 }
 
 /// What gradients are clipped by.

@@ -19,30 +19,43 @@ extension Checkpoint {
   /// - Parameters:
   ///   - path: The file to be.
   ///   - replacing: Whether a file that is there is replaced. If not, it stays.
+  ///   - profile: How the data is stored.
   /// - Throws: `FileError` with `EEXIST` if there is a file and `replacing` is `false`; `FileError`
   ///   or `HDF5Error` if the file cannot be written; `InvalidCheckpoint` if it would break a rule.
-  public func write(to path: String, replacing: Bool = false) throws {
-    try outline().write(to: path, replacing: replacing) { written in
+  public func write(
+    to path: String, replacing: Bool = false, profile: StorageProfile = .live
+  ) throws {
+    try outline().writeChecked(to: path, replacing: replacing, profile: profile)
+  }
+}
+
+extension Outline {
+  /// Writes the objects to a file, which gets its name only after it was read back and breaks no
+  /// rule; see `Checkpoint.write`.
+  func writeChecked(to path: String, replacing: Bool, profile: StorageProfile) throws {
+    try write(to: path, replacing: replacing, profile: profile) { written in
       let examination = try Examination(of: written, upTo: .bytes)
       guard examination.worstLevel != .error else {
         throw InvalidCheckpoint(findings: examination.findings)
       }
     }
   }
-}
 
-extension Outline {
   /// Writes the objects to a file; see `Checkpoint.write`.
   ///
   /// - Parameters:
   ///   - path: The file to be.
   ///   - replacing: Whether a file that is there is replaced.
+  ///   - profile: How the data is stored.
   ///   - check: Looks at the whole file before it gets its name.
   /// - Throws: What `Checkpoint.write` throws, and what `check` throws.
-  func write(to path: String, replacing: Bool, check: (String) throws -> Void = { _ in }) throws {
+  func write(
+    to path: String, replacing: Bool, profile: StorageProfile = .live,
+    check: (String) throws -> Void = { _ in }
+  ) throws {
     let file = try AtomicFile(path, replacing: replacing)
     do {
-      try writeObjects(to: file)
+      try writeObjects(to: file, profile: profile)
       try check(file.temporaryPath)
       try file.commit()
     } catch {
@@ -51,14 +64,14 @@ extension Outline {
     }
   }
 
-  private func writeObjects(to file: AtomicFile) throws {
+  private func writeObjects(to file: AtomicFile, profile: StorageProfile) throws {
     let writer = try FileWriter(creating: file.temporaryPath)
     try writer.reserve(sizeBound)
     let objects = inOrder
     for (path, object) in objects where path != Layout.root {
       switch object.kind {
       case .group: try writer.createGroup(path)
-      case .dataset(let tensor): try write(tensor, path, to: writer)
+      case .dataset(let tensor): try write(tensor, path, to: writer, profile: profile)
       case .hardLink(let target): try writer.createHardLink(path, to: target)
       }
     }
@@ -71,10 +84,13 @@ extension Outline {
     try writer.close()
   }
 
-  private func write(_ tensor: Tensor, _ path: String, to writer: borrowing FileWriter) throws {
+  private func write(
+    _ tensor: Tensor, _ path: String, to writer: borrowing FileWriter, profile: StorageProfile
+  ) throws {
     try tensor.withUnsafeBytes {
       try writer.createDataset(
-        path, element: tensor.dtype, dimensions: tensor.shape.dimensions, bytes: $0)
+        path, element: tensor.dtype, dimensions: tensor.shape.dimensions, bytes: $0,
+        profile: profile)
     }
   }
 

@@ -28,6 +28,27 @@ extension DatasetDescription {
     // Sizes of external or virtual storage say nothing about this file.
     guard layout == .contiguous || layout == .chunked, externalFileCount == 0 else { return }
     try readPlace(of: dataset, path: path, file: file)
+    guard layout == .chunked else { return }
+    chunks = try Self.chunks(of: dataset, creation.id, path: path, file: file)
+  }
+
+  private static func chunks(
+    of dataset: hid_t, _ creation: hid_t, path: String, file: String
+  ) throws(HDF5Error) -> ChunkGrid {
+    // 32 is the largest rank of HDF5.
+    var dimensions = [hsize_t](repeating: 0, count: 32)
+    let rank = try h5("read chunks", file: file, object: path) {
+      H5Pget_chunk(creation, CInt(dimensions.count), &dimensions)
+    }
+    // Version 1.10 does not take H5S_ALL for the whole dataset here.
+    let space = try Handle(H5Sclose, "read dataspace", file: file, object: path) {
+      H5Dget_space(dataset)
+    }
+    var count: hsize_t = 0
+    _ = try h5("count chunks", file: file, object: path) {
+      H5Dget_num_chunks(dataset, space.id, &count)
+    }
+    return ChunkGrid(dimensions: dimensions.prefix(Int(rank)).map { UInt64($0) }, count: count)
   }
 
   private static func dimensions(

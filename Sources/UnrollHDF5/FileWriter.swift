@@ -9,7 +9,15 @@ import UnrollTensors
   import Darwin
 #endif
 
-/// A new HDF5 file: superblock 2, no times, contiguous data on multiples of 64 bytes.
+/// How the data of a file is stored.
+public enum StorageProfile: String, Sendable, Hashable, CaseIterable {
+  /// Each dataset in one run of bytes that can be mapped into memory: quick to load.
+  case live
+  /// Each dataset in compressed chunks with checksums: small, and decoded when it is loaded.
+  case archive
+}
+
+/// A new HDF5 file: superblock 2, no times, data on multiples of 64 bytes.
 ///
 /// Equal calls give equal bytes. Nothing here makes the file safe on disk: libhdf5 never calls
 /// `fsync`.
@@ -89,9 +97,11 @@ public struct FileWriter: ~Copyable {
   ///   - element: The type of the elements, on disk and in `bytes`.
   ///   - dimensions: The shape.
   ///   - bytes: The elements, little-endian, as many as type and shape say.
+  ///   - profile: How they are stored.
   /// - Throws: `HDF5Error` if the library cannot.
   public func createDataset(
-    _ object: String, element: DType, dimensions: [Int], bytes: UnsafeRawBufferPointer
+    _ object: String, element: DType, dimensions: [Int], bytes: UnsafeRawBufferPointer,
+    profile: StorageProfile = .live
   ) throws(HDF5Error) {
     precondition(dimensions.reduce(element.size, *) == bytes.count, "bytes fit type and shape")
     let type = try element.datatype(file: path)
@@ -103,8 +113,13 @@ public struct FileWriter: ~Copyable {
       H5Pcreate(unroll_H5P_DATASET_CREATE())
     }
     try FileWriter.makeReproducible(creation.id, file: path)
-    _ = try h5("set allocation", file: path, object: object) {
-      H5Pset_alloc_time(creation.id, H5D_ALLOC_TIME_EARLY)
+    // There are no chunks of nothing: what is empty, and a single number, stays contiguous.
+    if profile == .archive, !dimensions.isEmpty, !bytes.isEmpty {
+      try setChunks(creation.id, of: dimensions, element, object)
+    } else {
+      _ = try h5("set allocation", file: path, object: object) {
+        H5Pset_alloc_time(creation.id, H5D_ALLOC_TIME_EARLY)
+      }
     }
     // Every byte is written below, so none is filled first.
     _ = try h5("set fill", file: path, object: object) {
@@ -121,6 +136,25 @@ public struct FileWriter: ~Copyable {
     }
     // Small data waits in a buffer: whether it was written is known only here.
     try dataset.close(file: path, object: object)
+  }
+
+  /// The most bytes of a chunk that has more than one row.
+  public static let chunkSize = 1 << 20
+
+  /// Cuts a dataset into chunks of whole rows, shuffled, compressed and checksummed.
+  private func setChunks(
+    _ creation: hid_t, of dimensions: [Int], _ element: DType, _ object: String
+  ) throws(HDF5Error) {
+    let rowSize = dimensions.dropFirst().reduce(element.size, *)
+    let rows = min(dimensions[0], max(1, Self.chunkSize / rowSize))
+    let chunk = [hsize_t(rows)] + dimensions.dropFirst().map { hsize_t($0) }
+    _ = try h5("set chunks", file: path, object: object) {
+      H5Pset_chunk(creation, CInt(chunk.count), chunk)
+    }
+    _ = try h5("set filter", file: path, object: object) { H5Pset_shuffle(creation) }
+    // Level 4: more effort makes weights smaller by less than a percent.
+    _ = try h5("set filter", file: path, object: object) { H5Pset_deflate(creation, 4) }
+    _ = try h5("set filter", file: path, object: object) { H5Pset_fletcher32(creation) }
   }
 
   /// Gives an object a second name.

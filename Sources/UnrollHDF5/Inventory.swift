@@ -46,6 +46,20 @@ public enum StorageLayout: String, Sendable, Hashable, Codable {
   case unknown
 }
 
+/// How a dataset is cut into chunks.
+public struct ChunkGrid: Sendable, Hashable, Codable {
+  /// The dimensions of one chunk.
+  public var dimensions: [UInt64]
+  /// How many chunks are stored.
+  public var count: UInt64
+
+  /// Creates a grid.
+  public init(dimensions: [UInt64], count: UInt64) {
+    self.dimensions = dimensions
+    self.count = count
+  }
+}
+
 /// A dataset: type, shape and the place of its bytes.
 public struct DatasetDescription: Sendable, Hashable, Codable {
   /// The type of the elements.
@@ -60,8 +74,10 @@ public struct DatasetDescription: Sendable, Hashable, Codable {
   public var storageSize: UInt64
   /// How many other files hold parts of the data.
   public var externalFileCount: Int
-  /// The ids of the filters that the data went through.
+  /// The ids of the filters that the data went through, in the order of writing.
   public var filters: [Int]
+  /// The dimensions of a chunk, and how many chunks are stored; `nil` where there are none.
+  public var chunks: ChunkGrid?
 
   /// Creates a description.
   public init(

@@ -12,17 +12,24 @@ extension Inventory {
   /// - Parameter path: The file.
   /// - Throws: `HDF5Error` if the library cannot open the file.
   public init(contentsOf path: String) throws(HDF5Error) {
-    let access = try Handle(H5Pclose, "prepare access", file: path) {
-      H5Pcreate(unroll_H5P_FILE_ACCESS())
-    }
-    // Files are replaced, never changed in place: a lock protects nothing and fails on NFS.
-    _ = try h5("prepare access", file: path) { H5Pset_file_locking(access.id, false, true) }
-    let file = try Handle(H5Fclose, "open file", file: path) {
-      H5Fopen(path, unroll_H5F_ACC_RDONLY(), access.id)
-    }
+    let file = try openForReading(path)
     var walk = InventoryWalk(file: path)
     try walk.visit("/", depth: 0) { H5Oopen(file.id, "/", hid_t(H5P_DEFAULT)) }
     self.init(objects: walk.objects, stoppedAt: walk.stoppedAt)
+  }
+}
+
+/// Opens a file to be read.
+///
+/// - Throws: `HDF5Error` if the library cannot.
+func openForReading(_ path: String) throws(HDF5Error) -> Handle {
+  let access = try Handle(H5Pclose, "prepare access", file: path) {
+    H5Pcreate(unroll_H5P_FILE_ACCESS())
+  }
+  // Files are replaced, never changed in place: a lock protects nothing and fails on NFS.
+  _ = try h5("prepare access", file: path) { H5Pset_file_locking(access.id, false, true) }
+  return try Handle(H5Fclose, "open file", file: path) {
+    H5Fopen(path, unroll_H5F_ACC_RDONLY(), access.id)
   }
 }
 

@@ -13,9 +13,18 @@ struct CheckedParameters {
 
   /// Checks that layers fit together and that each parameter is there with its shape.
   ///
+  /// - Parameters:
+  ///   - tree: The parameters.
+  ///   - architecture: What they should be.
+  ///   - computesAllVariants: Whether the model to be built has every variant of the format.
   /// - Throws: `NeuralError` that names the first contradiction.
-  init(_ tree: ParameterTree<Tensor>, of architecture: Architecture) throws {
+  init(
+    _ tree: ParameterTree<Tensor>, of architecture: Architecture, computesAllVariants: Bool = false
+  ) throws {
     try Self.check(architecture)
+    if !computesAllVariants, let variant = architecture.rareVariant {
+      throw NeuralError.architecture(expected: "a variant that the engine computes", found: variant)
+    }
     for (path, shape) in architecture.parameters {
       let expected = "floating-point numbers of shape \(shape)"
       guard let tensor = tree[path] else {
@@ -63,8 +72,9 @@ struct CheckedParameters {
           expected: "layer \(index), \(layer.cell.rawValue), with activation tanh",
           found: layer.activation.rawValue)
       }
-      width = layer.hiddenSize
+      width = layer.outputSize
     }
+    width = architecture.outputInputSize
     guard !architecture.isTied || width == architecture.embeddingSize else {
       throw NeuralError.architecture(
         expected: "a tied model whose top layer is as wide as its embedding, "

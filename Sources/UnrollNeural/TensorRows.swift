@@ -74,7 +74,7 @@ extension Tensor {
 
 extension ByteStorage {
   /// A part of the bytes; mapped bytes stay mapped.
-  fileprivate subscript(range: Range<Int>) -> ByteStorage {
+  subscript(range: Range<Int>) -> ByteStorage {
     switch self {
     case .owned(let bytes): .owned(Array(bytes[range]))
     case .floats(let values): .floats(Array(values[range.lowerBound / 4..<range.upperBound / 4]))

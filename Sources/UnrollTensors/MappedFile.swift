@@ -43,10 +43,17 @@ public final class MappedFile: Sendable {
   /// Maps a file.
   ///
   /// - Throws: `FileError` if the path cannot be opened or is not a regular file.
-  public init(path: String) throws(FileError) {
+  public convenience init(path: String) throws(FileError) {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { throw FileError("open", path: path) }
     defer { close(descriptor) }
+    try self.init(descriptor: descriptor, path: path)
+  }
+
+  /// Maps an open file, which stays open.
+  ///
+  /// - Throws: `FileError` if it is not a regular file.
+  package init(descriptor: Int32, path: String) throws(FileError) {
     var status = stat()
     guard fstat(descriptor, &status) == 0 else { throw FileError("examine", path: path) }
     guard status.st_mode & S_IFMT == S_IFREG else {

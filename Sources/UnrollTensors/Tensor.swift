@@ -32,6 +32,13 @@ public struct Tensor: Sendable {
     storage = .owned(values.withUnsafeBytes { Array($0) })
   }
 
+  /// Creates a one-dimensional tensor of unsigned 32-bit numbers.
+  public init(_ values: [UInt32]) {
+    shape = [values.count]
+    dtype = .uint32
+    storage = .owned(values.withUnsafeBytes { Array($0) })
+  }
+
   /// Creates a one-dimensional tensor of 64-bit floating-point numbers.
   public init(_ values: [Double]) {
     shape = [values.count]

@@ -32,6 +32,11 @@ public struct Encoder: Sendable {
   ///   - path: The model's path, for the error.
   /// - Throws: `TextError` if the tokenizer ends lines with a token that the vocabulary lacks.
   public init(vocabulary: Vocabulary, tokenizer: Tokenizer, path: String) throws(TextError) {
+    guard tokenizer.kind == .whitespace else {
+      throw TextError(
+        path: path, line: nil, expected: "the tokenizer whitespace, which this version has",
+        found: tokenizer.kind.rawValue, fix: "use a newer version of unroll")
+    }
     guard let endOfSentenceID = vocabulary.endOfSentenceID, tokenizer.appendsEndOfSentence else {
       throw TextError(
         path: path, line: nil, expected: "an end-of-sentence token in the vocabulary",
@@ -83,6 +88,22 @@ public struct Encoder: Sendable {
     encoded.ids.append(endOfSentenceID)
     encoded.byteCounts.append(line.bytes.count - end + line.terminatorCount)
     return encoded
+  }
+}
+
+extension Encoder {
+  /// The tokens of a text in memory, whose lines end with `\n`.
+  ///
+  /// - Throws: `TextError` as `encode` does.
+  package func ids(ofLines text: [UInt8]) throws(TextError) -> [Int32] {
+    var lines = text.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+    if lines.last?.isEmpty == true { lines.removeLast() }
+    var ids: [Int32] = []
+    for (index, bytes) in lines.enumerated() {
+      let line = TextLine(bytes: Array(bytes), terminatorCount: 1, number: index + 1)
+      ids += try encode(line, path: "the probe").ids
+    }
+    return ids
   }
 }
 

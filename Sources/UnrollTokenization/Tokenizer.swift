@@ -4,14 +4,56 @@
 public enum TokenizerKind: String, Sendable, Hashable, CaseIterable {
   /// Words between white space, as Python's `str.split` finds them.
   case whitespace
+  /// Unicode scalars, each a token.
+  case character
+  /// Bytes, each a token.
+  case byte
+  /// The longest token that the text goes on with.
+  case greedy
+  /// Byte-pair encoding.
+  case bpe
+  /// Greedy pieces of words.
+  case wordpiece
+  /// The most probable pieces.
+  case unigram
 }
 
 /// The token that a sentence starts from.
 public enum SentenceStart: String, Sendable, Hashable, CaseIterable {
   /// The end-of-sentence token of the sentence before.
   case eos
+  /// The beginning-of-sentence token.
+  case bos
   /// Nothing: the first token has no context and is not predicted.
   case none
+}
+
+/// The file that defines a tokenizer in another program, as it was.
+public struct TokenizerDefinition: Sendable, Hashable {
+  /// Its format, such as `tokenizer.json`.
+  public var format: String
+  /// Its bytes.
+  public var bytes: [UInt8]
+
+  /// Creates a definition.
+  public init(format: String, bytes: [UInt8]) {
+    self.format = format
+    self.bytes = bytes
+  }
+}
+
+/// A text and the tokens that it becomes, so that every reader can compare its own tokenizer.
+public struct TokenizerProbe: Sendable, Hashable {
+  /// Lines of text.
+  public var text: [UInt8]
+  /// The ids of its tokens.
+  public var ids: [UInt32]
+
+  /// Creates a probe.
+  public init(text: [UInt8], ids: [UInt32]) {
+    self.text = text
+    self.ids = ids
+  }
 }
 
 /// A tokenizer's kind and options.
@@ -22,6 +64,10 @@ public struct Tokenizer: Sendable, Hashable {
   public var sentenceStart: SentenceStart
   /// Whether each line ends with the end-of-sentence token.
   public var appendsEndOfSentence: Bool
+  /// The file that it was defined by, if there was one.
+  public var definition: TokenizerDefinition?
+  /// What it makes of a text, if that was noted.
+  public var probe: TokenizerProbe?
 
   /// Creates a tokenizer.
   public init(

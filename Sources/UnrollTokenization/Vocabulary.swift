@@ -6,6 +6,24 @@ public enum TokenUnit: String, Sendable, Hashable, CaseIterable {
   case word
   /// Single characters.
   case character
+  /// Single bytes.
+  case byte
+  /// Parts of words.
+  case subword
+}
+
+/// What a token is for; the raw value is the one on disk.
+public enum TokenKind: UInt8, Sendable, Hashable, CaseIterable {
+  /// Stands for text.
+  case normal
+  /// Stands for text outside the vocabulary.
+  case unknown
+  /// Stands for a place in the text, such as its end.
+  case control
+  /// Stands for nothing: a row that pads the embedding.
+  case unused
+  /// Stands for one byte of text that no other token covers.
+  case byte
 }
 
 /// An ordered list of tokens; a token's id is its place in the list.
@@ -16,6 +34,16 @@ public struct Vocabulary: Sendable {
   public var unknownID: Int?
   /// The id of the token that ends a sentence, if there is one.
   public var endOfSentenceID: Int?
+  /// The id of the token that begins a sentence, if there is one.
+  public var beginningOfSentenceID: Int?
+  /// The id of the token that fills up columns, if there is one.
+  public var paddingID: Int?
+  /// What each token is for, if that was noted; `count` values.
+  public var kinds: [TokenKind]?
+  /// How often each token was seen, if that was noted; `count` numbers.
+  public var counts: [UInt64]?
+  /// The score of each token, such as its log-probability, if it has one; `count` numbers.
+  public var scores: [Float]?
   /// The tokens' bytes, one after the other.
   public let tokenBytes: [UInt8]
   /// Where each token starts in `tokenBytes`, and where the last one ends: `count + 1` numbers.

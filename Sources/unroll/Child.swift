@@ -13,6 +13,8 @@ struct ChildLimits {
   var memory = 512 << 20
   /// The most bytes that it may answer.
   var answer = 64 << 20
+  /// The most bytes that a file may have that it writes to.
+  var output = 0
 }
 
 /// Why a child process gave no answer, as the end of the sentence "found ...".
@@ -88,7 +90,7 @@ private func becomeHarmless(_ limits: ChildLimits, _ memory: MemoryUse) {
   // Swift's backtracer would start another program, and say another signal than the one that was.
   for crash in [SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP] { signal(crash, SIG_DFL) }
   limit(RLIMIT_CORE, to: 0)
-  limit(RLIMIT_FSIZE, to: 0)
+  limit(RLIMIT_FSIZE, to: limits.output)
   limit(RLIMIT_NOFILE, to: 32)
   limit(RLIMIT_CPU, to: Int(limits.seconds.rounded(.up)) + 1)
   limit(RLIMIT_DATA, to: memory.reserved + limits.memory)
@@ -168,40 +170,68 @@ private func wait(
 
 private func systemReason() -> String { String(cString: strerror(errno)).lowercased() }
 
-// MARK: - The inventory
+// MARK: - The container
 
-/// What the child answers.
-private enum InventoryAnswer: Codable {
-  case inventory(Inventory)
-  case refusal(String)
+extension ContainerReader {
+  /// Runs libhdf5 in a child process under limits.
+  static let inChild = ContainerReader { path throws(ContainerFailure) in
+    try answer(ChildLimits()) { () throws(HDF5Error) in try Inventory(contentsOf: path) }
+      .mapError { ContainerFailure.refused($0.reason) }.get()
+  } decode: { orders, path, descriptor throws(ContainerFailure) in
+    let byteCount = orders.map { $0.offset + $0.byteCount }.max() ?? 0
+    // Time for a slow disk; the output is as large as was checked, and no larger.
+    let limits = ChildLimits(seconds: 10 + Double(byteCount) / 20e6, output: byteCount)
+    _ = try answer(limits) { () throws(HDF5Error) in
+      try decodeDatasets(orders, of: path, into: descriptor)
+      return true
+    }.mapError {
+      ContainerFailure.undecodable(object: $0.object, reason: "\($0.operation): \($0.reason)")
+    }.get()
+  }
 }
 
-/// Makes the inventory of a file in a child process.
+/// What the child says of a failure of libhdf5.
+private struct ChildRefusal: Error, Codable {
+  let object: String
+  let operation: String
+  let reason: String
+}
+
+/// What the child answers.
+private enum Answer<Value: Codable>: Codable {
+  case value(Value)
+  case refusal(ChildRefusal)
+}
+
+/// Runs a closure in a child process and returns what it returns, or how libhdf5 refused.
 ///
-/// - Throws: `InventoryFailure` if libhdf5 refuses the file, or does not survive it.
-func inventoryInChild(_ path: String) throws(InventoryFailure) -> Inventory {
+/// - Throws: `ContainerFailure.died` if the child does not survive it.
+private func answer<Value: Codable & Sendable>(
+  _ limits: ChildLimits, _ body: () throws(HDF5Error) -> Value
+) throws(ContainerFailure) -> Result<Value, ChildRefusal> {
   let bytes: [UInt8]
   do {
-    bytes = try runInChild { encodedAnswer(path) }
+    bytes = try runInChild(limits: limits) { encoded(body) }
   } catch {
     throw .died(error.how)
   }
   // The child read a foreign file; what it says is foreign too, and decoded as such.
-  guard let answer = try? decoder.decode(InventoryAnswer.self, from: Data(bytes)) else {
-    throw .died("a reader whose answer is no inventory")
+  guard let answer = try? decoder.decode(Answer<Value>.self, from: Data(bytes)) else {
+    throw .died("a reader whose answer makes no sense")
   }
   switch answer {
-  case .inventory(let inventory): return inventory
-  case .refusal(let reason): throw .refused(reason)
+  case .value(let value): return .success(value)
+  case .refusal(let refusal): return .failure(refusal)
   }
 }
 
-private func encodedAnswer(_ path: String) -> [UInt8] {
-  let answer: InventoryAnswer
+private func encoded<Value: Codable>(_ body: () throws(HDF5Error) -> Value) -> [UInt8] {
+  let answer: Answer<Value>
   do throws(HDF5Error) {
-    answer = .inventory(try Inventory(contentsOf: path))
+    answer = .value(try body())
   } catch {
-    answer = .refusal(error.reason)
+    answer = .refusal(
+      ChildRefusal(object: error.object, operation: error.operation, reason: error.reason))
   }
   return (try? encoder.encode(answer)).map { Array($0) } ?? []
 }

@@ -50,6 +50,7 @@ private struct FlippedFile {
       try (inTraining ? model.inTraining() : model).write(to: path)
       let file = try FlippedFile(path)
       let inventory = try Inventory(contentsOf: path)
+      let reader = ContainerReader.answering(inventory)
       var places: [(place: Int, object: String)] = []
       for object in inventory.objects {
         guard case .dataset(let dataset) = object.kind else { continue }
@@ -64,9 +65,9 @@ private struct FlippedFile {
         let bit = Int.random(in: 0..<8, using: &generator)
         let findings = try file.withFlip(of: bit, at: place) {
           // Openings read no digests: what they let through is used, and must not trap.
-          let opened = try Examination(of: path, upTo: .header) { _ in inventory }
+          let opened = try Examination(of: path, upTo: .header, reader: reader)
           if opened.worstLevel != .error { _ = try Checkpoint(opened) }
-          return try Examination(of: path, upTo: .bytes) { _ in inventory }.findings
+          return try Examination(of: path, upTo: .bytes, reader: reader).findings
         }
         let rules = ["I001"] + (Self.earlierRules[object].map { [$0] } ?? [])
         let isFound = findings.contains {

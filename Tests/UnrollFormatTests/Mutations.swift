@@ -23,7 +23,7 @@ extension Mutation {
     Mutation(rule: "C004", bytes: { $0[8] = 0 }),
     Mutation(
       rule: "C005",
-      inventory: { inventory throws(InventoryFailure) in
+      inventory: { inventory throws(ContainerFailure) in
         inventory.edit("/") { $0.attributes["complete"] = .integer(0) }
       }),
     Mutation(rule: "C008", bytes: { $0[70] ^= 1 }),
@@ -70,14 +70,14 @@ extension Mutation {
       inventory: editingDataset(embedding) { $0.dimensions = [1 << 40, 1 << 30] }),
     Mutation(
       rule: "X012",
-      inventory: { inventory throws(InventoryFailure) in inventory.stoppedAt = .objects }),
+      inventory: { inventory throws(ContainerFailure) in inventory.stoppedAt = .objects }),
     Mutation(
       rule: "X013",
-      inventory: { inventory throws(InventoryFailure) in inventory.stoppedAt = .depth("/a/b") }),
+      inventory: { inventory throws(ContainerFailure) in inventory.stoppedAt = .depth("/a/b") }),
     Mutation(rule: "X014", inventory: adding("/vocabulary/a\u{1B}[2J", .group)),
     Mutation(
       rule: "X015",
-      inventory: { inventory throws(InventoryFailure) in
+      inventory: { inventory throws(ContainerFailure) in
         inventory.edit("/") { $0.attributes["notes"] = .other("larger than 32768 bytes") }
       }),
     Mutation(
@@ -87,7 +87,7 @@ extension Mutation {
       }),
     Mutation(
       rule: "X017",
-      inventory: { inventory throws(InventoryFailure) in
+      inventory: { inventory throws(ContainerFailure) in
         var place: UInt64?
         inventory.editDataset(embedding) { place = $0.offset }
         inventory.editDataset("/vocabulary/token_bytes") { $0.offset = place.map { $0 + 64 } }
@@ -96,7 +96,7 @@ extension Mutation {
       rule: "X018", inventory: editingDataset(embedding) { $0.offset = 1 << 40 }),
     Mutation(
       rule: "X020",
-      inventory: { _ throws(InventoryFailure) in
+      inventory: { _ throws(ContainerFailure) in
         throw .died("a reader that crashed: segmentation fault")
       }),
   ]
@@ -244,7 +244,7 @@ extension Mutation {
       sealed: { $0.objects["/"]?.attributes["weights_digest"] = .text("00") }),
     Mutation(
       rule: "I004",
-      inventory: { inventory throws(InventoryFailure) in
+      inventory: { inventory throws(ContainerFailure) in
         inventory.edit("/vocabulary") { $0.attributes["unknown_id"] = .integer(-1) }
       }),
   ]
@@ -257,16 +257,16 @@ extension Mutation {
 
   private static func adding(
     _ path: String, _ kind: InventoryObject.Kind
-  ) -> @Sendable (inout Inventory) throws(InventoryFailure) -> Void {
-    { inventory throws(InventoryFailure) in
+  ) -> @Sendable (inout Inventory) throws(ContainerFailure) -> Void {
+    { inventory throws(ContainerFailure) in
       inventory.objects.append(InventoryObject(path: path, kind: kind, linkCount: 0))
     }
   }
 
   private static func editingDataset(
     _ path: String, _ edit: @escaping @Sendable (inout DatasetDescription) -> Void
-  ) -> @Sendable (inout Inventory) throws(InventoryFailure) -> Void {
-    { inventory throws(InventoryFailure) in inventory.editDataset(path, edit) }
+  ) -> @Sendable (inout Inventory) throws(ContainerFailure) -> Void {
+    { inventory throws(ContainerFailure) in inventory.editDataset(path, edit) }
   }
 }
 

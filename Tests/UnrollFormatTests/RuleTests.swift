@@ -18,7 +18,7 @@ struct Mutation: Sendable, CustomTestStringConvertible {
   /// Changes the bytes of the written file.
   var bytes: (@Sendable (inout [UInt8]) -> Void)?
   /// Changes what libhdf5 said of the written file.
-  var inventory: (@Sendable (inout Inventory) throws(InventoryFailure) -> Void)?
+  var inventory: (@Sendable (inout Inventory) throws(ContainerFailure) -> Void)?
   var tied = false
   var cell = Cell.lstm
   /// Whether the valid file is of a model in training.
@@ -49,12 +49,10 @@ struct Mutation: Sendable, CustomTestStringConvertible {
         try Data(bytes).write(to: URL(filePath: path))
       }
       let change = inventory
-      let examination = try Examination(of: path, upTo: .bytes) {
-        path throws(InventoryFailure) in
-        var inventory = try inventoryInProcess(path)
+      let reader = ContainerReader.changing { inventory throws(ContainerFailure) in
         try change?(&inventory)
-        return inventory
       }
+      let examination = try Examination(of: path, upTo: .bytes, reader: reader)
       return examination.findings.map { $0.description.replacing(path, with: "FILE") }
     }
   }

@@ -200,6 +200,9 @@ void unroll_add_column_sums(const float *x, size_t M, size_t N, float *sums);
 /// `y += x`
 void unroll_add(float *restrict y, const float *restrict x, size_t n);
 
+/// The sum of w[k] * x[k] in double precision, in an order that depends on n alone.
+double unroll_dot(const float *w, const double *x, size_t n);
+
 /// The sum of squares, in double precision.
 double unroll_sum_of_squares(const float *x, size_t n);
 

@@ -95,7 +95,7 @@ struct RecurrentStack {
     var layers: [[LayerParameter: NamedTensor]] = []
     while byName["\(prefix)weight_ih_l\(layers.count)"] != nil {
       var layer: [LayerParameter: NamedTensor] = [:]
-      for parameter in LayerParameter.allCases {
+      for parameter in LayerParameter.torchNames {
         layer[parameter] = byName["\(prefix)\(parameter.rawValue)_l\(layers.count)"]
       }
       let biases = [layer[.biasIH], layer[.biasHH]].compactMap { $0?.name }

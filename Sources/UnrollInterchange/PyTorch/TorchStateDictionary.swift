@@ -27,6 +27,11 @@ struct TorchStateDictionary {
   /// - Throws: `InterchangeError` for tensors that are missing or that no state_dict can hold.
   init(_ checkpoint: Checkpoint) throws {
     let architecture = checkpoint.architecture
+    if let variant = architecture.rareVariant {
+      throw InterchangeError(
+        file: "the checkpoint", place: "/model", expected: "what nn.LSTM, nn.GRU or nn.RNN compute",
+        found: variant, fix: "keep the checkpoint: a state_dict cannot say so")
+    }
     modules = ["", "encoder"] + Self.recurrentModules(of: architecture) + ["decoder"]
     var shapes = Dictionary(architecture.parameters.map { ($0.path, $0.shape) }) { first, _ in first
     }
@@ -80,7 +85,7 @@ struct TorchStateDictionary {
   ) -> [(path: ParameterPath, name: String)] {
     let isOne = isOneModule(architecture)
     let recurrent = architecture.layers.indices.flatMap { index in
-      LayerParameter.allCases.map { parameter in
+      LayerParameter.torchNames.map { parameter in
         (
           ParameterPath.layer(index, parameter),
           isOne ? "rnn.\(parameter.rawValue)_l\(index)" : "rnns.\(index).\(parameter.rawValue)_l0"
@@ -90,6 +95,11 @@ struct TorchStateDictionary {
     return [(.embeddingWeight, "encoder.weight")] + recurrent
       + [(.outputWeight, "decoder.weight"), (.outputBias, "decoder.bias")]
   }
+}
+
+extension LayerParameter {
+  /// The parameters of PyTorch's modules whose names are ours, in its order.
+  static let torchNames: [LayerParameter] = [.weightIH, .weightHH, .biasIH, .biasHH]
 }
 
 extension DType {

@@ -93,7 +93,7 @@ struct Convert: ParsableCommand {
     var progress = Progress()
     var byteCount = 0
     let conversion = try UnrollEngine.convert(
-      model, options: options, makeInventory: inventoryInChild
+      model, options: options, reader: .inChild
     ) { bytes in
       byteCount += bytes
       progress.report { _ in "reading the corpus: \(byteCount >> 20) MB" }

@@ -28,7 +28,7 @@ struct ModelOptions: ParsableArguments {
   ///
   /// - Throws: What opening a checkpoint throws.
   func load() throws -> LanguageModel {
-    let checkpoint = try Checkpoint(contentsOf: model, makeInventory: inventoryInChild)
+    let checkpoint = try Checkpoint(contentsOf: model, reader: .inChild)
     applyThreads()
     return try LanguageModel(checkpoint, path: model)
   }

@@ -105,7 +105,7 @@ struct Finetune: ParsableCommand {
     _ files: TrainingFiles, reporter: inout TrainingReporter
   ) throws -> TrainingRun {
     let examination = try Examination(
-      of: options.model, upTo: .bytes, makeInventory: inventoryInChild)
+      of: options.model, upTo: .bytes, reader: .inChild)
     let checkpoint = try Checkpoint(examination)
     // Every file is looked at in a child process, which must be forked before threads exist.
     let best = resume ? try weightsDigest(of: files.best) : nil
@@ -140,7 +140,7 @@ struct Finetune: ParsableCommand {
 
   private func weightsDigest(of path: String) throws -> String? {
     guard FileManager.default.fileExists(atPath: path) else { return nil }
-    let examination = try Examination(of: path, upTo: .bytes, makeInventory: inventoryInChild)
+    let examination = try Examination(of: path, upTo: .bytes, reader: .inChild)
     _ = try Checkpoint(examination)
     return examination.header.weightsDigest
   }

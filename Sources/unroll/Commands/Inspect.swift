@@ -17,7 +17,7 @@ struct Inspect: ParsableCommand {
   var json = false
 
   func run() throws {
-    let examination = try Examination(of: model, upTo: .header, makeInventory: inventoryInChild)
+    let examination = try Examination(of: model, upTo: .header, reader: .inChild)
     let checkpoint = try Checkpoint(examination)
     for finding in examination.findings { Output.note(finding.description) }
     let report = ModelReport(checkpoint, examination)

@@ -1,7 +1,9 @@
 // `unroll validate`: checks files against the rules, and reports what it finds.
 
 import ArgumentParser
+import UnrollEngine
 import UnrollFormat
+import UnrollNeural
 import UnrollTensors
 
 struct Validate: ParsableCommand {
@@ -25,6 +27,9 @@ struct Validate: ParsableCommand {
   @OptionGroup(title: "What is reported")
   var choice: FindingChoice
 
+  @Flag(help: "Also compute the self-test and compare its log-probabilities.")
+  var replay = false
+
   @Option(help: "The form of the report: text, json, sarif (2.1.0) or junit.")
   var format: ReportFormat?
 
@@ -43,7 +48,7 @@ struct Validate: ParsableCommand {
       Output.note("note: \(printable(folder)): no *.h5 or *.hdf5 in this folder")
     }
     var report = Report(failures: search.failures, failingLevel: failingLevel)
-    examine(search.files, screening, &report)
+    try examine(search.files, screening, &report)
     try printEnd(report, isOne: files.count == 1 && search.files == files)
     try choice.writeBaseline(screening.baseline, report)
     try Output.finish()
@@ -55,16 +60,19 @@ struct Validate: ParsableCommand {
 
   private var reportFormat: ReportFormat { format ?? (json ? .json : .text) }
 
-  private func examine(_ files: [String], _ screening: Screening, _ report: inout Report) {
+  private func examine(_ files: [String], _ screening: Screening, _ report: inout Report) throws {
+    // One thread starts no others, and so the reader of the next file can be forked.
+    if replay { Threads.count = 1 }
     var progress = Progress()
     for (index, file) in files.enumerated() {
       progress.report { _ in "\(index) of \(files.count) files: \(printable(file))" }
-      do throws(FileError) {
-        let examination = try Examination(of: file, upTo: .bytes, makeInventory: inventoryInChild)
+      do {
+        var examination = try Examination(of: file, upTo: .bytes, reader: .inChild)
+        if replay { examination = try examination.replaying(UnrollEngine.replay) }
         let found = FileReport(examination, screening: screening, maximum: choice.maxFindings)
         report.files.append(found)
         if reportFormat == .text { Output.result(found.text) }
-      } catch {
+      } catch let error as FileError {
         // The other files still get their report.
         report.failures.append(error)
       }

@@ -1,12 +1,12 @@
 // Rule A003.
 
 extension Rule {
-  /// The input size of a layer MUST be the hidden size of the layer before it, and that of
+  /// The input size of a layer MUST be the output size of the layer before it, and that of
   /// the first layer the embedding size.
   static let layersChain = Rule(
     id: "A003", level: .error,
     summary: """
-      The input size of a layer MUST be the hidden size of the layer before it, and that of \
+      The input size of a layer MUST be the output size of the layer before it, and that of \
       the first layer the embedding size.
       """,
     why: "Layers that do not fit cannot be run.",
@@ -23,7 +23,7 @@ extension Rule {
             object: Layout.layer(index), expected: "input_size \(width)",
             found: "\(layer.inputSize)"))
       }
-      width = layer.hiddenSize
+      width = layer.outputSize
     }
     return violations
   }

@@ -1,11 +1,13 @@
 // Rule A006.
 
 extension Rule {
-  /// A tied model MUST have an embedding size equal to the hidden size of its last layer.
+  /// A tied model MUST have an embedding size equal to the width of what its output weight
+  /// multiplies.
   static let tiedWidthsAgree = Rule(
     id: "A006", level: .error,
     summary: """
-      A tied model MUST have an embedding size equal to the hidden size of its last layer.
+      A tied model MUST have an embedding size equal to the width of what its output weight \
+      multiplies.
       """,
     why: "The embedding multiplies the last hidden state when it is the output weight.",
     example: """
@@ -14,11 +16,12 @@ extension Rule {
     fix: Fix.convertAgain
   ) { contents in
     guard let architecture = contents.architecture, architecture.isTied,
-      let hidden = architecture.layers.last?.hiddenSize, hidden != architecture.embeddingSize
+      architecture.outputInputSize != architecture.embeddingSize
     else { return [] }
     return [
       Violation(
-        object: Layout.model, expected: "embedding_size \(hidden), the width of the last layer",
+        object: Layout.model,
+        expected: "embedding_size \(architecture.outputInputSize), the width of the last layer",
         found: "\(architecture.embeddingSize)")
     ]
   }

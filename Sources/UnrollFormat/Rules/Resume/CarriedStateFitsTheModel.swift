@@ -9,7 +9,7 @@ extension Rule {
     id: "R003", level: .error,
     summary: """
       `/training/hidden` MUST have one group for each layer, with `h`, and with `c` exactly if \
-      the layer is an LSTM, both f32 of shape [`columns`, `hidden_size`].
+      the layer is an LSTM, both f32: `h` [`columns`, output size], `c` [`columns`, `hidden_size`].
       """,
     why: "The next window starts from the state that the last one left.",
     example: """
@@ -31,10 +31,10 @@ extension Rule {
     }
     return architecture.layers.enumerated().flatMap { index, layer -> [Violation] in
       let group = Layout.hiddenState(index)
-      let shape: Shape = [columns, layer.hiddenSize]
+      let cellState: Shape? = layer.cell == .lstm ? [columns, layer.hiddenSize] : nil
       return [
-        contents.violation("\(group)/\(MemberName.h)", shape: shape),
-        contents.violation("\(group)/\(MemberName.c)", shape: layer.cell == .lstm ? shape : nil),
+        contents.violation("\(group)/\(MemberName.h)", shape: [columns, layer.outputSize]),
+        contents.violation("\(group)/\(MemberName.c)", shape: cellState),
       ].compactMap { $0 }
     }
   }

@@ -10,6 +10,7 @@ extension Rule {
     fix: "remove it, or read the file with a newer version of unroll"
   ) { contents in
     contents.inventory.objects.flatMap { object -> [Violation] in
+      guard !Layout.isInsideExtension(object.path) else { return [] }
       guard let schema = Layout.schema(of: object.path) else {
         // Unknown datasets of the model are T003's finding, those of the slots O001's.
         if case .dataset = object.kind,

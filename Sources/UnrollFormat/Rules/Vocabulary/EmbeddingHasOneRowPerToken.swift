@@ -3,12 +3,12 @@
 import UnrollTensors
 
 extension Rule {
-  /// `/model/embedding/weight` MUST have the shape [`vocabulary_size`, `embedding_size`], and
+  /// `/model/embedding/weight`, if the input is "embedding", MUST have the shape [`vocabulary_size`, `embedding_size`], and
   /// `vocabulary_size` MUST be the `size` of the vocabulary.
   static let embeddingHasOneRowPerToken = Rule(
     id: "V002", level: .error,
     summary: """
-      `/model/embedding/weight` MUST have the shape [`vocabulary_size`, `embedding_size`], and \
+      `/model/embedding/weight`, if the input is "embedding", MUST have the shape [`vocabulary_size`, `embedding_size`], and \
       `vocabulary_size` MUST be the `size` of the vocabulary.
       """,
     why: """
@@ -23,7 +23,9 @@ extension Rule {
     guard let architecture = contents.architecture,
       // A size below 1 is A001's finding.
       let size = contents.integer(Layout.vocabulary, AttributeName.size), size >= 1,
+      // A missing one is T004's finding.
       let shape = contents.dataset(ParameterPath.embeddingWeight.description)?.shape
+        ?? (architecture.input == .oneHot ? [size, architecture.embeddingSize] : nil)
     else { return [] }
     let expected: Shape = [size, architecture.embeddingSize]
     guard shape != expected || architecture.vocabularySize != size else { return [] }

@@ -1,0 +1,64 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+// The self-test of a checkpoint: numbers that a model gives, made and replayed.
+
+import Foundation
+import UnrollFormat
+import UnrollNeural
+import UnrollTensors
+
+extension Architecture {
+  /// Whether evaluation and training compute this model; others are only replayed.
+  public var isComputedByTheEngine: Bool { rareVariant == nil }
+}
+
+/// The log-probabilities that the engine gives a self-test's tokens after the first.
+///
+/// Variants that the engine does not have are computed by the reference model.
+///
+/// - Parameters:
+///   - checkpoint: The model.
+///   - selfTest: The tokens, `[N]`; checked by the rules of the format.
+/// - Returns: `[N - 1]` natural logarithms, from a zero state.
+/// - Throws: `NeuralError` if parameters do not fit or memory is short.
+public func replay(_ checkpoint: Checkpoint, _ selfTest: SelfTest) throws -> [Double] {
+  guard checkpoint.architecture.isComputedByTheEngine else {
+    return try ReferenceModel(
+      architecture: checkpoint.architecture, parameters: checkpoint.parameters
+    ).logProbabilities(of: selfTest.tokenIDs.map { Int($0) })
+  }
+  let network = try RecurrentModel(
+    architecture: checkpoint.architecture, parameters: checkpoint.parameters)
+  let ids = selfTest.tokenIDs.map { Int32(clamping: $0) }
+  var state = network.zeroState(columns: 1)
+  return try network.logProbabilities(
+    ofTargets: Array(ids.dropFirst()), inputs: Array(ids.dropLast()), state: &state
+  ).map { Double($0) }
+}
+
+extension SelfTest {
+  /// How many tokens a new self-test has.
+  private static let tokenCount = 17
+  /// The engine computes in f32, and differs from double precision by some 1e-6.
+  private static let tolerance = 1e-4
+
+  /// Makes a self-test of a model: tokens from all over its vocabulary, and the log-probabilities that
+  /// the reference model gives them in double precision, which are the same on every machine.
+  ///
+  /// - Returns: `nil` if the model gives numbers that are not finite.
+  /// - Throws: `NeuralError` if parameters do not fit the architecture.
+  public init?(of checkpoint: Checkpoint) throws {
+    let V = checkpoint.architecture.vocabularySize
+    // Multiples of the golden ratio: spread evenly, and the same for everyone.
+    let ids = (0..<Self.tokenCount).map { k in
+      Int(Double(V) * (Double(k) * 0.618_033_988_749_895).truncatingRemainder(dividingBy: 1))
+    }
+    let model = try ReferenceModel(
+      architecture: checkpoint.architecture, parameters: checkpoint.parameters)
+    // Nine digits after the point leave out what the order of additions decides.
+    let values = model.logProbabilities(of: ids).map { ($0 * 1e9).rounded() / 1e9 }
+    guard values.allSatisfy({ $0.isFinite && $0 <= 0 }) else { return nil }
+    self.init(
+      tokenIDs: ids.map { UInt32($0) }, logProbabilities: values, producer: UnrollVersion.producer,
+      arithmetic: "f64", tolerance: Self.tolerance, weightsDigest: checkpoint.weightsDigest)
+  }
+}

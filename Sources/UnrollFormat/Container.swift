@@ -1,0 +1,124 @@
+// The two things that libhdf5 does to a foreign file: an inventory, and decoding of chunks.
+
+import UnrollHDF5
+import UnrollTensors
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// Why a container could not be read.
+public enum ContainerFailure: Error, Sendable, Hashable {
+  /// libhdf5 refused the file, and its reason.
+  case refused(String)
+  /// libhdf5 could not decode the data of an object, and its reason.
+  case undecodable(object: String, reason: String)
+  /// The process that read the file ended in another way than it should: crashed, hung, grew.
+  case died(String)
+}
+
+/// Runs libhdf5 on a file: in this process, or in one of its own.
+public struct ContainerReader: Sendable {
+  /// Makes the inventory of the file at a path.
+  public let inventory: @Sendable (_ path: String) throws(ContainerFailure) -> Inventory
+  /// Decodes datasets of the file at a path into an open file; see `decodeDatasets`.
+  public let decode:
+    @Sendable (
+      _ orders: [DecodingOrder], _ path: String, _ descriptor: Int32
+    ) throws(ContainerFailure) -> Void
+
+  /// Creates a reader.
+  public init(
+    inventory: @escaping @Sendable (String) throws(ContainerFailure) -> Inventory,
+    decode: @escaping @Sendable ([DecodingOrder], String, Int32) throws(ContainerFailure) -> Void
+  ) {
+    self.inventory = inventory
+    self.decode = decode
+  }
+
+  /// Reads in this process.
+  ///
+  /// libhdf5 then parses the file here: hostile files crash it, and this process with it. Use it for
+  /// files that you made.
+  public static let inProcess = ContainerReader { path throws(ContainerFailure) in
+    do throws(HDF5Error) {
+      return try Inventory(contentsOf: path)
+    } catch {
+      throw .refused(error.reason)
+    }
+  } decode: { orders, path, descriptor throws(ContainerFailure) in
+    do throws(HDF5Error) {
+      try decodeDatasets(orders, of: path, into: descriptor)
+    } catch {
+      throw .undecodable(object: error.object, reason: "\(error.operation): \(error.reason)")
+    }
+  }
+}
+
+extension Contents {
+  /// The largest chunk that has more than one row, in bytes.
+  static let maximumChunkSize = 16 << 20
+
+  /// What is to be decoded of the datasets in chunks, each at a multiple of 64 bytes of the output.
+  func decodingOrders(where isWanted: (String) -> Bool) -> [DecodingOrder] {
+    var (orders, end): ([DecodingOrder], Int) = ([], 0)
+    for (path, dataset) in datasets where dataset.layout == .chunked && isWanted(path) {
+      guard let rows = dataset.rowsPerChunk, case .element(let element) = dataset.datatype,
+        let shape = dataset.shape
+      else { continue }
+      let order = DecodingOrder(
+        path: path, element: element, dimensions: shape.dimensions, rowsPerChunk: rows, offset: end)
+      let (next, overflow) = end.addingReportingOverflow(order.byteCount)
+      guard !overflow, next < Int.max - Layout.alignment else { return [] }
+      orders.append(order)
+      end = (next + Layout.alignment - 1) / Layout.alignment * Layout.alignment
+    }
+    return orders
+  }
+}
+
+extension DatasetDescription {
+  /// How many rows a chunk has; `nil` unless the chunks are made of whole rows and are small.
+  var rowsPerChunk: Int? {
+    guard let shape, let chunk = chunks?.dimensions, let declaredByteCount, declaredByteCount > 0,
+      let rows = chunk.first.flatMap({ Int(exactly: $0) }), rows > 0,
+      chunk.count == shape.rank, chunk.dropFirst().elementsEqual(dimensions?.dropFirst() ?? [])
+    else { return nil }
+    let rowSize = declaredByteCount / shape.dimensions[0]
+    let (size, overflow) = rows.multipliedReportingOverflow(by: rowSize)
+    return rows == 1 || (!overflow && size <= Contents.maximumChunkSize) ? rows : nil
+  }
+}
+
+/// A file without a name for decoded bytes; the system removes it when nothing uses it any more.
+final class ScratchFile {
+  let descriptor: Int32
+  private let path: String
+
+  /// Creates a file of a size, its space reserved.
+  init(byteCount: Int) throws(FileError) {
+    let folder = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
+    var template = Array("\(folder)/unroll.XXXXXX".utf8CString)
+    descriptor = mkstemp(&template)
+    path = template.withUnsafeBufferPointer { $0.baseAddress.map { String(cString: $0) } ?? "" }
+    guard descriptor >= 0 else { throw FileError("create a temporary file", path: folder) }
+    unlink(path)
+    #if os(Linux)
+      let code = posix_fallocate(descriptor, 0, off_t(byteCount))
+    #else
+      let code = ftruncate(descriptor, off_t(byteCount)) == 0 ? 0 : errno
+    #endif
+    guard code == 0 else {
+      throw FileError("reserve \(byteCount) bytes for decoded data", path: folder, code: code)
+    }
+  }
+
+  deinit { close(descriptor) }
+
+  /// The bytes, mapped.
+  func map() throws(FileError) -> MappedFile {
+    try MappedFile(descriptor: descriptor, path: path)
+  }
+}

@@ -1,0 +1,86 @@
+// The same model in another file: stored in another way, or with another card.
+
+import UnrollHDF5
+import UnrollTensors
+
+extension Examination {
+  /// How the file's data is stored; `live` unless most bytes are in chunks.
+  public var profile: StorageProfile {
+    let sizes = contents.datasets.map { ($0.dataset.layout == .chunked, $0.dataset.storageSize) }
+    let chunked = sizes.reduce(0.0) { $0 + ($1.0 ? Double($1.1) : 0) }
+    return chunked * 2 > sizes.reduce(0.0) { $0 + Double($1.1) } ? .archive : .live
+  }
+
+  /// Writes the file's content in a storage profile: every object, attribute and number as it is.
+  ///
+  /// - Parameters:
+  ///   - path: The file to be.
+  ///   - profile: How the data is stored.
+  ///   - replacing: Whether a file that is there is replaced.
+  /// - Throws: `InvalidCheckpoint` if this file breaks a rule of level error or the new one would;
+  ///   `FileError` or `HDF5Error` if the new one cannot be written.
+  public func repack(to path: String, profile: StorageProfile, replacing: Bool = false) throws {
+    try outline().writeChecked(to: path, replacing: replacing, profile: profile)
+  }
+
+  /// Writes the file's content with changes to its card, and an entry for that in its history.
+  ///
+  /// The weights and their digest stay as they are, and so does the storage profile.
+  ///
+  /// - Parameters:
+  ///   - path: The file to be.
+  ///   - tool: The program that edits, such as `unroll 0.1.0`.
+  ///   - replacing: Whether a file that is there is replaced.
+  ///   - change: Changes the card; it is empty where the file has none.
+  /// - Throws: What `repack` throws.
+  public func edit(
+    to path: String, tool: String = UnrollVersion.producer, replacing: Bool = false,
+    _ change: (inout Card) -> Void
+  ) throws {
+    var outline = try outline()
+    let old = contents.card ?? Card()
+    var card = old
+    change(&card)
+    for path in [Layout.card, Layout.readme] { outline.objects[path] = nil }
+    if card != Card() { card.add(to: &outline) }
+    outline.addHistory(of: card.changes(from: old), tool: tool)
+    outline.sealContent()
+    try outline.writeChecked(to: path, replacing: replacing, profile: profile)
+  }
+
+  /// The content as it is to be written again.
+  private func outline() throws -> Outline {
+    guard worstLevel != .error else { throw InvalidCheckpoint(findings: findings) }
+    var outline = Outline(objects: try decodedContents().outlineObjects())
+    // A writer sets it last.
+    outline.objects[Layout.root]?.attributes[AttributeName.complete] = nil
+    return outline
+  }
+}
+
+extension Outline {
+  /// Adds an entry for an edit to the history of the model.
+  fileprivate mutating func addHistory(of changes: [String], tool: String) {
+    if objects[Layout.provenance] == nil { addGroup(Layout.provenance) }
+    let entries = objects.keys.filter { $0.hasPrefix(Layout.provenance + "/") }
+    addGroup(
+      Layout.provenanceEntry(entries.count),
+      [
+        AttributeName.operation: .text("edit"),
+        AttributeName.tool: .text(tool),
+        AttributeName.arguments: .text(changes.joined(separator: "\n")),
+        AttributeName.inputs: .text(""),
+        AttributeName.weightsDigest: .text(weightsDigest),
+      ])
+  }
+}
+
+extension Card {
+  /// What is different from another card, one `field=texts` each.
+  fileprivate func changes(from old: Card) -> [String] {
+    let fields = CardField.allCases.filter { self.fields[$0] != old.fields[$0] }.map {
+      "\($0.rawValue)=\((self.fields[$0] ?? []).joined(separator: "; "))"
+    }
+    return fields + (readme == old.readme ? [] : ["readme=\(readme == nil ? "" : "new")"])
+  }
+}

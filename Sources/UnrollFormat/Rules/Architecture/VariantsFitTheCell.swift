@@ -1,0 +1,47 @@
+// Rule A011.
+
+extension Rule {
+  /// Variants MUST be declared by the cells only that have them.
+  static let variantsFitTheCell = Rule(
+    id: "A011", level: .error,
+    summary: """
+      Only an LSTM layer MUST have `projection_size` or `forget_bias`, only an LSTM or GRU layer \
+      `gate_activation`; `gate_alpha` and `gate_beta` MUST be present, and finite, exactly if that is \
+      "hard_sigmoid"; `forget_bias` MUST be finite.
+      """,
+    why: "A variant that a cell does not have is ignored by one reader and applied by another.",
+    example: "`/model/layers/00` has `cell` \"gru\" and `forget_bias` 1.",
+    fix: Fix.convertAgain
+  ) { contents in
+    contents.layerGroups.flatMap { path -> [Violation] in
+      guard let cell = contents.text(path, AttributeName.cell).flatMap(Cell.init),
+        let attributes = contents.object(path)?.attributes
+      else { return [] }
+      var lawful: Set<String> = cell == .rnn ? [] : [AttributeName.gateActivation]
+      if cell == .lstm { lawful.formUnion([AttributeName.projectionSize, AttributeName.forgetBias]) }
+      let isHard = contents.text(path, AttributeName.gateActivation) == GateActivation.names[1]
+      let slope = [AttributeName.gateAlpha, AttributeName.gateBeta]
+      if isHard { lawful.formUnion(slope) }
+      let strays = variants.filter { attributes[$0] != nil && !lawful.contains($0) }
+      let missing = isHard ? slope.filter { attributes[$0] == nil } : []
+      let notFinite = variants.filter { contents.number(path, $0)?.isFinite == false }
+      return strays.map {
+        Violation(object: path, expected: "no \($0) for this cell", found: "attribute \($0)")
+      }
+        + missing.map {
+          Violation(object: path, expected: "attribute \($0) beside hard_sigmoid", found: "nothing")
+        }
+        + notFinite.map {
+          Violation(
+            object: path, expected: "a finite \($0)",
+            found: contents.number(path, $0).map { "\($0)" } ?? "nothing")
+        }
+    }
+  }
+}
+
+/// The attributes that not every cell has.
+private let variants = [
+  AttributeName.gateActivation, AttributeName.gateAlpha, AttributeName.gateBeta,
+  AttributeName.forgetBias, AttributeName.projectionSize,
+]

@@ -1,0 +1,112 @@
+// Decodes chunked and filtered datasets into a file of plain bytes.
+
+import CHDF5
+import UnrollTensors
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// A dataset to be decoded, and where its bytes go.
+public struct DecodingOrder: Sendable, Hashable {
+  /// The path of the dataset.
+  public var path: String
+  /// The type of its elements.
+  public var element: DType
+  /// Its dimensions; at least one, none of them 0.
+  public var dimensions: [Int]
+  /// How many of its rows, entries of the first dimension, a chunk holds.
+  public var rowsPerChunk: Int
+  /// Where in the output its first byte goes.
+  public var offset: Int
+
+  /// The number of bytes that it gives.
+  public var byteCount: Int { dimensions.reduce(element.size, *) }
+
+  /// Creates an order.
+  public init(
+    path: String, element: DType, dimensions: [Int], rowsPerChunk: Int, offset: Int
+  ) {
+    self.path = path
+    self.element = element
+    self.dimensions = dimensions
+    self.rowsPerChunk = rowsPerChunk
+    self.offset = offset
+  }
+}
+
+/// Decodes datasets of a file, a chunk of rows at a time.
+///
+/// Runs libhdf5 on the file's data in this process; see the remarks of `Inventory`. The caller has
+/// checked by the rules that sizes are plausible and that chunks are made of whole rows.
+///
+/// - Parameters:
+///   - orders: What to decode.
+///   - path: The file.
+///   - descriptor: The output, open for writing.
+/// - Throws: `HDF5Error` if the library cannot read a chunk, as when its checksum is wrong, or if the
+///   output cannot be written.
+public func decodeDatasets(
+  _ orders: [DecodingOrder], of path: String, into descriptor: Int32
+) throws(HDF5Error) {
+  let file = try openForReading(path)
+  for order in orders { try decode(order, of: path, file.id, into: descriptor) }
+}
+
+private func decode(
+  _ order: DecodingOrder, of path: String, _ file: hid_t, into descriptor: Int32
+) throws(HDF5Error) {
+  let object = order.path
+  let dataset = try Handle(H5Dclose, "open dataset", file: path, object: object) {
+    H5Dopen2(file, object, hid_t(H5P_DEFAULT))
+  }
+  let type = try order.element.datatype(file: path)
+  let space = try Handle(H5Sclose, "read dataspace", file: path, object: object) {
+    H5Dget_space(dataset.id)
+  }
+  guard try dimensionsOf(space.id, path: object, file: path) == order.dimensions.map(UInt64.init)
+  else {
+    throw HDF5Error(
+      operation: "decode", file: path, object: object, reason: "its shape changed meanwhile")
+  }
+  let (rows, width) = (order.dimensions[0], order.dimensions.dropFirst())
+  let rowSize = width.reduce(order.element.size, *)
+  var buffer = [UInt8](repeating: 0, count: min(rows, order.rowsPerChunk) * rowSize)
+  for row in stride(from: 0, to: rows, by: order.rowsPerChunk) {
+    let count = min(order.rowsPerChunk, rows - row)
+    let start = [hsize_t(row)] + width.map { _ in 0 }
+    let extent = [hsize_t(count)] + width.map { hsize_t($0) }
+    _ = try h5("select rows", file: path, object: object) {
+      H5Sselect_hyperslab(space.id, H5S_SELECT_SET, start, nil, extent, nil)
+    }
+    let memory = try Handle(H5Sclose, "select rows", file: path, object: object) {
+      H5Screate_simple(CInt(extent.count), extent, nil)
+    }
+    _ = try h5("read rows from \(row)", file: path, object: object) {
+      H5Dread(dataset.id, type.id, memory.id, space.id, hid_t(H5P_DEFAULT), &buffer)
+    }
+    guard write(buffer[..<(count * rowSize)], to: descriptor, at: order.offset + row * rowSize)
+    else {
+      throw HDF5Error(
+        operation: "write decoded data", file: path, object: object,
+        reason: String(cString: strerror(errno)).lowercased())
+    }
+  }
+}
+
+/// Writes all bytes at a place of a file; `false` with `errno` if the system cannot.
+private func write(_ bytes: ArraySlice<UInt8>, to descriptor: Int32, at offset: Int) -> Bool {
+  bytes.withUnsafeBytes { bytes in
+    var done = 0
+    while done < bytes.count {
+      let count = pwrite(
+        descriptor, bytes.baseAddress.map { $0 + done }, bytes.count - done, off_t(offset + done))
+      if count < 0 && errno == EINTR { continue }
+      guard count > 0 else { return false }
+      done += count
+    }
+    return true
+  }
+}

@@ -1,0 +1,40 @@
+// `unroll repack`: the same content, stored in another way.
+
+import ArgumentParser
+import UnrollFormat
+import UnrollHDF5
+import UnrollTensors
+
+extension StorageProfile: ExpressibleByArgument {}
+
+struct Repack: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Write a checkpoint again, to be small or to be loaded quickly.",
+    discussion: """
+      The profile archive compresses the data in chunks with checksums; live stores it as it is \
+      mapped into memory. Content and digests stay the same, and so does the history.
+      """)
+
+  @Argument(help: "The checkpoint.")
+  var model: String
+
+  @Option(help: "How to store the data: live or archive.")
+  var profile: StorageProfile
+
+  @OptionGroup var output: OutputOptions
+
+  func run() throws {
+    try output.check(inputs: [model])
+    let examination = try Examination(of: model, upTo: .bytes, reader: .inChild)
+    try examination.repack(to: output.output, profile: profile, replacing: output.force)
+    try Output.wrote(output.output, insteadOf: model)
+  }
+}
+
+extension Output {
+  /// Says what was written and how its size compares.
+  static func wrote(_ path: String, insteadOf old: String) throws {
+    let (new, before) = (try MappedFile(path: path).count, try MappedFile(path: old).count)
+    note("wrote \(printable(path)): \(grouped(new)) bytes, from \(grouped(before))")
+  }
+}
