@@ -33,7 +33,15 @@ enum Output {
   static func encoded(_ value: some Encodable) throws -> String {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    return String(decoding: try encoder.encode(value), as: UTF8.self)
+    let text = String(decoding: try encoder.encode(value), as: UTF8.self)
+    // JSON allows them in texts, but they steer terminals: those that `printable` escapes.
+    return text.unicodeScalars.map { scalar in
+      switch scalar.properties.generalCategory {
+      case .control where scalar != "\n", .format, .lineSeparator, .paragraphSeparator:
+        scalar.utf16.map { String(format: "\\u%04x", Int($0)) }.joined()
+      default: String(scalar)
+      }
+    }.joined()
   }
 
   /// Hands all results over; a full disk behind standard output is reported here.

@@ -155,7 +155,7 @@ private func expectQuiet(_ result: CommandResult, _ sourceLocation: SourceLocati
     let validated = try runner.run(["validate", "trailing-bytes.h5"], in: folder)
     #expect(validated.exitCode == 0)
     #expect(CommandResult.rules(in: validated.output, level: "note") == ["C003"])
-    #expect(validated.output.hasSuffix("trailing-bytes.h5: valid, 1 finding(s)\n"))
+    #expect(validated.output.hasSuffix("trailing-bytes.h5: valid, 1 note\n"))
   }
 
   @Test func theValidFileIsValid() throws {
@@ -195,7 +195,7 @@ private func expectQuiet(_ result: CommandResult, _ sourceLocation: SourceLocati
         limits; found a reader that crashed: floating point exception
           fix: do not use the file: it is damaged or made to attack its readers; \
         `unroll explain X020` shows the rule
-        crash-cve-2021-46244.h5: invalid, 1 finding(s)
+        crash-cve-2021-46244.h5: invalid, 1 error
 
         """)
   }

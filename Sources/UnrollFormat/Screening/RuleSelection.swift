@@ -32,7 +32,7 @@ public struct RuleSelection: Sendable {
     !isIgnored(id) && (select.isEmpty || names(id, in: select) || names(id.prefix(1), in: select))
   }
 
-  /// Whether a rule is left out by name, which not to be selected is not. An id goes before a family.
+  /// Whether a rule is left out by name; an id goes before a family.
   func isIgnored(_ id: String) -> Bool {
     names(id, in: ignore) || (names(id.prefix(1), in: ignore) && !names(id, in: select))
   }

@@ -6,7 +6,7 @@
 public struct Screening: Sendable {
   /// The rules to report.
   public var selection = RuleSelection()
-  /// Other levels for rules, by id. Only notes and warnings change, and only into each other.
+  /// Other levels for rules, by id; only notes and warnings change, into each other.
   public var levels: [String: Level] = [:]
   /// The lowest level to report.
   public var lowestLevel = Level.note
@@ -26,7 +26,9 @@ public struct Screening: Sendable {
     }
     var result = ScreenedFindings()
     for var finding in examination.findings {
-      if finding.level != .error { finding.level = levels[finding.rule] ?? finding.level }
+      if finding.level != .error, let level = levels[finding.rule], level != .error {
+        finding.level = level
+      }
       let isBarrier =
         finding.level == .error && !isComplete && !selection.isIgnored(finding.rule)
       if finding.level < lowestLevel || !(selection.contains(finding.rule) || isBarrier) {

@@ -42,20 +42,20 @@ struct Validate: ParsableCommand {
   }
 
   func run() throws {
-    let screening = try choice.screening(files: files)
+    let (screening, failingLevel) = try choice.screening(files: files)
     let search = CheckpointSearch(files)
     for folder in search.emptyFolders {
       Output.note("note: \(printable(folder)): no *.h5 or *.hdf5 in this folder")
     }
-    var report = Report(failures: search.failures, failingLevel: screening.failingLevel)
-    try examine(search.files, screening.screening, &report)
+    var report = Report(failures: search.failures, failingLevel: failingLevel)
+    try examine(search.files, screening, &report)
     try printEnd(report, isOne: files.count == 1 && search.files == files)
-    try choice.writeBaseline(screening.screening.baseline, report)
+    try choice.writeBaseline(screening.baseline, report)
     try Output.finish()
     guard report.failures.isEmpty else {
       throw Refusal(report.failures.map(\.description).joined(separator: "\n"))
     }
-    if report.hasFailed && choice.writtenBaseline == nil { throw Ending.no }
+    if report.hasFailed { throw Ending.no }
   }
 
   private var reportFormat: ReportFormat { format ?? (json ? .json : .text) }

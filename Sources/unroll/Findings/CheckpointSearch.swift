@@ -28,8 +28,13 @@ struct CheckpointSearch {
   }
 
   private mutating func walk(_ folder: String) {
+    guard let stream = opendir(folder) else {
+      failures.append(FileError("list", path: folder))
+      return
+    }
+    closedir(stream)
     guard let names = try? FileManager.default.contentsOfDirectory(atPath: folder) else {
-      failures.append(FileError("list", path: folder, code: EACCES))
+      failures.append(FileError("list", path: folder, code: EIO))
       return
     }
     for name in names.sorted(by: { $0.utf8.lexicographicallyPrecedes($1.utf8) }) {

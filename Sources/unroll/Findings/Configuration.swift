@@ -119,13 +119,18 @@ extension DecodingError {
       case .dataCorrupted(let context): (context, nil)
       @unknown default: (Context(codingPath: [], debugDescription: "not readable"), nil)
       }
-    let place = (context.codingPath + (key.map { [$0] } ?? [])).map(\.stringValue)
+    let keys = context.codingPath + (key.map { [$0] } ?? [])
+    let place = String(
+      keys.map { $0.intValue.map { "[\($0)]" } ?? ".\($0.stringValue)" }.joined().dropFirst())
     let reason = key == nil ? context.debugDescription : "expected a value; found nothing"
-    return excerpt((place.isEmpty ? "" : place.joined(separator: ".") + ": ") + reason)
+    return excerpt((place.isEmpty ? "" : "\(place): ") + reason)
   }
 }
 
 extension RuleSelector: Decodable {
+  /// Reads an id or a letter.
+  ///
+  /// - Throws: `DecodingError` that says what was expected.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.singleValueContainer()
     let text = try container.decode(String.self)
@@ -139,6 +144,9 @@ extension RuleSelector: Decodable {
 }
 
 extension Level: Decodable {
+  /// Reads the name of a level.
+  ///
+  /// - Throws: `DecodingError` that says what was expected.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.singleValueContainer()
     let text = try container.decode(String.self)
@@ -153,6 +161,9 @@ extension Level: Decodable {
 extension Suppression: Decodable {
   private enum Key: String, CodingKey, CaseIterable { case rule, object, file, reason }
 
+  /// Reads a suppression.
+  ///
+  /// - Throws: `DecodingError` that says what was expected.
   public init(from decoder: any Decoder) throws {
     let values = try decoder.container(of: Key.self)
     let rule = try values.decode(String.self, forKey: .rule)

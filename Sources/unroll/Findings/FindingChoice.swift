@@ -24,7 +24,9 @@ struct FindingChoice: ParsableArguments {
   @Flag(help: "Warnings make the run fail too.")
   var strict = false
 
-  @Option(help: ArgumentHelp("Show at most so many findings of a file, the worst.", valueName: "n"))
+  @Option(
+    help: ArgumentHelp(
+      "Show at most so many findings of a file, the worst; junit shows all.", valueName: "n"))
   var maxFindings: Int?
 
   @Option(
@@ -58,8 +60,9 @@ struct FindingChoice: ParsableArguments {
   /// What the options and the configuration say.
   ///
   /// - Parameter files: The files that are examined; none of them is ever written to.
+  /// - Returns: How to choose, and the lowest level that makes the run fail, if one does.
   /// - Throws: `ValidationError` for what contradicts itself; what reading files throws.
-  func screening(files: [String]) throws -> (screening: Screening, failingLevel: Level) {
+  func screening(files: [String]) throws -> (screening: Screening, failingLevel: Level?) {
     let configuration = try Configuration.read(config)
     var screening = Screening()
     let selected = try selectors(select, "--select")
@@ -76,7 +79,7 @@ struct FindingChoice: ParsableArguments {
     if let writtenBaseline {
       try OutputOptions.check(writtenBaseline, inputs: files, replacing: force)
     }
-    return (screening, failingLevel)
+    return (screening, writtenBaseline == nil ? failingLevel : nil)
   }
 
   /// Writes the baseline that was asked for: what was known, and what was reported.
@@ -87,7 +90,8 @@ struct FindingChoice: ParsableArguments {
     var baseline = known
     for finding in report.files.flatMap(\.findings) { baseline.insert(finding) }
     try baseline.write(to: writtenBaseline, replacing: force)
-    Output.note("wrote \(printable(writtenBaseline)): \(baseline.entries.count) known findings")
+    Output.note(
+      "wrote \(printable(writtenBaseline)): \(counted(baseline.entries.count, "known finding"))")
   }
 
   private func selectors(_ lists: [String], _ option: String) throws -> [RuleSelector] {

@@ -4,10 +4,12 @@ import UnrollFormat
 import UnrollTensors
 
 extension Report {
-  /// The report as JUnit XML. A finding is a failure where it makes the run fail, and output of its
+  /// The report as JUnit XML, with every finding.
+  ///
+  /// One is a failure where it makes the run fail, and output of its
   /// case where it does not; a rule that was not checked is skipped.
   var junit: String {
-    let suites = files.map { JUnitSuite($0, failingLevel: failingLevel) }
+    let suites = files.map { JUnitSuite($0, fails: fails) }
     let counts =
       "tests=\"\(suites.map(\.caseCount).reduce(failures.count, +))\" "
       + "failures=\"\(suites.map(\.failureCount).reduce(0, +))\" errors=\"\(failures.count)\""
@@ -34,23 +36,19 @@ private struct JUnitSuite {
   private(set) var failureCount = 0
   let caseCount: Int
 
-  init(_ report: FileReport, failingLevel: Level) {
+  init(_ report: FileReport, fails: (Finding) -> Bool) {
     caseCount = report.checkedRules.count + report.uncheckedRules.count
-    let findings = Dictionary(grouping: report.shown, by: \.rule)
+    let findings = Dictionary(grouping: report.findings, by: \.rule)
     let accepted = Dictionary(grouping: report.screened.suppressed, by: \.finding.rule)
     for rule in report.checkedRules {
       let children =
-        (findings[rule.id] ?? []).sorted { $0.level > $1.level }
-        .map { child($0, fails: $0.level >= failingLevel) }
+        (findings[rule.id] ?? []).map { child($0, fails: fails($0)) }
         + (accepted[rule.id] ?? []).map { output("suppressed: \($0.reason): \($0.finding)") }
       add(rule, children)
     }
     for rule in report.uncheckedRules {
       add(
         rule, ["      <skipped message=\"an error of another rule kept it from being checked\"/>"])
-    }
-    if report.omittedCount > 0 {
-      lines.append("    <system-out>\(report.omittedCount) more findings</system-out>")
     }
     let head =
       "  <testsuite name=\"\(xml(report.file))\" tests=\"\(caseCount)\" failures=\"\(failureCount)\" "

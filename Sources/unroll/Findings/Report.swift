@@ -9,13 +9,14 @@ struct Report {
   var files: [FileReport] = []
   /// The files and folders that could not be read.
   var failures: [FileError] = []
-  /// The lowest level that makes the run fail.
-  let failingLevel: Level
+  /// The lowest level that makes the run fail; `nil` if no finding does.
+  let failingLevel: Level?
 
   /// Whether a finding is reported that makes the run fail.
-  var hasFailed: Bool {
-    files.contains { $0.findings.contains { $0.level >= failingLevel } }
-  }
+  var hasFailed: Bool { files.contains { $0.findings.contains(where: fails) } }
+
+  /// Whether a finding makes the run fail.
+  func fails(_ finding: Finding) -> Bool { failingLevel.map { finding.level >= $0 } ?? false }
 }
 
 /// What was found in a file.

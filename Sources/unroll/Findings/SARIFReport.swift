@@ -4,9 +4,10 @@ import Foundation
 import UnrollFormat
 import UnrollTensors
 
-/// A SARIF log with one run. Names are those of the standard.
+/// A SARIF log with one run; names are those of the standard.
 struct SARIFReport: Encodable {
-  let schema = "https://json.schemastore.org/sarif-2.1.0.json"
+  let schema =
+    "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
   let version = "2.1.0"
   let runs: [Run]
 

@@ -37,6 +37,7 @@ extension FindingCounts {
   }
 }
 
-private func counted(_ count: Int, _ noun: String) -> String {
+/// A number and a noun, in the plural unless it is one.
+func counted(_ count: Int, _ noun: String) -> String {
   "\(Output.grouped(count)) \(noun)\(count == 1 ? "" : "s")"
 }
