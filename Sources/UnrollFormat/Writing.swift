@@ -51,7 +51,7 @@ extension Outline {
     }
   }
 
-  private func writeObjects(to file: AtomicFile) throws {
+  private func writeObjects(to file: borrowing AtomicFile) throws {
     let writer = try FileWriter(creating: file.temporaryPath)
     try writer.reserve(sizeBound)
     let objects = inOrder
