@@ -78,7 +78,9 @@ def inject(save, folder, call, fault):
     else:
         fail(f"{what}: could not be injected")
     outcome = judge(save, folder, call, fault, result, what)
-    after(save, folder, what)
+    # A fault that was reported and left all as it was has nothing more to tell.
+    if was_killed or partials(folder) or len(set(save.states(folder))) == 2:
+        after(save, folder, what)
     shutil.rmtree(folder)
     file.unlink()
     return outcome
