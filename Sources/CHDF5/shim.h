@@ -32,6 +32,16 @@ static inline int unroll_reserve(const char *path, int64_t byte_count) {
 #endif
 }
 
+/// Keeps libhdf5 from locking the files that it opens. `HDF5_USE_FILE_LOCKING` is stronger.
+static inline herr_t unroll_switch_locks_off(hid_t access) {
+#if H5_VERSION_GE(1, 12, 1) || (H5_VERSION_GE(1, 10, 7) && !H5_VERSION_GE(1, 12, 0))
+  return H5Pset_file_locking(access, 0, 1);
+#else
+  (void)access;
+  return 0;
+#endif
+}
+
 static inline unsigned unroll_H5F_ACC_RDONLY(void) { return H5F_ACC_RDONLY; }
 static inline unsigned unroll_H5F_ACC_TRUNC(void) { return H5F_ACC_TRUNC; }
 static inline hid_t unroll_H5P_FILE_CREATE(void) { return H5P_FILE_CREATE; }

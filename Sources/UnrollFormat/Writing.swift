@@ -64,7 +64,7 @@ extension Outline {
     }
   }
 
-  private func writeObjects(to file: AtomicFile, profile: StorageProfile) throws {
+  private func writeObjects(to file: borrowing AtomicFile, profile: StorageProfile) throws {
     let writer = try FileWriter(creating: file.temporaryPath)
     try writer.reserve(sizeBound)
     let objects = inOrder

@@ -49,6 +49,9 @@ public struct FileWriter: ~Copyable {
     }
     // From the first byte on: with a threshold, small biases stay unaligned.
     _ = try h5("set alignment", file: path) { H5Pset_alignment(access.id, 1, 64) }
+    // Who creates the file keeps others out of it; on network file systems its lock and libhdf5's
+    // would be one too many.
+    _ = try h5("switch locks off", file: path) { unroll_switch_locks_off(access.id) }
     return try Handle(H5Fclose, "create file", file: path) {
       H5Fcreate(path, unroll_H5F_ACC_TRUNC(), creation.id, access.id)
     }

@@ -36,16 +36,34 @@ struct OutputOptions: ParsableArguments {
   ///   - replacing: Whether a file that is there may be replaced.
   /// - Throws: `Refusal` that says what to do.
   static func check(_ path: String, inputs: [String], replacing: Bool) throws {
-    guard let target = identity(path) else { return }
-    if let input = inputs.first(where: { identity($0) == target }) {
-      throw Refusal(
-        "\(printable(path)): cannot write: it is the input \(printable(input))\n"
-          + "  fix: give another name")
+    try checkInputs(path, inputs)
+    do {
+      try AtomicFile.check(path, replacing: replacing)
+    } catch let error where error.code == EEXIST {
+      throw Refusal("\(error)\n  fix: give another name, or --force to replace it")
+    } catch {
+      throw Refusal("\(error)\n  fix: give the name of a regular file, or of none")
     }
-    guard !replacing else { return }
+  }
+
+  /// Refuses a file that grows in place, such as a log; it may be a link or a device.
+  ///
+  /// The parameters and errors are those of `check`.
+  static func checkGrowing(_ path: String, inputs: [String], replacing: Bool) throws {
+    try checkInputs(path, inputs)
+    guard !replacing, identity(path) != nil else { return }
     throw Refusal(
       "\(FileError("write", path: path, code: EEXIST))\n"
         + "  fix: give another name, or --force to replace it")
+  }
+
+  private static func checkInputs(_ path: String, _ inputs: [String]) throws {
+    guard let target = identity(path),
+      let input = inputs.first(where: { identity($0) == target })
+    else { return }
+    throw Refusal(
+      "\(printable(path)): cannot write: it is the input \(printable(input))\n"
+        + "  fix: give another name")
   }
 
   /// Writes a checkpoint.

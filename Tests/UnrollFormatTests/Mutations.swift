@@ -63,6 +63,7 @@ extension Mutation {
       rule: "X007",
       inventory: editingDataset(embedding) {
         $0.layout = .chunked
+        $0.chunks = ChunkGrid(dimensions: [11, 5], count: 1)
         $0.filters = [1, 32_000]
       }),
     Mutation(
@@ -154,6 +155,18 @@ extension Mutation {
         outline.addDataset(
           outputWeight, Tensor([Float](repeating: 0.5, count: 55), shape: [11, 5]))
       }),
+    Mutation(
+      rule: "A010",
+      outline: { outline in
+        for path in outline.objects.keys where path.hasPrefix("/model/embedding") {
+          outline.objects[path] = nil
+        }
+        outline.objects["/model"]?.attributes["input"] = .text("one_hot")
+      }),
+    Mutation(
+      rule: "A011",
+      outline: { $0.objects["/model/layers/00"]?.attributes["forget_bias"] = .number(1) },
+      cell: .gru),
   ]
 
   private static let tensors: [Mutation] = [
@@ -226,6 +239,18 @@ extension Mutation {
     Mutation(
       rule: "V006",
       outline: { $0.objects["/vocabulary"]?.attributes["unknown_id"] = .integer(11) }),
+    Mutation(
+      rule: "V008",
+      outline: { $0.objects["/tokenizer"]?.attributes["kind"] = .text("bpe") }),
+    Mutation(
+      rule: "V009",
+      outline: { outline in
+        outline.addDataset("/tokenizer/probe_text", Tensor(Array("the cat\n".utf8)))
+        outline.addDataset("/tokenizer/probe_ids", Tensor([1, 0, 3] as [UInt32]))
+      }),
+    Mutation(
+      rule: "V011",
+      outline: { $0.addDataset("/vocabulary/counts", Tensor([1, 2] as [UInt64])) }),
   ]
 
   private static let integrity: [Mutation] = [
@@ -247,6 +272,16 @@ extension Mutation {
       inventory: { inventory throws(ContainerFailure) in
         inventory.edit("/vocabulary") { $0.attributes["unknown_id"] = .integer(-1) }
       }),
+    Mutation(
+      rule: "I005",
+      bytes: { bytes in
+        // Where zlib begins, and so a chunk.
+        guard let place = bytes.firstRange(of: [0x78, 0x5E])?.lowerBound else { return }
+        bytes[place + 8] ^= 1
+      }, profile: .archive),
+    Mutation(rule: "I006", sealed: { $0.addSelfTest() }, replay: [-2.5, -1, .nan]),
+    Mutation(rule: "I007", sealed: { $0.addSelfTest(weightsDigest: "00") }),
+    Mutation(rule: "I008", sealed: { $0.addSelfTest(ids: [1, 2, 3]) }),
   ]
 
   /// The valid vocabulary's bytes with another start of the same length.
@@ -267,6 +302,18 @@ extension Mutation {
     _ path: String, _ edit: @escaping @Sendable (inout DatasetDescription) -> Void
   ) -> @Sendable (inout Inventory) throws(ContainerFailure) -> Void {
     { inventory throws(ContainerFailure) in inventory.editDataset(path, edit) }
+  }
+}
+
+extension Outline {
+  /// Adds a self-test of three log-probabilities.
+  fileprivate mutating func addSelfTest(
+    ids: [UInt32] = [1, 2, 3, 10], weightsDigest: String? = nil
+  ) {
+    SelfTest(
+      tokenIDs: ids, logProbabilities: [-2.5, -1, -0.25], producer: "test 1", arithmetic: "f64",
+      tolerance: 1e-4, weightsDigest: weightsDigest ?? self.weightsDigest
+    ).add(to: &self)
   }
 }
 

@@ -23,6 +23,10 @@ struct Mutation: Sendable, CustomTestStringConvertible {
   var cell = Cell.lstm
   /// Whether the valid file is of a model in training.
   var training = false
+  /// How the data is stored.
+  var profile = StorageProfile.live
+  /// What an engine computes for the self-test; `nil` if none does.
+  var replay: [Double]?
 
   var testDescription: String { rule }
 
@@ -42,7 +46,7 @@ struct Mutation: Sendable, CustomTestStringConvertible {
         change(&outline)
         outline.sealContent()
       }
-      try outline.write(to: path, replacing: false)
+      try outline.write(to: path, replacing: false, profile: profile)
       if let change = bytes {
         var bytes = [UInt8](try Data(contentsOf: URL(filePath: path)))
         change(&bytes)
@@ -52,7 +56,8 @@ struct Mutation: Sendable, CustomTestStringConvertible {
       let reader = ContainerReader.changing { inventory throws(ContainerFailure) in
         try change?(&inventory)
       }
-      let examination = try Examination(of: path, upTo: .bytes, reader: reader)
+      var examination = try Examination(of: path, upTo: .bytes, reader: reader)
+      if let replay { examination = try examination.replaying { _, _ in replay } }
       return examination.findings.map { $0.description.replacing(path, with: "FILE") }
     }
   }
@@ -65,6 +70,8 @@ struct Mutation: Sendable, CustomTestStringConvertible {
     Mutation(rule: "valid, GRU", cell: .gru),
     Mutation(rule: "valid, RNN", cell: .rnn),
     Mutation(rule: "valid, in training", training: true),
+    Mutation(rule: "valid, archive", profile: .archive),
+    Mutation(rule: "valid, archive, in training", training: true, profile: .archive),
     Mutation(rule: "valid, tied, in training", tied: true, training: true),
   ])
   func aValidFileRaisesNone(_ mutation: Mutation) throws {

@@ -98,7 +98,7 @@ struct Finetune: ParsableCommand {
     }
     guard let log else { return }
     let others = inputs + [options.model, files.best, files.last]
-    try OutputOptions.check(log, inputs: others, replacing: resume || target.force)
+    try OutputOptions.checkGrowing(log, inputs: others, replacing: resume || target.force)
   }
 
   private func makeRun(
