@@ -95,6 +95,13 @@ public struct Examination: Sendable {
     return examination
   }
 
+  /// The ids of the rules that an error kept from being checked.
+  ///
+  /// Rules that nobody asked for, such as those of the self-test, are not among them in a valid file.
+  public var barredRules: Set<String> {
+    worstLevel == .error ? Set(Rule.all.map(\.id)).subtracting(checkedRules) : []
+  }
+
   /// The worst level among the findings, or `nil` if there are none.
   public var worstLevel: Level? { findings.map(\.level).max() }
 }

@@ -21,9 +21,7 @@ public struct Screening: Sendable {
   /// The findings of a file, chosen.
   public func screened(_ examination: Examination) -> ScreenedFindings {
     // An error that kept a selected rule from being checked is reported, selected or not.
-    let isComplete = Rule.all.allSatisfy {
-      examination.checkedRules.contains($0.id) || !selection.contains($0.id)
-    }
+    let isComplete = !examination.barredRules.contains(where: selection.contains)
     var result = ScreenedFindings()
     for var finding in examination.findings {
       if finding.level != .error, let level = levels[finding.rule], level != .error {

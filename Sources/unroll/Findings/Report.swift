@@ -47,7 +47,7 @@ struct FileReport {
       screening.selection.contains($0.id) || reported.contains($0.id)
     }
     checkedRules = rules.filter { examination.checkedRules.contains($0.id) }
-    uncheckedRules = rules.filter { !examination.checkedRules.contains($0.id) }
+    uncheckedRules = rules.filter { examination.barredRules.contains($0.id) }
     let objects = Set((screened.reported + screened.suppressed.map(\.finding)).map(\.object))
     extents = objects.reduce(into: [:]) { $0[$1] = examination.extent(of: $1) }
   }
