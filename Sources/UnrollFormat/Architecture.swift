@@ -174,7 +174,8 @@ public struct Architecture: Sendable, Hashable {
   /// The width of what the output weight multiplies.
   public var outputInputSize: Int { hasOutputProjection ? embeddingSize : topSize }
 
-  /// The first variant that neither the engine nor PyTorch's recurrent modules compute, in words;
+  /// The first variant that neither the engine nor PyTorch's recurrent modules compute, in words.
+  ///
   /// `nil` if there is none. The format declares these so that files of other frameworks keep them.
   package var rareVariant: String? {
     if input == .oneHot { return "one-hot input" }

@@ -134,7 +134,8 @@ public struct Contents: Sendable {
 extension Contents {
   /// The objects of the file as they are to be written again, by path: the datasets as tensors of the
   /// mapped file, attributes as they are; links other than second hard links are not among them.
-  func outlineObjects(where isWanted: (String) -> Bool = { _ in true }) -> [String: Outline.Object] {
+  func outlineObjects(where isWanted: (String) -> Bool = { _ in true }) -> [String: Outline.Object]
+  {
     var objects: [String: Outline.Object] = [:]
     for object in inventory.objects where isWanted(object.path) {
       switch object.kind {

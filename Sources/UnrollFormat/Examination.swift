@@ -55,8 +55,12 @@ public struct Examination: Sendable {
 
   /// Runs the families of rules after those of the first bytes.
   ///
-  /// - Parameter decode: Decodes what is in chunks; only what is known to be safe and of the format's
-  ///   structure.
+  /// - Parameters:
+  ///   - contents: The file. Out: decoded where `decode` did.
+  ///   - cost: The dearest rules to run.
+  ///   - decode: Decodes what is in chunks; called only if that is known to be safe.
+  /// - Returns: The rules that were checked, and what they found.
+  /// - Throws: `FileError` if there is no room for decoded data.
   private static func check(
     _ contents: inout Contents, upTo cost: Cost, decode: (inout Contents) throws(FileError) -> Void
   ) throws(FileError) -> (checked: [Rule], findings: [Finding]) {
@@ -80,6 +84,7 @@ public struct Examination: Sendable {
   ///
   /// - Parameter compute: Gives the log-probabilities of a self-test's tokens after the first,
   ///   `[N - 1]`, from a zero state; `UnrollEngine` has a function for it, `replay`.
+  /// - Returns: This examination and the findings of the replay.
   /// - Throws: What `compute` throws, and what reading the checkpoint throws.
   public func replaying(
     _ compute: (Checkpoint, SelfTest) throws -> [Double]

@@ -73,7 +73,9 @@ extension Contents {
     vocabulary.endOfSentenceID = tokenID(AttributeName.endOfSentenceID)
     vocabulary.beginningOfSentenceID = tokenID(AttributeName.beginningOfSentenceID)
     vocabulary.paddingID = tokenID(AttributeName.paddingID)
-    vocabulary.kinds = numbers(Layout.tokenKind, of: UInt8.self) { TokenKind(rawValue: $0) ?? .unused }
+    vocabulary.kinds = numbers(Layout.tokenKind, of: UInt8.self) {
+      TokenKind(rawValue: $0) ?? .unused
+    }
     vocabulary.counts = numbers(Layout.counts, of: UInt64.self) { $0 }
     vocabulary.scores = numbers(Layout.scores, of: UInt32.self) { Float(bitPattern: $0) }
     return vocabulary

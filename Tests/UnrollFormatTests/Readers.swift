@@ -6,7 +6,9 @@ import UnrollHDF5
 extension ContainerReader {
   /// Answers an inventory that was made before.
   static func answering(_ inventory: Inventory) -> ContainerReader {
-    ContainerReader { _ in inventory } decode: { orders, path, descriptor throws(ContainerFailure) in
+    ContainerReader { _ in
+      inventory
+    } decode: { orders, path, descriptor throws(ContainerFailure) in
       try inProcess.decode(orders, path, descriptor)
     }
   }

@@ -47,14 +47,16 @@ struct Edit: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "A field to remove: \((CardField.allCases.map(\.rawValue) + ["readme"]).joined(separator: ", ")).",
+      "A field to remove: \(Self.fields.joined(separator: ", ")).",
       valueName: "field"))
   var remove: [String] = []
 
   @OptionGroup var output: OutputOptions
 
+  private static let fields = CardField.allCases.map(\.rawValue) + ["readme"]
+
   func validate() throws {
-    if let unknown = remove.first(where: { $0 != "readme" && CardField(rawValue: $0) == nil }) {
+    if let unknown = remove.first(where: { !Self.fields.contains($0) }) {
       throw ValidationError("A card has no field \(unknown).")
     }
     guard !given.isEmpty || readme != nil || !remove.isEmpty else {
@@ -91,7 +93,8 @@ struct Edit: ParsableCommand {
   private static func markdown(_ path: String) throws -> String {
     let file = try MappedFile(path: path)
     guard let text = String(validating: file.copy(0..<file.count), as: UTF8.self) else {
-      throw Refusal("\(printable(path)): expected a text in UTF-8; found other bytes\n  fix: save it as UTF-8")
+      throw Refusal(
+        "\(printable(path)): expected a text in UTF-8; found other bytes\n  fix: save it as UTF-8")
     }
     return text
   }

@@ -8,7 +8,7 @@ extension Rule {
       A model whose input is "one_hot" MUST have an embedding size equal to its vocabulary size, and \
       MUST NOT be tied.
       """,
-    why: "Its first layer multiplies a vector as long as the vocabulary, and no embedding is there.",
+    why: "Its first layer multiplies a vector as long as the vocabulary; no embedding is there.",
     example: "`/model` has `input` \"one_hot\", `vocabulary_size` 47 and `embedding_size` 64.",
     fix: Fix.convertAgain
   ) { contents in

@@ -18,7 +18,7 @@ extension Rule {
         let attributes = contents.object(path)?.attributes
       else { return [] }
       var lawful: Set<String> = cell == .rnn ? [] : [AttributeName.gateActivation]
-      if cell == .lstm { lawful.formUnion([AttributeName.projectionSize, AttributeName.forgetBias]) }
+      if cell == .lstm { lawful.formUnion(ofLSTMs) }
       let isHard = contents.text(path, AttributeName.gateActivation) == GateActivation.names[1]
       let slope = [AttributeName.gateAlpha, AttributeName.gateBeta]
       if isHard { lawful.formUnion(slope) }
@@ -39,6 +39,8 @@ extension Rule {
     }
   }
 }
+
+private let ofLSTMs = [AttributeName.projectionSize, AttributeName.forgetBias]
 
 /// The attributes that not every cell has.
 private let variants = [

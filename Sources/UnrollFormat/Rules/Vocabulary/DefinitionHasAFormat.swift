@@ -10,7 +10,7 @@ extension Rule {
       `definition` and `definition_format` MUST be both present or both absent, and present for the \
       tokenizers "bpe", "wordpiece" and "unigram".
       """,
-    why: "Such a tokenizer is more than its tokens: merges, scores or prefixes decide what it does.",
+    why: "Such a tokenizer is more than tokens: merges, scores or prefixes decide what it does.",
     example: "`/tokenizer` has `kind` \"bpe\", and no dataset `definition`.",
     fix: "convert again with the tokenizer's own file"
   ) { contents in
