@@ -6,7 +6,14 @@ import sys
 import tempfile
 import time
 
-from . import faults, saves
+from . import faults, power_loss, saves, short_writes, situations
+
+
+def timed(what, part, *arguments):
+    start = time.monotonic()
+    result = part(*arguments)
+    print(f"== {what}: {time.monotonic() - start:.0f} s", flush=True)
+    return result
 
 
 def main():
@@ -14,9 +21,12 @@ def main():
     scratch = pathlib.Path(tempfile.mkdtemp(prefix="unroll-crash-test-"))
     try:
         all_saves = saves.make_saves(unroll, scratch)
-        start = time.monotonic()
-        points = faults.test(all_saves, scratch)
-        print(f"crash-test: {points} faults at system calls, {time.monotonic() - start:.0f} s", flush=True)
+        points = timed("faults", faults.test, all_saves, scratch)
+        short, limits = timed("short writes", short_writes.test, all_saves, scratch, compiler)
+        states = timed("power loss", power_loss.test, all_saves, scratch)
+        timed("situations", situations.run_all, unroll, scratch)
+        print(f"crash-test: {points} faults at system calls, {short} short transfers, {limits} limits of "
+              f"size, {states} states after a loss of power")
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

@@ -4,7 +4,7 @@ import concurrent.futures
 import os
 import shutil
 
-from .saves import STALE, check, fail, partials, read, run, succeed
+from .saves import STALE, check, partials, read, run, succeed
 from .tracing import trace, windows
 
 # Calls that concern no file cannot fail for the disk's sake: a process can only be killed there.
@@ -14,6 +14,11 @@ MEMORY_AND_THREADS = {
     "sched_getaffinity", "getrusage", "sysinfo",
 }
 WRITES = {"write", "pwrite64"}
+# Calls that may need space, those that end or name a file among them.
+ALLOCATING = WRITES | {"ftruncate", "fallocate", "fsync", "close", "linkat", "renameat", "unlinkat", "fchmod"}
+# A heap starts at a random place, so that calls about memory are not the same in every run: at most
+# this share of the points may not come up.
+MISSED_SHARE = 0.02
 # Where these fail, the temporary file cannot be removed, or cannot be told from another.
 KEEP_PARTIALS = {"unlinkat", "newfstatat", "fstat", "fcntl", "close", "getdents64", "openat"}
 # No fewer calls than these: a trace that has lost its saves must not pass for a save without faults.
@@ -28,8 +33,10 @@ def is_about_a_file(call):
 def faults_of(call):
     yield "signal=KILL"
     if is_about_a_file(call):
-        for error in ["EIO", "ENOSPC", "EINTR"]:
-            yield f"error={error}"
+        yield "error=EIO"
+        yield "error=EINTR"
+        if call.name in ALLOCATING or "O_CREAT" in call.arguments:
+            yield "error=ENOSPC"
     # A disk that says that it wrote, and did not. Not for messages on the terminal.
     if call.name in WRITES and call.numbers[0] > 2:
         yield f"retval={call.result}"
@@ -55,20 +62,22 @@ def test_save(save, scratch):
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         outcomes = list(pool.map(
             lambda item: inject(save, scratch / f"point-{item[0]}", *item[1]), enumerate(points)))
-    check(len(outcomes) == len(points), f"{save.name}: {len(outcomes)} of {len(points)} points")
+    missed = outcomes.count(None)
+    check(missed <= MISSED_SHARE * len(points), f"{save.name}: {missed} of {len(points)} points missed")
+    outcomes = [outcome for outcome in outcomes if outcome]
     summary = {outcome: outcomes.count(outcome) for outcome in sorted(set(outcomes))}
-    print(f"faults: {save.name}: {count} system calls, {len(points)} points: {summary}", flush=True)
+    print(f"faults: {save.name}: {count} system calls, {len(outcomes)} points: {summary}", flush=True)
     check("killed, old" in summary and "killed, new" in summary and "reported, old" in summary,
           f"{save.name}: faults have no effect")
-    return len(points)
+    check(len(outcomes) > 3 * count, f"{save.name}: only {len(outcomes)} points")
+    return len(outcomes)
 
 
 def inject(save, folder, call, fault):
-    """One save with one fault: how it ended."""
+    """One save with one fault: how it ended; None if the call did not come up."""
     what = f"{save.name}: {fault} at {call.name} {call.nth}: {call.line[:100]}"
     file = folder.with_suffix(".trace")
-    # Calls about memory may be one more or less from run to run.
-    for _ in range(5):
+    for _ in range(3):
         save.prepare(folder)
         result, calls = trace(save.command, folder, file, "-e", f"trace={call.name}", "-e",
                               f"inject={call.name}:{fault}:when={call.nth}")
@@ -76,7 +85,8 @@ def inject(save, folder, call, fault):
         if was_killed or any("(INJECTED)" in each.line for each in calls):
             break
     else:
-        fail(f"{what}: could not be injected")
+        check(not is_about_a_file(call), f"{what}: could not be injected")
+        return None
     outcome = judge(save, folder, call, fault, result, what)
     # A fault that was reported and left all as it was has nothing more to tell.
     if was_killed or partials(folder) or len(set(save.states(folder))) == 2:
