@@ -20,11 +20,12 @@ enum Output {
     try? FileHandle.standardError.write(contentsOf: Data(text.utf8))
   }
 
-  /// Prints a value as one JSON object.
+  /// Prints a value as one JSON object; its keys are in snake_case, as the names in a file are.
   ///
   /// - Throws: `EncodingError` if a number is not finite.
   static func json(_ value: some Encodable) throws {
     let encoder = JSONEncoder()
+    encoder.keyEncodingStrategy = .convertToSnakeCase
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
     result(String(decoding: try encoder.encode(value), as: UTF8.self))
   }

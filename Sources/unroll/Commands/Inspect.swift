@@ -176,27 +176,4 @@ private struct ModelReport: Encodable {
       "  content  \(contentDigest ?? "no digest")",
     ]
   }
-
-  private enum CodingKeys: String, CodingKey {
-    case file
-    case bytes
-    case formatVersion = "format_version"
-    case producer
-    case weightsDigest = "weights_digest"
-    case contentDigest = "content_digest"
-    case vocabularySize = "vocabulary_size"
-    case embeddingSize = "embedding_size"
-    case tied
-    case layers
-    case parameterCount = "parameter_count"
-    case parameters
-    case unit
-    case endOfSentence = "end_of_sentence"
-    case unknown
-    case firstTokens = "first_tokens"
-    case lastTokens = "last_tokens"
-    case tokenizer
-    case training
-    case provenance
-  }
 }
