@@ -18,7 +18,8 @@ struct Finetune: ParsableCommand {
       The best model is kept in --output, the state to resume from beside it, with .last in its name. \
       Standard output gets one TSV line an evaluation: epoch, step, learning_rate, train_nll and \
       valid_nll (nats a token), valid_ppl, best.
-      Ctrl-C finishes the step, saves, and ends with exit code 3; --resume goes on from there, and the \
+      Ctrl-C, SIGTERM or the end of the connection finishes the step, saves, and ends with exit code \
+      3; --resume goes on from there, and the \
       result is the same, byte for byte, as without the pause. Results do not depend on --threads.
       """)
 

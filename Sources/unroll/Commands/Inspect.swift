@@ -13,7 +13,7 @@ struct Inspect: ParsableCommand {
   @Argument(help: "The checkpoint.")
   var model: String
 
-  @Flag(help: "Print the content as one JSON object.")
+  @Flag(help: "Print the content as one JSON object with keys in snake_case.")
   var json = false
 
   func run() throws {
