@@ -7,28 +7,37 @@ import UnrollEngine
 ///
 /// Values are taken as they come, so that a negative number is a wrong number and no unknown option.
 struct TrainingOptions: ParsableArguments {
-  @Option(parsing: .unconditional, help: "Training ends after this many epochs (default: 10, or none with --steps).")
+  @Option(
+    parsing: .unconditional,
+    help: "Training ends after this many epochs (default: 10, or none with --steps).")
   var epochs: Int?
 
   @Option(parsing: .unconditional, help: "Training ends after this many steps.")
   var steps: Int?
 
-  @Option(parsing: .unconditional, help: "The parallel streams that the text is cut into (default: 20).")
+  @Option(
+    parsing: .unconditional, help: "The parallel streams that the text is cut into (default: 20).")
   var columns: Int?
 
-  @Option(parsing: .unconditional, help: "The time steps of a window of truncated BPTT (default: 35).")
+  @Option(
+    parsing: .unconditional, help: "The time steps of a window of truncated BPTT (default: 35).")
   var window: Int?
 
   @Option(parsing: .unconditional, help: "The learning rate of SGD (default: 1).")
   var learningRate: Double?
 
-  @Option(parsing: .unconditional, help: "How much of the velocity stays from step to step, 0 up to 1 (default: 0).")
+  @Option(
+    parsing: .unconditional,
+    help: "How much of the velocity stays from step to step, 0 up to 1 (default: 0).")
   var momentum: Double?
 
-  @Option(parsing: .unconditional, help: "What of a weight is added to its gradient, L2 (default: 0).")
+  @Option(
+    parsing: .unconditional, help: "What of a weight is added to its gradient, L2 (default: 0).")
   var weightDecay: Double?
 
-  @Option(parsing: .unconditional, help: "The global norm that gradients are clipped to; 0 for none (default: 0.25).")
+  @Option(
+    parsing: .unconditional,
+    help: "The global norm that gradients are clipped to; 0 for none (default: 0.25).")
   var clip: Double?
 
   @Option(

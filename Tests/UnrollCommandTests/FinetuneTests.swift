@@ -167,10 +167,15 @@ import UnrollFormat
       try FileManager.default.createSymbolicLink(
         atPath: "\(folder)/link.h5", withDestinationPath: "nowhere.h5")
       let cases = [
-        (["-o", "none/x.h5"], "none/x.h5: cannot create a file in none: no such file or directory"),
+        (
+          ["-o", "none/x.h5"], "none/x.h5: cannot create a file in none: no such file or directory"
+        ),
         (["-o", "link.h5", "--force"], "link.h5: cannot write: it is there and no regular file"),
         (["-o", "tuned.pt"], "this is the name of a pytorch file"),
-        (["-o", "x.h5", "--log", "x.last.h5"], "x.last.h5: cannot write: it is the output x.last.h5"),
+        (
+          ["-o", "x.h5", "--log", "x.last.h5"],
+          "x.last.h5: cannot write: it is the output x.last.h5"
+        ),
         (["-o", "x.h5", "--log", "./x.h5"], "./x.h5: cannot write: it is the output x.h5"),
         (["-o", "x.h5", "--log", "none/a.jsonl"], "cannot create a file in none"),
       ]

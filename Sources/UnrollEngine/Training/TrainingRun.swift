@@ -353,7 +353,8 @@ public struct TrainingRun {
         path: "windows of \(T) steps of \(data.columns) columns",
         expected: "to need at most the \(memory >> 20) MiB of memory of this machine",
         found: found,
-        fix: "give a smaller --window or fewer --columns; a training to be resumed needs the memory "
+        fix:
+          "give a smaller --window or fewer --columns; a training to be resumed needs the memory "
           + "that it began with")
     }
   }
