@@ -24,12 +24,17 @@ void unroll_catch_requests_to_stop(void) {
   sigemptyset(&action.sa_mask);
   sigaction(SIGINT, &action, NULL);
   sigaction(SIGTERM, &action, NULL);
+  // The end of a terminal or of a connection, unless `nohup` or the like wants it to mean nothing.
+  struct sigaction hangup;
+  if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
+    sigaction(SIGHUP, &action, NULL);
   // Who started us may have blocked them, as threads of a dispatch queue do for their children.
-  sigset_t both;
-  sigemptyset(&both);
-  sigaddset(&both, SIGINT);
-  sigaddset(&both, SIGTERM);
-  sigprocmask(SIG_UNBLOCK, &both, NULL);
+  sigset_t requests;
+  sigemptyset(&requests);
+  sigaddset(&requests, SIGINT);
+  sigaddset(&requests, SIGTERM);
+  sigaddset(&requests, SIGHUP);
+  sigprocmask(SIG_UNBLOCK, &requests, NULL);
 }
 
 bool unroll_asked_to_stop(void) { return asked_to_stop != 0; }

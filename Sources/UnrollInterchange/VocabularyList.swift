@@ -30,12 +30,18 @@ public struct VocabularyList: Sendable {
   /// - Parameters:
   ///   - path: The file to be.
   ///   - replacing: Whether a file that is there is replaced. If not, it stays.
-  /// - Throws: `FileError` if it cannot be written; `InterchangeError` if it does not read back.
-  public func write(to path: String, replacing: Bool = false) throws {
+  ///   - writeModel: Writes the model that the list belongs to, when the list is on disk and only
+  ///     lacks its name. If it throws, there is no list either.
+  /// - Throws: `FileError` if it cannot be written; `InterchangeError` if it does not read back; what
+  ///   `writeModel` throws.
+  public func write(
+    to path: String, replacing: Bool = false, after writeModel: () throws -> Void = {}
+  ) throws {
     let file = try AtomicFile(path, replacing: replacing)
     do {
       try writeLines(to: file.temporaryPath)
       try check(file.temporaryPath)
+      try writeModel()
       try file.commit()
     } catch {
       file.discard()

@@ -20,7 +20,7 @@ enum Output {
     try? FileHandle.standardError.write(contentsOf: Data(text.utf8))
   }
 
-  /// Prints a value as one JSON object.
+  /// Prints a value as one JSON object; its keys are in snake_case, as the names in a file are.
   ///
   /// - Throws: `EncodingError` if a number is not finite.
   static func json(_ value: some Encodable) throws {
@@ -32,6 +32,7 @@ enum Output {
   /// - Throws: `EncodingError` if a number is not finite.
   static func encoded(_ value: some Encodable) throws -> String {
     let encoder = JSONEncoder()
+    encoder.keyEncodingStrategy = .convertToSnakeCase
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
     let text = String(decoding: try encoder.encode(value), as: UTF8.self)
     // JSON allows them in texts, but they steer terminals: those that `printable` escapes.

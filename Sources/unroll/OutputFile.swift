@@ -33,10 +33,13 @@ struct OutputOptions: ParsableArguments {
   /// - Parameters:
   ///   - path: The file to write.
   ///   - inputs: The files that the verb reads; none of them is ever written to.
+  ///   - outputs: The other files that the verb writes.
   ///   - replacing: Whether a file that is there may be replaced.
   /// - Throws: `Refusal` that says what to do.
-  static func check(_ path: String, inputs: [String], replacing: Bool) throws {
-    try checkInputs(path, inputs)
+  static func check(
+    _ path: String, inputs: [String], outputs: [String] = [], replacing: Bool
+  ) throws {
+    try checkOthers(path, inputs, outputs)
     do {
       try AtomicFile.check(path, replacing: replacing)
     } catch let error where error.code == EEXIST {
@@ -49,21 +52,34 @@ struct OutputOptions: ParsableArguments {
   /// Refuses a file that grows in place, such as a log; it may be a link or a device.
   ///
   /// The parameters and errors are those of `check`.
-  static func checkGrowing(_ path: String, inputs: [String], replacing: Bool) throws {
-    try checkInputs(path, inputs)
+  static func checkGrowing(
+    _ path: String, inputs: [String], outputs: [String], replacing: Bool
+  ) throws {
+    try checkOthers(path, inputs, outputs)
     guard !replacing, identity(path) != nil else { return }
     throw Refusal(
       "\(FileError("write", path: path, code: EEXIST))\n"
         + "  fix: give another name, or --force to replace it")
   }
 
-  private static func checkInputs(_ path: String, _ inputs: [String]) throws {
-    guard let target = identity(path),
-      let input = inputs.first(where: { identity($0) == target })
-    else { return }
+  private static func checkOthers(
+    _ path: String, _ inputs: [String], _ outputs: [String]
+  ) throws {
+    for (role, others) in [("input", inputs), ("output", outputs)] {
+      guard let other = others.first(where: { isSameFile($0, path) }) else { continue }
+      throw Refusal(
+        "\(printable(path)): cannot write: it is the \(role) \(printable(other))\n"
+          + "  fix: give another name")
+    }
+    try checkFolder(of: path)
+  }
+
+  private static func checkFolder(of path: String) throws {
+    let folder = folder(of: path)
+    guard access(folder, W_OK | X_OK) != 0 else { return }
     throw Refusal(
-      "\(printable(path)): cannot write: it is the input \(printable(input))\n"
-        + "  fix: give another name")
+      "\(FileError("create a file in \(printable(folder))", path: path))\n"
+        + "  fix: make the folder, or give another name")
   }
 
   /// Writes a checkpoint.
@@ -72,6 +88,19 @@ struct OutputOptions: ParsableArguments {
   func write(_ checkpoint: Checkpoint) throws {
     try checkpoint.write(to: output, replacing: force)
     Output.note("wrote \(printable(output))")
+  }
+
+  /// Whether two paths lead to one file, be it there or not yet.
+  static func isSameFile(_ first: String, _ second: String) -> Bool {
+    if let first = identity(first), let second = identity(second) { return first == second }
+    guard let folder = identity(folder(of: first)), folder == identity(self.folder(of: second))
+    else { return first == second }
+    return URL(filePath: first).lastPathComponent == URL(filePath: second).lastPathComponent
+  }
+
+  private static func folder(of path: String) -> String {
+    guard let slash = path.lastIndex(of: "/") else { return "." }
+    return slash == path.startIndex ? "/" : String(path[..<slash])
   }
 
   /// Device and number of a file, through links; `nil` if there is none.

@@ -12,14 +12,6 @@ struct TrainingReport: Encodable {
     let momentum: Double
     let weightDecay: Double
     let clipNorm: Double?
-
-    private enum CodingKeys: String, CodingKey {
-      case parameters
-      case learningRate = "learning_rate"
-      case momentum
-      case weightDecay = "weight_decay"
-      case clipNorm = "clip_norm"
-    }
   }
 
   struct Best: Encodable {
@@ -27,12 +19,6 @@ struct TrainingReport: Encodable {
     let validNLL: Double
     /// `nil` beyond the largest number.
     let validPerplexity: Double?
-
-    private enum CodingKeys: String, CodingKey {
-      case step
-      case validNLL = "valid_nll"
-      case validPerplexity = "valid_perplexity"
-    }
   }
 
   let optimizer: String
@@ -95,19 +81,5 @@ struct TrainingReport: Encodable {
   private func bestText(_ best: Best) -> String {
     String(format: ", best nll %.4f, perplexity %.2f", best.validNLL, exp(best.validNLL))
       + " after step \(Output.grouped(best.step))"
-  }
-
-  private enum CodingKeys: String, CodingKey {
-    case optimizer
-    case groups
-    case slots
-    case step
-    case epoch
-    case cursor
-    case columns
-    case window
-    case evaluations
-    case best
-    case inexactReason = "inexact_reason"
   }
 }

@@ -144,12 +144,6 @@ private struct EvaluationLine: Encodable {
     validNLL = record.validNLL
     best = isBest
   }
-
-  private enum CodingKeys: String, CodingKey {
-    case event, step, learningRate, best
-    case trainNLL = "train_nll"
-    case validNLL = "valid_nll"
-  }
 }
 
 /// A file of JSON objects, one a line.

@@ -174,6 +174,32 @@ import UnrollTokenization
     }
   }
 
+  @Test func aListThatCannotBeWrittenLeavesNoModel() throws {
+    try withCheckpoint { folder in
+      // Long enough that the temporary name beside it is too long, which no check beforehand sees.
+      for (name, message) in [
+        (String(repeating: "v", count: 250), "file name too long"),
+        ("none/words.txt", "fix: make the folder, or give another name"),
+      ] {
+        let result = try runner.run(
+          ["convert", "a.h5", "-o", "b.pt", "--write-vocabulary", name], in: folder)
+        #expect(result.exitCode == 2)
+        #expect(result.errors.contains(message), "\(result.errors)")
+        #expect(try files(folder) == ["a.h5"])
+      }
+    }
+  }
+
+  @Test func aModelThatCannotBeWrittenLeavesNoList() throws {
+    try withCheckpoint { folder in
+      let result = try runner.run(
+        shell: "ulimit -f 2; unroll convert a.h5 -o b.pt --write-vocabulary words.txt", in: folder,
+        seconds: 15)
+      #expect(result.exitCode == 2)
+      #expect(try files(folder) == ["a.h5"])
+    }
+  }
+
   /// A limit of 1 KiB on the size of files stands for a disk that is full.
   @Test func aWriteThatFailsLeavesNothing() throws {
     try withCheckpoint { folder in

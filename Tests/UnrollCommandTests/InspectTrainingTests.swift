@@ -58,6 +58,8 @@ import UnrollFormat
     let output = try inspect(checkpoint, ["--json"])
     let report = try #require(
       try JSONSerialization.jsonObject(with: Data(output.utf8)) as? [String: Any])
+    #expect(Self.keys(of: report).filter { $0 != $0.lowercased() } == [])
+    #expect(Self.keys(of: report).isSuperset(of: ["hidden_size", "weights_digest", "valid_nll"]))
     let training = try #require(report["training"] as? [String: Any])
     #expect(
       Set(training.keys) == [
@@ -73,5 +75,14 @@ import UnrollFormat
     let steps = try #require(report["provenance"] as? [[String: Any]])
     #expect(
       steps.map { $0["outcome"] as? String } == ["", "step 12, validation nll 4.5 nats a token"])
+  }
+
+  /// The keys of a JSON value and of everything in it.
+  private static func keys(of value: Any) -> Set<String> {
+    if let object = value as? [String: Any] {
+      return object.values.reduce(into: Set(object.keys)) { $0.formUnion(keys(of: $1)) }
+    }
+    let items = value as? [Any] ?? []
+    return items.reduce(into: []) { $0.formUnion(keys(of: $1)) }
   }
 }

@@ -161,6 +161,73 @@ import UnrollTokenization
     }
   }
 
+  @Test func windowsThatMemoryCannotHoldAreRefused() throws {
+    try withTemporaryFolder { folder in
+      var scene = try Scene(folder, .small())
+      scene.settings.window = 1_000_000
+      let (train, valid) = (try scene.text("train.txt"), try scene.text("valid.txt"))
+      let rows = train.ids.count / scene.settings.columns
+      let need = try #require(
+        TrainableModel.byteCount(
+          of: scene.checkpoint.architecture, window: rows - 1, columns: 4, hasMomentum: true))
+      func begin(memory: Int) throws -> TrainingRun {
+        try TrainingRun(
+          scene.checkpoint, settings: scene.settings, train: train, valid: valid, input: "00 model",
+          memory: UInt64(memory))
+      }
+      // What the columns hold is needed, not what the option says.
+      let run = try begin(memory: need)
+      let error = #expect(throws: TrainingError.self) { try begin(memory: need - 1) }
+      #expect(error?.path == "windows of \(rows - 1) steps of 4 columns")
+      #expect(error?.fix.contains("--window") == true)
+      #expect(throws: TrainingError.self) {
+        try TrainingRun(
+          resuming: run.resumable, path: "a.last.h5", train: train, valid: valid,
+          memory: UInt64(need - 1))
+      }
+    }
+  }
+
+  /// The sum beyond every integer is none, and no trap.
+  @Test func theNeedOfMemoryIsThatOfItsParts() {
+    func need(_ T: Int, _ B: Int) -> Int? {
+      TrainableModel.byteCount(
+        of: Checkpoint.small().architecture, window: T, columns: B, hasMomentum: false)
+    }
+    let layers = Checkpoint.small().architecture.layers
+    let widest = layers.reduce(Checkpoint.small().architecture.embeddingSize) {
+      max($0, $1.hiddenSize)
+    }
+    // Two windows that have every token and more rows than a block of logits.
+    let tapes = layers.reduce(0) { $0 + 6 * $1.hiddenSize }
+    let floats = Checkpoint.small().architecture.embeddingSize + 2 * widest + tapes
+    #expect(need(2000, 1).flatMap { large in need(1000, 1).map { large - $0 } } == 4000 * floats)
+    #expect(need(.max, 1) == nil && need(1 << 31, 1 << 31) == nil)
+  }
+
+  @Test func aSecondTrainingDoesNotWriteToTheSameFiles() throws {
+    try withTemporaryFolder { folder in
+      let scene = try Scene(folder, .small())
+      let files = scene.files("tuned")
+      for name in [files.last, files.best] {
+        var first = try scene.begin()
+        let other = try scene.begin().weights
+        do {
+          // The other one saves after this one's first evaluation.
+          _ = try first.run(saving: files) { event, run in
+            if run.state.step == 1, case .step = event {
+              try other.write(to: name, replacing: true)
+            }
+          }
+          Issue.record("\(name) was replaced")
+        } catch let error as OutputTaken {
+          #expect(error.path == name)
+        }
+        #expect(try Checkpoint(contentsOf: name).weightsDigest == other.weightsDigest)
+      }
+    }
+  }
+
   @Test func aLossThatIsNotFiniteKeepsTheLastGoodState() throws {
     try withTemporaryFolder { folder in
       var scene = try Scene(folder, .small())

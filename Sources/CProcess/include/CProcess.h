@@ -12,7 +12,8 @@ int unroll_wait_signal(int status);
 /// The exit code of a process that exited, from its wait status, or -1.
 int unroll_wait_exit_code(int status);
 
-/// From now on the first SIGINT (Ctrl-C) or SIGTERM is only noted; the second ends the process.
+/// From now on the first SIGINT (Ctrl-C), SIGTERM or SIGHUP is only noted; the second of its kind ends
+/// the process. SIGHUP stays ignored where it was, as below `nohup`.
 void unroll_catch_requests_to_stop(void);
 
 /// Whether one was noted.

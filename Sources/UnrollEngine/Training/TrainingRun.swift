@@ -61,10 +61,12 @@ public struct TrainingRun {
   ///   - train: The text to learn.
   ///   - valid: The text that chooses.
   ///   - input: The digest and name of the model's file, for the history.
-  /// - Throws: `TrainingError` if the text is too short; `NeuralError` if memory is short.
+  ///   - memory: The bytes that the training may take; those of the machine unless told.
+  /// - Throws: `TrainingError` if the text is too short or a window too large for the memory;
+  ///   `NeuralError` if memory is short.
   public init(
     _ checkpoint: Checkpoint, settings: TrainingSettings, train: TrainingText, valid: TrainingText,
-    input: String
+    input: String, memory: UInt64 = ProcessInfo.processInfo.physicalMemory
   ) throws {
     let architecture = checkpoint.architecture
     let data = TrainingData(
@@ -84,6 +86,7 @@ public struct TrainingRun {
     self.source = source
     (self.train, self.valid) = (train, valid)
     columns = try Self.columns(train, count: settings.columns)
+    try Self.check(data, architecture, hasMomentum: settings.momentum > 0, memory: memory)
     model = try TrainableModel(architecture: architecture, parameters: checkpoint.parameters)
     carried = model.zeroState(columns: settings.columns)
   }
@@ -95,10 +98,12 @@ public struct TrainingRun {
   ///   - path: Its path, for errors.
   ///   - train: The text to learn, the same as before.
   ///   - valid: The text that chooses, the same as before.
-  /// - Throws: `TrainingError` if there is no state or a text is another; `NeuralError` if memory is
-  ///   short.
+  ///   - memory: The bytes that the training may take; those of the machine unless told.
+  /// - Throws: `TrainingError` if there is no state, a text is another or a window too large for the
+  ///   memory; `NeuralError` if memory is short.
   public init(
-    resuming checkpoint: Checkpoint, path: String, train: TrainingText, valid: TrainingText
+    resuming checkpoint: Checkpoint, path: String, train: TrainingText, valid: TrainingText,
+    memory: UInt64 = ProcessInfo.processInfo.physicalMemory
   ) throws {
     guard let state = checkpoint.training, let optimizer = checkpoint.optimizer,
       let entry = checkpoint.provenance.last
@@ -133,6 +138,8 @@ public struct TrainingRun {
     self.source = source
     (self.train, self.valid) = (train, valid)
     columns = try Self.columns(train, count: state.data.columns)
+    try Self.check(
+      state.data, checkpoint.architecture, hasMomentum: group.momentum > 0, memory: memory)
     model = try TrainableModel(
       architecture: checkpoint.architecture, parameters: checkpoint.parameters)
     carried = RecurrentState(
@@ -186,6 +193,9 @@ public struct TrainingRun {
     return min(byEpochs ?? .max, bySteps ?? .max)
   }
 
+  /// Whether the number of steps ends the training, not that of epochs.
+  public var endsBySteps: Bool { state.maximumSteps.map { state.step >= $0 } ?? false }
+
   /// Does what comes next: a step or an evaluation.
   ///
   /// - Parameter progress: Called now and then during an evaluation.
@@ -196,13 +206,12 @@ public struct TrainingRun {
     progress: (EvaluationProgress) -> Void = { _ in }
   ) throws -> TrainingEvent {
     let isEndOfEpoch = state.data.cursor == rows - 1
-    let isEnd = state.maximumSteps.map { state.step >= $0 } ?? false
     let isEvaluated = state.history.last?.step == state.step
-    if state.history.isEmpty || ((isEndOfEpoch || isEnd) && !isEvaluated) {
+    if state.history.isEmpty || ((isEndOfEpoch || endsBySteps) && !isEvaluated) {
       return try evaluate(progress)
     }
     let isLastEpoch = state.maximumEpochs.map { state.epoch >= $0 } ?? false
-    guard !isEnd, !isLastEpoch else { return .finished }
+    guard !endsBySteps, !isLastEpoch else { return .finished }
     return .step(try step())
   }
 
@@ -329,6 +338,25 @@ public struct TrainingRun {
       path: text.path, expected: "the \(role) text that this training began with, sha256 \(digest)",
       found: "sha256 \(text.digest)",
       fix: "give the same text, or leave --resume out to begin a new training from these weights")
+  }
+
+  /// Refuses windows that the memory cannot hold, rather than driving the machine to its end.
+  private static func check(
+    _ data: TrainingData, _ architecture: Architecture, hasMomentum: Bool, memory: UInt64
+  ) throws {
+    let T = min(data.window, data.tokens / data.columns - 1)
+    let bytes = TrainableModel.byteCount(
+      of: architecture, window: T, columns: data.columns, hasMomentum: hasMomentum)
+    guard let bytes, UInt64(bytes) <= memory else {
+      let found = bytes.map { "\($0 >> 20) MiB" } ?? "more bytes than there are numbers"
+      throw TrainingError(
+        path: "windows of \(T) steps of \(data.columns) columns",
+        expected: "to need at most the \(memory >> 20) MiB of memory of this machine",
+        found: found,
+        fix:
+          "give a smaller --window or fewer --columns; a training to be resumed needs the memory "
+          + "that it began with")
+    }
   }
 
   /// Deals a text out to columns: column b is the b-th of B runs of n tokens; what is left over is

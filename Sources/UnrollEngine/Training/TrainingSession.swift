@@ -3,32 +3,6 @@
 import UnrollFormat
 import UnrollTensors
 
-/// Where a training leaves its models.
-public struct TrainingFiles: Sendable {
-  /// The best model so far.
-  public let best: String
-  /// The state to resume from.
-  public let last: String
-
-  /// Names the files.
-  ///
-  /// - Parameter best: The best model; the state to resume from goes beside it, with `.last` before
-  ///   its extension.
-  public init(best: String) {
-    self.best = best
-    last = Self.last(of: best)
-  }
-
-  private static func last(of path: String) -> String {
-    let nameStart = path.lastIndex(of: "/").map { path.index(after: $0) } ?? path.startIndex
-    let name = path[nameStart...]
-    for suffix in [".unroll.h5", ".h5"] where name.hasSuffix(suffix) && name != suffix {
-      return path.dropLast(suffix.count) + ".last" + suffix
-    }
-    return path + ".last"
-  }
-}
-
 /// How a training ended for now.
 public enum TrainingEnd: Sendable {
   /// Nothing is left to do.
@@ -53,13 +27,14 @@ extension TrainingRun {
   ///   - report: Told of each event.
   ///   - progress: Called now and then during an evaluation.
   /// - Returns: How it ended.
-  /// - Throws: `Diverged`, after the last good state was saved; what saving, stepping and `report`
-  ///   throw.
+  /// - Throws: `Diverged`, after the last good state was saved; `OutputTaken` if another process wrote
+  ///   to the same files; what saving, stepping and `report` throw.
   public mutating func run(
     saving files: TrainingFiles, shouldPause: (TrainingState) -> Bool = { _ in false },
     report: (TrainingEvent, TrainingRun) throws -> Void,
     progress: (EvaluationProgress) -> Void = { _ in }
   ) throws -> TrainingEnd {
+    var outputs = TrainingOutputs(files)
     var lastSave = ContinuousClock.now
     var isSaved = false
     while true {
@@ -67,7 +42,7 @@ extension TrainingRun {
       do {
         event = try advance(progress: progress)
       } catch let error as Diverged {
-        if error.parametersAreFinite && !isSaved { try save(files.last) }
+        if error.parametersAreFinite && !isSaved { try outputs.save(resumable) }
         throw error
       }
       isSaved = false
@@ -76,25 +51,20 @@ extension TrainingRun {
         // What was saved after the last evaluation is not changed by finding that nothing is left.
         return .finished
       case .evaluation(_, let isBest):
-        try save(files.last)
-        if isBest { try weights.write(to: files.best, replacing: true) }
+        try outputs.save(resumable, best: isBest ? weights : nil)
         (lastSave, isSaved) = (.now, true)
       case .step:
         if lastSave.duration(to: .now) > Self.savingInterval {
-          try save(files.last)
+          try outputs.save(resumable)
           (lastSave, isSaved) = (.now, true)
         }
       }
       try report(event, self)
       if shouldPause(state) {
-        if !isSaved { try save(files.last) }
+        if !isSaved { try outputs.save(resumable) }
         return .paused
       }
     }
-  }
-
-  private func save(_ path: String) throws {
-    try resumable.write(to: path, replacing: true)
   }
 
   /// Makes sure that the file of the best model holds the best model, before a training is resumed.

@@ -59,7 +59,7 @@ struct Convert: ParsableCommand {
     if let targetName, ConversionTarget(named: targetName) == nil {
       throw ValidationError("--to is \(ConversionTarget.names.joined(separator: " or ")).")
     }
-    if let writeVocabulary, isSameFile(writeVocabulary, output.output) {
+    if let writeVocabulary, OutputOptions.isSameFile(writeVocabulary, output.output) {
       throw ValidationError("--write-vocabulary and --output need different names.")
     }
   }
@@ -69,23 +69,28 @@ struct Convert: ParsableCommand {
       targetName.flatMap(ConversionTarget.init(named:)) ?? ConversionTarget(output: output.output)
     let source: VocabularySource =
       corpus.map { .corpus($0) } ?? vocabulary.map { .list($0) } ?? .file
-    for path in [output.output] + [writeVocabulary].compactMap({ $0 }) {
-      try OutputOptions.check(path, inputs: [model] + source.paths, replacing: output.force)
+    let inputs = [model] + source.paths
+    try output.check(inputs: inputs)
+    if let writeVocabulary {
+      try OutputOptions.check(writeVocabulary, inputs: inputs, replacing: output.force)
     }
     let conversion = try read(
       ConversionOptions(
         target: target, vocabulary: source, nonlinearity: nonlinearity))
     for note in conversion.notes { Output.note("note: \(note)") }
-    let list = try writeVocabulary.map {
-      try VocabularyList(conversion.checkpoint.vocabulary, path: $0)
+    guard let writeVocabulary else { return try write(conversion.checkpoint, as: target) }
+    let list = try VocabularyList(conversion.checkpoint.vocabulary, path: writeVocabulary)
+    // A list that cannot be written leaves no model behind, nor a model a list.
+    try list.write(to: writeVocabulary, replacing: output.force) {
+      try write(conversion.checkpoint, as: target)
     }
+    Output.note("wrote \(printable(writeVocabulary))")
+  }
+
+  private func write(_ checkpoint: Checkpoint, as target: ConversionTarget) throws {
     switch target {
-    case .checkpoint: try output.write(conversion.checkpoint)
-    case .foreign(let format): try export(conversion.checkpoint, to: format)
-    }
-    if let list, let writeVocabulary {
-      try list.write(to: writeVocabulary, replacing: output.force)
-      Output.note("wrote \(printable(writeVocabulary))")
+    case .checkpoint: try output.write(checkpoint)
+    case .foreign(let format): try export(checkpoint, to: format)
     }
   }
 
@@ -118,10 +123,6 @@ struct Convert: ParsableCommand {
     }
     progress.finish()
     Output.note("wrote \(printable(output.output))")
-  }
-
-  private func isSameFile(_ first: String, _ second: String) -> Bool {
-    URL(filePath: first).standardizedFileURL == URL(filePath: second).standardizedFileURL
   }
 }
 

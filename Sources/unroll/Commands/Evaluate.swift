@@ -141,20 +141,4 @@ private struct PerplexityReport: Encodable {
     seconds = result.seconds
     tokensPerSecond = result.tokensPerSecond
   }
-
-  private enum CodingKeys: String, CodingKey {
-    case `protocol`
-    case tokens
-    case predictions
-    case words
-    case bytes
-    case unknown
-    case nll
-    case perplexity
-    case bitsPerToken = "bits_per_token"
-    case bitsPerWord = "bits_per_word"
-    case bitsPerByte = "bits_per_byte"
-    case seconds
-    case tokensPerSecond = "tokens_per_second"
-  }
 }

@@ -18,7 +18,8 @@ struct Finetune: ParsableCommand {
       The best model is kept in --output, the state to resume from beside it, with .last in its name. \
       Standard output gets one TSV line an evaluation: epoch, step, learning_rate, train_nll and \
       valid_nll (nats a token), valid_ppl, best.
-      Ctrl-C finishes the step, saves, and ends with exit code 3; --resume goes on from there, and the \
+      Ctrl-C, SIGTERM or the end of the connection finishes the step, saves, and ends with exit code \
+      3; --resume goes on from there, and the \
       result is the same, byte for byte, as without the pause. Results do not depend on --threads.
       """)
 
@@ -64,16 +65,20 @@ struct Finetune: ParsableCommand {
     let firstStep = run.state.step
     unroll_catch_requests_to_stop()
     reporter.begin(run)
+    var outcome = Outcome(lastIsOurs: resume)
     do {
       let end = try run.run(
         saving: files,
         shouldPause: { state in
           unroll_asked_to_stop() || pauseAfter.map { state.step - firstStep >= $0 } ?? false
         },
-        report: { try reporter.report($0, $1) }, progress: { reporter.report($0) })
+        report: {
+          outcome.add($0)
+          try reporter.report($0, $1)
+        }, progress: { reporter.report($0) })
       reporter.finish()
       switch end {
-      case .finished: conclude(run, files)
+      case .finished: conclude(run, files, outcome)
       case .paused:
         Output.note("paused after step \(run.state.step): saved \(printable(files.last))")
         Output.note("  resume: \(resumeCommand(files))")
@@ -83,8 +88,23 @@ struct Finetune: ParsableCommand {
     } catch let error where !(error is ExitCode) {
       reporter.finish()
       Output.note("unroll: \(error)")
-      noteWhatIsSaved(files)
+      if outcome.lastIsOurs && !(error is OutputTaken) { noteWhatIsSaved(files) }
       throw ExitCode(Ending.failure)
+    }
+  }
+
+  /// What a run did so far.
+  private struct Outcome {
+    /// The file to resume from is of this training, not of one that used its name before.
+    var lastIsOurs: Bool
+    var wroteBest = false
+    var didAnything = false
+
+    /// - Parameter event: What happened; it is saved.
+    mutating func add(_ event: TrainingEvent) {
+      didAnything = true
+      guard case .evaluation(_, let isBest) = event else { return }
+      (lastIsOurs, wroteBest) = (true, wroteBest || isBest)
     }
   }
 
@@ -92,13 +112,20 @@ struct Finetune: ParsableCommand {
 
   /// Refuses files that would be refused after hours of work.
   private func checkFiles(_ files: TrainingFiles) throws {
+    if case .foreign(let format) = ConversionTarget(output: files.best) {
+      throw Refusal(
+        "\(printable(files.best)): cannot write: fine-tuning writes a checkpoint, and this is the "
+          + "name of a \(format.name) file\n  fix: give a name such as tuned.unroll.h5; "
+          + "`unroll convert tuned.unroll.h5 -o \(printable(files.best))` then exports it")
+    }
     let inputs = [train, valid] + (resume ? [] : [options.model])
     for path in [files.best, files.last] {
       try OutputOptions.check(path, inputs: inputs, replacing: resume || target.force)
     }
     guard let log else { return }
-    let others = inputs + [options.model, files.best, files.last]
-    try OutputOptions.checkGrowing(log, inputs: others, replacing: resume || target.force)
+    try OutputOptions.checkGrowing(
+      log, inputs: inputs + [options.model], outputs: [files.best, files.last],
+      replacing: resume || target.force)
   }
 
   private func makeRun(
@@ -147,18 +174,29 @@ struct Finetune: ParsableCommand {
 
   // MARK: The end
 
-  private func conclude(_ run: TrainingRun, _ files: TrainingFiles) {
+  private func conclude(_ run: TrainingRun, _ files: TrainingFiles, _ outcome: Outcome) {
     guard let best = run.state.best else { return }
     let perplexity = String(format: "%.4f", exp(best.validNLL))
+    let bestName = printable(files.best)
     if best.step == 0 {
       Output.note(
         "note: no evaluation was better than the model before training, validation perplexity "
-          + "\(perplexity): \(printable(files.best)) holds its weights unchanged")
+          + "\(perplexity): \(bestName) holds its weights unchanged")
+    } else if outcome.wroteBest {
+      Output.note("wrote \(bestName): step \(best.step), validation perplexity \(perplexity)")
     } else {
       Output.note(
-        "wrote \(printable(files.best)): step \(best.step), validation perplexity \(perplexity)")
+        "\(bestName) still holds the best model: step \(best.step), validation perplexity "
+          + perplexity)
     }
-    Output.note("wrote \(printable(files.last)): the last state, for --resume with more --epochs")
+    let more = "--resume with more \(run.endsBySteps ? "--steps" : "--epochs")"
+    if outcome.didAnything {
+      Output.note("wrote \(printable(files.last)): the last state, for \(more)")
+    } else {
+      Output.note(
+        "note: nothing was left to do after step \(run.state.step), and nothing was written: to go "
+          + "on, \(more)")
+    }
   }
 
   private func noteWhatIsSaved(_ files: TrainingFiles) {

@@ -13,7 +13,7 @@ struct Inspect: ParsableCommand {
   @Argument(help: "The checkpoint.")
   var model: String
 
-  @Flag(help: "Print the content as one JSON object.")
+  @Flag(help: "Print the content as one JSON object with keys in snake_case.")
   var json = false
 
   func run() throws {
@@ -175,28 +175,5 @@ private struct ModelReport: Encodable {
       "  weights  \(weightsDigest ?? "no digest")",
       "  content  \(contentDigest ?? "no digest")",
     ]
-  }
-
-  private enum CodingKeys: String, CodingKey {
-    case file
-    case bytes
-    case formatVersion = "format_version"
-    case producer
-    case weightsDigest = "weights_digest"
-    case contentDigest = "content_digest"
-    case vocabularySize = "vocabulary_size"
-    case embeddingSize = "embedding_size"
-    case tied
-    case layers
-    case parameterCount = "parameter_count"
-    case parameters
-    case unit
-    case endOfSentence = "end_of_sentence"
-    case unknown
-    case firstTokens = "first_tokens"
-    case lastTokens = "last_tokens"
-    case tokenizer
-    case training
-    case provenance
   }
 }

@@ -11,13 +11,16 @@ extension Rule {
   ) { contents in
     contents.inventory.objects.flatMap { object -> [Violation] in
       guard let schema = Layout.schema(of: object.path) else { return [] }
+      let isOfTraining = [Layout.optimizer, Layout.training].contains {
+        object.path == $0 || object.path.hasPrefix($0 + "/")
+      }
       return schema.attributes.compactMap { attribute in
         guard let value = object.attributes[attribute.name], attribute.value.hasType(of: value),
           !attribute.value.allows(value)
         else { return nil }
         return Violation(
           object: object.path, expected: "\(attribute.name): \(attribute.value.domain)",
-          found: value.printed)
+          found: value.printed, fix: isOfTraining ? Fix.trainAgain : nil)
       }
     }
   }

@@ -1,0 +1,64 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+// What a training takes of memory, known before it is taken.
+
+import UnrollFormat
+
+extension TrainableModel {
+  /// The bytes that a training takes at its peak, the texts and small things aside.
+  ///
+  /// - Parameters:
+  ///   - architecture: The sizes and cells.
+  ///   - T: The time steps of a window.
+  ///   - B: The number of columns.
+  ///   - hasMomentum: Whether the optimizer keeps velocities.
+  /// - Returns: The bytes, or `nil` beyond the largest integer.
+  public static func byteCount(
+    of architecture: Architecture, window T: Int, columns B: Int, hasMomentum: Bool
+  ) -> Int? {
+    let widest = architecture.layers.reduce(architecture.embeddingSize) { max($0, $1.hiddenSize) }
+    var perColumn = 0
+    // Embeddings, and the gradients that go from layer to layer: by hidden states and by inputs.
+    var perPrediction = architecture.embeddingSize + 2 * widest
+    for layer in architecture.layers {
+      let (G, H) = (layer.cell.gateCount, layer.hiddenSize)
+      // What `LayerTape` has: hidden states and gates, an LSTM's cells, a GRU's recurrent parts.
+      perPrediction += (1 + G) * H + (layer.cell == .lstm ? H : layer.cell == .gru ? G * H : 0)
+      // The state before the window and after it.
+      perColumn += 2 * (layer.cell == .lstm ? 2 : 1) * H
+    }
+    let predictions = Optional(T).times(B)
+    var model = architecture.parameters.reduce(0 as Int?) { sum, parameter in
+      let isEmbedding = parameter.path == .embeddingWeight && !architecture.isTied
+      // Numbers, gradients, velocities; of an embedding only the rows that a window reads.
+      let copies = (isEmbedding ? 1 : 2) + (hasMomentum ? 1 : 0)
+      return sum.plus(parameter.shape.elementCount.times(copies))
+    }
+    let rowsRead = predictions.map { min($0, architecture.vocabularySize) }
+    model = model.plus(rowsRead.times(architecture.embeddingSize))
+    for layer in architecture.layers {
+      // Packed for products: both weights forwards, the recurrent one backwards too.
+      let packed = Optional(layer.cell.gateCount * layer.hiddenSize)
+      model = model.plus(packed.times(layer.inputSize + 2 * layer.hiddenSize))
+    }
+    let rows = predictions.map { min($0, TrainableOutput.largestBlock) }
+    let logits = rows.times(architecture.vocabularySize)
+    return model.plus(logits).plus(Optional(perColumn).times(B))
+      .plus(predictions.times(perPrediction)).times(MemoryLayout<Float>.size)
+  }
+}
+
+extension Int? {
+  /// The sum, or `nil` beyond the largest integer.
+  fileprivate func plus(_ other: Int?) -> Int? {
+    guard let self, let other else { return nil }
+    let (sum, overflow) = self.addingReportingOverflow(other)
+    return overflow ? nil : sum
+  }
+
+  /// The product, or `nil` beyond the largest integer.
+  fileprivate func times(_ other: Int?) -> Int? {
+    guard let self, let other else { return nil }
+    let (product, overflow) = self.multipliedReportingOverflow(by: other)
+    return overflow ? nil : product
+  }
+}
