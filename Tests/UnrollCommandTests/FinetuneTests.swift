@@ -170,7 +170,7 @@ import UnrollFormat
         (
           ["-o", "none/x.h5"], "none/x.h5: cannot create a file in none: no such file or directory"
         ),
-        (["-o", "link.h5", "--force"], "link.h5: cannot write: it is there and no regular file"),
+        (["-o", "link.h5", "--force"], "link.h5: cannot replace a symbolic link"),
         (["-o", "tuned.pt"], "this is the name of a pytorch file"),
         (
           ["-o", "x.h5", "--log", "x.last.h5"],

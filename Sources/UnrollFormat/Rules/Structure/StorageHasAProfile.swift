@@ -17,7 +17,7 @@ extension Rule {
     example: """
       `/model/embedding/weight`, [65, 64], is stored in chunks of [64, 32] with the filter deflate.
       """,
-    fix: "write the file again with `unroll repack`"
+    fix: "write the file again with the tool that made it, its data contiguous"
   ) { contents in
     contents.datasets.compactMap { path, dataset in
       let isLive = dataset.layout == .contiguous && dataset.filters.isEmpty

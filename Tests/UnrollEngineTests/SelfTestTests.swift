@@ -1,0 +1,65 @@
+// The reference model and the engine against numbers that Keras and PyTorch gave.
+
+import Foundation
+import TestSupport
+import Testing
+import UnrollFormat
+import UnrollNeural
+
+@testable import UnrollEngine
+
+@Suite struct SelfTestTests {
+  /// Checkpoints that h5py wrote, one for each variant of the format.
+  static let variants = [
+    "keras-gru-after", "keras-gru-before", "keras-lstm-hard", "keras-lstm-one-hot",
+    "keras-rnn-relu", "torch-lstm-projection-tied", "torch-mixed", "torch-mixed-bf16",
+    "torch-mixed-f16-archive",
+  ]
+
+  private func checkpoint(_ name: String) throws -> Checkpoint {
+    try Checkpoint(
+      contentsOf: Fixtures.root.appending(path: "fixtures/checkpoints/\(name).unroll.h5").path())
+  }
+
+  private func largestDifference(_ a: [Double], _ b: [Double]) -> Double {
+    #expect(a.count == b.count)
+    return zip(a, b).map { abs($0 - $1) }.max() ?? .infinity
+  }
+
+  @Test(arguments: variants)
+  func theReferenceModelGivesWhatTheProducerGave(name: String) throws {
+    let model = try checkpoint(name)
+    let test = try #require(model.selfTest)
+    let reference = try ReferenceModel(
+      architecture: model.architecture, parameters: model.parameters)
+    let values = reference.logProbabilities(of: test.tokenIDs.map { Int($0) })
+    // PyTorch computed in double precision, Keras in single.
+    let bound = test.arithmetic == "f64" ? 1e-12 : 5e-7
+    #expect(largestDifference(values, test.logProbabilities) < bound)
+  }
+
+  @Test(arguments: [Cell.lstm, .gru, .rnn], [false, true])
+  func theEngineAndTheReferenceModelAgree(cell: Cell, tied: Bool) throws {
+    let model = Checkpoint.small(cell: cell, tied: tied, hidden: [7, 5])
+    let test = try #require(try SelfTest(of: model))
+    #expect(test.tokenIDs.count == 17 && Set(test.tokenIDs).count > 5)
+    #expect(test.weightsDigest == model.weightsDigest)
+    #expect(largestDifference(try replay(model, test), test.logProbabilities) < 1e-6)
+  }
+
+  @Test func aModelThatGivesNoNumbersHasNone() throws {
+    var model = Checkpoint.small()
+    let shape = try #require(model.parameters[.outputBias]?.shape)
+    model.parameters[.outputBias] = .init(
+      [Float](repeating: .nan, count: shape.elementCount ?? 0), shape: shape)
+    #expect(try SelfTest(of: model) == nil)
+  }
+
+  @Test(arguments: ["keras-gru-before", "keras-lstm-one-hot", "torch-lstm-projection-tied"])
+  func theEngineRefusesByNameWhatItDoesNotCompute(name: String) throws {
+    let model = try checkpoint(name)
+    #expect(!model.architecture.isComputedByTheEngine)
+    let error = #expect(throws: NeuralError.self) { _ = try LanguageModel(model, path: name) }
+    #expect("\(try #require(error))".contains("a variant that the engine computes, found "))
+  }
+}
