@@ -34,7 +34,7 @@ public enum VocabularySource: Sendable {
     }
   }
 
-  fileprivate func vocabulary(progress: (Int) -> Void) throws -> Vocabulary? {
+  func vocabulary(progress: (Int) -> Void) throws -> Vocabulary? {
     switch self {
     case .file: nil
     case .corpus(let folder): try Vocabulary(corpus: folder, progress: progress)
@@ -109,14 +109,7 @@ public func convert(
   if isHDF5(file) {
     return try readCheckpoint(path, options: options, reader: reader)
   }
-  guard let format = AllFormats.format(of: file) else {
-    throw InterchangeError(
-      file: path, place: "", expected: supportedInputs,
-      found: file.copy(0..<4) == Array("PK\u{03}\u{04}".utf8)
-        ? "a ZIP archive that torch.save did not write" : "content of another kind",
-      fix: "give the model file itself, not an archive of it or a text; .keras files and other "
-        + "formats are not supported yet")
-  }
+  let format = try foreignFormat(of: file)
   let readingOptions = ReadingOptions(
     vocabulary: try options.vocabulary.vocabulary(progress: progress),
     nonlinearity: options.nonlinearity)
@@ -133,6 +126,19 @@ public func convert(
       inputs: inputs.map { "\(digest(of: $0)) \(name(of: $0))" }.joined(separator: "\n")))
   if case .checkpoint = options.target { try conversion.addProofs() }
   return conversion
+}
+
+/// The foreign format of a file, by its content.
+///
+/// - Throws: `InterchangeError` if it is of none.
+func foreignFormat(of file: MappedFile) throws -> any ForeignFormat.Type {
+  if let format = AllFormats.format(of: file) { return format }
+  throw InterchangeError(
+    file: file.path, place: "", expected: supportedInputs,
+    found: file.copy(0..<4) == Array("PK\u{03}\u{04}".utf8)
+      ? "a ZIP archive that torch.save did not write" : "content of another kind",
+    fix: "give the model file itself, not an archive of it or a text; .keras files and other "
+      + "formats are not supported yet")
 }
 
 /// What `convert` reads, for messages.
@@ -172,7 +178,7 @@ extension TokenizerProbe {
 
 // MARK: - Checkpoints
 
-private func isHDF5(_ file: MappedFile) -> Bool {
+func isHDF5(_ file: MappedFile) -> Bool {
   file.copy(0..<8) == [0x89, 0x48, 0x44, 0x46, 0x0D, 0x0A, 0x1A, 0x0A]
 }
 

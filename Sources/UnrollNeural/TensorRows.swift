@@ -71,15 +71,3 @@ extension Tensor {
     _ = madvise(UnsafeMutableRawPointer(bitPattern: first), end - first, MADV_DONTNEED)
   }
 }
-
-extension ByteStorage {
-  /// A part of the bytes; mapped bytes stay mapped.
-  subscript(range: Range<Int>) -> ByteStorage {
-    switch self {
-    case .owned(let bytes): .owned(Array(bytes[range]))
-    case .floats(let values): .floats(Array(values[range.lowerBound / 4..<range.upperBound / 4]))
-    case .mapped(let file, let all):
-      .mapped(file, all.lowerBound + range.lowerBound..<all.lowerBound + range.upperBound)
-    }
-  }
-}

@@ -41,4 +41,14 @@ public enum ByteStorage: Sendable {
       }
     }
   }
+
+  /// A part of the bytes; mapped bytes stay mapped.
+  package subscript(range: Range<Int>) -> ByteStorage {
+    switch self {
+    case .owned(let bytes): .owned(Array(bytes[range]))
+    case .floats(let values): .floats(Array(values[range.lowerBound / 4..<range.upperBound / 4]))
+    case .mapped(let file, let all):
+      .mapped(file, all.lowerBound + range.lowerBound..<all.lowerBound + range.upperBound)
+    }
+  }
 }

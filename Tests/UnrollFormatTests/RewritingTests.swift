@@ -86,7 +86,8 @@ import UnrollTensors
       #expect(try Set(Self.objects(of: "\(folder)/objects.h5")) == lines)
       // The value has its own producer and a history that is not empty of groups.
       let value = try Set(Self.objects(of: "\(folder)/value.h5"))
-      #expect(lines.subtracting(value).allSatisfy { $0.hasPrefix("/ ") }, "\(lines.subtracting(value))")
+      #expect(
+        lines.subtracting(value).allSatisfy { $0.hasPrefix("/ ") }, "\(lines.subtracting(value))")
     }
   }
 

@@ -1,0 +1,96 @@
+// `unroll repack`, `edit`, `diff` and `validate --replay` as their users see them.
+
+import Foundation
+import TestSupport
+import Testing
+
+@Suite struct RewritingVerbTests {
+  private let runner: CommandRunner
+  private let model = Fixtures.root.appending(path: "fixtures/checkpoints/torch-mixed.unroll.h5")
+    .path()
+
+  init() throws { runner = try CommandRunner() }
+
+  @Test func anArchiveIsTheSameModel() throws {
+    try withTemporaryFolder { folder in
+      let packed = try runner.run(
+        ["repack", model, "--profile", "archive", "-o", "b.h5"], in: folder)
+      #expect(packed.exitCode == 0 && packed.errors.contains("wrote b.h5: "))
+      let same = try runner.run(["diff", model, "b.h5"], in: folder)
+      #expect(same.exitCode == 0 && same.output == "the same\n", "\(same.output)\(same.errors)")
+      let again = try runner.run(["repack", "b.h5", "--profile", "live", "-o", "b.h5"], in: folder)
+      #expect(again.exitCode == 2 && again.errors.contains("it is the input b.h5"))
+      #expect(try runner.run(["repack", "b.h5", "-o", "c.h5"], in: folder).exitCode == 64)
+    }
+  }
+
+  @Test func anEditIsSeenByDiffAndReplay() throws {
+    try withTemporaryFolder { folder in
+      try Data("# Model".utf8).write(to: URL(filePath: "\(folder)/card.md"))
+      let edited = try runner.run(
+        [
+          "edit", model, "-o", "b.h5", "--license", "MIT", "--author", "Ä", "--remove", "title",
+          "--readme", "card.md",
+        ], in: folder)
+      #expect(edited.exitCode == 0, "\(edited.errors)")
+      let different = try runner.run(["diff", model, "b.h5"], in: folder)
+      #expect(different.exitCode == 1)
+      for line in ["card license: CC0-1.0 -> MIT", "card title: Klein -> none", "edit by unroll"] {
+        #expect(different.output.contains(line), "\(different.output)")
+      }
+      let replayed = try runner.run(["validate", "--replay", "b.h5"], in: folder)
+      #expect(replayed.exitCode == 0, "\(replayed.output)")
+    }
+  }
+
+  @Test(arguments: [
+    ["edit", "a.h5", "-o", "b.h5"], ["edit", "a.h5", "-o", "b.h5", "--remove", "name"],
+    ["repack", "a.h5", "--profile", "zip", "-o", "b.h5"], ["diff", "a.h5"],
+  ])
+  func wrongUsageHasItsCode(arguments: [String]) throws {
+    try withTemporaryFolder { folder in
+      let result = try runner.run(arguments, in: folder)
+      #expect(result.exitCode == 64)
+    }
+  }
+
+  @Test func aForeignFileIsComparedByWhatBothCanHold() throws {
+    try withTemporaryFolder { folder in
+      let fixtures = Fixtures.root.appending(path: "fixtures").path()
+      let tokens = (1...11).map { "\($0)\n" }.joined()
+      try Data(tokens.utf8).write(to: URL(filePath: "\(folder)/tokens.txt"))
+      let source = "\(fixtures)/pytorch/lstm-state.pt"
+      let converted = try runner.run(
+        ["convert", source, "--vocabulary", "tokens.txt", "-o", "a.h5"], in: folder)
+      #expect(converted.exitCode == 0)
+      #expect(try runner.run(["diff", "a.h5", source], in: folder).exitCode == 0)
+      let other = try runner.run(
+        [
+          "diff", source, "\(fixtures)/pytorch/gru-state.pt", "--vocabulary", "tokens.txt",
+          "--json",
+        ],
+        in: folder)
+      #expect(other.exitCode == 1)
+      #expect(
+        other.output.contains("\"part\" : \"layer 0: cell\""), "\(other.output)\(other.errors)")
+    }
+  }
+
+  @Test func aTextIsComparedTokenByToken() throws {
+    try withTemporaryFolder { folder in
+      let fixtures = Fixtures.root.appending(path: "fixtures").path()
+      try Data("1 2 3\n4 5\n".utf8).write(to: URL(filePath: "\(folder)/text.txt"))
+      let tokens = (1...10).map { "\($0)\n" }.joined() + "<eos>\n"
+      try Data(tokens.utf8).write(to: URL(filePath: "\(folder)/tokens.txt"))
+      for name in ["lstm", "gru"] {
+        let source = "\(fixtures)/pytorch/\(name)-state.pt"
+        _ = try runner.run(
+          ["convert", source, "--vocabulary", "tokens.txt", "-o", "\(name).h5"], in: folder)
+      }
+      let result = try runner.run(["diff", "lstm.h5", "gru.h5", "--text", "text.txt"], in: folder)
+      #expect(result.exitCode == 1 && result.output.contains("  7 predictions, nll "))
+      let same = try runner.run(["diff", "gru.h5", "gru.h5", "--text", "text.txt"], in: folder)
+      #expect(same.output.contains("differ by 0 on average, 0 at most"), "\(same.output)")
+    }
+  }
+}

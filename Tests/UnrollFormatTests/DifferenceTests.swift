@@ -1,0 +1,68 @@
+// What is different between two models.
+
+import TestSupport
+import Testing
+import UnrollTensors
+import UnrollTokenization
+
+@testable import UnrollFormat
+
+@Suite struct DifferenceTests {
+  @Test func aModelIsTheSameAsItself() {
+    #expect(ModelDifference(.small(), .small()).isEmpty)
+  }
+
+  @Test func numbersAreComparedByTheirBits() throws {
+    let a = Tensor([1, -2, 0, .nan, 4] as [Float], shape: [5])
+    let b = Tensor([1, -2.5, -0.0, .nan, 4] as [Float], shape: [5])
+    let same = TensorDifference(path: "/x", a, a)
+    #expect(same.isEmpty && same.largest == 0)
+    let other = TensorDifference(path: "/x", a, b)
+    #expect(other.differing == 2 && other.largest == 0.5 && other.largestRelative == 0.2)
+    let shape = TensorDifference(path: "/x", a, Tensor([1] as [Float], shape: [1]))
+    #expect(shape.types == ["f32 [5]", "f32 [1]"] && shape.differing == nil && !shape.isEmpty)
+    #expect(TensorDifference(path: "/x", a, nil).types == ["f32 [5]", nil])
+    let infinite = TensorDifference(
+      path: "/x", Tensor([1] as [Float], shape: [1]), Tensor([.nan] as [Float], shape: [1]))
+    #expect(infinite.largest == .infinity)
+  }
+
+  @Test func theCosineIsThatOfTheAngle() throws {
+    let a = Tensor([3, 4] as [Double])
+    #expect(TensorDifference(path: "/x", a, Tensor([4, -3] as [Double])).cosine == 0)
+    #expect(TensorDifference(path: "/x", a, Tensor([-6, -8] as [Double])).cosine == -1)
+    #expect(TensorDifference(path: "/x", a, Tensor([0, 0] as [Double])).cosine == nil)
+  }
+
+  @Test func anotherTypeWithTheSameNumbersIsADifference() {
+    let a = Tensor([0.5, 2] as [Double])
+    let difference = TensorDifference(path: "/x", a, Tensor([0.5, 2] as [Float], shape: [2]))
+    #expect(difference.differing == 0 && !difference.isEmpty)
+  }
+
+  @Test func variantsTokensAndHistoryAreNamed() throws {
+    let a = Checkpoint.small()
+    var b = Checkpoint.small(hidden: [7])
+    var words = (0..<a.vocabulary.count).map { Array(a.vocabulary[$0]) }
+    words[1] = Array("dog".utf8)
+    b.vocabulary = Vocabulary(tokens: words, unit: .subword)
+    b.vocabulary.endOfSentenceID = 3
+    b.provenance = []
+    b.card = Card()
+    b.card?.fields[.license] = ["MIT"]
+    let difference = ModelDifference(a, b)
+    func parts(_ list: [PartDifference]?) -> [String] {
+      (list ?? []).map { "\($0.part): \($0.values[0] ?? "-") > \($0.values[1] ?? "-")" }
+    }
+    #expect(parts(difference.architecture) == ["layers: 2 > 1", "layer 1: lstm, 7 -> 6 > -"])
+    #expect(
+      parts(difference.tokens) == [
+        "unit: word > subword", "unknown token: 10, \"<unk>\" > none", "token 1: cat > dog",
+      ])
+    #expect(
+      parts(difference.metadata) == [
+        "history 0: convert by test a=1; b=2 > -", "card license: - > MIT",
+      ])
+    #expect(ModelDifference(a, b, areTokensKnown: false, isMetadataKnown: false).tokens == nil)
+  }
+}
