@@ -65,10 +65,8 @@ extension Contents {
       let offsets = tensor(Layout.tokenOffsets)?.withUnsafeBytes({
         $0.elements(of: UInt64.self) { Int(exactly: $0) ?? -1 }
       }),
-      offsets.first == 0, offsets.last == bytes.count,
-      zip(offsets, offsets.dropFirst()).allSatisfy({ $0 <= $1 })
+      var vocabulary = Vocabulary(tokenBytes: bytes, tokenOffsets: offsets, unit: unit)
     else { return nil }
-    var vocabulary = Vocabulary(tokenBytes: bytes, tokenOffsets: offsets, unit: unit)
     vocabulary.unknownID = tokenID(AttributeName.unknownID)
     vocabulary.endOfSentenceID = tokenID(AttributeName.endOfSentenceID)
     vocabulary.beginningOfSentenceID = tokenID(AttributeName.beginningOfSentenceID)

@@ -1,5 +1,7 @@
 // The tokens of a model and their ids.
 
+import Synchronization
+
 /// What a token stands for.
 public enum TokenUnit: String, Sendable, Hashable, CaseIterable {
   /// Whitespace-separated words.
@@ -48,8 +50,8 @@ public struct Vocabulary: Sendable {
   public let tokenBytes: [UInt8]
   /// Where each token starts in `tokenBytes`, and where the last one ends: `count + 1` numbers.
   public let tokenOffsets: [Int]
-  /// Open addressing over token ids, -1 where free; a power of two, at least twice the tokens.
-  private let slots: [Int32]
+  /// What finds tokens; made when it is first needed, since many readers never look a token up.
+  private let table = LookUpTable()
 
   /// Creates a vocabulary from the tokens' bytes in the order of their ids.
   ///
@@ -60,27 +62,18 @@ public struct Vocabulary: Sendable {
   ///   - tokenOffsets: Where each token starts, and where the last one ends; never decreasing, from
   ///     0 to `tokenBytes.count`.
   ///   - unit: What a token stands for.
-  public init(tokenBytes: [UInt8], tokenOffsets: [Int], unit: TokenUnit) {
-    precondition(
-      tokenOffsets.first == 0 && tokenOffsets.last == tokenBytes.count
-        && zip(tokenOffsets, tokenOffsets.dropFirst()).allSatisfy { $0 <= $1 },
-      "offsets lead from 0 to the end of the bytes")
+  /// - Returns: `nil` if the offsets do not lead from 0 to the end of the bytes.
+  public init?(tokenBytes: [UInt8], tokenOffsets: [Int], unit: TokenUnit) {
+    guard tokenOffsets.first == 0, tokenOffsets.last == tokenBytes.count,
+      tokenOffsets.indices.dropFirst().allSatisfy({ tokenOffsets[$0 - 1] <= tokenOffsets[$0] })
+    else { return nil }
+    self.init(unchecked: tokenBytes, tokenOffsets, unit: unit)
+  }
+
+  private init(unchecked tokenBytes: [UInt8], _ tokenOffsets: [Int], unit: TokenUnit) {
     self.tokenBytes = tokenBytes
     self.tokenOffsets = tokenOffsets
     self.unit = unit
-    let tokenCount = tokenOffsets.count - 1
-    var capacity = 2
-    while capacity < 2 * tokenCount { capacity *= 2 }
-    var slots = [Int32](repeating: -1, count: capacity)
-    tokenBytes.withUnsafeBytes { bytes in
-      for id in 0..<tokenCount {
-        let token = UnsafeRawBufferPointer(
-          rebasing: bytes[tokenOffsets[id]..<tokenOffsets[id + 1]])
-        let slot = Self.slot(of: token, in: slots, bytes: bytes, offsets: tokenOffsets)
-        if slots[slot] < 0 { slots[slot] = Int32(id) }
-      }
-    }
-    self.slots = slots
   }
 
   /// Creates a vocabulary from tokens in the order of their ids.
@@ -91,7 +84,7 @@ public struct Vocabulary: Sendable {
       bytes.append(contentsOf: token)
       offsets.append(bytes.count)
     }
-    self.init(tokenBytes: bytes, tokenOffsets: offsets, unit: unit)
+    self.init(unchecked: bytes, offsets, unit: unit)
   }
 
   /// The number of tokens, V.
@@ -105,9 +98,29 @@ public struct Vocabulary: Sendable {
   /// A token as text, with U+FFFD for bytes that are not UTF-8.
   public func text(of id: Int) -> String { String(decoding: self[id], as: UTF8.self) }
 
+  /// Open addressing over token ids, -1 where free; a power of two, at least twice the tokens.
+  private var slots: [Int32] { table.slots(orMake: makeSlots) }
+
+  private func makeSlots() -> [Int32] {
+    let tokenCount = tokenOffsets.count - 1
+    var capacity = 2
+    while capacity < 2 * tokenCount { capacity *= 2 }
+    var slots = [Int32](repeating: -1, count: capacity)
+    tokenBytes.withUnsafeBytes { bytes in
+      for id in 0..<tokenCount {
+        let token = UnsafeRawBufferPointer(
+          rebasing: bytes[tokenOffsets[id]..<tokenOffsets[id + 1]])
+        let slot = Self.slot(of: token, in: slots, bytes: bytes, offsets: tokenOffsets)
+        if slots[slot] < 0 { slots[slot] = Int32(id) }
+      }
+    }
+    return slots
+  }
+
   /// The id of a token, or `nil` if it is not in the vocabulary.
   public func id(of token: UnsafeRawBufferPointer) -> Int? {
-    tokenBytes.withUnsafeBytes { bytes in
+    let slots = slots
+    return tokenBytes.withUnsafeBytes { bytes in
       let id = slots[Self.slot(of: token, in: slots, bytes: bytes, offsets: tokenOffsets)]
       return id < 0 ? nil : Int(id)
     }
@@ -136,5 +149,23 @@ public struct Vocabulary: Sendable {
       slot = (slot + 1) & (slots.count - 1)
     }
     return slot
+  }
+}
+
+/// A table that is made once, by the first thread that needs it.
+///
+/// A class because copies of a vocabulary share it.
+private final class LookUpTable: Sendable {
+  private final class Slots: Sendable {
+    let values: [Int32]
+
+    init(_ values: [Int32]) { self.values = values }
+  }
+
+  private let made = AtomicLazyReference<Slots>()
+
+  func slots(orMake make: () -> [Int32]) -> [Int32] {
+    if let slots = made.load() { return slots.values }
+    return made.storeIfNil(Slots(make())).values
   }
 }

@@ -5,7 +5,7 @@ import UnrollTokenization
 extension Rule {
   /// The tokenizer MUST make `probe_ids` of `probe_text`.
   static let probeTokenizes = Rule(
-    id: "V009", level: .error,
+    id: "V009", level: .error, cost: .bytes,
     summary: """
       `probe_text` and `probe_ids` MUST be both present or both absent, and the tokenizer MUST make \
       these ids of the lines of this text, each ended by `\\n`.
