@@ -7,7 +7,8 @@ let package = Package(
   name: "unroll",
   platforms: [.macOS(.v15)],
   products: [
-    .library(name: "UnrollFormat", targets: ["UnrollFormat"]),
+    .library(
+      name: "UnrollFormat", targets: ["UnrollFormat", "UnrollTensors", "UnrollTokenization"]),
     .library(name: "UnrollEngine", targets: ["UnrollEngine"]),
     .executable(name: "unroll", targets: ["unroll"]),
   ],

@@ -55,14 +55,14 @@ public struct Vocabulary: Sendable {
 
   /// Creates a vocabulary from the tokens' bytes in the order of their ids.
   ///
-  /// The first of equal tokens wins a look-up.
+  /// The first of equal tokens wins a look-up. `nil` if the offsets do not lead from 0 to the end of
+  /// the bytes.
   ///
   /// - Parameters:
   ///   - tokenBytes: The tokens' bytes, one after the other.
   ///   - tokenOffsets: Where each token starts, and where the last one ends; never decreasing, from
   ///     0 to `tokenBytes.count`.
   ///   - unit: What a token stands for.
-  /// - Returns: `nil` if the offsets do not lead from 0 to the end of the bytes.
   public init?(tokenBytes: [UInt8], tokenOffsets: [Int], unit: TokenUnit) {
     guard tokenOffsets.first == 0, tokenOffsets.last == tokenBytes.count,
       tokenOffsets.indices.dropFirst().allSatisfy({ tokenOffsets[$0 - 1] <= tokenOffsets[$0] })
