@@ -23,16 +23,20 @@ enum Output {
   /// Prints a value as one JSON object; its keys are in snake_case, as the names in a file are.
   ///
   /// - Throws: `EncodingError` if a number is not finite.
-  static func json(_ value: some Encodable) throws {
-    result(try encoded(value))
+  static func json(
+    _ value: some Encodable, keys: JSONEncoder.KeyEncodingStrategy = .convertToSnakeCase
+  ) throws {
+    result(try encoded(value, keys: keys))
   }
 
   /// A value as the lines of one JSON object.
   ///
   /// - Throws: `EncodingError` if a number is not finite.
-  static func encoded(_ value: some Encodable) throws -> String {
+  static func encoded(
+    _ value: some Encodable, keys: JSONEncoder.KeyEncodingStrategy = .convertToSnakeCase
+  ) throws -> String {
     let encoder = JSONEncoder()
-    encoder.keyEncodingStrategy = .convertToSnakeCase
+    encoder.keyEncodingStrategy = keys
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
     let text = String(decoding: try encoder.encode(value), as: UTF8.self)
     // JSON allows them in texts, but they steer terminals: those that `printable` escapes.

@@ -84,7 +84,7 @@ struct Validate: ParsableCommand {
     switch reportFormat {
     case .text: if !isOne { Output.result(report.summary) }
     case .json: try Output.json(JSONReport(report))
-    case .sarif: try Output.json(SARIFReport(report))
+    case .sarif: try Output.json(SARIFReport(report), keys: .useDefaultKeys)
     case .junit: Output.result(report.junit)
     }
   }
