@@ -155,7 +155,8 @@ public struct FileWriter: ~Copyable {
       H5Pset_chunk(creation, CInt(chunk.count), chunk)
     }
     _ = try h5("set filter", file: path, object: object) { H5Pset_shuffle(creation) }
-    // Level 4: more effort makes weights smaller by less than a percent.
+    // Of an LSTM's weights level 4 leaves 85.7 percent; levels 6 and 9 leave 85.2 and 85.0, and take
+    // 2.6 and 7 times as long.
     _ = try h5("set filter", file: path, object: object) { H5Pset_deflate(creation, 4) }
     _ = try h5("set filter", file: path, object: object) { H5Pset_fletcher32(creation) }
   }

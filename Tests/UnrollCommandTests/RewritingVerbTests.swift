@@ -93,4 +93,28 @@ import Testing
       #expect(same.output.contains("differ by 0 on average, 0 at most"), "\(same.output)")
     }
   }
+
+  @Test func aLockThatAnotherProgramHoldsStopsNoReader() throws {
+    try withTemporaryFolder { folder in
+      try FileManager.default.copyItem(atPath: model, toPath: "\(folder)/a.h5")
+      let descriptor = open("\(folder)/a.h5", O_RDWR)
+      defer { close(descriptor) }
+      #expect(flock(descriptor, LOCK_EX) == 0)
+      let result = try runner.run(["validate", "a.h5"], in: folder)
+      #expect(result.exitCode == 0, "\(result.output)\(result.errors)")
+    }
+  }
+
+  @Test func anArchiveNeedsAPlaceForItsNumbers() throws {
+    try withTemporaryFolder { folder in
+      let packed = try runner.run(
+        ["repack", model, "--profile", "archive", "-o", "b.h5"], in: folder)
+      #expect(packed.exitCode == 0)
+      let result = try runner.run(
+        shell: "TMPDIR=/none unroll validate b.h5", in: folder, seconds: 15)
+      #expect(result.exitCode == 2)
+      #expect(
+        result.errors.contains("/none: cannot create a temporary file: no such file or directory"))
+    }
+  }
 }
