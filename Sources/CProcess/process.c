@@ -1,8 +1,12 @@
 #include "CProcess.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/time.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 pid_t unroll_fork(void) { return fork(); }
@@ -40,3 +44,72 @@ void unroll_catch_requests_to_stop(void) {
 bool unroll_asked_to_stop(void) { return asked_to_stop != 0; }
 
 int unroll_finish_stdout(void) { return fflush(stdout) == 0 && ferror(stdout) == 0 ? 0 : -1; }
+
+// MARK: - A line that tells what takes so long
+
+static char task[256];
+static size_t task_length;
+static bool task_is_on_terminal, task_was_shown;
+static time_t task_start;
+
+static void write_all(const char *text, size_t length) {
+  while (length > 0) {
+    ssize_t count = write(STDERR_FILENO, text, length);
+    if (count <= 0) return;
+    text += count;
+    length -= (size_t)count;
+  }
+}
+
+// Only what may be called at any moment: no allocation, no lock, no formatting.
+static void show_task(int number) {
+  (void)number;
+  int saved = errno;
+  char line[sizeof task + 32];
+  size_t end = 0;
+  if (task_is_on_terminal) {
+    memcpy(line, "\r\033[K", 4);
+    end = 4;
+  }
+  memcpy(line + end, task, task_length);
+  end += task_length;
+  line[end++] = ':';
+  line[end++] = ' ';
+  char digits[20];
+  int digit_count = 0;
+  long seconds = (long)(time(NULL) - task_start);
+  do digits[digit_count++] = (char)('0' + seconds % 10);
+  while ((seconds /= 10) > 0 && digit_count < 20);
+  while (digit_count > 0) line[end++] = digits[--digit_count];
+  line[end++] = ' ';
+  line[end++] = 's';
+  if (!task_is_on_terminal) line[end++] = '\n';
+  write_all(line, end);
+  task_was_shown = true;
+  errno = saved;
+}
+
+void unroll_begin_task(const char *text, bool is_on_terminal) {
+  task_length = strnlen(text, sizeof task);
+  memcpy(task, text, task_length);
+  task_is_on_terminal = is_on_terminal;
+  task_was_shown = false;
+  task_start = time(NULL);
+  struct sigaction action = {.sa_handler = show_task, .sa_flags = SA_RESTART};
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGALRM, &action, NULL);
+  sigset_t alarm;
+  sigemptyset(&alarm);
+  sigaddset(&alarm, SIGALRM);
+  sigprocmask(SIG_UNBLOCK, &alarm, NULL);
+  // A timer and no thread: a reader can still be forked. Its process has no timer.
+  struct itimerval timer = {.it_value = {.tv_sec = 2}, .it_interval = {.tv_sec = is_on_terminal ? 1 : 10}};
+  setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+void unroll_end_task(void) {
+  struct itimerval off = {0};
+  setitimer(ITIMER_REAL, &off, NULL);
+  if (task_was_shown && task_is_on_terminal) write_all("\r\033[K", 4);
+  task_was_shown = false;
+}

@@ -190,6 +190,17 @@ extension ContainerReader {
   }
 }
 
+extension Examination {
+  /// Examines a file in a child process, and shows on standard error that it takes long.
+  ///
+  /// - Throws: `FileError` if the file cannot be read.
+  static func shown(of path: String, upTo cost: Cost) throws -> Examination {
+    try Progress.during("checking \(path)") {
+      try Examination(of: path, upTo: cost, reader: .inChild)
+    }
+  }
+}
+
 /// What the child says of a failure of libhdf5.
 private struct ChildRefusal: Error, Codable {
   let object: String

@@ -90,6 +90,18 @@ struct Progress {
     Output.writeToStandardError(isTerminal ? "\r\u{1B}[K\(text)" : text + "\n")
   }
 
+  /// Shows what is done and for how long, from the third second on, while a closure runs.
+  ///
+  /// - Returns: What the closure returns.
+  /// - Throws: What the closure throws.
+  static func during<Result>(
+    _ task: String, _ body: () throws -> Result
+  ) rethrows -> Result {
+    unroll_begin_task(String(printable(task).prefix(60)), isatty(STDERR_FILENO) == 1)
+    defer { unroll_end_task() }
+    return try body()
+  }
+
   /// Removes the line from a terminal.
   func finish() {
     if hasReported && isTerminal { Output.writeToStandardError("\r\u{1B}[K") }

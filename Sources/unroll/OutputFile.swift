@@ -86,7 +86,9 @@ struct OutputOptions: ParsableArguments {
   ///
   /// - Throws: What writing throws.
   func write(_ checkpoint: Checkpoint) throws {
-    try checkpoint.write(to: output, replacing: force)
+    try Progress.during("writing and reading back \(output)") {
+      try checkpoint.write(to: output, replacing: force)
+    }
     Output.note("wrote \(printable(output))")
   }
 

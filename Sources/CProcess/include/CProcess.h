@@ -21,3 +21,12 @@ bool unroll_asked_to_stop(void);
 
 /// Writes what standard output holds back: 0, or -1 if not all of the output could be written.
 int unroll_finish_stdout(void);
+
+/// From the third second on shows a text and the seconds since now on standard error: each second in
+/// one line of a terminal, each ten seconds elsewhere; until `unroll_end_task`.
+///
+/// At most 256 bytes are shown. One task at a time.
+void unroll_begin_task(const char *text, bool is_on_terminal);
+
+/// Ends the task and removes its line from a terminal.
+void unroll_end_task(void);

@@ -95,16 +95,9 @@ struct Convert: ParsableCommand {
   }
 
   private func read(_ options: ConversionOptions) throws -> Conversion {
-    var progress = Progress()
-    var byteCount = 0
-    let conversion = try UnrollEngine.convert(
-      model, options: options, reader: .inChild
-    ) { bytes in
-      byteCount += bytes
-      progress.report { _ in "reading the corpus: \(byteCount >> 20) MB" }
+    try Progress.during("reading \(model)") {
+      try UnrollEngine.convert(model, options: options, reader: .inChild)
     }
-    progress.finish()
-    return conversion
   }
 
   /// Says what a foreign format cannot hold, then writes it.

@@ -39,13 +39,14 @@ struct Diff: ParsableCommand {
   var json = false
 
   func run() throws {
-    let pair = try ModelPair(
-      [first, second],
-      options: ConversionOptions(
-        vocabulary: vocabulary.map { .list($0) } ?? .file, nonlinearity: nonlinearity),
-      reader: .inChild)
+    let options = ConversionOptions(
+      vocabulary: vocabulary.map { .list($0) } ?? .file, nonlinearity: nonlinearity)
+    let (pair, difference) = try Progress.during("comparing \(first) and \(second)") {
+      let pair = try ModelPair([first, second], options: options, reader: .inChild)
+      return (pair, pair.difference)
+    }
     let report = DifferenceReport(
-      files: [first, second], pair.difference, try text.map { try compare(pair.checkpoints, $0) })
+      files: [first, second], difference, try text.map { try compare(pair.checkpoints, $0) })
     if json { try Output.json(report) } else { report.lines.forEach(Output.result) }
     try Output.finish()
     if !report.equal { throw Ending.no }

@@ -67,14 +67,16 @@ struct Edit: ParsableCommand {
   func run() throws {
     try output.check(inputs: [model] + [readme].compactMap { $0 })
     let text = try readme.map { try Self.markdown($0) }
-    let examination = try Examination(of: model, upTo: .bytes, reader: .inChild)
-    try examination.edit(to: output.output, replacing: output.force) { card in
-      for field in remove {
-        if field == "readme" { card.readme = nil }
-        if let field = CardField(rawValue: field) { card.fields[field] = nil }
+    let examination = try Examination.shown(of: model, upTo: .bytes)
+    try Progress.during("writing and reading back \(output.output)") {
+      try examination.edit(to: output.output, replacing: output.force) { card in
+        for field in remove {
+          if field == "readme" { card.readme = nil }
+          if let field = CardField(rawValue: field) { card.fields[field] = nil }
+        }
+        card.fields.merge(given) { $1 }
+        if let text { card.readme = text }
       }
-      card.fields.merge(given) { $1 }
-      if let text { card.readme = text }
     }
     Output.note("wrote \(printable(output.output))")
   }

@@ -28,7 +28,9 @@ struct ModelOptions: ParsableArguments {
   ///
   /// - Throws: What opening a checkpoint throws.
   func load() throws -> LanguageModel {
-    let checkpoint = try Checkpoint(contentsOf: model, reader: .inChild)
+    let checkpoint = try Progress.during("opening \(model)") {
+      try Checkpoint(contentsOf: model, reader: .inChild)
+    }
     applyThreads()
     return try LanguageModel(checkpoint, path: model)
   }

@@ -131,8 +131,7 @@ struct Finetune: ParsableCommand {
   private func makeRun(
     _ files: TrainingFiles, reporter: inout TrainingReporter
   ) throws -> TrainingRun {
-    let examination = try Examination(
-      of: options.model, upTo: .bytes, reader: .inChild)
+    let examination = try Examination.shown(of: options.model, upTo: .bytes)
     let checkpoint = try Checkpoint(examination)
     // Every file is looked at in a child process, which must be forked before threads exist.
     let best = resume ? try weightsDigest(of: files.best) : nil
@@ -167,7 +166,7 @@ struct Finetune: ParsableCommand {
 
   private func weightsDigest(of path: String) throws -> String? {
     guard FileManager.default.fileExists(atPath: path) else { return nil }
-    let examination = try Examination(of: path, upTo: .bytes, reader: .inChild)
+    let examination = try Examination.shown(of: path, upTo: .bytes)
     _ = try Checkpoint(examination)
     return examination.header.weightsDigest
   }

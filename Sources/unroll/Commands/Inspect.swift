@@ -17,7 +17,7 @@ struct Inspect: ParsableCommand {
   var json = false
 
   func run() throws {
-    let examination = try Examination(of: model, upTo: .header, reader: .inChild)
+    let examination = try Examination.shown(of: model, upTo: .header)
     let checkpoint = try Checkpoint(examination)
     for finding in examination.findings { Output.note(finding.description) }
     let report = ModelReport(checkpoint, examination)

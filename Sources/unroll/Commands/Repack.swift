@@ -25,8 +25,10 @@ struct Repack: ParsableCommand {
 
   func run() throws {
     try output.check(inputs: [model])
-    let examination = try Examination(of: model, upTo: .bytes, reader: .inChild)
-    try examination.repack(to: output.output, profile: profile, replacing: output.force)
+    let examination = try Examination.shown(of: model, upTo: .bytes)
+    try Progress.during("writing and reading back \(output.output)") {
+      try examination.repack(to: output.output, profile: profile, replacing: output.force)
+    }
     try Output.wrote(output.output, insteadOf: model)
   }
 }

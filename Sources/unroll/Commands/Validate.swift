@@ -67,7 +67,7 @@ struct Validate: ParsableCommand {
     for (index, file) in files.enumerated() {
       progress.report { _ in "\(index) of \(files.count) files: \(printable(file))" }
       do {
-        var examination = try Examination(of: file, upTo: .bytes, reader: .inChild)
+        var examination = try Examination.shown(of: file, upTo: .bytes)
         if replay { examination = try examination.replaying(UnrollEngine.replay) }
         let found = FileReport(examination, screening: screening, maximum: choice.maxFindings)
         report.files.append(found)
