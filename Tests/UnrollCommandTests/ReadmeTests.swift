@@ -53,7 +53,8 @@ import Testing
           .dropLast().map(String.init)
         // Progress shows on slow machines only.
         let lasting = lines.filter {
-          $0.firstMatch(of: #/tokens/s, (perplexity|loss)|^(reading|evaluating|writing)/#) == nil
+          $0.firstMatch(of: #/tokens/s, (perplexity|loss)|^(reading|evaluating|writing)|: \d+ s$/#)
+            == nil
         }
         #expect(result.exitCode == 0, "\(step.command)")
         #expect(
