@@ -43,7 +43,9 @@ extension Examination {
     change(&card)
     for path in [Layout.card, Layout.readme] { outline.objects[path] = nil }
     if card != Card() { card.add(to: &outline) }
-    outline.addHistory(of: card.changes(from: old), tool: tool)
+    let name = contents.path.split(separator: "/").last.map(String.init) ?? contents.path
+    outline.addHistory(
+      of: card.changes(from: old), input: "\(digest(of: contents.file)) \(name)", tool: tool)
     outline.sealContent()
     try outline.writeChecked(to: path, replacing: replacing, profile: profile)
   }
@@ -60,7 +62,7 @@ extension Examination {
 
 extension Outline {
   /// Adds an entry for an edit to the history of the model.
-  fileprivate mutating func addHistory(of changes: [String], tool: String) {
+  fileprivate mutating func addHistory(of changes: [String], input: String, tool: String) {
     if objects[Layout.provenance] == nil { addGroup(Layout.provenance) }
     let entries = objects.keys.filter { $0.hasPrefix(Layout.provenance + "/") }
     addGroup(
@@ -69,7 +71,7 @@ extension Outline {
         AttributeName.operation: .text("edit"),
         AttributeName.tool: .text(tool),
         AttributeName.arguments: .text(changes.joined(separator: "\n")),
-        AttributeName.inputs: .text(""),
+        AttributeName.inputs: .text(input),
         AttributeName.weightsDigest: .text(weightsDigest),
       ])
   }

@@ -18,10 +18,10 @@ enum Ending {
 struct Unroll: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "unroll",
-    abstract: "Convert, check and evaluate recurrent language models, each in one HDF5 file.",
+    abstract: "Convert, check, run and train recurrent language models, each in one HDF5 file.",
     discussion: """
       Results go to standard output, progress and notes to standard error.
-      Exit codes: 0 fine; 1 the answer is no (findings); 2 it could not be done (unreadable, refused, \
+      Exit codes: 0 fine; 1 the answer is no (findings, differences); 2 it could not be done (unreadable, refused, \
       input or output failed); 3 paused, saved and ready to resume; 64 wrong usage.
       """,
     version: UnrollVersion.number,

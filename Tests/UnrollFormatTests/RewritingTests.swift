@@ -64,6 +64,7 @@ import UnrollTensors
       #expect(model.card?.readme == "Ünrolled.")
       #expect(model.provenance.count == 2)
       #expect(model.provenance.last?.arguments == "license=MIT\nauthors=A; B\nreadme=new")
+      #expect(model.provenance.last?.inputs == "\(digest(of: before.contents.file)) a.h5")
       // And back: what is removed leaves nothing but the history.
       try after.edit(to: "\(folder)/c.h5", tool: "test 1") { $0 = Card() }
       let last = try Checkpoint(contentsOf: "\(folder)/c.h5")
