@@ -22,13 +22,15 @@ extension Rule {
 /// Whether a text has the form of a language tag (RFC 5646, 2.1), without the names of languages of
 /// four to eight letters, which are reserved.
 private func isLanguageTag(_ text: String) -> Bool {
-  let language = /[A-Za-z]{2,3}(-[A-Za-z]{3}){0,3}/
-  let rest = /(-[A-Za-z]{4})?(-([A-Za-z]{2}|[0-9]{3}))?(-([A-Za-z0-9]{5,8}|[0-9][A-Za-z0-9]{3}))*/
-  let extensions = /(-[A-WYZa-wyz0-9](-[A-Za-z0-9]{2,8})+)*(-[Xx](-[A-Za-z0-9]{1,8})+)?/
+  let tag = #/
+    [A-Za-z]{2,3} (-[A-Za-z]{3}){0,3}                     # language
+    (-[A-Za-z]{4})?                                       # script
+    (-([A-Za-z]{2} | [0-9]{3}))?                          # region
+    (-([A-Za-z0-9]{5,8} | [0-9][A-Za-z0-9]{3}))*          # variants
+    (-[A-WYZa-wyz0-9] (-[A-Za-z0-9]{2,8})+)*              # extensions
+    (-[Xx] (-[A-Za-z0-9]{1,8})+)?                         # private use
+    /#
   let privateUse = /[Xx](-[A-Za-z0-9]{1,8})+/
-  if text.wholeMatch(of: privateUse) != nil { return true }
-  guard text.utf8.count <= 255, let start = text.prefixMatch(of: language) else { return false }
-  let middle = text[start.range.upperBound...]
-  guard let second = middle.prefixMatch(of: rest) else { return false }
-  return middle[second.range.upperBound...].wholeMatch(of: extensions) != nil
+  return text.utf8.count <= 255
+    && (text.wholeMatch(of: tag) != nil || text.wholeMatch(of: privateUse) != nil)
 }
