@@ -82,7 +82,7 @@ def walk(file):
     return visit("/", file["/"])
 
 
-# 10. Digests.
+# 11. Digests.
 
 
 def canonical(value):

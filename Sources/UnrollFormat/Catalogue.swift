@@ -35,7 +35,7 @@ private let catalogueHead = """
 
   Generated from the code: `RECORD_SNAPSHOTS=1 swift test` writes it. An id never changes its
   meaning. Families: C container, X safety, S structure, A architecture, T tensors, V vocabulary,
-  O optimizer, R resume, I integrity. `unroll explain --all --json` gives the rules to programs.
+  O optimizer, R resume, I integrity, E extensions, M metadata, P portability, Q quality. `unroll explain --all --json` gives the rules to programs.
 
   ## Levels, and what to do about a rule that is wrong
 
@@ -52,7 +52,7 @@ private let catalogueHead = """
   `--ignore`, suppressions and a baseline leave findings out of the report and of the exit code; they
   never change a file or what can be done with it. A file with an error that is left out is still
   called invalid, is not opened by any verb, and the families behind the error's stay unchecked (the
-  order is C, X, S, then A, T and V, then O and R, then I). What was left out is counted.
+  order is C, X, S, then A, T and V, then O and R, then I, then E, M, P and Q). What was left out is counted.
 
   `--select` says which rules to report. An error that is not among them is reported all the same if
   it kept one of them from being checked: a report never claims more than was looked at. Of two

@@ -18,6 +18,8 @@ public struct Contents: Sendable {
   private(set) var failure: ContainerFailure?
   /// The decoded bytes of datasets in chunks, by path.
   private(set) var decoded: [String: ByteStorage] = [:]
+  /// What the numbers of the tensors are like, by path; none before `summarize`.
+  private(set) var summaries: [String: NumberSummary] = [:]
   /// What an engine computed for the self-test, `[N - 1]`; `nil` if none did.
   var replay: [Double]?
   /// The objects by path.
@@ -66,6 +68,21 @@ public struct Contents: Sendable {
       decoded[order.path] = ByteStorage(file, offset: order.offset, count: order.byteCount)
     }
     vocabulary = readVocabulary()
+  }
+
+  /// Looks at every number of the parameters, slots and carried state, for the rules of quality.
+  mutating func summarize() {
+    for (path, _) in datasets where Layout.isWeight(path) {
+      summaries[path] = tensor(path).flatMap { NumberSummary($0) }
+    }
+  }
+
+  /// The parameters that the model owns and what their numbers are like, where those are finite.
+  var finiteParameters: [(path: String, shape: Shape, summary: NumberSummary)] {
+    (architecture?.parameters ?? []).compactMap { path, shape in
+      guard let summary = summaries[path.description], summary.isFinite else { return nil }
+      return (path.description, shape, summary)
+    }
   }
 
   /// Whether something has a path.

@@ -68,6 +68,7 @@ public struct Examination: Sendable {
     var findings: [Finding] = []
     for stage in ["C", "X", "S", "ATV", "OR", "I", "EMPQ"] {
       if stage == "ATV" { try decode(&contents) }
+      if stage.contains("Q"), cost == .bytes { contents.summarize() }
       let rules = Rule.all.filter { rule in
         stage.contains(rule.family) && rule.cost != .container
           && (rule.cost == .header || (rule.cost == .bytes && cost == .bytes))

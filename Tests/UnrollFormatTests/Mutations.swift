@@ -14,7 +14,7 @@ extension Mutation {
   /// A mutation for each rule.
   static let all =
     container + safety + structure + architecture + tensors + vocabulary + optimizer + resume
-    + integrity
+    + integrity + companions + quality
 
   private static let container: [Mutation] = [
     Mutation(rule: "C001", bytes: { $0.replaceSubrange(0..<4, with: "GGUF".utf8) }),
@@ -26,6 +26,15 @@ extension Mutation {
       inventory: { inventory throws(ContainerFailure) in
         inventory.edit("/") { $0.attributes["complete"] = .integer(0) }
       }),
+    Mutation(
+      rule: "C007",
+      outline: { outline in
+        outline.addGroup("/extensions")
+        outline.addGroup("/extensions/org.example.removed")
+        outline.addDataset(
+          "/extensions/org.example.removed/data", Tensor([UInt8](repeating: 0, count: 200_000)))
+      },
+      inventory: { inventory throws(ContainerFailure) in inventory.forget("/extensions") }),
     Mutation(rule: "C008", bytes: { $0[70] ^= 1 }),
     Mutation(
       rule: "C010",
@@ -240,6 +249,9 @@ extension Mutation {
       rule: "V006",
       outline: { $0.objects["/vocabulary"]?.attributes["unknown_id"] = .integer(11) }),
     Mutation(
+      rule: "V007",
+      outline: { $0.objects["/vocabulary"]?.attributes["unknown_id"] = .integer(-1) }),
+    Mutation(
       rule: "V008",
       outline: { $0.objects["/tokenizer"]?.attributes["kind"] = .text("bpe") }),
     Mutation(
@@ -270,7 +282,7 @@ extension Mutation {
     Mutation(
       rule: "I004",
       inventory: { inventory throws(ContainerFailure) in
-        inventory.edit("/vocabulary") { $0.attributes["unknown_id"] = .integer(-1) }
+        inventory.edit("/vocabulary") { $0.attributes["unknown_id"] = .integer(9) }
       }),
     Mutation(
       rule: "I005",
@@ -322,6 +334,15 @@ extension Tensor {
 }
 
 extension Inventory {
+  /// Takes a group away, as a program would that unlinks it and seals the rest.
+  fileprivate mutating func forget(_ group: String) {
+    objects.removeAll { $0.path == group || $0.path.hasPrefix(group + "/") }
+    guard let file = try? MappedFile(path: #filePath) else { return }
+    let contents = Contents(file, inventory: self, failure: nil)
+    let digest = Digest.content(contents.digestEntries)
+    edit("/") { $0.attributes["content_digest"] = .text(digest) }
+  }
+
   fileprivate mutating func edit(_ path: String, _ edit: (inout InventoryObject) -> Void) {
     for index in objects.indices where objects[index].path == path { edit(&objects[index]) }
   }

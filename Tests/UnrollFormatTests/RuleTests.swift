@@ -21,6 +21,8 @@ struct Mutation: Sendable, CustomTestStringConvertible {
   var inventory: (@Sendable (inout Inventory) throws(ContainerFailure) -> Void)?
   var tied = false
   var cell = Cell.lstm
+  /// The sizes of the layers, if the rule looks at larger ones than the valid file has.
+  var hidden: [Int]?
   /// Whether the valid file is of a model in training.
   var training = false
   /// How the data is stored.
@@ -36,7 +38,8 @@ struct Mutation: Sendable, CustomTestStringConvertible {
       let path = "\(folder)/model.unroll.h5"
       let model =
         tied
-        ? Checkpoint.small(cell: cell, tied: true, hidden: [5]) : Checkpoint.small(cell: cell)
+        ? Checkpoint.small(cell: cell, tied: true, hidden: [5])
+        : Checkpoint.small(cell: cell, hidden: hidden ?? [7, 6])
       var outline = (training ? model.inTraining(groupCount: 2) : model).outline()
       if let change = self.outline {
         change(&outline)
@@ -69,6 +72,8 @@ struct Mutation: Sendable, CustomTestStringConvertible {
     Mutation(rule: "valid, tied", tied: true),
     Mutation(rule: "valid, GRU", cell: .gru),
     Mutation(rule: "valid, RNN", cell: .rnn),
+    Mutation(rule: "valid, wider", hidden: [32, 48]),
+    Mutation(rule: "valid, wider RNN", cell: .rnn, hidden: [32, 48]),
     Mutation(rule: "valid, in training", training: true),
     Mutation(rule: "valid, archive", profile: .archive),
     Mutation(rule: "valid, archive, in training", training: true, profile: .archive),
@@ -106,7 +111,7 @@ struct Mutation: Sendable, CustomTestStringConvertible {
   @Test func idsAreUniqueAndLawful() {
     let ids = Rule.all.map(\.id)
     #expect(Set(ids).count == ids.count)
-    #expect(ids.allSatisfy { $0.wholeMatch(of: /[CXSATVORI]\d{3}/) != nil })
+    #expect(ids.allSatisfy { $0.wholeMatch(of: /[CXSATVORIEMPQ]\d{3}/) != nil })
     for rule in Rule.all {
       #expect(rule.summary.contains("MUST") == (rule.level == .error))
     }

@@ -1,0 +1,164 @@
+// What the numbers of a tensor are like, from one pass over its bytes where they lie.
+
+import UnrollTensors
+
+/// Counts and sizes of the numbers of a tensor of floats, seen as rows along its first dimension.
+struct NumberSummary: Sendable, Hashable {
+  /// The numbers that are NaN.
+  var nanCount = 0
+  /// The numbers that are infinite.
+  var infinityCount = 0
+  /// The first number that is not finite, by its place in row-major order.
+  var firstNonFinite: Int?
+  /// The numbers other than 0 that are below the smallest normal one of their type.
+  var subnormalCount = 0
+  /// The sum of the squares; without meaning if a number is not finite.
+  var squareSum = 0.0
+  /// The rows whose numbers are all the same, in order.
+  var constantRows: [Int] = []
+
+  /// Whether all numbers are finite.
+  var isFinite: Bool { firstNonFinite == nil }
+
+  /// Looks at a tensor; `nil` if its elements are not floats.
+  ///
+  /// Nothing is copied: rows are read in blocks of 16 numbers from the mapped bytes.
+  init?(_ tensor: Tensor) {
+    guard tensor.dtype.isFloat else { return nil }
+    let rowCount = tensor.shape.dimensions.first ?? 1
+    guard rowCount > 0, tensor.elementCount > 0 else { return }
+    let width = tensor.elementCount / rowCount
+    tensor.withUnsafeBytes { bytes in
+      switch tensor.dtype {
+      case .float64:
+        add(bytes, width, FloatBits<UInt64>.binary64) { unsafeBitCast($0, to: SIMD16<Double>.self) }
+      case .bfloat16:
+        add(bytes, width, FloatBits<UInt16>.bfloat16) {
+          unsafeBitCast(
+            SIMD16<UInt32>(truncatingIfNeeded: $0) &<< 16, to: SIMD16<Float>.self)
+        }
+      case .float16:
+        // The exponent of binary32 is biased by 112 more.
+        add(bytes, width, FloatBits<UInt16>.binary16) {
+          unsafeBitCast(
+            SIMD16<UInt32>(truncatingIfNeeded: $0) &<< 13, to: SIMD16<Float>.self) * 0x1p112
+        }
+      default:
+        add(bytes, width, FloatBits<UInt32>.binary32) { unsafeBitCast($0, to: SIMD16<Float>.self) }
+      }
+    }
+  }
+
+  /// Adds all rows.
+  ///
+  /// - Parameters:
+  ///   - bytes: The elements, little-endian at any alignment.
+  ///   - width: The number of elements in a row.
+  ///   - format: Where the bits of an element change their meaning.
+  ///   - value: The value of elements without sign.
+  @inline(__always)
+  private mutating func add<Bits, Value: BinaryFloatingPoint & SIMDScalar>(
+    _ bytes: UnsafeRawBufferPointer, _ width: Int, _ format: FloatBits<Bits>,
+    _ value: (SIMD16<Bits>) -> SIMD16<Value>
+  ) {
+    let size = MemoryLayout<Bits>.size
+    for row in 0..<bytes.count / size / width {
+      let start = row * width * size
+      let elements = UnsafeRawBufferPointer(rebasing: bytes[start..<start + width * size])
+      let summary = RowSummary(elements, format, value)
+      squareSum += summary.squareSum
+      subnormalCount += summary.subnormalCount
+      if summary.isConstant { constantRows.append(row) }
+      if !summary.isFinite { countNonFinite(elements, format, at: row * width) }
+    }
+  }
+
+  /// Counts what is not finite in a row that has such numbers.
+  private mutating func countNonFinite<Bits>(
+    _ row: UnsafeRawBufferPointer, _ format: FloatBits<Bits>, at start: Int
+  ) {
+    for index in 0..<row.count / MemoryLayout<Bits>.size {
+      let bits = row.loadUnaligned(fromByteOffset: index * MemoryLayout<Bits>.size, as: Bits.self)
+      let magnitude = Bits(littleEndian: bits) & format.magnitudeMask
+      guard magnitude >= format.infinity else { continue }
+      if magnitude == format.infinity { infinityCount += 1 } else { nanCount += 1 }
+      firstNonFinite = firstNonFinite ?? start + index
+    }
+  }
+}
+
+/// Where the bits of a type of floats, without the sign, change their meaning.
+private struct FloatBits<Bits: FixedWidthInteger & UnsignedInteger & SIMDScalar> {
+  let infinity: Bits
+  let leastNormal: Bits
+  let magnitudeMask = Bits.max >> 1
+
+  static var binary64: FloatBits<UInt64> { .init(infinity: 0x7FF << 52, leastNormal: 1 << 52) }
+  static var binary32: FloatBits<UInt32> { .init(infinity: 0xFF << 23, leastNormal: 1 << 23) }
+  static var bfloat16: FloatBits<UInt16> { .init(infinity: 0xFF << 7, leastNormal: 1 << 7) }
+  static var binary16: FloatBits<UInt16> { .init(infinity: 0x1F << 10, leastNormal: 1 << 10) }
+}
+
+/// What the numbers of one row are like.
+private struct RowSummary {
+  var squareSum = 0.0
+  var subnormalCount = 0
+  var isConstant = true
+  var isFinite = true
+
+  @inline(__always)
+  init<Bits, Value: BinaryFloatingPoint & SIMDScalar>(
+    _ row: UnsafeRawBufferPointer, _ format: FloatBits<Bits>,
+    _ value: (SIMD16<Bits>) -> SIMD16<Value>
+  ) {
+    let size = MemoryLayout<Bits>.size
+    let count = row.count / size
+    guard count > 0 else { return }
+    let first = row.loadUnaligned(as: Bits.self)
+    let zero = SIMD16<Bits>()
+    var (difference, highest, subnormals) = (zero, zero, zero)
+    var squares = SIMD16<Value>()
+
+    /// Adds 16 elements as they are stored.
+    @inline(__always) func add(_ block: SIMD16<Bits>) {
+      let magnitude = block & SIMD16(repeating: format.magnitudeMask)
+      highest.replace(with: magnitude, where: magnitude .> highest)
+      // A magnitude of 0 wraps around to the greatest number.
+      let isSubnormal = (magnitude &- 1) .< (format.leastNormal - 1)
+      subnormals = subnormals &+ zero.replacing(with: 1, where: isSubnormal)
+      let values = value(magnitude)
+      squares += values * values
+    }
+
+    var place = 0
+    var blockCount = 0
+    while place + 16 <= count {
+      let block = row.loadUnaligned(fromByteOffset: place * size, as: SIMD16<Bits>.self)
+      difference |= block ^ SIMD16(repeating: first)
+      add(block)
+      place += 16
+      blockCount += 1
+      // Before a counter of 16 bits, or the precision of a sum, runs out.
+      if blockCount == 4096 { flush() }
+    }
+    if place < count {
+      // Zeros fill up, which add nothing.
+      var block = zero
+      for index in 0..<count - place {
+        block[index] = row.loadUnaligned(fromByteOffset: (place + index) * size, as: Bits.self)
+        difference[index] |= block[index] ^ first
+      }
+      add(block)
+    }
+    flush()
+    isConstant = difference == zero
+    isFinite = highest.max() < format.infinity
+
+    /// Moves the running sums to where they cannot overflow.
+    @inline(__always) func flush() {
+      squareSum += Double(squares.sum())
+      for lane in 0..<16 { subnormalCount += Int(subnormals[lane]) }
+      (squares, subnormals, blockCount) = (SIMD16(), zero, 0)
+    }
+  }
+}
