@@ -45,7 +45,7 @@ extension Examination {
     if card != Card() { card.add(to: &outline) }
     let name = contents.path.split(separator: "/").last.map(String.init) ?? contents.path
     outline.addHistory(
-      of: card.changes(from: old), input: "\(digest(of: contents.file)) \(name)", tool: tool)
+      of: card.changes(from: old), input: "\(UnrollFormat.digest(of: contents.file)) \(name)", tool: tool)
     outline.sealContent()
     try outline.writeChecked(to: path, replacing: replacing, profile: profile)
   }
