@@ -116,30 +116,42 @@ private struct RowSummary {
     guard count > 0 else { return }
     let first = row.loadUnaligned(as: Bits.self)
     let zero = SIMD16<Bits>()
-    var (difference, highest, subnormals) = (zero, zero, zero)
+    var (difference, beyond, subnormals) = (zero, zero, zero)
     var squares = SIMD16<Value>()
+    let mask = SIMD16(repeating: format.magnitudeMask)
+    let sign = Bits(Bits.bitWidth - 1)
 
     /// Adds 16 elements as they are stored.
+    ///
+    /// Differences whose sign is looked at stand in for comparisons, which the oldest processors of
+    /// 64 bits do not have for unsigned numbers.
     @inline(__always) func add(_ block: SIMD16<Bits>) {
-      let magnitude = block & SIMD16(repeating: format.magnitudeMask)
-      highest.replace(with: magnitude, where: magnitude .> highest)
-      // A magnitude of 0 wraps around to the greatest number.
-      let isSubnormal = (magnitude &- 1) .< (format.leastNormal - 1)
-      subnormals = subnormals &+ zero.replacing(with: 1, where: isSubnormal)
+      let magnitude = block & mask
+      beyond |= (format.infinity &- 1) &- magnitude
+      let isBelow = (magnitude &- format.leastNormal) & ~(magnitude &- 1)
+      subnormals &+= isBelow &>> sign
       let values = value(magnitude)
       squares += values * values
     }
 
+    /// Moves the running sums to where they cannot overflow.
+    @inline(__always) func flush() {
+      squareSum += Double(squares.sum())
+      for lane in 0..<16 { subnormalCount += Int(subnormals[lane]) }
+      (squares, subnormals) = (SIMD16(), zero)
+    }
+
     var place = 0
-    var blockCount = 0
     while place + 16 <= count {
-      let block = row.loadUnaligned(fromByteOffset: place * size, as: SIMD16<Bits>.self)
-      difference |= block ^ SIMD16(repeating: first)
-      add(block)
-      place += 16
-      blockCount += 1
-      // Before a counter of 16 bits, or the precision of a sum, runs out.
-      if blockCount == 4096 { flush() }
+      // As many as keep a counter of 16 bits, and the precision of a sum.
+      let end = min(count, place + 16 * 4096)
+      while place + 16 <= end {
+        let block = row.loadUnaligned(fromByteOffset: place * size, as: SIMD16<Bits>.self)
+        difference |= block ^ first
+        add(block)
+        place += 16
+      }
+      flush()
     }
     if place < count {
       // Zeros fill up, which add nothing.
@@ -149,16 +161,9 @@ private struct RowSummary {
         difference[index] |= block[index] ^ first
       }
       add(block)
+      flush()
     }
-    flush()
     isConstant = difference == zero
-    isFinite = highest.max() < format.infinity
-
-    /// Moves the running sums to where they cannot overflow.
-    @inline(__always) func flush() {
-      squareSum += Double(squares.sum())
-      for lane in 0..<16 { subnormalCount += Int(subnormals[lane]) }
-      (squares, subnormals, blockCount) = (SIMD16(), zero, 0)
-    }
+    for lane in 0..<16 where beyond[lane] &>> sign != 0 { isFinite = false }
   }
 }

@@ -10,7 +10,9 @@ extension Rule {
       At most a tenth of the file SHOULD be neither data nor, by a generous estimate, metadata.
       """,
     why: "Objects that are removed or replaced with an HDF5 library leave their bytes behind.",
-    example: "A file of 20,480,000 bytes has data of 10,000,000: an optimizer was removed with h5py.",
+    example: """
+      A file of 20,480,000 bytes has data of 10,000,000: an optimizer was removed with h5py.
+      """,
     fix: "write the file again with `unroll repack`, and what was removed is gone"
   ) { contents in
     guard contents.failure == nil, contents.inventory.stoppedAt == nil else { return [] }

@@ -6,7 +6,9 @@ extension Rule {
     id: "M002", level: .warning,
     summary: "The last `weights_digest` in `/provenance` SHOULD be that of the file.",
     why: "Otherwise the weights were changed by a program that left no entry in the history.",
-    example: "`/provenance/001` has a `weights_digest` from before weights were averaged with h5py.",
+    example: """
+      `/provenance/001` has the `weights_digest` from before weights were averaged with h5py.
+      """,
     fix: "find out what changed the weights, and add an entry that says so"
   ) { contents in
     let entries = contents.members(of: Layout.provenance).map { "\(Layout.provenance)/\($0)" }

@@ -22,7 +22,8 @@ extension Rule {
 /// Whether a text has the form of a language tag (RFC 5646, 2.1), without the names of languages of
 /// four to eight letters, which are reserved.
 private func isLanguageTag(_ text: String) -> Bool {
-  let tag = #/
+  let tag =
+    #/
     [A-Za-z]{2,3} (-[A-Za-z]{3}){0,3}                     # language
     (-[A-Za-z]{4})?                                       # script
     (-([A-Za-z]{2} | [0-9]{3}))?                          # region

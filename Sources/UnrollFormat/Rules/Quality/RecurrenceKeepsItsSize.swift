@@ -71,7 +71,8 @@ private func dot(_ a: UnsafeBufferPointer<Float>, _ b: UnsafeBufferPointer<Float
   let (left, right) = (UnsafeRawBufferPointer(a), UnsafeRawBufferPointer(b))
   while place + 16 <= a.count {
     let offset = place * MemoryLayout<Float>.size
-    sums += left.loadUnaligned(fromByteOffset: offset, as: SIMD16<Float>.self)
+    sums +=
+      left.loadUnaligned(fromByteOffset: offset, as: SIMD16<Float>.self)
       * right.loadUnaligned(fromByteOffset: offset, as: SIMD16<Float>.self)
     place += 16
   }

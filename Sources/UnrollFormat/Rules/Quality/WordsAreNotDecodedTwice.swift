@@ -7,11 +7,12 @@ extension Rule {
   static let wordsAreNotDecodedTwice = Rule(
     id: "Q011", level: .warning, cost: .bytes,
     summary: """
-      Of the words with scalars above U+007F at most half, or two, SHOULD be such as UTF-8 gives when \
-      it is read as Windows-1252.
+      Of the words with scalars above U+007F at most half, or two, SHOULD be such as UTF-8 gives \
+      when it is read as Windows-1252.
       """,
     why: "Text that is read in the right encoding never meets such words.",
-    example: "Tokens 3, 8 and 9 are \"fÃ¼r\", \"schÃ¶n\" and \"â€“\", where others have no umlauts.",
+    example:
+      "Tokens 3, 8 and 9 are \"fÃ¼r\", \"schÃ¶n\" and \"â€“\", where others have no umlauts.",
     fix: Fix.findVocabulary
   ) { contents in
     // Byte-level subwords look like this on purpose.
