@@ -44,8 +44,8 @@ extension Examination {
     for path in [Layout.card, Layout.readme] { outline.objects[path] = nil }
     if card != Card() { card.add(to: &outline) }
     let name = contents.path.split(separator: "/").last.map(String.init) ?? contents.path
-    outline.addHistory(
-      of: card.changes(from: old), input: "\(UnrollFormat.digest(of: contents.file)) \(name)", tool: tool)
+    let input = "\(UnrollFormat.digest(of: contents.file)) \(name)"
+    outline.addHistory(of: card.changes(from: old), input: input, tool: tool)
     outline.sealContent()
     try outline.writeChecked(to: path, replacing: replacing, profile: profile)
   }

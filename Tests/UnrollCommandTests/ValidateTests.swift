@@ -28,6 +28,7 @@ import UnrollTokenization
         "]]><&\"'\u{1b}[2J\u{9b}\u{202e}\u{fffe}\n\(String(repeating: "long", count: 7500))".utf8)
       tokens[1] = tokens[0]
       checkpoint.vocabulary = Vocabulary(tokens: tokens, unit: .word)
+      checkpoint.vocabulary.unknownID = 10
       var outline = checkpoint.outline()
       outline.addDataset("/<notes> & \"more\"", Tensor([Float](repeating: 1, count: 3), shape: [3]))
       outline.seal()
