@@ -11,9 +11,10 @@ extension Rule {
   }
 
   private func explanation(heading: String, separator: String) -> String {
-    [
+    let repair = repair.map { "; or with `unroll validate --fix`: \($0.explanation)" } ?? ""
+    return [
       "\(heading)\(id) (\(level.rawValue))", summary, "Why: \(why)", "Example: \(example)",
-      "Fix: \(fix).", "Checked: \(cost.explanation).",
+      "Fix: \(fix)\(repair).", "Checked: \(cost.explanation).",
     ].joined(separator: separator)
   }
 }
@@ -24,7 +25,7 @@ extension Cost {
     switch self {
     case .container: "before libhdf5 sees the file, at every opening"
     case .header: "at every opening"
-    case .replay: "by `unroll validate --replay`, since it runs the model."
+    case .replay: "by `unroll validate --replay`, since it runs the model"
     case .bytes: "by `unroll validate`, since it reads every byte"
     }
   }
@@ -58,6 +59,13 @@ private let catalogueHead = """
   it kept one of them from being checked: a report never claims more than was looked at. Of two
   options that name a rule, the one with its id goes before the one with its family's letter, and
   `--ignore` before `--select`.
+
+  ## What `--fix` does
+
+  It writes a copy in which all is put right that follows from the rest of the file: missing and stale
+  digests, alignment, unused space, a tie stored twice, a self-test of other weights. It changes no number,
+  token or size, refuses files with any other error, and adds an entry to the history. The rules that it
+  can repair say so below.
 
   ## Add a rule
 
