@@ -71,7 +71,7 @@ extension Rule {
     .exactnessIsTold,
     .stepsAgree,
     .lossesAreFinite,
-    .optimizerAndTrainingComeTogether,
+    .trainingHasAnOptimizer,
     .tensorDigestsAgree,
     .datasetsHaveDigests,
     .weightsDigestAgrees,

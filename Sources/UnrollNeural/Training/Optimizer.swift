@@ -108,33 +108,56 @@ public struct Optimizer: Sendable {
   ///   - model: The model.
   ///   - norm: The norm of its gradients, from `gradientNorm`.
   public mutating func step(_ model: TrainableModel, gradientNorm norm: Double) {
-    var updates: [ParameterPath: unroll_update] = [:]
-    var bounds: [ParameterPath: Double] = [:]
-    for index in groups.indices where !groups[index].isFrozen {
-      var update = groups[index].beginStep(of: kind)
-      switch groups[index].clip {
-      // PyTorch's small number keeps a zero norm from dividing.
-      case .globalNorm(let bound): update.scale = Float(min(1, bound / (norm + 1e-6)))
-      case .value(let bound): update.limit = Float(bound)
-      case .parameterNorm(let bound):
-        for path in groups[index].parameters { bounds[path] = bound }
-      case nil: break
-      }
-      for path in groups[index].parameters { updates[path] = update }
-    }
-    model.update { path, values, gradient in
+    step(gradientNorm: norm, of: model.update)
+  }
+
+  /// Moves parameters.
+  ///
+  /// - Parameters:
+  ///   - norm: The norm of their gradients.
+  ///   - update: Calls a closure with each parameter's path, numbers and gradient.
+  mutating func step(
+    gradientNorm norm: Double,
+    of update: ((ParameterPath, inout [Float], Gradient) -> Void) -> Void
+  ) {
+    let updates = beginStep(gradientNorm: norm)
+    update { path, values, gradient in
       guard var update = updates[path] else { return }
-      if let bound = bounds[path] {
-        update.scale = Float(bound / max(gradient.sumOfSquares.squareRoot(), bound))
+      if let bound = update.parameterBound {
+        let norm = gradient.sumOfSquares.squareRoot()
+        update.numbers.scale = Float(bound / max(norm, bound))
       }
       _ = memory.update(path) { memory in
         values.withUnsafeMutableBufferPointer { values in
-          memory.withSlots { StepArguments(values, $0, update).step(gradient) }
+          memory.withSlots { StepArguments(values, $0, update.numbers).step(gradient) }
         }
       }
     }
     for index in groups.indices where !groups[index].isFrozen { groups[index].endStep(of: kind) }
     stepCount += 1
+  }
+
+  /// The numbers of a step for each parameter that is not frozen.
+  private func beginStep(gradientNorm norm: Double) -> [ParameterPath: Update] {
+    var updates: [ParameterPath: Update] = [:]
+    for group in groups where !group.isFrozen {
+      var update = Update(numbers: group.beginStep(of: kind))
+      switch group.clip {
+      // PyTorch's small number keeps a zero norm from dividing.
+      case .globalNorm(let bound): update.numbers.scale = Float(min(1, bound / (norm + 1e-6)))
+      case .parameterNorm(let bound): update.parameterBound = bound
+      case .value(let bound): update.numbers.limit = Float(bound)
+      case nil: break
+      }
+      for path in group.parameters { updates[path] = update }
+    }
+    return updates
+  }
+
+  /// The numbers of a step, and the bound of the norm of a parameter's own gradient.
+  private struct Update {
+    var numbers: unroll_update
+    var parameterBound: Double?
   }
 }
 
