@@ -70,7 +70,8 @@ struct TrainingOptions: ParsableArguments {
 
   @Option(
     parsing: .unconditional,
-    help: "What divides the learning rate from each part of the model to the next below (default: 1).")
+    help:
+      "What divides the learning rate from each part of the model to the next below (default: 1).")
   var layerDecay: Double?
 
   @Option(
@@ -107,7 +108,8 @@ struct TrainingOptions: ParsableArguments {
       throw ValidationError("--clip and --clip-value are two ways to clip; give one.")
     }
     if freeze != nil && unfreezeEvery != nil {
-      throw ValidationError("--unfreeze-every begins with its own parts frozen; leave --freeze out.")
+      throw ValidationError(
+        "--unfreeze-every begins with its own parts frozen; leave --freeze out.")
     }
     _ = try settings()
   }

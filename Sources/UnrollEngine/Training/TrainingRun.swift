@@ -245,10 +245,12 @@ public struct TrainingRun {
     model.beginAccumulation(windows.count > 1)
     for window in windows {
       let share = Double(window.count * B) / Double(predictions)
-      loss += share * (try model.backpropagate(
-        inputs: Array(columns[window.lowerBound * B..<window.upperBound * B]),
-        targets: Array(columns[(window.lowerBound + 1) * B..<(window.upperBound + 1) * B]),
-        state: &next, share: share))
+      loss +=
+        share
+        * (try model.backpropagate(
+          inputs: Array(columns[window.lowerBound * B..<window.upperBound * B]),
+          targets: Array(columns[(window.lowerBound + 1) * B..<(window.upperBound + 1) * B]),
+          state: &next, share: share))
       guard loss.isFinite else { throw diverged("loss") }
     }
     let norm = optimizer.gradientNorm(of: model)

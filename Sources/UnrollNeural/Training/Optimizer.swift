@@ -118,7 +118,9 @@ public struct Optimizer: Sendable {
   public mutating func forget() {
     for group in groups {
       for path in group.parameters {
-        _ = memory.update(path) { $0.fill(kind == .adagrad ? Float(group[.initialAccumulator]) : 0) }
+        _ = memory.update(path) {
+          $0.fill(kind == .adagrad ? Float(group[.initialAccumulator]) : 0)
+        }
       }
     }
     for index in groups.indices {
