@@ -75,6 +75,7 @@ extension Rule {
     .stepsAgree,
     .lossesAreFinite,
     .trainingHasAnOptimizer,
+    .regularizationIsLawful,
     .tensorDigestsAgree,
     .datasetsHaveDigests,
     .weightsDigestAgrees,

@@ -10,6 +10,7 @@ extension Layout {
   static let trainingData = "/training/data"
   static let trainingSchedule = "/training/schedule"
   static let trainingHidden = "/training/hidden"
+  static let regularization = "/training/regularization"
   static let trainingHistory = "/training/history"
   static let trainingBest = "/training/best"
 
@@ -109,6 +110,8 @@ extension Layout {
         AttributeSchema(name: AttributeName.accumulation, value: .integer(1...maximumSize)),
         AttributeSchema(
           name: AttributeName.unfreezeEvery, value: .integer(1...maximumSize), isRequired: false),
+        AttributeSchema(
+          name: AttributeName.seed, value: .integer(0...Int64(UInt32.max)), isRequired: false),
       ], isRequired: false),
     ObjectSchema(
       path: trainingData, kind: .group,
@@ -131,6 +134,14 @@ extension Layout {
         + ScheduleNumber.allCases.map {
           AttributeSchema(name: $0.rawValue, value: .number, isRequired: false)
         }),
+    ObjectSchema(path: regularization, kind: .group, isRequired: false),
+    ObjectSchema(
+      path: "\(regularization)/#", kind: .group,
+      attributes: [
+        AttributeSchema(name: AttributeName.site, value: words(RegularizationTerm.Site.self)),
+        AttributeSchema(name: AttributeName.kind, value: words(RegularizationTerm.Kind.self)),
+        AttributeSchema(name: AttributeName.rate, value: .number),
+      ]),
     ObjectSchema(path: trainingHidden, kind: .group),
     ObjectSchema(path: "\(trainingHidden)/#", kind: .group),
     parameter("\(trainingHidden)/#/\(MemberName.h)", rank: 2, isRequired: true),
@@ -211,5 +222,8 @@ extension AttributeName {
   static let withoutImprovement = "evaluations_without_improvement"
   static let accumulation = "accumulation"
   static let unfreezeEvery = "unfreeze_every"
+  static let seed = "seed"
+  static let site = "site"
+  static let rate = "rate"
   static let validNLL = "valid_nll"
 }

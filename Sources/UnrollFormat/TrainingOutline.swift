@@ -91,6 +91,16 @@ extension TrainingState {
       schedule.attributes.merging([
         AttributeName.withoutImprovement: .integer(Int64(evaluationsWithoutImprovement))
       ]) { $1 })
+    if !regularization.isEmpty { outline.addGroup(Layout.regularization) }
+    for (index, term) in regularization.enumerated() {
+      outline.addGroup(
+        "\(Layout.regularization)/\(Layout.number(index, digits: 2))",
+        [
+          AttributeName.site: .text(term.site.rawValue),
+          AttributeName.kind: .text(term.kind.rawValue),
+          AttributeName.rate: .number(term.rate),
+        ])
+    }
     outline.addGroup(Layout.trainingHidden)
     for (index, state) in hidden.enumerated() {
       let path = Layout.hiddenState(index)
@@ -121,6 +131,7 @@ extension TrainingState {
     ]
     attributes[AttributeName.resumeReason] = inexactReason.map { .text($0) }
     attributes[AttributeName.maximumEpochs] = maximumEpochs.map { .integer(Int64($0)) }
+    attributes[AttributeName.seed] = seed.map { .integer(Int64($0)) }
     attributes[AttributeName.unfreezeEvery] = unfreezeEvery.map { .integer(Int64($0)) }
     attributes[AttributeName.maximumSteps] = maximumSteps.map { .integer(Int64($0)) }
     return attributes

@@ -113,6 +113,11 @@ extension Contents {
     state.evaluationsWithoutImprovement = waited
     state.accumulation = accumulation
     state.unfreezeEvery = integer(root, AttributeName.unfreezeEvery)
+    state.seed = integer(root, AttributeName.seed).flatMap { UInt32(exactly: $0) }
+    for name in members(of: Layout.regularization) {
+      guard let term = regularizationTerm("\(Layout.regularization)/\(name)") else { return nil }
+      state.regularization.append(term)
+    }
     if exists(Layout.trainingHistory) {
       guard let history else { return nil }
       state.history = history

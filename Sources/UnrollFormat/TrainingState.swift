@@ -111,6 +111,10 @@ public struct TrainingState: Sendable {
   public var unfreezeEvery: Int?
   /// The windows whose gradients make one step.
   public var accumulation = 1
+  /// What keeps the model from learning its text by heart.
+  public var regularization: [RegularizationTerm] = []
+  /// What masks are drawn from, where they are.
+  public var seed: UInt32?
   /// The carried state, one for each layer.
   public var hidden: [CarriedState]
   /// The evaluations, oldest first; the first one is of the model before training.
