@@ -23,6 +23,7 @@ enum FuzzTarget: String, CaseIterable, Sendable {
   /// - Parameters:
   ///   - bytes: The input.
   ///   - path: A file that may be written.
+  /// - Returns: The refusal, or how much was read.
   /// - Throws: What no reader may throw: any error but a refusal.
   func outcome(of bytes: [UInt8], at path: String) throws -> String {
     do {
