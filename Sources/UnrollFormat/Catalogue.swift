@@ -11,9 +11,10 @@ extension Rule {
   }
 
   private func explanation(heading: String, separator: String) -> String {
-    [
+    let repair = repair.map { "; or with `unroll validate --fix`: \($0.explanation)" } ?? ""
+    return [
       "\(heading)\(id) (\(level.rawValue))", summary, "Why: \(why)", "Example: \(example)",
-      "Fix: \(fix).", "Checked: \(cost.explanation).",
+      "Fix: \(fix)\(repair).", "Checked: \(cost.explanation).",
     ].joined(separator: separator)
   }
 }
@@ -24,7 +25,7 @@ extension Cost {
     switch self {
     case .container: "before libhdf5 sees the file, at every opening"
     case .header: "at every opening"
-    case .replay: "by `unroll validate --replay`, since it runs the model."
+    case .replay: "by `unroll validate --replay`, since it runs the model"
     case .bytes: "by `unroll validate`, since it reads every byte"
     }
   }
@@ -58,6 +59,37 @@ private let catalogueHead = """
   it kept one of them from being checked: a report never claims more than was looked at. Of two
   options that name a rule, the one with its id goes before the one with its family's letter, and
   `--ignore` before `--select`.
+
+  ## What `--fix` does
+
+  It writes a copy in which all is put right that follows from the rest of the file: missing and stale
+  digests, alignment, unused space, a tie stored twice, a self-test of other weights. It changes no number,
+  token or size, refuses files with any other error, and adds an entry to the history. The rules that it
+  can repair say so below.
+
+  ## What is no rule, and why
+
+  These were considered; their ids stay free.
+
+  | id | what it would want | why it is none |
+  |---|---|---|
+  | C006 | no user block before the signature | C001 refuses one: two ids for one defect help nobody |
+  | C013 | known `optional_features` | to ignore them is what they are for |
+  | X011 | tensors below a fixed size | X010 and X018 bound each by the file, which is there |
+  | S004 | known versions of single groups | `format_version` counts for all (C010, C011) |
+  | A002 | a number of layers that agrees with the groups | the groups are the number; S005 wants no gaps |
+  | A004 | a known order of gates | the format's version fixes it; Q006 smells a wrong one |
+  | A007 | variants that an engine computes | it is about the engine, not the file: F009 has it refuse |
+  | T008 | scales of int8 rows | int8 is reserved; C012 refuses it |
+  | V010 | counts that fall with the id | nothing declares them sorted |
+  | O005 | a `step` of at least 0 | A001 has the range, R005 the agreement |
+  | M003 | no times in the file | a time is any number or text: no check can be right (F001) |
+  | M004 | a card | every fresh conversion would raise it |
+  | P001, P003 | little-endian numbers of standard widths | X006 refuses others |
+  | P002 | a superblock that old readers know | C004 |
+  | P005 | no szip | X007 |
+  | Q005 | numbers that fit into f16 | of an export, which counts them when it narrows |
+  | E002, E003 | known extensions | a needed one is a required feature (C012); others may be unknown |
 
   ## Add a rule
 

@@ -44,21 +44,30 @@ struct Outline {
   /// Gives every dataset its digest, and the root those of the weights and of all content.
   mutating func seal() {
     sealDatasets()
-    let weights = Digest.weights(digestEntries)
-    objects[Layout.root]?.attributes[AttributeName.weightsDigest] = .text(weights)
+    sealWeights()
     // The step that made these weights is the last one of the history.
     if let last = objects.keys.filter({ $0.hasPrefix(Layout.provenance + "/") }).max() {
-      objects[last]?.attributes[AttributeName.weightsDigest] = .text(weights)
+      let digest = weightsDigest
+      objects[last]?.attributes[AttributeName.weightsDigest] = .text(digest)
     }
     sealContent()
   }
 
   private mutating func sealDatasets(in root: String = "") {
-    for (path, object) in objects where path.hasPrefix(root) {
-      guard case .dataset(let tensor) = object.kind else { continue }
-      let digest = tensor.withUnsafeBytes { Digest.sha256($0) }
-      objects[path]?.attributes[AttributeName.digest] = .text(digest)
-    }
+    for path in objects.keys where path.hasPrefix(root) { sealDataset(path) }
+  }
+
+  /// Gives a dataset its digest.
+  mutating func sealDataset(_ path: String) {
+    guard case .dataset(let tensor)? = objects[path]?.kind else { return }
+    let digest = tensor.withUnsafeBytes { Digest.sha256($0) }
+    objects[path]?.attributes[AttributeName.digest] = .text(digest)
+  }
+
+  /// Gives the root the digest of the weights.
+  mutating func sealWeights() {
+    let digest = Digest.weights(digestEntries)
+    objects[Layout.root]?.attributes[AttributeName.weightsDigest] = .text(digest)
   }
 
   /// Gives the root the digest of all content, and the datasets beside the model theirs.
@@ -66,6 +75,11 @@ struct Outline {
     for companion in [Layout.card, Layout.selfTest, Layout.extensions] {
       sealDatasets(in: companion + "/")
     }
+    sealContentDigest()
+  }
+
+  /// Gives the root the digest of all content.
+  mutating func sealContentDigest() {
     let content = Digest.content(digestEntries)
     objects[Layout.root]?.attributes[AttributeName.contentDigest] = .text(content)
   }

@@ -43,16 +43,19 @@ extension Examination {
     change(&card)
     for path in [Layout.card, Layout.readme] { outline.objects[path] = nil }
     if card != Card() { card.add(to: &outline) }
-    let name = contents.path.split(separator: "/").last.map(String.init) ?? contents.path
-    let input = "\(UnrollFormat.digest(of: contents.file)) \(name)"
-    outline.addHistory(of: card.changes(from: old), input: input, tool: tool)
+    let changes = card.changes(from: old).joined(separator: "\n")
+    outline.addHistory("edit", arguments: changes, of: contents, tool: tool)
     outline.sealContent()
     try outline.writeChecked(to: path, replacing: replacing, profile: profile)
   }
 
-  /// The content as it is to be written again.
   private func outline() throws -> Outline {
     guard worstLevel != .error else { throw InvalidCheckpoint(findings: findings) }
+    return try decodedOutline()
+  }
+
+  /// The content as it is to be written again.
+  func decodedOutline() throws -> Outline {
     var outline = Outline(objects: try decodedContents().outlineObjects())
     // A writer sets it last.
     outline.objects[Layout.root]?.attributes[AttributeName.complete] = nil
@@ -61,17 +64,20 @@ extension Examination {
 }
 
 extension Outline {
-  /// Adds an entry for an edit to the history of the model.
-  fileprivate mutating func addHistory(of changes: [String], input: String, tool: String) {
+  /// Adds an entry for a change of a file to the history of the model.
+  mutating func addHistory(
+    _ operation: String, arguments: String, of contents: Contents, tool: String
+  ) {
+    let name = contents.path.split(separator: "/").last.map(String.init) ?? contents.path
     if objects[Layout.provenance] == nil { addGroup(Layout.provenance) }
     let entries = objects.keys.filter { $0.hasPrefix(Layout.provenance + "/") }
     addGroup(
       Layout.provenanceEntry(entries.count),
       [
-        AttributeName.operation: .text("edit"),
+        AttributeName.operation: .text(operation),
         AttributeName.tool: .text(tool),
-        AttributeName.arguments: .text(changes.joined(separator: "\n")),
-        AttributeName.inputs: .text(input),
+        AttributeName.arguments: .text(arguments),
+        AttributeName.inputs: .text("\(digest(of: contents.file)) \(name)"),
         AttributeName.weightsDigest: .text(weightsDigest),
       ])
   }

@@ -57,12 +57,14 @@ public struct Rule: Sendable {
   public let example: String
   /// What to do about a violation, in general; an order without a full stop, as in a finding.
   public let fix: String
+  /// How `Examination.repair` puts a violation right, if it can.
+  public let repair: Repair?
   /// Finds the violations in a file.
   let check: @Sendable (Contents) -> [Violation]
 
   init(
     id: String, level: Level, cost: Cost = .header, summary: String, why: String, example: String,
-    fix: String, check: @escaping @Sendable (Contents) -> [Violation]
+    fix: String, repair: Repair? = nil, check: @escaping @Sendable (Contents) -> [Violation]
   ) {
     self.id = id
     self.level = level
@@ -71,8 +73,12 @@ public struct Rule: Sendable {
     self.why = why
     self.example = example
     self.fix = fix
+    self.repair = repair
     self.check = check
   }
+
+  /// The rule with an id, if there is one.
+  public static subscript(id: String) -> Rule? { all.first { $0.id == id } }
 
   /// The letter of the family.
   public var family: Character { id.first ?? "?" }

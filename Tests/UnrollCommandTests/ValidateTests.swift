@@ -72,6 +72,51 @@ import UnrollTokenization
     try Data(text.utf8).write(to: URL(filePath: "\(folder)/\(name)"))
   }
 
+  // MARK: - Repairs
+
+  @Test func aRepairedCopyIsWrittenAndReported() throws {
+    try withFiles { folder in
+      let before = try Data(contentsOf: URL(filePath: "\(folder)/b.h5"))
+      let result = try validate("b.h5", "--fix", "d.h5", in: folder)
+      #expect(result.output == "d.h5: valid, no findings\n")
+      #expect(
+        result.errors == "fixed: /: C003: the content is written again as it is\nwrote d.h5\n")
+      #expect(try Data(contentsOf: URL(filePath: "\(folder)/b.h5")) == before)
+      // The copy is refused where there is a file, and another name gives the same bytes.
+      let refused = try validate("b.h5", "--fix", "d.h5", in: folder, exit: 2)
+      #expect(refused.errors.contains("d.h5") && refused.errors.contains("--force"))
+      let json = try validate("b.h5", "--fix", "e.h5", "--json", in: folder)
+      let report = try object(Data(json.output.utf8))
+      let file = try #require((report["files"] as? [[String: Any]])?.first)
+      #expect(file["file"] as? String == "e.h5" && file["valid"] as? Bool == true)
+      #expect((file["fixed"] as? [[String: Any]])?.map { $0["rule"] as? String } == ["C003"])
+      let copies = try ["d.h5", "e.h5"].map {
+        try Data(contentsOf: URL(filePath: "\(folder)/\($0)"))
+      }
+      #expect(copies[0] == copies[1])
+    }
+  }
+
+  @Test func whatCannotBeRepairedIsLeftAlone() throws {
+    try withFiles { folder in
+      let damaged = try validate("a.h5", "--fix", "d.h5", in: folder, exit: 1)
+      #expect(
+        damaged.errors
+          == "note: d.h5: not written: what breaks I001 does not follow from the rest\n")
+      #expect(damaged.output.contains("error I001") && damaged.output.contains("a.h5: invalid"))
+      let valid = try validate("c.h5", "--fix", "d.h5", in: folder)
+      #expect(
+        valid.errors == "note: d.h5: not written, since there is nothing that --fix repairs\n")
+      #expect(!FileManager.default.fileExists(atPath: "\(folder)/d.h5"))
+      for arguments in [["b.h5", "c.h5"], ["."]] {
+        let result = try runner.run(["validate"] + arguments + ["--fix", "d.h5"], in: folder)
+        #expect(result.exitCode == 64 && result.errors.contains("--fix repairs one file"))
+      }
+      let onto = try validate("b.h5", "--fix", "b.h5", "--force", in: folder, exit: 2)
+      #expect(onto.errors.contains("it is the input b.h5"))
+    }
+  }
+
   // MARK: - Forms
 
   @Test(arguments: ["text", "json", "sarif", "junit"])

@@ -34,6 +34,15 @@ struct Mutation: Sendable, CustomTestStringConvertible {
 
   /// The findings in the mutated file, its path replaced by `FILE`.
   func findings() throws -> [String] {
+    try withExamination { examination in
+      examination.findings.map {
+        $0.description.replacing(examination.contents.path, with: "FILE")
+      }
+    }
+  }
+
+  /// Runs a closure on the examination of the mutated file, which has a folder for itself.
+  func withExamination<Result>(_ body: (Examination) throws -> Result) throws -> Result {
     try withTemporaryFolder { folder in
       let path = "\(folder)/model.unroll.h5"
       let model =
@@ -61,7 +70,7 @@ struct Mutation: Sendable, CustomTestStringConvertible {
       }
       var examination = try Examination(of: path, upTo: .bytes, reader: reader)
       if let replay { examination = try examination.replaying { _, _ in replay } }
-      return examination.findings.map { $0.description.replacing(path, with: "FILE") }
+      return try body(examination)
     }
   }
 }

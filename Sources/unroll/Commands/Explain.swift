@@ -31,7 +31,7 @@ struct Explain: ParsableCommand {
   }
 
   private func rule(_ id: String) throws -> Rule {
-    guard let rule = Rule.all.first(where: { $0.id == id.uppercased() }) else {
+    guard let rule = Rule[id.uppercased()] else {
       throw ValidationError("There is no rule \(id). `unroll explain --all` shows all.")
     }
     return rule
@@ -51,10 +51,13 @@ private struct RuleCatalogue: Encodable {
     let why: String
     let example: String
     let fix: String
+    /// What `unroll validate --fix` does, where it can do something.
+    let repair: String?
 
     init(_ rule: Rule) {
       (id, level, cost) = (rule.id, rule.level.rawValue, rule.cost.rawValue)
       (what, why, example, fix) = (rule.summary, rule.why, rule.example, rule.fix)
+      repair = rule.repair?.explanation
     }
   }
 }

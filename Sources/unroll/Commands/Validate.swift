@@ -30,6 +30,16 @@ struct Validate: ParsableCommand {
   @Flag(help: "Also compute the self-test and compare its log-probabilities.")
   var replay = false
 
+  @Option(
+    name: .customLong("fix"),
+    help: ArgumentHelp(
+      "Write a copy with everything put right that follows from the rest, and report on it.",
+      valueName: "file"))
+  var copy: String?
+
+  @Flag(help: "Replace the file of --fix or --write-baseline if it exists.")
+  var force = false
+
   @Option(help: "The form of the report: text, json, sarif (2.1.0) or junit.")
   var format: ReportFormat?
 
@@ -37,20 +47,33 @@ struct Validate: ParsableCommand {
   var json = false
 
   func validate() throws {
+    if force && copy == nil && choice.writtenBaseline == nil {
+      throw ValidationError("--force is for --fix and --write-baseline, and none is given.")
+    }
+    if copy != nil && files.count != 1 {
+      throw ValidationError("--fix repairs one file at a time.")
+    }
     guard json, let format, format != .json else { return }
     throw ValidationError("--json and --format \(format.rawValue) are two forms; give one.")
   }
 
   func run() throws {
-    let (screening, failingLevel) = try choice.screening(files: files)
+    let (screening, failingLevel) = try choice.screening(files: files, replacing: force)
     let search = CheckpointSearch(files)
+    if let copy {
+      guard search.files == files || !search.failures.isEmpty else {
+        throw ValidationError("--fix repairs one file, and \(printable(files[0])) is a folder.")
+      }
+      try OutputOptions.check(
+        copy, inputs: files, outputs: [choice.writtenBaseline].compactMap { $0 }, replacing: force)
+    }
     for folder in search.emptyFolders {
       Output.note("note: \(printable(folder)): no *.h5 or *.hdf5 in this folder")
     }
     var report = Report(failures: search.failures, failingLevel: failingLevel)
     try examine(search.files, screening, &report)
     try printEnd(report, isOne: files.count == 1 && search.files == files)
-    try choice.writeBaseline(screening.baseline, report)
+    try choice.writeBaseline(screening.baseline, report, replacing: force)
     try Output.finish()
     guard report.failures.isEmpty else {
       throw Refusal(report.failures.map(\.description).joined(separator: "\n"))
@@ -68,8 +91,10 @@ struct Validate: ParsableCommand {
       progress.report { _ in "\(index) of \(files.count) files: \(printable(file))" }
       do {
         var examination = try Examination.shown(of: file, upTo: .bytes)
+        let fixed = try copy.map { try fix(&examination, to: $0) } ?? []
         if replay { examination = try examination.replaying(UnrollEngine.replay) }
-        let found = FileReport(examination, screening: screening, maximum: choice.maxFindings)
+        let found = FileReport(
+          examination, screening: screening, maximum: choice.maxFindings, fixed: fixed)
         report.files.append(found)
         if reportFormat == .text { Output.result(found.text) }
       } catch let error as FileError {
@@ -78,6 +103,38 @@ struct Validate: ParsableCommand {
       }
     }
     progress.finish()
+  }
+
+  /// Repairs a file.
+  ///
+  /// - Parameters:
+  ///   - examination: The file. Out: its repaired copy, if there is one.
+  ///   - copy: The copy to be.
+  /// - Returns: The findings that were put right.
+  /// - Throws: `FileError` or `HDF5Error` if the copy cannot be written.
+  private func fix(_ examination: inout Examination, to copy: String) throws -> [Finding] {
+    do {
+      let fixed = try Progress.during("writing and reading back \(copy)") {
+        try examination.repair(to: copy, replacing: force)
+      }
+      guard !fixed.isEmpty else {
+        Output.note(
+          "note: \(printable(copy)): not written, since there is nothing that --fix repairs")
+        return []
+      }
+      for finding in fixed {
+        let repair = Rule[finding.rule]?.repair?.explanation ?? ""
+        Output.note("fixed: \(excerpt(finding.object)): \(finding.rule): \(repair)")
+      }
+      Output.note("wrote \(printable(copy))")
+      examination = try Examination.shown(of: copy, upTo: .bytes)
+      return fixed
+    } catch let error as InvalidCheckpoint {
+      let rules = Set(error.findings.map(\.rule)).sorted().joined(separator: ", ")
+      Output.note(
+        "note: \(printable(copy)): not written: what breaks \(rules) does not follow from the rest")
+      return []
+    }
   }
 
   private func printEnd(_ report: Report, isOne: Bool) throws {

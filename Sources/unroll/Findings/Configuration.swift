@@ -33,7 +33,7 @@ struct Configuration: Decodable {
     levels = try values.decodeIfPresent([String: Level].self, forKey: .levels) ?? [:]
     suppressions = try values.decodeIfPresent([Suppression].self, forKey: .suppressions) ?? []
     for (id, level) in levels.sorted(by: { $0.key < $1.key }) {
-      let rule = Rule.all.first { $0.id == id }
+      let rule = Rule[id]
       guard let rule, rule.level != .error, level != .error else {
         throw values.error(
           .levels,

@@ -44,25 +44,23 @@ struct FindingChoice: ParsableArguments {
       valueName: "file"))
   var writtenBaseline: String?
 
-  @Flag(help: "Replace the file of --write-baseline if it exists.")
-  var force = false
-
   func validate() throws {
     _ = try (selectors(select, "--select"), selectors(ignore, "--ignore"))
     if let maxFindings, maxFindings < 0 {
       throw ValidationError("--max-findings needs a number of at least 0.")
     }
-    if force && writtenBaseline == nil {
-      throw ValidationError("--force is for --write-baseline, which is not given.")
-    }
   }
 
   /// What the options and the configuration say.
   ///
-  /// - Parameter files: The files that are examined; none of them is ever written to.
+  /// - Parameters:
+  ///   - files: The files that are examined; none of them is ever written to.
+  ///   - replacing: Whether a baseline that is there may be replaced.
   /// - Returns: How to choose, and the lowest level that makes the run fail, if one does.
   /// - Throws: `ValidationError` for what contradicts itself; what reading files throws.
-  func screening(files: [String]) throws -> (screening: Screening, failingLevel: Level?) {
+  func screening(files: [String], replacing: Bool) throws -> (
+    screening: Screening, failingLevel: Level?
+  ) {
     let configuration = try Configuration.read(config)
     var screening = Screening()
     let selected = try selectors(select, "--select")
@@ -77,7 +75,7 @@ struct FindingChoice: ParsableArguments {
     }
     if let baseline { screening.baseline = try Baseline(contentsOf: baseline) }
     if let writtenBaseline {
-      try OutputOptions.check(writtenBaseline, inputs: files, replacing: force)
+      try OutputOptions.check(writtenBaseline, inputs: files, replacing: replacing)
     }
     return (screening, writtenBaseline == nil ? failingLevel : nil)
   }
@@ -85,11 +83,11 @@ struct FindingChoice: ParsableArguments {
   /// Writes the baseline that was asked for: what was known, and what was reported.
   ///
   /// - Throws: `FileError` if that fails.
-  func writeBaseline(_ known: Baseline, _ report: Report) throws {
+  func writeBaseline(_ known: Baseline, _ report: Report, replacing: Bool) throws {
     guard let writtenBaseline else { return }
     var baseline = known
     for finding in report.files.flatMap(\.findings) { baseline.insert(finding) }
-    try baseline.write(to: writtenBaseline, replacing: force)
+    try baseline.write(to: writtenBaseline, replacing: replacing)
     Output.note(
       "wrote \(printable(writtenBaseline)): \(counted(baseline.entries.count, "known finding"))")
   }

@@ -26,6 +26,7 @@ struct JSONReport: Encodable {
     let omitted: Int
     let suppressed: [Item]
     let unchecked: [String]
+    let fixed: [Item]
 
     init(_ report: FileReport) {
       file = report.file
@@ -34,6 +35,7 @@ struct JSONReport: Encodable {
       omitted = report.omittedCount
       suppressed = report.screened.suppressed.map { Item($0.finding, reason: $0.reason) }
       unchecked = report.uncheckedRules.map(\.id)
+      fixed = report.fixed.map { Item($0) }
     }
   }
 

@@ -35,9 +35,12 @@ struct FileReport {
   let uncheckedRules: [Rule]
   /// The places of the datasets with findings.
   let extents: [String: Range<Int>]
+  /// The findings of the file that this one is a repaired copy of, which are put right here.
+  let fixed: [Finding]
 
   /// Chooses the findings of an examination.
-  init(_ examination: Examination, screening: Screening, maximum: Int?) {
+  init(_ examination: Examination, screening: Screening, maximum: Int?, fixed: [Finding] = []) {
+    self.fixed = fixed
     file = examination.contents.path
     isValid = examination.worstLevel != .error
     screened = screening.screened(examination)

@@ -10,7 +10,8 @@ extension Rule {
       joined.
       """,
     example: "The superblock says 12,490 bytes, and the file has 12,493.",
-    fix: "find out what was appended; no digest covers it"
+    fix: "find out what was appended; no digest covers it",
+    repair: .rewriting
   ) { contents in
     guard let end = contents.superblock?.endOfFile, end < UInt64(contents.file.count) else {
       return []

@@ -13,7 +13,8 @@ extension Rule {
     example: """
       A file of 20,480,000 bytes has data of 10,000,000: an optimizer was removed with h5py.
       """,
-    fix: "write the file again with `unroll repack`, and what was removed is gone"
+    fix: "write the file again with `unroll repack`, and what was removed is gone",
+    repair: .rewriting
   ) { contents in
     guard contents.failure == nil, contents.inventory.stoppedAt == nil else { return [] }
     let used = contents.inventory.objects.reduce(UInt64(16 * 1024)) { $0 &+ $1.sizeBound }

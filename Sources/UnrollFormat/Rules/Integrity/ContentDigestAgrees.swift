@@ -10,7 +10,8 @@ extension Rule {
       `unknown_id` was edited from 10 to 9 in `/vocabulary`, and `content_digest` is still \
       that of 10.
       """,
-    fix: Fix.takeOriginal
+    fix: Fix.takeOriginal,
+    repair: .digests
   ) { contents in
     guard let stated = contents.text(Layout.root, AttributeName.contentDigest) else { return [] }
     let computed = Digest.content(contents.digestEntries)

@@ -7,7 +7,8 @@ extension Rule {
     summary: "Every dataset SHOULD have a `digest`.",
     why: "Without one a flipped bit goes unseen.",
     example: "`/vocabulary/counts` was added with h5py, without the attribute `digest`.",
-    fix: Fix.writeAgain
+    fix: Fix.writeAgain,
+    repair: .digests
   ) { contents in
     contents.datasets.compactMap { path, _ in
       guard Layout.schema(of: path) != nil,

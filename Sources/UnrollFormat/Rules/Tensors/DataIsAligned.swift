@@ -7,7 +7,8 @@ extension Rule {
     summary: "The data of a dataset SHOULD start at a multiple of 64 bytes.",
     why: "Aligned tensors are used where they are mapped; others may be slower.",
     example: "The data of `/model/layers/00/bias_ih` starts at byte 2,436.",
-    fix: Fix.writeAgain
+    fix: Fix.writeAgain,
+    repair: .rewriting
   ) { contents in
     contents.datasets.compactMap { path, dataset in
       guard let offset = dataset.offset, offset % UInt64(Layout.alignment) != 0 else { return nil }

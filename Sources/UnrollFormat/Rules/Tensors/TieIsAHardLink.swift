@@ -10,7 +10,8 @@ extension Rule {
       `/model` has `tied` = 1, and `/model/output/weight` is a dataset with a copy of the \
       embedding.
       """,
-    fix: Fix.convertAgain
+    fix: Fix.convertAgain,
+    repair: .tie
   ) { contents in
     guard contents.architecture?.isTied == true,
       contents.hardLinkTarget(of: ParameterPath.outputWeight.description) == nil

@@ -1,0 +1,109 @@
+// What `unroll validate --fix` puts right: only what follows from the rest of the file.
+
+import UnrollTensors
+
+/// How a violation of a rule is put right in another file, without knowing more than the file says.
+///
+/// Numbers, tokens and sizes are never changed: a tensor that does not have its digest is damaged, and
+/// another digest would hide that.
+public enum Repair: Sendable {
+  /// Writing the content again is enough.
+  case rewriting
+  /// Digests that are missing, and those of the root, are computed.
+  case digests
+  /// A copy of the embedding becomes a hard link to it, if the two are the same.
+  case tie
+  /// What belongs to other weights is left out.
+  case omission
+
+  /// What is done, as a sentence.
+  public var explanation: String {
+    switch self {
+    case .rewriting: "the content is written again as it is"
+    case .digests: "the digest is computed, and the content accepted as it is"
+    case .tie: "the copy becomes a hard link, if it is the same in every bit"
+    case .omission: "the self-test is left out"
+    }
+  }
+}
+
+extension Examination {
+  /// Writes the file's content with everything put right that follows from the rest of it.
+  ///
+  /// The history gets an entry for that. Nothing is written if there is nothing to put right.
+  /// Where the digest of the weights was wrong, what belongs to the weights that it named is left out:
+  /// a self-test, and extensions that say so.
+  ///
+  /// - Parameters:
+  ///   - path: The file to be.
+  ///   - tool: The program that repairs, such as `unroll 0.1.0`.
+  ///   - replacing: Whether a file that is there is replaced.
+  /// - Returns: The findings that are put right.
+  /// - Throws: `InvalidCheckpoint` with the errors that cannot be put right; `FileError` or
+  ///   `HDF5Error` if the new file cannot be written.
+  public func repair(
+    to path: String, tool: String = UnrollVersion.producer, replacing: Bool = false
+  ) throws -> [Finding] {
+    let others = findings.filter { $0.level == .error && Rule[$0.rule]?.repair == nil }
+    guard others.isEmpty else { throw InvalidCheckpoint(findings: others) }
+    let repairable = findings.filter { Rule[$0.rule]?.repair != nil }
+    guard !repairable.isEmpty else { return [] }
+    var outline = try decodedOutline()
+    for finding in repairable {
+      guard let repair = Rule[finding.rule]?.repair, outline.apply(repair, at: finding.object)
+      else { throw InvalidCheckpoint(findings: [finding]) }
+    }
+    let stated = outline.weightsDigest
+    outline.sealWeights()
+    let isStatedModel = Digest.weights(contents.digestEntries) == stated
+    outline.settleCompanions(of: isStatedModel ? stated : outline.weightsDigest)
+    let rules = Set(repairable.map(\.rule)).sorted().joined(separator: ", ")
+    outline.addHistory("repair", arguments: "rules=\(rules)", of: contents, tool: tool)
+    outline.sealContentDigest()
+    try outline.writeChecked(to: path, replacing: replacing, profile: profile)
+    return repairable
+  }
+}
+
+extension Outline {
+  /// Puts one object right; `false` if that cannot be done.
+  fileprivate mutating func apply(_ repair: Repair, at path: String) -> Bool {
+    switch repair {
+    // Those of the root are computed when all objects are as they will be.
+    case .digests: sealDataset(path)
+    case .tie:
+      let embedding = ParameterPath.embeddingWeight.description
+      guard case .dataset(let copy)? = objects[path]?.kind,
+        case .dataset(let original)? = objects[embedding]?.kind, copy.hasSameBytes(as: original)
+      else { return false }
+      objects[path] = Object(kind: .hardLink(to: embedding))
+    case .rewriting, .omission: break
+    }
+    return true
+  }
+
+  /// Gives what belongs to a model the digest of its weights as it is now, and leaves out what belongs
+  /// to others.
+  fileprivate mutating func settleCompanions(of digest: String) {
+    let weights = weightsDigest
+    for (path, object) in objects
+    where path == Layout.selfTest || path.hasPrefix(Layout.extensions + "/") {
+      guard case .text(let stated)? = object.attributes[AttributeName.weightsDigest] else {
+        continue
+      }
+      if stated == digest {
+        objects[path]?.attributes[AttributeName.weightsDigest] = .text(weights)
+      } else {
+        objects = objects.filter { $0.key != path && !$0.key.hasPrefix(path + "/") }
+      }
+    }
+  }
+}
+
+extension Tensor {
+  /// Whether another tensor has the same type, shape and bits.
+  fileprivate func hasSameBytes(as other: Tensor) -> Bool {
+    guard dtype == other.dtype, shape == other.shape else { return false }
+    return withUnsafeBytes { bytes in other.withUnsafeBytes { bytes.elementsEqual($0) } }
+  }
+}

@@ -1,0 +1,117 @@
+// `validate --fix`: what follows from the rest of a file is put right, and nothing else.
+
+import Foundation
+import TestSupport
+import Testing
+import UnrollTensors
+
+@testable import UnrollFormat
+
+@Suite struct RepairTests {
+  /// The path of a repaired copy beside an examined file.
+  private func copy(of examination: Examination) -> String { examination.contents.path + ".fixed" }
+
+  @Test func theRepairableRulesAreThese() {
+    let rules = Rule.all.filter { $0.repair != nil }.map(\.id)
+    #expect(rules == ["C003", "C007", "T005", "T007", "I002", "I003", "I004", "I007"])
+  }
+
+  @Test(arguments: Mutation.all.filter { Rule[$0.rule]?.repair != nil })
+  func aRepairLeavesNoFinding(_ mutation: Mutation) throws {
+    try mutation.withExamination { examination in
+      let fixed = try examination.repair(to: copy(of: examination), tool: "test 1")
+      #expect(fixed == examination.findings && fixed.map(\.rule) == [mutation.rule])
+      let after = try Examination(of: copy(of: examination), upTo: .bytes)
+      #expect(after.findings == [])
+      let last = try #require(try Checkpoint(after).provenance.last)
+      #expect(last.operation == "repair" && last.arguments == "rules=\(mutation.rule)")
+      #expect(last.inputs == "\(digest(of: examination.contents.file)) model.unroll.h5")
+      for (path, _) in after.contents.datasets where Layout.isWeight(path) {
+        #expect(
+          after.contents.tensor(path)?.floats() == examination.contents.tensor(path)?.floats())
+      }
+    }
+  }
+
+  @Test(
+    arguments: Mutation.all.filter {
+      Rule[$0.rule]?.level == .error && Rule[$0.rule]?.repair == nil && $0.replay == nil
+    })
+  func anotherErrorIsRefused(_ mutation: Mutation) throws {
+    try mutation.withExamination { examination in
+      let error = try #require(throws: InvalidCheckpoint.self) {
+        try examination.repair(to: copy(of: examination))
+      }
+      #expect(error.findings.map(\.rule) == [mutation.rule])
+      #expect(!FileManager.default.fileExists(atPath: copy(of: examination)))
+    }
+  }
+
+  @Test func aValidFileIsNotWrittenAgain() throws {
+    try Mutation(rule: "valid").withExamination { examination in
+      let fixed = try examination.repair(to: copy(of: examination))
+      #expect(fixed == [])
+      #expect(!FileManager.default.fileExists(atPath: copy(of: examination)))
+    }
+  }
+
+  /// A tie stored twice hides the families behind it: what they would find is no less an error.
+  @Test(arguments: ["the copy differs", "data is damaged"])
+  func aTieHidesNoDamage(_ damage: String) throws {
+    let path = ParameterPath.outputWeight.description
+    let mutation = Mutation(
+      rule: damage,
+      outline: { outline in
+        guard
+          case .dataset(let embedding)? =
+            outline.objects[ParameterPath.embeddingWeight.description]?.kind,
+          var values = embedding.floats()
+        else { return }
+        if damage == "the copy differs" { values[3] += 1 }
+        outline.addDataset(path, Tensor(values, shape: embedding.shape))
+      },
+      sealed: { outline in
+        guard damage == "data is damaged" else { return }
+        outline.objects[Layout.tokenBytes]?.attributes[AttributeName.digest] = .text(
+          String(repeating: "0", count: 64))
+      }, tied: true)
+    try mutation.withExamination { examination in
+      #expect(examination.findings.map(\.rule) == ["T005"])
+      let error = try #require(throws: InvalidCheckpoint.self) {
+        try examination.repair(to: copy(of: examination))
+      }
+      let rule = damage == "the copy differs" ? "T005" : "I001"
+      #expect(error.findings.map(\.rule) == [rule])
+      #expect(!FileManager.default.fileExists(atPath: copy(of: examination)))
+    }
+  }
+
+  /// A new digest for the same weights takes their self-test along; for others it is left out.
+  @Test(arguments: [true, false])
+  func aSelfTestGoesWithItsWeights(areTheSame: Bool) throws {
+    let weight = ParameterPath.embeddingWeight.description
+    try withTemporaryFolder { folder in
+      let source = Fixtures.root.appending(path: "fixtures/checkpoints/torch-mixed.unroll.h5")
+      let checkpoint = try Checkpoint(contentsOf: source.path())
+      #expect(checkpoint.selfTest != nil)
+      var outline = checkpoint.outline()
+      if areTheSame {
+        outline.objects[weight]?.attributes[AttributeName.digest] = nil
+        outline.sealWeights()
+        let digest = outline.weightsDigest
+        #expect(digest != checkpoint.weightsDigest)
+        outline.objects[Layout.selfTest]?.attributes[AttributeName.weightsDigest] = .text(digest)
+      } else {
+        outline.objects["/model/layers/00"]?.attributes[AttributeName.forgetBias] = .number(0.5)
+      }
+      outline.sealContentDigest()
+      try outline.write(to: "\(folder)/a.h5", replacing: false)
+      let examination = try Examination(of: "\(folder)/a.h5", upTo: .bytes)
+      let fixed = try examination.repair(to: "\(folder)/b.h5")
+      #expect(Set(fixed.map(\.rule)) == (areTheSame ? ["I002"] : ["I003"]))
+      let after = try Checkpoint(contentsOf: "\(folder)/b.h5")
+      #expect((after.selfTest != nil) == areTheSame)
+      if areTheSame { #expect(after.weightsDigest == checkpoint.weightsDigest) }
+    }
+  }
+}
