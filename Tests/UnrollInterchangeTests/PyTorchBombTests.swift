@@ -41,6 +41,16 @@ import UnrollTensors
         """)
   }
 
+  @Test func longNamesDoNotFloodATerminal() throws {
+    let name = String(repeating: "x", count: 5000)
+    #expect(
+      try refusal(of: [name]) == """
+        input.pt: a/data.pkl: expected one tensor *.weight_ih_l0 of an nn.LSTM, nn.GRU or nn.RNN, \
+        found \(name.prefix(1000))... (4000 more)
+          fix: save the state_dict of one language model with one recurrent module
+        """)
+  }
+
   /// The message for a state_dict in which all names have the same matrix.
   private func refusal(of names: [String]) throws -> String {
     var pickle = PickleWriter()
