@@ -41,8 +41,8 @@ func makeParameters() -> ParameterTree<Tensor> {
 }
 
 let model = try TrainableModel(architecture: architecture, parameters: makeParameters())
-var optimizer = SGD(
-  learningRate: 1e-3, momentum: argument(6, 0), clipNorm: 0.25, for: architecture)
+var optimizer = Optimizer(
+  .sgd, [.learningRate: 1e-3, .momentum: argument(6, 0)], clip: .globalNorm(0.25), for: architecture)
 var generator = SystemRandomNumberGenerator()
 let tokens = (0...T * B).map { _ in Int32.random(in: 0..<Int32(V), using: &generator) }
 let (inputs, targets) = (Array(tokens.dropLast()), Array(tokens.dropFirst()))
@@ -51,7 +51,7 @@ var times: [Double] = []
 for step in -3..<steps {
   let start = ContinuousClock.now
   _ = try model.backpropagate(inputs: inputs, targets: targets, state: &state)
-  optimizer.step(model, gradientNorm: model.gradientNorm)
+  optimizer.step(model, gradientNorm: optimizer.gradientNorm(of: model))
   if step >= 0 { times.append(start.duration(to: .now) / .seconds(1)) }
 }
 let median = times.sorted()[times.count / 2]

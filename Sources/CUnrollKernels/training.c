@@ -126,60 +126,6 @@ double unroll_sum_of_squares(const float *x, size_t n) {
   return sum;
 }
 
-// MARK: Gradient descent
-
-/// The arguments of `unroll_sgd_step`.
-typedef struct {
-  float *p;
-  const float *g;
-  float *v;
-  size_t n;
-  unroll_sgd settings;
-} sgd_arguments;
-
-MULTIVERSIONED static void descend(
-    float *restrict p, const float *restrict g, size_t n, unroll_sgd s) {
-  for (size_t i = 0; i < n; i++) p[i] -= s.learning_rate * (s.scale * g[i] + s.weight_decay * p[i]);
-}
-
-MULTIVERSIONED static void descend_with_momentum(
-    float *restrict p, const float *restrict g, float *restrict v, size_t n, unroll_sgd s) {
-  for (size_t i = 0; i < n; i++) {
-    v[i] = s.momentum * v[i] + (s.scale * g[i] + s.weight_decay * p[i]);
-    p[i] -= s.learning_rate * v[i];
-  }
-}
-
-MULTIVERSIONED static void drift(float *restrict p, float *restrict v, size_t n, unroll_sgd s) {
-  for (size_t i = 0; i < n; i++) {
-    v[i] = s.momentum * v[i] + s.weight_decay * p[i];
-    p[i] -= s.learning_rate * v[i];
-  }
-}
-
-MULTIVERSIONED static void decay(float *p, size_t n, unroll_sgd s) {
-  for (size_t i = 0; i < n; i++) p[i] -= s.learning_rate * (s.weight_decay * p[i]);
-}
-
-static void descend_part(void *context, size_t begin, size_t end) {
-  const sgd_arguments *a = context;
-  size_t from = a->n * begin / SUM_PARTS, n = a->n * end / SUM_PARTS - from;
-  float *p = a->p + from;
-  if (a->v && a->g)
-    descend_with_momentum(p, a->g + from, a->v + from, n, a->settings);
-  else if (a->v)
-    drift(p, a->v + from, n, a->settings);
-  else if (a->g)
-    descend(p, a->g + from, n, a->settings);
-  else
-    decay(p, n, a->settings);
-}
-
-void unroll_sgd_step(float *p, const float *g, float *v, size_t n, unroll_sgd settings) {
-  sgd_arguments arguments = {p, g, v, n, settings};
-  unroll_for_rows(SUM_PARTS, n, descend_part, &arguments);
-}
-
 // MARK: Checks
 
 MULTIVERSIONED bool unroll_all_finite(const float *x, size_t n) {

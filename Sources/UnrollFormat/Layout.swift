@@ -114,7 +114,7 @@ struct AttributeSchema: Sendable {
   var isRequired = true
 }
 
-/// What a group or dataset must be; a `#` in the path stands for a number.
+/// What a group or dataset must be; in the path a `#` stands for a number, a `@` for an optimizer's slot.
 struct ObjectSchema: Sendable {
   enum Kind: Sendable {
     case group
@@ -262,11 +262,14 @@ extension Layout {
 
   /// The schema of a path, or `nil` if the format has no such object.
   static func schema(of path: String) -> ObjectSchema? {
-    let parts = path.split(separator: "/", omittingEmptySubsequences: false)
+    var parts = path.split(separator: "/", omittingEmptySubsequences: false)
+    if path.hasPrefix(optimizerState + "/"), OptimizerSlot(rawValue: String(parts[3])) != nil {
+      parts[3] = Substring(anySlot)
+    }
     return schemas[parts.map { isNumber($0) ? "#" : $0 }.joined(separator: "/")]
   }
 
-  /// The objects that a group of a schema must have; `#` may be in its path, but not at its end.
+  /// The objects that a group of a schema must have; `#` may be in their paths, but not at the end.
   static func requiredMembers(of schema: ObjectSchema) -> [ObjectSchema] {
     requiredMembers[schema.path] ?? []
   }

@@ -13,21 +13,21 @@ extension Layout {
   static let trainingHistory = "/training/history"
   static let trainingBest = "/training/best"
 
-  /// The slots that an optimizer of this version can have.
-  static let slots = [OptimizerState.momentumSlot]
-
   /// The group of parameters that share their hyper-parameters.
   static func optimizerGroup(_ index: Int) -> String {
     "\(optimizerGroups)/\(number(index, digits: 2))"
   }
 
   /// The group of a slot; below it the tree of the parameters is repeated.
-  static func slot(_ name: String) -> String { "\(optimizerState)/\(name)" }
+  static func slot(_ slot: OptimizerSlot) -> String { "\(optimizerState)/\(slot.rawValue)" }
 
   /// The place of one parameter's value in a slot.
-  static func slot(_ name: String, _ path: ParameterPath) -> String {
-    slot(name) + path.description
+  static func slot(_ slot: OptimizerSlot, _ path: ParameterPath) -> String {
+    self.slot(slot) + path.description
   }
+
+  /// What stands for the name of a slot in the path of a schema.
+  static let anySlot = "@"
 
   /// The group of the state that one layer carries from window to window.
   static func hiddenState(_ index: Int) -> String {
@@ -49,26 +49,37 @@ extension Layout {
       ObjectSchema(path: optimizerGroups, kind: .group),
       ObjectSchema(
         path: "\(optimizerGroups)/#", kind: .group,
-        attributes: [
-          AttributeSchema(name: AttributeName.learningRate, value: .number),
-          AttributeSchema(name: AttributeName.momentum, value: .number),
-          AttributeSchema(name: AttributeName.weightDecay, value: .number),
-          AttributeSchema(name: AttributeName.weightDecayKind, value: .word(["l2"])),
-          AttributeSchema(name: AttributeName.learningRateInBuffer, value: .integer(0...0)),
+        attributes: Hyperparameter.allCases.map(schema) + [
+          AttributeSchema(name: AttributeName.weightDecayKind, value: words(WeightDecayKind.self)),
+          AttributeSchema(
+            name: AttributeName.epsilonPosition, value: words(EpsilonPosition.self),
+            isRequired: false),
           AttributeSchema(name: AttributeName.clipKind, value: words(ClipKind.self)),
           AttributeSchema(name: AttributeName.clipValue, value: .number, isRequired: false),
           AttributeSchema(
-            name: AttributeName.clipScope, value: .word(["global"]), isRequired: false),
+            name: AttributeName.clipScope, value: words(ClipScope.self), isRequired: false),
+          AttributeSchema(name: AttributeName.frozen, value: .integer(0...1)),
+          AttributeSchema(name: AttributeName.step, value: count),
+          AttributeSchema(name: AttributeName.eta, value: .number, isRequired: false),
+          AttributeSchema(name: AttributeName.mu, value: .number, isRequired: false),
         ]),
       numbers("\(optimizerGroups)/#/\(MemberName.parameters)", .uint8),
       ObjectSchema(path: optimizerState, kind: .group, isRequired: false),
-    ] + slots.flatMap { mirror(of: model, in: $0) }
+    ] + mirror(of: model)
+  }
+
+  /// The attribute of a hyper-parameter; which ones there must be follows from the kind.
+  private static func schema(_ hyperparameter: Hyperparameter) -> AttributeSchema {
+    AttributeSchema(
+      name: hyperparameter.rawValue, value: hyperparameter.isFlag ? .integer(0...1) : .number,
+      isRequired: hyperparameter == .learningRate || hyperparameter == .weightDecay)
   }
 
   /// The objects of a slot: its group, and the groups and parameters of the model below it.
-  private static func mirror(of model: [ObjectSchema], in slot: String) -> [ObjectSchema] {
+  private static func mirror(of model: [ObjectSchema]) -> [ObjectSchema] {
+    let slot = "\(optimizerState)/\(anySlot)"
     let group = ObjectSchema(
-      path: self.slot(slot), kind: .group,
+      path: slot, kind: .group,
       attributes: [AttributeSchema(name: AttributeName.shape, value: .word(["parameter"]))],
       isRequired: false)
     return [group]
@@ -77,8 +88,7 @@ extension Layout {
         var attributes: [AttributeSchema] = []
         if case .dataset = schema.kind { attributes = [digestAttribute] }
         return ObjectSchema(
-          path: self.slot(slot) + schema.path, kind: schema.kind, attributes: attributes,
-          isRequired: false)
+          path: slot + schema.path, kind: schema.kind, attributes: attributes, isRequired: false)
       }
   }
 
@@ -138,7 +148,14 @@ extension Layout {
 /// What gradients are clipped by.
 enum ClipKind: String, CaseIterable {
   case norm
+  case value
   case none
+}
+
+/// What a norm that gradients are clipped by is of.
+enum ClipScope: String, CaseIterable {
+  case global
+  case parameter
 }
 
 /// Whether going on from a file is the same as never having stopped.
@@ -161,14 +178,14 @@ enum MemberName {
 extension AttributeName {
   static let outcome = "outcome"
   static let step = "step"
-  static let learningRate = "learning_rate"
-  static let momentum = "momentum"
-  static let weightDecay = "weight_decay"
   static let weightDecayKind = "weight_decay_kind"
-  static let learningRateInBuffer = "learning_rate_in_buffer"
+  static let epsilonPosition = "epsilon_position"
   static let clipKind = "clip_kind"
   static let clipValue = "clip_value"
   static let clipScope = "clip_scope"
+  static let frozen = "frozen"
+  static let eta = "eta"
+  static let mu = "mu"
   static let shape = "shape"
   static let epoch = "epoch"
   static let tokensSeen = "tokens_seen"

@@ -18,12 +18,12 @@ extension OptimizerState {
     }
     guard !slots.isEmpty else { return }
     outline.addGroup(Layout.optimizerState)
-    for (name, tree) in slots {
-      outline.addGroup(Layout.slot(name), [AttributeName.shape: .text("parameter")])
+    for (slot, tree) in slots {
+      outline.addGroup(Layout.slot(slot), [AttributeName.shape: .text("parameter")])
       for path in tree.paths {
         guard let tensor = tree[path] else { continue }
-        outline.addGroups(from: Layout.slot(name), to: path)
-        outline.addDataset(Layout.slot(name, path), tensor)
+        outline.addGroups(from: Layout.slot(slot), to: path)
+        outline.addDataset(Layout.slot(slot, path), tensor)
       }
     }
   }
@@ -43,17 +43,40 @@ extension Outline {
 extension ParameterGroup {
   fileprivate var attributes: [String: AttributeValue] {
     var attributes: [String: AttributeValue] = [
-      AttributeName.learningRate: .number(learningRate),
-      AttributeName.momentum: .number(momentum),
-      AttributeName.weightDecay: .number(weightDecay),
-      AttributeName.weightDecayKind: .text("l2"),
-      AttributeName.learningRateInBuffer: .integer(0),
-      AttributeName.clipKind: .text((clipNorm == nil ? ClipKind.none : .norm).rawValue),
+      AttributeName.weightDecayKind: .text(weightDecayKind.rawValue),
+      AttributeName.frozen: .integer(isFrozen ? 1 : 0),
+      AttributeName.step: .integer(Int64(step)),
     ]
-    if let clipNorm {
-      attributes[AttributeName.clipValue] = .number(clipNorm)
-      attributes[AttributeName.clipScope] = .text("global")
+    for (hyperparameter, value) in hyperparameters {
+      attributes[hyperparameter.rawValue] =
+        hyperparameter.isFlag ? .integer(Int64(exactly: value) ?? -1) : .number(value)
     }
+    if let epsilonPosition {
+      attributes[AttributeName.epsilonPosition] = .text(epsilonPosition.rawValue)
+    }
+    if let averaging {
+      attributes[AttributeName.eta] = .number(averaging.eta)
+      attributes[AttributeName.mu] = .number(averaging.mu)
+    }
+    attributes.merge(clip?.attributes ?? [AttributeName.clipKind: .text(ClipKind.none.rawValue)]) {
+      $1
+    }
+    return attributes
+  }
+}
+
+extension GradientClip {
+  fileprivate var attributes: [String: AttributeValue] {
+    let (kind, scope, value): (ClipKind, ClipScope?, Double) =
+      switch self {
+      case .globalNorm(let value): (.norm, .global, value)
+      case .parameterNorm(let value): (.norm, .parameter, value)
+      case .value(let value): (.value, nil, value)
+      }
+    var attributes: [String: AttributeValue] = [
+      AttributeName.clipKind: .text(kind.rawValue), AttributeName.clipValue: .number(value),
+    ]
+    if let scope { attributes[AttributeName.clipScope] = .text(scope.rawValue) }
     return attributes
   }
 }

@@ -10,23 +10,24 @@ extension Contents {
     return nil
   }
 
+  /// The rule of the optimizer; `nil` where there is none that the format has.
+  var optimizerKind: OptimizerKind? {
+    text(Layout.optimizer, AttributeName.kind).flatMap(OptimizerKind.init)
+  }
+
   /// The optimizer; `nil` where a part is missing or not allowed.
   var optimizer: OptimizerState? {
     guard let architecture,
-      let kind = text(Layout.optimizer, AttributeName.kind).flatMap(OptimizerKind.init),
-      let step = integer(Layout.optimizer, AttributeName.step)
+      let kind = optimizerKind, let step = integer(Layout.optimizer, AttributeName.step)
     else { return nil }
     var state = OptimizerState(kind: kind, step: step, groups: [])
     for group in optimizerGroups {
-      guard let group = parameterGroup(group, architecture) else { return nil }
+      guard let group = parameterGroup(group, kind, architecture) else { return nil }
       state.groups.append(group)
     }
-    for slot in Layout.slots where exists(Layout.slot(slot)) {
+    for slot in OptimizerSlot.allCases where exists(Layout.slot(slot)) {
       var tree = ParameterTree<Tensor>()
-      for (path, _) in architecture.parameters {
-        guard let tensor = tensor(Layout.slot(slot, path)) else { return nil }
-        tree[path] = tensor
-      }
+      for (path, _) in architecture.parameters { tree[path] = tensor(Layout.slot(slot, path)) }
       state.slots[slot] = tree
     }
     return state
@@ -37,19 +38,50 @@ extension Contents {
     members(of: Layout.optimizerGroups).map { "\(Layout.optimizerGroups)/\($0)" }
   }
 
-  private func parameterGroup(_ group: String, _ architecture: Architecture) -> ParameterGroup? {
-    guard let learningRate = number(group, AttributeName.learningRate),
-      let momentum = number(group, AttributeName.momentum),
-      let weightDecay = number(group, AttributeName.weightDecay),
-      let lines = parameterLines(of: group)
+  private func parameterGroup(
+    _ group: String, _ kind: OptimizerKind, _ architecture: Architecture
+  ) -> ParameterGroup? {
+    guard let step = integer(group, AttributeName.step), let lines = parameterLines(of: group)
     else { return nil }
     let owned = Dictionary(
       uniqueKeysWithValues: architecture.parameters.map { ($0.path.description, $0.path) })
     let parameters = lines.compactMap { owned[$0] }
     guard parameters.count == lines.count else { return nil }
-    return ParameterGroup(
-      learningRate: learningRate, momentum: momentum, weightDecay: weightDecay,
-      clipNorm: number(group, AttributeName.clipValue), parameters: parameters)
+    var result = ParameterGroup(kind, clip: clip(of: group), parameters: parameters)
+    for hyperparameter in kind.defaults.keys {
+      guard let value = value(of: hyperparameter, in: group) else { return nil }
+      result[hyperparameter] = value
+    }
+    result.step = step
+    result.isFrozen = integer(group, AttributeName.frozen) == 1
+    result.weightDecayKind =
+      text(group, AttributeName.weightDecayKind).flatMap(WeightDecayKind.init) ?? .l2
+    result.epsilonPosition =
+      text(group, AttributeName.epsilonPosition).flatMap(EpsilonPosition.init)
+    if kind == .asgd {
+      guard let eta = number(group, AttributeName.eta), let mu = number(group, AttributeName.mu)
+      else { return nil }
+      result.averaging = ParameterGroup.Averaging(eta: eta, mu: mu)
+    }
+    return result
+  }
+
+  /// The value of a hyper-parameter of a group, stored as a number or as a flag.
+  func value(of hyperparameter: Hyperparameter, in group: String) -> Double? {
+    hyperparameter.isFlag
+      ? integer(group, hyperparameter.rawValue).map(Double.init)
+      : number(group, hyperparameter.rawValue)
+  }
+
+  private func clip(of group: String) -> GradientClip? {
+    guard let value = number(group, AttributeName.clipValue) else { return nil }
+    switch text(group, AttributeName.clipKind).flatMap(ClipKind.init) {
+    case .value: return .value(value)
+    case .norm:
+      let isGlobal = text(group, AttributeName.clipScope) == ClipScope.global.rawValue
+      return isGlobal ? .globalNorm(value) : .parameterNorm(value)
+    case .some(.none), nil: return nil
+    }
   }
 
   /// The paths that a group of the optimizer lists; `nil` if they are no lines of UTF-8.

@@ -3,65 +3,6 @@
 
 import UnrollTensors
 
-/// The rule by which an optimizer changes parameters.
-public enum OptimizerKind: String, Sendable, Hashable, CaseIterable {
-  /// Stochastic gradient descent with momentum, as `torch.optim.SGD` has it: the gradient is
-  /// clipped, `weightDecay * p` is added to it, `v = momentum * v + g`, `p -= learningRate * v`.
-  case sgd
-}
-
-/// Parameters that share their hyper-parameters.
-public struct ParameterGroup: Sendable, Hashable {
-  /// What multiplies the velocity.
-  public var learningRate: Double
-  /// How much of the velocity stays from one step to the next; 0 for none.
-  public var momentum: Double
-  /// What of a parameter is added to its gradient (L2), after clipping.
-  public var weightDecay: Double
-  /// The global norm that gradients are clipped to, or `nil` where they are not.
-  public var clipNorm: Double?
-  /// The parameters, in the order of the model.
-  public var parameters: [ParameterPath]
-
-  /// Creates a group.
-  public init(
-    learningRate: Double, momentum: Double, weightDecay: Double, clipNorm: Double?,
-    parameters: [ParameterPath]
-  ) {
-    self.learningRate = learningRate
-    self.momentum = momentum
-    self.weightDecay = weightDecay
-    self.clipNorm = clipNorm
-    self.parameters = parameters
-  }
-}
-
-/// An optimizer between two steps.
-public struct OptimizerState: Sendable {
-  /// The name of the slot that holds the velocities of SGD with momentum.
-  public static let momentumSlot = "momentum"
-
-  /// The rule.
-  public var kind: OptimizerKind
-  /// The number of steps that were made.
-  public var step: Int
-  /// The groups; each parameter is in exactly one.
-  public var groups: [ParameterGroup]
-  /// What the optimizer remembers of each parameter, by name: trees of the parameters' shapes.
-  public var slots: [String: ParameterTree<Tensor>]
-
-  /// Creates a state.
-  public init(
-    kind: OptimizerKind, step: Int, groups: [ParameterGroup],
-    slots: [String: ParameterTree<Tensor>] = [:]
-  ) {
-    self.kind = kind
-    self.step = step
-    self.groups = groups
-    self.slots = slots
-  }
-}
-
 /// The texts of a training, how they are cut, and how far it is in them.
 public struct TrainingData: Sendable, Hashable {
   /// The SHA-256 of the training text's bytes as they are on disk.

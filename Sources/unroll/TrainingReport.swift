@@ -8,10 +8,20 @@ import UnrollTensors
 struct TrainingReport: Encodable {
   struct Group: Encodable {
     let parameters: Int
-    let learningRate: Double
-    let momentum: Double
-    let weightDecay: Double
-    let clipNorm: Double?
+    let steps: Int
+    let frozen: Bool
+    /// By their names in the file.
+    let hyperparameters: [String: Double]
+    let weightDecayKind: String
+    let clip: String?
+
+    init(_ group: ParameterGroup) {
+      (parameters, steps, frozen) = (group.parameters.count, group.step, group.isFrozen)
+      hyperparameters = Dictionary(
+        uniqueKeysWithValues: group.hyperparameters.map { ($0.key.rawValue, $0.value) })
+      weightDecayKind = group.weightDecayKind.rawValue
+      clip = group.clip?.description
+    }
   }
 
   struct Best: Encodable {
@@ -39,12 +49,8 @@ struct TrainingReport: Encodable {
       return nil
     }
     self.optimizer = optimizer.kind.rawValue
-    groups = optimizer.groups.map {
-      Group(
-        parameters: $0.parameters.count, learningRate: $0.learningRate, momentum: $0.momentum,
-        weightDecay: $0.weightDecay, clipNorm: $0.clipNorm)
-    }
-    slots = optimizer.slots.keys.sorted()
+    groups = optimizer.groups.map(Group.init)
+    slots = optimizer.slots.keys.sorted().map(\.rawValue)
     step = training.step
     epoch = training.epoch
     cursor = training.data.cursor
@@ -72,10 +78,16 @@ struct TrainingReport: Encodable {
   }
 
   private func groupText(_ group: Group) -> String {
-    let clip = group.clipNorm.map { "norm clipped to \($0)" } ?? "not clipped"
-    return
-      "  \(optimizer)         learning rate \(group.learningRate), momentum \(group.momentum), "
-      + "weight decay \(group.weightDecay), \(clip), \(group.parameters) parameter(s)"
+    // Numbers that do nothing are left out.
+    let numbers = Hyperparameter.allCases.map(\.rawValue).compactMap { name in
+      group.hyperparameters[name].flatMap { value in
+        value == 0 ? nil : "\(name.replacing("_", with: " ")) \(value)"
+      }
+    }
+    let clip = group.clip.map { "clipped: \($0)" } ?? "not clipped"
+    let parts = numbers + [clip, counted(group.parameters, "parameter")]
+    return "  \(optimizer.padding(toLength: 12, withPad: " ", startingAt: 0))"
+      + (parts + (group.frozen ? ["frozen"] : [])).joined(separator: ", ")
   }
 
   private func bestText(_ best: Best) -> String {

@@ -8,12 +8,13 @@ extension Checkpoint {
   /// The same model in training: after 12 steps, three evaluations, the second one the best.
   ///
   /// - Parameters:
-  ///   - momentum: The momentum; with 0 there is no slot.
+  ///   - kind: The rule, with every slot that it can have.
+  ///   - momentum: The momentum of SGD; with 0 there is no slot.
   ///   - columns: The streams of the training text, B.
   ///   - groupCount: The groups that the parameters are dealt out to.
   /// - Returns: The model with its training.
   public func inTraining(
-    momentum: Double = 0.9, columns: Int = 3, groupCount: Int = 1
+    kind: OptimizerKind = .sgd, momentum: Double = 0.9, columns: Int = 3, groupCount: Int = 1
   ) -> Checkpoint {
     var generator = SeededGenerator(seed: 77)
     func tensor(_ shape: Shape) -> Tensor {
@@ -21,17 +22,26 @@ extension Checkpoint {
     }
     let paths = architecture.parameters.map(\.path)
     var optimizer = OptimizerState(
-      kind: .sgd, step: 12,
+      kind: kind, step: 12,
       groups: (0..<groupCount).map { group in
-        ParameterGroup(
-          learningRate: 5 / 3.0, momentum: momentum, weightDecay: 1.2e-6,
-          clipNorm: group == 0 ? 0.25 : nil,
+        let numbers: [Hyperparameter: Double] = [
+          .learningRate: 5 / 3.0, .weightDecay: 1.2e-6, .momentum: momentum, .amsgrad: 1,
+          .centered: 1,
+        ]
+        var group = ParameterGroup(
+          kind, numbers.filter { kind.defaults[$0.key] != nil },
+          clip: group == 0 ? .globalNorm(0.25) : nil,
           parameters: paths.indices.filter { $0 % groupCount == group }.map { paths[$0] })
+        group.step = 12
+        return group
       })
-    if momentum > 0 {
+    for slot in optimizer.groups[0].slots(of: kind) {
       var tree = ParameterTree<Tensor>()
-      for (path, shape) in architecture.parameters { tree[path] = tensor(shape) }
-      optimizer.slots = [OptimizerState.momentumSlot: tree]
+      for (path, shape) in architecture.parameters {
+        let values = tensor(shape).floats() ?? []
+        tree[path] = Tensor(slot.holdsSquares ? values.map { $0 * $0 } : values, shape: shape)
+      }
+      optimizer.slots[slot] = tree
     }
     var training = TrainingState(
       step: 12, epoch: 1, tokensSeen: 12 * 35 * columns, maximumEpochs: 6, maximumSteps: 1 << 40,

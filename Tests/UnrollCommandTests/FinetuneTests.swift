@@ -312,7 +312,7 @@ import UnrollFormat
       #expect(refused.exitCode == 64)
       #expect(
         refused.errors.contains(
-          #/Error: --[a-z-]+ is (at least 1\.|1 to \d+\.|a number .+(not infinite|not 1)\.)/#),
+          #/Error: --[a-z-]+ is (at least 1\.|1 to \d+\.|a (finite )?number .+\d.*\.)/#),
         "\(refused.errors)")
     }
   }

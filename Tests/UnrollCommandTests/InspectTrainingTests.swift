@@ -20,10 +20,10 @@ import UnrollFormat
     let section = """
 
       training
-        sgd         learning rate 1.6666666666666667, momentum 0.9, weight decay 1.2e-06, \
-      norm clipped to 0.25, 6 parameter(s)
-        sgd         learning rate 1.6666666666666667, momentum 0.9, weight decay 1.2e-06, \
-      not clipped, 5 parameter(s)
+        sgd         learning rate 1.6666666666666667, weight decay 1.2e-06, momentum 0.9, \
+      clipped: norm 0.25, 6 parameters
+        sgd         learning rate 1.6666666666666667, weight decay 1.2e-06, momentum 0.9, \
+      not clipped, 5 parameters
         place       step 12, 1 epoch(s) done, row 70 of 3 columns, windows of 35
         evaluated   3 time(s), best nll 0.0000, perplexity 1.00 after step 10
 
@@ -41,8 +41,8 @@ import UnrollFormat
     checkpoint.training?.data.totalNLL = -0.0
     checkpoint.training?.best?.validNLL = 0x1p-1074
     checkpoint.training?.plateauFactor = .greatestFiniteMagnitude
-    checkpoint.optimizer?.groups[0].learningRate = 0x1.fffffffffffffp-1022
-    checkpoint.optimizer?.groups[0].weightDecay = 0x1.23456789abcdfp+60
+    checkpoint.optimizer?.groups[0][.learningRate] = 0x1.fffffffffffffp-1022
+    checkpoint.optimizer?.groups[0][.weightDecay] = 0x1.23456789abcdfp+60
     try withTemporaryFolder { folder in
       try checkpoint.write(to: "\(folder)/a.h5")
       let result = try CommandRunner().run(["validate", "a.h5"], in: folder)
@@ -68,8 +68,9 @@ import UnrollFormat
       ])
     #expect(training["optimizer"] as? String == "sgd" && training["cursor"] as? Int == 70)
     let group = try #require((training["groups"] as? [[String: Any]])?.first)
-    #expect(group["learning_rate"] as? Double == 5 / 3.0 && group["clip_norm"] as? Double == 0.25)
-    #expect(group["parameters"] as? Int == 11)
+    let numbers = try #require(group["hyperparameters"] as? [String: Double])
+    #expect(numbers["learning_rate"] == 5 / 3.0 && numbers["weight_decay"] == 1.2e-6)
+    #expect(group["parameters"] as? Int == 11 && group["clip"] as? String == "norm 0.25")
     let best = try #require(training["best"] as? [String: Any])
     #expect(best["valid_nll"] as? Double == 1000 && best["valid_perplexity"] == nil)
     let steps = try #require(report["provenance"] as? [[String: Any]])

@@ -56,10 +56,12 @@ private struct Reference: Decodable {
     let ids = try Self.text.get().ids
     let model = try TrainableModel(
       architecture: checkpoint.architecture, parameters: checkpoint.parameters)
-    var optimizer = SGD(
-      learningRate: training.settings.lr, momentum: training.settings.momentum ?? 0,
-      weightDecay: training.settings.weight_decay ?? 0, clipNorm: reference.clip,
-      for: checkpoint.architecture)
+    var optimizer = Optimizer(
+      .sgd,
+      [
+        .learningRate: training.settings.lr, .momentum: training.settings.momentum ?? 0,
+        .weightDecay: training.settings.weight_decay ?? 0,
+      ], clip: .globalNorm(reference.clip), for: checkpoint.architecture)
     let (B, T) = (reference.columns, reference.window)
     let n = ids.count / B
     func row(_ t: Int) -> [Int32] { (0..<B).map { ids[$0 * n + t] } }
@@ -69,7 +71,7 @@ private struct Reference: Decodable {
         inputs: (0..<T).flatMap { row(step * T + $0) },
         targets: (0..<T).flatMap { row(step * T + $0 + 1) }, state: &state)
       #expect(abs(found / loss - 1) < 1e-5, "step \(step + 1): \(found), PyTorch \(loss)")
-      let foundNorm = model.gradientNorm
+      let foundNorm = optimizer.gradientNorm(of: model)
       #expect(abs(foundNorm / norm - 1) < 1e-4, "step \(step + 1): \(foundNorm), \(norm)")
       optimizer.step(model, gradientNorm: foundNorm)
     }

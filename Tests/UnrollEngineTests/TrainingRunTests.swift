@@ -37,8 +37,8 @@ import UnrollTokenization
       }
       settings.columns = 4
       settings.window = 5
-      settings.momentum = 0.9
-      settings.weightDecay = 1e-3
+      settings.hyperparameters[.momentum] = 0.9
+      settings.hyperparameters[.weightDecay] = 1e-3
       settings.maximumEpochs = nil
       settings.maximumSteps = 40
     }
@@ -121,7 +121,7 @@ import UnrollTokenization
   @Test func theBestModelIsTheOneWithTheLowestLoss() throws {
     try withTemporaryFolder { folder in
       var scene = try Scene(folder, .small())
-      scene.settings.learningRate = 3
+      scene.settings.hyperparameters[.learningRate] = 3
       scene.settings.maximumSteps = nil
       scene.settings.maximumEpochs = 6
       let files = scene.files("tuned")
@@ -169,7 +169,7 @@ import UnrollTokenization
       let rows = train.ids.count / scene.settings.columns
       let need = try #require(
         TrainableModel.byteCount(
-          of: scene.checkpoint.architecture, window: rows - 1, columns: 4, hasMomentum: true))
+          of: scene.checkpoint.architecture, window: rows - 1, columns: 4, slotCount: 1))
       func begin(memory: Int) throws -> TrainingRun {
         try TrainingRun(
           scene.checkpoint, settings: scene.settings, train: train, valid: valid, input: "00 model",
@@ -192,7 +192,7 @@ import UnrollTokenization
   @Test func theNeedOfMemoryIsThatOfItsParts() {
     func need(_ T: Int, _ B: Int) -> Int? {
       TrainableModel.byteCount(
-        of: Checkpoint.small().architecture, window: T, columns: B, hasMomentum: false)
+        of: Checkpoint.small().architecture, window: T, columns: B, slotCount: 0)
     }
     let layers = Checkpoint.small().architecture.layers
     let widest = layers.reduce(Checkpoint.small().architecture.embeddingSize) {
@@ -231,8 +231,8 @@ import UnrollTokenization
   @Test func aLossThatIsNotFiniteKeepsTheLastGoodState() throws {
     try withTemporaryFolder { folder in
       var scene = try Scene(folder, .small())
-      scene.settings.learningRate = 1e39
-      scene.settings.momentum = 0
+      scene.settings.hyperparameters[.learningRate] = 1e39
+      scene.settings.hyperparameters[.momentum] = 0
       let files = scene.files("tuned")
       var run = try scene.begin()
       do {

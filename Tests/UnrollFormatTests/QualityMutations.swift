@@ -57,6 +57,7 @@ extension Mutation {
       outline: changing("/model/layers/00/bias_ih") { numbers in
         for place in 64..<96 { numbers[place] += 1 }
       }, hidden: [32]),
+    .secondMoments,
     Mutation(
       // A rotation of pairs by 1 radian, 3 times as long: a complex pair of eigenvalues.
       rule: "Q008",

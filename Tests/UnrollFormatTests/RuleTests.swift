@@ -23,8 +23,8 @@ struct Mutation: Sendable, CustomTestStringConvertible {
   var cell = Cell.lstm
   /// The sizes of the layers, if the rule looks at larger ones than the valid file has.
   var hidden: [Int]?
-  /// Whether the valid file is of a model in training.
-  var training = false
+  /// The optimizer of a model in training; `nil` where the valid file is of none.
+  var training: OptimizerKind?
   /// How the data is stored.
   var profile = StorageProfile.live
   /// What an engine computes for the self-test; `nil` if none does.
@@ -49,7 +49,7 @@ struct Mutation: Sendable, CustomTestStringConvertible {
         tied
         ? Checkpoint.small(cell: cell, tied: true, hidden: [5])
         : Checkpoint.small(cell: cell, hidden: hidden ?? [7, 6])
-      var outline = (training ? model.inTraining(groupCount: 2) : model).outline()
+      var outline = (training.map { model.inTraining(kind: $0, groupCount: 2) } ?? model).outline()
       if let change = self.outline {
         change(&outline)
         outline.seal()
@@ -83,10 +83,15 @@ struct Mutation: Sendable, CustomTestStringConvertible {
     Mutation(rule: "valid, RNN", cell: .rnn),
     Mutation(rule: "valid, wider", hidden: [32, 48]),
     Mutation(rule: "valid, wider RNN", cell: .rnn, hidden: [32, 48]),
-    Mutation(rule: "valid, in training", training: true),
+    Mutation(rule: "valid, in training", training: .sgd),
+    Mutation(rule: "valid, in training with Adam", training: .adam),
+    Mutation(rule: "valid, in training with RMSprop", training: .rmsprop),
+    Mutation(rule: "valid, in training with Adagrad", training: .adagrad),
+    Mutation(rule: "valid, in training with Adadelta", training: .adadelta),
+    Mutation(rule: "valid, in training with ASGD", training: .asgd),
     Mutation(rule: "valid, archive", profile: .archive),
-    Mutation(rule: "valid, archive, in training", training: true, profile: .archive),
-    Mutation(rule: "valid, tied, in training", tied: true, training: true),
+    Mutation(rule: "valid, archive, in training", training: .sgd, profile: .archive),
+    Mutation(rule: "valid, tied, in training", tied: true, training: .sgd),
   ])
   func aValidFileRaisesNone(_ mutation: Mutation) throws {
     #expect(try mutation.findings() == [])

@@ -36,7 +36,7 @@ import Testing
   @Test func theTableIsTheLayout() {
     var table: [String: Set<String>] = [:]
     for row in text.matches(of: #/\n\| `(/[^`]*)` \| [^|]* \| ([^|]*)\|/#) {
-      table[String(row.1)] = Set(row.2.matches(of: #/`([a-z_]+)`/#).map { String($0.1) })
+      table[String(row.1)] = Set(row.2.matches(of: #/`([a-z0-9_]+)`/#).map { String($0.1) })
     }
     let layout = Dictionary(
       uniqueKeysWithValues: Layout.objects.map { ($0.path, Set($0.attributes.map(\.name))) })
@@ -44,8 +44,10 @@ import Testing
   }
 
   @Test func optionalAttributesStandInParentheses() {
-    let required = text.matches(of: #/[|,] `([a-z_]+)` (?:text|int|number)/#).map { String($0.1) }
-    let optional = text.matches(of: #/\(`([a-z_]+)` (?:text|int|number)/#).map { String($0.1) }
+    let required = text.matches(of: #/[|,] `([a-z0-9_]+)` (?:text|int|number)/#).map {
+      String($0.1)
+    }
+    let optional = text.matches(of: #/\(`([a-z0-9_]+)` (?:text|int|number)/#).map { String($0.1) }
     let attributes = Layout.objects.flatMap(\.attributes)
     #expect(required.sorted() == attributes.filter(\.isRequired).map(\.name).sorted())
     #expect(optional.sorted() == attributes.filter { !$0.isRequired }.map(\.name).sorted())

@@ -25,10 +25,20 @@ extension Mutation {
         $0.addDataset(
           "\(momentum)/model/output/bias", Tensor([Float](repeating: 0, count: 12), shape: [12]))
       }),
+    Mutation(
+      training: "O004", kind: .adagrad,
+      outline: {
+        $0.addDataset(
+          "/optimizer/state/sum_of_squares/model/output/bias",
+          Tensor([0, 1, -0.0, -0.5, 1, 1, 1, 1, 1, 1, -1] as [Float], shape: [11]))
+      }),
     Mutation(training: "O006", setting: "learning_rate", of: "\(groups)/00", to: .number(-1)),
     Mutation(
       training: "O007",
       outline: parameters { $0.replacing("/model/layers/01/bias_ih\n", with: "") }),
+    Mutation(
+      training: "O008", kind: .adam,
+      outline: { $0.objects["\(groups)/00"]?.attributes["beta2"] = nil }),
   ]
 
   static let resume: [Mutation] = [
@@ -37,7 +47,7 @@ extension Mutation {
     Mutation(training: "R004", outline: { $0.remove("/optimizer/state") }),
     Mutation(training: "R005", setting: "step", of: "/optimizer", to: .integer(13)),
     Mutation(training: "R006", setting: "total_nll", of: "/training/data", to: .number(.nan)),
-    Mutation(training: "R007", outline: { $0.remove("/training") }),
+    Mutation(training: "R007", outline: { $0.remove("/optimizer") }),
   ]
 
   /// More ways to break the same rules.
@@ -75,11 +85,6 @@ extension Mutation {
     Mutation(
       training: "O007",
       outline: { $0.addDataset("\(groups)/01/parameters", Tensor([0xFF, 0x0A] as [UInt8])) }),
-    Mutation(
-      training: "R007",
-      outline: { outline in
-        outline.remove("/optimizer")
-      }),
     Mutation(training: "R002", setting: "tokens", of: "/training/data", to: .integer(5)),
     Mutation(training: "R002", setting: "tokens", of: "/training/data", to: .integer(0)),
     Mutation(training: "R002", setting: "cursor", of: "/training/data", to: .integer(1 << 62)),
@@ -133,16 +138,56 @@ extension Mutation {
     Mutation(training: "A001", setting: "window", of: "/training/data", to: .integer(0)),
     Mutation(training: "A001", setting: "columns", of: "/training/data", to: .integer(1 << 31)),
     Mutation(
-      training: "A001", setting: "learning_rate_in_buffer", of: "\(groups)/00", to: .integer(1)),
+      training: "A001", setting: "learning_rate_in_buffer", of: "\(groups)/00", to: .integer(2)),
+    Mutation(training: "A001", setting: "nesterov", of: "\(groups)/00", to: .integer(-1)),
+    Mutation(training: "O008", setting: "nesterov", of: "\(groups)/01", to: nil),
+    Mutation(training: "O008", setting: "beta1", of: "\(groups)/00", to: .number(0.9)),
+    Mutation(training: "O008", setting: "eta", of: "\(groups)/00", to: .number(0.9)),
+    Mutation(
+      training: "O008", setting: "epsilon_position", of: "\(groups)/00", to: .text("outside")),
+    Mutation(
+      training: "O008", kind: .adam,
+      outline: {
+        $0.objects["\(groups)/00"]?.attributes["epsilon_position"] = .text("inside")
+      }),
+    Mutation(
+      training: "O008", kind: .asgd,
+      outline: { $0.objects["\(groups)/00"]?.attributes["mu"] = nil }),
+    Mutation(
+      training: "O006", kind: .asgd,
+      outline: { $0.objects["\(groups)/00"]?.attributes["mu"] = .number(1.5) }),
+    Mutation(
+      training: "O006", kind: .adam,
+      outline: { $0.objects["\(groups)/00"]?.attributes["beta1"] = .number(1) }),
+    Mutation(
+      training: "O001", kind: .adagrad,
+      outline: { outline in
+        for (path, object) in outline.objects where path.contains("sum_of_squares") {
+          let other = path.replacing("sum_of_squares", with: "second_moment")
+          outline.objects[other] = object
+        }
+      }),
+    Mutation(
+      training: "R004", kind: .rmsprop,
+      outline: { $0.remove("/optimizer/state/first_moment") }),
   ]
 
   /// A change of the objects of a model in training.
   private init(
-    training rule: String, tied: Bool = false, cell: Cell = .lstm,
+    training rule: String, tied: Bool = false, cell: Cell = .lstm, kind: OptimizerKind = .sgd,
     outline: @escaping @Sendable (inout Outline) -> Void
   ) {
-    self.init(rule: rule, outline: outline, tied: tied, cell: cell, training: true)
+    self.init(rule: rule, outline: outline, tied: tied, cell: cell, training: kind)
   }
+
+  /// A mutation for the rule of quality about an optimizer.
+  static let secondMoments = Mutation(
+    training: "Q007", kind: .adam,
+    outline: {
+      $0.addDataset(
+        "/optimizer/state/second_moment/model/output/bias",
+        Tensor([Float](repeating: 0, count: 11), shape: [11]))
+    })
 
   /// A change of one attribute of a model in training.
   private init(

@@ -53,7 +53,7 @@ import UnrollTensors
 
   @Test func aStateThatBreaksARuleIsNotWritten() throws {
     var checkpoint = Checkpoint.small().inTraining()
-    checkpoint.optimizer?.slots["second"] = checkpoint.parameters
+    checkpoint.optimizer?.slots[.average] = checkpoint.parameters
     try withTemporaryFolder { folder throws in
       let error = #expect(throws: InvalidCheckpoint.self) {
         try checkpoint.write(to: "\(folder)/a.h5")

@@ -17,9 +17,9 @@ import UnrollTensors
       let (optimizer, wanted) = (try #require(read.optimizer), try #require(checkpoint.optimizer))
       #expect(optimizer.kind == .sgd && optimizer.step == 12)
       #expect(optimizer.groups == wanted.groups)
-      #expect(optimizer.groups.count == groupCount && optimizer.groups[0].clipNorm == 0.25)
-      #expect(optimizer.slots.keys.sorted() == (momentum > 0 ? ["momentum"] : []))
-      let (slot, wantedSlot) = (optimizer.slots["momentum"], wanted.slots["momentum"])
+      #expect(optimizer.groups.count == groupCount && optimizer.groups[0].clip == .globalNorm(0.25))
+      #expect(optimizer.slots.keys.sorted() == (momentum > 0 ? [.momentum] : []))
+      let (slot, wantedSlot) = (optimizer.slots[.momentum], wanted.slots[.momentum])
       #expect(slot?.paths == (momentum > 0 ? read.parameters.paths : nil))
       for path in slot?.paths ?? [] {
         #expect(bytes(slot?[path]) == bytes(wantedSlot?[path]), "\(path)")
@@ -28,6 +28,32 @@ import UnrollTensors
       #expect(read.provenance.map(\.outcome) == checkpoint.provenance.map(\.outcome))
       #expect(read.provenance.last?.outcome == "step 12, validation nll 4.5 nats a token")
     }
+  }
+
+  @Test(arguments: OptimizerKind.allCases)
+  func everyRuleComesBack(kind: OptimizerKind) throws {
+    let checkpoint = Checkpoint.small().inTraining(kind: kind)
+    let read = try writtenAndRead(checkpoint)
+    let (optimizer, wanted) = (try #require(read.optimizer), try #require(checkpoint.optimizer))
+    #expect(optimizer.kind == kind && optimizer.groups == wanted.groups)
+    #expect(Set(optimizer.slots.keys) == Set(kind.slots))
+    for (slot, tree) in optimizer.slots {
+      #expect(tree.paths == read.parameters.paths)
+      for path in tree.paths { #expect(bytes(tree[path]) == bytes(wanted.slots[slot]?[path])) }
+    }
+  }
+
+  @Test func aGroupKeepsItsVariants() throws {
+    var checkpoint = Checkpoint.small().inTraining(kind: .asgd, groupCount: 2)
+    checkpoint.optimizer?.groups[0].averaging = .init(eta: 0.1 + 0.2, mu: 1 / 3.0)
+    checkpoint.optimizer?.groups[0].clip = .parameterNorm(1)
+    checkpoint.optimizer?.groups[1].clip = .value(5)
+    checkpoint.optimizer?.groups[1].isFrozen = true
+    checkpoint.optimizer?.groups[1].weightDecayKind = .decoupled
+    #expect(try writtenAndRead(checkpoint).optimizer?.groups == checkpoint.optimizer?.groups)
+    var adam = Checkpoint.small().inTraining(kind: .adam)
+    adam.optimizer?.groups[0].epsilonPosition = .uncorrected
+    #expect(try writtenAndRead(adam).optimizer?.groups[0].epsilonPosition == .uncorrected)
   }
 
   private func expectEqual(_ state: TrainingState, _ wanted: TrainingState) throws {
@@ -53,13 +79,13 @@ import UnrollTensors
     checkpoint.training?.history = []
     checkpoint.training?.best = nil
     checkpoint.training?.inexactReason = "the momentum of the source is not known"
-    checkpoint.optimizer?.groups[0].clipNorm = nil
+    checkpoint.optimizer?.groups[0].clip = nil
     let read = try writtenAndRead(checkpoint)
     let training = try #require(read.training)
     #expect(training.maximumEpochs == nil && training.maximumSteps == nil)
     #expect(training.history.isEmpty && training.best == nil)
     #expect(training.inexactReason == "the momentum of the source is not known")
-    #expect(read.optimizer?.groups.map(\.clipNorm) == [nil])
+    #expect(read.optimizer?.groups.map(\.clip) == [nil])
     let model = try writtenAndRead(.small())
     #expect(model.optimizer == nil && model.training == nil)
   }
@@ -102,13 +128,13 @@ import UnrollTensors
     other.training?.data.totalNLL = 0.3
     #expect(digests(with)[1] != digests(other)[1])
     var slots = with
-    slots.optimizer?.slots["momentum"]?[.outputBias] = with.parameters[.outputBias]
+    slots.optimizer?.slots[.momentum]?[.outputBias] = with.parameters[.outputBias]
     #expect(digests(with)[1] != digests(slots)[1])
   }
 
   @Test func slotsAreMappedWhereTheyLie() throws {
     let read = try writtenAndRead(Checkpoint.small().inTraining())
-    let slot = try #require(read.optimizer?.slots["momentum"])
+    let slot = try #require(read.optimizer?.slots[.momentum])
     let hidden = try #require(read.training?.hidden)
     let tensors =
       slot.paths.compactMap { slot[$0] } + hidden.flatMap { [$0.h, $0.c].compactMap { $0 } }

@@ -136,15 +136,16 @@ struct InvarianceTests {
     let architecture = try TestModel.make(cell, activation).architecture
     let model = try TrainableModel(
       architecture: architecture, parameters: TestModel.parameters(of: architecture))
-    var optimizer = SGD(
-      learningRate: 1, momentum: 0.9, weightDecay: 1e-3, clipNorm: 0.25, for: architecture)
+    var optimizer = Optimizer(
+      .sgd, [.learningRate: 1, .momentum: 0.9, .weightDecay: 1e-3], clip: .globalNorm(0.25),
+      for: architecture)
     var state = model.zeroState(columns: B)
     let tokens = tokens(3 * T * B + B)
     for start in [0, T * B, 2 * T * B] {
       _ = try model.backpropagate(
         inputs: Array(tokens[start..<start + T * B]),
         targets: Array(tokens[start + B..<start + T * B + B]), state: &state)
-      optimizer.step(model, gradientNorm: model.gradientNorm)
+      optimizer.step(model, gradientNorm: optimizer.gradientNorm(of: model))
     }
     let tensors = model.tensors
     return architecture.parameters.map { tensors[$0.path]?.floats() ?? [] }

@@ -209,19 +209,50 @@ double unroll_sum_of_squares(const float *x, size_t n);
 /// Whether no number is infinite or NaN.
 bool unroll_all_finite(const float *x, size_t n);
 
-// Gradient descent
+// Optimizers
 
-/// The numbers of a step; `scale` multiplies the gradient.
-typedef struct {
-  float learning_rate, momentum, weight_decay, scale;
-} unroll_sgd;
+typedef enum {
+  UNROLL_SGD, UNROLL_ADAM, UNROLL_RMSPROP, UNROLL_ADAGRAD, UNROLL_ADADELTA, UNROLL_ASGD,
+} unroll_rule;
 
-/// `v = momentum * v + (scale * g + weight_decay * p)`, `p -= learning_rate * v`.
+/// What an optimizer remembers of a parameter at most.
+#define UNROLL_OPTIMIZER_SLOTS 3
+
+/// The numbers of a step. With x, the gradient after scaling, clipping and weight decay, and slots s:
 ///
-/// @param p [n] the parameters.
-/// @param g [n] their gradient, or NULL where it is zero.
-/// @param v [n] the velocities, or NULL for none (momentum 0).
-void unroll_sgd_step(float *p, const float *g, float *v, size_t n, unroll_sgd settings);
+/// - SGD: `s0 = decay1 s0 + gain1 x`, `p -= rate (gradient_share x + buffer_share s0)`; without s0,
+///   `p -= rate x`.
+/// - Adam: `s0 = decay1 s0 + gain1 x`, `s1 = decay2 s1 + gain2 x^2`, with s2 its largest value so far
+///   in its place below, `p -= rate s0 / (sqrt(s1) correction + outside)`.
+/// - RMSprop: `s0 = decay2 s0 + gain2 x^2`, with s2 `s2 = decay2 s2 + gain2 x` and `s0 - s2^2` in its
+///   place below, `d = x / (sqrt(s0 + inside) + outside)`, with s1 `s1 = decay1 s1 + gain1 d` in its
+///   place, `p -= rate d`.
+/// - Adagrad: `s0 += x^2`, `p -= rate x / (sqrt(s0 + inside) + outside)`.
+/// - Adadelta: `s0 = decay2 s0 + gain2 x^2`, `d = x sqrt(s1 + inside) / sqrt(s0 + inside)`,
+///   `s1 = decay2 s1 + gain2 d^2`, `p -= rate d`.
+/// - ASGD: `p = shrink p - rate x`, `s0 += gain1 (p - s0)`.
+typedef struct {
+  unroll_rule rule;
+  /// Multiplies the gradient.
+  float scale;
+  /// Bounds each number of it; infinity for none.
+  float limit;
+  /// What of the parameter is added to it.
+  float weight_decay;
+  /// Multiplies the parameter first; 1 for nothing.
+  float shrink;
+  float rate, decay1, gain1, decay2, gain2, gradient_share, buffer_share;
+  float correction, inside, outside;
+} unroll_update;
+
+/// Changes parameters and what is remembered of them by one step.
+///
+/// @param p     [n] the parameters.
+/// @param g     [n] their gradient, or NULL where it is zero.
+/// @param slots [n] each; NULL for those that the rule goes without.
+void unroll_update_step(
+    float *p, const float *g, float *const slots[UNROLL_OPTIMIZER_SLOTS], size_t n,
+    unroll_update update);
 
 // Elementary functions, in place over n numbers
 

@@ -47,7 +47,7 @@ public struct TrainingRun {
   private let train: TrainingText
   private let valid: TrainingText
   private let model: TrainableModel
-  private var optimizer: SGD
+  private var optimizer: Optimizer
   private var carried: RecurrentState
   private var entry: ProvenanceEntry
   /// `[rows, B]` the ids of the training text, dealt out to columns.
@@ -75,9 +75,7 @@ public struct TrainingRun {
     state = TrainingState(
       maximumEpochs: settings.maximumEpochs, maximumSteps: settings.maximumSteps, data: data,
       plateauFactor: settings.plateauFactor)
-    optimizer = SGD(
-      learningRate: settings.learningRate, momentum: settings.momentum,
-      weightDecay: settings.weightDecay, clipNorm: settings.clipNorm, for: architecture)
+    optimizer = Optimizer(settings.optimizerState(for: architecture), for: architecture)
     entry = ProvenanceEntry(
       operation: "finetune", tool: UnrollVersion.producer, arguments: settings.arguments,
       inputs: [input, Self.input(train), Self.input(valid)].joined(separator: "\n"))
@@ -86,7 +84,7 @@ public struct TrainingRun {
     self.source = source
     (self.train, self.valid) = (train, valid)
     columns = try Self.columns(train, count: settings.columns)
-    try Self.check(data, architecture, hasMomentum: settings.momentum > 0, memory: memory)
+    try Self.check(data, architecture, optimizer, memory: memory)
     model = try TrainableModel(architecture: architecture, parameters: checkpoint.parameters)
     carried = model.zeroState(columns: settings.columns)
   }
@@ -112,12 +110,6 @@ public struct TrainingRun {
         path: path, expected: "a training to resume", found: "a model without one",
         fix: "give the .last file of the training, or leave --resume out to begin a new one")
     }
-    guard let group = optimizer.groups.first, optimizer.groups.count == 1 else {
-      throw TrainingError(
-        path: path, expected: "one group of parameters, as `unroll finetune` makes",
-        found: "\(optimizer.groups.count)",
-        fix: "leave --resume out to begin a new training from these weights")
-    }
     try Self.check(train, digest: state.data.trainDigest, role: "training")
     try Self.check(valid, digest: state.data.validDigest, role: "validation")
     guard train.ids.count == state.data.tokens else {
@@ -128,18 +120,13 @@ public struct TrainingRun {
     }
     self.state = state
     self.entry = entry
-    self.optimizer = SGD(
-      learningRate: group.learningRate, momentum: group.momentum, weightDecay: group.weightDecay,
-      clipNorm: group.clipNorm,
-      velocities: optimizer.slots[OptimizerState.momentumSlot] ?? ParameterTree(),
-      for: checkpoint.architecture)
+    self.optimizer = Optimizer(optimizer, for: checkpoint.architecture)
     var source = checkpoint
     source.provenance.removeLast()
     self.source = source
     (self.train, self.valid) = (train, valid)
     columns = try Self.columns(train, count: state.data.columns)
-    try Self.check(
-      state.data, checkpoint.architecture, hasMomentum: group.momentum > 0, memory: memory)
+    try Self.check(state.data, checkpoint.architecture, self.optimizer, memory: memory)
     model = try TrainableModel(
       architecture: checkpoint.architecture, parameters: checkpoint.parameters)
     carried = RecurrentState(
@@ -151,15 +138,15 @@ public struct TrainingRun {
 
   // MARK: Settings that a resumed run may change
 
-  /// The learning rate of the next step.
-  public var learningRate: Double { optimizer.learningRate }
+  /// The learning rate of the next step, the highest of the groups.
+  public var learningRate: Double { optimizer.groups.map { $0[.learningRate] }.max() ?? 0 }
 
   /// Changes where and how a resumed training goes on; the history says so.
   ///
   /// - Parameters:
   ///   - epochs: The epochs after which training ends; as before if `nil`.
   ///   - steps: The steps after which training ends; as before if `nil`.
-  ///   - learningRate: What multiplies the velocity from now on; as before if `nil`.
+  ///   - learningRate: The highest learning rate from now on; as before if `nil`.
   public mutating func change(epochs: Int?, steps: Int?, learningRate: Double?) {
     var changes: [String] = []
     if let epochs, epochs != state.maximumEpochs {
@@ -170,12 +157,20 @@ public struct TrainingRun {
       state.maximumSteps = steps
       changes.append("steps=\(steps)")
     }
-    if let learningRate, learningRate != optimizer.learningRate {
-      optimizer.learningRate = learningRate
+    if let learningRate, learningRate != self.learningRate {
+      // Groups keep their ratios.
+      let highest = self.learningRate
+      changeLearningRates { $0 == highest ? learningRate : $0 * (learningRate / highest) }
       changes.append("learning_rate=\(learningRate)")
     }
     guard !changes.isEmpty else { return }
     entry.arguments += "\nfrom_step_\(state.step): " + changes.joined(separator: " ")
+  }
+
+  private mutating func changeLearningRates(_ change: (Double) -> Double) {
+    for index in optimizer.groups.indices {
+      optimizer.groups[index][.learningRate] = change(optimizer.groups[index][.learningRate])
+    }
   }
 
   // MARK: Going on
@@ -226,7 +221,7 @@ public struct TrainingRun {
     let loss = try model.backpropagate(
       inputs: Array(columns[first..<first + T * B]),
       targets: Array(columns[first + B..<first + (T + 1) * B]), state: &next)
-    let norm = model.gradientNorm
+    let norm = optimizer.gradientNorm(of: model)
     guard loss.isFinite, norm.isFinite else {
       throw diverged(loss.isFinite ? "gradient" : "loss")
     }
@@ -238,7 +233,7 @@ public struct TrainingRun {
     state.data.totalNLL += loss * Double(T * B)
     return StepReport(
       step: state.step, epoch: state.epoch + 1, loss: loss, gradientNorm: norm,
-      learningRate: optimizer.learningRate, predictions: T * B)
+      learningRate: learningRate, predictions: T * B)
   }
 
   /// Evaluates the model, adapts the learning rate, and begins the next epoch after a whole one.
@@ -253,7 +248,7 @@ public struct TrainingRun {
     }
     let predictions = state.data.cursor * state.data.columns
     let record = TrainingRecord(
-      step: state.step, learningRate: optimizer.learningRate,
+      step: state.step, learningRate: learningRate,
       trainNLL: predictions > 0 ? state.data.totalNLL / Double(predictions) : .nan,
       validNLL: result.nll)
     let isBest = state.best.map { record.validNLL < $0.validNLL } ?? true
@@ -262,7 +257,8 @@ public struct TrainingRun {
       state.best = BestState(
         step: state.step, validNLL: record.validNLL, weightsDigest: weights.weightsDigest)
     } else {
-      optimizer.learningRate /= state.plateauFactor
+      let factor = state.plateauFactor
+      changeLearningRates { $0 / factor }
     }
     if state.data.cursor == rows - 1 {
       state.epoch += 1
@@ -277,7 +273,7 @@ public struct TrainingRun {
     let isParameter = source.architecture.parameters.contains { $0.path.description == tensor }
     return Diverged(
       step: state.step, quantity: quantity, tensor: tensor, parametersAreFinite: !isParameter,
-      learningRate: optimizer.learningRate)
+      learningRate: learningRate)
   }
 
   // MARK: Checkpoints
@@ -298,16 +294,7 @@ public struct TrainingRun {
   public var resumable: Checkpoint {
     var checkpoint = weights
     let architecture = source.architecture
-    let velocities = optimizer.tensors(for: architecture)
-    checkpoint.optimizer = OptimizerState(
-      kind: .sgd, step: state.step,
-      groups: [
-        ParameterGroup(
-          learningRate: optimizer.learningRate, momentum: optimizer.momentum,
-          weightDecay: optimizer.weightDecay, clipNorm: optimizer.clipNorm,
-          parameters: architecture.parameters.map(\.path))
-      ],
-      slots: optimizer.momentum > 0 ? [OptimizerState.momentumSlot: velocities] : [:])
+    checkpoint.optimizer = optimizer.state(for: architecture)
     var training = state
     training.hidden = zip(architecture.layers, carried.layers).map { layer, state in
       let shape = Shape([carried.columns, layer.hiddenSize])
@@ -342,11 +329,11 @@ public struct TrainingRun {
 
   /// Refuses windows that the memory cannot hold, rather than driving the machine to its end.
   private static func check(
-    _ data: TrainingData, _ architecture: Architecture, hasMomentum: Bool, memory: UInt64
+    _ data: TrainingData, _ architecture: Architecture, _ optimizer: Optimizer, memory: UInt64
   ) throws {
     let T = min(data.window, data.tokens / data.columns - 1)
     let bytes = TrainableModel.byteCount(
-      of: architecture, window: T, columns: data.columns, hasMomentum: hasMomentum)
+      of: architecture, window: T, columns: data.columns, slotCount: optimizer.slotCount)
     guard let bytes, UInt64(bytes) <= memory else {
       let found = bytes.map { "\($0 >> 20) MiB" } ?? "more bytes than there are numbers"
       throw TrainingError(

@@ -3,20 +3,20 @@
 import Foundation
 import UnrollFormat
 
-/// The settings of a training by SGD.
+/// The settings of a training.
 public struct TrainingSettings: Sendable {
   /// The parallel streams that the text is cut into, B.
   public var columns = 20
   /// The time steps of a window of truncated BPTT, T.
   public var window = 35
-  /// What multiplies the velocity.
-  public var learningRate = 1.0
-  /// How much of the velocity stays from one step to the next.
-  public var momentum = 0.0
-  /// What of a parameter is added to its gradient.
-  public var weightDecay = 0.0
-  /// The global norm that gradients are clipped to, or `nil` where they are not.
-  public var clipNorm: Double? = 0.25
+  /// The rule by which the parameters change.
+  public var optimizer = OptimizerKind.sgd
+  /// The hyper-parameters that are not PyTorch's defaults.
+  public var hyperparameters: [Hyperparameter: Double] = [.learningRate: 1]
+  /// How weight decay acts.
+  public var weightDecayKind = WeightDecayKind.l2
+  /// How gradients are clipped, or `nil` where they are not.
+  public var clip: GradientClip? = .globalNorm(0.25)
   /// What the learning rate is divided by after a validation that does not improve.
   public var plateauFactor = 4.0
   /// The epochs after which training ends, or `nil`.
@@ -30,20 +30,24 @@ public struct TrainingSettings: Sendable {
 
   /// The settings as lines for the history of a model.
   var arguments: String {
-    func text(_ value: Double?) -> String { value.map { "\($0)" } ?? "none" }
     func text(_ value: Int?) -> String { value.map { "\($0)" } ?? "none" }
-    return """
-      optimizer=sgd
-      columns=\(columns)
-      window=\(window)
-      learning_rate=\(learningRate)
-      momentum=\(momentum)
-      weight_decay=\(weightDecay)
-      clip_norm=\(text(clipNorm))
-      plateau_factor=\(plateauFactor)
-      epochs=\(text(maximumEpochs))
-      steps=\(text(maximumSteps))
-      """
+    let numbers = optimizer.defaults.merging(hyperparameters) { $1 }.sorted { $0.key < $1.key }
+    var lines = ["optimizer=\(optimizer.rawValue)", "columns=\(columns)", "window=\(window)"]
+    lines += numbers.map { "\($0.key.rawValue)=\($0.value)" }
+    lines += [
+      "weight_decay_kind=\(weightDecayKind.rawValue)", "clip=\(clip?.description ?? "none")",
+      "plateau_factor=\(plateauFactor)", "epochs=\(text(maximumEpochs))",
+      "steps=\(text(maximumSteps))",
+    ]
+    return lines.joined(separator: "\n")
+  }
+
+  /// The optimizer before its first step.
+  func optimizerState(for architecture: Architecture) -> OptimizerState {
+    var group = ParameterGroup(
+      optimizer, hyperparameters, clip: clip, parameters: architecture.parameters.map(\.path))
+    group.weightDecayKind = weightDecayKind
+    return OptimizerState(kind: optimizer, step: 0, groups: [group])
   }
 }
 

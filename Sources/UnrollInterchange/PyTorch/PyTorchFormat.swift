@@ -26,7 +26,34 @@ public enum PyTorchFormat: ForeignFormat {
     let checkpoint = Checkpoint(
       architecture: language.architecture, parameters: parameters, vocabulary: vocabulary,
       tokenizer: options.tokenizer, provenance: [])
-    return Conversion(checkpoint: checkpoint, notes: model.notes + language.notes + notes)
+    var conversion = Conversion(
+      checkpoint: checkpoint, notes: model.notes + language.notes + notes)
+    if let entry = model.optimizer {
+      let optimizer = try TorchOptimizer(
+        entry, parameters: language.parameterOrder, architecture: language.architecture,
+        file: model.file)
+      conversion.checkpoint.optimizer = optimizer.state
+      conversion.notes += optimizer.notes
+    }
+    return conversion
+  }
+
+  /// The tensors of a tuple in the dictionary that a file holds, such as the hidden state of a training.
+  ///
+  /// - Throws: `InterchangeError` if the file is damaged or has no such entry.
+  package static func tensors(_ file: MappedFile, named name: String) throws -> [Tensor] {
+    let file = try TorchFile(file)
+    let entries = file.graph.entries(file.graph.root) ?? []
+    let value = entries.last { file.graph.string($0.key) == name }?.value
+    guard let items = value.flatMap(file.graph.tuple) else {
+      throw file.error(
+        name, expected: "a tuple of tensors", found: value.map(file.graph.describe) ?? "nothing",
+        fix: "give a file with such an entry")
+    }
+    return try items.enumerated().compactMap { index, item in
+      let name = "\(name).\(index)"
+      return try file.tensor(at: item, named: name).map { try file.contents(of: $0, named: name) }
+    }
   }
 
   private static func vocabulary(

@@ -72,6 +72,19 @@ struct TorchLanguageModel {
     return roles
   }
 
+  /// The model's own parameters in the order of the module's `parameters()`: a tie stands once.
+  var parameterOrder: [ParameterPath] {
+    let paths = Dictionary(
+      roles.map { ($0.value.name, $0.key) }, uniquingKeysWith: { min($0, $1) })
+    var order: [ParameterPath] = []
+    for tensor in model.tensors {
+      guard var path = paths[tensor.name] else { continue }
+      if architecture.isTied, path == .outputWeight { path = .embeddingWeight }
+      if !order.contains(path) { order.append(path) }
+    }
+    return order
+  }
+
   // MARK: - Checks
 
   /// Embedding and output are one matrix or two, nothing in between.

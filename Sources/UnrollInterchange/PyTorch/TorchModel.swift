@@ -23,10 +23,18 @@ struct TorchModel {
   private(set) var tensors: [NamedTensor] = []
   /// The modules, if the file holds a whole one.
   private(set) var modules: [TorchModule] = []
+  /// The state of an optimizer beside the model, if there is one.
+  private(set) var optimizer: Extra?
   /// What was left behind or assumed.
   private(set) var notes: [Note]
   /// Entries that may still be looked at: a small pickle can describe a huge tree of shared modules.
   private var budget = 400_000
+
+  /// Something beside the model, with its name.
+  struct Extra: Sendable {
+    let name: String
+    let value: PickleReference
+  }
 
   /// Finds the model in a file and lists its tensors.
   ///
@@ -53,6 +61,7 @@ struct TorchModel {
   // MARK: - Finding the model
 
   private static let wrappers = ["model_state_dict", "state_dict", "model"]
+  private static let optimizers = ["optimizer_state_dict", "optimizer", "optim"]
   private static let saveWeights =
     "save the weights of the language model: `torch.save(model.state_dict(), \"new.pt\")`"
 
@@ -71,7 +80,10 @@ struct TorchModel {
         file.pickleRecord, expected: "one model", found: list(inner.map { $0.key ?? "" }),
         fix: Self.saveWeights)
     }
-    let rest = named.filter { $0.value != model.value }.map { $0.key ?? "an entry without name" }
+    optimizer = named.first { $0.key.map(Self.optimizers.contains) == true }
+      .map { Extra(name: $0.key ?? "", value: $0.value) }
+    let rest = named.filter { $0.value != model.value && $0.value != optimizer?.value }
+      .map { $0.key ?? "an entry without name" }
     if !rest.isEmpty {
       notes.append(Note(place: file.pickleRecord, message: "not carried: \(list(rest))"))
     }

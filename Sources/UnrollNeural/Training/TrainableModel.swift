@@ -116,14 +116,6 @@ public final class TrainableModel {
     return tree
   }
 
-  /// The norm of all gradients together.
-  public var gradientNorm: Double {
-    let gradients = gradients
-    return architecture.parameters.reduce(0) { sum, parameter in
-      sum + (gradients[parameter.path]?.sumOfSquares ?? 0)
-    }.squareRoot()
-  }
-
   /// Changes every parameter in place.
   ///
   /// - Parameter body: Receives each parameter's path, numbers and gradient, in the model's order.

@@ -10,10 +10,10 @@ extension TrainableModel {
   ///   - architecture: The sizes and cells.
   ///   - T: The time steps of a window.
   ///   - B: The number of columns.
-  ///   - hasMomentum: Whether the optimizer keeps velocities.
+  ///   - slotCount: How many numbers the optimizer remembers of each of the model's.
   /// - Returns: The bytes, or `nil` beyond the largest integer.
   public static func byteCount(
-    of architecture: Architecture, window T: Int, columns B: Int, hasMomentum: Bool
+    of architecture: Architecture, window T: Int, columns B: Int, slotCount: Int
   ) -> Int? {
     let widest = architecture.layers.reduce(architecture.embeddingSize) { max($0, $1.hiddenSize) }
     var perColumn = 0
@@ -29,8 +29,8 @@ extension TrainableModel {
     let predictions = Optional(T).times(B)
     var model = architecture.parameters.reduce(0 as Int?) { sum, parameter in
       let isEmbedding = parameter.path == .embeddingWeight && !architecture.isTied
-      // Numbers, gradients, velocities; of an embedding only the rows that a window reads.
-      let copies = (isEmbedding ? 1 : 2) + (hasMomentum ? 1 : 0)
+      // Numbers, gradients, what is remembered; of an embedding only the rows that a window reads.
+      let copies = (isEmbedding ? 1 : 2) + slotCount
       return sum.plus(parameter.shape.elementCount.times(copies))
     }
     let rowsRead = predictions.map { min($0, architecture.vocabularySize) }

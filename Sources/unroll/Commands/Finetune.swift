@@ -11,7 +11,7 @@ struct Finetune: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Train a model on, choosing by a validation text.",
     discussion: """
-      Truncated backpropagation through time with SGD, as word_language_model does it: the text is \
+      Truncated backpropagation through time, as word_language_model does it: the text is \
       cut into columns, the state is carried from window to window, gradients are clipped by their \
       global norm. Before the first step and after each epoch the validation text is evaluated \
       (protocol columns); where it is no better than the best so far, the learning rate is divided. \
@@ -154,7 +154,8 @@ struct Finetune: ParsableCommand {
         "\(digest(of: examination.contents.file)) "
         + URL(filePath: options.model).lastPathComponent
       return try TrainingRun(
-        checkpoint, settings: training.settings, train: texts[0], valid: texts[1], input: input)
+        checkpoint, settings: try training.settings(), train: texts[0], valid: texts[1],
+        input: input)
     }
     var run = try TrainingRun(
       resuming: checkpoint, path: options.model, train: texts[0], valid: texts[1])

@@ -5,9 +5,10 @@ extension Rule {
   static let hyperparametersAreInTheirDomain = Rule(
     id: "O006", level: .error,
     summary: """
-      Hyper-parameters MUST be finite and in their domain: `learning_rate` and `weight_decay` at \
-      least 0, `momentum` at least 0 and less than 1, `clip_value` more than 0, `factor` at least \
-      1. `clip_value` and `clip_scope` MUST be present exactly if `clip_kind` is "norm".
+      Hyper-parameters MUST be finite and at least 0; `momentum`, `dampening`, `beta1`, `beta2`, `alpha` \
+      and `rho` MUST be less than 1, `clip_value` more than 0, `mu` at most 1, `factor` at least 1. \
+      `clip_value` MUST be present exactly if `clip_kind` is not "none", and `clip_scope` exactly if it is \
+      "norm".
       """,
     why: "Outside its domain a number makes the next step diverge, or run away from the minimum.",
     example: "`/optimizer/groups/00` has `learning_rate` = -1, or `momentum` = 1.",
@@ -22,10 +23,12 @@ extension Rule {
 
 extension Contents {
   fileprivate func domainViolations(group: String) -> [Violation] {
-    violation(group, AttributeName.learningRate, "a finite number of at least 0") { $0 >= 0 }
-      + violation(group, AttributeName.momentum, "at least 0 and less than 1") { $0 >= 0 && $0 < 1 }
-      + violation(group, AttributeName.weightDecay, "a finite number of at least 0") { $0 >= 0 }
+    Hyperparameter.allCases.filter { !$0.isFlag }.flatMap { hyperparameter in
+      violation(group, hyperparameter.rawValue, hyperparameter.domain, hyperparameter.allows)
+    }
       + violation(group, AttributeName.clipValue, "a finite number of more than 0") { $0 > 0 }
+      + violation(group, AttributeName.eta, "a finite number of at least 0") { $0 >= 0 }
+      + violation(group, AttributeName.mu, "at least 0 and at most 1") { $0 >= 0 && $0 <= 1 }
       + clipViolations(group)
   }
 
@@ -34,20 +37,22 @@ extension Contents {
     _ path: String, _ name: String, _ domain: String, _ isInDomain: (Double) -> Bool
   ) -> [Violation] {
     guard let value = number(path, name), !(value.isFinite && isInDomain(value)) else { return [] }
-    return [
-      Violation(
-        object: path, expected: "\(name): \(domain)", found: "\(value)")
-    ]
+    return [Violation(object: path, expected: "\(name): \(domain)", found: "\(value)")]
   }
 
   private func clipViolations(_ group: String) -> [Violation] {
-    let isClipped = text(group, AttributeName.clipKind) == ClipKind.norm.rawValue
-    let attributes = object(group)?.attributes
-    return [AttributeName.clipValue, AttributeName.clipScope].compactMap { name in
-      let value = attributes?[name]
-      guard (value != nil) != isClipped else { return nil }
+    guard let kind = text(group, AttributeName.clipKind).flatMap(ClipKind.init) else { return [] }
+    return attributeViolations(
+      group, [AttributeName.clipValue: kind != .none, AttributeName.clipScope: kind == .norm])
+  }
+
+  /// Attributes that are missing, or there and should not be.
+  func attributeViolations(_ path: String, _ wanted: [String: Bool]) -> [Violation] {
+    wanted.sorted { $0.key < $1.key }.compactMap { name, isWanted in
+      let value = object(path)?.attributes[name]
+      guard (value != nil) != isWanted else { return nil }
       return Violation(
-        object: group, expected: isClipped ? "attribute \(name)" : "no attribute \(name)",
+        object: path, expected: isWanted ? "attribute \(name)" : "no attribute \(name)",
         found: value?.printed ?? "nothing")
     }
   }

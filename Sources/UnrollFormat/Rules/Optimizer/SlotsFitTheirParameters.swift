@@ -16,7 +16,7 @@ extension Rule {
     fix: Fix.trainAgain
   ) { contents in
     guard let architecture = contents.architecture else { return [] }
-    return Layout.slots.flatMap { slot in
+    return OptimizerSlot.allCases.flatMap { slot in
       architecture.parameters.compactMap { path, shape in
         let place = Layout.slot(slot, path)
         guard let found = contents.dataset(place), found.shape != shape || !found.holdsFloats

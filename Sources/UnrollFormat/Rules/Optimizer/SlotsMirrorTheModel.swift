@@ -1,13 +1,13 @@
 // Rule O001.
 
 extension Rule {
-  /// A dataset below `/optimizer/state` MUST be in a slot of the layout, under the path of a
+  /// A dataset below `/optimizer/state` MUST be in a slot of the optimizer's kind, under the path of a
   /// parameter that the model owns.
   static let slotsMirrorTheModel = Rule(
     id: "O001", level: .error,
     summary: """
-      A dataset below `/optimizer/state` MUST be in a slot of the layout, under the path of a \
-      parameter that the model owns.
+      A dataset below `/optimizer/state` MUST be in a slot of the optimizer's `kind`, under the path of \
+      a parameter that the model owns.
       """,
     why: "State that belongs to no parameter was meant to change the next step.",
     example: """
@@ -16,15 +16,16 @@ extension Rule {
       """,
     fix: Fix.trainAgain
   ) { contents in
-    guard let architecture = contents.architecture else { return [] }
+    guard let architecture = contents.architecture, let kind = contents.optimizerKind else {
+      return []
+    }
     let known = Set(
-      Layout.slots.flatMap { slot in architecture.parameters.map { Layout.slot(slot, $0.path) } })
+      kind.slots.flatMap { slot in architecture.parameters.map { Layout.slot(slot, $0.path) } })
     return contents.datasets.compactMap { path, _ in
       guard path.hasPrefix(Layout.optimizerState + "/"), !known.contains(path) else { return nil }
+      let slots = kind.slots.map(Layout.slot).joined(separator: " or ")
       return Violation(
-        object: path,
-        expected:
-          "the state of a parameter below \(Layout.slots.map(Layout.slot).joined(separator: " or "))",
+        object: path, expected: "the state of a parameter below \(slots)",
         found: "a dataset of no parameter")
     }
   }

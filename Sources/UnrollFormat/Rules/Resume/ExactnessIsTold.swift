@@ -5,11 +5,10 @@ extension Rule {
   static let exactnessIsTold = Rule(
     id: "R004", level: .error,
     summary: """
-      If `resume` is "exact" and a group has momentum above 0, the slot `momentum` MUST be \
-      present; `resume_reason` MUST be a text that is not empty if `resume` is "inexact", and \
+      If `resume` is "exact", the slots that groups with a step use MUST be present; `resume_reason` MUST be a text that is not empty if `resume` is "inexact", and \
       MUST be absent otherwise.
       """,
-    why: "Without the velocities the next steps differ, and whoever resumes has to know.",
+    why: "Without its state an optimizer takes other steps, and whoever resumes has to know.",
     example: """
       `/training` has `resume` = "exact", and `/optimizer/groups/00` `momentum` = 0.9 without \
       a slot `momentum`.
@@ -24,13 +23,11 @@ extension Rule {
         violation("resume_reason: why the training is resumed inexactly", reason ?? "nothing")
       ]
     }
-    let slot = Layout.slot(OptimizerState.momentumSlot)
-    let hasMomentum = contents.optimizerGroups.contains {
-      contents.number($0, AttributeName.momentum).map { $0 > 0 } ?? false
-    }
     var violations: [Violation] = []
     if let reason { violations.append(violation("no attribute resume_reason", reason)) }
-    if hasMomentum, !contents.exists(slot) {
+    guard let optimizer = contents.optimizer else { return violations }
+    let slots = optimizer.groups.filter { $0.step > 0 }.flatMap { $0.slots(of: optimizer.kind) }
+    for slot in Set(slots).sorted().map(Layout.slot) where !contents.exists(slot) {
       violations.append(violation("resume inexact without group \(slot)", "exact"))
     }
     return violations

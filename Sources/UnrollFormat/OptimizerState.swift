@@ -1,0 +1,271 @@
+// An optimizer between two steps: its rule, its hyper-parameters, and what it remembers.
+
+import UnrollTensors
+
+/// The rule by which an optimizer changes parameters; `spec/FORMAT.md` has the formulas.
+public enum OptimizerKind: String, Sendable, Hashable, CaseIterable {
+  /// Stochastic gradient descent, with momentum or not.
+  case sgd
+  /// Adam; with decoupled weight decay, AdamW.
+  case adam
+  case rmsprop
+  case adagrad
+  case adadelta
+  /// Averaged stochastic gradient descent.
+  case asgd
+
+  /// The hyper-parameters of the rule and PyTorch's defaults for them.
+  public var defaults: [Hyperparameter: Double] {
+    var defaults: [Hyperparameter: Double] = [.weightDecay: 0]
+    let others: [Hyperparameter: Double]
+    switch self {
+    case .sgd:
+      others = [
+        .learningRate: 1e-3, .momentum: 0, .dampening: 0, .nesterov: 0, .learningRateInBuffer: 0,
+      ]
+    case .adam:
+      others = [.learningRate: 1e-3, .beta1: 0.9, .beta2: 0.999, .epsilon: 1e-8, .amsgrad: 0]
+    case .rmsprop:
+      others = [
+        .learningRate: 1e-2, .alpha: 0.99, .epsilon: 1e-8, .momentum: 0, .centered: 0,
+        .learningRateInBuffer: 0,
+      ]
+    case .adagrad:
+      others = [
+        .learningRate: 1e-2, .learningRateDecay: 0, .initialAccumulator: 0, .epsilon: 1e-10,
+      ]
+    case .adadelta: others = [.learningRate: 1, .rho: 0.9, .epsilon: 1e-6]
+    case .asgd: others = [.learningRate: 1e-2, .lambda: 1e-4, .power: 0.75, .start: 1e6]
+    }
+    defaults.merge(others) { $1 }
+    return defaults
+  }
+
+  /// What the rule can remember of a parameter.
+  public var slots: [OptimizerSlot] {
+    switch self {
+    case .sgd: [.momentum]
+    case .adam: [.firstMoment, .secondMoment, .largestSecondMoment]
+    case .rmsprop: [.secondMoment, .momentum, .firstMoment]
+    case .adagrad: [.sumOfSquares]
+    case .adadelta: [.secondMoment, .secondMomentOfUpdates]
+    case .asgd: [.average]
+    }
+  }
+
+  /// Where an epsilon of the rule may stand, PyTorch's place first; empty for a rule without one.
+  public var epsilonPositions: [EpsilonPosition] {
+    switch self {
+    case .adam: [.outside, .uncorrected]
+    case .rmsprop, .adagrad: [.outside, .inside]
+    case .adadelta: [.inside]
+    case .sgd, .asgd: []
+    }
+  }
+}
+
+/// A number that a step depends on.
+public enum Hyperparameter: String, Sendable, Hashable, CaseIterable, Comparable {
+  case learningRate = "learning_rate"
+  case weightDecay = "weight_decay"
+  case momentum
+  case dampening
+  case nesterov
+  case learningRateInBuffer = "learning_rate_in_buffer"
+  case beta1
+  case beta2
+  case epsilon
+  case amsgrad
+  case alpha
+  case centered
+  case learningRateDecay = "learning_rate_decay"
+  case initialAccumulator = "initial_accumulator"
+  case rho
+  case lambda = "lambd"
+  case power
+  case start = "t0"
+
+  /// Whether it is 0 or 1, and stored as an integer.
+  public var isFlag: Bool {
+    switch self {
+    case .nesterov, .learningRateInBuffer, .amsgrad, .centered: true
+    default: false
+    }
+  }
+
+  /// Whether it is below 1.
+  public var isFraction: Bool {
+    switch self {
+    case .momentum, .dampening, .beta1, .beta2, .alpha, .rho: true
+    default: false
+    }
+  }
+
+  /// Whether a value is in the domain: finite, at least 0, and below 1 for a fraction.
+  public func allows(_ value: Double) -> Bool {
+    value.isFinite && value >= 0 && !(isFraction && value >= 1)
+      && !(isFlag && value != 0 && value != 1)
+  }
+
+  /// The domain in words.
+  public var domain: String {
+    if isFlag { return "0 or 1" }
+    return isFraction ? "a number of at least 0 and less than 1" : "a finite number of at least 0"
+  }
+
+  /// Orders by name.
+  public static func < (a: Hyperparameter, b: Hyperparameter) -> Bool { a.rawValue < b.rawValue }
+}
+
+/// Where the small number stands that keeps a step from dividing by zero.
+public enum EpsilonPosition: String, Sendable, Hashable, CaseIterable {
+  /// Added to the root; Adam's is corrected before.
+  case outside
+  /// Added below the root.
+  case inside
+  /// Added to the root before Adam's correction of it.
+  case uncorrected
+}
+
+/// How weight decay acts.
+public enum WeightDecayKind: String, Sendable, Hashable, CaseIterable {
+  /// `weightDecay * p` is added to the gradient, after clipping.
+  case l2
+  /// `learningRate * weightDecay * p` is taken off the parameter before the step.
+  case decoupled
+}
+
+/// How gradients are clipped.
+public enum GradientClip: Sendable, Hashable, CustomStringConvertible {
+  /// The norm of all gradients of the model together is at most this.
+  case globalNorm(Double)
+  /// The norm of each parameter's gradient is at most this.
+  case parameterNorm(Double)
+  /// Each number of a gradient is between minus this and this.
+  case value(Double)
+
+  /// What is bounded and by what: `norm 0.25`.
+  public var description: String {
+    switch self {
+    case .globalNorm(let bound): "norm \(bound)"
+    case .parameterNorm(let bound): "norm of each parameter \(bound)"
+    case .value(let bound): "value \(bound)"
+    }
+  }
+}
+
+/// What an optimizer remembers of each parameter: a tree of the parameters' shapes, by its name on disk.
+public enum OptimizerSlot: String, Sendable, Hashable, CaseIterable, Comparable {
+  /// The velocities of SGD and RMSprop.
+  case momentum
+  /// The running mean of the gradients.
+  case firstMoment = "first_moment"
+  /// The running mean of their squares.
+  case secondMoment = "second_moment"
+  /// The largest second moment so far (amsgrad).
+  case largestSecondMoment = "largest_second_moment"
+  /// The sum of the squares of all gradients so far (Adagrad).
+  case sumOfSquares = "sum_of_squares"
+  /// The running mean of the squares of the changes (Adadelta).
+  case secondMomentOfUpdates = "second_moment_of_updates"
+  /// The average of the parameters (ASGD).
+  case average
+
+  /// Whether its numbers are sums or means of squares, which are at least 0.
+  public var holdsSquares: Bool {
+    switch self {
+    case .secondMoment, .largestSecondMoment, .sumOfSquares, .secondMomentOfUpdates: true
+    case .momentum, .firstMoment, .average: false
+    }
+  }
+
+  /// Orders by name.
+  public static func < (a: OptimizerSlot, b: OptimizerSlot) -> Bool { a.rawValue < b.rawValue }
+}
+
+/// Parameters that share their hyper-parameters.
+public struct ParameterGroup: Sendable, Hashable {
+  /// The numbers that a step depends on: those of the optimizer's kind.
+  public var hyperparameters: [Hyperparameter: Double]
+  /// How weight decay acts.
+  public var weightDecayKind = WeightDecayKind.l2
+  /// Where epsilon stands, if the rule has one.
+  public var epsilonPosition: EpsilonPosition?
+  /// How the gradients are clipped, or `nil` where they are not.
+  public var clip: GradientClip?
+  /// Whether the parameters stay as they are.
+  public var isFrozen = false
+  /// The steps that these parameters made: fewer than the optimizer's after they were frozen.
+  public var step = 0
+  /// The learning rate of the next step of ASGD, and the share of the average that it replaces.
+  public var averaging: Averaging?
+  /// The parameters, in the order of the model.
+  public var parameters: [ParameterPath]
+
+  /// What ASGD carries from step to step.
+  public struct Averaging: Sendable, Hashable {
+    /// The learning rate of the next step.
+    public var eta: Double
+    /// The share of the average that the next step replaces.
+    public var mu: Double
+
+    /// Creates a state.
+    public init(eta: Double, mu: Double) {
+      self.eta = eta
+      self.mu = mu
+    }
+  }
+
+  /// Creates a group with PyTorch's defaults for what is not given.
+  public init(
+    _ kind: OptimizerKind, _ hyperparameters: [Hyperparameter: Double] = [:],
+    clip: GradientClip? = nil, parameters: [ParameterPath]
+  ) {
+    self.hyperparameters = kind.defaults.merging(hyperparameters) { $1 }
+    self.clip = clip
+    self.parameters = parameters
+    epsilonPosition = kind.epsilonPositions.first
+    if kind == .asgd { averaging = Averaging(eta: self[.learningRate], mu: 1) }
+  }
+
+  /// A hyper-parameter; 0 where the rule does not have it.
+  public subscript(hyperparameter: Hyperparameter) -> Double {
+    get { hyperparameters[hyperparameter] ?? 0 }
+    set { hyperparameters[hyperparameter] = newValue }
+  }
+
+  /// What an optimizer of this kind remembers of each parameter of this group.
+  public func slots(of kind: OptimizerKind) -> [OptimizerSlot] {
+    kind.slots.filter { slot in
+      switch (kind, slot) {
+      case (_, .momentum): self[.momentum] > 0
+      case (_, .largestSecondMoment): self[.amsgrad] == 1
+      case (.rmsprop, .firstMoment): self[.centered] == 1
+      default: true
+      }
+    }
+  }
+}
+
+/// An optimizer between two steps.
+public struct OptimizerState: Sendable {
+  /// The rule.
+  public var kind: OptimizerKind
+  /// The number of steps that were made.
+  public var step: Int
+  /// The groups; each parameter is in exactly one.
+  public var groups: [ParameterGroup]
+  /// What the optimizer remembers of each parameter: trees of the parameters' shapes.
+  public var slots: [OptimizerSlot: ParameterTree<Tensor>]
+
+  /// Creates a state.
+  public init(
+    kind: OptimizerKind, step: Int, groups: [ParameterGroup],
+    slots: [OptimizerSlot: ParameterTree<Tensor>] = [:]
+  ) {
+    self.kind = kind
+    self.step = step
+    self.groups = groups
+    self.slots = slots
+  }
+}

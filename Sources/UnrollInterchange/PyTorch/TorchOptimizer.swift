@@ -1,0 +1,244 @@
+// An optimizer's state_dict, beside that of its model.
+
+import UnrollFormat
+import UnrollTensors
+
+/// What `torch.optim.Optimizer.state_dict()` holds, as far as a format without code can say it.
+struct TorchOptimizer {
+  /// The optimizer; `nil` where it cannot be carried, which a note says.
+  private(set) var state: OptimizerState?
+  /// What was assumed or left behind.
+  private(set) var notes: [Note] = []
+
+  private let file: TorchFile
+  private let place: String
+  private let parameters: [ParameterPath]
+  private let architecture: Architecture
+
+  /// Reads an optimizer's state.
+  ///
+  /// - Parameters:
+  ///   - entry: The optimizer's state_dict and its name.
+  ///   - parameters: The parameters in the order of the model's `parameters()`.
+  ///   - architecture: The model's.
+  ///   - file: The file.
+  /// - Throws: `InterchangeError` if its tensors are damaged.
+  init(
+    _ entry: TorchModel.Extra, parameters: [ParameterPath], architecture: Architecture,
+    file: TorchFile
+  ) throws {
+    self.file = file
+    (place, self.parameters, self.architecture) = (entry.name, parameters, architecture)
+    do throws(Obstacle) {
+      state = try read(entry.value)
+    } catch {
+      state = nil
+      switch error {
+      case .loss(let reason):
+        notes.append(Note(place: place, message: "the optimizer is not carried: \(reason)"))
+      case .damage(let damage): throw damage
+      }
+    }
+  }
+
+  /// Why there is no state.
+  private enum Obstacle: Error {
+    /// It is of a kind that cannot be carried.
+    case loss(String)
+    /// Its tensors are damaged.
+    case damage(InterchangeError)
+  }
+
+  // MARK: - Groups
+
+  private mutating func read(_ root: PickleReference) throws(Obstacle) -> OptimizerState {
+    guard let groups = value("param_groups", in: root).map({ file.graph[$0].items }),
+      let first = groups.first, let entries = value("state", in: root)
+    else { throw .loss("it is no state_dict of an optimizer") }
+    let kind = try kind(of: first)
+    var state = OptimizerState(kind: kind, step: 0, groups: [])
+    var seen: Set<Int> = []
+    for group in groups {
+      guard try self.kind(of: group) == kind,
+        let indices = value("params", in: group).flatMap(file.graph.ints),
+        indices.allSatisfy({ parameters.indices.contains($0) && seen.insert($0).inserted })
+      else { throw .loss("its groups are not of the model's \(parameters.count) parameters") }
+      var result = ParameterGroup(
+        kind, parameters: indices.sorted().map { parameters[$0] })
+      try readHyperparameters(of: group, into: &result)
+      try readState(entries, indices, of: &result, kind, into: &state)
+      state.groups.append(result)
+    }
+    guard seen.count == parameters.count else {
+      throw .loss("it has \(seen.count) of the model's \(parameters.count) parameters")
+    }
+    state.step = state.groups.map(\.step).max() ?? 0
+    return state
+  }
+
+  /// The kind, from the names of a group's numbers: the class's own name is not in the file.
+  private func kind(of group: PickleReference) throws(Obstacle) -> OptimizerKind {
+    let names = Set((file.graph.entries(group) ?? []).compactMap { file.graph.string($0.key) })
+    let signs: [(OptimizerKind, Set<String>)] = [
+      (.sgd, ["momentum", "dampening", "nesterov"]), (.adam, ["betas", "eps", "amsgrad"]),
+      (.rmsprop, ["alpha", "eps", "centered"]), (.adagrad, ["lr_decay", "eps"]),
+      (.adadelta, ["rho", "eps"]), (.asgd, ["lambd", "t0", "alpha"]),
+    ]
+    // What other optimizers add to these names.
+    let foreign: Set = ["momentum_decay", "rebound", "etas", "max_iter"]
+    let kinds = signs.filter { names.isSuperset(of: $0.1) && names.isDisjoint(with: foreign) }
+    guard let kind = kinds.first?.0, kinds.count == 1 else {
+      throw .loss("its numbers are of no optimizer that the format has: \(list(names.sorted()))")
+    }
+    if flag("maximize", in: group) == true { throw .loss("it maximises") }
+    return kind
+  }
+
+  private static let names: [(name: String, hyperparameter: Hyperparameter)] = [
+    ("lr", .learningRate), ("weight_decay", .weightDecay), ("momentum", .momentum),
+    ("dampening", .dampening), ("nesterov", .nesterov), ("eps", .epsilon), ("amsgrad", .amsgrad),
+    ("centered", .centered), ("lr_decay", .learningRateDecay),
+    ("initial_accumulator_value", .initialAccumulator), ("rho", .rho), ("lambd", .lambda),
+    ("t0", .start),
+  ]
+
+  private mutating func readHyperparameters(
+    of group: PickleReference, into result: inout ParameterGroup
+  ) throws(Obstacle) {
+    func set(_ hyperparameter: Hyperparameter, _ number: Double) throws(Obstacle) {
+      guard hyperparameter.allows(number) else {
+        throw .loss("\(hyperparameter.rawValue) is \(number), not \(hyperparameter.domain)")
+      }
+      result[hyperparameter] = number
+    }
+    for (name, hyperparameter) in Self.names where result.hyperparameters[hyperparameter] != nil {
+      if let number = try number(name, in: group) { try set(hyperparameter, number) }
+    }
+    if let alpha = try number("alpha", in: group) {
+      try set(result.averaging == nil ? .alpha : .power, alpha)
+    }
+    if let betas = value("betas", in: group).flatMap(file.graph.tuple), betas.count == 2 {
+      for (hyperparameter, beta) in zip([Hyperparameter.beta1, .beta2], betas) {
+        guard let number = file.graph.double(beta) else { throw .loss("its betas are no numbers") }
+        try set(hyperparameter, number)
+      }
+    }
+    guard result.hyperparameters[.beta1] != nil else { return }
+    if let isDecoupled = flag("decoupled_weight_decay", in: group) {
+      result.weightDecayKind = isDecoupled ? .decoupled : .l2
+    } else if result[.weightDecay] > 0 {
+      notes.append(
+        Note(
+          place: place,
+          message: "assumed: weight decay is added to the gradient (Adam); of this version of "
+            + "PyTorch the file does not tell Adam from AdamW"))
+    }
+  }
+
+  // MARK: - State
+
+  private static let slotNames: [OptimizerKind: [(String, OptimizerSlot)]] = [
+    .sgd: [("momentum_buffer", .momentum)],
+    .adam: [
+      ("exp_avg", .firstMoment), ("exp_avg_sq", .secondMoment),
+      ("max_exp_avg_sq", .largestSecondMoment),
+    ],
+    .rmsprop: [
+      ("square_avg", .secondMoment), ("momentum_buffer", .momentum), ("grad_avg", .firstMoment),
+    ],
+    .adagrad: [("sum", .sumOfSquares)],
+    .adadelta: [("square_avg", .secondMoment), ("acc_delta", .secondMomentOfUpdates)],
+    .asgd: [("ax", .average)],
+  ]
+
+  /// Reads what is remembered of the parameters of a group.
+  private func readState(
+    _ entries: PickleReference, _ indices: [Int], of group: inout ParameterGroup,
+    _ kind: OptimizerKind, into state: inout OptimizerState
+  ) throws(Obstacle) {
+    let shapes = Dictionary(
+      uniqueKeysWithValues: architecture.parameters.map { ($0.path, $0.shape) })
+    let wanted = group.slots(of: kind)
+    var shared: [String: Set<Double>] = [:]
+    var found = 0
+    for index in indices {
+      guard let entry = entry(index, in: entries) else { continue }
+      found += 1
+      for name in ["step", "eta", "mu"] {
+        if let number = try number(name, in: entry) { shared[name, default: []].insert(number) }
+      }
+      for (name, slot) in Self.slotNames[kind] ?? [] where wanted.contains(slot) {
+        guard let tensor = try tensor(name, of: index, in: entry) else { continue }
+        guard tensor.shape == shapes[parameters[index]] else {
+          throw .loss("\(name) of parameter \(index) has the shape \(tensor.shape)")
+        }
+        state.slots[slot, default: ParameterTree()][parameters[index]] = tensor
+      }
+    }
+    guard found == 0 || found == indices.count else {
+      throw .loss("it remembers \(found) of the \(indices.count) parameters of a group")
+    }
+    for (name, numbers) in shared where numbers.count > 1 {
+      throw .loss("the parameters of a group have several numbers \(name)")
+    }
+    let step = shared["step"]?.first ?? 0
+    guard let count = Int(exactly: step), count >= 0 else { throw .loss("its step is \(step)") }
+    // SGD does not count; that it has velocities says that there was a step.
+    group.step = kind == .sgd && found > 0 ? max(count, 1) : count
+    if let eta = shared["eta"]?.first, let mu = shared["mu"]?.first, kind == .asgd {
+      group.averaging = ParameterGroup.Averaging(eta: eta, mu: mu)
+    }
+    for slot in wanted where group.step > 0 {
+      guard group.parameters.allSatisfy({ state.slots[slot]?[$0] != nil }) else {
+        throw .loss("it lacks \(slot.rawValue) of a parameter")
+      }
+    }
+  }
+
+  private func entry(_ index: Int, in state: PickleReference) -> PickleReference? {
+    (file.graph.entries(state) ?? []).last { file.graph.int($0.key) == index }?.value
+  }
+
+  // MARK: - Values
+
+  private func value(_ name: String, in dictionary: PickleReference) -> PickleReference? {
+    (file.graph.entries(dictionary) ?? []).last { file.graph.string($0.key) == name }?.value
+  }
+
+  private func flag(_ name: String, in group: PickleReference) -> Bool? {
+    guard let value = value(name, in: group), case .bool(let flag) = file.graph[value].value
+    else { return nil }
+    return flag
+  }
+
+  /// A number: of Python, or a tensor without dimensions.
+  private func number(_ name: String, in group: PickleReference) throws(Obstacle) -> Double? {
+    guard let value = value(name, in: group) else { return nil }
+    if let flag = flag(name, in: group) { return flag ? 1 : 0 }
+    if let number = file.graph.double(value) { return number }
+    guard let tensor = try tensor(at: value, named: name), tensor.elementCount == 1 else {
+      return nil
+    }
+    return tensor.floats().flatMap(\.first).map(Double.init)
+  }
+
+  private func tensor(
+    _ name: String, of index: Int, in entry: PickleReference
+  ) throws(Obstacle) -> Tensor? {
+    guard let value = value(name, in: entry) else { return nil }
+    return try tensor(at: value, named: "state.\(index).\(name)")
+  }
+
+  private func tensor(at value: PickleReference, named name: String) throws(Obstacle) -> Tensor? {
+    do {
+      let name = "\(place).\(name)"
+      guard let tensor = try file.tensor(at: value, named: name) else { return nil }
+      _ = try file.verifyStorages(of: [tensor])
+      return try file.contents(of: tensor, named: name)
+    } catch let error as InterchangeError {
+      throw .damage(error)
+    } catch {
+      throw .loss("\(name) cannot be read: \(error)")
+    }
+  }
+}

@@ -1,0 +1,323 @@
+// An optimizer at work: a model's gradients become steps of its parameters.
+
+import CUnrollKernels
+import Foundation
+import UnrollFormat
+import UnrollTensors
+
+/// The rules of `torch.optim`, and Keras's variants of them where a group declares these.
+///
+/// `spec/FORMAT.md` has the formulas.
+public struct Optimizer: Sendable {
+  /// The rule.
+  public let kind: OptimizerKind
+  /// The number of steps that were made.
+  public private(set) var stepCount: Int
+  /// The groups; what may change between steps is theirs, as the learning rate.
+  public var groups: [ParameterGroup]
+  /// What is remembered of each parameter.
+  private var memory: ParameterTree<ParameterMemory>
+
+  /// Takes up a state; what it lacks begins as in a new optimizer.
+  ///
+  /// - Parameters:
+  ///   - state: The state, or a new one with groups alone.
+  ///   - architecture: The model's.
+  public init(_ state: OptimizerState, for architecture: Architecture) {
+    (kind, stepCount, groups) = (state.kind, state.step, state.groups)
+    memory = ParameterTree()
+    let shapes = Dictionary(
+      uniqueKeysWithValues: architecture.parameters.map { ($0.path, $0.shape) })
+    for group in groups {
+      let used = group.slots(of: kind)
+      for path in group.parameters {
+        let values = kind.slots.map { slot -> [Float] in
+          guard used.contains(slot) else { return [] }
+          let initial = Float(slot == .sumOfSquares ? group[.initialAccumulator] : 0)
+          return state.slots[slot]?[path]?.floats()
+            ?? Array(repeating: initial, count: shapes[path]?.elementCount ?? 0)
+        }
+        memory[path] = ParameterMemory(values)
+      }
+    }
+  }
+
+  /// How many numbers are remembered of each of the model's, at most.
+  public var slotCount: Int { groups.map { $0.slots(of: kind).count }.max() ?? 0 }
+
+  /// A new optimizer with one group of all parameters.
+  ///
+  /// - Parameters:
+  ///   - kind: The rule.
+  ///   - hyperparameters: Those that are not PyTorch's defaults.
+  ///   - clip: How gradients are clipped, or `nil`.
+  ///   - architecture: The model's.
+  public init(
+    _ kind: OptimizerKind, _ hyperparameters: [Hyperparameter: Double] = [:],
+    clip: GradientClip? = nil, for architecture: Architecture
+  ) {
+    let group = ParameterGroup(
+      kind, hyperparameters, clip: clip, parameters: architecture.parameters.map(\.path))
+    self.init(OptimizerState(kind: kind, step: 0, groups: [group]), for: architecture)
+  }
+
+  /// The state to be saved.
+  ///
+  /// - Parameter architecture: The model's.
+  /// - Returns: Groups, and tensors for the slots in use.
+  public func state(for architecture: Architecture) -> OptimizerState {
+    var state = OptimizerState(kind: kind, step: stepCount, groups: groups)
+    for (index, slot) in kind.slots.enumerated() {
+      let tree = tree(slotIndex: index, architecture)
+      if !tree.paths.isEmpty { state.slots[slot] = tree }
+    }
+    return state
+  }
+
+  /// The averages of the parameters that ASGD keeps; none for other rules and before the first step.
+  public func averages(for architecture: Architecture) -> ParameterTree<Tensor>? {
+    guard kind == .asgd, stepCount > 0 else { return nil }
+    return tree(slotIndex: 0, architecture)
+  }
+
+  private func tree(slotIndex: Int, _ architecture: Architecture) -> ParameterTree<Tensor> {
+    var tree = ParameterTree<Tensor>()
+    for (path, shape) in architecture.parameters {
+      guard let values = memory[path]?.values(slotIndex), !values.isEmpty else { continue }
+      tree[path] = Tensor(values, shape: shape)
+    }
+    return tree
+  }
+
+  /// The norm of the gradients of all parameters that are not frozen.
+  ///
+  /// - Parameter model: A model after `backpropagate`.
+  /// - Returns: The norm, before any clipping.
+  public func gradientNorm(of model: TrainableModel) -> Double {
+    let gradients = model.gradients
+    var sum = 0.0
+    for path in groups.lazy.filter({ !$0.isFrozen }).flatMap(\.parameters) {
+      sum += gradients[path]?.sumOfSquares ?? 0
+    }
+    return sum.squareRoot()
+  }
+
+  /// Moves the parameters of a model by the gradients that its last window left.
+  ///
+  /// - Parameters:
+  ///   - model: The model.
+  ///   - norm: The norm of its gradients, from `gradientNorm`.
+  public mutating func step(_ model: TrainableModel, gradientNorm norm: Double) {
+    step(gradientNorm: norm, of: model.update)
+  }
+
+  /// Moves parameters.
+  ///
+  /// - Parameters:
+  ///   - norm: The norm of their gradients.
+  ///   - update: Calls a closure with each parameter's path, numbers and gradient.
+  mutating func step(
+    gradientNorm norm: Double,
+    of update: ((ParameterPath, inout [Float], Gradient) -> Void) -> Void
+  ) {
+    let updates = beginStep(gradientNorm: norm)
+    update { path, values, gradient in
+      guard var update = updates[path] else { return }
+      if let bound = update.parameterBound {
+        let norm = gradient.sumOfSquares.squareRoot()
+        update.numbers.scale = Float(bound / max(norm, bound))
+      }
+      _ = memory.update(path) { memory in
+        values.withUnsafeMutableBufferPointer { values in
+          memory.withSlots { StepArguments(values, $0, update.numbers).step(gradient) }
+        }
+      }
+    }
+    for index in groups.indices where !groups[index].isFrozen { groups[index].endStep(of: kind) }
+    stepCount += 1
+  }
+
+  /// The numbers of a step for each parameter that is not frozen.
+  private func beginStep(gradientNorm norm: Double) -> [ParameterPath: Update] {
+    var updates: [ParameterPath: Update] = [:]
+    for group in groups where !group.isFrozen {
+      var update = Update(numbers: group.beginStep(of: kind))
+      switch group.clip {
+      // PyTorch's small number keeps a zero norm from dividing.
+      case .globalNorm(let bound): update.numbers.scale = Float(min(1, bound / (norm + 1e-6)))
+      case .parameterNorm(let bound): update.parameterBound = bound
+      case .value(let bound): update.numbers.limit = Float(bound)
+      case nil: break
+      }
+      for path in group.parameters { updates[path] = update }
+    }
+    return updates
+  }
+
+  /// The numbers of a step, and the bound of the norm of a parameter's own gradient.
+  private struct Update {
+    var numbers: unroll_update
+    var parameterBound: Double?
+  }
+}
+
+/// What an optimizer remembers of one parameter: as many numbers as it has in each slot, or none.
+private struct ParameterMemory: Sendable {
+  // Properties and no array: all are changed at once.
+  private var first: [Float] = []
+  private var second: [Float] = []
+  private var third: [Float] = []
+
+  /// Takes the values of the slots of a kind, in their order.
+  init(_ values: [[Float]]) {
+    if values.count > 0 { first = values[0] }
+    if values.count > 1 { second = values[1] }
+    if values.count > 2 { third = values[2] }
+  }
+
+  /// The values of a slot, by its place among those of the kind.
+  func values(_ index: Int) -> [Float] { index == 0 ? first : index == 1 ? second : third }
+
+  /// Passes the addresses of the slots, `nil` for empty ones.
+  mutating func withSlots(_ body: ([UnsafeMutablePointer<Float>?]) -> Void) {
+    first.withUnsafeMutableBufferPointer { first in
+      second.withUnsafeMutableBufferPointer { second in
+        third.withUnsafeMutableBufferPointer { third in
+          body([first, second, third].map { $0.isEmpty ? nil : $0.baseAddress })
+        }
+      }
+    }
+  }
+}
+
+/// A parameter, what is remembered of it, and the numbers of a step.
+private struct StepArguments {
+  let values: UnsafeMutableBufferPointer<Float>
+  let slots: [UnsafeMutablePointer<Float>?]
+  let update: unroll_update
+
+  init(
+    _ values: UnsafeMutableBufferPointer<Float>, _ slots: [UnsafeMutablePointer<Float>?],
+    _ update: unroll_update
+  ) {
+    (self.values, self.slots, self.update) = (values, slots, update)
+  }
+
+  /// Whether numbers without a gradient move, or what is remembered of them does.
+  private var moveWithoutGradient: Bool {
+    if update.weight_decay != 0 || update.shrink != 1 { return true }
+    switch update.rule {
+    case UNROLL_SGD: return slots[0] != nil
+    case UNROLL_ADAGRAD: return false
+    default: return true
+    }
+  }
+
+  func step(_ gradient: Gradient) {
+    switch gradient {
+    case .dense(let numbers): step(0..<values.count, numbers)
+    case .rows(let rows): step(rows)
+    }
+  }
+
+  private func step(_ range: Range<Int>, _ gradient: UnsafePointer<Float>?) {
+    guard !range.isEmpty else { return }
+    let slots = slots.map { $0.map { $0 + range.lowerBound } }
+    unroll_update_step(values.start + range.lowerBound, gradient, slots, range.count, update)
+  }
+
+  /// Moves a matrix some of whose rows have a gradient.
+  private func step(_ gradient: RowGradient) {
+    let width = gradient.width
+    var next = 0
+    func stepOthers(upTo end: Int) {
+      if moveWithoutGradient { step(next..<end, nil) }
+    }
+    gradient.values.withUnsafeBufferPointer { numbers in
+      for (index, token) in gradient.tokens.enumerated() {
+        let start = Int(token) * width
+        stepOthers(upTo: start)
+        step(start..<start + width, numbers.start + index * width)
+        next = start + width
+      }
+    }
+    stepOthers(upTo: values.count)
+  }
+}
+
+extension ParameterGroup {
+  /// The numbers of the next step, clipping aside.
+  fileprivate func beginStep(of kind: OptimizerKind) -> unroll_update {
+    let learningRate = self[.learningRate]
+    var update = unroll_update()
+    (update.scale, update.limit, update.shrink) = (1, .infinity, 1)
+    (update.rate, update.buffer_share) = (Float(learningRate), 1)
+    switch weightDecayKind {
+    case .l2: update.weight_decay = Float(self[.weightDecay])
+    case .decoupled: update.shrink = Float(1 - learningRate * self[.weightDecay])
+    }
+    switch epsilonPosition {
+    case .inside: update.inside = Float(self[.epsilon])
+    case .outside, .uncorrected, nil: update.outside = Float(self[.epsilon])
+    }
+    switch kind {
+    case .sgd: setMomentum(&update)
+    case .adam: setMoments(&update)
+    case .rmsprop:
+      update.rule = UNROLL_RMSPROP
+      (update.decay2, update.gain2) = (Float(self[.alpha]), Float(1 - self[.alpha]))
+      (update.decay1, update.gain1) = (Float(self[.momentum]), 1)
+      if self[.learningRateInBuffer] == 1, self[.momentum] > 0 {
+        (update.gain1, update.rate) = (update.rate, 1)
+      }
+    case .adagrad:
+      update.rule = UNROLL_ADAGRAD
+      update.rate = Float(learningRate / (1 + Double(step) * self[.learningRateDecay]))
+    case .adadelta:
+      update.rule = UNROLL_ADADELTA
+      (update.decay2, update.gain2) = (Float(self[.rho]), Float(1 - self[.rho]))
+    case .asgd:
+      update.rule = UNROLL_ASGD
+      let averaging = averaging ?? Averaging(eta: learningRate, mu: 1)
+      (update.rate, update.gain1) = (Float(averaging.eta), Float(averaging.mu))
+      update.shrink *= Float(1 - self[.lambda] * averaging.eta)
+    }
+    return update
+  }
+
+  private func setMomentum(_ update: inout unroll_update) {
+    update.rule = UNROLL_SGD
+    let momentum = Float(self[.momentum])
+    update.decay1 = momentum
+    // The first velocity is the first gradient.
+    update.gain1 = step == 0 ? 1 : Float(1 - self[.dampening])
+    if self[.nesterov] == 1 { (update.gradient_share, update.buffer_share) = (1, momentum) }
+    guard self[.learningRateInBuffer] == 1, momentum > 0 else { return }
+    // The buffer holds steps: it is added, not subtracted.
+    update.gain1 = -update.rate
+    update.gradient_share *= update.rate
+    update.buffer_share = -update.buffer_share
+    update.rate = 1
+  }
+
+  private func setMoments(_ update: inout unroll_update) {
+    update.rule = UNROLL_ADAM
+    let (beta1, beta2, step) = (self[.beta1], self[.beta2], Double(step + 1))
+    (update.decay1, update.gain1) = (Float(beta1), Float(1 - beta1))
+    (update.decay2, update.gain2) = (Float(beta2), Float(1 - beta2))
+    // Adam's bias correction counts from 1.
+    update.rate = Float(self[.learningRate] / (1 - pow(beta1, step)))
+    let correction = 1 / (1 - pow(beta2, step)).squareRoot()
+    update.correction = Float(correction)
+    if epsilonPosition == .uncorrected { update.outside = Float(self[.epsilon] * correction) }
+  }
+
+  fileprivate mutating func endStep(of kind: OptimizerKind) {
+    step += 1
+    guard kind == .asgd else { return }
+    let (rate, t) = (self[.learningRate], Double(step))
+    averaging = Averaging(
+      eta: rate / pow(1 + self[.lambda] * rate * t, self[.power]),
+      mu: 1 / max(1, t - self[.start]))
+  }
+}
