@@ -51,6 +51,53 @@ import UnrollTensors
         """)
   }
 
+  /// Settings are looked through for each group, and groups may share them.
+  @Test func moreGroupsOrSettingsThanAnOptimizerHas() throws {
+    var groups = PickleWriter()
+    groups.put(.emptyDict)
+    groups.string("state")
+    groups.put(.emptyDict)
+    groups.put(.setitem)
+    groups.string("param_groups")
+    groups.put(.emptyList)
+    var settings = groups
+    for _ in 0..<2 {
+      groups.put(.emptyDict)
+      groups.put(.append)
+    }
+    groups.put(.setitem)
+    groups.put(.stop)
+    #expect(
+      try optimizerNote(groups) == """
+        optimizer: the optimizer is not carried: it is of more than the model's 1 parameters
+        """)
+    settings.put(.emptyDict)
+    for number in 0..<65 {
+      settings.string("\(number)")
+      settings.int(number)
+      settings.put(.setitem)
+    }
+    settings.put(.append)
+    settings.put(.setitem)
+    settings.put(.stop)
+    #expect(
+      try optimizerNote(settings) == """
+        optimizer: the optimizer is not carried: its numbers are of no optimizer that the format \
+        has:\u{20}
+        """)
+  }
+
+  /// What is said of a pickled optimizer of one parameter.
+  private func optimizerNote(_ pickle: PickleWriter) throws -> String {
+    try withFile(of: pickle) { file in
+      let file = try TorchFile(file)
+      let optimizer = try TorchOptimizer(
+        TorchModel.Extra(name: "optimizer", value: file.graph.root),
+        parameters: [.embeddingWeight], architecture: Checkpoint.small().architecture, file: file)
+      return optimizer.notes.map(\.description).joined(separator: "\n")
+    }
+  }
+
   /// The message for a state_dict in which all names have the same matrix.
   private func refusal(of names: [String]) throws -> String {
     var pickle = PickleWriter()
@@ -61,18 +108,25 @@ import UnrollTensors
       pickle.put(.setitem)
     }
     pickle.put(.stop)
-    let bytes = pickle.bytes
-    return try withTemporaryFolder { folder in
+    return try withFile(of: pickle) { file in
+      let error = #expect(throws: InterchangeError.self) {
+        try PyTorchFormat.read(file, options: ReadingOptions(nonlinearity: .tanh))
+      }
+      return error?.description.replacing(file.path, with: "input.pt") ?? ""
+    }
+  }
+
+  private func withFile<Result>(
+    of pickle: PickleWriter, _ body: (MappedFile) throws -> Result
+  ) throws -> Result {
+    try withTemporaryFolder { folder in
       let path = "\(folder)/input.pt"
       try Data().write(to: URL(filePath: path))
       var writer = try ZipWriter(emptying: path)
-      try writer.add("a/data.pkl", .owned(bytes))
+      try writer.add("a/data.pkl", .owned(pickle.bytes))
       try writer.add("a/data/0", .floats([0]))
       try writer.finish()
-      let error = #expect(throws: InterchangeError.self) {
-        try PyTorchFormat.read(MappedFile(path: path), options: ReadingOptions(nonlinearity: .tanh))
-      }
-      return error?.description.replacing("\(folder)/", with: "") ?? ""
+      return try body(MappedFile(path: path))
     }
   }
 
