@@ -74,7 +74,7 @@ static inline hid_t unroll_H5T_standard(int index) {
 }
 
 typedef struct {
-  void (*each)(const char *name, int link_type, uint64_t address, void *context);
+  int (*each)(const char *name, int link_type, uint64_t address, void *context);
   void *context;
 } unroll_link_visitor;
 
@@ -83,16 +83,17 @@ static inline herr_t unroll_visit_link(
   (void)group;
   unroll_link_visitor *v = (unroll_link_visitor *)visitor;
   uint64_t address = info->type == H5L_TYPE_HARD ? (uint64_t)info->u.address : UINT64_MAX;
-  v->each(name, (int)info->type, address, v->context);
-  return 0;
+  return v->each(name, (int)info->type, address, v->context);
 }
 
-/// Calls `each` with every link of a group, in the order of their names; a hard link has an address.
+/// Calls `each` with the links of a group until it returns 1; a hard link has an address.
+///
+/// In the order in which they are stored: for any other, libhdf5 first makes a table of all of them.
 static inline herr_t unroll_H5Literate(
-    hid_t group, void (*each)(const char *name, int link_type, uint64_t address, void *context),
+    hid_t group, int (*each)(const char *name, int link_type, uint64_t address, void *context),
     void *context) {
   unroll_link_visitor visitor = {each, context};
-  return H5Literate(group, H5_INDEX_NAME, H5_ITER_INC, NULL, unroll_visit_link, &visitor);
+  return H5Literate(group, H5_INDEX_NAME, H5_ITER_NATIVE, NULL, unroll_visit_link, &visitor);
 }
 
 /// The kind of an object (`H5O_type_t`), its address in the file and the number of its hard links.

@@ -1,3 +1,4 @@
+#define _GNU_SOURCE  // syscall
 #include "CProcess.h"
 
 #include <errno.h>
@@ -8,12 +9,50 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#endif
 
 pid_t unroll_fork(void) { return fork(); }
 
 int unroll_wait_signal(int status) { return WIFSIGNALED(status) ? WTERMSIG(status) : 0; }
 
 int unroll_wait_exit_code(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : -1; }
+
+static void close_descriptors(unsigned first, unsigned last) {
+  if (first > last) return;
+#ifdef SYS_close_range
+  if (syscall(SYS_close_range, first, last, 0) == 0) return;
+#endif
+  // No process of ours has more; the limit of the system can be a thousand million.
+  for (unsigned number = first; number <= last && number < 4096; number++) close((int)number);
+}
+
+void unroll_close_descriptors_but(int kept, int also_kept) {
+  int low = kept < also_kept ? kept : also_kept, high = kept < also_kept ? also_kept : kept;
+  unsigned first = 3;
+  if (low >= 3) {
+    close_descriptors(first, (unsigned)low - 1);
+    first = (unsigned)low + 1;
+  }
+  if (high >= (int)first) {
+    close_descriptors(first, (unsigned)high - 1);
+    first = (unsigned)high + 1;
+  }
+  close_descriptors(first, ~0u);
+}
+
+void unroll_limit_work(double seconds) {
+  signal(SIGPROF, SIG_DFL);
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGPROF);
+  sigprocmask(SIG_UNBLOCK, &set, NULL);
+  struct itimerval timer = {
+      .it_value = {.tv_sec = (time_t)seconds,
+                   .tv_usec = (suseconds_t)((seconds - (double)(time_t)seconds) * 1e6)}};
+  setitimer(ITIMER_PROF, &timer, NULL);
+}
 
 static volatile sig_atomic_t asked_to_stop;
 

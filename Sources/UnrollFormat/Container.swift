@@ -58,9 +58,6 @@ public struct ContainerReader: Sendable {
 }
 
 extension Contents {
-  /// The largest chunk that has more than one row, in bytes.
-  static let maximumChunkSize = 16 << 20
-
   /// What is to be decoded of the datasets in chunks, each at a multiple of 64 bytes of the output.
   func decodingOrders(where isWanted: (String) -> Bool) -> [DecodingOrder] {
     var (orders, end): ([DecodingOrder], Int) = ([], 0)
@@ -88,7 +85,7 @@ extension DatasetDescription {
     else { return nil }
     let rowSize = declaredByteCount / shape.dimensions[0]
     let (size, overflow) = rows.multipliedReportingOverflow(by: rowSize)
-    return rows == 1 || (!overflow && size <= Contents.maximumChunkSize) ? rows : nil
+    return !overflow && size <= FileWriter.maximumChunkSize ? rows : nil
   }
 }
 

@@ -65,7 +65,11 @@ public struct Contents: Sendable {
     }
     let file = try scratch.map()
     for order in orders {
-      decoded[order.path] = ByteStorage(file, offset: order.offset, count: order.byteCount)
+      guard let bytes = ByteStorage(file, offset: order.offset, count: order.byteCount) else {
+        failure = .undecodable(object: order.path, reason: "its decoded data ends early")
+        return
+      }
+      decoded[order.path] = bytes
     }
     vocabulary = readVocabulary()
   }

@@ -83,12 +83,20 @@ public struct Rule: Sendable {
   /// The letter of the family.
   public var family: Character { id.first ?? "?" }
 
+  /// The most findings of one rule in a file; the last says how many more there are.
+  static let maximumFindings = 1000
+
   /// The findings of this rule in a file.
   func findings(in contents: Contents) -> [Finding] {
-    check(contents).map { violation in
-      Finding(
+    let violations = check(contents)
+    let more = violations.count - Self.maximumFindings
+    return violations.prefix(Self.maximumFindings).enumerated().map { index, violation in
+      let isLast = more > 0 && index == Self.maximumFindings - 1
+      return Finding(
         rule: id, level: level, file: contents.path, object: violation.object,
-        expected: violation.expected, found: violation.found, fix: violation.fix ?? fix)
+        expected: violation.expected,
+        found: violation.found + (isLast ? " (and \(more) more findings of this rule)" : ""),
+        fix: violation.fix ?? fix)
     }
   }
 }

@@ -106,6 +106,9 @@ extension Layout {
         AttributeSchema(
           name: AttributeName.maximumEpochs, value: .integer(0...maximumSize), isRequired: false),
         AttributeSchema(name: AttributeName.maximumSteps, value: count, isRequired: false),
+        AttributeSchema(name: AttributeName.accumulation, value: .integer(1...maximumSize)),
+        AttributeSchema(
+          name: AttributeName.unfreezeEvery, value: .integer(1...maximumSize), isRequired: false),
       ], isRequired: false),
     ObjectSchema(
       path: trainingData, kind: .group,
@@ -121,9 +124,13 @@ extension Layout {
     ObjectSchema(
       path: trainingSchedule, kind: .group,
       attributes: [
-        AttributeSchema(name: AttributeName.kind, value: .word(["divide_on_plateau"])),
-        AttributeSchema(name: AttributeName.factor, value: .number),
-      ]),
+        AttributeSchema(name: AttributeName.kind, value: words(ScheduleKind.self)),
+        AttributeSchema(
+          name: AttributeName.withoutImprovement, value: .integer(0...maximumSize)),
+      ]
+        + ScheduleNumber.allCases.map {
+          AttributeSchema(name: $0.rawValue, value: .number, isRequired: false)
+        }),
     ObjectSchema(path: trainingHidden, kind: .group),
     ObjectSchema(path: "\(trainingHidden)/#", kind: .group),
     parameter("\(trainingHidden)/#/\(MemberName.h)", rank: 2, isRequired: true),
@@ -201,6 +208,8 @@ extension AttributeName {
   static let window = "window"
   static let cursor = "cursor"
   static let totalNLL = "total_nll"
-  static let factor = "factor"
+  static let withoutImprovement = "evaluations_without_improvement"
+  static let accumulation = "accumulation"
+  static let unfreezeEvery = "unfreeze_every"
   static let validNLL = "valid_nll"
 }

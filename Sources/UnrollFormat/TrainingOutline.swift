@@ -88,10 +88,9 @@ extension TrainingState {
     outline.addGroup(Layout.trainingData, data.attributes)
     outline.addGroup(
       Layout.trainingSchedule,
-      [
-        AttributeName.kind: .text("divide_on_plateau"),
-        AttributeName.factor: .number(plateauFactor),
-      ])
+      schedule.attributes.merging([
+        AttributeName.withoutImprovement: .integer(Int64(evaluationsWithoutImprovement))
+      ]) { $1 })
     outline.addGroup(Layout.trainingHidden)
     for (index, state) in hidden.enumerated() {
       let path = Layout.hiddenState(index)
@@ -116,11 +115,13 @@ extension TrainingState {
       AttributeName.step: .integer(Int64(step)),
       AttributeName.epoch: .integer(Int64(epoch)),
       AttributeName.tokensSeen: .integer(Int64(tokensSeen)),
+      AttributeName.accumulation: .integer(Int64(accumulation)),
       AttributeName.evaluateWith: .text("iterate"),
       AttributeName.resume: .text((inexactReason == nil ? ResumeKind.exact : .inexact).rawValue),
     ]
     attributes[AttributeName.resumeReason] = inexactReason.map { .text($0) }
     attributes[AttributeName.maximumEpochs] = maximumEpochs.map { .integer(Int64($0)) }
+    attributes[AttributeName.unfreezeEvery] = unfreezeEvery.map { .integer(Int64($0)) }
     attributes[AttributeName.maximumSteps] = maximumSteps.map { .integer(Int64($0)) }
     return attributes
   }
@@ -136,6 +137,14 @@ extension TrainingState {
       "\(group)/\(MemberName.learningRate)", Tensor(history.map(\.learningRate)))
     outline.addDataset("\(group)/\(MemberName.trainNLL)", Tensor(history.map(\.trainNLL)))
     outline.addDataset("\(group)/\(MemberName.validNLL)", Tensor(history.map(\.validNLL)))
+  }
+}
+
+extension LearningRateSchedule {
+  fileprivate var attributes: [String: AttributeValue] {
+    var attributes = [AttributeName.kind: AttributeValue.text(kind.rawValue)]
+    for (number, value) in numbers { attributes[number.rawValue] = .number(value) }
+    return attributes
   }
 }
 

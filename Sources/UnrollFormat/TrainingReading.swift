@@ -99,15 +99,20 @@ extension Contents {
       let epoch = integer(root, AttributeName.epoch),
       let tokensSeen = integer(root, AttributeName.tokensSeen),
       let data = trainingData,
-      let factor = number(Layout.trainingSchedule, AttributeName.factor),
+      let schedule = learningRateSchedule,
+      let waited = integer(Layout.trainingSchedule, AttributeName.withoutImprovement),
+      let accumulation = integer(root, AttributeName.accumulation),
       let hidden = carriedStates
     else { return nil }
     var state = TrainingState(
       step: step, epoch: epoch, tokensSeen: tokensSeen,
       maximumEpochs: integer(root, AttributeName.maximumEpochs),
       maximumSteps: integer(root, AttributeName.maximumSteps),
-      inexactReason: text(root, AttributeName.resumeReason), data: data, plateauFactor: factor,
+      inexactReason: text(root, AttributeName.resumeReason), data: data, schedule: schedule,
       hidden: hidden)
+    state.evaluationsWithoutImprovement = waited
+    state.accumulation = accumulation
+    state.unfreezeEvery = integer(root, AttributeName.unfreezeEvery)
     if exists(Layout.trainingHistory) {
       guard let history else { return nil }
       state.history = history
@@ -117,6 +122,19 @@ extension Contents {
       state.best = best
     }
     return state
+  }
+
+  /// How the learning rate changes; `nil` where a part is missing or not allowed.
+  private var learningRateSchedule: LearningRateSchedule? {
+    guard
+      let kind = text(Layout.trainingSchedule, AttributeName.kind).flatMap(ScheduleKind.init)
+    else { return nil }
+    var schedule = LearningRateSchedule(kind)
+    for name in kind.defaults.keys {
+      guard let value = number(Layout.trainingSchedule, name.rawValue) else { return nil }
+      schedule[name] = value
+    }
+    return schedule
   }
 
   private var trainingData: TrainingData? {

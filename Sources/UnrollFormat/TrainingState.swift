@@ -103,8 +103,14 @@ public struct TrainingState: Sendable {
   public var inexactReason: String?
   /// The texts and the place in them.
   public var data: TrainingData
-  /// What the learning rate is divided by after a validation that does not improve on the best.
-  public var plateauFactor: Double
+  /// How the learning rate changes.
+  public var schedule: LearningRateSchedule
+  /// The evaluations since the last that improved on the best, or since the learning rate was divided.
+  public var evaluationsWithoutImprovement = 0
+  /// The epochs after which one more frozen group is trained, or `nil`.
+  public var unfreezeEvery: Int?
+  /// The windows whose gradients make one step.
+  public var accumulation = 1
   /// The carried state, one for each layer.
   public var hidden: [CarriedState]
   /// The evaluations, oldest first; the first one is of the model before training.
@@ -116,7 +122,7 @@ public struct TrainingState: Sendable {
   public init(
     step: Int = 0, epoch: Int = 0, tokensSeen: Int = 0, maximumEpochs: Int? = nil,
     maximumSteps: Int? = nil, inexactReason: String? = nil, data: TrainingData,
-    plateauFactor: Double, hidden: [CarriedState] = [], history: [TrainingRecord] = [],
+    schedule: LearningRateSchedule, hidden: [CarriedState] = [], history: [TrainingRecord] = [],
     best: BestState? = nil
   ) {
     self.step = step
@@ -126,7 +132,7 @@ public struct TrainingState: Sendable {
     self.maximumSteps = maximumSteps
     self.inexactReason = inexactReason
     self.data = data
-    self.plateauFactor = plateauFactor
+    self.schedule = schedule
     self.hidden = hidden
     self.history = history
     self.best = best

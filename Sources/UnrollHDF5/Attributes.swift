@@ -3,36 +3,59 @@
 import CHDF5
 import UnrollTensors
 
-/// The attributes of an open object by name.
+/// The names of the attributes of an open object, one more than the limit at most.
 ///
-/// - Throws: `HDF5Error` if the library cannot list them. An attribute that it cannot read becomes
-///   a value that says so.
-func attributesOf(
+/// - Throws: `HDF5Error` if the library cannot list them.
+func attributeNamesOf(
   _ object: hid_t, path: String, file: String
-) throws(HDF5Error) -> [String: AttributeValue] {
+) throws(HDF5Error) -> [String] {
   var names: [String] = []
   _ = try h5("list attributes", file: file, object: path) {
     withUnsafeMutablePointer(to: &names) { pointer in
       H5Aiterate2(
-        object, H5_INDEX_NAME, H5_ITER_INC, nil,
+        // In the order in which they are stored: for any other, libhdf5 reads all of them first.
+        object, H5_INDEX_NAME, H5_ITER_NATIVE, nil,
         { _, name, _, context in
           guard let name, let context else { return 0 }
           let list = context.assumingMemoryBound(to: [String].self)
-          guard list.pointee.count < Inventory.maximumObjects else { return 1 }
           list.pointee.append(String(cString: name))
-          return 0
+          return list.pointee.count > Inventory.maximumAttributes ? 1 : 0
         }, pointer)
     }
   }
+  return names
+}
+
+/// The attributes of an open object by name, as many as the budget allows.
+///
+/// An attribute that libhdf5 cannot read becomes a value that says so.
+func attributes(
+  _ names: [String], of object: hid_t, within budget: inout TextBudget, path: String, file: String
+) -> [String: AttributeValue] {
   var attributes: [String: AttributeValue] = [:]
   for name in names {
+    let value: AttributeValue
     do throws(HDF5Error) {
-      attributes[name] = try readAttribute(name, of: object, path: path, file: file)
+      value = try readAttribute(name, of: object, path: path, file: file)
     } catch {
-      attributes[name] = .other("unreadable (\(error.reason))")
+      value = .other("unreadable (\(error.reason))")
     }
+    let kept = keptName(name)
+    guard budget.take(kept.utf8.count), value.costs.allSatisfy({ budget.take($0) }) else { break }
+    attributes[kept] = value
   }
   return attributes
+}
+
+extension AttributeValue {
+  /// The sizes of its texts; a number counts as an empty one.
+  fileprivate var costs: [Int] {
+    switch self {
+    case .text(let text), .other(let text): [text.utf8.count]
+    case .texts(let texts): texts.map(\.utf8.count)
+    case .integer, .number: [0]
+    }
+  }
 }
 
 private func readAttribute(
@@ -50,11 +73,7 @@ private func readAttribute(
   guard let dimensions = try dimensionsOf(space.id, path: path, file: file) else {
     return .other("empty")
   }
-  var elementSize = 0
-  _ = try h5("read attribute \(name)", file: file, object: path) { () -> herr_t in
-    elementSize = H5Tget_size(type.id)
-    return 0
-  }
+  let elementSize = try sizeOf(type.id, path: path, file: file)
   let kind = try h5("read attribute \(name)", file: file, object: path) {
     H5Tget_class(type.id).rawValue
   }

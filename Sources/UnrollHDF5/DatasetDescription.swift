@@ -98,7 +98,8 @@ extension Datatype {
     let kind = try h5("read datatype", file: file, object: path) { H5Tget_class(type).rawValue }
     switch kind {
     case H5T_INTEGER.rawValue, H5T_FLOAT.rawValue:
-      for element in DType.allCases {
+      let size = try sizeOf(type, path: path, file: file)
+      for element in DType.allCases where element.size == size {
         let candidate = try element.datatype(file: file)
         let isEqual = try h5("compare datatypes", file: file, object: path) {
           H5Tequal(type, candidate.id)
@@ -131,13 +132,19 @@ private func numberName(
   of type: hid_t, isFloat: Bool, _ path: String, _ file: String
 ) throws(HDF5Error) -> String {
   let order = try h5("read datatype", file: file, object: path) { H5Tget_order(type).rawValue }
+  let size = try sizeOf(type, path: path, file: file)
+  let name = "\(isFloat ? "float" : "integer") of \(size) bytes"
+  return order == H5T_ORDER_BE.rawValue ? "big-endian \(name)" : "nonstandard \(name)"
+}
+
+/// The size of an element of a datatype; 0 where the library cannot tell.
+func sizeOf(_ type: hid_t, path: String, file: String) throws(HDF5Error) -> Int {
   var size = 0
   _ = try h5("read datatype", file: file, object: path) { () -> herr_t in
     size = H5Tget_size(type)
     return 0
   }
-  let name = "\(isFloat ? "float" : "integer") of \(size) bytes"
-  return order == H5T_ORDER_BE.rawValue ? "big-endian \(name)" : "nonstandard \(name)"
+  return size
 }
 
 /// The dimensions of a dataspace; empty for a scalar, `nil` for a null dataspace.

@@ -116,8 +116,11 @@ public struct FileWriter: ~Copyable {
       H5Pcreate(unroll_H5P_DATASET_CREATE())
     }
     try FileWriter.makeReproducible(creation.id, file: path)
-    // There are no chunks of nothing: what is empty, and a single number, stays contiguous.
-    if profile == .archive, !dimensions.isEmpty, !bytes.isEmpty {
+    // There are no chunks of nothing: what is empty, and a single number, stays contiguous. So do rows
+    // that are larger than the largest chunk.
+    if profile == .archive, let rowCount = dimensions.first, !bytes.isEmpty,
+      bytes.count / rowCount <= Self.maximumChunkSize
+    {
       try setChunks(creation.id, of: dimensions, element, object)
     } else {
       _ = try h5("set allocation", file: path, object: object) {
@@ -141,8 +144,10 @@ public struct FileWriter: ~Copyable {
     try dataset.close(file: path, object: object)
   }
 
-  /// The most bytes of a chunk that has more than one row.
-  public static let chunkSize = 1 << 20
+  /// The most bytes of a chunk that has more than one row, as it is written.
+  private static let chunkSize = 1 << 20
+  /// The most bytes that a chunk may have.
+  public static let maximumChunkSize = 16 << 20
 
   /// Cuts a dataset into chunks of whole rows, shuffled, compressed and checksummed.
   private func setChunks(

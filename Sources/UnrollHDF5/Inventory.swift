@@ -3,7 +3,7 @@
 import UnrollTensors
 
 /// The value of an attribute.
-public enum AttributeValue: Sendable, Hashable, Codable {
+public enum AttributeValue: Sendable, Hashable {
   /// A string.
   case text(String)
   /// A one-dimensional array of strings.
@@ -17,7 +17,7 @@ public enum AttributeValue: Sendable, Hashable, Codable {
 }
 
 /// The datatype of a dataset.
-public enum Datatype: Sendable, Hashable, Codable, CustomStringConvertible {
+public enum Datatype: Sendable, Hashable, CustomStringConvertible {
   /// Little-endian numbers of a type that the format has.
   case element(DType)
   /// Anything else, described: `variable-length string`, `big-endian f32`, `compound`.
@@ -33,7 +33,7 @@ public enum Datatype: Sendable, Hashable, Codable, CustomStringConvertible {
 }
 
 /// How a dataset's bytes are stored.
-public enum StorageLayout: String, Sendable, Hashable, Codable {
+public enum StorageLayout: String, Sendable, Hashable {
   /// In one run of bytes.
   case contiguous
   /// In chunks, each found through an index.
@@ -47,7 +47,7 @@ public enum StorageLayout: String, Sendable, Hashable, Codable {
 }
 
 /// How a dataset is cut into chunks.
-public struct ChunkGrid: Sendable, Hashable, Codable {
+public struct ChunkGrid: Sendable, Hashable {
   /// The dimensions of one chunk.
   public var dimensions: [UInt64]
   /// How many chunks are stored.
@@ -61,7 +61,7 @@ public struct ChunkGrid: Sendable, Hashable, Codable {
 }
 
 /// A dataset: type, shape and the place of its bytes.
-public struct DatasetDescription: Sendable, Hashable, Codable {
+public struct DatasetDescription: Sendable, Hashable {
   /// The type of the elements.
   public var datatype: Datatype
   /// The dimensions; empty for a scalar, `nil` for a null dataspace and for virtual datasets.
@@ -95,9 +95,9 @@ public struct DatasetDescription: Sendable, Hashable, Codable {
 }
 
 /// Something that a name in a file leads to.
-public struct InventoryObject: Sendable, Hashable, Codable {
+public struct InventoryObject: Sendable, Hashable {
   /// What a name can lead to.
-  public enum Kind: Sendable, Hashable, Codable {
+  public enum Kind: Sendable, Hashable {
     case group
     case dataset(DatasetDescription)
     /// An object that was already met under another path.
@@ -134,21 +134,34 @@ public struct InventoryObject: Sendable, Hashable, Codable {
 ///
 /// Making one runs libhdf5 on the file's metadata, and libhdf5 crashes on some hostile files: for
 /// files of unknown origin make it in a process of its own. The value itself is inert.
-public struct Inventory: Sendable, Hashable, Codable {
+public struct Inventory: Sendable, Hashable {
   /// A bound at which the walk through a file stopped.
-  public enum Limit: Sendable, Hashable, Codable {
+  public enum Limit: Sendable, Hashable {
     /// More objects than `maximumObjects`.
     case objects
     /// More groups inside each other than `maximumDepth`; the path of the group too deep.
     case depth(String)
+    /// More attributes of an object than `maximumAttributes`; the path of the object.
+    case attributes(String)
+    /// Paths and attributes of more than `maximumTextSize`.
+    case text
   }
 
   /// The most objects that a walk describes.
   public static let maximumObjects = 20_000
   /// The most groups inside each other that a walk enters.
   public static let maximumDepth = 16
+  /// The most attributes of an object that are read.
+  public static let maximumAttributes = 1000
   /// The largest attribute that is read, in bytes.
   public static let maximumAttributeSize = 32 * 1024
+  /// The longest name that is kept, in bytes; of a longer one its beginning, and U+FFFD as its end.
+  public static let maximumNameSize = 255
+  /// The most bytes that paths, attribute names and attribute values have together, each counted with
+  /// `textOverhead` more: about what they take in memory.
+  public static let maximumTextSize = 16 << 20
+  /// What a path, a name or a value costs beside its bytes.
+  static let textOverhead = 64
 
   /// The objects, the root group first.
   public var objects: [InventoryObject]

@@ -33,12 +33,33 @@ func openForReading(_ path: String) throws(HDF5Error) -> Handle {
   }
 }
 
+/// What is left of `Inventory.maximumTextSize`.
+struct TextBudget {
+  private var left = Inventory.maximumTextSize
+
+  /// Whether more was asked for than there is.
+  var isExceeded: Bool { left < 0 }
+
+  /// Takes what a text of a size costs; `false` if there is not so much left.
+  mutating func take(_ size: Int) -> Bool {
+    left -= size + Inventory.textOverhead
+    return !isExceeded
+  }
+}
+
+/// A name as it stands in an inventory: long ones, which a rule refuses, are cut.
+func keptName(_ name: String) -> String {
+  guard name.utf8.count > Inventory.maximumNameSize else { return name }
+  return String(decoding: name.utf8.prefix(Inventory.maximumNameSize), as: UTF8.self) + "\u{FFFD}"
+}
+
 /// A link of a group; only hard links have an address.
 private typealias Member = (name: String, linkType: CInt, address: UInt64)
 
 /// The state of a walk.
 private struct InventoryWalk {
   let file: String
+  private var budget = TextBudget()
   var objects: [InventoryObject] = []
   var stoppedAt: Inventory.Limit?
   /// The path under which each address was first met; ties and cycles are found here.
@@ -50,11 +71,7 @@ private struct InventoryWalk {
   ///
   /// An object that cannot be read becomes an entry that says so; the walk goes on.
   mutating func visit(_ path: String, depth: Int, open: () -> hid_t) throws(HDF5Error) {
-    guard stoppedAt == nil else { return }
-    guard objects.count < Inventory.maximumObjects else {
-      stoppedAt = .objects
-      return
-    }
+    guard mayAppend(path) else { return }
     do throws(HDF5Error) {
       let object = try Handle(H5Oclose, "open object", file: file, object: path, open: open)
       try describe(object.id, path, depth: depth)
@@ -62,6 +79,17 @@ private struct InventoryWalk {
       objects.append(
         InventoryObject(path: path, kind: .unreadable(error.reason), linkCount: 0))
     }
+  }
+
+  /// Whether there is room for another object; if not, the walk stops.
+  private mutating func mayAppend(_ path: String) -> Bool {
+    guard stoppedAt == nil else { return false }
+    if objects.count >= Inventory.maximumObjects {
+      stoppedAt = .objects
+    } else if !budget.take(path.utf8.count) {
+      stoppedAt = .text
+    }
+    return stoppedAt == nil
   }
 
   private mutating func describe(
@@ -92,9 +120,15 @@ private struct InventoryWalk {
   private mutating func append(
     _ path: String, _ kind: InventoryObject.Kind, _ object: hid_t, _ links: UInt32
   ) throws(HDF5Error) {
-    let attributes = try attributesOf(object, path: path, file: file)
-    objects.append(
-      InventoryObject(path: path, kind: kind, linkCount: Int(links), attributes: attributes))
+    var entry = InventoryObject(path: path, kind: kind, linkCount: Int(links))
+    let names = try attributeNamesOf(object, path: path, file: file)
+    if names.count > Inventory.maximumAttributes {
+      stoppedAt = .attributes(path)
+    } else {
+      entry.attributes = attributes(names, of: object, within: &budget, path: path, file: file)
+      if budget.isExceeded { stoppedAt = .text }
+    }
+    objects.append(entry)
   }
 
   private mutating func visitMembers(
@@ -117,6 +151,7 @@ private struct InventoryWalk {
   }
 
   private mutating func appendLink(_ path: String, _ kind: InventoryObject.Kind) {
+    guard mayAppend(path) else { return }
     objects.append(InventoryObject(path: path, kind: kind, linkCount: 0))
   }
 
@@ -132,15 +167,15 @@ private struct InventoryWalk {
         unroll_H5Literate(
           group,
           { name, linkType, address, context in
-            guard let name, let context else { return }
+            guard let name, let context else { return 0 }
             let list = context.assumingMemoryBound(to: [Member].self)
-            // One more than the limit is enough to see that there are too many.
-            guard list.pointee.count <= Inventory.maximumObjects else { return }
-            let text = String(cString: name).replacing("/", with: "\u{FFFD}")
+            let text = keptName(String(cString: name)).replacing("/", with: "\u{FFFD}")
             list.pointee.append((text.isEmpty ? "\u{FFFD}" : text, linkType, address))
+            // One more than the limit is enough to see that there are too many.
+            return list.pointee.count > Inventory.maximumObjects ? 1 : 0
           }, pointer)
       }
     }
-    return members
+    return members.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
   }
 }

@@ -5,14 +5,16 @@ import Foundation
 import UnrollFormat
 import UnrollHDF5
 
-/// What a child process may use.
+/// What a child process may use; unless told, what the largest inventory needs several times over.
 struct ChildLimits {
-  /// Seconds until it is killed.
-  var seconds = 10.0
+  /// Seconds of work, waiting for a disk not counted, until it is killed.
+  var work = 1.5
+  /// Seconds until it is killed, whatever it does: a slow disk has time to answer.
+  var seconds = 30.0
   /// The most private memory beyond what this process has when it forks, in bytes.
-  var memory = 512 << 20
+  var memory = 96 << 20
   /// The most bytes that it may answer.
-  var answer = 64 << 20
+  var answer = 32 << 20
   /// The most bytes that a file may have that it writes to.
   var output = 0
 }
@@ -29,11 +31,12 @@ struct ChildDeath: Error, Equatable {
 ///
 /// - Parameters:
 ///   - limits: What the child may use.
+///   - output: An open file that the child may use; it has no other but its answer.
 ///   - body: Runs in the child, which ends after it. Its result is the answer.
 /// - Returns: The answer.
 /// - Throws: `ChildDeath` if the child crashes, hangs, grows, or answers too much.
 func runInChild(
-  limits: ChildLimits = ChildLimits(), _ body: () -> [UInt8]
+  limits: ChildLimits = ChildLimits(), output: Int32 = -1, _ body: () -> [UInt8]
 ) throws(ChildDeath) -> [UInt8] {
   var ends: [Int32] = [-1, -1]
   guard pipe(&ends) == 0 else { throw ChildDeath(how: "no pipe: \(systemReason())") }
@@ -45,7 +48,7 @@ func runInChild(
     throw ChildDeath(how: "no process: \(reason)")
   }
   if child == 0 {
-    close(ends[0])
+    unroll_close_descriptors_but(ends[1], output)
     becomeHarmless(limits, memory)
     writeAll(body(), to: ends[1])
     _exit(0)
@@ -81,18 +84,20 @@ private struct MemoryUse {
 
 /// Gives up, in the child, what reading a file does not need.
 private func becomeHarmless(_ limits: ChildLimits, _ memory: MemoryUse) {
-  // libhdf5 and the C library print when they abort; the parent says it better.
+  // libhdf5 and the C library print when they abort; the parent says it better. Standard input, open
+  // for writing only, cannot be read.
   let null = open("/dev/null", O_WRONLY)
-  if null >= 0 {
-    dup2(null, STDERR_FILENO)
-    dup2(null, STDOUT_FILENO)
+  for standard in [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO] {
+    if null >= 0 { dup2(null, standard) } else { close(standard) }
   }
+  if null > STDERR_FILENO { close(null) }
   // Swift's backtracer would start another program, and say another signal than the one that was.
   for crash in [SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP] { signal(crash, SIG_DFL) }
   limit(RLIMIT_CORE, to: 0)
   limit(RLIMIT_FSIZE, to: limits.output)
   limit(RLIMIT_NOFILE, to: 32)
-  limit(RLIMIT_CPU, to: Int(limits.seconds.rounded(.up)) + 1)
+  unroll_limit_work(limits.work)
+  limit(RLIMIT_CPU, to: Int(limits.work.rounded(.up)) + 1)
   limit(RLIMIT_DATA, to: memory.reserved + limits.memory)
 }
 
@@ -155,6 +160,9 @@ private func wait(
     let code = unroll_wait_exit_code(status)
     return code == 0 ? nil : ChildDeath(how: "a reader that ended with code \(code)")
   }
+  if signal == SIGPROF || signal == SIGXCPU {
+    return ChildDeath(how: "a reader that hung: killed after \(limits.work) s of work")
+  }
   // Which crash was for want of memory cannot be told; that it had nearly all can.
   #if os(Linux)
     let peak = Int(usage.ru_maxrss) * 1024
@@ -175,18 +183,36 @@ private func systemReason() -> String { String(cString: strerror(errno)).lowerca
 extension ContainerReader {
   /// Runs libhdf5 in a child process under limits.
   static let inChild = ContainerReader { path throws(ContainerFailure) in
-    try answer(ChildLimits()) { () throws(HDF5Error) in try Inventory(contentsOf: path) }
-      .mapError { ContainerFailure.refused($0.reason) }.get()
+    let answer = try answer(ChildLimits()) { () throws(HDF5Error) in
+      try Inventory(contentsOf: path).encoded
+    }
+    switch answer {
+    case .failure(let refusal): throw .refused(refusal.reason)
+    case .success(let bytes):
+      guard let inventory = Inventory(encoded: bytes) else { throw .senseless }
+      return inventory
+    }
   } decode: { orders, path, descriptor throws(ContainerFailure) in
-    let byteCount = orders.map { $0.offset + $0.byteCount }.max() ?? 0
-    // Time for a slow disk; the output is as large as was checked, and no larger.
-    let limits = ChildLimits(seconds: 10 + Double(byteCount) / 20e6, output: byteCount)
-    _ = try answer(limits) { () throws(HDF5Error) in
+    let answer = try answer(ChildLimits(for: orders), output: descriptor) {
+      () throws(HDF5Error) in
       try decodeDatasets(orders, of: path, into: descriptor)
-      return true
-    }.mapError {
-      ContainerFailure.undecodable(object: $0.object, reason: "\($0.operation): \($0.reason)")
-    }.get()
+      return []
+    }
+    guard case .failure(let refusal) = answer else { return }
+    throw .undecodable(object: refusal.object, reason: "\(refusal.operation): \(refusal.reason)")
+  }
+}
+
+extension ChildLimits {
+  /// What decoding needs: 50 MB/s and 10 µs a chunk are a fifth of what was measured.
+  fileprivate init(for orders: [DecodingOrder]) {
+    var chunkCount = 0
+    for order in orders {
+      output = max(output, order.offset + order.byteCount)
+      chunkCount += order.dimensions[0] / order.rowsPerChunk + 1
+    }
+    work = 0.5 + Double(output) / 50e6 + Double(chunkCount) / 1e5
+    seconds += Double(output) / 5e6
   }
 }
 
@@ -201,62 +227,48 @@ extension Examination {
   }
 }
 
+extension ContainerFailure {
+  /// The child answered something that no reader says.
+  fileprivate static let senseless = ContainerFailure.died("a reader whose answer makes no sense")
+}
+
 /// What the child says of a failure of libhdf5.
-private struct ChildRefusal: Error, Codable {
+private struct ChildRefusal: Error {
   let object: String
   let operation: String
   let reason: String
 }
 
-/// What the child answers.
-private enum Answer<Value: Codable>: Codable {
-  case value(Value)
-  case refusal(ChildRefusal)
-}
-
 /// Runs a closure in a child process and returns what it returns, or how libhdf5 refused.
 ///
+/// The child's answer ends with 0 after the bytes, or 1 after three texts with NULs between them.
+///
 /// - Throws: `ContainerFailure.died` if the child does not survive it.
-private func answer<Value: Codable & Sendable>(
-  _ limits: ChildLimits, _ body: () throws(HDF5Error) -> Value
-) throws(ContainerFailure) -> Result<Value, ChildRefusal> {
+private func answer(
+  _ limits: ChildLimits, output: Int32 = -1, _ body: () throws(HDF5Error) -> [UInt8]
+) throws(ContainerFailure) -> Result<ArraySlice<UInt8>, ChildRefusal> {
   let bytes: [UInt8]
   do {
-    bytes = try runInChild(limits: limits) { encoded(body) }
+    bytes = try runInChild(limits: limits, output: output) {
+      do throws(HDF5Error) {
+        var bytes = try body()
+        bytes.append(0)
+        return bytes
+      } catch {
+        return [error.object, error.operation, error.reason].joined(separator: "\0").utf8 + [1]
+      }
+    }
   } catch {
     throw .died(error.how)
   }
-  // The child read a foreign file; what it says is foreign too, and decoded as such.
-  guard let answer = try? decoder.decode(Answer<Value>.self, from: Data(bytes)) else {
-    throw .died("a reader whose answer makes no sense")
+  // The child read a foreign file; what it says is as foreign.
+  switch bytes.last {
+  case 0: return .success(bytes.dropLast())
+  case 1:
+    let texts = bytes.dropLast().split(separator: 0, omittingEmptySubsequences: false)
+      .map { String(decoding: $0, as: UTF8.self) }
+    guard texts.count == 3 else { throw .senseless }
+    return .failure(ChildRefusal(object: texts[0], operation: texts[1], reason: texts[2]))
+  default: throw .senseless
   }
-  switch answer {
-  case .value(let value): return .success(value)
-  case .refusal(let refusal): return .failure(refusal)
-  }
-}
-
-private func encoded<Value: Codable>(_ body: () throws(HDF5Error) -> Value) -> [UInt8] {
-  let answer: Answer<Value>
-  do throws(HDF5Error) {
-    answer = .value(try body())
-  } catch {
-    answer = .refusal(
-      ChildRefusal(object: error.object, operation: error.operation, reason: error.reason))
-  }
-  return (try? encoder.encode(answer)).map { Array($0) } ?? []
-}
-
-private var encoder: JSONEncoder {
-  let encoder = JSONEncoder()
-  encoder.nonConformingFloatEncodingStrategy = .convertToString(
-    positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
-  return encoder
-}
-
-private var decoder: JSONDecoder {
-  let decoder = JSONDecoder()
-  decoder.nonConformingFloatDecodingStrategy = .convertFromString(
-    positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
-  return decoder
 }

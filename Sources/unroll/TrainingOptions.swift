@@ -25,10 +25,15 @@ struct TrainingOptions: ParsableArguments {
   var window: Int?
 
   @Option(
+    parsing: .unconditional, help: "The windows whose gradients make one step (default: 1).")
+  var accumulate: Int?
+
+  @Option(
     help: ArgumentHelp(
-      "The rule of the steps: \(OptimizerName.allValueStrings.joined(separator: ", ")) (default: sgd).",
+      "The rule of the steps: sgd, adam, adamw, rmsprop, adagrad, adadelta or asgd, and numbers by "
+        + "their names in the file, as adam,beta1=0.8,epsilon=1e-6 (default: sgd).",
       valueName: "rule"))
-  var optimizer: OptimizerName?
+  var optimizer: NamedNumbers?
 
   @Option(
     parsing: .unconditional,
@@ -46,13 +51,6 @@ struct TrainingOptions: ParsableArguments {
   var weightDecay: Double?
 
   @Option(
-    name: .customLong("set"), parsing: .unconditionalSingleValue,
-    help: ArgumentHelp(
-      "Another number of the rule, by its name in the file: beta1, nesterov, lambd, ...",
-      valueName: "name=number"))
-  var numbers: [String] = []
-
-  @Option(
     parsing: .unconditional,
     help: "The global norm that gradients are clipped to; 0 for none (default: 0.25).")
   var clip: Double?
@@ -63,13 +61,35 @@ struct TrainingOptions: ParsableArguments {
   var clipValue: Double?
 
   @Option(
+    help: ArgumentHelp(
+      "How the learning rate changes: constant, divide_on_plateau, step, linear, cosine, one_cycle or "
+        + "slanted_triangular, and numbers by their names in the file, as cosine,warm_up=100,final=0.1 "
+        + "(default: divide_on_plateau,factor=4).",
+      valueName: "schedule"))
+  var schedule: NamedNumbers?
+
+  @Option(
     parsing: .unconditional,
-    help: "What divides the learning rate after a validation that does not improve (default: 4).")
-  var plateauFactor: Double?
+    help:
+      "What divides the learning rate from each part of the model to the next below (default: 1).")
+  var layerDecay: Double?
+
+  @Option(
+    help: ArgumentHelp(
+      "Parts that stay as they are, as embedding,layers/00.", valueName: "parts"))
+  var freeze: String?
+
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "Train the output alone at first, and one more part below it after every so many epochs.",
+      valueName: "epochs"))
+  var unfreezeEvery: Int?
 
   func validate() throws {
     let counts = [
       ("--epochs", epochs), ("--steps", steps), ("--columns", columns), ("--window", window),
+      ("--accumulate", accumulate), ("--unfreeze-every", unfreezeEvery),
     ]
     for case (let name, let value?) in counts where !(1...Int(Int32.max)).contains(value) {
       throw ValidationError("\(name) is 1 to \(Int32.max).")
@@ -81,84 +101,117 @@ struct TrainingOptions: ParsableArguments {
       throw ValidationError("\(name) is a number \(domain).")
     }
     try check("--learning-rate", learningRate, { $0 > 0 }, "above 0, not infinite")
+    try check("--clip", clip, { $0 >= 0 }, "at least 0, not infinite")
     try check("--clip-value", clipValue, { $0 > 0 }, "above 0, not infinite")
+    try check("--layer-decay", layerDecay, { $0 >= 1 }, "of at least 1, not infinite")
     if clip != nil && clipValue != nil {
       throw ValidationError("--clip and --clip-value are two ways to clip; give one.")
     }
-    _ = try hyperparameters
-    try check("--clip", clip, { $0 >= 0 }, "at least 0, not infinite")
-    try check("--plateau-factor", plateauFactor, { $0 >= 1 }, "at least 1, not infinite")
+    if freeze != nil && unfreezeEvery != nil {
+      throw ValidationError(
+        "--unfreeze-every begins with its own parts frozen; leave --freeze out.")
+    }
+    _ = try settings()
   }
 
   /// The names of the given options that a resumed training cannot change.
   var fixedOptions: [String] {
-    var names: [String] = []
-    if columns != nil { names.append("--columns") }
-    if window != nil { names.append("--window") }
-    if optimizer != nil { names.append("--optimizer") }
-    if momentum != nil { names.append("--momentum") }
-    if weightDecay != nil { names.append("--weight-decay") }
-    if !numbers.isEmpty { names.append("--set") }
-    if clip != nil { names.append("--clip") }
-    if clipValue != nil { names.append("--clip-value") }
-    if plateauFactor != nil { names.append("--plateau-factor") }
-    return names
+    let options: [(String, Bool)] = [
+      ("--columns", columns != nil), ("--window", window != nil),
+      ("--accumulate", accumulate != nil), ("--optimizer", optimizer != nil),
+      ("--momentum", momentum != nil), ("--weight-decay", weightDecay != nil),
+      ("--clip", clip != nil), ("--clip-value", clipValue != nil),
+      ("--schedule", schedule != nil), ("--layer-decay", layerDecay != nil),
+      ("--freeze", freeze != nil), ("--unfreeze-every", unfreezeEvery != nil),
+    ]
+    return options.filter(\.1).map(\.0)
   }
 
   /// The settings of a new training.
+  ///
+  /// - Throws: `ValidationError` for names that mean nothing and numbers outside their domain.
   func settings() throws -> TrainingSettings {
     var settings = TrainingSettings()
     settings.columns = columns ?? settings.columns
     settings.window = window ?? settings.window
-    settings.optimizer = (optimizer ?? .sgd).kind
-    settings.weightDecayKind = optimizer == .adamw ? .decoupled : .l2
-    settings.hyperparameters = try hyperparameters
-    settings.plateauFactor = plateauFactor ?? settings.plateauFactor
+    settings.accumulation = accumulate ?? settings.accumulation
+    try setOptimizer(of: &settings)
     if let clip { settings.clip = clip > 0 ? .globalNorm(clip) : nil }
     if let clipValue { settings.clip = .value(clipValue) }
+    if let schedule { settings.schedule = try self.schedule(schedule) }
+    settings.layerDecay = layerDecay ?? settings.layerDecay
+    settings.frozen = Set((freeze ?? "").split(separator: ",").map(String.init))
+    settings.unfreezeEvery = unfreezeEvery
     settings.maximumEpochs = epochs ?? (steps == nil ? settings.maximumEpochs : nil)
     settings.maximumSteps = steps
     return settings
   }
 
-  /// The numbers of the rule that options give, and our own defaults.
-  ///
-  /// - Throws: `ValidationError` for a number that the rule does not have, or outside its domain.
-  private var hyperparameters: [Hyperparameter: Double] {
-    get throws {
-      let name = optimizer ?? .sgd
-      var result: [Hyperparameter: Double] = [:]
-      if name == .sgd { result[.learningRate] = 1 }
-      if name == .adamw { result[.weightDecay] = 0.01 }
-      func set(_ option: String, _ hyperparameter: Hyperparameter, _ value: Double) throws {
-        guard name.kind.defaults[hyperparameter] != nil else {
-          throw ValidationError("\(option) is not a number of \(name.rawValue).")
-        }
-        guard hyperparameter.allows(value) else {
-          throw ValidationError("\(option) is \(hyperparameter.domain).")
-        }
-        result[hyperparameter] = value
-      }
-      if let learningRate { try set("--learning-rate", .learningRate, learningRate) }
-      if let momentum { try set("--momentum", .momentum, momentum) }
-      if let weightDecay { try set("--weight-decay", .weightDecay, weightDecay) }
-      for text in numbers {
-        let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
-        guard parts.count == 2, let hyperparameter = Hyperparameter(rawValue: parts[0]),
-          let value = Double(parts[1])
-        else {
-          throw ValidationError("--set takes a name of the file and a number, as beta1=0.95.")
-        }
-        try set("--set \(parts[0])", hyperparameter, value)
-      }
-      return result
+  private func setOptimizer(of settings: inout TrainingSettings) throws {
+    let name = optimizer?.name ?? "sgd"
+    guard let kind = OptimizerKind(rawValue: name == "adamw" ? "adam" : name) else {
+      throw ValidationError("--optimizer: there is no rule \(name).")
     }
+    settings.optimizer = kind
+    var numbers: [Hyperparameter: Double] = [:]
+    func set(_ option: String, _ hyperparameter: Hyperparameter, _ value: Double) throws {
+      guard kind.defaults[hyperparameter] != nil else {
+        throw ValidationError("\(option) is not a number of \(name).")
+      }
+      guard hyperparameter.allows(value) else {
+        throw ValidationError("\(option) is \(hyperparameter.domain).")
+      }
+      numbers[hyperparameter] = value
+    }
+    if kind == .sgd { numbers[.learningRate] = 1 }
+    if name == "adamw" {
+      numbers[.weightDecay] = 0.01
+      settings.weightDecayKind = .decoupled
+    }
+    for (name, value) in optimizer?.numbers ?? [] {
+      guard let hyperparameter = Hyperparameter(rawValue: name) else {
+        throw ValidationError("--optimizer: there is no number \(name).")
+      }
+      try set("--optimizer: \(name)", hyperparameter, value)
+    }
+    if let learningRate { try set("--learning-rate", .learningRate, learningRate) }
+    if let momentum { try set("--momentum", .momentum, momentum) }
+    if let weightDecay { try set("--weight-decay", .weightDecay, weightDecay) }
+    settings.hyperparameters = numbers
+  }
+
+  private func schedule(_ given: NamedNumbers) throws -> LearningRateSchedule {
+    guard let kind = ScheduleKind(rawValue: given.name) else {
+      throw ValidationError("--schedule: there is no schedule \(given.name).")
+    }
+    var schedule = LearningRateSchedule(kind)
+    for (name, value) in given.numbers {
+      guard let number = ScheduleNumber(rawValue: name), kind.defaults[number] != nil else {
+        throw ValidationError("--schedule: \(name) is not a number of \(kind.rawValue).")
+      }
+      guard number.allows(value) else {
+        throw ValidationError("--schedule: \(name) is \(number.domain).")
+      }
+      schedule[number] = value
+    }
+    return schedule
   }
 }
 
-/// The rules by the names of their PyTorch classes.
-enum OptimizerName: String, CaseIterable, ExpressibleByArgument {
-  case sgd, adam, adamw, rmsprop, adagrad, adadelta, asgd
+/// A name and numbers with names: `adam,beta1=0.8`.
+struct NamedNumbers: ExpressibleByArgument {
+  let name: String
+  let numbers: [(name: String, value: Double)]
 
-  var kind: OptimizerKind { self == .adamw ? .adam : OptimizerKind(rawValue: rawValue) ?? .sgd }
+  init?(argument: String) {
+    let parts = argument.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+    name = parts[0]
+    var numbers: [(name: String, value: Double)] = []
+    for part in parts.dropFirst() {
+      let sides = part.split(separator: "=", maxSplits: 1).map(String.init)
+      guard sides.count == 2, let value = Double(sides[1]) else { return nil }
+      numbers.append((sides[0], value))
+    }
+    self.numbers = numbers
+  }
 }

@@ -49,7 +49,10 @@ extension Checkpoint {
         trainDigest: String(repeating: "ab", count: 32),
         validDigest: String(repeating: "cd", count: 32), tokens: 1000 * columns + 1,
         columns: columns, window: 35, cursor: 70, totalNLL: 0.1 + 0.2),
-      plateauFactor: 4)
+      schedule: LearningRateSchedule(.divideOnPlateau, [.patience: 2]))
+    training.evaluationsWithoutImprovement = 1
+    training.accumulation = 3
+    training.unfreezeEvery = 2
     training.hidden = architecture.layers.map { layer in
       let shape: Shape = [columns, layer.hiddenSize]
       return CarriedState(h: tensor(shape), c: layer.cell == .lstm ? tensor(shape) : nil)

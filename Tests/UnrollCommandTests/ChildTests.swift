@@ -10,9 +10,11 @@ import Testing
 @testable import unroll
 
 /// The answer of a child, or how it died.
-private func outcome(_ limits: ChildLimits = ChildLimits(), _ body: () -> [UInt8]) -> String {
+private func outcome(
+  _ limits: ChildLimits = ChildLimits(), output: Int32 = -1, _ body: () -> [UInt8]
+) -> String {
   do {
-    return String(decoding: try runInChild(limits: limits, body), as: UTF8.self)
+    return String(decoding: try runInChild(limits: limits, output: output, body), as: UTF8.self)
   } catch {
     return error.how
   }
@@ -71,6 +73,24 @@ private func opaque(_ number: Int) -> Int { getpid() > 0 ? number : 0 }
     }
   }
 
+  /// Waiting is no work: a slow disk has the longer time.
+  @Test func endlessWorkIsKilledAndWaitingIsNot() async {
+    await #expect(processExitsWith: .success) {
+      let limits = ChildLimits(work: 0.25, seconds: 60)
+      let busy = outcome(limits) {
+        while opaque(1) == 1 {}
+        return []
+      }
+      #expect(busy == "a reader that hung: killed after 0.25 s of work")
+      let slow = outcome(limits) {
+        usleep(500_000)
+        return Array("done".utf8)
+      }
+      #expect(slow == "done")
+      #expect(!hasChild())
+    }
+  }
+
   @Test func growthIsKilled() async {
     await #expect(processExitsWith: .success) {
       let grown = outcome(ChildLimits(memory: 64 << 20)) {
@@ -121,6 +141,40 @@ private func opaque(_ number: Int) -> Int { getpid() > 0 ? number : 0 }
     let printed = [result?.standardErrorContent, result?.standardOutputContent]
       .map { String(decoding: $0 ?? [], as: UTF8.self) }
     #expect(printed.allSatisfy { !$0.contains("noise on") })
+  }
+
+  @Test func aChildHasNoFilesButItsAnswerAndItsOutput() async {
+    await #expect(processExitsWith: .success) {
+      // As files that the process has open for its own use; none is closed on exec.
+      let file = open("/", O_RDONLY)
+      let other = open("/", O_RDONLY)
+      let far = fcntl(file, F_DUPFD, 900)
+      #expect(file >= 3 && other >= 3 && far >= 900)
+      func inherited(_ output: Int32) -> String {
+        outcome(output: output) {
+          Array("\((3..<1024).filter { fcntl($0, F_GETFD) >= 0 }.count)".utf8)
+        }
+      }
+      #expect(inherited(-1) == "1")
+      #expect(inherited(other) == "2")
+      #expect(inherited(far) == "2")
+      let isOpen = outcome(output: other) { Array("\(fcntl(other, F_GETFD) >= 0)".utf8) }
+      #expect(isOpen == "true")
+    }
+  }
+
+  @Test func aChildCannotReadStandardInput() async {
+    await #expect(processExitsWith: .success) {
+      var ends: [Int32] = [-1, -1]
+      #expect(pipe(&ends) == 0)
+      #expect(dup2(ends[0], STDIN_FILENO) == STDIN_FILENO)
+      #expect(write(ends[1], "secret", 6) == 6)
+      let count = outcome {
+        var buffer = [UInt8](repeating: 0, count: 6)
+        return Array("\(read(STDIN_FILENO, &buffer, 6))".utf8)
+      }
+      #expect(count == "-1")
+    }
   }
 
   @Test func descriptorsDoNotLeak() async {

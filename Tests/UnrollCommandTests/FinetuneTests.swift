@@ -303,7 +303,9 @@ import UnrollFormat
     ["--epochs", "99999999999"], ["--learning-rate", "inf"], ["--learning-rate", "-1"],
     ["--epochs", "0"], ["--steps", "-1"], ["--columns", "0"], ["--window", "0"],
     ["--learning-rate", "0"], ["--learning-rate", "nan"], ["--momentum", "1"], ["--clip", "-1"],
-    ["--weight-decay", "inf"], ["--plateau-factor", "0.5"], ["--pause-after", "0"],
+    ["--weight-decay", "inf"], ["--schedule", "step,factor=0.5"], ["--accumulate", "0"],
+    ["--optimizer", "adam,beta1=1"], ["--layer-decay", "0.5"], ["--clip-value", "0"],
+    ["--pause-after", "0"],
   ])
   func numbersOutOfTheirDomainAreRefused(options: [String]) throws {
     try withScene { folder in
@@ -312,7 +314,8 @@ import UnrollFormat
       #expect(refused.exitCode == 64)
       #expect(
         refused.errors.contains(
-          #/Error: --[a-z-]+ is (at least 1\.|1 to \d+\.|a (finite )?number .+\d.*\.)/#),
+          #/Error: --[a-z-]+(: [a-z0-9]+)? is (at least 1\.|1 to \d+\.|a (finite )?number .+\d.*\.)/#
+        ),
         "\(refused.errors)")
     }
   }

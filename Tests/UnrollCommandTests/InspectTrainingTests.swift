@@ -40,7 +40,7 @@ import UnrollFormat
     var checkpoint = Checkpoint.small().inTraining()
     checkpoint.training?.data.totalNLL = -0.0
     checkpoint.training?.best?.validNLL = 0x1p-1074
-    checkpoint.training?.plateauFactor = .greatestFiniteMagnitude
+    checkpoint.training?.schedule[.factor] = .greatestFiniteMagnitude
     checkpoint.optimizer?.groups[0][.learningRate] = 0x1.fffffffffffffp-1022
     checkpoint.optimizer?.groups[0][.weightDecay] = 0x1.23456789abcdfp+60
     try withTemporaryFolder { folder in

@@ -5,11 +5,11 @@ import Foundation
 import TestSupport
 import Testing
 import UnrollFormat
-import UnrollNeural
 import UnrollTensors
 import UnrollTokenization
 
 @testable import UnrollEngine
+@testable import UnrollNeural
 
 @Suite struct TrainingRunTests {
   /// Lines of seeded words of the small checkpoint's vocabulary.
@@ -55,7 +55,7 @@ import UnrollTokenization
     }
 
     func resume(_ files: TrainingFiles) throws -> TrainingRun {
-      let run = try TrainingRun(
+      var run = try TrainingRun(
         resuming: Checkpoint(contentsOf: files.last), path: files.last, train: text("train.txt"),
         valid: text("valid.txt"))
       try run.restoreBest(files, weightsDigest: Checkpoint(contentsOf: files.best).weightsDigest)
@@ -100,6 +100,105 @@ import UnrollTokenization
         #expect(try Self.bytes(files) == expected, "paused after step \(step)")
       }
     }
+  }
+
+  private static let variants =
+    OptimizerKind.allCases.map(\.rawValue) + ScheduleKind.allCases.map(\.rawValue) + [
+      "accumulation", "layer decay and unfreezing", "frozen", "clipped by value",
+    ]
+
+  /// Every rule and every schedule, layers of their own rates, frozen parts, accumulated gradients.
+  private static func set(_ variant: String, _ settings: inout TrainingSettings) {
+    settings.hyperparameters = [:]
+    if let kind = OptimizerKind(rawValue: variant) {
+      settings.optimizer = kind
+      settings.hyperparameters = [.weightDecay: 1e-3]
+      if kind == .sgd { settings.hyperparameters[.nesterov] = 1 }
+      if kind.defaults[.momentum] != nil { settings.hyperparameters[.momentum] = 0.8 }
+      if kind == .adam { settings.weightDecayKind = .decoupled }
+      if kind == .asgd { settings.hyperparameters[.start] = 12 }
+    } else if let kind = ScheduleKind(rawValue: variant) {
+      settings.schedule = LearningRateSchedule(kind)
+      settings.hyperparameters[.learningRate] = 6
+      if kind == .divideOnPlateau { settings.schedule[.rollback] = 1 }
+    } else {
+      switch variant {
+      case "accumulation": settings.accumulation = 3
+      case "layer decay and unfreezing":
+        (settings.layerDecay, settings.unfreezeEvery) = (2.6, 1)
+      case "frozen": settings.frozen = ["embedding", "layers/00"]
+      default: settings.clip = .value(0.01)
+      }
+    }
+  }
+
+  @Test(arguments: variants)
+  func aPauseChangesNothingWhateverTheRule(variant: String) throws {
+    try withTemporaryFolder { folder in
+      var scene = try Scene(folder, .small())
+      Self.set(variant, &scene.settings)
+      var uninterrupted = try scene.begin()
+      try scene.run(&uninterrupted, scene.files("whole"))
+      #expect(uninterrupted.state.step == 40 && uninterrupted.state.epoch > 1)
+      if variant == "divide_on_plateau" { #expect(uninterrupted.learningRate < 6) }
+      let files = scene.files("paused")
+      var run = try scene.begin()
+      var end = try scene.run(&run, files, until: 0)
+      while end == .paused {
+        var next = try scene.resume(files)
+        end = try scene.run(&next, files, until: next.state.step + 1)
+      }
+      #expect(try Self.bytes(files) == Self.bytes(scene.files("whole")))
+    }
+  }
+
+  @Test func frozenPartsStayAsTheyAre() throws {
+    try withTemporaryFolder { folder in
+      var scene = try Scene(folder, .small())
+      scene.settings.frozen = ["embedding", "layers/00"]
+      scene.settings.maximumSteps = 5
+      var run = try scene.begin()
+      try scene.run(&run, scene.files("tuned"))
+      for path in run.weights.parameters.paths {
+        let isSame =
+          run.weights.parameters[path]?.floats() == scene.checkpoint.parameters[path]?.floats()
+        let isFrozen = path == .embeddingWeight || path.description.contains("layers/00")
+        #expect(isSame == isFrozen, "\(path)")
+      }
+      scene.settings.frozen = ["layers/07"]
+      #expect(throws: TrainingError.self) { try scene.begin() }
+    }
+  }
+
+  /// Of a tied model without momentum: the gradients of three windows make one step.
+  @Test func accumulatedGradientsAreThoseOfTheMeanLoss() throws {
+    let checkpoint = Checkpoint.small(tied: true, hidden: [7, 5])
+    let model = try TrainableModel(
+      architecture: checkpoint.architecture, parameters: checkpoint.parameters)
+    let windows: [([Int32], [Int32])] = [
+      ([1, 2, 3, 4], [2, 3, 4, 5]), ([5, 6], [6, 7]), ([0, 0, 1, 1, 2, 2], [1, 1, 2, 2, 3, 3]),
+    ]
+    var expected: [ParameterPath: [Double]] = [:]
+    var state = model.zeroState(columns: 2)
+    for (inputs, targets) in windows {
+      _ = try model.backpropagate(inputs: inputs, targets: targets, state: &state)
+      for (path, gradient) in model.wholeGradients {
+        let sum = expected[path] ?? gradient.map { _ in 0 }
+        expected[path] = zip(sum, gradient).map { $0 + Double($1) * Double(inputs.count) / 12 }
+      }
+    }
+    state = model.zeroState(columns: 2)
+    model.beginAccumulation(true)
+    for (inputs, targets) in windows {
+      _ = try model.backpropagate(
+        inputs: inputs, targets: targets, state: &state, share: Double(inputs.count) / 12)
+    }
+    for (path, gradient) in model.wholeGradients {
+      for (found, wanted) in zip(gradient, try #require(expected[path])) {
+        #expect(abs(Double(found) - wanted) < 1e-7, "\(path)")
+      }
+    }
+    #expect(expected.count == model.wholeGradients.count)
   }
 
   @Test func pausesAtEveryStepChangeNothing() throws {
@@ -283,7 +382,7 @@ import UnrollTokenization
       let files = scene.files("tuned")
       var run = try scene.begin()
       try scene.run(&run, files, until: 3)
-      let resumed = try TrainingRun(
+      var resumed = try TrainingRun(
         resuming: Checkpoint(contentsOf: files.last), path: files.last,
         train: scene.text("train.txt"), valid: scene.text("valid.txt"))
       #expect(throws: TrainingError.self) { try resumed.restoreBest(files, weightsDigest: nil) }
@@ -356,5 +455,18 @@ import UnrollTokenization
   ])
   func theLastStateHasTheNameOfTheBest(best: String, last: String) {
     #expect(TrainingFiles(best: best).last == last)
+  }
+}
+
+extension TrainableModel {
+  /// The gradients of all parameters, whole.
+  fileprivate var wholeGradients: [ParameterPath: [Float]] {
+    var whole: [ParameterPath: [Float]] = [:]
+    for (path, shape) in architecture.parameters {
+      var sum = [Float](repeating: 0, count: shape.elementCount ?? 0)
+      gradients[path]?.add(to: &sum)
+      whole[path] = sum
+    }
+    return whole
   }
 }

@@ -79,6 +79,17 @@ extension Mutation {
       rule: "X010",
       inventory: editingDataset(embedding) { $0.dimensions = [1 << 40, 1 << 30] }),
     Mutation(
+      rule: "X011",
+      inventory: { inventory throws(ContainerFailure) in
+        // Enough is stored for its size.
+        var zeros = DatasetDescription(
+          datatype: .element(.float32), dimensions: [4096, 4096], layout: .chunked, offset: nil,
+          storageSize: 70_000, externalFileCount: 0, filters: [1, 3])
+        zeros.chunks = ChunkGrid(dimensions: [1024, 4096], count: 4)
+        inventory.objects.append(
+          InventoryObject(path: "/zeros", kind: .dataset(zeros), linkCount: 1))
+      }),
+    Mutation(
       rule: "X012",
       inventory: { inventory throws(ContainerFailure) in inventory.stoppedAt = .objects }),
     Mutation(
@@ -105,9 +116,17 @@ extension Mutation {
     Mutation(
       rule: "X018", inventory: editingDataset(embedding) { $0.offset = 1 << 40 }),
     Mutation(
+      rule: "X019",
+      inventory: { inventory throws(ContainerFailure) in inventory.stoppedAt = .text }),
+    Mutation(
       rule: "X020",
       inventory: { _ throws(ContainerFailure) in
         throw .died("a reader that crashed: segmentation fault")
+      }),
+    Mutation(
+      rule: "X021",
+      inventory: { inventory throws(ContainerFailure) in
+        inventory.stoppedAt = .attributes("/model")
       }),
   ]
 

@@ -43,7 +43,7 @@ import UnrollTensors
         }
         let training = try #require(try Checkpoint(examination).training)
         let (tokens, columns) = (training.data.tokens, training.data.columns)
-        #expect(columns >= 1 && training.data.window >= 1 && training.plateauFactor >= 1)
+        #expect(columns >= 1 && training.data.window >= 1 && training.schedule[.factor] >= 1)
         #expect((0..<tokens / columns).contains(training.data.cursor))
         opened += 1
       }

@@ -59,8 +59,9 @@ import UnrollTensors
   private func expectEqual(_ state: TrainingState, _ wanted: TrainingState) throws {
     #expect(state.step == 12 && state.epoch == 1 && state.tokensSeen == wanted.tokensSeen)
     #expect(state.maximumEpochs == 6 && state.maximumSteps == 1 << 40)
-    #expect(state.inexactReason == nil && state.plateauFactor == 4)
-    #expect(state.data == wanted.data)
+    #expect(state.inexactReason == nil && state.schedule == wanted.schedule)
+    #expect(state.evaluationsWithoutImprovement == 1 && state.accumulation == 3)
+    #expect(state.unfreezeEvery == 2 && state.data == wanted.data)
     #expect(state.data.totalNLL.bitPattern == (0.1 + 0.2).bitPattern)
     #expect(state.hidden.count == 2 && wanted.hidden.count == 2)
     for (own, other) in zip(state.hidden, wanted.hidden) {

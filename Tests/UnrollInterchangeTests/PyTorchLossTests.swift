@@ -61,7 +61,7 @@ import UnrollTokenization
     checkpoint.optimizer = OptimizerState(kind: .sgd, step: 40, groups: [])
     checkpoint.training = TrainingState(
       data: TrainingData(trainDigest: "", validDigest: "", tokens: 9, columns: 1, window: 2),
-      plateauFactor: 4)
+      schedule: LearningRateSchedule(.constant))
     #expect(
       try losses(checkpoint) == Self.always + [
         "/optimizer: not carried: sgd after 40 steps",

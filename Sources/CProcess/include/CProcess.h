@@ -12,6 +12,12 @@ int unroll_wait_signal(int status);
 /// The exit code of a process that exited, from its wait status, or -1.
 int unroll_wait_exit_code(int status);
 
+/// Closes all descriptors from 3 on but two, which may be the same or -1.
+void unroll_close_descriptors_but(int kept, int also_kept);
+
+/// Has SIGPROF end this process when it has worked for so many seconds; waiting does not count.
+void unroll_limit_work(double seconds);
+
 /// From now on the first SIGINT (Ctrl-C), SIGTERM or SIGHUP is only noted; the second of its kind ends
 /// the process. SIGHUP stays ignored where it was, as below `nohup`.
 void unroll_catch_requests_to_stop(void);

@@ -254,6 +254,40 @@ void unroll_update_step(
     float *p, const float *g, float *const slots[UNROLL_OPTIMIZER_SLOTS], size_t n,
     unroll_update update);
 
+// Regularisation
+
+/// Which masks are drawn: the seed of a training, where they apply, and the number of the draw.
+typedef struct {
+  uint64_t seed;
+  uint32_t site, draw;
+  /// The share of numbers that become zero, 0 to 1, without 1; the others are divided by 1 - rate.
+  float rate;
+} unroll_dropout;
+
+/// One block of the generator Philox4x32-10, in place.
+void unroll_philox(uint32_t x[4], uint32_t key0, uint32_t key1);
+
+/// `y = x * mask`. A number's mask depends on its time step, column and place, and on no other number.
+///
+/// @param x      [T, B, N]
+/// @param y      [T, B, N] may be x.
+/// @param locked Whether all time steps of a window have one mask.
+void unroll_drop(
+    const float *x, float *y, size_t T, size_t B, size_t N, bool locked, unroll_dropout dropout);
+
+/// The one mask of a whole row of an embedding.
+float unroll_row_mask(uint32_t row, unroll_dropout dropout);
+
+/// `y += scale * x`
+void unroll_add_scaled(float *restrict y, const float *restrict x, float scale, size_t n);
+
+/// Adds the gradient of `scale / 2 * sum of (h[t + 1] - h[t])^2` by h.
+///
+/// @param y [T, size]
+/// @param h [T, size]
+void unroll_add_temporal_gradient(
+    float *restrict y, const float *restrict h, float scale, size_t T, size_t size);
+
 // Elementary functions, in place over n numbers
 
 void unroll_exp(float *x, size_t n);

@@ -49,6 +49,8 @@ public struct TrainingRun {
   private let model: TrainableModel
   private var optimizer: Optimizer
   private var carried: RecurrentState
+  /// The best weights so far, where the schedule goes back to them.
+  var bestParameters: ParameterTree<Tensor>?
   private var entry: ProvenanceEntry
   /// `[rows, B]` the ids of the training text, dealt out to columns.
   private let columns: [Int32]
@@ -74,8 +76,10 @@ public struct TrainingRun {
       columns: settings.columns, window: settings.window)
     state = TrainingState(
       maximumEpochs: settings.maximumEpochs, maximumSteps: settings.maximumSteps, data: data,
-      plateauFactor: settings.plateauFactor)
-    optimizer = Optimizer(settings.optimizerState(for: architecture), for: architecture)
+      schedule: settings.schedule)
+    (state.accumulation, state.unfreezeEvery) = (settings.accumulation, settings.unfreezeEvery)
+    let optimizerState = try settings.optimizerState(for: architecture)
+    optimizer = Optimizer(optimizerState, for: architecture)
     entry = ProvenanceEntry(
       operation: "finetune", tool: UnrollVersion.producer, arguments: settings.arguments,
       inputs: [input, Self.input(train), Self.input(valid)].joined(separator: "\n"))
@@ -87,6 +91,20 @@ public struct TrainingRun {
     try Self.check(data, architecture, optimizer, memory: memory)
     model = try TrainableModel(architecture: architecture, parameters: checkpoint.parameters)
     carried = model.zeroState(columns: settings.columns)
+    resolveSchedule()
+  }
+
+  /// Fits a schedule that says nothing of its length to the training.
+  private mutating func resolveSchedule() {
+    let kind = state.schedule.kind
+    guard kind.defaults[.total] != nil else { return }
+    if state.schedule[.total] == 0 {
+      // Without an end to the training the schedule ends with the first epoch.
+      state.schedule[.total] = Double(stepsLeft == .max ? stepsPerEpoch : stepsLeft)
+    }
+    if state.schedule[.warmUp] == 0 {
+      state.schedule[.warmUp] = (kind.warmUpShare * state.schedule[.total]).rounded(.down)
+    }
   }
 
   /// Resumes a training.
@@ -215,25 +233,39 @@ public struct TrainingRun {
 
   private mutating func step() throws -> StepReport {
     let B = state.data.columns
-    let T = min(state.data.window, rows - 1 - state.data.cursor)
-    let first = state.data.cursor * B
-    var next = carried
-    let loss = try model.backpropagate(
-      inputs: Array(columns[first..<first + T * B]),
-      targets: Array(columns[first + B..<first + (T + 1) * B]), state: &next)
-    let norm = optimizer.gradientNorm(of: model)
-    guard loss.isFinite, norm.isFinite else {
-      throw diverged(loss.isFinite ? "gradient" : "loss")
+    var windows: [Range<Int>] = []
+    var row = state.data.cursor
+    while windows.count < state.accumulation, row < rows - 1 {
+      windows.append(row..<min(row + state.data.window, rows - 1))
+      row = windows.last?.upperBound ?? row
     }
-    optimizer.step(model, gradientNorm: norm)
+    let predictions = (row - state.data.cursor) * B
+    var next = carried
+    var loss = 0.0
+    model.beginAccumulation(windows.count > 1)
+    for window in windows {
+      let share = Double(window.count * B) / Double(predictions)
+      loss +=
+        share
+        * (try model.backpropagate(
+          inputs: Array(columns[window.lowerBound * B..<window.upperBound * B]),
+          targets: Array(columns[(window.lowerBound + 1) * B..<(window.upperBound + 1) * B]),
+          state: &next, share: share))
+      guard loss.isFinite else { throw diverged("loss") }
+    }
+    let norm = optimizer.gradientNorm(of: model)
+    guard norm.isFinite else { throw diverged("gradient") }
+    let multiplier = state.schedule.multiplier(step: state.step + 1, epoch: state.epoch)
+    let learningRate = learningRate * multiplier
+    optimizer.step(model, gradientNorm: norm, multiplier: multiplier)
     carried = next
     state.step += 1
-    state.tokensSeen += T * B
-    state.data.cursor += T
-    state.data.totalNLL += loss * Double(T * B)
+    state.tokensSeen += predictions
+    state.data.cursor = row
+    state.data.totalNLL += loss * Double(predictions)
     return StepReport(
       step: state.step, epoch: state.epoch + 1, loss: loss, gradientNorm: norm,
-      learningRate: learningRate, predictions: T * B)
+      learningRate: learningRate, predictions: predictions)
   }
 
   /// Evaluates the model, adapts the learning rate, and begins the next epoch after a whole one.
@@ -253,19 +285,41 @@ public struct TrainingRun {
       validNLL: result.nll)
     let isBest = state.best.map { record.validNLL < $0.validNLL } ?? true
     state.history.append(record)
+    if state.data.cursor == rows - 1 { beginEpoch() }
     if isBest {
+      state.evaluationsWithoutImprovement = 0
       state.best = BestState(
         step: state.step, validNLL: record.validNLL, weightsDigest: weights.weightsDigest)
+      if state.schedule[.rollback] == 1 { bestParameters = model.tensors }
     } else {
-      let factor = state.plateauFactor
-      changeLearningRates { $0 / factor }
-    }
-    if state.data.cursor == rows - 1 {
-      state.epoch += 1
-      (state.data.cursor, state.data.totalNLL) = (0, 0)
-      carried = model.zeroState(columns: state.data.columns)
+      try bearPlateau()
     }
     return .evaluation(record, isBest: isBest)
+  }
+
+  private mutating func beginEpoch() {
+    state.epoch += 1
+    (state.data.cursor, state.data.totalNLL) = (0, 0)
+    carried = model.zeroState(columns: state.data.columns)
+    if let every = state.unfreezeEvery, state.epoch % every == 0,
+      let index = optimizer.groups.lastIndex(where: \.isFrozen)
+    {
+      optimizer.groups[index].isFrozen = false
+    }
+  }
+
+  /// What follows from an evaluation that is not the best.
+  private mutating func bearPlateau() throws {
+    guard state.schedule.kind == .divideOnPlateau else { return }
+    state.evaluationsWithoutImprovement += 1
+    guard Double(state.evaluationsWithoutImprovement) > state.schedule[.patience] else { return }
+    state.evaluationsWithoutImprovement = 0
+    let factor = state.schedule[.factor]
+    changeLearningRates { $0 / factor }
+    guard let bestParameters else { return }
+    try model.replaceParameters(by: bestParameters)
+    optimizer.forget()
+    carried = model.zeroState(columns: state.data.columns)
   }
 
   private func diverged(_ quantity: String) -> Diverged {

@@ -76,8 +76,14 @@ extension TrainingRun {
   ///   - files: Where the training left its models.
   ///   - weightsDigest: What the best file says its weights are, or `nil` if there is none.
   /// - Throws: `TrainingError` if the best model is gone; what writing throws.
-  public func restoreBest(_ files: TrainingFiles, weightsDigest: String?) throws {
-    guard let best = state.best, best.weightsDigest != weightsDigest else { return }
+  public mutating func restoreBest(_ files: TrainingFiles, weightsDigest: String?) throws {
+    guard let best = state.best else { return }
+    if best.weightsDigest == weightsDigest {
+      if state.schedule[.rollback] == 1 {
+        bestParameters = try Checkpoint(contentsOf: files.best).parameters
+      }
+      return
+    }
     guard isBest else {
       throw TrainingError(
         path: files.best,
@@ -85,6 +91,7 @@ extension TrainingRun {
         found: weightsDigest ?? "no such file",
         fix: "give as --output the file that the training wrote before")
     }
+    if state.schedule[.rollback] == 1 { bestParameters = weights.parameters }
     try weights.write(to: files.best, replacing: true)
   }
 }

@@ -17,8 +17,16 @@ public struct TrainingSettings: Sendable {
   public var weightDecayKind = WeightDecayKind.l2
   /// How gradients are clipped, or `nil` where they are not.
   public var clip: GradientClip? = .globalNorm(0.25)
-  /// What the learning rate is divided by after a validation that does not improve.
-  public var plateauFactor = 4.0
+  /// How the learning rate changes.
+  public var schedule = LearningRateSchedule(.divideOnPlateau)
+  /// What the learning rate of each group is divided by, from the output downwards; 1 for one group.
+  public var layerDecay = 1.0
+  /// The parts that stay as they are: `embedding`, `layers/00`, ..., `output`.
+  public var frozen: Set<String> = []
+  /// The epochs after which one more part is trained, from the output downwards, or `nil`.
+  public var unfreezeEvery: Int?
+  /// The windows whose gradients make one step.
+  public var accumulation = 1
   /// The epochs after which training ends, or `nil`.
   public var maximumEpochs: Int? = 10
   /// The steps after which training ends, or `nil`.
@@ -36,18 +44,73 @@ public struct TrainingSettings: Sendable {
     lines += numbers.map { "\($0.key.rawValue)=\($0.value)" }
     lines += [
       "weight_decay_kind=\(weightDecayKind.rawValue)", "clip=\(clip?.description ?? "none")",
-      "plateau_factor=\(plateauFactor)", "epochs=\(text(maximumEpochs))",
-      "steps=\(text(maximumSteps))",
+      "schedule=\(schedule.kind.rawValue)",
     ]
+    lines += schedule.numbers.sorted { $0.key.rawValue < $1.key.rawValue }.map {
+      "schedule_\($0.key.rawValue)=\($0.value)"
+    }
+    if layerDecay != 1 { lines.append("layer_decay=\(layerDecay)") }
+    if !frozen.isEmpty { lines.append("frozen=\(frozen.sorted().joined(separator: ","))") }
+    if let unfreezeEvery { lines.append("unfreeze_every=\(unfreezeEvery)") }
+    if accumulation != 1 { lines.append("accumulation=\(accumulation)") }
+    lines += ["epochs=\(text(maximumEpochs))", "steps=\(text(maximumSteps))"]
     return lines.joined(separator: "\n")
   }
 
   /// The optimizer before its first step.
-  func optimizerState(for architecture: Architecture) -> OptimizerState {
-    var group = ParameterGroup(
-      optimizer, hyperparameters, clip: clip, parameters: architecture.parameters.map(\.path))
-    group.weightDecayKind = weightDecayKind
-    return OptimizerState(kind: optimizer, step: 0, groups: [group])
+  ///
+  /// - Throws: `TrainingError` if `frozen` names a part that the model does not have, or all of them.
+  func optimizerState(for architecture: Architecture) throws -> OptimizerState {
+    let parts = architecture.parts
+    if let unknown = frozen.subtracting(parts.map(\.name)).min() {
+      throw TrainingError(
+        path: "--freeze \(unknown)", expected: "parts of the model",
+        found: "no such part", fix: "give of these: \(parts.map(\.name).joined(separator: ", "))")
+    }
+    let isOne = layerDecay == 1 && frozen.isEmpty && unfreezeEvery == nil
+    let groups = isOne ? [(name: "", paths: architecture.parameters.map(\.path))] : parts
+    var state = OptimizerState(kind: optimizer, step: 0, groups: [])
+    for (index, part) in groups.enumerated() {
+      var group = ParameterGroup(optimizer, hyperparameters, clip: clip, parameters: part.paths)
+      group.weightDecayKind = weightDecayKind
+      let depth = groups.count - 1 - index
+      group[.learningRate] /= pow(layerDecay, Double(depth))
+      if optimizer == .asgd { group.averaging = .init(eta: group[.learningRate], mu: 1) }
+      group.isFrozen = frozen.contains(part.name) || (unfreezeEvery != nil && depth > 0)
+      state.groups.append(group)
+    }
+    guard state.groups.contains(where: { !$0.isFrozen }) else {
+      throw TrainingError(
+        path: "--freeze", expected: "a part of the model that is trained", found: "all frozen",
+        fix: "leave one out")
+    }
+    return state
+  }
+}
+
+extension Architecture {
+  /// The parts of a model from its input to its output, with the parameters that each owns.
+  ///
+  /// What a tied model's output shares with the embedding is the output's: it is trained with it.
+  var parts: [(name: String, paths: [ParameterPath])] {
+    var parts: [(name: String, paths: [ParameterPath])] = []
+    for (path, _) in parameters {
+      let isOutput = isTied && path == .embeddingWeight
+      let names = path.description.split(separator: "/").dropFirst()
+      let name =
+        isOutput
+        ? "output" : names.prefix(names.first == "layers" ? 2 : 1).joined(separator: "/")
+      if let index = parts.firstIndex(where: { $0.name == name }) {
+        parts[index].paths.append(path)
+      } else {
+        parts.append((name, [path]))
+      }
+    }
+    // The output is the last, also where its first parameter is the embedding.
+    if let index = parts.firstIndex(where: { $0.name == "output" }) {
+      parts.append(parts.remove(at: index))
+    }
+    return parts
   }
 }
 

@@ -19,6 +19,15 @@ enum Gradient: Sendable {
     }
   }
 
+  /// Adds the gradient to a sum of whole gradients.
+  func add(to sum: inout [Float]) {
+    switch self {
+    case .dense(let values):
+      sum.withUnsafeMutableBufferPointer { unroll_add($0.start, values, values.count) }
+    case .rows(let rows): rows.add(to: &sum)
+    }
+  }
+
   /// Whether no number is infinite or NaN.
   var isFinite: Bool {
     switch self {

@@ -107,20 +107,39 @@ public struct Optimizer: Sendable {
   /// - Parameters:
   ///   - model: The model.
   ///   - norm: The norm of its gradients, from `gradientNorm`.
-  public mutating func step(_ model: TrainableModel, gradientNorm norm: Double) {
-    step(gradientNorm: norm, of: model.update)
+  ///   - multiplier: What the learning rates are multiplied by in this step.
+  public mutating func step(
+    _ model: TrainableModel, gradientNorm norm: Double, multiplier: Double = 1
+  ) {
+    step(gradientNorm: norm, multiplier: multiplier, of: model.update)
+  }
+
+  /// Forgets all but the numbers of steps: slots begin anew.
+  public mutating func forget() {
+    for group in groups {
+      for path in group.parameters {
+        _ = memory.update(path) {
+          $0.fill(kind == .adagrad ? Float(group[.initialAccumulator]) : 0)
+        }
+      }
+    }
+    for index in groups.indices {
+      groups[index].step = 0
+      if kind == .asgd { groups[index].averaging = .init(eta: groups[index][.learningRate], mu: 1) }
+    }
   }
 
   /// Moves parameters.
   ///
   /// - Parameters:
   ///   - norm: The norm of their gradients.
+  ///   - multiplier: What the learning rates are multiplied by in this step.
   ///   - update: Calls a closure with each parameter's path, numbers and gradient.
   mutating func step(
-    gradientNorm norm: Double,
+    gradientNorm norm: Double, multiplier: Double = 1,
     of update: ((ParameterPath, inout [Float], Gradient) -> Void) -> Void
   ) {
-    let updates = beginStep(gradientNorm: norm)
+    let updates = beginStep(gradientNorm: norm, multiplier)
     update { path, values, gradient in
       guard var update = updates[path] else { return }
       if let bound = update.parameterBound {
@@ -133,15 +152,19 @@ public struct Optimizer: Sendable {
         }
       }
     }
-    for index in groups.indices where !groups[index].isFrozen { groups[index].endStep(of: kind) }
+    for index in groups.indices where !groups[index].isFrozen {
+      groups[index].endStep(of: kind, multiplier)
+    }
     stepCount += 1
   }
 
   /// The numbers of a step for each parameter that is not frozen.
-  private func beginStep(gradientNorm norm: Double) -> [ParameterPath: Update] {
+  private func beginStep(
+    gradientNorm norm: Double, _ multiplier: Double
+  ) -> [ParameterPath: Update] {
     var updates: [ParameterPath: Update] = [:]
     for group in groups where !group.isFrozen {
-      var update = Update(numbers: group.beginStep(of: kind))
+      var update = Update(numbers: group.beginStep(of: kind, multiplier))
       switch group.clip {
       // PyTorch's small number keeps a zero norm from dividing.
       case .globalNorm(let bound): update.numbers.scale = Float(min(1, bound / (norm + 1e-6)))
@@ -177,6 +200,13 @@ private struct ParameterMemory: Sendable {
 
   /// The values of a slot, by its place among those of the kind.
   func values(_ index: Int) -> [Float] { index == 0 ? first : index == 1 ? second : third }
+
+  /// Sets all numbers.
+  mutating func fill(_ value: Float) {
+    for index in first.indices { first[index] = value }
+    for index in second.indices { second[index] = value }
+    for index in third.indices { third[index] = value }
+  }
 
   /// Passes the addresses of the slots, `nil` for empty ones.
   mutating func withSlots(_ body: ([UnsafeMutablePointer<Float>?]) -> Void) {
@@ -247,8 +277,8 @@ private struct StepArguments {
 
 extension ParameterGroup {
   /// The numbers of the next step, clipping aside.
-  fileprivate func beginStep(of kind: OptimizerKind) -> unroll_update {
-    let learningRate = self[.learningRate]
+  fileprivate func beginStep(of kind: OptimizerKind, _ multiplier: Double) -> unroll_update {
+    let learningRate = self[.learningRate] * multiplier
     var update = unroll_update()
     (update.scale, update.limit, update.shrink) = (1, .infinity, 1)
     (update.rate, update.buffer_share) = (Float(learningRate), 1)
@@ -262,7 +292,7 @@ extension ParameterGroup {
     }
     switch kind {
     case .sgd: setMomentum(&update)
-    case .adam: setMoments(&update)
+    case .adam: setMoments(&update, learningRate)
     case .rmsprop:
       update.rule = UNROLL_RMSPROP
       (update.decay2, update.gain2) = (Float(self[.alpha]), Float(1 - self[.alpha]))
@@ -300,22 +330,22 @@ extension ParameterGroup {
     update.rate = 1
   }
 
-  private func setMoments(_ update: inout unroll_update) {
+  private func setMoments(_ update: inout unroll_update, _ learningRate: Double) {
     update.rule = UNROLL_ADAM
     let (beta1, beta2, step) = (self[.beta1], self[.beta2], Double(step + 1))
     (update.decay1, update.gain1) = (Float(beta1), Float(1 - beta1))
     (update.decay2, update.gain2) = (Float(beta2), Float(1 - beta2))
     // Adam's bias correction counts from 1.
-    update.rate = Float(self[.learningRate] / (1 - pow(beta1, step)))
+    update.rate = Float(learningRate / (1 - pow(beta1, step)))
     let correction = 1 / (1 - pow(beta2, step)).squareRoot()
     update.correction = Float(correction)
     if epsilonPosition == .uncorrected { update.outside = Float(self[.epsilon] * correction) }
   }
 
-  fileprivate mutating func endStep(of kind: OptimizerKind) {
+  fileprivate mutating func endStep(of kind: OptimizerKind, _ multiplier: Double) {
     step += 1
     guard kind == .asgd else { return }
-    let (rate, t) = (self[.learningRate], Double(step))
+    let (rate, t) = (self[.learningRate] * multiplier, Double(step))
     averaging = Averaging(
       eta: rate / pow(1 + self[.lambda] * rate * t, self[.power]),
       mu: 1 / max(1, t - self[.start]))

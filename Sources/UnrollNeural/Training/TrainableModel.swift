@@ -29,6 +29,8 @@ public final class TrainableModel {
   /// With a tied weight, the gradient of the output's use of it and of the embedding's.
   private var outputGradients = OutputGradients()
   private var embeddingGradient = RowGradient(width: 0)
+  /// The sum of the gradients of several windows, where they make one step.
+  private var accumulated: ParameterTree<[Float]>?
 
   /// Copies the parameters of a model.
   ///
@@ -79,10 +81,11 @@ public final class TrainableModel {
   ///   - inputs: `[T, B]` the tokens to read.
   ///   - targets: `[T, B]` the tokens to predict, usually those that come next.
   ///   - state: In: the state before the window. Out: after it; unchanged if an error is thrown.
+  ///   - share: What the gradients are multiplied by: the window's share of the predictions of a step.
   /// - Returns: The mean over the window of the negative log-probability of a target, in nats.
   /// - Throws: `NeuralError` for tokens outside of the vocabulary, or a state of another model.
   public func backpropagate(
-    inputs: [Int32], targets: [Int32], state: inout RecurrentState
+    inputs: [Int32], targets: [Int32], state: inout RecurrentState, share: Double = 1
   ) throws -> Double {
     guard targets.count == inputs.count, !inputs.isEmpty else {
       throw NeuralError.window(
@@ -94,14 +97,41 @@ public final class TrainableModel {
     if isStale { try pack() }
     let T = inputs.count / B
     let next = try forward(inputs, from: state, T: T, B: B)
-    let total = try crossEntropy(targets)
+    let total = try crossEntropy(targets, scale: share / Double(targets.count))
     try backward(inputs, from: state, T: T, B: B)
+    accumulate()
     state = next
     return total / Double(targets.count)
   }
 
-  /// The gradients that the last window left.
-  var gradients: ParameterTree<Gradient> {
+  /// Decides whether the gradients of the windows that follow are summed up, beginning with nothing.
+  ///
+  /// - Parameter isWanted: If not, each window replaces the gradients of the one before.
+  public func beginAccumulation(_ isWanted: Bool) {
+    guard isWanted else {
+      accumulated = nil
+      return
+    }
+    var sums = accumulated ?? ParameterTree()
+    for (path, shape) in architecture.parameters {
+      sums[path] = Array(repeating: 0, count: shape.elementCount ?? 0)
+    }
+    accumulated = sums
+  }
+
+  private func accumulate() {
+    guard accumulated != nil else { return }
+    let window = windowGradients
+    for (path, _) in architecture.parameters {
+      guard let gradient = window[path] else { continue }
+      _ = accumulated?.update(path) { gradient.add(to: &$0) }
+    }
+  }
+
+  /// The gradients that the last window left, or the sum of those of several.
+  var gradients: ParameterTree<Gradient> { accumulated?.map { .dense($0) } ?? windowGradients }
+
+  private var windowGradients: ParameterTree<Gradient> {
     var tree = ParameterTree<Gradient>()
     tree[architecture.isTied ? .embeddingWeight : .outputWeight] = .dense(outputGradients.weight)
     if !architecture.isTied { tree[.embeddingWeight] = .rows(embeddingGradient) }
@@ -125,6 +155,16 @@ public final class TrainableModel {
       guard let gradient = gradients[path] else { continue }
       parameters.update(path) { body(path, &$0, gradient) }
     }
+    isStale = true
+  }
+
+  /// Takes other numbers for all parameters.
+  ///
+  /// - Parameter tensors: One for each of `architecture.parameters`.
+  /// - Throws: `NeuralError` if one is missing or does not fit.
+  public func replaceParameters(by tensors: ParameterTree<Tensor>) throws {
+    let checked = try CheckedParameters(tensors, of: architecture)
+    for (path, _) in architecture.parameters { parameters[path] = checked.floats(path) }
     isStale = true
   }
 
@@ -199,9 +239,9 @@ public final class TrainableModel {
   /// below it.
   ///
   /// - Returns: The sum of the losses in nats.
-  private func crossEntropy(_ targets: [Int32]) throws -> Double {
+  private func crossEntropy(_ targets: [Int32], scale: Double) throws -> Double {
     let total = try output.crossEntropy(
-      targets, hidden: memory.tapes[layers.count - 1].hidden,
+      targets, scale: Float(scale), hidden: memory.tapes[layers.count - 1].hidden,
       weight: numbers(architecture.isTied ? .embeddingWeight : .outputWeight),
       bias: architecture.hasOutputBias ? numbers(.outputBias) : nil, gradients: &outputGradients)
     swap(&memory.dHidden, &outputGradients.hidden)

@@ -26,6 +26,7 @@ struct TrainableOutput {
   ///
   /// - Parameters:
   ///   - targets: `[M]` tokens.
+  ///   - scale: What the gradients of the sum are multiplied by: 1/M for those of the mean.
   ///   - hidden: `[M, H]`
   ///   - weight: `[V, H]`
   ///   - bias: `[V]`, or `nil`.
@@ -33,7 +34,7 @@ struct TrainableOutput {
   /// - Returns: The sum over the rows of the negative log-probability of the target, in nats.
   /// - Throws: `NeuralError` if oneDNN fails or memory is short.
   func crossEntropy(
-    _ targets: [Int32], hidden: [Float], weight: [Float], bias: [Float]?,
+    _ targets: [Int32], scale: Float, hidden: [Float], weight: [Float], bias: [Float]?,
     gradients: inout OutputGradients
   ) throws -> Double {
     let M = targets.count
@@ -45,7 +46,7 @@ struct TrainableOutput {
             var total = 0.0
             for index in 0..<count {
               let block = Block(
-                rows: M * index / count..<M * (index + 1) / count, targets: targets,
+                rows: M * index / count..<M * (index + 1) / count, targets: targets, scale: scale,
                 hidden: hidden.start, weight: weight.start, bias: bias == nil ? nil : biases.start,
                 buffers: buffers)
               let logPartitions = try forward(block)
@@ -64,6 +65,7 @@ struct TrainableOutput {
     let rows: Range<Int>
     /// The tokens of all rows, `[M]`.
     let targets: [Int32]
+    let scale: Float
     /// The hidden states of all rows, `[M, H]`.
     let hidden: UnsafePointer<Float>
     /// The weight, `[V, H]`.
@@ -112,12 +114,11 @@ struct TrainableOutput {
   private func backward(_ block: Block, _ logPartitions: [Double]) throws {
     let (M, first) = (block.rows.count, block.rows.lowerBound)
     let targets = Array(block.targets[block.rows])
-    let scale = 1 / Float(block.targets.count)
     let buffers = block.buffers
     for panel in panels {
       let gradients = buffers.logits + panel.lowerBound * M  // [M, panel]
       unroll_softmax_gradient(
-        gradients, M, panel.count, logPartitions, targets, panel.lowerBound, scale)
+        gradients, M, panel.count, logPartitions, targets, panel.lowerBound, block.scale)
       try products.multiply(
         Factor(gradients), Factor(block.weight + panel.lowerBound * H),
         into: buffers.hidden + first * H, adds: panel.lowerBound > 0, M: M, N: H, K: panel.count)

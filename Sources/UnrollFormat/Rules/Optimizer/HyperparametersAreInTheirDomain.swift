@@ -6,7 +6,7 @@ extension Rule {
     id: "O006", level: .error,
     summary: """
       Hyper-parameters MUST be finite and at least 0; `momentum`, `dampening`, `beta1`, `beta2`, `alpha` \
-      and `rho` MUST be less than 1, `clip_value` more than 0, `mu` at most 1, `factor` at least 1. \
+      and `rho` MUST be less than 1, `clip_value` more than 0, `mu` at most 1. The numbers of a schedule MUST be as in its table. \
       `clip_value` MUST be present exactly if `clip_kind` is not "none", and `clip_scope` exactly if it is \
       "norm".
       """,
@@ -15,9 +15,9 @@ extension Rule {
     fix: Fix.trainAgain
   ) { contents in
     contents.optimizerGroups.flatMap { contents.domainViolations(group: $0) }
-      + contents.violation(
-        Layout.trainingSchedule, AttributeName.factor, "a finite number of at least 1"
-      ) { $0 >= 1 }
+      + ScheduleNumber.allCases.flatMap {
+        contents.violation(Layout.trainingSchedule, $0.rawValue, $0.domain, $0.allows)
+      }
   }
 }
 

@@ -6,7 +6,8 @@ extension Rule {
     id: "O008", level: .error,
     summary: """
       A group MUST have the hyper-parameters of the optimizer's `kind`, with `epsilon_position` at a place \
-      that the kind has, and with `eta` and `mu` for "asgd"; it MUST NOT have those of other kinds.
+      that the kind has, and with `eta` and `mu` for "asgd"; a schedule MUST have the numbers of its `kind`. \
+      Neither MUST have those of other kinds.
       """,
     why: """
       A number that is missing would be somebody's default, and these differ from framework to framework.
@@ -14,7 +15,24 @@ extension Rule {
     example: "`/optimizer` has `kind` = \"adam\", and `/optimizer/groups/00` no `beta2`.",
     fix: Fix.trainAgain
   ) { contents in
-    guard let kind = contents.optimizerKind else { return [] }
+    contents.groupViolations + contents.scheduleViolations
+  }
+}
+
+extension Contents {
+  fileprivate var scheduleViolations: [Violation] {
+    let path = Layout.trainingSchedule
+    guard let kind = text(path, AttributeName.kind).flatMap(ScheduleKind.init) else { return [] }
+    return attributeViolations(
+      path,
+      Dictionary(
+        uniqueKeysWithValues: ScheduleNumber.allCases.map {
+          ($0.rawValue, kind.defaults[$0] != nil)
+        }))
+  }
+
+  fileprivate var groupViolations: [Violation] {
+    guard let kind = optimizerKind else { return [] }
     let places = kind.epsilonPositions.map(\.rawValue)
     var wanted = [
       AttributeName.eta: kind == .asgd, AttributeName.mu: kind == .asgd,
@@ -26,9 +44,9 @@ extension Rule {
     // Those of all kinds are required by the layout.
     wanted[Hyperparameter.learningRate.rawValue] = nil
     wanted[Hyperparameter.weightDecay.rawValue] = nil
-    return contents.optimizerGroups.flatMap { group -> [Violation] in
-      let violations = contents.attributeViolations(group, wanted)
-      guard violations.isEmpty, let place = contents.text(group, AttributeName.epsilonPosition),
+    return optimizerGroups.flatMap { group -> [Violation] in
+      let violations = attributeViolations(group, wanted)
+      guard violations.isEmpty, let place = text(group, AttributeName.epsilonPosition),
         !places.contains(place)
       else { return violations }
       return [

@@ -22,6 +22,8 @@ extension Rule {
           object: object.path, expected: "an object of its own",
           found: "a second link to \(target)"))
     }
+    // A walk that stopped early did not meet all links.
+    guard contents.inventory.stoppedAt == nil else { return violations }
     for object in contents.inventory.objects where object.linkCount > 0 {
       if case .hardLink = object.kind { continue }
       let met = metLinks[object.path] ?? 1

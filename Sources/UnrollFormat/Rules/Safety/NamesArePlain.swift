@@ -41,10 +41,12 @@ private func misleading(_ path: String, _ expected: String, _ found: String) -> 
 private func isPlain(_ name: String) -> Bool {
   name.utf8.count <= 255 && name != "." && name != ".."
     && name.unicodeScalars.allSatisfy { scalar in
+      // Nearly all are, and the table of categories is slow.
+      if scalar.isASCII { return scalar.value >= 0x20 && scalar.value != 0x7F }
       switch scalar.properties.generalCategory {
       // Those that `printable` escapes: they steer terminals, or reverse what is read.
-      case .control, .format, .lineSeparator, .paragraphSeparator: false
-      default: scalar != "\u{FFFD}"
+      case .control, .format, .lineSeparator, .paragraphSeparator: return false
+      default: return scalar != "\u{FFFD}"
       }
     }
 }

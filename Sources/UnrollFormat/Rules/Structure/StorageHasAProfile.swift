@@ -8,7 +8,7 @@ extension Rule {
     id: "S006", level: .error,
     summary: """
       A dataset MUST be stored contiguously and unfiltered (live profile), or in chunks of whole \
-      rows, of at most 16 MiB or one row, with the filter Fletcher32 (archive profile).
+      rows, of at most 16 MiB, with the filter Fletcher32 (archive profile).
       """,
     why: """
       Contiguous data is mapped into memory where it lies; chunks of whole rows are decoded one \
@@ -26,7 +26,9 @@ extension Rule {
       guard !isLive, !isArchived else { return nil }
       return Violation(
         object: path,
-        expected: "contiguous, unfiltered storage, or chunks of whole rows with Fletcher32",
+        expected: """
+          contiguous, unfiltered storage, or chunks of whole rows, of at most 16 MiB, with Fletcher32
+          """,
         found: dataset.storageSummary)
     }
   }
