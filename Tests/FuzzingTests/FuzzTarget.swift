@@ -2,6 +2,7 @@
 
 import Foundation
 import UnrollFormat
+import UnrollHDF5
 import UnrollTensors
 import UnrollTokenization
 
@@ -17,6 +18,8 @@ enum FuzzTarget: String, CaseIterable, Sendable {
   case torch
   /// The bytes are choices that change a valid checkpoint and its inventory.
   case inventory
+  /// The bytes are the inventory that a child process answers, which read a foreign file.
+  case answer
 
   /// Reads bytes and says in one line what came of it.
   ///
@@ -39,6 +42,9 @@ enum FuzzTarget: String, CaseIterable, Sendable {
         return try Self.readTorch(path)
       case .inventory:
         return try FuzzedCheckpoint(bytes).outcome(at: path)
+      case .answer:
+        return Inventory(encoded: bytes[...]).map { "read: \($0.objects.count) objects" }
+          ?? "refused"
       }
     } catch let error as InterchangeError {
       return Self.firstLine(of: "\(error)", path)
