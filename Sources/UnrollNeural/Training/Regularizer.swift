@@ -35,6 +35,9 @@ public struct Regularizer: Sendable {
     /// - Parameters:
     ///   - x: `[T, B, N]`
     ///   - y: `[T, B, N]` Out: the product; may be x.
+    ///   - T: The number of time steps.
+    ///   - B: The number of columns.
+    ///   - N: The numbers of a column.
     func apply(
       _ x: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>, T: Int, B: Int, N: Int
     ) {
