@@ -104,7 +104,8 @@ import UnrollTokenization
 
   private static let variants =
     OptimizerKind.allCases.map(\.rawValue) + ScheduleKind.allCases.map(\.rawValue) + [
-      "accumulation", "layer decay and unfreezing", "frozen", "clipped by value",
+      "accumulation", "layer decay and unfreezing", "frozen", "clipped by value", "dropout",
+      "AWD-LSTM",
     ]
 
   /// Every rule and every schedule, layers of their own rates, frozen parts, accumulated gradients.
@@ -120,12 +121,29 @@ import UnrollTokenization
     } else if let kind = ScheduleKind(rawValue: variant) {
       settings.schedule = LearningRateSchedule(kind)
       settings.hyperparameters[.learningRate] = 6
-      if kind == .divideOnPlateau { settings.schedule[.rollback] = 1 }
+      guard kind == .divideOnPlateau else { return }
+      settings.schedule[.rollback] = 1
+      settings.hyperparameters[.learningRate] = 60
     } else {
       switch variant {
       case "accumulation": settings.accumulation = 3
       case "layer decay and unfreezing":
         (settings.layerDecay, settings.unfreezeEvery) = (2.6, 1)
+      case "dropout":
+        settings.accumulation = 2
+        settings.regularization = [.embedding, .between, .output].map {
+          RegularizationTerm(site: $0, kind: .element, rate: 0.3)
+        }
+      case "AWD-LSTM":
+        settings.regularization = [
+          RegularizationTerm(site: .embedding, kind: .row, rate: 0.1),
+          RegularizationTerm(site: .embedding, kind: .locked, rate: 0.4),
+          RegularizationTerm(site: .between, kind: .locked, rate: 0.25),
+          RegularizationTerm(site: .output, kind: .locked, rate: 0.4),
+          RegularizationTerm(site: .weightHH, kind: .weight, rate: 0.5),
+          RegularizationTerm(site: .output, kind: .activation, rate: 2),
+          RegularizationTerm(site: .output, kind: .temporal, rate: 1),
+        ]
       case "frozen": settings.frozen = ["embedding", "layers/00"]
       default: settings.clip = .value(0.01)
       }
@@ -140,7 +158,7 @@ import UnrollTokenization
       var uninterrupted = try scene.begin()
       try scene.run(&uninterrupted, scene.files("whole"))
       #expect(uninterrupted.state.step == 40 && uninterrupted.state.epoch > 1)
-      if variant == "divide_on_plateau" { #expect(uninterrupted.learningRate < 6) }
+      if variant == "divide_on_plateau" { #expect(uninterrupted.learningRate < 60) }
       let files = scene.files("paused")
       var run = try scene.begin()
       var end = try scene.run(&run, files, until: 0)

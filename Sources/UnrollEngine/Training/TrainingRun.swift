@@ -78,6 +78,8 @@ public struct TrainingRun {
       maximumEpochs: settings.maximumEpochs, maximumSteps: settings.maximumSteps, data: data,
       schedule: settings.schedule)
     (state.accumulation, state.unfreezeEvery) = (settings.accumulation, settings.unfreezeEvery)
+    state.regularization = settings.regularization
+    state.seed = settings.draws ? settings.seed : nil
     let optimizerState = try settings.optimizerState(for: architecture)
     optimizer = Optimizer(optimizerState, for: architecture)
     entry = ProvenanceEntry(
@@ -88,7 +90,7 @@ public struct TrainingRun {
     self.source = source
     (self.train, self.valid) = (train, valid)
     columns = try Self.columns(train, count: settings.columns)
-    try Self.check(data, architecture, optimizer, memory: memory)
+    try Self.check(data, architecture, optimizer, settings.regularization, memory: memory)
     model = try TrainableModel(architecture: architecture, parameters: checkpoint.parameters)
     carried = model.zeroState(columns: settings.columns)
     resolveSchedule()
@@ -144,7 +146,8 @@ public struct TrainingRun {
     self.source = source
     (self.train, self.valid) = (train, valid)
     columns = try Self.columns(train, count: state.data.columns)
-    try Self.check(state.data, checkpoint.architecture, self.optimizer, memory: memory)
+    try Self.check(
+      state.data, checkpoint.architecture, self.optimizer, state.regularization, memory: memory)
     model = try TrainableModel(
       architecture: checkpoint.architecture, parameters: checkpoint.parameters)
     carried = RecurrentState(
@@ -232,27 +235,11 @@ public struct TrainingRun {
   private var rows: Int { columns.count / state.data.columns }
 
   private mutating func step() throws -> StepReport {
-    let B = state.data.columns
-    var windows: [Range<Int>] = []
-    var row = state.data.cursor
-    while windows.count < state.accumulation, row < rows - 1 {
-      windows.append(row..<min(row + state.data.window, rows - 1))
-      row = windows.last?.upperBound ?? row
-    }
-    let predictions = (row - state.data.cursor) * B
+    let windows = nextWindows
+    let row = windows.last?.upperBound ?? state.data.cursor
+    let predictions = (row - state.data.cursor) * state.data.columns
     var next = carried
-    var loss = 0.0
-    model.beginAccumulation(windows.count > 1)
-    for window in windows {
-      let share = Double(window.count * B) / Double(predictions)
-      loss +=
-        share
-        * (try model.backpropagate(
-          inputs: Array(columns[window.lowerBound * B..<window.upperBound * B]),
-          targets: Array(columns[(window.lowerBound + 1) * B..<(window.upperBound + 1) * B]),
-          state: &next, share: share))
-      guard loss.isFinite else { throw diverged("loss") }
-    }
+    let loss = try backpropagate(windows, predictions: predictions, state: &next)
     let norm = optimizer.gradientNorm(of: model)
     guard norm.isFinite else { throw diverged("gradient") }
     let multiplier = state.schedule.multiplier(step: state.step + 1, epoch: state.epoch)
@@ -266,6 +253,41 @@ public struct TrainingRun {
     return StepReport(
       step: state.step, epoch: state.epoch + 1, loss: loss, gradientNorm: norm,
       learningRate: learningRate, predictions: predictions)
+  }
+
+  /// The rows of the windows that make the next step.
+  private var nextWindows: [Range<Int>] {
+    var windows: [Range<Int>] = []
+    var row = state.data.cursor
+    while windows.count < state.accumulation, row < rows - 1 {
+      let end = min(row + state.data.window, rows - 1)
+      windows.append(row..<end)
+      row = end
+    }
+    return windows
+  }
+
+  /// Runs the windows of a step forwards and backwards.
+  ///
+  /// - Returns: The mean loss of all their predictions.
+  private func backpropagate(
+    _ windows: [Range<Int>], predictions: Int, state next: inout RecurrentState
+  ) throws -> Double {
+    let B = state.data.columns
+    var loss = 0.0
+    model.beginAccumulation(windows.count > 1)
+    for (index, window) in windows.enumerated() {
+      let draw = UInt32(truncatingIfNeeded: state.step * state.accumulation + index)
+      let share = Double(window.count * B) / Double(predictions)
+      let mean = try model.backpropagate(
+        inputs: Array(columns[window.lowerBound * B..<window.upperBound * B]),
+        targets: Array(columns[(window.lowerBound + 1) * B..<(window.upperBound + 1) * B]),
+        state: &next, share: share,
+        regularizer: Regularizer(state.regularization, seed: state.seed ?? 0, draw: draw))
+      guard mean.isFinite else { throw diverged("loss") }
+      loss += share * mean
+    }
+    return loss
   }
 
   /// Evaluates the model, adapts the learning rate, and begins the next epoch after a whole one.
@@ -383,11 +405,13 @@ public struct TrainingRun {
 
   /// Refuses windows that the memory cannot hold, rather than driving the machine to its end.
   private static func check(
-    _ data: TrainingData, _ architecture: Architecture, _ optimizer: Optimizer, memory: UInt64
+    _ data: TrainingData, _ architecture: Architecture, _ optimizer: Optimizer,
+    _ regularization: [RegularizationTerm], memory: UInt64
   ) throws {
     let T = min(data.window, data.tokens / data.columns - 1)
     let bytes = TrainableModel.byteCount(
-      of: architecture, window: T, columns: data.columns, slotCount: optimizer.slotCount)
+      of: architecture, window: T, columns: data.columns, slotCount: optimizer.slotCount,
+      drops: regularization.contains { $0.kind.isDropout })
     guard let bytes, UInt64(bytes) <= memory else {
       let found = bytes.map { "\($0 >> 20) MiB" } ?? "more bytes than there are numbers"
       throw TrainingError(

@@ -27,6 +27,10 @@ public struct TrainingSettings: Sendable {
   public var unfreezeEvery: Int?
   /// The windows whose gradients make one step.
   public var accumulation = 1
+  /// What keeps the model from learning its text by heart.
+  public var regularization: [RegularizationTerm] = []
+  /// What masks are drawn from.
+  public var seed: UInt32 = 1
   /// The epochs after which training ends, or `nil`.
   public var maximumEpochs: Int? = 10
   /// The steps after which training ends, or `nil`.
@@ -52,10 +56,15 @@ public struct TrainingSettings: Sendable {
     if layerDecay != 1 { lines.append("layer_decay=\(layerDecay)") }
     if !frozen.isEmpty { lines.append("frozen=\(frozen.sorted().joined(separator: ","))") }
     if let unfreezeEvery { lines.append("unfreeze_every=\(unfreezeEvery)") }
+    lines += regularization.map { "\($0.site.rawValue):\($0.kind.rawValue)=\($0.rate)" }
+    if draws { lines.append("seed=\(seed)") }
     if accumulation != 1 { lines.append("accumulation=\(accumulation)") }
     lines += ["epochs=\(text(maximumEpochs))", "steps=\(text(maximumSteps))"]
     return lines.joined(separator: "\n")
   }
+
+  /// Whether masks are drawn.
+  var draws: Bool { regularization.contains { $0.kind.isDropout } }
 
   /// The optimizer before its first step.
   ///
