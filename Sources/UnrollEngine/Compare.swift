@@ -74,7 +74,7 @@ public struct TextDifference: Sendable {
   /// - Throws: `TextError` or `FileError` if the text cannot be used, `NeuralError` if memory is
   ///   short.
   public init(_ models: [LanguageModel], onText path: String, progress: (Int) -> Void) throws {
-    var lines = try LineReader(path: path)
+    var lines = try LineReader(path: path, lineEnds: models[0].encoder.tokenizer.lineEnds)
     while let line = try lines.next() {
       let values = try models.map { model in
         try model.logProbabilities(ofSentence: model.encoder.encode(line, path: path).ids)

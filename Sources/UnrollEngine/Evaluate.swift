@@ -50,7 +50,7 @@ extension LanguageModel {
   ) throws -> Perplexity {
     try measure(.columns, path: path) { run in
       let tokens = ids.lazy.map {
-        TokenInText(id: $0, byteCount: 0, isWord: false, isUnknown: false)
+        TokenInText(id: $0, byteCount: 0, wordCount: 0, isUnknown: false)
       }
       try run.columns(tokens, progress)
     }
@@ -135,7 +135,7 @@ private struct EvaluationRun {
     while let line = try text.nextLine() {
       let logProbabilities = try model.logProbabilities(ofSentence: line.map(\.id))
       result.tokens += line.count
-      for (token, logProbability) in zip(line, logProbabilities) {
+      for (token, logProbability) in zip(line.suffix(logProbabilities.count), logProbabilities) {
         result.add(logProbability: logProbability, token: token)
       }
       progress(EvaluationProgress(perplexity: result, fraction: text.fraction))
@@ -162,7 +162,7 @@ private struct TokenReader: ~Copyable {
   private var position = 0
 
   init(encoder: Encoder, path: String) throws(FileError) {
-    lines = try LineReader(path: path)
+    lines = try LineReader(path: path, lineEnds: encoder.tokenizer.lineEnds)
     self.encoder = encoder
   }
 
@@ -171,7 +171,7 @@ private struct TokenReader: ~Copyable {
 
   mutating func nextLine() throws(TextError) -> [TokenInText]? {
     guard let line = try lines.next() else { return nil }
-    return try encoder.encode(line, path: lines.path).tokens
+    return try encoder.encode(line, path: lines.path).tokens(of: line)
   }
 
   /// All tokens that are left.

@@ -29,8 +29,8 @@ public struct LanguageModel: Sendable {
 
   /// Makes a checkpoint ready to run: packs its weights.
   ///
-  /// - Throws: `NeuralError` if the weights cannot be packed; `TextError` if the vocabulary has no
-  ///   end-of-sentence token.
+  /// - Throws: `NeuralError` if the weights cannot be packed; `TextError` if the tokenizer
+  ///   cannot be used.
   public init(_ checkpoint: Checkpoint, path: String) throws {
     self.path = path
     encoder = try Self.encoder(of: checkpoint, path: path)
@@ -40,25 +40,29 @@ public struct LanguageModel: Sendable {
 
   /// What turns text into a checkpoint's token ids.
   ///
-  /// - Throws: `TextError` if the vocabulary has no end-of-sentence token.
+  /// - Throws: `TextError` if the tokenizer needs a token that the vocabulary lacks, or is one that
+  ///   this version does not have.
   public static func encoder(of checkpoint: Checkpoint, path: String) throws -> Encoder {
     try Encoder(vocabulary: checkpoint.vocabulary, tokenizer: checkpoint.tokenizer, path: path)
   }
 
   /// The log-probabilities of a sentence's tokens, each given those before it.
   ///
-  /// The state is zero and the first token follows an end-of-sentence token.
+  /// The state is zero and the first token follows the one that sentences start from.
   ///
   /// - Parameter ids: The tokens, `[T]`.
-  /// - Returns: `[T]` natural logarithms.
+  /// - Returns: `[T]` natural logarithms, or `[T - 1]` where sentences start from nothing: the first
+  ///   token is then not predicted.
   /// - Throws: `NeuralError` if memory is short.
   public func logProbabilities(ofSentence ids: [Int32]) throws -> [Float] {
     var state = network.zeroState(columns: 1)
-    let inputs = [encoder.endOfSentenceID] + ids.dropLast()
-    return try stride(from: 0, to: ids.count, by: Self.window).flatMap { start in
-      let window = start..<min(start + Self.window, ids.count)
+    let targets = encoder.sentenceStartID == nil ? ids.dropFirst() : ids[...]
+    let inputs = ([encoder.sentenceStartID].compactMap { $0 } + ids).prefix(targets.count)
+    return try stride(from: 0, to: targets.count, by: Self.window).flatMap { start in
+      let end = min(start + Self.window, targets.count)
       return try network.logProbabilities(
-        ofTargets: Array(ids[window]), inputs: Array(inputs[window]), state: &state)
+        ofTargets: Array(targets.dropFirst(start).prefix(end - start)),
+        inputs: Array(inputs[start..<end]), state: &state)
     }
   }
 

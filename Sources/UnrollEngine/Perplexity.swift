@@ -22,11 +22,11 @@ public struct Perplexity: Sendable {
   public var tokens = 0
   /// The tokens that were predicted.
   public var predictions = 0
-  /// The predicted tokens that are words of the text: not the ends of lines.
+  /// The words of the text, between white space, that end in a predicted token.
   public var words = 0
   /// The bytes of the text that the predicted tokens stand for, with the white space before them.
   public var bytes = 0
-  /// The predicted words that the vocabulary lacks; the token for unknown words stands for them.
+  /// The predicted tokens that stand for text outside the vocabulary.
   public var unknown = 0
   /// The sum of the negative log-probabilities of the predictions, in nats.
   public var totalNLL = 0.0
@@ -53,18 +53,26 @@ public struct Perplexity: Sendable {
     predictions += 1
     totalNLL -= Double(logProbability)
     bytes += token.byteCount
-    words += token.isWord ? 1 : 0
+    words += token.wordCount
     unknown += token.isUnknown ? 1 : 0
   }
 }
 
 extension EncodedLine {
   /// The tokens with what they stand for.
-  var tokens: [TokenInText] {
-    ids.indices.map { index in
-      TokenInText(
-        id: ids[index], byteCount: byteCounts[index], isWord: index < words.count,
-        isUnknown: index < words.count && isUnknown[index])
+  func tokens(of line: TextLine) -> [TokenInText] {
+    var words = line.words[...]
+    var unknown = unknown[...]
+    var start = 0
+    return ids.indices.map { index in
+      let end = ends[index]
+      let wordCount = words.prefix { $0.upperBound <= end }.count
+      words = words.dropFirst(wordCount)
+      let isUnknown = unknown.first == index
+      if isUnknown { unknown.removeFirst() }
+      defer { start = end }
+      return TokenInText(
+        id: ids[index], byteCount: end - start, wordCount: wordCount, isUnknown: isUnknown)
     }
   }
 }
@@ -73,6 +81,7 @@ extension EncodedLine {
 struct TokenInText {
   let id: Int32
   let byteCount: Int
-  let isWord: Bool
+  /// The number of words that end in it.
+  let wordCount: Int
   let isUnknown: Bool
 }

@@ -61,6 +61,7 @@ extension Rule {
     .wordsHaveAnUnknownToken,
     .definitionHasAFormat,
     .probeTokenizes,
+    .spaceIsAToken,
     .tokenDataFitsTheTokens,
     .slotsMirrorTheModel,
     .slotsAreComplete,

@@ -180,6 +180,7 @@ extension Checkpoint {
       ("pad token", token(vocabulary.paddingID)), ("tokenizer", tokenizer.kind.rawValue),
       ("sentence_start", tokenizer.sentenceStart.rawValue),
       ("append_eos", "\(tokenizer.appendsEndOfSentence)"),
+      ("space", tokenizer.space ?? "none"),
       (
         "definition", tokenizer.definition.map { "\($0.format), \($0.bytes.count) bytes" } ?? "none"
       ),

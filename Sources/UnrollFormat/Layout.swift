@@ -87,6 +87,7 @@ enum AttributeName {
   static let sentenceStart = "sentence_start"
   static let appendEndOfSentence = "append_eos"
   static let definitionFormat = "definition_format"
+  static let space = "space"
   static let operation = "operation"
   static let tool = "tool"
   static let arguments = "arguments"
@@ -219,6 +220,7 @@ extension Layout {
         AttributeSchema(name: AttributeName.kind, value: words(TokenizerKind.self)),
         AttributeSchema(name: AttributeName.sentenceStart, value: words(SentenceStart.self)),
         AttributeSchema(name: AttributeName.appendEndOfSentence, value: .integer(0...1)),
+        AttributeSchema(name: AttributeName.space, value: .text, isRequired: false),
         AttributeSchema(name: AttributeName.definitionFormat, value: .text, isRequired: false),
       ]),
     numbers(tokenizerDefinition, .uint8, isRequired: false),

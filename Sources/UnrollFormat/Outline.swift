@@ -193,6 +193,7 @@ extension Checkpoint {
       AttributeName.sentenceStart: .text(tokenizer.sentenceStart.rawValue),
       AttributeName.appendEndOfSentence: .integer(tokenizer.appendsEndOfSentence ? 1 : 0),
     ]
+    if let space = tokenizer.space { attributes[AttributeName.space] = .text(space) }
     if let definition = tokenizer.definition {
       attributes[AttributeName.definitionFormat] = .text(definition.format)
       outline.addDataset(Layout.tokenizerDefinition, Tensor(definition.bytes))

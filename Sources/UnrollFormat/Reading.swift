@@ -98,6 +98,7 @@ extension Contents {
       let append = integer(Layout.tokenizer, AttributeName.appendEndOfSentence)
     else { return nil }
     var tokenizer = Tokenizer(kind: kind, sentenceStart: start, appendsEndOfSentence: append == 1)
+    tokenizer.space = text(Layout.tokenizer, AttributeName.space)
     if let format = text(Layout.tokenizer, AttributeName.definitionFormat),
       let bytes = numbers(Layout.tokenizerDefinition, of: UInt8.self, { $0 })
     {

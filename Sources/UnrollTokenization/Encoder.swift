@@ -3,26 +3,59 @@
 /// The tokens of one line.
 public struct EncodedLine: Sendable {
   /// The ids, the end-of-sentence token included.
-  public var ids: [Int32]
-  /// Where each word lies in the line's bytes; the end-of-sentence token has no range.
-  public var words: [Range<Int>]
-  /// For each token the bytes from the end of the token before to its own end; together they are
-  /// all bytes of the line, its end included.
-  public var byteCounts: [Int]
-  /// For each word whether the vocabulary lacks it.
-  public var isUnknown: [Bool]
+  public var ids: [Int32] = []
+  /// For each token where the bytes end that it stands for, from the end of the token before; together
+  /// they are all bytes of the line, its end included.
+  public var ends: [Int] = []
+  /// Which tokens stand for text that the vocabulary lacks: places in `ids`.
+  public var unknown: [Int] = []
 
-  /// The number of words that the vocabulary lacks.
-  public var unknownCount: Int { isUnknown.count { $0 } }
+  /// Creates a line without tokens.
+  public init() {}
+
+  /// The number of tokens that stand for text that the vocabulary lacks.
+  public var unknownCount: Int { unknown.count }
+
+  /// For each token the number of bytes that it stands for.
+  public var byteCounts: [Int] {
+    ends.indices.map { ends[$0] - ($0 == 0 ? 0 : ends[$0 - 1]) }
+  }
+
+  /// Adds a token; its id is `noToken` for text without one.
+  @inline(__always)
+  mutating func add(_ id: Int32, end: Int) {
+    if id < 0 { unknown.append(ids.count) }
+    ids.append(id)
+    ends.append(end)
+  }
+
+  /// The id of text that no token stands for, until the unknown token takes its place.
+  static let noToken: Int32 = -1
 }
 
-/// Turns lines into token ids by a vocabulary and a tokenizer.
+/// Turns lines into token ids, and token ids into text, by a vocabulary and a tokenizer.
+///
+/// Each kind of tokenizer is one way to cut a line, a case of `Algorithm`; what they share is here:
+/// unknown text, the end of a sentence, and the ends of lines.
 public struct Encoder: Sendable {
   /// The vocabulary.
   public let vocabulary: Vocabulary
-  /// The id of the end-of-sentence token.
-  public let endOfSentenceID: Int32
+  /// How text becomes tokens.
+  public let tokenizer: Tokenizer
+  /// The id of the token that ends each line, if the tokenizer has one do that.
+  public let endOfSentenceID: Int32?
+  /// The id of the token that a sentence starts from; `nil` where its first token has no context.
+  public let sentenceStartID: Int32?
+  let algorithm: Algorithm
   private let unknownID: Int32?
+
+  /// The ways to cut a line into tokens.
+  enum Algorithm: Sendable {
+    case whitespace
+    case characters(CharacterTable)
+    case bytes(ByteTable)
+    case greedy(TokenTrie)
+  }
 
   /// Creates an encoder.
   ///
@@ -30,77 +63,125 @@ public struct Encoder: Sendable {
   ///   - vocabulary: The vocabulary.
   ///   - tokenizer: How text becomes tokens.
   ///   - path: The model's path, for the error.
-  /// - Throws: `TextError` if the tokenizer ends lines with a token that the vocabulary lacks.
+  /// - Throws: `TextError` if the tokenizer needs a token that the vocabulary lacks, or is one that
+  ///   this version does not have.
   public init(vocabulary: Vocabulary, tokenizer: Tokenizer, path: String) throws(TextError) {
-    guard tokenizer.kind == .whitespace else {
-      throw TextError(
-        path: path, line: nil, expected: "the tokenizer whitespace, which this version has",
-        found: tokenizer.kind.rawValue, fix: "use a newer version of unroll")
-    }
-    guard let endOfSentenceID = vocabulary.endOfSentenceID, tokenizer.appendsEndOfSentence else {
+    self.vocabulary = vocabulary
+    self.tokenizer = tokenizer
+    let needsEnd = tokenizer.appendsEndOfSentence || tokenizer.sentenceStart == .eos
+    guard !needsEnd || vocabulary.endOfSentenceID != nil else {
       throw TextError(
         path: path, line: nil, expected: "an end-of-sentence token in the vocabulary",
         found: "none", fix: "convert again with a vocabulary that has the token <eos>")
     }
-    self.vocabulary = vocabulary
-    self.endOfSentenceID = Int32(endOfSentenceID)
+    guard tokenizer.sentenceStart != .bos || vocabulary.beginningOfSentenceID != nil else {
+      throw TextError(
+        path: path, line: nil, expected: "a beginning-of-sentence token in the vocabulary",
+        found: "none", fix: "convert again with a vocabulary that has the token <bos>")
+    }
+    let endID = vocabulary.endOfSentenceID.map { Int32($0) }
+    endOfSentenceID = tokenizer.appendsEndOfSentence ? endID : nil
+    sentenceStartID =
+      switch tokenizer.sentenceStart {
+      case .eos: endID
+      case .bos: vocabulary.beginningOfSentenceID.map { Int32($0) }
+      case .none: nil
+      }
     unknownID = vocabulary.unknownID.map { Int32($0) }
+    algorithm =
+      switch tokenizer.kind {
+      case .whitespace: .whitespace
+      case .character: .characters(CharacterTable(vocabulary, space: tokenizer.space))
+      case .byte: .bytes(ByteTable(vocabulary))
+      case .greedy: .greedy(TokenTrie(vocabulary))
+      case .bpe, .wordpiece, .unigram:
+        throw TextError(
+          path: path, line: nil, expected: "a tokenizer that this version has",
+          found: tokenizer.kind.rawValue, fix: "use a newer version of unroll")
+      }
   }
 
-  /// The words of a line that the model cannot take: those that the vocabulary lacks, where there is
-  /// no token for unknown words.
+  /// The texts of a line that the model cannot take: those that the vocabulary lacks, where there is
+  /// no token for unknown text.
   public func missingWords(in line: TextLine) -> [String] {
     guard unknownID == nil else { return [] }
-    return line.bytes.withUnsafeBytes { bytes in
-      WhitespaceWords.ranges(in: bytes)
-        .filter { vocabulary.id(of: UnsafeRawBufferPointer(rebasing: bytes[$0])) == nil }
-        .map { String(decoding: bytes[$0], as: UTF8.self) }
-    }
+    let encoded = cut(line.bytes)
+    return encoded.unknown.map { text(of: $0, in: encoded, line.bytes) }
   }
 
   /// The tokens of a line.
   ///
-  /// - Throws: `TextError` if the line is not UTF-8, or has a word that the vocabulary lacks while
-  ///   there is no token for unknown words.
+  /// - Throws: `TextError` if the line is not UTF-8, but for the tokenizer `byte`, or has text that the
+  ///   vocabulary lacks while there is no token for unknown text.
   public func encode(_ line: TextLine, path: String) throws(TextError) -> EncodedLine {
-    try checkUTF8(line, path: path)
-    var encoded = EncodedLine(ids: [], words: [], byteCounts: [], isUnknown: [])
-    var end = 0
-    let missing = line.bytes.withUnsafeBytes { bytes -> Range<Int>? in
-      for range in WhitespaceWords.ranges(in: bytes) {
-        let known = vocabulary.id(of: UnsafeRawBufferPointer(rebasing: bytes[range]))
-        guard let id = known.map({ Int32($0) }) ?? unknownID else { return range }
-        encoded.ids.append(id)
-        encoded.words.append(range)
-        encoded.isUnknown.append(known == nil)
-        encoded.byteCounts.append(range.upperBound - end)
-        end = range.upperBound
+    if tokenizer.kind != .byte { try checkUTF8(line, path: path) }
+    var encoded = cut(line.bytes)
+    if let first = encoded.unknown.first {
+      guard let unknownID else {
+        let unit = tokenizer.kind == .whitespace ? "words" : "text"
+        throw TextError(
+          path: path, line: line.number, expected: "\(unit) of the vocabulary",
+          found: "\"\(text(of: first, in: encoded, line.bytes))\", and the vocabulary has no token "
+            + "for unknown \(unit)",
+          fix: "check that the text was prepared as the model's training text was")
       }
-      return nil
+      for index in encoded.unknown { encoded.ids[index] = unknownID }
     }
-    if let missing {
-      let word = String(decoding: line.bytes[missing], as: UTF8.self)
-      throw TextError(
-        path: path, line: line.number, expected: "words of the vocabulary",
-        found: "\"\(word)\", and the vocabulary has no token for unknown words",
-        fix: "check that the text was prepared as the model's training text was")
+    let end = line.bytes.count + line.terminatorCount
+    if let endOfSentenceID {
+      encoded.add(endOfSentenceID, end: end)
+    } else if !encoded.ends.isEmpty {
+      encoded.ends[encoded.ends.count - 1] = end
     }
-    encoded.ids.append(endOfSentenceID)
-    encoded.byteCounts.append(line.bytes.count - end + line.terminatorCount)
     return encoded
+  }
+
+  /// The tokens of some text without an end of sentence; the id of unknown text is negative.
+  private func cut(_ bytes: [UInt8]) -> EncodedLine {
+    var encoded = EncodedLine()
+    bytes.withUnsafeBytes { bytes in
+      switch algorithm {
+      case .whitespace:
+        WhitespaceWords.forEach(in: bytes) { range in
+          let id = vocabulary.id(of: UnsafeRawBufferPointer(rebasing: bytes[range]))
+          encoded.add(id.map { Int32($0) } ?? EncodedLine.noToken, end: range.upperBound)
+        }
+      case .characters(let table): table.encode(bytes, into: &encoded)
+      case .bytes(let table): table.encode(bytes, into: &encoded)
+      case .greedy(let trie): trie.encode(bytes, into: &encoded)
+      }
+    }
+    return encoded
+  }
+
+  /// What a token stands for, without the white space around it.
+  private func text(of index: Int, in encoded: EncodedLine, _ bytes: [UInt8]) -> String {
+    let range = (index == 0 ? 0 : encoded.ends[index - 1])..<encoded.ends[index]
+    let text = bytes[range.clamped(to: 0..<bytes.count)]
+    return text.withUnsafeBytes { text in
+      let word = WhitespaceWords.ranges(in: text).last ?? 0..<text.count
+      return String(decoding: text[word], as: UTF8.self)
+    }
   }
 }
 
 extension Encoder {
-  /// The tokens of a text in memory, whose lines end with `\n`.
+  /// The tokens of a text in memory.
   ///
   /// - Throws: `TextError` as `encode` does.
   package func ids(ofLines text: [UInt8]) throws(TextError) -> [Int32] {
-    var lines = text.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
-    if lines.last?.isEmpty == true { lines.removeLast() }
     var ids: [Int32] = []
-    for (index, bytes) in lines.enumerated() {
-      let line = TextLine(bytes: Array(bytes), terminatorCount: 1, number: index + 1)
+    for (index, bytes) in text.split(
+      separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false
+    )
+    .enumerated() {
+      // The last part has no end, so it is no line if it is empty.
+      let isLast = bytes.endIndex == text.endIndex
+      guard !isLast || !bytes.isEmpty else { break }
+      let isKept = tokenizer.lineEnds == .kept && !isLast
+      let line = TextLine(
+        bytes: bytes + (isKept ? [UInt8(ascii: "\n")] : []), terminatorCount: isKept ? 0 : 1,
+        number: index + 1)
       ids += try encode(line, path: "the probe").ids
     }
     return ids

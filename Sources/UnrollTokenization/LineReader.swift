@@ -46,15 +46,28 @@ public struct TextLine: Sendable {
   public var terminatorCount: Int
   /// The number of the line, counted from 1.
   public var number: Int
+
+  /// Where the words lie in the bytes: the parts between white space.
+  public var words: [Range<Int>] { bytes.withUnsafeBytes { WhitespaceWords.ranges(in: $0) } }
+}
+
+/// Where lines end.
+public enum LineEnds: Sendable {
+  /// As Python's universal newlines: at `\n`, `\r` or `\r\n`.
+  case universal
+  /// At `\n`.
+  case lineFeed
+  /// After `\n`, which is part of the line.
+  case kept
 }
 
 /// Reads the lines of a text in order, without holding more than one.
 ///
-/// Lines end as Python's universal newlines do: at `\n`, `\r` or `\r\n`. zlib opens plain files as
-/// well as gzip files.
+/// zlib opens plain files as well as gzip files.
 public struct LineReader: ~Copyable {
   /// The path, or `-` for standard input.
   public let path: String
+  private let lineEnds: LineEnds
   private let file: gzFile
   /// The size on disk, or `nil` for pipes.
   private let fileSize: Int?
@@ -68,9 +81,11 @@ public struct LineReader: ~Copyable {
 
   /// Opens a text.
   ///
-  /// - Parameter path: The file, or `-` for standard input.
+  /// - Parameters:
+  ///   - path: The file, or `-` for standard input.
+  ///   - lineEnds: Where lines end.
   /// - Throws: `FileError` if it cannot be opened.
-  public init(path: String) throws(FileError) {
+  public init(path: String, lineEnds: LineEnds = .universal) throws(FileError) {
     let isStandardInput = path == "-"
     // A directory opens for reading and fails at the first read; say so at once.
     let descriptor = isStandardInput ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC)
@@ -91,6 +106,7 @@ public struct LineReader: ~Copyable {
     gzbuffer(file, UInt32(Self.bufferSize))
     self.file = file
     self.path = path
+    self.lineEnds = lineEnds
     fileSize = status.st_mode & S_IFMT == S_IFREG ? Int(status.st_size) : nil
   }
 
@@ -121,13 +137,18 @@ public struct LineReader: ~Copyable {
           fix: "give a text that has ends of lines")
       }
       let rest = buffer[position...]
-      guard let end = rest.firstIndex(where: { $0 == 0x0A || $0 == 0x0D }) else {
+      let isUniversal = lineEnds == .universal
+      guard let end = rest.firstIndex(where: { $0 == 0x0A || (isUniversal && $0 == 0x0D) }) else {
         line += rest
         position = buffer.count
         continue
       }
       line += rest[..<end]
       position = end + 1
+      if lineEnds == .kept {
+        line.append(buffer[end])
+        return finish(line, terminatorCount: 0)
+      }
       return finish(line, terminatorCount: try terminatorCount(endingWith: buffer[end]))
     }
   }

@@ -64,6 +64,8 @@ public struct Tokenizer: Sendable, Hashable {
   public var sentenceStart: SentenceStart
   /// Whether each line ends with the end-of-sentence token.
   public var appendsEndOfSentence: Bool
+  /// The token that stands for U+0020, for characters whose vocabulary has another sign for it.
+  public var space: String?
   /// The file that it was defined by, if there was one.
   public var definition: TokenizerDefinition?
   /// What it makes of a text, if that was noted.
@@ -72,10 +74,17 @@ public struct Tokenizer: Sendable, Hashable {
   /// Creates a tokenizer.
   public init(
     kind: TokenizerKind = .whitespace, sentenceStart: SentenceStart = .eos,
-    appendsEndOfSentence: Bool = true
+    appendsEndOfSentence: Bool = true, space: String? = nil
   ) {
     self.kind = kind
     self.sentenceStart = sentenceStart
     self.appendsEndOfSentence = appendsEndOfSentence
+    self.space = space
+  }
+
+  /// How a text is cut into lines for this tokenizer.
+  public var lineEnds: LineEnds {
+    if kind == .whitespace { return .universal }
+    return appendsEndOfSentence ? .lineFeed : .kept
   }
 }

@@ -9,24 +9,31 @@ enum WhitespaceWords {
   /// The ranges of the words in a line of valid UTF-8.
   static func ranges(in line: UnsafeRawBufferPointer) -> [Range<Int>] {
     var ranges: [Range<Int>] = []
-    var start: Int?
+    forEach(in: line) { ranges.append($0) }
+    return ranges
+  }
+
+  /// Calls a closure with the range of each word.
+  @inline(__always)
+  static func forEach(in line: UnsafeRawBufferPointer, _ body: (Range<Int>) -> Void) {
+    var start = -1
     var index = 0
     while index < line.count {
       let length = spaceLength(line, at: index)
       if length > 0 {
-        if let wordStart = start { ranges.append(wordStart..<index) }
-        start = nil
+        if start >= 0 { body(start..<index) }
+        start = -1
         index += length
       } else {
-        if start == nil { start = index }
+        if start < 0 { start = index }
         index += 1
       }
     }
-    if let wordStart = start { ranges.append(wordStart..<line.count) }
-    return ranges
+    if start >= 0 { body(start..<line.count) }
   }
 
   /// The number of bytes of the white-space character at an index, or 0 if there is none.
+  @inline(__always)
   private static func spaceLength(_ line: UnsafeRawBufferPointer, at index: Int) -> Int {
     let first = line[index]
     if first < 0x80 {

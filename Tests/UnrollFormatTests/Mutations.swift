@@ -280,6 +280,9 @@ extension Mutation {
         outline.addDataset("/tokenizer/probe_ids", Tensor([1, 0, 3] as [UInt32]))
       }),
     Mutation(
+      rule: "V010",
+      outline: { $0.objects["/tokenizer"]?.attributes["space"] = .text("on") }),
+    Mutation(
       rule: "V011",
       outline: { $0.addDataset("/vocabulary/counts", Tensor([1, 2] as [UInt64])) }),
   ]

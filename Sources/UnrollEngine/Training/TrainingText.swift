@@ -34,7 +34,7 @@ public struct TrainingText: Sendable {
     }
     self.path = path
     digest = UnrollFormat.digest(of: try MappedFile(path: path))
-    var lines = try LineReader(path: path)
+    var lines = try LineReader(path: path, lineEnds: encoder.tokenizer.lineEnds)
     var ids: [Int32] = []
     var unknown = 0
     var missing = MissingWords()

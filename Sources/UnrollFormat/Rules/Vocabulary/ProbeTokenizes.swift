@@ -24,7 +24,8 @@ extension Rule {
     }
     // Tokenizers that this version does not have are not checked.
     guard let vocabulary = contents.vocabulary, let tokenizer = contents.tokenizer,
-      let probe = tokenizer.probe, tokenizer.kind == .whitespace
+      let probe = tokenizer.probe,
+      ![.bpe, .wordpiece, .unigram].contains(tokenizer.kind)
     else { return [] }
     let found: String
     do throws(TextError) {

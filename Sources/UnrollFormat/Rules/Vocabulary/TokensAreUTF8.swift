@@ -9,7 +9,7 @@ extension Rule {
     example: "Token 0 is the bytes FF 68 65, perhaps of a vocabulary that was read as Latin-1.",
     fix: Fix.findVocabulary
   ) { contents in
-    guard let vocabulary = contents.vocabulary,
+    guard let vocabulary = contents.vocabulary, vocabulary.unit != .byte,
       let id = (0..<vocabulary.count).first(where: {
         String(validating: vocabulary[$0], as: UTF8.self) == nil
       })

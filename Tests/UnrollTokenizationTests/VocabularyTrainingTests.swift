@@ -1,0 +1,81 @@
+// Vocabularies made of texts: their order, what is cut, and the special tokens.
+
+import TestSupport
+import Testing
+
+@testable import UnrollTokenization
+
+@Suite struct VocabularyTrainingTests {
+  private func vocabulary(
+    of text: String, _ tokenizer: Tokenizer = Tokenizer(),
+    _ change: (inout VocabularyTraining) -> Void = { _ in }
+  ) throws -> Vocabulary {
+    var training = VocabularyTraining(tokenizer: tokenizer)
+    change(&training)
+    return try withText(Array(text.utf8)) { try Vocabulary(trainedOn: [$0], by: training) }
+  }
+
+  private func tokens(_ vocabulary: Vocabulary) -> [String] {
+    vocabulary.indices.map { vocabulary.text(of: $0) }
+  }
+
+  @Test func firstSeenIsTheOrderOfWordLanguageModel() throws {
+    var training = VocabularyTraining()
+    training.hasUnknown = false
+    let parts = Vocabulary.corpusParts.map { TextFixtures.path("corpus/\($0)") }
+    let trained = try Vocabulary(trainedOn: parts, by: training)
+    #expect(utf8(tokens(trained)) == utf8(try TextFixtures().vocabulary))
+    #expect(trained.unknownID == 2 && trained.endOfSentenceID == 4)
+    #expect(trained.counts?.count == trained.count)
+  }
+
+  @Test func wordsAreCut() throws {
+    let vocabulary = try vocabulary(of: "b a a c\nc a\n") { $0.minimumCount = 2 }
+    #expect(tokens(vocabulary) == ["<unk>", "a", "c", "<eos>"])
+    #expect(vocabulary.counts == [1, 3, 2, 2])
+    #expect(vocabulary.unknownID == 0 && vocabulary.endOfSentenceID == 3)
+  }
+
+  @Test func theOrderMayBeThatOfCounts() throws {
+    let byCount = try vocabulary(of: "b a a c\nc a\n") { $0.order = .count }
+    #expect(tokens(byCount) == ["<unk>", "<eos>", "a", "c", "b"])
+    #expect(byCount.counts == [0, 2, 3, 2, 1])
+    let small = try vocabulary(of: "b a a c\nc a\n") { ($0.order, $0.maximumSize) = (.count, 3) }
+    #expect(tokens(small) == ["<unk>", "<eos>", "a"] && small.counts == [3, 2, 3])
+  }
+
+  @Test func aWordForUnknownWordsKeepsItsPlace() throws {
+    let kept = try vocabulary(of: "a <unk> b\n") { $0.minimumCount = 2 }
+    #expect(tokens(kept) == ["<unk>"] + (kept.count > 1 ? ["<eos>"] : []))
+    let seen = try vocabulary(of: "a <unk> b\n")
+    #expect(tokens(seen) == ["a", "<unk>", "b", "<eos>"] && seen.unknownID == 1)
+    let without = try vocabulary(of: "a b\n") { $0.hasUnknown = false }
+    #expect(tokens(without) == ["a", "b", "<eos>"] && without.unknownID == nil)
+  }
+
+  @Test func charactersHaveASignForASpace() throws {
+    let tokenizer = Tokenizer(kind: .character, space: "_")
+    let vocabulary = try vocabulary(of: "a _é a\n", tokenizer) { $0.hasUnknown = false }
+    #expect(tokens(vocabulary) == ["a", "_", "é", "<eos>"] && vocabulary.counts == [2, 2, 1, 1])
+    #expect(vocabulary.unit == .character)
+  }
+
+  @Test func lineEndsAreCharactersWithoutATokenForThem() throws {
+    let tokenizer = Tokenizer(kind: .character, sentenceStart: .none, appendsEndOfSentence: false)
+    let vocabulary = try vocabulary(of: "a\r\nb\n", tokenizer) { $0.hasUnknown = false }
+    #expect(tokens(vocabulary) == ["a", "\r", "\n", "b"])
+  }
+
+  @Test func bytesAreCounted() throws {
+    let tokenizer = Tokenizer(kind: .byte, sentenceStart: .none, appendsEndOfSentence: false)
+    let vocabulary = try vocabulary(of: "aé", tokenizer) { $0.hasUnknown = false }
+    #expect(vocabulary.indices.map { Array(vocabulary[$0]) } == [[0x61], [0xC3], [0xA9]])
+  }
+
+  @Test func whatHasNoTokensIsRefused() {
+    #expect(throws: TextError.self) {
+      _ = try vocabulary(of: "") { $0.hasUnknown = false }
+    }
+    #expect(throws: TextError.self) { _ = try vocabulary(of: "a", Tokenizer(kind: .greedy)) }
+  }
+}
