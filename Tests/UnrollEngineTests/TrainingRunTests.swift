@@ -58,7 +58,9 @@ import UnrollTokenization
       var run = try TrainingRun(
         resuming: Checkpoint(contentsOf: files.last), path: files.last, train: text("train.txt"),
         valid: text("valid.txt"))
-      try run.restoreBest(files, weightsDigest: Checkpoint(contentsOf: files.best).weightsDigest)
+      let best = try Checkpoint(contentsOf: files.best)
+      try run.restoreBest(
+        files, weightsDigest: best.weightsDigest, parameters: best.parameters)
       return run
     }
 

@@ -63,12 +63,14 @@ public struct TrainingRun {
   ///   - train: The text to learn.
   ///   - valid: The text that chooses.
   ///   - input: The digest and name of the model's file, for the history.
+  ///   - new: How the model was drawn, if it has no file.
   ///   - memory: The bytes that the training may take; those of the machine unless told.
   /// - Throws: `TrainingError` if the text is too short or a window too large for the memory;
   ///   `NeuralError` if memory is short.
   public init(
     _ checkpoint: Checkpoint, settings: TrainingSettings, train: TrainingText, valid: TrainingText,
-    input: String, memory: UInt64 = ProcessInfo.processInfo.physicalMemory
+    input: String? = nil, new: NewModel? = nil,
+    memory: UInt64 = ProcessInfo.processInfo.physicalMemory
   ) throws {
     let architecture = checkpoint.architecture
     let data = TrainingData(
@@ -83,8 +85,10 @@ public struct TrainingRun {
     let optimizerState = try settings.optimizerState(for: architecture)
     optimizer = Optimizer(optimizerState, for: architecture)
     entry = ProvenanceEntry(
-      operation: "finetune", tool: UnrollVersion.producer, arguments: settings.arguments,
-      inputs: [input, Self.input(train), Self.input(valid)].joined(separator: "\n"))
+      operation: new == nil ? "finetune" : "train", tool: UnrollVersion.producer,
+      arguments: [new?.arguments, settings.arguments].compactMap { $0 }.joined(separator: "\n"),
+      inputs: [input, Self.input(train), Self.input(valid)].compactMap { $0 }
+        .joined(separator: "\n"))
     var source = checkpoint
     (source.optimizer, source.training) = (nil, nil)
     self.source = source
