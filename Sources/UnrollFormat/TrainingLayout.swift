@@ -101,7 +101,9 @@ extension Layout {
         AttributeSchema(name: AttributeName.step, value: count),
         AttributeSchema(name: AttributeName.epoch, value: .integer(0...maximumSize)),
         AttributeSchema(name: AttributeName.tokensSeen, value: count),
-        AttributeSchema(name: AttributeName.evaluateWith, value: .word(["iterate"])),
+        AttributeSchema(name: AttributeName.evaluateWith, value: words(EvaluatedParameters.self)),
+        AttributeSchema(
+          name: AttributeName.averageAfter, value: .integer(0...maximumSize), isRequired: false),
         AttributeSchema(name: AttributeName.resume, value: words(ResumeKind.self)),
         AttributeSchema(name: AttributeName.resumeReason, value: .text, isRequired: false),
         AttributeSchema(
@@ -121,6 +123,7 @@ extension Layout {
         AttributeSchema(name: AttributeName.tokens, value: count),
         AttributeSchema(name: AttributeName.columns, value: .integer(1...maximumSize)),
         AttributeSchema(name: AttributeName.window, value: .integer(1...maximumSize)),
+        AttributeSchema(name: AttributeName.windowKind, value: words(WindowKind.self)),
         AttributeSchema(name: AttributeName.cursor, value: count),
         AttributeSchema(name: AttributeName.totalNLL, value: .number),
       ]),
@@ -176,6 +179,18 @@ enum ClipScope: String, CaseIterable {
   case parameter
 }
 
+/// What is evaluated.
+enum EvaluatedParameters: String, CaseIterable {
+  case iterate
+  case average
+}
+
+/// How long windows are.
+enum WindowKind: String, CaseIterable {
+  case fixed
+  case random
+}
+
 /// Whether going on from a file is the same as never having stopped.
 enum ResumeKind: String, CaseIterable {
   case exact
@@ -222,6 +237,8 @@ extension AttributeName {
   static let withoutImprovement = "evaluations_without_improvement"
   static let accumulation = "accumulation"
   static let unfreezeEvery = "unfreeze_every"
+  static let averageAfter = "average_after"
+  static let windowKind = "window_kind"
   static let seed = "seed"
   static let site = "site"
   static let rate = "rate"

@@ -126,11 +126,13 @@ extension TrainingState {
       AttributeName.epoch: .integer(Int64(epoch)),
       AttributeName.tokensSeen: .integer(Int64(tokensSeen)),
       AttributeName.accumulation: .integer(Int64(accumulation)),
-      AttributeName.evaluateWith: .text("iterate"),
+      AttributeName.evaluateWith: .text(
+        (evaluatesAverages ? EvaluatedParameters.average : .iterate).rawValue),
       AttributeName.resume: .text((inexactReason == nil ? ResumeKind.exact : .inexact).rawValue),
     ]
     attributes[AttributeName.resumeReason] = inexactReason.map { .text($0) }
     attributes[AttributeName.maximumEpochs] = maximumEpochs.map { .integer(Int64($0)) }
+    attributes[AttributeName.averageAfter] = averageAfter.map { .integer(Int64($0)) }
     attributes[AttributeName.seed] = seed.map { .integer(Int64($0)) }
     attributes[AttributeName.unfreezeEvery] = unfreezeEvery.map { .integer(Int64($0)) }
     attributes[AttributeName.maximumSteps] = maximumSteps.map { .integer(Int64($0)) }
@@ -167,6 +169,8 @@ extension TrainingData {
       AttributeName.tokens: .integer(Int64(tokens)),
       AttributeName.columns: .integer(Int64(columns)),
       AttributeName.window: .integer(Int64(window)),
+      AttributeName.windowKind: .text(
+        (hasRandomWindows ? WindowKind.random : .fixed).rawValue),
       AttributeName.cursor: .integer(Int64(cursor)),
       AttributeName.totalNLL: .number(totalNLL),
     ]

@@ -102,6 +102,16 @@ struct TrainingOptions: ParsableArguments {
       valueName: "terms"))
   var terms: String?
 
+  @Flag(help: "Windows of random lengths around --window, with the learning rate in proportion.")
+  var randomWindows = false
+
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "Go on as asgd when an evaluation is worse than the best but for the last n (AWD-LSTM: 5).",
+      valueName: "n"))
+  var averageAfter: Int?
+
   @Option(
     parsing: .unconditional, help: "What all random numbers are drawn from (default: 1).")
   var seed: UInt32?
@@ -132,6 +142,12 @@ struct TrainingOptions: ParsableArguments {
       throw ValidationError(
         "--dropout stands for three terms of --regularize; give one of the two.")
     }
+    if let averageAfter, averageAfter < 0 {
+      throw ValidationError("--average-after is at least 0.")
+    }
+    if averageAfter != nil, let optimizer, optimizer.name != "sgd" {
+      throw ValidationError("--average-after is for sgd; \(optimizer.name) stays what it is.")
+    }
     if freeze != nil && unfreezeEvery != nil {
       throw ValidationError(
         "--unfreeze-every begins with its own parts frozen; leave --freeze out.")
@@ -147,6 +163,7 @@ struct TrainingOptions: ParsableArguments {
       ("--momentum", momentum != nil), ("--weight-decay", weightDecay != nil),
       ("--clip", clip != nil), ("--clip-value", clipValue != nil),
       ("--schedule", schedule != nil), ("--layer-decay", layerDecay != nil),
+      ("--random-windows", randomWindows), ("--average-after", averageAfter != nil),
       ("--dropout", dropout != nil), ("--regularize", terms != nil), ("--seed", seed != nil),
       ("--freeze", freeze != nil), ("--unfreeze-every", unfreezeEvery != nil),
     ]
@@ -167,6 +184,7 @@ struct TrainingOptions: ParsableArguments {
     if let schedule { settings.schedule = try self.schedule(schedule) }
     settings.regularization = try regularization
     settings.seed = seed ?? settings.seed
+    (settings.hasRandomWindows, settings.averageAfter) = (randomWindows, averageAfter)
     settings.layerDecay = layerDecay ?? settings.layerDecay
     settings.frozen = Set((freeze ?? "").split(separator: ",").map(String.init))
     settings.unfreezeEvery = unfreezeEvery

@@ -57,6 +57,8 @@ extension Checkpoint {
       RegularizationTerm(site: .output, kind: .temporal, rate: 1),
     ]
     training.seed = .max
+    (training.evaluatesAverages, training.averageAfter) = (true, 5)
+    training.data.hasRandomWindows = true
     training.unfreezeEvery = 2
     training.hidden = architecture.layers.map { layer in
       let shape: Shape = [columns, layer.hiddenSize]

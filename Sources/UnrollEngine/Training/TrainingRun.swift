@@ -82,6 +82,10 @@ public struct TrainingRun {
     (state.accumulation, state.unfreezeEvery) = (settings.accumulation, settings.unfreezeEvery)
     state.regularization = settings.regularization
     state.seed = settings.draws ? settings.seed : nil
+    (state.averageAfter, state.evaluatesAverages) = (
+      settings.averageAfter, settings.optimizer == .asgd
+    )
+    state.data.hasRandomWindows = settings.hasRandomWindows
     let optimizerState = try settings.optimizerState(for: architecture)
     optimizer = Optimizer(optimizerState, for: architecture)
     entry = ProvenanceEntry(
@@ -246,7 +250,10 @@ public struct TrainingRun {
     let loss = try backpropagate(windows, predictions: predictions, state: &next)
     let norm = optimizer.gradientNorm(of: model)
     guard norm.isFinite else { throw diverged("gradient") }
-    let multiplier = state.schedule.multiplier(step: state.step + 1, epoch: state.epoch)
+    var multiplier = state.schedule.multiplier(step: state.step + 1, epoch: state.epoch)
+    if state.data.hasRandomWindows {
+      multiplier *= Double(windowLength) / Double(state.data.window)
+    }
     let learningRate = learningRate * multiplier
     optimizer.step(model, gradientNorm: norm, multiplier: multiplier)
     carried = next
@@ -263,12 +270,19 @@ public struct TrainingRun {
   private var nextWindows: [Range<Int>] {
     var windows: [Range<Int>] = []
     var row = state.data.cursor
+    let length = windowLength
     while windows.count < state.accumulation, row < rows - 1 {
-      let end = min(row + state.data.window, rows - 1)
+      let end = min(row + length, rows - 1)
       windows.append(row..<end)
       row = end
     }
     return windows
+  }
+
+  /// The rows of a window of the next step.
+  private var windowLength: Int {
+    guard state.data.hasRandomWindows else { return state.data.window }
+    return randomWindow(around: state.data.window, step: state.step, seed: state.seed ?? 0)
   }
 
   /// Runs the windows of a step forwards and backwards.
@@ -310,17 +324,31 @@ public struct TrainingRun {
       trainNLL: predictions > 0 ? state.data.totalNLL / Double(predictions) : .nan,
       validNLL: result.nll)
     let isBest = state.best.map { record.validNLL < $0.validNLL } ?? true
+    // The model that was evaluated, before anything changes.
+    let weights = weights
+    beginAveragingIfStuck(record)
     state.history.append(record)
     if state.data.cursor == rows - 1 { beginEpoch() }
     if isBest {
       state.evaluationsWithoutImprovement = 0
       state.best = BestState(
         step: state.step, validNLL: record.validNLL, weightsDigest: weights.weightsDigest)
-      if state.schedule[.rollback] == 1 { bestParameters = model.tensors }
+      if state.schedule[.rollback] == 1 { bestParameters = weights.parameters }
     } else {
       try bearPlateau()
     }
     return .evaluation(record, isBest: isBest)
+  }
+
+  /// AWD-LSTM's trigger: the loss is no longer the best but for the last evaluations.
+  private mutating func beginAveragingIfStuck(_ record: TrainingRecord) {
+    guard let patience = state.averageAfter, optimizer.kind == .sgd else { return }
+    let losses = state.history.filter { $0.step > 0 }.map(\.validNLL)
+    guard losses.count > patience, let best = losses.dropLast(patience).min(),
+      record.validNLL > best
+    else { return }
+    optimizer.beginAveraging(for: source.architecture)
+    state.evaluatesAverages = true
   }
 
   private mutating func beginEpoch() {
@@ -362,7 +390,7 @@ public struct TrainingRun {
   public var weights: Checkpoint {
     var checkpoint = source
     (checkpoint.optimizer, checkpoint.training) = (nil, nil)
-    checkpoint.parameters = model.tensors
+    checkpoint.parameters = evaluatedParameters
     var entry = entry
     entry.outcome = outcome
     entry.weightsDigest = ""
@@ -370,9 +398,17 @@ public struct TrainingRun {
     return checkpoint
   }
 
+  /// The parameters, or their averages where these are evaluated.
+  private var evaluatedParameters: ParameterTree<Tensor> {
+    let averages =
+      state.evaluatesAverages ? optimizer.averages(for: source.architecture) : nil
+    return averages ?? model.tensors
+  }
+
   /// The model as it is now, to go on from.
   public var resumable: Checkpoint {
     var checkpoint = weights
+    checkpoint.parameters = model.tensors
     let architecture = source.architecture
     checkpoint.optimizer = optimizer.state(for: architecture)
     var training = state
@@ -412,7 +448,8 @@ public struct TrainingRun {
     _ data: TrainingData, _ architecture: Architecture, _ optimizer: Optimizer,
     _ regularization: [RegularizationTerm], memory: UInt64
   ) throws {
-    let T = min(data.window, data.tokens / data.columns - 1)
+    let longest = data.hasRandomWindows ? data.window + randomWindowMargin : data.window
+    let T = min(longest, data.tokens / data.columns - 1)
     let bytes = TrainableModel.byteCount(
       of: architecture, window: T, columns: data.columns, slotCount: optimizer.slotCount,
       drops: regularization.contains { $0.kind.isDropout })

@@ -29,7 +29,11 @@ public struct TrainingSettings: Sendable {
   public var accumulation = 1
   /// What keeps the model from learning its text by heart.
   public var regularization: [RegularizationTerm] = []
-  /// What masks are drawn from.
+  /// Whether windows have random lengths around `window`, as in AWD-LSTM.
+  public var hasRandomWindows = false
+  /// The evaluations after which SGD becomes ASGD, see `TrainingState.averageAfter`.
+  public var averageAfter: Int?
+  /// What masks and windows are drawn from.
   public var seed: UInt32 = 1
   /// The epochs after which training ends, or `nil`.
   public var maximumEpochs: Int? = 10
@@ -57,14 +61,16 @@ public struct TrainingSettings: Sendable {
     if !frozen.isEmpty { lines.append("frozen=\(frozen.sorted().joined(separator: ","))") }
     if let unfreezeEvery { lines.append("unfreeze_every=\(unfreezeEvery)") }
     lines += regularization.map { "\($0.site.rawValue):\($0.kind.rawValue)=\($0.rate)" }
+    if hasRandomWindows { lines.append("window_kind=random") }
+    if let averageAfter { lines.append("average_after=\(averageAfter)") }
     if draws { lines.append("seed=\(seed)") }
     if accumulation != 1 { lines.append("accumulation=\(accumulation)") }
     lines += ["epochs=\(text(maximumEpochs))", "steps=\(text(maximumSteps))"]
     return lines.joined(separator: "\n")
   }
 
-  /// Whether masks are drawn.
-  var draws: Bool { regularization.contains { $0.kind.isDropout } }
+  /// Whether something is drawn.
+  var draws: Bool { hasRandomWindows || regularization.contains { $0.kind.isDropout } }
 
   /// The optimizer before its first step.
   ///

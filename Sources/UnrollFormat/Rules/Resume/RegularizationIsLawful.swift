@@ -7,7 +7,7 @@ extension Rule {
     summary: """
       Each group of `/training/regularization` MUST have a `kind` that acts at its `site`, a `rate` that is \
       finite, at least 0, and less than 1 for dropout; no two may drop the same numbers. `seed` MUST be \
-      present exactly if a term draws masks.
+      present exactly if a term draws masks or `window_kind` is "random".
       """,
     why: "Without the masks that would have been drawn the next steps differ.",
     example: "`/training/regularization/00` has `site` = \"weight_hh\" and `kind` = \"locked\".",
@@ -31,7 +31,9 @@ extension Rule {
       }
       terms.append(term)
     }
-    let draws = terms.contains { $0.kind.isDropout }
+    let draws =
+      terms.contains { $0.kind.isDropout }
+      || contents.text(Layout.trainingData, AttributeName.windowKind) == WindowKind.random.rawValue
     return violations
       + contents.attributeViolations(Layout.training, [AttributeName.seed: draws])
   }
