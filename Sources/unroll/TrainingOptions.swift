@@ -170,6 +170,17 @@ struct TrainingOptions: ParsableArguments {
     return options.filter(\.1).map(\.0)
   }
 
+  /// The names of the given options that make a new optimizer.
+  var optimizerOptions: [String] {
+    let options: [(String, Bool)] = [
+      ("--optimizer", optimizer != nil), ("--momentum", momentum != nil),
+      ("--weight-decay", weightDecay != nil), ("--layer-decay", layerDecay != nil),
+      ("--freeze", freeze != nil), ("--unfreeze-every", unfreezeEvery != nil),
+      ("--average-after", averageAfter != nil),
+    ]
+    return options.filter(\.1).map(\.0)
+  }
+
   /// The settings of a new training.
   ///
   /// - Throws: `ValidationError` for names that mean nothing and numbers outside their domain.

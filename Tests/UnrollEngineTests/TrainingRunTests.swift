@@ -177,6 +177,37 @@ import UnrollTokenization
     }
   }
 
+  /// A training that begins with the optimizer of another goes on from its moments and steps.
+  @Test func anOptimizerCanBeKept() throws {
+    try withTemporaryFolder { folder in
+      var scene = try Scene(folder, .small())
+      scene.settings.optimizer = .adam
+      scene.settings.hyperparameters = [:]
+      scene.settings.maximumSteps = 8
+      var first = try scene.begin()
+      try scene.run(&first, scene.files("first"))
+      var checkpoint = first.resumable
+      checkpoint.training = nil
+      try checkpoint.write(to: "\(folder)/optimizer.h5")
+      var second = try Scene(folder, try Checkpoint(contentsOf: "\(folder)/optimizer.h5"))
+      second.settings.keepsOptimizer = true
+      second.settings.hyperparameters = [:]
+      second.settings.maximumSteps = 3
+      var run = try second.begin()
+      try second.run(&run, second.files("second"))
+      let optimizer = try #require(run.resumable.optimizer)
+      #expect(optimizer.kind == .adam && optimizer.step == 3)
+      #expect(optimizer.groups.map(\.step) == [11] && run.state.step == 3)
+      second.settings.keepsOptimizer = false
+      second.settings.optimizer = .adam
+      var anew = try second.begin()
+      try second.run(&anew, second.files("third"))
+      #expect(anew.weights.weightsDigest != run.weights.weightsDigest)
+      scene.settings.keepsOptimizer = true
+      #expect(throws: TrainingError.self) { try scene.begin() }
+    }
+  }
+
   @Test func frozenPartsStayAsTheyAre() throws {
     try withTemporaryFolder { folder in
       var scene = try Scene(folder, .small())

@@ -73,6 +73,9 @@ public struct TrainingRun {
     memory: UInt64 = ProcessInfo.processInfo.physicalMemory
   ) throws {
     let architecture = checkpoint.architecture
+    let optimizerState = try settings.optimizerState(
+      keeping: checkpoint.optimizer, for: architecture)
+    optimizer = Optimizer(optimizerState, for: architecture)
     let data = TrainingData(
       trainDigest: train.digest, validDigest: valid.digest, tokens: train.ids.count,
       columns: settings.columns, window: settings.window)
@@ -83,11 +86,9 @@ public struct TrainingRun {
     state.regularization = settings.regularization
     state.seed = settings.draws ? settings.seed : nil
     (state.averageAfter, state.evaluatesAverages) = (
-      settings.averageAfter, settings.optimizer == .asgd
+      settings.averageAfter, optimizerState.kind == .asgd
     )
     state.data.hasRandomWindows = settings.hasRandomWindows
-    let optimizerState = try settings.optimizerState(for: architecture)
-    optimizer = Optimizer(optimizerState, for: architecture)
     entry = ProvenanceEntry(
       operation: new == nil ? "finetune" : "train", tool: UnrollVersion.producer,
       arguments: [new?.arguments, settings.arguments].compactMap { $0 }.joined(separator: "\n"),
@@ -98,7 +99,7 @@ public struct TrainingRun {
     self.source = source
     (self.train, self.valid) = (train, valid)
     columns = try Self.columns(train, count: settings.columns)
-    try Self.check(data, architecture, optimizer, settings.regularization, memory: memory)
+    try Self.check(state.data, architecture, optimizer, settings.regularization, memory: memory)
     model = try TrainableModel(architecture: architecture, parameters: checkpoint.parameters)
     carried = model.zeroState(columns: settings.columns)
     resolveSchedule()

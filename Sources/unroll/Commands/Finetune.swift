@@ -31,6 +31,11 @@ struct Finetune: ParsableCommand {
 
   @Flag(
     help:
+      "Begin with the optimizer of MODEL's file, its numbers and its state, as PyTorch saved it.")
+  var keepOptimizer = false
+
+  @Flag(
+    help:
       "Go on from MODEL, the .last file of a training; only --epochs, --steps and --learning-rate may change."
   )
   var resume = false
@@ -38,6 +43,13 @@ struct Finetune: ParsableCommand {
   func validate() throws {
     if resume, let option = training.fixedOptions.first {
       throw ValidationError("\(option) cannot change when a training is resumed.")
+    }
+    if resume && keepOptimizer {
+      throw ValidationError("--resume keeps the optimizer anyway; leave --keep-optimizer out.")
+    }
+    if keepOptimizer, let option = training.optimizerOptions.first {
+      throw ValidationError(
+        "\(option) is a number of a new optimizer; --keep-optimizer keeps the old.")
     }
   }
 
@@ -59,11 +71,14 @@ struct Finetune: ParsableCommand {
       if checkpoint.training != nil {
         Output.note("note: \(printable(options.model)): its own training state is left behind")
       }
+      var settings = try training.settings()
+      settings.keepsOptimizer = keepOptimizer
+      if keepOptimizer && training.learningRate == nil { settings.hyperparameters = [:] }
       let input =
         "\(digest(of: examination.contents.file)) "
         + URL(filePath: options.model).lastPathComponent
       return try TrainingRun(
-        checkpoint, settings: try training.settings(), train: texts.train, valid: texts.valid,
+        checkpoint, settings: settings, train: texts.train, valid: texts.valid,
         input: input)
     }
     var run = try TrainingRun(
