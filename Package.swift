@@ -77,5 +77,17 @@ let package = Package(
       name: "UnrollNeuralTests", dependencies: ["CUnrollKernels", "UnrollNeural", "TestSupport"]),
     .testTarget(name: "UnrollEngineTests", dependencies: ["UnrollEngine", "TestSupport"]),
     .testTarget(name: "UnrollCommandTests", dependencies: ["unroll", "TestSupport"]),
+    .testTarget(
+      name: "FuzzingTests", dependencies: ["UnrollInterchange", "TestSupport"],
+      exclude: ["main.swift"]),
   ]
 )
+
+// scripts/soak builds the fuzzers from the folder of their tests; no other build has them.
+if Context.environment["UNROLL_FUZZING"] != nil {
+  package.targets.removeAll { $0.name == "FuzzingTests" }
+  package.targets.append(
+    .executableTarget(
+      name: "Fuzzing", dependencies: ["UnrollInterchange"], path: "Tests/FuzzingTests",
+      exclude: ["CorpusTests.swift"]))
+}

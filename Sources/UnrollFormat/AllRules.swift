@@ -77,6 +77,7 @@ extension Rule {
     .stepsAgree,
     .lossesAreFinite,
     .trainingHasAnOptimizer,
+    .regularizationIsLawful,
     .tensorDigestsAgree,
     .datasetsHaveDigests,
     .weightsDigestAgrees,

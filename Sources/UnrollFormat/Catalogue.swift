@@ -75,13 +75,11 @@ private let catalogueHead = """
   |---|---|---|
   | C006 | no user block before the signature | C001 refuses one: two ids for one defect help nobody |
   | C013 | known `optional_features` | to ignore them is what they are for |
-  | X011 | tensors below a fixed size | X010 and X018 bound each by the file, which is there |
   | S004 | known versions of single groups | `format_version` counts for all (C010, C011) |
   | A002 | a number of layers that agrees with the groups | the groups are the number; S005 wants no gaps |
   | A004 | a known order of gates | the format's version fixes it; Q006 smells a wrong one |
   | A007 | variants that an engine computes | it is about the engine, not the file: F009 has it refuse |
   | T008 | scales of int8 rows | int8 is reserved; C012 refuses it |
-  | V010 | counts that fall with the id | nothing declares them sorted |
   | O005 | a `step` of at least 0 | A001 has the range, R005 the agreement |
   | M003 | no times in the file | a time is any number or text: no check can be right (F001) |
   | M004 | a card | every fresh conversion would raise it |

@@ -10,6 +10,7 @@ extension Layout {
   static let trainingData = "/training/data"
   static let trainingSchedule = "/training/schedule"
   static let trainingHidden = "/training/hidden"
+  static let regularization = "/training/regularization"
   static let trainingHistory = "/training/history"
   static let trainingBest = "/training/best"
 
@@ -100,7 +101,9 @@ extension Layout {
         AttributeSchema(name: AttributeName.step, value: count),
         AttributeSchema(name: AttributeName.epoch, value: .integer(0...maximumSize)),
         AttributeSchema(name: AttributeName.tokensSeen, value: count),
-        AttributeSchema(name: AttributeName.evaluateWith, value: .word(["iterate"])),
+        AttributeSchema(name: AttributeName.evaluateWith, value: words(EvaluatedParameters.self)),
+        AttributeSchema(
+          name: AttributeName.averageAfter, value: .integer(0...maximumSize), isRequired: false),
         AttributeSchema(name: AttributeName.resume, value: words(ResumeKind.self)),
         AttributeSchema(name: AttributeName.resumeReason, value: .text, isRequired: false),
         AttributeSchema(
@@ -109,6 +112,8 @@ extension Layout {
         AttributeSchema(name: AttributeName.accumulation, value: .integer(1...maximumSize)),
         AttributeSchema(
           name: AttributeName.unfreezeEvery, value: .integer(1...maximumSize), isRequired: false),
+        AttributeSchema(
+          name: AttributeName.seed, value: .integer(0...Int64(UInt32.max)), isRequired: false),
       ], isRequired: false),
     ObjectSchema(
       path: trainingData, kind: .group,
@@ -118,6 +123,7 @@ extension Layout {
         AttributeSchema(name: AttributeName.tokens, value: count),
         AttributeSchema(name: AttributeName.columns, value: .integer(1...maximumSize)),
         AttributeSchema(name: AttributeName.window, value: .integer(1...maximumSize)),
+        AttributeSchema(name: AttributeName.windowKind, value: words(WindowKind.self)),
         AttributeSchema(name: AttributeName.cursor, value: count),
         AttributeSchema(name: AttributeName.totalNLL, value: .number),
       ]),
@@ -131,6 +137,14 @@ extension Layout {
         + ScheduleNumber.allCases.map {
           AttributeSchema(name: $0.rawValue, value: .number, isRequired: false)
         }),
+    ObjectSchema(path: regularization, kind: .group, isRequired: false),
+    ObjectSchema(
+      path: "\(regularization)/#", kind: .group,
+      attributes: [
+        AttributeSchema(name: AttributeName.site, value: words(RegularizationTerm.Site.self)),
+        AttributeSchema(name: AttributeName.kind, value: words(RegularizationTerm.Kind.self)),
+        AttributeSchema(name: AttributeName.rate, value: .number),
+      ]),
     ObjectSchema(path: trainingHidden, kind: .group),
     ObjectSchema(path: "\(trainingHidden)/#", kind: .group),
     parameter("\(trainingHidden)/#/\(MemberName.h)", rank: 2, isRequired: true),
@@ -163,6 +177,18 @@ enum ClipKind: String, CaseIterable {
 enum ClipScope: String, CaseIterable {
   case global
   case parameter
+}
+
+/// What is evaluated.
+enum EvaluatedParameters: String, CaseIterable {
+  case iterate
+  case average
+}
+
+/// How long windows are.
+enum WindowKind: String, CaseIterable {
+  case fixed
+  case random
 }
 
 /// Whether going on from a file is the same as never having stopped.
@@ -211,5 +237,10 @@ extension AttributeName {
   static let withoutImprovement = "evaluations_without_improvement"
   static let accumulation = "accumulation"
   static let unfreezeEvery = "unfreeze_every"
+  static let averageAfter = "average_after"
+  static let windowKind = "window_kind"
+  static let seed = "seed"
+  static let site = "site"
+  static let rate = "rate"
   static let validNLL = "valid_nll"
 }

@@ -91,6 +91,16 @@ extension TrainingState {
       schedule.attributes.merging([
         AttributeName.withoutImprovement: .integer(Int64(evaluationsWithoutImprovement))
       ]) { $1 })
+    if !regularization.isEmpty { outline.addGroup(Layout.regularization) }
+    for (index, term) in regularization.enumerated() {
+      outline.addGroup(
+        "\(Layout.regularization)/\(Layout.number(index, digits: 2))",
+        [
+          AttributeName.site: .text(term.site.rawValue),
+          AttributeName.kind: .text(term.kind.rawValue),
+          AttributeName.rate: .number(term.rate),
+        ])
+    }
     outline.addGroup(Layout.trainingHidden)
     for (index, state) in hidden.enumerated() {
       let path = Layout.hiddenState(index)
@@ -116,11 +126,14 @@ extension TrainingState {
       AttributeName.epoch: .integer(Int64(epoch)),
       AttributeName.tokensSeen: .integer(Int64(tokensSeen)),
       AttributeName.accumulation: .integer(Int64(accumulation)),
-      AttributeName.evaluateWith: .text("iterate"),
+      AttributeName.evaluateWith: .text(
+        (evaluatesAverages ? EvaluatedParameters.average : .iterate).rawValue),
       AttributeName.resume: .text((inexactReason == nil ? ResumeKind.exact : .inexact).rawValue),
     ]
     attributes[AttributeName.resumeReason] = inexactReason.map { .text($0) }
     attributes[AttributeName.maximumEpochs] = maximumEpochs.map { .integer(Int64($0)) }
+    attributes[AttributeName.averageAfter] = averageAfter.map { .integer(Int64($0)) }
+    attributes[AttributeName.seed] = seed.map { .integer(Int64($0)) }
     attributes[AttributeName.unfreezeEvery] = unfreezeEvery.map { .integer(Int64($0)) }
     attributes[AttributeName.maximumSteps] = maximumSteps.map { .integer(Int64($0)) }
     return attributes
@@ -156,6 +169,8 @@ extension TrainingData {
       AttributeName.tokens: .integer(Int64(tokens)),
       AttributeName.columns: .integer(Int64(columns)),
       AttributeName.window: .integer(Int64(window)),
+      AttributeName.windowKind: .text(
+        (hasRandomWindows ? WindowKind.random : .fixed).rawValue),
       AttributeName.cursor: .integer(Int64(cursor)),
       AttributeName.totalNLL: .number(totalNLL),
     ]

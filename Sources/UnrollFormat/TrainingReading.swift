@@ -113,6 +113,14 @@ extension Contents {
     state.evaluationsWithoutImprovement = waited
     state.accumulation = accumulation
     state.unfreezeEvery = integer(root, AttributeName.unfreezeEvery)
+    state.evaluatesAverages =
+      text(root, AttributeName.evaluateWith) == EvaluatedParameters.average.rawValue
+    state.averageAfter = integer(root, AttributeName.averageAfter)
+    state.seed = integer(root, AttributeName.seed).flatMap { UInt32(exactly: $0) }
+    for name in members(of: Layout.regularization) {
+      guard let term = regularizationTerm("\(Layout.regularization)/\(name)") else { return nil }
+      state.regularization.append(term)
+    }
     if exists(Layout.trainingHistory) {
       guard let history else { return nil }
       state.history = history
@@ -147,9 +155,11 @@ extension Contents {
       let cursor = integer(group, AttributeName.cursor),
       let totalNLL = number(group, AttributeName.totalNLL)
     else { return nil }
-    return TrainingData(
+    var data = TrainingData(
       trainDigest: train, validDigest: valid, tokens: tokens, columns: columns, window: window,
       cursor: cursor, totalNLL: totalNLL)
+    data.hasRandomWindows = text(group, AttributeName.windowKind) == WindowKind.random.rawValue
+    return data
   }
 
   private var carriedStates: [CarriedState]? {

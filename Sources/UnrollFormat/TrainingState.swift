@@ -15,6 +15,8 @@ public struct TrainingData: Sendable, Hashable {
   public var columns: Int
   /// The time steps of a window, T.
   public var window: Int
+  /// Whether windows have random lengths around `window`.
+  public var hasRandomWindows = false
   /// The row of the columns that comes next: 0 to `tokens / columns - 1`, where the last one means
   /// that the epoch's steps are done and its evaluation is not.
   public var cursor: Int
@@ -111,6 +113,15 @@ public struct TrainingState: Sendable {
   public var unfreezeEvery: Int?
   /// The windows whose gradients make one step.
   public var accumulation = 1
+  /// Whether the averages of ASGD are evaluated, and kept as the best model, rather than the parameters.
+  public var evaluatesAverages = false
+  /// The evaluations n after which SGD becomes ASGD: when one is worse than the best but for the last n;
+  /// `nil` for never.
+  public var averageAfter: Int?
+  /// What keeps the model from learning its text by heart.
+  public var regularization: [RegularizationTerm] = []
+  /// What masks are drawn from, where they are.
+  public var seed: UInt32?
   /// The carried state, one for each layer.
   public var hidden: [CarriedState]
   /// The evaluations, oldest first; the first one is of the model before training.

@@ -74,7 +74,7 @@ public struct Note: Sendable, Hashable, CustomStringConvertible {
   }
 
   /// The place and the message.
-  public var description: String { "\(printable(place)): \(printable(message))" }
+  public var description: String { "\(excerpt(place)): \(excerpt(message, limit: 1000))" }
 }
 
 /// A converted model and what happened on the way.

@@ -28,10 +28,13 @@ public struct InterchangeError: Error, Sendable, Hashable, CustomStringConvertib
 
   /// The five parts on two lines.
   public var description: String {
-    let position = place.isEmpty ? file : "\(file): \(printable(place))"
-    return "\(position): expected \(printable(expected)), found \(printable(found))\n"
+    let position = place.isEmpty ? file : "\(file): \(Self.excerpt(place))"
+    return "\(position): expected \(Self.excerpt(expected)), found \(Self.excerpt(found))\n"
       + "  fix: \(printable(fix))"
   }
+
+  /// A name in a pickle may have megabytes; lists of a dozen names are shown.
+  private static func excerpt(_ text: String) -> String { UnrollTensors.excerpt(text, limit: 1000) }
 }
 
 /// A list for a message: a few items, and how many more there are.

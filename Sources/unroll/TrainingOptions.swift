@@ -86,6 +86,36 @@ struct TrainingOptions: ParsableArguments {
       valueName: "epochs"))
   var unfreezeEvery: Int?
 
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "Dropout of embeddings, between layers and of the output, as word_language_model has it "
+        + "(default: 0).", valueName: "rate"))
+  var dropout: Double?
+
+  @Option(
+    name: .customLong("regularize"),
+    help: ArgumentHelp(
+      "Single terms instead: embedding:row|element|locked, between:element|locked, "
+        + "output:element|locked|activation|temporal and weight_hh:weight, each with a rate, as "
+        + "between:locked=0.25,weight_hh:weight=0.5.",
+      valueName: "terms"))
+  var terms: String?
+
+  @Flag(help: "Windows of random lengths around --window, with the learning rate in proportion.")
+  var randomWindows = false
+
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "Go on as asgd when an evaluation is worse than the best but for the last n (AWD-LSTM: 5).",
+      valueName: "n"))
+  var averageAfter: Int?
+
+  @Option(
+    parsing: .unconditional, help: "What all random numbers are drawn from (default: 1).")
+  var seed: UInt32?
+
   func validate() throws {
     let counts = [
       ("--epochs", epochs), ("--steps", steps), ("--columns", columns), ("--window", window),
@@ -107,6 +137,17 @@ struct TrainingOptions: ParsableArguments {
     if clip != nil && clipValue != nil {
       throw ValidationError("--clip and --clip-value are two ways to clip; give one.")
     }
+    try check("--dropout", dropout, { $0 >= 0 && $0 < 1 }, "from 0 up to but not 1")
+    if dropout != nil && terms != nil {
+      throw ValidationError(
+        "--dropout stands for three terms of --regularize; give one of the two.")
+    }
+    if let averageAfter, averageAfter < 0 {
+      throw ValidationError("--average-after is at least 0.")
+    }
+    if averageAfter != nil, let optimizer, optimizer.name != "sgd" {
+      throw ValidationError("--average-after is for sgd; \(optimizer.name) stays what it is.")
+    }
     if freeze != nil && unfreezeEvery != nil {
       throw ValidationError(
         "--unfreeze-every begins with its own parts frozen; leave --freeze out.")
@@ -122,7 +163,20 @@ struct TrainingOptions: ParsableArguments {
       ("--momentum", momentum != nil), ("--weight-decay", weightDecay != nil),
       ("--clip", clip != nil), ("--clip-value", clipValue != nil),
       ("--schedule", schedule != nil), ("--layer-decay", layerDecay != nil),
+      ("--random-windows", randomWindows), ("--average-after", averageAfter != nil),
+      ("--dropout", dropout != nil), ("--regularize", terms != nil), ("--seed", seed != nil),
       ("--freeze", freeze != nil), ("--unfreeze-every", unfreezeEvery != nil),
+    ]
+    return options.filter(\.1).map(\.0)
+  }
+
+  /// The names of the given options that make a new optimizer.
+  var optimizerOptions: [String] {
+    let options: [(String, Bool)] = [
+      ("--optimizer", optimizer != nil), ("--momentum", momentum != nil),
+      ("--weight-decay", weightDecay != nil), ("--layer-decay", layerDecay != nil),
+      ("--freeze", freeze != nil), ("--unfreeze-every", unfreezeEvery != nil),
+      ("--average-after", averageAfter != nil),
     ]
     return options.filter(\.1).map(\.0)
   }
@@ -139,12 +193,43 @@ struct TrainingOptions: ParsableArguments {
     if let clip { settings.clip = clip > 0 ? .globalNorm(clip) : nil }
     if let clipValue { settings.clip = .value(clipValue) }
     if let schedule { settings.schedule = try self.schedule(schedule) }
+    settings.regularization = try regularization
+    settings.seed = seed ?? settings.seed
+    (settings.hasRandomWindows, settings.averageAfter) = (randomWindows, averageAfter)
     settings.layerDecay = layerDecay ?? settings.layerDecay
     settings.frozen = Set((freeze ?? "").split(separator: ",").map(String.init))
     settings.unfreezeEvery = unfreezeEvery
     settings.maximumEpochs = epochs ?? (steps == nil ? settings.maximumEpochs : nil)
     settings.maximumSteps = steps
     return settings
+  }
+
+  private var regularization: [RegularizationTerm] {
+    get throws {
+      if let dropout {
+        return dropout == 0
+          ? []
+          : [.embedding, .between, .output].map {
+            RegularizationTerm(site: $0, kind: .element, rate: dropout)
+          }
+      }
+      var result: [RegularizationTerm] = []
+      for text in (terms ?? "").split(separator: ",") {
+        let parts = text.split(whereSeparator: { ":=".contains($0) }).map(String.init)
+        guard parts.count == 3, let site = RegularizationTerm.Site(rawValue: parts[0]),
+          let kind = RegularizationTerm.Kind(rawValue: parts[1]), let rate = Double(parts[2])
+        else { throw ValidationError("--regularize: \(text) is no site:kind=rate.") }
+        let term = RegularizationTerm(site: site, kind: kind, rate: rate)
+        guard term.isLawful else {
+          throw ValidationError("--regularize: \(text) is no rate, or no kind of that site.")
+        }
+        guard !result.contains(where: term.excludes) else {
+          throw ValidationError("--regularize: \(text) drops what another term drops.")
+        }
+        result.append(term)
+      }
+      return result
+    }
   }
 
   private func setOptimizer(of settings: inout TrainingSettings) throws {

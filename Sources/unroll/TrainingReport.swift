@@ -35,39 +35,42 @@ struct TrainingReport: Encodable {
   let groups: [Group]
   let slots: [String]
   let step: Int
-  let epoch: Int
-  let cursor: Int
-  let columns: Int
-  let window: Int
-  let evaluations: Int
+  /// `nil` here and below for an optimizer without a place in a text.
+  let epoch: Int?
+  let cursor: Int?
+  let columns: Int?
+  let window: Int?
+  let evaluations: Int?
   let best: Best?
   let inexactReason: String?
 
-  /// The report of a checkpoint, or `nil` if it is not in training.
+  /// The report of a checkpoint, or `nil` if it has no optimizer.
   init?(_ checkpoint: Checkpoint) {
-    guard let optimizer = checkpoint.optimizer, let training = checkpoint.training else {
-      return nil
-    }
+    guard let optimizer = checkpoint.optimizer else { return nil }
+    let training = checkpoint.training
     self.optimizer = optimizer.kind.rawValue
     groups = optimizer.groups.map(Group.init)
     slots = optimizer.slots.keys.sorted().map(\.rawValue)
-    step = training.step
-    epoch = training.epoch
-    cursor = training.data.cursor
-    columns = training.data.columns
-    window = training.data.window
-    evaluations = training.history.count
-    best = training.best.map {
+    step = training?.step ?? optimizer.step
+    epoch = training?.epoch
+    cursor = training?.data.cursor
+    columns = training?.data.columns
+    window = training?.data.window
+    evaluations = training?.history.count
+    best = training?.best.map {
       let perplexity = exp($0.validNLL)
       return Best(
         step: $0.step, validNLL: $0.validNLL,
         validPerplexity: perplexity.isFinite ? perplexity : nil)
     }
-    inexactReason = training.inexactReason
+    inexactReason = training?.inexactReason
   }
 
   /// The report for people.
   var lines: [String] {
+    guard let epoch, let cursor, let columns, let window, let evaluations else {
+      return groups.map(groupText) + ["  place       step \(Output.grouped(step)), in no text"]
+    }
     let place =
       "step \(Output.grouped(step)), \(Output.grouped(epoch)) epoch(s) done, "
       + "row \(Output.grouped(cursor)) of \(columns) columns, windows of \(window)"

@@ -52,6 +52,13 @@ extension Checkpoint {
       schedule: LearningRateSchedule(.divideOnPlateau, [.patience: 2]))
     training.evaluationsWithoutImprovement = 1
     training.accumulation = 3
+    training.regularization = [
+      RegularizationTerm(site: .weightHH, kind: .weight, rate: 0.5),
+      RegularizationTerm(site: .output, kind: .temporal, rate: 1),
+    ]
+    training.seed = .max
+    (training.evaluatesAverages, training.averageAfter) = (true, 5)
+    training.data.hasRandomWindows = true
     training.unfreezeEvery = 2
     training.hidden = architecture.layers.map { layer in
       let shape: Shape = [columns, layer.hiddenSize]

@@ -58,7 +58,9 @@ import UnrollTokenization
       var run = try TrainingRun(
         resuming: Checkpoint(contentsOf: files.last), path: files.last, train: text("train.txt"),
         valid: text("valid.txt"))
-      try run.restoreBest(files, weightsDigest: Checkpoint(contentsOf: files.best).weightsDigest)
+      let best = try Checkpoint(contentsOf: files.best)
+      try run.restoreBest(
+        files, weightsDigest: best.weightsDigest, parameters: best.parameters)
       return run
     }
 
@@ -104,7 +106,8 @@ import UnrollTokenization
 
   private static let variants =
     OptimizerKind.allCases.map(\.rawValue) + ScheduleKind.allCases.map(\.rawValue) + [
-      "accumulation", "layer decay and unfreezing", "frozen", "clipped by value",
+      "accumulation", "layer decay and unfreezing", "frozen", "clipped by value", "dropout",
+      "AWD-LSTM",
     ]
 
   /// Every rule and every schedule, layers of their own rates, frozen parts, accumulated gradients.
@@ -120,12 +123,33 @@ import UnrollTokenization
     } else if let kind = ScheduleKind(rawValue: variant) {
       settings.schedule = LearningRateSchedule(kind)
       settings.hyperparameters[.learningRate] = 6
-      if kind == .divideOnPlateau { settings.schedule[.rollback] = 1 }
+      guard kind == .divideOnPlateau else { return }
+      settings.schedule[.rollback] = 1
+      settings.hyperparameters[.learningRate] = 60
     } else {
       switch variant {
       case "accumulation": settings.accumulation = 3
       case "layer decay and unfreezing":
         (settings.layerDecay, settings.unfreezeEvery) = (2.6, 1)
+      case "dropout":
+        settings.accumulation = 2
+        settings.regularization = [.embedding, .between, .output].map {
+          RegularizationTerm(site: $0, kind: .element, rate: 0.3)
+        }
+      case "AWD-LSTM":
+        settings.hasRandomWindows = true
+        settings.schedule = LearningRateSchedule(.constant)
+        settings.hyperparameters[.learningRate] = 60
+        settings.averageAfter = 0
+        settings.regularization = [
+          RegularizationTerm(site: .embedding, kind: .row, rate: 0.1),
+          RegularizationTerm(site: .embedding, kind: .locked, rate: 0.4),
+          RegularizationTerm(site: .between, kind: .locked, rate: 0.25),
+          RegularizationTerm(site: .output, kind: .locked, rate: 0.4),
+          RegularizationTerm(site: .weightHH, kind: .weight, rate: 0.5),
+          RegularizationTerm(site: .output, kind: .activation, rate: 2),
+          RegularizationTerm(site: .output, kind: .temporal, rate: 1),
+        ]
       case "frozen": settings.frozen = ["embedding", "layers/00"]
       default: settings.clip = .value(0.01)
       }
@@ -140,7 +164,8 @@ import UnrollTokenization
       var uninterrupted = try scene.begin()
       try scene.run(&uninterrupted, scene.files("whole"))
       #expect(uninterrupted.state.step == 40 && uninterrupted.state.epoch > 1)
-      if variant == "divide_on_plateau" { #expect(uninterrupted.learningRate < 6) }
+      if variant == "AWD-LSTM" { #expect(uninterrupted.state.evaluatesAverages) }
+      if variant == "divide_on_plateau" { #expect(uninterrupted.learningRate < 60) }
       let files = scene.files("paused")
       var run = try scene.begin()
       var end = try scene.run(&run, files, until: 0)
@@ -149,6 +174,37 @@ import UnrollTokenization
         end = try scene.run(&next, files, until: next.state.step + 1)
       }
       #expect(try Self.bytes(files) == Self.bytes(scene.files("whole")))
+    }
+  }
+
+  /// A training that begins with the optimizer of another goes on from its moments and steps.
+  @Test func anOptimizerCanBeKept() throws {
+    try withTemporaryFolder { folder in
+      var scene = try Scene(folder, .small())
+      scene.settings.optimizer = .adam
+      scene.settings.hyperparameters = [:]
+      scene.settings.maximumSteps = 8
+      var first = try scene.begin()
+      try scene.run(&first, scene.files("first"))
+      var checkpoint = first.resumable
+      checkpoint.training = nil
+      try checkpoint.write(to: "\(folder)/optimizer.h5")
+      var second = try Scene(folder, try Checkpoint(contentsOf: "\(folder)/optimizer.h5"))
+      second.settings.keepsOptimizer = true
+      second.settings.hyperparameters = [:]
+      second.settings.maximumSteps = 3
+      var run = try second.begin()
+      try second.run(&run, second.files("second"))
+      let optimizer = try #require(run.resumable.optimizer)
+      #expect(optimizer.kind == .adam && optimizer.step == 3)
+      #expect(optimizer.groups.map(\.step) == [11] && run.state.step == 3)
+      second.settings.keepsOptimizer = false
+      second.settings.optimizer = .adam
+      var anew = try second.begin()
+      try second.run(&anew, second.files("third"))
+      #expect(anew.weights.weightsDigest != run.weights.weightsDigest)
+      scene.settings.keepsOptimizer = true
+      #expect(throws: TrainingError.self) { try scene.begin() }
     }
   }
 

@@ -48,6 +48,8 @@ extension Mutation {
     Mutation(training: "R005", setting: "step", of: "/optimizer", to: .integer(13)),
     Mutation(training: "R006", setting: "total_nll", of: "/training/data", to: .number(.nan)),
     Mutation(training: "R007", outline: { $0.remove("/optimizer") }),
+    Mutation(
+      training: "R008", setting: "kind", of: "/training/regularization/00", to: .text("locked")),
   ]
 
   /// More ways to break the same rules.
@@ -105,6 +107,16 @@ extension Mutation {
       outline: {
         $0.objects["/training"]?.attributes["resume"] = .text("inexact")
         $0.objects["/training"]?.attributes["resume_reason"] = .text("")
+      }),
+    Mutation(
+      training: "R008", setting: "rate", of: "/training/regularization/00", to: .number(1)),
+    Mutation(
+      training: "R008", setting: "rate", of: "/training/regularization/01", to: .number(.infinity)),
+    Mutation(training: "R008", setting: "seed", of: "/training", to: nil),
+    Mutation(
+      training: "R008",
+      outline: {
+        $0.objects["/training/regularization/01"] = $0.objects["/training/regularization/00"]
       }),
     Mutation(training: "R005", setting: "step", of: "/training/best", to: .integer(13)),
     Mutation(training: "R006", setting: "valid_nll", of: "/training/best", to: .number(.infinity)),

@@ -72,6 +72,19 @@ extension Vocabulary {
     ) { _ = try Vocabulary(listedIn: path) }
   }
 
+  @Test func aLongTokenDoesNotFloodATerminal() throws {
+    try withTemporaryFolder { folder in
+      let (path, token) = ("\(folder)/list", String(repeating: "x", count: 5000))
+      try "\(token)\n\(token)\n".write(toFile: path, atomically: false, encoding: .utf8)
+      expectError(
+        """
+        \(path): line 2: expected one new token a line; found "\(token.prefix(199))... (4808 more)
+          fix: list each token once, in the order of its id
+        """
+      ) { _ = try Vocabulary(listedIn: path) }
+    }
+  }
+
   @Test func aListThatIsNotUTF8NamesTheLine() {
     let path = TextFixtures.path("lists/invalid.txt")
     expectError(

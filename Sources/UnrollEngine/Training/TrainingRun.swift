@@ -63,14 +63,19 @@ public struct TrainingRun {
   ///   - train: The text to learn.
   ///   - valid: The text that chooses.
   ///   - input: The digest and name of the model's file, for the history.
+  ///   - new: How the model was drawn, if it has no file.
   ///   - memory: The bytes that the training may take; those of the machine unless told.
   /// - Throws: `TrainingError` if the text is too short or a window too large for the memory;
   ///   `NeuralError` if memory is short.
   public init(
     _ checkpoint: Checkpoint, settings: TrainingSettings, train: TrainingText, valid: TrainingText,
-    input: String, memory: UInt64 = ProcessInfo.processInfo.physicalMemory
+    input: String? = nil, new: NewModel? = nil,
+    memory: UInt64 = ProcessInfo.processInfo.physicalMemory
   ) throws {
     let architecture = checkpoint.architecture
+    let optimizerState = try settings.optimizerState(
+      keeping: checkpoint.optimizer, for: architecture)
+    optimizer = Optimizer(optimizerState, for: architecture)
     let data = TrainingData(
       trainDigest: train.digest, validDigest: valid.digest, tokens: train.ids.count,
       columns: settings.columns, window: settings.window)
@@ -78,17 +83,23 @@ public struct TrainingRun {
       maximumEpochs: settings.maximumEpochs, maximumSteps: settings.maximumSteps, data: data,
       schedule: settings.schedule)
     (state.accumulation, state.unfreezeEvery) = (settings.accumulation, settings.unfreezeEvery)
-    let optimizerState = try settings.optimizerState(for: architecture)
-    optimizer = Optimizer(optimizerState, for: architecture)
+    state.regularization = settings.regularization
+    state.seed = settings.draws ? settings.seed : nil
+    (state.averageAfter, state.evaluatesAverages) = (
+      settings.averageAfter, optimizerState.kind == .asgd
+    )
+    state.data.hasRandomWindows = settings.hasRandomWindows
     entry = ProvenanceEntry(
-      operation: "finetune", tool: UnrollVersion.producer, arguments: settings.arguments,
-      inputs: [input, Self.input(train), Self.input(valid)].joined(separator: "\n"))
+      operation: new == nil ? "finetune" : "train", tool: UnrollVersion.producer,
+      arguments: [new?.arguments, settings.arguments].compactMap { $0 }.joined(separator: "\n"),
+      inputs: [input, Self.input(train), Self.input(valid)].compactMap { $0 }
+        .joined(separator: "\n"))
     var source = checkpoint
     (source.optimizer, source.training) = (nil, nil)
     self.source = source
     (self.train, self.valid) = (train, valid)
     columns = try Self.columns(train, count: settings.columns)
-    try Self.check(data, architecture, optimizer, memory: memory)
+    try Self.check(state.data, architecture, optimizer, settings.regularization, memory: memory)
     model = try TrainableModel(architecture: architecture, parameters: checkpoint.parameters)
     carried = model.zeroState(columns: settings.columns)
     resolveSchedule()
@@ -144,7 +155,8 @@ public struct TrainingRun {
     self.source = source
     (self.train, self.valid) = (train, valid)
     columns = try Self.columns(train, count: state.data.columns)
-    try Self.check(state.data, checkpoint.architecture, self.optimizer, memory: memory)
+    try Self.check(
+      state.data, checkpoint.architecture, self.optimizer, state.regularization, memory: memory)
     model = try TrainableModel(
       architecture: checkpoint.architecture, parameters: checkpoint.parameters)
     carried = RecurrentState(
@@ -232,30 +244,17 @@ public struct TrainingRun {
   private var rows: Int { columns.count / state.data.columns }
 
   private mutating func step() throws -> StepReport {
-    let B = state.data.columns
-    var windows: [Range<Int>] = []
-    var row = state.data.cursor
-    while windows.count < state.accumulation, row < rows - 1 {
-      windows.append(row..<min(row + state.data.window, rows - 1))
-      row = windows.last?.upperBound ?? row
-    }
-    let predictions = (row - state.data.cursor) * B
+    let windows = nextWindows
+    let row = windows.last?.upperBound ?? state.data.cursor
+    let predictions = (row - state.data.cursor) * state.data.columns
     var next = carried
-    var loss = 0.0
-    model.beginAccumulation(windows.count > 1)
-    for window in windows {
-      let share = Double(window.count * B) / Double(predictions)
-      loss +=
-        share
-        * (try model.backpropagate(
-          inputs: Array(columns[window.lowerBound * B..<window.upperBound * B]),
-          targets: Array(columns[(window.lowerBound + 1) * B..<(window.upperBound + 1) * B]),
-          state: &next, share: share))
-      guard loss.isFinite else { throw diverged("loss") }
-    }
+    let loss = try backpropagate(windows, predictions: predictions, state: &next)
     let norm = optimizer.gradientNorm(of: model)
     guard norm.isFinite else { throw diverged("gradient") }
-    let multiplier = state.schedule.multiplier(step: state.step + 1, epoch: state.epoch)
+    var multiplier = state.schedule.multiplier(step: state.step + 1, epoch: state.epoch)
+    if state.data.hasRandomWindows {
+      multiplier *= Double(windowLength) / Double(state.data.window)
+    }
     let learningRate = learningRate * multiplier
     optimizer.step(model, gradientNorm: norm, multiplier: multiplier)
     carried = next
@@ -266,6 +265,48 @@ public struct TrainingRun {
     return StepReport(
       step: state.step, epoch: state.epoch + 1, loss: loss, gradientNorm: norm,
       learningRate: learningRate, predictions: predictions)
+  }
+
+  /// The rows of the windows that make the next step.
+  private var nextWindows: [Range<Int>] {
+    var windows: [Range<Int>] = []
+    var row = state.data.cursor
+    let length = windowLength
+    while windows.count < state.accumulation, row < rows - 1 {
+      let end = min(row + length, rows - 1)
+      windows.append(row..<end)
+      row = end
+    }
+    return windows
+  }
+
+  /// The rows of a window of the next step.
+  private var windowLength: Int {
+    guard state.data.hasRandomWindows else { return state.data.window }
+    return randomWindow(around: state.data.window, step: state.step, seed: state.seed ?? 0)
+  }
+
+  /// Runs the windows of a step forwards and backwards.
+  ///
+  /// - Returns: The mean loss of all their predictions.
+  private func backpropagate(
+    _ windows: [Range<Int>], predictions: Int, state next: inout RecurrentState
+  ) throws -> Double {
+    let B = state.data.columns
+    var loss = 0.0
+    model.beginAccumulation(windows.count > 1)
+    for (index, window) in windows.enumerated() {
+      let draw = UInt32(truncatingIfNeeded: state.step * state.accumulation + index)
+      let share = Double(window.count * B) / Double(predictions)
+      let mean = try model.backpropagate(
+        inputs: Array(columns[window.lowerBound * B..<window.upperBound * B]),
+        targets: Array(columns[(window.lowerBound + 1) * B..<(window.upperBound + 1) * B]),
+        state: &next, share: share,
+        regularizer: Regularizer(state.regularization, seed: state.seed ?? 0, draw: draw))
+      guard mean.isFinite else { throw diverged("loss") }
+      loss += share * mean
+    }
+    return loss
   }
 
   /// Evaluates the model, adapts the learning rate, and begins the next epoch after a whole one.
@@ -284,17 +325,31 @@ public struct TrainingRun {
       trainNLL: predictions > 0 ? state.data.totalNLL / Double(predictions) : .nan,
       validNLL: result.nll)
     let isBest = state.best.map { record.validNLL < $0.validNLL } ?? true
+    // The model that was evaluated, before anything changes.
+    let weights = weights
+    beginAveragingIfStuck(record)
     state.history.append(record)
     if state.data.cursor == rows - 1 { beginEpoch() }
     if isBest {
       state.evaluationsWithoutImprovement = 0
       state.best = BestState(
         step: state.step, validNLL: record.validNLL, weightsDigest: weights.weightsDigest)
-      if state.schedule[.rollback] == 1 { bestParameters = model.tensors }
+      if state.schedule[.rollback] == 1 { bestParameters = weights.parameters }
     } else {
       try bearPlateau()
     }
     return .evaluation(record, isBest: isBest)
+  }
+
+  /// AWD-LSTM's trigger: the loss is no longer the best but for the last evaluations.
+  private mutating func beginAveragingIfStuck(_ record: TrainingRecord) {
+    guard let patience = state.averageAfter, optimizer.kind == .sgd else { return }
+    let losses = state.history.filter { $0.step > 0 }.map(\.validNLL)
+    guard losses.count > patience, let best = losses.dropLast(patience).min(),
+      record.validNLL > best
+    else { return }
+    optimizer.beginAveraging(for: source.architecture)
+    state.evaluatesAverages = true
   }
 
   private mutating func beginEpoch() {
@@ -336,7 +391,7 @@ public struct TrainingRun {
   public var weights: Checkpoint {
     var checkpoint = source
     (checkpoint.optimizer, checkpoint.training) = (nil, nil)
-    checkpoint.parameters = model.tensors
+    checkpoint.parameters = evaluatedParameters
     var entry = entry
     entry.outcome = outcome
     entry.weightsDigest = ""
@@ -344,9 +399,17 @@ public struct TrainingRun {
     return checkpoint
   }
 
+  /// The parameters, or their averages where these are evaluated.
+  private var evaluatedParameters: ParameterTree<Tensor> {
+    let averages =
+      state.evaluatesAverages ? optimizer.averages(for: source.architecture) : nil
+    return averages ?? model.tensors
+  }
+
   /// The model as it is now, to go on from.
   public var resumable: Checkpoint {
     var checkpoint = weights
+    checkpoint.parameters = model.tensors
     let architecture = source.architecture
     checkpoint.optimizer = optimizer.state(for: architecture)
     var training = state
@@ -383,11 +446,14 @@ public struct TrainingRun {
 
   /// Refuses windows that the memory cannot hold, rather than driving the machine to its end.
   private static func check(
-    _ data: TrainingData, _ architecture: Architecture, _ optimizer: Optimizer, memory: UInt64
+    _ data: TrainingData, _ architecture: Architecture, _ optimizer: Optimizer,
+    _ regularization: [RegularizationTerm], memory: UInt64
   ) throws {
-    let T = min(data.window, data.tokens / data.columns - 1)
+    let longest = data.hasRandomWindows ? data.window + randomWindowMargin : data.window
+    let T = min(longest, data.tokens / data.columns - 1)
     let bytes = TrainableModel.byteCount(
-      of: architecture, window: T, columns: data.columns, slotCount: optimizer.slotCount)
+      of: architecture, window: T, columns: data.columns, slotCount: optimizer.slotCount,
+      drops: regularization.contains { $0.kind.isDropout })
     guard let bytes, UInt64(bytes) <= memory else {
       let found = bytes.map { "\($0 >> 20) MiB" } ?? "more bytes than there are numbers"
       throw TrainingError(

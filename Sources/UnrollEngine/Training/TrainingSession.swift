@@ -75,13 +75,14 @@ extension TrainingRun {
   /// - Parameters:
   ///   - files: Where the training left its models.
   ///   - weightsDigest: What the best file says its weights are, or `nil` if there is none.
+  ///   - parameters: Its weights.
   /// - Throws: `TrainingError` if the best model is gone; what writing throws.
-  public mutating func restoreBest(_ files: TrainingFiles, weightsDigest: String?) throws {
+  public mutating func restoreBest(
+    _ files: TrainingFiles, weightsDigest: String?, parameters: ParameterTree<Tensor>? = nil
+  ) throws {
     guard let best = state.best else { return }
     if best.weightsDigest == weightsDigest {
-      if state.schedule[.rollback] == 1 {
-        bestParameters = try Checkpoint(contentsOf: files.best).parameters
-      }
+      if state.schedule[.rollback] == 1 { bestParameters = parameters }
       return
     }
     guard isBest else {

@@ -15,6 +15,9 @@ public struct TrainingSettings: Sendable {
   public var hyperparameters: [Hyperparameter: Double] = [.learningRate: 1]
   /// How weight decay acts.
   public var weightDecayKind = WeightDecayKind.l2
+  /// Whether the optimizer that the model's file holds goes on, with its numbers and state, rather than a
+  /// new one.
+  public var keepsOptimizer = false
   /// How gradients are clipped, or `nil` where they are not.
   public var clip: GradientClip? = .globalNorm(0.25)
   /// How the learning rate changes.
@@ -27,6 +30,14 @@ public struct TrainingSettings: Sendable {
   public var unfreezeEvery: Int?
   /// The windows whose gradients make one step.
   public var accumulation = 1
+  /// What keeps the model from learning its text by heart.
+  public var regularization: [RegularizationTerm] = []
+  /// Whether windows have random lengths around `window`, as in AWD-LSTM.
+  public var hasRandomWindows = false
+  /// The evaluations after which SGD becomes ASGD, see `TrainingState.averageAfter`.
+  public var averageAfter: Int?
+  /// What masks and windows are drawn from.
+  public var seed: UInt32 = 1
   /// The epochs after which training ends, or `nil`.
   public var maximumEpochs: Int? = 10
   /// The steps after which training ends, or `nil`.
@@ -39,28 +50,62 @@ public struct TrainingSettings: Sendable {
   /// The settings as lines for the history of a model.
   var arguments: String {
     func text(_ value: Int?) -> String { value.map { "\($0)" } ?? "none" }
-    let numbers = optimizer.defaults.merging(hyperparameters) { $1 }.sorted { $0.key < $1.key }
-    var lines = ["optimizer=\(optimizer.rawValue)", "columns=\(columns)", "window=\(window)"]
-    lines += numbers.map { "\($0.key.rawValue)=\($0.value)" }
-    lines += [
-      "weight_decay_kind=\(weightDecayKind.rawValue)", "clip=\(clip?.description ?? "none")",
-      "schedule=\(schedule.kind.rawValue)",
-    ]
+    var lines = ["columns=\(columns)", "window=\(window)"]
+    if keepsOptimizer {
+      lines.append("keep_optimizer=1")
+    } else {
+      let numbers = optimizer.defaults.merging(hyperparameters) { $1 }
+      lines.append("optimizer=\(optimizer.rawValue)")
+      lines += numbers.sorted { $0.key < $1.key }.map { "\($0.key.rawValue)=\($0.value)" }
+      lines.append("weight_decay_kind=\(weightDecayKind.rawValue)")
+    }
+    lines += ["clip=\(clip?.description ?? "none")", "schedule=\(schedule.kind.rawValue)"]
     lines += schedule.numbers.sorted { $0.key.rawValue < $1.key.rawValue }.map {
       "schedule_\($0.key.rawValue)=\($0.value)"
     }
     if layerDecay != 1 { lines.append("layer_decay=\(layerDecay)") }
     if !frozen.isEmpty { lines.append("frozen=\(frozen.sorted().joined(separator: ","))") }
     if let unfreezeEvery { lines.append("unfreeze_every=\(unfreezeEvery)") }
+    lines += regularization.map { "\($0.site.rawValue):\($0.kind.rawValue)=\($0.rate)" }
+    if hasRandomWindows { lines.append("window_kind=random") }
+    if let averageAfter { lines.append("average_after=\(averageAfter)") }
+    if draws { lines.append("seed=\(seed)") }
     if accumulation != 1 { lines.append("accumulation=\(accumulation)") }
     lines += ["epochs=\(text(maximumEpochs))", "steps=\(text(maximumSteps))"]
     return lines.joined(separator: "\n")
   }
 
-  /// The optimizer before its first step.
+  /// The optimizer that a file holds, at the beginning of another training.
+  private func continued(_ kept: OptimizerState?) throws -> OptimizerState {
+    guard var state = kept else {
+      throw TrainingError(
+        path: "--keep-optimizer", expected: "a model whose file has an optimizer", found: "none",
+        fix: "leave it out, and give --optimizer")
+    }
+    // These steps are counted by the groups; the training counts its own.
+    state.step = 0
+    for index in state.groups.indices {
+      state.groups[index].clip = clip
+      if let rate = hyperparameters[.learningRate] { state.groups[index][.learningRate] = rate }
+    }
+    return state
+  }
+
+  /// Whether something is drawn.
+  var draws: Bool { hasRandomWindows || regularization.contains { $0.kind.isDropout } }
+
+  /// The optimizer before the first step.
   ///
-  /// - Throws: `TrainingError` if `frozen` names a part that the model does not have, or all of them.
-  func optimizerState(for architecture: Architecture) throws -> OptimizerState {
+  /// - Parameters:
+  ///   - kept: The optimizer of the model's file, if there is one.
+  ///   - architecture: The model's.
+  /// - Returns: Its groups, and what it remembers if it is the file's.
+  /// - Throws: `TrainingError` if `frozen` names a part that the model does not have, or all of them, or
+  ///   if there is no optimizer to keep.
+  func optimizerState(
+    keeping kept: OptimizerState?, for architecture: Architecture
+  ) throws -> OptimizerState {
+    if keepsOptimizer { return try continued(kept) }
     let parts = architecture.parts
     if let unknown = frozen.subtracting(parts.map(\.name)).min() {
       throw TrainingError(

@@ -56,6 +56,9 @@ struct PickleGraph: Sendable {
     _modify { yield &nodes[reference.index] }
   }
 
+  /// Makes room for nodes, so that memory for them is not taken twice as they become more.
+  mutating func reserveCapacity(_ count: Int) { nodes.reserveCapacity(count) }
+
   /// Adds a node.
   mutating func add(_ node: PickleNode) -> PickleReference {
     nodes.append(node)

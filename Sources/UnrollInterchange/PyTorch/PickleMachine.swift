@@ -15,8 +15,10 @@ struct PickleError: Error, Equatable {
 struct PickleMachine {
   /// The largest pickle that is read; those of language models have a few kilobytes.
   static let largestPickle = 64 << 20
-  /// The most values that a pickle may describe; a node takes some 60 bytes of memory.
-  static let mostNodes = 4 << 20
+  /// The most values that a pickle may describe; with what it holds, each takes 130 bytes of memory.
+  static let mostNodes = 1 << 20
+  /// The most opcodes that are interpreted; those that make no value fill the memo and the stack.
+  static let mostOpcodes = 4 << 20
 
   private var cursor: ByteCursor
   private var graph = PickleGraph()
@@ -24,7 +26,7 @@ struct PickleMachine {
   private var marks: [Int] = []
   private var memo: [Int: PickleReference] = [:]
   private var offset = 0
-  private var opcode = "none"
+  private var opcode: PickleOpcode?
 
   /// Interprets a pickle.
   ///
@@ -36,7 +38,14 @@ struct PickleMachine {
         found: "\(bytes.count)")
     }
     var machine = PickleMachine(cursor: ByteCursor(bytes))
-    while try machine.step() {}
+    machine.graph.reserveCapacity(min(bytes.count, mostNodes))
+    var opcodeCount = 0
+    while try machine.step() {
+      opcodeCount += 1
+      guard opcodeCount < mostOpcodes else {
+        throw machine.error("at most \(mostOpcodes) opcodes", found: "more")
+      }
+    }
     return machine.graph
   }
 
@@ -45,12 +54,12 @@ struct PickleMachine {
   /// Interprets one opcode; false after STOP.
   private mutating func step() throws -> Bool {
     offset = cursor.position
-    opcode = "none"
+    opcode = nil
     let byte = try need(cursor.littleEndian(UInt8.self), "an opcode")
     guard let code = PickleOpcode(rawValue: byte) else {
       throw error("an opcode", found: "byte 0x" + String(byte, radix: 16))
     }
-    opcode = code.name
+    opcode = code
     if code == .stop {
       graph.root = try pop()
       return false
@@ -349,6 +358,6 @@ struct PickleMachine {
   }
 
   private func error(_ expected: String, found: String) -> PickleError {
-    PickleError(offset: offset, opcode: opcode, expected: expected, found: found)
+    PickleError(offset: offset, opcode: opcode?.name ?? "none", expected: expected, found: found)
   }
 }

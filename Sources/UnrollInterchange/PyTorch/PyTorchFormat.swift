@@ -50,9 +50,12 @@ public enum PyTorchFormat: ForeignFormat {
         name, expected: "a tuple of tensors", found: value.map(file.graph.describe) ?? "nothing",
         fix: "give a file with such an entry")
     }
+    var room = file.roomForCopies
     return try items.enumerated().compactMap { index, item in
       let name = "\(name).\(index)"
-      return try file.tensor(at: item, named: name).map { try file.contents(of: $0, named: name) }
+      return try file.tensor(at: item, named: name).map {
+        try file.contents(of: $0, named: name, room: &room)
+      }
     }
   }
 

@@ -20,6 +20,9 @@ struct RecurrentStack {
   /// The names of all its tensors.
   let names: Set<String>
 
+  /// The most layers: a checkpoint numbers them with two digits.
+  private static let mostLayers = 100
+
   /// Finds the only stack.
   ///
   /// - Throws: `InterchangeError` if there is none or several, or if it is of a kind not read.
@@ -33,6 +36,8 @@ struct RecurrentStack {
     }
     let suffix = "weight_ih_l0"
     let starts = model.tensors.map(\.name).filter { $0 == suffix || $0.hasSuffix("." + suffix) }
+    // Every module of a list is looked for among all tensors.
+    try Self.checkCount(starts.count, file: file)
     let found = starts.map { String($0.dropLast(suffix.count)) }
     guard let prefixes = found.count == 1 ? found : Self.sequence(found) else {
       throw file.error(
@@ -41,7 +46,16 @@ struct RecurrentStack {
         fix: "save the state_dict of one language model with one recurrent module")
     }
     layers = try prefixes.flatMap { try Self.layers(in: model, prefix: $0) }
+    try Self.checkCount(layers.count, file: file)
     names = Set(layers.flatMap { $0.tensors.values.map(\.name) })
+  }
+
+  private static func checkCount(_ count: Int, file: TorchFile) throws {
+    guard count <= mostLayers else {
+      throw file.error(
+        file.pickleRecord, expected: "at most \(mostLayers) recurrent layers", found: "\(count)",
+        fix: "save the state_dict of one language model")
+    }
   }
 
   /// The modules as the report of a conversion names them.

@@ -127,28 +127,36 @@ extension TorchFile {
 
   // MARK: - Numbers
 
-  /// A view may be materialised to this size however small its storage is.
-  private static let largestExpansion = 64 << 20
+  /// How many bytes copies of tensors may have in all, however small their storages are: a file may
+  /// expand each of its tensors, and hold many views of one storage.
+  var roomForCopies: Int { max(64 << 20, archive.file.count) }
 
   /// The numbers of a tensor: mapped where they lie in order, else copied in order.
   ///
-  /// - Throws: `InterchangeError` for types that models are not made of, and for small storages
-  ///   expanded to huge tensors.
-  func contents(of tensor: TorchTensor, named name: String) throws -> Tensor {
+  /// - Parameters:
+  ///   - tensor: The tensor.
+  ///   - name: Its name, for messages.
+  ///   - room: How many bytes may be copied. Out: less those of this tensor.
+  /// - Returns: The tensor.
+  /// - Throws: `InterchangeError` for types that models are not made of, and for copies that there is
+  ///   no room for.
+  func contents(
+    of tensor: TorchTensor, named name: String, room: inout Int
+  ) throws -> Tensor {
     guard let dtype = tensor.element.dtype, dtype.isFloat else {
       throw error(
         name, expected: "float16, bfloat16, float32 or float64", found: tensor.element.name,
         fix: "convert it first: `model.float()`, then save the state_dict")
     }
     guard let record = archive.records[tensor.record],
-      let byteCount = tensor.shape.byteCount(of: dtype),
-      byteCount <= max(Self.largestExpansion, record.data.count)
+      let byteCount = tensor.shape.byteCount(of: dtype), tensor.isContiguous || byteCount <= room
     else {
       throw error(
-        name, expected: "a tensor not much larger than its storage",
+        name, expected: "tensors not much larger than the file in all",
         found: "shape \(tensor.shape) expanded from \(tensor.span) elements",
         fix: "save a contiguous copy: `tensor.contiguous()`")
     }
+    if !tensor.isContiguous { room -= byteCount }
     guard let result = Tensor(shape: tensor.shape, dtype: dtype, storage: bytes(of: tensor, record))
     else {
       throw error(

@@ -138,9 +138,10 @@ struct TorchLanguageModel {
     let roles = roles
     var notes = try model.file.verifyStorages(of: roles.values.map(\.tensor))
     var tree = ParameterTree<Tensor>()
+    var room = model.file.roomForCopies
     for (path, _) in architecture.parameters {
       guard let role = roles[path] else { continue }  // checkShapes() found all of them.
-      tree[path] = try model.file.contents(of: role.tensor, named: role.name)
+      tree[path] = try model.file.contents(of: role.tensor, named: role.name, room: &room)
     }
     if let note = equalityNote(tree) { notes.append(note) }
     return (tree, notes)

@@ -14,6 +14,12 @@ struct TorchOptimizer {
   private let place: String
   private let parameters: [ParameterPath]
   private let architecture: Architecture
+  /// How many bytes of tensors may still be copied.
+  private var room: Int
+  /// The records that were compared with their CRC-32: tensors may share one.
+  private var verified: Set<String> = []
+  /// The most entries of a dictionary of settings: each is looked through again and again.
+  private static let mostEntries = 64
 
   /// Reads an optimizer's state.
   ///
@@ -28,6 +34,7 @@ struct TorchOptimizer {
     file: TorchFile
   ) throws {
     self.file = file
+    room = file.roomForCopies
     (place, self.parameters, self.architecture) = (entry.name, parameters, architecture)
     do throws(Obstacle) {
       state = try read(entry.value)
@@ -55,6 +62,9 @@ struct TorchOptimizer {
     guard let groups = value("param_groups", in: root).map({ file.graph[$0].items }),
       let first = groups.first, let entries = value("state", in: root)
     else { throw .loss("it is no state_dict of an optimizer") }
+    guard max(groups.count, file.graph.entries(entries)?.count ?? 0) <= parameters.count else {
+      throw .loss("it is of more than the model's \(parameters.count) parameters")
+    }
     let kind = try kind(of: first)
     var state = OptimizerState(kind: kind, step: 0, groups: [])
     var seen: Set<Int> = []
@@ -78,7 +88,7 @@ struct TorchOptimizer {
 
   /// The kind, from the names of a group's numbers: the class's own name is not in the file.
   private func kind(of group: PickleReference) throws(Obstacle) -> OptimizerKind {
-    let names = Set((file.graph.entries(group) ?? []).compactMap { file.graph.string($0.key) })
+    let names = Set(settings(in: group).compactMap { file.graph.string($0.key) })
     let signs: [(OptimizerKind, Set<String>)] = [
       (.sgd, ["momentum", "dampening", "nesterov"]), (.adam, ["betas", "eps", "amsgrad"]),
       (.rmsprop, ["alpha", "eps", "centered"]), (.adagrad, ["lr_decay", "eps"]),
@@ -152,7 +162,7 @@ struct TorchOptimizer {
   ]
 
   /// Reads what is remembered of the parameters of a group.
-  private func readState(
+  private mutating func readState(
     _ entries: PickleReference, _ indices: [Int], of group: inout ParameterGroup,
     _ kind: OptimizerKind, into state: inout OptimizerState
   ) throws(Obstacle) {
@@ -202,7 +212,15 @@ struct TorchOptimizer {
   // MARK: - Values
 
   private func value(_ name: String, in dictionary: PickleReference) -> PickleReference? {
-    (file.graph.entries(dictionary) ?? []).last { file.graph.string($0.key) == name }?.value
+    settings(in: dictionary).last { file.graph.string($0.key) == name }?.value
+  }
+
+  /// The entries of a dictionary; none where they are too many for settings.
+  private func settings(
+    in dictionary: PickleReference
+  ) -> [(key: PickleReference, value: PickleReference)] {
+    let entries = file.graph.entries(dictionary) ?? []
+    return entries.count <= Self.mostEntries ? entries : []
   }
 
   private func flag(_ name: String, in group: PickleReference) -> Bool? {
@@ -212,7 +230,9 @@ struct TorchOptimizer {
   }
 
   /// A number: of Python, or a tensor without dimensions.
-  private func number(_ name: String, in group: PickleReference) throws(Obstacle) -> Double? {
+  private mutating func number(
+    _ name: String, in group: PickleReference
+  ) throws(Obstacle) -> Double? {
     guard let value = value(name, in: group) else { return nil }
     if let flag = flag(name, in: group) { return flag ? 1 : 0 }
     if let number = file.graph.double(value) { return number }
@@ -222,19 +242,21 @@ struct TorchOptimizer {
     return tensor.floats().flatMap(\.first).map(Double.init)
   }
 
-  private func tensor(
+  private mutating func tensor(
     _ name: String, of index: Int, in entry: PickleReference
   ) throws(Obstacle) -> Tensor? {
     guard let value = value(name, in: entry) else { return nil }
     return try tensor(at: value, named: "state.\(index).\(name)")
   }
 
-  private func tensor(at value: PickleReference, named name: String) throws(Obstacle) -> Tensor? {
+  private mutating func tensor(
+    at value: PickleReference, named name: String
+  ) throws(Obstacle) -> Tensor? {
     do {
       let name = "\(place).\(name)"
       guard let tensor = try file.tensor(at: value, named: name) else { return nil }
-      _ = try file.verifyStorages(of: [tensor])
-      return try file.contents(of: tensor, named: name)
+      if verified.insert(tensor.record).inserted { _ = try file.verifyStorages(of: [tensor]) }
+      return try file.contents(of: tensor, named: name, room: &room)
     } catch let error as InterchangeError {
       throw .damage(error)
     } catch {

@@ -74,6 +74,14 @@ struct RowGradient: Sendable {
     self.values = values
   }
 
+  /// Multiplies each row by a number of its token.
+  mutating func scale(by factor: (Int32) -> Float) {
+    for (index, token) in tokens.enumerated() {
+      let mask = factor(token)
+      for place in index * width..<(index + 1) * width { values[place] *= mask }
+    }
+  }
+
   /// Adds the rows to a whole gradient.
   ///
   /// - Parameter gradient: `[V, D]`

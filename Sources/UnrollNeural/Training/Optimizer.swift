@@ -74,9 +74,28 @@ public struct Optimizer: Sendable {
     return state
   }
 
+  /// Goes on as ASGD from the next step: its averages begin there, nothing else changes.
+  ///
+  /// - Parameter architecture: The model's.
+  public mutating func beginAveraging(for architecture: Architecture) {
+    var state = OptimizerState(kind: .asgd, step: stepCount, groups: [])
+    for group in groups {
+      var averaged = ParameterGroup(
+        .asgd,
+        [
+          .learningRate: group[.learningRate], .weightDecay: group[.weightDecay], .lambda: 0,
+          .start: 0,
+        ], clip: group.clip, parameters: group.parameters)
+      averaged.weightDecayKind = group.weightDecayKind
+      averaged.isFrozen = group.isFrozen
+      state.groups.append(averaged)
+    }
+    self = Optimizer(state, for: architecture)
+  }
+
   /// The averages of the parameters that ASGD keeps; none for other rules and before the first step.
   public func averages(for architecture: Architecture) -> ParameterTree<Tensor>? {
-    guard kind == .asgd, stepCount > 0 else { return nil }
+    guard kind == .asgd, groups.contains(where: { $0.step > 0 }) else { return nil }
     return tree(slotIndex: 0, architecture)
   }
 

@@ -29,6 +29,8 @@ public final class TrainableModel {
   /// With a tied weight, the gradient of the output's use of it and of the embedding's.
   private var outputGradients = OutputGradients()
   private var embeddingGradient = RowGradient(width: 0)
+  /// The regularisation of the window at work.
+  private var regularizer = Regularizer()
   /// The sum of the gradients of several windows, where they make one step.
   private var accumulated: ParameterTree<[Float]>?
 
@@ -82,10 +84,12 @@ public final class TrainableModel {
   ///   - targets: `[T, B]` the tokens to predict, usually those that come next.
   ///   - state: In: the state before the window. Out: after it; unchanged if an error is thrown.
   ///   - share: What the gradients are multiplied by: the window's share of the predictions of a step.
+  ///   - regularizer: Drops and penalises; the loss that is returned is without its penalties.
   /// - Returns: The mean over the window of the negative log-probability of a target, in nats.
   /// - Throws: `NeuralError` for tokens outside of the vocabulary, or a state of another model.
   public func backpropagate(
-    inputs: [Int32], targets: [Int32], state: inout RecurrentState, share: Double = 1
+    inputs: [Int32], targets: [Int32], state: inout RecurrentState, share: Double = 1,
+    regularizer: Regularizer = Regularizer()
   ) throws -> Double {
     guard targets.count == inputs.count, !inputs.isEmpty else {
       throw NeuralError.window(
@@ -94,10 +98,13 @@ public final class TrainableModel {
     }
     let B = try architecture.check(inputs: inputs, state: state)
     try architecture.check(tokens: targets, lowest: 0)
+    // Weights that were dropped for one window are not those of the next.
+    isStale = isStale || self.regularizer.dropsWeights || regularizer.dropsWeights
+    self.regularizer = regularizer
     if isStale { try pack() }
     let T = inputs.count / B
     let next = try forward(inputs, from: state, T: T, B: B)
-    let total = try crossEntropy(targets, scale: share / Double(targets.count))
+    let total = try crossEntropy(targets, share: share, T: T, B: B)
     try backward(inputs, from: state, T: T, B: B)
     accumulate()
     state = next
@@ -200,7 +207,15 @@ public final class TrainableModel {
 
   /// Packs the parameters as they are now.
   private func pack() throws {
-    let current = try CheckedParameters(tensors, of: architecture)
+    var parameters = tensors
+    for (index, layer) in architecture.layers.enumerated() where regularizer.dropsWeights {
+      let path = ParameterPath.layer(index, .weightHH)
+      var values = numbers(path)
+      regularizer.dropWeights(&values, layer: index, H: layer.hiddenSize)
+      parameters[path] = Tensor(
+        values, shape: [layer.cell.gateCount * layer.hiddenSize, layer.hiddenSize])
+    }
+    let current = try CheckedParameters(parameters, of: architecture)
     for layer in layers { try layer.pack(current) }
     isStale = false
   }
@@ -212,26 +227,34 @@ public final class TrainableModel {
     _ inputs: [Int32], from state: RecurrentState, T: Int, B: Int
   ) throws -> RecurrentState {
     var next = state
-    embed(inputs)
+    embed(inputs, T: T, B: B)
     for (index, layer) in layers.enumerated() {
       let size = T * B * layer.forward.architecture.inputSize
       try memory.withInput(ofLayer: index, count: size) { input, tape in
         try layer.forward.forward(
           input: input, state: &next.layers[index], tape: &tape, T: T, B: B)
       }
+      let isLast = index == layers.count - 1
+      memory.drop(
+        isLast ? regularizer.output : regularizer.between(layer: index), layer: index, T: T, B: B,
+        H: layer.forward.architecture.hiddenSize)
     }
     return next
   }
 
   /// Looks up the embeddings of tokens: `[T*B]` to `[T*B, D]`.
-  private func embed(_ inputs: [Int32]) {
+  private func embed(_ inputs: [Int32], T: Int, B: Int) {
     let D = architecture.embeddingSize
+    let (rowMask, dropout) = (regularizer.rowMask, regularizer.embedding)
     memory.embedded.withScratch(inputs.count * D) { embedded in
       numbers(.embeddingWeight).withUnsafeBufferPointer { rows in
         for (place, token) in inputs.enumerated() {
-          (embedded + place * D).update(from: rows.start + Int(token) * D, count: D)
+          let row = embedded + place * D
+          row.update(from: rows.start + Int(token) * D, count: D)
+          if let mask = rowMask?(token) { scale(row, by: mask, count: D) }
         }
       }
+      dropout?.apply(embedded, into: embedded, T: T, B: B, N: D)
     }
   }
 
@@ -239,12 +262,22 @@ public final class TrainableModel {
   /// below it.
   ///
   /// - Returns: The sum of the losses in nats.
-  private func crossEntropy(_ targets: [Int32], scale: Double) throws -> Double {
+  private func crossEntropy(_ targets: [Int32], share: Double, T: Int, B: Int) throws -> Double {
+    let last = layers.count - 1
+    let (raw, hidden) = (memory.tapes[last].hidden, memory.output(ofLayer: last))
     let total = try output.crossEntropy(
-      targets, scale: Float(scale), hidden: memory.tapes[layers.count - 1].hidden,
+      targets, scale: Float(share / Double(targets.count)), hidden: hidden,
       weight: numbers(architecture.isTied ? .embeddingWeight : .outputWeight),
       bias: architecture.hasOutputBias ? numbers(.outputBias) : nil, gradients: &outputGradients)
     swap(&memory.dHidden, &outputGradients.hidden)
+    let H = layers[last].forward.architecture.hiddenSize
+    memory.dHidden.withUnsafeMutableBufferPointer { gradient in
+      regularizer.addActivationGradient(
+        to: gradient.start, hidden: hidden, count: T * B * H, share: share)
+      regularizer.output?.apply(gradient.start, into: gradient.start, T: T, B: B, N: H)
+      regularizer.addTemporalGradient(
+        to: gradient.start, hidden: raw, T: T, size: B * H, share: share)
+    }
     return total
   }
 
@@ -263,11 +296,17 @@ public final class TrainableModel {
             input: input, state: state.layers[index], tape: &tape, dHidden: dHidden,
             dInput: dInput, weightIH: weight.start, gradients: &layerGradients[index], T: T, B: B)
         }
+        let below = index == 0 ? regularizer.embedding : regularizer.between(layer: index - 1)
+        below?.apply(dInput, into: dInput, T: T, B: B, N: D)
+      }
+      if regularizer.dropsWeights {
+        regularizer.dropWeights(&layerGradients[index].weightHH, layer: index, H: H)
       }
     }
     embeddingGradient = memory.dHidden.withUnsafeBufferPointer {
       RowGradient(inputs: inputs, gradients: $0.start, width: architecture.embeddingSize)
     }
+    if let rowMask = regularizer.rowMask { embeddingGradient.scale(by: rowMask) }
     if architecture.isTied { embeddingGradient.add(to: &outputGradients.weight) }
   }
 
@@ -276,4 +315,9 @@ public final class TrainableModel {
     guard let numbers = parameters[path] else { preconditionFailure("\(path) was not checked") }
     return numbers
   }
+}
+
+/// Multiplies numbers in place.
+private func scale(_ values: UnsafeMutablePointer<Float>, by factor: Float, count: Int) {
+  for index in 0..<count { values[index] *= factor }
 }

@@ -11,9 +11,11 @@ extension TrainableModel {
   ///   - T: The time steps of a window.
   ///   - B: The number of columns.
   ///   - slotCount: How many numbers the optimizer remembers of each of the model's.
+  ///   - drops: Whether there is dropout.
   /// - Returns: The bytes, or `nil` beyond the largest integer.
   public static func byteCount(
-    of architecture: Architecture, window T: Int, columns B: Int, slotCount: Int
+    of architecture: Architecture, window T: Int, columns B: Int, slotCount: Int,
+    drops: Bool = false
   ) -> Int? {
     let widest = architecture.layers.reduce(architecture.embeddingSize) { max($0, $1.hiddenSize) }
     var perColumn = 0
@@ -23,6 +25,8 @@ extension TrainableModel {
       let (G, H) = (layer.cell.gateCount, layer.hiddenSize)
       // What `LayerTape` has: hidden states and gates, an LSTM's cells, a GRU's recurrent parts.
       perPrediction += (1 + G) * H + (layer.cell == .lstm ? H : layer.cell == .gru ? G * H : 0)
+      // The hidden states after dropout; the recurrent weight after it counts as if all had it.
+      if drops { perPrediction += H }
       // The state before the window and after it.
       perColumn += 2 * (layer.cell == .lstm ? 2 : 1) * H
     }
@@ -38,7 +42,7 @@ extension TrainableModel {
     for layer in architecture.layers {
       // Packed for products: both weights forwards, the recurrent one backwards too.
       let packed = Optional(layer.cell.gateCount * layer.hiddenSize)
-      model = model.plus(packed.times(layer.inputSize + 2 * layer.hiddenSize))
+      model = model.plus(packed.times(layer.inputSize + (drops ? 3 : 2) * layer.hiddenSize))
     }
     let rows = predictions.map { min($0, TrainableOutput.largestBlock) }
     let logits = rows.times(architecture.vocabularySize)

@@ -7,12 +7,33 @@ struct WindowMemory {
   var embedded: [Float] = []
   /// What each layer computed.
   var tapes: [LayerTape]
+  /// `[T*B, H]` what each layer's hidden states are to what reads them, after dropout; empty where they
+  /// are read as they are.
+  var dropped: [[Float]]
   /// The gradients of the hidden states of the layer at work, `[T*B, H]`.
   var dHidden: [Float] = []
   /// The gradients of its input, `[T*B, D]`.
   var dInput: [Float] = []
 
-  init(layers: Int) { tapes = Array(repeating: LayerTape(), count: layers) }
+  init(layers: Int) {
+    tapes = Array(repeating: LayerTape(), count: layers)
+    dropped = Array(repeating: [], count: layers)
+  }
+
+  /// The hidden states of a layer as the layer above, or the output, reads them.
+  func output(ofLayer index: Int) -> [Float] {
+    dropped[index].isEmpty ? tapes[index].hidden : dropped[index]
+  }
+
+  /// Makes the hidden states of a layer what reads them will read.
+  mutating func drop(_ dropout: Regularizer.Dropout?, layer: Int, T: Int, B: Int, H: Int) {
+    guard let dropout else {
+      dropped[layer] = []
+      return
+    }
+    let hidden = tapes[layer].hidden
+    dropped[layer].withScratch(T * B * H) { dropout.apply(hidden, into: $0, T: T, B: B, N: H) }
+  }
 
   /// Passes the input of a layer, which is the output of the one below or the embeddings, and the
   /// layer's tape.
@@ -27,7 +48,7 @@ struct WindowMemory {
     ofLayer index: Int, count: Int,
     _ body: (UnsafePointer<Float>, inout LayerTape) throws -> Result
   ) rethrows -> Result {
-    let input = index == 0 ? embedded : tapes[index - 1].hidden
+    let input = index == 0 ? embedded : output(ofLayer: index - 1)
     precondition(input.count >= count, "the layer below left too little")
     return try input.withUnsafeBufferPointer { try body($0.start, &tapes[index]) }
   }

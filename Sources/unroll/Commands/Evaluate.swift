@@ -11,6 +11,22 @@ struct ModelOptions: ParsableArguments {
   @Argument(help: "The checkpoint.")
   var model: String
 
+  @OptionGroup var threads: ThreadOptions
+
+  /// Opens the model.
+  ///
+  /// - Throws: What opening a checkpoint throws.
+  func load() throws -> LanguageModel {
+    let checkpoint = try Progress.during("opening \(model)") {
+      try Checkpoint(contentsOf: model, reader: .inChild)
+    }
+    threads.apply()
+    return try LanguageModel(checkpoint, path: model)
+  }
+}
+
+/// The threads of a verb that computes.
+struct ThreadOptions: ParsableArguments {
   @Option(help: "The number of threads; results do not depend on it.")
   var threads: Int?
 
@@ -20,19 +36,8 @@ struct ModelOptions: ParsableArguments {
   }
 
   /// Makes all computation use the number of threads that was given.
-  func applyThreads() {
+  func apply() {
     if let threads { Threads.count = threads }
-  }
-
-  /// Opens the model.
-  ///
-  /// - Throws: What opening a checkpoint throws.
-  func load() throws -> LanguageModel {
-    let checkpoint = try Progress.during("opening \(model)") {
-      try Checkpoint(contentsOf: model, reader: .inChild)
-    }
-    applyThreads()
-    return try LanguageModel(checkpoint, path: model)
   }
 }
 

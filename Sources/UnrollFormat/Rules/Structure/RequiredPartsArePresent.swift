@@ -9,6 +9,8 @@ extension Rule {
     example: "`/tokenizer` has no attribute `kind`.",
     fix: "write the file again with the tool that made it; a part is missing"
   ) { contents in
+    // All others are looked for from the root on.
+    guard contents.exists(Layout.root) else { return [missing(Layout.root, "group /")] }
     var violations: [Violation] = []
     for object in contents.inventory.objects {
       guard let schema = Layout.schema(of: object.path) else { continue }

@@ -1,0 +1,83 @@
+// A model before its training: sizes, tokens and drawn numbers.
+
+import UnrollFormat
+import UnrollInterchange
+import UnrollNeural
+import UnrollTensors
+import UnrollTokenization
+
+/// What a person decides about a new model.
+public struct NewModel: Sendable {
+  /// The cell of all recurrent layers.
+  public var cell = Cell.lstm
+  /// The activation of plain cells.
+  public var activation = Activation.tanh
+  /// The width of the embedding, D.
+  public var embeddingSize = 200
+  /// The width of each layer, H.
+  public var hiddenSizes = [200, 200]
+  /// Whether the output shares the embedding's weight.
+  public var isTied = false
+  /// How the numbers are drawn.
+  public var initialization = Initialization.wordLanguageModel
+  /// What the biases of the forget gates add up to; `nil` leaves them as drawn.
+  public var forgetBias: Double?
+  /// What all numbers are drawn from.
+  public var seed: UInt32 = 1
+
+  /// Creates word_language_model's default model.
+  public init() {}
+
+  /// The settings as lines for the history of a model.
+  var arguments: String {
+    [
+      "cell=\(cell.rawValue)", "activation=\(activation.rawValue)", "embedding=\(embeddingSize)",
+      "hidden=\(hiddenSizes.map(String.init).joined(separator: ","))", "tied=\(isTied ? 1 : 0)",
+      "initialization=\(initialization.rawValue)",
+      "forget_bias=\(forgetBias.map { "\($0)" } ?? "drawn")", "model_seed=\(seed)",
+    ].joined(separator: "\n")
+  }
+
+  /// Draws the model.
+  ///
+  /// - Parameters:
+  ///   - vocabulary: Its tokens.
+  ///   - tokenizer: How text becomes tokens.
+  ///   - vectors: Embeddings of words that are known already; they take the place of drawn rows.
+  /// - Returns: The model; its history is empty.
+  /// - Throws: `TrainingError` if sizes do not fit each other.
+  public func checkpoint(
+    vocabulary: Vocabulary, tokenizer: Tokenizer, vectors: WordVectors? = nil
+  ) throws -> Checkpoint {
+    func refuse(_ option: String, _ expected: String, _ found: String, _ fix: String) -> Error {
+      TrainingError(path: option, expected: expected, found: found, fix: fix)
+    }
+    let last = hiddenSizes.last ?? embeddingSize
+    guard !isTied || last == embeddingSize else {
+      throw refuse(
+        "--tied", "the last layer as wide as the embedding, \(embeddingSize)", "\(last)",
+        "give --embedding \(last), or another --hidden")
+    }
+    guard activation == .tanh || cell == .rnn else {
+      throw refuse(
+        "--activation", "tanh for \(cell.rawValue)", activation.rawValue, "leave it out")
+    }
+    guard initialization != .irnn || cell == .rnn else {
+      throw refuse(
+        "--initialization irnn", "a plain recurrent cell", cell.rawValue, "give --cell rnn")
+    }
+    let architecture = Architecture(
+      vocabularySize: vocabulary.count, embeddingSize: embeddingSize,
+      layers: zip([embeddingSize] + hiddenSizes, hiddenSizes).map {
+        LayerArchitecture(cell: cell, inputSize: $0, hiddenSize: $1, activation: activation)
+      }, isTied: isTied)
+    var parameters = initialization.parameters(
+      of: architecture, seed: seed, forgetBias: forgetBias)
+    if let vectors, let drawn = parameters[.embeddingWeight] {
+      parameters[.embeddingWeight] = vectors.rows(for: vocabulary, insteadOf: drawn)
+    }
+    return Checkpoint(
+      architecture: architecture, parameters: parameters, vocabulary: vocabulary,
+      tokenizer: tokenizer, provenance: [])
+  }
+}

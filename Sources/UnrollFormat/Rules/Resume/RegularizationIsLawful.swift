@@ -1,0 +1,52 @@
+// Rule R008.
+
+extension Rule {
+  /// The regularization MUST be of lawful terms, with a seed where masks are drawn.
+  static let regularizationIsLawful = Rule(
+    id: "R008", level: .error,
+    summary: """
+      Each group of `/training/regularization` MUST have a `kind` that acts at its `site`, a `rate` that is \
+      finite, at least 0, and less than 1 for dropout; no two may drop the same numbers. `seed` MUST be \
+      present exactly if a term draws masks or `window_kind` is "random".
+      """,
+    why: "Without the masks that would have been drawn the next steps differ.",
+    example: "`/training/regularization/00` has `site` = \"weight_hh\" and `kind` = \"locked\".",
+    fix: Fix.trainAgain
+  ) { contents in
+    guard contents.exists(Layout.training) else { return [] }
+    var violations: [Violation] = []
+    var terms: [RegularizationTerm] = []
+    for group in contents.members(of: Layout.regularization).map({
+      "\(Layout.regularization)/\($0)"
+    }) {
+      // What is missing or of another type is the finding of other rules.
+      guard let term = contents.regularizationTerm(group) else { continue }
+      let words = "\(term.kind.rawValue) of \(term.rate) at \(term.site.rawValue)"
+      if !term.isLawful {
+        violations.append(
+          Violation(object: group, expected: "a kind and rate that the site takes", found: words))
+      } else if terms.contains(where: term.excludes) {
+        violations.append(
+          Violation(object: group, expected: "one dropout of these numbers", found: words))
+      }
+      terms.append(term)
+    }
+    let draws =
+      terms.contains { $0.kind.isDropout }
+      || contents.text(Layout.trainingData, AttributeName.windowKind) == WindowKind.random.rawValue
+    return violations
+      + contents.attributeViolations(Layout.training, [AttributeName.seed: draws])
+  }
+}
+
+extension Contents {
+  /// A term of the regularization; `nil` where a part is missing or not allowed.
+  func regularizationTerm(_ group: String) -> RegularizationTerm? {
+    guard
+      let site = text(group, AttributeName.site).flatMap(RegularizationTerm.Site.init),
+      let kind = text(group, AttributeName.kind).flatMap(RegularizationTerm.Kind.init),
+      let rate = number(group, AttributeName.rate)
+    else { return nil }
+    return RegularizationTerm(site: site, kind: kind, rate: rate)
+  }
+}

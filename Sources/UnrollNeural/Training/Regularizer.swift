@@ -1,0 +1,130 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+// The regularisation of one window: which masks are drawn, and what is added to gradients.
+
+import CUnrollKernels
+import UnrollFormat
+
+/// The terms of a training, and which masks a window draws.
+public struct Regularizer: Sendable {
+  /// The terms.
+  public var terms: [RegularizationTerm]
+  /// What masks are drawn from.
+  public var seed: UInt32
+  /// The number of the window that draws.
+  public var draw: UInt32
+
+  /// Creates a regularizer.
+  ///
+  /// - Parameters:
+  ///   - terms: Lawful ones, `RegularizationTerm.isLawful`.
+  ///   - seed: What masks are drawn from.
+  ///   - draw: The number of the window that draws.
+  public init(_ terms: [RegularizationTerm] = [], seed: UInt32 = 0, draw: UInt32 = 0) {
+    self.terms = terms
+    self.seed = seed
+    self.draw = draw
+  }
+
+  /// A dropout of states.
+  struct Dropout {
+    fileprivate let settings: unroll_dropout
+    fileprivate let isLocked: Bool
+
+    /// Multiplies numbers, or their gradients, by the mask.
+    ///
+    /// - Parameters:
+    ///   - x: `[T, B, N]`
+    ///   - y: `[T, B, N]` Out: the product; may be x.
+    ///   - T: The number of time steps.
+    ///   - B: The number of columns.
+    ///   - N: The numbers of a column.
+    func apply(
+      _ x: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>, T: Int, B: Int, N: Int
+    ) {
+      unroll_drop(x, y, T, B, N, isLocked, settings)
+    }
+  }
+
+  /// The dropout of what the embedding gives, if there is one.
+  var embedding: Dropout? { dropout(.embedding, number: 1) }
+  /// The dropout of what the output reads, if there is one.
+  var output: Dropout? { dropout(.output, number: 2) }
+
+  /// The dropout of what the layer above a layer reads, if there is one.
+  func between(layer: Int) -> Dropout? { dropout(.between, number: 16 + UInt32(layer)) }
+
+  private func dropout(_ site: RegularizationTerm.Site, number: UInt32) -> Dropout? {
+    guard
+      let term = terms.first(where: {
+        $0.site == site && $0.rate > 0 && ($0.kind == .element || $0.kind == .locked)
+      })
+    else { return nil }
+    return Dropout(settings: settings(number, term.rate), isLocked: term.kind == .locked)
+  }
+
+  private func settings(_ site: UInt32, _ rate: Double) -> unroll_dropout {
+    unroll_dropout(seed: UInt64(seed), site: site, draw: draw, rate: Float(rate))
+  }
+
+  private func rate(_ site: RegularizationTerm.Site, _ kind: RegularizationTerm.Kind) -> Double {
+    terms.first { $0.site == site && $0.kind == kind }?.rate ?? 0
+  }
+
+  /// What multiplies the rows of tokens, or `nil` where no row is dropped.
+  var rowMask: ((_ token: Int32) -> Float)? {
+    let rate = rate(.embedding, .row)
+    guard rate > 0 else { return nil }
+    let settings = settings(0, rate)
+    return { unroll_row_mask(UInt32(bitPattern: $0), settings) }
+  }
+
+  /// Whether recurrent weights are dropped.
+  var dropsWeights: Bool { rate(.weightHH, .weight) > 0 }
+
+  /// Drops recurrent weights of a layer, or their gradients.
+  ///
+  /// - Parameters:
+  ///   - values: `[rows, H]`, in place.
+  ///   - layer: The layer, counted from 0.
+  ///   - H: The length of a row.
+  func dropWeights(_ values: inout [Float], layer: Int, H: Int) {
+    let settings = settings(65536 + UInt32(layer), rate(.weightHH, .weight))
+    values.withUnsafeMutableBufferPointer {
+      unroll_drop($0.start, $0.start, 1, $0.count / H, H, true, settings)
+    }
+  }
+
+  /// Adds the gradient of the mean square of the hidden states as the output reads them.
+  ///
+  /// - Parameters:
+  ///   - gradient: `[T, B, H]` Out: the sum.
+  ///   - hidden: `[T, B, H]` after dropout.
+  ///   - count: T*B*H.
+  ///   - share: What gradients of this window are multiplied by.
+  func addActivationGradient(
+    to gradient: UnsafeMutablePointer<Float>, hidden: UnsafePointer<Float>, count: Int,
+    share: Double
+  ) {
+    let rate = rate(.output, .activation)
+    guard rate > 0 else { return }
+    unroll_add_scaled(gradient, hidden, Float(2 * rate * share / Double(count)), count)
+  }
+
+  /// Adds the gradient of the mean square of the changes of the hidden states from step to step.
+  ///
+  /// - Parameters:
+  ///   - gradient: `[T, size]` Out: the sum.
+  ///   - hidden: `[T, size]` before dropout.
+  ///   - T: The number of time steps.
+  ///   - size: B*H.
+  ///   - share: What gradients of this window are multiplied by.
+  func addTemporalGradient(
+    to gradient: UnsafeMutablePointer<Float>, hidden: UnsafePointer<Float>, T: Int, size: Int,
+    share: Double
+  ) {
+    let rate = rate(.output, .temporal)
+    guard rate > 0, T > 1 else { return }
+    let scale = 2 * rate * share / Double((T - 1) * size)
+    unroll_add_temporal_gradient(gradient, hidden, Float(scale), T, size)
+  }
+}

@@ -1,0 +1,267 @@
+// `unroll train`: from a text to a model.
+
+import ArgumentParser
+import Foundation
+import UnrollEngine
+import UnrollFormat
+import UnrollInterchange
+import UnrollNeural
+import UnrollTensors
+import UnrollTokenization
+
+struct Train: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Train a new model from a text.",
+    discussion: """
+      Without options the model is that of pytorch/examples' word_language_model: an LSTM of two layers \
+      of 200, words between white space as tokens, each line ended by <eos>. Training goes as `unroll \
+      finetune --help` says; a pause is resumed by `unroll finetune FILE.last --resume`.
+      --config takes a JSON object of option names and values, as {"cell": "gru", "hidden": "1150,400", \
+      "tied": true}; options on the command line go before it.
+      """)
+
+  @OptionGroup var verb: TrainingVerb
+
+  @Option(help: ArgumentHelp("Options in a JSON object.", valueName: "file"))
+  var config: String?
+
+  @OptionGroup(title: "Model") var model: NewModelOptions
+
+  @OptionGroup(title: "Tokens") var tokens: NewVocabularyOptions
+
+  @OptionGroup(title: "Training") var training: TrainingOptions
+
+  @OptionGroup var threads: ThreadOptions
+
+  func run() throws {
+    if let config { return try Self.run(config: config, CommandLine.arguments) }
+    try verb.run(resuming: false, inputs: tokens.paths + model.paths) { _, reporter in
+      threads.apply()
+      let tokenizer = tokens.kind
+      let vocabulary = try tokens.tokens(train: verb.train)
+      let vectors = try model.wordVectors(for: vocabulary)
+      let new = model.model(width: vectors?.width, seed: training.seed)
+      let checkpoint = try new.checkpoint(
+        vocabulary: vocabulary, tokenizer: tokenizer, vectors: vectors)
+      let encoder = try LanguageModel.encoder(of: checkpoint, path: verb.target.output)
+      let texts = try verb.texts(encoder, reporter: &reporter)
+      let parameters = checkpoint.architecture.parameters.reduce(0) {
+        $0 + ($1.shape.elementCount ?? 0)
+      }
+      Output.note(
+        "note: \(Output.grouped(vocabulary.count)) tokens, "
+          + "\(Output.grouped(parameters)) parameters")
+      return try TrainingRun(
+        checkpoint, settings: try training.settings(), train: texts.train, valid: texts.valid,
+        new: new)
+    }
+  }
+
+  /// Runs the verb with the options of a configuration before those of the command line.
+  private static func run(config path: String, _ arguments: [String]) throws {
+    var rest = Array(arguments.drop { $0 != configuration.commandName ?? "train" }.dropFirst())
+    if let index = rest.firstIndex(of: "--config") {
+      rest.removeSubrange(index...min(index + 1, rest.count - 1))
+    }
+    rest.removeAll { $0.hasPrefix("--config=") }
+    var command = try parse(configured(path) + rest)
+    command.config = nil
+    try command.run()
+  }
+
+  /// The options of a configuration as words of a command line.
+  private static func configured(_ path: String) throws -> [String] {
+    let file = try MappedFile(path: path)
+    do {
+      return try JSONDecoder().decode(
+        [String: ConfiguredValue].self, from: Data(file.copy(0..<file.count))
+      ).sorted { $0.key < $1.key }.flatMap { name, value in
+        let option = "--" + name.replacing("_", with: "-")
+        return switch value {
+        case .flag(let isSet): isSet ? [option] : []
+        case .text(let text): [option, text]
+        }
+      }
+    } catch is DecodingError {
+      throw Refusal(
+        "\(printable(path)): expected a JSON object of options, each with a text, number or true; found "
+          + "something else\n  fix: `unroll train --help` shows the options")
+    }
+  }
+}
+
+/// The value of an option in a configuration.
+private enum ConfiguredValue: Decodable {
+  case flag(Bool)
+  case text(String)
+
+  init(from decoder: any Decoder) throws {
+    let container = try decoder.singleValueContainer()
+    if let flag = try? container.decode(Bool.self) {
+      self = .flag(flag)
+    } else if let number = try? container.decode(Int.self) {
+      self = .text(String(number))
+    } else if let number = try? container.decode(Double.self) {
+      self = .text(String(number))
+    } else {
+      self = .text(try container.decode(String.self))
+    }
+  }
+}
+
+/// The sizes and cells of a new model.
+struct NewModelOptions: ParsableArguments {
+  @Option(help: "The cell of all layers: lstm, gru or rnn (default: lstm).")
+  var cell: Cell?
+
+  @Option(help: "The activation of plain cells: tanh or relu (default: tanh).")
+  var activation: Activation?
+
+  @Option(help: "The width of the embedding (default: 200, or that of --vectors).")
+  var embedding: Int?
+
+  @Option(help: ArgumentHelp("The widths of the layers (default: 200,200).", valueName: "sizes"))
+  var hidden: String?
+
+  @Flag(help: "The output shares the embedding's weight.")
+  var tied = false
+
+  @Option(
+    help: ArgumentHelp(
+      "How numbers are drawn: word_language_model, pytorch, orthogonal or irnn "
+        + "(default: word_language_model)."))
+  var initialization: Initialization?
+
+  @Option(
+    parsing: .unconditional,
+    help: "What the biases of the forget gates of an LSTM begin with (default: as drawn).")
+  var forgetBias: Double?
+
+  @Option(
+    help: ArgumentHelp(
+      "Rows of the embedding: a text file of word2vec, GloVe or fastText.", valueName: "file"))
+  var vectors: String?
+
+  /// The files that are read.
+  var paths: [String] { [vectors].compactMap { $0 } }
+
+  private var sizes: [Int]? {
+    guard let hidden else { return nil }
+    return hidden.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) ?? 0 }
+  }
+
+  func validate() throws {
+    let limit = 1...1_000_000
+    guard (sizes ?? [1]).allSatisfy(limit.contains) else {
+      throw ValidationError("--hidden takes numbers from 1, as 1150,1150,400.")
+    }
+    guard (sizes ?? []).count <= 100 else { throw ValidationError("--hidden: at most 100 layers.") }
+    guard limit.contains(embedding ?? 1) else {
+      throw ValidationError("--embedding is at least 1.")
+    }
+    guard (forgetBias ?? 0).isFinite else { throw ValidationError("--forget-bias is finite.") }
+  }
+
+  /// The vectors of the words of a vocabulary, if there is a file of them.
+  ///
+  /// - Throws: What reading it throws; `Refusal` if they are not as wide as the embedding.
+  func wordVectors(for vocabulary: Vocabulary) throws -> WordVectors? {
+    guard let vectors else { return nil }
+    var progress = Progress()
+    let found = try WordVectors(contentsOf: vectors, for: vocabulary) { fraction in
+      progress.report { _ in
+        "reading \(printable(vectors))"
+          + (fraction.map { String(format: ": %.0f %%", 100 * $0) } ?? "")
+      }
+    }
+    progress.finish()
+    guard embedding == nil || embedding == found.width else {
+      throw Refusal(
+        "\(printable(vectors)): expected vectors of \(embedding ?? 0) numbers; found \(found.width)\n"
+          + "  fix: leave --embedding out, or give other vectors")
+    }
+    Output.note(
+      "note: \(Output.grouped(found.count)) of \(Output.grouped(vocabulary.count)) tokens have a vector"
+    )
+    return found
+  }
+
+  /// What the options say.
+  func model(width: Int?, seed: UInt32?) -> NewModel {
+    var model = NewModel()
+    model.cell = cell ?? model.cell
+    model.activation = activation ?? model.activation
+    model.embeddingSize = embedding ?? width ?? model.embeddingSize
+    model.hiddenSizes = sizes ?? model.hiddenSizes
+    model.isTied = tied
+    model.initialization = initialization ?? model.initialization
+    model.forgetBias = forgetBias
+    model.seed = seed ?? model.seed
+    return model
+  }
+}
+
+/// The tokens of a new model.
+struct NewVocabularyOptions: ParsableArguments {
+  @Option(
+    help: "What a token is: whitespace (words between it), character or byte (default: whitespace)."
+  )
+  var tokenizer: TokenizerKind?
+
+  @Option(
+    help: ArgumentHelp(
+      "The tokens, one a line; without it they are those of the training text.",
+      valueName: "file"))
+  var vocabulary: String?
+
+  @Option(help: "How often the training text must have a token (default: 1).")
+  var minimumCount: Int?
+
+  @Option(help: "The most tokens; the most frequent stay.")
+  var maximumSize: Int?
+
+  func validate() throws {
+    if let tokenizer, ![.whitespace, .character, .byte].contains(tokenizer) {
+      throw ValidationError("--tokenizer \(tokenizer.rawValue) is not made of a text.")
+    }
+    for case (let name, let value?) in [
+      ("--minimum-count", minimumCount), ("--maximum-size", maximumSize),
+    ] where value < 1 {
+      throw ValidationError("\(name) is at least 1.")
+    }
+    if vocabulary != nil && (minimumCount != nil || maximumSize != nil) {
+      throw ValidationError("--vocabulary says which tokens there are; nothing is counted.")
+    }
+  }
+
+  /// The files that are read.
+  var paths: [String] { [vocabulary].compactMap { $0 } }
+
+  /// How text becomes tokens.
+  var kind: Tokenizer {
+    switch tokenizer ?? .whitespace {
+    case .character, .byte:
+      // The text is one stream: its line ends are tokens.
+      Tokenizer(
+        kind: tokenizer ?? .character, sentenceStart: .none, appendsEndOfSentence: false)
+    default: Tokenizer()
+    }
+  }
+
+  /// The tokens.
+  ///
+  /// - Throws: What reading the text or the list throws.
+  func tokens(train: String) throws -> Vocabulary {
+    if let vocabulary { return try Vocabulary(listedIn: vocabulary) }
+    var training = VocabularyTraining(tokenizer: kind)
+    training.minimumCount = minimumCount ?? 1
+    training.maximumSize = maximumSize
+    return try Progress.during("counting the tokens of \(train)") {
+      try Vocabulary(trainedOn: [train], by: training)
+    }
+  }
+}
+
+extension Cell: ExpressibleByArgument {}
+extension Initialization: ExpressibleByArgument {}
+extension TokenizerKind: ExpressibleByArgument {}

@@ -1,0 +1,182 @@
+// What `train` and `finetune` share: the texts, the files, the loop, and what is said of it.
+
+import ArgumentParser
+import CProcess
+import Foundation
+import UnrollEngine
+import UnrollFormat
+import UnrollTensors
+import UnrollTokenization
+
+/// The texts that a training reads and the files that it writes.
+struct TrainingVerb: ParsableArguments {
+  @Option(help: ArgumentHelp("The text to learn: a file or a .gz file.", valueName: "file"))
+  var train: String
+
+  @Option(help: ArgumentHelp("The text that chooses the best model.", valueName: "file"))
+  var valid: String
+
+  @OptionGroup var target: OutputOptions
+
+  @Option(help: ArgumentHelp("Pause after this many steps, as Ctrl-C does.", valueName: "steps"))
+  var pauseAfter: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "Write each step and evaluation as one JSON object a line; a resumed run appends.",
+      valueName: "file"))
+  var log: String?
+
+  func validate() throws {
+    if let pauseAfter, pauseAfter < 1 { throw ValidationError("--pause-after is at least 1.") }
+  }
+
+  /// Trains to the end or to a pause.
+  ///
+  /// - Parameters:
+  ///   - resuming: Whether the files are those of the training that goes on.
+  ///   - inputs: The files that are read beside the texts; none of them is ever written to.
+  ///   - begin: Makes the run.
+  /// - Throws: `Refusal` before the work; `ExitCode` after it, when all is said.
+  func run(
+    resuming: Bool, inputs: [String],
+    begin: (TrainingFiles, inout TrainingReporter) throws -> TrainingRun
+  ) throws {
+    let files = TrainingFiles(best: target.output)
+    try checkFiles(files, resuming: resuming, inputs: inputs)
+    var reporter = try TrainingReporter(log: log, appending: resuming)
+    var run = try begin(files, &reporter)
+    let firstStep = run.state.step
+    unroll_catch_requests_to_stop()
+    reporter.begin(run)
+    var outcome = Outcome(lastIsOurs: resuming)
+    do {
+      let end = try run.run(
+        saving: files,
+        shouldPause: { state in
+          unroll_asked_to_stop() || pauseAfter.map { state.step - firstStep >= $0 } ?? false
+        },
+        report: {
+          outcome.add($0)
+          try reporter.report($0, $1)
+        }, progress: { reporter.report($0) })
+      reporter.finish()
+      switch end {
+      case .finished: conclude(run, files, outcome)
+      case .paused:
+        Output.note("paused after step \(run.state.step): saved \(printable(files.last))")
+        Output.note("  resume: \(resumeCommand(files))")
+        try Output.finish()
+        throw Ending.paused
+      }
+    } catch let error where !(error is ExitCode) {
+      reporter.finish()
+      Output.note("unroll: \(error)")
+      if outcome.lastIsOurs && !(error is OutputTaken) { noteWhatIsSaved(files) }
+      throw ExitCode(Ending.failure)
+    }
+  }
+
+  /// What a run did so far.
+  private struct Outcome {
+    /// The file to resume from is of this training, not of one that used its name before.
+    var lastIsOurs: Bool
+    var wroteBest = false
+    var didAnything = false
+
+    /// - Parameter event: What happened; it is saved.
+    mutating func add(_ event: TrainingEvent) {
+      didAnything = true
+      guard case .evaluation(_, let isBest) = event else { return }
+      (lastIsOurs, wroteBest) = (true, wroteBest || isBest)
+    }
+  }
+
+  // MARK: The beginning
+
+  /// Refuses files that would be refused after hours of work.
+  private func checkFiles(_ files: TrainingFiles, resuming: Bool, inputs: [String]) throws {
+    if case .foreign(let format) = ConversionTarget(output: files.best) {
+      throw Refusal(
+        "\(printable(files.best)): cannot write: a training writes a checkpoint, and this is the "
+          + "name of a \(format.name) file\n  fix: give a name such as tuned.unroll.h5; "
+          + "`unroll convert tuned.unroll.h5 -o \(printable(files.best))` then exports it")
+    }
+    let texts = [train, valid]
+    for path in [files.best, files.last] {
+      try OutputOptions.check(
+        path, inputs: texts + (resuming ? [] : inputs), replacing: resuming || target.force)
+    }
+    guard let log else { return }
+    try OutputOptions.checkGrowing(
+      log, inputs: texts + inputs, outputs: [files.best, files.last],
+      replacing: resuming || target.force)
+  }
+
+  /// Reads the two texts.
+  ///
+  /// - Throws: `TextError` if one cannot be read or tokenized.
+  func texts(
+    _ encoder: Encoder, reporter: inout TrainingReporter
+  ) throws -> (train: TrainingText, valid: TrainingText) {
+    func read(_ path: String) throws -> TrainingText {
+      let text = try TrainingText(path: path, encoder: encoder) { reporter.reading(path, $0) }
+      if text.unknown > 0 {
+        Output.note(
+          "note: \(printable(path)): \(Output.grouped(text.unknown)) of "
+            + "\(Output.grouped(text.count)) tokens are words that the vocabulary lacks")
+      }
+      return text
+    }
+    return (try read(train), try read(valid))
+  }
+
+  // MARK: The end
+
+  private func conclude(_ run: TrainingRun, _ files: TrainingFiles, _ outcome: Outcome) {
+    guard let best = run.state.best else { return }
+    let perplexity = String(format: "%.4f", exp(best.validNLL))
+    let bestName = printable(files.best)
+    if best.step == 0 {
+      Output.note(
+        "note: no evaluation was better than the model before training, validation perplexity "
+          + "\(perplexity): \(bestName) holds its weights unchanged")
+    } else if outcome.wroteBest {
+      Output.note("wrote \(bestName): step \(best.step), validation perplexity \(perplexity)")
+    } else {
+      Output.note(
+        "\(bestName) still holds the best model: step \(best.step), validation perplexity "
+          + perplexity)
+    }
+    let more = "--resume with more \(run.endsBySteps ? "--steps" : "--epochs")"
+    if outcome.didAnything {
+      Output.note("wrote \(printable(files.last)): the last state, for \(more)")
+    } else {
+      Output.note(
+        "note: nothing was left to do after step \(run.state.step), and nothing was written: to go "
+          + "on, \(more)")
+    }
+  }
+
+  private func noteWhatIsSaved(_ files: TrainingFiles) {
+    guard FileManager.default.fileExists(atPath: files.last) else { return }
+    Output.note("  saved: \(printable(files.last)) holds the last good state")
+    Output.note("  resume: \(resumeCommand(files))")
+  }
+
+  /// The command that goes on, as a shell takes it.
+  private func resumeCommand(_ files: TrainingFiles) -> String {
+    var words = ["unroll", "finetune", files.last, "--resume", "--train", train, "--valid", valid]
+    words += ["-o", files.best]
+    if let log { words += ["--log", log] }
+    return words.map(Self.quoted).joined(separator: " ")
+  }
+
+  private static func quoted(_ word: String) -> String {
+    let isPlain = word.allSatisfy {
+      ($0.isASCII && ($0.isLetter || $0.isNumber)) || "-_./".contains($0)
+    }
+    return isPlain && !word.isEmpty
+      ? word : "'" + word.replacingOccurrences(of: "'", with: "'\\''") + "'"
+  }
+}

@@ -1,0 +1,101 @@
+// What the fuzzers run on their bytes; the tests run the same on the committed corpora.
+
+import Foundation
+import UnrollFormat
+import UnrollHDF5
+import UnrollTensors
+import UnrollTokenization
+
+@testable import UnrollInterchange
+
+/// A part of the code that reads what others wrote.
+enum FuzzTarget: String, CaseIterable, Sendable {
+  /// The bytes are the pickle of an otherwise valid file of `torch.save`.
+  case pickle
+  /// The bytes are a ZIP archive, or a list of tokens packed by gzip.
+  case zip
+  /// The bytes are a whole file of `torch.save`.
+  case torch
+  /// The bytes are choices that change a valid checkpoint and its inventory.
+  case inventory
+  /// The bytes are the inventory that a child process answers, which read a foreign file.
+  case answer
+
+  /// Reads bytes and says in one line what came of it.
+  ///
+  /// - Parameters:
+  ///   - bytes: The input.
+  ///   - path: A file that may be written.
+  /// - Returns: The refusal, or how much was read.
+  /// - Throws: What no reader may throw: any error but a refusal.
+  func outcome(of bytes: [UInt8], at path: String) throws -> String {
+    do {
+      switch self {
+      case .pickle:
+        try Self.writeArchive(pickle: bytes, to: path)
+        return try Self.readTorch(path)
+      case .zip:
+        try Data(bytes).write(to: URL(filePath: path))
+        return try Self.readArchive(path)
+      case .torch:
+        try Data(bytes).write(to: URL(filePath: path))
+        return try Self.readTorch(path)
+      case .inventory:
+        return try FuzzedCheckpoint(bytes).outcome(at: path)
+      case .answer:
+        return Inventory(encoded: bytes[...]).map { "read: \($0.objects.count) objects" }
+          ?? "refused"
+      }
+    } catch let error as InterchangeError {
+      return Self.firstLine(of: "\(error)", path)
+    } catch let error as TextError {
+      return Self.firstLine(of: "\(error)", path)
+    }
+  }
+
+  /// The path of a file under `fixtures/`; the fuzzers have no `TestSupport`.
+  static func fixture(_ name: String) -> String {
+    URL(filePath: #filePath).appending(path: "../../../fixtures/\(name)").standardized.path
+  }
+
+  private static func firstLine(of message: String, _ path: String) -> String {
+    String(message.prefix { $0 != "\n" }).replacing(path, with: "input")
+  }
+
+  // MARK: - Torch files
+
+  private static func readTorch(_ path: String) throws -> String {
+    let file = try MappedFile(path: path)
+    let isRecognized = PyTorchFormat.recognizes(file)
+    let options = ReadingOptions(
+      vocabulary: Vocabulary(tokens: (0..<11).map { "\($0)".utf8 }, unit: .word),
+      nonlinearity: .tanh)
+    let conversion = try PyTorchFormat.read(file, options: options)
+    let layers = conversion.checkpoint.architecture.layers.map(\.cell.rawValue)
+    return "\(isRecognized ? "" : "unrecognized, ")read: \(layers), \(conversion.notes.count) notes"
+  }
+
+  private static func readArchive(_ path: String) throws -> String {
+    let file = try MappedFile(path: path)
+    if file.copy(0..<2) == [0x1F, 0x8B] {
+      return "read: \(try Vocabulary(listedIn: path).count) tokens"
+    }
+    let archive = try ZipArchive(file)
+    try archive.refuseCompressed()
+    let records = archive.records.values.sorted { $0.name < $1.name }
+    return "read: \(try records.filter(archive.verify).count) of \(records.count) records checked"
+  }
+
+  /// Writes a valid file with another pickle.
+  private static func writeArchive(pickle: [UInt8], to path: String) throws {
+    let file = try MappedFile(path: fixture("pytorch/lstm-state.pt"))
+    let archive = try ZipArchive(file)
+    try Data().write(to: URL(filePath: path))
+    var writer = try ZipWriter(emptying: path)
+    for record in archive.records.values.sorted(by: { $0.name < $1.name }) {
+      let isPickle = record.name.hasSuffix("data.pkl")
+      try writer.add(record.name, isPickle ? .owned(pickle) : archive.storage(of: record))
+    }
+    try writer.finish()
+  }
+}
