@@ -62,6 +62,7 @@ extension Rule {
     .definitionHasAFormat,
     .probeTokenizes,
     .spaceIsAToken,
+    .definitionDefines,
     .tokenDataFitsTheTokens,
     .slotsMirrorTheModel,
     .slotsAreComplete,

@@ -55,6 +55,8 @@ public struct Encoder: Sendable {
     case characters(CharacterTable)
     case bytes(ByteTable)
     case greedy(TokenTrie)
+    /// What another program's file says.
+    case defined(DefinedTokenizer)
   }
 
   /// Creates an encoder.
@@ -88,17 +90,19 @@ public struct Encoder: Sendable {
       case .none: nil
       }
     unknownID = vocabulary.unknownID.map { Int32($0) }
-    algorithm =
-      switch tokenizer.kind {
-      case .whitespace: .whitespace
-      case .character: .characters(CharacterTable(vocabulary, space: tokenizer.space))
-      case .byte: .bytes(ByteTable(vocabulary))
-      case .greedy: .greedy(TokenTrie(vocabulary))
-      case .bpe, .wordpiece, .unigram:
-        throw TextError(
-          path: path, line: nil, expected: "a tokenizer that this version has",
-          found: tokenizer.kind.rawValue, fix: "use a newer version of unroll")
+    switch tokenizer.kind {
+    case .whitespace: algorithm = .whitespace
+    case .character:
+      algorithm = .characters(CharacterTable(vocabulary, space: tokenizer.space))
+    case .byte: algorithm = .bytes(ByteTable(vocabulary))
+    case .greedy: algorithm = .greedy(TokenTrie(vocabulary))
+    case .bpe, .wordpiece, .unigram:
+      do {
+        algorithm = .defined(try tokenizer.defined(vocabulary))
+      } catch {
+        throw DefinitionError(error).textError(path: path)
       }
+    }
   }
 
   /// The texts of a line that the model cannot take: those that the vocabulary lacks, where there is
@@ -111,10 +115,15 @@ public struct Encoder: Sendable {
 
   /// The tokens of a line.
   ///
-  /// - Throws: `TextError` if the line is not UTF-8, but for the tokenizer `byte`, or has text that the
-  ///   vocabulary lacks while there is no token for unknown text.
+  /// What is not UTF-8 is bytes for the tokenizer `byte`, and U+FFFD for those that another program's
+  /// file defines, as for these programs.
+  ///
+  /// - Throws: `TextError` if the line is not UTF-8 and the tokenizer another, or if it has text that
+  ///   the vocabulary lacks while there is no token for unknown text.
   public func encode(_ line: TextLine, path: String) throws(TextError) -> EncodedLine {
-    if tokenizer.kind != .byte { try checkUTF8(line, path: path) }
+    if [.whitespace, .character, .greedy].contains(tokenizer.kind) {
+      try checkUTF8(line, path: path)
+    }
     var encoded = cut(line.bytes)
     if let first = encoded.unknown.first {
       guard let unknownID else {
@@ -149,6 +158,7 @@ public struct Encoder: Sendable {
       case .characters(let table): table.encode(bytes, into: &encoded)
       case .bytes(let table): table.encode(bytes, into: &encoded)
       case .greedy(let trie): trie.encode(bytes, into: &encoded)
+      case .defined(let defined): defined.encode(bytes, into: &encoded)
       }
     }
     return encoded

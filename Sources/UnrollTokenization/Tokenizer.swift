@@ -16,6 +16,9 @@ public enum TokenizerKind: String, Sendable, Hashable, CaseIterable {
   case wordpiece
   /// The most probable pieces.
   case unigram
+
+  /// Whether a tokenizer of this kind is what another program's file says.
+  public var isDefined: Bool { [.bpe, .wordpiece, .unigram].contains(self) }
 }
 
 /// The token that a sentence starts from.
@@ -80,6 +83,34 @@ public struct Tokenizer: Sendable, Hashable {
     self.sentenceStart = sentenceStart
     self.appendsEndOfSentence = appendsEndOfSentence
     self.space = space
+  }
+
+  /// The tokenizer that the definition describes.
+  ///
+  /// - Throws: `DefinitionError` if there is none, it cannot be read, it is of another kind, or its
+  ///   tokens are not those of the vocabulary.
+  package func check(_ vocabulary: Vocabulary) throws {
+    if kind.isDefined || definition != nil { _ = try defined(vocabulary) }
+  }
+
+  func defined(_ vocabulary: Vocabulary) throws -> DefinedTokenizer {
+    guard let definition else {
+      throw DefinitionError("definition", expected: "a tokenizer's own file", found: "none")
+    }
+    let defined = try definition.tokenizer(vocabulary)
+    guard defined.kind == kind else {
+      throw DefinitionError(
+        "definition", expected: "a tokenizer of the kind \"\(kind.rawValue)\"",
+        found: "one of the kind \"\(defined.kind.rawValue)\"")
+    }
+    for (token, id) in defined.tokens {
+      guard id < vocabulary.count, vocabulary[Int(id)].elementsEqual(token) else {
+        throw DefinitionError(
+          "definition", expected: "the tokens of the vocabulary",
+          found: "\"\(String(decoding: token, as: UTF8.self))\" at \(id)")
+      }
+    }
+    return defined
   }
 
   /// How a text is cut into lines for this tokenizer.

@@ -11,8 +11,9 @@ extension Vocabulary {
   /// The texts of a corpus folder in the order in which its vocabulary is made.
   public static let corpusParts = ["train.txt", "valid.txt", "test.txt"]
 
-  /// Finds the special tokens by their usual names.
-  private mutating func findSpecialTokens() {
+  /// A vocabulary of words, its special tokens found by their usual names.
+  init(_ words: TokenTable, unit: TokenUnit) {
+    self.init(tokens: (0..<words.count).lazy.map { words[$0] }, unit: unit)
     endOfSentenceID = id(of: Self.endOfSentence)
     unknownID = id(of: Self.unknown)
   }
@@ -28,22 +29,21 @@ extension Vocabulary {
   ///   - progress: Called with the number of bytes read since the last call.
   /// - Throws: `FileError` if a text cannot be opened, `TextError` if one is not UTF-8.
   public init(corpus folder: String, progress: (Int) -> Void = { _ in }) throws {
-    var words = WordList()
+    var words = TokenTable()
     for part in Self.corpusParts {
       var reader = try LineReader(path: "\(folder)/\(part)")
       while let line = try reader.next() {
         try checkUTF8(line, path: reader.path)
         line.bytes.withUnsafeBytes { bytes in
           for range in WhitespaceWords.ranges(in: bytes) {
-            words.add(UnsafeRawBufferPointer(rebasing: bytes[range]))
+            _ = words.insert(UnsafeRawBufferPointer(rebasing: bytes[range]))
           }
         }
-        words.add(Self.endOfSentence)
+        _ = words.insert(Self.endOfSentence.utf8)
         progress(line.bytes.count + line.terminatorCount)
       }
     }
-    self.init(tokens: words.inOrder, unit: .word)
-    findSpecialTokens()
+    self.init(words, unit: .word)
   }
 
   /// A vocabulary from a list of tokens, one a line in the order of their ids.
@@ -52,10 +52,11 @@ extension Vocabulary {
   ///   has an empty line or a token twice.
   public init(listedIn path: String) throws {
     var reader = try LineReader(path: path)
-    var words = WordList()
+    var words = TokenTable()
     while let line = try reader.next() {
       try checkUTF8(line, path: path)
-      let isNew = line.bytes.withUnsafeBytes { words.add($0) }
+      let known = words.count
+      let isNew = words.insert(line.bytes) == known
       guard !line.bytes.isEmpty, isNew else {
         throw TextError(
           path: path, line: line.number, expected: "one new token a line",
@@ -64,32 +65,11 @@ extension Vocabulary {
           fix: "list each token once, in the order of its id")
       }
     }
-    guard !words.inOrder.isEmpty else {
+    guard words.count > 0 else {
       throw TextError(
         path: path, line: nil, expected: "one token a line", found: "an empty file",
         fix: "list each token once, in the order of its id")
     }
-    self.init(tokens: words.inOrder, unit: .word)
-    findSpecialTokens()
-  }
-}
-
-/// Distinct words in the order of their first appearance.
-private struct WordList {
-  private(set) var inOrder: [[UInt8]] = []
-  private var known: Set<[UInt8]> = []
-
-  /// Adds a word unless it is known; returns whether it was new.
-  @discardableResult
-  mutating func add(_ word: UnsafeRawBufferPointer) -> Bool {
-    let word = Array(word)
-    let isNew = known.insert(word).inserted
-    if isNew { inOrder.append(word) }
-    return isNew
-  }
-
-  mutating func add(_ word: String) {
-    var word = word
-    word.withUTF8 { _ = add(UnsafeRawBufferPointer($0)) }
+    self.init(words, unit: .word)
   }
 }

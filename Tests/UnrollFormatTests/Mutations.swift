@@ -283,6 +283,13 @@ extension Mutation {
       rule: "V010",
       outline: { $0.objects["/tokenizer"]?.attributes["space"] = .text("on") }),
     Mutation(
+      rule: "V012",
+      outline: { outline in
+        outline.objects["/tokenizer"]?.attributes["kind"] = .text("bpe")
+        outline.objects["/tokenizer"]?.attributes["definition_format"] = .text("merges.txt")
+        outline.addDataset("/tokenizer/definition", Tensor(Array("the cat dog\n".utf8)))
+      }),
+    Mutation(
       rule: "V011",
       outline: { $0.addDataset("/vocabulary/counts", Tensor([1, 2] as [UInt64])) }),
   ]

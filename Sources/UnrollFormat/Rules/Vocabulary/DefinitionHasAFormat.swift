@@ -17,7 +17,7 @@ extension Rule {
     let hasBytes = contents.exists(Layout.tokenizerDefinition)
     let format = contents.text(Layout.tokenizer, AttributeName.definitionFormat)
     let kind = contents.text(Layout.tokenizer, AttributeName.kind).flatMap(TokenizerKind.init)
-    let needed = kind.map { [.bpe, .wordpiece, .unigram].contains($0) } ?? false
+    let needed = kind.map { $0.isDefined } ?? false
     guard hasBytes != (format != nil) || (needed && !hasBytes) else { return [] }
     return [
       Violation(

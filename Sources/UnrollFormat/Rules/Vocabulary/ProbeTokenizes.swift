@@ -22,10 +22,9 @@ extension Rule {
           found: "one of them")
       ]
     }
-    // Tokenizers that this version does not have are not checked.
+    // A definition that cannot be used is V012's finding, or of a tokenizer that this version lacks.
     guard let vocabulary = contents.vocabulary, let tokenizer = contents.tokenizer,
-      let probe = tokenizer.probe,
-      ![.bpe, .wordpiece, .unigram].contains(tokenizer.kind)
+      let probe = tokenizer.probe, (try? tokenizer.check(vocabulary)) != nil
     else { return [] }
     let found: String
     do throws(TextError) {

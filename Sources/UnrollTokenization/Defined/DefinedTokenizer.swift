@@ -1,0 +1,105 @@
+// A tokenizer as another program's file defines it: normalise, cut, encode, and back.
+
+/// A tokenizer that was read from a definition.
+///
+/// A text goes through the steps in their order. Added tokens are taken out before normalisation or,
+/// those that ask for it, after it; what lies between them is normalised and cut, and the model encodes
+/// each part. Special tokens that other programs put around a text are not added: a language model's
+/// text has none.
+struct DefinedTokenizer: Sendable {
+  /// What makes tokens of parts of a text.
+  enum Model: Sendable {
+    case bpe(BytePairEncoding)
+    case wordPiece(WordPiece)
+    case unigram(Unigram)
+    case sentencePiece(SentencePieceModel)
+
+    func encode(_ piece: UnsafeRawBufferPointer) -> [Piece] {
+      switch self {
+      case .bpe(let model): model.encode(piece)
+      case .wordPiece(let model): model.encode(piece)
+      case .unigram(let model): model.encode(piece)
+      case .sentencePiece(let model): model.encode(piece)
+      }
+    }
+  }
+
+  /// The tokens with their ids, those that were added among them.
+  var tokens: [(token: [UInt8], id: Int32)] = []
+  /// For each token its score, if the model has scores.
+  var scores: [Float]?
+  /// What tokens are for, where it is not to stand for text.
+  var kinds: [Int32: TokenKind] = [:]
+  var unknownID: Int32?
+  /// What the unknown token gives when it is decoded, if not its own name; empty if it is
+  /// left out.
+  var unknownText: [UInt8]?
+  var kind: TokenizerKind
+  var model: Model
+  var addedTokens = AddedTokens([])
+  var addedNormalizedTokens = AddedTokens([])
+  var normalizers: [Normalizer] = []
+  var preTokenizers: [PreTokenizer] = []
+  var decoders: [TokenDecoder] = [.spaces]
+  private let cache = PieceCache()
+
+  init(kind: TokenizerKind, model: Model) {
+    self.kind = kind
+    self.model = model
+  }
+
+  /// Adds the tokens of a text; what is not UTF-8 is read as U+FFFD.
+  func encode(_ text: UnsafeRawBufferPointer, into encoded: inout EncodedLine) {
+    if case .sentencePiece(let model) = model {
+      let normalized = model.normalized(text)
+      add(normalized, parts: [0..<normalized.bytes.count], to: &encoded)
+      return
+    }
+    for part in addedTokens.parts(of: text) {
+      if let id = part.id {
+        encoded.add(id, end: part.range.upperBound)
+        continue
+      }
+      var normalized = AlignedText(text, part.range)
+      for normalizer in normalizers { normalized = normalizer.apply(to: normalized) }
+      encode(normalized, isFirst: part.range.lowerBound == 0, into: &encoded)
+    }
+  }
+
+  private func encode(_ text: AlignedText, isFirst: Bool, into encoded: inout EncodedLine) {
+    let parts = text.bytes.withUnsafeBytes { addedNormalizedTokens.parts(of: $0) }
+    for part in parts {
+      if let id = part.id {
+        encoded.add(id, end: text.ends[part.range.upperBound - 1])
+        continue
+      }
+      let isWhole = part.range == 0..<text.bytes.count
+      var cut = PreTokenizedText(
+        isWhole ? text : text.part(part.range), isFirst: isFirst && part.range.lowerBound == 0)
+      for preTokenizer in preTokenizers { preTokenizer.apply(to: &cut) }
+      add(cut.text, parts: cut.parts, to: &encoded)
+    }
+  }
+
+  private func add(_ text: AlignedText, parts: [Range<Int>], to encoded: inout EncodedLine) {
+    text.bytes.withUnsafeBytes { bytes in
+      cache.forEachToken(of: bytes, parts, encode: model.encode) { token, start in
+        // What a step put in front of a part stands for nothing.
+        let end = max(text.ends[start + token.end - 1], encoded.ends.last ?? 0)
+        encoded.add(token.id, end: end)
+      }
+    }
+  }
+
+  /// The text of tokens, those for places in a text left out.
+  func text(of ids: [Int], _ vocabulary: Vocabulary) -> [UInt8] {
+    let tokens = ids.compactMap { id -> [UInt8]? in
+      if let unknownID, id == Int(unknownID), let unknownText {
+        return unknownText.isEmpty ? nil : unknownText
+      }
+      return kinds[Int32(id)] == .control || kinds[Int32(id)] == .unused
+        ? nil : Array(vocabulary[id])
+    }
+    return decoders.reduce(tokens) { $1.apply(to: $0) }.flatMap { $0 }
+  }
+}

@@ -1,0 +1,58 @@
+// Classes of Unicode scalars, as regular expressions and pre-tokenizers have them.
+
+/// Sets of classes.
+struct ScalarClasses: OptionSet, Sendable {
+  let rawValue: UInt8
+
+  /// `\p{L}`
+  static let letter = ScalarClasses(rawValue: 1)
+  /// `\p{N}`
+  static let number = ScalarClasses(rawValue: 2)
+  /// `\s`: the property White_Space
+  static let space = ScalarClasses(rawValue: 4)
+  /// `\w`
+  static let word = ScalarClasses(rawValue: 8)
+  /// `\p{P}`, and what ASCII has for punctuation
+  static let punctuation = ScalarClasses(rawValue: 16)
+  /// `\p{Mn}`
+  static let nonspacingMark = ScalarClasses(rawValue: 32)
+  /// `\p{M}`
+  static let mark = ScalarClasses(rawValue: 64)
+
+  /// The classes of a scalar.
+  @inline(__always)
+  init(of scalar: UInt32) {
+    self = scalar < 0x10000 ? Self.basicPlane[Int(scalar)] : Self.look(up: scalar)
+  }
+
+  private init(_ classes: [ScalarClasses]) {
+    self = classes.reduce(ScalarClasses(rawValue: 0)) { $0.union($1) }
+  }
+
+  init(rawValue: UInt8) { self.rawValue = rawValue }
+
+  private static let basicPlane = (UInt32(0)..<0x10000).map { look(up: $0) }
+
+  private static func look(up value: UInt32) -> ScalarClasses {
+    guard let scalar = Unicode.Scalar(value) else { return [] }
+    let properties = scalar.properties
+    var classes: ScalarClasses = properties.isWhitespace ? .space : []
+    switch properties.generalCategory {
+    case .uppercaseLetter, .lowercaseLetter, .titlecaseLetter, .modifierLetter, .otherLetter:
+      classes.formUnion([.letter, .word])
+    case .decimalNumber: classes.formUnion([.number, .word])
+    case .letterNumber, .otherNumber: classes.insert(.number)
+    case .nonspacingMark: classes.formUnion([.nonspacingMark, .mark, .word])
+    case .spacingMark, .enclosingMark: classes.formUnion([.mark, .word])
+    case .connectorPunctuation: classes.formUnion([.punctuation, .word])
+    case .dashPunctuation, .openPunctuation, .closePunctuation, .initialPunctuation,
+      .finalPunctuation, .otherPunctuation:
+      classes.insert(.punctuation)
+    case .mathSymbol, .currencySymbol, .modifierSymbol:
+      if scalar.isASCII { classes.insert(.punctuation) }
+    default: break
+    }
+    if properties.isAlphabetic || properties.isJoinControl { classes.insert(.word) }
+    return classes
+  }
+}
