@@ -227,7 +227,10 @@ extension Checkpoint {
         parts.append((path, "\(tensor.dtype.rawValue) \(tensor.shape), sha256 \(digest)"))
       }
       // Other parts show these in words.
-      let shown: Set = [AttributeName.digest, AttributeName.operation, AttributeName.arguments]
+      let shown: Set = [
+        AttributeName.digest, AttributeName.operation, AttributeName.tool, AttributeName.arguments,
+        AttributeName.weightsDigest,
+      ]
       parts += object.attributes.filter { !shown.contains($0.key) }.sorted { $0.key < $1.key }
         .map { ("\(path): \($0.key)", $0.value.printed) }
       return parts
