@@ -61,6 +61,13 @@ extension TokenizerDefinition {
   ) throws -> (kind: TokenizerKind, vocabulary: Vocabulary) {
     guard Format(rawValue: format) == .merges, var vocabulary else {
       let defined = try tokenizer(vocabulary)
+      // A model has a row for each id: gaps are small.
+      let count = (defined.tokens.map { Int($0.id) }.max() ?? -1) + 1
+      guard count > 0, count <= 2 * defined.tokens.count + 1000 else {
+        throw DefinitionError(
+          "vocabulary", expected: "tokens with ids from 0 on",
+          found: "\(defined.tokens.count) tokens with ids to \(count - 1)")
+      }
       return (defined.kind, Vocabulary(defined))
     }
     // GPT-2's only special token, which its files do not mark.
