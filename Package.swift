@@ -59,7 +59,8 @@ let package = Package(
       ]),
 
     .executableTarget(
-      name: "TokenizerSpeed", dependencies: ["UnrollTokenization"], path: "Benchmarks/TokenizerSpeed"),
+      name: "TokenizerSpeed", dependencies: ["UnrollTokenization"],
+      path: "Benchmarks/TokenizerSpeed"),
     .executableTarget(
       name: "TrainingStep", dependencies: ["UnrollNeural"], path: "Benchmarks/TrainingStep"),
 

@@ -73,6 +73,7 @@ extension ConversionOptions {
 /// - Parameters:
 ///   - path: The file.
 ///   - vocabulary: The tokens, for a merges.txt.
+/// - Returns: A tokenizer that appends no token, and the tokens.
 /// - Throws: `FileError` if the file cannot be read; `TextError` if it defines no tokenizer that this
 ///   version has.
 public func definedTokens(

@@ -37,6 +37,8 @@ extension TokenizerDefinition {
   /// The tokenizer that the file defines.
   ///
   /// - Parameter vocabulary: The tokens, for formats that do not have them.
+  /// - Returns: The tokenizer.
+  /// - Throws: `DefinitionError` if the file cannot be read, or asks for what this version lacks.
   func tokenizer(_ vocabulary: Vocabulary?) throws -> DefinedTokenizer {
     switch Format(rawValue: format) {
     case .tokenizerJSON: return try .reading(tokenizerJSON: bytes)
@@ -55,6 +57,7 @@ extension TokenizerDefinition {
   /// Tokens get the ids that the file gives them; ids without a token become unused ones.
   ///
   /// - Parameter vocabulary: The tokens, for formats that do not have them.
+  /// - Returns: The kind and the tokens.
   /// - Throws: `DefinitionError` if the file cannot be read, or asks for what this version lacks.
   public func tokens(
     _ vocabulary: Vocabulary? = nil
