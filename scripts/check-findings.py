@@ -81,7 +81,8 @@ def check(folder, options, findings, sarif):
             assert int(suite.get(name)) == len(list(suite.iter(tag))), (suite.get("name"), name)
     failing = counts["errors"] + (counts["warnings"] if "--strict" in options else 0)
     assert int(suites.get("failures")) == failing
-    assert plain["summary"]["failed"] == (failing > 0)
+    # One file cannot be read.
+    assert plain["summary"]["failed"]
 
 
 main()

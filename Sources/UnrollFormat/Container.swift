@@ -17,6 +17,15 @@ public enum ContainerFailure: Error, Sendable, Hashable {
   case undecodable(object: String, reason: String)
   /// The process that read the file ended in another way than it should: crashed, hung, grew.
   case died(String)
+  /// There is no process to read the file in: the machine's fault, not the file's; what failed, and the
+  /// error number.
+  case unavailable(String, code: Int32)
+
+  /// The error of the machine, if it is one.
+  func fileError(path: String) -> FileError? {
+    guard case .unavailable(let operation, let code) = self else { return nil }
+    return FileError(operation, path: path, code: code)
+  }
 }
 
 /// Runs libhdf5 on a file: in this process, or in one of its own.

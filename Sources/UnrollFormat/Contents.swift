@@ -60,6 +60,7 @@ public struct Contents: Sendable {
     do throws(ContainerFailure) {
       try reader.decode(orders, path, scratch.descriptor)
     } catch {
+      if let error = error.fileError(path: path) { throw error }
       failure = error
       return
     }

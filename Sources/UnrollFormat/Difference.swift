@@ -123,7 +123,10 @@ public struct ModelDifference: Sendable {
     tokens =
       areTokensKnown
       ? differences(a.tokenParts, b.tokenParts) + tokenDifferences(a.vocabulary, b.vocabulary) : nil
-    metadata = isMetadataKnown ? differences(a.metadataParts, b.metadataParts) : []
+    metadata =
+      isMetadataKnown
+      ? differences(a.metadataParts, b.metadataParts) + differences(a.objectParts, b.objectParts)
+      : []
   }
 }
 
@@ -204,6 +207,34 @@ extension Checkpoint {
       ("self-test", selfTest.map { "by \($0.producer)" } ?? "none"),
       ("extensions", extensions.names.isEmpty ? "none" : extensions.names.joined(separator: ", ")),
     ]
+  }
+}
+
+extension Checkpoint {
+  /// Everything in a file that the other parts do not show in words: attributes, and data by its digest.
+  fileprivate var objectParts: [Part] {
+    let groups = [
+      Layout.optimizer, Layout.training, Layout.selfTest, Layout.extensions, Layout.provenance,
+      Layout.tokenizer, Layout.tokenKind, Layout.counts, Layout.scores,
+    ]
+    let objects = outline().inOrder.filter { path, _ in
+      groups.contains { path == $0 || path.hasPrefix($0 + "/") }
+    }
+    return objects.flatMap { path, object -> [Part] in
+      var parts: [Part] = []
+      if case .dataset(let tensor) = object.kind {
+        let digest = object.attributes[AttributeName.digest]?.printed ?? "no digest"
+        parts.append((path, "\(tensor.dtype.rawValue) \(tensor.shape), sha256 \(digest)"))
+      }
+      // Other parts show these in words.
+      let shown: Set = [
+        AttributeName.digest, AttributeName.operation, AttributeName.tool, AttributeName.arguments,
+        AttributeName.weightsDigest,
+      ]
+      parts += object.attributes.filter { !shown.contains($0.key) }.sorted { $0.key < $1.key }
+        .map { ("\(path): \($0.key)", $0.value.printed) }
+      return parts
+    }
   }
 }
 

@@ -43,6 +43,7 @@ public struct Examination: Sendable {
     do throws(ContainerFailure) {
       contents = Contents(file, inventory: try reader.inventory(path), failure: nil)
     } catch {
+      if let error = error.fileError(path: path) { throw error }
       contents = Contents(file, inventory: Inventory(objects: []), failure: error)
     }
     let (rules, others) = try Self.check(&contents, upTo: cost) { contents throws(FileError) in
@@ -100,6 +101,9 @@ public struct Examination: Sendable {
     examination.checkedRules.formUnion(rules.map(\.id))
     return examination
   }
+
+  /// Whether the file has a self-test that `replaying` can compute.
+  public var hasSelfTest: Bool { worstLevel != .error && contents.exists(Layout.selfTest) }
 
   /// The ids of the rules that an error kept from being checked.
   ///

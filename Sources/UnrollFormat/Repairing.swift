@@ -31,8 +31,8 @@ extension Examination {
   /// Writes the file's content with everything put right that follows from the rest of it.
   ///
   /// The history gets an entry for that. Nothing is written if there is nothing to put right.
-  /// Where the digest of the weights was wrong, what belongs to the weights that it named is left out:
-  /// a self-test, and extensions that say so.
+  /// A digest of the weights that contradicts them is not repaired: they are not those that the file names.
+  /// What belongs to other weights is left out: a self-test, and extensions that say so.
   ///
   /// - Parameters:
   ///   - path: The file to be.
@@ -44,7 +44,12 @@ extension Examination {
   public func repair(
     to path: String, tool: String = UnrollVersion.producer, replacing: Bool = false
   ) throws -> [Finding] {
-    let others = findings.filter { $0.level == .error && Rule[$0.rule]?.repair == nil }
+    var others = findings.filter { $0.level == .error && Rule[$0.rule]?.repair == nil }
+    // The digest of weights that lack their own digests may be right once these are there.
+    let stale = others.filter { $0.rule == Rule.weightsDigestAgrees.id }
+    if findings.contains(where: { $0.rule == Rule.datasetsHaveDigests.id }) {
+      others.removeAll { $0.rule == Rule.weightsDigestAgrees.id }
+    }
     guard others.isEmpty else { throw InvalidCheckpoint(findings: others) }
     let repairable = findings.filter { Rule[$0.rule]?.repair != nil }
     guard !repairable.isEmpty else { return [] }
@@ -55,7 +60,12 @@ extension Examination {
     }
     let stated = outline.weightsDigest
     outline.sealWeights()
-    let isStatedModel = Digest.weights(contents.digestEntries) == stated
+    // The weights that the file names had other numbers: that is damage, not a missing digest.
+    guard stale.isEmpty || outline.weightsDigest == stated else {
+      throw InvalidCheckpoint(findings: stale)
+    }
+    let isStatedModel =
+      outline.weightsDigest == stated || Digest.weights(contents.digestEntries) == stated
     outline.settleCompanions(of: isStatedModel ? stated : outline.weightsDigest)
     let rules = Set(repairable.map(\.rule)).sorted().joined(separator: ", ")
     outline.addHistory("repair", arguments: "rules=\(rules)", of: contents, tool: tool)

@@ -114,5 +114,5 @@ enum Fix {
   static let trainAgain = """
     take another checkpoint of this training, or begin it again from the model that it began with
     """
-  static let writeAgain = "write the file again with `unroll convert`"
+  static let writeAgain = "write the file again with `unroll validate FILE --fix NEW`"
 }

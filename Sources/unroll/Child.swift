@@ -22,6 +22,8 @@ struct ChildLimits {
 /// Why a child process gave no answer, as the end of the sentence "found ...".
 struct ChildDeath: Error, Equatable {
   let how: String
+  /// The error number, where no child began.
+  var code: Int32?
 }
 
 /// Runs a closure in a forked process and returns the bytes that it answers.
@@ -39,13 +41,13 @@ func runInChild(
   limits: ChildLimits = ChildLimits(), output: Int32 = -1, _ body: () -> [UInt8]
 ) throws(ChildDeath) -> [UInt8] {
   var ends: [Int32] = [-1, -1]
-  guard pipe(&ends) == 0 else { throw ChildDeath(how: "no pipe: \(systemReason())") }
+  guard pipe(&ends) == 0 else { throw ChildDeath(how: "no pipe", code: errno) }
   let memory = MemoryUse.current
   let child = unroll_fork()
   guard child >= 0 else {
-    let reason = systemReason()
+    let code = errno
     for end in ends { close(end) }
-    throw ChildDeath(how: "no process: \(reason)")
+    throw ChildDeath(how: "no process", code: code)
   }
   if child == 0 {
     unroll_close_descriptors_but(ends[1], output)
@@ -176,8 +178,6 @@ private func wait(
     how: "a reader that crashed: \(String(cString: strsignal(signal)).lowercased())")
 }
 
-private func systemReason() -> String { String(cString: strerror(errno)).lowercased() }
-
 // MARK: - The container
 
 extension ContainerReader {
@@ -259,6 +259,9 @@ private func answer(
       }
     }
   } catch {
+    if let code = error.code {
+      throw .unavailable("start a process that reads the file (\(error.how))", code: code)
+    }
     throw .died(error.how)
   }
   // The child read a foreign file; what it says is as foreign.

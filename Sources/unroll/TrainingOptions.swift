@@ -235,7 +235,9 @@ struct TrainingOptions: ParsableArguments {
   private func setOptimizer(of settings: inout TrainingSettings) throws {
     let name = optimizer?.name ?? "sgd"
     guard let kind = OptimizerKind(rawValue: name == "adamw" ? "adam" : name) else {
-      throw ValidationError("--optimizer: there is no rule \(name).")
+      throw ValidationError(
+        "--optimizer: there is no rule \(name); there are sgd, adam, adamw, rmsprop, adagrad, adadelta, asgd."
+      )
     }
     settings.optimizer = kind
     var numbers: [Hyperparameter: Double] = [:]
@@ -255,7 +257,8 @@ struct TrainingOptions: ParsableArguments {
     }
     for (name, value) in optimizer?.numbers ?? [] {
       guard let hyperparameter = Hyperparameter(rawValue: name) else {
-        throw ValidationError("--optimizer: there is no number \(name).")
+        let names = kind.defaults.keys.sorted().map(\.rawValue).joined(separator: ", ")
+        throw ValidationError("--optimizer: there is no number \(name); there are \(names).")
       }
       try set("--optimizer: \(name)", hyperparameter, value)
     }
@@ -267,17 +270,24 @@ struct TrainingOptions: ParsableArguments {
 
   private func schedule(_ given: NamedNumbers) throws -> LearningRateSchedule {
     guard let kind = ScheduleKind(rawValue: given.name) else {
-      throw ValidationError("--schedule: there is no schedule \(given.name).")
+      let names = ScheduleKind.allCases.map(\.rawValue).joined(separator: ", ")
+      throw ValidationError("--schedule: there is no schedule \(given.name); there are \(names).")
     }
     var schedule = LearningRateSchedule(kind)
     for (name, value) in given.numbers {
       guard let number = ScheduleNumber(rawValue: name), kind.defaults[number] != nil else {
-        throw ValidationError("--schedule: \(name) is not a number of \(kind.rawValue).")
+        let names = kind.defaults.keys.map(\.rawValue).sorted().joined(separator: ", ")
+        throw ValidationError(
+          "--schedule: \(name) is not a number of \(kind.rawValue), which has "
+            + (names.isEmpty ? "none." : "\(names)."))
       }
       guard number.allows(value) else {
         throw ValidationError("--schedule: \(name) is \(number.domain).")
       }
       schedule[number] = value
+    }
+    guard schedule[.total] == 0 || schedule[.warmUp] <= schedule[.total] else {
+      throw ValidationError("--schedule: warm_up is at most total.")
     }
     return schedule
   }

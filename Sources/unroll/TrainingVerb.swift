@@ -47,6 +47,8 @@ struct TrainingVerb: ParsableArguments {
     var reporter = try TrainingReporter(log: log, appending: resuming)
     var run = try begin(files, &reporter)
     let firstStep = run.state.step
+    // A reader of the table that goes away ends no training.
+    signal(SIGPIPE, SIG_IGN)
     unroll_catch_requests_to_stop()
     reporter.begin(run)
     var outcome = Outcome(lastIsOurs: resuming)
@@ -62,7 +64,7 @@ struct TrainingVerb: ParsableArguments {
         }, progress: { reporter.report($0) })
       reporter.finish()
       switch end {
-      case .finished: conclude(run, files, outcome)
+      case .finished: try conclude(run, files, outcome)
       case .paused:
         Output.note("paused after step \(run.state.step): saved \(printable(files.last))")
         Output.note("  resume: \(resumeCommand(files))")
@@ -103,6 +105,11 @@ struct TrainingVerb: ParsableArguments {
           + "`unroll convert tuned.unroll.h5 -o \(printable(files.best))` then exports it")
     }
     let texts = [train, valid]
+    if resuming, inputs.contains(where: { OutputOptions.isSameFile($0, files.best) }) {
+      throw Refusal(
+        "\(printable(files.best)): cannot write: it is the state to resume from\n"
+          + "  fix: give as --output the file that the training wrote before")
+    }
     for path in [files.best, files.last] {
       try OutputOptions.check(
         path, inputs: texts + (resuming ? [] : inputs), replacing: resuming || target.force)
@@ -133,8 +140,14 @@ struct TrainingVerb: ParsableArguments {
 
   // MARK: The end
 
-  private func conclude(_ run: TrainingRun, _ files: TrainingFiles, _ outcome: Outcome) {
+  private func conclude(_ run: TrainingRun, _ files: TrainingFiles, _ outcome: Outcome) throws {
     guard let best = run.state.best else { return }
+    guard FileManager.default.fileExists(atPath: files.best) else {
+      throw Refusal(
+        "\(printable(files.best)): expected the best model, step \(best.step); found no file\n"
+          + "  fix: somebody removed it while the training ran; \(printable(files.last)) holds the last "
+          + "state")
+    }
     let perplexity = String(format: "%.4f", exp(best.validNLL))
     let bestName = printable(files.best)
     if best.step == 0 {

@@ -32,6 +32,9 @@ struct Unroll: ParsableCommand {
     ])
 
   static func main() {
+    openStandardStreams()
+    refuseBrokenNames()
+    calmIdleThreads()
     // A file-size limit is then an error of a write, not the end of the process.
     signal(SIGXFSZ, SIG_IGN)
     do {
@@ -43,5 +46,41 @@ struct Unroll: ParsableCommand {
       Output.note("unroll: \(error)")
       Foundation.exit(Ending.failure)
     }
+  }
+
+  /// Gives a stream that the starter closed a place, so that no file of ours gets its number.
+  private static func openStandardStreams() {
+    for descriptor in STDIN_FILENO...STDERR_FILENO where fcntl(descriptor, F_GETFD) < 0 {
+      _ = open("/dev/null", O_RDWR)
+    }
+  }
+
+  /// Refuses arguments that are no UTF-8: they could be taken for other files.
+  private static func refuseBrokenNames() {
+    for index in 0..<Int(CommandLine.argc) {
+      guard let argument = CommandLine.unsafeArgv[index],
+        String(validatingCString: argument) == nil
+      else { continue }
+      Output.note(
+        "unroll: argument \(index): expected UTF-8; found other bytes\n"
+          + "  fix: give the file a name in UTF-8")
+      Foundation.exit(Ending.failure)
+    }
+  }
+
+  /// Starts again with threads that sleep when they are idle.
+  ///
+  /// libgomp's threads spin, which on busy cores makes two threads a hundred times slower than one, and
+  /// it reads how long before `main` begins.
+  private static func calmIdleThreads() {
+    #if os(Linux)
+      let computing = ["evaluate", "score", "train", "finetune", "diff"]
+      guard let verb = CommandLine.arguments.dropFirst().first, computing.contains(verb),
+        getenv("GOMP_SPINCOUNT") == nil, getenv("OMP_WAIT_POLICY") == nil
+      else { return }
+      setenv("GOMP_SPINCOUNT", "0", 1)
+      // If that fails, all goes on as it is.
+      execv("/proc/self/exe", CommandLine.unsafeArgv)
+    #endif
   }
 }

@@ -193,6 +193,13 @@ public struct TrainingRun {
       changeLearningRates { $0 == highest ? learningRate : $0 * (learningRate / highest) }
       changes.append("learning_rate=\(learningRate)")
     }
+    // A schedule that ends with the training ends with its new end.
+    if epochs != nil || steps != nil, state.schedule.kind.defaults[.total] != nil,
+      stepsLeft < .max
+    {
+      state.schedule[.total] = Double(state.step + stepsLeft)
+      changes.append("schedule_total=\(state.step + stepsLeft)")
+    }
     guard !changes.isEmpty else { return }
     entry.arguments += "\nfrom_step_\(state.step): " + changes.joined(separator: " ")
   }
@@ -321,7 +328,9 @@ public struct TrainingRun {
     }
     let predictions = state.data.cursor * state.data.columns
     let record = TrainingRecord(
-      step: state.step, learningRate: learningRate,
+      step: state.step,
+      learningRate: learningRate
+        * state.schedule.multiplier(step: max(1, state.step), epoch: state.epoch),
       trainNLL: predictions > 0 ? state.data.totalNLL / Double(predictions) : .nan,
       validNLL: result.nll)
     let isBest = state.best.map { record.validNLL < $0.validNLL } ?? true

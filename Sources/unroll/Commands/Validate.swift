@@ -92,6 +92,9 @@ struct Validate: ParsableCommand {
       do {
         var examination = try Examination.shown(of: file, upTo: .bytes)
         let fixed = try copy.map { try fix(&examination, to: $0) } ?? []
+        if replay, !examination.hasSelfTest {
+          Output.note("note: \(printable(file)): no self-test to replay")
+        }
         if replay { examination = try examination.replaying(UnrollEngine.replay) }
         let found = FileReport(
           examination, screening: screening, maximum: choice.maxFindings, fixed: fixed)

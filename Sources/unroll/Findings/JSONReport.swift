@@ -15,7 +15,7 @@ struct JSONReport: Encodable {
     unreadable = report.failures.map { Unreadable(file: $0.path, reason: $0.description) }
     summary = Summary(
       files: report.files.count, invalid: report.files.count { !$0.isValid },
-      unreadable: report.failures.count, failed: report.hasFailed,
+      unreadable: report.failures.count, failed: report.hasFailed || !report.failures.isEmpty,
       findings: FindingCounts(report.files))
   }
 

@@ -6,7 +6,7 @@ extension Rule {
   static let selfTestIsPossible = Rule(
     id: "I008", level: .error,
     summary: """
-      `/self_test` MUST have at least two `token_ids`, each smaller than `vocabulary_size`, and one \
+      `/self_test` MUST have 2 to 4,096 `token_ids`, each smaller than `vocabulary_size`, and one \
       of `log_probabilities` fewer, each finite and at most 0; its `tolerance` MUST be finite and \
       at least 0.
       """,
@@ -19,8 +19,8 @@ extension Rule {
       [Violation(object: path, expected: expected, found: found)]
     }
     let V = architecture.vocabularySize
-    guard test.tokenIDs.count >= 2 else {
-      return violation(Layout.selfTestIDs, "at least two ids", "\(test.tokenIDs.count)")
+    guard (2...4096).contains(test.tokenIDs.count) else {
+      return violation(Layout.selfTestIDs, "2 to 4,096 ids", "\(test.tokenIDs.count)")
     }
     if let id = test.tokenIDs.first(where: { $0 >= V }) {
       return violation(Layout.selfTestIDs, "ids below \(V)", "\(id)")

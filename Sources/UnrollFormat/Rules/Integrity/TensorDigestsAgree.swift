@@ -6,8 +6,8 @@ extension Rule {
   static let tensorDigestsAgree = Rule(
     id: "I001", level: .error, cost: .bytes,
     summary: """
-      The `digest` of a dataset MUST be the SHA-256 of its elements, little-endian, in lower- \
-      case hexadecimal.
+      The `digest` of a dataset MUST be the SHA-256 of its elements, little-endian, in lower-case \
+      hexadecimal.
       """,
     why: """
       A flipped bit in a weight changes every number that the model gives, and nothing else \

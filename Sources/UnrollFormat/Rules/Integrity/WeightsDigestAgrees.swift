@@ -17,8 +17,7 @@ extension Rule {
       `tied` was edited in `/model`, and `weights_digest` in the root is still that of the old \
       value.
       """,
-    fix: Fix.takeOriginal,
-    repair: .digests
+    fix: Fix.takeOriginal
   ) { contents in
     guard let stated = contents.text(Layout.root, AttributeName.weightsDigest) else { return [] }
     let computed = Digest.weights(contents.digestEntries)

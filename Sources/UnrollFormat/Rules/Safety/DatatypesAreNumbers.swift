@@ -19,7 +19,7 @@ extension Rule {
       `/vocabulary/token_bytes` holds strings of variable length, or the root attribute \
       `format` is one, as h5py writes it.
       """,
-    fix: Fix.writeAgain
+    fix: "write the file again with the tool that made it, in types that the format has"
   ) { contents in
     contents.inventory.objects.flatMap { object -> [Violation] in
       if object.kind == .namedDatatype { return [oddType(object.path, "a named datatype")] }
