@@ -59,6 +59,9 @@ let package = Package(
       ]),
 
     .executableTarget(
+      name: "TokenizerSpeed", dependencies: ["UnrollTokenization"],
+      path: "Benchmarks/TokenizerSpeed"),
+    .executableTarget(
       name: "TrainingStep", dependencies: ["UnrollNeural"], path: "Benchmarks/TrainingStep"),
 
     .target(

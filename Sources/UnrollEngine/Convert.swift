@@ -13,8 +13,8 @@ public enum VocabularySource: Sendable {
   case file
   /// The texts of a corpus folder; see `Vocabulary.init(corpus:progress:)`.
   case corpus(String)
-  /// A list of tokens; see `Vocabulary.init(listedIn:)`.
-  case list(String)
+  /// A list of tokens; see `Vocabulary.init(contentsOf:format:)`.
+  case list(String, VocabularyFormat = .list)
 
   /// What it is called in the history of a model.
   fileprivate var name: String {
@@ -30,7 +30,7 @@ public enum VocabularySource: Sendable {
     switch self {
     case .file: []
     case .corpus(let folder): Vocabulary.corpusParts.map { "\(folder)/\($0)" }
-    case .list(let path): [path]
+    case .list(let path, _): [path]
     }
   }
 
@@ -38,7 +38,7 @@ public enum VocabularySource: Sendable {
     switch self {
     case .file: nil
     case .corpus(let folder): try Vocabulary(corpus: folder, progress: progress)
-    case .list(let path): try Vocabulary(listedIn: path)
+    case .list(let path, let format): try Vocabulary(contentsOf: path, format: format)
     }
   }
 }
@@ -78,6 +78,10 @@ public struct ConversionOptions: Sendable {
   public var vocabulary: VocabularySource
   /// The activation of plain recurrent cells, where the file does not name it.
   public var nonlinearity: Activation?
+  /// How text becomes tokens.
+  public var tokenizer = TokenizerSource.kind(.whitespace, space: nil)
+  /// Whether a tokenizer of another program's file ends each line with its end-of-sentence token.
+  public var appendsEndOfSentence = false
 
   /// Creates options.
   public init(
@@ -110,15 +114,18 @@ public func convert(
     return try readCheckpoint(path, options: options, reader: reader)
   }
   let format = try foreignFormat(of: file)
+  let (vocabulary, tokenizer) = try options.tokens(progress: progress)
   let readingOptions = ReadingOptions(
-    vocabulary: try options.vocabulary.vocabulary(progress: progress),
-    nonlinearity: options.nonlinearity)
+    vocabulary: vocabulary, tokenizer: tokenizer, nonlinearity: options.nonlinearity)
   var conversion = try format.read(file, options: readingOptions)
   var arguments = ["format=\(format.name)", "vocabulary=\(options.vocabulary.name)"]
   if let nonlinearity = options.nonlinearity {
     arguments.append("nonlinearity=\(nonlinearity.rawValue)")
   }
-  let inputs = try [file] + options.vocabulary.paths.map { try MappedFile(path: $0) }
+  if let name = options.tokenizer.name { arguments.append("tokenizer=\(name)") }
+  if options.appendsEndOfSentence { arguments.append("append_eos=1") }
+  let paths = options.vocabulary.paths + options.tokenizer.paths
+  let inputs = try [file] + paths.map { try MappedFile(path: $0) }
   conversion.checkpoint.provenance.append(
     ProvenanceEntry(
       operation: "convert", tool: UnrollVersion.producer,
@@ -161,18 +168,20 @@ extension Conversion {
 }
 
 extension TokenizerProbe {
-  /// A line of words from all over the vocabulary; `nil` where its tokenizer cannot read them.
+  /// The text of tokens from all over the vocabulary; `nil` where its tokenizer cannot read it.
   fileprivate init?(of checkpoint: Checkpoint) {
     let vocabulary = checkpoint.vocabulary
     let step = max(1, vocabulary.count / 12)
-    let words = stride(from: 0, to: vocabulary.count, by: step).map { vocabulary[$0] }.filter {
-      !$0.isEmpty && String(validating: $0, as: UTF8.self) != nil
+    let tokens = stride(from: 0, to: vocabulary.count, by: step).filter {
+      !vocabulary[$0].isEmpty && String(validating: vocabulary[$0], as: UTF8.self) != nil
     }
-    let text = words.joined(separator: [UInt8(ascii: " ")]) + [UInt8(ascii: "\n")]
-    guard let encoder = try? LanguageModel.encoder(of: checkpoint, path: ""),
-      let ids = try? encoder.ids(ofLines: Array(text))
-    else { return nil }
-    self.init(text: Array(text), ids: ids.map { UInt32(bitPattern: $0) })
+    guard let encoder = try? LanguageModel.encoder(of: checkpoint, path: "") else { return nil }
+    let text =
+      checkpoint.tokenizer.kind == .whitespace
+      ? Array(tokens.map { vocabulary[$0] }.joined(separator: [0x20])) + [0x0A]
+      : encoder.text(of: tokens.map { Int32($0) })
+    guard let ids = try? encoder.ids(ofLines: text) else { return nil }
+    self.init(text: text, ids: ids.map { UInt32(bitPattern: $0) })
   }
 }
 

@@ -37,6 +37,8 @@ extension TokenizerDefinition {
   /// The tokenizer that the file defines.
   ///
   /// - Parameter vocabulary: The tokens, for formats that do not have them.
+  /// - Returns: The tokenizer.
+  /// - Throws: `DefinitionError` if the file cannot be read, or asks for what this version lacks.
   func tokenizer(_ vocabulary: Vocabulary?) throws -> DefinedTokenizer {
     switch Format(rawValue: format) {
     case .tokenizerJSON: return try .reading(tokenizerJSON: bytes)
@@ -55,12 +57,20 @@ extension TokenizerDefinition {
   /// Tokens get the ids that the file gives them; ids without a token become unused ones.
   ///
   /// - Parameter vocabulary: The tokens, for formats that do not have them.
+  /// - Returns: The kind and the tokens.
   /// - Throws: `DefinitionError` if the file cannot be read, or asks for what this version lacks.
   public func tokens(
     _ vocabulary: Vocabulary? = nil
   ) throws -> (kind: TokenizerKind, vocabulary: Vocabulary) {
     guard Format(rawValue: format) == .merges, var vocabulary else {
       let defined = try tokenizer(vocabulary)
+      // A model has a row for each id: gaps are small.
+      let count = (defined.tokens.map { Int($0.id) }.max() ?? -1) + 1
+      guard count > 0, count <= 2 * defined.tokens.count + 1000 else {
+        throw DefinitionError(
+          "vocabulary", expected: "tokens with ids from 0 on",
+          found: "\(defined.tokens.count) tokens with ids to \(count - 1)")
+      }
       return (defined.kind, Vocabulary(defined))
     }
     // GPT-2's only special token, which its files do not mark.

@@ -29,15 +29,24 @@ enum Output {
     result(try encoded(value, keys: keys))
   }
 
+  /// Prints a value as one JSON object in one line.
+  ///
+  /// - Throws: `EncodingError` if a number is not finite.
+  static func jsonLine(_ value: some Encodable) throws {
+    result(try encoded(value, isPretty: false))
+  }
+
   /// A value as the lines of one JSON object.
   ///
   /// - Throws: `EncodingError` if a number is not finite.
   static func encoded(
-    _ value: some Encodable, keys: JSONEncoder.KeyEncodingStrategy = .convertToSnakeCase
+    _ value: some Encodable, keys: JSONEncoder.KeyEncodingStrategy = .convertToSnakeCase,
+    isPretty: Bool = true
   ) throws -> String {
     let encoder = JSONEncoder()
     encoder.keyEncodingStrategy = keys
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    if isPretty { encoder.outputFormatting.insert(.prettyPrinted) }
     let text = String(decoding: try encoder.encode(value), as: UTF8.self)
     // JSON allows them in texts, but they steer terminals: those that `printable` escapes.
     return text.unicodeScalars.map { scalar in

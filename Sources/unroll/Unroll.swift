@@ -26,7 +26,8 @@ struct Unroll: ParsableCommand {
       """,
     version: UnrollVersion.number,
     subcommands: [
-      Inspect.self, Validate.self, Explain.self, Convert.self, Evaluate.self, Score.self,
+      Inspect.self, Tokenize.self, Validate.self, Explain.self, Convert.self, Evaluate.self,
+      Score.self,
       Train.self, Finetune.self, Repack.self, Edit.self, Diff.self,
     ])
 

@@ -34,7 +34,7 @@ public struct DefinitionError: Error, Sendable, Hashable {
   }
 
   /// The error for a file.
-  func textError(path: String) -> TextError {
+  package func textError(path: String) -> TextError {
     TextError(
       path: path, line: nil, expected: "\(place): \(expected)", found: found,
       fix: isUnsupported

@@ -19,7 +19,9 @@ enum JSONValue: Sendable {
     self = try parser.document()
   }
 
-  /// The member of an object; of several the last, as in Python. `nil` for null too.
+  /// The member of an object; of several the last, as in Python.
+  ///
+  /// `nil` for null too.
   subscript(key: String) -> JSONValue? {
     guard case .object(let members) = self,
       let value = members.last(where: { $0.key.elementsEqual(key.utf8) })?.value

@@ -4,19 +4,19 @@
 struct ScalarClasses: OptionSet, Sendable {
   let rawValue: UInt8
 
-  /// `\p{L}`
+  /// Letters, `\p{L}`.
   static let letter = ScalarClasses(rawValue: 1)
-  /// `\p{N}`
+  /// Numbers, `\p{N}`.
   static let number = ScalarClasses(rawValue: 2)
-  /// `\s`: the property White_Space
+  /// White space, `\s`: the property White_Space.
   static let space = ScalarClasses(rawValue: 4)
-  /// `\w`
+  /// What words are made of, `\w`.
   static let word = ScalarClasses(rawValue: 8)
-  /// `\p{P}`, and what ASCII has for punctuation
+  /// Punctuation, `\p{P}`, and what ASCII has for it.
   static let punctuation = ScalarClasses(rawValue: 16)
-  /// `\p{Mn}`
+  /// Marks without a width, `\p{Mn}`.
   static let nonspacingMark = ScalarClasses(rawValue: 32)
-  /// `\p{M}`
+  /// Marks, `\p{M}`.
   static let mark = ScalarClasses(rawValue: 64)
 
   /// The classes of a scalar.

@@ -122,6 +122,8 @@ private struct TextScanner {
   @inline(__always)
   private func runOfOthers(_ start: Int) -> Int { run(start) { $0.isDisjoint(with: Self.kinds) } }
 
+  /// The end of the match of the following.
+  ///
   /// `'s|'t|'re|'ve|'m|'ll|'d`
   private func contraction(_ start: Int, ignoringCase: Bool) -> Int? {
     guard text[start] == UInt8(ascii: "'"), start + 1 < text.count else { return nil }
@@ -151,6 +153,8 @@ private struct TextScanner {
     return index == text.count || last == start ? index : last
   }
 
+  /// The end of the match of the following.
+  ///
   /// `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`
   func gpt2(_ start: Int) -> Int? {
     if let end = contraction(start, ignoringCase: false) { return end }
@@ -161,6 +165,8 @@ private struct TextScanner {
     return runOfOthers(here.end)
   }
 
+  /// The end of the match of the following, with so many digits at most.
+  ///
   /// `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|`
   /// `\s*[\r\n]+|\s+(?!\S)|\s+`
   func cl100k(_ start: Int, digits: Int) -> Int? {
@@ -181,6 +187,8 @@ private struct TextScanner {
 
   private func isLineEnd(_ index: Int) -> Bool { text[index] == 0x0A || text[index] == 0x0D }
 
+  /// The end of the match of the following.
+  ///
   /// `[\r\n]*`
   private func lineEnds(_ start: Int) -> Int {
     var index = start

@@ -41,8 +41,30 @@ struct Convert: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "A list of the tokens, one a line in the order of their ids.", valueName: "file"))
+      "The tokens in the order of their ids: one a line, .json, fairseq's dict.txt, or word vectors.",
+      valueName: "file"))
   var vocabulary: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "The form of --vocabulary, whatever its name: \(VocabularyFormat.allCases.map(\.rawValue).joined(separator: ", ")).",
+      valueName: "form"))
+  var vocabularyFormat: VocabularyFormat?
+
+  @Option(
+    help: ArgumentHelp(
+      "How text becomes tokens: whitespace, character, byte, greedy (the longest token), or a file: tokenizer.json, merges.txt (with --vocabulary vocab.json) or a SentencePiece model.",
+      valueName: "kind or file"))
+  var tokenizer: String = TokenizerKind.whitespace.rawValue
+
+  @Option(
+    help: ArgumentHelp(
+      "With --tokenizer character the token that stands for a space; the corpus is then one of signs with spaces between them.",
+      valueName: "sign"))
+  var space: String?
+
+  @Flag(help: "With a --tokenizer file: each line ends with its end-of-sentence token.")
+  var appendEos = false
 
   @Option(
     help: ArgumentHelp(
@@ -56,6 +78,9 @@ struct Convert: ParsableCommand {
     guard corpus == nil || vocabulary == nil else {
       throw ValidationError("Give --corpus or --vocabulary, not both.")
     }
+    guard space == nil || tokenizer == TokenizerKind.character.rawValue else {
+      throw ValidationError("--space goes with --tokenizer character.")
+    }
     if let targetName, ConversionTarget(named: targetName) == nil {
       throw ValidationError("--to is \(ConversionTarget.names.joined(separator: " or ")).")
     }
@@ -68,15 +93,19 @@ struct Convert: ParsableCommand {
     let target =
       targetName.flatMap(ConversionTarget.init(named:)) ?? ConversionTarget(output: output.output)
     let source: VocabularySource =
-      corpus.map { .corpus($0) } ?? vocabulary.map { .list($0) } ?? .file
-    let inputs = [model] + source.paths
+      corpus.map { .corpus($0) } ?? vocabulary.map {
+        .list($0, vocabularyFormat ?? VocabularyFormat(path: $0))
+      } ?? .file
+    let tokenizer = tokenizerSource
+    let inputs = [model] + source.paths + tokenizer.paths
     try output.check(inputs: inputs)
     if let writeVocabulary {
       try OutputOptions.check(writeVocabulary, inputs: inputs, replacing: output.force)
     }
-    let conversion = try read(
-      ConversionOptions(
-        target: target, vocabulary: source, nonlinearity: nonlinearity))
+    var options = ConversionOptions(
+      target: target, vocabulary: source, nonlinearity: nonlinearity)
+    (options.tokenizer, options.appendsEndOfSentence) = (tokenizer, appendEos)
+    let conversion = try read(options)
     for note in conversion.notes { Output.note("note: \(note)") }
     guard let writeVocabulary else { return try write(conversion.checkpoint, as: target) }
     let list = try VocabularyList(conversion.checkpoint.vocabulary, path: writeVocabulary)
@@ -85,6 +114,10 @@ struct Convert: ParsableCommand {
       try write(conversion.checkpoint, as: target)
     }
     Output.note("wrote \(printable(writeVocabulary))")
+  }
+
+  private var tokenizerSource: TokenizerSource {
+    TokenizerKind(rawValue: tokenizer).map { .kind($0, space: space) } ?? .definition(tokenizer)
   }
 
   private func write(_ checkpoint: Checkpoint, as target: ConversionTarget) throws {
@@ -120,3 +153,4 @@ struct Convert: ParsableCommand {
 }
 
 extension Activation: ExpressibleByArgument {}
+extension VocabularyFormat: ExpressibleByArgument {}

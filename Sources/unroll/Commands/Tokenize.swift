@@ -1,0 +1,165 @@
+// `unroll tokenize`: what a model's tokenizer makes of a text.
+
+import ArgumentParser
+import Foundation
+import UnrollEngine
+import UnrollFormat
+import UnrollTensors
+import UnrollTokenization
+
+struct Tokenize: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Show the tokens of a text: ids, pieces, what is unknown.",
+    discussion: """
+      `tokenize MODEL TEXT` takes the tokenizer of a checkpoint, `tokenize --tokenizer FILE TEXT` that \
+      of a tokenizer.json, a merges.txt (with --vocabulary vocab.json) or a SentencePiece model. The \
+      result is TSV: line and token (from 1), id, piece (the token as the vocabulary spells it), oov. A \
+      word that the vocabulary lacks is oov 1 where there is a token for such words, else an error. The \
+      totals follow on standard error; --summary gives them alone.
+      """)
+
+  @Argument(
+    help: "The checkpoint, unless there is --tokenizer; and the text, - for standard input.")
+  var files: [String]
+
+  @Option(
+    help: ArgumentHelp("The file of a tokenizer in the place of a model.", valueName: "file"))
+  var tokenizer: String?
+
+  @Option(
+    help: ArgumentHelp("The tokens of --tokenizer merges.txt, a JSON file.", valueName: "file"))
+  var vocabulary: String?
+
+  @Flag(help: "Print only the totals.")
+  var summary = false
+
+  @Flag(help: "Print JSON: an object a line of the text, or with --summary one.")
+  var json = false
+
+  func validate() throws {
+    guard files.count == (tokenizer == nil ? 2 : 1) else {
+      throw ValidationError(
+        tokenizer == nil ? "Give a model and a text." : "With --tokenizer give only a text.")
+    }
+  }
+
+  func run() throws {
+    let encoder = try encoder()
+    let text = files[files.count - 1]
+    var reader = try LineReader(path: text, lineEnds: encoder.tokenizer.lineEnds)
+    var totals = Totals()
+    var progress = Progress()
+    if !summary && !json { Output.result("line\ttoken\tid\tpiece\toov") }
+    while let line = try reader.next() {
+      let encoded = try encoder.encode(line, path: text)
+      totals.add(encoded, of: line)
+      if !summary { try print(encoded, line.number, encoder.vocabulary) }
+      progress.report { _ in
+        let share = reader.fraction.map { String(format: ", %.0f %%", 100 * $0) } ?? ""
+        return "\(Output.grouped(line.number)) lines\(share)"
+      }
+    }
+    progress.finish()
+    switch (summary, json) {
+    case (true, true): try Output.json(totals)
+    case (true, false): for row in totals.rows { Output.result(row) }
+    case (false, _):
+      // Behind the tokens where both go to one place.
+      try Output.finish()
+      Output.note(totals.sentence)
+    }
+  }
+
+  private func encoder() throws -> Encoder {
+    guard let tokenizer else {
+      let checkpoint = try Progress.during("opening \(files[0])") {
+        try Checkpoint(contentsOf: files[0], reader: .inChild)
+      }
+      return try LanguageModel.encoder(of: checkpoint, path: files[0])
+    }
+    let list = try vocabulary.map {
+      try Vocabulary(contentsOf: $0, format: VocabularyFormat(path: $0))
+    }
+    let (defined, tokens) = try definedTokens(tokenizer, list)
+    return try Encoder(vocabulary: tokens, tokenizer: defined, path: tokenizer)
+  }
+
+  private func print(_ encoded: EncodedLine, _ line: Int, _ vocabulary: Vocabulary) throws {
+    let unknown = Set(encoded.unknown)
+    let pieces = encoded.ids.map { vocabulary.text(of: Int($0)) }
+    if json {
+      try Output.jsonLine(
+        Line(
+          line: line, ids: encoded.ids, pieces: pieces,
+          oov: encoded.ids.indices.map { unknown.contains($0) ? 1 : 0 }))
+      return
+    }
+    for (index, id) in encoded.ids.enumerated() {
+      Output.result(
+        "\(line)\t\(index + 1)\t\(id)\t\(printable(pieces[index]))\t"
+          + (unknown.contains(index) ? "1" : "0"))
+    }
+  }
+}
+
+/// The tokens of a line as `--json` prints them.
+private struct Line: Encodable {
+  let line: Int
+  let ids: [Int32]
+  let pieces: [String]
+  let oov: [Int]
+}
+
+/// How many tokens a text has.
+private struct Totals: Encodable {
+  var lines = 0
+  var tokens = 0
+  var words = 0
+  var bytes = 0
+  var unknown = 0
+  var tokensPerWord: Double? { words > 0 ? Double(tokens) / Double(words) : nil }
+
+  private enum CodingKeys: CodingKey {
+    case lines
+    case tokens
+    case words
+    case bytes
+    case unknown
+    case tokensPerWord
+  }
+
+  func encode(to encoder: any Swift.Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(lines, forKey: .lines)
+    try container.encode(tokens, forKey: .tokens)
+    try container.encode(words, forKey: .words)
+    try container.encode(bytes, forKey: .bytes)
+    try container.encode(unknown, forKey: .unknown)
+    try container.encodeIfPresent(tokensPerWord, forKey: .tokensPerWord)
+  }
+
+  mutating func add(_ encoded: EncodedLine, of line: TextLine) {
+    lines += 1
+    tokens += encoded.ids.count
+    words += line.words.count
+    bytes += line.bytes.count + line.terminatorCount
+    unknown += encoded.unknownCount
+  }
+
+  private var ratio: String { tokensPerWord.map { String(format: "%.3f", $0) } ?? "-" }
+
+  var rows: [String] {
+    [
+      ("lines", Output.grouped(lines)), ("tokens", Output.grouped(tokens)),
+      ("words", Output.grouped(words)), ("bytes", Output.grouped(bytes)),
+      ("unknown", Output.grouped(unknown)), ("tokens per word", ratio),
+    ].map { name, value in
+      name + String(repeating: " ", count: 17 - name.count) + value
+    }
+  }
+
+  var sentence: String {
+    "\(Output.grouped(tokens)) tokens, \(Output.grouped(words)) words, \(ratio) tokens a word, "
+      + "\(Output.grouped(unknown)) unknown"
+  }
+}
