@@ -59,8 +59,9 @@ extension Outline {
       try check(file.temporaryPath)
       try file.commit()
     } catch {
+      let temporaryPath = file.temporaryPath
       file.discard()
-      throw error
+      throw naming(path, insteadOf: temporaryPath, in: error)
     }
   }
 
@@ -102,5 +103,22 @@ extension Outline {
       for value in object.attributes.values { size += value.printed.utf8.count + 256 }
       return sum + size
     }
+  }
+}
+
+/// An error about a temporary file as one about the file that it was to be.
+private func naming(_ path: String, insteadOf temporaryPath: String, in error: Error) -> Error {
+  switch error {
+  case let error as FileError where error.path == temporaryPath:
+    FileError(error.operation, path: path, code: error.code)
+  case let error as InvalidCheckpoint:
+    InvalidCheckpoint(
+      findings: error.findings.map { finding in
+        Finding(
+          rule: finding.rule, level: finding.level, file: path, object: finding.object,
+          expected: finding.expected, found: finding.found,
+          fix: "leave out or change what the file cannot hold; nothing was written")
+      })
+  default: error
   }
 }
