@@ -152,7 +152,9 @@ public struct Encoder: Sendable {
       switch algorithm {
       case .whitespace:
         WhitespaceWords.forEach(in: bytes) { range in
-          let id = vocabulary.id(of: UnsafeRawBufferPointer(rebasing: bytes[range]))
+          let word = UnsafeRawBufferPointer(rebasing: bytes[range])
+          // A row that pads the embedding is no word, whatever it is called.
+          let id = vocabulary.id(of: word).flatMap { vocabulary.kinds?[$0] == .unused ? nil : $0 }
           encoded.add(id.map { Int32($0) } ?? EncodedLine.noToken, end: range.upperBound)
         }
       case .characters(let table): table.encode(bytes, into: &encoded)

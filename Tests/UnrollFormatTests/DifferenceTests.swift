@@ -80,8 +80,8 @@ import UnrollTokenization
     change("/optimizer/state/first_moment/model/output/bias") {
       $0.optimizer?.slots[.firstMoment]?[.outputBias] = $0.parameters[.outputBias]
     }
-    change("/training/hidden/00/h") {
-      $0.training?.hidden[0].h = $0.training?.hidden[0].c ?? Tensor([0])
+    change("/training/hidden/00/h") { checkpoint in
+      if let c = checkpoint.training?.hidden[0].c { checkpoint.training?.hidden[0].h = c }
     }
     change("/training/data: cursor") { $0.training?.data.cursor = 35 }
     change("/training/schedule: factor") { $0.training?.schedule[.factor] = 3 }

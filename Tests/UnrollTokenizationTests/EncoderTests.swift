@@ -33,6 +33,18 @@ import Testing
     }
   }
 
+  @Test func aRowThatPadsIsNoWord() throws {
+    var vocabulary = Vocabulary(tokens: utf8(["a", "pad", "<unk>", "<eos>"]), unit: .word)
+    (vocabulary.unknownID, vocabulary.endOfSentenceID) = (2, 3)
+    func ids() throws -> [Int32] {
+      let encoder = try Encoder(vocabulary: vocabulary, tokenizer: Tokenizer(), path: "model.h5")
+      return try encoder.ids(ofLines: Array("a pad <unk>\n".utf8))
+    }
+    #expect(try ids() == [0, 1, 2, 3])
+    vocabulary.kinds = [.normal, .unused, .unknown, .control]
+    #expect(try ids() == [0, 2, 2, 3])
+  }
+
   @Test func byteCountsAddUpToTheFile() throws {
     let encoder = try encoder()
     for name in try TextFixtures().texts.keys.sorted() {

@@ -39,21 +39,21 @@ public enum TrainingEvent: Sendable {
 /// was not.
 public struct TrainingRun {
   /// The state that is saved, but for what the model, the optimizer and the columns hold.
-  public private(set) var state: TrainingState
+  public internal(set) var state: TrainingState
   /// The best weights so far are those of the model as it is now.
   var isBest: Bool { state.best?.step == state.step }
 
-  private let source: Checkpoint
-  private let train: TrainingText
-  private let valid: TrainingText
-  private let model: TrainableModel
-  private var optimizer: Optimizer
-  private var carried: RecurrentState
+  let source: Checkpoint
+  let train: TrainingText
+  let valid: TrainingText
+  let model: TrainableModel
+  var optimizer: Optimizer
+  var carried: RecurrentState
   /// The best weights so far, where the schedule goes back to them.
   var bestParameters: ParameterTree<Tensor>?
   private var entry: ProvenanceEntry
   /// `[rows, B]` the ids of the training text, dealt out to columns.
-  private let columns: [Int32]
+  let columns: [Int32]
 
   /// Begins a training.
   ///
@@ -204,7 +204,7 @@ public struct TrainingRun {
     entry.arguments += "\nfrom_step_\(state.step): " + changes.joined(separator: " ")
   }
 
-  private mutating func changeLearningRates(_ change: (Double) -> Double) {
+  mutating func changeLearningRates(_ change: (Double) -> Double) {
     for index in optimizer.groups.indices {
       optimizer.groups[index][.learningRate] = change(optimizer.groups[index][.learningRate])
     }
@@ -215,8 +215,11 @@ public struct TrainingRun {
   /// The tokens that the model knows, V.
   public var vocabularySize: Int { source.architecture.vocabularySize }
 
-  /// The steps of an epoch.
-  public var stepsPerEpoch: Int { (rows - 2) / state.data.window + 1 }
+  /// The steps of an epoch, about so many with windows of random lengths.
+  public var stepsPerEpoch: Int {
+    let windows = (rows - 2) / state.data.window + 1
+    return (windows - 1) / state.accumulation + 1
+  }
 
   /// The steps until the end, or an upper bound of them.
   public var stepsLeft: Int {
@@ -248,7 +251,7 @@ public struct TrainingRun {
   }
 
   /// The rows of the columns.
-  private var rows: Int { columns.count / state.data.columns }
+  var rows: Int { columns.count / state.data.columns }
 
   private mutating func step() throws -> StepReport {
     let windows = nextWindows
@@ -316,84 +319,6 @@ public struct TrainingRun {
     return loss
   }
 
-  /// Evaluates the model, adapts the learning rate, and begins the next epoch after a whole one.
-  private mutating func evaluate(_ progress: (EvaluationProgress) -> Void) throws -> TrainingEvent {
-    model.releaseMemory()
-    let evaluated = try LanguageModel(weights, path: valid.path)
-    let result: Perplexity
-    do {
-      result = try evaluated.perplexity(ofColumns: valid.ids, path: valid.path, progress)
-    } catch is NotFinite {
-      throw diverged("validation loss")
-    }
-    let predictions = state.data.cursor * state.data.columns
-    let record = TrainingRecord(
-      step: state.step,
-      learningRate: learningRate
-        * state.schedule.multiplier(step: max(1, state.step), epoch: state.epoch),
-      trainNLL: predictions > 0 ? state.data.totalNLL / Double(predictions) : .nan,
-      validNLL: result.nll)
-    let isBest = state.best.map { record.validNLL < $0.validNLL } ?? true
-    // The model that was evaluated, before anything changes.
-    let weights = weights
-    beginAveragingIfStuck(record)
-    state.history.append(record)
-    if state.data.cursor == rows - 1 { beginEpoch() }
-    if isBest {
-      state.evaluationsWithoutImprovement = 0
-      state.best = BestState(
-        step: state.step, validNLL: record.validNLL, weightsDigest: weights.weightsDigest)
-      if state.schedule[.rollback] == 1 { bestParameters = weights.parameters }
-    } else {
-      try bearPlateau()
-    }
-    return .evaluation(record, isBest: isBest)
-  }
-
-  /// AWD-LSTM's trigger: the loss is no longer the best but for the last evaluations.
-  private mutating func beginAveragingIfStuck(_ record: TrainingRecord) {
-    guard let patience = state.averageAfter, optimizer.kind == .sgd else { return }
-    let losses = state.history.filter { $0.step > 0 }.map(\.validNLL)
-    guard losses.count > patience, let best = losses.dropLast(patience).min(),
-      record.validNLL > best
-    else { return }
-    optimizer.beginAveraging(for: source.architecture)
-    state.evaluatesAverages = true
-  }
-
-  private mutating func beginEpoch() {
-    state.epoch += 1
-    (state.data.cursor, state.data.totalNLL) = (0, 0)
-    carried = model.zeroState(columns: state.data.columns)
-    if let every = state.unfreezeEvery, state.epoch % every == 0,
-      let index = optimizer.groups.lastIndex(where: \.isFrozen)
-    {
-      optimizer.groups[index].isFrozen = false
-    }
-  }
-
-  /// What follows from an evaluation that is not the best.
-  private mutating func bearPlateau() throws {
-    guard state.schedule.kind == .divideOnPlateau else { return }
-    state.evaluationsWithoutImprovement += 1
-    guard Double(state.evaluationsWithoutImprovement) > state.schedule[.patience] else { return }
-    state.evaluationsWithoutImprovement = 0
-    let factor = state.schedule[.factor]
-    changeLearningRates { $0 / factor }
-    guard let bestParameters else { return }
-    try model.replaceParameters(by: bestParameters)
-    optimizer.forget()
-    carried = model.zeroState(columns: state.data.columns)
-  }
-
-  private func diverged(_ quantity: String) -> Diverged {
-    let tensor = model.firstNonFinite
-    let isParameter = source.architecture.parameters.contains { $0.path.description == tensor }
-    return Diverged(
-      step: state.step, quantity: quantity, tensor: tensor, parametersAreFinite: !isParameter,
-      learningRate: learningRate)
-  }
-
   // MARK: Checkpoints
 
   /// The model as it is now, to use: its history, no training state.
@@ -437,53 +362,5 @@ public struct TrainingRun {
     let place = state.step == 0 ? "before the first step" : "step \(state.step)"
     guard let last = state.history.last, last.step == state.step else { return place }
     return "\(place), validation nll \(last.validNLL) nats a token"
-  }
-
-  // MARK: Texts
-
-  private static func input(_ text: TrainingText) -> String {
-    "\(text.digest) \(URL(filePath: text.path).lastPathComponent)"
-  }
-
-  private static func check(_ text: TrainingText, digest: String, role: String) throws {
-    guard text.digest != digest else { return }
-    throw TrainingError(
-      path: text.path, expected: "the \(role) text that this training began with, sha256 \(digest)",
-      found: "sha256 \(text.digest)",
-      fix: "give the same text, or leave --resume out to begin a new training from these weights")
-  }
-
-  /// Refuses windows that the memory cannot hold, rather than driving the machine to its end.
-  private static func check(
-    _ data: TrainingData, _ architecture: Architecture, _ optimizer: Optimizer,
-    _ regularization: [RegularizationTerm], memory: UInt64
-  ) throws {
-    let longest = data.hasRandomWindows ? data.window + randomWindowMargin : data.window
-    let T = min(longest, data.tokens / data.columns - 1)
-    let bytes = TrainableModel.byteCount(
-      of: architecture, window: T, columns: data.columns, slotCount: optimizer.slotCount,
-      drops: regularization.contains { $0.kind.isDropout })
-    guard let bytes, UInt64(bytes) <= memory else {
-      let found = bytes.map { "\($0 >> 20) MiB" } ?? "more bytes than there are numbers"
-      throw TrainingError(
-        path: "windows of \(T) steps of \(data.columns) columns",
-        expected: "to need at most the \(memory >> 20) MiB of memory of this machine",
-        found: found,
-        fix:
-          "give a smaller --window or fewer --columns; a training to be resumed needs the memory "
-          + "that it began with")
-    }
-  }
-
-  /// Deals a text out to columns: column b is the b-th of B runs of n tokens; what is left over is
-  /// not used.
-  private static func columns(_ text: TrainingText, count B: Int) throws -> [Int32] {
-    let n = text.ids.count / B
-    guard n > 1 else {
-      throw TrainingError(
-        path: text.path, expected: "at least \(2 * B) tokens, two for each of \(B) columns",
-        found: "\(text.ids.count)", fix: "give more text, or fewer --columns")
-    }
-    return (0..<n).flatMap { t in (0..<B).map { b in text.ids[b * n + t] } }
   }
 }

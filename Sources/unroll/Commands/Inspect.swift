@@ -74,6 +74,10 @@ private struct ModelReport: Encodable {
   let lastTokens: [String]
   let tokenizer: String
   let training: TrainingReport?
+  /// The fields of the card by their names in the file.
+  let card: [String: [String]]
+  let readmeBytes: Int?
+  let selfTestTokens: Int?
   let provenance: [Step]
 
   init(_ checkpoint: Checkpoint, _ examination: Examination) {
@@ -109,6 +113,10 @@ private struct ModelReport: Encodable {
     }
     tokenizer = checkpoint.tokenizer.kind.rawValue
     training = TrainingReport(checkpoint)
+    card = Dictionary(
+      uniqueKeysWithValues: (checkpoint.card?.fields ?? [:]).map { ($0.key.rawValue, $0.value) })
+    readmeBytes = checkpoint.card?.readme?.utf8.count
+    selfTestTokens = checkpoint.selfTest?.tokenIDs.count
     provenance = checkpoint.provenance.map { entry in
       Step(
         operation: entry.operation, tool: entry.tool,
@@ -125,7 +133,8 @@ private struct ModelReport: Encodable {
       + "\(Output.grouped(bytes)) bytes"
     return [title, "", "model"] + modelLines + ["", "parameters"] + parameterLines
       + ["", "vocabulary"] + vocabularyLines
-      + (training.map { ["", "training"] + $0.lines } ?? []) + ["", "history"] + historyLines
+      + (training.map { ["", "training"] + $0.lines } ?? []) + cardLines
+      + ["", "history"] + historyLines
       + ["", "file"] + fileLines
   }
 
@@ -160,6 +169,16 @@ private struct ModelReport: Encodable {
     ]
   }
 
+  private var cardLines: [String] {
+    guard !card.isEmpty || readmeBytes != nil else { return [] }
+    let fields = card.sorted { $0.key < $1.key }.map { name, texts in
+      "  \(name.padding(toLength: 11, withPad: " ", startingAt: 0)) "
+        + texts.map(printable).joined(separator: "; ")
+    }
+    return ["", "card"] + fields
+      + (readmeBytes.map { ["  readme      \(Output.grouped($0)) bytes"] } ?? [])
+  }
+
   private var historyLines: [String] {
     provenance.flatMap { step in
       ["  \(printable(step.operation)) by \(printable(step.tool))"]
@@ -174,6 +193,8 @@ private struct ModelReport: Encodable {
       "  format   \(formatVersion), written by \(printable(producer))",
       "  weights  \(weightsDigest ?? "no digest")",
       "  content  \(contentDigest ?? "no digest")",
+      "  test     "
+        + (selfTestTokens.map { "\($0) tokens, for `validate --replay`" } ?? "no self-test"),
     ]
   }
 }

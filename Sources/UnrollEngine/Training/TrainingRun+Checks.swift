@@ -1,0 +1,55 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+// What is checked before a training begins or goes on, and how its text is dealt out.
+
+import Foundation
+import UnrollFormat
+import UnrollNeural
+import UnrollTensors
+
+extension TrainingRun {
+  static func input(_ text: TrainingText) -> String {
+    "\(text.digest) \(URL(filePath: text.path).lastPathComponent)"
+  }
+
+  static func check(_ text: TrainingText, digest: String, role: String) throws {
+    guard text.digest != digest else { return }
+    throw TrainingError(
+      path: text.path, expected: "the \(role) text that this training began with, sha256 \(digest)",
+      found: "sha256 \(text.digest)",
+      fix: "give the same text, or leave --resume out to begin a new training from these weights")
+  }
+
+  /// Refuses windows that the memory cannot hold, rather than driving the machine to its end.
+  static func check(
+    _ data: TrainingData, _ architecture: Architecture, _ optimizer: Optimizer,
+    _ regularization: [RegularizationTerm], memory: UInt64
+  ) throws {
+    let longest = data.hasRandomWindows ? data.window + randomWindowMargin : data.window
+    let T = min(longest, data.tokens / data.columns - 1)
+    let bytes = TrainableModel.byteCount(
+      of: architecture, window: T, columns: data.columns, slotCount: optimizer.slotCount,
+      drops: regularization.contains { $0.kind.isDropout })
+    guard let bytes, UInt64(bytes) <= memory else {
+      let found = bytes.map { "\($0 >> 20) MiB" } ?? "more bytes than there are numbers"
+      throw TrainingError(
+        path: "windows of \(T) steps of \(data.columns) columns",
+        expected: "to need at most the \(memory >> 20) MiB of memory of this machine",
+        found: found,
+        fix:
+          "give a smaller --window or fewer --columns; a training to be resumed needs the memory "
+          + "that it began with")
+    }
+  }
+
+  /// Deals a text out to columns: column b is the b-th of B runs of n tokens; what is left over is
+  /// not used.
+  static func columns(_ text: TrainingText, count B: Int) throws -> [Int32] {
+    let n = text.ids.count / B
+    guard n > 1 else {
+      throw TrainingError(
+        path: text.path, expected: "at least \(2 * B) tokens, two for each of \(B) columns",
+        found: "\(text.ids.count)", fix: "give more text, or fewer --columns")
+    }
+    return (0..<n).flatMap { t in (0..<B).map { b in text.ids[b * n + t] } }
+  }
+}

@@ -1,0 +1,85 @@
+// Evaluations of a training, and what follows from them.
+
+import UnrollFormat
+import UnrollNeural
+import UnrollTensors
+
+extension TrainingRun {
+  /// Evaluates the model, adapts the learning rate, and begins the next epoch after a whole one.
+  mutating func evaluate(_ progress: (EvaluationProgress) -> Void) throws -> TrainingEvent {
+    model.releaseMemory()
+    let evaluated = try LanguageModel(weights, path: valid.path)
+    let result: Perplexity
+    do {
+      result = try evaluated.perplexity(ofColumns: valid.ids, path: valid.path, progress)
+    } catch is NotFinite {
+      throw diverged("validation loss")
+    }
+    let predictions = state.data.cursor * state.data.columns
+    let record = TrainingRecord(
+      step: state.step,
+      learningRate: learningRate
+        * state.schedule.multiplier(step: max(1, state.step), epoch: state.epoch),
+      trainNLL: predictions > 0 ? state.data.totalNLL / Double(predictions) : .nan,
+      validNLL: result.nll)
+    let isBest = state.best.map { record.validNLL < $0.validNLL } ?? true
+    // The model that was evaluated, before anything changes.
+    let weights = weights
+    beginAveragingIfStuck(record)
+    state.history.append(record)
+    if state.data.cursor == rows - 1 { beginEpoch() }
+    if isBest {
+      state.evaluationsWithoutImprovement = 0
+      state.best = BestState(
+        step: state.step, validNLL: record.validNLL, weightsDigest: weights.weightsDigest)
+      if state.schedule[.rollback] == 1 { bestParameters = weights.parameters }
+    } else {
+      try bearPlateau()
+    }
+    return .evaluation(record, isBest: isBest)
+  }
+
+  /// AWD-LSTM's trigger: the loss is no longer the best but for the last evaluations.
+  private mutating func beginAveragingIfStuck(_ record: TrainingRecord) {
+    guard let patience = state.averageAfter, optimizer.kind == .sgd else { return }
+    let losses = state.history.filter { $0.step > 0 }.map(\.validNLL)
+    guard losses.count > patience, let best = losses.dropLast(patience).min(),
+      record.validNLL > best
+    else { return }
+    optimizer.beginAveraging(for: source.architecture)
+    state.evaluatesAverages = true
+  }
+
+  private mutating func beginEpoch() {
+    state.epoch += 1
+    (state.data.cursor, state.data.totalNLL) = (0, 0)
+    carried = model.zeroState(columns: state.data.columns)
+    if let every = state.unfreezeEvery, state.epoch % every == 0,
+      let index = optimizer.groups.lastIndex(where: \.isFrozen)
+    {
+      optimizer.groups[index].isFrozen = false
+    }
+  }
+
+  /// What follows from an evaluation that is not the best.
+  private mutating func bearPlateau() throws {
+    guard state.schedule.kind == .divideOnPlateau else { return }
+    state.evaluationsWithoutImprovement += 1
+    guard Double(state.evaluationsWithoutImprovement) > state.schedule[.patience] else { return }
+    state.evaluationsWithoutImprovement = 0
+    let factor = state.schedule[.factor]
+    changeLearningRates { $0 / factor }
+    guard let bestParameters else { return }
+    try model.replaceParameters(by: bestParameters)
+    optimizer.forget()
+    carried = model.zeroState(columns: state.data.columns)
+  }
+
+  func diverged(_ quantity: String) -> Diverged {
+    let tensor = model.firstNonFinite
+    let isParameter = source.architecture.parameters.contains { $0.path.description == tensor }
+    return Diverged(
+      step: state.step, quantity: quantity, tensor: tensor, parametersAreFinite: !isParameter,
+      learningRate: learningRate)
+  }
+}
