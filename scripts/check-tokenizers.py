@@ -66,7 +66,7 @@ def mixture():
         out += run.encode("utf8")
         out += generator.choice([b" ", b"  ", b"\t", b"\n", b"", b"\xe2\x80\x8d", b"'s ", b"1234"])
         if generator.random() < 0.03:
-            out += bytes(generator.randrange(128, 256) for _ in range(generator.randrange(1, 4)))
+            out += bytes(generator.choice(b"\xff\xc0\xf5\xe3\xf0\x80") for _ in range(generator.randrange(1, 4)))
     return bytes(out) + b"\n"
 
 
