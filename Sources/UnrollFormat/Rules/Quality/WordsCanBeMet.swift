@@ -20,15 +20,7 @@ extension Rule {
       return []
     }
     return vocabulary.violation("tokens without white space", "with it") { id in
-      String(validating: vocabulary[id], as: UTF8.self)?.unicodeScalars.contains(
-        where: \.isCutByWhitespace) == true
+      vocabulary[id].withUnsafeBytes { WhitespaceWords.hasWhiteSpace(in: $0) }
     }
-  }
-}
-
-extension Unicode.Scalar {
-  /// Whether the tokenizer `whitespace` cuts at this scalar: `str.isspace()` of Python, F007.
-  fileprivate var isCutByWhitespace: Bool {
-    properties.isWhitespace || ("\u{1C}"..."\u{1F}").contains(self)
   }
 }
