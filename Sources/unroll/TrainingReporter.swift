@@ -9,13 +9,23 @@ import UnrollTensors
 struct TrainingReporter {
   private var progress = Progress()
   private var log: TrainingLog?
+  private var events: TensorBoardFile?
+  private let json: Bool
   private var steps = 0
   private var predictions = 0
   private var start = ContinuousClock.now
   private var lastStep = ContinuousClock.now
 
-  init(log path: String?, appending: Bool) throws {
+  /// - Parameters:
+  ///   - path: The log, if there is one.
+  ///   - appending: Whether the log goes on.
+  ///   - tensorBoard: The folder of event files, if there is one.
+  ///   - json: Whether evaluations are JSON objects.
+  /// - Throws: `FileError` if a file cannot be opened.
+  init(log path: String?, appending: Bool, tensorBoard: String?, json: Bool) throws {
     log = try path.map { try TrainingLog(path: $0, appending: appending) }
+    events = try tensorBoard.map { try TensorBoardFile(folder: $0) }
+    self.json = json
   }
 
   /// Shows how far a text was read.
@@ -26,15 +36,17 @@ struct TrainingReporter {
   }
 
   /// Prints the head of the table.
-  mutating func begin(_ run: TrainingRun) {
+  ///
+  /// - Throws: What encoding throws.
+  mutating func begin(_ run: TrainingRun) throws {
     progress.finish()
     progress = Progress()
     (start, lastStep) = (.now, .now)
-    Output.result("epoch\tstep\tlearning_rate\ttrain_nll\tvalid_nll\tvalid_ppl\tbest")
+    if !json { Output.result("epoch\tstep\tlearning_rate\ttrain_nll\tvalid_nll\tvalid_ppl\tbest") }
     // A resumed table is whole again.
     var lowest = Double.infinity
     for record in run.state.history {
-      print(record, isBest: record.validNLL < lowest, in: run)
+      try print(record, isBest: record.validNLL < lowest, in: run)
       lowest = min(lowest, record.validNLL)
     }
     flush()
@@ -57,15 +69,19 @@ struct TrainingReporter {
       let now = ContinuousClock.now
       let seconds = lastStep.duration(to: now) / .seconds(1)
       lastStep = now
-      try log?.write(StepLine(step, seconds: seconds))
+      let line = StepLine(step, seconds: seconds)
+      try log?.write(line)
+      try events?.write(line.scalars, step: step.step)
       let speed = Double(predictions) / (start.duration(to: now) / .seconds(1))
       let steps = steps
       progress.report { Self.line(step, run, speed: speed, secondsPerStep: $0 / Double(steps)) }
     case .evaluation(let record, let isBest):
       progress.finish()
-      print(record, isBest: isBest, in: run)
+      try print(record, isBest: isBest, in: run)
       flush()
-      try log?.write(EvaluationLine(record, isBest: isBest))
+      let line = EvaluationLine(record, isBest: isBest)
+      try log?.write(line)
+      try events?.write(line.scalars, step: record.step)
       if record.step > 0, record.validNLL > Foundation.log(Double(run.vocabularySize)) {
         Output.note(
           "note: worse than guessing among all \(Output.grouped(run.vocabularySize)) tokens: "
@@ -95,7 +111,11 @@ struct TrainingReporter {
       + String(format: "loss %.4f, perplexity %.2f, %.0f s left", nll, exp(nll), left)
   }
 
-  private func print(_ record: TrainingRecord, isBest: Bool, in run: TrainingRun) {
+  private func print(_ record: TrainingRecord, isBest: Bool, in run: TrainingRun) throws {
+    guard !json else {
+      let line = try trainingEncoder.encode(EvaluationLine(record, isBest: isBest))
+      return Output.result(String(decoding: line, as: UTF8.self))
+    }
     let epoch = String(format: "%.2f", Double(record.step) / Double(run.stepsPerEpoch))
     let train = record.trainNLL.isNaN ? "NA" : String(format: "%.6f", record.trainNLL)
     Output.result(
@@ -118,6 +138,14 @@ private struct StepLine: Encodable {
   let learningRate: Double
   let tokensPerSecond: Double
 
+  /// The numbers by their names in TensorBoard.
+  var scalars: [(String, Double)] {
+    [
+      ("train/loss", loss), ("train/gradient_norm", gradientNorm),
+      ("train/learning_rate", learningRate), ("train/tokens_per_second", tokensPerSecond),
+    ]
+  }
+
   init(_ report: StepReport, seconds: Double) {
     step = report.step
     epoch = report.epoch
@@ -137,6 +165,11 @@ private struct EvaluationLine: Encodable {
   let validNLL: Double
   let best: Bool
 
+  /// The numbers by their names in TensorBoard.
+  var scalars: [(String, Double)] {
+    [("valid/nll", validNLL), ("valid/perplexity", exp(validNLL))]
+  }
+
   init(_ record: TrainingRecord, isBest: Bool) {
     step = record.step
     learningRate = record.learningRate
@@ -146,11 +179,18 @@ private struct EvaluationLine: Encodable {
   }
 }
 
+/// How an object becomes a line.
+private let trainingEncoder = {
+  let encoder = JSONEncoder()
+  encoder.keyEncodingStrategy = .convertToSnakeCase
+  encoder.outputFormatting = [.sortedKeys]
+  return encoder
+}()
+
 /// A file of JSON objects, one a line.
 private struct TrainingLog {
   private let path: String
   private let file: FileHandle
-  private let encoder = JSONEncoder()
 
   /// - Throws: `FileError` if the file cannot be opened.
   init(path: String, appending: Bool) throws {
@@ -159,13 +199,11 @@ private struct TrainingLog {
     guard descriptor >= 0 else { throw FileError("open", path: path) }
     self.path = path
     file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
-    encoder.keyEncodingStrategy = .convertToSnakeCase
-    encoder.outputFormatting = [.sortedKeys]
   }
 
   /// - Throws: `FileError` if the line cannot be written.
   func write(_ line: some Encodable) throws {
-    var data = try encoder.encode(line)
+    var data = try trainingEncoder.encode(line)
     data.append(UInt8(ascii: "\n"))
     do {
       try file.write(contentsOf: data)

@@ -16,7 +16,9 @@ extension TrainingRun {
     throw TrainingError(
       path: text.path, expected: "the \(role) text that this training began with, sha256 \(digest)",
       found: "sha256 \(text.digest)",
-      fix: "give the same text, or leave --resume out to begin a new training from these weights")
+      fix:
+        "give the same text, or --allow-changes to go on with this one, or leave --resume out to "
+        + "begin a new training from these weights")
   }
 
   /// Refuses windows that the memory cannot hold, rather than driving the machine to its end.

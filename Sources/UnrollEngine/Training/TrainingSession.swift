@@ -51,7 +51,9 @@ extension TrainingRun {
         // What was saved after the last evaluation is not changed by finding that nothing is left.
         return .finished
       case .evaluation(_, let isBest):
-        try outputs.save(resumable, best: isBest ? weights : nil)
+        let state = resumable
+        try outputs.save(state, best: isBest ? weights : nil)
+        try outputs.keep(state, step: self.state.step)
         (lastSave, isSaved) = (.now, true)
       case .step:
         if lastSave.duration(to: .now) > Self.savingInterval {
@@ -76,9 +78,12 @@ extension TrainingRun {
   ///   - files: Where the training left its models.
   ///   - weightsDigest: What the best file says its weights are, or `nil` if there is none.
   ///   - parameters: Its weights.
+  ///   - mayForget: Whether evaluations are forgotten where there is no best model: the next one is of
+  ///     the model as it is.
   /// - Throws: `TrainingError` if the best model is gone; what writing throws.
   public mutating func restoreBest(
-    _ files: TrainingFiles, weightsDigest: String?, parameters: ParameterTree<Tensor>? = nil
+    _ files: TrainingFiles, weightsDigest: String?, parameters: ParameterTree<Tensor>? = nil,
+    mayForget: Bool = false
   ) throws {
     guard let best = state.best else { return }
     if best.weightsDigest == weightsDigest {
@@ -86,6 +91,7 @@ extension TrainingRun {
       return
     }
     guard isBest else {
+      if mayForget && weightsDigest == nil { return state.forgetEvaluations() }
       throw TrainingError(
         path: files.best,
         expected: "the best model of this training so far, weights_digest \(best.weightsDigest)",

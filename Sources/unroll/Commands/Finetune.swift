@@ -40,9 +40,21 @@ struct Finetune: ParsableCommand {
   )
   var resume = false
 
+  @Flag(
+    help:
+      "With --resume: take other texts and settings, too; the model's history says from which step."
+  )
+  var allowChanges = false
+
   func validate() throws {
-    if resume, let option = training.fixedOptions.first {
-      throw ValidationError("\(option) cannot change when a training is resumed.")
+    if resume, let option = training.fixedOptions(allowingChanges: allowChanges).first {
+      throw ValidationError(
+        "\(option) cannot change when a training is resumed"
+          + (allowChanges ? "; without --resume it begins a new one." : " without --allow-changes.")
+      )
+    }
+    if allowChanges && !resume {
+      throw ValidationError("--allow-changes is for --resume; a new training may differ anyway.")
     }
     if resume && keepOptimizer {
       throw ValidationError("--resume keeps the optimizer anyway; leave --keep-optimizer out.")
@@ -81,12 +93,20 @@ struct Finetune: ParsableCommand {
         checkpoint, settings: settings, train: texts.train, valid: texts.valid,
         input: input)
     }
+    var changes = try training.changes()
+    changes.allowsOtherTexts = allowChanges
     var run = try TrainingRun(
-      resuming: checkpoint, path: options.model, train: texts.train, valid: texts.valid)
+      resuming: checkpoint, path: options.model, train: texts.train, valid: texts.valid,
+      changes: changes)
     try run.restoreBest(
-      files, weightsDigest: best?.weightsDigest, parameters: best?.parameters)
-    run.change(
-      epochs: training.epochs, steps: training.steps, learningRate: training.learningRate)
+      files, weightsDigest: best?.weightsDigest, parameters: best?.parameters,
+      mayForget: allowChanges)
+    if run.state.best == nil && checkpoint.training?.best != nil {
+      // The best model so far may be all that is left of the old evaluations.
+      try OutputOptions.check(files.best, inputs: [], replacing: verb.target.force)
+      Output.note(
+        "note: the evaluations so far are not comparable: the best model is chosen from here on")
+    }
     return run
   }
 
