@@ -69,6 +69,23 @@ public final class RecurrentModel: Sendable {
   public func logProbabilities(
     ofTargets targets: [Int32], inputs: [Int32], state: inout RecurrentState
   ) throws -> [Float] {
+    try predictions(ofTargets: targets, inputs: inputs, withEntropies: false, state: &state)
+      .logProbabilities
+  }
+
+  /// Runs a window and returns what it says of one target at each place.
+  ///
+  /// - Parameters:
+  ///   - targets: `[T, B]` as for `logProbabilities(ofTargets:inputs:state:)`.
+  ///   - inputs: `[T, B]` the tokens to read.
+  ///   - withEntropies: Whether entropies are wanted.
+  ///   - state: In: the state before the window. Out: after it; unchanged if an error is thrown.
+  /// - Returns: `[T, B]` natural logarithms, and `[T, B]` the entropies in nats of the distributions
+  ///   over the vocabulary if they are wanted; 0 where no target was.
+  /// - Throws: `NeuralError` for tokens outside of the vocabulary, or a state of another model.
+  public func predictions(
+    ofTargets targets: [Int32], inputs: [Int32], withEntropies: Bool, state: inout RecurrentState
+  ) throws -> (logProbabilities: [Float], entropies: [Double]) {
     guard targets.count == inputs.count else {
       throw NeuralError.window(
         expected: "as many targets as inputs, \(inputs.count)", found: "\(targets.count)")
@@ -77,11 +94,15 @@ public final class RecurrentModel: Sendable {
     return try withWorkspace { workspace in
       let next = try run(inputs, from: state, in: &workspace)
       let places = targets.indices.filter { targets[$0] >= 0 }
-      let wanted = try logProbabilities(ofTargets: targets, at: places, in: &workspace)
+      var wantedEntropies = [Double](repeating: 0, count: withEntropies ? places.count : 0)
+      let wanted = try logProbabilities(
+        ofTargets: targets, at: places, entropies: &wantedEntropies, in: &workspace)
       state = next
       var all = [Float](repeating: 0, count: targets.count)
       for (place, logProbability) in zip(places, wanted) { all[place] = logProbability }
-      return all
+      var entropies = [Double](repeating: 0, count: withEntropies ? targets.count : 0)
+      for (place, entropy) in zip(places, wantedEntropies) { entropies[place] = entropy }
+      return (all, entropies)
     }
   }
 
@@ -169,11 +190,13 @@ public final class RecurrentModel: Sendable {
   /// - Parameters:
   ///   - targets: `[T, B]`
   ///   - places: The M places whose targets are wanted.
+  ///   - entropies: In: `[M]` of zeros where they are wanted, empty where not. Out: in nats.
   ///   - workspace: In: `below` begins with the top layer's hidden states, `[T*B, H]`.
   /// - Returns: `[M]`
   /// - Throws: `NeuralError` if oneDNN fails or memory is short.
   private func logProbabilities(
-    ofTargets targets: [Int32], at places: [Int], in workspace: inout Workspace
+    ofTargets targets: [Int32], at places: [Int], entropies: inout [Double],
+    in workspace: inout Workspace
   ) throws -> [Float] {
     let H = topSize
     return try workspace.below.withScratch(targets.count * H) { top in
@@ -182,7 +205,8 @@ public final class RecurrentModel: Sendable {
           (wanted + row * H).update(from: top + place * H, count: H)
         }
         return try output.logProbabilities(
-          ofTargets: places.map { targets[$0] }, hidden: wanted, logits: &workspace.logits)
+          ofTargets: places.map { targets[$0] }, hidden: wanted, logits: &workspace.logits,
+          entropies: &entropies)
       }
     }
   }

@@ -159,8 +159,10 @@ import Testing
       let words = try runner.run(["score", "out.h5", "text.txt"], in: folder)
       let rows = words.output.split(separator: "\n").map { $0.split(separator: "\t") }
       #expect(rows.map { $0.first ?? "" } == ["word", "w0", "x", "w1"])
-      #expect(rows.map(\.count) == [6, 6, 6, 6])
-      #expect(rows[2][4] == "NA" && rows[2][5] == "1" && rows[1][5] == "0")
+      #expect(rows[0] == "word sentid sentpos wlen surp entropy entred oov".split(separator: " "))
+      #expect(rows.allSatisfy { $0.count == 8 })
+      #expect(rows[2][4] == "NA" && rows[2][7] == "1" && rows[1][7] == "0")
+      #expect(rows[1][6] == "NA" && Double(rows[2][6]) != nil && Double(rows[1][5]) != nil)
       #expect(rows[3][1] == "3" && rows[3][2] == "1")
       let lines = try runner.run(
         ["score", "out.h5", "text.txt", "--level", "sentence"], in: folder)
@@ -169,6 +171,33 @@ import Testing
           $0.split(separator: "\t").prefix(3).joined(separator: " ")
         }
           == ["sentid tokens oov", "1 3 1", "2 1 0", "3 2 0"])
+      // The same in other bases, as objects, and by tokens.
+      func numbers(_ options: [String]) throws -> [[String: Any]] {
+        try runner.run(["score", "out.h5", "text.txt", "--json"] + options, in: folder).output
+          .split(separator: "\n").map {
+            try #require(try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any])
+          }
+      }
+      let ten = try numbers(["--level", "sentence", "--base", "10"])
+      let e = try numbers(["--level", "sentence"])
+      for (ten, e) in zip(ten, e) {
+        let (ten, e) = (try #require(ten["logprob"] as? Double), e["logprob"] as? Double)
+        #expect(abs(ten * log(10) - (e ?? 0)) < 1e-12)
+      }
+      let tokens = try numbers(["--level", "token", "--base", "e"])
+      let units = try #require(tokens[0]["units"] as? [[String: Any]])
+      #expect(units.map { $0["token"] as? String } == ["w0", "<unk>", "<eos>"])
+      #expect(units.map { $0["sentpos"] as? Int } == [1, 2, nil])
+      #expect(units.map { $0["surp"] == nil } == [false, true, false])
+      try Data("w 0 \tx\n\nw1\n".utf8).write(to: URL(filePath: "\(folder)/words.txt"))
+      let own = try runner.run(
+        ["score", "out.h5", "text.txt", "--words", "words.txt", "--carry"], in: folder)
+      #expect(own.exitCode == 0 && own.output.contains("\nw0\t1\t1\t2\t"), "\(own.errors)")
+      try Data("w0 y\n\nw1\n".utf8).write(to: URL(filePath: "\(folder)/words.txt"))
+      let other = try runner.run(
+        ["score", "out.h5", "text.txt", "--words", "words.txt"], in: folder)
+      #expect(other.exitCode == 2)
+      #expect(other.errors.contains("words.txt: line 1: expected the words of line 1 of text.txt"))
     }
   }
 

@@ -168,6 +168,18 @@ void unroll_rnn_relu_step_backward(
 void unroll_softmax_add_panel(
     const float *logits, size_t M, size_t N, float *maximum, double *sum);
 
+/// As `unroll_softmax_add_panel`, with what the entropy of each row needs.
+///
+/// @param weighted [M] the sum of `(logit - maximum) * exp(logit - maximum)` so far; 0 before the
+///                 first panel.
+void unroll_softmax_add_panel_with_entropy(
+    const float *logits, size_t M, size_t N, float *maximum, double *sum, double *weighted);
+
+/// Turns the sums into entropies; called before `unroll_softmax_finish`.
+///
+/// @param weighted [M] Out: the entropy of `softmax(logits)` in nats.
+void unroll_softmax_entropy(const double *sum, double *weighted, size_t M);
+
 /// Turns maximum and sum into the logarithm of the partition function.
 ///
 /// @param sum [M] In: the sum. Out: `log(sum of exp(logit))`.
