@@ -66,6 +66,28 @@ with tempfile.TemporaryDirectory() as folder:
         print(f"interop: {len(lines)} lines, largest difference of a token's mean log-probability {largest:.1e}"
               f" (torch {torch.__version__}, h5py {h5py.__version__}, HDF5 {h5py.version.hdf5_version})")
         assert largest < 1e-5, largest
+        words = subprocess.run(["unroll", "score", path, "-"], input=text, text=True, check=True,
+                               stdout=subprocess.PIPE).stdout.splitlines()
+        columns = words[0].split("\t")
+        assert columns[:7] == "word sentid sentpos wlen surp entropy entred".split()
+        rows, worst = iter(words[1:]), 0.0
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            # As neural-complexity defines them: bits, of the distribution that the word is from.
+            ids = torch.tensor([index[w] for w in ["<eos>"] + line.split()])
+            logp = run(ids[:-1]).double()
+            entropy = -(logp.exp() * logp).sum(1) / math.log(2)
+            for t, word in enumerate(line.split()):
+                row = dict(zip(columns, next(rows).split("\t"), strict=True))
+                assert (row["word"], int(row["sentid"]), int(row["sentpos"])) == (word, number, t + 1)
+                expected = {"surp": -logp[t, ids[t + 1]] / math.log(2), "entropy": entropy[t],
+                            "entred": max(0.0, entropy[t - 1] - entropy[t]) if t else None}
+                assert (row["entred"] == "NA") == (t == 0)
+                worst = max(worst, *(abs(float(row[k]) - float(v)) for k, v in expected.items() if v is not None))
+        assert next(rows, None) is None
+        print(f"interop: surprisal, entropy and its reduction of the same words: largest difference {worst:.1e} bits")
+        assert worst < 2e-5, worst
 
 
 # Back to PyTorch: what we export, as PyTorch loads and runs it.

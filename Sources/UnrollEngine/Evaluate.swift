@@ -30,10 +30,12 @@ extension LanguageModel {
     var text = try TokenReader(encoder: encoder, path: path)
     return try measure(`protocol`, path: path) { run in
       switch `protocol` {
-      case .stream: try run.stream(&text, progress)
+      case .stream: try run.stream(&text, after: nil, progress)
       case .columns: try run.columns(try text.all(), progress)
-      case .sentence: try run.sentences(&text, progress)
+      case .sentence, .srilm, .kenlm: try run.sentences(&text, progress)
+      case .lmEval: try run.stream(&text, after: encoder.sentenceStartID, progress)
       }
+      (run.result.lines, run.result.emptyEnds) = (text.lineCount, text.emptyEnds)
     }
   }
 
@@ -69,27 +71,49 @@ extension LanguageModel {
         found: "\(run.result.tokens) token(s), none of which it predicts", fix: "give more text")
     }
     guard run.result.totalNLL.isFinite else { throw NotFinite(path: self.path) }
+    run.result.firstToken = firstToken(`protocol`)
+    run.result.lineEnds = lineEnds
     run.result.seconds = start.duration(to: .now) / .seconds(1)
     return run.result
+  }
+
+  private func firstToken(_ protocol: PerplexityProtocol) -> String {
+    let follows = encoder.sentenceStartID.map {
+      "follows \(encoder.vocabulary.text(of: Int($0)))"
+    }
+    return switch `protocol` {
+    case .stream: "not predicted"
+    case .columns: "not predicted, of each column"
+    case .sentence, .srilm, .kenlm: (follows ?? "not predicted") + ", of each line"
+    case .lmEval: follows ?? "not predicted"
+    }
+  }
+
+  private var lineEnds: String {
+    if let id = encoder.endOfSentenceID {
+      return "\(encoder.vocabulary.text(of: Int(id))), predicted"
+    }
+    return encoder.tokenizer.lineEnds == .kept ? "part of the text" : "not predicted"
   }
 }
 
 /// The state of one evaluation.
 private struct EvaluationRun {
-  /// Rows of a window of the protocol `columns`, as word_language_model's `--bptt`.
-  static let columnsWindow = 35
-  /// Columns of the protocol `columns`, as word_language_model's `eval_batch_size`.
-  static let columnCount = 10
-
   let model: LanguageModel
   var result: Perplexity
 
   typealias Report = (EvaluationProgress) -> Void
 
-  mutating func stream(_ text: inout TokenReader, _ progress: Report) throws {
+  /// - Parameter start: What the first token follows, or `nil` if it is not predicted.
+  mutating func stream(
+    _ text: inout TokenReader, after start: Int32?, _ progress: Report
+  ) throws {
     var state = model.network.zeroState(columns: 1)
-    guard var previous = try text.next()?.id else { return }
-    result.tokens = 1
+    result.tokens = start == nil ? 1 : 0
+    guard var previous = try start ?? text.next()?.id else {
+      result.tokens = 0
+      return
+    }
     var inputs: [Int32] = []
     var targets: [TokenInText] = []
     while true {
@@ -113,7 +137,7 @@ private struct EvaluationRun {
     _ tokens: some RandomAccessCollection<TokenInText>, _ progress: Report
   ) throws {
     result.tokens = tokens.count
-    let (B, T) = (Self.columnCount, Self.columnsWindow)
+    let (B, T) = (PerplexityProtocol.columnCount, PerplexityProtocol.columnsWindow)
     // Column b is the b-th of B runs of n tokens; what is left over is not used.
     let n = tokens.count / B
     guard n > 1 else { return }
@@ -132,12 +156,27 @@ private struct EvaluationRun {
   }
 
   mutating func sentences(_ text: inout TokenReader, _ progress: Report) throws {
-    while let line = try text.nextLine() {
-      let logProbabilities = try model.logProbabilities(ofSentence: line.map(\.id))
-      result.tokens += line.count
-      for (token, logProbability) in zip(line.suffix(logProbabilities.count), logProbabilities) {
-        result.add(logProbability: logProbability, token: token)
+    while true {
+      // Enough lines that some have like lengths.
+      var lines: [[TokenInText]] = []
+      var tokens = 0
+      while lines.count < 8 * LanguageModel.sentenceColumns, tokens < 1 << 16,
+        let line = try text.nextLine()
+      {
+        tokens += line.count
+        lines.append(line)
       }
+      guard !lines.isEmpty else { return }
+      let predictions = try model.predictions(ofSentences: lines.map { $0.map(\.id) })
+      for (line, prediction) in zip(lines, predictions) {
+        for (token, logProbability) in zip(
+          line.dropFirst(prediction.unpredictedCount), prediction.logProbabilities)
+        {
+          result.add(logProbability: logProbability, token: token)
+        }
+        result.endBlock()
+      }
+      result.tokens += tokens
       progress(EvaluationProgress(perplexity: result, fraction: text.fraction))
     }
   }
@@ -151,6 +190,7 @@ private struct EvaluationRun {
     for (token, logProbability) in zip(targets, logProbabilities) {
       result.add(logProbability: logProbability, token: token)
     }
+    result.endBlock()
   }
 }
 
@@ -160,6 +200,10 @@ private struct TokenReader: ~Copyable {
   private let encoder: Encoder
   private var line: [TokenInText] = []
   private var position = 0
+  /// The lines that were read.
+  private(set) var lineCount = 0
+  private var beginsWithWhiteSpace = false
+  private var endsWithWhiteSpace = false
 
   init(encoder: Encoder, path: String) throws(FileError) {
     lines = try LineReader(path: path, lineEnds: encoder.tokenizer.lineEnds)
@@ -169,8 +213,16 @@ private struct TokenReader: ~Copyable {
   /// The share of the text that was read.
   var fraction: Double? { lines.fraction }
 
+  /// The empty parts before and behind the words of what was read, between white space.
+  var emptyEnds: Int { (beginsWithWhiteSpace ? 1 : 0) + (endsWithWhiteSpace ? 1 : 0) }
+
   mutating func nextLine() throws(TextError) -> [TokenInText]? {
     guard let line = try lines.next() else { return nil }
+    lineCount += 1
+    let words = line.words
+    if lineCount == 1 { beginsWithWhiteSpace = words.first?.lowerBound != 0 }
+    endsWithWhiteSpace =
+      line.terminatorCount > 0 || words.last?.upperBound != line.bytes.count
     return try encoder.encode(line, path: lines.path).tokens(of: line)
   }
 

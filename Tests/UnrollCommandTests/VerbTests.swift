@@ -129,7 +129,7 @@ import Testing
       _ = try convert("pytorch/lstm-state.pt", in: folder)
       let text = Array(repeating: "w0 w3 w1 x w8\nw2 w2\n", count: 40).joined()
       try Data(text.utf8).write(to: URL(filePath: "\(folder)/text.txt"))
-      for name in ["stream", "columns", "sentence"] {
+      for name in ["stream", "columns", "sentence", "srilm", "kenlm", "lm-eval"] {
         let results = try ["1", "2"].map { threads in
           let result = try runner.run(
             ["evaluate", "out.h5", "text.txt", "--protocol", name, "--threads", threads, "--json"],
@@ -139,9 +139,11 @@ import Testing
             try JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [String: Any]
             ?? [:]
           #expect(
-            Set(fields.keys) == [
+            Set(fields.keys).union(["interval_low", "interval_high", "blocks"]) == [
               "protocol", "tokens", "predictions", "words", "bytes", "unknown", "nll", "perplexity",
               "bits_per_token", "bits_per_word", "bits_per_byte", "seconds", "tokens_per_second",
+              "context", "first_token", "line_ends", "divisor", "interval_low", "interval_high",
+              "blocks", "figures",
             ])
           fields["seconds"] = nil
           fields["tokens_per_second"] = nil

@@ -47,7 +47,12 @@ struct Evaluate: ParsableCommand {
     discussion: """
       Protocols: stream is one stream with the state carried to the end, every token but the first \
       predicted. columns is what PyTorch's word_language_model prints: 10 columns, state carried. \
-      sentence takes each line alone, from <eos> with a zero state.
+      sentence takes each line alone, from <eos> with a zero state. srilm and kenlm are sentence with \
+      the figures of these programs, where words that the vocabulary lacks are left out or not; lm-eval \
+      is one stream after <eos>, with the figures of lm-evaluation-harness over words and bytes.
+      nll is the mean over predictions; bits per word and byte divide by the words (between white space) \
+      and bytes of the part that was predicted. The interval is that of a bootstrap over lines, or over \
+      windows of the stream or columns: what other texts of the same kind would give.
       """)
 
   @OptionGroup var options: ModelOptions
@@ -55,11 +60,27 @@ struct Evaluate: ParsableCommand {
   @Argument(help: "The text: a file, a .gz file, or - for standard input.")
   var text: String
 
-  @Option(help: "Which tokens are predicted, and from what: stream, columns or sentence.")
+  @Option(
+    help:
+      "Which tokens are predicted, and from what: stream, columns, sentence, srilm, kenlm or lm-eval."
+  )
   var `protocol`: PerplexityProtocol = .stream
+
+  @Option(
+    help: ArgumentHelp(
+      "The texts that are drawn for the interval; 0 for none.", valueName: "number"))
+  var resamples = 1000
+
+  @Option(help: "What these texts are drawn from.")
+  var seed: UInt32 = 1
 
   @Flag(help: "Print the result as one JSON object.")
   var json = false
+
+  func validate() throws {
+    guard !(0...1_000_000).contains(resamples) else { return }
+    throw ValidationError("--resamples is 0 to 1,000,000.")
+  }
 
   func run() throws {
     let model = try options.load()
@@ -69,7 +90,7 @@ struct Evaluate: ParsableCommand {
     }
     progress.finish()
     if json {
-      try Output.json(PerplexityReport(result))
+      try Output.json(PerplexityReport(result, interval: interval(result)))
     } else {
       printTable(result)
     }
@@ -92,19 +113,37 @@ struct Evaluate: ParsableCommand {
     return line
   }
 
+  private func interval(_ result: Perplexity) -> (low: Double, high: Double, blocks: Int)? {
+    result.interval(resamples: resamples, seed: seed)
+  }
+
   private func printTable(_ result: Perplexity) {
     func row(_ name: String, _ value: String) {
-      Output.result(name + String(repeating: " ", count: 16 - name.count) + value)
+      Output.result(name + String(repeating: " ", count: max(1, 16 - name.count)) + value)
     }
     func number(_ value: Double) -> String { String(format: "%.6f", value) }
     row("protocol", result.protocol.rawValue)
+    row("context", result.protocol.context)
+    row("first token", result.firstToken)
+    row("line ends", result.lineEnds)
     row("tokens", Output.grouped(result.tokens))
     row("predictions", Output.grouped(result.predictions))
     row("words", Output.grouped(result.words))
     row("bytes", Output.grouped(result.bytes))
     row("unknown", Output.grouped(result.unknown))
+    row("divisor", "predictions, of nll and perplexity")
     row("nll", number(result.nll) + " nats a token")
     row("perplexity", number(result.perplexity))
+    if let (low, high, blocks) = interval(result) {
+      row(
+        "interval",
+        "\(number(low)) to \(number(high)), 95 % by bootstrap over \(Output.grouped(blocks)) blocks"
+      )
+    }
+    for (name, value) in result.figures where value.isFinite {
+      row(
+        name, value.rounded() == value && value < 1e15 ? Output.grouped(Int(value)) : number(value))
+    }
     row("bits per token", number(result.bitsPerToken))
     row("bits per word", result.bitsPerWord.map(number) ?? "-")
     row("bits per byte", number(result.bitsPerByte))
@@ -120,6 +159,10 @@ extension PerplexityProtocol: ExpressibleByArgument {}
 /// A perplexity as `--json` prints it.
 private struct PerplexityReport: Encodable {
   let `protocol`: String
+  let context: String
+  let firstToken: String
+  let lineEnds: String
+  let divisor: String
   let tokens: Int
   let predictions: Int
   let words: Int
@@ -127,14 +170,26 @@ private struct PerplexityReport: Encodable {
   let unknown: Int
   let nll: Double
   let perplexity: Double
+  let intervalLow: Double?
+  let intervalHigh: Double?
+  let blocks: Int?
+  /// The figures of another program, by their names there.
+  let figures: [String: Double]
   let bitsPerToken: Double
   let bitsPerWord: Double?
   let bitsPerByte: Double
   let seconds: Double
   let tokensPerSecond: Double
 
-  init(_ result: Perplexity) {
+  init(_ result: Perplexity, interval: (low: Double, high: Double, blocks: Int)?) {
     `protocol` = result.protocol.rawValue
+    (context, firstToken) = (result.protocol.context, result.firstToken)
+    (lineEnds, divisor) = (result.lineEnds, "predictions")
+    (intervalLow, intervalHigh, blocks) = (interval?.low, interval?.high, interval?.blocks)
+    figures = Dictionary(
+      uniqueKeysWithValues: result.figures.filter(\.value.isFinite).map {
+        ($0.name.replacingOccurrences(of: " ", with: "_"), $0.value)
+      })
     tokens = result.tokens
     predictions = result.predictions
     words = result.words

@@ -1,0 +1,29 @@
+// Random numbers by their place in a sequence.
+
+import CUnrollKernels
+
+/// Philox4x32-10 (Salmon et al. 2011) as Swift's random functions take it.
+///
+/// The n-th number of a seed is the same everywhere.
+public struct CounterGenerator: RandomNumberGenerator, Sendable {
+  private let seed: UInt32
+  private var counter: UInt64 = 0
+  /// One block of the generator; the numbers of it that are left.
+  private var block: [UInt32] = [0, 0, 0, 0]
+  private var left = 0
+
+  /// Begins the sequence of a seed.
+  public init(seed: UInt32) { self.seed = seed }
+
+  /// The next 64 bits.
+  public mutating func next() -> UInt64 {
+    if left == 0 {
+      (block[0], block[1]) = (UInt32(truncatingIfNeeded: counter), UInt32(counter >> 32))
+      (block[2], block[3]) = (0, 0)
+      unroll_philox(&block, seed, 0x7361_6d70)
+      (counter, left) = (counter + 1, 2)
+    }
+    left -= 1
+    return UInt64(block[2 * left + 1]) << 32 | UInt64(block[2 * left])
+  }
+}
