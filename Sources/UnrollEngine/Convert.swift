@@ -169,7 +169,7 @@ extension Conversion {
 
 extension TokenizerProbe {
   /// The text of tokens from all over the vocabulary; `nil` where its tokenizer cannot read it.
-  fileprivate init?(of checkpoint: Checkpoint) {
+  init?(of checkpoint: Checkpoint) {
     let vocabulary = checkpoint.vocabulary
     let step = max(1, vocabulary.count / 12)
     let tokens = stride(from: 0, to: vocabulary.count, by: step).filter {

@@ -43,16 +43,21 @@ extension LanguageModel {
   ///
   /// - Parameters:
   ///   - ids: The ids.
+  ///   - isKnown: Which of them stand for words of the vocabulary; all if `nil`.
   ///   - path: The path of their text, for errors.
   ///   - progress: Called after each window.
   /// - Returns: The perplexity; words and bytes are not counted.
   /// - Throws: `TextError` if there is nothing to predict; `NotFinite` if the model gives no numbers.
   func perplexity(
-    ofColumns ids: [Int32], path: String, _ progress: (EvaluationProgress) -> Void
+    ofColumns ids: [Int32], isKnown: [Bool]? = nil, path: String,
+    _ progress: (EvaluationProgress) -> Void
   ) throws -> Perplexity {
     try measure(.columns, path: path) { run in
-      let tokens = ids.lazy.map {
-        TokenInText(id: $0, byteCount: 0, wordCount: 0, isUnknown: false)
+      let tokens = ids.indices.lazy.map { index in
+        let isUnknown = isKnown.map { !$0[index] } ?? false
+        return TokenInText(
+          id: ids[index], byteCount: 0, wordCount: 0, isUnknown: isUnknown,
+          isOfUnknownWord: isUnknown)
       }
       try run.columns(tokens, progress)
     }

@@ -42,11 +42,16 @@ struct TrainingReporter {
     progress.finish()
     progress = Progress()
     (start, lastStep) = (.now, .now)
-    if !json { Output.result("epoch\tstep\tlearning_rate\ttrain_nll\tvalid_nll\tvalid_ppl\tbest") }
+    let kept = run.kept == nil ? "" : "\tkept_ppl"
+    if !json {
+      Output.result("epoch\tstep\tlearning_rate\ttrain_nll\tvalid_nll\tvalid_ppl\tbest" + kept)
+    }
     // A resumed table is whole again.
     var lowest = Double.infinity
     for record in run.state.history {
-      try print(record, isBest: record.validNLL < lowest, in: run)
+      // The loss of a kept text is no part of the state.
+      try print(
+        EvaluationLine(record, isBest: record.validNLL < lowest, keptNLL: nil), in: run)
       lowest = min(lowest, record.validNLL)
     }
     flush()
@@ -75,11 +80,11 @@ struct TrainingReporter {
       let speed = Double(predictions) / (start.duration(to: now) / .seconds(1))
       let steps = steps
       progress.report { Self.line(step, run, speed: speed, secondsPerStep: $0 / Double(steps)) }
-    case .evaluation(let record, let isBest):
+    case .evaluation(let record, let isBest, let keptNLL):
       progress.finish()
-      try print(record, isBest: isBest, in: run)
+      let line = EvaluationLine(record, isBest: isBest, keptNLL: keptNLL)
+      try print(line, in: run)
       flush()
-      let line = EvaluationLine(record, isBest: isBest)
       try log?.write(line)
       try events?.write(line.scalars, step: record.step)
       if record.step > 0, record.validNLL > Foundation.log(Double(run.vocabularySize)) {
@@ -111,17 +116,17 @@ struct TrainingReporter {
       + String(format: "loss %.4f, perplexity %.2f, %.0f s left", nll, exp(nll), left)
   }
 
-  private func print(_ record: TrainingRecord, isBest: Bool, in run: TrainingRun) throws {
+  private func print(_ line: EvaluationLine, in run: TrainingRun) throws {
     guard !json else {
-      let line = try trainingEncoder.encode(EvaluationLine(record, isBest: isBest))
-      return Output.result(String(decoding: line, as: UTF8.self))
+      return Output.result(String(decoding: try trainingEncoder.encode(line), as: UTF8.self))
     }
-    let epoch = String(format: "%.2f", Double(record.step) / Double(run.stepsPerEpoch))
-    let train = record.trainNLL.isNaN ? "NA" : String(format: "%.6f", record.trainNLL)
+    let epoch = String(format: "%.2f", Double(line.step) / Double(run.stepsPerEpoch))
+    let train = line.trainNLL.map { String(format: "%.6f", $0) } ?? "NA"
+    let kept = line.keptNLL.map { String(format: "%.4f", exp($0)) } ?? "NA"
     Output.result(
-      "\(epoch)\t\(record.step)\t\(record.learningRate)\t\(train)\t"
-        + String(format: "%.6f\t%.4f\t", record.validNLL, exp(record.validNLL))
-        + (isBest ? "1" : "0"))
+      "\(epoch)\t\(line.step)\t\(line.learningRate)\t\(train)\t"
+        + String(format: "%.6f\t%.4f\t", line.validNLL, exp(line.validNLL))
+        + (line.best ? "1" : "0") + (run.kept == nil ? "" : "\t\(kept)"))
   }
 
   /// Hands the lines over now: a training is long, and its table is watched.
@@ -164,13 +169,16 @@ private struct EvaluationLine: Encodable {
   let trainNLL: Double?
   let validNLL: Double
   let best: Bool
+  let keptNLL: Double?
 
   /// The numbers by their names in TensorBoard.
   var scalars: [(String, Double)] {
     [("valid/nll", validNLL), ("valid/perplexity", exp(validNLL))]
+      + (keptNLL.map { [("kept/nll", $0), ("kept/perplexity", exp($0))] } ?? [])
   }
 
-  init(_ record: TrainingRecord, isBest: Bool) {
+  init(_ record: TrainingRecord, isBest: Bool, keptNLL: Double?) {
+    self.keptNLL = keptNLL
     step = record.step
     learningRate = record.learningRate
     trainNLL = record.trainNLL.isNaN ? nil : record.trainNLL

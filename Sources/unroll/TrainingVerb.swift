@@ -105,7 +105,7 @@ struct TrainingVerb: ParsableArguments {
     /// - Parameter event: What happened; it is saved.
     mutating func add(_ event: TrainingEvent) {
       didAnything = true
-      guard case .evaluation(_, let isBest) = event else { return }
+      guard case .evaluation(_, let isBest, _) = event else { return }
       (lastIsOurs, wroteBest) = (true, wroteBest || isBest)
     }
   }

@@ -204,6 +204,45 @@ import UnrollFormat
     }
   }
 
+  @Test func newWordsAreLearntAndOldOnesWatched() throws {
+    try withScene { folder in
+      let text = Array(repeating: "the bird sat on a bird\na catmat ran\n", count: 40).joined()
+      try Data(text.utf8).write(to: URL(filePath: "\(folder)/new.txt"))
+      let arguments = [
+        "finetune", "model.unroll.h5", "--train", "new.txt", "--valid", "new.txt", "--columns", "4",
+        "--window", "5", "--steps", "20", "-o", "a.unroll.h5", "--vocabulary", "extend",
+        "--keep-evaluating", "valid.txt",
+      ]
+      let result = try runner.run(arguments, in: folder)
+      #expect(result.exitCode == 0, "\(result.errors)")
+      #expect(result.errors.contains("note: 3 new tokens, rows as unknown\n"))
+      #expect(
+        result.errors.contains(#/valid.txt: perplexity of the old words .* \([+-]0.0000 %\)/#))
+      let rows = result.output.split(separator: "\n").map { $0.split(separator: "\t") }
+      #expect(rows[0].last == "kept_ppl" && rows.allSatisfy { $0.count == 8 })
+      let forgotten = try rows.dropFirst().map { try #require(Double($0[7])) }
+      #expect(try #require(forgotten.last) != forgotten[0])
+      let model = try Checkpoint(contentsOf: "\(folder)/a.unroll.h5")
+      #expect(model.vocabulary.count == 14)
+      #expect(model.provenance.last?.arguments.hasPrefix("vocabulary=extend\n") == true)
+      let evaluated = try runner.run(["evaluate", "a.unroll.h5", "new.txt", "--json"], in: folder)
+      #expect(evaluated.output.contains("\"unknown\" : 0"), "\(evaluated.output)")
+      let valid = try runner.run(["validate", "a.unroll.h5", "a.last.unroll.h5"], in: folder)
+      #expect(valid.exitCode == 0, "\(valid.output)")
+      let resumed = try runner.run(
+        [
+          "finetune", "a.last.unroll.h5", "--resume", "--train", "new.txt", "--valid", "new.txt",
+          "-o",
+          "a.unroll.h5", "--steps", "22", "--keep-evaluating", "valid.txt",
+        ], in: folder)
+      #expect(resumed.exitCode == 0, "\(resumed.errors)")
+      let mean = try runner.run(
+        arguments.map { $0 == "a.unroll.h5" ? "b.unroll.h5" : $0 } + ["--new-rows", "mean"],
+        in: folder)
+      #expect(mean.errors.contains("rows as mean") && !mean.errors.contains("(+0.0000 %)"))
+    }
+  }
+
   @Test func evaluationsAreObjectsWhereTheyAreAskedFor() throws {
     try withScene { folder in
       let result = try runner.run(Self.arguments + ["-o", "a.unroll.h5", "--json"], in: folder)

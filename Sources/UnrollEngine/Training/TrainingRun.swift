@@ -27,8 +27,9 @@ public struct StepReport: Sendable {
 public enum TrainingEvent: Sendable {
   /// A step was made.
   case step(StepReport)
-  /// The model was evaluated; whether it is the best so far.
-  case evaluation(TrainingRecord, isBest: Bool)
+  /// The model was evaluated; whether it is the best so far, and the loss of the kept text if there is
+  /// one.
+  case evaluation(TrainingRecord, isBest: Bool, keptNLL: Double?)
   /// Nothing is left to do.
   case finished
 }
@@ -40,6 +41,8 @@ public enum TrainingEvent: Sendable {
 public struct TrainingRun {
   /// The state that is saved, but for what the model, the optimizer and the columns hold.
   public internal(set) var state: TrainingState
+  /// A text that is measured at each evaluation, so that a person sees what the model forgets.
+  public var kept: KeptText?
   /// The best weights so far are those of the model as it is now.
   var isBest: Bool { state.best?.step == state.step }
 
@@ -64,12 +67,13 @@ public struct TrainingRun {
   ///   - valid: The text that chooses.
   ///   - input: The digest and name of the model's file, for the history.
   ///   - new: How the model was drawn, if it has no file.
+  ///   - newWords: What was done to its vocabulary before.
   ///   - memory: The bytes that the training may take; those of the machine unless told.
   /// - Throws: `TrainingError` if the text is too short or a window too large for the memory;
   ///   `NeuralError` if memory is short.
   public init(
     _ checkpoint: Checkpoint, settings: TrainingSettings, train: TrainingText, valid: TrainingText,
-    input: String? = nil, new: NewModel? = nil,
+    input: String? = nil, new: NewModel? = nil, newWords: NewWordsReport? = nil,
     memory: UInt64 = ProcessInfo.processInfo.physicalMemory
   ) throws {
     let architecture = checkpoint.architecture
@@ -91,7 +95,8 @@ public struct TrainingRun {
     state.data.hasRandomWindows = settings.hasRandomWindows
     entry = ProvenanceEntry(
       operation: new == nil ? "finetune" : "train", tool: UnrollVersion.producer,
-      arguments: [new?.arguments, settings.arguments].compactMap { $0 }.joined(separator: "\n"),
+      arguments: [new?.arguments, newWords?.arguments, settings.arguments].compactMap { $0 }
+        .joined(separator: "\n"),
       inputs: [input, Self.input(train), Self.input(valid)].compactMap { $0 }
         .joined(separator: "\n"))
     var source = checkpoint

@@ -50,7 +50,7 @@ extension TrainingRun {
       case .finished:
         // What was saved after the last evaluation is not changed by finding that nothing is left.
         return .finished
-      case .evaluation(_, let isBest):
+      case .evaluation(_, let isBest, _):
         let state = resumable
         try outputs.save(state, best: isBest ? weights : nil)
         try outputs.keep(state, step: self.state.step)
