@@ -10,6 +10,19 @@ enum Output {
     print(line)
   }
 
+  /// Prints text as it comes; what would steer a terminal is left out there.
+  ///
+  /// - Throws: `FileError` if it cannot be written.
+  static func text(_ bytes: [UInt8]) throws(FileError) {
+    let isTerminal = isatty(STDOUT_FILENO) == 1
+    let shown = bytes.filter { !isTerminal || ($0 >= 0x20 && $0 != 0x7F) || [9, 10].contains($0) }
+    do {
+      try FileHandle.standardOutput.write(contentsOf: Data(shown))
+    } catch {
+      throw FileError("write results", path: "standard output")
+    }
+  }
+
   /// Prints a line for the person at the terminal.
   static func note(_ line: String) {
     writeToStandardError(line + "\n")

@@ -27,7 +27,7 @@ struct Unroll: ParsableCommand {
     version: UnrollVersion.number,
     subcommands: [
       Inspect.self, Tokenize.self, Validate.self, Explain.self, Convert.self, Evaluate.self,
-      Score.self,
+      Score.self, Generate.self,
       Train.self, Finetune.self, Repack.self, Edit.self, Diff.self,
     ])
 

@@ -203,6 +203,31 @@ import Testing
     }
   }
 
+  @Test func textIsGenerated() throws {
+    try withTokens { folder in
+      _ = try convert("pytorch/lstm-state.pt", in: folder)
+      func generate(_ options: [String]) throws -> CommandResult {
+        try runner.run(["generate", "out.h5", "--length", "12"] + options, in: folder)
+      }
+      let first = try generate(["--prompt", "w0 w1"])
+      #expect(first.exitCode == 0 && first.output.hasSuffix("\n"), "\(first.errors)")
+      for threads in ["1", "2"] {
+        #expect(
+          try generate(["--prompt", "w0 w1", "--threads", threads]).output == first.output)
+      }
+      #expect(try generate(["--prompt", "w0 w1", "--seed", "2"]).output != first.output)
+      let json = try generate(["--samples", "3", "--json", "--stop-at-eos", "--no-unknown"])
+      let objects = try json.output.split(separator: "\n").map {
+        try #require(try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any])
+      }
+      #expect(objects.map { $0["sample"] as? Int } == [1, 2, 3])
+      #expect(objects.allSatisfy { ($0["ids"] as? [Int])?.isEmpty == false })
+      for options in [["--temperature", "-1"], ["--top-p", "0"], ["--top-k", "0"]] {
+        #expect(try generate(options).exitCode == 64)
+      }
+    }
+  }
+
   @Test func usageErrorsHaveTheirCode() throws {
     #expect(try runner.run(["explain"]).exitCode == 64)
     #expect(try runner.run(["explain", "Z999"]).exitCode == 64)
