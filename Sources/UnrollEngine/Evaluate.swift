@@ -22,7 +22,8 @@ extension LanguageModel {
   ///   - progress: Called after each window of tokens.
   /// - Returns: The perplexity with its counts.
   /// - Throws: `FileError` or `TextError` if the text cannot be read, has a word that the model
-  ///   cannot take, or nothing to predict; `NotFinite` if the model gives no numbers.
+  ///   cannot take, or nothing to predict; `NotFinite` if the model gives no numbers;
+  ///   `CancellationError` if the task was cancelled.
   public func perplexity(
     ofText path: String, protocol: PerplexityProtocol,
     progress: (EvaluationProgress) -> Void = { _ in }
@@ -109,7 +110,13 @@ private struct EvaluationRun {
 
   typealias Report = (EvaluationProgress) -> Void
 
-  /// - Parameter start: What the first token follows, or `nil` if it is not predicted.
+  /// Predicts a text as one stream.
+  ///
+  /// - Parameters:
+  ///   - text: The text.
+  ///   - start: What the first token follows, or `nil` if it is not predicted.
+  ///   - progress: Called after each window.
+  /// - Throws: What reading and predicting throw.
   mutating func stream(
     _ text: inout TokenReader, after start: Int32?, _ progress: Report
   ) throws {
@@ -172,6 +179,7 @@ private struct EvaluationRun {
         lines.append(line)
       }
       guard !lines.isEmpty else { return }
+      try Task.checkCancellation()
       let predictions = try model.predictions(ofSentences: lines.map { $0.map(\.id) })
       for (line, prediction) in zip(lines, predictions) {
         for (token, logProbability) in zip(
@@ -189,6 +197,7 @@ private struct EvaluationRun {
   private mutating func predict(
     _ targets: [TokenInText], inputs: [Int32], state: inout RecurrentState
   ) throws {
+    try Task.checkCancellation()
     guard !targets.isEmpty else { return }
     let logProbabilities = try model.network.logProbabilities(
       ofTargets: targets.map(\.id), inputs: inputs, state: &state)

@@ -49,7 +49,8 @@ extension LanguageModel {
   ///   - body: Called with each sample's number and its new token; `false` ends all.
   /// - Returns: The samples.
   /// - Throws: `TextError` if the prompt has text that the model cannot take, or is empty where the
-  ///   model needs one; `NotFinite` if the model gives no numbers; what `body` throws.
+  ///   model needs one; `NotFinite` if the model gives no numbers; `CancellationError` if the task
+  ///   was cancelled; what `body` throws.
   public func generate(
     after prompt: String = "", samples: Int = 1, _ settings: GenerationSettings = .init(),
     _ body: (_ sample: Int, _ token: Int32) throws -> Bool = { _, _ in true }
@@ -62,6 +63,7 @@ extension LanguageModel {
     var rows = Array(repeating: row, count: samples)
     let excluded = settings.excludesUnknown ? encoder.vocabulary.unknownID : nil
     for place in 0..<settings.length {
+      try Task.checkCancellation()
       var last: [Int32] = []
       for sample in 0..<samples {
         guard !results[sample].isEnded else {

@@ -38,6 +38,16 @@ public struct LanguageModel: Sendable {
       architecture: checkpoint.architecture, parameters: checkpoint.parameters)
   }
 
+  /// Opens a checkpoint and makes it ready to run.
+  ///
+  /// - Parameters:
+  ///   - path: The checkpoint.
+  ///   - reader: Runs libhdf5; in this process unless told. See `ContainerReader.inProcess`.
+  /// - Throws: `FileError` or `InvalidCheckpoint` if it cannot be opened; what `init(_:path:)` throws.
+  public init(contentsOf path: String, reader: ContainerReader = .inProcess) throws {
+    try self.init(Checkpoint(contentsOf: path, reader: reader), path: path)
+  }
+
   /// What turns text into a checkpoint's token ids.
   ///
   /// - Throws: `TextError` if the tokenizer needs a token that the vocabulary lacks, or is one that

@@ -77,7 +77,8 @@ extension LanguageModel {
   ///   - settings: How.
   ///   - body: Called with each line's score and the share of the text that was read.
   /// - Throws: `FileError` or `TextError` if a text cannot be read, has a word that the model
-  ///   cannot take, or is cut into words that it does not have; what `body` throws.
+  ///   cannot take, or is cut into words that it does not have; `CancellationError` if the task was cancelled; what
+  ///   `body` throws.
   public func score(
     text path: String, _ settings: ScoreSettings = ScoreSettings(),
     _ body: (SentenceScore, _ fraction: Double?) throws -> Void
@@ -99,6 +100,7 @@ extension LanguageModel {
         tokens += encoded.last?.ids.count ?? 0
       }
       guard !lines.isEmpty else { break }
+      try Task.checkCancellation()
       let predictions =
         settings.carriesState
         ? try encoded.map {
@@ -114,6 +116,21 @@ extension LanguageModel {
       }
     }
     try segmentation.finish(path: path)
+  }
+
+  /// Scores a sentence, from a zero state.
+  ///
+  /// - Parameter sentence: One line of text.
+  /// - Returns: Its score, entropies included.
+  /// - Throws: `TextError` if it has a word that the model cannot take; `NotFinite` if the model gives
+  ///   no numbers.
+  public func score(sentence: String) throws -> SentenceScore {
+    let line = TextLine(bytes: Array(sentence.utf8), terminatorCount: 1, number: 1)
+    let encoded = try encoder.encode(line, path: "the sentence")
+    let predictions = try predictions(ofSentences: [encoded.ids], withEntropies: true)
+    let score = score(of: line, encoded, line.words, predictions[0])
+    guard score.logProbability.isFinite else { throw NotFinite(path: path) }
+    return score
   }
 
   private func score(

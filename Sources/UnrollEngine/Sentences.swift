@@ -73,6 +73,7 @@ extension LanguageModel {
   ///   - withEntropies: Whether entropies are wanted.
   ///   - state: The state of B columns; where B is 1, out: before the last token is read.
   /// - Returns: `[B]`
+  /// - Throws: `NeuralError` for tokens outside of the vocabulary, or if memory is short.
   private func predictions(
     of sentences: [[Int32]], after start: [Int32], withEntropies: Bool,
     state: inout RecurrentState

@@ -2,7 +2,7 @@
 
 import CUnrollKernels
 
-/// Philox4x32-10 (Salmon et al. 2011) as Swift's random functions take it.
+/// Philox4x32-10 as Swift's random functions take it (Salmon and others 2011, "Parallel random numbers").
 ///
 /// The n-th number of a seed is the same everywhere.
 public struct CounterGenerator: RandomNumberGenerator, Sendable {

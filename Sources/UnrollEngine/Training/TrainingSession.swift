@@ -28,7 +28,8 @@ extension TrainingRun {
   ///   - progress: Called now and then during an evaluation.
   /// - Returns: How it ended.
   /// - Throws: `Diverged`, after the last good state was saved; `OutputTaken` if another process wrote
-  ///   to the same files; what saving, stepping and `report` throw.
+  ///   to the same files; `CancellationError` if the task was cancelled, after the state was
+  ///   saved as for a pause; what saving, stepping and `report` throw.
   public mutating func run(
     saving files: TrainingFiles, shouldPause: (TrainingState) -> Bool = { _ in false },
     report: (TrainingEvent, TrainingRun) throws -> Void,
@@ -62,8 +63,10 @@ extension TrainingRun {
         }
       }
       try report(event, self)
-      if shouldPause(state) {
+      let isCancelled = Task.isCancelled
+      if isCancelled || shouldPause(state) {
         if !isSaved { try outputs.save(resumable) }
+        if isCancelled { throw CancellationError() }
         return .paused
       }
     }

@@ -45,7 +45,9 @@ public struct TrainingText: Sendable {
       let encoded = try encoder.encode(line, path: path)
       ids += encoded.ids
       unknown += encoded.unknownCount
-      if line.number % 1000 == 0 { progress(lines.fraction) }
+      guard line.number % 1000 == 0 else { continue }
+      try Task.checkCancellation()
+      progress(lines.fraction)
     }
     if let error = missing.error(path: path) { throw error }
     (self.ids, self.unknown) = (ids, unknown)
