@@ -296,7 +296,53 @@ def from_scratch(folder):
         assert len(ours) == len(expected) == 200 and worst < 1e-4, worst
 
 
+@torch.enable_grad()
+def adaptation(folder):
+    """Neural cache and dynamic evaluation of the first lines of a text, as one stream."""
+    poet = f"{folder}/adapted.unroll.h5"
+    subprocess.run(["unroll", "convert", f"{DATA}/model.pt", "--corpus", DATA, "-o", poet, "--force"], check=True,
+                   stderr=subprocess.DEVNULL)
+    subprocess.run(["unroll", "convert", poet, "-o", f"{folder}/adapted.pt", "--force"], check=True, stderr=subprocess.DEVNULL)
+    with h5py.File(poet) as file:
+        index = {token: i for i, token in enumerate(tokens(file))}
+    text = f"{folder}/beginning.txt"
+    with open(f"{DATA}/test.txt", encoding="utf8") as whole, open(text, "w", encoding="utf8") as beginning:
+        beginning.writelines(whole.readlines()[:60])
+    ids = ids_of(text, index)
+
+    def ours(*options):
+        return json.loads(subprocess.run(["unroll", "evaluate", poet, text, "--json", *options], check=True,
+                                         stdout=subprocess.PIPE).stdout)["nll"]
+
+    run = RNNModel(torch.load(f"{folder}/adapted.pt", weights_only=True))
+    size, theta, weight = 300, 0.4, 0.15
+    with torch.no_grad():
+        states, _ = run.rnn(run.encoder(ids[:-1, None]))
+        states = states[:, 0].double()
+        p = torch.softmax(run.decoder(states.float()), -1).double().gather(1, ids[1:, None])[:, 0]
+        total = -math.log(p[0])
+        for t in range(1, len(ids) - 1):
+            first = max(0, t - size)
+            share = torch.softmax(theta * states[first:t] @ states[t], 0)
+            total -= math.log((1 - weight) * p[t] + weight * share[ids[first + 1:t + 1] == ids[t + 1]].sum())
+    cached = ours("--cache", str(size), "--cache-theta", str(theta), "--cache-weight", str(weight)) / (total / (len(ids) - 1)) - 1
+    optimizer, hidden, total, segment = torch.optim.SGD(run.parameters(), lr=0.05), None, 0.0, 10
+    for i in range(0, len(ids) - 1, segment):
+        targets = ids[i + 1:i + 1 + segment]
+        output, hidden = run.rnn(run.encoder(ids[i:i + len(targets), None]), hidden)
+        hidden = tuple(h.detach() for h in hidden)
+        loss = torch.nn.functional.cross_entropy(run.decoder(output[:, 0]), targets)
+        total += loss.item() * len(targets)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    dynamic = ours("--dynamic", "0.05", "--segment", str(segment)) / (total / (len(ids) - 1)) - 1
+    print(f"interop: {len(ids)} tokens: nll with a neural cache, relative difference {cached:.1e}; by dynamic evaluation {dynamic:.1e}")
+    assert abs(cached) < 1e-5 and abs(dynamic) < 1e-5, (cached, dynamic)
+
+
 with tempfile.TemporaryDirectory() as folder:
+    adaptation(folder)
     from_scratch(folder)
     finetune(folder)
     export_fixtures(folder)

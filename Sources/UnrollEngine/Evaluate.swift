@@ -31,12 +31,34 @@ extension LanguageModel {
     var text = try TokenReader(encoder: encoder, path: path)
     return try measure(`protocol`, path: path) { run in
       switch `protocol` {
-      case .stream: try run.stream(&text, after: nil, progress)
+      case .stream: try run.stream(&text, after: nil, progress, predict: network.logProbabilities)
       case .columns: try run.columns(try text.all(), progress)
       case .sentence, .srilm, .kenlm: try run.sentences(&text, progress)
-      case .lmEval: try run.stream(&text, after: encoder.sentenceStartID, progress)
+      case .lmEval:
+        try run.stream(
+          &text, after: encoder.sentenceStartID, progress, predict: network.logProbabilities)
       }
       (run.result.lines, run.result.emptyEnds) = (text.lineCount, text.emptyEnds)
+    }
+  }
+
+  /// Measures the perplexity of a text under the protocol `stream`, with probabilities from a closure.
+  ///
+  /// - Parameters:
+  ///   - path: The text.
+  ///   - window: The tokens that are predicted at once.
+  ///   - progress: Called after each window.
+  ///   - predict: Gives `[T]` the log-probabilities of targets after inputs and a state.
+  /// - Returns: The perplexity with its counts.
+  /// - Throws: What `perplexity(ofText:protocol:progress:)` and `predict` throw.
+  func streamPerplexity(
+    ofText path: String, window: Int, _ progress: (EvaluationProgress) -> Void,
+    predict: EvaluationRun.Predict
+  ) throws -> Perplexity {
+    var text = try TokenReader(encoder: encoder, path: path)
+    return try measure(.stream, path: path) { run in
+      try run.stream(&text, after: nil, window: window, progress, predict: predict)
+      run.result.lines = text.lineCount
     }
   }
 
@@ -104,21 +126,28 @@ extension LanguageModel {
 }
 
 /// The state of one evaluation.
-private struct EvaluationRun {
+struct EvaluationRun {
   let model: LanguageModel
   var result: Perplexity
 
   typealias Report = (EvaluationProgress) -> Void
+  /// Gives `[T, B]` the log-probabilities of targets after inputs and a state.
+  typealias Predict = (
+    _ targets: [Int32], _ inputs: [Int32], _ state: inout RecurrentState
+  ) throws -> [Float]
 
   /// Predicts a text as one stream.
   ///
   /// - Parameters:
   ///   - text: The text.
   ///   - start: What the first token follows, or `nil` if it is not predicted.
+  ///   - window: The tokens that are predicted at once.
   ///   - progress: Called after each window.
+  ///   - predict: Gives their log-probabilities.
   /// - Throws: What reading and predicting throw.
   mutating func stream(
-    _ text: inout TokenReader, after start: Int32?, _ progress: Report
+    _ text: inout TokenReader, after start: Int32?, window: Int = LanguageModel.window,
+    _ progress: Report, predict: Predict
   ) throws {
     var state = model.network.zeroState(columns: 1)
     result.tokens = start == nil ? 1 : 0
@@ -136,8 +165,8 @@ private struct EvaluationRun {
         targets.append(token)
         previous = token.id
       }
-      guard inputs.count == LanguageModel.window || token == nil else { continue }
-      try predict(targets, inputs: inputs, state: &state)
+      guard inputs.count == window || token == nil else { continue }
+      try add(targets, inputs: inputs, state: &state, predict)
       progress(EvaluationProgress(perplexity: result, fraction: text.fraction))
       inputs.removeAll(keepingCapacity: true)
       targets.removeAll(keepingCapacity: true)
@@ -161,7 +190,7 @@ private struct EvaluationRun {
       let end = min(start + T, n - 1)
       let inputs = (start..<end).flatMap { row($0).map(\.id) }  // [T, B]
       let targets = (start + 1..<end + 1).flatMap { row($0) }  // [T, B]
-      try predict(targets, inputs: inputs, state: &state)
+      try add(targets, inputs: inputs, state: &state, model.network.logProbabilities)
       let fraction = Double(end) / Double(n - 1)
       progress(EvaluationProgress(perplexity: result, fraction: fraction))
     }
@@ -194,13 +223,12 @@ private struct EvaluationRun {
     }
   }
 
-  private mutating func predict(
-    _ targets: [TokenInText], inputs: [Int32], state: inout RecurrentState
+  private mutating func add(
+    _ targets: [TokenInText], inputs: [Int32], state: inout RecurrentState, _ predict: Predict
   ) throws {
     try Task.checkCancellation()
     guard !targets.isEmpty else { return }
-    let logProbabilities = try model.network.logProbabilities(
-      ofTargets: targets.map(\.id), inputs: inputs, state: &state)
+    let logProbabilities = try predict(targets.map(\.id), inputs, &state)
     for (token, logProbability) in zip(targets, logProbabilities) {
       result.add(logProbability: logProbability, token: token)
     }
@@ -209,7 +237,7 @@ private struct EvaluationRun {
 }
 
 /// Reads the tokens of a text one by one, or line by line.
-private struct TokenReader: ~Copyable {
+struct TokenReader: ~Copyable {
   private var lines: LineReader
   private let encoder: Encoder
   private var line: [TokenInText] = []

@@ -43,6 +43,8 @@ public enum PerplexityProtocol: String, Sendable, CaseIterable {
 public struct Perplexity: Sendable {
   /// The protocol.
   public var `protocol`: PerplexityProtocol
+  /// How the model learnt from the text while it was measured, in words; `nil` for a model as it is.
+  public var adaptation: String?
   /// What the first token of each line, stream or column is predicted from, in words.
   public var firstToken = ""
   /// What becomes of the ends of lines, in words.

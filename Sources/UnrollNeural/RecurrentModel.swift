@@ -106,6 +106,46 @@ public final class RecurrentModel: Sendable {
     }
   }
 
+  /// Runs a window and returns the hidden states of the top layer.
+  ///
+  /// - Parameters:
+  ///   - inputs: `[T, B]` the tokens to read.
+  ///   - state: In: the state before the window. Out: after it; unchanged if an error is thrown.
+  /// - Returns: `[T, B, H]`
+  /// - Throws: `NeuralError` for tokens outside of the vocabulary, or a state of another model.
+  public func hiddenStates(inputs: [Int32], state: inout RecurrentState) throws -> [Float] {
+    try withWorkspace { workspace in
+      state = try run(inputs, from: state, in: &workspace)
+      return Array(workspace.below[..<(inputs.count * topSize)])
+    }
+  }
+
+  /// The log-probability of one target after each hidden state.
+  ///
+  /// - Parameters:
+  ///   - targets: `[M]` tokens of the vocabulary.
+  ///   - hiddenStates: `[M, H]` of the top layer.
+  /// - Returns: `[M]` natural logarithms.
+  /// - Throws: `NeuralError` for tokens outside of the vocabulary, or another number of states.
+  public func logProbabilities(
+    ofTargets targets: [Int32], hiddenStates: [Float]
+  ) throws -> [Float] {
+    try architecture.check(tokens: targets, lowest: 0)
+    guard hiddenStates.count == targets.count * topSize else {
+      throw NeuralError.window(
+        expected: "\(targets.count) hidden states of \(topSize) numbers",
+        found: "\(hiddenStates.count) numbers")
+    }
+    var noEntropies: [Double] = []
+    return try withWorkspace { workspace in
+      try hiddenStates.withUnsafeBufferPointer { hidden in
+        try output.logProbabilities(
+          ofTargets: targets, hidden: hidden.start, logits: &workspace.logits,
+          entropies: &noEntropies)
+      }
+    }
+  }
+
   /// Runs a window and returns the log-probabilities of all tokens at each place.
   ///
   /// - Parameters:
@@ -129,7 +169,7 @@ public final class RecurrentModel: Sendable {
   // MARK: One window
 
   /// The width of the top layer, H.
-  private var topSize: Int { architecture.layers.last?.hiddenSize ?? 0 }
+  public var topSize: Int { architecture.layers.last?.hiddenSize ?? 0 }
 
   /// Runs the recurrent layers over a window.
   ///

@@ -16,12 +16,17 @@ struct ModelOptions: ParsableArguments {
   /// Opens the model.
   ///
   /// - Throws: What opening a checkpoint throws.
-  func load() throws -> LanguageModel {
+  func load() throws -> LanguageModel { try LanguageModel(checkpoint(), path: model) }
+
+  /// Opens the checkpoint, and begins to use the threads that were asked for.
+  ///
+  /// - Throws: What opening a checkpoint throws.
+  func checkpoint() throws -> Checkpoint {
     let checkpoint = try Progress.during("opening \(model)") {
       try Checkpoint(contentsOf: model, reader: .inChild)
     }
     threads.apply()
-    return try LanguageModel(checkpoint, path: model)
+    return checkpoint
   }
 }
 
@@ -50,6 +55,8 @@ struct Evaluate: ParsableCommand {
       sentence takes each line alone, from <eos> with a zero state. srilm and kenlm are sentence with \
       the figures of these programs, where words that the vocabulary lacks are left out or not; lm-eval \
       is one stream after <eos>, with the figures of lm-evaluation-harness over words and bytes.
+      --cache and --dynamic give figures of a model that learns from the text that it is measured on, as \
+      one stream; they are no perplexities of the model, and say so.
       nll is the mean over predictions; bits per word and byte divide by the words (between white space) \
       and bytes of the part that was predicted. The interval is that of a bootstrap over lines, or over \
       windows of the stream or columns: what other texts of the same kind would give.
@@ -74,18 +81,55 @@ struct Evaluate: ParsableCommand {
   @Option(help: "What these texts are drawn from.")
   var seed: UInt32 = 1
 
+  @Option(
+    help: ArgumentHelp(
+      "Adapt by a neural cache of so many states.", valueName: "states"))
+  var cache: Int?
+
+  @Option(help: "How sharply the cache tells like states from others.")
+  var cacheTheta = 1.0
+
+  @Option(help: "The share of the cache, 0 to 1.")
+  var cacheWeight = 0.1
+
+  @Option(
+    help: ArgumentHelp(
+      "Adapt by SGD with this learning rate: dynamic evaluation.", valueName: "rate"))
+  var dynamic: Double?
+
+  @Option(help: ArgumentHelp("The tokens after which it steps.", valueName: "tokens"))
+  var segment = 5
+
   @Flag(help: "Print the result as one JSON object.")
   var json = false
 
   func validate() throws {
-    guard !(0...1_000_000).contains(resamples) else { return }
-    throw ValidationError("--resamples is 0 to 1,000,000.")
+    guard (0...1_000_000).contains(resamples) else {
+      throw ValidationError("--resamples is 0 to 1,000,000.")
+    }
+    if cache != nil || dynamic != nil {
+      guard cache == nil || dynamic == nil else {
+        throw ValidationError("--cache and --dynamic are two ways to adapt; give one.")
+      }
+      guard `protocol` == .stream else {
+        throw ValidationError("--cache and --dynamic are for the protocol stream.")
+      }
+    }
+    for case (let name, let value?) in [("--cache", cache), ("--segment", segment)]
+    where !(1...1_000_000).contains(value) {
+      throw ValidationError("\(name) is 1 to 1,000,000.")
+    }
+    guard cacheTheta >= 0, cacheTheta.isFinite, (0...1).contains(cacheWeight) else {
+      throw ValidationError("--cache-theta is at least 0, --cache-weight 0 to 1.")
+    }
+    if let dynamic, !(dynamic > 0 && dynamic.isFinite) {
+      throw ValidationError("--dynamic is a number above 0.")
+    }
   }
 
   func run() throws {
-    let model = try options.load()
     var progress = Progress()
-    let result = try model.perplexity(ofText: text, protocol: `protocol`) { state in
+    let result = try perplexity { state in
       progress.report { seconds in progressLine(state, seconds) }
     }
     progress.finish()
@@ -113,6 +157,21 @@ struct Evaluate: ParsableCommand {
     return line
   }
 
+  private func perplexity(_ progress: (EvaluationProgress) -> Void) throws -> Perplexity {
+    if let dynamic {
+      return try UnrollEngine.perplexity(
+        ofText: text, adapting: options.checkpoint(), path: options.model,
+        by: DynamicEvaluation(learningRate: dynamic, segment: segment), progress: progress)
+    }
+    let model = try options.load()
+    if let cache {
+      return try model.perplexity(
+        ofText: text, with: NeuralCache(size: cache, theta: cacheTheta, weight: cacheWeight),
+        progress: progress)
+    }
+    return try model.perplexity(ofText: text, protocol: `protocol`, progress: progress)
+  }
+
   private func interval(_ result: Perplexity) -> (low: Double, high: Double, blocks: Int)? {
     result.interval(resamples: resamples, seed: seed)
   }
@@ -123,6 +182,7 @@ struct Evaluate: ParsableCommand {
     }
     func number(_ value: Double) -> String { String(format: "%.6f", value) }
     row("protocol", result.protocol.rawValue)
+    if let adaptation = result.adaptation { row("adaptation", adaptation) }
     row("context", result.protocol.context)
     row("first token", result.firstToken)
     row("line ends", result.lineEnds)
@@ -159,6 +219,7 @@ extension PerplexityProtocol: ExpressibleByArgument {}
 /// A perplexity as `--json` prints it.
 private struct PerplexityReport: Encodable {
   let `protocol`: String
+  let adaptation: String?
   let context: String
   let firstToken: String
   let lineEnds: String
@@ -182,7 +243,7 @@ private struct PerplexityReport: Encodable {
   let tokensPerSecond: Double
 
   init(_ result: Perplexity, interval: (low: Double, high: Double, blocks: Int)?) {
-    `protocol` = result.protocol.rawValue
+    (`protocol`, adaptation) = (result.protocol.rawValue, result.adaptation)
     (context, firstToken) = (result.protocol.context, result.firstToken)
     (lineEnds, divisor) = (result.lineEnds, "predictions")
     (intervalLow, intervalHigh, blocks) = (interval?.low, interval?.high, interval?.blocks)
