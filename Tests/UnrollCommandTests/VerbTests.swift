@@ -3,6 +3,7 @@
 import Foundation
 import TestSupport
 import Testing
+import UnrollFormat
 
 @Suite struct VerbTests {
   private let runner: CommandRunner
@@ -200,6 +201,34 @@ import Testing
         ["score", "out.h5", "text.txt", "--words", "words.txt"], in: folder)
       #expect(other.exitCode == 2)
       #expect(other.errors.contains("words.txt: line 1: expected the words of line 1 of text.txt"))
+    }
+  }
+
+  @Test func conversionsCanBeNarrowedStrictAndDry() throws {
+    try withTokens { folder in
+      let arguments = [
+        "convert", Fixtures.path("pytorch/lstm-state.pt"), "--vocabulary", "tokens.txt", "-o",
+      ]
+      func exists(_ name: String) -> Bool {
+        FileManager.default.fileExists(atPath: "\(folder)/\(name)")
+      }
+      let dry = try runner.run(arguments + ["dry.h5", "--dry-run"], in: folder)
+      #expect(dry.exitCode == 0 && dry.errors.contains("dry.h5 would be written"), "\(dry.errors)")
+      let strict = try runner.run(arguments + ["strict.h5", "--strict"], in: folder)
+      #expect(strict.exitCode == 2 && strict.errors.contains("--strict refuses the "))
+      #expect(!exists("dry.h5") && !exists("strict.h5"))
+      let half = try runner.run(arguments + ["half.h5", "--dtype", "bf16"], in: folder)
+      #expect(half.exitCode == 0, "\(half.errors)")
+      #expect(half.errors.contains("note: /model: weights rounded from f32 to bf16"))
+      let model = try Checkpoint(contentsOf: "\(folder)/half.h5")
+      #expect(model.parameters.paths.allSatisfy { model.parameters[$0]?.dtype == .bfloat16 })
+      #expect(model.provenance.last?.arguments.contains("dtype=bf16") == true)
+      #expect(try runner.run(["validate", "half.h5"], in: folder).exitCode == 0)
+      let wide = try runner.run(
+        ["convert", "half.h5", "--dtype", "f32", "-o", "wide.h5"], in: folder)
+      #expect(wide.exitCode == 0 && !wide.errors.contains("rounded"))
+      #expect(try Checkpoint(contentsOf: "\(folder)/wide.h5").provenance.count == 2)
+      #expect(try runner.run(arguments + ["x.h5", "--dtype", "f8"], in: folder).exitCode == 64)
     }
   }
 

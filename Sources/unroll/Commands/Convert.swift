@@ -71,8 +71,26 @@ struct Convert: ParsableCommand {
       "Also write the list of the tokens, as --vocabulary reads it.", valueName: "file"))
   var writeVocabulary: String?
 
+  @Option(
+    help: "Round the weights to f32, f16 or bf16: to the nearest, ties to even.",
+    transform: Self.dtype)
+  var dtype: DType?
+
+  @Flag(help: "Write nothing if something cannot be carried or has to be assumed.")
+  var strict = false
+
+  @Flag(help: "Write nothing; say what could not be carried and what is assumed.")
+  var dryRun = false
+
   @Option(help: "The activation of a plain RNN, which a state_dict does not tell: tanh or relu.")
   var nonlinearity: Activation?
+
+  private static func dtype(_ name: String) throws -> DType {
+    guard let type = DType(rawValue: name), [.float32, .float16, .bfloat16].contains(type) else {
+      throw ValidationError("--dtype is f32, f16 or bf16.")
+    }
+    return type
+  }
 
   func validate() throws {
     guard corpus == nil || vocabulary == nil else {
@@ -105,8 +123,17 @@ struct Convert: ParsableCommand {
     var options = ConversionOptions(
       target: target, vocabulary: source, nonlinearity: nonlinearity)
     (options.tokenizer, options.appendsEndOfSentence) = (tokenizer, appendEos)
+    options.dtype = dtype
     let conversion = try read(options)
-    for note in conversion.notes { Output.note("note: \(note)") }
+    var notes = conversion.notes
+    if case .foreign(let format) = target { notes += try format.losses(of: conversion.checkpoint) }
+    for note in notes { Output.note("note: \(note)") }
+    if strict && !notes.isEmpty {
+      throw Refusal(
+        "\(printable(output.output)): not written: --strict refuses the \(counted(notes.count, "note")) "
+          + "above\n  fix: leave --strict out, or give what is asked for")
+    }
+    if dryRun { return Output.note("\(printable(output.output)) would be written") }
     guard let writeVocabulary else { return try write(conversion.checkpoint, as: target) }
     let list = try VocabularyList(conversion.checkpoint.vocabulary, path: writeVocabulary)
     // A list that cannot be written leaves no model behind, nor a model a list.
@@ -133,9 +160,7 @@ struct Convert: ParsableCommand {
     }
   }
 
-  /// Says what a foreign format cannot hold, then writes it.
   private func export(_ checkpoint: Checkpoint, to format: any ForeignFormat.Type) throws {
-    for note in try format.losses(of: checkpoint) { Output.note("note: \(note)") }
     let parameters = checkpoint.parameters
     // Each tensor is written once and compared once.
     let total = 2 * parameters.paths.reduce(0) { $0 + (parameters[$1]?.storage.count ?? 0) }
