@@ -64,6 +64,14 @@ public enum ConversionTarget: Sendable {
     }
   }
 
+  /// The extension of its files, without a dot.
+  public var fileExtension: String {
+    switch self {
+    case .checkpoint: "unroll.h5"
+    case .foreign(let format): format.fileExtensions.first ?? format.name
+    }
+  }
+
   /// The target of a file by its name's extension: a checkpoint unless it is that of another format.
   public init(output path: String) {
     self = AllFormats.format(named: path).map { .foreign($0) } ?? .checkpoint
@@ -225,6 +233,11 @@ extension TokenizerProbe {
 }
 
 // MARK: - Checkpoints
+
+/// Whether a file looks like a model of any format that is read, by its content.
+public func isModel(_ file: MappedFile) -> Bool {
+  isHDF5(file) || AllFormats.format(of: file) != nil
+}
 
 func isHDF5(_ file: MappedFile) -> Bool {
   file.copy(0..<8) == [0x89, 0x48, 0x44, 0x46, 0x0D, 0x0A, 0x1A, 0x0A]

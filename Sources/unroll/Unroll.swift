@@ -74,7 +74,7 @@ struct Unroll: ParsableCommand {
   /// it reads how long before `main` begins.
   private static func calmIdleThreads() {
     #if os(Linux)
-      let computing = ["evaluate", "score", "train", "finetune", "diff"]
+      let computing = ["evaluate", "score", "generate", "train", "finetune", "diff"]
       guard let verb = CommandLine.arguments.dropFirst().first, computing.contains(verb),
         getenv("GOMP_SPINCOUNT") == nil, getenv("OMP_WAIT_POLICY") == nil
       else { return }

@@ -232,6 +232,41 @@ import UnrollFormat
     }
   }
 
+  @Test func aFolderIsConvertedAsFarAsItGoes() throws {
+    try withTokens { folder in
+      let models = "\(folder)/models"
+      try FileManager.default.createDirectory(
+        atPath: "\(models)/deep", withIntermediateDirectories: true)
+      func copy(_ name: String, _ copy: String) throws {
+        try FileManager.default.copyItem(
+          atPath: Fixtures.path("pytorch/\(name)"), toPath: "\(models)/\(copy)")
+      }
+      try copy("lstm-state.pt", "a.pt")
+      try copy("lstm-state.pt", "a.pth")
+      try copy("lstm-state.pt", "deep/b.pt")
+      try Data("PK\u{03}\u{04}no archive".utf8).write(to: URL(filePath: "\(models)/broken.pt"))
+      try Data("words\n".utf8).write(to: URL(filePath: "\(models)/readme.txt"))
+      let arguments = [
+        "convert", "models", "--to", "unroll", "-o", "new", "--vocabulary", "tokens.txt",
+      ]
+      let result = try runner.run(arguments, in: folder)
+      let rows = result.output.split(separator: "\n").map { $0.split(separator: "\t") }
+      #expect(rows[0] == ["model", "result", "seconds", "output"])
+      let converted = rows.dropFirst().filter { $0[1] == "converted" }.map { String($0[3]) }
+      #expect(
+        converted.sorted() == [
+          "new/a.pt.unroll.h5", "new/a.pth.unroll.h5", "new/deep/b.unroll.h5",
+        ], "\(result.errors)")
+      for path in converted {
+        #expect(FileManager.default.fileExists(atPath: "\(folder)/\(path)"))
+      }
+      #expect(try runner.run(arguments, in: folder).exitCode == 2)
+      try FileManager.default.removeItem(atPath: "\(models)/broken.pt")
+      #expect(try runner.run(arguments + ["--force"], in: folder).exitCode == 0)
+      #expect(try runner.run(["convert", "models", "-o", "new"], in: folder).exitCode == 2)
+    }
+  }
+
   @Test func textIsGenerated() throws {
     try withTokens { folder in
       _ = try convert("pytorch/lstm-state.pt", in: folder)

@@ -19,9 +19,11 @@ struct Convert: ParsableCommand {
       word_language_model, for torch.load(weights_only=True). What it cannot hold is said first; \
       --write-vocabulary keeps the tokens. The file is read back and compared before it gets its name.
       The input's format is told by its content, the output's by its name (.pt, .pth: PyTorch) or --to.
+      A folder: each model in it is converted to --to into the folder -o; a failure does not end the \
+      others, and the worst exit code is the result.
       """)
 
-  @Argument(help: "The model to convert: a checkpoint or a PyTorch file.")
+  @Argument(help: "The model to convert, or a folder of them: a checkpoint or a PyTorch file.")
   var model: String
 
   @OptionGroup var output: OutputOptions
@@ -108,6 +110,7 @@ struct Convert: ParsableCommand {
   }
 
   func run() throws {
+    if OutputOptions.isFolder(model) { return try convertFolder() }
     let target =
       targetName.flatMap(ConversionTarget.init(named:)) ?? ConversionTarget(output: output.output)
     let source: VocabularySource =
@@ -141,6 +144,37 @@ struct Convert: ParsableCommand {
       try write(conversion.checkpoint, as: target)
     }
     Output.note("wrote \(printable(writeVocabulary))")
+  }
+
+  /// Converts the models of a folder, with these options for each.
+  private func convertFolder() throws {
+    guard let target = targetName.flatMap(ConversionTarget.init(named:)) else {
+      throw Refusal(
+        "\(printable(model)): expected the format that the models of a folder get; found none\n"
+          + "  fix: give --to unroll, --to pytorch or another")
+    }
+    guard writeVocabulary == nil else {
+      throw Refusal(
+        "\(printable(model)): expected one model for --write-vocabulary; found a folder\n"
+          + "  fix: leave it out, or convert one by one")
+    }
+    var options: [String] = []
+    for case (let name, let value?) in [
+      ("--to", targetName), ("--corpus", corpus), ("--vocabulary", vocabulary),
+      ("--vocabulary-format", vocabularyFormat?.rawValue), ("--tokenizer", tokenizer),
+      ("--space", space), ("--dtype", dtype?.rawValue), ("--nonlinearity", nonlinearity?.rawValue),
+    ] { options += [name, value] }
+    for (name, isSet) in [
+      ("--append-eos", appendEos), ("--strict", strict), ("--dry-run", dryRun),
+      ("--force", output.force),
+    ] where isSet { options.append(name) }
+    let conversion = try FolderConversion(
+      folder: model, target: target, results: output.output, options: options)
+    let code = try conversion.run()
+    guard code == 0 else {
+      try Output.finish()
+      throw ExitCode(code)
+    }
   }
 
   private var tokenizerSource: TokenizerSource {
