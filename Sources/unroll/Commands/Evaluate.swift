@@ -16,12 +16,17 @@ struct ModelOptions: ParsableArguments {
   /// Opens the model.
   ///
   /// - Throws: What opening a checkpoint throws.
-  func load() throws -> LanguageModel {
+  func load() throws -> LanguageModel { try LanguageModel(open(), path: model) }
+
+  /// Opens the checkpoint.
+  ///
+  /// - Throws: What opening a checkpoint throws.
+  func open() throws -> Checkpoint {
     let checkpoint = try Progress.during("opening \(model)") {
       try Checkpoint(contentsOf: model, reader: .inChild)
     }
     threads.apply()
-    return try LanguageModel(checkpoint, path: model)
+    return checkpoint
   }
 }
 
