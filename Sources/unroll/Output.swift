@@ -2,6 +2,7 @@
 
 import CProcess
 import Foundation
+import UnrollFormat
 import UnrollTensors
 
 enum Output {
@@ -69,6 +70,20 @@ enum Output {
       default: String(scalar)
       }
     }.joined()
+  }
+
+  /// Writes a text into a file, whole or not at all.
+  ///
+  /// - Throws: `FileError` if that fails, or if a file is there and is not to be replaced.
+  static func write(_ text: String, to path: String, replacing: Bool) throws {
+    let file = try AtomicFile(path, replacing: replacing)
+    do {
+      try Data(text.utf8).write(to: URL(filePath: file.temporaryPath))
+      try file.commit()
+    } catch {
+      file.discard()
+      throw error
+    }
   }
 
   /// Hands all results over; a full disk behind standard output is reported here.

@@ -135,6 +135,18 @@ void unroll_lstm_step_backward(
     float *gates, const float *c, const float *c_next, const float *dh, float *dc, size_t B,
     size_t H);
 
+/// The gradient of an LSTM's cell state at t by everything that follows, the hidden state at t
+/// included: `total = dc + dh o (1 - tanh(c_next)^2)`. Before `unroll_lstm_step_backward`.
+///
+/// @param gates  [B, 4H] activations.
+/// @param c_next [B, H]  the cell state at t.
+/// @param dh     [B, H]  of the hidden state at t.
+/// @param dc     [B, H]  of the cell state at t by the steps after t.
+/// @param total  [B, H]
+void unroll_lstm_cell_gradient(
+    const float *gates, const float *c_next, const float *dh, const float *dc, float *total,
+    size_t B, size_t H);
+
 /// GRU, backwards.
 ///
 /// @param gates       [B, 3H] In: activations. Out: gradients of the input's part.

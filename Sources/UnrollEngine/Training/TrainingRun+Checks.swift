@@ -43,15 +43,22 @@ extension TrainingRun {
     }
   }
 
-  /// Deals a text out to columns: column b is the b-th of B runs of n tokens; what is left over is
-  /// not used.
+  /// Deals a text out to columns.
+  ///
+  /// - Throws: `TrainingError` if a column has nothing to predict.
   static func columns(_ text: TrainingText, count B: Int) throws -> [Int32] {
-    let n = text.ids.count / B
-    guard n > 1 else {
+    guard text.ids.count / B > 1 else {
       throw TrainingError(
         path: text.path, expected: "at least \(2 * B) tokens, two for each of \(B) columns",
         found: "\(text.ids.count)", fix: "give more text, or fewer --columns")
     }
-    return (0..<n).flatMap { t in (0..<B).map { b in text.ids[b * n + t] } }
+    return columns(text.ids, count: B)
+  }
+
+  /// Deals ids out to columns, `[n, B]`: column b is the b-th of B runs of n tokens; what is left over is
+  /// not used.
+  static func columns(_ ids: [Int32], count B: Int) -> [Int32] {
+    let n = ids.count / B
+    return (0..<n).flatMap { t in (0..<B).map { b in ids[b * n + t] } }
   }
 }

@@ -34,6 +34,21 @@ public struct TrainingText: Sendable {
     }
     self.path = path
     digest = UnrollFormat.digest(of: try MappedFile(path: path))
+    (ids, unknown) = try Self.ids(path: path, encoder: encoder, progress: progress)
+  }
+
+  /// Reads the ids of a text.
+  ///
+  /// - Parameters:
+  ///   - path: A file, plain or gzip, or `-` for standard input.
+  ///   - encoder: The model's.
+  ///   - progress: Called now and then with the share that was read.
+  /// - Returns: The ids, and how many stand for words that the vocabulary lacks.
+  /// - Throws: `FileError` or `TextError` if the text cannot be read or has words that the model
+  ///   cannot take: all of them are listed.
+  static func ids(
+    path: String, encoder: Encoder, progress: (Double?) -> Void = { _ in }
+  ) throws -> (ids: [Int32], unknown: Int) {
     var lines = try LineReader(path: path, lineEnds: encoder.tokenizer.lineEnds)
     var ids: [Int32] = []
     var unknown = 0
@@ -50,7 +65,7 @@ public struct TrainingText: Sendable {
       progress(lines.fraction)
     }
     if let error = missing.error(path: path) { throw error }
-    (self.ids, self.unknown) = (ids, unknown)
+    return (ids, unknown)
   }
 }
 
