@@ -5,6 +5,10 @@ import TestSupport
 import Testing
 import UnrollFormat
 
+#if canImport(FoundationXML)
+  import FoundationXML
+#endif
+
 @Suite struct VerbTests {
   private let runner: CommandRunner
 
@@ -264,6 +268,35 @@ import UnrollFormat
       try FileManager.default.removeItem(atPath: "\(models)/broken.pt")
       #expect(try runner.run(arguments + ["--force"], in: folder).exitCode == 0)
       #expect(try runner.run(["convert", "models", "-o", "new"], in: folder).exitCode == 2)
+    }
+  }
+
+  @Test func gradientsAreShownAndDrawn() throws {
+    try withTokens { folder in
+      _ = try convert("pytorch/lstm-state.pt", in: folder)
+      let text = Array(repeating: "w0 w3 w1 x w8\nw2 w2\n", count: 40).joined()
+      try Data(text.utf8).write(to: URL(filePath: "\(folder)/text.txt"))
+      func gradients(_ options: [String]) throws -> CommandResult {
+        try runner.run(
+          ["gradients", "out.h5", "text.txt", "--lags", "10", "--columns", "4"] + options,
+          in: folder)
+      }
+      let plain = try gradients(["--svg", "a.svg"])
+      #expect(plain.exitCode == 0, "\(plain.errors)")
+      #expect(plain.output.contains("layer  state  decay rate"))
+      #expect(plain.output.contains("\nlayer 0, c: the gradient "))
+      let svg = try XMLDocument(contentsOf: URL(filePath: "\(folder)/a.svg"))
+      #expect(svg.rootElement()?.name == "svg")
+      #expect(try gradients(["--svg", "a.svg"]).exitCode == 2)
+      let results = try ["1", "2"].map { threads in
+        try gradients(["--json", "--threads", threads]).output
+      }
+      #expect(results[0] == results[1])
+      let object = try JSONSerialization.jsonObject(with: Data(results[0].utf8)) as? [String: Any]
+      let curves = try #require(object?["curves"] as? [[String: Any]])
+      #expect(curves.allSatisfy { ($0["median"] as? [Double])?.count == 11 })
+      #expect(try gradients(["--lags", "1000"]).exitCode == 2)
+      #expect(try gradients(["--threshold", "2"]).exitCode == 64)
     }
   }
 
