@@ -133,7 +133,7 @@ public func convert(
     return conversion
   }
   let format = try foreignFormat(of: file)
-  let (vocabulary, tokenizer) = try options.tokens(progress: progress)
+  let (tokenizer, vocabulary) = try options.tokens(progress: progress)
   let readingOptions = ReadingOptions(
     vocabulary: vocabulary, tokenizer: tokenizer, nonlinearity: options.nonlinearity)
   var conversion = try format.read(file, options: readingOptions)

@@ -11,6 +11,11 @@ public enum TokenizerSource: Sendable {
   /// The file of another program, which has tokens too unless it is a merges.txt.
   case definition(String)
 
+  /// The source that a person names: a kind, else a file.
+  public init(_ name: String, space: String? = nil) {
+    self = TokenizerKind(rawValue: name).map { .kind($0, space: space) } ?? .definition(name)
+  }
+
   /// The files that it reads.
   public var paths: [String] {
     if case .definition(let path) = self { return [path] }
@@ -28,47 +33,82 @@ public enum TokenizerSource: Sendable {
   }
 }
 
-extension ConversionOptions {
-  /// The vocabulary, if there is one beside the model, and the tokenizer.
-  func tokens(
-    progress: (Int) -> Void
-  ) throws -> (vocabulary: Vocabulary?, tokenizer: Tokenizer) {
-    switch tokenizer {
+extension TokenizerSource {
+  /// The tokenizer, and the tokens in its units.
+  ///
+  /// - Parameters:
+  ///   - listed: The tokens, where there is a list of them beside the tokenizer.
+  ///   - appendsEndOfSentence: Whether another program's tokenizer ends each line with its
+  ///     end-of-sentence token; other kinds do where the list has one.
+  /// - Returns: The tokenizer, and the tokens; none for a kind without a list.
+  /// - Throws: What `definedTokens` throws.
+  public func tokens(
+    _ listed: Vocabulary?, appendsEndOfSentence: Bool = false
+  ) throws -> (tokenizer: Tokenizer, vocabulary: Vocabulary?) {
+    switch self {
     case .kind(let kind, let space):
-      var tokenizer = Tokenizer(kind: kind, space: space)
-      var vocabulary = try vocabulary(of: tokenizer, progress)
+      var (tokenizer, vocabulary) = (Tokenizer(kind: kind, space: space), listed)
       if let unit = kind.unit { vocabulary?.unit = unit }
       // Without a token for it, the end of a line is text.
       if kind != .whitespace, let vocabulary, vocabulary.endOfSentenceID == nil {
         (tokenizer.appendsEndOfSentence, tokenizer.sentenceStart) = (false, .none)
       }
-      return (vocabulary, tokenizer)
+      return (tokenizer, vocabulary)
     case .definition(let path):
-      let list = try vocabulary.vocabulary(progress: progress)
-      var (tokenizer, vocabulary) = try definedTokens(path, list)
-      if vocabulary.endOfSentenceID != nil { tokenizer.sentenceStart = .eos }
-      tokenizer.appendsEndOfSentence = appendsEndOfSentence
-      return (vocabulary, tokenizer)
+      var (tokenizer, vocabulary) = try definedTokens(path, listed)
+      tokenizer.endLines(with: vocabulary.endOfSentenceID, appendsEndOfSentence)
+      return (tokenizer, vocabulary)
     }
+  }
+}
+
+extension Tokenizer {
+  /// Sentences start after the token that ends one, if there is such a token.
+  fileprivate mutating func endLines(with end: Int?, _ appendsEndOfSentence: Bool) {
+    if end != nil { sentenceStart = .eos }
+    self.appendsEndOfSentence = appendsEndOfSentence
+  }
+}
+
+/// The tokenizer and the tokens that byte-level BPE learns from a text.
+///
+/// - Parameters:
+///   - path: The text, plain or gzip.
+///   - training: How it is learned.
+///   - progress: Called now and then.
+/// - Returns: The tokenizer and its tokens.
+/// - Throws: What `TokenizerDefinition.init(trainedOn:by:progress:)` throws.
+public func learnedTokens(
+  _ path: String, by training: BytePairTraining, progress: (BytePairTraining.Stage) -> Void
+) throws -> (tokenizer: Tokenizer, vocabulary: Vocabulary) {
+  let definition = try TokenizerDefinition(trainedOn: [path], by: training, progress: progress)
+  var (tokenizer, vocabulary) = try definition.definedTokens()
+  tokenizer.endLines(with: vocabulary.endOfSentenceID, training.appendsEndOfSentence)
+  return (tokenizer, vocabulary)
+}
+
+extension ConversionOptions {
+  /// The tokenizer, and the vocabulary if there is one beside the model.
+  func tokens(
+    progress: (Int) -> Void
+  ) throws -> (tokenizer: Tokenizer, vocabulary: Vocabulary?) {
+    try tokenizer.tokens(
+      try listedTokens(progress), appendsEndOfSentence: appendsEndOfSentence)
   }
 
   /// A corpus in plain text gives its characters or bytes; one that has a sign for a space, and spaces
   /// between its characters, its words.
-  private func vocabulary(
-    of tokenizer: Tokenizer, _ progress: (Int) -> Void
-  ) throws -> Vocabulary? {
-    guard case .corpus = vocabulary, tokenizer.space == nil,
-      [.character, .byte].contains(tokenizer.kind)
+  private func listedTokens(_ progress: (Int) -> Void) throws -> Vocabulary? {
+    guard case .corpus = vocabulary, case .kind(let kind, nil) = tokenizer,
+      [.character, .byte].contains(kind)
     else { return try vocabulary.vocabulary(progress: progress) }
-    var training = VocabularyTraining(tokenizer: tokenizer)
+    var training = VocabularyTraining(tokenizer: Tokenizer(kind: kind))
     training.hasUnknown = false
     return try Vocabulary(trainedOn: vocabulary.paths, by: training, progress: progress)
   }
 }
 
 /// The tokenizer and the tokens of another program's file.
-///
-/// The end of a sentence is the token `<eos>`, `</s>` or `<|endoftext|>`, if there is one.
 ///
 /// - Parameters:
 ///   - path: The file.
@@ -81,16 +121,30 @@ public func definedTokens(
 ) throws -> (tokenizer: Tokenizer, vocabulary: Vocabulary) {
   let file = try MappedFile(path: path)
   do {
-    let definition = try TokenizerDefinition(file.copy(0..<file.count))
-    var (kind, tokens) = try definition.tokens(vocabulary)
-    tokens.endOfSentenceID =
-      tokens.endOfSentenceID
-      ?? ["<eos>", "</s>", "<|endoftext|>"].lazy.compactMap { tokens.id(of: $0) }.first
-    var tokenizer = Tokenizer(kind: kind, sentenceStart: .none, appendsEndOfSentence: false)
-    tokenizer.definition = definition
-    return (tokenizer, tokens)
+    return try TokenizerDefinition(file.copy(0..<file.count)).definedTokens(vocabulary)
   } catch let error as DefinitionError {
     throw error.textError(path: path)
+  }
+}
+
+extension TokenizerDefinition {
+  /// The tokenizer and the tokens of a definition.
+  ///
+  /// The end of a sentence is the token `<eos>`, `</s>` or `<|endoftext|>`, if there is one.
+  ///
+  /// - Parameter listed: The tokens, for a merges.txt.
+  /// - Returns: A tokenizer that appends no token, and the tokens.
+  /// - Throws: `DefinitionError` if it defines no tokenizer that this version has.
+  public func definedTokens(
+    _ listed: Vocabulary? = nil
+  ) throws -> (tokenizer: Tokenizer, vocabulary: Vocabulary) {
+    var (kind, vocabulary) = try tokens(listed)
+    vocabulary.endOfSentenceID =
+      vocabulary.endOfSentenceID
+      ?? ["<eos>", "</s>", "<|endoftext|>"].lazy.compactMap { vocabulary.id(of: $0) }.first
+    var tokenizer = Tokenizer(kind: kind, sentenceStart: .none, appendsEndOfSentence: false)
+    tokenizer.definition = self
+    return (tokenizer, vocabulary)
   }
 }
 

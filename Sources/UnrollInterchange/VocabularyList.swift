@@ -8,21 +8,30 @@ import UnrollTokenization
 public struct VocabularyList: Sendable {
   private let vocabulary: Vocabulary
 
-  /// Checks that every token fits in a line.
+  /// Checks that every token can be a line.
   ///
   /// - Parameters:
   ///   - vocabulary: The tokens.
   ///   - path: The file that the list is meant for, for messages.
-  /// - Throws: `InterchangeError` naming the first token that holds the end of a line.
+  /// - Throws: `InterchangeError` naming the first token that is empty, no UTF-8, or holds the end of a
+  ///   line.
   public init(_ vocabulary: Vocabulary, path: String) throws {
-    for id in 0..<vocabulary.count
-    where vocabulary[id].contains(where: { $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\r") }) {
+    for id in 0..<vocabulary.count {
+      guard let expected = Self.lack(of: vocabulary[id]) else { continue }
       throw InterchangeError(
-        file: path, place: "token \(id)", expected: "a token without the end of a line in it",
+        file: path, place: "token \(id)", expected: expected,
         found: "\"\(vocabulary.text(of: id))\"",
         fix: "a list of one token a line cannot hold this vocabulary; leave out the list")
     }
     self.vocabulary = vocabulary
+  }
+
+  /// What a token would have to be to stand on a line, if it cannot.
+  private static func lack(of token: ArraySlice<UInt8>) -> String? {
+    if token.isEmpty { return "a token that is not empty" }
+    if String(validating: token, as: UTF8.self) == nil { return "a token of UTF-8" }
+    let hasLineEnd = token.contains { $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\r") }
+    return hasLineEnd ? "a token without the end of a line in it" : nil
   }
 
   /// Writes the list, whole or not at all, and reads it back.

@@ -2,11 +2,6 @@
 
 /// A model that merges symbols.
 struct BytePairEncoding: Sendable {
-  /// Two symbols, as one key.
-  private static func key(_ a: Int32, _ b: Int32) -> UInt64 {
-    UInt64(UInt32(bitPattern: a)) << 32 | UInt64(UInt32(bitPattern: b))
-  }
-
   /// Options of the model in tokenizer.json.
   struct Options: Sendable {
     var unknownID: Int32?
@@ -18,7 +13,7 @@ struct BytePairEncoding: Sendable {
   }
 
   private let symbols: SymbolTable
-  private var merges = PairTable()
+  private var merges = PairTable<(rank: Int32, id: Int32)>(empty: (0, 0))
   private let options: Options
   /// The symbols of bytes, where each byte is a character.
   private let byteSymbols: [Int32]?
@@ -50,7 +45,7 @@ struct BytePairEncoding: Sendable {
           found: "\"\(String(decoding: merge.left + [0x20] + merge.right, as: UTF8.self))\""
             + " at \(rank)")
       }
-      self.merges.set(Self.key(a, b), to: (Int32(rank), merged))
+      self.merges.set(SymbolPair(a, b), to: (Int32(rank), merged))
     }
     byteSymbols =
       isByteLevel
@@ -67,7 +62,7 @@ struct BytePairEncoding: Sendable {
       byteSymbols.map { symbols in
         piece.enumerated().map { Piece(id: symbols[Int($1)], end: $0 + 1) }
       } ?? characters(of: piece))
-    word.merge { a, b in a >= 0 && b >= 0 ? merges[Self.key(a, b)] : nil }
+    word.merge { a, b in a >= 0 && b >= 0 ? merges[SymbolPair(a, b)] : nil }
     return word.pieces
   }
 
@@ -126,44 +121,5 @@ struct SymbolTable: Sendable {
       return id(of: Array("<0x\(byte < 16 ? "0" : "")\(digits)>".utf8))
     }
     return symbols.count == 256 ? symbols : nil
-  }
-}
-
-/// Numbers by pairs of symbols.
-private struct PairTable: Sendable {
-  /// Open addressing; a power of two, at least twice the pairs.
-  private var keys = [UInt64](repeating: .max, count: 16)
-  private var values = [(rank: Int32, id: Int32)](repeating: (0, 0), count: 16)
-  private var count = 0
-  /// Random and odd, so that a file cannot be made to collide.
-  private let multiplier = UInt64.random(in: 0...UInt64.max) | 1
-
-  @inline(__always)
-  private func slot(of key: UInt64) -> Int {
-    let mixed = key &* multiplier
-    var slot = Int(truncatingIfNeeded: mixed ^ (mixed >> 32)) & (keys.count - 1)
-    while keys[slot] != .max && keys[slot] != key { slot = (slot + 1) & (keys.count - 1) }
-    return slot
-  }
-
-  @inline(__always)
-  subscript(key: UInt64) -> (rank: Int32, id: Int32)? {
-    let slot = slot(of: key)
-    return keys[slot] == key ? values[slot] : nil
-  }
-
-  mutating func set(_ key: UInt64, to value: (rank: Int32, id: Int32)) {
-    if 2 * count >= keys.count {
-      let old = zip(keys, values).filter { $0.0 != .max }
-      keys = [UInt64](repeating: .max, count: 2 * keys.count)
-      values = [(rank: Int32, id: Int32)](repeating: (0, 0), count: keys.count)
-      for (key, value) in old {
-        let slot = slot(of: key)
-        (keys[slot], values[slot]) = (key, value)
-      }
-    }
-    let slot = slot(of: key)
-    if keys[slot] == .max { count += 1 }
-    (keys[slot], values[slot]) = (key, value)
   }
 }

@@ -5,16 +5,18 @@ struct MergingWord {
   private var symbols: [Piece]
   private var previous: [Int]
   private var next: [Int]
-  private var candidates: [Candidate] = []
+  private var candidates = Heap<Candidate>()
 
   /// A pair that may be merged, if its symbols are still those that it was found with.
-  private struct Candidate {
+  private struct Candidate: Comparable {
     let rank: Int32
     let left: Int
     let pair: (Int32, Int32)
     let merged: Int32
 
-    func isBefore(_ other: Candidate) -> Bool { (rank, left) < (other.rank, other.left) }
+    static func < (a: Candidate, b: Candidate) -> Bool { (a.rank, a.left) < (b.rank, b.left) }
+
+    static func == (a: Candidate, b: Candidate) -> Bool { (a.rank, a.left) == (b.rank, b.left) }
   }
 
   init(_ symbols: [Piece]) {
@@ -39,7 +41,7 @@ struct MergingWord {
   /// - Parameter merge: The rank and the symbol of a pair, if it can be merged.
   mutating func merge(_ merge: (Int32, Int32) -> (rank: Int32, id: Int32)?) {
     for index in symbols.indices { consider(index, merge) }
-    while let best = removeFirst() {
+    while let best = candidates.removeFirst() {
       let (left, right) = (best.left, next[best.left])
       guard right < symbols.count, symbols[left].id == best.pair.0,
         symbols[right].id == best.pair.1
@@ -62,34 +64,6 @@ struct MergingWord {
     guard next[left] < symbols.count else { return }
     let pair = (symbols[left].id, symbols[next[left]].id)
     guard let (rank, merged) = merge(pair.0, pair.1) else { return }
-    insert(Candidate(rank: rank, left: left, pair: pair, merged: merged))
-  }
-
-  // MARK: - A binary heap, the best candidate first
-
-  private mutating func insert(_ candidate: Candidate) {
-    candidates.append(candidate)
-    var child = candidates.count - 1
-    while child > 0, candidates[child].isBefore(candidates[(child - 1) / 2]) {
-      candidates.swapAt(child, (child - 1) / 2)
-      child = (child - 1) / 2
-    }
-  }
-
-  private mutating func removeFirst() -> Candidate? {
-    guard let first = candidates.first else { return nil }
-    let last = candidates.removeLast()
-    guard !candidates.isEmpty else { return first }
-    candidates[0] = last
-    var parent = 0
-    while true {
-      var best = parent
-      for child in [2 * parent + 1, 2 * parent + 2] where child < candidates.count {
-        if candidates[child].isBefore(candidates[best]) { best = child }
-      }
-      if best == parent { return first }
-      candidates.swapAt(parent, best)
-      parent = best
-    }
+    candidates.insert(Candidate(rank: rank, left: left, pair: pair, merged: merged))
   }
 }

@@ -101,6 +101,14 @@ struct Convert: ParsableCommand {
     guard space == nil || tokenizer == TokenizerKind.character.rawValue else {
       throw ValidationError("--space goes with --tokenizer character.")
     }
+    if let kind = TokenizerKind(rawValue: tokenizer) {
+      guard !kind.isDefined else {
+        throw ValidationError("--tokenizer \(kind.rawValue) needs its file: give that instead.")
+      }
+      guard !appendEos else {
+        throw ValidationError("--append-eos goes with a --tokenizer file.")
+      }
+    }
     if let targetName, ConversionTarget(named: targetName) == nil {
       throw ValidationError("--to is \(ConversionTarget.names.joined(separator: " or ")).")
     }
@@ -117,7 +125,7 @@ struct Convert: ParsableCommand {
       corpus.map { .corpus($0) } ?? vocabulary.map {
         .list($0, vocabularyFormat ?? VocabularyFormat(path: $0))
       } ?? .file
-    let tokenizer = tokenizerSource
+    let tokenizer = TokenizerSource(self.tokenizer, space: space)
     let inputs = [model] + source.paths + tokenizer.paths
     try output.check(inputs: inputs)
     if let writeVocabulary {
@@ -175,10 +183,6 @@ struct Convert: ParsableCommand {
       try Output.finish()
       throw ExitCode(code)
     }
-  }
-
-  private var tokenizerSource: TokenizerSource {
-    TokenizerKind(rawValue: tokenizer).map { .kind($0, space: space) } ?? .definition(tokenizer)
   }
 
   private func write(_ checkpoint: Checkpoint, as target: ConversionTarget) throws {

@@ -4,6 +4,7 @@ import ArgumentParser
 import Foundation
 import UnrollEngine
 import UnrollFormat
+import UnrollInterchange
 import UnrollTensors
 import UnrollTokenization
 
@@ -16,6 +17,8 @@ struct Tokenize: ParsableCommand {
       result is TSV: line and token (from 1), id, piece (the token as the vocabulary spells it), oov. A \
       word that the vocabulary lacks is oov 1 where there is a token for such words, else an error. The \
       totals follow on standard error; --summary gives them alone.
+      `tokenize MODEL --export FILE` writes the tokenizer: the file of the program that it came from, byte \
+      for byte, or of words, characters and other tokens without one the list, one a line.
       """)
 
   @Argument(
@@ -36,7 +39,33 @@ struct Tokenize: ParsableCommand {
   @Flag(help: "Print JSON: an object a line of the text, or with --summary one.")
   var json = false
 
+  @Option(
+    help: ArgumentHelp(
+      "Write the model's tokenizer and end, without a text.", valueName: "file"))
+  var export: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "With --export also write the list of the tokens, which a merges.txt needs.",
+      valueName: "file"))
+  var writeVocabulary: String?
+
+  @Flag(help: "With --export, replace files that exist.")
+  var force = false
+
   func validate() throws {
+    if let export {
+      guard tokenizer == nil, vocabulary == nil, !summary, !json, files.count == 1 else {
+        throw ValidationError("With --export give only a model.")
+      }
+      guard writeVocabulary.map({ !OutputOptions.isSameFile($0, export) }) ?? true else {
+        throw ValidationError("--write-vocabulary and --export need different names.")
+      }
+      return
+    }
+    guard writeVocabulary == nil, !force else {
+      throw ValidationError("--write-vocabulary and --force go with --export.")
+    }
     guard files.count == (tokenizer == nil ? 2 : 1) else {
       throw ValidationError(
         tokenizer == nil ? "Give a model and a text." : "With --tokenizer give only a text.")
@@ -44,6 +73,7 @@ struct Tokenize: ParsableCommand {
   }
 
   func run() throws {
+    if let export { return try run(exporting: export) }
     let encoder = try encoder()
     let text = files[files.count - 1]
     var reader = try LineReader(path: text, lineEnds: encoder.tokenizer.lineEnds)
@@ -72,16 +102,39 @@ struct Tokenize: ParsableCommand {
 
   private func encoder() throws -> Encoder {
     guard let tokenizer else {
-      let checkpoint = try Progress.during("opening \(files[0])") {
-        try Checkpoint(contentsOf: files[0], reader: .inChild)
-      }
-      return try LanguageModel.encoder(of: checkpoint, path: files[0])
+      return try LanguageModel.encoder(of: try checkpoint(), path: files[0])
     }
     let list = try vocabulary.map {
       try Vocabulary(contentsOf: $0, format: VocabularyFormat(path: $0))
     }
     let (defined, tokens) = try definedTokens(tokenizer, list)
     return try Encoder(vocabulary: tokens, tokenizer: defined, path: tokenizer)
+  }
+
+  private func checkpoint() throws -> Checkpoint {
+    try Progress.during("opening \(files[0])") {
+      try Checkpoint(contentsOf: files[0], reader: .inChild)
+    }
+  }
+
+  /// Writes the tokenizer of a model; of two files both or none.
+  private func run(exporting path: String) throws {
+    for output in [path, writeVocabulary].compactMap({ $0 }) {
+      try OutputOptions.check(output, inputs: files, replacing: force)
+    }
+    let checkpoint = try checkpoint()
+    let definition = checkpoint.tokenizer.definition
+    let list = try (writeVocabulary ?? (definition == nil ? path : nil)).map {
+      (path: $0, list: try VocabularyList(checkpoint.vocabulary, path: $0))
+    }
+    let write = { if let definition { try definition.write(to: path, replacing: force) } }
+    if let list {
+      try list.list.write(to: list.path, replacing: force, after: write)
+    } else {
+      try write()
+    }
+    Output.note("wrote \(printable(path))" + (definition.map { ": \($0.format)" } ?? ""))
+    if let writeVocabulary { Output.note("wrote \(printable(writeVocabulary))") }
   }
 
   private func print(_ encoded: EncodedLine, _ line: Int, _ vocabulary: Vocabulary) throws {

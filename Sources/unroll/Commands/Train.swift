@@ -37,8 +37,7 @@ struct Train: ParsableCommand {
     if let config { return try Self.run(config: config, CommandLine.arguments) }
     try verb.run(resuming: false, inputs: tokens.paths + model.paths) { _, reporter in
       threads.apply()
-      let tokenizer = tokens.kind
-      let vocabulary = try tokens.tokens(train: verb.train)
+      let (tokenizer, vocabulary) = try tokens.tokens(train: verb.train)
       let vectors = try model.wordVectors(for: vocabulary)
       let new = model.model(width: vectors?.width, seed: training.seed)
       let checkpoint = try new.checkpoint(
@@ -204,64 +203,122 @@ struct NewModelOptions: ParsableArguments {
 /// The tokens of a new model.
 struct NewVocabularyOptions: ParsableArguments {
   @Option(
-    help: "What a token is: whitespace (words between it), character or byte (default: whitespace)."
-  )
-  var tokenizer: TokenizerKind?
+    help: ArgumentHelp(
+      "What a token is: whitespace (words between it), character, byte, bpe (--maximum-size tokens learned from the training text), greedy (the longest of --vocabulary), or what a file says: tokenizer.json, merges.txt (with --vocabulary vocab.json) or a SentencePiece model (default: whitespace).",
+      valueName: "kind or file"))
+  var tokenizer: String?
 
   @Option(
     help: ArgumentHelp(
-      "The tokens, one a line; without it they are those of the training text.",
+      "The tokens, one a line, .json, fairseq's dict.txt, or word vectors; without it they are those of the training text.",
       valueName: "file"))
   var vocabulary: String?
 
-  @Option(help: "How often the training text must have a token (default: 1).")
+  @Option(
+    help: "How often the training text must have a token, or with bpe a pair (default: 1).")
   var minimumCount: Int?
 
   @Option(help: "The most tokens; the most frequent stay.")
   var maximumSize: Int?
 
+  @Flag(
+    help: "With bpe or a file: each line ends with the end-of-sentence token, not with its text.")
+  var appendEos = false
+
   func validate() throws {
-    if let tokenizer, ![.whitespace, .character, .byte].contains(tokenizer) {
-      throw ValidationError("--tokenizer \(tokenizer.rawValue) is not made of a text.")
-    }
     for case (let name, let value?) in [
       ("--minimum-count", minimumCount), ("--maximum-size", maximumSize),
     ] where value < 1 {
       throw ValidationError("\(name) is at least 1.")
     }
-    if vocabulary != nil && (minimumCount != nil || maximumSize != nil) {
+    let isCounted = minimumCount != nil || maximumSize != nil
+    guard vocabulary == nil || !isCounted else {
       throw ValidationError("--vocabulary says which tokens there are; nothing is counted.")
     }
+    switch source {
+    case .kind(.bpe, _):
+      guard vocabulary == nil, (Self.bpeSizes).contains(maximumSize ?? 0) else {
+        throw ValidationError(
+          "--tokenizer bpe learns its tokens: give --maximum-size, from 257 to 1000000.")
+      }
+    case .kind(let kind, _) where kind.isDefined:
+      throw ValidationError(
+        "--tokenizer \(kind.rawValue) is not made of a text: give its file, or --tokenizer bpe.")
+    case .kind(let kind, _):
+      guard kind != .greedy || vocabulary != nil else {
+        throw ValidationError("--tokenizer greedy needs its tokens: give --vocabulary.")
+      }
+      guard !appendEos else {
+        throw ValidationError("--append-eos goes with --tokenizer bpe or a file.")
+      }
+    case .definition:
+      guard !isCounted else {
+        throw ValidationError("A --tokenizer file says which tokens there are; nothing is counted.")
+      }
+    }
   }
+
+  /// More than the bytes, and no more than a vocabulary of any model.
+  private static let bpeSizes = 257...1_000_000
 
   /// The files that are read.
-  var paths: [String] { [vocabulary].compactMap { $0 } }
+  var paths: [String] { source.paths + [vocabulary].compactMap { $0 } }
 
-  /// How text becomes tokens.
-  var kind: Tokenizer {
-    switch tokenizer ?? .whitespace {
-    case .character, .byte:
-      // The text is one stream: its line ends are tokens.
-      Tokenizer(
-        kind: tokenizer ?? .character, sentenceStart: .none, appendsEndOfSentence: false)
-    default: Tokenizer()
+  private var source: TokenizerSource { TokenizerSource(tokenizer ?? "whitespace") }
+
+  /// How text becomes tokens, and the tokens.
+  ///
+  /// - Throws: What reading the text, the list or the tokenizer's file throws.
+  func tokens(train: String) throws -> (tokenizer: Tokenizer, vocabulary: Vocabulary) {
+    let listed = try vocabulary.map {
+      try Vocabulary(contentsOf: $0, format: VocabularyFormat(path: $0))
     }
+    if case .kind(.bpe, _) = source { return try learned(from: train) }
+    let (tokenizer, vocabulary) = try source.tokens(listed, appendsEndOfSentence: appendEos)
+    if let vocabulary { return (tokenizer, vocabulary) }
+    return try counted(tokenizer.kind, in: train)
   }
 
-  /// The tokens.
-  ///
-  /// - Throws: What reading the text or the list throws.
-  func tokens(train: String) throws -> Vocabulary {
-    if let vocabulary { return try Vocabulary(listedIn: vocabulary) }
-    var training = VocabularyTraining(tokenizer: kind)
+  private func counted(
+    _ kind: TokenizerKind, in train: String
+  ) throws -> (tokenizer: Tokenizer, vocabulary: Vocabulary) {
+    var tokenizer = Tokenizer(kind: kind)
+    if kind != .whitespace {
+      // The text is one stream: its line ends are tokens.
+      (tokenizer.sentenceStart, tokenizer.appendsEndOfSentence) = (.none, false)
+    }
+    var training = VocabularyTraining(tokenizer: tokenizer)
     training.minimumCount = minimumCount ?? 1
     training.maximumSize = maximumSize
-    return try Progress.during("counting the tokens of \(train)") {
+    let vocabulary = try Progress.during("counting the tokens of \(train)") {
       try Vocabulary(trainedOn: [train], by: training)
     }
+    return (tokenizer, vocabulary)
+  }
+
+  private func learned(
+    from train: String
+  ) throws -> (tokenizer: Tokenizer, vocabulary: Vocabulary) {
+    let size = maximumSize ?? Self.bpeSizes.lowerBound
+    var training = BytePairTraining(maximumSize: size)
+    training.minimumCount = minimumCount ?? 1
+    training.appendsEndOfSentence = appendEos
+    var progress = Progress()
+    let tokens = try learnedTokens(train, by: training) { stage in
+      progress.report { _ in
+        switch stage {
+        case .reading(let fraction):
+          "reading \(printable(train))"
+            + (fraction.map { String(format: ": %.0f %%", 100 * $0) } ?? "")
+        case .merging(let count):
+          "merging: \(Output.grouped(count)) of \(Output.grouped(size)) tokens"
+        }
+      }
+    }
+    progress.finish()
+    return tokens
   }
 }
 
 extension Cell: ExpressibleByArgument {}
 extension Initialization: ExpressibleByArgument {}
-extension TokenizerKind: ExpressibleByArgument {}
