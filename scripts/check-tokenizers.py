@@ -104,4 +104,18 @@ for name, encode in encoders.items():
             print(f"{name} {kind}: {len(wrong)} of {len(lines)} lines differ, the first {lines[first]!r}")
             print(f"  own {own[first]}\n  expected {expected[first]}")
     print(f"{name}: compared")
+
+# Byte-level BPE learned from the English text: the file that the library saves.
+size, path = 3000, os.path.join(folder, "text.txt")
+with open(path, "wb") as file:
+    file.write(texts["english"])
+model, exported = os.path.join(folder, "bpe.unroll.h5"), os.path.join(folder, "bpe.json")
+subprocess.run([binary, "train", "--train", path, "--valid", path, "--tokenizer", "bpe", "--maximum-size", str(size), "--hidden", "2",
+                "--embedding", "2", "--steps", "1", "--pause-after", "1", "-o", model], capture_output=True)
+subprocess.run([binary, "tokenize", model.replace(".unroll", ".last.unroll"), "--export", exported], check=True, capture_output=True)
+expected = tokenizer_models.byte_level(path, size)
+if read(exported).decode("utf8") != expected:
+    print("learned byte-level BPE: another file than that of tokenizers")
+    failures += 1
+print(f"learned byte-level BPE, {size} tokens of {len(texts['english'])} bytes: compared")
 sys.exit(1 if failures else 0)

@@ -208,3 +208,16 @@ def sp_encoder(processor):
 
 
 VERSIONS = {"tokenizers": tokenizers.__version__, "sentencepiece": sentencepiece.__version__}
+
+
+def byte_level(path, size):
+    """The tokenizer.json of byte-level BPE that the library learns from a text."""
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = tokenizers.decoders.ByteLevel()
+    trainer = tokenizers.trainers.BpeTrainer(
+        vocab_size=size, min_frequency=1, show_progress=False,
+        initial_alphabet=sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet()))
+    with open(path, encoding="utf8", newline="") as text:
+        tokenizer.train_from_iterator(text, trainer=trainer)
+    return tokenizer.to_str()

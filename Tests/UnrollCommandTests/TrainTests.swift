@@ -97,6 +97,112 @@ import UnrollFormat
     }
   }
 
+  @Test func binaryVectorsTakeThePlaceOfDrawnRows() throws {
+    try withTexts { folder in
+      func bytes(_ vector: [Float]) -> [UInt8] {
+        vector.flatMap { withUnsafeBytes(of: $0.bitPattern.littleEndian, Array.init) }
+      }
+      let entries: [(String, [Float])] = [("zebra", [1, 2, 3]), ("cat", [0.5, -1.25, 2])]
+      func write(_ name: String, _ file: [UInt8]) throws {
+        try Data(file).write(to: URL(filePath: "\(folder)/\(name)"))
+      }
+      let head = Array("2 3\n".utf8)
+      let plain = head + entries.flatMap { Array("\($0.0) ".utf8) + bytes($0.1) }
+      try write("a.bin", plain)
+      try write("b.bin", head + entries.flatMap { Array("\($0.0) ".utf8) + bytes($0.1) + [10] })
+      for name in ["a", "b"] {
+        let result = try runner.run(
+          ["train", "--vectors", "\(name).bin", "--hidden", "4", "--freeze", "embedding"]
+            + Self.texts + ["--epochs", "1", "-o", "\(name).h5"], in: folder)
+        #expect(result.exitCode == 0, "\(result.errors)")
+        let model = try Checkpoint(contentsOf: "\(folder)/\(name).h5")
+        let row = try #require(model.vocabulary.id(of: "cat")) * 3
+        let rows = try #require(model.parameters[.embeddingWeight]?.floats())
+        #expect(Array(rows[row..<row + 3]) == [0.5, -1.25, 2])
+      }
+      // Files that lie about their sizes, or break off.
+      try write("short.bin", Array(plain.dropLast(1)))
+      try write("many.bin", Array("3 3\n".utf8) + plain.dropFirst(4))
+      try write("nan.bin", head + Array("cat ".utf8) + bytes([.nan, 1, 2]) + plain.suffix(18))
+      for name in ["short", "many", "nan"] {
+        let refused = try runner.run(
+          ["train", "--vectors", "\(name).bin", "--hidden", "4"] + Self.texts + ["-o", "c.h5"],
+          in: folder)
+        #expect(refused.exitCode == 2 && refused.errors.contains("\(name).bin: expected"))
+      }
+    }
+  }
+
+  @Test func tokensAreThoseOfAnotherProgramOrLearned() throws {
+    try withTexts { folder in
+      let small = ["--hidden", "4", "--embedding", "4", "--epochs", "1", "-o"]
+      let json = Fixtures.path("tokenizers/gpt2.json")
+      let train = try runner.run(
+        ["train", "--tokenizer", json] + Self.texts + small + ["a.h5"], in: folder)
+      #expect(train.exitCode == 0, "\(train.errors)")
+      let export = try runner.run(["tokenize", "a.h5", "--export", "a.json"], in: folder)
+      #expect(export.exitCode == 0, "\(export.errors)")
+      let original = try Data(contentsOf: URL(filePath: json))
+      #expect(try Data(contentsOf: URL(filePath: "\(folder)/a.json")) == original)
+      #expect(try runner.run(["tokenize", "a.h5", "--export", "a.json"], in: folder).exitCode == 2)
+      let evaluated = try runner.run(["evaluate", "a.h5", "valid.txt", "--json"], in: folder)
+      #expect(evaluated.output.contains("\"unknown\" : 0"))
+      let bpe = ["train", "--tokenizer", "bpe", "--maximum-size", "280"] + Self.texts + small
+      let learned = try runner.run(bpe + ["b.h5"], in: folder)
+      #expect(learned.exitCode == 0, "\(learned.errors)")
+      let model = try Checkpoint(contentsOf: "\(folder)/b.h5")
+      // Fewer than asked for: the text has no more pairs.
+      #expect(model.vocabulary.count <= 280 && model.vocabulary.id(of: "Ġcat") != nil)
+      #expect(try runner.run(["validate", "b.h5"], in: folder).exitCode == 0)
+      #expect(
+        try runner.run(["tokenize", "b.h5", "--export", "b.json"], in: folder).exitCode == 0)
+      let again = try runner.run(
+        ["tokenize", "--tokenizer", "b.json", "valid.txt", "--summary"], in: folder)
+      #expect(again.exitCode == 0)
+      let words = try runner.run(
+        ["train"] + Self.texts + small + ["c.h5"], in: folder)
+      #expect(words.exitCode == 0)
+      #expect(
+        try runner.run(["tokenize", "c.h5", "--export", "c.txt"], in: folder).exitCode == 0)
+      let list = try String(contentsOfFile: "\(folder)/c.txt", encoding: .utf8)
+      #expect(list.split(separator: "\n").contains("cat"))
+      for options in [["bpe"], ["wordpiece"], ["greedy"]] {
+        let wrong = ["train", "--tokenizer"] + options + Self.texts + ["-o", "d.h5"]
+        #expect(try runner.run(wrong, in: folder).exitCode == 64)
+      }
+    }
+  }
+
+  @Test func aTokenizersFileBelongsToWeightsAgain() throws {
+    try withTexts { folder in
+      func run(_ arguments: [String]) throws -> CommandResult {
+        try runner.run(arguments, in: folder)
+      }
+      let bpe = ["train", "--tokenizer", "bpe", "--maximum-size", "270", "--append-eos"]
+      let small = ["--hidden", "4", "--embedding", "4", "--epochs", "1", "-o", "a.h5"]
+      #expect(try run(bpe + Self.texts + small).exitCode == 0)
+      #expect(try run(["tokenize", "a.h5", "--export", "a.json"]).exitCode == 0)
+      #expect(try run(["convert", "a.h5", "-o", "a.pt"]).exitCode == 0)
+      let back = ["convert", "a.pt", "--tokenizer", "a.json", "--append-eos", "-o", "b.h5"]
+      #expect(try run(back).exitCode == 0)
+      let figures = try ["a.h5", "b.h5"].map { name in
+        let output = try run(["evaluate", name, "valid.txt", "--json"]).output
+        return try JSONSerialization.jsonObject(with: Data(output.utf8)) as? [String: Any]
+      }
+      #expect(figures[0]?["nll"] as? Double == figures[1]?["nll"] as? Double)
+      // A list of its tokens in JSON, under a name that does not say so.
+      let model = try Checkpoint(contentsOf: "\(folder)/a.h5")
+      let tokens = model.vocabulary.indices.map { model.vocabulary.text(of: $0) }
+      try JSONSerialization.data(withJSONObject: tokens)
+        .write(to: URL(filePath: "\(folder)/tokens.list"))
+      let list = ["convert", "a.pt", "--vocabulary", "tokens.list", "--tokenizer", "greedy", "-o"]
+      #expect(try run(list + ["c.h5", "--vocabulary-format", "json"]).exitCode == 0)
+      #expect(try Checkpoint(contentsOf: "\(folder)/c.h5").tokenizer.kind == .greedy)
+      let wrong = try run(list + ["d.h5"])
+      #expect(wrong.exitCode == 2 && wrong.errors.contains("tokens.list"), "\(wrong.errors)")
+    }
+  }
+
   @Test func vectorsTakeThePlaceOfDrawnRows() throws {
     try withTexts { folder in
       let vectors = "2 3\ncat 0.5 -1.25 2\nzebra 1 2 3\n"
