@@ -87,6 +87,17 @@ extension LanguageModel {
     return results
   }
 
+  /// How many tokens of a prompt stand for text that the vocabulary lacks.
+  ///
+  /// - Throws: `TextError` if there is such text and no token for it.
+  public func unknownCount(ofPrompt prompt: String) throws -> Int {
+    guard let unknown = encoder.vocabulary.unknownID else { return 0 }
+    let named = prompt.split(whereSeparator: \.isWhitespace).count {
+      $0 == encoder.vocabulary.text(of: unknown)
+    }
+    return max(0, try contextIDs(of: prompt).count { $0 == unknown } - named)
+  }
+
   /// The text of tokens that follow a prompt.
   public func text(of sample: GeneratedSample) -> String {
     String(decoding: encoder.text(of: sample.ids), as: UTF8.self)

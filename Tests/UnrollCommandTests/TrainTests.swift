@@ -203,6 +203,16 @@ import UnrollFormat
     }
   }
 
+  @Test func aTextWithoutTokensIsNamed() throws {
+    try withTexts { folder in
+      try Data().write(to: URL(filePath: "\(folder)/empty.txt"))
+      let empty = try runner.run(
+        ["train", "--train", "empty.txt", "--valid", "valid.txt", "-o", "a.h5"], in: folder)
+      #expect(empty.exitCode == 2)
+      #expect(empty.errors.contains("empty.txt: expected a text with tokens"), "\(empty.errors)")
+    }
+  }
+
   @Test func vectorsTakeThePlaceOfDrawnRows() throws {
     try withTexts { folder in
       let vectors = "2 3\ncat 0.5 -1.25 2\nzebra 1 2 3\n"

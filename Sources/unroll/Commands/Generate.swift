@@ -74,6 +74,10 @@ struct Generate: ParsableCommand {
         "\(printable(options.model)): expected a token that ends sentences, for --stop-at-eos; found none"
           + "\n  fix: leave it out")
     }
+    let unknown = try model.unknownCount(ofPrompt: prompt)
+    if unknown > 0 {
+      Output.note("note: the vocabulary lacks \(counted(unknown, "word")) of the prompt")
+    }
     var settings = GenerationSettings()
     (settings.length, settings.temperature) = (length, temperature)
     (settings.topK, settings.topP, settings.seed) = (topK, topP, seed)
