@@ -33,7 +33,8 @@ struct GradientReport {
       return [
         "\(curve.layer)", curve.quantity.rawValue,
         curve.decay.map { String(format: "%.4f", $0.rate) } ?? "-",
-        curve.decay.map { String(format: "%.1f", $0.halfLife) } ?? "-",
+        curve.decay.map { abs($0.halfLife) < 1000 ? String(format: "%.1f", $0.halfLife) : "-" }
+          ?? "-",
         curve.horizon.map(horizon) ?? "-",
       ] + medians
     }
@@ -74,7 +75,7 @@ struct GradientReport {
     let clipping = flow.clipping
     return
       "\(clipping.clipped) of \(clipping.norms.count) windows of \(settings.window) steps have a "
-      + "gradient over \(figure(clipping.limit)) (\(percent(clipping.share))), the median is "
+      + "gradient norm over \(figure(clipping.limit)) (\(percent(clipping.share))), the median is "
       + figure(clipping.median)
   }
 
@@ -95,24 +96,30 @@ struct GradientReport {
     guard let decay = curve.decay else {
       return ["\(name): the gradient is gone, or beyond a float, after a step or two."]
     }
-    let change =
-      decay.rate < 1
-      ? "the gradient halves every \(steps(decay.halfLife)) back"
-      : "the gradient doubles every \(steps(-decay.halfLife)) back: it explodes"
     let share = percent(settings.threshold)
     let reach =
       horizon == settings.lags
-      ? "at least \(share) of it is left at all \(horizon) lags"
+      ? "at least \(share) of it is left at lag \(horizon)"
       : "beyond \(horizon) steps less than \(share) of it is left"
-    let window =
-      horizon < settings.window
-      ? "a window of \(settings.window) steps of truncated BPTT reaches further."
-      : "a window of \(settings.window) steps of truncated BPTT cuts some of it off."
-    return ["\(name): \(change); \(reach); \(window)"]
+    return [([name + ": " + change(decay), reach] + window(horizon)).joined(separator: "; ") + "."]
   }
 
-  private func steps(_ count: Double) -> String {
-    count < 1000 ? String(format: "%.1f steps", count) : "1,000 steps or more"
+  private func change(_ decay: LagCurve.Decay) -> String {
+    let steps = String(format: "%.1f steps", abs(decay.halfLife))
+    guard abs(decay.halfLife) < 1000 else { return "the gradient keeps its size" }
+    return decay.rate < 1
+      ? "the gradient halves every \(steps) back"
+      : "the gradient doubles every \(steps) back: it explodes"
+  }
+
+  /// What a horizon means for truncated BPTT; nothing where the window is longer than all that was
+  /// measured.
+  private func window(_ horizon: Int) -> [String] {
+    guard horizon < settings.lags || settings.window <= settings.lags else { return [] }
+    let window = "a window of \(settings.window) steps of truncated BPTT"
+    return [
+      horizon < settings.window ? "\(window) reaches further" : "\(window) cuts some of it off"
+    ]
   }
 
   /// The bound of Pascanu, Mikolov & Bengio 2013, which only plain cells have.

@@ -40,6 +40,18 @@ struct Chart {
   }
 }
 
+extension Chart {
+  /// The marks that lie within the axes.
+  var visibleMarks: [Mark] {
+    marks.filter { mark in
+      switch mark {
+      case .x(let number, _): x.range.contains(number)
+      case .y(let number, _): y.range.contains(number)
+      }
+    }
+  }
+}
+
 extension Chart.Axis {
   /// Where a number stands, from 0 to 1 within the range, or `nil` where it has no place.
   func place(of number: Double) -> Double? {

@@ -72,7 +72,7 @@ private struct SVGPlot {
   }
 
   private var marks: [String] {
-    chart.marks.compactMap { mark in
+    chart.visibleMarks.compactMap { mark in
       switch mark {
       case .x(let place, _): across(place).map { line($0, top, $0, bottom, "#555555", dotted) }
       case .y(let place, _): up(place).map { line(left, $0, right, $0, "#555555", dashDotted) }
@@ -107,7 +107,7 @@ private struct SVGPlot {
     var rows = chart.curves.enumerated().map { index, curve in
       (curve.name, colour(index), " stroke-width=\"2\"" + (curve.isDashed ? dashed : ""))
     }
-    for mark in chart.marks {
+    for mark in chart.visibleMarks {
       switch mark {
       case .x(_, let name): rows.append((name, "#555555", dotted))
       case .y(_, let name): rows.append((name, "#555555", dashDotted))

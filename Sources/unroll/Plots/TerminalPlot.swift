@@ -12,7 +12,7 @@ extension Chart {
       repeating: Array(repeating: " ", count: width), count: height)
     let column = { (place: Double) in Int((place * Double(width - 1)).rounded()) }
     let row = { (place: Double) in height - 1 - Int((place * Double(height - 1)).rounded()) }
-    for mark in marks {
+    for mark in visibleMarks {
       switch mark {
       case .x(let number, _):
         guard let place = x.place(of: number) else { continue }
@@ -39,7 +39,7 @@ extension Chart {
 
   private var legend: [String] {
     var lines = curves.enumerated().map { "  \(Self.sign($0.offset)) \($0.element.name)" }
-    for mark in marks {
+    for mark in visibleMarks {
       switch mark {
       case .x(_, let name): lines.append("  : \(name)")
       case .y(_, let name): lines.append("  - \(name)")
