@@ -341,7 +341,32 @@ def adaptation(folder):
     assert abs(cached) < 1e-5 and abs(dynamic) < 1e-5, (cached, dynamic)
 
 
+def safetensors_there_and_back(folder):
+    """The library opens what we write, with equal numbers and the same bytes for the same content, and the other way round."""
+    import safetensors
+    import safetensors.torch
+
+    quiet = dict(check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    ours, theirs, back = (f"{folder}/{name}" for name in ("ours.safetensors", "theirs.safetensors", "back.pt"))
+    subprocess.run(["unroll", "convert", f"{DATA}/model.pt", "--corpus", DATA, "-o", f"{folder}/st.unroll.h5"], **quiet)
+    subprocess.run(["unroll", "convert", f"{folder}/st.unroll.h5", "-o", ours], **quiet)
+    subprocess.run(["unroll", "convert", f"{folder}/st.unroll.h5", "-o", f"{folder}/st.pt"], **quiet)
+    expected = torch.load(f"{folder}/st.pt", weights_only=True)
+    tensors = safetensors.torch.load_file(ours)
+    assert tensors.keys() == expected.keys() and all(torch.equal(tensors[name], expected[name]) for name in expected)
+    with safetensors.safe_open(ours, "pt") as file:
+        safetensors.torch.save_file(tensors, theirs, metadata=file.metadata())
+    assert open(ours, "rb").read() == open(theirs, "rb").read()
+    safetensors.torch.save_file({name: tensor.half() for name, tensor in tensors.items()}, theirs)
+    subprocess.run(["unroll", "convert", theirs, "--corpus", DATA, "-o", f"{folder}/half.unroll.h5"], **quiet)
+    subprocess.run(["unroll", "convert", f"{folder}/half.unroll.h5", "-o", back], **quiet)
+    half = torch.load(back, weights_only=True)
+    assert all(torch.equal(half[name], tensor.half()) for name, tensor in tensors.items())
+    print(f"interop: safetensors {safetensors.__version__}: {len(tensors)} tensors equal, the library writes the same bytes; its float16 file is read")
+
+
 with tempfile.TemporaryDirectory() as folder:
+    safetensors_there_and_back(folder)
     adaptation(folder)
     from_scratch(folder)
     finetune(folder)

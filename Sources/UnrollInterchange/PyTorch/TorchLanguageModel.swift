@@ -139,7 +139,7 @@ struct TorchLanguageModel {
       throw model.file.error(
         parts.embedding.name, expected: "a vocabulary of \(rows) tokens, one for each row",
         found: "none",
-        fix: "torch files hold no words: give the training text with `--corpus DIR` "
+        fix: "files of weights hold no words: give the training text with `--corpus DIR` "
           + "or a list of tokens with `--vocabulary FILE`")
     }
     guard vocabulary.count == rows else {

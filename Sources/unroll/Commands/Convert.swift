@@ -13,17 +13,20 @@ struct Convert: ParsableCommand {
     abstract: "Convert a model to a checkpoint, or a checkpoint to another format.",
     discussion: """
       To a checkpoint: `convert model.pt --corpus DIR -o poet.unroll.h5` reads PyTorch files \
-      (state_dict or whole module) without running anything in them. Such a file has no vocabulary: \
-      give the corpus folder that it was trained on, or a list of its tokens.
+      (state_dict or whole module) without running anything in them, and safetensors. Such a file has no \
+      vocabulary: give the corpus folder that it was trained on, or a list of its tokens; safetensors \
+      that this tool wrote have theirs.
       To PyTorch: `convert poet.unroll.h5 -o poet.pt` writes a state_dict under the names of \
       word_language_model, for torch.load(weights_only=True). What it cannot hold is said first; \
       --write-vocabulary keeps the tokens. The file is read back and compared before it gets its name.
-      The input's format is told by its content, the output's by its name (.pt, .pth: PyTorch) or --to.
+      The input's format is told by its content, the output's by its name (.pt, .pth: PyTorch; \
+      .safetensors) or --to.
       A folder: each model in it is converted to --to into the folder -o; a failure does not end the \
       others, and the worst exit code is the result.
       """)
 
-  @Argument(help: "The model to convert, or a folder of them: a checkpoint or a PyTorch file.")
+  @Argument(
+    help: "The model to convert, or a folder of them: a checkpoint, a PyTorch file or safetensors.")
   var model: String
 
   @OptionGroup var output: OutputOptions
