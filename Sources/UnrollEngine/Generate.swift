@@ -56,35 +56,58 @@ extension LanguageModel {
     _ body: (_ sample: Int, _ token: Int32) throws -> Bool = { _, _ in true }
   ) throws -> [GeneratedSample] {
     let context = try contextIDs(of: prompt)
-    guard var (state, row) = try read(context) else { return [] }
-    var results = [GeneratedSample](repeating: GeneratedSample(), count: samples)
-    var random = (0..<samples).map { CounterGenerator(seed: settings.seed, stream: UInt32($0)) }
-    state = state.repeated(samples)
-    var rows = Array(repeating: row, count: samples)
+    guard let start = try read(context) else { return [] }
+    // So many side by side that the distributions of all have a few million numbers at most.
+    let columns =
+      network.rowsAreIndependent
+      ? max(1, min(64, 4_000_000 / network.architecture.vocabularySize)) : 1
+    var results: [GeneratedSample] = []
+    while results.count < samples {
+      let numbers = results.count..<min(results.count + columns, samples)
+      let (group, goesOn) = try generate(numbers, from: start, settings, body)
+      results += group
+      guard goesOn else { break }
+    }
+    return results
+  }
+
+  /// Generates some samples side by side.
+  ///
+  /// - Parameters:
+  ///   - numbers: Their numbers.
+  ///   - start: The state after the prompt, and the log-probabilities `[V]` of what follows.
+  ///   - settings: How.
+  ///   - body: Called with each sample's number and its new token; `false` ends all.
+  /// - Returns: The samples, and whether there may be more.
+  /// - Throws: `NotFinite` if the model gives no numbers; what `body` throws.
+  private func generate(
+    _ numbers: Range<Int>, from start: (state: RecurrentState, row: [Float]),
+    _ settings: GenerationSettings, _ body: (_ sample: Int, _ token: Int32) throws -> Bool
+  ) throws -> (samples: [GeneratedSample], goesOn: Bool) {
+    let (B, V) = (numbers.count, network.architecture.vocabularySize)
+    var samples = [GeneratedSample](repeating: GeneratedSample(), count: B)
+    var random = numbers.map { CounterGenerator(seed: settings.seed, stream: UInt32($0)) }
+    var state = start.state.repeated(B)
+    var rows = Array(repeating: start.row, count: B)
     let excluded = settings.excludesUnknown ? encoder.vocabulary.unknownID : nil
     for place in 0..<settings.length {
       try Task.checkCancellation()
-      var last: [Int32] = []
-      for sample in 0..<samples {
-        guard !results[sample].isEnded else {
-          last.append(0)
-          continue
-        }
-        row = rows[sample]
-        let id = try choose(row, settings, excluding: excluded, using: &random[sample])
-        results[sample].ids.append(id)
-        results[sample].logProbability += Double(row[Int(id)])
-        results[sample].isEnded =
+      // A sample that has ended reads anything.
+      var last = [Int32](repeating: 0, count: B)
+      for b in 0..<B where !samples[b].isEnded {
+        let id = try choose(rows[b], settings, excluding: excluded, using: &random[b])
+        samples[b].ids.append(id)
+        samples[b].logProbability += Double(rows[b][Int(id)])
+        samples[b].isEnded =
           settings.stopsAtEndOfSentence && Int(id) == encoder.vocabulary.endOfSentenceID
-        last.append(id)
-        guard try body(sample, id) else { return results }
+        last[b] = id
+        guard try body(numbers.lowerBound + b, id) else { return (samples, false) }
       }
-      guard place + 1 < settings.length, results.contains(where: { !$0.isEnded }) else { break }
+      guard place + 1 < settings.length, samples.contains(where: { !$0.isEnded }) else { break }
       let all = try network.logProbabilities(inputs: last, state: &state)
-      let V = network.architecture.vocabularySize
-      for sample in 0..<samples { rows[sample] = Array(all[sample * V..<(sample + 1) * V]) }
+      for b in 0..<B { rows[b] = Array(all[b * V..<(b + 1) * V]) }
     }
-    return results
+    return (samples, true)
   }
 
   /// How many tokens of a prompt stand for text that the vocabulary lacks.

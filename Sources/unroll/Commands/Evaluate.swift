@@ -116,8 +116,8 @@ struct Evaluate: ParsableCommand {
       }
     }
     for case (let name, let value?) in [("--cache", cache), ("--segment", segment)]
-    where !(1...1_000_000).contains(value) {
-      throw ValidationError("\(name) is 1 to 1,000,000.")
+    where !(1...100_000).contains(value) {
+      throw ValidationError("\(name) is 1 to 100,000.")
     }
     guard cacheTheta >= 0, cacheTheta.isFinite, (0...1).contains(cacheWeight) else {
       throw ValidationError("--cache-theta is at least 0, --cache-weight 0 to 1.")
@@ -230,7 +230,8 @@ private struct PerplexityReport: Encodable {
   let bytes: Int
   let unknown: Int
   let nll: Double
-  let perplexity: Double
+  /// `nil` beyond the largest number, as the interval's ends.
+  let perplexity: Double?
   let intervalLow: Double?
   let intervalHigh: Double?
   let blocks: Int?
@@ -246,7 +247,9 @@ private struct PerplexityReport: Encodable {
     (`protocol`, adaptation) = (result.protocol.rawValue, result.adaptation)
     (context, firstToken) = (result.protocol.context, result.firstToken)
     (lineEnds, divisor) = (result.lineEnds, "predictions")
-    (intervalLow, intervalHigh, blocks) = (interval?.low, interval?.high, interval?.blocks)
+    func finite(_ value: Double?) -> Double? { value.flatMap { $0.isFinite ? $0 : nil } }
+    (intervalLow, intervalHigh) = (finite(interval?.low), finite(interval?.high))
+    blocks = interval?.blocks
     figures = Dictionary(
       uniqueKeysWithValues: result.figures.filter(\.value.isFinite).map {
         ($0.name.replacingOccurrences(of: " ", with: "_"), $0.value)
@@ -257,7 +260,7 @@ private struct PerplexityReport: Encodable {
     bytes = result.bytes
     unknown = result.unknown
     nll = result.nll
-    perplexity = result.perplexity
+    perplexity = finite(result.perplexity)
     bitsPerToken = result.bitsPerToken
     bitsPerWord = result.bitsPerWord
     bitsPerByte = result.bitsPerByte
