@@ -17,8 +17,8 @@ import UnrollTensors
 public final class RecurrentModel: Sendable {
   /// The sizes and cells.
   public let architecture: Architecture
-  /// `[V, D]`, where it was: mapped from its file, most of it is never read.
-  private let embedding: Tensor
+  /// `[V, D]`, where it was: mapped from its file, most of it is never read; `nil` for one-hot input.
+  private let embedding: Tensor?
   private let layers: [RecurrentLayer]
   private let output: OutputLayer
   private let workspaces = Mutex<[Workspace]>([])
@@ -35,7 +35,8 @@ public final class RecurrentModel: Sendable {
   public init(architecture: Architecture, parameters: ParameterTree<Tensor>) throws {
     let parameters = try CheckedParameters(parameters, of: architecture)
     self.architecture = architecture
-    embedding = parameters.tensor(.embeddingWeight)
+    embedding =
+      architecture.input == .embedding ? parameters.tensor(.embeddingWeight) : nil
     layers = try architecture.layers.enumerated().map { index, layer in
       try RecurrentLayer(layer, index: index, parameters: parameters)
     }
@@ -192,7 +193,8 @@ public final class RecurrentModel: Sendable {
     return next
   }
 
-  /// Looks up the embeddings of tokens.
+  /// Looks up the embeddings of tokens, or makes their one-hot vectors: vocabularies of models without
+  /// an embedding are small.
   ///
   /// - Parameters:
   ///   - inputs: `[T, B]`
@@ -201,7 +203,11 @@ public final class RecurrentModel: Sendable {
     let D = architecture.embeddingSize
     workspace.below.withScratch(inputs.count * D) { embedded in
       for (place, token) in inputs.enumerated() {
-        embedding.copyRow(Int(token), to: embedded + place * D)
+        if let embedding {
+          embedding.copyRow(Int(token), to: embedded + place * D)
+        } else {
+          setOneHot(embedded + place * D, token: token, count: D)
+        }
       }
     }
   }
@@ -259,4 +265,10 @@ public final class RecurrentModel: Sendable {
     defer { workspaces.withLock { [workspace] in $0.append(workspace) } }
     return try body(&workspace)
   }
+}
+
+/// Makes a vector of zeros with a one at a token, `[V]`.
+func setOneHot(_ vector: UnsafeMutablePointer<Float>, token: Int32, count V: Int) {
+  vector.update(repeating: 0, count: V)
+  vector[Int(token)] = 1
 }

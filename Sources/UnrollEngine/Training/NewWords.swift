@@ -54,6 +54,11 @@ public struct NewWords: Sendable {
     to checkpoint: Checkpoint, path: String, text: String
   ) throws -> (checkpoint: Checkpoint, report: NewWordsReport) {
     let old = checkpoint.vocabulary
+    guard checkpoint.architecture.input == .embedding else {
+      throw TrainingError(
+        path: path, expected: "a model with an embedding, which gets new rows",
+        found: "one with one-hot input", fix: "leave --vocabulary out")
+    }
     guard [.whitespace, .character].contains(checkpoint.tokenizer.kind), old.scores == nil else {
       throw TrainingError(
         path: path, expected: "a model of words or characters, which can lack some",

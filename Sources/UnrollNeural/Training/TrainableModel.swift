@@ -138,14 +138,20 @@ public final class TrainableModel {
   private var windowGradients: ParameterTree<Gradient> {
     var tree = ParameterTree<Gradient>()
     tree[architecture.isTied ? .embeddingWeight : .outputWeight] = .dense(outputGradients.weight)
-    if !architecture.isTied { tree[.embeddingWeight] = .rows(embeddingGradient) }
+    if !architecture.isTied, architecture.input == .embedding {
+      tree[.embeddingWeight] = .rows(embeddingGradient)
+    }
     if architecture.hasOutputBias { tree[.outputBias] = .dense(outputGradients.bias) }
     for (index, layer) in layerGradients.enumerated() {
       tree[.layer(index, .weightIH)] = .dense(layer.weightIH)
       tree[.layer(index, .weightHH)] = .dense(layer.weightHH)
-      guard architecture.layers[index].bias == .double else { continue }
-      tree[.layer(index, .biasIH)] = .dense(layer.biasIH)
-      tree[.layer(index, .biasHH)] = .dense(layer.biasHH)
+      switch architecture.layers[index].bias {
+      case .double:
+        tree[.layer(index, .biasIH)] = .dense(layer.biasIH)
+        tree[.layer(index, .biasHH)] = .dense(layer.biasHH)
+      case .single: tree[.layer(index, .bias)] = .dense(layer.biasIH)
+      case .none: break
+      }
     }
     return tree
   }
@@ -247,15 +253,20 @@ public final class TrainableModel {
     return next
   }
 
-  /// Looks up the embeddings of tokens: `[T*B]` to `[T*B, D]`.
+  /// Looks up the embeddings of tokens, or makes their one-hot vectors: `[T*B]` to `[T*B, D]`.
   private func embed(_ inputs: [Int32], T: Int, B: Int) {
     let D = architecture.embeddingSize
     let (rowMask, dropout) = (regularizer.rowMask, regularizer.embedding)
     memory.embedded.withScratch(inputs.count * D) { embedded in
-      numbers(.embeddingWeight).withUnsafeBufferPointer { rows in
+      let weight = architecture.input == .embedding ? numbers(.embeddingWeight) : []
+      weight.withUnsafeBufferPointer { rows in
         for (place, token) in inputs.enumerated() {
           let row = embedded + place * D
-          row.update(from: rows.start + Int(token) * D, count: D)
+          if rows.isEmpty {
+            setOneHot(row, token: token, count: D)
+          } else {
+            row.update(from: rows.start + Int(token) * D, count: D)
+          }
           if let mask = rowMask?(token) { scale(row, by: mask, count: D) }
         }
       }
@@ -309,6 +320,7 @@ public final class TrainableModel {
   /// Goes back through the recurrent layers to the embedding.
   private func backward(_ inputs: [Int32], from state: RecurrentState, T: Int, B: Int) throws {
     try backwardLayers(from: state, T: T, B: B)
+    guard architecture.input == .embedding else { return }
     embeddingGradient = memory.dHidden.withUnsafeBufferPointer {
       RowGradient(inputs: inputs, gradients: $0.start, width: architecture.embeddingSize)
     }
