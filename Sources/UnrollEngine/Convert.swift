@@ -51,13 +51,13 @@ public enum ConversionTarget: Sendable {
   case foreign(any ForeignFormat.Type)
 
   /// The names of all targets.
-  public static var names: [String] { ["unroll"] + AllFormats.all.map { $0.name } }
+  public static var names: [String] { ["unroll"] + AllFormats.written.map { $0.name } }
 
   /// The target of a name, or `nil` if there is none.
   public init?(named name: String) {
     if name == "unroll" {
       self = .checkpoint
-    } else if let format = AllFormats.all.first(where: { $0.name == name }) {
+    } else if let format = AllFormats.written.first(where: { $0.name == name }) {
       self = .foreign(format)
     } else {
       return nil

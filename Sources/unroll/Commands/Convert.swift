@@ -15,7 +15,7 @@ struct Convert: ParsableCommand {
       To a checkpoint: `convert model.pt --corpus DIR -o poet.unroll.h5` reads PyTorch files \
       (state_dict or whole module) without running anything in them, and safetensors. Such a file has no \
       vocabulary: give the corpus folder that it was trained on, or a list of its tokens; safetensors \
-      that this tool wrote have theirs.
+      that this tool wrote have theirs, and so have ml5.js models, given by their manifest.json.
       To PyTorch: `convert poet.unroll.h5 -o poet.pt` writes a state_dict under the names of \
       word_language_model, for torch.load(weights_only=True). What it cannot hold is said first; \
       --write-vocabulary keeps the tokens. The file is read back and compared before it gets its name.
