@@ -9,14 +9,16 @@ extension LearnedPairs {
       #"{"id":\#(id),"content":\#(quoted(id)),"single_word":false,"lstrip":false,"rstrip":false,"#
         + #""normalized":false,"special":true}"#
     }
-    let byteLevel =
-      #"{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":true}"#
+    func byteLevel(addsSpace: Bool) -> String {
+      #"{"type":"ByteLevel","add_prefix_space":\#(addsSpace),"trim_offsets":true,"use_regex":true}"#
+    }
     let vocabulary = (0..<tokens.count).map { "\(quoted($0)):\($0)" }
     let pairs = lastMerges.map { "[\(quoted(Int($0.left))),\(quoted(Int($0.right)))]" }
     let text =
       #"{"version":"1.0","truncation":null,"padding":null,"added_tokens":[\#(list(added))],"#
-      + #""normalizer":null,"pre_tokenizer":\#(byteLevel),"post_processor":null,"#
-      + #""decoder":\#(byteLevel),"model":{"type":"BPE","dropout":null,"unk_token":null,"#
+      + #""normalizer":null,"pre_tokenizer":\#(byteLevel(addsSpace: false)),"post_processor":null,"#
+      // A decoder ignores the options; these are what it has unless told.
+      + #""decoder":\#(byteLevel(addsSpace: true)),"model":{"type":"BPE","dropout":null,"unk_token":null,"#
       + #""continuing_subword_prefix":null,"end_of_word_suffix":null,"fuse_unk":false,"#
       + #""byte_fallback":false,"ignore_merges":false,"vocab":{\#(list(vocabulary))},"#
       + #""merges":[\#(list(pairs))]}}"#

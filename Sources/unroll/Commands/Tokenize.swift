@@ -4,6 +4,7 @@ import ArgumentParser
 import Foundation
 import UnrollEngine
 import UnrollFormat
+import UnrollInterchange
 import UnrollTensors
 import UnrollTokenization
 
