@@ -4,6 +4,7 @@ extension LearnedPairs {
   /// The file tokenizer.json.
   ///
   /// - Parameter special: The special tokens, which are the first.
+  /// - Returns: The bytes of the file.
   func tokenizerJSON(special: [String]) -> [UInt8] {
     let added = special.enumerated().map { id, token in
       #"{"id":\#(id),"content":\#(quoted(id)),"single_word":false,"lstrip":false,"rstrip":false,"#

@@ -138,7 +138,8 @@ struct NewModelOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Rows of the embedding: a text file of word2vec, GloVe or fastText.", valueName: "file"))
+      "Rows of the embedding: word2vec (text or binary), GloVe or fastText's .vec, also .gz.",
+      valueName: "file"))
   var vectors: String?
 
   /// The files that are read.
