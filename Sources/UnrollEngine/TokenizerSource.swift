@@ -1,5 +1,6 @@
 // How the text of a converted model becomes tokens, and which tokens it has.
 
+import UnrollFormat
 import UnrollInterchange
 import UnrollTensors
 import UnrollTokenization
@@ -145,6 +146,24 @@ extension TokenizerDefinition {
     var tokenizer = Tokenizer(kind: kind, sentenceStart: .none, appendsEndOfSentence: false)
     tokenizer.definition = self
     return (tokenizer, vocabulary)
+  }
+}
+
+extension TokenizerProbe {
+  /// The text of tokens from all over the vocabulary; `nil` where its tokenizer cannot read it.
+  init?(of checkpoint: Checkpoint) {
+    let vocabulary = checkpoint.vocabulary
+    let step = max(1, vocabulary.count / 12)
+    let tokens = stride(from: 0, to: vocabulary.count, by: step).filter {
+      !vocabulary[$0].isEmpty && String(validating: vocabulary[$0], as: UTF8.self) != nil
+    }
+    guard let encoder = try? LanguageModel.encoder(of: checkpoint, path: "") else { return nil }
+    let text =
+      checkpoint.tokenizer.kind == .whitespace
+      ? Array(tokens.map { vocabulary[$0] }.joined(separator: [0x20])) + [0x0A]
+      : encoder.text(of: tokens.map { Int32($0) })
+    guard let ids = try? encoder.ids(ofLines: text) else { return nil }
+    self.init(text: text, ids: ids.map { UInt32(bitPattern: $0) })
   }
 }
 

@@ -1,12 +1,14 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// Embeddings of words as word2vec, GloVe and fastText write them, in text or binary.
+// Embeddings of words as word2vec, GloVe and fastText write them.
 
 import UnrollTensors
 import UnrollTokenization
 
-/// Words and their vectors: a line each, the word first; word2vec and fastText begin with the two sizes.
+/// Words and their vectors.
 ///
-/// In word2vec's binary files each vector is D little-endian f32 after the word and a space.
+/// As text a line each, the word first; word2vec and fastText begin with the number of words and the
+/// width. The binary files of word2vec begin with the same line; then for each word its bytes, a space
+/// and the vector in f32, little-endian. word2vec ends each vector with `\n`, gensim does not.
 public struct WordVectors: Sendable {
   /// The length of a vector, D.
   public let width: Int
@@ -16,60 +18,133 @@ public struct WordVectors: Sendable {
   /// Reads the vectors of some words; the others, which can be millions, are passed over.
   ///
   /// - Parameters:
-  ///   - path: The file, plain or gzip.
+  ///   - path: The file, text or binary by its content, plain or gzip.
   ///   - vocabulary: The words.
   ///   - progress: Called with the share that was read, where it is known.
-  /// - Throws: `FileError` if the file cannot be opened; `TextError` if a line has another number of
-  ///   numbers than the first, or something that is none.
+  /// - Throws: `FileError` if the file cannot be opened; `TextError` if a vector has another number of
+  ///   numbers than the first or the first line says, or something that is none.
   public init(
     contentsOf path: String, for vocabulary: Vocabulary, progress: (Double?) -> Void = { _ in }
   ) throws {
-    if let binary = try BinaryWordVectors(path: path) {
-      width = binary.width
-      vectors = try binary.vectors(of: vocabulary) { progress($0) }
+    var reader = try LineReader(path: path, lineEnds: .lineFeed)
+    guard let first = try reader.next() else { throw Self.error(path, "words", "none") }
+    let header = VectorHeader(first)
+    if let header, try !header.isFollowedByText(&reader) {
+      width = try header.checkedWidth(reader)
+      try readBinary(&reader, header, vocabulary, progress)
       return
     }
-    var reader = try LineReader(path: path, lineEnds: .lineFeed)
-    var width: Int?
-    while let line = try reader.next() {
-      var fields = line.bytes.split(separator: UInt8(ascii: " "))
-      // word2vec ends its lines with a space, Windows with a return.
-      if fields.last == [UInt8(ascii: "\r")] { fields.removeLast() }
-      if line.number == 1, fields.count == 2 { continue }
-      guard let word = fields.first, fields.count > 1 else {
-        throw Self.error(
-          path, line, expected: "a word and its numbers", found: "\(fields.count) fields")
-      }
-      let D = width ?? fields.count - 1
-      width = D
-      guard fields.count == D + 1 else {
-        throw Self.error(path, line, expected: "\(D) numbers", found: "\(fields.count - 1)")
-      }
-      if line.number % 1000 == 0 { progress(reader.fraction) }
-      guard word.withUnsafeBytes({ vocabulary.id(of: $0) }) != nil else { continue }
-      vectors[Array(word)] = try fields.dropFirst().map { field in
-        let text = String(decoding: field, as: UTF8.self)
-        guard let number = Float(text), number.isFinite else {
-          throw Self.error(path, line, expected: "finite numbers", found: text)
-        }
-        return number
-      }
+    guard let line = try header == nil ? first : reader.next() else {
+      throw Self.error(path, "words and their numbers", "only their count")
     }
-    guard let width else {
-      throw TextError(
-        path: path, line: nil, expected: "words and their numbers", found: "none",
-        fix: "give a file of word2vec, GloVe or fastText")
-    }
-    self.width = width
+    // A vector has as many numbers as the first.
+    width = Self.fields(line).count - 1
+    try readText(&reader, from: line, vocabulary, progress)
   }
 
-  private static func error(
-    _ path: String, _ line: TextLine, expected: String, found: String
+  fileprivate static func error(
+    _ path: String, _ expected: String, _ found: String, line: Int? = nil
   ) -> TextError {
     TextError(
-      path: path, line: line.number, expected: expected, found: found,
-      fix: "give a file of word2vec, GloVe or fastText; fastText's binary models are not read")
+      path: path, line: line, expected: expected, found: found,
+      fix:
+        "give a file of word2vec, text or binary, or a text file of GloVe or fastText; fastText's "
+        + "binary files are not read")
   }
+
+  // MARK: - Text
+
+  private static func fields(_ line: TextLine) -> [ArraySlice<UInt8>] {
+    // word2vec ends its lines with a space, Windows with a return.
+    let isWindows = line.bytes.last == UInt8(ascii: "\r")
+    return line.bytes.dropLast(isWindows ? 1 : 0).split(separator: UInt8(ascii: " "))
+  }
+
+  private mutating func readText(
+    _ reader: inout LineReader, from first: TextLine, _ vocabulary: Vocabulary,
+    _ progress: (Double?) -> Void
+  ) throws {
+    var next: TextLine? = first
+    while let line = next {
+      if line.number % 1000 == 0 { progress(reader.fraction) }
+      try add(line, vocabulary, path: reader.path)
+      next = try reader.next()
+    }
+  }
+
+  private mutating func add(
+    _ line: TextLine, _ vocabulary: Vocabulary, path: String
+  ) throws(TextError) {
+    let fields = Self.fields(line)
+    guard let word = fields.first, fields.count > 1 else {
+      throw Self.error(
+        path, "a word and its numbers", "\(fields.count) fields", line: line.number)
+    }
+    guard fields.count == width + 1 else {
+      throw Self.error(path, "\(width) numbers", "\(fields.count - 1)", line: line.number)
+    }
+    guard word.withUnsafeBytes({ vocabulary.id(of: $0) }) != nil else { return }
+    var vector: [Float] = []
+    for field in fields.dropFirst() {
+      let text = String(decoding: field, as: UTF8.self)
+      guard let number = Float(text), number.isFinite else {
+        throw Self.error(path, "finite numbers", text, line: line.number)
+      }
+      vector.append(number)
+    }
+    vectors[Array(word)] = vector
+  }
+
+  // MARK: - Binary
+
+  /// The longest word that is read.
+  private static let maximumWordSize = 1 << 16
+
+  private mutating func readBinary(
+    _ reader: inout LineReader, _ header: VectorHeader, _ vocabulary: Vocabulary,
+    _ progress: (Double?) -> Void
+  ) throws {
+    for number in 1...header.count {
+      if number % 1000 == 0 { progress(reader.fraction) }
+      guard
+        let text = try reader.read(to: UInt8(ascii: " "), limit: Self.maximumWordSize)
+      else {
+        throw Self.error(
+          reader.path, "\(header.count) words, each with a space behind it",
+          "none in the place of word \(number)")
+      }
+      let word = text.drop { $0 == UInt8(ascii: "\n") }
+      let bytes = try reader.read(4 * width)
+      guard bytes.count == 4 * width else {
+        throw Self.error(
+          reader.path, "\(header.count) vectors of \(width) numbers",
+          "the end of the file in vector \(number)")
+      }
+      guard word.withUnsafeBytes({ vocabulary.id(of: $0) }) != nil else { continue }
+      let vector = Self.floats(bytes)
+      guard vector.allSatisfy(\.isFinite) else {
+        throw Self.error(reader.path, "finite numbers", "others in vector \(number)")
+      }
+      vectors[Array(word)] = vector
+    }
+    guard try reader.read(2).allSatisfy({ $0 == UInt8(ascii: "\n") }) else {
+      throw Self.error(
+        reader.path, "\(header.count) vectors, as the first line says",
+        "more bytes behind them")
+    }
+  }
+
+  private static func floats(_ bytes: [UInt8]) -> [Float] {
+    bytes.withUnsafeBytes { bytes in
+      stride(from: 0, to: bytes.count, by: 4).map {
+        Float(
+          bitPattern: UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: $0, as: UInt32.self))
+        )
+      }
+    }
+  }
+
+  // MARK: - Use
 
   /// How many words have a vector.
   public var count: Int { vectors.count }
@@ -92,71 +167,52 @@ public struct WordVectors: Sendable {
   }
 }
 
-/// A binary file of word2vec, not compressed.
-private struct BinaryWordVectors {
+/// The first line of word2vec's files.
+private struct VectorHeader {
+  /// The number of vectors, V.
+  let count: Int
+  /// Their length, D.
   let width: Int
-  private let count: Int
-  private let file: MappedFile
-  /// Where the first word begins.
-  private let start: Int
 
-  /// The longest first line, and the longest word.
-  private static let mostBytes = 10_000
-
-  /// Looks at a file; `nil` if it is none of that kind: two sizes in the first line, and in the place of
-  /// the first vector bytes that no text of numbers has.
-  init?(path: String) throws {
-    guard path != "-", let file = try? MappedFile(path: path) else { return nil }
-    let head = file.copy(0..<min(file.count, 64))
-    guard let end = head.firstIndex(of: UInt8(ascii: "\n")) else { return nil }
-    let sizes = String(decoding: head[..<end], as: UTF8.self).split(separator: " ").map { Int($0) }
-    guard sizes.count == 2, let count = sizes[0], let width = sizes[1], count > 0,
-      (1...1_000_000).contains(width)
-    else { return nil }
-    (self.width, self.count, self.file, start) = (width, count, file, end + 1)
-    guard let first = try? entry(at: start, number: 1) else { return nil }
-    let numeric = Set("0123456789.+-eE \r\n".utf8)
-    guard file.bytes[first.vector].contains(where: { !numeric.contains($0) }) else { return nil }
+  /// `nil` if the line is not two numbers.
+  init?(_ line: TextLine) {
+    let numbers = String(decoding: line.bytes, as: UTF8.self).split { " \r".contains($0) }
+    guard numbers.count == 2, let count = Int(numbers[0]), let width = Int(numbers[1]) else {
+      return nil
+    }
+    (self.count, self.width) = (count, width)
   }
 
-  /// A word and the place of its vector.
-  private func entry(
-    at start: Int, number: Int
-  ) throws -> (word: [UInt8], vector: Range<Int>) {
-    var place = start
-    // Some writers end each vector with the end of a line.
-    while place < file.count, file.bytes[place] == UInt8(ascii: "\n") { place += 1 }
-    let text = file.bytes[place..<min(file.count, place + Self.mostBytes)]
-    guard let space = text.firstIndex(of: UInt8(ascii: " ")), 4 * width <= file.count - space - 1
-    else {
-      throw TextError(
-        path: file.path, line: nil, expected: "\(count) words with \(width) numbers each",
-        found: "the end of the file, or no word, at byte \(place), word \(number)",
-        fix: "check that the file is whole")
+  /// Whether text follows: a line with the right number of numbers, or no control characters.
+  ///
+  /// Binary numbers are told from text by their bytes; no name tells them.
+  func isFollowedByText(_ reader: inout LineReader) throws -> Bool {
+    let bytes = try reader.peek(1 << 16)
+    let line = bytes.prefix { $0 != UInt8(ascii: "\n") }
+    let fields = line.split { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\r") }
+    let isVector = fields.dropFirst().allSatisfy {
+      Float(String(decoding: $0, as: UTF8.self)) != nil
     }
-    return (Array(text[..<space]), space + 1..<space + 1 + 4 * width)
+    if isVector && fields.count - 1 == width { return true }
+    // The last character may be cut.
+    return !bytes.contains { $0 < 0x20 && !(0x09...0x0D).contains($0) }
+      && (0..<4).contains { String(validating: bytes.dropLast($0), as: UTF8.self) != nil }
   }
 
-  func vectors(
-    of vocabulary: Vocabulary, _ progress: (Double) -> Void
-  ) throws -> [[UInt8]: [Float]] {
-    var vectors: [[UInt8]: [Float]] = [:]
-    var place = start
-    for number in 1...count {
-      let (word, range) = try entry(at: place, number: number)
-      place = range.upperBound
-      if number % 10_000 == 0 { progress(Double(place) / Double(file.count)) }
-      guard word.withUnsafeBytes({ vocabulary.id(of: $0) }) != nil else { continue }
-      let vector = UnsafeRawBufferPointer(rebasing: file.bytes[range])
-        .elements(of: UInt32.self) { Float(bitPattern: $0) }
-      guard vector.allSatisfy(\.isFinite) else {
-        throw TextError(
-          path: file.path, line: nil, expected: "finite numbers",
-          found: "others for \"\(String(decoding: word, as: UTF8.self))\", word \(number)",
-          fix: "give a file of word2vec, GloVe or fastText")
-      }
-      vectors[word] = vector
+  /// The width, if a model can have it and the file can hold as many vectors.
+  ///
+  /// - Throws: `TextError` if not.
+  func checkedWidth(_ reader: borrowing LineReader) throws(TextError) -> Int {
+    guard count > 0, (1...1_000_000).contains(width) else {
+      throw WordVectors.error(
+        reader.path, "a number of words from 1, and a width from 1 to 1000000",
+        "\(count) and \(width)", line: 1)
     }
-    return vectors
+    // A word has a byte, and a space behind it.
+    let (size, overflows) = count.multipliedReportingOverflow(by: 4 * width + 2)
+    guard let plainSize = reader.plainSize, overflows || size > plainSize else { return width }
+    throw WordVectors.error(
+      reader.path, "\(count) vectors of \(width) numbers", "a file of \(plainSize) bytes",
+      line: 1)
   }
 }

@@ -158,6 +158,52 @@ public struct LineReader: ~Copyable {
     }
   }
 
+  // MARK: - Bytes behind a line
+
+  /// The size of a plain file; `nil` for pipes and for compressed files.
+  package var plainSize: Int? { gzdirect(file) == 1 ? fileSize : nil }
+
+  /// Some of the bytes that follow, which stay to be read; none at the end.
+  ///
+  /// - Throws: `TextError` if the file cannot be read or decompressed.
+  package mutating func peek(_ count: Int) throws(TextError) -> ArraySlice<UInt8> {
+    if position == buffer.count, try !refill() { return [] }
+    return buffer[position...].prefix(count)
+  }
+
+  /// Reads so many bytes, fewer only at the end.
+  ///
+  /// - Throws: `TextError` if the file cannot be read or decompressed.
+  package mutating func read(_ count: Int) throws(TextError) -> [UInt8] {
+    var bytes: [UInt8] = []
+    while bytes.count < count {
+      let next = try peek(count - bytes.count)
+      if next.isEmpty { break }
+      bytes += next
+      position += next.count
+    }
+    return bytes
+  }
+
+  /// Reads to the next byte of a value, which is read over, or to the end.
+  ///
+  /// - Returns: The bytes before it; `nil` if it does not come within `limit` bytes.
+  /// - Throws: `TextError` if the file cannot be read or decompressed.
+  package mutating func read(
+    to separator: UInt8, limit: Int
+  ) throws(TextError) -> [UInt8]? {
+    var bytes: [UInt8] = []
+    while bytes.count <= limit {
+      let next = try peek(limit + 1 - bytes.count)
+      if next.isEmpty { break }
+      let end = next.firstIndex(of: separator)
+      bytes += next[..<(end ?? next.endIndex)]
+      position = end.map { $0 + 1 } ?? next.endIndex
+      if end != nil { return bytes }
+    }
+    return nil
+  }
+
   /// Consumes the `\n` of a `\r\n`, even one in the next buffer.
   private mutating func terminatorCount(endingWith byte: UInt8) throws(TextError) -> Int {
     guard byte == 0x0D else { return 1 }

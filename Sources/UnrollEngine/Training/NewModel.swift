@@ -76,8 +76,10 @@ public struct NewModel: Sendable {
     if let vectors, let drawn = parameters[.embeddingWeight] {
       parameters[.embeddingWeight] = vectors.rows(for: vocabulary, insteadOf: drawn)
     }
-    return Checkpoint(
+    var checkpoint = Checkpoint(
       architecture: architecture, parameters: parameters, vocabulary: vocabulary,
       tokenizer: tokenizer, provenance: [])
+    checkpoint.tokenizer.probe = TokenizerProbe(of: checkpoint)
+    return checkpoint
   }
 }

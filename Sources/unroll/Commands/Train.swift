@@ -138,7 +138,7 @@ struct NewModelOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Rows of the embedding: a file of word2vec (text or binary), GloVe or fastText (text).",
+      "Rows of the embedding: word2vec (text or binary), GloVe or fastText's .vec, also .gz.",
       valueName: "file"))
   var vectors: String?
 
