@@ -188,12 +188,12 @@ public struct Architecture: Sendable, Hashable {
 
   /// The first variant that PyTorch's recurrent modules do not compute, in words.
   ///
-  /// `nil` if there is none.
-  package var rareVariant: String? {
-    if input == .oneHot { return "one-hot input" }
+  /// - Parameter allowsSingleBias: Whether a layer's only bias is no such variant.
+  /// - Returns: The variant, or `nil` if there is none.
+  package func rareVariant(allowsSingleBias: Bool = false) -> String? {
     if hasOutputProjection { return "a projection before the output weight" }
     for (index, layer) in layers.enumerated() {
-      guard let variant = layer.rareVariant else { continue }
+      guard let variant = layer.rareVariant(allowsSingleBias: allowsSingleBias) else { continue }
       return "layer \(index) with \(variant)"
     }
     return nil
@@ -208,9 +208,11 @@ extension LayerArchitecture {
     return nil
   }
 
-  fileprivate var rareVariant: String? {
-    if bias == .single { return "a single bias" }
+  fileprivate func rareVariant(allowsSingleBias: Bool) -> String? {
+    if bias == .single && !allowsSingleBias { return "a single bias" }
     if forgetBias != 0 { return "a forget bias of \(forgetBias)" }
-    return uncomputedVariant
+    if gateActivation != .sigmoid { return "the gate activation \(gateActivation.name)" }
+    if cell == .gru, reset == .before { return "the reset gate before the product" }
+    return nil
   }
 }

@@ -22,6 +22,9 @@ public protocol ForeignFormat: Sendable {
   /// Whether models are written in this format.
   static var isWritten: Bool { get }
 
+  /// Whether tensors have names in it that the caller may give by `ReadingOptions.names`.
+  static var hasNames: Bool { get }
+
   /// The extensions by which a file to be written is known as one of this format, without dots.
   static var fileExtensions: [String] { get }
 
@@ -46,6 +49,9 @@ public protocol ForeignFormat: Sendable {
 extension ForeignFormat {
   /// Whether models are written in this format: so they are unless it says otherwise.
   public static var isWritten: Bool { true }
+
+  /// Whether tensors have names: not unless the format says so.
+  public static var hasNames: Bool { false }
 }
 
 /// What a foreign file does not say and the caller has to.
@@ -56,15 +62,19 @@ public struct ReadingOptions: Sendable {
   public var tokenizer: Tokenizer
   /// The activation of plain recurrent cells, for files that do not name it.
   public var nonlinearity: Activation?
+  /// The names of tensors in the file, by those of a state_dict that they stand for; for formats whose
+  /// tensors have names.
+  public var names: [String: String]
 
   /// Creates options.
   public init(
     vocabulary: Vocabulary? = nil, tokenizer: Tokenizer = Tokenizer(),
-    nonlinearity: Activation? = nil
+    nonlinearity: Activation? = nil, names: [String: String] = [:]
   ) {
     self.vocabulary = vocabulary
     self.tokenizer = tokenizer
     self.nonlinearity = nonlinearity
+    self.names = names
   }
 }
 

@@ -173,7 +173,53 @@ struct StateMetadata {
   }
 }
 
+extension NamedTensors {
+  /// Lists tensors under further names, as `safetensors.torch.save_model` notes those of ties.
+  ///
+  /// - Parameter aliases: Names of tensors that are there, by those that are not; others are ignored.
+  mutating func add(aliases: [String: String]) {
+    let byName = Dictionary(tensors.map { ($0.name, $0.tensor) }) { first, _ in first }
+    for (name, owner) in aliases.sorted(by: { $0.key < $1.key }) where byName[name] == nil {
+      guard let tensor = byName[owner] else { continue }
+      tensors.append(NamedTensor(name: name, tensor: tensor))
+    }
+  }
+
+  /// The language model among tensors, with what metadata says of it.
+  ///
+  /// - Throws: `InterchangeError` if the tensors make none, or if neither metadata nor options have its
+  ///   tokens.
+  func conversion(_ metadata: StateMetadata?, options: ReadingOptions) throws -> Conversion {
+    var (named, options) = (self, options)
+    if metadata?.isTied == true { named.add(aliases: ["decoder.weight": "encoder.weight"]) }
+    options.nonlinearity = options.nonlinearity ?? metadata?.activation
+    if options.vocabulary == nil, let metadata, let vocabulary = metadata.vocabulary {
+      (options.vocabulary, options.tokenizer) = (vocabulary, metadata.tokenizer)
+    }
+    let language = try TorchLanguageModel(named, nonlinearity: options.nonlinearity)
+    let vocabulary = try language.vocabulary(options)
+    let (parameters, notes) = try language.parameters()
+    return Conversion(
+      checkpoint: Checkpoint(
+        architecture: language.architecture, parameters: parameters, vocabulary: vocabulary,
+        tokenizer: options.tokenizer, provenance: []),
+      notes: (metadata == nil ? language.notes : []) + notes)
+  }
+}
+
 extension Checkpoint {
+  /// What files of named tensors do not hold, or only for those who know of it.
+  var lossesOfNamedTensors: [Note] {
+    let single = architecture.layers.indices.filter { architecture.layers[$0].bias == .single }
+    let notes = single.map { index in
+      Note(
+        place: ParameterPath.layer(index, .bias).description,
+        message:
+          "a layer's only bias, named bias_l: PyTorch's modules have two, bias_ih_l and bias_hh_l")
+    }
+    return notes + lossesBesideWeights
+  }
+
   /// What files of weights, tokens and tokenizer do not hold.
   var lossesBesideWeights: [Note] {
     var notes: [Note] = []

@@ -136,11 +136,6 @@ struct Refusal: Sendable {
       fix: "load and save it in PyTorch 1.6 or newer: `torch.save(torch.load(...).state_dict(), "
         + "\"new.pt\")`"),
     Refusal(
-      "refused-list.pt",
-      "refused-list/data.pkl: expected a state_dict, a module, or a dictionary that holds "
-        + "one, found a list of 2 items: an object made by model.RNNModel, the integer 1",
-      fix: "save the weights of the language model: `torch.save(model.state_dict(), \"new.pt\")`"),
-    Refusal(
       "refused-output-rows.pt",
       "decoder.bias: expected shape [11], found [12]",
       fix: "the tensors do not make a model; save the state_dict of the trained one"),
@@ -151,8 +146,9 @@ struct Refusal: Sendable {
       fix: "save contiguous copies of both weights"),
     Refusal(
       "refused-projection.pt",
-      "rnn.weight_hr_l0: expected layers without projection, found an LSTM with proj_size",
-      fix: "projections are not read yet; train with proj_size=0"),
+      "refused-projection/data.pkl: expected an embedding [V, 5] and an output [V, 3] beside the "
+        + "recurrent layers, found encoder.weight [11, 5], decoder.weight [11, 7], decoder.bias [11]",
+      fix: "name them encoder.weight and decoder.weight, as word_language_model does"),
     Refusal(
       "refused-script.pt",
       "refused-script/code/__torch__/torch/nn/modules/linear.py: expected a file of "
@@ -169,7 +165,8 @@ struct Refusal: Sendable {
   @Test func everyRefusedFixtureHasItsMessage() throws {
     let names = try FileManager.default.contentsOfDirectory(atPath: PyTorchFixtures.path(""))
       .filter { $0.hasPrefix("hostile-") || $0.hasPrefix("refused-") }
-    let elsewhere = ["hostile-expanded.pt", "hostile-modules.pt"]
+    // The list has one model and is read since lists are.
+    let elsewhere = ["hostile-expanded.pt", "hostile-modules.pt", "refused-list.pt"]
     #expect(Set(names) == Set(Refusal.all.map(\.name) + elsewhere))
   }
 

@@ -5,8 +5,8 @@ import UnrollTensors
 
 /// The tensors before and after the recurrent layers.
 struct EmbeddingAndOutput {
-  /// The weight of the embedding, `[V, D]`.
-  let embedding: NamedTensor
+  /// The weight of the embedding, `[V, D]`; `nil` with one-hot input.
+  let embedding: NamedTensor?
   /// The weight of the output, `[V, H]`.
   let output: NamedTensor
   /// The bias of the output, `[V]`, if it has one.
@@ -24,7 +24,10 @@ struct EmbeddingAndOutput {
     let rest = model.tensors.filter { !names.contains($0.name) }
     let matrices = rest.filter { $0.tensor.shape.rank == 2 }
     let pairs = Self.pairs(of: matrices, D: D, H: H)
-    guard let pair = Self.choose(pairs, model: model) else {
+    let chosen =
+      Self.choose(pairs, model: model).map { ($0.embedding, $0.output) }
+      ?? Self.outputOfOneHots(matrices, D: D, H: H, model: model).map { (nil, $0) }
+    guard let (embedding, output) = chosen else {
       throw model.file.error(
         model.file.place,
         expected: "an embedding [V, \(D)] and an output [V, \(H)] beside the recurrent layers",
@@ -32,10 +35,10 @@ struct EmbeddingAndOutput {
           ? Self.describe(rest) : "several choices: \(Self.describe(matrices))",
         fix: "name them encoder.weight and decoder.weight, as word_language_model does")
     }
-    (embedding, output) = pair
-    let biasName = Self.path(of: pair.output.name) + "bias"
+    (self.embedding, self.output) = (embedding, output)
+    let biasName = Self.path(of: output.name) + "bias"
     outputBias = rest.first { $0.name == biasName }
-    let used = [embedding.name, output.name, outputBias?.name]
+    let used = [embedding?.name, output.name, outputBias?.name]
     let leftOver = rest.filter { !used.contains($0.name) }
     guard leftOver.isEmpty else {
       throw model.file.error(
@@ -59,6 +62,17 @@ struct EmbeddingAndOutput {
         return fits && embedding.name != output.name ? (embedding, output) : nil
       }
     }
+  }
+
+  /// The only matrix, if its tokens are as many as the columns of the first layer: each token's vector
+  /// has a one at its id, and there is no embedding.
+  private static func outputOfOneHots(
+    _ matrices: [NamedTensor], D: Int, H: Int, model: NamedTensors
+  ) -> NamedTensor? {
+    guard matrices.count == 1, let output = matrices.first,
+      output.tensor.shape == [D, H], !isEmbedding(output.name, model: model)
+    else { return nil }
+    return output
   }
 
   /// The only pair, or the only one whose modules say what they are.

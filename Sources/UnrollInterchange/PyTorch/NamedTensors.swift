@@ -74,10 +74,36 @@ struct NamedTensors: Sendable {
     }
   }
 
+  /// Brings the names that programs write to those of `state_dict()`: the caller's first, then prefixes
+  /// and copies.
+  ///
+  /// - Parameter names: The names of tensors in the file, by those that they shall have.
+  /// - Returns: What was removed or left behind.
+  /// - Throws: `InterchangeError` if a name is not in the file, or given twice.
+  mutating func normalize(_ names: [String: String] = [:]) throws -> [Note] {
+    try rename(names)
+    let notes = stripPrefixes() + takeRawWeights() + (try removeEmbeddingCopies())
+    try checkNames(fix: "save the state_dict of one language model")
+    return notes
+  }
+
+  private mutating func rename(_ names: [String: String]) throws {
+    let places = Dictionary(tensors.indices.map { (tensors[$0].name, $0) }) { first, _ in first }
+    for (name, fileName) in names.sorted(by: { $0.key < $1.key }) {
+      guard let place = places[fileName] else {
+        throw file.error(
+          fileName, expected: "a tensor of this name, as the map says", found: self.names,
+          fix: "give each tensor's name in the file: `{\"rnn.weight_ih_l0\": \"NAME\"}`")
+      }
+      tensors[place].name = name
+    }
+    try checkNames(fix: "give each tensor of the map a name of its own")
+  }
+
   /// Removes what `DataParallel` and `torch.compile` put before every name.
   ///
   /// - Returns: What was removed.
-  mutating func stripPrefixes() -> [Note] {
+  private mutating func stripPrefixes() -> [Note] {
     var notes: [Note] = []
     for _ in 0..<4 {
       let prefix = ["module.", "_orig_mod."].first { prefix in
@@ -91,5 +117,77 @@ struct NamedTensors: Sendable {
       notes.append(Note(place: file.place, message: "prefix `\(prefix)` removed from all names"))
     }
     return notes
+  }
+
+  // MARK: - Copies
+
+  /// Takes `weight_hh_l0_raw` for `weight_hh_l0`, as AWD-LSTM and fastai evaluate.
+  ///
+  /// Their WeightDrop keeps the weight under the first name, in the module or beside it, and under the
+  /// second whatever was left of it after the last step of training.
+  ///
+  /// - Returns: What was left behind.
+  private mutating func takeRawWeights() -> [Note] {
+    let mark = "_raw"
+    guard tensors.contains(where: { $0.name.hasSuffix(mark) }) else { return [] }
+    let places = Dictionary(tensors.indices.map { (tensors[$0].name, $0) }) { first, _ in first }
+    var copies: Set<Int> = []
+    var notes: [Note] = []
+    for index in tensors.indices where tensors[index].name.hasSuffix(mark) {
+      let raw = tensors[index]
+      let path = raw.name.dropLast(mark.count)
+      let last = path.split(separator: ".").last ?? ""
+      guard last.hasPrefix("weight_"), let layer = last.range(of: "_l")?.lowerBound else {
+        continue
+      }
+      let module = path.dropLast(last.count)
+      let isInside = places["\(module)module.weight_ih\(last[layer...])"] != nil
+      let name = isInside ? "\(module)module.\(last)" : String(path)
+      if let copy = places[name] {
+        copies.insert(copy)
+        if tensors[copy].tensor != raw.tensor {
+          notes.append(
+            Note(place: name, message: "not carried: \(raw.name) has the weight without dropout"))
+        }
+      }
+      tensors[index].name = name
+    }
+    tensors = tensors.indices.filter { !copies.contains($0) }.map { tensors[$0] }
+    return notes
+  }
+
+  /// The names under which fastai's embedding dropout lists the embedding once more.
+  private static let embeddingCopies = [
+    "encoder_dp.emb.weight", "encoder_with_dropout.embed.weight",
+  ]
+
+  /// Removes such a second listing where it has the same numbers.
+  ///
+  /// - Returns: What was left behind.
+  private mutating func removeEmbeddingCopies() throws -> [Note] {
+    guard
+      let copy = tensors.first(where: { Self.embeddingCopies.contains(where: $0.name.hasSuffix) }),
+      let ending = Self.embeddingCopies.first(where: copy.name.hasSuffix)
+    else { return [] }
+    let name = copy.name.dropLast(ending.count) + "encoder.weight"
+    guard let original = tensors.first(where: { $0.name == name }),
+      try hasEqualNumbers(copy, original)
+    else { return [] }
+    tensors.removeAll { $0.name == copy.name }
+    return copy.tensor == original.tensor
+      ? [] : [Note(place: copy.name, message: "not carried: equal to \(name)")]
+  }
+
+  private func hasEqualNumbers(_ first: NamedTensor, _ second: NamedTensor) throws -> Bool {
+    if first.tensor == second.tensor { return true }
+    guard first.tensor.shape == second.tensor.shape, first.tensor.element == second.tensor.element
+    else { return false }
+    var room = file.roomForCopies
+    let numbers = try [first, second].map {
+      try file.contents(of: $0.tensor, named: $0.name, room: &room)
+    }
+    return numbers[0].withUnsafeBytes { bytes in
+      numbers[1].withUnsafeBytes { bytes.elementsEqual($0) }
+    }
   }
 }

@@ -10,6 +10,8 @@ import UnrollTokenization
 public enum PyTorchFormat: ForeignFormat {
   /// The name in reports.
   public static let name = "pytorch"
+  /// A state_dict has names.
+  public static let hasNames = true
 
   /// Whether a file was written by `torch.save` or one of its relatives, of any age.
   public static func recognizes(_ file: MappedFile) -> Bool { TorchKind.recognizes(file) }
@@ -19,7 +21,7 @@ public enum PyTorchFormat: ForeignFormat {
   /// - Throws: `InterchangeError` if the file is damaged, holds another kind of model, or needs a
   ///   choice that `options` does not make.
   public static func read(_ file: MappedFile, options: ReadingOptions) throws -> Conversion {
-    let model = try TorchModel(try TorchFile(file))
+    let model = try TorchModel(try TorchFile(file), names: options.names)
     let language = try TorchLanguageModel(model.named, nonlinearity: options.nonlinearity)
     let vocabulary = try language.vocabulary(options)
     let (parameters, notes) = try language.parameters()
@@ -27,7 +29,8 @@ public enum PyTorchFormat: ForeignFormat {
       architecture: language.architecture, parameters: parameters, vocabulary: vocabulary,
       tokenizer: options.tokenizer, provenance: [])
     var conversion = Conversion(
-      checkpoint: checkpoint, notes: model.notes + language.notes + notes)
+      checkpoint: checkpoint,
+      notes: model.notes + language.notes + notes + (try model.notesOnList()))
     if let entry = model.optimizer {
       let optimizer = try TorchOptimizer(
         entry, parameters: language.parameterOrder, architecture: language.architecture,

@@ -28,12 +28,6 @@ struct RecurrentStack {
   /// - Throws: `InterchangeError` if there is none or several, or if it is of a kind not read.
   init(in model: NamedTensors) throws {
     let file = model.file
-    if let raw = model.tensors.first(where: { $0.name.hasSuffix("_l0_raw") }) {
-      throw file.error(
-        raw.name, expected: "recurrent weights under PyTorch's names",
-        found: "a weight of AWD-LSTM's WeightDrop",
-        fix: "AWD-LSTM models are not read yet; store the dropped weights under plain names")
-    }
     let suffix = "weight_ih_l0"
     let starts = model.tensors.map(\.name).filter { $0 == suffix || $0.hasSuffix("." + suffix) }
     // Every module of a list is looked for among all tensors.
@@ -67,10 +61,16 @@ struct RecurrentStack {
   }
 
   /// The prefixes of a list of modules in its order, or `nil` if they are not those of one list.
+  ///
+  /// They differ in one component, which counts from 0: `rnns.0.module.`, `rnns.1.module.`, ...
   private static func sequence(_ prefixes: [String]) -> [String]? {
-    guard let first = prefixes.first(where: { $0.hasSuffix(".0.") }) else { return nil }
-    let inOrder = prefixes.indices.map { "\(first.dropLast(2))\($0)." }
-    return Set(inOrder) == Set(prefixes) ? inOrder : nil
+    let paths = prefixes.map { $0.split(separator: ".", omittingEmptySubsequences: false) }
+    guard let first = paths.first, paths.allSatisfy({ $0.count == first.count }) else { return nil }
+    let places = first.indices.filter { place in paths.contains { $0[place] != first[place] } }
+    guard places.count == 1, let place = places.first else { return nil }
+    let byNumber = Dictionary(zip(paths.map { $0[place] }, prefixes)) { first, _ in first }
+    let inOrder = prefixes.indices.compactMap { byNumber["\($0)"] }
+    return inOrder.count == prefixes.count ? inOrder : nil
   }
 
   /// The layers of one module.
@@ -79,26 +79,20 @@ struct RecurrentStack {
       tensor.name.hasPrefix(prefix) && !tensor.name.dropFirst(prefix.count).contains(".")
         && tensor.name.contains("_l")
     }
-    try refuseVariants(members, prefix: prefix, file: model.file)
+    try refuseReverse(members, file: model.file)
     let layers = try gather(members, prefix: prefix, file: model.file)
     let names = Set(layers.flatMap { $0.values.map(\.name) })
     try refuseGaps(members, names: names, layerCount: layers.count, file: model.file)
     return layers.map { Layer(module: String(prefix.dropLast()), tensors: $0) }
   }
 
-  private static func refuseVariants(
-    _ members: [NamedTensor], prefix: String, file: any TensorContainer
+  private static func refuseReverse(
+    _ members: [NamedTensor], file: any TensorContainer
   ) throws {
     if let reverse = members.first(where: { $0.name.hasSuffix("_reverse") }) {
       throw file.error(
         reverse.name, expected: "layers of one direction", found: "a bidirectional layer",
         fix: "a language model reads from left to right; bidirectional models are not converted")
-    }
-    let projection = members.first { $0.name.dropFirst(prefix.count).hasPrefix("weight_hr_l") }
-    if let projection {
-      throw file.error(
-        projection.name, expected: "layers without projection", found: "an LSTM with proj_size",
-        fix: "projections are not read yet; train with proj_size=0")
     }
   }
 
@@ -113,15 +107,17 @@ struct RecurrentStack {
         layer[parameter] = byName["\(prefix)\(parameter.rawValue)_l\(layers.count)"]
       }
       let biases = [layer[.biasIH], layer[.biasHH]].compactMap { $0?.name }
-      guard let weight = layer[.weightHH], biases.count != 1 else {
+      let isWhole = layer[.bias] == nil ? biases.count != 1 : biases.isEmpty
+      guard let weight = layer[.weightHH], isWhole else {
         throw file.error(
           "\(prefix)weight_ih_l\(layers.count)",
           expected: "weight_hh, and both biases or none, beside it",
           found: list(layer.values.map(\.name).sorted()), fix: "save the whole state_dict")
       }
-      guard weight.tensor.shape.rank == 2 else {
+      for matrix in [weight, layer[.weightHR]].compactMap({ $0 })
+      where matrix.tensor.shape.rank != 2 {
         throw file.error(
-          weight.name, expected: "a matrix", found: "shape \(weight.tensor.shape)",
+          matrix.name, expected: "a matrix", found: "shape \(matrix.tensor.shape)",
           fix: "save the state_dict of an nn.LSTM, nn.GRU or nn.RNN")
       }
       layers.append(layer)

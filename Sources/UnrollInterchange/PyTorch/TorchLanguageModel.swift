@@ -24,12 +24,14 @@ struct TorchLanguageModel {
     let layers = try Self.layers(of: stack, in: model, nonlinearity: nonlinearity)
     parts = try EmbeddingAndOutput(
       in: model, besides: stack.names, D: layers.first?.inputSize ?? 0,
-      H: layers.last?.hiddenSize ?? 0)
-    let isTied = parts.embedding.tensor == parts.output.tensor
-    architecture = Architecture(
-      vocabularySize: parts.embedding.tensor.shape.dimensions[0],
-      embeddingSize: parts.embedding.tensor.shape.dimensions[1], layers: layers, isTied: isTied,
+      H: layers.last?.outputSize ?? 0)
+    var architecture = Architecture(
+      vocabularySize: parts.output.tensor.shape.dimensions[0],
+      embeddingSize: layers.first?.inputSize ?? 0, layers: layers,
+      isTied: parts.embedding?.tensor == parts.output.tensor,
       hasOutputBias: parts.outputBias != nil)
+    if parts.embedding == nil { architecture.input = .oneHot }
+    self.architecture = architecture
     try checkOverlap()
     try checkShapes()
     noteAssumptions()
@@ -48,13 +50,24 @@ struct TorchLanguageModel {
           weightIH.name, expected: "a matrix", found: "shape \(weightIH.tensor.shape)",
           fix: "save the state_dict of an nn.LSTM, nn.GRU or nn.RNN")
       }
-      let hiddenSize = weightHH.tensor.shape.dimensions[1]
+      // With a projection [P, H], weight_hh is [G*H, P].
+      let projection = tensors[.weightHR]
+      let hiddenSize = (projection ?? weightHH).tensor.shape.dimensions[1]
       let cell = try TorchCell(
         rows: dimensions[0], hiddenSize: hiddenSize, mode: mode, nonlinearity: nonlinearity,
         place: weightIH.name, file: model.file)
-      return LayerArchitecture(
+      if let projection, cell.cell != .lstm {
+        throw model.file.error(
+          projection.name, expected: "a projection of an LSTM",
+          found: "one of a \(cell.cell.rawValue)",
+          fix: "save the state_dict of an nn.LSTM, nn.GRU or nn.RNN")
+      }
+      var layer = LayerArchitecture(
         cell: cell.cell, inputSize: dimensions[1], hiddenSize: hiddenSize,
-        activation: cell.activation, bias: tensors[.biasIH] == nil ? .none : .double)
+        activation: cell.activation,
+        bias: tensors[.bias] != nil ? .single : tensors[.biasIH] == nil ? .none : .double)
+      layer.projectionSize = projection?.tensor.shape.dimensions[0]
+      return layer
     }
     try TorchCell.check(nonlinearity, isThatOf: layers, file: model.file)
     return layers
@@ -62,7 +75,8 @@ struct TorchLanguageModel {
 
   /// The tensor of each role.
   private var roles: [ParameterPath: NamedTensor] {
-    var roles: [ParameterPath: NamedTensor] = [.embeddingWeight: parts.embedding]
+    var roles: [ParameterPath: NamedTensor] = [:]
+    roles[.embeddingWeight] = parts.embedding
     for (index, layer) in stack.layers.enumerated() {
       for (parameter, tensor) in layer.tensors { roles[.layer(index, parameter)] = tensor }
     }
@@ -88,13 +102,14 @@ struct TorchLanguageModel {
 
   /// Embedding and output are one matrix or two, nothing in between.
   private func checkOverlap() throws {
-    let (embedding, output) = (parts.embedding.tensor, parts.output.tensor)
+    guard let name = parts.embedding?.name, let embedding = parts.embedding?.tensor else { return }
+    let output = parts.output.tensor
     guard embedding.record == output.record, embedding != output,
       embedding.range.overlaps(output.range)
     else { return }
     throw model.file.error(
       parts.output.name, expected: "the embedding's matrix, or one of its own",
-      found: "a view \(output.shape) that overlaps \(parts.embedding.name) \(embedding.shape)",
+      found: "a view \(output.shape) that overlaps \(name) \(embedding.shape)",
       fix: "save contiguous copies of both weights")
   }
 
@@ -106,7 +121,7 @@ struct TorchLanguageModel {
         let name = roles[.layer(index, .weightIH)]?.name ?? ""
         throw shapeError(name, expected: "\(input) columns", found: "\(layer.inputSize)")
       }
-      input = layer.hiddenSize
+      input = layer.outputSize
     }
     for (path, shape) in architecture.parameters {
       guard let role = roles[path] else {
@@ -118,7 +133,7 @@ struct TorchLanguageModel {
       }
     }
     guard architecture.vocabularySize > 0 else {
-      throw shapeError(parts.embedding.name, expected: "a row for each token", found: "none")
+      throw shapeError(tokenTensor.name, expected: "a row for each token", found: "none")
     }
   }
 
@@ -130,6 +145,9 @@ struct TorchLanguageModel {
 
   // MARK: - Tokens
 
+  /// A tensor with a row for each token.
+  private var tokenTensor: NamedTensor { parts.embedding ?? parts.output }
+
   /// The vocabulary that the caller gives: one token for each row.
   ///
   /// - Throws: `InterchangeError` if there is none, or one of another size.
@@ -137,14 +155,14 @@ struct TorchLanguageModel {
     let rows = architecture.vocabularySize
     guard let vocabulary = options.vocabulary else {
       throw model.file.error(
-        parts.embedding.name, expected: "a vocabulary of \(rows) tokens, one for each row",
+        tokenTensor.name, expected: "a vocabulary of \(rows) tokens, one for each row",
         found: "none",
         fix: "files of weights hold no words: give the training text with `--corpus DIR` "
           + "or a list of tokens with `--vocabulary FILE`")
     }
     guard vocabulary.count == rows else {
       throw model.file.error(
-        parts.embedding.name,
+        tokenTensor.name,
         expected: "\(vocabulary.count) rows, one for each token of the vocabulary",
         found: "\(rows) rows",
         fix: "give the corpus or vocabulary that the model was trained on")
@@ -172,7 +190,8 @@ struct TorchLanguageModel {
 
   /// Equal weights in two places may have been tied once; that is not for us to decide.
   private func equalityNote(_ tree: ParameterTree<Tensor>) -> Note? {
-    guard let embedding = tree[.embeddingWeight], let output = tree[.outputWeight],
+    guard let name = parts.embedding?.name, let embedding = tree[.embeddingWeight],
+      let output = tree[.outputWeight],
       embedding.dtype == output.dtype, embedding.shape == output.shape
     else { return nil }
     let isEqual = embedding.withUnsafeBytes { first in
@@ -181,7 +200,7 @@ struct TorchLanguageModel {
     guard isEqual else { return nil }
     return Note(
       place: parts.output.name,
-      message: "equal to \(parts.embedding.name) but stored apart: not tied")
+      message: "equal to \(name) but stored apart: not tied")
   }
 
   // MARK: - Notes
@@ -190,7 +209,7 @@ struct TorchLanguageModel {
     notes.append(
       Note(
         place: model.file.place,
-        message: "assumed from names and shapes: \(parts.embedding.name), "
+        message: "assumed from names and shapes: \(parts.embedding?.name ?? "one-hot input"), "
           + "\(stack.description), \(parts.output.name), softmax"
       ))
     noteSharing()
@@ -201,7 +220,7 @@ struct TorchLanguageModel {
   private mutating func noteSharing() {
     let groups = Dictionary(grouping: roles.values, by: \.tensor).values
     let shared = groups.map { $0.map(\.name).sorted() }.filter { $0.count > 1 }
-    let tie = [parts.embedding.name, parts.output.name].sorted()
+    let tie = [parts.embedding?.name ?? "", parts.output.name].sorted()
     for names in shared.sorted(by: { $0.lexicographicallyPrecedes($1) }) where names != tie {
       notes.append(
         Note(
@@ -211,12 +230,13 @@ struct TorchLanguageModel {
   }
 
   private mutating func noteTrainingSettings(of module: TorchModule) {
+    let place = module.path.isEmpty ? model.file.place : module.path
     if let rate = module.dropout, rate != 0 {
-      notes.append(Note(place: module.path, message: "not carried: dropout \(rate)"))
+      notes.append(Note(place: place, message: "not carried: dropout \(rate)"))
     }
     if let norm = module.maximumNorm {
       notes.append(
-        Note(place: module.path, message: "not carried: rows renormalised to max_norm \(norm)"))
+        Note(place: place, message: "not carried: rows renormalised to max_norm \(norm)"))
     }
   }
 }

@@ -10,10 +10,14 @@ struct TorchModel {
   private(set) var named: NamedTensors
   /// The state of an optimizer beside the model, if there is one.
   private(set) var optimizer: Extra?
+  /// What a list holds beside its model and modules without parameters.
+  private(set) var listed: [PickleReference] = []
   /// What was left behind or assumed.
   private(set) var notes: [Note]
   /// Entries that may still be looked at: a small pickle can describe a huge tree of shared modules.
   private var budget = 400_000
+  /// How deep modules may be nested.
+  private static let mostNested = 64
 
   /// Something beside the model, with its name.
   struct Extra: Sendable {
@@ -23,8 +27,11 @@ struct TorchModel {
 
   /// Finds the model in a file and lists its tensors.
   ///
+  /// - Parameters:
+  ///   - file: The file.
+  ///   - names: The names of tensors in the file, by those that they shall have.
   /// - Throws: `InterchangeError` if the file holds no model, or several.
-  init(_ file: TorchFile) throws {
+  init(_ file: TorchFile, names: [String: String] = [:]) throws {
     self.file = file
     named = NamedTensors(file: file)
     notes = file.notes
@@ -35,7 +42,7 @@ struct TorchModel {
       try readStateDictionary(root)
     }
     try named.checkNames(fix: Self.saveWeights)
-    notes += named.stripPrefixes()
+    notes += try named.normalize(names)
   }
 
   // MARK: - Finding the model
@@ -45,9 +52,9 @@ struct TorchModel {
   private static let saveWeights =
     "save the weights of the language model: `torch.save(model.state_dict(), \"new.pt\")`"
 
-  /// The model inside the dictionary of a training script.
+  /// The model inside the dictionary or list of a training script.
   private mutating func unwrapped(_ root: PickleReference) throws -> PickleReference {
-    guard let entries = file.graph.entries(root) else { return root }
+    guard let entries = file.graph.entries(root) else { return try modelInList(root) ?? root }
     try spend(entries.count)
     let named = entries.map { (key: file.graph.string($0.key), value: $0.value) }
     let inner = named.filter { entry in
@@ -68,6 +75,33 @@ struct TorchModel {
       notes.append(Note(place: file.pickleRecord, message: "not carried: \(list(rest))"))
     }
     return model.value
+  }
+
+  /// The module among `[model, criterion, optimizer]`, as AWD-LSTM saves, or `nil` if there is none.
+  private mutating func modelInList(_ root: PickleReference) throws -> PickleReference? {
+    let node = file.graph[root]
+    guard node.value == .list || node.value == .tuple else { return nil }
+    try spend(node.items.count)
+    // A criterion is a module too, without parameters unless it is a part of the model.
+    let models = try node.items.filter { try isModule($0) && hasParameters($0, depth: 0) }
+    guard let model = models.first else { return nil }
+    guard models.count == 1 else {
+      throw file.error(
+        file.pickleRecord, expected: "one model with parameters",
+        found: list(models.map(file.graph.describe)), fix: Self.saveWeights)
+    }
+    listed = node.items.filter { $0 != model && !isModule($0) }
+    return model
+  }
+
+  private mutating func hasParameters(_ module: PickleReference, depth: Int) throws -> Bool {
+    guard depth < Self.mostNested else { return false }
+    for (_, value) in try children("_parameters", of: module, path: "")
+    where file.graph[value].value != .none { return true }
+    for (_, child) in try children("_modules", of: module, path: "") where isModule(child) {
+      if try hasParameters(child, depth: depth + 1) { return true }
+    }
+    return false
   }
 
   /// Whether a value is a pickled `torch.nn.Module`, of whatever class.
@@ -114,9 +148,10 @@ struct TorchModel {
 
   /// Lists a module's tensors in the order of `state_dict()`: its own, then its children's.
   private mutating func visit(_ module: PickleReference, path: String, depth: Int) throws {
-    guard depth < 64 else {
+    guard depth < Self.mostNested else {
       throw file.error(
-        path, expected: "modules nested at most 64 deep", found: "more", fix: Self.saveWeights)
+        path, expected: "modules nested at most \(Self.mostNested) deep", found: "more",
+        fix: Self.saveWeights)
     }
     let className = file.graph.className(module) ?? "an unnamed class"
     named.modules.append(describe(module, path: path, className: className))

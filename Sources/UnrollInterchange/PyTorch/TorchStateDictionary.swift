@@ -24,15 +24,20 @@ struct TorchStateDictionary {
 
   /// Names the tensors of a checkpoint.
   ///
+  /// - Parameters:
+  ///   - checkpoint: The model.
+  ///   - allowsSingleBias: Whether a layer's only bias may be there, as `bias_l0`: PyTorch's modules have
+  ///     no such parameter.
   /// - Throws: `InterchangeError` for tensors that are missing or that no state_dict can hold.
-  init(_ checkpoint: Checkpoint) throws {
+  init(_ checkpoint: Checkpoint, allowsSingleBias: Bool = false) throws {
     let architecture = checkpoint.architecture
-    if let variant = architecture.rareVariant {
+    if let variant = architecture.rareVariant(allowsSingleBias: allowsSingleBias) {
       throw InterchangeError(
         file: "the checkpoint", place: "/model", expected: "what nn.LSTM, nn.GRU or nn.RNN compute",
         found: variant, fix: "keep the checkpoint: a state_dict cannot say so")
     }
-    modules = ["", "encoder"] + Self.recurrentModules(of: architecture) + ["decoder"]
+    let encoder = architecture.input == .embedding ? ["encoder"] : []
+    modules = [""] + encoder + Self.recurrentModules(of: architecture) + ["decoder"]
     var shapes = Dictionary(architecture.parameters.map { ($0.path, $0.shape) }) { first, _ in first
     }
     if architecture.isTied { shapes[.outputWeight] = shapes[.embeddingWeight] }
@@ -52,6 +57,12 @@ struct TorchStateDictionary {
     }
   }
 
+  /// The tensors without those that share another's storage.
+  var owned: [Entry] {
+    var seen: Set<Int> = []
+    return entries.filter { seen.insert($0.storage).inserted }
+  }
+
   private static func tensorError(
     _ path: ParameterPath, _ shape: Shape, found: Tensor?
   ) -> InterchangeError {
@@ -69,7 +80,7 @@ struct TorchStateDictionary {
     guard let first = architecture.layers.first else { return true }
     return architecture.layers.allSatisfy { layer in
       layer.cell == first.cell && layer.activation == first.activation && layer.bias == first.bias
-        && layer.hiddenSize == first.hiddenSize
+        && layer.hiddenSize == first.hiddenSize && layer.projectionSize == first.projectionSize
     }
   }
 
@@ -98,8 +109,11 @@ struct TorchStateDictionary {
 }
 
 extension LayerParameter {
-  /// The parameters of PyTorch's modules whose names are ours, in its order.
-  static let torchNames: [LayerParameter] = [.weightIH, .weightHH, .biasIH, .biasHH]
+  /// The parameters of PyTorch's modules, whose names are ours, in its order; and `bias`, which they do
+  /// not have.
+  static let torchNames: [LayerParameter] = [
+    .weightIH, .weightHH, .biasIH, .biasHH, .weightHR, .bias,
+  ]
 }
 
 extension DType {

@@ -15,6 +15,8 @@ struct ZipRecord {
   let data: Range<Int>
   /// How the data are compressed; 0 means stored.
   let method: Int
+  /// The number of bytes that they are when they are not compressed.
+  let size: Int
 }
 
 /// A ZIP archive whose records do not overlap.
@@ -128,7 +130,7 @@ struct ZipArchive {
     let record = ZipRecord(
       name: name, checksum: UInt32(truncatingIfNeeded: header.u32(16)),
       headerOffset: sizes.headerOffset, data: data,
-      method: header.u16(10))
+      method: header.u16(10), size: sizes.size)
     return (record, next)
   }
 
@@ -182,6 +184,7 @@ struct ZipArchive {
 /// The numbers of a central directory entry that ZIP64 may widen.
 private struct ZipSizes {
   let count: Int
+  let size: Int
   let headerOffset: Int
 
   /// Takes saturated fields from the ZIP64 extra field, in the order that the format gives them.
@@ -194,13 +197,13 @@ private struct ZipSizes {
       }
       return number
     }
-    let original = try widen(header.u32(24))
+    size = try widen(header.u32(24))
     count = try widen(header.u32(20))
     headerOffset = try widen(header.u32(42))
-    guard header.u16(10) != 0 || original == count else {
+    guard header.u16(10) != 0 || size == count else {
       throw zipError(
         file, name, expected: "equal sizes, since the record is stored",
-        found: "\(count) and \(original) bytes")
+        found: "\(count) and \(size) bytes")
     }
   }
 

@@ -23,15 +23,21 @@ struct ZipWriter: ~Copyable {
   ///
   /// - Parameters:
   ///   - name: The name, with its folders.
+  ///   - header: Bytes before the data.
   ///   - data: The bytes; they are not copied.
   ///   - progress: Called with the number of bytes written since the last call.
   /// - Throws: `FileError` if the file cannot be written.
   mutating func add(
-    _ name: String, _ data: ByteStorage, progress: (Int) -> Void = { _ in }
+    _ name: String, header: [UInt8] = [], _ data: ByteStorage,
+    progress: (Int) -> Void = { _ in }
   ) throws {
-    var entry = ZipEntry(name: name, headerOffset: file.position, count: data.count)
+    var entry = ZipEntry(
+      name: name, headerOffset: file.position, count: header.count + data.count)
     try write(entry.localHeader)
-    entry.checksum = try data.withUnsafeBytes { try writeBlocks($0, progress: progress) }
+    let checksum = try header.withUnsafeBytes { try writeBlocks($0) { _ in } }
+    entry.checksum = try data.withUnsafeBytes {
+      try writeBlocks($0, behind: checksum, progress: progress)
+    }
     try write(entry.descriptor)
     entries.append(entry)
   }
@@ -64,11 +70,11 @@ struct ZipWriter: ~Copyable {
     try bytes.withUnsafeBytes { try file.write($0) }
   }
 
-  /// Writes bytes and gives their CRC-32.
+  /// Writes bytes and gives their CRC-32, or that of the bytes before and these.
   private mutating func writeBlocks(
-    _ bytes: UnsafeRawBufferPointer, progress: (Int) -> Void
+    _ bytes: UnsafeRawBufferPointer, behind before: UInt32 = 0, progress: (Int) -> Void
   ) throws -> UInt32 {
-    var checksum: UInt = 0
+    var checksum = UInt(before)
     for start in stride(from: 0, to: bytes.count, by: Self.blockSize) {
       let block = UnsafeRawBufferPointer(
         rebasing: bytes[start..<min(start + Self.blockSize, bytes.count)])

@@ -11,6 +11,8 @@ public enum SafetensorsFormat: ForeignFormat {
   public static let name = "safetensors"
   /// The extension.
   public static let fileExtensions = ["safetensors"]
+  /// Tensors have names.
+  public static let hasNames = true
 
   /// Whether a file begins with the length of a header and a JSON object of that length.
   public static func recognizes(_ file: MappedFile) -> Bool { SafetensorsFile.recognizes(file) }
@@ -25,26 +27,11 @@ public enum SafetensorsFormat: ForeignFormat {
       try StateMetadata(json: $0, container)
     }
     var named = NamedTensors(file: container, tensors: container.tensors)
-    var notes = named.stripPrefixes()
-    if kept?.isTied == true,
-      let embedding = named.tensors.first(where: { $0.name == "encoder.weight" })
-    {
-      // The format stores no tensor twice.
-      named.tensors.append(NamedTensor(name: "decoder.weight", tensor: embedding.tensor))
-    }
-    var options = options
-    options.nonlinearity = options.nonlinearity ?? kept?.activation
-    if options.vocabulary == nil, let kept, let vocabulary = kept.vocabulary {
-      (options.vocabulary, options.tokenizer) = (vocabulary, kept.tokenizer)
-    }
-    let language = try TorchLanguageModel(named, nonlinearity: options.nonlinearity)
-    let vocabulary = try language.vocabulary(options)
-    let (parameters, more) = try language.parameters()
-    notes += (kept == nil ? language.notes : []) + more
-    return Conversion(
-      checkpoint: Checkpoint(
-        architecture: language.architecture, parameters: parameters, vocabulary: vocabulary,
-        tokenizer: options.tokenizer, provenance: []), notes: notes)
+    named.add(aliases: container.metadata)
+    let notes = try named.normalize(options.names)
+    var conversion = try named.conversion(kept, options: options)
+    conversion.notes = notes + conversion.notes
+    return conversion
   }
 
   /// What is neither weights, tokens nor tokenizer.
@@ -52,8 +39,9 @@ public enum SafetensorsFormat: ForeignFormat {
   /// - Throws: `InterchangeError` for tensors that are missing or that no state_dict can hold, and for
   ///   plain layers with different activations.
   public static func losses(of checkpoint: Checkpoint) throws -> [Note] {
-    _ = try TorchStateDictionary(checkpoint)
-    return checkpoint.lossesBesideWeights
+    _ = try TorchStateDictionary(checkpoint, allowsSingleBias: true)
+    _ = try StateMetadata(checkpoint)
+    return checkpoint.lossesOfNamedTensors
   }
 
   /// Writes a checkpoint.
@@ -65,11 +53,8 @@ public enum SafetensorsFormat: ForeignFormat {
   public static func write(
     _ checkpoint: Checkpoint, to path: String, progress: (Int) -> Void
   ) throws {
-    let state = try TorchStateDictionary(checkpoint)
-    let owned = state.entries.filter {
-      !(checkpoint.architecture.isTied && $0.name == "decoder.weight")
-    }
-    .sorted { first, second in
+    let state = try TorchStateDictionary(checkpoint, allowsSingleBias: true)
+    let owned = state.owned.sorted { first, second in
       let sizes = (first.tensor.dtype.size, second.tensor.dtype.size)
       return sizes.0 != sizes.1
         ? sizes.0 > sizes.1 : first.name.utf8.lexicographicallyPrecedes(second.name.utf8)

@@ -1,0 +1,252 @@
+// A file of numpy.savez: a ZIP archive with one .npy array a record.
+
+import UnrollTensors
+
+/// An opened `.npz` file; the numbers of every array lie inside its record.
+struct NumPyFile: TensorContainer {
+  /// An array's record and where its numbers begin in it.
+  private struct Entry {
+    let record: ZipRecord
+    let header: NPYHeader
+    let type: NumPyType
+  }
+
+  private static let ending = ".npy"
+  static let saveAgain = "save the arrays again with numpy.savez"
+
+  private let archive: ZipArchive
+  private let entries: [String: Entry]
+  /// The arrays of numbers, by name.
+  private(set) var tensors: [NamedTensor] = []
+  /// What is no array of numbers.
+  let notes: [Note]
+
+  var place: String { "arrays" }
+  var roomForCopies: Int { Self.room(archive.file) }
+
+  /// How many bytes of arrays may be inflated or brought in order.
+  private static func room(_ file: MappedFile) -> Int {
+    let (room, overflows) = file.count.multipliedReportingOverflow(by: 16)
+    return overflows ? .max : max(64 << 20, room)
+  }
+
+  /// Whether a file is an archive of arrays, or one array, in any state.
+  static func recognizes(_ file: MappedFile) -> Bool {
+    if NPYHeader.begins(file.copy(0..<6)) { return true }
+    guard let header = FixedHeader(file, at: 0, count: 30), header.u32(0) == 0x0403_4B50 else {
+      return false
+    }
+    return file.copy(30..<30 + header.u16(26)).reversed().starts(with: ending.utf8.reversed())
+  }
+
+  /// Opens a file and reads the headers of its arrays.
+  ///
+  /// - Throws: `InterchangeError` if the archive is damaged, or one of them breaks a rule of the format.
+  init(_ file: MappedFile) throws {
+    guard !NPYHeader.begins(file.copy(0..<6)) else {
+      throw InterchangeError(
+        file: file.path, place: "", expected: "an archive of arrays", found: "one array (.npy)",
+        fix: "save all weights in one file with numpy.savez")
+    }
+    let archive = try Self.blamingNumPy { try ZipArchive(file) }
+    self.archive = archive
+    var (entries, notes): ([String: Entry], [Note]) = ([:], [])
+    for record in archive.records.values.sorted(by: { $0.headerOffset < $1.headerOffset }) {
+      guard record.name.hasSuffix(Self.ending) else {
+        notes.append(Note(place: record.name, message: "not carried: no .npy array"))
+        continue
+      }
+      let name = String(record.name.dropLast(Self.ending.count))
+      let entry = try Self.entry(record, name: name, of: archive)
+      guard let element = entry.type.element else {
+        notes.append(try Self.note(on: entry, name: name, file: file))
+        continue
+      }
+      entries[name] = entry
+      tensors.append(
+        NamedTensor(name: name, tensor: try Self.view(entry, element, name: name, of: file)))
+    }
+    (self.entries, self.notes) = (entries, notes)
+  }
+
+  // MARK: - Headers
+
+  private static func entry(
+    _ record: ZipRecord, name: String, of archive: ZipArchive
+  ) throws -> Entry {
+    let bytes = try blamingNumPy {
+      try archive.prefix(of: record, count: NPYHeader.largestSize)
+    }
+    do {
+      let header = try NPYHeader(bytes)
+      guard let type = NumPyType(header.type) else {
+        throw NPYHeader.Problem(expected: "a type of NumPy", found: "\"\(header.type)\"")
+      }
+      return Entry(record: record, header: header, type: type)
+    } catch let problem as NPYHeader.Problem {
+      throw InterchangeError(
+        file: archive.file.path, place: name, expected: problem.expected, found: problem.found,
+        fix: saveAgain)
+    }
+  }
+
+  /// What is said of an array that is not of numbers.
+  ///
+  /// - Throws: `InterchangeError` if its name is that of a weight.
+  private static func note(on entry: Entry, name: String, file: MappedFile) throws -> Note {
+    let isWeight = ["weight", "bias"].contains { name.contains($0) }
+    guard !isWeight else {
+      throw InterchangeError(
+        file: file.path, place: name, expected: "an array of floating-point numbers",
+        found: entry.type.description, fix: "save it as numbers: `array.astype(\"float32\")`")
+    }
+    return Note(place: name, message: "not carried: an array of \(entry.type)")
+  }
+
+  /// The view of an array's numbers, in the order of its indices.
+  private static func view(
+    _ entry: Entry, _ element: TorchElement, name: String, of file: MappedFile
+  ) throws -> TorchTensor {
+    let header = entry.header
+    let sizes = header.isFortranOrder ? header.shape.reversed() : header.shape
+    // Distances of neighbours, the last index the fastest; such an array has no element if one is 0.
+    var (strides, count): ([Int], Int?) = ([], 1)
+    for size in sizes.reversed() {
+      strides.insert(count ?? 0, at: 0)
+      count = count.flatMap {
+        let (product, overflows) = $0.multipliedReportingOverflow(by: size)
+        return overflows ? nil : product
+      }
+    }
+    let byteCount = entry.record.size - header.size
+    guard let count, count <= byteCount / element.size, count * element.size == byteCount,
+      let tensor = TorchTensor(
+        record: name, element: element, offset: 0, sizes: header.shape,
+        strides: header.isFortranOrder ? strides.reversed() : strides, storageCount: count)
+    else {
+      throw InterchangeError(
+        file: file.path, place: name,
+        expected: "as many bytes as \(header.type) of shape \(header.shape) has",
+        found: "\(byteCount)", fix: saveAgain)
+    }
+    return tensor
+  }
+
+  // MARK: - Texts
+
+  /// The text that an array of bytes is.
+  ///
+  /// - Returns: `nil` if there is no such array.
+  /// - Throws: `InterchangeError` if it is damaged or larger than 100 MB.
+  func text(_ name: String) throws -> String? {
+    guard let entry = entries[name], entry.type.name == "u1", entry.header.shape.count == 1 else {
+      return nil
+    }
+    var room = 100_000_000
+    return try bytes(of: entry, room: &room).withUnsafeBytes { String(decoding: $0, as: UTF8.self) }
+  }
+
+  /// The numbers of an array as they lie in the file.
+  private func bytes(of entry: Entry, room: inout Int) throws -> ByteStorage {
+    let all = try Self.blamingNumPy { try archive.contents(of: entry.record, room: &room) }
+    return all[entry.header.size..<all.count]
+  }
+
+  // MARK: TensorContainer
+
+  func error(_ place: String, expected: String, found: String, fix: String) -> InterchangeError {
+    InterchangeError(
+      file: archive.file.path, place: place, expected: expected, found: found, fix: fix)
+  }
+
+  func verifyStorages(of tensors: [TorchTensor]) throws -> [Note] {
+    let stored = Set(tensors.map(\.record)).sorted().compactMap { entries[$0]?.record }
+      .filter { $0.method == 0 }
+    // Deflated ones are checked when they are inflated.
+    let unchecked = try Self.blamingNumPy { try stored.filter { try !archive.verify($0) } }
+    guard !unchecked.isEmpty else { return [] }
+    return [
+      Note(
+        place: list(unchecked.map(\.name), atMost: 3),
+        message: "not checked: the file holds no CRC-32 for it")
+    ]
+  }
+
+  func contents(of tensor: TorchTensor, named name: String, room: inout Int) throws -> Tensor {
+    guard let entry = entries[tensor.record], let dtype = tensor.element.dtype, dtype.isFloat else {
+      throw error(
+        name, expected: "float16, float32 or float64", found: tensor.element.name,
+        fix: "save it as numbers: `array.astype(\"float32\")`")
+    }
+    var storage = try bytes(of: entry, room: &room)
+    if !tensor.isContiguous || entry.type.isBigEndian {
+      guard storage.count <= room else {
+        throw error(
+          name, expected: "arrays not much larger than the file in all",
+          found: "shape \(tensor.shape)", fix: "save fewer arrays: only those of the model")
+      }
+      room -= storage.count
+      storage = .owned(tensor.gathered(from: storage))
+    }
+    if entry.type.isBigEndian { storage = .owned(swapped(storage, size: dtype.size)) }
+    guard let numbers = Tensor(shape: tensor.shape, dtype: dtype, storage: storage) else {
+      throw error(
+        name, expected: "shape \(tensor.shape)", found: "other bytes", fix: Self.saveAgain)
+    }
+    return numbers
+  }
+
+  private func swapped(_ storage: ByteStorage, size: Int) -> [UInt8] {
+    storage.withUnsafeBytes { bytes in
+      bytes.indices.map { index in bytes[index - index % size + size - 1 - index % size] }
+    }
+  }
+
+  /// Errors about the archive name PyTorch, which writes most of them.
+  private static func blamingNumPy<Result>(_ body: () throws -> Result) throws -> Result {
+    do {
+      return try body()
+    } catch let error as InterchangeError {
+      throw InterchangeError(
+        file: error.file, place: error.place, expected: error.expected, found: error.found,
+        fix: "the file is damaged or not from numpy.savez; copy it again or save the arrays again")
+    }
+  }
+}
+
+/// A type of NumPy: the order of bytes, a kind and a size.
+struct NumPyType: CustomStringConvertible {
+  /// The kind and the size, such as `f4`.
+  let name: String
+  /// Whether numbers start with their highest byte.
+  let isBigEndian: Bool
+
+  /// Reads a type such as `<f4`; `nil` for what is none.
+  init?(_ text: String) {
+    guard let order = text.first, "<>|".contains(order) else { return nil }
+    name = String(text.dropFirst())
+    isBigEndian = order == ">"
+    let isKnown = element != nil || name.first.map { "OUSVMm".contains($0) } == true
+    guard isKnown, element.map({ ($0.size == 1) == (order == "|") }) ?? true else { return nil }
+  }
+
+  /// The type of numbers, or `nil` for what are none.
+  var element: TorchElement? { Self.elements[name].flatMap(TorchElement.element) }
+
+  private static let elements = [
+    "f2": "float16", "f4": "float32", "f8": "float64", "i1": "int8", "i2": "int16", "i4": "int32",
+    "i8": "int64", "u1": "uint8", "u2": "uint16", "u4": "uint32", "u8": "uint64", "b1": "bool",
+    "c8": "complex64", "c16": "complex128",
+  ]
+
+  /// What an array holds, in words.
+  var description: String {
+    switch name.first {
+    case "O": "Python objects (a pickle, which is never run)"
+    case "U", "S": "texts"
+    case "V": "raw bytes (\(name))"
+    case "M", "m": "times"
+    default: name
+    }
+  }
+}

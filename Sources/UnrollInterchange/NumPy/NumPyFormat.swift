@@ -1,0 +1,88 @@
+// Language models in .npz files: arrays under the names of a state_dict, the rest as a text in bytes.
+
+import UnrollFormat
+import UnrollTensors
+import UnrollTokenization
+
+/// Archives of NumPy arrays, with a vocabulary and a tokenizer where Unroll wrote them.
+public enum NumPyFormat: ForeignFormat {
+  /// The name in reports.
+  public static let name = "npz"
+  /// The extension.
+  public static let fileExtensions = ["npz"]
+  /// Arrays have names.
+  public static let hasNames = true
+
+  /// Whether a file is an archive whose first record is an array, or an array alone.
+  public static func recognizes(_ file: MappedFile) -> Bool { NumPyFile.recognizes(file) }
+
+  /// Converts a language model: an embedding or one-hot input, recurrent layers, a linear output.
+  ///
+  /// - Throws: `InterchangeError` if the file is damaged, holds another kind of model, or needs a
+  ///   choice that `options` does not make.
+  public static func read(_ file: MappedFile, options: ReadingOptions) throws -> Conversion {
+    let container = try NumPyFile(file)
+    var notes = container.notes
+    let kept = try container.text(StateMetadata.key).map { try StateMetadata(json: $0, container) }
+    var named = NamedTensors(file: container, tensors: container.tensors)
+    if kept != nil { named.tensors.removeAll { $0.name == StateMetadata.key } }
+    var options = options
+    if options.names.isEmpty, let classic = ClassicNames(of: named) {
+      notes += try classic.apply(to: &named)
+      options.nonlinearity = options.nonlinearity ?? .tanh
+    }
+    notes += try named.normalize(options.names)
+    var conversion = try named.conversion(kept, options: options)
+    conversion.notes = notes + conversion.notes
+    return conversion
+  }
+
+  /// What is neither weights, tokens nor tokenizer.
+  ///
+  /// - Throws: `InterchangeError` for tensors that are missing or that the format cannot hold, and for
+  ///   plain layers with different activations.
+  public static func losses(of checkpoint: Checkpoint) throws -> [Note] {
+    _ = try arrays(of: checkpoint)
+    return checkpoint.lossesOfNamedTensors
+  }
+
+  /// Writes a checkpoint.
+  ///
+  /// Arrays are stored, and their headers are those of `numpy.save`.
+  ///
+  /// - Throws: `InterchangeError` for tensors that the format cannot hold, `FileError` if the file cannot
+  ///   be written.
+  public static func write(
+    _ checkpoint: Checkpoint, to path: String, progress: (Int) -> Void
+  ) throws {
+    let arrays = try arrays(of: checkpoint)
+    let text = Array(try StateMetadata(checkpoint).json.utf8)
+    var archive = try ZipWriter(emptying: path)
+    for (name, type, tensor) in arrays {
+      try archive.add(
+        name + ".npy", header: NPYHeader.bytes(type: type, shape: tensor.shape.dimensions),
+        tensor.storage, progress: progress)
+    }
+    try archive.add(
+      StateMetadata.key + ".npy", header: NPYHeader.bytes(type: "|u1", shape: [text.count]),
+      .owned(text))
+    try archive.finish()
+  }
+
+  private static func arrays(
+    of checkpoint: Checkpoint
+  ) throws -> [(name: String, type: String, tensor: Tensor)] {
+    try TorchStateDictionary(checkpoint, allowsSingleBias: true).owned.map { entry in
+      guard let type = types[entry.tensor.dtype] else {
+        throw InterchangeError(
+          file: "the checkpoint", place: entry.name, expected: "numbers that NumPy has",
+          found: entry.tensor.dtype.rawValue, fix: "give --dtype f32, which holds each of them")
+      }
+      return (entry.name, type, entry.tensor)
+    }
+  }
+
+  private static let types: [DType: String] = [
+    .float16: "<f2", .float32: "<f4", .float64: "<f8",
+  ]
+}

@@ -1,0 +1,50 @@
+// What AWD-LSTM's training saves beside its model: a criterion and an optimizer, as objects.
+
+import UnrollTensors
+
+extension TorchModel {
+  /// What is said of the things that stand beside the model in a list.
+  ///
+  /// - Throws: `InterchangeError` if their tensors are damaged.
+  func notesOnList() throws -> [Note] {
+    try listed.map { item in
+      let isAverage = try holdsTheWeightsAsAverages(item)
+      return Note(
+        place: file.pickleRecord,
+        message: "not carried: \(file.graph.describe(item))"
+          + (isAverage
+            ? "; the weights are its averages, and those that its training goes on from are not in "
+              + "the file: it cannot be resumed exactly" : ""))
+    }
+  }
+
+  /// Whether an optimizer object, which keeps its state by parameter, has the model's own weights as
+  /// averages `ax`, as AWD-LSTM leaves it: it evaluates and saves under ASGD with the averages in place.
+  private func holdsTheWeightsAsAverages(_ optimizer: PickleReference) throws -> Bool {
+    guard let state = file.graph.attribute("state", of: optimizer),
+      let entries = file.graph.entries(state), !entries.isEmpty,
+      entries.count <= 2 * named.tensors.count
+    else { return false }
+    // A weight and its copy with dropout are two parameters. Views may share their bytes: no more
+    // than the file has are compared.
+    var room = file.archive.file.count
+    return try entries.allSatisfy { entry in
+      guard let average = average(in: entry.value),
+        let weight = try file.tensor(at: entry.key, named: "a parameter"),
+        let tensor = try file.tensor(at: average, named: "ax"), weight.shape == tensor.shape
+      else { return false }
+      var spent = room
+      let first = try file.contents(of: weight, named: "a parameter", room: &spent)
+      let second = try file.contents(of: tensor, named: "ax", room: &spent)
+      room -= first.storage.count
+      guard room >= 0 else { return false }
+      return first.withUnsafeBytes { bytes in
+        second.withUnsafeBytes { bytes.elementsEqual($0) }
+      }
+    }
+  }
+
+  private func average(in state: PickleReference) -> PickleReference? {
+    file.graph.entries(state)?.last { file.graph.string($0.key) == "ax" }?.value
+  }
+}

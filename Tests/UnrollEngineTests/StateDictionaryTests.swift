@@ -1,0 +1,124 @@
+// State_dicts of AWD-LSTM, fastai, projections and one-hot input: their producers' log-probabilities.
+
+import Foundation
+import TestSupport
+import Testing
+import UnrollFormat
+import UnrollInterchange
+import UnrollTensors
+import UnrollTokenization
+
+@testable import UnrollNeural
+
+/// The files of `fixtures/statedict`, made by `scripts/make-statedict-fixtures`.
+@Suite struct StateDictionaryTests {
+  private struct References: Decodable {
+    let ids: [Int]
+    let logprobs: [String: [Double]]
+  }
+
+  private func convert(_ name: String, _ options: ReadingOptions? = nil) throws -> Conversion {
+    let tokens = Vocabulary(tokens: (0..<11).map { "token\($0)".utf8 }, unit: .word)
+    return try PyTorchFormat.read(
+      MappedFile(path: Fixtures.path("statedict/\(name).pt")),
+      options: options ?? ReadingOptions(vocabulary: tokens))
+  }
+
+  private func notes(_ name: String) throws -> [String] {
+    try convert(name).notes.map { "\($0)".replacing("\(name)/data.pkl", with: "data.pkl") }
+  }
+
+  @Test(arguments: ["fastai", "awd-list", "projection", "one-hot"])
+  func logProbabilitiesAreThoseOfTheProducer(name: String) throws {
+    let references = try JSONDecoder().decode(
+      References.self,
+      from: Data(contentsOf: URL(filePath: Fixtures.path("statedict/references.json"))))
+    let checkpoint = try convert(name).checkpoint
+    let model = try ReferenceModel(
+      architecture: checkpoint.architecture, parameters: checkpoint.parameters)
+    let values = model.logProbabilities(of: references.ids)
+    let expected = try #require(references.logprobs[name])
+    #expect(values.count == 16 && expected.count == 16)
+    // The producers computed in single precision.
+    for (value, expected) in zip(values, expected) { #expect(abs(value - expected) < 1e-6) }
+  }
+
+  @Test func namesTellLayersTiesAndWidths() throws {
+    let fastai = try convert("fastai").checkpoint.architecture
+    #expect(fastai.isTied && fastai.layers.map(\.hiddenSize) == [9, 6])
+    let awd = try convert("awd-list").checkpoint.architecture
+    #expect(awd.isTied && awd.layers.map(\.hiddenSize) == [7, 5])
+    let projected = try convert("projection").checkpoint.architecture
+    #expect(projected.layers.map(\.projectionSize) == [3, 3])
+    #expect(projected.layers.map(\.inputSize) == [5, 3])
+    let oneHot = try convert("one-hot").checkpoint.architecture
+    #expect(oneHot.input == .oneHot && oneHot.embeddingSize == 11 && !oneHot.isTied)
+  }
+
+  @Test func whatIsLeftBehindIsSaid() throws {
+    let copies = [0, 1].map {
+      "rnns.\($0).module.weight_hh_l0: not carried: rnns.\($0).module.weight_hh_l0_raw has the weight "
+        + "without dropout"
+    }
+    #expect(
+      try notes("awd-list") == copies + [
+        "data.pkl: assumed from names and shapes: encoder.weight, rnns.0.module to rnns.1.module one "
+          + "after the other, decoder.weight, softmax",
+        "data.pkl: not carried: an object made by torch.optim.sgd.SGD",
+      ])
+    #expect(
+      try notes("fastai") == [
+        "data.pkl: not carried: opt",
+        "data.pkl: assumed from names and shapes: 0.encoder.weight, 0.rnns.0.module to "
+          + "0.rnns.1.module one after the other, 1.decoder.weight, softmax",
+      ])
+    #expect(
+      try notes("one-hot") == [
+        "data.pkl: assumed from names and shapes: one-hot input, rnn, decoder.weight, softmax"
+      ])
+  }
+
+  /// AWD-LSTM saves under ASGD with the averages in the weights' place.
+  @Test func aTrainingWithoutItsIterateIsMarked() throws {
+    #expect(
+      try notes("awd-asgd").last
+        == "data.pkl: not carried: an object made by torch.optim.asgd.ASGD; the weights are its "
+        + "averages, and those that its training goes on from are not in the file: it cannot be "
+        + "resumed exactly")
+    #expect(
+      try notes("awd-asgd-iterate").last
+        == "data.pkl: not carried: an object made by torch.optim.asgd.ASGD")
+  }
+
+  @Test func twoModelsInAListAreRefused() throws {
+    let error = #expect(throws: InterchangeError.self) { try convert("refused-two-models") }
+    #expect(error?.expected == "one model with parameters")
+    #expect(
+      error?.found == "an object made by torch.nn.modules.linear.Linear, "
+        + "an object made by torch.nn.modules.linear.Linear")
+  }
+
+  @Test(arguments: ["fastai", "awd-list", "projection", "one-hot"])
+  func whatIsWrittenIsRead(name: String) throws {
+    let checkpoint = try convert(name).checkpoint
+    try withTemporaryFolder { folder in
+      // Each writer reads its file back and compares every bit.
+      try PyTorchFormat.export(checkpoint, to: "\(folder)/a.pt")
+      try SafetensorsFormat.export(checkpoint, to: "\(folder)/a.safetensors")
+    }
+  }
+
+  // MARK: - Names that the caller gives
+
+  @Test func namesOfTheCallerComeFirst() throws {
+    let vocabulary = Vocabulary(tokens: (0..<11).map { "token\($0)".utf8 }, unit: .word)
+    let map = ["encoder.weight": "0.encoder.weight", "decoder.weight": "1.decoder.weight"]
+    let named = try convert("fastai", ReadingOptions(vocabulary: vocabulary, names: map))
+    #expect(named.notes.contains { $0.message.contains(": encoder.weight, 0.rnns.0.module") })
+    let error = #expect(throws: InterchangeError.self) {
+      try convert("fastai", ReadingOptions(names: ["encoder.weight": "embed"]))
+    }
+    #expect(error?.place == "embed")
+    #expect(error?.expected == "a tensor of this name, as the map says")
+  }
+}
