@@ -90,6 +90,8 @@ public struct ConversionOptions: Sendable {
   public var tokenizer = TokenizerSource.kind(.whitespace, space: nil)
   /// Whether a tokenizer of another program's file ends each line with its end-of-sentence token.
   public var appendsEndOfSentence = false
+  /// The file that says which tensor is which, where names and shapes do not; see `NameMap`.
+  public var names: String?
   /// The type that weights are rounded to; `nil` leaves them as they are.
   public var dtype: DType?
 
@@ -134,18 +136,26 @@ public func convert(
   }
   let format = try foreignFormat(of: file)
   let (tokenizer, vocabulary) = try options.tokens(progress: progress)
+  let names = try options.names.map { try NameMap(contentsOf: $0).names } ?? [:]
+  guard names.isEmpty || format.hasNames else {
+    throw InterchangeError(
+      file: path, place: "", expected: "a format whose tensors have names, for a map of them",
+      found: format.name, fix: "leave the map out")
+  }
   let readingOptions = ReadingOptions(
-    vocabulary: vocabulary, tokenizer: tokenizer, nonlinearity: options.nonlinearity)
+    vocabulary: vocabulary, tokenizer: tokenizer, nonlinearity: options.nonlinearity, names: names)
   var conversion = try format.read(file, options: readingOptions)
   var arguments = ["format=\(format.name)", "vocabulary=\(options.vocabulary.name)"]
   if let nonlinearity = options.nonlinearity {
     arguments.append("nonlinearity=\(nonlinearity.rawValue)")
   }
+  if options.names != nil { arguments.append("names=map") }
   if let name = options.tokenizer.name { arguments.append("tokenizer=\(name)") }
   if options.appendsEndOfSentence { arguments.append("append_eos=1") }
   if let dtype = options.dtype { arguments.append("dtype=\(dtype.rawValue)") }
   try conversion.convertNumbers(to: options.dtype, path: path)
-  let paths = options.vocabulary.paths + options.tokenizer.paths
+  let paths =
+    options.vocabulary.paths + options.tokenizer.paths + (options.names.map { [$0] } ?? [])
   let inputs = try [file] + paths.map { try MappedFile(path: $0) }
   conversion.checkpoint.provenance.append(
     ProvenanceEntry(
@@ -248,10 +258,10 @@ private func readCheckpoint(
         "nothing is to be converted: copy the file; or name the output as one of another format, "
         + "such as `-o model.pt`, or give --dtype")
   }
-  guard case .file = options.vocabulary, options.nonlinearity == nil else {
+  guard case .file = options.vocabulary, options.nonlinearity == nil, options.names == nil else {
     throw InterchangeError(
       file: path, place: "", expected: "only the checkpoint and an output",
-      found: "a corpus, a vocabulary or a nonlinearity beside it",
+      found: "a corpus, a vocabulary, a nonlinearity or a map beside it",
       fix: "leave them out: a checkpoint holds all that")
   }
   let notes = examination.findings.map { finding in

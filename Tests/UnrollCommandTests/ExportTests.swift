@@ -76,16 +76,63 @@ import UnrollTokenization
     }
   }
 
-  @Test func safetensorsKeepTokensToo() throws {
+  @Test(arguments: ["safetensors", "npz"]) func namedArraysKeepTokensToo(format: String) throws {
     try withCheckpoint { folder in
-      let there = try runner.run(["convert", "a.h5", "-o", "a.safetensors"], in: folder)
+      let there = try runner.run(["convert", "a.h5", "-o", "a.\(format)"], in: folder)
       #expect(there.exitCode == 0, "\(there.errors)")
-      let back = try runner.run(["convert", "a.safetensors", "-o", "b.h5"], in: folder)
+      let back = try runner.run(["convert", "a.\(format)", "-o", "b.h5"], in: folder)
       #expect(back.exitCode == 0, "\(back.errors)")
       #expect(try weightsDigest("a.h5", in: folder) == weightsDigest("b.h5", in: folder))
       let models = try ["a", "b"].map { try Checkpoint(contentsOf: "\(folder)/\($0).h5") }
       #expect(models[0].vocabulary.tokenBytes == models[1].vocabulary.tokenBytes)
       #expect(models[0].vocabulary.unknownID == models[1].vocabulary.unknownID)
+    }
+  }
+
+  /// A tutorial's network whose letters mean something else: V is the input's matrix.
+  @Test func aMapSaysWhichArrayIsWhich() throws {
+    try withTemporaryFolder { folder in
+      let words = (0..<11).map { "w\($0)\n" }.joined()
+      try Data(words.utf8).write(to: URL(filePath: "\(folder)/words.txt"))
+      func convert(_ model: String, map: String?) throws -> (Int, String) {
+        var arguments = [
+          "convert", model, "--vocabulary", "words.txt", "-o", "a.h5", "--force", "--nonlinearity",
+          "tanh",
+        ]
+        if let map {
+          try Data(map.utf8).write(to: URL(filePath: "\(folder)/map.json"))
+          arguments += ["--map", "map.json"]
+        }
+        let result = try runner.run(arguments, in: folder)
+        return (result.exitCode, result.errors)
+      }
+      let model = Fixtures.path("numpy/refused-letters.npz")
+      #expect(try convert(model, map: nil).0 == 2)
+      let names =
+        #"{"rnn.weight_ih_l0": "V", "rnn.weight_hh_l0": "U", "decoder.weight": "W"}"#
+      #expect(try convert(model, map: names).0 == 0)
+      let digest = try weightsDigest("a.h5", in: folder)
+      #expect(try runner.run(["inspect", "a.h5"], in: folder).output.contains("names=map"))
+      let paths =
+        #"{"/model/layers/00/weight_ih": "V", "/model/layers/00/weight_hh": "U", "#
+        + #""/model/output/weight": "W"}"#
+      #expect(try convert(model, map: paths).0 == 0)
+      #expect(try weightsDigest("a.h5", in: folder) == digest)
+      for (map, message) in [
+        (#"{"rnn.weight_ih_l0": "X"}"#, "X: expected a tensor of this name, as the map says"),
+        (#"{"/model/layers/0/weight_ih": "V"}"#, "expected a parameter of the format"),
+        (#"{"a": "V", "b": "V"}"#, "b: expected each name once"), ("[1]", "expected a JSON object"),
+        (#"{"a": 1}"#, "a: expected a name"),
+      ] {
+        let (code, errors) = try convert(model, map: map)
+        #expect(code == 2 && errors.contains(message), "\(map): \(errors)")
+      }
+    }
+    try withCheckpoint { folder in
+      try Data(#"{"a": "b"}"#.utf8).write(to: URL(filePath: "\(folder)/map.json"))
+      let refused = try runner.run(
+        ["convert", "a.h5", "--map", "map.json", "-o", "b.npz"], in: folder)
+      #expect(refused.exitCode == 2 && refused.errors.contains("or a map beside it"))
     }
   }
 

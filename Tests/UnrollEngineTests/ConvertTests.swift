@@ -86,7 +86,8 @@ import UnrollInterchange
     let message = try #require(error)
     #expect(
       message.expected
-        == "an Unroll checkpoint, or a model of a supported format (pytorch, safetensors, ml5)")
+        == "an Unroll checkpoint, or a model of a supported format (pytorch, safetensors, npz, ml5)"
+    )
     #expect(!message.fix.contains("inspect") && message.fix.contains("not supported yet"))
     let reason = try #require(message.found.firstMatch(of: /^an HDF5 file .* \((.*)\)$/))
     return String(reason.1)

@@ -1,4 +1,5 @@
-// State_dicts of AWD-LSTM, fastai, projections and one-hot input: their producers' log-probabilities.
+// State_dicts of AWD-LSTM, fastai, projections and one-hot input, and tutorials' networks: their
+// producers' log-probabilities.
 
 import Foundation
 import TestSupport
@@ -43,6 +44,25 @@ import UnrollTokenization
     for (value, expected) in zip(values, expected) { #expect(abs(value - expected) < 1e-6) }
   }
 
+  /// The formulas of the tutorials, computed with NumPy.
+  @Test(arguments: ["rnn-tutorial", "min-char-rnn"])
+  func plainNetworksGiveTheirFormulas(name: String) throws {
+    let references = try JSONDecoder().decode(
+      References.self,
+      from: Data(contentsOf: URL(filePath: Fixtures.path("numpy/references.json"))))
+    let tokens = Vocabulary(tokens: (0..<11).map { "token\($0)".utf8 }, unit: .word)
+    let checkpoint = try NumPyFormat.read(
+      MappedFile(path: Fixtures.path("numpy/\(name).npz")),
+      options: ReadingOptions(vocabulary: tokens)
+    ).checkpoint
+    let model = try ReferenceModel(
+      architecture: checkpoint.architecture, parameters: checkpoint.parameters)
+    let values = model.logProbabilities(of: references.ids)
+    let expected = try #require(references.logprobs[name])
+    #expect(values.count == 16 && expected.count == 16)
+    for (value, expected) in zip(values, expected) { #expect(abs(value - expected) < 1e-12) }
+  }
+
   @Test func namesTellLayersTiesAndWidths() throws {
     let fastai = try convert("fastai").checkpoint.architecture
     #expect(fastai.isTied && fastai.layers.map(\.hiddenSize) == [9, 6])
@@ -53,6 +73,28 @@ import UnrollTokenization
     #expect(projected.layers.map(\.inputSize) == [5, 3])
     let oneHot = try convert("one-hot").checkpoint.architecture
     #expect(oneHot.input == .oneHot && oneHot.embeddingSize == 11 && !oneHot.isTied)
+  }
+
+  /// The library notes the names of ties, or gets copies, which are no ties any more.
+  @Test func tiesOfSafetensorsAreThoseThatAreNoted() throws {
+    let options = ReadingOptions(
+      vocabulary: Vocabulary(tokens: (0..<11).map { "token\($0)".utf8 }, unit: .word))
+    let (expected, tied, copied) = (
+      try convert("fastai").checkpoint,
+      try SafetensorsFormat.read(
+        MappedFile(path: Fixtures.path("statedict/fastai-model.safetensors")), options: options),
+      try SafetensorsFormat.read(
+        MappedFile(path: Fixtures.path("statedict/fastai-copies.safetensors")), options: options)
+    )
+    #expect(tied.checkpoint.architecture == expected.architecture)
+    #expect(tied.checkpoint.weightsDigest == expected.weightsDigest)
+    #expect(tied.notes.count == 1)
+    #expect(!copied.checkpoint.architecture.isTied)
+    #expect(
+      copied.notes.map(\.description).filter { !$0.contains("assumed") } == [
+        "0.encoder_dp.emb.weight: not carried: equal to 0.encoder.weight",
+        "1.decoder.weight: equal to 0.encoder.weight but stored apart: not tied",
+      ])
   }
 
   @Test func whatIsLeftBehindIsSaid() throws {
@@ -112,9 +154,9 @@ import UnrollTokenization
 
   @Test func namesOfTheCallerComeFirst() throws {
     let vocabulary = Vocabulary(tokens: (0..<11).map { "token\($0)".utf8 }, unit: .word)
-    let map = ["encoder.weight": "0.encoder.weight", "decoder.weight": "1.decoder.weight"]
-    let named = try convert("fastai", ReadingOptions(vocabulary: vocabulary, names: map))
-    #expect(named.notes.contains { $0.message.contains(": encoder.weight, 0.rnns.0.module") })
+    let map = ["head.weight": "decoder.weight", "head.bias": "decoder.bias"]
+    let named = try convert("one-hot", ReadingOptions(vocabulary: vocabulary, names: map))
+    #expect(named.notes.contains { $0.message.contains(": one-hot input, rnn, head.weight") })
     let error = #expect(throws: InterchangeError.self) {
       try convert("fastai", ReadingOptions(names: ["encoder.weight": "embed"]))
     }

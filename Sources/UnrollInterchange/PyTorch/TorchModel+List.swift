@@ -20,6 +20,9 @@ extension TorchModel {
 
   /// Whether an optimizer object, which keeps its state by parameter, has the model's own weights as
   /// averages `ax`, as AWD-LSTM leaves it: it evaluates and saves under ASGD with the averages in place.
+  ///
+  /// `mu`, one over the number of averaged steps, tells averages from what is still the iterate itself:
+  /// the first two are.
   private func holdsTheWeightsAsAverages(_ optimizer: PickleReference) throws -> Bool {
     guard let state = file.graph.attribute("state", of: optimizer),
       let entries = file.graph.entries(state), !entries.isEmpty,
@@ -29,7 +32,8 @@ extension TorchModel {
     // than the file has are compared.
     var room = file.archive.file.count
     return try entries.allSatisfy { entry in
-      guard let average = average(in: entry.value),
+      guard let average = attribute("ax", in: entry.value),
+        let share = try attribute("mu", in: entry.value).flatMap(number), share < 0.4,
         let weight = try file.tensor(at: entry.key, named: "a parameter"),
         let tensor = try file.tensor(at: average, named: "ax"), weight.shape == tensor.shape
       else { return false }
@@ -44,7 +48,15 @@ extension TorchModel {
     }
   }
 
-  private func average(in state: PickleReference) -> PickleReference? {
-    file.graph.entries(state)?.last { file.graph.string($0.key) == "ax" }?.value
+  private func attribute(_ name: String, in state: PickleReference) -> PickleReference? {
+    file.graph.entries(state)?.last { file.graph.string($0.key) == name }?.value
+  }
+
+  /// A number: of Python, or a tensor without dimensions.
+  private func number(_ value: PickleReference) throws -> Double? {
+    if let number = file.graph.double(value) { return number }
+    guard let tensor = try file.tensor(at: value, named: "mu"), tensor.span == 1 else { return nil }
+    var room = 8
+    return try file.contents(of: tensor, named: "mu", room: &room).floats()?.first.map(Double.init)
   }
 }

@@ -23,7 +23,7 @@ extension ZipArchive {
     }
     room -= record.size
     // One byte more than there should be shows that there are more.
-    let bytes = try inflated(record, atMost: record.size + 1)
+    let bytes = try inflated(record, atMost: min(record.size, .max - 1) + 1)
     guard bytes.count == record.size else {
       throw zipError(
         file, record.name, expected: "\(record.size) bytes, as the directory says",

@@ -13,20 +13,23 @@ struct Convert: ParsableCommand {
     abstract: "Convert a model to a checkpoint, or a checkpoint to another format.",
     discussion: """
       To a checkpoint: `convert model.pt --corpus DIR -o poet.unroll.h5` reads PyTorch files \
-      (state_dict or whole module) without running anything in them, and safetensors. Such a file has no \
-      vocabulary: give the corpus folder that it was trained on, or a list of its tokens; safetensors \
-      that this tool wrote have theirs, and so have ml5.js models, given by their manifest.json.
+      (state_dict or whole module, of AWD-LSTM and fastai too) without running anything in them, safetensors \
+      and NumPy's .npz. Such a file has no vocabulary: give the corpus folder that it was trained on, or a \
+      list of its tokens; safetensors and .npz that this tool wrote have theirs, and so have ml5.js models, \
+      given by their manifest.json.
       To PyTorch: `convert poet.unroll.h5 -o poet.pt` writes a state_dict under the names of \
       word_language_model, for torch.load(weights_only=True). What it cannot hold is said first; \
       --write-vocabulary keeps the tokens. The file is read back and compared before it gets its name.
       The input's format is told by its content, the output's by its name (.pt, .pth: PyTorch; \
-      .safetensors) or --to.
+      .safetensors; .npz) or --to.
       A folder: each model in it is converted to --to into the folder -o; a failure does not end the \
       others, and the worst exit code is the result.
       """)
 
   @Argument(
-    help: "The model to convert, or a folder of them: a checkpoint, a PyTorch file or safetensors.")
+    help:
+      "The model to convert, or a folder of them: a checkpoint, a PyTorch file, safetensors or .npz."
+  )
   var model: String
 
   @OptionGroup var output: OutputOptions
@@ -70,6 +73,13 @@ struct Convert: ParsableCommand {
 
   @Flag(help: "With a --tokenizer file: each line ends with its end-of-sentence token.")
   var appendEos = false
+
+  @Option(
+    name: .customLong("map"),
+    help: ArgumentHelp(
+      "Which tensor is which, where names and shapes do not say: JSON, a state_dict's name: the file's.",
+      valueName: "file"))
+  var names: String?
 
   @Option(
     help: ArgumentHelp(
@@ -129,7 +139,7 @@ struct Convert: ParsableCommand {
         .list($0, vocabularyFormat ?? VocabularyFormat(path: $0))
       } ?? .file
     let tokenizer = TokenizerSource(self.tokenizer, space: space)
-    let inputs = [model] + source.paths + tokenizer.paths
+    let inputs = [model] + source.paths + tokenizer.paths + (names.map { [$0] } ?? [])
     try output.check(inputs: inputs)
     if let writeVocabulary {
       try OutputOptions.check(writeVocabulary, inputs: inputs, replacing: output.force)
@@ -137,7 +147,7 @@ struct Convert: ParsableCommand {
     var options = ConversionOptions(
       target: target, vocabulary: source, nonlinearity: nonlinearity)
     (options.tokenizer, options.appendsEndOfSentence) = (tokenizer, appendEos)
-    options.dtype = dtype
+    (options.names, options.dtype) = (names, dtype)
     let conversion = try read(options)
     var notes = conversion.notes
     if case .foreign(let format) = target { notes += try format.losses(of: conversion.checkpoint) }
@@ -173,7 +183,8 @@ struct Convert: ParsableCommand {
     for case (let name, let value?) in [
       ("--to", targetName), ("--corpus", corpus), ("--vocabulary", vocabulary),
       ("--vocabulary-format", vocabularyFormat?.rawValue), ("--tokenizer", tokenizer),
-      ("--space", space), ("--dtype", dtype?.rawValue), ("--nonlinearity", nonlinearity?.rawValue),
+      ("--space", space), ("--map", names), ("--dtype", dtype?.rawValue),
+      ("--nonlinearity", nonlinearity?.rawValue),
     ] { options += [name, value] }
     for (name, isSet) in [
       ("--append-eos", appendEos), ("--strict", strict), ("--dry-run", dryRun),

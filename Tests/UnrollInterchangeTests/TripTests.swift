@@ -1,0 +1,163 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+// From Unroll to each format of named tensors, on to another, and back: every bit returns.
+
+import Foundation
+import TestSupport
+import Testing
+import UnrollFormat
+import UnrollTensors
+import UnrollTokenization
+
+@testable import UnrollInterchange
+
+@Suite struct TripTests {
+  private static let formats: [any ForeignFormat.Type] = [
+    PyTorchFormat.self, SafetensorsFormat.self, NumPyFormat.self,
+  ]
+
+  /// A model of any cells, widths, ties, biases and types, with random bytes for numbers.
+  private func model(_ generator: inout SeededGenerator, dtypes: [DType]) -> Checkpoint {
+    func pick<Value>(_ values: [Value], _ otherwise: Value) -> Value {
+      values.randomElement(using: &generator) ?? otherwise
+    }
+    var checkpoint = Checkpoint.small()
+    let V = checkpoint.vocabulary.count
+    let isOneHot = Int.random(in: 0..<4, using: &generator) == 0
+    let activation = pick(Activation.allCases, .tanh)
+    let isUniform = Bool.random(using: &generator)
+    var (width, layers) = (
+      isOneHot ? V : Int.random(in: 2...7, using: &generator), [LayerArchitecture]()
+    )
+    let D = width
+    for _ in 0..<Int.random(in: 1...4, using: &generator) {
+      if isUniform, let first = layers.first {
+        var layer = first
+        layer.inputSize = width
+        layers.append(layer)
+        continue
+      }
+      let cell = pick(Cell.allCases, .lstm)
+      var layer = LayerArchitecture(
+        cell: cell, inputSize: width, hiddenSize: Int.random(in: 2...7, using: &generator),
+        activation: cell == .rnn ? activation : .tanh, bias: pick([.double, .none], .double))
+      if cell == .lstm, Bool.random(using: &generator) {
+        layer.projectionSize = Int.random(in: 1..<layer.hiddenSize, using: &generator)
+      }
+      layers.append(layer)
+      width = layer.outputSize
+    }
+    let top = layers.last?.outputSize ?? D
+    var architecture = Architecture(
+      vocabularySize: V, embeddingSize: D, layers: layers,
+      isTied: !isOneHot && top == D && Bool.random(using: &generator),
+      hasOutputBias: Bool.random(using: &generator))
+    if isOneHot { architecture.input = .oneHot }
+    var parameters = ParameterTree<Tensor>()
+    let dtype = pick(dtypes, .float32)
+    for (path, shape) in architecture.parameters {
+      let bytes = (0..<(shape.byteCount(of: dtype) ?? 0)).map { _ in
+        UInt8.random(in: 0...255, using: &generator)
+      }
+      parameters[path] = Tensor(shape: shape, dtype: dtype, storage: .owned(bytes))
+    }
+    (checkpoint.architecture, checkpoint.parameters) = (architecture, parameters)
+    return checkpoint
+  }
+
+  private func convert(
+    _ checkpoint: Checkpoint, through format: any ForeignFormat.Type, in folder: String
+  ) throws -> Checkpoint {
+    let path = "\(folder)/\(UUID().uuidString).\(format.fileExtensions[0])"
+    try format.export(checkpoint, to: path)
+    // Of a state_dict the caller has to say what the others keep as metadata.
+    let activation = checkpoint.architecture.plainActivations.first
+    let options =
+      format == PyTorchFormat.self
+      ? ReadingOptions(
+        vocabulary: checkpoint.vocabulary, tokenizer: checkpoint.tokenizer,
+        nonlinearity: activation) : ReadingOptions()
+    let file = try MappedFile(path: path)
+    #expect(AllFormats.format(of: file)?.name == format.name)
+    return try format.read(file, options: options).checkpoint
+  }
+
+  private func expectEqual(_ a: Checkpoint, _ b: Checkpoint) {
+    #expect(a.architecture == b.architecture)
+    #expect(a.parameters.paths == b.parameters.paths)
+    for path in a.parameters.paths {
+      guard let first = a.parameters[path], let second = b.parameters[path] else { continue }
+      #expect(first.dtype == second.dtype && first.shape == second.shape)
+      #expect(
+        first.withUnsafeBytes { bytes in second.withUnsafeBytes { bytes.elementsEqual($0) } })
+    }
+    #expect(a.vocabulary.tokenBytes == b.vocabulary.tokenBytes)
+    #expect(a.vocabulary.unknownID == b.vocabulary.unknownID)
+    #expect(a.tokenizer == b.tokenizer)
+  }
+
+  @Test(arguments: 0..<24) func everyBitReturns(seed: Int) throws {
+    var generator = SeededGenerator(seed: UInt64(seed) + 400)
+    let original = model(&generator, dtypes: [.float16, .float32, .float64])
+    try withTemporaryFolder { folder in
+      for a in Self.formats {
+        let there = try convert(original, through: a, in: folder)
+        expectEqual(there, original)
+        for b in Self.formats where b != a {
+          let back = try convert(convert(there, through: b, in: folder), through: a, in: folder)
+          expectEqual(back, original)
+        }
+      }
+    }
+  }
+
+  /// The exception: NumPy has no bfloat16.
+  @Test(arguments: 0..<6) func bfloat16ReturnsFromThoseThatHaveIt(seed: Int) throws {
+    var generator = SeededGenerator(seed: UInt64(seed) + 500)
+    let original = model(&generator, dtypes: [.bfloat16])
+    try withTemporaryFolder { folder in
+      let there = try convert(original, through: PyTorchFormat.self, in: folder)
+      expectEqual(try convert(there, through: SafetensorsFormat.self, in: folder), original)
+      #expect(throws: InterchangeError.self) {
+        try convert(there, through: NumPyFormat.self, in: folder)
+      }
+    }
+  }
+
+  /// The exception: PyTorch's modules have two biases or none.
+  @Test(arguments: Cell.allCases) func aSingleBiasReturnsFromArrays(cell: Cell) throws {
+    var original = Checkpoint.small(cell: cell)
+    for index in original.architecture.layers.indices {
+      original.architecture.layers[index].bias = .single
+      original.parameters[.layer(index, .bias)] = original.parameters[.layer(index, .biasIH)]
+      original.parameters[.layer(index, .biasIH)] = nil
+      original.parameters[.layer(index, .biasHH)] = nil
+    }
+    try withTemporaryFolder { folder in
+      for format in [SafetensorsFormat.self, NumPyFormat.self] as [any ForeignFormat.Type] {
+        expectEqual(try convert(original, through: format, in: folder), original)
+        #expect(try format.losses(of: original).first?.message.contains("only bias") == true)
+      }
+      let error = #expect(throws: InterchangeError.self) { try PyTorchFormat.losses(of: original) }
+      #expect(error?.found == "layer 0 with a single bias")
+    }
+  }
+
+  @Test func variantsThatNoStateDictionarySaysAreRefused() throws {
+    var forgetful = Checkpoint.small()
+    forgetful.architecture.layers[0].forgetBias = 1
+    var early = Checkpoint.small(cell: .gru)
+    early.architecture.layers[1].reset = .before
+    var hard = Checkpoint.small()
+    hard.architecture.layers[1].gateActivation = .hardSigmoid(alpha: 0.2, beta: 0.5)
+    for (checkpoint, variant) in [
+      (forgetful, "layer 0 with a forget bias of 1.0"),
+      (early, "layer 1 with the reset gate before the product"),
+      (hard, "layer 1 with the gate activation hard_sigmoid"),
+    ] {
+      for format in Self.formats {
+        let error = #expect(throws: InterchangeError.self) { try format.losses(of: checkpoint) }
+        #expect(error?.found == variant)
+      }
+    }
+  }
+}
