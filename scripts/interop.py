@@ -365,8 +365,65 @@ def safetensors_there_and_back(folder):
     print(f"interop: safetensors {safetensors.__version__}: {len(tensors)} tensors equal, the library writes the same bytes; its float16 file is read")
 
 
+def ties_in_safetensors(folder):
+    """A tied model has its weight once; the library loads it into a tied module, and writes the same bytes."""
+    import safetensors
+    import safetensors.torch
+
+    words, tied, path, theirs = (f"{folder}/{name}" for name in ("words.txt", "tied.h5", "tied.safetensors", "theirs.safetensors"))
+    with open(words, "w", encoding="utf8") as file:
+        file.writelines(f"w{number}\n" for number in range(11))
+    quiet = dict(check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run(["unroll", "convert", "fixtures/pytorch/lstm-tied-state.pt", "--vocabulary", words, "-o", tied], **quiet)
+    subprocess.run(["unroll", "convert", tied, "-o", path], **quiet)
+    state = torch.load("fixtures/pytorch/lstm-tied-state.pt", weights_only=True)
+    module = RNNModel({name: torch.zeros_like(tensor) for name, tensor in state.items()})
+    module.decoder.weight = module.encoder.weight
+    safetensors.torch.load_model(module, path)
+    assert all(torch.equal(module.state_dict()[name], tensor) for name, tensor in state.items())
+    with safetensors.safe_open(path, "pt") as file:
+        safetensors.torch.save_file({name: file.get_tensor(name) for name in file.keys()}, theirs, metadata=file.metadata())
+    assert open(path, "rb").read() == open(theirs, "rb").read()
+    safetensors.torch.save_model(module, theirs)
+    subprocess.run(["unroll", "convert", theirs, "--vocabulary", words, "-o", f"{folder}/tied-again.h5"], **quiet)
+    with h5py.File(tied) as first, h5py.File(f"{folder}/tied-again.h5") as second:
+        assert first.attrs["weights_digest"] == second.attrs["weights_digest"]
+    print("interop: safetensors: a tied model loads into a tied module, and what save_model writes of it is read as tied")
+
+
+def numpy_there_and_back(folder):
+    """NumPy opens what we write, with equal numbers and no pickle, and all forms that it writes are read."""
+    quiet = dict(check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    ours, theirs = f"{folder}/ours.npz", f"{folder}/theirs.npz"
+    subprocess.run(["unroll", "convert", f"{DATA}/model.pt", "--corpus", DATA, "-o", f"{folder}/np.unroll.h5"], **quiet)
+    subprocess.run(["unroll", "convert", f"{folder}/np.unroll.h5", "-o", ours], **quiet)
+    subprocess.run(["unroll", "convert", f"{folder}/np.unroll.h5", "-o", f"{folder}/np.pt"], **quiet)
+    expected = {name: tensor.numpy() for name, tensor in torch.load(f"{folder}/np.pt", weights_only=True).items()}
+    with np.load(ours, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    text = json.loads(arrays.pop("unroll").tobytes())
+    assert arrays.keys() == expected.keys() and all(np.array_equal(arrays[name], expected[name]) for name in expected)
+    assert len(text["vocabulary"]["tokens"]) == len(expected["encoder.weight"])
+    forms = {
+        "stored": (np.savez, lambda a: a), "deflated": (np.savez_compressed, lambda a: a),
+        "by columns": (np.savez, np.asfortranarray), "big-endian": (np.savez, lambda a: a.astype(">f4")),
+        "float64, deflated, by columns, big-endian": (np.savez_compressed, lambda a: np.asfortranarray(a.astype(">f8"))),
+        "float16": (np.savez, lambda a: a.astype("<f2")),
+    }
+    for form, (save, change) in forms.items():
+        changed = {name: change(array) for name, array in arrays.items()}
+        save(theirs, **changed)
+        subprocess.run(["unroll", "convert", theirs, "--corpus", DATA, "-o", f"{folder}/np-back.pt", "--force"], **quiet)
+        back = torch.load(f"{folder}/np-back.pt", weights_only=True)
+        assert all(np.array_equal(back[name].numpy(), array) and back[name].numpy().dtype == array.dtype.newbyteorder("=")
+                   for name, array in changed.items()), form
+    print(f"interop: numpy {np.__version__}: {len(arrays)} arrays equal; its files are read: {'; '.join(forms)}")
+
+
 with tempfile.TemporaryDirectory() as folder:
     safetensors_there_and_back(folder)
+    ties_in_safetensors(folder)
+    numpy_there_and_back(folder)
     adaptation(folder)
     from_scratch(folder)
     finetune(folder)

@@ -16,6 +16,8 @@ enum FuzzTarget: String, CaseIterable, Sendable {
   case zip
   /// The bytes are a whole file of `torch.save`.
   case torch
+  /// The bytes are a file of safetensors or an archive of NumPy arrays.
+  case arrays
   /// The bytes are choices that change a valid checkpoint and its inventory.
   case inventory
   /// The bytes are the inventory that a child process answers, which read a foreign file.
@@ -40,6 +42,9 @@ enum FuzzTarget: String, CaseIterable, Sendable {
       case .torch:
         try Data(bytes).write(to: URL(filePath: path))
         return try Self.readTorch(path)
+      case .arrays:
+        try Data(bytes).write(to: URL(filePath: path))
+        return try Self.readArrays(path)
       case .inventory:
         return try FuzzedCheckpoint(bytes).outcome(at: path)
       case .answer:
@@ -67,12 +72,28 @@ enum FuzzTarget: String, CaseIterable, Sendable {
   private static func readTorch(_ path: String) throws -> String {
     let file = try MappedFile(path: path)
     let isRecognized = PyTorchFormat.recognizes(file)
-    let options = ReadingOptions(
+    let conversion = try PyTorchFormat.read(file, options: options)
+    return "\(isRecognized ? "" : "unrecognized, ")\(summary(of: conversion))"
+  }
+
+  private static var options: ReadingOptions {
+    ReadingOptions(
       vocabulary: Vocabulary(tokens: (0..<11).map { "\($0)".utf8 }, unit: .word),
       nonlinearity: .tanh)
-    let conversion = try PyTorchFormat.read(file, options: options)
+  }
+
+  private static func summary(of conversion: Conversion) -> String {
     let layers = conversion.checkpoint.architecture.layers.map(\.cell.rawValue)
-    return "\(isRecognized ? "" : "unrecognized, ")read: \(layers), \(conversion.notes.count) notes"
+    return "read: \(layers), \(conversion.notes.count) notes"
+  }
+
+  private static func readArrays(_ path: String) throws -> String {
+    let file = try MappedFile(path: path)
+    let isArchive = NumPyFormat.recognizes(file)
+    return summary(
+      of: isArchive
+        ? try NumPyFormat.read(file, options: options)
+        : try SafetensorsFormat.read(file, options: options))
   }
 
   private static func readArchive(_ path: String) throws -> String {

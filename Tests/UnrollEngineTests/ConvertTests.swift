@@ -21,7 +21,7 @@ import UnrollInterchange
       }
     }
     // ml5 is read only.
-    #expect(ConversionTarget.names == ["unroll", "pytorch", "safetensors"])
+    #expect(ConversionTarget.names == ["unroll", "pytorch", "safetensors", "npz"])
     #expect(
       ["unroll", "pytorch", "safetensors", "ml5"].map { name(ConversionTarget(named: $0)) } == [
         "unroll", "pytorch", "safetensors", "none",

@@ -59,9 +59,7 @@ public enum SafetensorsFormat: ForeignFormat {
       return sizes.0 != sizes.1
         ? sizes.0 > sizes.1 : first.name.utf8.lexicographicallyPrecedes(second.name.utf8)
     }
-    var members = [
-      #""__metadata__":{"format":"pt",\#(quoted(StateMetadata.key)):\#(quoted(try StateMetadata(checkpoint).json))}"#
-    ]
+    var members = [try metadata(of: checkpoint)]
     var offset = 0
     for entry in owned {
       let count = entry.tensor.storage.count
@@ -92,6 +90,16 @@ public enum SafetensorsFormat: ForeignFormat {
       }
     }
     try file.close()
+  }
+}
+
+extension SafetensorsFormat {
+  /// The texts of a file, in the library's order. That of a tie is what `save_model` writes.
+  private static func metadata(of checkpoint: Checkpoint) throws -> String {
+    var texts = [("format", "pt"), (StateMetadata.key, try StateMetadata(checkpoint).json)]
+    if checkpoint.architecture.isTied { texts.insert(("decoder.weight", "encoder.weight"), at: 0) }
+    let members = texts.map { "\(quoted($0)):\(quoted($1))" }
+    return #""__metadata__":{\#(members.joined(separator: ","))}"#
   }
 }
 
