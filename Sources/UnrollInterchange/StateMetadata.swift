@@ -95,14 +95,24 @@ struct StateMetadata {
 
   /// Reads the JSON text of a file.
   ///
+  /// - Parameters:
+  ///   - text: The text.
+  ///   - model: The tensors beside it. They bound the tokens, of which each has a row, and so what the
+  ///     text may make of memory.
   /// - Throws: `InterchangeError` if it is damaged.
-  init(json text: String, _ file: any TensorContainer) throws {
+  init(json text: String, beside model: NamedTensors) throws {
+    let file = model.file
     func fail(_ member: String) -> InterchangeError {
       file.error(
         "metadata \"\(Self.key)\"", expected: "what Unroll wrote", found: "another \(member)",
         fix: "save the model again, or give its tokens with --vocabulary")
     }
-    guard let value = try? JSONValue(Array(text.utf8)), value["version"]?.int == 1,
+    let bytes = Array(text.utf8)
+    // A token has a comma in each of four lists, and two brackets and a colon if it is no text.
+    let rows = model.tensors.filter { $0.tensor.span > 0 }.compactMap(
+      \.tensor.shape.dimensions.first)
+    guard jsonStructureCount(bytes) / 8 <= (rows.max() ?? 0) + 16 else { throw fail("length") }
+    guard let value = try? JSONValue(bytes), value["version"]?.int == 1,
       let isTied = value["tied"]?.bool, let tokenizerValue = value["tokenizer"]
     else { throw fail("form") }
     self.isTied = isTied
@@ -239,4 +249,23 @@ extension Checkpoint {
     }
     return notes
   }
+}
+
+/// Counts the commas, colons and brackets of a JSON text that are not in texts: there are no more values.
+func jsonStructureCount(_ json: [UInt8]) -> Int {
+  let (quote, backslash) = (UInt8(ascii: "\""), UInt8(ascii: "\\"))
+  let structures = [UInt8](",:[]{}".utf8)
+  var (count, isText, isEscaped) = (0, false, false)
+  for byte in json {
+    if isEscaped {
+      isEscaped = false
+    } else if byte == quote {
+      isText.toggle()
+    } else if isText {
+      isEscaped = byte == backslash
+    } else if structures.contains(byte) {
+      count += 1
+    }
+  }
+  return count
 }

@@ -170,6 +170,30 @@ import UnrollTokenization
     #expect(try message(file("{\"a\":\(deep)")).contains("expected JSON"))
   }
 
+  /// 83 MB of header with 1.2 million tensors took 1.3 GB.
+  @Test func moreTensorsThanAModelHas() throws {
+    let names = (0..<40_000).map {
+      "\"\($0)[,\\\"\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}"
+    }
+    #expect(
+      try message(file("{\(names.joined(separator: ","))}"))
+        == "header: expected at most 400000 commas, colons and brackets, found more")
+    let few = names.prefix(25_000).joined(separator: ",")
+    #expect(try message(file("{\(few)}")) == "read")
+  }
+
+  /// Metadata is JSON in JSON: values of its own, which the tensors bound.
+  @Test func moreTokensThanRows() throws {
+    let tensors = try SafetensorsFile(
+      MappedFile(path: Fixtures.path("safetensors/lstm.safetensors")))
+    let named = NamedTensors(file: tensors, tensors: tensors.tensors)
+    let list = String(repeating: "\"a\",", count: 1000)
+    let error = #expect(throws: InterchangeError.self) {
+      try StateMetadata(json: "{\"vocabulary\":[\(list)\"b\"]}", beside: named)
+    }
+    #expect(error?.found == "another length")
+  }
+
   @Test func damagedFilesNeverTrap() throws {
     var generator = SeededGenerator(seed: 31)
     try withTemporaryFolder { folder in

@@ -23,8 +23,10 @@ public enum NumPyFormat: ForeignFormat {
   public static func read(_ file: MappedFile, options: ReadingOptions) throws -> Conversion {
     let container = try NumPyFile(file)
     var notes = container.notes
-    let kept = try container.text(StateMetadata.key).map { try StateMetadata(json: $0, container) }
     var named = NamedTensors(file: container, tensors: container.tensors)
+    let kept = try container.text(StateMetadata.key).map {
+      try StateMetadata(json: $0, beside: named)
+    }
     if kept != nil { named.tensors.removeAll { $0.name == StateMetadata.key } }
     var options = options
     if options.names.isEmpty, let classic = ClassicNames(of: named) {

@@ -18,6 +18,10 @@ struct SafetensorsFile: TensorContainer {
   private let ranges: [String: Range<Int>]
   /// The tensors, in the order of the header.
   private(set) var tensors: [NamedTensor] = []
+  /// The most commas, colons and brackets of a header, which has some 15 for each tensor: 100 MB of JSON can
+  /// be a gigabyte of values.
+  private static let mostStructures = 400_000
+
   /// The texts of the entry `__metadata__`.
   private(set) var metadata: [String: String] = [:]
 
@@ -51,9 +55,15 @@ struct SafetensorsFile: TensorContainer {
         found: "another number")
     }
     dataStart = 8 + length
+    let text = file.copy(8..<dataStart)
+    guard jsonStructureCount(text) <= Self.mostStructures else {
+      throw Self.error(
+        file, "header", expected: "at most \(Self.mostStructures) commas, colons and brackets",
+        found: "more", fix: "save only the tensors of the language model")
+    }
     let header: JSONValue
     do {
-      header = try JSONValue(file.copy(8..<dataStart))
+      header = try JSONValue(text)
     } catch let error as JSONError {
       throw Self.error(file, "byte \(8 + error.offset)", expected: "JSON", found: "none")
     }

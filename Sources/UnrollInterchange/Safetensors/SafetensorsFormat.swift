@@ -23,10 +23,10 @@ public enum SafetensorsFormat: ForeignFormat {
   ///   choice that `options` does not make.
   public static func read(_ file: MappedFile, options: ReadingOptions) throws -> Conversion {
     let container = try SafetensorsFile(file)
-    let kept = try container.metadata[StateMetadata.key].map {
-      try StateMetadata(json: $0, container)
-    }
     var named = NamedTensors(file: container, tensors: container.tensors)
+    let kept = try container.metadata[StateMetadata.key].map {
+      try StateMetadata(json: $0, beside: named)
+    }
     named.add(aliases: container.metadata)
     let notes = try named.normalize(options.names)
     var conversion = try named.conversion(kept, options: options)
