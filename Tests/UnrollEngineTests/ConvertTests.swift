@@ -33,6 +33,21 @@ import UnrollInterchange
       ])
   }
 
+  @Test func aMapGoesWithFormatsWhoseTensorsHaveNames() throws {
+    try withTemporaryFolder { folder in
+      let (manifest, map) = ("\(folder)/manifest.json", "\(folder)/map.json")
+      try Data(#"{"basic_lstm_cell": 1, "softmax_w": 2}"#.utf8).write(to: URL(filePath: manifest))
+      try Data(#"{"decoder.weight": "softmax_w"}"#.utf8).write(to: URL(filePath: map))
+      var options = ConversionOptions()
+      options.names = map
+      let error = #expect(throws: InterchangeError.self) {
+        try convert(manifest, options: options)
+      }
+      #expect(error?.expected == "a format whose tensors have names, for a map of them")
+      #expect(error?.found == "ml5")
+    }
+  }
+
   @Test func aCheckpointIsReadWithoutAddingToItsHistory() throws {
     try withTemporaryFolder { folder in
       try Checkpoint.small().write(to: "\(folder)/a.h5")

@@ -207,6 +207,23 @@ import UnrollTokenization
     #expect(try message(magic + [2, 0, 255, 255, 255, 255]).hasPrefix("a header of at most 10000"))
   }
 
+  /// A changed byte of weights or tokens is found by its record's CRC-32.
+  @Test(arguments: ["encoder.weight.npy", "unroll.npy"]) func damageIsFound(record: String) throws {
+    try withTemporaryFolder { folder in
+      let path = "\(folder)/a.npz"
+      try NumPyFormat.export(.small(), to: path)
+      let place = try #require(ZipArchive(MappedFile(path: path)).records[record]).data.upperBound
+      var bytes = try Array(Data(contentsOf: URL(filePath: path)))
+      bytes[place - 9] ^= 1
+      try Data(bytes).write(to: URL(filePath: path))
+      let error = #expect(throws: InterchangeError.self) {
+        try NumPyFormat.read(MappedFile(path: path), options: options)
+      }
+      #expect(error?.place == record && error?.expected.hasPrefix("CRC-32") == true)
+      #expect(error?.fix.contains("numpy.savez") == true)
+    }
+  }
+
   /// Sizes are checked against the room, the compressed bytes and what comes out.
   @Test func bombsAreNotInflated() throws {
     let file = try MappedFile(path: Fixtures.path("numpy/lstm-deflated.npz"))

@@ -142,8 +142,19 @@ struct NumPyFile: TensorContainer {
     guard let entry = entries[name], entry.type.name == "u1", entry.header.shape.count == 1 else {
       return nil
     }
+    if entry.record.method == 0 { _ = try Self.blamingNumPy { try archive.verify(entry.record) } }
     var room = 100_000_000
-    return try bytes(of: entry, room: &room).withUnsafeBytes { String(decoding: $0, as: UTF8.self) }
+    guard entry.record.size <= room else {
+      throw error(
+        name, expected: "at most 100 MB", found: "\(entry.record.size) bytes", fix: Self.saveAgain)
+    }
+    let text = try bytes(of: entry, room: &room).withUnsafeBytes {
+      String(validating: $0, as: UTF8.self)
+    }
+    guard let text else {
+      throw error(name, expected: "a text of UTF-8", found: "other bytes", fix: Self.saveAgain)
+    }
+    return text
   }
 
   /// The numbers of an array as they lie in the file.
