@@ -127,6 +127,21 @@ def steps(texts, size, folder):
     return tokenizer
 
 
+def byte_level_bpe(text, size, minimum=0, special=()):
+    """What `unroll train --tokenizer bpe` learns too: from each line with its end, or with a special
+    token in the place of the end."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    lines = text.split("\n")
+    if not special:
+        lines = [line + "\n" for line in lines[:-1]] + lines[-1:]
+    tokenizer.train_from_iterator(lines, trainers.BpeTrainer(
+        vocab_size=size, min_frequency=minimum, special_tokens=list(special), show_progress=False,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
+    return tokenizer
+
+
 HF = {f.__name__: f for f in
       [gpt2, roberta, llama3, llama2, classic, bert, bert_cased, unigram, steps]}
 

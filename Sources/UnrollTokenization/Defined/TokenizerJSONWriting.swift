@@ -14,7 +14,7 @@ extension LearnedPairs {
       #"{"type":"ByteLevel","add_prefix_space":\#(addsSpace),"trim_offsets":true,"use_regex":true}"#
     }
     let vocabulary = (0..<tokens.count).map { "\(quoted($0)):\($0)" }
-    let pairs = lastMerges.map { "[\(quoted(Int($0.left))),\(quoted(Int($0.right)))]" }
+    let pairs = merges.map { "[\(quoted(Int($0.left))),\(quoted(Int($0.right)))]" }
     let text =
       #"{"version":"1.0","truncation":null,"padding":null,"added_tokens":[\#(list(added))],"#
       + #""normalizer":null,"pre_tokenizer":\#(byteLevel(addsSpace: false)),"post_processor":null,"#

@@ -1,0 +1,82 @@
+// BPE learned from texts: the files that the library tokenizers saves.
+
+import Foundation
+import TestSupport
+import Testing
+
+@testable import UnrollTokenization
+
+@Suite struct BytePairTrainingTests {
+  private func text(_ names: [String]) throws -> String {
+    try names.map { String(decoding: try Data(contentsOf: URL(filePath: $0)), as: UTF8.self) }
+      .joined()
+  }
+
+  private func learned(
+    _ text: String, _ size: Int, _ change: (inout BytePairTraining) -> Void = { _ in }
+  ) throws -> TokenizerDefinition {
+    var training = BytePairTraining(maximumSize: size)
+    change(&training)
+    return try withText(Array(text.utf8)) {
+      try TokenizerDefinition(trainedOn: [$0], by: training)
+    }
+  }
+
+  private func fixture(_ name: String) throws -> [UInt8] {
+    [UInt8](try Data(contentsOf: URL(filePath: Fixtures.path("bpe/\(name).json"))))
+  }
+
+  @Test func aTextGivesTheFileOfTokenizers() throws {
+    let names = ["valid", "test"].map { Fixtures.path("characters/\($0).txt") }
+    let plain = try text(names).replacing(" ", with: "").replacing("_", with: " ")
+    #expect(plain.utf8.count > 100_000)
+    #expect(try learned(plain, 900).bytes == fixture("shakespeare"))
+  }
+
+  @Test func manyScriptsGiveTheFileOfTokenizers() throws {
+    let names = ["code", "emoji", "english", "german", "japanese", "spaces"]
+    let small = try text(names.map { TokenizerFixtures.path("texts/\($0).txt") })
+    let definition = try learned(small + small, 500) {
+      ($0.minimumCount, $0.appendsEndOfSentence) = (3, true)
+    }
+    #expect(try definition.bytes == fixture("scripts"))
+    let (kind, vocabulary) = try definition.tokens()
+    #expect(kind == .bpe && vocabulary.text(of: 0) == "<eos>" && vocabulary.kinds?[0] == .control)
+  }
+
+  /// The merges of a text, by hand.
+  private func merges(_ text: String, size: Int = 1000, minimum: Int = 1) throws -> [[String]] {
+    let definition = try learned(text, size) { $0.minimumCount = minimum }
+    let list = try JSONValue(definition.bytes)["model"]?["merges"]?.array ?? []
+    return list.map { $0.array?.compactMap(\.text) ?? [] }
+  }
+
+  @Test func theMostFrequentPairComesFirst() throws {
+    #expect(try merges("abc\nabc\nbc") == [["b", "c"], ["a", "bc"]])
+    // Of equal counts the one with the lesser ids; the space, Ġ, is behind the letters.
+    #expect(try merges("xy ab") == [["a", "b"], ["x", "y"], ["Ġ", "ab"]])
+    #expect(try merges("abc\nabc\nbc", minimum: 2) == [["b", "c"], ["a", "bc"]])
+    #expect(try merges("abc\nabc\nbc", size: 257) == [["b", "c"]])
+    #expect(try merges("aaaa") == [["a", "a"], ["aa", "aa"]])
+    #expect(try merges("a") == [])
+  }
+
+  @Test func whatIsNoTextIsRefused() throws {
+    #expect(throws: TextError.self) { try learned("", 300) }
+    #expect(throws: TextError.self) {
+      try withText([0x61, 0xFF]) {
+        _ = try TokenizerDefinition(trainedOn: [$0], by: BytePairTraining(maximumSize: 300))
+      }
+    }
+  }
+
+  @Test func progressIsToldInStages() throws {
+    try withText(Array(String(repeating: "the cat sat on the mat\n", count: 2000).utf8)) { path in
+      var readings = 0
+      _ = try TokenizerDefinition(trainedOn: [path], by: BytePairTraining(maximumSize: 300)) {
+        if case .reading(let share?) = $0, share > 0 { readings += 1 }
+      }
+      #expect(readings == 2)
+    }
+  }
+}
