@@ -97,6 +97,72 @@ import UnrollFormat
     }
   }
 
+  // MARK: - Tokens
+
+  /// Trains a small model with options and gives it; it is valid, and its texts can be evaluated.
+  private func model(_ options: [String], in folder: String) throws -> Checkpoint {
+    let result = try runner.run(
+      ["train"] + Self.texts + Self.small + ["--steps", "2", "-o", "a.h5"] + options, in: folder)
+    #expect(result.exitCode == 0, "\(result.errors)")
+    let evaluated = try runner.run(["evaluate", "a.h5", "valid.txt", "--json"], in: folder)
+    #expect(evaluated.exitCode == 0, "\(evaluated.errors)")
+    let valid = try runner.run(["validate", "--strict", "a.h5"], in: folder)
+    #expect(valid.exitCode == 0, "\(valid.output)")
+    return try Checkpoint(contentsOf: "\(folder)/a.h5")
+  }
+
+  private func ids(_ line: String, in folder: String) throws -> String {
+    try runner.run(
+      shell: "printf '\(line)\\n' | unroll tokenize --json a.h5 -", in: folder, seconds: 15
+    ).output
+  }
+
+  @Test(arguments: ["gpt2.json", "bert.json", "sp-unigram.model", "gpt2-merges.txt"])
+  func anotherProgramsTokenizerIsTaken(name: String) throws {
+    try withTexts { folder in
+      let path = Fixtures.path("tokenizers/\(name)")
+      let list =
+        name == "gpt2-merges.txt"
+        ? ["--vocabulary", Fixtures.path("tokenizers/gpt2-vocab.json")] : []
+      let model = try model(["--tokenizer", path] + list, in: folder)
+      let original = try Data(contentsOf: URL(filePath: path))
+      #expect(model.tokenizer.definition?.bytes == [UInt8](original))
+      #expect(model.tokenizer.probe?.ids.isEmpty == false)
+      let apart = try runner.run(
+        shell: "printf 'the cat\\n' | unroll tokenize --json --tokenizer '\(path)' "
+          + "\(list.joined(separator: " ")) -", in: folder, seconds: 15)
+      #expect(try ids("the cat", in: folder) == apart.output && apart.exitCode == 0)
+    }
+  }
+
+  @Test func bytePairsAreLearned() throws {
+    try withTexts { folder in
+      let model = try model(
+        ["--tokenizer", "bpe", "--maximum-size", "270", "--append-eos"], in: folder)
+      #expect(model.vocabulary.count == 270 && model.vocabulary.unit == .subword)
+      #expect(model.tokenizer.kind == .bpe && model.tokenizer.appendsEndOfSentence)
+      #expect(model.vocabulary.endOfSentenceID == 0)
+      #expect(try ids("the cat", in: folder).contains(#""pieces":["the","Ġcat","<eos>"]"#))
+      try FileManager.default.removeItem(atPath: "\(folder)/a.h5")
+      try FileManager.default.removeItem(atPath: "\(folder)/a.last.h5")
+      let stream = try self.model(["--tokenizer", "bpe", "--maximum-size", "270"], in: folder)
+      #expect(stream.vocabulary.id(of: "<eos>") == nil)
+      #expect(try ids("the cat", in: folder).contains(#""pieces":["the","Ġcat","Ċ"]"#))
+    }
+  }
+
+  @Test func theLongestTokensOfAListAreTaken() throws {
+    try withTexts { folder in
+      let tokens = ["<eos>", "the ", "cat", "at", " "] + "abcdeghimnorst".map(String.init)
+      let list = tokens.map { $0 + "\n" }.joined()
+      try Data(list.utf8).write(to: URL(filePath: "\(folder)/list.txt"))
+      let model = try model(["--tokenizer", "greedy", "--vocabulary", "list.txt"], in: folder)
+      #expect(model.tokenizer.kind == .greedy && model.vocabulary.unit == .subword)
+      let pieces = #""pieces":["the ","cat"," ","s","at","<eos>"]"#
+      #expect(try ids("the cat sat", in: folder).contains(pieces))
+    }
+  }
+
   @Test func vectorsTakeThePlaceOfDrawnRows() throws {
     try withTexts { folder in
       let vectors = "2 3\ncat 0.5 -1.25 2\nzebra 1 2 3\n"
@@ -110,6 +176,10 @@ import UnrollFormat
       let row = try #require(model.vocabulary.id(of: "cat"))
       let values = try #require(model.parameters[.embeddingWeight]?.floats())
       #expect(Array(values[row * 3..<row * 3 + 3]) == [0.5, -1.25, 2])
+      let binary = try runner.run(
+        ["train", "--vectors", Fixtures.path("vectors/word2vec.bin.gz"), "--hidden", "4"]
+          + Self.texts + ["--steps", "1", "-o", "c.h5"], in: folder)
+      #expect(binary.errors.contains("note: 3 of 12 tokens have a vector"), "\(binary.errors)")
       let refused = try runner.run(
         ["train", "--vectors", "vectors.txt", "--embedding", "5"] + Self.texts + ["-o", "b.h5"],
         in: folder)
@@ -136,6 +206,9 @@ import UnrollFormat
     ["--regularize", "embedding:weight=0.5"], ["--regularize", "output:locked=1"],
     ["--regularize", "output:locked=0.1,output:element=0.1"], ["--dropout", "1"],
     ["--average-after", "3", "--optimizer", "adam"], ["--tokenizer", "bpe"],
+    ["--tokenizer", "bpe", "--maximum-size", "256"], ["--tokenizer", "unigram"],
+    ["--tokenizer", "bpe", "--maximum-size", "300", "--vocabulary", "train.txt"],
+    ["--tokenizer", "greedy"], ["--append-eos"], ["--tokenizer", "a.json", "--minimum-count", "2"],
   ])
   func wrongUsageIsNamed(options: [String]) throws {
     try withTexts { folder in
