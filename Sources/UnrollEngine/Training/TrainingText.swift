@@ -39,13 +39,17 @@ public struct TrainingText: Sendable {
     var unknown = 0
     var missing = MissingWords()
     while let line = try lines.next() {
-      let words = encoder.missingWords(in: line)
-      missing.add(words, line: line.number)
-      guard missing.isEmpty else { continue }
-      let encoded = try encoder.encode(line, path: path)
-      ids += encoded.ids
-      unknown += encoded.unknownCount
       if line.number % 1000 == 0 { progress(lines.fraction) }
+      do {
+        let encoded = try encoder.encode(line, path: path)
+        guard missing.isEmpty else { continue }
+        ids += encoded.ids
+        unknown += encoded.unknownCount
+      } catch {
+        let words = encoder.missingWords(in: line)
+        guard !words.isEmpty else { throw error }
+        missing.add(words, line: line.number)
+      }
     }
     if let error = missing.error(path: path) { throw error }
     (self.ids, self.unknown) = (ids, unknown)
