@@ -9,7 +9,12 @@ let package = Package(
   products: [
     .library(
       name: "UnrollFormat", targets: ["UnrollFormat", "UnrollTensors", "UnrollTokenization"]),
-    .library(name: "UnrollEngine", targets: ["UnrollEngine"]),
+    .library(
+      name: "UnrollEngine",
+      targets: [
+        "UnrollEngine", "UnrollFormat", "UnrollInterchange", "UnrollNeural", "UnrollTensors",
+        "UnrollTokenization",
+      ]),
     .executable(name: "unroll", targets: ["unroll"]),
   ],
   dependencies: [

@@ -66,6 +66,28 @@ with tempfile.TemporaryDirectory() as folder:
         print(f"interop: {len(lines)} lines, largest difference of a token's mean log-probability {largest:.1e}"
               f" (torch {torch.__version__}, h5py {h5py.__version__}, HDF5 {h5py.version.hdf5_version})")
         assert largest < 1e-5, largest
+        words = subprocess.run(["unroll", "score", path, "-"], input=text, text=True, check=True,
+                               stdout=subprocess.PIPE).stdout.splitlines()
+        columns = words[0].split("\t")
+        assert columns[:7] == "word sentid sentpos wlen surp entropy entred".split()
+        rows, worst = iter(words[1:]), 0.0
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            # As neural-complexity defines them: bits, of the distribution that the word is from.
+            ids = torch.tensor([index[w] for w in ["<eos>"] + line.split()])
+            logp = run(ids[:-1]).double()
+            entropy = -(logp.exp() * logp).sum(1) / math.log(2)
+            for t, word in enumerate(line.split()):
+                row = dict(zip(columns, next(rows).split("\t"), strict=True))
+                assert (row["word"], int(row["sentid"]), int(row["sentpos"])) == (word, number, t + 1)
+                expected = {"surp": -logp[t, ids[t + 1]] / math.log(2), "entropy": entropy[t],
+                            "entred": max(0.0, entropy[t - 1] - entropy[t]) if t else None}
+                assert (row["entred"] == "NA") == (t == 0)
+                worst = max(worst, *(abs(float(row[k]) - float(v)) for k, v in expected.items() if v is not None))
+        assert next(rows, None) is None
+        print(f"interop: surprisal, entropy and its reduction of the same words: largest difference {worst:.1e} bits")
+        assert worst < 2e-5, worst
 
 
 # Back to PyTorch: what we export, as PyTorch loads and runs it.
@@ -274,7 +296,78 @@ def from_scratch(folder):
         assert len(ours) == len(expected) == 200 and worst < 1e-4, worst
 
 
+@torch.enable_grad()
+def adaptation(folder):
+    """Neural cache and dynamic evaluation of the first lines of a text, as one stream."""
+    poet = f"{folder}/adapted.unroll.h5"
+    subprocess.run(["unroll", "convert", f"{DATA}/model.pt", "--corpus", DATA, "-o", poet, "--force"], check=True,
+                   stderr=subprocess.DEVNULL)
+    subprocess.run(["unroll", "convert", poet, "-o", f"{folder}/adapted.pt", "--force"], check=True, stderr=subprocess.DEVNULL)
+    with h5py.File(poet) as file:
+        index = {token: i for i, token in enumerate(tokens(file))}
+    text = f"{folder}/beginning.txt"
+    with open(f"{DATA}/test.txt", encoding="utf8") as whole, open(text, "w", encoding="utf8") as beginning:
+        beginning.writelines(whole.readlines()[:60])
+    ids = ids_of(text, index)
+
+    def ours(*options):
+        return json.loads(subprocess.run(["unroll", "evaluate", poet, text, "--json", *options], check=True,
+                                         stdout=subprocess.PIPE).stdout)["nll"]
+
+    run = RNNModel(torch.load(f"{folder}/adapted.pt", weights_only=True))
+    size, theta, weight = 300, 0.4, 0.15
+    with torch.no_grad():
+        states, _ = run.rnn(run.encoder(ids[:-1, None]))
+        states = states[:, 0].double()
+        p = torch.softmax(run.decoder(states.float()), -1).double().gather(1, ids[1:, None])[:, 0]
+        total = -math.log(p[0])
+        for t in range(1, len(ids) - 1):
+            first = max(0, t - size)
+            share = torch.softmax(theta * states[first:t] @ states[t], 0)
+            total -= math.log((1 - weight) * p[t] + weight * share[ids[first + 1:t + 1] == ids[t + 1]].sum())
+    cached = ours("--cache", str(size), "--cache-theta", str(theta), "--cache-weight", str(weight)) / (total / (len(ids) - 1)) - 1
+    optimizer, hidden, total, segment = torch.optim.SGD(run.parameters(), lr=0.05), None, 0.0, 10
+    for i in range(0, len(ids) - 1, segment):
+        targets = ids[i + 1:i + 1 + segment]
+        output, hidden = run.rnn(run.encoder(ids[i:i + len(targets), None]), hidden)
+        hidden = tuple(h.detach() for h in hidden)
+        loss = torch.nn.functional.cross_entropy(run.decoder(output[:, 0]), targets)
+        total += loss.item() * len(targets)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    dynamic = ours("--dynamic", "0.05", "--segment", str(segment)) / (total / (len(ids) - 1)) - 1
+    print(f"interop: {len(ids)} tokens: nll with a neural cache, relative difference {cached:.1e}; by dynamic evaluation {dynamic:.1e}")
+    assert abs(cached) < 1e-5 and abs(dynamic) < 1e-5, (cached, dynamic)
+
+
+def safetensors_there_and_back(folder):
+    """The library opens what we write, with equal numbers and the same bytes for the same content, and the other way round."""
+    import safetensors
+    import safetensors.torch
+
+    quiet = dict(check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    ours, theirs, back = (f"{folder}/{name}" for name in ("ours.safetensors", "theirs.safetensors", "back.pt"))
+    subprocess.run(["unroll", "convert", f"{DATA}/model.pt", "--corpus", DATA, "-o", f"{folder}/st.unroll.h5"], **quiet)
+    subprocess.run(["unroll", "convert", f"{folder}/st.unroll.h5", "-o", ours], **quiet)
+    subprocess.run(["unroll", "convert", f"{folder}/st.unroll.h5", "-o", f"{folder}/st.pt"], **quiet)
+    expected = torch.load(f"{folder}/st.pt", weights_only=True)
+    tensors = safetensors.torch.load_file(ours)
+    assert tensors.keys() == expected.keys() and all(torch.equal(tensors[name], expected[name]) for name in expected)
+    with safetensors.safe_open(ours, "pt") as file:
+        safetensors.torch.save_file(tensors, theirs, metadata=file.metadata())
+    assert open(ours, "rb").read() == open(theirs, "rb").read()
+    safetensors.torch.save_file({name: tensor.half() for name, tensor in tensors.items()}, theirs)
+    subprocess.run(["unroll", "convert", theirs, "--corpus", DATA, "-o", f"{folder}/half.unroll.h5"], **quiet)
+    subprocess.run(["unroll", "convert", f"{folder}/half.unroll.h5", "-o", back], **quiet)
+    half = torch.load(back, weights_only=True)
+    assert all(torch.equal(half[name], tensor.half()) for name, tensor in tensors.items())
+    print(f"interop: safetensors {safetensors.__version__}: {len(tensors)} tensors equal, the library writes the same bytes; its float16 file is read")
+
+
 with tempfile.TemporaryDirectory() as folder:
+    safetensors_there_and_back(folder)
+    adaptation(folder)
     from_scratch(folder)
     finetune(folder)
     export_fixtures(folder)

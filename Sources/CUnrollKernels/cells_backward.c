@@ -45,6 +45,19 @@ void unroll_lstm_step_backward(
   unroll_for_rows(B, B * H * 3, lstm_rows, &arguments);
 }
 
+MULTIVERSIONED void unroll_lstm_cell_gradient(
+    const float *gates, const float *c_next, const float *dh, const float *dc, float *total,
+    size_t B, size_t H) {
+  for (size_t b = 0; b < B; b++) {
+    const float *out = gates + b * 4 * H + 3 * H;
+    for (size_t j = 0; j < H; j++) {
+      size_t place = b * H + j;
+      float squashed = tanh_float(c_next[place]);
+      total[place] = dc[place] + dh[place] * out[j] * (1.0f - squashed * squashed);
+    }
+  }
+}
+
 // MARK: GRU
 
 /// The arguments of `unroll_gru_step_backward`.

@@ -44,6 +44,23 @@ INLINED double sum_of_exp(const float *x, size_t n, float offset) {
   return sum;
 }
 
+/// The sum of `(x - offset) * exp(x - offset)` over n numbers; impossible tokens add nothing.
+INLINED double weighted_sum_of_exp(const float *x, size_t n, float offset) {
+  double sums[LANES] = {0};
+  for (size_t start = 0; start < n; start += LANES) {
+    size_t count = n - start < LANES ? n - start : LANES;
+    float terms[LANES] = {0};
+    for (size_t l = 0; l < count; l++) {
+      float distance = x[start + l] - offset, e = exp_float(distance);
+      terms[l] = e > 0.0f ? distance * e : 0.0f;
+    }
+    for (int l = 0; l < LANES; l++) sums[l] += (double)terms[l];
+  }
+  double sum = 0;
+  for (int l = 0; l < LANES; l++) sum += sums[l];
+  return sum;
+}
+
 MULTIVERSIONED static void add_row(const float *x, size_t n, float *maximum, double *sum) {
   float largest = maximum_of(x, n);
   largest = largest > *maximum ? largest : *maximum;
@@ -55,12 +72,26 @@ MULTIVERSIONED static void add_row(const float *x, size_t n, float *maximum, dou
   *maximum = largest;
 }
 
-/// The arguments of `unroll_softmax_add_panel`.
+/// As `add_row`, with the sum of `(x - maximum) * exp(x - maximum)`.
+MULTIVERSIONED static void add_row_with_entropy(
+    const float *x, size_t n, float *maximum, double *sum, double *weighted) {
+  float before = *maximum;
+  double sum_before = *sum;
+  add_row(x, n, maximum, sum);
+  float offset = *maximum == -INFINITY ? 0.0f : *maximum;
+  if (before != *maximum && sum_before > 0) {
+    double shift = (double)before - (double)offset;
+    *weighted = exp(shift) * (*weighted + shift * sum_before);
+  }
+  *weighted += weighted_sum_of_exp(x, n, offset);
+}
+
+/// The arguments of `unroll_softmax_add_panel` and its sibling with entropies.
 typedef struct {
   const float *logits;
   size_t N;
   float *maximum;
-  double *sum;
+  double *sum, *weighted;
 } panel_arguments;
 
 static void add_rows(void *context, size_t begin, size_t end) {
@@ -71,8 +102,25 @@ static void add_rows(void *context, size_t begin, size_t end) {
 
 void unroll_softmax_add_panel(
     const float *logits, size_t M, size_t N, float *maximum, double *sum) {
-  panel_arguments arguments = {logits, N, maximum, sum};
+  panel_arguments arguments = {logits, N, maximum, sum, NULL};
   unroll_for_rows(M, M * N, add_rows, &arguments);
+}
+
+static void add_rows_with_entropy(void *context, size_t begin, size_t end) {
+  const panel_arguments *a = context;
+  for (size_t r = begin; r < end; r++)
+    add_row_with_entropy(
+        a->logits + r * a->N, a->N, a->maximum + r, a->sum + r, a->weighted + r);
+}
+
+void unroll_softmax_add_panel_with_entropy(
+    const float *logits, size_t M, size_t N, float *maximum, double *sum, double *weighted) {
+  panel_arguments arguments = {logits, N, maximum, sum, weighted};
+  unroll_for_rows(M, M * N, add_rows_with_entropy, &arguments);
+}
+
+void unroll_softmax_entropy(const double *sum, double *weighted, size_t M) {
+  for (size_t r = 0; r < M; r++) weighted[r] = log(sum[r]) - weighted[r] / sum[r];
 }
 
 void unroll_softmax_finish(const float *maximum, double *sum, size_t M) {

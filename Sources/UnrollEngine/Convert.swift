@@ -51,16 +51,24 @@ public enum ConversionTarget: Sendable {
   case foreign(any ForeignFormat.Type)
 
   /// The names of all targets.
-  public static var names: [String] { ["unroll"] + AllFormats.all.map { $0.name } }
+  public static var names: [String] { ["unroll"] + AllFormats.written.map { $0.name } }
 
   /// The target of a name, or `nil` if there is none.
   public init?(named name: String) {
     if name == "unroll" {
       self = .checkpoint
-    } else if let format = AllFormats.all.first(where: { $0.name == name }) {
+    } else if let format = AllFormats.written.first(where: { $0.name == name }) {
       self = .foreign(format)
     } else {
       return nil
+    }
+  }
+
+  /// The extension of its files, without a dot.
+  public var fileExtension: String {
+    switch self {
+    case .checkpoint: "unroll.h5"
+    case .foreign(let format): format.fileExtensions.first ?? format.name
     }
   }
 
@@ -82,6 +90,8 @@ public struct ConversionOptions: Sendable {
   public var tokenizer = TokenizerSource.kind(.whitespace, space: nil)
   /// Whether a tokenizer of another program's file ends each line with its end-of-sentence token.
   public var appendsEndOfSentence = false
+  /// The type that weights are rounded to; `nil` leaves them as they are.
+  public var dtype: DType?
 
   /// Creates options.
   public init(
@@ -111,7 +121,16 @@ public func convert(
 ) throws -> Conversion {
   let file = try MappedFile(path: path)
   if isHDF5(file) {
-    return try readCheckpoint(path, options: options, reader: reader)
+    var conversion = try readCheckpoint(path, options: options, reader: reader)
+    try conversion.convertNumbers(to: options.dtype, path: path)
+    guard case .checkpoint = options.target, let dtype = options.dtype else { return conversion }
+    conversion.checkpoint.provenance.append(
+      ProvenanceEntry(
+        operation: "convert", tool: UnrollVersion.producer,
+        arguments: "format=unroll\ndtype=\(dtype.rawValue)",
+        inputs: "\(digest(of: file)) \(name(of: file))"))
+    try conversion.addProofs()
+    return conversion
   }
   let format = try foreignFormat(of: file)
   let (tokenizer, vocabulary) = try options.tokens(progress: progress)
@@ -124,6 +143,8 @@ public func convert(
   }
   if let name = options.tokenizer.name { arguments.append("tokenizer=\(name)") }
   if options.appendsEndOfSentence { arguments.append("append_eos=1") }
+  if let dtype = options.dtype { arguments.append("dtype=\(dtype.rawValue)") }
+  try conversion.convertNumbers(to: options.dtype, path: path)
   let paths = options.vocabulary.paths + options.tokenizer.paths
   let inputs = try [file] + paths.map { try MappedFile(path: $0) }
   conversion.checkpoint.provenance.append(
@@ -155,6 +176,32 @@ private var supportedInputs: String {
 }
 
 extension Conversion {
+  /// Rounds the weights to a type.
+  ///
+  /// - Throws: `InterchangeError` if a number is too large for it.
+  fileprivate mutating func convertNumbers(to type: DType?, path file: String) throws {
+    guard let type else { return }
+    var narrowed: Set<DType> = []
+    for path in checkpoint.parameters.paths {
+      guard let tensor = checkpoint.parameters[path], tensor.dtype != type else { continue }
+      do {
+        checkpoint.parameters[path] = try tensor.converted(to: type)
+      } catch {
+        throw InterchangeError(
+          file: file, place: path.description, expected: "numbers that \(type.rawValue) can hold",
+          found: "\(error.value)", fix: "give --dtype bf16, or leave it out")
+      }
+      if tensor.dtype.size > type.size || [tensor.dtype, type] == [.bfloat16, .float16] {
+        narrowed.insert(tensor.dtype)
+      }
+    }
+    guard !narrowed.isEmpty else { return }
+    let from = narrowed.map(\.rawValue).sorted().joined(separator: ", ")
+    notes.append(
+      Note(
+        place: "/model", message: "weights rounded from \(from) to \(type.rawValue), as asked for"))
+  }
+
   /// Adds what every later reader can compare its own numbers and tokens with.
   fileprivate mutating func addProofs() throws {
     checkpoint.tokenizer.probe = TokenizerProbe(of: checkpoint)
@@ -168,6 +215,11 @@ extension Conversion {
 }
 
 // MARK: - Checkpoints
+
+/// Whether a file looks like a model of any format that is read, by its content.
+public func isModel(_ file: MappedFile) -> Bool {
+  isHDF5(file) || AllFormats.format(of: file) != nil
+}
 
 func isHDF5(_ file: MappedFile) -> Bool {
   file.copy(0..<8) == [0x89, 0x48, 0x44, 0x46, 0x0D, 0x0A, 0x1A, 0x0A]
@@ -188,13 +240,13 @@ private func readCheckpoint(
     )
   }
   let checkpoint = try Checkpoint(examination)
-  guard case .foreign = options.target else {
+  if case .checkpoint = options.target, options.dtype == nil {
     throw InterchangeError(
       file: path, place: "", expected: "a model of another format, or an output in one",
       found: "an Unroll checkpoint, to be written as one",
       fix:
         "nothing is to be converted: copy the file; or name the output as one of another format, "
-        + "such as `-o model.pt`")
+        + "such as `-o model.pt`, or give --dtype")
   }
   guard case .file = options.vocabulary, options.nonlinearity == nil else {
     throw InterchangeError(

@@ -22,7 +22,8 @@ extension LanguageModel {
   ///   - progress: Called after each window of tokens.
   /// - Returns: The perplexity with its counts.
   /// - Throws: `FileError` or `TextError` if the text cannot be read, has a word that the model
-  ///   cannot take, or nothing to predict; `NotFinite` if the model gives no numbers.
+  ///   cannot take, or nothing to predict; `NotFinite` if the model gives no numbers;
+  ///   `CancellationError` if the task was cancelled.
   public func perplexity(
     ofText path: String, protocol: PerplexityProtocol,
     progress: (EvaluationProgress) -> Void = { _ in }
@@ -30,10 +31,34 @@ extension LanguageModel {
     var text = try TokenReader(encoder: encoder, path: path)
     return try measure(`protocol`, path: path) { run in
       switch `protocol` {
-      case .stream: try run.stream(&text, progress)
+      case .stream: try run.stream(&text, after: nil, progress, predict: network.logProbabilities)
       case .columns: try run.columns(try text.all(), progress)
-      case .sentence: try run.sentences(&text, progress)
+      case .sentence, .srilm, .kenlm: try run.sentences(&text, progress)
+      case .lmEval:
+        try run.stream(
+          &text, after: encoder.sentenceStartID, progress, predict: network.logProbabilities)
       }
+      (run.result.lines, run.result.emptyEnds) = (text.lineCount, text.emptyEnds)
+    }
+  }
+
+  /// Measures the perplexity of a text under the protocol `stream`, with probabilities from a closure.
+  ///
+  /// - Parameters:
+  ///   - path: The text.
+  ///   - window: The tokens that are predicted at once.
+  ///   - progress: Called after each window.
+  ///   - predict: Gives `[T]` the log-probabilities of targets after inputs and a state.
+  /// - Returns: The perplexity with its counts.
+  /// - Throws: What `perplexity(ofText:protocol:progress:)` and `predict` throw.
+  func streamPerplexity(
+    ofText path: String, window: Int, _ progress: (EvaluationProgress) -> Void,
+    predict: EvaluationRun.Predict
+  ) throws -> Perplexity {
+    var text = try TokenReader(encoder: encoder, path: path)
+    return try measure(.stream, path: path) { run in
+      try run.stream(&text, after: nil, window: window, progress, predict: predict)
+      run.result.lines = text.lineCount
     }
   }
 
@@ -41,16 +66,21 @@ extension LanguageModel {
   ///
   /// - Parameters:
   ///   - ids: The ids.
+  ///   - isKnown: Which of them stand for words of the vocabulary; all if `nil`.
   ///   - path: The path of their text, for errors.
   ///   - progress: Called after each window.
   /// - Returns: The perplexity; words and bytes are not counted.
   /// - Throws: `TextError` if there is nothing to predict; `NotFinite` if the model gives no numbers.
   func perplexity(
-    ofColumns ids: [Int32], path: String, _ progress: (EvaluationProgress) -> Void
+    ofColumns ids: [Int32], isKnown: [Bool]? = nil, path: String,
+    _ progress: (EvaluationProgress) -> Void
   ) throws -> Perplexity {
     try measure(.columns, path: path) { run in
-      let tokens = ids.lazy.map {
-        TokenInText(id: $0, byteCount: 0, wordCount: 0, isUnknown: false)
+      let tokens = ids.indices.lazy.map { index in
+        let isUnknown = isKnown.map { !$0[index] } ?? false
+        return TokenInText(
+          id: ids[index], byteCount: 0, wordCount: 0, isUnknown: isUnknown,
+          isOfUnknownWord: isUnknown)
       }
       try run.columns(tokens, progress)
     }
@@ -69,27 +99,62 @@ extension LanguageModel {
         found: "\(run.result.tokens) token(s), none of which it predicts", fix: "give more text")
     }
     guard run.result.totalNLL.isFinite else { throw NotFinite(path: self.path) }
+    run.result.firstToken = firstToken(`protocol`)
+    run.result.lineEnds = lineEnds
     run.result.seconds = start.duration(to: .now) / .seconds(1)
     return run.result
+  }
+
+  private func firstToken(_ protocol: PerplexityProtocol) -> String {
+    let follows = encoder.sentenceStartID.map {
+      "follows \(encoder.vocabulary.text(of: Int($0)))"
+    }
+    return switch `protocol` {
+    case .stream: "not predicted"
+    case .columns: "not predicted, of each column"
+    case .sentence, .srilm, .kenlm: (follows ?? "not predicted") + ", of each line"
+    case .lmEval: follows ?? "not predicted"
+    }
+  }
+
+  private var lineEnds: String {
+    if let id = encoder.endOfSentenceID {
+      return "\(encoder.vocabulary.text(of: Int(id))), predicted"
+    }
+    return encoder.tokenizer.lineEnds == .kept ? "part of the text" : "not predicted"
   }
 }
 
 /// The state of one evaluation.
-private struct EvaluationRun {
-  /// Rows of a window of the protocol `columns`, as word_language_model's `--bptt`.
-  static let columnsWindow = 35
-  /// Columns of the protocol `columns`, as word_language_model's `eval_batch_size`.
-  static let columnCount = 10
-
+struct EvaluationRun {
   let model: LanguageModel
   var result: Perplexity
 
   typealias Report = (EvaluationProgress) -> Void
+  /// Gives `[T, B]` the log-probabilities of targets after inputs and a state.
+  typealias Predict = (
+    _ targets: [Int32], _ inputs: [Int32], _ state: inout RecurrentState
+  ) throws -> [Float]
 
-  mutating func stream(_ text: inout TokenReader, _ progress: Report) throws {
+  /// Predicts a text as one stream.
+  ///
+  /// - Parameters:
+  ///   - text: The text.
+  ///   - start: What the first token follows, or `nil` if it is not predicted.
+  ///   - window: The tokens that are predicted at once.
+  ///   - progress: Called after each window.
+  ///   - predict: Gives their log-probabilities.
+  /// - Throws: What reading and predicting throw.
+  mutating func stream(
+    _ text: inout TokenReader, after start: Int32?, window: Int = LanguageModel.window,
+    _ progress: Report, predict: Predict
+  ) throws {
     var state = model.network.zeroState(columns: 1)
-    guard var previous = try text.next()?.id else { return }
-    result.tokens = 1
+    result.tokens = start == nil ? 1 : 0
+    guard var previous = try start ?? text.next()?.id else {
+      result.tokens = 0
+      return
+    }
     var inputs: [Int32] = []
     var targets: [TokenInText] = []
     while true {
@@ -100,8 +165,8 @@ private struct EvaluationRun {
         targets.append(token)
         previous = token.id
       }
-      guard inputs.count == LanguageModel.window || token == nil else { continue }
-      try predict(targets, inputs: inputs, state: &state)
+      guard inputs.count == window || token == nil else { continue }
+      try add(targets, inputs: inputs, state: &state, predict)
       progress(EvaluationProgress(perplexity: result, fraction: text.fraction))
       inputs.removeAll(keepingCapacity: true)
       targets.removeAll(keepingCapacity: true)
@@ -113,7 +178,7 @@ private struct EvaluationRun {
     _ tokens: some RandomAccessCollection<TokenInText>, _ progress: Report
   ) throws {
     result.tokens = tokens.count
-    let (B, T) = (Self.columnCount, Self.columnsWindow)
+    let (B, T) = (PerplexityProtocol.columnCount, PerplexityProtocol.columnsWindow)
     // Column b is the b-th of B runs of n tokens; what is left over is not used.
     let n = tokens.count / B
     guard n > 1 else { return }
@@ -125,41 +190,62 @@ private struct EvaluationRun {
       let end = min(start + T, n - 1)
       let inputs = (start..<end).flatMap { row($0).map(\.id) }  // [T, B]
       let targets = (start + 1..<end + 1).flatMap { row($0) }  // [T, B]
-      try predict(targets, inputs: inputs, state: &state)
+      try add(targets, inputs: inputs, state: &state, model.network.logProbabilities)
       let fraction = Double(end) / Double(n - 1)
       progress(EvaluationProgress(perplexity: result, fraction: fraction))
     }
   }
 
   mutating func sentences(_ text: inout TokenReader, _ progress: Report) throws {
-    while let line = try text.nextLine() {
-      let logProbabilities = try model.logProbabilities(ofSentence: line.map(\.id))
-      result.tokens += line.count
-      for (token, logProbability) in zip(line.suffix(logProbabilities.count), logProbabilities) {
-        result.add(logProbability: logProbability, token: token)
+    while true {
+      // Enough lines that some have like lengths.
+      var lines: [[TokenInText]] = []
+      var tokens = 0
+      while lines.count < 8 * LanguageModel.sentenceColumns, tokens < 1 << 16,
+        let line = try text.nextLine()
+      {
+        tokens += line.count
+        lines.append(line)
       }
+      guard !lines.isEmpty else { return }
+      try Task.checkCancellation()
+      let predictions = try model.predictions(ofSentences: lines.map { $0.map(\.id) })
+      for (line, prediction) in zip(lines, predictions) {
+        for (token, logProbability) in zip(
+          line.dropFirst(prediction.unpredictedCount), prediction.logProbabilities)
+        {
+          result.add(logProbability: logProbability, token: token)
+        }
+        result.endBlock()
+      }
+      result.tokens += tokens
       progress(EvaluationProgress(perplexity: result, fraction: text.fraction))
     }
   }
 
-  private mutating func predict(
-    _ targets: [TokenInText], inputs: [Int32], state: inout RecurrentState
+  private mutating func add(
+    _ targets: [TokenInText], inputs: [Int32], state: inout RecurrentState, _ predict: Predict
   ) throws {
+    try Task.checkCancellation()
     guard !targets.isEmpty else { return }
-    let logProbabilities = try model.network.logProbabilities(
-      ofTargets: targets.map(\.id), inputs: inputs, state: &state)
+    let logProbabilities = try predict(targets.map(\.id), inputs, &state)
     for (token, logProbability) in zip(targets, logProbabilities) {
       result.add(logProbability: logProbability, token: token)
     }
+    result.endBlock()
   }
 }
 
 /// Reads the tokens of a text one by one, or line by line.
-private struct TokenReader: ~Copyable {
+struct TokenReader: ~Copyable {
   private var lines: LineReader
   private let encoder: Encoder
   private var line: [TokenInText] = []
   private var position = 0
+  /// The lines that were read.
+  private(set) var lineCount = 0
+  private var beginsWithWhiteSpace = false
+  private var endsWithWhiteSpace = false
 
   init(encoder: Encoder, path: String) throws(FileError) {
     lines = try LineReader(path: path, lineEnds: encoder.tokenizer.lineEnds)
@@ -169,8 +255,16 @@ private struct TokenReader: ~Copyable {
   /// The share of the text that was read.
   var fraction: Double? { lines.fraction }
 
+  /// The empty parts before and behind the words of what was read, between white space.
+  var emptyEnds: Int { (beginsWithWhiteSpace ? 1 : 0) + (endsWithWhiteSpace ? 1 : 0) }
+
   mutating func nextLine() throws(TextError) -> [TokenInText]? {
     guard let line = try lines.next() else { return nil }
+    lineCount += 1
+    let words = line.words
+    if lineCount == 1 { beginsWithWhiteSpace = words.first?.lowerBound != 0 }
+    endsWithWhiteSpace =
+      line.terminatorCount > 0 || words.last?.upperBound != line.bytes.count
     return try encoder.encode(line, path: lines.path).tokens(of: line)
   }
 

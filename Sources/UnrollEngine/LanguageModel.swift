@@ -38,6 +38,16 @@ public struct LanguageModel: Sendable {
       architecture: checkpoint.architecture, parameters: checkpoint.parameters)
   }
 
+  /// Opens a checkpoint and makes it ready to run.
+  ///
+  /// - Parameters:
+  ///   - path: The checkpoint.
+  ///   - reader: Runs libhdf5; in this process unless told. See `ContainerReader.inProcess`.
+  /// - Throws: `FileError` or `InvalidCheckpoint` if it cannot be opened; what `init(_:path:)` throws.
+  public init(contentsOf path: String, reader: ContainerReader = .inProcess) throws {
+    try self.init(Checkpoint(contentsOf: path, reader: reader), path: path)
+  }
+
   /// What turns text into a checkpoint's token ids.
   ///
   /// - Throws: `TextError` if the tokenizer needs a token that the vocabulary lacks, or is one that
@@ -45,27 +55,4 @@ public struct LanguageModel: Sendable {
   public static func encoder(of checkpoint: Checkpoint, path: String) throws -> Encoder {
     try Encoder(vocabulary: checkpoint.vocabulary, tokenizer: checkpoint.tokenizer, path: path)
   }
-
-  /// The log-probabilities of a sentence's tokens, each given those before it.
-  ///
-  /// The state is zero and the first token follows the one that sentences start from.
-  ///
-  /// - Parameter ids: The tokens, `[T]`.
-  /// - Returns: `[T]` natural logarithms, or `[T - 1]` where sentences start from nothing: the first
-  ///   token is then not predicted.
-  /// - Throws: `NeuralError` if memory is short.
-  public func logProbabilities(ofSentence ids: [Int32]) throws -> [Float] {
-    var state = network.zeroState(columns: 1)
-    let targets = encoder.sentenceStartID == nil ? ids.dropFirst() : ids[...]
-    let inputs = ([encoder.sentenceStartID].compactMap { $0 } + ids).prefix(targets.count)
-    return try stride(from: 0, to: targets.count, by: Self.window).flatMap { start in
-      let end = min(start + Self.window, targets.count)
-      return try network.logProbabilities(
-        ofTargets: Array(targets.dropFirst(start).prefix(end - start)),
-        inputs: Array(inputs[start..<end]), state: &state)
-    }
-  }
-
-  /// Rows of a window where the length changes nothing but memory and speed.
-  static let window = 256
 }

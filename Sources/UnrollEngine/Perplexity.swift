@@ -1,9 +1,10 @@
 // Perplexity, defined in one place.
 
 import Foundation
+import UnrollNeural
 import UnrollTokenization
 
-/// Which tokens of a text are predicted, and from what.
+/// Which tokens of a text are predicted, from what, and what their probabilities are divided by.
 public enum PerplexityProtocol: String, Sendable, CaseIterable {
   /// One stream: zero initial state, carried to the end; every token but the first is predicted.
   case stream
@@ -12,24 +13,64 @@ public enum PerplexityProtocol: String, Sendable, CaseIterable {
   case columns
   /// Each line alone: zero state, the first token follows `<eos>`; every token is predicted.
   case sentence
+  /// `sentence` with SRILM's figures: words that the vocabulary lacks are left out of logarithm and
+  /// divisor; `ppl` divides by words and ends of sentences, `ppl1` by words.
+  case srilm
+  /// `sentence` with the figures of KenLM's `query`: perplexity including and excluding words that the
+  /// vocabulary lacks; ends of sentences are tokens.
+  case kenlm
+  /// One stream that follows `<eos>`, with the figures of EleutherAI's lm-evaluation-harness: over the
+  /// words and bytes of the whole text, which is one document.
+  case lmEval = "lm-eval"
+
+  /// Where a prediction comes from, in words.
+  public var context: String {
+    switch self {
+    case .stream, .lmEval: "one stream, state carried; no window cuts it"
+    case .columns:
+      "\(Self.columnCount) columns, state carried; windows of \(Self.columnsWindow) rows"
+    case .sentence, .srilm, .kenlm: "each line from a zero state"
+    }
+  }
+
+  /// Columns of the protocol `columns`, as word_language_model's `eval_batch_size`.
+  static let columnCount = 10
+  /// Rows of a window of the protocol `columns`, as word_language_model's `--bptt`.
+  static let columnsWindow = 35
 }
 
 /// How well a model predicts a text.
 public struct Perplexity: Sendable {
   /// The protocol.
   public var `protocol`: PerplexityProtocol
+  /// How the model learnt from the text while it was measured, in words; `nil` for a model as it is.
+  public var adaptation: String?
+  /// What the first token of each line, stream or column is predicted from, in words.
+  public var firstToken = ""
+  /// What becomes of the ends of lines, in words.
+  public var lineEnds = ""
   /// The tokens of the text, end-of-sentence tokens included.
   public var tokens = 0
   /// The tokens that were predicted.
   public var predictions = 0
+  /// The lines of the text.
+  public var lines = 0
   /// The words of the text, between white space, that end in a predicted token.
   public var words = 0
   /// The bytes of the text that the predicted tokens stand for, with the white space before them.
   public var bytes = 0
   /// The predicted tokens that stand for text outside the vocabulary.
   public var unknown = 0
+  /// The words with such a token.
+  public var unknownWords = 0
   /// The sum of the negative log-probabilities of the predictions, in nats.
   public var totalNLL = 0.0
+  /// The part of it that is of words outside the vocabulary.
+  public var unknownNLL = 0.0
+  /// The empty parts before and behind the words of the text, as `re.split(r"\s+", text)` counts them.
+  var emptyEnds = 0
+  /// The sums over sentences or windows.
+  var blocks = BlockSums()
   /// The time that it took, in seconds.
   public var seconds = 0.0
 
@@ -48,6 +89,50 @@ public struct Perplexity: Sendable {
 
   init(_ protocol: PerplexityProtocol) { self.protocol = `protocol` }
 
+  /// The figures of the program that the protocol is named after, by its names for them.
+  public var figures: [(name: String, value: Double)] {
+    let known = -(totalNLL - unknownNLL)
+    let knownWords = Double(words - unknownWords)
+    let ends = Double(lines)
+    switch `protocol` {
+    case .stream, .columns, .sentence: return []
+    case .srilm:
+      return [
+        ("sentences", ends), ("words", Double(words)), ("OOVs", Double(unknownWords)),
+        ("logprob", known / log(10)), ("ppl", exp(-known / (knownWords + ends))),
+        ("ppl1", exp(-known / knownWords)),
+      ]
+    case .kenlm:
+      let tokens = Double(words) + ends
+      return [
+        ("perplexity including OOVs", exp(totalNLL / tokens)),
+        ("perplexity excluding OOVs", exp(-known / (knownWords + ends))),
+        ("OOVs", Double(unknownWords)), ("tokens", tokens),
+      ]
+    case .lmEval:
+      return [
+        ("word_perplexity", exp(totalNLL / Double(words + emptyEnds))),
+        ("byte_perplexity", exp(totalNLL / Double(bytes))), ("bits_per_byte", bitsPerByte),
+      ]
+    }
+  }
+
+  /// Where the perplexity lies by the bootstrap over sentences or windows: 95 of 100 texts that are
+  /// made of this one's blocks, drawn with replacement, lie inside.
+  ///
+  /// - Parameters:
+  ///   - resamples: The texts that are drawn.
+  ///   - seed: What they are drawn from.
+  /// - Returns: The 2.5th and 97.5th percentile of their perplexities and the number of blocks; `nil`
+  ///   with fewer than two.
+  public func interval(
+    resamples: Int = 1000, seed: UInt32 = 1
+  ) -> (low: Double, high: Double, blocks: Int)? {
+    blocks.interval(resamples: resamples, seed: seed).map {
+      (exp($0.lowerBound), exp($0.upperBound), blocks.count)
+    }
+  }
+
   /// Adds one prediction.
   mutating func add(logProbability: Float, token: TokenInText) {
     predictions += 1
@@ -55,24 +140,95 @@ public struct Perplexity: Sendable {
     bytes += token.byteCount
     words += token.wordCount
     unknown += token.isUnknown ? 1 : 0
+    unknownWords += token.unknownWordCount
+    unknownNLL -= token.isOfUnknownWord ? Double(logProbability) : 0
+  }
+
+  /// Ends a block of the bootstrap, a sentence or window: the predictions since the last one.
+  mutating func endBlock() {
+    blocks.add(total: totalNLL, count: predictions)
+  }
+}
+
+/// Sums of losses over blocks of a text; their number has a bound, and that of a text's blocks none.
+struct BlockSums: Sendable {
+  private static let limit = 8192
+
+  /// The loss and number of predictions of each block.
+  private var sums: [(nll: Double, count: Int)] = []
+  /// How many of the text's blocks one of these is.
+  private var merged = 1
+  private var pending = 0
+  private var (total, predictions) = (0.0, 0)
+
+  /// The number of blocks.
+  var count: Int { sums.count }
+
+  /// Adds a block.
+  ///
+  /// - Parameters:
+  ///   - total: The loss of the text up to its end.
+  ///   - count: The predictions up to its end.
+  mutating func add(total: Double, count: Int) {
+    pending += 1
+    guard pending >= merged, count > predictions else { return }
+    sums.append((total - self.total, count - predictions))
+    (self.total, predictions, pending) = (total, count, 0)
+    guard sums.count == Self.limit else { return }
+    // Neighbours become one block.
+    sums = stride(from: 0, to: sums.count, by: 2).map { index in
+      let (first, second) = (sums[index], sums[index + 1])
+      return (first.nll + second.nll, first.count + second.count)
+    }
+    merged *= 2
+  }
+
+  /// The 2.5th and 97.5th percentile of the mean loss of texts drawn from the blocks.
+  func interval(resamples: Int, seed: UInt32) -> ClosedRange<Double>? {
+    guard count > 1, resamples > 0 else { return nil }
+    var random = CounterGenerator(seed: seed)
+    let means = (0..<resamples).map { _ in
+      var drawn = (nll: 0.0, count: 0)
+      for _ in sums.indices {
+        let block = sums[Int.random(in: sums.indices, using: &random)]
+        drawn.nll += block.nll
+        drawn.count += block.count
+      }
+      return drawn.nll / Double(drawn.count)
+    }.sorted()
+    func percentile(_ share: Double) -> Double {
+      means[Int((share * Double(resamples - 1)).rounded())]
+    }
+    return percentile(0.025)...percentile(0.975)
   }
 }
 
 extension EncodedLine {
   /// The tokens with what they stand for.
   func tokens(of line: TextLine) -> [TokenInText] {
-    var words = line.words[...]
-    var unknown = unknown[...]
-    var start = 0
-    return ids.indices.map { index in
-      let end = ends[index]
-      let wordCount = words.prefix { $0.upperBound <= end }.count
-      words = words.dropFirst(wordCount)
-      let isUnknown = unknown.first == index
-      if isUnknown { unknown.removeFirst() }
-      defer { start = end }
-      return TokenInText(
-        id: ids[index], byteCount: end - start, wordCount: wordCount, isUnknown: isUnknown)
+    let words = line.words
+    var unknownWords = Set<Int>()
+    if !unknown.isEmpty {
+      var word = 0
+      for index in unknown {
+        let begin = index == 0 ? 0 : ends[index - 1]
+        while word < words.count, begin >= words[word].upperBound { word += 1 }
+        unknownWords.insert(word)
+      }
+    }
+    let unknown = Set(unknown)
+    var (start, word) = (0, 0)
+    return ids.indices.map { index -> TokenInText in
+      var token = TokenInText(
+        id: ids[index], byteCount: ends[index] - start, wordCount: 0,
+        isUnknown: unknown.contains(index), isOfUnknownWord: unknownWords.contains(word))
+      start = ends[index]
+      while word < words.count, words[word].upperBound <= start {
+        token.wordCount += 1
+        token.unknownWordCount += unknownWords.contains(word) ? 1 : 0
+        word += 1
+      }
+      return token
     }
   }
 }
@@ -82,6 +238,10 @@ struct TokenInText {
   let id: Int32
   let byteCount: Int
   /// The number of words that end in it.
-  let wordCount: Int
+  var wordCount: Int
   let isUnknown: Bool
+  /// Whether the word that it begins in has an unknown token.
+  var isOfUnknownWord = false
+  /// How many of the words that end in it have one.
+  var unknownWordCount = 0
 }

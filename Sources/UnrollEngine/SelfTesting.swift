@@ -8,7 +8,7 @@ import UnrollTensors
 
 extension Architecture {
   /// Whether evaluation and training compute this model; others are only replayed.
-  public var isComputedByTheEngine: Bool { rareVariant == nil }
+  public var isComputedByTheEngine: Bool { uncomputedVariant == nil }
 }
 
 /// The log-probabilities that the engine gives a self-test's tokens after the first.

@@ -174,9 +174,21 @@ public struct Architecture: Sendable, Hashable {
   /// The width of what the output weight multiplies.
   public var outputInputSize: Int { hasOutputProjection ? embeddingSize : topSize }
 
-  /// The first variant that neither the engine nor PyTorch's recurrent modules compute, in words.
+  /// The first variant that the engine does not compute, in words.
   ///
   /// `nil` if there is none. The format declares these so that files of other frameworks keep them.
+  package var uncomputedVariant: String? {
+    if hasOutputProjection { return "a projection before the output weight" }
+    for (index, layer) in layers.enumerated() {
+      guard let variant = layer.uncomputedVariant else { continue }
+      return "layer \(index) with \(variant)"
+    }
+    return nil
+  }
+
+  /// The first variant that PyTorch's recurrent modules do not compute, in words.
+  ///
+  /// `nil` if there is none.
   package var rareVariant: String? {
     if input == .oneHot { return "one-hot input" }
     if hasOutputProjection { return "a projection before the output weight" }
@@ -189,12 +201,16 @@ public struct Architecture: Sendable, Hashable {
 }
 
 extension LayerArchitecture {
-  fileprivate var rareVariant: String? {
+  fileprivate var uncomputedVariant: String? {
     if projectionSize != nil { return "a projection of its hidden state" }
-    if bias == .single { return "a single bias" }
     if gateActivation != .sigmoid { return "the gate activation \(gateActivation.name)" }
-    if forgetBias != 0 { return "a forget bias of \(forgetBias)" }
     if cell == .gru, reset == .before { return "the reset gate before the product" }
     return nil
+  }
+
+  fileprivate var rareVariant: String? {
+    if bias == .single { return "a single bias" }
+    if forgetBias != 0 { return "a forget bias of \(forgetBias)" }
+    return uncomputedVariant
   }
 }

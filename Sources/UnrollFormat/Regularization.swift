@@ -1,7 +1,10 @@
 // What keeps a model in training from learning its text by heart; spec/FORMAT.md has the formulas.
 
 /// One way of regularisation, at one place of the model.
-public struct RegularizationTerm: Sendable, Hashable {
+public struct RegularizationTerm: Sendable, Hashable, CustomStringConvertible {
+  /// Site, kind and rate, as `between:locked=0.25`.
+  public var description: String { "\(site.rawValue):\(kind.rawValue)=\(rate)" }
+
   /// Where it acts.
   public enum Site: String, Sendable, Hashable, CaseIterable {
     /// The embedding, or what is looked up in it.

@@ -111,6 +111,7 @@ private func naming(_ path: String, insteadOf temporaryPath: String, in error: E
   switch error {
   case let error as FileError where error.path == temporaryPath:
     FileError(error.operation, path: path, code: error.code)
+  case let error as HDF5Error where error.file == temporaryPath: error.naming(path)
   case let error as InvalidCheckpoint:
     InvalidCheckpoint(
       findings: error.findings.map { finding in

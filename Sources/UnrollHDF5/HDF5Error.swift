@@ -11,6 +11,11 @@ public struct HDF5Error: Error, Sendable, Hashable, CustomStringConvertible {
   /// The library's innermost reason.
   public let reason: String
 
+  /// The same error of a file under another name.
+  public func naming(_ path: String) -> HDF5Error {
+    HDF5Error(operation: operation, file: path, object: object, reason: reason)
+  }
+
   /// File, object, operation and reason in one line.
   public var description: String { "\(file): \(object): cannot \(operation): \(reason)" }
 }

@@ -5,7 +5,11 @@ import UnrollTensors
 /// The foreign formats that can be read and written.
 public enum AllFormats {
   /// The formats, in the order in which they are tried.
-  public static let all: [any ForeignFormat.Type] = [PyTorchFormat.self]
+  public static let all: [any ForeignFormat.Type] = [
+    PyTorchFormat.self, SafetensorsFormat.self, ML5Format.self,
+  ]
+  /// Those of them that are written.
+  public static let written = all.filter { $0.isWritten }
 
   /// The format of a file, or `nil` if none recognizes it.
   public static func format(of file: MappedFile) -> (any ForeignFormat.Type)? {

@@ -19,6 +19,9 @@ public protocol ForeignFormat: Sendable {
   /// - Throws: `InterchangeError` if the file cannot be converted without loss of its meaning.
   static func read(_ file: MappedFile, options: ReadingOptions) throws -> Conversion
 
+  /// Whether models are written in this format.
+  static var isWritten: Bool { get }
+
   /// The extensions by which a file to be written is known as one of this format, without dots.
   static var fileExtensions: [String] { get }
 
@@ -38,6 +41,11 @@ public protocol ForeignFormat: Sendable {
   static func write(
     _ checkpoint: Checkpoint, to path: String, progress: (Int) -> Void
   ) throws
+}
+
+extension ForeignFormat {
+  /// Whether models are written in this format: so they are unless it says otherwise.
+  public static var isWritten: Bool { true }
 }
 
 /// What a foreign file does not say and the caller has to.

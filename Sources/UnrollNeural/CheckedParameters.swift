@@ -22,7 +22,7 @@ struct CheckedParameters {
     _ tree: ParameterTree<Tensor>, of architecture: Architecture, computesAllVariants: Bool = false
   ) throws {
     try Self.check(architecture)
-    if !computesAllVariants, let variant = architecture.rareVariant {
+    if !computesAllVariants, let variant = architecture.uncomputedVariant {
       throw NeuralError.architecture(expected: "a variant that the engine computes", found: variant)
     }
     for (path, shape) in architecture.parameters {

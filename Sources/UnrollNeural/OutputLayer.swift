@@ -32,20 +32,23 @@ struct OutputLayer: Sendable {
   /// Whether a row's result has the same bits whatever the other rows are.
   var rowsAreIndependent: Bool { weight.rowsAreIndependent }
 
-  /// The log-probabilities of one target a row.
+  /// The log-probabilities of one target a row, and the entropies of the distributions if wanted.
   ///
   /// - Parameters:
   ///   - targets: `[M]` token ids of the vocabulary.
   ///   - hidden: `[M, H]`
   ///   - logits: Scratch.
+  ///   - entropies: In: `[M]` of zeros where they are wanted, empty where not. Out: in nats.
   /// - Returns: `[M]`
   /// - Throws: `NeuralError` if oneDNN fails or memory is short.
   func logProbabilities(
-    ofTargets targets: [Int32], hidden: UnsafePointer<Float>, logits: inout [Float]
+    ofTargets targets: [Int32], hidden: UnsafePointer<Float>, logits: inout [Float],
+    entropies: inout [Double]
   ) throws -> [Float] {
     var targetLogits = [Float](repeating: 0, count: targets.count)
-    let logPartitions = try forEachPanel(M: targets.count, hidden: hidden, scratch: &logits) {
-      logits, rows, panel in
+    let logPartitions = try forEachPanel(
+      M: targets.count, hidden: hidden, scratch: &logits, entropies: &entropies
+    ) { logits, rows, panel in
       for row in rows {
         let target = Int(targets[row])
         guard panel.contains(target) else { continue }
@@ -69,8 +72,11 @@ struct OutputLayer: Sendable {
   ) throws -> [Float] {
     let V = weight.N
     var all = [Float](repeating: 0, count: M * V)
+    var noEntropies: [Double] = []
     try all.withUnsafeMutableBufferPointer { all in
-      let logPartitions = try forEachPanel(M: M, hidden: hidden, scratch: &logits) {
+      let logPartitions = try forEachPanel(
+        M: M, hidden: hidden, scratch: &logits, entropies: &noEntropies
+      ) {
         logits, rows, panel in
         for (index, row) in rows.enumerated() {
           (all.start + row * V + panel.lowerBound)
@@ -90,11 +96,13 @@ struct OutputLayer: Sendable {
   ///   - M: The number of rows.
   ///   - hidden: `[M, H]`
   ///   - scratch: Holds the logits.
+  ///   - entropies: In: `[M]` of zeros where they are wanted, empty where not. Out: in nats.
   ///   - body: Receives logits `[rows.count, panel.count]`, the rows and the panel's tokens.
   /// - Returns: `[M]`, for each row the logarithm of its sum of exponentials.
   /// - Throws: `NeuralError` if oneDNN fails or memory is short.
   private func forEachPanel(
     M: Int, hidden: UnsafePointer<Float>, scratch: inout [Float],
+    entropies: inout [Double],
     _ body: (UnsafePointer<Float>, Range<Int>, Range<Int>) -> Void
   ) throws -> [Double] {
     var maxima = [Float](repeating: -.infinity, count: M)
@@ -109,14 +117,20 @@ struct OutputLayer: Sendable {
           body(logits, rows, panel)
           maxima.withUnsafeMutableBufferPointer { maxima in
             sums.withUnsafeMutableBufferPointer { sums in
-              unroll_softmax_add_panel(
-                logits, rows.count, panel.count, maxima.start + rows.lowerBound,
-                sums.start + rows.lowerBound)
+              let (maxima, sums) = (maxima.start + rows.lowerBound, sums.start + rows.lowerBound)
+              guard !entropies.isEmpty else {
+                return unroll_softmax_add_panel(logits, rows.count, panel.count, maxima, sums)
+              }
+              entropies.withUnsafeMutableBufferPointer {
+                unroll_softmax_add_panel_with_entropy(
+                  logits, rows.count, panel.count, maxima, sums, $0.start + rows.lowerBound)
+              }
             }
           }
         }
       }
     }
+    if !entropies.isEmpty { unroll_softmax_entropy(sums, &entropies, M) }
     unroll_softmax_finish(maxima, &sums, M)
     return sums
   }

@@ -27,9 +27,11 @@ struct RecurrentLayer: Sendable {
     self.architecture = architecture
     let (D, H) = (architecture.inputSize, architecture.hiddenSize)
     let rows = architecture.cell.gateCount * H
-    let (isGRU, hasBias) = (architecture.cell == .gru, architecture.bias == .double)
+    let (isGRU, bias) = (architecture.cell == .gru, architecture.bias)
+    let hasBias = bias != .none || architecture.forgetBias != 0
     inputWeight = try PackedWeight(N: rows, K: D, hasBias: hasBias)
-    hiddenWeight = try PackedWeight(N: rows, K: H, hasBias: hasBias && isGRU, accumulates: !isGRU)
+    hiddenWeight = try PackedWeight(
+      N: rows, K: H, hasBias: bias == .double && isGRU, accumulates: !isGRU)
     try pack(parameters, index: index)
   }
 
@@ -40,10 +42,17 @@ struct RecurrentLayer: Sendable {
   ///   - index: The layer, counted from 0.
   /// - Throws: `NeuralError` if oneDNN fails.
   func pack(_ parameters: CheckedParameters, index: Int) throws {
-    var biasIH = parameters.floats(.layer(index, .biasIH))
+    var biasIH =
+      parameters.floats(.layer(index, .biasIH)) ?? parameters.floats(.layer(index, .bias))
     var biasHH = parameters.floats(.layer(index, .biasHH))
     if architecture.cell != .gru, let input = biasIH, let hidden = biasHH {
       (biasIH, biasHH) = (zip(input, hidden).map(+), nil)
+    }
+    if architecture.forgetBias != 0 {
+      let H = architecture.hiddenSize
+      var shifted = biasIH ?? Array(repeating: 0, count: architecture.cell.gateCount * H)
+      for place in H..<2 * H { shifted[place] += Float(architecture.forgetBias) }
+      biasIH = shifted
     }
     try inputWeight.pack(parameters.tensor(.layer(index, .weightIH)), bias: biasIH)
     try hiddenWeight.pack(parameters.tensor(.layer(index, .weightHH)), bias: biasHH)

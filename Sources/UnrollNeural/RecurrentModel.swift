@@ -17,8 +17,8 @@ import UnrollTensors
 public final class RecurrentModel: Sendable {
   /// The sizes and cells.
   public let architecture: Architecture
-  /// `[V, D]`, where it was: mapped from its file, most of it is never read.
-  private let embedding: Tensor
+  /// `[V, D]`, where it was: mapped from its file, most of it is never read; `nil` for one-hot input.
+  private let embedding: Tensor?
   private let layers: [RecurrentLayer]
   private let output: OutputLayer
   private let workspaces = Mutex<[Workspace]>([])
@@ -35,7 +35,8 @@ public final class RecurrentModel: Sendable {
   public init(architecture: Architecture, parameters: ParameterTree<Tensor>) throws {
     let parameters = try CheckedParameters(parameters, of: architecture)
     self.architecture = architecture
-    embedding = parameters.tensor(.embeddingWeight)
+    embedding =
+      architecture.input == .embedding ? parameters.tensor(.embeddingWeight) : nil
     layers = try architecture.layers.enumerated().map { index, layer in
       try RecurrentLayer(layer, index: index, parameters: parameters)
     }
@@ -69,6 +70,23 @@ public final class RecurrentModel: Sendable {
   public func logProbabilities(
     ofTargets targets: [Int32], inputs: [Int32], state: inout RecurrentState
   ) throws -> [Float] {
+    try predictions(ofTargets: targets, inputs: inputs, withEntropies: false, state: &state)
+      .logProbabilities
+  }
+
+  /// Runs a window and returns what it says of one target at each place.
+  ///
+  /// - Parameters:
+  ///   - targets: `[T, B]` as for `logProbabilities(ofTargets:inputs:state:)`.
+  ///   - inputs: `[T, B]` the tokens to read.
+  ///   - withEntropies: Whether entropies are wanted.
+  ///   - state: In: the state before the window. Out: after it; unchanged if an error is thrown.
+  /// - Returns: `[T, B]` natural logarithms, and `[T, B]` the entropies in nats of the distributions
+  ///   over the vocabulary if they are wanted; 0 where no target was.
+  /// - Throws: `NeuralError` for tokens outside of the vocabulary, or a state of another model.
+  public func predictions(
+    ofTargets targets: [Int32], inputs: [Int32], withEntropies: Bool, state: inout RecurrentState
+  ) throws -> (logProbabilities: [Float], entropies: [Double]) {
     guard targets.count == inputs.count else {
       throw NeuralError.window(
         expected: "as many targets as inputs, \(inputs.count)", found: "\(targets.count)")
@@ -77,11 +95,55 @@ public final class RecurrentModel: Sendable {
     return try withWorkspace { workspace in
       let next = try run(inputs, from: state, in: &workspace)
       let places = targets.indices.filter { targets[$0] >= 0 }
-      let wanted = try logProbabilities(ofTargets: targets, at: places, in: &workspace)
+      var wantedEntropies = [Double](repeating: 0, count: withEntropies ? places.count : 0)
+      let wanted = try logProbabilities(
+        ofTargets: targets, at: places, entropies: &wantedEntropies, in: &workspace)
       state = next
       var all = [Float](repeating: 0, count: targets.count)
       for (place, logProbability) in zip(places, wanted) { all[place] = logProbability }
-      return all
+      var entropies = [Double](repeating: 0, count: withEntropies ? targets.count : 0)
+      for (place, entropy) in zip(places, wantedEntropies) { entropies[place] = entropy }
+      return (all, entropies)
+    }
+  }
+
+  /// Runs a window and returns the hidden states of the top layer.
+  ///
+  /// - Parameters:
+  ///   - inputs: `[T, B]` the tokens to read.
+  ///   - state: In: the state before the window. Out: after it; unchanged if an error is thrown.
+  /// - Returns: `[T, B, H]`
+  /// - Throws: `NeuralError` for tokens outside of the vocabulary, or a state of another model.
+  public func hiddenStates(inputs: [Int32], state: inout RecurrentState) throws -> [Float] {
+    try withWorkspace { workspace in
+      state = try run(inputs, from: state, in: &workspace)
+      return Array(workspace.below[..<(inputs.count * topSize)])
+    }
+  }
+
+  /// The log-probability of one target after each hidden state.
+  ///
+  /// - Parameters:
+  ///   - targets: `[M]` tokens of the vocabulary.
+  ///   - hiddenStates: `[M, H]` of the top layer.
+  /// - Returns: `[M]` natural logarithms.
+  /// - Throws: `NeuralError` for tokens outside of the vocabulary, or another number of states.
+  public func logProbabilities(
+    ofTargets targets: [Int32], hiddenStates: [Float]
+  ) throws -> [Float] {
+    try architecture.check(tokens: targets, lowest: 0)
+    guard hiddenStates.count == targets.count * topSize else {
+      throw NeuralError.window(
+        expected: "\(targets.count) hidden states of \(topSize) numbers",
+        found: "\(hiddenStates.count) numbers")
+    }
+    var noEntropies: [Double] = []
+    return try withWorkspace { workspace in
+      try hiddenStates.withUnsafeBufferPointer { hidden in
+        try output.logProbabilities(
+          ofTargets: targets, hidden: hidden.start, logits: &workspace.logits,
+          entropies: &noEntropies)
+      }
     }
   }
 
@@ -108,7 +170,7 @@ public final class RecurrentModel: Sendable {
   // MARK: One window
 
   /// The width of the top layer, H.
-  private var topSize: Int { architecture.layers.last?.hiddenSize ?? 0 }
+  public var topSize: Int { architecture.layers.last?.hiddenSize ?? 0 }
 
   /// Runs the recurrent layers over a window.
   ///
@@ -131,7 +193,8 @@ public final class RecurrentModel: Sendable {
     return next
   }
 
-  /// Looks up the embeddings of tokens.
+  /// Looks up the embeddings of tokens, or makes their one-hot vectors: vocabularies of models without
+  /// an embedding are small.
   ///
   /// - Parameters:
   ///   - inputs: `[T, B]`
@@ -140,7 +203,11 @@ public final class RecurrentModel: Sendable {
     let D = architecture.embeddingSize
     workspace.below.withScratch(inputs.count * D) { embedded in
       for (place, token) in inputs.enumerated() {
-        embedding.copyRow(Int(token), to: embedded + place * D)
+        if let embedding {
+          embedding.copyRow(Int(token), to: embedded + place * D)
+        } else {
+          setOneHot(embedded + place * D, token: token, count: D)
+        }
       }
     }
   }
@@ -169,11 +236,13 @@ public final class RecurrentModel: Sendable {
   /// - Parameters:
   ///   - targets: `[T, B]`
   ///   - places: The M places whose targets are wanted.
+  ///   - entropies: In: `[M]` of zeros where they are wanted, empty where not. Out: in nats.
   ///   - workspace: In: `below` begins with the top layer's hidden states, `[T*B, H]`.
   /// - Returns: `[M]`
   /// - Throws: `NeuralError` if oneDNN fails or memory is short.
   private func logProbabilities(
-    ofTargets targets: [Int32], at places: [Int], in workspace: inout Workspace
+    ofTargets targets: [Int32], at places: [Int], entropies: inout [Double],
+    in workspace: inout Workspace
   ) throws -> [Float] {
     let H = topSize
     return try workspace.below.withScratch(targets.count * H) { top in
@@ -182,7 +251,8 @@ public final class RecurrentModel: Sendable {
           (wanted + row * H).update(from: top + place * H, count: H)
         }
         return try output.logProbabilities(
-          ofTargets: places.map { targets[$0] }, hidden: wanted, logits: &workspace.logits)
+          ofTargets: places.map { targets[$0] }, hidden: wanted, logits: &workspace.logits,
+          entropies: &entropies)
       }
     }
   }
@@ -195,4 +265,10 @@ public final class RecurrentModel: Sendable {
     defer { workspaces.withLock { [workspace] in $0.append(workspace) } }
     return try body(&workspace)
   }
+}
+
+/// Makes a vector of zeros with a one at a token, `[V]`.
+func setOneHot(_ vector: UnsafeMutablePointer<Float>, token: Int32, count V: Int) {
+  vector.update(repeating: 0, count: V)
+  vector[Int(token)] = 1
 }

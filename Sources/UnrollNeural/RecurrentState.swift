@@ -27,4 +27,14 @@ public struct RecurrentState: Sendable, Hashable {
     self.columns = columns
     self.layers = layers
   }
+
+  /// The columns of this state so many times side by side.
+  public func repeated(_ count: Int) -> RecurrentState {
+    func repeated(_ numbers: [Float]) -> [Float] {
+      Array(repeatElement(numbers, count: count).joined())
+    }
+    return RecurrentState(
+      columns: columns * count,
+      layers: layers.map { LayerState(h: repeated($0.h), c: repeated($0.c)) })
+  }
 }

@@ -68,7 +68,7 @@ struct ByteTable: Sendable {
 
 extension Vocabulary {
   /// Whether a token stands for text, and not for unknown text or a place in it.
-  func standsForText(_ id: Int) -> Bool {
+  package func standsForText(_ id: Int) -> Bool {
     let isSpecial =
       id == unknownID || id == endOfSentenceID || id == beginningOfSentenceID || id == paddingID
     return !isSpecial && (kinds?[id] ?? .normal) == .normal

@@ -47,6 +47,11 @@ public struct TextLine: Sendable {
   /// The number of the line, counted from 1.
   public var number: Int
 
+  /// Creates a line.
+  package init(bytes: [UInt8], terminatorCount: Int, number: Int) {
+    (self.bytes, self.terminatorCount, self.number) = (bytes, terminatorCount, number)
+  }
+
   /// Where the words lie in the bytes: the parts between white space.
   public var words: [Range<Int>] { bytes.withUnsafeBytes { WhitespaceWords.ranges(in: $0) } }
 }

@@ -53,7 +53,7 @@ extension Vocabulary {
       }
     }
     let kept = counter.kept()
-    guard !kept.isEmpty else {
+    guard !kept.isEmpty, counter.counts.contains(where: { $0 > 0 }) else {
       throw TextError(
         path: paths.last ?? "", line: nil, expected: "a text with tokens", found: "none",
         fix: "give more text, or a lower minimal count")

@@ -12,7 +12,7 @@ package enum WhitespaceWords {
   }
 
   /// The ranges of the words in a line of valid UTF-8.
-  static func ranges(in line: UnsafeRawBufferPointer) -> [Range<Int>] {
+  package static func ranges(in line: UnsafeRawBufferPointer) -> [Range<Int>] {
     var ranges: [Range<Int>] = []
     forEach(in: line) { ranges.append($0) }
     return ranges

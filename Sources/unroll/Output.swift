@@ -2,12 +2,26 @@
 
 import CProcess
 import Foundation
+import UnrollFormat
 import UnrollTensors
 
 enum Output {
   /// Prints a line of the result.
   static func result(_ line: String) {
     print(line)
+  }
+
+  /// Prints text as it comes; what would steer a terminal is left out there.
+  ///
+  /// - Throws: `FileError` if it cannot be written.
+  static func text(_ bytes: [UInt8]) throws(FileError) {
+    let isTerminal = isatty(STDOUT_FILENO) == 1
+    let shown = bytes.filter { !isTerminal || ($0 >= 0x20 && $0 != 0x7F) || [9, 10].contains($0) }
+    do {
+      try FileHandle.standardOutput.write(contentsOf: Data(shown))
+    } catch {
+      throw FileError("write results", path: "standard output")
+    }
   }
 
   /// Prints a line for the person at the terminal.
@@ -56,6 +70,20 @@ enum Output {
       default: String(scalar)
       }
     }.joined()
+  }
+
+  /// Writes a text into a file, whole or not at all.
+  ///
+  /// - Throws: `FileError` if that fails, or if a file is there and is not to be replaced.
+  static func write(_ text: String, to path: String, replacing: Bool) throws {
+    let file = try AtomicFile(path, replacing: replacing)
+    do {
+      try Data(text.utf8).write(to: URL(filePath: file.temporaryPath))
+      try file.commit()
+    } catch {
+      file.discard()
+      throw error
+    }
   }
 
   /// Hands all results over; a full disk behind standard output is reported here.

@@ -156,18 +156,23 @@ struct TrainingOptions: ParsableArguments {
   }
 
   /// The names of the given options that a resumed training cannot change.
-  var fixedOptions: [String] {
-    let options: [(String, Bool)] = [
-      ("--columns", columns != nil), ("--window", window != nil),
-      ("--accumulate", accumulate != nil), ("--optimizer", optimizer != nil),
-      ("--momentum", momentum != nil), ("--weight-decay", weightDecay != nil),
-      ("--clip", clip != nil), ("--clip-value", clipValue != nil),
-      ("--schedule", schedule != nil), ("--layer-decay", layerDecay != nil),
-      ("--random-windows", randomWindows), ("--average-after", averageAfter != nil),
-      ("--dropout", dropout != nil), ("--regularize", terms != nil), ("--seed", seed != nil),
+  ///
+  /// - Parameter allowingChanges: Whether only those are meant that make a new optimizer.
+  /// - Returns: The names, as they are typed.
+  func fixedOptions(allowingChanges: Bool) -> [String] {
+    let groups: [(String, Bool)] = [
+      ("--optimizer", optimizer != nil), ("--layer-decay", layerDecay != nil),
       ("--freeze", freeze != nil), ("--unfreeze-every", unfreezeEvery != nil),
     ]
-    return options.filter(\.1).map(\.0)
+    let settings: [(String, Bool)] = [
+      ("--columns", columns != nil), ("--window", window != nil),
+      ("--accumulate", accumulate != nil), ("--momentum", momentum != nil),
+      ("--weight-decay", weightDecay != nil), ("--clip", clip != nil),
+      ("--clip-value", clipValue != nil), ("--schedule", schedule != nil),
+      ("--random-windows", randomWindows), ("--average-after", averageAfter != nil),
+      ("--dropout", dropout != nil), ("--regularize", terms != nil), ("--seed", seed != nil),
+    ]
+    return (groups + (allowingChanges ? [] : settings)).filter(\.1).map(\.0)
   }
 
   /// The names of the given options that make a new optimizer.
@@ -202,6 +207,25 @@ struct TrainingOptions: ParsableArguments {
     settings.maximumEpochs = epochs ?? (steps == nil ? settings.maximumEpochs : nil)
     settings.maximumSteps = steps
     return settings
+  }
+
+  /// What a resumed training does otherwise than before: the options that are given.
+  ///
+  /// - Throws: `ValidationError` for numbers outside their domain.
+  func changes() throws -> TrainingChanges {
+    let settings = try settings()
+    var changes = TrainingChanges()
+    (changes.maximumEpochs, changes.maximumSteps) = (epochs, steps)
+    changes.learningRate = learningRate
+    (changes.columns, changes.window, changes.accumulation) = (columns, window, accumulate)
+    if randomWindows { changes.hasRandomWindows = true }
+    if let momentum { changes.hyperparameters[.momentum] = momentum }
+    if let weightDecay { changes.hyperparameters[.weightDecay] = weightDecay }
+    if clip != nil || clipValue != nil { changes.clip = .some(settings.clip) }
+    if schedule != nil { changes.schedule = settings.schedule }
+    if dropout != nil || terms != nil { changes.regularization = settings.regularization }
+    (changes.averageAfter, changes.seed) = (averageAfter, seed)
+    return changes
   }
 
   private var regularization: [RegularizationTerm] {

@@ -9,13 +9,23 @@ import UnrollTensors
 struct TrainingReporter {
   private var progress = Progress()
   private var log: TrainingLog?
+  private var events: TensorBoardFile?
+  private let json: Bool
   private var steps = 0
   private var predictions = 0
   private var start = ContinuousClock.now
   private var lastStep = ContinuousClock.now
 
-  init(log path: String?, appending: Bool) throws {
+  /// - Parameters:
+  ///   - path: The log, if there is one.
+  ///   - appending: Whether the log goes on.
+  ///   - tensorBoard: The folder of event files, if there is one.
+  ///   - json: Whether evaluations are JSON objects.
+  /// - Throws: `FileError` if a file cannot be opened.
+  init(log path: String?, appending: Bool, tensorBoard: String?, json: Bool) throws {
     log = try path.map { try TrainingLog(path: $0, appending: appending) }
+    events = try tensorBoard.map { try TensorBoardFile(folder: $0) }
+    self.json = json
   }
 
   /// Shows how far a text was read.
@@ -26,15 +36,22 @@ struct TrainingReporter {
   }
 
   /// Prints the head of the table.
-  mutating func begin(_ run: TrainingRun) {
+  ///
+  /// - Throws: What encoding throws.
+  mutating func begin(_ run: TrainingRun) throws {
     progress.finish()
     progress = Progress()
     (start, lastStep) = (.now, .now)
-    Output.result("epoch\tstep\tlearning_rate\ttrain_nll\tvalid_nll\tvalid_ppl\tbest")
+    let kept = run.kept == nil ? "" : "\tkept_ppl"
+    if !json {
+      Output.result("epoch\tstep\tlearning_rate\ttrain_nll\tvalid_nll\tvalid_ppl\tbest" + kept)
+    }
     // A resumed table is whole again.
     var lowest = Double.infinity
     for record in run.state.history {
-      print(record, isBest: record.validNLL < lowest, in: run)
+      // The loss of a kept text is no part of the state.
+      try print(
+        EvaluationLine(record, isBest: record.validNLL < lowest, keptNLL: nil), in: run)
       lowest = min(lowest, record.validNLL)
     }
     flush()
@@ -57,15 +74,19 @@ struct TrainingReporter {
       let now = ContinuousClock.now
       let seconds = lastStep.duration(to: now) / .seconds(1)
       lastStep = now
-      try log?.write(StepLine(step, seconds: seconds))
+      let line = StepLine(step, seconds: seconds)
+      try log?.write(line)
+      try events?.write(line.scalars, step: step.step)
       let speed = Double(predictions) / (start.duration(to: now) / .seconds(1))
       let steps = steps
       progress.report { Self.line(step, run, speed: speed, secondsPerStep: $0 / Double(steps)) }
-    case .evaluation(let record, let isBest):
+    case .evaluation(let record, let isBest, let keptNLL):
       progress.finish()
-      print(record, isBest: isBest, in: run)
+      let line = EvaluationLine(record, isBest: isBest, keptNLL: keptNLL)
+      try print(line, in: run)
       flush()
-      try log?.write(EvaluationLine(record, isBest: isBest))
+      try log?.write(line)
+      try events?.write(line.scalars, step: record.step)
       if record.step > 0, record.validNLL > Foundation.log(Double(run.vocabularySize)) {
         Output.note(
           "note: worse than guessing among all \(Output.grouped(run.vocabularySize)) tokens: "
@@ -95,13 +116,17 @@ struct TrainingReporter {
       + String(format: "loss %.4f, perplexity %.2f, %.0f s left", nll, exp(nll), left)
   }
 
-  private func print(_ record: TrainingRecord, isBest: Bool, in run: TrainingRun) {
-    let epoch = String(format: "%.2f", Double(record.step) / Double(run.stepsPerEpoch))
-    let train = record.trainNLL.isNaN ? "NA" : String(format: "%.6f", record.trainNLL)
+  private func print(_ line: EvaluationLine, in run: TrainingRun) throws {
+    guard !json else {
+      return Output.result(String(decoding: try trainingEncoder.encode(line), as: UTF8.self))
+    }
+    let epoch = String(format: "%.2f", Double(line.step) / Double(run.stepsPerEpoch))
+    let train = line.trainNLL.map { String(format: "%.6f", $0) } ?? "NA"
+    let kept = line.keptNLL.map { String(format: "%.4f", exp($0)) } ?? "NA"
     Output.result(
-      "\(epoch)\t\(record.step)\t\(record.learningRate)\t\(train)\t"
-        + String(format: "%.6f\t%.4f\t", record.validNLL, exp(record.validNLL))
-        + (isBest ? "1" : "0"))
+      "\(epoch)\t\(line.step)\t\(line.learningRate)\t\(train)\t"
+        + String(format: "%.6f\t%.4f\t", line.validNLL, exp(line.validNLL))
+        + (line.best ? "1" : "0") + (run.kept == nil ? "" : "\t\(kept)"))
   }
 
   /// Hands the lines over now: a training is long, and its table is watched.
@@ -117,6 +142,14 @@ private struct StepLine: Encodable {
   let gradientNorm: Double
   let learningRate: Double
   let tokensPerSecond: Double
+
+  /// The numbers by their names in TensorBoard.
+  var scalars: [(String, Double)] {
+    [
+      ("train/loss", loss), ("train/gradient_norm", gradientNorm),
+      ("train/learning_rate", learningRate), ("train/tokens_per_second", tokensPerSecond),
+    ]
+  }
 
   init(_ report: StepReport, seconds: Double) {
     step = report.step
@@ -136,8 +169,16 @@ private struct EvaluationLine: Encodable {
   let trainNLL: Double?
   let validNLL: Double
   let best: Bool
+  let keptNLL: Double?
 
-  init(_ record: TrainingRecord, isBest: Bool) {
+  /// The numbers by their names in TensorBoard.
+  var scalars: [(String, Double)] {
+    [("valid/nll", validNLL), ("valid/perplexity", exp(validNLL))]
+      + (keptNLL.map { [("kept/nll", $0), ("kept/perplexity", exp($0))] } ?? [])
+  }
+
+  init(_ record: TrainingRecord, isBest: Bool, keptNLL: Double?) {
+    self.keptNLL = keptNLL
     step = record.step
     learningRate = record.learningRate
     trainNLL = record.trainNLL.isNaN ? nil : record.trainNLL
@@ -146,11 +187,18 @@ private struct EvaluationLine: Encodable {
   }
 }
 
+/// How an object becomes a line.
+private let trainingEncoder = {
+  let encoder = JSONEncoder()
+  encoder.keyEncodingStrategy = .convertToSnakeCase
+  encoder.outputFormatting = [.sortedKeys]
+  return encoder
+}()
+
 /// A file of JSON objects, one a line.
 private struct TrainingLog {
   private let path: String
   private let file: FileHandle
-  private let encoder = JSONEncoder()
 
   /// - Throws: `FileError` if the file cannot be opened.
   init(path: String, appending: Bool) throws {
@@ -159,13 +207,11 @@ private struct TrainingLog {
     guard descriptor >= 0 else { throw FileError("open", path: path) }
     self.path = path
     file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
-    encoder.keyEncodingStrategy = .convertToSnakeCase
-    encoder.outputFormatting = [.sortedKeys]
   }
 
   /// - Throws: `FileError` if the line cannot be written.
   func write(_ line: some Encodable) throws {
-    var data = try encoder.encode(line)
+    var data = try trainingEncoder.encode(line)
     data.append(UInt8(ascii: "\n"))
     do {
       try file.write(contentsOf: data)

@@ -27,7 +27,22 @@ struct TrainingVerb: ParsableArguments {
       valueName: "file"))
   var log: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Keep the states of the last so many evaluations, with .step- and the step in their names.",
+      valueName: "states"))
+  var keep: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "Write losses and rates as an event file for TensorBoard.", valueName: "folder"))
+  var tensorboard: String?
+
+  @Flag(help: "Give one JSON object a line instead of the table.")
+  var json = false
+
   func validate() throws {
+    if let keep, keep < 1 { throw ValidationError("--keep is at least 1.") }
     if let pauseAfter, pauseAfter < 1 { throw ValidationError("--pause-after is at least 1.") }
   }
 
@@ -42,15 +57,16 @@ struct TrainingVerb: ParsableArguments {
     resuming: Bool, inputs: [String],
     begin: (TrainingFiles, inout TrainingReporter) throws -> TrainingRun
   ) throws {
-    let files = TrainingFiles(best: target.output)
+    let files = TrainingFiles(best: target.output, keptStates: keep ?? 0)
     try checkFiles(files, resuming: resuming, inputs: inputs)
-    var reporter = try TrainingReporter(log: log, appending: resuming)
+    var reporter = try TrainingReporter(
+      log: log, appending: resuming, tensorBoard: tensorboard, json: json)
     var run = try begin(files, &reporter)
     let firstStep = run.state.step
     // A reader of the table that goes away ends no training.
     signal(SIGPIPE, SIG_IGN)
     unroll_catch_requests_to_stop()
-    reporter.begin(run)
+    try reporter.begin(run)
     var outcome = Outcome(lastIsOurs: resuming)
     do {
       let end = try run.run(
@@ -89,7 +105,7 @@ struct TrainingVerb: ParsableArguments {
     /// - Parameter event: What happened; it is saved.
     mutating func add(_ event: TrainingEvent) {
       didAnything = true
-      guard case .evaluation(_, let isBest) = event else { return }
+      guard case .evaluation(_, let isBest, _) = event else { return }
       (lastIsOurs, wroteBest) = (true, wroteBest || isBest)
     }
   }
@@ -113,6 +129,11 @@ struct TrainingVerb: ParsableArguments {
     for path in [files.best, files.last] {
       try OutputOptions.check(
         path, inputs: texts + (resuming ? [] : inputs), replacing: resuming || target.force)
+    }
+    if keep != nil, !resuming, !target.force, let (_, state) = files.states.first {
+      throw Refusal(
+        "\(printable(state)): cannot keep states: it is one of another training\n"
+          + "  fix: give another --output, or --force to replace such files")
     }
     guard let log else { return }
     try OutputOptions.checkGrowing(
@@ -182,6 +203,9 @@ struct TrainingVerb: ParsableArguments {
     var words = ["unroll", "finetune", files.last, "--resume", "--train", train, "--valid", valid]
     words += ["-o", files.best]
     if let log { words += ["--log", log] }
+    if let keep { words += ["--keep", String(keep)] }
+    if let tensorboard { words += ["--tensorboard", tensorboard] }
+    if json { words.append("--json") }
     return words.map(Self.quoted).joined(separator: " ")
   }
 

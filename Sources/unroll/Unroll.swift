@@ -27,7 +27,7 @@ struct Unroll: ParsableCommand {
     version: UnrollVersion.number,
     subcommands: [
       Inspect.self, Tokenize.self, Validate.self, Explain.self, Convert.self, Evaluate.self,
-      Score.self,
+      Score.self, Generate.self, Gradients.self,
       Train.self, Finetune.self, Repack.self, Edit.self, Diff.self,
     ])
 
@@ -74,7 +74,9 @@ struct Unroll: ParsableCommand {
   /// it reads how long before `main` begins.
   private static func calmIdleThreads() {
     #if os(Linux)
-      let computing = ["evaluate", "score", "train", "finetune", "diff"]
+      let computing = [
+        "evaluate", "score", "generate", "gradients", "train", "finetune", "diff",
+      ]
       guard let verb = CommandLine.arguments.dropFirst().first, computing.contains(verb),
         getenv("GOMP_SPINCOUNT") == nil, getenv("OMP_WAIT_POLICY") == nil
       else { return }

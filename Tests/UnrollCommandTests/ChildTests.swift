@@ -190,7 +190,12 @@ private func opaque(_ number: Int) -> Int { getpid() > 0 ? number : 0 }
           return []
         }
       }
-      #expect(descriptors() == before)
+      // The test's own machinery may have one open for a moment; what leaks stays.
+      let isClean = (0..<100).contains { attempt in
+        usleep(attempt == 0 ? 0 : 10_000)
+        return Set(descriptors()).isSubset(of: before)
+      }
+      #expect(isClean)
       #expect(before.count >= 3)
       #expect(!hasChild())
     }

@@ -76,6 +76,19 @@ import UnrollTokenization
     }
   }
 
+  @Test func safetensorsKeepTokensToo() throws {
+    try withCheckpoint { folder in
+      let there = try runner.run(["convert", "a.h5", "-o", "a.safetensors"], in: folder)
+      #expect(there.exitCode == 0, "\(there.errors)")
+      let back = try runner.run(["convert", "a.safetensors", "-o", "b.h5"], in: folder)
+      #expect(back.exitCode == 0, "\(back.errors)")
+      #expect(try weightsDigest("a.h5", in: folder) == weightsDigest("b.h5", in: folder))
+      let models = try ["a", "b"].map { try Checkpoint(contentsOf: "\(folder)/\($0).h5") }
+      #expect(models[0].vocabulary.tokenBytes == models[1].vocabulary.tokenBytes)
+      #expect(models[0].vocabulary.unknownID == models[1].vocabulary.unknownID)
+    }
+  }
+
   @Test func theTargetIsTheNamesOrTheOptions() throws {
     try withCheckpoint { folder in
       #expect(try runner.run(["convert", "a.h5", "-o", "b.pth"], in: folder).exitCode == 0)

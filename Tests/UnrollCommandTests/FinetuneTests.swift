@@ -141,6 +141,169 @@ import UnrollFormat
     }
   }
 
+  @Test func changesAreMadeWhereTheyAreAskedFor() throws {
+    try withScene { folder in
+      let paused = Self.arguments + ["-o", "a.unroll.h5", "--pause-after", "10"]
+      #expect(try runner.run(paused, in: folder).exitCode == 3)
+      func resume(_ options: [String], _ output: String, valid: String = "valid.txt") throws
+        -> CommandResult
+      {
+        let files = ["--train", "train.txt", "--valid", valid, "-o", output]
+        return try runner.run(
+          ["finetune", "a.last.unroll.h5", "--resume"] + files + options, in: folder)
+      }
+      let asked = ["--allow-changes", "--window", "7", "--clip", "0", "--dropout", "0.1"]
+      let changed = try resume(asked, "a.unroll.h5")
+      #expect(changed.exitCode == 0, "\(changed.errors)")
+      let history = try Checkpoint(contentsOf: "\(folder)/a.last.unroll.h5").provenance.last
+      #expect(history?.arguments.contains("\nfrom_step_10: window=7 ") == true)
+      let fixed = try resume(["--allow-changes", "--optimizer", "adam"], "a.unroll.h5")
+      #expect(fixed.exitCode == 64)
+      #expect(fixed.errors.contains("without --resume it begins a new one"))
+      // Another validation text: the best so far is kept, the new best is another file.
+      let refused = try resume([], "a.unroll.h5", valid: "train.txt")
+      #expect(refused.exitCode == 2 && refused.errors.contains("--allow-changes"))
+      let before = try bytes(["a.unroll.h5"], in: folder)
+      let more = ["--allow-changes", "--steps", "25"]
+      let taken = try resume(more, "a.unroll.h5", valid: "train.txt")
+      #expect(taken.exitCode == 2 && taken.errors.contains("--force"), "\(taken.errors)")
+      #expect(try bytes(["a.unroll.h5"], in: folder) == before)
+      let other = try resume(more, "b.unroll.h5", valid: "train.txt")
+      #expect(other.exitCode == 0, "\(other.errors)")
+      #expect(other.errors.contains("note: the evaluations so far are not comparable"))
+      #expect(other.output.split(separator: "\n")[1].split(separator: "\t")[1] == "20")
+      #expect(try bytes(["a.unroll.h5"], in: folder) == before)
+      let valid = try runner.run(["validate", "b.unroll.h5", "b.last.unroll.h5"], in: folder)
+      #expect(valid.exitCode == 0, "\(valid.output)")
+    }
+  }
+
+  @Test func statesAreKeptAndGoOn() throws {
+    try withScene { folder in
+      let keep = ["-o", "a.unroll.h5", "--keep", "1", "--log", "run.jsonl"]
+      #expect(try runner.run(Self.arguments + keep, in: folder).exitCode == 0)
+      let kept = "a.step-00000020.unroll.h5"
+      let states = try FileManager.default.contentsOfDirectory(atPath: folder).filter {
+        $0.contains(".step-")
+      }
+      #expect(states == [kept])
+      let resumed = try runner.run(
+        [
+          "finetune", kept, "--resume", "--allow-changes", "--train", "train.txt", "--valid",
+          "valid.txt", "-o", "b.unroll.h5", "--steps", "22",
+        ], in: folder)
+      #expect(resumed.exitCode == 0, "\(resumed.errors)")
+      #expect(try Checkpoint(contentsOf: "\(folder)/b.last.unroll.h5").training?.step == 22)
+      // A state that was kept is not mixed with those of another training.
+      for name in ["a.unroll.h5", "a.last.unroll.h5"] {
+        try FileManager.default.removeItem(atPath: "\(folder)/\(name)")
+      }
+      let again = try runner.run(
+        Self.arguments + ["-o", "a.unroll.h5", "--keep", "1", "--pause-after", "1"], in: folder)
+      #expect(again.exitCode == 2 && again.errors.contains(kept))
+    }
+  }
+
+  @Test func newWordsAreLearntAndOldOnesWatched() throws {
+    try withScene { folder in
+      let text = Array(repeating: "the bird sat on a bird\na catmat ran\n", count: 40).joined()
+      try Data(text.utf8).write(to: URL(filePath: "\(folder)/new.txt"))
+      let arguments = [
+        "finetune", "model.unroll.h5", "--train", "new.txt", "--valid", "new.txt", "--columns", "4",
+        "--window", "5", "--steps", "20", "-o", "a.unroll.h5", "--vocabulary", "extend",
+        "--keep-evaluating", "valid.txt",
+      ]
+      let result = try runner.run(arguments, in: folder)
+      #expect(result.exitCode == 0, "\(result.errors)")
+      #expect(result.errors.contains("note: 3 new tokens, rows as unknown\n"))
+      #expect(
+        result.errors.contains(#/valid.txt: perplexity of the old words .* \([+-]0.0000 %\)/#))
+      let rows = result.output.split(separator: "\n").map { $0.split(separator: "\t") }
+      #expect(rows[0].last == "kept_ppl" && rows.allSatisfy { $0.count == 8 })
+      let forgotten = try rows.dropFirst().map { try #require(Double($0[7])) }
+      #expect(try #require(forgotten.last) != forgotten[0])
+      let model = try Checkpoint(contentsOf: "\(folder)/a.unroll.h5")
+      #expect(model.vocabulary.count == 14)
+      #expect(model.provenance.last?.arguments.hasPrefix("vocabulary=extend\n") == true)
+      let evaluated = try runner.run(["evaluate", "a.unroll.h5", "new.txt", "--json"], in: folder)
+      #expect(evaluated.output.contains("\"unknown\" : 0"), "\(evaluated.output)")
+      let valid = try runner.run(["validate", "a.unroll.h5", "a.last.unroll.h5"], in: folder)
+      #expect(valid.exitCode == 0, "\(valid.output)")
+      let resumed = try runner.run(
+        [
+          "finetune", "a.last.unroll.h5", "--resume", "--train", "new.txt", "--valid", "new.txt",
+          "-o",
+          "a.unroll.h5", "--steps", "22", "--keep-evaluating", "valid.txt",
+        ], in: folder)
+      #expect(resumed.exitCode == 0, "\(resumed.errors)")
+      let mean = try runner.run(
+        arguments.map { $0 == "a.unroll.h5" ? "b.unroll.h5" : $0 } + ["--new-rows", "mean"],
+        in: folder)
+      #expect(mean.errors.contains("rows as mean") && !mean.errors.contains("(+0.0000 %)"))
+    }
+  }
+
+  @Test func evaluationsAreObjectsWhereTheyAreAskedFor() throws {
+    try withScene { folder in
+      let result = try runner.run(Self.arguments + ["-o", "a.unroll.h5", "--json"], in: folder)
+      let lines = try result.output.split(separator: "\n").map {
+        try #require(try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any])
+      }
+      #expect(lines.count >= 2)
+      #expect(lines.first?["step"] as? Int == 0 && lines.last?["step"] as? Int == 20)
+      #expect(lines.allSatisfy { $0["valid_nll"] is Double })
+    }
+  }
+
+  @Test func tensorBoardGetsRecordsWithTheirChecksums() throws {
+    try withScene { folder in
+      let result = try runner.run(
+        Self.arguments + ["-o", "a.unroll.h5", "--tensorboard", "runs", "--log", "run.jsonl"],
+        in: folder)
+      #expect(result.exitCode == 0, "\(result.errors)")
+      let name = try #require(
+        try FileManager.default.contentsOfDirectory(atPath: "\(folder)/runs").first)
+      #expect(name.hasPrefix("events.out.tfevents."))
+      let records = try Self.records(
+        Array(Data(contentsOf: URL(filePath: "\(folder)/runs/\(name)"))))
+      let lines = try String(contentsOfFile: "\(folder)/run.jsonl", encoding: .utf8)
+      #expect(records.count == 1 + lines.split(separator: "\n").count)
+      #expect(records.first?.contains("brain.Event:2") == true)
+      #expect(records.filter { $0.contains("train/gradient_norm") }.count == 20)
+      #expect(records.filter { $0.contains("valid/perplexity") }.count >= 2)
+    }
+  }
+
+  /// The contents of an event file's records, whose checksums are right.
+  private static func records(_ bytes: [UInt8]) throws -> [String] {
+    func number(_ bytes: ArraySlice<UInt8>) -> Int {
+      bytes.reversed().reduce(0) { $0 << 8 | Int($1) }
+    }
+    func masked(_ bytes: ArraySlice<UInt8>) -> Int {
+      // Bit by bit, as long division by the Castagnoli polynomial.
+      var crc = ~0 as UInt32
+      for byte in bytes {
+        for bit in 0..<8 {
+          let divides = (crc ^ UInt32(byte) >> bit) & 1 == 1
+          crc = crc >> 1 ^ (divides ? 0x82f6_3b78 : 0)
+        }
+      }
+      return Int((~crc >> 15 | ~crc << 17) &+ 0xa282_ead8)
+    }
+    var records: [String] = []
+    var place = 0
+    while place < bytes.count {
+      let count = number(bytes[place..<place + 8])
+      #expect(number(bytes[place + 8..<place + 12]) == masked(bytes[place..<place + 8]))
+      let content = try #require(
+        bytes.count >= place + 16 + count ? bytes[place + 12..<place + 12 + count] : nil)
+      place += 16 + count
+      #expect(number(bytes[place - 4..<place]) == masked(content))
+      records.append(String(decoding: content, as: UTF8.self))
+    }
+    return records
+  }
+
   @Test func filesThatAreThereStay() throws {
     try withScene { folder in
       for name in ["tuned.unroll.h5", "tuned.last.unroll.h5"] {

@@ -163,6 +163,46 @@ import UnrollFormat
     }
   }
 
+  @Test func aTokenizersFileBelongsToWeightsAgain() throws {
+    try withTexts { folder in
+      func run(_ arguments: [String]) throws -> CommandResult {
+        try runner.run(arguments, in: folder)
+      }
+      let bpe = ["train", "--tokenizer", "bpe", "--maximum-size", "270", "--append-eos"]
+      let small = ["--hidden", "4", "--embedding", "4", "--epochs", "1", "-o", "a.h5"]
+      #expect(try run(bpe + Self.texts + small).exitCode == 0)
+      #expect(try run(["tokenize", "a.h5", "--export", "a.json"]).exitCode == 0)
+      #expect(try run(["convert", "a.h5", "-o", "a.pt"]).exitCode == 0)
+      let back = ["convert", "a.pt", "--tokenizer", "a.json", "--append-eos", "-o", "b.h5"]
+      #expect(try run(back).exitCode == 0)
+      let figures = try ["a.h5", "b.h5"].map { name in
+        let output = try run(["evaluate", name, "valid.txt", "--json"]).output
+        return try JSONSerialization.jsonObject(with: Data(output.utf8)) as? [String: Any]
+      }
+      #expect(figures[0]?["nll"] as? Double == figures[1]?["nll"] as? Double)
+      // A list of its tokens in JSON, under a name that does not say so.
+      let model = try Checkpoint(contentsOf: "\(folder)/a.h5")
+      let tokens = model.vocabulary.indices.map { model.vocabulary.text(of: $0) }
+      try JSONSerialization.data(withJSONObject: tokens)
+        .write(to: URL(filePath: "\(folder)/tokens.list"))
+      let list = ["convert", "a.pt", "--vocabulary", "tokens.list", "--tokenizer", "greedy", "-o"]
+      #expect(try run(list + ["c.h5", "--vocabulary-format", "json"]).exitCode == 0)
+      #expect(try Checkpoint(contentsOf: "\(folder)/c.h5").tokenizer.kind == .greedy)
+      let wrong = try run(list + ["d.h5"])
+      #expect(wrong.exitCode == 2 && wrong.errors.contains("expected 1 rows"), "\(wrong.errors)")
+    }
+  }
+
+  @Test func aTextWithoutTokensIsNamed() throws {
+    try withTexts { folder in
+      try Data().write(to: URL(filePath: "\(folder)/empty.txt"))
+      let empty = try runner.run(
+        ["train", "--train", "empty.txt", "--valid", "valid.txt", "-o", "a.h5"], in: folder)
+      #expect(empty.exitCode == 2)
+      #expect(empty.errors.contains("empty.txt: expected a text with tokens"), "\(empty.errors)")
+    }
+  }
+
   @Test func vectorsTakeThePlaceOfDrawnRows() throws {
     try withTexts { folder in
       let vectors = "2 3\ncat 0.5 -1.25 2\nzebra 1 2 3\n"

@@ -20,10 +20,11 @@ import UnrollInterchange
       case nil: "none"
       }
     }
-    #expect(ConversionTarget.names == ["unroll", "pytorch"])
+    // ml5 is read only.
+    #expect(ConversionTarget.names == ["unroll", "pytorch", "safetensors"])
     #expect(
-      ["unroll", "pytorch", "keras"].map { name(ConversionTarget(named: $0)) } == [
-        "unroll", "pytorch", "none",
+      ["unroll", "pytorch", "safetensors", "ml5"].map { name(ConversionTarget(named: $0)) } == [
+        "unroll", "pytorch", "safetensors", "none",
       ])
     let outputs = ["a.pt", "a.PTH", "a.h5", "a.pt.h5", "a.bin", "pt", "a.unroll.h5"]
     #expect(
@@ -84,7 +85,8 @@ import UnrollInterchange
     }
     let message = try #require(error)
     #expect(
-      message.expected == "an Unroll checkpoint, or a model of a supported format (pytorch)")
+      message.expected
+        == "an Unroll checkpoint, or a model of a supported format (pytorch, safetensors, ml5)")
     #expect(!message.fix.contains("inspect") && message.fix.contains("not supported yet"))
     let reason = try #require(message.found.firstMatch(of: /^an HDF5 file .* \((.*)\)$/))
     return String(reason.1)

@@ -144,6 +144,97 @@ private struct Reference: Decodable {
     #expect(error?.found == "0 token(s), none of which it predicts")
   }
 
+  @Test func figuresOfOtherProgramsLeaveOutWhatTheyLeaveOut() throws {
+    // 13 words on 4 lines, "unseen" is unknown.
+    func figures(_ protocol: PerplexityProtocol) throws -> [String: Double] {
+      Dictionary(uniqueKeysWithValues: try perplexity(`protocol`, of: Self.text).figures)
+    }
+    let model = try LanguageModel(.small(), path: "small")
+    let lines: [[Int32]] = [[0, 1, 2, 4, 5, 6, 3], [3], [8, 9, 10, 7, 3], [0, 9, 2, 3]]
+    let logs = try model.predictions(ofSentences: lines).map {
+      $0.logProbabilities.map(Double.init)
+    }
+    let total = logs.joined().reduce(0, +)
+    let known = total - logs[2][2]
+    let srilm = try figures(.srilm)
+    #expect(srilm["sentences"] == 4 && srilm["words"] == 13 && srilm["OOVs"] == 1)
+    #expect(abs(try #require(srilm["logprob"]) - known / log(10)) < 1e-9)
+    #expect(abs(try #require(srilm["ppl"]) - exp(-known / 16)) < 1e-9)
+    #expect(abs(try #require(srilm["ppl1"]) - exp(-known / 12)) < 1e-9)
+    let kenlm = try figures(.kenlm)
+    #expect(kenlm["OOVs"] == 1 && kenlm["tokens"] == 17)
+    #expect(abs(try #require(kenlm["perplexity including OOVs"]) - exp(-total / 17)) < 1e-9)
+    #expect(abs(try #require(kenlm["perplexity excluding OOVs"]) - exp(-known / 16)) < 1e-9)
+    // One document: the ends of words are those of re.split, the first token follows <eos>.
+    var state = model.network.zeroState(columns: 1)
+    let stream =
+      -(try model.network.logProbabilities(
+        ofTargets: ids, inputs: [3] + ids.dropLast(), state: &state)).reduce(0.0) {
+        $0 + Double($1)
+      }
+    let harness = try figures(.lmEval)
+    let bytes = Double(Self.text.utf8.count)
+    #expect(abs(try #require(harness["word_perplexity"]) - exp(stream / 13)) < 1e-9)
+    #expect(abs(try #require(harness["byte_perplexity"]) - exp(stream / bytes)) < 1e-9)
+    #expect(abs(try #require(harness["bits_per_byte"]) - stream / bytes / log(2)) < 1e-9)
+    let ended = try perplexity(.lmEval, of: " the cat\n")
+    #expect(ended.predictions == 3 && ended.words + ended.emptyEnds == 4)
+    #expect(try perplexity(.stream, of: Self.text).figures.isEmpty)
+  }
+
+  @Test func srilmsOwnFiguresComeOut() {
+    // What SRILM printed: 1 sentences, 9 words, 1 OOVs, logprob= -20.406 ppl= 185.068 ppl1= 355.426.
+    var result = Perplexity(.srilm)
+    (result.lines, result.words, result.unknownWords) = (1, 9, 1)
+    (result.totalNLL, result.unknownNLL) = (20.406 * log(10) + 3, 3)
+    let figures = Dictionary(uniqueKeysWithValues: result.figures)
+    // Its logarithm has three digits.
+    #expect(abs((figures["ppl"] ?? 0) - 185.068) < 0.02)
+    #expect(abs((figures["ppl1"] ?? 0) - 355.426) < 0.02)
+  }
+
+  @Test func wordsOfSeveralTokensAreUnknownAsAWhole() throws {
+    var line = EncodedLine()
+    // "ab cd e": a, ?, " c", d, " e", end.
+    (line.ids, line.ends, line.unknown) = ([1, 0, 2, 3, 4, 5], [1, 2, 4, 5, 7, 8], [1])
+    let tokens = line.tokens(
+      of: TextLine(bytes: Array("ab cd e".utf8), terminatorCount: 1, number: 1))
+    #expect(tokens.map(\.isOfUnknownWord) == [true, true, false, false, false, false])
+    #expect(tokens.map(\.wordCount) == [0, 1, 0, 1, 1, 0])
+    #expect(tokens.map(\.unknownWordCount) == [0, 1, 0, 0, 0, 0])
+  }
+
+  @Test func theIntervalIsThatOfTheBlocks() throws {
+    var generator = SeededGenerator(seed: 5)
+    // Means of n normal numbers: the interval is 1.96 standard errors wide on both sides.
+    var (result, blocks) = (Perplexity(.sentence), 0)
+    for count in 1...2000 {
+      let normal = (0..<12).reduce(-6.0) { sum, _ in
+        sum + Double.random(in: 0..<1, using: &generator)
+      }
+      result.totalNLL += 3 + normal
+      result.predictions += 1
+      result.endBlock()
+      blocks = count
+    }
+    let interval = try #require(result.interval())
+    let error = 1.96 / Double(blocks).squareRoot()
+    #expect(interval.blocks == 2000)
+    #expect(abs(log(interval.low) - (result.nll - error)) < 0.1 * error)
+    #expect(abs(log(interval.high) - (result.nll + error)) < 0.1 * error)
+    #expect(result.interval()?.low == interval.low && result.interval(seed: 2)?.low != interval.low)
+    #expect(result.interval(resamples: 0) == nil)
+    // However long the text, the blocks stay few, and none is lost.
+    for _ in 0..<40_000 {
+      result.totalNLL += 3
+      result.predictions += 1
+      result.endBlock()
+    }
+    #expect((4096..<8192).contains(result.blocks.count))
+    let later = try #require(result.interval())
+    #expect(later.low < result.perplexity && result.perplexity < later.high)
+  }
+
   @Test func derivedFiguresFollowTheirDefinitions() {
     var result = Perplexity(.stream)
     result.predictions = 8
@@ -179,12 +270,12 @@ private struct Reference: Decodable {
       let model = try LanguageModel(.small(), path: "small")
       var scores: [SentenceScore] = []
       try model.score(text: path) { score, _ in scores.append(score) }
-      #expect(scores.map(\.line) == [1, 2] && scores.map(\.tokenCount) == [4, 1])
+      #expect(scores.map(\.line) == [1, 2] && scores.map(\.tokens.count) == [4, 1])
       #expect(scores.map(\.unknownCount) == [1, 0])
       #expect(scores[0].words.map(\.word) == ["the", "cat", "unseen"])
-      #expect(scores[0].words[2].surprisal == nil)
+      #expect(scores[0].words[2].surprisal == nil && scores[0].words[2].isUnknown)
       let logProbabilities = try model.logProbabilities(ofSentence: [0, 1, 10, 3])
-      #expect(scores[0].words[1].surprisal == -Double(logProbabilities[1]) / log(2))
+      #expect(scores[0].words[1].surprisal == -Double(logProbabilities[1]))
       #expect(scores[0].logProbability == logProbabilities.reduce(0.0) { $0 + Double($1) })
     }
   }

@@ -4,9 +4,9 @@ import Foundation
 import TestSupport
 import Testing
 import UnrollFormat
-import UnrollNeural
 
 @testable import UnrollEngine
+@testable import UnrollNeural
 
 @Suite struct SelfTestTests {
   /// Checkpoints that h5py wrote, one for each variant of the format.
@@ -55,7 +55,32 @@ import UnrollNeural
     #expect(try SelfTest(of: model) == nil)
   }
 
-  @Test(arguments: ["keras-gru-before", "keras-lstm-one-hot", "torch-lstm-projection-tied"])
+  @Test(arguments: variants)
+  func theEngineGivesWhatTheProducerGave(name: String) throws {
+    let model = try checkpoint(name)
+    guard model.architecture.isComputedByTheEngine else { return }
+    let test = try #require(model.selfTest)
+    #expect(largestDifference(try replay(model, test), test.logProbabilities) < 2e-6)
+    let language = try LanguageModel(model, path: name)
+    var state = language.network.zeroState(columns: 1)
+    let ids = test.tokenIDs.map { Int32($0) }
+    let values = try language.network.logProbabilities(
+      ofTargets: Array(ids.dropFirst()), inputs: Array(ids.dropLast()), state: &state)
+    #expect(largestDifference(values.map(Double.init), test.logProbabilities) < 2e-6)
+  }
+
+  @Test func mostVariantsAreComputed() throws {
+    let computed = try Self.variants.filter {
+      try checkpoint($0).architecture.isComputedByTheEngine
+    }
+    #expect(
+      computed == [
+        "keras-gru-after", "keras-lstm-one-hot", "keras-rnn-relu", "torch-mixed",
+        "torch-mixed-bf16", "torch-mixed-f16-archive",
+      ])
+  }
+
+  @Test(arguments: ["keras-gru-before", "keras-lstm-hard", "torch-lstm-projection-tied"])
   func theEngineRefusesByNameWhatItDoesNotCompute(name: String) throws {
     let model = try checkpoint(name)
     #expect(!model.architecture.isComputedByTheEngine)

@@ -54,10 +54,13 @@ import UnrollTokenization
         input: "00 model")
     }
 
-    func resume(_ files: TrainingFiles) throws -> TrainingRun {
+    func resume(
+      _ files: TrainingFiles, changes: TrainingChanges = TrainingChanges(),
+      train: String = "train.txt", valid: String = "valid.txt"
+    ) throws -> TrainingRun {
       var run = try TrainingRun(
-        resuming: Checkpoint(contentsOf: files.last), path: files.last, train: text("train.txt"),
-        valid: text("valid.txt"))
+        resuming: Checkpoint(contentsOf: files.last), path: files.last, train: text(train),
+        valid: text(valid), changes: changes)
       let best = try Checkpoint(contentsOf: files.best)
       try run.restoreBest(
         files, weightsDigest: best.weightsDigest, parameters: best.parameters)
@@ -387,13 +390,119 @@ import UnrollTokenization
       let kept = try Checkpoint(contentsOf: files.last)
       #expect(kept.training?.step == 0)
       // A lower rate goes on from there.
-      var second = try scene.resume(files)
-      second.change(epochs: nil, steps: 6, learningRate: 0.5)
+      var changes = TrainingChanges()
+      (changes.maximumSteps, changes.learningRate) = (6, 0.5)
+      var second = try scene.resume(files, changes: changes)
       try scene.run(&second, files)
       #expect(second.state.step == 6)
       #expect(
         try Checkpoint(contentsOf: files.last).provenance.last?.arguments
           .hasSuffix("\nfrom_step_0: steps=6 learning_rate=0.5") == true)
+    }
+  }
+
+  @Test func changesAreMadeAndWrittenDown() throws {
+    try withTemporaryFolder { folder in
+      let scene = try Scene(folder, .small())
+      let files = scene.files("tuned")
+      var first = try scene.begin()
+      try scene.run(&first, files, until: 7)
+      var changes = TrainingChanges()
+      (changes.window, changes.accumulation, changes.seed) = (3, 2, 9)
+      changes.hyperparameters = [.momentum: 0, .weightDecay: 1e-3]
+      changes.clip = .some(nil)
+      changes.regularization = [RegularizationTerm(site: .output, kind: .element, rate: 0.5)]
+      var run = try scene.resume(files, changes: changes)
+      #expect(run.state.data.cursor == first.state.data.cursor)
+      #expect(run.carried.layers[0].h == first.carried.layers[0].h)
+      #expect(run.optimizer.groups.allSatisfy { $0[.momentum] == 0 && $0.clip == nil })
+      try scene.run(&run, files, until: 9)
+      let row = first.state.data.cursor + 12
+      #expect(run.state.data.cursor == row)
+      let arguments = try #require(run.weights.provenance.last?.arguments)
+      #expect(
+        arguments.hasSuffix(
+          "\nfrom_step_7: window=3 accumulation=2 regularize=output:element=0.5 seed=9 "
+            + "momentum=0.0 clip=none"), "\(arguments)")
+      var columns = TrainingChanges()
+      (columns.columns, columns.schedule) = (5, LearningRateSchedule(.cosine))
+      run = try scene.resume(files, changes: columns)
+      #expect(run.state.data.cursor == 0 && run.carried.layers[0].h.allSatisfy { $0 == 0 })
+      #expect(run.state.schedule[.total] == 40)
+      try scene.run(&run, files)
+      #expect(run.state.step == 40)
+    }
+  }
+
+  @Test func numbersOfAnotherRuleAreRefused() throws {
+    try withTemporaryFolder { folder in
+      var scene = try Scene(folder, .small())
+      (scene.settings.optimizer, scene.settings.hyperparameters) = (.adam, [:])
+      let files = scene.files("tuned")
+      var first = try scene.begin()
+      try scene.run(&first, files, until: 3)
+      var (momentum, average) = (TrainingChanges(), TrainingChanges())
+      (momentum.hyperparameters[.momentum], average.averageAfter) = (0.5, 5)
+      for changes in [momentum, average] {
+        #expect(throws: TrainingError.self) { try scene.resume(files, changes: changes) }
+      }
+    }
+  }
+
+  @Test func otherTextsBeginAnEpochOrNewEvaluations() throws {
+    try withTemporaryFolder { folder in
+      let scene = try Scene(folder, .small())
+      let whole = scene.files("whole")
+      var uninterrupted = try scene.begin()
+      try scene.run(&uninterrupted, whole)
+      let files = scene.files("tuned")
+      var first = try scene.begin()
+      try scene.run(&first, files, until: 20)
+      let saved = try Self.bytes(files)
+      try Data(Self.text(lines: 50, seed: 3).utf8).write(to: URL(filePath: "\(folder)/other.txt"))
+      // What may change need not.
+      var changes = TrainingChanges()
+      changes.allowsOtherTexts = true
+      var same = try scene.resume(files, changes: changes)
+      try scene.run(&same, files)
+      #expect(try Self.bytes(files) == Self.bytes(whole))
+      for (path, data) in zip([files.best, files.last], saved) {
+        try data.write(to: URL(filePath: path))
+      }
+      #expect(throws: TrainingError.self) { try scene.resume(files, train: "other.txt") }
+      let train = try scene.resume(files, changes: changes, train: "other.txt")
+      #expect(
+        train.state.data.cursor == 0
+          && train.state.history.map(\.step) == first.state.history.map(\.step))
+      #expect(train.carried.layers[0].h.allSatisfy { $0 == 0 })
+      var valid = try scene.resume(files, changes: changes, valid: "other.txt")
+      #expect(valid.state.data.cursor == first.state.data.cursor)
+      #expect(valid.state.history.isEmpty && valid.state.best == nil)
+      try scene.run(&valid, files)
+      #expect(valid.state.history.map(\.step).first == 20)
+      let arguments = try #require(valid.weights.provenance.last?.arguments)
+      #expect(arguments.hasSuffix("\nfrom_step_20: valid=\(try scene.text("other.txt").digest)"))
+    }
+  }
+
+  @Test func theLastStatesAreKept() throws {
+    try withTemporaryFolder { folder in
+      var scene = try Scene(folder, .small())
+      (scene.settings.maximumSteps, scene.settings.maximumEpochs) = (nil, 4)
+      let files = TrainingFiles(best: "\(folder)/tuned.unroll.h5", keptStates: 2)
+      // A later state of another time is none of this training's.
+      let other = files.state(ofStep: 9_999_999)
+      try Data().write(to: URL(filePath: other))
+      var run = try scene.begin()
+      try scene.run(&run, files)
+      let steps = run.state.history.map(\.step)
+      #expect(steps.count == 5)
+      #expect(files.states.map(\.step) == steps.suffix(2) + [9_999_999])
+      let last = try #require(files.states.dropLast().last)
+      #expect(last.path.hasSuffix("/tuned.step-\(String(format: "%08d", last.step)).unroll.h5"))
+      #expect(
+        try Data(contentsOf: URL(filePath: last.path))
+          == Data(contentsOf: URL(filePath: files.last)))
     }
   }
 

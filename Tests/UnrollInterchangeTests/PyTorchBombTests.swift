@@ -25,7 +25,7 @@ import UnrollTensors
   @Test func copiesShareOneLimit() throws {
     let path = PyTorchFixtures.path("lstm-expanded.pt")
     let model = try TorchModel(TorchFile(MappedFile(path: path)))
-    let named = try #require(model.tensors.first { !$0.tensor.isContiguous })
+    let named = try #require(model.named.tensors.first { !$0.tensor.isContiguous })
     var room = 1000
     let copy = try model.file.contents(of: named.tensor, named: named.name, room: &room)
     #expect(room == 1000 - copy.storage.count)

@@ -83,7 +83,7 @@ import UnrollTokenization
       Model(cell: .rnn, activation: .relu), Model(cell: .rnn, activation: .relu, hidden: [4, 3]),
     ]
 
-  private func checkpoint(_ model: Model, seed: UInt64) -> Checkpoint {
+  func checkpoint(_ model: Model, seed: UInt64) -> Checkpoint {
     var checkpoint = Checkpoint.small(
       cell: model.cell, tied: model.isTied, hidden: model.hidden, activation: model.activation)
     checkpoint.architecture.hasOutputBias = model.hasOutputBias

@@ -146,19 +146,23 @@ import UnrollTokenization
     }
   }
 
-  @Test(arguments: ["a\nb", "a\rb"])
-  func aTokenWithALineEndIsRefused(token: String) throws {
-    let vocabulary = Vocabulary(tokens: ["a", token, "b"].map { Array($0.utf8) }, unit: .word)
+  @Test(arguments: [
+    (Array("a\nb".utf8), "a token without the end of a line in it"),
+    (Array("a\rb".utf8), "a token without the end of a line in it"),
+    ([], "a token that is not empty"), ([0xFF], "a token of UTF-8"),
+  ])
+  func aTokenThatIsNoLineIsRefused(token: [UInt8], expected: String) throws {
+    let vocabulary = Vocabulary(tokens: [[97], token, [98]], unit: .word)
     let error = #expect(throws: InterchangeError.self) {
       try VocabularyList(vocabulary, path: "v.txt")
     }
     #expect(error?.place == "token 1")
-    #expect(error?.expected == "a token without the end of a line in it")
+    #expect(error?.expected == expected)
   }
 
   @Test func aListThatReadsBackOtherwiseIsNotKept() throws {
-    // An empty token is an empty line, which no list may have.
-    let vocabulary = Vocabulary(tokens: ["a", "", "b"].map { Array($0.utf8) }, unit: .word)
+    // No list may have a token twice.
+    let vocabulary = Vocabulary(tokens: ["a", "b", "a"].map { Array($0.utf8) }, unit: .word)
     try withTemporaryFolder { folder throws in
       #expect(throws: TextError.self) {
         try VocabularyList(vocabulary, path: "v.txt").write(to: "\(folder)/v.txt")

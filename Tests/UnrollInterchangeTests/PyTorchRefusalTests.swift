@@ -214,7 +214,7 @@ struct Refusal: Sendable {
       try PyTorchFixtures.refusal(of: "lstm-state.pt", vocabularySize: nil) == """
         lstm-state.pt: encoder.weight: expected a vocabulary of 11 tokens, one for each row, \
         found none
-          fix: torch files hold no words: give the training text with `--corpus DIR` or a list of \
+          fix: files of weights hold no words: give the training text with `--corpus DIR` or a list of \
         tokens with `--vocabulary FILE`
         """)
   }

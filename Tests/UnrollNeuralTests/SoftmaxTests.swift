@@ -26,6 +26,27 @@ import Testing
     #expect(abs(logPartition(row, panels: [0..<cut, cut..<N]) - expected) < 1e-6)
   }
 
+  @Test(arguments: [1, 2, 15, 16, 17, 257, 3000])
+  func entropyIsTheTextbooks(N: Int) {
+    var generator = SeededGenerator(seed: UInt64(N))
+    var row = generator.floats(N, in: -30...30)
+    if N > 2 { row[N / 2] = -.infinity }
+    let logPartition = Naive.logSumExp(row)
+    let expected = row.map { Double($0) - logPartition }.reduce(0) {
+      $0 - ($1 == -.infinity ? 0 : exp($1) * $1)
+    }
+    for panels in [[0..<N], [0..<N / 3, N / 3..<N], [0..<N / 2, N / 2..<N]] {
+      var (maximum, sum, entropy) = (-Float.infinity, 0.0, 0.0)
+      for panel in panels {
+        unroll_softmax_add_panel_with_entropy(
+          Array(row[panel]), 1, panel.count, &maximum, &sum, &entropy)
+      }
+      unroll_softmax_entropy(&sum, &entropy, 1)
+      unroll_softmax_finish(&maximum, &sum, 1)
+      #expect(abs(entropy - expected) < 1e-6 && sum == self.logPartition(row, panels: panels))
+    }
+  }
+
   @Test func largeLogitsDoNotOverflow() {
     let row: [Float] = [-1e30, 3e38, 3e38, 100]
     // Not 3e38 + log 2: a double of that size cannot hold the difference.

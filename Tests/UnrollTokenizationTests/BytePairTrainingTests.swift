@@ -61,6 +61,47 @@ import Testing
     #expect(try merges("a") == [])
   }
 
+  /// The merges that counting all pairs anew gives, for words of letters.
+  private func recounted(_ words: [String], _ count: Int) -> [[String]] {
+    var pieces = words.enumerated().map { ($0 == 0 ? "" : "Ġ") + $1 }.map { $0.map(String.init) }
+    var merges: [[String]] = []
+    // The letters come before the space, and those before what is made of them.
+    var ids = Dictionary(uniqueKeysWithValues: ["a", "b", "Ġ"].enumerated().map { ($1, $0) })
+    while merges.count < count {
+      var counts: [[String]: Int] = [:]
+      for piece in pieces {
+        for pair in zip(piece, piece.dropFirst()) { counts[[pair.0, pair.1], default: 0] += 1 }
+      }
+      let order = { (pair: [String], count: Int) in [-count] + pair.map { ids[$0] ?? 0 } }
+      let best = counts.min {
+        order($0.key, $0.value).lexicographicallyPrecedes(order($1.key, $1.value))
+      }
+      guard let pair = best?.key else { break }
+      merges.append(pair)
+      ids[pair.joined()] = ids.count
+      pieces = pieces.map { piece in
+        piece.reduce(into: []) { merged, symbol in
+          let isPair = merged.last == pair[0] && symbol == pair[1]
+          if isPair { merged.removeLast() }
+          merged.append(isPair ? pair.joined() : symbol)
+        }
+      }
+    }
+    return merges
+  }
+
+  @Test func countsStayThoseOfARecount() throws {
+    // Words of two letters, with runs that overlap themselves.
+    var generator = SeededGenerator(seed: 6)
+    let words = (0..<60).map { _ in
+      (0..<Int.random(in: 1...9, using: &generator)).map { _ in
+        Bool.random(using: &generator) ? "a" : "b"
+      }.joined()
+    }
+    let merges = try merges(words.joined(separator: " "))
+    #expect(merges.count > 50 && merges == recounted(words, merges.count))
+  }
+
   @Test func whatIsNoTextIsRefused() throws {
     #expect(throws: TextError.self) { try learned("", 300) }
     #expect(throws: TextError.self) {

@@ -135,6 +135,18 @@ void unroll_lstm_step_backward(
     float *gates, const float *c, const float *c_next, const float *dh, float *dc, size_t B,
     size_t H);
 
+/// The gradient of an LSTM's cell state at t by everything that follows, the hidden state at t
+/// included: `total = dc + dh o (1 - tanh(c_next)^2)`. Before `unroll_lstm_step_backward`.
+///
+/// @param gates  [B, 4H] activations.
+/// @param c_next [B, H]  the cell state at t.
+/// @param dh     [B, H]  of the hidden state at t.
+/// @param dc     [B, H]  of the cell state at t by the steps after t.
+/// @param total  [B, H]
+void unroll_lstm_cell_gradient(
+    const float *gates, const float *c_next, const float *dh, const float *dc, float *total,
+    size_t B, size_t H);
+
 /// GRU, backwards.
 ///
 /// @param gates       [B, 3H] In: activations. Out: gradients of the input's part.
@@ -167,6 +179,18 @@ void unroll_rnn_relu_step_backward(
 /// @param sum     [M] the sum of `exp(logit - maximum)` so far; 0 before the first panel.
 void unroll_softmax_add_panel(
     const float *logits, size_t M, size_t N, float *maximum, double *sum);
+
+/// As `unroll_softmax_add_panel`, with what the entropy of each row needs.
+///
+/// @param weighted [M] the sum of `(logit - maximum) * exp(logit - maximum)` so far; 0 before the
+///                 first panel.
+void unroll_softmax_add_panel_with_entropy(
+    const float *logits, size_t M, size_t N, float *maximum, double *sum, double *weighted);
+
+/// Turns the sums into entropies; called before `unroll_softmax_finish`.
+///
+/// @param weighted [M] Out: the entropy of `softmax(logits)` in nats.
+void unroll_softmax_entropy(const double *sum, double *weighted, size_t M);
 
 /// Turns maximum and sum into the logarithm of the partition function.
 ///

@@ -1,6 +1,8 @@
 // The files that a training writes, and that nobody else may write meanwhile.
 
+import Foundation
 import UnrollFormat
+import UnrollTensors
 
 #if canImport(Glibc)
   import Glibc
@@ -13,24 +15,44 @@ public struct TrainingFiles: Sendable {
   /// The best model so far.
   public let best: String
   /// The state to resume from.
-  public let last: String
+  public var last: String { "\(stem).last\(suffix)" }
+  /// How many states of the latest evaluations are kept in files of their own.
+  public var keptStates: Int
+
+  /// The path of the best model without its extension, and the extension.
+  private let stem: String
+  private let suffix: String
 
   /// Names the files.
   ///
-  /// - Parameter best: The best model; the state to resume from goes beside it, with `.last` before
-  ///   its extension.
-  public init(best: String) {
-    self.best = best
-    last = Self.last(of: best)
+  /// - Parameters:
+  ///   - best: The best model; the state to resume from goes beside it, with `.last` before its
+  ///     extension, and states that are kept with `.step-` and their step.
+  ///   - keptStates: How many states of the latest evaluations are kept.
+  public init(best: String, keptStates: Int = 0) {
+    (self.best, self.keptStates) = (best, keptStates)
+    let name = best.split(separator: "/").last ?? ""
+    suffix = [".unroll.h5", ".h5"].first { name.hasSuffix($0) && name != $0 } ?? ""
+    stem = String(best.dropLast(suffix.count))
   }
 
-  private static func last(of path: String) -> String {
-    let nameStart = path.lastIndex(of: "/").map { path.index(after: $0) } ?? path.startIndex
-    let name = path[nameStart...]
-    for suffix in [".unroll.h5", ".h5"] where name.hasSuffix(suffix) && name != suffix {
-      return path.dropLast(suffix.count) + ".last" + suffix
-    }
-    return path + ".last"
+  /// The file of the state after a step.
+  func state(ofStep step: Int) -> String {
+    "\(stem).step-\(String(format: "%08ld", step))\(suffix)"
+  }
+
+  /// The states that are kept now, by step.
+  public var states: [(step: Int, path: String)] {
+    let folder = (best as NSString).deletingLastPathComponent
+    let prefix = (stem as NSString).lastPathComponent + ".step-"
+    let names = try? FileManager.default.contentsOfDirectory(atPath: folder.isEmpty ? "." : folder)
+    return (names ?? []).compactMap { name in
+      guard name.hasPrefix(prefix), name.hasSuffix(suffix),
+        let step = Int(name.dropFirst(prefix.count).dropLast(suffix.count)),
+        case let path = state(ofStep: step), (path as NSString).lastPathComponent == name
+      else { return nil }
+      return (step, path)
+    }.sorted { $0.step < $1.step }
   }
 }
 
@@ -50,11 +72,13 @@ public struct OutputTaken: Error, Sendable, CustomStringConvertible {
 
 /// The files of a running training, each known by what the training last saw in its place.
 struct TrainingOutputs {
+  private let files: TrainingFiles
   private var last: Output
   private var best: Output
 
   /// Remembers what is there before the first save.
   init(_ files: TrainingFiles) {
+    self.files = files
     last = Output(path: files.last)
     best = Output(path: files.best)
   }
@@ -67,6 +91,17 @@ struct TrainingOutputs {
     try best.check()
     try last.write(state)
     if let weights { try best.write(weights) }
+  }
+
+  /// Keeps the state after an evaluation, and removes the oldest that are too many.
+  ///
+  /// - Throws: What writing and removing throw.
+  func keep(_ state: Checkpoint, step: Int) throws {
+    guard files.keptStates > 0 else { return }
+    try state.write(to: files.state(ofStep: step), replacing: true)
+    for (_, path) in files.states.filter({ $0.step <= step }).dropLast(files.keptStates) {
+      guard unlink(path) == 0 else { throw FileError("remove", path: path) }
+    }
   }
 
   private struct Output {

@@ -16,7 +16,9 @@ extension TrainingRun {
     throw TrainingError(
       path: text.path, expected: "the \(role) text that this training began with, sha256 \(digest)",
       found: "sha256 \(text.digest)",
-      fix: "give the same text, or leave --resume out to begin a new training from these weights")
+      fix:
+        "give the same text, or --allow-changes to go on with this one, or leave --resume out to "
+        + "begin a new training from these weights")
   }
 
   /// Refuses windows that the memory cannot hold, rather than driving the machine to its end.
@@ -41,15 +43,22 @@ extension TrainingRun {
     }
   }
 
-  /// Deals a text out to columns: column b is the b-th of B runs of n tokens; what is left over is
-  /// not used.
+  /// Deals a text out to columns.
+  ///
+  /// - Throws: `TrainingError` if a column has nothing to predict.
   static func columns(_ text: TrainingText, count B: Int) throws -> [Int32] {
-    let n = text.ids.count / B
-    guard n > 1 else {
+    guard text.ids.count / B > 1 else {
       throw TrainingError(
         path: text.path, expected: "at least \(2 * B) tokens, two for each of \(B) columns",
         found: "\(text.ids.count)", fix: "give more text, or fewer --columns")
     }
-    return (0..<n).flatMap { t in (0..<B).map { b in text.ids[b * n + t] } }
+    return columns(text.ids, count: B)
+  }
+
+  /// Deals ids out to columns, `[n, B]`: column b is the b-th of B runs of n tokens; what is left over is
+  /// not used.
+  static func columns(_ ids: [Int32], count B: Int) -> [Int32] {
+    let n = ids.count / B
+    return (0..<n).flatMap { t in (0..<B).map { b in ids[b * n + t] } }
   }
 }

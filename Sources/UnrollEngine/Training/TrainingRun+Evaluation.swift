@@ -10,8 +10,10 @@ extension TrainingRun {
     model.releaseMemory()
     let evaluated = try LanguageModel(weights, path: valid.path)
     let result: Perplexity
+    let keptNLL: Double?
     do {
       result = try evaluated.perplexity(ofColumns: valid.ids, path: valid.path, progress)
+      keptNLL = try kept.map { try evaluated.nll(of: $0, progress) }
     } catch is NotFinite {
       throw diverged("validation loss")
     }
@@ -36,7 +38,7 @@ extension TrainingRun {
     } else {
       try bearPlateau()
     }
-    return .evaluation(record, isBest: isBest)
+    return .evaluation(record, isBest: isBest, keptNLL: keptNLL)
   }
 
   /// AWD-LSTM's trigger: the loss is no longer the best but for the last evaluations.

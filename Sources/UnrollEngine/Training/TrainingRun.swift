@@ -27,8 +27,9 @@ public struct StepReport: Sendable {
 public enum TrainingEvent: Sendable {
   /// A step was made.
   case step(StepReport)
-  /// The model was evaluated; whether it is the best so far.
-  case evaluation(TrainingRecord, isBest: Bool)
+  /// The model was evaluated; whether it is the best so far, and the loss of the kept text if there is
+  /// one.
+  case evaluation(TrainingRecord, isBest: Bool, keptNLL: Double?)
   /// Nothing is left to do.
   case finished
 }
@@ -40,6 +41,8 @@ public enum TrainingEvent: Sendable {
 public struct TrainingRun {
   /// The state that is saved, but for what the model, the optimizer and the columns hold.
   public internal(set) var state: TrainingState
+  /// A text that is measured at each evaluation, so that a person sees what the model forgets.
+  public var kept: KeptText?
   /// The best weights so far are those of the model as it is now.
   var isBest: Bool { state.best?.step == state.step }
 
@@ -64,12 +67,13 @@ public struct TrainingRun {
   ///   - valid: The text that chooses.
   ///   - input: The digest and name of the model's file, for the history.
   ///   - new: How the model was drawn, if it has no file.
+  ///   - newWords: What was done to its vocabulary before.
   ///   - memory: The bytes that the training may take; those of the machine unless told.
   /// - Throws: `TrainingError` if the text is too short or a window too large for the memory;
   ///   `NeuralError` if memory is short.
   public init(
     _ checkpoint: Checkpoint, settings: TrainingSettings, train: TrainingText, valid: TrainingText,
-    input: String? = nil, new: NewModel? = nil,
+    input: String? = nil, new: NewModel? = nil, newWords: NewWordsReport? = nil,
     memory: UInt64 = ProcessInfo.processInfo.physicalMemory
   ) throws {
     let architecture = checkpoint.architecture
@@ -91,7 +95,8 @@ public struct TrainingRun {
     state.data.hasRandomWindows = settings.hasRandomWindows
     entry = ProvenanceEntry(
       operation: new == nil ? "finetune" : "train", tool: UnrollVersion.producer,
-      arguments: [new?.arguments, settings.arguments].compactMap { $0 }.joined(separator: "\n"),
+      arguments: [new?.arguments, newWords?.arguments, settings.arguments].compactMap { $0 }
+        .joined(separator: "\n"),
       inputs: [input, Self.input(train), Self.input(valid)].compactMap { $0 }
         .joined(separator: "\n"))
     var source = checkpoint
@@ -125,28 +130,33 @@ public struct TrainingRun {
   ///   - path: Its path, for errors.
   ///   - train: The text to learn, the same as before.
   ///   - valid: The text that chooses, the same as before.
+  ///   - changes: What is otherwise than before; the history says so.
   ///   - memory: The bytes that the training may take; those of the machine unless told.
   /// - Throws: `TrainingError` if there is no state, a text is another or a window too large for the
   ///   memory; `NeuralError` if memory is short.
   public init(
     resuming checkpoint: Checkpoint, path: String, train: TrainingText, valid: TrainingText,
+    changes: TrainingChanges = TrainingChanges(),
     memory: UInt64 = ProcessInfo.processInfo.physicalMemory
   ) throws {
-    guard let state = checkpoint.training, let optimizer = checkpoint.optimizer,
+    guard var state = checkpoint.training, var optimizer = checkpoint.optimizer,
       let entry = checkpoint.provenance.last
     else {
       throw TrainingError(
         path: path, expected: "a training to resume", found: "a model without one",
         fix: "give the .last file of the training, or leave --resume out to begin a new one")
     }
-    try Self.check(train, digest: state.data.trainDigest, role: "training")
-    try Self.check(valid, digest: state.data.validDigest, role: "validation")
-    guard train.ids.count == state.data.tokens else {
-      throw TrainingError(
-        path: path, expected: "the \(train.ids.count) tokens of \(train.path)",
-        found: "\(state.data.tokens)",
-        fix: "the state is damaged, or of another tokenizer: leave --resume out to begin anew")
+    if !changes.allowsOtherTexts {
+      try Self.check(train, digest: state.data.trainDigest, role: "training")
+      try Self.check(valid, digest: state.data.validDigest, role: "validation")
+      guard train.ids.count == state.data.tokens else {
+        throw TrainingError(
+          path: path, expected: "the \(train.ids.count) tokens of \(train.path)",
+          found: "\(state.data.tokens)",
+          fix: "the state is damaged, or of another tokenizer: leave --resume out to begin anew")
+      }
     }
+    var made = try changes.apply(to: &state, &optimizer, train: train, valid: valid)
     self.state = state
     self.entry = entry
     self.optimizer = Optimizer(optimizer, for: checkpoint.architecture)
@@ -159,58 +169,36 @@ public struct TrainingRun {
       state.data, checkpoint.architecture, self.optimizer, state.regularization, memory: memory)
     model = try TrainableModel(
       architecture: checkpoint.architecture, parameters: checkpoint.parameters)
-    carried = RecurrentState(
-      columns: state.data.columns,
-      layers: state.hidden.map {
-        LayerState(h: $0.h.floats() ?? [], c: $0.c.flatMap { $0.floats() } ?? [])
-      })
+    carried =
+      state.hidden.isEmpty
+      ? model.zeroState(columns: state.data.columns)
+      : RecurrentState(
+        columns: state.data.columns,
+        layers: state.hidden.map {
+          LayerState(h: $0.h.floats() ?? [], c: $0.c.flatMap { $0.floats() } ?? [])
+        })
+    if changes.changesLength, !made.isEmpty, state.schedule.kind.defaults[.total] != nil,
+      stepsLeft < .max
+    {
+      // A schedule that ends with the training ends with its new end.
+      self.state.schedule[.total] = Double(state.step + stepsLeft)
+      made.append("schedule_total=\(state.step + stepsLeft)")
+    }
+    resolveSchedule()
+    guard !made.isEmpty else { return }
+    self.entry.arguments += "\nfrom_step_\(state.step): " + made.joined(separator: " ")
   }
-
-  // MARK: Settings that a resumed run may change
 
   /// The learning rate of the next step, the highest of the groups.
   public var learningRate: Double { optimizer.groups.map { $0[.learningRate] }.max() ?? 0 }
 
-  /// Changes where and how a resumed training goes on; the history says so.
-  ///
-  /// - Parameters:
-  ///   - epochs: The epochs after which training ends; as before if `nil`.
-  ///   - steps: The steps after which training ends; as before if `nil`.
-  ///   - learningRate: The highest learning rate from now on; as before if `nil`.
-  public mutating func change(epochs: Int?, steps: Int?, learningRate: Double?) {
-    var changes: [String] = []
-    if let epochs, epochs != state.maximumEpochs {
-      state.maximumEpochs = epochs
-      changes.append("epochs=\(epochs)")
-    }
-    if let steps, steps != state.maximumSteps {
-      state.maximumSteps = steps
-      changes.append("steps=\(steps)")
-    }
-    if let learningRate, learningRate != self.learningRate {
-      // Groups keep their ratios.
-      let highest = self.learningRate
-      changeLearningRates { $0 == highest ? learningRate : $0 * (learningRate / highest) }
-      changes.append("learning_rate=\(learningRate)")
-    }
-    // A schedule that ends with the training ends with its new end.
-    if epochs != nil || steps != nil, state.schedule.kind.defaults[.total] != nil,
-      stepsLeft < .max
-    {
-      state.schedule[.total] = Double(state.step + stepsLeft)
-      changes.append("schedule_total=\(state.step + stepsLeft)")
-    }
-    guard !changes.isEmpty else { return }
-    entry.arguments += "\nfrom_step_\(state.step): " + changes.joined(separator: " ")
-  }
+  // MARK: Going on
 
   mutating func changeLearningRates(_ change: (Double) -> Double) {
     for index in optimizer.groups.indices {
       optimizer.groups[index][.learningRate] = change(optimizer.groups[index][.learningRate])
     }
   }
-
-  // MARK: Going on
 
   /// The tokens that the model knows, V.
   public var vocabularySize: Int { source.architecture.vocabularySize }
@@ -223,7 +211,11 @@ public struct TrainingRun {
 
   /// The steps until the end, or an upper bound of them.
   public var stepsLeft: Int {
-    let byEpochs = state.maximumEpochs.map { max(0, $0 * stepsPerEpoch - state.step) }
+    let stepRows = state.data.window * state.accumulation
+    let stepsDone = (state.data.cursor + stepRows - 1) / stepRows
+    let byEpochs = state.maximumEpochs.map {
+      max(0, ($0 - state.epoch) * stepsPerEpoch - stepsDone)
+    }
     let bySteps = state.maximumSteps.map { max(0, $0 - state.step) }
     return min(byEpochs ?? .max, bySteps ?? .max)
   }

@@ -28,7 +28,8 @@ extension TrainingRun {
   ///   - progress: Called now and then during an evaluation.
   /// - Returns: How it ended.
   /// - Throws: `Diverged`, after the last good state was saved; `OutputTaken` if another process wrote
-  ///   to the same files; what saving, stepping and `report` throw.
+  ///   to the same files; `CancellationError` if the task was cancelled, after the state was
+  ///   saved as for a pause; what saving, stepping and `report` throw.
   public mutating func run(
     saving files: TrainingFiles, shouldPause: (TrainingState) -> Bool = { _ in false },
     report: (TrainingEvent, TrainingRun) throws -> Void,
@@ -50,8 +51,10 @@ extension TrainingRun {
       case .finished:
         // What was saved after the last evaluation is not changed by finding that nothing is left.
         return .finished
-      case .evaluation(_, let isBest):
-        try outputs.save(resumable, best: isBest ? weights : nil)
+      case .evaluation(_, let isBest, _):
+        let state = resumable
+        try outputs.save(state, best: isBest ? weights : nil)
+        try outputs.keep(state, step: self.state.step)
         (lastSave, isSaved) = (.now, true)
       case .step:
         if lastSave.duration(to: .now) > Self.savingInterval {
@@ -60,8 +63,10 @@ extension TrainingRun {
         }
       }
       try report(event, self)
-      if shouldPause(state) {
+      let isCancelled = Task.isCancelled
+      if isCancelled || shouldPause(state) {
         if !isSaved { try outputs.save(resumable) }
+        if isCancelled { throw CancellationError() }
         return .paused
       }
     }
@@ -76,9 +81,12 @@ extension TrainingRun {
   ///   - files: Where the training left its models.
   ///   - weightsDigest: What the best file says its weights are, or `nil` if there is none.
   ///   - parameters: Its weights.
+  ///   - mayForget: Whether evaluations are forgotten where there is no best model: the next one is of
+  ///     the model as it is.
   /// - Throws: `TrainingError` if the best model is gone; what writing throws.
   public mutating func restoreBest(
-    _ files: TrainingFiles, weightsDigest: String?, parameters: ParameterTree<Tensor>? = nil
+    _ files: TrainingFiles, weightsDigest: String?, parameters: ParameterTree<Tensor>? = nil,
+    mayForget: Bool = false
   ) throws {
     guard let best = state.best else { return }
     if best.weightsDigest == weightsDigest {
@@ -86,6 +94,7 @@ extension TrainingRun {
       return
     }
     guard isBest else {
+      if mayForget && weightsDigest == nil { return state.forgetEvaluations() }
       throw TrainingError(
         path: files.best,
         expected: "the best model of this training so far, weights_digest \(best.weightsDigest)",

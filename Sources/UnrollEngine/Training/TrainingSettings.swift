@@ -66,7 +66,7 @@ public struct TrainingSettings: Sendable {
     if layerDecay != 1 { lines.append("layer_decay=\(layerDecay)") }
     if !frozen.isEmpty { lines.append("frozen=\(frozen.sorted().joined(separator: ","))") }
     if let unfreezeEvery { lines.append("unfreeze_every=\(unfreezeEvery)") }
-    lines += regularization.map { "\($0.site.rawValue):\($0.kind.rawValue)=\($0.rate)" }
+    lines += regularization.map(\.description)
     if hasRandomWindows { lines.append("window_kind=random") }
     if let averageAfter { lines.append("average_after=\(averageAfter)") }
     if draws { lines.append("seed=\(seed)") }

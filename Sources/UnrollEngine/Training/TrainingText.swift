@@ -34,12 +34,26 @@ public struct TrainingText: Sendable {
     }
     self.path = path
     digest = UnrollFormat.digest(of: try MappedFile(path: path))
+    (ids, unknown) = try Self.ids(path: path, encoder: encoder, progress: progress)
+  }
+
+  /// Reads the ids of a text.
+  ///
+  /// - Parameters:
+  ///   - path: A file, plain or gzip, or `-` for standard input.
+  ///   - encoder: The model's.
+  ///   - progress: Called now and then with the share that was read.
+  /// - Returns: The ids, and how many stand for words that the vocabulary lacks.
+  /// - Throws: `FileError` or `TextError` if the text cannot be read or has words that the model
+  ///   cannot take: all of them are listed.
+  static func ids(
+    path: String, encoder: Encoder, progress: (Double?) -> Void = { _ in }
+  ) throws -> (ids: [Int32], unknown: Int) {
     var lines = try LineReader(path: path, lineEnds: encoder.tokenizer.lineEnds)
     var ids: [Int32] = []
     var unknown = 0
     var missing = MissingWords()
     while let line = try lines.next() {
-      if line.number % 1000 == 0 { progress(lines.fraction) }
       do {
         let encoded = try encoder.encode(line, path: path)
         guard missing.isEmpty else { continue }
@@ -50,9 +64,12 @@ public struct TrainingText: Sendable {
         guard !words.isEmpty else { throw error }
         missing.add(words, line: line.number)
       }
+      guard line.number % 1000 == 0 else { continue }
+      try Task.checkCancellation()
+      progress(lines.fraction)
     }
     if let error = missing.error(path: path) { throw error }
-    (self.ids, self.unknown) = (ids, unknown)
+    return (ids, unknown)
   }
 }
 

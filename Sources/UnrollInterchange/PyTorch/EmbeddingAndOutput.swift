@@ -20,13 +20,13 @@ struct EmbeddingAndOutput {
   ///   - D: The input size of the first recurrent layer.
   ///   - H: The hidden size of the last one.
   /// - Throws: `InterchangeError` naming tensors that fit no role, or more than one.
-  init(in model: TorchModel, besides names: Set<String>, D: Int, H: Int) throws {
+  init(in model: NamedTensors, besides names: Set<String>, D: Int, H: Int) throws {
     let rest = model.tensors.filter { !names.contains($0.name) }
     let matrices = rest.filter { $0.tensor.shape.rank == 2 }
     let pairs = Self.pairs(of: matrices, D: D, H: H)
     guard let pair = Self.choose(pairs, model: model) else {
       throw model.file.error(
-        model.file.pickleRecord,
+        model.file.place,
         expected: "an embedding [V, \(D)] and an output [V, \(H)] beside the recurrent layers",
         found: pairs.isEmpty
           ? Self.describe(rest) : "several choices: \(Self.describe(matrices))",
@@ -39,7 +39,7 @@ struct EmbeddingAndOutput {
     let leftOver = rest.filter { !used.contains($0.name) }
     guard leftOver.isEmpty else {
       throw model.file.error(
-        model.file.pickleRecord,
+        model.file.place,
         expected: "no tensors but embedding, recurrent layers and output",
         found: Self.describe(leftOver),
         fix: "a model with more parts cannot be converted; remove what it does not need")
@@ -62,7 +62,7 @@ struct EmbeddingAndOutput {
   }
 
   /// The only pair, or the only one whose modules say what they are.
-  private static func choose(_ pairs: [Pair], model: TorchModel) -> Pair? {
+  private static func choose(_ pairs: [Pair], model: NamedTensors) -> Pair? {
     if pairs.count == 1 { return pairs.first }
     let speaking = pairs.filter { pair in
       isEmbedding(pair.embedding.name, model: model) && !isEmbedding(pair.output.name, model: model)
@@ -71,7 +71,7 @@ struct EmbeddingAndOutput {
   }
 
   /// Whether a matrix belongs to an embedding, by its module's class or else by its name.
-  private static func isEmbedding(_ name: String, model: TorchModel) -> Bool {
+  private static func isEmbedding(_ name: String, model: NamedTensors) -> Bool {
     let path = String(Self.path(of: name).dropLast())
     if let module = model.module(path) {
       return module.className == "torch.nn.modules.sparse.Embedding"

@@ -84,17 +84,7 @@ extension PyTorchFormat {
       notes.append(Note(place: place, message: "not carried: \(what)"))
     }
     lose(Layout.tokenizer, "how text becomes tokens (\(checkpoint.tokenizer.kind.rawValue))")
-    if !checkpoint.provenance.isEmpty {
-      let steps = checkpoint.provenance.count
-      lose(Layout.provenance, "its history, \(steps) step\(steps == 1 ? "" : "s")")
-    }
-    if let optimizer = checkpoint.optimizer {
-      lose("/optimizer", "\(optimizer.kind.rawValue) after \(optimizer.step) steps")
-    }
-    if checkpoint.training != nil {
-      lose("/training", "the place in the training, its carried state and records")
-    }
-    return notes
+    return notes + checkpoint.lossesBesideWeights
   }
 
   /// What the names of a state_dict leave open about the recurrent layers.

@@ -20,8 +20,8 @@ public enum PyTorchFormat: ForeignFormat {
   ///   choice that `options` does not make.
   public static func read(_ file: MappedFile, options: ReadingOptions) throws -> Conversion {
     let model = try TorchModel(try TorchFile(file))
-    let language = try TorchLanguageModel(model, nonlinearity: options.nonlinearity)
-    let vocabulary = try vocabulary(options, for: language, file: model.file)
+    let language = try TorchLanguageModel(model.named, nonlinearity: options.nonlinearity)
+    let vocabulary = try language.vocabulary(options)
     let (parameters, notes) = try language.parameters()
     let checkpoint = Checkpoint(
       architecture: language.architecture, parameters: parameters, vocabulary: vocabulary,
@@ -57,25 +57,5 @@ public enum PyTorchFormat: ForeignFormat {
         try file.contents(of: $0, named: name, room: &room)
       }
     }
-  }
-
-  private static func vocabulary(
-    _ options: ReadingOptions, for language: TorchLanguageModel, file: TorchFile
-  ) throws -> Vocabulary {
-    let rows = language.architecture.vocabularySize
-    let place = language.parts.embedding.name
-    guard let vocabulary = options.vocabulary else {
-      throw file.error(
-        place, expected: "a vocabulary of \(rows) tokens, one for each row", found: "none",
-        fix: "torch files hold no words: give the training text with `--corpus DIR` "
-          + "or a list of tokens with `--vocabulary FILE`")
-    }
-    guard vocabulary.count == rows else {
-      throw file.error(
-        place, expected: "\(vocabulary.count) rows, one for each token of the vocabulary",
-        found: "\(rows) rows",
-        fix: "give the corpus or vocabulary that the model was trained on")
-    }
-    return vocabulary
   }
 }

@@ -26,7 +26,7 @@ struct RecurrentStack {
   /// Finds the only stack.
   ///
   /// - Throws: `InterchangeError` if there is none or several, or if it is of a kind not read.
-  init(in model: TorchModel) throws {
+  init(in model: NamedTensors) throws {
     let file = model.file
     if let raw = model.tensors.first(where: { $0.name.hasSuffix("_l0_raw") }) {
       throw file.error(
@@ -41,7 +41,7 @@ struct RecurrentStack {
     let found = starts.map { String($0.dropLast(suffix.count)) }
     guard let prefixes = found.count == 1 ? found : Self.sequence(found) else {
       throw file.error(
-        file.pickleRecord, expected: "one tensor *.\(suffix) of an nn.LSTM, nn.GRU or nn.RNN",
+        file.place, expected: "one tensor *.\(suffix) of an nn.LSTM, nn.GRU or nn.RNN",
         found: starts.isEmpty ? model.names : list(starts),
         fix: "save the state_dict of one language model with one recurrent module")
     }
@@ -50,10 +50,10 @@ struct RecurrentStack {
     names = Set(layers.flatMap { $0.tensors.values.map(\.name) })
   }
 
-  private static func checkCount(_ count: Int, file: TorchFile) throws {
+  private static func checkCount(_ count: Int, file: any TensorContainer) throws {
     guard count <= mostLayers else {
       throw file.error(
-        file.pickleRecord, expected: "at most \(mostLayers) recurrent layers", found: "\(count)",
+        file.place, expected: "at most \(mostLayers) recurrent layers", found: "\(count)",
         fix: "save the state_dict of one language model")
     }
   }
@@ -74,7 +74,7 @@ struct RecurrentStack {
   }
 
   /// The layers of one module.
-  private static func layers(in model: TorchModel, prefix: String) throws -> [Layer] {
+  private static func layers(in model: NamedTensors, prefix: String) throws -> [Layer] {
     let members = model.tensors.filter { tensor in
       tensor.name.hasPrefix(prefix) && !tensor.name.dropFirst(prefix.count).contains(".")
         && tensor.name.contains("_l")
@@ -87,7 +87,7 @@ struct RecurrentStack {
   }
 
   private static func refuseVariants(
-    _ members: [NamedTensor], prefix: String, file: TorchFile
+    _ members: [NamedTensor], prefix: String, file: any TensorContainer
   ) throws {
     if let reverse = members.first(where: { $0.name.hasSuffix("_reverse") }) {
       throw file.error(
@@ -103,7 +103,7 @@ struct RecurrentStack {
   }
 
   private static func gather(
-    _ members: [NamedTensor], prefix: String, file: TorchFile
+    _ members: [NamedTensor], prefix: String, file: any TensorContainer
   ) throws -> [[LayerParameter: NamedTensor]] {
     let byName = Dictionary(members.map { ($0.name, $0) }) { first, _ in first }
     var layers: [[LayerParameter: NamedTensor]] = []
@@ -130,7 +130,7 @@ struct RecurrentStack {
   }
 
   private static func refuseGaps(
-    _ members: [NamedTensor], names: Set<String>, layerCount: Int, file: TorchFile
+    _ members: [NamedTensor], names: Set<String>, layerCount: Int, file: any TensorContainer
   ) throws {
     guard let stray = members.first(where: { !names.contains($0.name) }) else { return }
     throw file.error(

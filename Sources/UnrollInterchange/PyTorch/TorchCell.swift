@@ -20,7 +20,7 @@ struct TorchCell: Equatable {
   /// - Throws: `InterchangeError` if these disagree or leave the activation open.
   init(
     rows: Int, hiddenSize: Int, mode: String?, nonlinearity: Activation?, place: String,
-    file: TorchFile
+    file: any TensorContainer
   ) throws {
     let whole = hiddenSize > 0 && rows.isMultiple(of: hiddenSize)
     let gateCount = whole ? rows / hiddenSize : 0
@@ -46,7 +46,8 @@ struct TorchCell: Equatable {
   ]
 
   private static func activation(
-    of cell: Cell, declared: Activation?, asked: Activation?, place: String, file: TorchFile
+    of cell: Cell, declared: Activation?, asked: Activation?, place: String,
+    file: any TensorContainer
   ) throws -> Activation {
     guard cell == .rnn else { return .tanh }
     guard let activation = declared ?? asked else {
@@ -66,7 +67,7 @@ struct TorchCell: Equatable {
   ///
   /// - Throws: `InterchangeError` if there are only LSTM and GRU layers and it is not theirs.
   static func check(
-    _ asked: Activation?, isThatOf layers: [LayerArchitecture], file: TorchFile
+    _ asked: Activation?, isThatOf layers: [LayerArchitecture], file: any TensorContainer
   ) throws {
     guard let asked, asked != .tanh, let first = layers.first,
       layers.allSatisfy({ $0.cell != .rnn })

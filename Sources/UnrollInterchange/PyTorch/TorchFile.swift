@@ -3,7 +3,7 @@
 import UnrollTensors
 
 /// An opened torch file.
-struct TorchFile {
+struct TorchFile: TensorContainer {
   /// The records.
   let archive: ZipArchive
   /// The folder of all records, with its slash: `archive/`, or the name of the saved file.
@@ -15,6 +15,9 @@ struct TorchFile {
 
   /// The record of the pickle.
   var pickleRecord: String { folder + "data.pkl" }
+
+  /// The pickle names all tensors.
+  var place: String { pickleRecord }
 
   /// Opens a file and interprets its pickle.
   ///

@@ -2,6 +2,7 @@
 
 import UnrollFormat
 import UnrollTensors
+import UnrollTokenization
 
 /// The roles of a file's tensors and the architecture that they make.
 struct TorchLanguageModel {
@@ -11,13 +12,13 @@ struct TorchLanguageModel {
   let parts: EmbeddingAndOutput
   /// What was assumed or is not carried.
   private(set) var notes: [Note] = []
-  private let model: TorchModel
+  private let model: NamedTensors
   private let stack: RecurrentStack
 
   /// Assigns roles and checks every shape.
   ///
   /// - Throws: `InterchangeError` if tensors are missing, left over, ambiguous or misshapen.
-  init(_ model: TorchModel, nonlinearity: Activation?) throws {
+  init(_ model: NamedTensors, nonlinearity: Activation?) throws {
     self.model = model
     stack = try RecurrentStack(in: model)
     let layers = try Self.layers(of: stack, in: model, nonlinearity: nonlinearity)
@@ -35,14 +36,12 @@ struct TorchLanguageModel {
   }
 
   private static func layers(
-    of stack: RecurrentStack, in model: TorchModel, nonlinearity: Activation?
+    of stack: RecurrentStack, in model: NamedTensors, nonlinearity: Activation?
   ) throws -> [LayerArchitecture] {
-    let graph = model.file.graph
     let layers = try stack.layers.compactMap { layer -> LayerArchitecture? in
       let tensors = layer.tensors
       guard let weightIH = tensors[.weightIH], let weightHH = tensors[.weightHH] else { return nil }
-      let mode = model.module(layer.module)
-        .flatMap { graph.attribute("mode", of: $0.reference) }.flatMap(graph.string)
+      let mode = model.module(layer.module)?.mode
       let dimensions = weightIH.tensor.shape.dimensions
       guard dimensions.count == 2, !dimensions.contains(0) else {
         throw model.file.error(
@@ -129,6 +128,30 @@ struct TorchLanguageModel {
       fix: "the tensors do not make a model; save the state_dict of the trained one")
   }
 
+  // MARK: - Tokens
+
+  /// The vocabulary that the caller gives: one token for each row.
+  ///
+  /// - Throws: `InterchangeError` if there is none, or one of another size.
+  func vocabulary(_ options: ReadingOptions) throws -> Vocabulary {
+    let rows = architecture.vocabularySize
+    guard let vocabulary = options.vocabulary else {
+      throw model.file.error(
+        parts.embedding.name, expected: "a vocabulary of \(rows) tokens, one for each row",
+        found: "none",
+        fix: "files of weights hold no words: give the training text with `--corpus DIR` "
+          + "or a list of tokens with `--vocabulary FILE`")
+    }
+    guard vocabulary.count == rows else {
+      throw model.file.error(
+        parts.embedding.name,
+        expected: "\(vocabulary.count) rows, one for each token of the vocabulary",
+        found: "\(rows) rows",
+        fix: "give the corpus or vocabulary that the model was trained on")
+    }
+    return vocabulary
+  }
+
   // MARK: - Numbers
 
   /// The tensors in their roles, checked against the archive's CRC-32.
@@ -166,7 +189,7 @@ struct TorchLanguageModel {
   private mutating func noteAssumptions() {
     notes.append(
       Note(
-        place: model.file.pickleRecord,
+        place: model.file.place,
         message: "assumed from names and shapes: \(parts.embedding.name), "
           + "\(stack.description), \(parts.output.name), softmax"
       ))
@@ -188,15 +211,10 @@ struct TorchLanguageModel {
   }
 
   private mutating func noteTrainingSettings(of module: TorchModule) {
-    let graph = model.file.graph
-    let isDropout = module.className.hasPrefix("torch.nn.modules.dropout.")
-    let attribute = graph.attribute(isDropout ? "p" : "dropout", of: module.reference)
-    if let rate = attribute.flatMap(graph.double), rate != 0 {
+    if let rate = module.dropout, rate != 0 {
       notes.append(Note(place: module.path, message: "not carried: dropout \(rate)"))
     }
-    if module.className == "torch.nn.modules.sparse.Embedding",
-      let norm = graph.attribute("max_norm", of: module.reference).flatMap(graph.double)
-    {
+    if let norm = module.maximumNorm {
       notes.append(
         Note(place: module.path, message: "not carried: rows renormalised to max_norm \(norm)"))
     }

@@ -2,27 +2,12 @@
 
 import UnrollTensors
 
-/// A tensor with its dotted name.
-struct NamedTensor: Sendable {
-  var name: String
-  let tensor: TorchTensor
-}
-
-/// A pickled module with its dotted path.
-struct TorchModule: Sendable {
-  var path: String
-  let className: String
-  let reference: PickleReference
-}
-
 /// The tensors of a state_dict or of a pickled module.
 struct TorchModel {
   /// The file.
   let file: TorchFile
-  /// The tensors, in the file's order.
-  private(set) var tensors: [NamedTensor] = []
-  /// The modules, if the file holds a whole one.
-  private(set) var modules: [TorchModule] = []
+  /// The tensors, in the file's order, and the modules, if the file holds a whole one.
+  private(set) var named: NamedTensors
   /// The state of an optimizer beside the model, if there is one.
   private(set) var optimizer: Extra?
   /// What was left behind or assumed.
@@ -41,6 +26,7 @@ struct TorchModel {
   /// - Throws: `InterchangeError` if the file holds no model, or several.
   init(_ file: TorchFile) throws {
     self.file = file
+    named = NamedTensors(file: file)
     notes = file.notes
     let root = try unwrapped(file.graph.root)
     if isModule(root) {
@@ -48,15 +34,9 @@ struct TorchModel {
     } else {
       try readStateDictionary(root)
     }
-    try checkNames()
-    stripPrefixes()
+    try named.checkNames(fix: Self.saveWeights)
+    notes += named.stripPrefixes()
   }
-
-  /// A module by its path.
-  func module(_ path: String) -> TorchModule? { modules.first { $0.path == path } }
-
-  /// The tensors' names for messages.
-  var names: String { tensors.isEmpty ? "no tensors" : list(tensors.map(\.name)) }
 
   // MARK: - Finding the model
 
@@ -119,7 +99,7 @@ struct TorchModel {
 
   private mutating func addTensor(_ reference: PickleReference, name: String) throws {
     if let tensor = try file.tensor(at: reference, named: name) {
-      tensors.append(NamedTensor(name: name, tensor: tensor))
+      named.tensors.append(NamedTensor(name: name, tensor: tensor))
     } else if let className = file.graph.className(reference) {
       throw file.error(
         name, expected: "a dense tensor", found: "an object made by \(className)",
@@ -139,7 +119,7 @@ struct TorchModel {
         path, expected: "modules nested at most 64 deep", found: "more", fix: Self.saveWeights)
     }
     let className = file.graph.className(module) ?? "an unnamed class"
-    modules.append(TorchModule(path: path, className: className, reference: module))
+    named.modules.append(describe(module, path: path, className: className))
     for kind in ["_parameters", "_buffers"] {
       for (name, value) in try children(kind, of: module, path: path)
       where file.graph[value].value != .none {
@@ -156,6 +136,18 @@ struct TorchModel {
       }
       try visit(child, path: join(path, name), depth: depth + 1)
     }
+  }
+
+  private func describe(
+    _ module: PickleReference, path: String, className: String
+  ) -> TorchModule {
+    func attribute(_ name: String) -> PickleReference? { file.graph.attribute(name, of: module) }
+    let isDropout = className.hasPrefix("torch.nn.modules.dropout.")
+    let isEmbedding = className == "torch.nn.modules.sparse.Embedding"
+    return TorchModule(
+      path: path, className: className, mode: attribute("mode").flatMap(file.graph.string),
+      dropout: attribute(isDropout ? "p" : "dropout").flatMap(file.graph.double),
+      maximumNorm: isEmbedding ? attribute("max_norm").flatMap(file.graph.double) : nil)
   }
 
   private mutating func children(
@@ -198,32 +190,6 @@ struct TorchModel {
       throw file.error(
         file.pickleRecord, expected: "a model of at most 400000 entries", found: "more",
         fix: Self.saveWeights)
-    }
-  }
-
-  // MARK: - Names
-
-  private func checkNames() throws {
-    var seen: Set<String> = []
-    for tensor in tensors where !seen.insert(tensor.name).inserted {
-      throw file.error(
-        tensor.name, expected: "one tensor of this name", found: "two", fix: Self.saveWeights)
-    }
-  }
-
-  /// Removes what `DataParallel` and `torch.compile` put before every name.
-  private mutating func stripPrefixes() {
-    for _ in 0..<4 {
-      let prefix = ["module.", "_orig_mod."].first { prefix in
-        !tensors.isEmpty && tensors.allSatisfy { $0.name.hasPrefix(prefix) }
-      }
-      guard let prefix else { return }
-      for index in tensors.indices { tensors[index].name.removeFirst(prefix.count) }
-      for index in modules.indices where modules[index].path.hasPrefix(prefix) {
-        modules[index].path.removeFirst(prefix.count)
-      }
-      notes.append(
-        Note(place: file.pickleRecord, message: "prefix `\(prefix)` removed from all names"))
     }
   }
 }

@@ -129,7 +129,7 @@ struct RandomNumbers {
   }
 
   /// From 0 up to but not 1, with 24 bits.
-  private mutating func unit() -> Double { Double(next() >> 8) * 0x1p-24 }
+  mutating func unit() -> Double { Double(next() >> 8) * 0x1p-24 }
 
   mutating func uniform(_ count: Int, bound: Double) -> [Float] {
     (0..<count).map { _ in Float((2 * unit() - 1) * bound) }

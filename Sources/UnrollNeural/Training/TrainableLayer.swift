@@ -67,6 +67,8 @@ struct TrainableLayer {
   ///   - tape: What the forward pass left. Out: gradients in the place of gates and recurrent parts.
   ///   - dHidden: `[T*B, H]` In: the gradients of the hidden states by what lies above.
   ///     Out: by everything.
+  ///   - dCells: `[T*B, H]`, of an LSTM, if wanted. Out: the gradients of the cell states by everything,
+  ///     `h = o tanh(c)` included.
   ///   - dInput: `[T*B, D]` Out: the gradients of the input.
   ///   - weightIH: `[G*H, D]` the layer's weight.
   ///   - gradients: Out: those of the parameters.
@@ -75,15 +77,18 @@ struct TrainableLayer {
   /// - Throws: `NeuralError` if oneDNN fails or memory is short.
   func backward(
     input: UnsafePointer<Float>, state: LayerState, tape: inout LayerTape,
-    dHidden: UnsafeMutablePointer<Float>, dInput: UnsafeMutablePointer<Float>,
-    weightIH: UnsafePointer<Float>, gradients: inout LayerGradients, T: Int, B: Int
+    dHidden: UnsafeMutablePointer<Float>, dCells: UnsafeMutablePointer<Float>? = nil,
+    dInput: UnsafeMutablePointer<Float>, weightIH: UnsafePointer<Float>,
+    gradients: inout LayerGradients,
+    T: Int, B: Int
   ) throws {
     let (D, cell) = (forward.architecture.inputSize, forward.architecture.cell)
     let size = B * forward.architecture.hiddenSize
     let rows = cell.gateCount * forward.architecture.hiddenSize
     try tape.withBuffers(of: cell, steps: T, size: size) { buffers in
       try state.withBuffers { h, c in
-        try backward(h: h, c: c, buffers: buffers, dHidden: dHidden, T: T, B: B)
+        try backward(
+          h: h, c: c, buffers: buffers, dHidden: dHidden, dCells: dCells, T: T, B: B)
         // A GRU's gates see the two parts of their pre-activations apart.
         let dRecurrent = cell == .gru ? buffers.recurrent : buffers.gates
         try multiplyHidden(
@@ -103,7 +108,7 @@ struct TrainableLayer {
   /// Goes back through the time steps: from the gradients of hidden states to those of gates.
   private func backward(
     h: UnsafePointer<Float>, c: UnsafePointer<Float>, buffers: TapeBuffers,
-    dHidden: UnsafeMutablePointer<Float>, T: Int, B: Int
+    dHidden: UnsafeMutablePointer<Float>, dCells: UnsafeMutablePointer<Float>?, T: Int, B: Int
   ) throws {
     let (cell, H) = (forward.architecture.cell, forward.architecture.hiddenSize)
     let (size, gateSize) = (B * H, cell.gateCount * B * H)
@@ -117,7 +122,11 @@ struct TrainableLayer {
       switch cell {
       case .lstm:
         let before = t == 0 ? c : UnsafePointer(buffers.cells + (t - 1) * size)
-        unroll_lstm_step_backward(gates, before, buffers.cells + t * size, dh, &dc, B, H)
+        let after = buffers.cells + t * size
+        if let dCells {
+          unroll_lstm_cell_gradient(gates, after, dh, dc, dCells + t * size, B, H)
+        }
+        unroll_lstm_step_backward(gates, before, after, dh, &dc, B, H)
       case .gru:
         let before = t == 0 ? h : UnsafePointer(buffers.hidden + (t - 1) * size)
         unroll_gru_step_backward(gates, recurrent, before, dh, dhPrevious, B, H)

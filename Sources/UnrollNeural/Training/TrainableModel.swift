@@ -98,10 +98,7 @@ public final class TrainableModel {
     }
     let B = try architecture.check(inputs: inputs, state: state)
     try architecture.check(tokens: targets, lowest: 0)
-    // Weights that were dropped for one window are not those of the next.
-    isStale = isStale || self.regularizer.dropsWeights || regularizer.dropsWeights
-    self.regularizer = regularizer
-    if isStale { try pack() }
+    try begin(regularizer)
     let T = inputs.count / B
     let next = try forward(inputs, from: state, T: T, B: B)
     let total = try crossEntropy(targets, share: share, T: T, B: B)
@@ -141,14 +138,20 @@ public final class TrainableModel {
   private var windowGradients: ParameterTree<Gradient> {
     var tree = ParameterTree<Gradient>()
     tree[architecture.isTied ? .embeddingWeight : .outputWeight] = .dense(outputGradients.weight)
-    if !architecture.isTied { tree[.embeddingWeight] = .rows(embeddingGradient) }
+    if !architecture.isTied, architecture.input == .embedding {
+      tree[.embeddingWeight] = .rows(embeddingGradient)
+    }
     if architecture.hasOutputBias { tree[.outputBias] = .dense(outputGradients.bias) }
     for (index, layer) in layerGradients.enumerated() {
       tree[.layer(index, .weightIH)] = .dense(layer.weightIH)
       tree[.layer(index, .weightHH)] = .dense(layer.weightHH)
-      guard architecture.layers[index].bias == .double else { continue }
-      tree[.layer(index, .biasIH)] = .dense(layer.biasIH)
-      tree[.layer(index, .biasHH)] = .dense(layer.biasHH)
+      switch architecture.layers[index].bias {
+      case .double:
+        tree[.layer(index, .biasIH)] = .dense(layer.biasIH)
+        tree[.layer(index, .biasHH)] = .dense(layer.biasHH)
+      case .single: tree[.layer(index, .bias)] = .dense(layer.biasIH)
+      case .none: break
+      }
     }
     return tree
   }
@@ -205,6 +208,14 @@ public final class TrainableModel {
 
   // MARK: One window
 
+  /// Makes the model ready for a window.
+  func begin(_ regularizer: Regularizer = Regularizer()) throws {
+    // Weights that were dropped for one window are not those of the next.
+    isStale = isStale || self.regularizer.dropsWeights || regularizer.dropsWeights
+    self.regularizer = regularizer
+    if isStale { try pack() }
+  }
+
   /// Packs the parameters as they are now.
   private func pack() throws {
     var parameters = tensors
@@ -223,7 +234,7 @@ public final class TrainableModel {
   /// Runs the recurrent layers over a window.
   ///
   /// - Returns: The state after the window.
-  private func forward(
+  func forward(
     _ inputs: [Int32], from state: RecurrentState, T: Int, B: Int
   ) throws -> RecurrentState {
     var next = state
@@ -242,15 +253,20 @@ public final class TrainableModel {
     return next
   }
 
-  /// Looks up the embeddings of tokens: `[T*B]` to `[T*B, D]`.
+  /// Looks up the embeddings of tokens, or makes their one-hot vectors: `[T*B]` to `[T*B, D]`.
   private func embed(_ inputs: [Int32], T: Int, B: Int) {
     let D = architecture.embeddingSize
     let (rowMask, dropout) = (regularizer.rowMask, regularizer.embedding)
     memory.embedded.withScratch(inputs.count * D) { embedded in
-      numbers(.embeddingWeight).withUnsafeBufferPointer { rows in
+      let weight = architecture.input == .embedding ? numbers(.embeddingWeight) : []
+      weight.withUnsafeBufferPointer { rows in
         for (place, token) in inputs.enumerated() {
           let row = embedded + place * D
-          row.update(from: rows.start + Int(token) * D, count: D)
+          if rows.isEmpty {
+            setOneHot(row, token: token, count: D)
+          } else {
+            row.update(from: rows.start + Int(token) * D, count: D)
+          }
           if let mask = rowMask?(token) { scale(row, by: mask, count: D) }
         }
       }
@@ -281,20 +297,69 @@ public final class TrainableModel {
     return total
   }
 
+  /// Computes the loss of the last time step of a window and its gradients, summed over the columns, of
+  /// all hidden states of the top layer: zeros but for the last step.
+  ///
+  /// - Parameters:
+  ///   - targets: `[B]`
+  ///   - T: The number of time steps.
+  /// - Returns: The sum of the losses in nats.
+  /// - Throws: `NeuralError` if oneDNN fails or memory is short.
+  func lastCrossEntropy(_ targets: [Int32], T: Int) throws -> Double {
+    let last = layers.count - 1
+    let size = targets.count * layers[last].forward.architecture.hiddenSize
+    let total = try output.crossEntropy(
+      targets, scale: 1, hidden: Array(memory.output(ofLayer: last)[(T - 1) * size..<T * size]),
+      weight: numbers(architecture.isTied ? .embeddingWeight : .outputWeight),
+      bias: architecture.hasOutputBias ? numbers(.outputBias) : nil, gradients: &outputGradients)
+    memory.dHidden =
+      Array(repeating: 0, count: (T - 1) * size) + outputGradients.hidden.prefix(size)
+    return total
+  }
+
   /// Goes back through the recurrent layers to the embedding.
   private func backward(_ inputs: [Int32], from state: RecurrentState, T: Int, B: Int) throws {
+    try backwardLayers(from: state, T: T, B: B)
+    guard architecture.input == .embedding else { return }
+    embeddingGradient = memory.dHidden.withUnsafeBufferPointer {
+      RowGradient(inputs: inputs, gradients: $0.start, width: architecture.embeddingSize)
+    }
+    if let rowMask = regularizer.rowMask { embeddingGradient.scale(by: rowMask) }
+    if architecture.isTied { embeddingGradient.add(to: &outputGradients.weight) }
+  }
+
+  /// Goes back through the recurrent layers.
+  ///
+  /// - Parameters:
+  ///   - state: The state before the window.
+  ///   - T: The number of time steps.
+  ///   - B: The number of columns.
+  ///   - visit: If given, receives for each layer, the top one first, the gradients of its hidden states
+  ///     and of an LSTM's cell states, `[T*B, H]` each.
+  /// - Throws: `NeuralError` if oneDNN fails or memory is short.
+  func backwardLayers(
+    from state: RecurrentState, T: Int, B: Int,
+    visit: ((_ layer: Int, UnsafePointer<Float>, _ cells: UnsafePointer<Float>?) -> Void)? = nil
+  ) throws {
     if layerGradients.isEmpty { layerGradients = architecture.layers.map { LayerGradients($0) } }
     for (index, layer) in layers.enumerated().reversed() {
       let (D, H) = (
         layer.forward.architecture.inputSize, layer.forward.architecture.hiddenSize
       )
       let weight = numbers(.layer(index, .weightIH))
+      let wantsCells = visit != nil && layer.forward.architecture.cell == .lstm
+      var cells = [Float](repeating: 0, count: wantsCells ? T * B * H : 0)
       try memory.withGradients(ofLayer: index, input: T * B * D, hidden: T * B * H) {
         input, tape, dHidden, dInput in
         try weight.withUnsafeBufferPointer { weight in
-          try layer.backward(
-            input: input, state: state.layers[index], tape: &tape, dHidden: dHidden,
-            dInput: dInput, weightIH: weight.start, gradients: &layerGradients[index], T: T, B: B)
+          try cells.withUnsafeMutableBufferPointer { cells in
+            let dCells = wantsCells ? cells.start : nil
+            try layer.backward(
+              input: input, state: state.layers[index], tape: &tape, dHidden: dHidden,
+              dCells: dCells, dInput: dInput, weightIH: weight.start,
+              gradients: &layerGradients[index], T: T, B: B)
+            visit?(index, dHidden, dCells.map { UnsafePointer($0) })
+          }
         }
         let below = index == 0 ? regularizer.embedding : regularizer.between(layer: index - 1)
         below?.apply(dInput, into: dInput, T: T, B: B, N: D)
@@ -303,11 +368,6 @@ public final class TrainableModel {
         regularizer.dropWeights(&layerGradients[index].weightHH, layer: index, H: H)
       }
     }
-    embeddingGradient = memory.dHidden.withUnsafeBufferPointer {
-      RowGradient(inputs: inputs, gradients: $0.start, width: architecture.embeddingSize)
-    }
-    if let rowMask = regularizer.rowMask { embeddingGradient.scale(by: rowMask) }
-    if architecture.isTied { embeddingGradient.add(to: &outputGradients.weight) }
   }
 
   /// The numbers of a parameter that the architecture has.

@@ -2,7 +2,7 @@
 // differently, stay apart.
 
 /// A value of a JSON text.
-enum JSONValue: Sendable {
+package enum JSONValue: Sendable {
   case null
   case bool(Bool)
   case number(Double)
@@ -14,7 +14,7 @@ enum JSONValue: Sendable {
   /// Reads a text of UTF-8.
   ///
   /// - Throws: `JSONError` with the place of what is no JSON.
-  init(_ text: [UInt8]) throws {
+  package init(_ text: [UInt8]) throws {
     var parser = JSONParser(text: text)
     self = try parser.document()
   }
@@ -22,7 +22,7 @@ enum JSONValue: Sendable {
   /// The member of an object; of several the last, as in Python.
   ///
   /// `nil` for null too.
-  subscript(key: String) -> JSONValue? {
+  package subscript(key: String) -> JSONValue? {
     guard case .object(let members) = self,
       let value = members.last(where: { $0.key.elementsEqual(key.utf8) })?.value
     else { return nil }
@@ -30,43 +30,43 @@ enum JSONValue: Sendable {
     return value
   }
 
-  var bool: Bool? {
+  package var bool: Bool? {
     if case .bool(let value) = self { return value }
     return nil
   }
 
-  var int: Int? {
+  package var int: Int? {
     if case .number(let value) = self { return Int(exactly: value) }
     return nil
   }
 
-  var number: Double? {
+  package var number: Double? {
     if case .number(let value) = self { return value }
     return nil
   }
 
-  var bytes: [UInt8]? {
+  package var bytes: [UInt8]? {
     if case .string(let value) = self { return value }
     return nil
   }
 
-  var text: String? { bytes.map { String(decoding: $0, as: UTF8.self) } }
+  package var text: String? { bytes.map { String(decoding: $0, as: UTF8.self) } }
 
-  var array: [JSONValue]? {
+  package var array: [JSONValue]? {
     if case .array(let value) = self { return value }
     return nil
   }
 
-  var members: [(key: [UInt8], value: JSONValue)]? {
+  package var members: [(key: [UInt8], value: JSONValue)]? {
     if case .object(let value) = self { return value }
     return nil
   }
 }
 
 /// A text that is no JSON.
-struct JSONError: Error, Sendable {
+package struct JSONError: Error, Sendable {
   /// The byte at which it is none.
-  let offset: Int
+  package let offset: Int
 }
 
 /// Reads JSON as RFC 8259 has it, nested at most 64 deep.

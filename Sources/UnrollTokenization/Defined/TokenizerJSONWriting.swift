@@ -4,7 +4,7 @@ extension LearnedPairs {
   /// The file tokenizer.json.
   ///
   /// - Parameter special: The special tokens, which are the first.
-  /// - Returns: The bytes of the file.
+  /// - Returns: Its bytes.
   func tokenizerJSON(special: [String]) -> [UInt8] {
     let added = special.enumerated().map { id, token in
       #"{"id":\#(id),"content":\#(quoted(id)),"single_word":false,"lstrip":false,"rstrip":false,"#
@@ -13,13 +13,14 @@ extension LearnedPairs {
     func byteLevel(addsSpace: Bool) -> String {
       #"{"type":"ByteLevel","add_prefix_space":\#(addsSpace),"trim_offsets":true,"use_regex":true}"#
     }
+    // The decoder's default, which means nothing there.
+    let decoder = byteLevel(addsSpace: true)
     let vocabulary = (0..<tokens.count).map { "\(quoted($0)):\($0)" }
     let pairs = merges.map { "[\(quoted(Int($0.left))),\(quoted(Int($0.right)))]" }
     let text =
       #"{"version":"1.0","truncation":null,"padding":null,"added_tokens":[\#(list(added))],"#
       + #""normalizer":null,"pre_tokenizer":\#(byteLevel(addsSpace: false)),"post_processor":null,"#
-      // A decoder ignores the options; these are what it has unless told.
-      + #""decoder":\#(byteLevel(addsSpace: true)),"model":{"type":"BPE","dropout":null,"unk_token":null,"#
+      + #""decoder":\#(decoder),"model":{"type":"BPE","dropout":null,"unk_token":null,"#
       + #""continuing_subword_prefix":null,"end_of_word_suffix":null,"fuse_unk":false,"#
       + #""byte_fallback":false,"ignore_merges":false,"vocab":{\#(list(vocabulary))},"#
       + #""merges":[\#(list(pairs))]}}"#

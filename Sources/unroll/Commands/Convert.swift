@@ -13,15 +13,20 @@ struct Convert: ParsableCommand {
     abstract: "Convert a model to a checkpoint, or a checkpoint to another format.",
     discussion: """
       To a checkpoint: `convert model.pt --corpus DIR -o poet.unroll.h5` reads PyTorch files \
-      (state_dict or whole module) without running anything in them. Such a file has no vocabulary: \
-      give the corpus folder that it was trained on, or a list of its tokens.
+      (state_dict or whole module) without running anything in them, and safetensors. Such a file has no \
+      vocabulary: give the corpus folder that it was trained on, or a list of its tokens; safetensors \
+      that this tool wrote have theirs, and so have ml5.js models, given by their manifest.json.
       To PyTorch: `convert poet.unroll.h5 -o poet.pt` writes a state_dict under the names of \
       word_language_model, for torch.load(weights_only=True). What it cannot hold is said first; \
       --write-vocabulary keeps the tokens. The file is read back and compared before it gets its name.
-      The input's format is told by its content, the output's by its name (.pt, .pth: PyTorch) or --to.
+      The input's format is told by its content, the output's by its name (.pt, .pth: PyTorch; \
+      .safetensors) or --to.
+      A folder: each model in it is converted to --to into the folder -o; a failure does not end the \
+      others, and the worst exit code is the result.
       """)
 
-  @Argument(help: "The model to convert: a checkpoint or a PyTorch file.")
+  @Argument(
+    help: "The model to convert, or a folder of them: a checkpoint, a PyTorch file or safetensors.")
   var model: String
 
   @OptionGroup var output: OutputOptions
@@ -71,8 +76,26 @@ struct Convert: ParsableCommand {
       "Also write the list of the tokens, as --vocabulary reads it.", valueName: "file"))
   var writeVocabulary: String?
 
+  @Option(
+    help: "Round the weights to f32, f16 or bf16: to the nearest, ties to even.",
+    transform: Self.dtype)
+  var dtype: DType?
+
+  @Flag(help: "Write nothing if something cannot be carried or has to be assumed.")
+  var strict = false
+
+  @Flag(help: "Write nothing; say what could not be carried and what is assumed.")
+  var dryRun = false
+
   @Option(help: "The activation of a plain RNN, which a state_dict does not tell: tanh or relu.")
   var nonlinearity: Activation?
+
+  private static func dtype(_ name: String) throws -> DType {
+    guard let type = DType(rawValue: name), [.float32, .float16, .bfloat16].contains(type) else {
+      throw ValidationError("--dtype is f32, f16 or bf16.")
+    }
+    return type
+  }
 
   func validate() throws {
     guard corpus == nil || vocabulary == nil else {
@@ -98,6 +121,7 @@ struct Convert: ParsableCommand {
   }
 
   func run() throws {
+    if OutputOptions.isFolder(model) { return try convertFolder() }
     let target =
       targetName.flatMap(ConversionTarget.init(named:)) ?? ConversionTarget(output: output.output)
     let source: VocabularySource =
@@ -113,8 +137,17 @@ struct Convert: ParsableCommand {
     var options = ConversionOptions(
       target: target, vocabulary: source, nonlinearity: nonlinearity)
     (options.tokenizer, options.appendsEndOfSentence) = (tokenizer, appendEos)
+    options.dtype = dtype
     let conversion = try read(options)
-    for note in conversion.notes { Output.note("note: \(note)") }
+    var notes = conversion.notes
+    if case .foreign(let format) = target { notes += try format.losses(of: conversion.checkpoint) }
+    for note in notes { Output.note("note: \(note)") }
+    if strict && !notes.isEmpty {
+      throw Refusal(
+        "\(printable(output.output)): not written: --strict refuses the \(counted(notes.count, "note")) "
+          + "above\n  fix: leave --strict out, or give what is asked for")
+    }
+    if dryRun { return Output.note("\(printable(output.output)) would be written") }
     guard let writeVocabulary else { return try write(conversion.checkpoint, as: target) }
     let list = try VocabularyList(conversion.checkpoint.vocabulary, path: writeVocabulary)
     // A list that cannot be written leaves no model behind, nor a model a list.
@@ -122,6 +155,37 @@ struct Convert: ParsableCommand {
       try write(conversion.checkpoint, as: target)
     }
     Output.note("wrote \(printable(writeVocabulary))")
+  }
+
+  /// Converts the models of a folder, with these options for each.
+  private func convertFolder() throws {
+    guard let target = targetName.flatMap(ConversionTarget.init(named:)) else {
+      throw Refusal(
+        "\(printable(model)): expected the format that the models of a folder get; found none\n"
+          + "  fix: give --to unroll, --to pytorch or another")
+    }
+    guard writeVocabulary == nil else {
+      throw Refusal(
+        "\(printable(model)): expected one model for --write-vocabulary; found a folder\n"
+          + "  fix: leave it out, or convert one by one")
+    }
+    var options: [String] = []
+    for case (let name, let value?) in [
+      ("--to", targetName), ("--corpus", corpus), ("--vocabulary", vocabulary),
+      ("--vocabulary-format", vocabularyFormat?.rawValue), ("--tokenizer", tokenizer),
+      ("--space", space), ("--dtype", dtype?.rawValue), ("--nonlinearity", nonlinearity?.rawValue),
+    ] { options += [name, value] }
+    for (name, isSet) in [
+      ("--append-eos", appendEos), ("--strict", strict), ("--dry-run", dryRun),
+      ("--force", output.force),
+    ] where isSet { options.append(name) }
+    let conversion = try FolderConversion(
+      folder: model, target: target, results: output.output, options: options)
+    let code = try conversion.run()
+    guard code == 0 else {
+      try Output.finish()
+      throw ExitCode(code)
+    }
   }
 
   private func write(_ checkpoint: Checkpoint, as target: ConversionTarget) throws {
@@ -137,9 +201,7 @@ struct Convert: ParsableCommand {
     }
   }
 
-  /// Says what a foreign format cannot hold, then writes it.
   private func export(_ checkpoint: Checkpoint, to format: any ForeignFormat.Type) throws {
-    for note in try format.losses(of: checkpoint) { Output.note("note: \(note)") }
     let parameters = checkpoint.parameters
     // Each tensor is written once and compared once.
     let total = 2 * parameters.paths.reduce(0) { $0 + (parameters[$1]?.storage.count ?? 0) }

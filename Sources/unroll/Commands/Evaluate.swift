@@ -16,12 +16,17 @@ struct ModelOptions: ParsableArguments {
   /// Opens the model.
   ///
   /// - Throws: What opening a checkpoint throws.
-  func load() throws -> LanguageModel {
+  func load() throws -> LanguageModel { try LanguageModel(checkpoint(), path: model) }
+
+  /// Opens the checkpoint, and begins to use the threads that were asked for.
+  ///
+  /// - Throws: What opening a checkpoint throws.
+  func checkpoint() throws -> Checkpoint {
     let checkpoint = try Progress.during("opening \(model)") {
       try Checkpoint(contentsOf: model, reader: .inChild)
     }
     threads.apply()
-    return try LanguageModel(checkpoint, path: model)
+    return checkpoint
   }
 }
 
@@ -47,7 +52,14 @@ struct Evaluate: ParsableCommand {
     discussion: """
       Protocols: stream is one stream with the state carried to the end, every token but the first \
       predicted. columns is what PyTorch's word_language_model prints: 10 columns, state carried. \
-      sentence takes each line alone, from <eos> with a zero state.
+      sentence takes each line alone, from <eos> with a zero state. srilm and kenlm are sentence with \
+      the figures of these programs, where words that the vocabulary lacks are left out or not; lm-eval \
+      is one stream after <eos>, with the figures of lm-evaluation-harness over words and bytes.
+      --cache and --dynamic give figures of a model that learns from the text that it is measured on, as \
+      one stream; they are no perplexities of the model, and say so.
+      nll is the mean over predictions; bits per word and byte divide by the words (between white space) \
+      and bytes of the part that was predicted. The interval is that of a bootstrap over lines, or over \
+      windows of the stream or columns: what other texts of the same kind would give.
       """)
 
   @OptionGroup var options: ModelOptions
@@ -55,21 +67,74 @@ struct Evaluate: ParsableCommand {
   @Argument(help: "The text: a file, a .gz file, or - for standard input.")
   var text: String
 
-  @Option(help: "Which tokens are predicted, and from what: stream, columns or sentence.")
+  @Option(
+    help:
+      "Which tokens are predicted, and from what: stream, columns, sentence, srilm, kenlm or lm-eval."
+  )
   var `protocol`: PerplexityProtocol = .stream
+
+  @Option(
+    help: ArgumentHelp(
+      "The texts that are drawn for the interval; 0 for none.", valueName: "number"))
+  var resamples = 1000
+
+  @Option(help: "What these texts are drawn from.")
+  var seed: UInt32 = 1
+
+  @Option(
+    help: ArgumentHelp(
+      "Adapt by a neural cache of so many states.", valueName: "states"))
+  var cache: Int?
+
+  @Option(help: "How sharply the cache tells like states from others.")
+  var cacheTheta = 1.0
+
+  @Option(help: "The share of the cache, 0 to 1.")
+  var cacheWeight = 0.1
+
+  @Option(
+    help: ArgumentHelp(
+      "Adapt by SGD with this learning rate: dynamic evaluation.", valueName: "rate"))
+  var dynamic: Double?
+
+  @Option(help: ArgumentHelp("The tokens after which it steps.", valueName: "tokens"))
+  var segment = 5
 
   @Flag(help: "Print the result as one JSON object.")
   var json = false
 
+  func validate() throws {
+    guard (0...1_000_000).contains(resamples) else {
+      throw ValidationError("--resamples is 0 to 1,000,000.")
+    }
+    if cache != nil || dynamic != nil {
+      guard cache == nil || dynamic == nil else {
+        throw ValidationError("--cache and --dynamic are two ways to adapt; give one.")
+      }
+      guard `protocol` == .stream else {
+        throw ValidationError("--cache and --dynamic are for the protocol stream.")
+      }
+    }
+    for case (let name, let value?) in [("--cache", cache), ("--segment", segment)]
+    where !(1...100_000).contains(value) {
+      throw ValidationError("\(name) is 1 to 100,000.")
+    }
+    guard cacheTheta >= 0, cacheTheta.isFinite, (0...1).contains(cacheWeight) else {
+      throw ValidationError("--cache-theta is at least 0, --cache-weight 0 to 1.")
+    }
+    if let dynamic, !(dynamic > 0 && dynamic.isFinite) {
+      throw ValidationError("--dynamic is a number above 0.")
+    }
+  }
+
   func run() throws {
-    let model = try options.load()
     var progress = Progress()
-    let result = try model.perplexity(ofText: text, protocol: `protocol`) { state in
+    let result = try perplexity { state in
       progress.report { seconds in progressLine(state, seconds) }
     }
     progress.finish()
     if json {
-      try Output.json(PerplexityReport(result))
+      try Output.json(PerplexityReport(result, interval: interval(result)))
     } else {
       printTable(result)
     }
@@ -92,19 +157,53 @@ struct Evaluate: ParsableCommand {
     return line
   }
 
+  private func perplexity(_ progress: (EvaluationProgress) -> Void) throws -> Perplexity {
+    if let dynamic {
+      return try UnrollEngine.perplexity(
+        ofText: text, adapting: options.checkpoint(), path: options.model,
+        by: DynamicEvaluation(learningRate: dynamic, segment: segment), progress: progress)
+    }
+    let model = try options.load()
+    if let cache {
+      return try model.perplexity(
+        ofText: text, with: NeuralCache(size: cache, theta: cacheTheta, weight: cacheWeight),
+        progress: progress)
+    }
+    return try model.perplexity(ofText: text, protocol: `protocol`, progress: progress)
+  }
+
+  private func interval(_ result: Perplexity) -> (low: Double, high: Double, blocks: Int)? {
+    result.interval(resamples: resamples, seed: seed)
+  }
+
   private func printTable(_ result: Perplexity) {
     func row(_ name: String, _ value: String) {
-      Output.result(name + String(repeating: " ", count: 16 - name.count) + value)
+      Output.result(name + String(repeating: " ", count: max(1, 16 - name.count)) + value)
     }
     func number(_ value: Double) -> String { String(format: "%.6f", value) }
     row("protocol", result.protocol.rawValue)
+    if let adaptation = result.adaptation { row("adaptation", adaptation) }
+    row("context", result.protocol.context)
+    row("first token", result.firstToken)
+    row("line ends", result.lineEnds)
     row("tokens", Output.grouped(result.tokens))
     row("predictions", Output.grouped(result.predictions))
     row("words", Output.grouped(result.words))
     row("bytes", Output.grouped(result.bytes))
     row("unknown", Output.grouped(result.unknown))
+    row("divisor", "predictions, of nll and perplexity")
     row("nll", number(result.nll) + " nats a token")
     row("perplexity", number(result.perplexity))
+    if let (low, high, blocks) = interval(result) {
+      row(
+        "interval",
+        "\(number(low)) to \(number(high)), 95 % by bootstrap over \(Output.grouped(blocks)) blocks"
+      )
+    }
+    for (name, value) in result.figures where value.isFinite {
+      row(
+        name, value.rounded() == value && value < 1e15 ? Output.grouped(Int(value)) : number(value))
+    }
     row("bits per token", number(result.bitsPerToken))
     row("bits per word", result.bitsPerWord.map(number) ?? "-")
     row("bits per byte", number(result.bitsPerByte))
@@ -120,28 +219,48 @@ extension PerplexityProtocol: ExpressibleByArgument {}
 /// A perplexity as `--json` prints it.
 private struct PerplexityReport: Encodable {
   let `protocol`: String
+  let adaptation: String?
+  let context: String
+  let firstToken: String
+  let lineEnds: String
+  let divisor: String
   let tokens: Int
   let predictions: Int
   let words: Int
   let bytes: Int
   let unknown: Int
   let nll: Double
-  let perplexity: Double
+  /// `nil` beyond the largest number, as the interval's ends.
+  let perplexity: Double?
+  let intervalLow: Double?
+  let intervalHigh: Double?
+  let blocks: Int?
+  /// The figures of another program, by their names there.
+  let figures: [String: Double]
   let bitsPerToken: Double
   let bitsPerWord: Double?
   let bitsPerByte: Double
   let seconds: Double
   let tokensPerSecond: Double
 
-  init(_ result: Perplexity) {
-    `protocol` = result.protocol.rawValue
+  init(_ result: Perplexity, interval: (low: Double, high: Double, blocks: Int)?) {
+    (`protocol`, adaptation) = (result.protocol.rawValue, result.adaptation)
+    (context, firstToken) = (result.protocol.context, result.firstToken)
+    (lineEnds, divisor) = (result.lineEnds, "predictions")
+    func finite(_ value: Double?) -> Double? { value.flatMap { $0.isFinite ? $0 : nil } }
+    (intervalLow, intervalHigh) = (finite(interval?.low), finite(interval?.high))
+    blocks = interval?.blocks
+    figures = Dictionary(
+      uniqueKeysWithValues: result.figures.filter(\.value.isFinite).map {
+        ($0.name.replacingOccurrences(of: " ", with: "_"), $0.value)
+      })
     tokens = result.tokens
     predictions = result.predictions
     words = result.words
     bytes = result.bytes
     unknown = result.unknown
     nll = result.nll
-    perplexity = result.perplexity
+    perplexity = finite(result.perplexity)
     bitsPerToken = result.bitsPerToken
     bitsPerWord = result.bitsPerWord
     bitsPerByte = result.bitsPerByte

@@ -6,6 +6,7 @@ import Foundation
 import UnrollEngine
 import UnrollFormat
 import UnrollTensors
+import UnrollTokenization
 
 struct Finetune: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -27,6 +28,8 @@ struct Finetune: ParsableCommand {
 
   @OptionGroup var verb: TrainingVerb
 
+  @OptionGroup(title: "New words") var words: NewWordOptions
+
   @OptionGroup(title: "Training") var training: TrainingOptions
 
   @Flag(
@@ -40,9 +43,25 @@ struct Finetune: ParsableCommand {
   )
   var resume = false
 
+  @Flag(
+    help:
+      "With --resume: take other texts and settings, too; the model's history says from which step."
+  )
+  var allowChanges = false
+
   func validate() throws {
-    if resume, let option = training.fixedOptions.first {
-      throw ValidationError("\(option) cannot change when a training is resumed.")
+    if resume, let option = training.fixedOptions(allowingChanges: allowChanges).first {
+      throw ValidationError(
+        "\(option) cannot change when a training is resumed"
+          + (allowChanges ? "; without --resume it begins a new one." : " without --allow-changes.")
+      )
+    }
+    if resume && words.mode != .fixed {
+      throw ValidationError(
+        "--vocabulary changes before the first step; leave it out when a training is resumed.")
+    }
+    if allowChanges && !resume {
+      throw ValidationError("--allow-changes is for --resume; a new training may differ anyway.")
     }
     if resume && keepOptimizer {
       throw ValidationError("--resume keeps the optimizer anyway; leave --keep-optimizer out.")
@@ -54,19 +73,23 @@ struct Finetune: ParsableCommand {
   }
 
   func run() throws {
-    try verb.run(resuming: resume, inputs: [options.model], begin: makeRun)
+    try verb.run(
+      resuming: resume, inputs: [options.model] + words.paths, begin: makeRun)
   }
 
   private func makeRun(
     _ files: TrainingFiles, reporter: inout TrainingReporter
   ) throws -> TrainingRun {
     let examination = try Examination.shown(of: options.model, upTo: .bytes)
-    let checkpoint = try Checkpoint(examination)
+    let old = try Checkpoint(examination)
     // Every file is looked at in a child process, which must be forked before threads exist.
     let best = resume ? try best(files.best) : nil
     options.threads.apply()
+    let (checkpoint, newWords) = try words.apply(to: old, path: options.model, text: verb.train)
     let encoder = try LanguageModel.encoder(of: checkpoint, path: options.model)
     let texts = try verb.texts(encoder, reporter: &reporter)
+    let kept = try words.keptText(
+      old: LanguageModel.encoder(of: old, path: options.model), new: encoder)
     guard resume else {
       if checkpoint.training != nil {
         Output.note("note: \(printable(options.model)): its own training state is left behind")
@@ -77,16 +100,35 @@ struct Finetune: ParsableCommand {
       let input =
         "\(digest(of: examination.contents.file)) "
         + URL(filePath: options.model).lastPathComponent
-      return try TrainingRun(
+      if let newWords {
+        try words.reportChange(
+          newWords, old: old, new: checkpoint, path: options.model,
+          text: kept
+            ?? KeptText(
+              path: verb.valid, old: LanguageModel.encoder(of: old, path: options.model),
+              new: encoder))
+      }
+      var run = try TrainingRun(
         checkpoint, settings: settings, train: texts.train, valid: texts.valid,
-        input: input)
+        input: input, newWords: newWords)
+      run.kept = kept
+      return run
     }
+    var changes = try training.changes()
+    changes.allowsOtherTexts = allowChanges
     var run = try TrainingRun(
-      resuming: checkpoint, path: options.model, train: texts.train, valid: texts.valid)
+      resuming: checkpoint, path: options.model, train: texts.train, valid: texts.valid,
+      changes: changes)
     try run.restoreBest(
-      files, weightsDigest: best?.weightsDigest, parameters: best?.parameters)
-    run.change(
-      epochs: training.epochs, steps: training.steps, learningRate: training.learningRate)
+      files, weightsDigest: best?.weightsDigest, parameters: best?.parameters,
+      mayForget: allowChanges)
+    if run.state.best == nil && checkpoint.training?.best != nil {
+      // The best model so far may be all that is left of the old evaluations.
+      try OutputOptions.check(files.best, inputs: [], replacing: verb.target.force)
+      Output.note(
+        "note: the evaluations so far are not comparable: the best model is chosen from here on")
+    }
+    run.kept = kept
     return run
   }
 
@@ -99,3 +141,100 @@ struct Finetune: ParsableCommand {
     return (examination.header.weightsDigest, try Checkpoint(examination).parameters)
   }
 }
+
+/// What becomes of words that the model does not know, and of what it knows.
+struct NewWordOptions: ParsableArguments {
+  enum Mode: String, ExpressibleByArgument, CaseIterable {
+    case fixed
+    case extend
+    case replace
+  }
+
+  @Option(
+    name: .customLong("vocabulary"),
+    help: ArgumentHelp(
+      "fixed: words that it lacks are unknown; extend: those of --train are added; replace: the words "
+        + "of --train take the place of the old, those known keep their rows.",
+      valueName: "mode"))
+  var mode = Mode.fixed
+
+  @Option(
+    help: ArgumentHelp(
+      "What new rows begin as: unknown (the row of the unknown token, which shares its probability, so "
+        + "that no other changes), mean (of all rows) or pieces (the mean of the tokens that the word is "
+        + "made of); default: unknown where there is such a token, else mean.",
+      valueName: "rows"))
+  var newRows: NewWords.Rows?
+
+  @Option(help: "How often --train must have a new word (default: 1).")
+  var minimumCount: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "Measure a text that the model knew at each evaluation: kept_ppl shows what it forgets.",
+      valueName: "file"))
+  var keepEvaluating: String?
+
+  func validate() throws {
+    if let minimumCount, minimumCount < 1 {
+      throw ValidationError("--minimum-count is at least 1.")
+    }
+    if mode == .fixed, newRows != nil || minimumCount != nil {
+      throw ValidationError(
+        "--new-rows and --minimum-count are for --vocabulary extend or replace.")
+    }
+  }
+
+  /// The files that are read.
+  var paths: [String] { [keepEvaluating].compactMap { $0 } }
+
+  /// The model with the vocabulary that is asked for.
+  func apply(
+    to checkpoint: Checkpoint, path: String, text: String
+  ) throws -> (Checkpoint, NewWordsReport?) {
+    guard let mode = NewWords.Mode(rawValue: mode.rawValue) else { return (checkpoint, nil) }
+    var words = NewWords()
+    (words.mode, words.rows, words.minimumCount) = (mode, newRows, minimumCount ?? 1)
+    return try Progress.during("counting the words of \(text)") {
+      try words.apply(to: checkpoint, path: path, text: text)
+    }
+  }
+
+  /// The text that is to be kept in mind, if there is one.
+  func keptText(old: Encoder, new: Encoder) throws -> KeptText? {
+    guard let keepEvaluating else { return nil }
+    let text = try KeptText(path: keepEvaluating, old: old, new: new)
+    if text.knownCount < text.count {
+      Output.note(
+        "note: \(printable(keepEvaluating)): \(Output.grouped(text.count - text.knownCount)) of "
+          + "\(Output.grouped(text.count)) tokens do not count in kept_ppl: a vocabulary lacks them"
+      )
+    }
+    return text
+  }
+
+  /// Says what new rows did to what the model knew, before any step.
+  func reportChange(
+    _ report: NewWordsReport, old: Checkpoint, new: Checkpoint, path: String, text: KeptText
+  ) throws {
+    let dropped =
+      report.droppedCount > 0 ? ", \(Output.grouped(report.droppedCount)) old ones dropped" : ""
+    Output.note(
+      "note: \(Output.grouped(report.newCount)) new tokens\(dropped), rows as \(report.rows.rawValue)"
+    )
+    let nlls = try Progress.during("evaluating \(text.path)") {
+      (
+        try LanguageModel(old, path: path).nll(of: text, isOld: true),
+        try LanguageModel(new, path: path).nll(of: text)
+      )
+    }
+    Output.note(
+      "note: \(printable(text.path)): perplexity of the old words "
+        + String(
+          format: "%.4f before, %.4f with the new rows (%+.4f %%)", exp(nlls.0), exp(nlls.1),
+          // Not -0.0000.
+          (1e6 * (exp(nlls.1 - nlls.0) - 1)).rounded() / 1e4 + 0))
+  }
+}
+
+extension NewWords.Rows: ExpressibleByArgument {}

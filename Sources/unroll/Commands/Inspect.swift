@@ -143,7 +143,7 @@ private struct ModelReport: Encodable {
       + layers.enumerated().map { index, layer in
         "  layer \(index)     \(layer.cell), \(layer.inputSize) -> \(layer.hiddenSize), "
           + "\(layer.activation), "
-          + (layer.bias == "double" ? "two biases" : "no bias")
+          + (["double": "two biases", "single": "one bias"][layer.bias] ?? "no bias")
       }
       + [
         "  output      softmax over \(vocabularySize), \(tied ? "tied to the embedding" : "not tied")"

@@ -33,14 +33,7 @@ extension Baseline {
   func write(to path: String, replacing: Bool) throws {
     let findings = entries.sorted { ($0.file, $0.object, $0.rule) < ($1.file, $1.object, $1.rule) }
     let text = try Output.encoded(BaselineFile(findings: findings)) + "\n"
-    let file = try AtomicFile(path, replacing: replacing)
-    do {
-      try Data(text.utf8).write(to: URL(filePath: file.temporaryPath))
-      try file.commit()
-    } catch {
-      file.discard()
-      throw error
-    }
+    try Output.write(text, to: path, replacing: replacing)
   }
 
   private static func refusal(_ path: String, _ reason: String) -> Refusal {

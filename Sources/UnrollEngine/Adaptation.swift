@@ -1,0 +1,174 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+// Perplexities of models that learn from the text that they are measured on.
+
+import Foundation
+import UnrollFormat
+import UnrollNeural
+import UnrollTensors
+
+/// A memory of the last hidden states and the tokens that followed them (Grave, Joulin & Usunier 2017,
+/// "Improving neural language models with a continuous cache").
+///
+/// Its distribution gives a token w the share of `exp(theta * dot(h_i, h_t))` of those states i that w
+/// followed; the model's distribution is mixed with it from the second prediction on.
+public struct NeuralCache: Sendable {
+  /// The states that are remembered.
+  public var size: Int
+  /// How sharply like states are told from others.
+  public var theta: Double
+  /// The share of the cache's distribution, lambda.
+  public var weight: Double
+
+  /// Creates a cache.
+  public init(size: Int, theta: Double, weight: Double) {
+    (self.size, self.theta, self.weight) = (size, theta, weight)
+  }
+
+  var description: String {
+    "adapted at test time: neural cache of \(size) states, theta \(theta), weight \(weight)"
+  }
+}
+
+/// Steps of gradient descent on the text itself (Krause, Kahembwe, Murray & Renals 2018, "Dynamic
+/// evaluation of neural sequence models"): each segment is predicted, then learnt.
+///
+/// The rule is plain SGD on the mean loss of a segment, without decay to the first weights.
+public struct DynamicEvaluation: Sendable {
+  /// The learning rate.
+  public var learningRate: Double
+  /// The tokens of a segment.
+  public var segment: Int
+
+  /// Creates the rule.
+  public init(learningRate: Double, segment: Int = 5) {
+    (self.learningRate, self.segment) = (learningRate, segment)
+  }
+
+  var description: String {
+    "adapted at test time: dynamic evaluation by SGD, learning rate \(learningRate), segments of "
+      + "\(segment) tokens"
+  }
+}
+
+extension LanguageModel {
+  /// Measures the perplexity of a text, as one stream, of the model with a neural cache.
+  ///
+  /// This is no perplexity of the model: it is that of a model that learns from the text.
+  ///
+  /// - Parameters:
+  ///   - path: The text: a file, a gzip file, or `-` for standard input.
+  ///   - cache: The cache.
+  ///   - progress: Called after each window of tokens.
+  /// - Returns: The perplexity; its `adaptation` names the cache.
+  /// - Throws: What `perplexity(ofText:protocol:progress:)` throws.
+  public func perplexity(
+    ofText path: String, with cache: NeuralCache, progress: (EvaluationProgress) -> Void = { _ in }
+  ) throws -> Perplexity {
+    var memory = CacheMemory(cache, H: network.topSize)
+    var result = try streamPerplexity(ofText: path, window: Self.window, progress) {
+      targets, inputs, state in
+      let hidden = try network.hiddenStates(inputs: inputs, state: &state)
+      let own = try network.logProbabilities(ofTargets: targets, hiddenStates: hidden)
+      return memory.mix(own, targets: targets, hidden: hidden)
+    }
+    result.adaptation = cache.description
+    return result
+  }
+}
+
+/// Measures the perplexity of a text, as one stream, of a model that learns it meanwhile.
+///
+/// This is no perplexity of the model: it is that of a model that learns from the text.
+///
+/// - Parameters:
+///   - path: The text: a file, a gzip file, or `-` for standard input.
+///   - checkpoint: The model; it stays as it is.
+///   - modelPath: Its path, for errors.
+///   - evaluation: How it learns.
+///   - progress: Called after each segment.
+/// - Returns: The perplexity; its `adaptation` names the rule.
+/// - Throws: What `LanguageModel.perplexity(ofText:protocol:progress:)` throws; `NotFinite` also where the
+///   learning rate is too high.
+public func perplexity(
+  ofText path: String, adapting checkpoint: Checkpoint, path modelPath: String,
+  by evaluation: DynamicEvaluation, progress: (EvaluationProgress) -> Void = { _ in }
+) throws -> Perplexity {
+  let model = try LanguageModel(checkpoint, path: modelPath)
+  let learner = try TrainableModel(
+    architecture: checkpoint.architecture, parameters: checkpoint.parameters)
+  var optimizer = Optimizer(
+    .sgd, [.learningRate: evaluation.learningRate], for: checkpoint.architecture)
+  var result = try model.streamPerplexity(ofText: path, window: evaluation.segment, progress) {
+    targets, inputs, state in
+    let loss = try learner.backpropagate(inputs: inputs, targets: targets, state: &state)
+    let norm = optimizer.gradientNorm(of: learner)
+    guard loss.isFinite, norm.isFinite else { throw NotFinite(path: modelPath) }
+    optimizer.step(learner, gradientNorm: norm)
+    // Of the segment the mean is known.
+    return Array(repeating: Float(-loss), count: targets.count)
+  }
+  result.adaptation = evaluation.description
+  return result
+}
+
+/// The states and tokens that a cache remembers, the oldest first.
+private struct CacheMemory {
+  let cache: NeuralCache
+  let H: Int
+  private var states: [Float] = []
+  private var tokens: [Int32] = []
+
+  init(_ cache: NeuralCache, H: Int) { (self.cache, self.H) = (cache, H) }
+
+  /// Mixes the model's probabilities with the cache's, and remembers what came.
+  ///
+  /// - Parameters:
+  ///   - own: `[T]` the model's log-probabilities.
+  ///   - targets: `[T]`
+  ///   - hidden: `[T, H]` the states that these were predicted from.
+  /// - Returns: `[T]`
+  mutating func mix(_ own: [Float], targets: [Int32], hidden: [Float]) -> [Float] {
+    targets.indices.map { t in
+      let state = hidden[t * H..<(t + 1) * H]
+      let mixed = tokens.isEmpty ? own[t] : mix(own[t], targets[t], state)
+      states += state
+      tokens.append(targets[t])
+      // Let go in large pieces: moving all at each token would cost more than reading them.
+      if tokens.count == 2 * cache.size {
+        tokens.removeFirst(cache.size)
+        states.removeFirst(cache.size * H)
+      }
+      return mixed
+    }
+  }
+
+  private func mix(_ own: Float, _ target: Int32, _ state: ArraySlice<Float>) -> Float {
+    let first = max(0, tokens.count - cache.size)
+    let scores = (first..<tokens.count).map { place in
+      cache.theta * Double(dot(states[place * H..<(place + 1) * H], state))
+    }
+    let largest = scores.max() ?? 0
+    var (sum, ofTarget) = (0.0, 0.0)
+    for (score, token) in zip(scores, tokens[first...]) {
+      let weight = exp(score - largest)
+      sum += weight
+      if token == target { ofTarget += weight }
+    }
+    let mixed = (1 - cache.weight) * exp(Double(own)) + cache.weight * ofTarget / sum
+    return Float(log(mixed))
+  }
+
+  private func dot(_ a: ArraySlice<Float>, _ b: ArraySlice<Float>) -> Float {
+    a.withUnsafeBufferPointer { a in
+      b.withUnsafeBufferPointer { b in
+        // Sixteen sums side by side: the compiler may not reorder one.
+        var sums = SIMD16<Float>.zero
+        let whole = a.count - a.count % 16
+        for start in stride(from: 0, to: whole, by: 16) {
+          for lane in 0..<16 { sums[lane] += a[start + lane] * b[start + lane] }
+        }
+        return (whole..<a.count).reduce(sums.sum()) { $0 + a[$1] * b[$1] }
+      }
+    }
+  }
+}

@@ -1,0 +1,106 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+// How the gradient of a step's loss shrinks or grows from lag to lag, in numbers.
+
+import Foundation
+
+/// A state that a recurrent layer carries from step to step.
+public enum CarriedQuantity: String, Sendable, CaseIterable {
+  /// The hidden state.
+  case hidden = "h"
+  /// The cell state of an LSTM.
+  case cell = "c"
+}
+
+/// The norm of dL_t/dh_{t-k} (or dL_t/dc_{t-k}) relative to that at lag 0, lag by lag.
+///
+/// Everything is taken over the positions whose gradient at lag 0 is not zero: those where it is have
+/// no ratio.
+public struct LagCurve: Sendable {
+  /// The layer, counted from 0.
+  public let layer: Int
+  /// The state that is derived by.
+  public let quantity: CarriedQuantity
+  /// The positions with a ratio.
+  public let positions: Int
+  /// `[K+1]` the median of the ratio at each lag from 0, where it is 1; empty without positions.
+  ///
+  /// Infinite where the gradient leaves the range of a float.
+  public let medians: [Double]
+  /// `[K+1]` a quarter of the positions are below.
+  public let lowerQuartiles: [Double]
+  /// `[K+1]` a quarter of the positions are above.
+  public let upperQuartiles: [Double]
+  /// The exponential decay that fits the medians, or `nil` where fewer than two lags can be fitted.
+  public let decay: Decay?
+  /// The largest lag whose median is at least `threshold`; `nil` without positions.
+  public let horizon: Int?
+
+  /// A straight line through the logarithms of medians, by least squares.
+  public struct Decay: Sendable, Hashable {
+    /// What a step further back multiplies the gradient by.
+    public let rate: Double
+    /// The lags that were fitted.
+    public let lags: ClosedRange<Int>
+
+    /// The steps in which the gradient halves, or where it grows, minus those in which it doubles.
+    public var halfLife: Double { -log(2) / log(rate) }
+  }
+
+  /// Medians below are not fitted: the numbers of a float end some way below.
+  static let smallestFitted = 1e-20
+
+  /// Summarizes norms.
+  ///
+  /// - Parameters:
+  ///   - layer: The layer.
+  ///   - quantity: The state.
+  ///   - norms: `[K+1][N]` the norms at each lag for each of N positions.
+  ///   - threshold: The share of lag 0 that the horizon is about.
+  init(layer: Int, quantity: CarriedQuantity, norms: [[Double]], threshold: Double) {
+    (self.layer, self.quantity) = (layer, quantity)
+    let first = norms.first ?? []
+    let places = first.indices.filter { first[$0] > 0 }
+    positions = places.count
+    let sorted =
+      places.isEmpty
+      ? []
+      : norms.map { norms in
+        places.map { norms[$0].isFinite ? norms[$0] / first[$0] : .infinity }.sorted()
+      }
+    medians = sorted.map { quantile(0.5, of: $0) }
+    lowerQuartiles = sorted.map { quantile(0.25, of: $0) }
+    upperQuartiles = sorted.map { quantile(0.75, of: $0) }
+    decay = Self.fit(medians)
+    horizon = medians.lastIndex { $0 >= threshold }
+  }
+
+  /// Fits an exponential decay to lags from 1 to the last before a median that is too small or infinite.
+  ///
+  /// Lag 0 is left out: the first step back also leaves the layers above.
+  static func fit(_ medians: [Double]) -> Decay? {
+    let fitted = medians.dropFirst().prefix { $0 >= smallestFitted && $0.isFinite }
+    guard fitted.count >= 2 else { return nil }
+    let points = fitted.enumerated().map { (Double($0.offset), log($0.element)) }
+    let count = Double(points.count)
+    let (meanX, meanY) = (
+      points.reduce(0) { $0 + $1.0 } / count, points.reduce(0) { $0 + $1.1 } / count
+    )
+    let covariance = points.reduce(0) { $0 + ($1.0 - meanX) * ($1.1 - meanY) }
+    let variance = points.reduce(0) { $0 + ($1.0 - meanX) * ($1.0 - meanX) }
+    return Decay(rate: exp(covariance / variance), lags: 1...points.count)
+  }
+}
+
+/// A quantile of sorted numbers, between two of them by their distance, as NumPy has it.
+///
+/// - Parameters:
+///   - share: From 0 to 1.
+///   - sorted: At least one number.
+/// - Returns: The quantile.
+func quantile(_ share: Double, of sorted: [Double]) -> Double {
+  let place = share * Double(sorted.count - 1)
+  let lower = Int(place)
+  let (low, high) = (sorted[lower], sorted[min(lower + 1, sorted.count - 1)])
+  let rest = place - Double(lower)
+  return rest == 0 || low == high ? low : low + rest * (high - low)
+}

@@ -1,0 +1,272 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+// A model with another vocabulary: rows for words that it did not know.
+
+import Foundation
+import UnrollFormat
+import UnrollTensors
+import UnrollTokenization
+
+/// How a model gets the words of a text that its vocabulary lacks.
+public struct NewWords: Sendable {
+  /// What becomes of the tokens that are there.
+  public enum Mode: String, Sendable, CaseIterable {
+    /// They stay, with their ids and rows; new ones follow.
+    case extend
+    /// Those that the text lacks go; the others keep their rows.
+    case replace
+  }
+
+  /// What a new word's row of embedding and output is made of.
+  public enum Rows: String, Sendable, CaseIterable {
+    /// The row of the token for unknown words, which shares its probability with the k new words: the
+    /// bias b of each of the k + 1 becomes b - ln(k + 1), so no other token's probability changes.
+    case unknown
+    /// The mean of the rows of all tokens that stand for text.
+    case mean
+    /// The mean of the rows of the tokens that the word is made of, the longest first; of all tokens
+    /// where there are none.
+    case pieces
+  }
+
+  /// What becomes of the tokens that are there.
+  public var mode = Mode.extend
+  /// What new rows are made of; `nil` for those of the unknown token where there is one, else the mean.
+  public var rows: Rows?
+  /// How often the text must have a new word.
+  public var minimumCount = 1
+
+  /// Creates the defaults: all words of the text, beside the old ones.
+  public init() {}
+
+  /// A model with the words of a text.
+  ///
+  /// Old rows keep their numbers, but for the bias of the unknown token; what an optimizer remembers of
+  /// new rows begins as for new parameters.
+  ///
+  /// - Parameters:
+  ///   - checkpoint: The model; its tokens are words or characters.
+  ///   - path: Its path, for errors.
+  ///   - text: The text.
+  /// - Returns: The model, and what was done.
+  /// - Throws: `TrainingError` if the model's tokens are of another kind, or there is no token for
+  ///   unknown words to make rows of; what reading the text throws.
+  public func apply(
+    to checkpoint: Checkpoint, path: String, text: String
+  ) throws -> (checkpoint: Checkpoint, report: NewWordsReport) {
+    let old = checkpoint.vocabulary
+    guard checkpoint.architecture.input == .embedding else {
+      throw TrainingError(
+        path: path, expected: "a model with an embedding, which gets new rows",
+        found: "one with one-hot input", fix: "leave --vocabulary out")
+    }
+    guard [.whitespace, .character].contains(checkpoint.tokenizer.kind), old.scores == nil else {
+      throw TrainingError(
+        path: path, expected: "a model of words or characters, which can lack some",
+        found: "tokens of the kind \(checkpoint.tokenizer.kind.rawValue)",
+        fix: "leave --vocabulary out: such tokens are fixed by what defines them")
+    }
+    let rows = rows ?? (old.unknownID == nil ? .mean : .unknown)
+    guard rows != .unknown || old.unknownID != nil else {
+      throw TrainingError(
+        path: path, expected: "a token for unknown words, whose row new words get",
+        found: "a vocabulary without one", fix: "give --new-rows mean or pieces")
+    }
+    var training = VocabularyTraining(tokenizer: checkpoint.tokenizer)
+    (training.minimumCount, training.hasUnknown) = (minimumCount, false)
+    let trained = try Vocabulary(trainedOn: [text], by: training)
+    let plan = plan(old, trained)
+    var changed = checkpoint
+    changed.vocabulary = plan.vocabulary
+    changed.architecture.vocabularySize = plan.vocabulary.count
+    changed.tokenizer.probe = nil
+    let builder = RowBuilder(
+      plan: plan, rows: rows, sources: try sources(plan, rows, old),
+      all: old.indices.filter { old.standsForText($0) && $0 != old.unknownID },
+      unknownID: old.unknownID)
+    changed.parameters = builder.parameters(checkpoint.parameters)
+    for (slot, tree) in checkpoint.optimizer?.slots ?? [:] {
+      changed.optimizer?.slots[slot] = builder.slot(slot, tree, checkpoint.optimizer)
+    }
+    changed.tokenizer.probe = checkpoint.tokenizer.probe.flatMap { _ in TokenizerProbe(of: changed)
+    }
+    return (
+      changed,
+      NewWordsReport(
+        mode: mode, rows: rows, newCount: plan.newIDs.count,
+        droppedCount: old.count - (plan.oldIDs.count - plan.newIDs.count),
+        minimumCount: minimumCount)
+    )
+  }
+
+  /// The new vocabulary, and where its rows come from.
+  private func plan(_ old: Vocabulary, _ trained: Vocabulary) -> VocabularyPlan {
+    var seen = [Bool](repeating: false, count: old.count)
+    var fresh: [Int] = []
+    for id in trained.indices {
+      if let known = old.id(of: trained.text(of: id)) {
+        seen[known] = true
+      } else {
+        fresh.append(id)
+      }
+    }
+    let kept = old.indices.filter {
+      mode == .extend || seen[$0] || !old.standsForText($0) || $0 == old.unknownID
+    }
+    var vocabulary = Vocabulary(
+      tokens: kept.map { old[$0] } + fresh.map { trained[$0] }, unit: old.unit)
+    func place(_ id: Int?) -> Int? { id.flatMap { kept.firstIndex(of: $0) } }
+    vocabulary.unknownID = place(old.unknownID)
+    vocabulary.endOfSentenceID = place(old.endOfSentenceID)
+    vocabulary.beginningOfSentenceID = place(old.beginningOfSentenceID)
+    vocabulary.paddingID = place(old.paddingID)
+    vocabulary.kinds = old.kinds.map { kinds in kept.map { kinds[$0] } + fresh.map { _ in .normal }
+    }
+    vocabulary.counts = old.counts.map { counts in
+      kept.map { counts[$0] } + fresh.map { trained.counts?[$0] ?? 0 }
+    }
+    return VocabularyPlan(
+      vocabulary: vocabulary, oldIDs: kept.map { $0 } + fresh.map { _ in nil },
+      newIDs: Array(kept.count..<vocabulary.count))
+  }
+
+  /// The old tokens whose rows make each new row; none for those that all together make.
+  private func sources(
+    _ plan: VocabularyPlan, _ rows: Rows, _ old: Vocabulary
+  ) throws -> [Int: [Int]] {
+    switch rows {
+    case .unknown:
+      return Dictionary(uniqueKeysWithValues: plan.newIDs.map { ($0, [old.unknownID ?? 0]) })
+    case .mean: return [:]
+    case .pieces:
+      let encoder = try Encoder(
+        vocabulary: old,
+        tokenizer: Tokenizer(kind: .greedy, sentenceStart: .none, appendsEndOfSentence: false),
+        path: "")
+      return Dictionary(
+        uniqueKeysWithValues: plan.newIDs.map { id in
+          let line = TextLine(bytes: Array(plan.vocabulary[id]), terminatorCount: 0, number: 0)
+          let pieces = (try? encoder.encode(line, path: "")).map { encoded in
+            encoded.ids.indices.filter { !encoded.unknown.contains($0) }.map {
+              Int(encoded.ids[$0])
+            }
+          }
+          return (id, pieces ?? [])
+        })
+    }
+  }
+}
+
+/// What was done to a vocabulary.
+public struct NewWordsReport: Sendable {
+  /// What became of the tokens that were there.
+  public let mode: NewWords.Mode
+  /// What new rows are made of.
+  public let rows: NewWords.Rows
+  /// The number of new tokens.
+  public let newCount: Int
+  /// The number of tokens that are gone.
+  public let droppedCount: Int
+  let minimumCount: Int
+
+  /// The settings as lines for the history of a model.
+  var arguments: String {
+    """
+    vocabulary=\(mode.rawValue)
+    new_rows=\(rows.rawValue)
+    minimum_count=\(minimumCount)
+    new_tokens=\(newCount)
+    dropped_tokens=\(droppedCount)
+    """
+  }
+}
+
+/// A vocabulary and where its rows come from.
+private struct VocabularyPlan {
+  let vocabulary: Vocabulary
+  /// For each token its old id, or `nil` for a new one.
+  let oldIDs: [Int?]
+  /// The new tokens.
+  let newIDs: [Int]
+}
+
+/// Makes the rows of a vocabulary from those of another.
+private struct RowBuilder {
+  let plan: VocabularyPlan
+  let rows: NewWords.Rows
+  /// For each new token the old ones whose mean it begins with, where it is not that of all.
+  let sources: [Int: [Int]]
+  /// The old tokens that stand for text.
+  let all: [Int]
+  let unknownID: Int?
+
+  /// The parameters whose rows are tokens.
+  private static let paths: [ParameterPath] = [.embeddingWeight, .outputWeight, .outputBias]
+
+  func parameters(_ old: ParameterTree<Tensor>) -> ParameterTree<Tensor> {
+    var tree = old
+    for path in Self.paths {
+      guard let tensor = old[path], let numbers = tensor.floats() else { continue }
+      var rebuilt = rebuild(numbers, width(tensor), new: mean)
+      if path == .outputBias && rows == .unknown { share(&rebuilt) }
+      tree[path] = resized(tensor, rebuilt)
+    }
+    return tree
+  }
+
+  /// What an optimizer remembers.
+  func slot(
+    _ slot: OptimizerSlot, _ old: ParameterTree<Tensor>, _ optimizer: OptimizerState?
+  ) -> ParameterTree<Tensor> {
+    // An average of parameters is made as they are.
+    guard slot != .average else { return parameters(old) }
+    var tree = old
+    for path in Self.paths {
+      guard let tensor = old[path], let numbers = tensor.floats() else { continue }
+      let group = optimizer?.groups.first { $0.parameters.contains(path) }
+      let initial = Float(slot == .sumOfSquares ? group?[.initialAccumulator] ?? 0 : 0)
+      let rebuilt = rebuild(numbers, width(tensor)) { _, _, width in
+        Array(repeating: initial, count: width)
+      }
+      tree[path] = resized(tensor, rebuilt)
+    }
+    return tree
+  }
+
+  private func width(_ tensor: Tensor) -> Int {
+    tensor.shape.dimensions.dropFirst().reduce(1, *)
+  }
+
+  private func resized(_ tensor: Tensor, _ numbers: [Float]) -> Tensor {
+    Tensor(
+      numbers,
+      shape: Shape([plan.vocabulary.count] + tensor.shape.dimensions.dropFirst()))
+  }
+
+  /// Old rows at their places, and new ones.
+  private func rebuild(
+    _ numbers: [Float], _ width: Int, new: ([Int], [Float], Int) -> [Float]
+  ) -> [Float] {
+    let common = new(all, numbers, width)
+    return plan.oldIDs.enumerated().flatMap { id, old -> ArraySlice<Float> in
+      if let old { return numbers[old * width..<(old + 1) * width] }
+      guard let tokens = sources[id], !tokens.isEmpty else { return common[...] }
+      return new(tokens, numbers, width)[...]
+    }
+  }
+
+  private func mean(_ tokens: [Int], _ numbers: [Float], _ width: Int) -> [Float] {
+    if tokens.count == 1 { return Array(numbers[tokens[0] * width..<(tokens[0] + 1) * width]) }
+    var sums = [Double](repeating: 0, count: width)
+    for token in tokens {
+      for column in 0..<width { sums[column] += Double(numbers[token * width + column]) }
+    }
+    return sums.map { Float($0 / Double(max(1, tokens.count))) }
+  }
+
+  /// The unknown token shares its probability with the new ones.
+  private func share(_ bias: inout [Float]) {
+    let part = log(Double(plan.newIDs.count + 1))
+    let sharing = plan.newIDs + [plan.oldIDs.firstIndex(of: unknownID)].compactMap { $0 }
+    for id in sharing { bias[id] = Float(Double(bias[id]) - part) }
+  }
+}

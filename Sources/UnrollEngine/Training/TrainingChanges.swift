@@ -1,0 +1,143 @@
+// What a resumed training does otherwise than before.
+
+import UnrollFormat
+
+/// Changes of a training that goes on; what is `nil` stays as it is.
+public struct TrainingChanges: Sendable {
+  /// The epochs after which training ends.
+  public var maximumEpochs: Int?
+  /// The steps after which training ends.
+  public var maximumSteps: Int?
+  /// The highest learning rate; groups keep their ratios.
+  public var learningRate: Double?
+  /// Whether the texts may be others than before.
+  ///
+  /// A new training text begins an epoch with no state carried; with a new validation text the
+  /// evaluations so far are forgotten.
+  public var allowsOtherTexts = false
+  /// The parallel streams that the text is cut into, B; others begin an epoch with no state carried.
+  public var columns: Int?
+  /// The time steps of a window of truncated BPTT, T.
+  public var window: Int?
+  /// Whether windows have random lengths around `window`.
+  public var hasRandomWindows: Bool?
+  /// The windows whose gradients make one step.
+  public var accumulation: Int?
+  /// Numbers of all groups, of those that the rule has.
+  public var hyperparameters: [Hyperparameter: Double] = [:]
+  /// How gradients are clipped; `.some(nil)` for not at all.
+  public var clip: GradientClip??
+  /// How the learning rate changes, as if it had from the first step.
+  public var schedule: LearningRateSchedule?
+  /// What keeps the model from learning its text by heart.
+  public var regularization: [RegularizationTerm]?
+  /// The evaluations after which SGD becomes ASGD.
+  public var averageAfter: Int?
+  /// What masks and windows are drawn from.
+  public var seed: UInt32?
+
+  /// Creates no change.
+  public init() {}
+
+  /// The length of the training changes, and with it a schedule that ends when it does.
+  var changesLength: Bool {
+    maximumEpochs != nil || maximumSteps != nil || columns != nil || window != nil
+      || accumulation != nil || schedule != nil || allowsOtherTexts
+  }
+
+  /// Changes a state.
+  ///
+  /// - Parameters:
+  ///   - state: The training.
+  ///   - optimizer: Its optimizer.
+  ///   - train: The text to learn.
+  ///   - valid: The text that chooses.
+  /// - Returns: Each change as `name=value`.
+  /// - Throws: `TrainingError` if the training's rule has no such number.
+  func apply(
+    to state: inout TrainingState, _ optimizer: inout OptimizerState, train: TrainingText,
+    valid: TrainingText
+  ) throws -> [String] {
+    try check(optimizer.kind)
+    var made: [String] = []
+    func set<Value: Equatable>(_ name: String, _ place: inout Value, _ new: Value?) {
+      guard let new, new != place else { return }
+      place = new
+      made.append("\(name)=\(new)")
+    }
+    func set<Value: Equatable>(_ name: String, _ place: inout Value?, _ new: Value?) {
+      guard let new, new != place else { return }
+      place = new
+      made.append("\(name)=\(new)")
+    }
+    set("epochs", &state.maximumEpochs, maximumEpochs)
+    set("steps", &state.maximumSteps, maximumSteps)
+    let oldData = state.data
+    set("train", &state.data.trainDigest, train.digest)
+    set("valid", &state.data.validDigest, valid.digest)
+    state.data.tokens = train.ids.count
+    set("columns", &state.data.columns, columns)
+    set("window", &state.data.window, window)
+    set("random_windows", &state.data.hasRandomWindows, hasRandomWindows)
+    set("accumulation", &state.accumulation, accumulation)
+    set("average_after", &state.averageAfter, averageAfter)
+    if let schedule, schedule != state.schedule {
+      state.schedule = schedule
+      made.append("schedule=\(schedule.kind.rawValue)")
+    }
+    if let regularization, regularization != state.regularization {
+      state.regularization = regularization
+      made.append("regularize=" + regularization.map(\.description).joined(separator: ","))
+    }
+    let draws = state.data.hasRandomWindows || state.regularization.contains { $0.kind.isDropout }
+    set("seed", &state.seed, draws ? seed ?? state.seed ?? TrainingSettings().seed : nil)
+    made += apply(to: &optimizer)
+    if state.data.trainDigest != oldData.trainDigest || state.data.tokens != oldData.tokens
+      || state.data.columns != oldData.columns
+    {
+      (state.data.cursor, state.data.totalNLL, state.hidden) = (0, 0, [])
+    }
+    if state.data.validDigest != oldData.validDigest { state.forgetEvaluations() }
+    return made
+  }
+
+  private func check(_ kind: OptimizerKind) throws {
+    let numbers = hyperparameters.keys.filter { kind.defaults[$0] == nil }.map(\.rawValue)
+    let foreign = numbers + (averageAfter != nil && kind != .sgd ? ["average_after"] : [])
+    guard let first = foreign.min() else { return }
+    throw TrainingError(
+      path: first, expected: "a number of \(kind.rawValue), the rule of this training",
+      found: "one of another rule",
+      fix: "leave it out, or leave --resume out to begin a new training from these weights")
+  }
+
+  private func apply(to optimizer: inout OptimizerState) -> [String] {
+    var made: [String] = []
+    let highest = optimizer.groups.map { $0[.learningRate] }.max() ?? 0
+    if let learningRate, learningRate != highest {
+      for index in optimizer.groups.indices {
+        let old = optimizer.groups[index][.learningRate]
+        optimizer.groups[index][.learningRate] =
+          old == highest ? learningRate : old * (learningRate / highest)
+      }
+      made.append("learning_rate=\(learningRate)")
+    }
+    for (name, value) in hyperparameters.sorted(by: { $0.key < $1.key }) {
+      guard optimizer.groups.contains(where: { $0[name] != value }) else { continue }
+      for index in optimizer.groups.indices { optimizer.groups[index][name] = value }
+      made.append("\(name.rawValue)=\(value)")
+    }
+    if let clip, optimizer.groups.contains(where: { $0.clip != clip }) {
+      for index in optimizer.groups.indices { optimizer.groups[index].clip = clip }
+      made.append("clip=\(clip?.description ?? "none")")
+    }
+    return made
+  }
+}
+
+extension TrainingState {
+  /// Makes the next evaluation the first one: of the model as it is.
+  mutating func forgetEvaluations() {
+    (history, best, evaluationsWithoutImprovement) = ([], nil, 0)
+  }
+}

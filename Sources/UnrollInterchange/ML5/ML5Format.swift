@@ -1,0 +1,254 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+// Character models of ml5.js: TensorFlow's BasicLSTMCell as files of raw f32 with a manifest.
+
+import Foundation
+import UnrollFormat
+import UnrollTensors
+import UnrollTokenization
+
+/// A folder with `manifest.json`, which names a file and a shape for each tensor, those files, and
+/// `vocab.json`, the id of each character.
+///
+/// A cell's kernel is `[D+H, 4H]`, the input's rows first, with the gates i, j, f, o, where j is the
+/// candidate; it has one bias, and 1 is added to the forget gate's at run time. That is declared, not
+/// added: `(b + 1) - 1` is not b.
+public enum ML5Format: ForeignFormat {
+  /// The name in reports.
+  public static let name = "ml5"
+  /// None: a model is a folder.
+  public static let fileExtensions: [String] = []
+  /// Models of this kind are read only.
+  public static let isWritten = false
+
+  private static let largestManifest = 1 << 20
+
+  /// Whether a file is such a manifest.
+  public static func recognizes(_ file: MappedFile) -> Bool {
+    guard file.count > 2, file.count <= largestManifest, file.copy(0..<1) == [UInt8(ascii: "{")]
+    else { return false }
+    let text = String(decoding: file.copy(0..<file.count), as: UTF8.self)
+    return text.contains("basic_lstm_cell") && text.contains("softmax_w")
+  }
+
+  /// Converts a model.
+  ///
+  /// - Throws: `InterchangeError` if tensors are missing, misshapen or elsewhere, or the characters are
+  ///   not one for each row.
+  public static func read(_ file: MappedFile, options: ReadingOptions) throws -> Conversion {
+    let folder = try ML5Folder(file)
+    let embedding = try folder.tensor(ending: "embedding")
+    let (V, D) = try folder.matrix(embedding, "the embedding, [V, D]")
+    var layers: [LayerArchitecture] = []
+    var parameters = ParameterTree<Tensor>()
+    parameters[.embeddingWeight] = embedding.tensor
+    var width = D
+    while let kernel = folder.find(ending: "cell_\(layers.count)/basic_lstm_cell/weights") {
+      let index = layers.count
+      let bias = try folder.tensor(ending: "cell_\(index)/basic_lstm_cell/biases")
+      let H = bias.tensor.shape.elementCount.map { $0 / 4 } ?? 0
+      try folder.check(bias, shape: [4 * H])
+      try folder.check(kernel, shape: [width + H, 4 * H])
+      let values = kernel.tensor.floats() ?? []
+      parameters[.layer(index, .weightIH)] = gates(of: values, rows: 0..<width, H: H)
+      parameters[.layer(index, .weightHH)] = gates(of: values, rows: width..<width + H, H: H)
+      let biases = bias.tensor.floats() ?? []
+      parameters[.layer(index, .bias)] = Tensor(
+        gateOrder.flatMap { biases[$0 * H..<($0 + 1) * H] }, shape: [4 * H])
+      var layer = LayerArchitecture(cell: .lstm, inputSize: width, hiddenSize: H, bias: .single)
+      layer.forgetBias = 1
+      layers.append(layer)
+      width = H
+    }
+    guard !layers.isEmpty else {
+      throw folder.error(
+        "manifest.json", expected: "cells from cell_0 on", found: folder.names, fix: ML5Folder.whole
+      )
+    }
+    let (softmax, softmaxBias) = (
+      try folder.tensor(ending: "softmax_w"), try folder.tensor(ending: "softmax_b")
+    )
+    try folder.check(softmax, shape: [width, V])
+    try folder.check(softmaxBias, shape: [V])
+    parameters[.outputWeight] = transposed(softmax.tensor.floats() ?? [], rows: width, columns: V)
+    parameters[.outputBias] = softmaxBias.tensor
+    let architecture = Architecture(
+      vocabularySize: V, embeddingSize: D, layers: layers, isTied: false)
+    let used = 3 + 2 * layers.count
+    let notes =
+      folder.count - used > 1
+      ? [Note(place: "manifest.json", message: "not carried: \(folder.count - used) other tensors")]
+      : []
+    return Conversion(
+      checkpoint: Checkpoint(
+        architecture: architecture, parameters: parameters,
+        vocabulary: try options.vocabulary ?? folder.characters(count: V),
+        tokenizer: Tokenizer(
+          kind: .character, sentenceStart: .none, appendsEndOfSentence: false), provenance: []),
+      notes: notes)
+  }
+
+  /// i, f, g, o as places in i, j, f, o.
+  private static let gateOrder = [0, 2, 1, 3]
+
+  /// Some rows of a kernel `[D+H, 4H]` as a weight `[4H, rows]` with our order of gates.
+  private static func gates(of kernel: [Float], rows: Range<Int>, H: Int) -> Tensor {
+    let values = gateOrder.flatMap { gate in
+      (gate * H..<(gate + 1) * H).flatMap { column in
+        rows.map { kernel[$0 * 4 * H + column] }
+      }
+    }
+    return Tensor(values, shape: [4 * H, rows.count])
+  }
+
+  private static func transposed(_ matrix: [Float], rows: Int, columns: Int) -> Tensor {
+    Tensor(
+      (0..<columns).flatMap { column in (0..<rows).map { matrix[$0 * columns + column] } },
+      shape: [columns, rows])
+  }
+
+  /// Refuses: models of this kind are read only.
+  ///
+  /// - Throws: `InterchangeError`, always.
+  public static func losses(of checkpoint: Checkpoint) throws -> [Note] { throw notWritten }
+
+  /// Refuses: models of this kind are read only.
+  ///
+  /// - Throws: `InterchangeError`, always.
+  public static func write(
+    _ checkpoint: Checkpoint, to path: String, progress: (Int) -> Void
+  ) throws {
+    throw notWritten
+  }
+
+  private static var notWritten: InterchangeError {
+    InterchangeError(
+      file: "the checkpoint", place: "", expected: "a format that is written", found: name,
+      fix: "give another one: ml5 models are read only")
+  }
+}
+
+/// The files of a model.
+private struct ML5Folder {
+  /// A tensor with its name in the manifest.
+  struct Entry {
+    let name: String
+    let tensor: Tensor
+  }
+
+  static let whole = "give manifest.json inside the whole folder of the model"
+
+  private let manifest: MappedFile
+  private let entries: [Entry]
+
+  var count: Int { entries.count }
+  var names: String { list(entries.map(\.name)) }
+
+  /// Opens the files that a manifest names.
+  init(_ manifest: MappedFile) throws {
+    self.manifest = manifest
+    guard let members = try? JSONValue(manifest.copy(0..<manifest.count)).members else {
+      throw Self.error(manifest, "", expected: "a JSON object", found: "something else")
+    }
+    guard members.count <= 1000 else {
+      throw Self.error(manifest, "", expected: "at most 1000 tensors", found: "\(members.count)")
+    }
+    entries = try members.map { key, value in
+      let name = String(decoding: key, as: UTF8.self)
+      let sizes = value["shape"]?.array?.map(\.int) ?? [nil]
+      let dimensions = sizes.compactMap { $0 }
+      guard let file = value["filename"]?.text, dimensions.count == sizes.count,
+        dimensions.allSatisfy({ $0 >= 0 }), let count = Shape(dimensions).elementCount
+      else {
+        throw Self.error(manifest, name, expected: "a filename and a shape", found: "others")
+      }
+      return Entry(
+        name: name, tensor: try Self.numbers(file, Shape(dimensions), count, name, manifest))
+    }
+  }
+
+  private static func path(_ name: String, beside manifest: MappedFile) -> String {
+    ((manifest.path as NSString).deletingLastPathComponent as NSString).appendingPathComponent(name)
+  }
+
+  private static func numbers(
+    _ file: String, _ shape: Shape, _ count: Int, _ name: String, _ manifest: MappedFile
+  ) throws -> Tensor {
+    guard !file.isEmpty, !file.contains("/"), file != "..", file != "." else {
+      throw error(
+        manifest, name, expected: "a file in the model's folder", found: "\"\(file)\"")
+    }
+    let data = try MappedFile(path: path(file, beside: manifest))
+    guard count <= data.count / 4, data.count == 4 * count,
+      let storage = ByteStorage(data, offset: 0, count: data.count),
+      let tensor = Tensor(shape: shape, dtype: .float32, storage: storage)
+    else {
+      throw error(
+        manifest, name, expected: "\(count) numbers of 4 bytes for shape \(shape)",
+        found: "\(data.count) bytes in \(file)")
+    }
+    return tensor
+  }
+
+  func find(ending suffix: String) -> Entry? {
+    entries.first { $0.name == suffix || $0.name.hasSuffix("/" + suffix) }
+  }
+
+  func tensor(ending suffix: String) throws -> Entry {
+    guard let entry = find(ending: suffix) else {
+      throw error("manifest.json", expected: "a tensor \(suffix)", found: names, fix: Self.whole)
+    }
+    return entry
+  }
+
+  func matrix(_ entry: Entry, _ what: String) throws -> (Int, Int) {
+    let dimensions = entry.tensor.shape.dimensions
+    guard dimensions.count == 2, !dimensions.contains(0) else {
+      throw error(
+        entry.name, expected: what, found: "shape \(entry.tensor.shape)", fix: Self.whole)
+    }
+    return (dimensions[0], dimensions[1])
+  }
+
+  func check(_ entry: Entry, shape: Shape) throws {
+    guard entry.tensor.shape == shape, !shape.dimensions.contains(0) else {
+      throw error(
+        entry.name, expected: "shape \(shape)", found: "\(entry.tensor.shape)", fix: Self.whole)
+    }
+  }
+
+  /// The characters of `vocab.json`, one for each row.
+  func characters(count: Int) throws -> Vocabulary {
+    let file = try MappedFile(path: Self.path("vocab.json", beside: manifest))
+    guard file.count <= 1 << 24,
+      let members = try? JSONValue(file.copy(0..<file.count)).members
+    else {
+      throw Self.error(file, "", expected: "a JSON object of characters and ids", found: "others")
+    }
+    var tokens = [[UInt8]?](repeating: nil, count: count)
+    for (key, value) in members {
+      guard let id = value.int, tokens.indices.contains(id), tokens[id] == nil, !key.isEmpty else {
+        throw Self.error(
+          file, "\"\(String(decoding: key, as: UTF8.self))\"",
+          expected: "a character with an id of its own below \(count)",
+          found: value.int.map { "\($0)" } ?? "no id")
+      }
+      tokens[id] = key
+    }
+    guard let missing = tokens.firstIndex(where: { $0 == nil }) else {
+      return Vocabulary(tokens: tokens.compactMap { $0 }, unit: .character)
+    }
+    throw Self.error(
+      file, "", expected: "a character for each of \(count) rows", found: "none for \(missing)",
+      fix: "the list is damaged: give the characters with --vocabulary and --tokenizer character")
+  }
+
+  func error(_ place: String, expected: String, found: String, fix: String) -> InterchangeError {
+    Self.error(manifest, place, expected: expected, found: found, fix: fix)
+  }
+
+  private static func error(
+    _ file: MappedFile, _ place: String, expected: String, found: String, fix: String = whole
+  ) -> InterchangeError {
+    InterchangeError(file: file.path, place: place, expected: expected, found: found, fix: fix)
+  }
+}

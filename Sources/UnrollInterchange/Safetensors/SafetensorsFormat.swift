@@ -1,0 +1,133 @@
+// Language models in safetensors: weights under the names of a state_dict, the rest as metadata.
+
+import Foundation
+import UnrollFormat
+import UnrollTensors
+import UnrollTokenization
+
+/// Files of safetensors, with a vocabulary and a tokenizer where Unroll wrote them.
+public enum SafetensorsFormat: ForeignFormat {
+  /// The name in reports.
+  public static let name = "safetensors"
+  /// The extension.
+  public static let fileExtensions = ["safetensors"]
+
+  /// Whether a file begins with the length of a header and a JSON object of that length.
+  public static func recognizes(_ file: MappedFile) -> Bool { SafetensorsFile.recognizes(file) }
+
+  /// Converts a language model: an embedding, recurrent layers, a linear output.
+  ///
+  /// - Throws: `InterchangeError` if the file is damaged, holds another kind of model, or needs a
+  ///   choice that `options` does not make.
+  public static func read(_ file: MappedFile, options: ReadingOptions) throws -> Conversion {
+    let container = try SafetensorsFile(file)
+    let kept = try container.metadata[StateMetadata.key].map {
+      try StateMetadata(json: $0, container)
+    }
+    var named = NamedTensors(file: container, tensors: container.tensors)
+    var notes = named.stripPrefixes()
+    if kept?.isTied == true,
+      let embedding = named.tensors.first(where: { $0.name == "encoder.weight" })
+    {
+      // The format stores no tensor twice.
+      named.tensors.append(NamedTensor(name: "decoder.weight", tensor: embedding.tensor))
+    }
+    var options = options
+    options.nonlinearity = options.nonlinearity ?? kept?.activation
+    if options.vocabulary == nil, let kept, let vocabulary = kept.vocabulary {
+      (options.vocabulary, options.tokenizer) = (vocabulary, kept.tokenizer)
+    }
+    let language = try TorchLanguageModel(named, nonlinearity: options.nonlinearity)
+    let vocabulary = try language.vocabulary(options)
+    let (parameters, more) = try language.parameters()
+    notes += (kept == nil ? language.notes : []) + more
+    return Conversion(
+      checkpoint: Checkpoint(
+        architecture: language.architecture, parameters: parameters, vocabulary: vocabulary,
+        tokenizer: options.tokenizer, provenance: []), notes: notes)
+  }
+
+  /// What is neither weights, tokens nor tokenizer.
+  ///
+  /// - Throws: `InterchangeError` for tensors that are missing or that no state_dict can hold, and for
+  ///   plain layers with different activations.
+  public static func losses(of checkpoint: Checkpoint) throws -> [Note] {
+    _ = try TorchStateDictionary(checkpoint)
+    return checkpoint.lossesBesideWeights
+  }
+
+  /// Writes a checkpoint.
+  ///
+  /// Tensors come as the library sorts them, by the size of their numbers and by name.
+  ///
+  /// - Throws: `InterchangeError` for tensors that no state_dict can hold, `FileError` if the file
+  ///   cannot be written.
+  public static func write(
+    _ checkpoint: Checkpoint, to path: String, progress: (Int) -> Void
+  ) throws {
+    let state = try TorchStateDictionary(checkpoint)
+    let owned = state.entries.filter {
+      !(checkpoint.architecture.isTied && $0.name == "decoder.weight")
+    }
+    .sorted { first, second in
+      let sizes = (first.tensor.dtype.size, second.tensor.dtype.size)
+      return sizes.0 != sizes.1
+        ? sizes.0 > sizes.1 : first.name.utf8.lexicographicallyPrecedes(second.name.utf8)
+    }
+    var members = [
+      #""__metadata__":{"format":"pt",\#(quoted(StateMetadata.key)):\#(quoted(try StateMetadata(checkpoint).json))}"#
+    ]
+    var offset = 0
+    for entry in owned {
+      let count = entry.tensor.storage.count
+      let shape = entry.tensor.shape.dimensions.map(String.init).joined(separator: ",")
+      members.append(
+        #"\#(quoted(entry.name)):{"dtype":"\#(entry.tensor.dtype.safetensorsName)","shape":[\#(shape)],"#
+          + #""data_offsets":[\#(offset),\#(offset + count)]}"#)
+      offset += count
+    }
+    var header = Array("{\(members.joined(separator: ","))}".utf8)
+    header += [UInt8](repeating: 0x20, count: (8 - header.count % 8) % 8)
+    guard header.count <= SafetensorsFile.largestHeader else {
+      throw InterchangeError(
+        file: "the checkpoint", place: Layout.vocabulary,
+        expected: "tokens that a header of 100 MB can hold", found: "\(header.count) bytes",
+        fix: "keep the checkpoint, or export it to PyTorch with --write-vocabulary")
+    }
+    var file = try SequentialFile(emptying: path)
+    try withUnsafeBytes(of: UInt64(header.count).littleEndian) { try file.write($0) }
+    try header.withUnsafeBytes { try file.write($0) }
+    for entry in owned {
+      try entry.tensor.withUnsafeBytes { bytes in
+        for start in stride(from: 0, to: bytes.count, by: 16 << 20) {
+          let block = bytes[start..<min(start + 16 << 20, bytes.count)]
+          try file.write(UnsafeRawBufferPointer(rebasing: block))
+          progress(block.count)
+        }
+      }
+    }
+    try file.close()
+  }
+}
+
+extension DType {
+  /// The name in a header of safetensors.
+  fileprivate var safetensorsName: String { rawValue.uppercased() }
+}
+
+/// A text as JSON has it.
+func quoted(_ text: String) -> String {
+  var result = "\""
+  for scalar in text.unicodeScalars {
+    switch scalar {
+    case "\"": result += "\\\""
+    case "\\": result += "\\\\"
+    case "\n": result += "\\n"
+    case "\r": result += "\\r"
+    case "\t": result += "\\t"
+    case "\u{0}"..<"\u{20}": result += String(format: "\\u%04x", scalar.value)
+    default: result.unicodeScalars.append(scalar)
+    }
+  }
+  return result + "\""
+}

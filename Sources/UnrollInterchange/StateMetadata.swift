@@ -1,0 +1,196 @@
+// What a state_dict does not say of a language model, as one JSON text that a file can carry.
+
+import Foundation
+import UnrollFormat
+import UnrollTensors
+import UnrollTokenization
+
+/// Tokens, tokenizer, and what names and shapes leave open; `spec/INTERCHANGE.md` has the members.
+struct StateMetadata {
+  /// The key under which files carry it.
+  static let key = "unroll"
+
+  /// Whether the output shares the embedding's weight.
+  let isTied: Bool
+  /// The activation of the plain cells.
+  let activation: Activation?
+  /// The tokens.
+  let vocabulary: Vocabulary?
+  /// How text becomes tokens.
+  let tokenizer: Tokenizer
+
+  /// The metadata of a checkpoint.
+  ///
+  /// - Throws: `InterchangeError` if its plain cells have different activations.
+  init(_ checkpoint: Checkpoint) throws {
+    let activations = checkpoint.architecture.plainActivations
+    guard activations.count <= 1 else {
+      throw InterchangeError(
+        file: "the checkpoint", place: Layout.layers,
+        expected: "one activation for all plain cells", found: "tanh and relu",
+        fix: "keep the checkpoint: a state_dict cannot say so")
+    }
+    (isTied, activation) = (checkpoint.architecture.isTied, activations.first)
+    (vocabulary, tokenizer) = (checkpoint.vocabulary, checkpoint.tokenizer)
+  }
+
+  // MARK: - Writing
+
+  /// The JSON text; equal metadata gives equal texts.
+  var json: String {
+    var members = [#""version":1"#, #""tied":\#(isTied)"#]
+    if let activation { members.append(#""activation":\#(quoted(activation.rawValue))"#) }
+    if let vocabulary { members.append(#""vocabulary":\#(Self.json(vocabulary))"#) }
+    members.append(#""tokenizer":\#(Self.json(tokenizer))"#)
+    return "{\(members.joined(separator: ","))}"
+  }
+
+  private static func json(_ vocabulary: Vocabulary) -> String {
+    var members = [#""unit":\#(quoted(vocabulary.unit.rawValue))"#]
+    for (name, id) in [
+      ("unknown", vocabulary.unknownID), ("eos", vocabulary.endOfSentenceID),
+      ("bos", vocabulary.beginningOfSentenceID), ("padding", vocabulary.paddingID),
+    ] {
+      if let id { members.append("\(quoted(name)):\(id)") }
+    }
+    if let kinds = vocabulary.kinds {
+      members.append(#""kinds":[\#(kinds.map { "\($0.rawValue)" }.joined(separator: ","))]"#)
+    }
+    if let counts = vocabulary.counts {
+      // As texts: JSON's numbers end at 2^53.
+      members.append(#""counts":[\#(counts.map { quoted("\($0)") }.joined(separator: ","))]"#)
+    }
+    if let scores = vocabulary.scores {
+      members.append(
+        #""scores":[\#(scores.map { quoted(String($0.bitPattern, radix: 16)) }.joined(separator: ","))]"#
+      )
+    }
+    // Tokens that are no text are given by their bytes.
+    let tokens = vocabulary.indices.map { id -> String in
+      let bytes = Array(vocabulary[id])
+      guard let text = String(validating: bytes, as: UTF8.self) else {
+        return #"{"bytes":\#(quoted(Data(bytes).base64EncodedString()))}"#
+      }
+      return quoted(text)
+    }
+    members.append(#""tokens":[\#(tokens.joined(separator: ","))]"#)
+    return "{\(members.joined(separator: ","))}"
+  }
+
+  private static func json(_ tokenizer: Tokenizer) -> String {
+    var members = [
+      #""kind":\#(quoted(tokenizer.kind.rawValue))"#,
+      #""sentence_start":\#(quoted(tokenizer.sentenceStart.rawValue))"#,
+      #""appends_eos":\#(tokenizer.appendsEndOfSentence)"#,
+    ]
+    if let space = tokenizer.space { members.append(#""space":\#(quoted(space))"#) }
+    if let definition = tokenizer.definition {
+      members.append(#""format":\#(quoted(definition.format))"#)
+      members.append(#""definition":\#(quoted(Data(definition.bytes).base64EncodedString()))"#)
+    }
+    return "{\(members.joined(separator: ","))}"
+  }
+
+  // MARK: - Reading
+
+  /// Reads the JSON text of a file.
+  ///
+  /// - Throws: `InterchangeError` if it is damaged.
+  init(json text: String, _ file: any TensorContainer) throws {
+    func fail(_ member: String) -> InterchangeError {
+      file.error(
+        "metadata \"\(Self.key)\"", expected: "what Unroll wrote", found: "another \(member)",
+        fix: "save the model again, or give its tokens with --vocabulary")
+    }
+    guard let value = try? JSONValue(Array(text.utf8)), value["version"]?.int == 1,
+      let isTied = value["tied"]?.bool, let tokenizerValue = value["tokenizer"]
+    else { throw fail("form") }
+    self.isTied = isTied
+    activation = try value["activation"].map {
+      guard let activation = $0.text.flatMap(Activation.init) else { throw fail("activation") }
+      return activation
+    }
+    guard let tokenizer = Self.tokenizer(tokenizerValue) else { throw fail("tokenizer") }
+    self.tokenizer = tokenizer
+    vocabulary = try value["vocabulary"].map {
+      guard let vocabulary = Self.vocabulary($0) else { throw fail("vocabulary") }
+      return vocabulary
+    }
+  }
+
+  private static func tokenizer(_ value: JSONValue) -> Tokenizer? {
+    guard let kind = value["kind"]?.text.flatMap(TokenizerKind.init),
+      let start = value["sentence_start"]?.text.flatMap(SentenceStart.init),
+      let appends = value["appends_eos"]?.bool
+    else { return nil }
+    var tokenizer = Tokenizer(
+      kind: kind, sentenceStart: start, appendsEndOfSentence: appends, space: value["space"]?.text)
+    if let format = value["format"]?.text {
+      guard let bytes = value["definition"]?.text.flatMap({ Data(base64Encoded: $0) }) else {
+        return nil
+      }
+      tokenizer.definition = TokenizerDefinition(format: format, bytes: Array(bytes))
+    }
+    return tokenizer
+  }
+
+  private static func vocabulary(_ value: JSONValue) -> Vocabulary? {
+    guard let unit = value["unit"]?.text.flatMap(TokenUnit.init), let items = value["tokens"]?.array
+    else { return nil }
+    let tokens = items.compactMap { item in
+      item.bytes ?? item["bytes"]?.text.flatMap { Data(base64Encoded: $0) }.map(Array.init)
+    }
+    guard tokens.count == items.count else { return nil }
+    var vocabulary = Vocabulary(tokens: tokens, unit: unit)
+    var isWhole = true
+    func id(_ name: String) -> Int? {
+      guard let member = value[name] else { return nil }
+      guard let id = member.int, tokens.indices.contains(id) else {
+        isWhole = false
+        return nil
+      }
+      return id
+    }
+    /// One value for each token, if there is such a list.
+    func list<Element>(_ name: String, _ element: (JSONValue) -> Element?) -> [Element]? {
+      guard let member = value[name] else { return nil }
+      let elements = member.array?.compactMap(element) ?? []
+      isWhole = isWhole && elements.count == tokens.count
+      return elements
+    }
+    vocabulary.unknownID = id("unknown")
+    vocabulary.endOfSentenceID = id("eos")
+    vocabulary.beginningOfSentenceID = id("bos")
+    vocabulary.paddingID = id("padding")
+    vocabulary.kinds = list("kinds") {
+      $0.int.flatMap { UInt8(exactly: $0) }.flatMap(TokenKind.init)
+    }
+    vocabulary.counts = list("counts") { $0.text.flatMap { UInt64($0) } }
+    vocabulary.scores = list("scores") {
+      $0.text.flatMap { UInt32($0, radix: 16) }.map(Float.init(bitPattern:))
+    }
+    return isWhole ? vocabulary : nil
+  }
+}
+
+extension Checkpoint {
+  /// What files of weights, tokens and tokenizer do not hold.
+  var lossesBesideWeights: [Note] {
+    var notes: [Note] = []
+    func lose(_ place: String, _ what: String) {
+      notes.append(Note(place: place, message: "not carried: \(what)"))
+    }
+    if !provenance.isEmpty {
+      lose(
+        Layout.provenance,
+        "its history, \(provenance.count) step\(provenance.count == 1 ? "" : "s")")
+    }
+    if let optimizer {
+      lose("/optimizer", "\(optimizer.kind.rawValue) after \(optimizer.step) steps")
+    }
+    if training != nil {
+      lose("/training", "the place in the training, its carried state and records")
+    }
+    return notes
+  }
+}

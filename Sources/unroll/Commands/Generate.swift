@@ -1,0 +1,135 @@
+// `unroll generate`: text from a model.
+
+import ArgumentParser
+import Foundation
+import UnrollEngine
+import UnrollTensors
+
+struct Generate: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Let a model write.",
+    discussion: """
+      The text after the prompt goes to standard output as it comes; several samples follow each other, \
+      with an empty line between those of several lines. The same seed gives the same text, for any \
+      number of threads and samples. --temperature 0 takes the likeliest token always. Temperature, \
+      --top-k and --top-p act in this order.
+      """)
+
+  @OptionGroup var options: ModelOptions
+
+  @Option(help: "What the text follows.")
+  var prompt = ""
+
+  @Option(help: ArgumentHelp("The most tokens of a sample.", valueName: "tokens"))
+  var length = 100
+
+  @Option(
+    parsing: .unconditional,
+    help: "Below 1 likely tokens become likelier, above 1 less likely.")
+  var temperature = 1.0
+
+  @Option(help: ArgumentHelp("Draw from the likeliest k tokens only.", valueName: "k"))
+  var topK: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "Draw from the likeliest tokens that together have this probability.", valueName: "p"))
+  var topP: Double?
+
+  @Option(help: "The number of samples.")
+  var samples = 1
+
+  @Flag(help: "End a sample at the token that ends a sentence, such as <eos>.")
+  var stopAtEos = false
+
+  @Flag(help: "Never draw the token for unknown words.")
+  var noUnknown = false
+
+  @Option(help: "What is drawn from.")
+  var seed: UInt32 = 1
+
+  @Flag(help: "Give one JSON object a sample.")
+  var json = false
+
+  func validate() throws {
+    let counts = [("--length", length), ("--top-k", topK ?? 1)]
+    for (name, value) in counts where !(1...1_000_000_000).contains(value) {
+      throw ValidationError("\(name) is at least 1.")
+    }
+    guard (1...10_000).contains(samples) else {
+      throw ValidationError("--samples is 1 to 10,000.")
+    }
+    guard temperature >= 0, temperature.isFinite else {
+      throw ValidationError("--temperature is a number of at least 0.")
+    }
+    if let topP, !(topP > 0 && topP <= 1) {
+      throw ValidationError("--top-p is a probability above 0.")
+    }
+  }
+
+  func run() throws {
+    let model = try options.load()
+    if stopAtEos && model.encoder.vocabulary.endOfSentenceID == nil {
+      throw Refusal(
+        "\(printable(options.model)): expected a token that ends sentences, for --stop-at-eos; found none"
+          + "\n  fix: leave it out")
+    }
+    let unknown = try model.unknownCount(ofPrompt: prompt)
+    if unknown > 0 {
+      Output.note("note: the vocabulary lacks \(counted(unknown, "word")) of the prompt")
+    }
+    var settings = GenerationSettings()
+    (settings.length, settings.temperature) = (length, temperature)
+    (settings.topK, settings.topP, settings.seed) = (topK, topP, seed)
+    (settings.stopsAtEndOfSentence, settings.excludesUnknown) = (stopAtEos, noUnknown)
+    let isStreamed = samples == 1 && !json
+    var stream = TextStream(model.encoder)
+    var progress = Progress()
+    var tokens = 0
+    let results = try model.generate(after: prompt, samples: samples, settings) { _, token in
+      tokens += 1
+      if isStreamed {
+        try Output.text(stream.add(token))
+      } else {
+        let tokens = tokens
+        progress.report { seconds in
+          "\(Output.grouped(tokens)) tokens, \(Output.grouped(Int(Double(tokens) / seconds))) tokens/s"
+        }
+      }
+      return true
+    }
+    progress.finish()
+    if isStreamed {
+      try Output.text(stream.finish())
+      if results.first.map({ !model.text(of: $0).hasSuffix("\n") }) == true {
+        try Output.text([UInt8(ascii: "\n")])
+      }
+      return
+    }
+    let texts = results.map { model.text(of: $0) }
+    let areLines = !texts.contains { $0.dropLast().contains("\n") }
+    for (index, (result, text)) in zip(results, texts).enumerated() {
+      if json {
+        try Output.jsonLine(SampleReport(index + 1, result, text))
+        continue
+      }
+      Output.result(text.hasSuffix("\n") ? String(text.dropLast()) : text)
+      if !areLines && index + 1 < results.count { Output.result("") }
+    }
+  }
+}
+
+/// A sample as `--json` prints it.
+private struct SampleReport: Encodable {
+  let sample: Int
+  let text: String
+  let ids: [Int32]
+  let logprob: Double
+  let ended: Bool
+
+  init(_ number: Int, _ sample: GeneratedSample, _ text: String) {
+    self.sample = number
+    self.text = text
+    (ids, logprob, ended) = (sample.ids, sample.logProbability, sample.isEnded)
+  }
+}

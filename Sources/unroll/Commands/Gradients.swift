@@ -1,0 +1,127 @@
+// `unroll gradients`: how far back in time the gradients of a model reach.
+
+import ArgumentParser
+import Foundation
+import UnrollEngine
+import UnrollFormat
+import UnrollTensors
+
+struct Gradients: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Measure how gradients vanish or explode, step by step back in time.",
+    discussion: """
+      For sampled steps t the loss of step t alone goes back to the step t-K, through all layers. The \
+      figure for lag k is the norm of dL_t/dh_{t-k}, the total derivative by the hidden state of a layer, \
+      over that for lag 0; of an LSTM also for the cell state c, with what passes through h = o tanh(c). \
+      Medians are over the positions whose gradient at lag 0 is not 0.
+      decay rate: what a step back multiplies the gradient by, a line fitted to the logarithms of the \
+      medians from lag 1 to the first one below 1e-20. half-life: the steps in which it halves (negative: \
+      doubles). horizon: the largest lag with at least --threshold of lag 0.
+      The text is cut into columns as in training, and the state is carried from their beginning: each \
+      position has at least K steps before it. Windows are those of truncated BPTT, without dropout; \
+      clipping touches those whose gradient by all parameters has a norm over --clip.
+      weight_hh: the spectral radius is the growth of a vector in the long run, the largest singular value \
+      the most in one step. With one below 1 the gradient of a plain tanh or relu cell must vanish; to \
+      explode it needs one above 1. Of gated cells each gate has its own part, which says how strongly the \
+      gate listens to the state, not what becomes of the gradient: it also passes by the gates.
+      """)
+
+  @OptionGroup var options: ModelOptions
+
+  @Argument(help: "The text: a file, a .gz file, or - for standard input.")
+  var text: String
+
+  @Option(parsing: .unconditional, help: "The largest lag, K.")
+  var lags = GradientSettings().lags
+
+  @Option(
+    parsing: .unconditional,
+    help: "The positions whose losses go back; rounded up to a multiple of --columns.")
+  var positions = GradientSettings().positions
+
+  @Option(parsing: .unconditional, help: "The parallel streams that the text is cut into.")
+  var columns = GradientSettings().columns
+
+  @Option(parsing: .unconditional, help: "The time steps of a window of truncated BPTT.")
+  var window = GradientSettings().window
+
+  @Option(parsing: .unconditional, help: "The windows whose gradient is computed, at most.")
+  var windows = GradientSettings().windows
+
+  @Option(parsing: .unconditional, help: "The norm over which training clips a gradient.")
+  var clip = GradientSettings().clip
+
+  @Option(parsing: .unconditional, help: "The share of lag 0 that the horizon is about.")
+  var threshold = GradientSettings().threshold
+
+  @Option(help: "What positions and windows are drawn from.")
+  var seed = GradientSettings().seed
+
+  @Option(help: ArgumentHelp("Also draw the curves into an SVG file.", valueName: "file"))
+  var svg: String?
+
+  @Flag(help: "Replace the SVG file if it exists.")
+  var force = false
+
+  @Flag(help: "Print the result as one JSON object.")
+  var json = false
+
+  func validate() throws {
+    for (name, value) in [
+      ("--lags", lags), ("--positions", positions), ("--columns", columns), ("--window", window),
+      ("--windows", windows),
+    ] where !(1...Int(Int32.max)).contains(value) {
+      throw ValidationError("\(name) is 1 to \(Int32.max).")
+    }
+    guard clip > 0, clip.isFinite else {
+      throw ValidationError("--clip is a number above 0, not infinite.")
+    }
+    guard threshold > 0, threshold < 1 else {
+      throw ValidationError("--threshold is a number between 0 and 1.")
+    }
+  }
+
+  func run() throws {
+    if let svg { try OutputOptions.check(svg, inputs: [options.model, text], replacing: force) }
+    let checkpoint = try options.checkpoint()
+    var progress = Progress()
+    let flow = try GradientFlow(
+      of: checkpoint, path: options.model, text: text, settings: settings
+    ) { stage, fraction in
+      progress.report { _ in progressLine(stage, fraction) }
+    }
+    progress.finish()
+    let report = GradientReport(flow: flow)
+    if json {
+      try Output.json(GradientJSON(flow))
+    } else {
+      for line in report.lines { Output.result(line) }
+    }
+    if flow.unknown > 0 {
+      Output.note(
+        "note: \(Output.grouped(flow.unknown)) of \(Output.grouped(flow.tokens)) tokens are words that "
+          + "the vocabulary lacks")
+    }
+    guard let svg else { return }
+    try Output.write(report.chart.svg, to: svg, replacing: force)
+    Output.note("wrote \(printable(svg))")
+  }
+
+  private var settings: GradientSettings {
+    var settings = GradientSettings()
+    (settings.lags, settings.positions, settings.columns) = (lags, positions, columns)
+    (settings.window, settings.windows, settings.clip) = (window, windows, clip)
+    (settings.threshold, settings.seed) = (threshold, seed)
+    return settings
+  }
+
+  private func progressLine(_ stage: GradientFlow.Stage, _ fraction: Double?) -> String {
+    let task =
+      switch stage {
+      case .reading: "reading \(printable(text))"
+      case .measuring: "going back in time"
+      case .weights: "looking at the recurrent weights"
+      }
+    return task + (fraction.map { String(format: ": %.0f %%", 100 * $0) } ?? "")
+  }
+}

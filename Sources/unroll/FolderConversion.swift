@@ -1,0 +1,147 @@
+// A folder of models, each converted by a process of its own.
+
+import Foundation
+import UnrollEngine
+import UnrollFormat
+import UnrollInterchange
+import UnrollTensors
+
+/// The models of a folder and what becomes of them.
+struct FolderConversion {
+  /// A file of the folder.
+  private struct Job {
+    let path: String
+    let output: String
+    let size: UInt64
+  }
+
+  /// A conversion that runs.
+  private struct Running {
+    let job: Job
+    let process: Process
+    let start: ContinuousClock.Instant
+    /// What it says, in a file without a name: a pipe that nobody reads would stop it.
+    let errors: FileHandle
+  }
+
+  private let jobs: [Job]
+  private let others: Int
+  private let options: [String]
+
+  /// Finds the models of a folder.
+  ///
+  /// - Parameters:
+  ///   - folder: The folder; its folders are searched, too.
+  ///   - target: What they become.
+  ///   - results: The folder for the results.
+  ///   - options: The options of each conversion.
+  /// - Throws: `Refusal` if there are no models; `FileError` if a folder cannot be made.
+  init(folder: String, target: ConversionTarget, results: String, options: [String]) throws {
+    guard let names = FileManager.default.enumerator(atPath: folder) else {
+      throw FileError("read", path: folder)
+    }
+    var models: [(name: String, size: Int)] = []
+    var others = 0
+    for case let name as String in names.sorted(by: { "\($0)" < "\($1)" }) {
+      let path = "\(folder)/\(name)"
+      guard names.isRegularFile(path) else { continue }
+      guard let file = try? MappedFile(path: path), isModel(file) else {
+        others += 1
+        continue
+      }
+      models.append((name, file.count))
+    }
+    let stems = Dictionary(grouping: models.map(\.name), by: Self.stem)
+    let jobs = models.map { name, size in
+      // Models that differ in their endings only keep them.
+      let stem = stems[Self.stem(name)]?.count == 1 ? Self.stem(name) : name
+      return Job(
+        path: "\(folder)/\(name)", output: "\(results)/\(stem).\(target.fileExtension)",
+        size: UInt64(size))
+    }
+    guard !jobs.isEmpty else {
+      throw Refusal(
+        "\(printable(folder)): expected models; found \(counted(others, "file")) of other kinds\n"
+          + "  fix: give a folder with models of a supported format")
+    }
+    for output in Set(jobs.map { ($0.output as NSString).deletingLastPathComponent }) {
+      try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)
+    }
+    (self.jobs, self.others, self.options) = (jobs, others, options)
+  }
+
+  /// A path without the ending of a model.
+  private static func stem(_ path: String) -> String {
+    let stem = (path as NSString).deletingPathExtension
+    return stem.hasSuffix(".unroll") ? (stem as NSString).deletingPathExtension : stem
+  }
+
+  /// Converts all; a failure of one does not end the others.
+  ///
+  /// As many run side by side as there are cores, and as half the memory holds of their files.
+  ///
+  /// - Returns: The worst exit code.
+  /// - Throws: What starting a process throws.
+  func run() throws -> Int32 {
+    let cores = ProcessInfo.processInfo.activeProcessorCount
+    let memory = ProcessInfo.processInfo.physicalMemory / 2
+    var waiting = jobs[...]
+    var running: [Running] = []
+    var worst: Int32 = 0
+    var progress = Progress()
+    Output.result("model\tresult\tseconds\toutput")
+    while !waiting.isEmpty || !running.isEmpty {
+      while let next = waiting.first, running.count < cores,
+        running.isEmpty || running.map(\.job.size).reduce(next.size, +) < memory
+      {
+        running.append(try start(next))
+        waiting.removeFirst()
+      }
+      let done = jobs.count - waiting.count - running.count
+      progress.report { _ in "\(done) of \(jobs.count) models" }
+      if let index = running.firstIndex(where: { !$0.process.isRunning }) {
+        progress.finish()
+        worst = max(worst, finish(running.remove(at: index)))
+      } else {
+        usleep(10_000)
+      }
+    }
+    progress.finish()
+    Output.note("\(counted(jobs.count, "model")), \(counted(others, "other file"))")
+    return worst
+  }
+
+  private func start(_ job: Job) throws -> Running {
+    let process = Process()
+    process.executableURL = Bundle.main.executableURL
+    process.arguments = ["convert", job.path, "-o", job.output] + options
+    var name = Array("\(NSTemporaryDirectory())/unroll-XXXXXX".utf8CString)
+    let descriptor = mkstemp(&name)
+    guard descriptor >= 0 else { throw FileError("make a temporary file", path: job.output) }
+    unlink(name)
+    let errors = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
+    process.standardError = errors
+    process.standardInput = FileHandle.nullDevice
+    try process.run()
+    return Running(job: job, process: process, start: .now, errors: errors)
+  }
+
+  private func finish(_ run: Running) -> Int32 {
+    try? run.errors.seek(toOffset: 0)
+    let text = String(decoding: run.errors.readDataToEndOfFile(), as: UTF8.self)
+    for line in text.split(separator: "\n") { Output.note("\(printable(run.job.path)): \(line)") }
+    let code = run.process.terminationReason == .exit ? run.process.terminationStatus : 2
+    let seconds = String(format: "%.2f", run.start.duration(to: .now) / .seconds(1))
+    let result = code == 0 ? "converted" : "failed"
+    let output = code == 0 ? printable(run.job.output) : "-"
+    Output.result("\(printable(run.job.path))\t\(result)\t\(seconds)\t\(output)")
+    return code
+  }
+}
+
+extension FileManager.DirectoryEnumerator {
+  fileprivate func isRegularFile(_ path: String) -> Bool {
+    var status = stat()
+    return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
+  }
+}

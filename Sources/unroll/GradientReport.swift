@@ -1,0 +1,243 @@
+// What `unroll gradients` says of a measurement: tables, a chart, sentences, JSON.
+
+import Foundation
+import UnrollEngine
+
+/// A measurement in words.
+struct GradientReport {
+  let flow: GradientFlow
+
+  private var settings: GradientSettings { flow.settings }
+
+  /// The positions at all sampled steps.
+  private var positions: Int { flow.steps.count * settings.columns }
+
+  /// All lines for people.
+  var lines: [String] {
+    [measured, ""] + curveTable + [""] + chart.terminalLines() + [""] + [clipping, ""]
+      + recurrenceTable + [""] + sentences
+  }
+
+  private var measured: String {
+    "\(Output.grouped(positions)) positions of \(Output.grouped(flow.tokens)) tokens in "
+      + "\(settings.columns) columns, lags 0 to \(settings.lags)"
+  }
+
+  // MARK: Tables
+
+  private var curveTable: [String] {
+    let lags = [1, settings.window, settings.lags].filter { $0 <= settings.lags }
+    let shown = Set(lags).sorted()
+    let rows = flow.curves.map { curve in
+      let medians = shown.map { curve.medians.isEmpty ? "-" : figure(curve.medians[$0]) }
+      return [
+        "\(curve.layer)", curve.quantity.rawValue,
+        curve.decay.map { String(format: "%.4f", $0.rate) } ?? "-",
+        curve.decay.map { abs($0.halfLife) < 1000 ? String(format: "%.1f", $0.halfLife) : "-" }
+          ?? "-",
+        curve.horizon.map(horizon) ?? "-",
+      ] + medians
+    }
+    return table(
+      ["layer", "state", "decay rate", "half-life", "horizon"] + shown.map { "lag \($0)" }, rows)
+  }
+
+  private func horizon(_ lag: Int) -> String {
+    lag == settings.lags ? "\(lag) or more" : "\(lag)"
+  }
+
+  private var recurrenceTable: [String] {
+    ["weight_hh"]
+      + table(
+        ["layer", "gate", "spectral radius", "largest singular value"],
+        flow.recurrences.map {
+          [
+            "\($0.layer)", $0.gate, String(format: "%.4f", $0.spectrum.spectralRadius),
+            String(format: "%.4f", $0.spectrum.largestSingularValue),
+          ]
+        })
+  }
+
+  private func table(_ head: [String], _ rows: [[String]]) -> [String] {
+    let widths = head.indices.map { index in ([head] + rows).map { $0[index].count }.max() ?? 0 }
+    return ([head] + rows).map { row in
+      zip(row, widths).map { $0.leftPadded(to: $1) }.joined(separator: "  ")
+    }
+  }
+
+  /// Three digits of a ratio.
+  private func figure(_ value: Double) -> String {
+    value == 0 || (1e-3..<1e4).contains(value)
+      ? String(format: "%.3g", value) : String(format: "%.2e", value)
+  }
+
+  private var clipping: String {
+    let clipping = flow.clipping
+    return
+      "\(clipping.clipped) of \(clipping.norms.count) windows of \(settings.window) steps have a "
+      + "gradient norm over \(figure(clipping.limit)) (\(percent(clipping.share))), the median is "
+      + figure(clipping.median)
+  }
+
+  private func percent(_ share: Double) -> String { String(format: "%.3g %%", 100 * share) }
+
+  // MARK: Sentences
+
+  private var sentences: [String] {
+    flow.curves.flatMap(sentences) + singularSentences + [clippingSentence]
+  }
+
+  /// What one curve means.
+  private func sentences(_ curve: LagCurve) -> [String] {
+    let name = name(of: curve)
+    guard let horizon = curve.horizon else {
+      return ["\(name): no loss has a gradient here; the layer is dead."]
+    }
+    guard let decay = curve.decay else {
+      return ["\(name): the gradient is gone, or beyond a float, after a step or two."]
+    }
+    let share = percent(settings.threshold)
+    let reach =
+      horizon == settings.lags
+      ? "at least \(share) of it is left at lag \(horizon)"
+      : "beyond \(horizon) steps less than \(share) of it is left"
+    return [([name + ": " + change(decay), reach] + window(horizon)).joined(separator: "; ") + "."]
+  }
+
+  private func change(_ decay: LagCurve.Decay) -> String {
+    let steps = String(format: "%.1f steps", abs(decay.halfLife))
+    guard abs(decay.halfLife) < 1000 else { return "the gradient keeps its size" }
+    return decay.rate < 1
+      ? "the gradient halves every \(steps) back"
+      : "the gradient doubles every \(steps) back: it explodes"
+  }
+
+  /// What a horizon means for truncated BPTT; nothing where the window is longer than all that was
+  /// measured.
+  private func window(_ horizon: Int) -> [String] {
+    guard horizon < settings.lags || settings.window <= settings.lags else { return [] }
+    let window = "a window of \(settings.window) steps of truncated BPTT"
+    return [
+      horizon < settings.window ? "\(window) reaches further" : "\(window) cuts some of it off"
+    ]
+  }
+
+  /// The bound of Pascanu, Mikolov & Bengio 2013, which only plain cells have.
+  private var singularSentences: [String] {
+    flow.recurrences.filter { $0.gate == "h" }.map { recurrence in
+      let value = recurrence.spectrum.largestSingularValue
+      let number = String(format: "%.4f", value)
+      return value < 1
+        ? "layer \(recurrence.layer): no step back can stretch a gradient, since the largest singular "
+          + "value of weight_hh is \(number), below 1: it must vanish."
+        : "layer \(recurrence.layer): a step back can stretch a gradient at most \(number)-fold, the "
+          + "largest singular value of weight_hh."
+    }
+  }
+
+  private var clippingSentence: String {
+    flow.clipping.clipped == 0
+      ? "clipping: none of these windows would be clipped."
+      : "clipping: in \(percent(flow.clipping.share)) of the windows the step is made shorter, its "
+        + "direction stays."
+  }
+
+  private func name(of curve: LagCurve) -> String {
+    "layer \(curve.layer), \(curve.quantity.rawValue)"
+  }
+
+  // MARK: Chart
+
+  /// The medians over the lags.
+  var chart: Chart {
+    let values = flow.curves.flatMap(\.medians).filter { $0 > 0 && $0.isFinite } + [1]
+    // Below, a curve says no more than that nothing is left.
+    let lowest = max(values.min() ?? 1, min(settings.threshold, 1e-2) * 1e-6)
+    let low = pow(10, floor(log10(min(lowest, settings.threshold))))
+    let high = pow(10, ceil(log10(values.max() ?? 1)))
+    return Chart(
+      title: "Gradient of one step's loss by the state k steps before",
+      x: Chart.Axis(label: "lag k, in steps", range: 0...Double(settings.lags)),
+      y: Chart.Axis(
+        label: "median norm relative to lag 0", range: low...high, isLogarithmic: true),
+      curves: flow.curves.map { curve in
+        Chart.Curve(
+          name: name(of: curve),
+          points: curve.medians.enumerated().map { Chart.Point(x: Double($0), y: $1) },
+          isDashed: curve.quantity == .cell)
+      },
+      marks: [
+        .x(Double(settings.window), "window of BPTT, \(settings.window) steps"),
+        .y(settings.threshold, "\(percent(settings.threshold)) of lag 0"),
+      ])
+  }
+}
+
+/// A measurement as `--json` prints it; a number beyond the range of a float is null.
+struct GradientJSON: Encodable {
+  struct Curve: Encodable {
+    let layer: Int
+    let state: String
+    let positions: Int
+    let median: [Double?]
+    let lowerQuartile: [Double?]
+    let upperQuartile: [Double?]
+    let decayRate: Double?
+    let fittedLags: [Int]?
+    let halfLife: Double?
+    let horizon: Int?
+  }
+
+  struct Clipping: Encodable {
+    let limit: Double
+    let windows: [Int]
+    let norms: [Double?]
+    let clipped: Int
+    let share: Double
+  }
+
+  struct Recurrence: Encodable {
+    let layer: Int
+    let gate: String
+    let spectralRadius: Double
+    let largestSingularValue: Double
+  }
+
+  let tokens: Int
+  let unknown: Int
+  let columns: Int
+  let window: Int
+  let lags: Int
+  let threshold: Double
+  let seed: UInt32
+  let steps: [Int]
+  let curves: [Curve]
+  let clipping: Clipping
+  let weightHh: [Recurrence]
+
+  init(_ flow: GradientFlow) {
+    func finite(_ values: [Double]) -> [Double?] { values.map { $0.isFinite ? $0 : nil } }
+    let settings = flow.settings
+    (tokens, unknown, steps) = (flow.tokens, flow.unknown, flow.steps)
+    (columns, window, lags) = (settings.columns, settings.window, settings.lags)
+    (threshold, seed) = (settings.threshold, settings.seed)
+    curves = flow.curves.map { curve in
+      Curve(
+        layer: curve.layer, state: curve.quantity.rawValue, positions: curve.positions,
+        median: finite(curve.medians), lowerQuartile: finite(curve.lowerQuartiles),
+        upperQuartile: finite(curve.upperQuartiles), decayRate: curve.decay?.rate,
+        fittedLags: curve.decay.map { [$0.lags.lowerBound, $0.lags.upperBound] },
+        halfLife: curve.decay.flatMap { $0.halfLife.isFinite ? $0.halfLife : nil },
+        horizon: curve.horizon)
+    }
+    clipping = Clipping(
+      limit: flow.clipping.limit, windows: flow.clipping.windows,
+      norms: finite(flow.clipping.norms), clipped: flow.clipping.clipped,
+      share: flow.clipping.share)
+    weightHh = flow.recurrences.map {
+      Recurrence(
+        layer: $0.layer, gate: $0.gate, spectralRadius: $0.spectrum.spectralRadius,
+        largestSingularValue: $0.spectrum.largestSingularValue)
+    }
+  }
+}

@@ -1,0 +1,119 @@
+// The event files that TensorBoard reads: records of protocol buffers, each with checksums.
+
+import Foundation
+import UnrollTensors
+
+/// A file of scalars by step.
+///
+/// A record is a length (u64), its checksum, an `Event`, and its checksum (`tensorflow/core/lib/io/record_writer.h`,
+/// `tensorflow/core/util/event.proto`); all numbers are little-endian.
+struct TensorBoardFile {
+  private let path: String
+  private let file: FileHandle
+
+  /// Begins a new file, which TensorBoard shows with the others of the folder.
+  ///
+  /// - Parameter folder: The folder; it is made if there is none.
+  /// - Throws: `FileError` if the file cannot be made.
+  init(folder: String) throws {
+    guard mkdir(folder, 0o777) == 0 || errno == EEXIST else {
+      throw FileError("make the folder", path: folder)
+    }
+    // Names sort by time, and no two processes share one.
+    let seconds = Int(Date().timeIntervalSince1970)
+    path =
+      "\(folder)/events.out.tfevents.\(seconds).\(ProcessInfo.processInfo.hostName).\(getpid())"
+    let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+    guard descriptor >= 0 else { throw FileError("open", path: path) }
+    file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
+    try write { $0.add(3, text: "brain.Event:2") }
+  }
+
+  /// Writes numbers of a step.
+  ///
+  /// - Parameters:
+  ///   - scalars: The numbers by name.
+  ///   - step: The step.
+  /// - Throws: `FileError` if they cannot be written.
+  func write(_ scalars: [(name: String, value: Double)], step: Int) throws {
+    try write { event in
+      event.add(2, number: UInt64(step))
+      var summary = Message()
+      for (name, value) in scalars {
+        var scalar = Message()
+        scalar.add(1, text: name)
+        scalar.add(2, float: Float(value))
+        summary.add(1, message: scalar)
+      }
+      event.add(5, message: summary)
+    }
+  }
+
+  private func write(_ fill: (inout Message) -> Void) throws {
+    var event = Message()
+    event.add(1, double: Date().timeIntervalSince1970)
+    fill(&event)
+    let length = littleEndian(UInt64(event.bytes.count))
+    let record = length + maskedChecksum(length) + event.bytes + maskedChecksum(event.bytes)
+    do {
+      try file.write(contentsOf: Data(record))
+    } catch {
+      throw FileError("write", path: path)
+    }
+  }
+}
+
+/// A protocol buffer as it is written.
+private struct Message {
+  private(set) var bytes: [UInt8] = []
+
+  private mutating func add(_ number: UInt64) {
+    var rest = number
+    while rest >= 0x80 {
+      bytes.append(UInt8(rest & 0x7f) | 0x80)
+      rest >>= 7
+    }
+    bytes.append(UInt8(rest))
+  }
+
+  private mutating func add(_ field: UInt64, content: [UInt8]) {
+    add(field << 3 | 2)
+    add(UInt64(content.count))
+    bytes += content
+  }
+
+  mutating func add(_ field: UInt64, number: UInt64) {
+    add(field << 3)
+    add(number)
+  }
+
+  mutating func add(_ field: UInt64, double: Double) {
+    add(field << 3 | 1)
+    bytes += littleEndian(double.bitPattern)
+  }
+
+  mutating func add(_ field: UInt64, float: Float) {
+    add(field << 3 | 5)
+    bytes += littleEndian(float.bitPattern)
+  }
+
+  mutating func add(_ field: UInt64, text: String) { add(field, content: Array(text.utf8)) }
+
+  mutating func add(_ field: UInt64, message: Message) { add(field, content: message.bytes) }
+}
+
+private func littleEndian(_ number: some FixedWidthInteger) -> [UInt8] {
+  withUnsafeBytes(of: number.littleEndian, Array.init)
+}
+
+/// CRC-32C (Castagnoli), rotated and moved so that checksums of checksums stay apart.
+private func maskedChecksum(_ bytes: [UInt8]) -> [UInt8] {
+  let crc = ~bytes.reduce(~0 as UInt32) {
+    checksumTable[Int(UInt8(truncatingIfNeeded: $0) ^ $1)] ^ $0 >> 8
+  }
+  return littleEndian((crc >> 15 | crc << 17) &+ 0xa282_ead8)
+}
+
+private let checksumTable: [UInt32] = (0..<256).map { byte in
+  (0..<8).reduce(byte) { crc, _ in crc & 1 == 1 ? crc >> 1 ^ 0x82f6_3b78 : crc >> 1 }
+}

@@ -1,0 +1,118 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+// Scores of tokens, words and sentences: their parts, their order, and that nothing else matters.
+
+import Foundation
+import TestSupport
+import Testing
+import UnrollFormat
+import UnrollTokenization
+
+@testable import UnrollEngine
+@testable import UnrollNeural
+
+@Suite struct ScoreTests {
+  private static let words = ["the", "cat", "sat", "on", "a", "mat", "dog"]
+
+  /// Lines of seeded words, some of them blank.
+  private static func lines(_ count: Int, seed: UInt64 = 4) -> [String] {
+    var generator = SeededGenerator(seed: seed)
+    return (0..<count).map { _ in
+      (0..<Int.random(in: 0...9, using: &generator)).map { _ in
+        words.randomElement(using: &generator) ?? ""
+      }.joined(separator: " ")
+    }
+  }
+
+  private func scores(
+    _ lines: [String], _ settings: ScoreSettings = ScoreSettings(), segmentation: String? = nil,
+    model: LanguageModel? = nil
+  ) throws -> [SentenceScore] {
+    try withTemporaryFolder { folder in
+      let path = "\(folder)/text.txt"
+      try Data(lines.map { $0 + "\n" }.joined().utf8).write(to: URL(filePath: path))
+      var settings = settings
+      if let segmentation {
+        settings.segmentation = "\(folder)/words.txt"
+        try Data(segmentation.utf8).write(to: URL(filePath: "\(folder)/words.txt"))
+      }
+      var scores: [SentenceScore] = []
+      let model = try model ?? LanguageModel(.small(), path: "small")
+      try model.score(text: path, settings) { score, _ in scores.append(score) }
+      return scores
+    }
+  }
+
+  @Test func everySentenceHasTheSameBitsBesideAnyOthers() throws {
+    let lines = Self.lines(70)
+    let together = try scores(lines)
+    #expect(together.map(\.line) == Array(1...70))
+    let alone = try lines.map { try scores([$0])[0] }
+    let reversed = try scores(lines.reversed()).reversed()
+    for (a, (b, c)) in zip(together, zip(alone, reversed)) {
+      #expect(a.tokens.map(\.logProbability) == b.tokens.map(\.logProbability))
+      #expect(a.tokens.map(\.entropy) == b.tokens.map(\.entropy))
+      #expect(a.tokens.map(\.entropy) == c.tokens.map(\.entropy))
+      #expect(a.logProbability == b.logProbability && a.logProbability == c.logProbability)
+    }
+  }
+
+  @Test func entropiesAreThoseOfTheDistributions() throws {
+    let model = try LanguageModel(.small(), path: "small")
+    let score = try scores(["the cat sat"], model: model)[0]
+    let V = model.network.architecture.vocabularySize
+    var state = model.network.zeroState(columns: 1)
+    let inputs: [Int32] = [try #require(model.encoder.sentenceStartID), 0, 1, 2]
+    let all = try model.network.logProbabilities(inputs: inputs, state: &state)
+    var entropies: [Double] = []
+    for t in 0..<4 {
+      let row = all[t * V..<(t + 1) * V].map(Double.init)
+      entropies.append(row.reduce(0) { $0 - exp($1) * $1 })
+      #expect(abs(try #require(score.tokens[t].entropy) - entropies[t]) < 1e-5)
+    }
+    #expect(score.words.map(\.entropy) == score.tokens.prefix(3).map(\.entropy))
+    #expect(score.words[0].entropyReduction == nil)
+    for t in 1..<3 {
+      let expected = max(0, entropies[t - 1] - entropies[t])
+      #expect(abs(try #require(score.words[t].entropyReduction) - expected) < 1e-5)
+    }
+  }
+
+  @Test func carriedStatesAreThoseOfOneStream() throws {
+    let lines = Self.lines(12)
+    let model = try LanguageModel(.small(), path: "small")
+    var settings = ScoreSettings()
+    settings.carriesState = true
+    let carried = try scores(lines, settings, model: model)
+    let text = Array(lines.map { $0 + "\n" }.joined().utf8)
+    let ids = try model.encoder.ids(ofLines: text)
+    let whole = try model.predictions(ofSentences: [ids])[0]
+    #expect(
+      carried.flatMap(\.tokens).map(\.logProbability)
+        == whole.logProbabilities.map(Double.init))
+  }
+
+  @Test func tokensAreSummedToWords() throws {
+    var options = ConversionOptions(vocabulary: .corpus(Fixtures.path("characters")))
+    options.tokenizer = .kind(.character, space: "_")
+    let checkpoint = try convert(Fixtures.path("characters/model.pt"), options: options).checkpoint
+    let model = try LanguageModel(checkpoint, path: "")
+    let line = "We are here"
+    let own = try scores([line], model: model)[0]
+    #expect(own.words.map(\.word) == ["We", "are", "here"])
+    #expect(own.tokens.map(\.word) == [0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 2, nil])
+    let surprisal = own.tokens[2...5].reduce(0) { $0 - ($1.logProbability ?? 0) }
+    #expect(abs(try #require(own.words[1].surprisal) - surprisal) < 1e-12)
+    #expect(own.words[1].entropy == own.tokens[2].entropy)
+    // Words of a person's own, some across white space, some inside words.
+    let theirs = try scores([line], segmentation: "We are\the\tre\n", model: model)[0]
+    #expect(theirs.words.map(\.word) == ["We are", "he", "re"])
+    let sum = own.words[0...1].compactMap(\.surprisal).reduce(0, +)
+    #expect(abs(try #require(theirs.words[0].surprisal) - sum) < 1e-9)
+    #expect(theirs.tokens.map(\.word) == [0, 0, 0, 0, 0, 0, 1, 1, 1, 2, 2, nil])
+  }
+
+  @Test(arguments: ["the cat", "the dog sat\n", "the cat sat on\n", "the cat sat\nmore\n", ""])
+  func wordsThatTheTextDoesNotHaveAreRefused(segmentation: String) throws {
+    #expect(throws: TextError.self) { try scores(["the cat sat"], segmentation: segmentation) }
+  }
+}

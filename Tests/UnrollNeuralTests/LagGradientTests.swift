@@ -1,0 +1,172 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+// Gradients of one step's loss by earlier states: against PyTorch's, and where the answer is known.
+
+import Foundation
+import TestSupport
+import Testing
+import UnrollFormat
+import UnrollTensors
+
+@testable import UnrollNeural
+
+@Suite struct LagGradientTests {
+  /// What scripts/make-gradient-fixtures wrote of a window that begins with a zero state.
+  private struct Window: Decodable {
+    let inputs: [Int32]  // [T, B]
+    let targets: [Int32]  // [B]
+    let loss: Double
+    let h: [[[Double]]]  // [L][K+1][B]
+    let c: [[[Double]]]
+  }
+
+  static let names = ["lstm-2", "lstm-2-tied", "gru-2", "rnn-tanh-2", "rnn-relu-2"]
+
+  @Test(arguments: names)
+  func normsAreThoseOfAutograd(name: String) throws {
+    let (description, windows): (FixtureModel, [Window]) = try readFixture("gradients/\(name).json")
+    let window = try #require(windows.first)
+    let model = try TrainableModel(
+      architecture: description.architecture(), parameters: description.tree())
+    let B = description.columns
+    let steps = window.h[0].count
+    // The steps before lag K only carry the state.
+    var state = model.zeroState(columns: B)
+    try model.read(Array(window.inputs.dropLast(steps * B)), state: &state)
+    let found = try model.lagNorms(
+      inputs: Array(window.inputs.suffix(steps * B)), targets: window.targets, state: state)
+    #expect(abs(found.loss / window.loss - 1) < 1e-6)
+    #expect(found.layers.count == window.h.count)
+    for (layer, norms) in found.layers.enumerated() {
+      expectEqual(norms.h, window.h[layer], "h of layer \(layer)")
+      expectEqual(norms.c, window.c.isEmpty ? [] : window.c[layer], "c of layer \(layer)")
+    }
+  }
+
+  private func expectEqual(_ found: [[Double]], _ expected: [[Double]], _ what: String) {
+    #expect(found.map(\.count) == expected.map(\.count))
+    for (k, (found, expected)) in zip(found, expected).enumerated() {
+      for (own, other) in zip(found, expected) {
+        #expect(abs(own - other) <= 1e-5 * other, "\(what), lag \(k): \(own), PyTorch \(other)")
+      }
+    }
+  }
+
+  /// A plain cell whose states stay positive, so that relu is the identity, and whose `weight_hh` is r
+  /// times a permutation, which changes no norm: the answer is r to the k-th.
+  @Test(arguments: [0.5, 1, 0.875, 1.25] as [Float])
+  func aLinearModelDecaysAsItsWeightDoes(r: Float) throws {
+    let (V, H, B, K) = (5, 4, 3, 40)
+    let architecture = Architecture(
+      vocabularySize: V, embeddingSize: H,
+      layers: [LayerArchitecture(cell: .rnn, inputSize: H, hiddenSize: H, activation: .relu)],
+      isTied: false)
+    var generator = SeededGenerator(seed: 3)
+    var tree = ParameterTree<Tensor>()
+    for (path, shape) in architecture.parameters {
+      // Small logits, so that the softmax of a growing state has a gradient.
+      let range: ClosedRange<Float> = path == .outputWeight ? -1e-5...1e-5 : 0.1...0.2
+      tree[path] = Tensor(generator.floats(shape.elementCount ?? 0, in: range), shape: shape)
+    }
+    var weight = [Float](repeating: 0, count: H * H)
+    for row in 0..<H { weight[row * H + (row + 1) % H] = r }
+    tree[.layer(0, .weightHH)] = Tensor(weight, shape: [H, H])
+    let model = try TrainableModel(architecture: architecture, parameters: tree)
+    let inputs = (0..<(K + 1) * B).map { Int32($0 * 3 % V) }
+    let norms = try model.lagNorms(
+      inputs: inputs, targets: [1, 0, 4], state: model.zeroState(columns: B)
+    ).layers[0]
+    for b in 0..<B {
+      #expect(norms.h[0][b] > 1e-6)
+      for k in 0...K {
+        let expected = pow(Double(r), Double(k))
+        #expect(abs(norms.h[k][b] / norms.h[0][b] / expected - 1) < 1e-5)
+      }
+    }
+    #expect(norms.c.isEmpty)
+    let spectrum = try MatrixSpectrum(of: weight, size: H)
+    #expect(abs(spectrum.spectralRadius / Double(r) - 1) < 1e-5)
+    #expect(abs(spectrum.largestSingularValue / Double(r) - 1) < 1e-5)
+  }
+
+  @Test func columnsAndThreadsChangeNothing() throws {
+    let fixture = try TrainingFixture("lstm-2-many-rows")
+    let window = fixture.windows[0]
+    let B = fixture.description.columns
+    let before = Threads.count
+    defer { Threads.count = before }
+    func norms() throws -> [LagNorms] {
+      let model = try fixture.model()
+      return try model.lagNorms(
+        inputs: window.inputs, targets: Array(window.targets.prefix(B)),
+        state: model.zeroState(columns: B)
+      ).layers
+    }
+    Threads.count = 1
+    let one = try norms()
+    Threads.count = 2
+    #expect(try norms() == one)
+  }
+
+  @Test func aMeasurementLeavesTheModelAsItIs() throws {
+    let fixture = try TrainingFixture("gru-2")
+    let window = fixture.windows[0]
+    let B = fixture.description.columns
+    let (model, other) = (try fixture.model(), try fixture.model())
+    _ = try model.lagNorms(
+      inputs: window.inputs, targets: Array(window.targets.prefix(B)),
+      state: model.zeroState(columns: B))
+    var states = [model.zeroState(columns: B), model.zeroState(columns: B)]
+    for (index, model) in [model, other].enumerated() {
+      _ = try model.backpropagate(
+        inputs: window.inputs, targets: window.targets, state: &states[index])
+    }
+    #expect(states[0] == states[1] && model.denseGradients == other.denseGradients)
+  }
+
+  @Test func whatDoesNotFitIsRefused() throws {
+    let fixture = try TrainingFixture("gru-2")
+    let model = try fixture.model()
+    let B = fixture.description.columns
+    let state = model.zeroState(columns: B)
+    let inputs = [Int32](repeating: 0, count: 2 * B)
+    let targets = [Int32](repeating: 0, count: B)
+    let wrong: [([Int32], [Int32])] = [
+      (inputs, inputs), ([], targets), (inputs.dropLast(), targets),
+      (inputs, targets.map { _ in -1 }), (inputs.map { _ in 1000 }, targets),
+    ]
+    for (inputs, targets) in wrong {
+      #expect(throws: NeuralError.self) {
+        try model.lagNorms(inputs: inputs, targets: targets, state: state)
+      }
+    }
+  }
+}
+
+@Suite struct MatrixSpectrumTests {
+  private struct Reference: Decodable {
+    struct Matrix: Decodable {
+      let size: Int
+      let values: [Float]
+      let radius: Double
+      let singular: Double
+    }
+    let matrices: [Matrix]
+  }
+
+  @Test func bothAreThoseOfNumPy() throws {
+    let reference = try JSONDecoder().decode(
+      Reference.self,
+      from: Data(contentsOf: URL(filePath: Fixtures.path("gradients/spectra.json"))))
+    #expect(reference.matrices.count == 8)
+    for matrix in reference.matrices {
+      let found = try MatrixSpectrum(of: matrix.values, size: matrix.size)
+      #expect(abs(found.spectralRadius - matrix.radius) <= 2e-5 * matrix.radius)
+      #expect(abs(found.largestSingularValue - matrix.singular) <= 1e-6 * matrix.singular)
+    }
+  }
+
+  @Test func zerosStretchNothing() throws {
+    let found = try MatrixSpectrum(of: [0, 0, 0, 0], size: 2)
+    #expect(found.spectralRadius == 0 && found.largestSingularValue == 0)
+  }
+}
