@@ -1,4 +1,7 @@
-"""What check-tokenizers runs: trains on a part of each text, then compares all ids, line by line."""
+"""What check-tokenizers runs: trains on a part of each text, then compares all ids, line by line.
+
+Then both learn BPE from each text, and the files must be the same.
+"""
 import glob
 import json
 import os
@@ -105,17 +108,30 @@ for name, encode in encoders.items():
             print(f"  own {own[first]}\n  expected {expected[first]}")
     print(f"{name}: compared")
 
-# Byte-level BPE learned from the English text: the file that the library saves.
-size, path = 3000, os.path.join(folder, "text.txt")
-with open(path, "wb") as file:
-    file.write(texts["english"])
-model, exported = os.path.join(folder, "bpe.unroll.h5"), os.path.join(folder, "bpe.json")
-subprocess.run([binary, "train", "--train", path, "--valid", path, "--tokenizer", "bpe", "--maximum-size", str(size), "--hidden", "2",
-                "--embedding", "2", "--steps", "1", "--pause-after", "1", "-o", model], capture_output=True)
-subprocess.run([binary, "tokenize", model.replace(".unroll", ".last.unroll"), "--export", exported], check=True, capture_output=True)
-expected = tokenizer_models.byte_level(path, size)
-if read(exported).decode("utf8") != expected:
-    print("learned byte-level BPE: another file than that of tokenizers")
-    failures += 1
-print(f"learned byte-level BPE, {size} tokens of {len(texts['english'])} bytes: compared")
+
+def learned(text, special):
+    """The tokenizer.json that `unroll train --tokenizer bpe` learns."""
+    paths = {name: os.path.join(folder, name) for name in ["text.txt", "valid.txt", "a.h5", "a.json"]}
+    for name, content in [("text.txt", text), ("valid.txt", text[:2000])]:
+        with open(paths[name], "w", encoding="utf8", newline="") as file:
+            file.write(content)
+    subprocess.run(
+        [binary, "train", "--train", paths["text.txt"], "--valid", paths["valid.txt"], "--force",
+         "--tokenizer", "bpe", "--maximum-size", "5000", "--minimum-count", "2", "-o", paths["a.h5"],
+         "--hidden", "2", "--embedding", "2", "--steps", "1"] + ["--append-eos"] * special,
+        check=True, capture_output=True)
+    subprocess.run(
+        [binary, "tokenize", paths["a.h5"], "--export", paths["a.json"], "--force"], check=True,
+        capture_output=True)
+    return read(paths["a.json"])
+
+
+for k, (kind, content) in enumerate(texts.items()):
+    text, special = content.decode("utf8", "ignore"), k % 2 == 1
+    tokenizer_models.byte_level_bpe(text, 5000, 2, ["<eos>"] * special).save(
+        os.path.join(folder, "expected.json"), pretty=False)
+    if learned(text, special) != read(os.path.join(folder, "expected.json")):
+        failures += 1
+        print(f"BPE learned from {kind}: another tokenizer.json")
+print("BPE learned from each text: compared")
 sys.exit(1 if failures else 0)

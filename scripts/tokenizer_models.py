@@ -127,6 +127,21 @@ def steps(texts, size, folder):
     return tokenizer
 
 
+def byte_level_bpe(text, size, minimum=0, special=()):
+    """What `unroll train --tokenizer bpe` learns too: from each line with its end, or with a special
+    token in the place of the end."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    lines = text.split("\n")
+    if not special:
+        lines = [line + "\n" for line in lines[:-1]] + lines[-1:]
+    tokenizer.train_from_iterator(lines, trainers.BpeTrainer(
+        vocab_size=size, min_frequency=minimum, special_tokens=list(special), show_progress=False,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
+    return tokenizer
+
+
 HF = {f.__name__: f for f in
       [gpt2, roberta, llama3, llama2, classic, bert, bert_cased, unigram, steps]}
 
@@ -208,16 +223,3 @@ def sp_encoder(processor):
 
 
 VERSIONS = {"tokenizers": tokenizers.__version__, "sentencepiece": sentencepiece.__version__}
-
-
-def byte_level(path, size):
-    """The tokenizer.json of byte-level BPE that the library learns from a text."""
-    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
-    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = tokenizers.decoders.ByteLevel()
-    trainer = tokenizers.trainers.BpeTrainer(
-        vocab_size=size, min_frequency=1, show_progress=False,
-        initial_alphabet=sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet()))
-    with open(path, encoding="utf8", newline="") as text:
-        tokenizer.train_from_iterator(text, trainer=trainer)
-    return tokenizer.to_str()

@@ -1,8 +1,10 @@
 // Times the encoding of a text in memory on one thread: for Benchmarks/run-tokenizers.
 //
 // usage: TokenizerSpeed words|characters|DEFINITION TEXT
+//        TokenizerSpeed learn TEXT SIZE DEFINITION
 // Prints the best of five runs in MB/s and the number of tokens. A run of a definition starts with an
-// empty cache.
+// empty cache. The second form learns BPE from the text, file and all, once: it prints the seconds and
+// writes the definition.
 
 import Foundation
 import UnrollTokenization
@@ -25,6 +27,16 @@ func encoder(_ name: String, _ text: String) throws -> Encoder {
     tokenizer.definition = definition
     return try Encoder(vocabulary: vocabulary, tokenizer: tokenizer, path: name)
   }
+}
+
+if CommandLine.arguments[1] == "learn" {
+  let (text, size) = (CommandLine.arguments[2], Int(CommandLine.arguments[3]) ?? 0)
+  let start = ContinuousClock.now
+  let definition = try TokenizerDefinition(
+    trainedOn: [text], by: BytePairTraining(maximumSize: size))
+  print(start.duration(to: .now) / .seconds(1))
+  try Data(definition.bytes).write(to: URL(filePath: CommandLine.arguments[4]))
+  exit(0)
 }
 
 let (name, text) = (CommandLine.arguments[1], CommandLine.arguments[2])

@@ -42,7 +42,7 @@ extension TokenizerSource {
   ///   - appendsEndOfSentence: Whether another program's tokenizer ends each line with its
   ///     end-of-sentence token; other kinds do where the list has one.
   /// - Returns: The tokenizer, and the tokens; none for a kind without a list.
-  /// - Throws: What `definedTokens` throws.
+  /// - Throws: What `definedTokens` throws; `TextError` if there is no end-of-sentence token to append.
   public func tokens(
     _ listed: Vocabulary?, appendsEndOfSentence: Bool = false
   ) throws -> (tokenizer: Tokenizer, vocabulary: Vocabulary?) {
@@ -57,6 +57,12 @@ extension TokenizerSource {
       return (tokenizer, vocabulary)
     case .definition(let path):
       var (tokenizer, vocabulary) = try definedTokens(path, listed)
+      guard !appendsEndOfSentence || vocabulary.endOfSentenceID != nil else {
+        throw TextError(
+          path: path, line: nil, expected: "an end-of-sentence token, to end lines with",
+          found: "no token \(endsOfSentences.joined(separator: ", "))",
+          fix: "leave the end of a line as text")
+      }
       tokenizer.endLines(with: vocabulary.endOfSentenceID, appendsEndOfSentence)
       return (tokenizer, vocabulary)
     }
@@ -109,6 +115,9 @@ extension ConversionOptions {
   }
 }
 
+/// What other programs call the token that ends a sentence.
+private let endsOfSentences = ["<eos>", "</s>", "<|endoftext|>"]
+
 /// The tokenizer and the tokens of another program's file.
 ///
 /// - Parameters:
@@ -142,7 +151,7 @@ extension TokenizerDefinition {
     var (kind, vocabulary) = try tokens(listed)
     vocabulary.endOfSentenceID =
       vocabulary.endOfSentenceID
-      ?? ["<eos>", "</s>", "<|endoftext|>"].lazy.compactMap { vocabulary.id(of: $0) }.first
+      ?? endsOfSentences.lazy.compactMap { vocabulary.id(of: $0) }.first
     var tokenizer = Tokenizer(kind: kind, sentenceStart: .none, appendsEndOfSentence: false)
     tokenizer.definition = self
     return (tokenizer, vocabulary)

@@ -23,17 +23,18 @@ extension ForeignFormat {
   ///   - replacing: Whether a file that is there is replaced. If not, it stays.
   ///   - progress: Called with the number of bytes of tensors written or compared since the last
   ///     call; each is written once and compared once.
+  ///   - check: Looks at the model that was read back, before the file gets its name.
   /// - Throws: `FileError` with `EEXIST` if there is a file and `replacing` is `false`; `FileError`
   ///   if it cannot be written; `InterchangeError` if the format cannot hold the model, or if the
   ///   file does not read back.
   public static func export(
     _ checkpoint: Checkpoint, to path: String, replacing: Bool = false,
-    progress: (Int) -> Void = { _ in }
+    progress: (Int) -> Void = { _ in }, check: (Checkpoint) throws -> Void = { _ in }
   ) throws {
     let file = try AtomicFile(path, replacing: replacing)
     do {
       try write(checkpoint, to: file.temporaryPath, progress: progress)
-      try compare(file.temporaryPath, with: checkpoint, progress: progress)
+      try check(compare(file.temporaryPath, with: checkpoint, progress: progress))
       try file.commit()
     } catch {
       file.discard()
@@ -43,10 +44,11 @@ extension ForeignFormat {
 
   /// Reads a file and compares it with the checkpoint that it was written from.
   ///
+  /// - Returns: What was read.
   /// - Throws: `InterchangeError` naming the first difference.
   static func compare(
     _ path: String, with checkpoint: Checkpoint, progress: (Int) -> Void
-  ) throws {
+  ) throws -> Checkpoint {
     let asked = checkpoint.architecture.plainActivations.first
     let options = ReadingOptions(
       vocabulary: checkpoint.vocabulary, tokenizer: checkpoint.tokenizer, nonlinearity: asked)
@@ -59,6 +61,7 @@ extension ForeignFormat {
         written.isEqual(to: read, progress: progress)
       else { throw differenceError(path, parameter.description, "the numbers that were written") }
     }
+    return back
   }
 
   private static func differenceError(

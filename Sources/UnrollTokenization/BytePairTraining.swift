@@ -104,37 +104,31 @@ struct LearnedPairs {
     byteIDs = ByteLevel.characters.map { Int32(tokens.insert(String($0).utf8)) }
   }
 
-  /// Adds a merge, and its token unless there is one that is spelt so.
+  /// Adds a merge and its token.
   ///
   /// - Returns: The token's id.
   mutating func add(_ pair: SymbolPair) -> Int32 {
     merges.append(pair)
     return Int32(tokens.insert(tokens[Int(pair.left)] + tokens[Int(pair.right)]))
   }
-
-  /// The merges, each once: one that was made again has its last rank, as in the library tokenizers.
-  var lastMerges: [SymbolPair] {
-    var seen: Set<SymbolPair> = []
-    return merges.reversed().filter { seen.insert($0).inserted }.reversed()
-  }
 }
 
 /// The distinct pieces of the texts as symbols, and how often each pair of neighbours is there.
 ///
-/// Counts are kept up to date, not taken anew: a merge visits only the pieces that have its pair.
+/// Counts are kept up to date, not taken anew: a merge visits only the pieces that have its pair. A pair
+/// comes up once, with the newer of its two symbols: a symbol is made wherever its text is, at one time,
+/// since what is merged inside a text does not depend on what is around it.
 struct MergedPieces {
-  /// A pair that may become a token, and the pieces that have it.
+  /// A pair that may become a token.
   struct Candidate: Comparable {
     let pair: SymbolPair
-    /// The pair's place in `pairCounts`.
-    fileprivate let number: Int32
+    /// The pair's place in `pairs`.
+    fileprivate let number: Int
     /// How often the pair was there when this was noted.
     fileprivate var count: Int
-    /// The place in `places` of the pieces: a pair that comes up again later has another one.
-    fileprivate let place: Int
 
     static func < (a: Candidate, b: Candidate) -> Bool {
-      (b.count, a.pair, a.place) < (a.count, b.pair, b.place)
+      (b.count, a.pair) < (a.count, b.pair)
     }
   }
 
@@ -146,12 +140,12 @@ struct MergedPieces {
   /// The numbers of the pairs.
   private var numbers = PairTable<Int32>(empty: 0)
   private var pairs: [SymbolPair] = []
+  /// For each pair how often it is there.
   private var pairCounts: [Int] = []
-  /// For each pair the pieces that it came up in since the last merge, and the pairs that did.
-  private var newPlaces: [[Int32]] = []
-  private var newPairs: [Int32] = []
-  private var candidates = Heap<Candidate>()
+  /// For each pair the pieces that it came up in.
   private var places: [[Int32]] = []
+  private var candidates = Heap<Candidate>()
+  private var candidateCount = 0
 
   /// Counts the pairs of pieces.
   ///
@@ -174,7 +168,7 @@ struct MergedPieces {
   /// The pair that is there most often, if it is so often.
   mutating func mostFrequent(atLeast minimum: Int) -> Candidate? {
     while var best = candidates.removeFirst() {
-      let count = pairCounts[Int(best.number)]
+      let count = pairCounts[best.number]
       if best.count == count { return count >= minimum ? best : nil }
       best.count = count
       candidates.insert(best)
@@ -184,8 +178,8 @@ struct MergedPieces {
 
   /// Makes one symbol of a pair wherever it is.
   mutating func merge(_ candidate: Candidate, into symbol: Int32) {
-    let pieces = places[candidate.place]
-    places[candidate.place] = []
+    let pieces = places[candidate.number]
+    places[candidate.number] = []
     for piece in pieces { merge(candidate.pair, into: symbol, piece: piece) }
     queueNewPairs()
   }
@@ -220,9 +214,7 @@ struct MergedPieces {
   private mutating func count(_ pair: SymbolPair, _ times: Int, piece: Int32) {
     let number = number(of: pair)
     pairCounts[number] += times
-    guard times > 0, newPlaces[number].last != piece else { return }
-    if newPlaces[number].isEmpty { newPairs.append(Int32(number)) }
-    newPlaces[number].append(piece)
+    if times > 0, places[number].last != piece { places[number].append(piece) }
   }
 
   private mutating func number(of pair: SymbolPair) -> Int {
@@ -230,21 +222,15 @@ struct MergedPieces {
     numbers.set(pair, to: Int32(pairs.count))
     pairs.append(pair)
     pairCounts.append(0)
-    newPlaces.append([])
+    places.append([])
     return pairs.count - 1
   }
 
   private mutating func queueNewPairs() {
-    for number in newPairs {
-      let index = Int(number)
-      if pairCounts[index] > 0 {
-        candidates.insert(
-          Candidate(
-            pair: pairs[index], number: number, count: pairCounts[index], place: places.count))
-        places.append(newPlaces[index])
-      }
-      newPlaces[index] = []
+    for number in candidateCount..<pairs.count {
+      candidates.insert(
+        Candidate(pair: pairs[number], number: number, count: pairCounts[number]))
     }
-    newPairs = []
+    candidateCount = pairs.count
   }
 }

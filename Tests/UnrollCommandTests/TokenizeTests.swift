@@ -40,4 +40,68 @@ import Testing
     #expect(result.errors.contains("expected file: tokenizer.json, merges.txt or"))
     #expect(try run("unroll tokenize tokenizers/texts/english.txt").exitCode == 64)
   }
+
+  // MARK: - Export
+
+  /// A line of shell that trains the smallest model, `m.h5`, on `t.txt`.
+  private func training(on line: String, _ options: String = "") -> String {
+    """
+    yes "$(printf '\(line)')" | head -n 60 > t.txt
+    unroll train --train t.txt --valid t.txt --columns 1 --steps 1 --hidden 3 --embedding 2 \
+      -o m.h5 \(options) > train.log 2>&1 || cat train.log >&2
+    """
+  }
+
+  @Test(arguments: ["bert.json", "sp-unigram.model", "gpt2-merges.txt"])
+  func tokenizersComeOutByteForByte(name: String) throws {
+    let list = name == "gpt2-merges.txt" ? "--vocabulary tokenizers/gpt2-vocab.json" : ""
+    let result = try run(
+      """
+      \(training(on: "the cat", "--tokenizer tokenizers/\(name) \(list)"))
+      unroll tokenize m.h5 --export out --write-vocabulary list.txt
+      cmp out tokenizers/\(name) && echo same
+      unroll tokenize m.h5 t.txt > first.txt
+      unroll tokenize --tokenizer out --vocabulary list.txt t.txt > second.txt
+      cmp first.txt second.txt && echo same
+      """)
+    #expect(result.output == "same\nsame\n", "\(result.errors)")
+  }
+
+  @Test func otherTokensAreAList() throws {
+    let words = try run(
+      """
+      \(training(on: "the cat sat"))
+      unroll tokenize m.h5 --export list.txt 2> note && cat list.txt note
+      unroll tokenize m.h5 --export list.txt; echo $?
+      unroll tokenize m.h5 --export list.txt --force 2> note; echo $?
+      unroll tokenize m.h5 --export m.h5 --force; echo $?
+      """)
+    #expect(
+      words.output == "<unk>\nthe\ncat\nsat\n<eos>\nwrote list.txt\n2\n0\n2\n",
+      "\(words.errors)")
+    #expect(words.errors.contains("list.txt: cannot write: file exists"))
+    #expect(words.errors.contains("m.h5: cannot write: it is the input m.h5"))
+  }
+
+  @Test(arguments: [
+    ("character", "a token without the end of a line in it"), ("byte", "a token of UTF-8"),
+  ])
+  func whatIsNoLineIsRefused(kind: String, lack: String) throws {
+    let refused = try run(
+      """
+      \(training(on: "\\303\\251 cat", "--tokenizer \(kind)"))
+      unroll tokenize m.h5 --export list.txt; echo $?; ls list.txt 2> /dev/null
+      """)
+    #expect(refused.output == "2\n")
+    #expect(refused.errors.contains("expected \(lack), found "), "\(refused.errors)")
+  }
+
+  @Test func exportTakesOnlyAModel() throws {
+    for arguments in [
+      "m.h5 t.txt --export a", "m.h5 --export a --write-vocabulary a", "m.h5 --export a --json",
+      "m.h5 t.txt --force", "--tokenizer a --export b c",
+    ] {
+      #expect(try run("unroll tokenize \(arguments)").exitCode == 64, "\(arguments)")
+    }
+  }
 }

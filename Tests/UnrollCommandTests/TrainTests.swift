@@ -97,80 +97,69 @@ import UnrollFormat
     }
   }
 
-  @Test func binaryVectorsTakeThePlaceOfDrawnRows() throws {
+  // MARK: - Tokens
+
+  /// Trains a small model with options and gives it; it is valid, and its texts can be evaluated.
+  private func model(_ options: [String], in folder: String) throws -> Checkpoint {
+    let result = try runner.run(
+      ["train"] + Self.texts + Self.small + ["--steps", "2", "-o", "a.h5"] + options, in: folder)
+    #expect(result.exitCode == 0, "\(result.errors)")
+    let evaluated = try runner.run(["evaluate", "a.h5", "valid.txt", "--json"], in: folder)
+    #expect(evaluated.exitCode == 0, "\(evaluated.errors)")
+    let valid = try runner.run(["validate", "--strict", "a.h5"], in: folder)
+    #expect(valid.exitCode == 0, "\(valid.output)")
+    return try Checkpoint(contentsOf: "\(folder)/a.h5")
+  }
+
+  private func ids(_ line: String, in folder: String) throws -> String {
+    try runner.run(
+      shell: "printf '\(line)\\n' | unroll tokenize --json a.h5 -", in: folder, seconds: 15
+    ).output
+  }
+
+  @Test(arguments: ["gpt2.json", "bert.json", "sp-unigram.model", "gpt2-merges.txt"])
+  func anotherProgramsTokenizerIsTaken(name: String) throws {
     try withTexts { folder in
-      func bytes(_ vector: [Float]) -> [UInt8] {
-        vector.flatMap { withUnsafeBytes(of: $0.bitPattern.littleEndian, Array.init) }
-      }
-      let entries: [(String, [Float])] = [("zebra", [1, 2, 3]), ("cat", [0.5, -1.25, 2])]
-      func write(_ name: String, _ file: [UInt8]) throws {
-        try Data(file).write(to: URL(filePath: "\(folder)/\(name)"))
-      }
-      let head = Array("2 3\n".utf8)
-      let plain = head + entries.flatMap { Array("\($0.0) ".utf8) + bytes($0.1) }
-      try write("a.bin", plain)
-      try write("b.bin", head + entries.flatMap { Array("\($0.0) ".utf8) + bytes($0.1) + [10] })
-      for name in ["a", "b"] {
-        let result = try runner.run(
-          ["train", "--vectors", "\(name).bin", "--hidden", "4", "--freeze", "embedding"]
-            + Self.texts + ["--epochs", "1", "-o", "\(name).h5"], in: folder)
-        #expect(result.exitCode == 0, "\(result.errors)")
-        let model = try Checkpoint(contentsOf: "\(folder)/\(name).h5")
-        let row = try #require(model.vocabulary.id(of: "cat")) * 3
-        let rows = try #require(model.parameters[.embeddingWeight]?.floats())
-        #expect(Array(rows[row..<row + 3]) == [0.5, -1.25, 2])
-      }
-      // Files that lie about their sizes, or break off.
-      try write("short.bin", Array(plain.dropLast(1)))
-      try write("many.bin", Array("3 3\n".utf8) + plain.dropFirst(4))
-      try write("nan.bin", head + Array("cat ".utf8) + bytes([.nan, 1, 2]) + plain.suffix(18))
-      for name in ["short", "many", "nan"] {
-        let refused = try runner.run(
-          ["train", "--vectors", "\(name).bin", "--hidden", "4"] + Self.texts + ["-o", "c.h5"],
-          in: folder)
-        #expect(refused.exitCode == 2 && refused.errors.contains("\(name).bin:"))
-        #expect(refused.errors.contains("expected"), "\(refused.errors)")
-      }
+      let path = Fixtures.path("tokenizers/\(name)")
+      let list =
+        name == "gpt2-merges.txt"
+        ? ["--vocabulary", Fixtures.path("tokenizers/gpt2-vocab.json")] : []
+      let model = try model(["--tokenizer", path] + list, in: folder)
+      let original = try Data(contentsOf: URL(filePath: path))
+      #expect(model.tokenizer.definition?.bytes == [UInt8](original))
+      #expect(model.tokenizer.probe?.ids.isEmpty == false)
+      let apart = try runner.run(
+        shell: "printf 'the cat\\n' | unroll tokenize --json --tokenizer '\(path)' "
+          + "\(list.joined(separator: " ")) -", in: folder, seconds: 15)
+      #expect(try ids("the cat", in: folder) == apart.output && apart.exitCode == 0)
     }
   }
 
-  @Test func tokensAreThoseOfAnotherProgramOrLearned() throws {
+  @Test func bytePairsAreLearned() throws {
     try withTexts { folder in
-      let small = ["--hidden", "4", "--embedding", "4", "--epochs", "1", "-o"]
-      let json = Fixtures.path("tokenizers/gpt2.json")
-      let train = try runner.run(
-        ["train", "--tokenizer", json] + Self.texts + small + ["a.h5"], in: folder)
-      #expect(train.exitCode == 0, "\(train.errors)")
-      let export = try runner.run(["tokenize", "a.h5", "--export", "a.json"], in: folder)
-      #expect(export.exitCode == 0, "\(export.errors)")
-      let original = try Data(contentsOf: URL(filePath: json))
-      #expect(try Data(contentsOf: URL(filePath: "\(folder)/a.json")) == original)
-      #expect(try runner.run(["tokenize", "a.h5", "--export", "a.json"], in: folder).exitCode == 2)
-      let evaluated = try runner.run(["evaluate", "a.h5", "valid.txt", "--json"], in: folder)
-      #expect(evaluated.output.contains("\"unknown\" : 0"))
-      let bpe = ["train", "--tokenizer", "bpe", "--maximum-size", "280"] + Self.texts + small
-      let learned = try runner.run(bpe + ["b.h5"], in: folder)
-      #expect(learned.exitCode == 0, "\(learned.errors)")
-      let model = try Checkpoint(contentsOf: "\(folder)/b.h5")
-      // Fewer than asked for: the text has no more pairs.
-      #expect(model.vocabulary.count <= 280 && model.vocabulary.id(of: "Ġcat") != nil)
-      #expect(try runner.run(["validate", "b.h5"], in: folder).exitCode == 0)
-      #expect(
-        try runner.run(["tokenize", "b.h5", "--export", "b.json"], in: folder).exitCode == 0)
-      let again = try runner.run(
-        ["tokenize", "--tokenizer", "b.json", "valid.txt", "--summary"], in: folder)
-      #expect(again.exitCode == 0)
-      let words = try runner.run(
-        ["train"] + Self.texts + small + ["c.h5"], in: folder)
-      #expect(words.exitCode == 0)
-      #expect(
-        try runner.run(["tokenize", "c.h5", "--export", "c.txt"], in: folder).exitCode == 0)
-      let list = try String(contentsOfFile: "\(folder)/c.txt", encoding: .utf8)
-      #expect(list.split(separator: "\n").contains("cat"))
-      for options in [["bpe"], ["wordpiece"], ["greedy"]] {
-        let wrong = ["train", "--tokenizer"] + options + Self.texts + ["-o", "d.h5"]
-        #expect(try runner.run(wrong, in: folder).exitCode == 64)
-      }
+      let model = try model(
+        ["--tokenizer", "bpe", "--maximum-size", "270", "--append-eos"], in: folder)
+      #expect(model.vocabulary.count == 270 && model.vocabulary.unit == .subword)
+      #expect(model.tokenizer.kind == .bpe && model.tokenizer.appendsEndOfSentence)
+      #expect(model.vocabulary.endOfSentenceID == 0)
+      #expect(try ids("the cat", in: folder).contains(#""pieces":["the","Ġcat","<eos>"]"#))
+      try FileManager.default.removeItem(atPath: "\(folder)/a.h5")
+      try FileManager.default.removeItem(atPath: "\(folder)/a.last.h5")
+      let stream = try self.model(["--tokenizer", "bpe", "--maximum-size", "270"], in: folder)
+      #expect(stream.vocabulary.id(of: "<eos>") == nil)
+      #expect(try ids("the cat", in: folder).contains(#""pieces":["the","Ġcat","Ċ"]"#))
+    }
+  }
+
+  @Test func theLongestTokensOfAListAreTaken() throws {
+    try withTexts { folder in
+      let tokens = ["<eos>", "the ", "cat", "at", " "] + "abcdeghimnorst".map(String.init)
+      let list = tokens.map { $0 + "\n" }.joined()
+      try Data(list.utf8).write(to: URL(filePath: "\(folder)/list.txt"))
+      let model = try model(["--tokenizer", "greedy", "--vocabulary", "list.txt"], in: folder)
+      #expect(model.tokenizer.kind == .greedy && model.vocabulary.unit == .subword)
+      let pieces = #""pieces":["the ","cat"," ","s","at","<eos>"]"#
+      #expect(try ids("the cat sat", in: folder).contains(pieces))
     }
   }
 
@@ -227,6 +216,10 @@ import UnrollFormat
       let row = try #require(model.vocabulary.id(of: "cat"))
       let values = try #require(model.parameters[.embeddingWeight]?.floats())
       #expect(Array(values[row * 3..<row * 3 + 3]) == [0.5, -1.25, 2])
+      let binary = try runner.run(
+        ["train", "--vectors", Fixtures.path("vectors/word2vec.bin.gz"), "--hidden", "4"]
+          + Self.texts + ["--steps", "1", "-o", "c.h5"], in: folder)
+      #expect(binary.errors.contains("note: 3 of 12 tokens have a vector"), "\(binary.errors)")
       let refused = try runner.run(
         ["train", "--vectors", "vectors.txt", "--embedding", "5"] + Self.texts + ["-o", "b.h5"],
         in: folder)
@@ -253,6 +246,9 @@ import UnrollFormat
     ["--regularize", "embedding:weight=0.5"], ["--regularize", "output:locked=1"],
     ["--regularize", "output:locked=0.1,output:element=0.1"], ["--dropout", "1"],
     ["--average-after", "3", "--optimizer", "adam"], ["--tokenizer", "bpe"],
+    ["--tokenizer", "bpe", "--maximum-size", "256"], ["--tokenizer", "unigram"],
+    ["--tokenizer", "bpe", "--maximum-size", "300", "--vocabulary", "train.txt"],
+    ["--tokenizer", "greedy"], ["--append-eos"], ["--tokenizer", "a.json", "--minimum-count", "2"],
   ])
   func wrongUsageIsNamed(options: [String]) throws {
     try withTexts { folder in

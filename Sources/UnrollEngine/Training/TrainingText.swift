@@ -54,12 +54,16 @@ public struct TrainingText: Sendable {
     var unknown = 0
     var missing = MissingWords()
     while let line = try lines.next() {
-      let words = encoder.missingWords(in: line)
-      missing.add(words, line: line.number)
-      guard missing.isEmpty else { continue }
-      let encoded = try encoder.encode(line, path: path)
-      ids += encoded.ids
-      unknown += encoded.unknownCount
+      do {
+        let encoded = try encoder.encode(line, path: path)
+        guard missing.isEmpty else { continue }
+        ids += encoded.ids
+        unknown += encoded.unknownCount
+      } catch {
+        let words = encoder.missingWords(in: line)
+        guard !words.isEmpty else { throw error }
+        missing.add(words, line: line.number)
+      }
       guard line.number % 1000 == 0 else { continue }
       try Task.checkCancellation()
       progress(lines.fraction)

@@ -16,7 +16,7 @@ extension LearnedPairs {
     // The decoder's default, which means nothing there.
     let decoder = byteLevel(addsSpace: true)
     let vocabulary = (0..<tokens.count).map { "\(quoted($0)):\($0)" }
-    let pairs = lastMerges.map { "[\(quoted(Int($0.left))),\(quoted(Int($0.right)))]" }
+    let pairs = merges.map { "[\(quoted(Int($0.left))),\(quoted(Int($0.right)))]" }
     let text =
       #"{"version":"1.0","truncation":null,"padding":null,"added_tokens":[\#(list(added))],"#
       + #""normalizer":null,"pre_tokenizer":\#(byteLevel(addsSpace: false)),"post_processor":null,"#

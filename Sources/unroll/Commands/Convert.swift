@@ -218,14 +218,18 @@ struct Convert: ParsableCommand {
     let total = 2 * parameters.paths.reduce(0) { $0 + (parameters[$1]?.storage.count ?? 0) }
     var progress = Progress()
     var byteCount = 0
-    try format.export(checkpoint, to: output.output, replacing: output.force) { bytes in
+    let found = try UnrollEngine.export(
+      checkpoint, as: format, to: output.output, replacing: output.force
+    ) { bytes in
       byteCount += bytes
       progress.report { _ in
         "writing and comparing: \(byteCount >> 20) of \(total >> 20) MB"
       }
     }
     progress.finish()
-    Output.note("wrote \(printable(output.output))")
+    Output.note(
+      "wrote \(printable(output.output)): read back, \(counted(found.tensors, "tensor")) equal bit for "
+        + "bit, log-probabilities of \(found.tokens) tokens equal")
   }
 }
 

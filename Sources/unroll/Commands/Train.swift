@@ -16,6 +16,9 @@ struct Train: ParsableCommand {
       Without options the model is that of pytorch/examples' word_language_model: an LSTM of two layers \
       of 200, words between white space as tokens, each line ended by <eos>. Training goes as `unroll \
       finetune --help` says; a pause is resumed by `unroll finetune FILE.last --resume`.
+      --tokenizer bpe learns byte-level BPE from the training text, as BpeTrainer of the library \
+      tokenizers does; the model then holds the tokenizer.json, which `unroll tokenize --export` writes \
+      out. WordPiece and Unigram are taken from a file but not learned: BPE serves the same ends.
       --config takes a JSON object of option names and values, as {"cell": "gru", "hidden": "1150,400", \
       "tied": true}; options on the command line go before it.
       """)

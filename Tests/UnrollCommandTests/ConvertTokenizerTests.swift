@@ -1,0 +1,136 @@
+// `unroll convert` with a tokenizer and with vocabularies of other forms, as its users see it.
+
+import Foundation
+import TestSupport
+import Testing
+import UnrollFormat
+import UnrollTokenization
+
+@Suite struct ConvertTokenizerTests {
+  private let runner: CommandRunner
+
+  init() throws { runner = try CommandRunner() }
+
+  /// Eleven tokens, as many as the small models have rows.
+  private static let definition = #"""
+    {"added_tokens": [{"id": 0, "content": "<eos>", "special": true}],
+     "model": {"type": "BPE", "merges": [["a", "b"], ["ab", "c"]],
+      "vocab": {"<eos>": 0, "a": 1, "b": 2, "c": 3, " ": 4, "ab": 5, "abc": 6, "d": 7, "e": 8,
+       "f": 9, "\n": 10}}}
+    """#
+
+  private func withFile(
+    _ name: String, _ text: String, _ body: (String) throws -> Void
+  ) throws {
+    try withTemporaryFolder { folder in
+      try Data(text.utf8).write(to: URL(filePath: "\(folder)/\(name)"))
+      try body(folder)
+    }
+  }
+
+  private func convert(_ options: [String], in folder: String) throws -> CommandResult {
+    try runner.run(
+      ["convert", Fixtures.path("pytorch/lstm-state.pt"), "-o", "a.h5", "--force"] + options,
+      in: folder)
+  }
+
+  /// The model that a conversion gives; it is valid.
+  private func converted(_ options: [String], in folder: String) throws -> Checkpoint {
+    let result = try convert(options, in: folder)
+    #expect(result.exitCode == 0, "\(result.errors)")
+    let valid = try runner.run(["validate", "--strict", "--replay", "a.h5"], in: folder)
+    #expect(valid.exitCode == 0, "\(valid.output)")
+    return try Checkpoint(contentsOf: "\(folder)/a.h5")
+  }
+
+  private func pieces(_ text: String, in folder: String) throws -> String {
+    try runner.run(
+      shell:
+        "printf '\(text)' | unroll tokenize a.h5 - 2> /dev/null | cut -f 4 | paste -s -d '|' -",
+      in: folder, seconds: 15
+    ).output
+  }
+
+  @Test func aDefinitionGivesTokenizerAndTokens() throws {
+    try withFile("small.json", Self.definition) { folder in
+      let model = try converted(["--tokenizer", "small.json"], in: folder)
+      #expect(model.tokenizer.definition?.bytes == Array(Self.definition.utf8))
+      #expect(model.tokenizer.kind == .bpe && !model.tokenizer.appendsEndOfSentence)
+      #expect(model.vocabulary.endOfSentenceID == 0 && model.vocabulary.unit == .subword)
+      #expect(try pieces("abc ab\\n", in: folder) == "piece|abc| |ab|\\u{a}\n")
+      #expect(
+        model.provenance.last?.arguments.contains("tokenizer=definition") == true
+          && model.provenance.last?.inputs.contains(" small.json") == true)
+    }
+  }
+
+  @Test func linesMayEndWithTheToken() throws {
+    try withFile("small.json", Self.definition) { folder in
+      let model = try converted(["--tokenizer", "small.json", "--append-eos"], in: folder)
+      #expect(model.tokenizer.appendsEndOfSentence && model.tokenizer.sentenceStart == .eos)
+      #expect(try pieces("abc ab\\n\\n", in: folder) == "piece|abc| |ab|<eos>|<eos>\n")
+      let none = Self.definition.replacing("<eos>", with: "<bar>")
+      try Data(none.utf8).write(to: URL(filePath: "\(folder)/none.json"))
+      let refused = try convert(["--tokenizer", "none.json", "--append-eos"], in: folder)
+      #expect(refused.exitCode == 2, "\(refused.errors)")
+      #expect(refused.errors.contains("expected an end-of-sentence token"), "\(refused.errors)")
+    }
+  }
+
+  @Test func aDefinitionOfOtherTokensIsRefused() throws {
+    try withFile("small.json", Self.definition) { folder in
+      let more = Self.definition.replacing("\"f\": 9", with: "\"f\": 9, \"g\": 11")
+      try Data(more.utf8).write(to: URL(filePath: "\(folder)/more.json"))
+      let refused = try convert(["--tokenizer", "more.json"], in: folder)
+      #expect(refused.exitCode == 2 && refused.errors.contains("fix: "), "\(refused.errors)")
+      let broken = try convert(["--tokenizer", Fixtures.path("README.md")], in: folder)
+      #expect(broken.exitCode == 2 && broken.errors.contains("README.md: expected "))
+      #expect(!FileManager.default.fileExists(atPath: "\(folder)/a.h5"))
+    }
+  }
+
+  @Test func aSignStandsForASpace() throws {
+    try withFile("list.txt", "_\na\nb\nc\nd\ne\nf\ng\nh\ni\n<eos>\n") { folder in
+      let list = ["--vocabulary", "list.txt", "--tokenizer", "character"]
+      let model = try converted(list + ["--space", "_"], in: folder)
+      #expect(model.tokenizer.space == "_" && model.vocabulary.unit == .character)
+      #expect(try pieces("a b\\n", in: folder) == "piece|a|_|b|<eos>\n")
+      _ = try converted(list, in: folder)
+      #expect(try pieces("a_b\\n", in: folder) == "piece|a|_|b|<eos>\n")
+      let refused = try convert(list + ["--space", "+"], in: folder)
+      #expect(refused.exitCode == 2 && refused.errors.contains("fix: "), "\(refused.errors)")
+    }
+  }
+
+  @Test(arguments: [
+    ("json", #"["t0","t1","t2","t3","t4","t5","t6","t7","t8","<unk>","<eos>"]"#, "t0"),
+    ("fairseq", "the 9\ncat 5\nsat 4\non 3\na 2\nmat 1\nx 1\n", "<s>"),
+    ("vectors", "11 2\n" + (0..<11).map { "v\($0) 0.5 -1\n" }.joined(), "v0"),
+    ("list", (0..<10).map { "l\($0) 0\n" }.joined() + "<eos>\n", "l0 0"),
+  ])
+  func theFormOfAVocabularyIsChosen(form: String, text: String, first: String) throws {
+    // The name tells another form.
+    try withFile(form == "json" ? "tokens.txt" : "tokens.json", text) { folder in
+      let file = try FileManager.default.contentsOfDirectory(atPath: folder)[0]
+      let options = ["--vocabulary", file]
+      let model = try convert(options + ["--vocabulary-format", form], in: folder)
+      // word_language_model's files end lines with <eos>, which vectors lack.
+      #expect(model.exitCode == 0, "\(model.errors)")
+      let vocabulary = try Checkpoint(contentsOf: "\(folder)/a.h5").vocabulary
+      #expect(vocabulary.count == 11 && vocabulary.text(of: 0) == first)
+      #expect(try convert(options, in: folder).exitCode == 2)
+    }
+  }
+
+  @Test(arguments: [
+    ["--space", "_"], ["--tokenizer", "bpe"], ["--append-eos"],
+    ["--tokenizer", "character", "--append-eos"], ["--tokenizer", "byte", "--space", "_"],
+    ["--vocabulary", "list.txt", "--vocabulary-format", "csv"],
+  ])
+  func wrongUsageIsNamed(options: [String]) throws {
+    try withTemporaryFolder { folder in
+      let refused = try convert(options, in: folder)
+      #expect(refused.exitCode == 64 && refused.errors.contains("Error: "), "\(refused.errors)")
+    }
+  }
+}
