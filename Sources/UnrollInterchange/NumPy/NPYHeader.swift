@@ -52,11 +52,12 @@ struct NPYHeader: Equatable {
     (type, isFortranOrder, shape) = try parser.header()
   }
 
-  /// The bytes of a header of version 1.0, as `numpy.save` writes it.
+  /// Writes a header of version 1.0 as `numpy.save` does.
   ///
   /// - Parameters:
   ///   - type: The type, such as `<f4`.
   ///   - shape: The dimensions.
+  /// - Returns: All bytes before the numbers.
   static func bytes(type: String, shape: [Int]) -> [UInt8] {
     let dimensions = shape.map { "\($0)" }
     let tuple = "(\(dimensions.joined(separator: ", "))\(shape.count == 1 ? "," : ""))"

@@ -7,11 +7,12 @@ extension ZipArchive {
   /// The most that deflate compresses: 258 bytes in two bits.
   private static let largestRatio = 1032
 
-  /// The bytes of a record: mapped if it is stored, else inflated.
+  /// Gives the bytes of a record.
   ///
   /// - Parameters:
   ///   - record: The record.
   ///   - room: How many bytes may be inflated. Out: less those of this record.
+  /// - Returns: The bytes, mapped if the record is stored, else inflated.
   /// - Throws: `InterchangeError` if the record is compressed otherwise, larger than there is room for,
   ///   or damaged.
   func contents(of record: ZipRecord, room: inout Int) throws -> ByteStorage {

@@ -94,7 +94,9 @@ public enum SafetensorsFormat: ForeignFormat {
 }
 
 extension SafetensorsFormat {
-  /// The texts of a file, in the library's order. That of a tie is what `save_model` writes.
+  /// The texts of a file, by their keys.
+  ///
+  /// That of a tie is what `save_model` writes.
   private static func metadata(of checkpoint: Checkpoint) throws -> String {
     var texts = [("format", "pt"), (StateMetadata.key, try StateMetadata(checkpoint).json)]
     if checkpoint.architecture.isTied { texts.insert(("decoder.weight", "encoder.weight"), at: 0) }
