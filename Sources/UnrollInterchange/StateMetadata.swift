@@ -237,9 +237,11 @@ extension Checkpoint {
       notes.append(Note(place: place, message: "not carried: \(what)"))
     }
     if !provenance.isEmpty {
-      lose(
-        Layout.provenance,
-        "its history, \(provenance.count) step\(provenance.count == 1 ? "" : "s")")
+      notes.append(
+        Note(
+          place: Layout.provenance,
+          message: "not carried: its history, \(provenance.count) "
+            + (provenance.count == 1 ? "step" : "steps"), isHarmless: true))
     }
     if let optimizer {
       lose("/optimizer", "\(optimizer.kind.rawValue) after \(optimizer.step) steps")
