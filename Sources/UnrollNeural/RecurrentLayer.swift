@@ -11,8 +11,9 @@ struct RecurrentLayer: Sendable {
   let architecture: LayerArchitecture
   /// `[G*H, D]` with the biases that do not depend on the hidden state.
   private let inputWeight: PackedWeight
-  /// `[G*H, H]`; adds to the input's part, but for a GRU, whose reset gate comes between. If that comes
-  /// before the product, the first panel is that of r and z, the second that of n.
+  /// `[G*H, H|P]`; adds to the input's part, but for a GRU, whose reset gate comes between.
+  ///
+  /// If that comes before the product, the first panel is that of r and z, the second that of n.
   private let hiddenWeight: PackedWeight
   /// `[P, H]` of an LSTM with a projection.
   private let projection: PackedWeight?

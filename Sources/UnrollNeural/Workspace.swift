@@ -12,8 +12,10 @@ struct LayerTape: Sendable {
   /// `[T*B, H]` the cell states of an LSTM; what `W_hn` multiplies, `r * h`, of a GRU that resets before
   /// the product.
   var cells: [Float] = []
-  /// `[T*B, 3H]` the recurrent part of a GRU's gates; if it resets before the product, that of r and z,
-  /// `[T*B, 2H]`, and then that of n, `[T*B, H]`. `[T*B, H]` what an LSTM's projection reads.
+  /// `[T*B, 3H]` the recurrent part of a GRU's gates; `[T*B, H]` what an LSTM's projection reads.
+  ///
+  /// If a GRU resets before the product, the part of r and z comes first, `[T*B, 2H]`, then that of n,
+  /// `[T*B, H]`, so that each is a matrix.
   var recurrent: [Float] = []
 }
 

@@ -64,6 +64,7 @@ enum VariantStack: CaseIterable {
   ///   - D: The size of the embedding.
   ///   - H: The hidden size and projection of an LSTM, and the hidden sizes of two GRUs; plain layers
   ///     between them have the last one.
+  /// - Returns: The architecture.
   static func all(V: Int, D: Int, _ H: [Int]) -> Architecture {
     var lstm = LayerArchitecture(cell: .lstm, inputSize: D, hiddenSize: H[0], bias: .single)
     lstm.gateActivation = .hardSigmoid(alpha: 1.0 / 6, beta: 0.5)
