@@ -90,7 +90,7 @@ struct TrainableLayer {
   ///     Out: by everything.
   ///   - dCells: `[T*B, H]`, of an LSTM, if wanted. Out: the gradients of the cell states by everything,
   ///     `h = o tanh(c)` included.
-  ///   - dInput: `[T*B, D]` Out: the gradients of the input.
+  ///   - dInput: `[T*B, D]` Out: the gradients of the input; `nil` where nobody asks for them.
   ///   - weightIH: `[G*H, D]` the layer's weight.
   ///   - gradients: Out: those of the parameters.
   ///   - T: The number of time steps.
@@ -99,7 +99,7 @@ struct TrainableLayer {
   func backward(
     input: UnsafePointer<Float>, state: LayerState, tape: inout LayerTape,
     dHidden: UnsafeMutablePointer<Float>, dCells: UnsafeMutablePointer<Float>? = nil,
-    dInput: UnsafeMutablePointer<Float>, weightIH: UnsafePointer<Float>,
+    dInput: UnsafeMutablePointer<Float>?, weightIH: UnsafePointer<Float>,
     gradients: inout LayerGradients,
     T: Int, B: Int
   ) throws {
@@ -130,8 +130,10 @@ struct TrainableLayer {
           try products.multiply(
             .transpose(buffers.gates), Factor(input), into: $0.start, M: rows, N: D, K: M)
         }
-        try products.multiply(
-          Factor(buffers.gates), Factor(weightIH), into: dInput, M: M, N: D, K: rows)
+        if let dInput {
+          try products.multiply(
+            Factor(buffers.gates), Factor(weightIH), into: dInput, M: M, N: D, K: rows)
+        }
         sumColumns(buffers.gates, M: M, into: &gradients.biasIH)
         // A reset gate after the product is the one thing that a recurrent bias meets before its gate.
         sumColumns(

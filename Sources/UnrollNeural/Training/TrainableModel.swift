@@ -357,6 +357,8 @@ public final class TrainableModel {
         layer.forward.architecture.inputSize, layer.forward.architecture.outputSize
       )
       let weight = numbers(.layer(index, .weightIH))
+      // What a vector is that says which token came, nothing can change.
+      let inputIsFixed = index == 0 && architecture.input == .oneHot
       let wantsCells = visit != nil && layer.forward.architecture.cell == .lstm
       var cells = [Float](
         repeating: 0, count: wantsCells ? T * B * layer.forward.architecture.hiddenSize : 0)
@@ -367,11 +369,12 @@ public final class TrainableModel {
             let dCells = wantsCells ? cells.start : nil
             try layer.backward(
               input: input, state: state.layers[index], tape: &tape, dHidden: dHidden,
-              dCells: dCells, dInput: dInput, weightIH: weight.start,
+              dCells: dCells, dInput: inputIsFixed ? nil : dInput, weightIH: weight.start,
               gradients: &layerGradients[index], T: T, B: B)
             visit?(index, dHidden, dCells.map { UnsafePointer($0) })
           }
         }
+        guard !inputIsFixed else { return }
         let below = index == 0 ? regularizer.embedding : regularizer.between(layer: index - 1)
         below?.apply(dInput, into: dInput, T: T, B: B, N: D)
       }
