@@ -56,15 +56,32 @@ void unroll_limit_work(double seconds) {
 
 static volatile sig_atomic_t asked_to_stop;
 
+// Two signals that come closer than this are one wish: a terminal, a shell and `timeout` may each pass one on.
+static const double one_wish = 0.5;
+static struct timespec first_request;
+
 static void note_request(int number) {
-  (void)number;
-  asked_to_stop = 1;
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  if (!asked_to_stop) {
+    first_request = now;
+    asked_to_stop = 1;
+    return;
+  }
+  double seconds = (double)(now.tv_sec - first_request.tv_sec) + 1e-9 * (double)(now.tv_nsec - first_request.tv_nsec);
+  if (number != SIGINT || seconds < one_wish) return;
+  // A person who presses Ctrl-C again means it.
+  signal(SIGINT, SIG_DFL);
+  raise(SIGINT);
 }
 
 void unroll_catch_requests_to_stop(void) {
-  // The handler serves once: a second signal does what it does to any program.
-  struct sigaction action = {.sa_handler = note_request, .sa_flags = (int)SA_RESETHAND | SA_RESTART};
+  struct sigaction action = {.sa_handler = note_request, .sa_flags = SA_RESTART};
   sigemptyset(&action.sa_mask);
+  // One at a time, as they share a clock.
+  sigaddset(&action.sa_mask, SIGINT);
+  sigaddset(&action.sa_mask, SIGTERM);
+  sigaddset(&action.sa_mask, SIGHUP);
   sigaction(SIGINT, &action, NULL);
   sigaction(SIGTERM, &action, NULL);
   // The end of a terminal or of a connection, unless `nohup` or the like wants it to mean nothing.

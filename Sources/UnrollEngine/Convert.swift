@@ -209,7 +209,8 @@ extension Conversion {
     let from = narrowed.map(\.rawValue).sorted().joined(separator: ", ")
     notes.append(
       Note(
-        place: "/model", message: "weights rounded from \(from) to \(type.rawValue), as asked for"))
+        place: "/model", message: "weights rounded from \(from) to \(type.rawValue), as asked for",
+        isHarmless: true))
   }
 
   /// Adds what every later reader can compare its own numbers and tokens with.

@@ -29,6 +29,8 @@ extension LanguageModel {
     progress: (EvaluationProgress) -> Void = { _ in }
   ) throws -> Perplexity {
     var text = try TokenReader(encoder: encoder, path: path)
+    // So does SRILM: a blank line is no sentence.
+    text.skipsBlankLines = `protocol` == .srilm
     return try measure(`protocol`, path: path) { run in
       switch `protocol` {
       case .stream: try run.stream(&text, after: nil, progress, predict: network.logProbabilities)
@@ -242,6 +244,8 @@ struct TokenReader: ~Copyable {
   private let encoder: Encoder
   private var line: [TokenInText] = []
   private var position = 0
+  /// Whether lines of nothing but white space are left out.
+  var skipsBlankLines = false
   /// The lines that were read.
   private(set) var lineCount = 0
   private var beginsWithWhiteSpace = false
@@ -259,9 +263,13 @@ struct TokenReader: ~Copyable {
   var emptyEnds: Int { (beginsWithWhiteSpace ? 1 : 0) + (endsWithWhiteSpace ? 1 : 0) }
 
   mutating func nextLine() throws(TextError) -> [TokenInText]? {
-    guard let line = try lines.next() else { return nil }
+    guard var line = try lines.next() else { return nil }
+    var words = line.words
+    while skipsBlankLines && words.isEmpty {
+      guard let next = try lines.next() else { return nil }
+      (line, words) = (next, next.words)
+    }
     lineCount += 1
-    let words = line.words
     if lineCount == 1 { beginsWithWhiteSpace = words.first?.lowerBound != 0 }
     endsWithWhiteSpace =
       line.terminatorCount > 0 || words.last?.upperBound != line.bytes.count

@@ -47,13 +47,15 @@ extension LanguageModel {
   ///   - samples: The number of samples.
   ///   - settings: How.
   ///   - body: Called with each sample's number and its new token; `false` ends all.
+  ///   - finish: Called with each sample and its number, in order, as soon as those beside it are done.
   /// - Returns: The samples.
   /// - Throws: `TextError` if the prompt has text that the model cannot take, or is empty where the
   ///   model needs one; `NotFinite` if the model gives no numbers; `CancellationError` if the task
-  ///   was cancelled; what `body` throws.
+  ///   was cancelled; what `finish` and `body` throw.
   public func generate(
     after prompt: String = "", samples: Int = 1, _ settings: GenerationSettings = .init(),
-    _ body: (_ sample: Int, _ token: Int32) throws -> Bool = { _, _ in true }
+    _ body: (_ sample: Int, _ token: Int32) throws -> Bool = { _, _ in true },
+    finish: (_ sample: Int, GeneratedSample) throws -> Void = { _, _ in }
   ) throws -> [GeneratedSample] {
     let context = try contextIDs(of: prompt)
     guard let start = try read(context) else { return [] }
@@ -65,6 +67,7 @@ extension LanguageModel {
     while results.count < samples {
       let numbers = results.count..<min(results.count + columns, samples)
       let (group, goesOn) = try generate(numbers, from: start, settings, body)
+      for (number, sample) in zip(numbers, group) { try finish(number, sample) }
       results += group
       guard goesOn else { break }
     }

@@ -13,7 +13,7 @@ public struct NotFinite: Error, Sendable, CustomStringConvertible {
   /// What was expected, what was found, and what to do.
   public var description: String {
     """
-    \(path): expected finite log-probabilities; found NaN or infinity
+    \(printable(path)): expected finite log-probabilities; found NaN or infinity
       fix: the weights hold or lead to numbers that are not finite; `unroll validate` checks the file
     """
   }

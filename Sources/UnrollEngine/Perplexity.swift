@@ -14,7 +14,7 @@ public enum PerplexityProtocol: String, Sendable, CaseIterable {
   /// Each line alone: zero state, the first token follows `<eos>`; every token is predicted.
   case sentence
   /// `sentence` with SRILM's figures: words that the vocabulary lacks are left out of logarithm and
-  /// divisor; `ppl` divides by words and ends of sentences, `ppl1` by words.
+  /// divisor; `ppl` divides by words and ends of sentences, `ppl1` by words. Blank lines are no sentences.
   case srilm
   /// `sentence` with the figures of KenLM's `query`: perplexity including and excluding words that the
   /// vocabulary lacks; ends of sentences are tokens.
@@ -82,8 +82,8 @@ public struct Perplexity: Sendable {
   public var bitsPerToken: Double { nll / log(2) }
   /// All bits over the words; `nil` without words.
   public var bitsPerWord: Double? { words > 0 ? totalNLL / log(2) / Double(words) : nil }
-  /// All bits over the bytes.
-  public var bitsPerByte: Double { totalNLL / log(2) / Double(bytes) }
+  /// All bits over the bytes; `nil` without bytes.
+  public var bitsPerByte: Double? { bytes > 0 ? totalNLL / log(2) / Double(bytes) : nil }
   /// Predictions a second.
   public var tokensPerSecond: Double { Double(predictions) / seconds }
 
@@ -112,7 +112,8 @@ public struct Perplexity: Sendable {
     case .lmEval:
       return [
         ("word_perplexity", exp(totalNLL / Double(words + emptyEnds))),
-        ("byte_perplexity", exp(totalNLL / Double(bytes))), ("bits_per_byte", bitsPerByte),
+        ("byte_perplexity", exp(totalNLL / Double(bytes))),
+        ("bits_per_byte", bitsPerByte ?? .infinity),
       ]
     }
   }

@@ -48,8 +48,8 @@ public struct SentenceScore: Sendable {
   /// The words in order.
   public let words: [WordScore]
   /// The sum of the tokens' log-probabilities in nats, the end of the sentence and tokens for
-  /// unknown words included.
-  public let logProbability: Double
+  /// unknown words included; `nil` where no token is predicted.
+  public let logProbability: Double?
 
   /// The number of tokens that stand for text outside the vocabulary.
   public var unknownCount: Int { tokens.count { $0.isUnknown } }
@@ -70,6 +70,9 @@ public struct ScoreSettings: Sendable {
 }
 
 extension LanguageModel {
+  /// Whether the first token of each line is predicted: so it is where sentences start from a token.
+  public var predictsFirstTokens: Bool { encoder.sentenceStartID != nil }
+
   /// Scores a text line by line.
   ///
   /// - Parameters:
@@ -111,7 +114,7 @@ extension LanguageModel {
           ofSentences: encoded.map(\.ids), withEntropies: settings.wantsEntropies)
       for (index, line) in lines.enumerated() {
         let score = score(of: line, encoded[index], words[index], predictions[index])
-        guard score.logProbability.isFinite else { throw NotFinite(path: self.path) }
+        guard score.logProbability?.isFinite != false else { throw NotFinite(path: self.path) }
         try body(score, reader.fraction)
       }
     }
@@ -129,7 +132,7 @@ extension LanguageModel {
     let encoded = try encoder.encode(line, path: "the sentence")
     let predictions = try predictions(ofSentences: [encoded.ids], withEntropies: true)
     let score = score(of: line, encoded, line.words, predictions[0])
-    guard score.logProbability.isFinite else { throw NotFinite(path: path) }
+    guard score.logProbability?.isFinite != false else { throw NotFinite(path: path) }
     return score
   }
 
@@ -165,9 +168,10 @@ extension LanguageModel {
         surprisal: isScored ? -logProbabilities.reduce(0, +) : nil, entropy: entropy,
         entropyReduction: reduction, isUnknown: isUnknown)
     }
+    let predicted = tokens.compactMap(\.logProbability)
     return SentenceScore(
       line: line.number, tokens: tokens, words: scores,
-      logProbability: tokens.compactMap(\.logProbability).reduce(0, +))
+      logProbability: predicted.isEmpty ? nil : predicted.reduce(0, +))
   }
 
   /// The word that each token is part of: it begins in it, or in the white space before it.

@@ -25,7 +25,7 @@ public enum TokenizerSource: Sendable {
 
   /// What it is called in the history of a model; `nil` for words, as models were converted before
   /// there was a choice.
-  var name: String? {
+  public var name: String? {
     switch self {
     case .kind(.whitespace, _): nil
     case .kind(let kind, let space): kind.rawValue + (space.map { " space=\($0)" } ?? "")

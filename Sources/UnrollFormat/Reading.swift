@@ -205,7 +205,7 @@ struct RuleGap: Error, CustomStringConvertible {
 
   var description: String {
     """
-    \(file): \(part): expected a readable part, since no rule is broken; found none
+    \(printable(file)): \(part): expected a readable part, since no rule is broken; found none
       fix: report this file to the developers of unroll: a rule is missing
     """
   }

@@ -151,6 +151,7 @@ extension Layout {
     parameter("\(trainingHidden)/#/\(MemberName.c)", rank: 2),
     ObjectSchema(path: trainingHistory, kind: .group, isRequired: false),
     numbers("\(trainingHistory)/\(MemberName.step)", .uint64),
+    numbers("\(trainingHistory)/\(MemberName.epoch)", .float64),
     numbers("\(trainingHistory)/\(MemberName.learningRate)", .float64),
     numbers("\(trainingHistory)/\(MemberName.trainNLL)", .float64),
     numbers("\(trainingHistory)/\(MemberName.validNLL)", .float64),
@@ -203,6 +204,7 @@ enum MemberName {
   static let h = "h"
   static let c = "c"
   static let step = "step"
+  static let epoch = "epoch"
   static let learningRate = "learning_rate"
   static let trainNLL = "train_nll"
   static let validNLL = "valid_nll"

@@ -146,6 +146,7 @@ extension TrainingState {
     // Steps below 0 become numbers that rule R005 refuses.
     outline.addDataset(
       "\(group)/\(MemberName.step)", Tensor(history.map { UInt64(bitPattern: Int64($0.step)) }))
+    outline.addDataset("\(group)/\(MemberName.epoch)", Tensor(history.map(\.epoch)))
     outline.addDataset(
       "\(group)/\(MemberName.learningRate)", Tensor(history.map(\.learningRate)))
     outline.addDataset("\(group)/\(MemberName.trainNLL)", Tensor(history.map(\.trainNLL)))

@@ -180,18 +180,19 @@ extension Contents {
   }
 
   private var history: [TrainingRecord]? {
-    guard let steps = historySteps, let learningRates = historyColumn(MemberName.learningRate),
+    guard let steps = historySteps, let epochs = historyColumn(MemberName.epoch),
+      let learningRates = historyColumn(MemberName.learningRate),
       let train = historyColumn(MemberName.trainNLL),
       let valid = historyColumn(MemberName.validNLL),
-      [learningRates, train, valid].allSatisfy({ $0.count == steps.count })
+      [epochs, learningRates, train, valid].allSatisfy({ $0.count == steps.count })
     else { return nil }
     var records: [TrainingRecord] = []
     for index in steps.indices {
       guard let step = Int(exactly: steps[index]) else { return nil }
       records.append(
         TrainingRecord(
-          step: step, learningRate: learningRates[index], trainNLL: train[index],
-          validNLL: valid[index]))
+          step: step, epoch: epochs[index], learningRate: learningRates[index],
+          trainNLL: train[index], validNLL: valid[index]))
     }
     return records
   }

@@ -42,6 +42,8 @@ public struct TrainingData: Sendable, Hashable {
 public struct TrainingRecord: Sendable, Hashable {
   /// The steps before it.
   public var step: Int
+  /// The epochs before it, with the share of an unfinished one.
+  public var epoch: Double
   /// The learning rate of those steps.
   public var learningRate: Double
   /// The mean training loss of the epoch so far, in nats; NaN where there was no step.
@@ -50,8 +52,11 @@ public struct TrainingRecord: Sendable, Hashable {
   public var validNLL: Double
 
   /// Creates a record.
-  public init(step: Int, learningRate: Double, trainNLL: Double, validNLL: Double) {
+  public init(
+    step: Int, epoch: Double, learningRate: Double, trainNLL: Double, validNLL: Double
+  ) {
     self.step = step
+    self.epoch = epoch
     self.learningRate = learningRate
     self.trainNLL = trainNLL
     self.validNLL = validNLL

@@ -1,5 +1,7 @@
 // The one error of this module.
 
+import UnrollTensors
+
 /// A call to libhdf5 that failed.
 public struct HDF5Error: Error, Sendable, Hashable, CustomStringConvertible {
   /// What was tried, such as `open dataset`.
@@ -17,5 +19,5 @@ public struct HDF5Error: Error, Sendable, Hashable, CustomStringConvertible {
   }
 
   /// File, object, operation and reason in one line.
-  public var description: String { "\(file): \(object): cannot \(operation): \(reason)" }
+  public var description: String { "\(printable(file)): \(object): cannot \(operation): \(reason)" }
 }

@@ -84,11 +84,12 @@ public struct Note: Sendable, Hashable, CustomStringConvertible {
   public let place: String
   /// What was assumed or left behind.
   public let message: String
+  /// Whether the model is the same for it: what was asked for, or is of its past alone.
+  public let isHarmless: Bool
 
   /// Creates a note.
-  public init(place: String, message: String) {
-    self.place = place
-    self.message = message
+  public init(place: String, message: String, isHarmless: Bool = false) {
+    (self.place, self.message, self.isHarmless) = (place, message, isHarmless)
   }
 
   /// The place and the message.

@@ -28,7 +28,7 @@ public struct InterchangeError: Error, Sendable, Hashable, CustomStringConvertib
 
   /// The five parts on two lines.
   public var description: String {
-    let position = place.isEmpty ? file : "\(file): \(Self.excerpt(place))"
+    let position = place.isEmpty ? printable(file) : "\(printable(file)): \(Self.excerpt(place))"
     return "\(position): expected \(Self.excerpt(expected)), found \(Self.excerpt(found))\n"
       + "  fix: \(printable(fix))"
   }

@@ -101,17 +101,30 @@ struct StateMetadata {
   ///     text may make of memory.
   /// - Throws: `InterchangeError` if it is damaged.
   init(json text: String, beside model: NamedTensors) throws {
-    let file = model.file
+    let rows = model.tensors.filter { $0.tensor.span > 0 }.compactMap(
+      \.tensor.shape.dimensions.first)
+    try self.init(json: text, rows: rows.max() ?? 0, error: model.file.error)
+  }
+
+  /// Reads the JSON text of a file.
+  ///
+  /// - Parameters:
+  ///   - text: The text.
+  ///   - rows: The most rows of a tensor of the file, a bound of the tokens.
+  ///   - error: Makes an error about the file.
+  /// - Throws: `InterchangeError` if it is damaged.
+  init(
+    json text: String, rows: Int,
+    error: (_ place: String, _ expected: String, _ found: String, _ fix: String) -> InterchangeError
+  ) throws {
     func fail(_ member: String) -> InterchangeError {
-      file.error(
-        "metadata \"\(Self.key)\"", expected: "what Unroll wrote", found: "another \(member)",
-        fix: "save the model again, or give its tokens with --vocabulary")
+      error(
+        "metadata \"\(Self.key)\"", "what Unroll wrote", "another \(member)",
+        "save the model again, or give its tokens with --vocabulary")
     }
     let bytes = Array(text.utf8)
     // A token has a comma in each of four lists, and two brackets and a colon if it is no text.
-    let rows = model.tensors.filter { $0.tensor.span > 0 }.compactMap(
-      \.tensor.shape.dimensions.first)
-    guard jsonStructureCount(bytes) / 8 <= (rows.max() ?? 0) + 16 else { throw fail("length") }
+    guard jsonStructureCount(bytes) / 8 <= rows + 16 else { throw fail("length") }
     guard let value = try? JSONValue(bytes), value["version"]?.int == 1,
       let isTied = value["tied"]?.bool, let tokenizerValue = value["tokenizer"]
     else { throw fail("form") }
@@ -237,9 +250,11 @@ extension Checkpoint {
       notes.append(Note(place: place, message: "not carried: \(what)"))
     }
     if !provenance.isEmpty {
-      lose(
-        Layout.provenance,
-        "its history, \(provenance.count) step\(provenance.count == 1 ? "" : "s")")
+      notes.append(
+        Note(
+          place: Layout.provenance,
+          message: "not carried: its history, \(provenance.count) "
+            + (provenance.count == 1 ? "step" : "steps"), isHarmless: true))
     }
     if let optimizer {
       lose("/optimizer", "\(optimizer.kind.rawValue) after \(optimizer.step) steps")

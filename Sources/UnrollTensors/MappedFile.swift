@@ -24,7 +24,7 @@ public struct FileError: Error, Sendable, Hashable, CustomStringConvertible {
 
   /// The path, the operation and the system's reason.
   public var description: String {
-    "\(path): cannot \(operation): \(String(cString: strerror(code)).lowercased())"
+    "\(printable(path)): cannot \(operation): \(String(cString: strerror(code)).lowercased())"
   }
 }
 

@@ -34,7 +34,8 @@ public struct TextError: Error, Sendable, Hashable, CustomStringConvertible {
   /// Place, expectation, what was found, and the fix.
   public var description: String {
     let place = line.map { ": line \($0)" } ?? ""
-    return "\(path)\(place): expected \(expected); found \(excerpt(found))\n  fix: \(fix)"
+    return
+      "\(printable(path))\(place): expected \(expected); found \(excerpt(found))\n  fix: \(fix)"
   }
 }
 

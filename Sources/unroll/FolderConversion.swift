@@ -26,6 +26,7 @@ struct FolderConversion {
 
   private let jobs: [Job]
   private let others: Int
+  private let writes: Bool
   private let options: [String]
 
   /// Finds the models of a folder.
@@ -34,9 +35,12 @@ struct FolderConversion {
   ///   - folder: The folder; its folders are searched, too.
   ///   - target: What they become.
   ///   - results: The folder for the results.
+  ///   - writes: Whether something is written at all.
   ///   - options: The options of each conversion.
   /// - Throws: `Refusal` if there are no models; `FileError` if a folder cannot be made.
-  init(folder: String, target: ConversionTarget, results: String, options: [String]) throws {
+  init(
+    folder: String, target: ConversionTarget, results: String, writes: Bool, options: [String]
+  ) throws {
     guard let names = FileManager.default.enumerator(atPath: folder) else {
       throw FileError("read", path: folder)
     }
@@ -64,10 +68,20 @@ struct FolderConversion {
         "\(printable(folder)): expected models; found \(counted(others, "file")) of other kinds\n"
           + "  fix: give a folder with models of a supported format")
     }
-    for output in Set(jobs.map { ($0.output as NSString).deletingLastPathComponent }) {
-      try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)
+    if writes { try Self.makeFolders(for: jobs) }
+    (self.jobs, self.others, self.writes, self.options) = (jobs, others, writes, options)
+  }
+
+  private static func makeFolders(for jobs: [Job]) throws {
+    for folder in Set(jobs.map { ($0.output as NSString).deletingLastPathComponent }) {
+      do {
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+      } catch {
+        throw Refusal(
+          "\(printable(folder)): expected a folder for the results, or none yet; it cannot be made\n"
+            + "  fix: give another --output")
+      }
     }
-    (self.jobs, self.others, self.options) = (jobs, others, options)
   }
 
   /// A path without the ending of a model.
@@ -114,7 +128,7 @@ struct FolderConversion {
   private func start(_ job: Job) throws -> Running {
     let process = Process()
     process.executableURL = Bundle.main.executableURL
-    process.arguments = ["convert", job.path, "-o", job.output] + options
+    process.arguments = ["convert", job.path, "-o", checkedOutput(of: job)] + options
     var name = Array("\(NSTemporaryDirectory())/unroll-XXXXXX".utf8CString)
     let descriptor = mkstemp(&name)
     guard descriptor >= 0 else { throw FileError("make a temporary file", path: job.output) }
@@ -126,14 +140,22 @@ struct FolderConversion {
     return Running(job: job, process: process, start: .now, errors: errors)
   }
 
+  /// The name to write to; where nothing is written, one in a folder that is there.
+  private func checkedOutput(of job: Job) -> String {
+    let folder = (job.output as NSString).deletingLastPathComponent
+    guard !writes, !FileManager.default.fileExists(atPath: folder) else { return job.output }
+    return
+      "\(NSTemporaryDirectory())/\(UUID().uuidString)-\((job.output as NSString).lastPathComponent)"
+  }
+
   private func finish(_ run: Running) -> Int32 {
     try? run.errors.seek(toOffset: 0)
     let text = String(decoding: run.errors.readDataToEndOfFile(), as: UTF8.self)
     for line in text.split(separator: "\n") { Output.note("\(printable(run.job.path)): \(line)") }
     let code = run.process.terminationReason == .exit ? run.process.terminationStatus : 2
     let seconds = String(format: "%.2f", run.start.duration(to: .now) / .seconds(1))
-    let result = code == 0 ? "converted" : "failed"
-    let output = code == 0 ? printable(run.job.output) : "-"
+    let result = code != 0 ? "failed" : writes ? "converted" : "checked"
+    let output = code == 0 && writes ? printable(run.job.output) : "-"
     Output.result("\(printable(run.job.path))\t\(result)\t\(seconds)\t\(output)")
     return code
   }

@@ -16,9 +16,15 @@ enum Output {
   /// - Throws: `FileError` if it cannot be written.
   static func text(_ bytes: [UInt8]) throws(FileError) {
     let isTerminal = isatty(STDOUT_FILENO) == 1
-    let shown = bytes.filter { !isTerminal || ($0 >= 0x20 && $0 != 0x7F) || [9, 10].contains($0) }
+    var shown = Data(bytes)
+    if isTerminal {
+      let text = String(decoding: bytes, as: UTF8.self).unicodeScalars.filter {
+        $0.properties.generalCategory != .control || $0 == "\t" || $0 == "\n"
+      }
+      shown = Data(String(String.UnicodeScalarView(text)).utf8)
+    }
     do {
-      try FileHandle.standardOutput.write(contentsOf: Data(shown))
+      try FileHandle.standardOutput.write(contentsOf: shown)
     } catch {
       throw FileError("write results", path: "standard output")
     }

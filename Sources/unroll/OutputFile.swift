@@ -71,6 +71,11 @@ struct OutputOptions: ParsableArguments {
         "\(printable(path)): cannot write: it is the \(role) \(printable(other))\n"
           + "  fix: give another name")
     }
+    guard path != "-" else {
+      throw Refusal(
+        "-: expected the name of a file to write; found the sign for standard output\n"
+          + "  fix: give a name; a file of this name is ./-")
+    }
     try checkFolder(of: path)
   }
 

@@ -49,6 +49,19 @@ struct TensorBoardFile {
     }
   }
 
+  /// Begins again after a step: TensorBoard drops what other files of the folder have of later ones.
+  ///
+  /// - Parameter step: The last step that counts.
+  /// - Throws: `FileError` if it cannot be written.
+  func restart(afterStep step: Int) throws {
+    try write { event in
+      event.add(2, number: UInt64(step + 1))
+      var log = Message()
+      log.add(1, number: 1)  // SessionLog.START
+      event.add(7, message: log)
+    }
+  }
+
   private func write(_ fill: (inout Message) -> Void) throws {
     var event = Message()
     event.add(1, double: Date().timeIntervalSince1970)

@@ -287,6 +287,10 @@ struct TrainingOptions: ParsableArguments {
       try set("--optimizer: \(name)", hyperparameter, value)
     }
     if let learningRate { try set("--learning-rate", .learningRate, learningRate) }
+    if numbers[.nesterov] == 1 && (momentum ?? numbers[.momentum] ?? 0) == 0 {
+      throw ValidationError(
+        "--optimizer: nesterov=1 is a kind of momentum; give a momentum above 0.")
+    }
     if let momentum { try set("--momentum", .momentum, momentum) }
     if let weightDecay { try set("--weight-decay", .weightDecay, weightDecay) }
     settings.hyperparameters = numbers
@@ -328,7 +332,9 @@ struct NamedNumbers: ExpressibleByArgument {
     var numbers: [(name: String, value: Double)] = []
     for part in parts.dropFirst() {
       let sides = part.split(separator: "=", maxSplits: 1).map(String.init)
-      guard sides.count == 2, let value = Double(sides[1]) else { return nil }
+      guard sides.count == 2, let value = Double(sides[1]),
+        !numbers.contains(where: { $0.name == sides[0] })
+      else { return nil }
       numbers.append((sides[0], value))
     }
     self.numbers = numbers

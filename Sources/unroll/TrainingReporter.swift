@@ -8,24 +8,25 @@ import UnrollTensors
 /// Tells of a training: evaluations on standard output, progress on standard error, all in the log.
 struct TrainingReporter {
   private var progress = Progress()
+  private let logPath: String?
+  private let eventFolder: String?
+  private let isResuming: Bool
+  private let json: Bool
   private var log: TrainingLog?
   private var events: TensorBoardFile?
-  private let json: Bool
   private var steps = 0
   private var predictions = 0
   private var start = ContinuousClock.now
   private var lastStep = ContinuousClock.now
 
   /// - Parameters:
-  ///   - path: The log, if there is one.
-  ///   - appending: Whether the log goes on.
+  ///   - log: The log, if there is one.
+  ///   - resuming: Whether the log goes on.
   ///   - tensorBoard: The folder of event files, if there is one.
   ///   - json: Whether evaluations are JSON objects.
-  /// - Throws: `FileError` if a file cannot be opened.
-  init(log path: String?, appending: Bool, tensorBoard: String?, json: Bool) throws {
-    log = try path.map { try TrainingLog(path: $0, appending: appending) }
-    events = try tensorBoard.map { try TensorBoardFile(folder: $0) }
-    self.json = json
+  init(log: String?, resuming: Bool, tensorBoard: String?, json: Bool) {
+    (logPath, eventFolder) = (log, tensorBoard)
+    (isResuming, self.json) = (resuming, json)
   }
 
   /// Shows how far a text was read.
@@ -35,10 +36,18 @@ struct TrainingReporter {
     }
   }
 
-  /// Prints the head of the table.
+  /// Opens the files and prints the head of the table.
   ///
-  /// - Throws: What encoding throws.
+  /// A run that was killed may have made steps that its state lacks: what its log has of them comes again.
+  ///
+  /// - Throws: `FileError` if a file cannot be opened; what encoding throws.
   mutating func begin(_ run: TrainingRun) throws {
+    log = try logPath.map { try TrainingLog(path: $0, appending: isResuming) }
+    events = try eventFolder.map { try TensorBoardFile(folder: $0) }
+    if isResuming {
+      try log?.write(ResumeLine(step: run.state.step))
+      try events?.restart(afterStep: run.state.step)
+    }
     progress.finish()
     progress = Progress()
     (start, lastStep) = (.now, .now)
@@ -120,7 +129,7 @@ struct TrainingReporter {
     guard !json else {
       return Output.result(String(decoding: try trainingEncoder.encode(line), as: UTF8.self))
     }
-    let epoch = String(format: "%.2f", Double(line.step) / Double(run.stepsPerEpoch))
+    let epoch = String(format: "%.2f", line.epoch)
     let train = line.trainNLL.map { String(format: "%.6f", $0) } ?? "NA"
     let kept = line.keptNLL.map { String(format: "%.4f", exp($0)) } ?? "NA"
     Output.result(
@@ -161,10 +170,17 @@ private struct StepLine: Encodable {
   }
 }
 
+/// The place in the log at which a training goes on.
+private struct ResumeLine: Encodable {
+  let event = "resumed"
+  let step: Int
+}
+
 /// An evaluation in the log.
 private struct EvaluationLine: Encodable {
   let event = "evaluation"
   let step: Int
+  let epoch: Double
   let learningRate: Double
   let trainNLL: Double?
   let validNLL: Double
@@ -179,7 +195,7 @@ private struct EvaluationLine: Encodable {
 
   init(_ record: TrainingRecord, isBest: Bool, keptNLL: Double?) {
     self.keptNLL = keptNLL
-    step = record.step
+    (step, epoch) = (record.step, record.epoch)
     learningRate = record.learningRate
     trainNLL = record.trainNLL.isNaN ? nil : record.trainNLL
     validNLL = record.validNLL

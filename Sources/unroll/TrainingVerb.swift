@@ -38,11 +38,20 @@ struct TrainingVerb: ParsableArguments {
       "Write losses and rates as an event file for TensorBoard.", valueName: "folder"))
   var tensorboard: String?
 
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "Save the state to resume from after so many steps, too; without it each ten minutes, and always after "
+        + "an evaluation.",
+      valueName: "steps"))
+  var saveEvery: Int?
+
   @Flag(help: "Give one JSON object a line instead of the table.")
   var json = false
 
   func validate() throws {
     if let keep, keep < 1 { throw ValidationError("--keep is at least 1.") }
+    if let saveEvery, saveEvery < 1 { throw ValidationError("--save-every is at least 1.") }
     if let pauseAfter, pauseAfter < 1 { throw ValidationError("--pause-after is at least 1.") }
   }
 
@@ -51,16 +60,17 @@ struct TrainingVerb: ParsableArguments {
   /// - Parameters:
   ///   - resuming: Whether the files are those of the training that goes on.
   ///   - inputs: The files that are read beside the texts; none of them is ever written to.
+  ///   - resumeOptions: Options that the command to resume has, beside those of all verbs.
   ///   - begin: Makes the run.
   /// - Throws: `Refusal` before the work; `ExitCode` after it, when all is said.
   func run(
-    resuming: Bool, inputs: [String],
+    resuming: Bool, inputs: [String], resumeOptions: [String],
     begin: (TrainingFiles, inout TrainingReporter) throws -> TrainingRun
   ) throws {
     let files = TrainingFiles(best: target.output, keptStates: keep ?? 0)
     try checkFiles(files, resuming: resuming, inputs: inputs)
-    var reporter = try TrainingReporter(
-      log: log, appending: resuming, tensorBoard: tensorboard, json: json)
+    var reporter = TrainingReporter(
+      log: log, resuming: resuming, tensorBoard: tensorboard, json: json)
     var run = try begin(files, &reporter)
     let firstStep = run.state.step
     // A reader of the table that goes away ends no training.
@@ -70,7 +80,7 @@ struct TrainingVerb: ParsableArguments {
     var outcome = Outcome(lastIsOurs: resuming)
     do {
       let end = try run.run(
-        saving: files,
+        saving: files, every: saveEvery,
         shouldPause: { state in
           unroll_asked_to_stop() || pauseAfter.map { state.step - firstStep >= $0 } ?? false
         },
@@ -83,14 +93,16 @@ struct TrainingVerb: ParsableArguments {
       case .finished: try conclude(run, files, outcome)
       case .paused:
         Output.note("paused after step \(run.state.step): saved \(printable(files.last))")
-        Output.note("  resume: \(resumeCommand(files))")
+        Output.note("  resume: \(resumeCommand(files, resumeOptions))")
         try Output.finish()
         throw Ending.paused
       }
     } catch let error where !(error is ExitCode) {
       reporter.finish()
       Output.note("unroll: \(error)")
-      if outcome.lastIsOurs && !(error is OutputTaken) { noteWhatIsSaved(files) }
+      if outcome.lastIsOurs && !(error is OutputTaken) {
+        noteWhatIsSaved(files, resumeOptions)
+      }
       throw ExitCode(Ending.failure)
     }
   }
@@ -192,21 +204,22 @@ struct TrainingVerb: ParsableArguments {
     }
   }
 
-  private func noteWhatIsSaved(_ files: TrainingFiles) {
+  private func noteWhatIsSaved(_ files: TrainingFiles, _ options: [String]) {
     guard FileManager.default.fileExists(atPath: files.last) else { return }
     Output.note("  saved: \(printable(files.last)) holds the last good state")
-    Output.note("  resume: \(resumeCommand(files))")
+    Output.note("  resume: \(resumeCommand(files, options))")
   }
 
   /// The command that goes on, as a shell takes it.
-  private func resumeCommand(_ files: TrainingFiles) -> String {
+  private func resumeCommand(_ files: TrainingFiles, _ options: [String]) -> String {
     var words = ["unroll", "finetune", files.last, "--resume", "--train", train, "--valid", valid]
     words += ["-o", files.best]
     if let log { words += ["--log", log] }
     if let keep { words += ["--keep", String(keep)] }
     if let tensorboard { words += ["--tensorboard", tensorboard] }
+    if let saveEvery { words += ["--save-every", String(saveEvery)] }
     if json { words.append("--json") }
-    return words.map(Self.quoted).joined(separator: " ")
+    return (words + options).map(Self.quoted).joined(separator: " ")
   }
 
   private static func quoted(_ word: String) -> String {

@@ -3,6 +3,7 @@
 import ArgumentParser
 import Foundation
 import UnrollFormat
+import UnrollTensors
 
 /// How a verb ends; `--help` says the same.
 enum Ending {
@@ -37,12 +38,20 @@ struct Unroll: ParsableCommand {
     calmIdleThreads()
     // A file-size limit is then an error of a write, not the end of the process.
     signal(SIGXFSZ, SIG_IGN)
+    var configured: [String] = []
     do {
-      var command = try parseAsRoot()
+      let expanded = try Train.expandingConfiguration(Array(CommandLine.arguments.dropFirst()))
+      configured = expanded.configured
+      var command = try parseAsRoot(expanded.arguments)
       try command.run()
       try Output.finish()
     } catch {
-      guard !(error is ExitCode), exitCode(for: error) == .failure else { exit(withError: error) }
+      guard !(error is ExitCode), exitCode(for: error) == .failure else {
+        if !configured.isEmpty && exitCode(for: error) == .validationFailure {
+          Output.note("note: --config gave \(printable(configured.joined(separator: " ")))")
+        }
+        exit(withError: error)
+      }
       Output.note("unroll: \(error)")
       Foundation.exit(Ending.failure)
     }

@@ -65,9 +65,10 @@ extension Checkpoint {
       return CarriedState(h: tensor(shape), c: layer.cell == .lstm ? tensor(shape) : nil)
     }
     training.history = [
-      TrainingRecord(step: 0, learningRate: 20, trainNLL: .nan, validNLL: 9.25),
-      TrainingRecord(step: 10, learningRate: 20, trainNLL: 1 / 3.0, validNLL: 0x1.8p-1060),
-      TrainingRecord(step: 12, learningRate: 20, trainNLL: -0.0, validNLL: 4.5),
+      TrainingRecord(step: 0, epoch: 0, learningRate: 20, trainNLL: .nan, validNLL: 9.25),
+      TrainingRecord(
+        step: 10, epoch: 1 / 3.0, learningRate: 20, trainNLL: 1 / 3.0, validNLL: 0x1.8p-1060),
+      TrainingRecord(step: 12, epoch: 1, learningRate: 20, trainNLL: -0.0, validNLL: 4.5),
     ]
     training.best = BestState(
       step: 10, validNLL: 0x1.8p-1060, weightsDigest: String(repeating: "ef", count: 32))

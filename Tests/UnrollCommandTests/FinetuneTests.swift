@@ -125,6 +125,69 @@ import UnrollFormat
     }
   }
 
+  @Test(arguments: ["HUP", "TERM", "INT"])
+  func signalsThatComeTwiceAtOnceAreOneWish(_ name: String) throws {
+    try withScene { folder in
+      let line = """
+        unroll finetune model.unroll.h5 --train train.txt --valid valid.txt -o tuned.unroll.h5 \
+        --columns 4 --epochs 1000000 --log run.jsonl & child=$!
+        while kill -0 $child && ! grep -q '"step":9,' run.jsonl; do sleep 0.05; done
+        kill -\(name) $child; kill -\(name) $child; wait $child
+        """
+      let result = try runner.run(shell: line, in: folder, seconds: 20)
+      #expect(result.exitCode == 3, "\(result.errors)")
+      #expect(try Checkpoint(contentsOf: "\(folder)/tuned.last.unroll.h5").training != nil)
+    }
+  }
+
+  @Test func theTableKeepsTheEpochsOfBefore() throws {
+    try withScene { folder in
+      let one = Self.arguments + ["-o", "tuned.unroll.h5", "--keep-evaluating", "valid.txt"]
+      let first = try runner.run(one + ["--threads", "1"], in: folder)
+      #expect(first.exitCode == 0, "\(first.errors)")
+      let rows = first.output.split(separator: "\n").map { $0.prefix(while: { $0 != "\t" }) }
+      let resume = [
+        "finetune", "tuned.last.unroll.h5", "--resume", "--train", "train.txt", "--valid",
+        "valid.txt", "-o", "tuned.unroll.h5", "--allow-changes", "--columns", "2", "--steps", "30",
+        "--pause-after", "1", "--keep-evaluating", "valid.txt", "--threads", "1", "--save-every",
+        "1",
+      ]
+      let second = try runner.run(resume, in: folder)
+      #expect(second.exitCode == 3, "\(second.errors)")
+      #expect(
+        second.errors.contains("--save-every 1 --keep-evaluating valid.txt --threads 1\n"),
+        "\(second.errors)")
+      let again = second.output.split(separator: "\n").map { $0.prefix(while: { $0 != "\t" }) }
+      #expect(again.starts(with: rows) && rows.count > 2)
+    }
+  }
+
+  @Test func whatAKilledRunLoggedIsCutOffByALineOfTheLog() throws {
+    try withScene { folder in
+      let arguments = Self.arguments + ["-o", "tuned.unroll.h5", "--log", "run.jsonl"]
+      #expect(try runner.run(arguments + ["--pause-after", "5"], in: folder).exitCode == 3)
+      let line = Self.resume + ["--log", "run.jsonl", "--tensorboard", "events"]
+      #expect(try runner.run(line, in: folder).exitCode == 0)
+      let log = try String(contentsOfFile: "\(folder)/run.jsonl", encoding: .utf8)
+      #expect(log.split(separator: "\n").contains(#"{"event":"resumed","step":5}"#))
+    }
+  }
+
+  @Test func aLogThatCannotBeWrittenCostsNoStep() throws {
+    guard FileManager.default.isWritableFile(atPath: "/dev/full") else { return }
+    try withScene { folder in
+      let arguments = Self.arguments + ["-o", "tuned.unroll.h5", "--force"]
+      let result = try runner.run(arguments + ["--log", "/dev/full"], in: folder)
+      #expect(result.exitCode == 2 && result.errors.contains("/dev/full"))
+      #expect(try Checkpoint(contentsOf: "\(folder)/tuned.last.unroll.h5").training != nil)
+    }
+  }
+
+  private static let resume = [
+    "finetune", "tuned.last.unroll.h5", "--resume", "--train", "train.txt", "--valid", "valid.txt",
+    "-o", "tuned.unroll.h5",
+  ]
+
   @Test func aResumedRunMayGoOnLonger() throws {
     try withScene { folder in
       #expect(try runner.run(Self.arguments + ["-o", "a.unroll.h5"], in: folder).exitCode == 0)

@@ -62,18 +62,18 @@ import UnrollFormat
     try withTexts { folder in
       let config = """
         {"cell": "gru", "hidden": "7,6", "embedding": 6, "tied": true, "epochs": 1,
-         "tokenizer": "character", "forget_bias": 1.5}
+         "tokenizer": "character", "train": "train.txt", "valid": "valid.txt"}
         """
       try Data(config.utf8).write(to: URL(filePath: "\(folder)/small.json"))
       let result = try runner.run(
-        ["train", "--config", "small.json"] + Self.texts + ["--steps", "2", "-o", "a.h5"],
+        ["train", "--config", "small.json", "--columns", "4", "--steps", "2", "-o", "a.h5"],
         in: folder)
       #expect(result.exitCode == 0, "\(result.errors)")
       let model = try Checkpoint(contentsOf: "\(folder)/a.h5")
       #expect(model.architecture.isTied && model.architecture.layers.allSatisfy { $0.cell == .gru })
       #expect(model.vocabulary.unit == .character)
       #expect(try Checkpoint(contentsOf: "\(folder)/a.last.h5").training?.step == 2)
-      for wrong in ["[]", "{\"hidden\": {}}", "{", ""] {
+      for wrong in ["[]", "{\"hidden\": {}}", "{", "", "{\"tied\": true, \"tied\": false}"] {
         try Data(wrong.utf8).write(to: URL(filePath: "\(folder)/wrong.json"))
         let refused = try runner.run(
           ["train", "--config", "wrong.json"] + Self.texts + ["-o", "b.h5"], in: folder)
@@ -94,6 +94,53 @@ import UnrollFormat
       let state = try #require(try Checkpoint(contentsOf: "\(folder)/awd.last.h5").training)
       #expect(state.regularization.count == 7 && state.data.hasRandomWindows)
       #expect(state.averageAfter == 5 && state.seed == 141 && state.schedule.kind == .constant)
+    }
+  }
+
+  @Test func theHistorySaysWhereTokensAndVectorsAreFrom() throws {
+    try withTexts { folder in
+      try Data("a\ndog\n<unk>\n<eos>\n".utf8).write(to: URL(filePath: "\(folder)/words.txt"))
+      try Data("2 6\na 1 2 3 4 5 6\ndog 6 5 4 3 2 1\n".utf8)
+        .write(to: URL(filePath: "\(folder)/rows.vec"))
+      let listed = try model(["--vocabulary", "words.txt", "--vectors", "rows.vec"], in: folder)
+      let entry = try #require(listed.provenance.last)
+      for line in ["tokenizer=whitespace", "vocabulary=list", "embedding_rows=vectors"] {
+        #expect(entry.arguments.split(separator: "\n").contains(Substring(line)))
+      }
+      let names = entry.inputs.split(separator: "\n").map { $0.split(separator: " ")[1] }
+      #expect(names == ["words.txt", "rows.vec", "train.txt", "valid.txt"])
+      let counted = try model(["--minimum-count", "2", "--force"], in: folder)
+      #expect(counted.provenance.last?.arguments.contains("minimum_count=2\n") == true)
+    }
+  }
+
+  @Test func sizesBeyondTheMemoryAreRefused() throws {
+    try withTexts { folder in
+      let result = try runner.run(
+        ["train"] + Self.texts + ["--hidden", "1000000", "-o", "a.h5", "--log", "run.jsonl"],
+        in: folder)
+      #expect(result.exitCode == 2 && result.errors.contains("of memory of this machine"))
+      // What failed before it began leaves nothing in the way.
+      #expect(try FileManager.default.contentsOfDirectory(atPath: folder).count == 2)
+    }
+  }
+
+  @Test func standardOutputIsNoModel() throws {
+    try withTexts { folder in
+      let result = try runner.run(
+        ["train"] + Self.texts + Self.small + ["--steps", "1", "-o", "-"], in: folder)
+      #expect(result.exitCode == 2 && result.errors.contains("a file of this name is ./-"))
+    }
+  }
+
+  @Test func linesOfWhichNothingIsPredictedHaveNoScore() throws {
+    try withTexts { folder in
+      _ = try model(["--tokenizer", "character"], in: folder)
+      let result = try runner.run(
+        shell: "printf 'a cat\\n\\n' | unroll score a.h5 - --level sentence", in: folder,
+        seconds: 15)
+      #expect(result.errors.contains("the first token of each line is not predicted"))
+      #expect(result.output.hasSuffix("\n2\t1\t0\tNA\n"), "\(result.output)")
     }
   }
 

@@ -228,6 +228,12 @@ import UnrollFormat
       #expect(model.parameters.paths.allSatisfy { model.parameters[$0]?.dtype == .bfloat16 })
       #expect(model.provenance.last?.arguments.contains("dtype=bf16") == true)
       #expect(try runner.run(["validate", "half.h5"], in: folder).exitCode == 0)
+      // A file of tensors, tokens and tokenizer lacks nothing but the model's past.
+      let whole = [
+        "convert", "half.h5", "-o", "whole.safetensors", "--strict", "--dtype", "f32",
+      ]
+      let carried = try runner.run(whole, in: folder)
+      #expect(carried.exitCode == 0, "\(carried.errors)")
       let wide = try runner.run(
         ["convert", "half.h5", "--dtype", "f32", "-o", "wide.h5"], in: folder)
       #expect(wide.exitCode == 0 && !wide.errors.contains("rounded"))
@@ -253,6 +259,12 @@ import UnrollFormat
       let arguments = [
         "convert", "models", "--to", "unroll", "-o", "new", "--vocabulary", "tokens.txt",
       ]
+      let dry = try runner.run(arguments + ["--dry-run"], in: folder)
+      #expect(dry.output.contains("models/a.pt\tchecked\t"), "\(dry.output)")
+      #expect(!FileManager.default.fileExists(atPath: "\(folder)/new"))
+      let file = try runner.run(
+        arguments.map { $0 == "new" ? "tokens.txt" : $0 }, in: folder)
+      #expect(file.exitCode == 2 && file.errors.contains("expected a folder for the results"))
       let result = try runner.run(arguments, in: folder)
       let rows = result.output.split(separator: "\n").map { $0.split(separator: "\t") }
       #expect(rows[0] == ["model", "result", "seconds", "output"])

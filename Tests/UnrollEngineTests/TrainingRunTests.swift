@@ -51,7 +51,7 @@ import UnrollTokenization
     func begin() throws -> TrainingRun {
       try TrainingRun(
         checkpoint, settings: settings, train: text("train.txt"), valid: text("valid.txt"),
-        input: "00 model")
+        inputs: ["00 model"])
     }
 
     func resume(
@@ -367,7 +367,8 @@ import UnrollTokenization
           of: scene.checkpoint.architecture, window: rows - 1, columns: 4, slotCount: 1))
       func begin(memory: Int) throws -> TrainingRun {
         try TrainingRun(
-          scene.checkpoint, settings: scene.settings, train: train, valid: valid, input: "00 model",
+          scene.checkpoint, settings: scene.settings, train: train, valid: valid,
+          inputs: ["00 model"],
           memory: UInt64(memory))
       }
       // What the columns hold is needed, not what the option says.

@@ -166,6 +166,6 @@ import UnrollTensors
 extension TrainingRecord {
   /// The numbers as they are stored.
   fileprivate var bits: [UInt64] {
-    [UInt64(step)] + [learningRate, trainNLL, validNLL].map(\.bitPattern)
+    [UInt64(step)] + [epoch, learningRate, trainNLL, validNLL].map(\.bitPattern)
   }
 }

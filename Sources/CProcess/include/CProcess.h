@@ -18,8 +18,9 @@ void unroll_close_descriptors_but(int kept, int also_kept);
 /// Has SIGPROF end this process when it has worked for so many seconds; waiting does not count.
 void unroll_limit_work(double seconds);
 
-/// From now on the first SIGINT (Ctrl-C), SIGTERM or SIGHUP is only noted; the second of its kind ends
-/// the process. SIGHUP stays ignored where it was, as below `nohup`.
+/// From now on SIGINT (Ctrl-C), SIGTERM and SIGHUP are only noted, however often they come; but for a SIGINT
+/// half a second after the first signal or later, which ends the process. SIGHUP stays ignored where it was, as
+/// below `nohup`.
 void unroll_catch_requests_to_stop(void);
 
 /// Whether one was noted.

@@ -1,5 +1,6 @@
 // A model before its training: sizes, tokens and drawn numbers.
 
+import Foundation
 import UnrollFormat
 import UnrollInterchange
 import UnrollNeural
@@ -24,18 +25,20 @@ public struct NewModel: Sendable {
   public var forgetBias: Double?
   /// What all numbers are drawn from.
   public var seed: UInt32 = 1
+  /// Where its tokens and vectors come from, as `name=value` for the history.
+  public var origins: [String] = []
 
   /// Creates word_language_model's default model.
   public init() {}
 
   /// The settings as lines for the history of a model.
   var arguments: String {
-    [
+    (origins + [
       "cell=\(cell.rawValue)", "activation=\(activation.rawValue)", "embedding=\(embeddingSize)",
       "hidden=\(hiddenSizes.map(String.init).joined(separator: ","))", "tied=\(isTied ? 1 : 0)",
       "initialization=\(initialization.rawValue)",
       "forget_bias=\(forgetBias.map { "\($0)" } ?? "drawn")", "model_seed=\(seed)",
-    ].joined(separator: "\n")
+    ]).joined(separator: "\n")
   }
 
   /// Draws the model.
@@ -44,10 +47,12 @@ public struct NewModel: Sendable {
   ///   - vocabulary: Its tokens.
   ///   - tokenizer: How text becomes tokens.
   ///   - vectors: Embeddings of words that are known already; they take the place of drawn rows.
+  ///   - memory: The bytes that weights and gradients may take; those of the machine unless told.
   /// - Returns: The model; its history is empty.
-  /// - Throws: `TrainingError` if sizes do not fit each other.
+  /// - Throws: `TrainingError` if sizes do not fit each other, or the memory.
   public func checkpoint(
-    vocabulary: Vocabulary, tokenizer: Tokenizer, vectors: WordVectors? = nil
+    vocabulary: Vocabulary, tokenizer: Tokenizer, vectors: WordVectors? = nil,
+    memory: UInt64 = ProcessInfo.processInfo.physicalMemory
   ) throws -> Checkpoint {
     func refuse(_ option: String, _ expected: String, _ found: String, _ fix: String) -> Error {
       TrainingError(path: option, expected: expected, found: found, fix: fix)
@@ -71,6 +76,16 @@ public struct NewModel: Sendable {
       layers: zip([embeddingSize] + hiddenSizes, hiddenSizes).map {
         LayerArchitecture(cell: cell, inputSize: $0, hiddenSize: $1, activation: activation)
       }, isTied: isTied)
+    // Two numbers for each: the weight and its gradient.
+    let bytes = architecture.parameters.reduce(0.0) {
+      $0 + 8 * $1.shape.dimensions.map(Double.init).reduce(1, *)
+    }
+    guard bytes <= Double(memory) else {
+      throw refuse(
+        "--embedding and --hidden",
+        "weights and gradients of at most the \(memory >> 20) MiB of memory of this machine",
+        String(format: "%.0f MiB", bytes / 0x1p20), "give smaller ones")
+    }
     var parameters = initialization.parameters(
       of: architecture, seed: seed, forgetBias: forgetBias)
     if let vectors, let drawn = parameters[.embeddingWeight] {

@@ -64,7 +64,7 @@ public struct OutputTaken: Error, Sendable, CustomStringConvertible {
   /// The file, and what to do.
   public var description: String {
     """
-    \(path): expected the file as this training left it; found another in its place, which is kept
+    \(printable(path)): expected the file as this training left it; found another in its place, which is kept
       fix: a second training writes to the same --output; give each its own
     """
   }

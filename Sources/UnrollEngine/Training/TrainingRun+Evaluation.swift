@@ -20,6 +20,7 @@ extension TrainingRun {
     let predictions = state.data.cursor * state.data.columns
     let record = TrainingRecord(
       step: state.step,
+      epoch: Double(state.epoch) + Double(state.data.cursor) / Double(rows - 1),
       learningRate: learningRate
         * state.schedule.multiplier(step: max(1, state.step), epoch: state.epoch),
       trainNLL: predictions > 0 ? state.data.totalNLL / Double(predictions) : .nan,

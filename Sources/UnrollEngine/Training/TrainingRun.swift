@@ -65,7 +65,7 @@ public struct TrainingRun {
   ///   - settings: What a person decides.
   ///   - train: The text to learn.
   ///   - valid: The text that chooses.
-  ///   - input: The digest and name of the model's file, for the history.
+  ///   - inputs: The digests and names of the files that the model comes from, for the history.
   ///   - new: How the model was drawn, if it has no file.
   ///   - newWords: What was done to its vocabulary before.
   ///   - memory: The bytes that the training may take; those of the machine unless told.
@@ -73,7 +73,7 @@ public struct TrainingRun {
   ///   `NeuralError` if memory is short.
   public init(
     _ checkpoint: Checkpoint, settings: TrainingSettings, train: TrainingText, valid: TrainingText,
-    input: String? = nil, new: NewModel? = nil, newWords: NewWordsReport? = nil,
+    inputs: [String] = [], new: NewModel? = nil, newWords: NewWordsReport? = nil,
     memory: UInt64 = ProcessInfo.processInfo.physicalMemory
   ) throws {
     let architecture = checkpoint.architecture
@@ -95,10 +95,10 @@ public struct TrainingRun {
     state.data.hasRandomWindows = settings.hasRandomWindows
     entry = ProvenanceEntry(
       operation: new == nil ? "finetune" : "train", tool: UnrollVersion.producer,
-      arguments: [new?.arguments, newWords?.arguments, settings.arguments].compactMap { $0 }
-        .joined(separator: "\n"),
-      inputs: [input, Self.input(train), Self.input(valid)].compactMap { $0 }
-        .joined(separator: "\n"))
+      arguments: [
+        new?.arguments, newWords?.arguments, settings.arguments(keeping: checkpoint.optimizer),
+      ].compactMap { $0 }.joined(separator: "\n"),
+      inputs: (inputs + [Self.input(train), Self.input(valid)]).joined(separator: "\n"))
     var source = checkpoint
     (source.optimizer, source.training) = (nil, nil)
     self.source = source

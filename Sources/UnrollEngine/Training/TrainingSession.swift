@@ -23,6 +23,7 @@ extension TrainingRun {
   ///
   /// - Parameters:
   ///   - files: Where to save; they are replaced.
+  ///   - steps: The steps after which a long epoch is saved, too; `nil` for each ten minutes.
   ///   - shouldPause: Asked after each step.
   ///   - report: Told of each event.
   ///   - progress: Called now and then during an evaluation.
@@ -31,7 +32,8 @@ extension TrainingRun {
   ///   to the same files; `CancellationError` if the task was cancelled, after the state was
   ///   saved as for a pause; what saving, stepping and `report` throw.
   public mutating func run(
-    saving files: TrainingFiles, shouldPause: (TrainingState) -> Bool = { _ in false },
+    saving files: TrainingFiles, every steps: Int? = nil,
+    shouldPause: (TrainingState) -> Bool = { _ in false },
     report: (TrainingEvent, TrainingRun) throws -> Void,
     progress: (EvaluationProgress) -> Void = { _ in }
   ) throws -> TrainingEnd {
@@ -57,12 +59,21 @@ extension TrainingRun {
         try outputs.keep(state, step: self.state.step)
         (lastSave, isSaved) = (.now, true)
       case .step:
-        if lastSave.duration(to: .now) > Self.savingInterval {
+        let isDue =
+          steps.map { state.step.isMultiple(of: $0) }
+          ?? (lastSave.duration(to: .now) > Self.savingInterval)
+        if isDue {
           try outputs.save(resumable)
           (lastSave, isSaved) = (.now, true)
         }
       }
-      try report(event, self)
+      do {
+        try report(event, self)
+      } catch {
+        // A log that cannot be written costs no step; the disk may be full for the state as well.
+        if !isSaved { try? outputs.save(resumable) }
+        throw error
+      }
       let isCancelled = Task.isCancelled
       if isCancelled || shouldPause(state) {
         if !isSaved { try outputs.save(resumable) }

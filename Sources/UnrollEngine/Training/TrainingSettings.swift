@@ -2,6 +2,7 @@
 
 import Foundation
 import UnrollFormat
+import UnrollTensors
 
 /// The settings of a training.
 public struct TrainingSettings: Sendable {
@@ -48,11 +49,15 @@ public struct TrainingSettings: Sendable {
   public init() {}
 
   /// The settings as lines for the history of a model.
-  var arguments: String {
+  ///
+  /// - Parameter kept: The optimizer that goes on, if one does.
+  /// - Returns: `name=value`, one a line.
+  func arguments(keeping kept: OptimizerState?) -> String {
     func text(_ value: Int?) -> String { value.map { "\($0)" } ?? "none" }
     var lines = ["columns=\(columns)", "window=\(window)"]
     if keepsOptimizer {
       lines.append("keep_optimizer=1")
+      lines += (kept?.kind.rawValue).map { ["optimizer=\($0)"] } ?? []
     } else {
       let numbers = optimizer.defaults.merging(hyperparameters) { $1 }
       lines.append("optimizer=\(optimizer.rawValue)")
@@ -172,7 +177,7 @@ public struct TrainingError: Error, Sendable, Hashable, CustomStringConvertible 
 
   /// Place, expectation, what was found, and the fix.
   public var description: String {
-    "\(path): expected \(expected); found \(found)\n  fix: \(fix)"
+    "\(printable(path)): expected \(expected); found \(found)\n  fix: \(fix)"
   }
 }
 

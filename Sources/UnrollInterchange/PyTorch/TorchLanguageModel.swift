@@ -152,22 +152,8 @@ struct TorchLanguageModel {
   ///
   /// - Throws: `InterchangeError` if there is none, or one of another size.
   func vocabulary(_ options: ReadingOptions) throws -> Vocabulary {
-    let rows = architecture.vocabularySize
-    guard let vocabulary = options.vocabulary else {
-      throw model.file.error(
-        tokenTensor.name, expected: "a vocabulary of \(rows) tokens, one for each row",
-        found: "none",
-        fix: "files of weights hold no words: give the training text with `--corpus DIR` "
-          + "or a list of tokens with `--vocabulary FILE`")
-    }
-    guard vocabulary.count == rows else {
-      throw model.file.error(
-        tokenTensor.name,
-        expected: "\(vocabulary.count) rows, one for each token of the vocabulary",
-        found: "\(rows) rows",
-        fix: "give the corpus or vocabulary that the model was trained on")
-    }
-    return vocabulary
+    try options.vocabulary(
+      ofRows: architecture.vocabularySize, in: tokenTensor.name, error: model.file.error)
   }
 
   // MARK: - Numbers

@@ -91,7 +91,7 @@ struct Convert: ParsableCommand {
     transform: Self.dtype)
   var dtype: DType?
 
-  @Flag(help: "Write nothing if something cannot be carried or has to be assumed.")
+  @Flag(help: "Write nothing if something of the model cannot be carried or has to be assumed.")
   var strict = false
 
   @Flag(help: "Write nothing; say what could not be carried and what is assumed.")
@@ -152,9 +152,10 @@ struct Convert: ParsableCommand {
     var notes = conversion.notes
     if case .foreign(let format) = target { notes += try format.losses(of: conversion.checkpoint) }
     for note in notes { Output.note("note: \(note)") }
-    if strict && !notes.isEmpty {
+    let harmful = notes.filter { !$0.isHarmless }
+    if strict && !harmful.isEmpty {
       throw Refusal(
-        "\(printable(output.output)): not written: --strict refuses the \(counted(notes.count, "note")) "
+        "\(printable(output.output)): not written: --strict refuses the \(counted(harmful.count, "note")) "
           + "above\n  fix: leave --strict out, or give what is asked for")
     }
     if dryRun { return Output.note("\(printable(output.output)) would be written") }
@@ -191,7 +192,8 @@ struct Convert: ParsableCommand {
       ("--force", output.force),
     ] where isSet { options.append(name) }
     let conversion = try FolderConversion(
-      folder: model, target: target, results: output.output, options: options)
+      folder: model, target: target, results: output.output, writes: !dryRun,
+      options: options)
     let code = try conversion.run()
     guard code == 0 else {
       try Output.finish()

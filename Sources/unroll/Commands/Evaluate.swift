@@ -40,6 +40,9 @@ struct ThreadOptions: ParsableArguments {
     throw ValidationError("--threads is 1 to 1024.")
   }
 
+  /// The option as it was given.
+  var arguments: [String] { threads.map { ["--threads", String($0)] } ?? [] }
+
   /// Makes all computation use the number of threads that was given.
   func apply() {
     if let threads { Threads.count = threads }
@@ -52,7 +55,7 @@ struct Evaluate: ParsableCommand {
     discussion: """
       Protocols: stream is one stream with the state carried to the end, every token but the first \
       predicted. columns is what PyTorch's word_language_model prints: 10 columns, state carried. \
-      sentence takes each line alone, from <eos> with a zero state. srilm and kenlm are sentence with \
+      sentence takes each line alone, from <eos> with a zero state. srilm (blank lines left out) and kenlm are sentence with \
       the figures of these programs, where words that the vocabulary lacks are left out or not; lm-eval \
       is one stream after <eos>, with the figures of lm-evaluation-harness over words and bytes.
       --cache and --dynamic give figures of a model that learns from the text that it is measured on, as \
@@ -86,19 +89,19 @@ struct Evaluate: ParsableCommand {
       "Adapt by a neural cache of so many states.", valueName: "states"))
   var cache: Int?
 
-  @Option(help: "How sharply the cache tells like states from others.")
-  var cacheTheta = 1.0
+  @Option(help: "How sharply the cache tells like states from others (default: 1).")
+  var cacheTheta: Double?
 
-  @Option(help: "The share of the cache, 0 to 1.")
-  var cacheWeight = 0.1
+  @Option(help: "The share of the cache, from 0 up to but not 1 (default: 0.1).")
+  var cacheWeight: Double?
 
   @Option(
     help: ArgumentHelp(
       "Adapt by SGD with this learning rate: dynamic evaluation.", valueName: "rate"))
   var dynamic: Double?
 
-  @Option(help: ArgumentHelp("The tokens after which it steps.", valueName: "tokens"))
-  var segment = 5
+  @Option(help: ArgumentHelp("The tokens after which it steps (default: 5).", valueName: "tokens"))
+  var segment: Int?
 
   @Flag(help: "Print the result as one JSON object.")
   var json = false
@@ -119,8 +122,19 @@ struct Evaluate: ParsableCommand {
     where !(1...100_000).contains(value) {
       throw ValidationError("\(name) is 1 to 100,000.")
     }
-    guard cacheTheta >= 0, cacheTheta.isFinite, (0...1).contains(cacheWeight) else {
-      throw ValidationError("--cache-theta is at least 0, --cache-weight 0 to 1.")
+    guard cache != nil || (cacheTheta == nil && cacheWeight == nil) else {
+      throw ValidationError(
+        "--cache-theta and --cache-weight are numbers of --cache; give that too.")
+    }
+    guard dynamic != nil || segment == nil else {
+      throw ValidationError("--segment is a number of --dynamic; give that too.")
+    }
+    if let cacheTheta, !(cacheTheta >= 0 && cacheTheta.isFinite) {
+      throw ValidationError("--cache-theta is a number of at least 0.")
+    }
+    // All of it on the cache gives what it never saw no probability.
+    if let cacheWeight, !(cacheWeight >= 0 && cacheWeight < 1) {
+      throw ValidationError("--cache-weight is a number from 0 up to but not 1.")
     }
     if let dynamic, !(dynamic > 0 && dynamic.isFinite) {
       throw ValidationError("--dynamic is a number above 0.")
@@ -140,8 +154,9 @@ struct Evaluate: ParsableCommand {
     }
     if result.unknown > 0 {
       Output.note(
-        "note: \(Output.grouped(result.unknown)) words are not in the vocabulary; each counts with "
-          + "the probability of unknown words as a whole, which flatters the perplexity")
+        "note: \(Output.grouped(result.unknown)) \(result.unknown == 1 ? "word is" : "words are") not in the "
+          + "vocabulary; each counts with the probability of unknown words as a whole, which flatters the perplexity"
+      )
     }
   }
 
@@ -161,12 +176,13 @@ struct Evaluate: ParsableCommand {
     if let dynamic {
       return try UnrollEngine.perplexity(
         ofText: text, adapting: options.checkpoint(), path: options.model,
-        by: DynamicEvaluation(learningRate: dynamic, segment: segment), progress: progress)
+        by: DynamicEvaluation(learningRate: dynamic, segment: segment ?? 5), progress: progress)
     }
     let model = try options.load()
     if let cache {
       return try model.perplexity(
-        ofText: text, with: NeuralCache(size: cache, theta: cacheTheta, weight: cacheWeight),
+        ofText: text,
+        with: NeuralCache(size: cache, theta: cacheTheta ?? 1, weight: cacheWeight ?? 0.1),
         progress: progress)
     }
     return try model.perplexity(ofText: text, protocol: `protocol`, progress: progress)
@@ -206,7 +222,7 @@ struct Evaluate: ParsableCommand {
     }
     row("bits per token", number(result.bitsPerToken))
     row("bits per word", result.bitsPerWord.map(number) ?? "-")
-    row("bits per byte", number(result.bitsPerByte))
+    row("bits per byte", result.bitsPerByte.map(number) ?? "-")
     row(
       "time",
       String(format: "%.2f s, ", result.seconds)
@@ -239,7 +255,7 @@ private struct PerplexityReport: Encodable {
   let figures: [String: Double]
   let bitsPerToken: Double
   let bitsPerWord: Double?
-  let bitsPerByte: Double
+  let bitsPerByte: Double?
   let seconds: Double
   let tokensPerSecond: Double
 

@@ -74,7 +74,8 @@ struct Finetune: ParsableCommand {
 
   func run() throws {
     try verb.run(
-      resuming: resume, inputs: [options.model] + words.paths, begin: makeRun)
+      resuming: resume, inputs: [options.model] + words.paths,
+      resumeOptions: words.resumeOptions + options.threads.arguments, begin: makeRun)
   }
 
   private func makeRun(
@@ -92,7 +93,9 @@ struct Finetune: ParsableCommand {
       old: LanguageModel.encoder(of: old, path: options.model), new: encoder)
     guard resume else {
       if checkpoint.training != nil {
-        Output.note("note: \(printable(options.model)): its own training state is left behind")
+        Output.note(
+          "note: \(printable(options.model)): its place in a training is left behind"
+            + (keepOptimizer ? ", its optimizer goes on" : ", and its optimizer"))
       }
       var settings = try training.settings()
       settings.keepsOptimizer = keepOptimizer
@@ -110,7 +113,7 @@ struct Finetune: ParsableCommand {
       }
       var run = try TrainingRun(
         checkpoint, settings: settings, train: texts.train, valid: texts.valid,
-        input: input, newWords: newWords)
+        inputs: [input], newWords: newWords)
       run.kept = kept
       return run
     }
@@ -187,6 +190,9 @@ struct NewWordOptions: ParsableArguments {
 
   /// The files that are read.
   var paths: [String] { [keepEvaluating].compactMap { $0 } }
+
+  /// The options that a resumed training takes again.
+  var resumeOptions: [String] { keepEvaluating.map { ["--keep-evaluating", $0] } ?? [] }
 
   /// The model with the vocabulary that is asked for.
   func apply(

@@ -10,7 +10,7 @@ struct Generate: ParsableCommand {
     abstract: "Let a model write.",
     discussion: """
       The text after the prompt goes to standard output as it comes; several samples follow each other, \
-      with an empty line between those of several lines. The same seed gives the same text, for any \
+      with an empty line around those of several lines. The same seed gives the same text, for any \
       number of threads and samples. --temperature 0 takes the likeliest token always. Temperature, \
       --top-k and --top-p act in this order.
       """)
@@ -82,40 +82,48 @@ struct Generate: ParsableCommand {
     (settings.length, settings.temperature) = (length, temperature)
     (settings.topK, settings.topP, settings.seed) = (topK, topP, seed)
     (settings.stopsAtEndOfSentence, settings.excludesUnknown) = (stopAtEos, noUnknown)
-    let isStreamed = samples == 1 && !json
+    guard samples == 1, !json else { return try printSamples(of: model, settings) }
     var stream = TextStream(model.encoder)
+    let results = try model.generate(after: prompt, settings) { _, token in
+      try Output.text(stream.add(token))
+      return true
+    }
+    try Output.text(stream.finish())
+    if results.first.map({ !model.text(of: $0).hasSuffix("\n") }) == true {
+      try Output.text([UInt8(ascii: "\n")])
+    }
+  }
+
+  /// Prints samples whole, each as soon as it is there.
+  private func printSamples(of model: LanguageModel, _ settings: GenerationSettings) throws {
     var progress = Progress()
     var tokens = 0
-    let results = try model.generate(after: prompt, samples: samples, settings) { _, token in
-      tokens += 1
-      if isStreamed {
-        try Output.text(stream.add(token))
-      } else {
+    var lastHadLines = false
+    _ = try model.generate(
+      after: prompt, samples: samples, settings,
+      { _, _ in
+        tokens += 1
         let tokens = tokens
         progress.report { seconds in
           "\(Output.grouped(tokens)) tokens, \(Output.grouped(Int(Double(tokens) / seconds))) tokens/s"
         }
-      }
-      return true
-    }
+        return true
+      },
+      finish: { number, sample in
+        progress.finish()
+        let text = model.text(of: sample)
+        if json {
+          try Output.jsonLine(SampleReport(number + 1, sample, text))
+        } else {
+          let hasLines = text.dropLast().contains("\n")
+          if number > 0 && (hasLines || lastHadLines) { Output.result("") }
+          lastHadLines = hasLines
+          try Output.finish()
+          try Output.text(Array((text.hasSuffix("\n") ? text : text + "\n").utf8))
+        }
+        try Output.finish()
+      })
     progress.finish()
-    if isStreamed {
-      try Output.text(stream.finish())
-      if results.first.map({ !model.text(of: $0).hasSuffix("\n") }) == true {
-        try Output.text([UInt8(ascii: "\n")])
-      }
-      return
-    }
-    let texts = results.map { model.text(of: $0) }
-    let areLines = !texts.contains { $0.dropLast().contains("\n") }
-    for (index, (result, text)) in zip(results, texts).enumerated() {
-      if json {
-        try Output.jsonLine(SampleReport(index + 1, result, text))
-        continue
-      }
-      Output.result(text.hasSuffix("\n") ? String(text.dropLast()) : text)
-      if !areLines && index + 1 < results.count { Output.result("") }
-    }
   }
 }
 

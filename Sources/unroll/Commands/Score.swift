@@ -17,8 +17,8 @@ struct Score: ParsableCommand {
       NA and oov 1: the model knows unknown words only as a whole.
       --level token: token, sentid, tokenpos (from 1), sentpos (of the token's word), surp, entropy, \
       entred, oov.
-      --level sentence: sentid, tokens (with <eos>), oov, logprob (<eos> and unknown words included), \
-      one line for each line of the text, blank ones too.
+      --level sentence: sentid, tokens (with <eos>), oov, logprob (<eos> and unknown words included; NA \
+      where no token is predicted), one line for each line of the text, blank ones too.
       """)
 
   enum ScoreLevel: String, ExpressibleByArgument, CaseIterable {
@@ -73,11 +73,18 @@ struct Score: ParsableCommand {
     settings.carriesState = carry
     settings.wantsEntropies = level != .sentence
     settings.segmentation = words
-    let scale = (base ?? (level == .sentence ? .e : .two)).logarithm
+    let base = base ?? (level == .sentence ? .e : .two)
+    var lines = 0
     var progress = Progress()
-    if !json { Output.result(header) }
+    if !model.predictsFirstTokens && !carry {
+      Output.note(
+        "note: sentences of this model start from nothing: the first token of each line is not predicted"
+      )
+    }
     try model.score(text: text, settings) { sentence, fraction in
-      let report = SentenceReport(sentence, level: level, scale: scale)
+      let report = SentenceReport(sentence, level: level, base: base)
+      lines += 1
+      if sentence.line == 1 { printHeader() }
       if json {
         try Output.jsonLine(report)
       } else {
@@ -89,6 +96,12 @@ struct Score: ParsableCommand {
       }
     }
     progress.finish()
+    if lines == 0 { printHeader() }
+  }
+
+  private func printHeader() {
+    guard !json else { return }
+    Output.result(header)
   }
 
   private var header: String {
@@ -117,14 +130,18 @@ private struct SentenceReport: Encodable {
   let sentid: Int
   let tokens: Int
   let oov: Int
-  let logprob: Double
+  /// The base of all logarithms.
+  let base: String
+  /// `nil` where no token is predicted.
+  let logprob: Double?
   /// The words or tokens, unless the sentence is all that is wanted.
   let units: [Unit]?
 
-  init(_ sentence: SentenceScore, level: Score.ScoreLevel, scale: Double) {
+  init(_ sentence: SentenceScore, level: Score.ScoreLevel, base: Score.Base) {
+    self.base = base.rawValue
     (sentid, tokens, oov) = (sentence.line, sentence.tokens.count, sentence.unknownCount)
-    logprob = sentence.logProbability / scale
-    func scaled(_ value: Double?) -> Double? { value.map { $0 / scale } }
+    func scaled(_ value: Double?) -> Double? { value.map { $0 / base.logarithm } }
+    logprob = scaled(sentence.logProbability)
     switch level {
     case .sentence: units = nil
     case .word:

@@ -20,7 +20,7 @@ struct Train: ParsableCommand {
       tokenizers does; the model then holds the tokenizer.json, which `unroll tokenize --export` writes \
       out. WordPiece and Unigram are taken from a file but not learned: BPE serves the same ends.
       --config takes a JSON object of option names and values, as {"cell": "gru", "hidden": "1150,400", \
-      "tied": true}; options on the command line go before it.
+      "tied": true}; where the command line gives an option, too, that counts.
       """)
 
   @OptionGroup var verb: TrainingVerb
@@ -37,12 +37,14 @@ struct Train: ParsableCommand {
   @OptionGroup var threads: ThreadOptions
 
   func run() throws {
-    if let config { return try Self.run(config: config, CommandLine.arguments) }
-    try verb.run(resuming: false, inputs: tokens.paths + model.paths) { _, reporter in
+    try verb.run(
+      resuming: false, inputs: tokens.paths + model.paths, resumeOptions: threads.arguments
+    ) { _, reporter in
       threads.apply()
       let (tokenizer, vocabulary) = try tokens.tokens(train: verb.train)
       let vectors = try model.wordVectors(for: vocabulary)
-      let new = model.model(width: vectors?.width, seed: training.seed)
+      var new = model.model(width: vectors?.width, seed: training.seed)
+      new.origins = tokens.origins + model.origins
       let checkpoint = try new.checkpoint(
         vocabulary: vocabulary, tokenizer: tokenizer, vectors: vectors)
       let encoder = try LanguageModel.encoder(of: checkpoint, path: verb.target.output)
@@ -55,58 +57,60 @@ struct Train: ParsableCommand {
           + "\(Output.grouped(parameters)) parameters")
       return try TrainingRun(
         checkpoint, settings: try training.settings(), train: texts.train, valid: texts.valid,
-        new: new)
+        inputs: try (tokens.paths + model.paths).map(Self.input), new: new)
     }
   }
 
-  /// Runs the verb with the options of a configuration before those of the command line.
-  private static func run(config path: String, _ arguments: [String]) throws {
-    var rest = Array(arguments.drop { $0 != configuration.commandName ?? "train" }.dropFirst())
-    if let index = rest.firstIndex(of: "--config") {
-      rest.removeSubrange(index...min(index + 1, rest.count - 1))
+  /// The digest and name of a file, for the history.
+  private static func input(_ path: String) throws -> String {
+    "\(digest(of: try MappedFile(path: path))) \(URL(filePath: path).lastPathComponent)"
+  }
+
+  /// The arguments of the tool with the options of a configuration in its place, before the others.
+  ///
+  /// - Parameter arguments: The verb and its options.
+  /// - Returns: The arguments without `--config`, and those of them that its file gave.
+  /// - Throws: `FileError` if the file cannot be read; `Refusal` if it holds no options.
+  static func expandingConfiguration(
+    _ arguments: [String]
+  ) throws -> (arguments: [String], configured: [String]) {
+    var rest = Array(arguments.dropFirst())
+    guard arguments.first == "train",
+      let index = rest.firstIndex(where: { $0 == "--config" || $0.hasPrefix("--config=") })
+    else { return (arguments, []) }
+    var path = String(rest.remove(at: index).dropFirst("--config=".count))
+    if path.isEmpty {
+      guard index < rest.count else { return (arguments, []) }
+      path = rest.remove(at: index)
     }
-    rest.removeAll { $0.hasPrefix("--config=") }
-    var command = try parse(configured(path) + rest)
-    command.config = nil
-    try command.run()
+    let configured = try options(inFile: path)
+    return (["train"] + configured + rest, configured)
   }
 
   /// The options of a configuration as words of a command line.
-  private static func configured(_ path: String) throws -> [String] {
+  private static func options(inFile path: String) throws -> [String] {
     let file = try MappedFile(path: path)
-    do {
-      return try JSONDecoder().decode(
-        [String: ConfiguredValue].self, from: Data(file.copy(0..<file.count))
-      ).sorted { $0.key < $1.key }.flatMap { name, value in
-        let option = "--" + name.replacing("_", with: "-")
-        return switch value {
-        case .flag(let isSet): isSet ? [option] : []
-        case .text(let text): [option, text]
-        }
-      }
-    } catch is DecodingError {
-      throw Refusal(
+    func refuse(_ found: String) -> Refusal {
+      Refusal(
         "\(printable(path)): expected a JSON object of options, each with a text, number or true; found "
-          + "something else\n  fix: `unroll train --help` shows the options")
+          + "\(found)\n  fix: `unroll train --help` shows the options")
     }
-  }
-}
-
-/// The value of an option in a configuration.
-private enum ConfiguredValue: Decodable {
-  case flag(Bool)
-  case text(String)
-
-  init(from decoder: any Decoder) throws {
-    let container = try decoder.singleValueContainer()
-    if let flag = try? container.decode(Bool.self) {
-      self = .flag(flag)
-    } else if let number = try? container.decode(Int.self) {
-      self = .text(String(number))
-    } else if let number = try? container.decode(Double.self) {
-      self = .text(String(number))
-    } else {
-      self = .text(try container.decode(String.self))
+    guard let members = try? JSONValue(file.copy(0..<file.count)).members else {
+      throw refuse("something else")
+    }
+    var names: Set<String> = []
+    return try members.flatMap { key, value in
+      let name = String(decoding: key, as: UTF8.self).replacing("_", with: "-")
+      guard names.insert(name).inserted else { throw refuse("\(printable(name)) twice") }
+      let text: String? =
+        switch value {
+        case .bool(true): nil
+        case .number(let number): value.int.map { "\($0)" } ?? "\(number)"
+        case .string: value.text
+        case .bool(false): ""
+        default: throw refuse("another value of \(printable(name))")
+        }
+      return text == "" ? [] : ["--\(name)"] + [text].compactMap { $0 }
     }
   }
 }
@@ -148,6 +152,9 @@ struct NewModelOptions: ParsableArguments {
   /// The files that are read.
   var paths: [String] { [vectors].compactMap { $0 } }
 
+  /// Where the rows come from, for the history.
+  var origins: [String] { vectors == nil ? [] : ["embedding_rows=vectors"] }
+
   private var sizes: [Int]? {
     guard let hidden else { return nil }
     return hidden.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) ?? 0 }
@@ -156,11 +163,15 @@ struct NewModelOptions: ParsableArguments {
   func validate() throws {
     let limit = 1...1_000_000
     guard (sizes ?? [1]).allSatisfy(limit.contains) else {
-      throw ValidationError("--hidden takes numbers from 1, as 1150,1150,400.")
+      throw ValidationError("--hidden takes numbers from 1 to 1,000,000, as 1150,1150,400.")
     }
     guard (sizes ?? []).count <= 100 else { throw ValidationError("--hidden: at most 100 layers.") }
     guard limit.contains(embedding ?? 1) else {
-      throw ValidationError("--embedding is at least 1.")
+      throw ValidationError("--embedding is 1 to 1,000,000.")
+    }
+    guard forgetBias == nil || cell == nil || cell == .lstm else {
+      throw ValidationError(
+        "--forget-bias is for --cell lstm; \(cell?.rawValue ?? "") has no such gate.")
     }
     guard (forgetBias ?? 0).isFinite else { throw ValidationError("--forget-bias is finite.") }
   }
@@ -267,6 +278,16 @@ struct NewVocabularyOptions: ParsableArguments {
 
   /// The files that are read.
   var paths: [String] { source.paths + [vocabulary].compactMap { $0 } }
+
+  /// Where the tokens come from, for the history.
+  var origins: [String] {
+    var lines = ["tokenizer=\(source.name ?? TokenizerKind.whitespace.rawValue)"]
+    lines.append(
+      "vocabulary=" + (vocabulary != nil ? "list" : source.paths.isEmpty ? "train" : "tokenizer"))
+    lines += minimumCount.map { ["minimum_count=\($0)"] } ?? []
+    lines += maximumSize.map { ["maximum_size=\($0)"] } ?? []
+    return lines + (appendEos ? ["append_eos=1"] : [])
+  }
 
   private var source: TokenizerSource { TokenizerSource(tokenizer ?? "whitespace") }
 

@@ -31,7 +31,8 @@ extension Contents {
     let group = Layout.trainingHistory
     guard exists(group) else { return [] }
     let names = [
-      MemberName.step, MemberName.learningRate, MemberName.trainNLL, MemberName.validNLL,
+      MemberName.step, MemberName.epoch, MemberName.learningRate, MemberName.trainNLL,
+      MemberName.validNLL,
     ]
     let lengths = names.map { dataset("\(group)/\($0)")?.shape?.elementCount ?? 0 }
     guard let length = lengths.first, length > 0, Set(lengths).count == 1 else {

@@ -1,0 +1,138 @@
+// Language models in ONNX: recurrent operations between an embedding and a softmax.
+
+import UnrollFormat
+import UnrollTensors
+import UnrollTokenization
+
+/// Graphs of ONNX, with a vocabulary and a tokenizer where Unroll wrote them.
+public enum ONNXFormat: ForeignFormat {
+  /// The name in reports.
+  public static let name = "onnx"
+  /// The extension.
+  public static let fileExtensions = ["onnx"]
+
+  /// Whether a file is a message with the fields of a model and a graph.
+  public static func recognizes(_ file: MappedFile) -> Bool { ONNXModel.recognizes(file) }
+
+  /// Converts a language model: rows of an embedding or one-hot vectors, LSTM, GRU or RNN, a linear
+  /// output.
+  ///
+  /// Numbers may lie in other files of the model's folder.
+  ///
+  /// - Throws: `InterchangeError` if the file is damaged, holds another kind of model, or needs a
+  ///   vocabulary that `options` does not give.
+  public static func read(_ file: MappedFile, options: ReadingOptions) throws -> Conversion {
+    let model = try ONNXModel(file)
+    let kept = model.metadata[ONNXLayerMetadata.key].map(ONNXLayerMetadata.layers) ?? []
+    var language = try ONNXLanguageModel(try ONNXGraph(model), kept: kept)
+    let parameters = try language.parameters()
+    let rows = language.architecture.vocabularySize
+    var options = options
+    if options.vocabulary == nil, let text = model.metadata[StateMetadata.key] {
+      let metadata = try StateMetadata(json: text, rows: rows) {
+        model.error($0, expected: $1, found: $2, fix: $3)
+      }
+      (options.vocabulary, options.tokenizer) = (metadata.vocabulary, metadata.tokenizer)
+    }
+    let vocabulary = try options.vocabulary(
+      ofRows: rows, in: "the output layer", error: model.error)
+    return Conversion(
+      checkpoint: Checkpoint(
+        architecture: language.architecture, parameters: parameters, vocabulary: vocabulary,
+        tokenizer: options.tokenizer, provenance: []),
+      notes: language.notes)
+  }
+
+  /// What is neither weights, tokens nor tokenizer.
+  ///
+  /// - Throws: `InterchangeError` for variants and types that ONNX's operations do not have.
+  public static func losses(of checkpoint: Checkpoint) throws -> [Note] {
+    _ = try ONNXWriter(checkpoint)
+    return checkpoint.lossesBesideWeights
+  }
+
+  /// Writes a checkpoint.
+  ///
+  /// The graph takes `tokens` `[time, batch]` and the states of the layers, and gives `log_probabilities`
+  /// `[time, batch, V]` and the states after them.
+  ///
+  /// - Throws: `InterchangeError` for variants and types that ONNX's operations do not have, `FileError`
+  ///   if the file cannot be written.
+  public static func write(
+    _ checkpoint: Checkpoint, to path: String, progress: (Int) -> Void
+  ) throws {
+    var file = try SequentialFile(emptying: path)
+    for part in try ONNXWriter(checkpoint).parts {
+      try part.withUnsafeBytes { bytes in
+        for start in stride(from: 0, to: bytes.count, by: 16 << 20) {
+          let block = bytes[start..<min(start + 16 << 20, bytes.count)]
+          try file.write(UnsafeRawBufferPointer(rebasing: block))
+          progress(block.count)
+        }
+      }
+    }
+    try file.close()
+  }
+}
+
+/// What a layer was before it was one of ONNX, where there are always two biases and f32 attributes.
+struct ONNXLayerMetadata {
+  /// The key under which a file carries it.
+  static let key = "unroll.layers"
+
+  let bias: LayerBias
+  let gates: GateActivation
+
+  init(_ layer: LayerArchitecture) { (bias, gates) = (layer.bias, layer.gateActivation) }
+
+  /// - Parameter text: A layer of `layers(_:)`.
+  private init?(_ text: Substring) {
+    let parts = text.split(separator: ":")
+    guard let bias = parts.first.flatMap({ LayerBias(rawValue: String($0)) }) else { return nil }
+    self.bias = bias
+    if parts.count == 3, let alpha = Double(parts[1]), let beta = Double(parts[2]) {
+      gates = .hardSigmoid(alpha: alpha, beta: beta)
+    } else {
+      gates = .sigmoid
+    }
+  }
+
+  /// The layers of a text such as `double,single:0.2:0.5`.
+  static func layers(_ text: String) -> [ONNXLayerMetadata] {
+    text.split(separator: ",").compactMap(Self.init)
+  }
+
+  /// The layer in such a text.
+  var text: String {
+    guard case .hardSigmoid(let alpha, let beta) = gates else { return bias.rawValue }
+    return "\(bias.rawValue):\(alpha):\(beta)"
+  }
+}
+
+extension ReadingOptions {
+  /// The vocabulary that the caller gives: one token for each row.
+  ///
+  /// - Parameters:
+  ///   - rows: The rows.
+  ///   - place: Where they are.
+  ///   - error: Makes an error about the file.
+  /// - Returns: The vocabulary.
+  /// - Throws: `InterchangeError` if there is none, or one of another size.
+  func vocabulary(
+    ofRows rows: Int, in place: String,
+    error: (_ place: String, _ expected: String, _ found: String, _ fix: String) -> InterchangeError
+  ) throws -> Vocabulary {
+    guard let vocabulary else {
+      throw error(
+        place, "a vocabulary of \(rows) tokens, one for each row", "none",
+        "files of weights hold no words: give the training text with `--corpus DIR` "
+          + "or a list of tokens with `--vocabulary FILE`")
+    }
+    guard vocabulary.count == rows else {
+      throw error(
+        place, "\(vocabulary.count) rows, one for each token of the vocabulary", "\(rows) rows",
+        "give the corpus or vocabulary that the model was trained on")
+    }
+    return vocabulary
+  }
+}

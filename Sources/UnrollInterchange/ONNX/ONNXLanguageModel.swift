@@ -1,0 +1,218 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+// A recurrent language model found in a graph: from the ids of tokens to log-probabilities.
+
+import UnrollFormat
+import UnrollTensors
+
+/// The layers of a graph, and the constants that they compute with.
+struct ONNXLanguageModel {
+  private(set) var architecture: Architecture
+  private(set) var notes: [Note] = []
+
+  private let graph: ONNXGraph
+  private let embedding: ONNXTensor?
+  private let layers: [ONNXLayer]
+  private let output: Output
+
+  /// The linear output.
+  private struct Output {
+    /// `[V, H]`, or `[H, V]` where it is transposed.
+    let weight: ONNXTensor
+    let isTransposed: Bool
+    let bias: ONNXTensor?
+    /// The name of the top layer's states.
+    let input: String
+  }
+
+  /// Finds the model.
+  ///
+  /// - Parameters:
+  ///   - graph: The graph.
+  ///   - kept: What each layer was before it was ONNX's, where the file says so.
+  /// - Throws: `InterchangeError` naming the part that is of no recurrent language model.
+  init(_ graph: ONNXGraph, kept: [ONNXLayerMetadata]) throws {
+    let model = graph.model
+    self.graph = graph
+    let nodes = model.nodes.filter { ["LSTM", "GRU", "RNN"].contains($0.operation) }
+    guard !nodes.isEmpty else {
+      throw model.error(
+        "graph", expected: "a node LSTM, GRU or RNN", found: "none",
+        fix: "export the model with its recurrent layers whole; loops over steps are not converted")
+    }
+    layers = try nodes.enumerated().map { index, node in
+      try ONNXLayer(node, in: graph, kept: kept.indices.contains(index) ? kept[index] : nil)
+    }
+    output = try Self.output(of: graph)
+    let (first, last) = (nodes[0], nodes[nodes.count - 1])
+    for (below, node) in zip(nodes, nodes.dropFirst()) {
+      try Self.check(node.input(0), is: below, in: graph, for: node.place)
+    }
+    try Self.check(output.input, is: last, in: graph, for: "the output")
+    (embedding, notes) = try Self.embedding(of: first, in: graph)
+    let D = layers[0].architecture.inputSize
+    let (H, V) =
+      try Self.matrix(output.weight, model, isTransposed: output.isTransposed)
+    var architecture = Architecture(
+      vocabularySize: V, embeddingSize: D, layers: layers.map(\.architecture), isTied: false,
+      hasOutputBias: output.bias != nil)
+    if embedding == nil { architecture.input = .oneHot }
+    self.architecture = architecture
+    var width = try embedding.map { try Self.matrix($0, model, isTransposed: false).columns } ?? V
+    for layer in layers {
+      guard layer.architecture.inputSize == width else {
+        throw model.error(
+          layer.place, expected: "weights for an input of \(width)",
+          found: "weights for \(layer.architecture.inputSize)", fix: "export the model again")
+      }
+      width = layer.architecture.hiddenSize
+    }
+    guard H == width else {
+      throw model.error(
+        output.weight.name, expected: "a matrix for states of \(width)", found: "one for \(H)",
+        fix: "export the model again")
+    }
+  }
+
+  /// Rows and columns of a matrix, as if it were not transposed.
+  private static func matrix(
+    _ constant: ONNXTensor, _ model: ONNXModel, isTransposed: Bool
+  ) throws -> (columns: Int, rows: Int) {
+    let sizes = constant.dimensions
+    guard sizes.count == 2, sizes.allSatisfy({ (1...Int(Int32.max)).contains($0) }) else {
+      throw model.error(
+        constant.name, expected: "a matrix", found: "dimensions \(sizes)",
+        fix: "export the model again")
+    }
+    return isTransposed ? (sizes[0], sizes[1]) : (sizes[1], sizes[0])
+  }
+
+  private static func check(
+    _ input: String?, is layer: ONNXNode, in graph: ONNXGraph, for place: String
+  ) throws {
+    let origin = try input.map { try graph.origin(of: $0) } ?? ""
+    guard origin == layer.outputs.first else {
+      let found = graph.producer(of: origin).map { "\($0.node.operation) \(origin)" } ?? origin
+      throw graph.model.error(
+        place, expected: "the states of \(layer.place), one layer on the other", found: found,
+        fix: "only a stack of layers is converted")
+    }
+  }
+
+  /// The embedding that the first layer reads, or `nil` for one-hot input.
+  private static func embedding(
+    of first: ONNXNode, in graph: ONNXGraph
+  ) throws -> (ONNXTensor?, [Note]) {
+    let origin = try graph.origin(of: first.input(0) ?? "")
+    guard let (node, _) = graph.producer(of: origin) else {
+      guard graph.model.inputs.contains(origin) else { throw unknownInput(origin, graph) }
+      return (
+        nil,
+        [Note(place: origin, message: "assumed: the input is one-hot, a vector for each token")]
+      )
+    }
+    if node.operation == "OneHot" { return (nil, []) }
+    guard node.operation == "Gather", node.attributes["axis"]?.int ?? 0 == 0,
+      let name = node.input(0), let (tensor, isTransposed) = graph.constant(name), !isTransposed
+    else { throw unknownInput(origin, graph) }
+    return (tensor, [])
+  }
+
+  private static func unknownInput(_ name: String, _ graph: ONNXGraph) -> InterchangeError {
+    graph.model.error(
+      name, expected: "rows of an embedding, or one-hot vectors, as the first layer's input",
+      found: graph.producer(of: name)?.node.operation ?? "another value",
+      fix: "export a language model whose input is the ids of tokens")
+  }
+
+  /// The linear output in front of one of the graph's results.
+  private static func output(of graph: ONNXGraph) throws -> Output {
+    for name in graph.model.outputs {
+      if let output = try output(before: name, in: graph) { return output }
+    }
+    throw graph.model.error(
+      "graph", expected: "a result of a linear layer, with or without a softmax",
+      found: list(graph.model.outputs), fix: "export the model with its output layer")
+  }
+
+  private static func output(before name: String, in graph: ONNXGraph) throws -> Output? {
+    var name = try graph.origin(of: name)
+    for operation in ["Log", "LogSoftmax", "Softmax"] {
+      if let (node, _) = graph.producer(of: name), node.operation == operation {
+        name = try graph.origin(of: node.input(0) ?? "")
+      }
+    }
+    guard var (node, _) = graph.producer(of: name) else { return nil }
+    var bias: ONNXTensor?
+    if node.operation == "Add" {
+      // Either of the two may be the bias.
+      let sides = [node.input(0), node.input(1)].compactMap { $0 }
+      guard let constant = sides.lazy.compactMap({ graph.constant($0) }).first,
+        let other = sides.first(where: { graph.constant($0) == nil }),
+        let product = try graph.producer(of: graph.origin(of: other))
+      else { return nil }
+      (bias, node) = (constant.tensor, product.node)
+    }
+    guard ["MatMul", "Gemm"].contains(node.operation), let input = node.input(0),
+      let (weight, isTransposed) = node.input(1).flatMap({ graph.constant($0) })
+    else { return nil }
+    var isColumns = !isTransposed
+    if node.operation == "Gemm" {
+      let numbers = ["alpha", "beta"].map { node.attributes[$0]?.float ?? 1 }
+      guard numbers == [1, 1], node.attributes["transA"]?.int ?? 0 == 0 else {
+        throw graph.model.error(
+          node.place, expected: "alpha and beta 1, and transA 0", found: "\(numbers)",
+          fix: "export the model again")
+      }
+      if node.attributes["transB"]?.int ?? 0 != 0 { isColumns.toggle() }
+      if let name = node.input(2) {
+        guard bias == nil, let constant = graph.constant(name) else { return nil }
+        bias = constant.tensor
+      }
+    }
+    return Output(weight: weight, isTransposed: isColumns, bias: bias, input: input)
+  }
+
+  // MARK: - Numbers
+
+  /// The parameters; where the output has the embedding's numbers, it is tied to it.
+  ///
+  /// - Returns: The parameters and notes.
+  /// - Throws: `InterchangeError` for constants of other types or shapes.
+  mutating func parameters() throws -> ParameterTree<Tensor> {
+    var weights = ONNXWeights(graph.model)
+    var tree = ParameterTree<Tensor>()
+    let V = architecture.vocabularySize
+    if let embedding {
+      tree[.embeddingWeight] = try weights.tensor(
+        embedding, shape: [V, architecture.embeddingSize])
+    }
+    for (index, layer) in layers.enumerated() {
+      for (parameter, tensor) in try layer.parameters(&weights) {
+        tree[.layer(index, parameter)] = tensor
+      }
+    }
+    let weight =
+      output.isTransposed
+      ? try weights.transposed(output.weight, shape: [architecture.topSize, V])
+      : try weights.tensor(output.weight, shape: [V, architecture.topSize])
+    let isSame = embedding.map { $0.name == output.weight.name && !output.isTransposed } ?? false
+    if isSame || hasEqualBytes(tree[.embeddingWeight], weight) {
+      architecture.isTied = true
+      if !isSame {
+        notes.append(
+          Note(
+            place: output.weight.name,
+            message: "assumed: the output is tied, since its numbers are the embedding's"))
+      }
+    } else {
+      tree[.outputWeight] = weight
+    }
+    tree[.outputBias] = try output.bias.map { try weights.tensor($0, shape: [V]) }
+    return tree
+  }
+
+  private func hasEqualBytes(_ first: Tensor?, _ second: Tensor) -> Bool {
+    guard let first, first.shape == second.shape, first.dtype == second.dtype else { return false }
+    return first.withUnsafeBytes { a in second.withUnsafeBytes { a.elementsEqual($0) } }
+  }
+}

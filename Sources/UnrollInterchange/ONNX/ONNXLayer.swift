@@ -1,0 +1,154 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+// One LSTM, GRU or RNN of ONNX: its attributes, and its weights in our order of gates.
+
+import UnrollFormat
+import UnrollTensors
+
+/// A recurrent node.
+struct ONNXLayer {
+  let architecture: LayerArchitecture
+  /// The node in messages.
+  let place: String
+  private let weightIH: ONNXTensor
+  private let weightHH: ONNXTensor
+  private let bias: ONNXTensor?
+
+  /// For each of our blocks the one of ONNX: LSTM i, o, f, c; GRU z, r, h.
+  static func blocks(of cell: Cell) -> [Int] {
+    switch cell {
+    case .lstm: [0, 2, 3, 1]
+    case .gru: [1, 0, 2]
+    case .rnn: [0]
+    }
+  }
+
+  /// Reads a node.
+  ///
+  /// - Parameters:
+  ///   - node: The node.
+  ///   - graph: The graph with its constants.
+  ///   - kept: What the layer was before it was ONNX's, where the file says so.
+  /// - Throws: `InterchangeError` naming what our cells do not have.
+  init(_ node: ONNXNode, in graph: ONNXGraph, kept: ONNXLayerMetadata?) throws {
+    place = node.place
+    let model = graph.model
+    func refuse(_ expected: String, _ found: String) -> InterchangeError {
+      model.error(
+        node.place, expected: expected, found: found,
+        fix: "a layer with this cannot be converted")
+    }
+    let direction = node.attributes["direction"]?.text ?? "forward"
+    guard direction == "forward" else { throw refuse("a layer of direction forward", direction) }
+    guard node.attributes["clip"] == nil else { throw refuse("no clipping", "the attribute clip") }
+    guard node.attributes["input_forget"]?.int ?? 0 == 0 else {
+      throw refuse("separate gates", "input_forget 1")
+    }
+    guard node.input(7) == nil else { throw refuse("no peepholes", "the input P") }
+    for (index, state) in [(5, "initial_h"), (6, "initial_c")] {
+      guard let name = node.input(index), let (tensor, _) = graph.constant(name) else { continue }
+      guard try Self.isZero(tensor, model) else {
+        throw refuse("a state of zeros, or one that is fed in", "a constant \(state)")
+      }
+    }
+    guard let W = node.input(1).flatMap({ graph.constant($0) })?.tensor,
+      let R = node.input(2).flatMap({ graph.constant($0) })?.tensor
+    else {
+      throw model.error(
+        node.place, expected: "constant weights", found: "weights that are computed",
+        fix: "export the model with constant folding")
+    }
+    let B = node.input(3).flatMap { graph.constant($0) }?.tensor
+    if node.input(3) != nil && B == nil {
+      throw model.error(
+        node.place, expected: "a constant bias", found: "one that is computed",
+        fix: "export the model with constant folding")
+    }
+    (weightIH, weightHH, self.bias) = (W, R, B)
+    let cell: Cell =
+      switch node.operation {
+      case "LSTM": .lstm
+      case "GRU": .gru
+      default: .rnn
+      }
+    let G = cell.gateCount
+    let sizes = W.dimensions
+    guard sizes.count == 3, sizes[0] == 1, sizes[1] > 0, sizes[1] % G == 0,
+      sizes.allSatisfy({ (1...Int(Int32.max)).contains($0) })
+    else {
+      throw model.error(
+        W.name, expected: "weights [1, \(G)*H, D]", found: "dimensions \(sizes)",
+        fix: "export the model again")
+    }
+    var layer = LayerArchitecture(
+      cell: cell, inputSize: sizes[2], hiddenSize: sizes[1] / G,
+      bias: B == nil ? .none : kept?.bias == .single ? .single : .double)
+    if let found = try Self.setActivations(of: &layer, node) {
+      throw refuse("the activations of \(node.operation), or hard sigmoids of gates", found)
+    }
+    if let gates = kept?.gates, layer.gateActivation != .sigmoid { layer.gateActivation = gates }
+    if cell == .gru, node.attributes["linear_before_reset"]?.int ?? 0 == 0 { layer.reset = .before }
+    architecture = layer
+  }
+
+  /// Takes over the activations of a node.
+  ///
+  /// - Returns: Those that our cells do not have.
+  private static func setActivations(
+    of layer: inout LayerArchitecture, _ node: ONNXNode
+  ) throws -> String? {
+    let usual = [
+      Cell.lstm: ["sigmoid", "tanh", "tanh"], .gru: ["sigmoid", "tanh"], .rnn: ["tanh"],
+    ]
+    var names = node.attributes["activations"]?.texts.map { $0.lowercased() } ?? []
+    if names.isEmpty { names = usual[layer.cell] ?? [] }
+    let found = list(names)
+    if layer.cell == .rnn {
+      guard names.count == 1, let activation = Activation(rawValue: names[0]) else { return found }
+      layer.activation = activation
+      return nil
+    }
+    if names[0] == "hardsigmoid" {
+      let alpha = node.attributes["activation_alpha"]?.floats.first ?? 0.2
+      let beta = node.attributes["activation_beta"]?.floats.first ?? 0.5
+      // 0.2 and not 0.20000000298: what was meant is the shortest number of this f32.
+      layer.gateActivation = .hardSigmoid(
+        alpha: Double("\(alpha)") ?? 0.2, beta: Double("\(beta)") ?? 0.5)
+      names[0] = "sigmoid"
+    }
+    return names == usual[layer.cell] ? nil : found
+  }
+
+  private static func isZero(_ constant: ONNXTensor, _ model: ONNXModel) throws -> Bool {
+    var weights = ONNXWeights(model)
+    guard constant.dimensions.allSatisfy({ $0 >= 0 }) else { return false }
+    return try weights.tensor(constant, shape: constant.dimensions).withUnsafeBytes {
+      $0.allSatisfy { $0 == 0 }
+    }
+  }
+
+  /// The parameters by their names.
+  ///
+  /// - Throws: `InterchangeError` for constants of other types or shapes.
+  func parameters(_ weights: inout ONNXWeights) throws -> [(LayerParameter, Tensor)] {
+    let (G, H) = (architecture.cell.gateCount, architecture.hiddenSize)
+    let blocks = Self.blocks(of: architecture.cell)
+    var parameters: [(LayerParameter, Tensor)] = [
+      (
+        .weightIH,
+        try weights.blocks(of: weightIH, shape: [1, G * H, architecture.inputSize], blocks, of: G)
+      ),
+      (.weightHH, try weights.blocks(of: weightHH, shape: [1, G * H, H], blocks, of: G)),
+    ]
+    guard let bias else { return parameters }
+    let shape = [1, 2 * G * H]
+    let ih = try weights.blocks(of: bias, shape: shape, blocks, of: 2 * G)
+    if architecture.bias == .single {
+      parameters.append((.bias, ih))
+    } else {
+      parameters.append((.biasIH, ih))
+      parameters.append(
+        (.biasHH, try weights.blocks(of: bias, shape: shape, blocks.map { $0 + G }, of: 2 * G)))
+    }
+    return parameters
+  }
+}
