@@ -81,12 +81,10 @@ def exporters(folder):
             run, state = Model(make, V, D, H, 2).eval(), torch.zeros(2, 1, H)
             more = {} if dynamo else {"dynamic_axes": {"tokens": {0: "a", 1: "b"}}}
             hidden = (state, state.clone()) if make is torch.nn.LSTM else state
-            try:
-                torch.onnx.export(run, (torch.zeros(7, 1, dtype=torch.int64), hidden), f"{folder}/theirs.onnx",
-                                  input_names=["tokens"], dynamo=dynamo, verbose=False, **more)
-            except torch.onnx.errors.OnnxExporterError as error:
-                print(f"interop: PyTorch does not export {make.__name__} with dynamo={dynamo}: {type(error).__name__}")
-                continue
+            if make is torch.nn.RNN and dynamo:
+                continue  # This exporter cuts the cell into single operations.
+            torch.onnx.export(run, (torch.zeros(7, 1, dtype=torch.int64), hidden), f"{folder}/theirs.onnx",
+                              input_names=["tokens"], dynamo=dynamo, verbose=False, **more)
             convert(f"{folder}/theirs.onnx", "--vocabulary", f"{folder}/v.txt", "-o", f"{folder}/theirs.h5")
             convert(f"{folder}/theirs.h5", "-o", f"{folder}/theirs.pt")
             back = torch.load(f"{folder}/theirs.pt", weights_only=True)
@@ -95,7 +93,7 @@ def exporters(folder):
             assert all(torch.equal(back[name], value) for name, value in expected.items())
             count += 1
     print(f"interop: {count} fresh files of torch {torch.__version__}'s exporters: every tensor equal")
-    assert count >= 5
+    assert count == 5
 
 
 def characters(folder):
@@ -106,7 +104,7 @@ def characters(folder):
         offsets, data = file["/vocabulary/token_offsets"][:], file["/vocabulary/token_bytes"][:].tobytes()
     index = {data[a:b].decode(): i for i, (a, b) in enumerate(zip(offsets[:-1], offsets[1:]))}
     with open(f"{DATA}/test.txt", encoding="utf8") as text:
-        lines = text.readlines()[:60]
+        lines = text.readlines()[:100]
     with open(f"{folder}/text.txt", "w", encoding="utf8") as file:
         file.writelines(lines)
     ids = np.array([index[word] for line in lines for word in line.split() + ["<eos>"]])

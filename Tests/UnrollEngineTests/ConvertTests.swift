@@ -21,7 +21,7 @@ import UnrollInterchange
       }
     }
     // ml5 is read only.
-    #expect(ConversionTarget.names == ["unroll", "pytorch", "safetensors", "npz"])
+    #expect(ConversionTarget.names == ["unroll", "pytorch", "safetensors", "npz", "onnx"])
     #expect(
       ["unroll", "pytorch", "safetensors", "ml5"].map { name(ConversionTarget(named: $0)) } == [
         "unroll", "pytorch", "safetensors", "none",
@@ -101,7 +101,7 @@ import UnrollInterchange
     let message = try #require(error)
     #expect(
       message.expected
-        == "an Unroll checkpoint, or a model of a supported format (pytorch, safetensors, npz, ml5)"
+        == "an Unroll checkpoint, or a model of a supported format (pytorch, safetensors, npz, onnx, ml5)"
     )
     #expect(!message.fix.contains("inspect") && message.fix.contains("not supported yet"))
     let reason = try #require(message.found.firstMatch(of: /^an HDF5 file .* \((.*)\)$/))
