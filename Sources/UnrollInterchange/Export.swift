@@ -62,6 +62,7 @@ extension ForeignFormat {
         written.isEqual(to: read, progress: progress)
       else { throw differenceError(path, parameter.description, "the numbers that were written") }
     }
+    try check(checkpoint, isReadAs: back, path: path)
     return back
   }
 

@@ -28,12 +28,26 @@ extension PyTorchFormat {
     _ checkpoint: Checkpoint, to path: String, progress: (Int) -> Void
   ) throws {
     let state = try TorchStateDictionary(checkpoint)
+    try write(pickle: state.pickle, state.storages, to: path, progress: progress)
+  }
+
+  /// Writes the container of torch.save.
+  ///
+  /// - Parameters:
+  ///   - pickle: The pickle of the value.
+  ///   - storages: Its storages, by their keys.
+  ///   - path: A file that exists; it is emptied first.
+  ///   - progress: Called with the number of bytes of tensors written since the last call.
+  /// - Throws: `FileError` if the file cannot be written.
+  static func write(
+    pickle: [UInt8], _ storages: [Tensor], to path: String, progress: (Int) -> Void
+  ) throws {
     var archive = try ZipWriter(emptying: path)
-    try archive.add("archive/data.pkl", .owned(state.pickle))
+    try archive.add("archive/data.pkl", .owned(pickle))
     try archive.add("archive/.format_version", text: "1")
     try archive.add("archive/.storage_alignment", text: "64")
     try archive.add("archive/byteorder", text: "little")
-    for (key, tensor) in state.storages.enumerated() {
+    for (key, tensor) in storages.enumerated() {
       try archive.add("archive/data/\(key)", tensor.storage, progress: progress)
     }
     try archive.add("archive/version", text: "3\n")
