@@ -65,6 +65,16 @@ public enum GateActivation: Sendable, Hashable {
   }
 }
 
+extension GateActivation {
+  /// The function in words, with its numbers.
+  package var text: String {
+    switch self {
+    case .sigmoid: name
+    case .hardSigmoid(let alpha, let beta): "\(name)(\(alpha), \(beta))"
+    }
+  }
+}
+
 /// How many bias vectors a layer has.
 public enum LayerBias: String, Sendable, Hashable, CaseIterable {
   /// `bias_ih` and `bias_hh`, as PyTorch and cuDNN have them.
