@@ -96,7 +96,7 @@ import UnrollFormat
   func variantsAreShown(name: String, line: String) throws {
     let path = Fixtures.path("checkpoints/\(name).unroll.h5")
     try withTemporaryFolder { folder in
-      let result = try runner.run(["inspect", path], in: folder)
+      let result = try CommandRunner().run(["inspect", path], in: folder)
       #expect(result.output.contains("\(line)\n"), "\(result.output)")
     }
   }
