@@ -6,7 +6,8 @@ import UnrollTensors
 public enum AllFormats {
   /// The formats, in the order in which they are tried.
   public static let all: [any ForeignFormat.Type] = [
-    PyTorchTrainingFormat.self, PyTorchFormat.self, SafetensorsFormat.self, NumPyFormat.self,
+    PyTorchTrainingFormat.self, AWDFormat.self, FastaiFormat.self, PyTorchFormat.self,
+    SafetensorsFormat.self, NumPyFormat.self,
     ONNXFormat.self, ML5Format.self,
   ]
   /// Those of them that are written.

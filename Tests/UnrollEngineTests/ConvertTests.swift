@@ -23,7 +23,7 @@ import UnrollInterchange
     // ml5 is read only.
     #expect(
       ConversionTarget.names == [
-        "unroll", "pytorch-training", "pytorch", "safetensors", "npz", "onnx",
+        "unroll", "pytorch-training", "awd-lstm", "fastai", "pytorch", "safetensors", "npz", "onnx",
       ])
     #expect(
       ["unroll", "pytorch-training", "pytorch", "safetensors", "ml5"].map {

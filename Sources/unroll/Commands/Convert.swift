@@ -21,7 +21,7 @@ struct Convert: ParsableCommand {
       word_language_model, for torch.load(weights_only=True). What it cannot hold is said first; \
       --write-vocabulary keeps the tokens. The file is read back and compared before it gets its name.
       `convert tuned.last.unroll.h5 -o tuned.training.pt` writes a training with its optimizer's state_dict.
-      The input's format is told by its content, the output's by its name (.pt, .pth: PyTorch; .training.pt; \
+      The input's format is told by its content, the output's by its name (.pt, .pth: PyTorch; .training.pt; .awd.pt; .fastai.pth; \
       .safetensors; .npz; .onnx) or --to.
       A folder: each model in it is converted to --to into the folder -o; a failure does not end the \
       others, and the worst exit code is the result.
