@@ -37,14 +37,23 @@ public struct ContainerReader: Sendable {
     @Sendable (
       _ orders: [DecodingOrder], _ path: String, _ descriptor: Int32
     ) throws(ContainerFailure) -> Void
+  /// Makes the inventory of another program's file that is in memory; its name is for messages.
+  public let foreignInventory:
+    @Sendable (_ image: ByteStorage, _ name: String) throws(ContainerFailure) -> Inventory
 
-  /// Creates a reader.
+  /// Creates a reader; unless told, it refuses files of other programs.
   public init(
     inventory: @escaping @Sendable (String) throws(ContainerFailure) -> Inventory,
-    decode: @escaping @Sendable ([DecodingOrder], String, Int32) throws(ContainerFailure) -> Void
+    decode: @escaping @Sendable ([DecodingOrder], String, Int32) throws(ContainerFailure) -> Void,
+    foreignInventory:
+      @escaping @Sendable (ByteStorage, String) throws(ContainerFailure) -> Inventory = {
+        _, _ throws(ContainerFailure) in
+        throw .refused("this reader reads no files of other programs")
+      }
   ) {
     self.inventory = inventory
     self.decode = decode
+    self.foreignInventory = foreignInventory
   }
 
   /// Reads in this process.
@@ -62,6 +71,12 @@ public struct ContainerReader: Sendable {
       try decodeDatasets(orders, of: path, into: descriptor)
     } catch {
       throw .undecodable(object: error.object, reason: "\(error.operation): \(error.reason)")
+    }
+  } foreignInventory: { image, name throws(ContainerFailure) in
+    do throws(HDF5Error) {
+      return try Inventory(foreign: image, name: name)
+    } catch {
+      throw .refused(error.reason)
     }
   }
 }

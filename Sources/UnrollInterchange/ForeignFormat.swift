@@ -65,6 +65,8 @@ public struct ReadingOptions: Sendable {
   /// The names of tensors in the file, by those of a state_dict that they stand for; for formats whose
   /// tensors have names.
   public var names: [String: String]
+  /// Runs libhdf5 on files that are made of HDF5; in this process unless told.
+  public var reader = ContainerReader.inProcess
 
   /// Creates options.
   public init(
