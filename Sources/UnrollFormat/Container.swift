@@ -116,7 +116,8 @@ extension DatasetDescription {
 /// A file without a name for decoded bytes; the system removes it when nothing uses it any more.
 final class ScratchFile {
   let descriptor: Int32
-  private let path: String
+  let path: String
+  private var hasName = false
 
   /// Creates a file of a size, its space reserved.
   init(byteCount: Int) throws(FileError) {
@@ -136,7 +137,27 @@ final class ScratchFile {
     }
   }
 
-  deinit { close(descriptor) }
+  /// Creates an empty file that libhdf5 can open by its name, which only this process's user can read;
+  /// it loses the name with this
+  /// value at the latest.
+  init(beside neighbour: String) throws(FileError) {
+    var template = Array("\(neighbour).XXXXXX".utf8CString)
+    descriptor = mkstemp(&template)
+    path = template.withUnsafeBufferPointer { $0.baseAddress.map { String(cString: $0) } ?? "" }
+    guard descriptor >= 0 else { throw FileError("create a temporary file", path: neighbour) }
+    hasName = true
+  }
+
+  /// Takes away the name that `init(beside:)` gave.
+  func removeName() {
+    if hasName { unlink(path) }
+    hasName = false
+  }
+
+  deinit {
+    removeName()
+    close(descriptor)
+  }
 
   /// The bytes, mapped.
   func map() throws(FileError) -> MappedFile {

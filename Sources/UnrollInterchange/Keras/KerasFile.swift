@@ -150,9 +150,9 @@ struct KerasFile {
     configuration = try (attribute("model_config") ?? kept(KeptDataset.configuration)).map {
       try Self.json($0, "model_config", of: file)
     }
-    compilation = try attribute("training_config").map {
-      try Self.json($0, "training_config", of: file)
-    }
+    compilation =
+      try attribute("training_config").map { try Self.json($0, "training_config", of: file) }
+      ?? configuration?["compile_config"]
     version = attribute("keras_version")
     self.kept = kept(KeptDataset.metadata)
     self.container = container

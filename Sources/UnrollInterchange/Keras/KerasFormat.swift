@@ -24,10 +24,40 @@ public enum KerasFormat: ForeignFormat {
     try KerasFile(archive: file, reader: options.reader).conversion(options)
   }
 
-  public static func losses(of checkpoint: Checkpoint) throws -> [Note] { [] }
-  public static func write(_ checkpoint: Checkpoint, to path: String, progress: (Int) -> Void)
-    throws
-  {
+  /// The model with one bias where Keras has one, and without what Keras has no layers for.
+  ///
+  /// - Throws: `InterchangeError` if Keras has no layers that compute the model.
+  public static func held(_ checkpoint: Checkpoint) throws -> Checkpoint {
+    try KerasVariant(checkpoint).checkpoint
+  }
+
+  /// What is neither weights, tokens, tokenizer nor an optimizer that Keras has, and what Keras has in
+  /// another variant.
+  ///
+  /// - Throws: `InterchangeError` if Keras has no layers that compute the model.
+  public static func losses(of checkpoint: Checkpoint) throws -> [Note] {
+    try KerasVariant.losses(of: checkpoint)
+  }
+
+  /// Writes a checkpoint; `keras.models.load_model` opens it, compiled if there is an optimizer.
+  ///
+  /// Tokens and tokenizer are in a record of their own, which Keras passes over.
+  ///
+  /// - Throws: `InterchangeError` if Keras has no layers that compute the model; `FileError` or
+  ///   `HDF5Error` if the file cannot be written.
+  public static func write(
+    _ checkpoint: Checkpoint, to path: String, progress: (Int) -> Void
+  ) throws {
+    let model = try KerasWriter(checkpoint)
+    let weights = try ForeignContainer.image(of: model.datasets, beside: path)
+    var archive = try ZipWriter(emptying: path)
+    try archive.add(KerasFile.Record.metadata, text: KerasWriter.metadata)
+    try archive.add(KerasFile.Record.configuration, text: model.configuration)
+    try archive.add(
+      KerasFile.Record.weights, .mapped(weights, 0..<weights.count), progress: progress)
+    try archive.add(
+      KerasFile.Record.kept, text: StateMetadata(besideConfigurationOf: checkpoint).json)
+    try archive.finish()
   }
 }
 
@@ -52,32 +82,73 @@ public enum KerasHDF5Format: ForeignFormat {
     try KerasFile(hdf5: file, reader: options.reader).conversion(options)
   }
 
-  public static func losses(of checkpoint: Checkpoint) throws -> [Note] { [] }
-  public static func write(_ checkpoint: Checkpoint, to path: String, progress: (Int) -> Void)
-    throws
-  {
+  /// The model with one bias where Keras has one, and without what Keras has no layers for.
+  ///
+  /// - Throws: `InterchangeError` if Keras has no layers that compute the model.
+  public static func held(_ checkpoint: Checkpoint) throws -> Checkpoint {
+    try KerasVariant(checkpoint).checkpoint
+  }
+
+  /// What is neither weights, tokens, tokenizer nor an optimizer that Keras has, and what Keras has in
+  /// another variant.
+  ///
+  /// - Throws: `InterchangeError` if Keras has no layers that compute the model.
+  public static func losses(of checkpoint: Checkpoint) throws -> [Note] {
+    try KerasVariant.losses(of: checkpoint)
+  }
+
+  /// Writes the weights of a checkpoint; `load_weights` of a model of the same layers reads them.
+  ///
+  /// The configuration, tokens and tokenizer are in datasets of their own, which Keras passes over.
+  ///
+  /// - Throws: `InterchangeError` if Keras has no layers that compute the model; `HDF5Error` if the file
+  ///   cannot be written.
+  public static func write(
+    _ checkpoint: Checkpoint, to path: String, progress: (Int) -> Void
+  ) throws {
+    let model = try KerasWriter(checkpoint)
+    let metadata = StateMetadata(besideConfigurationOf: checkpoint).json
+    try ForeignContainer.write(
+      model.datasets + [
+        (KerasFile.KeptDataset.configuration, Tensor(Array(model.configuration.utf8))),
+        (KerasFile.KeptDataset.metadata, Tensor(Array(metadata.utf8))),
+      ], to: path, progress: progress)
   }
 }
 
 extension KerasFile {
   /// The language model in the file.
   func conversion(_ options: ReadingOptions) throws -> Conversion {
-    let language = try KerasLanguageModel(self, nonlinearity: options.nonlinearity)
+    var language = try KerasLanguageModel(self, nonlinearity: options.nonlinearity)
     let rows = language.architecture.vocabularySize
     var options = options
-    if options.vocabulary == nil, let kept {
+    if let kept {
       let metadata = try StateMetadata(json: kept, rows: rows) {
         self.error($0, expected: $1, found: $2, fix: $3)
       }
-      (options.vocabulary, options.tokenizer) = (metadata.vocabulary, metadata.tokenizer)
+      if metadata.isTied { language.tie() }
+      if options.vocabulary == nil {
+        (options.vocabulary, options.tokenizer) = (metadata.vocabulary, metadata.tokenizer)
+      }
     }
-    let vocabulary = try options.vocabulary(
-      ofRows: rows, in: "the output layer",
-      error: { self.error($0, expected: $1, found: $2, fix: $3) })
+    let vocabulary = try options.vocabulary(ofRows: rows, in: "the output layer") {
+      self.error($0, expected: $1, found: $2, fix: $3)
+    }
     return Conversion(
       checkpoint: Checkpoint(
         architecture: language.architecture, parameters: language.parameters,
-        vocabulary: vocabulary, tokenizer: options.tokenizer, provenance: []),
+        vocabulary: vocabulary, tokenizer: options.tokenizer, provenance: [],
+        optimizer: language.optimizer),
       notes: language.notes)
+  }
+}
+
+extension KerasVariant {
+  /// See `KerasFormat.losses`.
+  fileprivate static func losses(of checkpoint: Checkpoint) throws -> [Note] {
+    let variant = try KerasVariant(checkpoint)
+    var rest = checkpoint
+    rest.optimizer = nil
+    return variant.notes + rest.lossesBesideWeights
   }
 }

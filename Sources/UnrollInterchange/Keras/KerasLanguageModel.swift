@@ -8,6 +8,7 @@ import UnrollTensors
 struct KerasLanguageModel {
   private(set) var architecture: Architecture
   private(set) var parameters = ParameterTree<Tensor>()
+  private(set) var optimizer: OptimizerState?
   private(set) var notes: [Note]
 
   private let file: KerasFile
@@ -41,6 +42,26 @@ struct KerasLanguageModel {
       case .dense: try addOutput(part)
       }
     }
+    for (part, forms) in zip(parts, architecture.kerasLayers) { try take(part, forms) }
+    guard !parts.contains(where: \.isCuDNN) else { return }
+    switch KerasOptimizer.read(file, of: architecture, variables: variables.ofOptimizer) {
+    case .kept(let state, let approximations)?:
+      optimizer = state
+      notes += approximations.map { Note(place: "optimizer", message: "approximate: \($0)") }
+    case .lost(let reason)?:
+      notes.append(Note(place: "optimizer", message: "not carried: \(reason)"))
+    case nil: break
+    }
+  }
+
+  /// Makes output and embedding one weight again, if they have the same numbers.
+  mutating func tie() {
+    guard !architecture.isTied, let embedding = parameters[.embeddingWeight],
+      let output = parameters[.outputWeight], embedding.hasBytes(of: output)
+    else { return }
+    architecture.isTied = true
+    parameters[.outputWeight] = nil
+    optimizer = nil
   }
 
   private func error(
@@ -110,53 +131,28 @@ struct KerasLanguageModel {
   // MARK: - Layers
 
   private mutating func addEmbedding(_ part: KerasPart) throws {
-    try checkCount(part, 1...1)
     let (V, D) = try matrix(part.variables.first, of: part)
     architecture.input = .embedding
     (architecture.vocabularySize, architecture.embeddingSize) = (V, D)
-    parameters[.embeddingWeight] = try tensor(part.variables[0], [V, D])
   }
 
   private mutating func addLayer(_ part: KerasPart, _ cell: KerasCell) throws {
     try checkCount(part, 2...3)
-    let index = architecture.layers.count
     let G = cell.cell.gateCount
     let (D, columns) = try matrix(part.variables[0], of: part)
     let (H, _) = try matrix(part.variables[1], of: part)
     guard columns.isMultiple(of: G), columns / G == H else {
       throw error(part.variables[0].place, "\(G) gates of \(H) columns", "\(columns) columns")
     }
-    if index == 0, architecture.input == .oneHot { architecture.embeddingSize = D }
-    let width = architecture.layers.last?.hiddenSize ?? architecture.embeddingSize
-    let kernel = try tensor(part.variables[0], [width, G * H])
-    let recurrent = try tensor(part.variables[1], [H, G * H])
+    if architecture.layers.isEmpty, architecture.input == .oneHot { architecture.embeddingSize = D }
     var layer = LayerArchitecture(
-      cell: cell.cell, inputSize: D, hiddenSize: H, activation: cell.activation, bias: .none)
+      cell: cell.cell, inputSize: architecture.topSize, hiddenSize: H, activation: cell.activation,
+      bias: .none)
     layer.gateActivation = cell.gates
     layer.reset = cell.reset ?? .after
-    let order = cell.cell == .gru ? kerasGRUOrder : Array(0..<G)
-    func gates(_ tensor: Tensor) -> Tensor {
-      cell.cell == .gru ? tensor.blocks(order, of: G) : tensor
-    }
-    if cell.isCuDNN {
-      parameters[.layer(index, .weightIH)] = gates(kernel.fromCuDNN(gates: G, isInput: true))
-      parameters[.layer(index, .weightHH)] = gates(recurrent.fromCuDNN(gates: G, isInput: false))
-    } else {
-      parameters[.layer(index, .weightIH)] = gates(kernel.transposed())
-      parameters[.layer(index, .weightHH)] = gates(recurrent.transposed())
-    }
     if part.variables.count == 3 {
-      if cell.isCuDNN || (cell.cell == .gru && layer.reset == .after) {
-        layer.bias = .double
-        let bias = try tensor(
-          part.variables[2], cell.isCuDNN ? [2 * G * H] : [2, G * H]
-        ).reshaped([2 * G * H])
-        parameters[.layer(index, .biasIH)] = bias.blocks(order, of: 2 * G)
-        parameters[.layer(index, .biasHH)] = bias.blocks(order.map { $0 + G }, of: 2 * G)
-      } else {
-        layer.bias = .single
-        parameters[.layer(index, .bias)] = gates(try tensor(part.variables[2], [G * H]))
-      }
+      let isDouble = cell.isCuDNN || (cell.cell == .gru && layer.reset == .after)
+      layer.bias = isDouble ? .double : .single
     }
     architecture.layers.append(layer)
   }
@@ -164,44 +160,51 @@ struct KerasLanguageModel {
   private mutating func addOutput(_ part: KerasPart) throws {
     try checkCount(part, 1...2)
     let (_, V) = try matrix(part.variables[0], of: part)
-    parameters[.outputWeight] = try tensor(part.variables[0], [architecture.topSize, V])
-      .transposed()
     let tokens =
       architecture.input == .embedding ? architecture.vocabularySize : architecture.embeddingSize
     guard tokens == V else {
       throw error(part.variables[0].place, "\(tokens) columns, one for each token", "\(V)")
     }
     architecture.vocabularySize = V
-    if part.variables.count == 2 {
-      architecture.hasOutputBias = true
-      parameters[.outputBias] = try tensor(part.variables[1], [V])
+    architecture.hasOutputBias = part.variables.count == 2
+  }
+
+  /// Takes the numbers of a layer's variables.
+  private mutating func take(_ part: KerasPart, _ forms: [KerasVariableForm]) throws {
+    try checkCount(part, forms.count...forms.count)
+    let isCuDNN = part.isCuDNN
+    for (index, (variable, form)) in zip(part.variables, forms).enumerated() {
+      // cuDNN has the two biases in one row.
+      let isRow = isCuDNN && form.parameters.count == 2
+      let shape = isRow ? [form.shape.elementCount ?? 0] : form.shape.dimensions
+      var tensor = try tensor(variable, shape)
+      if isRow { tensor = tensor.reshaped(form.shape.dimensions) }
+      if isCuDNN, form.isTransposed {
+        tensor = tensor.fromCuDNN(
+          gates: form.shape.dimensions[1] / recurrentSize(part), isRecurrent: index == 1)
+      }
+      for (path, tensor) in form.parameters(of: tensor) { parameters[path] = tensor }
     }
+  }
+
+  /// The hidden size of a recurrent layer.
+  private func recurrentSize(_ part: KerasPart) -> Int {
+    part.variables[1].tensor.shape.dimensions[0]
+  }
+}
+
+extension KerasPart {
+  /// Whether it is a recurrent layer in cuDNN's order.
+  fileprivate var isCuDNN: Bool {
+    if case .recurrent(let cell) = computes { return cell.isCuDNN }
+    return false
   }
 }
 
 extension Tensor {
-  /// A kernel `[I, G*H]` in cuDNN's order as a weight `[G*H, I]`: in each gate's block the numbers are
-  /// those of the block transposed, one after the other.
-  ///
-  /// - Parameters:
-  ///   - gates: The number of gates, G.
-  ///   - isInput: Whether it multiplies the input; the recurrent one is not transposed to begin with.
-  fileprivate func fromCuDNN(gates G: Int, isInput: Bool) -> Tensor {
-    let (I, columns) = (shape.dimensions[0], shape.dimensions[1])
-    let H = columns / G
-    // Blocks of columns one after the other, each row by row: [G, I, H].
-    let rowSize = H * dtype.size
-    let bytes = withUnsafeBytes { source -> [UInt8] in
-      var bytes: [UInt8] = []
-      for gate in 0..<G {
-        for row in 0..<I {
-          let start = (row * G + gate) * rowSize
-          bytes += source[start..<start + rowSize]
-        }
-      }
-      return bytes
-    }
-    let dimensions = isInput ? [G * H, I] : [G * I, H]
-    return Tensor(shape: Shape(dimensions), dtype: dtype, storage: .owned(bytes)) ?? self
+  /// Whether another tensor has the same shape, type and bytes.
+  fileprivate func hasBytes(of other: Tensor) -> Bool {
+    guard shape == other.shape, dtype == other.dtype else { return false }
+    return withUnsafeBytes { first in other.withUnsafeBytes { first.elementsEqual($0) } }
   }
 }

@@ -22,6 +22,7 @@ struct KerasPart {
 struct KerasVariables {
   /// The group of a legacy file with a whole model; a file of weights has the same at its root.
   static let legacyGroup = "/model_weights"
+  private static let optimizerGroup = "/optimizer_weights"
   /// The groups of all layers, of Keras 3 and of tf.keras 2.12 to 2.15.
   private static let layerGroups = ["/layers", "/_layer_checkpoint_dependencies"]
 
@@ -89,6 +90,16 @@ struct KerasVariables {
     }
     return KerasPart(
       computes: layer.computes, name: layer.name, variables: try places.map(variable))
+  }
+
+  /// The paths of the optimizer's variables, in order.
+  var ofOptimizer: [String] {
+    switch layout {
+    case .numbered: numbered("/optimizer/vars")
+    case .named:
+      (Self.names("weight_names", of: Self.optimizerGroup, container) ?? [])
+        .map { "\(Self.optimizerGroup)/\($0)" }
+    }
   }
 
   /// The members of a group whose names are numbers, in the order of these.

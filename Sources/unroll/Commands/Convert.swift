@@ -229,9 +229,11 @@ struct Convert: ParsableCommand {
       }
     }
     progress.finish()
+    let difference = found.largestDifference
     Output.note(
       "wrote \(printable(output.output)): read back, \(counted(found.tensors, "tensor")) equal bit for "
-        + "bit, log-probabilities of \(found.tokens) tokens equal")
+        + "bit, log-probabilities of \(found.tokens) tokens "
+        + (difference == 0 ? "equal" : "within \(String(format: "%.1e", difference)) nats"))
   }
 }
 
