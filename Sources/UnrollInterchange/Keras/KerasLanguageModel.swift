@@ -33,6 +33,7 @@ struct KerasLanguageModel {
     architecture = Architecture(vocabularySize: 0, embeddingSize: 0, layers: [], isTied: false)
     architecture.input = .oneHot
     architecture.hasOutputBias = false
+    if file.configuration != nil { try check(nonlinearity, of: parts) }
     try checkOrder(parts)
     try checkRoom(parts)
     for part in parts {
@@ -68,6 +69,21 @@ struct KerasLanguageModel {
     _ place: String, _ expected: String, _ found: String
   ) -> InterchangeError {
     file.error(place, expected: expected, found: found)
+  }
+
+  /// What the caller says of plain cells is what the configuration says, where that has such cells.
+  private func check(_ nonlinearity: Activation?, of parts: [KerasPart]) throws {
+    let activations = parts.compactMap { part -> Activation? in
+      guard case .recurrent(let cell) = part.computes, cell.cell == .rnn else { return nil }
+      return cell.activation
+    }
+    guard let nonlinearity, let first = activations.first, !activations.contains(nonlinearity)
+    else {
+      return
+    }
+    throw file.error(
+      "config", expected: "the activation \(nonlinearity.rawValue), as asked for",
+      found: first.rawValue, fix: "leave --nonlinearity out: the file says it")
   }
 
   private func checkOrder(_ parts: [KerasPart]) throws {

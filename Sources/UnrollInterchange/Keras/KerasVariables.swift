@@ -52,10 +52,11 @@ struct KerasVariables {
       layout = .named(group == "/" ? "" : group)
     } else {
       throw file.error(
-        "/", expected: "an HDF5 file of Keras: a group layers, or an attribute layer_names",
+        "/",
+        expected: "an Unroll checkpoint, or a file of Keras: a group layers, or an attribute "
+          + "layer_names",
         found: list(container.members(of: "/").map { "\"\($0)\"" }),
-        fix: "HDF5 files of Unroll and of Keras are read; "
-          + "save what a program of your own wrote in another format")
+        fix: "no other HDF5 files are read: save the model in a format that is")
     }
   }
 
