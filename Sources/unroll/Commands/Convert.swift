@@ -14,22 +14,22 @@ struct Convert: ParsableCommand {
     discussion: """
       To a checkpoint: `convert model.pt --corpus DIR -o poet.unroll.h5` reads PyTorch files \
       (state_dict or whole module, of AWD-LSTM and fastai too) without running anything in them, safetensors, \
-      NumPy's .npz and ONNX. Such a file has no vocabulary: give the corpus folder that it was trained on, or a \
-      list of its tokens; safetensors, .npz and .onnx that this tool wrote have theirs, and so have ml5.js models, \
+      NumPy's .npz, ONNX, and Keras's .keras, .weights.h5 and legacy .h5. Such a file has no vocabulary: give the \
+      corpus folder that it was trained on, or a list of its tokens; what this tool wrote in all but PyTorch's has its own, and so have ml5.js models, \
       given by their manifest.json.
       To PyTorch: `convert poet.unroll.h5 -o poet.pt` writes a state_dict under the names of \
       word_language_model, for torch.load(weights_only=True). What it cannot hold is said first; \
       --write-vocabulary keeps the tokens. The file is read back and compared before it gets its name.
       `convert tuned.last.unroll.h5 -o tuned.training.pt` writes a training with its optimizer's state_dict.
       The input's format is told by its content, the output's by its name (.pt, .pth: PyTorch; .training.pt; .awd.pt; .fastai.pth; \
-      .safetensors; .npz; .onnx) or --to.
+      .safetensors; .npz; .onnx; .keras; .weights.h5) or --to.
       A folder: each model in it is converted to --to into the folder -o; a failure does not end the \
       others, and the worst exit code is the result.
       """)
 
   @Argument(
     help:
-      "The model to convert, or a folder of them: a checkpoint, a PyTorch file, safetensors, .npz or .onnx."
+      "The model to convert, or a folder of them: a checkpoint, a PyTorch file, safetensors, .npz, .onnx, .keras or .h5."
   )
   var model: String
 
@@ -230,9 +230,11 @@ struct Convert: ParsableCommand {
       }
     }
     progress.finish()
+    let difference = found.largestDifference
     Output.note(
       "wrote \(printable(output.output)): read back, \(counted(found.tensors, "tensor")) equal bit for "
-        + "bit, log-probabilities of \(found.tokens) tokens equal")
+        + "bit, log-probabilities of \(found.tokens) tokens "
+        + (difference == 0 ? "equal" : "within \(String(format: "%.1e", difference)) nats"))
   }
 }
 
