@@ -90,6 +90,8 @@ public struct ConversionOptions: Sendable {
   public var tokenizer = TokenizerSource.kind(.whitespace, space: nil)
   /// Whether a tokenizer of another program's file ends each line with its end-of-sentence token.
   public var appendsEndOfSentence = false
+  /// The tokens that begin and end sentences, and the one for unknown text, where they are named.
+  public var special = SpecialTokens()
   /// The file that says which tensor is which, where names and shapes do not; see `NameMap`.
   public var names: String?
   /// The type that weights are rounded to; `nil` leaves them as they are.
@@ -146,6 +148,7 @@ public func convert(
     vocabulary: vocabulary, tokenizer: tokenizer, nonlinearity: options.nonlinearity, names: names)
   readingOptions.reader = reader
   var conversion = try format.read(file, options: readingOptions)
+  try options.special.apply(to: &conversion.checkpoint, path: path)
   var arguments = ["format=\(format.name)", "vocabulary=\(options.vocabulary.name)"]
   if let nonlinearity = options.nonlinearity {
     arguments.append("nonlinearity=\(nonlinearity.rawValue)")
@@ -153,6 +156,7 @@ public func convert(
   if options.names != nil { arguments.append("names=map") }
   if let name = options.tokenizer.name { arguments.append("tokenizer=\(name)") }
   if options.appendsEndOfSentence { arguments.append("append_eos=1") }
+  arguments += options.special.arguments
   if let dtype = options.dtype { arguments.append("dtype=\(dtype.rawValue)") }
   try conversion.convertNumbers(to: options.dtype, path: path)
   let paths =

@@ -75,6 +75,18 @@ struct Convert: ParsableCommand {
   @Flag(help: "With a --tokenizer file: each line ends with its end-of-sentence token.")
   var appendEos = false
 
+  @Option(help: ArgumentHelp("The token that each line ends with.", valueName: "token"))
+  var eos: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "The token that sentences start from, if not from the one that ends them.", valueName: "token"
+    ))
+  var bos: String?
+
+  @Option(help: ArgumentHelp("The token for text that the vocabulary lacks.", valueName: "token"))
+  var unk: String?
+
   @Option(
     name: .customLong("map"),
     help: ArgumentHelp(
@@ -149,6 +161,7 @@ struct Convert: ParsableCommand {
       target: target, vocabulary: source, nonlinearity: nonlinearity)
     (options.tokenizer, options.appendsEndOfSentence) = (tokenizer, appendEos)
     (options.names, options.dtype) = (names, dtype)
+    (options.special.end, options.special.beginning, options.special.unknown) = (eos, bos, unk)
     let conversion = try read(options)
     var notes = conversion.notes
     if case .foreign(let format) = target { notes += try format.losses(of: conversion.checkpoint) }
@@ -185,7 +198,8 @@ struct Convert: ParsableCommand {
     for case (let name, let value?) in [
       ("--to", targetName), ("--corpus", corpus), ("--vocabulary", vocabulary),
       ("--vocabulary-format", vocabularyFormat?.rawValue), ("--tokenizer", tokenizer),
-      ("--space", space), ("--map", names), ("--dtype", dtype?.rawValue),
+      ("--space", space), ("--eos", eos), ("--bos", bos), ("--unk", unk), ("--map", names),
+      ("--dtype", dtype?.rawValue),
       ("--nonlinearity", nonlinearity?.rawValue),
     ] { options += [name, value] }
     for (name, isSet) in [
