@@ -296,6 +296,38 @@ def from_scratch(folder):
         assert len(ours) == len(expected) == 200 and worst < 1e-4, worst
 
 
+def continued(folder):
+    """A training of ours goes on in PyTorch, from the file that is written for that."""
+    quiet = dict(check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    poet, texts = f"{folder}/went.unroll.h5", ["--train", f"{DATA}/valid.txt", "--valid", f"{folder}/few.txt"]
+    with open(f"{DATA}/test.txt", encoding="utf8") as whole, open(f"{folder}/few.txt", "w", encoding="utf8") as few:
+        few.writelines(whole.readlines()[:60])
+    subprocess.run(["unroll", "convert", f"{DATA}/model.pt", "--corpus", DATA, "-o", poet, "--force"], **quiet)
+    makers = {"sgd,momentum=0.9": lambda p: torch.optim.SGD(p), "adam,amsgrad=1": lambda p: torch.optim.Adam(p),
+              "adamw": lambda p: torch.optim.AdamW(p), "rmsprop,momentum=0.5,centered=1": lambda p: torch.optim.RMSprop(p),
+              "adagrad": lambda p: torch.optim.Adagrad(p), "adadelta": lambda p: torch.optim.Adadelta(p),
+              "asgd,t0=3": lambda p: torch.optim.ASGD(p)}
+    for rule, make in makers.items():
+        state, theirs, log = f"{folder}/on.last.unroll.h5", f"{folder}/on.training.pt", f"{folder}/on.jsonl"
+        rate = {"sgd": "0.5", "asgd": "0.5", "adagrad": "0.01", "adadelta": "1"}.get(rule.split(",")[0], "0.001")
+        subprocess.run(["unroll", "finetune", poet, *texts, "--optimizer", rule, "--learning-rate", rate, "--schedule", "constant",
+                        "--steps", "6", "-o", f"{folder}/on.unroll.h5", "--force"], **quiet)
+        subprocess.run(["unroll", "convert", state, "-o", theirs, "--force"], **quiet)
+        subprocess.run(["unroll", "finetune", state, *texts, "--keep-optimizer", "--schedule", "constant", "--steps", "3",
+                        "-o", f"{folder}/on2.unroll.h5", "--log", log, "--force"], **quiet)
+        ours = [event["loss"] for event in map(json.loads, open(log)) if event["event"] == "step"]
+        saved = torch.load(theirs, weights_only=True)
+        assert saved["step"] == 6 and len(saved["itos"]) == 65
+        run = RNNModel(saved["model_state_dict"])
+        optimizer = make(run.parameters())
+        optimizer.load_state_dict(saved["optimizer_state_dict"])
+        index = {token: i for i, token in enumerate(saved["itos"])}
+        expected = list(losses(run, ids_of(f"{DATA}/valid.txt", index), 3, optimizer))
+        worst = max(abs(a / b - 1) for a, b in zip(ours, expected))
+        print(f"interop: a training with {rule} goes on in PyTorch: three losses, largest relative difference {worst:.1e}")
+        assert len(ours) == len(expected) == 3 and worst < 1e-5, (rule, ours, expected)
+
+
 @torch.enable_grad()
 def adaptation(folder):
     """Neural cache and dynamic evaluation of the first lines of a text, as one stream."""
@@ -435,6 +467,7 @@ with tempfile.TemporaryDirectory() as folder:
     safetensors_there_and_back(folder)
     ties_in_safetensors(folder)
     numpy_there_and_back(folder)
+    continued(folder)
     adaptation(folder)
     from_scratch(folder)
     finetune(folder)

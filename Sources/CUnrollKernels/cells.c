@@ -3,6 +3,12 @@
 #include "elementary.h"
 #include "threads.h"
 
+// A loop is written once and compiled for both functions of gates: each copy knows its own, so the
+// logistic one is as fast as without the other.
+
+/// The logistic function, known when a loop is compiled.
+static const unroll_gates logistic = {.is_hard = false};
+
 // MARK: LSTM
 
 /// The arguments of `unroll_lstm_step`.
@@ -11,17 +17,18 @@ typedef struct {
   const float *c;
   float *c_next, *h_next;
   size_t H;
+  unroll_gates kind;
 } lstm_arguments;
 
 // Within a row nothing overlaps but c and c_next, element by element; the pragma says so, since
 // `restrict` would forbid even that.
-MULTIVERSIONED static void lstm_row(
-    float *gates, const float *c, float *c_next, float *h_next, size_t H) {
+INLINED void lstm_loop(
+    float *gates, const float *c, float *c_next, float *h_next, size_t H, unroll_gates kind) {
   float *i = gates, *f = gates + H, *g = gates + 2 * H, *o = gates + 3 * H;
 #pragma clang loop vectorize(assume_safety)
   for (size_t j = 0; j < H; j++) {
-    float in = sigmoid_float(i[j]), forget = sigmoid_float(f[j]);
-    float candidate = tanh_float(g[j]), out = sigmoid_float(o[j]);
+    float in = gate_float(i[j], kind), forget = gate_float(f[j], kind);
+    float candidate = tanh_float(g[j]), out = gate_float(o[j], kind);
     float cell = forget * c[j] + in * candidate;
     i[j] = in;
     f[j] = forget;
@@ -32,16 +39,33 @@ MULTIVERSIONED static void lstm_row(
   }
 }
 
+MULTIVERSIONED static void lstm_row(
+    float *gates, const float *c, float *c_next, float *h_next, size_t H) {
+  lstm_loop(gates, c, c_next, h_next, H, logistic);
+}
+
+MULTIVERSIONED static void lstm_hard_row(
+    float *gates, const float *c, float *c_next, float *h_next, size_t H, float alpha, float beta) {
+  lstm_loop(gates, c, c_next, h_next, H, hard_gates(alpha, beta));
+}
+
 static void lstm_rows(void *context, size_t begin, size_t end) {
   const lstm_arguments *a = context;
   size_t H = a->H;
-  for (size_t b = begin; b < end; b++)
-    lstm_row(a->gates + b * 4 * H, a->c + b * H, a->c_next + b * H, a->h_next + b * H, H);
+  for (size_t b = begin; b < end; b++) {
+    float *gates = a->gates + b * 4 * H, *c_next = a->c_next + b * H, *h_next = a->h_next + b * H;
+    const float *c = a->c + b * H;
+    if (a->kind.is_hard)
+      lstm_hard_row(gates, c, c_next, h_next, H, a->kind.alpha, a->kind.beta);
+    else
+      lstm_row(gates, c, c_next, h_next, H);
+  }
 }
 
 void unroll_lstm_step(
-    float *gates, const float *c, float *c_next, float *h_next, size_t B, size_t H) {
-  lstm_arguments arguments = {gates, c, c_next, h_next, H};
+    float *gates, const float *c, float *c_next, float *h_next, size_t B, size_t H,
+    unroll_gates kind) {
+  lstm_arguments arguments = {gates, c, c_next, h_next, H, kind};
   unroll_for_rows(B, B * H * 5, lstm_rows, &arguments);
 }
 
@@ -53,15 +77,17 @@ typedef struct {
   const float *recurrent, *h;
   float *h_next;
   size_t H;
+  unroll_gates kind;
 } gru_arguments;
 
-MULTIVERSIONED static void gru_row(
-    float *gates, const float *recurrent, const float *h, float *h_next, size_t H) {
+INLINED void gru_loop(
+    float *gates, const float *recurrent, const float *h, float *h_next, size_t H,
+    unroll_gates kind) {
   float *r = gates, *z = gates + H, *n = gates + 2 * H;
 #pragma clang loop vectorize(assume_safety)
   for (size_t j = 0; j < H; j++) {
-    float reset = sigmoid_float(r[j] + recurrent[j]);
-    float update = sigmoid_float(z[j] + recurrent[H + j]);
+    float reset = gate_float(r[j] + recurrent[j], kind);
+    float update = gate_float(z[j] + recurrent[H + j], kind);
     float candidate = tanh_float(n[j] + reset * recurrent[2 * H + j]);
     r[j] = reset;
     z[j] = update;
@@ -70,18 +96,101 @@ MULTIVERSIONED static void gru_row(
   }
 }
 
+MULTIVERSIONED static void gru_row(
+    float *gates, const float *recurrent, const float *h, float *h_next, size_t H) {
+  gru_loop(gates, recurrent, h, h_next, H, logistic);
+}
+
+MULTIVERSIONED static void gru_hard_row(
+    float *gates, const float *recurrent, const float *h, float *h_next, size_t H, float alpha,
+    float beta) {
+  gru_loop(gates, recurrent, h, h_next, H, hard_gates(alpha, beta));
+}
+
 static void gru_rows(void *context, size_t begin, size_t end) {
   const gru_arguments *a = context;
   size_t H = a->H;
-  for (size_t b = begin; b < end; b++)
-    gru_row(
-        a->gates + b * 3 * H, a->recurrent + b * 3 * H, a->h + b * H, a->h_next + b * H, H);
+  for (size_t b = begin; b < end; b++) {
+    float *gates = a->gates + b * 3 * H, *h_next = a->h_next + b * H;
+    const float *recurrent = a->recurrent + b * 3 * H, *h = a->h + b * H;
+    if (a->kind.is_hard)
+      gru_hard_row(gates, recurrent, h, h_next, H, a->kind.alpha, a->kind.beta);
+    else
+      gru_row(gates, recurrent, h, h_next, H);
+  }
 }
 
 void unroll_gru_step(
-    float *gates, const float *recurrent, const float *h, float *h_next, size_t B, size_t H) {
-  gru_arguments arguments = {gates, recurrent, h, h_next, H};
+    float *gates, const float *recurrent, const float *h, float *h_next, size_t B, size_t H,
+    unroll_gates kind) {
+  gru_arguments arguments = {gates, recurrent, h, h_next, H, kind};
   unroll_for_rows(B, B * H * 3, gru_rows, &arguments);
+}
+
+// MARK: GRU, reset gate before the product
+
+/// The arguments of both halves of a step.
+typedef struct {
+  float *gates;
+  const float *recurrent, *h;
+  float *result;
+  size_t H;
+  unroll_gates kind;
+} gru_half_arguments;
+
+// Both functions in one loop: rare, and the product that follows takes longer.
+MULTIVERSIONED static void gru_reset_row(
+    float *gates, const float *recurrent, const float *h, float *reset_h, size_t H,
+    unroll_gates kind) {
+  float *r = gates, *z = gates + H;
+#pragma clang loop vectorize(assume_safety)
+  for (size_t j = 0; j < H; j++) {
+    float reset = gate_float(r[j] + recurrent[j], kind);
+    r[j] = reset;
+    z[j] = gate_float(z[j] + recurrent[H + j], kind);
+    reset_h[j] = reset * h[j];
+  }
+}
+
+static void gru_reset_rows(void *context, size_t begin, size_t end) {
+  const gru_half_arguments *a = context;
+  size_t H = a->H;
+  for (size_t b = begin; b < end; b++)
+    gru_reset_row(
+        a->gates + b * 3 * H, a->recurrent + b * 2 * H, a->h + b * H, a->result + b * H, H,
+        a->kind);
+}
+
+void unroll_gru_reset_step(
+    float *gates, const float *recurrent, const float *h, float *reset_h, size_t B, size_t H,
+    unroll_gates kind) {
+  gru_half_arguments arguments = {gates, recurrent, h, reset_h, H, kind};
+  unroll_for_rows(B, B * H * 2, gru_reset_rows, &arguments);
+}
+
+MULTIVERSIONED static void gru_candidate_row(
+    float *gates, const float *recurrent, const float *h, float *h_next, size_t H) {
+  float *z = gates + H, *n = gates + 2 * H;
+#pragma clang loop vectorize(assume_safety)
+  for (size_t j = 0; j < H; j++) {
+    float candidate = tanh_float(n[j] + recurrent[j]);
+    n[j] = candidate;
+    h_next[j] = (1.0f - z[j]) * candidate + z[j] * h[j];
+  }
+}
+
+static void gru_candidate_rows(void *context, size_t begin, size_t end) {
+  const gru_half_arguments *a = context;
+  size_t H = a->H;
+  for (size_t b = begin; b < end; b++)
+    gru_candidate_row(
+        a->gates + b * 3 * H, a->recurrent + b * H, a->h + b * H, a->result + b * H, H);
+}
+
+void unroll_gru_candidate_step(
+    float *gates, const float *recurrent, const float *h, float *h_next, size_t B, size_t H) {
+  gru_half_arguments arguments = {gates, recurrent, h, h_next, H, logistic};
+  unroll_for_rows(B, B * H, gru_candidate_rows, &arguments);
 }
 
 // MARK: The plain cell

@@ -4,6 +4,9 @@
 #include "elementary.h"
 #include "threads.h"
 
+/// The logistic function, known when a loop is compiled; as in cells.c.
+static const unroll_gates logistic = {.is_hard = false};
+
 // MARK: LSTM
 
 /// The arguments of `unroll_lstm_step_backward`.
@@ -12,36 +15,54 @@ typedef struct {
   const float *c, *c_next, *dh;
   float *dc;
   size_t H;
+  unroll_gates kind;
 } lstm_arguments;
 
-MULTIVERSIONED static void lstm_row(
-    float *gates, const float *c, const float *c_next, const float *dh, float *dc, size_t H) {
+INLINED void lstm_loop(
+    float *gates, const float *c, const float *c_next, const float *dh, float *dc, size_t H,
+    unroll_gates kind) {
   float *i = gates, *f = gates + H, *g = gates + 2 * H, *o = gates + 3 * H;
 #pragma clang loop vectorize(assume_safety)
   for (size_t j = 0; j < H; j++) {
     float in = i[j], forget = f[j], candidate = g[j], out = o[j];
     float squashed = tanh_float(c_next[j]);
     float dcell = dc[j] + dh[j] * out * (1.0f - squashed * squashed);
-    i[j] = dcell * candidate * in * (1.0f - in);
-    f[j] = dcell * c[j] * forget * (1.0f - forget);
+    i[j] = through_gate(dcell * candidate, in, kind);
+    f[j] = through_gate(dcell * c[j], forget, kind);
     g[j] = dcell * in * (1.0f - candidate * candidate);
-    o[j] = dh[j] * squashed * out * (1.0f - out);
+    o[j] = through_gate(dh[j] * squashed, out, kind);
     dc[j] = dcell * forget;
   }
+}
+
+MULTIVERSIONED static void lstm_row(
+    float *gates, const float *c, const float *c_next, const float *dh, float *dc, size_t H) {
+  lstm_loop(gates, c, c_next, dh, dc, H, logistic);
+}
+
+MULTIVERSIONED static void lstm_hard_row(
+    float *gates, const float *c, const float *c_next, const float *dh, float *dc, size_t H,
+    float alpha) {
+  lstm_loop(gates, c, c_next, dh, dc, H, hard_gates(alpha, 0));
 }
 
 static void lstm_rows(void *context, size_t begin, size_t end) {
   const lstm_arguments *a = context;
   size_t H = a->H;
-  for (size_t b = begin; b < end; b++)
-    lstm_row(
-        a->gates + b * 4 * H, a->c + b * H, a->c_next + b * H, a->dh + b * H, a->dc + b * H, H);
+  for (size_t b = begin; b < end; b++) {
+    float *gates = a->gates + b * 4 * H, *dc = a->dc + b * H;
+    const float *c = a->c + b * H, *c_next = a->c_next + b * H, *dh = a->dh + b * H;
+    if (a->kind.is_hard)
+      lstm_hard_row(gates, c, c_next, dh, dc, H, a->kind.alpha);
+    else
+      lstm_row(gates, c, c_next, dh, dc, H);
+  }
 }
 
 void unroll_lstm_step_backward(
     float *gates, const float *c, const float *c_next, const float *dh, float *dc, size_t B,
-    size_t H) {
-  lstm_arguments arguments = {gates, c, c_next, dh, dc, H};
+    size_t H, unroll_gates kind) {
+  lstm_arguments arguments = {gates, c, c_next, dh, dc, H, kind};
   unroll_for_rows(B, B * H * 3, lstm_rows, &arguments);
 }
 
@@ -66,22 +87,33 @@ typedef struct {
   const float *h, *dh;
   float *dh_previous;
   size_t H;
+  unroll_gates kind;
 } gru_arguments;
 
-MULTIVERSIONED static void gru_row(
-    float *gates, float *recurrent, const float *h, const float *dh, size_t H) {
+INLINED void gru_loop(
+    float *gates, float *recurrent, const float *h, const float *dh, size_t H, unroll_gates kind) {
   float *r = gates, *z = gates + H, *n = gates + 2 * H;
 #pragma clang loop vectorize(assume_safety)
   for (size_t j = 0; j < H; j++) {
     float reset = r[j], update = z[j], candidate = n[j];
     float dn = dh[j] * (1.0f - update) * (1.0f - candidate * candidate);
-    float dz = dh[j] * (h[j] - candidate) * update * (1.0f - update);
-    float dr = dn * recurrent[2 * H + j] * reset * (1.0f - reset);
+    float dz = through_gate(dh[j] * (h[j] - candidate), update, kind);
+    float dr = through_gate(dn * recurrent[2 * H + j], reset, kind);
     r[j] = recurrent[j] = dr;
     z[j] = recurrent[H + j] = dz;
     n[j] = dn;
     recurrent[2 * H + j] = dn * reset;
   }
+}
+
+MULTIVERSIONED static void gru_row(
+    float *gates, float *recurrent, const float *h, const float *dh, size_t H) {
+  gru_loop(gates, recurrent, h, dh, H, logistic);
+}
+
+MULTIVERSIONED static void gru_hard_row(
+    float *gates, float *recurrent, const float *h, const float *dh, size_t H, float alpha) {
+  gru_loop(gates, recurrent, h, dh, H, hard_gates(alpha, 0));
 }
 
 /// The part of dh that the update gate lets pass by; taken before the gate's place is overwritten.
@@ -95,18 +127,64 @@ static void gru_rows(void *context, size_t begin, size_t end) {
   const gru_arguments *a = context;
   size_t H = a->H;
   for (size_t b = begin; b < end; b++) {
-    float *gates = a->gates + b * 3 * H;
-    const float *dh = a->dh + b * H;
+    float *gates = a->gates + b * 3 * H, *recurrent = a->recurrent + b * 3 * H;
+    const float *dh = a->dh + b * H, *h = a->h + b * H;
     if (a->dh_previous) gru_pass_row(gates + H, dh, a->dh_previous + b * H, H);
-    gru_row(gates, a->recurrent + b * 3 * H, a->h + b * H, dh, H);
+    if (a->kind.is_hard)
+      gru_hard_row(gates, recurrent, h, dh, H, a->kind.alpha);
+    else
+      gru_row(gates, recurrent, h, dh, H);
   }
 }
 
 void unroll_gru_step_backward(
     float *gates, float *recurrent, const float *h, const float *dh, float *dh_previous, size_t B,
-    size_t H) {
-  gru_arguments arguments = {gates, recurrent, h, dh, dh_previous, H};
+    size_t H, unroll_gates kind) {
+  gru_arguments arguments = {gates, recurrent, h, dh, dh_previous, H, kind};
   unroll_for_rows(B, B * H, gru_rows, &arguments);
+}
+
+// MARK: GRU, reset gate before the product
+
+// Additions and multiplications only: not worth a second thread.
+
+MULTIVERSIONED static void gru_candidate_row(
+    float *gates, float *dz, float *dn, const float *h, const float *dh, size_t H,
+    unroll_gates kind) {
+  float *z = gates + H, *n = gates + 2 * H;
+#pragma clang loop vectorize(assume_safety)
+  for (size_t j = 0; j < H; j++) {
+    float update = z[j], candidate = n[j];
+    n[j] = dn[j] = dh[j] * (1.0f - update) * (1.0f - candidate * candidate);
+    z[j] = dz[j] = through_gate(dh[j] * (h[j] - candidate), update, kind);
+  }
+}
+
+void unroll_gru_candidate_step_backward(
+    float *gates, float *drecurrent, float *dcandidate, const float *h, const float *dh,
+    float *dh_previous, size_t B, size_t H, unroll_gates kind) {
+  for (size_t b = 0; b < B; b++) {
+    float *row = gates + b * 3 * H;
+    if (dh_previous) gru_pass_row(row + H, dh + b * H, dh_previous + b * H, H);
+    gru_candidate_row(
+        row, drecurrent + b * 2 * H + H, dcandidate + b * H, h + b * H, dh + b * H, H, kind);
+  }
+}
+
+MULTIVERSIONED static void gru_reset_row(
+    float *r, float *dr, const float *h, const float *dreset_h, size_t H, unroll_gates kind) {
+#pragma clang loop vectorize(assume_safety)
+  for (size_t j = 0; j < H; j++) r[j] = dr[j] = through_gate(dreset_h[j] * h[j], r[j], kind);
+}
+
+void unroll_gru_reset_step_backward(
+    float *gates, float *drecurrent, const float *h, const float *dreset_h, float *dh_previous,
+    size_t B, size_t H, unroll_gates kind) {
+  for (size_t b = 0; b < B; b++) {
+    float *row = gates + b * 3 * H;
+    if (dh_previous) gru_pass_row(row, dreset_h + b * H, dh_previous + b * H, H);
+    gru_reset_row(row, drecurrent + b * 2 * H, h + b * H, dreset_h + b * H, H, kind);
+  }
 }
 
 // MARK: The plain cell

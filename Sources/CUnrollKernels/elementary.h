@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "UnrollKernels.h"
+
 // One copy of a loop for AVX-512, one for AVX2 with FMA, one for any x86-64; the loader chooses.
 #if defined(__x86_64__) && defined(__ELF__)
 #define MULTIVERSIONED \
@@ -78,4 +80,24 @@ INLINED float tanh_float(float x) {
   float near = (p * u) * magnitude + magnitude;
   float far = 1.0f - 2.0f / (exp_float(2.0f * magnitude) + 1.0f);
   return float_of_bits(bits_of_float(magnitude <= 0.625f ? near : far) | sign);
+}
+
+/// Gates that are `alpha x + beta`, cut off at 0 and 1.
+INLINED unroll_gates hard_gates(float alpha, float beta) {
+  unroll_gates gates = {true, alpha, beta};
+  return gates;
+}
+
+/// The function of gates. A NaN fails both comparisons and stays one.
+INLINED float gate_float(float x, unroll_gates kind) {
+  if (!kind.is_hard) return sigmoid_float(x);
+  float y = kind.alpha * x + kind.beta;
+  y = y < 0.0f ? 0.0f : y;
+  return y > 1.0f ? 1.0f : y;
+}
+
+/// The gradient d of a gate that is y, times the slope there: 0 where a hard gate is cut off.
+INLINED float through_gate(float d, float y, unroll_gates kind) {
+  if (!kind.is_hard) return d * y * (1.0f - y);
+  return y > 0.0f && y < 1.0f ? d * kind.alpha : 0.0f;
 }

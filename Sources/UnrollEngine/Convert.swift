@@ -182,7 +182,7 @@ func foreignFormat(of file: MappedFile) throws -> any ForeignFormat.Type {
 
 /// What `convert` reads, for messages.
 private var supportedInputs: String {
-  let formats = AllFormats.all.map { $0.name }.joined(separator: ", ")
+  let formats = AllFormats.all.filter { $0.isRead }.map { $0.name }.joined(separator: ", ")
   return "an Unroll checkpoint, or a model of a supported format (\(formats))"
 }
 

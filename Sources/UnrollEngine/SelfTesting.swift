@@ -6,14 +6,7 @@ import UnrollFormat
 import UnrollNeural
 import UnrollTensors
 
-extension Architecture {
-  /// Whether evaluation and training compute this model; others are only replayed.
-  public var isComputedByTheEngine: Bool { uncomputedVariant == nil }
-}
-
 /// The log-probabilities that the engine gives a self-test's tokens after the first.
-///
-/// Variants that the engine does not have are computed by the reference model.
 ///
 /// - Parameters:
 ///   - checkpoint: The model.
@@ -21,11 +14,6 @@ extension Architecture {
 /// - Returns: `[N - 1]` natural logarithms, from a zero state.
 /// - Throws: `NeuralError` if parameters do not fit or memory is short.
 public func replay(_ checkpoint: Checkpoint, _ selfTest: SelfTest) throws -> [Double] {
-  guard checkpoint.architecture.isComputedByTheEngine else {
-    return try ReferenceModel(
-      architecture: checkpoint.architecture, parameters: checkpoint.parameters
-    ).logProbabilities(of: selfTest.tokenIDs.map { Int($0) })
-  }
   let network = try RecurrentModel(
     architecture: checkpoint.architecture, parameters: checkpoint.parameters)
   let ids = selfTest.tokenIDs.map { Int32(clamping: $0) }

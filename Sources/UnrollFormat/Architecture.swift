@@ -65,6 +65,16 @@ public enum GateActivation: Sendable, Hashable {
   }
 }
 
+extension GateActivation {
+  /// The function in words, with its numbers.
+  package var text: String {
+    switch self {
+    case .sigmoid: name
+    case .hardSigmoid(let alpha, let beta): "\(name)(\(alpha), \(beta))"
+    }
+  }
+}
+
 /// How many bias vectors a layer has.
 public enum LayerBias: String, Sendable, Hashable, CaseIterable {
   /// `bias_ih` and `bias_hh`, as PyTorch and cuDNN have them.
@@ -174,18 +184,6 @@ public struct Architecture: Sendable, Hashable {
   /// The width of what the output weight multiplies.
   public var outputInputSize: Int { hasOutputProjection ? embeddingSize : topSize }
 
-  /// The first variant that the engine does not compute, in words.
-  ///
-  /// `nil` if there is none. The format declares these so that files of other frameworks keep them.
-  package var uncomputedVariant: String? {
-    if hasOutputProjection { return "a projection before the output weight" }
-    for (index, layer) in layers.enumerated() {
-      guard let variant = layer.uncomputedVariant else { continue }
-      return "layer \(index) with \(variant)"
-    }
-    return nil
-  }
-
   /// The first variant that PyTorch's recurrent modules do not compute, in words.
   ///
   /// - Parameter allowsSingleBias: Whether a layer's only bias is no such variant.
@@ -201,13 +199,6 @@ public struct Architecture: Sendable, Hashable {
 }
 
 extension LayerArchitecture {
-  fileprivate var uncomputedVariant: String? {
-    if projectionSize != nil { return "a projection of its hidden state" }
-    if gateActivation != .sigmoid { return "the gate activation \(gateActivation.name)" }
-    if cell == .gru, reset == .before { return "the reset gate before the product" }
-    return nil
-  }
-
   fileprivate func rareVariant(allowsSingleBias: Bool) -> String? {
     if bias == .single && !allowsSingleBias { return "a single bias" }
     if forgetBias != 0 { return "a forget bias of \(forgetBias)" }

@@ -6,8 +6,9 @@ import UnrollTensors
 public enum AllFormats {
   /// The formats, in the order in which they are tried.
   public static let all: [any ForeignFormat.Type] = [
-    PyTorchFormat.self, SafetensorsFormat.self, NumPyFormat.self, ONNXFormat.self, ML5Format.self,
-    KerasFormat.self, KerasHDF5Format.self,
+    PyTorchTrainingFormat.self, AWDFormat.self, FastaiFormat.self, PyTorchFormat.self,
+    SafetensorsFormat.self, NumPyFormat.self, ONNXFormat.self, ML5Format.self, KerasFormat.self,
+    KerasHDF5Format.self,
   ]
   /// Those of them that are written.
   public static let written = all.filter { $0.isWritten }

@@ -19,6 +19,9 @@ public protocol ForeignFormat: Sendable {
   /// - Throws: `InterchangeError` if the file cannot be converted without loss of its meaning.
   static func read(_ file: MappedFile, options: ReadingOptions) throws -> Conversion
 
+  /// Whether it is a format of its own to read, not another name for one.
+  static var isRead: Bool { get }
+
   /// Whether models are written in this format.
   static var isWritten: Bool { get }
 
@@ -50,11 +53,22 @@ public protocol ForeignFormat: Sendable {
   static func write(
     _ checkpoint: Checkpoint, to path: String, progress: (Int) -> Void
   ) throws
+
+  /// Compares what a format carries beside the weights, when a file is read back.
+  ///
+  /// - Throws: `InterchangeError` naming what differs.
+  static func check(_ written: Checkpoint, isReadAs read: Checkpoint, path: String) throws
 }
 
 extension ForeignFormat {
+  /// Whether it is a format of its own to read: so it is unless it says otherwise.
+  public static var isRead: Bool { true }
+
   /// Whether models are written in this format: so they are unless it says otherwise.
   public static var isWritten: Bool { true }
+
+  /// Nothing is carried beside the weights that could differ, unless the format says so.
+  public static func check(_ written: Checkpoint, isReadAs read: Checkpoint, path: String) {}
 
   /// Whether tensors have names: not unless the format says so.
   public static var hasNames: Bool { false }

@@ -16,15 +16,9 @@ struct CheckedParameters {
   /// - Parameters:
   ///   - tree: The parameters.
   ///   - architecture: What they should be.
-  ///   - computesAllVariants: Whether the model to be built has every variant of the format.
   /// - Throws: `NeuralError` that names the first contradiction.
-  init(
-    _ tree: ParameterTree<Tensor>, of architecture: Architecture, computesAllVariants: Bool = false
-  ) throws {
+  init(_ tree: ParameterTree<Tensor>, of architecture: Architecture) throws {
     try Self.check(architecture)
-    if !computesAllVariants, let variant = architecture.uncomputedVariant {
-      throw NeuralError.architecture(expected: "a variant that the engine computes", found: variant)
-    }
     for (path, shape) in architecture.parameters {
       let expected = "floating-point numbers of shape \(shape)"
       guard let tensor = tree[path] else {
@@ -49,7 +43,8 @@ struct CheckedParameters {
 
   private static func check(_ architecture: Architecture) throws {
     let sizes = [architecture.vocabularySize, architecture.embeddingSize]
-    let all = sizes + architecture.layers.map(\.hiddenSize)
+    let layers = architecture.layers
+    let all = sizes + layers.map(\.hiddenSize) + layers.compactMap(\.projectionSize)
     guard all.allSatisfy({ $0 > 0 }) else {
       throw NeuralError.architecture(expected: "sizes of at least 1", found: "\(all)")
     }
@@ -71,6 +66,11 @@ struct CheckedParameters {
         throw NeuralError.architecture(
           expected: "layer \(index), \(layer.cell.rawValue), with activation tanh",
           found: layer.activation.rawValue)
+      }
+      guard layer.cell == .lstm || (layer.projectionSize == nil && layer.forgetBias == 0) else {
+        throw NeuralError.architecture(
+          expected: "layer \(index), \(layer.cell.rawValue), without projection and forget bias",
+          found: "what only an LSTM has")
       }
       width = layer.outputSize
     }

@@ -19,12 +19,14 @@ public struct MatrixSpectrum: Sendable, Hashable {
   /// singular value is the root of the spectral radius of AᵀA.
   ///
   /// - Parameters:
-  ///   - matrix: `[H, H]`, of finite numbers.
+  ///   - matrix: `[H, H]`, of finite numbers; `[H, P]` after a projection.
+  ///   - projection: `[P, H]`, which the matrix is multiplied by, or `nil`.
   ///   - H: The size, at least 1.
   /// - Throws: `NeuralError` if oneDNN fails or memory is short.
-  public init(of matrix: [Float], size H: Int) throws {
-    precondition(H > 0 && matrix.count == H * H, "a square matrix has H rows of H numbers")
+  public init(of matrix: [Float], after projection: [Float]? = nil, size H: Int) throws {
     let products = try Products()
+    let matrix = try projection.map { try Self.product(matrix, $0, H, products) } ?? matrix
+    precondition(H > 0 && matrix.count == H * H, "a square matrix has H rows of H numbers")
     spectralRadius = try Self.radius(of: matrix, H, products)
     // Scaled first, so that no square leaves the range of a float.
     var scaled = matrix
@@ -67,6 +69,22 @@ public struct MatrixSpectrum: Sendable, Hashable {
     }
     matrix = scaled
     return scale
+  }
+
+  /// `A B`, `[H, H]`, of A `[H, P]` and B `[P, H]`.
+  private static func product(
+    _ a: [Float], _ b: [Float], _ H: Int, _ products: Products
+  ) throws -> [Float] {
+    var result = [Float](repeating: 0, count: H * H)
+    try a.withUnsafeBufferPointer { left in
+      try b.withUnsafeBufferPointer { right in
+        try result.withUnsafeMutableBufferPointer {
+          try products.multiply(
+            Factor(left.start), Factor(right.start), into: $0.start, M: H, N: H, K: a.count / H)
+        }
+      }
+    }
+    return result
   }
 
   /// `A A`, or `AᵀA`.

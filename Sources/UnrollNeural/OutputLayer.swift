@@ -16,21 +16,27 @@ struct OutputLayer: Sendable {
   /// With a block of rows, the logits fill half a megabyte, which a second-level cache holds.
   static let panelWidth = 1024
 
-  /// `[V, H]` in panels.
+  /// `[V, H]` in panels; `[V, D]` after a projection.
   private let weight: PackedWeight
+  /// `[D, H]`, or `nil` where the weight multiplies the hidden states as they are.
+  private let projection: PackedWeight?
 
   /// Packs the weight.
   ///
   /// - Parameters:
-  ///   - weight: `[V, H]`
+  ///   - weight: `[V, H]`; `[V, D]` with a projection.
   ///   - bias: `[V]`, or `nil`.
+  ///   - projection: `[D, H]`, or `nil`.
   /// - Throws: `NeuralError` if oneDNN fails or memory is short.
-  init(weight: Tensor, bias: [Float]?) throws {
+  init(weight: Tensor, bias: [Float]?, projection: Tensor? = nil) throws {
     self.weight = try PackedWeight(weight, bias: bias, panelWidth: Self.panelWidth)
+    self.projection = try projection.map { try PackedWeight($0, bias: nil) }
   }
 
   /// Whether a row's result has the same bits whatever the other rows are.
-  var rowsAreIndependent: Bool { weight.rowsAreIndependent }
+  var rowsAreIndependent: Bool {
+    weight.rowsAreIndependent && projection?.rowsAreIndependent ?? true
+  }
 
   /// The log-probabilities of one target a row, and the entropies of the distributions if wanted.
   ///
@@ -105,6 +111,23 @@ struct OutputLayer: Sendable {
     entropies: inout [Double],
     _ body: (UnsafePointer<Float>, Range<Int>, Range<Int>) -> Void
   ) throws -> [Double] {
+    guard let projection else {
+      return try forEachPanel(
+        M: M, input: hidden, scratch: &scratch, entropies: &entropies, body)
+    }
+    var projected: [Float] = []
+    return try projected.withScratch(M * projection.N) {
+      try projection.multiplyWindow(hidden, into: $0, M: M)
+      return try forEachPanel(M: M, input: $0, scratch: &scratch, entropies: &entropies, body)
+    }
+  }
+
+  /// The same, from what the weight multiplies.
+  private func forEachPanel(
+    M: Int, input: UnsafePointer<Float>, scratch: inout [Float],
+    entropies: inout [Double],
+    _ body: (UnsafePointer<Float>, Range<Int>, Range<Int>) -> Void
+  ) throws -> [Double] {
     var maxima = [Float](repeating: -.infinity, count: M)
     var sums = [Double](repeating: 0, count: M)
     let blocks = rowBlocks(M)
@@ -113,7 +136,7 @@ struct OutputLayer: Sendable {
       for (index, panel) in weight.panels.enumerated() {
         for rows in blocks {
           try weight.multiply(
-            hidden + rows.lowerBound * weight.K, into: logits, M: rows.count, panel: index)
+            input + rows.lowerBound * weight.K, into: logits, M: rows.count, panel: index)
           body(logits, rows, panel)
           maxima.withUnsafeMutableBufferPointer { maxima in
             sums.withUnsafeMutableBufferPointer { sums in

@@ -73,10 +73,12 @@ final class PackedWeight: Sendable {
 
   /// Packs a matrix to multiply with as it stands: `y = x A`.
   ///
-  /// - Parameter columns: A, `[K, N]`.
+  /// - Parameters:
+  ///   - columns: Has A, `[K, N]`, among its rows.
+  ///   - row: The first row of A.
   /// - Throws: `NeuralError` if oneDNN fails.
-  func pack(columns: Tensor) throws {
-    try columns.withFloats(ofRows: 0..<K) { try check(unroll_pack_columns(handle, $0)) }
+  func pack(columns: Tensor, from row: Int = 0) throws {
+    try columns.withFloats(ofRows: row..<row + K) { try check(unroll_pack_columns(handle, $0)) }
   }
 
   deinit { unroll_packed_weight_destroy(handle) }

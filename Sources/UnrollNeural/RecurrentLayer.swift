@@ -11,8 +11,12 @@ struct RecurrentLayer: Sendable {
   let architecture: LayerArchitecture
   /// `[G*H, D]` with the biases that do not depend on the hidden state.
   private let inputWeight: PackedWeight
-  /// `[G*H, H]`; adds to the input's part, but for a GRU, whose reset gate comes between.
+  /// `[G*H, H|P]`; adds to the input's part, but for a GRU, whose reset gate comes between.
+  ///
+  /// If that comes before the product, the first panel is that of r and z, the second that of n.
   private let hiddenWeight: PackedWeight
+  /// `[P, H]` of an LSTM with a projection.
+  private let projection: PackedWeight?
 
   /// Packs the weights of a layer.
   ///
@@ -31,7 +35,11 @@ struct RecurrentLayer: Sendable {
     let hasBias = bias != .none || architecture.forgetBias != 0
     inputWeight = try PackedWeight(N: rows, K: D, hasBias: hasBias)
     hiddenWeight = try PackedWeight(
-      N: rows, K: H, hasBias: bias == .double && isGRU, accumulates: !isGRU)
+      N: rows, K: architecture.outputSize, hasBias: bias == .double && isGRU,
+      panelWidth: architecture.resetsBefore ? 2 * H : nil, accumulates: !isGRU)
+    projection = try architecture.projectionSize.map {
+      try PackedWeight(N: $0, K: H, hasBias: false)
+    }
     try pack(parameters, index: index)
   }
 
@@ -56,11 +64,13 @@ struct RecurrentLayer: Sendable {
     }
     try inputWeight.pack(parameters.tensor(.layer(index, .weightIH)), bias: biasIH)
     try hiddenWeight.pack(parameters.tensor(.layer(index, .weightHH)), bias: biasHH)
+    try projection?.pack(parameters.tensor(.layer(index, .weightHR)), bias: nil)
   }
 
   /// Whether a column's result has the same bits whatever the other columns are.
   var rowsAreIndependent: Bool {
     inputWeight.rowsAreIndependent && hiddenWeight.rowsAreIndependent
+      && projection?.rowsAreIndependent ?? true
   }
 
   /// Runs a window of T steps over B columns.
@@ -75,39 +85,42 @@ struct RecurrentLayer: Sendable {
   func forward(
     input: UnsafePointer<Float>, state: inout LayerState, tape: inout LayerTape, T: Int, B: Int
   ) throws {
-    let size = B * architecture.hiddenSize
-    let gateSize = architecture.cell.gateCount * size
-    try tape.withBuffers(of: architecture.cell, steps: T, size: size) { buffers in
+    try tape.withBuffers(of: architecture, rows: T * B) { buffers in
       // No step waits for another here, so the whole window is one product.
       try inputWeight.multiplyWindow(input, into: buffers.gates, M: T * B)
       try state.withBuffers { h, c in
         for t in 0..<T {
-          let step = LayerStep(
-            h: t == 0 ? h : UnsafePointer(buffers.hidden + (t - 1) * size),
-            c: t == 0 ? c : UnsafePointer(buffers.cells + (t - 1) * size),
-            hNext: buffers.hidden + t * size, cNext: buffers.cells + t * size,
-            gates: buffers.gates + t * gateSize, recurrent: buffers.recurrent + t * gateSize)
-          try forward(step, B: B)
+          try forward(
+            LayerStep(t, of: architecture, buffers: buffers, h: h, c: c, T: T, B: B), B: B)
         }
       }
       guard T > 0 else { return }
-      let last = (T - 1) * size
-      state.h = Array(UnsafeBufferPointer(start: buffers.hidden + last, count: size))
+      let (size, cellSize) = (state.h.count, state.c.count)
+      state.h = Array(
+        UnsafeBufferPointer(start: buffers.hidden + (T - 1) * size, count: size))
       guard architecture.cell == .lstm else { return }
-      state.c = Array(UnsafeBufferPointer(start: buffers.cells + last, count: size))
+      state.c = Array(
+        UnsafeBufferPointer(start: buffers.cells + (T - 1) * cellSize, count: cellSize))
     }
   }
 
   /// Runs one time step.
   private func forward(_ step: LayerStep, B: Int) throws {
-    let H = architecture.hiddenSize
+    let (H, kind) = (architecture.hiddenSize, architecture.gates)
     switch architecture.cell {
     case .lstm:
       try hiddenWeight.multiply(step.h, into: step.gates, M: B)
-      unroll_lstm_step(step.gates, step.c, step.cNext, step.hNext, B, H)
+      let hidden = projection == nil ? step.hNext : step.recurrent
+      unroll_lstm_step(step.gates, step.c, step.cNext, hidden, B, H, kind)
+      try projection?.multiply(hidden, into: step.hNext, M: B)
+    case .gru where architecture.resetsBefore:
+      try hiddenWeight.multiply(step.h, into: step.recurrent, M: B, panel: 0)
+      unroll_gru_reset_step(step.gates, step.recurrent, step.h, step.cNext, B, H, kind)
+      try hiddenWeight.multiply(step.cNext, into: step.candidate, M: B, panel: 1)
+      unroll_gru_candidate_step(step.gates, step.candidate, step.h, step.hNext, B, H)
     case .gru:
       try hiddenWeight.multiply(step.h, into: step.recurrent, M: B)
-      unroll_gru_step(step.gates, step.recurrent, step.h, step.hNext, B, H)
+      unroll_gru_step(step.gates, step.recurrent, step.h, step.hNext, B, H, kind)
     case .rnn:
       try hiddenWeight.multiply(step.h, into: step.gates, M: B)
       switch architecture.activation {
@@ -118,21 +131,58 @@ struct RecurrentLayer: Sendable {
   }
 }
 
-/// Where one time step of a layer finds and leaves its numbers.
+/// Where one time step of a layer finds and leaves its numbers; the same forwards and backwards.
 ///
-/// Cell states are an LSTM's, recurrent
-/// parts a GRU's; elsewhere these addresses mean nothing.
+/// Addresses of what a cell does not have mean nothing.
 struct LayerStep {
-  /// `[B, H]` the hidden state at t-1.
+  /// `[B, H|P]` the hidden state at t-1.
   let h: UnsafePointer<Float>
   /// `[B, H]` the cell state at t-1.
   let c: UnsafePointer<Float>
-  /// `[B, H]` the hidden state at t.
+  /// `[B, H|P]` the hidden state at t.
   let hNext: UnsafeMutablePointer<Float>
-  /// `[B, H]` the cell state at t.
+  /// `[B, H]` the cell state at t, or a GRU's `r * h`.
   let cNext: UnsafeMutablePointer<Float>
   /// `[B, G*H]` forwards in: the input's part, out: the activations; backwards their gradients.
   let gates: UnsafeMutablePointer<Float>
-  /// `[B, 3H]` the recurrent part.
+  /// `[B, 3H]` a GRU's recurrent part, `[B, 2H]` if it resets before the product; `[B, H]` what an LSTM's
+  /// projection reads.
   let recurrent: UnsafeMutablePointer<Float>
+  /// `[B, H]` the recurrent part of n of a GRU that resets before the product.
+  let candidate: UnsafeMutablePointer<Float>
+
+  /// Finds a step in a window.
+  ///
+  /// - Parameters:
+  ///   - t: The step, from 0.
+  ///   - layer: The layer.
+  ///   - buffers: What the layer computes in the window.
+  ///   - h: `[B, H|P]` the hidden state before the window.
+  ///   - c: `[B, H]` the cell state before the window.
+  ///   - T: The number of time steps.
+  ///   - B: The number of columns.
+  init(
+    _ t: Int, of layer: LayerArchitecture, buffers: TapeBuffers, h: UnsafePointer<Float>,
+    c: UnsafePointer<Float>, T: Int, B: Int
+  ) {
+    let (widths, H) = (layer.tapeWidths, layer.hiddenSize)
+    hNext = buffers.hidden + t * B * widths.hidden
+    cNext = buffers.cells + t * B * H
+    self.h = t == 0 ? h : UnsafePointer(hNext - B * widths.hidden)
+    self.c = t == 0 ? c : UnsafePointer(cNext - B * H)
+    gates = buffers.gates + t * B * widths.gates
+    recurrent = buffers.recurrent + t * B * (layer.resetsBefore ? 2 * H : widths.recurrent)
+    candidate = buffers.recurrent + (2 * T + t) * B * H
+  }
+}
+
+extension LayerArchitecture {
+  /// The function of the gates, for the kernels.
+  var gates: unroll_gates {
+    switch gateActivation {
+    case .sigmoid: unroll_gates(is_hard: false, alpha: 0, beta: 0)
+    case .hardSigmoid(let alpha, let beta):
+      unroll_gates(is_hard: true, alpha: Float(alpha), beta: Float(beta))
+    }
+  }
 }

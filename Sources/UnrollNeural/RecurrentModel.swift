@@ -42,7 +42,8 @@ public final class RecurrentModel: Sendable {
     }
     output = try OutputLayer(
       weight: parameters.tensor(architecture.isTied ? .embeddingWeight : .outputWeight),
-      bias: parameters.floats(.outputBias))
+      bias: parameters.floats(.outputBias),
+      projection: architecture.hasOutputProjection ? parameters.tensor(.outputProjection) : nil)
   }
 
   /// Whether a column's results have the same bits beside any others and for any number of threads.
@@ -170,7 +171,7 @@ public final class RecurrentModel: Sendable {
   // MARK: One window
 
   /// The width of the top layer, H.
-  public var topSize: Int { architecture.layers.last?.hiddenSize ?? 0 }
+  public var topSize: Int { architecture.topSize }
 
   /// Runs the recurrent layers over a window.
   ///

@@ -3,7 +3,7 @@
 
 /// The state of one recurrent layer.
 public struct LayerState: Sendable, Hashable {
-  /// `[B, H]` the hidden state.
+  /// `[B, H]` the hidden state, `[B, P]` with a projection.
   public var h: [Float]
   /// `[B, H]` the cell state of an LSTM; empty for other cells.
   public var c: [Float]

@@ -18,7 +18,7 @@ public struct ReferenceModel: Sendable {
   ///
   /// - Throws: `NeuralError` if a parameter is missing or does not fit the architecture.
   public init(architecture: Architecture, parameters: ParameterTree<Tensor>) throws {
-    _ = try CheckedParameters(parameters, of: architecture, computesAllVariants: true)
+    _ = try CheckedParameters(parameters, of: architecture)
     self.architecture = architecture
     self.parameters = parameters
   }

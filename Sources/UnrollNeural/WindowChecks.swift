@@ -8,8 +8,9 @@ extension Architecture {
   func zeroState(columns B: Int) -> RecurrentState {
     precondition(B > 0, "a state has at least one column")
     let layers = layers.map { layer in
-      let zeros = [Float](repeating: 0, count: B * layer.hiddenSize)
-      return LayerState(h: zeros, c: layer.cell == .lstm ? zeros : [])
+      LayerState(
+        h: [Float](repeating: 0, count: B * layer.outputSize),
+        c: [Float](repeating: 0, count: layer.cell == .lstm ? B * layer.hiddenSize : 0))
     }
     return RecurrentState(columns: B, layers: layers)
   }
@@ -41,7 +42,7 @@ extension Architecture {
   private func check(_ state: RecurrentState) throws {
     let B = state.columns
     let expected = layers.map { layer in
-      [B * layer.hiddenSize, layer.cell == .lstm ? B * layer.hiddenSize : 0]
+      [B * layer.outputSize, layer.cell == .lstm ? B * layer.hiddenSize : 0]
     }
     let found = state.layers.map { [$0.h.count, $0.c.count] }
     guard B > 0, found == expected else {

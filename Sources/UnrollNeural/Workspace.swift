@@ -5,13 +5,17 @@ import UnrollFormat
 
 /// What a layer computes in a window, step by step; the backward pass reads it.
 struct LayerTape: Sendable {
-  /// `[T*B, H]` the hidden states.
+  /// `[T*B, H]` the hidden states, `[T*B, P]` with a projection.
   var hidden: [Float] = []
   /// `[T*B, G*H]` the activations of the gates.
   var gates: [Float] = []
-  /// `[T*B, H]` the cell states of an LSTM.
+  /// `[T*B, H]` the cell states of an LSTM; what `W_hn` multiplies, `r * h`, of a GRU that resets before
+  /// the product.
   var cells: [Float] = []
-  /// `[T*B, 3H]` the recurrent part of a GRU's gates.
+  /// `[T*B, 3H]` the recurrent part of a GRU's gates; `[T*B, H]` what an LSTM's projection reads.
+  ///
+  /// If a GRU resets before the product, the part of r and z comes first, `[T*B, 2H]`, then that of n,
+  /// `[T*B, H]`, so that each is a matrix.
   var recurrent: [Float] = []
 }
 
@@ -37,20 +41,19 @@ extension LayerTape {
   /// Makes room for a window and passes the addresses.
   ///
   /// - Parameters:
-  ///   - cell: The layer's cell.
-  ///   - steps: The number of time steps, T.
-  ///   - size: The numbers of a state, B*H.
+  ///   - layer: The layer.
+  ///   - rows: T*B.
   ///   - body: Receives the addresses, valid during the call.
   /// - Returns: What the closure returns.
   /// - Throws: What the closure throws.
   mutating func withBuffers<Result>(
-    of cell: Cell, steps: Int, size: Int, _ body: (TapeBuffers) throws -> Result
+    of layer: LayerArchitecture, rows: Int, _ body: (TapeBuffers) throws -> Result
   ) rethrows -> Result {
-    let count = steps * size
-    return try hidden.withScratch(count) { hidden in
-      try gates.withScratch(count * cell.gateCount) { gates in
-        try cells.withScratch(cell == .lstm ? count : 0) { cells in
-          try recurrent.withScratch(cell == .gru ? count * cell.gateCount : 0) { recurrent in
+    let widths = layer.tapeWidths
+    return try hidden.withScratch(rows * widths.hidden) { hidden in
+      try gates.withScratch(rows * widths.gates) { gates in
+        try cells.withScratch(rows * widths.cells) { cells in
+          try recurrent.withScratch(rows * widths.recurrent) { recurrent in
             try body(
               TapeBuffers(hidden: hidden, gates: gates, cells: cells, recurrent: recurrent))
           }
@@ -58,6 +61,19 @@ extension LayerTape {
       }
     }
   }
+}
+
+extension LayerArchitecture {
+  /// How many numbers of each kind a tape keeps of one time step and column.
+  var tapeWidths: (hidden: Int, gates: Int, cells: Int, recurrent: Int) {
+    let (G, H) = (cell.gateCount, hiddenSize)
+    let cells = cell == .lstm || resetsBefore ? H : 0
+    let recurrent = cell == .gru ? G * H : projectionSize == nil ? 0 : H
+    return (outputSize, G * H, cells, recurrent)
+  }
+
+  /// Whether the layer is a GRU whose reset gate comes before the product.
+  var resetsBefore: Bool { cell == .gru && reset == .before }
 }
 
 extension LayerState {

@@ -86,4 +86,18 @@ import UnrollFormat
     let items = value as? [Any] ?? []
     return items.reduce(into: []) { $0.formUnion(keys(of: $1)) }
   }
+
+  @Test(arguments: [
+    ("keras-gru-before", "gru, 5 -> 7, tanh, one bias, reset before the product"),
+    ("keras-lstm-one-hot", "input       one-hot, 13"),
+    ("torch-lstm-projection-tied", "tied to the embedding, behind a projection to 6"),
+    ("torch-mixed", "lstm, 5 -> 8, tanh, two biases, forget bias 1.5"),
+  ])
+  func variantsAreShown(name: String, line: String) throws {
+    let path = Fixtures.path("checkpoints/\(name).unroll.h5")
+    try withTemporaryFolder { folder in
+      let result = try CommandRunner().run(["inspect", path], in: folder)
+      #expect(result.output.contains("\(line)\n"), "\(result.output)")
+    }
+  }
 }

@@ -35,15 +35,13 @@ import UnrollTensors
     try withTokens { folder in
       let there = ["--vocabulary", "words.txt", "-o", "a.h5"]
       #expect(try convert([path("gru.keras")] + there, in: folder) == (0, "wrote a.h5\n"))
-      for (name, option) in [("b.keras", []), ("b.weights.h5", []), ("b", ["--to", "keras-h5"])] {
+      for (name, option) in [("b.keras", []), ("b", ["--to", "keras-h5"])] {
         let out = try convert(["a.h5", "-o", name] + option, in: folder)
         #expect(out.code == 0)
         #expect(
-          out.errors == """
-            note: /provenance: not carried: its history, 1 step
-            wrote \(name): read back, 7 tensors equal bit for bit, log-probabilities of 4 tokens equal
-
-            """)
+          out.errors.hasSuffix(
+            "wrote \(name): read back, 7 tensors equal bit for bit, log-probabilities of 4 tokens equal\n"
+          ))
         #expect(try convert([name, "-o", "c.h5", "--force"], in: folder) == (0, "wrote c.h5\n"))
         let (a, c) = try (
           Checkpoint(contentsOf: "\(folder)/a.h5"), Checkpoint(contentsOf: "\(folder)/c.h5")
@@ -52,11 +50,8 @@ import UnrollTensors
         #expect(a.vocabulary.tokenBytes == c.vocabulary.tokenBytes)
         #expect(a.optimizer?.groups == c.optimizer?.groups && c.optimizer?.step == 3)
       }
-      let file = try Data(contentsOf: URL(filePath: "\(folder)/b.weights.h5"))
-      let same = try Data(contentsOf: URL(filePath: "\(folder)/b"))
-      #expect(file == same)
       let names = try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
-      #expect(names == ["a.h5", "b", "b.keras", "b.weights.h5", "c.h5", "words.txt"])
+      #expect(names == ["a.h5", "b", "b.keras", "c.h5", "words.txt"])
     }
   }
 
@@ -76,11 +71,12 @@ import UnrollTensors
       try Checkpoint.small().write(to: "\(folder)/a.h5")
       let out = try convert(["a.h5", "-o", "a.keras"], in: folder)
       #expect(out.code == 0)
-      #expect(
-        out.errors.contains(
-          "note: /model/layers/00/bias: the sum of the two biases, rounded to f32"))
+      let sums = "note: /model/layers/00/bias: the sum of the two biases, rounded to f32: "
+      #expect(out.errors.contains(sums))
+      #expect(out.errors.contains("note: /model/layers/01/bias: the sum of the two biases: Keras"))
       let last = try #require(out.errors.split(separator: "\n").last)
-      #expect(last.contains("log-probabilities of 4 tokens within ") && last.hasSuffix("e-08 nats"))
+      let found = try #require(last.firstMatch(of: /of 4 tokens within (\S+) nats/))
+      #expect(try #require(Double(found.1)) < 1e-6)
     }
   }
 

@@ -21,10 +21,16 @@ import UnrollInterchange
       }
     }
     // ml5 is read only.
-    #expect(ConversionTarget.names == ["unroll", "pytorch", "safetensors", "npz"])
     #expect(
-      ["unroll", "pytorch", "safetensors", "ml5"].map { name(ConversionTarget(named: $0)) } == [
-        "unroll", "pytorch", "safetensors", "none",
+      ConversionTarget.names == [
+        "unroll", "pytorch-training", "awd-lstm", "fastai", "pytorch", "safetensors", "npz", "onnx",
+        "keras", "keras-h5",
+      ])
+    #expect(
+      ["unroll", "pytorch-training", "pytorch", "safetensors", "ml5"].map {
+        name(ConversionTarget(named: $0))
+      } == [
+        "unroll", "pytorch-training", "pytorch", "safetensors", "none",
       ])
     let outputs = ["a.pt", "a.PTH", "a.h5", "a.pt.h5", "a.bin", "pt", "a.unroll.h5"]
     #expect(

@@ -58,7 +58,6 @@ import UnrollFormat
   @Test(arguments: variants)
   func theEngineGivesWhatTheProducerGave(name: String) throws {
     let model = try checkpoint(name)
-    guard model.architecture.isComputedByTheEngine else { return }
     let test = try #require(model.selfTest)
     #expect(largestDifference(try replay(model, test), test.logProbabilities) < 2e-6)
     let language = try LanguageModel(model, path: name)
@@ -67,24 +66,5 @@ import UnrollFormat
     let values = try language.network.logProbabilities(
       ofTargets: Array(ids.dropFirst()), inputs: Array(ids.dropLast()), state: &state)
     #expect(largestDifference(values.map(Double.init), test.logProbabilities) < 2e-6)
-  }
-
-  @Test func mostVariantsAreComputed() throws {
-    let computed = try Self.variants.filter {
-      try checkpoint($0).architecture.isComputedByTheEngine
-    }
-    #expect(
-      computed == [
-        "keras-gru-after", "keras-lstm-one-hot", "keras-rnn-relu", "torch-mixed",
-        "torch-mixed-bf16", "torch-mixed-f16-archive",
-      ])
-  }
-
-  @Test(arguments: ["keras-gru-before", "keras-lstm-hard", "torch-lstm-projection-tied"])
-  func theEngineRefusesByNameWhatItDoesNotCompute(name: String) throws {
-    let model = try checkpoint(name)
-    #expect(!model.architecture.isComputedByTheEngine)
-    let error = #expect(throws: NeuralError.self) { _ = try LanguageModel(model, path: name) }
-    #expect("\(try #require(error))".contains("a variant that the engine computes, found "))
   }
 }

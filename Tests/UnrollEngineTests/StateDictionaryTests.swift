@@ -150,6 +150,29 @@ import UnrollTokenization
     }
   }
 
+  /// What fastai saved comes back under fastai's names; AWD-LSTM's come back from its own.
+  @Test func namesOfOtherProgramsAreWritten() throws {
+    try withTemporaryFolder { folder in
+      for (name, format) in [
+        ("fastai", FastaiFormat.self), ("awd-list", AWDFormat.self),
+      ] as [(String, any ForeignFormat.Type)] {
+        let checkpoint = try convert(name).checkpoint
+        let path = "\(folder)/a.\(format.fileExtensions[0])"
+        #expect(AllFormats.format(named: path)?.name == format.name)
+        try format.export(checkpoint, to: path)
+        #expect(try format.losses(of: checkpoint).count == 2)
+        let back = try PyTorchFormat.read(
+          MappedFile(path: path), options: ReadingOptions(vocabulary: checkpoint.vocabulary))
+        #expect(back.checkpoint.weightsDigest == checkpoint.weightsDigest)
+        #expect(back.notes.map(\.message).contains { $0.contains("rnns.0.module to ") })
+      }
+      for other in [try convert("one-hot"), try convert("projection")] {
+        #expect(throws: InterchangeError.self) { try FastaiFormat.losses(of: other.checkpoint) }
+        #expect(throws: InterchangeError.self) { try AWDFormat.losses(of: other.checkpoint) }
+      }
+    }
+  }
+
   // MARK: - Names that the caller gives
 
   @Test func namesOfTheCallerComeFirst() throws {

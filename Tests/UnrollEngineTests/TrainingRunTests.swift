@@ -107,6 +107,57 @@ import UnrollTokenization
     }
   }
 
+  /// An LSTM with a projection and hard gates below a GRU that resets before the product, and a
+  /// projection before the output.
+  private static var withVariants: Checkpoint {
+    var checkpoint = Checkpoint.small()
+    checkpoint.architecture.layers[0].projectionSize = 4
+    checkpoint.architecture.layers[0].gateActivation = .hardSigmoid(alpha: 0.2, beta: 0.5)
+    var gru = LayerArchitecture(cell: .gru, inputSize: 4, hiddenSize: 6, bias: .single)
+    gru.reset = .before
+    checkpoint.architecture.layers[1] = gru
+    checkpoint.architecture.hasOutputProjection = true
+    checkpoint.parameters = Initialization.orthogonal.parameters(
+      of: checkpoint.architecture, seed: 3)
+    return checkpoint
+  }
+
+  @Test func variantsAreTrainedSavedAndResumed() throws {
+    try withTemporaryFolder { folder in
+      var scene = try Scene(folder, Self.withVariants)
+      scene.settings.regularization = [
+        RegularizationTerm(site: .between, kind: .locked, rate: 0.2),
+        RegularizationTerm(site: .weightHH, kind: .weight, rate: 0.2),
+      ]
+      let whole = scene.files("whole")
+      var uninterrupted = try scene.begin()
+      #expect(try scene.run(&uninterrupted, whole) == .finished)
+      let expected = try Self.bytes(whole)
+      for step in [0, 1, 23] {
+        let files = scene.files("paused")
+        var first = try scene.begin()
+        #expect(try scene.run(&first, files, until: step) == .paused)
+        var second = try scene.resume(files)
+        #expect(try scene.run(&second, files) == .finished)
+        #expect(try Self.bytes(files) == expected, "paused after step \(step)")
+      }
+      let trained = try Checkpoint(contentsOf: whole.last)
+      #expect(trained.training?.hidden.map { $0.h.shape } == [[4, 4], [4, 6]])
+      #expect(trained.training?.hidden.map { $0.c?.shape } == [[4, 7], nil])
+      // What the training learned is what the reference computes.
+      let test = try #require(try SelfTest(of: trained))
+      for (own, other) in zip(try replay(trained, test), test.logProbabilities) {
+        #expect(abs(own - other) < 2e-6)
+      }
+      var settings = GradientSettings()
+      (settings.lags, settings.positions, settings.windows) = (3, 4, 4)
+      let flow = try GradientFlow(
+        of: trained, path: "", text: "\(folder)/train.txt", settings: settings)
+      #expect(flow.curves.map(\.quantity) == [.hidden, .cell, .hidden])
+      #expect(flow.recurrences.count == 7)
+    }
+  }
+
   private static let variants =
     OptimizerKind.allCases.map(\.rawValue) + ScheduleKind.allCases.map(\.rawValue) + [
       "momentum", "accumulation", "layer decay and unfreezing", "frozen", "clipped by value",

@@ -49,14 +49,24 @@ import UnrollTensors
     (.gru, .tanh, true), (.rnn, .tanh, false), (.rnn, .relu, false), (.rnn, .tanh, true),
   ])
   func gradientsAreDerivatives(cell: Cell, activation: Activation, isTied: Bool) throws {
-    let (V, D, B, T) = (7, 4, 2, 3)
-    let architecture = Architecture(
-      vocabularySize: V, embeddingSize: D,
-      layers: [
-        LayerArchitecture(cell: cell, inputSize: D, hiddenSize: 5, activation: activation),
-        LayerArchitecture(
-          cell: cell, inputSize: 5, hiddenSize: isTied ? D : 3, activation: activation),
-      ], isTied: isTied)
+    let D = 4
+    try expectDerivatives(
+      Architecture(
+        vocabularySize: 7, embeddingSize: D,
+        layers: [
+          LayerArchitecture(cell: cell, inputSize: D, hiddenSize: 5, activation: activation),
+          LayerArchitecture(
+            cell: cell, inputSize: 5, hiddenSize: isTied ? D : 3, activation: activation),
+        ], isTied: isTied))
+  }
+
+  @Test(arguments: VariantStack.allCases)
+  func gradientsOfVariantsAreDerivatives(stack: VariantStack) throws {
+    try expectDerivatives(stack.architecture)
+  }
+
+  private func expectDerivatives(_ architecture: Architecture) throws {
+    let (V, B, T) = (architecture.vocabularySize, 2, 3)
     var generator = SeededGenerator(seed: 5)
     var naive = NaiveModel(architecture: architecture, parameters: [:])
     for (path, shape) in architecture.parameters {

@@ -6,18 +6,37 @@ import UnrollFormat
 import UnrollNeural
 import UnrollTensors
 
+/// The stacks of layers that the tests run.
+enum InvarianceStack: CaseIterable {
+  case lstm, gru, tanh, relu
+  /// All variants, one above the other.
+  case variants
+
+  /// Sizes that fill no vector and a vocabulary of two panels, with work enough for more than one
+  /// thread.
+  var architecture: Architecture {
+    func architecture(_ cell: Cell, _ activation: Activation = .tanh) -> Architecture {
+      Architecture(
+        vocabularySize: 1237, embeddingSize: 37,
+        layers: [(37, 101), (101, 63)].map { D, H in
+          LayerArchitecture(cell: cell, inputSize: D, hiddenSize: H, activation: activation)
+        }, isTied: false)
+    }
+    switch self {
+    case .lstm: return architecture(.lstm)
+    case .gru: return architecture(.gru)
+    case .tanh: return architecture(.rnn)
+    case .relu: return architecture(.rnn, .relu)
+    case .variants: return VariantStack.all(V: 1237, D: 37, [101, 45, 63, 70])
+    }
+  }
+}
+
 /// The model that the tests run.
 private enum TestModel {
-  /// A model whose sizes fill no vector and whose vocabulary has two panels, with work enough for
-  /// more than one thread.
-  static func make(_ cell: Cell, _ activation: Activation) throws -> RecurrentModel {
-    let architecture = Architecture(
-      vocabularySize: 1237, embeddingSize: 37,
-      layers: [(37, 101), (101, 63)].map { D, H in
-        LayerArchitecture(cell: cell, inputSize: D, hiddenSize: H, activation: activation)
-      }, isTied: false)
-    return try RecurrentModel(
-      architecture: architecture, parameters: parameters(of: architecture))
+  static func make(_ stack: InvarianceStack) throws -> RecurrentModel {
+    try RecurrentModel(
+      architecture: stack.architecture, parameters: parameters(of: stack.architecture))
   }
 
   static func parameters(of architecture: Architecture) -> ParameterTree<Tensor> {
@@ -31,7 +50,7 @@ private enum TestModel {
   }
 
   /// Whether this machine promises the property: one that cannot even make the model must fail.
-  static let holds = (try? make(.lstm, .tanh).rowsAreIndependent) ?? true
+  static let holds = (try? make(.lstm).rowsAreIndependent) ?? true
 }
 
 /// Serialized, since the number of threads is the whole process's.
@@ -39,10 +58,6 @@ private enum TestModel {
 /// Other suites may run beside this one: their results do not depend on it either.
 @Suite(.serialized, .enabled(if: TestModel.holds, "oneDNN has no blocked kernels here"))
 struct InvarianceTests {
-  static let cells: [(Cell, Activation)] = [
-    (.lstm, .tanh), (.gru, .tanh), (.rnn, .tanh), (.rnn, .relu),
-  ]
-
   /// Runs tokens `[T, B]` in windows of the given lengths; returns everything that comes out.
   func run(
     _ model: RecurrentModel, tokens: [Int32], B: Int, windows: [Int]
@@ -76,9 +91,9 @@ struct InvarianceTests {
     return (0..<count).map { _ in Int32.random(in: 0..<1237, using: &generator) }
   }
 
-  @Test(arguments: cells)
-  func threadsChangeNothing(cell: Cell, activation: Activation) throws {
-    let model = try TestModel.make(cell, activation)
+  @Test(arguments: InvarianceStack.allCases)
+  func threadsChangeNothing(stack: InvarianceStack) throws {
+    let model = try TestModel.make(stack)
     let before = Threads.count
     defer { Threads.count = before }
     let (B, T) = (21, 9)
@@ -91,9 +106,9 @@ struct InvarianceTests {
     }
   }
 
-  @Test(arguments: cells)
-  func windowsMayBeCutAnywhere(cell: Cell, activation: Activation) throws {
-    let model = try TestModel.make(cell, activation)
+  @Test(arguments: InvarianceStack.allCases)
+  func windowsMayBeCutAnywhere(stack: InvarianceStack) throws {
+    let model = try TestModel.make(stack)
     for B in [1, 3] {
       let (T, tokens) = (70, tokens(70 * B))
       let whole = try run(model, tokens: tokens, B: B, windows: [T])
@@ -105,9 +120,9 @@ struct InvarianceTests {
     }
   }
 
-  @Test(arguments: cells)
-  func columnsDoNotSeeEachOther(cell: Cell, activation: Activation) throws {
-    let model = try TestModel.make(cell, activation)
+  @Test(arguments: InvarianceStack.allCases)
+  func columnsDoNotSeeEachOther(stack: InvarianceStack) throws {
+    let model = try TestModel.make(stack)
     let (B, T) = (20, 7)
     let tokens = tokens(T * B)
     let together = try run(model, tokens: tokens, B: B, windows: [T])
@@ -128,12 +143,12 @@ struct InvarianceTests {
   }
 
   /// The parameters after a few steps of training, made and trained with a number of threads.
-  func trained(_ cell: Cell, _ activation: Activation, threads: Int) throws -> [[Float]] {
+  func trained(_ stack: InvarianceStack, threads: Int) throws -> [[Float]] {
     let before = Threads.count
     defer { Threads.count = before }
     Threads.count = threads
     let (B, T) = (21, 20)
-    let architecture = try TestModel.make(cell, activation).architecture
+    let architecture = stack.architecture
     let model = try TrainableModel(
       architecture: architecture, parameters: TestModel.parameters(of: architecture))
     var optimizer = Optimizer(
@@ -151,11 +166,11 @@ struct InvarianceTests {
     return architecture.parameters.map { tensors[$0.path]?.floats() ?? [] }
   }
 
-  @Test(arguments: cells)
-  func threadsChangeNothingInTraining(cell: Cell, activation: Activation) throws {
-    let one = try trained(cell, activation, threads: 1)
+  @Test(arguments: InvarianceStack.allCases)
+  func threadsChangeNothingInTraining(stack: InvarianceStack) throws {
+    let one = try trained(stack, threads: 1)
     for threads in [2, 3] {
-      let many = try trained(cell, activation, threads: threads)
+      let many = try trained(stack, threads: threads)
       for (a, b) in zip(one, many) {
         #expect(zip(a, b).allSatisfy { $0.bitPattern == $1.bitPattern }, "\(threads) threads")
       }
@@ -163,7 +178,7 @@ struct InvarianceTests {
   }
 
   @Test func concurrentCallsDoNotDisturbEachOther() async throws {
-    let model = try TestModel.make(.lstm, .tanh)
+    let model = try TestModel.make(.lstm)
     let tokens = tokens(60)
     let alone = try run(model, tokens: tokens, B: 2, windows: [30])
     try await withThrowingTaskGroup(of: [Float].self) { group in

@@ -165,6 +165,18 @@ import UnrollTensors
     }
   }
 
+  @Test func aProjectionIsMultipliedBy() throws {
+    let (H, P) = (5, 3)
+    var generator = SeededGenerator(seed: 12)
+    let (matrix, projection) = (generator.floats(H * P), generator.floats(P * H))
+    let columns = (0..<P * H).map { projection[$0 % P * H + $0 / P] }  // [H, P]
+    let product = Naive.product(matrix, columns, bias: nil, M: H, N: H, K: P).map { Float($0) }
+    let found = try MatrixSpectrum(of: matrix, after: projection, size: H)
+    let expected = try MatrixSpectrum(of: product, size: H)
+    #expect(abs(found.spectralRadius / expected.spectralRadius - 1) < 1e-5)
+    #expect(abs(found.largestSingularValue / expected.largestSingularValue - 1) < 1e-5)
+  }
+
   @Test func zerosStretchNothing() throws {
     let found = try MatrixSpectrum(of: [0, 0, 0, 0], size: 2)
     #expect(found.spectralRadius == 0 && found.largestSingularValue == 0)

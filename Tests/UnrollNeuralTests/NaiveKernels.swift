@@ -2,6 +2,7 @@
 // The textbook, in double precision: what each kernel is compared with.
 
 import Foundation
+import UnrollFormat
 
 /// A seeded generator (SplitMix64, Steele and others 2014), so that a failure comes again.
 struct SeededGenerator: RandomNumberGenerator {
@@ -44,25 +45,34 @@ enum Naive {
     return y
   }
 
+  /// The function of gates.
+  static func gate(_ kind: GateActivation) -> (Double) -> Double {
+    switch kind {
+    case .sigmoid: sigmoid
+    case .hardSigmoid(let alpha, let beta): { min(max(alpha * $0 + beta, 0), 1) }
+    }
+  }
+
   /// One LSTM step from gates `[B, 4H]` and c `[B, H]`.
   static func lstm(
-    gates: [Float], c: [Float], B: Int, H: Int
+    gates: [Float], c: [Float], B: Int, H: Int, kind: GateActivation = .sigmoid
   ) -> (c: [Double], h: [Double], activations: [Double]) {
-    lstm(gates: gates.map(Double.init), c: c.map(Double.init), B: B, H: H)
+    lstm(gates: gates.map(Double.init), c: c.map(Double.init), B: B, H: H, kind: kind)
   }
 
   static func lstm(
-    gates: [Double], c: [Double], B: Int, H: Int
+    gates: [Double], c: [Double], B: Int, H: Int, kind: GateActivation = .sigmoid
   ) -> (c: [Double], h: [Double], activations: [Double]) {
+    let gate = gate(kind)
     var (next, h) = ([Double](), [Double]())
     var activations = gates
     for b in 0..<B {
       for j in 0..<H {
         let at = { (gate: Int) in b * 4 * H + gate * H + j }
-        let i = sigmoid(activations[at(0)])
-        let f = sigmoid(activations[at(1)])
+        let i = gate(activations[at(0)])
+        let f = gate(activations[at(1)])
         let g = tanh(activations[at(2)])
-        let o = sigmoid(activations[at(3)])
+        let o = gate(activations[at(3)])
         (activations[at(0)], activations[at(1)]) = (i, f)
         (activations[at(2)], activations[at(3)]) = (g, o)
         next.append(f * c[b * H + j] + i * g)
@@ -74,23 +84,26 @@ enum Naive {
 
   /// One GRU step from the two parts of the gates `[B, 3H]` and h `[B, H]`.
   static func gru(
-    gates: [Float], recurrent: [Float], h: [Float], B: Int, H: Int
+    gates: [Float], recurrent: [Float], h: [Float], B: Int, H: Int,
+    kind: GateActivation = .sigmoid
   ) -> (h: [Double], activations: [Double]) {
     gru(
       gates: gates.map(Double.init), recurrent: recurrent.map(Double.init),
-      h: h.map(Double.init), B: B, H: H)
+      h: h.map(Double.init), B: B, H: H, kind: kind)
   }
 
   static func gru(
-    gates: [Double], recurrent: [Double], h: [Double], B: Int, H: Int
+    gates: [Double], recurrent: [Double], h: [Double], B: Int, H: Int,
+    kind: GateActivation = .sigmoid
   ) -> (h: [Double], activations: [Double]) {
+    let gate = gate(kind)
     var next: [Double] = []
     var activations = gates
     for b in 0..<B {
       for j in 0..<H {
         let at = { (gate: Int) in b * 3 * H + gate * H + j }
-        let r = sigmoid(activations[at(0)] + recurrent[at(0)])
-        let z = sigmoid(activations[at(1)] + recurrent[at(1)])
+        let r = gate(activations[at(0)] + recurrent[at(0)])
+        let z = gate(activations[at(1)] + recurrent[at(1)])
         let n = tanh(activations[at(2)] + r * recurrent[at(2)])
         (activations[at(0)], activations[at(1)], activations[at(2)]) = (r, z, n)
         next.append((1 - z) * n + z * h[b * H + j])

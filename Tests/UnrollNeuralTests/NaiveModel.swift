@@ -22,18 +22,20 @@ struct NaiveModel {
 
   /// The mean cross-entropy of a window `[T, B]`, in nats.
   func loss(inputs: [Int32], targets: [Int32], state: RecurrentState) -> Double {
-    let (B, D) = (state.columns, architecture.embeddingSize)
-    let embedding = parameters[.embeddingWeight, default: []]
-    var x = inputs.flatMap { embedding[Int($0) * D..<(Int($0) + 1) * D] }  // [T*B, D]
+    let B = state.columns
+    var x = inputs.flatMap { input(Int($0)) }  // [T*B, D]
     for (index, layer) in architecture.layers.enumerated() {
       x = run(layer, index: index, x, state: state.layers[index], B: B)
     }
-    let H = architecture.layers.last?.hiddenSize ?? D
+    let H = architecture.topSize
     let weight = parameters[architecture.isTied ? .embeddingWeight : .outputWeight, default: []]
     let bias = parameters[.outputBias]
     var total = 0.0
     for (row, target) in targets.enumerated() {
-      let h = Array(x[row * H..<(row + 1) * H])
+      var h = Array(x[row * H..<(row + 1) * H])
+      if let projection = parameters[.outputProjection] {
+        h = Self.product(projection, h, bias: nil)
+      }
       let logits = Self.product(weight, h, bias: bias)
       let largest = logits.max() ?? 0
       total += largest + log(logits.reduce(0) { $0 + exp($1 - largest) }) - logits[Int(target)]
@@ -41,11 +43,20 @@ struct NaiveModel {
     return total / Double(targets.count)
   }
 
-  /// Runs a layer: `[T*B, D]` to `[T*B, H]`.
+  /// What a token becomes before the first layer, `[D]`.
+  private func input(_ token: Int) -> [Double] {
+    let D = architecture.embeddingSize
+    if let rows = parameters[.embeddingWeight] { return Array(rows[token * D..<(token + 1) * D]) }
+    var x = [Double](repeating: 0, count: D)
+    x[token] = 1
+    return x
+  }
+
+  /// Runs a layer: `[T*B, D]` to `[T*B, H|P]`.
   private func run(
     _ layer: LayerArchitecture, index: Int, _ x: [Double], state: LayerState, B: Int
   ) -> [Double] {
-    let (D, H) = (layer.inputSize, layer.hiddenSize)
+    let (D, H, P) = (layer.inputSize, layer.hiddenSize, layer.outputSize)
     func parameter(_ name: LayerParameter) -> [Double]? { parameters[.layer(index, name)] }
     var (h, c) = (state.h.map(Double.init), state.c.map(Double.init))
     var all: [Double] = []
@@ -54,20 +65,55 @@ struct NaiveModel {
       for b in 0..<B {
         let row = (t * B + b) * D
         gates += Self.product(
-          parameter(.weightIH) ?? [], Array(x[row..<row + D]), bias: parameter(.biasIH))
+          parameter(.weightIH) ?? [], Array(x[row..<row + D]),
+          bias: parameter(.biasIH) ?? parameter(.bias))
         recurrent += Self.product(
-          parameter(.weightHH) ?? [], Array(h[b * H..<(b + 1) * H]), bias: parameter(.biasHH))
+          parameter(.weightHH) ?? [], Array(h[b * P..<(b + 1) * P]), bias: parameter(.biasHH))
       }
       let sum = zip(gates, recurrent).map(+)
       switch (layer.cell, layer.activation) {
-      case (.lstm, _): (c, h, _) = Naive.lstm(gates: sum, c: c, B: B, H: H)
-      case (.gru, _): (h, _) = Naive.gru(gates: gates, recurrent: recurrent, h: h, B: B, H: H)
+      case (.lstm, _):
+        let shifted = sum.enumerated().map { place, sum in
+          sum + (place / H % 4 == 1 ? layer.forgetBias : 0)
+        }
+        (c, h, _) = Naive.lstm(gates: shifted, c: c, B: B, H: H, kind: layer.gateActivation)
+        if let weight = parameter(.weightHR) {
+          h = (0..<B).flatMap {
+            Self.product(weight, Array(h[$0 * H..<($0 + 1) * H]), bias: nil)
+          }
+        }
+      case (.gru, _) where layer.reset == .before:
+        h = (0..<B).flatMap { b in
+          gruBefore(
+            layer, gates: Array(gates[b * 3 * H..<(b + 1) * 3 * H]),
+            recurrent: Array(recurrent[b * 3 * H..<(b + 1) * 3 * H]),
+            h: Array(h[b * H..<(b + 1) * H]), weight: parameter(.weightHH) ?? [],
+            bias: parameter(.biasHH))
+        }
+      case (.gru, _):
+        (h, _) = Naive.gru(
+          gates: gates, recurrent: recurrent, h: h, B: B, H: H, kind: layer.gateActivation)
       case (.rnn, .tanh): h = sum.map { tanh($0) }
       case (.rnn, .relu): h = sum.map { max($0, 0) }
       }
       all += h
     }
     return all
+  }
+
+  /// One step of one column of a GRU with the reset gate before the product, `[H]`.
+  private func gruBefore(
+    _ layer: LayerArchitecture, gates: [Double], recurrent: [Double], h: [Double],
+    weight: [Double], bias: [Double]?
+  ) -> [Double] {
+    let (H, gate) = (layer.hiddenSize, Naive.gate(layer.gateActivation))
+    let r = (0..<H).map { gate(gates[$0] + recurrent[$0]) }
+    let z = (H..<2 * H).map { gate(gates[$0] + recurrent[$0]) }
+    let inner = Self.product(
+      Array(weight[(2 * H * H)...]), zip(r, h).map { $0 * $1 },
+      bias: bias.map { Array($0[(2 * H)...]) })
+    let n = zip(gates[(2 * H)...], inner).map { tanh($0 + $1) }
+    return (0..<H).map { (1 - z[$0]) * n[$0] + z[$0] * h[$0] }
   }
 
   /// `W x + bias`, with W `[N, K]` and x `[K]`.

@@ -170,4 +170,179 @@ import UnrollTensors
       }
     }
   }
+
+  /// What scripts/make-variant-fixtures wrote.
+  struct Fixture: Decodable {
+    struct Layer: Decodable {
+      let cell: String
+      let inputSize: Int
+      let hiddenSize: Int
+      let bias: String
+      let projectionSize: Int?
+      let reset: String?
+      let alpha: Double?
+      let beta: Double?
+
+      func architecture() throws -> LayerArchitecture {
+        var layer = LayerArchitecture(
+          cell: try #require(Cell(rawValue: cell)), inputSize: inputSize, hiddenSize: hiddenSize,
+          bias: try #require(LayerBias(rawValue: bias)))
+        layer.projectionSize = projectionSize
+        if let reset { layer.reset = try #require(GRUReset(rawValue: reset)) }
+        if let alpha, let beta { layer.gateActivation = .hardSigmoid(alpha: alpha, beta: beta) }
+        return layer
+      }
+    }
+    let vocabularySize: Int
+    let embeddingSize: Int
+    let columns: Int
+    let isOneHot: Bool
+    let isTied: Bool
+    let hasOutputProjection: Bool
+    let layers: [Layer]
+    let parameters: [String: [Float]]
+    let windows: [TrainingFixture.Window]
+
+    func architecture() throws -> Architecture {
+      var architecture = Architecture(
+        vocabularySize: vocabularySize, embeddingSize: embeddingSize,
+        layers: try layers.map { try $0.architecture() }, isTied: isTied)
+      architecture.input = isOneHot ? .oneHot : .embedding
+      architecture.hasOutputProjection = hasOutputProjection
+      return architecture
+    }
+  }
+
+  @Test(arguments: [
+    "torch-lstm-projection-tied", "torch-gru-one-hot", "torch-lstm-output-projection-tied",
+    "keras-lstm-hard", "keras-gru-before", "keras-gru-before-hard",
+  ])
+  func lossesAndGradientsAreThoseOfTheProducer(name: String) throws {
+    let data = try Data(contentsOf: URL(filePath: Fixtures.path("training/variants.json")))
+    let all = try JSONDecoder().decode([String: Fixture].self, from: data)
+    let fixture = try #require(all[name])
+    let architecture = try fixture.architecture()
+    var tree = ParameterTree<Tensor>()
+    for (path, shape) in architecture.parameters {
+      tree[path] = fixture.parameters[path.description].map { Tensor($0, shape: shape) }
+    }
+    let model = try TrainableModel(architecture: architecture, parameters: tree)
+    let network = try RecurrentModel(architecture: architecture, parameters: tree)
+    var state = model.zeroState(columns: fixture.columns)
+    var other = state
+    #expect(fixture.windows.count == 2)
+    for window in fixture.windows {
+      let loss = try model.backpropagate(
+        inputs: window.inputs, targets: window.targets, state: &state)
+      #expect(abs(loss / window.loss - 1) < 1e-6)
+      let found = model.denseGradients
+      #expect(Set(found.keys.map(\.description)) == Set(window.gradients.keys))
+      for (path, gradient) in found {
+        let expected = try #require(window.gradients[path.description]).map(Double.init)
+        let error = relativeError(gradient, expected)
+        #expect(error < 1e-5, "\(path): \(error)")
+      }
+      // The way without training is the same.
+      _ = try network.logProbabilities(
+        ofTargets: window.targets, inputs: window.inputs, state: &other)
+      #expect(state == other)
+    }
+  }
+
+  private func model(_ stack: VariantStack) throws -> TrainableModel {
+    try TrainableModel(
+      architecture: stack.architecture, parameters: filled(stack.architecture, seed: 4))
+  }
+
+  /// The loss and the gradients of a window with dropped recurrent weights are those of the model that
+  /// has these weights.
+  @Test(arguments: [VariantStack.mixed, .projection, .hardResetBefore])
+  func droppedWeightsAreNotThere(stack: VariantStack) throws {
+    let regularizer = Regularizer(
+      [RegularizationTerm(site: .weightHH, kind: .weight, rate: 0.5)], seed: 8, draw: 2)
+    let dropping = try model(stack)
+    var parameters = filled(stack.architecture, seed: 4)
+    for (index, layer) in stack.architecture.layers.enumerated() {
+      let path = ParameterPath.layer(index, .weightHH)
+      var values = try #require(parameters[path]?.floats())
+      regularizer.dropWeights(&values, layer: index, H: layer.outputSize)
+      #expect(values.contains(0))
+      parameters[path] = Tensor(values, shape: try #require(parameters[path]).shape)
+    }
+    let without = try TrainableModel(architecture: stack.architecture, parameters: parameters)
+    let (inputs, targets) = (Self.inputs.map { $0 % 7 }, Self.targets.map { $0 % 7 })
+    var states = [dropping.zeroState(columns: 3), without.zeroState(columns: 3)]
+    let loss = try dropping.backpropagate(
+      inputs: inputs, targets: targets, state: &states[0], regularizer: regularizer)
+    #expect(
+      try without.backpropagate(inputs: inputs, targets: targets, state: &states[1]) == loss)
+    #expect(states[0] == states[1])
+    var expected = without.denseGradients
+    for (index, layer) in stack.architecture.layers.enumerated() {
+      let path = ParameterPath.layer(index, .weightHH)
+      var values = try #require(expected[path])
+      regularizer.dropWeights(&values, layer: index, H: layer.outputSize)
+      expected[path] = values
+    }
+    #expect(dropping.denseGradients == expected)
+  }
+
+  /// Dropout between layers and before the output is as wide as what a projection leaves, and training goes on.
+  @Test(arguments: [VariantStack.mixed, .projection])
+  func allVariantsLearnWithEveryRegularization(stack: VariantStack) throws {
+    let network = try model(stack)
+    var optimizer = Optimizer(.adam, [.learningRate: 0.01], for: stack.architecture)
+    let (inputs, targets) = (Self.inputs.map { $0 % 7 }, Self.targets.map { $0 % 7 })
+    var losses: [Double] = []
+    for draw in 0..<40 as Range<UInt32> {
+      let regularizer = Regularizer(
+        [
+          RegularizationTerm(site: .between, kind: .locked, rate: 0.1),
+          RegularizationTerm(site: .output, kind: .element, rate: 0.1),
+          RegularizationTerm(site: .weightHH, kind: .weight, rate: 0.1),
+        ], seed: 1, draw: draw)
+      var state = network.zeroState(columns: 3)
+      losses.append(
+        try network.backpropagate(
+          inputs: inputs, targets: targets, state: &state, regularizer: regularizer))
+      optimizer.step(network, gradientNorm: optimizer.gradientNorm(of: network))
+    }
+    let (first, last) = (losses.prefix(5).reduce(0, +), losses.suffix(5).reduce(0, +))
+    #expect(last < first - 0.1)
+    #expect(network.firstNonFinite == nil)
+  }
+
+  /// Gradients of the last step's loss by earlier states: those of the hidden states by differences.
+  @Test(arguments: [VariantStack.projection, .hardProjection, .hardResetBefore, .resetBefore])
+  func lagNormsAreDerivatives(stack: VariantStack) throws {
+    let architecture = stack.architecture
+    let tree = filled(architecture, seed: 6)
+    var naive = NaiveModel(architecture: architecture, parameters: [:])
+    for (path, _) in architecture.parameters {
+      naive.parameters[path] = tree[path]?.floats()?.map(Double.init)
+    }
+    // The state before a window of one step is that of lag 1 of a window of two.
+    let network = try TrainableModel(architecture: architecture, parameters: tree)
+    let found = try network.lagNorms(
+      inputs: [3, 5], targets: [2], state: network.zeroState(columns: 1))
+    var state = network.zeroState(columns: 1)
+    try network.read([3], state: &state)
+    let top = architecture.layers.count - 1
+    func squares(_ numbers: WritableKeyPath<LayerState, [Float]>) -> Double {
+      state.layers[top][keyPath: numbers].indices.reduce(0) { sum, index in
+        var (above, below) = (state, state)
+        // Powers of two: exact in f32 for states below 1.
+        above.layers[top][keyPath: numbers][index] += 0x1p-9
+        below.layers[top][keyPath: numbers][index] -= 0x1p-9
+        let width =
+          Double(above.layers[top][keyPath: numbers][index])
+          - Double(below.layers[top][keyPath: numbers][index])
+        let slope =
+          naive.loss(inputs: [5], targets: [2], state: above)
+          - naive.loss(inputs: [5], targets: [2], state: below)
+        return sum + (slope / width) * (slope / width)
+      }
+    }
+    #expect(abs(found.layers[top].h[1][0] / squares(\.h).squareRoot() - 1) < 1e-4)
+  }
 }

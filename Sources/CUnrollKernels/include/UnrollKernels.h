@@ -93,6 +93,12 @@ unroll_status unroll_multiply(
 
 // Recurrent cells, one time step
 
+/// The function of a cell's gates: the logistic one, or `alpha x + beta`, cut off at 0 and 1.
+typedef struct {
+  bool is_hard;
+  float alpha, beta;
+} unroll_gates;
+
 /// LSTM (Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000).
 ///
 /// @param gates  [B, 4H] in the order i, f, g, o. In: pre-activations. Out: activations.
@@ -100,7 +106,8 @@ unroll_status unroll_multiply(
 /// @param c_next [B, H]  Out: the cell state at t; may be `c`.
 /// @param h_next [B, H]  Out: the hidden state at t.
 void unroll_lstm_step(
-    float *gates, const float *c, float *c_next, float *h_next, size_t B, size_t H);
+    float *gates, const float *c, float *c_next, float *h_next, size_t B, size_t H,
+    unroll_gates kind);
 
 /// GRU with the reset gate applied after the recurrent product, as cuDNN and PyTorch have it:
 /// `n = tanh(W_in x + b_in + r * (W_hn h + b_hn))`.
@@ -111,6 +118,27 @@ void unroll_lstm_step(
 /// @param h         [B, H]  the hidden state at t-1.
 /// @param h_next    [B, H]  Out: the hidden state at t; may be `h`.
 void unroll_gru_step(
+    float *gates, const float *recurrent, const float *h, float *h_next, size_t B, size_t H,
+    unroll_gates kind);
+
+/// GRU with the reset gate applied before the recurrent product (Cho et al. 2014), first half: the gates
+/// r and z.
+///
+/// @param gates     [B, 3H] in the order r, z, n. In: the input's part. Out: activations of r and z.
+/// @param recurrent [B, 2H] the recurrent part of r and z, biases included.
+/// @param h         [B, H]  the hidden state at t-1.
+/// @param reset_h   [B, H]  Out: `r * h`, which `W_hn` multiplies.
+void unroll_gru_reset_step(
+    float *gates, const float *recurrent, const float *h, float *reset_h, size_t B, size_t H,
+    unroll_gates kind);
+
+/// The second half: `n = tanh(W_in x + b_in + W_hn (r * h) + b_hn)`.
+///
+/// @param gates     [B, 3H] In: what the first half left. Out: activations.
+/// @param recurrent [B, H]  the recurrent part of n, bias included.
+/// @param h         [B, H]  the hidden state at t-1.
+/// @param h_next    [B, H]  Out: the hidden state at t; may be `h`.
+void unroll_gru_candidate_step(
     float *gates, const float *recurrent, const float *h, float *h_next, size_t B, size_t H);
 
 /// The plain recurrent cell (Elman 1990): `h_next = tanh(gates)`.
@@ -133,7 +161,7 @@ void unroll_rnn_relu_step(const float *gates, float *h_next, size_t B, size_t H)
 /// @param dc     [B, H]  In: of the cell state at t. Out: at t-1.
 void unroll_lstm_step_backward(
     float *gates, const float *c, const float *c_next, const float *dh, float *dc, size_t B,
-    size_t H);
+    size_t H, unroll_gates kind);
 
 /// The gradient of an LSTM's cell state at t by everything that follows, the hidden state at t
 /// included: `total = dc + dh o (1 - tanh(c_next)^2)`. Before `unroll_lstm_step_backward`.
@@ -156,7 +184,30 @@ void unroll_lstm_cell_gradient(
 /// @param dh_previous [B, H]  Out: what reaches the state at t-1 past the gates is added; or NULL.
 void unroll_gru_step_backward(
     float *gates, float *recurrent, const float *h, const float *dh, float *dh_previous, size_t B,
-    size_t H);
+    size_t H, unroll_gates kind);
+
+/// GRU with the reset gate before the product, backwards, the candidate and the gate z.
+///
+/// @param gates       [B, 3H] In: activations. Out: gradients of the pre-activations of z and n.
+/// @param drecurrent  [B, 2H] Out: the same of z, in its second half.
+/// @param dcandidate  [B, H]  Out: the same of n.
+/// @param h           [B, H]  the hidden state at t-1.
+/// @param dh          [B, H]  of the hidden state at t.
+/// @param dh_previous [B, H]  Out: what reaches the state at t-1 past the gates is added; or NULL.
+void unroll_gru_candidate_step_backward(
+    float *gates, float *drecurrent, float *dcandidate, const float *h, const float *dh,
+    float *dh_previous, size_t B, size_t H, unroll_gates kind);
+
+/// The gate r, after the candidate's gradient has been multiplied by `W_hn`.
+///
+/// @param gates       [B, 3H] In: the activation of r. Out: the gradient of its pre-activation.
+/// @param drecurrent  [B, 2H] Out: the same, in its first half.
+/// @param h           [B, H]  the hidden state at t-1.
+/// @param dreset_h    [B, H]  of `r * h`.
+/// @param dh_previous [B, H]  Out: what reaches the state at t-1 through `r * h` is added; or NULL.
+void unroll_gru_reset_step_backward(
+    float *gates, float *drecurrent, const float *h, const float *dreset_h, float *dh_previous,
+    size_t B, size_t H, unroll_gates kind);
 
 /// The plain cell with tanh, backwards, over `count` = B * H numbers.
 ///

@@ -49,11 +49,13 @@ extension GradientFlow {
     var all: [Recurrence] = []
     for (index, layer) in layers.enumerated() {
       let weight = checkpoint.parameters[.layer(index, .weightHH)]?.floats() ?? []
-      let size = layer.hiddenSize * layer.hiddenSize
+      let projection = checkpoint.parameters[.layer(index, .weightHR)]?.floats()
+      let size = layer.hiddenSize * layer.outputSize
       let gates = layer.cell.gates
       for (place, gate) in gates.enumerated() {
         let block = Array(weight[place * size..<(place + 1) * size])
-        let spectrum = try MatrixSpectrum(of: block, size: layer.hiddenSize)
+        let spectrum = try MatrixSpectrum(
+          of: block, after: projection, size: layer.hiddenSize)
         all.append(Recurrence(layer: index, gate: gate, spectrum: spectrum))
         progress((Double(index) + Double(place + 1) / Double(gates.count)) / Double(layers.count))
       }

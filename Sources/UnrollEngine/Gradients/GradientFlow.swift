@@ -75,7 +75,8 @@ public struct GradientFlow: Sendable {
     public var median: Double { quantile(0.5, of: norms.sorted()) }
   }
 
-  /// A part of `weight_hh`, `[H, H]`, that one gate multiplies the hidden state by.
+  /// A part of `weight_hh`, `[H, H]`, that one gate multiplies the hidden state by; with a projection
+  /// `[H, P]`, and then times `weight_hr`.
   public struct Recurrence: Sendable {
     /// The layer, counted from 0.
     public let layer: Int

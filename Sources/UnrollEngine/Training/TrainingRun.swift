@@ -340,10 +340,10 @@ public struct TrainingRun {
     checkpoint.optimizer = optimizer.state(for: architecture)
     var training = state
     training.hidden = zip(architecture.layers, carried.layers).map { layer, state in
-      let shape = Shape([carried.columns, layer.hiddenSize])
-      return CarriedState(
-        h: Tensor(state.h, shape: shape),
-        c: state.c.isEmpty ? nil : Tensor(state.c, shape: shape))
+      CarriedState(
+        h: Tensor(state.h, shape: [carried.columns, layer.outputSize]),
+        c: state.c.isEmpty
+          ? nil : Tensor(state.c, shape: [carried.columns, layer.hiddenSize]))
     }
     checkpoint.training = training
     return checkpoint

@@ -59,6 +59,15 @@ public enum KerasFormat: ForeignFormat {
       KerasFile.Record.kept, text: StateMetadata(besideConfigurationOf: checkpoint).json)
     try archive.finish()
   }
+
+  /// Refuses a file whose optimizer is not the one that was written.
+  ///
+  /// - Throws: `InterchangeError` if so.
+  public static func check(
+    _ written: Checkpoint, isReadAs read: Checkpoint, path: String
+  ) throws {
+    try KerasVariant.check(written, isReadAs: read, path: path)
+  }
 }
 
 /// HDF5 files of Keras: `.weights.h5`, and the legacy `.h5` and `.hdf5` of models and of weights, which
@@ -114,6 +123,15 @@ public enum KerasHDF5Format: ForeignFormat {
         (KerasFile.KeptDataset.metadata, Tensor(Array(metadata.utf8))),
       ], to: path, progress: progress)
   }
+
+  /// Refuses a file whose optimizer is not the one that was written.
+  ///
+  /// - Throws: `InterchangeError` if so.
+  public static func check(
+    _ written: Checkpoint, isReadAs read: Checkpoint, path: String
+  ) throws {
+    try KerasVariant.check(written, isReadAs: read, path: path)
+  }
 }
 
 extension KerasFile {
@@ -150,5 +168,25 @@ extension KerasVariant {
     var rest = checkpoint
     rest.optimizer = nil
     return variant.notes + rest.lossesBesideWeights
+  }
+
+  /// See `KerasFormat.check`.
+  fileprivate static func check(
+    _ written: Checkpoint, isReadAs read: Checkpoint, path: String
+  ) throws {
+    let isSame =
+      switch (written.optimizer, read.optimizer) {
+      case (nil, nil): true
+      case (let first?, let second?):
+        first.step == second.step && first.isEqual(to: second, of: written.architecture)
+      default: false
+      }
+    guard isSame else {
+      throw InterchangeError(
+        file: path, place: "optimizer", expected: "the optimizer that was written",
+        found: "another when the file is read back",
+        fix: "the disk or the memory may be failing: try another disk; else this is a defect of "
+          + "unroll")
+    }
   }
 }

@@ -140,7 +140,8 @@ enum KerasOptimizer {
       Hyperparameter.learningRate.allows(rate)
     else { throw Obstacle(reason: "it has no number of steps and no learning rate") }
     (state.step, group.step) = (count, count)
-    group[.learningRate] = rate
+    // The setting has more digits, if it is the same number.
+    if Float(group[.learningRate]) != Float(rate) { group[.learningRate] = rate }
     let order = order(architecture.kerasLayers.flatMap { $0 }, group, state.kind)
     guard variables.count == order.count + 2 else {
       // Before the first step there may be none.
@@ -163,13 +164,23 @@ enum KerasOptimizer {
 
   // MARK: - Writing
 
-  /// An optimizer as Keras has it.
-  static func kept(_ state: OptimizerState) -> Kept {
+  /// An optimizer of a model as Keras has it.
+  static func kept(_ state: OptimizerState, of architecture: Architecture) -> Kept {
     guard classes.contains(where: { $0.kind == state.kind }) else {
       return .lost("Keras has another rule of this name, or none")
     }
     guard var group = state.groups.first, state.groups.count == 1, !group.isFrozen else {
       return .lost("Keras has one group of parameters, of which none is frozen")
+    }
+    guard group.step == state.step, Int32(exactly: state.step) != nil else {
+      return .lost("Keras counts the steps once")
+    }
+    if state.step > 0 {
+      for slot in group.slots(of: state.kind) {
+        guard architecture.parameters.allSatisfy({ state.slots[slot]?[$0.path] != nil }) else {
+          return .lost("it lacks \(slot.rawValue) of a parameter")
+        }
+      }
     }
     if group[.dampening] > 0 { return .lost("Keras has no dampening") }
     if group[.weightDecay] > 0, group.weightDecayKind == .l2 {

@@ -36,9 +36,11 @@ struct ONNXGraph {
           node.place,
           expected: "an embedding, LSTM, GRU or RNN layers, a linear output and a softmax",
           found: "the operation \(node.operation)\(domain)",
-          fix:
-            "only recurrent language models of these parts are converted; quantised ones before they "
-            + "are quantised")
+          fix: ["Tanh", "Sigmoid", "Loop", "Scan"].contains(node.operation)
+            ? "the exporter cut the cells into single operations: export with one that keeps LSTM, GRU and "
+              + "RNN whole, such as torch.onnx.export(dynamo=False)"
+            : "only recurrent language models of these parts are converted; quantised ones before they "
+              + "are quantised")
       }
       for output in node.outputs where !output.isEmpty {
         guard producers.updateValue(index, forKey: output) == nil else {

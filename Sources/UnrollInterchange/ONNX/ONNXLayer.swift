@@ -99,9 +99,9 @@ struct ONNXLayer {
     let usual = [
       Cell.lstm: ["sigmoid", "tanh", "tanh"], .gru: ["sigmoid", "tanh"], .rnn: ["tanh"],
     ]
-    var names = node.attributes["activations"]?.texts.map { $0.lowercased() } ?? []
-    if names.isEmpty { names = usual[layer.cell] ?? [] }
-    let found = list(names)
+    let given = node.attributes["activations"]?.texts ?? []
+    var names = given.isEmpty ? usual[layer.cell] ?? [] : given.map { $0.lowercased() }
+    let found = list(given)
     if layer.cell == .rnn {
       guard names.count == 1, let activation = Activation(rawValue: names[0]) else { return found }
       layer.activation = activation

@@ -118,6 +118,7 @@ struct ONNXAttribute {
   /// - Parameters:
   ///   - message: An `AttributeProto`.
   ///   - read: Reads a message inside it.
+  /// - Throws: What `read` throws.
   init(_ message: WireMessage, read: (Range<Int>) throws -> WireMessage) throws {
     name = message.text(1) ?? ""
     (int, float, text) = (message.int(3), message.float(2), message.text(4))
@@ -154,6 +155,7 @@ struct ONNXTensor {
   /// - Parameters:
   ///   - message: A `TensorProto`.
   ///   - read: Reads a message inside it.
+  /// - Throws: What `read` throws.
   init(_ message: WireMessage, read: (Range<Int>) throws -> WireMessage) throws {
     name = message.text(8) ?? ""
     type = message.int(2) ?? 0

@@ -69,9 +69,34 @@ struct PickleWriter {
     }
   }
 
-  /// Writes a tuple of one to three integers.
+  /// Writes a floating-point number.
+  mutating func double(_ number: Double) {
+    put(.binfloat)
+    bytes.append(contentsOf: withUnsafeBytes(of: number.bitPattern.bigEndian, Array.init))
+  }
+
+  /// Writes a dictionary; the closure writes keys and values in turn.
+  mutating func dictionary(_ entries: (inout PickleWriter) -> Void) {
+    put(.emptyDict)
+    memoize()
+    put(.mark)
+    entries(&self)
+    put(.setitems)
+  }
+
+  /// Writes a list; the closure writes its items.
+  mutating func list(_ items: (inout PickleWriter) -> Void) {
+    put(.emptyList)
+    memoize()
+    put(.mark)
+    items(&self)
+    put(.appends)
+  }
+
+  /// Writes a tuple of at most three integers.
   mutating func tuple(_ numbers: [Int]) {
-    precondition((1...3).contains(numbers.count), "longer tuples start with MARK")
+    guard !numbers.isEmpty else { return put(.emptyTuple) }
+    precondition(numbers.count <= 3, "longer tuples start with MARK")
     for number in numbers { int(number) }
     put([.tuple1, .tuple2, .tuple3][numbers.count - 1])
     memoize()

@@ -12,8 +12,16 @@ extension PyTorchFormat {
   ///
   /// - Throws: `InterchangeError` for tensors that are missing or that no state_dict can hold.
   public static func losses(of checkpoint: Checkpoint) throws -> [Note] {
-    _ = try TorchStateDictionary(checkpoint)
-    return partLosses(of: checkpoint) + layerNotes(on: checkpoint.architecture)
+    try losses(of: checkpoint, naming: .wordLanguageModel)
+  }
+
+  /// Everything but the weights, under a program's names.
+  ///
+  /// - Throws: `InterchangeError` for tensors that are missing or that the program does not have.
+  static func losses(of checkpoint: Checkpoint, naming: StateNaming) throws -> [Note] {
+    _ = try TorchStateDictionary(checkpoint, naming: naming)
+    return partLosses(of: checkpoint)
+      + (naming == .wordLanguageModel ? layerNotes(on: checkpoint.architecture) : [])
   }
 
   /// Writes a state_dict in the container of torch.save.
@@ -27,13 +35,37 @@ extension PyTorchFormat {
   public static func write(
     _ checkpoint: Checkpoint, to path: String, progress: (Int) -> Void
   ) throws {
-    let state = try TorchStateDictionary(checkpoint)
+    try write(checkpoint, naming: .wordLanguageModel, to: path, progress: progress)
+  }
+
+  /// Writes a state_dict under a program's names.
+  ///
+  /// - Throws: `InterchangeError` for tensors that the program does not have, `FileError` if the file
+  ///   cannot be written.
+  static func write(
+    _ checkpoint: Checkpoint, naming: StateNaming, to path: String, progress: (Int) -> Void
+  ) throws {
+    let state = try TorchStateDictionary(checkpoint, naming: naming)
+    try write(pickle: state.pickle, state.storages, to: path, progress: progress)
+  }
+
+  /// Writes the container of torch.save.
+  ///
+  /// - Parameters:
+  ///   - pickle: The pickle of the value.
+  ///   - storages: Its storages, by their keys.
+  ///   - path: A file that exists; it is emptied first.
+  ///   - progress: Called with the number of bytes of tensors written since the last call.
+  /// - Throws: `FileError` if the file cannot be written.
+  static func write(
+    pickle: [UInt8], _ storages: [Tensor], to path: String, progress: (Int) -> Void
+  ) throws {
     var archive = try ZipWriter(emptying: path)
-    try archive.add("archive/data.pkl", .owned(state.pickle))
+    try archive.add("archive/data.pkl", .owned(pickle))
     try archive.add("archive/.format_version", text: "1")
     try archive.add("archive/.storage_alignment", text: "64")
     try archive.add("archive/byteorder", text: "little")
-    for (key, tensor) in state.storages.enumerated() {
+    for (key, tensor) in storages.enumerated() {
       try archive.add("archive/data/\(key)", tensor.storage, progress: progress)
     }
     try archive.add("archive/version", text: "3\n")
@@ -90,7 +122,7 @@ extension PyTorchFormat {
   /// What the names of a state_dict leave open about the recurrent layers.
   private static func layerNotes(on architecture: Architecture) -> [Note] {
     var notes: [Note] = []
-    if !TorchStateDictionary.isOneModule(architecture) {
+    if !StateNaming.isOneModule(architecture) {
       notes.append(
         Note(
           place: Layout.layers,

@@ -147,7 +147,8 @@ struct TorchOptimizer {
 
   // MARK: - State
 
-  private static let slotNames: [OptimizerKind: [(String, OptimizerSlot)]] = [
+  /// PyTorch's names of what is remembered.
+  static let slotNames: [OptimizerKind: [(String, OptimizerSlot)]] = [
     .sgd: [("momentum_buffer", .momentum)],
     .adam: [
       ("exp_avg", .firstMoment), ("exp_avg_sq", .secondMoment),
@@ -239,7 +240,8 @@ struct TorchOptimizer {
     guard let tensor = try tensor(at: value, named: name), tensor.elementCount == 1 else {
       return nil
     }
-    return tensor.floats().flatMap(\.first).map(Double.init)
+    guard tensor.dtype == .float64 else { return tensor.floats().flatMap(\.first).map(Double.init) }
+    return tensor.withUnsafeBytes { $0.elements(of: UInt64.self) { Double(bitPattern: $0) } }.first
   }
 
   private mutating func tensor(

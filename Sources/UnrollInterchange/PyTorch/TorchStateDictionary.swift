@@ -28,21 +28,25 @@ struct TorchStateDictionary {
   ///   - checkpoint: The model.
   ///   - allowsSingleBias: Whether a layer's only bias may be there, as `bias_l0`: PyTorch's modules have
   ///     no such parameter.
+  ///   - naming: Whose names the tensors get.
   /// - Throws: `InterchangeError` for tensors that are missing or that no state_dict can hold.
-  init(_ checkpoint: Checkpoint, allowsSingleBias: Bool = false) throws {
+  init(
+    _ checkpoint: Checkpoint, allowsSingleBias: Bool = false,
+    naming: StateNaming = .wordLanguageModel
+  ) throws {
     let architecture = checkpoint.architecture
     if let variant = architecture.rareVariant(allowsSingleBias: allowsSingleBias) {
       throw InterchangeError(
         file: "the checkpoint", place: "/model", expected: "what nn.LSTM, nn.GRU or nn.RNN compute",
         found: variant, fix: "keep the checkpoint: a state_dict cannot say so")
     }
-    let encoder = architecture.input == .embedding ? ["encoder"] : []
-    modules = [""] + encoder + Self.recurrentModules(of: architecture) + ["decoder"]
+    try naming.check(architecture)
+    modules = naming.modules(of: architecture)
     var shapes = Dictionary(architecture.parameters.map { ($0.path, $0.shape) }) { first, _ in first
     }
     if architecture.isTied { shapes[.outputWeight] = shapes[.embeddingWeight] }
     var storageIndices: [ParameterPath: Int] = [:]
-    for (path, name) in Self.names(of: architecture) {
+    for (path, name) in naming.names(of: architecture) {
       guard let shape = shapes[path] else { continue }  // a bias that the model does not have
       let owner = path == .outputWeight && architecture.isTied ? .embeddingWeight : path
       let tensor = checkpoint.parameters[owner]
@@ -71,40 +75,6 @@ struct TorchStateDictionary {
       expected: "floating-point numbers of shape \(shape)",
       found: found.map { "\($0.dtype.rawValue) of shape \($0.shape)" } ?? "none",
       fix: "give the checkpoint a tensor for each of its architecture's parameters")
-  }
-
-  // MARK: - Names
-
-  /// Whether one `nn.LSTM`, `nn.GRU` or `nn.RNN` can hold all recurrent layers.
-  static func isOneModule(_ architecture: Architecture) -> Bool {
-    guard let first = architecture.layers.first else { return true }
-    return architecture.layers.allSatisfy { layer in
-      layer.cell == first.cell && layer.activation == first.activation && layer.bias == first.bias
-        && layer.hiddenSize == first.hiddenSize && layer.projectionSize == first.projectionSize
-    }
-  }
-
-  /// The modules of the recurrent layers, an `nn.ModuleList` with its own entry among them.
-  static func recurrentModules(of architecture: Architecture) -> [String] {
-    isOneModule(architecture)
-      ? ["rnn"] : ["rnns"] + architecture.layers.indices.map { "rnns.\($0)" }
-  }
-
-  /// The names of all parameters that such layers can have, in PyTorch's order.
-  private static func names(
-    of architecture: Architecture
-  ) -> [(path: ParameterPath, name: String)] {
-    let isOne = isOneModule(architecture)
-    let recurrent = architecture.layers.indices.flatMap { index in
-      LayerParameter.torchNames.map { parameter in
-        (
-          ParameterPath.layer(index, parameter),
-          isOne ? "rnn.\(parameter.rawValue)_l\(index)" : "rnns.\(index).\(parameter.rawValue)_l0"
-        )
-      }
-    }
-    return [(.embeddingWeight, "encoder.weight")] + recurrent
-      + [(.outputWeight, "decoder.weight"), (.outputBias, "decoder.bias")]
   }
 }
 

@@ -7,6 +7,13 @@ extension TorchStateDictionary {
   /// versions of all modules.
   var pickle: [UInt8] {
     var writer = PickleWriter()
+    write(to: &writer)
+    writer.put(.stop)
+    return writer.bytes
+  }
+
+  /// Writes the dictionary into a pickle.
+  func write(to writer: inout PickleWriter) {
     writer.orderedDictionary()
     writer.put(.mark)
     for entry in entries {
@@ -30,8 +37,6 @@ extension TorchStateDictionary {
     writer.put(.setitems)
     writer.put(.setitem)
     writer.put(.build)
-    writer.put(.stop)
-    return writer.bytes
   }
 }
 
@@ -45,7 +50,7 @@ extension PickleWriter {
   }
 
   /// Writes the call `_rebuild_tensor_v2(storage, offset, size, stride, requires_grad, hooks)`.
-  fileprivate mutating func tensor(_ entry: TorchStateDictionary.Entry) {
+  mutating func tensor(_ entry: TorchStateDictionary.Entry) {
     let sizes = entry.tensor.shape.dimensions
     global("torch._utils", "_rebuild_tensor_v2")
     put(.mark)

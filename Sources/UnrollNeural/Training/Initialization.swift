@@ -59,7 +59,7 @@ public enum Initialization: String, Sendable, CaseIterable {
       switch (self, path) {
       case (.pytorch, .embeddingWeight): return source.normal(count, deviation: 1)
       case (.pytorch, _):
-        return source.uniform(count, bound: 1 / Double(architecture.outputWidth).squareRoot())
+        return source.uniform(count, bound: 1 / Double(architecture.outputInputSize).squareRoot())
       case (_, .outputBias): return Array(repeating: 0, count: count)
       default: return source.uniform(count, bound: 0.1)
       }
@@ -69,12 +69,13 @@ public enum Initialization: String, Sendable, CaseIterable {
     case .wordLanguageModel, .pytorch:
       return source.uniform(count, bound: 1 / Double(H).squareRoot())
     case .orthogonal, .irnn:
-      if path.isLayerParameter(.weightHH) {
+      // A recurrent weight after a projection is not square.
+      if path.isLayerParameter(.weightHH), layer.projectionSize == nil {
         return (0..<layer.cell.gateCount).flatMap { _ in
           self == .irnn ? identity(H) : source.orthogonal(H)
         }
       }
-      guard path.isLayerParameter(.weightIH) else { return Array(repeating: 0, count: count) }
+      guard shape.dimensions.count == 2 else { return Array(repeating: 0, count: count) }
       return self == .irnn
         ? source.normal(count, deviation: 0.001)
         : source.uniform(count, bound: 1 / Double(H).squareRoot())
@@ -94,9 +95,6 @@ extension Architecture {
     layers.indices.first { path.description.hasPrefix(ParameterPath.layerGroup($0) + "/") }
       .map { layers[$0] }
   }
-
-  /// The width of what the output reads.
-  fileprivate var outputWidth: Int { layers.last?.hiddenSize ?? embeddingSize }
 }
 
 extension ParameterPath {

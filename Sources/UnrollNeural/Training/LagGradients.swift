@@ -56,9 +56,9 @@ extension TrainableModel {
     let loss = try lastCrossEntropy(targets, T: T)
     var norms = architecture.layers.map { _ in LagNorms(h: [], c: []) }
     try backwardLayers(from: state, T: T, B: B) { layer, hidden, cells in
-      let H = self.architecture.layers[layer].hiddenSize
-      norms[layer].h = normsByLag(hidden, T: T, B: B, H: H)
-      norms[layer].c = cells.map { normsByLag($0, T: T, B: B, H: H) } ?? []
+      let sizes = self.architecture.layers[layer]
+      norms[layer].h = normsByLag(hidden, T: T, B: B, H: sizes.outputSize)
+      norms[layer].c = cells.map { normsByLag($0, T: T, B: B, H: sizes.hiddenSize) } ?? []
     }
     return (norms, loss)
   }

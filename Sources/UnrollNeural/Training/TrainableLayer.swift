@@ -9,8 +9,10 @@ import UnrollTensors
 struct LayerGradients: Sendable {
   /// That of `weight_ih`, `[G*H, D]`.
   var weightIH: [Float]
-  /// That of `weight_hh`, `[G*H, H]`.
+  /// That of `weight_hh`, `[G*H, H|P]`.
   var weightHH: [Float]
+  /// That of `weight_hr`, `[P, H]`; empty without projection.
+  var weightHR: [Float]
   /// That of `bias_ih`, `[G*H]`, also where the layer has none.
   var biasIH: [Float]
   /// That of `bias_hh`, `[G*H]`, also where the layer has none.
@@ -20,7 +22,8 @@ struct LayerGradients: Sendable {
     let (D, H) = (layer.inputSize, layer.hiddenSize)
     let rows = layer.cell.gateCount * H
     weightIH = Array(repeating: 0, count: rows * D)
-    weightHH = Array(repeating: 0, count: rows * H)
+    weightHH = Array(repeating: 0, count: rows * layer.outputSize)
+    weightHR = Array(repeating: 0, count: (layer.projectionSize ?? 0) * H)
     biasIH = Array(repeating: 0, count: rows)
     biasHH = Array(repeating: 0, count: rows)
   }
@@ -30,8 +33,13 @@ struct LayerGradients: Sendable {
 struct TrainableLayer {
   /// The way forwards.
   let forward: RecurrentLayer
-  /// `[G*H, H]` as it stands: from the gradients of the gates to that of the state before.
+  /// `[G*H, H|P]` as it stands: from the gradients of the gates to that of the state before; `[2H, H]`,
+  /// that of r and z, of a GRU that resets before the product.
   private let hiddenWeight: PackedWeight
+  /// `[H, H]` as it stands, of such a GRU: from the gradient of n to that of `r * h`.
+  private let candidateWeight: PackedWeight?
+  /// `[P, H]` as it stands: from the gradient of the projected state to that of `o tanh(c)`.
+  private let projection: PackedWeight?
   private let index: Int
   private let products: Products
 
@@ -42,13 +50,19 @@ struct TrainableLayer {
     _ architecture: LayerArchitecture, index: Int, parameters: CheckedParameters,
     products: Products
   ) throws {
-    let H = architecture.hiddenSize
+    let (H, G) = (architecture.hiddenSize, architecture.cell.gateCount)
     forward = try RecurrentLayer(architecture, index: index, parameters: parameters)
     hiddenWeight = try PackedWeight(
-      N: H, K: architecture.cell.gateCount * H, hasBias: false, accumulates: true)
+      N: architecture.outputSize, K: (architecture.resetsBefore ? 2 : G) * H, hasBias: false,
+      accumulates: true)
+    candidateWeight =
+      architecture.resetsBefore ? try PackedWeight(N: H, K: H, hasBias: false) : nil
+    projection = try architecture.projectionSize.map {
+      try PackedWeight(N: H, K: $0, hasBias: false)
+    }
     self.index = index
     self.products = products
-    try hiddenWeight.pack(columns: parameters.tensor(.layer(index, .weightHH)))
+    try packBackwards(parameters)
   }
 
   /// Packs the weights that the layer has now.
@@ -56,7 +70,14 @@ struct TrainableLayer {
   /// - Throws: `NeuralError` if oneDNN fails.
   func pack(_ parameters: CheckedParameters) throws {
     try forward.pack(parameters, index: index)
-    try hiddenWeight.pack(columns: parameters.tensor(.layer(index, .weightHH)))
+    try packBackwards(parameters)
+  }
+
+  private func packBackwards(_ parameters: CheckedParameters) throws {
+    let weightHH = parameters.tensor(.layer(index, .weightHH))
+    try hiddenWeight.pack(columns: weightHH)
+    try candidateWeight?.pack(columns: weightHH, from: hiddenWeight.K)
+    try projection?.pack(columns: parameters.tensor(.layer(index, .weightHR)))
   }
 
   /// Goes back through a window.
@@ -65,11 +86,11 @@ struct TrainableLayer {
   ///   - input: `[T*B, D]` what the layer read.
   ///   - state: The state before the window; no gradient reaches beyond it.
   ///   - tape: What the forward pass left. Out: gradients in the place of gates and recurrent parts.
-  ///   - dHidden: `[T*B, H]` In: the gradients of the hidden states by what lies above.
+  ///   - dHidden: `[T*B, H|P]` In: the gradients of the hidden states by what lies above.
   ///     Out: by everything.
   ///   - dCells: `[T*B, H]`, of an LSTM, if wanted. Out: the gradients of the cell states by everything,
   ///     `h = o tanh(c)` included.
-  ///   - dInput: `[T*B, D]` Out: the gradients of the input.
+  ///   - dInput: `[T*B, D]` Out: the gradients of the input; `nil` where nobody asks for them.
   ///   - weightIH: `[G*H, D]` the layer's weight.
   ///   - gradients: Out: those of the parameters.
   ///   - T: The number of time steps.
@@ -78,29 +99,45 @@ struct TrainableLayer {
   func backward(
     input: UnsafePointer<Float>, state: LayerState, tape: inout LayerTape,
     dHidden: UnsafeMutablePointer<Float>, dCells: UnsafeMutablePointer<Float>? = nil,
-    dInput: UnsafeMutablePointer<Float>, weightIH: UnsafePointer<Float>,
+    dInput: UnsafeMutablePointer<Float>?, weightIH: UnsafePointer<Float>,
     gradients: inout LayerGradients,
     T: Int, B: Int
   ) throws {
-    let (D, cell) = (forward.architecture.inputSize, forward.architecture.cell)
-    let size = B * forward.architecture.hiddenSize
-    let rows = cell.gateCount * forward.architecture.hiddenSize
-    try tape.withBuffers(of: cell, steps: T, size: size) { buffers in
+    let (layer, M) = (forward.architecture, T * B)
+    let (D, H, rows) = (layer.inputSize, layer.hiddenSize, layer.cell.gateCount * layer.hiddenSize)
+    try tape.withBuffers(of: layer, rows: M) { buffers in
       try state.withBuffers { h, c in
         try backward(
           h: h, c: c, buffers: buffers, dHidden: dHidden, dCells: dCells, T: T, B: B)
         // A GRU's gates see the two parts of their pre-activations apart.
-        let dRecurrent = cell == .gru ? buffers.recurrent : buffers.gates
-        try multiplyHidden(
-          dRecurrent, h: h, hidden: buffers.hidden, into: &gradients.weightHH, T: T, B: B)
+        let dRecurrent = layer.cell == .gru ? buffers.recurrent : buffers.gates
+        try gradients.weightHH.withUnsafeMutableBufferPointer {
+          let rows = layer.resetsBefore ? 2 * H : rows
+          try multiplyHidden(
+            dRecurrent, rows: rows, h: h, hidden: buffers.hidden, into: $0.start, T: T, B: B)
+          guard layer.resetsBefore else { return }
+          try products.multiply(
+            .transpose(buffers.recurrent + M * rows), Factor(buffers.cells),
+            into: $0.start + rows * H, M: H, N: H, K: M)
+        }
+        if let P = layer.projectionSize {
+          try gradients.weightHR.withUnsafeMutableBufferPointer {
+            try products.multiply(
+              .transpose(dHidden), Factor(buffers.recurrent), into: $0.start, M: P, N: H, K: M)
+          }
+        }
         try gradients.weightIH.withUnsafeMutableBufferPointer {
           try products.multiply(
-            .transpose(buffers.gates), Factor(input), into: $0.start, M: rows, N: D, K: T * B)
+            .transpose(buffers.gates), Factor(input), into: $0.start, M: rows, N: D, K: M)
         }
-        try products.multiply(
-          Factor(buffers.gates), Factor(weightIH), into: dInput, M: T * B, N: D, K: rows)
-        sumColumns(buffers.gates, M: T * B, into: &gradients.biasIH)
-        sumColumns(dRecurrent, M: T * B, into: &gradients.biasHH)
+        if let dInput {
+          try products.multiply(
+            Factor(buffers.gates), Factor(weightIH), into: dInput, M: M, N: D, K: rows)
+        }
+        sumColumns(buffers.gates, M: M, into: &gradients.biasIH)
+        // A reset gate after the product is the one thing that a recurrent bias meets before its gate.
+        sumColumns(
+          layer.resetsBefore ? buffers.gates : dRecurrent, M: M, into: &gradients.biasHH)
       }
     }
   }
@@ -110,60 +147,110 @@ struct TrainableLayer {
     h: UnsafePointer<Float>, c: UnsafePointer<Float>, buffers: TapeBuffers,
     dHidden: UnsafeMutablePointer<Float>, dCells: UnsafeMutablePointer<Float>?, T: Int, B: Int
   ) throws {
-    let (cell, H) = (forward.architecture.cell, forward.architecture.hiddenSize)
-    let (size, gateSize) = (B * H, cell.gateCount * B * H)
+    let layer = forward.architecture
+    let (cell, size) = (layer.cell, B * layer.hiddenSize)
+    let outputSize = B * layer.outputSize
     // [B, H], the gradient of the cell state.
     var dc = [Float](repeating: 0, count: cell == .lstm ? size : 0)
+    // [B, H], that of what comes before another product: a projection's, or W_hn's.
+    var inner = [Float](
+      repeating: 0, count: layer.projectionSize != nil || layer.resetsBefore ? size : 0)
     for t in (0..<T).reversed() {
-      let gates = buffers.gates + t * gateSize
-      let recurrent = buffers.recurrent + t * gateSize
-      let (hNext, dh) = (buffers.hidden + t * size, dHidden + t * size)
-      let dhPrevious = t > 0 ? dHidden + (t - 1) * size : nil
+      let step = LayerStep(t, of: layer, buffers: buffers, h: h, c: c, T: T, B: B)
+      let dh = dHidden + t * outputSize
+      let dhPrevious = t > 0 ? dh - outputSize : nil
       switch cell {
       case .lstm:
-        let before = t == 0 ? c : UnsafePointer(buffers.cells + (t - 1) * size)
-        let after = buffers.cells + t * size
-        if let dCells {
-          unroll_lstm_cell_gradient(gates, after, dh, dc, dCells + t * size, B, H)
-        }
-        unroll_lstm_step_backward(gates, before, after, dh, &dc, B, H)
-      case .gru:
-        let before = t == 0 ? h : UnsafePointer(buffers.hidden + (t - 1) * size)
-        unroll_gru_step_backward(gates, recurrent, before, dh, dhPrevious, B, H)
+        let dCell = dCells.map { $0 + t * size }
+        try backwardLSTM(step, dh: dh, inner: &inner, dc: &dc, dCell: dCell, B: B)
+      case .gru: try backwardGRU(step, dh: dh, dhPrevious: dhPrevious, inner: &inner, B: B)
       case .rnn:
-        switch forward.architecture.activation {
-        case .tanh: unroll_rnn_tanh_step_backward(gates, hNext, dh, size)
-        case .relu: unroll_rnn_relu_step_backward(gates, hNext, dh, size)
+        switch layer.activation {
+        case .tanh: unroll_rnn_tanh_step_backward(step.gates, step.hNext, dh, size)
+        case .relu: unroll_rnn_relu_step_backward(step.gates, step.hNext, dh, size)
         }
       }
       guard let dhPrevious else { continue }
-      try hiddenWeight.multiply(cell == .gru ? recurrent : gates, into: dhPrevious, M: B)
+      try hiddenWeight.multiply(
+        cell == .gru ? step.recurrent : step.gates, into: dhPrevious, M: B)
     }
+  }
+
+  /// Goes back through one step of an LSTM.
+  ///
+  /// - Parameters:
+  ///   - step: Out: gradients in the place of the gates.
+  ///   - dh: `[B, H|P]` the gradient of the hidden state.
+  ///   - inner: `[B, H]`, with a projection. Out: the gradient of what it reads.
+  ///   - dc: `[B, H]` In: the gradient of the cell state at t. Out: at t-1.
+  ///   - dCell: `[B, H]`, if wanted. Out: the gradient of the cell state by everything.
+  ///   - B: The number of columns.
+  /// - Throws: `NeuralError` if oneDNN fails or memory is short.
+  private func backwardLSTM(
+    _ step: LayerStep, dh: UnsafePointer<Float>, inner: inout [Float], dc: inout [Float],
+    dCell: UnsafeMutablePointer<Float>?, B: Int
+  ) throws {
+    let (H, kind) = (forward.architecture.hiddenSize, forward.architecture.gates)
+    try inner.withUnsafeMutableBufferPointer { inner in
+      var dh = dh
+      if let projection {
+        try projection.multiply(dh, into: inner.start, M: B)
+        dh = UnsafePointer(inner.start)
+      }
+      if let dCell { unroll_lstm_cell_gradient(step.gates, step.cNext, dh, dc, dCell, B, H) }
+      unroll_lstm_step_backward(step.gates, step.c, step.cNext, dh, &dc, B, H, kind)
+    }
+  }
+
+  /// Goes back through one step of a GRU.
+  ///
+  /// - Parameters:
+  ///   - step: Out: gradients in the place of the gates and of the recurrent parts.
+  ///   - dh: `[B, H]` the gradient of the hidden state.
+  ///   - dhPrevious: `[B, H]` Out: what reaches the state at t-1 without `weight_hh`, and as `r * h`, is
+  ///     added; `nil` for none.
+  ///   - inner: `[B, H]`, where the reset gate comes before the product. Out: the gradient of `r * h`.
+  ///   - B: The number of columns.
+  /// - Throws: `NeuralError` if oneDNN fails or memory is short.
+  private func backwardGRU(
+    _ step: LayerStep, dh: UnsafePointer<Float>, dhPrevious: UnsafeMutablePointer<Float>?,
+    inner: inout [Float], B: Int
+  ) throws {
+    let (H, kind) = (forward.architecture.hiddenSize, forward.architecture.gates)
+    guard let candidateWeight else {
+      return unroll_gru_step_backward(
+        step.gates, step.recurrent, step.h, dh, dhPrevious, B, H, kind)
+    }
+    unroll_gru_candidate_step_backward(
+      step.gates, step.recurrent, step.candidate, step.h, dh, dhPrevious, B, H, kind)
+    try inner.withUnsafeMutableBufferPointer {
+      try candidateWeight.multiply(step.candidate, into: $0.start, M: B)
+    }
+    unroll_gru_reset_step_backward(
+      step.gates, step.recurrent, step.h, inner, dhPrevious, B, H, kind)
   }
 
   /// Computes the gradient of `weight_hh`: gradients of the gates times the states before them.
   ///
   /// - Parameters:
-  ///   - gates: `[T*B, G*H]` the gradients of the recurrent parts.
-  ///   - h: `[B, H]` the hidden state before the window.
-  ///   - hidden: `[T*B, H]` the hidden states of the window; the last one comes before no gate.
-  ///   - gradient: `[G*H, H]`. Out: the gradient.
+  ///   - gates: `[T*B, rows]` the gradients of the recurrent parts.
+  ///   - rows: The number of rows of the weight, or of those that multiply the states as they are.
+  ///   - h: `[B, H|P]` the hidden state before the window.
+  ///   - hidden: `[T*B, H|P]` the hidden states of the window; the last one comes before no gate.
+  ///   - gradient: `[rows, H|P]`. Out: the gradient.
   ///   - T: The number of time steps.
   ///   - B: The number of columns.
   /// - Throws: `NeuralError` if oneDNN fails or memory is short.
   private func multiplyHidden(
-    _ gates: UnsafePointer<Float>, h: UnsafePointer<Float>, hidden: UnsafePointer<Float>,
-    into gradient: inout [Float], T: Int, B: Int
+    _ gates: UnsafePointer<Float>, rows: Int, h: UnsafePointer<Float>,
+    hidden: UnsafePointer<Float>, into gradient: UnsafeMutablePointer<Float>, T: Int, B: Int
   ) throws {
-    let H = forward.architecture.hiddenSize
-    let rows = forward.architecture.cell.gateCount * H
-    try gradient.withUnsafeMutableBufferPointer { gradient in
-      try products.multiply(.transpose(gates), Factor(h), into: gradient.start, M: rows, N: H, K: B)
-      guard T > 1 else { return }
-      try products.multiply(
-        .transpose(gates + B * rows), Factor(hidden), into: gradient.start, adds: true, M: rows,
-        N: H, K: (T - 1) * B)
-    }
+    let N = forward.architecture.outputSize
+    try products.multiply(.transpose(gates), Factor(h), into: gradient, M: rows, N: N, K: B)
+    guard T > 1 else { return }
+    try products.multiply(
+      .transpose(gates + B * rows), Factor(hidden), into: gradient, adds: true, M: rows, N: N,
+      K: (T - 1) * B)
   }
 
   private func sumColumns(_ x: UnsafePointer<Float>, M: Int, into sums: inout [Float]) {

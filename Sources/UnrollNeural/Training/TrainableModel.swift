@@ -57,8 +57,7 @@ public final class TrainableModel {
       try TrainableLayer(layer, index: index, parameters: own, products: products)
     }
     output = TrainableOutput(
-      V: architecture.vocabularySize,
-      H: architecture.layers.last?.hiddenSize ?? architecture.embeddingSize, products: products)
+      V: architecture.vocabularySize, H: architecture.outputInputSize, products: products)
   }
 
   /// The parameters as they are now; they share their memory with the model until it changes them.
@@ -142,9 +141,15 @@ public final class TrainableModel {
       tree[.embeddingWeight] = .rows(embeddingGradient)
     }
     if architecture.hasOutputBias { tree[.outputBias] = .dense(outputGradients.bias) }
+    if architecture.hasOutputProjection {
+      tree[.outputProjection] = .dense(outputGradients.projection)
+    }
     for (index, layer) in layerGradients.enumerated() {
       tree[.layer(index, .weightIH)] = .dense(layer.weightIH)
       tree[.layer(index, .weightHH)] = .dense(layer.weightHH)
+      if architecture.layers[index].projectionSize != nil {
+        tree[.layer(index, .weightHR)] = .dense(layer.weightHR)
+      }
       switch architecture.layers[index].bias {
       case .double:
         tree[.layer(index, .biasIH)] = .dense(layer.biasIH)
@@ -222,9 +227,9 @@ public final class TrainableModel {
     for (index, layer) in architecture.layers.enumerated() where regularizer.dropsWeights {
       let path = ParameterPath.layer(index, .weightHH)
       var values = numbers(path)
-      regularizer.dropWeights(&values, layer: index, H: layer.hiddenSize)
+      regularizer.dropWeights(&values, layer: index, H: layer.outputSize)
       parameters[path] = Tensor(
-        values, shape: [layer.cell.gateCount * layer.hiddenSize, layer.hiddenSize])
+        values, shape: [layer.cell.gateCount * layer.hiddenSize, layer.outputSize])
     }
     let current = try CheckedParameters(parameters, of: architecture)
     for layer in layers { try layer.pack(current) }
@@ -248,7 +253,7 @@ public final class TrainableModel {
       let isLast = index == layers.count - 1
       memory.drop(
         isLast ? regularizer.output : regularizer.between(layer: index), layer: index, T: T, B: B,
-        H: layer.forward.architecture.hiddenSize)
+        H: layer.forward.architecture.outputSize)
     }
     return next
   }
@@ -281,12 +286,10 @@ public final class TrainableModel {
   private func crossEntropy(_ targets: [Int32], share: Double, T: Int, B: Int) throws -> Double {
     let last = layers.count - 1
     let (raw, hidden) = (memory.tapes[last].hidden, memory.output(ofLayer: last))
-    let total = try output.crossEntropy(
-      targets, scale: Float(share / Double(targets.count)), hidden: hidden,
-      weight: numbers(architecture.isTied ? .embeddingWeight : .outputWeight),
-      bias: architecture.hasOutputBias ? numbers(.outputBias) : nil, gradients: &outputGradients)
+    let total = try crossEntropy(
+      targets, hidden: hidden, scale: Float(share / Double(targets.count)))
     swap(&memory.dHidden, &outputGradients.hidden)
-    let H = layers[last].forward.architecture.hiddenSize
+    let H = architecture.topSize
     memory.dHidden.withUnsafeMutableBufferPointer { gradient in
       regularizer.addActivationGradient(
         to: gradient.start, hidden: hidden, count: T * B * H, share: share)
@@ -307,14 +310,21 @@ public final class TrainableModel {
   /// - Throws: `NeuralError` if oneDNN fails or memory is short.
   func lastCrossEntropy(_ targets: [Int32], T: Int) throws -> Double {
     let last = layers.count - 1
-    let size = targets.count * layers[last].forward.architecture.hiddenSize
-    let total = try output.crossEntropy(
-      targets, scale: 1, hidden: Array(memory.output(ofLayer: last)[(T - 1) * size..<T * size]),
-      weight: numbers(architecture.isTied ? .embeddingWeight : .outputWeight),
-      bias: architecture.hasOutputBias ? numbers(.outputBias) : nil, gradients: &outputGradients)
+    let size = targets.count * architecture.topSize
+    let total = try crossEntropy(
+      targets, hidden: Array(memory.output(ofLayer: last)[(T - 1) * size..<T * size]), scale: 1)
     memory.dHidden =
       Array(repeating: 0, count: (T - 1) * size) + outputGradients.hidden.prefix(size)
     return total
+  }
+
+  /// Computes a loss and leaves the gradients of the output layer and of what it read.
+  private func crossEntropy(_ targets: [Int32], hidden: [Float], scale: Float) throws -> Double {
+    try output.crossEntropy(
+      targets, scale: scale, hidden: hidden,
+      projection: architecture.hasOutputProjection ? numbers(.outputProjection) : nil,
+      weight: numbers(architecture.isTied ? .embeddingWeight : .outputWeight),
+      bias: architecture.hasOutputBias ? numbers(.outputBias) : nil, gradients: &outputGradients)
   }
 
   /// Goes back through the recurrent layers to the embedding.
@@ -344,11 +354,14 @@ public final class TrainableModel {
     if layerGradients.isEmpty { layerGradients = architecture.layers.map { LayerGradients($0) } }
     for (index, layer) in layers.enumerated().reversed() {
       let (D, H) = (
-        layer.forward.architecture.inputSize, layer.forward.architecture.hiddenSize
+        layer.forward.architecture.inputSize, layer.forward.architecture.outputSize
       )
       let weight = numbers(.layer(index, .weightIH))
+      // What a vector is that says which token came, nothing can change.
+      let inputIsFixed = index == 0 && architecture.input == .oneHot
       let wantsCells = visit != nil && layer.forward.architecture.cell == .lstm
-      var cells = [Float](repeating: 0, count: wantsCells ? T * B * H : 0)
+      var cells = [Float](
+        repeating: 0, count: wantsCells ? T * B * layer.forward.architecture.hiddenSize : 0)
       try memory.withGradients(ofLayer: index, input: T * B * D, hidden: T * B * H) {
         input, tape, dHidden, dInput in
         try weight.withUnsafeBufferPointer { weight in
@@ -356,11 +369,12 @@ public final class TrainableModel {
             let dCells = wantsCells ? cells.start : nil
             try layer.backward(
               input: input, state: state.layers[index], tape: &tape, dHidden: dHidden,
-              dCells: dCells, dInput: dInput, weightIH: weight.start,
+              dCells: dCells, dInput: inputIsFixed ? nil : dInput, weightIH: weight.start,
               gradients: &layerGradients[index], T: T, B: B)
             visit?(index, dHidden, dCells.map { UnsafePointer($0) })
           }
         }
+        guard !inputIsFixed else { return }
         let below = index == 0 ? regularizer.embedding : regularizer.between(layer: index - 1)
         below?.apply(dInput, into: dInput, T: T, B: B, N: D)
       }

@@ -18,9 +18,57 @@ struct TrainableOutput {
 
   /// The size of the vocabulary.
   let V: Int
-  /// The width of the hidden state.
+  /// The width of what the weight multiplies: of the hidden state, or of its projection.
   let H: Int
   let products: Products
+
+  /// Computes the cross-entropy of a window of M rows and the gradients of its mean, with a projection
+  /// before the weight if there is one.
+  ///
+  /// - Parameters:
+  ///   - targets: `[M]` tokens.
+  ///   - scale: What the gradients of the sum are multiplied by: 1/M for those of the mean.
+  ///   - hidden: `[M, top]`
+  ///   - projection: `[H, top]`, or `nil` where the weight multiplies the hidden states as they are.
+  ///   - weight: `[V, H]`
+  ///   - bias: `[V]`, or `nil`.
+  ///   - gradients: Out: the gradients.
+  /// - Returns: The sum over the rows of the negative log-probability of the target, in nats.
+  /// - Throws: `NeuralError` if oneDNN fails or memory is short.
+  func crossEntropy(
+    _ targets: [Int32], scale: Float, hidden: [Float], projection: [Float]?, weight: [Float],
+    bias: [Float]?, gradients: inout OutputGradients
+  ) throws -> Double {
+    guard let projection else {
+      return try crossEntropy(
+        targets, scale: scale, hidden: hidden, weight: weight, bias: bias, gradients: &gradients)
+    }
+    let (M, top) = (targets.count, projection.count / H)
+    return try hidden.withUnsafeBufferPointer { hidden in
+      try projection.withUnsafeBufferPointer { projection in
+        var projected = [Float](repeating: 0, count: M * H)
+        try projected.withUnsafeMutableBufferPointer {
+          try products.multiply(
+            Factor(hidden.start), .transpose(projection.start), into: $0.start, M: M, N: H, K: top)
+        }
+        let loss = try crossEntropy(
+          targets, scale: scale, hidden: projected, weight: weight, bias: bias,
+          gradients: &gradients)
+        let dProjected = gradients.hidden
+        try dProjected.withUnsafeBufferPointer { dProjected in
+          try gradients.projection.withScratch(H * top) {
+            try products.multiply(
+              .transpose(dProjected.start), Factor(hidden.start), into: $0, M: H, N: top, K: M)
+          }
+          try gradients.hidden.withScratch(M * top) {
+            try products.multiply(
+              Factor(dProjected.start), Factor(projection.start), into: $0, M: M, N: top, K: H)
+          }
+        }
+        return loss
+      }
+    }
+  }
 
   /// Computes the cross-entropy of a window of M rows and the gradients of its mean.
   ///
@@ -33,7 +81,7 @@ struct TrainableOutput {
   ///   - gradients: Out: the gradients.
   /// - Returns: The sum over the rows of the negative log-probability of the target, in nats.
   /// - Throws: `NeuralError` if oneDNN fails or memory is short.
-  func crossEntropy(
+  private func crossEntropy(
     _ targets: [Int32], scale: Float, hidden: [Float], weight: [Float], bias: [Float]?,
     gradients: inout OutputGradients
   ) throws -> Double {
@@ -140,6 +188,8 @@ struct OutputGradients {
   var weight: [Float] = []
   /// The gradient of the bias, `[V]`.
   var bias: [Float] = []
+  /// The gradient of the projection before the weight, `[H, top]`; empty without one.
+  var projection: [Float] = []
   /// `[rows, V]` in panels: the logits of one block of rows, then their gradients.
   private var logits: [Float] = []
 

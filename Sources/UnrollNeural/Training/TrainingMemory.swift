@@ -17,19 +17,20 @@ extension TrainableModel {
     of architecture: Architecture, window T: Int, columns B: Int, slotCount: Int,
     drops: Bool = false
   ) -> Int? {
-    let widest = architecture.layers.reduce(architecture.embeddingSize) { max($0, $1.hiddenSize) }
+    let widest = architecture.layers.reduce(architecture.embeddingSize) { max($0, $1.outputSize) }
     var perColumn = 0
     // Embeddings, and the gradients that go from layer to layer: by hidden states and by inputs.
     var perPrediction = architecture.embeddingSize + 2 * widest
     for layer in architecture.layers {
-      let (G, H) = (layer.cell.gateCount, layer.hiddenSize)
-      // What `LayerTape` has: hidden states and gates, an LSTM's cells, a GRU's recurrent parts.
-      perPrediction += (1 + G) * H + (layer.cell == .lstm ? H : layer.cell == .gru ? G * H : 0)
+      let (H, tape) = (layer.hiddenSize, layer.tapeWidths)
+      perPrediction += tape.hidden + tape.gates + tape.cells + tape.recurrent
       // The hidden states after dropout; the recurrent weight after it counts as if all had it.
-      if drops { perPrediction += H }
+      if drops { perPrediction += layer.outputSize }
       // The state before the window and after it.
-      perColumn += 2 * (layer.cell == .lstm ? 2 : 1) * H
+      perColumn += 2 * (layer.outputSize + (layer.cell == .lstm ? H : 0))
     }
+    // The projected states, and their gradients.
+    if architecture.hasOutputProjection { perPrediction += 2 * architecture.embeddingSize }
     let predictions = Optional(T).times(B)
     var model = architecture.parameters.reduce(0 as Int?) { sum, parameter in
       let isEmbedding = parameter.path == .embeddingWeight && !architecture.isTied
@@ -42,7 +43,9 @@ extension TrainableModel {
     for layer in architecture.layers {
       // Packed for products: both weights forwards, the recurrent one backwards too.
       let packed = Optional(layer.cell.gateCount * layer.hiddenSize)
-      model = model.plus(packed.times(layer.inputSize + (drops ? 3 : 2) * layer.hiddenSize))
+      model = model.plus(packed.times(layer.inputSize + (drops ? 3 : 2) * layer.outputSize))
+      let projection = Optional(layer.projectionSize ?? 0).times(layer.hiddenSize)
+      model = model.plus(projection.times(2))
     }
     let rows = predictions.map { min($0, TrainableOutput.largestBlock) }
     let logits = rows.times(architecture.vocabularySize)

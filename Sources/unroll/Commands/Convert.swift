@@ -14,13 +14,15 @@ struct Convert: ParsableCommand {
     discussion: """
       To a checkpoint: `convert model.pt --corpus DIR -o poet.unroll.h5` reads PyTorch files \
       (state_dict or whole module, of AWD-LSTM and fastai too) without running anything in them, safetensors, \
-      NumPy's .npz, and Keras's .keras, .weights.h5 and legacy .h5. Such a file has no vocabulary: give the \
-      corpus folder that it was trained on, or a list of its tokens; what this tool wrote in all but PyTorch's has its own, and so have ml5.js models, \
+      NumPy's .npz, ONNX, and Keras's .keras, .weights.h5 and legacy .h5. Such a file has no vocabulary: give the \
+      corpus folder that it was trained on, or a list of its tokens; safetensors, .npz, .onnx, .keras and .weights.h5 \
+      that this tool wrote have theirs, and so have ml5.js models, \
       given by their manifest.json.
       To PyTorch: `convert poet.unroll.h5 -o poet.pt` writes a state_dict under the names of \
       word_language_model, for torch.load(weights_only=True). What it cannot hold is said first; \
       --write-vocabulary keeps the tokens. The file is read back and compared before it gets its name.
-      The input's format is told by its content, the output's by its name (.pt, .pth: PyTorch; \
+      `convert tuned.last.unroll.h5 -o tuned.training.pt` writes a training with its optimizer's state_dict.
+      The input's format is told by its content, the output's by its name (.pt, .pth: PyTorch; .training.pt; .awd.pt; .fastai.pth; \
       .safetensors; .npz; .onnx; .keras; .weights.h5) or --to.
       A folder: each model in it is converted to --to into the folder -o; a failure does not end the \
       others, and the worst exit code is the result.
@@ -28,7 +30,7 @@ struct Convert: ParsableCommand {
 
   @Argument(
     help:
-      "The model to convert, or a folder of them: a checkpoint, a PyTorch file, safetensors, .npz, .keras or .h5."
+      "The model to convert, or a folder of them: a checkpoint, a PyTorch file, safetensors, .npz, .onnx, .keras or .h5."
   )
   var model: String
 

@@ -37,6 +37,35 @@ private struct ModelReport: Encodable {
     let hiddenSize: Int
     let activation: String
     let bias: String
+    let gateActivation: String?
+    let reset: String?
+    let forgetBias: Double?
+    let projectionSize: Int?
+
+    init(_ layer: LayerArchitecture) {
+      (cell, activation, bias) = (
+        layer.cell.rawValue, layer.activation.rawValue, layer.bias.rawValue
+      )
+      (inputSize, hiddenSize) = (layer.inputSize, layer.hiddenSize)
+      gateActivation = layer.cell == .rnn ? nil : layer.gateActivation.text
+      reset = layer.cell == .gru ? layer.reset.rawValue : nil
+      forgetBias = layer.forgetBias == 0 ? nil : layer.forgetBias
+      projectionSize = layer.projectionSize
+    }
+
+    /// The layer in one line; what is as in PyTorch is not said.
+    var line: String {
+      let biases = ["double": "two biases", "single": "one bias"][bias] ?? "no bias"
+      let variants = [
+        gateActivation.flatMap { $0 == "sigmoid" ? nil : "gates \($0)" },
+        reset == GRUReset.before.rawValue ? "reset before the product" : nil,
+        forgetBias.map { "forget bias \($0)" },
+        projectionSize.map { "projected to \($0)" },
+      ]
+      return
+        (["\(cell), \(inputSize) -> \(hiddenSize)", activation, biases]
+        + variants.compactMap { $0 }).joined(separator: ", ")
+    }
   }
 
   struct Parameter: Encodable {
@@ -63,7 +92,9 @@ private struct ModelReport: Encodable {
   let contentDigest: String?
   let vocabularySize: Int
   let embeddingSize: Int
+  let input: String
   let tied: Bool
+  let outputProjection: Bool
   let layers: [Layer]
   let parameterCount: Int
   let parameters: [Parameter]
@@ -92,11 +123,8 @@ private struct ModelReport: Encodable {
     vocabularySize = architecture.vocabularySize
     embeddingSize = architecture.embeddingSize
     tied = architecture.isTied
-    layers = architecture.layers.map {
-      Layer(
-        cell: $0.cell.rawValue, inputSize: $0.inputSize, hiddenSize: $0.hiddenSize,
-        activation: $0.activation.rawValue, bias: $0.bias.rawValue)
-    }
+    (input, outputProjection) = (architecture.input.rawValue, architecture.hasOutputProjection)
+    layers = architecture.layers.map(Layer.init)
     parameters = architecture.parameters.compactMap { path, shape in
       guard let tensor = checkpoint.parameters[path] else { return nil }
       return Parameter(
@@ -107,9 +135,10 @@ private struct ModelReport: Encodable {
     unit = vocabulary.unit.rawValue
     endOfSentence = vocabulary.endOfSentenceID.map { vocabulary.text(of: $0) }
     unknown = vocabulary.unknownID.map { vocabulary.text(of: $0) }
-    firstTokens = (0..<min(10, vocabulary.count)).map { vocabulary.text(of: $0) }
+    // One token may have a megabyte.
+    firstTokens = (0..<min(10, vocabulary.count)).map { excerpt(vocabulary.text(of: $0)) }
     lastTokens = (max(10, vocabulary.count - 5)..<max(10, vocabulary.count)).map {
-      vocabulary.text(of: $0)
+      excerpt(vocabulary.text(of: $0))
     }
     tokenizer = checkpoint.tokenizer.kind.rawValue
     training = TrainingReport(checkpoint)
@@ -139,14 +168,16 @@ private struct ModelReport: Encodable {
   }
 
   private var modelLines: [String] {
-    ["  embedding   \(vocabularySize) x \(embeddingSize)"]
-      + layers.enumerated().map { index, layer in
-        "  layer \(index)     \(layer.cell), \(layer.inputSize) -> \(layer.hiddenSize), "
-          + "\(layer.activation), "
-          + (["double": "two biases", "single": "one bias"][layer.bias] ?? "no bias")
-      }
+    let first =
+      input == ModelInput.oneHot.rawValue
+      ? "  input       one-hot, \(vocabularySize)"
+      : "  embedding   \(vocabularySize) x \(embeddingSize)"
+    let projection = outputProjection ? ", behind a projection to \(embeddingSize)" : ""
+    return [first]
+      + layers.enumerated().map { "  layer \($0)     \($1.line)" }
       + [
-        "  output      softmax over \(vocabularySize), \(tied ? "tied to the embedding" : "not tied")"
+        "  output      softmax over \(vocabularySize), "
+          + (tied ? "tied to the embedding" : "not tied") + projection
       ]
   }
 

@@ -1,0 +1,175 @@
+// A training as PyTorch's scripts save it: the model's state_dict, the optimizer's, steps and tokens.
+
+import UnrollFormat
+import UnrollTensors
+import UnrollTokenization
+
+/// Files of `torch.save({"model_state_dict": ..., "optimizer_state_dict": ...})`, written only: `PyTorchFormat`
+/// reads them.
+public enum PyTorchTrainingFormat: ForeignFormat {
+  /// The name in reports.
+  public static let name = "pytorch-training"
+  /// What tells it from a state_dict alone.
+  public static let fileExtensions = ["training.pt", "training.pth"]
+
+  /// Its files are PyTorch's.
+  public static let isRead = false
+
+  /// No file: what it writes is read as one of PyTorch.
+  public static func recognizes(_ file: MappedFile) -> Bool { false }
+
+  /// Reads as `PyTorchFormat` does.
+  ///
+  /// - Throws: What that throws.
+  public static func read(_ file: MappedFile, options: ReadingOptions) throws -> Conversion {
+    try PyTorchFormat.read(file, options: options)
+  }
+
+  /// What a state_dict does not hold, but for tokens, and what PyTorch's optimizers do not.
+  ///
+  /// - Throws: `InterchangeError` for a model without optimizer, and for formulas that PyTorch does not
+  ///   have.
+  public static func losses(of checkpoint: Checkpoint) throws -> [Note] {
+    let optimizer = try optimizer(of: checkpoint)
+    _ = try TorchOptimizerDictionary(optimizer, order: order(of: checkpoint))
+    var notes = try PyTorchFormat.losses(of: checkpoint).filter {
+      $0.place != "/optimizer" && !$0.message.contains("--write-vocabulary")
+    }
+    func lose(_ what: String) {
+      notes.append(Note(place: "/optimizer", message: "not carried: \(what)"))
+    }
+    let clips = Set(optimizer.groups.compactMap { $0.clip?.description })
+    if !clips.isEmpty { lose("gradients are clipped (\(list(clips.sorted())))") }
+    let frozen = optimizer.groups.count { $0.isFrozen }
+    if frozen > 0 { lose("\(frozen) of \(optimizer.groups.count) groups are frozen") }
+    if optimizer.kind == .sgd { lose("the steps of SGD, which counts none; `step` has them") }
+    return notes
+  }
+
+  /// Writes the dictionary: `model_state_dict`, `optimizer_state_dict`, `step`, `epoch`, and `itos`, the tokens.
+  ///
+  /// - Throws: What `losses` throws; `FileError` if the file cannot be written.
+  public static func write(
+    _ checkpoint: Checkpoint, to path: String, progress: (Int) -> Void
+  ) throws {
+    let state = try TorchStateDictionary(checkpoint)
+    let optimizer = try optimizer(of: checkpoint)
+    let dictionary = try TorchOptimizerDictionary(optimizer, order: order(of: checkpoint))
+    var storages = state.storages
+    var writer = PickleWriter()
+    writer.dictionary {
+      $0.string("model_state_dict")
+      state.write(to: &$0)
+      $0.string("optimizer_state_dict")
+      dictionary.write(to: &$0, storages: &storages)
+      $0.string("step")
+      $0.int(optimizer.step)
+      $0.string("epoch")
+      $0.int(checkpoint.training?.epoch ?? 0)
+      $0.string("itos")
+      $0.list {
+        for id in checkpoint.vocabulary.indices { $0.string(checkpoint.vocabulary.text(of: id)) }
+      }
+    }
+    writer.put(.stop)
+    try PyTorchFormat.write(pickle: writer.bytes, storages, to: path, progress: progress)
+  }
+
+  /// Refuses a file whose optimizer is not the one that was written.
+  ///
+  /// - Throws: `InterchangeError` naming what differs.
+  public static func check(
+    _ written: Checkpoint, isReadAs read: Checkpoint, path: String
+  ) throws {
+    guard var first = written.optimizer else { return }
+    // What PyTorch's dictionary has no place for.
+    if first.kind == .sgd {
+      first.step = first.groups.contains { !$0.slots(of: .sgd).isEmpty } ? 1 : 0
+    }
+    for index in first.groups.indices {
+      (first.groups[index].clip, first.groups[index].isFrozen) = (nil, false)
+      guard first.kind == .sgd else { continue }
+      let hasState = first.groups[index].step > 0 && !first.groups[index].slots(of: .sgd).isEmpty
+      first.groups[index].step = hasState ? 1 : 0
+    }
+    let isSame = read.optimizer?.isEqual(to: first, of: written.architecture) ?? false
+    guard isSame else {
+      throw InterchangeError(
+        file: path, place: "optimizer_state_dict", expected: "the optimizer that was written",
+        found: "another when the file is read back",
+        fix:
+          "the disk or the memory may be failing: try another disk; else this is a defect of unroll"
+      )
+    }
+  }
+
+  private static func optimizer(of checkpoint: Checkpoint) throws -> OptimizerState {
+    guard let optimizer = checkpoint.optimizer else {
+      throw InterchangeError(
+        file: "the checkpoint", place: "/optimizer", expected: "the optimizer of a training",
+        found: "none", fix: "give the .last file of a training; `--to pytorch` writes weights alone"
+      )
+    }
+    return optimizer
+  }
+
+  /// The parameters in the order of `model.parameters()`.
+  private static func order(of checkpoint: Checkpoint) -> [ParameterPath] {
+    checkpoint.architecture.parameters.map(\.path)
+  }
+}
+
+extension TorchOptimizerDictionary {
+  /// Writes `{"state": {...}, "param_groups": [...]}`.
+  ///
+  /// - Parameters:
+  ///   - writer: The pickle.
+  ///   - storages: The file's storages. Out: with those of the optimizer.
+  fileprivate func write(to writer: inout PickleWriter, storages: inout [Tensor]) {
+    writer.dictionary { writer in
+      writer.string("state")
+      writer.dictionary { writer in
+        for entry in entries {
+          writer.int(entry.parameter)
+          writer.dictionary { writer in
+            for (name, tensor) in entry.tensors {
+              writer.string(name)
+              writer.tensor(
+                TorchStateDictionary.Entry(
+                  name: name, tensor: tensor, storageClass: tensor.dtype.torchStorage ?? "",
+                  storage: storages.count))
+              storages.append(tensor)
+            }
+          }
+        }
+      }
+      writer.string("param_groups")
+      writer.list { writer in
+        for group in groups { group.write(to: &writer) }
+      }
+    }
+  }
+}
+
+extension TorchOptimizerDictionary.Group {
+  fileprivate func write(to writer: inout PickleWriter) {
+    writer.dictionary { writer in
+      for (name, value) in settings {
+        writer.string(name)
+        switch value {
+        case .number(let number): writer.double(number)
+        case .numbers(let numbers):
+          for number in numbers { writer.double(number) }
+          writer.put(.tuple2)
+          writer.memoize()
+        case .flag(let flag): writer.put(flag ? .newtrue : .newfalse)
+        case .none: writer.put(.none)
+        }
+      }
+      writer.string("params")
+      writer.list { writer in
+        for parameter in parameters { writer.int(parameter) }
+      }
+    }
+  }
+}

@@ -1,0 +1,95 @@
+// The names that programs give the tensors of a language model.
+
+import UnrollFormat
+
+/// Whose names the tensors of a state_dict have.
+enum StateNaming {
+  /// pytorch/examples' word_language_model.
+  case wordLanguageModel
+  /// salesforce/awd-lstm-lm: each layer in a WeightDrop, whose weight without dropout is `weight_hh_l0_raw`.
+  case awdLSTM
+  /// fastai's AWD_LSTM in a sequence with its decoder.
+  case fastai
+
+  /// Whether one `nn.LSTM`, `nn.GRU` or `nn.RNN` can hold all recurrent layers.
+  static func isOneModule(_ architecture: Architecture) -> Bool {
+    guard let first = architecture.layers.first else { return true }
+    return architecture.layers.allSatisfy { layer in
+      layer.cell == first.cell && layer.activation == first.activation && layer.bias == first.bias
+        && layer.hiddenSize == first.hiddenSize && layer.projectionSize == first.projectionSize
+    }
+  }
+
+  /// Refuses what the program has no names for.
+  ///
+  /// - Throws: `InterchangeError` naming it.
+  func check(_ architecture: Architecture) throws {
+    guard self != .wordLanguageModel else { return }
+    let isOfLayers = architecture.layers.allSatisfy {
+      $0.cell == .lstm && $0.bias == .double && $0.projectionSize == nil
+    }
+    guard architecture.input == .embedding, isOfLayers else {
+      throw InterchangeError(
+        file: "the checkpoint", place: "/model",
+        expected: "an embedding and LSTM layers with two biases, as AWD-LSTM has them",
+        found: "other layers", fix: "`--to pytorch` writes them under word_language_model's names")
+    }
+  }
+
+  /// The paths of the modules, the model's own first, as `_metadata` lists them.
+  func modules(of architecture: Architecture) -> [String] {
+    let layers = architecture.layers.indices
+    switch self {
+    case .wordLanguageModel:
+      let encoder = architecture.input == .embedding ? ["encoder"] : []
+      let recurrent =
+        Self.isOneModule(architecture) ? ["rnn"] : ["rnns"] + layers.map { "rnns.\($0)" }
+      return [""] + encoder + recurrent + ["decoder"]
+    case .awdLSTM:
+      return ["", "encoder", "rnns"] + layers.flatMap { ["rnns.\($0)", "rnns.\($0).module"] }
+        + ["decoder"]
+    case .fastai:
+      return ["", "0", "0.encoder", "0.encoder_dp", "0.encoder_dp.emb", "0.rnns"]
+        + layers.flatMap { ["0.rnns.\($0)", "0.rnns.\($0).module"] } + ["1", "1.decoder"]
+    }
+  }
+
+  /// The names of all parameters that such layers can have, in the program's order; a parameter may have
+  /// two.
+  func names(of architecture: Architecture) -> [(path: ParameterPath, name: String)] {
+    let layers = architecture.layers.indices
+    switch self {
+    case .wordLanguageModel:
+      let isOne = Self.isOneModule(architecture)
+      let recurrent = layers.flatMap { index in
+        LayerParameter.torchNames.map { parameter in
+          (
+            ParameterPath.layer(index, parameter),
+            isOne
+              ? "rnn.\(parameter.rawValue)_l\(index)" : "rnns.\(index).\(parameter.rawValue)_l0"
+          )
+        }
+      }
+      return [(.embeddingWeight, "encoder.weight")] + recurrent
+        + [(.outputWeight, "decoder.weight"), (.outputBias, "decoder.bias")]
+    case .awdLSTM:
+      let recurrent = layers.flatMap { index in
+        [LayerParameter.weightIH, .biasIH, .biasHH].map {
+          (ParameterPath.layer(index, $0), "rnns.\(index).module.\($0.rawValue)_l0")
+        } + [(ParameterPath.layer(index, .weightHH), "rnns.\(index).module.weight_hh_l0_raw")]
+      }
+      return [(.embeddingWeight, "encoder.weight")] + recurrent
+        + [(.outputWeight, "decoder.weight"), (.outputBias, "decoder.bias")]
+    case .fastai:
+      let recurrent = layers.flatMap { index in
+        [(ParameterPath.layer(index, .weightHH), "0.rnns.\(index).weight_hh_l0_raw")]
+          + [LayerParameter.weightIH, .biasIH, .biasHH].map {
+            (ParameterPath.layer(index, $0), "0.rnns.\(index).module.\($0.rawValue)_l0")
+          }
+      }
+      return [
+        (.embeddingWeight, "0.encoder.weight"), (.embeddingWeight, "0.encoder_dp.emb.weight"),
+      ] + recurrent + [(.outputWeight, "1.decoder.weight"), (.outputBias, "1.decoder.bias")]
+    }
+  }
+}

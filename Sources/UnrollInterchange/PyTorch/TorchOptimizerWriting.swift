@@ -1,0 +1,154 @@
+// An optimizer as `torch.optim.Optimizer.state_dict()` has it.
+
+import UnrollFormat
+import UnrollTensors
+
+/// The dictionary of an optimizer: numbers of its groups, and tensors of its parameters.
+struct TorchOptimizerDictionary {
+  /// A setting of a group.
+  enum Setting {
+    case number(Double)
+    case numbers([Double])
+    case flag(Bool)
+    case none
+  }
+
+  /// What a group has, in PyTorch's order, and the numbers of its parameters.
+  struct Group {
+    let settings: [(name: String, value: Setting)]
+    let parameters: [Int]
+  }
+
+  /// The tensors of a parameter by PyTorch's names, in its order.
+  struct Entry {
+    let parameter: Int
+    let tensors: [(name: String, tensor: Tensor)]
+  }
+
+  /// The groups.
+  private(set) var groups: [Group] = []
+  /// What is remembered, by parameter; none for a rule that remembers nothing.
+  private(set) var entries: [Entry] = []
+
+  /// - Parameters:
+  ///   - optimizer: The optimizer.
+  ///   - order: The parameters in the order of `model.parameters()`.
+  /// - Throws: `InterchangeError` for formulas that PyTorch does not have.
+  init(_ optimizer: OptimizerState, order: [ParameterPath]) throws {
+    let numbers = Dictionary(uniqueKeysWithValues: order.enumerated().map { ($1, $0) })
+    for group in optimizer.groups {
+      try Self.check(group, optimizer.kind)
+      groups.append(
+        Group(
+          settings: Self.settings(of: group, optimizer.kind),
+          parameters: group.parameters.compactMap { numbers[$0] }))
+      guard group.step > 0 else { continue }
+      let slots = group.slots(of: optimizer.kind)
+      guard !slots.isEmpty else { continue }
+      for path in group.parameters {
+        guard let parameter = numbers[path] else { continue }
+        entries.append(
+          Entry(parameter: parameter, tensors: try Self.tensors(of: path, group, optimizer, slots)))
+      }
+    }
+    entries.sort { $0.parameter < $1.parameter }
+  }
+
+  /// Refuses what a step of PyTorch's optimizers would compute otherwise.
+  private static func check(_ group: ParameterGroup, _ kind: OptimizerKind) throws {
+    let found: String? =
+      if group[.learningRateInBuffer] == 1 {
+        "a velocity with the learning rate inside, as Keras has it"
+      } else if let position = group.epsilonPosition, position != kind.epsilonPositions.first {
+        "an epsilon in another place (\(position.rawValue)), as Keras has it"
+      } else if group.weightDecayKind == .decoupled, kind != .adam, group[.weightDecay] > 0 {
+        "decoupled weight decay"
+      } else {
+        nil
+      }
+    guard let found else { return }
+    throw InterchangeError(
+      file: "the checkpoint", place: "/optimizer",
+      expected: "the formulas of PyTorch's \(kind.rawValue)", found: found,
+      fix: "`--to pytorch` writes the weights alone")
+  }
+
+  private static func settings(
+    of group: ParameterGroup, _ kind: OptimizerKind
+  ) -> [(String, Setting)] {
+    func number(_ hyperparameter: Hyperparameter) -> Setting { .number(group[hyperparameter]) }
+    func flag(_ hyperparameter: Hyperparameter) -> Setting { .flag(group[hyperparameter] == 1) }
+    var settings: [(String, Setting)] = [
+      ("lr", number(.learningRate)), ("weight_decay", number(.weightDecay)),
+      ("maximize", .flag(false)), ("foreach", .none), ("differentiable", .flag(false)),
+    ]
+    switch kind {
+    case .sgd:
+      settings += [
+        ("momentum", number(.momentum)), ("dampening", number(.dampening)),
+        ("nesterov", flag(.nesterov)), ("fused", .none),
+      ]
+    case .adam:
+      settings += [
+        ("betas", .numbers([group[.beta1], group[.beta2]])), ("eps", number(.epsilon)),
+        ("amsgrad", flag(.amsgrad)), ("capturable", .flag(false)), ("fused", .none),
+        ("decoupled_weight_decay", .flag(group.weightDecayKind == .decoupled)),
+      ]
+    case .rmsprop:
+      settings += [
+        ("momentum", number(.momentum)), ("alpha", number(.alpha)), ("eps", number(.epsilon)),
+        ("centered", flag(.centered)), ("capturable", .flag(false)),
+      ]
+    case .adagrad:
+      settings += [
+        ("lr_decay", number(.learningRateDecay)), ("eps", number(.epsilon)),
+        ("initial_accumulator_value", number(.initialAccumulator)), ("fused", .none),
+      ]
+    case .adadelta:
+      settings += [
+        ("rho", number(.rho)), ("eps", number(.epsilon)), ("capturable", .flag(false)),
+      ]
+    case .asgd:
+      settings += [
+        ("lambd", number(.lambda)), ("alpha", number(.power)), ("t0", number(.start)),
+        ("capturable", .flag(false)),
+      ]
+    }
+    return settings
+  }
+
+  private static func tensors(
+    of path: ParameterPath, _ group: ParameterGroup, _ optimizer: OptimizerState,
+    _ slots: [OptimizerSlot]
+  ) throws -> [(String, Tensor)] {
+    // PyTorch's SGD does not count.
+    var tensors: [(String, Tensor)] =
+      optimizer.kind == .sgd ? [] : [("step", scalar(Double(group.step)))]
+    if let averaging = group.averaging {
+      tensors += [("eta", scalar(averaging.eta)), ("mu", scalar(averaging.mu))]
+    }
+    for (name, slot) in TorchOptimizer.slotNames[optimizer.kind] ?? [] where slots.contains(slot) {
+      guard let tensor = optimizer.slots[slot]?[path] else {
+        throw InterchangeError(
+          file: "the checkpoint", place: "/optimizer", expected: "\(slot.rawValue) of \(path)",
+          found: "none", fix: "`unroll validate` shows what is wrong with it")
+      }
+      tensors.append((name, tensor))
+    }
+    return tensors
+  }
+
+  /// A tensor without dimensions: f32 as PyTorch has it, f64 for a number that f32 would change.
+  private static func scalar(_ value: Double) -> Tensor {
+    let isExact = Double(Float(value)) == value
+    let bytes =
+      isExact
+      ? withUnsafeBytes(of: Float(value).bitPattern.littleEndian, Array.init)
+      : withUnsafeBytes(of: value.bitPattern.littleEndian, Array.init)
+    guard
+      let tensor = Tensor(
+        shape: [], dtype: isExact ? .float32 : .float64, storage: .owned(bytes))
+    else { preconditionFailure("a scalar has the bytes of one number") }
+    return tensor
+  }
+}

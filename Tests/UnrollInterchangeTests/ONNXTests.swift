@@ -1,0 +1,133 @@
+// Graphs of ONNX: what is read of them, what is refused, and what damaged ones come to.
+
+import Foundation
+import TestSupport
+import Testing
+import UnrollFormat
+import UnrollTensors
+import UnrollTokenization
+
+@testable import UnrollInterchange
+
+/// The files of `fixtures/onnx`, made by `scripts/make-onnx-fixtures`.
+@Suite struct ONNXTests {
+  private static let options = ReadingOptions(
+    vocabulary: Vocabulary(tokens: (0..<11).map { "token\($0)".utf8 }, unit: .word))
+
+  private func read(_ name: String) throws -> Conversion {
+    let file = try MappedFile(path: Fixtures.path("onnx/\(name).onnx"))
+    #expect(AllFormats.format(of: file)?.name == "onnx")
+    return try ONNXFormat.read(file, options: Self.options)
+  }
+
+  @Test func operationsTellCellsBiasesAndTies() throws {
+    let tied = try read("lstm-script")
+    #expect(tied.checkpoint.architecture.isTied)
+    #expect(
+      tied.notes.map(\.message) == [
+        "assumed: the output is tied, since its numbers are the embedding's"
+      ])
+    #expect(try !read("lstm-dynamo").checkpoint.architecture.isTied)
+    let gru = try read("gru-batch-first").checkpoint.architecture.layers
+    #expect(gru.map(\.reset) == [.after, .after] && gru.map(\.inputSize) == [5, 7])
+    #expect(try read("gru-before").checkpoint.architecture.layers[0].reset == .before)
+    let rnn = try read("rnn-relu-no-bias").checkpoint.architecture.layers[0]
+    #expect(rnn.activation == .relu && rnn.bias == .none)
+    let gates = try ["gru-hard-sigmoid", "lstm-hard-sigmoid"].map {
+      try read($0).checkpoint.architecture.layers[0].gateActivation
+    }
+    #expect(gates == [0.25, 0.2].map { .hardSigmoid(alpha: $0, beta: 0.5) })
+    for name in ["one-hot-input", "gemm-softmax"] {
+      #expect(try read(name).checkpoint.architecture.input == .oneHot)
+    }
+  }
+
+  @Test(arguments: [
+    ("reverse", "Y", "reverse"), ("clip", "Y", "the attribute clip"),
+    ("activation", "Y", "Sigmoid, Softsign"), ("peepholes", "Y", "the input P"),
+    ("state", "Y", "a constant initial_h"), ("attention", "Y", "the operation Attention"),
+    ("quantised", "Y", "the operation DynamicQuantizeLSTM of com.microsoft"),
+    ("escape", "E", "the location ../pytorch/lstm-state.pt"),
+  ])
+  func whatIsNoStackOfLayersIsRefusedByName(name: String, place: String, found: String) {
+    let error = #expect(throws: InterchangeError.self) { try read("refused-\(name)") }
+    #expect(error?.place == place && error?.found == found)
+  }
+
+  @Test func aModelWithoutTokensAsksForThem() throws {
+    let file = try MappedFile(path: Fixtures.path("onnx/lstm-dynamo.onnx"))
+    let error = #expect(throws: InterchangeError.self) {
+      try ONNXFormat.read(file, options: ReadingOptions())
+    }
+    #expect(error?.expected == "a vocabulary of 11 tokens, one for each row")
+  }
+
+  @Test func numbersBesideTheModelAreThereOrMissed() throws {
+    #expect(try read("external").checkpoint.parameters[.embeddingWeight]?.shape == [11, 5])
+    try withTemporaryFolder { folder in
+      let path = "\(folder)/external.onnx"
+      try FileManager.default.copyItem(
+        atPath: Fixtures.path("onnx/external.onnx"), toPath: path)
+      #expect(throws: FileError.self) {
+        try ONNXFormat.read(MappedFile(path: path), options: Self.options)
+      }
+      // A link that leads out of the folder is no file of it.
+      let data = "\(folder)/external.data"
+      try FileManager.default.createSymbolicLink(
+        atPath: data, withDestinationPath: Fixtures.path("onnx/external.data"))
+      let outside = #expect(throws: InterchangeError.self) {
+        try ONNXFormat.read(MappedFile(path: path), options: Self.options)
+      }
+      #expect(outside?.found == "the location external.data")
+      try FileManager.default.removeItem(atPath: data)
+      let bytes = try Data(
+        contentsOf: URL(filePath: Fixtures.path("onnx/external.data")))
+      try bytes.dropLast(5).write(to: URL(filePath: data))
+      let short = #expect(throws: InterchangeError.self) {
+        try ONNXFormat.read(MappedFile(path: path), options: Self.options)
+      }
+      #expect(short?.expected == "numbers inside the \(bytes.count - 5) bytes of external.data")
+    }
+  }
+
+  @Test func typesThatTheOperationsLackAreRefused() throws {
+    var checkpoint = Checkpoint.small()
+    let narrow = try checkpoint.parameters.map { try $0.converted(to: .bfloat16) }
+    checkpoint.parameters = narrow
+    let error = #expect(throws: InterchangeError.self) { try ONNXFormat.losses(of: checkpoint) }
+    #expect(error?.found == "bf16")
+  }
+
+  /// Damaged files are refused or read, and never more.
+  @Test(arguments: ["lstm-script", "gemm-softmax", "external", "refused-peepholes"])
+  func damagedFilesEndInAnError(name: String) throws {
+    let bytes = try Data(contentsOf: URL(filePath: Fixtures.path("onnx/\(name).onnx")))
+    var generator = SeededGenerator(seed: 77)
+    try withTemporaryFolder { folder in
+      let path = "\(folder)/damaged.onnx"
+      var refused = 0
+      for round in 0..<120 {
+        var mutant = bytes
+        if round < 20 {
+          mutant = mutant.prefix(Int.random(in: 0..<bytes.count, using: &generator))
+        } else {
+          for _ in 0..<Int.random(in: 1...3, using: &generator) {
+            // Numbers of weights change nothing: most changes go to the rest of the file.
+            let place = Int.random(
+              in: 0..<(Bool.random(using: &generator) ? bytes.count : 400), using: &generator)
+            mutant[place] = UInt8.random(in: 0...255, using: &generator)
+          }
+        }
+        try mutant.write(to: URL(filePath: path))
+        do {
+          _ = try ONNXFormat.read(MappedFile(path: path), options: Self.options)
+        } catch is InterchangeError {
+          refused += 1
+        } catch is FileError {
+          refused += 1
+        }
+      }
+      #expect(refused > 20)
+    }
+  }
+}

@@ -1,0 +1,82 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+// Small models of the variants of cells, inputs and outputs, each alone and all in one.
+
+import UnrollFormat
+
+/// A model of two or more layers that has a variant.
+enum VariantStack: CaseIterable {
+  case hardLSTM, hardGRU, resetBefore, resetBeforeDoubleBias, hardResetBefore
+  case projection, projectionTied, hardProjection, outputProjection, outputProjectionTied
+  case oneHot, forgetBias, mixed
+
+  var architecture: Architecture {
+    let hard = GateActivation.hardSigmoid(alpha: 0.2, beta: 0.5)
+    switch self {
+    case .hardLSTM: return twoLayers(.lstm) { $0.gateActivation = hard }
+    case .hardGRU:
+      // Most gates are cut off.
+      return twoLayers(.gru) { $0.gateActivation = .hardSigmoid(alpha: -0.7, beta: 0.4) }
+    case .resetBefore:
+      return twoLayers(.gru) { ($0.reset, $0.bias) = (.before, .single) }
+    case .resetBeforeDoubleBias: return twoLayers(.gru) { $0.reset = .before }
+    case .hardResetBefore:
+      return twoLayers(.gru) { ($0.reset, $0.gateActivation, $0.bias) = (.before, hard, .none) }
+    case .projection: return twoLayers(.lstm) { $0.projectionSize = 3 }
+    case .projectionTied:
+      var architecture = twoLayers(.lstm) { $0.projectionSize = 4 }
+      architecture.isTied = true
+      return architecture
+    case .hardProjection:
+      return twoLayers(.lstm) { ($0.projectionSize, $0.gateActivation) = (2, hard) }
+    case .outputProjection, .outputProjectionTied:
+      var architecture = twoLayers(.rnn) { _ in }
+      architecture.hasOutputProjection = true
+      architecture.isTied = self == .outputProjectionTied
+      return architecture
+    case .oneHot:
+      var architecture = twoLayers(.gru) { _ in }
+      architecture.input = .oneHot
+      architecture.embeddingSize = 7
+      architecture.layers[0].inputSize = 7
+      return architecture
+    case .forgetBias: return twoLayers(.lstm) { ($0.forgetBias, $0.bias) = (1, .single) }
+    case .mixed: return Self.all(V: 7, D: 4, [5, 3, 4, 6])
+    }
+  }
+
+  private func twoLayers(
+    _ cell: Cell, _ change: (inout LayerArchitecture) -> Void
+  ) -> Architecture {
+    var layers: [LayerArchitecture] = []
+    for H in [5, 6] {
+      var layer = LayerArchitecture(
+        cell: cell, inputSize: layers.last?.outputSize ?? 4, hiddenSize: H)
+      change(&layer)
+      layers.append(layer)
+    }
+    return Architecture(vocabularySize: 7, embeddingSize: 4, layers: layers, isTied: false)
+  }
+
+  /// A tied model with a projection before its output, above layers of all variants.
+  ///
+  /// - Parameters:
+  ///   - V: The size of the vocabulary.
+  ///   - D: The size of the embedding.
+  ///   - H: The hidden size and projection of an LSTM, and the hidden sizes of two GRUs; plain layers
+  ///     between them have the last one.
+  /// - Returns: The architecture.
+  static func all(V: Int, D: Int, _ H: [Int]) -> Architecture {
+    var lstm = LayerArchitecture(cell: .lstm, inputSize: D, hiddenSize: H[0], bias: .single)
+    lstm.gateActivation = .hardSigmoid(alpha: 1.0 / 6, beta: 0.5)
+    (lstm.projectionSize, lstm.forgetBias) = (H[1], 1)
+    var before = LayerArchitecture(cell: .gru, inputSize: H[1], hiddenSize: H[2])
+    before.reset = .before
+    let plain = LayerArchitecture(cell: .rnn, inputSize: H[2], hiddenSize: H[3], bias: .none)
+    var after = LayerArchitecture(cell: .gru, inputSize: H[3], hiddenSize: H[2])
+    after.gateActivation = .hardSigmoid(alpha: 0.2, beta: 0.5)
+    var architecture = Architecture(
+      vocabularySize: V, embeddingSize: D, layers: [lstm, before, plain, after], isTied: true)
+    architecture.hasOutputProjection = true
+    return architecture
+  }
+}
