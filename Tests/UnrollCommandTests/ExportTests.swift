@@ -132,7 +132,8 @@ import UnrollTokenization
       try Data(#"{"a": "b"}"#.utf8).write(to: URL(filePath: "\(folder)/map.json"))
       let refused = try runner.run(
         ["convert", "a.h5", "--map", "map.json", "-o", "b.npz"], in: folder)
-      #expect(refused.exitCode == 2 && refused.errors.contains("or a map beside it"))
+      #expect(
+        refused.exitCode == 2 && refused.errors.contains("a map or a configuration beside it"))
     }
   }
 

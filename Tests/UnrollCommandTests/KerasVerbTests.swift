@@ -66,9 +66,39 @@ import UnrollTensors
     }
   }
 
+  /// A configuration beside weights says what is assumed without it.
+  @Test func aConfigurationGoesWithWeights() throws {
+    try withTokens { folder in
+      let text =
+        #"{"class_name": "Sequential", "keras_version": "2.2.4", "config": ["#
+        + #"{"class_name": "Embedding", "config": {"name": "embedding_1"}}, {"class_name": "LSTM", "#
+        + #""config": {"name": "lstm", "units": 4, "activation": "tanh", "recurrent_activation": "#
+        + #""hard_sigmoid", "return_sequences": true}}, {"class_name": "Dense", "config": "#
+        + #"{"name": "dense", "activation": "softmax"}}]}"#
+      try Data(text.utf8).write(to: URL(filePath: "\(folder)/model.json"))
+      let options = [
+        "--vocabulary", "words.txt", "--keras-config", "model.json", "--force", "-o", "a.h5",
+      ]
+      let told = try convert([path("lstm.weights.h5")] + options, in: folder)
+      #expect(told.code == 0 && !told.errors.contains("assumed"), "\(told.errors)")
+      let layer = try Checkpoint(contentsOf: "\(folder)/a.h5").architecture.layers[0]
+      #expect(layer.gateActivation == .hardSigmoid(alpha: 0.2, beta: 0.5))
+      for (model, found) in [
+        (path("lstm.h5"), "one with a configuration"), (path("lstm.keras"), "found keras"),
+        (Fixtures.path("numpy/lstm.npz"), "found npz"),
+      ] {
+        let refused = try convert([model] + options, in: folder)
+        #expect(refused.code == 2 && refused.errors.contains(found), "\(refused.errors)")
+      }
+    }
+  }
+
   @Test func twoBiasesAreSaidToBecomeOne() throws {
     try withTemporaryFolder { folder in
-      try Checkpoint.small().write(to: "\(folder)/a.h5")
+      var checkpoint = Checkpoint.small()
+      let bias = try #require(checkpoint.parameters[.layer(0, .biasHH)]?.floats())
+      checkpoint.parameters[.layer(0, .biasHH)] = Tensor(bias.map { $0 / 3 }, shape: [bias.count])
+      try checkpoint.write(to: "\(folder)/a.h5")
       let out = try convert(["a.h5", "-o", "a.keras"], in: folder)
       #expect(out.code == 0)
       let sums = "note: /model/layers/00/bias: the sum of the two biases, rounded to f32: "

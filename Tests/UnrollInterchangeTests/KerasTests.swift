@@ -435,6 +435,34 @@ import UnrollTokenization
     try KerasFile(archive: MappedFile(path: path), reader: .inProcess).container
   }
 
+  /// On to another format and back: what both hold returns.
+  @Test(arguments: 0..<8) func everyBitReturnsByWayOfOthers(seed: Int) throws {
+    var generator = SeededGenerator(seed: UInt64(seed) + 900)
+    var original = Checkpoint.small(
+      cell: seed.isMultiple(of: 2) ? .gru : .lstm, hidden: seed < 4 ? [5] : [4, 6],
+      seed: UInt64(seed))
+    if original.architecture.layers[0].cell == .lstm {
+      for index in original.architecture.layers.indices {
+        original.architecture.layers[index].bias = .none
+        original.parameters[.layer(index, .biasIH)] = nil
+        original.parameters[.layer(index, .biasHH)] = nil
+      }
+    }
+    let others: [any ForeignFormat.Type] = [
+      SafetensorsFormat.self, NumPyFormat.self, ONNXFormat.self,
+    ]
+    let other = others[Int.random(in: others.indices, using: &generator)]
+    try withTemporaryFolder { folder in
+      var checkpoint = original
+      for format in [KerasFormat.self, other, KerasHDF5Format.self] as [any ForeignFormat.Type] {
+        let path = "\(folder)/x.\(format.fileExtensions[0])"
+        try format.export(checkpoint, to: path)
+        checkpoint = try read(path, ReadingOptions()).checkpoint
+      }
+      #expect(checkpoint.weightsDigest == original.weightsDigest)
+    }
+  }
+
   /// The exceptions: what Keras has in another variant.
   @Test func twoBiasesBecomeTheirSum() throws {
     var checkpoint = Checkpoint.small(cell: .lstm)

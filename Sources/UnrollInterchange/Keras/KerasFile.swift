@@ -26,11 +26,11 @@ struct KerasFile {
   /// The container of the variables.
   let container: ForeignContainer
   /// What the model is made of; `nil` in files of weights alone.
-  let configuration: JSONValue?
+  private(set) var configuration: JSONValue?
   /// How the model was compiled; `nil` if it was not.
   let compilation: JSONValue?
   /// The version of Keras that wrote the file.
-  let version: String?
+  private(set) var version: String?
   /// The tokens and the tokenizer as JSON, in files that Unroll wrote.
   let kept: String?
   /// What stands in front of a path inside the container.
@@ -49,6 +49,26 @@ struct KerasFile {
     return InterchangeError(
       file: path, place: isInside ? prefix + place : place, expected: expected, found: found,
       fix: fix)
+  }
+
+  /// Takes the configuration that the caller gives, as `model.to_json()` writes it.
+  ///
+  /// - Throws: `InterchangeError` if it is no JSON, or the file has a configuration of its own.
+  mutating func take(_ given: MappedFile) throws {
+    guard configuration == nil else {
+      throw error(
+        "", expected: "a file of weights alone, for a configuration beside it",
+        found: "one with a configuration", fix: "leave --keras-config out")
+    }
+    guard given.count <= Self.largestText else {
+      throw InterchangeError(
+        file: given.path, place: "", expected: "JSON, as `model.to_json()` gives it",
+        found: "\(given.count) bytes", fix: "write that text into the file")
+    }
+    let text = String(decoding: given.copy(0..<given.count), as: UTF8.self)
+    let value = try Self.json(text, "", of: given)
+    configuration = value
+    version = value["keras_version"]?.text ?? version
   }
 
   // MARK: - Archives

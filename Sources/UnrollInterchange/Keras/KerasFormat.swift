@@ -83,12 +83,15 @@ public enum KerasHDF5Format: ForeignFormat {
 
   /// Converts a language model; see `KerasFormat.read`.
   ///
-  /// What a file of weights alone does not say is assumed and noted.
+  /// What a file of weights alone does not say is assumed and noted, unless `options` has its
+  /// configuration.
   ///
   /// - Throws: `InterchangeError` if the file is damaged, holds another kind of model, or needs what
   ///   `options` does not give.
   public static func read(_ file: MappedFile, options: ReadingOptions) throws -> Conversion {
-    try KerasFile(hdf5: file, reader: options.reader).conversion(options)
+    var opened = try KerasFile(hdf5: file, reader: options.reader)
+    if let given = options.configuration { try opened.take(given) }
+    return try opened.conversion(options)
   }
 
   /// The model with one bias where Keras has one, and without what Keras has no layers for.

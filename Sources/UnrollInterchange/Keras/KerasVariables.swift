@@ -1,3 +1,4 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
 // Where files of Keras have the variables of a layer: by numbers below groups, or by lists of names.
 
 import UnrollFormat
@@ -150,9 +151,12 @@ struct KerasVariables {
       guard case .recurrent(let cell) = part.computes else { return nil }
       return "\(part.name) (\(cell.description))"
     }
+    let older =
+      file.generation < 3
+      ? ". The gates of Keras before 2.3 are of hard_sigmoid unless told: give --keras-config" : ""
     let note = Note(
       place: "/",
-      message: "assumed, since the file has weights alone: \(list(cells)), softmax")
+      message: "assumed, since the file has weights alone: \(list(cells)), softmax\(older)")
     return (parts, [note])
   }
 

@@ -6,7 +6,7 @@ import UnrollTensors
 
 /// A model in the variants that Keras 3 has, and what it took to bring it there.
 struct KerasVariant {
-  /// The model. It may be tied: Keras gets the weight twice.
+  /// The model; it may be tied, although Keras gets the weight twice.
   private(set) var checkpoint: Checkpoint
   /// What is not the same any more, in words.
   private(set) var notes: [Note] = []

@@ -85,6 +85,12 @@ struct Convert: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
+      "What layers a Keras file of weights alone is of: the JSON of `model.to_json()`.",
+      valueName: "file"))
+  var kerasConfig: String?
+
+  @Option(
+    help: ArgumentHelp(
       "Also write the list of the tokens, as --vocabulary reads it.", valueName: "file"))
   var writeVocabulary: String?
 
@@ -141,7 +147,7 @@ struct Convert: ParsableCommand {
         .list($0, vocabularyFormat ?? VocabularyFormat(path: $0))
       } ?? .file
     let tokenizer = TokenizerSource(self.tokenizer, space: space)
-    let inputs = [model] + source.paths + tokenizer.paths + (names.map { [$0] } ?? [])
+    let inputs = [model] + source.paths + tokenizer.paths + [names, kerasConfig].compactMap { $0 }
     try output.check(inputs: inputs)
     if let writeVocabulary {
       try OutputOptions.check(writeVocabulary, inputs: inputs, replacing: output.force)
@@ -149,7 +155,7 @@ struct Convert: ParsableCommand {
     var options = ConversionOptions(
       target: target, vocabulary: source, nonlinearity: nonlinearity)
     (options.tokenizer, options.appendsEndOfSentence) = (tokenizer, appendEos)
-    (options.names, options.dtype) = (names, dtype)
+    (options.names, options.configuration, options.dtype) = (names, kerasConfig, dtype)
     let conversion = try read(options)
     var notes = conversion.notes
     if case .foreign(let format) = target { notes += try format.losses(of: conversion.checkpoint) }
@@ -186,7 +192,8 @@ struct Convert: ParsableCommand {
     for case (let name, let value?) in [
       ("--to", targetName), ("--corpus", corpus), ("--vocabulary", vocabulary),
       ("--vocabulary-format", vocabularyFormat?.rawValue), ("--tokenizer", tokenizer),
-      ("--space", space), ("--map", names), ("--dtype", dtype?.rawValue),
+      ("--space", space), ("--map", names), ("--keras-config", kerasConfig),
+      ("--dtype", dtype?.rawValue),
       ("--nonlinearity", nonlinearity?.rawValue),
     ] { options += [name, value] }
     for (name, isSet) in [
