@@ -223,7 +223,7 @@ import UnrollTokenization
   @Test func wrongUsageHasItsCode() throws {
     try withCheckpoint { folder in
       for arguments in [
-        ["-o", "b.pt", "--to", "keras"],
+        ["-o", "b.pt", "--to", "nothing"],
         ["-o", "b.pt", "--write-vocabulary", "./b.pt"],
       ] {
         #expect(try runner.run(["convert", "a.h5"] + arguments, in: folder).exitCode == 64)

@@ -170,6 +170,14 @@ import UnrollTokenization
     ),
     ("\"class_name\": \"Sequential\"", "\"class_name\": \"Mine\"", "config: the class Mine"),
     ("\"class_name\": \"LSTM\"", "\"class_name\": \"GRU\"", "lstm: none"),
+    (
+      "\"module\": \"keras.layers\", \"class_name\": \"LSTM\"",
+      "\"module\": \"mine\", \"class_name\": \"LSTM\"", "lstm: a layer mine.LSTM"
+    ),
+    (
+      "\"registered_name\": null, \"build_config\": {\"input_shape\": [null, null, 5]}",
+      "\"registered_name\": \"Mine>LSTM\"", "lstm: a layer Mine>LSTM"
+    ),
   ])
   func settingsThatChangeTheFunctionAreRefused(
     setting: String, other: String, message: String

@@ -49,12 +49,14 @@ public enum KerasFormat: ForeignFormat {
     _ checkpoint: Checkpoint, to path: String, progress: (Int) -> Void
   ) throws {
     let model = try KerasWriter(checkpoint)
-    let weights = try ForeignContainer.image(of: model.datasets, beside: path)
+    // Each byte is written twice, to the container and with it to the archive.
+    func half(_ count: Int) { progress(count / 2) }
+    let weights = try ForeignContainer.image(of: model.datasets, beside: path, progress: half)
     var archive = try ZipWriter(emptying: path)
     try archive.add(KerasFile.Record.metadata, text: KerasWriter.metadata)
     try archive.add(KerasFile.Record.configuration, text: model.configuration)
     try archive.add(
-      KerasFile.Record.weights, .mapped(weights, 0..<weights.count), progress: progress)
+      KerasFile.Record.weights, .mapped(weights, 0..<weights.count), progress: half)
     try archive.add(
       KerasFile.Record.kept, text: StateMetadata(besideConfigurationOf: checkpoint).json)
     try archive.finish()

@@ -82,7 +82,7 @@ enum KerasOptimizer {
   private static func read(
     _ value: JSONValue, _ file: KerasFile, _ architecture: Architecture, _ variables: [String]
   ) throws(Obstacle) -> Kept {
-    let className = value["class_name"]?.text ?? value.text ?? "no class"
+    let className = value.kerasClass ?? value.text ?? "no class"
     guard file.generation >= 3 else {
       throw Obstacle(reason: "optimizers of Keras 2 have another order")
     }
