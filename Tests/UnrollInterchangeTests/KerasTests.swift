@@ -201,6 +201,37 @@ import UnrollTokenization
     #expect(messages[3] == "optimizer: not carried: its setting use_ema")
   }
 
+  /// Values of a configuration in each other's places, or others: refused or read, never a trap.
+  @Test(arguments: ["lstm", "gru", "gru-before"])
+  func changedConfigurationsNeverTrap(name: String) throws {
+    let archive = try ZipArchive(MappedFile(path: path("\(name).keras")))
+    let record = try #require(archive.records["config.json"])
+    let text = archive.storage(of: record).withUnsafeBytes {
+      String(decoding: $0, as: UTF8.self)
+    }
+    let values = text.ranges(of: /: ("[^"]*"|[-.0-9e]+|true|false|null|\[[^\[\]]*\])/)
+    let others =
+      [
+        "null", "true", "-1", "1e300", "9007199254740993", "[]", "{}", "\"relu\"", "[[[1]]]",
+        "[\"a\", 0, 0]", "{\"class_name\": \"LSTM\", \"config\": {}}",
+      ].map { ": \($0)" } + values.map { String(text[$0]) }
+    var refused = 0
+    for seed in 0..<60 {
+      var generator = SeededGenerator(seed: UInt64(seed))
+      let outcome = refusal("\(name).keras") { configuration in
+        for _ in 0..<Int.random(in: 3...12, using: &generator) {
+          let places = configuration.ranges(
+            of: /: ("[^"]*"|[-.0-9e]+|true|false|null|\[[^\[\]]*\])/)
+          let place = places[Int.random(in: places.indices, using: &generator)]
+          configuration.replaceSubrange(
+            place, with: others[Int.random(in: others.indices, using: &generator)])
+        }
+      }
+      refused += outcome == "read" ? 0 : 1
+    }
+    #expect(refused > 10 && refused < 60)
+  }
+
   /// The functional model's GRU reads its embedding twice, or nothing does.
   @Test func layersThatAreNoChainAreRefused() {
     #expect(

@@ -122,7 +122,9 @@ struct KerasVariables {
     guard let tensor = container.tensor(place) else {
       throw file.error(
         place, expected: "numbers in one run of bytes, as Keras writes them",
-        found: container.description(of: place))
+        found: container.description(of: place),
+        fix: "take compression away, `h5repack -l CONTI -f NONE OLD NEW`, or " + KerasFile.saveAgain
+      )
     }
     return KerasVariable(place: place, tensor: tensor)
   }
