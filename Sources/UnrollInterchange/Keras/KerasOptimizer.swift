@@ -109,6 +109,11 @@ enum KerasOptimizer {
         throw Obstacle(reason: "its setting \(name)")
       }
     }
+    // Keras's defaults where they are not PyTorch's.
+    for (hyperparameter, value) in [(Hyperparameter.epsilon, 1e-7), (.alpha, 0.9)]
+    where group.hyperparameters[hyperparameter] != nil {
+      group[hyperparameter] = value
+    }
     group.weightDecayKind = .decoupled
     group.epsilonPosition = group.epsilonPosition.map { _ in
       group.hyperparameters[.beta1] != nil ? .uncorrected : .inside
