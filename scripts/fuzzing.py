@@ -11,7 +11,7 @@ import zipfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CORPORA = ROOT / "fixtures/fuzzing"
-TARGETS = "pickle", "zip", "torch", "arrays", "inventory", "answer"
+TARGETS = "pickle", "zip", "torch", "arrays", "graph", "inventory", "answer"
 LARGEST_SEED = 12_000
 LARGEST_CORPUS = 55_000
 # Long to read by design: they would slow every run down.
@@ -51,6 +51,8 @@ def seeds():
         yield "arrays", path.name, path.read_bytes()
     for path in sorted((ROOT / "fixtures/numpy").glob("*.npz")):
         yield "arrays", path.name, without_checksums(path.read_bytes())
+    for path in sorted((ROOT / "fixtures/onnx").glob("*.onnx")):
+        yield "graph", path.name, path.read_bytes()
     for path in sorted((ROOT / "fixtures/pytorch").glob("*.pt")):
         data = path.read_bytes()
         if path.name in SLOW or len(data) > LARGEST_SEED:

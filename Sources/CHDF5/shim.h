@@ -73,6 +73,48 @@ static inline hid_t unroll_H5T_standard(int index) {
   }
 }
 
+/// Bytes in memory that libhdf5 takes for a file.
+typedef struct {
+  const void *bytes;
+  size_t size;
+} unroll_image;
+
+static inline void *unroll_image_malloc(size_t size, H5FD_file_image_op_t op, void *image) {
+  (void)op;
+  const unroll_image *i = (const unroll_image *)image;
+  return size == i->size ? (void *)i->bytes : NULL;
+}
+static inline void *unroll_image_memcpy(
+    void *to, const void *from, size_t size, H5FD_file_image_op_t op, void *image) {
+  (void)from, (void)size, (void)op, (void)image;
+  return to;
+}
+static inline void *unroll_image_realloc(
+    void *bytes, size_t size, H5FD_file_image_op_t op, void *image) {
+  (void)bytes, (void)size, (void)op, (void)image;
+  return NULL;
+}
+static inline herr_t unroll_image_free(void *bytes, H5FD_file_image_op_t op, void *image) {
+  (void)bytes, (void)op, (void)image;
+  return 0;
+}
+static inline void *unroll_image_share(void *image) { return image; }
+static inline herr_t unroll_image_leave(void *image) {
+  (void)image;
+  return 0;
+}
+
+/// Has a file be read from memory, without a copy; the image must live as long as the properties and the
+/// file.
+static inline herr_t unroll_read_image(hid_t access, unroll_image *image) {
+  H5FD_file_image_callbacks_t calls = {
+      unroll_image_malloc, unroll_image_memcpy, unroll_image_realloc, unroll_image_free,
+      unroll_image_share,  unroll_image_leave,  image};
+  if (H5Pset_fapl_core(access, 1 << 16, 0) < 0) return -1;
+  if (H5Pset_file_image_callbacks(access, &calls) < 0) return -1;
+  return H5Pset_file_image(access, (void *)image->bytes, image->size);
+}
+
 typedef struct {
   int (*each)(const char *name, int link_type, uint64_t address, void *context);
   void *context;

@@ -90,6 +90,8 @@ public struct ConversionOptions: Sendable {
   public var tokenizer = TokenizerSource.kind(.whitespace, space: nil)
   /// Whether a tokenizer of another program's file ends each line with its end-of-sentence token.
   public var appendsEndOfSentence = false
+  /// The tokens that begin and end sentences, and the one for unknown text, where they are named.
+  public var special = SpecialTokens()
   /// The file that says which tensor is which, where names and shapes do not; see `NameMap`.
   public var names: String?
   /// The type that weights are rounded to; `nil` leaves them as they are.
@@ -122,8 +124,8 @@ public func convert(
   reader: ContainerReader = .inProcess, progress: (Int) -> Void = { _ in }
 ) throws -> Conversion {
   let file = try MappedFile(path: path)
-  if isHDF5(file) {
-    var conversion = try readCheckpoint(path, options: options, reader: reader)
+  if let examination = try checkpointExamination(of: file, reader: reader) {
+    var conversion = try readCheckpoint(examination, path, options: options)
     try conversion.convertNumbers(to: options.dtype, path: path)
     guard case .checkpoint = options.target, let dtype = options.dtype else { return conversion }
     conversion.checkpoint.provenance.append(
@@ -142,9 +144,11 @@ public func convert(
       file: path, place: "", expected: "a format whose tensors have names, for a map of them",
       found: format.name, fix: "leave the map out")
   }
-  let readingOptions = ReadingOptions(
+  var readingOptions = ReadingOptions(
     vocabulary: vocabulary, tokenizer: tokenizer, nonlinearity: options.nonlinearity, names: names)
+  readingOptions.reader = reader
   var conversion = try format.read(file, options: readingOptions)
+  try options.special.apply(to: &conversion.checkpoint, path: path)
   var arguments = ["format=\(format.name)", "vocabulary=\(options.vocabulary.name)"]
   if let nonlinearity = options.nonlinearity {
     arguments.append("nonlinearity=\(nonlinearity.rawValue)")
@@ -152,6 +156,7 @@ public func convert(
   if options.names != nil { arguments.append("names=map") }
   if let name = options.tokenizer.name { arguments.append("tokenizer=\(name)") }
   if options.appendsEndOfSentence { arguments.append("append_eos=1") }
+  arguments += options.special.arguments
   if let dtype = options.dtype { arguments.append("dtype=\(dtype.rawValue)") }
   try conversion.convertNumbers(to: options.dtype, path: path)
   let paths =
@@ -174,9 +179,9 @@ func foreignFormat(of file: MappedFile) throws -> any ForeignFormat.Type {
   throw InterchangeError(
     file: file.path, place: "", expected: supportedInputs,
     found: file.copy(0..<4) == Array("PK\u{03}\u{04}".utf8)
-      ? "a ZIP archive that torch.save did not write" : "content of another kind",
-    fix: "give the model file itself, not an archive of it or a text; .keras files and other "
-      + "formats are not supported yet")
+      ? "a ZIP archive of another kind" : "content of another kind",
+    fix: "give the model file itself, not an archive of it or a text; other formats are not "
+      + "supported yet")
 }
 
 /// What `convert` reads, for messages.
@@ -236,20 +241,20 @@ func isHDF5(_ file: MappedFile) -> Bool {
   file.copy(0..<8) == [0x89, 0x48, 0x44, 0x46, 0x0D, 0x0A, 0x1A, 0x0A]
 }
 
+/// What the rules find in a checkpoint, all of it, since all of it goes into another file; `nil` for
+/// other files, of HDF5 too.
+private func checkpointExamination(
+  of file: MappedFile, reader: ContainerReader
+) throws -> Examination? {
+  guard isHDF5(file) else { return nil }
+  let examination = try Examination(of: file.path, upTo: .bytes, reader: reader)
+  return examination.otherKind == nil ? examination : nil
+}
+
 /// Opens a checkpoint to be written in a foreign format.
 private func readCheckpoint(
-  _ path: String, options: ConversionOptions, reader: ContainerReader
+  _ examination: Examination, _ path: String, options: ConversionOptions
 ) throws -> Conversion {
-  // All of it goes into another file, so all of it is checked.
-  let examination = try Examination(of: path, upTo: .bytes, reader: reader)
-  if let kind = examination.otherKind {
-    throw InterchangeError(
-      file: path, place: "", expected: supportedInputs,
-      found: "an HDF5 file that is no Unroll checkpoint (\(kind))",
-      fix:
-        "HDF5 models of Keras or others are not supported yet; save the model in a supported format"
-    )
-  }
   let checkpoint = try Checkpoint(examination)
   if case .checkpoint = options.target, options.dtype == nil {
     throw InterchangeError(

@@ -37,14 +37,23 @@ public struct ContainerReader: Sendable {
     @Sendable (
       _ orders: [DecodingOrder], _ path: String, _ descriptor: Int32
     ) throws(ContainerFailure) -> Void
+  /// Makes the inventory of another program's file that is in memory; its name is for messages.
+  public let foreignInventory:
+    @Sendable (_ image: ByteStorage, _ name: String) throws(ContainerFailure) -> Inventory
 
-  /// Creates a reader.
+  /// Creates a reader; unless told, it refuses files of other programs.
   public init(
     inventory: @escaping @Sendable (String) throws(ContainerFailure) -> Inventory,
-    decode: @escaping @Sendable ([DecodingOrder], String, Int32) throws(ContainerFailure) -> Void
+    decode: @escaping @Sendable ([DecodingOrder], String, Int32) throws(ContainerFailure) -> Void,
+    foreignInventory:
+      @escaping @Sendable (ByteStorage, String) throws(ContainerFailure) -> Inventory = {
+        _, _ throws(ContainerFailure) in
+        throw .refused("this reader reads no files of other programs")
+      }
   ) {
     self.inventory = inventory
     self.decode = decode
+    self.foreignInventory = foreignInventory
   }
 
   /// Reads in this process.
@@ -62,6 +71,12 @@ public struct ContainerReader: Sendable {
       try decodeDatasets(orders, of: path, into: descriptor)
     } catch {
       throw .undecodable(object: error.object, reason: "\(error.operation): \(error.reason)")
+    }
+  } foreignInventory: { image, name throws(ContainerFailure) in
+    do throws(HDF5Error) {
+      return try Inventory(foreign: image, name: name)
+    } catch {
+      throw .refused(error.reason)
     }
   }
 }
@@ -101,7 +116,8 @@ extension DatasetDescription {
 /// A file without a name for decoded bytes; the system removes it when nothing uses it any more.
 final class ScratchFile {
   let descriptor: Int32
-  private let path: String
+  let path: String
+  private var hasName = false
 
   /// Creates a file of a size, its space reserved.
   init(byteCount: Int) throws(FileError) {
@@ -121,7 +137,27 @@ final class ScratchFile {
     }
   }
 
-  deinit { close(descriptor) }
+  /// Creates an empty file that libhdf5 can open by its name, which only this process's user can read;
+  /// it loses the name with this
+  /// value at the latest.
+  init(beside neighbour: String) throws(FileError) {
+    var template = Array("\(neighbour).XXXXXX".utf8CString)
+    descriptor = mkstemp(&template)
+    path = template.withUnsafeBufferPointer { $0.baseAddress.map { String(cString: $0) } ?? "" }
+    guard descriptor >= 0 else { throw FileError("create a temporary file", path: neighbour) }
+    hasName = true
+  }
+
+  /// Takes away the name that `init(beside:)` gave.
+  func removeName() {
+    if hasName { unlink(path) }
+    hasName = false
+  }
+
+  deinit {
+    removeName()
+    close(descriptor)
+  }
 
   /// The bytes, mapped.
   func map() throws(FileError) -> MappedFile {

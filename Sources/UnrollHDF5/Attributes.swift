@@ -30,13 +30,14 @@ func attributeNamesOf(
 ///
 /// An attribute that libhdf5 cannot read becomes a value that says so.
 func attributes(
-  _ names: [String], of object: hid_t, within budget: inout TextBudget, path: String, file: String
+  _ names: [String], of object: hid_t, _ dialect: InventoryDialect,
+  within budget: inout TextBudget, path: String, file: String
 ) -> [String: AttributeValue] {
   var attributes: [String: AttributeValue] = [:]
   for name in names {
     let value: AttributeValue
     do throws(HDF5Error) {
-      value = try readAttribute(name, of: object, path: path, file: file)
+      value = try readAttribute(name, of: object, dialect, path: path, file: file)
     } catch {
       value = .other("unreadable (\(error.reason))")
     }
@@ -59,7 +60,7 @@ extension AttributeValue {
 }
 
 private func readAttribute(
-  _ name: String, of object: hid_t, path: String, file: String
+  _ name: String, of object: hid_t, _ dialect: InventoryDialect, path: String, file: String
 ) throws(HDF5Error) -> AttributeValue {
   let attribute = try Handle(H5Aclose, "open attribute \(name)", file: file, object: path) {
     H5Aopen(object, name, hid_t(H5P_DEFAULT))
@@ -78,8 +79,8 @@ private func readAttribute(
     H5Tget_class(type.id).rawValue
   }
   guard let byteCount = byteCount(dimensions, elementSize),
-    byteCount <= Inventory.maximumAttributeSize
-  else { return .other("larger than \(Inventory.maximumAttributeSize) bytes") }
+    byteCount <= dialect.maximumAttributeSize
+  else { return .other("larger than \(dialect.maximumAttributeSize) bytes") }
   func bytes() throws(HDF5Error) -> [UInt8] {
     var bytes = [UInt8](repeating: 0, count: byteCount)
     _ = try h5("read attribute \(name)", file: file, object: path) {
@@ -91,10 +92,14 @@ private func readAttribute(
     let isVariable = try h5("read attribute \(name)", file: file, object: path) {
       H5Tis_variable_str(type.id)
     }
-    guard isVariable == 0 else { return .other("variable-length string") }
+    if isVariable > 0 {
+      guard dialect == .foreign else { return .other("variable-length string") }
+      return try variableTextValue(
+        of: attribute.id, type.id, space.id, dimensions, path: path, file: file)
+    }
     return textValue(try bytes(), elementSize: elementSize, dimensions: dimensions)
   }
-  let datatype = try Datatype(of: type.id, path: path, file: file)
+  let datatype = try Datatype(of: type.id, dialect, path: path, file: file)
   guard case .element(let element) = datatype else { return .other(datatype.description) }
   guard dimensions.isEmpty else { return .other("array of \(element.rawValue)") }
   return numberValue(try bytes(), element)
@@ -128,6 +133,28 @@ private func textValue(
   }
   if dimensions.isEmpty, let text = texts.first { return .text(text) }
   return .texts(texts)
+}
+
+/// Strings of variable length, which libhdf5 allocates; they must be UTF-8.
+private func variableTextValue(
+  of attribute: hid_t, _ type: hid_t, _ space: hid_t, _ dimensions: [UInt64], path: String,
+  file: String
+) throws(HDF5Error) -> AttributeValue {
+  guard dimensions.count <= 1 else {
+    return .other("array of strings in \(dimensions.count) dimensions")
+  }
+  // The caller has bounded the size of the attribute, and with it this number.
+  let count = Int(dimensions.first ?? 1)
+  var pointers = [UnsafeMutablePointer<CChar>?](repeating: nil, count: count)
+  _ = try h5("read attribute", file: file, object: path) { H5Aread(attribute, type, &pointers) }
+  let texts = pointers.map { $0.flatMap { String(validatingCString: $0) } }
+  _ = try h5("free attribute", file: file, object: path) {
+    H5Dvlen_reclaim(type, space, hid_t(H5P_DEFAULT), &pointers)
+  }
+  let valid = texts.compactMap { $0 }
+  guard valid.count == texts.count else { return .other("string that is not UTF-8") }
+  if dimensions.isEmpty, let text = valid.first { return .text(text) }
+  return .texts(valid)
 }
 
 private func numberValue(_ bytes: [UInt8], _ element: DType) -> AttributeValue {

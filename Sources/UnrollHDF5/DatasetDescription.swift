@@ -7,7 +7,9 @@ extension DatasetDescription {
   /// Describes an open dataset.
   ///
   /// - Throws: `HDF5Error` if the library cannot tell.
-  init(of dataset: hid_t, path: String, file: String) throws(HDF5Error) {
+  init(
+    of dataset: hid_t, _ dialect: InventoryDialect, path: String, file: String
+  ) throws(HDF5Error) {
     let type = try Handle(H5Tclose, "read datatype", file: file, object: path) {
       H5Dget_type(dataset)
     }
@@ -17,7 +19,7 @@ extension DatasetDescription {
     let layout = StorageLayout(
       try h5("read layout", file: file, object: path) { H5Pget_layout(creation.id).rawValue })
     self.init(
-      datatype: try Datatype(of: type.id, path: path, file: file),
+      datatype: try Datatype(of: type.id, dialect, path: path, file: file),
       dimensions: try Self.dimensions(of: dataset, layout, path: path, file: file),
       layout: layout,
       offset: nil,
@@ -94,7 +96,9 @@ extension Datatype {
   /// Describes an open datatype.
   ///
   /// - Throws: `HDF5Error` if the library cannot tell.
-  init(of type: hid_t, path: String, file: String) throws(HDF5Error) {
+  init(
+    of type: hid_t, _ dialect: InventoryDialect, path: String, file: String
+  ) throws(HDF5Error) {
     let kind = try h5("read datatype", file: file, object: path) { H5Tget_class(type).rawValue }
     switch kind {
     case H5T_INTEGER.rawValue, H5T_FLOAT.rawValue:
@@ -117,7 +121,10 @@ extension Datatype {
       self = .other(isVariable > 0 ? "variable-length string" : "fixed-length string")
     case H5T_TIME.rawValue: self = .other("time")
     case H5T_BITFIELD.rawValue: self = .other("bit field")
-    case H5T_OPAQUE.rawValue: self = .other("opaque")
+    case H5T_OPAQUE.rawValue:
+      let isNumber = dialect == .foreign
+      let size = isNumber ? try sizeOf(type, path: path, file: file) : 0
+      self = size == 2 ? .element(.bfloat16) : .other("opaque")
     case H5T_COMPOUND.rawValue: self = .other("compound")
     case H5T_REFERENCE.rawValue: self = .other("reference")
     case H5T_ENUM.rawValue: self = .other("enumeration")

@@ -130,6 +130,20 @@ public struct InventoryObject: Sendable, Hashable {
   }
 }
 
+/// Which types an inventory has values for; what is of others it only describes.
+public enum InventoryDialect: Sendable, Hashable {
+  /// Those of the format.
+  case checkpoint
+  /// Those that h5py writes, too: strings of variable length, opaque numbers of two bytes, which are
+  /// its bfloat16, and attributes as large as a file of its can have.
+  case foreign
+
+  /// The largest attribute that is read, in bytes.
+  var maximumAttributeSize: Int {
+    self == .checkpoint ? Inventory.maximumAttributeSize : 1 << 20
+  }
+}
+
 /// Every object of an HDF5 file, in the order of a walk by name.
 ///
 /// Making one runs libhdf5 on the file's metadata, and libhdf5 crashes on some hostile files: for

@@ -1,6 +1,7 @@
 // Makes an inventory: one walk through a file's groups, by name, hard links only.
 
 import CHDF5
+import UnrollTensors
 
 extension Inventory {
   /// Describes every object of a file.
@@ -12,8 +13,31 @@ extension Inventory {
   /// - Parameter path: The file.
   /// - Throws: `HDF5Error` if the library cannot open the file.
   public init(contentsOf path: String) throws(HDF5Error) {
-    let file = try openForReading(path)
-    var walk = InventoryWalk(file: path)
+    try self.init(try openForReading(path), path: path, dialect: .checkpoint)
+  }
+
+  /// Describes every object of another program's file that is in memory, without copying it.
+  ///
+  /// - Parameters:
+  ///   - image: The bytes of the file.
+  ///   - name: What errors call it.
+  /// - Throws: `HDF5Error` if the library cannot open the file.
+  public init(foreign image: ByteStorage, name: String) throws(HDF5Error) {
+    let result = image.withUnsafeBytes { bytes in
+      var image = unroll_image(bytes: bytes.baseAddress, size: bytes.count)
+      return withUnsafeMutablePointer(to: &image) { image in
+        Result { () throws(HDF5Error) in
+          try Inventory(try openForReading(image, name: name), path: name, dialect: .foreign)
+        }
+      }
+    }
+    self = try result.get()
+  }
+
+  private init(
+    _ file: consuming Handle, path: String, dialect: InventoryDialect
+  ) throws(HDF5Error) {
+    var walk = InventoryWalk(file: path, dialect: dialect)
     try walk.visit("/", depth: 0) { H5Oopen(file.id, "/", hid_t(H5P_DEFAULT)) }
     self.init(objects: walk.objects, stoppedAt: walk.stoppedAt)
   }
@@ -29,6 +53,23 @@ func openForReading(_ path: String) throws(HDF5Error) -> Handle {
   // Files are replaced, never changed in place: a lock protects nothing and fails on NFS.
   _ = try h5("prepare access", file: path) { H5Pset_file_locking(access.id, false, true) }
   return try Handle(H5Fclose, "open file", file: path) {
+    H5Fopen(path, unroll_H5F_ACC_RDONLY(), access.id)
+  }
+}
+
+/// Opens the image of a file to be read.
+///
+/// - Throws: `HDF5Error` if the library cannot.
+private func openForReading(
+  _ image: UnsafeMutablePointer<unroll_image>, name: String
+) throws(HDF5Error) -> Handle {
+  let access = try Handle(H5Pclose, "prepare access", file: name) {
+    H5Pcreate(unroll_H5P_FILE_ACCESS())
+  }
+  _ = try h5("prepare access", file: name) { unroll_read_image(access.id, image) }
+  // libhdf5 tells images apart by name alone.
+  let path = "image at \(UInt(bitPattern: image.pointee.bytes))"
+  return try Handle(H5Fclose, "open file", file: name) {
     H5Fopen(path, unroll_H5F_ACC_RDONLY(), access.id)
   }
 }
@@ -59,13 +100,14 @@ private typealias Member = (name: String, linkType: CInt, address: UInt64)
 /// The state of a walk.
 private struct InventoryWalk {
   let file: String
+  let dialect: InventoryDialect
   private var budget = TextBudget()
   var objects: [InventoryObject] = []
   var stoppedAt: Inventory.Limit?
   /// The path under which each address was first met; ties and cycles are found here.
   private var pathsByAddress: [UInt64: String] = [:]
 
-  init(file: String) { self.file = file }
+  init(file: String, dialect: InventoryDialect) { (self.file, self.dialect) = (file, dialect) }
 
   /// Describes an object and, if it is a group, all that is below it.
   ///
@@ -110,7 +152,8 @@ private struct InventoryWalk {
       try append(path, .group, object, links)
       try visitMembers(of: object, path, depth: depth)
     case H5O_TYPE_DATASET.rawValue:
-      let description = try DatasetDescription(of: object, path: path, file: file)
+      let description = try DatasetDescription(
+        of: object, dialect, path: path, file: file)
       try append(path, .dataset(description), object, links)
     default:
       try append(path, .namedDatatype, object, links)
@@ -125,7 +168,8 @@ private struct InventoryWalk {
     if names.count > Inventory.maximumAttributes {
       stoppedAt = .attributes(path)
     } else {
-      entry.attributes = attributes(names, of: object, within: &budget, path: path, file: file)
+      entry.attributes = attributes(
+        names, of: object, dialect, within: &budget, path: path, file: file)
       if budget.isExceeded { stoppedAt = .text }
     }
     objects.append(entry)

@@ -31,10 +31,11 @@ extension ForeignFormat {
     _ checkpoint: Checkpoint, to path: String, replacing: Bool = false,
     progress: (Int) -> Void = { _ in }, check: (Checkpoint) throws -> Void = { _ in }
   ) throws {
+    let held = try held(checkpoint)
     let file = try AtomicFile(path, replacing: replacing)
     do {
       try write(checkpoint, to: file.temporaryPath, progress: progress)
-      try check(compare(file.temporaryPath, with: checkpoint, progress: progress))
+      try check(compare(file.temporaryPath, with: held, progress: progress))
       try file.commit()
     } catch {
       file.discard()

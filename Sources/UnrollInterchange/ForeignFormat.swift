@@ -31,6 +31,12 @@ public protocol ForeignFormat: Sendable {
   /// The extensions by which a file to be written is known as one of this format, without dots.
   static var fileExtensions: [String] { get }
 
+  /// The model as a file of this format holds it: the same for most formats, else one that computes the
+  /// same function, but for rounding, in the format's variants. What `losses` notes.
+  ///
+  /// - Throws: `InterchangeError` if the format cannot hold the model at all.
+  static func held(_ checkpoint: Checkpoint) throws -> Checkpoint
+
   /// What a file of this format would not hold of a checkpoint; ask before writing.
   ///
   /// - Throws: `InterchangeError` if the format cannot hold the model at all.
@@ -66,6 +72,11 @@ extension ForeignFormat {
 
   /// Whether tensors have names: not unless the format says so.
   public static var hasNames: Bool { false }
+
+  /// The model itself.
+  ///
+  /// - Throws: Nothing.
+  public static func held(_ checkpoint: Checkpoint) throws -> Checkpoint { checkpoint }
 }
 
 /// What a foreign file does not say and the caller has to.
@@ -79,6 +90,8 @@ public struct ReadingOptions: Sendable {
   /// The names of tensors in the file, by those of a state_dict that they stand for; for formats whose
   /// tensors have names.
   public var names: [String: String]
+  /// Runs libhdf5 on files that are made of HDF5; in this process unless told.
+  public var reader = ContainerReader.inProcess
 
   /// Creates options.
   public init(

@@ -34,6 +34,12 @@ struct StateMetadata {
     (vocabulary, tokenizer) = (checkpoint.vocabulary, checkpoint.tokenizer)
   }
 
+  /// Tokens, tokenizer and tie of a checkpoint, for files that say the rest themselves.
+  init(besideConfigurationOf checkpoint: Checkpoint) {
+    (isTied, activation) = (checkpoint.architecture.isTied, nil)
+    (vocabulary, tokenizer) = (checkpoint.vocabulary, checkpoint.tokenizer)
+  }
+
   // MARK: - Writing
 
   /// The JSON text; equal metadata gives equal texts.

@@ -183,15 +183,7 @@ private func wait(
 extension ContainerReader {
   /// Runs libhdf5 in a child process under limits.
   static let inChild = ContainerReader { path throws(ContainerFailure) in
-    let answer = try answer(ChildLimits()) { () throws(HDF5Error) in
-      try Inventory(contentsOf: path).encoded
-    }
-    switch answer {
-    case .failure(let refusal): throw .refused(refusal.reason)
-    case .success(let bytes):
-      guard let inventory = Inventory(encoded: bytes) else { throw .senseless }
-      return inventory
-    }
+    try takeInventory { () throws(HDF5Error) in try Inventory(contentsOf: path) }
   } decode: { orders, path, descriptor throws(ContainerFailure) in
     let answer = try answer(ChildLimits(for: orders), output: descriptor) {
       () throws(HDF5Error) in
@@ -200,6 +192,21 @@ extension ContainerReader {
     }
     guard case .failure(let refusal) = answer else { return }
     throw .undecodable(object: refusal.object, reason: "\(refusal.operation): \(refusal.reason)")
+  } foreignInventory: { image, name throws(ContainerFailure) in
+    try takeInventory { () throws(HDF5Error) in try Inventory(foreign: image, name: name) }
+  }
+}
+
+/// Makes an inventory in a child process.
+private func takeInventory(
+  _ make: () throws(HDF5Error) -> Inventory
+) throws(ContainerFailure) -> Inventory {
+  let answer = try answer(ChildLimits()) { () throws(HDF5Error) in try make().encoded }
+  switch answer {
+  case .failure(let refusal): throw .refused(refusal.reason)
+  case .success(let bytes):
+    guard let inventory = Inventory(encoded: bytes) else { throw .senseless }
+    return inventory
   }
 }
 

@@ -18,6 +18,8 @@ enum FuzzTarget: String, CaseIterable, Sendable {
   case torch
   /// The bytes are a file of safetensors or an archive of NumPy arrays.
   case arrays
+  /// The bytes are a graph of ONNX.
+  case graph
   /// The bytes are choices that change a valid checkpoint and its inventory.
   case inventory
   /// The bytes are the inventory that a child process answers, which read a foreign file.
@@ -45,6 +47,11 @@ enum FuzzTarget: String, CaseIterable, Sendable {
       case .arrays:
         try Data(bytes).write(to: URL(filePath: path))
         return try Self.readArrays(path)
+      case .graph:
+        try Data(bytes).write(to: URL(filePath: path))
+        let file = try MappedFile(path: path)
+        guard ONNXFormat.recognizes(file) else { return "unrecognized" }
+        return try Self.summary(of: ONNXFormat.read(file, options: Self.options))
       case .inventory:
         return try FuzzedCheckpoint(bytes).outcome(at: path)
       case .answer:
@@ -53,6 +60,8 @@ enum FuzzTarget: String, CaseIterable, Sendable {
       }
     } catch let error as InterchangeError {
       return Self.firstLine(of: "\(error)", path)
+    } catch is FileError {
+      return "no such file"
     } catch let error as TextError {
       return Self.firstLine(of: "\(error)", path)
     }

@@ -51,6 +51,32 @@ import UnrollTokenization
     ).output
   }
 
+  @Test func specialTokensCanBeNamed() throws {
+    try withTemporaryFolder { folder in
+      try Data("a\nb\nc\nd\ne\nf\ng\nh\nG\nE\n?\n".utf8)
+        .write(to: URL(filePath: "\(folder)/list.txt"))
+      let arguments = [
+        "convert", Fixtures.path("pytorch/lstm-state.pt"), "--vocabulary", "list.txt",
+        "--tokenizer", "greedy", "-o", "a.h5",
+      ]
+      let named = ["--eos", "E", "--bos", "G", "--unk", "?"]
+      let result = try runner.run(arguments + named, in: folder)
+      #expect(result.exitCode == 0, "\(result.errors)")
+      let model = try Checkpoint(contentsOf: "\(folder)/a.h5")
+      #expect(model.vocabulary.endOfSentenceID == 9 && model.vocabulary.beginningOfSentenceID == 8)
+      #expect(model.vocabulary.unknownID == 10 && model.tokenizer.sentenceStart == .bos)
+      #expect(model.provenance.last?.arguments.contains("eos=E\nbos=G\nunk=?") == true)
+      let scored = try runner.run(
+        shell: "printf 'abz\\n' | unroll score a.h5 - --level token", in: folder, seconds: 15)
+      let tokens = scored.output.split(separator: "\n").dropFirst().map {
+        $0.prefix(while: { $0 != "\t" })
+      }
+      #expect(tokens == ["a", "b", "?", "E"], "\(scored.output)")
+      let wrong = try runner.run(arguments + ["--force", "--eos", "<end>"], in: folder)
+      #expect(wrong.exitCode == 2 && wrong.errors.contains("a token of the vocabulary"))
+    }
+  }
+
   @Test func aDefinitionGivesTokenizerAndTokens() throws {
     try withFile("small.json", Self.definition) { folder in
       let model = try converted(["--tokenizer", "small.json"], in: folder)

@@ -37,7 +37,7 @@ public struct TrainingText: Sendable {
     (ids, unknown) = try Self.ids(path: path, encoder: encoder, progress: progress)
   }
 
-  /// Reads the ids of a text.
+  /// Reads the ids of a text; where sentences start from a token of their own, each line begins with it.
   ///
   /// - Parameters:
   ///   - path: A file, plain or gzip, or `-` for standard input.
@@ -53,10 +53,12 @@ public struct TrainingText: Sendable {
     var ids: [Int32] = []
     var unknown = 0
     var missing = MissingWords()
+    let start = encoder.tokenizer.sentenceStart == .bos ? encoder.sentenceStartID : nil
     while let line = try lines.next() {
       do {
         let encoded = try encoder.encode(line, path: path)
         guard missing.isEmpty else { continue }
+        if let start { ids.append(start) }
         ids += encoded.ids
         unknown += encoded.unknownCount
       } catch {

@@ -14,23 +14,24 @@ struct Convert: ParsableCommand {
     discussion: """
       To a checkpoint: `convert model.pt --corpus DIR -o poet.unroll.h5` reads PyTorch files \
       (state_dict or whole module, of AWD-LSTM and fastai too) without running anything in them, safetensors, \
-      NumPy's .npz and pickles of arrays, and ONNX. Such a file rarely has a vocabulary: give the corpus folder that it \
-      was trained on, or a list of its tokens; one that lies beside the weights in a pickle (itos, word2idx, ...) is \
-      taken if none is given; safetensors, .npz and .onnx that this tool wrote have theirs, and so have ml5.js models, \
+      NumPy's .npz and pickles of arrays, ONNX, and Keras's .keras, .weights.h5 and legacy .h5. Such a file rarely \
+      has a vocabulary: give the corpus folder that it was trained on, or a list of its tokens; one that lies beside \
+      the weights in a pickle (itos, word2idx, ...) is taken if none is given; what this tool wrote in all but \
+      PyTorch's has its own, and so have ml5.js models, \
       given by their manifest.json.
       To PyTorch: `convert poet.unroll.h5 -o poet.pt` writes a state_dict under the names of \
       word_language_model, for torch.load(weights_only=True). What it cannot hold is said first; \
       --write-vocabulary keeps the tokens. The file is read back and compared before it gets its name.
       `convert tuned.last.unroll.h5 -o tuned.training.pt` writes a training with its optimizer's state_dict.
       The input's format is told by its content, the output's by its name (.pt, .pth: PyTorch; .training.pt; .awd.pt; .fastai.pth; \
-      .safetensors; .npz; .onnx) or --to.
+      .safetensors; .npz; .onnx; .keras; .weights.h5) or --to.
       A folder: each model in it is converted to --to into the folder -o; a failure does not end the \
       others, and the worst exit code is the result.
       """)
 
   @Argument(
     help:
-      "The model to convert, or a folder of them: a checkpoint, a PyTorch file, safetensors, .npz or .onnx."
+      "The model to convert, or a folder of them: a checkpoint, a PyTorch file, safetensors, .npz, .onnx, .keras or .h5."
   )
   var model: String
 
@@ -75,6 +76,18 @@ struct Convert: ParsableCommand {
 
   @Flag(help: "With a --tokenizer file: each line ends with its end-of-sentence token.")
   var appendEos = false
+
+  @Option(help: ArgumentHelp("The token that each line ends with.", valueName: "token"))
+  var eos: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "The token that sentences start from, if not from the one that ends them.", valueName: "token"
+    ))
+  var bos: String?
+
+  @Option(help: ArgumentHelp("The token for text that the vocabulary lacks.", valueName: "token"))
+  var unk: String?
 
   @Option(
     name: .customLong("map"),
@@ -150,6 +163,7 @@ struct Convert: ParsableCommand {
       target: target, vocabulary: source, nonlinearity: nonlinearity)
     (options.tokenizer, options.appendsEndOfSentence) = (tokenizer, appendEos)
     (options.names, options.dtype) = (names, dtype)
+    (options.special.end, options.special.beginning, options.special.unknown) = (eos, bos, unk)
     let conversion = try read(options)
     var notes = conversion.notes
     if case .foreign(let format) = target { notes += try format.losses(of: conversion.checkpoint) }
@@ -186,7 +200,8 @@ struct Convert: ParsableCommand {
     for case (let name, let value?) in [
       ("--to", targetName), ("--corpus", corpus), ("--vocabulary", vocabulary),
       ("--vocabulary-format", vocabularyFormat?.rawValue), ("--tokenizer", tokenizer),
-      ("--space", space), ("--map", names), ("--dtype", dtype?.rawValue),
+      ("--space", space), ("--eos", eos), ("--bos", bos), ("--unk", unk), ("--map", names),
+      ("--dtype", dtype?.rawValue),
       ("--nonlinearity", nonlinearity?.rawValue),
     ] { options += [name, value] }
     for (name, isSet) in [
@@ -231,9 +246,11 @@ struct Convert: ParsableCommand {
       }
     }
     progress.finish()
+    let difference = found.largestDifference
     Output.note(
       "wrote \(printable(output.output)): read back, \(counted(found.tensors, "tensor")) equal bit for "
-        + "bit, log-probabilities of \(found.tokens) tokens equal")
+        + "bit, log-probabilities of \(found.tokens) tokens "
+        + (difference == 0 ? "equal" : "within \(String(format: "%.1e", difference)) nats"))
   }
 }
 

@@ -26,7 +26,7 @@ extension Rule {
         object: Layout.root, expected: "format unroll, format_version 1.x", found: found,
         fix: format == Layout.format
           ? "use a newer version of unroll"
-          : "give an Unroll checkpoint; HDF5 models of Keras or others are not supported yet")
+          : "give an Unroll checkpoint; `unroll convert` makes one of an HDF5 file of Keras")
     ]
   }
 }

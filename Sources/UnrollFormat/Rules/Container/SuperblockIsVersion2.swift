@@ -28,7 +28,7 @@ extension Rule {
         Violation(
           object: "/", expected: "superblock version 2 with 8-byte offsets",
           found: "version \(superblock.version)",
-          fix: "give an Unroll checkpoint; HDF5 models of Keras or others are not supported yet")
+          fix: "give an Unroll checkpoint; `unroll convert` makes one of an HDF5 file of Keras")
       ]
     }
     guard superblock.isOpenForWriting else { return [] }

@@ -1,0 +1,181 @@
+// A file of Keras, opened: its configuration if it has one, and the HDF5 container of its variables.
+
+import UnrollFormat
+import UnrollTensors
+import UnrollTokenization
+
+/// A `.keras` archive, or an HDF5 file of a model or of weights alone.
+struct KerasFile {
+  /// The records of an archive.
+  enum Record {
+    static let metadata = "metadata.json"
+    static let configuration = "config.json"
+    static let weights = "model.weights.h5"
+    /// What Unroll adds: tokens and tokenizer; Keras passes it over.
+    static let kept = "unroll.json"
+  }
+
+  /// What Unroll adds to HDF5 files of weights; Keras passes it over.
+  enum KeptDataset {
+    static let metadata = "/unroll"
+    static let configuration = "/unroll_config"
+  }
+
+  /// The path, for messages.
+  let path: String
+  /// The container of the variables.
+  let container: ForeignContainer
+  /// What the model is made of; `nil` in files of weights alone.
+  let configuration: JSONValue?
+  /// How the model was compiled; `nil` if it was not.
+  let compilation: JSONValue?
+  /// The version of Keras that wrote the file.
+  let version: String?
+  /// The tokens and the tokenizer as JSON, in files that Unroll wrote.
+  let kept: String?
+  /// What stands in front of a path inside the container.
+  private let prefix: String
+
+  static let saveAgain = "save the model again: `model.save(\"model.keras\")`"
+
+  /// The generation of Keras: 2 or 3, by which some functions differ.
+  var generation: Int { version?.first.flatMap(\.wholeNumberValue) ?? 3 }
+
+  /// An error about a place inside the container or the configuration.
+  func error(
+    _ place: String, expected: String, found: String, fix: String = saveAgain
+  ) -> InterchangeError {
+    let isInside = place.hasPrefix("/")
+    return InterchangeError(
+      file: path, place: isInside ? prefix + place : place, expected: expected, found: found,
+      fix: fix)
+  }
+
+  // MARK: - Archives
+
+  /// Whether a file is an archive that begins with a record of Keras's.
+  static func isArchive(_ file: MappedFile) -> Bool {
+    guard let header = FixedHeader(file, at: 0, count: 30), header.u32(0) == 0x0403_4B50 else {
+      return false
+    }
+    let name = String(decoding: file.copy(30..<30 + header.u16(26)), as: UTF8.self)
+    return [Record.metadata, Record.configuration, Record.weights, "assets/"].contains(name)
+  }
+
+  /// Opens an archive.
+  ///
+  /// - Throws: `InterchangeError` if it is damaged or not of Keras; `FileError` if libhdf5
+  ///   cannot be run.
+  init(archive file: MappedFile, reader: ContainerReader) throws {
+    let archive = try ZipArchive(file)
+    func record(_ name: String) throws -> ZipRecord {
+      if let record = archive.records[name] { return record }
+      throw InterchangeError(
+        file: file.path, place: "", expected: "a record \(name)",
+        found: list(archive.records.keys.sorted()),
+        fix: archive.records["model.weights.json"] == nil
+          ? Self.saveAgain : "save the model in one file, without max_shard_size")
+    }
+    func text(_ name: String) throws -> String? {
+      guard let record = archive.records[name] else { return nil }
+      return try Self.text(record, of: archive)
+    }
+    guard let configuration = try text(try record(Record.configuration).name) else {
+      throw zipError(file, Record.configuration, expected: "a text", found: "none")
+    }
+    let whole = try Self.json(configuration, Record.configuration, of: file)
+    let weights = try record(Record.weights)
+    var room = max(64 << 20, 16 * file.count)
+    let bytes = try archive.contents(of: weights, room: &room)
+    if weights.method == 0 { _ = try archive.verify(weights) }
+    container = try Self.container(bytes, of: file, place: Record.weights, reader: reader)
+    self.configuration = whole
+    compilation = whole["compile_config"]
+    version = try text(Record.metadata).flatMap {
+      try Self.json($0, Record.metadata, of: file)["keras_version"]?.text
+    }
+    kept = try text(Record.kept)
+    path = file.path
+    prefix = Record.weights + ": "
+  }
+
+  private static func text(_ record: ZipRecord, of archive: ZipArchive) throws -> String {
+    guard record.size <= largestText else {
+      throw zipError(
+        archive.file, record.name, expected: "at most \(largestText) bytes",
+        found: "\(record.size)")
+    }
+    var room = largestText
+    let bytes = try archive.contents(of: record, room: &room)
+    if record.method == 0 { _ = try archive.verify(record) }
+    return bytes.withUnsafeBytes { String(decoding: $0, as: UTF8.self) }
+  }
+
+  private static let largestText = 64 << 20
+  /// A configuration of a model with a few hundred layers has some ten thousand.
+  private static let mostValues = 1_000_000
+
+  private static func json(
+    _ text: String, _ place: String, of file: MappedFile
+  ) throws -> JSONValue {
+    let bytes = Array(text.utf8)
+    guard jsonStructureCount(bytes) <= mostValues, let value = try? JSONValue(bytes) else {
+      throw InterchangeError(
+        file: file.path, place: place, expected: "JSON, as Keras writes it",
+        found: "something else", fix: saveAgain)
+    }
+    return value
+  }
+
+  // MARK: - HDF5
+
+  /// Whether a file begins as HDF5 does.
+  static func isHDF5(_ file: MappedFile) -> Bool {
+    file.copy(0..<8) == [0x89, 0x48, 0x44, 0x46, 0x0D, 0x0A, 0x1A, 0x0A]
+  }
+
+  /// Opens an HDF5 file.
+  ///
+  /// - Throws: `InterchangeError` if libhdf5 does not get through it, or its configuration is no JSON.
+  init(hdf5 file: MappedFile, reader: ContainerReader) throws {
+    let container = try Self.container(
+      .mapped(file, 0..<file.count), of: file, place: "", reader: reader)
+    func attribute(_ name: String) -> String? {
+      container.text("/", name) ?? container.text(KerasVariables.legacyGroup, name)
+    }
+    func kept(_ path: String) -> String? {
+      guard let tensor = container.tensor(path), tensor.dtype == .uint8 else { return nil }
+      return tensor.withUnsafeBytes { String(decoding: $0, as: UTF8.self) }
+    }
+    configuration = try (attribute("model_config") ?? kept(KeptDataset.configuration)).map {
+      try Self.json($0, "model_config", of: file)
+    }
+    compilation =
+      try attribute("training_config").map { try Self.json($0, "training_config", of: file) }
+      ?? configuration?["compile_config"]
+    version = attribute("keras_version")
+    self.kept = kept(KeptDataset.metadata)
+    self.container = container
+    path = file.path
+    prefix = ""
+  }
+
+  private static func container(
+    _ image: ByteStorage, of file: MappedFile, place: String, reader: ContainerReader
+  ) throws -> ForeignContainer {
+    do {
+      return try ForeignContainer(image, name: file.path, reader: reader)
+    } catch let failure as ContainerFailure {
+      let found =
+        switch failure {
+        case .refused(let reason): "what libhdf5 refuses (\(reason))"
+        case .died(let how): how
+        case .undecodable(_, let reason): reason
+        case .unavailable(let operation, _): operation
+        }
+      throw InterchangeError(
+        file: file.path, place: place, expected: "an HDF5 file of Keras", found: found,
+        fix: "the file is damaged, or not what it says: do not trust it; else " + saveAgain)
+    }
+  }
+}

@@ -1,0 +1,154 @@
+// Language models in Keras's native format.
+
+import UnrollFormat
+import UnrollTensors
+
+/// `.keras`: an archive of a configuration and an HDF5 file of variables.
+public enum KerasFormat: ForeignFormat {
+  /// The name in reports.
+  public static let name = "keras"
+  /// The extension.
+  public static let fileExtensions = ["keras"]
+
+  /// Whether a file is an archive that begins with a record of Keras's.
+  public static func recognizes(_ file: MappedFile) -> Bool { KerasFile.isArchive(file) }
+
+  /// Converts a language model: an embedding or one-hot input, SimpleRNN, LSTM or GRU layers, a Dense
+  /// output.
+  ///
+  /// The configuration is read as data; no class or function that it names is ever looked for.
+  ///
+  /// - Throws: `InterchangeError` if the file is damaged, holds another kind of model, or needs a
+  ///   vocabulary that `options` does not give.
+  public static func read(_ file: MappedFile, options: ReadingOptions) throws -> Conversion {
+    try KerasFile(archive: file, reader: options.reader).conversion(options)
+  }
+
+  /// The model with one bias where Keras has one, and without what Keras has no layers for.
+  ///
+  /// - Throws: `InterchangeError` if Keras has no layers that compute the model.
+  public static func held(_ checkpoint: Checkpoint) throws -> Checkpoint {
+    try KerasVariant(checkpoint).checkpoint
+  }
+
+  /// What is neither weights, tokens, tokenizer nor an optimizer that Keras has, and what Keras has in
+  /// another variant.
+  ///
+  /// - Throws: `InterchangeError` if Keras has no layers that compute the model.
+  public static func losses(of checkpoint: Checkpoint) throws -> [Note] {
+    try KerasVariant.losses(of: checkpoint)
+  }
+
+  /// Writes a checkpoint; `keras.models.load_model` opens it, compiled if there is an optimizer.
+  ///
+  /// Tokens and tokenizer are in a record of their own, which Keras passes over.
+  ///
+  /// - Throws: `InterchangeError` if Keras has no layers that compute the model; `FileError` or
+  ///   `HDF5Error` if the file cannot be written.
+  public static func write(
+    _ checkpoint: Checkpoint, to path: String, progress: (Int) -> Void
+  ) throws {
+    let model = try KerasWriter(checkpoint)
+    let weights = try ForeignContainer.image(of: model.datasets, beside: path)
+    var archive = try ZipWriter(emptying: path)
+    try archive.add(KerasFile.Record.metadata, text: KerasWriter.metadata)
+    try archive.add(KerasFile.Record.configuration, text: model.configuration)
+    try archive.add(
+      KerasFile.Record.weights, .mapped(weights, 0..<weights.count), progress: progress)
+    try archive.add(
+      KerasFile.Record.kept, text: StateMetadata(besideConfigurationOf: checkpoint).json)
+    try archive.finish()
+  }
+}
+
+/// HDF5 files of Keras: `.weights.h5`, and the legacy `.h5` and `.hdf5` of models and of weights, which
+/// are read only.
+public enum KerasHDF5Format: ForeignFormat {
+  /// The name in reports.
+  public static let name = "keras-h5"
+  /// The extension of files of weights.
+  public static let fileExtensions = ["weights.h5"]
+
+  /// Whether a file is HDF5; checkpoints of Unroll are told apart before.
+  public static func recognizes(_ file: MappedFile) -> Bool { KerasFile.isHDF5(file) }
+
+  /// Converts a language model; see `KerasFormat.read`.
+  ///
+  /// What a file of weights alone does not say is assumed and noted.
+  ///
+  /// - Throws: `InterchangeError` if the file is damaged, holds another kind of model, or needs what
+  ///   `options` does not give.
+  public static func read(_ file: MappedFile, options: ReadingOptions) throws -> Conversion {
+    try KerasFile(hdf5: file, reader: options.reader).conversion(options)
+  }
+
+  /// The model with one bias where Keras has one, and without what Keras has no layers for.
+  ///
+  /// - Throws: `InterchangeError` if Keras has no layers that compute the model.
+  public static func held(_ checkpoint: Checkpoint) throws -> Checkpoint {
+    try KerasVariant(checkpoint).checkpoint
+  }
+
+  /// What is neither weights, tokens, tokenizer nor an optimizer that Keras has, and what Keras has in
+  /// another variant.
+  ///
+  /// - Throws: `InterchangeError` if Keras has no layers that compute the model.
+  public static func losses(of checkpoint: Checkpoint) throws -> [Note] {
+    try KerasVariant.losses(of: checkpoint)
+  }
+
+  /// Writes the weights of a checkpoint; `load_weights` of a model of the same layers reads them.
+  ///
+  /// The configuration, tokens and tokenizer are in datasets of their own, which Keras passes over.
+  ///
+  /// - Throws: `InterchangeError` if Keras has no layers that compute the model; `HDF5Error` if the file
+  ///   cannot be written.
+  public static func write(
+    _ checkpoint: Checkpoint, to path: String, progress: (Int) -> Void
+  ) throws {
+    let model = try KerasWriter(checkpoint)
+    let metadata = StateMetadata(besideConfigurationOf: checkpoint).json
+    try ForeignContainer.write(
+      model.datasets + [
+        (KerasFile.KeptDataset.configuration, Tensor(Array(model.configuration.utf8))),
+        (KerasFile.KeptDataset.metadata, Tensor(Array(metadata.utf8))),
+      ], to: path, progress: progress)
+  }
+}
+
+extension KerasFile {
+  /// The language model in the file.
+  func conversion(_ options: ReadingOptions) throws -> Conversion {
+    var language = try KerasLanguageModel(self, nonlinearity: options.nonlinearity)
+    let rows = language.architecture.vocabularySize
+    var options = options
+    if let kept {
+      let metadata = try StateMetadata(json: kept, rows: rows) {
+        self.error($0, expected: $1, found: $2, fix: $3)
+      }
+      if metadata.isTied { language.tie() }
+      if options.vocabulary == nil {
+        (options.vocabulary, options.tokenizer) = (metadata.vocabulary, metadata.tokenizer)
+      }
+    }
+    let vocabulary = try options.vocabulary(ofRows: rows, in: "the output layer") {
+      self.error($0, expected: $1, found: $2, fix: $3)
+    }
+    return Conversion(
+      checkpoint: Checkpoint(
+        architecture: language.architecture, parameters: language.parameters,
+        vocabulary: vocabulary, tokenizer: options.tokenizer, provenance: [],
+        optimizer: language.optimizer),
+      notes: language.notes)
+  }
+}
+
+extension KerasVariant {
+  /// See `KerasFormat.losses`.
+  fileprivate static func losses(of checkpoint: Checkpoint) throws -> [Note] {
+    let variant = try KerasVariant(checkpoint)
+    var rest = checkpoint
+    rest.optimizer = nil
+    return variant.notes + rest.lossesBesideWeights
+  }
+}

@@ -1,0 +1,226 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+// A language model among the layers of a file of Keras.
+
+import UnrollFormat
+import UnrollTensors
+
+/// The layers of a file, their sizes, and their numbers in our order.
+struct KerasLanguageModel {
+  private(set) var architecture: Architecture
+  private(set) var parameters = ParameterTree<Tensor>()
+  private(set) var optimizer: OptimizerState?
+  private(set) var notes: [Note]
+
+  private let file: KerasFile
+
+  /// Takes a model out of a file.
+  ///
+  /// - Parameters:
+  ///   - file: The file.
+  ///   - nonlinearity: The activation of plain cells, for files of weights alone.
+  /// - Throws: `InterchangeError` naming the layer or variable that is of no such model.
+  init(_ file: KerasFile, nonlinearity: Activation?) throws {
+    self.file = file
+    let variables = try KerasVariables(file)
+    let parts: [KerasPart]
+    if let configuration = file.configuration {
+      let layers = try KerasConfiguration(configuration, of: file)
+      parts = try layers.layers.map(variables.part)
+      notes = layers.notes
+    } else {
+      (parts, notes) = try variables.parts(nonlinearity)
+    }
+    architecture = Architecture(vocabularySize: 0, embeddingSize: 0, layers: [], isTied: false)
+    architecture.input = .oneHot
+    architecture.hasOutputBias = false
+    if file.configuration != nil { try check(nonlinearity, of: parts) }
+    try checkOrder(parts)
+    try checkRoom(parts)
+    for part in parts {
+      switch part.computes {
+      case .embedding: try addEmbedding(part)
+      case .recurrent(let cell): try addLayer(part, cell)
+      case .dense: try addOutput(part)
+      }
+    }
+    for (part, forms) in zip(parts, architecture.kerasLayers) { try take(part, forms) }
+    guard !parts.contains(where: \.isCuDNN) else { return }
+    switch KerasOptimizer.read(file, of: architecture, variables: variables.ofOptimizer) {
+    case .kept(let state, let approximations)?:
+      optimizer = state
+      notes += approximations.map { Note(place: "optimizer", message: "approximate: \($0)") }
+    case .lost(let reason)?:
+      notes.append(Note(place: "optimizer", message: "not carried: \(reason)"))
+    case nil: break
+    }
+  }
+
+  /// Makes output and embedding one weight again, if they have the same numbers.
+  mutating func tie() {
+    guard !architecture.isTied, let embedding = parameters[.embeddingWeight],
+      let output = parameters[.outputWeight], embedding.hasBytes(of: output)
+    else { return }
+    architecture.isTied = true
+    parameters[.outputWeight] = nil
+    optimizer = nil
+  }
+
+  private func error(
+    _ place: String, _ expected: String, _ found: String
+  ) -> InterchangeError {
+    file.error(place, expected: expected, found: found)
+  }
+
+  /// What the caller says of plain cells is what the configuration says, where that has such cells.
+  private func check(_ nonlinearity: Activation?, of parts: [KerasPart]) throws {
+    let activations = parts.compactMap { part -> Activation? in
+      guard case .recurrent(let cell) = part.computes, cell.cell == .rnn else { return nil }
+      return cell.activation
+    }
+    guard let nonlinearity, let first = activations.first, !activations.contains(nonlinearity)
+    else {
+      return
+    }
+    throw file.error(
+      "config", expected: "the activation \(nonlinearity.rawValue), as asked for",
+      found: first.rawValue, fix: "leave --nonlinearity out: the file says it")
+  }
+
+  private func checkOrder(_ parts: [KerasPart]) throws {
+    let ranks = parts.map { part in
+      switch part.computes {
+      case .embedding: 0
+      case .recurrent: 1
+      case .dense: 2
+      }
+    }
+    guard ranks == ranks.sorted(), ranks.contains(1), ranks.filter({ $0 == 0 }).count <= 1,
+      ranks.filter({ $0 == 2 }).count == 1
+    else {
+      throw file.error(
+        "", expected: "an embedding or none, recurrent layers, one Dense layer",
+        found: list(parts.map(\.name)), fix: "only such language models are converted")
+    }
+  }
+
+  /// Variables may share their bytes; what is brought in our order is copied.
+  private func checkRoom(_ parts: [KerasPart]) throws {
+    var size = 0
+    for variable in parts.flatMap(\.variables) { size += variable.tensor.storage.count }
+    guard size <= file.container.image.count else {
+      throw error("/", "variables of their own bytes", "some that share them")
+    }
+  }
+
+  /// Checks the type and the shape of a variable.
+  private func tensor(_ variable: KerasVariable, _ shape: [Int]) throws -> Tensor {
+    let tensor = variable.tensor
+    guard tensor.dtype.isFloat else {
+      throw file.error(
+        variable.place, expected: "weights of f32, f16, bf16 or f64", found: tensor.dtype.rawValue,
+        fix: "quantised models cannot be converted: save the model before it was quantised")
+    }
+    guard tensor.shape == Shape(shape) else {
+      throw error(variable.place, "shape \(Shape(shape))", "\(tensor.shape)")
+    }
+    return tensor
+  }
+
+  /// The sizes of a matrix, none of them 0.
+  private func matrix(_ variable: KerasVariable?, of part: KerasPart) throws -> (Int, Int) {
+    guard let variable else { throw error(part.name, "a matrix", "none") }
+    let dimensions = variable.tensor.shape.dimensions
+    guard dimensions.count == 2, dimensions.allSatisfy({ (1...Int(Int32.max)).contains($0) }) else {
+      throw error(variable.place, "a matrix", "shape \(variable.tensor.shape)")
+    }
+    return (dimensions[0], dimensions[1])
+  }
+
+  private func checkCount(_ part: KerasPart, _ counts: ClosedRange<Int>) throws {
+    guard counts.contains(part.variables.count) else {
+      throw error(
+        part.name, "\(counts.upperBound) variables, or \(counts.lowerBound) without bias",
+        "\(part.variables.count)")
+    }
+  }
+
+  // MARK: - Layers
+
+  private mutating func addEmbedding(_ part: KerasPart) throws {
+    let (V, D) = try matrix(part.variables.first, of: part)
+    architecture.input = .embedding
+    (architecture.vocabularySize, architecture.embeddingSize) = (V, D)
+  }
+
+  private mutating func addLayer(_ part: KerasPart, _ cell: KerasCell) throws {
+    try checkCount(part, 2...3)
+    let G = cell.cell.gateCount
+    let (D, columns) = try matrix(part.variables[0], of: part)
+    let (H, _) = try matrix(part.variables[1], of: part)
+    guard columns.isMultiple(of: G), columns / G == H else {
+      throw error(part.variables[0].place, "\(G) gates of \(H) columns", "\(columns) columns")
+    }
+    if architecture.layers.isEmpty, architecture.input == .oneHot { architecture.embeddingSize = D }
+    var layer = LayerArchitecture(
+      cell: cell.cell, inputSize: architecture.topSize, hiddenSize: H, activation: cell.activation,
+      bias: .none)
+    layer.gateActivation = cell.gates
+    layer.reset = cell.reset ?? .after
+    if part.variables.count == 3 {
+      let isDouble = cell.isCuDNN || (cell.cell == .gru && layer.reset == .after)
+      layer.bias = isDouble ? .double : .single
+    }
+    architecture.layers.append(layer)
+  }
+
+  private mutating func addOutput(_ part: KerasPart) throws {
+    try checkCount(part, 1...2)
+    let (_, V) = try matrix(part.variables[0], of: part)
+    let tokens =
+      architecture.input == .embedding ? architecture.vocabularySize : architecture.embeddingSize
+    guard tokens == V else {
+      throw error(part.variables[0].place, "\(tokens) columns, one for each token", "\(V)")
+    }
+    architecture.vocabularySize = V
+    architecture.hasOutputBias = part.variables.count == 2
+  }
+
+  /// Takes the numbers of a layer's variables.
+  private mutating func take(_ part: KerasPart, _ forms: [KerasVariableForm]) throws {
+    try checkCount(part, forms.count...forms.count)
+    let isCuDNN = part.isCuDNN
+    for (index, (variable, form)) in zip(part.variables, forms).enumerated() {
+      // cuDNN has the two biases in one row.
+      let isRow = isCuDNN && form.parameters.count == 2
+      let shape = isRow ? [form.shape.elementCount ?? 0] : form.shape.dimensions
+      var tensor = try tensor(variable, shape)
+      if isRow { tensor = tensor.reshaped(form.shape.dimensions) }
+      if isCuDNN, form.isTransposed {
+        tensor = tensor.fromCuDNN(
+          gates: form.shape.dimensions[1] / recurrentSize(part), isRecurrent: index == 1)
+      }
+      for (path, tensor) in form.parameters(of: tensor) { parameters[path] = tensor }
+    }
+  }
+
+  /// The hidden size of a recurrent layer.
+  private func recurrentSize(_ part: KerasPart) -> Int {
+    part.variables[1].tensor.shape.dimensions[0]
+  }
+}
+
+extension KerasPart {
+  /// Whether it is a recurrent layer in cuDNN's order.
+  fileprivate var isCuDNN: Bool {
+    if case .recurrent(let cell) = computes { return cell.isCuDNN }
+    return false
+  }
+}
+
+extension Tensor {
+  /// Whether another tensor has the same shape, type and bytes.
+  fileprivate func hasBytes(of other: Tensor) -> Bool {
+    guard shape == other.shape, dtype == other.dtype else { return false }
+    return withUnsafeBytes { first in other.withUnsafeBytes { first.elementsEqual($0) } }
+  }
+}

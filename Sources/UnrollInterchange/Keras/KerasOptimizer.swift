@@ -1,0 +1,251 @@
+// Optimizers of Keras and ours: names of their numbers, order of their slots.
+
+import UnrollFormat
+import UnrollTensors
+import UnrollTokenization
+
+/// The rules that both have: SGD, Adam and RMSprop.
+///
+/// Keras's weight decay is decoupled; its epsilon of Adam is not corrected, that of RMSprop below the root;
+/// its velocities hold the learning rate.
+enum KerasOptimizer {
+  /// An optimizer as Keras has it, and where that is not quite the same; or why it has none.
+  enum Kept {
+    case kept(OptimizerState, approximations: [String])
+    case lost(String)
+  }
+
+  /// The classes and the kinds.
+  private static let classes: [(name: String, kind: OptimizerKind)] = [
+    ("SGD", .sgd), ("Adam", .adam), ("AdamW", .adam), ("RMSprop", .rmsprop),
+  ]
+
+  /// The settings and the hyper-parameters.
+  private static let names: [(name: String, hyperparameter: Hyperparameter)] = [
+    ("momentum", .momentum), ("nesterov", .nesterov), ("beta_1", .beta1), ("beta_2", .beta2),
+    ("epsilon", .epsilon), ("amsgrad", .amsgrad), ("rho", .alpha), ("centered", .centered),
+    ("weight_decay", .weightDecay),
+  ]
+
+  private static let clips: [(name: String, clip: @Sendable (Double) -> GradientClip)] = [
+    ("clipnorm", { .parameterNorm($0) }), ("global_clipnorm", { .globalNorm($0) }),
+    ("clipvalue", { .value($0) }),
+  ]
+
+  private static let globalNorm =
+    "the norm of all gradients is taken with 10^-6 more than Keras takes"
+
+  /// The slots in Keras's order: some variable by variable, then others, slot by slot.
+  private static func slots(
+    of group: ParameterGroup, _ kind: OptimizerKind
+  ) -> (together: [OptimizerSlot], apart: [OptimizerSlot]) {
+    let slots = group.slots(of: kind)
+    let together = kind == .adam ? [OptimizerSlot.firstMoment, .secondMoment] : []
+    return (together, slots.filter { !together.contains($0) })
+  }
+
+  /// The slots and variables in the order in which a file has their numbers.
+  private static func order(
+    _ variables: [KerasVariableForm], _ group: ParameterGroup, _ kind: OptimizerKind
+  ) -> [(slot: OptimizerSlot, variable: KerasVariableForm)] {
+    let (together, apart) = slots(of: group, kind)
+    return variables.flatMap { variable in together.map { ($0, variable) } }
+      + apart.flatMap { slot in variables.map { (slot, $0) } }
+  }
+
+  // MARK: - Reading
+
+  /// Why an optimizer is not read.
+  private struct Obstacle: Error { let reason: String }
+
+  /// The optimizer of a file; `nil` where it has none.
+  ///
+  /// - Parameters:
+  ///   - file: The file.
+  ///   - architecture: The model's.
+  ///   - variables: The paths of the optimizer's variables in the container, in order.
+  /// - Returns: The optimizer, or why it is not carried.
+  static func read(
+    _ file: KerasFile, of architecture: Architecture, variables: [String]
+  ) -> Kept? {
+    guard let value = file.compilation?["optimizer"] ?? file.compilation?["optimizer_config"] else {
+      return variables.isEmpty
+        ? nil : .lost("the file has its numbers, but not its rule and settings")
+    }
+    do throws(Obstacle) {
+      return try read(value, file, architecture, variables)
+    } catch {
+      return .lost(error.reason)
+    }
+  }
+
+  private static func read(
+    _ value: JSONValue, _ file: KerasFile, _ architecture: Architecture, _ variables: [String]
+  ) throws(Obstacle) -> Kept {
+    let className = value["class_name"]?.text ?? value.text ?? "no class"
+    guard file.generation >= 3 else {
+      throw Obstacle(reason: "optimizers of Keras 2 have another order")
+    }
+    guard let kind = classes.first(where: { $0.name == className })?.kind,
+      let settings = value["config"]
+    else { throw Obstacle(reason: "the optimizer \(className)") }
+    var group = ParameterGroup(kind, parameters: architecture.parameters.map(\.path))
+    try readSettings(settings, into: &group)
+    var state = OptimizerState(kind: kind, step: 0, groups: [])
+    var approximations: [String] = []
+    if case .globalNorm? = group.clip { approximations.append(globalNorm) }
+    if !variables.isEmpty {
+      try readVariables(variables, file, architecture, &group, &state)
+    }
+    state.groups = [group]
+    return .kept(state, approximations: approximations)
+  }
+
+  private static func readSettings(
+    _ settings: JSONValue, into group: inout ParameterGroup
+  ) throws(Obstacle) {
+    for name in ["use_ema", "loss_scale_factor", "gradient_accumulation_steps"] {
+      if let value = settings[name], value.bool != false {
+        throw Obstacle(reason: "its setting \(name)")
+      }
+    }
+    group.weightDecayKind = .decoupled
+    group.epsilonPosition = group.epsilonPosition.map { _ in
+      group.hyperparameters[.beta1] != nil ? .uncorrected : .inside
+    }
+    for (name, hyperparameter) in names + [("learning_rate", .learningRate)]
+    where group.hyperparameters[hyperparameter] != nil {
+      guard let value = settings[name] else { continue }
+      let number = value.number ?? value.bool.map { $0 ? 1 : 0 }
+      guard let number, hyperparameter.allows(number) else {
+        throw Obstacle(
+          reason: value.members == nil
+            ? "its \(name) is not \(hyperparameter.domain)" : "its \(name) is a schedule")
+      }
+      group[hyperparameter] = number
+    }
+    if group.hyperparameters[.learningRateInBuffer] != nil { group[.learningRateInBuffer] = 1 }
+    let clips = clips.compactMap { entry in settings[entry.name]?.number.map(entry.clip) }
+    guard clips.count <= 1 else { throw Obstacle(reason: "it clips gradients in two ways") }
+    group.clip = clips.first
+  }
+
+  private static func readVariables(
+    _ variables: [String], _ file: KerasFile, _ architecture: Architecture,
+    _ group: inout ParameterGroup, _ state: inout OptimizerState
+  ) throws(Obstacle) {
+    guard variables.count >= 2, let step = file.container.tensor(variables[0])?.scalar,
+      let count = Int(exactly: step), count >= 0,
+      let rate = file.container.tensor(variables[1])?.scalar,
+      Hyperparameter.learningRate.allows(rate)
+    else { throw Obstacle(reason: "it has no number of steps and no learning rate") }
+    (state.step, group.step) = (count, count)
+    group[.learningRate] = rate
+    let order = order(architecture.kerasLayers.flatMap { $0 }, group, state.kind)
+    guard variables.count == order.count + 2 else {
+      // Before the first step there may be none.
+      if variables.count == 2, count == 0 { return }
+      throw Obstacle(
+        reason: "it has \(variables.count - 2) variables for \(order.count) slots of the model")
+    }
+    // Variables may share their bytes; what is brought in our order is copied.
+    var room = file.container.image.count
+    for (path, (slot, form)) in zip(variables.dropFirst(2), order) {
+      guard let tensor = file.container.tensor(path), tensor.shape == form.shape,
+        tensor.dtype.isFloat, tensor.storage.count <= room
+      else { throw Obstacle(reason: "its \(path) is not \(slot.rawValue) of shape \(form.shape)") }
+      room -= tensor.storage.count
+      for (parameter, tensor) in form.parameters(of: tensor) {
+        state.slots[slot, default: ParameterTree()][parameter] = tensor
+      }
+    }
+  }
+
+  // MARK: - Writing
+
+  /// An optimizer as Keras has it.
+  static func kept(_ state: OptimizerState) -> Kept {
+    guard classes.contains(where: { $0.kind == state.kind }) else {
+      return .lost("Keras has another rule of this name, or none")
+    }
+    guard var group = state.groups.first, state.groups.count == 1, !group.isFrozen else {
+      return .lost("Keras has one group of parameters, of which none is frozen")
+    }
+    if group[.dampening] > 0 { return .lost("Keras has no dampening") }
+    if group[.weightDecay] > 0, group.weightDecayKind == .l2 {
+      return .lost("Keras's weight decay is decoupled")
+    }
+    if group[.momentum] > 0, group[.learningRateInBuffer] == 0 {
+      return .lost("Keras's velocities hold the learning rate")
+    }
+    var approximations: [String] = []
+    let position: EpsilonPosition? =
+      group.epsilonPosition.map { _ in state.kind == .adam ? .uncorrected : .inside }
+    if group.epsilonPosition != position {
+      group.epsilonPosition = position
+      approximations.append(
+        "epsilon \(group[.epsilon]) stands elsewhere in Keras's rule; the moments are the same")
+    }
+    if case .globalNorm? = group.clip { approximations.append(globalNorm) }
+    group.weightDecayKind = .decoupled
+    if group.hyperparameters[.learningRateInBuffer] != nil { group[.learningRateInBuffer] = 1 }
+    var state = state
+    state.groups = [group]
+    return .kept(state, approximations: approximations)
+  }
+
+  /// The configuration of a kept optimizer, as JSON.
+  static func configuration(_ state: OptimizerState) -> String {
+    guard let group = state.groups.first else { return "null" }
+    let name = classes.first { $0.kind == state.kind }?.name ?? ""
+    var settings = [("learning_rate", "\(group[.learningRate])")]
+    for (name, hyperparameter) in names {
+      guard let value = group.hyperparameters[hyperparameter] else { continue }
+      let isNone = hyperparameter == .weightDecay && value == 0
+      settings.append(
+        (name, isNone ? "null" : hyperparameter.isFlag ? "\(value == 1)" : "\(value)"))
+    }
+    switch group.clip {
+    case .parameterNorm(let bound): settings.append(("clipnorm", "\(bound)"))
+    case .globalNorm(let bound): settings.append(("global_clipnorm", "\(bound)"))
+    case .value(let bound): settings.append(("clipvalue", "\(bound)"))
+    case nil: break
+    }
+    let members = settings.map { "\(quoted($0)): \($1)" }.joined(separator: ", ")
+    return #"{"module": "keras.optimizers", "class_name": "\#(name)", "config": {\#(members)}, "#
+      + #""registered_name": null}"#
+  }
+
+  /// The variables of a kept optimizer in Keras's order.
+  static func variables(_ state: OptimizerState, of architecture: Architecture) -> [Tensor] {
+    guard let group = state.groups.first else { return [] }
+    let step = Int32(clamping: state.step)
+    let order = order(architecture.kerasLayers.flatMap { $0 }, group, state.kind)
+    let slots = order.compactMap { slot, form in state.slots[slot].flatMap(form.variable) }
+    return [
+      Tensor(scalar: step, .int32),
+      Tensor(scalar: Float(group[.learningRate]).bitPattern, .float32),
+    ].compactMap { $0 } + (slots.count == order.count ? slots : [])
+  }
+}
+
+extension Tensor {
+  /// The only number of a tensor without dimensions.
+  fileprivate var scalar: Double? {
+    guard shape.dimensions.isEmpty else { return nil }
+    return withUnsafeBytes { bytes in
+      switch dtype {
+      case .int32: bytes.elements(of: Int32.self) { Double($0) }.first
+      case .int64: bytes.elements(of: Int64.self) { Double($0) }.first
+      default: floats()?.first.map(Double.init)
+      }
+    }
+  }
+
+  /// A tensor without dimensions.
+  fileprivate init?(scalar bits: some FixedWidthInteger, _ dtype: DType) {
+    self.init(
+      shape: [], dtype: dtype,
+      storage: .owned(Swift.withUnsafeBytes(of: bits.littleEndian) { Array($0) }))
+  }
+}

@@ -1,0 +1,151 @@
+// A checkpoint as a configuration and variables of Keras 3.
+
+import UnrollFormat
+import UnrollTensors
+
+/// What a file of Keras holds of a model.
+struct KerasWriter {
+  /// The configuration, as `config.json` has it.
+  let configuration: String
+  /// The datasets of the container, by their paths, in order.
+  let datasets: [(path: String, tensor: Tensor)]
+
+  /// The oldest version that writes files of this kind.
+  static let metadata =
+    #"{"keras_version": "3.0.0", "date_saved": "1980-01-01@00:00:00"}"#
+
+  /// Takes a checkpoint apart.
+  ///
+  /// - Throws: `InterchangeError` if Keras has no layers that compute the model.
+  init(_ checkpoint: Checkpoint) throws {
+    let model = try KerasVariant(checkpoint).checkpoint
+    let architecture = model.architecture
+    let layers = KerasWriter.layers(of: model)
+    var datasets: [(String, Tensor)] = []
+    for (layer, forms) in zip(layers, architecture.kerasLayers) {
+      for (index, form) in forms.enumerated() {
+        guard let tensor = form.variable(of: model.parameters) else { continue }
+        datasets.append(("/layers/\(layer.group)/\(index)", tensor))
+      }
+    }
+    if let optimizer = model.optimizer {
+      let variables = KerasOptimizer.variables(optimizer, of: architecture)
+      datasets += variables.enumerated().map { ("/optimizer/vars/\($0)", $1) }
+    }
+    self.datasets = datasets
+    configuration = Self.configuration(model, layers)
+  }
+
+  /// A layer of the configuration.
+  private struct Layer {
+    let className: String
+    let name: String
+    /// Where its variables are, below the group of all layers.
+    let group: String
+    let settings: [(String, String)]
+    /// The width of its input; `nil` for ids.
+    let inputWidth: Int?
+  }
+
+  private static func layers(of model: Checkpoint) -> [Layer] {
+    let architecture = model.architecture
+    func type(_ path: ParameterPath) -> (String, String) {
+      ("dtype", quoted(model.parameters[path]?.dtype.kerasName ?? "float32"))
+    }
+    var layers: [Layer] = []
+    if architecture.input == .embedding {
+      layers.append(
+        Layer(
+          className: "Embedding", name: "embedding", group: "embedding/vars",
+          settings: [
+            type(.embeddingWeight), ("input_dim", "\(architecture.vocabularySize)"),
+            ("output_dim", "\(architecture.embeddingSize)"),
+          ], inputWidth: nil))
+    }
+    var counts: [Cell: Int] = [:]
+    for (index, layer) in architecture.layers.enumerated() {
+      let (className, base) = layer.cell.kerasNames
+      let count = counts[layer.cell, default: 0]
+      counts[layer.cell] = count + 1
+      let name = count == 0 ? base : "\(base)_\(count)"
+      var settings = [
+        type(.layer(index, .weightIH)), ("units", "\(layer.hiddenSize)"),
+        ("activation", quoted(layer.activation.rawValue)),
+        ("use_bias", "\(layer.bias != .none)"), ("return_sequences", "true"),
+      ]
+      if layer.cell != .rnn {
+        settings.append(("recurrent_activation", quoted(layer.gateActivation.name)))
+      }
+      if layer.cell == .gru { settings.append(("reset_after", "\(layer.reset == .after)")) }
+      layers.append(
+        Layer(
+          className: className, name: name, group: "\(name)/cell/vars", settings: settings,
+          inputWidth: layer.inputSize))
+    }
+    layers.append(
+      Layer(
+        className: "Dense", name: "dense", group: "dense/vars",
+        settings: [
+          type(architecture.isTied ? .embeddingWeight : .outputWeight),
+          ("units", "\(architecture.vocabularySize)"), ("activation", quoted("softmax")),
+          ("use_bias", "\(architecture.hasOutputBias)"),
+        ], inputWidth: architecture.topSize))
+    return layers
+  }
+
+  private static func configuration(_ model: Checkpoint, _ layers: [Layer]) -> String {
+    let isEmbedding = model.architecture.input == .embedding
+    let shape = shape(isEmbedding ? nil : model.architecture.vocabularySize)
+    let input =
+      #"{"module": "keras.layers", "class_name": "InputLayer", "config": {"batch_shape": \#(shape), "#
+      + #""dtype": "\#(isEmbedding ? "int32" : "float32")", "name": "tokens"}, "registered_name": null}"#
+    let items = layers.map { layer in
+      let settings = [("name", quoted(layer.name))] + layer.settings
+      let members = settings.map { "\(quoted($0)): \($1)" }.joined(separator: ", ")
+      return
+        #"{"module": "keras.layers", "class_name": "\#(layer.className)", "config": {\#(members)}, "#
+        + #""registered_name": null, "build_config": {"input_shape": \#(Self.shape(layer.inputWidth))}}"#
+    }
+    var members = [
+      #""module": "keras", "class_name": "Sequential""#,
+      #""config": {"name": "language_model", "layers": [\#(([input] + items).joined(separator: ", "))], "#
+        + #""build_input_shape": \#(shape)}"#,
+      #""registered_name": null, "build_config": {"input_shape": \#(shape)}"#,
+    ]
+    if let optimizer = model.optimizer {
+      members.append(
+        #""compile_config": {"optimizer": \#(KerasOptimizer.configuration(optimizer)), "#
+          + #""loss": "sparse_categorical_crossentropy"}"#)
+    }
+    return "{\(members.joined(separator: ", "))}"
+  }
+
+  /// Columns and steps are of any number.
+  private static func shape(_ width: Int?) -> String {
+    width.map { "[null, null, \($0)]" } ?? "[null, null]"
+  }
+}
+
+extension Cell {
+  /// The class of Keras and its name in snake case.
+  fileprivate var kerasNames: (className: String, base: String) {
+    switch self {
+    case .lstm: ("LSTM", "lstm")
+    case .gru: ("GRU", "gru")
+    case .rnn: ("SimpleRNN", "simple_rnn")
+    }
+  }
+}
+
+extension DType {
+  /// The name of Keras's policy for such numbers; `nil` for types that models are not made of.
+  fileprivate var kerasName: String? {
+    switch self {
+    case .float16: "float16"
+    case .bfloat16: "bfloat16"
+    case .float32: "float32"
+    case .float64: "float64"
+    default: nil
+    }
+  }
+}

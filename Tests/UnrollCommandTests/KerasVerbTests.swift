@@ -1,0 +1,116 @@
+// `unroll convert` of Keras's files, as its users see it; containers inside that crash libhdf5 or reach out.
+
+import Foundation
+import TestSupport
+import Testing
+import UnrollFormat
+import UnrollTensors
+
+@testable import UnrollInterchange
+
+@Suite struct KerasVerbTests {
+  private let runner: CommandRunner
+
+  init() throws { runner = try CommandRunner() }
+
+  private func path(_ name: String) -> String { Fixtures.path("keras/\(name)") }
+
+  /// Runs a closure in a folder with a list of eleven tokens.
+  private func withTokens(_ body: (String) throws -> Void) throws {
+    try withTemporaryFolder { folder in
+      let words = (0..<11).map { "w\($0)\n" }.joined()
+      try Data(words.utf8).write(to: URL(filePath: "\(folder)/words.txt"))
+      try body(folder)
+    }
+  }
+
+  private func convert(
+    _ arguments: [String], in folder: String
+  ) throws -> (code: Int, errors: String) {
+    let result = try runner.run(["convert"] + arguments, in: folder)
+    return (result.exitCode, result.errors)
+  }
+
+  @Test func thereAndBackKeepsWeightsTokensAndOptimizer() throws {
+    try withTokens { folder in
+      let there = ["--vocabulary", "words.txt", "-o", "a.h5"]
+      #expect(try convert([path("gru.keras")] + there, in: folder) == (0, "wrote a.h5\n"))
+      for (name, option) in [("b.keras", []), ("b.weights.h5", []), ("b", ["--to", "keras-h5"])] {
+        let out = try convert(["a.h5", "-o", name] + option, in: folder)
+        #expect(out.code == 0)
+        #expect(
+          out.errors == """
+            note: /provenance: not carried: its history, 1 step
+            wrote \(name): read back, 7 tensors equal bit for bit, log-probabilities of 4 tokens equal
+
+            """)
+        #expect(try convert([name, "-o", "c.h5", "--force"], in: folder) == (0, "wrote c.h5\n"))
+        let (a, c) = try (
+          Checkpoint(contentsOf: "\(folder)/a.h5"), Checkpoint(contentsOf: "\(folder)/c.h5")
+        )
+        #expect(a.weightsDigest == c.weightsDigest)
+        #expect(a.vocabulary.tokenBytes == c.vocabulary.tokenBytes)
+        #expect(a.optimizer?.groups == c.optimizer?.groups && c.optimizer?.step == 3)
+      }
+      let file = try Data(contentsOf: URL(filePath: "\(folder)/b.weights.h5"))
+      let same = try Data(contentsOf: URL(filePath: "\(folder)/b"))
+      #expect(file == same)
+      let names = try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
+      #expect(names == ["a.h5", "b", "b.keras", "b.weights.h5", "c.h5", "words.txt"])
+    }
+  }
+
+  @Test func whatIsMissingIsAskedFor() throws {
+    try withTokens { folder in
+      let bare = try convert([path("lstm.keras"), "-o", "a.h5"], in: folder)
+      #expect(bare.code == 2 && bare.errors.contains("expected a vocabulary of 11 tokens"))
+      let strict = [path("lstm.weights.h5"), "--vocabulary", "words.txt", "--strict", "-o", "a.h5"]
+      #expect(try convert(strict, in: folder).code != 0)
+      let named = [path("rnn.keras"), "--vocabulary", "words.txt", "--nonlinearity"]
+      #expect(try convert(named + ["relu", "-o", "a.h5"], in: folder).code == 0)
+    }
+  }
+
+  @Test func twoBiasesAreSaidToBecomeOne() throws {
+    try withTemporaryFolder { folder in
+      try Checkpoint.small().write(to: "\(folder)/a.h5")
+      let out = try convert(["a.h5", "-o", "a.keras"], in: folder)
+      #expect(out.code == 0)
+      #expect(
+        out.errors.contains(
+          "note: /model/layers/00/bias: the sum of the two biases, rounded to f32"))
+      let last = try #require(out.errors.split(separator: "\n").last)
+      #expect(last.contains("log-probabilities of 4 tokens within ") && last.hasSuffix("e-08 nats"))
+    }
+  }
+
+  /// Hostile containers, as Keras's own weights and alone, are refused: nothing is read elsewhere, nothing
+  /// crashes, nothing is written.
+  @Test(arguments: [
+    "crash-cve-2018-13871", "crash-cve-2021-46244", "external-link", "external-storage-absolute",
+    "virtual-dataset", "soft-link", "cycle", "bomb-of-4-terabytes", "deep", "attributes-1001",
+    "truncated-in-the-middle", "name-with-escape",
+  ])
+  func hostileContainersAreRefused(name: String) throws {
+    let weights = try MappedFile(path: Fixtures.path("hostile/\(name).h5"))
+    let configuration = try String(contentsOfFile: path("refused-lambda.json"), encoding: .utf8)
+    try withTokens { folder in
+      try Data().write(to: URL(filePath: "\(folder)/x.keras"))
+      var archive = try ZipWriter(emptying: "\(folder)/x.keras")
+      try archive.add("metadata.json", text: "{}")
+      try archive.add("config.json", text: configuration)
+      try archive.add("model.weights.h5", .mapped(weights, 0..<weights.count))
+      try archive.finish()
+      let result = try runner.run(
+        ["convert", "x.keras", "--vocabulary", "words.txt", "-o", "a.h5"], in: folder)
+      #expect(result.exitCode == 2 && result.output == "")
+      #expect(result.errors.hasPrefix("unroll: x.keras: "), "\(result.errors)")
+      for word in ["UNROLL-SECRET", "root:", "HDF5-DIAG", "Assertion", "\u{1B}"] {
+        #expect(!result.errors.contains(word))
+      }
+      if name.hasPrefix("crash") { #expect(result.errors.contains("a reader that crashed")) }
+      let names = try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
+      #expect(names == ["words.txt", "x.keras"])
+    }
+  }
+}
