@@ -218,7 +218,9 @@ extension NamedTensors {
   ///
   /// - Throws: `InterchangeError` if the tensors make none, or if neither metadata nor options have its
   ///   tokens.
-  func conversion(_ metadata: StateMetadata?, options: ReadingOptions) throws -> Conversion {
+  func conversion(
+    _ metadata: StateMetadata?, lists: [PickledTokens] = [], options: ReadingOptions
+  ) throws -> Conversion {
     var (named, options) = (self, options)
     if metadata?.isTied == true { named.add(aliases: ["decoder.weight": "encoder.weight"]) }
     options.nonlinearity = options.nonlinearity ?? metadata?.activation
@@ -226,13 +228,15 @@ extension NamedTensors {
       (options.vocabulary, options.tokenizer) = (vocabulary, metadata.tokenizer)
     }
     let language = try TorchLanguageModel(named, nonlinearity: options.nonlinearity)
+    let listNotes = try options.take(
+      lists, ofRows: language.architecture.vocabularySize, error: named.file.error)
     let vocabulary = try language.vocabulary(options)
     let (parameters, notes) = try language.parameters()
     return Conversion(
       checkpoint: Checkpoint(
         architecture: language.architecture, parameters: parameters, vocabulary: vocabulary,
         tokenizer: options.tokenizer, provenance: []),
-      notes: (metadata == nil ? language.notes : []) + notes)
+      notes: listNotes + (metadata == nil ? language.notes : []) + notes)
   }
 }
 

@@ -14,9 +14,11 @@ public enum VocabularyFormat: String, Sendable, CaseIterable {
   /// Word vectors as word2vec and GloVe write them as text: a token and its numbers a line, perhaps
   /// behind a line with the number of tokens and of dimensions.
   case vectors
+  /// A Python pickle of a list of tokens, as fastai's `itos.pkl`, or of a dictionary of tokens and their ids.
+  case pickle
 
   /// The form of a file by its name: `.json`, `dict.txt` or `dict.LANGUAGE.txt`, `.vec` or a name with
-  /// `glove` in it; else a list.
+  /// `glove` in it, `.pkl` or `.pickle`; else a list.
   public init(path: String) {
     let name = path.split(separator: "/").last.map { $0.lowercased() } ?? ""
     let plain = name.hasSuffix(".gz") ? String(name.dropLast(3)) : name
@@ -26,6 +28,8 @@ public enum VocabularyFormat: String, Sendable, CaseIterable {
       self = .fairseq
     } else if plain.hasSuffix(".vec") || plain.contains("glove") {
       self = .vectors
+    } else if name.hasSuffix(".pkl") || name.hasSuffix(".pickle") {
+      self = .pickle
     } else {
       self = .list
     }
@@ -33,16 +37,16 @@ public enum VocabularyFormat: String, Sendable, CaseIterable {
 }
 
 extension Vocabulary {
-  /// A vocabulary from a file that lists tokens.
+  /// A vocabulary from a text that lists tokens.
   ///
   /// - Parameters:
   ///   - path: The file, plain or gzip.
-  ///   - format: Its form.
+  ///   - format: Its form; a pickle is no text, and taken for a list.
   /// - Throws: `FileError` if the file cannot be opened, `TextError` if it is not of this form or has a
   ///   token twice.
-  public init(contentsOf path: String, format: VocabularyFormat) throws {
+  package init(text path: String, format: VocabularyFormat) throws {
     switch format {
-    case .list: try self.init(listedIn: path)
+    case .list, .pickle: try self.init(listedIn: path)
     case .json: try self.init(json: path)
     case .fairseq: try self.init(fairseq: path)
     case .vectors: try self.init(vectors: path)

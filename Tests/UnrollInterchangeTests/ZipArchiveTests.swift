@@ -73,8 +73,7 @@ import UnrollTensors
     tar.replaceSubrange(257..<262, with: Array("ustar".utf8))
     #expect(
       try refusal(of: tar)
-        == "expected a ZIP archive, as PyTorch 1.6 and newer write it, found a tar archive of "
-        + "PyTorch 0.1")
+        == "expected a file of PyTorch 0.2 or newer, found a tar archive of PyTorch 0.1")
   }
 
   private func refusal(patching place: Int, with byte: UInt8) throws -> String {

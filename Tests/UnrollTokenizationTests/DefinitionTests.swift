@@ -31,7 +31,7 @@ struct TokenizerFixtures: Decodable {
     let definition = try TokenizerDefinition(bytes(name))
     let list =
       name == "gpt2-merges.txt"
-      ? try Vocabulary(contentsOf: path("gpt2-vocab.json"), format: .json) : nil
+      ? try Vocabulary(text: path("gpt2-vocab.json"), format: .json) : nil
     let (kind, vocabulary) = try definition.tokens(list)
     var tokenizer = Tokenizer(kind: kind, sentenceStart: .none, appendsEndOfSentence: false)
     tokenizer.definition = definition

@@ -6,7 +6,7 @@ import Testing
 
 @Suite struct VocabularyFormatTests {
   private func vocabulary(_ text: String, _ format: VocabularyFormat) throws -> Vocabulary {
-    try withText(Array(text.utf8)) { try Vocabulary(contentsOf: $0, format: format) }
+    try withText(Array(text.utf8)) { try Vocabulary(text: $0, format: format) }
   }
 
   private func tokens(_ vocabulary: Vocabulary) -> [[UInt8]] {
@@ -16,11 +16,11 @@ import Testing
   @Test func namesTellTheForm() {
     let names = [
       "vocab.txt", "a/vocab.json", "dict.txt", "dict.de.txt", "wiki.vec", "glove.6B.50d.txt.gz",
-      "dictionary.txt",
+      "dictionary.txt", "a/itos.pkl", "stoi.pickle",
     ]
     #expect(
       names.map { VocabularyFormat(path: $0) } == [
-        .list, .json, .fairseq, .fairseq, .vectors, .vectors, .list,
+        .list, .json, .fairseq, .fairseq, .vectors, .vectors, .list, .pickle, .pickle,
       ])
   }
 

@@ -8,7 +8,7 @@ struct NumPyFile: TensorContainer {
   private struct Entry {
     let record: ZipRecord
     let header: NPYHeader
-    let type: NumPyType
+    let array: NumPyArray
   }
 
   private static let ending = ".npy"
@@ -58,8 +58,8 @@ struct NumPyFile: TensorContainer {
       }
       let name = String(record.name.dropLast(Self.ending.count))
       let entry = try Self.entry(record, name: name, of: archive)
-      guard let element = entry.type.element else {
-        notes.append(try Self.note(on: entry, name: name, file: file))
+      guard let element = entry.array.type.element else {
+        notes.append(try entry.array.noteOnContents(named: name, file: file.path))
         continue
       }
       entries[name] = entry
@@ -82,7 +82,9 @@ struct NumPyFile: TensorContainer {
       guard let type = NumPyType(header.type) else {
         throw NPYHeader.Problem(expected: "a type of NumPy", found: "\"\(header.type)\"")
       }
-      return Entry(record: record, header: header, type: type)
+      let array = NumPyArray(
+        type: type, shape: header.shape, isFortranOrder: header.isFortranOrder)
+      return Entry(record: record, header: header, array: array)
     } catch let problem as NPYHeader.Problem {
       throw InterchangeError(
         file: archive.file.path, place: name, expected: problem.expected, found: problem.found,
@@ -90,40 +92,12 @@ struct NumPyFile: TensorContainer {
     }
   }
 
-  /// What is said of an array that is not of numbers.
-  ///
-  /// - Throws: `InterchangeError` if its name is that of a weight.
-  private static func note(on entry: Entry, name: String, file: MappedFile) throws -> Note {
-    let isWeight = ["weight", "bias"].contains { name.contains($0) }
-    guard !isWeight else {
-      throw InterchangeError(
-        file: file.path, place: name, expected: "an array of floating-point numbers",
-        found: entry.type.description, fix: "save it as numbers: `array.astype(\"float32\")`")
-    }
-    return Note(place: name, message: "not carried: an array of \(entry.type)")
-  }
-
   /// The view of an array's numbers, in the order of its indices.
   private static func view(
     _ entry: Entry, _ element: TorchElement, name: String, of file: MappedFile
   ) throws -> TorchTensor {
-    let header = entry.header
-    let sizes = header.isFortranOrder ? header.shape.reversed() : header.shape
-    // Distances of neighbours, the last index the fastest; such an array has no element if one is 0.
-    var (strides, count): ([Int], Int?) = ([], 1)
-    for size in sizes.reversed() {
-      strides.insert(count ?? 0, at: 0)
-      count = count.flatMap {
-        let (product, overflows) = $0.multipliedReportingOverflow(by: size)
-        return overflows ? nil : product
-      }
-    }
-    let byteCount = entry.record.size - header.size
-    guard let count, count <= byteCount / element.size, count * element.size == byteCount,
-      let tensor = TorchTensor(
-        record: name, element: element, offset: 0, sizes: header.shape,
-        strides: header.isFortranOrder ? strides.reversed() : strides, storageCount: count)
-    else {
+    let (header, byteCount) = (entry.header, entry.record.size - entry.header.size)
+    guard let tensor = entry.array.view(named: name, element, byteCount: byteCount) else {
       throw InterchangeError(
         file: file.path, place: name,
         expected: "as many bytes as \(header.type) of shape \(header.shape) has",
@@ -139,7 +113,8 @@ struct NumPyFile: TensorContainer {
   /// - Returns: `nil` if there is no such array.
   /// - Throws: `InterchangeError` if it is damaged or larger than 100 MB.
   func text(_ name: String) throws -> String? {
-    guard let entry = entries[name], entry.type.name == "u1", entry.header.shape.count == 1 else {
+    guard let entry = entries[name], entry.array.type.name == "u1", entry.header.shape.count == 1
+    else {
       return nil
     }
     if entry.record.method == 0 { _ = try Self.blamingNumPy { try archive.verify(entry.record) } }
@@ -184,33 +159,13 @@ struct NumPyFile: TensorContainer {
   }
 
   func contents(of tensor: TorchTensor, named name: String, room: inout Int) throws -> Tensor {
-    guard let entry = entries[tensor.record], let dtype = tensor.element.dtype, dtype.isFloat else {
-      throw error(
-        name, expected: "float16, float32 or float64", found: tensor.element.name,
-        fix: "save it as numbers: `array.astype(\"float32\")`")
+    guard let entry = entries[tensor.record] else {
+      throw error(name, expected: "an array of the file", found: "none", fix: Self.saveAgain)
     }
-    var storage = try bytes(of: entry, room: &room)
-    if !tensor.isContiguous || entry.type.isBigEndian {
-      guard storage.count <= room else {
-        throw error(
-          name, expected: "arrays not much larger than the file in all",
-          found: "shape \(tensor.shape)", fix: "save fewer arrays: only those of the model")
-      }
-      room -= storage.count
-      storage = .owned(tensor.gathered(from: storage))
-    }
-    if entry.type.isBigEndian { storage = .owned(swapped(storage, size: dtype.size)) }
-    guard let numbers = Tensor(shape: tensor.shape, dtype: dtype, storage: storage) else {
-      throw error(
-        name, expected: "shape \(tensor.shape)", found: "other bytes", fix: Self.saveAgain)
-    }
-    return numbers
-  }
-
-  private func swapped(_ storage: ByteStorage, size: Int) -> [UInt8] {
-    storage.withUnsafeBytes { bytes in
-      bytes.indices.map { index in bytes[index - index % size + size - 1 - index % size] }
-    }
+    let bytes =
+      try tensor.element.dtype?.isFloat == true ? bytes(of: entry, room: &room) : .owned([])
+    return try entry.array.numbers(
+      of: tensor, named: name, in: bytes, room: &room, error: error)
   }
 
   /// Errors about the archive name PyTorch, which writes most of them.
@@ -221,43 +176,6 @@ struct NumPyFile: TensorContainer {
       throw InterchangeError(
         file: error.file, place: error.place, expected: error.expected, found: error.found,
         fix: "the file is damaged or not from numpy.savez; copy it again or save the arrays again")
-    }
-  }
-}
-
-/// A type of NumPy: the order of bytes, a kind and a size.
-struct NumPyType: CustomStringConvertible {
-  /// The kind and the size, such as `f4`.
-  let name: String
-  /// Whether numbers start with their highest byte.
-  let isBigEndian: Bool
-
-  /// Reads a type such as `<f4`; `nil` for what is none.
-  init?(_ text: String) {
-    guard let order = text.first, "<>|".contains(order) else { return nil }
-    name = String(text.dropFirst())
-    isBigEndian = order == ">"
-    let isKnown = element != nil || name.first.map { "OUSVMm".contains($0) } == true
-    guard isKnown, element.map({ ($0.size == 1) == (order == "|") }) ?? true else { return nil }
-  }
-
-  /// The type of numbers, or `nil` for what are none.
-  var element: TorchElement? { Self.elements[name].flatMap(TorchElement.element) }
-
-  private static let elements = [
-    "f2": "float16", "f4": "float32", "f8": "float64", "i1": "int8", "i2": "int16", "i4": "int32",
-    "i8": "int64", "u1": "uint8", "u2": "uint16", "u4": "uint32", "u8": "uint64", "b1": "bool",
-    "c8": "complex64", "c16": "complex128",
-  ]
-
-  /// What an array holds, in words.
-  var description: String {
-    switch name.first {
-    case "O": "Python objects (a pickle, which is never run)"
-    case "U", "S": "texts"
-    case "V": "raw bytes (\(name))"
-    case "M", "m": "times"
-    default: name
     }
   }
 }

@@ -13,28 +13,51 @@ public enum NumPyFormat: ForeignFormat {
   /// Arrays have names.
   public static let hasNames = true
 
-  /// Whether a file is an archive whose first record is an array, or an array alone.
-  public static func recognizes(_ file: MappedFile) -> Bool { NumPyFile.recognizes(file) }
+  /// Whether a file is an archive whose first record is an array, an array alone, or a pickle that names
+  /// NumPy.
+  public static func recognizes(_ file: MappedFile) -> Bool {
+    NumPyFile.recognizes(file) || NumPyPickle.recognizes(file)
+  }
 
   /// Converts a language model: an embedding or one-hot input, recurrent layers, a linear output.
   ///
   /// - Throws: `InterchangeError` if the file is damaged, holds another kind of model, or needs a
   ///   choice that `options` does not make.
   public static func read(_ file: MappedFile, options: ReadingOptions) throws -> Conversion {
+    if NumPyPickle.recognizes(file) { return try readPickle(file, options: options) }
     let container = try NumPyFile(file)
-    var notes = container.notes
     var named = NamedTensors(file: container, tensors: container.tensors)
     let kept = try container.text(StateMetadata.key).map {
       try StateMetadata(json: $0, beside: named)
     }
     if kept != nil { named.tensors.removeAll { $0.name == StateMetadata.key } }
-    var options = options
+    var conversion = try convert(named, kept: kept, options: options)
+    conversion.notes = container.notes + conversion.notes
+    return conversion
+  }
+
+  /// Converts arrays that `pickle.dump` wrote, and the lists of tokens beside them.
+  private static func readPickle(
+    _ file: MappedFile, options: ReadingOptions
+  ) throws -> Conversion {
+    let container = try NumPyPickle(file)
+    let named = NamedTensors(file: container, tensors: container.tensors)
+    var conversion = try convert(named, lists: container.lists, options: options)
+    conversion.notes = container.notes + conversion.notes
+    return conversion
+  }
+
+  private static func convert(
+    _ named: NamedTensors, kept: StateMetadata? = nil, lists: [PickledTokens] = [],
+    options: ReadingOptions
+  ) throws -> Conversion {
+    var (named, options, notes) = (named, options, [Note]())
     if options.names.isEmpty, let classic = ClassicNames(of: named) {
       notes += try classic.apply(to: &named)
       options.nonlinearity = options.nonlinearity ?? .tanh
     }
     notes += try named.normalize(options.names)
-    var conversion = try named.conversion(kept, options: options)
+    var conversion = try named.conversion(kept, lists: lists, options: options)
     conversion.notes = notes + conversion.notes
     return conversion
   }

@@ -31,11 +31,14 @@ struct FixedHeader {
 /// Reads bytes front to back; a read beyond the end gives `nil` and moves nothing.
 struct ByteCursor {
   private let bytes: [UInt8]
-  /// The number of bytes read.
-  private(set) var position = 0
+  /// The place of the next byte.
+  private(set) var position: Int
 
-  /// Starts at the first byte.
-  init(_ bytes: [UInt8]) { self.bytes = bytes }
+  /// Starts at the first byte, or at a place inside.
+  init(_ bytes: [UInt8], from position: Int = 0) {
+    self.bytes = bytes
+    self.position = min(max(0, position), bytes.count)
+  }
 
   /// The number of bytes not yet read.
   var remaining: Int { bytes.count - position }

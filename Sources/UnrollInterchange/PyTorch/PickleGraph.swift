@@ -106,8 +106,15 @@ struct PickleGraph: Sendable {
     return numbers
   }
 
-  /// The dotted name of a global.
+  /// The dotted name of a global, also where it is kept outside with the text of its module, as
+  /// PyTorch before 1.6 does with classes of modules: `("module", class, file, text)`.
   func globalName(_ reference: PickleReference) -> String? {
+    var reference = reference
+    if case .persistent(let identifier) = self[reference].value, let parts = tuple(identifier),
+      parts.count >= 2, string(parts[0]) == "module"
+    {
+      reference = parts[1]
+    }
     guard case .global(let module, let name) = self[reference].value else { return nil }
     return "\(module).\(name)"
   }
@@ -169,7 +176,9 @@ struct PickleGraph: Sendable {
     case .global(let module, let name): return "the name \(module.prefix(60)).\(name.prefix(60))"
     case .object:
       return "an object made by \(className(reference)?.prefix(120) ?? "another object")"
-    case .persistent: return "a reference to a storage"
+    case .persistent:
+      return globalName(reference).map { "the name \($0.prefix(120))" }
+        ?? "a reference to a storage"
     }
   }
 }

@@ -32,13 +32,25 @@ struct PickleMachine {
   ///
   /// - Throws: `PickleError`.
   static func graph(of bytes: [UInt8]) throws -> PickleGraph {
+    var position = 0
+    return try graph(of: bytes, from: &position)
+  }
+
+  /// Interprets one of several pickles that stand one behind the other.
+  ///
+  /// - Parameters:
+  ///   - bytes: The pickles.
+  ///   - position: Where the pickle begins. Out: where the next one does.
+  /// - Returns: What it describes.
+  /// - Throws: `PickleError`, with a place in all bytes.
+  static func graph(of bytes: [UInt8], from position: inout Int) throws -> PickleGraph {
     guard bytes.count <= largestPickle else {
       throw PickleError(
         offset: 0, opcode: "none", expected: "at most \(largestPickle) bytes",
         found: "\(bytes.count)")
     }
-    var machine = PickleMachine(cursor: ByteCursor(bytes))
-    machine.graph.reserveCapacity(min(bytes.count, mostNodes))
+    var machine = PickleMachine(cursor: ByteCursor(bytes, from: position))
+    machine.graph.reserveCapacity(min(machine.cursor.remaining, mostNodes))
     var opcodeCount = 0
     while try machine.step() {
       opcodeCount += 1
@@ -46,6 +58,7 @@ struct PickleMachine {
         throw machine.error("at most \(mostOpcodes) opcodes", found: "more")
       }
     }
+    position = machine.cursor.position
     return machine.graph
   }
 

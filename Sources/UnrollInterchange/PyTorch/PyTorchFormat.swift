@@ -4,7 +4,7 @@ import UnrollFormat
 import UnrollTensors
 import UnrollTokenization
 
-/// PyTorch's ZIP files: a state_dict, a whole module, or a dictionary that holds one of these.
+/// Files of `torch.save` of any age since 0.2: a state_dict, a whole module, or a dictionary that holds one of these.
 ///
 /// The pickle inside is read as data; no name in it is ever resolved to code.
 public enum PyTorchFormat: ForeignFormat {
@@ -23,6 +23,9 @@ public enum PyTorchFormat: ForeignFormat {
   public static func read(_ file: MappedFile, options: ReadingOptions) throws -> Conversion {
     let model = try TorchModel(try TorchFile(file), names: options.names)
     let language = try TorchLanguageModel(model.named, nonlinearity: options.nonlinearity)
+    var options = options
+    let listNotes = try options.take(
+      model.lists, ofRows: language.architecture.vocabularySize, error: model.file.error)
     let vocabulary = try language.vocabulary(options)
     let (parameters, notes) = try language.parameters()
     let checkpoint = Checkpoint(
@@ -30,7 +33,7 @@ public enum PyTorchFormat: ForeignFormat {
       tokenizer: options.tokenizer, provenance: [])
     var conversion = Conversion(
       checkpoint: checkpoint,
-      notes: model.notes + language.notes + notes + (try model.notesOnList()))
+      notes: model.notes + listNotes + language.notes + notes + (try model.notesOnList()))
     if let entry = model.optimizer {
       let optimizer = try TorchOptimizer(
         entry, parameters: language.parameterOrder, architecture: language.architecture,

@@ -53,7 +53,9 @@ extension TorchFile {
   private func view(
     _ function: String, _ arguments: [PickleReference], name: String
   ) throws -> TorchTensor {
-    guard arguments.count >= 4, let offset = graph.int(arguments[1]),
+    // Tensors have at most 64 dimensions; many may share one tuple of them.
+    guard arguments.count >= 4, graph[arguments[2]].items.count <= 64,
+      graph[arguments[3]].items.count <= 64, let offset = graph.int(arguments[1]),
       let sizes = graph.ints(arguments[2]), let strides = graph.ints(arguments[3])
     else { throw argumentError(name, function) }
     var declared: TorchElement?
@@ -92,6 +94,11 @@ extension TorchFile {
 
   // MARK: - Storages
 
+  /// The pickle's name in sentences.
+  private var pickleName: String {
+    pickleRecord.hasSuffix("data.pkl") ? "data.pkl" : "the pickle"
+  }
+
   /// `("storage", torch.XStorage, key, location, numel)`; an untyped storage counts bytes.
   private func storage(
     at reference: PickleReference, declared: TorchElement?, name: String
@@ -112,12 +119,12 @@ extension TorchFile {
         fix: Self.saveAgain)
     }
     let unit = type == "UntypedStorage" ? 1 : stored.size
-    let record = folder + "data/" + key
-    let available = archive.records[record]?.data.count
+    let record = storagePrefix + key
+    let available = storages[record]?.count
     let (byteCount, overflow) = numel.multipliedReportingOverflow(by: unit)
     guard !overflow, byteCount == available else {
       throw error(
-        record, expected: "\(numel) elements of \(unit) bytes, as data.pkl says",
+        record, expected: "\(numel) elements of \(unit) bytes, as \(pickleName) says",
         found: available.map { "\($0) bytes" } ?? "no such record",
         fix: "the file is damaged; copy it again or save the model again")
     }
@@ -129,7 +136,7 @@ extension TorchFile {
 
   /// How many bytes copies of tensors may have in all, however small their storages are: a file may
   /// expand each of its tensors, and hold many views of one storage.
-  var roomForCopies: Int { max(64 << 20, archive.file.count) }
+  var roomForCopies: Int { max(64 << 20, file.count) }
 
   /// The numbers of a tensor: mapped where they lie in order, else copied in order.
   ///
@@ -148,7 +155,7 @@ extension TorchFile {
         name, expected: "float16, bfloat16, float32 or float64", found: tensor.element.name,
         fix: "convert it first: `model.float()`, then save the state_dict")
     }
-    guard let record = archive.records[tensor.record],
+    guard let range = storages[tensor.record],
       let byteCount = tensor.shape.byteCount(of: dtype), tensor.isContiguous || byteCount <= room
     else {
       throw error(
@@ -157,7 +164,8 @@ extension TorchFile {
         fix: "save a contiguous copy: `tensor.contiguous()`")
     }
     if !tensor.isContiguous { room -= byteCount }
-    guard let result = Tensor(shape: tensor.shape, dtype: dtype, storage: bytes(of: tensor, record))
+    guard
+      let result = Tensor(shape: tensor.shape, dtype: dtype, storage: bytes(of: tensor, in: range))
     else {
       throw error(
         name, expected: "\(byteCount) bytes", found: "others",
@@ -166,15 +174,14 @@ extension TorchFile {
     return result
   }
 
-  private func bytes(of tensor: TorchTensor, _ record: ZipRecord) -> ByteStorage {
+  private func bytes(of tensor: TorchTensor, in range: Range<Int>) -> ByteStorage {
     let (start, count) = (tensor.offset * tensor.element.size, tensor.span * tensor.element.size)
     if tensor.isContiguous,
-      let mapped = ByteStorage(
-        archive.file, offset: record.data.lowerBound + start, count: count)
+      let mapped = ByteStorage(file, offset: range.lowerBound + start, count: count)
     {
       return mapped
     }
-    return .owned(tensor.gathered(from: archive.storage(of: record)))
+    return .owned(tensor.gathered(from: .mapped(file, range)))
   }
 
   /// Checks the storages of tensors against their CRC-32.
@@ -184,8 +191,7 @@ extension TorchFile {
   func verifyStorages(of tensors: [TorchTensor]) throws -> [Note] {
     var unchecked: [String] = []
     for name in Set(tensors.map(\.record)).sorted() {
-      guard let record = archive.records[name] else { continue }
-      if try !archive.verify(record) { unchecked.append(name) }
+      if try !verify(name) { unchecked.append(name) }
     }
     if unchecked.isEmpty { return [] }
     let place = list(unchecked, atMost: 3)

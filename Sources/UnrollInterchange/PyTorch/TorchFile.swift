@@ -1,20 +1,23 @@
-// A file of `torch.save`: a ZIP archive with one pickle and a record for each storage.
+// A file of `torch.save`: a pickle, and the storages of the tensors that it names.
 
 import UnrollTensors
 
 /// An opened torch file.
 struct TorchFile: TensorContainer {
-  /// The records.
-  let archive: ZipArchive
-  /// The folder of all records, with its slash: `archive/`, or the name of the saved file.
-  let folder: String
+  /// The file.
+  let file: MappedFile
+  /// Where the pickle is, for messages.
+  let pickleRecord: String
   /// The pickled value.
   let graph: PickleGraph
   /// What could not be checked.
   let notes: [Note]
-
-  /// The record of the pickle.
-  var pickleRecord: String { folder + "data.pkl" }
+  /// The bytes of the storages, by the names of their records.
+  let storages: [String: Range<Int>]
+  /// What stands before a storage's key in the name of its record.
+  let storagePrefix: String
+  /// The records with their CRC-32, which files from before PyTorch 1.6 do not have.
+  private let archive: ZipArchive?
 
   /// The pickle names all tensors.
   var place: String { pickleRecord }
@@ -23,19 +26,36 @@ struct TorchFile: TensorContainer {
   ///
   /// - Throws: `InterchangeError` if it is damaged, or of a kind that is not read.
   init(_ file: MappedFile) throws {
-    try TorchKind.refuseOldKinds(file)
-    archive = try ZipArchive(file)
+    try TorchKind.refuseTar(file)
+    if TorchKind.isLegacy(file) {
+      try self.init(TorchLegacyFile(file))
+    } else {
+      try self.init(ZipArchive(file))
+    }
+  }
+
+  private init(_ legacy: TorchLegacyFile) throws {
+    (file, graph, notes) = (legacy.file, legacy.graph, legacy.notes)
+    (pickleRecord, storagePrefix) = ("pickle", TorchLegacyFile.storagePrefix)
+    (storages, archive) = (legacy.storages, nil)
+  }
+
+  /// The archive of PyTorch 1.6 and newer: one pickle and a record for each storage.
+  private init(_ archive: ZipArchive) throws {
     try TorchKind.refuseScripts(archive)
     try archive.refuseCompressed()
-    folder = try Self.folder(of: archive)
+    let folder = try Self.folder(of: archive)
     try Self.checkByteOrder(archive, folder: folder)
     guard let record = archive.records[folder + "data.pkl"] else {
-      throw zipError(file, folder + "data.pkl", expected: "a record", found: "none")
+      throw zipError(archive.file, folder + "data.pkl", expected: "a record", found: "none")
     }
     notes =
       try archive.verify(record)
       ? [] : [Note(place: record.name, message: "not checked: the file holds no CRC-32 for it")]
+    (file, pickleRecord, storagePrefix) = (archive.file, record.name, folder + "data/")
+    storages = archive.records.mapValues(\.data)
     graph = try Self.interpret(record, in: archive)
+    self.archive = archive
   }
 
   /// The folder of the only `data.pkl`.
@@ -56,9 +76,13 @@ struct TorchFile: TensorContainer {
     guard text == "little" else {
       throw InterchangeError(
         file: archive.file.path, place: record.name, expected: "\"little\"", found: "\"\(text)\"",
-        fix: "load the model on a little-endian machine and save it again with torch.save")
+        fix: littleEndian)
     }
   }
+
+  /// What is done about a file of a machine that puts the highest byte first.
+  static let littleEndian =
+    "load the model on a little-endian machine and save it again with torch.save"
 
   private static func interpret(
     _ record: ZipRecord, in archive: ZipArchive
@@ -72,16 +96,33 @@ struct TorchFile: TensorContainer {
     do {
       return try PickleMachine.graph(of: archive.file.copy(record.data))
     } catch let error as PickleError {
-      throw InterchangeError(
-        file: archive.file.path, place: "\(record.name), byte \(error.offset), \(error.opcode)",
-        expected: error.expected, found: error.found,
-        fix: "the pickle is damaged or not from torch.save; save the model again")
+      throw error.interchangeError(archive.file, record.name)
     }
+  }
+
+  /// Compares a storage with its CRC-32.
+  ///
+  /// - Returns: Whether there was one, where files have them.
+  /// - Throws: `InterchangeError` if it differs.
+  func verify(_ record: String) throws -> Bool {
+    guard let archive, let record = archive.records[record] else { return true }
+    return try archive.verify(record)
   }
 
   /// An error about a tensor or another part of the pickled value.
   func error(_ place: String, expected: String, found: String, fix: String) -> InterchangeError {
+    InterchangeError(file: file.path, place: place, expected: expected, found: found, fix: fix)
+  }
+}
+
+extension PickleError {
+  /// The error about a file that holds the pickle.
+  func interchangeError(
+    _ file: MappedFile, _ place: String,
+    fix: String = "the pickle is damaged or not from torch.save; save the model again"
+  ) -> InterchangeError {
     InterchangeError(
-      file: archive.file.path, place: place, expected: expected, found: found, fix: fix)
+      file: file.path, place: "\(place), byte \(offset), \(opcode)", expected: expected,
+      found: found, fix: fix)
   }
 }

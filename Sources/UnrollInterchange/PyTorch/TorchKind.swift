@@ -4,9 +4,9 @@ import UnrollTensors
 
 /// Tells the kinds of torch files apart by content.
 enum TorchKind {
-  /// The pickled magic number 0x1950A86A20F9469CFC6C that starts files from before PyTorch 1.6.
-  private static let legacyStart: [UInt8] = [
-    0x80, 0x02, 0x8A, 0x0A, 0x6C, 0xFC, 0x9C, 0x46, 0xF9, 0x20, 0x6A, 0xA8, 0x50, 0x19,
+  /// The number 0x1950A86A20F9469CFC6C, whose pickle starts files from before PyTorch 1.6.
+  private static let legacyMagic: [UInt8] = [
+    0x6C, 0xFC, 0x9C, 0x46, 0xF9, 0x20, 0x6A, 0xA8, 0x50, 0x19,
   ]
 
   private static let resave =
@@ -31,13 +31,12 @@ enum TorchKind {
     return name[name.index(after: slash)...] == file
   }
 
-  /// - Throws: `InterchangeError` for files from before PyTorch 1.6.
-  static func refuseOldKinds(_ file: MappedFile) throws {
-    guard isLegacy(file) || isTar(file) else { return }
+  /// - Throws: `InterchangeError` for files of PyTorch 0.1.
+  static func refuseTar(_ file: MappedFile) throws {
+    guard isTar(file) else { return }
     throw InterchangeError(
-      file: file.path, place: "", expected: "a ZIP archive, as PyTorch 1.6 and newer write it",
-      found: isTar(file) ? "a tar archive of PyTorch 0.1" : "a file of PyTorch 0.1 to 1.5",
-      fix: resave)
+      file: file.path, place: "", expected: "a file of PyTorch 0.2 or newer",
+      found: "a tar archive of PyTorch 0.1", fix: resave)
   }
 
   /// - Throws: `InterchangeError` for TorchScript, whose model is a program.
@@ -53,8 +52,12 @@ enum TorchKind {
       fix: "save the weights: `torch.save(torch.jit.load(...).state_dict(), \"new.pt\")`")
   }
 
-  private static func isLegacy(_ file: MappedFile) -> Bool {
-    file.copy(0..<legacyStart.count) == legacyStart
+  /// Whether a file begins with the pickle of the magic number, of whatever protocol.
+  static func isLegacy(_ file: MappedFile) -> Bool {
+    guard file.copy(0..<1) == [0x80],
+      let graph = try? PickleMachine.graph(of: file.copy(0..<32))
+    else { return false }
+    return graph[graph.root].value == .largeInt(legacyMagic)
   }
 
   /// A tar archive whose first member is one of PyTorch 0.1's.

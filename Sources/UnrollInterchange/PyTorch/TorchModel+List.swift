@@ -30,7 +30,7 @@ extension TorchModel {
     else { return false }
     // A weight and its copy with dropout are two parameters. Views may share their bytes: no more
     // than the file has are compared.
-    var room = file.archive.file.count
+    var room = file.file.count
     return try entries.allSatisfy { entry in
       guard let average = attribute("ax", in: entry.value),
         let share = try attribute("mu", in: entry.value).flatMap(number), share < 0.4,

@@ -12,6 +12,9 @@ struct TorchModel {
   private(set) var optimizer: Extra?
   /// What a list holds beside its model and modules without parameters.
   private(set) var listed: [PickleReference] = []
+  /// The lists of tokens beside the model.
+  private(set) var lists: [PickledTokens] = []
+  private var listBudget = PickledTokens.Budget()
   /// What was left behind or assumed.
   private(set) var notes: [Note]
   /// Entries that may still be looked at: a small pickle can describe a huge tree of shared modules.
@@ -69,12 +72,22 @@ struct TorchModel {
     }
     optimizer = named.first { $0.key.map(Self.optimizers.contains) == true }
       .map { Extra(name: $0.key ?? "", value: $0.value) }
-    let rest = named.filter { $0.value != model.value && $0.value != optimizer?.value }
-      .map { $0.key ?? "an entry without name" }
+    let rest = named.filter {
+      $0.value != model.value && $0.value != optimizer?.value && !takeList($0.value, $0.key)
+    }.map { $0.key ?? "an entry without name" }
     if !rest.isEmpty {
       notes.append(Note(place: file.pickleRecord, message: "not carried: \(list(rest))"))
     }
     return model.value
+  }
+
+  /// Keeps a value that lists tokens; false if it is another one.
+  private mutating func takeList(_ value: PickleReference, _ name: String?) -> Bool {
+    guard let name,
+      let list = PickledTokens(value, named: name, in: file.graph, budget: &listBudget)
+    else { return false }
+    lists.append(list)
+    return true
   }
 
   /// The module among `[model, criterion, optimizer]`, as AWD-LSTM saves, or `nil` if there is none.
@@ -134,6 +147,8 @@ struct TorchModel {
   private mutating func addTensor(_ reference: PickleReference, name: String) throws {
     if let tensor = try file.tensor(at: reference, named: name) {
       named.tensors.append(NamedTensor(name: name, tensor: tensor))
+    } else if takeList(reference, name) {
+      return
     } else if let className = file.graph.className(reference) {
       throw file.error(
         name, expected: "a dense tensor", found: "an object made by \(className)",

@@ -14,9 +14,10 @@ struct Convert: ParsableCommand {
     discussion: """
       To a checkpoint: `convert model.pt --corpus DIR -o poet.unroll.h5` reads PyTorch files \
       (state_dict or whole module, of AWD-LSTM and fastai too) without running anything in them, safetensors, \
-      NumPy's .npz, ONNX, and Keras's .keras, .weights.h5 and legacy .h5. Such a file has no vocabulary: give the \
-      corpus folder that it was trained on, or a list of its tokens; safetensors, .npz, .onnx, .keras and .weights.h5 \
-      that this tool wrote have theirs, and so have ml5.js models, \
+      NumPy's .npz and pickles of arrays, ONNX, and Keras's .keras, .weights.h5 and legacy .h5. Such a file rarely \
+      has a vocabulary: give the corpus folder that it was trained on, or a list of its tokens; one that lies beside \
+      the weights in a pickle (itos, word2idx, ...) is taken if none is given; safetensors, .npz, .onnx, .keras and .weights.h5 that this tool wrote have theirs, and so have \
+      ml5.js models, \
       given by their manifest.json.
       To PyTorch: `convert poet.unroll.h5 -o poet.pt` writes a state_dict under the names of \
       word_language_model, for torch.load(weights_only=True). What it cannot hold is said first; \
@@ -51,7 +52,7 @@ struct Convert: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "The tokens in the order of their ids: one a line, .json, fairseq's dict.txt, or word vectors.",
+      "The tokens in the order of their ids: one a line, .json, fairseq's dict.txt, word vectors, or a pickle such as fastai's itos.pkl.",
       valueName: "file"))
   var vocabulary: String?
 

@@ -225,7 +225,7 @@ struct NewVocabularyOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "The tokens, one a line, .json, fairseq's dict.txt, or word vectors; without it they are those of the training text.",
+      "The tokens, one a line, .json, fairseq's dict.txt, word vectors, or a pickled list; without it they are those of the training text.",
       valueName: "file"))
   var vocabulary: String?
 

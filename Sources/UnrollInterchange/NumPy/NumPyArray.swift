@@ -1,0 +1,136 @@
+// What an array of NumPy is, wherever its bytes are: a type, a shape and an order.
+
+import UnrollTensors
+
+/// The description of an array's numbers.
+struct NumPyArray {
+  /// The type of the elements.
+  let type: NumPyType
+  /// The dimensions.
+  let shape: [Int]
+  /// Whether the first index is the fastest.
+  let isFortranOrder: Bool
+
+  /// The view of the numbers in the order of the indices.
+  ///
+  /// - Parameters:
+  ///   - name: The array's name.
+  ///   - element: The type of its numbers.
+  ///   - byteCount: The number of its bytes.
+  /// - Returns: The view, or `nil` unless the array has just as many bytes.
+  func view(named name: String, _ element: TorchElement, byteCount: Int) -> TorchTensor? {
+    let sizes = isFortranOrder ? shape.reversed() : shape
+    // Distances of neighbours, the last index the fastest; such an array has no element if one is 0.
+    var (strides, count): ([Int], Int?) = ([], 1)
+    for size in sizes.reversed() {
+      strides.insert(count ?? 0, at: 0)
+      count = count.flatMap {
+        let (product, overflows) = $0.multipliedReportingOverflow(by: size)
+        return overflows ? nil : product
+      }
+    }
+    guard let count, count <= byteCount / element.size, count * element.size == byteCount else {
+      return nil
+    }
+    return TorchTensor(
+      record: name, element: element, offset: 0, sizes: shape,
+      strides: isFortranOrder ? strides.reversed() : strides, storageCount: count)
+  }
+
+  /// What is said of an array that is not of numbers.
+  ///
+  /// - Parameters:
+  ///   - name: The array's name.
+  ///   - file: The file's path.
+  /// - Returns: The note.
+  /// - Throws: `InterchangeError` if its name is that of a weight.
+  func noteOnContents(named name: String, file: String) throws -> Note {
+    let isWeight = ["weight", "bias"].contains { name.contains($0) }
+    guard !isWeight else {
+      throw InterchangeError(
+        file: file, place: name, expected: "an array of floating-point numbers",
+        found: type.description, fix: "save it as numbers: `array.astype(\"float32\")`")
+    }
+    return Note(place: name, message: "not carried: an array of \(type)")
+  }
+
+  /// The numbers of a view of this array, in its order and with the lowest byte first.
+  ///
+  /// - Parameters:
+  ///   - tensor: The view.
+  ///   - name: Its name, for messages.
+  ///   - bytes: The array's bytes as they are in the file.
+  ///   - room: How many bytes may be copied. Out: less those that were.
+  ///   - error: Makes an error about the file.
+  /// - Returns: The numbers.
+  /// - Throws: `InterchangeError` for types that models are not made of, and for copies without room.
+  func numbers(
+    of tensor: TorchTensor, named name: String, in bytes: ByteStorage,
+    room: inout Int,
+    error: (_ place: String, _ expected: String, _ found: String, _ fix: String) -> InterchangeError
+  ) throws -> Tensor {
+    guard let dtype = tensor.element.dtype, dtype.isFloat else {
+      throw error(
+        name, "float16, float32 or float64", tensor.element.name,
+        "save it as numbers: `array.astype(\"float32\")`")
+    }
+    var storage = bytes
+    if !tensor.isContiguous || type.isBigEndian {
+      guard storage.count <= room else {
+        throw error(
+          name, "arrays not much larger than the file in all", "shape \(tensor.shape)",
+          "save fewer arrays: only those of the model")
+      }
+      room -= storage.count
+      storage = .owned(tensor.gathered(from: storage))
+    }
+    if type.isBigEndian { storage = .owned(swapped(storage, size: dtype.size)) }
+    guard let numbers = Tensor(shape: tensor.shape, dtype: dtype, storage: storage) else {
+      throw error(name, "shape \(tensor.shape)", "other bytes", NumPyFile.saveAgain)
+    }
+    return numbers
+  }
+
+  private func swapped(_ storage: ByteStorage, size: Int) -> [UInt8] {
+    storage.withUnsafeBytes { bytes in
+      bytes.indices.map { index in bytes[index - index % size + size - 1 - index % size] }
+    }
+  }
+}
+
+/// A type of NumPy: the order of bytes, a kind and a size.
+struct NumPyType: CustomStringConvertible {
+  /// The kind and the size, such as `f4`.
+  let name: String
+  /// Whether numbers start with their highest byte.
+  let isBigEndian: Bool
+
+  /// Reads a type such as `<f4`; `nil` for what is none.
+  init?(_ text: String) {
+    guard let order = text.first, "<>|".contains(order) else { return nil }
+    name = String(text.dropFirst())
+    isBigEndian = order == ">"
+    let isKnown = element != nil || name.first.map { "OUSVMm".contains($0) } == true
+    guard isKnown, element.map({ ($0.size == 1) == (order == "|") }) ?? true else { return nil }
+  }
+
+  /// The type of numbers, or `nil` for what are none.
+  var element: TorchElement? { Self.elements[name].flatMap(TorchElement.element) }
+
+  private static let elements = [
+    "f2": "float16", "f4": "float32", "f8": "float64", "i1": "int8", "i2": "int16", "i4": "int32",
+    "i8": "int64", "u1": "uint8", "u2": "uint16", "u4": "uint32", "u8": "uint64", "b1": "bool",
+    "c8": "complex64", "c16": "complex128",
+  ]
+
+  /// What an array holds, in words.
+  var description: String {
+    switch name.first {
+    case "O": "Python objects (a pickle, which is never run)"
+    case "U", "S": "texts"
+    case "V": "raw bytes (\(name))"
+    case "M", "m": "times"
+    default: name
+    }
+  }
+}

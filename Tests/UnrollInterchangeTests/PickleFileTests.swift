@@ -1,0 +1,294 @@
+// Files of torch.save as before PyTorch 1.6, arrays of pickle.dump, and lists of tokens in pickles.
+
+import Foundation
+import TestSupport
+import Testing
+import UnrollFormat
+import UnrollTensors
+import UnrollTokenization
+
+@testable import UnrollInterchange
+
+/// The files of `fixtures/pickles`, made by `scripts/make-pickle-fixtures`.
+@Suite struct PickleFileTests {
+  private struct References: Decodable {
+    let words: [String]
+    let characters: [String]
+  }
+
+  private static let options = ReadingOptions(vocabulary: PyTorchFixtures.vocabulary(11))
+
+  private static func path(_ name: String) -> String { Fixtures.path("pickles/\(name)") }
+
+  private func references() throws -> References {
+    try JSONDecoder().decode(
+      References.self, from: Data(contentsOf: URL(filePath: Self.path("references.json"))))
+  }
+
+  private func read(_ name: String, options: ReadingOptions = options) throws -> Conversion {
+    let file = try MappedFile(path: Self.path(name))
+    let format = try #require(AllFormats.format(of: file))
+    #expect(format.name == (name.hasSuffix(".pt") ? "pytorch" : "npz"))
+    return try format.read(file, options: options)
+  }
+
+  private func refusal(_ name: String, options: ReadingOptions = options) -> String {
+    do {
+      _ = try read(name, options: options)
+      return "read"
+    } catch {
+      return "\(error)".replacing(Self.path("") + "/", with: "")
+        .replacing(/storage \d{6,}/, with: "storage KEY").replacing(
+          /found \d{6,} tw/, with: "found KEY tw")
+    }
+  }
+
+  private func expectEqual(_ a: Checkpoint, _ b: Checkpoint) {
+    #expect(a.architecture == b.architecture)
+    #expect(a.parameters.paths == b.parameters.paths)
+    for path in a.parameters.paths {
+      guard let first = a.parameters[path], let second = b.parameters[path] else { continue }
+      #expect(first.dtype == second.dtype && first.shape == second.shape)
+      #expect(
+        first.withUnsafeBytes { bytes in second.withUnsafeBytes { bytes.elementsEqual($0) } })
+    }
+  }
+
+  // MARK: - Without an archive
+
+  @Test(arguments: ["state.pt", "state-protocol-4.pt", "state-flat.pt", "behind.pt"])
+  func bothContainersHaveTheSameNumbers(name: String) throws {
+    let expected = try read("state-zip.pt").checkpoint
+    let conversion = try read(name)
+    expectEqual(conversion.checkpoint, expected)
+    for path in expected.parameters.paths {
+      guard case .mapped = conversion.checkpoint.parameters[path]?.storage else {
+        Issue.record("\(path) has to be mapped")
+        continue
+      }
+    }
+    let notes = conversion.notes.map(\.description)
+    #expect(notes.count == (name == "behind.pt" ? 2 : 1))
+    #expect(
+      notes.last
+        == "pickle: assumed from names and shapes: encoder.weight, rnn, decoder.weight, softmax")
+    if name == "behind.pt" {
+      #expect(notes.first == "byte 5596: not read: 4 bytes behind the last storage")
+    }
+  }
+
+  @Test func modulesKeepTheirClassesOutside() throws {
+    let conversion = try read("module.pt")
+    #expect(conversion.checkpoint.architecture.layers.map(\.cell) == [.gru])
+    #expect(conversion.notes.map(\.description).contains("drop: not carried: dropout 0.25"))
+  }
+
+  @Test func optimizerAndTokensAreThoseOfTheArchive() throws {
+    let (legacy, archive) = (
+      try read("training.pt", options: ReadingOptions()).checkpoint,
+      try read("training-zip.pt", options: ReadingOptions()).checkpoint
+    )
+    expectEqual(legacy, archive)
+    #expect(legacy.optimizer?.kind == .adam && legacy.optimizer?.step == 2)
+    #expect(
+      legacy.vocabulary.indices.map { legacy.vocabulary.text(of: $0) } == (try references().words))
+    let (first, second) = (try #require(legacy.optimizer), try #require(archive.optimizer))
+    #expect(first.groups.map(\.parameters) == second.groups.map(\.parameters))
+    #expect(Set(first.slots.keys) == [.firstMoment, .secondMoment])
+    for (slot, tree) in first.slots {
+      let other = try #require(second.slots[slot])
+      #expect(tree.paths == other.paths && tree.paths.count == 11)
+      for path in tree.paths {
+        let bytes = [tree, other].map { $0[path]?.withUnsafeBytes { Array($0) } ?? [] }
+        #expect(bytes[0] == bytes[1])
+      }
+    }
+  }
+
+  private static let refusals = [
+    ("version", "protocol version: expected 1001, found the integer 1002"),
+    (
+      "system",
+      "sys_info: expected a dictionary with little_endian, found an object made by posix.system"
+    ),
+    ("hostile", "encoder.weight: expected a dense tensor, found an object made by posix.system"),
+    ("big-endian", "sys_info: expected little_endian True, found False"),
+    (
+      "keys",
+      "storage keys: expected keys of storages that the pickle names, found the string \"7\""
+    ),
+    ("keys-twice", "storage keys: expected each key once, found KEY twice"),
+    (
+      "truncated",
+      "storage KEY: expected at most the 35 bytes that are left, found 11 elements of 4 bytes"
+    ),
+    (
+      "count",
+      "storage KEY: expected at most the 4012 bytes that are left, found 2305843009213693952 elements "
+        + "of 4 bytes"
+    ),
+    (
+      "negative",
+      "storage KEY: expected at most the 4012 bytes that are left, found more than 2^63 elements"
+    ),
+    ("pickles", "sys_info, byte 21, none: expected an opcode, found none"),
+  ]
+
+  @Test(arguments: refusals) func damageIsNamed(name: String, message: String) {
+    #expect(refusal("refused-\(name).pt").hasPrefix("refused-\(name).pt: \(message)\n  fix: "))
+    #expect(!FileManager.default.fileExists(atPath: "/tmp/unroll-pickle-was-executed"))
+  }
+
+  /// A count that is too small is found in what follows, or where the tensors do not fit.
+  @Test func countsAreThoseOfThePickle() {
+    #expect(refusal("refused-fewer.pt").contains("bytes that are left"))
+  }
+
+  // MARK: - Arrays
+
+  /// By rows and by columns, the lowest byte first and last, of NumPy 1 and 2.
+  @Test(arguments: ["numpy1", "numpy2"], [2, 3, 4, 5])
+  func arraysAreThoseOfTheArchive(producer: String, version: Int) throws {
+    let conversion = try read("\(producer)-protocol-\(version).pkl", options: ReadingOptions())
+    expectEqual(conversion.checkpoint, try read("state.npz").checkpoint)
+    let module = producer == "numpy1" ? "numpy.core" : "numpy._core"
+    #expect(
+      conversion.notes.map(\.description) == [
+        "step: not carried: an object made by \(module).multiarray.scalar",
+        "words: taken for the vocabulary: 11 tokens, tokenizer whitespace",
+        "pickle: assumed from names and shapes: encoder.weight, rnn, decoder.weight, softmax",
+      ])
+  }
+
+  @Test func whatIsNoDictionaryOfArraysIsRefused() {
+    #expect(
+      refusal("refused-list.pkl") == """
+        refused-list.pkl: pickle: expected a dictionary of arrays by name, found a list of 1 items
+          fix: save the arrays with numpy.savez
+        """)
+    #expect(
+      refusal("refused-objects.pkl") == """
+        refused-objects.pkl: decoder.weight: expected an array of floating-point numbers, found Python \
+        objects (a pickle, which is never run)
+          fix: save it as numbers: `array.astype("float32")`
+        """)
+    #expect(
+      refusal("refused-shape.pkl") == """
+        refused-shape.pkl: decoder.bias: expected as many bytes as f4 of shape [12] has, found 44
+          fix: save the arrays with numpy.savez
+        """)
+  }
+
+  // MARK: - Tokens
+
+  @Test(arguments: [
+    ("corpus", "corpus.dictionary.idx2word"), ("word2idx", "word2idx"), ("flat", "itos"),
+  ])
+  func wordsBesideWeightsAreTheVocabulary(name: String, place: String) throws {
+    let conversion = try read("tokens-\(name).pt", options: ReadingOptions())
+    let vocabulary = conversion.checkpoint.vocabulary
+    #expect(vocabulary.indices.map { vocabulary.text(of: $0) } == (try references().words))
+    #expect(
+      vocabulary.endOfSentenceID == 0 && vocabulary.unknownID == 1 && vocabulary.unit == .word)
+    #expect(
+      conversion.notes.first?.description
+        == "\(place): taken for the vocabulary: 11 tokens, tokenizer whitespace")
+    let given = try read("tokens-\(name).pt")
+    #expect(
+      given.notes.first?.description
+        == "\(place): not carried: a list of 11 tokens, which are not those given")
+    // Those that are given anyway need no note.
+    let same = try read("tokens-\(name).pt", options: ReadingOptions(vocabulary: vocabulary))
+    #expect(!same.notes.contains { $0.message.contains("tokens") })
+  }
+
+  @Test func charactersAreReadAsText() throws {
+    let checkpoint = try read("tokens-id-to-token.pt", options: ReadingOptions()).checkpoint
+    let vocabulary = checkpoint.vocabulary
+    #expect(vocabulary.indices.map { vocabulary.text(of: $0) } == (try references().characters))
+    #expect(vocabulary.unit == .character)
+    #expect(
+      checkpoint.tokenizer
+        == Tokenizer(kind: .character, sentenceStart: .none, appendsEndOfSentence: false))
+  }
+
+  @Test func tokensThatDoNotFitAreNoVocabulary() {
+    #expect(
+      refusal("tokens-other-size.pt", options: ReadingOptions()) == """
+        tokens-other-size.pt: itos: expected a vocabulary of 11 tokens, one for each row, found itos of 10
+          fix: give the right ones with `--vocabulary FILE` or `--corpus DIR`
+        """)
+    #expect(
+      refusal("tokens-contradiction.pt", options: ReadingOptions()).hasPrefix(
+        "tokens-contradiction.pt: itos: expected a vocabulary of 11 tokens, one for each row, found "
+          + "itos of 11, stoi of 11, which differ"))
+    #expect(refusal("tokens-contradiction.pt") == "read")
+  }
+
+  @Test(arguments: ["itos", "stoi", "dictionary"]) func picklesListTokens(name: String) throws {
+    let path = Self.path("\(name).pkl")
+    #expect(VocabularyFormat(path: path) == .pickle)
+    let vocabulary = try Vocabulary(contentsOf: path, format: .pickle)
+    #expect(vocabulary.indices.map { vocabulary.text(of: $0) } == (try references().words))
+    #expect(vocabulary.endOfSentenceID == 0 && vocabulary.unknownID == 1)
+  }
+
+  /// fastai fills its lists up to a multiple of 8 with one token again and again.
+  @Test func fastaisListsHaveFillers() throws {
+    let vocabulary = try Vocabulary(contentsOf: Self.path("fastai-itos.pkl"), format: .pickle)
+    #expect(
+      vocabulary.indices.map { vocabulary.text(of: $0) }
+        == ["xxunk", "xxpad", "xxbos", "the", "cat", "xxfake", "xxfake2", "xxfake3"])
+    #expect(vocabulary.unknownID == 0 && vocabulary.paddingID == 1)
+    #expect(vocabulary.beginningOfSentenceID == 2 && vocabulary.endOfSentenceID == nil)
+  }
+
+  @Test(arguments: ["refused-list.pkl", "state.pt", "references.json", "numpy2-protocol-4.pkl"])
+  func otherFilesListNoTokens(name: String) {
+    #expect(throws: TextError.self) {
+      try Vocabulary(contentsOf: Self.path(name), format: .pickle)
+    }
+  }
+
+  // MARK: - Damage
+
+  @Test func damagedFilesNeverTrap() throws {
+    let names = try FileManager.default.contentsOfDirectory(atPath: Self.path(""))
+      .filter { $0.hasSuffix(".pt") || $0.hasSuffix(".pkl") }.sorted()
+    #expect(names.count == 40)
+    var generator = SeededGenerator(seed: 41)
+    var refused = 0
+    try withTemporaryFolder { folder in
+      for name in names {
+        let whole = try MappedFile(path: Self.path(name)).copy(0..<Int.max)
+        for _ in 0..<25 {
+          var mutant = whole
+          if Int.random(in: 0..<8, using: &generator) == 0 {
+            mutant.removeLast(Int.random(in: 1..<mutant.count, using: &generator))
+          }
+          for _ in 0..<Int.random(in: 1...4, using: &generator) {
+            // The pickles stand before the numbers.
+            let end = min(mutant.count, 1600)
+            mutant[Int.random(in: 0..<end, using: &generator)] =
+              [0, 1, 0x7F, 0x80, 0xFF, UInt8.random(in: 0...255, using: &generator)]
+              .randomElement(using: &generator) ?? 0
+          }
+          let path = "\(folder)/mutant.pkl"
+          try Data(mutant).write(to: URL(filePath: path))
+          refused += try isRefused(path) ? 1 : 0
+        }
+      }
+    }
+    #expect(refused > names.count * 25 / 2)
+  }
+
+  private func isRefused(_ path: String) throws -> Bool {
+    do { _ = try Vocabulary(contentsOf: path, format: .pickle) } catch is TextError {}
+    let file = try MappedFile(path: path)
+    guard let format = AllFormats.format(of: file) else { return true }
+    do { _ = try format.read(file, options: Self.options) } catch is InterchangeError {
+      return true
+    }
+    return false
+  }
+}
