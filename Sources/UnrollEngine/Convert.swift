@@ -160,6 +160,15 @@ public func convert(
   }
   var conversion = try format.read(file, options: readingOptions)
   try options.special.apply(to: &conversion.checkpoint, path: path)
+  if conversion.checkpoint.tokenizer.appendsEndOfSentence,
+    conversion.checkpoint.vocabulary.endOfSentenceID == nil
+  {
+    conversion.notes.append(
+      Note(
+        place: Layout.vocabulary,
+        message:
+          "no token <eos> ends sentences: without one no text can be read; name it with --eos"))
+  }
   var arguments = ["format=\(format.name)", "vocabulary=\(options.vocabulary.name)"]
   if let nonlinearity = options.nonlinearity {
     arguments.append("nonlinearity=\(nonlinearity.rawValue)")
@@ -191,8 +200,10 @@ func foreignFormat(of file: MappedFile) throws -> any ForeignFormat.Type {
   if let format = AllFormats.format(of: file) { return format }
   throw InterchangeError(
     file: file.path, place: "", expected: supportedInputs,
-    found: file.copy(0..<4) == Array("PK\u{03}\u{04}".utf8)
-      ? "a ZIP archive of another kind" : "content of another kind",
+    found: file.count == 0
+      ? "an empty file"
+      : file.copy(0..<4) == Array("PK\u{03}\u{04}".utf8)
+        ? "a ZIP archive of another kind" : "content of another kind",
     fix: "give the model file itself, not an archive of it or a text; other formats are not "
       + "supported yet")
 }
@@ -278,11 +289,11 @@ private func readCheckpoint(
         + "such as `-o model.pt`, or give --dtype")
   }
   guard case .file = options.vocabulary, options.nonlinearity == nil, options.names == nil,
-    options.configuration == nil
+    options.configuration == nil, options.special == SpecialTokens()
   else {
     throw InterchangeError(
       file: path, place: "", expected: "only the checkpoint and an output",
-      found: "a corpus, a vocabulary, a nonlinearity, a map or a configuration beside it",
+      found: "a corpus, a vocabulary, tokens, a nonlinearity, a map or a configuration beside it",
       fix: "leave them out: a checkpoint holds all that")
   }
   let notes = examination.findings.map { finding in

@@ -74,12 +74,16 @@ public struct Encoder: Sendable {
     guard !needsEnd || vocabulary.endOfSentenceID != nil else {
       throw TextError(
         path: path, line: nil, expected: "an end-of-sentence token in the vocabulary",
-        found: "none", fix: "convert again with a vocabulary that has the token <eos>")
+        found: "none",
+        fix: "convert again and name it: --eos TOKEN; or give a vocabulary that has the token <eos>"
+      )
     }
     guard tokenizer.sentenceStart != .bos || vocabulary.beginningOfSentenceID != nil else {
       throw TextError(
         path: path, line: nil, expected: "a beginning-of-sentence token in the vocabulary",
-        found: "none", fix: "convert again with a vocabulary that has the token <bos>")
+        found: "none",
+        fix: "convert again and name it: --bos TOKEN; or give a vocabulary that has the token <bos>"
+      )
     }
     let endID = vocabulary.endOfSentenceID.map { Int32($0) }
     endOfSentenceID = tokenizer.appendsEndOfSentence ? endID : nil

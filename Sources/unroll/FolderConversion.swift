@@ -19,6 +19,8 @@ struct FolderConversion {
   private struct Running {
     let job: Job
     let process: Process
+    /// The name that the process was given for its output.
+    let output: String
     let start: ContinuousClock.Instant
     /// What it says, in a file without a name: a pipe that nobody reads would stop it.
     let errors: FileHandle
@@ -128,7 +130,8 @@ struct FolderConversion {
   private func start(_ job: Job) throws -> Running {
     let process = Process()
     process.executableURL = Bundle.main.executableURL
-    process.arguments = ["convert", job.path, "-o", checkedOutput(of: job)] + options
+    let output = checkedOutput(of: job)
+    process.arguments = ["convert", job.path, "-o", output] + options
     var name = Array("\(NSTemporaryDirectory())/unroll-XXXXXX".utf8CString)
     let descriptor = mkstemp(&name)
     guard descriptor >= 0 else { throw FileError("make a temporary file", path: job.output) }
@@ -137,7 +140,7 @@ struct FolderConversion {
     process.standardError = errors
     process.standardInput = FileHandle.nullDevice
     try process.run()
-    return Running(job: job, process: process, start: .now, errors: errors)
+    return Running(job: job, process: process, output: output, start: .now, errors: errors)
   }
 
   /// The name to write to; where nothing is written, one in a folder that is there.
@@ -151,6 +154,7 @@ struct FolderConversion {
   private func finish(_ run: Running) -> Int32 {
     try? run.errors.seek(toOffset: 0)
     let text = String(decoding: run.errors.readDataToEndOfFile(), as: UTF8.self)
+      .replacing(run.output, with: run.job.output)
     for line in text.split(separator: "\n") { Output.note("\(printable(run.job.path)): \(line)") }
     let code = run.process.terminationReason == .exit ? run.process.terminationStatus : 2
     let seconds = String(format: "%.2f", run.start.duration(to: .now) / .seconds(1))

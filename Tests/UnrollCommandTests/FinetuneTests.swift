@@ -179,8 +179,8 @@ import UnrollFormat
         ["evaluate", "model.unroll.h5", "lines.txt", "--protocol", "sentence"], in: folder)
       #expect(measured.output.contains("nll             \(rows[1][4]) nats a token"))
       let state = try #require(try Checkpoint(contentsOf: "\(folder)/one.last.unroll.h5").training)
-      // 16 tokens, of which the first has nothing before it; seven windows, in steps of two.
-      #expect(state.data.isBySentence && state.step == 12 && state.tokensSeen == 3 * 15)
+      // Lines of 3, 8, 1 and 4 tokens: seven windows, in steps of two.
+      #expect(state.data.isBySentence && state.step == 12 && state.tokensSeen == 3 * 16)
       #expect(
         try runner.run(arguments + ["-o", "two.unroll.h5", "--pause-after", "1"], in: folder)
           .exitCode == 3)

@@ -45,7 +45,7 @@ import UnrollTokenization
   @Test(arguments: [
     ("reverse", "Y", "reverse"), ("clip", "Y", "the attribute clip"),
     ("activation", "Y", "Sigmoid, Softsign"), ("peepholes", "Y", "the input P"),
-    ("state", "Y", "a constant initial_h"), ("attention", "Y", "the operation Attention"),
+    ("state", "Y", "another initial_h"), ("attention", "Y", "the operation Attention"),
     ("quantised", "Y", "the operation DynamicQuantizeLSTM of com.microsoft"),
     ("escape", "E", "the location ../pytorch/lstm-state.pt"),
   ])

@@ -27,7 +27,7 @@ extension GradientFlow {
     progress: (Stage, Double?) -> Void = { _, _ in }
   ) throws {
     let encoder = try LanguageModel.encoder(of: checkpoint, path: path)
-    let (ids, unknown) = try TrainingText.ids(path: text, encoder: encoder) {
+    let (ids, _, unknown) = try TrainingText.ids(path: text, encoder: encoder) {
       progress(.reading, $0)
     }
     var measurement = try Measurement(

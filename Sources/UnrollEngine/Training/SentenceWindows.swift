@@ -15,56 +15,20 @@ struct SentenceWindows {
 
   /// Cuts a text.
   ///
-  /// A sentence is predicted from the token that sentences start from, to its end; a longer one is cut, and
-  /// its parts hand the state on.
+  /// A sentence is a line of the text: it is predicted from the token that sentences start from, to its end. A
+  /// longer one is cut, and its parts hand the state on.
   ///
   /// - Parameters:
-  ///   - ids: The text, in one column.
-  ///   - checkpoint: The model.
+  ///   - sentences: The text.
   ///   - window: The most rows of a window.
-  ///   - path: The text's file, for errors.
-  /// - Throws: `TrainingError` if sentences of the model start from nothing.
-  init(_ ids: [Int32], of checkpoint: Checkpoint, window: Int, path: String) throws {
-    var windows: [Range<Int>] = []
-    var starts: Set<Int> = []
-    for sentence in try Self.sentences(ids, of: checkpoint, path: path) {
-      starts.insert(sentence.lowerBound)
-      for row in stride(from: sentence.lowerBound, to: sentence.upperBound, by: window) {
-        windows.append(row..<min(row + window, sentence.upperBound))
+  init(_ sentences: SentenceStream, window: Int) {
+    windows = sentences.ranges.flatMap { sentence in
+      stride(from: sentence.lowerBound, to: sentence.upperBound - 1, by: window).map {
+        $0..<min($0 + window, sentence.upperBound - 1)
       }
     }
-    guard !windows.isEmpty else {
-      throw TrainingError(
-        path: path, expected: "sentences with something to predict", found: "none",
-        fix: "give more text")
-    }
-    (self.windows, self.starts) = (windows, starts)
+    starts = Set(sentences.ranges.map(\.lowerBound))
     sums = windows.reduce(into: [0]) { $0.append(($0.last ?? 0) + $1.count) }
-  }
-
-  /// The rows of the inputs of each sentence: from the one with the token that it starts from.
-  static func sentences(
-    _ ids: [Int32], of checkpoint: Checkpoint, path: String
-  ) throws -> [Range<Int>] {
-    let vocabulary = checkpoint.vocabulary
-    let start: Int? =
-      switch checkpoint.tokenizer.sentenceStart {
-      case .eos: vocabulary.endOfSentenceID
-      case .bos: vocabulary.beginningOfSentenceID
-      case .none: nil
-      }
-    guard let start else {
-      throw TrainingError(
-        path: path, expected: "a model whose sentences start from a token, to train by sentence",
-        found: "one whose sentences start from nothing",
-        fix: "leave --sentences out, or name the tokens when the model is converted: --bos, --eos")
-    }
-    // With a token of its own in front, the sentence ends before the next one's.
-    let gap = checkpoint.tokenizer.sentenceStart == .bos ? 1 : 0
-    let rows = ids.indices.filter { ids[$0] == Int32(start) }
-    let first = gap == 0 && rows.first != 0 ? [0] : []
-    let bounds = first + rows + [ids.count - 1 + gap]
-    return zip(bounds, bounds.dropFirst()).compactMap { $0 < $1 - gap ? $0..<$1 - gap : nil }
   }
 
   /// The first window from a row on.
@@ -89,44 +53,63 @@ struct SentenceWindows {
   func predictions(before row: Int) -> Int { sums[index(from: row)] }
 }
 
+/// The lines of a text, each behind the token that sentences start from.
+struct SentenceStream {
+  /// The tokens of all.
+  private(set) var ids: [Int32] = []
+  /// The place of each with something to predict, with the token in front.
+  private(set) var ranges: [Range<Int>] = []
+
+  /// - Parameters:
+  ///   - text: The text.
+  ///   - encoder: The model's.
+  /// - Throws: `TrainingError` if sentences of the model start from nothing, or there are none.
+  init(_ text: TrainingText, _ encoder: Encoder) throws {
+    guard let start = encoder.sentenceStartID else {
+      throw TrainingError(
+        path: text.path,
+        expected: "a model whose sentences start from a token, to train by sentence",
+        found: "one whose sentences start from nothing",
+        fix: "leave --sentences out, or name the tokens when the model is converted: --bos, --eos")
+    }
+    let hasStarts = encoder.tokenizer.sentenceStart == .bos
+    for (first, end) in zip(text.lineStarts, text.lineStarts.dropFirst() + [text.ids.count]) {
+      let begin = ids.count
+      if !hasStarts { ids.append(start) }
+      ids += text.ids[first..<end]
+      if ids.count > begin + 1 { ranges.append(begin..<ids.count) }
+    }
+    guard !ranges.isEmpty else {
+      throw TrainingError(
+        path: text.path, expected: "lines with something to predict", found: "none",
+        fix: "give more text")
+    }
+  }
+}
+
 extension LanguageModel {
-  /// The mean loss of the sentences of a text, each from a state of zeros.
+  /// The mean loss of the lines of a text, each from a state of zeros.
   ///
   /// - Parameters:
-  ///   - ids: The tokens of the text.
-  ///   - path: The text's file, for errors.
+  ///   - stream: The text.
   ///   - progress: Called after each group of sentences.
   /// - Returns: The mean in nats.
-  /// - Throws: `TextError` if there are no sentences; `NotFinite` if the model gives no numbers.
+  /// - Throws: `NotFinite` if the model gives no numbers.
   func nll(
-    ofSentences ids: [Int32], path: String, _ progress: (EvaluationProgress) -> Void
+    of stream: SentenceStream, _ progress: (EvaluationProgress) -> Void
   ) throws -> Double {
     var result = Perplexity(.sentence)
-    let hasOwnStart = encoder.tokenizer.sentenceStart == .bos
-    let start = encoder.sentenceStartID
-    var sentences: [[Int32]] = []
-    var sentence: [Int32] = []
-    for id in ids {
-      let isOwnStart = hasOwnStart && id == start
-      if !isOwnStart { sentence.append(id) }
-      guard isOwnStart || id == encoder.endOfSentenceID, !sentence.isEmpty else { continue }
-      sentences.append(sentence)
-      sentence = []
-    }
-    if !sentence.isEmpty { sentences.append(sentence) }
-    for first in stride(from: 0, to: sentences.count, by: 8 * Self.sentenceColumns) {
-      let group = Array(sentences[first..<min(first + 8 * Self.sentenceColumns, sentences.count)])
-      for prediction in try predictions(ofSentences: group) {
+    let size = 8 * Self.sentenceColumns
+    for first in stride(from: 0, to: stream.ranges.count, by: size) {
+      let ranges = stream.ranges[first..<min(first + size, stream.ranges.count)]
+      for prediction in try predictions(
+        ofSentences: ranges.map { Array(stream.ids[$0].dropFirst()) })
+      {
         result.predictions += prediction.logProbabilities.count
         result.totalNLL -= prediction.logProbabilities.reduce(0.0) { $0 + Double($1) }
       }
-      let fraction = Double(first + group.count) / Double(sentences.count)
+      let fraction = Double(ranges.endIndex) / Double(stream.ranges.count)
       progress(EvaluationProgress(perplexity: result, fraction: fraction))
-    }
-    guard result.predictions > 0 else {
-      throw TextError(
-        path: path, line: nil, expected: "sentences with something to predict", found: "none",
-        fix: "give more text")
     }
     guard result.totalNLL.isFinite else { throw NotFinite(path: path) }
     return result.nll

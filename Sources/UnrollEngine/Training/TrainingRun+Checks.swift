@@ -43,6 +43,27 @@ extension TrainingRun {
     }
   }
 
+  /// The rows of the training text, and what training by sentence cuts them into.
+  ///
+  /// - Throws: `TrainingError` if there is nothing to predict.
+  static func rows(
+    _ data: TrainingData, train: TrainingText, valid: TrainingText, of checkpoint: Checkpoint
+  ) throws -> (columns: [Int32], sentences: SentenceWindows?, valid: SentenceStream?) {
+    guard data.isBySentence else {
+      return (try columns(train, count: data.columns), nil, nil)
+    }
+    guard data.columns == 1 else {
+      throw TrainingError(
+        path: train.path, expected: "one column, to train by sentence", found: "\(data.columns)",
+        fix: "the state is damaged: leave --resume out to begin anew")
+    }
+    let encoder = try LanguageModel.encoder(of: checkpoint, path: train.path)
+    let stream = try SentenceStream(train, encoder)
+    return (
+      stream.ids, SentenceWindows(stream, window: data.window), try SentenceStream(valid, encoder)
+    )
+  }
+
   /// Deals a text out to columns.
   ///
   /// - Throws: `TrainingError` if a column has nothing to predict.

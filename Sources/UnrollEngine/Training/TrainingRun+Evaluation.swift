@@ -13,9 +13,8 @@ extension TrainingRun {
     let keptNLL: Double?
     do {
       validNLL =
-        state.data.isBySentence
-        ? try evaluated.nll(ofSentences: valid.ids, path: valid.path, progress)
-        : try evaluated.perplexity(ofColumns: valid.ids, path: valid.path, progress).nll
+        try validSentences.map { try evaluated.nll(of: $0, progress) }
+        ?? evaluated.perplexity(ofColumns: valid.ids, path: valid.path, progress).nll
       keptNLL = try kept.map { try evaluated.nll(of: $0, progress) }
     } catch is NotFinite {
       throw diverged("validation loss")

@@ -59,6 +59,8 @@ public struct TrainingRun {
   let columns: [Int32]
   /// The windows of training by sentence, in order.
   let sentences: SentenceWindows?
+  /// The validation text of training by sentence.
+  let validSentences: SentenceStream?
 
   /// Begins a training.
   ///
@@ -107,11 +109,9 @@ public struct TrainingRun {
     (source.optimizer, source.training) = (nil, nil)
     self.source = source
     (self.train, self.valid) = (train, valid)
-    columns = try Self.columns(train, count: settings.columns)
-    sentences =
-      settings.isBySentence
-      ? try SentenceWindows(columns, of: checkpoint, window: settings.window, path: train.path)
-      : nil
+    (columns, sentences, validSentences) = try Self.rows(
+      state.data, train: train, valid: valid, of: checkpoint)
+    if sentences != nil { state.data.tokens = columns.count }
     try Self.check(state.data, architecture, optimizer, settings.regularization, memory: memory)
     model = try TrainableModel(architecture: architecture, parameters: checkpoint.parameters)
     carried = model.zeroState(columns: settings.columns)
@@ -157,12 +157,6 @@ public struct TrainingRun {
     if !changes.allowsOtherTexts {
       try Self.check(train, digest: state.data.trainDigest, role: "training")
       try Self.check(valid, digest: state.data.validDigest, role: "validation")
-      guard train.ids.count == state.data.tokens else {
-        throw TrainingError(
-          path: path, expected: "the \(train.ids.count) tokens of \(train.path)",
-          found: "\(state.data.tokens)",
-          fix: "the state is damaged, or of another tokenizer: leave --resume out to begin anew")
-      }
     }
     var made = try changes.apply(to: &state, &optimizer, train: train, valid: valid)
     self.state = state
@@ -172,11 +166,16 @@ public struct TrainingRun {
     source.provenance.removeLast()
     self.source = source
     (self.train, self.valid) = (train, valid)
-    columns = try Self.columns(train, count: state.data.columns)
-    sentences =
-      state.data.isBySentence
-      ? try SentenceWindows(columns, of: checkpoint, window: state.data.window, path: train.path)
-      : nil
+    (columns, sentences, validSentences) = try Self.rows(
+      state.data, train: train, valid: valid, of: checkpoint)
+    let tokens = sentences == nil ? train.ids.count : columns.count
+    guard changes.allowsOtherTexts || tokens == state.data.tokens else {
+      throw TrainingError(
+        path: path, expected: "the \(tokens) tokens of \(train.path)",
+        found: "\(state.data.tokens)",
+        fix: "the state is damaged, or of another tokenizer: leave --resume out to begin anew")
+    }
+    self.state.data.tokens = tokens
     try Self.check(
       state.data, checkpoint.architecture, self.optimizer, state.regularization, memory: memory)
     model = try TrainableModel(

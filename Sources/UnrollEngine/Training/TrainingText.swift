@@ -15,6 +15,8 @@ public struct TrainingText: Sendable {
   /// The number of words that the vocabulary lacks; the token for unknown words stands for them.
   public let unknown: Int
   let ids: [Int32]
+  /// Where each line begins among the ids.
+  let lineStarts: [Int]
 
   /// Reads a text.
   ///
@@ -34,7 +36,7 @@ public struct TrainingText: Sendable {
     }
     self.path = path
     digest = UnrollFormat.digest(of: try MappedFile(path: path))
-    (ids, unknown) = try Self.ids(path: path, encoder: encoder, progress: progress)
+    (ids, lineStarts, unknown) = try Self.ids(path: path, encoder: encoder, progress: progress)
   }
 
   /// Reads the ids of a text; where sentences start from a token of their own, each line begins with it.
@@ -43,14 +45,15 @@ public struct TrainingText: Sendable {
   ///   - path: A file, plain or gzip, or `-` for standard input.
   ///   - encoder: The model's.
   ///   - progress: Called now and then with the share that was read.
-  /// - Returns: The ids, and how many stand for words that the vocabulary lacks.
+  /// - Returns: The ids, where the lines begin among them, and how many stand for words that the vocabulary lacks.
   /// - Throws: `FileError` or `TextError` if the text cannot be read or has words that the model
   ///   cannot take: all of them are listed.
   static func ids(
     path: String, encoder: Encoder, progress: (Double?) -> Void = { _ in }
-  ) throws -> (ids: [Int32], unknown: Int) {
+  ) throws -> (ids: [Int32], lineStarts: [Int], unknown: Int) {
     var lines = try LineReader(path: path, lineEnds: encoder.tokenizer.lineEnds)
     var ids: [Int32] = []
+    var lineStarts: [Int] = []
     var unknown = 0
     var missing = MissingWords()
     let start = encoder.tokenizer.sentenceStart == .bos ? encoder.sentenceStartID : nil
@@ -58,6 +61,7 @@ public struct TrainingText: Sendable {
       do {
         let encoded = try encoder.encode(line, path: path)
         guard missing.isEmpty else { continue }
+        lineStarts.append(ids.count)
         if let start { ids.append(start) }
         ids += encoded.ids
         unknown += encoded.unknownCount
@@ -71,7 +75,7 @@ public struct TrainingText: Sendable {
       progress(lines.fraction)
     }
     if let error = missing.error(path: path) { throw error }
-    return (ids, unknown)
+    return (ids, lineStarts, unknown)
   }
 }
 

@@ -156,6 +156,11 @@ struct KerasConfiguration {
       try activate(entry.name, inner.function("activation"))
     case "Activation", "Softmax":
       guard case .dense? = layers.last?.computes else { throw misplaced(entry) }
+      if inner.className == "Softmax", let axis = inner.settings["axis"],
+        ![-1, 2].contains(axis.int)
+      {
+        throw refusal(entry.name, "a softmax over the tokens, axis -1", "another axis")
+      }
       try activate(
         entry.name, inner.className == "Softmax" ? "softmax" : inner.function("activation"))
     default:

@@ -177,10 +177,10 @@ enum KerasOptimizer {
     guard var group = state.groups.first, state.groups.count == 1, !group.isFrozen else {
       return .lost("Keras has one group of parameters, of which none is frozen")
     }
-    guard group.step == state.step, Int32(exactly: state.step) != nil else {
-      return .lost("Keras counts the steps once")
+    guard Int32(exactly: group.step) != nil else {
+      return .lost("Keras counts steps with 32 bits")
     }
-    if state.step > 0 {
+    if group.step > 0 {
       for slot in group.slots(of: state.kind) {
         guard architecture.parameters.allSatisfy({ state.slots[slot]?[$0.path] != nil }) else {
           return .lost("it lacks \(slot.rawValue) of a parameter")
@@ -235,7 +235,7 @@ enum KerasOptimizer {
   /// The variables of a kept optimizer in Keras's order.
   static func variables(_ state: OptimizerState, of architecture: Architecture) -> [Tensor] {
     guard let group = state.groups.first else { return [] }
-    let step = Int32(clamping: state.step)
+    let step = Int32(clamping: state.groups.first?.step ?? 0)
     let order = order(architecture.kerasLayers.flatMap { $0 }, group, state.kind)
     let slots = order.compactMap { slot, form in state.slots[slot].flatMap(form.variable) }
     return [

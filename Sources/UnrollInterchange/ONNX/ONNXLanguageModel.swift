@@ -110,7 +110,16 @@ struct ONNXLanguageModel {
         [Note(place: origin, message: "assumed: the input is one-hot, a vector for each token")]
       )
     }
-    if node.operation == "OneHot" { return (nil, []) }
+    // The ids are those of the text as it is fed in: nothing computes others.
+    let ids = node.operation == "Gather" ? node.input(1) : node.input(0)
+    let fed = try ids.map { try graph.origin(of: $0) } ?? ""
+    guard graph.model.inputs.contains(fed) else {
+      throw graph.model.error(
+        fed, expected: "ids of tokens as they are fed in",
+        found: graph.producer(of: fed).map { "the operation \($0.node.operation)" } ?? "a constant",
+        fix: "export a language model whose input is the ids of tokens")
+    }
+    if node.operation == "OneHot", node.attributes["axis"]?.int ?? -1 == -1 { return (nil, []) }
     guard node.operation == "Gather", node.attributes["axis"]?.int ?? 0 == 0,
       let name = node.input(0), let (tensor, isTransposed) = graph.constant(name), !isTransposed
     else { throw unknownInput(origin, graph) }
@@ -136,10 +145,15 @@ struct ONNXLanguageModel {
 
   private static func output(before name: String, in graph: ONNXGraph) throws -> Output? {
     var name = try graph.origin(of: name)
-    for operation in ["Log", "LogSoftmax", "Softmax"] {
-      if let (node, _) = graph.producer(of: name), node.operation == operation {
-        name = try graph.origin(of: node.input(0) ?? "")
-      }
+    // One softmax, with or without a logarithm behind it, or none.
+    let hasLog = graph.producer(of: name)?.node.operation == "Log"
+    if hasLog { name = try graph.origin(of: graph.producer(of: name)?.node.input(0) ?? "") }
+    let softmax = graph.producer(of: name)?.node
+    if let softmax, (hasLog ? ["Softmax"] : ["LogSoftmax", "Softmax"]).contains(softmax.operation) {
+      try checkAxis(of: softmax, in: graph)
+      name = try graph.origin(of: softmax.input(0) ?? "")
+    } else if hasLog {
+      return nil
     }
     guard var (node, _) = graph.producer(of: name) else { return nil }
     var bias: ONNXTensor?
@@ -170,6 +184,17 @@ struct ONNXLanguageModel {
       }
     }
     return Output(weight: weight, isTransposed: isColumns, bias: bias, input: input)
+  }
+
+  /// Refuses a softmax over anything but the tokens.
+  private static func checkAxis(of softmax: ONNXNode, in graph: ONNXGraph) throws {
+    let usual = graph.model.operatorSet < 13 ? 1 : -1
+    let axis = softmax.attributes["axis"]?.int ?? usual
+    let last = softmax.outputs.first.flatMap { graph.model.ranks[$0] }.map { $0 - 1 }
+    guard axis != -1, axis != last else { return }
+    throw graph.model.error(
+      softmax.place, expected: "\(softmax.operation) over the tokens, the last axis",
+      found: "axis \(axis)", fix: "export the model with axis -1")
   }
 
   // MARK: - Numbers

@@ -43,11 +43,12 @@ struct ONNXLayer {
     guard node.attributes["input_forget"]?.int ?? 0 == 0 else {
       throw refuse("separate gates", "input_forget 1")
     }
+    guard node.input(4) == nil else { throw refuse("whole sequences", "the input sequence_lens") }
     guard node.input(7) == nil else { throw refuse("no peepholes", "the input P") }
     for (index, state) in [(5, "initial_h"), (6, "initial_c")] {
-      guard let name = node.input(index), let (tensor, _) = graph.constant(name) else { continue }
-      guard try Self.isZero(tensor, model) else {
-        throw refuse("a state of zeros, or one that is fed in", "a constant \(state)")
+      guard let name = node.input(index) else { continue }
+      guard try Self.isFedOrZero(name, in: graph) else {
+        throw refuse("a state of zeros, or one that is fed in", "another \(state)")
       }
     }
     guard let W = node.input(1).flatMap({ graph.constant($0) })?.tensor,
@@ -116,6 +117,39 @@ struct ONNXLayer {
       names[0] = "sigmoid"
     }
     return names == usual[layer.cell] ? nil : found
+  }
+
+  /// Operations that give a state another shape, or a part of it.
+  private static let shaping: Set = [
+    "Identity", "Slice", "Squeeze", "Unsqueeze", "Reshape", "Transpose", "Cast", "Expand", "Split",
+    "Concat",
+  ]
+
+  /// Whether a state is fed in, or zeros, through any shapes.
+  private static func isFedOrZero(_ name: String, in graph: ONNXGraph) throws -> Bool {
+    var rest = [name]
+    var seen: Set<String> = []
+    while let name = rest.popLast() {
+      guard seen.insert(name).inserted else { continue }
+      if let (tensor, _) = graph.constant(name) {
+        guard try isZero(tensor, graph.model) else { return false }
+        continue
+      }
+      guard let (node, _) = graph.producer(of: name) else {
+        guard graph.model.inputs.contains(name) else { return false }
+        continue
+      }
+      if node.operation == "ConstantOfShape" {
+        guard try node.attributes["value"]?.tensor.map({ try isZero($0, graph.model) }) ?? true
+        else {
+          return false
+        }
+        continue
+      }
+      guard shaping.contains(node.operation) else { return false }
+      rest += node.operation == "Concat" ? node.inputs : Array(node.inputs.prefix(1))
+    }
+    return true
   }
 
   private static func isZero(_ constant: ONNXTensor, _ model: ONNXModel) throws -> Bool {

@@ -16,6 +16,10 @@ struct ONNXModel {
   let inputs: [String]
   /// The names of the results.
   let outputs: [String]
+  /// The number of dimensions of values, where the file says it.
+  let ranks: [String: Int]
+  /// The version of ONNX's own operations.
+  let operatorSet: Int
 
   /// The numbers of the fields of `ModelProto` that a file begins with or may have.
   private static let modelFields: Set<Int> = [1, 2, 3, 4, 5, 6, 7, 8, 14, 20, 25, 26]
@@ -74,6 +78,19 @@ struct ONNXModel {
       names[$0] == nil
     }
     outputs = try graph.ranges(12).compactMap { try message($0, "graph: output").text(1) }
+    var ranks: [String: Int] = [:]
+    for range in graph.ranges(12) + graph.ranges(13) {
+      let value = try message(range, "graph: value")
+      guard let name = value.text(1), let type = value.range(2),
+        let tensor = try message(type, "type").range(1),
+        let shape = try message(tensor, "type").range(2)
+      else { continue }
+      ranks[name] = try message(shape, "shape").ranges(1).count
+    }
+    self.ranks = ranks
+    let sets = try model.ranges(8).map { try message($0, "opset_import") }
+    operatorSet =
+      sets.filter { ["", "ai.onnx"].contains($0.text(1) ?? "") }.compactMap { $0.int(2) }.max() ?? 1
   }
 
   /// An error about a part of the file.

@@ -42,7 +42,7 @@ public enum PyTorchTrainingFormat: ForeignFormat {
     if !clips.isEmpty { lose("gradients are clipped (\(list(clips.sorted())))") }
     let frozen = optimizer.groups.count { $0.isFrozen }
     if frozen > 0 { lose("\(frozen) of \(optimizer.groups.count) groups are frozen") }
-    if optimizer.kind == .sgd { lose("the steps of SGD, which counts none; `step` has them") }
+    if optimizer.kind == .sgd { lose("the steps of the groups: PyTorch's SGD counts none") }
     return notes
   }
 

@@ -38,7 +38,8 @@ struct Train: ParsableCommand {
 
   func run() throws {
     try verb.run(
-      resuming: false, inputs: tokens.paths + model.paths, resumeOptions: threads.arguments
+      resuming: false, inputs: tokens.paths + model.paths + [config].compactMap { $0 },
+      resumeOptions: threads.arguments
     ) { _, reporter in
       threads.apply()
       let (tokenizer, vocabulary) = try tokens.tokens(train: verb.train)
@@ -69,7 +70,7 @@ struct Train: ParsableCommand {
   /// The arguments of the tool with the options of a configuration in its place, before the others.
   ///
   /// - Parameter arguments: The verb and its options.
-  /// - Returns: The arguments without `--config`, and those of them that its file gave.
+  /// - Returns: The arguments with those of the file, and these.
   /// - Throws: `FileError` if the file cannot be read; `Refusal` if it holds no options.
   static func expandingConfiguration(
     _ arguments: [String]
@@ -84,7 +85,8 @@ struct Train: ParsableCommand {
       path = rest.remove(at: index)
     }
     let configured = try options(inFile: path)
-    return (["train"] + configured + rest, configured)
+    // Its name stays, so that the file is known for one that is read.
+    return (["train"] + configured + ["--config", path] + rest, configured)
   }
 
   /// The options of a configuration as words of a command line.
@@ -101,6 +103,7 @@ struct Train: ParsableCommand {
     var names: Set<String> = []
     return try members.flatMap { key, value in
       let name = String(decoding: key, as: UTF8.self).replacing("_", with: "-")
+      guard name != "config" else { throw refuse("another configuration") }
       guard names.insert(name).inserted else { throw refuse("\(printable(name)) twice") }
       let text: String? =
         switch value {
