@@ -94,6 +94,8 @@ public struct ConversionOptions: Sendable {
   public var special = SpecialTokens()
   /// The file that says which tensor is which, where names and shapes do not; see `NameMap`.
   public var names: String?
+  /// The file of a Keras model's configuration, for a file of its weights alone.
+  public var configuration: String?
   /// The type that weights are rounded to; `nil` leaves them as they are.
   public var dtype: DType?
 
@@ -147,6 +149,15 @@ public func convert(
   var readingOptions = ReadingOptions(
     vocabulary: vocabulary, tokenizer: tokenizer, nonlinearity: options.nonlinearity, names: names)
   readingOptions.reader = reader
+  if let path = options.configuration {
+    guard format == KerasHDF5Format.self else {
+      throw InterchangeError(
+        file: file.path, place: "",
+        expected: "HDF5 weights of Keras, for a configuration beside them",
+        found: format.name, fix: "leave --keras-config out")
+    }
+    readingOptions.configuration = try MappedFile(path: path)
+  }
   var conversion = try format.read(file, options: readingOptions)
   try options.special.apply(to: &conversion.checkpoint, path: path)
   var arguments = ["format=\(format.name)", "vocabulary=\(options.vocabulary.name)"]
@@ -154,13 +165,15 @@ public func convert(
     arguments.append("nonlinearity=\(nonlinearity.rawValue)")
   }
   if options.names != nil { arguments.append("names=map") }
+  if options.configuration != nil { arguments.append("configuration=file") }
   if let name = options.tokenizer.name { arguments.append("tokenizer=\(name)") }
   if options.appendsEndOfSentence { arguments.append("append_eos=1") }
   arguments += options.special.arguments
   if let dtype = options.dtype { arguments.append("dtype=\(dtype.rawValue)") }
   try conversion.convertNumbers(to: options.dtype, path: path)
   let paths =
-    options.vocabulary.paths + options.tokenizer.paths + (options.names.map { [$0] } ?? [])
+    options.vocabulary.paths + options.tokenizer.paths
+    + [options.names, options.configuration].compactMap { $0 }
   let inputs = try [file] + paths.map { try MappedFile(path: $0) }
   conversion.checkpoint.provenance.append(
     ProvenanceEntry(
@@ -264,10 +277,12 @@ private func readCheckpoint(
         "nothing is to be converted: copy the file; or name the output as one of another format, "
         + "such as `-o model.pt`, or give --dtype")
   }
-  guard case .file = options.vocabulary, options.nonlinearity == nil, options.names == nil else {
+  guard case .file = options.vocabulary, options.nonlinearity == nil, options.names == nil,
+    options.configuration == nil
+  else {
     throw InterchangeError(
       file: path, place: "", expected: "only the checkpoint and an output",
-      found: "a corpus, a vocabulary, a nonlinearity or a map beside it",
+      found: "a corpus, a vocabulary, a nonlinearity, a map or a configuration beside it",
       fix: "leave them out: a checkpoint holds all that")
   }
   let notes = examination.findings.map { finding in

@@ -161,16 +161,17 @@ extension ForeignContainer {
   /// - Parameters:
   ///   - datasets: The tensors and their paths.
   ///   - path: A file in whose folder there is room.
+  ///   - progress: Called with the number of bytes written since the last call.
   /// - Returns: The bytes of the file.
   /// - Throws: `FileError` or `HDF5Error` if it cannot be written.
   package static func image(
-    of datasets: [(path: String, tensor: Tensor)], beside path: String
+    of datasets: [(path: String, tensor: Tensor)], beside path: String, progress: (Int) -> Void
   ) throws -> MappedFile {
     let scratch = try ScratchFile(beside: path)
     let writer = try FileWriter(creating: scratch.path)
     try writer.reserve(sizeBound(of: datasets))
     scratch.removeName()
-    try write(datasets, to: writer) { _ in }
+    try write(datasets, to: writer, progress: progress)
     try writer.close()
     return try scratch.map()
   }

@@ -190,6 +190,7 @@ enum EvaluatedParameters: String, CaseIterable {
 enum WindowKind: String, CaseIterable {
   case fixed
   case random
+  case sentence
 }
 
 /// Whether going on from a file is the same as never having stopped.

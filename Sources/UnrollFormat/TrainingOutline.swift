@@ -171,7 +171,7 @@ extension TrainingData {
       AttributeName.columns: .integer(Int64(columns)),
       AttributeName.window: .integer(Int64(window)),
       AttributeName.windowKind: .text(
-        (hasRandomWindows ? WindowKind.random : .fixed).rawValue),
+        (isBySentence ? WindowKind.sentence : hasRandomWindows ? .random : .fixed).rawValue),
       AttributeName.cursor: .integer(Int64(cursor)),
       AttributeName.totalNLL: .number(totalNLL),
     ]

@@ -158,7 +158,9 @@ extension Contents {
     var data = TrainingData(
       trainDigest: train, validDigest: valid, tokens: tokens, columns: columns, window: window,
       cursor: cursor, totalNLL: totalNLL)
-    data.hasRandomWindows = text(group, AttributeName.windowKind) == WindowKind.random.rawValue
+    let kind = text(group, AttributeName.windowKind)
+    data.hasRandomWindows = kind == WindowKind.random.rawValue
+    data.isBySentence = kind == WindowKind.sentence.rawValue
     return data
   }
 

@@ -17,6 +17,8 @@ public struct TrainingData: Sendable, Hashable {
   public var window: Int
   /// Whether windows have random lengths around `window`.
   public var hasRandomWindows = false
+  /// Whether windows are sentences, each from a state of zeros; with one column.
+  public var isBySentence = false
   /// The row of the columns that comes next: 0 to `tokens / columns - 1`, where the last one means
   /// that the epoch's steps are done and its evaluation is not.
   public var cursor: Int

@@ -116,3 +116,17 @@ extension Tensor {
     }
   }
 }
+
+extension OptimizerState {
+  /// Whether another optimizer of a model is the same in all but the number of its steps, which some
+  /// formats do not count: rule, groups, and what it remembers, bit for bit.
+  func isEqual(to other: OptimizerState, of architecture: Architecture) -> Bool {
+    kind == other.kind && groups == other.groups
+      && OptimizerSlot.allCases.allSatisfy { slot in
+        architecture.parameters.allSatisfy { path, _ in
+          guard let a = slots[slot]?[path] else { return other.slots[slot]?[path] == nil }
+          return other.slots[slot]?[path].map { a.isEqual(to: $0) { _ in } } ?? false
+        }
+      }
+  }
+}

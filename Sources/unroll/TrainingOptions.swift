@@ -105,6 +105,12 @@ struct TrainingOptions: ParsableArguments {
   @Flag(help: "Windows of random lengths around --window, with the learning rate in proportion.")
   var randomWindows = false
 
+  @Flag(
+    help: ArgumentHelp(
+      "Each line is a window of its own, from a zero state; --accumulate says how many make a step, "
+        + "--window (default: 512) what a longer line is cut into."))
+  var sentences = false
+
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
@@ -148,6 +154,9 @@ struct TrainingOptions: ParsableArguments {
     if averageAfter != nil, let optimizer, optimizer.name != "sgd" {
       throw ValidationError("--average-after is for sgd; \(optimizer.name) stays what it is.")
     }
+    if sentences && (randomWindows || columns ?? 1 != 1) {
+      throw ValidationError("--sentences has one column and no random windows.")
+    }
     if freeze != nil && unfreezeEvery != nil {
       throw ValidationError(
         "--unfreeze-every begins with its own parts frozen; leave --freeze out.")
@@ -163,6 +172,7 @@ struct TrainingOptions: ParsableArguments {
     let groups: [(String, Bool)] = [
       ("--optimizer", optimizer != nil), ("--layer-decay", layerDecay != nil),
       ("--freeze", freeze != nil), ("--unfreeze-every", unfreezeEvery != nil),
+      ("--sentences", sentences),
     ]
     let settings: [(String, Bool)] = [
       ("--columns", columns != nil), ("--window", window != nil),
@@ -191,8 +201,9 @@ struct TrainingOptions: ParsableArguments {
   /// - Throws: `ValidationError` for names that mean nothing and numbers outside their domain.
   func settings() throws -> TrainingSettings {
     var settings = TrainingSettings()
-    settings.columns = columns ?? settings.columns
-    settings.window = window ?? settings.window
+    settings.columns = sentences ? 1 : columns ?? settings.columns
+    settings.window = window ?? (sentences ? 512 : settings.window)
+    settings.isBySentence = sentences
     settings.accumulation = accumulate ?? settings.accumulation
     try setOptimizer(of: &settings)
     if let clip { settings.clip = clip > 0 ? .globalNorm(clip) : nil }

@@ -65,7 +65,7 @@ struct TrainingReporter {
     }
     flush()
     let rows = run.state.data.tokens / run.state.data.columns
-    if run.state.data.window > rows - 1 {
+    if run.state.data.window > rows - 1, !run.state.data.isBySentence {
       Output.note(
         "note: the window of \(run.state.data.window) is longer than the columns of \(rows) tokens: "
           + "windows are \(rows - 1)")
@@ -118,7 +118,7 @@ struct TrainingReporter {
     _ step: StepReport, _ run: TrainingRun, speed: Double, secondsPerStep: Double
   ) -> String {
     let data = run.state.data
-    let nll = data.totalNLL / Double(max(1, data.cursor * data.columns))
+    let nll = data.totalNLL / Double(max(1, run.predictionsOfEpoch))
     let left = Double(run.stepsLeft) * secondsPerStep
     return "epoch \(step.epoch), step \(Output.grouped(step.step)), "
       + "\(Output.grouped(Int(speed))) tokens/s, "

@@ -162,6 +162,46 @@ import UnrollFormat
     }
   }
 
+  @Test func sentencesStartFromZerosAndCanBePaused() throws {
+    try withScene { folder in
+      // Sentences of one line, of three windows, and of nothing but their end.
+      try Data("w0 w1\nw2 w3 w4 w5 w6 w7 w8\n\nw1 w2 w9\n".utf8)
+        .write(to: URL(filePath: "\(folder)/lines.txt"))
+      let arguments = [
+        "finetune", "model.unroll.h5", "--train", "lines.txt", "--valid", "lines.txt",
+        "--sentences",
+        "--optimizer", "adam", "--window", "3", "--accumulate", "2", "--epochs", "3",
+      ]
+      let one = try runner.run(arguments + ["-o", "one.unroll.h5"], in: folder)
+      #expect(one.exitCode == 0, "\(one.errors)")
+      let rows = one.output.split(separator: "\n").map { $0.split(separator: "\t") }
+      let measured = try runner.run(
+        ["evaluate", "model.unroll.h5", "lines.txt", "--protocol", "sentence"], in: folder)
+      #expect(measured.output.contains("nll             \(rows[1][4]) nats a token"))
+      let state = try #require(try Checkpoint(contentsOf: "\(folder)/one.last.unroll.h5").training)
+      // 16 tokens, of which the first has nothing before it; seven windows, in steps of two.
+      #expect(state.data.isBySentence && state.step == 12 && state.tokensSeen == 3 * 15)
+      #expect(
+        try runner.run(arguments + ["-o", "two.unroll.h5", "--pause-after", "1"], in: folder)
+          .exitCode == 3)
+      let resume = [
+        "finetune", "two.last.unroll.h5", "--resume", "--train", "lines.txt", "--valid",
+        "lines.txt",
+        "-o", "two.unroll.h5",
+      ]
+      var code: Int32 = 3
+      while code == 3 {
+        code = Int32(try runner.run(resume + ["--pause-after", "1"], in: folder).exitCode)
+      }
+      #expect(code == 0)
+      for name in ["unroll.h5", "last.unroll.h5"] {
+        #expect(try bytes(["one.\(name)"], in: folder) == bytes(["two.\(name)"], in: folder))
+      }
+      let wide = try runner.run(arguments + ["-o", "a.h5", "--columns", "2"], in: folder)
+      #expect(wide.exitCode == 64)
+    }
+  }
+
   @Test func whatAKilledRunLoggedIsCutOffByALineOfTheLog() throws {
     try withScene { folder in
       let arguments = Self.arguments + ["-o", "tuned.unroll.h5", "--log", "run.jsonl"]

@@ -170,6 +170,14 @@ import UnrollTokenization
     ),
     ("\"class_name\": \"Sequential\"", "\"class_name\": \"Mine\"", "config: the class Mine"),
     ("\"class_name\": \"LSTM\"", "\"class_name\": \"GRU\"", "lstm: none"),
+    (
+      "\"module\": \"keras.layers\", \"class_name\": \"LSTM\"",
+      "\"module\": \"mine\", \"class_name\": \"LSTM\"", "lstm: a layer mine.LSTM"
+    ),
+    (
+      "\"registered_name\": null, \"build_config\": {\"input_shape\": [null, null, 5]}",
+      "\"registered_name\": \"Mine>LSTM\"", "lstm: a layer Mine>LSTM"
+    ),
   ])
   func settingsThatChangeTheFunctionAreRefused(
     setting: String, other: String, message: String
@@ -191,6 +199,37 @@ import UnrollTokenization
     #expect(messages[1].hasPrefix("lstm: assumed: predictions after each token"))
     #expect(messages[2].hasPrefix("dense: assumed: a softmax"))
     #expect(messages[3] == "optimizer: not carried: its setting use_ema")
+  }
+
+  /// Values of a configuration in each other's places, or others: refused or read, never a trap.
+  @Test(arguments: ["lstm", "gru", "gru-before"])
+  func changedConfigurationsNeverTrap(name: String) throws {
+    let archive = try ZipArchive(MappedFile(path: path("\(name).keras")))
+    let record = try #require(archive.records["config.json"])
+    let text = archive.storage(of: record).withUnsafeBytes {
+      String(decoding: $0, as: UTF8.self)
+    }
+    let values = text.ranges(of: /: ("[^"]*"|[-.0-9e]+|true|false|null|\[[^\[\]]*\])/)
+    let others =
+      [
+        "null", "true", "-1", "1e300", "9007199254740993", "[]", "{}", "\"relu\"", "[[[1]]]",
+        "[\"a\", 0, 0]", "{\"class_name\": \"LSTM\", \"config\": {}}",
+      ].map { ": \($0)" } + values.map { String(text[$0]) }
+    var refused = 0
+    for seed in 0..<60 {
+      var generator = SeededGenerator(seed: UInt64(seed))
+      let outcome = refusal("\(name).keras") { configuration in
+        for _ in 0..<Int.random(in: 3...12, using: &generator) {
+          let places = configuration.ranges(
+            of: /: ("[^"]*"|[-.0-9e]+|true|false|null|\[[^\[\]]*\])/)
+          let place = places[Int.random(in: places.indices, using: &generator)]
+          configuration.replaceSubrange(
+            place, with: others[Int.random(in: others.indices, using: &generator)])
+        }
+      }
+      refused += outcome == "read" ? 0 : 1
+    }
+    #expect(refused > 10 && refused < 60)
   }
 
   /// The functional model's GRU reads its embedding twice, or nothing does.
@@ -435,6 +474,34 @@ import UnrollTokenization
     try KerasFile(archive: MappedFile(path: path), reader: .inProcess).container
   }
 
+  /// On to another format and back: what both hold returns.
+  @Test(arguments: 0..<8) func everyBitReturnsByWayOfOthers(seed: Int) throws {
+    var generator = SeededGenerator(seed: UInt64(seed) + 900)
+    var original = Checkpoint.small(
+      cell: seed.isMultiple(of: 2) ? .gru : .lstm, hidden: seed < 4 ? [5] : [4, 6],
+      seed: UInt64(seed))
+    if original.architecture.layers[0].cell == .lstm {
+      for index in original.architecture.layers.indices {
+        original.architecture.layers[index].bias = .none
+        original.parameters[.layer(index, .biasIH)] = nil
+        original.parameters[.layer(index, .biasHH)] = nil
+      }
+    }
+    let others: [any ForeignFormat.Type] = [
+      SafetensorsFormat.self, NumPyFormat.self, ONNXFormat.self,
+    ]
+    let other = others[Int.random(in: others.indices, using: &generator)]
+    try withTemporaryFolder { folder in
+      var checkpoint = original
+      for format in [KerasFormat.self, other, KerasHDF5Format.self] as [any ForeignFormat.Type] {
+        let path = "\(folder)/x.\(format.fileExtensions[0])"
+        try format.export(checkpoint, to: path)
+        checkpoint = try read(path, ReadingOptions()).checkpoint
+      }
+      #expect(checkpoint.weightsDigest == original.weightsDigest)
+    }
+  }
+
   /// The exceptions: what Keras has in another variant.
   @Test func twoBiasesBecomeTheirSum() throws {
     var checkpoint = Checkpoint.small(cell: .lstm)
@@ -457,8 +524,7 @@ import UnrollTokenization
     #expect(after.enumerated().allSatisfy { $1 == before[$0] + ((6..<12).contains($0) ? 1 : 0) })
     #expect(
       try KerasFormat.losses(of: checkpoint).map(\.description).prefix(2) == [
-        "/model/layers/00/bias: the sum of the two biases, rounded to f32: Keras has one, which learns "
-          + "at half the rate",
+        "/model/layers/00/bias: the sum of the two biases: Keras has one, which learns at half the rate",
         "/model/layers/01/bias: with the forget bias of 1.0 in it, rounded to f32",
       ])
     try withTemporaryFolder { folder in
@@ -530,7 +596,7 @@ import UnrollTokenization
   ) -> OptimizerState {
     var group = ParameterGroup(kind, parameters: [.embeddingWeight])
     change(&group)
-    return OptimizerState(kind: kind, step: 1, groups: [group])
+    return OptimizerState(kind: kind, step: 0, groups: [group])
   }
 
   private func outcome(_ kept: KerasOptimizer.Kept) -> String {
@@ -542,7 +608,7 @@ import UnrollTokenization
 
   @Test func conventionsThatKerasLacksAreSaid() {
     func outcome(_ kind: OptimizerKind, _ change: (inout ParameterGroup) -> Void) -> String {
-      self.outcome(KerasOptimizer.kept(state(kind, change)))
+      self.outcome(KerasOptimizer.kept(state(kind, change), of: Checkpoint.small().architecture))
     }
     #expect(outcome(.adam) { $0.epsilonPosition = .uncorrected } == "")
     #expect(
@@ -550,6 +616,7 @@ import UnrollTokenization
         == "epsilon 1e-08 stands elsewhere in Keras's rule; the moments are the same")
     #expect(outcome(.adam) { $0[.weightDecay] = 0.1 } == "lost: Keras's weight decay is decoupled")
     #expect(outcome(.sgd) { _ in } == "")
+    #expect(outcome(.sgd) { $0.step = 2 } == "lost: Keras counts the steps once")
     #expect(
       outcome(.sgd) { $0[.momentum] = 0.9 }
         == "lost: Keras's velocities hold the learning rate")

@@ -59,6 +59,12 @@ public struct TrainingChanges: Sendable {
     valid: TrainingText
   ) throws -> [String] {
     try check(optimizer.kind)
+    guard !state.data.isBySentence || ((columns ?? 1) == 1 && hasRandomWindows != true) else {
+      throw TrainingError(
+        path: "--columns",
+        expected: "one column without random windows: this training is by sentence",
+        found: "others", fix: "leave it out, or leave --resume out to begin a new training")
+    }
     var made: [String] = []
     func set<Value: Equatable>(_ name: String, _ place: inout Value, _ new: Value?) {
       guard let new, new != place else { return }

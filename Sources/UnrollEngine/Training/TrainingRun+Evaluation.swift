@@ -9,22 +9,25 @@ extension TrainingRun {
   mutating func evaluate(_ progress: (EvaluationProgress) -> Void) throws -> TrainingEvent {
     model.releaseMemory()
     let evaluated = try LanguageModel(weights, path: valid.path)
-    let result: Perplexity
+    let validNLL: Double
     let keptNLL: Double?
     do {
-      result = try evaluated.perplexity(ofColumns: valid.ids, path: valid.path, progress)
+      validNLL =
+        state.data.isBySentence
+        ? try evaluated.nll(ofSentences: valid.ids, path: valid.path, progress)
+        : try evaluated.perplexity(ofColumns: valid.ids, path: valid.path, progress).nll
       keptNLL = try kept.map { try evaluated.nll(of: $0, progress) }
     } catch is NotFinite {
       throw diverged("validation loss")
     }
-    let predictions = state.data.cursor * state.data.columns
+    let predictions = predictionsOfEpoch
     let record = TrainingRecord(
       step: state.step,
       epoch: Double(state.epoch) + Double(state.data.cursor) / Double(rows - 1),
       learningRate: learningRate
         * state.schedule.multiplier(step: max(1, state.step), epoch: state.epoch),
       trainNLL: predictions > 0 ? state.data.totalNLL / Double(predictions) : .nan,
-      validNLL: result.nll)
+      validNLL: validNLL)
     let isBest = state.best.map { record.validNLL < $0.validNLL } ?? true
     // The model that was evaluated, before anything changes.
     let weights = weights

@@ -57,6 +57,8 @@ public struct TrainingRun {
   private var entry: ProvenanceEntry
   /// `[rows, B]` the ids of the training text, dealt out to columns.
   let columns: [Int32]
+  /// The windows of training by sentence, in order.
+  let sentences: SentenceWindows?
 
   /// Begins a training.
   ///
@@ -92,7 +94,9 @@ public struct TrainingRun {
     (state.averageAfter, state.evaluatesAverages) = (
       settings.averageAfter, optimizerState.kind == .asgd
     )
-    state.data.hasRandomWindows = settings.hasRandomWindows
+    (state.data.hasRandomWindows, state.data.isBySentence) = (
+      settings.hasRandomWindows, settings.isBySentence
+    )
     entry = ProvenanceEntry(
       operation: new == nil ? "finetune" : "train", tool: UnrollVersion.producer,
       arguments: [
@@ -104,6 +108,10 @@ public struct TrainingRun {
     self.source = source
     (self.train, self.valid) = (train, valid)
     columns = try Self.columns(train, count: settings.columns)
+    sentences =
+      settings.isBySentence
+      ? try SentenceWindows(columns, of: checkpoint, window: settings.window, path: train.path)
+      : nil
     try Self.check(state.data, architecture, optimizer, settings.regularization, memory: memory)
     model = try TrainableModel(architecture: architecture, parameters: checkpoint.parameters)
     carried = model.zeroState(columns: settings.columns)
@@ -165,6 +173,10 @@ public struct TrainingRun {
     self.source = source
     (self.train, self.valid) = (train, valid)
     columns = try Self.columns(train, count: state.data.columns)
+    sentences =
+      state.data.isBySentence
+      ? try SentenceWindows(columns, of: checkpoint, window: state.data.window, path: train.path)
+      : nil
     try Self.check(
       state.data, checkpoint.architecture, self.optimizer, state.regularization, memory: memory)
     model = try TrainableModel(
@@ -205,14 +217,18 @@ public struct TrainingRun {
 
   /// The steps of an epoch, about so many with windows of random lengths.
   public var stepsPerEpoch: Int {
-    let windows = (rows - 2) / state.data.window + 1
+    let windows = sentences?.windows.count ?? (rows - 2) / state.data.window + 1
     return (windows - 1) / state.accumulation + 1
   }
 
   /// The steps until the end, or an upper bound of them.
   public var stepsLeft: Int {
     let stepRows = state.data.window * state.accumulation
-    let stepsDone = (state.data.cursor + stepRows - 1) / stepRows
+    let stepsDone =
+      sentences.map {
+        ($0.index(from: state.data.cursor) + state.accumulation - 1) / state.accumulation
+      }
+      ?? (state.data.cursor + stepRows - 1) / stepRows
     let byEpochs = state.maximumEpochs.map {
       max(0, ($0 - state.epoch) * stepsPerEpoch - stepsDone)
     }
@@ -242,13 +258,20 @@ public struct TrainingRun {
     return .step(try step())
   }
 
+  /// The predictions of this epoch so far.
+  public var predictionsOfEpoch: Int {
+    sentences?.predictions(before: state.data.cursor) ?? state.data.cursor * state.data.columns
+  }
+
   /// The rows of the columns.
   var rows: Int { columns.count / state.data.columns }
 
   private mutating func step() throws -> StepReport {
     let windows = nextWindows
-    let row = windows.last?.upperBound ?? state.data.cursor
-    let predictions = (row - state.data.cursor) * state.data.columns
+    let row =
+      windows.last.map { sentences?.cursor(after: $0, rows: rows) ?? $0.upperBound }
+      ?? state.data.cursor
+    let predictions = windows.reduce(0) { $0 + $1.count } * state.data.columns
     var next = carried
     let loss = try backpropagate(windows, predictions: predictions, state: &next)
     let norm = optimizer.gradientNorm(of: model)
@@ -271,6 +294,7 @@ public struct TrainingRun {
 
   /// The rows of the windows that make the next step.
   private var nextWindows: [Range<Int>] {
+    if let sentences { return sentences.next(from: state.data.cursor, count: state.accumulation) }
     var windows: [Range<Int>] = []
     var row = state.data.cursor
     let length = windowLength
@@ -298,6 +322,7 @@ public struct TrainingRun {
     var loss = 0.0
     model.beginAccumulation(windows.count > 1)
     for (index, window) in windows.enumerated() {
+      if sentences?.begins(window) == true { next = model.zeroState(columns: B) }
       let draw = UInt32(truncatingIfNeeded: state.step * state.accumulation + index)
       let share = Double(window.count * B) / Double(predictions)
       let mean = try model.backpropagate(

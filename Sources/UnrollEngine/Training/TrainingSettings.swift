@@ -35,6 +35,8 @@ public struct TrainingSettings: Sendable {
   public var regularization: [RegularizationTerm] = []
   /// Whether windows have random lengths around `window`, as in AWD-LSTM.
   public var hasRandomWindows = false
+  /// Whether windows are sentences, each from a state of zeros: `columns` is then 1.
+  public var isBySentence = false
   /// The evaluations after which SGD becomes ASGD, see `TrainingState.averageAfter`.
   public var averageAfter: Int?
   /// What masks and windows are drawn from.
@@ -73,6 +75,7 @@ public struct TrainingSettings: Sendable {
     if let unfreezeEvery { lines.append("unfreeze_every=\(unfreezeEvery)") }
     lines += regularization.map(\.description)
     if hasRandomWindows { lines.append("window_kind=random") }
+    if isBySentence { lines.append("window_kind=sentence") }
     if let averageAfter { lines.append("average_after=\(averageAfter)") }
     if draws { lines.append("seed=\(seed)") }
     if accumulation != 1 { lines.append("accumulation=\(accumulation)") }

@@ -30,7 +30,7 @@ struct KerasConfiguration {
   /// - Throws: `InterchangeError` naming the first layer, or setting, that cannot be converted.
   init(_ value: JSONValue, of file: KerasFile) throws {
     self.file = file
-    let className = value["class_name"]?.text ?? "none"
+    let className = value.kerasClass ?? "none"
     guard ["Sequential", "Functional", "Model"].contains(className) else {
       throw refusal("config", "a Sequential or Functional model", "the class \(className)")
     }

@@ -26,11 +26,11 @@ struct KerasFile {
   /// The container of the variables.
   let container: ForeignContainer
   /// What the model is made of; `nil` in files of weights alone.
-  let configuration: JSONValue?
+  private(set) var configuration: JSONValue?
   /// How the model was compiled; `nil` if it was not.
   let compilation: JSONValue?
   /// The version of Keras that wrote the file.
-  let version: String?
+  private(set) var version: String?
   /// The tokens and the tokenizer as JSON, in files that Unroll wrote.
   let kept: String?
   /// What stands in front of a path inside the container.
@@ -51,6 +51,26 @@ struct KerasFile {
       fix: fix)
   }
 
+  /// Takes the configuration that the caller gives, as `model.to_json()` writes it.
+  ///
+  /// - Throws: `InterchangeError` if it is no JSON, or the file has a configuration of its own.
+  mutating func take(_ given: MappedFile) throws {
+    guard configuration == nil else {
+      throw error(
+        "", expected: "a file of weights alone, for a configuration beside it",
+        found: "one with a configuration", fix: "leave --keras-config out")
+    }
+    guard given.count <= Self.largestText else {
+      throw InterchangeError(
+        file: given.path, place: "", expected: "JSON, as `model.to_json()` gives it",
+        found: "\(given.count) bytes", fix: "write that text into the file")
+    }
+    let text = String(decoding: given.copy(0..<given.count), as: UTF8.self)
+    let value = try Self.json(text, "", of: given)
+    configuration = value
+    version = value["keras_version"]?.text ?? version
+  }
+
   // MARK: - Archives
 
   /// Whether a file is an archive that begins with a record of Keras's.
@@ -67,7 +87,7 @@ struct KerasFile {
   /// - Throws: `InterchangeError` if it is damaged or not of Keras; `FileError` if libhdf5
   ///   cannot be run.
   init(archive file: MappedFile, reader: ContainerReader) throws {
-    let archive = try ZipArchive(file)
+    let archive = try Self.blamingKeras { try ZipArchive(file) }
     func record(_ name: String) throws -> ZipRecord {
       if let record = archive.records[name] { return record }
       throw InterchangeError(
@@ -77,17 +97,12 @@ struct KerasFile {
           ? Self.saveAgain : "save the model in one file, without max_shard_size")
     }
     func text(_ name: String) throws -> String? {
-      guard let record = archive.records[name] else { return nil }
-      return try Self.text(record, of: archive)
+      try archive.records[name].map { try Self.text($0, of: archive) }
     }
-    guard let configuration = try text(try record(Record.configuration).name) else {
-      throw zipError(file, Record.configuration, expected: "a text", found: "none")
-    }
-    let whole = try Self.json(configuration, Record.configuration, of: file)
-    let weights = try record(Record.weights)
-    var room = max(64 << 20, 16 * file.count)
-    let bytes = try archive.contents(of: weights, room: &room)
-    if weights.method == 0 { _ = try archive.verify(weights) }
+    let whole = try Self.json(
+      Self.text(record(Record.configuration), of: archive), Record.configuration, of: file)
+    let bytes = try Self.contents(
+      of: record(Record.weights), in: archive, room: max(64 << 20, 16 * file.count))
     container = try Self.container(bytes, of: file, place: Record.weights, reader: reader)
     self.configuration = whole
     compilation = whole["compile_config"]
@@ -101,14 +116,36 @@ struct KerasFile {
 
   private static func text(_ record: ZipRecord, of archive: ZipArchive) throws -> String {
     guard record.size <= largestText else {
-      throw zipError(
-        archive.file, record.name, expected: "at most \(largestText) bytes",
-        found: "\(record.size)")
+      throw InterchangeError(
+        file: archive.file.path, place: record.name, expected: "at most \(largestText) bytes",
+        found: "\(record.size)", fix: saveAgain)
     }
-    var room = largestText
-    let bytes = try archive.contents(of: record, room: &room)
-    if record.method == 0 { _ = try archive.verify(record) }
-    return bytes.withUnsafeBytes { String(decoding: $0, as: UTF8.self) }
+    return try contents(of: record, in: archive, room: largestText).withUnsafeBytes {
+      String(decoding: $0, as: UTF8.self)
+    }
+  }
+
+  /// The bytes of a record, compared with its CRC-32.
+  private static func contents(
+    of record: ZipRecord, in archive: ZipArchive, room: Int
+  ) throws -> ByteStorage {
+    var room = room
+    return try blamingKeras {
+      // What is deflated is compared when it is inflated.
+      if record.method == 0 { _ = try archive.verify(record) }
+      return try archive.contents(of: record, room: &room)
+    }
+  }
+
+  /// Errors about the archive name PyTorch, which writes most of them.
+  private static func blamingKeras<Result>(_ body: () throws -> Result) throws -> Result {
+    do {
+      return try body()
+    } catch let error as InterchangeError {
+      throw InterchangeError(
+        file: error.file, place: error.place, expected: error.expected, found: error.found,
+        fix: "the file is damaged or not Keras's; copy it again or " + saveAgain)
+    }
   }
 
   private static let largestText = 64 << 20

@@ -49,15 +49,26 @@ public enum KerasFormat: ForeignFormat {
     _ checkpoint: Checkpoint, to path: String, progress: (Int) -> Void
   ) throws {
     let model = try KerasWriter(checkpoint)
-    let weights = try ForeignContainer.image(of: model.datasets, beside: path)
+    // Each byte is written twice, to the container and with it to the archive.
+    func half(_ count: Int) { progress(count / 2) }
+    let weights = try ForeignContainer.image(of: model.datasets, beside: path, progress: half)
     var archive = try ZipWriter(emptying: path)
     try archive.add(KerasFile.Record.metadata, text: KerasWriter.metadata)
     try archive.add(KerasFile.Record.configuration, text: model.configuration)
     try archive.add(
-      KerasFile.Record.weights, .mapped(weights, 0..<weights.count), progress: progress)
+      KerasFile.Record.weights, .mapped(weights, 0..<weights.count), progress: half)
     try archive.add(
       KerasFile.Record.kept, text: StateMetadata(besideConfigurationOf: checkpoint).json)
     try archive.finish()
+  }
+
+  /// Refuses a file whose optimizer is not the one that was written.
+  ///
+  /// - Throws: `InterchangeError` if so.
+  public static func check(
+    _ written: Checkpoint, isReadAs read: Checkpoint, path: String
+  ) throws {
+    try KerasVariant.check(written, isReadAs: read, path: path)
   }
 }
 
@@ -74,12 +85,15 @@ public enum KerasHDF5Format: ForeignFormat {
 
   /// Converts a language model; see `KerasFormat.read`.
   ///
-  /// What a file of weights alone does not say is assumed and noted.
+  /// What a file of weights alone does not say is assumed and noted, unless `options` has its
+  /// configuration.
   ///
   /// - Throws: `InterchangeError` if the file is damaged, holds another kind of model, or needs what
   ///   `options` does not give.
   public static func read(_ file: MappedFile, options: ReadingOptions) throws -> Conversion {
-    try KerasFile(hdf5: file, reader: options.reader).conversion(options)
+    var opened = try KerasFile(hdf5: file, reader: options.reader)
+    if let given = options.configuration { try opened.take(given) }
+    return try opened.conversion(options)
   }
 
   /// The model with one bias where Keras has one, and without what Keras has no layers for.
@@ -113,6 +127,15 @@ public enum KerasHDF5Format: ForeignFormat {
         (KerasFile.KeptDataset.configuration, Tensor(Array(model.configuration.utf8))),
         (KerasFile.KeptDataset.metadata, Tensor(Array(metadata.utf8))),
       ], to: path, progress: progress)
+  }
+
+  /// Refuses a file whose optimizer is not the one that was written.
+  ///
+  /// - Throws: `InterchangeError` if so.
+  public static func check(
+    _ written: Checkpoint, isReadAs read: Checkpoint, path: String
+  ) throws {
+    try KerasVariant.check(written, isReadAs: read, path: path)
   }
 }
 
@@ -150,5 +173,25 @@ extension KerasVariant {
     var rest = checkpoint
     rest.optimizer = nil
     return variant.notes + rest.lossesBesideWeights
+  }
+
+  /// See `KerasFormat.check`.
+  fileprivate static func check(
+    _ written: Checkpoint, isReadAs read: Checkpoint, path: String
+  ) throws {
+    let isSame =
+      switch (written.optimizer, read.optimizer) {
+      case (nil, nil): true
+      case (let first?, let second?):
+        first.step == second.step && first.isEqual(to: second, of: written.architecture)
+      default: false
+      }
+    guard isSame else {
+      throw InterchangeError(
+        file: path, place: "optimizer", expected: "the optimizer that was written",
+        found: "another when the file is read back",
+        fix: "the disk or the memory may be failing: try another disk; else this is a defect of "
+          + "unroll")
+    }
   }
 }

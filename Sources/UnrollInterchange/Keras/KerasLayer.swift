@@ -32,6 +32,22 @@ struct KerasCell {
   ]
 }
 
+extension JSONValue {
+  /// The class of an object of a configuration: its plain name if it is Keras's own, else with where it
+  /// comes from; `nil` if there is none.
+  ///
+  /// A user's class may have the name of one of Keras's.
+  var kerasClass: String? {
+    guard let name = self["class_name"]?.text else { return nil }
+    if let registered = self["registered_name"]?.text, registered != name { return registered }
+    guard let module = self["module"]?.text else { return name }
+    let isKerass = ["keras", "tf_keras", "tensorflow"].contains {
+      module == $0 || module.hasPrefix($0 + ".")
+    }
+    return isKerass ? name : "\(module).\(name)"
+  }
+}
+
 /// An entry of a configuration's list of layers.
 struct KerasLayerEntry {
   /// The class, such as `LSTM`.
@@ -43,9 +59,7 @@ struct KerasLayerEntry {
 
   /// Reads an entry; `nil` if it is none.
   init?(_ value: JSONValue) {
-    guard let className = value["class_name"]?.text, let settings = value["config"] else {
-      return nil
-    }
+    guard let className = value.kerasClass, let settings = value["config"] else { return nil }
     self.className = className
     self.settings = settings
     name = settings["name"]?.text ?? value["name"]?.text ?? className

@@ -82,7 +82,7 @@ enum KerasOptimizer {
   private static func read(
     _ value: JSONValue, _ file: KerasFile, _ architecture: Architecture, _ variables: [String]
   ) throws(Obstacle) -> Kept {
-    let className = value["class_name"]?.text ?? value.text ?? "no class"
+    let className = value.kerasClass ?? value.text ?? "no class"
     guard file.generation >= 3 else {
       throw Obstacle(reason: "optimizers of Keras 2 have another order")
     }
@@ -108,6 +108,11 @@ enum KerasOptimizer {
       if let value = settings[name], value.bool != false {
         throw Obstacle(reason: "its setting \(name)")
       }
+    }
+    // Keras's defaults where they are not PyTorch's.
+    for (hyperparameter, value) in [(Hyperparameter.epsilon, 1e-7), (.alpha, 0.9)]
+    where group.hyperparameters[hyperparameter] != nil {
+      group[hyperparameter] = value
     }
     group.weightDecayKind = .decoupled
     group.epsilonPosition = group.epsilonPosition.map { _ in
@@ -140,7 +145,8 @@ enum KerasOptimizer {
       Hyperparameter.learningRate.allows(rate)
     else { throw Obstacle(reason: "it has no number of steps and no learning rate") }
     (state.step, group.step) = (count, count)
-    group[.learningRate] = rate
+    // The setting has more digits, if it is the same number.
+    if Float(group[.learningRate]) != Float(rate) { group[.learningRate] = rate }
     let order = order(architecture.kerasLayers.flatMap { $0 }, group, state.kind)
     guard variables.count == order.count + 2 else {
       // Before the first step there may be none.
@@ -163,13 +169,23 @@ enum KerasOptimizer {
 
   // MARK: - Writing
 
-  /// An optimizer as Keras has it.
-  static func kept(_ state: OptimizerState) -> Kept {
+  /// An optimizer of a model as Keras has it.
+  static func kept(_ state: OptimizerState, of architecture: Architecture) -> Kept {
     guard classes.contains(where: { $0.kind == state.kind }) else {
       return .lost("Keras has another rule of this name, or none")
     }
     guard var group = state.groups.first, state.groups.count == 1, !group.isFrozen else {
       return .lost("Keras has one group of parameters, of which none is frozen")
+    }
+    guard group.step == state.step, Int32(exactly: state.step) != nil else {
+      return .lost("Keras counts the steps once")
+    }
+    if state.step > 0 {
+      for slot in group.slots(of: state.kind) {
+        guard architecture.parameters.allSatisfy({ state.slots[slot]?[$0.path] != nil }) else {
+          return .lost("it lacks \(slot.rawValue) of a parameter")
+        }
+      }
     }
     if group[.dampening] > 0 { return .lost("Keras has no dampening") }
     if group[.weightDecay] > 0, group.weightDecayKind == .l2 {

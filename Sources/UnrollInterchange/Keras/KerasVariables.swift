@@ -1,3 +1,4 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
 // Where files of Keras have the variables of a layer: by numbers below groups, or by lists of names.
 
 import UnrollFormat
@@ -121,7 +122,9 @@ struct KerasVariables {
     guard let tensor = container.tensor(place) else {
       throw file.error(
         place, expected: "numbers in one run of bytes, as Keras writes them",
-        found: container.description(of: place))
+        found: container.description(of: place),
+        fix: "take compression away, `h5repack -l CONTI -f NONE OLD NEW`, or " + KerasFile.saveAgain
+      )
     }
     return KerasVariable(place: place, tensor: tensor)
   }
@@ -150,9 +153,12 @@ struct KerasVariables {
       guard case .recurrent(let cell) = part.computes else { return nil }
       return "\(part.name) (\(cell.description))"
     }
+    let older =
+      file.generation < 3
+      ? ". The gates of Keras before 2.3 are of hard_sigmoid unless told: give --keras-config" : ""
     let note = Note(
       place: "/",
-      message: "assumed, since the file has weights alone: \(list(cells)), softmax")
+      message: "assumed, since the file has weights alone: \(list(cells)), softmax\(older)")
     return (parts, [note])
   }
 

@@ -6,7 +6,7 @@ import UnrollTensors
 
 /// A model in the variants that Keras 3 has, and what it took to bring it there.
 struct KerasVariant {
-  /// The model. It may be tied: Keras gets the weight twice.
+  /// The model; it may be tied, although Keras gets the weight twice.
   private(set) var checkpoint: Checkpoint
   /// What is not the same any more, in words.
   private(set) var notes: [Note] = []
@@ -100,13 +100,14 @@ struct KerasVariant {
     let sum = zip(biases[0].doubles, biases[1].doubles).map(+)
     try set(bias: sum, of: index, layer, dtype)
     for path in paths { checkpoint.parameters[path] = nil }
-    let isExact = biases.contains { $0.doubles.allSatisfy { $0 == 0 } }
+    let isExact =
+      layer.forgetBias == 0 && checkpoint.parameters[.layer(index, .bias)]?.doubles == sum
     notes.append(
       Note(
         place: ParameterPath.layer(index, .bias).description,
-        message: "the sum of the two biases, "
-          + (isExact ? "of which one is 0" : "rounded to \(dtype.rawValue)")
-          + ": Keras has one, which learns at half the rate"))
+        message:
+          "the sum of the two biases\(isExact ? "" : ", rounded to \(dtype.rawValue)"): Keras has one, which learns at half the rate"
+      ))
   }
 
   private mutating func addForgetBias(_ index: Int, _ layer: LayerArchitecture) throws {
@@ -160,7 +161,7 @@ struct KerasVariant {
     }
     let isSame = notes.isEmpty
     guard isSame else { return lose("its numbers are of parameters that are others in Keras") }
-    let kept = KerasOptimizer.kept(optimizer)
+    let kept = KerasOptimizer.kept(optimizer, of: checkpoint.architecture)
     switch kept {
     case .lost(let reason): return lose(reason)
     case .kept(let optimizer, let approximations):

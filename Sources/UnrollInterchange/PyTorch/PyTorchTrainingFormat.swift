@@ -92,22 +92,7 @@ public enum PyTorchTrainingFormat: ForeignFormat {
       let hasState = first.groups[index].step > 0 && !first.groups[index].slots(of: .sgd).isEmpty
       first.groups[index].step = hasState ? 1 : 0
     }
-    let second = read.optimizer
-    let isSame =
-      second.map { second in
-        first.kind == second.kind && first.groups == second.groups
-          && OptimizerSlot.allCases.allSatisfy { slot in
-            written.architecture.parameters.allSatisfy { path, _ in
-              guard let a = first.slots[slot]?[path] else {
-                return second.slots[slot]?[path] == nil
-              }
-              guard let b = second.slots[slot]?[path], a.shape == b.shape, a.dtype == b.dtype else {
-                return false
-              }
-              return a.withUnsafeBytes { bytes in b.withUnsafeBytes { bytes.elementsEqual($0) } }
-            }
-          }
-      } ?? false
+    let isSame = read.optimizer?.isEqual(to: first, of: written.architecture) ?? false
     guard isSame else {
       throw InterchangeError(
         file: path, place: "optimizer_state_dict", expected: "the optimizer that was written",

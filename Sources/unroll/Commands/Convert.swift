@@ -16,8 +16,8 @@ struct Convert: ParsableCommand {
       (state_dict or whole module, of AWD-LSTM and fastai too) without running anything in them, safetensors, \
       NumPy's .npz and pickles of arrays, GGUF, ONNX, and Keras's .keras, .weights.h5 and legacy .h5. Such a file rarely \
       has a vocabulary: give the corpus folder that it was trained on, or a list of its tokens; one that lies beside \
-      the weights in a pickle (itos, word2idx, ...) is taken if none is given; what this tool wrote in all but \
-      PyTorch's has its own, and so have ml5.js models, \
+      the weights in a pickle (itos, word2idx, ...) is taken if none is given; safetensors, .npz, .onnx, .keras and .weights.h5 that this tool wrote have theirs, and so have \
+      ml5.js models, \
       given by their manifest.json.
       To PyTorch: `convert poet.unroll.h5 -o poet.pt` writes a state_dict under the names of \
       word_language_model, for torch.load(weights_only=True). What it cannot hold is said first; \
@@ -98,6 +98,12 @@ struct Convert: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
+      "What layers a Keras file of weights alone is of: the JSON of `model.to_json()`.",
+      valueName: "file"))
+  var kerasConfig: String?
+
+  @Option(
+    help: ArgumentHelp(
       "Also write the list of the tokens, as --vocabulary reads it.", valueName: "file"))
   var writeVocabulary: String?
 
@@ -154,7 +160,7 @@ struct Convert: ParsableCommand {
         .list($0, vocabularyFormat ?? VocabularyFormat(path: $0))
       } ?? .file
     let tokenizer = TokenizerSource(self.tokenizer, space: space)
-    let inputs = [model] + source.paths + tokenizer.paths + (names.map { [$0] } ?? [])
+    let inputs = [model] + source.paths + tokenizer.paths + [names, kerasConfig].compactMap { $0 }
     try output.check(inputs: inputs)
     if let writeVocabulary {
       try OutputOptions.check(writeVocabulary, inputs: inputs, replacing: output.force)
@@ -162,7 +168,7 @@ struct Convert: ParsableCommand {
     var options = ConversionOptions(
       target: target, vocabulary: source, nonlinearity: nonlinearity)
     (options.tokenizer, options.appendsEndOfSentence) = (tokenizer, appendEos)
-    (options.names, options.dtype) = (names, dtype)
+    (options.names, options.configuration, options.dtype) = (names, kerasConfig, dtype)
     (options.special.end, options.special.beginning, options.special.unknown) = (eos, bos, unk)
     let conversion = try read(options)
     var notes = conversion.notes
@@ -201,6 +207,7 @@ struct Convert: ParsableCommand {
       ("--to", targetName), ("--corpus", corpus), ("--vocabulary", vocabulary),
       ("--vocabulary-format", vocabularyFormat?.rawValue), ("--tokenizer", tokenizer),
       ("--space", space), ("--eos", eos), ("--bos", bos), ("--unk", unk), ("--map", names),
+      ("--keras-config", kerasConfig),
       ("--dtype", dtype?.rawValue),
       ("--nonlinearity", nonlinearity?.rawValue),
     ] { options += [name, value] }

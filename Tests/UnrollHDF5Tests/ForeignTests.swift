@@ -1,0 +1,52 @@
+// What an inventory has of another program's file in memory, beside what it has of a checkpoint.
+
+import TestSupport
+import Testing
+import UnrollHDF5
+import UnrollTensors
+
+@Suite struct ForeignTests {
+  private func image(_ name: String) throws -> (path: String, bytes: ByteStorage) {
+    let path = Fixtures.path(name)
+    let file = try MappedFile(path: path)
+    return (path, .mapped(file, 0..<file.count))
+  }
+
+  /// h5py's texts and its bfloat16 are values in the one dialect and descriptions in the other.
+  @Test func textsAndNarrowNumbersOfHDF5PyAreValues() throws {
+    let (path, bytes) = try image("keras/lstm.h5")
+    let foreign = try Inventory(foreign: bytes, name: path)
+    let ours = try Inventory(contentsOf: path)
+    #expect(foreign.objects.map(\.path) == ours.objects.map(\.path))
+    #expect(foreign.objects[0].attributes["keras_version"] == .text("3.15.1"))
+    #expect(ours.objects[0].attributes["keras_version"] == .other("variable-length string"))
+    let group = try #require(foreign.objects.first { $0.path == "/model_weights" })
+    #expect(group.attributes["layer_names"] == .texts(["embedding", "lstm", "dense"]))
+    let fixed = try image("keras/keras2-hard.h5")
+    let old = try Inventory(foreign: fixed.bytes, name: fixed.path)
+    #expect(old.objects[0].attributes["keras_version"] == .text("2.2.4"))
+  }
+
+  /// Places in the image are those in the file, and two images at once are two files.
+  @Test func imagesAreToldApart() async throws {
+    let names = ["keras/lstm.h5", "keras/keras2-cudnn-gru.h5", "keras/keras2-cudnn-lstm.h5"]
+    let expected = try names.map {
+      try Inventory(contentsOf: Fixtures.path($0)).objects.map(\.kind)
+    }
+    await withTaskGroup(of: (Int, [InventoryObject.Kind]?).self) { group in
+      for round in 0..<12 {
+        let index = round % 3
+        group.addTask {
+          guard let (path, bytes) = try? image(names[index]) else { return (index, nil) }
+          return (index, try? Inventory(foreign: bytes, name: path).objects.map(\.kind))
+        }
+      }
+      for await (index, kinds) in group { #expect(kinds == expected[index]) }
+    }
+  }
+
+  @Test func memoryThatIsNoFileIsRefused() {
+    #expect(throws: HDF5Error.self) { try Inventory(foreign: .owned([1, 2, 3]), name: "x") }
+    #expect(throws: HDF5Error.self) { try Inventory(foreign: .owned([]), name: "x") }
+  }
+}
