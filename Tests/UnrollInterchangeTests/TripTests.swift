@@ -119,6 +119,43 @@ import UnrollTokenization
     }
   }
 
+  /// Keras has one bias or none (of a GRU two): what it has comes back from it by way of the others.
+  @Test(arguments: 0..<12) func everyBitReturnsFromKeras(seed: Int) throws {
+    var generator = SeededGenerator(seed: UInt64(seed) + 600)
+    var original = model(&generator, dtypes: [.float32])
+    let hasBias = Bool.random(using: &generator)
+    var width = original.architecture.layers.first?.inputSize ?? 0
+    for index in original.architecture.layers.indices {
+      var layer = original.architecture.layers[index]
+      (layer.projectionSize, layer.inputSize) = (nil, width)
+      layer.bias = hasBias ? (layer.cell == .gru ? .double : .single) : .none
+      width = layer.hiddenSize
+      original.architecture.layers[index] = layer
+    }
+    original.architecture.isTied = false
+    var parameters = ParameterTree<Tensor>()
+    for (path, shape) in original.architecture.parameters {
+      let values = (0..<(shape.elementCount ?? 0)).map { _ in
+        Float.random(in: -1...1, using: &generator)
+      }
+      parameters[path] = Tensor(values, shape: shape)
+    }
+    original.parameters = parameters
+    // A state_dict of PyTorch has no single bias.
+    let others: [any ForeignFormat.Type] =
+      [SafetensorsFormat.self, NumPyFormat.self, ONNXFormat.self]
+      + (hasBias ? [] : [PyTorchFormat.self])
+    try withTemporaryFolder { folder in
+      expectEqual(try convert(original, through: KerasFormat.self, in: folder), original)
+      for other in others {
+        let there = try convert(
+          convert(original, through: KerasFormat.self, in: folder), through: other, in: folder)
+        expectEqual(try convert(there, through: KerasFormat.self, in: folder), original)
+        expectEqual(try convert(there, through: other, in: folder), original)
+      }
+    }
+  }
+
   /// The exception: NumPy has no bfloat16.
   @Test(arguments: 0..<6) func bfloat16ReturnsFromThoseThatHaveIt(seed: Int) throws {
     var generator = SeededGenerator(seed: UInt64(seed) + 500)
