@@ -143,7 +143,7 @@ import UnrollTokenization
     original.parameters = parameters
     // A state_dict of PyTorch has no single bias.
     let others: [any ForeignFormat.Type] =
-      [SafetensorsFormat.self, NumPyFormat.self, ONNXFormat.self]
+      [SafetensorsFormat.self, NumPyFormat.self, GGUFFormat.self, ONNXFormat.self]
       + (hasBias ? [] : [PyTorchFormat.self])
     try withTemporaryFolder { folder in
       expectEqual(try convert(original, through: KerasFormat.self, in: folder), original)
