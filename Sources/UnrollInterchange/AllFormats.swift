@@ -7,7 +7,8 @@ public enum AllFormats {
   /// The formats, in the order in which they are tried.
   public static let all: [any ForeignFormat.Type] = [
     PyTorchTrainingFormat.self, AWDFormat.self, FastaiFormat.self, PyTorchFormat.self,
-    SafetensorsFormat.self, NumPyFormat.self, ONNXFormat.self, ML5Format.self, KerasFormat.self,
+    SafetensorsFormat.self, NumPyFormat.self, GGUFFormat.self, ONNXFormat.self, ML5Format.self,
+    KerasFormat.self,
     KerasHDF5Format.self,
   ]
   /// Those of them that are written.

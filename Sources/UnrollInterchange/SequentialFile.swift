@@ -43,6 +43,23 @@ struct SequentialFile: ~Copyable {
     }
   }
 
+  /// Appends the bytes of a tensor.
+  ///
+  /// - Parameters:
+  ///   - tensor: The tensor.
+  ///   - progress: Called with the number of bytes written since the last call.
+  /// - Throws: `FileError`, with `ENOSPC` on a full disk.
+  mutating func write(_ tensor: Tensor, progress: (Int) -> Void) throws {
+    let blockSize = 16 << 20
+    try tensor.withUnsafeBytes { bytes in
+      for start in stride(from: 0, to: bytes.count, by: blockSize) {
+        let block = bytes[start..<min(start + blockSize, bytes.count)]
+        try write(UnsafeRawBufferPointer(rebasing: block))
+        progress(block.count)
+      }
+    }
+  }
+
   /// Closes the file; some file systems report a full disk only here.
   ///
   /// - Throws: `FileError` if closing fails.

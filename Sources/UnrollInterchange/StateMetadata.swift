@@ -43,15 +43,20 @@ struct StateMetadata {
   // MARK: - Writing
 
   /// The JSON text; equal metadata gives equal texts.
-  var json: String {
+  var json: String { json(listingTokens: true) }
+
+  /// The JSON text, without the tokens if the file has them elsewhere.
+  func json(listingTokens: Bool) -> String {
     var members = [#""version":1"#, #""tied":\#(isTied)"#]
     if let activation { members.append(#""activation":\#(quoted(activation.rawValue))"#) }
-    if let vocabulary { members.append(#""vocabulary":\#(Self.json(vocabulary))"#) }
+    if let vocabulary {
+      members.append(#""vocabulary":\#(Self.json(vocabulary, listingTokens: listingTokens))"#)
+    }
     members.append(#""tokenizer":\#(Self.json(tokenizer))"#)
     return "{\(members.joined(separator: ","))}"
   }
 
-  private static func json(_ vocabulary: Vocabulary) -> String {
+  private static func json(_ vocabulary: Vocabulary, listingTokens: Bool) -> String {
     var members = [#""unit":\#(quoted(vocabulary.unit.rawValue))"#]
     for (name, id) in [
       ("unknown", vocabulary.unknownID), ("eos", vocabulary.endOfSentenceID),
@@ -71,6 +76,7 @@ struct StateMetadata {
         #""scores":[\#(scores.map { quoted(String($0.bitPattern, radix: 16)) }.joined(separator: ","))]"#
       )
     }
+    guard listingTokens else { return "{\(members.joined(separator: ","))}" }
     // Tokens that are no text are given by their bytes.
     let tokens = vocabulary.indices.map { id -> String in
       let bytes = Array(vocabulary[id])
@@ -105,11 +111,12 @@ struct StateMetadata {
   ///   - text: The text.
   ///   - model: The tensors beside it. They bound the tokens, of which each has a row, and so what the
   ///     text may make of memory.
+  ///   - tokens: The tokens, if the file has them elsewhere.
   /// - Throws: `InterchangeError` if it is damaged.
-  init(json text: String, beside model: NamedTensors) throws {
+  init(json text: String, beside model: NamedTensors, tokens: [[UInt8]]? = nil) throws {
     let rows = model.tensors.filter { $0.tensor.span > 0 }.compactMap(
       \.tensor.shape.dimensions.first)
-    try self.init(json: text, rows: rows.max() ?? 0, error: model.file.error)
+    try self.init(json: text, rows: rows.max() ?? 0, tokens: tokens, error: model.file.error)
   }
 
   /// Reads the JSON text of a file.
@@ -117,10 +124,11 @@ struct StateMetadata {
   /// - Parameters:
   ///   - text: The text.
   ///   - rows: The most rows of a tensor of the file, a bound of the tokens.
+  ///   - tokens: The tokens, if the file has them elsewhere.
   ///   - error: Makes an error about the file.
   /// - Throws: `InterchangeError` if it is damaged.
   init(
-    json text: String, rows: Int,
+    json text: String, rows: Int, tokens: [[UInt8]]? = nil,
     error: (_ place: String, _ expected: String, _ found: String, _ fix: String) -> InterchangeError
   ) throws {
     func fail(_ member: String) -> InterchangeError {
@@ -142,7 +150,7 @@ struct StateMetadata {
     guard let tokenizer = Self.tokenizer(tokenizerValue) else { throw fail("tokenizer") }
     self.tokenizer = tokenizer
     vocabulary = try value["vocabulary"].map {
-      guard let vocabulary = Self.vocabulary($0) else { throw fail("vocabulary") }
+      guard let vocabulary = Self.vocabulary($0, tokens) else { throw fail("vocabulary") }
       return vocabulary
     }
   }
@@ -163,13 +171,18 @@ struct StateMetadata {
     return tokenizer
   }
 
-  private static func vocabulary(_ value: JSONValue) -> Vocabulary? {
-    guard let unit = value["unit"]?.text.flatMap(TokenUnit.init), let items = value["tokens"]?.array
-    else { return nil }
+  /// The tokens that are listed; `nil` if they are damaged.
+  private static func tokens(_ items: [JSONValue]) -> [[UInt8]]? {
     let tokens = items.compactMap { item in
       item.bytes ?? item["bytes"]?.text.flatMap { Data(base64Encoded: $0) }.map(Array.init)
     }
-    guard tokens.count == items.count else { return nil }
+    return tokens.count == items.count ? tokens : nil
+  }
+
+  private static func vocabulary(_ value: JSONValue, _ tokens: [[UInt8]]?) -> Vocabulary? {
+    guard let unit = value["unit"]?.text.flatMap(TokenUnit.init),
+      let tokens = value["tokens"]?.array.map(Self.tokens) ?? tokens
+    else { return nil }
     var vocabulary = Vocabulary(tokens: tokens, unit: unit)
     var isWhole = true
     func id(_ name: String) -> Int? {

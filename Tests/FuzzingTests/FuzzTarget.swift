@@ -16,7 +16,7 @@ enum FuzzTarget: String, CaseIterable, Sendable {
   case zip
   /// The bytes are a whole file of `torch.save`.
   case torch
-  /// The bytes are a file of safetensors or an archive of NumPy arrays.
+  /// The bytes are a file of safetensors, one of GGUF, or NumPy arrays in an archive or a pickle.
   case arrays
   /// The bytes are a graph of ONNX.
   case graph
@@ -98,11 +98,9 @@ enum FuzzTarget: String, CaseIterable, Sendable {
 
   private static func readArrays(_ path: String) throws -> String {
     let file = try MappedFile(path: path)
-    let isArchive = NumPyFormat.recognizes(file)
-    return summary(
-      of: isArchive
-        ? try NumPyFormat.read(file, options: options)
-        : try SafetensorsFormat.read(file, options: options))
+    let formats: [any ForeignFormat.Type] = [NumPyFormat.self, GGUFFormat.self]
+    let format = formats.first { $0.recognizes(file) }
+    return summary(of: try (format ?? SafetensorsFormat.self).read(file, options: options))
   }
 
   private static func readArchive(_ path: String) throws -> String {

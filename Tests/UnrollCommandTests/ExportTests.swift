@@ -76,7 +76,9 @@ import UnrollTokenization
     }
   }
 
-  @Test(arguments: ["safetensors", "npz"]) func namedArraysKeepTokensToo(format: String) throws {
+  @Test(arguments: ["safetensors", "npz", "gguf"]) func namedArraysKeepTokensToo(format: String)
+    throws
+  {
     try withCheckpoint { folder in
       let there = try runner.run(["convert", "a.h5", "-o", "a.\(format)"], in: folder)
       #expect(there.exitCode == 0, "\(there.errors)")

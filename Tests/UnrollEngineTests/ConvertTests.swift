@@ -23,7 +23,8 @@ import UnrollInterchange
     // ml5 is read only.
     #expect(
       ConversionTarget.names == [
-        "unroll", "pytorch-training", "awd-lstm", "fastai", "pytorch", "safetensors", "npz", "onnx",
+        "unroll", "pytorch-training", "awd-lstm", "fastai", "pytorch", "safetensors", "npz", "gguf",
+        "onnx",
         "keras", "keras-h5",
       ])
     #expect(

@@ -12,7 +12,7 @@ import UnrollTokenization
 
 @Suite struct TripTests {
   private static let formats: [any ForeignFormat.Type] = [
-    PyTorchFormat.self, SafetensorsFormat.self, NumPyFormat.self,
+    PyTorchFormat.self, SafetensorsFormat.self, NumPyFormat.self, GGUFFormat.self,
   ]
 
   /// A model of any cells, widths, ties, biases and types, with random bytes for numbers.
@@ -101,7 +101,13 @@ import UnrollTokenization
     try withTemporaryFolder { folder in
       // ONNX has no projections.
       let isProjected = original.architecture.layers.contains { $0.projectionSize != nil }
-      let formats = Self.formats + (isProjected ? [] : [ONNXFormat.self])
+      var formats = Self.formats + (isProjected ? [] : [ONNXFormat.self])
+      // GGUF has no f64.
+      let type = original.parameters.paths.first.flatMap { original.parameters[$0]?.dtype }
+      if type == .float64 {
+        formats.removeAll { $0 == GGUFFormat.self }
+        #expect(throws: InterchangeError.self) { try GGUFFormat.losses(of: original) }
+      }
       for a in formats {
         let there = try convert(original, through: a, in: folder)
         expectEqual(there, original)
@@ -137,7 +143,7 @@ import UnrollTokenization
     original.parameters = parameters
     // A state_dict of PyTorch has no single bias.
     let others: [any ForeignFormat.Type] =
-      [SafetensorsFormat.self, NumPyFormat.self, ONNXFormat.self]
+      [SafetensorsFormat.self, NumPyFormat.self, GGUFFormat.self, ONNXFormat.self]
       + (hasBias ? [] : [PyTorchFormat.self])
     try withTemporaryFolder { folder in
       expectEqual(try convert(original, through: KerasFormat.self, in: folder), original)
@@ -157,6 +163,7 @@ import UnrollTokenization
     try withTemporaryFolder { folder in
       let there = try convert(original, through: PyTorchFormat.self, in: folder)
       expectEqual(try convert(there, through: SafetensorsFormat.self, in: folder), original)
+      expectEqual(try convert(there, through: GGUFFormat.self, in: folder), original)
       #expect(throws: InterchangeError.self) {
         try convert(there, through: NumPyFormat.self, in: folder)
       }
@@ -173,7 +180,9 @@ import UnrollTokenization
       original.parameters[.layer(index, .biasHH)] = nil
     }
     try withTemporaryFolder { folder in
-      for format in [SafetensorsFormat.self, NumPyFormat.self] as [any ForeignFormat.Type] {
+      for format in [SafetensorsFormat.self, NumPyFormat.self, GGUFFormat.self]
+        as [any ForeignFormat.Type]
+      {
         expectEqual(try convert(original, through: format, in: folder), original)
         #expect(try format.losses(of: original).first?.message.contains("only bias") == true)
       }

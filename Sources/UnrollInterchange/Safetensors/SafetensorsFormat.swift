@@ -80,15 +80,7 @@ public enum SafetensorsFormat: ForeignFormat {
     var file = try SequentialFile(emptying: path)
     try withUnsafeBytes(of: UInt64(header.count).littleEndian) { try file.write($0) }
     try header.withUnsafeBytes { try file.write($0) }
-    for entry in owned {
-      try entry.tensor.withUnsafeBytes { bytes in
-        for start in stride(from: 0, to: bytes.count, by: 16 << 20) {
-          let block = bytes[start..<min(start + 16 << 20, bytes.count)]
-          try file.write(UnsafeRawBufferPointer(rebasing: block))
-          progress(block.count)
-        }
-      }
-    }
+    for entry in owned { try file.write(entry.tensor, progress: progress) }
     try file.close()
   }
 }

@@ -14,7 +14,7 @@ struct Convert: ParsableCommand {
     discussion: """
       To a checkpoint: `convert model.pt --corpus DIR -o poet.unroll.h5` reads PyTorch files \
       (state_dict or whole module, of AWD-LSTM and fastai too) without running anything in them, safetensors, \
-      NumPy's .npz and pickles of arrays, ONNX, and Keras's .keras, .weights.h5 and legacy .h5. Such a file rarely \
+      NumPy's .npz and pickles of arrays, GGUF, ONNX, and Keras's .keras, .weights.h5 and legacy .h5. Such a file rarely \
       has a vocabulary: give the corpus folder that it was trained on, or a list of its tokens; one that lies beside \
       the weights in a pickle (itos, word2idx, ...) is taken if none is given; safetensors, .npz, .onnx, .keras and .weights.h5 that this tool wrote have theirs, and so have \
       ml5.js models, \
@@ -24,14 +24,14 @@ struct Convert: ParsableCommand {
       --write-vocabulary keeps the tokens. The file is read back and compared before it gets its name.
       `convert tuned.last.unroll.h5 -o tuned.training.pt` writes a training with its optimizer's state_dict.
       The input's format is told by its content, the output's by its name (.pt, .pth: PyTorch; .training.pt; .awd.pt; .fastai.pth; \
-      .safetensors; .npz; .onnx; .keras; .weights.h5) or --to.
+      .safetensors; .npz; .gguf; .onnx; .keras; .weights.h5) or --to.
       A folder: each model in it is converted to --to into the folder -o; a failure does not end the \
       others, and the worst exit code is the result.
       """)
 
   @Argument(
     help:
-      "The model to convert, or a folder of them: a checkpoint, a PyTorch file, safetensors, .npz, .onnx, .keras or .h5."
+      "The model to convert, or a folder of them: a checkpoint, a PyTorch file, safetensors, .npz, .gguf, .onnx, .keras or .h5."
   )
   var model: String
 

@@ -1,0 +1,123 @@
+// Language models in GGUF: tensors under the names of a state_dict, tokens under the usual keys.
+
+import UnrollFormat
+import UnrollTensors
+import UnrollTokenization
+
+/// Files of GGUF with an architecture of our own, which ggml's programs list and edit.
+public enum GGUFFormat: ForeignFormat {
+  /// The name in reports.
+  public static let name = "gguf"
+  /// The extension.
+  public static let fileExtensions = ["gguf"]
+  /// Tensors have names.
+  public static let hasNames = true
+  /// What `general.architecture` is: such names have letters and digits alone.
+  static let architecture = "unrolllm"
+
+  /// The keys of the header.
+  enum Key {
+    static let architecture = "general.architecture"
+    static let alignment = "general.alignment"
+    static let metadata = GGUFFormat.architecture + ".metadata"
+    static let vocabularySize = GGUFFormat.architecture + ".vocab_size"
+    static let embeddingSize = GGUFFormat.architecture + ".embedding_length"
+    static let layerCount = GGUFFormat.architecture + ".block_count"
+    static let tokenizer = "tokenizer.ggml.model"
+    static let tokens = "tokenizer.ggml.tokens"
+    static let kinds = "tokenizer.ggml.token_type"
+    static let scores = "tokenizer.ggml.scores"
+    static let beginning = "tokenizer.ggml.bos_token_id"
+    static let end = "tokenizer.ggml.eos_token_id"
+    static let unknown = "tokenizer.ggml.unknown_token_id"
+    static let padding = "tokenizer.ggml.padding_token_id"
+  }
+
+  /// Whether a file begins with the signature.
+  public static func recognizes(_ file: MappedFile) -> Bool { GGUFFile.recognizes(file) }
+
+  /// Converts a language model: an embedding or one-hot input, recurrent layers, a linear output.
+  ///
+  /// - Throws: `InterchangeError` if the file is damaged, holds another kind of model, or needs a
+  ///   choice that `options` does not make.
+  public static func read(_ file: MappedFile, options: ReadingOptions) throws -> Conversion {
+    let container = try GGUFFile(file)
+    var named = NamedTensors(file: container, tensors: container.tensors)
+    let tokens = try container.tokens
+    let kept = try container.header.text(Key.metadata).map {
+      try StateMetadata(json: $0, beside: named, tokens: tokens)
+    }
+    var options = options
+    if kept == nil, options.vocabulary == nil, let tokens {
+      options.vocabulary = container.header.vocabulary(tokens)
+    }
+    let notes = try named.normalize(options.names)
+    var conversion = try named.conversion(kept, options: options)
+    try container.checkSizes(conversion.checkpoint.architecture)
+    conversion.notes = notes + conversion.notes
+    return conversion
+  }
+
+  /// What is neither weights, tokens nor tokenizer.
+  ///
+  /// - Throws: `InterchangeError` for tensors that are missing or that the format cannot hold, and for
+  ///   plain layers with different activations.
+  public static func losses(of checkpoint: Checkpoint) throws -> [Note] {
+    _ = try GGUFWriter(checkpoint)
+    return checkpoint.lossesOfNamedTensors
+  }
+
+  /// Writes a checkpoint as version 3, numbers at multiples of 64 bytes.
+  ///
+  /// - Throws: `InterchangeError` for tensors that the format cannot hold, `FileError` if the file cannot
+  ///   be written.
+  public static func write(
+    _ checkpoint: Checkpoint, to path: String, progress: (Int) -> Void
+  ) throws {
+    try GGUFWriter(checkpoint).write(to: path, progress: progress)
+  }
+}
+
+extension GGUFHeader {
+  /// The tokens with the special ones that the usual keys name, for files without our metadata.
+  fileprivate func vocabulary(_ tokens: [[UInt8]]) -> Vocabulary {
+    typealias Key = GGUFFormat.Key
+    var vocabulary = Vocabulary(tokens: tokens, unit: .word)
+    func id(_ key: String) -> Int? { int(key).flatMap { tokens.indices.contains($0) ? $0 : nil } }
+    vocabulary.unknownID = id(Key.unknown)
+    vocabulary.endOfSentenceID = id(Key.end)
+    vocabulary.beginningOfSentenceID = id(Key.beginning)
+    vocabulary.paddingID = id(Key.padding)
+    return vocabulary
+  }
+}
+
+extension GGUFFile {
+  /// The tokens, of which each has a row.
+  fileprivate var tokens: [[UInt8]]? {
+    get throws {
+      let key = GGUFFormat.Key.tokens
+      guard let value = header.values[key] else { return nil }
+      let rows = tensors.compactMap(\.tensor.shape.dimensions.first).max() ?? 0
+      guard let count = value.count, count <= rows, let tokens = header.texts(key) else {
+        throw error(
+          key, expected: "a list of at most \(rows) texts, one for each row",
+          found: value.count.map { "\($0) values" } ?? "no list", fix: Self.writeAgain)
+      }
+      return tokens
+    }
+  }
+
+  /// Refuses keys that say other sizes than the tensors have.
+  fileprivate func checkSizes(_ architecture: Architecture) throws {
+    for (key, size) in [
+      (GGUFFormat.Key.vocabularySize, architecture.vocabularySize),
+      (GGUFFormat.Key.embeddingSize, architecture.embeddingSize),
+      (GGUFFormat.Key.layerCount, architecture.layers.count),
+    ] where header.values[key] != nil && header.int(key) != size {
+      throw error(
+        key, expected: "\(size), as the tensors have",
+        found: header.int(key).map { "\($0)" } ?? "another value", fix: Self.writeAgain)
+    }
+  }
+}

@@ -1,0 +1,154 @@
+// Writes GGUF, version 3: the header, then the numbers at multiples of 64 bytes.
+
+import UnrollFormat
+import UnrollTensors
+import UnrollTokenization
+
+/// The header of a checkpoint's file, and the tensors behind it.
+struct GGUFWriter {
+  private static let alignment = 64
+  /// The most bytes of a tensor's name in ggml, which ends names with a zero.
+  private static let longestName = 63
+
+  private let owned: [TorchStateDictionary.Entry]
+  /// Everything before the numbers, padded.
+  private let header: [UInt8]
+
+  /// Lays out the file of a checkpoint.
+  ///
+  /// - Throws: `InterchangeError` for what the format cannot hold.
+  init(_ checkpoint: Checkpoint) throws {
+    owned = try TorchStateDictionary(checkpoint, allowsSingleBias: true).owned
+    var keys = GGUFKeys()
+    try keys.describe(checkpoint)
+    var infos: [UInt8] = []
+    var offset = 0
+    for entry in owned {
+      guard let type = GGMLType(entry.tensor.dtype), entry.name.utf8.count <= Self.longestName
+      else {
+        throw InterchangeError(
+          file: "the checkpoint", place: entry.name, expected: "f32, f16 or bf16",
+          found: entry.tensor.dtype.rawValue,
+          fix: "give --dtype f32: ggml's operations have no larger numbers")
+      }
+      infos.append(gguf: entry.name.utf8)
+      infos.append(littleEndian: UInt32(entry.tensor.shape.rank))
+      // The fastest dimension comes first.
+      for size in entry.tensor.shape.dimensions.reversed() {
+        infos.append(littleEndian: UInt64(size))
+      }
+      infos.append(littleEndian: UInt32(type.number))
+      infos.append(littleEndian: UInt64(offset))
+      offset += entry.tensor.storage.count + Self.padding(after: entry.tensor.storage.count)
+    }
+    var header = GGUFFile.signature
+    header.append(littleEndian: 3 as UInt32)
+    header.append(littleEndian: UInt64(owned.count))
+    header.append(littleEndian: UInt64(keys.count))
+    header += keys.bytes + infos
+    self.header = header + [UInt8](repeating: 0, count: Self.padding(after: header.count))
+  }
+
+  private static func padding(after count: Int) -> Int {
+    (alignment - count % alignment) % alignment
+  }
+
+  /// Writes the file.
+  ///
+  /// - Throws: `FileError` if it cannot be written.
+  func write(to path: String, progress: (Int) -> Void) throws {
+    var file = try SequentialFile(emptying: path)
+    try header.withUnsafeBytes { try file.write($0) }
+    for entry in owned {
+      try file.write(entry.tensor, progress: progress)
+      let padding = [UInt8](repeating: 0, count: Self.padding(after: entry.tensor.storage.count))
+      try padding.withUnsafeBytes { try file.write($0) }
+    }
+    try file.close()
+  }
+}
+
+/// The keys of a header with their values, in the order of writing.
+private struct GGUFKeys {
+  private(set) var count = 0
+  private(set) var bytes: [UInt8] = []
+
+  /// Everything that is said of a model.
+  mutating func describe(_ checkpoint: Checkpoint) throws {
+    typealias Key = GGUFFormat.Key
+    let (architecture, vocabulary) = (checkpoint.architecture, checkpoint.vocabulary)
+    add(Key.architecture, text: GGUFFormat.architecture)
+    add(Key.alignment, 64)
+    add(Key.vocabularySize, architecture.vocabularySize)
+    add(Key.embeddingSize, architecture.embeddingSize)
+    add(Key.layerCount, architecture.layers.count)
+    // ggml's texts are UTF-8: where tokens are not, the metadata lists all of them.
+    let areTexts = vocabulary.indices.allSatisfy {
+      String(validating: vocabulary[$0], as: UTF8.self) != nil
+    }
+    add(Key.metadata, text: try StateMetadata(checkpoint).json(listingTokens: !areTexts))
+    add(Key.tokenizer, text: "unroll")
+    begin(Key.tokens, .array)
+    list(.string, vocabulary.count)
+    for id in vocabulary.indices { bytes.append(gguf: vocabulary.text(of: id).utf8) }
+    if let kinds = vocabulary.kinds {
+      begin(Key.kinds, .array)
+      list(.int32, kinds.count)
+      for kind in kinds { bytes.append(littleEndian: kind.ggufNumber) }
+    }
+    if let scores = vocabulary.scores {
+      begin(Key.scores, .array)
+      list(.float32, scores.count)
+      for score in scores { bytes.append(littleEndian: score.bitPattern) }
+    }
+    for (key, id) in [
+      (Key.beginning, vocabulary.beginningOfSentenceID), (Key.end, vocabulary.endOfSentenceID),
+      (Key.unknown, vocabulary.unknownID), (Key.padding, vocabulary.paddingID),
+    ] {
+      if let id { add(key, id) }
+    }
+  }
+
+  private mutating func begin(_ key: String, _ type: GGUFValueType) {
+    count += 1
+    bytes.append(gguf: key.utf8)
+    bytes.append(littleEndian: UInt32(type.rawValue))
+  }
+
+  private mutating func list(_ type: GGUFValueType, _ count: Int) {
+    bytes.append(littleEndian: UInt32(type.rawValue))
+    bytes.append(littleEndian: UInt64(count))
+  }
+
+  private mutating func add(_ key: String, text: String) {
+    begin(key, .string)
+    bytes.append(gguf: text.utf8)
+  }
+
+  /// Sizes and ids are below 2^32: a checkpoint's are.
+  private mutating func add(_ key: String, _ number: Int) {
+    begin(key, .uint32)
+    bytes.append(littleEndian: UInt32(clamping: number))
+  }
+}
+
+extension [UInt8] {
+  /// Appends a text as GGUF has it: its length in 64 bits and its bytes.
+  fileprivate mutating func append(gguf text: String.UTF8View) {
+    append(littleEndian: UInt64(text.count))
+    append(contentsOf: text)
+  }
+}
+
+extension TokenKind {
+  /// The number of GGUF's token types.
+  fileprivate var ggufNumber: Int32 {
+    switch self {
+    case .normal: 1
+    case .unknown: 2
+    case .control: 3
+    case .unused: 5
+    case .byte: 6
+    }
+  }
+}
