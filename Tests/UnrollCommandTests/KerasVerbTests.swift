@@ -18,7 +18,7 @@ import UnrollTensors
   /// Runs a closure in a folder with a list of eleven tokens.
   private func withTokens(_ body: (String) throws -> Void) throws {
     try withTemporaryFolder { folder in
-      let words = (0..<11).map { "w\($0)\n" }.joined()
+      let words = (0..<10).map { "w\($0)\n" }.joined() + "<eos>\n"
       try Data(words.utf8).write(to: URL(filePath: "\(folder)/words.txt"))
       try body(folder)
     }

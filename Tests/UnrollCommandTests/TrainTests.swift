@@ -114,6 +114,19 @@ import UnrollFormat
     }
   }
 
+  @Test func aConfigurationIsAnInput() throws {
+    try withTexts { folder in
+      let config = Data("{\"hidden\": \"7\", \"embedding\": 6, \"steps\": 1}".utf8)
+      try config.write(to: URL(filePath: "\(folder)/c.json"))
+      let arguments = ["train", "--config", "c.json", "--force"] + Self.texts
+      for output in [["-o", "c.json"], ["-o", "a.h5", "--log", "c.json"]] {
+        let result = try runner.run(arguments + output, in: folder)
+        #expect(result.exitCode == 2 && result.errors.contains("it is the input c.json"))
+        #expect(try Data(contentsOf: URL(filePath: "\(folder)/c.json")) == config)
+      }
+    }
+  }
+
   @Test func sizesBeyondTheMemoryAreRefused() throws {
     try withTexts { folder in
       let result = try runner.run(

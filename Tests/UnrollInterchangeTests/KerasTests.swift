@@ -186,6 +186,20 @@ import UnrollTokenization
       refusal("lstm.keras") { $0 = $0.replacingOccurrences(of: setting, with: other) } == message)
   }
 
+  @Test(arguments: [("1", "softmax: another axis"), ("-1", "read"), ("2", "read")])
+  func aSoftmaxIsOverTheTokens(axis: String, message: String) {
+    let layer =
+      ", {\"module\": \"keras.layers\", \"class_name\": \"Softmax\", \"config\": {\"name\": \"softmax\", "
+      + "\"axis\": \(axis)}, \"registered_name\": null}], \"build_input_shape\""
+    let found = refusal("lstm.keras") {
+      $0 = $0.replacingOccurrences(
+        of: "\"activation\": \"softmax\"", with: "\"activation\": \"linear\""
+      )
+      .replacingOccurrences(of: "], \"build_input_shape\"", with: layer)
+    }
+    #expect(found == message)
+  }
+
   @Test func settingsThatAssumeSomethingAreNoted() throws {
     let conversion = try read("lstm.keras") {
       $0 = $0.replacingOccurrences(of: "\"mask_zero\": false", with: "\"mask_zero\": true")
@@ -616,7 +630,7 @@ import UnrollTokenization
         == "epsilon 1e-08 stands elsewhere in Keras's rule; the moments are the same")
     #expect(outcome(.adam) { $0[.weightDecay] = 0.1 } == "lost: Keras's weight decay is decoupled")
     #expect(outcome(.sgd) { _ in } == "")
-    #expect(outcome(.sgd) { $0.step = 2 } == "lost: Keras counts the steps once")
+    #expect(outcome(.sgd) { $0.step = 1 << 40 } == "lost: Keras counts steps with 32 bits")
     #expect(
       outcome(.sgd) { $0[.momentum] = 0.9 }
         == "lost: Keras's velocities hold the learning rate")

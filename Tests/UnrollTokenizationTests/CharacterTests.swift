@@ -140,7 +140,7 @@ import Testing
     expectError(
       """
       m: expected a beginning-of-sentence token in the vocabulary; found none
-        fix: convert again with a vocabulary that has the token <bos>
+        fix: convert again and name it: --bos TOKEN; or give a vocabulary that has the token <bos>
       """
     ) {
       _ = try Encoder(

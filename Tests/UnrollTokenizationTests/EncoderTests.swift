@@ -130,7 +130,7 @@ import Testing
     expectError(
       """
       model.h5: expected an end-of-sentence token in the vocabulary; found none
-        fix: convert again with a vocabulary that has the token <eos>
+        fix: convert again and name it: --eos TOKEN; or give a vocabulary that has the token <eos>
       """
     ) { _ = try Encoder(vocabulary: vocabulary, tokenizer: Tokenizer(), path: "model.h5") }
   }

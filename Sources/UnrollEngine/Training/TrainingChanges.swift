@@ -81,7 +81,6 @@ public struct TrainingChanges: Sendable {
     let oldData = state.data
     set("train", &state.data.trainDigest, train.digest)
     set("valid", &state.data.validDigest, valid.digest)
-    state.data.tokens = train.ids.count
     set("columns", &state.data.columns, columns)
     set("window", &state.data.window, window)
     set("random_windows", &state.data.hasRandomWindows, hasRandomWindows)
@@ -98,9 +97,7 @@ public struct TrainingChanges: Sendable {
     let draws = state.data.hasRandomWindows || state.regularization.contains { $0.kind.isDropout }
     set("seed", &state.seed, draws ? seed ?? state.seed ?? TrainingSettings().seed : nil)
     made += apply(to: &optimizer)
-    if state.data.trainDigest != oldData.trainDigest || state.data.tokens != oldData.tokens
-      || state.data.columns != oldData.columns
-    {
+    if state.data.trainDigest != oldData.trainDigest || state.data.columns != oldData.columns {
       (state.data.cursor, state.data.totalNLL, state.hidden) = (0, 0, [])
     }
     if state.data.validDigest != oldData.validDigest { state.forgetEvaluations() }
