@@ -134,7 +134,7 @@ public func convert(
       ProvenanceEntry(
         operation: "convert", tool: UnrollVersion.producer,
         arguments: "format=unroll\ndtype=\(dtype.rawValue)",
-        inputs: "\(digest(of: file)) \(name(of: file))"))
+        inputs: ProvenanceEntry.input(file)))
     try conversion.addProofs()
     return conversion
   }
@@ -188,7 +188,7 @@ public func convert(
     ProvenanceEntry(
       operation: "convert", tool: UnrollVersion.producer,
       arguments: arguments.joined(separator: "\n"),
-      inputs: inputs.map { "\(digest(of: $0)) \(name(of: $0))" }.joined(separator: "\n")))
+      inputs: inputs.map(ProvenanceEntry.input).joined(separator: "\n")))
   if case .checkpoint = options.target { try conversion.addProofs() }
   return conversion
 }
@@ -303,9 +303,4 @@ private func readCheckpoint(
         + "\(finding.expected); found \(finding.found)")
   }
   return Conversion(checkpoint: checkpoint, notes: notes)
-}
-
-/// The last component of a file's path.
-private func name(of file: MappedFile) -> String {
-  URL(filePath: file.path).lastPathComponent
 }

@@ -233,9 +233,9 @@ extension LanguageModel {
   }
 }
 
-extension [(id: Int32, logProbability: Float)] {
+extension Array {
   /// The first place whose element belongs to the second part; the array is in two parts.
-  fileprivate func partitioningIndex(_ belongsToSecond: (Element) -> Bool) -> Int {
+  func partitioningIndex(_ belongsToSecond: (Element) -> Bool) -> Int {
     var (low, high) = (0, count)
     while low < high {
       let middle = (low + high) / 2

@@ -1,6 +1,7 @@
 // Digests: of a tensor's bytes, of the weights, of all content.
 
 import Crypto
+import Foundation
 import UnrollHDF5
 import UnrollTensors
 
@@ -132,4 +133,16 @@ extension Contents {
 /// The SHA-256 of a file's bytes in lower-case hexadecimal.
 public func digest(of file: MappedFile) -> String {
   withExtendedLifetime(file) { Digest.sha256(file.bytes) }
+}
+
+extension ProvenanceEntry {
+  /// A line of `inputs`: the digest of a file's bytes and the file's name.
+  public static func input(_ file: MappedFile) -> String {
+    input(digest: UnrollFormat.digest(of: file), path: file.path)
+  }
+
+  /// A line of `inputs` for a file whose digest is known.
+  public static func input(digest: String, path: String) -> String {
+    "\(digest) \(URL(filePath: path).lastPathComponent)"
+  }
 }

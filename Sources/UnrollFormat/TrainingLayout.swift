@@ -186,13 +186,6 @@ enum EvaluatedParameters: String, CaseIterable {
   case average
 }
 
-/// How long windows are.
-enum WindowKind: String, CaseIterable {
-  case fixed
-  case random
-  case sentence
-}
-
 /// Whether going on from a file is the same as never having stopped.
 enum ResumeKind: String, CaseIterable {
   case exact

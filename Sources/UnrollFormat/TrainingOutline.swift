@@ -170,8 +170,7 @@ extension TrainingData {
       AttributeName.tokens: .integer(Int64(tokens)),
       AttributeName.columns: .integer(Int64(columns)),
       AttributeName.window: .integer(Int64(window)),
-      AttributeName.windowKind: .text(
-        (isBySentence ? WindowKind.sentence : hasRandomWindows ? .random : .fixed).rawValue),
+      AttributeName.windowKind: .text(windowKind.rawValue),
       AttributeName.cursor: .integer(Int64(cursor)),
       AttributeName.totalNLL: .number(totalNLL),
     ]

@@ -158,9 +158,10 @@ extension Contents {
     var data = TrainingData(
       trainDigest: train, validDigest: valid, tokens: tokens, columns: columns, window: window,
       cursor: cursor, totalNLL: totalNLL)
-    let kind = text(group, AttributeName.windowKind)
-    data.hasRandomWindows = kind == WindowKind.random.rawValue
-    data.isBySentence = kind == WindowKind.sentence.rawValue
+    guard let kind = text(group, AttributeName.windowKind).flatMap(WindowKind.init) else {
+      return nil
+    }
+    data.windowKind = kind
     return data
   }
 

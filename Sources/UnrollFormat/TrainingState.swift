@@ -3,6 +3,16 @@
 
 import UnrollTensors
 
+/// What decides the lengths of windows.
+public enum WindowKind: String, Sendable, Hashable, CaseIterable {
+  /// All have `window` time steps, but for the last of an epoch.
+  case fixed
+  /// They are drawn, around `window`.
+  case random
+  /// Each is a sentence from a state of zeros, in one column; `window` is what longer ones are cut into.
+  case sentence
+}
+
 /// The texts of a training, how they are cut, and how far it is in them.
 public struct TrainingData: Sendable, Hashable {
   /// The SHA-256 of the training text's bytes as they are on disk.
@@ -15,10 +25,8 @@ public struct TrainingData: Sendable, Hashable {
   public var columns: Int
   /// The time steps of a window, T.
   public var window: Int
-  /// Whether windows have random lengths around `window`.
-  public var hasRandomWindows = false
-  /// Whether windows are sentences, each from a state of zeros; with one column.
-  public var isBySentence = false
+  /// What decides the lengths of windows.
+  public var windowKind = WindowKind.fixed
   /// The row of the columns that comes next: 0 to `tokens / columns - 1`, where the last one means
   /// that the epoch's steps are done and its evaluation is not.
   public var cursor: Int

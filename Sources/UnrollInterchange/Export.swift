@@ -37,6 +37,15 @@ extension ForeignFormat {
       try write(checkpoint, to: file.temporaryPath, progress: progress)
       try check(compare(file.temporaryPath, with: held, progress: progress))
       try file.commit()
+    } catch let error as InterchangeError where error.file == file.temporaryPath {
+      file.discard()
+      // The temporary name says nothing to anybody.
+      throw InterchangeError(
+        file: path, place: error.place, expected: error.expected, found: error.found, fix: error.fix
+      )
+    } catch let error as FileError where error.path == file.temporaryPath {
+      file.discard()
+      throw FileError(error.operation, path: path, code: error.code)
     } catch {
       file.discard()
       throw error
@@ -56,22 +65,32 @@ extension ForeignFormat {
     let back = try read(MappedFile(path: path), options: options).checkpoint
     let architecture = checkpoint.architecture
     guard [architecture, architecture.assuming(asked)].contains(back.architecture) else {
-      throw differenceError(path, "/model", "the layers and sizes that were written")
+      throw InterchangeError(
+        unequal: "the layers and sizes", path: path, place: "/model")
     }
     for (parameter, _) in checkpoint.architecture.parameters {
       guard let written = checkpoint.parameters[parameter], let read = back.parameters[parameter],
         written.isEqual(to: read, progress: progress)
-      else { throw differenceError(path, parameter.description, "the numbers that were written") }
+      else {
+        throw InterchangeError(unequal: "the numbers", path: path, place: parameter.description)
+      }
     }
     try check(checkpoint, isReadAs: back, path: path)
     return back
   }
+}
 
-  private static func differenceError(
-    _ path: String, _ place: String, _ expected: String
-  ) -> InterchangeError {
-    InterchangeError(
-      file: path, place: place, expected: expected, found: "others when the file is read back",
+extension InterchangeError {
+  /// A file that was written and does not read back.
+  ///
+  /// - Parameters:
+  ///   - what: What differs.
+  ///   - path: The file.
+  ///   - place: Where in it.
+  fileprivate init(unequal what: String, path: String, place: String) {
+    self.init(
+      file: path, place: place, expected: "\(what) that were written",
+      found: "others when the file is read back",
       fix:
         "the disk or the memory may be failing: try another disk; else this is a defect of unroll")
   }
@@ -118,9 +137,20 @@ extension Tensor {
 }
 
 extension OptimizerState {
+  /// Refuses another optimizer that was read back; the number of steps is not compared.
+  ///
+  /// - Throws: `InterchangeError` if it is none, or differs.
+  func check(
+    isReadAs other: OptimizerState?, of architecture: Architecture, path: String, place: String
+  ) throws {
+    guard other.map({ isEqual(to: $0, of: architecture) }) == true else {
+      throw InterchangeError(unequal: "the numbers of the optimizer", path: path, place: place)
+    }
+  }
+
   /// Whether another optimizer of a model is the same in all but the number of its steps, which some
   /// formats do not count: rule, groups, and what it remembers, bit for bit.
-  func isEqual(to other: OptimizerState, of architecture: Architecture) -> Bool {
+  private func isEqual(to other: OptimizerState, of architecture: Architecture) -> Bool {
     kind == other.kind && groups == other.groups
       && OptimizerSlot.allCases.allSatisfy { slot in
         architecture.parameters.allSatisfy { path, _ in

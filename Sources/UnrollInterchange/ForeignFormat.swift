@@ -138,3 +138,37 @@ public struct Conversion: Sendable {
     self.notes = notes
   }
 }
+
+extension ReadingOptions {
+  /// Takes tokens and tokenizer from a file's metadata, where the caller gives none.
+  mutating func take(_ metadata: StateMetadata) {
+    guard vocabulary == nil, let tokens = metadata.vocabulary else { return }
+    (vocabulary, tokenizer) = (tokens, metadata.tokenizer)
+  }
+
+  /// The vocabulary that the caller gives: one token for each row.
+  ///
+  /// - Parameters:
+  ///   - rows: The rows.
+  ///   - place: Where they are.
+  ///   - error: Makes an error about the file.
+  /// - Returns: The vocabulary.
+  /// - Throws: `InterchangeError` if there is none, or one of another size.
+  func vocabulary(
+    ofRows rows: Int, in place: String,
+    error: (_ place: String, _ expected: String, _ found: String, _ fix: String) -> InterchangeError
+  ) throws -> Vocabulary {
+    guard let vocabulary else {
+      throw error(
+        place, "a vocabulary of \(rows) tokens, one for each row", "none",
+        "files of weights hold no words: give the training text with `--corpus DIR` "
+          + "or a list of tokens with `--vocabulary FILE`")
+    }
+    guard vocabulary.count == rows else {
+      throw error(
+        place, "\(vocabulary.count) rows, one for each token of the vocabulary", "\(rows) rows",
+        "give the corpus or vocabulary that the model was trained on")
+    }
+    return vocabulary
+  }
+}

@@ -237,9 +237,7 @@ extension NamedTensors {
     var (named, options) = (self, options)
     if metadata?.isTied == true { named.add(aliases: ["decoder.weight": "encoder.weight"]) }
     options.nonlinearity = options.nonlinearity ?? metadata?.activation
-    if options.vocabulary == nil, let metadata, let vocabulary = metadata.vocabulary {
-      (options.vocabulary, options.tokenizer) = (vocabulary, metadata.tokenizer)
-    }
+    if let metadata { options.take(metadata) }
     let language = try TorchLanguageModel(named, nonlinearity: options.nonlinearity)
     let listNotes = try options.take(
       lists, ofRows: language.architecture.vocabularySize, error: named.file.error)

@@ -17,7 +17,7 @@ extension TokenizerDefinition {
     case UInt8(ascii: "{"): .tokenizerJSON
     case UInt8(ascii: "#"): .merges
     case 0x0A, nil: nil
-    default: ProtobufMessage(bytes[...])?[1]?.bytes == nil ? nil : .sentencePiece
+    default: WireMessage(bytes)?.range(1) == nil ? nil : .sentencePiece
     }
   }
 

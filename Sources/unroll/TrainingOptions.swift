@@ -203,7 +203,7 @@ struct TrainingOptions: ParsableArguments {
     var settings = TrainingSettings()
     settings.columns = sentences ? 1 : columns ?? settings.columns
     settings.window = window ?? (sentences ? 512 : settings.window)
-    settings.isBySentence = sentences
+    settings.windowKind = sentences ? .sentence : randomWindows ? .random : .fixed
     settings.accumulation = accumulate ?? settings.accumulation
     try setOptimizer(of: &settings)
     if let clip { settings.clip = clip > 0 ? .globalNorm(clip) : nil }
@@ -211,7 +211,7 @@ struct TrainingOptions: ParsableArguments {
     if let schedule { settings.schedule = try self.schedule(schedule) }
     settings.regularization = try regularization
     settings.seed = seed ?? settings.seed
-    (settings.hasRandomWindows, settings.averageAfter) = (randomWindows, averageAfter)
+    settings.averageAfter = averageAfter
     settings.layerDecay = layerDecay ?? settings.layerDecay
     settings.frozen = Set((freeze ?? "").split(separator: ",").map(String.init))
     settings.unfreezeEvery = unfreezeEvery
@@ -229,7 +229,7 @@ struct TrainingOptions: ParsableArguments {
     (changes.maximumEpochs, changes.maximumSteps) = (epochs, steps)
     changes.learningRate = learningRate
     (changes.columns, changes.window, changes.accumulation) = (columns, window, accumulate)
-    if randomWindows { changes.hasRandomWindows = true }
+    if randomWindows { changes.windowKind = .random }
     if let momentum { changes.hyperparameters[.momentum] = momentum }
     if let weightDecay { changes.hyperparameters[.weightDecay] = weightDecay }
     if clip != nil || clipValue != nil { changes.clip = .some(settings.clip) }

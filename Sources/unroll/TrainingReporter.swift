@@ -65,7 +65,7 @@ struct TrainingReporter {
     }
     flush()
     let rows = run.state.data.tokens / run.state.data.columns
-    if run.state.data.window > rows - 1, !run.state.data.isBySentence {
+    if run.state.data.window > rows - 1, run.state.data.windowKind != .sentence {
       Output.note(
         "note: the window of \(run.state.data.window) is longer than the columns of \(rows) tokens: "
           + "windows are \(rows - 1)")

@@ -58,7 +58,7 @@ extension Checkpoint {
     ]
     training.seed = .max
     (training.evaluatesAverages, training.averageAfter) = (true, 5)
-    training.data.hasRandomWindows = true
+    training.data.windowKind = .random
     training.unfreezeEvery = 2
     training.hidden = architecture.layers.map { layer in
       let shape: Shape = [columns, layer.hiddenSize]

@@ -72,6 +72,16 @@ import UnrollTokenization
         $0.prefix(while: { $0 != "\t" })
       }
       #expect(tokens == ["a", "b", "?", "E"], "\(scored.output)")
+      let late = try runner.run(["convert", "a.h5", "-o", "b.npz", "--eos", "a"], in: folder)
+      #expect(late.exitCode == 2 && late.errors.contains("only the checkpoint and an output"))
+      let endless = try runner.run(arguments.dropLast() + ["c.h5"], in: folder)
+      #expect(endless.exitCode == 0, "\(endless.errors)")
+      try Data().write(to: URL(filePath: "\(folder)/empty.pt"))
+      let empty = try runner.run(["convert", "empty.pt", "-o", "d.h5"], in: folder)
+      #expect(empty.exitCode == 2 && empty.errors.contains("found an empty file"))
+      let words = try runner.run(
+        arguments.map { $0 == "greedy" ? "whitespace" : $0 }.dropLast() + ["e.h5"], in: folder)
+      #expect(words.errors.contains("name it with --eos"), "\(words.errors)")
       let wrong = try runner.run(arguments + ["--force", "--eos", "<end>"], in: folder)
       #expect(wrong.exitCode == 2 && wrong.errors.contains("a token of the vocabulary"))
     }

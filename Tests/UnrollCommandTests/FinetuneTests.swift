@@ -180,7 +180,7 @@ import UnrollFormat
       #expect(measured.output.contains("nll             \(rows[1][4]) nats a token"))
       let state = try #require(try Checkpoint(contentsOf: "\(folder)/one.last.unroll.h5").training)
       // Lines of 3, 8, 1 and 4 tokens: seven windows, in steps of two.
-      #expect(state.data.isBySentence && state.step == 12 && state.tokensSeen == 3 * 16)
+      #expect(state.data.windowKind == .sentence && state.step == 12 && state.tokensSeen == 3 * 16)
       #expect(
         try runner.run(arguments + ["-o", "two.unroll.h5", "--pause-after", "1"], in: folder)
           .exitCode == 3)
@@ -197,6 +197,16 @@ import UnrollFormat
       for name in ["unroll.h5", "last.unroll.h5"] {
         #expect(try bytes(["one.\(name)"], in: folder) == bytes(["two.\(name)"], in: folder))
       }
+      // All lines in one step, before it changes anything: the loss is that of the evaluation.
+      let all = [
+        "finetune", "model.unroll.h5", "--train", "lines.txt", "--valid", "lines.txt",
+        "--sentences",
+        "--accumulate", "7", "--steps", "1", "-o", "all.unroll.h5", "--log", "all.jsonl",
+      ]
+      #expect(try runner.run(all, in: folder).exitCode == 0)
+      let log = try String(contentsOfFile: "\(folder)/all.jsonl", encoding: .utf8)
+      let loss = try #require(log.firstMatch(of: #/"loss":([0-9.]+)/#)?.1)
+      #expect(abs(try #require(Double(loss)) - #require(Double(rows[1][4]))) < 2e-6)
       let wide = try runner.run(arguments + ["-o", "a.h5", "--columns", "2"], in: folder)
       #expect(wide.exitCode == 64)
     }

@@ -92,7 +92,7 @@ import UnrollFormat
         ], in: folder)
       #expect(result.exitCode == 0, "\(result.errors)")
       let state = try #require(try Checkpoint(contentsOf: "\(folder)/awd.last.h5").training)
-      #expect(state.regularization.count == 7 && state.data.hasRandomWindows)
+      #expect(state.regularization.count == 7 && state.data.windowKind == .random)
       #expect(state.averageAfter == 5 && state.seed == 141 && state.schedule.kind == .constant)
     }
   }

@@ -261,6 +261,7 @@ import UnrollFormat
       ]
       let dry = try runner.run(arguments + ["--dry-run"], in: folder)
       #expect(dry.output.contains("models/a.pt\tchecked\t"), "\(dry.output)")
+      #expect(dry.errors.contains(": new/a.pt.unroll.h5 would be written"), "\(dry.errors)")
       #expect(!FileManager.default.fileExists(atPath: "\(folder)/new"))
       let file = try runner.run(
         arguments.map { $0 == "new" ? "tokens.txt" : $0 }, in: folder)

@@ -84,6 +84,28 @@ import UnrollTokenization
 
   private static let models: [(Cell, Bool)] = [(.lstm, false), (.gru, true), (.rnn, false)]
 
+  /// Whoever is told of the steps may fail, as a log on a full disk does.
+  @Test func whoIsToldMayFailAndNoStepIsLost() throws {
+    struct Full: Error {}
+    try withTemporaryFolder { folder in
+      let scene = try Scene(folder, .small())
+      let files = scene.files("a")
+      func saved() throws -> Int? {
+        let state = try Checkpoint(contentsOf: files.last)
+        return state.training?.step
+      }
+      var run = try scene.begin()
+      #expect(throws: Full.self) {
+        try run.run(saving: files, every: 2) { event, run in
+          guard case .step(let step) = event else { return }
+          #expect(try saved() == step.step / 2 * 2)
+          if step.step == 5 { throw Full() }
+        }
+      }
+      #expect(try saved() == 5)
+    }
+  }
+
   @Test(arguments: models)
   func aPauseAfterAnyStepChangesNothing(cell: Cell, isTied: Bool) throws {
     try withTemporaryFolder { folder in
@@ -193,7 +215,7 @@ import UnrollTokenization
           RegularizationTerm(site: $0, kind: .element, rate: 0.3)
         }
       case "AWD-LSTM":
-        settings.hasRandomWindows = true
+        settings.windowKind = .random
         settings.schedule = LearningRateSchedule(.constant)
         settings.hyperparameters[.learningRate] = 60
         settings.averageAfter = 0

@@ -60,7 +60,7 @@ import UnrollTensors
     #expect(state.step == 12 && state.epoch == 1 && state.tokensSeen == wanted.tokensSeen)
     #expect(state.maximumEpochs == 6 && state.maximumSteps == 1 << 40)
     #expect(state.inexactReason == nil && state.schedule == wanted.schedule)
-    #expect(state.evaluatesAverages && state.averageAfter == 5 && state.data.hasRandomWindows)
+    #expect(state.evaluatesAverages && state.averageAfter == 5 && state.data.windowKind == .random)
     #expect(state.regularization == wanted.regularization && state.regularization.count == 2)
     #expect(
       state.seed == .max && state.evaluationsWithoutImprovement == 1 && state.accumulation == 3)

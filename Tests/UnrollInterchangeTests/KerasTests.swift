@@ -200,6 +200,21 @@ import UnrollTokenization
     #expect(found == message)
   }
 
+  /// `finetune --keep-optimizer` counts its own steps, the groups count all.
+  @Test(arguments: [KerasFormat.self, KerasHDF5Format.self] as [any ForeignFormat.Type])
+  func anOptimizerThatWentOnKeepsTheStepsOfItsParameters(format: any ForeignFormat.Type) throws {
+    var checkpoint = try read("gru.keras") { _ in }.checkpoint
+    #expect(checkpoint.optimizer?.groups.map(\.step) == [3])
+    checkpoint.optimizer?.step = 1
+    try withTemporaryFolder { folder in
+      let path = "\(folder)/a.\(format.fileExtensions[0])"
+      try format.export(checkpoint, to: path)
+      let options = ReadingOptions(vocabulary: checkpoint.vocabulary)
+      let back = try format.read(MappedFile(path: path), options: options).checkpoint.optimizer
+      #expect(back?.step == 3 && back?.groups == checkpoint.optimizer?.groups)
+    }
+  }
+
   @Test func settingsThatAssumeSomethingAreNoted() throws {
     let conversion = try read("lstm.keras") {
       $0 = $0.replacingOccurrences(of: "\"mask_zero\": false", with: "\"mask_zero\": true")

@@ -33,7 +33,7 @@ struct SentenceWindows {
 
   /// The first window from a row on.
   func index(from row: Int) -> Int {
-    windows.firstIndex { $0.lowerBound >= row } ?? windows.count
+    windows.partitioningIndex { $0.lowerBound >= row }
   }
 
   /// Some windows from a row on.

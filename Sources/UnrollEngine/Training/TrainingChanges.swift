@@ -19,8 +19,8 @@ public struct TrainingChanges: Sendable {
   public var columns: Int?
   /// The time steps of a window of truncated BPTT, T.
   public var window: Int?
-  /// Whether windows have random lengths around `window`.
-  public var hasRandomWindows: Bool?
+  /// What decides the lengths of windows; a training by sentence stays one, and no other becomes one.
+  public var windowKind: WindowKind?
   /// The windows whose gradients make one step.
   public var accumulation: Int?
   /// Numbers of all groups, of those that the rule has.
@@ -59,7 +59,10 @@ public struct TrainingChanges: Sendable {
     valid: TrainingText
   ) throws -> [String] {
     try check(optimizer.kind)
-    guard !state.data.isBySentence || ((columns ?? 1) == 1 && hasRandomWindows != true) else {
+    guard
+      state.data.windowKind != .sentence
+        || ((columns ?? 1) == 1 && windowKind ?? .sentence == .sentence)
+    else {
       throw TrainingError(
         path: "--columns",
         expected: "one column without random windows: this training is by sentence",
@@ -83,7 +86,7 @@ public struct TrainingChanges: Sendable {
     set("valid", &state.data.validDigest, valid.digest)
     set("columns", &state.data.columns, columns)
     set("window", &state.data.window, window)
-    set("random_windows", &state.data.hasRandomWindows, hasRandomWindows)
+    set("window_kind", &state.data.windowKind, windowKind)
     set("accumulation", &state.accumulation, accumulation)
     set("average_after", &state.averageAfter, averageAfter)
     if let schedule, schedule != state.schedule {
@@ -94,7 +97,8 @@ public struct TrainingChanges: Sendable {
       state.regularization = regularization
       made.append("regularize=" + regularization.map(\.description).joined(separator: ","))
     }
-    let draws = state.data.hasRandomWindows || state.regularization.contains { $0.kind.isDropout }
+    let draws =
+      state.data.windowKind == .random || state.regularization.contains { $0.kind.isDropout }
     set("seed", &state.seed, draws ? seed ?? state.seed ?? TrainingSettings().seed : nil)
     made += apply(to: &optimizer)
     if state.data.trainDigest != oldData.trainDigest || state.data.columns != oldData.columns {

@@ -8,7 +8,7 @@ import UnrollTensors
 
 extension TrainingRun {
   static func input(_ text: TrainingText) -> String {
-    "\(text.digest) \(URL(filePath: text.path).lastPathComponent)"
+    ProvenanceEntry.input(digest: text.digest, path: text.path)
   }
 
   static func check(_ text: TrainingText, digest: String, role: String) throws {
@@ -26,7 +26,7 @@ extension TrainingRun {
     _ data: TrainingData, _ architecture: Architecture, _ optimizer: Optimizer,
     _ regularization: [RegularizationTerm], memory: UInt64
   ) throws {
-    let longest = data.hasRandomWindows ? data.window + randomWindowMargin : data.window
+    let longest = data.windowKind == .random ? data.window + randomWindowMargin : data.window
     let T = min(longest, data.tokens / data.columns - 1)
     let bytes = TrainableModel.byteCount(
       of: architecture, window: T, columns: data.columns, slotCount: optimizer.slotCount,
@@ -49,7 +49,7 @@ extension TrainingRun {
   static func rows(
     _ data: TrainingData, train: TrainingText, valid: TrainingText, of checkpoint: Checkpoint
   ) throws -> (columns: [Int32], sentences: SentenceWindows?, valid: SentenceStream?) {
-    guard data.isBySentence else {
+    guard data.windowKind == .sentence else {
       return (try columns(train, count: data.columns), nil, nil)
     }
     guard data.columns == 1 else {

@@ -96,9 +96,7 @@ public struct TrainingRun {
     (state.averageAfter, state.evaluatesAverages) = (
       settings.averageAfter, optimizerState.kind == .asgd
     )
-    (state.data.hasRandomWindows, state.data.isBySentence) = (
-      settings.hasRandomWindows, settings.isBySentence
-    )
+    state.data.windowKind = settings.windowKind
     entry = ProvenanceEntry(
       operation: new == nil ? "finetune" : "train", tool: UnrollVersion.producer,
       arguments: [
@@ -276,7 +274,7 @@ public struct TrainingRun {
     let norm = optimizer.gradientNorm(of: model)
     guard norm.isFinite else { throw diverged("gradient") }
     var multiplier = state.schedule.multiplier(step: state.step + 1, epoch: state.epoch)
-    if state.data.hasRandomWindows {
+    if state.data.windowKind == .random {
       multiplier *= Double(windowLength) / Double(state.data.window)
     }
     let learningRate = learningRate * multiplier
@@ -307,7 +305,7 @@ public struct TrainingRun {
 
   /// The rows of a window of the next step.
   private var windowLength: Int {
-    guard state.data.hasRandomWindows else { return state.data.window }
+    guard state.data.windowKind == .random else { return state.data.window }
     return randomWindow(around: state.data.window, step: state.step, seed: state.seed ?? 0)
   }
 

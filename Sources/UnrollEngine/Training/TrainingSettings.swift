@@ -33,10 +33,8 @@ public struct TrainingSettings: Sendable {
   public var accumulation = 1
   /// What keeps the model from learning its text by heart.
   public var regularization: [RegularizationTerm] = []
-  /// Whether windows have random lengths around `window`, as in AWD-LSTM.
-  public var hasRandomWindows = false
-  /// Whether windows are sentences, each from a state of zeros: `columns` is then 1.
-  public var isBySentence = false
+  /// What decides the lengths of windows: random ones are AWD-LSTM's, sentences need one column.
+  public var windowKind = WindowKind.fixed
   /// The evaluations after which SGD becomes ASGD, see `TrainingState.averageAfter`.
   public var averageAfter: Int?
   /// What masks and windows are drawn from.
@@ -74,8 +72,7 @@ public struct TrainingSettings: Sendable {
     if !frozen.isEmpty { lines.append("frozen=\(frozen.sorted().joined(separator: ","))") }
     if let unfreezeEvery { lines.append("unfreeze_every=\(unfreezeEvery)") }
     lines += regularization.map(\.description)
-    if hasRandomWindows { lines.append("window_kind=random") }
-    if isBySentence { lines.append("window_kind=sentence") }
+    if windowKind != .fixed { lines.append("window_kind=\(windowKind.rawValue)") }
     if let averageAfter { lines.append("average_after=\(averageAfter)") }
     if draws { lines.append("seed=\(seed)") }
     if accumulation != 1 { lines.append("accumulation=\(accumulation)") }
@@ -100,7 +97,7 @@ public struct TrainingSettings: Sendable {
   }
 
   /// Whether something is drawn.
-  var draws: Bool { hasRandomWindows || regularization.contains { $0.kind.isDropout } }
+  var draws: Bool { windowKind == .random || regularization.contains { $0.kind.isDropout } }
 
   /// The optimizer before the first step.
   ///

@@ -4,7 +4,7 @@ import UnrollFormat
 import UnrollTensors
 
 /// `.keras`: an archive of a configuration and an HDF5 file of variables.
-public enum KerasFormat: ForeignFormat {
+public enum KerasFormat: KerasFamily {
   /// The name in reports.
   public static let name = "keras"
   /// The extension.
@@ -22,21 +22,6 @@ public enum KerasFormat: ForeignFormat {
   ///   vocabulary that `options` does not give.
   public static func read(_ file: MappedFile, options: ReadingOptions) throws -> Conversion {
     try KerasFile(archive: file, reader: options.reader).conversion(options)
-  }
-
-  /// The model with one bias where Keras has one, and without what Keras has no layers for.
-  ///
-  /// - Throws: `InterchangeError` if Keras has no layers that compute the model.
-  public static func held(_ checkpoint: Checkpoint) throws -> Checkpoint {
-    try KerasVariant(checkpoint).checkpoint
-  }
-
-  /// What is neither weights, tokens, tokenizer nor an optimizer that Keras has, and what Keras has in
-  /// another variant.
-  ///
-  /// - Throws: `InterchangeError` if Keras has no layers that compute the model.
-  public static func losses(of checkpoint: Checkpoint) throws -> [Note] {
-    try KerasVariant.losses(of: checkpoint)
   }
 
   /// Writes a checkpoint; `keras.models.load_model` opens it, compiled if there is an optimizer.
@@ -61,20 +46,11 @@ public enum KerasFormat: ForeignFormat {
       KerasFile.Record.kept, text: StateMetadata(besideConfigurationOf: checkpoint).json)
     try archive.finish()
   }
-
-  /// Refuses a file whose optimizer is not the one that was written.
-  ///
-  /// - Throws: `InterchangeError` if so.
-  public static func check(
-    _ written: Checkpoint, isReadAs read: Checkpoint, path: String
-  ) throws {
-    try KerasVariant.check(written, isReadAs: read, path: path)
-  }
 }
 
 /// HDF5 files of Keras: `.weights.h5`, and the legacy `.h5` and `.hdf5` of models and of weights, which
 /// are read only.
-public enum KerasHDF5Format: ForeignFormat {
+public enum KerasHDF5Format: KerasFamily {
   /// The name in reports.
   public static let name = "keras-h5"
   /// The extension of files of weights.
@@ -96,21 +72,6 @@ public enum KerasHDF5Format: ForeignFormat {
     return try opened.conversion(options)
   }
 
-  /// The model with one bias where Keras has one, and without what Keras has no layers for.
-  ///
-  /// - Throws: `InterchangeError` if Keras has no layers that compute the model.
-  public static func held(_ checkpoint: Checkpoint) throws -> Checkpoint {
-    try KerasVariant(checkpoint).checkpoint
-  }
-
-  /// What is neither weights, tokens, tokenizer nor an optimizer that Keras has, and what Keras has in
-  /// another variant.
-  ///
-  /// - Throws: `InterchangeError` if Keras has no layers that compute the model.
-  public static func losses(of checkpoint: Checkpoint) throws -> [Note] {
-    try KerasVariant.losses(of: checkpoint)
-  }
-
   /// Writes the weights of a checkpoint; `load_weights` of a model of the same layers reads them.
   ///
   /// The configuration, tokens and tokenizer are in datasets of their own, which Keras passes over.
@@ -128,15 +89,6 @@ public enum KerasHDF5Format: ForeignFormat {
         (KerasFile.KeptDataset.metadata, Tensor(Array(metadata.utf8))),
       ], to: path, progress: progress)
   }
-
-  /// Refuses a file whose optimizer is not the one that was written.
-  ///
-  /// - Throws: `InterchangeError` if so.
-  public static func check(
-    _ written: Checkpoint, isReadAs read: Checkpoint, path: String
-  ) throws {
-    try KerasVariant.check(written, isReadAs: read, path: path)
-  }
 }
 
 extension KerasFile {
@@ -150,9 +102,7 @@ extension KerasFile {
         self.error($0, expected: $1, found: $2, fix: $3)
       }
       if metadata.isTied { language.tie() }
-      if options.vocabulary == nil {
-        (options.vocabulary, options.tokenizer) = (metadata.vocabulary, metadata.tokenizer)
-      }
+      options.take(metadata)
     }
     let vocabulary = try options.vocabulary(ofRows: rows, in: "the output layer") {
       self.error($0, expected: $1, found: $2, fix: $3)
@@ -166,32 +116,35 @@ extension KerasFile {
   }
 }
 
-extension KerasVariant {
-  /// See `KerasFormat.losses`.
-  fileprivate static func losses(of checkpoint: Checkpoint) throws -> [Note] {
+/// What Keras's formats have in common: the same layers and optimizers.
+public protocol KerasFamily: ForeignFormat {}
+
+extension KerasFamily {
+  /// The model with one bias where Keras has one, and without what Keras has no layers for.
+  ///
+  /// - Throws: `InterchangeError` if Keras has no layers that compute the model.
+  public static func held(_ checkpoint: Checkpoint) throws -> Checkpoint {
+    try KerasVariant(checkpoint).checkpoint
+  }
+
+  /// What is neither weights, tokens, tokenizer nor an optimizer that Keras has, and what Keras has in
+  /// another variant.
+  ///
+  /// - Throws: `InterchangeError` if Keras has no layers that compute the model.
+  public static func losses(of checkpoint: Checkpoint) throws -> [Note] {
     let variant = try KerasVariant(checkpoint)
     var rest = checkpoint
     rest.optimizer = nil
     return variant.notes + rest.lossesBesideWeights
   }
 
-  /// See `KerasFormat.check`.
-  fileprivate static func check(
+  /// Refuses a file whose optimizer is not the one that was written.
+  ///
+  /// - Throws: `InterchangeError` if so.
+  public static func check(
     _ written: Checkpoint, isReadAs read: Checkpoint, path: String
   ) throws {
-    let isSame =
-      switch (written.optimizer, read.optimizer) {
-      case (nil, nil): true
-      case (let first?, let second?):
-        first.step == second.step && first.isEqual(to: second, of: written.architecture)
-      default: false
-      }
-    guard isSame else {
-      throw InterchangeError(
-        file: path, place: "optimizer", expected: "the optimizer that was written",
-        found: "another when the file is read back",
-        fix: "the disk or the memory may be failing: try another disk; else this is a defect of "
-          + "unroll")
-    }
+    try written.optimizer?.check(
+      isReadAs: read.optimizer, of: written.architecture, path: path, place: "optimizer")
   }
 }

@@ -206,7 +206,8 @@ enum KerasOptimizer {
     group.weightDecayKind = .decoupled
     if group.hyperparameters[.learningRateInBuffer] != nil { group[.learningRateInBuffer] = 1 }
     var state = state
-    state.groups = [group]
+    // Keras counts once: what these parameters learned before this training counts.
+    (state.groups, state.step) = ([group], group.step)
     return .kept(state, approximations: approximations)
   }
 
@@ -235,7 +236,7 @@ enum KerasOptimizer {
   /// The variables of a kept optimizer in Keras's order.
   static func variables(_ state: OptimizerState, of architecture: Architecture) -> [Tensor] {
     guard let group = state.groups.first else { return [] }
-    let step = Int32(clamping: state.groups.first?.step ?? 0)
+    let step = Int32(clamping: state.step)
     let order = order(architecture.kerasLayers.flatMap { $0 }, group, state.kind)
     let slots = order.compactMap { slot, form in state.slots[slot].flatMap(form.variable) }
     return [

@@ -28,11 +28,11 @@ public enum ONNXFormat: ForeignFormat {
     let parameters = try language.parameters()
     let rows = language.architecture.vocabularySize
     var options = options
-    if options.vocabulary == nil, let text = model.metadata[StateMetadata.key] {
+    if let text = model.metadata[StateMetadata.key] {
       let metadata = try StateMetadata(json: text, rows: rows) {
         model.error($0, expected: $1, found: $2, fix: $3)
       }
-      (options.vocabulary, options.tokenizer) = (metadata.vocabulary, metadata.tokenizer)
+      options.take(metadata)
     }
     let vocabulary = try options.vocabulary(
       ofRows: rows, in: "the output layer", error: model.error)
@@ -106,33 +106,5 @@ struct ONNXLayerMetadata {
   var text: String {
     guard case .hardSigmoid(let alpha, let beta) = gates else { return bias.rawValue }
     return "\(bias.rawValue):\(alpha):\(beta)"
-  }
-}
-
-extension ReadingOptions {
-  /// The vocabulary that the caller gives: one token for each row.
-  ///
-  /// - Parameters:
-  ///   - rows: The rows.
-  ///   - place: Where they are.
-  ///   - error: Makes an error about the file.
-  /// - Returns: The vocabulary.
-  /// - Throws: `InterchangeError` if there is none, or one of another size.
-  func vocabulary(
-    ofRows rows: Int, in place: String,
-    error: (_ place: String, _ expected: String, _ found: String, _ fix: String) -> InterchangeError
-  ) throws -> Vocabulary {
-    guard let vocabulary else {
-      throw error(
-        place, "a vocabulary of \(rows) tokens, one for each row", "none",
-        "files of weights hold no words: give the training text with `--corpus DIR` "
-          + "or a list of tokens with `--vocabulary FILE`")
-    }
-    guard vocabulary.count == rows else {
-      throw error(
-        place, "\(vocabulary.count) rows, one for each token of the vocabulary", "\(rows) rows",
-        "give the corpus or vocabulary that the model was trained on")
-    }
-    return vocabulary
   }
 }

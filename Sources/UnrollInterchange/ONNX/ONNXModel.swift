@@ -1,6 +1,7 @@
 // The parts of an ONNX file that a recurrent language model needs (`onnx/onnx.proto`).
 
 import UnrollTensors
+import UnrollTokenization
 
 /// An ONNX file, as far as it is read.
 struct ONNXModel {
@@ -26,7 +27,9 @@ struct ONNXModel {
 
   /// Whether a file is a message with the fields of a `ModelProto` and a graph.
   static func recognizes(_ file: MappedFile) -> Bool {
-    guard file.copy(0..<1) == [0x08], let model = WireMessage(0..<file.count, of: file) else {
+    guard file.copy(0..<1) == [0x08],
+      let model = WireMessage(0..<file.count, of: .mapped(file, 0..<file.count))
+    else {
       return false
     }
     return model.fields.allSatisfy { modelFields.contains($0.number) } && model.range(7) != nil
@@ -37,8 +40,9 @@ struct ONNXModel {
   /// - Throws: `InterchangeError` if a message is damaged.
   init(_ file: MappedFile) throws {
     self.file = file
+    let bytes = ByteStorage.mapped(file, 0..<file.count)
     func message(_ range: Range<Int>, _ place: String) throws -> WireMessage {
-      guard let message = WireMessage(range, of: file) else {
+      guard let message = WireMessage(range, of: bytes) else {
         throw InterchangeError(
           file: file.path, place: place, expected: "a message of Protocol Buffers",
           found: "other bytes", fix: "the file is damaged, or not whole: export the model again")

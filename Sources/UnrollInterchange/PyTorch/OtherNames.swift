@@ -4,14 +4,12 @@ import UnrollFormat
 import UnrollTensors
 import UnrollTokenization
 
-/// A state_dict under the names of salesforce/awd-lstm-lm.
-public enum AWDFormat: ForeignFormat {
-  /// The name in reports.
-  public static let name = "awd-lstm"
-  /// What tells it from other state_dicts.
-  public static let fileExtensions = ["awd.pt", "awd.pth"]
+/// A format that is written, and read as one of PyTorch.
+public protocol PyTorchDialect: ForeignFormat {}
+
+extension PyTorchDialect {
   /// Its files are PyTorch's.
-  public static let isRead = false
+  public static var isRead: Bool { false }
 
   /// No file: what it writes is read as one of PyTorch.
   public static func recognizes(_ file: MappedFile) -> Bool { false }
@@ -22,6 +20,14 @@ public enum AWDFormat: ForeignFormat {
   public static func read(_ file: MappedFile, options: ReadingOptions) throws -> Conversion {
     try PyTorchFormat.read(file, options: options)
   }
+}
+
+/// A state_dict under the names of salesforce/awd-lstm-lm.
+public enum AWDFormat: PyTorchDialect {
+  /// The name in reports.
+  public static let name = "awd-lstm"
+  /// What tells it from other state_dicts.
+  public static let fileExtensions = ["awd.pt", "awd.pth"]
 
   /// Everything but the weights.
   ///
@@ -42,23 +48,11 @@ public enum AWDFormat: ForeignFormat {
 }
 
 /// A state_dict under the names of fastai's language models.
-public enum FastaiFormat: ForeignFormat {
+public enum FastaiFormat: PyTorchDialect {
   /// The name in reports.
   public static let name = "fastai"
   /// What tells it from other state_dicts.
   public static let fileExtensions = ["fastai.pth", "fastai.pt"]
-  /// Its files are PyTorch's.
-  public static let isRead = false
-
-  /// No file: what it writes is read as one of PyTorch.
-  public static func recognizes(_ file: MappedFile) -> Bool { false }
-
-  /// Reads as `PyTorchFormat` does.
-  ///
-  /// - Throws: What that throws.
-  public static func read(_ file: MappedFile, options: ReadingOptions) throws -> Conversion {
-    try PyTorchFormat.read(file, options: options)
-  }
 
   /// Everything but the weights.
   ///

@@ -6,24 +6,11 @@ import UnrollTokenization
 
 /// Files of `torch.save({"model_state_dict": ..., "optimizer_state_dict": ...})`, written only: `PyTorchFormat`
 /// reads them.
-public enum PyTorchTrainingFormat: ForeignFormat {
+public enum PyTorchTrainingFormat: PyTorchDialect {
   /// The name in reports.
   public static let name = "pytorch-training"
   /// What tells it from a state_dict alone.
   public static let fileExtensions = ["training.pt", "training.pth"]
-
-  /// Its files are PyTorch's.
-  public static let isRead = false
-
-  /// No file: what it writes is read as one of PyTorch.
-  public static func recognizes(_ file: MappedFile) -> Bool { false }
-
-  /// Reads as `PyTorchFormat` does.
-  ///
-  /// - Throws: What that throws.
-  public static func read(_ file: MappedFile, options: ReadingOptions) throws -> Conversion {
-    try PyTorchFormat.read(file, options: options)
-  }
 
   /// What a state_dict does not hold, but for tokens, and what PyTorch's optimizers do not.
   ///
@@ -83,24 +70,14 @@ public enum PyTorchTrainingFormat: ForeignFormat {
   ) throws {
     guard var first = written.optimizer else { return }
     // What PyTorch's dictionary has no place for.
-    if first.kind == .sgd {
-      first.step = first.groups.contains { !$0.slots(of: .sgd).isEmpty } ? 1 : 0
-    }
     for index in first.groups.indices {
       (first.groups[index].clip, first.groups[index].isFrozen) = (nil, false)
       guard first.kind == .sgd else { continue }
       let hasState = first.groups[index].step > 0 && !first.groups[index].slots(of: .sgd).isEmpty
       first.groups[index].step = hasState ? 1 : 0
     }
-    let isSame = read.optimizer?.isEqual(to: first, of: written.architecture) ?? false
-    guard isSame else {
-      throw InterchangeError(
-        file: path, place: "optimizer_state_dict", expected: "the optimizer that was written",
-        found: "another when the file is read back",
-        fix:
-          "the disk or the memory may be failing: try another disk; else this is a defect of unroll"
-      )
-    }
+    try first.check(
+      isReadAs: read.optimizer, of: written.architecture, path: path, place: "optimizer_state_dict")
   }
 
   private static func optimizer(of checkpoint: Checkpoint) throws -> OptimizerState {

@@ -180,20 +180,20 @@ extension DefinedTokenizer {
   ///
   /// - Throws: `DefinitionError` if it is none, or asks for what this version does not have.
   static func reading(sentencePiece bytes: [UInt8]) throws -> DefinedTokenizer {
-    guard let root = ProtobufMessage(bytes[...]) else {
+    guard let root = WireMessage(bytes) else {
       throw DefinitionError("model", expected: "a SentencePiece model", found: "other bytes")
     }
     var tokens: [(token: [UInt8], id: Int32)] = []
     var scores: [Float] = []
     var types: [PieceType] = []
-    for field in root.fields where field.number == 1 {
-      guard let piece = field.bytes.flatMap({ ProtobufMessage($0) }),
-        let type = PieceType(rawValue: piece[3]?.int ?? 1), tokens.count < 1 << 24
+    for range in root.ranges(1) {
+      guard let piece = root.message(range),
+        let type = PieceType(rawValue: piece.int(3) ?? 1), tokens.count < 1 << 24
       else {
         throw DefinitionError("pieces", expected: "a piece", found: "other bytes")
       }
-      tokens.append((Array(piece[1]?.bytes ?? []), Int32(tokens.count)))
-      scores.append(piece[2]?.float ?? 0)
+      tokens.append((piece.bytes(1) ?? [], Int32(tokens.count)))
+      scores.append(piece.float(2) ?? 0)
       types.append(type)
     }
     guard !tokens.isEmpty, scores.allSatisfy(\.isFinite) else {
@@ -202,12 +202,12 @@ extension DefinedTokenizer {
     let trainer = try message(root, 2, "trainer_spec")
     let model = try model(trainer, tokens, scores, types, root)
     var tokenizer = DefinedTokenizer(
-      kind: trainer?[3]?.int == 2 ? .bpe : .unigram, model: .sentencePiece(model))
+      kind: trainer?.int(3) == 2 ? .bpe : .unigram, model: .sentencePiece(model))
     tokenizer.tokens = tokens
     tokenizer.scores = scores
     for (id, type) in types.enumerated() { tokenizer.kinds[Int32(id)] = type.tokenKind }
     tokenizer.unknownID = types.firstIndex(of: .unknown).map { Int32($0) }
-    tokenizer.unknownText = Array(trainer?[44]?.bytes ?? [0x20, 0xE2, 0x81, 0x87, 0x20])
+    tokenizer.unknownText = trainer?.bytes(44) ?? [0x20, 0xE2, 0x81, 0x87, 0x20]
     let dropsFirst = model.normalization.addsDummyPrefix && !model.normalization.isSpaceSuffix
     tokenizer.decoders = [
       .byteFallback, .fuse,
@@ -217,35 +217,35 @@ extension DefinedTokenizer {
   }
 
   private static func message(
-    _ root: ProtobufMessage, _ number: Int, _ name: String
-  ) throws -> ProtobufMessage? {
-    guard let bytes = root[number]?.bytes else { return nil }
-    guard let message = ProtobufMessage(bytes) else {
+    _ root: WireMessage, _ number: Int, _ name: String
+  ) throws -> WireMessage? {
+    guard let range = root.range(number) else { return nil }
+    guard let message = root.message(range) else {
       throw DefinitionError(name, expected: "a message", found: "other bytes")
     }
     return message
   }
 
   private static func model(
-    _ trainer: ProtobufMessage?, _ tokens: [(token: [UInt8], id: Int32)], _ scores: [Float],
-    _ types: [PieceType], _ root: ProtobufMessage
+    _ trainer: WireMessage?, _ tokens: [(token: [UInt8], id: Int32)], _ scores: [Float],
+    _ types: [PieceType], _ root: WireMessage
   ) throws -> SentencePieceModel {
     var normalization = SentencePieceModel.Normalization()
     if let spec = try message(root, 3, "normalizer_spec") {
-      if let map = spec[2]?.bytes, !map.isEmpty {
-        normalization.characterMap = try CharacterMap(Array(map), at: "precompiled_charsmap")
+      if let map = spec.bytes(2), !map.isEmpty {
+        normalization.characterMap = try CharacterMap(map, at: "precompiled_charsmap")
       }
-      normalization.addsDummyPrefix = spec[3]?.bool ?? true
-      normalization.removesExtraSpaces = spec[4]?.bool ?? true
-      normalization.escapesSpaces = spec[5]?.bool ?? true
+      normalization.addsDummyPrefix = spec.bool(3) ?? true
+      normalization.removesExtraSpaces = spec.bool(4) ?? true
+      normalization.escapesSpaces = spec.bool(5) ?? true
     }
-    normalization.isSpaceSuffix = trainer?[24]?.bool ?? false
-    let fallback = trainer?[35]?.bool == true ? SymbolTable(tokens).fallbackSymbols : nil
+    normalization.isSpaceSuffix = trainer?.bool(24) ?? false
+    let fallback = trainer?.bool(35) == true ? SymbolTable(tokens).fallbackSymbols : nil
     func pieces(_ wanted: Set<PieceType>) -> [(token: [UInt8], id: Int32)] {
       tokens.filter { wanted.contains(types[Int($0.id)]) }
     }
     let algorithm: SentencePieceModel.Algorithm
-    switch trainer?[3]?.int ?? 1 {
+    switch trainer?.int(3) ?? 1 {
     case 1:
       let normal = types.indices.filter { types[$0] == .normal }.map { scores[$0] }
       let (least, greatest) = (normal.min() ?? 0, normal.max() ?? 0)

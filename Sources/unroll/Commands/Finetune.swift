@@ -100,9 +100,7 @@ struct Finetune: ParsableCommand {
       var settings = try training.settings()
       settings.keepsOptimizer = keepOptimizer
       if keepOptimizer && training.learningRate == nil { settings.hyperparameters = [:] }
-      let input =
-        "\(digest(of: examination.contents.file)) "
-        + URL(filePath: options.model).lastPathComponent
+      let input = ProvenanceEntry.input(examination.contents.file)
       if let newWords {
         try words.reportChange(
           newWords, old: old, new: checkpoint, path: options.model,

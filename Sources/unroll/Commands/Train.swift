@@ -58,13 +58,10 @@ struct Train: ParsableCommand {
           + "\(Output.grouped(parameters)) parameters")
       return try TrainingRun(
         checkpoint, settings: try training.settings(), train: texts.train, valid: texts.valid,
-        inputs: try (tokens.paths + model.paths).map(Self.input), new: new)
+        inputs: try (tokens.paths + model.paths).map {
+          ProvenanceEntry.input(try MappedFile(path: $0))
+        }, new: new)
     }
-  }
-
-  /// The digest and name of a file, for the history.
-  private static func input(_ path: String) throws -> String {
-    "\(digest(of: try MappedFile(path: path))) \(URL(filePath: path).lastPathComponent)"
   }
 
   /// The arguments of the tool with the options of a configuration in its place, before the others.
