@@ -132,7 +132,7 @@ import UnrollFormat
         unroll finetune model.unroll.h5 --train train.txt --valid valid.txt -o tuned.unroll.h5 \
         --columns 4 --epochs 1000000 --log run.jsonl & child=$!
         while kill -0 $child && ! grep -q '"step":9,' run.jsonl; do sleep 0.05; done
-        kill -\(name) $child; kill -\(name) $child; wait $child
+        kill -\(name) $child; sleep 0.005; kill -\(name) $child; wait $child
         """
       let result = try runner.run(shell: line, in: folder, seconds: 20)
       #expect(result.exitCode == 3, "\(result.errors)")

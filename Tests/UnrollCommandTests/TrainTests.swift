@@ -41,6 +41,7 @@ import UnrollFormat
       let history = try #require(
         try Checkpoint(contentsOf: "\(folder)/new.last.unroll.h5").training
       ).history
+      #expect(history.map(\.epoch) == [0, 1, 2, 3, 4])
       #expect(try #require(history.last).validNLL < history[0].validNLL - 0.5)
       let valid = try runner.run(
         ["validate", "--strict", "new.unroll.h5", "new.last.unroll.h5"], in: folder)
