@@ -61,3 +61,20 @@ extension Checkpoint {
       ])
   }
 }
+
+extension SeededGenerator {
+  /// Some bytes with others in a few places near the beginning, and now and then without their end.
+  public mutating func damaged(_ bytes: [UInt8], within end: Int) -> [UInt8] {
+    var damaged = bytes
+    if Int.random(in: 0..<8, using: &self) == 0 {
+      damaged.removeLast(Int.random(in: 1..<damaged.count, using: &self))
+    }
+    for _ in 0..<Int.random(in: 1...4, using: &self) {
+      let place = Int.random(in: 0..<min(damaged.count, end), using: &self)
+      damaged[place] =
+        [0, 1, 0x7F, 0x80, 0xFF, UInt8.random(in: 0...255, using: &self)]
+        .randomElement(using: &self) ?? 0
+    }
+    return damaged
+  }
+}

@@ -13,11 +13,6 @@ import UnrollTokenization
 
 /// The files of `fixtures/statedict`, made by `scripts/make-statedict-fixtures`.
 @Suite struct StateDictionaryTests {
-  private struct References: Decodable {
-    let ids: [Int]
-    let logprobs: [String: [Double]]
-  }
-
   private func convert(_ name: String, _ options: ReadingOptions? = nil) throws -> Conversion {
     let tokens = Vocabulary(tokens: (0..<11).map { "token\($0)".utf8 }, unit: .word)
     return try PyTorchFormat.read(
@@ -31,36 +26,22 @@ import UnrollTokenization
 
   @Test(arguments: ["fastai", "awd-list", "projection", "one-hot"])
   func logProbabilitiesAreThoseOfTheProducer(name: String) throws {
-    let references = try JSONDecoder().decode(
-      References.self,
-      from: Data(contentsOf: URL(filePath: Fixtures.path("statedict/references.json"))))
+    let references = try References("statedict")
     let checkpoint = try convert(name).checkpoint
-    let model = try ReferenceModel(
-      architecture: checkpoint.architecture, parameters: checkpoint.parameters)
-    let values = model.logProbabilities(of: references.ids)
-    let expected = try #require(references.logprobs[name])
-    #expect(values.count == 16 && expected.count == 16)
-    // The producers computed in single precision.
-    for (value, expected) in zip(values, expected) { #expect(abs(value - expected) < 1e-6) }
+    // Producers compute in single precision.
+    try references.expect(checkpoint, toBe: name, within: 1e-6)
   }
 
   /// The formulas of the tutorials, computed with NumPy.
   @Test(arguments: ["rnn-tutorial", "min-char-rnn"])
   func plainNetworksGiveTheirFormulas(name: String) throws {
-    let references = try JSONDecoder().decode(
-      References.self,
-      from: Data(contentsOf: URL(filePath: Fixtures.path("numpy/references.json"))))
+    let references = try References("numpy")
     let tokens = Vocabulary(tokens: (0..<11).map { "token\($0)".utf8 }, unit: .word)
     let checkpoint = try NumPyFormat.read(
       MappedFile(path: Fixtures.path("numpy/\(name).npz")),
       options: ReadingOptions(vocabulary: tokens)
     ).checkpoint
-    let model = try ReferenceModel(
-      architecture: checkpoint.architecture, parameters: checkpoint.parameters)
-    let values = model.logProbabilities(of: references.ids)
-    let expected = try #require(references.logprobs[name])
-    #expect(values.count == 16 && expected.count == 16)
-    for (value, expected) in zip(values, expected) { #expect(abs(value - expected) < 1e-12) }
+    try references.expect(checkpoint, toBe: name, within: 1e-12)
   }
 
   @Test func namesTellLayersTiesAndWidths() throws {

@@ -302,15 +302,7 @@ import UnrollTokenization
       for name in names {
         let whole = try MappedFile(path: Self.path(name)).copy(0..<Int.max)
         for _ in 0..<40 {
-          var mutant = whole
-          if Int.random(in: 0..<8, using: &generator) == 0 {
-            mutant.removeLast(Int.random(in: 1..<mutant.count, using: &generator))
-          }
-          for _ in 0..<Int.random(in: 1...4, using: &generator) {
-            mutant[Int.random(in: 0..<min(mutant.count, 900), using: &generator)] =
-              [0, 1, 0x7F, 0x80, 0xFF, UInt8.random(in: 0...255, using: &generator)]
-              .randomElement(using: &generator) ?? 0
-          }
+          let mutant = generator.damaged(whole, within: 900)
           let path = "\(folder)/mutant.gguf"
           try Data(mutant).write(to: URL(filePath: path))
           refused += try message(path) == "read" ? 0 : 1

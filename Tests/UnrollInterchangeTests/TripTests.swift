@@ -82,14 +82,7 @@ import UnrollTokenization
   }
 
   private func expectEqual(_ a: Checkpoint, _ b: Checkpoint) {
-    #expect(a.architecture == b.architecture)
-    #expect(a.parameters.paths == b.parameters.paths)
-    for path in a.parameters.paths {
-      guard let first = a.parameters[path], let second = b.parameters[path] else { continue }
-      #expect(first.dtype == second.dtype && first.shape == second.shape)
-      #expect(
-        first.withUnsafeBytes { bytes in second.withUnsafeBytes { bytes.elementsEqual($0) } })
-    }
+    expectEqualWeights(a, b)
     #expect(a.vocabulary.tokenBytes == b.vocabulary.tokenBytes)
     #expect(a.vocabulary.unknownID == b.vocabulary.unknownID)
     #expect(a.tokenizer == b.tokenizer)

@@ -80,15 +80,7 @@ struct GGUFFile: TensorContainer {
   }
 
   private func view(of info: GGUFTensorInfo, _ element: TorchElement) throws -> TorchTensor {
-    var (strides, size) = ([Int](), 1)
-    for dimension in info.sizes.reversed() {
-      strides.insert(size, at: 0)
-      size = size.multipliedReportingOverflow(by: max(1, dimension)).partialValue
-    }
-    let view = TorchTensor(
-      record: info.name, element: element, offset: 0, sizes: info.sizes, strides: strides,
-      storageCount: Shape(info.sizes).elementCount ?? 0)
-    guard let view else {
+    guard let view = TorchTensor(record: info.name, element: element, sizes: info.sizes) else {
       throw error(
         info.name, expected: "a shape that fits", found: "\(Shape(info.sizes))",
         fix: Self.writeAgain)

@@ -77,6 +77,21 @@ struct TorchTensor: Sendable, Hashable {
     self.span = span
   }
 
+  /// Creates a view of a whole storage whose elements lie in row-major order, or `nil` if they are too many
+  /// to count.
+  init?(record: String, element: TorchElement, sizes: [Int]) {
+    guard sizes.allSatisfy({ $0 >= 0 }), let count = Shape(sizes).elementCount else { return nil }
+    var strides = [Int](repeating: 1, count: sizes.count)
+    for axis in sizes.indices.dropLast().reversed() {
+      // Where a dimension is 0 there are no elements, and the others may be as large as they like.
+      strides[axis] =
+        strides[axis + 1].multipliedReportingOverflow(by: max(1, sizes[axis + 1])).partialValue
+    }
+    self.init(
+      record: record, element: element, offset: 0, sizes: sizes,
+      strides: count == 0 ? strides.map { _ in 0 } : strides, storageCount: count)
+  }
+
   /// One more than the distance of the last element from the first; `nil` if it overflows.
   private static func span(sizes: [Int], strides: [Int]) -> Int? {
     if sizes.contains(0) { return 0 }

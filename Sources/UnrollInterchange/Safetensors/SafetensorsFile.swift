@@ -115,25 +115,13 @@ struct SafetensorsFile: TensorContainer {
         file, name, expected: "a type that is known", found: "\"\(dtype)\"",
         fix: "convert the tensor to F32 first")
     }
-    var strides = [Int](repeating: 1, count: dimensions.count)
-    var size = 1
-    for axis in dimensions.indices.reversed() {
-      strides[axis] = size
-      let (product, overflows) = size.multipliedReportingOverflow(by: max(1, dimensions[axis]))
-      size = overflows ? .max : product
-      if overflows { break }
-    }
     guard start >= 0, start <= end, end <= count else {
       throw error(
         file, name, expected: "data_offsets inside the \(count) bytes of data",
         found: "\(start) to \(end)")
     }
-    let elementCount = dimensions.contains(0) ? 0 : size
-    guard
-      let tensor = TorchTensor(
-        record: name, element: element, offset: 0, sizes: dimensions, strides: strides,
-        storageCount: (end - start) / element.size),
-      elementCount <= count / element.size, elementCount * element.size == end - start
+    guard let tensor = TorchTensor(record: name, element: element, sizes: dimensions),
+      tensor.span <= count / element.size, tensor.span * element.size == end - start
     else {
       throw error(
         file, name, expected: "as many bytes as \(dtype) of shape \(dimensions) has",
