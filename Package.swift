@@ -67,7 +67,7 @@ let package = Package(
       name: "TokenizerSpeed", dependencies: ["UnrollTokenization"],
       path: "Benchmarks/TokenizerSpeed"),
     .executableTarget(
-      name: "Speed", dependencies: ["UnrollNeural"], path: "Benchmarks/Speed"),
+      name: "Speed", dependencies: ["CUnrollKernels", "UnrollNeural"], path: "Benchmarks/Speed"),
 
     .target(
       name: "TestSupport", dependencies: ["UnrollFormat"], path: "Tests/TestSupport"),
