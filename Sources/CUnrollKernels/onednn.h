@@ -68,6 +68,20 @@ static inline dnnl_status_t layout_of_weights(layout *made, const_dnnl_primitive
 #endif
 }
 
+/// Makes the scratch memory that a plan asks for.
+static inline dnnl_status_t create_scratch(
+    dnnl_memory_t *made, const_dnnl_primitive_desc_t plan, dnnl_engine_t engine) {
+#if DNNL_VERSION_MAJOR >= 3
+  const_dnnl_memory_desc_t found =
+      dnnl_primitive_desc_query_md(plan, dnnl_query_scratchpad_md, 0);
+#else
+  const dnnl_memory_desc_t *found =
+      dnnl_primitive_desc_query_md(plan, dnnl_query_scratchpad_md, 0);
+#endif
+  if (!found) return dnnl_invalid_arguments;
+  return dnnl_memory_create(made, found, engine, DNNL_MEMORY_ALLOCATE);
+}
+
 /// Whether a layout keeps the elements in blocks rather than in plain rows or columns.
 static inline bool layout_is_blocked(const layout *l) {
 #if DNNL_VERSION_MAJOR >= 3

@@ -23,7 +23,7 @@ typedef struct {
   shape shape;
   unsigned long last_use;
   dnnl_primitive_t primitive;
-  dnnl_memory_t a, b, c, bias;
+  dnnl_memory_t a, b, c, bias, scratch;
 } kept_plan;
 
 struct unroll_products {
@@ -54,8 +54,8 @@ unroll_status unroll_products_create(unroll_products **created) {
 
 static void forget_plan(kept_plan *k) {
   if (k->primitive) dnnl_primitive_destroy(k->primitive);
-  for (size_t i = 0; i < 4; i++) {
-    dnnl_memory_t memory = (dnnl_memory_t[]){k->a, k->b, k->c, k->bias}[i];
+  for (size_t i = 0; i < 5; i++) {
+    dnnl_memory_t memory = (dnnl_memory_t[]){k->a, k->b, k->c, k->bias, k->scratch}[i];
     if (memory) dnnl_memory_destroy(memory);
   }
   *k = (kept_plan){0};
@@ -96,6 +96,7 @@ static dnnl_status_t create_plan(kept_plan *k, shape s) {
   if (status != dnnl_success) goto free_c;
   status = plan_matrix_product(&planned, &a, &b, s.M, s.N, s.bias, s.accumulate);
   if (status == dnnl_success) status = dnnl_primitive_create(&k->primitive, planned);
+  if (status == dnnl_success) status = create_scratch(&k->scratch, planned, unroll_engine);
   if (planned) dnnl_primitive_desc_destroy(planned);
   if (status == dnnl_success) status = create_argument(&k->a, &a);
   if (status == dnnl_success) status = create_argument(&k->b, &b);
@@ -162,9 +163,10 @@ unroll_status unroll_multiply(
         {DNNL_ARG_SRC, k->a},
         {DNNL_ARG_WEIGHTS, k->b},
         {DNNL_ARG_DST, k->c},
+        {DNNL_ARG_SCRATCHPAD, k->scratch},
         {DNNL_ARG_BIAS, k->bias},
     };
-    status = dnnl_primitive_execute(k->primitive, p->stream, bias ? 4 : 3, arguments);
+    status = dnnl_primitive_execute(k->primitive, p->stream, bias ? 5 : 4, arguments);
     // On a CPU the stream is in order and the call has waited; other runtimes need this.
     if (status == dnnl_success) status = dnnl_stream_wait(p->stream);
   }

@@ -26,6 +26,9 @@ dnnl_status_t plan_matrix_product(
   status = layout_create(&added, 1, N, dnnl_f32);
   if (status != dnnl_success) goto free_y;
   status = dnnl_primitive_attr_create(&attributes);
+  // oneDNN's own belongs to the thread that plans, not to the one that computes.
+  if (status == dnnl_success)
+    status = dnnl_primitive_attr_set_scratchpad_mode(attributes, dnnl_scratchpad_mode_user);
   if (status == dnnl_success && accumulate) {
     status = dnnl_post_ops_create(&sum);
     if (status == dnnl_success) status = append_sum(sum);

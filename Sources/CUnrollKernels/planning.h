@@ -9,7 +9,7 @@ extern dnnl_engine_t unroll_engine;
 /// Creates the engine, once.
 dnnl_status_t unroll_start_engine(void);
 
-/// Plans `y = x W`, with y a row-major [M, N], optionally `+ bias` [1, N] and `+ y`.
+/// Plans `y = x W`, with scratch memory of the caller's, with y a row-major [M, N], optionally `+ bias` [1, N] and `+ y`.
 dnnl_status_t plan_matrix_product(
     dnnl_primitive_desc_t *made, const layout *x, const layout *weight, size_t M, size_t N,
     bool bias, bool accumulate);

@@ -13,7 +13,7 @@
 
 /// Planned products are kept by their number of rows. Windows use a few numbers again and again;
 /// the callers' blocks of rows keep it to some twenty.
-enum { KEPT_PRODUCTS = 48 };
+enum { KEPT_PRODUCTS = 64 };
 
 /// The number of rows that the layout is chosen for.
 enum { TYPICAL_ROWS = 32 };
@@ -21,10 +21,12 @@ enum { TYPICAL_ROWS = 32 };
 /// A planned product with its arguments; only their addresses change from call to call.
 typedef struct {
   size_t M, width;
-  int threads;
+  int threads, part;
   unsigned long last_use;
   dnnl_primitive_t primitive;
-  dnnl_memory_t x, y;
+  dnnl_memory_t x, y, scratch;
+  // Guards the addresses while the product runs.
+  pthread_mutex_t lock;
 } product;
 
 /// One panel of a weight.
@@ -45,7 +47,7 @@ struct unroll_packed_weight {
   layout layouts[2];
   int layout_count;
   dnnl_stream_t stream;
-  // Guards what follows, and the addresses in the arguments while a product runs.
+  // Guards what follows; taken before the lock of a product.
   pthread_mutex_t lock;
   unsigned long uses;
   product products[KEPT_PRODUCTS];
@@ -117,6 +119,7 @@ unroll_status unroll_packed_weight_create(
     free(w);
     return UNROLL_OUT_OF_MEMORY;
   }
+  for (size_t i = 0; i < KEPT_PRODUCTS; i++) pthread_mutex_init(&w->products[i].lock, NULL);
   w->K = K;
   w->panel_width = panel_width < N ? panel_width : N;
   w->panel_count = (N + w->panel_width - 1) / w->panel_width;
@@ -199,12 +202,18 @@ static void forget_product(product *p) {
   if (p->primitive) dnnl_primitive_destroy(p->primitive);
   if (p->x) dnnl_memory_destroy(p->x);
   if (p->y) dnnl_memory_destroy(p->y);
-  *p = (product){0};
+  if (p->scratch) dnnl_memory_destroy(p->scratch);
+  p->primitive = NULL;
+  p->x = p->y = p->scratch = NULL;
+  p->last_use = 0;
 }
 
 void unroll_packed_weight_destroy(unroll_packed_weight *w) {
   if (!w) return;
-  for (size_t i = 0; i < KEPT_PRODUCTS; i++) forget_product(&w->products[i]);
+  for (size_t i = 0; i < KEPT_PRODUCTS; i++) {
+    forget_product(&w->products[i]);
+    pthread_mutex_destroy(&w->products[i].lock);
+  }
   for (size_t i = 0; w->panels && i < w->panel_count; i++) {
     if (w->panels[i].weight) dnnl_memory_destroy(w->panels[i].weight);
     if (w->panels[i].bias) dnnl_memory_destroy(w->panels[i].bias);
@@ -224,12 +233,16 @@ bool unroll_rows_are_independent(const unroll_packed_weight *w) { return w->is_b
 /// Plans and keeps a product in a free place.
 static dnnl_status_t create_product(
     const unroll_packed_weight *w, const panel *part, size_t M, int threads, product *made) {
-  *made = (product){.M = M, .width = part->width, .threads = threads};
+  made->M = M;
+  made->width = part->width;
+  made->threads = threads;
+  made->part = unroll_part();
   layout x, y;
   dnnl_primitive_desc_t planned = NULL;
   dnnl_status_t status = plan(w, M, part->width, part->packed, &planned);
   if (status != dnnl_success) return status;
   status = dnnl_primitive_create(&made->primitive, planned);
+  if (status == dnnl_success) status = create_scratch(&made->scratch, planned, unroll_engine);
   dnnl_primitive_desc_destroy(planned);
   if (status != dnnl_success) return status;
   status = layout_create(&x, M, w->K, type_of(w->precision));
@@ -244,25 +257,29 @@ static dnnl_status_t create_product(
   return status;
 }
 
-/// The planned product of M rows with a panel: a kept one, or a new one in the place of the one
+/// The planned product of M rows with a panel, locked: a kept one, or a new one in the place of the one
 /// that was not used for longest.
 static dnnl_status_t find_product(
     unroll_packed_weight *w, const panel *part, size_t M, product **found) {
-  int threads = unroll_apply_threads();
+  int threads = unroll_apply_threads(), own = unroll_part();
   product *oldest = &w->products[0];
   for (size_t i = 0; i < KEPT_PRODUCTS; i++) {
     product *p = &w->products[i];
-    if (p->primitive && p->M == M && p->width == part->width && p->threads == threads) {
+    if (p->primitive && p->M == M && p->width == part->width && p->threads == threads
+        && p->part == own) {
       p->last_use = ++w->uses;
+      pthread_mutex_lock(&p->lock);
       *found = p;
       return dnnl_success;
     }
     if (p->last_use < oldest->last_use) oldest = p;
   }
+  pthread_mutex_lock(&oldest->lock);
   forget_product(oldest);
   dnnl_status_t status = create_product(w, part, M, threads, oldest);
   if (status != dnnl_success) {
     forget_product(oldest);
+    pthread_mutex_unlock(&oldest->lock);
     return status;
   }
   oldest->last_use = ++w->uses;
@@ -278,19 +295,22 @@ unroll_status unroll_product(
   product *p;
   pthread_mutex_lock(&w->lock);
   dnnl_status_t status = find_product(w, part, M, &p);
-  if (status == dnnl_success) status = dnnl_memory_set_data_handle(p->x, (void *)x);
+  pthread_mutex_unlock(&w->lock);
+  if (status != dnnl_success) return status_of(status);
+  status = dnnl_memory_set_data_handle(p->x, (void *)x);
   if (status == dnnl_success) status = dnnl_memory_set_data_handle(p->y, y);
   if (status == dnnl_success) {
     dnnl_exec_arg_t arguments[] = {
         {DNNL_ARG_SRC, p->x},
         {DNNL_ARG_WEIGHTS, part->weight},
         {DNNL_ARG_DST, p->y},
+        {DNNL_ARG_SCRATCHPAD, p->scratch},
         {DNNL_ARG_BIAS, part->bias},
     };
-    status = dnnl_primitive_execute(p->primitive, w->stream, w->bias ? 4 : 3, arguments);
+    status = dnnl_primitive_execute(p->primitive, w->stream, w->bias ? 5 : 4, arguments);
     // On a CPU the stream is in order and the call has waited; other runtimes need this.
     if (status == dnnl_success) status = dnnl_stream_wait(w->stream);
   }
-  pthread_mutex_unlock(&w->lock);
+  pthread_mutex_unlock(&p->lock);
   return status_of(status);
 }

@@ -106,10 +106,15 @@ struct RecurrentLayer: Sendable {
           try inputWeight.multiplyWindow(
             input + start * B * architecture.inputSize, in: buffers.rounded, into: gates,
             M: steps.count * B)
-          for t in steps {
-            try forward(
-              LayerStep(t, of: architecture, buffers: buffers, h: h, c: c, extent: extent),
-              rounded: buffers.rounded, B: B)
+          try forEachPart(of: B, splits: rowsAreIndependent) { columns in
+            for t in steps {
+              let step = LayerStep(
+                t, of: architecture, buffers: buffers, h: h, c: c, extent: extent,
+                column: columns.lowerBound)
+              let width = max(architecture.outputSize, architecture.hiddenSize)
+              try forward(
+                step, rounded: buffers.rounded + columns.lowerBound * width, B: columns.count)
+            }
           }
         }
       }
@@ -183,19 +188,23 @@ struct LayerStep {
   ///   - h: `[B, H|P]` the hidden state before the window.
   ///   - c: `[B, H]` the cell state before the window.
   ///   - extent: What the buffers hold.
+  ///   - column: The first column.
   init(
     _ t: Int, of layer: LayerArchitecture, buffers: TapeBuffers, h: UnsafePointer<Float>,
-    c: UnsafePointer<Float>, extent: TapeExtent
+    c: UnsafePointer<Float>, extent: TapeExtent, column: Int = 0
   ) {
     let (widths, H, B) = (layer.tapeWidths, layer.hiddenSize, extent.B)
-    let place = extent.place(of: t)
-    hNext = buffers.hidden + t * B * widths.hidden
-    cNext = buffers.cells + place * B * H
-    self.h = t == 0 ? h : UnsafePointer(hNext - B * widths.hidden)
-    self.c = t == 0 ? c : UnsafePointer(buffers.cells + extent.place(of: t - 1) * B * H)
-    gates = buffers.gates + extent.gatePlace(of: t) * B * widths.gates
-    recurrent = buffers.recurrent + place * B * (layer.resetsBefore ? 2 * H : widths.recurrent)
-    candidate = buffers.recurrent + (2 * extent.length + place) * B * H
+    let row = extent.place(of: t) * B + column
+    hNext = buffers.hidden + (t * B + column) * widths.hidden
+    cNext = buffers.cells + row * H
+    self.h =
+      t == 0 ? h + column * widths.hidden : UnsafePointer(hNext - B * widths.hidden)
+    self.c =
+      t == 0
+      ? c + column * H : UnsafePointer(buffers.cells + (extent.place(of: t - 1) * B + column) * H)
+    gates = buffers.gates + (extent.gatePlace(of: t) * B + column) * widths.gates
+    recurrent = buffers.recurrent + row * (layer.resetsBefore ? 2 * H : widths.recurrent)
+    candidate = buffers.recurrent + (2 * extent.length * B + row) * H
   }
 }
 

@@ -1,6 +1,45 @@
 // How many threads compute.
 
 import CUnrollKernels
+import Synchronization
+
+/// Runs a closure over columns that do not need each other, in one part for each thread if each has enough.
+///
+/// A thread that has its columns to itself through many steps waits for no other at each step, and their
+/// states stay in its cache.
+///
+/// - Parameters:
+///   - B: The number of columns.
+///   - splits: Whether they may be split: a column's results must not depend on those beside it.
+///   - body: Called with each part, from several threads at once.
+/// - Throws: What the closure throws for any part.
+func forEachPart(
+  of B: Int, splits: Bool, _ body: (Range<Int>) throws -> Void
+) throws {
+  guard splits else { return try body(0..<B) }
+  try withoutActuallyEscaping(body) { body in
+    var parts = Parts(body: body)
+    withUnsafeMutablePointer(to: &parts) { parts in
+      unroll_for_columns(
+        B, 8,
+        { context, begin, end in
+          guard let parts = context?.assumingMemoryBound(to: Parts.self) else { return }
+          do {
+            try parts.pointee.body(begin..<end)
+          } catch {
+            parts.pointee.failure.withLock { $0 = error }
+          }
+        }, parts)
+    }
+    if let error = parts.failure.withLock({ $0 }) { throw error }
+  }
+}
+
+/// What the parts of `forEachPart` share.
+private struct Parts: ~Copyable {
+  let body: (Range<Int>) throws -> Void
+  let failure = Mutex<(any Error)?>(nil)
+}
 
 /// The threads of matrix products and loops, for the whole process; results do not depend on them.
 public enum Threads {

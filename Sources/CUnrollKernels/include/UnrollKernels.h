@@ -27,6 +27,13 @@ void unroll_set_threads(int count);
 /// The number that was set, or 0.
 int unroll_threads(void);
 
+/// Handles the rows from `begin` up to `end`.
+typedef void (*unroll_row_task)(void *context, size_t begin, size_t end);
+
+/// Runs a task over columns that do not need each other, in one part for each thread, of no fewer than
+/// `least` columns. Products and loops of a part run on its thread alone.
+void unroll_for_columns(size_t columns, size_t least, unroll_row_task task, void *context);
+
 // Matrix products
 
 /// The type of a product's factors. Sums and results are float.
