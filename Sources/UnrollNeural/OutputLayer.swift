@@ -84,6 +84,7 @@ struct OutputLayer: Sendable {
     M: Int, hidden: UnsafePointer<Float>, scratch: inout OutputScratch
   ) throws -> [Float] {
     let V = weight.N
+    guard M != 1 else { return try logProbabilities(hidden: hidden, scratch: &scratch) }
     var all = [Float](repeating: 0, count: M * V)
     var noEntropies: [Double] = []
     try all.withUnsafeMutableBufferPointer { all in
@@ -103,6 +104,53 @@ struct OutputLayer: Sendable {
     return all
   }
 
+  /// The log-probabilities of all tokens for one row: each thread has panels of its own.
+  private func logProbabilities(
+    hidden: UnsafePointer<Float>, scratch: inout OutputScratch
+  ) throws -> [Float] {
+    try withInput(M: 1, hidden: hidden, scratch: &scratch) { input, _ in
+      var row = [Float](repeating: 0, count: weight.N)
+      try row.withUnsafeMutableBufferPointer { row in
+        let logits = row.start
+        try forEachPart(of: weight.panels.count, atLeast: 4, splits: rowsAreIndependent) {
+          for index in $0 {
+            try weight.multiply(
+              input, into: logits + weight.panels[index].lowerBound, M: 1, panel: index)
+          }
+        }
+        var (maximum, sum) = (-Float.infinity, 0.0)
+        for panel in weight.panels {
+          unroll_softmax_add_panel(
+            logits + panel.lowerBound, 1, panel.count, &maximum, &sum)
+        }
+        unroll_softmax_finish(&maximum, &sum, 1)
+        unroll_softmax_normalize(logits, row.count, sum)
+      }
+      return row
+    }
+  }
+
+  /// Passes what the weight multiplies, in its precision: hidden states, projected if there is a projection.
+  private func withInput<Result>(
+    M: Int, hidden: UnsafePointer<Float>, scratch: inout OutputScratch,
+    _ body: (Operand, inout [Float]) throws -> Result
+  ) throws -> Result {
+    func withInput(_ input: UnsafePointer<Float>) throws -> Result {
+      let count = M * weight.K
+      return try scratch.rounded.withScratch(weight.precision.scratchCount(count)) { rounded in
+        try body(weight.precision.operand(input, count: count, in: rounded), &scratch.logits)
+      }
+    }
+    guard let projection else { return try withInput(hidden) }
+    return try scratch.projected.withScratch(M * projection.N) { projected in
+      let count = projection.precision.scratchCount(M * projection.K)
+      try scratch.rounded.withScratch(count) {
+        try projection.multiplyWindow(hidden, in: $0, into: projected, M: M)
+      }
+      return try withInput(projected)
+    }
+  }
+
   /// Computes the logits of every panel and block of rows, and the partition functions.
   ///
   /// - Parameters:
@@ -118,36 +166,12 @@ struct OutputLayer: Sendable {
     entropies: inout [Double],
     _ body: (UnsafePointer<Float>, Range<Int>, Range<Int>) -> Void
   ) throws -> [Double] {
-    guard let projection else {
-      return try forEachPanel(
-        M: M, input: hidden, scratch: &scratch, entropies: &entropies, body)
-    }
-    var projected: [Float] = []
-    swap(&projected, &scratch.projected)
-    defer { swap(&projected, &scratch.projected) }
-    return try projected.withScratch(M * projection.N) { projected in
-      try scratch.rounded.withScratch(projection.precision.scratchCount(M * projection.K)) {
-        try projection.multiplyWindow(hidden, in: $0, into: projected, M: M)
-      }
-      return try forEachPanel(
-        M: M, input: projected, scratch: &scratch, entropies: &entropies, body)
-    }
-  }
-
-  /// The same, from what the weight multiplies.
-  private func forEachPanel(
-    M: Int, input: UnsafePointer<Float>, scratch: inout OutputScratch,
-    entropies: inout [Double],
-    _ body: (UnsafePointer<Float>, Range<Int>, Range<Int>) -> Void
-  ) throws -> [Double] {
     var maxima = [Float](repeating: -.infinity, count: M)
     var sums = [Double](repeating: 0, count: M)
     let blocks = rowBlocks(M)
     let size = min(M, largestRowBlock) * min(weight.N, Self.panelWidth)
-    let roundedSize = weight.precision.scratchCount(M * weight.K)
-    try scratch.rounded.withScratch(roundedSize) { rounded in
-      let input = weight.precision.operand(input, count: M * weight.K, in: rounded)
-      try scratch.logits.withScratch(size) { logits in
+    try withInput(M: M, hidden: hidden, scratch: &scratch) { input, logits in
+      try logits.withScratch(size) { logits in
         for (index, panel) in weight.panels.enumerated() {
           for rows in blocks {
             try weight.multiply(

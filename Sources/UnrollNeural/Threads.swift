@@ -10,18 +10,19 @@ import Synchronization
 ///
 /// - Parameters:
 ///   - B: The number of columns.
+///   - least: The columns that a part has at least.
 ///   - splits: Whether they may be split: a column's results must not depend on those beside it.
 ///   - body: Called with each part, from several threads at once.
 /// - Throws: What the closure throws for any part.
 func forEachPart(
-  of B: Int, splits: Bool, _ body: (Range<Int>) throws -> Void
+  of B: Int, atLeast least: Int = 8, splits: Bool, _ body: (Range<Int>) throws -> Void
 ) throws {
   guard splits else { return try body(0..<B) }
   try withoutActuallyEscaping(body) { body in
     var parts = Parts(body: body)
     withUnsafeMutablePointer(to: &parts) { parts in
       unroll_for_columns(
-        B, 8,
+        B, least,
         { context, begin, end in
           guard let parts = context?.assumingMemoryBound(to: Parts.self) else { return }
           do {
