@@ -55,6 +55,19 @@ import UnrollTensors
     }
   }
 
+  /// Through the child process.
+  @Test func dataInChunksIsDecoded() throws {
+    try withTokens { folder in
+      let models = [path("lstm.weights.h5"), Fixtures.path("foreign/chunks.weights.h5")]
+      let digests = try models.map { model in
+        let options = ["--vocabulary", "words.txt", "--force", "-o", "a.h5"]
+        #expect(try convert([model] + options, in: folder).code == 0)
+        return try Checkpoint(contentsOf: "\(folder)/a.h5").weightsDigest
+      }
+      #expect(digests[0] == digests[1])
+    }
+  }
+
   @Test func whatIsMissingIsAskedFor() throws {
     try withTokens { folder in
       let bare = try convert([path("lstm.keras"), "-o", "a.h5"], in: folder)

@@ -362,18 +362,16 @@ import UnrollTokenization
   @Test(arguments: 0..<150) func changedInventoriesNeverTrap(seed: Int) throws {
     var generator = SeededGenerator(seed: UInt64(seed))
     let file = try MappedFile(path: path(seed % 2 == 0 ? "lstm.h5" : "lstm.weights.h5"))
-    var inventory = try ContainerReader.inProcess.foreignInventory(
+    var inventory = try ContainerReader.inProcess.foreign.inventory(
       .mapped(file, 0..<file.count), "x")
     for _ in 0..<Int.random(in: 1...3, using: &generator) { generator.change(&inventory) }
     let changed = inventory
     var options = options
-    options.reader = ContainerReader { _ in
-      changed
-    } decode: {
-      _, _, _ in
-    } foreignInventory: { _, _ in
-      changed
-    }
+    let inProcess = ContainerReader.inProcess.foreign
+    options.reader = ContainerReader(
+      inventory: { _ in changed }, decode: { _, _, _ in },
+      foreign: ForeignReader(
+        inventory: { _, _ in changed }, decode: inProcess.decode, texts: inProcess.texts))
     // Refused or read, in this process.
     _ = try? KerasHDF5Format.read(file, options: options)
   }

@@ -200,19 +200,8 @@ struct KerasFile {
   private static func container(
     _ image: ByteStorage, of file: MappedFile, place: String, reader: ContainerReader
   ) throws -> ForeignContainer {
-    do {
-      return try ForeignContainer(image, name: file.path, reader: reader)
-    } catch let failure as ContainerFailure {
-      let found =
-        switch failure {
-        case .refused(let reason): "what libhdf5 refuses (\(reason))"
-        case .died(let how): how
-        case .undecodable(_, let reason): reason
-        case .unavailable(let operation, _): operation
-        }
-      throw InterchangeError(
-        file: file.path, place: place, expected: "an HDF5 file of Keras", found: found,
-        fix: "the file is damaged, or not what it says: do not trust it; else " + saveAgain)
-    }
+    try .opened(
+      image, of: file, place: place, expected: "an HDF5 file of Keras", fix: saveAgain,
+      reader: reader)
   }
 }

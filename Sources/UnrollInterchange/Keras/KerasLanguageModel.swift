@@ -107,7 +107,7 @@ struct KerasLanguageModel {
   private func checkRoom(_ parts: [KerasPart]) throws {
     var size = 0
     for variable in parts.flatMap(\.variables) { size += variable.tensor.storage.count }
-    guard size <= file.container.image.count else {
+    guard size <= file.container.byteCount else {
       throw error("/", "variables of their own bytes", "some that share them")
     }
   }
