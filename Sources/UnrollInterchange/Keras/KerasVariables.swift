@@ -54,8 +54,9 @@ struct KerasVariables {
     } else {
       throw file.error(
         "/",
-        expected: "an Unroll checkpoint, or a file of Keras: a group layers, or an attribute "
-          + "layer_names",
+        expected:
+          "an Unroll checkpoint, a file of Keras (a group layers, or an attribute layer_names), "
+          + "or of TheanoLM (groups architecture, vocabulary and layers)",
         found: list(container.members(of: "/").map { "\"\($0)\"" }),
         fix: "no other HDF5 files are read: save the model in a format that is")
     }
@@ -121,10 +122,7 @@ struct KerasVariables {
   func variable(_ place: String) throws -> KerasVariable {
     guard let tensor = container.tensor(place) else {
       throw file.error(
-        place, expected: "numbers in one run of bytes, as Keras writes them",
-        found: container.description(of: place),
-        fix: "take compression away, `h5repack -l CONTI -f NONE OLD NEW`, or " + KerasFile.saveAgain
-      )
+        place, expected: "numbers, as Keras writes them", found: container.description(of: place))
     }
     return KerasVariable(place: place, tensor: tensor)
   }
