@@ -34,6 +34,13 @@ extension ContainerFailure {
   func error(
     file: MappedFile, place: String, expected: String, fix: String
   ) -> InterchangeError {
+    if case .refused(let reason) = self,
+      let sizes = reason.firstMatch(of: /truncated file: eof = (\d+), .*stored_eof = (\d+)/)
+    {
+      return InterchangeError(
+        file: file.path, place: place, expected: "\(expected) of \(sizes.2) bytes, as it says",
+        found: "\(sizes.1) bytes", fix: "the file is cut off: copy it again, or " + fix)
+    }
     let (inside, found) =
       switch self {
       case .refused(let reason): ("", "what libhdf5 refuses (\(reason))")

@@ -17,6 +17,8 @@ struct KerasPart {
   let name: String
   /// In Keras's order, such as kernel, recurrent kernel, bias.
   let variables: [KerasVariable]
+  /// What the configuration says of them; `nil` without one.
+  var declaration: KerasDeclaration?
 }
 
 /// The variables of a file.
@@ -82,17 +84,25 @@ struct KerasVariables {
   ///
   /// - Throws: `InterchangeError` if there are none, or their numbers cannot be read.
   func part(_ layer: KerasConfiguration.Layer) throws -> KerasPart {
-    let places: [String]
+    let (group, places): (String, [String])
     switch layout {
-    case .numbered(let root): places = numbered("\(root)/\(layer.group)")
-    case .named(let root): places = named(root, layer.name)
+    case .numbered(let root):
+      group = "\(root)/\(layer.group)"
+      places = numbered(group)
+    case .named(let root):
+      group = "\(root)/\(layer.name)"
+      places = named(root, layer.name)
     }
     guard !places.isEmpty else {
       throw file.error(
-        layer.name, expected: "its variables in the file", found: "none")
+        group,
+        expected: "the variables of \(layer.name) (\(layer.declaration.className)), as "
+          + "\(file.placeOfConfiguration) says",
+        found: "none there", fix: file.fixOfConfiguration)
     }
     return KerasPart(
-      computes: layer.computes, name: layer.name, variables: try places.map(variable))
+      computes: layer.computes, name: layer.name, variables: try places.map(variable),
+      declaration: layer.declaration)
   }
 
   /// The paths of the optimizer's variables, in order.
