@@ -257,8 +257,9 @@ extension ForeignContainer {
       return "in chunks of no size"
     }
     if size > Self.maximumChunkSize { return "in chunks of \(size) bytes" }
-    // A chunk that is stored has an entry of an index.
-    return count > 1000 + image.count / 8 ? "in \(count) chunks, more than are stored" : nil
+    // A chunk that is stored has an entry of an index, and something in it.
+    return count > 1000 + image.count / 64
+      ? "in \(count) chunks, too many for a file of \(image.count) bytes" : nil
   }
 
   /// Runs libhdf5; the errors of the machine are said as such.

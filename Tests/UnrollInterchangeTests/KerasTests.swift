@@ -169,7 +169,10 @@ import UnrollTokenization
       "\"activation\": \"softmax\"", "\"activation\": \"sigmoid\"", "dense: the function sigmoid"
     ),
     ("\"class_name\": \"Sequential\"", "\"class_name\": \"Mine\"", "config.json: the class Mine"),
-    ("\"class_name\": \"LSTM\"", "\"class_name\": \"GRU\"", "model.weights.h5: /layers/gru/cell/vars: none there"),
+    (
+      "\"class_name\": \"LSTM\"", "\"class_name\": \"GRU\"",
+      "model.weights.h5: /layers/gru/cell/vars: none there"
+    ),
     (
       "\"module\": \"keras.layers\", \"class_name\": \"LSTM\"",
       "\"module\": \"mine\", \"class_name\": \"LSTM\"", "lstm: a layer mine.LSTM"

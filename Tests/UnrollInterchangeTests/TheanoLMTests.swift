@@ -198,7 +198,7 @@ import UnrollTokenization
         == "/vocabulary/words: <s>, </s> and <unk> among 3 words, not all of them")
     #expect(
       try dataset("/vocabulary/classes") { $0.datatype = .element(.float64) }
-        == "/vocabulary/classes: i64 of one dimension, f64 of shape [11]")
+        == "/vocabulary/classes: i64 or i32 of one dimension, f64 of shape [11]")
     #expect(
       try dataset("/vocabulary/words") { $0.dimensions = [12] }
         == "/vocabulary/words: the words of a vocabulary, what libhdf5 cannot decode (13 texts were read)"

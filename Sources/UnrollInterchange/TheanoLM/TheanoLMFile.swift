@@ -217,11 +217,16 @@ struct TheanoLMFile {
   /// The number of words with a class, each of which is that of one word.
   private func shortlistCount() throws -> Int {
     let path = "/vocabulary/classes"
-    guard let tensor = container.tensor(path), tensor.dtype == .int64, tensor.shape.rank == 1 else {
+    guard let tensor = container.tensor(path), [.int64, .int32].contains(tensor.dtype),
+      tensor.shape.rank == 1
+    else {
       throw error(
-        path, expected: "i64 of one dimension", found: container.description(of: path))
+        path, expected: "i64 or i32 of one dimension", found: container.description(of: path))
     }
-    let classes = tensor.withUnsafeBytes { $0.elements(of: Int64.self) { Int($0) } }
+    let classes = tensor.withUnsafeBytes { bytes in
+      tensor.dtype == .int64
+        ? bytes.elements(of: Int64.self) { Int($0) } : bytes.elements(of: Int32.self) { Int($0) }
+    }
     guard let word = classes.indices.first(where: { classes[$0] != $0 }) else {
       return classes.count
     }

@@ -264,37 +264,6 @@ struct Convert: ParsableCommand {
   }
 }
 
-/// A folder that is one model, which other programs read as such, and this one as a file.
-private enum UnpackedModel {
-  /// The records of a `.keras` archive.
-  case keras
-  case savedModel
-
-  init?(folder: String) {
-    let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-    if names.contains("saved_model.pb") {
-      self = .savedModel
-    } else if Set(names).isSuperset(of: ["config.json", "model.weights.h5", "metadata.json"]) {
-      self = .keras
-    } else {
-      return nil
-    }
-  }
-
-  func refusal(_ folder: String) -> Refusal {
-    let found =
-      switch self {
-      case .keras:
-        "the folder of one that was unpacked\n  fix: pack it again, in that folder: "
-          + "`zip -0 ../packed.keras metadata.json config.json model.weights.h5`"
-      case .savedModel:
-        "a SavedModel of TensorFlow\n  fix: load it with TensorFlow's Keras and save the model in one "
-          + "file: `model.save(\"model.keras\")`"
-      }
-    return Refusal("\(printable(folder)): expected a file of a model; found \(found)")
-  }
-}
-
 extension ConversionTarget {
   /// Notes that a file's name is one of another format than it gets.
   fileprivate func noteName(_ path: String) {
