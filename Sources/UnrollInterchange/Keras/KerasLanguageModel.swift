@@ -100,7 +100,8 @@ struct KerasLanguageModel {
     else {
       throw file.error(
         "", expected: "an embedding or none, recurrent layers, one Dense layer",
-        found: list(parts.map(\.name)), fix: "only such language models are converted")
+        found: parts.isEmpty ? "none" : list(parts.map(\.name)),
+        fix: "only such language models are converted")
     }
   }
 

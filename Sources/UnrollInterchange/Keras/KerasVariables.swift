@@ -54,12 +54,13 @@ struct KerasVariables {
     }) {
       layout = .named(group == "/" ? "" : group)
     } else {
+      let members = container.members(of: "/")
       throw file.error(
         "/",
         expected:
           "an Unroll checkpoint, a file of Keras (a group layers, or an attribute layer_names), "
           + "or of TheanoLM (groups architecture, vocabulary and layers)",
-        found: list(container.members(of: "/").map { "\"\($0)\"" }),
+        found: members.isEmpty ? "none" : list(members.map { "\"\($0)\"" }),
         fix: "no other HDF5 files are read: save the model in a format that is")
     }
   }

@@ -106,7 +106,8 @@ struct TheanoLMFile {
     let inputs = texts("\(group)/inputs")
     guard inputs == [source] else {
       throw error(
-        name, expected: "a layer that reads the one before, \(source)", found: list(inputs),
+        name, expected: "a layer that reads the one before, \(source)",
+        found: inputs.isEmpty ? "none" : list(inputs),
         fix: Self.fix)
     }
     let devices = texts("\(group)/devices")
