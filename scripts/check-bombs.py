@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Makes bombs, HDF5 files that cost their reader far more than they seem to, and measures what they cost.
 
-Each is fixtures/hostile/valid.unroll.h5 with something added. `unroll validate` and `unroll inspect` must
-refuse each in less than 2 s and with less than 200 MB, the process that runs libhdf5 included. With
+Each is fixtures/hostile/valid.unroll.h5 with something added, which `unroll validate` and `unroll inspect` must
+refuse, or a file of another program, which `unroll convert` must, in less than 2 s and with less than 200 MB, the
+process that runs libhdf5 included. With
 BOMBS_KEEP set the bombs stay in FOLDER, and those that are there are not made again.
 usage: check-bombs.py UNROLL FOLDER [NAME ...]        (needs h5py)
 """
@@ -62,10 +63,10 @@ def cost(command):
         return output.read(), process.returncode, usage.ru_utime + usage.ru_stime, sum(peaks.values())
 
 
-def check(path):
+def check(path, runs=(("validate", 1), ("inspect", 2)), options=()):
     global failures
-    for verb, refusal in [("validate", 1), ("inspect", 2)]:
-        output, code, seconds, memory = cost([unroll, verb, path])
+    for verb, refusal in runs:
+        output, code, seconds, memory = cost([unroll, verb, path, *options])
         rules = sorted({word.decode() for word in output.split(b": error ")[1:] for word in [word[:4]]})
         name = os.path.basename(path)[:-3]
         line = (f"{name:32} {verb:8} {os.path.getsize(path):>11,} bytes  {seconds:5.2f} s "
@@ -319,6 +320,84 @@ def _(file):
     block = np.random.default_rng(1).random((1 << 8, 1 << 10), "<f4")
     data = file[bomb + "/data"].id
     data.write(h5s.create_simple(block.shape), selected(data, 0, block.shape), block)
+
+
+# --- Files of other programs
+
+EMBEDDING = "layers/embedding/vars/0"
+
+
+def foreign(name, source=None, patch=None):
+    """Makes a file of Keras or, with its fixture as the source, of TheanoLM."""
+    def run(make):
+        if wanted and name not in wanted:
+            return
+        path = os.path.join(folder, name + ".h5")
+        if not os.path.exists(path):
+            if source:
+                shutil.copyfile(os.path.join(os.path.dirname(valid), "..", source), path)
+            with h5py.File(path, "a") as file:
+                made = make(file)
+            if patch:
+                patch(path, made)
+        check(path, [("convert", 2)], ["-o", os.path.join(folder, "out.unroll.h5")])
+        if not keeps:
+            os.remove(path)
+    return run
+
+
+@foreign("keras-deflated-2-gb")
+def _(file):
+    data = file.create_dataset(EMBEDDING, (1 << 19, 1 << 10), "f4", chunks=(1 << 12, 1 << 10), compression=9)
+    for row in range(0, 1 << 19, 1 << 12):
+        data[row:row + (1 << 12)] = 0
+
+
+@foreign("keras-chunk-of-1-gb")
+def _(file):
+    file.create_dataset(EMBEDDING, data=np.zeros((1, 1 << 28), "f4"), chunks=(1, 1 << 28), compression=9)
+
+
+@foreign("keras-many-chunks")
+def _(file):
+    file.create_dataset(EMBEDDING, data=np.zeros((300_000, 1), "f4"), chunks=(1, 1), fletcher32=True)
+
+
+@foreign("keras-chunks-that-are-not-there")
+def _(file):
+    file.create_dataset(EMBEDDING, (1 << 11, 1 << 11), "f4", chunks=(1, 1), compression=9)
+
+
+WORDS = "vocabulary/words"
+TEXT = h5py.string_dtype()
+
+
+def all_the_first(path, place):
+    """Makes all references of 16 bytes the first one."""
+    with open(path, "r+b") as file:
+        file.seek(place)
+        reference = file.read(16)
+        file.seek(place)
+        file.write(reference * 100_000)
+
+
+@foreign("theanolm-one-text-many-times", source="theanolm/lstm.h5", patch=all_the_first)
+def _(file):
+    del file[WORDS]
+    words = np.array(["x" * 60_000] + [""] * 99_999, dtype=object)
+    return file.create_dataset(WORDS, data=words, dtype=TEXT).id.get_offset()
+
+
+@foreign("theanolm-texts-that-are-not-there", source="theanolm/lstm.h5")
+def _(file):
+    del file[WORDS]
+    file.create_dataset(WORDS, (16_000_000,), TEXT, chunks=(1000,), compression=9)
+
+
+@foreign("theanolm-texts-of-17-mb", source="theanolm/lstm.h5")
+def _(file):
+    del file[WORDS]
+    file.create_dataset(WORDS, data=np.array([f"{i:016}" for i in range(1_000_000)], dtype=object), dtype=TEXT)
 
 
 if failures:

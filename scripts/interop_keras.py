@@ -66,6 +66,18 @@ def a_model_of_pytorch(folder):
           f"log-probabilities of 2,000 tokens, largest difference {largest:.1e}; .weights.h5 loads")
 
 
+def narrow_types(folder):
+    """Files of f16 and bf16 load, with the numbers of the model rounded."""
+    import torch
+    model = keras.models.load_model(f"{FIXTURES}/lstm.keras")
+    for name, type in [("f16", torch.float16), ("bf16", torch.bfloat16)]:
+        convert(f"{FIXTURES}/lstm.keras", "--vocabulary", f"{folder}/words.json", "--dtype", name, "-o", f"{folder}/{name}.keras")
+        narrow = keras.models.load_model(f"{folder}/{name}.keras")
+        for wide, rounded in zip(model.weights, narrow.weights):
+            assert torch.equal(torch.as_tensor(wide.value).detach().to(type), torch.as_tensor(rounded.value).detach())
+    print("interop: models of f16 and bf16 load in Keras with the rounded numbers")
+
+
 def training_goes_on(folder):
     """Keras's files by way of a checkpoint: the losses that Keras itself had with its own."""
     batch, worst = np.array(REFERENCES["batch"]), 0.0
@@ -121,4 +133,5 @@ def fresh_files(folder):
 with tempfile.TemporaryDirectory() as folder:
     a_model_of_pytorch(folder)
     training_goes_on(folder)
+    narrow_types(folder)
     fresh_files(folder)

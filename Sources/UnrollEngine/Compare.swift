@@ -41,7 +41,8 @@ public struct ModelPair: Sendable {
     given.nonlinearity =
       given.nonlinearity ?? known?.architecture.layers.first { $0.cell == .rnn }?.activation
     for (index, file) in files.enumerated() where models[index] == nil {
-      models[index] = try foreignFormat(of: file).read(file, options: given).checkpoint
+      models[index] = try foreignFormat(of: file, reader: reader).read(file, options: given)
+        .checkpoint
     }
     checkpoints = models.compactMap { $0 }
   }

@@ -138,7 +138,7 @@ public func convert(
     try conversion.addProofs()
     return conversion
   }
-  let format = try foreignFormat(of: file)
+  let format = try foreignFormat(of: file, reader: reader)
   let (tokenizer, vocabulary) = try options.tokens(progress: progress)
   let names = try options.names.map { try NameMap(contentsOf: $0).names } ?? [:]
   guard names.isEmpty || format.hasNames else {
@@ -196,8 +196,10 @@ public func convert(
 /// The foreign format of a file, by its content.
 ///
 /// - Throws: `InterchangeError` if it is of none.
-func foreignFormat(of file: MappedFile) throws -> any ForeignFormat.Type {
-  if let format = AllFormats.format(of: file) { return format }
+func foreignFormat(
+  of file: MappedFile, reader: ContainerReader
+) throws -> any ForeignFormat.Type {
+  if let format = AllFormats.format(of: file, reader: reader) { return format }
   throw InterchangeError(
     file: file.path, place: "", expected: supportedInputs,
     found: file.count == 0

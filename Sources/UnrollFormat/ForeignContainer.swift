@@ -5,8 +5,9 @@ import UnrollTensors
 
 /// The objects of another program's HDF5 file; its numbers stay where the file is.
 ///
-/// No link but a hard one leads anywhere, and only numbers in one run of bytes inside the file are read:
-/// a value of this type is as inert as its inventory.
+/// No link but a hard one leads anywhere. Numbers in one run of bytes inside the file are read where they
+/// are; what is in chunks or in a header is decoded into a file of its own by whoever runs libhdf5. A
+/// value of this type is as inert as its inventory.
 package struct ForeignContainer: Sendable {
   /// The bytes of the file.
   package let image: ByteStorage
@@ -14,6 +15,12 @@ package struct ForeignContainer: Sendable {
   private let objects: [String: InventoryObject]
   /// The names of each group's members, in order.
   private let members: [String: [String]]
+  /// What errors call the file.
+  private let name: String
+  /// Runs libhdf5.
+  private let reader: ForeignReader
+  /// The decoded numbers of datasets, by path.
+  private var decoded: [String: ByteStorage] = [:]
 
   /// Makes the inventory of a file.
   ///
@@ -24,17 +31,15 @@ package struct ForeignContainer: Sendable {
   /// - Throws: `ContainerFailure` if libhdf5 does not get through the file, `FileError` if it cannot be
   ///   run.
   package init(_ image: ByteStorage, name: String, reader: ContainerReader) throws {
-    let inventory: Inventory
-    do throws(ContainerFailure) {
-      inventory = try reader.foreignInventory(image, name)
-    } catch {
-      if let error = error.fileError(path: name) { throw error }
-      throw error
+    let inventory = try Self.naming(name) { () throws(ContainerFailure) in
+      try reader.foreign.inventory(image, name)
     }
     guard inventory.stoppedAt == nil else {
       throw ContainerFailure.refused("it has more objects, depth or text than a model")
     }
     self.image = image
+    self.name = name
+    self.reader = reader.foreign
     objects = Dictionary(inventory.objects.map { ($0.path, $0) }) { first, _ in first }
     var members: [String: [String]] = [:]
     for object in inventory.objects where object.path != Layout.root {
@@ -63,6 +68,11 @@ package struct ForeignContainer: Sendable {
   /// The names of a group's members, in order.
   package func members(of group: String) -> [String] { members[group] ?? [] }
 
+  /// The attributes of an object by name; none where there is no object.
+  package func attributes(_ path: String) -> [String: AttributeValue] {
+    object(path)?.attributes ?? [:]
+  }
+
   /// A text attribute.
   package func text(_ path: String, _ name: String) -> String? {
     if case .text(let text)? = object(path)?.attributes[name] { return text }
@@ -82,15 +92,57 @@ package struct ForeignContainer: Sendable {
   /// Whether there is a dataset at a path.
   package func isDataset(_ path: String) -> Bool { dataset(path) != nil }
 
-  /// The numbers of a dataset; `nil` for a type that the format does not have, and where they are not in
-  /// one run of bytes inside the file.
+  /// The numbers of a dataset; `nil` for a type that the format does not have, and where they are neither
+  /// in one run of bytes inside the file nor decoded.
   package func tensor(_ path: String) -> Tensor? {
-    guard let dataset = dataset(path), let shape = dataset.shape, dataset.layout == .contiguous,
+    guard let dataset = dataset(path), let shape = dataset.shape,
       case .element(let dtype) = dataset.datatype, let count = shape.byteCount(of: dtype),
-      let offset = dataset.offset.flatMap({ Int(exactly: $0) }), offset <= image.count,
-      count <= image.count - offset
+      let storage = decoded[firstPath(path)] ?? place(of: dataset, count)
     else { return nil }
-    return Tensor(shape: shape, dtype: dtype, storage: image[offset..<offset + count])
+    return Tensor(shape: shape, dtype: dtype, storage: storage)
+  }
+
+  /// The bytes of a contiguous dataset; `nil` if they do not lie inside the file.
+  private func place(of dataset: DatasetDescription, _ count: Int) -> ByteStorage? {
+    guard dataset.layout == .contiguous, let offset = dataset.offset.flatMap({ Int(exactly: $0) }),
+      offset <= image.count, count <= image.count - offset
+    else { return nil }
+    return image[offset..<offset + count]
+  }
+
+  /// The path under which an object was met first.
+  private func firstPath(_ path: String) -> String {
+    if case .hardLink(let target)? = objects[path]?.kind { return target }
+    return path
+  }
+
+  /// The texts of a one-dimensional dataset of strings of variable length; `nil` if it is none.
+  ///
+  /// - Throws: `ContainerFailure` if libhdf5 does not get through them, or they are no UTF-8; `FileError`
+  ///   if it cannot be run.
+  package func texts(_ path: String) throws -> [String]? {
+    guard let dataset = dataset(path), dataset.datatype == .variableLengthString,
+      let dimensions = dataset.dimensions, dimensions.count == 1
+    else { return nil }
+    // A text has a reference of 16 bytes.
+    guard dimensions[0] <= 1000 + image.count / 16 else {
+      throw ContainerFailure.undecodable(
+        object: path, reason: "more texts, \(dimensions[0]), than the file has room for")
+    }
+    let bytes = try Self.naming(name) { () throws(ContainerFailure) in
+      try reader.texts(firstPath(path), image, name)
+    }
+    var texts: [String] = []
+    for part in bytes.split(separator: 0, omittingEmptySubsequences: false).dropLast() {
+      guard let text = String(validating: part, as: UTF8.self) else {
+        throw ContainerFailure.undecodable(object: path, reason: "text \(texts.count) is no UTF-8")
+      }
+      texts.append(text)
+    }
+    guard texts.count == dimensions[0] else {
+      throw ContainerFailure.undecodable(object: path, reason: "\(texts.count) texts were read")
+    }
+    return texts
   }
 
   /// What is at a path, for messages.
@@ -98,18 +150,156 @@ package struct ForeignContainer: Sendable {
     switch object(path)?.kind {
     case .group: "a group"
     case .dataset(let dataset):
-      switch dataset.layout {
-      case .contiguous where tensor(path) != nil:
-        "\(dataset.datatype) of shape \(dataset.shape?.description ?? "none")"
-      case .contiguous:
-        "\(dataset.datatype) of shape \(dataset.shape?.description ?? "none") that is not in the file"
-      default: "\(dataset.layout.rawValue) data"
-      }
+      "\(dataset.datatype) of shape \(dataset.shape?.description ?? "none")"
+        + (obstacle(to: dataset, at: path).map { ", \($0)" } ?? "")
     case .hardLink, .softLink, .externalLink, .userDefinedLink: "a link"
     case .namedDatatype: "a datatype"
     case .unreadable(let reason): "what libhdf5 cannot read (\(reason))"
     case nil: "nothing"
     }
+  }
+}
+
+// MARK: - Decoding
+
+extension ForeignContainer {
+  /// The largest chunk that is decoded, in bytes.
+  private static let maximumChunkSize = 256 << 20
+
+  /// All bytes of numbers: those of the file and what was decoded.
+  package var byteCount: Int { decoded.values.reduce(image.count) { $0 + $1.count } }
+
+  /// How many bytes all data in chunks may become: 16 times the file and 32 MiB, as in a checkpoint.
+  private var decodingBound: Int {
+    let (multiple, isHuge) = image.count.multipliedReportingOverflow(by: 16)
+    return isHuge ? .max : max(multiple, multiple &+ (32 << 20))
+  }
+
+  /// Decodes the numbers in chunks and in headers, as much as is safe to.
+  ///
+  /// - Throws: `ContainerFailure` if libhdf5 does not get through them; `FileError` if it cannot be run,
+  ///   or there is no room for them.
+  package mutating func decode() throws {
+    let orders = decodingOrders()
+    guard let end = orders.map({ $0.offset + $0.byteCount }).max() else { return }
+    let scratch = try ScratchFile(byteCount: end)
+    try Self.naming(name) { () throws(ContainerFailure) in
+      try reader.decode(orders, image, name, scratch.descriptor)
+    }
+    let file = try scratch.map()
+    for order in orders {
+      guard let bytes = ByteStorage(file, offset: order.offset, count: order.byteCount) else {
+        throw ContainerFailure.undecodable(
+          object: order.path, reason: "its decoded data ends early")
+      }
+      decoded[order.path] = bytes
+    }
+  }
+
+  /// What is to be decoded, each at a multiple of 64 bytes of the output, in the order of paths.
+  private func decodingOrders() -> [DecodingOrder] {
+    var (orders, end, left): ([DecodingOrder], Int, Int) = ([], 0, decodingBound)
+    for path in objects.keys.sorted() {
+      guard case .dataset(let dataset)? = objects[path]?.kind,
+        let order = order(for: dataset, at: path, offset: end)
+      else { continue }
+      let cost = max(order.byteCount, order.chunkSize)
+      guard cost <= left else { continue }
+      left -= cost
+      end = (end + order.byteCount + Layout.alignment - 1) / Layout.alignment * Layout.alignment
+      orders.append(order)
+    }
+    return orders
+  }
+
+  /// How to decode a dataset: a run of rows at a time that is as high as a chunk.
+  private func order(
+    for dataset: DatasetDescription, at path: String, offset: Int
+  ) -> DecodingOrder? {
+    guard dataset.layout != .contiguous, obstacle(to: dataset) == nil,
+      case .element(let element) = dataset.datatype, let shape = dataset.shape, shape.rank > 0,
+      let count = shape.byteCount(of: element), count > 0,
+      let chunk = dataset.chunks?.dimensions ?? dataset.dimensions,
+      let rows = chunk.first.flatMap({ Int(exactly: $0) }),
+      let chunkSize = dataset.chunkSize
+    else { return nil }
+    var order = DecodingOrder(
+      path: path, element: element, dimensions: shape.dimensions,
+      rowsPerChunk: min(rows, shape.dimensions[0]), offset: offset)
+    order.chunkSize = max(order.chunkSize, chunkSize)
+    order.chunkCount = max(order.chunkCount, dataset.gridCount ?? 0)
+    return order.chunkSize <= Self.maximumChunkSize ? order : nil
+  }
+
+  /// Why the numbers of a dataset cannot be had, if it is for how they are stored.
+  private func obstacle(to dataset: DatasetDescription, at path: String) -> String? {
+    guard case .element = dataset.datatype, tensor(path) == nil else { return nil }
+    if let obstacle = obstacle(to: dataset) { return obstacle }
+    return "too large for a file of \(image.count) bytes"
+  }
+
+  private func obstacle(to dataset: DatasetDescription) -> String? {
+    if dataset.externalFileCount > 0 { return "in another file" }
+    switch dataset.layout {
+    case .contiguous: return dataset.offset == nil ? "without data" : "that is not in the file"
+    case .compact: return nil
+    case .chunked: return obstacle(toChunksOf: dataset)
+    case .virtual: return "in other datasets"
+    case .unknown: return "in an unknown layout"
+    }
+  }
+
+  private func obstacle(toChunksOf dataset: DatasetDescription) -> String? {
+    if let filter = dataset.filters.first(where: { !(1...3).contains($0) }) {
+      return "through filter \(filter); known are 1 (deflate), 2 (shuffle), 3 (fletcher32)"
+    }
+    guard let size = dataset.chunkSize, let count = dataset.gridCount else {
+      return "in chunks of no size"
+    }
+    if size > Self.maximumChunkSize { return "in chunks of \(size) bytes" }
+    // A chunk that is stored has an entry of an index, and something in it.
+    return count > 1000 + image.count / 64
+      ? "in \(count) chunks, too many for a file of \(image.count) bytes" : nil
+  }
+
+  /// Runs libhdf5; the errors of the machine are said as such.
+  fileprivate static func naming<Value>(
+    _ name: String, _ body: () throws(ContainerFailure) -> Value
+  ) throws -> Value {
+    do throws(ContainerFailure) {
+      return try body()
+    } catch {
+      if let error = error.fileError(path: name) { throw error }
+      throw error
+    }
+  }
+}
+
+extension DatasetDescription {
+  /// The size of a chunk in bytes; of all data, where there are no chunks; `nil` if it has none.
+  fileprivate var chunkSize: Int? {
+    guard case .element(let element) = datatype, let chunk = chunks?.dimensions ?? dimensions,
+      chunk.count == dimensions?.count
+    else { return nil }
+    return Self.product(chunk, from: element.size)
+  }
+
+  /// How many chunks the dimensions are cut into; `nil` if these are not whole numbers of a chunk's.
+  fileprivate var gridCount: Int? {
+    guard let chunk = chunks?.dimensions else { return 1 }
+    guard let dimensions, chunk.count == dimensions.count, !chunk.contains(0) else { return nil }
+    return Self.product(zip(dimensions, chunk).map { $0 / $1 + ($0 % $1 == 0 ? 0 : 1) }, from: 1)
+  }
+
+  private static func product(_ numbers: [UInt64], from first: Int) -> Int? {
+    var product = first
+    for number in numbers {
+      guard let number = Int(exactly: number) else { return nil }
+      let (next, overflow) = product.multipliedReportingOverflow(by: number)
+      guard !overflow else { return nil }
+      product = next
+    }
+    return product
   }
 }
 

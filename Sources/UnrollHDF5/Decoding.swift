@@ -21,11 +21,15 @@ public struct DecodingOrder: Sendable, Hashable {
   public var rowsPerChunk: Int
   /// Where in the output its first byte goes.
   public var offset: Int
+  /// How many chunks there are.
+  public var chunkCount: Int
+  /// The size of a chunk, or of a run of rows that is as high as one, whichever is larger, in bytes.
+  public var chunkSize: Int
 
   /// The number of bytes that it gives.
   public var byteCount: Int { dimensions.reduce(element.size, *) }
 
-  /// Creates an order.
+  /// Creates an order for a dataset whose chunks are made of whole rows.
   public init(
     path: String, element: DType, dimensions: [Int], rowsPerChunk: Int, offset: Int
   ) {
@@ -34,6 +38,8 @@ public struct DecodingOrder: Sendable, Hashable {
     self.dimensions = dimensions
     self.rowsPerChunk = rowsPerChunk
     self.offset = offset
+    chunkCount = dimensions[0] / rowsPerChunk + 1
+    chunkSize = dimensions.dropFirst().reduce(element.size * rowsPerChunk, *)
   }
 }
 
@@ -52,25 +58,62 @@ public func decodeDatasets(
   _ orders: [DecodingOrder], of path: String, into descriptor: Int32
 ) throws(HDF5Error) {
   let file = try openForReading(path)
-  for order in orders { try decode(order, of: path, file.id, into: descriptor) }
+  for order in orders {
+    let object = order.path
+    let dataset = try Handle(H5Dclose, "open dataset", file: path, object: object) {
+      H5Dopen2(file.id, object, hid_t(H5P_DEFAULT))
+    }
+    let type = try order.element.datatype(file: path)
+    try decode(order, dataset, type, file: path, into: descriptor)
+  }
+}
+
+/// Decodes datasets of another program's file that is in memory, in chunks of any shape or in their
+/// headers.
+///
+/// The caller has checked that sizes are plausible.
+///
+/// - Parameters:
+///   - orders: What to decode.
+///   - image: The bytes of the file.
+///   - name: What errors call it.
+///   - descriptor: The output, open for writing.
+/// - Throws: `HDF5Error` as the function above.
+public func decodeDatasets(
+  _ orders: [DecodingOrder], ofForeign image: ByteStorage, name: String, into descriptor: Int32
+) throws(HDF5Error) {
+  try withOpenImage(image, name: name) { file throws(HDF5Error) in
+    for order in orders {
+      let dataset = try ForeignDataset(order.path, of: file, name: name)
+      let id = dataset.handle.id
+      guard dataset.description.datatype == .element(order.element) else {
+        throw changed(order.path, name)
+      }
+      // Its own type: no float, but opaque, if it is h5py's bfloat16.
+      let type = try Handle(H5Tclose, "read datatype", file: name, object: order.path) {
+        H5Dget_type(id)
+      }
+      try decode(order, dataset.handle, type, file: name, into: descriptor)
+    }
+  }
+}
+
+/// A dataset is not what an inventory said.
+func changed(_ object: String, _ file: String) -> HDF5Error {
+  HDF5Error(operation: "decode", file: file, object: object, reason: "its shape changed meanwhile")
 }
 
 private func decode(
-  _ order: DecodingOrder, of path: String, _ file: hid_t, into descriptor: Int32
+  _ order: DecodingOrder, _ dataset: borrowing Handle, _ type: borrowing Handle, file path: String,
+  into descriptor: Int32
 ) throws(HDF5Error) {
   let object = order.path
-  let dataset = try Handle(H5Dclose, "open dataset", file: path, object: object) {
-    H5Dopen2(file, object, hid_t(H5P_DEFAULT))
-  }
-  let type = try order.element.datatype(file: path)
+  let (dataset, type) = (dataset.id, type.id)
   let space = try Handle(H5Sclose, "read dataspace", file: path, object: object) {
-    H5Dget_space(dataset.id)
+    H5Dget_space(dataset)
   }
   guard try dimensionsOf(space.id, path: object, file: path) == order.dimensions.map(UInt64.init)
-  else {
-    throw HDF5Error(
-      operation: "decode", file: path, object: object, reason: "its shape changed meanwhile")
-  }
+  else { throw changed(object, path) }
   let (rows, width) = (order.dimensions[0], order.dimensions.dropFirst())
   let rowSize = width.reduce(order.element.size, *)
   var buffer = [UInt8](repeating: 0, count: min(rows, order.rowsPerChunk) * rowSize)
@@ -85,7 +128,7 @@ private func decode(
       H5Screate_simple(CInt(extent.count), extent, nil)
     }
     _ = try h5("read rows from \(row)", file: path, object: object) {
-      H5Dread(dataset.id, type.id, memory.id, space.id, hid_t(H5P_DEFAULT), &buffer)
+      H5Dread(dataset, type, memory.id, space.id, hid_t(H5P_DEFAULT), &buffer)
     }
     guard write(buffer[..<(count * rowSize)], to: descriptor, at: order.offset + row * rowSize)
     else {

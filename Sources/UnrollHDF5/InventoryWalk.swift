@@ -23,22 +23,17 @@ extension Inventory {
   ///   - name: What errors call it.
   /// - Throws: `HDF5Error` if the library cannot open the file.
   public init(foreign image: ByteStorage, name: String) throws(HDF5Error) {
-    let result = image.withUnsafeBytes { bytes in
-      var image = unroll_image(bytes: bytes.baseAddress, size: bytes.count)
-      return withUnsafeMutablePointer(to: &image) { image in
-        Result { () throws(HDF5Error) in
-          try Inventory(try openForReading(image, name: name), path: name, dialect: .foreign)
-        }
-      }
+    self = try withOpenImage(image, name: name) { file throws(HDF5Error) in
+      try Inventory(file, path: name, dialect: .foreign)
     }
-    self = try result.get()
   }
 
   private init(
-    _ file: consuming Handle, path: String, dialect: InventoryDialect
+    _ file: borrowing Handle, path: String, dialect: InventoryDialect
   ) throws(HDF5Error) {
     var walk = InventoryWalk(file: path, dialect: dialect)
-    try walk.visit("/", depth: 0) { H5Oopen(file.id, "/", hid_t(H5P_DEFAULT)) }
+    let id = file.id
+    try walk.visit("/", depth: 0) { H5Oopen(id, "/", hid_t(H5P_DEFAULT)) }
     self.init(objects: walk.objects, stoppedAt: walk.stoppedAt)
   }
 }
@@ -74,6 +69,22 @@ private func openForReading(
   }
 }
 
+/// Opens the image of a file for as long as a closure runs.
+///
+/// - Throws: `HDF5Error` if the library cannot, or of the closure.
+func withOpenImage<Value>(
+  _ image: ByteStorage, name: String,
+  _ body: (borrowing Handle) throws(HDF5Error) -> Value
+) throws(HDF5Error) -> Value {
+  let result = image.withUnsafeBytes { bytes in
+    var image = unroll_image(bytes: bytes.baseAddress, size: bytes.count)
+    return withUnsafeMutablePointer(to: &image) { image in
+      Result { () throws(HDF5Error) in try body(try openForReading(image, name: name)) }
+    }
+  }
+  return try result.get()
+}
+
 /// What is left of `Inventory.maximumTextSize`.
 struct TextBudget {
   private var left = Inventory.maximumTextSize
@@ -95,7 +106,7 @@ func keptName(_ name: String) -> String {
 }
 
 /// A link of a group; only hard links have an address.
-private typealias Member = (name: String, linkType: CInt, address: UInt64)
+typealias Member = (name: String, linkType: CInt, address: UInt64)
 
 /// The state of a walk.
 private struct InventoryWalk {
@@ -182,7 +193,7 @@ private struct InventoryWalk {
       stoppedAt = .depth(path)
       return
     }
-    for (name, linkType, address) in try members(of: group, path) {
+    for (name, linkType, address) in try members(of: group, path, file: file) {
       let member = path == "/" ? "/\(name)" : "\(path)/\(name)"
       switch linkType {
       case H5L_TYPE_HARD.rawValue:
@@ -198,28 +209,30 @@ private struct InventoryWalk {
     guard mayAppend(path) else { return }
     objects.append(InventoryObject(path: path, kind: kind, linkCount: 0))
   }
+}
 
-  /// The names in a group and their links, by name.
-  ///
-  /// Bytes that are not UTF-8, slashes and empty names become U+FFFD; a rule refuses such names.
-  private func members(
-    of group: hid_t, _ path: String
-  ) throws(HDF5Error) -> [Member] {
-    var members: [Member] = []
-    _ = try h5("list group", file: file, object: path) {
-      withUnsafeMutablePointer(to: &members) { pointer in
-        unroll_H5Literate(
-          group,
-          { name, linkType, address, context in
-            guard let name, let context else { return 0 }
-            let list = context.assumingMemoryBound(to: [Member].self)
-            let text = keptName(String(cString: name)).replacing("/", with: "\u{FFFD}")
-            list.pointee.append((text.isEmpty ? "\u{FFFD}" : text, linkType, address))
-            // One more than the limit is enough to see that there are too many.
-            return list.pointee.count > Inventory.maximumObjects ? 1 : 0
-          }, pointer)
-      }
+/// The names in a group and their links, by name.
+///
+/// Bytes that are not UTF-8, slashes and empty names become U+FFFD; a rule refuses such names.
+///
+/// - Throws: `HDF5Error` if the library cannot list them.
+func members(
+  of group: hid_t, _ path: String, file: String
+) throws(HDF5Error) -> [Member] {
+  var members: [Member] = []
+  _ = try h5("list group", file: file, object: path) {
+    withUnsafeMutablePointer(to: &members) { pointer in
+      unroll_H5Literate(
+        group,
+        { name, linkType, address, context in
+          guard let name, let context else { return 0 }
+          let list = context.assumingMemoryBound(to: [Member].self)
+          let text = keptName(String(cString: name)).replacing("/", with: "\u{FFFD}")
+          list.pointee.append((text.isEmpty ? "\u{FFFD}" : text, linkType, address))
+          // One more than the limit is enough to see that there are too many.
+          return list.pointee.count > Inventory.maximumObjects ? 1 : 0
+        }, pointer)
     }
-    return members.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
   }
+  return members.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
 }

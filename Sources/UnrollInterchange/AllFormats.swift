@@ -1,5 +1,6 @@
 // Every foreign format, once.
 
+import UnrollFormat
 import UnrollTensors
 
 /// The foreign formats that can be read and written.
@@ -8,8 +9,7 @@ public enum AllFormats {
   public static let all: [any ForeignFormat.Type] = [
     PyTorchTrainingFormat.self, AWDFormat.self, FastaiFormat.self, PyTorchFormat.self,
     SafetensorsFormat.self, NumPyFormat.self, GGUFFormat.self, ONNXFormat.self, ML5Format.self,
-    KerasFormat.self,
-    KerasHDF5Format.self,
+    KerasFormat.self, KerasHDF5Format.self, TheanoLMFormat.self,
   ]
   /// Those of them that are written.
   public static let written = all.filter { $0.isWritten }
@@ -17,6 +17,24 @@ public enum AllFormats {
   /// The format of a file, or `nil` if none recognizes it.
   public static func format(of file: MappedFile) -> (any ForeignFormat.Type)? {
     all.first { $0.recognizes(file) }
+  }
+
+  /// The format of a file; HDF5 files are told apart by what is in them.
+  ///
+  /// - Parameters:
+  ///   - file: The file.
+  ///   - reader: Runs libhdf5.
+  /// - Returns: The format, or `nil` if none recognizes the file.
+  public static func format(
+    of file: MappedFile, reader: ContainerReader
+  ) -> (any ForeignFormat.Type)? {
+    guard let format = format(of: file), format == KerasHDF5Format.self else {
+      return self.format(of: file)
+    }
+    // What cannot be opened is for the format to say.
+    let container = try? ForeignContainer(
+      .mapped(file, 0..<file.count), name: file.path, reader: reader)
+    return container.map(TheanoLMFormat.recognizes) == true ? TheanoLMFormat.self : format
   }
 
   /// The format of a file to be written, by its name's extension, or `nil` if none has it.

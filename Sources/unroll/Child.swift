@@ -182,18 +182,43 @@ private func wait(
 
 extension ContainerReader {
   /// Runs libhdf5 in a child process under limits.
-  static let inChild = ContainerReader { path throws(ContainerFailure) in
-    try takeInventory { () throws(HDF5Error) in try Inventory(contentsOf: path) }
-  } decode: { orders, path, descriptor throws(ContainerFailure) in
-    let answer = try answer(ChildLimits(for: orders), output: descriptor) {
-      () throws(HDF5Error) in
-      try decodeDatasets(orders, of: path, into: descriptor)
+  static let inChild = ContainerReader(
+    inventory: { path throws(ContainerFailure) in
+      try takeInventory { () throws(HDF5Error) in try Inventory(contentsOf: path) }
+    },
+    decode: { orders, path, descriptor throws(ContainerFailure) in
+      _ = try takeData(ChildLimits(for: orders), output: descriptor) { () throws(HDF5Error) in
+        try decodeDatasets(orders, of: path, into: descriptor)
+        return []
+      }
+    }, foreign: .inChild)
+}
+
+extension ForeignReader {
+  /// Runs libhdf5 in a child process under limits.
+  static let inChild = ForeignReader { image, name throws(ContainerFailure) in
+    try takeInventory { () throws(HDF5Error) in try Inventory(foreign: image, name: name) }
+  } decode: { orders, image, name, descriptor throws(ContainerFailure) in
+    _ = try takeData(ChildLimits(for: orders), output: descriptor) { () throws(HDF5Error) in
+      try decodeDatasets(orders, ofForeign: image, name: name, into: descriptor)
       return []
     }
-    guard case .failure(let refusal) = answer else { return }
-    throw .undecodable(object: refusal.object, reason: "\(refusal.operation): \(refusal.reason)")
-  } foreignInventory: { image, name throws(ContainerFailure) in
-    try takeInventory { () throws(HDF5Error) in try Inventory(foreign: image, name: name) }
+  } texts: { path, image, name throws(ContainerFailure) in
+    try takeData(ChildLimits()) { () throws(HDF5Error) in
+      try readTexts(path, ofForeign: image, name: name)
+    }
+  }
+}
+
+/// Has data read in a child process.
+private func takeData(
+  _ limits: ChildLimits, output: Int32 = -1, _ read: () throws(HDF5Error) -> [UInt8]
+) throws(ContainerFailure) -> [UInt8] {
+  switch try answer(limits, output: output, read) {
+  case .success(let bytes): return Array(bytes)
+  case .failure(let refusal):
+    throw .undecodable(
+      object: refusal.object, reason: "\(refusal.operation): \(refusal.reason)")
   }
 }
 
@@ -213,11 +238,14 @@ private func takeInventory(
 extension ChildLimits {
   /// What decoding needs: 50 MB/s and 10 µs a chunk are a fifth of what was measured.
   fileprivate init(for orders: [DecodingOrder]) {
-    var chunkCount = 0
+    var (chunkCount, largestChunk) = (0, 0)
     for order in orders {
       output = max(output, order.offset + order.byteCount)
-      chunkCount += order.dimensions[0] / order.rowsPerChunk + 1
+      chunkCount += order.chunkCount
+      largestChunk = max(largestChunk, order.chunkSize)
     }
+    // Rows, the chunk that they come from, and what each filter makes of it, in a buffer that doubles.
+    memory += 6 * largestChunk
     work = 0.5 + Double(output) / 50e6 + Double(chunkCount) / 1e5
     seconds += Double(output) / 5e6
   }

@@ -55,6 +55,19 @@ import UnrollTensors
     }
   }
 
+  /// Through the child process.
+  @Test func dataInChunksIsDecoded() throws {
+    try withTokens { folder in
+      let models = [path("lstm.weights.h5"), Fixtures.path("foreign/chunks.weights.h5")]
+      let digests = try models.map { model in
+        let options = ["--vocabulary", "words.txt", "--force", "-o", "a.h5"]
+        #expect(try convert([model] + options, in: folder).code == 0)
+        return try Checkpoint(contentsOf: "\(folder)/a.h5").weightsDigest
+      }
+      #expect(digests[0] == digests[1])
+    }
+  }
+
   @Test func whatIsMissingIsAskedFor() throws {
     try withTokens { folder in
       let bare = try convert([path("lstm.keras"), "-o", "a.h5"], in: folder)
@@ -89,6 +102,63 @@ import UnrollTensors
       ] {
         let refused = try convert([model] + options, in: folder)
         #expect(refused.code == 2 && refused.errors.contains(found), "\(refused.errors)")
+      }
+    }
+  }
+
+  /// The wrong file for `--keras-config`, a file that is cut off, a folder that is a model: each is told.
+  @Test func whatElseItIsIsSaid() throws {
+    try withTokens { folder in
+      let weights = path("lstm.weights.h5")
+      let bytes = try Data(contentsOf: URL(filePath: weights))
+      try bytes.prefix(20000).write(to: URL(filePath: "\(folder)/cut.weights.h5"))
+      for name in [
+        "x.keras/config.json", "x.keras/metadata.json", "x.keras/model.weights.h5",
+        "y/saved_model.pb",
+      ] {
+        let file = URL(filePath: "\(folder)/\(name)")
+        try FileManager.default.createDirectory(
+          at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+        try Data().write(to: file)
+      }
+      let told =
+        "give with --keras-config what `model.to_json()` says of the model that has these weights"
+      let options = ["--vocabulary", "words.txt", "-o", "a.h5"]
+      for (arguments, found) in [
+        ([weights, "--keras-config", "words.txt"] + options, told),
+        ([weights, "--keras-config", path("references.json")] + options, told),
+        (
+          [weights, "--keras-config", path("lstm.keras")] + options,
+          "unzip -p model.keras config.json > model.json"
+        ),
+        (
+          ["cut.weights.h5"] + options,
+          "expected an HDF5 file of Keras of \(bytes.count) bytes, as it says, found 20000 bytes\n"
+            + "  fix: the file is cut off: copy it again"
+        ),
+        (["x.keras"] + options, "found the folder of one that was unpacked\n  fix: pack it again"),
+        (
+          ["y"] + options,
+          "found a SavedModel of TensorFlow\n  fix: load it with TensorFlow's Keras"
+        ),
+      ] {
+        let result = try convert(arguments, in: folder)
+        #expect(result.code == 2 && result.errors.contains(found), "\(result.errors)")
+      }
+    }
+  }
+
+  @Test func namesOfOtherFormatsAreNoted() throws {
+    try withTokens { folder in
+      try Checkpoint.small().write(to: "\(folder)/a.h5")
+      let note = "note: b.onnx: written as npz, as --to says; its name is one of onnx\n"
+      let arguments = ["a.h5", "-o", "b.onnx", "--to", "npz", "--dry-run"]
+      #expect(try convert(arguments, in: folder).errors.hasPrefix(note))
+      for (name, format) in [
+        ("b.pth", "fastai"), ("b.npz", "npz"), ("b", "onnx"), ("b.training.pt", "pytorch"),
+      ] {
+        let result = try convert(["a.h5", "-o", name, "--to", format, "--dry-run"], in: folder)
+        #expect(!result.errors.contains("as --to says"), "\(result.errors)")
       }
     }
   }

@@ -168,8 +168,11 @@ import UnrollTokenization
     (
       "\"activation\": \"softmax\"", "\"activation\": \"sigmoid\"", "dense: the function sigmoid"
     ),
-    ("\"class_name\": \"Sequential\"", "\"class_name\": \"Mine\"", "config: the class Mine"),
-    ("\"class_name\": \"LSTM\"", "\"class_name\": \"GRU\"", "lstm: none"),
+    ("\"class_name\": \"Sequential\"", "\"class_name\": \"Mine\"", "config.json: the class Mine"),
+    (
+      "\"class_name\": \"LSTM\"", "\"class_name\": \"GRU\"",
+      "model.weights.h5: /layers/gru/cell/vars: none there"
+    ),
     (
       "\"module\": \"keras.layers\", \"class_name\": \"LSTM\"",
       "\"module\": \"mine\", \"class_name\": \"LSTM\"", "lstm: a layer mine.LSTM"
@@ -358,22 +361,77 @@ import UnrollTokenization
         == "/layers/a: layers that a recurrent language model has, another")
   }
 
+  /// A configuration that is of other weights: both are named.
+  @Test(arguments: [
+    (
+      "\"units\": 4", "\"units\": 6",
+      "/layers/lstm/cell/vars/1: shape [6, 24], as config.json says of lstm (LSTM), [4, 16]"
+    ),
+    (
+      "\"units\": 11", "\"units\": 12",
+      "/layers/dense/vars/0: shape [4, 12], as config.json says of dense (Dense), [4, 11]"
+    ),
+    (
+      "\"output_dim\": 5", "\"output_dim\": 4",
+      "/layers/embedding/vars/0: shape [11, 4], as config.json says of embedding (Embedding), [11, 5]"
+    ),
+    (
+      "\"use_bias\": true", "\"use_bias\": false",
+      "lstm: 2 variables, as config.json says of lstm (LSTM), 3"
+    ),
+    (
+      "LSTM", "GRU",
+      "/layers/gru/cell/vars: the variables of lstm (GRU), as config.json says, none there"
+    ),
+  ])
+  func configurationsOfOtherWeightsAreRefused(
+    old: String, new: String, expected: String
+  ) throws {
+    do {
+      _ = try read("lstm.keras") { $0 = $0.replacing(old, with: new) }
+      Issue.record("read")
+    } catch let error as InterchangeError {
+      let place = error.place.replacing("model.weights.h5: ", with: "")
+      #expect("\(place): \(error.expected), \(error.found)" == expected)
+      #expect(
+        error.fix.hasPrefix("the configuration is not of these weights: save the model again"))
+    }
+  }
+
+  @Test func aResetAfterOfOtherBiasesIsRefused() throws {
+    let error = #expect(throws: InterchangeError.self) {
+      try read("gru.keras") {
+        $0 = $0.replacing("\"reset_after\": true", with: "\"reset_after\": false")
+      }
+    }
+    #expect(
+      error?.expected.hasPrefix("one row (no reset_after), as config.json says of gru") == true)
+    #expect(error?.found.hasPrefix("shape [2, ") == true)
+  }
+
+  /// Keras makes orthogonal matrices when it loads, which it cannot in narrow types.
+  @Test func narrowModelsNameAnInitializer() throws {
+    let model = try read(path("narrow.keras")).checkpoint
+    let narrow = try KerasWriter(model).configuration
+    #expect(narrow.contains("\"recurrent_initializer\": \"glorot_uniform\""))
+    let wide = try KerasWriter(read(path("lstm.keras")).checkpoint).configuration
+    #expect(!wide.contains("initializer"))
+  }
+
   /// What libhdf5 answers of a hostile file may be anything.
   @Test(arguments: 0..<150) func changedInventoriesNeverTrap(seed: Int) throws {
     var generator = SeededGenerator(seed: UInt64(seed))
     let file = try MappedFile(path: path(seed % 2 == 0 ? "lstm.h5" : "lstm.weights.h5"))
-    var inventory = try ContainerReader.inProcess.foreignInventory(
+    var inventory = try ContainerReader.inProcess.foreign.inventory(
       .mapped(file, 0..<file.count), "x")
     for _ in 0..<Int.random(in: 1...3, using: &generator) { generator.change(&inventory) }
     let changed = inventory
     var options = options
-    options.reader = ContainerReader { _ in
-      changed
-    } decode: {
-      _, _, _ in
-    } foreignInventory: { _, _ in
-      changed
-    }
+    let inProcess = ContainerReader.inProcess.foreign
+    options.reader = ContainerReader(
+      inventory: { _ in changed }, decode: { _, _, _ in },
+      foreign: ForeignReader(
+        inventory: { _, _ in changed }, decode: inProcess.decode, texts: inProcess.texts))
     // Refused or read, in this process.
     _ = try? KerasHDF5Format.read(file, options: options)
   }

@@ -12,6 +12,8 @@ struct KerasConfiguration {
     let name: String
     /// Where newer files have its variables, below the group of all layers.
     let group: String
+    /// What it says of its variables.
+    let declaration: KerasDeclaration
   }
 
   private(set) var layers: [Layer] = []
@@ -32,13 +34,19 @@ struct KerasConfiguration {
     self.file = file
     let className = value.kerasClass ?? "none"
     guard ["Sequential", "Functional", "Model"].contains(className) else {
-      throw refusal("config", "a Sequential or Functional model", "the class \(className)")
+      let isNone = value.kerasClass == nil
+      throw file.error(
+        file.placeOfConfiguration, expected: "a Sequential or Functional model",
+        found: isNone ? "JSON of another kind" : "the class \(className)",
+        fix: isNone ? file.fixOfConfiguration : Self.fix)
     }
     let settings = value["config"]
     let items = settings?.array ?? settings?["layers"]?.array ?? []
     let entries = items.compactMap(KerasLayerEntry.init)
     guard !entries.isEmpty, entries.count == items.count else {
-      throw refusal("config", "a list of layers", "none")
+      throw file.error(
+        file.placeOfConfiguration, expected: "a list of layers", found: "none",
+        fix: file.fixOfConfiguration)
     }
     let groups = Self.groups(of: entries)
     let order =
@@ -146,13 +154,12 @@ struct KerasConfiguration {
               "assumed: token 0 pads texts and is in none, so that Keras's leaving its steps "
               + "out (mask_zero) changes nothing"))
       }
-      layers.append(Layer(computes: .embedding, name: entry.name, group: "\(group)/vars"))
+      append(.embedding, entry, group: "\(group)/vars")
     case "Dense":
       guard case .recurrent? = layers.last?.computes else { throw misplaced(entry) }
-      layers.append(
-        Layer(
-          computes: .dense, name: entry.name,
-          group: entry.className == "Dense" ? "\(group)/vars" : "\(group)/layer/vars"))
+      append(
+        .dense, entry,
+        group: entry.className == "Dense" ? "\(group)/vars" : "\(group)/layer/vars")
       try activate(entry.name, inner.function("activation"))
     case "Activation", "Softmax":
       guard case .dense? = layers.last?.computes else { throw misplaced(entry) }
@@ -226,8 +233,14 @@ struct KerasConfiguration {
             "assumed: predictions after each token, although the model was trained to give one "
             + "after the last (return_sequences is false)"))
     }
+    append(.recurrent(cell), entry, group: "\(group)/cell/vars")
+  }
+
+  private mutating func append(_ computes: KerasLayer, _ entry: KerasLayerEntry, group: String) {
     layers.append(
-      Layer(computes: .recurrent(cell), name: entry.name, group: "\(group)/cell/vars"))
+      Layer(
+        computes: computes, name: entry.name, group: group,
+        declaration: KerasDeclaration(entry.inner)))
   }
 
   /// The layers that give their last state only.

@@ -35,6 +35,8 @@ struct KerasFile {
   let kept: String?
   /// What stands in front of a path inside the container.
   private let prefix: String
+  /// The file of the configuration, if the caller gave it.
+  private var pathOfConfiguration: String?
 
   static let saveAgain = "save the model again: `model.save(\"model.keras\")`"
 
@@ -65,10 +67,30 @@ struct KerasFile {
         file: given.path, place: "", expected: "JSON, as `model.to_json()` gives it",
         found: "\(given.count) bytes", fix: "write that text into the file")
     }
+    guard !Self.isArchive(given) else {
+      throw InterchangeError(
+        file: given.path, place: "", expected: "JSON, as `model.to_json()` gives it",
+        found: "an archive of Keras",
+        fix: "convert it instead, if it is the same model; else give its config.json: "
+          + "`unzip -p model.keras config.json > model.json`")
+    }
+    pathOfConfiguration = given.path
     let text = String(decoding: given.copy(0..<given.count), as: UTF8.self)
-    let value = try Self.json(text, "", of: given)
-    configuration = value
-    version = value["keras_version"]?.text ?? version
+    configuration = try Self.json(text, "", of: given, fix: fixOfConfiguration)
+    let value = configuration
+    version = value?["keras_version"]?.text ?? version
+  }
+
+  /// Where the configuration is, for messages.
+  var placeOfConfiguration: String {
+    pathOfConfiguration ?? (prefix.isEmpty ? "model_config" : Record.configuration)
+  }
+
+  /// What to do where the configuration is not one of these variables.
+  var fixOfConfiguration: String {
+    pathOfConfiguration == nil
+      ? "the configuration is not of these weights: " + Self.saveAgain
+      : "give with --keras-config what `model.to_json()` says of the model that has these weights"
   }
 
   // MARK: - Archives
@@ -153,13 +175,13 @@ struct KerasFile {
   private static let mostValues = 1_000_000
 
   private static func json(
-    _ text: String, _ place: String, of file: MappedFile
+    _ text: String, _ place: String, of file: MappedFile, fix: String = saveAgain
   ) throws -> JSONValue {
     let bytes = Array(text.utf8)
     guard jsonStructureCount(bytes) <= mostValues, let value = try? JSONValue(bytes) else {
       throw InterchangeError(
         file: file.path, place: place, expected: "JSON, as Keras writes it",
-        found: "something else", fix: saveAgain)
+        found: "something else", fix: fix)
     }
     return value
   }
@@ -200,19 +222,8 @@ struct KerasFile {
   private static func container(
     _ image: ByteStorage, of file: MappedFile, place: String, reader: ContainerReader
   ) throws -> ForeignContainer {
-    do {
-      return try ForeignContainer(image, name: file.path, reader: reader)
-    } catch let failure as ContainerFailure {
-      let found =
-        switch failure {
-        case .refused(let reason): "what libhdf5 refuses (\(reason))"
-        case .died(let how): how
-        case .undecodable(_, let reason): reason
-        case .unavailable(let operation, _): operation
-        }
-      throw InterchangeError(
-        file: file.path, place: place, expected: "an HDF5 file of Keras", found: found,
-        fix: "the file is damaged, or not what it says: do not trust it; else " + saveAgain)
-    }
+    try .opened(
+      image, of: file, place: place, expected: "an HDF5 file of Keras", fix: saveAgain,
+      reader: reader)
   }
 }

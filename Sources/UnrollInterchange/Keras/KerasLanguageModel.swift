@@ -36,6 +36,7 @@ struct KerasLanguageModel {
     if file.configuration != nil { try check(nonlinearity, of: parts) }
     try checkOrder(parts)
     try checkRoom(parts)
+    for part in parts { try checkDeclaration(of: part) }
     for part in parts {
       switch part.computes {
       case .embedding: try addEmbedding(part)
@@ -99,7 +100,8 @@ struct KerasLanguageModel {
     else {
       throw file.error(
         "", expected: "an embedding or none, recurrent layers, one Dense layer",
-        found: list(parts.map(\.name)), fix: "only such language models are converted")
+        found: parts.isEmpty ? "none" : list(parts.map(\.name)),
+        fix: "only such language models are converted")
     }
   }
 
@@ -107,7 +109,7 @@ struct KerasLanguageModel {
   private func checkRoom(_ parts: [KerasPart]) throws {
     var size = 0
     for variable in parts.flatMap(\.variables) { size += variable.tensor.storage.count }
-    guard size <= file.container.image.count else {
+    guard size <= file.container.byteCount else {
       throw error("/", "variables of their own bytes", "some that share them")
     }
   }
@@ -134,6 +136,59 @@ struct KerasLanguageModel {
       throw error(variable.place, "a matrix", "shape \(variable.tensor.shape)")
     }
     return (dimensions[0], dimensions[1])
+  }
+
+  /// Checks that the configuration is one of these variables.
+  private func checkDeclaration(of part: KerasPart) throws {
+    guard let declaration = part.declaration else { return }
+    func refusal(_ place: String, _ expected: String, _ found: String) -> InterchangeError {
+      file.error(
+        place,
+        expected: "\(expected), as \(file.placeOfConfiguration) says of \(part.name) "
+          + "(\(declaration.className))",
+        found: found, fix: file.fixOfConfiguration)
+    }
+    func check(_ index: Int, _ rows: Int?, _ columns: Int?) throws {
+      let (foundRows, foundColumns) = try matrix(part.variables[index], of: part)
+      guard rows ?? foundRows == foundRows, columns ?? foundColumns == foundColumns else {
+        throw refusal(
+          part.variables[index].place,
+          "shape [\(rows ?? foundRows), \(columns ?? foundColumns)]",
+          "[\(foundRows), \(foundColumns)]")
+      }
+    }
+    if let usesBias = declaration.usesBias {
+      let kernels = if case .dense = part.computes { 1 } else { 2 }
+      let count = kernels + (usesBias ? 1 : 0)
+      guard part.variables.count == count else {
+        throw refusal(part.name, "\(count) variables", "\(part.variables.count)")
+      }
+    }
+    switch part.computes {
+    case .embedding: try check(0, declaration.inputDimension, declaration.units)
+    case .dense: try check(0, nil, declaration.units)
+    case .recurrent(let cell):
+      guard part.variables.count > 1 else { break }
+      let units = try declaration.units ?? matrix(part.variables[1], of: part).0
+      let (columns, isHuge) = units.multipliedReportingOverflow(by: cell.cell.gateCount)
+      try check(1, units, isHuge ? 0 : columns)
+      try checkBias(of: part, cell, refusal)
+    }
+  }
+
+  /// A GRU's bias has two rows where the reset gate is applied after the product.
+  private func checkBias(
+    of part: KerasPart, _ cell: KerasCell,
+    _ refusal: (_ place: String, _ expected: String, _ found: String) -> InterchangeError
+  ) throws {
+    guard cell.cell == .gru, !cell.isCuDNN, let reset = cell.reset, part.variables.count == 3
+    else { return }
+    let bias = part.variables[2]
+    guard (bias.tensor.shape.rank == 2) == (reset == .after) else {
+      throw refusal(
+        bias.place, reset == .after ? "two rows (reset_after)" : "one row (no reset_after)",
+        "shape \(bias.tensor.shape)")
+    }
   }
 
   private func checkCount(_ part: KerasPart, _ counts: ClosedRange<Int>) throws {

@@ -17,6 +17,8 @@ struct KerasPart {
   let name: String
   /// In Keras's order, such as kernel, recurrent kernel, bias.
   let variables: [KerasVariable]
+  /// What the configuration says of them; `nil` without one.
+  var declaration: KerasDeclaration?
 }
 
 /// The variables of a file.
@@ -52,11 +54,13 @@ struct KerasVariables {
     }) {
       layout = .named(group == "/" ? "" : group)
     } else {
+      let members = container.members(of: "/")
       throw file.error(
         "/",
-        expected: "an Unroll checkpoint, or a file of Keras: a group layers, or an attribute "
-          + "layer_names",
-        found: list(container.members(of: "/").map { "\"\($0)\"" }),
+        expected:
+          "an Unroll checkpoint, a file of Keras (a group layers, or an attribute layer_names), "
+          + "or of TheanoLM (groups architecture, vocabulary and layers)",
+        found: members.isEmpty ? "none" : list(members.map { "\"\($0)\"" }),
         fix: "no other HDF5 files are read: save the model in a format that is")
     }
   }
@@ -81,17 +85,25 @@ struct KerasVariables {
   ///
   /// - Throws: `InterchangeError` if there are none, or their numbers cannot be read.
   func part(_ layer: KerasConfiguration.Layer) throws -> KerasPart {
-    let places: [String]
+    let (group, places): (String, [String])
     switch layout {
-    case .numbered(let root): places = numbered("\(root)/\(layer.group)")
-    case .named(let root): places = named(root, layer.name)
+    case .numbered(let root):
+      group = "\(root)/\(layer.group)"
+      places = numbered(group)
+    case .named(let root):
+      group = "\(root)/\(layer.name)"
+      places = named(root, layer.name)
     }
     guard !places.isEmpty else {
       throw file.error(
-        layer.name, expected: "its variables in the file", found: "none")
+        group,
+        expected: "the variables of \(layer.name) (\(layer.declaration.className)), as "
+          + "\(file.placeOfConfiguration) says",
+        found: "none there", fix: file.fixOfConfiguration)
     }
     return KerasPart(
-      computes: layer.computes, name: layer.name, variables: try places.map(variable))
+      computes: layer.computes, name: layer.name, variables: try places.map(variable),
+      declaration: layer.declaration)
   }
 
   /// The paths of the optimizer's variables, in order.
@@ -121,10 +133,7 @@ struct KerasVariables {
   func variable(_ place: String) throws -> KerasVariable {
     guard let tensor = container.tensor(place) else {
       throw file.error(
-        place, expected: "numbers in one run of bytes, as Keras writes them",
-        found: container.description(of: place),
-        fix: "take compression away, `h5repack -l CONTI -f NONE OLD NEW`, or " + KerasFile.saveAgain
-      )
+        place, expected: "numbers, as Keras writes them", found: container.description(of: place))
     }
     return KerasVariable(place: place, tensor: tensor)
   }

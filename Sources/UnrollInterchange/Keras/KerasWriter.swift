@@ -76,6 +76,11 @@ struct KerasWriter {
       if layer.cell != .rnn {
         settings.append(("recurrent_activation", quoted(layer.gateActivation.name)))
       }
+      if model.parameters[.layer(index, .weightHH)]?.dtype.size == 2 {
+        // Keras's own choice, orthogonal matrices, is made at loading and not there for narrow types on
+        // a CPU.
+        settings.append(("recurrent_initializer", quoted("glorot_uniform")))
+      }
       if layer.cell == .gru { settings.append(("reset_after", "\(layer.reset == .after)")) }
       layers.append(
         Layer(

@@ -14,7 +14,8 @@ struct Convert: ParsableCommand {
     discussion: """
       To a checkpoint: `convert model.pt --corpus DIR -o poet.unroll.h5` reads PyTorch files \
       (state_dict or whole module, of AWD-LSTM and fastai too) without running anything in them, safetensors, \
-      NumPy's .npz and pickles of arrays, GGUF, ONNX, and Keras's .keras, .weights.h5 and legacy .h5. Such a file rarely \
+      NumPy's .npz and pickles of arrays, GGUF, ONNX, Keras's .keras, .weights.h5 and legacy .h5, and TheanoLM's .h5, which has \
+      its words. Such a file rarely \
       has a vocabulary: give the corpus folder that it was trained on, or a list of its tokens; one that lies beside \
       the weights in a pickle (itos, word2idx, ...) is taken if none is given; safetensors, .npz, .onnx, .keras and .weights.h5 that this tool wrote have theirs, and so have \
       ml5.js models, \
@@ -165,6 +166,7 @@ struct Convert: ParsableCommand {
     if let writeVocabulary {
       try OutputOptions.check(writeVocabulary, inputs: inputs, replacing: output.force)
     }
+    if targetName != nil { target.noteName(output.output) }
     var options = ConversionOptions(
       target: target, vocabulary: source, nonlinearity: nonlinearity)
     (options.tokenizer, options.appendsEndOfSentence) = (tokenizer, appendEos)
@@ -192,6 +194,7 @@ struct Convert: ParsableCommand {
 
   /// Converts the models of a folder, with these options for each.
   private func convertFolder() throws {
+    if let refusal = UnpackedModel(folder: model)?.refusal(model) { throw refusal }
     guard let target = targetName.flatMap(ConversionTarget.init(named:)) else {
       throw Refusal(
         "\(printable(model)): expected the format that the models of a folder get; found none\n"
@@ -258,6 +261,25 @@ struct Convert: ParsableCommand {
       "wrote \(printable(output.output)): read back, \(counted(found.tensors, "tensor")) equal bit for "
         + "bit, log-probabilities of \(found.tokens) tokens "
         + (difference == 0 ? "equal" : "within \(String(format: "%.1e", difference)) nats"))
+  }
+}
+
+extension ConversionTarget {
+  /// Notes that a file's name is one of another format than it gets.
+  fileprivate func noteName(_ path: String) {
+    guard let named = AllFormats.format(named: path) else { return }
+    var name = "a checkpoint"
+    if case .foreign(let format) = self {
+      // Formats of one program share endings.
+      let endings = format.fileExtensions.map { $0.split(separator: ".").last }
+      guard named != format, !endings.contains(path.lowercased().split(separator: ".").last) else {
+        return
+      }
+      name = format.name
+    }
+    Output.note(
+      "note: \(printable(path)): written as \(name), as --to says; its name is one of \(named.name)"
+    )
   }
 }
 

@@ -1,0 +1,280 @@
+// A file of TheanoLM, opened: its layers as it describes them, its words.
+
+import UnrollFormat
+import UnrollHDF5
+import UnrollTensors
+import UnrollTokenization
+
+/// A layer that computes something of its own.
+struct TheanoLMLayer {
+  /// What it computes.
+  enum Kind {
+    /// A row of a matrix for each word.
+    case projection
+    case recurrent(Cell)
+    /// A linear layer and a function: TheanoLM's `tanh`, also named `fc`.
+    case fullyConnected(Activation)
+    case softmax
+  }
+
+  let kind: Kind
+  /// The name that its user gave it; its parameters are below it.
+  let name: String
+  /// The number of units that the description says; the output layer has none.
+  let size: Int?
+
+  /// The path of a parameter.
+  func path(_ parameter: String) -> String { "/layers/\(name)/\(parameter)" }
+}
+
+/// A model file of TheanoLM.
+struct TheanoLMFile {
+  /// The HDF5 container.
+  let container: ForeignContainer
+  private let file: MappedFile
+
+  static let fix =
+    "a projection of words, lstm, gru and tanh layers one on the other, and a softmax over words are "
+    + "converted; nothing else"
+  private static let damaged = "the file is damaged, or not TheanoLM's: copy it again"
+
+  /// Opens a file.
+  ///
+  /// - Throws: `InterchangeError` if libhdf5 does not get through it; `FileError` if it cannot be run.
+  init(_ file: MappedFile, reader: ContainerReader) throws {
+    self.file = file
+    container = try .opened(
+      .mapped(file, 0..<file.count), of: file, place: "", expected: "an HDF5 file of TheanoLM",
+      fix: "copy it again", reader: reader)
+  }
+
+  /// An error about a place inside the container.
+  func error(
+    _ place: String, expected: String, found: String, fix: String = damaged
+  ) -> InterchangeError {
+    InterchangeError(file: file.path, place: place, expected: expected, found: found, fix: fix)
+  }
+
+  // MARK: - Architecture
+
+  /// The layers of `/architecture`, each of which reads the one before, without dropout.
+  ///
+  /// - Returns: The layers and what is not carried of them.
+  /// - Throws: `InterchangeError` naming what is missing, or what cannot be converted.
+  func layers() throws -> (layers: [TheanoLMLayer], notes: [Note]) {
+    let architecture = "/architecture"
+    var source = try input(architecture)
+    var layers: [TheanoLMLayer] = []
+    var notes: [Note] = []
+    for group in numbered("\(architecture)/layers") {
+      let name = try text(group, "name")
+      try checkReading(group, name: name, source: source)
+      let type = try text(group, "type")
+      if type == "dropout" {
+        // TheanoLM's rate where none is given.
+        let rate = container.text(group, "dropout_rate") ?? "0.5"
+        notes.append(Note(place: name, message: "not carried: dropout \(rate)"))
+      } else {
+        layers.append(
+          TheanoLMLayer(kind: try kind(type, group, name), name: name, size: integer(group, "size"))
+        )
+      }
+      source = name
+    }
+    try checkOrder(layers, output: text(architecture, "output_layer"), last: source)
+    return (layers, notes)
+  }
+
+  /// The name of the only input, of words.
+  ///
+  /// Where each word is a class of its own, inputs of classes are the same.
+  private func input(_ architecture: String) throws -> String {
+    let inputs = numbered("\(architecture)/inputs")
+    guard let input = inputs.first, inputs.count == 1 else {
+      throw error(
+        "\(architecture)/inputs", expected: "one input", found: "\(inputs.count)", fix: Self.fix)
+    }
+    let type = try text(input, "type")
+    guard ["word", "class"].contains(type) else {
+      throw error(input, expected: "an input of words or classes", found: type, fix: Self.fix)
+    }
+    return try text(input, "name")
+  }
+
+  /// Checks that a layer reads what is before it, forward, with its weights in one piece.
+  private func checkReading(_ group: String, name: String, source: String) throws {
+    let inputs = texts("\(group)/inputs")
+    guard inputs == [source] else {
+      throw error(
+        name, expected: "a layer that reads the one before, \(source)",
+        found: inputs.isEmpty ? "none" : list(inputs),
+        fix: Self.fix)
+    }
+    let devices = texts("\(group)/devices")
+    guard devices.isEmpty else {
+      throw error(
+        name, expected: "weights in one piece", found: "one for each device, \(list(devices))",
+        fix: Self.fix)
+    }
+    guard container.attributes(group)["reverse_time"] == nil else {
+      throw error(
+        name, expected: "a layer that reads forward", found: "reverse_time", fix: Self.fix)
+    }
+  }
+
+  private func kind(_ type: String, _ group: String, _ name: String) throws -> TheanoLMLayer.Kind {
+    let activation = container.text(group, "activation") ?? "tanh"
+    switch type {
+    case "projection": return .projection
+    case "softmax": return .softmax
+    // Its activation is not used.
+    case "gru": return .recurrent(.gru)
+    case "lstm":
+      guard activation == "tanh" else {
+        throw error(
+          name, expected: "the activation tanh of an lstm layer", found: activation, fix: Self.fix)
+      }
+      return .recurrent(.lstm)
+    case "tanh", "fc":
+      guard let known = Activation(rawValue: activation) else {
+        throw error(
+          name, expected: "the activation tanh or relu", found: activation, fix: Self.fix)
+      }
+      return .fullyConnected(known)
+    default:
+      throw error(
+        name, expected: "layers that a recurrent language model has", found: "a layer \(type)",
+        fix: Self.fix)
+    }
+  }
+
+  private func checkOrder(_ layers: [TheanoLMLayer], output: String, last: String) throws {
+    let ranks = layers.map { layer in
+      switch layer.kind {
+      case .projection: 0
+      case .recurrent, .fullyConnected: 1
+      case .softmax: 2
+      }
+    }
+    guard ranks == ranks.sorted(), ranks.filter({ $0 == 0 }).count == 1, ranks.contains(1),
+      ranks.filter({ $0 == 2 }).count == 1, output == layers.last?.name, output == last
+    else {
+      throw error(
+        "/architecture", expected: "a projection, layers, and one softmax that is the output",
+        found: list(layers.map(\.name)) + "; output \(output)", fix: Self.fix)
+    }
+  }
+
+  // MARK: - Words
+
+  /// The words of the shortlist, which have rows, and what is not carried of others.
+  ///
+  /// - Returns: The vocabulary, and notes.
+  /// - Throws: `InterchangeError` if the words cannot be read, or some share a class.
+  func vocabulary() throws -> (vocabulary: Vocabulary, notes: [Note]) {
+    let words = try words()
+    let count = try shortlistCount()
+    guard (1...words.count).contains(count), Set(words.prefix(count)).count == count else {
+      throw error(
+        "/vocabulary/words", expected: "\(count) or more words, each once",
+        found: "\(words.count), some twice or too few")
+    }
+    var vocabulary = Vocabulary(tokens: words.prefix(count).map { $0.utf8 }, unit: .word)
+    vocabulary.unknownID = vocabulary.id(of: "<unk>")
+    vocabulary.beginningOfSentenceID = vocabulary.id(of: "<s>")
+    vocabulary.endOfSentenceID = vocabulary.id(of: "</s>")
+    guard let unknown = vocabulary.unknownID, vocabulary.beginningOfSentenceID != nil,
+      vocabulary.endOfSentenceID != nil
+    else {
+      throw error(
+        "/vocabulary/words", expected: "<s>, </s> and <unk> among \(count) words",
+        found: "not all of them")
+    }
+    guard words.count > count else { return (vocabulary, []) }
+    return (
+      vocabulary,
+      [
+        Note(
+          place: "/vocabulary",
+          message: "not carried: \(words.count - count) words outside of the shortlist and their "
+            + "shares of \(vocabulary.text(of: unknown)): they are read as that, as TheanoLM does "
+            + "without --shortlist")
+      ]
+    )
+  }
+
+  private func words() throws -> [String] {
+    let path = "/vocabulary/words"
+    do {
+      if let words = try container.texts(path) { return words }
+    } catch let failure as ContainerFailure {
+      throw failure.error(
+        file: file, place: "", expected: "the words of a vocabulary", fix: "copy it again")
+    }
+    throw error(
+      path, expected: "strings of variable length", found: container.description(of: path))
+  }
+
+  /// The number of words with a class, each of which is that of one word.
+  private func shortlistCount() throws -> Int {
+    let path = "/vocabulary/classes"
+    guard let tensor = container.tensor(path), [.int64, .int32].contains(tensor.dtype),
+      tensor.shape.rank == 1
+    else {
+      throw error(
+        path, expected: "i64 or i32 of one dimension", found: container.description(of: path))
+    }
+    let classes = tensor.withUnsafeBytes { bytes in
+      tensor.dtype == .int64
+        ? bytes.elements(of: Int64.self) { Int($0) } : bytes.elements(of: Int32.self) { Int($0) }
+    }
+    guard let word = classes.indices.first(where: { classes[$0] != $0 }) else {
+      return classes.count
+    }
+    throw error(
+      path, expected: "a class for each word", found: "word \(word) in class \(classes[word])",
+      fix: "models of word classes are not converted: a class shares its probability among words")
+  }
+
+  // MARK: - Training
+
+  /// What of the training is left behind.
+  var trainingNotes: [Note] {
+    let found = ["/optimizer", "/trainer", "/iterator"].filter(container.exists)
+    guard !found.isEmpty else { return [] }
+    return [
+      Note(
+        place: list(found),
+        message: "not carried: the optimizer's state and the place in the training")
+    ]
+  }
+
+  // MARK: - Attributes
+
+  private func text(_ path: String, _ attribute: String) throws -> String {
+    if let text = container.text(path, attribute) { return text }
+    throw error(
+      path, expected: "a text attribute \(attribute)",
+      found: container.attributes(path)[attribute].map { "\($0)" } ?? "none")
+  }
+
+  private func integer(_ path: String, _ attribute: String) -> Int? {
+    if case .integer(let value)? = container.attributes(path)[attribute] {
+      return Int(exactly: value)
+    }
+    return nil
+  }
+
+  /// A list: attributes 0, 1, ...
+  private func texts(_ path: String) -> [String] {
+    container.attributes(path).compactMap { name, value -> (Int, String)? in
+      guard let number = Int(name), case .text(let text) = value else { return nil }
+      return (number, text)
+    }.sorted { $0.0 < $1.0 }.map(\.1)
+  }
+
+  /// The members of a group whose names are numbers, in the order of these.
+  private func numbered(_ group: String) -> [String] {
+    container.members(of: group).compactMap { Int($0) }.sorted().map { "\(group)/\($0)" }
+  }
+}

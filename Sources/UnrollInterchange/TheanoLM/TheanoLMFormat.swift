@@ -1,0 +1,71 @@
+// Language models of TheanoLM: HDF5 files with vocabulary, architecture and parameters.
+
+import UnrollFormat
+import UnrollTensors
+import UnrollTokenization
+
+/// HDF5 files of TheanoLM; they are read only.
+public enum TheanoLMFormat: ForeignFormat {
+  /// The name in reports.
+  public static let name = "theanolm"
+  /// None: TheanoLM's files are named `.h5`, as others are.
+  public static let fileExtensions: [String] = []
+  /// Models of this kind are read only.
+  public static let isWritten = false
+
+  /// Never: the first bytes of such a file are those of any HDF5 file.
+  ///
+  /// What is inside tells it, see `AllFormats.format(of:reader:)`.
+  public static func recognizes(_ file: MappedFile) -> Bool { false }
+
+  /// Whether an HDF5 file is one of TheanoLM, by its groups.
+  static func recognizes(_ container: ForeignContainer) -> Bool {
+    ["/architecture", "/vocabulary", "/layers"].allSatisfy(container.exists)
+  }
+
+  /// Converts a language model: a projection of words, then lstm, gru and tanh layers one on the other,
+  /// and a softmax.
+  ///
+  /// - Throws: `InterchangeError` if the file is damaged, or naming the layer or the vocabulary that
+  ///   cannot be converted.
+  public static func read(_ file: MappedFile, options: ReadingOptions) throws -> Conversion {
+    let opened = try TheanoLMFile(file, reader: options.reader)
+    let (layers, layerNotes) = try opened.layers()
+    let words = try opened.vocabulary()
+    let model = try TheanoLMLanguageModel(
+      opened, layers, vocabularySize: words.vocabulary.count)
+    var options = options
+    if options.vocabulary == nil {
+      options.vocabulary = words.vocabulary
+      options.tokenizer = Tokenizer(sentenceStart: .bos)
+    }
+    let vocabulary = try options.vocabulary(ofRows: words.vocabulary.count, in: "/vocabulary") {
+      opened.error($0, expected: $1, found: $2, fix: $3)
+    }
+    return Conversion(
+      checkpoint: Checkpoint(
+        architecture: model.architecture, parameters: model.parameters, vocabulary: vocabulary,
+        tokenizer: options.tokenizer, provenance: []),
+      notes: layerNotes + model.notes + words.notes + opened.trainingNotes)
+  }
+
+  /// Refuses: models of this kind are read only.
+  ///
+  /// - Throws: `InterchangeError`, always.
+  public static func losses(of checkpoint: Checkpoint) throws -> [Note] { throw notWritten }
+
+  /// Refuses: models of this kind are read only.
+  ///
+  /// - Throws: `InterchangeError`, always.
+  public static func write(
+    _ checkpoint: Checkpoint, to path: String, progress: (Int) -> Void
+  ) throws {
+    throw notWritten
+  }
+
+  private static var notWritten: InterchangeError {
+    InterchangeError(
+      file: "the checkpoint", place: "", expected: "a format that is written", found: name,
+      fix: "give another one: models of TheanoLM are read only")
+  }
+}

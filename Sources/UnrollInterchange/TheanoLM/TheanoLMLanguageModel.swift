@@ -1,0 +1,191 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+// The layers of a model of TheanoLM as ours: transposes, blocks of gates, an update gate of the other sign.
+
+import UnrollFormat
+import UnrollTensors
+
+/// The layers of a file, their sizes, and their numbers in our order.
+///
+/// TheanoLM has matrices `[in, out]` and one bias. The blocks of an LSTM are i, f, o, c. Those of a GRU are
+/// r, u, c with `h = (1 - u) h + u c`, where ours is `(1 - z) n + z h`: z = 1 - u, and since
+/// σ(-x) = 1 - σ(x), the weights of z are those of u with the other sign. The reset gate is applied after the
+/// product.
+struct TheanoLMLanguageModel {
+  private(set) var architecture: Architecture
+  private(set) var parameters = ParameterTree<Tensor>()
+  private(set) var notes: [Note] = []
+
+  private let file: TheanoLMFile
+  /// How many bytes of zeros may be added: what the file has, several times over.
+  private var roomForZeros: Int
+
+  /// Takes a model out of a file.
+  ///
+  /// - Parameters:
+  ///   - file: The file.
+  ///   - layers: The projection, the layers on it, the softmax.
+  ///   - V: The number of words.
+  /// - Throws: `InterchangeError` naming the parameter that is missing or of another shape.
+  init(_ file: TheanoLMFile, _ layers: [TheanoLMLayer], vocabularySize V: Int) throws {
+    self.file = file
+    roomForZeros = 16 * min(file.container.byteCount, 1 << 40) + 32 << 20
+    architecture = Architecture(
+      vocabularySize: V, embeddingSize: 0, layers: [], isTied: false)
+    try checkRoom(layers)
+    for layer in layers {
+      switch layer.kind {
+      case .projection:
+        let weight = try matrix(layer, "W", rows: V, columns: layer.size)
+        parameters[.embeddingWeight] = weight
+        architecture.embeddingSize = weight.shape.dimensions[1]
+      case .recurrent(let cell): try add(layer, cell)
+      case .fullyConnected(let activation): try add(layer, activation)
+      case .softmax:
+        parameters[.outputWeight] =
+          try matrix(layer, "input/W", rows: architecture.topSize, columns: V).transposed()
+        parameters[.outputBias] = try tensor(layer, "input/b", [V])
+      }
+    }
+  }
+
+  /// The parameters of a layer.
+  private static func parameters(of kind: TheanoLMLayer.Kind) -> [String] {
+    switch kind {
+    case .projection: ["W"]
+    case .recurrent: ["layer_input/W", "step_input/W", "layer_input/b"]
+    case .fullyConnected, .softmax: ["input/W", "input/b"]
+    }
+  }
+
+  /// Parameters may share their bytes; what is brought in our order is copied.
+  private func checkRoom(_ layers: [TheanoLMLayer]) throws {
+    var size = 0
+    for layer in layers {
+      for parameter in Self.parameters(of: layer.kind) {
+        size += file.container.tensor(layer.path(parameter))?.storage.count ?? 0
+      }
+    }
+    guard size <= file.container.byteCount else {
+      throw file.error(
+        "/layers", expected: "parameters of their own bytes", found: "some that share them")
+    }
+  }
+
+  /// A parameter of floating-point numbers, none of its dimensions 0.
+  private func tensor(_ layer: TheanoLMLayer, _ parameter: String) throws -> Tensor {
+    let path = layer.path(parameter)
+    guard let tensor = file.container.tensor(path), tensor.dtype.isFloat,
+      !tensor.shape.dimensions.contains(0)
+    else {
+      throw file.error(
+        path, expected: "floating-point numbers", found: file.container.description(of: path))
+    }
+    return tensor
+  }
+
+  private func tensor(
+    _ layer: TheanoLMLayer, _ parameter: String, _ shape: Shape
+  ) throws -> Tensor {
+    let tensor = try tensor(layer, parameter)
+    guard tensor.shape == shape else {
+      throw file.error(
+        layer.path(parameter), expected: "shape \(shape)", found: "\(tensor.shape)")
+    }
+    return tensor
+  }
+
+  /// A matrix with a number of rows and, if it is told, of columns.
+  private func matrix(
+    _ layer: TheanoLMLayer, _ parameter: String, rows: Int, columns: Int?
+  ) throws -> Tensor {
+    let tensor = try tensor(layer, parameter)
+    let dimensions = tensor.shape.dimensions
+    guard dimensions.count == 2, dimensions[0] == rows, columns == nil || dimensions[1] == columns
+    else {
+      throw file.error(
+        layer.path(parameter),
+        expected: "shape [\(rows), \(columns.map { "\($0)" } ?? "any")]", found: "\(tensor.shape)")
+    }
+    return tensor
+  }
+
+  // MARK: - Layers
+
+  private mutating func add(_ layer: TheanoLMLayer, _ cell: Cell) throws {
+    let (D, G) = (architecture.topSize, cell.gateCount)
+    let H = try tensor(layer, "step_input/W").shape.dimensions[0]
+    guard layer.size == nil || layer.size == H else {
+      throw file.error(
+        layer.path("step_input/W"), expected: "\(layer.size ?? 0) rows, its size", found: "\(H)")
+    }
+    let (columns, isHuge) = G.multipliedReportingOverflow(by: H)
+    guard !isHuge else {
+      throw file.error(layer.path("step_input/W"), expected: "a matrix", found: "\(H) rows")
+    }
+    let index = architecture.layers.count
+    for (path, tensor) in [
+      (LayerParameter.weightIH, try matrix(layer, "layer_input/W", rows: D, columns: columns)),
+      (.weightHH, try matrix(layer, "step_input/W", rows: H, columns: columns)),
+    ] {
+      parameters[.layer(index, path)] = tensor.transposed().gates(ofTheanoLM: cell)
+    }
+    parameters[.layer(index, .bias)] =
+      try tensor(layer, "layer_input/b", [columns]).gates(ofTheanoLM: cell)
+    var description = LayerArchitecture(cell: cell, inputSize: D, hiddenSize: H, bias: .single)
+    description.reset = .after
+    architecture.layers.append(description)
+  }
+
+  /// Adds a layer that has no state: a plain cell that forgets its own at each step.
+  private mutating func add(_ layer: TheanoLMLayer, _ activation: Activation) throws {
+    let D = architecture.topSize
+    let weight = try matrix(layer, "input/W", rows: D, columns: layer.size)
+    let H = weight.shape.dimensions[1]
+    let zeros: Shape = [H, H]
+    guard let size = zeros.byteCount(of: weight.dtype), size <= roomForZeros,
+      let none = Tensor(
+        shape: zeros, dtype: weight.dtype, storage: .owned([UInt8](repeating: 0, count: size)))
+    else {
+      throw file.error(
+        layer.path("input/W"), expected: "a layer with as many columns as fit the file",
+        found: "\(H)")
+    }
+    roomForZeros -= size
+    let index = architecture.layers.count
+    parameters[.layer(index, .weightIH)] = weight.transposed()
+    parameters[.layer(index, .weightHH)] = none
+    parameters[.layer(index, .bias)] = try tensor(layer, "input/b", [H])
+    architecture.layers.append(
+      LayerArchitecture(
+        cell: .rnn, inputSize: D, hiddenSize: H, activation: activation, bias: .single))
+    notes.append(
+      Note(
+        place: layer.name,
+        message:
+          "a layer without state becomes a plain cell whose recurrent weights are 0: the same "
+          + "function, but training moves them"))
+  }
+}
+
+extension Tensor {
+  /// Blocks of rows in TheanoLM's order as ours.
+  fileprivate func gates(ofTheanoLM cell: Cell) -> Tensor {
+    switch cell {
+    case .lstm: blocks([0, 1, 3, 2], of: 4)
+    case .gru: negatingBlock(1, of: 3)
+    case .rnn: self
+    }
+  }
+
+  /// The numbers of one block of rows with the other sign.
+  private func negatingBlock(_ block: Int, of count: Int) -> Tensor {
+    let size = storage.count / count
+    var bytes = withUnsafeBytes { Array($0) }
+    // The sign is the highest bit of the last byte.
+    let last = block * size + dtype.size - 1
+    for place in stride(from: last, to: (block + 1) * size, by: dtype.size) {
+      bytes[place] ^= 0x80
+    }
+    return Tensor(shape: shape, dtype: dtype, storage: .owned(bytes)) ?? self
+  }
+}
