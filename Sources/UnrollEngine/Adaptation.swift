@@ -62,7 +62,8 @@ extension LanguageModel {
   /// - Returns: The perplexity; its `adaptation` names the cache.
   /// - Throws: What `perplexity(ofText:protocol:progress:)` throws.
   public func perplexity(
-    ofText path: String, with cache: NeuralCache, progress: (EvaluationProgress) -> Void = { _ in }
+    ofText path: String, with cache: NeuralCache,
+    progress: (EvaluationProgress) throws -> Void = { _ in }
   ) throws -> Perplexity {
     var memory = CacheMemory(cache, H: network.topSize)
     var result = try streamPerplexity(ofText: path, window: Self.window, progress) {
@@ -93,7 +94,7 @@ extension LanguageModel {
 public func perplexity(
   ofText path: String, adapting checkpoint: Checkpoint, path modelPath: String,
   by evaluation: DynamicEvaluation, precision: Precision = .float32,
-  progress: (EvaluationProgress) -> Void = { _ in }
+  progress: (EvaluationProgress) throws -> Void = { _ in }
 ) throws -> Perplexity {
   let model = try LanguageModel(checkpoint, path: modelPath)
   let learner = try TrainableModel(

@@ -26,7 +26,7 @@ extension LanguageModel {
   ///   `CancellationError` if the task was cancelled.
   public func perplexity(
     ofText path: String, protocol: PerplexityProtocol,
-    progress: (EvaluationProgress) -> Void = { _ in }
+    progress: (EvaluationProgress) throws -> Void = { _ in }
   ) throws -> Perplexity {
     var text = try TokenReader(encoder: encoder, path: path)
     // So does SRILM: a blank line is no sentence.
@@ -54,7 +54,7 @@ extension LanguageModel {
   /// - Returns: The perplexity with its counts.
   /// - Throws: What `perplexity(ofText:protocol:progress:)` and `predict` throw.
   func streamPerplexity(
-    ofText path: String, window: Int, _ progress: (EvaluationProgress) -> Void,
+    ofText path: String, window: Int, _ progress: (EvaluationProgress) throws -> Void,
     predict: EvaluationRun.Predict
   ) throws -> Perplexity {
     var text = try TokenReader(encoder: encoder, path: path)
@@ -75,7 +75,7 @@ extension LanguageModel {
   /// - Throws: `TextError` if there is nothing to predict; `NotFinite` if the model gives no numbers.
   func perplexity(
     ofColumns ids: [Int32], isKnown: [Bool]? = nil, path: String,
-    _ progress: (EvaluationProgress) -> Void
+    _ progress: (EvaluationProgress) throws -> Void
   ) throws -> Perplexity {
     try measure(.columns, path: path) { run in
       let tokens = ids.indices.lazy.map { index in
@@ -132,7 +132,7 @@ struct EvaluationRun {
   let model: LanguageModel
   var result: Perplexity
 
-  typealias Report = (EvaluationProgress) -> Void
+  typealias Report = (EvaluationProgress) throws -> Void
   /// Gives `[T, B]` the log-probabilities of targets after inputs and a state.
   typealias Predict = (
     _ targets: [Int32], _ inputs: [Int32], _ state: inout RecurrentState
@@ -169,7 +169,7 @@ struct EvaluationRun {
       }
       guard inputs.count == window || token == nil else { continue }
       try add(targets, inputs: inputs, state: &state, predict)
-      progress(EvaluationProgress(perplexity: result, fraction: text.fraction))
+      try progress(EvaluationProgress(perplexity: result, fraction: text.fraction))
       inputs.removeAll(keepingCapacity: true)
       targets.removeAll(keepingCapacity: true)
       guard token != nil else { return }
@@ -194,7 +194,7 @@ struct EvaluationRun {
       let targets = (start + 1..<end + 1).flatMap { row($0) }  // [T, B]
       try add(targets, inputs: inputs, state: &state, model.network.logProbabilities)
       let fraction = Double(end) / Double(n - 1)
-      progress(EvaluationProgress(perplexity: result, fraction: fraction))
+      try progress(EvaluationProgress(perplexity: result, fraction: fraction))
     }
   }
 
@@ -221,7 +221,7 @@ struct EvaluationRun {
         result.endBlock()
       }
       result.tokens += tokens
-      progress(EvaluationProgress(perplexity: result, fraction: text.fraction))
+      try progress(EvaluationProgress(perplexity: result, fraction: text.fraction))
     }
   }
 

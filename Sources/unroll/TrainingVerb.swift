@@ -46,6 +46,9 @@ struct TrainingVerb: ParsableArguments {
       valueName: "steps"))
   var saveEvery: Int?
 
+  @Flag(help: "Say how long it will take and how much memory, after seconds of it; write nothing.")
+  var estimate = false
+
   @Flag(help: "Give one JSON object a line instead of the table.")
   var json = false
 
@@ -72,6 +75,10 @@ struct TrainingVerb: ParsableArguments {
     var reporter = TrainingReporter(
       log: log, resuming: resuming, tensorBoard: tensorboard, json: json)
     var run = try begin(files, &reporter)
+    guard !estimate else {
+      let work = try Progress.during("measuring") { try run.estimate() }
+      return try EstimateReport(work).print(json: json)
+    }
     let firstStep = run.state.step
     // A reader of the table that goes away ends no training.
     signal(SIGPIPE, SIG_IGN)

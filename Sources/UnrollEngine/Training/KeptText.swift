@@ -52,7 +52,8 @@ extension LanguageModel {
   /// - Returns: The mean over the words that count.
   /// - Throws: `TextError` if there is nothing to predict; `NotFinite` if the model gives no numbers.
   public func nll(
-    of text: KeptText, isOld: Bool = false, _ progress: (EvaluationProgress) -> Void = { _ in }
+    of text: KeptText, isOld: Bool = false,
+    _ progress: (EvaluationProgress) throws -> Void = { _ in }
   ) throws -> Double {
     let ids = isOld ? text.oldIDs : text.ids
     let result = try perplexity(

@@ -96,7 +96,7 @@ extension LanguageModel {
   /// - Returns: The mean in nats.
   /// - Throws: `NotFinite` if the model gives no numbers.
   func nll(
-    of stream: SentenceStream, _ progress: (EvaluationProgress) -> Void
+    of stream: SentenceStream, _ progress: (EvaluationProgress) throws -> Void
   ) throws -> Double {
     var result = Perplexity(.sentence)
     let size = 8 * Self.sentenceColumns
@@ -109,7 +109,7 @@ extension LanguageModel {
         result.totalNLL -= prediction.logProbabilities.reduce(0.0) { $0 + Double($1) }
       }
       let fraction = Double(ranges.endIndex) / Double(stream.ranges.count)
-      progress(EvaluationProgress(perplexity: result, fraction: fraction))
+      try progress(EvaluationProgress(perplexity: result, fraction: fraction))
     }
     guard result.totalNLL.isFinite else { throw NotFinite(path: path) }
     return result.nll

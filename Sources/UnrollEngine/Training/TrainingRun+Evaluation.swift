@@ -6,7 +6,7 @@ import UnrollTensors
 
 extension TrainingRun {
   /// Evaluates the model, adapts the learning rate, and begins the next epoch after a whole one.
-  mutating func evaluate(_ progress: (EvaluationProgress) -> Void) throws -> TrainingEvent {
+  mutating func evaluate(_ progress: (EvaluationProgress) throws -> Void) throws -> TrainingEvent {
     model.releaseMemory()
     let evaluated = try LanguageModel(weights, path: valid.path)
     let validNLL: Double

@@ -245,7 +245,7 @@ public struct TrainingRun {
   /// - Throws: `Diverged` if a number is not finite; `TextError` if the validation text is too short;
   ///   `NeuralError` if memory is short.
   public mutating func advance(
-    progress: (EvaluationProgress) -> Void = { _ in }
+    progress: (EvaluationProgress) throws -> Void = { _ in }
   ) throws -> TrainingEvent {
     let isEndOfEpoch = state.data.cursor == rows - 1
     let isEvaluated = state.history.last?.step == state.step
@@ -265,7 +265,7 @@ public struct TrainingRun {
   /// The rows of the columns.
   var rows: Int { columns.count / state.data.columns }
 
-  private mutating func step() throws -> StepReport {
+  mutating func step() throws -> StepReport {
     let windows = nextWindows
     let row =
       windows.last.map { sentences?.cursor(after: $0, rows: rows) ?? $0.upperBound }

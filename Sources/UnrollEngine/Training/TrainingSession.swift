@@ -35,7 +35,7 @@ extension TrainingRun {
     saving files: TrainingFiles, every steps: Int? = nil,
     shouldPause: (TrainingState) -> Bool = { _ in false },
     report: (TrainingEvent, TrainingRun) throws -> Void,
-    progress: (EvaluationProgress) -> Void = { _ in }
+    progress: (EvaluationProgress) throws -> Void = { _ in }
   ) throws -> TrainingEnd {
     var outputs = TrainingOutputs(files)
     var lastSave = ContinuousClock.now

@@ -120,10 +120,16 @@ struct Evaluate: ParsableCommand {
   @Option(help: ArgumentHelp("The tokens after which it steps (default: 5).", valueName: "tokens"))
   var segment: Int?
 
+  @Flag(help: "Say how long it will take and how much memory, after seconds of it, and no more.")
+  var estimate = false
+
   @Flag(help: "Print the result as one JSON object.")
   var json = false
 
   func validate() throws {
+    guard !estimate || (cache == nil && dynamic == nil && text != "-") else {
+      throw ValidationError("--estimate is for a file, without --cache and --dynamic.")
+    }
     guard (0...1_000_000).contains(resamples) else {
       throw ValidationError("--resamples is 0 to 1,000,000.")
     }
@@ -159,6 +165,12 @@ struct Evaluate: ParsableCommand {
   }
 
   func run() throws {
+    guard !estimate else {
+      let work = try Progress.during("measuring") {
+        try options.load().estimate(ofText: text, protocol: `protocol`)
+      }
+      return try EstimateReport(work).print(json: json)
+    }
     var progress = Progress()
     let result = try perplexity { state in
       progress.report { seconds in progressLine(state, seconds) }

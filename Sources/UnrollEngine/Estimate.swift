@@ -1,0 +1,141 @@
+// What a piece of work will take, from doing a part of it: the machine, the model and the text decide, and
+// no formula knows them as well as they do.
+
+import Foundation
+import UnrollFormat
+import UnrollNeural
+import UnrollTokenization
+
+/// What an evaluation or a training will take.
+public struct WorkEstimate: Sendable, Hashable {
+  /// The predictions, of all epochs.
+  public var predictions: Double
+  /// The seconds.
+  public var seconds: Double
+  /// The share of the work that was done to know.
+  public var share: Double
+}
+
+/// Watches an evaluation for some seconds.
+private struct EvaluationProbe {
+  /// Thrown when enough was seen.
+  struct Enough: Error {}
+
+  let length: Duration
+  private let start = ContinuousClock.now
+  /// When a part of the work was done, how much of it, and the predictions in it.
+  private var first: (seconds: Double, fraction: Double, predictions: Int)?
+  private var last: (seconds: Double, fraction: Double, predictions: Int)?
+
+  init(length: Duration) { self.length = length }
+
+  /// Takes note of progress.
+  ///
+  /// - Throws: `Enough` after the length; the part before the first note, with what is done only once,
+  ///   does not count.
+  mutating func add(_ progress: EvaluationProgress) throws {
+    guard let fraction = progress.fraction else { throw Enough() }
+    let seconds = start.duration(to: .now) / .seconds(1)
+    let sample = (seconds, fraction, progress.perplexity.predictions)
+    guard let first else {
+      first = sample
+      return
+    }
+    last = sample
+    if seconds - first.seconds > length / .seconds(1) { throw Enough() }
+  }
+
+  /// What the whole took, if it is done.
+  var whole: WorkEstimate {
+    WorkEstimate(
+      predictions: Double((last ?? first)?.predictions ?? 0),
+      seconds: start.duration(to: .now) / .seconds(1), share: 1)
+  }
+
+  /// What the whole will take, or `nil` if too little was seen.
+  var estimate: WorkEstimate? {
+    guard let first, let last, last.fraction > first.fraction else { return nil }
+    let rate = (last.seconds - first.seconds) / (last.fraction - first.fraction)
+    return WorkEstimate(
+      predictions: Double(last.predictions) / last.fraction,
+      seconds: first.seconds + (1 - first.fraction) * rate, share: last.fraction)
+  }
+}
+
+extension LanguageModel {
+  /// Says what the perplexity of a text will take, after some seconds of it.
+  ///
+  /// - Parameters:
+  ///   - path: The text: a file; of a compressed one the size is known to some buffers only.
+  ///   - protocol: Which tokens are predicted, and from what.
+  ///   - length: How long to measure.
+  /// - Returns: The whole work; measured where it was done before the time was up.
+  /// - Throws: What `perplexity(ofText:protocol:progress:)` throws; `TextError` for a text of unknown size.
+  public func estimate(
+    ofText path: String, protocol: PerplexityProtocol, measuring length: Duration = .seconds(2)
+  ) throws -> WorkEstimate {
+    var probe = EvaluationProbe(length: length)
+    do {
+      _ = try perplexity(ofText: path, protocol: `protocol`) { try probe.add($0) }
+      return probe.whole
+    } catch is EvaluationProbe.Enough {
+      if let estimate = probe.estimate { return estimate }
+      throw TextError(
+        path: path, line: nil,
+        expected: "a text whose size is known, to estimate from a part of it",
+        found: "one that ends nobody knows where", fix: "give a file")
+    }
+  }
+}
+
+extension TrainingRun {
+  /// Says what the rest of the training will take, after some seconds of it: steps and a part of an
+  /// evaluation. The run is of no use afterwards, and nothing is written.
+  ///
+  /// - Parameter length: How long to measure steps, and again an evaluation.
+  /// - Returns: The whole work but for the time that saving takes, which the disk decides.
+  /// - Throws: What `advance(progress:)` throws.
+  public mutating func estimate(measuring length: Duration = .seconds(2)) throws -> WorkEstimate {
+    let evaluation = try secondsOfEvaluation(measuring: length)
+    let stepsLeft = stepsLeft
+    // The first step plans products and takes memory.
+    let warmUp = try timeSteps(count: min(1, stepsLeft), limit: length)
+    let steps = try timeSteps(count: stepsLeft - warmUp.count, limit: length)
+    let each = steps.count > 0 ? steps.seconds / Double(steps.count) : warmUp.seconds
+    let perStep =
+      Double(warmUp.predictions + steps.predictions) / Double(max(1, warmUp.count + steps.count))
+    // One before the first step, and one after each epoch or at the end.
+    let evaluations = (Double(stepsLeft) / Double(max(1, stepsPerEpoch))).rounded(.up) + 1
+    return WorkEstimate(
+      predictions: Double(stepsLeft) * perStep,
+      seconds: warmUp.seconds + Double(max(0, stepsLeft - warmUp.count)) * each
+        + evaluations * evaluation,
+      share: Double(warmUp.count + steps.count) / Double(max(1, stepsLeft)))
+  }
+
+  /// What an evaluation takes.
+  private mutating func secondsOfEvaluation(measuring length: Duration) throws -> Double {
+    var probe = EvaluationProbe(length: length)
+    do {
+      _ = try evaluate { try probe.add($0) }
+      return probe.whole.seconds
+    } catch is EvaluationProbe.Enough {
+      return probe.estimate?.seconds ?? 0
+    }
+  }
+
+  /// Does steps until there are no more or the time is up.
+  private mutating func timeSteps(
+    count: Int, limit: Duration
+  ) throws -> (count: Int, predictions: Int, seconds: Double) {
+    let start = ContinuousClock.now
+    var (done, predictions) = (0, 0)
+    while done < count, done == 0 || start.duration(to: .now) < limit {
+      // An epoch that ends begins again: its evaluation is counted elsewhere.
+      if state.data.cursor >= rows - 1 { state.data.cursor = 0 }
+      predictions += try step().predictions
+      done += 1
+    }
+    return (done, predictions, start.duration(to: .now) / .seconds(1))
+  }
+}

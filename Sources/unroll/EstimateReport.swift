@@ -1,0 +1,51 @@
+// What work will take, as `--estimate` says it.
+
+import Foundation
+import UnrollEngine
+
+/// An estimate as it is printed.
+struct EstimateReport: Encodable {
+  private let predictions: Int
+  private let seconds: Double
+  private let tokensPerSecond: Double?
+  /// The peak memory of the process so far; what follows needs no more.
+  private let memoryMiB: Int
+  private let measuredShare: Double
+
+  init(_ work: WorkEstimate) {
+    predictions = Int(work.predictions)
+    seconds = work.seconds
+    tokensPerSecond = work.seconds > 0 ? work.predictions / work.seconds : nil
+    measuredShare = work.share
+    var usage = rusage()
+    #if os(Linux)
+      getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+      memoryMiB = usage.ru_maxrss >> 10
+    #else
+      getrusage(RUSAGE_SELF, &usage)
+      memoryMiB = usage.ru_maxrss >> 20
+    #endif
+  }
+
+  /// Prints it as a table, or as one JSON object.
+  ///
+  /// - Throws: `OutputTaken` if nobody reads it.
+  func print(json: Bool) throws {
+    guard !json else { return try Output.json(self) }
+    Output.result("predictions     \(Output.grouped(predictions))")
+    Output.result("time            \(Self.text(seconds))")
+    if let tokensPerSecond {
+      Output.result("speed           \(Output.grouped(Int(tokensPerSecond))) tokens/s")
+    }
+    Output.result("memory          \(Output.grouped(memoryMiB)) MiB")
+    Output.result(String(format: "measured        %.1f %% of the work", 100 * measuredShare))
+  }
+
+  /// A time for people.
+  private static func text(_ seconds: Double) -> String {
+    guard seconds >= 100 else { return String(format: "%.1f s", seconds) }
+    let whole = Int(seconds.rounded())
+    let (hours, minutes) = (whole / 3600, whole / 60 % 60)
+    return hours > 0 ? "\(hours) h \(minutes) min" : "\(minutes) min \(whole % 60) s"
+  }
+}
