@@ -15,6 +15,11 @@ public struct TrainingChanges: Sendable {
   /// A new training text begins an epoch with no state carried; with a new validation text the
   /// evaluations so far are forgotten.
   public var allowsOtherTexts = false
+  /// Whether anything but the length of the training and the learning rate may be otherwise than before.
+  public var allowsOtherSettings = true
+  /// The rule of the steps and how its groups were made, which never change; those that are given are
+  /// compared.
+  public var rule = TrainingRule()
   /// The parallel streams that the text is cut into, B; others begin an epoch with no state carried.
   public var columns: Int?
   /// The time steps of a window of truncated BPTT, T.
@@ -50,22 +55,27 @@ public struct TrainingChanges: Sendable {
   /// - Parameters:
   ///   - state: The training.
   ///   - optimizer: Its optimizer.
+  ///   - architecture: The model's.
   ///   - train: The text to learn.
   ///   - valid: The text that chooses.
   /// - Returns: Each change as `name=value`.
-  /// - Throws: `TrainingError` if the training's rule has no such number.
+  /// - Throws: `TrainingError` if the training's rule has no such number, or if something is other than
+  ///   before that may not be.
   func apply(
-    to state: inout TrainingState, _ optimizer: inout OptimizerState, train: TrainingText,
-    valid: TrainingText
+    to state: inout TrainingState, _ optimizer: inout OptimizerState,
+    of architecture: Architecture, train: TrainingText, valid: TrainingText
   ) throws -> [String] {
+    try rule.check(isThatOf: state, optimizer, architecture)
     try check(optimizer.kind)
-    guard
-      state.data.windowKind != .sentence
-        || ((columns ?? 1) == 1 && windowKind ?? .sentence == .sentence)
+    let isBySentence = state.data.windowKind == .sentence
+    guard isBySentence == ((windowKind ?? state.data.windowKind) == .sentence),
+      !isBySentence || (columns ?? 1) == 1
     else {
       throw TrainingError(
-        path: "--columns",
-        expected: "one column without random windows: this training is by sentence",
+        path: isBySentence ? "--columns" : "--sentences",
+        expected: isBySentence
+          ? "one column without random windows: this training is by sentence"
+          : "columns: this training is not by sentence",
         found: "others", fix: "leave it out, or leave --resume out to begin a new training")
     }
     var made: [String] = []
@@ -101,11 +111,22 @@ public struct TrainingChanges: Sendable {
       state.data.windowKind == .random || state.regularization.contains { $0.kind.isDropout }
     set("seed", &state.seed, draws ? seed ?? state.seed ?? TrainingSettings().seed : nil)
     made += apply(to: &optimizer)
+    try checkAllowed(made)
     if state.data.trainDigest != oldData.trainDigest || state.data.columns != oldData.columns {
       (state.data.cursor, state.data.totalNLL, state.hidden) = (0, 0, [])
     }
     if state.data.validDigest != oldData.validDigest { state.forgetEvaluations() }
     return made
+  }
+
+  /// Refuses what is otherwise than before and may not be.
+  private func checkAllowed(_ made: [String]) throws {
+    let allowed = ["epochs", "steps", "learning_rate", "train", "valid"]
+    let change = made.first { !allowed.contains(String($0.prefix { $0 != "=" })) }
+    guard !allowsOtherSettings, let change else { return }
+    throw TrainingError(
+      path: "--resume", expected: "the settings that the training began with",
+      found: "\(change)", fix: "leave that option out, or give --allow-changes")
   }
 
   private func check(_ kind: OptimizerKind) throws {
