@@ -60,8 +60,7 @@ public enum GGUFFormat: ForeignFormat {
 
   /// What is neither weights, tokens nor tokenizer.
   ///
-  /// - Throws: `InterchangeError` for tensors that are missing or that the format cannot hold, and for
-  ///   plain layers with different activations.
+  /// - Throws: `InterchangeError` for tensors that are missing or that the format cannot hold.
   public static func losses(of checkpoint: Checkpoint) throws -> [Note] {
     _ = try GGUFWriter(checkpoint)
     return checkpoint.lossesOfNamedTensors
