@@ -97,7 +97,10 @@ extension GGUFFile {
     get throws {
       let key = GGUFFormat.Key.tokens
       guard let value = header.values[key] else { return nil }
-      let rows = tensors.compactMap(\.tensor.shape.dimensions.first).max() ?? 0
+      let rows =
+        tensors.filter { $0.tensor.span > 0 }.compactMap(
+          \.tensor.shape.dimensions.first
+        ).max() ?? 0
       guard let count = value.count, count <= rows, let tokens = header.texts(key) else {
         throw error(
           key, expected: "a list of at most \(rows) texts, one for each row",
