@@ -60,45 +60,35 @@ struct ModelConfiguration {
     guard let root = try? JSONValue(file.copy(0..<file.count)), root.members != nil else {
       throw fail("", "a JSON object", "something else")
     }
+    /// The first of several entries that say the same.
+    func agreed<Value>(_ entries: [Entry<Value>]) throws -> Entry<Value>? {
+      guard let first = entries.first else { return nil }
+      if let other = entries.first(where: { $0.value != first.value }) {
+        throw fail(other.key, "\(first.value), as \(first.key) says", "\(other.value)")
+      }
+      return first
+    }
     func entry<Value>(
       _ keys: [String], _ expected: String, _ read: (JSONValue) -> Value?
     ) throws -> Entry<Value>? {
-      var first: Entry<Value>?
-      for key in keys {
-        guard let member = root[key] else { continue }
-        guard let value = read(member) else { throw fail(key, expected, "another value") }
-        if let first, first.value != value {
-          throw fail(key, "\(first.value), as \(first.key) says", "\(value)")
-        }
-        first = first ?? Entry(key: key, value: value)
-      }
-      return first
+      try agreed(
+        keys.compactMap { key in
+          guard let member = root[key] else { return nil }
+          guard let value = read(member) else { throw fail(key, expected, "another value") }
+          return Entry(key: key, value: value)
+        })
     }
     name = URL(filePath: file.path).lastPathComponent
     // Other words are those of other models, or names of somebody's own.
     let words = Keys.cell.compactMap { key in
-      root[key]?.text.flatMap { Self.cells[$0.lowercased()] }.map { Entry(key: key, value: $0) }
+      root[key]?.text.flatMap { Self.cells[$0.lowercased()] }.map { (key: key, word: $0) }
     }
-    if let first = words.first,
-      let other = words.first(where: { $0.value.cell != first.value.cell }
-      )
-    {
-      throw fail(
-        other.key, "\(first.value.cell.rawValue), as \(first.key) says", other.value.cell.rawValue)
-    }
-    cell = words.first.map { Entry(key: $0.key, value: $0.value.cell) }
-    let activations =
-      words.compactMap { word in
-        word.value.activation.map { Entry(key: word.key, value: $0) }
-      }
-      + Keys.activation.compactMap { key in
-        root[key]?.text.flatMap(Activation.init).map { Entry(key: key, value: $0) }
-      }
-    activation = activations.first
-    if let activation, let other = activations.first(where: { $0.value != activation.value }) {
-      throw fail(
-        other.key, "\(activation.value.rawValue), as \(activation.key) says", other.value.rawValue)
-    }
+    cell = try agreed(words.map { Entry(key: $0.key, value: $0.word.cell) })
+    activation = try agreed(
+      words.compactMap { key, word in word.activation.map { Entry(key: key, value: $0) } }
+        + Keys.activation.compactMap { key in
+          root[key]?.text.flatMap(Activation.init).map { Entry(key: key, value: $0) }
+        })
     vocabularySize = try entry(Keys.vocabularySize, "a number of tokens", \.int)
     embeddingSize = try entry(Keys.embeddingSize, "a width", \.int)
     hiddenSizes = try entry(Keys.hiddenSizes, "a width, or one for each layer") { value in
@@ -111,7 +101,7 @@ struct ModelConfiguration {
   }
 
   /// A word for a cell.
-  private struct Word: Equatable {
+  private struct Word {
     let cell: Cell
     var activation: Activation?
   }
@@ -124,7 +114,8 @@ struct ModelConfiguration {
 
   /// Whether nothing in it is of a recurrent language model.
   var isEmpty: Bool {
-    cell == nil && vocabularySize == nil && embeddingSize == nil && hiddenSizes == nil
+    cell == nil && activation == nil && vocabularySize == nil && embeddingSize == nil
+      && hiddenSizes == nil
       && layerCount == nil && isTied == nil && resetsAfter == nil
   }
 
