@@ -274,9 +274,11 @@ import UnrollTokenization
         #expect(notes == [Note(place: "/model", message: message)])
       }
     }
+    var mixed = Checkpoint.small(cell: .rnn)
+    mixed.architecture.layers[1].activation = .relu
     // ONNX has all of them but the forget bias.
     try withTemporaryFolder { folder in
-      for checkpoint in [early, hard] {
+      for checkpoint in [early, hard, mixed] {
         expectEqual(try convert(checkpoint, through: ONNXFormat.self, in: folder), checkpoint)
       }
     }

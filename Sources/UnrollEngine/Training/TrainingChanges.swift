@@ -66,7 +66,7 @@ public struct TrainingChanges: Sendable {
     of architecture: Architecture, train: TrainingText, valid: TrainingText
   ) throws -> [String] {
     try rule.check(isThatOf: state, optimizer, architecture)
-    try check(optimizer.kind)
+    try check(optimizer.kind, averages: state.averageAfter != nil)
     let isBySentence = state.data.windowKind == .sentence
     guard isBySentence == ((windowKind ?? state.data.windowKind) == .sentence),
       !isBySentence || (columns ?? 1) == 1
@@ -99,7 +99,7 @@ public struct TrainingChanges: Sendable {
     set("window_kind", &state.data.windowKind, windowKind)
     set("accumulation", &state.accumulation, accumulation)
     set("average_after", &state.averageAfter, averageAfter)
-    if let schedule, schedule != state.schedule {
+    if let schedule, !schedule.isThat(of: state.schedule) {
       state.schedule = schedule
       made.append("schedule=\(schedule.kind.rawValue)")
     }
@@ -129,9 +129,14 @@ public struct TrainingChanges: Sendable {
       found: "\(change)", fix: "leave that option out, or give --allow-changes")
   }
 
-  private func check(_ kind: OptimizerKind) throws {
-    let numbers = hyperparameters.keys.filter { kind.defaults[$0] == nil }.map(\.rawValue)
-    let foreign = numbers + (averageAfter != nil && kind != .sgd ? ["average_after"] : [])
+  /// SGD that averages is ASGD by now, and its numbers are still given.
+  private func check(_ kind: OptimizerKind, averages: Bool) throws {
+    let kinds = [kind] + (averages ? [.sgd] : [])
+    let numbers = hyperparameters.keys.filter { name in
+      kinds.allSatisfy { $0.defaults[name] == nil }
+    }.map(\.rawValue)
+    let foreign =
+      numbers + (averageAfter != nil && !kinds.contains(.sgd) ? ["average_after"] : [])
     guard let first = foreign.min() else { return }
     throw TrainingError(
       path: first, expected: "a number of \(kind.rawValue), the rule of this training",
@@ -150,7 +155,8 @@ public struct TrainingChanges: Sendable {
       }
       made.append("learning_rate=\(learningRate)")
     }
-    for (name, value) in hyperparameters.sorted(by: { $0.key < $1.key }) {
+    for (name, value) in hyperparameters.sorted(by: { $0.key < $1.key })
+    where optimizer.kind.defaults[name] != nil {
       guard optimizer.groups.contains(where: { $0[name] != value }) else { continue }
       for index in optimizer.groups.indices { optimizer.groups[index][name] = value }
       made.append("\(name.rawValue)=\(value)")
@@ -160,6 +166,19 @@ public struct TrainingChanges: Sendable {
       made.append("clip=\(clip?.description ?? "none")")
     }
     return made
+  }
+}
+
+extension LearningRateSchedule {
+  /// Whether a schedule is the same, but for lengths that the training gave it.
+  fileprivate func isThat(of resolved: LearningRateSchedule) -> Bool {
+    guard kind == resolved.kind else { return false }
+    var filled = self
+    for number in [ScheduleNumber.total, .warmUp]
+    where kind.defaults[number] != nil && self[number] == 0 {
+      filled[number] = resolved[number]
+    }
+    return filled == resolved
   }
 }
 
