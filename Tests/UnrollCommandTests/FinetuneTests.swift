@@ -296,13 +296,16 @@ import UnrollFormat
   @Test(arguments: [
     ["--optimizer", "adamw,beta1=0.8", "--schedule", "cosine"],
     ["--schedule", "one_cycle,start=0.1", "--unfreeze-every", "1", "--clip-value", "0.2"],
-    ["--average-after", "0", "--momentum", "0.5", "--learning-rate", "30"],
+    [
+      "--average-after", "0", "--momentum", "0.5", "--learning-rate", "30", "--schedule",
+      "constant",
+    ],
   ]) func repeatedOptionsMayMeanWhatTheyBecame(options: [String]) throws {
     try withScene { folder in
       let texts = ["--train", "train.txt", "--valid", "valid.txt", "-o", "a.unroll.h5"]
       let sizes = ["--columns", "4", "--window", "5", "--epochs", "6"] + options
       let paused = try runner.run(
-        ["finetune", "model.unroll.h5"] + texts + sizes + ["--pause-after", "40"], in: folder)
+        ["finetune", "model.unroll.h5"] + texts + sizes + ["--pause-after", "60"], in: folder)
       #expect(paused.exitCode == 3, "\(paused.errors)")
       let state = try Checkpoint(contentsOf: "\(folder)/a.last.unroll.h5")
       #expect((state.optimizer?.kind == .asgd) == options.contains("--average-after"))
