@@ -67,7 +67,7 @@ let package = Package(
       name: "TokenizerSpeed", dependencies: ["UnrollTokenization"],
       path: "Benchmarks/TokenizerSpeed"),
     .executableTarget(
-      name: "TrainingStep", dependencies: ["UnrollNeural"], path: "Benchmarks/TrainingStep"),
+      name: "Speed", dependencies: ["UnrollNeural"], path: "Benchmarks/Speed"),
 
     .target(
       name: "TestSupport", dependencies: ["UnrollFormat"], path: "Tests/TestSupport"),

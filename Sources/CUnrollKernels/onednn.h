@@ -13,33 +13,36 @@ typedef dnnl_memory_desc_t layout;
 #define LAYOUT(l) (&(l))
 #endif
 
-/// Describes a row-major matrix of floats.
-static inline dnnl_status_t layout_create(layout *made, size_t rows, size_t columns) {
+/// Describes a row-major matrix.
+static inline dnnl_status_t layout_create(
+    layout *made, size_t rows, size_t columns, dnnl_data_type_t type) {
   dnnl_dims_t dims = {(dnnl_dim_t)rows, (dnnl_dim_t)columns};
 #if DNNL_VERSION_MAJOR >= 3
-  return dnnl_memory_desc_create_with_tag(made, 2, dims, dnnl_f32, dnnl_ab);
+  return dnnl_memory_desc_create_with_tag(made, 2, dims, type, dnnl_ab);
 #else
-  return dnnl_memory_desc_init_by_tag(made, 2, dims, dnnl_f32, dnnl_ab);
+  return dnnl_memory_desc_init_by_tag(made, 2, dims, type, dnnl_ab);
 #endif
 }
 
-/// Describes a column-major matrix of floats: a row-major one, transposed.
-static inline dnnl_status_t layout_create_transposed(layout *made, size_t rows, size_t columns) {
+/// Describes a column-major matrix: a row-major one, transposed.
+static inline dnnl_status_t layout_create_transposed(
+    layout *made, size_t rows, size_t columns, dnnl_data_type_t type) {
   dnnl_dims_t dims = {(dnnl_dim_t)rows, (dnnl_dim_t)columns};
 #if DNNL_VERSION_MAJOR >= 3
-  return dnnl_memory_desc_create_with_tag(made, 2, dims, dnnl_f32, dnnl_ba);
+  return dnnl_memory_desc_create_with_tag(made, 2, dims, type, dnnl_ba);
 #else
-  return dnnl_memory_desc_init_by_tag(made, 2, dims, dnnl_f32, dnnl_ba);
+  return dnnl_memory_desc_init_by_tag(made, 2, dims, type, dnnl_ba);
 #endif
 }
 
 /// Describes a matrix in whatever layout the product prefers.
-static inline dnnl_status_t layout_create_any(layout *made, size_t rows, size_t columns) {
+static inline dnnl_status_t layout_create_any(
+    layout *made, size_t rows, size_t columns, dnnl_data_type_t type) {
   dnnl_dims_t dims = {(dnnl_dim_t)rows, (dnnl_dim_t)columns};
 #if DNNL_VERSION_MAJOR >= 3
-  return dnnl_memory_desc_create_with_tag(made, 2, dims, dnnl_f32, dnnl_format_tag_any);
+  return dnnl_memory_desc_create_with_tag(made, 2, dims, type, dnnl_format_tag_any);
 #else
-  return dnnl_memory_desc_init_by_tag(made, 2, dims, dnnl_f32, dnnl_format_tag_any);
+  return dnnl_memory_desc_init_by_tag(made, 2, dims, type, dnnl_format_tag_any);
 #endif
 }
 

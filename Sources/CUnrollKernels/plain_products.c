@@ -13,6 +13,7 @@ enum { KEPT_PLANS = 64 };
 /// What a plan depends on.
 typedef struct {
   bool transpose_a, transpose_b, bias, accumulate;
+  unroll_precision precision;
   int threads;
   size_t M, N, K;
 } shape;
@@ -69,9 +70,10 @@ void unroll_products_destroy(unroll_products *p) {
 }
 
 /// Describes a row-major [rows, columns], or the transpose of a row-major [columns, rows].
-static dnnl_status_t describe(layout *made, size_t rows, size_t columns, bool transposed) {
-  return transposed ? layout_create_transposed(made, rows, columns)
-                    : layout_create(made, rows, columns);
+static dnnl_status_t describe(
+    layout *made, size_t rows, size_t columns, bool transposed, unroll_precision precision) {
+  return transposed ? layout_create_transposed(made, rows, columns, type_of(precision))
+                    : layout_create(made, rows, columns, type_of(precision));
 }
 
 /// Makes an argument that will get its address later.
@@ -84,13 +86,13 @@ static dnnl_status_t create_plan(kept_plan *k, shape s) {
   k->shape = s;
   layout a, b, c, bias;
   dnnl_primitive_desc_t planned = NULL;
-  dnnl_status_t status = describe(&a, s.M, s.K, s.transpose_a);
+  dnnl_status_t status = describe(&a, s.M, s.K, s.transpose_a, s.precision);
   if (status != dnnl_success) return status;
-  status = describe(&b, s.K, s.N, s.transpose_b);
+  status = describe(&b, s.K, s.N, s.transpose_b, s.precision);
   if (status != dnnl_success) goto free_a;
-  status = layout_create(&c, s.M, s.N);
+  status = layout_create(&c, s.M, s.N, dnnl_f32);
   if (status != dnnl_success) goto free_b;
-  status = layout_create(&bias, 1, s.N);
+  status = layout_create(&bias, 1, s.N, dnnl_f32);
   if (status != dnnl_success) goto free_c;
   status = plan_matrix_product(&planned, &a, &b, s.M, s.N, s.bias, s.accumulate);
   if (status == dnnl_success) status = dnnl_primitive_create(&k->primitive, planned);
@@ -111,8 +113,8 @@ free_a:
 
 static bool same_shape(shape s, shape t) {
   return s.transpose_a == t.transpose_a && s.transpose_b == t.transpose_b && s.bias == t.bias
-      && s.accumulate == t.accumulate && s.threads == t.threads && s.M == t.M && s.N == t.N
-      && s.K == t.K;
+      && s.accumulate == t.accumulate && s.precision == t.precision && s.threads == t.threads
+      && s.M == t.M && s.N == t.N && s.K == t.K;
 }
 
 /// The planned product of a shape: a kept one, or a new one in the place of the one that was not
@@ -140,12 +142,13 @@ static dnnl_status_t find_plan(unroll_products *p, shape s, kept_plan **found) {
 }
 
 unroll_status unroll_multiply(
-    unroll_products *p, unroll_operand a, unroll_operand b, const float *bias, float *c,
-    bool accumulate, size_t M, size_t N, size_t K) {
+    unroll_products *p, unroll_precision precision, unroll_operand a, unroll_operand b,
+    const float *bias, float *c, bool accumulate, size_t M, size_t N, size_t K) {
   if (M == 0 || N == 0) return UNROLL_OK;
   if (K == 0) return UNROLL_PRODUCT_FAILED;
   shape s = {
-      a.transposed, b.transposed, bias != NULL, accumulate, unroll_apply_threads(), M, N, K};
+      a.transposed, b.transposed, bias != NULL, accumulate, precision, unroll_apply_threads(),
+      M, N, K};
   kept_plan *k;
   pthread_mutex_lock(&p->lock);
   dnnl_status_t status = find_plan(p, s, &k);

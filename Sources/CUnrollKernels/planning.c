@@ -21,9 +21,9 @@ dnnl_status_t plan_matrix_product(
   layout y, added;
   dnnl_post_ops_t sum = NULL;
   dnnl_primitive_attr_t attributes = NULL;
-  dnnl_status_t status = layout_create(&y, M, N);
+  dnnl_status_t status = layout_create(&y, M, N, dnnl_f32);
   if (status != dnnl_success) return status;
-  status = layout_create(&added, 1, N);
+  status = layout_create(&added, 1, N, dnnl_f32);
   if (status != dnnl_success) goto free_y;
   status = dnnl_primitive_attr_create(&attributes);
   if (status == dnnl_success && accumulate) {

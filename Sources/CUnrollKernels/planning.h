@@ -14,8 +14,14 @@ dnnl_status_t plan_matrix_product(
     dnnl_primitive_desc_t *made, const layout *x, const layout *weight, size_t M, size_t N,
     bool bias, bool accumulate);
 
+/// The type of a product's factors in oneDNN's words.
+static inline dnnl_data_type_t type_of(unroll_precision precision) {
+  return precision == UNROLL_BF16 ? dnnl_bf16 : dnnl_f32;
+}
+
 /// A status in our own words.
 static inline unroll_status status_of(dnnl_status_t status) {
   if (status == dnnl_success) return UNROLL_OK;
-  return status == dnnl_out_of_memory ? UNROLL_OUT_OF_MEMORY : UNROLL_PRODUCT_FAILED;
+  if (status == dnnl_out_of_memory) return UNROLL_OUT_OF_MEMORY;
+  return status == dnnl_unimplemented ? UNROLL_UNSUPPORTED : UNROLL_PRODUCT_FAILED;
 }

@@ -37,6 +37,7 @@ typedef struct {
 struct unroll_packed_weight {
   size_t K, panel_width, panel_count;
   bool accumulate, is_blocked;
+  unroll_precision precision;
   float *bias;
   panel *panels;
   // Those of full panels and of the last one, where it is narrower: panels of one width share
@@ -57,7 +58,7 @@ static dnnl_status_t plan(
     const unroll_packed_weight *w, size_t M, size_t width, const layout *weight,
     dnnl_primitive_desc_t *made) {
   layout x;
-  dnnl_status_t status = layout_create(&x, M, w->K);
+  dnnl_status_t status = layout_create(&x, M, w->K, type_of(w->precision));
   if (status != dnnl_success) return status;
   status = plan_matrix_product(made, &x, weight, M, width, w->bias != NULL, w->accumulate);
   layout_destroy(x);
@@ -67,7 +68,7 @@ static dnnl_status_t plan(
 /// Asks for the layout that products of a width prefer.
 static dnnl_status_t choose_layout(const unroll_packed_weight *w, size_t width, layout *chosen) {
   layout any;
-  dnnl_status_t status = layout_create_any(&any, w->K, width);
+  dnnl_status_t status = layout_create_any(&any, w->K, width, type_of(w->precision));
   if (status != dnnl_success) return status;
   dnnl_primitive_desc_t typical;
   status = plan(w, TYPICAL_ROWS, width, &any, &typical);
@@ -95,7 +96,7 @@ static dnnl_status_t create_panel(unroll_packed_weight *w, size_t index, size_t 
       &made->weight, LAYOUT(*made->packed), unroll_engine, DNNL_MEMORY_ALLOCATE);
   if (status != dnnl_success || !w->bias) return status;
   layout bias;
-  status = layout_create(&bias, 1, width);
+  status = layout_create(&bias, 1, width, dnnl_f32);
   if (status != dnnl_success) return status;
   float *part = w->bias + index * w->panel_width;
   status = dnnl_memory_create(&made->bias, LAYOUT(bias), unroll_engine, part);
@@ -104,7 +105,7 @@ static dnnl_status_t create_panel(unroll_packed_weight *w, size_t index, size_t 
 }
 
 unroll_status unroll_packed_weight_create(
-    size_t N, size_t K, bool bias, size_t panel_width, bool accumulate,
+    size_t N, size_t K, bool bias, size_t panel_width, bool accumulate, unroll_precision precision,
     unroll_packed_weight **packed) {
   if (N == 0 || K == 0 || panel_width == 0) return UNROLL_PRODUCT_FAILED;
   dnnl_status_t status = unroll_start_engine();
@@ -120,6 +121,7 @@ unroll_status unroll_packed_weight_create(
   w->panel_width = panel_width < N ? panel_width : N;
   w->panel_count = (N + w->panel_width - 1) / w->panel_width;
   w->accumulate = accumulate;
+  w->precision = precision;
   w->is_blocked = true;
   w->panels = calloc(w->panel_count, sizeof *w->panels);
   status = w->panels ? dnnl_success : dnnl_out_of_memory;
@@ -169,7 +171,7 @@ unroll_status unroll_pack_panel(
   if (index >= w->panel_count) return UNROLL_PRODUCT_FAILED;
   panel *to = &w->panels[index];
   layout plain;
-  dnnl_status_t status = layout_create_transposed(&plain, w->K, to->width);
+  dnnl_status_t status = layout_create_transposed(&plain, w->K, to->width, dnnl_f32);
   if (status != dnnl_success) return status_of(status);
   pthread_mutex_lock(&w->lock);
   status = pack(w, to, &plain, rows);
@@ -184,7 +186,7 @@ unroll_status unroll_pack_columns(unroll_packed_weight *w, const float *columns)
   if (w->panel_count != 1 || w->bias) return UNROLL_PRODUCT_FAILED;
   panel *to = &w->panels[0];
   layout plain;
-  dnnl_status_t status = layout_create(&plain, w->K, to->width);
+  dnnl_status_t status = layout_create(&plain, w->K, to->width, dnnl_f32);
   if (status != dnnl_success) return status_of(status);
   pthread_mutex_lock(&w->lock);
   status = pack(w, to, &plain, columns);
@@ -230,12 +232,12 @@ static dnnl_status_t create_product(
   status = dnnl_primitive_create(&made->primitive, planned);
   dnnl_primitive_desc_destroy(planned);
   if (status != dnnl_success) return status;
-  status = layout_create(&x, M, w->K);
+  status = layout_create(&x, M, w->K, type_of(w->precision));
   if (status != dnnl_success) return status;
   status = dnnl_memory_create(&made->x, LAYOUT(x), unroll_engine, DNNL_MEMORY_NONE);
   layout_destroy(x);
   if (status != dnnl_success) return status;
-  status = layout_create(&y, M, part->width);
+  status = layout_create(&y, M, part->width, dnnl_f32);
   if (status != dnnl_success) return status;
   status = dnnl_memory_create(&made->y, LAYOUT(y), unroll_engine, DNNL_MEMORY_NONE);
   layout_destroy(y);
@@ -269,7 +271,7 @@ static dnnl_status_t find_product(
 }
 
 unroll_status unroll_product(
-    unroll_packed_weight *w, size_t index, const float *x, float *y, size_t M) {
+    unroll_packed_weight *w, size_t index, const void *x, float *y, size_t M) {
   if (index >= w->panel_count) return UNROLL_PRODUCT_FAILED;
   if (M == 0) return UNROLL_OK;
   const panel *part = &w->panels[index];

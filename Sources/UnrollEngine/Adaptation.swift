@@ -85,17 +85,20 @@ extension LanguageModel {
 ///   - checkpoint: The model; it stays as it is.
 ///   - modelPath: Its path, for errors.
 ///   - evaluation: How it learns.
+///   - precision: The type of the factors of products.
 ///   - progress: Called after each segment.
 /// - Returns: The perplexity; its `adaptation` names the rule.
 /// - Throws: What `LanguageModel.perplexity(ofText:protocol:progress:)` throws; `NotFinite` also where the
 ///   learning rate is too high.
 public func perplexity(
   ofText path: String, adapting checkpoint: Checkpoint, path modelPath: String,
-  by evaluation: DynamicEvaluation, progress: (EvaluationProgress) -> Void = { _ in }
+  by evaluation: DynamicEvaluation, precision: Precision = .float32,
+  progress: (EvaluationProgress) -> Void = { _ in }
 ) throws -> Perplexity {
   let model = try LanguageModel(checkpoint, path: modelPath)
   let learner = try TrainableModel(
-    architecture: checkpoint.architecture, parameters: checkpoint.parameters)
+    architecture: checkpoint.architecture, parameters: checkpoint.parameters,
+    precision: precision)
   var optimizer = Optimizer(
     .sgd, [.learningRate: evaluation.learningRate], for: checkpoint.architecture)
   var result = try model.streamPerplexity(ofText: path, window: evaluation.segment, progress) {

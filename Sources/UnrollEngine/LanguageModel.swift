@@ -29,13 +29,20 @@ public struct LanguageModel: Sendable {
 
   /// Makes a checkpoint ready to run: packs its weights.
   ///
+  /// - Parameters:
+  ///   - checkpoint: The model.
+  ///   - path: Its path, for messages.
+  ///   - precision: The type of the factors of products.
   /// - Throws: `NeuralError` if the weights cannot be packed; `TextError` if the tokenizer
   ///   cannot be used.
-  public init(_ checkpoint: Checkpoint, path: String) throws {
+  public init(
+    _ checkpoint: Checkpoint, path: String, precision: Precision = .float32
+  ) throws {
     self.path = path
     encoder = try Self.encoder(of: checkpoint, path: path)
     network = try RecurrentModel(
-      architecture: checkpoint.architecture, parameters: checkpoint.parameters)
+      architecture: checkpoint.architecture, parameters: checkpoint.parameters,
+      precision: precision)
   }
 
   /// Opens a checkpoint and makes it ready to run.
@@ -43,9 +50,14 @@ public struct LanguageModel: Sendable {
   /// - Parameters:
   ///   - path: The checkpoint.
   ///   - reader: Runs libhdf5; in this process unless told. See `ContainerReader.inProcess`.
-  /// - Throws: `FileError` or `InvalidCheckpoint` if it cannot be opened; what `init(_:path:)` throws.
-  public init(contentsOf path: String, reader: ContainerReader = .inProcess) throws {
-    try self.init(Checkpoint(contentsOf: path, reader: reader), path: path)
+  ///   - precision: The type of the factors of products.
+  /// - Throws: `FileError` or `InvalidCheckpoint` if it cannot be opened; what
+  ///   `init(_:path:precision:)` throws.
+  public init(
+    contentsOf path: String, reader: ContainerReader = .inProcess, precision: Precision = .float32
+  ) throws {
+    try self.init(
+      Checkpoint(contentsOf: path, reader: reader), path: path, precision: precision)
   }
 
   /// What turns text into a checkpoint's token ids.

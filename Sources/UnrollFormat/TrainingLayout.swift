@@ -114,6 +114,8 @@ extension Layout {
           name: AttributeName.unfreezeEvery, value: .integer(1...maximumSize), isRequired: false),
         AttributeSchema(
           name: AttributeName.seed, value: .integer(0...Int64(UInt32.max)), isRequired: false),
+        AttributeSchema(
+          name: AttributeName.precision, value: words(Precision.self), isRequired: false),
       ], isRequired: false),
     ObjectSchema(
       path: trainingData, kind: .group,
@@ -236,6 +238,7 @@ extension AttributeName {
   static let averageAfter = "average_after"
   static let windowKind = "window_kind"
   static let seed = "seed"
+  static let precision = "precision"
   static let site = "site"
   static let rate = "rate"
   static let validNLL = "valid_nll"

@@ -134,6 +134,7 @@ extension TrainingState {
     attributes[AttributeName.maximumEpochs] = maximumEpochs.map { .integer(Int64($0)) }
     attributes[AttributeName.averageAfter] = averageAfter.map { .integer(Int64($0)) }
     attributes[AttributeName.seed] = seed.map { .integer(Int64($0)) }
+    if precision != .float32 { attributes[AttributeName.precision] = .text(precision.rawValue) }
     attributes[AttributeName.unfreezeEvery] = unfreezeEvery.map { .integer(Int64($0)) }
     attributes[AttributeName.maximumSteps] = maximumSteps.map { .integer(Int64($0)) }
     return attributes

@@ -116,6 +116,7 @@ extension Contents {
     state.evaluatesAverages =
       text(root, AttributeName.evaluateWith) == EvaluatedParameters.average.rawValue
     state.averageAfter = integer(root, AttributeName.averageAfter)
+    state.precision = text(root, AttributeName.precision).flatMap(Precision.init) ?? .float32
     state.seed = integer(root, AttributeName.seed).flatMap { UInt32(exactly: $0) }
     for name in members(of: Layout.regularization) {
       guard let term = regularizationTerm("\(Layout.regularization)/\(name)") else { return nil }

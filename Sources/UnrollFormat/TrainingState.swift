@@ -3,6 +3,15 @@
 
 import UnrollTensors
 
+/// The type in which matrix products take their factors.
+///
+/// Sums, states, softmax, gradients and parameters are f32 either way. Factors are rounded to the nearest
+/// bfloat16, ties to even.
+public enum Precision: String, Sendable, Hashable, CaseIterable {
+  case float32 = "f32"
+  case bfloat16 = "bf16"
+}
+
 /// What decides the lengths of windows.
 public enum WindowKind: String, Sendable, Hashable, CaseIterable {
   /// All have `window` time steps, but for the last of an epoch.
@@ -128,6 +137,8 @@ public struct TrainingState: Sendable {
   public var unfreezeEvery: Int?
   /// The windows whose gradients make one step.
   public var accumulation = 1
+  /// The type of the factors of products in its steps; evaluations are in f32.
+  public var precision = Precision.float32
   /// Whether the averages of ASGD are evaluated, and kept as the best model, rather than the parameters.
   public var evaluatesAverages = false
   /// The evaluations n after which SGD becomes ASGD: when one is worse than the best but for the last n;

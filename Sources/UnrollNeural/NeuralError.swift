@@ -14,6 +14,8 @@ public enum NeuralError: Error, Sendable, Hashable, CustomStringConvertible {
   case window(expected: String, found: String)
   /// Memory for weights or products could not be had.
   case outOfMemory
+  /// oneDNN has no product of this precision for the processor.
+  case unsupported
   /// oneDNN refused a product.
   case productFailed
 
@@ -27,6 +29,8 @@ public enum NeuralError: Error, Sendable, Hashable, CustomStringConvertible {
       "expected token ids from 0 to \(vocabularySize - 1), found \(id) at place \(index)"
     case .window(let expected, let found): "expected \(expected), found \(found)"
     case .outOfMemory: "not enough memory for the model's weights and products"
+    case .unsupported:
+      "oneDNN has no matrix products of this precision for this processor; f32 runs everywhere"
     case .productFailed: "oneDNN could not compute a matrix product"
     }
   }

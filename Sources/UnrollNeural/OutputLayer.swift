@@ -2,6 +2,7 @@
 // The softmax over the vocabulary, panel by panel.
 
 import CUnrollKernels
+import UnrollFormat
 import UnrollTensors
 
 /// The output layer with packed weights: hidden states in, log-probabilities out.
@@ -27,10 +28,16 @@ struct OutputLayer: Sendable {
   ///   - weight: `[V, H]`; `[V, D]` with a projection.
   ///   - bias: `[V]`, or `nil`.
   ///   - projection: `[D, H]`, or `nil`.
+  ///   - precision: The type of the factors of products.
   /// - Throws: `NeuralError` if oneDNN fails or memory is short.
-  init(weight: Tensor, bias: [Float]?, projection: Tensor? = nil) throws {
-    self.weight = try PackedWeight(weight, bias: bias, panelWidth: Self.panelWidth)
-    self.projection = try projection.map { try PackedWeight($0, bias: nil) }
+  init(
+    weight: Tensor, bias: [Float]?, projection: Tensor? = nil, precision: Precision = .float32
+  ) throws {
+    self.weight = try PackedWeight(
+      weight, bias: bias, panelWidth: Self.panelWidth, precision: precision)
+    self.projection = try projection.map {
+      try PackedWeight($0, bias: nil, precision: precision)
+    }
   }
 
   /// Whether a row's result has the same bits whatever the other rows are.
@@ -43,17 +50,17 @@ struct OutputLayer: Sendable {
   /// - Parameters:
   ///   - targets: `[M]` token ids of the vocabulary.
   ///   - hidden: `[M, H]`
-  ///   - logits: Scratch.
+  ///   - scratch: What is computed on the way.
   ///   - entropies: In: `[M]` of zeros where they are wanted, empty where not. Out: in nats.
   /// - Returns: `[M]`
   /// - Throws: `NeuralError` if oneDNN fails or memory is short.
   func logProbabilities(
-    ofTargets targets: [Int32], hidden: UnsafePointer<Float>, logits: inout [Float],
+    ofTargets targets: [Int32], hidden: UnsafePointer<Float>, scratch: inout OutputScratch,
     entropies: inout [Double]
   ) throws -> [Float] {
     var targetLogits = [Float](repeating: 0, count: targets.count)
     let logPartitions = try forEachPanel(
-      M: targets.count, hidden: hidden, scratch: &logits, entropies: &entropies
+      M: targets.count, hidden: hidden, scratch: &scratch, entropies: &entropies
     ) { logits, rows, panel in
       for row in rows {
         let target = Int(targets[row])
@@ -70,18 +77,18 @@ struct OutputLayer: Sendable {
   /// - Parameters:
   ///   - M: The number of rows.
   ///   - hidden: `[M, H]`
-  ///   - logits: Scratch.
+  ///   - scratch: What is computed on the way.
   /// - Returns: `[M, V]`
   /// - Throws: `NeuralError` if oneDNN fails or memory is short.
   func logProbabilities(
-    M: Int, hidden: UnsafePointer<Float>, logits: inout [Float]
+    M: Int, hidden: UnsafePointer<Float>, scratch: inout OutputScratch
   ) throws -> [Float] {
     let V = weight.N
     var all = [Float](repeating: 0, count: M * V)
     var noEntropies: [Double] = []
     try all.withUnsafeMutableBufferPointer { all in
       let logPartitions = try forEachPanel(
-        M: M, hidden: hidden, scratch: &logits, entropies: &noEntropies
+        M: M, hidden: hidden, scratch: &scratch, entropies: &noEntropies
       ) {
         logits, rows, panel in
         for (index, row) in rows.enumerated() {
@@ -101,13 +108,13 @@ struct OutputLayer: Sendable {
   /// - Parameters:
   ///   - M: The number of rows.
   ///   - hidden: `[M, H]`
-  ///   - scratch: Holds the logits.
+  ///   - scratch: What is computed on the way.
   ///   - entropies: In: `[M]` of zeros where they are wanted, empty where not. Out: in nats.
   ///   - body: Receives logits `[rows.count, panel.count]`, the rows and the panel's tokens.
   /// - Returns: `[M]`, for each row the logarithm of its sum of exponentials.
   /// - Throws: `NeuralError` if oneDNN fails or memory is short.
   private func forEachPanel(
-    M: Int, hidden: UnsafePointer<Float>, scratch: inout [Float],
+    M: Int, hidden: UnsafePointer<Float>, scratch: inout OutputScratch,
     entropies: inout [Double],
     _ body: (UnsafePointer<Float>, Range<Int>, Range<Int>) -> Void
   ) throws -> [Double] {
@@ -116,15 +123,20 @@ struct OutputLayer: Sendable {
         M: M, input: hidden, scratch: &scratch, entropies: &entropies, body)
     }
     var projected: [Float] = []
-    return try projected.withScratch(M * projection.N) {
-      try projection.multiplyWindow(hidden, into: $0, M: M)
-      return try forEachPanel(M: M, input: $0, scratch: &scratch, entropies: &entropies, body)
+    swap(&projected, &scratch.projected)
+    defer { swap(&projected, &scratch.projected) }
+    return try projected.withScratch(M * projection.N) { projected in
+      try scratch.rounded.withScratch(projection.precision.scratchCount(M * projection.K)) {
+        try projection.multiplyWindow(hidden, in: $0, into: projected, M: M)
+      }
+      return try forEachPanel(
+        M: M, input: projected, scratch: &scratch, entropies: &entropies, body)
     }
   }
 
   /// The same, from what the weight multiplies.
   private func forEachPanel(
-    M: Int, input: UnsafePointer<Float>, scratch: inout [Float],
+    M: Int, input: UnsafePointer<Float>, scratch: inout OutputScratch,
     entropies: inout [Double],
     _ body: (UnsafePointer<Float>, Range<Int>, Range<Int>) -> Void
   ) throws -> [Double] {
@@ -132,21 +144,25 @@ struct OutputLayer: Sendable {
     var sums = [Double](repeating: 0, count: M)
     let blocks = rowBlocks(M)
     let size = min(M, largestRowBlock) * min(weight.N, Self.panelWidth)
-    try scratch.withScratch(size) { logits in
-      for (index, panel) in weight.panels.enumerated() {
-        for rows in blocks {
-          try weight.multiply(
-            input + rows.lowerBound * weight.K, into: logits, M: rows.count, panel: index)
-          body(logits, rows, panel)
-          maxima.withUnsafeMutableBufferPointer { maxima in
-            sums.withUnsafeMutableBufferPointer { sums in
-              let (maxima, sums) = (maxima.start + rows.lowerBound, sums.start + rows.lowerBound)
-              guard !entropies.isEmpty else {
-                return unroll_softmax_add_panel(logits, rows.count, panel.count, maxima, sums)
-              }
-              entropies.withUnsafeMutableBufferPointer {
-                unroll_softmax_add_panel_with_entropy(
-                  logits, rows.count, panel.count, maxima, sums, $0.start + rows.lowerBound)
+    let roundedSize = weight.precision.scratchCount(M * weight.K)
+    try scratch.rounded.withScratch(roundedSize) { rounded in
+      let input = weight.precision.operand(input, count: M * weight.K, in: rounded)
+      try scratch.logits.withScratch(size) { logits in
+        for (index, panel) in weight.panels.enumerated() {
+          for rows in blocks {
+            try weight.multiply(
+              input.dropping(rows.lowerBound * weight.K), into: logits, M: rows.count, panel: index)
+            body(logits, rows, panel)
+            maxima.withUnsafeMutableBufferPointer { maxima in
+              sums.withUnsafeMutableBufferPointer { sums in
+                let (maxima, sums) = (maxima.start + rows.lowerBound, sums.start + rows.lowerBound)
+                guard !entropies.isEmpty else {
+                  return unroll_softmax_add_panel(logits, rows.count, panel.count, maxima, sums)
+                }
+                entropies.withUnsafeMutableBufferPointer {
+                  unroll_softmax_add_panel_with_entropy(
+                    logits, rows.count, panel.count, maxima, sums, $0.start + rows.lowerBound)
+                }
               }
             }
           }

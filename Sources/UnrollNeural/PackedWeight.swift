@@ -2,6 +2,7 @@
 // Matrix products with weights in oneDNN's own layout.
 
 import CUnrollKernels
+import UnrollFormat
 import UnrollTensors
 
 /// The weight of `y = x W^T + bias`, packed once and multiplied often.
@@ -13,6 +14,8 @@ final class PackedWeight: Sendable {
   let N: Int
   /// The number of columns of the weight, the width of x.
   let K: Int
+  /// The type of the packed weight and of what it multiplies.
+  let precision: Precision
   /// The parts of y's columns that are computed one at a time.
   let panels: [Range<Int>]
   private nonisolated(unsafe) let handle: OpaquePointer
@@ -25,15 +28,18 @@ final class PackedWeight: Sendable {
   ///   - hasBias: Whether products add a bias.
   ///   - panelWidth: The number of columns of y in a panel; all by default.
   ///   - accumulates: Whether products are added to what y holds.
+  ///   - precision: The type of the packed weight and of what it multiplies.
   /// - Throws: `NeuralError` if there is no memory or oneDNN fails.
   init(
-    N: Int, K: Int, hasBias: Bool, panelWidth: Int? = nil, accumulates: Bool = false
+    N: Int, K: Int, hasBias: Bool, panelWidth: Int? = nil, accumulates: Bool = false,
+    precision: Precision
   ) throws {
-    (self.N, self.K) = (N, K)
+    (self.N, self.K, self.precision) = (N, K, precision)
     let width = min(panelWidth ?? N, N)
     panels = stride(from: 0, to: N, by: width).map { $0..<min($0 + width, N) }
     var created: OpaquePointer?
-    try check(unroll_packed_weight_create(N, K, hasBias, width, accumulates, &created))
+    try check(
+      unroll_packed_weight_create(N, K, hasBias, width, accumulates, precision.kernel, &created))
     guard let created else { throw NeuralError.outOfMemory }
     handle = created
   }
@@ -45,14 +51,16 @@ final class PackedWeight: Sendable {
   ///   - bias: `[N]`, or `nil`.
   ///   - panelWidth: The number of columns of y in a panel; all by default.
   ///   - accumulates: Whether products are added to what y holds.
+  ///   - precision: The type of the packed weight and of what it multiplies.
   /// - Throws: `NeuralError` if there is no memory or oneDNN fails.
   convenience init(
-    _ weight: Tensor, bias: [Float]?, panelWidth: Int? = nil, accumulates: Bool = false
+    _ weight: Tensor, bias: [Float]?, panelWidth: Int? = nil, accumulates: Bool = false,
+    precision: Precision
   ) throws {
     let sizes = weight.shape.dimensions
     try self.init(
       N: sizes[0], K: sizes[1], hasBias: bias != nil, panelWidth: panelWidth,
-      accumulates: accumulates)
+      accumulates: accumulates, precision: precision)
     try pack(weight, bias: bias)
   }
 
@@ -89,30 +97,51 @@ final class PackedWeight: Sendable {
   /// Multiplies M rows with one panel.
   ///
   /// - Parameters:
-  ///   - x: `[M, K]`
+  ///   - x: `[M, K]` of the weight's precision.
   ///   - y: `[M, N]` where N is the panel's width. Out: `x W^T + bias`, or that added to y.
   ///   - M: The number of rows.
   ///   - panel: The panel's index.
   /// - Throws: `NeuralError` if oneDNN fails or memory is short.
   func multiply(
-    _ x: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>, M: Int, panel: Int = 0
+    _ x: Operand, into y: UnsafeMutablePointer<Float>, M: Int, panel: Int = 0
   ) throws {
-    try check(unroll_product(handle, panel, x, y, M))
+    precondition(x.precision == precision, "factors have one precision")
+    try check(unroll_product(handle, panel, x.start, y, M))
+  }
+
+  /// Multiplies M rows of floats with one panel.
+  ///
+  /// - Parameters:
+  ///   - x: `[M, K]`
+  ///   - scratch: `[M, K]` for x in the weight's precision; not touched in f32.
+  ///   - y: `[M, N]` where N is the panel's width. Out: `x W^T + bias`, or that added to y.
+  ///   - M: The number of rows.
+  ///   - panel: The panel's index.
+  /// - Throws: `NeuralError` if oneDNN fails or memory is short.
+  func multiply(
+    _ x: UnsafePointer<Float>, in scratch: UnsafeMutablePointer<UInt16>,
+    into y: UnsafeMutablePointer<Float>, M: Int, panel: Int = 0
+  ) throws {
+    try multiply(
+      precision.operand(x, count: M * K, in: scratch), into: y, M: M, panel: panel)
   }
 
   /// Multiplies the many rows of a window, in blocks.
   ///
   /// - Parameters:
   ///   - x: `[M, K]`
+  ///   - scratch: `[M, K]` for x in the weight's precision; not touched in f32.
   ///   - y: `[M, N]`. Out: `x W^T + bias`, or that added to y.
   ///   - M: The number of rows.
   /// - Throws: `NeuralError` if oneDNN fails or memory is short.
   func multiplyWindow(
-    _ x: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>, M: Int
+    _ x: UnsafePointer<Float>, in scratch: UnsafeMutablePointer<UInt16>,
+    into y: UnsafeMutablePointer<Float>, M: Int
   ) throws {
+    let x = precision.operand(x, count: M * K, in: scratch)
     for block in rowBlocks(M) {
       try multiply(
-        x + block.lowerBound * K, into: y + block.lowerBound * N, M: block.count)
+        x.dropping(block.lowerBound * K), into: y + block.lowerBound * N, M: block.count)
     }
   }
 }
@@ -142,6 +171,7 @@ func check(_ status: unroll_status) throws {
   switch status {
   case UNROLL_OK: return
   case UNROLL_OUT_OF_MEMORY: throw NeuralError.outOfMemory
+  case UNROLL_UNSUPPORTED: throw NeuralError.unsupported
   default: throw NeuralError.productFailed
   }
 }

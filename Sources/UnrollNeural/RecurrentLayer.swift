@@ -9,6 +9,8 @@ import UnrollTensors
 struct RecurrentLayer: Sendable {
   /// The cell and its sizes.
   let architecture: LayerArchitecture
+  /// The type of the factors of products.
+  let precision: Precision
   /// `[G*H, D]` with the biases that do not depend on the hidden state.
   private let inputWeight: PackedWeight
   /// `[G*H, H|P]`; adds to the input's part, but for a GRU, whose reset gate comes between.
@@ -24,21 +26,24 @@ struct RecurrentLayer: Sendable {
   ///   - architecture: The cell and its sizes.
   ///   - index: The layer, counted from 0.
   ///   - parameters: The model's parameters, of the shapes that the architecture says.
+  ///   - precision: The type of the factors of products.
   /// - Throws: `NeuralError` if oneDNN fails or memory is short.
   init(
-    _ architecture: LayerArchitecture, index: Int, parameters: CheckedParameters
+    _ architecture: LayerArchitecture, index: Int, parameters: CheckedParameters,
+    precision: Precision
   ) throws {
-    self.architecture = architecture
+    (self.architecture, self.precision) = (architecture, precision)
     let (D, H) = (architecture.inputSize, architecture.hiddenSize)
     let rows = architecture.cell.gateCount * H
     let (isGRU, bias) = (architecture.cell == .gru, architecture.bias)
     let hasBias = bias != .none || architecture.forgetBias != 0
-    inputWeight = try PackedWeight(N: rows, K: D, hasBias: hasBias)
+    inputWeight = try PackedWeight(N: rows, K: D, hasBias: hasBias, precision: precision)
     hiddenWeight = try PackedWeight(
       N: rows, K: architecture.outputSize, hasBias: bias == .double && isGRU,
-      panelWidth: architecture.resetsBefore ? 2 * H : nil, accumulates: !isGRU)
+      panelWidth: architecture.resetsBefore ? 2 * H : nil, accumulates: !isGRU,
+      precision: precision)
     projection = try architecture.projectionSize.map {
-      try PackedWeight(N: $0, K: H, hasBias: false)
+      try PackedWeight(N: $0, K: H, hasBias: false, precision: precision)
     }
     try pack(parameters, index: index)
   }
@@ -75,23 +80,37 @@ struct RecurrentLayer: Sendable {
 
   /// Runs a window of T steps over B columns.
   ///
+  /// The input's part of the gates does not wait for any step, so that of some steps is one product, as
+  /// large as stays in the cache until the steps read it.
+  ///
   /// - Parameters:
   ///   - input: `[T*B, D]`
   ///   - state: In: the state before the window. Out: after it.
-  ///   - tape: Out: what each step computed.
+  ///   - tape: Out: the hidden states, and what each step computed if it is kept.
+  ///   - keepsTape: Whether a backward pass will read the tape.
   ///   - T: The number of time steps.
   ///   - B: The number of columns.
   /// - Throws: `NeuralError` if oneDNN fails or memory is short.
   func forward(
-    input: UnsafePointer<Float>, state: inout LayerState, tape: inout LayerTape, T: Int, B: Int
+    input: UnsafePointer<Float>, state: inout LayerState, tape: inout LayerTape, keepsTape: Bool,
+    T: Int, B: Int
   ) throws {
-    try tape.withBuffers(of: architecture, rows: T * B) { buffers in
-      // No step waits for another here, so the whole window is one product.
-      try inputWeight.multiplyWindow(input, into: buffers.gates, M: T * B)
+    let extent = TapeExtent(T: T, B: B, isKept: keepsTape)
+    try tape.withBuffers(of: architecture, precision: precision, extent) { buffers in
       try state.withBuffers { h, c in
-        for t in 0..<T {
-          try forward(
-            LayerStep(t, of: architecture, buffers: buffers, h: h, c: c, T: T, B: B), B: B)
+        for start in stride(from: 0, to: T, by: extent.chunk) {
+          let steps = start..<min(start + extent.chunk, T)
+          let gates = LayerStep(
+            start, of: architecture, buffers: buffers, h: h, c: c, extent: extent
+          ).gates
+          try inputWeight.multiplyWindow(
+            input + start * B * architecture.inputSize, in: buffers.rounded, into: gates,
+            M: steps.count * B)
+          for t in steps {
+            try forward(
+              LayerStep(t, of: architecture, buffers: buffers, h: h, c: c, extent: extent),
+              rounded: buffers.rounded, B: B)
+          }
         }
       }
       guard T > 0 else { return }
@@ -100,29 +119,33 @@ struct RecurrentLayer: Sendable {
         UnsafeBufferPointer(start: buffers.hidden + (T - 1) * size, count: size))
       guard architecture.cell == .lstm else { return }
       state.c = Array(
-        UnsafeBufferPointer(start: buffers.cells + (T - 1) * cellSize, count: cellSize))
+        UnsafeBufferPointer(
+          start: buffers.cells + extent.place(of: T - 1) * cellSize, count: cellSize))
     }
   }
 
   /// Runs one time step.
-  private func forward(_ step: LayerStep, B: Int) throws {
+  private func forward(
+    _ step: LayerStep, rounded: UnsafeMutablePointer<UInt16>, B: Int
+  ) throws {
     let (H, kind) = (architecture.hiddenSize, architecture.gates)
     switch architecture.cell {
     case .lstm:
-      try hiddenWeight.multiply(step.h, into: step.gates, M: B)
+      try hiddenWeight.multiply(step.h, in: rounded, into: step.gates, M: B)
       let hidden = projection == nil ? step.hNext : step.recurrent
       unroll_lstm_step(step.gates, step.c, step.cNext, hidden, B, H, kind)
-      try projection?.multiply(hidden, into: step.hNext, M: B)
+      try projection?.multiply(hidden, in: rounded, into: step.hNext, M: B)
     case .gru where architecture.resetsBefore:
-      try hiddenWeight.multiply(step.h, into: step.recurrent, M: B, panel: 0)
+      try hiddenWeight.multiply(step.h, in: rounded, into: step.recurrent, M: B, panel: 0)
       unroll_gru_reset_step(step.gates, step.recurrent, step.h, step.cNext, B, H, kind)
-      try hiddenWeight.multiply(step.cNext, into: step.candidate, M: B, panel: 1)
+      try hiddenWeight.multiply(
+        step.cNext, in: rounded, into: step.candidate, M: B, panel: 1)
       unroll_gru_candidate_step(step.gates, step.candidate, step.h, step.hNext, B, H)
     case .gru:
-      try hiddenWeight.multiply(step.h, into: step.recurrent, M: B)
+      try hiddenWeight.multiply(step.h, in: rounded, into: step.recurrent, M: B)
       unroll_gru_step(step.gates, step.recurrent, step.h, step.hNext, B, H, kind)
     case .rnn:
-      try hiddenWeight.multiply(step.h, into: step.gates, M: B)
+      try hiddenWeight.multiply(step.h, in: rounded, into: step.gates, M: B)
       switch architecture.activation {
       case .tanh: unroll_rnn_tanh_step(step.gates, step.hNext, B, H)
       case .relu: unroll_rnn_relu_step(step.gates, step.hNext, B, H)
@@ -159,20 +182,20 @@ struct LayerStep {
   ///   - buffers: What the layer computes in the window.
   ///   - h: `[B, H|P]` the hidden state before the window.
   ///   - c: `[B, H]` the cell state before the window.
-  ///   - T: The number of time steps.
-  ///   - B: The number of columns.
+  ///   - extent: What the buffers hold.
   init(
     _ t: Int, of layer: LayerArchitecture, buffers: TapeBuffers, h: UnsafePointer<Float>,
-    c: UnsafePointer<Float>, T: Int, B: Int
+    c: UnsafePointer<Float>, extent: TapeExtent
   ) {
-    let (widths, H) = (layer.tapeWidths, layer.hiddenSize)
+    let (widths, H, B) = (layer.tapeWidths, layer.hiddenSize, extent.B)
+    let place = extent.place(of: t)
     hNext = buffers.hidden + t * B * widths.hidden
-    cNext = buffers.cells + t * B * H
+    cNext = buffers.cells + place * B * H
     self.h = t == 0 ? h : UnsafePointer(hNext - B * widths.hidden)
-    self.c = t == 0 ? c : UnsafePointer(cNext - B * H)
-    gates = buffers.gates + t * B * widths.gates
-    recurrent = buffers.recurrent + t * B * (layer.resetsBefore ? 2 * H : widths.recurrent)
-    candidate = buffers.recurrent + (2 * T + t) * B * H
+    self.c = t == 0 ? c : UnsafePointer(buffers.cells + extent.place(of: t - 1) * B * H)
+    gates = buffers.gates + extent.gatePlace(of: t) * B * widths.gates
+    recurrent = buffers.recurrent + place * B * (layer.resetsBefore ? 2 * H : widths.recurrent)
+    candidate = buffers.recurrent + (2 * extent.length + place) * B * H
   }
 }
 

@@ -31,19 +31,24 @@ public final class RecurrentModel: Sendable {
   /// - Parameters:
   ///   - architecture: The sizes and cells.
   ///   - parameters: One floating-point tensor for each of `architecture.parameters`.
-  /// - Throws: `NeuralError` if a parameter is missing or does not fit, or memory is short.
-  public init(architecture: Architecture, parameters: ParameterTree<Tensor>) throws {
+  ///   - precision: The type of the factors of products.
+  /// - Throws: `NeuralError` if a parameter is missing or does not fit, memory is short, or the
+  ///   processor lacks the precision.
+  public init(
+    architecture: Architecture, parameters: ParameterTree<Tensor>, precision: Precision = .float32
+  ) throws {
     let parameters = try CheckedParameters(parameters, of: architecture)
     self.architecture = architecture
     embedding =
       architecture.input == .embedding ? parameters.tensor(.embeddingWeight) : nil
     layers = try architecture.layers.enumerated().map { index, layer in
-      try RecurrentLayer(layer, index: index, parameters: parameters)
+      try RecurrentLayer(layer, index: index, parameters: parameters, precision: precision)
     }
     output = try OutputLayer(
       weight: parameters.tensor(architecture.isTied ? .embeddingWeight : .outputWeight),
       bias: parameters.floats(.outputBias),
-      projection: architecture.hasOutputProjection ? parameters.tensor(.outputProjection) : nil)
+      projection: architecture.hasOutputProjection ? parameters.tensor(.outputProjection) : nil,
+      precision: precision)
   }
 
   /// Whether a column's results have the same bits beside any others and for any number of threads.
@@ -142,7 +147,7 @@ public final class RecurrentModel: Sendable {
     return try withWorkspace { workspace in
       try hiddenStates.withUnsafeBufferPointer { hidden in
         try output.logProbabilities(
-          ofTargets: targets, hidden: hidden.start, logits: &workspace.logits,
+          ofTargets: targets, hidden: hidden.start, scratch: &workspace.output,
           entropies: &noEntropies)
       }
     }
@@ -161,7 +166,7 @@ public final class RecurrentModel: Sendable {
     try withWorkspace { workspace in
       let next = try run(inputs, from: state, in: &workspace)
       let all = try workspace.below.withScratch(inputs.count * topSize) { top in
-        try output.logProbabilities(M: inputs.count, hidden: top, logits: &workspace.logits)
+        try output.logProbabilities(M: inputs.count, hidden: top, scratch: &workspace.output)
       }
       state = next
       return all
@@ -227,7 +232,8 @@ public final class RecurrentModel: Sendable {
     _ layer: RecurrentLayer, state: inout LayerState, T: Int, B: Int, in workspace: inout Workspace
   ) throws {
     try workspace.below.withScratch(T * B * layer.architecture.inputSize) { input in
-      try layer.forward(input: input, state: &state, tape: &workspace.tape, T: T, B: B)
+      try layer.forward(
+        input: input, state: &state, tape: &workspace.tape, keepsTape: false, T: T, B: B)
     }
     swap(&workspace.below, &workspace.tape.hidden)
   }
@@ -252,7 +258,7 @@ public final class RecurrentModel: Sendable {
           (wanted + row * H).update(from: top + place * H, count: H)
         }
         return try output.logProbabilities(
-          ofTargets: places.map { targets[$0] }, hidden: wanted, logits: &workspace.logits,
+          ofTargets: places.map { targets[$0] }, hidden: wanted, scratch: &workspace.output,
           entropies: &entropies)
       }
     }

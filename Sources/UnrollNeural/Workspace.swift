@@ -17,6 +17,8 @@ struct LayerTape: Sendable {
   /// If a GRU resets before the product, the part of r and z comes first, `[T*B, 2H]`, then that of n,
   /// `[T*B, H]`, so that each is a matrix.
   var recurrent: [Float] = []
+  /// `[T*B, D|G*H]` what a product is about to read, in another precision than f32.
+  var rounded: [UInt16] = []
 }
 
 /// The scratch buffers of one running window; each only grows.
@@ -25,8 +27,46 @@ struct Workspace: Sendable {
   var below: [Float] = []
   /// What the layer at work computes.
   var tape = LayerTape()
+  var output = OutputScratch()
+}
+
+/// What the output layer computes on the way.
+struct OutputScratch: Sendable {
   /// `[128, width]` the logits of one block of rows and one panel of the vocabulary.
   var logits: [Float] = []
+  /// `[M, D]` the hidden states after a projection.
+  var projected: [Float] = []
+  /// `[M, H|D]` what a product is about to read, in another precision than f32.
+  var rounded: [UInt16] = []
+}
+
+/// The time steps that a tape has room for.
+struct TapeExtent {
+  /// The number of time steps of the window.
+  let T: Int
+  /// The number of columns.
+  let B: Int
+  /// Whether all steps stay on the tape: else gates stay for a chunk of steps, the rest for one.
+  let isKept: Bool
+
+  /// The number of time steps whose input products are one: some 128 rows, and a multiple of 8, so that
+  /// few numbers of rows occur.
+  var chunk: Int {
+    let steps = (1...8).first { ($0 * B).isMultiple(of: 8) } ?? 8
+    return steps * max(1, largestRowBlock / (steps * B))
+  }
+
+  /// The number of time steps that stay.
+  var length: Int { isKept ? T : 1 }
+
+  /// The number of time steps whose gates stay.
+  var gateLength: Int { isKept ? T : min(T, chunk) }
+
+  /// Where a step's numbers stand.
+  func place(of t: Int) -> Int { isKept ? t : 0 }
+
+  /// Where its gates stand.
+  func gatePlace(of t: Int) -> Int { isKept ? t : t % chunk }
 }
 
 /// The addresses of a tape's numbers.
@@ -35,6 +75,7 @@ struct TapeBuffers {
   let gates: UnsafeMutablePointer<Float>
   let cells: UnsafeMutablePointer<Float>
   let recurrent: UnsafeMutablePointer<Float>
+  let rounded: UnsafeMutablePointer<UInt16>
 }
 
 extension LayerTape {
@@ -42,20 +83,28 @@ extension LayerTape {
   ///
   /// - Parameters:
   ///   - layer: The layer.
-  ///   - rows: T*B.
+  ///   - precision: The type of the factors of products.
+  ///   - extent: The steps to make room for.
   ///   - body: Receives the addresses, valid during the call.
   /// - Returns: What the closure returns.
   /// - Throws: What the closure throws.
   mutating func withBuffers<Result>(
-    of layer: LayerArchitecture, rows: Int, _ body: (TapeBuffers) throws -> Result
+    of layer: LayerArchitecture, precision: Precision, _ extent: TapeExtent,
+    _ body: (TapeBuffers) throws -> Result
   ) rethrows -> Result {
     let widths = layer.tapeWidths
-    return try hidden.withScratch(rows * widths.hidden) { hidden in
-      try gates.withScratch(rows * widths.gates) { gates in
+    let (rows, gateRows) = (extent.length * extent.B, extent.gateLength * extent.B)
+    return try hidden.withScratch(extent.T * extent.B * widths.hidden) { hidden in
+      try gates.withScratch(gateRows * widths.gates) { gates in
         try cells.withScratch(rows * widths.cells) { cells in
           try recurrent.withScratch(rows * widths.recurrent) { recurrent in
-            try body(
-              TapeBuffers(hidden: hidden, gates: gates, cells: cells, recurrent: recurrent))
+            let count = gateRows * max(layer.inputSize, widths.gates)
+            return try rounded.withScratch(precision.scratchCount(count)) { rounded in
+              try body(
+                TapeBuffers(
+                  hidden: hidden, gates: gates, cells: cells, recurrent: recurrent,
+                  rounded: rounded))
+            }
           }
         }
       }
@@ -87,10 +136,10 @@ extension LayerState {
   }
 }
 
-extension [Float] {
+extension Array where Element: Numeric {
   /// Makes room for at least a number of elements and passes their address.
   mutating func withScratch<Result>(
-    _ count: Int, _ body: (UnsafeMutablePointer<Float>) throws -> Result
+    _ count: Int, _ body: (UnsafeMutablePointer<Element>) throws -> Result
   ) rethrows -> Result {
     if self.count < count || isEmpty {
       // The old memory goes before the new comes.

@@ -122,6 +122,10 @@ struct TrainingOptions: ParsableArguments {
     parsing: .unconditional, help: "What all random numbers are drawn from (default: 1).")
   var seed: UInt32?
 
+  @Option(
+    help: "The type of the factors of matrix products in steps: f32 or bf16 (default: f32).")
+  var precision: Precision?
+
   func validate() throws {
     let counts = [
       ("--epochs", epochs), ("--steps", steps), ("--columns", columns), ("--window", window),
@@ -190,6 +194,7 @@ struct TrainingOptions: ParsableArguments {
     if let schedule { settings.schedule = try self.schedule(schedule) }
     settings.regularization = try regularization
     settings.seed = seed ?? settings.seed
+    settings.precision = precision ?? settings.precision
     settings.averageAfter = averageAfter
     settings.layerDecay = layerDecay ?? settings.layerDecay
     settings.frozen = Set((freeze ?? "").split(separator: ",").map(String.init))
@@ -215,7 +220,7 @@ struct TrainingOptions: ParsableArguments {
     if clip != nil || clipValue != nil { changes.clip = .some(settings.clip) }
     if schedule != nil { changes.schedule = settings.schedule }
     if dropout != nil || terms != nil { changes.regularization = settings.regularization }
-    (changes.averageAfter, changes.seed) = (averageAfter, seed)
+    (changes.averageAfter, changes.seed, changes.precision) = (averageAfter, seed, precision)
     changes.rule = rule(settings)
     return changes
   }

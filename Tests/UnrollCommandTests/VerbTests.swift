@@ -148,7 +148,7 @@ import UnrollFormat
               "protocol", "tokens", "predictions", "words", "bytes", "unknown", "nll", "perplexity",
               "bits_per_token", "bits_per_word", "bits_per_byte", "seconds", "tokens_per_second",
               "context", "first_token", "line_ends", "divisor", "interval_low", "interval_high",
-              "blocks", "figures",
+              "blocks", "figures", "precision",
             ])
           fields["seconds"] = nil
           fields["tokens_per_second"] = nil
@@ -156,6 +156,24 @@ import UnrollFormat
         }
         #expect(results[0] == results[1])
       }
+    }
+  }
+
+  @Test func precisionIsSaid() throws {
+    try withTokens { folder in
+      _ = try convert("pytorch/lstm-state.pt", in: folder)
+      try Data("w0 w3 w1 x w8\nw2 w2\n".utf8).write(to: URL(filePath: "\(folder)/text.txt"))
+      func evaluate(_ precision: String) throws -> CommandResult {
+        try runner.run(["evaluate", "out.h5", "text.txt", "--precision", precision], in: folder)
+      }
+      #expect(try !evaluate("f32").output.contains("precision"))
+      let quick = try evaluate("bf16")
+      // Without such products for the processor the refusal says what to do.
+      #expect(
+        quick.exitCode == 0 && quick.output.contains("precision       bf16")
+          || quick.exitCode == 2 && quick.errors.contains("f32 runs everywhere"),
+        "\(quick.output)\(quick.errors)")
+      #expect(try evaluate("f16").exitCode == 64)
     }
   }
 

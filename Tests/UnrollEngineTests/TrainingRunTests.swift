@@ -182,7 +182,8 @@ import UnrollTokenization
 
   private static let variants =
     OptimizerKind.allCases.map(\.rawValue) + ScheduleKind.allCases.map(\.rawValue) + [
-      "momentum", "accumulation", "layer decay and unfreezing", "frozen", "clipped by value",
+      "momentum", "accumulation", "layer decay and unfreezing", "frozen", "bf16",
+      "clipped by value",
       "dropout",
       "AWD-LSTM",
     ]
@@ -228,6 +229,7 @@ import UnrollTokenization
           RegularizationTerm(site: .output, kind: .activation, rate: 2),
           RegularizationTerm(site: .output, kind: .temporal, rate: 1),
         ]
+      case "bf16": settings.precision = .bfloat16
       case "frozen": settings.frozen = ["embedding", "layers/00"]
       default: settings.clip = .value(0.01)
       }

@@ -33,10 +33,18 @@ enum InvarianceStack: CaseIterable {
 }
 
 /// The model that the tests run.
-private enum TestModel {
-  static func make(_ stack: InvarianceStack) throws -> RecurrentModel {
+enum TestModel {
+  static func make(
+    _ stack: InvarianceStack, _ precision: Precision = .float32
+  ) throws -> RecurrentModel {
     try RecurrentModel(
-      architecture: stack.architecture, parameters: parameters(of: stack.architecture))
+      architecture: stack.architecture, parameters: parameters(of: stack.architecture),
+      precision: precision)
+  }
+
+  /// The precisions that promise the property.
+  static let precisions = Precision.allCases.filter {
+    (try? make(.lstm, $0).rowsAreIndependent) ?? ($0 == .float32)
   }
 
   static func parameters(of architecture: Architecture) -> ParameterTree<Tensor> {
@@ -91,9 +99,9 @@ struct InvarianceTests {
     return (0..<count).map { _ in Int32.random(in: 0..<1237, using: &generator) }
   }
 
-  @Test(arguments: InvarianceStack.allCases)
-  func threadsChangeNothing(stack: InvarianceStack) throws {
-    let model = try TestModel.make(stack)
+  @Test(arguments: InvarianceStack.allCases, TestModel.precisions)
+  func threadsChangeNothing(stack: InvarianceStack, precision: Precision) throws {
+    let model = try TestModel.make(stack, precision)
     let before = Threads.count
     defer { Threads.count = before }
     let (B, T) = (21, 9)
@@ -106,9 +114,9 @@ struct InvarianceTests {
     }
   }
 
-  @Test(arguments: InvarianceStack.allCases)
-  func windowsMayBeCutAnywhere(stack: InvarianceStack) throws {
-    let model = try TestModel.make(stack)
+  @Test(arguments: InvarianceStack.allCases, TestModel.precisions)
+  func windowsMayBeCutAnywhere(stack: InvarianceStack, precision: Precision) throws {
+    let model = try TestModel.make(stack, precision)
     for B in [1, 3] {
       let (T, tokens) = (70, tokens(70 * B))
       let whole = try run(model, tokens: tokens, B: B, windows: [T])
@@ -120,9 +128,9 @@ struct InvarianceTests {
     }
   }
 
-  @Test(arguments: InvarianceStack.allCases)
-  func columnsDoNotSeeEachOther(stack: InvarianceStack) throws {
-    let model = try TestModel.make(stack)
+  @Test(arguments: InvarianceStack.allCases, TestModel.precisions)
+  func columnsDoNotSeeEachOther(stack: InvarianceStack, precision: Precision) throws {
+    let model = try TestModel.make(stack, precision)
     let (B, T) = (20, 7)
     let tokens = tokens(T * B)
     let together = try run(model, tokens: tokens, B: B, windows: [T])
@@ -143,14 +151,17 @@ struct InvarianceTests {
   }
 
   /// The parameters after a few steps of training, made and trained with a number of threads.
-  func trained(_ stack: InvarianceStack, threads: Int) throws -> [[Float]] {
+  func trained(
+    _ stack: InvarianceStack, _ precision: Precision, threads: Int
+  ) throws -> [[Float]] {
     let before = Threads.count
     defer { Threads.count = before }
     Threads.count = threads
     let (B, T) = (21, 20)
     let architecture = stack.architecture
     let model = try TrainableModel(
-      architecture: architecture, parameters: TestModel.parameters(of: architecture))
+      architecture: architecture, parameters: TestModel.parameters(of: architecture),
+      precision: precision)
     var optimizer = Optimizer(
       .sgd, [.learningRate: 1, .momentum: 0.9, .weightDecay: 1e-3], clip: .globalNorm(0.25),
       for: architecture)
@@ -166,11 +177,11 @@ struct InvarianceTests {
     return architecture.parameters.map { tensors[$0.path]?.floats() ?? [] }
   }
 
-  @Test(arguments: InvarianceStack.allCases)
-  func threadsChangeNothingInTraining(stack: InvarianceStack) throws {
-    let one = try trained(stack, threads: 1)
+  @Test(arguments: InvarianceStack.allCases, TestModel.precisions)
+  func threadsChangeNothingInTraining(stack: InvarianceStack, precision: Precision) throws {
+    let one = try trained(stack, precision, threads: 1)
     for threads in [2, 3] {
-      let many = try trained(stack, threads: threads)
+      let many = try trained(stack, precision, threads: threads)
       for (a, b) in zip(one, many) {
         #expect(zip(a, b).allSatisfy { $0.bitPattern == $1.bitPattern }, "\(threads) threads")
       }

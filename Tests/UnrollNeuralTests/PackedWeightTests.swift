@@ -4,6 +4,7 @@
 import Foundation
 import TestSupport
 import Testing
+import UnrollFormat
 import UnrollTensors
 
 @testable import UnrollNeural
@@ -14,9 +15,12 @@ import UnrollTensors
     var all = y
     for (index, panel) in weight.panels.enumerated() {
       var part = (0..<M).flatMap { m in panel.map { y[m * weight.N + $0] } }
+      var scratch = [UInt16](repeating: 0, count: x.count)
       try x.withUnsafeBufferPointer { x in
-        try part.withUnsafeMutableBufferPointer {
-          try weight.multiply(x.start, into: $0.start, M: M, panel: index)
+        try part.withUnsafeMutableBufferPointer { part in
+          try scratch.withUnsafeMutableBufferPointer {
+            try weight.multiply(x.start, in: $0.start, into: part.start, M: M, panel: index)
+          }
         }
       }
       for m in 0..<M {
@@ -28,8 +32,8 @@ import UnrollTensors
     return all
   }
 
-  @Test(arguments: 0..<24)
-  func productsAreTheTextbooks(seed: Int) throws {
+  @Test(arguments: 0..<24, Precision.supported)
+  func productsAreTheTextbooks(seed: Int, precision: Precision) throws {
     var generator = SeededGenerator(seed: UInt64(seed))
     let M = seed.isMultiple(of: 4) ? 1 : Int.random(in: 1...140, using: &generator)
     let N = Int.random(in: 1...150, using: &generator)
@@ -39,9 +43,11 @@ import UnrollTensors
     let bias = Bool.random(using: &generator) ? generator.floats(N) : nil
     let (x, w, y) = (generator.floats(M * K), generator.floats(N * K), generator.floats(M * N))
     let packed = try PackedWeight(
-      Tensor(w, shape: [N, K]), bias: bias, panelWidth: panelWidth, accumulates: accumulates)
+      Tensor(w, shape: [N, K]), bias: bias, panelWidth: panelWidth, accumulates: accumulates,
+      precision: precision)
     let found = try multiply(packed, x, onto: y, M: M)
-    var expected = Naive.product(x, w, bias: bias, M: M, N: N, K: K)
+    var expected = try Naive.product(
+      precision.rounded(x), precision.rounded(w), bias: bias, M: M, N: N, K: K)
     if accumulates { expected = zip(expected, y).map { $0 + Double($1) } }
     // Each of K products of at most 4 rounds once, and so does each sum.
     #expect(largestError(found, expected) < 1e-6 * Double(K + 4))
@@ -61,7 +67,7 @@ import UnrollTensors
     let (N, K, most) = (9, 5, 60)
     let w = generator.floats(N * K)
     let x = generator.floats(most * K)
-    let packed = try PackedWeight(Tensor(w, shape: [N, K]), bias: nil)
+    let packed = try PackedWeight(Tensor(w, shape: [N, K]), bias: nil, precision: .float32)
     let expected = Naive.product(x, w, bias: nil, M: most, N: N, K: K)
     for M in Array(1...most) + Array(1...most) {
       let y = [Float](repeating: 0, count: M * N)
@@ -92,7 +98,7 @@ import UnrollTensors
       let file = try MappedFile(path: path)
       let storage = try #require(ByteStorage(file, offset: offset, count: bytes.count))
       let tensor = try #require(Tensor(shape: [N, K], dtype: dtype, storage: storage))
-      let packed = try PackedWeight(tensor, bias: nil, panelWidth: 32)
+      let packed = try PackedWeight(tensor, bias: nil, panelWidth: 32, precision: .float32)
       let x = (0..<3 * K).map { Float($0 % 5 - 2) }
       let found = try multiply(packed, x, onto: [Float](repeating: 0, count: 3 * N), M: 3)
       // Sums of small whole numbers are exact.

@@ -10,9 +10,13 @@ import UnrollTensors
 @testable import UnrollNeural
 
 @Suite struct TrainingKernelTests {
-  @Test(arguments: [(1, 1, 1), (5, 7, 3), (40, 65, 33), (130, 257, 64)], [false, true])
-  func productsOfPlainMatricesAreTheTextbooks(sizes: (Int, Int, Int), adds: Bool) throws {
-    let (M, N, K) = sizes
+  @Test(
+    arguments: [(1, 1, 1), (5, 7, 3), (40, 65, 33), (130, 257, 64)],
+    [false, true].flatMap { adds in Precision.supported.map { (adds, $0) } })
+  func productsOfPlainMatricesAreTheTextbooks(
+    sizes: (Int, Int, Int), kind: (adds: Bool, precision: Precision)
+  ) throws {
+    let ((M, N, K), (adds, precision)) = (sizes, kind)
     var generator = SeededGenerator(seed: UInt64(M))
     let a = generator.floats(M * K, in: -1...1)
     let b = generator.floats(N * K, in: -1...1)  // [N, K]
@@ -29,10 +33,12 @@ import UnrollTensors
     defer {
       for numbers in kept { numbers.deallocate() }
     }
-    let products = try Products()
+    let products = try Products(precision)
     for hasBias in [false, true] {
-      let expected = zip(
-        Naive.product(a, b, bias: hasBias ? bias : nil, M: M, N: N, K: K), before
+      let expected = try zip(
+        Naive.product(
+          precision.rounded(a), precision.rounded(b), bias: hasBias ? bias : nil, M: M, N: N, K: K),
+        before
       ).map { $0 + (adds ? Double($1) : 0) }
       let factors: [(Factor, Factor)] = [
         (Factor(kept[0]), .transpose(kept[1])), (Factor(kept[0]), Factor(kept[3])),

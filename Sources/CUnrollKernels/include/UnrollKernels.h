@@ -12,7 +12,9 @@
 typedef enum {
   UNROLL_OK = 0,
   UNROLL_OUT_OF_MEMORY,
-  /// oneDNN has no implementation, or failed in another way.
+  /// oneDNN has no implementation for this processor.
+  UNROLL_UNSUPPORTED,
+  /// oneDNN failed in another way.
   UNROLL_PRODUCT_FAILED,
 } unroll_status;
 
@@ -27,6 +29,12 @@ int unroll_threads(void);
 
 // Matrix products
 
+/// The type of a product's factors. Sums and results are float.
+typedef enum { UNROLL_F32, UNROLL_BF16 } unroll_precision;
+
+/// Rounds numbers to bfloat16, to the nearest, ties to even; a NaN stays one.
+void unroll_round_to_bf16(const float *x, uint16_t *rounded, size_t n);
+
 /// The weight of `y = x W^T + bias`, in the layout that oneDNN multiplies fastest, cut along N into
 /// panels. Safe to use from several threads; they take turns.
 typedef struct unroll_packed_weight unroll_packed_weight;
@@ -36,8 +44,9 @@ typedef struct unroll_packed_weight unroll_packed_weight;
 /// @param bias       Whether products add a bias.
 /// @param panel      The rows of the weight in a panel; the last panel may have fewer.
 /// @param accumulate Whether products are added to what `y` holds.
+/// @param precision  The type of x, and of the weight once it is packed.
 unroll_status unroll_packed_weight_create(
-    size_t N, size_t K, bool bias, size_t panel, bool accumulate,
+    size_t N, size_t K, bool bias, size_t panel, bool accumulate, unroll_precision precision,
     unroll_packed_weight **packed);
 
 /// Releases a weight; NULL is fine.
@@ -57,10 +66,10 @@ unroll_status unroll_pack_columns(unroll_packed_weight *weight, const float *col
 
 /// Multiplies by one panel: `y = x W^T + bias`, or `y += ...` for an accumulating weight.
 ///
-/// @param x [M, K]
+/// @param x [M, K] of the weight's precision.
 /// @param y [M, width of the panel]
 unroll_status unroll_product(
-    unroll_packed_weight *weight, size_t index, const float *x, float *y, size_t M);
+    unroll_packed_weight *weight, size_t index, const void *x, float *y, size_t M);
 
 /// Whether row i of a product has the same bits whatever M and the number of threads are. True of
 /// oneDNN's blocked kernels (AVX-512 in 2.x), not of the general ones it falls back to.
@@ -77,7 +86,7 @@ void unroll_products_destroy(unroll_products *products);
 
 /// A factor of a product: a row-major matrix, or the transpose of one.
 typedef struct {
-  const float *numbers;
+  const void *numbers;
   bool transposed;
 } unroll_operand;
 
@@ -86,10 +95,11 @@ typedef struct {
 /// @param a    [M, K], or the transpose of a [K, M].
 /// @param b    [K, N], or the transpose of an [N, K].
 /// @param bias [N], or NULL.
+/// @param precision The type of a and b.
 /// @param c    [M, N]
 unroll_status unroll_multiply(
-    unroll_products *products, unroll_operand a, unroll_operand b, const float *bias, float *c,
-    bool accumulate, size_t M, size_t N, size_t K);
+    unroll_products *products, unroll_precision precision, unroll_operand a, unroll_operand b,
+    const float *bias, float *c, bool accumulate, size_t M, size_t N, size_t K);
 
 // Recurrent cells, one time step
 

@@ -40,6 +40,8 @@ public struct TrainingChanges: Sendable {
   public var averageAfter: Int?
   /// What masks and windows are drawn from.
   public var seed: UInt32?
+  /// The type of the factors of products.
+  public var precision: Precision?
 
   /// Creates no change.
   public init() {}
@@ -98,6 +100,7 @@ public struct TrainingChanges: Sendable {
     set("window", &state.data.window, window)
     set("window_kind", &state.data.windowKind, windowKind)
     set("accumulation", &state.accumulation, accumulation)
+    set("precision", &state.precision, precision)
     set("average_after", &state.averageAfter, averageAfter)
     if let schedule, !schedule.isThat(of: state.schedule) {
       state.schedule = schedule

@@ -96,7 +96,7 @@ public struct TrainingRun {
     (state.averageAfter, state.evaluatesAverages) = (
       settings.averageAfter, optimizerState.kind == .asgd
     )
-    state.data.windowKind = settings.windowKind
+    (state.data.windowKind, state.precision) = (settings.windowKind, settings.precision)
     entry = ProvenanceEntry(
       operation: new == nil ? "finetune" : "train", tool: UnrollVersion.producer,
       arguments: [
@@ -111,7 +111,8 @@ public struct TrainingRun {
       state.data, train: train, valid: valid, of: checkpoint)
     if sentences != nil { state.data.tokens = columns.count }
     try Self.check(state.data, architecture, optimizer, settings.regularization, memory: memory)
-    model = try TrainableModel(architecture: architecture, parameters: checkpoint.parameters)
+    model = try TrainableModel(
+      architecture: architecture, parameters: checkpoint.parameters, precision: state.precision)
     carried = model.zeroState(columns: settings.columns)
     resolveSchedule()
   }
@@ -178,7 +179,8 @@ public struct TrainingRun {
     try Self.check(
       state.data, checkpoint.architecture, self.optimizer, state.regularization, memory: memory)
     model = try TrainableModel(
-      architecture: checkpoint.architecture, parameters: checkpoint.parameters)
+      architecture: checkpoint.architecture, parameters: checkpoint.parameters,
+      precision: state.precision)
     carried =
       state.hidden.isEmpty
       ? model.zeroState(columns: state.data.columns)

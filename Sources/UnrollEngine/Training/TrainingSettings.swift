@@ -35,6 +35,8 @@ public struct TrainingSettings: Sendable {
   public var regularization: [RegularizationTerm] = []
   /// What decides the lengths of windows: random ones are AWD-LSTM's, sentences need one column.
   public var windowKind = WindowKind.fixed
+  /// The type of the factors of products; evaluations are in f32.
+  public var precision = Precision.float32
   /// The evaluations after which SGD becomes ASGD, see `TrainingState.averageAfter`.
   public var averageAfter: Int?
   /// What masks and windows are drawn from.
@@ -73,6 +75,7 @@ public struct TrainingSettings: Sendable {
     if let unfreezeEvery { lines.append("unfreeze_every=\(unfreezeEvery)") }
     lines += regularization.map(\.description)
     if windowKind != .fixed { lines.append("window_kind=\(windowKind.rawValue)") }
+    if precision != .float32 { lines.append("precision=\(precision.rawValue)") }
     if let averageAfter { lines.append("average_after=\(averageAfter)") }
     if draws { lines.append("seed=\(seed)") }
     if accumulation != 1 { lines.append("accumulation=\(accumulation)") }

@@ -2,35 +2,44 @@
 // Matrix products with weights that change from step to step.
 
 import CUnrollKernels
+import UnrollFormat
 
 /// A factor of a product, row-major.
 struct Factor {
-  let numbers: UnsafePointer<Float>
+  let numbers: Operand
   var isTransposed = false
 
   /// A matrix as it stands.
-  init(_ numbers: UnsafePointer<Float>) { self.numbers = numbers }
+  init(_ numbers: UnsafePointer<Float>) { self.init(Operand(numbers)) }
+
+  /// A matrix as it stands, that may have been rounded already.
+  init(_ numbers: Operand) { self.numbers = numbers }
 
   /// The transpose of a matrix.
-  static func transpose(_ numbers: UnsafePointer<Float>) -> Factor {
+  static func transpose(_ numbers: UnsafePointer<Float>) -> Factor { .transpose(Operand(numbers)) }
+
+  /// The transpose of a matrix, that may have been rounded already.
+  static func transpose(_ numbers: Operand) -> Factor {
     var factor = Factor(numbers)
     factor.isTransposed = true
     return factor
-  }
-
-  fileprivate var operand: unroll_operand {
-    unroll_operand(numbers: numbers, transposed: isTransposed)
   }
 }
 
 /// Products of plain matrices, with what is kept of their planning.
 ///
-/// A class because the plans have identity and exactly one end.
+/// A class because the plans have identity and exactly one end. One thread at a time may use it.
 final class Products {
+  /// The type that factors are multiplied in.
+  let precision: Precision
   private let handle: OpaquePointer
+  /// The two factors of the product at work, in another precision than f32.
+  private var roundedA: [UInt16] = []
+  private var roundedB: [UInt16] = []
 
   /// - Throws: `NeuralError` if memory is short.
-  init() throws {
+  init(_ precision: Precision = .float32) throws {
+    self.precision = precision
     var created: OpaquePointer?
     try check(unroll_products_create(&created))
     guard let created else { throw NeuralError.outOfMemory }
@@ -40,6 +49,8 @@ final class Products {
   deinit { unroll_products_destroy(handle) }
 
   /// Computes `C = A B`, optionally `+ bias` and `+ C`.
+  ///
+  /// Floats are rounded first, where the precision is another.
   ///
   /// - Parameters:
   ///   - a: `[M, K]`
@@ -55,6 +66,23 @@ final class Products {
     _ a: Factor, _ b: Factor, bias: UnsafePointer<Float>? = nil,
     into c: UnsafeMutablePointer<Float>, adds: Bool = false, M: Int, N: Int, K: Int
   ) throws {
-    try check(unroll_multiply(handle, a.operand, b.operand, bias, c, adds, M, N, K))
+    try withOperand(a, count: M * K, in: &roundedA) { first in
+      try withOperand(b, count: K * N, in: &roundedB) { second in
+        try check(
+          unroll_multiply(handle, precision.kernel, first, second, bias, c, adds, M, N, K))
+      }
+    }
+  }
+
+  /// Passes a factor in the precision of the products.
+  private func withOperand(
+    _ factor: Factor, count: Int, in scratch: inout [UInt16],
+    _ body: (unroll_operand) throws -> Void
+  ) rethrows {
+    let size = factor.numbers.precision == precision ? 0 : count
+    try scratch.withScratch(size) {
+      let numbers = factor.numbers.inPrecision(precision, count: count, in: $0)
+      try body(unroll_operand(numbers: numbers.start, transposed: factor.isTransposed))
+    }
   }
 }

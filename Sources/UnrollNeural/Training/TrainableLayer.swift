@@ -51,14 +51,17 @@ struct TrainableLayer {
     products: Products
   ) throws {
     let (H, G) = (architecture.hiddenSize, architecture.cell.gateCount)
-    forward = try RecurrentLayer(architecture, index: index, parameters: parameters)
+    let precision = products.precision
+    forward = try RecurrentLayer(
+      architecture, index: index, parameters: parameters, precision: precision)
     hiddenWeight = try PackedWeight(
       N: architecture.outputSize, K: (architecture.resetsBefore ? 2 : G) * H, hasBias: false,
-      accumulates: true)
+      accumulates: true, precision: precision)
     candidateWeight =
-      architecture.resetsBefore ? try PackedWeight(N: H, K: H, hasBias: false) : nil
+      architecture.resetsBefore
+      ? try PackedWeight(N: H, K: H, hasBias: false, precision: precision) : nil
     projection = try architecture.projectionSize.map {
-      try PackedWeight(N: H, K: $0, hasBias: false)
+      try PackedWeight(N: H, K: $0, hasBias: false, precision: precision)
     }
     self.index = index
     self.products = products
@@ -105,7 +108,9 @@ struct TrainableLayer {
   ) throws {
     let (layer, M) = (forward.architecture, T * B)
     let (D, H, rows) = (layer.inputSize, layer.hiddenSize, layer.cell.gateCount * layer.hiddenSize)
-    try tape.withBuffers(of: layer, rows: M) { buffers in
+    try tape.withBuffers(
+      of: layer, precision: products.precision, TapeExtent(T: T, B: B, isKept: true)
+    ) { buffers in
       try state.withBuffers { h, c in
         try backward(
           h: h, c: c, buffers: buffers, dHidden: dHidden, dCells: dCells, T: T, B: B)
@@ -155,15 +160,20 @@ struct TrainableLayer {
     // [B, H], that of what comes before another product: a projection's, or W_hn's.
     var inner = [Float](
       repeating: 0, count: layer.projectionSize != nil || layer.resetsBefore ? size : 0)
+    let rounded = buffers.rounded
+    let extent = TapeExtent(T: T, B: B, isKept: true)
     for t in (0..<T).reversed() {
-      let step = LayerStep(t, of: layer, buffers: buffers, h: h, c: c, T: T, B: B)
+      let step = LayerStep(t, of: layer, buffers: buffers, h: h, c: c, extent: extent)
       let dh = dHidden + t * outputSize
       let dhPrevious = t > 0 ? dh - outputSize : nil
       switch cell {
       case .lstm:
         let dCell = dCells.map { $0 + t * size }
-        try backwardLSTM(step, dh: dh, inner: &inner, dc: &dc, dCell: dCell, B: B)
-      case .gru: try backwardGRU(step, dh: dh, dhPrevious: dhPrevious, inner: &inner, B: B)
+        try backwardLSTM(
+          step, dh: dh, inner: &inner, dc: &dc, dCell: dCell, rounded: rounded, B: B)
+      case .gru:
+        try backwardGRU(
+          step, dh: dh, dhPrevious: dhPrevious, inner: &inner, rounded: rounded, B: B)
       case .rnn:
         switch layer.activation {
         case .tanh: unroll_rnn_tanh_step_backward(step.gates, step.hNext, dh, size)
@@ -172,7 +182,7 @@ struct TrainableLayer {
       }
       guard let dhPrevious else { continue }
       try hiddenWeight.multiply(
-        cell == .gru ? step.recurrent : step.gates, into: dhPrevious, M: B)
+        cell == .gru ? step.recurrent : step.gates, in: rounded, into: dhPrevious, M: B)
     }
   }
 
@@ -184,17 +194,18 @@ struct TrainableLayer {
   ///   - inner: `[B, H]`, with a projection. Out: the gradient of what it reads.
   ///   - dc: `[B, H]` In: the gradient of the cell state at t. Out: at t-1.
   ///   - dCell: `[B, H]`, if wanted. Out: the gradient of the cell state by everything.
+  ///   - rounded: Scratch for products.
   ///   - B: The number of columns.
   /// - Throws: `NeuralError` if oneDNN fails or memory is short.
   private func backwardLSTM(
     _ step: LayerStep, dh: UnsafePointer<Float>, inner: inout [Float], dc: inout [Float],
-    dCell: UnsafeMutablePointer<Float>?, B: Int
+    dCell: UnsafeMutablePointer<Float>?, rounded: UnsafeMutablePointer<UInt16>, B: Int
   ) throws {
     let (H, kind) = (forward.architecture.hiddenSize, forward.architecture.gates)
     try inner.withUnsafeMutableBufferPointer { inner in
       var dh = dh
       if let projection {
-        try projection.multiply(dh, into: inner.start, M: B)
+        try projection.multiply(dh, in: rounded, into: inner.start, M: B)
         dh = UnsafePointer(inner.start)
       }
       if let dCell { unroll_lstm_cell_gradient(step.gates, step.cNext, dh, dc, dCell, B, H) }
@@ -210,11 +221,12 @@ struct TrainableLayer {
   ///   - dhPrevious: `[B, H]` Out: what reaches the state at t-1 without `weight_hh`, and as `r * h`, is
   ///     added; `nil` for none.
   ///   - inner: `[B, H]`, where the reset gate comes before the product. Out: the gradient of `r * h`.
+  ///   - rounded: Scratch for products.
   ///   - B: The number of columns.
   /// - Throws: `NeuralError` if oneDNN fails or memory is short.
   private func backwardGRU(
     _ step: LayerStep, dh: UnsafePointer<Float>, dhPrevious: UnsafeMutablePointer<Float>?,
-    inner: inout [Float], B: Int
+    inner: inout [Float], rounded: UnsafeMutablePointer<UInt16>, B: Int
   ) throws {
     let (H, kind) = (forward.architecture.hiddenSize, forward.architecture.gates)
     guard let candidateWeight else {
@@ -224,7 +236,7 @@ struct TrainableLayer {
     unroll_gru_candidate_step_backward(
       step.gates, step.recurrent, step.candidate, step.h, dh, dhPrevious, B, H, kind)
     try inner.withUnsafeMutableBufferPointer {
-      try candidateWeight.multiply(step.candidate, into: $0.start, M: B)
+      try candidateWeight.multiply(step.candidate, in: rounded, into: $0.start, M: B)
     }
     unroll_gru_reset_step_backward(
       step.gates, step.recurrent, step.h, inner, dhPrevious, B, H, kind)

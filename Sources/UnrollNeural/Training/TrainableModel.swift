@@ -40,8 +40,12 @@ public final class TrainableModel {
   ///   - architecture: The sizes and cells.
   ///   - parameters: One floating-point tensor for each of `architecture.parameters`. Mapped pages
   ///     are let go as they are copied.
-  /// - Throws: `NeuralError` if a parameter is missing or does not fit, or memory is short.
-  public init(architecture: Architecture, parameters: ParameterTree<Tensor>) throws {
+  ///   - precision: The type of the factors of products; parameters and gradients are f32 always.
+  /// - Throws: `NeuralError` if a parameter is missing or does not fit, memory is short, or the
+  ///   processor lacks the precision.
+  public init(
+    architecture: Architecture, parameters: ParameterTree<Tensor>, precision: Precision = .float32
+  ) throws {
     let checked = try CheckedParameters(parameters, of: architecture)
     self.architecture = architecture
     var copies = ParameterTree<[Float]>()
@@ -50,7 +54,7 @@ public final class TrainableModel {
       checked.tensor(path).dropPages(ofRows: 0..<shape.dimensions[0])
     }
     self.parameters = copies
-    products = try Products()
+    products = try Products(precision)
     memory = WindowMemory(layers: architecture.layers.count)
     let own = try CheckedParameters(Self.tensors(copies, of: architecture), of: architecture)
     layers = try architecture.layers.enumerated().map { [products] index, layer in
@@ -248,7 +252,7 @@ public final class TrainableModel {
       let size = T * B * layer.forward.architecture.inputSize
       try memory.withInput(ofLayer: index, count: size) { input, tape in
         try layer.forward.forward(
-          input: input, state: &next.layers[index], tape: &tape, T: T, B: B)
+          input: input, state: &next.layers[index], tape: &tape, keepsTape: true, T: T, B: B)
       }
       let isLast = index == layers.count - 1
       memory.drop(

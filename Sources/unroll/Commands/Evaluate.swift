@@ -13,11 +13,6 @@ struct ModelOptions: ParsableArguments {
 
   @OptionGroup var threads: ThreadOptions
 
-  /// Opens the model.
-  ///
-  /// - Throws: What opening a checkpoint throws.
-  func load() throws -> LanguageModel { try LanguageModel(checkpoint(), path: model) }
-
   /// Opens the checkpoint, and begins to use the threads that were asked for.
   ///
   /// - Throws: What opening a checkpoint throws.
@@ -29,6 +24,28 @@ struct ModelOptions: ParsableArguments {
     return checkpoint
   }
 }
+
+/// What every verb takes that runs a model forwards only.
+struct RunningModelOptions: ParsableArguments {
+  @OptionGroup var options: ModelOptions
+
+  @Option(
+    help: "The type of the factors of matrix products: f32 or bf16, which is faster and less exact."
+  )
+  var precision: Precision = .float32
+
+  /// The model's path.
+  var path: String { options.model }
+
+  /// Opens the model.
+  ///
+  /// - Throws: What opening a checkpoint throws.
+  func load() throws -> LanguageModel {
+    try LanguageModel(options.checkpoint(), path: path, precision: precision)
+  }
+}
+
+extension Precision: ExpressibleByArgument {}
 
 /// The threads of a verb that computes.
 struct ThreadOptions: ParsableArguments {
@@ -65,7 +82,7 @@ struct Evaluate: ParsableCommand {
       windows of the stream or columns: what other texts of the same kind would give.
       """)
 
-  @OptionGroup var options: ModelOptions
+  @OptionGroup var options: RunningModelOptions
 
   @Argument(help: "The text: a file, a .gz file, or - for standard input.")
   var text: String
@@ -148,7 +165,8 @@ struct Evaluate: ParsableCommand {
     }
     progress.finish()
     if json {
-      try Output.json(PerplexityReport(result, interval: interval(result)))
+      try Output.json(
+        PerplexityReport(result, options.precision, interval: interval(result)))
     } else {
       printTable(result)
     }
@@ -175,8 +193,9 @@ struct Evaluate: ParsableCommand {
   private func perplexity(_ progress: (EvaluationProgress) -> Void) throws -> Perplexity {
     if let dynamic {
       return try UnrollEngine.perplexity(
-        ofText: text, adapting: options.checkpoint(), path: options.model,
-        by: DynamicEvaluation(learningRate: dynamic, segment: segment ?? 5), progress: progress)
+        ofText: text, adapting: options.options.checkpoint(), path: options.path,
+        by: DynamicEvaluation(learningRate: dynamic, segment: segment ?? 5),
+        precision: options.precision, progress: progress)
     }
     let model = try options.load()
     if let cache {
@@ -199,6 +218,7 @@ struct Evaluate: ParsableCommand {
     func number(_ value: Double) -> String { String(format: "%.6f", value) }
     row("protocol", result.protocol.rawValue)
     if let adaptation = result.adaptation { row("adaptation", adaptation) }
+    if options.precision != .float32 { row("precision", options.precision.rawValue) }
     row("context", result.protocol.context)
     row("first token", result.firstToken)
     row("line ends", result.lineEnds)
@@ -236,6 +256,7 @@ extension PerplexityProtocol: ExpressibleByArgument {}
 private struct PerplexityReport: Encodable {
   let `protocol`: String
   let adaptation: String?
+  let precision: String
   let context: String
   let firstToken: String
   let lineEnds: String
@@ -259,8 +280,12 @@ private struct PerplexityReport: Encodable {
   let seconds: Double
   let tokensPerSecond: Double
 
-  init(_ result: Perplexity, interval: (low: Double, high: Double, blocks: Int)?) {
+  init(
+    _ result: Perplexity, _ precision: Precision,
+    interval: (low: Double, high: Double, blocks: Int)?
+  ) {
     (`protocol`, adaptation) = (result.protocol.rawValue, result.adaptation)
+    self.precision = precision.rawValue
     (context, firstToken) = (result.protocol.context, result.firstToken)
     (lineEnds, divisor) = (result.lineEnds, "predictions")
     func finite(_ value: Double?) -> Double? { value.flatMap { $0.isFinite ? $0 : nil } }

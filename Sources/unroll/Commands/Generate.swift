@@ -15,7 +15,7 @@ struct Generate: ParsableCommand {
       --top-k and --top-p act in this order.
       """)
 
-  @OptionGroup var options: ModelOptions
+  @OptionGroup var options: RunningModelOptions
 
   @Option(help: "What the text follows.")
   var prompt = ""
@@ -71,7 +71,7 @@ struct Generate: ParsableCommand {
     let model = try options.load()
     if stopAtEos && model.encoder.vocabulary.endOfSentenceID == nil {
       throw Refusal(
-        "\(printable(options.model)): expected a token that ends sentences, for --stop-at-eos; found none"
+        "\(printable(options.path)): expected a token that ends sentences, for --stop-at-eos; found none"
           + "\n  fix: leave it out")
     }
     let unknown = try model.unknownCount(ofPrompt: prompt)

@@ -42,7 +42,7 @@ struct Score: ParsableCommand {
     }
   }
 
-  @OptionGroup var options: ModelOptions
+  @OptionGroup var options: RunningModelOptions
 
   @Argument(help: "The text: a file, a .gz file, or - for standard input.")
   var text: String

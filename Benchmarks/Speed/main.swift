@@ -1,0 +1,101 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+// Times one kind of work of a recurrent language model with random weights and tokens, and prints one
+// JSON line: seconds (the median after 3 runs), tokens a second, and the seconds that its matrix
+// products alone take at the best rate found for their shapes (`limit`).
+//
+// usage: Speed [--mode train|evaluate|generate] [--cell LSTM|GRU|RNN] [--vocabulary V] [--widths D,H,...]
+//              [--batch B] [--bptt T] [--tied] [--precision f32|bf16] [--threads N] [--runs R] [--limit]
+//
+// train     a step: forward, cross-entropy over all T*B tokens, backward, clipping by global norm 0.25, SGD
+// evaluate  forward, and the log-probability of each of T*B targets
+// generate  T tokens one after the other, of one column, greedily
+
+import Foundation
+import UnrollFormat
+import UnrollNeural
+import UnrollTensors
+
+let words = CommandLine.arguments.dropFirst()
+let options = Dictionary(
+  zip(words, words.dropFirst() + [""]).filter { $0.0.hasPrefix("--") }, uniquingKeysWith: { $1 })
+
+/// A numeric option, or its default.
+func number(_ name: String, _ standard: Int) -> Int { options[name].flatMap(Int.init) ?? standard }
+
+let V = number("--vocabulary", 33278)
+let widths = (options["--widths"] ?? "650,650,650").split(separator: ",").compactMap { Int($0) }
+let (B, T) = (number("--batch", 20), number("--bptt", 35))
+let mode = options["--mode"] ?? "train"
+let cell = Cell(rawValue: (options["--cell"] ?? "LSTM").lowercased()) ?? .lstm
+Threads.count = number("--threads", 2)
+
+let precision = Precision(rawValue: options["--precision"] ?? "f32") ?? .float32
+
+let layers = zip(widths, widths.dropFirst()).map {
+  LayerArchitecture(cell: cell, inputSize: $0, hiddenSize: $1)
+}
+let architecture = Architecture(
+  vocabularySize: V, embeddingSize: widths[0], layers: layers, isTied: options["--tied"] != nil)
+
+/// Seeded weights from -0.04 to 0.04.
+func makeParameters() -> ParameterTree<Tensor> {
+  var tree = ParameterTree<Tensor>()
+  var state: UInt64 = 1
+  for (path, shape) in architecture.parameters {
+    let values = (0..<(shape.elementCount ?? 0)).map { _ in
+      state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+      return (Float(state >> 40) / Float(1 << 24) - 0.5) * 0.08
+    }
+    tree[path] = Tensor(values, shape: shape)
+  }
+  return tree
+}
+
+var generator = SystemRandomNumberGenerator()
+let tokens = (0...T * B).map { _ in Int32.random(in: 0..<Int32(V), using: &generator) }
+let (inputs, targets) = (Array(tokens.dropLast()), Array(tokens.dropFirst()))
+
+/// The median time of one run of some work, after 3 that do not count.
+func time(_ work: () throws -> Void) rethrows -> Double {
+  var times: [Double] = []
+  for run in -3..<number("--runs", 9) {
+    let start = ContinuousClock.now
+    try work()
+    if run >= 0 { times.append(start.duration(to: .now) / .seconds(1)) }
+  }
+  return times.sorted()[times.count / 2]
+}
+
+let seconds: Double
+switch mode {
+case "train":
+  let model = try TrainableModel(
+    architecture: architecture, parameters: makeParameters(), precision: precision)
+  var optimizer = Optimizer(.sgd, [.learningRate: 1e-3], clip: .globalNorm(0.25), for: architecture)
+  var state = model.zeroState(columns: B)
+  seconds = try time {
+    _ = try model.backpropagate(inputs: inputs, targets: targets, state: &state)
+    optimizer.step(model, gradientNorm: optimizer.gradientNorm(of: model))
+  }
+case "evaluate":
+  let model = try RecurrentModel(
+    architecture: architecture, parameters: makeParameters(), precision: precision)
+  var state = model.zeroState(columns: B)
+  seconds = try time {
+    _ = try model.logProbabilities(ofTargets: targets, inputs: inputs, state: &state)
+  }
+default:
+  let model = try RecurrentModel(
+    architecture: architecture, parameters: makeParameters(), precision: precision)
+  var state = model.zeroState(columns: 1)
+  var token: Int32 = 0
+  seconds = try time {
+    for _ in 0..<T {
+      let row = try model.logProbabilities(inputs: [token], state: &state)
+      token = Int32(row.indices.max { row[$0] < row[$1] } ?? 0)
+    }
+  }
+}
+let count = mode == "generate" ? T : T * B
+print(
+  "{\"mode\": \"\(mode)\", \"seconds\": \(seconds), \"tokens_per_s\": \(Double(count) / seconds)}")

@@ -1,0 +1,89 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+// Products in bfloat16, and what they change.
+
+import CUnrollKernels
+import Foundation
+import TestSupport
+import Testing
+import UnrollFormat
+import UnrollTensors
+
+@testable import UnrollNeural
+
+extension Precision {
+  /// Those that oneDNN has products for on this processor.
+  static let supported = allCases.filter {
+    (try? PackedWeight(Tensor([1], shape: [1, 1]), bias: nil, precision: $0)) != nil
+  }
+
+  /// Numbers as factors of products, widened again: by the narrowing of tensors, which is not that of the
+  /// kernels.
+  func rounded(_ numbers: [Float]) throws -> [Float] {
+    guard self == .bfloat16 else { return numbers }
+    return try #require(Tensor(numbers, shape: [numbers.count]).converted(to: .bfloat16).floats())
+  }
+}
+
+@Suite struct PrecisionTests {
+  @Test func everyKindOfFloatIsRoundedToTheNearest() throws {
+    // Half way from the largest number to what would come next; tensors refuse what becomes infinite.
+    let tooLarge = Float(bitPattern: 0x7F7F_8000)
+    // Each upper half with the lower halves around ties, and what lies between.
+    let lower: [UInt32] = [0, 1, 0x7FFF, 0x8000, 0x8001, 0xFFFF, 0x1234, 0xBEEF]
+    let numbers = (0..<UInt32(0x10000)).flatMap { upper in
+      lower.map { Float(bitPattern: upper << 16 | $0) }
+    }.filter { $0.magnitude < tooLarge || !$0.isFinite }
+    var infinite: [UInt16] = [0, 0]
+    unroll_round_to_bf16([tooLarge, -.greatestFiniteMagnitude], &infinite, 2)
+    #expect(infinite == [0x7F80, 0xFF80])
+    var found = [UInt16](repeating: 0, count: numbers.count)
+    unroll_round_to_bf16(numbers, &found, numbers.count)
+    let expected = try Precision.bfloat16.rounded(numbers)
+    let wrong = zip(found, zip(numbers, expected)).first { found, pair in
+      let widened = Float(bitPattern: UInt32(found) << 16)
+      return pair.0.isNaN ? !widened.isNaN : widened.bitPattern != pair.1.bitPattern
+    }
+    #expect(wrong == nil)
+  }
+
+  /// The loss of two windows and the gradients of the second, one after the other.
+  func train(_ cell: Cell, _ precision: Precision) throws -> (losses: [Double], gradient: [Float]) {
+    let layers = [(24, 40), (40, 32)].map {
+      LayerArchitecture(cell: cell, inputSize: $0.0, hiddenSize: $0.1)
+    }
+    let architecture = Architecture(
+      vocabularySize: 90, embeddingSize: 24, layers: layers, isTied: false)
+    var generator = SeededGenerator(seed: 3)
+    var tree = ParameterTree<Tensor>()
+    for (path, shape) in architecture.parameters {
+      tree[path] = Tensor(generator.floats(shape.elementCount ?? 0, in: -0.3...0.3), shape: shape)
+    }
+    let model = try TrainableModel(
+      architecture: architecture, parameters: tree, precision: precision)
+    let (T, B) = (12, 6)
+    var state = model.zeroState(columns: B)
+    let losses = try (0..<2).map { _ in
+      let tokens = (0...T * B).map { _ in Int32.random(in: 0..<90, using: &generator) }
+      return try model.backpropagate(
+        inputs: Array(tokens.dropLast()), targets: Array(tokens.dropFirst()), state: &state)
+    }
+    let gradients = model.gradients
+    let all = architecture.parameters.flatMap { path, shape in
+      var dense = [Float](repeating: 0, count: shape.elementCount ?? 0)
+      gradients[path]?.add(to: &dense)
+      return dense
+    }
+    return (losses, all)
+  }
+
+  @Test(.enabled(if: Precision.supported.count == 2), arguments: Cell.allCases)
+  func gradientsInBfloat16PointTheSameWay(cell: Cell) throws {
+    let (exact, found) = try (train(cell, .float32), train(cell, .bfloat16))
+    #expect(zip(exact.losses, found.losses).allSatisfy { abs($0 / $1 - 1) < 2e-3 && $0 != $1 })
+    let length = { (x: [Float]) in sqrt(x.reduce(0) { $0 + Double($1) * Double($1) }) }
+    let difference = length(zip(exact.gradient, found.gradient).map(-))
+    // 8 bits of a factor: about 0.4 % a product.
+    let relative = difference / length(exact.gradient)
+    #expect(relative > 1e-4 && relative < 2e-2, "\(relative)")
+  }
+}
