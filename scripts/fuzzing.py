@@ -11,9 +11,11 @@ import zipfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CORPORA = ROOT / "fixtures/fuzzing"
-TARGETS = "pickle", "zip", "torch", "arrays", "graph", "inventory", "answer"
+TARGETS = "pickle", "zip", "torch", "legacy", "arrays", "numbers", "gguf", "graph", "inventory", "answer"
 LARGEST_SEED = 12_000
 LARGEST_CORPUS = 55_000
+# The newer ones: the fixtures have little room left.
+SMALLER_CORPUS = dict.fromkeys(("legacy", "numbers", "gguf"), 30_000)
 # Long to read by design: they would slow every run down.
 SLOW = "hostile-depth.pt", "hostile-modules.pt"
 
@@ -51,6 +53,12 @@ def seeds():
         yield "arrays", path.name, path.read_bytes()
     for path in sorted((ROOT / "fixtures/numpy").glob("*.npz")):
         yield "arrays", path.name, without_checksums(path.read_bytes())
+    for path in sorted((ROOT / "fixtures/gguf").glob("*.gguf")):
+        yield "gguf", path.name, path.read_bytes()
+    for path in sorted((ROOT / "fixtures/pickles").glob("*.p*")):
+        data = path.read_bytes()
+        if len(data) <= LARGEST_SEED and not data.startswith(b"PK"):
+            yield "legacy" if path.suffix == ".pt" else "numbers", path.name, data
     for path in sorted((ROOT / "fixtures/onnx").glob("*.onnx")):
         yield "graph", path.name, path.read_bytes()
     for path in sorted((ROOT / "fixtures/pytorch").glob("*.pt")):
@@ -77,7 +85,8 @@ def pack(folder):
     for target in TARGETS:
         inputs = sorted((path.read_bytes() for path in (folder / target).iterdir()), key=lambda x: (len(x), x))
         # Of every size as many as there is room for: the small ones are refused at their first bytes.
-        step = next(step for step in range(1, 1000) if size(inputs[::step]) < LARGEST_CORPUS)
+        room = SMALLER_CORPUS.get(target, LARGEST_CORPUS)
+        step = next(step for step in range(1, 1000) if size(inputs[::step]) < room)
         with zipfile.ZipFile(CORPORA / f"{target}.zip", "w") as corpus:
             for number, data in enumerate(inputs[::step]):
                 # Without a date, equal corpora are equal files.

@@ -94,7 +94,8 @@ public struct ConversionOptions: Sendable {
   public var special = SpecialTokens()
   /// The file that says which tensor is which, where names and shapes do not; see `NameMap`.
   public var names: String?
-  /// The file of a Keras model's configuration, for a file of its weights alone.
+  /// The file of a model's configuration: of Keras, for a file of weights alone, or of safetensors, for
+  /// which `config.json` beside the file is taken if none is given.
   public var configuration: String?
   /// The type that weights are rounded to; `nil` leaves them as they are.
   public var dtype: DType?
@@ -113,7 +114,8 @@ public struct ConversionOptions: Sendable {
 /// Reads a model of any format, to be written in another.
 ///
 /// - Parameters:
-///   - path: The model: an Unroll checkpoint or a file of a foreign format, told by its content.
+///   - path: The model: an Unroll checkpoint or a file of a foreign format, told by its content. What lies
+///     beside safetensors without metadata of ours, config.json and tokenizer.json, is read too.
 ///   - options: What it will become, and what its file does not say.
 ///   - reader: Runs libhdf5; in this process unless told. See `ContainerReader.inProcess`.
 ///   - progress: Called with the number of bytes of text read since the last call.
@@ -139,6 +141,7 @@ public func convert(
     return conversion
   }
   let format = try foreignFormat(of: file, reader: reader)
+  let (options, notes) = try options.completed(beside: file, of: format)
   let (tokenizer, vocabulary) = try options.tokens(progress: progress)
   let names = try options.names.map { try NameMap(contentsOf: $0).names } ?? [:]
   guard names.isEmpty || format.hasNames else {
@@ -150,15 +153,16 @@ public func convert(
     vocabulary: vocabulary, tokenizer: tokenizer, nonlinearity: options.nonlinearity, names: names)
   readingOptions.reader = reader
   if let path = options.configuration {
-    guard format == KerasHDF5Format.self else {
+    guard format == KerasHDF5Format.self || format == SafetensorsFormat.self else {
       throw InterchangeError(
         file: file.path, place: "",
-        expected: "HDF5 weights of Keras, for a configuration beside them",
+        expected: "HDF5 weights of Keras or safetensors, for a configuration beside them",
         found: format.name, fix: "leave --keras-config out")
     }
     readingOptions.configuration = try MappedFile(path: path)
   }
   var conversion = try format.read(file, options: readingOptions)
+  conversion.notes = notes + conversion.notes
   try options.special.apply(to: &conversion.checkpoint, path: path)
   if conversion.checkpoint.tokenizer.appendsEndOfSentence,
     conversion.checkpoint.vocabulary.endOfSentenceID == nil

@@ -13,8 +13,9 @@ public enum PerplexityProtocol: String, Sendable, CaseIterable {
   case columns
   /// Each line alone: zero state, the first token follows `<eos>`; every token is predicted.
   case sentence
-  /// `sentence` with SRILM's figures: words that the vocabulary lacks are left out of logarithm and
-  /// divisor; `ppl` divides by words and ends of sentences, `ppl1` by words. Blank lines are no sentences.
+  /// `sentence` with SRILM's figures: words and ends of lines that the vocabulary lacks are left out of
+  /// logarithm and divisor; `ppl` divides by words and predicted ends of lines, `ppl1` by words. Blank lines
+  /// are no sentences.
   case srilm
   /// `sentence` with the figures of KenLM's `query`: perplexity including and excluding words that the
   /// vocabulary lacks; ends of sentences are tokens.
@@ -57,6 +58,10 @@ public struct Perplexity: Sendable {
   public var lines = 0
   /// The words of the text, between white space, that end in a predicted token.
   public var words = 0
+  /// The ends of lines that are predicted, by a token of their own or with the text before them.
+  public var lineEndings = 0
+  /// Those of them that the vocabulary lacks.
+  public var unknownLineEndings = 0
   /// The bytes of the text that the predicted tokens stand for, with the white space before them.
   public var bytes = 0
   /// The predicted tokens that stand for text outside the vocabulary.
@@ -93,20 +98,21 @@ public struct Perplexity: Sendable {
   public var figures: [(name: String, value: Double)] {
     let known = -(totalNLL - unknownNLL)
     let knownWords = Double(words - unknownWords)
-    let ends = Double(lines)
+    let ends = Double(lineEndings)
+    let knownEnds = Double(lineEndings - unknownLineEndings)
     switch `protocol` {
     case .stream, .columns, .sentence: return []
     case .srilm:
       return [
-        ("sentences", ends), ("words", Double(words)), ("OOVs", Double(unknownWords)),
-        ("logprob", known / log(10)), ("ppl", exp(-known / (knownWords + ends))),
+        ("sentences", Double(lines)), ("words", Double(words)), ("OOVs", Double(unknownWords)),
+        ("logprob", known / log(10)), ("ppl", exp(-known / (knownWords + knownEnds))),
         ("ppl1", exp(-known / knownWords)),
       ]
     case .kenlm:
       let tokens = Double(words) + ends
       return [
         ("perplexity including OOVs", exp(totalNLL / tokens)),
-        ("perplexity excluding OOVs", exp(-known / (knownWords + ends))),
+        ("perplexity excluding OOVs", exp(-known / (knownWords + knownEnds))),
         ("OOVs", Double(unknownWords)), ("tokens", tokens),
       ]
     case .lmEval:
@@ -142,6 +148,8 @@ public struct Perplexity: Sendable {
     words += token.wordCount
     unknown += token.isUnknown ? 1 : 0
     unknownWords += token.unknownWordCount
+    lineEndings += token.isLineEnd ? 1 : 0
+    unknownLineEndings += token.isLineEnd && token.isUnknown ? 1 : 0
     unknownNLL -= token.isOfUnknownWord ? Double(logProbability) : 0
   }
 
@@ -218,11 +226,13 @@ extension EncodedLine {
       }
     }
     let unknown = Set(unknown)
+    let content = line.bytes.count - (line.bytes.last == UInt8(ascii: "\n") ? 1 : 0)
     var (start, word) = (0, 0)
     return ids.indices.map { index -> TokenInText in
       var token = TokenInText(
         id: ids[index], byteCount: ends[index] - start, wordCount: 0,
         isUnknown: unknown.contains(index), isOfUnknownWord: unknownWords.contains(word))
+      token.isLineEnd = index == ids.count - 1 && (ends[index] > content || start == content)
       start = ends[index]
       while word < words.count, words[word].upperBound <= start {
         token.wordCount += 1
@@ -245,4 +255,6 @@ struct TokenInText {
   var isOfUnknownWord = false
   /// How many of the words that end in it have one.
   var unknownWordCount = 0
+  /// Whether the line ends in it, with its text or after it.
+  var isLineEnd = false
 }

@@ -184,26 +184,22 @@ public struct Architecture: Sendable, Hashable {
   /// The width of what the output weight multiplies.
   public var outputInputSize: Int { hasOutputProjection ? embeddingSize : topSize }
 
-  /// The first variant that PyTorch's recurrent modules do not compute, in words.
-  ///
-  /// - Parameter allowsSingleBias: Whether a layer's only bias is no such variant.
-  /// - Returns: The variant, or `nil` if there is none.
-  package func rareVariant(allowsSingleBias: Bool = false) -> String? {
-    if hasOutputProjection { return "a projection before the output weight" }
-    for (index, layer) in layers.enumerated() {
-      guard let variant = layer.rareVariant(allowsSingleBias: allowsSingleBias) else { continue }
-      return "layer \(index) with \(variant)"
-    }
-    return nil
+  /// What PyTorch's recurrent modules do not compute, in words.
+  package var rareVariants: [String] {
+    (hasOutputProjection ? ["a projection before the output weight"] : [])
+      + layers.enumerated().flatMap { index, layer in
+        layer.rareVariants.map { "layer \(index) with \($0)" }
+      }
   }
 }
 
 extension LayerArchitecture {
-  fileprivate func rareVariant(allowsSingleBias: Bool) -> String? {
-    if bias == .single && !allowsSingleBias { return "a single bias" }
-    if forgetBias != 0 { return "a forget bias of \(forgetBias)" }
-    if gateActivation != .sigmoid { return "the gate activation \(gateActivation.name)" }
-    if cell == .gru, reset == .before { return "the reset gate before the product" }
-    return nil
+  fileprivate var rareVariants: [String] {
+    var variants: [String] = []
+    if bias == .single { variants.append("a single bias") }
+    if forgetBias != 0 { variants.append("a forget bias of \(forgetBias)") }
+    if gateActivation != .sigmoid { variants.append("the gate activation \(gateActivation.name)") }
+    if cell == .gru, reset == .before { variants.append("the reset gate before the product") }
+    return variants
   }
 }

@@ -20,24 +20,33 @@ extension Checkpoint {
   ///   - path: The file to be.
   ///   - replacing: Whether a file that is there is replaced. If not, it stays.
   ///   - profile: How the data is stored.
+  ///   - check: Looks at what was read back, before the file gets its name.
   /// - Throws: `FileError` with `EEXIST` if there is a file and `replacing` is `false`; `FileError`
-  ///   or `HDF5Error` if the file cannot be written; `InvalidCheckpoint` if it would break a rule.
+  ///   or `HDF5Error` if the file cannot be written; `InvalidCheckpoint` if it would break a rule; what
+  ///   `check` throws.
   public func write(
-    to path: String, replacing: Bool = false, profile: StorageProfile = .live
+    to path: String, replacing: Bool = false, profile: StorageProfile = .live,
+    check: ((Checkpoint) throws -> Void)? = nil
   ) throws {
-    try outline().writeChecked(to: path, replacing: replacing, profile: profile)
+    try outline().writeChecked(to: path, replacing: replacing, profile: profile) { examination in
+      try check?(Checkpoint(examination))
+    }
   }
 }
 
 extension Outline {
   /// Writes the objects to a file, which gets its name only after it was read back and breaks no
   /// rule; see `Checkpoint.write`.
-  func writeChecked(to path: String, replacing: Bool, profile: StorageProfile) throws {
+  func writeChecked(
+    to path: String, replacing: Bool, profile: StorageProfile,
+    check: (Examination) throws -> Void = { _ in }
+  ) throws {
     try write(to: path, replacing: replacing, profile: profile) { written in
       let examination = try Examination(of: written, upTo: .bytes)
       guard examination.worstLevel != .error else {
         throw InvalidCheckpoint(findings: examination.findings)
       }
+      try check(examination)
     }
   }
 

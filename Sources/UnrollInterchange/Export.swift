@@ -118,7 +118,12 @@ extension Architecture {
 
 extension Tensor {
   /// Whether another tensor has the same shape, type and bytes.
-  fileprivate func isEqual(to other: Tensor, progress: (Int) -> Void) -> Bool {
+  ///
+  /// - Parameters:
+  ///   - other: The tensor.
+  ///   - progress: Called with the number of bytes compared since the last call.
+  /// - Returns: Whether they are equal.
+  package func isEqual(to other: Tensor, progress: (Int) -> Void) -> Bool {
     guard shape == other.shape, dtype == other.dtype else { return false }
     return withUnsafeBytes { first in
       other.withUnsafeBytes { second in

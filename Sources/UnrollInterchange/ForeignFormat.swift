@@ -90,7 +90,8 @@ public struct ReadingOptions: Sendable {
   /// The names of tensors in the file, by those of a state_dict that they stand for; for formats whose
   /// tensors have names.
   public var names: [String: String]
-  /// The configuration of a model, as `model.to_json()` gives it, for Keras's files of weights alone.
+  /// The configuration of a model: as `model.to_json()` gives it, for Keras's files of weights alone; the
+  /// `config.json` beside safetensors.
   public var configuration: MappedFile?
   /// Runs libhdf5 on files that are made of HDF5; in this process unless told.
   public var reader = ContainerReader.inProcess

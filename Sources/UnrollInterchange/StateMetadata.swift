@@ -12,31 +12,34 @@ struct StateMetadata {
 
   /// Whether the output shares the embedding's weight.
   let isTied: Bool
-  /// The activation of the plain cells.
+  /// Whether there is a projection before the output weight.
+  let isProjected: Bool
+  /// The activation of the plain cells, if all have one.
   let activation: Activation?
+  /// The variants of the layers; `nil` if all are those of PyTorch's modules.
+  let layers: [LayerVariant]?
   /// The tokens.
   let vocabulary: Vocabulary?
   /// How text becomes tokens.
   let tokenizer: Tokenizer
 
   /// The metadata of a checkpoint.
-  ///
-  /// - Throws: `InterchangeError` if its plain cells have different activations.
-  init(_ checkpoint: Checkpoint) throws {
-    let activations = checkpoint.architecture.plainActivations
-    guard activations.count <= 1 else {
-      throw InterchangeError(
-        file: "the checkpoint", place: Layout.layers,
-        expected: "one activation for all plain cells", found: "tanh and relu",
-        fix: "keep the checkpoint: a state_dict cannot say so")
-    }
-    (isTied, activation) = (checkpoint.architecture.isTied, activations.first)
+  init(_ checkpoint: Checkpoint) {
+    let architecture = checkpoint.architecture
+    let activations = architecture.plainActivations
+    isTied = architecture.isTied
+    isProjected = architecture.hasOutputProjection
+    activation = activations.count == 1 ? activations.first : nil
+    let variants = architecture.layers.map(LayerVariant.init)
+    let isUsual = activations.count <= 1 && variants.allSatisfy(\.isUsual)
+    layers = isUsual ? nil : variants
     (vocabulary, tokenizer) = (checkpoint.vocabulary, checkpoint.tokenizer)
   }
 
   /// Tokens, tokenizer and tie of a checkpoint, for files that say the rest themselves.
   init(besideConfigurationOf checkpoint: Checkpoint) {
-    (isTied, activation) = (checkpoint.architecture.isTied, nil)
+    (isTied, isProjected) = (checkpoint.architecture.isTied, false)
+    (activation, layers) = (nil, nil)
     (vocabulary, tokenizer) = (checkpoint.vocabulary, checkpoint.tokenizer)
   }
 
@@ -48,7 +51,11 @@ struct StateMetadata {
   /// The JSON text, without the tokens if the file has them elsewhere.
   func json(listingTokens: Bool) -> String {
     var members = [#""version":1"#, #""tied":\#(isTied)"#]
+    if isProjected { members.append(#""output_projection":true"#) }
     if let activation { members.append(#""activation":\#(quoted(activation.rawValue))"#) }
+    if let layers {
+      members.append(#""layers":[\#(layers.map(\.json).joined(separator: ","))]"#)
+    }
     if let vocabulary {
       members.append(#""vocabulary":\#(Self.json(vocabulary, listingTokens: listingTokens))"#)
     }
@@ -116,14 +123,17 @@ struct StateMetadata {
   init(json text: String, beside model: NamedTensors, tokens: [[UInt8]]? = nil) throws {
     let rows = model.tensors.filter { $0.tensor.span > 0 }.compactMap(
       \.tensor.shape.dimensions.first)
-    try self.init(json: text, rows: rows.max() ?? 0, tokens: tokens, error: model.file.error)
+    // A layer has more values than a token, and three tensors.
+    try self.init(
+      json: text, rows: (rows.max() ?? 0) + model.tensors.count, tokens: tokens,
+      error: model.file.error)
   }
 
   /// Reads the JSON text of a file.
   ///
   /// - Parameters:
   ///   - text: The text.
-  ///   - rows: The most rows of a tensor of the file, a bound of the tokens.
+  ///   - rows: No fewer than the tokens, and layers, that there may be.
   ///   - tokens: The tokens, if the file has them elsewhere.
   ///   - error: Makes an error about the file.
   /// - Throws: `InterchangeError` if it is damaged.
@@ -133,8 +143,7 @@ struct StateMetadata {
   ) throws {
     func fail(_ member: String) -> InterchangeError {
       error(
-        "metadata \"\(Self.key)\"", "what Unroll wrote", "another \(member)",
-        "save the model again, or give its tokens with --vocabulary")
+        Self.place, "what Unroll wrote", "another \(member)", Self.fix)
     }
     let bytes = Array(text.utf8)
     // A token has a comma in each of four lists, and two brackets and a colon if it is no text.
@@ -143,6 +152,13 @@ struct StateMetadata {
       let isTied = value["tied"]?.bool, let tokenizerValue = value["tokenizer"]
     else { throw fail("form") }
     self.isTied = isTied
+    isProjected = value["output_projection"]?.bool ?? false
+    layers = try value["layers"].map {
+      guard let items = $0.array, case let layers = items.compactMap(LayerVariant.init),
+        layers.count == items.count
+      else { throw fail("list of layers") }
+      return layers
+    }
     activation = try value["activation"].map {
       guard let activation = $0.text.flatMap(Activation.init) else { throw fail("activation") }
       return activation
@@ -227,27 +243,41 @@ extension NamedTensors {
     }
   }
 
-  /// The language model among tensors, with what metadata says of it.
+  /// The language model among tensors, with what metadata says of it, or else a configuration.
   ///
   /// - Throws: `InterchangeError` if the tensors make none, or if neither metadata nor options have its
   ///   tokens.
   func conversion(
-    _ metadata: StateMetadata?, lists: [PickledTokens] = [], options: ReadingOptions
+    _ metadata: StateMetadata?, configuration: ModelConfiguration? = nil,
+    lists: [PickledTokens] = [], options: ReadingOptions
   ) throws -> Conversion {
     var (named, options) = (self, options)
+    if let configuration {
+      options.nonlinearity = try configuration.nonlinearity(options.nonlinearity, file: file)
+      if configuration.isTied?.value == true { try named.addTie() }
+    }
     if metadata?.isTied == true { named.add(aliases: ["decoder.weight": "encoder.weight"]) }
-    options.nonlinearity = options.nonlinearity ?? metadata?.activation
     if let metadata { options.take(metadata) }
-    let language = try TorchLanguageModel(named, nonlinearity: options.nonlinearity)
+    let language = try TorchLanguageModel(
+      named, nonlinearity: options.nonlinearity, metadata: metadata)
     let listNotes = try options.take(
       lists, ofRows: language.architecture.vocabularySize, error: named.file.error)
     let vocabulary = try language.vocabulary(options)
     let (parameters, notes) = try language.parameters()
-    return Conversion(
+    var conversion = Conversion(
       checkpoint: Checkpoint(
         architecture: language.architecture, parameters: parameters, vocabulary: vocabulary,
         tokenizer: options.tokenizer, provenance: []),
-      notes: listNotes + (metadata == nil ? language.notes : []) + notes)
+      notes: listNotes + (metadata == nil ? language.notes : []))
+    if let configuration {
+      try conversion.tie(by: configuration, file: file)
+      conversion.checkpoint.architecture = try configuration.applied(
+        to: conversion.checkpoint.architecture, file: file)
+    }
+    // Tied weights are equal, and one.
+    let isTied = conversion.checkpoint.architecture.isTied
+    conversion.notes += isTied && !language.architecture.isTied ? [] : notes
+    return conversion
   }
 }
 
@@ -261,7 +291,14 @@ extension Checkpoint {
         message:
           "a layer's only bias, named bias_l: PyTorch's modules have two, bias_ih_l and bias_hh_l")
     }
-    return notes + lossesBesideWeights
+    var rest = architecture
+    for index in single { rest.layers[index].bias = .double }
+    let variants = rest.rareVariants.map { variant in
+      Note(
+        place: Layout.model,
+        message: "\(variant): in the metadata alone, PyTorch's modules do not compute it")
+    }
+    return notes + variants + lossesBesideWeights
   }
 
   /// What files of weights, tokens and tokenizer do not hold.

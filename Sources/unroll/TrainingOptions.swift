@@ -168,28 +168,6 @@ struct TrainingOptions: ParsableArguments {
     _ = try settings()
   }
 
-  /// The names of the given options that a resumed training cannot change.
-  ///
-  /// - Parameter allowingChanges: Whether only those are meant that make a new optimizer.
-  /// - Returns: The names, as they are typed.
-  func fixedOptions(allowingChanges: Bool) -> [String] {
-    let groups: [(String, Bool)] = [
-      ("--optimizer", optimizer != nil), ("--layer-decay", layerDecay != nil),
-      ("--freeze", freeze != nil), ("--unfreeze-every", unfreezeEvery != nil),
-      ("--sentences", sentences),
-    ]
-    let settings: [(String, Bool)] = [
-      ("--columns", columns != nil), ("--window", window != nil),
-      ("--accumulate", accumulate != nil), ("--momentum", momentum != nil),
-      ("--weight-decay", weightDecay != nil), ("--clip", clip != nil),
-      ("--clip-value", clipValue != nil), ("--schedule", schedule != nil),
-      ("--random-windows", randomWindows), ("--average-after", averageAfter != nil),
-      ("--dropout", dropout != nil), ("--regularize", terms != nil), ("--seed", seed != nil),
-      ("--precision", precision != nil),
-    ]
-    return (groups + (allowingChanges ? [] : settings)).filter(\.1).map(\.0)
-  }
-
   /// The names of the given options that make a new optimizer.
   var optimizerOptions: [String] {
     let options: [(String, Bool)] = [
@@ -236,13 +214,30 @@ struct TrainingOptions: ParsableArguments {
     changes.learningRate = learningRate
     (changes.columns, changes.window, changes.accumulation) = (columns, window, accumulate)
     if randomWindows { changes.windowKind = .random }
+    if sentences { changes.windowKind = .sentence }
     if let momentum { changes.hyperparameters[.momentum] = momentum }
     if let weightDecay { changes.hyperparameters[.weightDecay] = weightDecay }
     if clip != nil || clipValue != nil { changes.clip = .some(settings.clip) }
     if schedule != nil { changes.schedule = settings.schedule }
     if dropout != nil || terms != nil { changes.regularization = settings.regularization }
     (changes.averageAfter, changes.seed, changes.precision) = (averageAfter, seed, precision)
+    changes.rule = rule(settings)
     return changes
+  }
+
+  /// What the given options say of the rule, which never changes.
+  private func rule(_ settings: TrainingSettings) -> TrainingRule {
+    var rule = TrainingRule()
+    if let optimizer {
+      (rule.optimizer, rule.weightDecayKind) = (settings.optimizer, settings.weightDecayKind)
+      let names = optimizer.numbers.compactMap { Hyperparameter(rawValue: $0.name) }
+      rule.hyperparameters = settings.hyperparameters.filter {
+        names.contains($0.key) && $0.key != .learningRate
+      }
+    }
+    (rule.layerDecay, rule.unfreezeEvery) = (layerDecay, unfreezeEvery)
+    if freeze != nil { rule.frozen = settings.frozen }
+    return rule
   }
 
   private var regularization: [RegularizationTerm] {

@@ -18,6 +18,12 @@ enum FuzzTarget: String, CaseIterable, Sendable {
   case torch
   /// The bytes are a file of safetensors, one of GGUF, or NumPy arrays in an archive or a pickle.
   case arrays
+  /// The bytes are a file of GGUF.
+  case gguf
+  /// The bytes are a file of `torch.save` from before PyTorch 1.6.
+  case legacy
+  /// The bytes are a pickle of NumPy arrays, or of tokens.
+  case numbers
   /// The bytes are a graph of ONNX.
   case graph
   /// The bytes are choices that change a valid checkpoint and its inventory.
@@ -41,12 +47,19 @@ enum FuzzTarget: String, CaseIterable, Sendable {
       case .zip:
         try Data(bytes).write(to: URL(filePath: path))
         return try Self.readArchive(path)
-      case .torch:
+      case .torch, .legacy:
         try Data(bytes).write(to: URL(filePath: path))
         return try Self.readTorch(path)
       case .arrays:
         try Data(bytes).write(to: URL(filePath: path))
         return try Self.readArrays(path)
+      case .gguf:
+        try Data(bytes).write(to: URL(filePath: path))
+        return try Self.summary(
+          of: GGUFFormat.read(MappedFile(path: path), options: Self.options))
+      case .numbers:
+        try Data(bytes).write(to: URL(filePath: path))
+        return try Self.readNumbers(path)
       case .graph:
         try Data(bytes).write(to: URL(filePath: path))
         let file = try MappedFile(path: path)
@@ -101,6 +114,14 @@ enum FuzzTarget: String, CaseIterable, Sendable {
     let formats: [any ForeignFormat.Type] = [NumPyFormat.self, GGUFFormat.self]
     let format = formats.first { $0.recognizes(file) }
     return summary(of: try (format ?? SafetensorsFormat.self).read(file, options: options))
+  }
+
+  private static func readNumbers(_ path: String) throws -> String {
+    let file = try MappedFile(path: path)
+    guard NumPyFormat.recognizes(file) else {
+      return "read: \(try Vocabulary(contentsOf: path, format: .pickle).count) tokens"
+    }
+    return summary(of: try NumPyFormat.read(file, options: options))
   }
 
   private static func readArchive(_ path: String) throws -> String {

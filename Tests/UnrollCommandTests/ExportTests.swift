@@ -156,6 +156,67 @@ import UnrollTokenization
     }
   }
 
+  /// A folder as Hugging Face's programs know it, and its weights without our metadata.
+  @Test func safetensorsGetAConfiguration() throws {
+    try withCheckpoint { folder in
+      let arguments = [
+        "convert", "a.h5", "-o", "model.safetensors", "--write-config", "config.json",
+      ]
+      let there = try runner.run(arguments, in: folder)
+      #expect(there.exitCode == 0)
+      #expect(there.errors.hasSuffix("tokens equal\nwrote config.json\n"), "\(there.errors)")
+      #expect(
+        try String(decoding: data("config.json", in: folder), as: UTF8.self) == """
+          {
+            "model_type": "lstm",
+            "vocab_size": 11,
+            "embedding_size": 5,
+            "hidden_size": [7, 5],
+            "num_hidden_layers": 2,
+            "tie_word_embeddings": true
+          }
+
+          """)
+      let weights = try data("model.safetensors", in: folder)
+      // Nothing is overwritten, and neither is written without the other.
+      let again = try runner.run(arguments, in: folder)
+      #expect(again.exitCode == 2 && again.errors.contains("--force to replace it"))
+      try FileManager.default.removeItem(atPath: "\(folder)/model.safetensors")
+      #expect(try runner.run(arguments, in: folder).exitCode == 2)
+      #expect(try files(folder) == ["a.h5", "config.json"])
+      // Another program saves the tensors alone: the configuration is read.
+      let key = Array(#""unroll":"#.utf8)
+      var bytes = Array(weights)
+      let place = try #require(bytes.firstRange(of: key)).lowerBound
+      bytes.replaceSubrange(place..<place + key.count, with: Array(#""other_":"#.utf8))
+      try Data(bytes).write(to: URL(filePath: "\(folder)/model.safetensors"))
+      let words = (0..<11).map { "w\($0)\n" }.joined()
+      try Data(words.utf8).write(to: URL(filePath: "\(folder)/words.txt"))
+      let back = try runner.run(
+        ["convert", "model.safetensors", "--vocabulary", "words.txt", "-o", "b.h5"], in: folder)
+      #expect(back.exitCode == 0, "\(back.errors)")
+      #expect(
+        back.errors.contains("note: config.json: describes the model of these tensors\n"))
+      #expect(try weightsDigest("a.h5", in: folder) == weightsDigest("b.h5", in: folder))
+      for (arguments, message) in [
+        (["-o", "c.pt", "--write-config", "c.json"], "expected an output of safetensors"),
+        (["-o", "c.safetensors", "--write-config", "c.safetensors"], "need different names"),
+      ] {
+        let refused = try runner.run(["convert", "a.h5"] + arguments, in: folder)
+        #expect(refused.exitCode != 0 && refused.errors.contains(message), "\(refused.errors)")
+      }
+    }
+    // A stack that the words of a configuration cannot describe.
+    var mixed = Checkpoint.small(cell: .rnn)
+    mixed.architecture.layers[1].activation = .relu
+    try withCheckpoint(mixed) { folder in
+      let refused = try runner.run(
+        ["convert", "a.h5", "-o", "a.safetensors", "--write-config", "config.json"], in: folder)
+      #expect(refused.exitCode == 2 && refused.errors.contains("layers of one kind of cell"))
+      #expect(try files(folder) == ["a.h5"])
+    }
+  }
+
   /// From one foreign format to another, here to itself: a whole module becomes a state_dict.
   @Test func aModuleBecomesAStateDictionary() throws {
     try withTemporaryFolder { folder in

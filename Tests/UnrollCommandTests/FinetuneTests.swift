@@ -249,8 +249,69 @@ import UnrollFormat
       let state = try Checkpoint(contentsOf: "\(folder)/a.last.unroll.h5")
       #expect(state.training?.step == 25)
       let refused = try runner.run(resume + ["--columns", "5"], in: folder)
-      #expect(refused.exitCode == 64)
-      #expect(refused.errors.contains("--columns cannot change when a training is resumed"))
+      #expect(refused.exitCode == 2)
+      let message = "expected the settings that the training began with; found columns=5"
+      #expect(refused.errors.contains(message), "\(refused.errors)")
+    }
+  }
+
+  /// The options of the first run may stand there again; what they say is compared.
+  @Test func aResumedRunMayRepeatItsOptions() throws {
+    try withScene { folder in
+      let options = [
+        "--optimizer", "sgd,dampening=0.25", "--weight-decay", "1e-5", "--layer-decay", "2.6",
+        "--freeze", "embedding", "--schedule", "divide_on_plateau,factor=3", "--dropout", "0.1",
+        "--seed", "7", "--clip", "0.3",
+      ]
+      let texts = ["--train", "train.txt", "--valid", "valid.txt", "-o", "a.unroll.h5"]
+      let sizes = ["--columns", "4", "--window", "5", "--steps", "20"]
+      let whole = ["finetune", "model.unroll.h5"] + texts + sizes
+      let paused = whole + options + ["--pause-after", "10"]
+      let first = try runner.run(paused, in: folder)
+      #expect(first.exitCode == 3, "\(first.errors)")
+      let state = try bytes(["a.last.unroll.h5"], in: folder)
+      let again = ["finetune", "a.last.unroll.h5", "--resume"] + texts + sizes
+      for (changed, expected) in [
+        (["--optimizer", "adam"], "--optimizer: expected sgd, as this training began; found adam"),
+        (["--optimizer", "sgd,dampening=0.5"], "expected dampening=0.25, as this training began"),
+        (["--layer-decay", "2"], "--layer-decay: expected another number"),
+        (["--freeze", "output"], "--freeze: expected embedding frozen"),
+        (["--unfreeze-every", "1"], "--unfreeze-every: expected none"),
+        (["--sentences", "--columns", "1"], "--sentences: expected columns"),
+        (["--schedule", "constant"], "found schedule=constant"), (["--seed", "8"], "seed=8"),
+      ] {
+        let refused = try runner.run(again + changed, in: folder)
+        #expect(refused.exitCode == 2 && refused.errors.contains(expected), "\(refused.errors)")
+        #expect(try bytes(["a.last.unroll.h5"], in: folder) == state)
+      }
+      let gone = try runner.run(again + options, in: folder)
+      #expect(gone.exitCode == 0, "\(gone.errors)")
+      let resumed = try bytes(["a.unroll.h5", "a.last.unroll.h5"], in: folder)
+      #expect(try runner.run(whole + options + ["--force"], in: folder).exitCode == 0)
+      #expect(try bytes(["a.unroll.h5", "a.last.unroll.h5"], in: folder) == resumed)
+    }
+  }
+
+  /// Lengths of schedules that the training decides, and SGD that is ASGD by now.
+  @Test(arguments: [
+    ["--optimizer", "adamw,beta1=0.8", "--schedule", "cosine"],
+    ["--schedule", "one_cycle,start=0.1", "--unfreeze-every", "1", "--clip-value", "0.2"],
+    [
+      "--average-after", "0", "--momentum", "0.5", "--learning-rate", "30", "--schedule",
+      "constant",
+    ],
+  ]) func repeatedOptionsMayMeanWhatTheyBecame(options: [String]) throws {
+    try withScene { folder in
+      let texts = ["--train", "train.txt", "--valid", "valid.txt", "-o", "a.unroll.h5"]
+      let sizes = ["--columns", "4", "--window", "5", "--epochs", "6"] + options
+      let paused = try runner.run(
+        ["finetune", "model.unroll.h5"] + texts + sizes + ["--pause-after", "60"], in: folder)
+      #expect(paused.exitCode == 3, "\(paused.errors)")
+      let state = try Checkpoint(contentsOf: "\(folder)/a.last.unroll.h5")
+      #expect((state.optimizer?.kind == .asgd) == options.contains("--average-after"))
+      let gone = try runner.run(
+        ["finetune", "a.last.unroll.h5", "--resume"] + texts + sizes, in: folder)
+      #expect(gone.exitCode == 0, "\(gone.errors)")
     }
   }
 
@@ -271,8 +332,8 @@ import UnrollFormat
       let history = try Checkpoint(contentsOf: "\(folder)/a.last.unroll.h5").provenance.last
       #expect(history?.arguments.contains("\nfrom_step_10: window=7 ") == true)
       let fixed = try resume(["--allow-changes", "--optimizer", "adam"], "a.unroll.h5")
-      #expect(fixed.exitCode == 64)
-      #expect(fixed.errors.contains("without --resume it begins a new one"))
+      #expect(fixed.exitCode == 2)
+      #expect(fixed.errors.contains("leave --resume out to begin a new training"))
       // Another validation text: the best so far is kept, the new best is another file.
       let refused = try resume([], "a.unroll.h5", valid: "train.txt")
       #expect(refused.exitCode == 2 && refused.errors.contains("--allow-changes"))

@@ -201,12 +201,41 @@ private struct Reference: Decodable {
   @Test func srilmsOwnFiguresComeOut() {
     // What SRILM printed: 1 sentences, 9 words, 1 OOVs, logprob= -20.406 ppl= 185.068 ppl1= 355.426.
     var result = Perplexity(.srilm)
-    (result.lines, result.words, result.unknownWords) = (1, 9, 1)
+    (result.lines, result.lineEndings, result.words, result.unknownWords) = (1, 1, 9, 1)
     (result.totalNLL, result.unknownNLL) = (20.406 * log(10) + 3, 3)
     let figures = Dictionary(uniqueKeysWithValues: result.figures)
     // Its logarithm has three digits.
     #expect(abs((figures["ppl"] ?? 0) - 185.068) < 0.02)
     #expect(abs((figures["ppl1"] ?? 0) - 355.426) < 0.02)
+  }
+
+  /// A model of characters without one for the end of a line: no end is predicted, or none is known.
+  @Test(arguments: [true, false]) func endsOfLinesThatAreNotPredictedDivideNothing(
+    hasUnknown: Bool
+  ) throws {
+    var checkpoint = Checkpoint.small()
+    checkpoint.vocabulary = Vocabulary(
+      tokens: "abcdefghi".map { Array("\($0)".utf8) } + [[0x20], Array("<unk>".utf8)],
+      unit: .character)
+    if hasUnknown { checkpoint.vocabulary.unknownID = 10 }
+    checkpoint.tokenizer = Tokenizer(
+      kind: .character, sentenceStart: .none, appendsEndOfSentence: false)
+    let model = try LanguageModel(checkpoint, path: "small")
+    try withTemporaryFolder { folder in
+      let path = "\(folder)/text.txt"
+      try Data("ab cd\n\nef ghi\nb".utf8).write(to: URL(filePath: path))
+      guard hasUnknown else {
+        #expect(throws: (any Error).self) { try model.perplexity(ofText: path, protocol: .srilm) }
+        return
+      }
+      let result = try model.perplexity(ofText: path, protocol: .srilm)
+      #expect(result.lines == 3 && result.words == 4)
+      #expect(result.lineEndings == 2 && result.unknownLineEndings == 2)
+      let figures = Dictionary(uniqueKeysWithValues: result.figures)
+      let known = -(result.totalNLL - result.unknownNLL)
+      #expect(abs((figures["ppl"] ?? 0) - exp(-known / 4)) < 1e-12)
+      #expect(figures["ppl"] == figures["ppl1"] && figures["sentences"] == 3)
+    }
   }
 
   @Test func wordsOfSeveralTokensAreUnknownAsAWhole() throws {
@@ -218,6 +247,7 @@ private struct Reference: Decodable {
     #expect(tokens.map(\.isOfUnknownWord) == [true, true, false, false, false, false])
     #expect(tokens.map(\.wordCount) == [0, 1, 0, 1, 1, 0])
     #expect(tokens.map(\.unknownWordCount) == [0, 1, 0, 0, 0, 0])
+    #expect(tokens.map(\.isLineEnd) == [false, false, false, false, false, true])
   }
 
   @Test func theIntervalIsThatOfTheBlocks() throws {

@@ -28,6 +28,40 @@ import UnrollTensors
     }
   }
 
+  /// The figures in a checkpoint's history are those of the file itself.
+  @Test func convertedCheckpointsTellTheirFigures() throws {
+    try withTemporaryFolder { folder in
+      let path = "\(folder)/a.unroll.h5"
+      var checkpoint = Checkpoint.small(cell: .gru)
+      checkpoint.provenance = [
+        ProvenanceEntry(operation: "convert", tool: "test", arguments: "", inputs: "")
+      ]
+      let found = try writeConverted(checkpoint, to: path)
+      let count = checkpoint.architecture.parameters.count
+      #expect(found.tensors == count && found.tokens == 4 && found.largestDifference == 0)
+      let examination = try Examination(of: path, upTo: .bytes)
+      #expect(examination.findings.allSatisfy { $0.level != .error })
+      let entry = try Checkpoint(examination).provenance.last
+      #expect(
+        entry?.outcome
+          == "read back: \(count) tensors equal bit for bit, log-probabilities of 4 tokens equal")
+      #expect(entry?.weightsDigest == checkpoint.weightsDigest)
+    }
+  }
+
+  @Test func aFileThatIsReadOtherwiseIsNone() throws {
+    try withTemporaryFolder { folder throws in
+      let path = "\(folder)/a.unroll.h5"
+      #expect(throws: CancellationError.self) {
+        try Checkpoint.small().write(to: path) { back in
+          #expect(back.architecture == Checkpoint.small().architecture)
+          throw CancellationError()
+        }
+      }
+      #expect(try FileManager.default.contentsOfDirectory(atPath: folder).isEmpty)
+    }
+  }
+
   @Test func numbersThatAreNoneAreTheSame() throws {
     try withTemporaryFolder { folder throws in
       var checkpoint = Checkpoint.small()

@@ -182,6 +182,13 @@ import UnrollTokenization
       (
         Lie(), "general.architecture: expected \"unrolllm\", a recurrent language model, found none"
       ),
+      (
+        Lie(keys: 1).with {
+          $0.key("general.architecture", type: 8)
+          $0.text(String(repeating: "x", count: 300))
+        },
+        "general.architecture: expected \"unrolllm\", a recurrent language model, found no name"
+      ),
       (Lie(keys: 1), "header, byte 24: expected more of the header, found the end of the file"),
       (
         Lie(keys: 1).with { $0.bytes.append(littleEndian: UInt64.max) },

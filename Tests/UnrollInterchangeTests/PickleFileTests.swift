@@ -239,6 +239,76 @@ import UnrollTokenization
     }
   }
 
+  // MARK: - Bombs
+
+  /// A pickle of arrays in which the bytes of each are one text: 20 MB of it took 8 GB.
+  ///
+  /// - Parameters:
+  ///   - count: The arrays.
+  ///   - size: The numbers of each, f4.
+  ///   - bytes: What gives the bytes: of the first array, and of the others.
+  /// - Returns: The pickle, protocol 2.
+  private func arrays(
+    _ count: Int, of size: UInt16, bytes: (first: [UInt8], others: [UInt8])
+  ) -> [UInt8] {
+    func text(_ text: String) -> [UInt8] {
+      [0x58, UInt8(text.utf8.count), 0, 0, 0] + Array(text.utf8)  // BINUNICODE
+    }
+    var pickle: [UInt8] = [0x80, 2] + Array("}(".utf8)
+    for index in 0..<count {
+      pickle += text("w\(index)") + Array("cnumpy.core.multiarray\n_reconstruct\n".utf8)
+      pickle += Array("cnumpy\nndarray\nK\0\u{85}".unicodeScalars.map { UInt8($0.value) })
+      pickle += text("b") + [0x87, 0x52]  // TUPLE3, REDUCE
+      pickle +=
+        Array("(K\u{1}M".utf8) + [UInt8(size & 0xFF), UInt8(size >> 8), 0x85]
+        + Array("cnumpy\ndtype\n".utf8) + text("f4")
+      pickle += Array("K\0K\u{1}".utf8) + [0x87, 0x52] + Array("(K\u{3}".utf8) + text("<")
+      pickle += Array("NNNK\0K\0K\0tb".utf8) + [0x89]
+      pickle += index == 0 ? bytes.first : bytes.others
+      pickle += Array("tb".utf8)
+    }
+    return pickle + Array("u.".utf8)
+  }
+
+  @Test func arraysThatShareATextShareItsBytes() throws {
+    // BINUNICODE of four letters, BINPUT 0; BINGET 0.
+    let text: [UInt8] = [0x58, 4, 0, 0, 0] + Array("AAAA".utf8) + [0x71, 0]
+    let pickle = arrays(40, of: 1, bytes: (text, [0x68, 0]))
+    try withTemporaryFolder { folder in
+      let path = "\(folder)/shared.pkl"
+      try Data(pickle).write(to: URL(filePath: path))
+      let file = try NumPyPickle(MappedFile(path: path))
+      #expect(file.tensors.count == 40)
+      var room = 0
+      let addresses = try Set(
+        file.tensors.map {
+          try file.contents(of: $0.tensor, named: $0.name, room: &room).withUnsafeBytes {
+            $0.baseAddress
+          }
+        })
+      #expect(addresses.count == 1)
+    }
+  }
+
+  @Test func callsThatShareATextHaveNoMoreRoomThanTheFile() throws {
+    func encode(_ text: [UInt8]) -> [UInt8] {
+      let latin1 = [0x58, 6, 0, 0, 0] + Array("latin1".utf8)
+      return Array("c_codecs\nencode\n".utf8) + text + latin1 + [0x86, 0x52]
+    }
+    let long = [UInt8](repeating: 0x41, count: 60_000)
+    let text: [UInt8] = [0x58, 0x60, 0xEA, 0, 0] + long + [0x71, 0]
+    let pickle = arrays(40, of: 15_000, bytes: (encode(text), encode([0x68, 0])))
+    try withTemporaryFolder { folder in
+      let path = "\(folder)/calls.pkl"
+      try Data(pickle).write(to: URL(filePath: path))
+      let error = #expect(throws: InterchangeError.self) {
+        try NumPyPickle(MappedFile(path: path))
+      }
+      // The first is read.
+      #expect(error?.place == "w1" && error?.found == "others")
+    }
+  }
+
   // MARK: - Damage
 
   @Test func damagedFilesNeverTrap() throws {

@@ -73,14 +73,44 @@ import UnrollTokenization
     }
   }
 
-  @Test func layersWithTwoActivationsAreRefused() throws {
+  @Test func layersWithTwoActivationsAreInTheMetadata() throws {
     var checkpoint = Checkpoint.small(cell: .rnn)
     checkpoint.architecture.layers[1].activation = .relu
     try withTemporaryFolder { folder throws in
-      #expect(throws: InterchangeError.self) {
-        try SafetensorsFormat.export(checkpoint, to: "\(folder)/a.safetensors")
+      let path = "\(folder)/a.safetensors"
+      try SafetensorsFormat.export(checkpoint, to: path)
+      for asked in [nil, Activation.tanh, .relu] {
+        let back = try read(path, ReadingOptions(nonlinearity: asked)).checkpoint
+        #expect(back.architecture == checkpoint.architecture)
       }
-      #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == [])
+    }
+  }
+
+  /// Metadata that says what no such cell or number of layers has.
+  @Test func variantsOfOtherLayers() throws {
+    let layers: [(String, String)] = [
+      ("{}", "1"), ("{},{},{}", "3"), ("{},7", "another list of layers"),
+      (#"{},{"reset":"before"}"#, "a reset gate"), (#"{"activation":"relu"},{}"#, "an activation"),
+      (#"{},{"gate_activation":"hard_sigmoid","gate_alpha":1}"#, "another list of layers"),
+      (#"{},{"gate_alpha":1}"#, "another list of layers"),
+      (#"{},{"forget_bias":1e999}"#, "another list of layers"),
+      (#"{},{"forget_bias":"1"}"#, "another list of layers"),
+      (#"{},{"gate_activation":"swish"}"#, "another list of layers"),
+    ]
+    try withTemporaryFolder { folder throws in
+      let path = "\(folder)/a.safetensors"
+      try SafetensorsFormat.export(.small(), to: path)
+      let file = try SafetensorsFile(MappedFile(path: path))
+      let named = NamedTensors(file: file, tensors: file.tensors)
+      let text = try #require(file.metadata[StateMetadata.key])
+      for (list, found) in layers {
+        let error = #expect(throws: InterchangeError.self) {
+          let changed = text.replacing(#""tied":"#, with: #""layers":[\#(list)],"tied":"#)
+          let metadata = try StateMetadata(json: changed, beside: named)
+          _ = try named.conversion(metadata, options: ReadingOptions())
+        }
+        #expect(error?.found == found && error?.place == StateMetadata.place, "\(list)")
+      }
     }
   }
 

@@ -64,6 +64,51 @@ import UnrollTokenization
     return checkpoint
   }
 
+  /// The same with whatever variants its cells may have, which PyTorch's modules do not compute.
+  private func variant(
+    of checkpoint: Checkpoint, _ generator: inout SeededGenerator
+  ) -> Checkpoint {
+    var (architecture, parameters) = (checkpoint.architecture, checkpoint.parameters)
+    let gates = GateActivation.hardSigmoid(
+      alpha: Double.random(in: 0.1...0.3, using: &generator), beta: 0.5)
+    for index in architecture.layers.indices {
+      var layer = architecture.layers[index]
+      if layer.cell != .rnn, Bool.random(using: &generator) { layer.gateActivation = gates }
+      switch layer.cell {
+      case .gru where Bool.random(using: &generator): layer.reset = .before
+      case .lstm where Bool.random(using: &generator):
+        layer.forgetBias = Double.random(in: -1...1, using: &generator)
+      case .rnn: layer.activation = Activation.allCases.randomElement(using: &generator) ?? .tanh
+      default: break
+      }
+      if layer.bias == .double, Bool.random(using: &generator) {
+        layer.bias = .single
+        parameters[.layer(index, .bias)] = parameters[.layer(index, .biasIH)]
+        parameters[.layer(index, .biasIH)] = nil
+        parameters[.layer(index, .biasHH)] = nil
+      }
+      architecture.layers[index] = layer
+    }
+    if architecture.input == .embedding, Bool.random(using: &generator) {
+      let (D, V) = (architecture.embeddingSize, architecture.vocabularySize)
+      architecture.hasOutputProjection = true
+      let sample = parameters[.layer(0, .weightHH)]
+      for (path, shape) in [
+        (ParameterPath.outputProjection, Shape([D, architecture.topSize])),
+        (.outputWeight, Shape([V, D])),
+      ] where path == .outputProjection || !architecture.isTied {
+        let dtype = sample?.dtype ?? .float32
+        let bytes = (0..<(shape.byteCount(of: dtype) ?? 0)).map { _ in
+          UInt8.random(in: 0...255, using: &generator)
+        }
+        parameters[path] = Tensor(shape: shape, dtype: dtype, storage: .owned(bytes))
+      }
+    }
+    var varied = checkpoint
+    (varied.architecture, varied.parameters) = (architecture, parameters)
+    return varied
+  }
+
   private func convert(
     _ checkpoint: Checkpoint, through format: any ForeignFormat.Type, in folder: String
   ) throws -> Checkpoint {
@@ -149,6 +194,28 @@ import UnrollTokenization
     }
   }
 
+  /// What no state_dict says travels in the metadata.
+  @Test(arguments: 0..<24) func everyVariantReturns(seed: Int) throws {
+    var generator = SeededGenerator(seed: UInt64(seed) + 700)
+    let original = variant(of: model(&generator, dtypes: [.float16, .float32]), &generator)
+    let formats = Self.formats.filter { $0 != PyTorchFormat.self }
+    try withTemporaryFolder { folder in
+      for a in formats {
+        let there = try convert(original, through: a, in: folder)
+        expectEqual(there, original)
+        for b in formats where b != a {
+          let back = try convert(convert(there, through: b, in: folder), through: a, in: folder)
+          expectEqual(back, original)
+        }
+        let notes = try a.losses(of: original).filter { !$0.isHarmless }
+        #expect(notes.count == original.architecture.rareVariants.count)
+      }
+    }
+    guard let rare = original.architecture.rareVariants.first else { return }
+    let error = #expect(throws: InterchangeError.self) { try PyTorchFormat.losses(of: original) }
+    #expect(error?.found == rare)
+  }
+
   /// The exception: NumPy has no bfloat16.
   @Test(arguments: 0..<6) func bfloat16ReturnsFromThoseThatHaveIt(seed: Int) throws {
     var generator = SeededGenerator(seed: UInt64(seed) + 500)
@@ -185,7 +252,7 @@ import UnrollTokenization
     }
   }
 
-  @Test func variantsThatNoStateDictionarySaysAreRefused() throws {
+  @Test func variantsThatNoStateDictionarySaysAreInTheMetadata() throws {
     var forgetful = Checkpoint.small()
     forgetful.architecture.layers[0].forgetBias = 1
     var early = Checkpoint.small(cell: .gru)
@@ -197,14 +264,21 @@ import UnrollTokenization
       (early, "layer 1 with the reset gate before the product"),
       (hard, "layer 1 with the gate activation hard_sigmoid"),
     ] {
-      for format in Self.formats {
-        let error = #expect(throws: InterchangeError.self) { try format.losses(of: checkpoint) }
-        #expect(error?.found == variant)
+      let error = #expect(throws: InterchangeError.self) {
+        try PyTorchFormat.losses(of: checkpoint)
+      }
+      #expect(error?.found == variant)
+      for format in Self.formats where format != PyTorchFormat.self {
+        let message = "\(variant): in the metadata alone, PyTorch's modules do not compute it"
+        let notes = try format.losses(of: checkpoint).filter { !$0.isHarmless }
+        #expect(notes == [Note(place: "/model", message: message)])
       }
     }
+    var mixed = Checkpoint.small(cell: .rnn)
+    mixed.architecture.layers[1].activation = .relu
     // ONNX has all of them but the forget bias.
     try withTemporaryFolder { folder in
-      for checkpoint in [early, hard] {
+      for checkpoint in [early, hard, mixed] {
         expectEqual(try convert(checkpoint, through: ONNXFormat.self, in: folder), checkpoint)
       }
     }

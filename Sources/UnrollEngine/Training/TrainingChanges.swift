@@ -15,6 +15,11 @@ public struct TrainingChanges: Sendable {
   /// A new training text begins an epoch with no state carried; with a new validation text the
   /// evaluations so far are forgotten.
   public var allowsOtherTexts = false
+  /// Whether anything but the length of the training and the learning rate may be otherwise than before.
+  public var allowsOtherSettings = true
+  /// The rule of the steps and how its groups were made, which never change; those that are given are
+  /// compared.
+  public var rule = TrainingRule()
   /// The parallel streams that the text is cut into, B; others begin an epoch with no state carried.
   public var columns: Int?
   /// The time steps of a window of truncated BPTT, T.
@@ -52,22 +57,27 @@ public struct TrainingChanges: Sendable {
   /// - Parameters:
   ///   - state: The training.
   ///   - optimizer: Its optimizer.
+  ///   - architecture: The model's.
   ///   - train: The text to learn.
   ///   - valid: The text that chooses.
   /// - Returns: Each change as `name=value`.
-  /// - Throws: `TrainingError` if the training's rule has no such number.
+  /// - Throws: `TrainingError` if the training's rule has no such number, or if something is other than
+  ///   before that may not be.
   func apply(
-    to state: inout TrainingState, _ optimizer: inout OptimizerState, train: TrainingText,
-    valid: TrainingText
+    to state: inout TrainingState, _ optimizer: inout OptimizerState,
+    of architecture: Architecture, train: TrainingText, valid: TrainingText
   ) throws -> [String] {
-    try check(optimizer.kind)
-    guard
-      state.data.windowKind != .sentence
-        || ((columns ?? 1) == 1 && windowKind ?? .sentence == .sentence)
+    try rule.check(isThatOf: state, optimizer, architecture)
+    try check(optimizer.kind, averages: state.averageAfter != nil)
+    let isBySentence = state.data.windowKind == .sentence
+    guard isBySentence == ((windowKind ?? state.data.windowKind) == .sentence),
+      !isBySentence || (columns ?? 1) == 1
     else {
       throw TrainingError(
-        path: "--columns",
-        expected: "one column without random windows: this training is by sentence",
+        path: isBySentence ? "--columns" : "--sentences",
+        expected: isBySentence
+          ? "one column without random windows: this training is by sentence"
+          : "columns: this training is not by sentence",
         found: "others", fix: "leave it out, or leave --resume out to begin a new training")
     }
     var made: [String] = []
@@ -92,7 +102,7 @@ public struct TrainingChanges: Sendable {
     set("accumulation", &state.accumulation, accumulation)
     set("precision", &state.precision, precision)
     set("average_after", &state.averageAfter, averageAfter)
-    if let schedule, schedule != state.schedule {
+    if let schedule, !schedule.isThat(of: state.schedule) {
       state.schedule = schedule
       made.append("schedule=\(schedule.kind.rawValue)")
     }
@@ -104,6 +114,7 @@ public struct TrainingChanges: Sendable {
       state.data.windowKind == .random || state.regularization.contains { $0.kind.isDropout }
     set("seed", &state.seed, draws ? seed ?? state.seed ?? TrainingSettings().seed : nil)
     made += apply(to: &optimizer)
+    try checkAllowed(made)
     if state.data.trainDigest != oldData.trainDigest || state.data.columns != oldData.columns {
       (state.data.cursor, state.data.totalNLL, state.hidden) = (0, 0, [])
     }
@@ -111,9 +122,24 @@ public struct TrainingChanges: Sendable {
     return made
   }
 
-  private func check(_ kind: OptimizerKind) throws {
-    let numbers = hyperparameters.keys.filter { kind.defaults[$0] == nil }.map(\.rawValue)
-    let foreign = numbers + (averageAfter != nil && kind != .sgd ? ["average_after"] : [])
+  /// Refuses what is otherwise than before and may not be.
+  private func checkAllowed(_ made: [String]) throws {
+    let allowed = ["epochs", "steps", "learning_rate", "train", "valid"]
+    let change = made.first { !allowed.contains(String($0.prefix { $0 != "=" })) }
+    guard !allowsOtherSettings, let change else { return }
+    throw TrainingError(
+      path: "--resume", expected: "the settings that the training began with",
+      found: "\(change)", fix: "leave that option out, or give --allow-changes")
+  }
+
+  /// SGD that averages is ASGD by now, and its numbers are still given.
+  private func check(_ kind: OptimizerKind, averages: Bool) throws {
+    let kinds = [kind] + (averages ? [.sgd] : [])
+    let numbers = hyperparameters.keys.filter { name in
+      kinds.allSatisfy { $0.defaults[name] == nil }
+    }.map(\.rawValue)
+    let foreign =
+      numbers + (averageAfter != nil && !kinds.contains(.sgd) ? ["average_after"] : [])
     guard let first = foreign.min() else { return }
     throw TrainingError(
       path: first, expected: "a number of \(kind.rawValue), the rule of this training",
@@ -132,7 +158,8 @@ public struct TrainingChanges: Sendable {
       }
       made.append("learning_rate=\(learningRate)")
     }
-    for (name, value) in hyperparameters.sorted(by: { $0.key < $1.key }) {
+    for (name, value) in hyperparameters.sorted(by: { $0.key < $1.key })
+    where optimizer.kind.defaults[name] != nil {
       guard optimizer.groups.contains(where: { $0[name] != value }) else { continue }
       for index in optimizer.groups.indices { optimizer.groups[index][name] = value }
       made.append("\(name.rawValue)=\(value)")
@@ -142,6 +169,19 @@ public struct TrainingChanges: Sendable {
       made.append("clip=\(clip?.description ?? "none")")
     }
     return made
+  }
+}
+
+extension LearningRateSchedule {
+  /// Whether a schedule is the same, but for lengths that the training gave it.
+  fileprivate func isThat(of resolved: LearningRateSchedule) -> Bool {
+    guard kind == resolved.kind else { return false }
+    var filled = self
+    for number in [ScheduleNumber.total, .warmUp]
+    where kind.defaults[number] != nil && self[number] == 0 {
+      filled[number] = resolved[number]
+    }
+    return filled == resolved
   }
 }
 

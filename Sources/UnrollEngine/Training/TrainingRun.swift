@@ -139,8 +139,8 @@ public struct TrainingRun {
   ///   - valid: The text that chooses, the same as before.
   ///   - changes: What is otherwise than before; the history says so.
   ///   - memory: The bytes that the training may take; those of the machine unless told.
-  /// - Throws: `TrainingError` if there is no state, a text is another or a window too large for the
-  ///   memory; `NeuralError` if memory is short.
+  /// - Throws: `TrainingError` if there is no state, a text or a setting that may not change is another, or
+  ///   a window too large for the memory; `NeuralError` if memory is short.
   public init(
     resuming checkpoint: Checkpoint, path: String, train: TrainingText, valid: TrainingText,
     changes: TrainingChanges = TrainingChanges(),
@@ -157,7 +157,8 @@ public struct TrainingRun {
       try Self.check(train, digest: state.data.trainDigest, role: "training")
       try Self.check(valid, digest: state.data.validDigest, role: "validation")
     }
-    var made = try changes.apply(to: &state, &optimizer, train: train, valid: valid)
+    var made = try changes.apply(
+      to: &state, &optimizer, of: checkpoint.architecture, train: train, valid: valid)
     self.state = state
     self.entry = entry
     self.optimizer = Optimizer(optimizer, for: checkpoint.architecture)

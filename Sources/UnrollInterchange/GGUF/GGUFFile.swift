@@ -6,6 +6,8 @@ import UnrollTensors
 struct GGUFFile: TensorContainer {
   /// What stands before the header.
   static let signature = Array("GGUF".utf8)
+  /// No architecture of ggml has a longer name.
+  private static let longestArchitecture = 256
   static let writeAgain = "the file is damaged; copy it again or write it again"
 
   /// The header.
@@ -55,12 +57,12 @@ struct GGUFFile: TensorContainer {
 
   /// Other models have other parts under other names.
   private func checkArchitecture() throws {
-    let found = header.text("general.architecture")
+    let key = GGUFFormat.Key.architecture
+    let found = header.text(key, atMost: Self.longestArchitecture)
     guard found == GGUFFormat.architecture else {
       throw error(
-        "general.architecture",
-        expected: "\"\(GGUFFormat.architecture)\", a recurrent language model",
-        found: found.map { "\"\($0)\"" } ?? "none",
+        key, expected: "\"\(GGUFFormat.architecture)\", a recurrent language model",
+        found: found.map { "\"\($0)\"" } ?? (header.values[key] == nil ? "none" : "no name"),
         fix: "models of other architectures are not recurrent: they have no checkpoint here")
     }
   }

@@ -60,8 +60,7 @@ public enum GGUFFormat: ForeignFormat {
 
   /// What is neither weights, tokens nor tokenizer.
   ///
-  /// - Throws: `InterchangeError` for tensors that are missing or that the format cannot hold, and for
-  ///   plain layers with different activations.
+  /// - Throws: `InterchangeError` for tensors that are missing or that the format cannot hold.
   public static func losses(of checkpoint: Checkpoint) throws -> [Note] {
     _ = try GGUFWriter(checkpoint)
     return checkpoint.lossesOfNamedTensors
@@ -98,7 +97,10 @@ extension GGUFFile {
     get throws {
       let key = GGUFFormat.Key.tokens
       guard let value = header.values[key] else { return nil }
-      let rows = tensors.compactMap(\.tensor.shape.dimensions.first).max() ?? 0
+      let rows =
+        tensors.filter { $0.tensor.span > 0 }.compactMap(
+          \.tensor.shape.dimensions.first
+        ).max() ?? 0
       guard let count = value.count, count <= rows, let tokens = header.texts(key) else {
         throw error(
           key, expected: "a list of at most \(rows) texts, one for each row",

@@ -243,9 +243,11 @@ struct GGUFHeader {
 
   // MARK: - Looking at values
 
-  /// The text of a key; `nil` if there is none.
-  func text(_ key: String) -> String? {
-    guard let value = values[key], value.type == .string, value.count == nil else { return nil }
+  /// The text of a key; `nil` if there is none, or a longer one than a limit.
+  func text(_ key: String, atMost limit: Int = .max) -> String? {
+    guard let value = values[key], value.type == .string, value.count == nil,
+      number(8, at: value.start).map({ $0 <= limit }) == true
+    else { return nil }
     return text(at: value.start).flatMap { String(validating: $0.bytes, as: UTF8.self) }
   }
 

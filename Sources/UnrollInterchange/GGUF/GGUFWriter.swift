@@ -18,9 +18,9 @@ struct GGUFWriter {
   ///
   /// - Throws: `InterchangeError` for what the format cannot hold.
   init(_ checkpoint: Checkpoint) throws {
-    owned = try TorchStateDictionary(checkpoint, allowsSingleBias: true).owned
+    owned = try TorchStateDictionary(checkpoint, allowsVariants: true).owned
     var keys = GGUFKeys()
-    try keys.describe(checkpoint)
+    keys.describe(checkpoint)
     var infos: [UInt8] = []
     var offset = 0
     for entry in owned {
@@ -74,7 +74,7 @@ private struct GGUFKeys {
   private(set) var bytes: [UInt8] = []
 
   /// Everything that is said of a model.
-  mutating func describe(_ checkpoint: Checkpoint) throws {
+  mutating func describe(_ checkpoint: Checkpoint) {
     typealias Key = GGUFFormat.Key
     let (architecture, vocabulary) = (checkpoint.architecture, checkpoint.vocabulary)
     add(Key.architecture, text: GGUFFormat.architecture)
@@ -86,7 +86,7 @@ private struct GGUFKeys {
     let areTexts = vocabulary.indices.allSatisfy {
       String(validating: vocabulary[$0], as: UTF8.self) != nil
     }
-    add(Key.metadata, text: try StateMetadata(checkpoint).json(listingTokens: !areTexts))
+    add(Key.metadata, text: StateMetadata(checkpoint).json(listingTokens: !areTexts))
     add(Key.tokenizer, text: "unroll")
     begin(Key.tokens, .array)
     list(.string, vocabulary.count)

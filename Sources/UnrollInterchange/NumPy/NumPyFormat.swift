@@ -64,8 +64,7 @@ public enum NumPyFormat: ForeignFormat {
 
   /// What is neither weights, tokens nor tokenizer.
   ///
-  /// - Throws: `InterchangeError` for tensors that are missing or that the format cannot hold, and for
-  ///   plain layers with different activations.
+  /// - Throws: `InterchangeError` for tensors that are missing or that the format cannot hold.
   public static func losses(of checkpoint: Checkpoint) throws -> [Note] {
     _ = try arrays(of: checkpoint)
     return checkpoint.lossesOfNamedTensors
@@ -81,7 +80,7 @@ public enum NumPyFormat: ForeignFormat {
     _ checkpoint: Checkpoint, to path: String, progress: (Int) -> Void
   ) throws {
     let arrays = try arrays(of: checkpoint)
-    let text = Array(try StateMetadata(checkpoint).json.utf8)
+    let text = Array(StateMetadata(checkpoint).json.utf8)
     var archive = try ZipWriter(emptying: path)
     for (name, type, tensor) in arrays {
       try archive.add(
@@ -97,7 +96,7 @@ public enum NumPyFormat: ForeignFormat {
   private static func arrays(
     of checkpoint: Checkpoint
   ) throws -> [(name: String, type: String, tensor: Tensor)] {
-    try TorchStateDictionary(checkpoint, allowsSingleBias: true).owned.map { entry in
+    try TorchStateDictionary(checkpoint, allowsVariants: true).owned.map { entry in
       guard let type = types[entry.tensor.dtype] else {
         throw InterchangeError(
           file: "the checkpoint", place: entry.name, expected: "numbers that NumPy has",

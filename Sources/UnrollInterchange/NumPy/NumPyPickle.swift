@@ -29,7 +29,9 @@ struct NumPyPickle: TensorContainer {
   /// What is no array of numbers and no list of tokens.
   private(set) var notes: [Note] = []
   private var listBudget = PickledTokens.Budget()
-  /// How many bytes may be made of texts: many arrays may share one.
+  /// What texts and calls stand for: many arrays may share one.
+  private var made: [PickleReference: [UInt8]] = [:]
+  /// How many bytes may be made of them: many calls may share a text.
   private var room: Int
 
   var place: String { "pickle" }
@@ -181,25 +183,36 @@ struct NumPyPickle: TensorContainer {
   /// Bytes, also as Python 3 writes them for Python 2, `_codecs.encode(text, "latin1")`, and as Python 2
   /// writes them, as a text where they happen to be one.
   private mutating func bytes(_ reference: PickleReference) -> [UInt8]? {
+    if let bytes = made[reference] { return bytes }
+    let bytes: [UInt8]?
     switch graph[reference].value {
     case .bytes(let bytes): return bytes
-    case .string(let text): return Array(text.utf8)
+    case .string(let text): bytes = takeRoom(for: text) ? Array(text.utf8) : nil
     case .object(_, let arguments):
       let items = graph[arguments].items
       guard graph.className(reference) == "_codecs.encode", items.count == 2,
-        let text = graph.string(items[0]), graph.string(items[1]) == "latin1"
+        let text = graph.string(items[0]), graph.string(items[1]) == "latin1", takeRoom(for: text)
       else { return nil }
-      room -= text.utf8.count
-      guard room >= 0 else { return nil }
-      var bytes: [UInt8] = []
-      bytes.reserveCapacity(text.utf8.count)
-      for scalar in text.unicodeScalars {
-        guard let byte = UInt8(exactly: scalar.value) else { return nil }
-        bytes.append(byte)
-      }
-      return bytes
+      bytes = Self.latin1(text)
     default: return nil
     }
+    made[reference] = bytes
+    return bytes
+  }
+
+  private mutating func takeRoom(for text: String) -> Bool {
+    room -= text.utf8.count
+    return room >= 0
+  }
+
+  private static func latin1(_ text: String) -> [UInt8]? {
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(text.utf8.count)
+    for scalar in text.unicodeScalars {
+      guard let byte = UInt8(exactly: scalar.value) else { return nil }
+      bytes.append(byte)
+    }
+    return bytes
   }
 
   // MARK: TensorContainer

@@ -45,7 +45,7 @@ struct ONNXWriter {
       throw refuse(
         "/model/output", "one linear output", "a projection before it", "keep the checkpoint")
     }
-    let metadata = try StateMetadata(checkpoint).json
+    let metadata = StateMetadata(besideConfigurationOf: checkpoint).json
     parts = try Self.model(architecture, parameters, type, metadata: metadata)
     let size = parts.reduce(0) { $0 + $1.count }
     guard size <= Self.largestFile else {

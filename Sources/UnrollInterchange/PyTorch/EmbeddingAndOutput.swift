@@ -85,7 +85,7 @@ struct EmbeddingAndOutput {
   }
 
   /// Whether a matrix belongs to an embedding, by its module's class or else by its name.
-  private static func isEmbedding(_ name: String, model: NamedTensors) -> Bool {
+  static func isEmbedding(_ name: String, model: NamedTensors) -> Bool {
     let path = String(Self.path(of: name).dropLast())
     if let module = model.module(path) {
       return module.className == "torch.nn.modules.sparse.Embedding"

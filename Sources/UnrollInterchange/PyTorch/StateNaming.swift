@@ -71,7 +71,10 @@ enum StateNaming {
         }
       }
       return [(.embeddingWeight, "encoder.weight")] + recurrent
-        + [(.outputWeight, "decoder.weight"), (.outputBias, "decoder.bias")]
+        + [
+          (.outputProjection, "projection.weight"), (.outputWeight, "decoder.weight"),
+          (.outputBias, "decoder.bias"),
+        ]
     case .awdLSTM:
       let recurrent = layers.flatMap { index in
         [LayerParameter.weightIH, .biasIH, .biasHH].map {

@@ -63,14 +63,16 @@ struct TorchCell: Equatable {
     return activation
   }
 
-  /// Refuses a nonlinearity that was asked for where no layer could have it.
+  /// Refuses a nonlinearity that was asked for where no layer has it.
   ///
-  /// - Throws: `InterchangeError` if there are only LSTM and GRU layers and it is not theirs.
+  /// - Throws: `InterchangeError` if so.
   static func check(
     _ asked: Activation?, isThatOf layers: [LayerArchitecture], file: any TensorContainer
   ) throws {
-    guard let asked, asked != .tanh, let first = layers.first,
-      layers.allSatisfy({ $0.cell != .rnn })
+    let plain = layers.filter { $0.cell == .rnn }
+    let concerned = plain.isEmpty ? layers : plain
+    guard let asked, let first = concerned.first,
+      concerned.allSatisfy({ $0.activation != asked })
     else { return }
     throw file.error(
       "recurrent layers", expected: "nonlinearity \(asked.rawValue), as asked for",

@@ -14,23 +14,37 @@ struct TorchLanguageModel {
   private(set) var notes: [Note] = []
   private let model: NamedTensors
   private let stack: RecurrentStack
+  /// The matrix before the output's, which only our own files have.
+  private let projection: NamedTensor?
+  private static let projectionName = "projection.weight"
 
   /// Assigns roles and checks every shape.
   ///
+  /// - Parameters:
+  ///   - model: The tensors.
+  ///   - nonlinearity: What the caller says of plain cells.
+  ///   - metadata: What the file says beside its tensors.
   /// - Throws: `InterchangeError` if tensors are missing, left over, ambiguous or misshapen.
-  init(_ model: NamedTensors, nonlinearity: Activation?) throws {
+  init(
+    _ model: NamedTensors, nonlinearity: Activation?, metadata: StateMetadata? = nil
+  ) throws {
     self.model = model
     stack = try RecurrentStack(in: model)
-    let layers = try Self.layers(of: stack, in: model, nonlinearity: nonlinearity)
+    let layers = try Self.layers(
+      of: stack, in: model, nonlinearity: nonlinearity, metadata: metadata)
+    let isProjected = metadata?.isProjected == true
+    projection = isProjected ? model.tensors.first { $0.name == Self.projectionName } : nil
     parts = try EmbeddingAndOutput(
-      in: model, besides: stack.names, D: layers.first?.inputSize ?? 0,
-      H: layers.last?.outputSize ?? 0)
+      in: model, besides: stack.names.union([projection?.name].compactMap { $0 }),
+      D: layers.first?.inputSize ?? 0,
+      H: isProjected ? layers.first?.inputSize ?? 0 : layers.last?.outputSize ?? 0)
     var architecture = Architecture(
       vocabularySize: parts.output.tensor.shape.dimensions[0],
       embeddingSize: layers.first?.inputSize ?? 0, layers: layers,
       isTied: parts.embedding?.tensor == parts.output.tensor,
       hasOutputBias: parts.outputBias != nil)
     if parts.embedding == nil { architecture.input = .oneHot }
+    architecture.hasOutputProjection = isProjected
     self.architecture = architecture
     try checkOverlap()
     try checkShapes()
@@ -38,9 +52,11 @@ struct TorchLanguageModel {
   }
 
   private static func layers(
-    of stack: RecurrentStack, in model: NamedTensors, nonlinearity: Activation?
+    of stack: RecurrentStack, in model: NamedTensors, nonlinearity: Activation?,
+    metadata: StateMetadata?
   ) throws -> [LayerArchitecture] {
-    let layers = try stack.layers.compactMap { layer -> LayerArchitecture? in
+    try metadata?.check(layerCount: stack.layers.count, file: model.file)
+    let layers = try stack.layers.enumerated().compactMap { index, layer -> LayerArchitecture? in
       let tensors = layer.tensors
       guard let weightIH = tensors[.weightIH], let weightHH = tensors[.weightHH] else { return nil }
       let mode = model.module(layer.module)?.mode
@@ -54,7 +70,8 @@ struct TorchLanguageModel {
       let projection = tensors[.weightHR]
       let hiddenSize = (projection ?? weightHH).tensor.shape.dimensions[1]
       let cell = try TorchCell(
-        rows: dimensions[0], hiddenSize: hiddenSize, mode: mode, nonlinearity: nonlinearity,
+        rows: dimensions[0], hiddenSize: hiddenSize, mode: mode,
+        nonlinearity: metadata?.activation(ofLayer: index) ?? nonlinearity,
         place: weightIH.name, file: model.file)
       if let projection, cell.cell != .lstm {
         throw model.file.error(
@@ -67,6 +84,9 @@ struct TorchLanguageModel {
         activation: cell.activation,
         bias: tensors[.bias] != nil ? .single : tensors[.biasIH] == nil ? .none : .double)
       layer.projectionSize = projection?.tensor.shape.dimensions[0]
+      try metadata?.layers?[index].apply(to: &layer) {
+        model.file.error(StateMetadata.place, expected: $0, found: $1, fix: StateMetadata.fix)
+      }
       return layer
     }
     try TorchCell.check(nonlinearity, isThatOf: layers, file: model.file)
@@ -80,6 +100,7 @@ struct TorchLanguageModel {
     for (index, layer) in stack.layers.enumerated() {
       for (parameter, tensor) in layer.tensors { roles[.layer(index, parameter)] = tensor }
     }
+    roles[.outputProjection] = projection
     roles[.outputWeight] = parts.output
     roles[.outputBias] = parts.outputBias
     return roles

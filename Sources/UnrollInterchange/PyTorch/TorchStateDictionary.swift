@@ -26,16 +26,16 @@ struct TorchStateDictionary {
   ///
   /// - Parameters:
   ///   - checkpoint: The model.
-  ///   - allowsSingleBias: Whether a layer's only bias may be there, as `bias_l0`: PyTorch's modules have
-  ///     no such parameter.
+  ///   - allowsVariants: Whether what PyTorch's modules do not compute may be there, since the file says
+  ///     so beside the tensors. A layer's only bias is `bias_l0` then.
   ///   - naming: Whose names the tensors get.
   /// - Throws: `InterchangeError` for tensors that are missing or that no state_dict can hold.
   init(
-    _ checkpoint: Checkpoint, allowsSingleBias: Bool = false,
+    _ checkpoint: Checkpoint, allowsVariants: Bool = false,
     naming: StateNaming = .wordLanguageModel
   ) throws {
     let architecture = checkpoint.architecture
-    if let variant = architecture.rareVariant(allowsSingleBias: allowsSingleBias) {
+    if !allowsVariants, let variant = architecture.rareVariants.first {
       throw InterchangeError(
         file: "the checkpoint", place: "/model", expected: "what nn.LSTM, nn.GRU or nn.RNN compute",
         found: variant, fix: "keep the checkpoint: a state_dict cannot say so")

@@ -19,8 +19,10 @@ public enum SafetensorsFormat: ForeignFormat {
 
   /// Converts a language model: an embedding, recurrent layers, a linear output.
   ///
-  /// - Throws: `InterchangeError` if the file is damaged, holds another kind of model, or needs a
-  ///   choice that `options` does not make.
+  /// A configuration in `options` counts where the file has no metadata of ours.
+  ///
+  /// - Throws: `InterchangeError` if the file is damaged, holds another kind of model than itself or the
+  ///   configuration says, or needs a choice that `options` does not make.
   public static func read(_ file: MappedFile, options: ReadingOptions) throws -> Conversion {
     let container = try SafetensorsFile(file)
     var named = NamedTensors(file: container, tensors: container.tensors)
@@ -28,19 +30,33 @@ public enum SafetensorsFormat: ForeignFormat {
       try StateMetadata(json: $0, beside: named)
     }
     named.add(aliases: container.metadata)
-    let notes = try named.normalize(options.names)
-    var conversion = try named.conversion(kept, options: options)
+    var notes = try named.normalize(options.names)
+    let given = kept == nil ? try options.configuration.map { try ModelConfiguration($0) } : nil
+    if let given {
+      notes.append(
+        Note(
+          place: given.name,
+          message: given.isEmpty
+            ? "says nothing of a recurrent language model" : "describes the model of these tensors",
+          isHarmless: true))
+    }
+    var conversion = try named.conversion(kept, configuration: given, options: options)
     conversion.notes = notes + conversion.notes
     return conversion
   }
 
+  /// Whether a file has metadata of ours, and with it its tokens.
+  ///
+  /// - Throws: `InterchangeError` if the header is damaged.
+  public static func holdsTokens(_ file: MappedFile) throws -> Bool {
+    try SafetensorsFile(file).metadata[StateMetadata.key] != nil
+  }
+
   /// What is neither weights, tokens nor tokenizer.
   ///
-  /// - Throws: `InterchangeError` for tensors that are missing or that no state_dict can hold, and for
-  ///   plain layers with different activations.
+  /// - Throws: `InterchangeError` for tensors that are missing or that no state_dict can hold.
   public static func losses(of checkpoint: Checkpoint) throws -> [Note] {
-    _ = try TorchStateDictionary(checkpoint, allowsSingleBias: true)
-    _ = try StateMetadata(checkpoint)
+    _ = try TorchStateDictionary(checkpoint, allowsVariants: true)
     return checkpoint.lossesOfNamedTensors
   }
 
@@ -53,13 +69,13 @@ public enum SafetensorsFormat: ForeignFormat {
   public static func write(
     _ checkpoint: Checkpoint, to path: String, progress: (Int) -> Void
   ) throws {
-    let state = try TorchStateDictionary(checkpoint, allowsSingleBias: true)
+    let state = try TorchStateDictionary(checkpoint, allowsVariants: true)
     let owned = state.owned.sorted { first, second in
       let sizes = (first.tensor.dtype.size, second.tensor.dtype.size)
       return sizes.0 != sizes.1
         ? sizes.0 > sizes.1 : first.name.utf8.lexicographicallyPrecedes(second.name.utf8)
     }
-    var members = [try metadata(of: checkpoint)]
+    var members = [metadata(of: checkpoint)]
     var offset = 0
     for entry in owned {
       let count = entry.tensor.storage.count
@@ -89,8 +105,8 @@ extension SafetensorsFormat {
   /// The texts of a file, by their keys.
   ///
   /// That of a tie is what `save_model` writes.
-  private static func metadata(of checkpoint: Checkpoint) throws -> String {
-    var texts = [("format", "pt"), (StateMetadata.key, try StateMetadata(checkpoint).json)]
+  private static func metadata(of checkpoint: Checkpoint) -> String {
+    var texts = [("format", "pt"), (StateMetadata.key, StateMetadata(checkpoint).json)]
     if checkpoint.architecture.isTied { texts.insert(("decoder.weight", "encoder.weight"), at: 0) }
     let members = texts.map { "\(quoted($0)):\(quoted($1))" }
     return #""__metadata__":{\#(members.joined(separator: ","))}"#

@@ -19,7 +19,8 @@ struct Convert: ParsableCommand {
       has a vocabulary: give the corpus folder that it was trained on, or a list of its tokens; one that lies beside \
       the weights in a pickle (itos, word2idx, ...) is taken if none is given; safetensors, .npz, .onnx, .keras and .weights.h5 that this tool wrote have theirs, and so have \
       ml5.js models, \
-      given by their manifest.json.
+      given by their manifest.json. Beside safetensors of others, config.json and tokenizer.json are read: \
+      what they say and the weights do not is taken, and what contradicts the weights is refused.
       To PyTorch: `convert poet.unroll.h5 -o poet.pt` writes a state_dict under the names of \
       word_language_model, for torch.load(weights_only=True). What it cannot hold is said first; \
       --write-vocabulary keeps the tokens. The file is read back and compared before it gets its name.
@@ -109,6 +110,12 @@ struct Convert: ParsableCommand {
   var writeVocabulary: String?
 
   @Option(
+    help: ArgumentHelp(
+      "With safetensors: also write the model's sizes as the config.json that programs look for beside it.",
+      valueName: "file"))
+  var writeConfig: String?
+
+  @Option(
     help: "Round the weights to f32, f16 or bf16: to the nearest, ties to even.",
     transform: Self.dtype)
   var dtype: DType?
@@ -147,8 +154,13 @@ struct Convert: ParsableCommand {
     if let targetName, ConversionTarget(named: targetName) == nil {
       throw ValidationError("--to is \(ConversionTarget.names.joined(separator: " or ")).")
     }
-    if let writeVocabulary, OutputOptions.isSameFile(writeVocabulary, output.output) {
-      throw ValidationError("--write-vocabulary and --output need different names.")
+    let written = [output.output, writeVocabulary, writeConfig].compactMap { $0 }
+    for (index, path) in written.enumerated() {
+      guard !written.dropFirst(index + 1).contains(where: { OutputOptions.isSameFile($0, path) })
+      else {
+        throw ValidationError(
+          "--output, --write-vocabulary and --write-config need different names.")
+      }
     }
   }
 
@@ -163,8 +175,15 @@ struct Convert: ParsableCommand {
     let tokenizer = TokenizerSource(self.tokenizer, space: space)
     let inputs = [model] + source.paths + tokenizer.paths + [names, kerasConfig].compactMap { $0 }
     try output.check(inputs: inputs)
-    if let writeVocabulary {
-      try OutputOptions.check(writeVocabulary, inputs: inputs, replacing: output.force)
+    for path in [writeVocabulary, writeConfig].compactMap({ $0 }) {
+      try OutputOptions.check(path, inputs: inputs, replacing: output.force)
+    }
+    if let writeConfig {
+      guard case .foreign(let format) = target, format == SafetensorsFormat.self else {
+        throw Refusal(
+          "\(printable(writeConfig)): expected an output of safetensors, beside which programs look for "
+            + "a config.json; found another format\n  fix: leave --write-config out")
+      }
     }
     if targetName != nil { target.noteName(output.output) }
     var options = ConversionOptions(
@@ -183,13 +202,25 @@ struct Convert: ParsableCommand {
           + "above\n  fix: leave --strict out, or give what is asked for")
     }
     if dryRun { return Output.note("\(printable(output.output)) would be written") }
-    guard let writeVocabulary else { return try write(conversion.checkpoint, as: target) }
-    let list = try VocabularyList(conversion.checkpoint.vocabulary, path: writeVocabulary)
-    // A list that cannot be written leaves no model behind, nor a model a list.
-    try list.write(to: writeVocabulary, replacing: output.force) {
-      try write(conversion.checkpoint, as: target)
+    let list = try writeVocabulary.map {
+      ($0, try VocabularyList(conversion.checkpoint.vocabulary, path: $0))
     }
-    Output.note("wrote \(printable(writeVocabulary))")
+    let configuration = try writeConfig.map {
+      ($0, try ModelConfigurationFile(conversion.checkpoint.architecture, path: $0))
+    }
+    // A file that cannot be written leaves no model behind, nor a model a file.
+    func writeModel() throws {
+      guard let (path, configuration) = configuration else {
+        return try write(conversion.checkpoint, as: target)
+      }
+      try configuration.write(to: path, replacing: output.force) {
+        try write(conversion.checkpoint, as: target)
+      }
+      Output.note("wrote \(printable(path))")
+    }
+    guard let (path, list) = list else { return try writeModel() }
+    try list.write(to: path, replacing: output.force, after: writeModel)
+    Output.note("wrote \(printable(path))")
   }
 
   /// Converts the models of a folder, with these options for each.
@@ -200,9 +231,10 @@ struct Convert: ParsableCommand {
         "\(printable(model)): expected the format that the models of a folder get; found none\n"
           + "  fix: give --to unroll, --to pytorch or another")
     }
-    guard writeVocabulary == nil else {
+    for (name, path) in [("vocabulary", writeVocabulary), ("config", writeConfig)]
+    where path != nil {
       throw Refusal(
-        "\(printable(model)): expected one model for --write-vocabulary; found a folder\n"
+        "\(printable(model)): expected one model for --write-\(name); found a folder\n"
           + "  fix: leave it out, or convert one by one")
     }
     var options: [String] = []
@@ -230,7 +262,11 @@ struct Convert: ParsableCommand {
 
   private func write(_ checkpoint: Checkpoint, as target: ConversionTarget) throws {
     switch target {
-    case .checkpoint: try output.write(checkpoint)
+    case .checkpoint:
+      let found = try Progress.during("writing and reading back \(output.output)") {
+        try writeConverted(checkpoint, to: output.output, replacing: output.force)
+      }
+      report(found)
     case .foreign(let format): try export(checkpoint, to: format)
     }
   }
@@ -256,6 +292,10 @@ struct Convert: ParsableCommand {
       }
     }
     progress.finish()
+    report(found)
+  }
+
+  private func report(_ found: ReadBack) {
     let difference = found.largestDifference
     Output.note(
       "wrote \(printable(output.output)): read back, \(counted(found.tensors, "tensor")) equal bit for "

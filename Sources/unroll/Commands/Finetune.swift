@@ -39,7 +39,7 @@ struct Finetune: ParsableCommand {
 
   @Flag(
     help:
-      "Go on from MODEL, the .last file of a training; only --epochs, --steps and --learning-rate may change."
+      "Go on from MODEL, the .last file of a training; other options than --epochs, --steps and --learning-rate (which sets the rate from here on) may be left out, or repeated as they were."
   )
   var resume = false
 
@@ -50,12 +50,6 @@ struct Finetune: ParsableCommand {
   var allowChanges = false
 
   func validate() throws {
-    if resume, let option = training.fixedOptions(allowingChanges: allowChanges).first {
-      throw ValidationError(
-        "\(option) cannot change when a training is resumed"
-          + (allowChanges ? "; without --resume it begins a new one." : " without --allow-changes.")
-      )
-    }
     if resume && words.mode != .fixed {
       throw ValidationError(
         "--vocabulary changes before the first step; leave it out when a training is resumed.")
@@ -116,7 +110,7 @@ struct Finetune: ParsableCommand {
       return run
     }
     var changes = try training.changes()
-    changes.allowsOtherTexts = allowChanges
+    (changes.allowsOtherTexts, changes.allowsOtherSettings) = (allowChanges, allowChanges)
     var run = try TrainingRun(
       resuming: checkpoint, path: options.model, train: texts.train, valid: texts.valid,
       changes: changes)

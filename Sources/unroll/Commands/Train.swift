@@ -20,7 +20,8 @@ struct Train: ParsableCommand {
       tokenizers does; the model then holds the tokenizer.json, which `unroll tokenize --export` writes \
       out. WordPiece and Unigram are taken from a file but not learned: BPE serves the same ends.
       --config takes a JSON object of option names and values, as {"cell": "gru", "hidden": "1150,400", \
-      "tied": true}; where the command line gives an option, too, that counts.
+      "tied": true}; where the command line gives an option, too, that counts. Files that it names are \
+      looked for from the folder that unroll runs in, as those of the command line are, not from the file's own.
       """)
 
   @OptionGroup var verb: TrainingVerb

@@ -1,0 +1,63 @@
+// What lies beside weights in the layout of Hugging Face: config.json and tokenizer.json.
+
+import Foundation
+import UnrollFormat
+import UnrollInterchange
+import UnrollTensors
+import UnrollTokenization
+
+extension ConversionOptions {
+  /// Lists of tokens that may belong to a model, but are taken only when they are asked for.
+  private static let lists = [
+    "vocab.json", "vocab.txt", "itos.pkl", "tokenizer.model", "spiece.model", "merges.txt",
+  ]
+
+  /// The options, with what lies beside a file of safetensors that says nothing itself and that the
+  /// caller says nothing of.
+  ///
+  /// - Parameters:
+  ///   - file: The file.
+  ///   - format: Its format.
+  /// - Returns: The options, and what was taken.
+  /// - Throws: `InterchangeError` if there is no tokenizer.json but a list of tokens that may or may not
+  ///   be meant.
+  func completed(
+    beside file: MappedFile, of format: any ForeignFormat.Type
+  ) throws -> (options: ConversionOptions, notes: [Note]) {
+    guard format == SafetensorsFormat.self, try !SafetensorsFormat.holdsTokens(file) else {
+      return (self, [])
+    }
+    let folder = URL(filePath: file.path).deletingLastPathComponent()
+    func beside(_ name: String) -> String? {
+      let path = folder.appending(path: name).path
+      var isFolder: ObjCBool = false
+      let exists = FileManager.default.fileExists(atPath: path, isDirectory: &isFolder)
+      return exists && !isFolder.boolValue ? path : nil
+    }
+    var options = self
+    options.configuration = configuration ?? beside("config.json")
+    guard case .file = vocabulary, case .kind(.whitespace, nil) = tokenizer else {
+      return (options, [])
+    }
+    if let path = beside("tokenizer.json") {
+      options.tokenizer = .definition(path)
+      let note = Note(
+        place: "tokenizer.json", message: "gives the tokens: it lies beside the weights",
+        isHarmless: true)
+      return (options, [note])
+    }
+    let found = Self.lists.filter { beside($0) != nil }
+    guard let list = found.first else { return (options, []) }
+    let option =
+      found.contains("merges.txt") && list == "vocab.json"
+      ? "--tokenizer merges.txt --vocabulary vocab.json"
+      : list.hasSuffix(".model") || list == "merges.txt"
+        ? "--tokenizer \(list)" : "--vocabulary \(list)"
+    throw InterchangeError(
+      file: file.path, place: "",
+      expected:
+        "to be told its tokens: of what lies beside it only tokenizer.json is taken unasked",
+      found: found.joined(separator: ", "),
+      fix: "give \(option), with its folder, if that is the model's; or other tokens")
+  }
+}

@@ -1,0 +1,88 @@
+// What never changes while a training goes on: the rule of its steps, and the groups of parameters.
+
+import Foundation
+import UnrollFormat
+
+/// A rule and its groups, as options say them; what is `nil` is not said.
+public struct TrainingRule: Sendable {
+  /// The rule.
+  public var optimizer: OptimizerKind?
+  /// How weight decay acts.
+  public var weightDecayKind: WeightDecayKind?
+  /// Numbers of the rule, but for the learning rate.
+  public var hyperparameters: [Hyperparameter: Double] = [:]
+  /// What the learning rate of each group is divided by; see `TrainingSettings.layerDecay`.
+  public var layerDecay: Double?
+  /// The parts that stay as they are.
+  public var frozen: Set<String>?
+  /// The epochs after which one more part is trained.
+  public var unfreezeEvery: Int?
+
+  /// Creates a rule of which nothing is said.
+  public init() {}
+
+  /// Refuses a rule that is not that of a training.
+  ///
+  /// - Throws: `TrainingError` naming the first difference.
+  func check(
+    isThatOf state: TrainingState, _ current: OptimizerState, _ architecture: Architecture
+  ) throws {
+    func compare(_ option: String, _ isSame: Bool, _ expected: String, _ found: String) throws {
+      guard !isSame else { return }
+      throw TrainingError(
+        path: option, expected: "\(expected), as this training began", found: found,
+        fix: "leave it out, or leave --resume out to begin a new training from these weights")
+    }
+    if let optimizer {
+      // SGD that averages by now began as SGD.
+      let began =
+        state.averageAfter != nil && current.kind == .asgd ? OptimizerKind.sgd : current.kind
+      try compare("--optimizer", optimizer == began, began.rawValue, optimizer.rawValue)
+    }
+    for group in current.groups {
+      if let weightDecayKind {
+        try compare(
+          "--optimizer", weightDecayKind == group.weightDecayKind,
+          "weight decay \(group.weightDecayKind.rawValue)", weightDecayKind.rawValue)
+      }
+      for (name, value) in hyperparameters.sorted(by: { $0.key < $1.key }) {
+        guard let number = group.hyperparameters[name] else { continue }
+        try compare("--optimizer", value == number, "\(name.rawValue)=\(number)", "\(value)")
+      }
+    }
+    if let layerDecay {
+      try compare(
+        "--layer-decay", current.hasRates(dividedBy: layerDecay), "another number",
+        "\(layerDecay)")
+    }
+    if let frozen, unfreezeEvery == nil {
+      let began = current.frozenParts(of: architecture)
+      func text(_ parts: Set<String>) -> String {
+        parts.isEmpty ? "nothing" : parts.sorted().joined(separator: ",")
+      }
+      try compare("--freeze", frozen == began, "\(text(began)) frozen", text(frozen))
+    }
+    if let unfreezeEvery {
+      try compare(
+        "--unfreeze-every", unfreezeEvery == state.unfreezeEvery,
+        state.unfreezeEvery.map { "\($0)" } ?? "none", "\(unfreezeEvery)")
+    }
+  }
+}
+
+extension OptimizerState {
+  /// Whether the learning rates of the groups are each that of the next one divided by a number, but for
+  /// the rounding of a schedule.
+  fileprivate func hasRates(dividedBy decay: Double) -> Bool {
+    guard groups.count > 1 else { return decay == 1 }
+    return zip(groups, groups.dropFirst()).allSatisfy { lower, upper in
+      abs(lower[.learningRate] * decay - upper[.learningRate]) <= 1e-9 * upper[.learningRate]
+    }
+  }
+
+  /// The parts whose group is frozen.
+  fileprivate func frozenParts(of architecture: Architecture) -> Set<String> {
+    let frozen = Set(groups.filter(\.isFrozen).flatMap(\.parameters))
+    return Set(architecture.parts.filter { $0.paths.allSatisfy(frozen.contains) }.map(\.name))
+  }
+}
