@@ -1,4 +1,4 @@
-"""Runs unroll and PyTorch in turn and prints medians, ratios and peak memory; called by Benchmarks/run."""
+"""Runs unroll and PyTorch in turn and prints medians, ratios and peak memory; called by Benchmarks/run-evaluating."""
 import json
 import os
 import platform

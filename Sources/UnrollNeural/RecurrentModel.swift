@@ -208,12 +208,9 @@ public final class RecurrentModel: Sendable {
   private func embed(_ inputs: [Int32], in workspace: inout Workspace) {
     let D = architecture.embeddingSize
     workspace.below.withScratch(inputs.count * D) { embedded in
+      if let embedding { return embedding.copyRows(inputs, to: embedded) }
       for (place, token) in inputs.enumerated() {
-        if let embedding {
-          embedding.copyRow(Int(token), to: embedded + place * D)
-        } else {
-          setOneHot(embedded + place * D, token: token, count: D)
-        }
+        setOneHot(embedded + place * D, token: token, count: D)
       }
     }
   }

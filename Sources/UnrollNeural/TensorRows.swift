@@ -27,13 +27,7 @@ extension Tensor {
   ) rethrows -> Result {
     let size = rowElementCount * dtype.size
     let range = rows.lowerBound * size..<rows.upperBound * size
-    let result: Result? = try withUnsafeBytes { bytes in
-      // A foreign file may keep its numbers at any address.
-      guard dtype == .float32, let start = bytes.baseAddress.map({ $0 + range.lowerBound }),
-        Int(bitPattern: start).isMultiple(of: MemoryLayout<Float>.alignment)
-      else { return nil }
-      return try body(start.assumingMemoryBound(to: Float.self))
-    }
+    let result = try withFloatsInPlace { try body($0 + rows.lowerBound * rowElementCount) }
     if let result { return result }
     let part = Tensor(
       shape: [rows.count, rowElementCount], dtype: dtype, storage: storage[range])
@@ -41,6 +35,37 @@ extension Tensor {
       preconditionFailure("a model is built from floating-point tensors only")
     }
     return try floats.withUnsafeBufferPointer { try body($0.start) }
+  }
+
+  /// Calls a closure with all elements if they are floats as they stand; else returns `nil`.
+  private func withFloatsInPlace<Result>(
+    _ body: (UnsafePointer<Float>) throws -> Result
+  ) rethrows -> Result? {
+    try withUnsafeBytes { bytes in
+      // A foreign file may keep its numbers at any address.
+      guard dtype == .float32, let start = bytes.baseAddress,
+        Int(bitPattern: start).isMultiple(of: MemoryLayout<Float>.alignment)
+      else { return nil }
+      return try body(start.assumingMemoryBound(to: Float.self))
+    }
+  }
+
+  /// Copies rows as floats.
+  ///
+  /// - Parameters:
+  ///   - rows: M rows that the tensor has.
+  ///   - destination: `[M, rowElementCount]`. Out: the rows.
+  func copyRows(_ rows: [Int32], to destination: UnsafeMutablePointer<Float>) {
+    let width = rowElementCount
+    let copied: Void? = withFloatsInPlace { source in
+      for (place, row) in rows.enumerated() {
+        (destination + place * width).update(from: source + Int(row) * width, count: width)
+      }
+    }
+    guard copied == nil else { return }
+    for (place, row) in rows.enumerated() {
+      copyRow(Int(row), to: destination + place * width)
+    }
   }
 
   /// Copies a row as floats.
