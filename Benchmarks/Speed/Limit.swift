@@ -13,6 +13,9 @@ struct Limit {
 
   init(_ precision: Precision) { self.precision = precision }
 
+  /// The bytes of a number.
+  private var size: Int { [.float32: 4, .bfloat16: 2][precision] ?? 1 }
+
   /// The seconds that the products of a model's window take at least.
   ///
   /// - Parameters:
@@ -50,22 +53,23 @@ struct Limit {
 
   private func time(_ M: Int, _ N: Int, _ K: Int, rows: Int, width: Int) -> Double? {
     var weight: OpaquePointer?
-    let kind = precision == .bfloat16 ? UNROLL_BF16 : UNROLL_F32
+    let kind = [.float32: UNROLL_F32, .bfloat16: UNROLL_BF16][precision] ?? UNROLL_INT8
     guard unroll_packed_weight_create(N, K, false, width, false, kind, &weight) == UNROLL_OK,
       let weight
     else { return nil }
     defer { unroll_packed_weight_destroy(weight) }
+    let scales = [Float](repeating: 1, count: M)
     let zeros = [Float](repeating: 0, count: max(width * K, M * K))
     var y = [Float](repeating: 0, count: rows * width)
     let panels = (N + width - 1) / width
     for panel in 0..<panels { _ = unroll_pack_panel(weight, panel, zeros, nil) }
-    let size = precision == .bfloat16 ? 2 : 4
     func multiply() {
       zeros.withUnsafeBytes { x in
         for panel in 0..<panels {
           for row in stride(from: 0, to: M, by: rows) {
             guard let start = x.baseAddress else { return }
-            _ = unroll_product(weight, panel, start + row * K * size, &y, min(rows, M - row))
+            _ = unroll_product(
+              weight, panel, start + row * K * size, scales, &y, min(rows, M - row))
           }
         }
       }
@@ -80,7 +84,7 @@ struct Limit {
     let weights = architecture.parameters.reduce(0) {
       $0 + ($1.path == .embeddingWeight && !architecture.isTied ? 0 : $1.shape.elementCount ?? 0)
     }
-    let words = weights * (precision == .bfloat16 ? 2 : 4) / 64
+    let words = weights * size / 64
     let buffer = [SIMD8<UInt64>](repeating: SIMD8(repeating: 1), count: max(words, threads))
     return buffer.withUnsafeBufferPointer { buffer in
       nonisolated(unsafe) let buffer = buffer

@@ -4,7 +4,7 @@
 // of the seconds, the first time left out.
 //
 // usage: Speed [--mode train|evaluate|generate] [--cell LSTM|GRU|RNN] [--vocabulary V] [--widths D,H,...]
-//              [--batch B] [--bptt T] [--tied 1] [--precision f32|bf16] [--threads N] [--limit 1]
+//              [--batch B] [--bptt T] [--tied 1] [--precision f32|bf16|int8] [--threads N] [--limit 1]
 //
 // train     a step: forward, cross-entropy over all T*B tokens, backward, clipping by global norm 0.25, SGD
 // evaluate  forward, and the log-probability of each of T*B targets

@@ -94,7 +94,7 @@ static dnnl_status_t create_plan(kept_plan *k, shape s) {
   if (status != dnnl_success) goto free_b;
   status = layout_create(&bias, 1, s.N, dnnl_f32);
   if (status != dnnl_success) goto free_c;
-  status = plan_matrix_product(&planned, &a, &b, s.M, s.N, s.bias, s.accumulate);
+  status = plan_matrix_product(&planned, &a, &b, dnnl_f32, s.M, s.N, s.bias, s.accumulate);
   if (status == dnnl_success) status = dnnl_primitive_create(&k->primitive, planned);
   if (status == dnnl_success) status = create_scratch(&k->scratch, planned, unroll_engine);
   if (planned) dnnl_primitive_desc_destroy(planned);
@@ -146,7 +146,7 @@ unroll_status unroll_multiply(
     unroll_products *p, unroll_precision precision, unroll_operand a, unroll_operand b,
     const float *bias, float *c, bool accumulate, size_t M, size_t N, size_t K) {
   if (M == 0 || N == 0) return UNROLL_OK;
-  if (K == 0) return UNROLL_PRODUCT_FAILED;
+  if (K == 0 || precision == UNROLL_INT8) return UNROLL_PRODUCT_FAILED;
   shape s = {
       a.transposed, b.transposed, bias != NULL, accumulate, precision, unroll_apply_threads(),
       M, N, K};

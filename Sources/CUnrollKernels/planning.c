@@ -16,12 +16,12 @@ dnnl_status_t unroll_start_engine(void) {
 }
 
 dnnl_status_t plan_matrix_product(
-    dnnl_primitive_desc_t *made, const layout *x, const layout *weight, size_t M, size_t N,
-    bool bias, bool accumulate) {
+    dnnl_primitive_desc_t *made, const layout *x, const layout *weight, dnnl_data_type_t result,
+    size_t M, size_t N, bool bias, bool accumulate) {
   layout y, added;
   dnnl_post_ops_t sum = NULL;
   dnnl_primitive_attr_t attributes = NULL;
-  dnnl_status_t status = layout_create(&y, M, N, dnnl_f32);
+  dnnl_status_t status = layout_create(&y, M, N, result);
   if (status != dnnl_success) return status;
   status = layout_create(&added, 1, N, dnnl_f32);
   if (status != dnnl_success) goto free_y;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "UnrollKernels.h"
+#include "elementary.h"
 #include "planning.h"
 #include "threads.h"
 
@@ -25,6 +26,8 @@ typedef struct {
   unsigned long last_use;
   dnnl_primitive_t primitive;
   dnnl_memory_t x, y, scratch;
+  /// [M, width] the sums of int8 factors, where y must keep what it holds.
+  int32_t *sums;
   // Guards the addresses while the product runs.
   pthread_mutex_t lock;
 } product;
@@ -41,6 +44,8 @@ struct unroll_packed_weight {
   bool accumulate, is_blocked;
   unroll_precision precision;
   float *bias;
+  // [N] of rows in int8.
+  float *scales;
   panel *panels;
   // Those of full panels and of the last one, where it is narrower: panels of one width share
   // their planned products, so they must share their layout.
@@ -62,7 +67,11 @@ static dnnl_status_t plan(
   layout x;
   dnnl_status_t status = layout_create(&x, M, w->K, type_of(w->precision));
   if (status != dnnl_success) return status;
-  status = plan_matrix_product(made, &x, weight, M, width, w->bias != NULL, w->accumulate);
+  // Of int8 come sums; scales, bias and y are for what follows.
+  bool is_int8 = w->precision == UNROLL_INT8;
+  status = plan_matrix_product(
+      made, &x, weight, is_int8 ? dnnl_s32 : dnnl_f32, M, width, w->bias && !is_int8,
+      w->accumulate && !is_int8);
   layout_destroy(x);
   return status;
 }
@@ -132,6 +141,10 @@ unroll_status unroll_packed_weight_create(
     w->bias = calloc(N, sizeof *w->bias);
     if (!w->bias) status = dnnl_out_of_memory;
   }
+  if (status == dnnl_success && precision == UNROLL_INT8) {
+    w->scales = calloc(N, sizeof *w->scales);
+    if (!w->scales) status = dnnl_out_of_memory;
+  }
   if (status == dnnl_success)
     status = dnnl_stream_create(&w->stream, unroll_engine, dnnl_stream_default_flags);
   for (size_t i = 0; status == dnnl_success && i < w->panel_count; i++) {
@@ -147,7 +160,7 @@ unroll_status unroll_packed_weight_create(
 }
 
 /// Fills a panel from a matrix in a plain layout of shape [K, width].
-static dnnl_status_t pack(unroll_packed_weight *w, panel *to, const layout *plain, const float *from) {
+static dnnl_status_t pack(unroll_packed_weight *w, panel *to, const layout *plain, const void *from) {
   dnnl_memory_t source = NULL;
   dnnl_primitive_desc_t plan = NULL;
   dnnl_primitive_t reorder = NULL;
@@ -173,11 +186,24 @@ unroll_status unroll_pack_panel(
     unroll_packed_weight *w, size_t index, const float *rows, const float *bias) {
   if (index >= w->panel_count) return UNROLL_PRODUCT_FAILED;
   panel *to = &w->panels[index];
+  const void *from = rows;
+  int8_t *rounded = NULL;
+  if (w->precision == UNROLL_INT8) {
+    from = rounded = malloc(to->width * w->K);
+    if (!rounded) return UNROLL_OUT_OF_MEMORY;
+    float *scales = w->scales + index * w->panel_width;
+    unroll_round_to_int8(rows, rounded, scales, to->width, w->K);
+  }
   layout plain;
-  dnnl_status_t status = layout_create_transposed(&plain, w->K, to->width, dnnl_f32);
-  if (status != dnnl_success) return status_of(status);
+  dnnl_status_t status =
+      layout_create_transposed(&plain, w->K, to->width, rounded ? dnnl_s8 : dnnl_f32);
+  if (status != dnnl_success) {
+    free(rounded);
+    return status_of(status);
+  }
   pthread_mutex_lock(&w->lock);
-  status = pack(w, to, &plain, rows);
+  status = pack(w, to, &plain, from);
+  free(rounded);
   float *part = w->bias + index * w->panel_width;
   for (size_t i = 0; w->bias && i < to->width; i++) part[i] = bias[i];
   pthread_mutex_unlock(&w->lock);
@@ -186,7 +212,7 @@ unroll_status unroll_pack_panel(
 }
 
 unroll_status unroll_pack_columns(unroll_packed_weight *w, const float *columns) {
-  if (w->panel_count != 1 || w->bias) return UNROLL_PRODUCT_FAILED;
+  if (w->panel_count != 1 || w->bias || w->precision == UNROLL_INT8) return UNROLL_PRODUCT_FAILED;
   panel *to = &w->panels[0];
   layout plain;
   dnnl_status_t status = layout_create(&plain, w->K, to->width, dnnl_f32);
@@ -203,6 +229,8 @@ static void forget_product(product *p) {
   if (p->x) dnnl_memory_destroy(p->x);
   if (p->y) dnnl_memory_destroy(p->y);
   if (p->scratch) dnnl_memory_destroy(p->scratch);
+  free(p->sums);
+  p->sums = NULL;
   p->primitive = NULL;
   p->x = p->y = p->scratch = NULL;
   p->last_use = 0;
@@ -223,6 +251,7 @@ void unroll_packed_weight_destroy(unroll_packed_weight *w) {
   pthread_mutex_destroy(&w->lock);
   free(w->panels);
   free(w->bias);
+  free(w->scales);
   free(w);
 }
 
@@ -237,6 +266,10 @@ static dnnl_status_t create_product(
   made->width = part->width;
   made->threads = threads;
   made->part = unroll_part();
+  if (w->precision == UNROLL_INT8 && w->accumulate) {
+    made->sums = malloc(M * part->width * sizeof *made->sums);
+    if (!made->sums) return dnnl_out_of_memory;
+  }
   layout x, y;
   dnnl_primitive_desc_t planned = NULL;
   dnnl_status_t status = plan(w, M, part->width, part->packed, &planned);
@@ -250,7 +283,8 @@ static dnnl_status_t create_product(
   status = dnnl_memory_create(&made->x, LAYOUT(x), unroll_engine, DNNL_MEMORY_NONE);
   layout_destroy(x);
   if (status != dnnl_success) return status;
-  status = layout_create(&y, M, part->width, dnnl_f32);
+  status = layout_create(
+      &y, M, part->width, w->precision == UNROLL_INT8 ? dnnl_s32 : dnnl_f32);
   if (status != dnnl_success) return status;
   status = dnnl_memory_create(&made->y, LAYOUT(y), unroll_engine, DNNL_MEMORY_NONE);
   layout_destroy(y);
@@ -287,8 +321,32 @@ static dnnl_status_t find_product(
   return dnnl_success;
 }
 
+/// The arguments of `scale_sums`.
+typedef struct {
+  const int32_t *sums;
+  const float *row_scales, *column_scales, *bias;
+  float *y;
+  size_t N;
+  bool accumulate;
+} sums_arguments;
+
+/// Makes numbers of sums of int8: `y = scales sum + bias`, or `y += ...`; y may be where the sums are.
+MULTIVERSIONED static void scale_sums(void *context, size_t begin, size_t end) {
+  const sums_arguments *a = context;
+  for (size_t m = begin; m < end; m++) {
+    const int32_t *sums = a->sums + m * a->N;
+    float *y = a->y + m * a->N, scale = a->row_scales[m];
+#pragma clang loop vectorize(assume_safety)
+    for (size_t n = 0; n < a->N; n++) {
+      float added = a->bias ? a->bias[n] : 0.0f;
+      float before = a->accumulate ? y[n] + added : added;
+      y[n] = (float)sums[n] * (scale * a->column_scales[n]) + before;
+    }
+  }
+}
+
 unroll_status unroll_product(
-    unroll_packed_weight *w, size_t index, const void *x, float *y, size_t M) {
+    unroll_packed_weight *w, size_t index, const void *x, const float *scales, float *y, size_t M) {
   if (index >= w->panel_count) return UNROLL_PRODUCT_FAILED;
   if (M == 0) return UNROLL_OK;
   const panel *part = &w->panels[index];
@@ -298,7 +356,8 @@ unroll_status unroll_product(
   pthread_mutex_unlock(&w->lock);
   if (status != dnnl_success) return status_of(status);
   status = dnnl_memory_set_data_handle(p->x, (void *)x);
-  if (status == dnnl_success) status = dnnl_memory_set_data_handle(p->y, y);
+  void *result = p->sums ? (void *)p->sums : y;
+  if (status == dnnl_success) status = dnnl_memory_set_data_handle(p->y, result);
   if (status == dnnl_success) {
     dnnl_exec_arg_t arguments[] = {
         {DNNL_ARG_SRC, p->x},
@@ -307,9 +366,18 @@ unroll_status unroll_product(
         {DNNL_ARG_SCRATCHPAD, p->scratch},
         {DNNL_ARG_BIAS, part->bias},
     };
-    status = dnnl_primitive_execute(p->primitive, w->stream, w->bias ? 5 : 4, arguments);
+    bool is_int8 = w->precision == UNROLL_INT8;
+    int count = w->bias && !is_int8 ? 5 : 4;
+    status = dnnl_primitive_execute(p->primitive, w->stream, count, arguments);
     // On a CPU the stream is in order and the call has waited; other runtimes need this.
     if (status == dnnl_success) status = dnnl_stream_wait(w->stream);
+    if (status == dnnl_success && is_int8) {
+      size_t first = index * w->panel_width;
+      sums_arguments made = {
+          result, scales, w->scales + first, w->bias ? w->bias + first : NULL, y, part->width,
+          w->accumulate};
+      unroll_for_rows(M, M * part->width, scale_sums, &made);
+    }
   }
   pthread_mutex_unlock(&p->lock);
   return status_of(status);

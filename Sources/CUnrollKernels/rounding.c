@@ -1,4 +1,5 @@
-// Rounding to bfloat16: the upper half of a float's bits, to the nearest, ties to even.
+// Rounding to bfloat16, the upper half of a float's bits, and to whole numbers of a scale; to the nearest,
+// ties to even.
 #include "UnrollKernels.h"
 #include "elementary.h"
 #include "threads.h"
@@ -24,4 +25,39 @@ MULTIVERSIONED static void round_range(void *context, size_t begin, size_t end) 
 void unroll_round_to_bf16(const float *x, uint16_t *rounded, size_t n) {
   rounding arguments = {x, rounded};
   unroll_for_rows(n, n, round_range, &arguments);
+}
+
+/// The arguments of `unroll_round_to_int8`.
+typedef struct {
+  const float *x;
+  int8_t *rounded;
+  float *scales;
+  size_t K;
+} scaling;
+
+MULTIVERSIONED static void scale_rows(void *context, size_t begin, size_t end) {
+  const scaling *a = context;
+  for (size_t row = begin; row < end; row++) {
+    const float *restrict x = a->x + row * a->K;
+    int8_t *restrict rounded = a->rounded + row * a->K;
+    // As bits, magnitudes are in the order of their sizes, infinity and NaN last.
+    uint32_t bits = 0;
+    for (size_t i = 0; i < a->K; i++) {
+      uint32_t magnitude = bits_of_float(x[i]) & 0x7FFFFFFF;
+      bits = magnitude > bits ? magnitude : bits;
+    }
+    float largest = float_of_bits(bits);
+    bool is_finite = bits < 0x7F800000;
+    a->scales[row] = is_finite ? largest / 127.0f : float_of_bits(0x7FC00000);
+    float inverse = is_finite && largest > 0x1p-120f ? 127.0f / largest : 0.0f;
+    // Adding 1.5 * 2^23 leaves the nearest whole number in the low bits of the sum.
+    const float shift = 0x1.8p23f;
+    for (size_t i = 0; i < a->K; i++)
+      rounded[i] = (int8_t)(bits_of_float(x[i] * inverse + shift) - bits_of_float(shift));
+  }
+}
+
+void unroll_round_to_int8(const float *x, int8_t *rounded, float *scales, size_t M, size_t K) {
+  scaling arguments = {x, rounded, scales, K};
+  unroll_for_rows(M, M * K, scale_rows, &arguments);
 }

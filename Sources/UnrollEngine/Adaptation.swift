@@ -86,7 +86,7 @@ extension LanguageModel {
 ///   - checkpoint: The model; it stays as it is.
 ///   - modelPath: Its path, for errors.
 ///   - evaluation: How it learns.
-///   - precision: The type of the factors of products.
+///   - precision: The type of the factors of products: f32 or bf16.
 ///   - progress: Called after each segment.
 /// - Returns: The perplexity; its `adaptation` names the rule.
 /// - Throws: What `LanguageModel.perplexity(ofText:protocol:progress:)` throws; `NotFinite` also where the

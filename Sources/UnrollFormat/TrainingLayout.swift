@@ -115,7 +115,8 @@ extension Layout {
         AttributeSchema(
           name: AttributeName.seed, value: .integer(0...Int64(UInt32.max)), isRequired: false),
         AttributeSchema(
-          name: AttributeName.precision, value: words(Precision.self), isRequired: false),
+          name: AttributeName.precision, value: .word(Precision.ofTraining.map(\.rawValue)),
+          isRequired: false),
       ], isRequired: false),
     ObjectSchema(
       path: trainingData, kind: .group,

@@ -5,11 +5,16 @@ import UnrollTensors
 
 /// The type in which matrix products take their factors.
 ///
-/// Sums, states, softmax, gradients and parameters are f32 either way. Factors are rounded to the nearest
-/// bfloat16, ties to even.
+/// States, softmax, gradients and parameters are f32 always, and so are sums. Factors are rounded to the
+/// nearest, ties to even: to bfloat16, or to whole numbers from -127 to 127 of a scale, one for each row of a
+/// weight and each vector that it multiplies, whose sums are exact. Training takes the first two.
 public enum Precision: String, Sendable, Hashable, CaseIterable {
   case float32 = "f32"
   case bfloat16 = "bf16"
+  case int8
+
+  /// Those of training.
+  public static let ofTraining = [float32, bfloat16]
 }
 
 /// What decides the lengths of windows.

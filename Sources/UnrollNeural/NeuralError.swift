@@ -16,6 +16,8 @@ public enum NeuralError: Error, Sendable, Hashable, CustomStringConvertible {
   case outOfMemory
   /// oneDNN has no product of this precision for the processor.
   case unsupported
+  /// Training in int8.
+  case trainingPrecision
   /// oneDNN refused a product.
   case productFailed
 
@@ -31,6 +33,7 @@ public enum NeuralError: Error, Sendable, Hashable, CustomStringConvertible {
     case .outOfMemory: "not enough memory for the model's weights and products"
     case .unsupported:
       "oneDNN has no matrix products of this precision for this processor; f32 runs everywhere"
+    case .trainingPrecision: "expected f32 or bf16 to train in, found int8"
     case .productFailed: "oneDNN could not compute a matrix product"
     }
   }

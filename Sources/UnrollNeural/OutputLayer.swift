@@ -136,14 +136,15 @@ struct OutputLayer: Sendable {
     _ body: (Operand, inout [Float]) throws -> Result
   ) throws -> Result {
     func withInput(_ input: UnsafePointer<Float>) throws -> Result {
-      let count = M * weight.K
-      return try scratch.rounded.withScratch(weight.precision.scratchCount(count)) { rounded in
-        try body(weight.precision.operand(input, count: count, in: rounded), &scratch.logits)
+      let (precision, K) = (weight.precision, weight.K)
+      return try scratch.rounded.withScratch(M * precision.scratchWidth(K)) { rounded in
+        try body(
+          precision.operand(input, rows: M, width: K, in: rounded), &scratch.logits)
       }
     }
     guard let projection else { return try withInput(hidden) }
     return try scratch.projected.withScratch(M * projection.N) { projected in
-      let count = projection.precision.scratchCount(M * projection.K)
+      let count = M * projection.precision.scratchWidth(projection.K)
       try scratch.rounded.withScratch(count) {
         try projection.multiplyWindow(hidden, in: $0, into: projected, M: M)
       }
@@ -175,7 +176,7 @@ struct OutputLayer: Sendable {
         for (index, panel) in weight.panels.enumerated() {
           for rows in blocks {
             try weight.multiply(
-              input.dropping(rows.lowerBound * weight.K), into: logits, M: rows.count, panel: index)
+              input.dropping(rows: rows.lowerBound), into: logits, M: rows.count, panel: index)
             body(logits, rows, panel)
             maxima.withUnsafeMutableBufferPointer { maxima in
               sums.withUnsafeMutableBufferPointer { sums in

@@ -106,14 +106,14 @@ final class PackedWeight: Sendable {
     _ x: Operand, into y: UnsafeMutablePointer<Float>, M: Int, panel: Int = 0
   ) throws {
     precondition(x.precision == precision, "factors have one precision")
-    try check(unroll_product(handle, panel, x.start, y, M))
+    try check(unroll_product(handle, panel, x.start, x.scales, y, M))
   }
 
   /// Multiplies M rows of floats with one panel.
   ///
   /// - Parameters:
   ///   - x: `[M, K]`
-  ///   - scratch: `[M, K]` for x in the weight's precision; not touched in f32.
+  ///   - scratch: `[M, scratchWidth(K)]` for x in the weight's precision; not touched in f32.
   ///   - y: `[M, N]` where N is the panel's width. Out: `x W^T + bias`, or that added to y.
   ///   - M: The number of rows.
   ///   - panel: The panel's index.
@@ -123,14 +123,14 @@ final class PackedWeight: Sendable {
     into y: UnsafeMutablePointer<Float>, M: Int, panel: Int = 0
   ) throws {
     try multiply(
-      precision.operand(x, count: M * K, in: scratch), into: y, M: M, panel: panel)
+      precision.operand(x, rows: M, width: K, in: scratch), into: y, M: M, panel: panel)
   }
 
   /// Multiplies the many rows of a window, in blocks.
   ///
   /// - Parameters:
   ///   - x: `[M, K]`
-  ///   - scratch: `[M, K]` for x in the weight's precision; not touched in f32.
+  ///   - scratch: `[M, scratchWidth(K)]` for x in the weight's precision; not touched in f32.
   ///   - y: `[M, N]`. Out: `x W^T + bias`, or that added to y.
   ///   - M: The number of rows.
   /// - Throws: `NeuralError` if oneDNN fails or memory is short.
@@ -138,10 +138,10 @@ final class PackedWeight: Sendable {
     _ x: UnsafePointer<Float>, in scratch: UnsafeMutablePointer<UInt16>,
     into y: UnsafeMutablePointer<Float>, M: Int
   ) throws {
-    let x = precision.operand(x, count: M * K, in: scratch)
+    let x = precision.operand(x, rows: M, width: K, in: scratch)
     for block in rowBlocks(M) {
       try multiply(
-        x.dropping(block.lowerBound * K), into: y + block.lowerBound * N, M: block.count)
+        x.dropping(rows: block.lowerBound), into: y + block.lowerBound * N, M: block.count)
     }
   }
 }

@@ -5,58 +5,82 @@ import UnrollFormat
 
 extension Precision {
   /// The name for the C kernels.
-  var kernel: unroll_precision { self == .bfloat16 ? UNROLL_BF16 : UNROLL_F32 }
-
-  /// Takes floats as products do: where they are, or rounded.
-  ///
-  /// - Parameters:
-  ///   - x: `[count]`
-  ///   - count: The number of floats.
-  ///   - scratch: `[count]` for rounded numbers; not touched in f32.
-  /// - Returns: The numbers, valid as long as both addresses are.
-  func operand(
-    _ x: UnsafePointer<Float>, count: Int, in scratch: UnsafeMutablePointer<UInt16>
-  ) -> Operand {
-    guard self == .bfloat16 else { return Operand(x) }
-    unroll_round_to_bf16(x, scratch, count)
-    return Operand(start: UnsafeRawPointer(scratch), precision: self)
+  var kernel: unroll_precision {
+    switch self {
+    case .float32: UNROLL_F32
+    case .bfloat16: UNROLL_BF16
+    case .int8: UNROLL_INT8
+    }
   }
 
-  /// How many numbers of scratch so many floats need.
-  func scratchCount(_ count: Int) -> Int { self == .bfloat16 ? count : 0 }
+  /// Takes rows of floats as products do: where they are, or rounded.
+  ///
+  /// - Parameters:
+  ///   - x: `[rows, width]`
+  ///   - rows: The number of rows.
+  ///   - width: The number of floats in a row.
+  ///   - scratch: `[rows, scratchWidth(width)]` for rounded numbers; not touched in f32.
+  /// - Returns: The numbers, valid as long as both addresses are.
+  func operand(
+    _ x: UnsafePointer<Float>, rows: Int, width: Int, in scratch: UnsafeMutablePointer<UInt16>
+  ) -> Operand {
+    switch self {
+    case .float32: return Operand(x, width: width)
+    case .bfloat16:
+      unroll_round_to_bf16(x, scratch, rows * width)
+      return Operand(start: scratch, scales: nil, width: width, precision: self)
+    case .int8:
+      // A scale of 4 bytes for each row, then the numbers.
+      let numbers = UnsafeMutableRawPointer(scratch + 2 * rows)
+      return scratch.withMemoryRebound(to: Float.self, capacity: rows) { scales in
+        unroll_round_to_int8(
+          x, numbers.assumingMemoryBound(to: Int8.self), scales, rows, width)
+        return Operand(start: numbers, scales: scales, width: width, precision: self)
+      }
+    }
+  }
+
+  /// The numbers of scratch that a row of floats needs; even, so that each row's scale has its place.
+  func scratchWidth(_ width: Int) -> Int {
+    switch self {
+    case .float32: 0
+    case .bfloat16: (width + 1) / 2 * 2
+    case .int8: (width + 3) / 4 * 2 + 2
+    }
+  }
 }
 
-/// Numbers as a product takes them.
+/// Rows of numbers as a product takes them.
 struct Operand {
   let start: UnsafeRawPointer
+  /// `[rows]` what the whole numbers of int8 are multiplied by.
+  let scales: UnsafePointer<Float>?
+  /// The numbers of a row.
+  let width: Int
   let precision: Precision
 
-  fileprivate init(start: UnsafeRawPointer, precision: Precision) {
-    (self.start, self.precision) = (start, precision)
+  fileprivate init(
+    start: UnsafeRawPointer, scales: UnsafePointer<Float>?, width: Int, precision: Precision
+  ) {
+    (self.start, self.scales, self.width, self.precision) = (start, scales, width, precision)
   }
 
   /// Floats.
-  init(_ numbers: UnsafePointer<Float>) {
-    self.init(start: UnsafeRawPointer(numbers), precision: .float32)
+  init(_ numbers: UnsafePointer<Float>, width: Int) {
+    self.init(
+      start: UnsafeRawPointer(numbers), scales: nil, width: width, precision: .float32)
   }
 
-  /// The same numbers as products of a precision take them.
-  ///
-  /// - Parameters:
-  ///   - precision: That of the numbers, or one that floats are rounded to.
-  ///   - count: The number of numbers.
-  ///   - scratch: `[count]` for rounded numbers; not touched if there is nothing to round.
-  /// - Returns: The numbers, valid as long as both addresses are.
-  func inPrecision(
-    _ precision: Precision, count: Int, in scratch: UnsafeMutablePointer<UInt16>
-  ) -> Operand {
-    guard self.precision != precision else { return self }
-    return precision.operand(
-      start.assumingMemoryBound(to: Float.self), count: count, in: scratch)
-  }
-
-  /// What follows after a number of numbers.
-  func dropping(_ count: Int) -> Operand {
-    Operand(start: start + count * (precision == .bfloat16 ? 2 : 4), precision: precision)
+  /// What follows after some rows.
+  func dropping(rows: Int) -> Operand {
+    let size =
+      switch precision {
+      case .float32: 4
+      case .bfloat16: 2
+      case .int8: 1
+      }
+    return Operand(
+      start: start + rows * width * size, scales: scales.map { $0 + rows }, width: width,
+      precision: precision)
   }
 }

@@ -111,7 +111,8 @@ struct RecurrentLayer: Sendable {
               let step = LayerStep(
                 t, of: architecture, buffers: buffers, h: h, c: c, extent: extent,
                 column: columns.lowerBound)
-              let width = max(architecture.outputSize, architecture.hiddenSize)
+              let width = precision.scratchWidth(
+                max(architecture.outputSize, architecture.hiddenSize))
               try forward(
                 step, rounded: buffers.rounded + columns.lowerBound * width, B: columns.count)
             }

@@ -98,8 +98,8 @@ extension LayerTape {
       try gates.withScratch(gateRows * widths.gates) { gates in
         try cells.withScratch(rows * widths.cells) { cells in
           try recurrent.withScratch(rows * widths.recurrent) { recurrent in
-            let count = gateRows * max(layer.inputSize, widths.gates)
-            return try rounded.withScratch(precision.scratchCount(count)) { rounded in
+            let width = precision.scratchWidth(max(layer.inputSize, widths.gates))
+            return try rounded.withScratch(gateRows * width) { rounded in
               try body(
                 TapeBuffers(
                   hidden: hidden, gates: gates, cells: cells, recurrent: recurrent,

@@ -127,6 +127,9 @@ struct TrainingOptions: ParsableArguments {
   var precision: Precision?
 
   func validate() throws {
+    if let precision, !Precision.ofTraining.contains(precision) {
+      throw ValidationError("--precision is f32 or bf16: int8 is for evaluations.")
+    }
     let counts = [
       ("--epochs", epochs), ("--steps", steps), ("--columns", columns), ("--window", window),
       ("--accumulate", accumulate), ("--unfreeze-every", unfreezeEvery),

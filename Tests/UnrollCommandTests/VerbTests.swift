@@ -174,6 +174,12 @@ import UnrollFormat
           || quick.exitCode == 2 && quick.errors.contains("f32 runs everywhere"),
         "\(quick.output)\(quick.errors)")
       #expect(try evaluate("f16").exitCode == 64)
+      let training = try runner.run(
+        [
+          "finetune", "out.h5", "--train", "t", "--valid", "v", "-o", "o.h5", "--precision", "int8",
+        ],
+        in: folder)
+      #expect(training.exitCode == 64 && training.errors.contains("f32 or bf16"))
     }
   }
 

@@ -177,7 +177,8 @@ struct InvarianceTests {
     return architecture.parameters.map { tensors[$0.path]?.floats() ?? [] }
   }
 
-  @Test(arguments: InvarianceStack.allCases, TestModel.precisions)
+  @Test(
+    arguments: InvarianceStack.allCases, TestModel.precisions.filter { $0 != .int8 })
   func threadsChangeNothingInTraining(stack: InvarianceStack, precision: Precision) throws {
     let one = try trained(stack, precision, threads: 1)
     for threads in [2, 3] {

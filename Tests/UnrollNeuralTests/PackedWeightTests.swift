@@ -15,7 +15,7 @@ import UnrollTensors
     var all = y
     for (index, panel) in weight.panels.enumerated() {
       var part = (0..<M).flatMap { m in panel.map { y[m * weight.N + $0] } }
-      var scratch = [UInt16](repeating: 0, count: x.count)
+      var scratch = [UInt16](repeating: 0, count: M * weight.precision.scratchWidth(weight.K) + 1)
       try x.withUnsafeBufferPointer { x in
         try part.withUnsafeMutableBufferPointer { part in
           try scratch.withUnsafeMutableBufferPointer {
@@ -47,7 +47,7 @@ import UnrollTensors
       precision: precision)
     let found = try multiply(packed, x, onto: y, M: M)
     var expected = try Naive.product(
-      precision.rounded(x), precision.rounded(w), bias: bias, M: M, N: N, K: K)
+      precision.rounded(x, width: K), precision.rounded(w, width: K), bias: bias, M: M, N: N, K: K)
     if accumulates { expected = zip(expected, y).map { $0 + Double($1) } }
     // Each of K products of at most 4 rounds once, and so does each sum.
     #expect(largestError(found, expected) < 1e-6 * Double(K + 4))

@@ -18,9 +18,25 @@ extension Precision {
 
   /// Numbers as factors of products, widened again: by the narrowing of tensors, which is not that of the
   /// kernels.
-  func rounded(_ numbers: [Float]) throws -> [Float] {
-    guard self == .bfloat16 else { return numbers }
-    return try #require(Tensor(numbers, shape: [numbers.count]).converted(to: .bfloat16).floats())
+  ///
+  /// - Parameters:
+  ///   - numbers: `[rows, width]`
+  ///   - width: The numbers of a row.
+  func rounded(_ numbers: [Float], width: Int) throws -> [Float] {
+    switch self {
+    case .float32: return numbers
+    case .bfloat16:
+      return try #require(Tensor(numbers, shape: [numbers.count]).converted(to: .bfloat16).floats())
+    case .int8:
+      return stride(from: 0, to: numbers.count, by: width).flatMap { start in
+        let row = numbers[start..<start + width]
+        let largest = row.map(\.magnitude).max() ?? 0
+        return row.map {
+          largest == 0
+            ? 0 : ($0 * (127 / largest)).rounded(.toNearestOrEven) * (largest / 127)
+        }
+      }
+    }
   }
 }
 
@@ -38,12 +54,27 @@ extension Precision {
     #expect(infinite == [0x7F80, 0xFF80])
     var found = [UInt16](repeating: 0, count: numbers.count)
     unroll_round_to_bf16(numbers, &found, numbers.count)
-    let expected = try Precision.bfloat16.rounded(numbers)
+    let expected = try Precision.bfloat16.rounded(numbers, width: 1)
     let wrong = zip(found, zip(numbers, expected)).first { found, pair in
       let widened = Float(bitPattern: UInt32(found) << 16)
       return pair.0.isNaN ? !widened.isNaN : widened.bitPattern != pair.1.bitPattern
     }
     #expect(wrong == nil)
+  }
+
+  @Test func rowsAreRoundedToWholeNumbersOfTheirScales() {
+    let x: [Float] = [0, 0, 0, 1, -2, 0.5, 254, -127, 1, .infinity, 1, 2, 0, .nan, 1]
+    var (found, scales) = ([Int8](repeating: 9, count: 15), [Float](repeating: 9, count: 5))
+    unroll_round_to_int8(x, &found, &scales, 5, 3)
+    // 127 / 2 * 1 = 63.5 and 127 / 2 * 0.5 = 31.75; 127 / 254 * -127 = -63.5; halves go to even.
+    #expect(found.prefix(9) == [0, 0, 0, 64, -127, 32, 127, -64, 0])
+    #expect(scales.prefix(3) == [0, 2 / 127, 2])
+    // No number may pass for one that it is not.
+    #expect(scales[3].isNaN && scales[4].isNaN)
+  }
+
+  @Test func trainingIsNotInInt8() throws {
+    #expect(throws: NeuralError.trainingPrecision) { try train(.lstm, .int8) }
   }
 
   /// The loss of two windows and the gradients of the second, one after the other.
@@ -76,7 +107,7 @@ extension Precision {
     return (losses, all)
   }
 
-  @Test(.enabled(if: Precision.supported.count == 2), arguments: Cell.allCases)
+  @Test(.enabled(if: Precision.supported.contains(.bfloat16)), arguments: Cell.allCases)
   func gradientsInBfloat16PointTheSameWay(cell: Cell) throws {
     let (exact, found) = try (train(cell, .float32), train(cell, .bfloat16))
     #expect(zip(exact.losses, found.losses).allSatisfy { abs($0 / $1 - 1) < 2e-3 && $0 != $1 })

@@ -36,11 +36,18 @@ void unroll_for_columns(size_t columns, size_t least, unroll_row_task task, void
 
 // Matrix products
 
-/// The type of a product's factors. Sums and results are float.
-typedef enum { UNROLL_F32, UNROLL_BF16 } unroll_precision;
+/// The type of a product's factors. Results are float, and so are sums; those of int8 are exact.
+typedef enum { UNROLL_F32, UNROLL_BF16, UNROLL_INT8 } unroll_precision;
 
 /// Rounds numbers to bfloat16, to the nearest, ties to even; a NaN stays one.
 void unroll_round_to_bf16(const float *x, uint16_t *rounded, size_t n);
+
+/// Rounds each row to whole numbers from -127 to 127 of a scale of its own, to the nearest, ties to even.
+///
+/// @param x       [M, K]
+/// @param rounded [M, K] Out: `x / scale`.
+/// @param scales  [M]    Out: the largest magnitude of the row / 127; NaN if a number is not finite.
+void unroll_round_to_int8(const float *x, int8_t *rounded, float *scales, size_t M, size_t K);
 
 /// The weight of `y = x W^T + bias`, in the layout that oneDNN multiplies fastest, cut along N into
 /// panels. Safe to use from several threads; they take turns.
@@ -73,10 +80,12 @@ unroll_status unroll_pack_columns(unroll_packed_weight *weight, const float *col
 
 /// Multiplies by one panel: `y = x W^T + bias`, or `y += ...` for an accumulating weight.
 ///
-/// @param x [M, K] of the weight's precision.
-/// @param y [M, width of the panel]
+/// @param x      [M, K] of the weight's precision.
+/// @param scales [M] those of the rows of x in int8; else not read.
+/// @param y      [M, width of the panel]
 unroll_status unroll_product(
-    unroll_packed_weight *weight, size_t index, const void *x, float *y, size_t M);
+    unroll_packed_weight *weight, size_t index, const void *x, const float *scales, float *y,
+    size_t M);
 
 /// Whether row i of a product has the same bits whatever M and the number of threads are. True of
 /// oneDNN's blocked kernels (AVX-512 in 2.x), not of the general ones it falls back to.

@@ -10,13 +10,15 @@ struct Factor {
   var isTransposed = false
 
   /// A matrix as it stands.
-  init(_ numbers: UnsafePointer<Float>) { self.init(Operand(numbers)) }
+  init(_ numbers: UnsafePointer<Float>) { self.init(Operand(numbers, width: 0)) }
 
   /// A matrix as it stands, that may have been rounded already.
   init(_ numbers: Operand) { self.numbers = numbers }
 
   /// The transpose of a matrix.
-  static func transpose(_ numbers: UnsafePointer<Float>) -> Factor { .transpose(Operand(numbers)) }
+  static func transpose(_ numbers: UnsafePointer<Float>) -> Factor {
+    .transpose(Operand(numbers, width: 0))
+  }
 
   /// The transpose of a matrix, that may have been rounded already.
   static func transpose(_ numbers: Operand) -> Factor {
@@ -79,10 +81,14 @@ final class Products {
     _ factor: Factor, count: Int, in scratch: inout [UInt16],
     _ body: (unroll_operand) throws -> Void
   ) rethrows {
-    let size = factor.numbers.precision == precision ? 0 : count
-    try scratch.withScratch(size) {
-      let numbers = factor.numbers.inPrecision(precision, count: count, in: $0)
-      try body(unroll_operand(numbers: numbers.start, transposed: factor.isTransposed))
+    let numbers = factor.numbers
+    func pass(_ start: UnsafeRawPointer) throws {
+      try body(unroll_operand(numbers: start, transposed: factor.isTransposed))
+    }
+    guard numbers.precision != precision else { return try pass(numbers.start) }
+    try scratch.withScratch(precision.scratchWidth(count)) {
+      let floats = numbers.start.assumingMemoryBound(to: Float.self)
+      try pass(precision.operand(floats, rows: 1, width: count, in: $0).start)
     }
   }
 }

@@ -30,7 +30,7 @@ struct RunningModelOptions: ParsableArguments {
   @OptionGroup var options: ModelOptions
 
   @Option(
-    help: "The type of the factors of matrix products: f32 or bf16, which is faster and less exact."
+    help: "The type of the factors of matrix products: f32, or bf16 or int8, faster and less exact."
   )
   var precision: Precision = .float32
 
