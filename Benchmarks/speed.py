@@ -73,7 +73,7 @@ def torch_peer(o, compiled):
     parameters = list(modules.parameters())
     V, B, T = o["vocabulary"], o["batch"], o["bptt"]
     x, y = torch.randint(0, V, (T, B)), torch.randint(0, V, (T * B,))
-    cast = torch.autocast("cpu", torch.bfloat16, enabled=o["precision"] == "bf16")
+    cast = torch.autocast("cpu", torch.bfloat16, enabled=o["precision"] != "f32")
 
     def head(hidden, targets):
         return F.cross_entropy(decoder(hidden).view(-1, V).float(), targets)
@@ -196,14 +196,12 @@ PEERS = {
 
 
 def peers_of(o):
-    """Those that can do the work in its precision."""
-    if o["mode"] == "generate":
-        return ["PyTorch"] + ["ONNX Runtime"] * (o["precision"] == "f32")
-    names = ["PyTorch", "PyTorch compiled"]
-    if o["precision"] == "f32" and o["mode"] == "evaluate":
+    """Those that can do the work in its precision; beside int8 they compute in bf16."""
+    names = ["PyTorch"] if o["mode"] == "generate" else ["PyTorch", "PyTorch compiled"]
+    if o["precision"] == "f32" and o["mode"] != "train":
         names.append("ONNX Runtime")
     # JAX takes as many threads as there are processors; Keras has no tied layers.
-    if o["precision"] == "f32" and o["threads"] == os.cpu_count() and not o.get("tied"):
+    if o["mode"] != "generate" and o["precision"] == "f32" and o["threads"] == os.cpu_count() and not o.get("tied"):
         names.append("Keras, JAX")
     return names
 
@@ -284,9 +282,10 @@ def main(program, chosen):
             continue
         print(f"\n### {name}\n\n| work | type | threads | unroll | tokens/s | of the limit | best peer, ms | ratio | "
               "others, ms | peak memory |\n|---|---|---|---|---|---|---|---|---|---|", flush=True)
-        for precision, threads in (("f32", 2), ("bf16", 2)) + (("f32", 1), ("bf16", 1)) * (name in ONE_THREAD):
+        for precision, threads in (("f32", 2), ("bf16", 2), ("int8", 2)) + (("f32", 1), ("bf16", 1)) * (name in ONE_THREAD):
             for mode in ("train", "evaluate", "generate"):
-                compare(program, name, dict(mode=mode, precision=precision, threads=threads, **case))
+                if (precision, mode) != ("int8", "train"):
+                    compare(program, name, dict(mode=mode, precision=precision, threads=threads, **case))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ struct EstimateReport: Encodable {
   private let seconds: Double
   private let tokensPerSecond: Double?
   /// The peak memory of the process so far; what follows needs no more.
-  private let memoryMiB: Int
+  private let memoryBytes: Int
   private let measuredShare: Double
 
   init(_ work: WorkEstimate) {
@@ -20,10 +20,10 @@ struct EstimateReport: Encodable {
     var usage = rusage()
     #if os(Linux)
       getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-      memoryMiB = usage.ru_maxrss >> 10
+      memoryBytes = usage.ru_maxrss << 10
     #else
       getrusage(RUSAGE_SELF, &usage)
-      memoryMiB = usage.ru_maxrss >> 20
+      memoryBytes = usage.ru_maxrss
     #endif
   }
 
@@ -37,7 +37,7 @@ struct EstimateReport: Encodable {
     if let tokensPerSecond {
       Output.result("speed           \(Output.grouped(Int(tokensPerSecond))) tokens/s")
     }
-    Output.result("memory          \(Output.grouped(memoryMiB)) MiB")
+    Output.result("memory          \(Output.grouped(memoryBytes >> 20)) MiB")
     Output.result(String(format: "measured        %.1f %% of the work", 100 * measuredShare))
   }
 

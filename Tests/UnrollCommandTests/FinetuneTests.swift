@@ -39,6 +39,46 @@ import UnrollFormat
     try names.map { try Data(contentsOf: URL(filePath: "\(folder)/\($0)")) }
   }
 
+  /// The figures of an estimate.
+  private struct Estimate: Decodable {
+    let predictions: Int
+    let seconds: Double
+    let memory_bytes: Int
+    let measured_share: Double
+  }
+
+  @Test func anEstimateCountsThePredictionsAndWritesNothing() throws {
+    try withScene { folder in
+      let before = try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
+      let result = try runner.run(
+        Self.arguments + ["-o", "new.unroll.h5", "--estimate", "--json"], in: folder)
+      #expect(result.exitCode == 0, "\(result.errors)")
+      #expect(try FileManager.default.contentsOfDirectory(atPath: folder).sorted() == before)
+      let estimate = try JSONDecoder().decode(Estimate.self, from: Data(result.output.utf8))
+      // All of it is done within the time that is measured, so it is known.
+      #expect(
+        estimate.measured_share == 1 && estimate.seconds > 0 && estimate.memory_bytes > 1 << 20)
+      _ = try runner.run(Self.arguments + ["-o", "new.unroll.h5"], in: folder)
+      let last = try Checkpoint(contentsOf: "\(folder)/new.last.unroll.h5")
+      #expect(estimate.predictions == last.training?.tokensSeen)
+    }
+  }
+
+  @Test func anEstimateOfAnEvaluationCountsItsPredictions() throws {
+    try withScene { folder in
+      for name in ["stream", "columns", "sentence"] {
+        let evaluation = ["evaluate", "model.unroll.h5", "train.txt", "--protocol", name, "--json"]
+        let result = try runner.run(evaluation + ["--estimate"], in: folder)
+        let estimate = try JSONDecoder().decode(Estimate.self, from: Data(result.output.utf8))
+        let whole = try runner.run(evaluation, in: folder)
+        #expect(
+          whole.output.contains("\"predictions\" : \(estimate.predictions),"), "\(whole.output)")
+      }
+      let stream = try runner.run(["evaluate", "model.unroll.h5", "-", "--estimate"], in: folder)
+      #expect(stream.exitCode == 64 && stream.errors.contains("--estimate"))
+    }
+  }
+
   @Test func aTrainingEndsInTheSameBytesWithAnyThreadsAndPauses() throws {
     try withScene { folder in
       let one = try runner.run(
