@@ -6,7 +6,7 @@ usage: speed.py SPEED_PROGRAM [CASE ...]     a table on standard output; all cas
 Each program makes its model once and then waits for its turn, WARM_UP + TURNS times around. In a turn it works for half
 a second, and the median counts, the first run left out: caches are its own by then, and the threads of the one before
 asleep. A ratio is of two turns that followed each other. The limit is the time of the matrix products alone, at the best rate that was found
-for each of their shapes and the type; for generation the time to read all weights once a token. Peak memory is that of
+for each of their shapes and the type; for generation the time to read all weights once a token, if that is less. Peak memory is that of
 the process; those of Python include its libraries.
 """
 import json
@@ -19,17 +19,18 @@ import time
 WARM_UP, TURNS = 1, 7
 CASES = {
     "LSTM 2x650, V 33,278, B 20, T 35": dict(widths="650,650,650", vocabulary=33278, batch=20, bptt=35),
-    "the same, tied": dict(widths="650,650,650", vocabulary=33278, batch=20, bptt=35, tied=1),
+    "LSTM 2x256, V 65, B 50, T 60": dict(widths="256,256,256", vocabulary=65, batch=50, bptt=60),
     "LSTM 2x200, V 18,328, B 20, T 35": dict(widths="200,200,200", vocabulary=18328, batch=20, bptt=35),
     "GRU 2x200, V 18,328, B 20, T 35": dict(cell="GRU", widths="200,200,200", vocabulary=18328, batch=20, bptt=35),
     "RNN 2x200, V 18,328, B 20, T 35": dict(cell="RNN", widths="200,200,200", vocabulary=18328, batch=20, bptt=35),
-    "LSTM 2x256, V 65, B 50, T 60": dict(widths="256,256,256", vocabulary=65, batch=50, bptt=60),
     "LSTM 400-1150-1150-400 tied, V 33,278, B 80, T 70":
         dict(widths="400,1150,1150,400", vocabulary=33278, batch=80, bptt=70, tied=1),
+    "LSTM 2x650 tied, V 33,278, B 20, T 35": dict(widths="650,650,650", vocabulary=33278, batch=20, bptt=35, tied=1),
 }
 
-# The cases that are measured with one thread, too.
-ONE_THREAD = ["LSTM 2x650, V 33,278, B 20, T 35", "LSTM 2x256, V 65, B 50, T 60"]
+# The types and threads of each: all of two cases, of the others what tells them apart.
+ALL = [("f32", 2), ("bf16", 2), ("int8", 2), ("f32", 1)]
+KINDS = {"LSTM 2x650, V 33,278, B 20, T 35": ALL, "LSTM 2x256, V 65, B 50, T 60": ALL}
 
 
 # The peers
@@ -282,7 +283,7 @@ def main(program, chosen):
             continue
         print(f"\n### {name}\n\n| work | type | threads | unroll | tokens/s | of the limit | best peer, ms | ratio | "
               "others, ms | peak memory |\n|---|---|---|---|---|---|---|---|---|---|", flush=True)
-        for precision, threads in (("f32", 2), ("bf16", 2), ("int8", 2)) + (("f32", 1), ("bf16", 1)) * (name in ONE_THREAD):
+        for precision, threads in KINDS.get(name, ALL[:2]):
             for mode in ("train", "evaluate", "generate"):
                 if (precision, mode) != ("int8", "train"):
                     compare(program, name, dict(mode=mode, precision=precision, threads=threads, **case))

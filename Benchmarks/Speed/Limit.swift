@@ -1,6 +1,6 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
 // What the machine could do: the time of a model's matrix products alone, at the best rate found for each
-// shape, and for one token at a time the time to read all weights once.
+// shape; for one token at a time also the time to read all weights once, if that is less.
 
 import CUnrollKernels
 import Foundation

@@ -41,7 +41,10 @@ if options["--limit"] != nil {
   var limit = Limit(precision)
   print(
     mode == "generate"
-      ? Double(T) * limit.secondsToRead(architecture, threads: Threads.count)
+      ? Double(T)
+        * min(
+          limit.secondsToRead(architecture, threads: Threads.count),
+          limit.seconds(of: architecture, T: 1, B: 1, trains: false))
       : limit.seconds(of: architecture, T: T, B: B, trains: mode == "train"))
   exit(0)
 }
@@ -76,6 +79,13 @@ func serve(_ work: () throws -> Void) throws {
   }
 }
 
+/// The token with the largest number.
+nonisolated func likeliest(_ row: [Float]) -> Int32 {
+  var best = 0
+  for token in row.indices where row[token] > row[best] { best = token }
+  return Int32(best)
+}
+
 switch mode {
 case "train":
   let model = try TrainableModel(
@@ -101,7 +111,7 @@ default:
   try serve {
     for _ in 0..<T {
       let row = try model.logProbabilities(inputs: [token], state: &state)
-      token = Int32(row.indices.max { row[$0] < row[$1] } ?? 0)
+      token = likeliest(row)
     }
   }
 }

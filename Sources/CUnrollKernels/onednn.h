@@ -68,6 +68,11 @@ static inline dnnl_status_t layout_of_weights(layout *made, const_dnnl_primitive
 #endif
 }
 
+/// The bytes that a matrix takes in a layout.
+static inline size_t layout_size(const layout *l) {
+  return dnnl_memory_desc_get_size(LAYOUT(*l));
+}
+
 /// Makes the scratch memory that a plan asks for.
 static inline dnnl_status_t create_scratch(
     dnnl_memory_t *made, const_dnnl_primitive_desc_t plan, dnnl_engine_t engine) {

@@ -6,6 +6,7 @@
 // in the same order. It is never asked for again: the answer depends on the number of threads.
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "UnrollKernels.h"
 #include "elementary.h"
@@ -47,6 +48,8 @@ struct unroll_packed_weight {
   // [N] of rows in int8.
   float *scales;
   panel *panels;
+  // The packed panels, one after the other.
+  char *memory;
   // Those of full panels and of the last one, where it is narrower: panels of one width share
   // their planned products, so they must share their layout.
   layout layouts[2];
@@ -90,21 +93,51 @@ static dnnl_status_t choose_layout(const unroll_packed_weight *w, size_t width, 
   return status;
 }
 
-/// Makes room for a panel.
-static dnnl_status_t create_panel(unroll_packed_weight *w, size_t index, size_t width) {
-  panel *made = &w->panels[index];
-  made->width = width;
-  dnnl_status_t status;
-  if (index == 0 || width != w->panel_width) {
-    layout *chosen = &w->layouts[w->layout_count];
-    status = choose_layout(w, width, chosen);
-    if (status != dnnl_success) return status;
-    w->layout_count++;
-    w->is_blocked = w->is_blocked && layout_is_blocked(chosen);
+/// Chooses the layouts of all panels: those of one width have one.
+static dnnl_status_t choose_layouts(unroll_packed_weight *w, size_t N) {
+  for (size_t i = 0; i < w->panel_count; i++) {
+    size_t left = N - i * w->panel_width;
+    w->panels[i].width = left < w->panel_width ? left : w->panel_width;
+    if (i == 0 || w->panels[i].width != w->panel_width) {
+      layout *chosen = &w->layouts[w->layout_count];
+      dnnl_status_t status = choose_layout(w, w->panels[i].width, chosen);
+      if (status != dnnl_success) return status;
+      w->layout_count++;
+      w->is_blocked = w->is_blocked && layout_is_blocked(chosen);
+    }
+    w->panels[i].packed = &w->layouts[w->layout_count - 1];
   }
-  made->packed = &w->layouts[w->layout_count - 1];
-  status = dnnl_memory_create(
-      &made->weight, LAYOUT(*made->packed), unroll_engine, DNNL_MEMORY_ALLOCATE);
+  return dnnl_success;
+}
+
+/// Where a panel begins in memory: each on a line of the cache of its own.
+static size_t panel_offset(const unroll_packed_weight *w, size_t index) {
+  return index * ((layout_size(w->panels[0].packed) + 63) / 64 * 64);
+}
+
+/// Takes the memory of all panels, in huge pages where it fills some: reading a weight for one row is
+/// bound by memory, and looks up an address for each page.
+static dnnl_status_t take_memory(unroll_packed_weight *w) {
+  enum { HUGE_PAGE = 2 << 20 };
+  size_t last = w->panel_count - 1;
+  size_t size = panel_offset(w, last) + layout_size(w->panels[last].packed);
+  void *memory = NULL;
+  if (posix_memalign(&memory, size < HUGE_PAGE ? 64 : HUGE_PAGE, size) != 0)
+    return dnnl_out_of_memory;
+  w->memory = memory;
+#ifdef MADV_HUGEPAGE
+  // Advice: a refusal changes nothing.
+  if (size >= HUGE_PAGE) (void)madvise(memory, size, MADV_HUGEPAGE);
+#endif
+  return dnnl_success;
+}
+
+/// Makes room for a panel.
+static dnnl_status_t create_panel(unroll_packed_weight *w, size_t index) {
+  panel *made = &w->panels[index];
+  size_t width = made->width;
+  dnnl_status_t status = dnnl_memory_create(
+      &made->weight, LAYOUT(*made->packed), unroll_engine, w->memory + panel_offset(w, index));
   if (status != dnnl_success || !w->bias) return status;
   layout bias;
   status = layout_create(&bias, 1, width, dnnl_f32);
@@ -147,10 +180,10 @@ unroll_status unroll_packed_weight_create(
   }
   if (status == dnnl_success)
     status = dnnl_stream_create(&w->stream, unroll_engine, dnnl_stream_default_flags);
-  for (size_t i = 0; status == dnnl_success && i < w->panel_count; i++) {
-    size_t left = N - i * w->panel_width;
-    status = create_panel(w, i, left < w->panel_width ? left : w->panel_width);
-  }
+  if (status == dnnl_success) status = choose_layouts(w, N);
+  if (status == dnnl_success) status = take_memory(w);
+  for (size_t i = 0; status == dnnl_success && i < w->panel_count; i++)
+    status = create_panel(w, i);
   if (status != dnnl_success) {
     unroll_packed_weight_destroy(w);
     return status_of(status);
@@ -250,6 +283,7 @@ void unroll_packed_weight_destroy(unroll_packed_weight *w) {
   if (w->stream) dnnl_stream_destroy(w->stream);
   pthread_mutex_destroy(&w->lock);
   free(w->panels);
+  free(w->memory);
   free(w->bias);
   free(w->scales);
   free(w);

@@ -23,6 +23,10 @@ private struct EvaluationProbe {
 
   let length: Duration
   private let start = ContinuousClock.now
+  /// The share that was done when it last grew: of compressed text it grows now and then only.
+  private var fraction: Double?
+  /// The predictions so far.
+  private var predictions = 0
   /// When a part of the work was done, how much of it, and the predictions in it.
   private var first: (seconds: Double, fraction: Double, predictions: Int)?
   private var last: (seconds: Double, fraction: Double, predictions: Int)?
@@ -35,8 +39,11 @@ private struct EvaluationProbe {
   ///   does not count.
   mutating func add(_ progress: EvaluationProgress) throws {
     guard let fraction = progress.fraction else { throw Enough() }
+    predictions = progress.perplexity.predictions
+    defer { self.fraction = fraction }
+    guard let before = self.fraction, fraction > before else { return }
     let seconds = start.duration(to: .now) / .seconds(1)
-    let sample = (seconds, fraction, progress.perplexity.predictions)
+    let sample = (seconds, fraction, predictions)
     guard let first else {
       first = sample
       return
@@ -48,7 +55,7 @@ private struct EvaluationProbe {
   /// What the whole took, if it is done.
   var whole: WorkEstimate {
     WorkEstimate(
-      predictions: Double((last ?? first)?.predictions ?? 0),
+      predictions: Double(predictions),
       seconds: start.duration(to: .now) / .seconds(1), share: 1)
   }
 
@@ -66,7 +73,8 @@ extension LanguageModel {
   /// Says what the perplexity of a text will take, after some seconds of it.
   ///
   /// - Parameters:
-  ///   - path: The text: a file; of a compressed one the size is known to some buffers only.
+  ///   - path: The text: a file. Of a compressed one the place is known by 256 KiB, so that more of it
+  ///     may be read.
   ///   - protocol: Which tokens are predicted, and from what.
   ///   - length: How long to measure.
   /// - Returns: The whole work; measured where it was done before the time was up.
@@ -89,8 +97,9 @@ extension LanguageModel {
 }
 
 extension TrainingRun {
-  /// Says what the rest of the training will take, after some seconds of it: steps and a part of an
-  /// evaluation. The run is of no use afterwards, and nothing is written.
+  /// Says what the rest of the training will take, after some seconds of it.
+  ///
+  /// Steps are done, and a part of an evaluation. The run is of no use afterwards, and nothing is written.
   ///
   /// - Parameter length: How long to measure steps, and again an evaluation.
   /// - Returns: The whole work but for the time that saving takes, which the disk decides.

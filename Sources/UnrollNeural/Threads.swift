@@ -1,3 +1,4 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
 // How many threads compute.
 
 import CUnrollKernels

@@ -32,7 +32,8 @@ struct EstimateReport: Encodable {
   /// - Throws: `OutputTaken` if nobody reads it.
   func print(json: Bool) throws {
     guard !json else { return try Output.json(self) }
-    Output.result("predictions     \(Output.grouped(predictions))")
+    let about = measuredShare < 1 ? "about " : ""
+    Output.result("predictions     \(about)\(Output.grouped(predictions))")
     Output.result("time            \(Self.text(seconds))")
     if let tokensPerSecond {
       Output.result("speed           \(Output.grouped(Int(tokensPerSecond))) tokens/s")

@@ -297,6 +297,13 @@ import UnrollTokenization
     #expect(
       try changed("unrolllm.block_count", behind: 4, to: 3).hasPrefix(
         "input: unrolllm.block_count: expected 2, as the tensors have, found 3"))
+    #expect(
+      try changed("tokenizer.ggml.eos_token_id", behind: 4, to: 99).hasPrefix(
+        "input: tokenizer.ggml.eos_token_id: expected the id of one of 11 tokens, found 99"))
+    // The token sat becomes another cat.
+    #expect(
+      try changed("sat", behind: -3, to: UInt8(ascii: "c")).hasPrefix(
+        "input: tokenizer.ggml.tokens: expected each token once, found some twice"))
   }
 
   @Test func damagedFilesNeverTrap() throws {

@@ -166,6 +166,15 @@ import UnrollTokenization
     ("\"recurrent_activation\": \"sigmoid\"", "\"recurrent_activation\": \"swish\"", "lstm: swish"),
     ("\"go_backwards\": false", "\"go_backwards\": true", "lstm: go_backwards"),
     (
+      "\"go_backwards\": false", "\"quantization_mode\": \"int8\"",
+      "lstm: a layer quantised to int8"
+    ),
+    (
+      "\"class_name\": \"DTypePolicy\", \"config\": {\"name\": \"float32\"}",
+      "\"class_name\": \"QuantizedDTypePolicy\", \"config\": {\"mode\": \"int8\"}",
+      "embedding: a layer quantised to int8"
+    ),
+    (
       "\"activation\": \"softmax\"", "\"activation\": \"sigmoid\"", "dense: the function sigmoid"
     ),
     ("\"class_name\": \"Sequential\"", "\"class_name\": \"Mine\"", "config.json: the class Mine"),

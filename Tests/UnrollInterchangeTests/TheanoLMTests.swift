@@ -199,6 +199,10 @@ import UnrollTokenization
     #expect(
       try dataset("/vocabulary/classes") { $0.datatype = .element(.float64) }
         == "/vocabulary/classes: i64 or i32 of one dimension, f64 of shape [11]")
+    // Other numbers than 1 in the place of the words' shares of their classes.
+    #expect(
+      try dataset("/vocabulary/probs") { $0.offset = other }?.hasPrefix(
+        "/vocabulary/probs: 1 for each word, which has its class alone") == true)
     #expect(
       try dataset("/vocabulary/words") { $0.dimensions = [12] }
         == "/vocabulary/words: the words of a vocabulary, what libhdf5 cannot decode (13 texts were read)"

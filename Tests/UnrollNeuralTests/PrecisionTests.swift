@@ -22,6 +22,8 @@ extension Precision {
   /// - Parameters:
   ///   - numbers: `[rows, width]`
   ///   - width: The numbers of a row.
+  /// - Returns: The numbers.
+  /// - Throws: If one is too large for the type.
   func rounded(_ numbers: [Float], width: Int) throws -> [Float] {
     switch self {
     case .float32: return numbers

@@ -49,7 +49,7 @@ public enum GGUFFormat: ForeignFormat {
     }
     var options = options
     if kept == nil, options.vocabulary == nil, let tokens {
-      options.vocabulary = container.header.vocabulary(tokens)
+      options.vocabulary = try container.vocabulary(tokens)
     }
     let notes = try named.normalize(options.names)
     var conversion = try named.conversion(kept, options: options)
@@ -77,21 +77,33 @@ public enum GGUFFormat: ForeignFormat {
   }
 }
 
-extension GGUFHeader {
+extension GGUFFile {
   /// The tokens with the special ones that the usual keys name, for files without our metadata.
-  fileprivate func vocabulary(_ tokens: [[UInt8]]) -> Vocabulary {
+  ///
+  /// - Throws: `InterchangeError` for a token that stands twice, or a special one that does not exist.
+  fileprivate func vocabulary(_ tokens: [[UInt8]]) throws -> Vocabulary {
     typealias Key = GGUFFormat.Key
+    guard Set(tokens).count == tokens.count else {
+      throw error(
+        Key.tokens, expected: "each token once", found: "some twice", fix: Self.writeAgain)
+    }
     var vocabulary = Vocabulary(tokens: tokens, unit: .word)
-    func id(_ key: String) -> Int? { int(key).flatMap { tokens.indices.contains($0) ? $0 : nil } }
-    vocabulary.unknownID = id(Key.unknown)
-    vocabulary.endOfSentenceID = id(Key.end)
-    vocabulary.beginningOfSentenceID = id(Key.beginning)
-    vocabulary.paddingID = id(Key.padding)
+    func id(_ key: String) throws -> Int? {
+      guard let id = header.int(key) else { return nil }
+      guard tokens.indices.contains(id) else {
+        throw error(
+          key, expected: "the id of one of \(tokens.count) tokens", found: "\(id)",
+          fix: Self.writeAgain)
+      }
+      return id
+    }
+    vocabulary.unknownID = try id(Key.unknown)
+    vocabulary.endOfSentenceID = try id(Key.end)
+    vocabulary.beginningOfSentenceID = try id(Key.beginning)
+    vocabulary.paddingID = try id(Key.padding)
     return vocabulary
   }
-}
 
-extension GGUFFile {
   /// The tokens, of which each has a row.
   fileprivate var tokens: [[UInt8]]? {
     get throws {

@@ -140,6 +140,9 @@ struct KerasConfiguration {
 
   private mutating func add(_ entry: KerasLayerEntry, group: String) throws {
     let inner = entry.inner
+    if let kind = inner.quantization ?? entry.quantization {
+      throw refusal(entry.name, "weights in floating point", "a layer quantised to \(kind)")
+    }
     noteTraining(of: inner)
     switch inner.className {
     case "InputLayer": break
@@ -282,6 +285,16 @@ struct KerasConfiguration {
             "not carried: it computes in \(policy.dropFirst("mixed_".count)); the weights are "
             + "of float32"))
     }
+  }
+}
+
+extension KerasLayerEntry {
+  /// What the layer's weights are quantised to, if they are.
+  fileprivate var quantization: String? {
+    if let mode = settings["quantization_mode"]?.text { return mode }
+    guard let policy = settings["dtype"], policy["class_name"]?.text?.contains("Quantized") == true
+    else { return nil }
+    return policy["config"]?["mode"]?.text ?? "fewer bits"
   }
 }
 

@@ -228,12 +228,20 @@ struct TheanoLMFile {
       tensor.dtype == .int64
         ? bytes.elements(of: Int64.self) { Int($0) } : bytes.elements(of: Int32.self) { Int($0) }
     }
-    guard let word = classes.indices.first(where: { classes[$0] != $0 }) else {
-      return classes.count
+    let fix = "models of word classes are not converted: a class shares its probability among words"
+    if let word = classes.indices.first(where: { classes[$0] != $0 }) {
+      throw error(
+        path, expected: "a class for each word", found: "word \(word) in class \(classes[word])",
+        fix: fix)
     }
-    throw error(
-      path, expected: "a class for each word", found: "word \(word) in class \(classes[word])",
-      fix: "models of word classes are not converted: a class shares its probability among words")
+    let shares = container.tensor("/vocabulary/probs")?.floats()
+    if container.exists("/vocabulary/probs"), shares?.allSatisfy({ $0 == 1 }) != true {
+      throw error(
+        "/vocabulary/probs", expected: "1 for each word, which has its class alone",
+        found: shares == nil ? container.description(of: "/vocabulary/probs") : "other numbers",
+        fix: fix)
+    }
+    return classes.count
   }
 
   // MARK: - Training

@@ -149,6 +149,9 @@ struct Evaluate: ParsableCommand {
       throw ValidationError(
         "--cache-theta and --cache-weight are numbers of --cache; give that too.")
     }
+    if dynamic != nil, !Precision.ofTraining.contains(options.precision) {
+      throw ValidationError("--dynamic trains: --precision is f32 or bf16 with it.")
+    }
     guard dynamic != nil || segment == nil else {
       throw ValidationError("--segment is a number of --dynamic; give that too.")
     }

@@ -114,6 +114,8 @@ struct Finetune: ParsableCommand {
     var run = try TrainingRun(
       resuming: checkpoint, path: options.model, train: texts.train, valid: texts.valid,
       changes: changes)
+    // An estimate writes nothing, and of a run that was killed the best model may not be written yet.
+    guard !verb.estimate else { return run }
     try run.restoreBest(
       files, weightsDigest: best?.weightsDigest, parameters: best?.parameters,
       mayForget: allowChanges)
