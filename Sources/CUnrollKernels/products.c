@@ -364,18 +364,32 @@ typedef struct {
   bool accumulate;
 } sums_arguments;
 
+/// One row of `scale_sums`; what is constant where this is inlined decides nothing in the loop.
+INLINED void scale_row(const sums_arguments *a, size_t m, bool has_bias, bool accumulate) {
+  const int32_t *sums = a->sums + m * a->N;
+  const float *column_scales = a->column_scales, *bias = a->bias;
+  float *y = a->y + m * a->N, scale = a->row_scales[m];
+  size_t N = a->N;
+#pragma clang loop vectorize(assume_safety)
+  for (size_t n = 0; n < N; n++) {
+    float number = (float)sums[n] * (scale * column_scales[n]);
+    if (has_bias) number += bias[n];
+    y[n] = accumulate ? y[n] + number : number;
+  }
+}
+
 /// Makes numbers of sums of int8: `y = scales sum + bias`, or `y += ...`; y may be where the sums are.
 MULTIVERSIONED static void scale_sums(void *context, size_t begin, size_t end) {
   const sums_arguments *a = context;
   for (size_t m = begin; m < end; m++) {
-    const int32_t *sums = a->sums + m * a->N;
-    float *y = a->y + m * a->N, scale = a->row_scales[m];
-#pragma clang loop vectorize(assume_safety)
-    for (size_t n = 0; n < a->N; n++) {
-      float added = a->bias ? a->bias[n] : 0.0f;
-      float before = a->accumulate ? y[n] + added : added;
-      y[n] = (float)sums[n] * (scale * a->column_scales[n]) + before;
-    }
+    if (a->bias && a->accumulate)
+      scale_row(a, m, true, true);
+    else if (a->bias)
+      scale_row(a, m, true, false);
+    else if (a->accumulate)
+      scale_row(a, m, false, true);
+    else
+      scale_row(a, m, false, false);
   }
 }
 
