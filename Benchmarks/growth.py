@@ -1,11 +1,11 @@
 """How the speed of unroll grows with the shape of the work, and a cost model fitted to it; called by Benchmarks/run-growth.
 
-usage: growth.py SPEED_PROGRAM PICTURE.svg     tables on standard output, the curves in the picture
+usage: growth.py SPEED_PROGRAM PICTURE.svg [WORK:THREADS ...]     tables on standard output, the curves in the picture
 
-One number at a time is changed in a model of LSTM 2x512, V 10,000, B 20, T 35. The model of the cost is a sum of terms with
-coefficients that are not negative, fitted to the relative errors: the operations of the window's products, those of the time
-steps' products, the bytes of weights that a step reads again, gates, logits, parameters, steps, and one for the window. Each
-point is also predicted from a fit to all others.
+Works are evaluate and train, with 1 and 2 threads unless told. One number at a time is changed in a model of LSTM 2x512,
+V 10,000, B 20, T 35. The model of the cost is a sum of terms with coefficients that are not negative, fitted to the relative
+errors: the operations of the window's products, those of the time steps' products, the bytes of weights that a step reads
+again, the output weight, gates, logits, steps, and one for the window. Each point is also predicted from a fit to all others.
 """
 import math
 import sys
@@ -63,41 +63,41 @@ def fit(rows, times):
     return coefficients / scale
 
 
-def main(program, picture):
+def main(program, picture, works):
     figure, axes = plt.subplots(1, len(SWEEPS), figsize=(4 * len(SWEEPS), 4))
-    for mode in ("evaluate", "train"):
-        for threads in (1, 2):
-            points, times = [], []
-            for name, values in SWEEPS.items():
-                for value in values:
-                    points.append((name, BASE | {name: value}))
-                    times.append(measure(program, mode, threads, points[-1][1]))
-            rows = [features(mode, point) for _, point in points]
-            terms = fit(rows, times)
-            others = [fit(rows[:i] + rows[i + 1:], times[:i] + times[i + 1:]) for i in range(len(rows))]
-            print(f"\n### {mode}, {threads} thread(s)\n\n| changed | tokens/s | predicted | error | left out of the fit |\n"
-                  "|---|---|---|---|---|")
-            for i, (name, point) in enumerate(points):
-                count = point["batch"] * point["bptt"]
-                predicted, left_out = rows[i] @ terms, rows[i] @ others[i]
-                print(f"| {name} {point[name]:,} | {count / times[i]:,.0f} | {count / predicted:,.0f} | "
-                      f"{100 * (predicted / times[i] - 1):+.0f} % | {100 * (left_out / times[i] - 1):+.0f} % |")
-            errors = sorted(abs(rows[i] @ terms / times[i] - 1) for i in range(len(rows)))
-            within = sum(error <= 0.15 for error in errors)
-            print(f"\n{within} of {len(errors)} within 15 %, median {100 * errors[len(errors) // 2]:.0f} %, largest "
-                  f"{100 * errors[-1]:.0f} %. Seconds: " + ", ".join(f"{c:.2e}" for c in terms), flush=True)
-            for axis, name in zip(axes, SWEEPS):
-                chosen = [i for i, (n, _) in enumerate(points) if n == name]
-                x = [points[i][1][name] for i in chosen]
-                speed = [points[i][1]["batch"] * points[i][1]["bptt"] / times[i] for i in chosen]
-                fitted = [points[i][1]["batch"] * points[i][1]["bptt"] / (rows[i] @ terms) for i in chosen]
-                line, = axis.loglog(x, speed, "o", label=f"{mode}, {threads} thread(s)")
-                axis.loglog(x, fitted, "-", color=line.get_color())
-                axis.set_xlabel(name)
+    for mode, threads in works:
+        points, times = [], []
+        for name, values in SWEEPS.items():
+            for value in values:
+                points.append((name, BASE | {name: value}))
+                times.append(measure(program, mode, threads, points[-1][1]))
+        rows = [features(mode, point) for _, point in points]
+        terms = fit(rows, times)
+        others = [fit(rows[:i] + rows[i + 1:], times[:i] + times[i + 1:]) for i in range(len(rows))]
+        print(f"\n### {mode}, {threads} thread(s)\n\n| changed | tokens/s | predicted | error | left out of the fit |\n"
+              "|---|---|---|---|---|")
+        for i, (name, point) in enumerate(points):
+            count = point["batch"] * point["bptt"]
+            predicted, left_out = rows[i] @ terms, rows[i] @ others[i]
+            print(f"| {name} {point[name]:,} | {count / times[i]:,.0f} | {count / predicted:,.0f} | "
+                  f"{100 * (predicted / times[i] - 1):+.0f} % | {100 * (left_out / times[i] - 1):+.0f} % |")
+        errors = sorted(abs(rows[i] @ terms / times[i] - 1) for i in range(len(rows)))
+        within = sum(error <= 0.15 for error in errors)
+        print(f"\n{within} of {len(errors)} within 15 %, median {100 * errors[len(errors) // 2]:.0f} %, largest "
+              f"{100 * errors[-1]:.0f} %. Seconds: " + ", ".join(f"{c:.2e}" for c in terms), flush=True)
+        for axis, name in zip(axes, SWEEPS):
+            chosen = [i for i, (n, _) in enumerate(points) if n == name]
+            x = [points[i][1][name] for i in chosen]
+            speed = [points[i][1]["batch"] * points[i][1]["bptt"] / times[i] for i in chosen]
+            fitted = [points[i][1]["batch"] * points[i][1]["bptt"] / (rows[i] @ terms) for i in chosen]
+            line, = axis.loglog(x, speed, "o", label=f"{mode}, {threads} thread(s)")
+            axis.loglog(x, fitted, "-", color=line.get_color())
+            axis.set_xlabel(name)
     axes[0].set_ylabel("tokens/s (line: the fit)")
     axes[0].legend(fontsize=8)
     figure.tight_layout()
     figure.savefig(picture, metadata={"Date": None})
 
 
-main(sys.argv[1], sys.argv[2])
+ALL = ["evaluate:1", "evaluate:2", "train:1", "train:2"]
+main(sys.argv[1], sys.argv[2], [(work.split(":")[0], int(work.split(":")[1])) for work in sys.argv[3:] or ALL])

@@ -33,9 +33,9 @@ struct EmbeddingAndOutput {
         expected: "an embedding [V, \(D)] and an output [V, \(H)] beside the recurrent layers",
         found: pairs.isEmpty
           ? Self.describe(rest) : "several choices: \(Self.describe(matrices))",
-        fix:
-          "name them encoder.weight and decoder.weight, as word_language_model does; if one weight is "
-          + "both, \"tie_word_embeddings\": true in a config.json beside safetensors says so")
+        fix: "name them encoder.weight and decoder.weight, as word_language_model does"
+          + (model.file is SafetensorsFile
+            ? "; if one weight is both, \"tie_word_embeddings\": true in config.json says so" : ""))
     }
     (self.embedding, self.output) = (embedding, output)
     let biasName = Self.path(of: output.name) + "bias"
