@@ -32,6 +32,7 @@ def expected(file):
         arrays += [model["layers"][layer][name] for name in STATE if name in model["layers"][layer]]
     output = model["output"]
     tied = bool(model.attrs["tied"])
+    arrays += [output["projection"]] if "projection" in output else []
     arrays += ([] if tied else [output["weight"]]) + ([output["bias"]] if "bias" in output else [])
     # h5py has no bfloat16: it reads such numbers as f32.
     return [np.asarray(array[()], np.float32) for array in arrays]
