@@ -67,6 +67,26 @@ extension ForeignFormat {
   /// Whether models are written in this format: so they are unless it says otherwise.
   public static var isWritten: Bool { true }
 
+  /// Refuses: a format that is written says what it loses.
+  ///
+  /// - Throws: `InterchangeError`, always.
+  public static func losses(of checkpoint: Checkpoint) throws -> [Note] { throw notWritten }
+
+  /// Refuses: a format that is written writes.
+  ///
+  /// - Throws: `InterchangeError`, always.
+  public static func write(
+    _ checkpoint: Checkpoint, to path: String, progress: (Int) -> Void
+  ) throws {
+    throw notWritten
+  }
+
+  private static var notWritten: InterchangeError {
+    InterchangeError(
+      file: "the checkpoint", place: "", expected: "a format that is written", found: name,
+      fix: "give another one: \(name) is read only")
+  }
+
   /// Nothing is carried beside the weights that could differ, unless the format says so.
   public static func check(_ written: Checkpoint, isReadAs read: Checkpoint, path: String) {}
 

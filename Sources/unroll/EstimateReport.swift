@@ -13,7 +13,7 @@ struct EstimateReport: Encodable {
   private let measuredShare: Double
 
   init(_ work: WorkEstimate) {
-    predictions = Int(work.predictions)
+    predictions = Int(min(work.predictions, 1e18))
     seconds = work.seconds
     tokensPerSecond = work.seconds > 0 ? work.predictions / work.seconds : nil
     measuredShare = work.share

@@ -64,7 +64,7 @@ import UnrollTensors
   @Test func keptProductsGiveWayToNewOnes() throws {
     // More numbers of rows than products are kept, twice around.
     var generator = SeededGenerator(seed: 3)
-    let (N, K, most) = (9, 5, 60)
+    let (N, K, most) = (9, 5, 80)
     let w = generator.floats(N * K)
     let x = generator.floats(most * K)
     let packed = try PackedWeight(Tensor(w, shape: [N, K]), bias: nil, precision: .float32)

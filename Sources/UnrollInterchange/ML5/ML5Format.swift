@@ -105,26 +105,6 @@ public enum ML5Format: ForeignFormat {
       (0..<columns).flatMap { column in (0..<rows).map { matrix[$0 * columns + column] } },
       shape: [columns, rows])
   }
-
-  /// Refuses: models of this kind are read only.
-  ///
-  /// - Throws: `InterchangeError`, always.
-  public static func losses(of checkpoint: Checkpoint) throws -> [Note] { throw notWritten }
-
-  /// Refuses: models of this kind are read only.
-  ///
-  /// - Throws: `InterchangeError`, always.
-  public static func write(
-    _ checkpoint: Checkpoint, to path: String, progress: (Int) -> Void
-  ) throws {
-    throw notWritten
-  }
-
-  private static var notWritten: InterchangeError {
-    InterchangeError(
-      file: "the checkpoint", place: "", expected: "a format that is written", found: name,
-      fix: "give another one: ml5 models are read only")
-  }
 }
 
 /// The files of a model.

@@ -48,24 +48,4 @@ public enum TheanoLMFormat: ForeignFormat {
         tokenizer: options.tokenizer, provenance: []),
       notes: layerNotes + model.notes + words.notes + opened.trainingNotes)
   }
-
-  /// Refuses: models of this kind are read only.
-  ///
-  /// - Throws: `InterchangeError`, always.
-  public static func losses(of checkpoint: Checkpoint) throws -> [Note] { throw notWritten }
-
-  /// Refuses: models of this kind are read only.
-  ///
-  /// - Throws: `InterchangeError`, always.
-  public static func write(
-    _ checkpoint: Checkpoint, to path: String, progress: (Int) -> Void
-  ) throws {
-    throw notWritten
-  }
-
-  private static var notWritten: InterchangeError {
-    InterchangeError(
-      file: "the checkpoint", place: "", expected: "a format that is written", found: name,
-      fix: "give another one: models of TheanoLM are read only")
-  }
 }

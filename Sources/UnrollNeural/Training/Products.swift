@@ -39,8 +39,9 @@ final class Products {
   private var roundedA: [UInt16] = []
   private var roundedB: [UInt16] = []
 
-  /// - Throws: `NeuralError` if memory is short.
+  /// - Throws: `NeuralError` if memory is short, or for int8.
   init(_ precision: Precision = .float32) throws {
+    guard Precision.ofTraining.contains(precision) else { throw NeuralError.trainingPrecision }
     self.precision = precision
     var created: OpaquePointer?
     try check(unroll_products_create(&created))

@@ -46,7 +46,6 @@ public final class TrainableModel {
   public init(
     architecture: Architecture, parameters: ParameterTree<Tensor>, precision: Precision = .float32
   ) throws {
-    guard Precision.ofTraining.contains(precision) else { throw NeuralError.trainingPrecision }
     let checked = try CheckedParameters(parameters, of: architecture)
     self.architecture = architecture
     var copies = ParameterTree<[Float]>()
