@@ -119,7 +119,7 @@ public struct ConversionOptions: Sendable {
 ///   - options: What it will become, and what its file does not say.
 ///   - reader: Runs libhdf5; in this process unless told. See `ContainerReader.inProcess`.
 ///   - progress: Called with the number of bytes of text read since the last call.
-/// - Returns: The checkpoint, with this step in its history if its file had none, and what could not
+/// - Returns: The checkpoint, with this step in its history if it is to become a file that has one, and what could not
 ///   be carried into it.
 /// - Throws: `FileError`, `TextError` or `InterchangeError` if something cannot be read or fitted;
 ///   `InvalidCheckpoint` if a checkpoint breaks a rule.
@@ -132,12 +132,12 @@ public func convert(
     var conversion = try readCheckpoint(examination, path, options: options)
     try conversion.convertNumbers(to: options.dtype, path: path)
     guard case .checkpoint = options.target, let dtype = options.dtype else { return conversion }
+    let digests = try conversion.addProofs(whileHashing: [file])
     conversion.checkpoint.provenance.append(
       ProvenanceEntry(
         operation: "convert", tool: UnrollVersion.producer,
         arguments: "format=unroll\ndtype=\(dtype.rawValue)",
-        inputs: ProvenanceEntry.input(file)))
-    try conversion.addProofs()
+        inputs: ProvenanceEntry.input(digest: digests[0], path: path)))
     return conversion
   }
   let format = try foreignFormat(of: file, reader: reader)
@@ -173,6 +173,9 @@ public func convert(
         message:
           "no token <eos> ends sentences: without one no text can be read; name it with --eos"))
   }
+  try conversion.convertNumbers(to: options.dtype, path: path)
+  // Files of other formats have no history.
+  guard case .checkpoint = options.target else { return conversion }
   var arguments = ["format=\(format.name)", "vocabulary=\(options.vocabulary.name)"]
   if let nonlinearity = options.nonlinearity {
     arguments.append("nonlinearity=\(nonlinearity.rawValue)")
@@ -183,17 +186,17 @@ public func convert(
   if options.appendsEndOfSentence { arguments.append("append_eos=1") }
   arguments += options.special.arguments
   if let dtype = options.dtype { arguments.append("dtype=\(dtype.rawValue)") }
-  try conversion.convertNumbers(to: options.dtype, path: path)
   let paths =
     options.vocabulary.paths + options.tokenizer.paths
     + [options.names, options.configuration].compactMap { $0 }
   let inputs = try [file] + paths.map { try MappedFile(path: $0) }
+  let digests = try conversion.addProofs(whileHashing: inputs)
   conversion.checkpoint.provenance.append(
     ProvenanceEntry(
       operation: "convert", tool: UnrollVersion.producer,
       arguments: arguments.joined(separator: "\n"),
-      inputs: inputs.map(ProvenanceEntry.input).joined(separator: "\n")))
-  if case .checkpoint = options.target { try conversion.addProofs() }
+      inputs: zip(digests, inputs).map { ProvenanceEntry.input(digest: $0, path: $1.path) }
+        .joined(separator: "\n")))
   return conversion
 }
 
@@ -249,14 +252,26 @@ extension Conversion {
   }
 
   /// Adds what every later reader can compare its own numbers and tokens with.
-  fileprivate mutating func addProofs() throws {
+  ///
+  /// - Parameter files: Files to hash at the same time.
+  /// - Returns: Their SHA-256s.
+  /// - Throws: What `SelfTest` throws.
+  fileprivate mutating func addProofs(whileHashing files: [MappedFile]) throws -> [String] {
     checkpoint.tokenizer.probe = TokenizerProbe(of: checkpoint)
-    checkpoint.selfTest = try SelfTest(of: checkpoint)
-    guard checkpoint.selfTest == nil else { return }
+    var digests: [String] = []
+    try forEachConcurrently(2) { part in
+      if part == 0 {
+        checkpoint.selfTest = try SelfTest(of: checkpoint)
+      } else {
+        digests = files.map { digest(of: $0) }
+      }
+    }
+    guard checkpoint.selfTest == nil else { return digests }
     notes.append(
       Note(
         place: "/self_test",
         message: "none was made: the model gives log-probabilities that are not finite"))
+    return digests
   }
 }
 

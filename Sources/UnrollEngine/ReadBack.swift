@@ -89,16 +89,21 @@ public func writeConverted(
           + "a defect of unroll")
     }
     try check(back.architecture == checkpoint.architecture, Layout.model, "the layers and sizes")
-    for path in checkpoint.parameters.paths {
-      let isSame = back.parameters[path].flatMap { read in
-        checkpoint.parameters[path].map { $0.isEqual(to: read) { _ in } }
+    try forEachConcurrently(2) { part in
+      if part == 0 {
+        for path in checkpoint.parameters.paths {
+          let isSame = back.parameters[path].flatMap { read in
+            checkpoint.parameters[path].map { $0.isEqual(to: read) { _ in } }
+          }
+          try check(isSame == true, path.description, "the numbers")
+        }
+      } else {
+        let difference = largestDifference(
+          try logProbabilities(ids, checkpoint.parameters, of: checkpoint),
+          try logProbabilities(ids, back.parameters, of: back))
+        try check(difference == 0, Layout.model, "the log-probabilities")
       }
-      try check(isSame == true, path.description, "the numbers")
     }
-    let difference = largestDifference(
-      try logProbabilities(ids, checkpoint.parameters, of: checkpoint),
-      try logProbabilities(ids, back.parameters, of: back))
-    try check(difference == 0, Layout.model, "the log-probabilities")
     try check(
       back.provenance.last?.outcome == claim.text || back.provenance.isEmpty, Layout.provenance,
       "the figures")

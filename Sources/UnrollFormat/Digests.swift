@@ -28,6 +28,20 @@ enum Digest {
     return hexadecimal(hash.finalize())
   }
 
+  /// The SHA-256 of a tensor's bytes, computed once for a part of a file.
+  static func sha256(of tensor: Tensor) -> String {
+    guard case .mapped(let file, let range) = tensor.storage else {
+      return tensor.withUnsafeBytes { sha256($0) }
+    }
+    if let digest = file.digests.withLock({ $0[range] }) { return digest }
+    let digest = tensor.withUnsafeBytes { sha256($0) }
+    file.digests.withLock { $0[range] = digest }
+    return digest
+  }
+
+  /// The SHA-256s of the bytes of tensors, several computed at once.
+  static func sha256(of tensors: [Tensor]) -> [String] { concurrentMap(tensors, sha256(of:)) }
+
   /// The digest of what the model computes: tensors of `/model`, and the attributes that shape it.
   static func weights(_ entries: [DigestEntry]) -> String {
     let model = entries.filter { entry in

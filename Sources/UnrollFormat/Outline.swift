@@ -53,15 +53,21 @@ struct Outline {
     sealContent()
   }
 
+  /// Gives datasets their digests.
   private mutating func sealDatasets(in root: String = "") {
-    for path in objects.keys where path.hasPrefix(root) { sealDataset(path) }
+    let tensors = objects.compactMap { path, object -> (path: String, tensor: Tensor)? in
+      guard path.hasPrefix(root), case .dataset(let tensor) = object.kind else { return nil }
+      return (path, tensor)
+    }
+    for (path, digest) in zip(tensors.map(\.path), Digest.sha256(of: tensors.map(\.tensor))) {
+      objects[path]?.attributes[AttributeName.digest] = .text(digest)
+    }
   }
 
   /// Gives a dataset its digest.
   mutating func sealDataset(_ path: String) {
     guard case .dataset(let tensor)? = objects[path]?.kind else { return }
-    let digest = tensor.withUnsafeBytes { Digest.sha256($0) }
-    objects[path]?.attributes[AttributeName.digest] = .text(digest)
+    objects[path]?.attributes[AttributeName.digest] = .text(Digest.sha256(of: tensor))
   }
 
   /// Gives the root the digest of the weights.

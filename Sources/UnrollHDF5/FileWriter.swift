@@ -25,6 +25,7 @@ public struct FileWriter: ~Copyable {
   /// The path of the file.
   public let path: String
   private let file: Handle
+  private let behind: WriteBehind
 
   /// Creates a file, or empties the one that is there.
   ///
@@ -33,6 +34,7 @@ public struct FileWriter: ~Copyable {
     let file = try FileWriter.create(path)
     self.path = path
     self.file = file
+    behind = WriteBehind(path: path)
   }
 
   private static func create(_ path: String) throws(HDF5Error) -> Handle {
@@ -135,13 +137,47 @@ public struct FileWriter: ~Copyable {
       H5Dcreate2(
         file.id, object, type.id, space.id, hid_t(H5P_DEFAULT), creation.id, hid_t(H5P_DEFAULT))
     }
-    // Memory type = file type: libhdf5 never converts (its narrowing of floats is wrong).
-    _ = try h5("write dataset", file: path, object: object) {
-      H5Dwrite(
-        dataset.id, type.id, hid_t(H5S_ALL), hid_t(H5S_ALL), hid_t(H5P_DEFAULT), bytes.baseAddress)
-    }
+    try write(bytes, of: dimensions, to: dataset, type, space, object)
     // Small data waits in a buffer: whether it was written is known only here.
     try dataset.close(file: path, object: object)
+  }
+
+  /// Writes all elements of a dataset, a block of rows at a time.
+  private func write(
+    _ bytes: UnsafeRawBufferPointer, of dimensions: [Int], to dataset: borrowing Handle,
+    _ type: borrowing Handle, _ space: borrowing Handle, _ object: String
+  ) throws(HDF5Error) {
+    // Memory type = file type: libhdf5 never converts (its narrowing of floats is wrong).
+    guard bytes.count > WriteBehind.blockSize, let rowCount = dimensions.first, rowCount > 1 else {
+      _ = try h5("write dataset", file: path, object: object) {
+        H5Dwrite(
+          dataset.id, type.id, hid_t(H5S_ALL), hid_t(H5S_ALL), hid_t(H5P_DEFAULT),
+          bytes.baseAddress)
+      }
+      return
+    }
+    // Undefined for chunks, which lie here and there.
+    let offset = H5Dget_offset(dataset.id)
+    let rowSize = bytes.count / rowCount
+    var start = [hsize_t](repeating: 0, count: dimensions.count)
+    var block = dimensions.map { hsize_t($0) }
+    let rows = max(1, WriteBehind.blockSize / rowSize)
+    for row in stride(from: 0, to: rowCount, by: rows) {
+      let count = min(rows, rowCount - row)
+      (start[0], block[0]) = (hsize_t(row), hsize_t(count))
+      _ = try h5("select rows", file: path, object: object) {
+        H5Sselect_hyperslab(space.id, H5S_SELECT_SET, start, nil, block, nil)
+      }
+      let memory = try Handle(H5Sclose, "create dataspace", file: path, object: object) {
+        H5Screate_simple(CInt(block.count), block, nil)
+      }
+      _ = try h5("write dataset", file: path, object: object) {
+        H5Dwrite(
+          dataset.id, type.id, memory.id, space.id, hid_t(H5P_DEFAULT),
+          bytes.baseAddress.map { $0 + row * rowSize })
+      }
+      if let offset = Int(exactly: offset) { behind.advance(to: offset + (row + count) * rowSize) }
+    }
   }
 
   /// The most bytes of a chunk that has more than one row, as it is written.

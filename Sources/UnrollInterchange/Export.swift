@@ -23,7 +23,8 @@ extension ForeignFormat {
   ///   - replacing: Whether a file that is there is replaced. If not, it stays.
   ///   - progress: Called with the number of bytes of tensors written or compared since the last
   ///     call; each is written once and compared once.
-  ///   - check: Looks at the model that was read back, before the file gets its name.
+  ///   - check: Looks at the model that was read back, before the file gets its name, on a thread of
+  ///     its own.
   /// - Throws: `FileError` with `EEXIST` if there is a file and `replacing` is `false`; `FileError`
   ///   if it cannot be written; `InterchangeError` if the format cannot hold the model, or if the
   ///   file does not read back.
@@ -35,7 +36,7 @@ extension ForeignFormat {
     let file = try AtomicFile(path, replacing: replacing)
     do {
       try write(checkpoint, to: file.temporaryPath, progress: progress)
-      try check(compare(file.temporaryPath, with: held, progress: progress))
+      try compare(file.temporaryPath, with: held, progress: progress, check: check)
       try file.commit()
     } catch let error as InterchangeError where error.file == file.temporaryPath {
       file.discard()
@@ -54,11 +55,11 @@ extension ForeignFormat {
 
   /// Reads a file and compares it with the checkpoint that it was written from.
   ///
-  /// - Returns: What was read.
-  /// - Throws: `InterchangeError` naming the first difference.
+  /// - Throws: `InterchangeError` naming the first difference; what `check` throws.
   static func compare(
-    _ path: String, with checkpoint: Checkpoint, progress: (Int) -> Void
-  ) throws -> Checkpoint {
+    _ path: String, with checkpoint: Checkpoint, progress: (Int) -> Void,
+    check: (Checkpoint) throws -> Void = { _ in }
+  ) throws {
     let asked = checkpoint.architecture.plainActivations.first
     let options = ReadingOptions(
       vocabulary: checkpoint.vocabulary, tokenizer: checkpoint.tokenizer, nonlinearity: asked)
@@ -68,15 +69,18 @@ extension ForeignFormat {
       throw InterchangeError(
         unequal: "the layers and sizes", path: path, place: "/model")
     }
-    for (parameter, _) in checkpoint.architecture.parameters {
-      guard let written = checkpoint.parameters[parameter], let read = back.parameters[parameter],
-        written.isEqual(to: read, progress: progress)
-      else {
-        throw InterchangeError(unequal: "the numbers", path: path, place: parameter.description)
+    // While one thread waits for the disk, the other computes.
+    try forEachConcurrently(2) { part in
+      guard part == 0 else { return try check(back) }
+      for (parameter, _) in checkpoint.architecture.parameters {
+        guard let written = checkpoint.parameters[parameter],
+          let read = back.parameters[parameter], written.isEqual(to: read, progress: progress)
+        else {
+          throw InterchangeError(unequal: "the numbers", path: path, place: parameter.description)
+        }
       }
     }
-    try check(checkpoint, isReadAs: back, path: path)
-    return back
+    try self.check(checkpoint, isReadAs: back, path: path)
   }
 }
 

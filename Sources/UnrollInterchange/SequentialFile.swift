@@ -15,6 +15,7 @@ struct SequentialFile: ~Copyable {
   /// The number of bytes written.
   private(set) var position = 0
   private var descriptor: CInt
+  private let behind: WriteBehind
 
   /// Opens a file that exists and empties it.
   ///
@@ -22,6 +23,7 @@ struct SequentialFile: ~Copyable {
   init(emptying path: String) throws(FileError) {
     self.path = path
     descriptor = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC)
+    behind = WriteBehind(path: path)
     guard descriptor >= 0 else { throw FileError("open", path: path) }
   }
 
@@ -35,10 +37,12 @@ struct SequentialFile: ~Copyable {
   mutating func write(_ bytes: UnsafeRawBufferPointer) throws(FileError) {
     var rest = bytes
     while !rest.isEmpty {
-      let count = systemWrite(descriptor, rest)
+      let count = systemWrite(
+        descriptor, UnsafeRawBufferPointer(rebasing: rest.prefix(WriteBehind.blockSize)))
       if count < 0 && errno == EINTR { continue }
       guard count > 0 else { throw FileError("write", path: path) }
       position += count
+      behind.advance(to: position)
       rest = UnsafeRawBufferPointer(rebasing: rest[count...])
     }
   }
@@ -50,7 +54,7 @@ struct SequentialFile: ~Copyable {
   ///   - progress: Called with the number of bytes written since the last call.
   /// - Throws: `FileError`, with `ENOSPC` on a full disk.
   mutating func write(_ tensor: Tensor, progress: (Int) -> Void) throws {
-    let blockSize = 16 << 20
+    let blockSize = WriteBehind.blockSize
     try tensor.withUnsafeBytes { bytes in
       for start in stride(from: 0, to: bytes.count, by: blockSize) {
         let block = bytes[start..<min(start + blockSize, bytes.count)]

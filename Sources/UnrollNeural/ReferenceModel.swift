@@ -33,13 +33,17 @@ public struct ReferenceModel: Sendable {
         h: [Double](repeating: 0, count: $0.outputSize),
         c: [Double](repeating: 0, count: $0.hiddenSize))
     }
-    return zip(ids, ids.dropFirst()).map { id, target in
+    let outputs = ids.dropLast().map { id in
       var x = input(id)
       for (index, layer) in architecture.layers.enumerated() {
         states[index] = step(layer, index, x, states[index])
         x = states[index].h
       }
-      return logSoftmax(logits(x), target)
+      return x
+    }
+    // The weights of a large vocabulary are read once for four tokens.
+    return stride(from: 0, to: outputs.count, by: 4).flatMap { start in
+      zip(logits(Array(outputs[start...].prefix(4))), ids[(start + 1)...]).map(logSoftmax)
     }
   }
 
@@ -57,12 +61,12 @@ public struct ReferenceModel: Sendable {
     return x
   }
 
-  /// The logits, `[V]`.
-  private func logits(_ h: [Double]) -> [Double] {
-    let projected = parameters[.outputProjection].map { $0.product(h) } ?? h
+  /// The logits of some tokens, each `[V]`.
+  private func logits(_ outputs: [[Double]]) -> [[Double]] {
+    let projected = parameters[.outputProjection].map { $0.products(outputs) } ?? outputs
     let weight = parameters[architecture.isTied ? .embeddingWeight : .outputWeight]
-    let logits = weight?.product(projected) ?? []
-    return sum(logits, parameters[.outputBias]?.values)
+    let bias = parameters[.outputBias]?.values
+    return weight?.products(projected).map { sum($0, bias) } ?? []
   }
 
   private func logSoftmax(_ logits: [Double], _ target: Int) -> Double {
@@ -169,8 +173,16 @@ extension Tensor {
   }
 
   /// `W x` for W `[N, K]` and x `[K]`.
-  fileprivate func product(_ x: [Double]) -> [Double] {
-    (0..<(shape.dimensions.first ?? 0)).map { product(x, row: $0) }
+  fileprivate func product(_ x: [Double]) -> [Double] { products([x])[0] }
+
+  /// `W x`, `[N]`, for W `[N, K]` and each x `[K]`.
+  fileprivate func products(_ xs: [[Double]]) -> [[Double]] {
+    let count = shape.dimensions.first ?? 0
+    var products = xs.map { _ in [Double](repeating: 0, count: count) }
+    for row in 0..<count {
+      for (index, x) in xs.enumerated() { products[index][row] = product(x, row: row) }
+    }
+    return products
   }
 
   /// One row of `W x`.

@@ -1,5 +1,7 @@
 // Read-only access to the bytes of a file through the page cache.
 
+import Synchronization
+
 #if canImport(Glibc)
   import Glibc
 #elseif canImport(Darwin)
@@ -38,6 +40,9 @@ public final class MappedFile: Sendable {
   public let path: String
   /// The size in bytes.
   public let count: Int
+  /// The digests of parts of the file, kept by who computed them: large parts are asked for more than
+  /// once.
+  package let digests = Mutex<[Range<Int>: String]>([:])
   private nonisolated(unsafe) let base: UnsafeRawPointer?
 
   /// Maps a file.

@@ -149,13 +149,8 @@ struct NumPyFile: TensorContainer {
     let stored = Set(tensors.map(\.record)).sorted().compactMap { entries[$0]?.record }
       .filter { $0.method == 0 }
     // Deflated ones are checked when they are inflated.
-    let unchecked = try Self.blamingNumPy { try stored.filter { try !archive.verify($0) } }
-    guard !unchecked.isEmpty else { return [] }
-    return [
-      Note(
-        place: list(unchecked.map(\.name), atMost: 3),
-        message: "not checked: the file holds no CRC-32 for it")
-    ]
+    return archive.notes(
+      ofUnverified: try Self.blamingNumPy { try archive.unverified(stored) })
   }
 
   func contents(of tensor: TorchTensor, named name: String, room: inout Int) throws -> Tensor {

@@ -189,12 +189,9 @@ extension TorchFile {
   /// - Returns: A note for those without one.
   /// - Throws: `InterchangeError` if one differs.
   func verifyStorages(of tensors: [TorchTensor]) throws -> [Note] {
-    var unchecked: [String] = []
-    for name in Set(tensors.map(\.record)).sorted() {
-      if try !verify(name) { unchecked.append(name) }
-    }
-    if unchecked.isEmpty { return [] }
-    let place = list(unchecked, atMost: 3)
-    return [Note(place: place, message: "not checked: the file holds no CRC-32 for it")]
+    // Files from before PyTorch 1.6 have none.
+    guard let archive else { return [] }
+    let records = Set(tensors.map(\.record)).sorted().compactMap { archive.records[$0] }
+    return archive.notes(ofUnverified: try archive.unverified(records))
   }
 }

@@ -17,7 +17,7 @@ struct TorchFile: TensorContainer {
   /// What stands before a storage's key in the name of its record.
   let storagePrefix: String
   /// The records with their CRC-32, which files from before PyTorch 1.6 do not have.
-  private let archive: ZipArchive?
+  let archive: ZipArchive?
 
   /// The pickle names all tensors.
   var place: String { pickleRecord }
@@ -98,15 +98,6 @@ struct TorchFile: TensorContainer {
     } catch let error as PickleError {
       throw error.interchangeError(archive.file, record.name)
     }
-  }
-
-  /// Compares a storage with its CRC-32.
-  ///
-  /// - Returns: Whether there was one, where files have them.
-  /// - Throws: `InterchangeError` if it differs.
-  func verify(_ record: String) throws -> Bool {
-    guard let archive, let record = archive.records[record] else { return true }
-    return try archive.verify(record)
   }
 
   /// An error about a tensor or another part of the pickled value.

@@ -75,6 +75,21 @@ struct ZipArchive {
     return true
   }
 
+  /// Compares records with their recorded CRC-32s.
+  ///
+  /// - Returns: Those that have none.
+  /// - Throws: `InterchangeError` naming the first that differs.
+  func unverified(_ records: [ZipRecord]) throws -> [ZipRecord] {
+    zip(records, try concurrentMap(records, verify)).filter { !$1 }.map(\.0)
+  }
+
+  /// What is said of records that `unverified` gives.
+  func notes(ofUnverified records: [ZipRecord]) -> [Note] {
+    guard !records.isEmpty else { return [] }
+    let place = list(records.map(\.name), atMost: 3)
+    return [Note(place: place, message: "not checked: the file holds no CRC-32 for it")]
+  }
+
   private func hexadecimal(_ number: UInt) -> String { "0x" + String(number, radix: 16) }
 
   // MARK: - Central directory

@@ -19,14 +19,15 @@ extension Rule {
       """,
     fix: "copy or download the file again; its numbers were changed"
   ) { contents in
-    contents.datasets.compactMap { path, _ in
-      guard let stated = contents.text(path, AttributeName.digest),
-        let tensor = contents.tensor(path)
-      else { return nil }
-      let computed = tensor.withUnsafeBytes { Digest.sha256($0) }
-      guard computed != stated else { return nil }
+    let stated = contents.datasets.compactMap { path, _ in
+      contents.text(path, AttributeName.digest).flatMap { digest in
+        contents.tensor(path).map { (path: path, digest: digest, tensor: $0) }
+      }
+    }
+    return zip(stated, Digest.sha256(of: stated.map(\.tensor))).compactMap { stated, computed in
+      guard computed != stated.digest else { return nil }
       return Violation(
-        object: path, expected: "digest \(stated)", found: computed)
+        object: stated.path, expected: "digest \(stated.digest)", found: computed)
     }
   }
 }
