@@ -12,29 +12,38 @@ import subprocess
 import sys
 import time
 
-import numpy as np
-import torch
-
-UNROLL, FOLDER = sys.argv[1:3]
-SIZES = [int(size) for size in sys.argv[3:]] or [1, 10, 100, 1000, 5000]
 V, H = 1000, 16
 
-torch.manual_seed(0)
-state = {"encoder.weight": torch.randn(V, H), "decoder.weight": torch.randn(V, H), "decoder.bias": torch.zeros(V)}
-state |= {f"rnn.weight_{kind}_l0": torch.randn(4 * H, H) * 0.1 for kind in ("ih", "hh")}
-state |= {f"rnn.bias_{kind}_l0": torch.zeros(4 * H) for kind in ("ih", "hh")}
-torch.save(state, f"{FOLDER}/model.pt")
-words = ["<eos>"] + [f"w{k:039}" for k in range(1, V)]
-open(f"{FOLDER}/words.txt", "w").write("\n".join(words) + "\n")
-model = f"{FOLDER}/model.unroll.h5"
+
+def prepare(folder):
+    """Makes the model, its words, and a megabyte of text, in a process of its own: what a process is started from counts as its memory."""
+    import numpy as np
+    import torch
+
+    torch.manual_seed(0)
+    state = {"encoder.weight": torch.randn(V, H), "decoder.weight": torch.randn(V, H), "decoder.bias": torch.zeros(V)}
+    state |= {f"rnn.weight_{kind}_l0": torch.randn(4 * H, H) * 0.1 for kind in ("ih", "hh")}
+    state |= {f"rnn.bias_{kind}_l0": torch.zeros(4 * H) for kind in ("ih", "hh")}
+    torch.save(state, f"{folder}/model.pt")
+    words = ["<eos>"] + [f"w{k:039}" for k in range(1, V)]
+    open(f"{folder}/words.txt", "w").write("\n".join(words) + "\n")
+    shares = 1 / np.arange(1, V)
+    drawn = np.random.default_rng(0).choice(np.arange(1, V), size=30_000, p=shares / shares.sum())
+    lines = (" ".join(words[k] for k in drawn[i:i + 10]) + "\n" for i in range(0, len(drawn), 10))
+    megabyte = "".join(lines).encode()[:1_000_000]
+    open(f"{folder}/megabyte.txt", "wb").write(megabyte[: megabyte.rindex(b"\n") + 1])
+
+
+if sys.argv[1] == "--prepare":
+    prepare(sys.argv[2])
+    sys.exit()
+UNROLL, FOLDER = sys.argv[1:3]
+SIZES = [int(size) for size in sys.argv[3:]] or [1, 10, 100, 1000, 5000]
+model, text = f"{FOLDER}/model.unroll.h5", f"{FOLDER}/text.txt"
+subprocess.run([sys.executable, __file__, "--prepare", FOLDER], check=True)
 subprocess.run([UNROLL, "convert", f"{FOLDER}/model.pt", "--vocabulary", f"{FOLDER}/words.txt", "-o", model], check=True,
                stderr=subprocess.DEVNULL)
-shares = 1 / np.arange(1, V)
-drawn = np.random.default_rng(0).choice(np.arange(1, V), size=200_000, p=shares / shares.sum())
-lines = (" ".join(words[k] for k in drawn[i:i + 10]) + "\n" for i in range(0, len(drawn), 10))
-megabyte = "".join(lines).encode()[:1_000_000]
-megabyte = megabyte[: megabyte.rindex(b"\n") + 1]
-text = f"{FOLDER}/text.txt"
+megabyte = open(f"{FOLDER}/megabyte.txt", "rb").read()
 
 
 def run(*options):

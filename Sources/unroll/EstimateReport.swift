@@ -17,13 +17,21 @@ struct EstimateReport: Encodable {
     seconds = work.seconds
     tokensPerSecond = work.seconds > 0 ? work.predictions / work.seconds : nil
     measuredShare = work.share
-    var usage = rusage()
+    memoryBytes = Self.peakMemory
+  }
+
+  /// The most memory that this process had, in bytes.
+  private static var peakMemory: Int {
     #if os(Linux)
-      getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-      memoryBytes = usage.ru_maxrss << 10
+      // rusage counts what the process was started from, too.
+      let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
+      let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
+      let size = line?.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap { Int($0) }
+      return (size ?? 0) << 10
     #else
+      var usage = rusage()
       getrusage(RUSAGE_SELF, &usage)
-      memoryBytes = usage.ru_maxrss
+      return usage.ru_maxrss
     #endif
   }
 
