@@ -30,7 +30,7 @@ public struct GenerationSettings: Sendable {
 public struct GeneratedSample: Sendable {
   /// The tokens, without those of the prompt.
   public internal(set) var ids: [Int32] = []
-  /// The sum of their log-probabilities as the model gives them, in nats.
+  /// The sum of their log-probabilities as the model gives them, in nats: with a shortlist, among its tokens.
   public internal(set) var logProbability = 0.0
   /// Whether it ended with the end of a sentence.
   public internal(set) var isEnded = false
@@ -50,7 +50,7 @@ extension LanguageModel {
   ///   - finish: Called with each sample and its number, in order, as soon as those beside it are done.
   /// - Returns: The samples.
   /// - Throws: `TextError` if the prompt has text that the model cannot take, or is empty where the
-  ///   model needs one; `NotFinite` if the model gives no numbers; `CancellationError` if the task
+  ///   model needs one, or there is nothing to draw but the unknown token, which is excluded; `NotFinite` if the model gives no numbers; `CancellationError` if the task
   ///   was cancelled; what `finish` and `body` throw.
   public func generate(
     after prompt: String = "", samples: Int = 1, _ settings: GenerationSettings = .init(),
@@ -58,11 +58,18 @@ extension LanguageModel {
     finish: (_ sample: Int, GeneratedSample) throws -> Void = { _, _ in }
   ) throws -> [GeneratedSample] {
     let context = try contextIDs(of: prompt)
+    if settings.excludesUnknown, let list = network.shortlist,
+      list.allSatisfy({ Int($0) == encoder.vocabulary.unknownID })
+    {
+      throw TextError(
+        path: path, line: nil, expected: "tokens to draw", found: "a shortlist of the unknown one",
+        fix: "give a text with words of the model")
+    }
     guard let start = try read(context) else { return [] }
     // So many side by side that the distributions of all have a few million numbers at most.
     let columns =
       network.rowsAreIndependent
-      ? max(1, min(64, 4_000_000 / network.architecture.vocabularySize)) : 1
+      ? max(1, min(64, 4_000_000 / outputCount)) : 1
     var results: [GeneratedSample] = []
     while results.count < samples {
       let numbers = results.count..<min(results.count + columns, samples)
@@ -87,20 +94,21 @@ extension LanguageModel {
     _ numbers: Range<Int>, from start: (state: RecurrentState, row: [Float]),
     _ settings: GenerationSettings, _ body: (_ sample: Int, _ token: Int32) throws -> Bool
   ) throws -> (samples: [GeneratedSample], goesOn: Bool) {
-    let (B, V) = (numbers.count, network.architecture.vocabularySize)
+    let (B, V) = (numbers.count, outputCount)
     var samples = [GeneratedSample](repeating: GeneratedSample(), count: B)
     var random = numbers.map { CounterGenerator(seed: settings.seed, stream: UInt32($0)) }
     var state = start.state.repeated(B)
     var rows = Array(repeating: start.row, count: B)
-    let excluded = settings.excludesUnknown ? encoder.vocabulary.unknownID : nil
+    let excluded = settings.excludesUnknown ? encoder.vocabulary.unknownID.map { Int32($0) } : nil
     for place in 0..<settings.length {
       try Task.checkCancellation()
       // A sample that has ended reads anything.
       var last = [Int32](repeating: 0, count: B)
       for b in 0..<B where !samples[b].isEnded {
-        let id = try choose(rows[b], settings, excluding: excluded, using: &random[b])
+        let place = try choose(rows[b], settings, excluding: excluded, using: &random[b])
+        let id = token(at: place)
         samples[b].ids.append(id)
-        samples[b].logProbability += Double(rows[b][Int(id)])
+        samples[b].logProbability += Double(rows[b][place])
         samples[b].isEnded =
           settings.stopsAtEndOfSentence && Int(id) == encoder.vocabulary.endOfSentenceID
         last[b] = id
@@ -112,6 +120,12 @@ extension LanguageModel {
     }
     return (samples, true)
   }
+
+  /// The number of tokens that have a probability.
+  private var outputCount: Int { network.shortlist?.count ?? network.architecture.vocabularySize }
+
+  /// The token at a place of a row of log-probabilities.
+  private func token(at place: Int) -> Int32 { network.shortlist?[place] ?? Int32(place) }
 
   /// How many tokens of a prompt stand for text that the vocabulary lacks.
   ///
@@ -165,17 +179,19 @@ extension LanguageModel {
     return (state, row)
   }
 
-  /// Chooses the next token by log-probabilities `[V]`.
+  /// Chooses the place of the next token in a row of log-probabilities.
   private func choose(
-    _ row: [Float], _ settings: GenerationSettings, excluding excluded: Int?,
+    _ row: [Float], _ settings: GenerationSettings, excluding excluded: Int32?,
     using random: inout CounterGenerator
-  ) throws -> Int32 {
+  ) throws -> Int {
     guard let best = row.max(), best.isFinite, !row.contains(where: \.isNaN) else {
       throw NotFinite(path: path)
     }
     let count = settings.temperature == 0 ? 1 : settings.topK
     var candidates = likeliest(count, of: row, excluding: excluded)
-    guard settings.temperature > 0, candidates.count > 1 else { return candidates.first?.id ?? 0 }
+    guard settings.temperature > 0, candidates.count > 1 else {
+      return candidates.first?.place ?? 0
+    }
     // Relative to the likeliest, so that nothing overflows.
     let offset = Double(candidates.lazy.map(\.logProbability).max() ?? 0)
     var weights = candidates.map {
@@ -187,19 +203,19 @@ extension LanguageModel {
     var rest = Double.random(in: 0..<weights.reduce(0, +), using: &random)
     for (candidate, weight) in zip(candidates, weights) {
       rest -= weight
-      if rest < 0 { return candidate.id }
+      if rest < 0 { return candidate.place }
     }
-    return candidates[candidates.count - 1].id
+    return candidates[candidates.count - 1].place
   }
 
-  private typealias Candidate = (id: Int32, logProbability: Float)
+  private typealias Candidate = (place: Int, logProbability: Float)
 
   /// The tokens with the largest log-probabilities, the likeliest first; all in their order for `nil`.
   private func likeliest(
-    _ count: Int?, of row: [Float], excluding excluded: Int?
+    _ count: Int?, of row: [Float], excluding excluded: Int32?
   ) -> [Candidate] {
-    let all = row.indices.lazy.filter { $0 != excluded }.map {
-      (id: Int32($0), logProbability: row[$0])
+    let all = row.indices.lazy.filter { token(at: $0) != excluded }.map {
+      (place: $0, logProbability: row[$0])
     }
     guard let count else { return Array(all) }
     var best: [Candidate] = []
@@ -222,7 +238,7 @@ extension LanguageModel {
     // Those below this bound together have less than what the nucleus leaves out.
     let bound = (1 - share) * total / Double(weights.count)
     let order = weights.indices.filter { weights[$0] >= bound }.sorted {
-      (weights[$1], candidates[$0].id) < (weights[$0], candidates[$1].id)
+      (weights[$1], candidates[$0].place) < (weights[$0], candidates[$1].place)
     }
     var sum = 0.0
     let kept = order.prefix { index in
@@ -230,18 +246,6 @@ extension LanguageModel {
       return sum < share * total
     }
     return (kept.map { candidates[$0] }, kept.map { weights[$0] })
-  }
-}
-
-extension Array {
-  /// The first place whose element belongs to the second part; the array is in two parts.
-  func partitioningIndex(_ belongsToSecond: (Element) -> Bool) -> Int {
-    var (low, high) = (0, count)
-    while low < high {
-      let middle = (low + high) / 2
-      if belongsToSecond(self[middle]) { high = middle } else { low = middle + 1 }
-    }
-    return low
   }
 }
 

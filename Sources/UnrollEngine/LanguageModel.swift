@@ -33,16 +33,39 @@ public struct LanguageModel: Sendable {
   ///   - checkpoint: The model.
   ///   - path: Its path, for messages.
   ///   - precision: The type of the factors of products.
+  ///   - shortlist: The tokens that have a probability, ascending; `nil` for all. See `tokens(ofText:_:)`.
   /// - Throws: `NeuralError` if the weights cannot be packed; `TextError` if the tokenizer
   ///   cannot be used.
   public init(
-    _ checkpoint: Checkpoint, path: String, precision: Precision = .float32
+    _ checkpoint: Checkpoint, path: String, precision: Precision = .float32,
+    shortlist: [Int32]? = nil
   ) throws {
     self.path = path
     encoder = try Self.encoder(of: checkpoint, path: path)
     network = try RecurrentModel(
       architecture: checkpoint.architecture, parameters: checkpoint.parameters,
-      precision: precision)
+      precision: precision, shortlist: shortlist)
+  }
+
+  /// The tokens that a text has, each once, ascending: a shortlist for a model to generate from.
+  ///
+  /// - Parameters:
+  ///   - path: A file, plain or gzip, or `-` for standard input.
+  ///   - encoder: The model's.
+  ///   - progress: Called now and then with the share that was read.
+  /// - Returns: Token ids, with those that begin and end its sentences.
+  /// - Throws: `FileError` or `TextError` if the text cannot be read, is empty, or has words that the model
+  ///   cannot take.
+  public static func tokens(
+    ofText path: String, _ encoder: Encoder, progress: (Double?) -> Void = { _ in }
+  ) throws -> [Int32] {
+    let ids = Set(try TrainingText.ids(path: path, encoder: encoder, progress: progress).ids)
+    guard !ids.isEmpty else {
+      throw TextError(
+        path: path, line: nil, expected: "a text with the tokens to draw from", found: "none",
+        fix: "give one, such as the text that the model learned from")
+    }
+    return ids.sorted()
   }
 
   /// Opens a checkpoint and makes it ready to run.

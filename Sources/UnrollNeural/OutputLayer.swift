@@ -48,7 +48,7 @@ struct OutputLayer: Sendable {
   /// The log-probabilities of one target a row, and the entropies of the distributions if wanted.
   ///
   /// - Parameters:
-  ///   - targets: `[M]` token ids of the vocabulary.
+  ///   - targets: `[M]` rows of the weight; -1 for what has no probability.
   ///   - hidden: `[M, H]`
   ///   - scratch: What is computed on the way.
   ///   - entropies: In: `[M]` of zeros where they are wanted, empty where not. Out: in nats.
@@ -58,7 +58,7 @@ struct OutputLayer: Sendable {
     ofTargets targets: [Int32], hidden: UnsafePointer<Float>, scratch: inout OutputScratch,
     entropies: inout [Double]
   ) throws -> [Float] {
-    var targetLogits = [Float](repeating: 0, count: targets.count)
+    var targetLogits = [Float](repeating: -.infinity, count: targets.count)
     let logPartitions = try forEachPanel(
       M: targets.count, hidden: hidden, scratch: &scratch, entropies: &entropies
     ) { logits, rows, panel in

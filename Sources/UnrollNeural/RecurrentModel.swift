@@ -17,6 +17,8 @@ import UnrollTensors
 public final class RecurrentModel: Sendable {
   /// The sizes and cells.
   public let architecture: Architecture
+  /// The tokens that have a probability, ascending, `[S]`; `nil` if all V have.
+  public let shortlist: [Int32]?
   /// `[V, D]`, where it was: mapped from its file, most of it is never read; `nil` for one-hot input.
   private let embedding: Tensor?
   private let layers: [RecurrentLayer]
@@ -32,21 +34,33 @@ public final class RecurrentModel: Sendable {
   ///   - architecture: The sizes and cells.
   ///   - parameters: One floating-point tensor for each of `architecture.parameters`.
   ///   - precision: The type of the factors of products.
-  /// - Throws: `NeuralError` if a parameter is missing or does not fit, memory is short, or the
-  ///   processor lacks the precision.
+  ///   - shortlist: The tokens that have a probability, ascending; `nil` for all. The others have none, and
+  ///     cost nothing.
+  /// - Throws: `NeuralError` if a parameter is missing or does not fit, the shortlist is empty or has tokens outside
+  ///   of the vocabulary, memory is short, or the processor lacks the precision.
   public init(
-    architecture: Architecture, parameters: ParameterTree<Tensor>, precision: Precision = .float32
+    architecture: Architecture, parameters: ParameterTree<Tensor>, precision: Precision = .float32,
+    shortlist: [Int32]? = nil
   ) throws {
     let parameters = try CheckedParameters(parameters, of: architecture)
     self.architecture = architecture
+    self.shortlist = shortlist
+    if let shortlist {
+      try architecture.check(tokens: shortlist, lowest: 0)
+      guard !shortlist.isEmpty else {
+        throw NeuralError.window(expected: "a shortlist of tokens", found: "none")
+      }
+    }
     embedding =
       architecture.input == .embedding ? parameters.tensor(.embeddingWeight) : nil
     layers = try architecture.layers.enumerated().map { index, layer in
       try RecurrentLayer(layer, index: index, parameters: parameters, precision: precision)
     }
+    let weight = parameters.tensor(architecture.isTied ? .embeddingWeight : .outputWeight)
+    let bias = parameters.floats(.outputBias)
     output = try OutputLayer(
-      weight: parameters.tensor(architecture.isTied ? .embeddingWeight : .outputWeight),
-      bias: parameters.floats(.outputBias),
+      weight: shortlist.map(weight.gathered(rows:)) ?? weight,
+      bias: shortlist.flatMap { list in bias.map { bias in list.map { bias[Int($0)] } } } ?? bias,
       projection: architecture.hasOutputProjection ? parameters.tensor(.outputProjection) : nil,
       precision: precision)
   }
@@ -147,7 +161,7 @@ public final class RecurrentModel: Sendable {
     return try withWorkspace { workspace in
       try hiddenStates.withUnsafeBufferPointer { hidden in
         try output.logProbabilities(
-          ofTargets: targets, hidden: hidden.start, scratch: &workspace.output,
+          ofTargets: targets.map(place(of:)), hidden: hidden.start, scratch: &workspace.output,
           entropies: &noEntropies)
       }
     }
@@ -158,7 +172,7 @@ public final class RecurrentModel: Sendable {
   /// - Parameters:
   ///   - inputs: `[T, B]` the tokens to read.
   ///   - state: In: the state before the window. Out: after it; unchanged if an error is thrown.
-  /// - Returns: `[T, B, V]` natural logarithms.
+  /// - Returns: `[T, B, V]` natural logarithms; `[T, B, S]` with a shortlist.
   /// - Throws: `NeuralError` for tokens outside of the vocabulary, or a state of another model.
   public func logProbabilities(
     inputs: [Int32], state: inout RecurrentState
@@ -174,6 +188,13 @@ public final class RecurrentModel: Sendable {
   }
 
   // MARK: One window
+
+  /// The place of a token among the outputs; -1 if it has no probability.
+  private func place(of token: Int32) -> Int32 {
+    guard let shortlist else { return token }
+    let place = shortlist.partitioningIndex { $0 >= token }
+    return place < shortlist.count && shortlist[place] == token ? Int32(place) : -1
+  }
 
   /// The width of the top layer, H.
   public var topSize: Int { architecture.topSize }
@@ -255,7 +276,8 @@ public final class RecurrentModel: Sendable {
           (wanted + row * H).update(from: top + place * H, count: H)
         }
         return try output.logProbabilities(
-          ofTargets: places.map { targets[$0] }, hidden: wanted, scratch: &workspace.output,
+          ofTargets: places.map { place(of: targets[$0]) }, hidden: wanted,
+          scratch: &workspace.output,
           entropies: &entropies)
       }
     }

@@ -68,6 +68,16 @@ extension Tensor {
     }
   }
 
+  /// A tensor of floats of some rows that the tensor has.
+  func gathered(rows: [Int32]) -> Tensor {
+    let width = rowElementCount
+    let floats = [Float](unsafeUninitializedCapacity: rows.count * width) { buffer, count in
+      copyRows(rows, to: buffer.start)
+      count = rows.count * width
+    }
+    return Tensor(floats, shape: [rows.count, width])
+  }
+
   /// Copies a row as floats.
   ///
   /// - Parameters:

@@ -359,6 +359,13 @@ import UnrollFormat
       for options in [["--temperature", "-1"], ["--top-p", "0"], ["--top-k", "0"]] {
         #expect(try generate(options).exitCode == 64)
       }
+      try Data("w3 w4\nw5\n".utf8).write(to: URL(filePath: "\(folder)/few.txt"))
+      let few = try generate(["--shortlist", "few.txt", "--length", "60"])
+      #expect(Set(few.output.split(whereSeparator: \.isWhitespace)) == ["w3", "w4", "w5"])
+      try Data().write(to: URL(filePath: "\(folder)/empty.txt"))
+      for text in ["empty.txt", "none.txt"] {
+        #expect(try generate(["--shortlist", text]).exitCode == 2)
+      }
     }
   }
 

@@ -100,6 +100,36 @@ import UnrollTokenization
     try check(settings, Set(order).subtracting([10]))
   }
 
+  @Test func aShortlistSharesTheProbabilityOut() throws {
+    let list: [Int32] = [1, 3, 4, 10]
+    let model = try LanguageModel(.small(), path: "small", shortlist: list)
+    let shares = try distribution()
+    let total = list.reduce(0) { $0 + shares[Int($1)] }
+    var state = model.network.zeroState(columns: 1)
+    _ = try model.network.logProbabilities(inputs: [3, 0], state: &state)
+    var after = state
+    let row = try model.network.logProbabilities(inputs: [1], state: &after)
+    for (token, found) in zip(list, row) {
+      #expect(abs(exp(Double(found)) - shares[Int(token)] / total) < 1e-6)
+    }
+    let targets = try model.network.logProbabilities(ofTargets: [4], inputs: [1], state: &state)
+    #expect(targets == [row[2]])
+    after = state
+    let other = try model.network.logProbabilities(ofTargets: [5], inputs: [1], state: &after)
+    #expect(other == [-.infinity])
+    var settings = GenerationSettings()
+    (settings.length, settings.excludesUnknown) = (200, true)
+    let sample = try model.generate(after: "the cat", settings)[0]
+    #expect(Set(sample.ids) == [1, 3, 4])
+    (settings.length, settings.temperature) = (1, 0)
+    let best = try model.generate(after: "the cat", settings)[0]
+    #expect(best.ids == [[1, 3, 4].max { shares[$0] < shares[$1] }.map { Int32($0) }])
+    let unknown = try LanguageModel(.small(), path: "small", shortlist: [10])
+    #expect(throws: TextError.self) { try unknown.generate(settings) }
+    #expect(throws: NeuralError.self) { try LanguageModel(.small(), path: "", shortlist: []) }
+    #expect(throws: NeuralError.self) { try LanguageModel(.small(), path: "", shortlist: [11]) }
+  }
+
   @Test func aSampleIsTheSameBesideAnyOthers() throws {
     let model = try Self.model.get()
     var settings = GenerationSettings()

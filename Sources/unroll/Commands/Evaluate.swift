@@ -39,9 +39,18 @@ struct RunningModelOptions: ParsableArguments {
 
   /// Opens the model.
   ///
-  /// - Throws: What opening a checkpoint throws.
-  func load() throws -> LanguageModel {
-    try LanguageModel(options.checkpoint(), path: path, precision: precision)
+  /// - Parameter text: The text whose tokens alone have a probability; `nil` if all have.
+  /// - Returns: The model.
+  /// - Throws: What opening a checkpoint and reading the text throws.
+  func load(shortlist text: String? = nil) throws -> LanguageModel {
+    let checkpoint = try options.checkpoint()
+    let tokens = try text.map { text in
+      let encoder = try LanguageModel.encoder(of: checkpoint, path: path)
+      return try Progress.during("reading \(text)") {
+        try LanguageModel.tokens(ofText: text, encoder)
+      }
+    }
+    return try LanguageModel(checkpoint, path: path, precision: precision, shortlist: tokens)
   }
 }
 

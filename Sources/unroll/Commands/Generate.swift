@@ -36,6 +36,12 @@ struct Generate: ParsableCommand {
       "Draw from the likeliest tokens that together have this probability.", valueName: "p"))
   var topP: Double?
 
+  @Option(
+    help: ArgumentHelp(
+      "Draw only tokens that a text has, such as the one that the model learned from: quicker for large vocabularies. Probabilities are among them.",
+      valueName: "text"))
+  var shortlist: String?
+
   @Option(help: "The number of samples.")
   var samples = 1
 
@@ -68,7 +74,7 @@ struct Generate: ParsableCommand {
   }
 
   func run() throws {
-    let model = try options.load()
+    let model = try options.load(shortlist: shortlist)
     if stopAtEos && model.encoder.vocabulary.endOfSentenceID == nil {
       throw Refusal(
         "\(printable(options.path)): expected a token that ends sentences, for --stop-at-eos; found none"
