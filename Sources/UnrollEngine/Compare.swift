@@ -29,13 +29,13 @@ public struct ModelPair: Sendable {
     let files = try paths.map { try MappedFile(path: $0) }
     // Checkpoints first: a foreign file may need their tokens.
     var models = try files.map { file in
-      isHDF5(file)
-        ? try Checkpoint(Examination(of: file.path, upTo: .bytes, reader: reader)) : nil
+      try checkpointExamination(of: file, reader: reader).map { try Checkpoint($0) }
     }
     let known = models.compactMap { $0 }.first
     isMetadataKnown = !models.contains { $0 == nil }
     var given = ReadingOptions(
       vocabulary: try options.vocabulary.vocabulary { _ in }, nonlinearity: options.nonlinearity)
+    given.reader = reader
     areTokensKnown = isMetadataKnown || given.vocabulary != nil
     given.vocabulary = given.vocabulary ?? known?.vocabulary
     given.nonlinearity =

@@ -288,7 +288,7 @@ func isHDF5(_ file: MappedFile) -> Bool {
 
 /// What the rules find in a checkpoint, all of it, since all of it goes into another file; `nil` for
 /// other files, of HDF5 too.
-private func checkpointExamination(
+func checkpointExamination(
   of file: MappedFile, reader: ContainerReader
 ) throws -> Examination? {
   guard isHDF5(file) else { return nil }

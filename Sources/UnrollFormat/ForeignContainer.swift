@@ -116,16 +116,20 @@ package struct ForeignContainer: Sendable {
     return path
   }
 
-  /// The texts of a one-dimensional dataset of strings of variable length; `nil` if it is none.
+  /// The texts of a one-dimensional dataset of strings; `nil` if it is none.
   ///
   /// - Throws: `ContainerFailure` if libhdf5 does not get through them, or they are no UTF-8; `FileError`
   ///   if it cannot be run.
   package func texts(_ path: String) throws -> [String]? {
-    guard let dataset = dataset(path), dataset.datatype == .variableLengthString,
+    guard let dataset = dataset(path), dataset.datatype.isString,
       let dimensions = dataset.dimensions, dimensions.count == 1
     else { return nil }
-    // A text has a reference of 16 bytes.
-    guard dimensions[0] <= 1000 + image.count / 16 else {
+    if let obstacle = obstacle(toFiltersOf: dataset) {
+      throw ContainerFailure.undecodable(object: path, reason: obstacle)
+    }
+    // A text of variable length has a reference of 16 bytes; deflated, any other has one at least.
+    let leastSize = dataset.datatype == .variableLengthString ? 16 : 1
+    guard dimensions[0] <= 1000 + image.count / leastSize else {
       throw ContainerFailure.undecodable(
         object: path, reason: "more texts, \(dimensions[0]), than the file has room for")
     }
@@ -249,10 +253,14 @@ extension ForeignContainer {
     }
   }
 
-  private func obstacle(toChunksOf dataset: DatasetDescription) -> String? {
-    if let filter = dataset.filters.first(where: { !(1...3).contains($0) }) {
-      return "through filter \(filter); known are 1 (deflate), 2 (shuffle), 3 (fletcher32)"
+  private func obstacle(toFiltersOf dataset: DatasetDescription) -> String? {
+    dataset.filters.first { !(1...3).contains($0) }.map {
+      "through filter \($0); known are 1 (deflate), 2 (shuffle), 3 (fletcher32)"
     }
+  }
+
+  private func obstacle(toChunksOf dataset: DatasetDescription) -> String? {
+    if let obstacle = obstacle(toFiltersOf: dataset) { return obstacle }
     guard let size = dataset.chunkSize, let count = dataset.gridCount else {
       return "in chunks of no size"
     }

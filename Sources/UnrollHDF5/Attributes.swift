@@ -97,7 +97,11 @@ private func readAttribute(
       return try variableTextValue(
         of: attribute.id, type.id, space.id, dimensions, path: path, file: file)
     }
-    return textValue(try bytes(), elementSize: elementSize, dimensions: dimensions)
+    // Those of a checkpoint are filled up with NULs.
+    let isForeign = dialect == .foreign
+    return textValue(
+      try bytes(), isForeign ? try TextPadding(of: type.id, path: path, file: file) : .terminator,
+      elementSize: elementSize, dimensions: dimensions)
   }
   let datatype = try Datatype(of: type.id, dialect, path: path, file: file)
   guard case .element(let element) = datatype else { return .other(datatype.description) }
@@ -116,16 +120,16 @@ private func byteCount(_ dimensions: [UInt64], _ elementSize: Int) -> Int? {
   return count
 }
 
-/// Fixed-length strings up to their first NUL; they must be UTF-8.
+/// Fixed-length strings without what fills them up, up to their first NUL; they must be UTF-8.
 private func textValue(
-  _ bytes: [UInt8], elementSize: Int, dimensions: [UInt64]
+  _ bytes: [UInt8], _ padding: TextPadding, elementSize: Int, dimensions: [UInt64]
 ) -> AttributeValue {
   guard dimensions.count <= 1, elementSize > 0 else {
     return .other("array of strings in \(dimensions.count) dimensions")
   }
   var texts: [String] = []
   for start in stride(from: 0, to: bytes.count, by: elementSize) {
-    let text = bytes[start..<start + elementSize].prefix { $0 != 0 }
+    let text = padding.text(in: bytes[start..<start + elementSize]).prefix { $0 != 0 }
     guard let text = String(validating: text, as: UTF8.self) else {
       return .other("string that is not UTF-8")
     }

@@ -118,7 +118,7 @@ extension Datatype {
       let isVariable = try h5("read datatype", file: file, object: path) {
         H5Tis_variable_str(type)
       }
-      self = isVariable > 0 ? .variableLengthString : .other("fixed-length string")
+      self = isVariable > 0 ? .variableLengthString : .fixedLengthString
     case H5T_TIME.rawValue: self = .other("time")
     case H5T_BITFIELD.rawValue: self = .other("bit field")
     case H5T_OPAQUE.rawValue:

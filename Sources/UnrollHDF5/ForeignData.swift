@@ -1,4 +1,4 @@
-// Data of other programs' files: datasets opened where hard links lead, strings of variable length.
+// Data of other programs' files: datasets opened where hard links lead, and their strings.
 
 import CHDF5
 import UnrollTensors
@@ -64,9 +64,15 @@ extension DatasetDescription {
 extension Datatype {
   /// A string of variable length.
   public static let variableLengthString = Datatype.other("variable-length string")
+  /// A string of fixed length, filled up with NULs or spaces.
+  public static let fixedLengthString = Datatype.other("fixed-length string")
+  /// Whether it is a string of either kind.
+  public var isString: Bool { self == .variableLengthString || self == .fixedLengthString }
 }
 
-/// Reads a one-dimensional dataset of strings of variable length of another program's file in memory.
+/// Reads a one-dimensional dataset of strings of another program's file in memory.
+///
+/// Strings of fixed length come without what fills them up.
 ///
 /// - Parameters:
 ///   - path: The dataset.
@@ -80,51 +86,136 @@ public func readTexts(
   try withOpenImage(image, name: name) { file throws(HDF5Error) in
     let dataset = try ForeignDataset(path, of: file, name: name)
     let description = dataset.description
-    guard description.datatype == .variableLengthString, let dimensions = description.dimensions,
+    guard description.datatype.isString, let dimensions = description.dimensions,
       dimensions.count == 1, dimensions[0] <= Inventory.maximumTextSize
     else { throw changed(path, name) }
-    return try readTexts(count: Int(dimensions[0]), of: dataset.handle, path, file: name)
+    let id = dataset.handle.id
+    let type = try Handle(H5Tclose, "read datatype", file: name, object: path) { H5Dget_type(id) }
+    let size = try sizeOf(type.id, path: path, file: name)
+    // libhdf5 holds a whole chunk in memory.
+    let count = max(dimensions[0], description.chunks?.dimensions.first ?? 0)
+    let (byteCount, isHuge) = count.multipliedReportingOverflow(by: UInt64(size))
+    guard size > 0, !isHuge, byteCount <= maximumPaddedSize else {
+      throw HDF5Error(
+        operation: "read texts", file: name, object: path,
+        reason: "\(count) of \(size) bytes each are more than \(maximumPaddedSize) bytes")
+    }
+    var reader = TextReader(dataset: id, type: type.id, size: size, path: path, file: name)
+    let isVariable = description.datatype == .variableLengthString
+    try reader.read(count: Int(dimensions[0]), isVariable: isVariable)
+    return reader.bytes
   }
 }
 
-/// How many strings are read at once: libhdf5 allocates each.
+/// How many strings are read at once: libhdf5 allocates each that is of variable length.
 private let textsAtOnce = 256
+/// The most bytes of strings of fixed length with what fills them up, or of references to others.
+private let maximumPaddedSize = 16 * Inventory.maximumTextSize
 
-private func readTexts(
-  count: Int, of dataset: borrowing Handle, _ path: String, file: String
-) throws(HDF5Error) -> [UInt8] {
-  let dataset = dataset.id
-  let type = try Handle(H5Tclose, "read datatype", file: file, object: path) {
-    H5Dget_type(dataset)
-  }
-  let space = try Handle(H5Sclose, "read dataspace", file: file, object: path) {
-    H5Dget_space(dataset)
-  }
+/// Reads the strings of a dataset, some at a time.
+private struct TextReader {
+  let dataset: hid_t
+  let type: hid_t
+  /// The size of an element of the dataset in bytes.
+  let size: Int
+  let path: String
+  let file: String
+  /// Each string that was read, and a NUL behind it.
   var bytes: [UInt8] = []
-  for first in stride(from: 0, to: count, by: textsAtOnce) {
-    let (start, extent) = ([hsize_t(first)], [hsize_t(min(textsAtOnce, count - first))])
-    _ = try h5("select texts", file: file, object: path) {
-      H5Sselect_hyperslab(space.id, H5S_SELECT_SET, start, nil, extent, nil)
+
+  mutating func read(count: Int, isVariable: Bool) throws(HDF5Error) {
+    let (dataset, atOnce) = (
+      dataset, isVariable ? textsAtOnce : max(1, min(textsAtOnce, (1 << 20) / size))
+    )
+    let space = try Handle(H5Sclose, "read dataspace", file: file, object: path) {
+      H5Dget_space(dataset)
     }
-    let memory = try Handle(H5Sclose, "select texts", file: file, object: path) {
-      H5Screate_simple(1, extent, nil)
+    for first in stride(from: 0, to: count, by: atOnce) {
+      let (start, extent) = ([hsize_t(first)], [hsize_t(min(atOnce, count - first))])
+      _ = try h5("select texts", file: file, object: path) {
+        H5Sselect_hyperslab(space.id, H5S_SELECT_SET, start, nil, extent, nil)
+      }
+      let memory = try Handle(H5Sclose, "select texts", file: file, object: path) {
+        H5Screate_simple(1, extent, nil)
+      }
+      if isVariable {
+        try readVariable(Int(extent[0]), memory.id, space.id)
+      } else {
+        try readFixed(Int(extent[0]), memory.id, space.id)
+      }
+      guard bytes.count <= Inventory.maximumTextSize else {
+        throw error("they have more than \(Inventory.maximumTextSize) bytes")
+      }
     }
-    var pointers = [UnsafeMutablePointer<CChar>?](repeating: nil, count: Int(extent[0]))
-    _ = try h5("read texts from \(first)", file: file, object: path) {
-      H5Dread(dataset, type.id, memory.id, space.id, hid_t(H5P_DEFAULT), &pointers)
+  }
+
+  private func error(_ reason: String) -> HDF5Error {
+    HDF5Error(operation: "read texts", file: file, object: path, reason: reason)
+  }
+
+  private mutating func readVariable(
+    _ count: Int, _ memory: hid_t, _ space: hid_t
+  ) throws(HDF5Error) {
+    let (dataset, type) = (dataset, type)
+    var pointers = [UnsafeMutablePointer<CChar>?](repeating: nil, count: count)
+    _ = try h5("read texts", file: file, object: path) {
+      H5Dread(dataset, type, memory, space, hid_t(H5P_DEFAULT), &pointers)
     }
     for text in pointers {
       if let text { bytes += UnsafeRawBufferPointer(start: text, count: strlen(text)) }
       bytes.append(0)
     }
     _ = try h5("free texts", file: file, object: path) {
-      H5Dvlen_reclaim(type.id, memory.id, hid_t(H5P_DEFAULT), &pointers)
-    }
-    guard bytes.count <= Inventory.maximumTextSize else {
-      throw HDF5Error(
-        operation: "read texts", file: file, object: path,
-        reason: "they have more than \(Inventory.maximumTextSize) bytes")
+      H5Dvlen_reclaim(type, memory, hid_t(H5P_DEFAULT), &pointers)
     }
   }
-  return bytes
+
+  private mutating func readFixed(
+    _ count: Int, _ memory: hid_t, _ space: hid_t
+  ) throws(HDF5Error) {
+    let (dataset, type) = (dataset, type)
+    let padding = try TextPadding(of: type, path: path, file: file)
+    var padded = [UInt8](repeating: 0, count: count * size)
+    _ = try h5("read texts", file: file, object: path) {
+      H5Dread(dataset, type, memory, space, hid_t(H5P_DEFAULT), &padded)
+    }
+    for start in stride(from: 0, to: padded.count, by: size) {
+      let text = padding.text(in: padded[start..<start + size])
+      guard !text.contains(0) else { throw error("one has a NUL inside") }
+      bytes += text
+      bytes.append(0)
+    }
+  }
+}
+
+/// What fills up strings of fixed length.
+enum TextPadding {
+  /// A NUL ends the string, if it is not as long as it can be.
+  case terminator
+  case nulls
+  case spaces
+
+  /// The padding of a datatype of strings.
+  ///
+  /// - Throws: `HDF5Error` if the library cannot tell.
+  init(of type: hid_t, path: String, file: String) throws(HDF5Error) {
+    let padding = try h5("read datatype", file: file, object: path) { H5Tget_strpad(type).rawValue }
+    self =
+      switch padding {
+      case H5T_STR_SPACEPAD.rawValue: .spaces
+      case H5T_STR_NULLPAD.rawValue: .nulls
+      default: .terminator
+      }
+  }
+
+  /// The string without what fills it up.
+  func text(in bytes: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+    let end =
+      switch self {
+      case .terminator: bytes.firstIndex(of: 0) ?? bytes.endIndex
+      case .nulls: bytes.lastIndex { $0 != 0 }.map { $0 + 1 } ?? bytes.startIndex
+      case .spaces: bytes.lastIndex { $0 != 0x20 }.map { $0 + 1 } ?? bytes.startIndex
+      }
+    return bytes[..<end]
+  }
 }

@@ -182,8 +182,8 @@ extension ReadingOptions {
     guard let vocabulary else {
       throw error(
         place, "a vocabulary of \(rows) tokens, one for each row", "none",
-        "files of weights hold no words: give the training text with `--corpus DIR` "
-          + "or a list of tokens with `--vocabulary FILE`")
+        "files of weights hold no words: give a list of tokens with `--vocabulary FILE`, or to "
+          + "`unroll convert` the training text with `--corpus DIR`")
     }
     guard vocabulary.count == rows else {
       throw error(

@@ -76,6 +76,27 @@ import Testing
     }
   }
 
+  /// Checkpoints are HDF5, too: what is inside tells, not the signature.
+  @Test func aForeignFileOfHDF5IsNoCheckpoint() throws {
+    try withTemporaryFolder { folder in
+      let fixtures = Fixtures.root.appending(path: "fixtures").path()
+      let tokens = (1...11).map { "\($0)\n" }.joined()
+      try Data(tokens.utf8).write(to: URL(filePath: "\(folder)/tokens.txt"))
+      let keras = "\(fixtures)/keras/lstm.h5"
+      let converted = try runner.run(
+        ["convert", keras, "--vocabulary", "tokens.txt", "-o", "a.h5"], in: folder)
+      #expect(converted.exitCode == 0)
+      for pair in [
+        ["a.h5", keras], [keras, "a.h5"], ["a.h5", "\(fixtures)/keras/lstm.weights.h5"],
+      ] {
+        let same = try runner.run(["diff"] + pair, in: folder)
+        #expect(same.exitCode == 0 && same.output == "the same\n", "\(same.errors)")
+      }
+      let other = try runner.run(["diff", "\(fixtures)/theanolm/lstm.h5", "a.h5"], in: folder)
+      #expect(other.exitCode == 1 && other.output.contains("layers: 2 -> 1\n"), "\(other.errors)")
+    }
+  }
+
   @Test func aTextIsComparedTokenByToken() throws {
     try withTemporaryFolder { folder in
       let fixtures = Fixtures.root.appending(path: "fixtures").path()

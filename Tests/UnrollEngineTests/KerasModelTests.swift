@@ -40,7 +40,7 @@ import UnrollTokenization
 
   private static let files = [
     "lstm.keras", "lstm.weights.h5", "lstm.h5", "gru.keras", "gru-before.keras", "rnn.keras",
-    "narrow.keras", "keras2-cudnn-lstm.h5", "keras2-cudnn-gru.h5", "keras2-hard.h5",
+    "narrow.keras", "lora.keras", "keras2-cudnn-lstm.h5", "keras2-cudnn-gru.h5", "keras2-hard.h5",
   ]
 
   @Test(arguments: files) func logProbabilitiesAreThoseOfKeras(file: String) throws {

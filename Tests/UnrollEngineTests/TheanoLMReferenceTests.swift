@@ -20,14 +20,17 @@ import UnrollTensors
     return try TheanoLMFormat.read(file, options: ReadingOptions()).checkpoint
   }
 
-  @Test(arguments: ["lstm", "gru"]) func logProbabilitiesAreThoseOfTheEquations(name: String) throws
-  {
+  @Test(arguments: ["lstm", "gru", "fixed-words"]) func logProbabilitiesAreThoseOfTheEquations(
+    name: String
+  ) throws {
     // Both in double precision.
     try References("theanolm").expect(checkpoint(name), toBe: name, within: 1e-12)
   }
 
   /// Lines begin with <s> and end with </s>; words outside of the shortlist and unknown ones are <unk>.
-  @Test(arguments: ["lstm", "gru"]) func linesAreReadAsTheanoLMReadsThem(name: String) throws {
+  @Test(arguments: ["lstm", "gru", "fixed-words"]) func linesAreReadAsTheanoLMReadsThem(
+    name: String
+  ) throws {
     let references = try JSONDecoder().decode(
       Lines.self,
       from: Data(contentsOf: URL(filePath: Fixtures.path("theanolm/references.json"))))

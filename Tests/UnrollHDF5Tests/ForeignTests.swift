@@ -27,6 +27,33 @@ import UnrollTensors
     #expect(old.objects[0].attributes["keras_version"] == .text("2.2.4"))
   }
 
+  private static let texts = ["the", "öl", "猫", "", "ten bytes!"]
+
+  /// What fills strings of fixed length up, NULs or spaces, is none of them.
+  @Test(arguments: ["nulls", "terminator", "spaces", "chunks"])
+  func stringsOfFixedLengthEndWhereTheirPaddingBegins(name: String) throws {
+    let (path, bytes) = try image("foreign/strings.h5")
+    let found = try readTexts("/\(name)", ofForeign: bytes, name: path)
+    #expect(String(decoding: found, as: UTF8.self) == Self.texts.map { $0 + "\0" }.joined())
+    guard name != "chunks" else { return }
+    let inventory = try Inventory(foreign: bytes, name: path)
+    #expect(inventory.objects[0].attributes[name] == .texts(Self.texts))
+  }
+
+  @Test(arguments: [
+    ("inside", "one has a NUL inside"),
+    ("bomb", "16777216 of 1024 bytes each are more than 268435456 bytes"),
+    ("chunk", "2097152 of 1024 bytes each are more than 268435456 bytes"),
+    ("lzf", "its shape changed meanwhile"),
+  ])
+  func stringsThatAreTooManyOrCutAreRefused(name: String, reason: String) throws {
+    let (path, bytes) = try image("foreign/strings.h5")
+    let error = #expect(throws: HDF5Error.self) {
+      try readTexts("/\(name)", ofForeign: bytes, name: path)
+    }
+    #expect(error?.reason == reason)
+  }
+
   /// Places in the image are those in the file, and two images at once are two files.
   @Test func imagesAreToldApart() async throws {
     let names = ["keras/lstm.h5", "keras/keras2-cudnn-gru.h5", "keras/keras2-cudnn-lstm.h5"]

@@ -46,6 +46,26 @@ import UnrollTensors
     )
   }
 
+  @Test func stringsOfFixedLengthAreTexts() throws {
+    let file = try MappedFile(path: Fixtures.path("foreign/strings.h5"))
+    let container = try ForeignContainer(
+      .mapped(file, 0..<file.count), name: "x", reader: .inProcess)
+    #expect(try container.texts("/spaces") == ["the", "öl", "猫", "", "ten bytes!"])
+    for (path, reason) in [
+      ("/lzf", "through filter 32000; known are 1 (deflate), 2 (shuffle), 3 (fletcher32)"),
+      ("/bomb", "more texts, 16777216, than the file has room for"),
+    ] {
+      #expect {
+        try container.texts(path)
+      } throws: { error in
+        guard case .undecodable(let object, let found)? = error as? ContainerFailure else {
+          return false
+        }
+        return object == path && found == reason
+      }
+    }
+  }
+
   /// What a process that read the file answers may be anything.
   @Test func decodedDataThatIsCutIsRefused() throws {
     let inProcess = ContainerReader.inProcess

@@ -50,6 +50,18 @@ import UnrollTokenization
     #expect(gru.architecture.layers.map(\.cell) == [.gru])
   }
 
+  /// The format has lists of lists, which ggml itself does not read.
+  @Test func listsOfListsArePassedOver() throws {
+    let lists = try read("gru-lists.gguf").checkpoint
+    #expect(
+      try lists.weightsDigest == read("gru-alignment-128.gguf").checkpoint.weightsDigest)
+    let header = try GGUFHeader(MappedFile(path: Self.path("gru-lists.gguf")))
+    for (key, count) in [("split.sizes", 3), ("split.names", 2), ("deep", 1)] {
+      #expect(header.values[key]?.type == .array && header.values[key]?.count == count)
+      #expect(header.texts(key) == nil)
+    }
+  }
+
   @Test(arguments: [
     ("lstm.gguf", "lstm-f16.gguf", DType.float16),
     ("gru-alignment-128.gguf", "gru-bf16.gguf", DType.bfloat16),
@@ -165,6 +177,16 @@ import UnrollTokenization
       bytes.append(littleEndian: offset)
     }
 
+    /// Lists of one list each, the innermost of no bytes.
+    mutating func lists(_ name: String, depth: Int) {
+      key(name, type: 9)
+      for level in 1...depth {
+        let isLast = level == depth
+        bytes.append(littleEndian: isLast ? 0 : 9 as UInt32)
+        bytes.append(littleEndian: isLast ? 0 : 1 as UInt64)
+      }
+    }
+
     func with(_ change: (inout Lie) -> Void) -> Lie {
       var lie = self
       change(&lie)
@@ -217,7 +239,24 @@ import UnrollTokenization
           $0.key("a", type: 9)
           $0.bytes.append(littleEndian: 9 as UInt32)
           $0.bytes.append(littleEndian: 1 as UInt64)
-        }, "a: expected a list of values, found a list of lists"
+        }, "a: expected more of the header, found the end of the file"
+      ),
+      (
+        Lie(keys: 1).with {
+          $0.key("a", type: 9)
+          $0.bytes.append(littleEndian: 9 as UInt32)
+          $0.bytes.append(littleEndian: 1 as UInt64)
+          $0.bytes.append(littleEndian: 12 as UInt32)
+          $0.bytes.append(littleEndian: (1 as UInt64) << 61)
+        }, "a: expected a list in the file, found 2305843009213693952 elements"
+      ),
+      (
+        Lie(keys: 1).with { $0.lists("a", depth: 17) },
+        "a: expected at most 16 lists inside each other, found more"
+      ),
+      (
+        Lie(keys: 1).with { $0.lists("a", depth: 16) },
+        "general.architecture: expected \"unrolllm\", a recurrent language model, found none"
       ),
       (
         Lie(keys: 2).with {
@@ -311,7 +350,7 @@ import UnrollTokenization
     var refused = 0
     let names = try FileManager.default.contentsOfDirectory(atPath: Self.path(""))
       .filter { $0.hasSuffix(".gguf") }.sorted()
-    #expect(names.count == 8)
+    #expect(names.count == 9)
     try withTemporaryFolder { folder in
       for name in names {
         let whole = try MappedFile(path: Self.path(name)).copy(0..<Int.max)

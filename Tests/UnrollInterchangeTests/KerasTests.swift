@@ -160,6 +160,10 @@ import UnrollTokenization
     #expect(refusal("lstm.keras") { $0 = configuration } == message)
   }
 
+  private static let policy =
+    "{\"module\": \"keras\", \"class_name\": \"DTypePolicy\", "
+    + "\"config\": {\"name\": \"float32\"}, \"registered_name\": null}"
+
   @Test(arguments: [
     ("\"class_name\": \"LSTM\"", "\"class_name\": \"Custom>LSTM\"", "lstm: a layer Custom>LSTM"),
     ("\"activation\": \"tanh\"", "\"activation\": \"relu\"", "lstm: relu"),
@@ -174,6 +178,18 @@ import UnrollTokenization
       "\"class_name\": \"QuantizedDTypePolicy\", \"config\": {\"mode\": \"int8\"}",
       "embedding: a layer quantised to int8"
     ),
+    (policy, "\"int8_from_float32\"", "embedding: a layer quantised to int8"),
+    (policy, "\"int32\"", "embedding: int32"),
+    (policy, "\"mixed_float64\"", "embedding: mixed_float64"),
+    (
+      policy, "{\"class_name\": \"Mine\", \"config\": {}}", "embedding: an object of the class Mine"
+    ),
+    ("\"units\": 4", "\"units\": 6.5", "lstm: 6.5"),
+    ("\"units\": 4", "\"units\": \"4\"", "lstm: \"4\""),
+    ("\"units\": 11", "\"units\": -11", "dense: -11"),
+    ("\"output_dim\": 5", "\"output_dim\": true", "embedding: true"),
+    ("\"units\": 4", "\"units\": 4, \"lora_rank\": 2", "lstm: a layer LSTM"),
+    ("\"units\": 11", "\"units\": 11, \"lora_rank\": 0.5", "dense: 0.5"),
     (
       "\"activation\": \"softmax\"", "\"activation\": \"sigmoid\"", "dense: the function sigmoid"
     ),
@@ -240,6 +256,49 @@ import UnrollTokenization
     #expect(messages[1].hasPrefix("lstm: assumed: predictions after each token"))
     #expect(messages[2].hasPrefix("dense: assumed: a softmax"))
     #expect(messages[3] == "optimizer: not carried: its setting use_ema")
+  }
+
+  /// Keras would bring the weights to the type; here they stay as they are.
+  @Test func typesThatTheWeightsDoNotHaveAreNoted() throws {
+    func notes(_ dtype: String) throws -> [String] {
+      try read("lstm.keras") {
+        $0 = $0.replacingOccurrences(of: Self.policy, with: dtype)
+      }.notes.map(\.description)
+    }
+    #expect(try notes("\"float32\"") == [] && notes("null") == [])
+    #expect(
+      try notes("\"float64\"") == [
+        "embedding: assumed: weights of f32, as they are in the file; Keras would bring them to f64, "
+          + "as config.json says"
+      ])
+    #expect(
+      try notes("\"mixed_bfloat16\"") == [
+        "embedding: not carried: it computes in bfloat16; the weights are of float32"
+      ])
+    let narrow = try read("narrow.keras") {
+      $0 = $0.replacingOccurrences(of: "\"name\": \"bfloat16\"", with: "\"name\": \"float32\"")
+    }
+    #expect(narrow.checkpoint.parameters[.embeddingWeight]?.dtype == .bfloat16)
+    #expect(narrow.notes.map(\.place) == ["embedding_2", "lstm_1"])
+  }
+
+  /// Keras adds the adaptation to the weights in an archive; in a legacy file it is apart.
+  @Test func lowRankAdaptationsAreInTheWeightsOrRefused() throws {
+    #expect(
+      try notes("lora.keras") == [
+        "embedding_8: not carried: lora_rank 1: the weights have the adaptation in them, and are trained "
+          + "whole from here on",
+        "dense_11: not carried: lora_rank 2: the weights have the adaptation in them, and are trained "
+          + "whole from here on",
+      ])
+    let error = #expect(throws: InterchangeError.self) { try read(path("refused-lora.h5")) }
+    #expect(error?.place.hasSuffix("/embedding_8/lora_embeddings_a") == true)
+    #expect(error?.found == "two matrices of rank 1 apart from them")
+    #expect(error?.fix.contains("model.save(\"model.keras\")") == true)
+    #expect(
+      refusal("lstm.keras") {
+        $0 = $0.replacingOccurrences(of: "\"units\": 11", with: "\"units\": 11, \"lora_rank\": 0")
+      } == "read")
   }
 
   /// Values of a configuration in each other's places, or others: refused or read, never a trap.
@@ -352,6 +411,10 @@ import UnrollTokenization
     #expect(
       refusal { $0[2].shapes[0] = [2, 12] }
         == "/layers/dense/vars/0: 11 columns, one for each token, 12")
+    let classifier = #expect(throws: InterchangeError.self) {
+      try weights(layers([lstm[0], lstm[1], ("dense", [[2, 2], [2]])]))
+    }
+    #expect(classifier?.fix.contains("not those that classify texts") == true)
     #expect(
       refusal { $0[2].name = "conv1d" }
         == "/layers/conv1d: layers that a recurrent language model has, another")

@@ -128,7 +128,8 @@ struct Refusal: Sendable {
       "refused-leftover.pt",
       "refused-leftover/data.pkl: expected no tensors but embedding, recurrent layers and "
         + "output, found extra.weight [3, 2]",
-      fix: "a model with more parts cannot be converted; remove what it does not need"),
+      fix: "a model that computes with them cannot be converted; if it does not, save it without "
+        + "them"),
     Refusal(
       "refused-output-rows.pt",
       "decoder.bias: expected shape [11], found [12]",
@@ -142,7 +143,8 @@ struct Refusal: Sendable {
       "refused-projection.pt",
       "refused-projection/data.pkl: expected an embedding [V, 5] and an output [V, 3] beside the "
         + "recurrent layers, found encoder.weight [11, 5], decoder.weight [11, 7], decoder.bias [11]",
-      fix: "name them encoder.weight and decoder.weight, as word_language_model does"),
+      fix: "save the state_dict of the whole language model; one with other layers between these "
+        + "parts cannot be converted"),
     Refusal(
       "refused-script.pt",
       "refused-script/code/__torch__/torch/nn/modules/linear.py: expected a file of "
@@ -207,8 +209,8 @@ struct Refusal: Sendable {
       try PyTorchFixtures.refusal(of: "lstm-state.pt", vocabularySize: nil) == """
         lstm-state.pt: encoder.weight: expected a vocabulary of 11 tokens, one for each row, \
         found none
-          fix: files of weights hold no words: give the training text with `--corpus DIR` or a list of \
-        tokens with `--vocabulary FILE`
+          fix: files of weights hold no words: give a list of tokens with `--vocabulary FILE`, or to \
+        `unroll convert` the training text with `--corpus DIR`
         """)
   }
 

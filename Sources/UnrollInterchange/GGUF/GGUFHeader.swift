@@ -26,7 +26,7 @@ enum GGUFValueType: Int {
 ///
 /// Lists are read only when they are asked for.
 struct GGUFValue {
-  /// The type of the value, or of the elements of a list.
+  /// The type of the value, or of the elements of a list; `array` for a list of lists.
   let type: GGUFValueType
   /// The number of elements of a list; `nil` if it is none.
   let count: Int?
@@ -55,6 +55,8 @@ struct GGUFHeader {
   private static let longestKey = (1 << 16) - 1
   private static let longestName = 64
   private static let mostDimensions = 4
+  /// The most lists inside each other; the format sets no bound.
+  private static let deepestList = 16
   /// What numbers are aligned to if the file does not say.
   private static let usualAlignment = 32
 
@@ -126,14 +128,9 @@ struct GGUFHeader {
     place = "header, byte \(position)"
     let key = try string(atMost: Self.longestKey, "a key")
     place = key
-    var (type, count): (GGUFValueType, Int?) = (try valueType(), nil)
-    if type == .array {
-      type = try valueType()
-      guard type != .array else { throw error("a list of values", "a list of lists") }
-      guard let elements = try u64() else { throw error("at most 2^63 elements", "more") }
-      count = elements
-    }
-    let value = GGUFValue(type: type, count: count, start: position)
+    let type = try valueType()
+    let value =
+      type == .array ? try listHead() : GGUFValue(type: type, count: nil, start: position)
     guard values.updateValue(value, forKey: key) == nil else {
       throw error("this key once", "twice")
     }
@@ -148,18 +145,34 @@ struct GGUFHeader {
     return type
   }
 
-  private mutating func skip(_ value: GGUFValue) throws {
+  /// What a list says before its elements.
+  private mutating func listHead() throws -> GGUFValue {
+    let type = try valueType()
+    guard let count = try u64() else { throw error("at most 2^63 elements", "more") }
+    return GGUFValue(type: type, count: count, start: position)
+  }
+
+  private mutating func skip(_ value: GGUFValue, depth: Int = 1) throws {
+    let count = value.count ?? 1
     if let size = value.type.size {
-      let (byteCount, overflows) = size.multipliedReportingOverflow(by: value.count ?? 1)
-      guard !overflows else { throw error("a list in the file", "\(value.count ?? 1) elements") }
-      try skip(byteCount)
-    } else {
-      // Each text has 8 bytes at least: the end of the file ends this.
-      var rest = value.count ?? 1
-      while rest > 0 {
+      let (byteCount, overflows) = size.multipliedReportingOverflow(by: count)
+      guard !overflows else { throw error("a list in the file", "\(count) elements") }
+      return try skip(byteCount)
+    }
+    guard value.type == .string || depth < Self.deepestList else {
+      throw error(
+        "at most \(Self.deepestList) lists inside each other", "more",
+        fix: "leave the key out when the file is written: no model needs it")
+    }
+    // Each text has 8 bytes at least, each list 12: the end of the file ends this.
+    var rest = count
+    while rest > 0 {
+      if value.type == .array {
+        try skip(try listHead(), depth: depth + 1)
+      } else {
         try skip(try length("a text"))
-        rest -= 1
       }
+      rest -= 1
     }
   }
 

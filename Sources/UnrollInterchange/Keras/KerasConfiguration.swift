@@ -157,10 +157,10 @@ struct KerasConfiguration {
               "assumed: token 0 pads texts and is in none, so that Keras's leaving its steps "
               + "out (mask_zero) changes nothing"))
       }
-      append(.embedding, entry, group: "\(group)/vars")
+      try append(.embedding, entry, group: "\(group)/vars")
     case "Dense":
       guard case .recurrent? = layers.last?.computes else { throw misplaced(entry) }
-      append(
+      try append(
         .dense, entry,
         group: entry.className == "Dense" ? "\(group)/vars" : "\(group)/layer/vars")
       try activate(entry.name, inner.function("activation"))
@@ -236,14 +236,17 @@ struct KerasConfiguration {
             "assumed: predictions after each token, although the model was trained to give one "
             + "after the last (return_sequences is false)"))
     }
-    append(.recurrent(cell), entry, group: "\(group)/cell/vars")
+    try append(.recurrent(cell), entry, group: "\(group)/cell/vars")
   }
 
-  private mutating func append(_ computes: KerasLayer, _ entry: KerasLayerEntry, group: String) {
+  private mutating func append(
+    _ computes: KerasLayer, _ entry: KerasLayerEntry, group: String
+  ) throws {
+    let declaration = try KerasDeclaration(entry.inner) { [file] in
+      file.error(entry.name, expected: $0, found: $1, fix: file.fixOfConfiguration)
+    }
     layers.append(
-      Layer(
-        computes: computes, name: entry.name, group: group,
-        declaration: KerasDeclaration(entry.inner)))
+      Layer(computes: computes, name: entry.name, group: group, declaration: declaration))
   }
 
   /// The layers that give their last state only.
@@ -276,8 +279,7 @@ struct KerasConfiguration {
       else { continue }
       lose("\(key) \(value["class_name"]?.text ?? "")")
     }
-    let policy = entry.settings["dtype"]?["config"]?["name"]?.text ?? entry.settings["dtype"]?.text
-    if let policy, policy.hasPrefix("mixed_") {
+    if let policy = entry.policy, policy.hasPrefix("mixed_") {
       notes.append(
         Note(
           place: entry.name,
@@ -292,6 +294,8 @@ extension KerasLayerEntry {
   /// What the layer's weights are quantised to, if they are.
   fileprivate var quantization: String? {
     if let mode = settings["quantization_mode"]?.text { return mode }
+    // Such as int8_from_float32.
+    if let mode = policy?.firstMatch(of: /^(.+)_from_/) { return String(mode.1) }
     guard let policy = settings["dtype"], policy["class_name"]?.text?.contains("Quantized") == true
     else { return nil }
     return policy["config"]?["mode"]?.text ?? "fewer bits"

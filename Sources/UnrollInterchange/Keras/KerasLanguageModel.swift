@@ -36,7 +36,11 @@ struct KerasLanguageModel {
     if file.configuration != nil { try check(nonlinearity, of: parts) }
     try checkOrder(parts)
     try checkRoom(parts)
-    for part in parts { try checkDeclaration(of: part) }
+    for part in parts {
+      try checkAdaptation(of: part)
+      try checkDeclaration(of: part)
+      noteType(of: part)
+    }
     for part in parts {
       switch part.computes {
       case .embedding: try addEmbedding(part)
@@ -191,6 +195,37 @@ struct KerasLanguageModel {
     }
   }
 
+  /// Refuses a low-rank adaptation (LoRA) that is apart from the weights; notes one that is in them.
+  ///
+  /// Keras adds it to the weights that it saves, but not in legacy files.
+  private mutating func checkAdaptation(of part: KerasPart) throws {
+    guard let rank = part.declaration?.adaptationRank else { return }
+    if let apart = part.variables.first(where: { $0.place.contains("/lora_") }) {
+      throw file.error(
+        apart.place, expected: "weights with the adaptation (LoRA) added to them",
+        found: "two matrices of rank \(rank) apart from them",
+        fix:
+          "load the model in Keras and save it with `model.save(\"model.keras\")`: that adds them")
+    }
+    notes.append(
+      Note(
+        place: part.name,
+        message: "not carried: lora_rank \(rank): the weights have the adaptation in them, and are "
+          + "trained whole from here on"))
+  }
+
+  /// Notes a type in the configuration that is not that of the weights.
+  private mutating func noteType(of part: KerasPart) {
+    let found = Set(part.variables.map(\.tensor.dtype.rawValue))
+    guard let dtype = part.declaration?.dtype, found != [dtype.rawValue] else { return }
+    notes.append(
+      Note(
+        place: part.name,
+        message:
+          "assumed: weights of \(list(found.sorted())), as they are in the file; Keras would "
+          + "bring them to \(dtype.rawValue), as \(file.placeOfConfiguration) says"))
+  }
+
   private func checkCount(_ part: KerasPart, _ counts: ClosedRange<Int>) throws {
     guard counts.contains(part.variables.count) else {
       throw error(
@@ -234,7 +269,10 @@ struct KerasLanguageModel {
     let tokens =
       architecture.input == .embedding ? architecture.vocabularySize : architecture.embeddingSize
     guard tokens == V else {
-      throw error(part.variables[0].place, "\(tokens) columns, one for each token", "\(V)")
+      throw file.error(
+        part.variables[0].place, expected: "\(tokens) columns, one for each token", found: "\(V)",
+        fix: "only models that predict each next token are converted, not those that classify texts"
+      )
     }
     architecture.vocabularySize = V
     architecture.hasOutputBias = part.variables.count == 2

@@ -48,26 +48,6 @@ extension JSONValue {
   }
 }
 
-/// What a configuration says of a layer's variables; `nil` where it says nothing.
-struct KerasDeclaration {
-  /// The class, such as `LSTM`.
-  let className: String
-  /// The width of the output: `units`, or of an Embedding `output_dim`.
-  let units: Int?
-  /// The number of rows of an Embedding.
-  let inputDimension: Int?
-  /// Whether there is a bias.
-  let usesBias: Bool?
-
-  /// Takes what an entry says.
-  init(_ entry: KerasLayerEntry) {
-    className = entry.className
-    units = entry.settings["units"]?.int ?? entry.settings["output_dim"]?.int
-    inputDimension = entry.settings["input_dim"]?.int
-    usesBias = entry.settings["use_bias"]?.bool
-  }
-}
-
 /// An entry of a configuration's list of layers.
 struct KerasLayerEntry {
   /// The class, such as `LSTM`.

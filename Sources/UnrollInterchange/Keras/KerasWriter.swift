@@ -141,16 +141,3 @@ extension Cell {
     }
   }
 }
-
-extension DType {
-  /// The name of Keras's policy for such numbers; `nil` for types that models are not made of.
-  fileprivate var kerasName: String? {
-    switch self {
-    case .float16: "float16"
-    case .bfloat16: "bfloat16"
-    case .float32: "float32"
-    case .float64: "float64"
-    default: nil
-    }
-  }
-}

@@ -33,9 +33,9 @@ struct EmbeddingAndOutput {
         expected: "an embedding [V, \(D)] and an output [V, \(H)] beside the recurrent layers",
         found: pairs.isEmpty
           ? Self.describe(rest) : "several choices: \(Self.describe(matrices))",
-        fix: "name them encoder.weight and decoder.weight, as word_language_model does"
-          + (model.file is SafetensorsFile
-            ? "; if one weight is both, \"tie_word_embeddings\": true in config.json says so" : ""))
+        fix: pairs.isEmpty
+          ? Self.fixOfParts(model.file)
+          : "name them encoder.weight and decoder.weight, as word_language_model does")
     }
     (self.embedding, self.output) = (embedding, output)
     let biasName = Self.path(of: output.name) + "bias"
@@ -47,8 +47,18 @@ struct EmbeddingAndOutput {
         model.file.place,
         expected: "no tensors but embedding, recurrent layers and output",
         found: Self.describe(leftOver),
-        fix: "a model with more parts cannot be converted; remove what it does not need")
+        fix:
+          "a model that computes with them cannot be converted; if it does not, save it without them"
+      )
     }
+  }
+
+  /// What to do where no two matrices fit.
+  private static func fixOfParts(_ file: any TensorContainer) -> String {
+    "save the state_dict of the whole language model; one with other layers between these parts "
+      + "cannot be converted"
+      + (file is SafetensorsFile
+        ? "; if one weight is both, \"tie_word_embeddings\": true in config.json says so" : "")
   }
 
   typealias Pair = (embedding: NamedTensor, output: NamedTensor)

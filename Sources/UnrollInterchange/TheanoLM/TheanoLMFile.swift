@@ -211,8 +211,7 @@ struct TheanoLMFile {
       throw failure.error(
         file: file, place: "", expected: "the words of a vocabulary", fix: "copy it again")
     }
-    throw error(
-      path, expected: "strings of variable length", found: container.description(of: path))
+    throw error(path, expected: "strings", found: container.description(of: path))
   }
 
   /// The number of words with a class, each of which is that of one word.
