@@ -62,10 +62,12 @@ private struct EvaluationProbe {
   /// What the whole will take, or `nil` if too little was seen.
   var estimate: WorkEstimate? {
     guard let first, let last, last.fraction > first.fraction else { return nil }
-    let rate = (last.seconds - first.seconds) / (last.fraction - first.fraction)
+    // The place in a compressed text is ahead of what was read of it: only differences count.
+    let rest = (1 - first.fraction) / (last.fraction - first.fraction)
+    let all = Double(first.predictions) + rest * Double(last.predictions - first.predictions)
     return WorkEstimate(
-      predictions: Double(last.predictions) / last.fraction,
-      seconds: first.seconds + (1 - first.fraction) * rate, share: last.fraction)
+      predictions: all, seconds: first.seconds + rest * (last.seconds - first.seconds),
+      share: all > 0 ? min(1, Double(last.predictions) / all) : last.fraction)
   }
 }
 

@@ -82,9 +82,9 @@ struct OutputOptions: ParsableArguments {
   private static func checkFolder(of path: String) throws {
     let folder = folder(of: path)
     guard access(folder, W_OK | X_OK) != 0 else { return }
-    throw Refusal(
-      "\(FileError("create a file in \(printable(folder))", path: path))\n"
-        + "  fix: make the folder, or give another name")
+    let error = FileError("create a file in \(printable(folder))", path: path)
+    let fix = error.code == ENOENT ? "make the folder" : "let files be written there"
+    throw Refusal("\(error)\n  fix: \(fix), or give another name")
   }
 
   /// Writes a checkpoint.

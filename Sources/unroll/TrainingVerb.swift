@@ -77,6 +77,9 @@ struct TrainingVerb: ParsableArguments {
     var run = try begin(files, &reporter)
     guard !estimate else {
       let work = try Progress.during("measuring") { try run.estimate() }
+      if work.predictions == 0 {
+        Output.note("note: nothing is left to do after step \(run.state.step)")
+      }
       return try EstimateReport(work).print(json: json)
     }
     let firstStep = run.state.step

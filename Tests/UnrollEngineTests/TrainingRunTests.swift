@@ -98,7 +98,8 @@ import UnrollTokenization
       #expect(throws: Full.self) {
         try run.run(saving: files, every: 2) { event, run in
           guard case .step(let step) = event else { return }
-          #expect(try saved() == step.step / 2 * 2)
+          // A step is told before it is saved: who is killed in between tells it again.
+          #expect(try saved() == (step.step - 1) / 2 * 2)
           if step.step == 5 { throw Full() }
         }
       }

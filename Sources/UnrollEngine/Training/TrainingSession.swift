@@ -25,7 +25,7 @@ extension TrainingRun {
   ///   - files: Where to save; they are replaced.
   ///   - steps: The steps after which a long epoch is saved, too; `nil` for each ten minutes.
   ///   - shouldPause: Asked after each step.
-  ///   - report: Told of each event.
+  ///   - report: Told of each event, before the state after it is saved.
   ///   - progress: Called now and then during an evaluation.
   /// - Returns: How it ended.
   /// - Throws: `Diverged`, after the last good state was saved; `OutputTaken` if another process wrote
@@ -49,30 +49,33 @@ extension TrainingRun {
         throw error
       }
       isSaved = false
+      let isDue: Bool
+      var best: Checkpoint?
       switch event {
       case .finished:
         // What was saved after the last evaluation is not changed by finding that nothing is left.
         return .finished
       case .evaluation(_, let isBest, _):
-        let state = resumable
-        try outputs.save(state, best: isBest ? weights : nil)
-        try outputs.keep(state, step: self.state.step)
-        (lastSave, isSaved) = (.now, true)
+        isDue = true
+        if isBest { best = weights }
       case .step:
-        let isDue =
+        isDue =
           steps.map { state.step.isMultiple(of: $0) }
           ?? (lastSave.duration(to: .now) > Self.savingInterval)
-        if isDue {
-          try outputs.save(resumable)
-          (lastSave, isSaved) = (.now, true)
-        }
       }
+      let resumable = resumable
+      // Reported first: a run that is killed in between repeats a line of its log, and loses none.
       do {
         try report(event, self)
       } catch {
         // A log that cannot be written costs no step; the disk may be full for the state as well.
-        if !isSaved { try? outputs.save(resumable) }
+        try? outputs.save(resumable, best: best)
         throw error
+      }
+      if isDue {
+        try outputs.save(resumable, best: best)
+        (lastSave, isSaved) = (.now, true)
+        if case .evaluation = event { try outputs.keep(resumable, step: state.step) }
       }
       let isCancelled = Task.isCancelled
       if isCancelled || shouldPause(state) {
