@@ -1,6 +1,7 @@
 // A checkpoint that is ready to run.
 
 import UnrollFormat
+import UnrollInterchange
 import UnrollNeural
 import UnrollTensors
 import UnrollTokenization
@@ -45,6 +46,28 @@ public struct LanguageModel: Sendable {
     network = try RecurrentModel(
       architecture: checkpoint.architecture, parameters: checkpoint.parameters,
       precision: precision, shortlist: shortlist)
+  }
+
+  /// What a precision leaves little of: matrices whose rows have a weight far larger than the others.
+  ///
+  /// - Parameters:
+  ///   - checkpoint: The model.
+  ///   - precision: The type of the factors of products.
+  /// - Returns: A note for each matrix of which a hundredth of the rows or more is lost.
+  public static func losses(of checkpoint: Checkpoint, in precision: Precision) -> [Note] {
+    guard precision == .int8 else { return [] }
+    return checkpoint.parameters.paths.compactMap { path in
+      guard let tensor = checkpoint.parameters[path], tensor.dtype.isFloat,
+        tensor.shape.dimensions.count == 2
+      else { return nil }
+      let (lost, count) = (tensor.rowsLostInInt8, tensor.shape.dimensions[0])
+      guard lost > 0, 100 * lost >= count else { return nil }
+      return Note(
+        place: path.description,
+        message:
+          "int8 makes most numbers 0 in \(lost) of \(count) rows, beside one that is more than "
+          + "254 times as large: results are not those of f32; bf16 keeps them")
+    }
   }
 
   /// The tokens that a text has, each once, ascending: a shortlist for a model to generate from.

@@ -2,6 +2,7 @@
 
 import CUnrollKernels
 import UnrollFormat
+import UnrollTensors
 
 extension Precision {
   /// The name for the C kernels.
@@ -82,5 +83,30 @@ struct Operand {
     return Operand(
       start: start + rows * width * size, scales: scales.map { $0 + rows }, width: width,
       precision: precision)
+  }
+}
+
+extension Tensor {
+  /// The number of rows of which int8 leaves less than half: most of their numbers that are not 0 become 0
+  /// beside one that is more than 254 times as large.
+  ///
+  /// Mapped pages are let go.
+  package var rowsLostInInt8: Int {
+    let (rowCount, width) = (shape.dimensions.first ?? 0, rowElementCount)
+    var lost = 0
+    for start in stride(from: 0, to: rowCount, by: 1024) {
+      let rows = start..<min(start + 1024, rowCount)
+      withFloats(ofRows: rows) { floats in
+        for row in 0..<rows.count {
+          let row = UnsafeBufferPointer(start: floats + row * width, count: width)
+          let largest = row.reduce(0) { max($0, $1.magnitude) }
+          let zeros = row.reduce(into: 0) { if $1 == 0 { $0 += 1 } }
+          let kept = row.reduce(into: 0) { if $1.magnitude * 254 > largest { $0 += 1 } }
+          if 2 * kept < width - zeros { lost += 1 }
+        }
+      }
+      dropPages(ofRows: rows)
+    }
+    return lost
   }
 }

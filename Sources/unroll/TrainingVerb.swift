@@ -74,6 +74,7 @@ struct TrainingVerb: ParsableArguments {
     try checkFiles(files, resuming: resuming, inputs: inputs)
     var reporter = TrainingReporter(
       log: log, resuming: resuming, tensorBoard: tensorboard, json: json)
+    var outcome = Outcome(files)
     var run = try begin(files, &reporter)
     guard !estimate else {
       let work = try Progress.during("measuring") { try run.estimate() }
@@ -87,7 +88,6 @@ struct TrainingVerb: ParsableArguments {
     signal(SIGPIPE, SIG_IGN)
     unroll_catch_requests_to_stop()
     try reporter.begin(run)
-    var outcome = Outcome(lastIsOurs: resuming)
     do {
       let end = try run.run(
         saving: files, every: saveEvery,
@@ -110,7 +110,7 @@ struct TrainingVerb: ParsableArguments {
     } catch let error where !(error is ExitCode) {
       reporter.finish()
       Output.note("unroll: \(error)")
-      if outcome.lastIsOurs && !(error is OutputTaken) {
+      if (resuming || outcome.wroteLast(of: files)) && !(error is OutputTaken) {
         noteWhatIsSaved(files, resumeOptions)
       }
       throw ExitCode(Ending.failure)
@@ -119,16 +119,31 @@ struct TrainingVerb: ParsableArguments {
 
   /// What a run did so far.
   private struct Outcome {
-    /// The file to resume from is of this training, not of one that used its name before.
-    var lastIsOurs: Bool
-    var wroteBest = false
-    var didAnything = false
+    /// The best model's file was not there before.
+    let bestIsNew: Bool
+    /// The file to resume from as it was before, perhaps of another training.
+    private let lastBefore: UInt64?
+    private(set) var wroteBest = false
+    private(set) var didAnything = false
 
-    /// - Parameter event: What happened; it is saved.
+    /// - Parameter files: What is to be written.
+    init(_ files: TrainingFiles) {
+      bestIsNew = !FileManager.default.fileExists(atPath: files.best)
+      lastBefore = Self.number(of: files.last)
+    }
+
+    /// - Parameter event: What happened.
     mutating func add(_ event: TrainingEvent) {
       didAnything = true
-      guard case .evaluation(_, let isBest, _) = event else { return }
-      (lastIsOurs, wroteBest) = (true, wroteBest || isBest)
+      if case .evaluation(_, true, _) = event { wroteBest = true }
+    }
+
+    /// Whether the file to resume from is of this run: what replaces a file has a number of its own.
+    func wroteLast(of files: TrainingFiles) -> Bool { Self.number(of: files.last) != lastBefore }
+
+    private static func number(of path: String) -> UInt64? {
+      let attributes = try? FileManager.default.attributesOfItem(atPath: path)
+      return (attributes?[.systemFileNumber] as? NSNumber)?.uint64Value
     }
   }
 
@@ -197,7 +212,7 @@ struct TrainingVerb: ParsableArguments {
       Output.note(
         "note: no evaluation was better than the model before training, validation perplexity "
           + "\(perplexity): \(bestName) holds its weights unchanged")
-    } else if outcome.wroteBest {
+    } else if outcome.wroteBest || outcome.bestIsNew {
       Output.note("wrote \(bestName): step \(best.step), validation perplexity \(perplexity)")
     } else {
       Output.note(
@@ -209,8 +224,8 @@ struct TrainingVerb: ParsableArguments {
       Output.note("wrote \(printable(files.last)): the last state, for \(more)")
     } else {
       Output.note(
-        "note: nothing was left to do after step \(run.state.step), and nothing was written: to go "
-          + "on, \(more)")
+        "note: nothing was left to do after step \(run.state.step)"
+          + (outcome.bestIsNew ? "" : ", and nothing was written") + ": to go on, \(more)")
     }
   }
 

@@ -50,6 +50,7 @@ struct RunningModelOptions: ParsableArguments {
         try LanguageModel.tokens(ofText: text, encoder)
       }
     }
+    for note in LanguageModel.losses(of: checkpoint, in: precision) { Output.note("note: \(note)") }
     return try LanguageModel(checkpoint, path: path, precision: precision, shortlist: tokens)
   }
 }
