@@ -14,7 +14,7 @@ import UnrollTensors
     let list = (0...100).flatMap { ["rnns.\($0).weight_ih_l0", "rnns.\($0).weight_hh_l0"] }
     let message = """
       input.pt: a/data.pkl: expected at most 100 recurrent layers, found 101
-        fix: save the state_dict of one language model
+        fix: if these are several models, save one: a checkpoint has no more layers
       """
     #expect(try refusal(of: list) == message)
     let stack = (0...100).flatMap { ["rnn.weight_ih_l\($0)", "rnn.weight_hh_l\($0)"] }

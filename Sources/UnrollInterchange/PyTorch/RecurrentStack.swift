@@ -48,7 +48,7 @@ struct RecurrentStack {
     guard count <= mostLayers else {
       throw file.error(
         file.place, expected: "at most \(mostLayers) recurrent layers", found: "\(count)",
-        fix: "nothing: the format allows no more; if these are several models, save one")
+        fix: "if these are several models, save one: a checkpoint has no more layers")
     }
   }
 
