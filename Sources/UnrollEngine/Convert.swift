@@ -119,8 +119,8 @@ public struct ConversionOptions: Sendable {
 ///   - options: What it will become, and what its file does not say.
 ///   - reader: Runs libhdf5; in this process unless told. See `ContainerReader.inProcess`.
 ///   - progress: Called with the number of bytes of text read since the last call.
-/// - Returns: The checkpoint, with this step in its history if it is to become a file that has one, and what could not
-///   be carried into it.
+/// - Returns: The checkpoint, with this step in its history if it is to become a file that has one, and
+///   what could not be carried into it.
 /// - Throws: `FileError`, `TextError` or `InterchangeError` if something cannot be read or fitted;
 ///   `InvalidCheckpoint` if a checkpoint breaks a rule.
 public func convert(

@@ -17,7 +17,7 @@ public struct WorkEstimate: Sendable, Hashable {
 }
 
 /// Watches an evaluation for some seconds.
-private struct EvaluationProbe {
+struct EvaluationProbe {
   /// Thrown when enough was seen.
   struct Enough: Error {}
 

@@ -50,20 +50,18 @@ extension LanguageModel {
   ///   - finish: Called with each sample and its number, in order, as soon as those beside it are done.
   /// - Returns: The samples.
   /// - Throws: `TextError` if the prompt has text that the model cannot take, or is empty where the
-  ///   model needs one, or there is nothing to draw but the unknown token, which is excluded; `NotFinite` if the model gives no numbers; `CancellationError` if the task
-  ///   was cancelled; what `finish` and `body` throw.
+  ///   model needs one, or if there is nothing to draw but the unknown token, which is excluded;
+  ///   `NotFinite` if the model gives no numbers; `CancellationError` if the task was cancelled; what `finish` and `body` throw.
   public func generate(
     after prompt: String = "", samples: Int = 1, _ settings: GenerationSettings = .init(),
     _ body: (_ sample: Int, _ token: Int32) throws -> Bool = { _, _ in true },
     finish: (_ sample: Int, GeneratedSample) throws -> Void = { _, _ in }
   ) throws -> [GeneratedSample] {
     let context = try contextIDs(of: prompt)
-    if settings.excludesUnknown, let list = network.shortlist,
-      list.allSatisfy({ Int($0) == encoder.vocabulary.unknownID })
-    {
+    guard outputCount > (placeOfExcluded(settings) == nil ? 0 : 1) else {
       throw TextError(
-        path: path, line: nil, expected: "tokens to draw", found: "a shortlist of the unknown one",
-        fix: "give a text with words of the model")
+        path: path, line: nil, expected: "tokens to draw", found: "only the unknown one",
+        fix: "give a shortlist with words of the model, or let the unknown one be drawn")
     }
     guard let start = try read(context) else { return [] }
     // So many side by side that the distributions of all have a few million numbers at most.
@@ -99,7 +97,7 @@ extension LanguageModel {
     var random = numbers.map { CounterGenerator(seed: settings.seed, stream: UInt32($0)) }
     var state = start.state.repeated(B)
     var rows = Array(repeating: start.row, count: B)
-    let excluded = settings.excludesUnknown ? encoder.vocabulary.unknownID.map { Int32($0) } : nil
+    let excluded = placeOfExcluded(settings)
     for place in 0..<settings.length {
       try Task.checkCancellation()
       // A sample that has ended reads anything.
@@ -123,6 +121,13 @@ extension LanguageModel {
 
   /// The number of tokens that have a probability.
   private var outputCount: Int { network.shortlist?.count ?? network.architecture.vocabularySize }
+
+  /// The place of the unknown token in a row of log-probabilities, if it has one and is never drawn.
+  private func placeOfExcluded(_ settings: GenerationSettings) -> Int? {
+    guard settings.excludesUnknown, let unknown = encoder.vocabulary.unknownID else { return nil }
+    guard let list = network.shortlist else { return unknown }
+    return list.firstIndex { Int($0) == unknown }
+  }
 
   /// The token at a place of a row of log-probabilities.
   private func token(at place: Int) -> Int32 { network.shortlist?[place] ?? Int32(place) }
@@ -181,7 +186,7 @@ extension LanguageModel {
 
   /// Chooses the place of the next token in a row of log-probabilities.
   private func choose(
-    _ row: [Float], _ settings: GenerationSettings, excluding excluded: Int32?,
+    _ row: [Float], _ settings: GenerationSettings, excluding excluded: Int?,
     using random: inout CounterGenerator
   ) throws -> Int {
     guard let best = row.max(), best.isFinite, !row.contains(where: \.isNaN) else {
@@ -212,9 +217,9 @@ extension LanguageModel {
 
   /// The tokens with the largest log-probabilities, the likeliest first; all in their order for `nil`.
   private func likeliest(
-    _ count: Int?, of row: [Float], excluding excluded: Int32?
+    _ count: Int?, of row: [Float], excluding excluded: Int?
   ) -> [Candidate] {
-    let all = row.indices.lazy.filter { token(at: $0) != excluded }.map {
+    let all = row.indices.lazy.filter { $0 != excluded }.map {
       (place: $0, logProbability: row[$0])
     }
     guard let count else { return Array(all) }

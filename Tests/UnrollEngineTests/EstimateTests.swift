@@ -1,0 +1,23 @@
+// What is said before a piece of work, from a part of it.
+
+import Testing
+
+@testable import UnrollEngine
+
+@Suite struct EstimateTests {
+  /// What is known of a compressed text runs ahead of what was read of it, by 5 percent here.
+  @Test func onlyDifferencesOfThePlaceCount() throws {
+    var probe = EvaluationProbe(length: .zero)
+    #expect(throws: EvaluationProbe.Enough.self) {
+      for step in 1...3 {
+        var perplexity = Perplexity(.stream)
+        perplexity.predictions = 1000 * step
+        try probe.add(
+          EvaluationProgress(perplexity: perplexity, fraction: 0.05 + 0.05 * Double(step)))
+      }
+    }
+    let estimate = try #require(probe.estimate)
+    #expect(abs(estimate.predictions - 19_000) < 1e-6)
+    #expect(abs(estimate.share - 3.0 / 19) < 1e-9)
+  }
+}
