@@ -25,7 +25,7 @@ public protocol ForeignFormat: Sendable {
   /// Whether models are written in this format.
   static var isWritten: Bool { get }
 
-  /// Whether tensors have names in it that the caller may give by `ReadingOptions.names`.
+  /// Whether tensors have names in it that the caller may give by `ReadingOptions.map`.
   static var hasNames: Bool { get }
 
   /// The extensions by which a file to be written is known as one of this format, without dots.
@@ -107,9 +107,12 @@ public struct ReadingOptions: Sendable {
   public var tokenizer: Tokenizer
   /// The activation of plain recurrent cells, for files that do not name it.
   public var nonlinearity: Activation?
-  /// The names of tensors in the file, by those of a state_dict that they stand for; for formats whose
-  /// tensors have names.
-  public var names: [String: String]
+  /// The roles of tensors by their names in the file; for formats whose tensors have names.
+  public var map: NameMap
+  /// The parts of the file that the caller leaves out, by their names.
+  public var ignored: Set<String> = []
+  /// The path of the model inside the file, for files that hold several.
+  public var root: String?
   /// The configuration of a model: as `model.to_json()` gives it, for Keras's files of weights alone; the
   /// `config.json` beside safetensors.
   public var configuration: MappedFile?
@@ -119,12 +122,12 @@ public struct ReadingOptions: Sendable {
   /// Creates options.
   public init(
     vocabulary: Vocabulary? = nil, tokenizer: Tokenizer = Tokenizer(),
-    nonlinearity: Activation? = nil, names: [String: String] = [:]
+    nonlinearity: Activation? = nil, map: NameMap = NameMap()
   ) {
     self.vocabulary = vocabulary
     self.tokenizer = tokenizer
     self.nonlinearity = nonlinearity
-    self.names = names
+    self.map = map
   }
 }
 

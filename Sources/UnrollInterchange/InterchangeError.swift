@@ -16,6 +16,8 @@ public struct InterchangeError: Error, Sendable, Hashable, CustomStringConvertib
   public let found: String
   /// What the user can do about it.
   public let fix: String
+  /// Lines to show below, such as a map to complete; empty if there are none.
+  public private(set) var details = ""
 
   /// Creates an error from its five parts.
   public init(file: String, place: String, expected: String, found: String, fix: String) {
@@ -26,11 +28,20 @@ public struct InterchangeError: Error, Sendable, Hashable, CustomStringConvertib
     self.fix = fix
   }
 
-  /// The five parts on two lines.
+  /// The five parts on two lines, and the details below.
   public var description: String {
     let position = place.isEmpty ? printable(file) : "\(printable(file)): \(Self.excerpt(place))"
+    let lines = details.split(separator: "\n", omittingEmptySubsequences: false)
     return "\(position): expected \(Self.excerpt(expected)), found \(Self.excerpt(found))\n"
       + "  fix: \(printable(fix))"
+      + (details.isEmpty ? "" : lines.map { "\n" + printable(String($0)) }.joined())
+  }
+
+  /// The error with lines to show below it.
+  func showing(_ details: String) -> InterchangeError {
+    var error = self
+    error.details = details
+    return error
   }
 
   /// A name in a pickle may have megabytes; lists of a dozen names are shown.

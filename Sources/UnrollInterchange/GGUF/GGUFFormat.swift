@@ -51,7 +51,7 @@ public enum GGUFFormat: ForeignFormat {
     if kept == nil, options.vocabulary == nil, let tokens {
       options.vocabulary = try container.vocabulary(tokens)
     }
-    let notes = try named.normalize(options.names)
+    let notes = try named.normalize(options)
     var conversion = try named.conversion(kept, options: options)
     try container.checkSizes(conversion.checkpoint.architecture)
     conversion.notes = notes + conversion.notes

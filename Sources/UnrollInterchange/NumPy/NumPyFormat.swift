@@ -52,11 +52,11 @@ public enum NumPyFormat: ForeignFormat {
     options: ReadingOptions
   ) throws -> Conversion {
     var (named, options, notes) = (named, options, [Note]())
-    if options.names.isEmpty, let classic = ClassicNames(of: named) {
+    if options.map.isEmpty, let classic = ClassicNames(of: named) {
       notes += try classic.apply(to: &named)
       options.nonlinearity = options.nonlinearity ?? .tanh
     }
-    notes += try named.normalize(options.names)
+    notes += try named.normalize(options)
     var conversion = try named.conversion(kept, lists: lists, options: options)
     conversion.notes = notes + conversion.notes
     return conversion

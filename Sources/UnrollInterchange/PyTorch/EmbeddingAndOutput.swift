@@ -12,7 +12,12 @@ struct EmbeddingAndOutput {
   /// The bias of the output, `[V]`, if it has one.
   let outputBias: NamedTensor?
 
+  typealias Pair = (embedding: NamedTensor, output: NamedTensor)
+
   /// Assigns the tensors that are not recurrent; every one of them must have a role.
+  ///
+  /// Where the shapes of two matrices fit both roles, the classes of their modules decide; without classes,
+  /// the bias, the order of the file and the names have to agree.
   ///
   /// - Parameters:
   ///   - model: The tensors.
@@ -23,48 +28,40 @@ struct EmbeddingAndOutput {
   init(in model: NamedTensors, besides names: Set<String>, D: Int, H: Int) throws {
     let rest = model.tensors.filter { !names.contains($0.name) }
     let matrices = rest.filter { $0.tensor.shape.rank == 2 }
-    let pairs = Self.pairs(of: matrices, D: D, H: H)
+    let pairs = Self.pairs(of: matrices, in: model, D: D, H: H)
     let chosen =
       Self.choose(pairs, model: model).map { ($0.embedding, $0.output) }
       ?? Self.outputOfOneHots(matrices, D: D, H: H, model: model).map { (nil, $0) }
     guard let (embedding, output) = chosen else {
-      throw model.file.error(
-        model.file.place,
+      throw model.roleError(
         expected: "an embedding [V, \(D)] and an output [V, \(H)] beside the recurrent layers",
         found: pairs.isEmpty
-          ? Self.describe(rest) : "several choices: \(Self.describe(matrices))",
-        fix: pairs.isEmpty
-          ? Self.fixOfParts(model.file)
-          : "name them encoder.weight and decoder.weight, as word_language_model does")
+          ? Self.describe(rest)
+          : "matrices that fit both, and evidence that does not agree: \(Self.evidence(pairs, model))",
+        advice: pairs.isEmpty
+          ? "a model with other layers between these parts cannot be converted; if one weight is both, "
+            + "say so (`\"tied\": true`)"
+          : "say which is which (encoder.weight is the embedding)")
     }
-    (self.embedding, self.output) = (embedding, output)
+    self.embedding = embedding
+    self.output = output
     let biasName = Self.path(of: output.name) + "bias"
     outputBias = rest.first { $0.name == biasName }
     let used = [embedding?.name, output.name, outputBias?.name]
     let leftOver = rest.filter { !used.contains($0.name) }
     guard leftOver.isEmpty else {
-      throw model.file.error(
-        model.file.place,
+      throw model.roleError(
         expected: "no tensors but embedding, recurrent layers and output",
         found: Self.describe(leftOver),
-        fix:
-          "a model that computes with them cannot be converted; if it does not, save it without them"
-      )
+        advice: "a model that computes with them cannot be converted; if it does not, `--ignore "
+          + "\(leftOver[0].fileName)` leaves one out; if one is a parameter under another name, say so")
     }
   }
 
-  /// What to do where no two matrices fit.
-  private static func fixOfParts(_ file: any TensorContainer) -> String {
-    "save the state_dict of the whole language model; one with other layers between these parts "
-      + "cannot be converted"
-      + (file is SafetensorsFile
-        ? "; if one weight is both, \"tie_word_embeddings\": true in config.json says so" : "")
-  }
-
-  typealias Pair = (embedding: NamedTensor, output: NamedTensor)
-
   /// All pairs of two different names whose shapes fit.
-  private static func pairs(of matrices: [NamedTensor], D: Int, H: Int) -> [Pair] {
+  private static func pairs(
+    of matrices: [NamedTensor], in model: NamedTensors, D: Int, H: Int
+  ) -> [Pair] {
     // More than a few matrices are no language model of this kind; pairs grow with the square.
     guard matrices.count <= 16 else { return [] }
     return matrices.flatMap { embedding in
@@ -87,23 +84,88 @@ struct EmbeddingAndOutput {
     return output
   }
 
-  /// The only pair, or the only one whose modules say what they are.
+  // MARK: - Evidence
+
+  /// The only pair, or the one that the evidence speaks for.
   private static func choose(_ pairs: [Pair], model: NamedTensors) -> Pair? {
     if pairs.count == 1 { return pairs.first }
-    let speaking = pairs.filter { pair in
-      isEmbedding(pair.embedding.name, model: model) && !isEmbedding(pair.output.name, model: model)
+    // The names that a map gives, and those of word_language_model, are no guess.
+    if let stated = pairs.first(where: {
+      $0.embedding.name == "encoder.weight" && $0.output.name == "decoder.weight"
+    }) {
+      return stated
     }
-    return speaking.count == 1 ? speaking.first : nil
+    let declared = pairs.filter { pair in
+      isEmbeddingClass(pair.embedding, model) == true && isEmbeddingClass(pair.output, model) == false
+    }
+    if declared.count == 1 { return declared.first }
+    let supported = pairs.filter { pair in
+      let votes = votes(for: pair, model)
+      return votes.contains(true) && !votes.contains(false)
+    }
+    return supported.count == 1 ? supported.first : nil
   }
 
-  /// Whether a matrix belongs to an embedding, by its module's class or else by its name.
+  /// `true` if the class of a matrix's module is an embedding; `nil` if the file does not say.
+  private static func isEmbeddingClass(_ matrix: NamedTensor, _ model: NamedTensors) -> Bool? {
+    model.module(String(path(of: matrix.name).dropLast())).map {
+      $0.className == "torch.nn.modules.sparse.Embedding"
+    }
+  }
+
+  /// What the bias, the order of the file and the names say of a pair: `nil` where they say nothing.
+  private static func votes(for pair: Pair, _ model: NamedTensors) -> [Bool?] {
+    func hasBias(_ matrix: NamedTensor) -> Bool {
+      let name = path(of: matrix.name) + "bias"
+      return model.tensors.contains {
+        $0.name == name && $0.tensor.shape.dimensions == [matrix.tensor.shape.dimensions[0]]
+      }
+    }
+    func place(_ matrix: NamedTensor) -> Int {
+      model.tensors.firstIndex { $0.name == matrix.name } ?? 0
+    }
+    let biases = (hasBias(pair.embedding), hasBias(pair.output))
+    let (first, second) = (
+      namesEmbedding(pair.embedding.name), namesEmbedding(pair.output.name)
+    )
+    let namesAgree = (first == true && second != true) || (second == false && first != false)
+    let namesContradict = (first == false && second != false) || (second == true && first != true)
+    return [
+      biases.0 == biases.1 ? nil : biases.1,
+      model.file.keepsOrder ? place(pair.embedding) < place(pair.output) : nil,
+      namesAgree == namesContradict ? nil : namesAgree,
+    ]
+  }
+
+  /// The evidence about a pair in words, for a refusal.
+  private static func evidence(_ pairs: [Pair], _ model: NamedTensors) -> String {
+    let lines = pairs.prefix(4).map { pair in
+      let votes = zip(["the bias", "the order", "the names"], votes(for: pair, model))
+        .compactMap { name, vote in vote.map { "\(name) \($0 ? "for" : "against") it" } }
+      return "\(pair.embedding.name) as the embedding and \(pair.output.name) as the output ("
+        + "\(votes.isEmpty ? "nothing for or against it" : votes.joined(separator: ", ")))"
+    }
+    return list(lines)
+  }
+
+  /// `true` if a matrix belongs to an embedding, by its module's class or else by its name.
   static func isEmbedding(_ name: String, model: NamedTensors) -> Bool {
     let path = String(Self.path(of: name).dropLast())
     if let module = model.module(path) {
       return module.className == "torch.nn.modules.sparse.Embedding"
     }
+    return namesEmbedding(name) == true
+  }
+
+  /// `true` if the name of a matrix is one of embeddings, `false` if it is one of outputs, and `nil` if it
+  /// is neither or both.
+  private static func namesEmbedding(_ name: String) -> Bool? {
+    let path = String(Self.path(of: name).dropLast())
     let word = path.split(separator: ".").last.map { $0.lowercased() } ?? ""
-    return word.contains("emb") || word == "encoder" || word == "wte"
+    let isInput = word.contains("emb") || ["encoder", "wte", "lookup", "lut"].contains(word)
+    let outputs = ["out", "dec", "proj", "head", "logit", "softmax", "generator", "linear", "fc"]
+    let isOutput = outputs.contains { word.contains($0) }
+    return isInput == isOutput ? nil : isInput
   }
 
   /// The part of a name before the parameter's own, with its dot.
@@ -113,6 +175,7 @@ struct EmbeddingAndOutput {
   }
 
   private static func describe(_ tensors: [NamedTensor]) -> String {
-    tensors.isEmpty ? "none" : list(tensors.map { "\($0.name) \($0.tensor.shape)" }, atMost: 6)
+    tensors.isEmpty
+      ? "none" : list(tensors.map { "\($0.fileName) \($0.tensor.shape)" }, atMost: 6)
   }
 }

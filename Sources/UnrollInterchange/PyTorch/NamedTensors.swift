@@ -8,6 +8,8 @@ protocol TensorContainer: Sendable {
   var place: String { get }
   /// How many bytes of tensors may be copied.
   var roomForCopies: Int { get }
+  /// `true` if the file lists tensors in the order in which the program registered them.
+  var keepsOrder: Bool { get }
 
   /// An error about a tensor or another part.
   func error(_ place: String, expected: String, found: String, fix: String) -> InterchangeError
@@ -30,10 +32,36 @@ protocol TensorContainer: Sendable {
   func contents(of tensor: TorchTensor, named name: String, room: inout Int) throws -> Tensor
 }
 
+extension TensorContainer {
+  /// Most files have the order of the program.
+  var keepsOrder: Bool { true }
+}
+
 /// A tensor with its dotted name.
 struct NamedTensor: Sendable {
+  /// The name in a state_dict.
   var name: String
+  /// The name in the file.
+  let fileName: String
+  /// The stored tensor that has the shape of the parameter.
   let tensor: TorchTensor
+  /// `true` if the caller's map gives its role.
+  fileprivate(set) var isMapped = false
+  /// The computation that makes the parameter, if the file holds it in parts.
+  var recipe: WeightRecipe?
+
+  /// Creates a tensor under its name in the file.
+  init(name: String, tensor: TorchTensor, recipe: WeightRecipe? = nil) {
+    self.name = name
+    self.fileName = name
+    self.tensor = tensor
+    self.recipe = recipe
+  }
+
+  /// `true` if both are the same numbers of the file, by the same computation.
+  func isSame(as other: NamedTensor) -> Bool {
+    tensor == other.tensor && recipe == other.recipe
+  }
 }
 
 /// A pickled module with its dotted path.
@@ -56,9 +84,19 @@ struct NamedTensors: Sendable {
   var tensors: [NamedTensor] = []
   /// The modules, if the file holds a whole one.
   var modules: [TorchModule] = []
+  /// The order of the gate blocks in the rows of recurrent parameters, where the caller states it.
+  private(set) var gates: GateOrder?
+  /// `true` if the caller says that the output shares the weight of the embedding.
+  private(set) var isTied = false
 
   /// A module by its path.
   func module(_ path: String) -> TorchModule? { modules.first { $0.path == path } }
+
+  /// The module that a tensor is a parameter of, by the name in the file.
+  func module(of tensor: NamedTensor) -> TorchModule? {
+    let path = tensor.fileName.lastIndex(of: ".").map { String(tensor.fileName[..<$0]) } ?? ""
+    return module(path) ?? module(tensor.name.lastIndex(of: ".").map { String(tensor.name[..<$0]) } ?? "")
+  }
 
   /// The tensors' names for messages.
   var names: String { tensors.isEmpty ? "no tensors" : list(tensors.map(\.name)) }
@@ -74,29 +112,53 @@ struct NamedTensors: Sendable {
     }
   }
 
-  /// Brings the names that programs write to those of `state_dict()`: the caller's first, then prefixes
-  /// and copies.
+  /// Brings the names that programs write to those of `state_dict()`: the caller's map first, then
+  /// prefixes and copies.
   ///
-  /// - Parameter names: The names of tensors in the file, by those that they shall have.
-  /// - Returns: What was removed or left behind.
+  /// - Parameter options: The caller's map and the names to ignore.
+  /// - Returns: What was removed, computed or left behind.
   /// - Throws: `InterchangeError` if a name is not in the file, or given twice.
-  mutating func normalize(_ names: [String: String] = [:]) throws -> [Note] {
-    try rename(names)
+  mutating func normalize(_ options: ReadingOptions = ReadingOptions()) throws -> [Note] {
+    let ignored = try ignore(options.ignored)
+    let computed = try computeWeights()
+    try rename(options.map)
     let notes = stripPrefixes() + takeRawWeights() + (try removeEmbeddingCopies())
     try checkNames(fix: "save the state_dict of one language model")
+    return ignored + computed + notes
+  }
+
+  /// Leaves out the tensors that the caller says to ignore.
+  private mutating func ignore(_ names: Set<String>) throws -> [Note] {
+    let notes = tensors.filter { names.contains($0.name) }.map {
+      Note(place: $0.name, message: "ignored, as asked for: \($0.tensor.shape)")
+    }
+    tensors.removeAll { names.contains($0.name) }
     return notes
   }
 
-  private mutating func rename(_ names: [String: String]) throws {
+  /// Gives tensors the names of the caller's map, and recurrent ones its gate order.
+  ///
+  /// A tensor that stands for two parameters is listed twice: a tie.
+  private mutating func rename(_ map: NameMap) throws {
     let places = Dictionary(tensors.indices.map { (tensors[$0].name, $0) }) { first, _ in first }
-    for (name, fileName) in names.sorted(by: { $0.key < $1.key }) {
+    var taken: Set<Int> = []
+    for (name, fileName) in map.names.sorted(by: { $0.key < $1.key }) {
       guard let place = places[fileName] else {
         throw file.error(
           fileName, expected: "a tensor of this name, as the map says", found: self.names,
-          fix: "give each tensor's name in the file: `{\"rnn.weight_ih_l0\": \"NAME\"}`")
+          fix: "give each tensor's name in the file; `unroll convert --print-map MODEL` lists them")
       }
-      tensors[place].name = name
+      if taken.insert(place).inserted {
+        tensors[place].name = name
+        tensors[place].isMapped = true
+      } else {
+        var copy = tensors[place]
+        copy.name = name
+        tensors.append(copy)
+      }
     }
+    gates = map.gates
+    isTied = map.isTied
     try checkNames(fix: "give each tensor of the map a name of its own")
   }
 
@@ -145,7 +207,7 @@ struct NamedTensors: Sendable {
       let name = isInside ? "\(module)module.\(last)" : String(path)
       if let copy = places[name] {
         copies.insert(copy)
-        if tensors[copy].tensor != raw.tensor {
+        if !tensors[copy].isSame(as: raw) {
           notes.append(
             Note(place: name, message: "not carried: \(raw.name) has the weight without dropout"))
         }
@@ -174,18 +236,16 @@ struct NamedTensors: Sendable {
       try hasEqualNumbers(copy, original)
     else { return [] }
     tensors.removeAll { $0.name == copy.name }
-    return copy.tensor == original.tensor
+    return copy.isSame(as: original)
       ? [] : [Note(place: copy.name, message: "not carried: equal to \(name)")]
   }
 
   private func hasEqualNumbers(_ first: NamedTensor, _ second: NamedTensor) throws -> Bool {
-    if first.tensor == second.tensor { return true }
+    if first.isSame(as: second) { return true }
     guard first.tensor.shape == second.tensor.shape, first.tensor.element == second.tensor.element
     else { return false }
     var room = file.roomForCopies
-    let numbers = try [first, second].map {
-      try file.contents(of: $0.tensor, named: $0.name, room: &room)
-    }
+    let numbers = try [first, second].map { try contents(of: $0, room: &room) }
     return numbers[0].withUnsafeBytes { bytes in
       numbers[1].withUnsafeBytes { bytes.elementsEqual($0) }
     }

@@ -1,11 +1,11 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// The recurrent layers among named tensors: `PREFIX.weight_ih_l0` and its relatives, or a list of
-// such modules, `PREFIX.0.weight_ih_l0`, `PREFIX.1.weight_ih_l0`, ...
+// The recurrent layers among named tensors: `PREFIX.weight_ih_l0` and its relatives, cells without a layer
+// number, `PREFIX.weight_ih`, and sequences of either, `lstm1.weight_ih_l0`, `lstm2.weight_ih_l0`, ...
 
 import UnrollFormat
 import UnrollTensors
 
-/// The tensors of an `nn.LSTM`, `nn.GRU` or `nn.RNN`, or of an `nn.ModuleList` of them.
+/// The tensors of an `nn.LSTM`, `nn.GRU` or `nn.RNN`, of a cell, or of a sequence of these.
 struct RecurrentStack {
   /// A recurrent layer.
   struct Layer {
@@ -28,18 +28,22 @@ struct RecurrentStack {
   /// - Throws: `InterchangeError` if there is none or several, or if it is of a kind not read.
   init(in model: NamedTensors) throws {
     let file = model.file
-    let suffix = "weight_ih_l0"
-    let starts = model.tensors.map(\.name).filter { $0 == suffix || $0.hasSuffix("." + suffix) }
+    let starts = RecurrentModule.all(in: model)
     // Every module of a list is looked for among all tensors.
     try Self.checkCount(starts.count, file: file)
-    let found = starts.map { String($0.dropLast(suffix.count)) }
-    guard let prefixes = found.count == 1 ? found : Self.sequence(found) else {
-      throw file.error(
-        file.place, expected: "one tensor *.\(suffix) of an nn.LSTM, nn.GRU or nn.RNN",
-        found: starts.isEmpty ? model.names : list(starts),
-        fix: "save the state_dict of one language model with one recurrent module")
+    guard let modules = starts.count == 1 ? starts : Self.sequence(starts) else {
+      throw starts.isEmpty
+        ? model.roleError(
+          expected:
+            "recurrent tensors *.weight_ih_l0 of an nn.LSTM, nn.GRU or nn.RNN, or *.weight_ih of cells",
+          found: model.names, advice: "if it is a recurrent language model, say which tensor is which"
+        )
+        : model.roleError(
+          expected: "one recurrent module, or a sequence that its numbers order",
+          found: list(starts.map(\.start)),
+          advice: "if these are the layers of one model, one after the other, say their order")
     }
-    layers = try prefixes.flatMap { try Self.layers(in: model, prefix: $0) }
+    layers = try modules.flatMap { try $0.layers(in: model) }
     try Self.checkCount(layers.count, file: file)
     names = Set(layers.flatMap { $0.tensors.values.map(\.name) })
   }
@@ -60,35 +64,74 @@ struct RecurrentStack {
     return first == last ? first : "\(first) to \(last) one after the other"
   }
 
-  /// The prefixes of a list of modules in its order, or `nil` if they are not those of one list.
+  /// The modules of a sequence in its order, or `nil` if their names do not count one.
   ///
-  /// They differ in one component, which counts from 0: `rnns.0.module.`, `rnns.1.module.`, ...
-  private static func sequence(_ prefixes: [String]) -> [String]? {
-    let paths = prefixes.map { $0.split(separator: ".", omittingEmptySubsequences: false) }
+  /// They differ in one component, which is or ends in a number that counts from 0 or 1:
+  /// `rnns.0.module.`, `rnns.1.module.`, ... or `lstm1.`, `lstm2.`, ...
+  private static func sequence(_ modules: [RecurrentModule]) -> [RecurrentModule]? {
+    let paths = modules.map { $0.prefix.split(separator: ".", omittingEmptySubsequences: false) }
     guard let first = paths.first, paths.allSatisfy({ $0.count == first.count }) else { return nil }
     let places = first.indices.filter { place in paths.contains { $0[place] != first[place] } }
     guard places.count == 1, let place = places.first else { return nil }
-    let byNumber = Dictionary(zip(paths.map { $0[place] }, prefixes)) { first, _ in first }
-    let inOrder = prefixes.indices.compactMap { byNumber["\($0)"] }
-    return inOrder.count == prefixes.count ? inOrder : nil
+    let numbers = paths.map { path -> (stem: Substring, number: Int)? in
+      let digits = path[place].reversed().prefix { $0.isASCII && $0.isNumber }
+      return Int(String(digits.reversed())).map { (path[place].dropLast(digits.count), $0) }
+    }
+    let stems = Set(numbers.map { $0?.stem })
+    guard stems.count == 1, stems.first != .some(nil) else { return nil }
+    let byNumber = Dictionary(zip(numbers.map { $0?.number }, modules)) { first, _ in first }
+    for start in 0...1 {
+      let inOrder = modules.indices.compactMap { byNumber[$0 + start] }
+      if inOrder.count == modules.count { return inOrder }
+    }
+    return nil
+  }
+}
+
+/// The tensors of one recurrent module, by their names.
+struct RecurrentModule {
+  /// What stands before the names of its parameters: its path with a dot, or nothing.
+  let prefix: String
+  /// `true` if it is a cell: its names have no number of a layer.
+  let isCell: Bool
+
+  /// The name of the tensor that every such module has.
+  var start: String { prefix + "weight_ih" + (isCell ? "" : "_l0") }
+
+  /// The modules of a model, in the order of the file.
+  static func all(in model: NamedTensors) -> [RecurrentModule] {
+    var found: [RecurrentModule] = []
+    for tensor in model.tensors {
+      let start = tensor.name.lastIndex(of: ".").map(tensor.name.index(after:))
+      let last = tensor.name[(start ?? tensor.name.startIndex)...]
+      guard last == "weight_ih_l0" || last == "weight_ih" else { continue }
+      found.append(
+        RecurrentModule(
+          prefix: String(tensor.name.dropLast(last.count)), isCell: last == "weight_ih"))
+    }
+    return found
   }
 
-  /// The layers of one module.
-  private static func layers(in model: NamedTensors, prefix: String) throws -> [Layer] {
+  private func name(_ parameter: LayerParameter, layer: Int) -> String {
+    prefix + parameter.rawValue + (isCell ? "" : "_l\(layer)")
+  }
+
+  /// The layers of the module.
+  ///
+  /// - Throws: `InterchangeError` for other tensors of the module, and for bidirectional ones.
+  func layers(in model: NamedTensors) throws -> [RecurrentStack.Layer] {
     let members = model.tensors.filter { tensor in
       tensor.name.hasPrefix(prefix) && !tensor.name.dropFirst(prefix.count).contains(".")
-        && tensor.name.contains("_l")
+        && (isCell || tensor.name.contains("_l"))
     }
     try refuseReverse(members, file: model.file)
-    let layers = try gather(members, prefix: prefix, file: model.file)
+    let layers = try gather(members, file: model.file)
     let names = Set(layers.flatMap { $0.values.map(\.name) })
-    try refuseGaps(members, names: names, layerCount: layers.count, file: model.file)
-    return layers.map { Layer(module: String(prefix.dropLast()), tensors: $0) }
+    if !isCell { try refuseGaps(members, names: names, layerCount: layers.count, file: model.file) }
+    return layers.map { RecurrentStack.Layer(module: String(prefix.dropLast()), tensors: $0) }
   }
 
-  private static func refuseReverse(
-    _ members: [NamedTensor], file: any TensorContainer
-  ) throws {
+  private func refuseReverse(_ members: [NamedTensor], file: any TensorContainer) throws {
     if let reverse = members.first(where: { $0.name.hasSuffix("_reverse") }) {
       throw file.error(
         reverse.name, expected: "layers of one direction", found: "a bidirectional layer",
@@ -96,21 +139,21 @@ struct RecurrentStack {
     }
   }
 
-  private static func gather(
-    _ members: [NamedTensor], prefix: String, file: any TensorContainer
+  private func gather(
+    _ members: [NamedTensor], file: any TensorContainer
   ) throws -> [[LayerParameter: NamedTensor]] {
     let byName = Dictionary(members.map { ($0.name, $0) }) { first, _ in first }
     var layers: [[LayerParameter: NamedTensor]] = []
-    while byName["\(prefix)weight_ih_l\(layers.count)"] != nil {
+    while byName[name(.weightIH, layer: layers.count)] != nil {
       var layer: [LayerParameter: NamedTensor] = [:]
       for parameter in LayerParameter.torchNames {
-        layer[parameter] = byName["\(prefix)\(parameter.rawValue)_l\(layers.count)"]
+        layer[parameter] = byName[name(parameter, layer: layers.count)]
       }
       let biases = [layer[.biasIH], layer[.biasHH]].compactMap { $0?.name }
       let isWhole = layer[.bias] == nil ? biases.count != 1 : biases.isEmpty
       guard let weight = layer[.weightHH], isWhole else {
         throw file.error(
-          "\(prefix)weight_ih_l\(layers.count)",
+          name(.weightIH, layer: layers.count),
           expected: "weight_hh, and both biases or none, beside it",
           found: list(layer.values.map(\.name).sorted()), fix: "save the whole state_dict")
       }
@@ -121,11 +164,12 @@ struct RecurrentStack {
           fix: "save the state_dict of an nn.LSTM, nn.GRU or nn.RNN")
       }
       layers.append(layer)
+      if isCell { break }
     }
     return layers
   }
 
-  private static func refuseGaps(
+  private func refuseGaps(
     _ members: [NamedTensor], names: Set<String>, layerCount: Int, file: any TensorContainer
   ) throws {
     guard let stray = members.first(where: { !names.contains($0.name) }) else { return }

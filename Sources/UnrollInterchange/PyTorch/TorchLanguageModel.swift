@@ -41,13 +41,14 @@ struct TorchLanguageModel {
     var architecture = Architecture(
       vocabularySize: parts.output.tensor.shape.dimensions[0],
       embeddingSize: layers.first?.inputSize ?? 0, layers: layers,
-      isTied: parts.embedding?.tensor == parts.output.tensor,
+      isTied: parts.embedding?.isSame(as: parts.output) == true,
       hasOutputBias: parts.outputBias != nil)
     if parts.embedding == nil { architecture.input = .oneHot }
     architecture.hasOutputProjection = isProjected
     self.architecture = architecture
     try checkOverlap()
     try checkShapes()
+    try checkGates()
     noteAssumptions()
   }
 
@@ -59,7 +60,7 @@ struct TorchLanguageModel {
     let layers = try stack.layers.enumerated().compactMap { index, layer -> LayerArchitecture? in
       let tensors = layer.tensors
       guard let weightIH = tensors[.weightIH], let weightHH = tensors[.weightHH] else { return nil }
-      let mode = model.module(layer.module)?.mode
+      let mode = model.module(of: weightIH)?.mode
       let dimensions = weightIH.tensor.shape.dimensions
       guard dimensions.count == 2, !dimensions.contains(0) else {
         throw model.file.error(
@@ -125,7 +126,7 @@ struct TorchLanguageModel {
   private func checkOverlap() throws {
     guard let name = parts.embedding?.name, let embedding = parts.embedding?.tensor else { return }
     let output = parts.output.tensor
-    guard embedding.record == output.record, embedding != output,
+    guard embedding.record == output.record, embedding != output, parts.embedding?.recipe == nil,
       embedding.range.overlaps(output.range)
     else { return }
     throw model.file.error(
@@ -158,6 +159,30 @@ struct TorchLanguageModel {
     }
   }
 
+  /// Gate blocks are in PyTorch's order unless the map says otherwise; a class of the program's own may
+  /// have any.
+  private func checkGates() throws {
+    let gated = Set(architecture.layers.map(\.cell)).subtracting([.rnn])
+    if let gates = model.gates {
+      guard gated == [gates.cell] else {
+        throw model.file.error(
+          NameMap.Key.gates, expected: "the order of the gates of \(list(gated.map(\.rawValue)))",
+          found: gates.letters, fix: "leave it out of the map, or give the letters of that cell")
+      }
+      return
+    }
+    for layer in stack.layers {
+      guard let module = layer.tensors[.weightIH].flatMap(model.module(of:)), module.mode == nil,
+        !module.className.hasPrefix("torch.nn.modules.rnn."), !gated.isEmpty
+      else { continue }
+      throw model.roleError(
+        module.path, expected: "a recurrent module of PyTorch, whose gate order is known",
+        found: "the class \(module.className)",
+        advice: "if it computes what PyTorch's cell computes, state the order of its gate blocks "
+          + "(`\"gates\"`)")
+    }
+  }
+
   private func shapeError(_ place: String, expected: String, found: String) -> InterchangeError {
     model.file.error(
       place, expected: expected, found: found,
@@ -184,15 +209,30 @@ struct TorchLanguageModel {
   /// - Throws: `InterchangeError` if the numbers are damaged or of a type that is not read.
   func parameters() throws -> (ParameterTree<Tensor>, notes: [Note]) {
     let roles = roles
-    var notes = try model.file.verifyStorages(of: roles.values.map(\.tensor))
+    var notes = try model.file.verifyStorages(
+      of: roles.values.flatMap { [$0.tensor] + ($0.recipe?.tensors ?? []) })
     var tree = ParameterTree<Tensor>()
     var room = model.file.roomForCopies
     for (path, _) in architecture.parameters {
       guard let role = roles[path] else { continue }  // checkShapes() found all of them.
-      tree[path] = try model.file.contents(of: role.tensor, named: role.name, room: &room)
+      tree[path] = try inCheckpointOrder(model.contents(of: role, room: &room), path)
     }
     if let note = equalityNote(tree) { notes.append(note) }
     return (tree, notes)
+  }
+
+  /// The numbers of a parameter with its gate blocks in the order of a checkpoint.
+  private func inCheckpointOrder(_ tensor: Tensor, _ path: ParameterPath) -> Tensor {
+    guard let gates = model.gates, gates != GateOrder.usual(gates.cell),
+      case .layer(_, let parameter) = path, parameter != .weightHR
+    else { return tensor }
+    return tensor.reordered(blocks: gates.blocks)
+  }
+
+  /// `true` if the file has the model's parameters as they are, so that an optimizer's state fits them.
+  var hasStoredParameters: Bool {
+    roles.values.allSatisfy { $0.recipe == nil }
+      && (model.gates.map { $0 == GateOrder.usual($0.cell) } ?? true)
   }
 
   /// Equal weights in two places may have been tied once; that is not for us to decide.
@@ -220,6 +260,7 @@ struct TorchLanguageModel {
           + "\(stack.description), \(parts.output.name), softmax"
       ))
     noteSharing()
+    noteGates()
     for module in model.modules { noteTrainingSettings(of: module) }
   }
 
@@ -234,6 +275,20 @@ struct TorchLanguageModel {
           place: names[0],
           message: "shares its numbers with others, carried as copies: \(list(names))"))
     }
+  }
+
+  /// Names that a map gives, and those of cells, say nothing of the order of the gates.
+  private mutating func noteGates() {
+    guard model.gates == nil, let gates = architecture.layers.lazy.compactMap({
+      GateOrder.usual($0.cell)
+    }).first else { return }
+    let renamed = stack.layers.flatMap { $0.tensors.values }.filter { $0.isMapped }
+    guard let first = renamed.map(\.fileName).min() else { return }
+    notes.append(
+      Note(
+        place: first,
+        message: "assumed: gate blocks in PyTorch's order, \(gates.letters); the map can state another "
+          + "(\"gates\")"))
   }
 
   private mutating func noteTrainingSettings(of module: TorchModule) {

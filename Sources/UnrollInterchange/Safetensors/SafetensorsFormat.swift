@@ -30,7 +30,7 @@ public enum SafetensorsFormat: ForeignFormat {
       try StateMetadata(json: $0, beside: named)
     }
     named.add(aliases: container.metadata)
-    var notes = try named.normalize(options.names)
+    var notes = try named.normalize(options)
     let given = kept == nil ? try options.configuration.map { try ModelConfiguration($0) } : nil
     if let given {
       notes.append(

@@ -1,0 +1,133 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+// A map to complete: which tensor of a file is probably which.
+
+import UnrollFormat
+import UnrollTensors
+import UnrollTokenization
+
+/// A JSON object for `--map` with the roles that names and shapes suggest for the tensors of one file.
+///
+/// What it suggests is a guess, and no conversion uses it unless the user gives it back.
+struct MapSkeleton {
+  private let tensors: [NamedTensor]
+  private var roles: [(role: String, name: String)] = []
+  private var used: Set<String> = []
+  private var cell: Cell?
+  private static let mostTensors = 400
+
+  /// Guesses the roles of tensors.
+  init(_ model: NamedTensors) {
+    tensors = model.tensors.count > Self.mostTensors ? [] : model.tensors
+    let modules = RecurrentModule.all(in: model)
+    if modules.isEmpty { guessLayers() } else { takeModules(modules, model) }
+    guessEmbeddingAndOutput()
+  }
+
+  /// The object, one member a line.
+  var json: String {
+    var members = roles.map { "\(quoted($0.role)): \(quoted($0.name))" }
+    if let order = cell.flatMap(GateOrder.usual) {
+      members.append("\(quoted(NameMap.Key.gates)): \(quoted(order.letters))")
+    }
+    let rest = tensors.filter { !used.contains($0.fileName) }
+    if !rest.isEmpty {
+      let lines = rest.map { "\(quoted($0.fileName)): \(quoted($0.tensor.shape.description))" }
+      members.append(
+        "\(quoted(NameMap.Key.unassigned)): {\n    \(lines.joined(separator: ",\n    "))\n  }")
+    }
+    return "{\n  \(members.joined(separator: ",\n  "))\n}"
+  }
+
+  private mutating func assign(_ role: String, _ tensor: NamedTensor?) {
+    roles.append((role, tensor?.fileName ?? NameMap.blank))
+    if let tensor { used.insert(tensor.fileName) }
+  }
+
+  // MARK: - Recurrent layers
+
+  private mutating func takeModules(_ modules: [RecurrentModule], _ model: NamedTensors) {
+    let layers = modules.prefix(20).flatMap { (try? $0.layers(in: model)) ?? [] }
+    for (index, layer) in layers.enumerated() {
+      for parameter in LayerParameter.torchNames {
+        guard let tensor = layer.tensors[parameter] else { continue }
+        assign("rnn.\(parameter.rawValue)_l\(index)", tensor)
+      }
+    }
+    if let first = layers.first { cell = Self.cell(first.tensors[.weightHH]) }
+  }
+
+  private static func cell(_ weightHH: NamedTensor?) -> Cell? {
+    guard let sizes = weightHH?.tensor.shape.dimensions, sizes.count == 2, sizes[1] > 0 else {
+      return nil
+    }
+    return Cell.allCases.first { $0.gateCount * sizes[1] == sizes[0] }
+  }
+
+  /// Takes matrices of G*H rows and H columns for recurrent ones, and others of as many rows for their
+  /// inputs.
+  private mutating func guessLayers() {
+    let matrices = tensors.filter { $0.tensor.shape.rank == 2 }
+    var layer = 0
+    for weight in matrices where !used.contains(weight.fileName) {
+      guard let found = Self.cell(weight), found != .rnn else { continue }
+      let rows = weight.tensor.shape.dimensions[0]
+      let mates = matrices.filter {
+        $0.tensor.shape.dimensions[0] == rows && $0.fileName != weight.fileName
+          && !used.contains($0.fileName)
+      }
+      guard let input = mates.first else { continue }
+      cell = found
+      assign("rnn.weight_ih_l\(layer)", input)
+      assign("rnn.weight_hh_l\(layer)", weight)
+      let biases = tensors.filter {
+        $0.tensor.shape == [rows] && !used.contains($0.fileName)
+      }
+      if biases.count == 1 || (biases.count > 1 && mates.count > 1) && biases.count <= mates.count {
+        assign("rnn.bias_l\(layer)", biases[0])
+      } else if biases.count > 1 {
+        assign("rnn.bias_ih_l\(layer)", biases[0])
+        assign("rnn.bias_hh_l\(layer)", biases[1])
+      }
+      layer += 1
+    }
+    guard layer == 0 else { return }
+    for parameter in [LayerParameter.weightIH, .weightHH, .biasIH, .biasHH] {
+      assign("rnn.\(parameter.rawValue)_l0", nil)
+    }
+  }
+
+  // MARK: - Embedding and output
+
+  private mutating func guessEmbeddingAndOutput() {
+    let rest = tensors.filter { !used.contains($0.fileName) }
+    let matrices = rest.filter { $0.tensor.shape.rank == 2 }
+    let rows = matrices.map { $0.tensor.shape.dimensions[0] }
+    let V = rows.max { first, second in
+      (rows.count { $0 == first }, first) < (rows.count { $0 == second }, second)
+    }
+    let candidates = matrices.filter { $0.tensor.shape.dimensions[0] == V }
+    assign("encoder.weight", candidates.first)
+    assign("decoder.weight", candidates.count > 1 ? candidates.last : candidates.first)
+    if let bias = rest.first(where: { $0.tensor.shape.dimensions == [V ?? -1] }) {
+      assign("decoder.bias", bias)
+    }
+  }
+}
+
+extension NamedTensors {
+  /// The map to complete for this file.
+  var skeleton: String { MapSkeleton(self).json }
+
+  /// An error about the roles of tensors, which shows a map to complete.
+  ///
+  /// - Parameter advice: What the map has to say, such as "say which tensor is which".
+  func roleError(
+    _ place: String? = nil, expected: String, found: String, advice: String
+  ) -> InterchangeError {
+    file.error(
+      place ?? file.place, expected: expected, found: found,
+      fix: "\(advice) with --map FILE; `unroll convert --print-map MODEL` writes this map to complete "
+        + "(null ignores a tensor):"
+    ).showing(skeleton)
+  }
+}
