@@ -28,6 +28,10 @@ public protocol ForeignFormat: Sendable {
   /// Whether tensors have names in it that the caller may give by `ReadingOptions.names`.
   static var hasNames: Bool { get }
 
+  /// Whether its reader accounts for every name in a file, so that names can be left out by
+  /// `ReadingOptions.ignored`.
+  static var hasLedger: Bool { get }
+
   /// The extensions by which a file to be written is known as one of this format, without dots.
   static var fileExtensions: [String] { get }
 
@@ -93,6 +97,9 @@ extension ForeignFormat {
   /// Whether tensors have names: not unless the format says so.
   public static var hasNames: Bool { false }
 
+  /// Whether names can be left out: not unless the format says so.
+  public static var hasLedger: Bool { false }
+
   /// The model itself.
   ///
   /// - Throws: Nothing.
@@ -110,6 +117,8 @@ public struct ReadingOptions: Sendable {
   /// The names of tensors in the file, by those of a state_dict that they stand for; for formats whose
   /// tensors have names.
   public var names: [String: String]
+  /// Names in the file of what is left out by hand, or the groups in front of them; see `Ledger`.
+  public var ignored: Set<String> = []
   /// The configuration of a model: as `model.to_json()` gives it, for Keras's files of weights alone; the
   /// `config.json` beside safetensors.
   public var configuration: MappedFile?
