@@ -94,6 +94,8 @@ public struct ConversionOptions: Sendable {
   public var special = SpecialTokens()
   /// The file that says which tensor is which, where names and shapes do not; see `NameMap`.
   public var names: String?
+  /// Names in the file of what is left out by hand, or the groups in front of them.
+  public var ignored: Set<String> = []
   /// The file of a model's configuration: of Keras, for a file of weights alone, or of safetensors, for
   /// which `config.json` beside the file is taken if none is given.
   public var configuration: String?
@@ -152,6 +154,12 @@ public func convert(
   var readingOptions = ReadingOptions(
     vocabulary: vocabulary, tokenizer: tokenizer, nonlinearity: options.nonlinearity, names: names)
   readingOptions.reader = reader
+  guard options.ignored.isEmpty || format.hasLedger else {
+    throw InterchangeError(
+      file: path, place: "", expected: "a format of which names can be left out",
+      found: format.name, fix: "leave --ignore out")
+  }
+  readingOptions.ignored = options.ignored
   if let path = options.configuration {
     guard format == KerasHDF5Format.self || format == SafetensorsFormat.self else {
       throw InterchangeError(
@@ -181,6 +189,8 @@ public func convert(
     arguments.append("nonlinearity=\(nonlinearity.rawValue)")
   }
   if options.names != nil { arguments.append("names=map") }
+  // A name may hold anything, a line is one argument.
+  arguments += options.ignored.sorted().map { "ignored=\(excerpt($0))" }
   if options.configuration != nil { arguments.append("configuration=file") }
   if let name = options.tokenizer.name { arguments.append("tokenizer=\(name)") }
   if options.appendsEndOfSentence { arguments.append("append_eos=1") }
@@ -310,11 +320,12 @@ private func readCheckpoint(
         + "such as `-o model.pt`, or give --dtype")
   }
   guard case .file = options.vocabulary, options.nonlinearity == nil, options.names == nil,
-    options.configuration == nil, options.special == SpecialTokens()
+    options.ignored.isEmpty, options.configuration == nil, options.special == SpecialTokens()
   else {
     throw InterchangeError(
       file: path, place: "", expected: "only the checkpoint and an output",
-      found: "a corpus, a vocabulary, tokens, a nonlinearity, a map or a configuration beside it",
+      found:
+        "a corpus, a vocabulary, tokens, a nonlinearity, ignored names, a map or a configuration beside it",
       fix: "leave them out: a checkpoint holds all that")
   }
   let notes = examination.findings.map { finding in

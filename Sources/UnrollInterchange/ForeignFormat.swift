@@ -28,6 +28,10 @@ public protocol ForeignFormat: Sendable {
   /// Whether tensors have names in it that the caller may give by `ReadingOptions.map`.
   static var hasNames: Bool { get }
 
+  /// Whether its reader accounts for every name in a file, so that names can be left out by
+  /// `ReadingOptions.ignored`.
+  static var hasLedger: Bool { get }
+
   /// The extensions by which a file to be written is known as one of this format, without dots.
   static var fileExtensions: [String] { get }
 
@@ -93,6 +97,9 @@ extension ForeignFormat {
   /// Whether tensors have names: not unless the format says so.
   public static var hasNames: Bool { false }
 
+  /// Whether names can be left out: not unless the format says so.
+  public static var hasLedger: Bool { false }
+
   /// The model itself.
   ///
   /// - Throws: Nothing.
@@ -109,7 +116,7 @@ public struct ReadingOptions: Sendable {
   public var nonlinearity: Activation?
   /// The roles of tensors by their names in the file; for formats whose tensors have names.
   public var map: NameMap
-  /// The parts of the file that the caller leaves out, by their names.
+  /// Names in the file of what is left out by hand, or the groups in front of them; see `Ledger`.
   public var ignored: Set<String> = []
   /// The path of the model inside the file, for files that hold several.
   public var root: String?
@@ -118,6 +125,9 @@ public struct ReadingOptions: Sendable {
   public var configuration: MappedFile?
   /// Runs libhdf5 on files that are made of HDF5; in this process unless told.
   public var reader = ContainerReader.inProcess
+
+  /// The names of tensors in the file, by those of a state_dict.
+  var names: [String: String] { map.names }
 
   /// Creates options.
   public init(

@@ -99,6 +99,13 @@ struct Convert: ParsableCommand {
   var names: String?
 
   @Option(
+    name: .customLong("ignore"), parsing: .singleValue,
+    help: ArgumentHelp(
+      "A tensor, dataset or layer of the file that is no part of the model, or the group of several, to be left out; may be given again.",
+      valueName: "name"))
+  var ignored: [String] = []
+
+  @Option(
     help: ArgumentHelp(
       "What layers a Keras file of weights alone is of: the JSON of `model.to_json()`.",
       valueName: "file"))
@@ -190,6 +197,7 @@ struct Convert: ParsableCommand {
       target: target, vocabulary: source, nonlinearity: nonlinearity)
     (options.tokenizer, options.appendsEndOfSentence) = (tokenizer, appendEos)
     (options.names, options.configuration, options.dtype) = (names, kerasConfig, dtype)
+    options.ignored = Set(ignored)
     (options.special.end, options.special.beginning, options.special.unknown) = (eos, bos, unk)
     let conversion = try read(options)
     var notes = conversion.notes
@@ -246,6 +254,7 @@ struct Convert: ParsableCommand {
       ("--dtype", dtype?.rawValue),
       ("--nonlinearity", nonlinearity?.rawValue),
     ] { options += [name, value] }
+    for name in ignored { options += ["--ignore", name] }
     for (name, isSet) in [
       ("--append-eos", appendEos), ("--strict", strict), ("--dry-run", dryRun),
       ("--force", output.force),

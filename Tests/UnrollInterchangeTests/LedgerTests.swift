@@ -1,0 +1,59 @@
+// The account of a file's names: used, passed over, ignored on request, or refused.
+
+import Testing
+import UnrollFormat
+
+@testable import UnrollInterchange
+
+@Suite struct LedgerTests {
+  private func ledger(
+    _ names: [String] = ["a/0", "a/1", "ab", "optimizer/0", "optimizer/1"],
+    ignoring ignored: Set<String> = []
+  ) throws -> Ledger {
+    try Ledger(names, ignoring: ignored, of: "x.h5")
+  }
+
+  private func settle(_ ledger: Ledger) throws -> [String] {
+    try ledger.settle(expected: "a model", fix: "save it again").notes.map(\.description)
+  }
+
+  @Test(
+    "A file whose every name has an account is settled, with notes only where one was asked for")
+  func settles() throws {
+    var ledger = try ledger()
+    ledger.use("a/0")
+    ledger.pass("a")
+    ledger.use("ab")
+    ledger.pass("optimizer", noting: "not carried: its numbers")
+    #expect(try settle(ledger) == ["optimizer: not carried: its numbers"])
+  }
+
+  @Test("A name without an account is refused by name, and so are several, a dozen at most")
+  func refusesWhatIsLeft() throws {
+    var one = try ledger()
+    one.use("ab")
+    one.pass("optimizer")
+    // What is passed over is below the group, not any name that begins like it.
+    one.use("a/1")
+    let error = #expect(throws: InterchangeError.self) { try settle(one) }
+    #expect(error?.place == "a/0" && error?.file == "x.h5")
+    #expect(error?.fix.contains("--ignore NAME") == true)
+    let many = try ledger((0..<20).map { "t\($0)" })
+    let list = #expect(throws: InterchangeError.self) { try settle(many) }
+    #expect(list?.found.hasPrefix("20 others beside it: t0, t1, ") == true)
+    #expect(list?.found.hasSuffix("t11 and 8 more") == true)
+  }
+
+  @Test("What the caller ignores is noted, a name or a group; what is not there is refused")
+  func ignoresByHand() throws {
+    var ledger = try ledger(ignoring: ["optimizer", "ab"])
+    #expect(ledger.isIgnored("optimizer/1") && ledger.isIgnored("ab") && !ledger.isIgnored("a/0"))
+    ledger.pass("a")
+    #expect(
+      try settle(ledger) == [
+        "ab: ignored, as asked for", "optimizer: ignored, as asked for (2 names)",
+      ])
+    let error = #expect(throws: InterchangeError.self) { try self.ledger(ignoring: ["c"]) }
+    #expect(error?.place == "c" && error?.found.contains("a/0, a/1, ab") == true)
+  }
+}
