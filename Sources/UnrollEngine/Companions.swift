@@ -12,8 +12,8 @@ extension ConversionOptions {
     "vocab.json", "vocab.txt", "itos.pkl", "tokenizer.model", "spiece.model", "merges.txt",
   ]
 
-  /// The options, with what lies beside a file of safetensors that says nothing itself and that the
-  /// caller says nothing of.
+  /// The options, with what lies beside a file of safetensors, or a .bin of PyTorch, that says nothing itself
+  /// and that the caller says nothing of.
   ///
   /// - Parameters:
   ///   - file: The file.
@@ -24,9 +24,10 @@ extension ConversionOptions {
   func completed(
     beside file: MappedFile, of format: any ForeignFormat.Type
   ) throws -> (options: ConversionOptions, notes: [Note]) {
-    guard format == SafetensorsFormat.self, try !SafetensorsFormat.holdsTokens(file) else {
-      return (self, [])
-    }
+    // `pytorch_model.bin` is what the same library wrote before safetensors.
+    let isOlder = format == PyTorchFormat.self && file.path.hasSuffix(".bin")
+    let isBare = try format == SafetensorsFormat.self && !SafetensorsFormat.holdsTokens(file)
+    guard isOlder || isBare else { return (self, []) }
     let folder = URL(filePath: file.path).deletingLastPathComponent()
     func beside(_ name: String) -> String? {
       let path = folder.appending(path: name).path

@@ -96,6 +96,8 @@ public struct ConversionOptions: Sendable {
   public var names: String?
   /// Names in the file of what is left out by hand, or the groups in front of them.
   public var ignored: Set<String> = []
+  /// The path of the model inside a file that holds several, such as `ema.state_dict`.
+  public var root: String?
   /// The file of a model's configuration: of Keras, for a file of weights alone, or of safetensors, for
   /// which `config.json` beside the file is taken if none is given.
   public var configuration: String?
@@ -145,23 +147,32 @@ public func convert(
   let format = try foreignFormat(of: file, reader: reader)
   let (options, notes) = try options.completed(beside: file, of: format)
   let (tokenizer, vocabulary) = try options.tokens(progress: progress)
-  let names = try options.names.map { try NameMap(contentsOf: $0).names } ?? [:]
-  guard names.isEmpty || format.hasNames else {
+  let map = try options.names.map { try NameMap(contentsOf: $0) } ?? NameMap()
+  guard map.isEmpty || format.hasNames else {
     throw InterchangeError(
       file: path, place: "", expected: "a format whose tensors have names, for a map of them",
       found: format.name, fix: "leave the map out")
   }
   var readingOptions = ReadingOptions(
-    vocabulary: vocabulary, tokenizer: tokenizer, nonlinearity: options.nonlinearity, names: names)
+    vocabulary: vocabulary, tokenizer: tokenizer, nonlinearity: options.nonlinearity, map: map)
   readingOptions.reader = reader
+  guard options.root == nil || format == PyTorchFormat.self else {
+    throw InterchangeError(
+      file: path, place: "", expected: "a file of PyTorch, for a model inside it",
+      found: format.name, fix: "leave --root out")
+  }
   guard options.ignored.isEmpty || format.hasLedger else {
     throw InterchangeError(
       file: path, place: "", expected: "a format of which names can be left out",
       found: format.name, fix: "leave --ignore out")
   }
   readingOptions.ignored = options.ignored
+  readingOptions.root = options.root
   if let path = options.configuration {
-    guard format == KerasHDF5Format.self || format == SafetensorsFormat.self else {
+    guard
+      format == KerasHDF5Format.self || format == SafetensorsFormat.self
+        || format == PyTorchFormat.self
+    else {
       throw InterchangeError(
         file: file.path, place: "",
         expected: "HDF5 weights of Keras or safetensors, for a configuration beside them",
@@ -191,6 +202,7 @@ public func convert(
   if options.names != nil { arguments.append("names=map") }
   // A name may hold anything, a line is one argument.
   arguments += options.ignored.sorted().map { "ignored=\(excerpt($0))" }
+  if let root = options.root { arguments.append("root=\(excerpt(root))") }
   if options.configuration != nil { arguments.append("configuration=file") }
   if let name = options.tokenizer.name { arguments.append("tokenizer=\(name)") }
   if options.appendsEndOfSentence { arguments.append("append_eos=1") }
@@ -320,7 +332,7 @@ private func readCheckpoint(
         + "such as `-o model.pt`, or give --dtype")
   }
   guard case .file = options.vocabulary, options.nonlinearity == nil, options.names == nil,
-    options.ignored.isEmpty, options.configuration == nil, options.special == SpecialTokens()
+    options.ignored.isEmpty, options.root == nil, options.configuration == nil, options.special == SpecialTokens()
   else {
     throw InterchangeError(
       file: path, place: "", expected: "only the checkpoint and an output",

@@ -250,16 +250,18 @@ extension NamedTensors {
   func conversion(
     _ metadata: StateMetadata?, configuration: ModelConfiguration? = nil,
     lists: [PickledTokens] = [], options: ReadingOptions
-  ) throws -> Conversion {
-    var (named, options) = (self, options)
+  ) throws -> (conversion: Conversion, language: TorchLanguageModel) {
+    var named = self
+    var options = options
     if let configuration {
       options.nonlinearity = try configuration.nonlinearity(options.nonlinearity, file: file)
-      if configuration.isTied?.value == true { try named.addTie() }
     }
+    if isTied || configuration?.isTied?.value == true { try named.addTie() }
     if metadata?.isTied == true { named.add(aliases: ["decoder.weight": "encoder.weight"]) }
     if let metadata { options.take(metadata) }
     let language = try TorchLanguageModel(
       named, nonlinearity: options.nonlinearity, metadata: metadata)
+    let settlement = try named.settled(using: language.roles.values)
     let listNotes = try options.take(
       lists, ofRows: language.architecture.vocabularySize, error: named.file.error)
     let vocabulary = try language.vocabulary(options)
@@ -268,7 +270,7 @@ extension NamedTensors {
       checkpoint: Checkpoint(
         architecture: language.architecture, parameters: parameters, vocabulary: vocabulary,
         tokenizer: options.tokenizer, provenance: []),
-      notes: listNotes + (metadata == nil ? language.notes : []))
+      notes: listNotes + (metadata == nil ? language.notes : []), settlement: settlement)
     if let configuration {
       try conversion.tie(by: configuration, file: file)
       conversion.checkpoint.architecture = try configuration.applied(
@@ -277,7 +279,7 @@ extension NamedTensors {
     // Tied weights are equal, and one.
     let isTied = conversion.checkpoint.architecture.isTied
     conversion.notes += isTied && !language.architecture.isTied ? [] : notes
-    return conversion
+    return (conversion, language)
   }
 }
 

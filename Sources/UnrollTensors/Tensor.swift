@@ -77,6 +77,12 @@ public struct Tensor: Sendable {
       }
     }
   }
+
+  /// The elements as 64-bit floats, each exactly; `nil` for integers.
+  package func doubles() -> [Double]? {
+    guard dtype == .float64 else { return floats()?.map(Double.init) }
+    return withUnsafeBytes { $0.elements(of: UInt64.self) { Double(bitPattern: $0) } }
+  }
 }
 
 extension UnsafeRawBufferPointer {

@@ -17,6 +17,8 @@ struct GGUFFile: TensorContainer {
   private let file: MappedFile
   private var ranges: [String: Range<Int>] = [:]
 
+  /// The file's path.
+  var path: String { file.path }
   var place: String { "header" }
   var roomForCopies: Int { 0 }
 

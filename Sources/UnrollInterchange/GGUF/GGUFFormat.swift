@@ -12,6 +12,8 @@ public enum GGUFFormat: ForeignFormat {
   public static let fileExtensions = ["gguf"]
   /// Tensors have names.
   public static let hasNames = true
+  /// Every tensor is accounted for.
+  public static let hasLedger = true
   /// What `general.architecture` is: such names have letters and digits alone.
   static let architecture = "unrolllm"
 
@@ -52,7 +54,7 @@ public enum GGUFFormat: ForeignFormat {
       options.vocabulary = try container.vocabulary(tokens)
     }
     let notes = try named.normalize(options)
-    var conversion = try named.conversion(kept, options: options)
+    var conversion = try named.conversion(kept, options: options).conversion
     try container.checkSizes(conversion.checkpoint.architecture)
     conversion.notes = notes + conversion.notes
     return conversion

@@ -7,6 +7,12 @@ import UnrollTensors
 struct ClassicNames {
   private let names: [(letter: String, name: String)]
 
+  /// Biases that a network may have or not, `[H]` and `[V]`: the notation of textbooks,
+  /// `h = tanh(b + W h + U x)`, `o = c + V h`.
+  private static let optional = [
+    (letter: "b", name: "rnn.bias_l0", beside: "U"), (letter: "c", name: "decoder.bias", beside: "U"),
+  ]
+
   private static let all: [[(letter: String, name: String)]] = [
     // rnn-tutorial-rnnlm (WildML): s = tanh(U x + W s), o = softmax(V s); U [H, V], W [H, H], V [V, H].
     [("U", "rnn.weight_ih_l0"), ("W", "rnn.weight_hh_l0"), ("V", "decoder.weight")],
@@ -22,32 +28,29 @@ struct ClassicNames {
     let present = Set(model.tensors.map(\.name))
     let found = Self.all.first { names in names.allSatisfy { present.contains($0.letter) } }
     guard let found else { return nil }
-    names = found
+    names =
+      found
+      + Self.optional.filter { entry in
+        present.contains(entry.letter) && found.contains { $0.letter == entry.beside }
+      }.map { ($0.letter, $0.name) }
   }
 
-  /// Gives the arrays their names; other arrays stay behind.
+  /// Gives the arrays their names; others keep theirs.
   ///
-  /// - Returns: What was assumed and left behind.
+  /// - Returns: What was assumed.
   /// - Throws: `InterchangeError` if their shapes are not those of such a network.
   func apply(to model: inout NamedTensors) throws -> [Note] {
-    let byName = Dictionary(model.tensors.map { ($0.name, $0) }) { first, _ in first }
-    let tensors = names.compactMap { entry in
-      byName[entry.letter].map {
-        NamedTensor(name: entry.name, tensor: $0.tensor.asColumn ?? $0.tensor)
-      }
+    let roles = Dictionary(names.map { ($0.letter, $0.name) }) { first, _ in first }
+    for index in model.tensors.indices {
+      let tensor = model.tensors[index]
+      guard let role = roles[tensor.name] else { continue }
+      model.tensors[index] = NamedTensor(
+        name: role, fileName: tensor.name, tensor: tensor.tensor.asColumn ?? tensor.tensor)
     }
-    try checkShapes(of: tensors, file: model.file)
-    let letters = Set(names.map(\.letter))
-    let rest = model.tensors.map(\.name).filter { !letters.contains($0) }
-    model.tensors = tensors
-    let roles = names.map { "\($0.letter) is \($0.name)" }
-    var notes = [
-      Note(place: model.file.place, message: "assumed from names: \(list(roles)), tanh")
-    ]
-    if !rest.isEmpty {
-      notes.append(Note(place: model.file.place, message: "not carried: \(list(rest))"))
-    }
-    return notes
+    let named = model.tensors.filter { Set(names.map(\.name)).contains($0.name) }
+    try checkShapes(of: named, file: model.file)
+    let meanings = names.map { "\($0.letter) is \($0.name)" }
+    return [Note(place: model.file.place, message: "assumed from names: \(list(meanings)), tanh")]
   }
 
   /// Others give these letters other meanings, which their shapes tell.
@@ -69,7 +72,7 @@ struct ClassicNames {
     let letters = names.map(\.letter)
     return file.error(
       list(letters), expected: "an input [H, V], a recurrent [H, H] and an output matrix [V, H]",
-      found: list(zip(letters, tensors).map { "\($0) \($1.tensor.shape)" }),
+      found: list(tensors.map { "\($0.fileName) \($0.tensor.shape)" }),
       fix: "say which array is which with --map, as in "
         + "`{\"rnn.weight_ih_l0\": \"NAME\", \"rnn.weight_hh_l0\": ..., \"decoder.weight\": ...}`")
   }

@@ -21,6 +21,8 @@ struct NumPyFile: TensorContainer {
   /// What is no array of numbers.
   let notes: [Note]
 
+  /// The file's path.
+  var path: String { archive.file.path }
   var place: String { "arrays" }
   var roomForCopies: Int { Self.room(archive.file) }
 

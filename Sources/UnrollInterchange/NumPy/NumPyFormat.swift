@@ -12,6 +12,8 @@ public enum NumPyFormat: ForeignFormat {
   public static let fileExtensions = ["npz"]
   /// Arrays have names.
   public static let hasNames = true
+  /// Every tensor is accounted for.
+  public static let hasLedger = true
 
   /// Whether a file is an archive whose first record is an array, an array alone, or a pickle that names
   /// NumPy.
@@ -57,7 +59,7 @@ public enum NumPyFormat: ForeignFormat {
       options.nonlinearity = options.nonlinearity ?? .tanh
     }
     notes += try named.normalize(options)
-    var conversion = try named.conversion(kept, lists: lists, options: options)
+    var conversion = try named.conversion(kept, lists: lists, options: options).conversion
     conversion.notes = notes + conversion.notes
     return conversion
   }

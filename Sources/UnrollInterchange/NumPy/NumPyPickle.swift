@@ -34,6 +34,8 @@ struct NumPyPickle: TensorContainer {
   /// How many bytes may be made of them: many calls may share a text.
   private var room: Int
 
+  /// The file's path.
+  var path: String { file.path }
   var place: String { "pickle" }
   var roomForCopies: Int { max(64 << 20, file.count) }
 

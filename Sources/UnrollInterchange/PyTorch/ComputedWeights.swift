@@ -57,8 +57,9 @@ extension NamedTensors {
       }
       try check(parts.recipe, shape: tensor.tensor.shape, name: tensor.name)
       used.formUnion(parts.used)
-      computed[tensor.name] = NamedTensor(
-        name: parts.name, tensor: tensor.tensor, recipe: parts.recipe)
+      var weight = NamedTensor(name: parts.name, tensor: tensor.tensor, recipe: parts.recipe)
+      weight.parts = parts.used
+      computed[tensor.name] = weight
       byName[parts.name] = tensor.tensor
       notes.append(
         Note(place: parts.name, message: "computed from \(list(parts.used)): \(parts.recipe.name)"))
@@ -66,13 +67,26 @@ extension NamedTensors {
     tensors = tensors.compactMap { tensor in
       computed[tensor.name] ?? (used.contains(tensor.name) ? nil : tensor)
     }
-    if let rest = tensors.first(where: { $0.name.contains("parametrizations.") }) {
-      throw file.error(
-        rest.name, expected: "a parametrization of weight_norm or spectral_norm", found: "another",
-        fix: "compute the weight in PyTorch: `torch.nn.utils.parametrize.remove_parametrizations("
-          + "module, name)`, then save the state_dict")
-    }
+    try refuseOtherParts()
     return notes
+  }
+
+  /// Refuses parts of a weight that nothing is computed from.
+  private func refuseOtherParts() throws {
+    let rest = tensors.first { tensor in
+      let last = Self.split(tensor.name).last
+      return tensor.name.contains("parametrizations.")
+        || (last.hasPrefix("weight")
+          && ["_orig", "_mask", "_g", "_v", "_u"].contains(where: last.hasSuffix))
+    }
+    guard let rest else { return }
+    throw file.error(
+      rest.fileName,
+      expected: "a whole weight, or the parts of weight_norm, spectral_norm or prune",
+      found: "a part of a parametrization of another kind, or without its other parts",
+      fix: "do not ignore a part; else compute the weight in PyTorch "
+        + "(`torch.nn.utils.parametrize.remove_parametrizations(module, \"weight\")`) and save the "
+        + "state_dict")
   }
 
   private typealias Parts = (name: String, recipe: WeightRecipe, used: [String])
@@ -207,13 +221,5 @@ extension WeightRecipe {
         value * (magnitudes[group(index)] / squares[group(index)].squareRoot())
       }
     }
-  }
-}
-
-extension Tensor {
-  /// The elements as 64-bit floats, each exactly; `nil` for integers.
-  func doubles() -> [Double]? {
-    guard dtype == .float64 else { return floats()?.map(Double.init) }
-    return withUnsafeBytes { $0.elements(of: UInt64.self) { Double(bitPattern: $0) } }
   }
 }

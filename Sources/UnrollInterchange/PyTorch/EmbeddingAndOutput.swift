@@ -53,8 +53,9 @@ struct EmbeddingAndOutput {
       throw model.roleError(
         expected: "no tensors but embedding, recurrent layers and output",
         found: Self.describe(leftOver),
-        advice: "a model that computes with them cannot be converted; if it does not, `--ignore "
-          + "\(leftOver[0].fileName)` leaves one out; if one is a parameter under another name, say so")
+        advice: "a model that computes with them cannot be converted; if it does not, leave them out with `"
+          + leftOver.prefix(6).map { "--ignore \($0.fileName)" }.joined(separator: " ")
+          + "`; if one is a parameter under another name, say so")
     }
   }
 

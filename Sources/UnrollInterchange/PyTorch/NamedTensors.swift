@@ -4,6 +4,8 @@ import UnrollTensors
 
 /// A file that tensors with names lie in.
 protocol TensorContainer: Sendable {
+  /// The file's path.
+  var path: String { get }
   /// The place of messages about the names as a whole.
   var place: String { get }
   /// How many bytes of tensors may be copied.
@@ -49,14 +51,21 @@ struct NamedTensor: Sendable {
   fileprivate(set) var isMapped = false
   /// The computation that makes the parameter, if the file holds it in parts.
   var recipe: WeightRecipe?
+  /// The names in the file of the tensors that it is computed from.
+  var parts: [String] = []
 
-  /// Creates a tensor under its name in the file.
-  init(name: String, tensor: TorchTensor, recipe: WeightRecipe? = nil) {
+  /// Creates a tensor, under its name in the file unless told another one.
+  init(
+    name: String, fileName: String? = nil, tensor: TorchTensor, recipe: WeightRecipe? = nil
+  ) {
     self.name = name
-    self.fileName = name
+    self.fileName = fileName ?? name
     self.tensor = tensor
     self.recipe = recipe
   }
+
+  /// `true` if its numbers are indices or counts: integers of 32 or 64 bits.
+  fileprivate var isIndex: Bool { ["int64", "int32"].contains(tensor.element.name) }
 
   /// `true` if both are the same numbers of the file, by the same computation.
   func isSame(as other: NamedTensor) -> Bool {
@@ -84,10 +93,20 @@ struct NamedTensors: Sendable {
   var tensors: [NamedTensor] = []
   /// The modules, if the file holds a whole one.
   var modules: [TorchModule] = []
+  /// The account of the tensors of the file, once their names are normal.
+  private(set) var ledger: Ledger?
   /// The order of the gate blocks in the rows of recurrent parameters, where the caller states it.
   private(set) var gates: GateOrder?
+  /// The tensors that repeat others, by their names in the file.
+  private var copies: [String] = []
   /// `true` if the caller says that the output shares the weight of the embedding.
   private(set) var isTied = false
+
+  /// Creates a list of tensors without modules.
+  init(file: any TensorContainer, tensors: [NamedTensor] = []) {
+    self.file = file
+    self.tensors = tensors
+  }
 
   /// A module by its path.
   func module(_ path: String) -> TorchModule? { modules.first { $0.path == path } }
@@ -119,21 +138,39 @@ struct NamedTensors: Sendable {
   /// - Returns: What was removed, computed or left behind.
   /// - Throws: `InterchangeError` if a name is not in the file, or given twice.
   mutating func normalize(_ options: ReadingOptions = ReadingOptions()) throws -> [Note] {
-    let ignored = try ignore(options.ignored)
-    let computed = try computeWeights()
+    var ledger = try Ledger(
+      tensors.map(\.fileName), ignoring: options.ignored.union(options.map.ignored), of: file.path)
+    tensors.removeAll { ledger.isIgnored($0.fileName) }
+    var notes = try computeWeights()
     try rename(options.map)
-    let notes = stripPrefixes() + takeRawWeights() + (try removeEmbeddingCopies())
+    notes += stripPrefixes() + takeRawWeights() + (try removeEmbeddingCopies())
+    tensors.removeAll { tensor in
+      guard tensor.isIndex, !tensor.isMapped else { return false }
+      ledger.pass(
+        tensor.fileName,
+        noting: "not carried: integers (\(tensor.tensor.element.name)) are no weights")
+      return true
+    }
+    self.ledger = ledger
     try checkNames(fix: "save the state_dict of one language model")
-    return ignored + computed + notes
+    return notes
   }
 
-  /// Leaves out the tensors that the caller says to ignore.
-  private mutating func ignore(_ names: Set<String>) throws -> [Note] {
-    let notes = tensors.filter { names.contains($0.name) }.map {
-      Note(place: $0.name, message: "ignored, as asked for: \($0.tensor.shape)")
+  /// Accounts for the tensors that have a role, and closes the account.
+  ///
+  /// - Parameter used: The tensors in the model.
+  /// - Returns: What a `Conversion` is made of.
+  /// - Throws: `InterchangeError` naming tensors that nothing was said of.
+  func settled(using used: some Sequence<NamedTensor>) throws -> Ledger.Settlement {
+    var ledger = try ledger ?? Ledger(tensors.map(\.fileName), ignoring: [], of: file.path)
+    for tensor in used {
+      ledger.use(tensor.fileName)
+      for part in tensor.parts { ledger.use(part) }
     }
-    tensors.removeAll { names.contains($0.name) }
-    return notes
+    for copy in copies { ledger.pass(copy) }
+    return try ledger.settle(
+      expected: "no tensors but embedding, recurrent layers and output",
+      fix: "a model that computes with them cannot be converted")
   }
 
   /// Gives tensors the names of the caller's map, and recurrent ones its gate order.
@@ -214,6 +251,7 @@ struct NamedTensors: Sendable {
       }
       tensors[index].name = name
     }
+    self.copies += copies.map { tensors[$0].fileName }
     tensors = tensors.indices.filter { !copies.contains($0) }.map { tensors[$0] }
     return notes
   }
@@ -235,6 +273,7 @@ struct NamedTensors: Sendable {
     guard let original = tensors.first(where: { $0.name == name }),
       try hasEqualNumbers(copy, original)
     else { return [] }
+    copies.append(copy.fileName)
     tensors.removeAll { $0.name == copy.name }
     return copy.isSame(as: original)
       ? [] : [Note(place: copy.name, message: "not carried: equal to \(name)")]

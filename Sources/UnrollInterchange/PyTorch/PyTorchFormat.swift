@@ -12,6 +12,8 @@ public enum PyTorchFormat: ForeignFormat {
   public static let name = "pytorch"
   /// A state_dict has names.
   public static let hasNames = true
+  /// Every tensor is accounted for.
+  public static let hasLedger = true
 
   /// Whether a file was written by `torch.save` or one of its relatives, of any age.
   public static func recognizes(_ file: MappedFile) -> Bool { TorchKind.recognizes(file) }
@@ -21,20 +23,18 @@ public enum PyTorchFormat: ForeignFormat {
   /// - Throws: `InterchangeError` if the file is damaged, holds another kind of model, or needs a
   ///   choice that `options` does not make.
   public static func read(_ file: MappedFile, options: ReadingOptions) throws -> Conversion {
-    let model = try TorchModel(try TorchFile(file), names: options.names)
-    let language = try TorchLanguageModel(model.named, nonlinearity: options.nonlinearity)
-    var options = options
-    let listNotes = try options.take(
-      model.lists, ofRows: language.architecture.vocabularySize, error: model.file.error)
-    let vocabulary = try language.vocabulary(options)
-    let (parameters, notes) = try language.parameters()
-    let checkpoint = Checkpoint(
-      architecture: language.architecture, parameters: parameters, vocabulary: vocabulary,
-      tokenizer: options.tokenizer, provenance: [])
-    var conversion = Conversion(
-      checkpoint: checkpoint,
-      notes: model.notes + listNotes + language.notes + notes + (try model.notesOnList()))
-    if let entry = model.optimizer {
+    let model = try TorchModel(try TorchFile(file), options: options)
+    let given = try options.configuration.map { try ModelConfiguration($0) }
+    var (conversion, language) = try model.named.conversion(
+      nil, configuration: given, lists: model.lists, options: options)
+    conversion.notes =
+      model.notes + (given.map { [$0.note] } ?? []) + conversion.notes + (try model.notesOnList())
+    if let entry = model.optimizer, !language.hasStoredParameters {
+      conversion.notes.append(
+        Note(
+          place: entry.name,
+          message: "not carried: the state of the optimizer is of parameters in another form"))
+    } else if let entry = model.optimizer {
       let optimizer = try TorchOptimizer(
         entry, parameters: language.parameterOrder, architecture: language.architecture,
         file: model.file)

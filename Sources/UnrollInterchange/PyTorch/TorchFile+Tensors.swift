@@ -15,6 +15,10 @@ extension TorchFile {
     var reference = reference
     // A parameter wraps a tensor. More wrappers than a few are a cycle.
     for _ in 0..<4 {
+      if let data = parameterData(at: reference) {
+        reference = data
+        continue
+      }
       guard let call = rebuildCall(at: reference) else { return nil }
       switch call.function {
       case "_rebuild_parameter", "_rebuild_parameter_with_state":
@@ -31,6 +35,15 @@ extension TorchFile {
       }
     }
     throw error(name, expected: "a tensor", found: "a parameter of itself", fix: Self.saveAgain)
+  }
+
+  /// The tensor of a call `Parameter(tensor, ...)`, as PyTorch before 0.4 pickles parameters.
+  private func parameterData(at reference: PickleReference) -> PickleReference? {
+    guard case .object(_, let arguments) = graph[reference].value,
+      ["torch.nn.parameter.Parameter", "torch.nn.Parameter"].contains(
+        graph.className(reference) ?? "")
+    else { return nil }
+    return graph[arguments].items.first
   }
 
   private func rebuildCall(

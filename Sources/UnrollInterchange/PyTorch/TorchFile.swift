@@ -19,6 +19,8 @@ struct TorchFile: TensorContainer {
   /// The records with their CRC-32, which files from before PyTorch 1.6 do not have.
   let archive: ZipArchive?
 
+  /// The file's path.
+  var path: String { file.path }
   /// The pickle names all tensors.
   var place: String { pickleRecord }
 

@@ -95,7 +95,7 @@ struct TorchLanguageModel {
   }
 
   /// The tensor of each role.
-  private var roles: [ParameterPath: NamedTensor] {
+  var roles: [ParameterPath: NamedTensor] {
     var roles: [ParameterPath: NamedTensor] = [:]
     roles[.embeddingWeight] = parts.embedding
     for (index, layer) in stack.layers.enumerated() {
@@ -213,20 +213,25 @@ struct TorchLanguageModel {
       of: roles.values.flatMap { [$0.tensor] + ($0.recipe?.tensors ?? []) })
     var tree = ParameterTree<Tensor>()
     var room = model.file.roomForCopies
+    let blocks = reorderedBlocks
     for (path, _) in architecture.parameters {
       guard let role = roles[path] else { continue }  // checkShapes() found all of them.
-      tree[path] = try inCheckpointOrder(model.contents(of: role, room: &room), path)
+      let tensor = try model.contents(of: role, room: &room)
+      tree[path] = blocks[path].map { tensor.reordered(blocks: $0) } ?? tensor
     }
     if let note = equalityNote(tree) { notes.append(note) }
     return (tree, notes)
   }
 
-  /// The numbers of a parameter with its gate blocks in the order of a checkpoint.
-  private func inCheckpointOrder(_ tensor: Tensor, _ path: ParameterPath) -> Tensor {
-    guard let gates = model.gates, gates != GateOrder.usual(gates.cell),
-      case .layer(_, let parameter) = path, parameter != .weightHR
-    else { return tensor }
-    return tensor.reordered(blocks: gates.blocks)
+  /// The blocks in the rows of the recurrent parameters that a checkpoint has in another order, if the map
+  /// states one, by their paths.
+  private var reorderedBlocks: [ParameterPath: [Int]] {
+    guard let gates = model.gates, gates != GateOrder.usual(gates.cell) else { return [:] }
+    let parameters = LayerParameter.allCases.filter { $0 != .weightHR }
+    let paths = architecture.layers.indices.flatMap { index in
+      parameters.map { ParameterPath.layer(index, $0) }
+    }
+    return Dictionary(uniqueKeysWithValues: paths.map { ($0, gates.blocks) })
   }
 
   /// `true` if the file has the model's parameters as they are, so that an optimizer's state fits them.

@@ -32,53 +32,152 @@ struct TorchModel {
   ///
   /// - Parameters:
   ///   - file: The file.
-  ///   - names: The names of tensors in the file, by those that they shall have.
+  ///   - options: The map of names, the names to ignore, and the path of the model in the file.
   /// - Throws: `InterchangeError` if the file holds no model, or several.
-  init(_ file: TorchFile, names: [String: String] = [:]) throws {
+  init(_ file: TorchFile, options: ReadingOptions = ReadingOptions()) throws {
     self.file = file
     named = NamedTensors(file: file)
     notes = file.notes
-    let root = try unwrapped(file.graph.root)
+    let root = try modelRoot(options)
     if isModule(root) {
       try visit(root, path: "", depth: 0)
     } else {
       try readStateDictionary(root)
     }
     try named.checkNames(fix: Self.saveWeights)
-    notes += try named.normalize(names)
+    notes += try named.normalize(options)
   }
 
   // MARK: - Finding the model
 
-  private static let wrappers = ["model_state_dict", "state_dict", "model"]
-  private static let optimizers = ["optimizer_state_dict", "optimizer", "optim"]
+  private static let optimizers = [
+    "optimizer_state_dict", "optimizer", "optim", "optimizer_states", "optimizer_state",
+  ]
   private static let saveWeights =
     "save the weights of the language model: `torch.save(model.state_dict(), \"new.pt\")`"
+  /// How deep a model may lie in dictionaries and lists.
+  private static let mostWrapped = 6
 
-  /// The model inside the dictionary or list of a training script.
-  private mutating func unwrapped(_ root: PickleReference) throws -> PickleReference {
-    guard let entries = file.graph.entries(root) else { return try modelInList(root) ?? root }
-    try spend(entries.count)
-    let named = entries.map { (key: file.graph.string($0.key), value: $0.value) }
-    let inner = named.filter { entry in
-      entry.key.map(Self.wrappers.contains) == true
-        && (file.graph.entries(entry.value) != nil || isModule(entry.value))
+  /// A dictionary of tensors or a module with parameters, and where it is.
+  private struct Candidate {
+    /// The keys and indices that lead to it.
+    let path: [String]
+    let value: PickleReference
+    /// `true` if it has recurrent tensors under PyTorch's names.
+    let isRecurrent: Bool
+
+    var name: String { path.joined(separator: ".") }
+  }
+
+  /// The one model in the dictionaries and lists of a training script, by its content.
+  ///
+  /// - Throws: `InterchangeError` if there are several, or none at the path that the caller gives.
+  private mutating func modelRoot(_ options: ReadingOptions) throws -> PickleReference {
+    var found: [Candidate] = []
+    try findModels(file.graph.root, path: [], in: &found)
+    if let root = options.root {
+      guard let chosen = found.first(where: { $0.name == root }) else {
+        throw file.error(
+          root, expected: "a dictionary of tensors or a module at this path, as --root says",
+          found: found.isEmpty ? "none" : list(found.map(\.name)),
+          fix: "give --root one of these paths")
+      }
+      found = [chosen]
+    } else if !options.map.isEmpty {
+      let wanted = options.map.names.values
+      let fitting = found.filter { candidate in
+        let keys = Set(file.graph.entries(candidate.value)?.compactMap { file.graph.string($0.key) } ?? [])
+        return wanted.allSatisfy(keys.contains)
+      }
+      if !fitting.isEmpty { found = fitting }
     }
-    guard let model = inner.first else { return root }
-    guard inner.count == 1 else {
+    let recurrent = found.filter(\.isRecurrent)
+    if !recurrent.isEmpty { found = recurrent }
+    guard let model = found.first else { return file.graph.root }
+    guard found.count == 1 else {
       throw file.error(
-        file.pickleRecord, expected: "one model", found: list(inner.map { $0.key ?? "" }),
-        fix: Self.saveWeights)
+        file.pickleRecord, expected: "one model", found: "several: \(list(found.map(\.name)))",
+        fix: "choose one, such as `--root \(model.name)`")
     }
-    optimizer = named.first { $0.key.map(Self.optimizers.contains) == true }
-      .map { Extra(name: $0.key ?? "", value: $0.value) }
-    let rest = named.filter {
-      $0.value != model.value && $0.value != optimizer?.value && !takeList($0.value, $0.key)
-    }.map { $0.key ?? "an entry without name" }
+    try accountForSurroundings(of: model, ignoring: options.ignored)
+    return model.value
+  }
+
+  /// Collects dictionaries of tensors, modules with parameters and lists of named tensors.
+  private mutating func findModels(
+    _ value: PickleReference, path: [String], in found: inout [Candidate]
+  ) throws {
+    guard path.count <= Self.mostWrapped, !found.contains(where: { $0.value == value }) else {
+      return
+    }
+    if isModule(value) {
+      guard try hasParameters(value, depth: 0) else { return }
+      found.append(Candidate(path: path, value: value, isRecurrent: true))
+      return
+    }
+    guard let members = try members(of: value) else { return }
+    let tensors = members.filter { isTensor($0.value) }.map(\.key)
+    let isRecurrent = tensors.contains { $0.contains("weight_ih") || $0.contains("weight_hh") }
+    if isRecurrent || tensors.count >= 3 {
+      found.append(Candidate(path: path, value: value, isRecurrent: isRecurrent))
+      return
+    }
+    for member in members where !Self.optimizers.contains(member.key) {
+      try findModels(member.value, path: path + [member.key], in: &found)
+    }
+  }
+
+  /// The values of a dictionary by their keys, or those of a list or tuple by name or index.
+  private mutating func members(
+    of value: PickleReference
+  ) throws -> [(key: String, value: PickleReference)]? {
+    if let entries = file.graph.entries(value) {
+      try spend(entries.count)
+      return entries.compactMap { entry in
+        file.graph.string(entry.key).map { ($0, entry.value) }
+      }
+    }
+    let node = file.graph[value]
+    guard node.value == .list || node.value == .tuple else { return nil }
+    try spend(node.items.count)
+    return node.items.enumerated().map { ("\($0)", $1) }
+  }
+
+  private func isTensor(_ value: PickleReference) -> Bool {
+    // A tensor of a kind that is not read is one: it is refused by name later.
+    do { return try file.tensor(at: value, named: "") != nil } catch { return true }
+  }
+
+  /// Takes the optimizer and the lists of tokens around a model, and notes the rest.
+  ///
+  /// - Throws: `InterchangeError` for values that say that the model computes something else.
+  private mutating func accountForSurroundings(
+    of model: Candidate, ignoring ignored: Set<String>
+  ) throws {
+    var value = file.graph.root
+    var rest: [String] = []
+    for (depth, step) in model.path.enumerated() {
+      let isList = file.graph.entries(value) == nil
+      let members = try members(of: value) ?? []
+      for member in members where member.key != step {
+        let path = (model.path.prefix(depth) + [member.key]).joined(separator: ".")
+        guard !ignored.contains(path) else { continue }
+        try TorchSettings.check(member.value, named: member.key, path: path, in: file)
+        if Self.optimizers.contains(member.key), optimizer == nil {
+          optimizer = Extra(name: member.key, value: member.value)
+        } else if isList, !takeList(member.value, member.key) {
+          if !isModule(member.value) { listed.append(member.value) }
+        } else if !isList, !takeList(member.value, path) {
+          rest.append(path)
+        }
+      }
+      let unnamed = (file.graph.entries(value)?.count ?? members.count) - members.count
+      if unnamed > 0 { rest.append("\(unnamed) entries without names") }
+      value = members.last { $0.key == step }?.value ?? value
+    }
     if !rest.isEmpty {
       notes.append(Note(place: file.pickleRecord, message: "not carried: \(list(rest))"))
     }
-    return model.value
   }
 
   /// Keeps a value that lists tokens; false if it is another one.
@@ -88,23 +187,6 @@ struct TorchModel {
     else { return false }
     lists.append(list)
     return true
-  }
-
-  /// The module among `[model, criterion, optimizer]`, as AWD-LSTM saves, or `nil` if there is none.
-  private mutating func modelInList(_ root: PickleReference) throws -> PickleReference? {
-    let node = file.graph[root]
-    guard node.value == .list || node.value == .tuple else { return nil }
-    try spend(node.items.count)
-    // A criterion is a module too, without parameters unless it is a part of the model.
-    let models = try node.items.filter { try isModule($0) && hasParameters($0, depth: 0) }
-    guard let model = models.first else { return nil }
-    guard models.count == 1 else {
-      throw file.error(
-        file.pickleRecord, expected: "one model with parameters",
-        found: list(models.map(file.graph.describe)), fix: Self.saveWeights)
-    }
-    listed = node.items.filter { $0 != model && !isModule($0) }
-    return model
   }
 
   private mutating func hasParameters(_ module: PickleReference, depth: Int) throws -> Bool {
@@ -126,7 +208,7 @@ struct TorchModel {
   // MARK: - State dictionaries
 
   private mutating func readStateDictionary(_ root: PickleReference) throws {
-    guard let entries = file.graph.entries(root) else {
+    guard let entries = try stateEntries(root) else {
       let items = file.graph[root].items.map(file.graph.describe)
       throw file.error(
         file.pickleRecord, expected: "a state_dict, a module, or a dictionary that holds one",
@@ -142,6 +224,23 @@ struct TorchModel {
       }
       try addTensor(entry.value, name: name)
     }
+  }
+
+  /// The entries of a dictionary, or of a list of pairs of a name and a tensor.
+  private mutating func stateEntries(
+    _ root: PickleReference
+  ) throws -> [(key: PickleReference, value: PickleReference)]? {
+    if let entries = file.graph.entries(root) { return entries }
+    let node = file.graph[root]
+    guard node.value == .list || node.value == .tuple, !node.items.isEmpty else { return nil }
+    try spend(node.items.count)
+    var pairs: [(key: PickleReference, value: PickleReference)] = []
+    for item in node.items {
+      let parts = file.graph[item].items
+      guard parts.count == 2, file.graph.string(parts[0]) != nil else { return nil }
+      pairs.append((parts[0], parts[1]))
+    }
+    return pairs
   }
 
   private mutating func addTensor(_ reference: PickleReference, name: String) throws {

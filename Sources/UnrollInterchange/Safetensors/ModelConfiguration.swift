@@ -188,6 +188,17 @@ struct ModelConfiguration {
   }
 }
 
+extension ModelConfiguration {
+  /// The note that it was read.
+  var note: Note {
+    Note(
+      place: name,
+      message: isEmpty
+        ? "says nothing of a recurrent language model" : "describes the model of these tensors",
+      isHarmless: true)
+  }
+}
+
 // MARK: - Ties
 
 extension NamedTensors {
@@ -202,7 +213,9 @@ extension NamedTensors {
     let isOutput =
       weight.name == output || !EmbeddingAndOutput.isEmbedding(weight.name, model: self)
     tensors.append(
-      NamedTensor(name: isOutput ? "encoder.weight" : output, tensor: weight.tensor))
+      NamedTensor(
+        name: isOutput ? "encoder.weight" : output, fileName: weight.fileName, tensor: weight.tensor,
+        recipe: weight.recipe))
   }
 }
 

@@ -25,6 +25,10 @@ struct SafetensorsFile: TensorContainer {
   /// The texts of the entry `__metadata__`.
   private(set) var metadata: [String: String] = [:]
 
+  /// The file's path.
+  var path: String { file.path }
+  /// The library sorts tensors by type and name.
+  var keepsOrder: Bool { false }
   var place: String { "header" }
   var roomForCopies: Int { 0 }
 

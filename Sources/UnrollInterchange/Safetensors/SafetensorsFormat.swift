@@ -13,6 +13,8 @@ public enum SafetensorsFormat: ForeignFormat {
   public static let fileExtensions = ["safetensors"]
   /// Tensors have names.
   public static let hasNames = true
+  /// Every tensor is accounted for.
+  public static let hasLedger = true
 
   /// Whether a file begins with the length of a header and a JSON object of that length.
   public static func recognizes(_ file: MappedFile) -> Bool { SafetensorsFile.recognizes(file) }
@@ -32,15 +34,8 @@ public enum SafetensorsFormat: ForeignFormat {
     named.add(aliases: container.metadata)
     var notes = try named.normalize(options)
     let given = kept == nil ? try options.configuration.map { try ModelConfiguration($0) } : nil
-    if let given {
-      notes.append(
-        Note(
-          place: given.name,
-          message: given.isEmpty
-            ? "says nothing of a recurrent language model" : "describes the model of these tensors",
-          isHarmless: true))
-    }
-    var conversion = try named.conversion(kept, configuration: given, options: options)
+    if let given { notes.append(given.note) }
+    var conversion = try named.conversion(kept, configuration: given, options: options).conversion
     conversion.notes = notes + conversion.notes
     return conversion
   }

@@ -99,6 +99,12 @@ struct Convert: ParsableCommand {
   var names: String?
 
   @Option(
+    help: ArgumentHelp(
+      "The model inside a PyTorch file that holds several, such as ema.state_dict.",
+      valueName: "path"))
+  var root: String?
+
+  @Option(
     name: .customLong("ignore"), parsing: .singleValue,
     help: ArgumentHelp(
       "A tensor, dataset or layer of the file that is no part of the model, or the group of several, to be left out; may be given again.",
@@ -198,6 +204,7 @@ struct Convert: ParsableCommand {
     (options.tokenizer, options.appendsEndOfSentence) = (tokenizer, appendEos)
     (options.names, options.configuration, options.dtype) = (names, kerasConfig, dtype)
     options.ignored = Set(ignored)
+    options.root = root
     (options.special.end, options.special.beginning, options.special.unknown) = (eos, bos, unk)
     let conversion = try read(options)
     var notes = conversion.notes
@@ -250,7 +257,7 @@ struct Convert: ParsableCommand {
       ("--to", targetName), ("--corpus", corpus), ("--vocabulary", vocabulary),
       ("--vocabulary-format", vocabularyFormat?.rawValue), ("--tokenizer", tokenizer),
       ("--space", space), ("--eos", eos), ("--bos", bos), ("--unk", unk), ("--map", names),
-      ("--keras-config", kerasConfig),
+      ("--keras-config", kerasConfig), ("--root", root),
       ("--dtype", dtype?.rawValue),
       ("--nonlinearity", nonlinearity?.rawValue),
     ] { options += [name, value] }

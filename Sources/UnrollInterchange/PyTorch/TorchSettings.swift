@@ -1,0 +1,77 @@
+// Settings that lie beside a model and say that it computes something that no tensor shows.
+
+import UnrollTensors
+
+/// The settings of training scripts that change what a model computes without a parameter of their own.
+enum TorchSettings {
+  /// A setting by its name, the value that changes nothing, and what another value means.
+  private static let settings: [(names: [String], harmless: Bool, meaning: String, fix: String)] = [
+    (
+      ["is_forward_lm"], true,
+      "a backward language model, which predicts each token from those that follow it",
+      "convert the forward model"
+    ),
+    (
+      ["layer_normalization", "layer_norm", "layernorm", "use_layer_norm", "batch_norm"], false,
+      "a normalization between the layers that has no parameters", "it cannot be converted"
+    ),
+    (
+      ["residual", "residuals", "use_residual", "skip_connections"], false,
+      "connections around the layers", "it cannot be converted"
+    ),
+    (
+      ["bidirectional", "is_bidirectional"], false, "a model that reads in both directions",
+      "it cannot be converted"
+    ),
+    (
+      ["attention", "use_attention"], false, "attention beside the recurrent layers",
+      "it cannot be converted"
+    ),
+  ]
+  /// How many values are looked at, however they are nested.
+  private static let mostValues = 10_000
+
+  /// Looks through a value beside a model.
+  ///
+  /// - Parameters:
+  ///   - value: The value.
+  ///   - name: Its key.
+  ///   - path: The keys that lead to it, as `--ignore` takes them.
+  ///   - file: The file.
+  /// - Throws: `InterchangeError` naming a setting by which the model computes something else.
+  static func check(
+    _ value: PickleReference, named name: String, path: String, in file: TorchFile
+  ) throws {
+    var left = mostValues
+    var pending = [(name: name, path: path, value: value, depth: 0)]
+    while let next = pending.popLast() {
+      left -= 1
+      guard left > 0 else { return }
+      if let isSet = flag(next.value, in: file.graph),
+        let setting = settings.first(where: { $0.names.contains(next.name) }),
+        isSet != setting.harmless
+      {
+        throw file.error(
+          next.path, expected: "a language model of embedding, recurrent layers and output",
+          found: "\(setting.meaning) (\(next.name) is \(isSet ? "True" : "False"))",
+          fix: "\(setting.fix); if the setting is of something else, `--ignore \(path)` leaves it out")
+      }
+      guard next.depth < 3 else { continue }
+      let state = file.graph[next.value].state
+      let entries = file.graph.entries(next.value) ?? state.map { file.graph[$0].entries } ?? []
+      guard entries.count <= 1_000 else { continue }
+      for entry in entries {
+        guard let key = file.graph.string(entry.key) else { continue }
+        pending.append((key, "\(next.path).\(key)", entry.value, next.depth + 1))
+      }
+    }
+  }
+
+  private static func flag(_ value: PickleReference, in graph: PickleGraph) -> Bool? {
+    switch graph[value].value {
+    case .bool(let flag): flag
+    case .int(let number) where number == 0 || number == 1: number == 1
+    default: nil
+    }
+  }
+}
