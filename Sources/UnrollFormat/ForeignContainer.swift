@@ -5,7 +5,8 @@ import UnrollTensors
 
 /// The objects of another program's HDF5 file; its numbers stay where the file is.
 ///
-/// No link but a hard one leads anywhere. Numbers in one run of bytes inside the file are read where they
+/// No link leads out of the file: hard links lead to its objects, and soft links as the inventory has them,
+/// as hard ones. Numbers in one run of bytes inside the file are read where they
 /// are; what is in chunks or in a header is decoded into a file of its own by whoever runs libhdf5. A
 /// value of this type is as inert as its inventory.
 package struct ForeignContainer: Sendable {
@@ -50,12 +51,8 @@ package struct ForeignContainer: Sendable {
     self.members = members
   }
 
-  /// The object that a path leads to, through at most one hard link.
-  private func object(_ path: String) -> InventoryObject? {
-    guard let object = objects[path] else { return nil }
-    if case .hardLink(let target) = object.kind { return objects[target] }
-    return object
-  }
+  /// The object that a path leads to, through at most one link for each of its parts.
+  private func object(_ path: String) -> InventoryObject? { objects[firstPath(path)] }
 
   private func dataset(_ path: String) -> DatasetDescription? {
     if case .dataset(let dataset)? = object(path)?.kind { return dataset }
@@ -63,10 +60,18 @@ package struct ForeignContainer: Sendable {
   }
 
   /// Whether something has a path.
-  package func exists(_ path: String) -> Bool { objects[path] != nil }
+  package func exists(_ path: String) -> Bool { objects[firstPath(path)] != nil }
 
   /// The names of a group's members, in order.
-  package func members(of group: String) -> [String] { members[group] ?? [] }
+  package func members(of group: String) -> [String] { members[firstPath(group)] ?? [] }
+
+  /// The paths of all datasets, each once, in order.
+  package var datasets: [String] {
+    objects.values.compactMap { object in
+      if case .dataset = object.kind { return object.path }
+      return nil
+    }.sorted()
+  }
 
   /// The attributes of an object by name; none where there is no object.
   package func attributes(_ path: String) -> [String: AttributeValue] {
@@ -95,11 +100,13 @@ package struct ForeignContainer: Sendable {
   /// The numbers of a dataset; `nil` for a type that the format does not have, and where they are neither
   /// in one run of bytes inside the file nor decoded.
   package func tensor(_ path: String) -> Tensor? {
-    guard let dataset = dataset(path), let shape = dataset.shape,
-      case .element(let dtype) = dataset.datatype, let count = shape.byteCount(of: dtype),
+    guard let dataset = dataset(path), let shape = dataset.shape, let dtype = dataset.element,
+      let count = shape.byteCount(of: dtype),
       let storage = decoded[firstPath(path)] ?? place(of: dataset, count)
     else { return nil }
-    return Tensor(shape: shape, dtype: dtype, storage: storage)
+    let isSwapped = dataset.datatype == .bigEndian(dtype)
+    return Tensor(
+      shape: shape, dtype: dtype, storage: isSwapped ? storage.swapped(by: dtype.size) : storage)
   }
 
   /// The bytes of a contiguous dataset; `nil` if they do not lie inside the file.
@@ -110,10 +117,16 @@ package struct ForeignContainer: Sendable {
     return image[offset..<offset + count]
   }
 
-  /// The path under which an object was met first.
-  private func firstPath(_ path: String) -> String {
-    if case .hardLink(let target)? = objects[path]?.kind { return target }
-    return path
+  /// The path under which an object was met first; a part of the path may be a link, too.
+  package func firstPath(_ path: String) -> String {
+    if let object = objects[path] {
+      if case .hardLink(let target) = object.kind { return target }
+      return path
+    }
+    guard let slash = path.lastIndex(of: "/"), slash != path.startIndex else { return path }
+    let group = String(path[..<slash])
+    let first = firstPath(group)
+    return first == group ? path : (first == Layout.root ? "" : first) + path[slash...]
   }
 
   /// The texts of a one-dimensional dataset of strings; `nil` if it is none.
@@ -221,7 +234,7 @@ extension ForeignContainer {
     for dataset: DatasetDescription, at path: String, offset: Int
   ) -> DecodingOrder? {
     guard dataset.layout != .contiguous, obstacle(to: dataset) == nil,
-      case .element(let element) = dataset.datatype, let shape = dataset.shape, shape.rank > 0,
+      let element = dataset.element, let shape = dataset.shape, shape.rank > 0,
       let count = shape.byteCount(of: element), count > 0,
       let chunk = dataset.chunks?.dimensions ?? dataset.dimensions,
       let rows = chunk.first.flatMap({ Int(exactly: $0) }),
@@ -237,7 +250,7 @@ extension ForeignContainer {
 
   /// Why the numbers of a dataset cannot be had, if it is for how they are stored.
   private func obstacle(to dataset: DatasetDescription, at path: String) -> String? {
-    guard case .element = dataset.datatype, tensor(path) == nil else { return nil }
+    guard dataset.element != nil, tensor(path) == nil else { return nil }
     if let obstacle = obstacle(to: dataset) { return obstacle }
     return "too large for a file of \(image.count) bytes"
   }
@@ -254,8 +267,34 @@ extension ForeignContainer {
   }
 
   private func obstacle(toFiltersOf dataset: DatasetDescription) -> String? {
-    dataset.filters.first { !(1...3).contains($0) }.map {
-      "through filter \($0); known are 1 (deflate), 2 (shuffle), 3 (fletcher32)"
+    dataset.filters.first { !(1...3).contains($0) }.map { filter in
+      let name = Self.filterNames[filter].map { "the filter \($0) (\(filter))" } ?? "filter \(filter)"
+      return "through \(name); known are deflate, shuffle and fletcher32"
+    }
+  }
+
+  /// Filters that files are met with, by their registered numbers.
+  private static let filterNames = [
+    4: "szip", 5: "nbit", 6: "scaleoffset", 305: "lzo", 307: "bzip2", 32000: "lzf", 32001: "blosc",
+    32004: "lz4", 32008: "bitshuffle", 32013: "zfp", 32015: "zstd", 32017: "sz", 32026: "blosc2",
+  ]
+
+  /// How to take a filter away that stands in the way of a dataset's numbers; `nil` if none does.
+  package func remedy(for path: String) -> String? {
+    guard let filter = dataset(path)?.filters.first(where: { !(1...3).contains($0) }) else {
+      return nil
+    }
+    let command = "`h5repack -f NONE OLD.h5 NEW.h5`"
+    switch filter {
+    case 4...6: return "take the filter away: \(command)"
+    // No plugin of h5repack has this one.
+    case 32000:
+      return "take the filter away with h5py: `python -c \"import h5py; a, b = h5py.File('OLD.h5'), "
+        + "h5py.File('NEW.h5', 'w'); copy = lambda n, o: (b.create_dataset(n, data=o[()]) if hasattr(o, "
+        + "'shape') else b.require_group(n)).attrs.update(o.attrs); copy('/', a); a.visititems(copy)\"`"
+    default:
+      return "take the filter away: \(command), with HDF5_PLUGIN_PATH set to the folder of the filter's "
+        + "plugin, without which h5repack leaves the data out (PyPI's hdf5plugin has most of them)"
     }
   }
 
@@ -286,7 +325,7 @@ extension ForeignContainer {
 extension DatasetDescription {
   /// The size of a chunk in bytes; of all data, where there are no chunks; `nil` if it has none.
   fileprivate var chunkSize: Int? {
-    guard case .element(let element) = datatype, let chunk = chunks?.dimensions ?? dimensions,
+    guard let element, let chunk = chunks?.dimensions ?? dimensions,
       chunk.count == dimensions?.count
     else { return nil }
     return Self.product(chunk, from: element.size)
@@ -308,6 +347,19 @@ extension DatasetDescription {
       product = next
     }
     return product
+  }
+}
+
+extension ByteStorage {
+  /// The bytes of each element in the other order.
+  fileprivate func swapped(by size: Int) -> ByteStorage {
+    withUnsafeBytes { source in
+      var bytes = [UInt8](source)
+      for start in stride(from: 0, to: bytes.count - size + 1, by: size) {
+        bytes[start..<start + size].reverse()
+      }
+      return .owned(bytes)
+    }
   }
 }
 

@@ -112,6 +112,15 @@ extension Datatype {
           self = .element(element)
           return
         }
+        guard dialect == .foreign, size > 1 else { continue }
+        _ = try h5("declare byte order", file: file) { H5Tset_order(candidate.id, H5T_ORDER_BE) }
+        let isSwapped = try h5("compare datatypes", file: file, object: path) {
+          H5Tequal(type, candidate.id)
+        }
+        if isSwapped > 0 {
+          self = .bigEndian(element)
+          return
+        }
       }
       self = .other(try numberName(of: type, isFloat: kind == H5T_FLOAT.rawValue, path, file))
     case H5T_STRING.rawValue:

@@ -86,10 +86,10 @@ public func decodeDatasets(
     for order in orders {
       let dataset = try ForeignDataset(order.path, of: file, name: name)
       let id = dataset.handle.id
-      guard dataset.description.datatype == .element(order.element) else {
-        throw changed(order.path, name)
-      }
-      // Its own type: no float, but opaque, if it is h5py's bfloat16.
+      guard
+        [.element(order.element), .bigEndian(order.element)].contains(dataset.description.datatype)
+      else { throw changed(order.path, name) }
+      // Its own type, bytes as they are: no float, but opaque, if it is h5py's bfloat16.
       let type = try Handle(H5Tclose, "read datatype", file: name, object: order.path) {
         H5Dget_type(id)
       }

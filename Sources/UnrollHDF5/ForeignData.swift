@@ -57,6 +57,14 @@ private func open(
 }
 
 extension DatasetDescription {
+  /// The type of the numbers, whichever byte comes first; `nil` for anything else.
+  public var element: DType? {
+    switch datatype {
+    case .element(let type), .bigEndian(let type): type
+    case .other: nil
+    }
+  }
+
   /// Whether the data went only through filters of the library: deflate, shuffle, fletcher32.
   public var hasKnownFilters: Bool { filters.allSatisfy { (1...3).contains($0) } }
 }

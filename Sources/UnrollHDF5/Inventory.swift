@@ -20,13 +20,16 @@ public enum AttributeValue: Sendable, Hashable {
 public enum Datatype: Sendable, Hashable, CustomStringConvertible {
   /// Little-endian numbers of a type that the format has.
   case element(DType)
-  /// Anything else, described: `variable-length string`, `big-endian f32`, `compound`.
+  /// The same with the most significant byte first, in files of other programs.
+  case bigEndian(DType)
+  /// Anything else, described: `variable-length string`, `compound`.
   case other(String)
 
   /// The name of the type.
   public var description: String {
     switch self {
     case .element(let type): type.rawValue
+    case .bigEndian(let type): "big-endian \(type.rawValue)"
     case .other(let name): name
     }
   }
@@ -135,7 +138,8 @@ public enum InventoryDialect: Sendable, Hashable {
   /// Those of the format.
   case checkpoint
   /// Those that h5py writes, too: strings of variable length, opaque numbers of two bytes, which are
-  /// its bfloat16, and attributes as large as a file of its can have.
+  /// its bfloat16, and attributes as large as a file of its can have; big-endian numbers; and soft links to
+  /// objects of the same file, as if they were hard ones.
   case foreign
 
   /// The largest attribute that is read, in bytes.

@@ -119,6 +119,7 @@ private struct ByteWriter {
     switch dataset.datatype {
     case .element(let element): write(tag: 0, element.rawValue)
     case .other(let name): write(tag: 1, name)
+    case .bigEndian(let element): write(tag: 2, element.rawValue)
     }
     write(optional: dataset.dimensions) { writer, dimensions in
       writer.write(dimensions) { $0.write($1) }
@@ -239,6 +240,7 @@ private struct ByteReader {
     switch try tag() {
     case 0: datatype = .element(try named())
     case 1: datatype = .other(try text())
+    case 2: datatype = .bigEndian(try named())
     default: throw Malformed()
     }
     var dataset = DatasetDescription(

@@ -34,6 +34,7 @@ extension Inventory {
     var walk = InventoryWalk(file: path, dialect: dialect)
     let id = file.id
     try walk.visit("/", depth: 0) { H5Oopen(id, "/", hid_t(H5P_DEFAULT)) }
+    if dialect == .foreign { walk.resolveSoftLinks() }
     self.init(objects: walk.objects, stoppedAt: walk.stoppedAt)
   }
 }
@@ -117,6 +118,8 @@ private struct InventoryWalk {
   var stoppedAt: Inventory.Limit?
   /// The path under which each address was first met; ties and cycles are found here.
   private var pathsByAddress: [UInt64: String] = [:]
+  /// Where soft links lead, by their paths; of files of other programs only.
+  private var softTargets: [String: String] = [:]
 
   init(file: String, dialect: InventoryDialect) { (self.file, self.dialect) = (file, dialect) }
 
@@ -198,9 +201,27 @@ private struct InventoryWalk {
       switch linkType {
       case H5L_TYPE_HARD.rawValue:
         try visit(member, depth: depth + 1) { H5Oopen_by_addr(group, haddr_t(address)) }
-      case H5L_TYPE_SOFT.rawValue: appendLink(member, .softLink)
+      case H5L_TYPE_SOFT.rawValue:
+        if dialect == .foreign, let target = softTarget(of: name, in: group, path, file: file) {
+          softTargets[member] = target
+        }
+        appendLink(member, .softLink)
       case H5L_TYPE_EXTERNAL.rawValue: appendLink(member, .externalLink)
       default: appendLink(member, .userDefinedLink)
+      }
+    }
+  }
+
+  /// Makes hard links of the soft links that lead to an object of this file, through no other soft link.
+  mutating func resolveSoftLinks() {
+    guard !softTargets.isEmpty else { return }
+    let kinds = Dictionary(objects.map { ($0.path, $0.kind) }) { first, _ in first }
+    for index in objects.indices where objects[index].kind == .softLink {
+      guard let target = softTargets[objects[index].path] else { continue }
+      switch kinds[target] {
+      case .group, .dataset: objects[index].kind = .hardLink(to: target)
+      case .hardLink(let first): objects[index].kind = .hardLink(to: first)
+      default: break
       }
     }
   }
@@ -209,6 +230,22 @@ private struct InventoryWalk {
     guard mayAppend(path) else { return }
     objects.append(InventoryObject(path: path, kind: kind, linkCount: 0))
   }
+}
+
+/// The absolute path that a soft link has as its value; `nil` if it cannot be read or is too long.
+private func softTarget(
+  of name: String, in group: hid_t, _ path: String, file: String
+) -> String? {
+  var value = [CChar](repeating: 0, count: 4096)
+  let isRead = try? h5("read link", file: file, object: path) {
+    H5Lget_val(group, name, &value, value.count - 1, hid_t(H5P_DEFAULT))
+  }
+  guard isRead != nil,
+    let text = String(validating: value.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self),
+    !text.isEmpty
+  else { return nil }
+  let absolute = text.hasPrefix("/") ? text : "\(path)/\(text)"
+  return "/" + absolute.split(separator: "/").filter { $0 != "." }.joined(separator: "/")
 }
 
 /// The names in a group and their links, by name.

@@ -38,8 +38,8 @@ import UnrollTensors
   @Test func otherFiltersAndBombsAreRefused() {
     #expect(
       refusal("foreign/lzf.weights.h5")
-        == "/layers/embedding/vars/0: f32 of shape [11, 5], through filter 32000; "
-        + "known are 1 (deflate), 2 (shuffle), 3 (fletcher32)")
+        == "/layers/embedding/vars/0: f32 of shape [11, 5], through the filter lzf (32000); "
+        + "known are deflate, shuffle and fletcher32")
     #expect(
       refusal("foreign/bomb.weights.h5")
         == "/layers/embedding/vars/0: f32 of shape [250000, 1000], too large for a file of 4496 bytes"
@@ -52,7 +52,7 @@ import UnrollTensors
       .mapped(file, 0..<file.count), name: "x", reader: .inProcess)
     #expect(try container.texts("/spaces") == ["the", "öl", "猫", "", "ten bytes!"])
     for (path, reason) in [
-      ("/lzf", "through filter 32000; known are 1 (deflate), 2 (shuffle), 3 (fletcher32)"),
+      ("/lzf", "through the filter lzf (32000); known are deflate, shuffle and fletcher32"),
       ("/bomb", "more texts, 16777216, than the file has room for"),
     ] {
       #expect {

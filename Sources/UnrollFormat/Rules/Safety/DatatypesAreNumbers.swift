@@ -24,8 +24,10 @@ extension Rule {
     contents.inventory.objects.flatMap { object -> [Violation] in
       if object.kind == .namedDatatype { return [oddType(object.path, "a named datatype")] }
       var violations: [Violation] = []
-      if case .dataset(let dataset) = object.kind, case .other(let name) = dataset.datatype {
-        violations.append(oddType(object.path, name))
+      if case .dataset(let dataset) = object.kind {
+        if case .element = dataset.datatype {} else {
+          violations.append(oddType(object.path, dataset.datatype.description))
+        }
       }
       for (name, value) in object.attributes.sorted(by: { $0.key < $1.key }) {
         guard case .other(let type) = value, !type.hasPrefix("larger than") else { continue }
