@@ -66,7 +66,7 @@ struct Segmentation: ~Copyable {
         guard let next = places.next(), line.bytes[next] == word[place] else { throw refuse(own) }
         range = (range?.lowerBound ?? next)..<next + 1
       }
-      return TextWord(text: String(decoding: own, as: UTF8.self), range: range ?? 0..<0)
+      return TextWord(text: Self.trimmed(own), range: range ?? 0..<0)
     }
     guard places.next() == nil else { throw refuse([]) }
     return found
@@ -78,6 +78,13 @@ struct Segmentation: ~Copyable {
     throw TextError(
       path: lines?.path ?? "", line: rest.number, expected: "as many lines as \(path) has",
       found: "more", fix: "give one line of words for each line of the text")
+  }
+
+  /// A word without the white space around it.
+  private static func trimmed(_ word: [UInt8]) -> String {
+    let parts = parts(word)
+    guard let first = parts.first, let last = parts.last else { return "" }
+    return String(decoding: word[first.lowerBound..<last.upperBound], as: UTF8.self)
   }
 
   private static func split(_ line: [UInt8]) -> [[UInt8]] {
