@@ -58,15 +58,19 @@ extension LanguageModel {
   /// - Parameters:
   ///   - path: The text: a file, a gzip file, or `-` for standard input.
   ///   - cache: The cache.
+  ///   - preparation: Changes of the text before it is cut into tokens.
   ///   - progress: Called after each window of tokens.
   /// - Returns: The perplexity; its `adaptation` names the cache.
   /// - Throws: What `perplexity(ofText:protocol:progress:)` throws.
   public func perplexity(
     ofText path: String, with cache: NeuralCache,
+    preparation: TextPreparation = TextPreparation(),
     progress: (EvaluationProgress) throws -> Void = { _ in }
   ) throws -> Perplexity {
     var memory = CacheMemory(cache, H: network.topSize)
-    var result = try streamPerplexity(ofText: path, window: Self.window, progress) {
+    var result = try streamPerplexity(
+      ofText: path, preparation, window: Self.window, progress
+    ) {
       targets, inputs, state in
       let hidden = try network.hiddenStates(inputs: inputs, state: &state)
       let own = try network.logProbabilities(ofTargets: targets, hiddenStates: hidden)
@@ -87,6 +91,7 @@ extension LanguageModel {
 ///   - modelPath: Its path, for errors.
 ///   - evaluation: How it learns.
 ///   - precision: The type of the factors of products: f32 or bf16.
+///   - preparation: Changes of the text before it is cut into tokens.
 ///   - progress: Called after each segment.
 /// - Returns: The perplexity; its `adaptation` names the rule.
 /// - Throws: What `LanguageModel.perplexity(ofText:protocol:progress:)` throws; `NotFinite` also where the
@@ -94,6 +99,7 @@ extension LanguageModel {
 public func perplexity(
   ofText path: String, adapting checkpoint: Checkpoint, path modelPath: String,
   by evaluation: DynamicEvaluation, precision: Precision = .float32,
+  preparation: TextPreparation = TextPreparation(),
   progress: (EvaluationProgress) throws -> Void = { _ in }
 ) throws -> Perplexity {
   let model = try LanguageModel(checkpoint, path: modelPath)
@@ -102,7 +108,9 @@ public func perplexity(
     precision: precision)
   var optimizer = Optimizer(
     .sgd, [.learningRate: evaluation.learningRate], for: checkpoint.architecture)
-  var result = try model.streamPerplexity(ofText: path, window: evaluation.segment, progress) {
+  var result = try model.streamPerplexity(
+    ofText: path, preparation, window: evaluation.segment, progress
+  ) {
     targets, inputs, state in
     let loss = try learner.backpropagate(inputs: inputs, targets: targets, state: &state)
     let norm = optimizer.gradientNorm(of: learner)

@@ -19,6 +19,7 @@ extension LanguageModel {
   /// - Parameters:
   ///   - path: The text: a file, a gzip file, or `-` for standard input.
   ///   - protocol: Which tokens are predicted, and from what.
+  ///   - preparation: Changes of the text before it is cut into tokens; words and bytes are those after it.
   ///   - progress: Called after each window of tokens.
   /// - Returns: The perplexity with its counts.
   /// - Throws: `FileError` or `TextError` if the text cannot be read, has a word that the model
@@ -26,11 +27,14 @@ extension LanguageModel {
   ///   `CancellationError` if the task was cancelled.
   public func perplexity(
     ofText path: String, protocol: PerplexityProtocol,
+    preparation: TextPreparation = TextPreparation(),
     progress: (EvaluationProgress) throws -> Void = { _ in }
   ) throws -> Perplexity {
-    var text = try TokenReader(encoder: encoder, path: path)
+    var text = try TokenReader(encoder: encoder, path: path, preparation)
     // So does SRILM: a blank line is no sentence.
     text.skipsBlankLines = `protocol` == .srilm
+    // In these programs the word <unk> of a text is a word that the vocabulary lacks.
+    text.takesUnknownTokenForUnknown = [.srilm, .kenlm].contains(`protocol`)
     return try measure(`protocol`, path: path) { run in
       switch `protocol` {
       case .stream: try run.stream(&text, after: nil, progress, predict: network.logProbabilities)
@@ -48,16 +52,17 @@ extension LanguageModel {
   ///
   /// - Parameters:
   ///   - path: The text.
+  ///   - preparation: Changes of the text before it is cut into tokens.
   ///   - window: The tokens that are predicted at once.
   ///   - progress: Called after each window.
   ///   - predict: Gives `[T]` the log-probabilities of targets after inputs and a state.
   /// - Returns: The perplexity with its counts.
   /// - Throws: What `perplexity(ofText:protocol:progress:)` and `predict` throw.
   func streamPerplexity(
-    ofText path: String, window: Int, _ progress: (EvaluationProgress) throws -> Void,
-    predict: EvaluationRun.Predict
+    ofText path: String, _ preparation: TextPreparation, window: Int,
+    _ progress: (EvaluationProgress) throws -> Void, predict: EvaluationRun.Predict
   ) throws -> Perplexity {
-    var text = try TokenReader(encoder: encoder, path: path)
+    var text = try TokenReader(encoder: encoder, path: path, preparation)
     return try measure(.stream, path: path) { run in
       try run.stream(&text, after: nil, window: window, progress, predict: predict)
       run.result.lines = text.lineCount
@@ -103,6 +108,7 @@ extension LanguageModel {
     guard run.result.totalNLL.isFinite else { throw NotFinite(path: self.path) }
     run.result.firstToken = firstToken(`protocol`)
     run.result.lineEnds = lineEnds
+    run.result.vocabularySize = vocabularySize
     run.result.seconds = start.duration(to: .now) / .seconds(1)
     return run.result
   }
@@ -240,19 +246,23 @@ struct EvaluationRun {
 
 /// Reads the tokens of a text one by one, or line by line.
 struct TokenReader: ~Copyable {
-  private var lines: LineReader
+  private var lines: PreparedText
   private let encoder: Encoder
   private var line: [TokenInText] = []
   private var position = 0
   /// Whether lines of nothing but white space are left out.
   var skipsBlankLines = false
+  /// `true` if the text of the unknown token itself stands for unknown text.
+  var takesUnknownTokenForUnknown = false
   /// The lines that were read.
   private(set) var lineCount = 0
   private var beginsWithWhiteSpace = false
   private var endsWithWhiteSpace = false
 
-  init(encoder: Encoder, path: String) throws(FileError) {
-    lines = try LineReader(path: path, lineEnds: encoder.tokenizer.lineEnds)
+  init(
+    encoder: Encoder, path: String, _ preparation: TextPreparation = TextPreparation()
+  ) throws(FileError) {
+    lines = try PreparedText(path: path, lineEnds: encoder.tokenizer.lineEnds, preparation)
     self.encoder = encoder
   }
 
@@ -273,7 +283,11 @@ struct TokenReader: ~Copyable {
     if lineCount == 1 { beginsWithWhiteSpace = words.first?.lowerBound != 0 }
     endsWithWhiteSpace =
       line.terminatorCount > 0 || words.last?.upperBound != line.bytes.count
-    return try encoder.encode(line, path: lines.path).tokens(of: line)
+    var encoded = try encoder.encode(line, path: lines.path)
+    if takesUnknownTokenForUnknown, let id = encoder.vocabulary.unknownID {
+      encoded.unknown = encoded.ids.indices.filter { encoded.ids[$0] == Int32(id) }
+    }
+    return encoded.tokens(of: line)
   }
 
   /// All tokens that are left.

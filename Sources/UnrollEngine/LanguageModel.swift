@@ -28,6 +28,12 @@ public struct LanguageModel: Sendable {
   public let encoder: Encoder
   let network: RecurrentModel
 
+  /// The number of tokens, V.
+  public var vocabularySize: Int { network.architecture.vocabularySize }
+
+  /// How the tokens show where words begin and end.
+  public var wordBoundaries: WordBoundaries { encoder.wordBoundaries }
+
   /// Makes a checkpoint ready to run: packs its weights.
   ///
   /// - Parameters:

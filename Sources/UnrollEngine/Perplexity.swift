@@ -13,12 +13,12 @@ public enum PerplexityProtocol: String, Sendable, CaseIterable {
   case columns
   /// Each line alone: zero state, the first token follows `<eos>`; every token is predicted.
   case sentence
-  /// `sentence` with SRILM's figures: words and ends of lines that the vocabulary lacks are left out of
+  /// `sentence` with SRILM's figures: words (the word `<unk>` too) and ends of lines that the vocabulary lacks are left out of
   /// logarithm and divisor; `ppl` divides by words and predicted ends of lines, `ppl1` by words. Blank lines
   /// are no sentences.
   case srilm
   /// `sentence` with the figures of KenLM's `query`: perplexity including and excluding words that the
-  /// vocabulary lacks; ends of sentences are tokens.
+  /// vocabulary lacks, the word `<unk>` too; ends of sentences are tokens.
   case kenlm
   /// One stream that follows `<eos>`, with the figures of EleutherAI's lm-evaluation-harness: over the
   /// words and bytes of the whole text, which is one document.
@@ -76,6 +76,8 @@ public struct Perplexity: Sendable {
   var emptyEnds = 0
   /// The sums over sentences or windows.
   var blocks = BlockSums()
+  /// The number of tokens of the model, V.
+  public var vocabularySize = 0
   /// The time that it took, in seconds.
   public var seconds = 0.0
 
@@ -124,7 +126,30 @@ public struct Perplexity: Sendable {
     }
   }
 
-  /// Where the perplexity lies by the bootstrap over sentences or windows: 95 of 100 texts that are
+  /// The perplexity that `interval` is of, by the name that the protocol's program gives it.
+  public var headline: (name: String, value: Double) {
+    let name =
+      switch `protocol` {
+      case .stream, .columns, .sentence: "perplexity"
+      case .srilm: "ppl"
+      case .kenlm: "perplexity including OOVs"
+      case .lmEval: "word_perplexity"
+      }
+    return (name, figures.first { $0.name == name }?.value ?? perplexity)
+  }
+
+  /// The loss and divisor of the headline's perplexity so far.
+  private var headlineSums: (nll: Double, count: Int) {
+    switch `protocol` {
+    case .stream, .columns, .sentence: (totalNLL, predictions)
+    case .srilm:
+      (totalNLL - unknownNLL, words - unknownWords + lineEndings - unknownLineEndings)
+    case .kenlm: (totalNLL, words + lineEndings)
+    case .lmEval: (totalNLL, words)
+    }
+  }
+
+  /// Where the headline's perplexity lies by the bootstrap over sentences or windows: 95 of 100 texts that are
   /// made of this one's blocks, drawn with replacement, lie inside.
   ///
   /// - Parameters:
@@ -135,8 +160,10 @@ public struct Perplexity: Sendable {
   public func interval(
     resamples: Int = 1000, seed: UInt32 = 1
   ) -> (low: Double, high: Double, blocks: Int)? {
-    blocks.interval(resamples: resamples, seed: seed).map {
-      (exp($0.lowerBound), exp($0.upperBound), blocks.count)
+    // The empty parts around the words of a whole text are in no block.
+    let share = `protocol` == .lmEval ? Double(words) / Double(words + emptyEnds) : 1
+    return blocks.interval(resamples: resamples, seed: seed).map {
+      (exp($0.lowerBound * share), exp($0.upperBound * share), blocks.count)
     }
   }
 
@@ -155,7 +182,8 @@ public struct Perplexity: Sendable {
 
   /// Ends a block of the bootstrap, a sentence or window: the predictions since the last one.
   mutating func endBlock() {
-    blocks.add(total: totalNLL, count: predictions)
+    let sums = headlineSums
+    blocks.add(total: sums.nll, count: sums.count)
   }
 }
 

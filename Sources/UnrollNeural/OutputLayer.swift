@@ -52,13 +52,15 @@ struct OutputLayer: Sendable {
   ///   - hidden: `[M, H]`
   ///   - scratch: What is computed on the way.
   ///   - entropies: In: `[M]` of zeros where they are wanted, empty where not. Out: in nats.
+  ///   - subset: The total probability of some tokens. Out: `[M]` its logarithms; `nil` if not wanted.
   /// - Returns: `[M]`
   /// - Throws: `NeuralError` if oneDNN fails or memory is short.
   func logProbabilities(
     ofTargets targets: [Int32], hidden: UnsafePointer<Float>, scratch: inout OutputScratch,
-    entropies: inout [Double]
+    entropies: inout [Double], subset: inout SubsetTotals?
   ) throws -> [Float] {
     var targetLogits = [Float](repeating: -.infinity, count: targets.count)
+    subset?.begin(rows: targets.count)
     let logPartitions = try forEachPanel(
       M: targets.count, hidden: hidden, scratch: &scratch, entropies: &entropies
     ) { logits, rows, panel in
@@ -68,7 +70,9 @@ struct OutputLayer: Sendable {
         let place = (row - rows.lowerBound) * panel.count + target - panel.lowerBound
         targetLogits[row] = logits[place]
       }
+      subset?.add(logits, rows: rows, panel: panel)
     }
+    subset?.finish(logPartitions)
     return zip(targetLogits, logPartitions).map { Float(Double($0) - $1) }
   }
 

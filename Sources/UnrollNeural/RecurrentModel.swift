@@ -100,30 +100,37 @@ public final class RecurrentModel: Sendable {
   ///   - targets: `[T, B]` as for `logProbabilities(ofTargets:inputs:state:)`.
   ///   - inputs: `[T, B]` the tokens to read.
   ///   - withEntropies: Whether entropies are wanted.
+  ///   - subset: Tokens, ascending, whose total probability at each place is wanted; none if empty.
   ///   - state: In: the state before the window. Out: after it; unchanged if an error is thrown.
-  /// - Returns: `[T, B]` natural logarithms, and `[T, B]` the entropies in nats of the distributions
-  ///   over the vocabulary if they are wanted; 0 where no target was.
+  /// - Returns: `[T, B]` natural logarithms, `[T, B]` the entropies in nats of the distributions
+  ///   over the vocabulary and `[T, B]` the logarithms of the subset's total probability, both if they are
+  ///   wanted; 0 where no target was.
   /// - Throws: `NeuralError` for tokens outside of the vocabulary, or a state of another model.
   public func predictions(
-    ofTargets targets: [Int32], inputs: [Int32], withEntropies: Bool, state: inout RecurrentState
-  ) throws -> (logProbabilities: [Float], entropies: [Double]) {
+    ofTargets targets: [Int32], inputs: [Int32], withEntropies: Bool, totalling subset: [Int32] = [],
+    state: inout RecurrentState
+  ) throws -> (logProbabilities: [Float], entropies: [Double], totals: [Double]) {
     guard targets.count == inputs.count else {
       throw NeuralError.window(
         expected: "as many targets as inputs, \(inputs.count)", found: "\(targets.count)")
     }
     try architecture.check(tokens: targets, lowest: -1)
+    try architecture.check(tokens: subset, lowest: 0)
     return try withWorkspace { workspace in
       let next = try run(inputs, from: state, in: &workspace)
       let places = targets.indices.filter { targets[$0] >= 0 }
       var wantedEntropies = [Double](repeating: 0, count: withEntropies ? places.count : 0)
+      var sums = SubsetTotals(of: subset.map(place(of:)).filter { $0 >= 0 })
       let wanted = try logProbabilities(
-        ofTargets: targets, at: places, entropies: &wantedEntropies, in: &workspace)
+        ofTargets: targets, at: places, entropies: &wantedEntropies, subset: &sums, in: &workspace)
       state = next
       var all = [Float](repeating: 0, count: targets.count)
       for (place, logProbability) in zip(places, wanted) { all[place] = logProbability }
       var entropies = [Double](repeating: 0, count: withEntropies ? targets.count : 0)
       for (place, entropy) in zip(places, wantedEntropies) { entropies[place] = entropy }
-      return (all, entropies)
+      var totals = [Double](repeating: 0, count: subset.isEmpty ? 0 : targets.count)
+      for (place, total) in zip(places, sums?.logarithms ?? []) { totals[place] = total }
+      return (all, entropies, totals)
     }
   }
 
@@ -158,11 +165,12 @@ public final class RecurrentModel: Sendable {
         found: "\(hiddenStates.count) numbers")
     }
     var noEntropies: [Double] = []
+    var noSubset: SubsetTotals?
     return try withWorkspace { workspace in
       try hiddenStates.withUnsafeBufferPointer { hidden in
         try output.logProbabilities(
           ofTargets: targets.map(place(of:)), hidden: hidden.start, scratch: &workspace.output,
-          entropies: &noEntropies)
+          entropies: &noEntropies, subset: &noSubset)
       }
     }
   }
@@ -262,12 +270,13 @@ public final class RecurrentModel: Sendable {
   ///   - targets: `[T, B]`
   ///   - places: The M places whose targets are wanted.
   ///   - entropies: In: `[M]` of zeros where they are wanted, empty where not. Out: in nats.
+  ///   - subset: The total probability of some tokens; `nil` if not wanted.
   ///   - workspace: In: `below` begins with the top layer's hidden states, `[T*B, H]`.
   /// - Returns: `[M]`
   /// - Throws: `NeuralError` if oneDNN fails or memory is short.
   private func logProbabilities(
     ofTargets targets: [Int32], at places: [Int], entropies: inout [Double],
-    in workspace: inout Workspace
+    subset: inout SubsetTotals?, in workspace: inout Workspace
   ) throws -> [Float] {
     let H = topSize
     return try workspace.below.withScratch(targets.count * H) { top in
@@ -277,8 +286,7 @@ public final class RecurrentModel: Sendable {
         }
         return try output.logProbabilities(
           ofTargets: places.map { place(of: targets[$0]) }, hidden: wanted,
-          scratch: &workspace.output,
-          entropies: &entropies)
+          scratch: &workspace.output, entropies: &entropies, subset: &subset)
       }
     }
   }

@@ -144,11 +144,12 @@ import UnrollFormat
             try JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [String: Any]
             ?? [:]
           #expect(
-            Set(fields.keys).union(["interval_low", "interval_high", "blocks"]) == [
+            Set(fields.keys) == [
               "protocol", "tokens", "predictions", "words", "bytes", "unknown", "nll", "perplexity",
               "bits_per_token", "bits_per_word", "bits_per_byte", "seconds", "tokens_per_second",
               "context", "first_token", "line_ends", "divisor", "interval_low", "interval_high",
-              "blocks", "figures", "precision",
+              "blocks", "figures", "precision", "adaptation", "interval_of", "vocabulary_size",
+              "reasons",
             ])
           fields["seconds"] = nil
           fields["tokens_per_second"] = nil
@@ -209,8 +210,9 @@ import UnrollFormat
             try #require(try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any])
           }
       }
-      let ten = try numbers(["--level", "sentence", "--base", "10"])
-      let e = try numbers(["--level", "sentence"])
+      let included = ["--level", "sentence", "--unknown", "include"]
+      let ten = try numbers(included + ["--base", "10"])
+      let e = try numbers(included)
       for (ten, e) in zip(ten, e) {
         let (ten, e) = (try #require(ten["logprob"] as? Double), e["logprob"] as? Double)
         #expect(abs(ten * log(10) - (e ?? 0)) < 1e-12)
@@ -219,16 +221,131 @@ import UnrollFormat
       let units = try #require(tokens[0]["units"] as? [[String: Any]])
       #expect(units.map { $0["token"] as? String } == ["w0", "<unk>", "<eos>"])
       #expect(units.map { $0["sentpos"] as? Int } == [1, 2, nil])
-      #expect(units.map { $0["surp"] == nil } == [false, true, false])
+      #expect(units.map { $0["surp"] is NSNull } == [false, true, false])
+      #expect(units.map { $0["surp_reason"] as? String } == [nil, "not in the vocabulary", nil])
       try Data("w 0 \tx\n\nw1\n".utf8).write(to: URL(filePath: "\(folder)/words.txt"))
       let own = try runner.run(
         ["score", "out.h5", "text.txt", "--words", "words.txt", "--carry"], in: folder)
-      #expect(own.exitCode == 0 && own.output.contains("\nw0\t1\t1\t2\t"), "\(own.errors)")
+      #expect(own.exitCode == 0 && own.output.contains("\nw 0\t1\t1\t3\t"), "\(own.errors)")
       try Data("w0 y\n\nw1\n".utf8).write(to: URL(filePath: "\(folder)/words.txt"))
       let other = try runner.run(
         ["score", "out.h5", "text.txt", "--words", "words.txt"], in: folder)
       #expect(other.exitCode == 2)
       #expect(other.errors.contains("words.txt: line 1: expected the words of line 1 of text.txt"))
+    }
+  }
+
+  @Test("A misspelled hypothesis does not win without a word, and a number is given on request")
+  func unknownWordsAreSaid() throws {
+    try withTokens { folder in
+      _ = try convert("pytorch/lstm-state.pt", in: folder)
+      try Data("w0 w1\nw0 x y\n".utf8).write(to: URL(filePath: "\(folder)/text.txt"))
+      func score(_ options: [String]) throws -> (cells: [[Substring]], errors: String) {
+        let result = try runner.run(["score", "out.h5", "text.txt"] + options, in: folder)
+        #expect(result.exitCode == 0, "\(result.errors)")
+        let lines = result.output.split(separator: "\n")
+        return (lines.dropFirst().map { $0.split(separator: "\t") }, result.errors)
+      }
+      let plain = try score(["--level", "sentence"])
+      #expect(plain.cells[0][3] != "NA" && plain.cells[1][3] == "NA")
+      #expect(
+        plain.errors.contains("note: 2 tokens in 1 of 2 lines are not in the vocabulary"),
+        "\(plain.errors)")
+      #expect(plain.errors.contains("--unknown include"))
+      let include = try score(["--level", "sentence", "--unknown", "include"])
+      let penalty = try score(["--level", "sentence", "--unknown", "penalty=2.5"])
+      let exclude = try score(["--level", "sentence", "--unknown", "exclude"])
+      let values = try [include, penalty, exclude].map { try #require(Double($0.cells[1][3])) }
+      #expect(abs(values[0] - values[1] - 5) < 1e-5 && values[2] > values[0])
+      for result in [include, penalty, exclude] {
+        #expect(result.errors.contains("2 tokens in 1 of 2 lines"))
+      }
+      let words = try score(["--unknown", "include"])
+      #expect(words.cells[3][4] != "NA" && words.cells[3][7] == "1")
+      #expect(words.errors.contains("2 words in 1 of 2 lines"))
+      let wrong = try runner.run(
+        ["score", "out.h5", "text.txt", "--unknown", "penalty=x"], in: folder)
+      #expect(wrong.exitCode == 64)
+    }
+  }
+
+  @Test("CSV is quoted by RFC 4180, and TSV keeps quotes, signs and words called NA")
+  func tablesHaveNoTraps() throws {
+    try withTokens { folder in
+      _ = try convert("pytorch/lstm-state.pt", in: folder)
+      let words = ["\"w0\"", "NA", "#w1", "a,b", "it's", "o\u{200D}k"]
+      try Data("\u{FEFF}\(words.joined(separator: " "))\n".utf8)
+        .write(to: URL(filePath: "\(folder)/text.txt"))
+      let tsv = try runner.run(["score", "out.h5", "text.txt"], in: folder).output
+      let rows = tsv.split(separator: "\n").dropFirst().map {
+        $0.split(separator: "\t", omittingEmptySubsequences: false)
+      }
+      #expect(rows.map { String($0[0]) } == words)
+      #expect(rows.allSatisfy { $0.count == 8 })
+      let csv = try runner.run(["score", "out.h5", "text.txt", "--csv"], in: folder).output
+      let lines = csv.components(separatedBy: "\r\n")
+      #expect(lines.last == "" && lines.count == 8)
+      #expect(lines[0] == "word,sentid,sentpos,wlen,surp,entropy,entred,oov")
+      #expect(lines[1].hasPrefix("\"\"\"w0\"\"\",1,1,4,NA,"))
+      #expect(lines[4].hasPrefix("\"a,b\",1,4,3,NA,"))
+      #expect(lines[6].hasPrefix("o\u{200D}k,1,6,3,NA,"))
+      let both = try runner.run(["score", "out.h5", "text.txt", "--csv", "--json"], in: folder)
+      #expect(both.exitCode == 64)
+    }
+  }
+
+  @Test("A model that is worse than guessing is said to be so by evaluate and by score")
+  func worseThanGuessing() throws {
+    try withTokens { folder in
+      _ = try convert("pytorch/lstm-state.pt", in: folder)
+      // Of all words the least and the most probable after <eos>.
+      func surprisal(_ word: String) throws -> Double {
+        try Data("\(word)\n".utf8).write(to: URL(filePath: "\(folder)/text.txt"))
+        let row = try runner.run(
+          ["score", "out.h5", "text.txt", "--level", "sentence"], in: folder
+        ).output.split(separator: "\n")[1]
+        return try -#require(Double(row.split(separator: "\t")[3]))
+      }
+      let words = try (0..<9).map { (try surprisal("w\($0)"), "w\($0)") }.sorted { $0.0 < $1.0 }
+      let guessing = log(11.0)
+      for (nll, word) in [words[0], words[8]] {
+        try Data("\(word)\n".utf8).write(to: URL(filePath: "\(folder)/text.txt"))
+        for verb in [["evaluate", "--protocol", "sentence"], ["score"]] {
+          let result = try runner.run(
+            [verb[0], "out.h5", "text.txt"] + verb.dropFirst(), in: folder)
+          #expect(
+            result.errors.contains("worse than guessing (ln V = 2.3979, V = 11)")
+              == (nll / 2 > guessing), "\(verb) \(word) \(nll) \(result.errors)")
+        }
+      }
+      #expect(words[0].0 / 2 < guessing)
+    }
+  }
+
+  @Test("Programs' perplexities have their own names, and missing numbers have a reason")
+  func perplexitiesHaveTheirNames() throws {
+    try withTokens { folder in
+      _ = try convert("pytorch/lstm-state.pt", in: folder)
+      try Data("w0 x w1\n".utf8).write(to: URL(filePath: "\(folder)/text.txt"))
+      func evaluate(_ name: String, _ options: [String] = []) throws -> String {
+        try runner.run(
+          ["evaluate", "out.h5", "text.txt", "--protocol", name] + options, in: folder
+        ).output
+      }
+      for (name, figure) in [
+        ("kenlm", "perplexity including OOVs"), ("srilm", "ppl "), ("lm-eval", "word_perplexity"),
+      ] {
+        let table = try evaluate(name).split(separator: "\n")
+        #expect(!table.contains { $0.hasPrefix("perplexity  ") } && table.contains { $0.hasPrefix(figure) })
+        let object = try #require(
+          try JSONSerialization.jsonObject(with: Data(evaluate(name, ["--json"]).utf8))
+            as? [String: Any])
+        #expect(object["perplexity"] is NSNull && object["interval_low"] is NSNull)
+        let reasons = try #require(object["reasons"] as? [String: String])
+        #expect(reasons["perplexity"]?.contains("figures") == true)
+        #expect(reasons["interval_low"] != nil)
+      }
+      #expect(try evaluate("sentence").contains("\nperplexity  "))
     }
   }
 

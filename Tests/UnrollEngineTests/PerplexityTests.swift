@@ -200,6 +200,60 @@ private struct Reference: Decodable {
     #expect(try perplexity(.stream, of: Self.text).figures.isEmpty)
   }
 
+  @Test("The word <unk> of a text is an unknown word, as in KenLM and SRILM")
+  func literalUnknownWordsCount() throws {
+    struct Expected: Decodable {
+      let kenlm: [String: Double]
+      let srilm: [String: Double]
+    }
+    let expected = try JSONDecoder().decode(
+      Expected.self,
+      from: Data(contentsOf: URL(filePath: Fixtures.path("kenlm/expected.json"))))
+    // The model of single words as a network: no weights but the bias of the output.
+    let lines = try String(
+      contentsOf: URL(filePath: Fixtures.path("kenlm/unigrams.arpa")), encoding: .utf8
+    ).split(separator: "\n").map { $0.split(separator: "\t") }
+    var checkpoint = Checkpoint.small()
+    for (path, shape) in checkpoint.architecture.parameters {
+      checkpoint.parameters[path] = Tensor(
+        [Float](repeating: 0, count: shape.elementCount ?? 0), shape: shape)
+    }
+    let bias = try checkpoint.vocabulary.indices.map { id in
+      let word = checkpoint.vocabulary.text(of: id).replacingOccurrences(of: "<eos>", with: "</s>")
+      let line = try #require(lines.first { $0.count == 3 && $0[1] == word })
+      return try Float(#require(Double(line[0])) * log(10))
+    }
+    checkpoint.parameters[.outputBias] = Tensor(bias, shape: Shape([bias.count]))
+    let model = try LanguageModel(checkpoint, path: "unigrams")
+    for (`protocol`, figures) in [
+      (PerplexityProtocol.kenlm, expected.kenlm), (.srilm, expected.srilm),
+    ] {
+      let result = try model.perplexity(
+        ofText: Fixtures.path("kenlm/text.txt"), protocol: `protocol`)
+      let found = Dictionary(uniqueKeysWithValues: result.figures)
+      #expect(Set(found.keys) == Set(figures.keys))
+      for (name, value) in figures {
+        #expect(abs(try #require(found[name]) - value) < 1e-5 * abs(value), "\(name)")
+      }
+    }
+    // Elsewhere it is the token that it is called after.
+    let sentence = try model.perplexity(
+      ofText: Fixtures.path("kenlm/text.txt"), protocol: .sentence)
+    #expect(sentence.unknown == 1)
+  }
+
+  @Test("The interval is that of the perplexity under the protocol's own name")
+  func intervalsBelongToTheHeadline() throws {
+    let text = Array(repeating: "the cat unseen\nsat on a mat\n", count: 30).joined()
+    for `protocol` in PerplexityProtocol.allCases {
+      let result = try perplexity(`protocol`, of: text)
+      let interval = try #require(result.interval())
+      let value = result.headline.value
+      #expect(interval.low <= value && value <= interval.high, "\(`protocol`) \(value)")
+      #expect(result.figures.isEmpty == (result.headline.name == "perplexity"))
+    }
+  }
+
   @Test func srilmsOwnFiguresComeOut() {
     // What SRILM printed: 1 sentences, 9 words, 1 OOVs, logprob= -20.406 ppl= 185.068 ppl1= 355.426.
     var result = Perplexity(.srilm)

@@ -97,18 +97,74 @@ import UnrollTokenization
     let checkpoint = try convert(Fixtures.path("characters/model.pt"), options: options).checkpoint
     let model = try LanguageModel(checkpoint, path: "")
     let line = "We are here"
-    let own = try scores([line], model: model)[0]
+    var sums = ScoreSettings()
+    sums.boundary = .before
+    let own = try scores([line], sums, model: model)[0]
     #expect(own.words.map(\.word) == ["We", "are", "here"])
     #expect(own.tokens.map(\.word) == [0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 2, nil])
     let surprisal = own.tokens[2...5].reduce(0) { $0 - ($1.logProbability ?? 0) }
     #expect(abs(try #require(own.words[1].surprisal) - surprisal) < 1e-12)
     #expect(own.words[1].entropy == own.tokens[2].entropy)
     // Words of a person's own, some across white space, some inside words.
-    let theirs = try scores([line], segmentation: "We are\the\tre\n", model: model)[0]
+    let theirs = try scores([line], sums, segmentation: "We are\the\tre\n", model: model)[0]
     #expect(theirs.words.map(\.word) == ["We are", "he", "re"])
     let sum = own.words[0...1].compactMap(\.surprisal).reduce(0, +)
     #expect(abs(try #require(theirs.words[0].surprisal) - sum) < 1e-9)
     #expect(theirs.tokens.map(\.word) == [0, 0, 0, 0, 0, 0, 1, 1, 1, 2, 2, nil])
+  }
+
+  @Test("Words are those of the file of words, with its white space and their own length")
+  func wordsAreThoseOfTheFile() throws {
+    let own = try scores(["the cat sat"], segmentation: "the cat\t s at\n")[0]
+    #expect(own.words.map(\.word) == ["the cat", "s at"])
+  }
+
+  @Test("A normalized or lower-case text keeps the words as they were written")
+  func preparedTextsKeepTheirWords() throws {
+    let model = try LanguageModel(.small(), path: "small")
+    let composed = try scores(["the ü cat"], model: model)[0]
+    let written = ["The", "u\u{308}", "CAT"]
+    var settings = ScoreSettings()
+    settings.preparation.isLowercased = true
+    settings.preparation.normalization = .nfc
+    let prepared = try scores([written.joined(separator: " ")], settings, model: model)[0]
+    #expect(prepared.words.map { Array($0.word.utf8) } == written.map { Array($0.utf8) })
+    #expect(prepared.words.map(\.surprisal) == composed.words.map(\.surprisal))
+    let plain = try scores([written.joined(separator: " ")], model: model)[0]
+    #expect(plain.words.allSatisfy(\.isUnknown))
+    let own = try scores(
+      [written.joined(separator: " ")], settings, segmentation: "The u\u{308}\tCAT\n", model: model
+    )[0]
+    #expect(own.words.map { Array($0.word.utf8) } == ["The u\u{308}", "CAT"].map { Array($0.utf8) })
+  }
+
+  @Test("A byte-order mark is no word, and zero-width characters stay")
+  func byteOrderMark() throws {
+    let marked = try scores(["\u{FEFF}the cat", "\u{FEFF}the", "ca\u{200D}t"])
+    #expect(marked.map { $0.words.map(\.isUnknown) } == [[false, false], [true], [true]])
+    #expect(Array(try #require(marked[0].words.first).word.utf8) == Array("the".utf8))
+    #expect(marked[2].words[0].word.unicodeScalars.count == 4)
+  }
+
+  @Test("Unknown words have a number only on request, and a penalty counts once for each")
+  func unknownWords() throws {
+    let model = try LanguageModel(.small(), path: "small")
+    let score = try scores(["the xyzzy sat plugh"], model: model)[0]
+    let tokens = score.tokens.compactMap(\.logProbability)
+    #expect(tokens.count == 5 && score.unknownCount == 2)
+    #expect(score.logProbability(.undefined) == nil)
+    func sum(_ values: [Double]) -> Double { values.reduce(0, +) }
+    #expect(score.logProbability(.include) == sum(tokens))
+    #expect(score.logProbability(.exclude) == sum([tokens[0], tokens[2], tokens[4]]))
+    #expect(score.logProbability(.penalty(3)) == sum(tokens) - 6)
+    #expect(score.words.map { $0.surprisal(.undefined) == nil } == [false, true, false, true])
+    #expect(score.words.map { $0.surprisal(.exclude) == nil } == [false, true, false, true])
+    #expect(score.words[1].surprisal(.include) == -tokens[1])
+    #expect(score.words[1].surprisal(.penalty(3)) == 3 - tokens[1])
+    #expect(score.words[0].surprisal(.penalty(3)) == -tokens[0])
+    #expect(score.tokens[1].surprisal(.undefined) == nil)
+    let known = try scores(["the cat"], model: model)[0]
+    #expect(known.logProbability(.undefined) == known.logProbability)
   }
 
   @Test(arguments: ["the cat", "the dog sat\n", "the cat sat on\n", "the cat sat\nmore\n", ""])

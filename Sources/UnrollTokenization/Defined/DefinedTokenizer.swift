@@ -41,6 +41,10 @@ struct DefinedTokenizer: Sendable {
   var normalizers: [Normalizer] = []
   var preTokenizers: [PreTokenizer] = []
   var decoders: [TokenDecoder] = [.spaces]
+  /// What tokens begin with that continue a word; empty if the model has no such sign.
+  var continuation: [UInt8] = []
+  /// What tokens end with that end a word; empty if the model has no such sign.
+  var suffix: [UInt8] = []
   private let cache = PieceCache()
 
   init(kind: TokenizerKind, model: Model) {

@@ -163,6 +163,8 @@ extension DefinedTokenizer {
           symbols: symbols, merges: merges, isByteLevel: isByteLevel, options: options)))
     tokenizer.tokens = tokens
     tokenizer.unknownID = options.unknownID
+    tokenizer.continuation = options.prefix
+    tokenizer.suffix = options.suffix
     if options.fallsBackToBytes { tokenizer.markBytes(symbols.fallbackSymbols ?? []) }
     return tokenizer
   }
@@ -184,14 +186,15 @@ extension DefinedTokenizer {
     wordPiece model: JSONPart
   ) throws -> DefinedTokenizer {
     let tokens = try vocabulary(model)
+    let prefix = model.value["continuing_subword_prefix"]?.bytes ?? Array("##".utf8)
     var tokenizer = DefinedTokenizer(
       kind: .wordpiece,
       model: .wordPiece(
         WordPiece(
-          tokens: tokens,
-          prefix: model.value["continuing_subword_prefix"]?.bytes ?? Array("##".utf8),
+          tokens: tokens, prefix: prefix,
           maximumLength: model.value["max_input_chars_per_word"]?.int ?? 100)))
     tokenizer.tokens = tokens
+    tokenizer.continuation = prefix
     tokenizer.unknownID = SymbolTable(tokens).id(
       of: model.value["unk_token"]?.bytes ?? Array("[UNK]".utf8))
     return tokenizer

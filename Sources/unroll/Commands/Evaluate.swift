@@ -84,15 +84,20 @@ struct Evaluate: ParsableCommand {
       predicted. columns is what PyTorch's word_language_model prints: 10 columns, state carried. \
       sentence takes each line alone, from <eos> with a zero state. srilm (blank lines left out) and kenlm are sentence with \
       the figures of these programs, where words that the vocabulary lacks are left out or not; lm-eval \
-      is one stream after <eos>, with the figures of lm-evaluation-harness over words and bytes.
+      is one stream after <eos>, with the figures of lm-evaluation-harness over words and bytes. These \
+      three print perplexities under the names of their programs; for srilm and kenlm the word <unk> in \
+      the text is a word that the vocabulary lacks.
       --cache and --dynamic give figures of a model that learns from the text that it is measured on, as \
       one stream; they are no perplexities of the model, and say so.
       nll is the mean over predictions; bits per word and byte divide by the words (between white space) \
       and bytes of the part that was predicted. The interval is that of a bootstrap over lines, or over \
-      windows of the stream or columns: what other texts of the same kind would give.
+      windows of the stream or columns: what other texts of the same kind would give. A byte-order mark at \
+      the start of the text is left out.
       """)
 
   @OptionGroup var options: RunningModelOptions
+
+  @OptionGroup var preparation: PreparationOptions
 
   @Argument(help: "The text: a file, a .gz file, or - for standard input.")
   var text: String
@@ -201,6 +206,7 @@ struct Evaluate: ParsableCommand {
           + "vocabulary; each counts with the probability of unknown words as a whole, which flatters the perplexity"
       )
     }
+    warnIfWorseThanGuessing(nll: result.nll, vocabularySize: result.vocabularySize)
   }
 
   private func progressLine(_ state: EvaluationProgress, _ seconds: Double) -> String {
@@ -220,16 +226,17 @@ struct Evaluate: ParsableCommand {
       return try UnrollEngine.perplexity(
         ofText: text, adapting: options.options.checkpoint(), path: options.path,
         by: DynamicEvaluation(learningRate: dynamic, segment: segment ?? 5),
-        precision: options.precision, progress: progress)
+        precision: options.precision, preparation: preparation.preparation, progress: progress)
     }
     let model = try options.load()
     if let cache {
       return try model.perplexity(
         ofText: text,
         with: NeuralCache(size: cache, theta: cacheTheta ?? 1, weight: cacheWeight ?? 0.1),
-        progress: progress)
+        preparation: preparation.preparation, progress: progress)
     }
-    return try model.perplexity(ofText: text, protocol: `protocol`, progress: progress)
+    return try model.perplexity(
+      ofText: text, protocol: `protocol`, preparation: preparation.preparation, progress: progress)
   }
 
   private func interval(_ result: Perplexity) -> (low: Double, high: Double, blocks: Int)? {
@@ -252,18 +259,19 @@ struct Evaluate: ParsableCommand {
     row("words", Output.grouped(result.words))
     row("bytes", Output.grouped(result.bytes))
     row("unknown", Output.grouped(result.unknown))
-    row("divisor", "predictions, of nll and perplexity")
+    let isOwn = result.figures.isEmpty
+    row("divisor", isOwn ? "predictions, of nll and perplexity" : "predictions, of nll")
     row("nll", number(result.nll) + " nats a token")
-    row("perplexity", number(result.perplexity))
+    if isOwn { row("perplexity", number(result.perplexity)) }
+    for (name, value) in result.figures where value.isFinite {
+      row(
+        name, value.rounded() == value && value < 1e15 ? Output.grouped(Int(value)) : number(value))
+    }
     if let (low, high, blocks) = interval(result) {
       row(
         "interval",
         "\(number(low)) to \(number(high)), 95 % by bootstrap over \(Output.grouped(blocks)) blocks"
-      )
-    }
-    for (name, value) in result.figures where value.isFinite {
-      row(
-        name, value.rounded() == value && value < 1e15 ? Output.grouped(Int(value)) : number(value))
+          + (isOwn ? "" : ", of \(result.headline.name)"))
     }
     row("bits per token", number(result.bitsPerToken))
     row("bits per word", result.bitsPerWord.map(number) ?? "-")
@@ -276,61 +284,3 @@ struct Evaluate: ParsableCommand {
 }
 
 extension PerplexityProtocol: ExpressibleByArgument {}
-
-/// A perplexity as `--json` prints it.
-private struct PerplexityReport: Encodable {
-  let `protocol`: String
-  let adaptation: String?
-  let precision: String
-  let context: String
-  let firstToken: String
-  let lineEnds: String
-  let divisor: String
-  let tokens: Int
-  let predictions: Int
-  let words: Int
-  let bytes: Int
-  let unknown: Int
-  let nll: Double
-  /// `nil` beyond the largest number, as the interval's ends.
-  let perplexity: Double?
-  let intervalLow: Double?
-  let intervalHigh: Double?
-  let blocks: Int?
-  /// The figures of another program, by their names there.
-  let figures: [String: Double]
-  let bitsPerToken: Double
-  let bitsPerWord: Double?
-  let bitsPerByte: Double?
-  let seconds: Double
-  let tokensPerSecond: Double
-
-  init(
-    _ result: Perplexity, _ precision: Precision,
-    interval: (low: Double, high: Double, blocks: Int)?
-  ) {
-    (`protocol`, adaptation) = (result.protocol.rawValue, result.adaptation)
-    self.precision = precision.rawValue
-    (context, firstToken) = (result.protocol.context, result.firstToken)
-    (lineEnds, divisor) = (result.lineEnds, "predictions")
-    func finite(_ value: Double?) -> Double? { value.flatMap { $0.isFinite ? $0 : nil } }
-    (intervalLow, intervalHigh) = (finite(interval?.low), finite(interval?.high))
-    blocks = interval?.blocks
-    figures = Dictionary(
-      uniqueKeysWithValues: result.figures.filter(\.value.isFinite).map {
-        ($0.name.replacingOccurrences(of: " ", with: "_"), $0.value)
-      })
-    tokens = result.tokens
-    predictions = result.predictions
-    words = result.words
-    bytes = result.bytes
-    unknown = result.unknown
-    nll = result.nll
-    perplexity = finite(result.perplexity)
-    bitsPerToken = result.bitsPerToken
-    bitsPerWord = result.bitsPerWord
-    bitsPerByte = result.bitsPerByte
-    seconds = result.seconds
-    tokensPerSecond = result.tokensPerSecond
-  }
-}

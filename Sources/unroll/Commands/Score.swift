@@ -3,22 +3,36 @@
 import ArgumentParser
 import Foundation
 import UnrollEngine
-import UnrollTensors
 
 struct Score: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Score each token, word or line of a text.",
     discussion: """
       Each line is a sentence of its own: zero state, the first token follows the one that sentences \
-      start from, such as <eos>; with --carry it follows the line before. The result is TSV.
-      --level word: word, sentid and sentpos (from 1), wlen (characters), surp (surprisal, the sum over \
-      the word's tokens), entropy (of the token that comes next, before the word), entred (by how much \
-      it is less than before the last word, at least 0), oov. A word that the vocabulary lacks has surp \
-      NA and oov 1: the model knows unknown words only as a whole.
+      start from, such as <eos>; with --carry it follows the line before. The result is TSV, or CSV \
+      (RFC 4180) with --csv; NA is a missing number.
+      --level word: word (as it stands in the text or in --words), sentid and sentpos (from 1), wlen \
+      (characters of the word), surp (surprisal), entropy (of the next token, where the word's own \
+      tokens begin), entred (by how much it is less than before the last word, at least 0), oov.
       --level token: token, sentid, tokenpos (from 1), sentpos (of the token's word), surp, entropy, \
       entred, oov.
-      --level sentence: sentid, tokens (with <eos>), oov, logprob (<eos> and unknown words included; NA \
-      where no token is predicted), one line for each line of the text, blank ones too.
+      --level sentence: sentid, tokens (with <eos>), oov, logprob (<eos> included; NA where no token is \
+      predicted), one line for each line of the text, blank ones too.
+
+      --boundary after: a word's probability is that of its tokens, times the total probability of \
+      all tokens that end it (white space, tokens that begin with it or do not continue a word, the \
+      end of the line), divided by the same total at its start where its first token shows a new word \
+      (Pimentel & Meister 2024, "How to Compute the Probability of a Word"; Oh & Schuler 2024, "Leading \
+      Whitespaces of Language Models' Subword Vocabulary Pose a Confound for Calculating Word \
+      Probabilities"). --boundary before is the sum over tokens, white space before the word included: \
+      the figure of most studies before these papers. --boundary none is the sum over tokens with text \
+      of the word. For vocabularies of words all three are the same. Words of --words that meet \
+      without white space, such as a word and its full stop, share no boundary unless the next token \
+      shows one: together they have the probability of the whole.
+
+      Unknown words have no number unless --unknown says which, since a model gives a probability only \
+      to all of them together and the hypothesis with most misspellings would win. include: that \
+      probability. penalty=X: divided by base^X. exclude: sentences are summed without them.
       """)
 
   enum ScoreLevel: String, ExpressibleByArgument, CaseIterable {
@@ -54,6 +68,14 @@ struct Score: ParsableCommand {
     help: "The base of logarithms: 2, e or 10 (default: 2 for surprisal, e for sentences).")
   var base: Base?
 
+  @Option(help: "Boundary in a word's probability: after, before or none.")
+  var boundary: WordBoundary = .after
+
+  @Option(
+    help: ArgumentHelp(
+      "Unknown words: exclude, include or penalty=X (default: no number).", valueName: "choice"))
+  var unknown: UnknownChoice?
+
   @Flag(help: "Go on with the state of the line before, rather than from zero at each line.")
   var carry = false
 
@@ -64,8 +86,19 @@ struct Score: ParsableCommand {
       valueName: "file"))
   var words: String?
 
+  @OptionGroup var preparation: PreparationOptions
+
+  @Flag(help: "Print the table as CSV (RFC 4180).")
+  var csv = false
+
   @Flag(help: "Give one JSON object a line of the text.")
   var json = false
+
+  func validate() throws {
+    guard !csv || !json else {
+      throw ValidationError("--csv and --json are two forms; give one.")
+    }
+  }
 
   func run() throws {
     let model = try options.load()
@@ -73,22 +106,22 @@ struct Score: ParsableCommand {
     settings.carriesState = carry
     settings.wantsEntropies = level != .sentence
     settings.segmentation = words
-    let base = base ?? (level == .sentence ? .e : .two)
-    var lines = 0
+    settings.boundary = level == .word ? boundary : nil
+    settings.preparation = preparation.preparation
+    let style = ScoreStyle(
+      level: level, base: base ?? (level == .sentence ? .e : .two), boundary: boundary,
+      unknown: unknown, form: csv ? .csv : .tsv)
+    var totals = ScoreTotals()
     var progress = Progress()
-    if !model.predictsFirstTokens && !carry {
-      Output.note(
-        "note: sentences of this model start from nothing: the first token of each line is not predicted"
-      )
-    }
+    note(model)
     try model.score(text: text, settings) { sentence, fraction in
-      let report = SentenceReport(sentence, level: level, base: base)
-      lines += 1
-      if sentence.line == 1 { printHeader() }
+      if totals.lines == 0 { printHeader(style) }
+      totals.add(sentence)
+      let report = SentenceReport(sentence, style)
       if json {
         try Output.jsonLine(report)
       } else {
-        for row in report.rows { Output.result(row) }
+        for row in report.rows { Output.result(style.form.row(row)) }
       }
       progress.report { _ in
         let share = fraction.map { String(format: ", %.0f %%", 100 * $0) } ?? ""
@@ -96,92 +129,49 @@ struct Score: ParsableCommand {
       }
     }
     progress.finish()
-    if lines == 0 { printHeader() }
+    if totals.lines == 0 { printHeader(style) }
+    if let note = totals.unknownNote(style) { Output.note(note) }
+    if let nll = totals.nll { warnIfWorseThanGuessing(nll: nll, vocabularySize: model.vocabularySize) }
   }
 
-  private func printHeader() {
+  private func printHeader(_ style: ScoreStyle) {
     guard !json else { return }
-    Output.result(header)
+    Output.result(style.form.row(style.header))
   }
 
-  private var header: String {
-    switch level {
-    case .token: "token\tsentid\ttokenpos\tsentpos\tsurp\tentropy\tentred\toov"
-    case .word: "word\tsentid\tsentpos\twlen\tsurp\tentropy\tentred\toov"
-    case .sentence: "sentid\ttokens\toov\tlogprob"
+  private func note(_ model: LanguageModel) {
+    if !model.predictsFirstTokens && !carry {
+      Output.note(
+        "note: sentences of this model start from nothing: the first token of each line is not predicted"
+      )
+    }
+    if level == .word, boundary == .after, model.wordBoundaries.marking == .none {
+      Output.note(
+        "note: the tokens of this model do not show where words begin or end: surp is the sum over a "
+          + "word's tokens, without the probability that the word ends there")
     }
   }
 }
 
-/// A line and its scores, as they are printed.
-private struct SentenceReport: Encodable {
-  struct Unit: Encodable {
-    var token: String?
-    var tokenpos: Int?
-    var word: String?
-    var sentpos: Int?
-    var wlen: Int?
-    let surp: Double?
-    let entropy: Double?
-    let entred: Double?
-    let oov: Bool
-  }
+extension WordBoundary: ExpressibleByArgument {}
 
-  let sentid: Int
-  let tokens: Int
-  let oov: Int
-  /// The base of all logarithms.
-  let base: String
-  /// `nil` where no token is predicted.
-  let logprob: Double?
-  /// The words or tokens, unless the sentence is all that is wanted.
-  let units: [Unit]?
+/// A treatment of unknown words as it is given on the command line.
+struct UnknownChoice: ExpressibleByArgument {
+  /// The choice as it was given.
+  let argument: String
+  private let penalty: Double?
 
-  init(_ sentence: SentenceScore, level: Score.ScoreLevel, base: Score.Base) {
-    self.base = base.rawValue
-    (sentid, tokens, oov) = (sentence.line, sentence.tokens.count, sentence.unknownCount)
-    func scaled(_ value: Double?) -> Double? { value.map { $0 / base.logarithm } }
-    logprob = scaled(sentence.logProbability)
-    switch level {
-    case .sentence: units = nil
-    case .word:
-      units = sentence.words.enumerated().map { index, word in
-        Unit(
-          word: word.word, sentpos: index + 1, wlen: word.word.unicodeScalars.count,
-          surp: scaled(word.surprisal), entropy: scaled(word.entropy),
-          entred: scaled(word.entropyReduction), oov: word.isUnknown)
-      }
-    case .token:
-      units = sentence.tokens.enumerated().map { index, token in
-        let before = index > 0 ? sentence.tokens[index - 1].entropy : nil
-        let reduction = before.flatMap { before in token.entropy.map { max(0, before - $0) } }
-        return Unit(
-          token: token.token, tokenpos: index + 1, sentpos: token.word.map { $0 + 1 },
-          surp: token.isUnknown ? nil : scaled(token.logProbability.map { -$0 }),
-          entropy: scaled(token.entropy), entred: scaled(reduction), oov: token.isUnknown)
-      }
+  init?(argument: String) {
+    self.argument = argument
+    penalty = argument.hasPrefix("penalty=") ? Double(argument.dropFirst(8)) : nil
+    guard ["exclude", "include"].contains(argument) || penalty.map({ $0.isFinite }) == true else {
+      return nil
     }
   }
 
-  /// The lines of the table.
-  var rows: [String] {
-    guard let units else { return ["\(sentid)\t\(tokens)\t\(oov)\t\(Self.number(logprob))"] }
-    return units.map { unit in
-      let names: [String]
-      if let token = unit.token {
-        let sentpos = unit.sentpos.map(String.init) ?? "NA"
-        names = [printable(token), "\(sentid)", "\(unit.tokenpos ?? 0)", sentpos]
-      } else {
-        names = [
-          printable(unit.word ?? ""), "\(sentid)", "\(unit.sentpos ?? 0)", "\(unit.wlen ?? 0)",
-        ]
-      }
-      let numbers = [unit.surp, unit.entropy, unit.entred].map(Self.number)
-      return (names + numbers + [unit.oov ? "1" : "0"]).joined(separator: "\t")
-    }
-  }
-
-  private static func number(_ value: Double?) -> String {
-    value.map { String(format: "%.6f", $0) } ?? "NA"
+  /// The treatment; a penalty is in units of the base.
+  func words(_ base: Score.Base) -> UnknownWords {
+    if let penalty { return .penalty(penalty * base.logarithm) }
+    return argument == "include" ? .include : .exclude
   }
 }

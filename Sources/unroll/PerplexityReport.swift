@@ -1,0 +1,139 @@
+// A perplexity as `unroll evaluate --json` prints it.
+
+import Foundation
+import UnrollEngine
+import UnrollNeural
+
+/// A perplexity as `--json` prints it: all keys are there always, and `reasons` says why a value is `null`.
+struct PerplexityReport: Encodable {
+  private let `protocol`: String
+  private let adaptation: String?
+  private let precision: String
+  private let context: String
+  private let firstToken: String
+  private let lineEnds: String
+  private let divisor: String
+  private let tokens: Int
+  private let predictions: Int
+  private let words: Int
+  private let bytes: Int
+  private let unknown: Int
+  private let vocabularySize: Int
+  private let nll: Double
+  private let perplexity: Double?
+  /// The figure that the interval is of.
+  private let intervalOf: String
+  private let intervalLow: Double?
+  private let intervalHigh: Double?
+  private let blocks: Int?
+  /// The figures of another program, by their names there.
+  private let figures: [String: Double?]
+  private let bitsPerToken: Double
+  private let bitsPerWord: Double?
+  private let bitsPerByte: Double?
+  private let seconds: Double
+  private let tokensPerSecond: Double?
+  private let reasons: [String: String]
+
+  init(
+    _ result: Perplexity, _ precision: Precision,
+    interval: (low: Double, high: Double, blocks: Int)?
+  ) {
+    var missing = MissingNumbers()
+    `protocol` = result.protocol.rawValue
+    adaptation = result.adaptation
+    self.precision = precision.rawValue
+    context = result.protocol.context
+    firstToken = result.firstToken
+    lineEnds = result.lineEnds
+    divisor = "predictions"
+    let noBlocks = "no bootstrap: fewer than two blocks, or --resamples 0"
+    intervalOf = Self.key(result.headline.name)
+    intervalLow = missing.number(interval?.low, "interval_low", noBlocks)
+    intervalHigh = missing.number(interval?.high, "interval_high", noBlocks)
+    blocks = interval?.blocks
+    if blocks == nil { missing.reasons["blocks"] = noBlocks }
+    figures = Dictionary(
+      uniqueKeysWithValues: result.figures.map { name, value in
+        let key = Self.key(name)
+        return (key, missing.number(value, "figures.\(key)", "no words"))
+      })
+    tokens = result.tokens
+    predictions = result.predictions
+    words = result.words
+    bytes = result.bytes
+    unknown = result.unknown
+    vocabularySize = result.vocabularySize
+    nll = result.nll
+    perplexity = missing.number(
+      result.figures.isEmpty ? result.perplexity : nil, "perplexity",
+      "the protocol's program has other names: see figures")
+    bitsPerToken = result.bitsPerToken
+    bitsPerWord = missing.number(result.bitsPerWord, "bits_per_word", "no words")
+    bitsPerByte = missing.number(result.bitsPerByte, "bits_per_byte", "no bytes")
+    seconds = result.seconds
+    tokensPerSecond = missing.number(result.tokensPerSecond, "tokens_per_second", "no time")
+    if adaptation == nil { missing.reasons["adaptation"] = "the model is measured as it is" }
+    reasons = missing.reasons
+  }
+
+  private static func key(_ name: String) -> String {
+    name.replacingOccurrences(of: " ", with: "_")
+  }
+
+  enum CodingKeys: String, CodingKey {
+    case `protocol`, adaptation, precision, context, firstToken, lineEnds, divisor, tokens
+    case predictions, words, bytes, unknown, vocabularySize, nll, perplexity, intervalOf
+    case intervalLow, intervalHigh, blocks, figures, bitsPerToken, bitsPerWord, bitsPerByte
+    case seconds, tokensPerSecond, reasons
+  }
+
+  func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    // `encode`, not `encodeIfPresent`: a key that is missing now and then breaks programs.
+    try container.encode(`protocol`, forKey: .protocol)
+    try container.encode(adaptation, forKey: .adaptation)
+    try container.encode(precision, forKey: .precision)
+    try container.encode(context, forKey: .context)
+    try container.encode(firstToken, forKey: .firstToken)
+    try container.encode(lineEnds, forKey: .lineEnds)
+    try container.encode(divisor, forKey: .divisor)
+    try container.encode(tokens, forKey: .tokens)
+    try container.encode(predictions, forKey: .predictions)
+    try container.encode(words, forKey: .words)
+    try container.encode(bytes, forKey: .bytes)
+    try container.encode(unknown, forKey: .unknown)
+    try container.encode(vocabularySize, forKey: .vocabularySize)
+    try container.encode(nll, forKey: .nll)
+    try container.encode(perplexity, forKey: .perplexity)
+    try container.encode(intervalOf, forKey: .intervalOf)
+    try container.encode(intervalLow, forKey: .intervalLow)
+    try container.encode(intervalHigh, forKey: .intervalHigh)
+    try container.encode(blocks, forKey: .blocks)
+    try container.encode(figures, forKey: .figures)
+    try container.encode(bitsPerToken, forKey: .bitsPerToken)
+    try container.encode(bitsPerWord, forKey: .bitsPerWord)
+    try container.encode(bitsPerByte, forKey: .bitsPerByte)
+    try container.encode(seconds, forKey: .seconds)
+    try container.encode(tokensPerSecond, forKey: .tokensPerSecond)
+    try container.encode(reasons, forKey: .reasons)
+  }
+}
+
+/// Numbers that JSON cannot hold, and why they are `null`.
+struct MissingNumbers {
+  /// The reasons by the keys of the numbers.
+  var reasons: [String: String] = [:]
+
+  /// A number as JSON has it; `nil`, with a reason, for none, infinity and NaN.
+  mutating func number(_ value: Double?, _ key: String, _ reasonForNone: String) -> Double? {
+    guard let value else {
+      reasons[key] = reasonForNone
+      return nil
+    }
+    if value.isFinite { return value }
+    reasons[key] =
+      value.isNaN ? "not a number" : value > 0 ? "infinite" : "minus infinity"
+    return nil
+  }
+}

@@ -1,0 +1,201 @@
+// Scores as `unroll score` prints them: rows of a table, or JSON objects.
+
+import Foundation
+import UnrollEngine
+
+/// The choices that the rows of a table of scores depend on.
+struct ScoreStyle {
+  let level: Score.ScoreLevel
+  let base: Score.Base
+  let boundary: WordBoundary
+  let unknown: UnknownChoice?
+  let form: TableForm
+
+  /// The names of the columns.
+  var header: [String] {
+    switch level {
+    case .token: ["token", "sentid", "tokenpos", "sentpos", "surp", "entropy", "entred", "oov"]
+    case .word: ["word", "sentid", "sentpos", "wlen", "surp", "entropy", "entred", "oov"]
+    case .sentence: ["sentid", "tokens", "oov", "logprob"]
+    }
+  }
+
+  /// The treatment of unknown words.
+  var unknownWords: UnknownWords { unknown.map { $0.words(base) } ?? .undefined }
+
+  /// A number of nats in units of the base.
+  func scaled(_ nats: Double?) -> Double? { nats.map { $0 / base.logarithm } }
+}
+
+/// Sums over the lines of a text, for notes.
+struct ScoreTotals {
+  /// The lines of the text.
+  private(set) var lines = 0
+  private var linesWithUnknown = 0
+  private var unknownWords = 0
+  private var unknownTokens = 0
+  private var logProbability = 0.0
+  private var predictions = 0
+
+  /// Adds a line.
+  mutating func add(_ sentence: SentenceScore) {
+    lines += 1
+    unknownWords += sentence.words.count { $0.isUnknown }
+    unknownTokens += sentence.unknownCount
+    linesWithUnknown += sentence.unknownCount > 0 ? 1 : 0
+    logProbability += sentence.logProbability ?? 0
+    predictions += sentence.tokens.count { $0.logProbability != nil }
+  }
+
+  /// The mean negative log-probability of a token in nats; `nil` if none is predicted.
+  var nll: Double? { predictions > 0 ? -logProbability / Double(predictions) : nil }
+
+  /// The note on unknown words; `nil` if there are none.
+  func unknownNote(_ style: ScoreStyle) -> String? {
+    guard unknownTokens > 0 else { return nil }
+    let count = style.level == .word ? unknownWords : unknownTokens
+    let unit = style.level == .word ? "word" : "token"
+    let found =
+      "note: \(Output.grouped(count)) \(unit)\(count == 1 ? "" : "s") in "
+      + "\(Output.grouped(linesWithUnknown)) of \(Output.grouped(lines)) lines "
+      + "\(count == 1 ? "is" : "are") not in the vocabulary"
+    return "\(found): \(treatment(style))"
+  }
+
+  private func treatment(_ style: ScoreStyle) -> String {
+    let column = style.level == .sentence ? "logprob" : "surp"
+    let rows = style.level == .sentence ? "these lines have" : "they have"
+    switch style.unknownWords {
+    case .undefined:
+      return "\(rows) \(column) NA; --unknown include gives them the probability of unknown words as a "
+        + "whole, with which a misspelled line can win, and --unknown penalty=X less"
+    case .exclude where style.level == .sentence:
+      return "they are left out of logprob, so that lines with more of them have fewer terms"
+    case .exclude: return "\(rows) \(column) NA"
+    case .include:
+      return "each has the probability of unknown words as a whole, with which a misspelled line can win"
+    case .penalty:
+      return "each has the probability of unknown words as a whole, less the penalty"
+    }
+  }
+}
+
+/// A line and its scores, as they are printed.
+struct SentenceReport: Encodable {
+  /// A word or token.
+  struct Unit: Encodable {
+    /// The text, under the key of its level.
+    let name: String
+    let level: Score.ScoreLevel
+    var tokenpos: Int?
+    var sentpos: Int?
+    var wlen: Int?
+    let surp: Double?
+    /// Why there is no surprisal.
+    let surpReason: String?
+    let entropy: Double?
+    let entred: Double?
+    let oov: Bool
+
+    enum CodingKeys: String, CodingKey {
+      case token, word, tokenpos, sentpos, wlen, surp, surpReason, entropy, entred, oov
+    }
+
+    func encode(to encoder: any Encoder) throws {
+      var container = encoder.container(keyedBy: CodingKeys.self)
+      if level == .token {
+        try container.encode(name, forKey: .token)
+        try container.encode(tokenpos, forKey: .tokenpos)
+      } else {
+        try container.encode(name, forKey: .word)
+        try container.encode(wlen, forKey: .wlen)
+      }
+      try container.encode(sentpos, forKey: .sentpos)
+      try container.encode(surp, forKey: .surp)
+      try container.encode(surpReason, forKey: .surpReason)
+      try container.encode(entropy, forKey: .entropy)
+      try container.encode(entred, forKey: .entred)
+      try container.encode(oov, forKey: .oov)
+    }
+  }
+
+  private let style: ScoreStyle
+  private let sentence: SentenceScore
+  private let logprob: Double?
+  /// The words or tokens; `nil` if the sentence is all that is wanted.
+  private let units: [Unit]?
+
+  init(_ sentence: SentenceScore, _ style: ScoreStyle) {
+    self.style = style
+    self.sentence = sentence
+    logprob = style.scaled(sentence.logProbability(style.unknownWords))
+    switch style.level {
+    case .sentence: units = nil
+    case .word: units = Self.words(of: sentence, style)
+    case .token: units = Self.tokens(of: sentence, style)
+    }
+  }
+
+  private static func words(of sentence: SentenceScore, _ style: ScoreStyle) -> [Unit] {
+    sentence.words.enumerated().map { index, word in
+      let surprisal = style.scaled(word.surprisal(style.unknownWords))
+      return Unit(
+        name: word.word, level: .word, sentpos: index + 1, wlen: word.word.unicodeScalars.count,
+        surp: surprisal,
+        surpReason: reason(surprisal, isUnknown: word.isUnknown),
+        entropy: style.scaled(word.entropy), entred: style.scaled(word.entropyReduction),
+        oov: word.isUnknown)
+    }
+  }
+
+  private static func tokens(of sentence: SentenceScore, _ style: ScoreStyle) -> [Unit] {
+    sentence.tokens.enumerated().map { index, token in
+      let before = index > 0 ? sentence.tokens[index - 1].entropy : nil
+      let reduction = before.flatMap { before in token.entropy.map { max(0, before - $0) } }
+      let surprisal = style.scaled(token.surprisal(style.unknownWords))
+      return Unit(
+        name: token.token, level: .token, tokenpos: index + 1, sentpos: token.word.map { $0 + 1 },
+        surp: surprisal, surpReason: reason(surprisal, isUnknown: token.isUnknown),
+        entropy: style.scaled(token.entropy), entred: style.scaled(reduction), oov: token.isUnknown)
+    }
+  }
+
+  private static func reason(_ surprisal: Double?, isUnknown: Bool) -> String? {
+    guard surprisal == nil else { return nil }
+    return isUnknown ? "not in the vocabulary" : "not predicted"
+  }
+
+  enum CodingKeys: String, CodingKey {
+    case sentid, tokens, oov, base, boundary, unknown, logprob, logprobReason, units
+  }
+
+  func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(sentence.line, forKey: .sentid)
+    try container.encode(sentence.tokens.count, forKey: .tokens)
+    try container.encode(sentence.unknownCount, forKey: .oov)
+    try container.encode(style.base.rawValue, forKey: .base)
+    try container.encode(style.boundary.rawValue, forKey: .boundary)
+    try container.encode(style.unknown?.argument, forKey: .unknown)
+    try container.encode(logprob, forKey: .logprob)
+    let isUnknown = sentence.unknownCount > 0
+    try container.encode(Self.reason(logprob, isUnknown: isUnknown), forKey: .logprobReason)
+    try container.encode(units, forKey: .units)
+  }
+
+  /// The cells of the lines of the table.
+  var rows: [[String]] {
+    let sentid = String(sentence.line)
+    guard let units else {
+      return [[sentid, "\(sentence.tokens.count)", "\(sentence.unknownCount)", cell(logprob)]]
+    }
+    return units.map { unit in
+      let sentpos = unit.sentpos.map(String.init) ?? "NA"
+      let places =
+        unit.level == .token
+        ? ["\(unit.tokenpos ?? 0)", sentpos] : [sentpos, "\(unit.wlen ?? 0)"]
+      let numbers = [unit.surp, unit.entropy, unit.entred].map(cell)
+      return [unit.name, sentid] + places + numbers + [unit.oov ? "1" : "0"]
+    }
+  }
+}

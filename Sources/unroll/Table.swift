@@ -1,0 +1,91 @@
+// Tables that other programs read: TSV, or CSV by RFC 4180.
+
+import ArgumentParser
+import Foundation
+import UnrollEngine
+import UnrollTensors
+
+/// The forms of a table.
+enum TableForm {
+  /// Columns between tabs; no quotes, so that `"` and `#` are characters as any other.
+  case tsv
+  /// Columns between commas and lines that end with CR LF, quoted where needed: RFC 4180.
+  case csv
+
+  /// Returns a line of the table, without the LF that ends it.
+  func row(_ cells: [String]) -> String {
+    switch self {
+    case .tsv: cells.map(Self.escaped).joined(separator: "\t")
+    case .csv: cells.map(Self.quoted).joined(separator: ",") + "\r"
+    }
+  }
+
+  private static let isTerminal = isatty(STDOUT_FILENO) == 1
+
+  /// A cell in which control characters and ends of lines are escaped. Zero-width characters stay, except on
+  /// a terminal, which some of them steer.
+  private static func escaped(_ cell: String) -> String {
+    if isTerminal { return printable(cell) }
+    guard cell.unicodeScalars.contains(where: isControl) else { return cell }
+    return cell.unicodeScalars.map { scalar in
+      isControl(scalar) ? "\\u{\(String(scalar.value, radix: 16))}" : String(scalar)
+    }.joined()
+  }
+
+  private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
+    switch scalar.properties.generalCategory {
+    case .control, .lineSeparator, .paragraphSeparator: true
+    default: false
+    }
+  }
+
+  private static func quoted(_ cell: String) -> String {
+    if isTerminal { return quotedText(printable(cell)) }
+    return quotedText(cell)
+  }
+
+  private static func quotedText(_ cell: String) -> String {
+    let special = cell.unicodeScalars.contains { ",\"\r\n".unicodeScalars.contains($0) }
+    let hasSpace = cell.hasPrefix(" ") || cell.hasSuffix(" ")
+    return special || hasSpace
+      ? "\"" + cell.replacingOccurrences(of: "\"", with: "\"\"") + "\"" : cell
+  }
+}
+
+/// The number of a cell; `NA` where there is none.
+func cell(_ value: Double?) -> String { value.map { String(format: "%.6f", $0) } ?? "NA" }
+
+/// Prints a warning where a model predicts a text worse than uniform guessing.
+///
+/// - Parameters:
+///   - nll: The mean negative log-likelihood of a token, in nats.
+///   - vocabularySize: The number of tokens.
+func warnIfWorseThanGuessing(nll: Double, vocabularySize: Int) {
+  let guessing = log(Double(vocabularySize))
+  guard nll > guessing else { return }
+  Output.note(
+    String(
+      format: "warning: %.4f nats a token are worse than guessing (ln V = %.4f, V = ", nll, guessing)
+      + Output.grouped(vocabularySize)
+      + "): the order of the vocabulary, the roles or gate order of the weights, or the line "
+      + "conventions are likely wrong, or the text is of another kind than the model's")
+}
+
+/// Options that change a text before it is cut into tokens.
+struct PreparationOptions: ParsableArguments {
+  @Option(help: "Unicode normalization of the text before it is tokenized: none or nfc.")
+  var normalize: TextPreparation.Normalization = .none
+
+  @Flag(help: "Convert the text to lower case before it is tokenized.")
+  var lowercase = false
+
+  /// The changes.
+  var preparation: TextPreparation {
+    var preparation = TextPreparation()
+    preparation.normalization = normalize
+    preparation.isLowercased = lowercase
+    return preparation
+  }
+}
+
+extension TextPreparation.Normalization: ExpressibleByArgument {}
