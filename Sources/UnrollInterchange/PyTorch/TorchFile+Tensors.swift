@@ -19,6 +19,7 @@ extension TorchFile {
         reference = data
         continue
       }
+      if let array = arrays[reference] { return try view(of: array, reference, name: name) }
       guard let call = rebuildCall(at: reference) else { return nil }
       switch call.function {
       case "_rebuild_parameter", "_rebuild_parameter_with_state":
@@ -35,6 +36,24 @@ extension TorchFile {
       }
     }
     throw error(name, expected: "a tensor", found: "a parameter of itself", fix: Self.saveAgain)
+  }
+
+  /// The record of an array of NumPy.
+  private func record(_ reference: PickleReference) -> String { "array \(reference.index)" }
+
+  /// The view of an array of NumPy; `nil` if it is not of numbers.
+  private func view(
+    of array: PickledArray, _ reference: PickleReference, name: String
+  ) throws -> TorchTensor? {
+    guard let element = array.array.type.element else { return nil }
+    let view = array.array.view(
+      named: record(reference), element, byteCount: array.bytes.count)
+    guard let view else {
+      throw error(
+        name, expected: "as many bytes as an array of \(element.name) has",
+        found: "\(array.bytes.count)", fix: "the pickle is damaged; save the model again")
+    }
+    return view
   }
 
   /// The tensor of a call `Parameter(tensor, ...)`, as PyTorch before 0.4 pickles parameters.
@@ -116,6 +135,17 @@ extension TorchFile {
   private func storage(
     at reference: PickleReference, declared: TorchElement?, name: String
   ) throws -> (record: String, element: TorchElement, count: Int) {
+    if EmbeddedStorage.isCall(reference, in: graph) {
+      let record = EmbeddedStorage.record(reference)
+      guard storages[record] != nil,
+        let (element, count) = EmbeddedStorage.element(reference, in: graph)
+      else {
+        throw error(
+          name, expected: "a storage of little-endian numbers in the pickle", found: "another one",
+          fix: "save the state_dict with `torch.save`")
+      }
+      return (record, element, count)
+    }
     guard case .persistent(let identifier) = graph[reference].value,
       let parts = graph.tuple(identifier), parts.count >= 5,
       graph.string(parts[0]) == "storage", let key = graph.string(parts[2]),
@@ -163,12 +193,16 @@ extension TorchFile {
   func contents(
     of tensor: TorchTensor, named name: String, room: inout Int
   ) throws -> Tensor {
+    if let reference = arrayReference(tensor), let array = arrays[reference] {
+      return try array.array.numbers(
+        of: tensor, named: name, in: array.bytes, room: &room, error: error)
+    }
     guard let dtype = tensor.element.dtype, dtype.isFloat else {
       throw error(
         name, expected: "float16, bfloat16, float32 or float64", found: tensor.element.name,
         fix: "convert it first: `model.float()`, then save the state_dict")
     }
-    guard let range = storages[tensor.record],
+    guard let storage = storages[tensor.record],
       let byteCount = tensor.shape.byteCount(of: dtype), tensor.isContiguous || byteCount <= room
     else {
       throw error(
@@ -178,7 +212,7 @@ extension TorchFile {
     }
     if !tensor.isContiguous { room -= byteCount }
     guard
-      let result = Tensor(shape: tensor.shape, dtype: dtype, storage: bytes(of: tensor, in: range))
+      let result = Tensor(shape: tensor.shape, dtype: dtype, storage: bytes(of: tensor, in: storage))
     else {
       throw error(
         name, expected: "\(byteCount) bytes", found: "others",
@@ -187,14 +221,16 @@ extension TorchFile {
     return result
   }
 
-  private func bytes(of tensor: TorchTensor, in range: Range<Int>) -> ByteStorage {
-    let (start, count) = (tensor.offset * tensor.element.size, tensor.span * tensor.element.size)
-    if tensor.isContiguous,
-      let mapped = ByteStorage(file, offset: range.lowerBound + start, count: count)
-    {
-      return mapped
-    }
-    return .owned(tensor.gathered(from: .mapped(file, range)))
+  /// The array of NumPy that a tensor is a view of.
+  private func arrayReference(_ tensor: TorchTensor) -> PickleReference? {
+    guard tensor.record.hasPrefix("array ") else { return nil }
+    return Int(tensor.record.dropFirst("array ".count)).map(PickleReference.init)
+  }
+
+  private func bytes(of tensor: TorchTensor, in storage: ByteStorage) -> ByteStorage {
+    guard tensor.isContiguous else { return .owned(tensor.gathered(from: storage)) }
+    let start = tensor.offset * tensor.element.size
+    return storage[start..<start + tensor.span * tensor.element.size]
   }
 
   /// Checks the storages of tensors against their CRC-32.

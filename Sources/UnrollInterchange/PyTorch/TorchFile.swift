@@ -13,7 +13,9 @@ struct TorchFile: TensorContainer {
   /// What could not be checked.
   let notes: [Note]
   /// The bytes of the storages, by the names of their records.
-  let storages: [String: Range<Int>]
+  let storages: [String: ByteStorage]
+  /// The arrays of NumPy in the pickle, by their nodes.
+  let arrays: [PickleReference: PickledArray]
   /// What stands before a storage's key in the name of its record.
   let storagePrefix: String
   /// The records with their CRC-32, which files from before PyTorch 1.6 do not have.
@@ -31,6 +33,8 @@ struct TorchFile: TensorContainer {
     try TorchKind.refuseTar(file)
     if TorchKind.isLegacy(file) {
       try self.init(TorchLegacyFile(file))
+    } else if TorchKind.isPlainPickle(file) {
+      try self.init(pickle: file)
     } else {
       try self.init(ZipArchive(file))
     }
@@ -39,7 +43,47 @@ struct TorchFile: TensorContainer {
   private init(_ legacy: TorchLegacyFile) throws {
     (file, graph, notes) = (legacy.file, legacy.graph, legacy.notes)
     (pickleRecord, storagePrefix) = ("pickle", TorchLegacyFile.storagePrefix)
-    (storages, archive) = (legacy.storages, nil)
+    storages = legacy.storages.mapValues { .mapped(legacy.file, $0) }
+    archive = nil
+    arrays = Self.arrays(in: graph, room: file.count)
+  }
+
+  /// A file of `pickle.dump`: each storage is a file of `torch.save` within the pickle.
+  private init(pickle file: MappedFile) throws {
+    guard file.count <= PickleMachine.largestPickle else {
+      throw InterchangeError(
+        file: file.path, place: "pickle", expected: "at most \(PickleMachine.largestPickle) bytes",
+        found: "\(file.count)", fix: "save only the weights: `torch.save(model.state_dict(), \"new.pt\")`")
+    }
+    do {
+      graph = try PickleMachine.graph(of: file.copy(0..<file.count))
+    } catch let error as PickleError {
+      throw error.interchangeError(file, "pickle")
+    }
+    self.file = file
+    notes = []
+    pickleRecord = "pickle"
+    storagePrefix = TorchLegacyFile.storagePrefix
+    archive = nil
+    storages = EmbeddedStorage.all(in: graph, room: file.count)
+    arrays = Self.arrays(in: graph, room: file.count)
+  }
+
+  /// The arrays of NumPy that a pickle describes; damaged ones are left out, and no tensor then.
+  private static func arrays(
+    in graph: PickleGraph, room: Int
+  ) -> [PickleReference: PickledArray] {
+    var reader = PickledArrays(room: room)
+    var found: [PickleReference: PickledArray] = [:]
+    for index in graph.nodes.indices {
+      let reference = PickleReference(index: index)
+      if case .object = graph.nodes[index].value,
+        let array = try? reader.array(reference, in: graph)
+      {
+        found[reference] = array
+      }
+    }
+    return found
   }
 
   /// The archive of PyTorch 1.6 and newer: one pickle and a record for each storage.
@@ -55,8 +99,9 @@ struct TorchFile: TensorContainer {
       try archive.verify(record)
       ? [] : [Note(place: record.name, message: "not checked: the file holds no CRC-32 for it")]
     (file, pickleRecord, storagePrefix) = (archive.file, record.name, folder + "data/")
-    storages = archive.records.mapValues(\.data)
+    storages = archive.records.mapValues { .mapped(archive.file, $0.data) }
     graph = try Self.interpret(record, in: archive)
+    arrays = Self.arrays(in: graph, room: archive.file.count)
     self.archive = archive
   }
 

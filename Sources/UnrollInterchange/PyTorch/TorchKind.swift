@@ -15,7 +15,7 @@ enum TorchKind {
 
   /// Whether a file is a torch file of any kind and in any state.
   static func recognizes(_ file: MappedFile) -> Bool {
-    if isLegacy(file) || isTar(file) { return true }
+    if isLegacy(file) || isTar(file) || isPlainPickle(file) { return true }
     guard file.copy(0..<4) == [0x50, 0x4B, 0x03, 0x04] else { return false }
     if firstRecordName(of: file).map({ isTopLevel($0, file: "data.pkl") }) == true { return true }
     guard let archive = try? ZipArchive(file) else { return false }
@@ -58,6 +58,11 @@ enum TorchKind {
       let graph = try? PickleMachine.graph(of: file.copy(0..<32))
     else { return false }
     return graph[graph.root].value == .largeInt(legacyMagic)
+  }
+
+  /// `true` if a file looks like a pickle of tensors or modules: `pickle.dump`, protocols 2 to 5.
+  static func isPlainPickle(_ file: MappedFile) -> Bool {
+    NumPyPickle.isPickle(file) && NumPyPickle.holds("torch", file)
   }
 
   /// A tar archive whose first member is one of PyTorch 0.1's.
