@@ -222,21 +222,38 @@ public func convert(
   return conversion
 }
 
+/// A map for `--map` to complete for a model whose tensors have names.
+///
+/// - Parameters:
+///   - path: The file.
+///   - root: The path of the model inside a file that holds several.
+///   - ignored: Names in the file of what is left out.
+/// - Returns: A JSON object.
+/// - Throws: `FileError` or `InterchangeError` if the file cannot be read, or needs no map.
+public func mapSkeleton(
+  of path: String, root: String? = nil, ignoring ignored: Set<String> = []
+) throws -> String {
+  let file = try MappedFile(path: path)
+  var options = ReadingOptions()
+  options.root = root
+  options.ignored = ignored
+  return try UnrollInterchange.mapSkeleton(
+    of: file, as: foreignFormat(of: file, reader: .inProcess), options: options)
+}
+
 /// The foreign format of a file, by its content.
 ///
 /// - Throws: `InterchangeError` if it is of none.
 func foreignFormat(
   of file: MappedFile, reader: ContainerReader
 ) throws -> any ForeignFormat.Type {
+  try NamedKind.refuse(file, onlyReadable: true)
   if let format = AllFormats.format(of: file, reader: reader) { return format }
+  try NamedKind.refuse(file)
   throw InterchangeError(
     file: file.path, place: "", expected: supportedInputs,
-    found: file.count == 0
-      ? "an empty file"
-      : file.copy(0..<4) == Array("PK\u{03}\u{04}".utf8)
-        ? "a ZIP archive of another kind" : "content of another kind",
-    fix: "give the model file itself, not an archive of it or a text; other formats are not "
-      + "supported yet")
+    found: file.count == 0 ? "an empty file" : "content of another kind",
+    fix: "give the model file itself, not an archive of it or a text")
 }
 
 /// What `convert` reads, for messages.

@@ -114,6 +114,40 @@ struct MapSkeleton {
   }
 }
 
+/// A format whose files are tensors with names.
+protocol NamedFormat: ForeignFormat {
+  /// The tensors of a file, their names brought to those of `state_dict()`.
+  ///
+  /// - Throws: `InterchangeError` if the file is damaged, or a name of the options is not in it.
+  static func tensors(of file: MappedFile, options: ReadingOptions) throws -> NamedTensors
+}
+
+extension NamedFormat {
+  /// Tensors have names.
+  public static var hasNames: Bool { true }
+  /// Every tensor is accounted for.
+  public static var hasLedger: Bool { true }
+}
+
+/// A map for `--map` to complete, with the roles that the names and shapes of a file's tensors suggest.
+///
+/// - Parameters:
+///   - file: The file.
+///   - format: Its format.
+///   - options: The names to ignore, and the path of the model in the file.
+/// - Returns: A JSON object.
+/// - Throws: `InterchangeError` if the file is damaged, or its tensors have no names.
+public func mapSkeleton(
+  of file: MappedFile, as format: any ForeignFormat.Type, options: ReadingOptions
+) throws -> String {
+  guard let format = format as? any NamedFormat.Type else {
+    throw InterchangeError(
+      file: file.path, place: "", expected: "a file of tensors with names, for a map of them",
+      found: format.name, fix: "this format needs no map: convert it without --map")
+  }
+  return try format.tensors(of: file, options: options).skeleton
+}
+
 extension NamedTensors {
   /// The map to complete for this file.
   var skeleton: String { MapSkeleton(self).json }

@@ -5,15 +5,11 @@ import UnrollTensors
 import UnrollTokenization
 
 /// Files of GGUF with an architecture of our own, which ggml's programs list and edit.
-public enum GGUFFormat: ForeignFormat {
+public enum GGUFFormat: NamedFormat {
   /// The name in reports.
   public static let name = "gguf"
   /// The extension.
   public static let fileExtensions = ["gguf"]
-  /// Tensors have names.
-  public static let hasNames = true
-  /// Every tensor is accounted for.
-  public static let hasLedger = true
   /// What `general.architecture` is: such names have letters and digits alone.
   static let architecture = "unrolllm"
 
@@ -37,6 +33,13 @@ public enum GGUFFormat: ForeignFormat {
 
   /// Whether a file begins with the signature.
   public static func recognizes(_ file: MappedFile) -> Bool { GGUFFile.recognizes(file) }
+
+  static func tensors(of file: MappedFile, options: ReadingOptions) throws -> NamedTensors {
+    let container = try GGUFFile(file)
+    var named = NamedTensors(file: container, tensors: container.tensors)
+    _ = try named.normalize(options)
+    return named
+  }
 
   /// Converts a language model: an embedding or one-hot input, recurrent layers, a linear output.
   ///

@@ -5,20 +5,25 @@ import UnrollTensors
 import UnrollTokenization
 
 /// Archives of NumPy arrays, with a vocabulary and a tokenizer where Unroll wrote them.
-public enum NumPyFormat: ForeignFormat {
+public enum NumPyFormat: NamedFormat {
   /// The name in reports.
   public static let name = "npz"
   /// The extension.
   public static let fileExtensions = ["npz"]
-  /// Arrays have names.
-  public static let hasNames = true
-  /// Every tensor is accounted for.
-  public static let hasLedger = true
 
   /// Whether a file is an archive whose first record is an array, an array alone, or a pickle that names
   /// NumPy.
   public static func recognizes(_ file: MappedFile) -> Bool {
     NumPyFile.recognizes(file) || NumPyPickle.recognizes(file)
+  }
+
+  static func tensors(of file: MappedFile, options: ReadingOptions) throws -> NamedTensors {
+    var named =
+      if NumPyPickle.recognizes(file) {
+        try NumPyPickle(file).named
+      } else { try NumPyFile(file).named }
+    _ = try named.normalize(options)
+    return named
   }
 
   /// Converts a language model: an embedding or one-hot input, recurrent layers, a linear output.
@@ -28,7 +33,7 @@ public enum NumPyFormat: ForeignFormat {
   public static func read(_ file: MappedFile, options: ReadingOptions) throws -> Conversion {
     if NumPyPickle.recognizes(file) { return try readPickle(file, options: options) }
     let container = try NumPyFile(file)
-    var named = NamedTensors(file: container, tensors: container.tensors)
+    var named = container.named
     let kept = try container.text(StateMetadata.key).map {
       try StateMetadata(json: $0, beside: named)
     }
@@ -43,7 +48,7 @@ public enum NumPyFormat: ForeignFormat {
     _ file: MappedFile, options: ReadingOptions
   ) throws -> Conversion {
     let container = try NumPyPickle(file)
-    let named = NamedTensors(file: container, tensors: container.tensors)
+    let named = container.named
     var conversion = try convert(named, lists: container.lists, options: options)
     conversion.notes = container.notes + conversion.notes
     return conversion
@@ -111,4 +116,14 @@ public enum NumPyFormat: ForeignFormat {
   private static let types: [DType: String] = [
     .float16: "<f2", .float32: "<f4", .float64: "<f8",
   ]
+}
+
+extension NumPyFile {
+  /// The arrays by their names.
+  fileprivate var named: NamedTensors { NamedTensors(file: self, tensors: tensors) }
+}
+
+extension NumPyPickle {
+  /// The arrays by their names.
+  fileprivate var named: NamedTensors { NamedTensors(file: self, tensors: tensors) }
 }

@@ -32,6 +32,12 @@ struct EmbeddingAndOutput {
     let chosen =
       Self.choose(pairs, model: model).map { ($0.embedding, $0.output) }
       ?? Self.outputOfOneHots(matrices, D: D, H: H, model: model).map { (nil, $0) }
+    if chosen == nil, let kind = Self.otherKind(matrices, D: D, H: H) {
+      throw model.roleError(
+        expected: "an embedding [V, \(D)] and an output [V, \(H)] beside the recurrent layers",
+        found: "\(kind): \(Self.describe(rest))",
+        advice: "only language models are converted; if it is one, say which tensor is which")
+    }
     guard let (embedding, output) = chosen else {
       throw model.roleError(
         expected: "an embedding [V, \(D)] and an output [V, \(H)] beside the recurrent layers",
@@ -46,7 +52,11 @@ struct EmbeddingAndOutput {
     self.embedding = embedding
     self.output = output
     let biasName = Self.path(of: output.name) + "bias"
-    outputBias = rest.first { $0.name == biasName }
+    // A program's own parameter may stand beside a weight that it uses as a function.
+    let vectors = rest.filter { $0.tensor.shape.dimensions == [output.tensor.shape.dimensions[0]] }
+    outputBias =
+      rest.first { $0.name == biasName }
+      ?? (vectors.count == 1 ? vectors.first { $0.name.contains("bias") } : nil)
     let used = [embedding?.name, output.name, outputBias?.name]
     let leftOver = rest.filter { !used.contains($0.name) }
     guard leftOver.isEmpty else {
@@ -57,6 +67,19 @@ struct EmbeddingAndOutput {
           + leftOver.prefix(6).map { "--ignore \($0.fileName)" }.joined(separator: " ")
           + "`; if one is a parameter under another name, say so")
     }
+  }
+
+  /// The kind of a model whose parts are not those of a language model, if the shapes tell it.
+  private static func otherKind(_ matrices: [NamedTensor], D: Int, H: Int) -> String? {
+    let sizes = matrices.map(\.tensor.shape.dimensions)
+    if sizes.count == 1, sizes[0][1] == D, D != H { return "an encoder without an output layer" }
+    guard sizes.count == 2, let embedding = sizes.first(where: { $0[1] == D }),
+      let output = sizes.last(where: { $0[1] == H && $0 != embedding }),
+      output[0] != embedding[0]
+    else { return nil }
+    return output[0] < embedding[0]
+      ? "a classifier of \(output[0]) classes over \(embedding[0]) tokens"
+      : "a translation or tagging model of \(embedding[0]) input and \(output[0]) output tokens"
   }
 
   /// All pairs of two different names whose shapes fit.

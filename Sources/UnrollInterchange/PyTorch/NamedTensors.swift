@@ -139,7 +139,10 @@ struct NamedTensors: Sendable {
   /// - Throws: `InterchangeError` if a name is not in the file, or given twice.
   mutating func normalize(_ options: ReadingOptions = ReadingOptions()) throws -> [Note] {
     var ledger = try Ledger(
-      tensors.map(\.fileName), ignoring: options.ignored.union(options.map.ignored), of: file.path)
+      tensors.map(\.fileName) + modules.map(\.path),
+      ignoring: options.ignored.union(options.map.ignored), of: file.path)
+    try TorchModuleClass.check(modules, ledger: ledger, file: file)
+    for module in modules { ledger.use(module.path) }
     tensors.removeAll { ledger.isIgnored($0.fileName) }
     var notes = try computeWeights()
     try rename(options.map)

@@ -7,16 +7,16 @@ import UnrollTokenization
 /// Files of `torch.save` of any age since 0.2: a state_dict, a whole module, or a dictionary that holds one of these.
 ///
 /// The pickle inside is read as data; no name in it is ever resolved to code.
-public enum PyTorchFormat: ForeignFormat {
+public enum PyTorchFormat: NamedFormat {
   /// The name in reports.
   public static let name = "pytorch"
-  /// A state_dict has names.
-  public static let hasNames = true
-  /// Every tensor is accounted for.
-  public static let hasLedger = true
 
   /// Whether a file was written by `torch.save` or one of its relatives, of any age.
   public static func recognizes(_ file: MappedFile) -> Bool { TorchKind.recognizes(file) }
+
+  static func tensors(of file: MappedFile, options: ReadingOptions) throws -> NamedTensors {
+    try TorchModel(try TorchFile(file), options: options).named
+  }
 
   /// Converts a language model: an embedding, recurrent layers, a linear output.
   ///

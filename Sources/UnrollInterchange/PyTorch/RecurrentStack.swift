@@ -31,6 +31,11 @@ struct RecurrentStack {
     let starts = RecurrentModule.all(in: model)
     // Every module of a list is looked for among all tensors.
     try Self.checkCount(starts.count, file: file)
+    if starts.isEmpty, let network = model.otherNetwork {
+      throw file.error(
+        network.place, expected: "a recurrent language model (RNN, GRU or LSTM)", found: network.kind,
+        fix: "give a recurrent model; other networks are not converted")
+    }
     guard let modules = starts.count == 1 ? starts : Self.sequence(starts) else {
       throw starts.isEmpty
         ? model.roleError(
@@ -176,5 +181,21 @@ struct RecurrentModule {
     throw file.error(
       stray.name, expected: "layers numbered without gaps, 0 to \(layerCount - 1)",
       found: "a tensor that belongs to none of them", fix: "save the whole state_dict")
+  }
+}
+
+extension NamedTensors {
+  /// The kind of a network without recurrent layers, and a tensor that shows it.
+  fileprivate var otherNetwork: (kind: String, place: String)? {
+    if let tensor = tensors.first(where: { $0.tensor.shape.rank == 4 }) {
+      return ("a convolutional network", tensor.fileName)
+    }
+    let words = ["attn", "attention", "q_proj", "c_attn", "self_attn"]
+    if let tensor = tensors.first(where: { tensor in
+      words.contains { tensor.name.lowercased().contains($0) }
+    }) {
+      return ("a Transformer or another network with attention", tensor.fileName)
+    }
+    return nil
   }
 }

@@ -248,6 +248,8 @@ struct TorchModel {
       named.tensors.append(NamedTensor(name: name, tensor: tensor))
     } else if takeList(reference, name) {
       return
+    } else if let className = file.graph.className(reference), className.hasPrefix("torch.ScriptObject") {
+      throw TorchModuleClass.quantised(name, className, file)
     } else if let className = file.graph.className(reference) {
       throw file.error(
         name, expected: "a dense tensor", found: "an object made by \(className)",

@@ -75,3 +75,44 @@ enum TorchSettings {
     }
   }
 }
+
+/// The classes of modules that a whole model is made of.
+enum TorchModuleClass {
+  /// Classes of PyTorch that hold parameters with a role, or change nothing at evaluation.
+  private static let known = [
+    "torch.nn.modules.container.", "torch.nn.modules.dropout.", "torch.nn.modules.loss.",
+    "torch.nn.modules.rnn.", "torch.nn.modules.sparse.Embedding", "torch.nn.modules.linear.Linear",
+    "torch.nn.modules.linear.NonDynamicallyQuantizableLinear", "torch.nn.modules.linear.Identity",
+    "torch.nn.modules.activation.LogSoftmax", "torch.nn.modules.activation.Softmax",
+    "torch.nn.modules.module.Module", "torch.nn.parallel.", "torch.nn.backends.",
+    "torch.nn.modules.adaptive.",
+  ]
+
+  /// Refuses a module of PyTorch that computes something that no parameter shows.
+  ///
+  /// - Throws: `InterchangeError` naming the module.
+  static func check(_ modules: [TorchModule], ledger: Ledger, file: any TensorContainer) throws {
+    for module in modules where !ledger.isIgnored(module.path) {
+      if module.className.contains("quantized") { throw quantised(module.path, module.className, file) }
+      guard module.className.hasPrefix("torch.nn."), !module.path.isEmpty,
+        !known.contains(where: module.className.hasPrefix)
+      else { continue }
+      throw file.error(
+        module.path, expected: "modules of a language model of embedding, recurrent layers and output",
+        found: "a \(module.className), which changes what the model computes",
+        fix: "such a model cannot be converted; if the model does not use it, "
+          + "`--ignore \(module.path)` leaves it out")
+    }
+  }
+
+  /// The refusal of a quantised model.
+  static func quantised(
+    _ place: String, _ className: String, _ file: any TensorContainer
+  ) -> InterchangeError {
+    file.error(
+      place, expected: "weights in floating point",
+      found: "a quantised model (\(className))",
+      fix: "convert the model as it was before it was quantised: "
+        + "`torch.save(model.state_dict(), \"new.pt\")` before `quantize_dynamic`")
+  }
+}

@@ -6,18 +6,21 @@ import UnrollTensors
 import UnrollTokenization
 
 /// Files of safetensors, with a vocabulary and a tokenizer where Unroll wrote them.
-public enum SafetensorsFormat: ForeignFormat {
+public enum SafetensorsFormat: NamedFormat {
   /// The name in reports.
   public static let name = "safetensors"
   /// The extension.
   public static let fileExtensions = ["safetensors"]
-  /// Tensors have names.
-  public static let hasNames = true
-  /// Every tensor is accounted for.
-  public static let hasLedger = true
 
   /// Whether a file begins with the length of a header and a JSON object of that length.
   public static func recognizes(_ file: MappedFile) -> Bool { SafetensorsFile.recognizes(file) }
+
+  static func tensors(of file: MappedFile, options: ReadingOptions) throws -> NamedTensors {
+    let container = try SafetensorsFile(file)
+    var named = NamedTensors(file: container, tensors: container.tensors)
+    _ = try named.normalize(options)
+    return named
+  }
 
   /// Converts a language model: an embedding, recurrent layers, a linear output.
   ///

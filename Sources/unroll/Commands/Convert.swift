@@ -37,7 +37,25 @@ struct Convert: ParsableCommand {
   )
   var model: String
 
-  @OptionGroup var output: OutputOptions
+  @OptionGroup private var destination: Destination
+
+  /// The output, which only `--print-map` does without.
+  struct Destination: ParsableArguments {
+    @Option(
+      name: [.short, .long],
+      help: ArgumentHelp("The file to write, such as poet.unroll.h5.", valueName: "file"))
+    var output: String?
+
+    @Flag(help: "Replace the output file if it exists.")
+    var force = false
+  }
+
+  private var output: OutputOptions {
+    var options = OutputOptions()
+    options.output = destination.output ?? ""
+    options.force = destination.force
+    return options
+  }
 
   @Option(
     name: .customLong("to"),
@@ -98,6 +116,9 @@ struct Convert: ParsableCommand {
       valueName: "file"))
   var names: String?
 
+  @Flag(help: "Print a map for --map to complete, with the roles that names and shapes suggest.")
+  var printMap = false
+
   @Option(
     help: ArgumentHelp(
       "The model inside a PyTorch file that holds several, such as ema.state_dict.",
@@ -150,6 +171,12 @@ struct Convert: ParsableCommand {
   }
 
   func validate() throws {
+    guard printMap || destination.output != nil else {
+      throw ValidationError("Missing expected argument '--output <file>'")
+    }
+    guard destination.output?.isEmpty != true else {
+      throw ValidationError("--output needs a name.")
+    }
     guard corpus == nil || vocabulary == nil else {
       throw ValidationError("Give --corpus or --vocabulary, not both.")
     }
@@ -167,7 +194,7 @@ struct Convert: ParsableCommand {
     if let targetName, ConversionTarget(named: targetName) == nil {
       throw ValidationError("--to is \(ConversionTarget.names.joined(separator: " or ")).")
     }
-    let written = [output.output, writeVocabulary, writeConfig].compactMap { $0 }
+    let written = [destination.output, writeVocabulary, writeConfig].compactMap { $0 }
     for (index, path) in written.enumerated() {
       guard !written.dropFirst(index + 1).contains(where: { OutputOptions.isSameFile($0, path) })
       else {
@@ -178,6 +205,9 @@ struct Convert: ParsableCommand {
   }
 
   func run() throws {
+    if printMap {
+      return Output.result(try mapSkeleton(of: model, root: root, ignoring: Set(ignored)))
+    }
     if OutputOptions.isFolder(model) { return try convertFolder() }
     let target =
       targetName.flatMap(ConversionTarget.init(named:)) ?? ConversionTarget(output: output.output)

@@ -1,0 +1,153 @@
+// Kinds of files that are recognized but not read, each with a next step.
+
+import Foundation
+import UnrollTensors
+import UnrollTokenization
+
+/// A kind of file that users take for a model that Unroll reads.
+public struct NamedKind: Sendable {
+  /// The kind in words.
+  public let name: String
+  /// A command or step that leads to a file that is read; `FILE` stands for the file's name.
+  public let fix: String
+  /// `true` if a reader takes such files for its own.
+  private var looksReadable = false
+  /// `true` if a file is of the kind.
+  private let recognizes: @Sendable (FileStart) -> Bool
+
+  private init(
+    name: String, fix: String, looksReadable: Bool = false,
+    recognizes: @escaping @Sendable (FileStart) -> Bool
+  ) {
+    self.name = name
+    self.fix = fix
+    self.looksReadable = looksReadable
+    self.recognizes = recognizes
+  }
+
+  /// The beginning of a file, its name, and the names of its records if it is a ZIP archive.
+  private struct FileStart {
+    let bytes: [UInt8]
+    let name: String
+    let records: Set<String>
+    private let file: MappedFile
+
+    init(_ file: MappedFile) {
+      bytes = file.copy(0..<512)
+      name = file.path.split(separator: "/").last.map(String.init) ?? file.path
+      let isArchive = bytes.starts(with: [0x50, 0x4B, 0x03, 0x04])
+      records = isArchive ? Set((try? ZipArchive(file))?.records.keys.map(Self.base) ?? []) : []
+      self.file = file
+    }
+
+    /// The value of a JSON file, at most 64 MB of it.
+    var json: JSONValue? {
+      guard starts(with: "{"), file.count <= 64 << 20 else { return nil }
+      return try? JSONValue(file.copy(0..<file.count))
+    }
+
+    private static func base(_ record: String) -> String {
+      record.split(separator: "/", maxSplits: 1).last.map(String.init) ?? record
+    }
+
+    func starts(with text: String) -> Bool {
+      let start = bytes.drop { [0x20, 0x09, 0x0A, 0x0D].contains($0) }.prefix(text.utf8.count)
+      return String(decoding: start, as: UTF8.self).lowercased() == text.lowercased()
+    }
+
+    func has(_ text: String) -> Bool {
+      String(decoding: bytes, as: UTF8.self).contains(text)
+    }
+  }
+
+  private static let keras =
+    "open it in the program that wrote it and save a Keras model: `model.save(\"model.keras\")`"
+
+  /// The kinds, the most specific first.
+  private static let all: [NamedKind] = [
+    NamedKind(
+      name: "a Git LFS pointer, which stands for a file that was not downloaded",
+      fix: "fetch the file itself, in its repository: `git lfs pull`"
+    ) { $0.starts(with: "version https://git-lfs.github.com/spec/") },
+    NamedKind(
+      name: "a web page", fix: "download the file itself: on a code host, the raw file"
+    ) { $0.starts(with: "<!doctype html") || $0.starts(with: "<html") },
+    NamedKind(name: "a gzip file", fix: "unpack it first: `gunzip -k FILE`") {
+      $0.bytes.starts(with: [0x1F, 0x8B])
+    },
+    NamedKind(name: "a bzip2 file", fix: "unpack it first: `bunzip2 -k FILE`") {
+      $0.starts(with: "BZh")
+    },
+    NamedKind(name: "an xz file", fix: "unpack it first: `unxz -k FILE`") {
+      $0.bytes.starts(with: [0xFD, 0x37, 0x7A, 0x58, 0x5A, 0x00])
+    },
+    NamedKind(name: "a Zstandard file", fix: "unpack it first: `unzstd FILE`") {
+      $0.bytes.starts(with: [0x28, 0xB5, 0x2F, 0xFD])
+    },
+    NamedKind(
+      name: "a tar archive", fix: "unpack it and give the model in it: `tar -xf FILE`"
+    ) { $0.bytes.count > 262 && $0.bytes[257..<262].elementsEqual("ustar".utf8) },
+    NamedKind(
+      name: "a program that torch.export saved (.pt2)",
+      fix: "save its weights: `torch.save(torch.export.load(\"FILE\").state_dict, \"new.pt\")`",
+      looksReadable: true
+    ) { $0.records.contains("archive_format") || $0.records.contains("serialized_exported_program.json") },
+    NamedKind(
+      name: "a part of a distributed checkpoint of PyTorch",
+      fix: "put its folder into one file: "
+        + "`python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER new.pt`",
+      looksReadable: true
+    ) { $0.name.hasSuffix(".distcp") || $0.has("torch.distributed.checkpoint") },
+    NamedKind(
+      name: "a checkpoint of TensorFlow, which this version does not read", fix: keras
+    ) {
+      $0.name.contains(".data-0") || $0.name.hasSuffix(".ckpt.meta")
+        || ($0.name.hasSuffix(".index") && $0.bytes.starts(with: [0x00, 0x00]))
+        || ($0.name.hasSuffix(".meta") && $0.name.contains("ckpt"))
+    },
+    NamedKind(
+      name: "the graph of a SavedModel of TensorFlow, which this version does not read", fix: keras
+    ) { $0.name == "saved_model.pb" },
+    NamedKind(
+      name: "a file of Torch7, which this version does not read",
+      fix: "there is no conversion yet; keep the file"
+    ) { $0.name.hasSuffix(".t7") },
+    NamedKind(
+      name: "a model of TensorFlow.js",
+      fix: "convert it with the package tensorflowjs: `tensorflowjs_converter --input_format "
+        + "tfjs_layers_model --output_format keras FILE model.h5`"
+    ) { $0.json?["weightsManifest"] != nil },
+    NamedKind(
+      name: "a model of brain.js, whose networks are not those of other programs",
+      fix: "there is no conversion; keep the file"
+    ) {
+      $0.json?["type"]?.text.map { ["RNN", "LSTM", "GRU", "RNNTimeStep", "LSTMTimeStep"].contains($0) }
+        == true && $0.json?["options"] != nil
+    },
+    NamedKind(
+      name: "weights as lists of numbers in JSON",
+      fix: "write them as arrays: `numpy.savez(\"weights.npz\", **{k: numpy.array(v, \"float32\") for k, v in "
+        + "json.load(open(\"FILE\")).items()})`"
+    ) { start in
+      start.json?.members?.contains { String(decoding: $0.key, as: UTF8.self).contains("weight") } == true
+    },
+    NamedKind(
+      name: "a ZIP archive of another kind", fix: "unpack it and give the model in it: `unzip FILE`"
+    ) { $0.bytes.starts(with: [0x50, 0x4B, 0x03, 0x04]) },
+  ]
+
+  /// Refuses a file of one of the kinds.
+  ///
+  /// - Parameters:
+  ///   - file: The file.
+  ///   - onlyReadable: Whether only kinds that a reader would take for its own are looked for.
+  /// - Throws: `InterchangeError` that names the kind and a next step.
+  public static func refuse(_ file: MappedFile, onlyReadable: Bool = false) throws {
+    let start = FileStart(file)
+    let kinds = onlyReadable ? all.filter(\.looksReadable) : all
+    guard let kind = kinds.first(where: { $0.recognizes(start) }) else { return }
+    throw InterchangeError(
+      file: file.path, place: "", expected: "the file of a model", found: kind.name,
+      fix: kind.fix.replacingOccurrences(of: "FILE", with: start.name))
+  }
+}
