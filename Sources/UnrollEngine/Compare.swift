@@ -34,7 +34,7 @@ public struct ModelPair: Sendable {
     let known = models.compactMap { $0 }.first
     isMetadataKnown = !models.contains { $0 == nil }
     var given = ReadingOptions(
-      vocabulary: try options.vocabulary.vocabulary { _ in }, nonlinearity: options.nonlinearity)
+      vocabulary: try options.tokens { _ in }.vocabulary, nonlinearity: options.nonlinearity)
     given.reader = reader
     areTokensKnown = isMetadataKnown || given.vocabulary != nil
     given.vocabulary = given.vocabulary ?? known?.vocabulary

@@ -11,16 +11,17 @@ import UnrollTokenization
 public enum VocabularySource: Sendable {
   /// Nowhere: the file has one.
   case file
-  /// The texts of a corpus folder; see `Vocabulary.init(corpus:progress:)`.
-  case corpus(String)
+  /// The texts of a corpus folder, in an order or, without one, as they first appear unless a list of tokens
+  /// in the folder says otherwise.
+  case corpus(String, order: VocabularyOrder? = nil)
   /// A list of tokens; see `Vocabulary.init(contentsOf:format:)`.
-  case list(String, VocabularyFormat = .list)
+  case list(String, VocabularyFormat? = nil)
 
   /// What it is called in the history of a model.
   fileprivate var name: String {
     switch self {
     case .file: "file"
-    case .corpus: "corpus"
+    case .corpus(_, let order): "corpus" + (order.map { " order=\($0.rawValue)" } ?? "")
     case .list: "list"
     }
   }
@@ -29,16 +30,8 @@ public enum VocabularySource: Sendable {
   public var paths: [String] {
     switch self {
     case .file: []
-    case .corpus(let folder): Vocabulary.corpusParts.map { "\(folder)/\($0)" }
+    case .corpus(let folder, _): Vocabulary.corpusParts.map { "\(folder)/\($0)" }
     case .list(let path, _): [path]
-    }
-  }
-
-  func vocabulary(progress: (Int) -> Void) throws -> Vocabulary? {
-    switch self {
-    case .file: nil
-    case .corpus(let folder): try Vocabulary(corpus: folder, progress: progress)
-    case .list(let path, let format): try Vocabulary(contentsOf: path, format: format)
     }
   }
 }
@@ -146,7 +139,7 @@ public func convert(
   }
   let format = try foreignFormat(of: file, reader: reader)
   let (options, notes) = try options.completed(beside: file, of: format)
-  let (tokenizer, vocabulary) = try options.tokens(progress: progress)
+  let tokens = try options.tokens(progress: progress)
   let map = try options.names.map { try NameMap(contentsOf: $0) } ?? NameMap()
   guard map.isEmpty || format.hasNames else {
     throw InterchangeError(
@@ -154,7 +147,9 @@ public func convert(
       found: format.name, fix: "leave the map out")
   }
   var readingOptions = ReadingOptions(
-    vocabulary: vocabulary, tokenizer: tokenizer, nonlinearity: options.nonlinearity, map: map)
+    vocabulary: tokens.vocabulary, tokenizer: tokens.tokenizer, nonlinearity: options.nonlinearity,
+    map: map)
+  readingOptions.listBesideCorpus = tokens.beside
   readingOptions.reader = reader
   guard options.root == nil || format == PyTorchFormat.self else {
     throw InterchangeError(
@@ -181,17 +176,8 @@ public func convert(
     readingOptions.configuration = try MappedFile(path: path)
   }
   var conversion = try format.read(file, options: readingOptions)
-  conversion.notes = notes + conversion.notes
-  try options.special.apply(to: &conversion.checkpoint, path: path)
-  if conversion.checkpoint.tokenizer.appendsEndOfSentence,
-    conversion.checkpoint.vocabulary.endOfSentenceID == nil
-  {
-    conversion.notes.append(
-      Note(
-        place: Layout.vocabulary,
-        message:
-          "no token <eos> ends sentences: without one no text can be read; name it with --eos"))
-  }
+  conversion.notes = notes + tokens.notes + conversion.notes
+  try options.special.apply(to: &conversion, path: path, isChoice: tokens.leavesLinesOpen)
   try conversion.convertNumbers(to: options.dtype, path: path)
   // Files of other formats have no history.
   guard case .checkpoint = options.target else { return conversion }

@@ -1,14 +1,34 @@
-// Tokens that a person names: those that begin and end sentences, and the one for unknown text.
+// Line conventions and special tokens: what starts a line, what ends it, and what stands for unknown text.
 
 import UnrollFormat
+import UnrollInterchange
 import UnrollTokenization
+
+/// A line's first or last token, as a person states it.
+public enum LineToken: Sendable, Hashable {
+  /// No token.
+  case none
+  /// A token of the vocabulary by its text.
+  case token(String)
+
+  /// Reads `none`, or the text of a token.
+  public init(_ text: String) { self = text == "none" ? .none : .token(text) }
+
+  /// The text that states it.
+  var text: String {
+    switch self {
+    case .none: "none"
+    case .token(let token): token
+    }
+  }
+}
 
 /// The tokens of a vocabulary that mean something, by their texts; `nil` for those that it tells itself.
 public struct SpecialTokens: Sendable, Hashable {
   /// The token that each line ends with.
-  public var end: String?
-  /// The token that sentences start from, instead of the one that ends them.
-  public var beginning: String?
+  public var end: LineToken?
+  /// The token that each line starts from.
+  public var beginning: LineToken?
   /// The token for text that the vocabulary lacks.
   public var unknown: String?
 
@@ -17,32 +37,89 @@ public struct SpecialTokens: Sendable, Hashable {
 
   /// The names as `name=value`, for the history of a model.
   var arguments: [String] {
-    [("eos", end), ("bos", beginning), ("unk", unknown)].compactMap { name, token in
+    [("eos", end?.text), ("bos", beginning?.text), ("unk", unknown)].compactMap { name, token in
       token.map { "\(name)=\($0)" }
     }
   }
 
-  /// Gives a model's vocabulary and tokenizer these tokens.
+  /// Gives a model's vocabulary and tokenizer these tokens, and states the line conventions where they are
+  /// a choice.
   ///
-  /// - Throws: `TextError` if the vocabulary lacks one.
-  func apply(to checkpoint: inout Checkpoint, path: String) throws {
+  /// Without a statement the conventions are those of `Tokenizer.chooseLineConvention(for:)`.
+  ///
+  /// - Parameters:
+  ///   - conversion: The model. Out: with the tokens, and notes on what was assumed.
+  ///   - path: The model's path, for messages.
+  ///   - isChoice: Whether the source of the tokens leaves the conventions open.
+  /// - Throws: `TextError` if the vocabulary lacks a token.
+  func apply(to conversion: inout Conversion, path: String, isChoice: Bool) throws {
     func id(_ token: String) throws -> Int {
-      guard let id = checkpoint.vocabulary.id(of: token) else {
+      guard let id = conversion.checkpoint.vocabulary.id(of: token) else {
         throw TextError(
           path: path, line: nil, expected: "a token of the vocabulary", found: token,
           fix: "give a token as it is in the list")
       }
       return id
     }
-    if let unknown { checkpoint.vocabulary.unknownID = try id(unknown) }
-    if let end {
-      checkpoint.vocabulary.endOfSentenceID = try id(end)
-      checkpoint.tokenizer.appendsEndOfSentence = true
-      checkpoint.tokenizer.sentenceStart = .eos
+    var vocabulary = conversion.checkpoint.vocabulary
+    var tokenizer = conversion.checkpoint.tokenizer
+    if let unknown { vocabulary.unknownID = try id(unknown) }
+    switch end {
+    case .token(let token)?:
+      vocabulary.endOfSentenceID = try id(token)
+      tokenizer.appendsEndOfSentence = true
+      tokenizer.sentenceStart = .eos
+    case LineToken.none?:
+      tokenizer.appendsEndOfSentence = false
+    case nil: break
     }
-    if let beginning {
-      checkpoint.vocabulary.beginningOfSentenceID = try id(beginning)
-      checkpoint.tokenizer.sentenceStart = .bos
+    switch beginning {
+    case .token(let token)?:
+      vocabulary.beginningOfSentenceID = try id(token)
+      tokenizer.sentenceStart = .bos
+    case LineToken.none?:
+      tokenizer.sentenceStart = .none
+    case nil: break
     }
+    conversion.checkpoint.vocabulary = vocabulary
+    conversion.checkpoint.tokenizer = tokenizer
+    guard isChoice, end == nil || beginning == nil else { return }
+    conversion.notes += note(on: conversion.checkpoint).map { [$0] } ?? []
+  }
+
+  /// The note on line conventions that were not stated; none where they are word_language_model's.
+  private func note(on checkpoint: Checkpoint) -> Note? {
+    let vocabulary = checkpoint.vocabulary
+    let tokenizer = checkpoint.tokenizer
+    let isUsual =
+      tokenizer.appendsEndOfSentence && tokenizer.sentenceStart == .eos
+      && vocabulary.endOfSentenceID == vocabulary.id(of: "<eos>")
+      && vocabulary.beginningOfSentenceID == nil
+    guard !isUsual else { return nil }
+    return Note(
+      place: Layout.vocabulary,
+      message: "assumed: lines start from \(checkpoint.lineStart) and end with \(checkpoint.lineEnd); "
+        + "--line-start and --line-end state others")
+  }
+}
+
+extension Checkpoint {
+  /// What each line starts from, in words.
+  public var lineStart: String {
+    let id: Int? =
+      switch tokenizer.sentenceStart {
+      case .eos: vocabulary.endOfSentenceID
+      case .bos: vocabulary.beginningOfSentenceID
+      case .none: nil
+      }
+    return id.map { vocabulary.text(of: $0) } ?? "nothing"
+  }
+
+  /// What each line ends with, in words.
+  public var lineEnd: String {
+    guard tokenizer.appendsEndOfSentence, let id = vocabulary.endOfSentenceID else {
+      return tokenizer.lineEnds == .kept ? "its line feed, as text" : "nothing"
+    }
+    return vocabulary.text(of: id)
   }
 }

@@ -1,5 +1,6 @@
 // How the text of a converted model becomes tokens, and which tokens it has.
 
+import Foundation
 import UnrollFormat
 import UnrollInterchange
 import UnrollTensors
@@ -50,10 +51,7 @@ extension TokenizerSource {
     case .kind(let kind, let space):
       var (tokenizer, vocabulary) = (Tokenizer(kind: kind, space: space), listed)
       if let unit = kind.unit { vocabulary?.unit = unit }
-      // Without a token for it, the end of a line is text.
-      if kind != .whitespace, let vocabulary, vocabulary.endOfSentenceID == nil {
-        (tokenizer.appendsEndOfSentence, tokenizer.sentenceStart) = (false, .none)
-      }
+      if let vocabulary { tokenizer.chooseLineConvention(for: vocabulary) }
       return (tokenizer, vocabulary)
     case .definition(let path):
       var (tokenizer, vocabulary) = try definedTokens(path, listed)
@@ -94,24 +92,91 @@ public func learnedTokens(
   return (tokenizer, vocabulary)
 }
 
+/// The tokens that are known before a model is read.
+struct KnownTokens {
+  var tokenizer: Tokenizer
+  /// The vocabulary, if one was given.
+  var vocabulary: Vocabulary?
+  /// A list in the folder of the corpus, where the order of ids was not stated.
+  var beside: (path: String, vocabulary: Vocabulary)?
+  /// What was assumed.
+  var notes: [Note] = []
+
+  /// `true` if the source of the tokens does not say what starts and ends a line.
+  let leavesLinesOpen: Bool
+}
+
 extension ConversionOptions {
   /// The tokenizer, and the vocabulary if there is one beside the model.
-  func tokens(
-    progress: (Int) -> Void
-  ) throws -> (tokenizer: Tokenizer, vocabulary: Vocabulary?) {
-    try tokenizer.tokens(
-      try listedTokens(progress), appendsEndOfSentence: appendsEndOfSentence)
+  func tokens(progress: (Int) -> Void) throws -> KnownTokens {
+    var notes: [Note] = []
+    let listed = try listedTokens(progress, notes: &notes)
+    var source = tokenizer
+    if case .kind(.whitespace, nil) = source, case .list(let path, _) = vocabulary,
+      listed?.isOfCharacters == true
+    {
+      // No word is white space.
+      source = .kind(.character, space: nil)
+      notes.append(
+        Note(
+          place: path,
+          message: "lists single characters, white space among them: tokenizer character"))
+    }
+    var (tokenizer, vocabulary) = try source.tokens(
+      listed, appendsEndOfSentence: appendsEndOfSentence)
+    // fairseq's lines start from and end with `</s>`.
+    if isOfFairseq, !tokenizer.kind.isDefined { tokenizer.sentenceStart = .eos }
+    return KnownTokens(
+      tokenizer: tokenizer, vocabulary: vocabulary, beside: try listBesideCorpus(), notes: notes,
+      leavesLinesOpen: vocabulary != nil && !tokenizer.kind.isDefined && !isOfFairseq)
   }
 
+  private var isOfFairseq: Bool {
+    guard case .list(let path, let format) = vocabulary else { return false }
+    return (format ?? VocabularyFormat(path: path)) == .fairseq
+  }
+
+  /// The tokens of a list or of a corpus.
+  ///
   /// A corpus in plain text gives its characters or bytes; one that has a sign for a space, and spaces
   /// between its characters, its words.
-  private func listedTokens(_ progress: (Int) -> Void) throws -> Vocabulary? {
-    guard case .corpus = vocabulary, case .kind(let kind, nil) = tokenizer,
-      [.character, .byte].contains(kind)
-    else { return try vocabulary.vocabulary(progress: progress) }
-    var training = VocabularyTraining(tokenizer: Tokenizer(kind: kind))
-    training.hasUnknown = false
-    return try Vocabulary(trainedOn: vocabulary.paths, by: training, progress: progress)
+  private func listedTokens(
+    _ progress: (Int) -> Void, notes: inout [Note]
+  ) throws -> Vocabulary? {
+    switch vocabulary {
+    case .file: return nil
+    case .list(let path, let format):
+      return try Vocabulary(contentsOf: path, format: format, notes: &notes)
+    case .corpus(let folder, let order):
+      guard case .kind(let kind, let space) = tokenizer else {
+        return try Vocabulary(corpus: folder, progress: progress)
+      }
+      let isText = [.character, .byte].contains(kind) && space == nil
+      guard isText || (order ?? .firstSeen) != .firstSeen else {
+        return try Vocabulary(corpus: folder, progress: progress)
+      }
+      var training = VocabularyTraining(
+        tokenizer: isText ? Tokenizer(kind: kind) : Tokenizer())
+      training.hasUnknown = false
+      training.order = order ?? .firstSeen
+      return try Vocabulary(trainedOn: vocabulary.paths, by: training, progress: progress)
+    }
+  }
+
+  /// The names of lists that programs leave in the folder of a corpus.
+  private static let listNames = [
+    "vocab.txt", "vocabulary.txt", "words.txt", "tokens.txt", "dict.txt", "vocab.json",
+    "word2idx.json", "itos.pkl", "vocab.pkl", "chars_vocab.pkl",
+  ]
+
+  /// The list of tokens in the corpus folder, where nothing says in which order ids were given.
+  private func listBesideCorpus() throws -> (path: String, vocabulary: Vocabulary)? {
+    guard case .corpus(let folder, nil) = vocabulary else { return nil }
+    let paths = Self.listNames.map { "\(folder)/\($0)" }
+    guard let path = paths.first(where: { FileManager.default.fileExists(atPath: $0) }),
+      let listed = try? Vocabulary(contentsOf: path, format: nil)
+    else { return nil }
+    return (path, listed)
   }
 }
 

@@ -110,6 +110,9 @@ extension ForeignFormat {
 public struct ReadingOptions: Sendable {
   /// The tokens, for files that hold only weights.
   public var vocabulary: Vocabulary?
+  /// A list of tokens that lies in the folder of the corpus, with its path: where the vocabulary is made of
+  /// the corpus in no stated order.
+  public var listBesideCorpus: (path: String, vocabulary: Vocabulary)?
   /// How text becomes tokens.
   public var tokenizer: Tokenizer
   /// The activation of plain recurrent cells, for files that do not name it.
@@ -198,11 +201,30 @@ extension ReadingOptions {
         "files of weights hold no words: give a list of tokens with `--vocabulary FILE`, or to "
           + "`unroll convert` the training text with `--corpus DIR`")
     }
+    if let (path, listed) = listBesideCorpus, listed.count == rows {
+      guard vocabulary.count != rows || vocabulary.tokenBytes == listed.tokenBytes else {
+        throw error(
+          place, "one order of the \(rows) tokens",
+          "two: as they first appear in the corpus, and as \(path) lists them",
+          "give `--vocabulary \(path)` instead of --corpus if it was saved with the model, or "
+            + "`--corpus ... --vocabulary-order first-seen`")
+      }
+      return listed.withUnit(of: vocabulary)
+    }
     guard vocabulary.count == rows else {
       throw error(
         place, "\(vocabulary.count) rows, one for each token of the vocabulary", "\(rows) rows",
         "give the corpus or vocabulary that the model was trained on")
     }
+    return vocabulary
+  }
+}
+
+extension Vocabulary {
+  /// The tokens in the unit of another vocabulary.
+  fileprivate func withUnit(of other: Vocabulary) -> Vocabulary {
+    var vocabulary = self
+    vocabulary.unit = other.unit
     return vocabulary
   }
 }

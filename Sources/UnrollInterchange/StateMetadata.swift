@@ -249,7 +249,7 @@ extension NamedTensors {
   ///   tokens.
   func conversion(
     _ metadata: StateMetadata?, configuration: ModelConfiguration? = nil,
-    lists: [PickledTokens] = [], options: ReadingOptions
+    lists: [TokenList] = [], options: ReadingOptions
   ) throws -> (conversion: Conversion, language: TorchLanguageModel) {
     var named = self
     var options = options

@@ -1,5 +1,6 @@
-// Vocabularies in files, pickles among them.
+// Vocabularies in files of any form, told by content.
 
+import UnrollFormat
 import UnrollTensors
 import UnrollTokenization
 
@@ -7,38 +8,145 @@ extension Vocabulary {
   /// A vocabulary from a file that lists tokens.
   ///
   /// - Parameters:
-  ///   - path: The file; all but pickles may be gzip.
-  ///   - format: Its form.
+  ///   - path: The file; texts may be gzip.
+  ///   - format: Its form; `nil` to tell it by content and name.
   /// - Throws: `FileError` if the file cannot be opened, `TextError` if it is not of this form or has a
   ///   token twice.
-  public init(contentsOf path: String, format: VocabularyFormat) throws {
-    if format == .pickle {
-      try self.init(pickle: path)
-    } else {
-      try self.init(text: path, format: format)
+  public init(contentsOf path: String, format: VocabularyFormat? = nil) throws {
+    var notes: [Note] = []
+    try self.init(contentsOf: path, format: format, notes: &notes)
+  }
+
+  /// A vocabulary from a file that lists tokens.
+  ///
+  /// - Parameters:
+  ///   - path: The file; texts may be gzip.
+  ///   - format: Its form; `nil` to tell it by content and name.
+  ///   - notes: Out: with what was assumed of the file.
+  /// - Throws: `FileError` if the file cannot be opened, `TextError` if it is not of this form or has a
+  ///   token twice.
+  public init(
+    contentsOf path: String, format: VocabularyFormat?, notes: inout [Note]
+  ) throws {
+    switch try format ?? Self.format(of: path) {
+    case .pickle: try self.init(pickle: path, notes: &notes)
+    case .json: try self.init(json: path, notes: &notes)
+    case .list:
+      var form: String?
+      try self.init(listedIn: path, form: &form)
+      if let form { notes.append(Note(place: path, message: "read as a table: \(form)")) }
+      if paddingID == 0, form?.hasSuffix("from 1") == true { notes.append(Self.paddingNote(path)) }
+    case let other: try self.init(text: path, format: other)
     }
   }
 
-  /// A vocabulary from a pickled list of texts, as fastai's `itos.pkl`, or from another value that lists tokens.
-  private init(pickle path: String) throws {
+  /// The form of a file by its first bytes, or else by its name.
+  private static func format(of path: String) throws -> VocabularyFormat {
+    let named = VocabularyFormat(path: path)
+    guard path != "-", let file = try? MappedFile(path: path) else { return named }
+    if TorchKind.recognizes(file) || NumPyPickle.isPickle(file) || NPYHeader.begins(file.copy(0..<6)) {
+      return .pickle
+    }
+    let start = file.copy(0..<64).first { ![0x20, 0x09, 0x0A, 0x0D].contains($0) }
+    let isJSON = start == UInt8(ascii: "{") || start == UInt8(ascii: "[")
+    if isJSON, named == .list, file.count <= largestJSON,
+      (try? JSONValue(file.copy(0..<file.count))) != nil
+    {
+      return .json
+    }
+    return named
+  }
+
+  private static let largestJSON = 256 << 20
+
+  private static func paddingNote(_ path: String) -> Note {
+    Note(place: path, message: "ids count from 1: row 0 is taken for padding")
+  }
+
+  private static func choose(_ lists: [TokenList], path: String, found: String) throws -> TokenList {
+    if lists.count == 1 { return lists[0] }
+    throw TextError(
+      path: path, line: nil,
+      expected: "a list of tokens, or a dictionary of tokens with the ids 0, 1, 2, ... or 1, 2, 3, ...",
+      found: lists.isEmpty
+        ? found
+        : "several that differ: "
+          + list(lists.map { "\($0.name.isEmpty ? "the value" : $0.name) of \($0.tokens.count)" }),
+      fix: lists.isEmpty
+        ? "list each token once, in the order of its id, one a line"
+        : "write the right one into a file, one token a line")
+  }
+
+  private init(_ list: TokenList, path: String, notes: inout [Note]) {
+    self = list.vocabulary(unit: .word)
+    if !list.name.isEmpty {
+      notes.append(Note(place: path, message: "tokens taken from \(list.name)", isHarmless: true))
+    }
+    if list.firstID == 1 { notes.append(Self.paddingNote(path)) }
+  }
+
+  // MARK: - JSON
+
+  private init(json path: String, notes: inout [Note]) throws {
+    var reader = try LineReader(path: path, lineEnds: .kept)
+    var text: [UInt8] = []
+    while let line = try reader.next() { text += line.bytes }
+    if text.starts(with: byteOrderMark) { text.removeFirst(byteOrderMark.count) }
+    let root: JSONValue
+    do {
+      root = try JSONValue(text)
+    } catch let place as JSONError {
+      throw TextError(
+        path: path, line: nil, expected: "JSON", found: "no JSON at byte \(place.offset)",
+        fix: "give a list of tokens, or an object of tokens and their ids")
+    }
+    var search = TokenSearch()
+    let lists = search.lists(in: root, named: "")
+    self.init(try Self.choose(lists, path: path, found: "no such value"), path: path, notes: &notes)
+  }
+
+  // MARK: - Pickles
+
+  /// A vocabulary from a pickle, a file of `torch.save` or an array of NumPy.
+  private init(pickle path: String, notes: inout [Note]) throws {
+    let file = try MappedFile(path: path)
+    var search = TokenSearch()
+    let lists: [TokenList]
+    var found = "no such value"
+    if NPYHeader.begins(file.copy(0..<6)) {
+      lists = try Self.texts(ofArray: file).map { search.lists(in: ArrayText($0), named: "") } ?? []
+    } else {
+      let graph = try Self.graph(of: file)
+      let value = PickledValue(graph: graph, reference: graph.root)
+      lists = search.lists(in: value, named: "")
+      found = graph.describe(graph.root)
+    }
+    self.init(try Self.choose(lists, path: path, found: found), path: path, notes: &notes)
+  }
+
+  private static func graph(of file: MappedFile) throws -> PickleGraph {
+    if TorchKind.recognizes(file) { return try TorchFile(file).graph }
     func error(_ found: String) -> TextError {
       TextError(
-        path: path, line: nil,
-        expected: "a pickled list of tokens, or a dictionary of tokens with the ids 0, 1, 2, ...",
-        found: found, fix: "list each token once, as in `pickle.dump(itos, file)`")
+        path: file.path, line: nil, expected: "a pickle with a list of tokens", found: found,
+        fix: "list each token once, one a line, or as in `pickle.dump(itos, file)`")
     }
-    let file = try MappedFile(path: path)
     guard file.count <= PickleMachine.largestPickle else { throw error("\(file.count) bytes") }
-    let graph: PickleGraph
     do {
-      graph = try PickleMachine.graph(of: file.copy(0..<file.count))
+      return try PickleMachine.graph(of: file.copy(0..<file.count))
     } catch let problem as PickleError {
       throw error("no pickle: byte \(problem.offset), \(problem.opcode)")
     }
-    var budget = PickledTokens.Budget()
-    guard let list = PickledTokens(graph.root, named: "", in: graph, budget: &budget) else {
-      throw error(graph.describe(graph.root))
+  }
+
+  /// The texts of a `.npy` file; `nil` if it is of something else.
+  private static func texts(ofArray file: MappedFile) throws -> [[UInt8]]? {
+    guard let (type, start) = NPYHeader.ofArray(file) else { return nil }
+    if type.name.hasPrefix("O") {
+      var reader = PickledArrays(room: file.count)
+      guard let graph = try? PickleMachine.graph(of: file.copy(start..<file.count)) else { return nil }
+      return reader.texts(graph.root, in: graph)
     }
-    self = list.vocabulary(unit: .word)
+    return type.texts(file.copy(start..<file.count))
   }
 }

@@ -85,6 +85,20 @@ public struct Tokenizer: Sendable, Hashable {
     self.space = space
   }
 
+  /// Chooses what starts and ends a line by the special tokens of a vocabulary.
+  ///
+  /// With a token that begins sentences and one that ends them, lines start from the first and end with the
+  /// second; with only the second, as in word_language_model, they start from it, too. With neither, a line
+  /// starts from nothing, and its end is text, or nothing for words.
+  package mutating func chooseLineConvention(for vocabulary: Vocabulary) {
+    if vocabulary.endOfSentenceID == nil {
+      appendsEndOfSentence = false
+      sentenceStart = .none
+    } else if vocabulary.beginningOfSentenceID != nil {
+      sentenceStart = .bos
+    }
+  }
+
   /// The tokenizer that the definition describes.
   ///
   /// - Throws: `DefinitionError` if there is none, it cannot be read, it is of another kind, or its

@@ -14,7 +14,8 @@ public enum VocabularyFormat: String, Sendable, CaseIterable {
   /// Word vectors as word2vec and GloVe write them as text: a token and its numbers a line, perhaps
   /// behind a line with the number of tokens and of dimensions.
   case vectors
-  /// A Python pickle of a list of tokens, as fastai's `itos.pkl`, or of a dictionary of tokens and their ids.
+  /// A Python pickle, a file of `torch.save` or an array of NumPy with tokens in it, as fastai's `itos.pkl`:
+  /// a list, a dictionary of tokens and ids, or an object that has one.
   case pickle
 
   /// The form of a file by its name: `.json`, `dict.txt` or `dict.LANGUAGE.txt`, `.vec` or a name with
@@ -41,54 +42,15 @@ extension Vocabulary {
   ///
   /// - Parameters:
   ///   - path: The file, plain or gzip.
-  ///   - format: Its form; a pickle is no text, and taken for a list.
+  ///   - format: Its form; one of a list that is no text is taken for a list of lines.
   /// - Throws: `FileError` if the file cannot be opened, `TextError` if it is not of this form or has a
   ///   token twice.
   package init(text path: String, format: VocabularyFormat) throws {
     switch format {
-    case .list, .pickle: try self.init(listedIn: path)
-    case .json: try self.init(json: path)
+    case .list, .pickle, .json: try self.init(listedIn: path)
     case .fairseq: try self.init(fairseq: path)
     case .vectors: try self.init(vectors: path)
     }
-  }
-
-  private init(json path: String) throws {
-    var reader = try LineReader(path: path, lineEnds: .kept)
-    var text: [UInt8] = []
-    while let line = try reader.next() { text += line.bytes }
-    func error(_ found: String) -> TextError {
-      TextError(
-        path: path, line: nil,
-        expected: "a JSON list of tokens, or an object of tokens with the ids 0, 1, 2, ...",
-        found: found, fix: "list each token once")
-    }
-    let root: JSONValue
-    do {
-      root = try JSONValue(text)
-    } catch let place as JSONError {
-      throw error("no JSON at byte \(place.offset)")
-    }
-    var tokens: [[UInt8]?] = []
-    if let list = root.array {
-      tokens = list.map(\.bytes)
-    } else if let members = root.members {
-      tokens = [[UInt8]?](repeating: nil, count: members.count)
-      for (token, id) in members {
-        guard let id = id.int, tokens.indices.contains(id), tokens[id] == nil else {
-          throw error("\"\(String(decoding: token, as: UTF8.self))\" with another id, or one twice")
-        }
-        tokens[id] = token
-      }
-    }
-    var words = TokenTable()
-    for (id, token) in tokens.enumerated() {
-      guard let token, words.insert(token) == id else {
-        throw error(token == nil ? "no text at \(id)" : "a token again at \(id)")
-      }
-    }
-    guard words.count > 0 else { throw error("no tokens") }
-    self.init(words, unit: .word)
   }
 
   /// fairseq's own special tokens, in their order.

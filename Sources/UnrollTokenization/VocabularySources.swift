@@ -14,8 +14,7 @@ extension Vocabulary {
   /// A vocabulary of words, its special tokens found by their usual names.
   init(_ words: TokenTable, unit: TokenUnit) {
     self.init(tokens: (0..<words.count).lazy.map { words[$0] }, unit: unit)
-    endOfSentenceID = id(of: Self.endOfSentence)
-    unknownID = id(of: Self.unknown)
+    findSpecialTokens()
   }
 
   /// The vocabulary of a corpus folder in the order of PyTorch's word_language_model.
@@ -46,30 +45,63 @@ extension Vocabulary {
     self.init(words, unit: .word)
   }
 
-  /// A vocabulary from a list of tokens, one a line in the order of their ids.
+  /// A vocabulary from a list of tokens, one a line in the order of their ids, or from a table of tokens
+  /// with their ids, counts or scores; see `VocabularyTable`.
   ///
   /// - Throws: `FileError` if the list cannot be opened, `TextError` if it is empty, not UTF-8, or
   ///   has an empty line or a token twice.
   public init(listedIn path: String) throws {
+    var form: String?
+    try self.init(listedIn: path, form: &form)
+  }
+
+  /// A vocabulary from a list or a table.
+  ///
+  /// - Parameters:
+  ///   - path: The file.
+  ///   - form: Out: the columns of a table in words.
+  /// - Throws: What `init(listedIn:)` throws.
+  package init(listedIn path: String, form: inout String?) throws {
     var reader = try LineReader(path: path)
-    var words = TokenTable()
-    while let line = try reader.next() {
+    var lines: [[UInt8]] = []
+    while var line = try reader.next() {
       try checkUTF8(line, path: path)
+      if line.number == 1, line.bytes.starts(with: byteOrderMark) {
+        line.bytes.removeFirst(byteOrderMark.count)
+      }
+      lines.append(line.bytes)
+    }
+    let table = VocabularyTable(lines)
+    form = table?.form
+    var words = TokenTable()
+    if let table, table.firstID == 1 {
+      // Ids from 1 leave row 0 for padding.
+      _ = words.insert(Self.padding.utf8)
+    }
+    let first = words.count
+    for (index, token) in (table?.tokens ?? lines.map { $0[...] }).enumerated() {
       let known = words.count
-      let isNew = words.insert(line.bytes) == known
-      guard !line.bytes.isEmpty, isNew else {
+      guard !token.isEmpty, words.insert(token) == known else {
         throw TextError(
-          path: path, line: line.number, expected: "one new token a line",
-          found: line.bytes.isEmpty
-            ? "an empty line" : "\"\(String(decoding: line.bytes, as: UTF8.self))\" again",
+          path: path, line: table == nil ? index + 1 : nil, expected: "one new token a line",
+          found: token.isEmpty
+            ? "an empty line" : "\"\(String(decoding: token, as: UTF8.self))\" again",
           fix: "list each token once, in the order of its id")
       }
     }
-    guard words.count > 0 else {
+    guard words.count > first else {
       throw TextError(
         path: path, line: nil, expected: "one token a line", found: "an empty file",
         fix: "list each token once, in the order of its id")
     }
     self.init(words, unit: .word)
+    if first == 1 { paddingID = 0 }
+    counts = table?.counts
   }
+
+  /// The token of a row that ids from 1 leave unused.
+  private static let padding = "<pad>"
 }
+
+/// The bytes of U+FEFF, which some programs put in front of a text.
+package let byteOrderMark: [UInt8] = [0xEF, 0xBB, 0xBF]

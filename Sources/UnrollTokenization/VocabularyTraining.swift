@@ -5,7 +5,9 @@ public enum VocabularyOrder: String, Sendable, CaseIterable {
   /// As they first appear in the texts.
   case firstSeen = "first-seen"
   /// The most frequent first; those of equal frequency as they first appear.
-  case count
+  case frequency
+  /// By their code points, as Python's `sorted` orders texts.
+  case sorted
 }
 
 /// How a vocabulary is made of texts.
@@ -28,7 +30,7 @@ public struct VocabularyTraining: Sendable {
 extension Vocabulary {
   /// A vocabulary of the tokens of some texts, with their counts.
   ///
-  /// In the order of counts the special tokens come first, `<unk>` and then `<eos>`. In the order of
+  /// In the order of frequency the special tokens come first, `<unk>` and then `<eos>`. In the order of
   /// first appearance `<unk>` is first, unless a text has it as a word, and `<eos>` stands where the
   /// first line ends: as in PyTorch's word_language_model. Neither a minimal count nor a size takes the
   /// special tokens out; the count of `<unk>` is then that of all tokens that were left out.
@@ -151,7 +153,13 @@ private struct TokenCounter {
     let ordered = frequent.sorted { (counts[$1], $0) < (counts[$0], $1) }
     let limit = max(0, (training.maximumSize ?? .max) - special.count)
     let chosen = ordered.prefix(limit)
-    guard training.order == .firstSeen else { return special + chosen }
+    switch training.order {
+    case .frequency: return special + chosen
+    case .sorted:
+      // The bytes of UTF-8 have the order of the code points.
+      return (special + chosen).sorted { table[$0].lexicographicallyPrecedes(table[$1]) }
+    case .firstSeen: break
+    }
     // A token for unknown text that no text has comes first.
     return (special + chosen).sorted { ($0 < seen ? $0 : -1) < ($1 < seen ? $1 : -1) }
   }

@@ -37,7 +37,7 @@ import Testing
   }
 
   @Test func theOrderMayBeThatOfCounts() throws {
-    let byCount = try vocabulary(of: "b a a c\nc a\n") { $0.order = .count }
+    let byCount = try vocabulary(of: "b a a c\nc a\n") { $0.order = .frequency }
     #expect(tokens(byCount) == ["<unk>", "<eos>", "a", "c", "b"])
     #expect(byCount.counts == [0, 2, 3, 2, 1])
     let small = try vocabulary(of: "b a a c\nc a\n") { ($0.order, $0.maximumSize) = (.count, 3) }

@@ -1,5 +1,7 @@
 // The header of an .npy array: the text of a Python dictionary, read strictly and never evaluated.
 
+import UnrollTensors
+
 /// What an `.npy` header says of the numbers behind it, such as
 /// `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }`.
 struct NPYHeader: Equatable {
@@ -50,6 +52,14 @@ struct NPYHeader: Equatable {
     size = cursor.position
     var parser = Parser(text: Array(text))
     (type, isFortranOrder, shape) = try parser.header()
+  }
+
+  /// The header and the type of a file that is one array; `nil` for other files and damaged headers.
+  static func ofArray(_ file: MappedFile) -> (type: NumPyType, size: Int)? {
+    guard let header = try? NPYHeader(file.copy(0..<largestSize)),
+      let type = NumPyType(header.type)
+    else { return nil }
+    return (type, header.size)
   }
 
   /// Writes a header of version 1.0 as `numpy.save` does.

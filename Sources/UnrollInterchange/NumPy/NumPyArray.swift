@@ -134,3 +134,34 @@ struct NumPyType: CustomStringConvertible {
     }
   }
 }
+
+extension NumPyType {
+  /// The texts of an array of fixed-length texts, `U` (UTF-32) or `S` (bytes), in UTF-8; `nil` for other
+  /// types and damaged ones.
+  func texts(_ bytes: [UInt8]) -> [[UInt8]]? {
+    guard let kind = name.first, kind == "U" || kind == "S", let length = Int(name.dropFirst()),
+      length > 0
+    else { return nil }
+    let size = kind == "U" ? 4 * length : length
+    guard bytes.count.isMultiple(of: size) else { return nil }
+    var texts: [[UInt8]] = []
+    for start in stride(from: 0, to: bytes.count, by: size) {
+      let field = bytes[start..<start + size]
+      if kind == "S" {
+        texts.append(Array(field.reversed().drop { $0 == 0 }.reversed()))
+        continue
+      }
+      var text = ""
+      for offset in stride(from: start, to: start + size, by: 4) {
+        let unit = (0..<4).reduce(UInt32(0)) { value, index in
+          value | UInt32(bytes[offset + (isBigEndian ? 3 - index : index)]) << (8 * UInt32(index))
+        }
+        guard unit != 0 else { break }
+        guard let scalar = Unicode.Scalar(unit) else { return nil }
+        text.unicodeScalars.append(scalar)
+      }
+      texts.append(Array(text.utf8))
+    }
+    return texts
+  }
+}

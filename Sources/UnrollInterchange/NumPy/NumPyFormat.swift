@@ -55,7 +55,7 @@ public enum NumPyFormat: NamedFormat {
   }
 
   private static func convert(
-    _ named: NamedTensors, kept: StateMetadata? = nil, lists: [PickledTokens] = [],
+    _ named: NamedTensors, kept: StateMetadata? = nil, lists: [TokenList] = [],
     options: ReadingOptions
   ) throws -> Conversion {
     var (named, options, notes) = (named, options, [Note]())

@@ -19,10 +19,10 @@ struct NumPyPickle: TensorContainer {
   /// The arrays of numbers, in the file's order.
   private(set) var tensors: [NamedTensor] = []
   /// The lists of tokens beside the arrays.
-  private(set) var lists: [PickledTokens] = []
+  private(set) var lists: [TokenList] = []
   /// What is no array of numbers and no list of tokens.
   private(set) var notes: [Note] = []
-  private var listBudget = PickledTokens.Budget()
+  private var search = TokenSearch()
   private var arrays: PickledArrays
 
   /// The file's path.
@@ -98,7 +98,8 @@ struct NumPyPickle: TensorContainer {
         fix: "the pickle is damaged; \(Self.saveAgain)")
     }
     guard let entry else {
-      if let list = PickledTokens(value, named: name, in: graph, budget: &listBudget) {
+      if let list = search.list(
+        in: PickledValue(graph: graph, reference: value), named: name) {
         lists.append(list)
       } else {
         notes.append(Note(place: name, message: "not carried: \(graph.describe(value))"))

@@ -52,6 +52,35 @@ struct PickledArrays {
     return found
   }
 
+  /// The value of a scalar of NumPy, `scalar(dtype, bytes)`; `nil` if it is no integer.
+  mutating func integer(_ value: PickleReference, in graph: PickleGraph) -> Int? {
+    guard case .object(let callable, let arguments) = graph[value].value,
+      case .global(let module, "scalar") = graph[callable].value, Self.modules.contains(module)
+    else { return nil }
+    let items = graph[arguments].items
+    guard items.count == 2, let type = Self.type(items[0], graph), !type.isBigEndian,
+      type.name.first == "i" || type.name.first == "u",
+      let bytes = bytes(items[1], in: graph), bytes.count == type.element?.size
+    else { return nil }
+    let fill: Int = type.name.first == "i" && (bytes.last ?? 0) & 0x80 != 0 ? -1 : 0
+    return bytes.reversed().reduce(fill) { $0 << 8 | Int($1) }
+  }
+
+  /// The texts of an array of texts or of Python's texts; `nil` if it is another one.
+  mutating func texts(_ value: PickleReference, in graph: PickleGraph) -> [[UInt8]]? {
+    guard case .object(let callable, _) = graph[value].value,
+      case .global(let module, "_reconstruct") = graph[callable].value,
+      Self.modules.contains(module), let state = graph[value].state,
+      let parts = graph.tuple(state), parts.count == 5, let type = Self.type(parts[2], graph)
+    else { return nil }
+    if type.name.hasPrefix("O") {
+      let items = graph[parts[4]].items
+      let texts = items.compactMap { PickledValue(graph: graph, reference: $0).tokenText }
+      return texts.count == items.count && !texts.isEmpty ? texts : nil
+    }
+    return bytes(parts[4], in: graph).flatMap { type.texts($0) }
+  }
+
   /// The state `(version, shape, dtype, is_fortran, bytes)` of `_reconstruct(ndarray, (0,), b"b")`.
   private mutating func rebuilt(_ state: PickleReference, _ graph: PickleGraph) -> PickledArray? {
     guard let parts = graph.tuple(state), parts.count == 5, graph.int(parts[0]) == 1,

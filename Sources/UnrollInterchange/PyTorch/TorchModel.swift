@@ -13,8 +13,8 @@ struct TorchModel {
   /// What a list holds beside its model and modules without parameters.
   private(set) var listed: [PickleReference] = []
   /// The lists of tokens beside the model.
-  private(set) var lists: [PickledTokens] = []
-  private var listBudget = PickledTokens.Budget()
+  private(set) var lists: [TokenList] = []
+  private var search = TokenSearch()
   /// What was left behind or assumed.
   private(set) var notes: [Note]
   /// Entries that may still be looked at: a small pickle can describe a huge tree of shared modules.
@@ -183,7 +183,8 @@ struct TorchModel {
   /// Keeps a value that lists tokens; false if it is another one.
   private mutating func takeList(_ value: PickleReference, _ name: String?) -> Bool {
     guard let name,
-      let list = PickledTokens(value, named: name, in: file.graph, budget: &listBudget)
+      let list = search.list(
+        in: PickledValue(graph: file.graph, reference: value), named: name)
     else { return false }
     lists.append(list)
     return true

@@ -72,6 +72,12 @@ struct Convert: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
+      "With --corpus: the order of the ids. Without it, first-seen unless a list of tokens in the folder differs.",
+      valueName: "order"))
+  var vocabularyOrder: VocabularyOrder?
+
+  @Option(
+    help: ArgumentHelp(
       "The tokens in the order of their ids: one a line, .json, fairseq's dict.txt, word vectors, or a pickle such as fastai's itos.pkl.",
       valueName: "file"))
   var vocabulary: String?
@@ -97,14 +103,17 @@ struct Convert: ParsableCommand {
   @Flag(help: "With a --tokenizer file: each line ends with its end-of-sentence token.")
   var appendEos = false
 
-  @Option(help: ArgumentHelp("The token that each line ends with.", valueName: "token"))
-  var eos: String?
+  @Option(
+    name: [.customLong("line-end"), .customLong("eos")],
+    help: ArgumentHelp("The token that each line ends with, or none.", valueName: "token"))
+  var lineEnd: String?
 
   @Option(
+    name: [.customLong("line-start"), .customLong("bos")],
     help: ArgumentHelp(
-      "The token that sentences start from, if not from the one that ends them.", valueName: "token"
-    ))
-  var bos: String?
+      "The token that each line starts from, or none; without it, the one that begins or else ends sentences.",
+      valueName: "token"))
+  var lineStart: String?
 
   @Option(help: ArgumentHelp("The token for text that the vocabulary lacks.", valueName: "token"))
   var unk: String?
@@ -180,6 +189,9 @@ struct Convert: ParsableCommand {
     guard corpus == nil || vocabulary == nil else {
       throw ValidationError("Give --corpus or --vocabulary, not both.")
     }
+    guard vocabularyOrder == nil || corpus != nil else {
+      throw ValidationError("--vocabulary-order goes with --corpus.")
+    }
     guard space == nil || tokenizer == TokenizerKind.character.rawValue else {
       throw ValidationError("--space goes with --tokenizer character.")
     }
@@ -212,9 +224,8 @@ struct Convert: ParsableCommand {
     let target =
       targetName.flatMap(ConversionTarget.init(named:)) ?? ConversionTarget(output: output.output)
     let source: VocabularySource =
-      corpus.map { .corpus($0) } ?? vocabulary.map {
-        .list($0, vocabularyFormat ?? VocabularyFormat(path: $0))
-      } ?? .file
+      corpus.map { .corpus($0, order: vocabularyOrder) }
+      ?? vocabulary.map { .list($0, vocabularyFormat) } ?? .file
     let tokenizer = TokenizerSource(self.tokenizer, space: space)
     let inputs = [model] + source.paths + tokenizer.paths + [names, kerasConfig].compactMap { $0 }
     try output.check(inputs: inputs)
@@ -235,7 +246,9 @@ struct Convert: ParsableCommand {
     (options.names, options.configuration, options.dtype) = (names, kerasConfig, dtype)
     options.ignored = Set(ignored)
     options.root = root
-    (options.special.end, options.special.beginning, options.special.unknown) = (eos, bos, unk)
+    options.special.end = lineEnd.map(LineToken.init)
+    options.special.beginning = lineStart.map(LineToken.init)
+    options.special.unknown = unk
     let conversion = try read(options)
     var notes = conversion.notes
     if case .foreign(let format) = target { notes += try format.losses(of: conversion.checkpoint) }
@@ -286,7 +299,8 @@ struct Convert: ParsableCommand {
     for case (let name, let value?) in [
       ("--to", targetName), ("--corpus", corpus), ("--vocabulary", vocabulary),
       ("--vocabulary-format", vocabularyFormat?.rawValue), ("--tokenizer", tokenizer),
-      ("--space", space), ("--eos", eos), ("--bos", bos), ("--unk", unk), ("--map", names),
+      ("--space", space), ("--line-end", lineEnd), ("--line-start", lineStart),
+      ("--vocabulary-order", vocabularyOrder?.rawValue), ("--unk", unk), ("--map", names),
       ("--keras-config", kerasConfig), ("--root", root),
       ("--dtype", dtype?.rawValue),
       ("--nonlinearity", nonlinearity?.rawValue),
@@ -371,3 +385,4 @@ extension ConversionTarget {
 
 extension Activation: ExpressibleByArgument {}
 extension VocabularyFormat: ExpressibleByArgument {}
+extension VocabularyOrder: ExpressibleByArgument {}

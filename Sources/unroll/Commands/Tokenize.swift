@@ -105,7 +105,7 @@ struct Tokenize: ParsableCommand {
       return try LanguageModel.encoder(of: try checkpoint(), path: files[0])
     }
     let list = try vocabulary.map {
-      try Vocabulary(contentsOf: $0, format: VocabularyFormat(path: $0))
+      try Vocabulary(contentsOf: $0)
     }
     let (defined, tokens) = try definedTokens(tokenizer, list)
     return try Encoder(vocabulary: tokens, tokenizer: defined, path: tokenizer)

@@ -297,7 +297,7 @@ struct NewVocabularyOptions: ParsableArguments {
   /// - Throws: What reading the text, the list or the tokenizer's file throws.
   func tokens(train: String) throws -> (tokenizer: Tokenizer, vocabulary: Vocabulary) {
     let listed = try vocabulary.map {
-      try Vocabulary(contentsOf: $0, format: VocabularyFormat(path: $0))
+      try Vocabulary(contentsOf: $0)
     }
     if case .kind(.bpe, _) = source { return try learned(from: train) }
     let (tokenizer, vocabulary) = try source.tokens(listed, appendsEndOfSentence: appendEos)

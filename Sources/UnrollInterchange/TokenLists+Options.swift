@@ -1,0 +1,60 @@
+// The tokens that a model file has beside its weights.
+
+import UnrollFormat
+import UnrollTokenization
+
+extension ReadingOptions {
+  /// Takes the tokens that lie in a file beside its weights, unless the caller gave others.
+  ///
+  /// - Parameters:
+  ///   - lists: The lists of the file.
+  ///   - rows: The number of tokens of the model.
+  ///   - error: Makes an error about the file.
+  /// - Returns: What was taken, and what was left behind.
+  /// - Throws: `InterchangeError` if there are lists but none of that many tokens, or several that differ.
+  mutating func take(
+    _ lists: [TokenList], ofRows rows: Int,
+    error: (_ place: String, _ expected: String, _ found: String, _ fix: String) -> InterchangeError
+  ) throws -> [Note] {
+    func leave(_ list: TokenList, _ reason: String) -> Note {
+      Note(
+        place: list.name, message: "not carried: a list of \(list.tokens.count) tokens, \(reason)")
+    }
+    if let vocabulary {
+      let others = lists.filter { $0.vocabulary(unit: .word).tokenBytes != vocabulary.tokenBytes }
+      return others.map { leave($0, "which are not those given") }
+    }
+    let fitting = lists.filter { $0.rowCount == rows }
+    var notes = lists.filter { $0.rowCount != rows }.map { leave($0, "of \(rows) rows") }
+    guard let list = fitting.first ?? lists.first else { return [] }
+    guard fitting.count > 0, fitting.allSatisfy({ $0.isSame(as: list) }) else {
+      let found = fitting.isEmpty ? lists : fitting
+      throw error(
+        list.name, "a vocabulary of \(rows) tokens, one for each row",
+        UnrollInterchange.list(found.map { "\($0.name) of \($0.tokens.count)" })
+          + (fitting.isEmpty ? "" : ", which differ"),
+        "give the right ones with `--vocabulary FILE` or `--corpus DIR`")
+    }
+    var unit: TokenUnit =
+      switch tokenizer.kind {
+      case .whitespace: .word
+      case .character: .character
+      case .byte: .byte
+      default: .subword
+      }
+    if tokenizer.kind == .whitespace, list.vocabulary(unit: unit).isOfCharacters {
+      tokenizer.kind = .character
+      unit = .character
+    }
+    let vocabulary = list.vocabulary(unit: unit)
+    tokenizer.chooseLineConvention(for: vocabulary)
+    self.vocabulary = vocabulary
+    let padding = list.firstID == 1 ? ", ids from 1, row 0 is padding" : ""
+    notes.append(
+      Note(
+        place: list.name,
+        message: "taken for the vocabulary: \(list.tokens.count) tokens\(padding), tokenizer "
+          + tokenizer.kind.rawValue))
+    return notes
+  }
+}

@@ -1,0 +1,263 @@
+// Values that list tokens, in whatever container they lie: pickles, JSON, arrays of NumPy.
+
+import UnrollTensors
+import UnrollTokenization
+
+/// A value of a container, as far as lists of tokens are concerned.
+protocol TokenValue {
+  /// The bytes of a text.
+  var tokenText: [UInt8]? { get }
+  /// An integer.
+  var tokenID: Int? { get }
+  /// The items of a list, a tuple or an array.
+  var tokenItems: [Self]? { get }
+  /// The entries of a dictionary, or the attributes of an object, with their keys as values.
+  var tokenEntries: [(key: Self, value: Self)]? { get }
+}
+
+/// Tokens that a value lists.
+struct TokenList: Sendable, Hashable {
+  /// The path of the value, such as `itos` or `corpus.dictionary.idx2word`; empty for the container's own.
+  let name: String
+  /// The tokens in the order of their ids.
+  let tokens: [String]
+  /// The id of the first token: 0, or 1 where row 0 is padding.
+  let firstID: Int
+
+  /// Creates a list.
+  init(name: String, tokens: [String], firstID: Int = 0) {
+    self.name = name
+    self.tokens = tokens
+    self.firstID = firstID
+  }
+
+  /// The number of rows that the tokens have in a model: one more with padding.
+  var rowCount: Int { tokens.count + firstID }
+
+  /// `true` if both list the same tokens under the same ids.
+  func isSame(as other: TokenList) -> Bool { tokens == other.tokens && firstID == other.firstID }
+
+  // MARK: - As a vocabulary
+
+  /// The token of row 0 where ids count from 1.
+  private static let padding = ["<pad>", "<row 0>"]
+
+  /// The tokens as a vocabulary, special ones found by their names.
+  func vocabulary(unit: TokenUnit) -> Vocabulary {
+    let first = firstID == 0 ? nil : Self.padding.first { !tokens.contains($0) }
+    var vocabulary = Vocabulary(
+      tokens: ((first.map { [$0] } ?? []) + tokens).map { $0.utf8 }, unit: unit)
+    vocabulary.findSpecialTokens()
+    if firstID == 1 { vocabulary.paddingID = 0 }
+    return vocabulary
+  }
+}
+
+extension Vocabulary {
+  /// `true` if each token is one character, some of which separate words: whole text, as char-rnn reads it.
+  package var isOfCharacters: Bool {
+    let special = [unknownID, endOfSentenceID, beginningOfSentenceID, paddingID]
+    var hasSpace = false
+    for id in indices where !special.contains(id) {
+      let token = text(of: id)
+      guard token.unicodeScalars.count == 1 else { return false }
+      hasSpace = hasSpace || token == " " || token == "\n" || token == "\t"
+    }
+    return hasSpace
+  }
+}
+
+/// Looks for lists of tokens in a value, at any depth and under any name.
+struct TokenSearch {
+  /// How many values may still be looked at: many names may share one long list.
+  private var budget = 4 << 20
+  private static let mostNested = 6
+  private static let fewestTokens = 2
+
+  /// The names of counts, which are numbers beside tokens but no ids.
+  private static let counts: Set = [
+    "freqs", "counts", "word2count", "word_counts", "word_docs", "index_docs", "token_counts",
+    "frequencies", "counter",
+  ]
+
+  /// Creates a search.
+  init() {}
+
+  /// The lists in a value that differ from one another.
+  mutating func lists(in value: some TokenValue, named name: String) -> [TokenList] {
+    var found: [TokenList] = []
+    collect(value, name: name, depth: 0, in: &found)
+    return found
+  }
+
+  /// The list that a value is, or the only one in it; `nil` if there is none or several that differ.
+  mutating func list(in value: some TokenValue, named name: String) -> TokenList? {
+    let found = lists(in: value, named: name)
+    return found.count == 1 ? found.first : nil
+  }
+
+  private mutating func collect<Value: TokenValue>(
+    _ value: Value, name: String, depth: Int, in found: inout [TokenList]
+  ) {
+    if let texts = (value as? PickledValue)?.arrayTexts {
+      return collect(ArrayText(texts), name: name, depth: depth, in: &found)
+    }
+    if let list = tokens(value, name: name) {
+      if !found.contains(where: { $0.isSame(as: list) }) { found.append(list) }
+      return
+    }
+    guard depth < Self.mostNested else { return }
+    func path(_ part: String) -> String { name.isEmpty ? part : "\(name).\(part)" }
+    if let entries = value.tokenEntries {
+      guard entries.count <= 1_000 else { return }
+      for (key, value) in entries {
+        let part = key.tokenText.map { String(decoding: $0, as: UTF8.self) } ?? ""
+        guard !Self.counts.contains(part) else { continue }
+        collect(value, name: path(part), depth: depth + 1, in: &found)
+      }
+    } else if let items = value.tokenItems, items.count <= 64 {
+      for (index, item) in items.enumerated() {
+        collect(item, name: path("\(index)"), depth: depth + 1, in: &found)
+      }
+    }
+  }
+
+  /// The tokens that a value lists itself.
+  private mutating func tokens<Value: TokenValue>(_ value: Value, name: String) -> TokenList? {
+    if let items = value.tokenItems {
+      guard take(items.count), items.count >= Self.fewestTokens, items[0].tokenText != nil else {
+        return nil
+      }
+      let texts = items.compactMap { $0.tokenText.flatMap(Self.string) }
+      guard texts.count == items.count else { return nil }
+      return Self.distinct(texts).map { TokenList(name: name, tokens: $0) }
+    }
+    guard let entries = value.tokenEntries, take(entries.count),
+      entries.count >= Self.fewestTokens
+    else { return nil }
+    var byID: [Int: String] = [:]
+    for (key, value) in entries {
+      guard let (id, text) = Self.pair(key, value), byID.updateValue(text, forKey: id) == nil
+      else { return nil }
+    }
+    guard let first = byID.keys.min(), (0...1).contains(first),
+      byID.keys.max() == first + byID.count - 1
+    else { return nil }
+    let texts = (first..<first + byID.count).compactMap { byID[$0] }
+    return Self.distinct(texts).map { TokenList(name: name, tokens: $0, firstID: first) }
+  }
+
+  /// The id and the text of a token and its id, or of an id and its token; JSON has ids as texts there.
+  private static func pair<Value: TokenValue>(
+    _ key: Value, _ value: Value
+  ) -> (id: Int, text: String)? {
+    if let text = key.tokenText, let id = value.tokenID { return string(text).map { (id, $0) } }
+    guard let text = value.tokenText.flatMap(string) else { return nil }
+    if let id = key.tokenID { return (id, text) }
+    return key.tokenText.flatMap(string).flatMap { Int($0) }.map { ($0, text) }
+  }
+
+  private static func string(_ bytes: [UInt8]) -> String? { String(validating: bytes, as: UTF8.self) }
+
+  private mutating func take(_ count: Int) -> Bool {
+    budget -= count + 1
+    return budget >= 0
+  }
+
+  /// What fastai fills its vocabularies up with, to a multiple of 8 tokens.
+  private static let filler = "xxfake"
+
+  /// The tokens if each stands once; `nil` if not.
+  ///
+  /// Rows that fastai filled up are numbered from the second on: no text is one of them.
+  private static func distinct(_ tokens: [String]) -> [String]? {
+    // Swift's texts are equal where only their composition differs; tokens are not.
+    var seen: Set<[UInt8]> = []
+    var fillers = 0
+    var result: [String] = []
+    result.reserveCapacity(tokens.count)
+    for token in tokens {
+      var token = token
+      if token == filler {
+        fillers += 1
+        if fillers > 1 { token += "\(fillers)" }
+      }
+      guard seen.insert(Array(token.utf8)).inserted else { return nil }
+      result.append(token)
+    }
+    return result
+  }
+}
+
+// MARK: - Containers
+
+extension JSONValue: TokenValue {
+  var tokenText: [UInt8]? { bytes }
+  var tokenID: Int? { int }
+  var tokenItems: [JSONValue]? { array }
+  var tokenEntries: [(key: JSONValue, value: JSONValue)]? {
+    members?.map { (.string($0.key), $0.value) }
+  }
+}
+
+/// A value of a pickle.
+struct PickledValue: TokenValue {
+  let graph: PickleGraph
+  let reference: PickleReference
+
+  private func value(_ reference: PickleReference) -> PickledValue {
+    PickledValue(graph: graph, reference: reference)
+  }
+
+  var tokenText: [UInt8]? {
+    switch graph[reference].value {
+    case .string(let text): Array(text.utf8)
+    case .bytes(let bytes): bytes
+    default: nil
+    }
+  }
+
+  /// The texts of an array of NumPy.
+  var arrayTexts: [[UInt8]]? {
+    guard case .object = graph[reference].value else { return nil }
+    var reader = PickledArrays(room: 64 << 20)
+    return reader.texts(reference, in: graph)
+  }
+
+  /// An integer of Python, or a scalar of NumPy.
+  var tokenID: Int? {
+    if let number = graph.int(reference) { return number }
+    var reader = PickledArrays(room: 64)
+    return reader.integer(reference, in: graph)
+  }
+
+  var tokenItems: [PickledValue]? {
+    let node = graph[reference]
+    guard node.value == .list || node.value == .tuple else { return nil }
+    return node.items.map(value)
+  }
+
+  var tokenEntries: [(key: PickledValue, value: PickledValue)]? {
+    if let entries = graph.entries(reference) {
+      return entries.map { (value($0.key), value($0.value)) }
+    }
+    guard let state = graph[reference].state else { return nil }
+    return graph[state].entries.map { (value($0.key), value($0.value)) }
+  }
+}
+
+/// Texts of an array of NumPy.
+struct ArrayText: TokenValue {
+  let texts: [[UInt8]]
+  private let isItem: Bool
+
+  init(_ texts: [[UInt8]], isItem: Bool = false) {
+    self.texts = texts
+    self.isItem = isItem
+  }
+
+  var tokenText: [UInt8]? { isItem ? texts[0] : nil }
+  var tokenID: Int? { nil }
+  var tokenItems: [ArrayText]? { isItem ? nil : texts.map { ArrayText([$0], isItem: true) } }
+  var tokenEntries: [(key: ArrayText, value: ArrayText)]? { nil }
+}
