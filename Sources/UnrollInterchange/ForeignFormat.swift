@@ -114,6 +114,8 @@ public struct ReadingOptions: Sendable {
   public var tokenizer: Tokenizer
   /// The activation of plain recurrent cells, for files that do not name it.
   public var nonlinearity: Activation?
+  /// The function of the gates of LSTM and GRU layers, for files that do not name it.
+  public var gateActivation: GateActivation?
   /// The names of tensors in the file, by those of a state_dict that they stand for; for formats whose
   /// tensors have names.
   public var names: [String: String]

@@ -173,7 +173,7 @@ struct KerasVariant {
 
 extension Tensor {
   /// The numbers, exactly.
-  fileprivate var doubles: [Double] {
+  var doubles: [Double] {
     guard dtype == .float64 else { return (floats() ?? []).map(Double.init) }
     return withUnsafeBytes { $0.elements(of: UInt64.self) { Double(bitPattern: $0) } }
   }
