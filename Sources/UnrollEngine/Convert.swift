@@ -86,6 +86,8 @@ public struct ConversionOptions: Sendable {
   public var vocabulary: VocabularySource
   /// The activation of plain recurrent cells, where the file does not name it.
   public var nonlinearity: Activation?
+  /// The function of the gates of recurrent layers, where the file does not name it.
+  public var gateActivation: GateActivation?
   /// How text becomes tokens.
   public var tokenizer = TokenizerSource.kind(.whitespace, space: nil)
   /// Whether a tokenizer of another program's file ends each line with its end-of-sentence token.
@@ -154,6 +156,13 @@ public func convert(
   var readingOptions = ReadingOptions(
     vocabulary: vocabulary, tokenizer: tokenizer, nonlinearity: options.nonlinearity, names: names)
   readingOptions.reader = reader
+  guard options.gateActivation == nil || format == KerasHDF5Format.self else {
+    throw InterchangeError(
+      file: path, place: "",
+      expected: "HDF5 weights of Keras, which do not name the function of the gates",
+      found: format.name, fix: "leave --gate-activation out")
+  }
+  readingOptions.gateActivation = options.gateActivation
   guard options.ignored.isEmpty || format.hasLedger else {
     throw InterchangeError(
       file: path, place: "", expected: "a format of which names can be left out",
@@ -161,10 +170,12 @@ public func convert(
   }
   readingOptions.ignored = options.ignored
   if let path = options.configuration {
-    guard format == KerasHDF5Format.self || format == SafetensorsFormat.self else {
+    guard
+      [KerasHDF5Format.name, KerasFormat.name, SafetensorsFormat.name].contains(format.name)
+    else {
       throw InterchangeError(
         file: file.path, place: "",
-        expected: "HDF5 weights of Keras or safetensors, for a configuration beside them",
+        expected: "weights of Keras or safetensors, for a configuration beside them",
         found: format.name, fix: "leave --keras-config out")
     }
     readingOptions.configuration = try MappedFile(path: path)
@@ -188,6 +199,7 @@ public func convert(
   if let nonlinearity = options.nonlinearity {
     arguments.append("nonlinearity=\(nonlinearity.rawValue)")
   }
+  if let gates = options.gateActivation { arguments.append("gate_activation=\(gates.name)") }
   if options.names != nil { arguments.append("names=map") }
   // A name may hold anything, a line is one argument.
   arguments += options.ignored.sorted().map { "ignored=\(excerpt($0))" }
@@ -320,7 +332,8 @@ private func readCheckpoint(
         + "such as `-o model.pt`, or give --dtype")
   }
   guard case .file = options.vocabulary, options.nonlinearity == nil, options.names == nil,
-    options.ignored.isEmpty, options.configuration == nil, options.special == SpecialTokens()
+    options.ignored.isEmpty, options.gateActivation == nil, options.configuration == nil,
+    options.special == SpecialTokens()
   else {
     throw InterchangeError(
       file: path, place: "", expected: "only the checkpoint and an output",

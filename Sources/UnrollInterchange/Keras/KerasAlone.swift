@@ -35,7 +35,8 @@ extension KerasVariables {
       throw file.error(
         "", expected: "layers whose order the file tells",
         found: list(candidates.map(\.module.place)) + ", which fit together in several ways",
-        fix: "say which is which with --map FILE, or what the model is with --keras-config FILE: a map of "
+        fix:
+          "say which is which with --map FILE, or what the model is with --keras-config FILE: a map of "
           + "this file is \(KerasNameMap.skeleton(of: roles.likely))")
     }
     try passWeightless(isListed: isListed)
@@ -50,7 +51,8 @@ extension KerasVariables {
     guard dense.count > 1 else { return }
     throw file.error(
       dense[1].module.place, expected: "one Dense layer",
-      found: "\(dense.count): \(list(dense.map(\.module.place))); the file does not tell the function "
+      found:
+        "\(dense.count): \(list(dense.map(\.module.place))); the file does not tell the function "
         + "between them",
       fix: "give --keras-config, the JSON of `model.to_json()`, or " + file.saveWhole)
   }
@@ -87,7 +89,9 @@ extension KerasVariables {
       hasHardDefault && hasDefault && said.gates == nil
       ? ". Keras \(file.version ?? "") has gates of hard_sigmoid unless the model says otherwise: if it "
         + "does, give --gate-activation sigmoid or --keras-config" : ""
-    let isOfAttributes = layers.contains { $0.module.parent.isEmpty && $0.module.place.hasPrefix("/") }
+    let isOfAttributes = layers.contains {
+      $0.module.parent.isEmpty && $0.module.place.hasPrefix("/")
+    }
     let code =
       file.isSubclassed || isOfAttributes
       ? "; one after the other, since the code of the class is not in the file" : ""
@@ -127,7 +131,9 @@ extension KerasVariables {
       throw file.error(
         module.place, expected: "layers that a recurrent language model has",
         found: module.className == "bidirectional" ? "one that reads backward, too" : "another",
-        fix: "such layers are not converted; one that is no part of the model is left out with --ignore")
+        fix:
+          "such layers are not converted; one that is no part of the model is left out with --ignore"
+      )
     }
     try refuseOlder(places[0])
     let variables = try places.map { try variable($0) }
@@ -192,7 +198,8 @@ extension KerasVariables {
     func refusal(_ found: String) -> InterchangeError {
       file.error(
         module.shortName,
-        expected: "the variables of an Embedding, SimpleRNN, LSTM, GRU or Dense layer", found: found,
+        expected: "the variables of an Embedding, SimpleRNN, LSTM, GRU or Dense layer",
+        found: found,
         fix: "such layers are not converted")
     }
     let ranks = shapes.map(\.rank)
@@ -207,7 +214,8 @@ extension KerasVariables {
     guard (2...3).contains(ranks.count), ranks[0] == 2, ranks[1] == 2,
       let H = shapes[1].dimensions.first, H > 0, shapes[1].dimensions[1] % H == 0
     else { throw refusal(list(shapes.map(\.description))) }
-    return try .recurrent(cell(shapes, H, module, said) { refusal(list(shapes.map(\.description))) })
+    return try .recurrent(
+      cell(shapes, H, module, said) { refusal(list(shapes.map(\.description))) })
   }
 
   private func cell(
@@ -242,7 +250,8 @@ extension KerasVariables {
       throw file.error(
         module.shortName, expected: "the function of the gates",
         found: "weights alone, of a version (\(file.version ?? "none")) that had either",
-        fix: "give --gate-activation sigmoid, the default of TensorFlow 2 and of Keras from 2.3 on, or "
+        fix:
+          "give --gate-activation sigmoid, the default of TensorFlow 2 and of Keras from 2.3 on, or "
           + "hard_sigmoid, that of TensorFlow 1 and of Keras before; or --keras-config")
     }
     cell.gates = hasHardDefault ? .hardSigmoid(ofKeras: 2) : .sigmoid

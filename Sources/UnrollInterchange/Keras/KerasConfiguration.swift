@@ -61,7 +61,8 @@ struct KerasConfiguration {
       notes.append(
         Note(
           place: file.placeOfConfiguration,
-          message: "assumed: the class \(className), whose code is not in the file, applies its layers "
+          message:
+            "assumed: the class \(className), whose code is not in the file, applies its layers "
             + "as a model of Keras does"))
     }
     try addModel(value, at: Place())
@@ -210,7 +211,8 @@ struct KerasConfiguration {
   private mutating func addEncoding(_ entry: KerasLayerEntry) throws {
     guard layers.isEmpty, encodedTokens == nil else { throw misplaced(entry) }
     let settings = entry.settings
-    let mode = settings["output_mode"]?.text ?? (entry.className == "OneHot" ? "one_hot" : "multi_hot")
+    let mode =
+      settings["output_mode"]?.text ?? (entry.className == "OneHot" ? "one_hot" : "multi_hot")
     guard mode == "one_hot", [nil, -1, 2].contains(settings["axis"]?.int) else {
       throw refusal(entry.name, "a one-hot vector for each token", "\(entry.className) (\(mode))")
     }
@@ -251,7 +253,8 @@ struct KerasConfiguration {
   private mutating func addCells(_ entry: KerasLayerEntry, _ place: Place) throws {
     let value = entry.settings["cell"]
     let list =
-      value?.array ?? (value?.kerasClass == "StackedRNNCells" ? value?["config"]?["cells"]?.array : nil)
+      value?.array
+      ?? (value?.kerasClass == "StackedRNNCells" ? value?["config"]?["cells"]?.array : nil)
     let cells = (list ?? (value.map { [$0] } ?? [])).map { KerasLayerEntry($0) }
     let entries = cells.compactMap { $0 }
     guard !entries.isEmpty, entries.count == cells.count else {
@@ -353,7 +356,8 @@ struct KerasConfiguration {
     }
     if entry.className == "ActivityRegularization" { lose(entry.className) }
     let setting = KerasKinds.harmless[entry.className].flatMap { $0 }
-    let isDropout = entry.className.hasSuffix("Dropout") || entry.className.hasPrefix("SpatialDropout")
+    let isDropout =
+      entry.className.hasSuffix("Dropout") || entry.className.hasPrefix("SpatialDropout")
     let rates = [
       (
         setting == nil || isDropout ? "dropout" : entry.className,
@@ -396,7 +400,8 @@ extension KerasConfiguration {
     notes.append(
       Note(
         place: file.placeOfConfiguration,
-        message: "assumed: texts of any length, read from their start; the model was made for windows of "
+        message:
+          "assumed: texts of any length, read from their start; the model was made for windows of "
           + "\(length) tokens, each read from a state of zeros and, if it is shorter, padded "
           + "(pad_sequences), so that Keras's own predictions differ"))
   }

@@ -49,7 +49,9 @@ struct KerasFile {
 
   /// The first three numbers of the version.
   var versionNumbers: [Int]? {
-    guard let match = version?.firstMatch(of: /^(\d{1,3})\.(\d{1,3})(?:\.(\d{1,3}))?/) else { return nil }
+    guard let match = version?.firstMatch(of: /^(\d{1,3})\.(\d{1,3})(?:\.(\d{1,3}))?/) else {
+      return nil
+    }
     return [Int(match.1) ?? 0, Int(match.2) ?? 0, match.3.flatMap { Int($0) } ?? 0]
   }
 
@@ -65,7 +67,8 @@ struct KerasFile {
   /// How to save what the layers are; a class of its user's has no list of them.
   var saveWhole: String {
     isSubclassed
-      ? "make a Sequential model of the same layers and give its JSON" : "save the whole model, "
+      ? "make a Sequential model of the same layers and give its JSON"
+      : "save the whole model, "
         + "`model.save(\"model.keras\")`"
   }
 
@@ -73,8 +76,10 @@ struct KerasFile {
   func olderError(_ place: String) -> InterchangeError {
     error(
       place, expected: "a model of Keras 2 or 3",
-      found: "one of Keras 1" + (version.map { " (\($0))" } ?? "") + ", which has a matrix for each gate",
-      fix: "load it with Keras 2 (2.0 to 2.3, or tf_keras) and save it again: that brings its matrices "
+      found: "one of Keras 1" + (version.map { " (\($0))" } ?? "")
+        + ", which has a matrix for each gate",
+      fix:
+        "load it with Keras 2 (2.0 to 2.3, or tf_keras) and save it again: that brings its matrices "
         + "together")
   }
 
@@ -243,7 +248,9 @@ struct KerasFile {
   static func isHDF5(_ file: MappedFile) -> Bool {
     var start = 0
     while start + Superblock.signature.count <= file.count {
-      if file.copy(start..<start + Superblock.signature.count) == Superblock.signature { return true }
+      if file.copy(start..<start + Superblock.signature.count) == Superblock.signature {
+        return true
+      }
       start = max(512, 2 * start)
     }
     return false

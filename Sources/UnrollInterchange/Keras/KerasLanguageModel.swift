@@ -45,7 +45,8 @@ struct KerasLanguageModel {
       encodedTokens = layers.encodedTokens
     } else {
       (parts, notes) = try variables.parts(
-        KerasStatements(nonlinearity: nonlinearity, gates: options.gateActivation, names: options.names))
+        KerasStatements(
+          nonlinearity: nonlinearity, gates: options.gateActivation, names: options.names))
     }
     architecture = Architecture(vocabularySize: 0, embeddingSize: 0, layers: [], isTied: false)
     architecture.input = .oneHot

@@ -46,7 +46,8 @@ struct KerasLookup {
       (mask.map { [$0] } ?? []) + (count > 0 ? [unknown ?? "[UNK]"] : [])
     if let asset {
       tokens = asset.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
-    } else if let list = (settings["vocabulary"]?.array ?? settings["vocabulary"]?["items"]?.array) {
+    } else if let list = (settings["vocabulary"]?.array ?? settings["vocabulary"]?["items"]?.array)
+    {
       let words = list.map(Self.words)
       tokens = Array(words.prefix(special.count)) == special ? words : special + words
     }
@@ -79,7 +80,8 @@ struct KerasLookup {
     notes.append(
       Note(
         place: name,
-        message: "assumed: texts \(what), as the layer makes them in Keras (standardize) and nothing "
+        message:
+          "assumed: texts \(what), as the layer makes them in Keras (standardize) and nothing "
           + "does here"))
   }
 

@@ -45,7 +45,8 @@ struct KerasNameMap {
         bias = path
       } else {
         throw refusal(
-          name, "encoder.weight, rnn.weight_ih_l0, rnn.weight_hh_l0, rnn.bias_l0 (and l1, ...), "
+          name,
+          "encoder.weight, rnn.weight_ih_l0, rnn.weight_hh_l0, rnn.bias_l0 (and l1, ...), "
             + "decoder.weight or decoder.bias", "another name")
       }
     }
@@ -53,7 +54,8 @@ struct KerasNameMap {
       guard let layer = recurrent[index], let ih = layer["weight_ih"], let hh = layer["weight_hh"]
       else {
         throw refusal(
-          "rnn.weight_ih_l\(index)", "both weights of each of the \(recurrent.count) layers", "one or none")
+          "rnn.weight_ih_l\(index)", "both weights of each of the \(recurrent.count) layers",
+          "one or none")
       }
       layers.append([ih, hh] + (layer["bias"].map { [$0] } ?? []))
     }

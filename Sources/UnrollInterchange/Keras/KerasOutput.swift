@@ -9,7 +9,8 @@ extension KerasLanguageModel {
   func checkEncoding(_ tokens: Int) throws {
     guard architecture.embeddingSize != tokens else { return }
     throw error(
-      "config", "one-hot vectors of \(architecture.embeddingSize) numbers, as the first layer reads",
+      "config",
+      "one-hot vectors of \(architecture.embeddingSize) numbers, as the first layer reads",
       "\(tokens)")
   }
 
@@ -44,7 +45,8 @@ extension KerasLanguageModel {
   /// What to do about an output of another size than the embedding.
   private func fix(_ tokens: Int, _ V: Int) -> String {
     if abs(tokens - V) <= 8 {
-      return "only models that predict each of the tokens that they read are converted: the embedding "
+      return
+        "only models that predict each of the tokens that they read are converted: the embedding "
         + "has \(tokens) rows and the output \(V) columns; leave rows that are never used away in Keras"
     }
     return V < tokens / 2 && V <= 1000
@@ -91,7 +93,8 @@ extension KerasLanguageModel {
   /// Sets the output's parameters; a linear layer in front of it becomes the projection, or a part of the
   /// weight.
   private mutating func set(
-    _ weight: Tensor, _ bias: Tensor?, behind first: (kernel: Tensor, bias: Tensor?)?, at place: String
+    _ weight: Tensor, _ bias: Tensor?, behind first: (kernel: Tensor, bias: Tensor?)?,
+    at place: String
   ) throws {
     var (weight, bias) = (weight, bias)
     if let first {
@@ -135,7 +138,9 @@ extension Tensor {
     for row in 0..<rows {
       for k in 0..<inner {
         let factor = a[row * inner + k]
-        for column in 0..<columns { product[row * columns + column] += factor * b[k * columns + column] }
+        for column in 0..<columns {
+          product[row * columns + column] += factor * b[k * columns + column]
+        }
       }
     }
     return product

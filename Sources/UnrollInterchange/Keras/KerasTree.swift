@@ -71,7 +71,9 @@ struct KerasTree {
     }
     let (className, number) = className(of: group, name, isList: isList)
     let lists = members.filter { KerasVariables.layerGroups.contains("/\($0)") }
-    if !lists.isEmpty, className.map({ ["sequential", "functional", "model"].contains($0) }) ?? true {
+    if !lists.isEmpty,
+      className.map({ ["sequential", "functional", "model"].contains($0) }) ?? true
+    {
       visitMembers(of: group, isList: false, depth: depth + 1)
       return
     }
@@ -127,7 +129,9 @@ struct KerasTree {
       guard Set(split.map(\.key.base)).count == 1 else {
         return names.map { numbered("\(cells)/\($0)/vars") }
       }
-      return split.sorted { $0.key.number < $1.key.number }.map { numbered("\(cells)/\($0.name)/vars") }
+      return split.sorted { $0.key.number < $1.key.number }.map {
+        numbered("\(cells)/\($0.name)/vars")
+      }
     }
     for inner in ["cell/vars", "layer/vars", "vars"] {
       let places = numbered("\(group)/\(inner)")

@@ -128,25 +128,35 @@ struct KerasVariables {
   ///
   /// - Throws: `InterchangeError` if there are none, or their numbers cannot be read.
   mutating func parts(of layers: [KerasConfiguration.Layer]) throws -> [KerasPart] {
+    let missing = layers.filter { places(of: $0).places.isEmpty }
+    // A class of its user's has its layers elsewhere.
+    let elsewhere = missing.isEmpty ? [:] : try matched(missing, among: layers)
     var parts: [KerasPart] = []
-    for layer in layers { parts.append(try part(layer)) }
+    for layer in layers { parts.append(try part(layer, elsewhere[layer.names])) }
     return parts
+  }
+
+  /// The group of a layer and the variables there.
+  func places(of layer: KerasConfiguration.Layer) -> (group: String, places: [String]) {
+    switch layout {
+    case .numbered: numbered(layer)
+    case .named(let root):
+      ("\(root)/\(layer.names.joined(separator: "/"))", named(root, layer.names))
+    }
   }
 
   /// The variables of a configuration's layer.
   ///
   /// - Throws: `InterchangeError` if there are none, or their numbers cannot be read.
-  private mutating func part(_ layer: KerasConfiguration.Layer) throws -> KerasPart {
-    let (group, found): (String, [String])
-    switch layout {
-    case .numbered:
-      (group, found) = numbered(layer)
-    case .named(let root):
-      group = "\(root)/\(layer.names.joined(separator: "/"))"
-      found = named(root, layer.names)
-    }
+  private mutating func part(
+    _ layer: KerasConfiguration.Layer, _ elsewhere: [String]?
+  ) throws -> KerasPart {
+    var (group, found) = places(of: layer)
+    if found.isEmpty, let elsewhere { found = elsewhere }
     var places = found.filter { !ledger.isIgnored($0) }
-    if case .reversed(let isTied) = layer.computes { places = isTied ? [] : Array(places.dropFirst()) }
+    if case .reversed(let isTied) = layer.computes {
+      places = isTied ? [] : Array(places.dropFirst())
+    }
     if layer.declaration.className == "ReversibleEmbedding", case .embedding = layer.computes {
       places = Array(places.prefix(1))
     }
