@@ -79,6 +79,8 @@ public struct ConversionOptions: Sendable {
   public var vocabulary: VocabularySource
   /// The activation of plain recurrent cells, where the file does not name it.
   public var nonlinearity: Activation?
+  /// The function of the gates of recurrent layers, where the file does not name it.
+  public var gateActivation: GateActivation?
   /// How text becomes tokens.
   public var tokenizer = TokenizerSource.kind(.whitespace, space: nil)
   /// Whether a tokenizer of another program's file ends each line with its end-of-sentence token.
@@ -156,6 +158,13 @@ public func convert(
       file: path, place: "", expected: "a file of PyTorch, for a model inside it",
       found: format.name, fix: "leave --root out")
   }
+  guard options.gateActivation == nil || format == KerasHDF5Format.self else {
+    throw InterchangeError(
+      file: path, place: "",
+      expected: "HDF5 weights of Keras, which do not name the function of the gates",
+      found: format.name, fix: "leave --gate-activation out")
+  }
+  readingOptions.gateActivation = options.gateActivation
   guard options.ignored.isEmpty || format.hasLedger else {
     throw InterchangeError(
       file: path, place: "", expected: "a format of which names can be left out",
@@ -165,12 +174,12 @@ public func convert(
   readingOptions.root = options.root
   if let path = options.configuration {
     guard
-      format == KerasHDF5Format.self || format == SafetensorsFormat.self
-        || format == PyTorchFormat.self
+      [KerasHDF5Format.name, KerasFormat.name, SafetensorsFormat.name, PyTorchFormat.name]
+        .contains(format.name)
     else {
       throw InterchangeError(
         file: file.path, place: "",
-        expected: "HDF5 weights of Keras or safetensors, for a configuration beside them",
+        expected: "weights of Keras or safetensors, for a configuration beside them",
         found: format.name, fix: "leave --keras-config out")
     }
     readingOptions.configuration = try MappedFile(path: path)
@@ -185,6 +194,7 @@ public func convert(
   if let nonlinearity = options.nonlinearity {
     arguments.append("nonlinearity=\(nonlinearity.rawValue)")
   }
+  if let gates = options.gateActivation { arguments.append("gate_activation=\(gates.name)") }
   if options.names != nil { arguments.append("names=map") }
   // A name may hold anything, a line is one argument.
   arguments += options.ignored.sorted().map { "ignored=\(excerpt($0))" }
@@ -335,7 +345,8 @@ private func readCheckpoint(
         + "such as `-o model.pt`, or give --dtype")
   }
   guard case .file = options.vocabulary, options.nonlinearity == nil, options.names == nil,
-    options.ignored.isEmpty, options.root == nil, options.configuration == nil, options.special == SpecialTokens()
+    options.ignored.isEmpty, options.root == nil, options.gateActivation == nil,
+    options.configuration == nil, options.special == SpecialTokens()
   else {
     throw InterchangeError(
       file: path, place: "", expected: "only the checkpoint and an output",

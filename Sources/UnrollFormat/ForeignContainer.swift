@@ -268,7 +268,8 @@ extension ForeignContainer {
 
   private func obstacle(toFiltersOf dataset: DatasetDescription) -> String? {
     dataset.filters.first { !(1...3).contains($0) }.map { filter in
-      let name = Self.filterNames[filter].map { "the filter \($0) (\(filter))" } ?? "filter \(filter)"
+      let name =
+        Self.filterNames[filter].map { "the filter \($0) (\(filter))" } ?? "filter \(filter)"
       return "through \(name); known are deflate, shuffle and fletcher32"
     }
   }
@@ -289,11 +290,13 @@ extension ForeignContainer {
     case 4...6: return "take the filter away: \(command)"
     // No plugin of h5repack has this one.
     case 32000:
-      return "take the filter away with h5py: `python -c \"import h5py; a, b = h5py.File('OLD.h5'), "
+      return
+        "take the filter away with h5py: `python -c \"import h5py; a, b = h5py.File('OLD.h5'), "
         + "h5py.File('NEW.h5', 'w'); copy = lambda n, o: (b.create_dataset(n, data=o[()]) if hasattr(o, "
         + "'shape') else b.require_group(n)).attrs.update(o.attrs); copy('/', a); a.visititems(copy)\"`"
     default:
-      return "take the filter away: \(command), with HDF5_PLUGIN_PATH set to the folder of the filter's "
+      return
+        "take the filter away: \(command), with HDF5_PLUGIN_PATH set to the folder of the filter's "
         + "plugin, without which h5repack leaves the data out (PyPI's hdf5plugin has most of them)"
     }
   }

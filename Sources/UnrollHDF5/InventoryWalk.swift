@@ -241,7 +241,8 @@ private func softTarget(
     H5Lget_val(group, name, &value, value.count - 1, hid_t(H5P_DEFAULT))
   }
   guard isRead != nil,
-    let text = String(validating: value.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self),
+    let text = String(
+      validating: value.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self),
     !text.isEmpty
   else { return nil }
   let absolute = text.hasPrefix("/") ? text : "\(path)/\(text)"

@@ -119,6 +119,8 @@ public struct ReadingOptions: Sendable {
   public var nonlinearity: Activation?
   /// The roles of tensors by their names in the file; for formats whose tensors have names.
   public var map: NameMap
+  /// The function of the gates of LSTM and GRU layers, for files that do not name it.
+  public var gateActivation: GateActivation?
   /// Names in the file of what is left out by hand, or the groups in front of them; see `Ledger`.
   public var ignored: Set<String> = []
   /// The path of the model inside the file, for files that hold several.

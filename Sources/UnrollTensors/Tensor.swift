@@ -78,9 +78,9 @@ public struct Tensor: Sendable {
     }
   }
 
-  /// The elements as 64-bit floats, each exactly; `nil` for integers.
-  package func doubles() -> [Double]? {
-    guard dtype == .float64 else { return floats()?.map(Double.init) }
+  /// The elements as 64-bit floats, each exactly; none for integers.
+  package var doubles: [Double] {
+    guard dtype == .float64 else { return (floats() ?? []).map(Double.init) }
     return withUnsafeBytes { $0.elements(of: UInt64.self) { Double(bitPattern: $0) } }
   }
 }

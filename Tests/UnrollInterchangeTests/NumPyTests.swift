@@ -26,7 +26,7 @@ import UnrollTokenization
 
   private func read(_ name: String, names: [String: String] = [:]) throws -> Conversion {
     var options = options
-    options.names = names
+    options.map = NameMap(names: names)
     return try NumPyFormat.read(
       MappedFile(path: Fixtures.path("numpy/\(name)")), options: options)
   }
@@ -79,7 +79,7 @@ import UnrollTokenization
   @Test func otherLettersNeedAMap() throws {
     let names = ["rnn.weight_ih_l0": "V", "rnn.weight_hh_l0": "U", "decoder.weight": "W"]
     var tanh = options
-    (tanh.names, tanh.nonlinearity) = (names, .tanh)
+    (tanh.map, tanh.nonlinearity) = (NameMap(names: names), .tanh)
     let conversion = try NumPyFormat.read(
       MappedFile(path: Fixtures.path("numpy/refused-letters.npz")), options: tanh)
     let other = try read("rnn-tutorial.npz").checkpoint

@@ -8,15 +8,25 @@ struct KerasConfiguration {
   /// A layer with numbers.
   struct Layer {
     let computes: KerasLayer
-    /// The name that its user gave it: where legacy files have its variables.
-    let name: String
-    /// Where newer files have its variables, below the group of all layers.
-    let group: String
+    /// The names that its user gave to it and to the models that it is in, these first: where legacy
+    /// files have its variables.
+    let names: [String]
+    /// The groups of the same in newer files, each below the group of all layers of the one before.
+    let groups: [String]
+    /// Where in the last of them its variables are.
+    let inner: String
     /// What it says of its variables.
     let declaration: KerasDeclaration
+
+    /// What messages call it.
+    var name: String { names.last ?? "" }
   }
 
   private(set) var layers: [Layer] = []
+  /// The layer that makes ids of texts, if there is one.
+  private(set) var lookup: KerasLookup?
+  /// The number of tokens of which a layer makes one-hot vectors; `nil` if none does.
+  private(set) var encodedTokens: Int?
   /// What is not carried or assumed.
   private(set) var notes: [Note] = []
   private let file: KerasFile
@@ -27,32 +37,36 @@ struct KerasConfiguration {
     "a language model of ids or one-hot vectors, SimpleRNN, LSTM or GRU layers and a Dense output is "
     + "converted; nothing else, and no code in the file is ever run"
 
+  /// The groups and names of the models around a layer.
+  private struct Place {
+    var groups: [String] = []
+    var names: [String] = []
+  }
+
   /// Reads a configuration.
   ///
   /// - Throws: `InterchangeError` naming the first layer, or setting, that cannot be converted.
   init(_ value: JSONValue, of file: KerasFile) throws {
     self.file = file
     let className = value.kerasClass ?? "none"
-    guard ["Sequential", "Functional", "Model"].contains(className) else {
+    let isOwn = KerasKinds.containers.contains(className)
+    guard isOwn || value.hasLayers else {
       let isNone = value.kerasClass == nil
       throw file.error(
         file.placeOfConfiguration, expected: "a Sequential or Functional model",
         found: isNone ? "JSON of another kind" : "the class \(className)",
         fix: isNone ? file.fixOfConfiguration : Self.fix)
     }
-    let settings = value["config"]
-    let items = settings?.array ?? settings?["layers"]?.array ?? []
-    let entries = items.compactMap(KerasLayerEntry.init)
-    guard !entries.isEmpty, entries.count == items.count else {
-      throw file.error(
-        file.placeOfConfiguration, expected: "a list of layers", found: "none",
-        fix: file.fixOfConfiguration)
+    if !isOwn {
+      notes.append(
+        Note(
+          place: file.placeOfConfiguration,
+          message:
+            "assumed: the class \(className), whose code is not in the file, applies its layers "
+            + "as a model of Keras does"))
     }
-    let groups = Self.groups(of: entries)
-    let order =
-      className == "Sequential"
-      ? Array(entries.indices) : try Self.chain(entries, items, of: file)
-    for index in order { try add(entries[index], group: groups[index]) }
+    try addModel(value, at: Place())
+    noteWindow(of: value)
     if !hasSoftmax {
       notes.append(
         Note(
@@ -67,147 +81,219 @@ struct KerasConfiguration {
     file.error(place, expected: expected, found: found, fix: Self.fix)
   }
 
-  /// The group of each layer: its class's name, and a number if it is not the first of the class.
-  private static func groups(of entries: [KerasLayerEntry]) -> [String] {
-    var counts: [String: Int] = [:]
-    return entries.map { entry in
-      let base = groupNames[entry.className] ?? entry.className
-      let count = counts[base, default: 0]
-      counts[base] = count + 1
-      return count == 0 ? base : "\(base)_\(count)"
+  /// Adds the layers of a model.
+  private mutating func addModel(_ value: JSONValue, at place: Place) throws {
+    let settings = value["config"]
+    let items = settings?.array ?? settings?["layers"]?.array ?? []
+    let entries = items.compactMap(KerasLayerEntry.init)
+    guard !entries.isEmpty, entries.count == items.count else {
+      throw file.error(
+        file.placeOfConfiguration, expected: "a list of layers", found: "none",
+        fix: file.fixOfConfiguration)
     }
-  }
-
-  /// The names of the groups of classes with numbers: the class's in snake case.
-  static let groupNames = [
-    "Embedding": "embedding", "LSTM": "lstm", "GRU": "gru", "SimpleRNN": "simple_rnn",
-    "Dense": "dense", "TimeDistributed": "time_distributed",
-  ]
-
-  // MARK: - Functional models
-
-  /// The order of layers of which each reads the one before.
-  private static func chain(
-    _ entries: [KerasLayerEntry], _ items: [JSONValue], of file: KerasFile
-  ) throws -> [Int] {
-    func refusal(_ place: String, _ found: String) -> InterchangeError {
-      file.error(
-        place, expected: "layers of which each reads the one before", found: found, fix: fix)
-    }
-    var readers: [String: [Int]] = [:]
-    var starts: [Int] = []
-    for (index, item) in items.enumerated() {
-      let nodes = item["inbound_nodes"]?.array ?? []
-      let histories = nodes.flatMap(Self.histories)
-      guard nodes.count <= 1, histories.count <= 1 else {
-        throw refusal(entries[index].name, "one that reads several, or is used twice")
+    let groups = KerasKinds.groups(of: entries)
+    let isFunctional = items.contains { $0["inbound_nodes"] != nil }
+    let uses =
+      try isFunctional
+      ? KerasGraph(entries, items) { [file] in
+        file.error(
+          $0, expected: "layers of which each reads the one before", found: $1, fix: Self.fix)
+      }.chain()
+      : entries.indices.map { KerasUse(index: $0) }
+    for use in uses {
+      let entry = entries[use.index]
+      var place = place
+      place.groups.append(groups[use.index])
+      place.names.append(entry.name)
+      if use.isReverse {
+        try addReverse(entry, place)
+      } else if KerasKinds.containers.contains(entry.className) {
+        guard place.groups.count < 8 else {
+          throw refusal(entry.name, "models inside each other, eight at most", "more")
+        }
+        try addModel(items[use.index], at: place)
+      } else {
+        try add(entry, place)
       }
-      guard let history = histories.first else {
-        starts.append(index)
-        continue
-      }
-      guard let source = history[0].text, history[1].int == 0, history[2].int == 0 else {
-        throw refusal(entries[index].name, "one that reads a state or a second use of a layer")
-      }
-      readers[source, default: []].append(index)
     }
-    guard var current = starts.first, starts.count == 1 else {
-      throw refusal("config", "\(starts.count) inputs")
-    }
-    var order = [current]
-    while let next = readers[entries[current].name], order.count <= entries.count {
-      guard next.count == 1 else { throw refusal(entries[current].name, "one that several read") }
-      current = next[0]
-      order.append(current)
-    }
-    guard order.count == entries.count else { throw refusal("config", "layers apart from them") }
-    return order
-  }
-
-  /// The tensors that an inbound node names: lists that begin with a layer's name and two numbers.
-  private static func histories(_ value: JSONValue) -> [[JSONValue]] {
-    if let history = value["keras_history"]?.array, history.count >= 3 { return [history] }
-    if let items = value.array {
-      if items.count >= 3, items[0].text != nil, items[1].int != nil, items[2].int != nil {
-        return [items] + items.dropFirst(3).flatMap(histories)
-      }
-      return items.flatMap(histories)
-    }
-    return (value.members ?? []).flatMap { histories($0.value) }
   }
 
   // MARK: - Layers
 
-  private mutating func add(_ entry: KerasLayerEntry, group: String) throws {
+  private mutating func add(_ entry: KerasLayerEntry, _ place: Place) throws {
     let inner = entry.inner
     if let kind = inner.quantization ?? entry.quantization {
       throw refusal(entry.name, "weights in floating point", "a layer quantised to \(kind)")
     }
     noteTraining(of: inner)
     switch inner.className {
-    case "InputLayer": break
-    case "Dropout", "SpatialDropout1D": break
-    case "Embedding":
-      guard layers.isEmpty else { throw misplaced(entry) }
-      if inner.isSet("mask_zero") {
-        notes.append(
-          Note(
-            place: entry.name,
-            message:
-              "assumed: token 0 pads texts and is in none, so that Keras's leaving its steps "
-              + "out (mask_zero) changes nothing"))
+    case "Masking": noteMask(entry, "of zeros alone")
+    case let name where KerasKinds.harmless[name] != nil: break
+    case let name where KerasKinds.lookups.contains(name): try addLookup(entry, place)
+    case let name where KerasKinds.encodings.contains(name): try addEncoding(entry)
+    case "Embedding", "ReversibleEmbedding":
+      guard layers.isEmpty, encodedTokens == nil else { throw misplaced(entry) }
+      if inner.isSet("mask_zero") { noteMask(entry, "of token 0 (mask_zero)") }
+      if let cap = inner.settings["logit_soft_cap"] {
+        throw refusal(entry.name, "logits as they are", "logit_soft_cap \(cap.number ?? 0)")
       }
-      try append(.embedding, entry, group: "\(group)/vars")
+      try append(.embedding, entry, place, inner: "vars")
     case "Dense":
-      guard case .recurrent? = layers.last?.computes else { throw misplaced(entry) }
+      switch layers.last?.computes {
+      case .recurrent: break
+      // A linear layer in front of another: a projection.
+      case .dense where !hasSoftmax && denseCount == 1: break
+      default: throw misplaced(entry)
+      }
       try append(
-        .dense, entry,
-        group: entry.className == "Dense" ? "\(group)/vars" : "\(group)/layer/vars")
+        .dense, entry, place, inner: entry.className == "Dense" ? "vars" : "layer/vars")
       try activate(entry.name, inner.function("activation"))
-    case "Activation", "Softmax":
-      guard case .dense? = layers.last?.computes else { throw misplaced(entry) }
-      if inner.className == "Softmax", let axis = inner.settings["axis"],
+    case "Activation", "Softmax", "LogSoftmax":
+      guard inner.className != "Activation" || inner.function("activation") != "linear" else {
+        break
+      }
+      guard isAtOutput else { throw misplaced(entry) }
+      if inner.className != "Activation", let axis = inner.settings["axis"],
         ![-1, 2].contains(axis.int)
       {
         throw refusal(entry.name, "a softmax over the tokens, axis -1", "another axis")
       }
       try activate(
-        entry.name, inner.className == "Softmax" ? "softmax" : inner.function("activation"))
+        entry.name, inner.className == "Activation" ? inner.function("activation") : "softmax")
+    case "RNN": try addCells(entry, place)
     default:
       guard let cell = KerasCell.classes[inner.className], entry.className == inner.className else {
         throw refusal(
           entry.name, "layers that a recurrent language model has", "a layer \(inner.className)")
       }
-      try addRecurrent(entry, cell, group: group)
+      try addRecurrent(entry, entry, cell, place, inner: "cell/vars")
     }
+  }
+
+  private var denseCount: Int {
+    layers.count { if case .dense = $0.computes { true } else { false } }
+  }
+
+  /// Whether the last layer can be the output.
+  private var isAtOutput: Bool {
+    switch layers.last?.computes {
+    case .dense, .reversed: true
+    default: false
+    }
+  }
+
+  /// Adds the second use of an embedding, as the output.
+  private mutating func addReverse(_ entry: KerasLayerEntry, _ place: Place) throws {
+    guard layers.contains(where: { $0.names == place.names }), !layers.isEmpty, !isOutputDone else {
+      throw misplaced(entry)
+    }
+    try append(
+      .reversed(isTied: entry.settings["tie_weights"]?.bool != false), entry, place, inner: "vars")
+  }
+
+  /// Whether there is an output that gives a number for each token.
+  private var isOutputDone: Bool {
+    if case .reversed? = layers.last?.computes { return true }
+    return hasSoftmax || denseCount > 1
+  }
+
+  /// The list of tokens in the archive of a layer that has been adapted to texts.
+  private mutating func addLookup(_ entry: KerasLayerEntry, _ place: Place) throws {
+    guard layers.isEmpty, lookup == nil, encodedTokens == nil else { throw misplaced(entry) }
+    let lookup = try KerasLookup(
+      entry, asset: file.assets[place.groups.joined(separator: "/layers/")]
+    ) { [self] in refusal(entry.name, $0, $1) }
+    if lookup.givesVectors { encodedTokens = lookup.tokens?.count ?? 0 }
+    notes += lookup.notes
+    self.lookup = lookup
+  }
+
+  private mutating func addEncoding(_ entry: KerasLayerEntry) throws {
+    guard layers.isEmpty, encodedTokens == nil else { throw misplaced(entry) }
+    let settings = entry.settings
+    let mode =
+      settings["output_mode"]?.text ?? (entry.className == "OneHot" ? "one_hot" : "multi_hot")
+    guard mode == "one_hot", [nil, -1, 2].contains(settings["axis"]?.int) else {
+      throw refusal(entry.name, "a one-hot vector for each token", "\(entry.className) (\(mode))")
+    }
+    guard let count = (settings["num_tokens"] ?? settings["num_classes"])?.int, count > 0 else {
+      throw refusal(entry.name, "a number of tokens", "none")
+    }
+    encodedTokens = count
+  }
+
+  private mutating func noteMask(_ entry: KerasLayerEntry, _ what: String) {
+    notes.append(
+      Note(
+        place: entry.name,
+        message: what.contains("mask_zero")
+          ? "assumed: token 0 pads texts and is in none, so that Keras's leaving its steps "
+            + "out (mask_zero) changes nothing"
+          : "assumed: no step \(what) is in a text, so that Keras's leaving such steps out changes nothing"
+      ))
   }
 
   private func misplaced(_ entry: KerasLayerEntry) -> InterchangeError {
     let before = layers.last.map { "behind \($0.name)" } ?? "at the start"
     return refusal(
-      entry.name, "an embedding or none, recurrent layers, one Dense layer",
+      entry.name,
+      "an embedding or none, recurrent layers, one Dense layer (a linear one before it, if any)",
       "a layer \(entry.inner.className) \(before)")
   }
 
   private mutating func activate(_ place: String, _ function: String) throws {
     guard function != "linear" else { return }
-    guard function == "softmax", !hasSoftmax else {
+    guard ["softmax", "log_softmax"].contains(function), !hasSoftmax else {
       throw refusal(place, "one softmax", "the function \(function)")
     }
     hasSoftmax = true
   }
 
+  /// Adds the cell, or the cells, of an RNN.
+  private mutating func addCells(_ entry: KerasLayerEntry, _ place: Place) throws {
+    let value = entry.settings["cell"]
+    let list =
+      value?.array
+      ?? (value?.kerasClass == "StackedRNNCells" ? value?["config"]?["cells"]?.array : nil)
+    let cells = (list ?? (value.map { [$0] } ?? [])).map { KerasLayerEntry($0) }
+    let entries = cells.compactMap { $0 }
+    guard !entries.isEmpty, entries.count == cells.count else {
+      throw refusal(entry.name, "a cell, or a list of cells", "none")
+    }
+    let groups = KerasKinds.groups(of: entries)
+    for (index, (inner, group)) in zip(entries, groups).enumerated() {
+      guard inner.className.hasSuffix("Cell"),
+        let cell = KerasCell.classes[String(inner.className.dropLast(4))]
+      else {
+        throw refusal(
+          entry.name, "an RNN of LSTMCell, GRUCell or SimpleRNNCell", "a cell \(inner.className)")
+      }
+      noteTraining(of: inner)
+      var place = place
+      if list != nil { place.names.append(inner.name) }
+      try addRecurrent(
+        inner, entry, cell, place, inner: list == nil ? "cell/vars" : "cell/cells/\(group)/vars",
+        isLast: index == entries.count - 1)
+    }
+  }
+
+  /// Adds a recurrent layer.
+  ///
+  /// - Parameters:
+  ///   - entry: What says how it computes.
+  ///   - outer: What says how it goes through a text: the same, or the RNN that its cell is in.
   private mutating func addRecurrent(
-    _ entry: KerasLayerEntry, _ cell: KerasCell, group: String
+    _ entry: KerasLayerEntry, _ outer: KerasLayerEntry, _ cell: KerasCell, _ place: Place,
+    inner: String, isLast: Bool = true
   ) throws {
     if let last = layers.last, case .recurrent = last.computes,
       endsEarly.contains(last.name)
     {
       throw refusal(last.name, "return_sequences", "a layer that gives its last state to another")
     }
-    if case .dense? = layers.last?.computes { throw misplaced(entry) }
-    if entry.isSet("go_backwards") {
-      throw refusal(entry.name, "a layer that reads forward", "go_backwards")
+    if isAtOutput { throw misplaced(outer) }
+    if outer.isSet("go_backwards") {
+      throw refusal(outer.name, "a layer that reads forward", "go_backwards")
     }
     var cell = cell
     if !cell.isCuDNN {
@@ -227,26 +313,28 @@ struct KerasConfiguration {
       let isAfter = entry.settings["reset_after"]?.bool ?? (file.generation >= 3)
       cell.reset = isAfter ? .after : .before
     }
-    if !entry.isSet("return_sequences") {
-      endsEarly.insert(entry.name)
+    if isLast, !outer.isSet("return_sequences") {
+      endsEarly.insert(place.names.last ?? "")
       notes.append(
         Note(
-          place: entry.name,
+          place: outer.name,
           message:
             "assumed: predictions after each token, although the model was trained to give one "
             + "after the last (return_sequences is false)"))
     }
-    try append(.recurrent(cell), entry, group: "\(group)/cell/vars")
+    try append(.recurrent(cell), entry, place, inner: inner)
   }
 
   private mutating func append(
-    _ computes: KerasLayer, _ entry: KerasLayerEntry, group: String
+    _ computes: KerasLayer, _ entry: KerasLayerEntry, _ place: Place, inner: String
   ) throws {
     let declaration = try KerasDeclaration(entry.inner) { [file] in
       file.error(entry.name, expected: $0, found: $1, fix: file.fixOfConfiguration)
     }
     layers.append(
-      Layer(computes: computes, name: entry.name, group: group, declaration: declaration))
+      Layer(
+        computes: computes, names: place.names, groups: place.groups, inner: inner,
+        declaration: declaration))
   }
 
   /// The layers that give their last state only.
@@ -266,9 +354,15 @@ struct KerasConfiguration {
     func lose(_ what: String) {
       notes.append(Note(place: entry.name, message: "not carried: \(what)"))
     }
-    let isDropout = ["Dropout", "SpatialDropout1D"].contains(entry.className)
+    if entry.className == "ActivityRegularization" { lose(entry.className) }
+    let setting = KerasKinds.harmless[entry.className].flatMap { $0 }
+    let isDropout =
+      entry.className.hasSuffix("Dropout") || entry.className.hasPrefix("SpatialDropout")
     let rates = [
-      ("dropout", entry.settings[isDropout ? "rate" : "dropout"]?.number),
+      (
+        setting == nil || isDropout ? "dropout" : entry.className,
+        entry.settings[setting ?? "dropout"]?.number
+      ),
       ("recurrent_dropout", entry.settings["recurrent_dropout"]?.number),
     ]
     for case (let name, let rate?) in rates where rate != 0 { lose("\(name) \(rate)") }
@@ -287,6 +381,37 @@ struct KerasConfiguration {
             "not carried: it computes in \(policy.dropFirst("mixed_".count)); the weights are "
             + "of float32"))
     }
+  }
+}
+
+extension KerasConfiguration {
+  /// Notes that a model was made for texts of one length.
+  private mutating func noteWindow(of value: JSONValue) {
+    let settings = value["config"]
+    let items = settings?.array ?? settings?["layers"]?.array ?? []
+    let first = items.prefix(3).compactMap { $0["config"] }
+    guard !first.contains(where: { $0["stateful"]?.bool == true }) else { return }
+    let lengths = first.compactMap { settings -> Int? in
+      let shape = (settings["batch_shape"] ?? settings["batch_input_shape"])?.array ?? []
+      return shape.count > 1 ? shape[1].int : settings["input_length"]?.int
+    }
+    // Texts themselves, not their ids, have one column.
+    guard let length = lengths.first(where: { $0 > 1 }) else { return }
+    notes.append(
+      Note(
+        place: file.placeOfConfiguration,
+        message:
+          "assumed: texts of any length, read from their start; the model was made for windows of "
+          + "\(length) tokens, each read from a state of zeros and, if it is shorter, padded "
+          + "(pad_sequences), so that Keras's own predictions differ"))
+  }
+}
+
+extension JSONValue {
+  /// Whether it is a model with a list of layers.
+  var hasLayers: Bool {
+    let list = self["config"]?.array ?? self["config"]?["layers"]?.array ?? []
+    return !list.isEmpty && list.allSatisfy { $0["class_name"] != nil && $0["config"] != nil }
   }
 }
 

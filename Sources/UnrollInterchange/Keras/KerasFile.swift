@@ -1,6 +1,7 @@
 // A file of Keras, opened: its configuration if it has one, and the HDF5 container of its variables.
 
 import UnrollFormat
+import UnrollHDF5
 import UnrollTensors
 import UnrollTokenization
 
@@ -40,8 +41,47 @@ struct KerasFile {
 
   static let saveAgain = "save the model again: `model.save(\"model.keras\")`"
 
-  /// The generation of Keras: 2 or 3, by which some functions differ.
+  /// The lists of tokens of an archive, by the groups of their layers below that of all layers.
+  let assets: [String: String]
+
+  /// The generation of Keras: 1, 2 or 3, by which some functions differ.
   var generation: Int { version?.first.flatMap(\.wholeNumberValue) ?? 3 }
+
+  /// The first three numbers of the version.
+  var versionNumbers: [Int]? {
+    guard let match = version?.firstMatch(of: /^(\d{1,3})\.(\d{1,3})(?:\.(\d{1,3}))?/) else {
+      return nil
+    }
+    return [Int(match.1) ?? 0, Int(match.2) ?? 0, match.3.flatMap { Int($0) } ?? 0]
+  }
+
+  /// Whether the configuration names a class alone, whose code says what the layers do.
+  var isSubclassed: Bool {
+    guard pathOfConfiguration == nil, let name = configuration?.kerasClass else { return false }
+    return !KerasKinds.containers.contains(name) && configuration?.hasLayers != true
+  }
+
+  /// Whether the configuration says what the layers are.
+  var hasLayers: Bool { configuration != nil && !isSubclassed }
+
+  /// How to save what the layers are; a class of its user's has no list of them.
+  var saveWhole: String {
+    isSubclassed
+      ? "make a Sequential model of the same layers and give its JSON"
+      : "save the whole model, "
+        + "`model.save(\"model.keras\")`"
+  }
+
+  /// An error about a file of Keras 1.
+  func olderError(_ place: String) -> InterchangeError {
+    error(
+      place, expected: "a model of Keras 2 or 3",
+      found: "one of Keras 1" + (version.map { " (\($0))" } ?? "")
+        + ", which has a matrix for each gate",
+      fix:
+        "load it with Keras 2 (2.0 to 2.3, or tf_keras) and save it again: that brings its matrices "
+        + "together")
+  }
 
   /// An error about a place inside the container or the configuration.
   func error(
@@ -57,7 +97,7 @@ struct KerasFile {
   ///
   /// - Throws: `InterchangeError` if it is no JSON, or the file has a configuration of its own.
   mutating func take(_ given: MappedFile) throws {
-    guard configuration == nil else {
+    guard !hasLayers else {
       throw error(
         "", expected: "a file of weights alone, for a configuration beside it",
         found: "one with a configuration", fix: "leave --keras-config out")
@@ -132,8 +172,23 @@ struct KerasFile {
       try Self.json($0, Record.metadata, of: file)["keras_version"]?.text
     }
     kept = try text(Record.kept)
+    assets = try Self.assets(of: archive)
     path = file.path
     prefix = Record.weights + ": "
+  }
+
+  /// The lists of tokens: `assets/layers/text_vectorization/vocabulary.txt`.
+  private static func assets(of archive: ZipArchive) throws -> [String: String] {
+    var assets: [String: String] = [:]
+    for (name, record) in archive.records where name.hasSuffix("/vocabulary.txt") {
+      for root in KerasVariables.layerGroups {
+        let start = "assets\(root)/"
+        guard name.hasPrefix(start) else { continue }
+        let group = name.dropFirst(start.count).dropLast("/vocabulary.txt".count)
+        assets[String(group)] = try text(record, of: archive)
+      }
+    }
+    return assets
   }
 
   private static func text(_ record: ZipRecord, of archive: ZipArchive) throws -> String {
@@ -188,9 +243,17 @@ struct KerasFile {
 
   // MARK: - HDF5
 
-  /// Whether a file begins as HDF5 does.
+  /// Whether a file begins as HDF5 does, behind a block of its user's if there is one: of 512 bytes, or
+  /// twice as many, and so on.
   static func isHDF5(_ file: MappedFile) -> Bool {
-    file.copy(0..<8) == [0x89, 0x48, 0x44, 0x46, 0x0D, 0x0A, 0x1A, 0x0A]
+    var start = 0
+    while start + Superblock.signature.count <= file.count {
+      if file.copy(start..<start + Superblock.signature.count) == Superblock.signature {
+        return true
+      }
+      start = max(512, 2 * start)
+    }
+    return false
   }
 
   /// Opens an HDF5 file.
@@ -215,6 +278,7 @@ struct KerasFile {
     version = attribute("keras_version")
     self.kept = kept(KeptDataset.metadata)
     self.container = container
+    assets = [:]
     path = file.path
     prefix = ""
   }

@@ -21,7 +21,9 @@ public enum KerasFormat: KerasFamily {
   /// - Throws: `InterchangeError` if the file is damaged, holds another kind of model, or needs a
   ///   vocabulary that `options` does not give.
   public static func read(_ file: MappedFile, options: ReadingOptions) throws -> Conversion {
-    try KerasFile(archive: file, reader: options.reader).conversion(options)
+    var opened = try KerasFile(archive: file, reader: options.reader)
+    if let given = options.configuration { try opened.take(given) }
+    return try opened.conversion(options)
   }
 
   /// Writes a checkpoint; `keras.models.load_model` opens it, compiled if there is an optimizer.
@@ -94,9 +96,10 @@ public enum KerasHDF5Format: KerasFamily {
 extension KerasFile {
   /// The language model in the file.
   func conversion(_ options: ReadingOptions) throws -> Conversion {
-    var language = try KerasLanguageModel(self, nonlinearity: options.nonlinearity)
+    var language = try KerasLanguageModel(self, options)
     let rows = language.architecture.vocabularySize
     var options = options
+    if let lookup = language.lookup { options.take(lookup, rows: rows) }
     if let kept {
       let metadata = try StateMetadata(json: kept, rows: rows) {
         self.error($0, expected: $1, found: $2, fix: $3)
@@ -112,7 +115,16 @@ extension KerasFile {
         architecture: language.architecture, parameters: language.parameters,
         vocabulary: vocabulary, tokenizer: options.tokenizer, provenance: [],
         optimizer: language.optimizer),
-      notes: language.notes)
+      notes: language.notes, settlement: language.settlement)
+  }
+}
+
+extension ReadingOptions {
+  /// Takes tokens, and how texts are cut, from a layer of the model, where the caller gives none.
+  fileprivate mutating func take(_ lookup: KerasLookup, rows: Int) {
+    guard vocabulary == nil, let tokens = lookup.vocabulary(rows: rows) else { return }
+    vocabulary = tokens
+    if let found = lookup.tokenizer { tokenizer = found }
   }
 }
 
@@ -120,6 +132,12 @@ extension KerasFile {
 public protocol KerasFamily: ForeignFormat {}
 
 extension KerasFamily {
+  /// Datasets have names that a map may give.
+  public static var hasNames: Bool { true }
+
+  /// Every dataset has an account.
+  public static var hasLedger: Bool { true }
+
   /// The model with one bias where Keras has one, and without what Keras has no layers for.
   ///
   /// - Throws: `InterchangeError` if Keras has no layers that compute the model.

@@ -6,34 +6,53 @@ import UnrollTensors
 
 /// The layers of a file, their sizes, and their numbers in our order.
 struct KerasLanguageModel {
-  private(set) var architecture: Architecture
-  private(set) var parameters = ParameterTree<Tensor>()
+  var architecture: Architecture
+  var parameters = ParameterTree<Tensor>()
   private(set) var optimizer: OptimizerState?
-  private(set) var notes: [Note]
+  var notes: [Note]
+  /// Whether numbers of two layers became those of one.
+  var isFolded = false
+  /// The layer that makes ids of texts, if there is one.
+  private(set) var lookup: KerasLookup?
+  /// That everything in the file has an account.
+  private(set) var settlement: Ledger.Settlement
 
-  private let file: KerasFile
+  let file: KerasFile
 
   /// Takes a model out of a file.
   ///
   /// - Parameters:
   ///   - file: The file.
-  ///   - nonlinearity: The activation of plain cells, for files of weights alone.
-  /// - Throws: `InterchangeError` naming the layer or variable that is of no such model.
-  init(_ file: KerasFile, nonlinearity: Activation?) throws {
+  ///   - options: What the caller says: activations and names, for files of weights alone; names that are
+  ///     ignored.
+  /// - Throws: `InterchangeError` naming the layer or variable that is of no such model, or has no account.
+  init(_ file: KerasFile, _ options: ReadingOptions) throws {
     self.file = file
-    let variables = try KerasVariables(file)
+    let nonlinearity = options.nonlinearity
+    var variables = try KerasVariables(file, ignoring: options.ignored)
     let parts: [KerasPart]
-    if let configuration = file.configuration {
+    var encodedTokens: Int?
+    if let configuration = file.configuration, file.hasLayers {
+      guard options.names.isEmpty else {
+        throw file.error(
+          "", expected: "a file of weights alone, for a map of its names",
+          found: "one whose configuration says what they are", fix: "leave --map out")
+      }
       let layers = try KerasConfiguration(configuration, of: file)
-      parts = try layers.layers.map(variables.part)
+      parts = try variables.parts(of: layers.layers)
       notes = layers.notes
+      lookup = layers.lookup
+      encodedTokens = layers.encodedTokens
     } else {
-      (parts, notes) = try variables.parts(nonlinearity)
+      (parts, notes) = try variables.parts(
+        KerasStatements(
+          nonlinearity: nonlinearity, gates: options.gateActivation, names: options.names))
     }
     architecture = Architecture(vocabularySize: 0, embeddingSize: 0, layers: [], isTied: false)
     architecture.input = .oneHot
     architecture.hasOutputBias = false
-    if file.configuration != nil { try check(nonlinearity, of: parts) }
+    settlement = try variables.settle()
+    if file.hasLayers { try check(nonlinearity, of: parts) }
     try checkOrder(parts)
     try checkRoom(parts)
     for part in parts {
@@ -45,11 +64,16 @@ struct KerasLanguageModel {
       switch part.computes {
       case .embedding: try addEmbedding(part)
       case .recurrent(let cell): try addLayer(part, cell)
-      case .dense: try addOutput(part)
+      case .dense, .reversed: break
       }
     }
-    for (part, forms) in zip(parts, architecture.kerasLayers) { try take(part, forms) }
-    guard !parts.contains(where: \.isCuDNN) else { return }
+    if let encodedTokens { try checkEncoding(encodedTokens) }
+    let outputs = parts.filter { $0.isOutput }
+    try addOutput(outputs)
+    let inner = parts.filter { !$0.isOutput }
+    for (part, forms) in zip(inner, architecture.kerasLayers) { try take(part, forms) }
+    try takeOutput(outputs)
+    guard !parts.contains(where: \.isCuDNN), !isFolded else { return }
     switch KerasOptimizer.read(file, of: architecture, variables: variables.ofOptimizer) {
     case .kept(let state, let approximations)?:
       optimizer = state
@@ -70,7 +94,7 @@ struct KerasLanguageModel {
     optimizer = nil
   }
 
-  private func error(
+  func error(
     _ place: String, _ expected: String, _ found: String
   ) -> InterchangeError {
     file.error(place, expected: expected, found: found)
@@ -97,10 +121,12 @@ struct KerasLanguageModel {
       case .embedding: 0
       case .recurrent: 1
       case .dense: 2
+      case .reversed: 3
       }
     }
+    let outputs = ranks.filter { $0 >= 2 }
     guard ranks == ranks.sorted(), ranks.contains(1), ranks.filter({ $0 == 0 }).count <= 1,
-      ranks.filter({ $0 == 2 }).count == 1
+      [[2], [3], [2, 2], [2, 3]].contains(outputs), !outputs.contains(3) || ranks[0] == 0
     else {
       throw file.error(
         "", expected: "an embedding or none, recurrent layers, one Dense layer",
@@ -119,7 +145,7 @@ struct KerasLanguageModel {
   }
 
   /// Checks the type and the shape of a variable.
-  private func tensor(_ variable: KerasVariable, _ shape: [Int]) throws -> Tensor {
+  func tensor(_ variable: KerasVariable, _ shape: [Int]) throws -> Tensor {
     let tensor = variable.tensor
     guard tensor.dtype.isFloat else {
       throw file.error(
@@ -133,7 +159,7 @@ struct KerasLanguageModel {
   }
 
   /// The sizes of a matrix, none of them 0.
-  private func matrix(_ variable: KerasVariable?, of part: KerasPart) throws -> (Int, Int) {
+  func matrix(_ variable: KerasVariable?, of part: KerasPart) throws -> (Int, Int) {
     guard let variable else { throw error(part.name, "a matrix", "none") }
     let dimensions = variable.tensor.shape.dimensions
     guard dimensions.count == 2, dimensions.allSatisfy({ (1...Int(Int32.max)).contains($0) }) else {
@@ -161,8 +187,8 @@ struct KerasLanguageModel {
           "[\(foundRows), \(foundColumns)]")
       }
     }
-    if let usesBias = declaration.usesBias {
-      let kernels = if case .dense = part.computes { 1 } else { 2 }
+    if let usesBias = declaration.usesBias, !part.isReversed {
+      let kernels = if case .recurrent = part.computes { 2 } else { 1 }
       let count = kernels + (usesBias ? 1 : 0)
       guard part.variables.count == count else {
         throw refusal(part.name, "\(count) variables", "\(part.variables.count)")
@@ -171,6 +197,8 @@ struct KerasLanguageModel {
     switch part.computes {
     case .embedding: try check(0, declaration.inputDimension, declaration.units)
     case .dense: try check(0, nil, declaration.units)
+    case .reversed(true): break
+    case .reversed(false): try check(0, declaration.units, declaration.inputDimension)
     case .recurrent(let cell):
       guard part.variables.count > 1 else { break }
       let units = try declaration.units ?? matrix(part.variables[1], of: part).0
@@ -226,7 +254,7 @@ struct KerasLanguageModel {
           + "bring them to \(dtype.rawValue), as \(file.placeOfConfiguration) says"))
   }
 
-  private func checkCount(_ part: KerasPart, _ counts: ClosedRange<Int>) throws {
+  func checkCount(_ part: KerasPart, _ counts: ClosedRange<Int>) throws {
     guard counts.contains(part.variables.count) else {
       throw error(
         part.name, "\(counts.upperBound) variables, or \(counts.lowerBound) without bias",
@@ -263,21 +291,6 @@ struct KerasLanguageModel {
     architecture.layers.append(layer)
   }
 
-  private mutating func addOutput(_ part: KerasPart) throws {
-    try checkCount(part, 1...2)
-    let (_, V) = try matrix(part.variables[0], of: part)
-    let tokens =
-      architecture.input == .embedding ? architecture.vocabularySize : architecture.embeddingSize
-    guard tokens == V else {
-      throw file.error(
-        part.variables[0].place, expected: "\(tokens) columns, one for each token", found: "\(V)",
-        fix: "only models that predict each next token are converted, not those that classify texts"
-      )
-    }
-    architecture.vocabularySize = V
-    architecture.hasOutputBias = part.variables.count == 2
-  }
-
   /// Takes the numbers of a layer's variables.
   private mutating func take(_ part: KerasPart, _ forms: [KerasVariableForm]) throws {
     try checkCount(part, forms.count...forms.count)
@@ -303,6 +316,18 @@ struct KerasLanguageModel {
 }
 
 extension KerasPart {
+  /// Whether it is what follows the recurrent layers.
+  fileprivate var isOutput: Bool {
+    if case .dense = computes { return true }
+    return isReversed
+  }
+
+  /// Whether it is an embedding as the output.
+  var isReversed: Bool {
+    if case .reversed = computes { return true }
+    return false
+  }
+
   /// Whether it is a recurrent layer in cuDNN's order.
   fileprivate var isCuDNN: Bool {
     if case .recurrent(let cell) = computes { return cell.isCuDNN }

@@ -10,6 +10,8 @@ enum KerasLayer {
   case recurrent(KerasCell)
   /// A linear layer.
   case dense
+  /// An embedding as the output: the product with its matrix, or with one of its own.
+  case reversed(isTied: Bool)
 }
 
 /// A recurrent layer without its sizes.

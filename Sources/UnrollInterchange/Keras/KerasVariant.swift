@@ -97,11 +97,11 @@ struct KerasVariant {
     let paths = [LayerParameter.biasIH, .biasHH].map { ParameterPath.layer(index, $0) }
     let biases = paths.compactMap { checkpoint.parameters[$0] }
     guard let dtype = biases.first?.dtype, biases.count == 2 else { return }
-    let sum = zip(biases[0].doubles() ?? [], biases[1].doubles() ?? []).map(+)
+    let sum = zip(biases[0].doubles, biases[1].doubles).map(+)
     try set(bias: sum, of: index, layer, dtype)
     for path in paths { checkpoint.parameters[path] = nil }
     let isExact =
-      layer.forgetBias == 0 && checkpoint.parameters[.layer(index, .bias)]?.doubles() == sum
+      layer.forgetBias == 0 && checkpoint.parameters[.layer(index, .bias)]?.doubles == sum
     notes.append(
       Note(
         place: ParameterPath.layer(index, .bias).description,
@@ -112,7 +112,7 @@ struct KerasVariant {
 
   private mutating func addForgetBias(_ index: Int, _ layer: LayerArchitecture) throws {
     guard let bias = checkpoint.parameters[.layer(index, .bias)] else { return }
-    try set(bias: bias.doubles() ?? [], of: index, layer, bias.dtype)
+    try set(bias: bias.doubles, of: index, layer, bias.dtype)
     notes.append(
       Note(
         place: ParameterPath.layer(index, .bias).description,

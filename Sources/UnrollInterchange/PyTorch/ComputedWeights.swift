@@ -165,11 +165,10 @@ extension NamedTensors {
     var result = try file.contents(of: tensor.tensor, named: tensor.name, room: &room)
     if let recipe = tensor.recipe {
       let parts = try recipe.tensors.map { part in
-        try file.contents(of: part, named: tensor.name, room: &room).doubles() ?? []
+        try file.contents(of: part, named: tensor.name, room: &room).doubles
       }
-      guard let values = result.doubles() else { return result }
       let computed = recipe.values(
-        values, rows: tensor.tensor.shape.dimensions.first ?? 1, parts: parts,
+        result.doubles, rows: tensor.tensor.shape.dimensions.first ?? 1, parts: parts,
         isByColumn: recipe.isByColumn(tensor.tensor.shape))
       result =
         result.dtype == .float64

@@ -172,6 +172,21 @@ struct Convert: ParsableCommand {
   @Option(help: "The activation of a plain RNN, which a state_dict does not tell: tanh or relu.")
   var nonlinearity: Activation?
 
+  @Option(
+    help:
+      "The function of an LSTM's or a GRU's gates, which old Keras weights do not tell: sigmoid or hard_sigmoid.",
+    transform: Self.gates)
+  var gateActivation: GateActivation?
+
+  private static func gates(_ name: String) throws -> GateActivation {
+    switch name {
+    case "sigmoid": return .sigmoid
+    // Its slope follows from the version of Keras.
+    case "hard_sigmoid": return .hardSigmoid(alpha: 0.2, beta: 0.5)
+    default: throw ValidationError("--gate-activation is sigmoid or hard_sigmoid.")
+    }
+  }
+
   private static func dtype(_ name: String) throws -> DType {
     guard let type = DType(rawValue: name), [.float32, .float16, .bfloat16].contains(type) else {
       throw ValidationError("--dtype is f32, f16 or bf16.")
@@ -249,6 +264,7 @@ struct Convert: ParsableCommand {
     options.special.end = lineEnd.map(LineToken.init)
     options.special.beginning = lineStart.map(LineToken.init)
     options.special.unknown = unk
+    options.gateActivation = gateActivation
     let conversion = try read(options)
     var notes = conversion.notes
     if case .foreign(let format) = target { notes += try format.losses(of: conversion.checkpoint) }
@@ -303,7 +319,7 @@ struct Convert: ParsableCommand {
       ("--vocabulary-order", vocabularyOrder?.rawValue), ("--unk", unk), ("--map", names),
       ("--keras-config", kerasConfig), ("--root", root),
       ("--dtype", dtype?.rawValue),
-      ("--nonlinearity", nonlinearity?.rawValue),
+      ("--nonlinearity", nonlinearity?.rawValue), ("--gate-activation", gateActivation?.name),
     ] { options += [name, value] }
     for name in ignored { options += ["--ignore", name] }
     for (name, isSet) in [

@@ -25,7 +25,8 @@ extension Rule {
       if object.kind == .namedDatatype { return [oddType(object.path, "a named datatype")] }
       var violations: [Violation] = []
       if case .dataset(let dataset) = object.kind {
-        if case .element = dataset.datatype {} else {
+        if case .element = dataset.datatype {
+        } else {
           violations.append(oddType(object.path, dataset.datatype.description))
         }
       }
