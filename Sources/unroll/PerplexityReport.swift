@@ -2,7 +2,7 @@
 
 import Foundation
 import UnrollEngine
-import UnrollNeural
+import UnrollFormat
 
 /// A perplexity as `--json` prints it: all keys are there always, and `reasons` says why a value is `null`.
 struct PerplexityReport: Encodable {
