@@ -1,3 +1,4 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
 // Two models on a text: their losses, and how far their distributions are apart.
 
 import Foundation
@@ -66,7 +67,8 @@ public struct TextDifference: Sendable {
     guard sizes[0] != sizes[1] || starts[0] != starts[1] else { return }
     throw TextError(
       path: models[1].path, line: nil,
-      expected: "\(sizes[0]) tokens, sentences that start from \(starts[0] ? "a token" : "nothing")",
+      expected:
+        "\(sizes[0]) tokens, sentences that start from \(starts[0] ? "a token" : "nothing")",
       found: "\(sizes[1]) tokens, from \(starts[1] ? "a token" : "nothing")",
       fix: "measure each model by itself: unroll evaluate")
   }

@@ -25,6 +25,7 @@ public struct Replay: Sendable {
   ///   - magnitude: The largest sum of the magnitudes of a logit's terms.
   ///   - terms: The number of its terms, n.
   ///   - unit: The unit roundoff of the arithmetic, u: half the distance from 1 to the next number.
+  /// - Returns: The bound in nats.
   public static func rounding(magnitude: Double, terms: Int, unit: Double) -> Double {
     2 * 6 * Double(terms).squareRoot() * unit * magnitude
   }

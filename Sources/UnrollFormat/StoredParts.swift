@@ -148,7 +148,8 @@ struct StoredParts {
       guard id >= 0 else { return "none" }
       let text = vocabulary.indices.contains(Int(id)) ? vocabulary.text(of: Int(id)) : ""
       return "\(id), \"\(text)\""
-    case (.integer(let flag), AttributeName.tied), (.integer(let flag), AttributeName.appendEndOfSentence):
+    case (.integer(let flag), AttributeName.tied),
+      (.integer(let flag), AttributeName.appendEndOfSentence):
       return flag == 0 ? "false" : flag == 1 ? "true" : String(flag)
     case (.texts(let texts), _) where schema == Layout.card: return texts.joined(separator: "; ")
     default: return value.printed

@@ -237,9 +237,14 @@ import UnrollTokenization
       let lines = result.output.split(separator: "\n")
       #expect(lines.count >= 3, "\(result.output)")
       for line in lines.dropLast() {
-        #expect(line.wholeMatch(of: #/::(error|warning|notice) file=x%2Cy%3A100%25\.h5,line=1,title=[^:,]+::.*%0Afix: .*/#) != nil, "\(line)")
+        #expect(
+          line.wholeMatch(
+            of:
+              #/::(error|warning|notice) file=x%2Cy%3A100%25\.h5,line=1,title=[^:,]+::.*%0Afix: .*/#
+          ) != nil, "\(line)")
       }
-      #expect(lines.last?.hasPrefix("::error file=none.h5,line=1,title=unreadable::none.h5: ") == true)
+      #expect(
+        lines.last?.hasPrefix("::error file=none.h5,line=1,title=unreadable::none.h5: ") == true)
     }
   }
 

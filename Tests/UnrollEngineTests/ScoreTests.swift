@@ -135,7 +135,8 @@ import UnrollTokenization
     let own = try scores(
       [written.joined(separator: " ")], settings, segmentation: "The u\u{308}\tCAT\n", model: model
     )[0]
-    #expect(own.words.map { Array($0.word.utf8) } == ["The u\u{308}", "CAT"].map { Array($0.utf8) })
+    #expect(
+      own.words.map { Array($0.word.utf8) } == ["The u\u{308}", "CAT"].map { Array($0.utf8) })
   }
 
   @Test("A byte-order mark is no word, and zero-width characters stay")

@@ -45,7 +45,8 @@ import UnrollTensors
     let test = try #require(try SelfTest(of: model))
     #expect(test.tokenIDs.count == 17 && Set(test.tokenIDs).count > 5)
     #expect(test.weightsDigest == model.weightsDigest)
-    #expect(largestDifference(try replay(model, test).logProbabilities, test.logProbabilities) < 1e-6)
+    #expect(
+      largestDifference(try replay(model, test).logProbabilities, test.logProbabilities) < 1e-6)
   }
 
   @Test(

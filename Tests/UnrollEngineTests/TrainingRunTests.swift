@@ -170,7 +170,8 @@ import UnrollTokenization
       // What the training learned is what the reference computes.
       let test = try #require(try SelfTest(of: trained))
       for (own, other) in zip(
-        try replay(trained, test).logProbabilities, test.logProbabilities) {
+        try replay(trained, test).logProbabilities, test.logProbabilities)
+      {
         #expect(abs(own - other) < 2e-6)
       }
       var settings = GradientSettings()

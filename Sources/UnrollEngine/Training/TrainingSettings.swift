@@ -10,8 +10,10 @@ public struct TrainingSettings: Sendable {
   public var columns = 20
   /// The time steps of a window of truncated BPTT, T.
   public var window = 35
-  /// The optimizer. Choosing another one gives `hyperparameters` its defaults: the learning rate that came with
-  /// the one before goes with it, and numbers that were set stay.
+  /// The optimizer.
+  ///
+  /// Choosing another one gives `hyperparameters` its defaults: the learning rate that came with the one before
+  /// goes with it, and numbers that were set stay.
   public var optimizer = OptimizerKind.sgd {
     didSet {
       guard optimizer != oldValue else { return }

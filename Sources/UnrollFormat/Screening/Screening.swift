@@ -6,7 +6,7 @@
 public struct Screening: Sendable {
   /// The rules to report.
   public var selection = RuleSelection()
-  /// Other levels for rules, by id. Notes and warnings can be lowered and raised, to errors too; errors stay.
+  /// Other levels for rules, by id: notes and warnings can be lowered and raised, to errors too; errors stay.
   public var levels: [String: Level] = [:]
   /// The lowest level to report.
   public var lowestLevel = Level.note

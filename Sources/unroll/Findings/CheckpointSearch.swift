@@ -59,7 +59,8 @@ struct CheckpointSearch {
   /// The ending of a name, or what else tells the kind of the file.
   private static func kind(of name: String) -> String {
     let parts = name.split(separator: ".", omittingEmptySubsequences: false)
-    guard parts.count > 1, let ending = parts.last, !ending.isEmpty, parts.first != "" || parts.count > 2
+    guard parts.count > 1, let ending = parts.last, !ending.isEmpty,
+      parts.first != "" || parts.count > 2
     else { return "without ending" }
     return ".\(ending)"
   }
