@@ -1,9 +1,8 @@
-// Two models side by side: read from any format, and their numbers on a text.
+// Two models side by side, read from any format.
 
 import UnrollFormat
 import UnrollInterchange
 import UnrollTensors
-import UnrollTokenization
 
 /// Two models that are to be compared.
 public struct ModelPair: Sendable {
@@ -52,46 +51,5 @@ public struct ModelPair: Sendable {
     ModelDifference(
       checkpoints[0], checkpoints[1], areTokensKnown: areTokensKnown,
       isMetadataKnown: isMetadataKnown)
-  }
-}
-
-/// How two models differ on a text, whose lines are taken as sentences of their own.
-public struct TextDifference: Sendable {
-  /// The predictions compared.
-  public var predictions = 0
-  /// The mean negative log-likelihood of a token in nats, of each model.
-  public var nll = [0.0, 0.0]
-  /// The mean absolute difference of a log-probability, in nats.
-  public var mean = 0.0
-  /// The largest absolute difference of a log-probability, in nats.
-  public var largest = 0.0
-
-  /// Compares the log-probabilities of a text's tokens.
-  ///
-  /// - Parameters:
-  ///   - models: Two models of the same tokens.
-  ///   - path: The text.
-  ///   - progress: Called with the number of predictions after each line.
-  /// - Throws: `TextError` or `FileError` if the text cannot be used, `NeuralError` if memory is
-  ///   short.
-  public init(_ models: [LanguageModel], onText path: String, progress: (Int) -> Void) throws {
-    var lines = try LineReader(path: path, lineEnds: models[0].encoder.tokenizer.lineEnds)
-    while let line = try lines.next() {
-      let values = try models.map { model in
-        try model.logProbabilities(ofSentence: model.encoder.encode(line, path: path).ids)
-      }
-      for (x, y) in zip(values[0], values[1]) {
-        let difference = abs(Double(x) - Double(y))
-        mean += difference
-        largest = max(largest, difference.isNaN ? .infinity : difference)
-        nll[0] -= Double(x)
-        nll[1] -= Double(y)
-        predictions += 1
-      }
-      progress(predictions)
-    }
-    let count = Double(max(predictions, 1))
-    mean /= count
-    nll = nll.map { $0 / count }
   }
 }

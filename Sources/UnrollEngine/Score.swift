@@ -23,7 +23,7 @@ public struct TokenScore: Sendable {
 public struct WordScore: Sendable {
   /// The word as it stands in the text, or in the file of words.
   public let word: String
-  /// The negative logarithm of its probability in nats. See `WordBoundary`.
+  /// The negative logarithm of its probability in nats, with the boundary of the settings.
   ///
   /// `nil` for a word that the vocabulary lacks, whole or in part: the model gives a probability to
   /// unknown words as a whole, none to this one. `nil` too where no token begins in it, or the
@@ -32,8 +32,9 @@ public struct WordScore: Sendable {
   /// The surprisal with the probability of unknown words as a whole; `nil` where no token begins in the word,
   /// or its first token is not predicted.
   public let surprisalIncludingUnknown: Double?
-  /// The entropy in nats of the distribution over the token that comes next, where the word's own tokens
-  /// begin; `nil` where there is none. It is an entropy of tokens, not of words, and has no total in it.
+  /// The entropy in nats of the next token, where the word's own tokens begin.
+  ///
+  /// `nil` where there is none. It is an entropy of tokens, not of words: no total of boundaries is in it.
   public let entropy: Double?
   /// The decrease of entropy since the last word, in nats, at least 0; `nil` for the first word of a line.
   public let entropyReduction: Double?

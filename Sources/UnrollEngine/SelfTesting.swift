@@ -6,21 +6,30 @@ import UnrollFormat
 import UnrollNeural
 import UnrollTensors
 
-/// The log-probabilities that the engine gives a self-test's tokens after the first.
+/// The log-probabilities that the engine gives a self-test's tokens after the first, and the bounds of their
+/// rounding.
 ///
 /// - Parameters:
 ///   - checkpoint: The model.
 ///   - selfTest: The tokens, `[N]`; checked by the rules of the format.
-/// - Returns: `[N - 1]` natural logarithms, from a zero state.
+/// - Returns: `[N - 1]` natural logarithms, from a zero state, and bounds.
 /// - Throws: `NeuralError` if parameters do not fit or memory is short.
-public func replay(_ checkpoint: Checkpoint, _ selfTest: SelfTest) throws -> [Double] {
+public func replay(_ checkpoint: Checkpoint, _ selfTest: SelfTest) throws -> Replay {
   let network = try RecurrentModel(
     architecture: checkpoint.architecture, parameters: checkpoint.parameters)
   let ids = selfTest.tokenIDs.map { Int32(clamping: $0) }
   var state = network.zeroState(columns: 1)
-  return try network.logProbabilities(
-    ofTargets: Array(ids.dropFirst()), inputs: Array(ids.dropLast()), state: &state
-  ).map { Double($0) }
+  let hidden = try network.hiddenStates(inputs: Array(ids.dropLast()), state: &state)
+  let values = try network.logProbabilities(
+    ofTargets: Array(ids.dropFirst()), hiddenStates: hidden)
+  let magnitudes = try LogitMagnitudes(
+    architecture: checkpoint.architecture, parameters: checkpoint.parameters)
+  return Replay(
+    logProbabilities: values.map { Double($0) },
+    roundings: magnitudes.largest(hiddenStates: hidden).map {
+      // The engine computes in f32.
+      Replay.rounding(magnitude: $0, terms: magnitudes.terms, unit: Double(Float.ulpOfOne) / 2)
+    })
 }
 
 extension SelfTest {

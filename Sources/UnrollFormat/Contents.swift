@@ -21,7 +21,7 @@ public struct Contents: Sendable {
   /// What the numbers of the tensors are like, by path; none before `summarize`.
   private(set) var summaries: [String: NumberSummary] = [:]
   /// What an engine computed for the self-test, `[N - 1]`; `nil` if none did.
-  var replay: [Double]?
+  var replay: Replay?
   /// The objects by path.
   private let objects: [String: InventoryObject]
   /// The architecture that the attributes declare; `nil` where one is missing or not allowed.

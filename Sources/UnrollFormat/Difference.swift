@@ -114,127 +114,45 @@ public struct ModelDifference: Sendable {
   public init(
     _ a: Checkpoint, _ b: Checkpoint, areTokensKnown: Bool = true, isMetadataKnown: Bool = true
   ) {
-    let common = min(a.architecture.layers.count, b.architecture.layers.count)
-    architecture = differences(
-      a.architecture.parts(layers: common), b.architecture.parts(layers: common))
-    tensors = Set(a.parameters.paths + b.parameters.paths).sorted().map {
-      TensorDifference(path: $0.description, a.parameters[$0], b.parameters[$0])
+    self.init(
+      StoredParts(a), StoredParts(b), areTokensKnown: areTokensKnown,
+      isMetadataKnown: isMetadataKnown)
+  }
+
+  /// Compares what the files of two models hold.
+  init(
+    _ a: StoredParts, _ b: StoredParts, areTokensKnown: Bool = true, isMetadataKnown: Bool = true
+  ) {
+    architecture = differences(a.architecture, b.architecture, layers: (a.layers, b.layers))
+    tensors = Set(a.tensors.keys).union(b.tensors.keys).sorted().map {
+      TensorDifference(path: $0, a.tensors[$0], b.tensors[$0])
     }
     tokens =
       areTokensKnown
-      ? differences(a.tokenParts, b.tokenParts) + tokenDifferences(a.vocabulary, b.vocabulary) : nil
-    metadata =
-      isMetadataKnown
-      ? differences(a.metadataParts, b.metadataParts) + differences(a.objectParts, b.objectParts)
-      : []
+      ? differences(a.tokens, b.tokens) + tokenDifferences(a.vocabulary, b.vocabulary) : nil
+    metadata = isMetadataKnown ? differences(a.metadata, b.metadata) : []
   }
 }
 
 // MARK: - Parts
 
-private typealias Part = (name: String, value: String)
-
 /// The parts of two models that differ, in the order of the first, then of the second.
-private func differences(_ a: [Part], _ b: [Part]) -> [PartDifference] {
-  let (first, second) = (
-    Dictionary(a.map { ($0.name, $0.value) }) { $1 },
-    Dictionary(b.map { ($0.name, $0.value) }) { $1 }
-  )
-  let names = a.map(\.name) + b.map(\.name).filter { first[$0] == nil }
-  return names.filter { first[$0] != second[$0] }.map {
-    PartDifference(part: $0, values: [first[$0], second[$0]])
+private func differences(
+  _ a: [StoredPart], _ b: [StoredPart], layers: (Int, Int)? = nil
+) -> [PartDifference] {
+  // A layer that one model lacks is one difference.
+  let common = layers.map { min($0.0, $0.1) }
+  func isCompared(_ part: StoredPart) -> Bool {
+    guard let common, let layer = part.layer else { return true }
+    return part.isSummary ? layer >= common : layer < common
   }
-}
-
-extension Architecture {
-  /// Sizes and variants: of the first layers all, of those above what they are.
-  fileprivate func parts(layers count: Int) -> [Part] {
-    let whole: [Part] = [
-      ("input", input.rawValue), ("vocabulary_size", "\(vocabularySize)"),
-      ("embedding_size", "\(embeddingSize)"), ("tied", "\(isTied)"), ("layers", "\(layers.count)"),
-    ]
-    return whole
-      + layers.enumerated().flatMap { index, layer -> [Part] in
-        guard index < count else {
-          return [
-            ("layer \(index)", "\(layer.cell.rawValue), \(layer.inputSize) -> \(layer.outputSize)")
-          ]
-        }
-        return [
-          ("cell", layer.cell.rawValue), ("input_size", "\(layer.inputSize)"),
-          ("hidden_size", "\(layer.hiddenSize)"), ("activation", layer.activation.rawValue),
-          ("bias", layer.bias.rawValue), ("gate_activation", "\(layer.gateActivation)"),
-          ("reset", layer.reset.rawValue), ("forget_bias", "\(layer.forgetBias)"),
-          ("projection_size", layer.projectionSize.map { "\($0)" } ?? "none"),
-        ].map { ("layer \(index): \($0.0)", $0.1) }
-      }
-  }
-}
-
-extension Checkpoint {
-  fileprivate var tokenParts: [Part] {
-    func token(_ id: Int?) -> String {
-      id.map { "\($0), \"\($0 < vocabulary.count ? vocabulary.text(of: $0) : "")\"" } ?? "none"
-    }
-    return [
-      ("unit", vocabulary.unit.rawValue), ("tokens", "\(vocabulary.count)"),
-      ("unknown token", token(vocabulary.unknownID)),
-      ("eos token", token(vocabulary.endOfSentenceID)),
-      ("pad token", token(vocabulary.paddingID)), ("tokenizer", tokenizer.kind.rawValue),
-      ("sentence_start", tokenizer.sentenceStart.rawValue),
-      ("append_eos", "\(tokenizer.appendsEndOfSentence)"),
-      ("space", tokenizer.space ?? "none"),
-      (
-        "definition", tokenizer.definition.map { "\($0.format), \($0.bytes.count) bytes" } ?? "none"
-      ),
-    ]
-  }
-
-  fileprivate var metadataParts: [Part] {
-    let history = provenance.enumerated().map { index, entry -> Part in
-      (
-        "history \(index)",
-        "\(entry.operation) by \(entry.tool) \(entry.arguments.replacing("\n", with: "; "))"
-      )
-    }
-    let fields = CardField.allCases.compactMap { field -> Part? in
-      card?.fields[field].map { ("card \(field.rawValue)", $0.joined(separator: "; ")) }
-    }
-    return history + fields + [
-      ("card readme", card?.readme.map { "\($0.utf8.count) bytes" } ?? "none"),
-      ("training", training.map { "step \($0.step), epoch \($0.epoch)" } ?? "none"),
-      ("optimizer", optimizer.map { "\($0.kind.rawValue), step \($0.step)" } ?? "none"),
-      ("self-test", selfTest.map { "by \($0.producer)" } ?? "none"),
-      ("extensions", extensions.names.isEmpty ? "none" : extensions.names.joined(separator: ", ")),
-    ]
-  }
-}
-
-extension Checkpoint {
-  /// Everything in a file that the other parts do not show in words: attributes, and data by its digest.
-  fileprivate var objectParts: [Part] {
-    let groups = [
-      Layout.optimizer, Layout.training, Layout.selfTest, Layout.extensions, Layout.provenance,
-      Layout.tokenizer, Layout.tokenKind, Layout.counts, Layout.scores,
-    ]
-    let objects = outline().inOrder.filter { path, _ in
-      groups.contains { path == $0 || path.hasPrefix($0 + "/") }
-    }
-    return objects.flatMap { path, object -> [Part] in
-      var parts: [Part] = []
-      if case .dataset(let tensor) = object.kind {
-        let digest = object.attributes[AttributeName.digest]?.printed ?? "no digest"
-        parts.append((path, "\(tensor.dtype.rawValue) \(tensor.shape), sha256 \(digest)"))
-      }
-      // Other parts show these in words.
-      let shown: Set = [
-        AttributeName.digest, AttributeName.operation, AttributeName.tool, AttributeName.arguments,
-        AttributeName.weightsDigest,
-      ]
-      parts += object.attributes.filter { !shown.contains($0.key) }.sorted { $0.key < $1.key }
-        .map { ("\(path): \($0.key)", $0.value.printed) }
-      return parts
-    }
+  let first = a.filter(isCompared)
+  let second = b.filter(isCompared)
+  let values = Dictionary(first.map { ($0.name, $0.value) }) { $1 }
+  let others = Dictionary(second.map { ($0.name, $0.value) }) { $1 }
+  let names = first.map(\.name) + second.map(\.name).filter { values[$0] == nil }
+  return names.filter { values[$0] != others[$0] }.map {
+    PartDifference(part: $0, values: [values[$0], others[$0]])
   }
 }
 

@@ -76,7 +76,14 @@ public struct Examination: Sendable {
       }
       checked += rules
       findings += rules.flatMap { $0.findings(in: contents) }
-      if findings.contains(where: { $0.level == .error }) { break }
+      guard findings.contains(where: { $0.level == .error }) else { continue }
+      // A wrong digest must not hide that the numbers are none: this is why many a digest is wrong.
+      if stage == "I", cost == .bytes {
+        contents.summarize()
+        checked.append(.numbersAreFinite)
+        findings += Rule.numbersAreFinite.findings(in: contents)
+      }
+      break
     }
     return (checked, findings)
   }
@@ -85,11 +92,12 @@ public struct Examination: Sendable {
   /// or a rule of level error is broken.
   ///
   /// - Parameter compute: Gives the log-probabilities of a self-test's tokens after the first,
-  ///   `[N - 1]`, from a zero state; `UnrollEngine` has a function for it, `replay`.
+  ///   `[N - 1]`, from a zero state, and how far rounding can move them; `UnrollEngine` has a function for
+  ///   it, `replay`.
   /// - Returns: This examination and the findings of the replay.
   /// - Throws: What `compute` throws, and what reading the checkpoint throws.
   public func replaying(
-    _ compute: (Checkpoint, SelfTest) throws -> [Double]
+    _ compute: (Checkpoint, SelfTest) throws -> Replay
   ) throws -> Examination {
     guard worstLevel != .error, contents.exists(Layout.selfTest) else { return self }
     var examination = self

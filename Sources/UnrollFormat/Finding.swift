@@ -19,6 +19,12 @@ public struct Finding: Error, Sendable, Hashable, CustomStringConvertible {
   /// What to do about it.
   public let fix: String
 
+  /// Sixteen hexadecimal digits for file, rule and object: the same when the finding is found again.
+  package var fingerprint: String {
+    let identity = Array([file, rule, object].joined(separator: "\n").utf8)
+    return String(identity.withUnsafeBytes { Digest.sha256($0) }.prefix(16))
+  }
+
   /// Expectation and what was found, fit to print: texts from the file are escaped, and long ones cut.
   public var message: String { "expected \(excerpt(expected)); found \(excerpt(found))" }
 

@@ -107,7 +107,8 @@ public final class RecurrentModel: Sendable {
   ///   wanted; 0 where no target was.
   /// - Throws: `NeuralError` for tokens outside of the vocabulary, or a state of another model.
   public func predictions(
-    ofTargets targets: [Int32], inputs: [Int32], withEntropies: Bool, totalling subset: [Int32] = [],
+    ofTargets targets: [Int32], inputs: [Int32], withEntropies: Bool,
+    totalling subset: [Int32] = [],
     state: inout RecurrentState
   ) throws -> (logProbabilities: [Float], entropies: [Double], totals: [Double]) {
     guard targets.count == inputs.count else {

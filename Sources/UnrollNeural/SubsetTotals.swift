@@ -1,3 +1,4 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
 // The total probability of some tokens, summed panel by panel.
 
 import CUnrollKernels

@@ -23,9 +23,11 @@ public struct WordBoundaries: Sendable {
 
   /// The way of this vocabulary.
   public let marking: Marking
-  /// The tokens that end the word before them, ascending: those that are or begin with white space or a
-  /// sign for it, or that do not continue a word, and the end-of-sentence token. Empty where no total of
-  /// them is needed: the last token of a word tells that it ends, or no token does.
+  /// The tokens that end the word before them, ascending.
+  ///
+  /// These are tokens that are or begin with white space or a sign for it, or that do not continue a word, and
+  /// the end-of-sentence token. There are none where no total of them is needed: the last token of a word
+  /// tells that it ends, or no token does.
   public let ids: [Int32]
   private var beginsWord: Set<Int32> = []
   /// The tokens that end with white space after other text.

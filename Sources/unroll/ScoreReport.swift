@@ -67,13 +67,15 @@ struct ScoreTotals {
     let rows = style.level == .sentence ? "these lines have" : "they have"
     switch style.unknownWords {
     case .undefined:
-      return "\(rows) \(column) NA; --unknown include gives them the probability of unknown words as a "
-        + "whole, with which a misspelled line can win, and --unknown penalty=X less"
+      return
+        "\(rows) \(column) NA; --unknown include gives them the probability of unknown words as "
+        + "a whole, with which a misspelled line can win, and --unknown penalty=X less"
     case .exclude where style.level == .sentence:
       return "they are left out of logprob, so that lines with more of them have fewer terms"
     case .exclude: return "\(rows) \(column) NA"
     case .include:
-      return "each has the probability of unknown words as a whole, with which a misspelled line can win"
+      return "each has the probability of unknown words as a whole, with which a misspelled line "
+        + "can win"
     case .penalty:
       return "each has the probability of unknown words as a whole, less the penalty"
     }

@@ -22,8 +22,9 @@ enum TableForm {
 
   private static let isTerminal = isatty(STDOUT_FILENO) == 1
 
-  /// A cell in which control characters and ends of lines are escaped. Zero-width characters stay, except on
-  /// a terminal, which some of them steer.
+  /// A cell in which control characters and ends of lines are escaped.
+  ///
+  /// Zero-width characters stay, except on a terminal, which some of them steer.
   private static func escaped(_ cell: String) -> String {
     if isTerminal { return printable(cell) }
     guard cell.unicodeScalars.contains(where: isControl) else { return cell }
@@ -65,7 +66,8 @@ func warnIfWorseThanGuessing(nll: Double, vocabularySize: Int) {
   guard nll > guessing else { return }
   Output.note(
     String(
-      format: "warning: %.4f nats a token are worse than guessing (ln V = %.4f, V = ", nll, guessing)
+      format: "warning: %.4f nats a token are worse than guessing (ln V = %.4f, V = ", nll, guessing
+    )
       + Output.grouped(vocabularySize)
       + "): the order of the vocabulary, the roles or gate order of the weights, or the line "
       + "conventions are likely wrong, or the text is of another kind than the model's")

@@ -119,7 +119,7 @@ import UnrollTokenization
 
   // MARK: - Forms
 
-  @Test(arguments: ["text", "json", "sarif", "junit"])
+  @Test(arguments: ["text", "json", "sarif", "junit", "github"])
   func theFormIsThatOfTheSnapshot(_ form: String) throws {
     try withFiles { folder in
       try write(
@@ -198,6 +198,68 @@ import UnrollTokenization
       let whole = try validate(
         "\(folder)/\(name)", "--format", "sarif", in: "/", exit: 1)
       #expect(whole.output.contains("\"uri\" : \"file:///"))
+    }
+  }
+
+  @Test("SARIF results have a line and fingerprints that no two share")
+  func sarifIsShownByGitHub() throws {
+    try withFiles { folder in
+      let result = try runner.run(
+        ["validate", "a.h5", "b.h5", "c.h5", Fixtures.path("hostile"), "--format", "sarif"],
+        in: folder)
+      let log = try object(Data(result.output.utf8))
+      let run = try #require((log["runs"] as? [[String: Any]])?.first)
+      let results = try #require(run["results"] as? [[String: Any]])
+      #expect(results.count > 10)
+      var fingerprints: Set<String> = []
+      for result in results {
+        let location = try #require((result["locations"] as? [[String: Any]])?.first)
+        let place = try #require(location["physicalLocation"] as? [String: Any])
+        #expect((place["region"] as? [String: Any])?["startLine"] as? Int == 1)
+        let prints = try #require(result["partialFingerprints"] as? [String: String])
+        fingerprints.insert(try #require(prints["primaryLocationLineHash"]))
+      }
+      #expect(fingerprints.count == results.count)
+      let again = try runner.run(
+        ["validate", "a.h5", "b.h5", "c.h5", Fixtures.path("hostile"), "--format", "sarif"],
+        in: folder)
+      #expect(again.output == result.output)
+    }
+  }
+
+  @Test("Workflow commands have one line each and escape what would end them")
+  func workflowCommands() throws {
+    try withFiles { folder in
+      let name = "x,y:100%.h5"
+      try FileManager.default.moveItem(atPath: "\(folder)/a.h5", toPath: "\(folder)/\(name)")
+      let result = try validate(
+        name, "none.h5", "--select", "I001,S002", "--format", "github", in: folder, exit: 2)
+      let lines = result.output.split(separator: "\n")
+      #expect(lines.count >= 3, "\(result.output)")
+      for line in lines.dropLast() {
+        #expect(
+          line.wholeMatch(
+            of:
+              #/::(error|warning|notice) file=x%2Cy%3A100%25\.h5,line=1,title=[^:,]+::.*%0Afix: .*/#
+          ) != nil, "\(line)")
+      }
+      #expect(
+        lines.last?.hasPrefix("::error file=none.h5,line=1,title=unreadable::none.h5: ") == true)
+    }
+  }
+
+  @Test("A configuration raises a warning to an error, and the run fails")
+  func levelsCanBeRaised() throws {
+    try withFiles { folder in
+      let plain = try validate("b.h5", in: folder)
+      #expect(plain.output.contains("note C003") && plain.output.contains("b.h5: valid, 1 note"))
+      for (level, code) in [("error", 1), ("warning", 0)] {
+        try write(#"{"levels": {"C003": "\#(level)"}}"#, "raised.json", in: folder)
+        let raised = try validate("b.h5", "--config", "raised.json", in: folder, exit: Int(code))
+        // A file that breaks no rule of level error stays valid: it can be read.
+        #expect(raised.output.contains("\(level) C003"), "\(raised.output)")
+        #expect(raised.output.contains("b.h5: valid, 1 \(level)"), "\(raised.output)")
+      }
     }
   }
 
@@ -326,7 +388,6 @@ import UnrollTokenization
     ),
     (#"{"level": "loud"}"#, "level: expected note, warning or error; found loud"),
     (#"{"levels": {"V001": "note"}}"#, "found note for V001, which is error"),
-    (#"{"levels": {"V003": "error"}}"#, "found error for V003, which is warning"),
     (#"{"levels": {"V999": "note"}}"#, "levels: expected ids of rules; found V999"),
     (
       #"{"suppressions": [{"rule": "V003"}]}"#,
@@ -375,7 +436,7 @@ import UnrollTokenization
       }
       try files.createSymbolicLink(atPath: "\(folder)/m/z/loop", withDestinationPath: "..")
       try files.createSymbolicLink(atPath: "\(folder)/link", withDestinationPath: "m")
-      let walked = try validate("m", "none", in: folder)
+      let walked = try validate("m", "none", in: folder, exit: 2)
       #expect(
         walked.output == """
           m/a.h5: valid, no findings
@@ -384,15 +445,20 @@ import UnrollTokenization
           3 files: 3 valid; no findings
 
           """)
-      #expect(walked.errors == "note: none: no *.h5 or *.hdf5 in this folder\n")
+      #expect(
+        walked.errors == """
+          note: m: 2 files of other kinds not examined: 1 .partial, 1 .pt
+          unroll: none: cannot find *.h5 or *.hdf5 in this folder: no such file or directory
+
+          """)
       // What is named is examined, whatever its name, and a named link is followed.
       let named = try verdicts(validate("m/model.pt", "link/", in: folder))
       #expect(
         named.map { $0.prefix { $0 != ":" } } == [
           "m/model.pt", "link/a.h5", "link/b/x.hdf5", "link/z.h5", "4 files",
         ])
-      let empty = try validate("none", in: folder)
-      #expect(empty.output == "no files\n" && empty.errors.contains("none: no *.h5"))
+      let empty = try validate("none", in: folder, exit: 2)
+      #expect(empty.output.contains("1 unreadable") && empty.errors.contains("none: cannot find"))
     }
   }
 

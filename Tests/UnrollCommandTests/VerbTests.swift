@@ -336,7 +336,9 @@ import UnrollFormat
         ("kenlm", "perplexity including OOVs"), ("srilm", "ppl "), ("lm-eval", "word_perplexity"),
       ] {
         let table = try evaluate(name).split(separator: "\n")
-        #expect(!table.contains { $0.hasPrefix("perplexity  ") } && table.contains { $0.hasPrefix(figure) })
+        #expect(
+          !table.contains { $0.hasPrefix("perplexity  ") }
+            && table.contains { $0.hasPrefix(figure) })
         let object = try #require(
           try JSONSerialization.jsonObject(with: Data(evaluate(name, ["--json"]).utf8))
             as? [String: Any])

@@ -4,6 +4,7 @@ import Foundation
 import TestSupport
 import Testing
 import UnrollFormat
+import UnrollTensors
 
 @testable import UnrollEngine
 @testable import UnrollNeural
@@ -44,7 +45,45 @@ import UnrollFormat
     let test = try #require(try SelfTest(of: model))
     #expect(test.tokenIDs.count == 17 && Set(test.tokenIDs).count > 5)
     #expect(test.weightsDigest == model.weightsDigest)
-    #expect(largestDifference(try replay(model, test), test.logProbabilities) < 1e-6)
+    #expect(
+      largestDifference(try replay(model, test).logProbabilities, test.logProbabilities) < 1e-6)
+  }
+
+  @Test(
+    "A replay of large logits agrees within their rounding, and of other weights it does not",
+    arguments: [Cell.lstm, .gru, .rnn])
+  func largeLogitsReplay(cell: Cell) throws {
+    var model = Checkpoint.small(cell: cell, hidden: [7, 64])
+    let path = ParameterPath.outputWeight
+    let weight = try #require(model.parameters[path]?.floats())
+    let shape = try #require(model.parameters[path]?.shape)
+    var generator = SeededGenerator(seed: 3)
+    // Logits of some ten thousands.
+    model.parameters[path] = Tensor(
+      weight.map { $0 * 1e4 + generator.number(1e3) }, shape: shape)
+    model.selfTest = try #require(try SelfTest(of: model))
+    let test = try #require(model.selfTest)
+    let largest = largestDifference(
+      try replay(model, test).logProbabilities, test.logProbabilities)
+    // The limit without the size of the logits.
+    #expect(largest > test.tolerance, "\(largest)")
+    try withTemporaryFolder { folder in
+      func findings(_ model: Checkpoint) throws -> [String] {
+        try model.write(to: "\(folder)/a.h5", replacing: true)
+        let examination = try Examination(of: "\(folder)/a.h5", upTo: .bytes)
+        #expect(examination.hasSelfTest)
+        return try examination.replaying(UnrollEngine.replay).findings.map(\.rule)
+          .filter { $0 == "I006" }
+      }
+      #expect(try findings(model) == [])
+      for place in [0, 7, 15] {
+        var other = model
+        let limit = try replay(model, test).roundings[place] + test.tolerance
+        #expect(limit < 1)
+        other.selfTest?.logProbabilities[place] -= 1.5 * limit
+        #expect(try findings(other) == ["I006"], "\(place)")
+      }
+    }
   }
 
   @Test func aModelThatGivesNoNumbersHasNone() throws {
@@ -59,7 +98,8 @@ import UnrollFormat
   func theEngineGivesWhatTheProducerGave(name: String) throws {
     let model = try checkpoint(name)
     let test = try #require(model.selfTest)
-    #expect(largestDifference(try replay(model, test), test.logProbabilities) < 2e-6)
+    let replayed = try replay(model, test).logProbabilities
+    #expect(largestDifference(replayed, test.logProbabilities) < 2e-6)
     let language = try LanguageModel(model, path: name)
     var state = language.network.zeroState(columns: 1)
     let ids = test.tokenIDs.map { Int32($0) }

@@ -169,7 +169,9 @@ import UnrollTokenization
       #expect(trained.training?.hidden.map { $0.c?.shape } == [[4, 7], nil])
       // What the training learned is what the reference computes.
       let test = try #require(try SelfTest(of: trained))
-      for (own, other) in zip(try replay(trained, test), test.logProbabilities) {
+      for (own, other) in zip(
+        try replay(trained, test).logProbabilities, test.logProbabilities)
+      {
         #expect(abs(own - other) < 2e-6)
       }
       var settings = GradientSettings()
@@ -256,6 +258,32 @@ import UnrollTokenization
       }
       #expect(try Self.bytes(files) == Self.bytes(scene.files("whole")))
     }
+  }
+
+  @Test("Choosing an optimizer gives its learning rate, and keeps one that was set")
+  func optimizersHaveTheirDefaults() throws {
+    let architecture = Checkpoint.small().architecture
+    func rate(_ choose: (inout TrainingSettings) -> Void) throws -> Double {
+      var settings = TrainingSettings()
+      choose(&settings)
+      return try settings.optimizerState(keeping: nil, for: architecture).groups[0][.learningRate]
+    }
+    #expect(try rate { _ in } == 1)
+    for kind in OptimizerKind.allCases where kind != .sgd {
+      #expect(try rate { $0.optimizer = kind } == kind.defaults[.learningRate], "\(kind)")
+    }
+    #expect(try rate { $0.optimizer = .adam } == 0.001)
+    #expect(try rate { ($0.optimizer, $0.hyperparameters[.learningRate]) = (.adam, 0.01) } == 0.01)
+    let before = try rate {
+      $0.hyperparameters[.learningRate] = 0.02
+      $0.optimizer = .adam
+    }
+    #expect(before == 0.02)
+    let back = try rate {
+      $0.optimizer = .adam
+      $0.optimizer = .sgd
+    }
+    #expect(back == 1)
   }
 
   /// A training that begins with the optimizer of another goes on from its moments and steps.

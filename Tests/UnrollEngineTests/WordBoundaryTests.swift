@@ -1,3 +1,4 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
 // Probabilities of words with the boundaries that end them, against PyTorch in double precision.
 
 import Foundation

@@ -38,6 +38,25 @@ import UnrollTensors
     #expect(constant.count >= 43)
   }
 
+  @Test("A wrong digest does not hide that numbers are NaN")
+  func notANumberBesideAWrongDigest() throws {
+    try withTemporaryFolder { folder in
+      let model = Checkpoint.small()
+      var outline = model.outline()
+      let path = ParameterPath.outputBias.description
+      let bias = try #require(model.parameters[.outputBias])
+      var values = try #require(bias.floats())
+      values[2] = .nan
+      // The digest stays that of the numbers before.
+      outline.objects[path]?.kind = .dataset(Tensor(values, shape: bias.shape))
+      try outline.write(to: "\(folder)/a.h5", replacing: false)
+      let examination = try Examination(of: "\(folder)/a.h5", upTo: .bytes)
+      #expect(examination.findings.map(\.rule) == ["I001", "Q001"])
+      #expect(examination.findings.map(\.object) == [path, path])
+      #expect(!examination.barredRules.contains("Q001"))
+    }
+  }
+
   @Test(arguments: [DType.bfloat16, .float32, .float64])
   func squaresAddUp(_ dtype: DType) throws {
     var generator = SeededGenerator(seed: 6)

@@ -69,7 +69,11 @@ struct Mutation: Sendable, CustomTestStringConvertible {
         try change?(&inventory)
       }
       var examination = try Examination(of: path, upTo: .bytes, reader: reader)
-      if let replay { examination = try examination.replaying { _, _ in replay } }
+      if let replay {
+        examination = try examination.replaying { _, _ in
+          Replay(logProbabilities: replay, roundings: replay.map { _ in 0 })
+        }
+      }
       return try body(examination)
     }
   }

@@ -10,10 +10,21 @@ public struct TrainingSettings: Sendable {
   public var columns = 20
   /// The time steps of a window of truncated BPTT, T.
   public var window = 35
-  /// The rule by which the parameters change.
-  public var optimizer = OptimizerKind.sgd
+  /// The optimizer.
+  ///
+  /// Choosing another one gives `hyperparameters` its defaults: the learning rate that came with the one before
+  /// goes with it, and numbers that were set stay.
+  public var optimizer = OptimizerKind.sgd {
+    didSet {
+      guard optimizer != oldValue else { return }
+      for (name, value) in Self.defaults(of: oldValue) where hyperparameters[name] == value {
+        hyperparameters[name] = nil
+      }
+      hyperparameters.merge(Self.defaults(of: optimizer)) { own, _ in own }
+    }
+  }
   /// The hyper-parameters that are not PyTorch's defaults.
-  public var hyperparameters: [Hyperparameter: Double] = [.learningRate: 1]
+  public var hyperparameters = TrainingSettings.defaults(of: .sgd)
   /// How weight decay acts.
   public var weightDecayKind = WeightDecayKind.l2
   /// Whether the optimizer that the model's file holds goes on, with its numbers and state, rather than a
@@ -45,6 +56,11 @@ public struct TrainingSettings: Sendable {
   public var maximumEpochs: Int? = 10
   /// The steps after which training ends, or `nil`.
   public var maximumSteps: Int?
+
+  /// The hyper-parameters of an optimizer whose defaults here are not PyTorch's: the learning rate of SGD.
+  private static func defaults(of kind: OptimizerKind) -> [Hyperparameter: Double] {
+    kind == .sgd ? [.learningRate: 1] : [:]
+  }
 
   /// Creates the defaults: those of word_language_model, but for a learning rate that does not
   /// throw a trained model far.

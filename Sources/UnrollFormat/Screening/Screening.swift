@@ -6,7 +6,7 @@
 public struct Screening: Sendable {
   /// The rules to report.
   public var selection = RuleSelection()
-  /// Other levels for rules, by id; only notes and warnings change, into each other.
+  /// Other levels for rules, by id: notes and warnings can be lowered and raised, to errors too; errors stay.
   public var levels: [String: Level] = [:]
   /// The lowest level to report.
   public var lowestLevel = Level.note
@@ -24,11 +24,9 @@ public struct Screening: Sendable {
     let isComplete = !examination.barredRules.contains(where: selection.contains)
     var result = ScreenedFindings()
     for var finding in examination.findings {
-      if finding.level != .error, let level = levels[finding.rule], level != .error {
-        finding.level = level
-      }
       let isBarrier =
         finding.level == .error && !isComplete && !selection.isIgnored(finding.rule)
+      if finding.level != .error, let level = levels[finding.rule] { finding.level = level }
       if finding.level < lowestLevel || !(selection.contains(finding.rule) || isBarrier) {
         result.ignoredCount += 1
       } else if let suppression = suppressions.first(where: { $0.covers(finding) }) {

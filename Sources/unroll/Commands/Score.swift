@@ -131,7 +131,9 @@ struct Score: ParsableCommand {
     progress.finish()
     if totals.lines == 0 { printHeader(style) }
     if let note = totals.unknownNote(style) { Output.note(note) }
-    if let nll = totals.nll { warnIfWorseThanGuessing(nll: nll, vocabularySize: model.vocabularySize) }
+    if let nll = totals.nll {
+      warnIfWorseThanGuessing(nll: nll, vocabularySize: model.vocabularySize)
+    }
   }
 
   private func printHeader(_ style: ScoreStyle) {

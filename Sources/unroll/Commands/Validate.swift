@@ -1,6 +1,7 @@
 // `unroll validate`: checks files against the rules, and reports what it finds.
 
 import ArgumentParser
+import Foundation
 import UnrollEngine
 import UnrollFormat
 import UnrollNeural
@@ -10,12 +11,13 @@ struct Validate: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Check checkpoints against the rules of the format, digests of all data included.",
     discussion: """
-      A folder stands for all *.h5 and *.hdf5 below it. Exit code 1 if a finding is reported that \
-      is an error (or a warning, with --strict), 2 if a file cannot be read.
+      A folder stands for all *.h5 and *.hdf5 below it; other files are counted. Exit code 1 if a finding is \
+      reported that is an error (or a warning, with --strict), 2 if a file cannot be read or a folder has no \
+      such file.
 
       A configuration is a JSON object whose keys are all optional: select and ignore (arrays of \
-      ids or letters), level, strict, levels ({"T007": "note"}; only notes and warnings can change, \
-      into each other), and suppressions: [{"rule": "V003", "object": "/vocabulary/*", "file": \
+      ids or letters), level, strict, levels ({"T007": "error"}; notes and warnings can be lowered and \
+      raised, errors cannot be lowered), and suppressions: [{"rule": "V003", "object": "/vocabulary/*", "file": \
       "old/*", "reason": "..."}]. Options go before it; --ignore adds to its rules.
 
       Leaving an error out does not make a file readable: see spec/RULES.md.
@@ -40,7 +42,9 @@ struct Validate: ParsableCommand {
   @Flag(help: "Replace the file of --fix or --write-baseline if it exists.")
   var force = false
 
-  @Option(help: "The form of the report: text, json, sarif (2.1.0) or junit.")
+  @Option(
+    help:
+      "The form of the report: text, json, sarif (2.1.0), junit or github (workflow commands).")
   var format: ReportFormat?
 
   @Flag(help: "Short for --format json.")
@@ -67,10 +71,11 @@ struct Validate: ParsableCommand {
       try OutputOptions.check(
         copy, inputs: files, outputs: [choice.writtenBaseline].compactMap { $0 }, replacing: force)
     }
-    for folder in search.emptyFolders {
-      Output.note("note: \(printable(folder)): no *.h5 or *.hdf5 in this folder")
+    for note in search.notes { Output.note(note) }
+    let empty = search.emptyFolders.map {
+      FileError("find *.h5 or *.hdf5 in this folder", path: $0, code: ENOENT)
     }
-    var report = Report(failures: search.failures, failingLevel: failingLevel)
+    var report = Report(failures: search.failures + empty, failingLevel: failingLevel)
     try examine(search.files, screening, &report)
     try printEnd(report, isOne: files.count == 1 && search.files == files)
     try choice.writeBaseline(screening.baseline, report, replacing: force)
@@ -146,11 +151,12 @@ struct Validate: ParsableCommand {
     case .json: try Output.json(JSONReport(report))
     case .sarif: try Output.json(SARIFReport(report), keys: .useDefaultKeys)
     case .junit: Output.result(report.junit)
+    case .github: for line in report.workflowCommands { Output.result(line) }
     }
   }
 }
 
 /// The forms of a report.
 enum ReportFormat: String, ExpressibleByArgument, CaseIterable {
-  case text, json, sarif, junit
+  case text, json, sarif, junit, github
 }

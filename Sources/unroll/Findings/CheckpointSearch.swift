@@ -11,6 +11,9 @@ struct CheckpointSearch {
   private(set) var emptyFolders: [String] = []
   /// The folders that could not be read.
   private(set) var failures: [FileError] = []
+  /// A note for each folder with files of other kinds, which are not examined.
+  private(set) var notes: [String] = []
+  private var otherKinds: [String: Int] = [:]
 
   /// Looks at arguments; a named link to a folder is followed, one inside a folder is not.
   init(_ arguments: [String]) {
@@ -19,8 +22,11 @@ struct CheckpointSearch {
         files.append(argument)
         continue
       }
-      let (fileCount, failureCount) = (files.count, failures.count)
+      let fileCount = files.count
+      let failureCount = failures.count
+      otherKinds = [:]
       walk(argument)
+      if !otherKinds.isEmpty { notes.append(note(on: argument)) }
       if files.count == fileCount && failures.count == failureCount {
         emptyFolders.append(argument)
       }
@@ -44,8 +50,29 @@ struct CheckpointSearch {
       } else if name.hasSuffix(".h5") || name.hasSuffix(".hdf5") {
         // A file that is being written, `.NAME.PID.partial`, has another ending.
         files.append(path)
+      } else {
+        otherKinds[Self.kind(of: name), default: 0] += 1
       }
     }
+  }
+
+  /// The ending of a name, or what else tells the kind of the file.
+  private static func kind(of name: String) -> String {
+    let parts = name.split(separator: ".", omittingEmptySubsequences: false)
+    guard parts.count > 1, let ending = parts.last, !ending.isEmpty,
+      parts.first != "" || parts.count > 2
+    else { return "without ending" }
+    return ".\(ending)"
+  }
+
+  private func note(on folder: String) -> String {
+    let count = otherKinds.values.reduce(0, +)
+    let kinds = otherKinds.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
+    let shown = kinds.prefix(5).map { "\(Output.grouped($0.value)) \($0.key)" }
+    let rest = kinds.count > 5 ? ", ..." : ""
+    return "note: \(printable(folder)): \(Output.grouped(count)) "
+      + "\(count == 1 ? "file" : "files") of other kinds not examined: "
+      + printable(shown.joined(separator: ", ")) + rest
   }
 }
 

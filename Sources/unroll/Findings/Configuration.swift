@@ -34,13 +34,13 @@ struct Configuration: Decodable {
     suppressions = try values.decodeIfPresent([Suppression].self, forKey: .suppressions) ?? []
     for (id, level) in levels.sorted(by: { $0.key < $1.key }) {
       let rule = Rule[id]
-      guard let rule, rule.level != .error, level != .error else {
+      guard let rule, rule.level != .error || level == .error else {
         throw values.error(
           .levels,
           rule == nil
             ? "expected ids of rules; found \(id)"
-            : "expected note or warning for a rule that is one of them; "
-              + "found \(level.rawValue) for \(id), which is \(rule?.level.rawValue ?? "")")
+            : "expected levels for rules that are notes or warnings; found \(level.rawValue) for \(id), "
+              + "which is error: a file that breaks it cannot be read")
       }
     }
   }

@@ -25,7 +25,7 @@ struct SARIFReport: Encodable {
     let columnKind = "unicodeCodePoints"
 
     init(_ report: Report) {
-      let results = report.files.flatMap(Result.all)
+      let results = Result.withFingerprints(report.files.flatMap(Result.all))
       let ids = Set(results.map(\.ruleId))
       let rules = Rule.all.filter { ids.contains($0.id) }
       tool = Tool(driver: Driver(rules: rules.map(Descriptor.init)))
@@ -99,7 +99,7 @@ extension SARIFReport {
     let level: String
     let message: Message
     let locations: [Location]
-    let partialFingerprints: [String: String]
+    var partialFingerprints: [String: String] = [:]
     let suppressions: [Accepted]?
 
     static func all(_ report: FileReport) -> [Result] {
@@ -115,8 +115,34 @@ extension SARIFReport {
         Location(
           file: finding.file, object: finding.object, extent: report.extents[finding.object])
       ]
-      partialFingerprints = ["ruleAndObject/v1": "\(finding.rule) \(finding.object)"]
+      fingerprint = finding.fingerprint
+      name = "\(finding.rule) \(finding.object)"
       suppressions = reason.map { [Accepted(justification: $0)] }
+    }
+
+    /// The fingerprint of file, rule and object.
+    private let fingerprint: String
+    private let name: String
+
+    private enum CodingKeys: String, CodingKey {
+      case ruleId, ruleIndex, level, message, locations, partialFingerprints, suppressions
+    }
+
+    /// The results with fingerprints that no two share: findings of one rule at one object are numbered.
+    ///
+    /// GitHub takes two results with the same `primaryLocationLineHash` for one.
+    fileprivate static func withFingerprints(_ results: [Result]) -> [Result] {
+      var counts: [String: Int] = [:]
+      return results.map { result in
+        let count = counts[result.fingerprint, default: 0] + 1
+        counts[result.fingerprint] = count
+        var result = result
+        result.partialFingerprints = [
+          "primaryLocationLineHash": "\(result.fingerprint):\(count)",
+          "ruleAndObject/v1": count == 1 ? result.name : "\(result.name) \(count)",
+        ]
+        return result
+      }
     }
 
     fileprivate func with(index: Int?) -> Result {
@@ -138,21 +164,23 @@ extension SARIFReport {
     init(file: String, object: String? = nil, extent: Range<Int>? = nil) {
       physicalLocation = PhysicalLocation(
         artifactLocation: ArtifactLocation(uri: uriReference(file)),
-        region: extent.map { Region(byteOffset: $0.lowerBound, byteLength: $0.count) })
+        region: Region(byteOffset: extent?.lowerBound, byteLength: extent?.count))
       logicalLocations = object.map { [LogicalLocation(fullyQualifiedName: $0)] }
     }
   }
 
   struct PhysicalLocation: Encodable {
     let artifactLocation: ArtifactLocation
-    let region: Region?
+    let region: Region
   }
 
   struct ArtifactLocation: Encodable { let uri: String }
 
   struct Region: Encodable {
-    let byteOffset: Int
-    let byteLength: Int
+    /// GitHub shows no result without a line; a checkpoint has no lines, so it is the first.
+    let startLine = 1
+    let byteOffset: Int?
+    let byteLength: Int?
   }
 
   struct LogicalLocation: Encodable { let fullyQualifiedName: String }

@@ -1,0 +1,123 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+// Two models on a text: their losses, and how far their distributions are apart.
+
+import Foundation
+import UnrollNeural
+import UnrollTensors
+import UnrollTokenization
+
+/// The differences of two models on a text, whose lines are taken as sentences of their own.
+public struct TextDifference: Sendable {
+  /// The predictions compared.
+  public var predictions = 0
+  /// The mean negative log-likelihood of a token in nats, of each model.
+  public var nll = [0.0, 0.0]
+  /// The mean absolute difference of a log-probability, in nats.
+  public var mean = 0.0
+  /// The largest absolute difference of a log-probability, in nats.
+  public var largest = 0.0
+  /// The mean Kullback-Leibler divergence of the second model's distributions from the first's, in nats.
+  public var divergence = 0.0
+  /// The lines with predictions.
+  public private(set) var lines = 0
+  private var blocks = BlockSums()
+  private var difference = 0.0
+
+  /// Compares the distributions of two models at each token of a text.
+  ///
+  /// - Parameters:
+  ///   - models: Two models of the same tokens.
+  ///   - path: The text.
+  ///   - progress: Called with the number of predictions after each line.
+  /// - Throws: `TextError` or `FileError` if the text cannot be used, or is other tokens for the second model;
+  ///   `NeuralError` if memory is short.
+  public init(_ models: [LanguageModel], onText path: String, progress: (Int) -> Void) throws {
+    try Self.check(models)
+    var text = try PreparedText(path: path, lineEnds: models[0].encoder.tokenizer.lineEnds)
+    while let line = try text.next() {
+      let ids = try models.map { try $0.encoder.encode(line, path: path).ids }
+      guard ids[0] == ids[1] else {
+        throw TextError(
+          path: path, line: line.number, expected: "the same tokens for both models",
+          found: "other ids for \(models[1].path)",
+          fix: "measure each model by itself: unroll evaluate")
+      }
+      try add(ids[0], models)
+      progress(predictions)
+    }
+    let count = Double(max(predictions, 1))
+    mean /= count
+    divergence /= count
+    nll = nll.map { $0 / count }
+  }
+
+  /// The difference of the mean negative log-likelihoods, the second less the first, in nats a token.
+  public var nllDifference: Double { nll[1] - nll[0] }
+
+  /// The 95 % interval of `nllDifference` by the paired bootstrap over lines; `nil` with fewer than two.
+  ///
+  /// Lines are drawn with replacement, both models' losses of a line together.
+  public func interval(resamples: Int = 1000, seed: UInt32 = 1) -> ClosedRange<Double>? {
+    blocks.interval(resamples: resamples, seed: seed)
+  }
+
+  private static func check(_ models: [LanguageModel]) throws(TextError) {
+    let sizes = models.map(\.vocabularySize)
+    let starts = models.map { $0.predictsFirstTokens }
+    guard sizes[0] != sizes[1] || starts[0] != starts[1] else { return }
+    throw TextError(
+      path: models[1].path, line: nil,
+      expected:
+        "\(sizes[0]) tokens, sentences that start from \(starts[0] ? "a token" : "nothing")",
+      found: "\(sizes[1]) tokens, from \(starts[1] ? "a token" : "nothing")",
+      fix: "measure each model by itself: unroll evaluate")
+  }
+
+  /// Adds a sentence.
+  private mutating func add(_ ids: [Int32], _ models: [LanguageModel]) throws {
+    let before = predictions
+    let V = models[0].vocabularySize
+    var states = models.map { $0.network.zeroState(columns: 1) }
+    let inputs = models.map { model in
+      (model.encoder.sentenceStartID.map { [$0] } ?? []) + ids.dropLast()
+    }
+    let first = ids.count - inputs[0].count
+    // At most 16 MB of log-probabilities of each model at a time.
+    let rows = max(1, (4 << 20) / V)
+    for start in stride(from: 0, to: inputs[0].count, by: rows) {
+      let part = start..<min(start + rows, inputs[0].count)
+      let values = try models.indices.map {
+        try models[$0].network.logProbabilities(inputs: Array(inputs[$0][part]), state: &states[$0])
+      }
+      for t in part {
+        let row = (t - start) * V
+        add(values[0][row..<row + V], values[1][row..<row + V], target: Int(ids[t + first]))
+      }
+    }
+    guard predictions > before else { return }
+    lines += 1
+    blocks.add(total: difference, count: predictions)
+  }
+
+  /// Adds a token, of which both models give the distribution, `[V]`.
+  private mutating func add(
+    _ a: ArraySlice<Float>, _ b: ArraySlice<Float>, target: Int
+  ) {
+    let first = Double(a[a.startIndex + target])
+    let second = Double(b[b.startIndex + target])
+    let distance = abs(first - second)
+    mean += distance
+    largest = max(largest, distance.isNaN ? .infinity : distance)
+    nll[0] -= first
+    nll[1] -= second
+    difference += first - second
+    predictions += 1
+    var sum = 0.0
+    for (p, q) in zip(a, b) {
+      let probability = exp(Double(p))
+      // What has no probability adds nothing.
+      if probability > 0 { sum += probability * (Double(p) - Double(q)) }
+    }
+    divergence += max(0, sum)
+  }
+}
