@@ -10,6 +10,7 @@
 
 #include "UnrollKernels.h"
 #include "elementary.h"
+#include "int8_products.h"
 #include "planning.h"
 #include "threads.h"
 
@@ -43,6 +44,8 @@ typedef struct {
 struct unroll_packed_weight {
   size_t K, panel_width, panel_count;
   bool accumulate, is_blocked;
+  // Of int8 where oneDNN's sums are not exact: the panels' rows, [N, K], are multiplied here.
+  bool is_own;
   unroll_precision precision;
   float *bias;
   // [N] of rows in int8.
@@ -98,6 +101,7 @@ static dnnl_status_t choose_layouts(unroll_packed_weight *w, size_t N) {
   for (size_t i = 0; i < w->panel_count; i++) {
     size_t left = N - i * w->panel_width;
     w->panels[i].width = left < w->panel_width ? left : w->panel_width;
+    if (w->is_own) continue;
     if (i == 0 || w->panels[i].width != w->panel_width) {
       layout *chosen = &w->layouts[w->layout_count];
       dnnl_status_t status = choose_layout(w, w->panels[i].width, chosen);
@@ -112,6 +116,7 @@ static dnnl_status_t choose_layouts(unroll_packed_weight *w, size_t N) {
 
 /// Where a panel begins in memory: each on a line of the cache of its own.
 static size_t panel_offset(const unroll_packed_weight *w, size_t index) {
+  if (w->is_own) return index * w->panel_width * w->K;
   return index * ((layout_size(w->panels[0].packed) + 63) / 64 * 64);
 }
 
@@ -120,7 +125,8 @@ static size_t panel_offset(const unroll_packed_weight *w, size_t index) {
 static dnnl_status_t take_memory(unroll_packed_weight *w) {
   enum { HUGE_PAGE = 2 << 20 };
   size_t last = w->panel_count - 1;
-  size_t size = panel_offset(w, last) + layout_size(w->panels[last].packed);
+  const panel *end = &w->panels[last];
+  size_t size = panel_offset(w, last) + (w->is_own ? end->width * w->K : layout_size(end->packed));
   void *memory = NULL;
   if (posix_memalign(&memory, size < HUGE_PAGE ? 64 : HUGE_PAGE, size) != 0)
     return dnnl_out_of_memory;
@@ -168,6 +174,7 @@ unroll_status unroll_packed_weight_create(
   w->accumulate = accumulate;
   w->precision = precision;
   w->is_blocked = true;
+  w->is_own = precision == UNROLL_INT8 && !unroll_onednn_int8_is_exact();
   w->panels = calloc(w->panel_count, sizeof *w->panels);
   status = w->panels ? dnnl_success : dnnl_out_of_memory;
   if (status == dnnl_success && bias) {
@@ -182,7 +189,7 @@ unroll_status unroll_packed_weight_create(
     status = dnnl_stream_create(&w->stream, unroll_engine, dnnl_stream_default_flags);
   if (status == dnnl_success) status = choose_layouts(w, N);
   if (status == dnnl_success) status = take_memory(w);
-  for (size_t i = 0; status == dnnl_success && i < w->panel_count; i++)
+  for (size_t i = 0; status == dnnl_success && !w->is_own && i < w->panel_count; i++)
     status = create_panel(w, i);
   if (status != dnnl_success) {
     unroll_packed_weight_destroy(w);
@@ -219,6 +226,16 @@ unroll_status unroll_pack_panel(
     unroll_packed_weight *w, size_t index, const float *rows, const float *bias) {
   if (index >= w->panel_count) return UNROLL_PRODUCT_FAILED;
   panel *to = &w->panels[index];
+  float *part = w->bias + index * w->panel_width;
+  if (w->is_own) {
+    pthread_mutex_lock(&w->lock);
+    unroll_round_to_int8(
+        rows, (int8_t *)w->memory + panel_offset(w, index), w->scales + index * w->panel_width,
+        to->width, w->K);
+    for (size_t i = 0; w->bias && i < to->width; i++) part[i] = bias[i];
+    pthread_mutex_unlock(&w->lock);
+    return UNROLL_OK;
+  }
   const void *from = rows;
   int8_t *rounded = NULL;
   if (w->precision == UNROLL_INT8) {
@@ -237,7 +254,6 @@ unroll_status unroll_pack_panel(
   pthread_mutex_lock(&w->lock);
   status = pack(w, to, &plain, from);
   free(rounded);
-  float *part = w->bias + index * w->panel_width;
   for (size_t i = 0; w->bias && i < to->width; i++) part[i] = bias[i];
   pthread_mutex_unlock(&w->lock);
   layout_destroy(plain);
@@ -393,10 +409,36 @@ MULTIVERSIONED static void scale_sums(void *context, size_t begin, size_t end) {
   }
 }
 
+/// Makes numbers of the sums of a panel.
+static void scale_panel(
+    const unroll_packed_weight *w, size_t index, const int32_t *sums, const float *scales, float *y,
+    size_t M) {
+  size_t first = index * w->panel_width, width = w->panels[index].width;
+  sums_arguments made = {
+      sums, scales, w->scales + first, w->bias ? w->bias + first : NULL, y, width, w->accumulate};
+  unroll_for_rows(M, M * width, scale_sums, &made);
+}
+
+/// Multiplies by a panel of int8 that oneDNN would not sum exactly.
+static unroll_status own_product(
+    const unroll_packed_weight *w, size_t index, const int8_t *x, const float *scales, float *y,
+    size_t M) {
+  size_t width = w->panels[index].width;
+  int32_t *sums = w->accumulate ? malloc(M * width * sizeof *sums) : (int32_t *)(void *)y;
+  if (!sums) return UNROLL_OUT_OF_MEMORY;
+  unroll_apply_threads();
+  unroll_int8_sums(
+      x, (const int8_t *)w->memory + panel_offset(w, index), sums, M, width, w->K);
+  scale_panel(w, index, sums, scales, y, M);
+  if (w->accumulate) free(sums);
+  return UNROLL_OK;
+}
+
 unroll_status unroll_product(
     unroll_packed_weight *w, size_t index, const void *x, const float *scales, float *y, size_t M) {
   if (index >= w->panel_count) return UNROLL_PRODUCT_FAILED;
   if (M == 0) return UNROLL_OK;
+  if (w->is_own) return own_product(w, index, x, scales, y, M);
   const panel *part = &w->panels[index];
   product *p;
   pthread_mutex_lock(&w->lock);
@@ -419,13 +461,7 @@ unroll_status unroll_product(
     status = dnnl_primitive_execute(p->primitive, w->stream, count, arguments);
     // On a CPU the stream is in order and the call has waited; other runtimes need this.
     if (status == dnnl_success) status = dnnl_stream_wait(w->stream);
-    if (status == dnnl_success && is_int8) {
-      size_t first = index * w->panel_width;
-      sums_arguments made = {
-          result, scales, w->scales + first, w->bias ? w->bias + first : NULL, y, part->width,
-          w->accumulate};
-      unroll_for_rows(M, M * part->width, scale_sums, &made);
-    }
+    if (status == dnnl_success && is_int8) scale_panel(w, index, result, scales, y, M);
   }
   pthread_mutex_unlock(&p->lock);
   return status_of(status);

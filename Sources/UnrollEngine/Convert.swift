@@ -96,6 +96,8 @@ public struct ConversionOptions: Sendable {
   /// The file of a model's configuration: of Keras, for a file of weights alone, or of safetensors, for
   /// which `config.json` beside the file is taken if none is given.
   public var configuration: String?
+  /// A text that the model should know, to check the conversion by; the corpus if there is none.
+  public var checkText: String?
   /// The type that weights are rounded to; `nil` leaves them as they are.
   public var dtype: DType?
 
@@ -187,6 +189,7 @@ public func convert(
   var conversion = try format.read(file, options: readingOptions)
   conversion.notes = notes + tokens.notes + conversion.notes
   try options.special.apply(to: &conversion, path: path, isChoice: tokens.leavesLinesOpen)
+  conversion.notes += try options.plausibilityWarning(conversion).map { [$0] } ?? []
   try conversion.convertNumbers(to: options.dtype, path: path)
   // Files of other formats have no history.
   guard case .checkpoint = options.target else { return conversion }

@@ -170,6 +170,8 @@ public struct Conversion: Sendable {
   public var checkpoint: Checkpoint
   /// What could not be carried or had to be assumed.
   public var notes: [Note]
+  /// `true` if nothing in the file vouches for the order of the gate blocks.
+  package var areGatesAssumed = false
 
   /// Creates a conversion's result.
   public init(checkpoint: Checkpoint, notes: [Note]) {

@@ -34,19 +34,19 @@ public struct GateOrder: Sendable, Hashable {
   var cell: Cell { letters.count == 4 ? .lstm : .gru }
 
   /// For each block of a checkpoint, in order, the index of the block in the file.
-  var blocks: [Int] {
+  package var blocks: [Int] {
     let order = Array(letters)
     let own = Self.gates.first { $0.cell == cell }?.letters ?? letters
     return own.compactMap(order.firstIndex(of:))
   }
 
   /// The order of a checkpoint for a cell with gates; `nil` for a vanilla RNN.
-  static func usual(_ cell: Cell) -> GateOrder? {
+  package static func usual(_ cell: Cell) -> GateOrder? {
     gates.first { $0.cell == cell }.flatMap { GateOrder($0.letters) }
   }
 
   /// Every order of a cell's gates.
-  static func all(_ cell: Cell) -> [GateOrder] {
+  package static func all(_ cell: Cell) -> [GateOrder] {
     guard let usual = usual(cell) else { return [] }
     var orders = [""]
     for _ in usual.letters {
@@ -63,7 +63,7 @@ extension Tensor {
   ///
   /// - Parameter blocks: For each block of the result, the index of the block to take; the number of rows
   ///   is a multiple of their count.
-  func reordered(blocks: [Int]) -> Tensor {
+  package func reordered(blocks: [Int]) -> Tensor {
     let size = storage.count / max(1, blocks.count)
     let bytes = withUnsafeBytes { bytes in
       blocks.flatMap { bytes[$0 * size..<($0 + 1) * size] }

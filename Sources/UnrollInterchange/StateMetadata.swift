@@ -271,6 +271,7 @@ extension NamedTensors {
         architecture: language.architecture, parameters: parameters, vocabulary: vocabulary,
         tokenizer: options.tokenizer, provenance: []),
       notes: listNotes + (metadata == nil ? language.notes : []), settlement: settlement)
+    conversion.areGatesAssumed = metadata == nil && language.areGatesAssumed
     if let configuration {
       try conversion.tie(by: configuration, file: file)
       conversion.checkpoint.architecture = try configuration.applied(

@@ -48,7 +48,7 @@ struct NamedTensor: Sendable {
   /// The stored tensor that has the shape of the parameter.
   let tensor: TorchTensor
   /// `true` if the caller's map gives its role.
-  fileprivate(set) var isMapped = false
+  var isMapped = false
   /// The computation that makes the parameter, if the file holds it in parts.
   var recipe: WeightRecipe?
   /// The names in the file of the tensors that it is computed from.

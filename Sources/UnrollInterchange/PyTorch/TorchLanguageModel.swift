@@ -282,17 +282,29 @@ struct TorchLanguageModel {
     }
   }
 
-  /// Names that a map gives, and those of cells, say nothing of the order of the gates.
+  /// A recurrent tensor whose name says nothing of the order of its gates: one that a map names, or one of a
+  /// cell, which programs write themselves; `nil` if there is none, or the caller states the order.
+  private var tensorOfUnknownGates: NamedTensor? {
+    guard model.gates == nil, architecture.layers.contains(where: { $0.cell != .rnn }) else {
+      return nil
+    }
+    return stack.layers.flatMap { $0.tensors.values }.filter { tensor in
+      let isCell = tensor.name.hasSuffix("weight_ih") || tensor.name.hasSuffix("weight_hh")
+      return tensor.isMapped || (isCell && model.module(of: tensor) == nil)
+    }.min { $0.fileName < $1.fileName }
+  }
+
+  /// `true` if nothing in the file vouches for the order of the gate blocks.
+  var areGatesAssumed: Bool { tensorOfUnknownGates != nil }
+
   private mutating func noteGates() {
-    guard model.gates == nil, let gates = architecture.layers.lazy.compactMap({
-      GateOrder.usual($0.cell)
-    }).first else { return }
-    let renamed = stack.layers.flatMap { $0.tensors.values }.filter { $0.isMapped }
-    guard let first = renamed.map(\.fileName).min() else { return }
+    guard let tensor = tensorOfUnknownGates,
+      let gates = architecture.layers.lazy.compactMap({ GateOrder.usual($0.cell) }).first
+    else { return }
     notes.append(
       Note(
-        place: first,
-        message: "assumed: gate blocks in PyTorch's order, \(gates.letters); the map can state another "
+        place: tensor.fileName,
+        message: "assumed: gate blocks in PyTorch's order, \(gates.letters); a map can state another "
           + "(\"gates\")"))
   }
 

@@ -163,6 +163,12 @@ struct Convert: ParsableCommand {
     transform: Self.dtype)
   var dtype: DType?
 
+  @Option(
+    help: ArgumentHelp(
+      "A text that the model should know: its first 2,000 tokens check the conversion. Without it, the corpus does.",
+      valueName: "text"))
+  var check: String?
+
   @Flag(help: "Write nothing if something of the model cannot be carried or has to be assumed.")
   var strict = false
 
@@ -261,6 +267,7 @@ struct Convert: ParsableCommand {
     (options.names, options.configuration, options.dtype) = (names, kerasConfig, dtype)
     options.ignored = Set(ignored)
     options.root = root
+    options.checkText = check
     options.special.end = lineEnd.map(LineToken.init)
     options.special.beginning = lineStart.map(LineToken.init)
     options.special.unknown = unk
@@ -317,7 +324,7 @@ struct Convert: ParsableCommand {
       ("--vocabulary-format", vocabularyFormat?.rawValue), ("--tokenizer", tokenizer),
       ("--space", space), ("--line-end", lineEnd), ("--line-start", lineStart),
       ("--vocabulary-order", vocabularyOrder?.rawValue), ("--unk", unk), ("--map", names),
-      ("--keras-config", kerasConfig), ("--root", root),
+      ("--keras-config", kerasConfig), ("--root", root), ("--check", check),
       ("--dtype", dtype?.rawValue),
       ("--nonlinearity", nonlinearity?.rawValue), ("--gate-activation", gateActivation?.name),
     ] { options += [name, value] }

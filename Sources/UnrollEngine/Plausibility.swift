@@ -1,0 +1,244 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+// Does a converted model know its own text? A check for what names and shapes cannot show.
+
+import Foundation
+import UnrollFormat
+import UnrollInterchange
+import UnrollNeural
+import UnrollTensors
+import UnrollTokenization
+
+/// What a converted model says of the beginning of a text that it should know.
+///
+/// A model whose ids, roles or gate blocks were misread predicts its own training text no better than
+/// uniform guessing, though every tensor is in place.
+struct PlausibilityCheck {
+  /// The mean negative log-probability of the predicted tokens in nats.
+  let nll: Double
+  /// The tokens of the text that were read.
+  let tokenCount: Int
+  /// How many of them the vocabulary lacks.
+  let unknownCount: Int
+  /// The readings of the file under which the text is much more likely.
+  private(set) var better: [(change: String, nll: Double)] = []
+
+  private let checkpoint: Checkpoint
+  private let path: String
+  private let corpus: [String]
+
+  /// The most tokens to read, and to compare other readings of the file by.
+  private static let mostTokens = 2_000
+  private static let comparedTokens = 500
+  /// How many nats a token another reading has to be better: chance does not reach that.
+  private static let margin = 0.3
+
+  /// Evaluates a model on the beginning of a text.
+  ///
+  /// - Parameters:
+  ///   - checkpoint: The model.
+  ///   - path: The text.
+  ///   - corpus: The texts that gave the vocabulary, if any did.
+  ///   - areGatesAssumed: `true` if nothing in the file vouches for the order of the gate blocks.
+  /// - Throws: `FileError` or `TextError` if the text cannot be read; `NeuralError` if memory is short.
+  init(
+    _ checkpoint: Checkpoint, text path: String, corpus: [String], areGatesAssumed: Bool
+  ) throws {
+    self.checkpoint = checkpoint
+    self.path = path
+    self.corpus = corpus
+    let (ids, unknown) = try Self.ids(checkpoint, path)
+    tokenCount = ids.count
+    unknownCount = unknown.count
+    nll = try Self.nll(of: ids, except: unknown, checkpoint)
+    let isSuspicious = isWorseThanGuessing
+    guard isSuspicious || areGatesAssumed, ids.count > 1, nll.isFinite else { return }
+    try compare(ids, unknown, tryingAll: isSuspicious)
+  }
+
+  private var isWorseThanGuessing: Bool {
+    nll > log(Double(checkpoint.architecture.vocabularySize))
+  }
+
+  /// The warning that the numbers call for, if they do.
+  var warning: Note? {
+    let V = checkpoint.architecture.vocabularySize
+    func note(_ message: String) -> Note { Note(place: path, message: "WARNING: \(message)") }
+    let figures = String(format: "%.2f nats a token on the first %d tokens", nll, tokenCount)
+    if let best = better.min(by: { $0.nll < $1.nll }) {
+      return note(
+        "\(figures), but \(String(format: "%.2f", best.nll)) with \(best.change)")
+    }
+    if tokenCount > 0, 2 * unknownCount > tokenCount {
+      return note(
+        "\(unknownCount) of \(tokenCount) tokens are unknown: the vocabulary or the tokenizer is not of "
+          + "this text")
+    }
+    guard isWorseThanGuessing else { return nil }
+    return note(
+      "\(figures), worse than guessing among all \(V) tokens (\(String(format: "%.2f", log(Double(V))))"
+        + "): likely causes are the order of the ids (--vocabulary, --vocabulary-order), the roles of "
+        + "the tensors or the order of their gates (--map), or what starts and ends a line "
+        + "(--line-start, --line-end); or the text is of another kind")
+  }
+
+  // MARK: - Other readings
+
+  private mutating func compare(
+    _ ids: [Int32], _ unknown: Set<Int>, tryingAll: Bool
+  ) throws {
+    let start = Array(ids.prefix(Self.comparedTokens))
+    let own = try Self.nll(of: start, except: unknown, checkpoint)
+    func consider(_ change: String, _ nll: Double) {
+      if nll < own - Self.margin { better.append((change, nll)) }
+    }
+    for order in otherGateOrders {
+      consider(
+        "the gate blocks in the order \(order.letters): state it in the map, \"gates\": "
+          + "\"\(order.letters)\"",
+        try Self.nll(of: start, except: unknown, checkpoint.withGates(order)))
+    }
+    guard tryingAll else { return }
+    if let swapped = checkpoint.withSwappedEmbedding {
+      consider(
+        "the embedding and the output exchanged: state encoder.weight and decoder.weight in the map",
+        try Self.nll(of: start, except: unknown, swapped))
+    }
+    for (order, vocabulary) in otherOrders() {
+      var other = checkpoint
+      other.vocabulary = vocabulary
+      let (ids, unknown) = try Self.ids(other, path)
+      consider(
+        "ids in the order \(order.rawValue): "
+          + (corpus.isEmpty
+            ? "sort the list for --vocabulary" : "give --vocabulary-order \(order.rawValue)"),
+        try Self.nll(
+          of: Array(ids.prefix(Self.comparedTokens)), except: unknown, other))
+    }
+  }
+
+  private var otherGateOrders: [GateOrder] {
+    let cells = Set(checkpoint.architecture.layers.map(\.cell))
+    guard cells.count == 1, let cell = cells.first else { return [] }
+    return GateOrder.all(cell).filter { $0 != GateOrder.usual(cell) }
+  }
+
+  /// The same tokens in other orders, special tokens found by their names.
+  private func otherOrders() -> [(VocabularyOrder, Vocabulary)] {
+    let own = checkpoint.vocabulary
+    let sorted = own.indices.map { Array(own[$0]) }.sorted { $0.lexicographicallyPrecedes($1) }
+    var vocabularies: [(VocabularyOrder, Vocabulary)] = [
+      (.sorted, Vocabulary(tokens: sorted, unit: own.unit))
+    ]
+    if !corpus.isEmpty {
+      for order in [VocabularyOrder.frequency, .firstSeen] {
+        var training = VocabularyTraining(tokenizer: checkpoint.tokenizer)
+        training.hasUnknown = own.unknownID != nil
+        training.order = order
+        if let vocabulary = try? Vocabulary(trainedOn: corpus, by: training) {
+          vocabularies.append((order, vocabulary))
+        }
+      }
+    }
+    return vocabularies.compactMap { order, vocabulary in
+      guard vocabulary.count == own.count, vocabulary.tokenBytes != own.tokenBytes else { return nil }
+      var vocabulary = vocabulary
+      vocabulary.endOfSentenceID = own.endOfSentenceID.flatMap { vocabulary.id(of: own.text(of: $0)) }
+      vocabulary.beginningOfSentenceID =
+        own.beginningOfSentenceID.flatMap { vocabulary.id(of: own.text(of: $0)) }
+      vocabulary.unknownID = own.unknownID.flatMap { vocabulary.id(of: own.text(of: $0)) }
+      return (order, vocabulary)
+    }
+  }
+
+  // MARK: - Numbers
+
+  /// The first tokens of a text, lines one after the other, and the places of unknown ones; lines that the
+  /// model cannot take are passed over.
+  private static func ids(
+    _ checkpoint: Checkpoint, _ path: String
+  ) throws -> (ids: [Int32], unknown: Set<Int>) {
+    let encoder = try LanguageModel.encoder(of: checkpoint, path: path)
+    var lines = try LineReader(path: path, lineEnds: encoder.tokenizer.lineEnds)
+    var ids: [Int32] = []
+    var unknown: Set<Int> = []
+    while ids.count < mostTokens, let line = try lines.next() {
+      guard let encoded = try? encoder.encode(line, path: path) else { continue }
+      if let start = encoder.sentenceStartID, ids.isEmpty || encoder.tokenizer.sentenceStart == .bos {
+        ids.append(start)
+      }
+      unknown.formUnion(encoded.unknown.map { ids.count + $0 })
+      ids += encoded.ids
+    }
+    return (Array(ids.prefix(mostTokens)), unknown)
+  }
+
+  /// The mean negative log-probability of known tokens, each after those before it.
+  private static func nll(
+    of ids: [Int32], except unknown: Set<Int>, _ checkpoint: Checkpoint
+  ) throws -> Double {
+    guard ids.count > 1 else { return 0 }
+    let network = try RecurrentModel(
+      architecture: checkpoint.architecture, parameters: checkpoint.parameters)
+    var state = network.zeroState(columns: 1)
+    var sum = 0.0
+    var count = 0
+    for start in stride(from: 0, to: ids.count - 1, by: LanguageModel.window) {
+      let places = start..<min(start + LanguageModel.window, ids.count - 1)
+      let found = try network.predictions(
+        ofTargets: Array(ids[places.lowerBound + 1..<places.upperBound + 1]),
+        inputs: Array(ids[places]), withEntropies: false, state: &state)
+      for (place, value) in zip(places, found.logProbabilities) where !unknown.contains(place + 1) {
+        sum -= Double(value)
+        count += 1
+      }
+    }
+    return count == 0 ? 0 : sum / Double(count)
+  }
+}
+
+extension Checkpoint {
+  /// The model as if the file had had its gate blocks in another order.
+  fileprivate func withGates(_ order: GateOrder) -> Checkpoint {
+    var checkpoint = self
+    for index in architecture.layers.indices {
+      for parameter in LayerParameter.allCases where parameter != .weightHR {
+        let path = ParameterPath.layer(index, parameter)
+        checkpoint.parameters[path] = parameters[path].map { $0.reordered(blocks: order.blocks) }
+      }
+    }
+    return checkpoint
+  }
+
+  /// The model with the embedding for the output and the output for the embedding; `nil` if these do not fit.
+  fileprivate var withSwappedEmbedding: Checkpoint? {
+    guard !architecture.isTied, let embedding = parameters[.embeddingWeight],
+      let output = parameters[.outputWeight], embedding.shape == output.shape
+    else { return nil }
+    var checkpoint = self
+    checkpoint.parameters[.embeddingWeight] = output
+    checkpoint.parameters[.outputWeight] = embedding
+    return checkpoint
+  }
+}
+
+extension ConversionOptions {
+  /// The text of the check: the one that the caller gives, or the corpus's validation or training text.
+  private var checkedText: String? {
+    if let checkText { return checkText }
+    guard case .corpus(let folder, _) = vocabulary else { return nil }
+    return ["valid.txt", "train.txt"].map { "\(folder)/\($0)" }
+      .first { FileManager.default.fileExists(atPath: $0) }
+  }
+
+  /// The warning about a converted model that does not know its own text, if there is a text to try.
+  ///
+  /// - Throws: `FileError` or `TextError` if a text that the caller gives cannot be read.
+  func plausibilityWarning(_ conversion: Conversion) throws -> Note? {
+    guard let path = checkedText else { return nil }
+    let corpus = if case .corpus = vocabulary { vocabulary.paths } else { [String]() }
+    return try PlausibilityCheck(
+      conversion.checkpoint, text: path, corpus: corpus,
+      areGatesAssumed: conversion.areGatesAssumed
+    ).warning
+  }
+}

@@ -1,0 +1,69 @@
+// Vocabularies as programs keep them: one reader for every container.
+
+import Foundation
+import TestSupport
+import Testing
+import UnrollTokenization
+
+@testable import UnrollInterchange
+
+/// The files of `fixtures/vocabularies`, made by `scripts/make-vocabulary-fixtures`.
+@Suite("Files of vocabularies") struct VocabularyFileTests {
+  private static let tokens = ["<unk>", "<eos>", "the", "кот", "New", "a", "mat", "."]
+
+  private func read(_ name: String) throws -> (vocabulary: Vocabulary, notes: [String]) {
+    var notes: [Note] = []
+    let vocabulary = try Vocabulary(
+      contentsOf: Fixtures.path("vocabularies/\(name)"), format: nil, notes: &notes)
+    return (vocabulary, notes.map(\.message))
+  }
+
+  private func texts(_ vocabulary: Vocabulary) -> [String] {
+    vocabulary.indices.map { vocabulary.text(of: $0) }
+  }
+
+  @Test(
+    "The tokens are found in every container, with the ids of the program",
+    arguments: [
+      "object.pkl", "nested-object.pkl", "bytes.pkl", "array.pkl", "object-array.pkl", "scalars.pkl",
+      "inverse.pkl", "tuple.p", "protocol0.pkl", "object.pt", "ids.data", "legacy.data", "array.npy",
+      "object-array.npy", "inverse.json", "both.json", "json-without-ending", "plain.txt", "bom.txt",
+      "crlf.txt", "ids.txt", "ids.tsv", "shuffled.tsv", "counts.tsv", "falling-counts.tsv",
+      "scores.vocab",
+    ])
+  func containers(name: String) throws {
+    let vocabulary = try read(name).vocabulary
+    #expect(texts(vocabulary) == Self.tokens)
+    #expect(vocabulary.unknownID == 0 && vocabulary.endOfSentenceID == 1)
+  }
+
+  @Test(
+    "Ids from 1 leave row 0 for padding, with a note",
+    arguments: ["from-one.pkl", "from-one.json", "from-one.txt"])
+  func idsFromOne(name: String) throws {
+    let (vocabulary, notes) = try read(name)
+    #expect(texts(vocabulary) == ["<pad>"] + Self.tokens)
+    #expect(vocabulary.paddingID == 0 && vocabulary.endOfSentenceID == 2)
+    #expect(notes.contains { $0.contains("row 0 is taken for padding") })
+  }
+
+  @Test("A table is read by its columns, with a note that names them")
+  func tables() throws {
+    #expect(try read("ids.txt").notes == ["read as a table: tokens and their ids from 0"])
+    #expect(try read("ids.tsv").notes == ["read as a table: ids and their tokens from 0"])
+    #expect(try read("counts.tsv").notes == ["read as a table: tokens and their counts"])
+    #expect(try read("counts.tsv").vocabulary.counts?.first == 100)
+    #expect(try read("falling-counts.tsv").notes == ["read as a table: tokens and their counts"])
+    #expect(try read("scores.vocab").notes == ["read as a table: tokens and their scores"])
+    #expect(try texts(read("some-numbers.txt").vocabulary) == ["a 1", "b", "c 3"])
+  }
+
+  @Test("Several lists that differ are named, and values without a list are refused")
+  func otherValues() {
+    let error = #expect(throws: TextError.self) { try read("two-lists.pkl") }
+    #expect(error?.found == "several that differ: source of 8, target of 8")
+    for name in ["counts-alone.pkl", "numbers.npy"] {
+      #expect(throws: TextError.self) { try read(name) }
+    }
+  }
+}
