@@ -158,10 +158,15 @@ extension NamedTensors {
   func roleError(
     _ place: String? = nil, expected: String, found: String, advice: String
   ) -> InterchangeError {
-    file.error(
+    let skeleton = skeleton
+    let isShort = skeleton.utf8.count <= Self.longestSkeleton
+    return file.error(
       place ?? file.place, expected: expected, found: found,
-      fix: "\(advice) with --map FILE; `unroll convert --print-map MODEL` writes this map to complete "
-        + "(null ignores a tensor):"
-    ).showing(skeleton)
+      fix: "\(advice) with --map FILE; `unroll convert --print-map MODEL` writes "
+        + (isShort ? "this map to complete (null ignores a tensor):" : "a map to complete")
+    ).showing(isShort ? skeleton : "")
   }
+
+  /// The most bytes of a map that an error shows.
+  private static var longestSkeleton: Int { 4_000 }
 }

@@ -30,7 +30,7 @@ extension Vocabulary {
   ) throws {
     switch try format ?? Self.format(of: path) {
     case .pickle: try self.init(pickle: path, notes: &notes)
-    case .json: try self.init(json: path, notes: &notes)
+    case .json: self.init(try Self.list(json: path), path: path, notes: &notes)
     case .list:
       var form: String?
       try self.init(listedIn: path, form: &form)
@@ -63,20 +63,6 @@ extension Vocabulary {
     Note(place: path, message: "ids count from 1: row 0 is taken for padding")
   }
 
-  private static func choose(_ lists: [TokenList], path: String, found: String) throws -> TokenList {
-    if lists.count == 1 { return lists[0] }
-    throw TextError(
-      path: path, line: nil,
-      expected: "a list of tokens, or a dictionary of tokens with the ids 0, 1, 2, ... or 1, 2, 3, ...",
-      found: lists.isEmpty
-        ? found
-        : "several that differ: "
-          + list(lists.map { "\($0.name.isEmpty ? "the value" : $0.name) of \($0.tokens.count)" }),
-      fix: lists.isEmpty
-        ? "list each token once, in the order of its id, one a line"
-        : "write the right one into a file, one token a line")
-  }
-
   private init(_ list: TokenList, path: String, notes: inout [Note]) {
     self = list.vocabulary(unit: .word)
     if !list.name.isEmpty {
@@ -85,47 +71,34 @@ extension Vocabulary {
     if list.firstID == 1 { notes.append(Self.paddingNote(path)) }
   }
 
-  // MARK: - JSON
-
-  private init(json path: String, notes: inout [Note]) throws {
-    var reader = try LineReader(path: path, lineEnds: .kept)
-    var text: [UInt8] = []
-    while let line = try reader.next() { text += line.bytes }
-    if text.starts(with: byteOrderMark) { text.removeFirst(byteOrderMark.count) }
-    let root: JSONValue
-    do {
-      root = try JSONValue(text)
-    } catch let place as JSONError {
-      throw TextError(
-        path: path, line: nil, expected: "JSON", found: "no JSON at byte \(place.offset)",
-        fix: "give a list of tokens, or an object of tokens and their ids")
-    }
-    var search = TokenSearch()
-    let lists = search.lists(in: root, named: "")
-    self.init(try Self.choose(lists, path: path, found: "no such value"), path: path, notes: &notes)
-  }
-
   // MARK: - Pickles
 
   /// A vocabulary from a pickle, a file of `torch.save` or an array of NumPy.
   private init(pickle path: String, notes: inout [Note]) throws {
     let file = try MappedFile(path: path)
-    var search = TokenSearch()
     let lists: [TokenList]
     var found = "no such value"
     if NPYHeader.begins(file.copy(0..<6)) {
-      lists = try Self.texts(ofArray: file).map { search.lists(in: ArrayText($0), named: "") } ?? []
+      lists = try Self.texts(ofArray: file).flatMap { TokenSearch.list($0, name: "") }.map { [$0] } ?? []
     } else {
       let graph = try Self.graph(of: file)
       let value = PickledValue(graph: graph, reference: graph.root)
+      var search = TokenSearch()
       lists = search.lists(in: value, named: "")
       found = graph.describe(graph.root)
     }
-    self.init(try Self.choose(lists, path: path, found: found), path: path, notes: &notes)
+    self.init(try Self.onlyList(lists, path: path, found: found), path: path, notes: &notes)
   }
 
   private static func graph(of file: MappedFile) throws -> PickleGraph {
-    if TorchKind.recognizes(file) { return try TorchFile(file).graph }
+    if TorchKind.recognizes(file) {
+      do {
+        return try TorchFile(file).graph
+      } catch let error as InterchangeError {
+        throw TextError(
+          path: file.path, line: nil, expected: error.expected, found: error.found, fix: error.fix)
+      }
+    }
     func error(_ found: String) -> TextError {
       TextError(
         path: file.path, line: nil, expected: "a pickle with a list of tokens", found: found,

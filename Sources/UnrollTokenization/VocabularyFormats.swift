@@ -47,7 +47,8 @@ extension Vocabulary {
   ///   token twice.
   package init(text path: String, format: VocabularyFormat) throws {
     switch format {
-    case .list, .pickle, .json: try self.init(listedIn: path)
+    case .list, .pickle: try self.init(listedIn: path)
+    case .json: self = try Self.list(json: path).vocabulary(unit: .word)
     case .fairseq: try self.init(fairseq: path)
     case .vectors: try self.init(vectors: path)
     }

@@ -115,6 +115,15 @@ import UnrollTokenization
     try expect(conversion, toBe: "functional-tie")
   }
 
+  @Test("Where only the order of the file tells two matrices apart, it decides, with a note")
+  func orderDecides() throws {
+    let tokens = Vocabulary(tokens: (0..<11).map { "token\($0)".utf8 }, unit: .word)
+    let conversion = try PyTorchFormat.read(
+      MappedFile(path: Fixtures.path("pytorch/refused-ambiguous.pt")),
+      options: ReadingOptions(vocabulary: tokens))
+    #expect(conversion.notes.contains { $0.message.contains("a.weight, rnn, b.weight") })
+  }
+
   @Test("A configuration beside a .bin says that weights are tied")
   func configurationsTie() throws {
     let conversion = try convert("pytorch_model.bin") {

@@ -115,10 +115,9 @@ import UnrollTokenization
 
   @Test func twoModelsInAListAreRefused() throws {
     let error = #expect(throws: InterchangeError.self) { try convert("refused-two-models") }
-    #expect(error?.expected == "one model with parameters")
-    #expect(
-      error?.found == "an object made by torch.nn.modules.linear.Linear, "
-        + "an object made by torch.nn.modules.linear.Linear")
+    #expect(error?.expected == "one model")
+    #expect(error?.found == "several: 0, 1")
+    #expect(error?.fix == "choose one, such as `--root 0`")
   }
 
   @Test(arguments: ["fastai", "awd-list", "projection", "one-hot"])

@@ -171,7 +171,7 @@ import UnrollTokenization
   // MARK: - Tokens
 
   @Test(arguments: [
-    ("corpus", "corpus.dictionary.idx2word"), ("word2idx", "word2idx"), ("flat", "itos"),
+    ("corpus", "corpus.dictionary.word2idx"), ("word2idx", "word2idx"), ("flat", "itos"),
   ])
   func wordsBesideWeightsAreTheVocabulary(name: String, place: String) throws {
     let conversion = try read("tokens-\(name).pt", options: ReadingOptions())
@@ -232,7 +232,7 @@ import UnrollTokenization
     #expect(vocabulary.beginningOfSentenceID == 2 && vocabulary.endOfSentenceID == nil)
   }
 
-  @Test(arguments: ["refused-list.pkl", "state.pt", "references.json", "numpy2-protocol-4.pkl"])
+  @Test(arguments: ["refused-list.pkl", "state.pt", "references.json"])
   func otherFilesListNoTokens(name: String) {
     #expect(throws: TextError.self) {
       try Vocabulary(contentsOf: Self.path(name), format: .pickle)

@@ -45,9 +45,10 @@ import UnrollTensors
     let name = String(repeating: "x", count: 5000)
     #expect(
       try refusal(of: [name]) == """
-        input.pt: a/data.pkl: expected one tensor *.weight_ih_l0 of an nn.LSTM, nn.GRU or nn.RNN, \
-        found \(name.prefix(1000))... (4000 more)
-          fix: save the state_dict of one language model with one recurrent module
+        input.pt: a/data.pkl: expected recurrent tensors *.weight_ih_l0 of an nn.LSTM, nn.GRU or nn.RNN, or \
+        *.weight_ih of cells, found \(name.prefix(1000))... (4000 more)
+          fix: if it is a recurrent language model, say which tensor is which with --map FILE; `unroll convert \
+        --print-map MODEL` writes a map to complete
         """)
   }
 

@@ -47,7 +47,7 @@ struct ClassicNames {
       model.tensors[index] = NamedTensor(
         name: role, fileName: tensor.name, tensor: tensor.tensor.asColumn ?? tensor.tensor)
     }
-    let named = model.tensors.filter { Set(names.map(\.name)).contains($0.name) }
+    let named = names.compactMap { entry in model.tensors.first { $0.name == entry.name } }
     try checkShapes(of: named, file: model.file)
     let meanings = names.map { "\($0.letter) is \($0.name)" }
     return [Note(place: model.file.place, message: "assumed from names: \(list(meanings)), tanh")]

@@ -1,6 +1,7 @@
 // A pickle of NumPy arrays by their names: the calls that would rebuild them, read as descriptions.
 
 import UnrollTensors
+import UnrollTokenization
 
 #if canImport(Glibc)
   import Glibc

@@ -64,8 +64,12 @@ struct NamedTensor: Sendable {
     self.recipe = recipe
   }
 
-  /// `true` if its numbers are indices or counts: integers of 32 or 64 bits.
-  fileprivate var isIndex: Bool { ["int64", "int32"].contains(tensor.element.name) }
+  /// `true` if its numbers are indices or counts: integers of 32 or 64 bits, and not under the name of a
+  /// weight.
+  fileprivate var isIndex: Bool {
+    ["int64", "int32"].contains(tensor.element.name)
+      && !["weight", "bias"].contains { name.lowercased().contains($0) }
+  }
 
   /// `true` if both are the same numbers of the file, by the same computation.
   func isSame(as other: NamedTensor) -> Bool {

@@ -1,6 +1,7 @@
 // The named tensors of a torch file, as `state_dict()` would name them.
 
 import UnrollTensors
+import UnrollTokenization
 
 /// The tensors of a state_dict or of a pickled module.
 struct TorchModel {

@@ -1,10 +1,9 @@
 // Values that list tokens, in whatever container they lie: pickles, JSON, arrays of NumPy.
 
 import UnrollTensors
-import UnrollTokenization
 
 /// A value of a container, as far as lists of tokens are concerned.
-protocol TokenValue {
+package protocol TokenValue {
   /// The bytes of a text.
   var tokenText: [UInt8]? { get }
   /// An integer.
@@ -13,29 +12,36 @@ protocol TokenValue {
   var tokenItems: [Self]? { get }
   /// The entries of a dictionary, or the attributes of an object, with their keys as values.
   var tokenEntries: [(key: Self, value: Self)]? { get }
+  /// The texts of an array that holds no values of its own, such as NumPy's.
+  var tokenTexts: [[UInt8]]? { get }
+}
+
+extension TokenValue {
+  /// No array of texts, unless the container has them.
+  package var tokenTexts: [[UInt8]]? { nil }
 }
 
 /// Tokens that a value lists.
-struct TokenList: Sendable, Hashable {
+package struct TokenList: Sendable, Hashable {
   /// The path of the value, such as `itos` or `corpus.dictionary.idx2word`; empty for the container's own.
-  let name: String
+  package let name: String
   /// The tokens in the order of their ids.
-  let tokens: [String]
+  package let tokens: [String]
   /// The id of the first token: 0, or 1 where row 0 is padding.
-  let firstID: Int
+  package let firstID: Int
 
   /// Creates a list.
-  init(name: String, tokens: [String], firstID: Int = 0) {
+  package init(name: String, tokens: [String], firstID: Int = 0) {
     self.name = name
     self.tokens = tokens
     self.firstID = firstID
   }
 
   /// The number of rows that the tokens have in a model: one more with padding.
-  var rowCount: Int { tokens.count + firstID }
+  package var rowCount: Int { tokens.count + firstID }
 
   /// `true` if both list the same tokens under the same ids.
-  func isSame(as other: TokenList) -> Bool { tokens == other.tokens && firstID == other.firstID }
+  package func isSame(as other: TokenList) -> Bool { tokens == other.tokens && firstID == other.firstID }
 
   // MARK: - As a vocabulary
 
@@ -43,7 +49,7 @@ struct TokenList: Sendable, Hashable {
   private static let padding = ["<pad>", "<row 0>"]
 
   /// The tokens as a vocabulary, special ones found by their names.
-  func vocabulary(unit: TokenUnit) -> Vocabulary {
+  package func vocabulary(unit: TokenUnit) -> Vocabulary {
     let first = firstID == 0 ? nil : Self.padding.first { !tokens.contains($0) }
     var vocabulary = Vocabulary(
       tokens: ((first.map { [$0] } ?? []) + tokens).map { $0.utf8 }, unit: unit)
@@ -68,7 +74,7 @@ extension Vocabulary {
 }
 
 /// Looks for lists of tokens in a value, at any depth and under any name.
-struct TokenSearch {
+package struct TokenSearch {
   /// How many values may still be looked at: many names may share one long list.
   private var budget = 4 << 20
   private static let mostNested = 6
@@ -81,17 +87,17 @@ struct TokenSearch {
   ]
 
   /// Creates a search.
-  init() {}
+  package init() {}
 
   /// The lists in a value that differ from one another.
-  mutating func lists(in value: some TokenValue, named name: String) -> [TokenList] {
+  package mutating func lists(in value: some TokenValue, named name: String) -> [TokenList] {
     var found: [TokenList] = []
     collect(value, name: name, depth: 0, in: &found)
     return found
   }
 
   /// The list that a value is, or the only one in it; `nil` if there is none or several that differ.
-  mutating func list(in value: some TokenValue, named name: String) -> TokenList? {
+  package mutating func list(in value: some TokenValue, named name: String) -> TokenList? {
     let found = lists(in: value, named: name)
     return found.count == 1 ? found.first : nil
   }
@@ -99,9 +105,6 @@ struct TokenSearch {
   private mutating func collect<Value: TokenValue>(
     _ value: Value, name: String, depth: Int, in found: inout [TokenList]
   ) {
-    if let texts = (value as? PickledValue)?.arrayTexts {
-      return collect(ArrayText(texts), name: name, depth: depth, in: &found)
-    }
     if let list = tokens(value, name: name) {
       if !found.contains(where: { $0.isSame(as: list) }) { found.append(list) }
       return
@@ -124,6 +127,7 @@ struct TokenSearch {
 
   /// The tokens that a value lists itself.
   private mutating func tokens<Value: TokenValue>(_ value: Value, name: String) -> TokenList? {
+    if let texts = value.tokenTexts { return take(texts.count) ? Self.list(texts, name: name) : nil }
     if let items = value.tokenItems {
       guard take(items.count), items.count >= Self.fewestTokens, items[0].tokenText != nil else {
         return nil
@@ -145,6 +149,13 @@ struct TokenSearch {
     else { return nil }
     let texts = (first..<first + byID.count).compactMap { byID[$0] }
     return Self.distinct(texts).map { TokenList(name: name, tokens: $0, firstID: first) }
+  }
+
+  /// Texts as a list of tokens; `nil` if they are too few, no UTF-8, or one is there twice.
+  package static func list(_ texts: [[UInt8]], name: String) -> TokenList? {
+    let strings = texts.compactMap(string)
+    guard strings.count == texts.count, strings.count >= fewestTokens else { return nil }
+    return distinct(strings).map { TokenList(name: name, tokens: $0) }
   }
 
   /// The id and the text of a token and its id, or of an id and its token; JSON has ids as texts there.
@@ -189,75 +200,60 @@ struct TokenSearch {
   }
 }
 
-// MARK: - Containers
+// MARK: - JSON
 
 extension JSONValue: TokenValue {
-  var tokenText: [UInt8]? { bytes }
-  var tokenID: Int? { int }
-  var tokenItems: [JSONValue]? { array }
-  var tokenEntries: [(key: JSONValue, value: JSONValue)]? {
+  package var tokenText: [UInt8]? { bytes }
+  package var tokenID: Int? { int }
+  package var tokenItems: [JSONValue]? { array }
+  package var tokenEntries: [(key: JSONValue, value: JSONValue)]? {
     members?.map { (.string($0.key), $0.value) }
   }
 }
 
-/// A value of a pickle.
-struct PickledValue: TokenValue {
-  let graph: PickleGraph
-  let reference: PickleReference
-
-  private func value(_ reference: PickleReference) -> PickledValue {
-    PickledValue(graph: graph, reference: reference)
+extension Vocabulary {
+  /// The list to make a vocabulary of.
+  ///
+  /// - Parameters:
+  ///   - lists: The lists of a file.
+  ///   - path: The file.
+  ///   - found: The file's value in words, where it has none.
+  /// - Throws: `TextError` if there is none, or several that differ.
+  package static func onlyList(
+    _ lists: [TokenList], path: String, found: String
+  ) throws(TextError) -> TokenList {
+    if lists.count == 1 { return lists[0] }
+    let names = lists.map { "\($0.name.isEmpty ? "the value" : $0.name) of \($0.tokens.count)" }
+    throw TextError(
+      path: path, line: nil,
+      expected: "a list of tokens, or a dictionary of tokens with the ids 0, 1, 2, ... or 1, 2, 3, ...",
+      found: lists.isEmpty
+        ? found : "several that differ: \(names.prefix(12).joined(separator: ", "))",
+      fix: lists.isEmpty
+        ? "list each token once, in the order of its id, one a line"
+        : "write the right one into a file, one token a line")
   }
 
-  var tokenText: [UInt8]? {
-    switch graph[reference].value {
-    case .string(let text): Array(text.utf8)
-    case .bytes(let bytes): bytes
-    default: nil
+  /// The tokens that a JSON file lists: an array, or an object of tokens and their ids, at any depth.
+  ///
+  /// - Parameter path: The file, plain or gzip.
+  /// - Throws: `FileError` if it cannot be opened; `TextError` if it is no JSON or lists no tokens.
+  package static func list(json path: String) throws -> TokenList {
+    var reader = try LineReader(path: path, lineEnds: .kept)
+    var text: [UInt8] = []
+    while let line = try reader.next() { text += line.bytes }
+    if text.starts(with: byteOrderMark) { text.removeFirst(byteOrderMark.count) }
+    let root: JSONValue
+    do {
+      root = try JSONValue(text)
+    } catch {
+      throw TextError(
+        path: path, line: nil, expected: "JSON",
+        found: "no JSON" + ((error as? JSONError).map { " at byte \($0.offset)" } ?? ""),
+        fix: "give a list of tokens, or an object of tokens and their ids")
     }
+    var search = TokenSearch()
+    return try onlyList(
+      search.lists(in: root, named: ""), path: path, found: "no list of tokens, each once")
   }
-
-  /// The texts of an array of NumPy.
-  var arrayTexts: [[UInt8]]? {
-    guard case .object = graph[reference].value else { return nil }
-    var reader = PickledArrays(room: 64 << 20)
-    return reader.texts(reference, in: graph)
-  }
-
-  /// An integer of Python, or a scalar of NumPy.
-  var tokenID: Int? {
-    if let number = graph.int(reference) { return number }
-    var reader = PickledArrays(room: 64)
-    return reader.integer(reference, in: graph)
-  }
-
-  var tokenItems: [PickledValue]? {
-    let node = graph[reference]
-    guard node.value == .list || node.value == .tuple else { return nil }
-    return node.items.map(value)
-  }
-
-  var tokenEntries: [(key: PickledValue, value: PickledValue)]? {
-    if let entries = graph.entries(reference) {
-      return entries.map { (value($0.key), value($0.value)) }
-    }
-    guard let state = graph[reference].state else { return nil }
-    return graph[state].entries.map { (value($0.key), value($0.value)) }
-  }
-}
-
-/// Texts of an array of NumPy.
-struct ArrayText: TokenValue {
-  let texts: [[UInt8]]
-  private let isItem: Bool
-
-  init(_ texts: [[UInt8]], isItem: Bool = false) {
-    self.texts = texts
-    self.isItem = isItem
-  }
-
-  var tokenText: [UInt8]? { isItem ? texts[0] : nil }
-  var tokenID: Int? { nil }
-  var tokenItems: [ArrayText]? { isItem ? nil : texts.map { ArrayText([$0], isItem: true) } }
-  var tokenEntries: [(key: ArrayText, value: ArrayText)]? { nil }
 }

@@ -1,0 +1,50 @@
+// Pickles as containers of lists of tokens.
+
+import UnrollTensors
+import UnrollTokenization
+
+/// A value of a pickle.
+struct PickledValue: TokenValue {
+  let graph: PickleGraph
+  let reference: PickleReference
+
+  private func value(_ reference: PickleReference) -> PickledValue {
+    PickledValue(graph: graph, reference: reference)
+  }
+
+  var tokenText: [UInt8]? {
+    switch graph[reference].value {
+    case .string(let text): Array(text.utf8)
+    case .bytes(let bytes): bytes
+    default: nil
+    }
+  }
+
+  /// The texts of an array of NumPy.
+  var tokenTexts: [[UInt8]]? {
+    guard case .object = graph[reference].value else { return nil }
+    var reader = PickledArrays(room: 64 << 20)
+    return reader.texts(reference, in: graph)
+  }
+
+  /// An integer of Python, or a scalar of NumPy.
+  var tokenID: Int? {
+    if let number = graph.int(reference) { return number }
+    var reader = PickledArrays(room: 64)
+    return reader.integer(reference, in: graph)
+  }
+
+  var tokenItems: [PickledValue]? {
+    let node = graph[reference]
+    guard node.value == .list || node.value == .tuple else { return nil }
+    return node.items.map(value)
+  }
+
+  var tokenEntries: [(key: PickledValue, value: PickledValue)]? {
+    if let entries = graph.entries(reference) {
+      return entries.map { (value($0.key), value($0.value)) }
+    }
+    guard let state = graph[reference].state else { return nil }
+    return graph[state].entries.map { (value($0.key), value($0.value)) }
+  }
+}
