@@ -1,5 +1,6 @@
 // A checkpoint that is ready to run.
 
+import Synchronization
 import UnrollFormat
 import UnrollInterchange
 import UnrollNeural
@@ -20,6 +21,23 @@ public struct NotFinite: Error, Sendable, CustomStringConvertible {
   }
 }
 
+/// Word boundaries that are found once, by the first thread that needs them.
+///
+/// A class because copies of a model share it.
+private final class BoundaryCache: Sendable {
+  private final class Found: Sendable {
+    let value: WordBoundaries
+
+    init(_ value: WordBoundaries) { self.value = value }
+  }
+
+  private let found = AtomicLazyReference<Found>()
+
+  func value(orFind find: () -> WordBoundaries) -> WordBoundaries {
+    (found.load() ?? found.storeIfNil(Found(find()))).value
+  }
+}
+
 /// A language model: the network and the tokens that it speaks.
 public struct LanguageModel: Sendable {
   /// The path that it came from, for messages.
@@ -32,7 +50,8 @@ public struct LanguageModel: Sendable {
   public var vocabularySize: Int { network.architecture.vocabularySize }
 
   /// How the tokens show where words begin and end.
-  public var wordBoundaries: WordBoundaries { encoder.wordBoundaries }
+  public var wordBoundaries: WordBoundaries { boundaries.value { encoder.wordBoundaries } }
+  private let boundaries = BoundaryCache()
 
   /// Makes a checkpoint ready to run: packs its weights.
   ///

@@ -116,7 +116,7 @@ extension LanguageModel {
     var reader = try PreparedText(
       path: path, lineEnds: encoder.tokenizer.lineEnds, settings.preparation)
     var segmentation = try Segmentation(settings.segmentation, settings.preparation)
-    let scorer = WordScorer(encoder, settings.boundary)
+    let scorer = WordScorer(self, settings.boundary)
     var figures = scorer.figures
     figures.entropies = settings.wantsEntropies
     var state = network.zeroState(columns: 1)
@@ -165,7 +165,7 @@ extension LanguageModel {
   ) throws -> SentenceScore {
     let line = TextLine(bytes: Array(sentence.utf8), terminatorCount: 1, number: 1)
     let encoded = try encoder.encode(line, path: "the sentence")
-    let scorer = WordScorer(encoder, boundary)
+    let scorer = WordScorer(self, boundary)
     var figures = scorer.figures
     figures.entropies = true
     let predictions = try predictions(ofSentences: [encoded.ids], figures)

@@ -11,12 +11,12 @@ struct WordScorer {
   /// Creates a scorer.
   ///
   /// - Parameters:
-  ///   - encoder: The model's.
+  ///   - model: The model.
   ///   - boundary: The boundary that a word's probability includes; `nil` if no words are wanted.
-  init(_ encoder: Encoder, _ boundary: WordBoundary?) {
-    self.encoder = encoder
+  init(_ model: LanguageModel, _ boundary: WordBoundary?) {
+    encoder = model.encoder
     self.boundary = boundary ?? .none
-    boundaries = boundary == .after ? encoder.wordBoundaries : nil
+    boundaries = boundary == .after ? model.wordBoundaries : nil
   }
 
   /// The figures that the scores of words need.

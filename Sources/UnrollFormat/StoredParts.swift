@@ -47,7 +47,7 @@ struct StoredParts {
   /// The parts of a model whose file has some objects.
   init(_ checkpoint: Checkpoint, _ outline: Outline) {
     layers = checkpoint.architecture.layers.count
-    vocabulary = outline.vocabulary ?? checkpoint.vocabulary
+    vocabulary = outline.vocabulary
     architecture = [StoredPart(name: "layers", value: "\(layers)")]
     for (path, object) in outline.inOrder {
       add(path, object, weightsDigest: outline.weightsDigest)
@@ -163,16 +163,17 @@ extension Layout {
 }
 
 extension Outline {
-  /// The tokens that are to be written; `nil` if there are none.
-  fileprivate var vocabulary: Vocabulary? {
+  /// The tokens that are to be written; none if they are not whole.
+  fileprivate var vocabulary: Vocabulary {
+    let none = Vocabulary(tokens: [] as [[UInt8]], unit: .word)
     guard case .dataset(let bytes)? = objects[Layout.tokenBytes]?.kind,
       case .dataset(let offsets)? = objects[Layout.tokenOffsets]?.kind
-    else { return nil }
+    else { return none }
     return Vocabulary(
       tokenBytes: bytes.withUnsafeBytes { Array($0) },
       tokenOffsets: offsets.withUnsafeBytes { bytes in
         bytes.elements(of: UInt64.self) { Int(clamping: $0) }
-      }, unit: .word)
+      }, unit: .word) ?? none
   }
 }
 

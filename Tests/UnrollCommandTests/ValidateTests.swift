@@ -442,7 +442,7 @@ import UnrollTokenization
           m/a.h5: valid, no findings
           m/b/x.hdf5: valid, no findings
           m/z.h5: valid, no findings
-          3 files: 3 valid; no findings
+          4 files: 3 valid, 1 could not be read; no findings
 
           """)
       #expect(
@@ -458,7 +458,8 @@ import UnrollTokenization
           "m/model.pt", "link/a.h5", "link/b/x.hdf5", "link/z.h5", "4 files",
         ])
       let empty = try validate("none", in: folder, exit: 2)
-      #expect(empty.output.contains("1 unreadable") && empty.errors.contains("none: cannot find"))
+      #expect(
+        empty.output.contains("1 could not be read") && empty.errors.contains("none: cannot find"))
     }
   }
 

@@ -242,9 +242,31 @@ private struct Reference: Decodable {
     #expect(sentence.unknown == 1)
   }
 
+  @Test("A byte-order mark is no word, and a text can be prepared before it is measured")
+  func preparedTexts() throws {
+    let model = try LanguageModel(.small(), path: "small")
+    try withTemporaryFolder { folder in
+      func measure(_ text: String, _ preparation: TextPreparation) throws -> Perplexity {
+        try Data(text.utf8).write(to: URL(filePath: "\(folder)/text.txt"))
+        return try model.perplexity(
+          ofText: "\(folder)/text.txt", protocol: .sentence, preparation: preparation)
+      }
+      var preparation = TextPreparation()
+      let plain = try measure("the cat ü\n", preparation)
+      let marked = try measure("\u{FEFF}the cat ü\n", preparation)
+      #expect(marked.unknown == 0 && marked.bytes == plain.bytes && marked.nll == plain.nll)
+      #expect(try measure("The CAT u\u{308}\n", preparation).unknown == 3)
+      preparation.isLowercased = true
+      preparation.normalization = .nfc
+      let prepared = try measure("\u{FEFF}The CAT u\u{308}\n", preparation)
+      #expect(prepared.unknown == 0 && prepared.nll == plain.nll)
+      #expect(plain.vocabularySize == 11)
+    }
+  }
+
   @Test("The interval is that of the perplexity under the protocol's own name")
   func intervalsBelongToTheHeadline() throws {
-    let text = Array(repeating: "the cat unseen\nsat on a mat\n", count: 30).joined()
+    let text = Array(repeating: "the cat unseen\nsat on a mat\n", count: 300).joined()
     for `protocol` in PerplexityProtocol.allCases {
       let result = try perplexity(`protocol`, of: text)
       let interval = try #require(result.interval())

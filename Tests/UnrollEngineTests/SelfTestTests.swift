@@ -58,9 +58,9 @@ import UnrollTensors
     let weight = try #require(model.parameters[path]?.floats())
     let shape = try #require(model.parameters[path]?.shape)
     var generator = SeededGenerator(seed: 3)
-    // Logits of some ten thousands.
+    // Logits of some thousands.
     model.parameters[path] = Tensor(
-      weight.map { $0 * 1e4 + generator.number(1e3) }, shape: shape)
+      weight.map { $0 * 1e3 + generator.number(100) }, shape: shape)
     model.selfTest = try #require(try SelfTest(of: model))
     let test = try #require(model.selfTest)
     let largest = largestDifference(

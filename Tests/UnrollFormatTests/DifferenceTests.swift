@@ -61,8 +61,8 @@ import UnrollTokenization
       ])
     #expect(
       parts(difference.metadata) == [
-        "history 0: convert by test a=1; b=2 > -", "card license: - > MIT",
-        "/provenance/000: inputs: 00 x > -",
+        "history 0: convert by test a=1; b=2 > -", "/provenance/000: inputs: 00 x > -",
+        "card license: - > MIT",
       ])
     #expect(ModelDifference(a, b, areTokensKnown: false, isMetadataKnown: false).tokens == nil)
   }

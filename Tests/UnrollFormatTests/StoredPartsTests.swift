@@ -14,6 +14,13 @@ import UnrollTokenization
     var models = OptimizerKind.allCases.map { kind in
       Checkpoint.small().inTraining(kind: kind)
     }
+    models += ScheduleKind.allCases.map { kind in
+      var model = Checkpoint.small().inTraining()
+      model.training?.schedule = LearningRateSchedule(kind, kind.defaults)
+      model.training?.precision = .bfloat16
+      model.training?.inexactReason = "a reason"
+      return model
+    }
     var full = Checkpoint.small(cell: .gru, tied: true, hidden: [7, 5])
     full.architecture.layers[0].gateActivation = .hardSigmoid(alpha: 0.2, beta: 0.5)
     full.architecture.layers[0].reset = .before

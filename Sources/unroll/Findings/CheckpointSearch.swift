@@ -50,7 +50,7 @@ struct CheckpointSearch {
       } else if name.hasSuffix(".h5") || name.hasSuffix(".hdf5") {
         // A file that is being written, `.NAME.PID.partial`, has another ending.
         files.append(path)
-      } else {
+      } else if mode(path, lstat) == S_IFREG {
         otherKinds[Self.kind(of: name), default: 0] += 1
       }
     }
