@@ -23,6 +23,8 @@ struct KerasConfiguration {
   }
 
   private(set) var layers: [Layer] = []
+  /// The names of all layers.
+  private(set) var names: Set<String> = []
   /// The layer that makes ids of texts, if there is one.
   private(set) var lookup: KerasLookup?
   /// The number of tokens of which a layer makes one-hot vectors; `nil` if none does.
@@ -105,6 +107,7 @@ struct KerasConfiguration {
       var place = place
       place.groups.append(groups[use.index])
       place.names.append(entry.name)
+      names.insert(entry.name)
       if use.isReverse {
         try addReverse(entry, place)
       } else if KerasKinds.containers.contains(entry.className) {
@@ -138,7 +141,7 @@ struct KerasConfiguration {
         throw refusal(entry.name, "logits as they are", "logit_soft_cap \(cap.number ?? 0)")
       }
       try append(.embedding, entry, place, inner: "vars")
-    case "Dense":
+    case "Dense", "TimeDistributedDense":
       switch layers.last?.computes {
       case .recurrent: break
       // A linear layer in front of another: a projection.
@@ -146,7 +149,7 @@ struct KerasConfiguration {
       default: throw misplaced(entry)
       }
       try append(
-        .dense, entry, place, inner: entry.className == "Dense" ? "vars" : "layer/vars")
+        .dense, entry, place, inner: entry.className == "TimeDistributed" ? "layer/vars" : "vars")
       try activate(entry.name, inner.function("activation"))
     case "Activation", "Softmax", "LogSoftmax":
       guard inner.className != "Activation" || inner.function("activation") != "linear" else {
@@ -277,11 +280,8 @@ struct KerasConfiguration {
     }
   }
 
-  /// Adds a recurrent layer.
-  ///
-  /// - Parameters:
-  ///   - entry: What says how it computes.
-  ///   - outer: What says how it goes through a text: the same, or the RNN that its cell is in.
+  /// Adds a recurrent layer: `entry` says how it computes, `outer`, the same or the RNN that its cell is in,
+  /// how it goes through a text.
   private mutating func addRecurrent(
     _ entry: KerasLayerEntry, _ outer: KerasLayerEntry, _ cell: KerasCell, _ place: Place,
     inner: String, isLast: Bool = true
@@ -306,7 +306,10 @@ struct KerasConfiguration {
       cell.activation = known
     }
     if cell.cell != .rnn, !cell.isCuDNN {
-      cell.gates = try gates(entry.function("recurrent_activation"), of: entry)
+      // Keras 1 has another name for it.
+      let isOlder = entry.settings["recurrent_activation"] == nil
+      cell.gates = try gates(
+        entry.function(isOlder ? "inner_activation" : "recurrent_activation"), of: entry)
     }
     if cell.cell == .gru, !cell.isCuDNN {
       // Keras before 2.1.4 had no other way than before, and no setting.

@@ -170,7 +170,7 @@ struct KerasVariables {
         found: "none there", fix: file.fixOfConfiguration)
     }
     return KerasPart(
-      computes: layer.computes, name: layer.name, variables: try places.map { try variable($0) },
+      computes: layer.computes, name: layer.name, variables: try variables(places),
       declaration: layer.declaration)
   }
 
