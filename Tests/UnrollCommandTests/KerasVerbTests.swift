@@ -170,6 +170,34 @@ import UnrollTensors
     }
   }
 
+  @Test("A configuration goes with an archive whose class is code, and says what was assumed")
+  func configurationsGoWithClasses() throws {
+    try withTokens { folder in
+      let layers = [
+        #"{"class_name": "Embedding", "config": {"name": "embedding", "output_dim": 5}}"#,
+        #"{"class_name": "LSTM", "config": {"name": "bottom", "units": 4, "activation": "tanh", "#
+          + #""recurrent_activation": "sigmoid", "return_sequences": true}}"#,
+        #"{"class_name": "LSTM", "config": {"name": "top", "units": 6, "activation": "tanh", "#
+          + #""recurrent_activation": "sigmoid", "return_sequences": true}}"#,
+        #"{"class_name": "Dense", "config": {"name": "fc", "activation": "softmax"}}"#,
+      ].joined(separator: ", ")
+      try Data(#"{"class_name": "Sequential", "config": {"layers": [\#(layers)]}}"#.utf8)
+        .write(to: URL(filePath: "\(folder)/model.json"))
+      let options = ["--vocabulary", "words.txt", "--force", "-o"]
+      let told = ["--keras-config", "model.json"]
+      for name in ["class.keras", "class.weights.h5"] {
+        let alone = try convert([forms(name)] + options + ["a.h5"], in: folder)
+        #expect(alone.code == 0 && alone.errors.contains("one after the other"))
+        let said = try convert([forms(name)] + options + ["b.h5"] + told, in: folder)
+        #expect(said.code == 0 && !said.errors.contains("note:"), "\(said.errors)")
+        let digests = try ["a.h5", "b.h5"].map {
+          try Checkpoint(contentsOf: "\(folder)/\($0)").weightsDigest
+        }
+        #expect(digests[0] == digests[1])
+      }
+    }
+  }
+
   @Test("The function of gates that an old file does not tell is asked for, and recorded")
   func gatesAreAskedFor() throws {
     try withTokens { folder in

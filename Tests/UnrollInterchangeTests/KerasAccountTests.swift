@@ -46,6 +46,22 @@ import UnrollTokenization
     #expect(error?.fix.contains("--ignore NAME") == true)
   }
 
+  @Test("A configuration of other layers than the file has is refused by the layer's name")
+  func configurationsOfOtherLayersAreRefused() throws {
+    let text =
+      #"{"class_name": "Sequential", "config": {"layers": [{"class_name": "Embedding", "config": {"name": "#
+      + #""embedding"}}, {"class_name": "LSTM", "config": {"name": "lstm", "activation": "tanh", "#
+      + #""recurrent_activation": "sigmoid", "return_sequences": true}}, {"class_name": "Dense", "config": "#
+      + #"{"name": "dense"}}]}}"#
+    try withTemporaryFolder { folder in
+      try Data(text.utf8).write(to: URL(filePath: "\(folder)/x.json"))
+      var options = options
+      options.configuration = try MappedFile(path: "\(folder)/x.json")
+      #expect(refusal("leaky.weights.h5", options)?.place == "/layers/leaky_re_lu")
+      #expect(refusal("add.weights.h5", options)?.place == "/layers/add")
+    }
+  }
+
   @Test("A variable that is left out by hand is noted, and one that is not there is refused")
   func ignoredVariablesAreNoted() throws {
     var options = options

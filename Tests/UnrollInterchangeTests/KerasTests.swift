@@ -419,8 +419,13 @@ import UnrollTokenization
       refusal { $0[2].name = "conv1d" }
         == "/layers/conv1d: layers that a recurrent language model has, another")
     #expect(
-      refusal { $0.append(("gru/cell", [[3, 9], [3, 9]])) }
-        == ": an embedding or none, recurrent layers, one Dense layer, embedding, gru, lstm, dense")
+      refusal {
+        $0[1].shapes = [[3, 12], [3, 12], [12]]
+        $0[2].shapes[0] = [3, 11]
+        $0.append(("gru/cell", [[3, 9], [3, 9]]))
+      }
+        == ": layers whose order the file tells, /layers/dense, /layers/embedding, /layers/gru, "
+        + "/layers/lstm, which fit together in several ways")
     #expect(
       refusal { $0[1] = ("simple_rnn/cell", [[3, 2], [2, 2], [2]]) }
         == "simple_rnn: the activation of a SimpleRNN, weights alone")

@@ -166,10 +166,16 @@ extension KerasVariables {
   }
 
   /// Accounts for layers without variables that change nothing at evaluation, or that are said to be there.
-  mutating func passWeightless(_ said: Set<String> = []) {
+  ///
+  /// - Parameters:
+  ///   - said: The names of layers that a configuration has.
+  ///   - classes: Their classes, in snake case.
+  mutating func passWeightless(_ said: Set<String> = [], _ classes: Set<String> = []) {
     guard case .named(let root) = layout else {
       for (place, className) in KerasTree(container).weightless
-      where KerasKinds.harmlessGroups.contains(className) || className == "softmax" {
+      where KerasKinds.harmlessGroups.contains(className) || className == "softmax"
+        || classes.contains(className)
+      {
         pass(place)
       }
       return

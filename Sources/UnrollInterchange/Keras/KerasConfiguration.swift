@@ -25,13 +25,15 @@ struct KerasConfiguration {
   private(set) var layers: [Layer] = []
   /// The names of all layers.
   private(set) var names: Set<String> = []
+  /// The classes of all layers, in snake case.
+  private(set) var classes: Set<String> = []
   /// The layer that makes ids of texts, if there is one.
   private(set) var lookup: KerasLookup?
   /// The number of tokens of which a layer makes one-hot vectors; `nil` if none does.
   private(set) var encodedTokens: Int?
   /// What is not carried or assumed.
-  private(set) var notes: [Note] = []
-  private let file: KerasFile
+  var notes: [Note] = []
+  let file: KerasFile
   /// Whether a softmax was met.
   private var hasSoftmax = false
 
@@ -108,6 +110,7 @@ struct KerasConfiguration {
       place.groups.append(groups[use.index])
       place.names.append(entry.name)
       names.insert(entry.name)
+      classes.insert(KerasKinds.snakeCase(entry.className))
       if use.isReverse {
         try addReverse(entry, place)
       } else if KerasKinds.containers.contains(entry.className) {
@@ -350,89 +353,5 @@ struct KerasConfiguration {
     default:
       throw refusal(entry.name, "the recurrent_activation sigmoid or hard_sigmoid", name)
     }
-  }
-
-  /// Notes what is of the training alone.
-  private mutating func noteTraining(of entry: KerasLayerEntry) {
-    func lose(_ what: String) {
-      notes.append(Note(place: entry.name, message: "not carried: \(what)"))
-    }
-    if entry.className == "ActivityRegularization" { lose(entry.className) }
-    let setting = KerasKinds.harmless[entry.className].flatMap { $0 }
-    let isDropout =
-      entry.className.hasSuffix("Dropout") || entry.className.hasPrefix("SpatialDropout")
-    let rates = [
-      (
-        setting == nil || isDropout ? "dropout" : entry.className,
-        entry.settings[setting ?? "dropout"]?.number
-      ),
-      ("recurrent_dropout", entry.settings["recurrent_dropout"]?.number),
-    ]
-    for case (let name, let rate?) in rates where rate != 0 { lose("\(name) \(rate)") }
-    for (key, value) in entry.settings.members ?? [] {
-      let key = String(decoding: key, as: UTF8.self)
-      guard key.hasSuffix("_regularizer") || key.hasSuffix("_constraint"),
-        entry.settings[key] != nil
-      else { continue }
-      lose("\(key) \(value["class_name"]?.text ?? "")")
-    }
-    if let policy = entry.policy, policy.hasPrefix("mixed_") {
-      notes.append(
-        Note(
-          place: entry.name,
-          message:
-            "not carried: it computes in \(policy.dropFirst("mixed_".count)); the weights are "
-            + "of float32"))
-    }
-  }
-}
-
-extension KerasConfiguration {
-  /// Notes that a model was made for texts of one length.
-  private mutating func noteWindow(of value: JSONValue) {
-    let settings = value["config"]
-    let items = settings?.array ?? settings?["layers"]?.array ?? []
-    let first = items.prefix(3).compactMap { $0["config"] }
-    guard !first.contains(where: { $0["stateful"]?.bool == true }) else { return }
-    let lengths = first.compactMap { settings -> Int? in
-      let shape = (settings["batch_shape"] ?? settings["batch_input_shape"])?.array ?? []
-      return shape.count > 1 ? shape[1].int : settings["input_length"]?.int
-    }
-    // Texts themselves, not their ids, have one column.
-    guard let length = lengths.first(where: { $0 > 1 }) else { return }
-    notes.append(
-      Note(
-        place: file.placeOfConfiguration,
-        message:
-          "assumed: texts of any length, read from their start; the model was made for windows of "
-          + "\(length) tokens, each read from a state of zeros and, if it is shorter, padded "
-          + "(pad_sequences), so that Keras's own predictions differ"))
-  }
-}
-
-extension JSONValue {
-  /// Whether it is a model with a list of layers.
-  var hasLayers: Bool {
-    let list = self["config"]?.array ?? self["config"]?["layers"]?.array ?? []
-    return !list.isEmpty && list.allSatisfy { $0["class_name"] != nil && $0["config"] != nil }
-  }
-}
-
-extension KerasLayerEntry {
-  /// What the layer's weights are quantised to, if they are.
-  fileprivate var quantization: String? {
-    if let mode = settings["quantization_mode"]?.text { return mode }
-    // Such as int8_from_float32.
-    if let mode = policy?.firstMatch(of: /^(.+)_from_/) { return String(mode.1) }
-    guard let policy = settings["dtype"], policy["class_name"]?.text?.contains("Quantized") == true
-    else { return nil }
-    return policy["config"]?["mode"]?.text ?? "fewer bits"
-  }
-}
-
-extension GateActivation {
-  /// The `hard_sigmoid` of a generation of Keras, 2 or 3.
-  static func hardSigmoid(ofKeras generation: Int) -> GateActivation {
-    .hardSigmoid(alpha: generation >= 3 ? 1.0 / 6 : 0.2, beta: 0.5)
   }
 }

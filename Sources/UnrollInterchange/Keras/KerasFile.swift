@@ -61,6 +61,9 @@ struct KerasFile {
     return !KerasKinds.containers.contains(name) && configuration?.hasLayers != true
   }
 
+  /// Whether the configuration is the caller's, and may be of another model.
+  var isGivenConfiguration: Bool { pathOfConfiguration != nil }
+
   /// Whether the configuration says what the layers are.
   var hasLayers: Bool { configuration != nil && !isSubclassed }
 

@@ -40,7 +40,7 @@ struct KerasLanguageModel {
       }
       let layers = try KerasConfiguration(configuration, of: file)
       parts = try variables.parts(of: layers.layers)
-      variables.passWeightless(layers.names)
+      variables.passWeightless(layers.names, layers.classes)
       notes = layers.notes
       lookup = layers.lookup
       encodedTokens = layers.encodedTokens

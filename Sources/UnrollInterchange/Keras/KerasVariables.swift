@@ -72,7 +72,9 @@ struct KerasVariables {
       }
     } else if KerasTree.isTree(container) {
       layout = .numbered
-      if !file.hasLayers { names += KerasTree.weightless(in: container) }
+      if !file.hasLayers || file.isGivenConfiguration {
+        names += KerasTree.weightless(in: container)
+      }
     } else {
       let members = container.members(of: "/")
       throw file.error(
