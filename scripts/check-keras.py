@@ -54,7 +54,7 @@ model, molecules = f"{folder}/chem.unroll.h5", f"{folder}/molecules.smi"
 with open(f"{data}/lstm-chem/known_TRPM8-inhibitors_cleansed.smi") as known, open(molecules, "w") as file:
     file.writelines(known.readlines()[:100])
 run("convert", f"{data}/lstm-chem/LSTM_Chem-22-0.45.hdf5", "--vocabulary", words, "--tokenizer", "greedy", "--bos", "G", "--eos", "E",
-    "-o", model)
+    "--keras-config", f"{data}/lstm-chem/model_arch.json", "-o", model)
 found = json.loads(run("evaluate", model, molecules, "--protocol", "sentence", "--resamples", "0", "--json"))
 print(f"keras lstm-chem: perplexity {found['perplexity']:.6f} over {found['predictions']} predictions, 1.70947 in float64")
 assert found["predictions"] == 5504 and abs(found["perplexity"] / 1.70947 - 1) < 1e-5, found

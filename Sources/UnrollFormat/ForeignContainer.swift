@@ -13,9 +13,9 @@ package struct ForeignContainer: Sendable {
   /// The bytes of the file.
   package let image: ByteStorage
   /// The objects by path.
-  private let objects: [String: InventoryObject]
+  private var objects: [String: InventoryObject]
   /// The names of each group's members, in order.
-  private let members: [String: [String]]
+  private var members: [String: [String]]
   /// What errors call the file.
   private let name: String
   /// Runs libhdf5.
@@ -49,6 +49,23 @@ package struct ForeignContainer: Sendable {
       members[group, default: []].append(String(object.path[object.path.index(after: slash)...]))
     }
     self.members = members
+  }
+
+  /// Adds the objects of another file to those of this one, as parts of one.
+  ///
+  /// Groups of one path become one; of datasets of one path the first stays.
+  package mutating func add(_ other: ForeignContainer) {
+    for (path, object) in other.objects {
+      if case .dataset(let dataset) = object.kind, objects[path] == nil,
+        let count = dataset.shape.flatMap({ shape in dataset.element.flatMap(shape.byteCount) })
+      {
+        decoded[path] = other.decoded[path] ?? other.place(of: dataset, count)
+      }
+      objects[path, default: object].attributes.merge(object.attributes) { first, _ in first }
+    }
+    for (group, names) in other.members {
+      members[group] = Set(names).union(members[group] ?? []).sorted()
+    }
   }
 
   /// The object that a path leads to, through at most one link for each of its parts.
@@ -126,7 +143,10 @@ package struct ForeignContainer: Sendable {
     guard let slash = path.lastIndex(of: "/"), slash != path.startIndex else { return path }
     let group = String(path[..<slash])
     let first = firstPath(group)
-    return first == group ? path : (first == Layout.root ? "" : first) + path[slash...]
+    if first == group { return path }
+    let direct = (first == Layout.root ? "" : first) + path[slash...]
+    if case .hardLink(let target)? = objects[direct]?.kind { return target }
+    return direct
   }
 
   /// The texts of a one-dimensional dataset of strings; `nil` if it is none.

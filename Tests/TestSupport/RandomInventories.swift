@@ -54,7 +54,9 @@ extension SeededGenerator {
   }
 
   private mutating func datatype() -> Datatype {
-    Bool.random(using: &self) ? .element(one(of: DType.allCases)) : .other(text())
+    one(of: [
+      .element(one(of: DType.allCases)), .bigEndian(one(of: DType.allCases)), .other(text()),
+    ])
   }
 
   private mutating func dimensions() -> [UInt64]? {

@@ -99,7 +99,8 @@ import UnrollTensors
       let layer = try Checkpoint(contentsOf: "\(folder)/a.h5").architecture.layers[0]
       #expect(layer.gateActivation == .hardSigmoid(alpha: 0.2, beta: 0.5))
       for (model, found) in [
-        (path("lstm.h5"), "one with a configuration"), (path("lstm.keras"), "found keras"),
+        (path("lstm.h5"), "one with a configuration"),
+        (path("lstm.keras"), "one with a configuration"),
         (Fixtures.path("numpy/lstm.npz"), "found npz"),
       ] {
         let refused = try convert([model] + options, in: folder)
@@ -147,6 +148,72 @@ import UnrollTensors
         let result = try convert(arguments, in: folder)
         #expect(result.code == 2 && result.errors.contains(found), "\(result.errors)")
       }
+    }
+  }
+
+  private func forms(_ name: String) -> String { Fixtures.path("keras-forms/\(name)") }
+
+  @Test(
+    "An ignored name is noted, recorded in the provenance, and refused where there are no such names"
+  )
+  func ignoredNamesAreRecorded() throws {
+    try withTokens { folder in
+      let options = ["--vocabulary", "words.txt", "--ignore", "/vars/0", "-o", "a.h5"]
+      let out = try convert([forms("class-own.weights.h5")] + options, in: folder)
+      #expect(out.code == 0 && out.errors.contains("note: /vars/0: ignored, as asked for\n"))
+      let entry = try #require(Checkpoint(contentsOf: "\(folder)/a.h5").provenance.last)
+      #expect(entry.arguments.split(separator: "\n").contains("ignored=/vars/0"))
+      let npz = try convert([Fixtures.path("numpy/lstm.npz")] + options + ["--force"], in: folder)
+      #expect(npz.code == 2 && npz.errors.contains("leave --ignore out"))
+      let again = try convert(["a.h5", "-o", "b.keras", "--ignore", "x"], in: folder)
+      #expect(again.code == 2 && again.errors.contains("ignored names"))
+    }
+  }
+
+  @Test("A configuration goes with an archive whose class is code, and says what was assumed")
+  func configurationsGoWithClasses() throws {
+    try withTokens { folder in
+      let layers = [
+        #"{"class_name": "Embedding", "config": {"name": "embedding", "output_dim": 5}}"#,
+        #"{"class_name": "LSTM", "config": {"name": "bottom", "units": 4, "activation": "tanh", "#
+          + #""recurrent_activation": "sigmoid", "return_sequences": true}}"#,
+        #"{"class_name": "LSTM", "config": {"name": "top", "units": 6, "activation": "tanh", "#
+          + #""recurrent_activation": "sigmoid", "return_sequences": true}}"#,
+        #"{"class_name": "Dense", "config": {"name": "fc", "activation": "softmax"}}"#,
+      ].joined(separator: ", ")
+      try Data(#"{"class_name": "Sequential", "config": {"layers": [\#(layers)]}}"#.utf8)
+        .write(to: URL(filePath: "\(folder)/model.json"))
+      let options = ["--vocabulary", "words.txt", "--force", "-o"]
+      let told = ["--keras-config", "model.json"]
+      for name in ["class.keras", "class.weights.h5"] {
+        let alone = try convert([forms(name)] + options + ["a.h5"], in: folder)
+        #expect(alone.code == 0 && alone.errors.contains("one after the other"))
+        let said = try convert([forms(name)] + options + ["b.h5"] + told, in: folder)
+        #expect(said.code == 0 && !said.errors.contains("note:"), "\(said.errors)")
+        let digests = try ["a.h5", "b.h5"].map {
+          try Checkpoint(contentsOf: "\(folder)/\($0)").weightsDigest
+        }
+        #expect(digests[0] == digests[1])
+      }
+    }
+  }
+
+  @Test("The function of gates that an old file does not tell is asked for, and recorded")
+  func gatesAreAskedFor() throws {
+    try withTokens { folder in
+      let options = ["--vocabulary", "words.txt", "-o", "a.h5"]
+      let asked = try convert([forms("keras224tf.h5")] + options, in: folder)
+      #expect(asked.code == 2 && asked.errors.contains("--gate-activation"))
+      let told = ["--gate-activation", "hard_sigmoid"]
+      #expect(try convert([forms("keras224tf.h5")] + options + told, in: folder).code == 0)
+      let checkpoint = try Checkpoint(contentsOf: "\(folder)/a.h5")
+      #expect(
+        checkpoint.provenance.last?.arguments.contains("gate_activation=hard_sigmoid") == true)
+      #expect(
+        checkpoint.architecture.layers[0].gateActivation == .hardSigmoid(alpha: 0.2, beta: 0.5))
+      let other = try convert([path("lstm.keras")] + options + told + ["--force"], in: folder)
+      #expect(other.code == 2 && other.errors.contains("leave --gate-activation out"))
+      #expect(try convert(["x", "--gate-activation", "relu", "-o", "y"], in: folder).code == 64)
     }
   }
 

@@ -193,7 +193,7 @@ import UnrollTokenization
     (
       "\"activation\": \"softmax\"", "\"activation\": \"sigmoid\"", "dense: the function sigmoid"
     ),
-    ("\"class_name\": \"Sequential\"", "\"class_name\": \"Mine\"", "config.json: the class Mine"),
+    ("\"class_name\": \"Sequential\"", "\"class_name\": \"Mine\"", "read"),
     (
       "\"class_name\": \"LSTM\"", "\"class_name\": \"GRU\"",
       "model.weights.h5: /layers/gru/cell/vars: none there"
@@ -419,9 +419,13 @@ import UnrollTokenization
       refusal { $0[2].name = "conv1d" }
         == "/layers/conv1d: layers that a recurrent language model has, another")
     #expect(
-      refusal { $0.append(("gru/cell", [[2, 6], [2, 6]])) }
-        == "/layers: recurrent layers of one class: the file does not tell the order of several, "
-        + "gru, lstm")
+      refusal {
+        $0[1].shapes = [[3, 12], [3, 12], [12]]
+        $0[2].shapes[0] = [3, 11]
+        $0.append(("gru/cell", [[3, 9], [3, 9]]))
+      }
+        == ": layers whose order the file tells, /layers/dense, /layers/embedding, /layers/gru, "
+        + "/layers/lstm, which fit together in several ways")
     #expect(
       refusal { $0[1] = ("simple_rnn/cell", [[3, 2], [2, 2], [2]]) }
         == "simple_rnn: the activation of a SimpleRNN, weights alone")
@@ -430,7 +434,7 @@ import UnrollTokenization
         == ": an embedding or none, recurrent layers, one Dense layer, embedding, dense")
     #expect(
       refusal { $0 = [("a/b", [[1]])] }
-        == "/layers/a: layers that a recurrent language model has, another")
+        == "/layers/a/b: layers that a recurrent language model has, another")
   }
 
   /// A configuration that is of other weights: both are named.

@@ -54,6 +54,45 @@ import UnrollTokenization
     }
   }
 
+  @Test(
+    "Folders with the names that TensorFlow has from 1.2 on give the same model",
+    arguments: ["basic_lstm_cell", "lstm_cell"])
+  func laterNamesAreRead(cell: String) throws {
+    let old = try convert().conversion.checkpoint
+    let new = try convert { _, manifest in
+      let group = "rnnlm/multi_rnn_cell/cell_0"
+      for (before, after) in [("weights", "kernel"), ("biases", "bias")] {
+        manifest["\(group)/\(cell)/\(after)"] =
+          manifest.removeValue(forKey: "\(group)/basic_lstm_cell/\(before)")
+      }
+    }.conversion.checkpoint
+    #expect(new.weightsDigest == old.weightsDigest)
+    #expect(new.architecture.layers[0].forgetBias == 1)
+  }
+
+  @Test(
+    "A folder with a tensor beside the model is refused by its name, unless it is of the training")
+  func otherTensorsAreNamed() throws {
+    func copy(_ name: String) throws -> [String] {
+      try convert { _, manifest in manifest[name] = manifest["rnnlm/softmax_b"] }
+        .conversion.notes.map(\.description)
+    }
+    let error = #expect(throws: InterchangeError.self) { try copy("rnnlm/peephole") }
+    #expect(error?.place == "rnnlm/peephole")
+    #expect(
+      try copy("rnnlm/softmax_b/Adam") == [
+        "rnnlm/softmax_b/Adam: not carried: it is of the training alone"
+      ])
+    let other = #expect(throws: InterchangeError.self) {
+      try convert { _, manifest in
+        manifest["rnnlm/multi_rnn_cell/cell_0/lstm_cell/gru"] =
+          manifest.removeValue(forKey: "rnnlm/multi_rnn_cell/cell_0/basic_lstm_cell/weights")
+      }
+    }
+    #expect(other?.expected.contains("basic_lstm_cell/kernel") == true)
+    #expect(other?.fix.contains("BasicLSTMCell") == true)
+  }
+
   @Test func aStepIsThatOfTensorFlow() throws {
     let (conversion, numbers) = try convert()
     let (V, D, H) = (Self.V, Self.D, Self.H)

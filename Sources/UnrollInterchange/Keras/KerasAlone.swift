@@ -39,7 +39,7 @@ extension KerasVariables {
           "say which is which with --map FILE, or what the model is with --keras-config FILE: a map of "
           + "this file is \(KerasNameMap.skeleton(of: roles.likely))")
     }
-    try passWeightless(isListed: isListed)
+    passWeightless()
     return (parts(of: layers), [note(of: layers, said)])
   }
 
@@ -85,9 +85,13 @@ extension KerasVariables {
       if case .recurrent(let cell) = layer.kind { return !cell.isCuDNN && cell.cell != .rnn }
       return false
     }
+    let isHard = layers.contains { layer in
+      if case .recurrent(let cell) = layer.kind { return cell.gates != .sigmoid }
+      return false
+    }
     let older =
-      hasHardDefault && hasDefault && said.gates == nil
-      ? ". Keras \(file.version ?? "") has gates of hard_sigmoid unless the model says otherwise: if it "
+      isHard && hasDefault && said.gates == nil
+      ? ". Keras \(file.version ?? "1") has gates of hard_sigmoid unless the model says otherwise: if it "
         + "does, give --gate-activation sigmoid or --keras-config" : ""
     let isOfAttributes = layers.contains {
       $0.module.parent.isEmpty && $0.module.place.hasPrefix("/")
@@ -135,8 +139,7 @@ extension KerasVariables {
           "such layers are not converted; one that is no part of the model is left out with --ignore"
       )
     }
-    try refuseOlder(places[0])
-    let variables = try places.map { try variable($0) }
+    let variables = try variables(places)
     return KerasRoles.Candidate(
       module: module, variables: variables, kind: try kind(of: variables, module, said))
   }
@@ -162,11 +165,17 @@ extension KerasVariables {
     }
   }
 
-  /// Accounts for layers without variables that change nothing at evaluation.
-  private mutating func passWeightless(isListed: Bool) throws {
+  /// Accounts for layers without variables that change nothing at evaluation, or that are said to be there.
+  ///
+  /// - Parameters:
+  ///   - said: The names of layers that a configuration has.
+  ///   - classes: Their classes, in snake case.
+  mutating func passWeightless(_ said: Set<String> = [], _ classes: Set<String> = []) {
     guard case .named(let root) = layout else {
       for (place, className) in KerasTree(container).weightless
-      where KerasKinds.harmlessGroups.contains(className) || className == "softmax" {
+      where KerasKinds.harmlessGroups.contains(className) || className == "softmax"
+        || classes.contains(className)
+      {
         pass(place)
       }
       return
@@ -176,16 +185,12 @@ extension KerasVariables {
       let base = KerasKinds.split(name).base
       // What follows the last Dense layer is the output's function.
       let isOutput = name == names.last && ["activation", "softmax"].contains(base)
-      if KerasKinds.harmlessGroups.contains(base) || base.hasSuffix("_input") || isOutput {
+      if said.contains(name) || KerasKinds.harmlessGroups.contains(base) || base.hasSuffix("_input")
+        || isOutput
+      {
         pass(name)
       }
     }
-  }
-
-  /// Refuses the variables of Keras 1, which has them gate by gate.
-  private func refuseOlder(_ place: String) throws {
-    guard place.firstMatch(of: /_[WUb]_[a-z](:0)?$/) != nil || file.generation == 1 else { return }
-    throw file.olderError(place)
   }
 
   // MARK: - Shapes
@@ -215,11 +220,13 @@ extension KerasVariables {
       let H = shapes[1].dimensions.first, H > 0, shapes[1].dimensions[1] % H == 0
     else { throw refusal(list(shapes.map(\.description))) }
     return try .recurrent(
-      cell(shapes, H, module, said) { refusal(list(shapes.map(\.description))) })
+      cell(shapes, H, module, said, isOfGates: KerasGates(variables[0].place) != nil) {
+        refusal(list(shapes.map(\.description)))
+      })
   }
 
   private func cell(
-    _ shapes: [Shape], _ H: Int, _ module: KerasModule, _ said: KerasStatements,
+    _ shapes: [Shape], _ H: Int, _ module: KerasModule, _ said: KerasStatements, isOfGates: Bool,
     _ refusal: () -> InterchangeError
   ) throws -> KerasCell {
     let bias = shapes.count == 3 ? shapes[2].dimensions : []
@@ -234,19 +241,24 @@ extension KerasVariables {
       return KerasCell(cell: .rnn, activation: nonlinearity)
     case 3:
       // Without a bias nothing but the version tells.
-      let isBefore = bias.isEmpty ? hasHardDefault : bias.count == 1 && bias != [6 * H]
+      let isBefore = bias.isEmpty ? hasHardDefault || isOfGates : bias.count == 1 && bias != [6 * H]
       cell = KerasCell(cell: .gru, isCuDNN: bias == [6 * H], reset: isBefore ? .before : .after)
     case 4: cell = KerasCell(cell: .lstm, isCuDNN: bias == [8 * H])
     default: throw refusal()
     }
+    let isHard = hasHardDefault || isOfGates
     // cuDNN has no other gates.
     guard !cell.isCuDNN else { return cell }
     if let gates = said.gates {
-      cell.gates = gates == .sigmoid ? gates : .hardSigmoid(ofKeras: file.generation)
+      cell.gates =
+        gates == .sigmoid ? gates : .hardSigmoid(ofKeras: file.version == nil ? 2 : file.generation)
       return cell
     }
     // TensorFlow 2's GRU has two rows of biases, which TensorFlow 1's has not.
-    guard !hasUnknownDefault || (cell.cell == .gru && cell.reset == .after && !bias.isEmpty) else {
+    guard
+      !hasUnknownDefault || isOfGates
+        || (cell.cell == .gru && cell.reset == .after && !bias.isEmpty)
+    else {
       throw file.error(
         module.shortName, expected: "the function of the gates",
         found: "weights alone, of a version (\(file.version ?? "none")) that had either",
@@ -254,7 +266,7 @@ extension KerasVariables {
           "give --gate-activation sigmoid, the default of TensorFlow 2 and of Keras from 2.3 on, or "
           + "hard_sigmoid, that of TensorFlow 1 and of Keras before; or --keras-config")
     }
-    cell.gates = hasHardDefault ? .hardSigmoid(ofKeras: 2) : .sigmoid
+    cell.gates = isHard ? .hardSigmoid(ofKeras: 2) : .sigmoid
     return cell
   }
 
@@ -299,7 +311,7 @@ extension KerasVariables {
     }
     for (index, places) in map.layers.enumerated() {
       let module = module("layer \(index)", places)
-      let variables = try places.map { try variable($0) }
+      let variables = try variables(places)
       layers.append(
         KerasRoles.Candidate(
           module: module, variables: variables, kind: try kind(of: variables, module, said)))
@@ -308,7 +320,7 @@ extension KerasVariables {
       KerasRoles.Candidate(
         module: module("decoder", map.output), variables: try map.output.map { try variable($0) },
         kind: .dense))
-    try passWeightless(isListed: false)
+    passWeightless()
     return (parts(of: layers), [note(of: layers, said)])
   }
 }

@@ -23,13 +23,17 @@ struct KerasConfiguration {
   }
 
   private(set) var layers: [Layer] = []
+  /// The names of all layers.
+  private(set) var names: Set<String> = []
+  /// The classes of all layers, in snake case.
+  private(set) var classes: Set<String> = []
   /// The layer that makes ids of texts, if there is one.
   private(set) var lookup: KerasLookup?
   /// The number of tokens of which a layer makes one-hot vectors; `nil` if none does.
   private(set) var encodedTokens: Int?
   /// What is not carried or assumed.
-  private(set) var notes: [Note] = []
-  private let file: KerasFile
+  var notes: [Note] = []
+  let file: KerasFile
   /// Whether a softmax was met.
   private var hasSoftmax = false
 
@@ -105,6 +109,8 @@ struct KerasConfiguration {
       var place = place
       place.groups.append(groups[use.index])
       place.names.append(entry.name)
+      names.insert(entry.name)
+      classes.insert(KerasKinds.snakeCase(entry.className))
       if use.isReverse {
         try addReverse(entry, place)
       } else if KerasKinds.containers.contains(entry.className) {
@@ -138,7 +144,7 @@ struct KerasConfiguration {
         throw refusal(entry.name, "logits as they are", "logit_soft_cap \(cap.number ?? 0)")
       }
       try append(.embedding, entry, place, inner: "vars")
-    case "Dense":
+    case "Dense", "TimeDistributedDense":
       switch layers.last?.computes {
       case .recurrent: break
       // A linear layer in front of another: a projection.
@@ -146,7 +152,7 @@ struct KerasConfiguration {
       default: throw misplaced(entry)
       }
       try append(
-        .dense, entry, place, inner: entry.className == "Dense" ? "vars" : "layer/vars")
+        .dense, entry, place, inner: entry.className == "TimeDistributed" ? "layer/vars" : "vars")
       try activate(entry.name, inner.function("activation"))
     case "Activation", "Softmax", "LogSoftmax":
       guard inner.className != "Activation" || inner.function("activation") != "linear" else {
@@ -277,11 +283,8 @@ struct KerasConfiguration {
     }
   }
 
-  /// Adds a recurrent layer.
-  ///
-  /// - Parameters:
-  ///   - entry: What says how it computes.
-  ///   - outer: What says how it goes through a text: the same, or the RNN that its cell is in.
+  /// Adds a recurrent layer: `entry` says how it computes, `outer`, the same or the RNN that its cell is in,
+  /// how it goes through a text.
   private mutating func addRecurrent(
     _ entry: KerasLayerEntry, _ outer: KerasLayerEntry, _ cell: KerasCell, _ place: Place,
     inner: String, isLast: Bool = true
@@ -306,7 +309,10 @@ struct KerasConfiguration {
       cell.activation = known
     }
     if cell.cell != .rnn, !cell.isCuDNN {
-      cell.gates = try gates(entry.function("recurrent_activation"), of: entry)
+      // Keras 1 has another name for it.
+      let isOlder = entry.settings["recurrent_activation"] == nil
+      cell.gates = try gates(
+        entry.function(isOlder ? "inner_activation" : "recurrent_activation"), of: entry)
     }
     if cell.cell == .gru, !cell.isCuDNN {
       // Keras before 2.1.4 had no other way than before, and no setting.
@@ -347,89 +353,5 @@ struct KerasConfiguration {
     default:
       throw refusal(entry.name, "the recurrent_activation sigmoid or hard_sigmoid", name)
     }
-  }
-
-  /// Notes what is of the training alone.
-  private mutating func noteTraining(of entry: KerasLayerEntry) {
-    func lose(_ what: String) {
-      notes.append(Note(place: entry.name, message: "not carried: \(what)"))
-    }
-    if entry.className == "ActivityRegularization" { lose(entry.className) }
-    let setting = KerasKinds.harmless[entry.className].flatMap { $0 }
-    let isDropout =
-      entry.className.hasSuffix("Dropout") || entry.className.hasPrefix("SpatialDropout")
-    let rates = [
-      (
-        setting == nil || isDropout ? "dropout" : entry.className,
-        entry.settings[setting ?? "dropout"]?.number
-      ),
-      ("recurrent_dropout", entry.settings["recurrent_dropout"]?.number),
-    ]
-    for case (let name, let rate?) in rates where rate != 0 { lose("\(name) \(rate)") }
-    for (key, value) in entry.settings.members ?? [] {
-      let key = String(decoding: key, as: UTF8.self)
-      guard key.hasSuffix("_regularizer") || key.hasSuffix("_constraint"),
-        entry.settings[key] != nil
-      else { continue }
-      lose("\(key) \(value["class_name"]?.text ?? "")")
-    }
-    if let policy = entry.policy, policy.hasPrefix("mixed_") {
-      notes.append(
-        Note(
-          place: entry.name,
-          message:
-            "not carried: it computes in \(policy.dropFirst("mixed_".count)); the weights are "
-            + "of float32"))
-    }
-  }
-}
-
-extension KerasConfiguration {
-  /// Notes that a model was made for texts of one length.
-  private mutating func noteWindow(of value: JSONValue) {
-    let settings = value["config"]
-    let items = settings?.array ?? settings?["layers"]?.array ?? []
-    let first = items.prefix(3).compactMap { $0["config"] }
-    guard !first.contains(where: { $0["stateful"]?.bool == true }) else { return }
-    let lengths = first.compactMap { settings -> Int? in
-      let shape = (settings["batch_shape"] ?? settings["batch_input_shape"])?.array ?? []
-      return shape.count > 1 ? shape[1].int : settings["input_length"]?.int
-    }
-    // Texts themselves, not their ids, have one column.
-    guard let length = lengths.first(where: { $0 > 1 }) else { return }
-    notes.append(
-      Note(
-        place: file.placeOfConfiguration,
-        message:
-          "assumed: texts of any length, read from their start; the model was made for windows of "
-          + "\(length) tokens, each read from a state of zeros and, if it is shorter, padded "
-          + "(pad_sequences), so that Keras's own predictions differ"))
-  }
-}
-
-extension JSONValue {
-  /// Whether it is a model with a list of layers.
-  var hasLayers: Bool {
-    let list = self["config"]?.array ?? self["config"]?["layers"]?.array ?? []
-    return !list.isEmpty && list.allSatisfy { $0["class_name"] != nil && $0["config"] != nil }
-  }
-}
-
-extension KerasLayerEntry {
-  /// What the layer's weights are quantised to, if they are.
-  fileprivate var quantization: String? {
-    if let mode = settings["quantization_mode"]?.text { return mode }
-    // Such as int8_from_float32.
-    if let mode = policy?.firstMatch(of: /^(.+)_from_/) { return String(mode.1) }
-    guard let policy = settings["dtype"], policy["class_name"]?.text?.contains("Quantized") == true
-    else { return nil }
-    return policy["config"]?["mode"]?.text ?? "fewer bits"
-  }
-}
-
-extension GateActivation {
-  /// The `hard_sigmoid` of a generation of Keras, 2 or 3.
-  static func hardSigmoid(ofKeras generation: Int) -> GateActivation {
-    .hardSigmoid(alpha: generation >= 3 ? 1.0 / 6 : 0.2, beta: 0.5)
   }
 }

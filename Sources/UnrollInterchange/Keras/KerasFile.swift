@@ -61,6 +61,9 @@ struct KerasFile {
     return !KerasKinds.containers.contains(name) && configuration?.hasLayers != true
   }
 
+  /// Whether the configuration is the caller's, and may be of another model.
+  var isGivenConfiguration: Bool { pathOfConfiguration != nil }
+
   /// Whether the configuration says what the layers are.
   var hasLayers: Bool { configuration != nil && !isSubclassed }
 
@@ -70,17 +73,6 @@ struct KerasFile {
       ? "make a Sequential model of the same layers and give its JSON"
       : "save the whole model, "
         + "`model.save(\"model.keras\")`"
-  }
-
-  /// An error about a file of Keras 1.
-  func olderError(_ place: String) -> InterchangeError {
-    error(
-      place, expected: "a model of Keras 2 or 3",
-      found: "one of Keras 1" + (version.map { " (\($0))" } ?? "")
-        + ", which has a matrix for each gate",
-      fix:
-        "load it with Keras 2 (2.0 to 2.3, or tf_keras) and save it again: that brings its matrices "
-        + "together")
   }
 
   /// An error about a place inside the container or the configuration.
@@ -229,7 +221,7 @@ struct KerasFile {
   /// A configuration of a model with a few hundred layers has some ten thousand.
   private static let mostValues = 1_000_000
 
-  private static func json(
+  static func json(
     _ text: String, _ place: String, of file: MappedFile, fix: String = saveAgain
   ) throws -> JSONValue {
     let bytes = Array(text.utf8)
@@ -242,6 +234,14 @@ struct KerasFile {
   }
 
   // MARK: - HDF5
+
+  /// Takes a container of weights alone.
+  init(weights container: ForeignContainer, path: String) {
+    self.container = container
+    self.path = path
+    (configuration, compilation, version, kept) = (nil, nil, nil, nil)
+    (assets, prefix) = ([:], "")
+  }
 
   /// Whether a file begins as HDF5 does, behind a block of its user's if there is one: of 512 bytes, or
   /// twice as many, and so on.
@@ -283,7 +283,7 @@ struct KerasFile {
     prefix = ""
   }
 
-  private static func container(
+  static func container(
     _ image: ByteStorage, of file: MappedFile, place: String, reader: ContainerReader
   ) throws -> ForeignContainer {
     try .opened(

@@ -58,8 +58,10 @@ public enum KerasHDF5Format: KerasFamily {
   /// The extension of files of weights.
   public static let fileExtensions = ["weights.h5"]
 
-  /// Whether a file is HDF5; checkpoints of Unroll are told apart before.
-  public static func recognizes(_ file: MappedFile) -> Bool { KerasFile.isHDF5(file) }
+  /// Whether a file is HDF5, or the list of several with weights; checkpoints of Unroll are told apart before.
+  public static func recognizes(_ file: MappedFile) -> Bool {
+    KerasFile.isHDF5(file) || KerasFile.isListOfShards(file)
+  }
 
   /// Converts a language model; see `KerasFormat.read`.
   ///
@@ -69,7 +71,10 @@ public enum KerasHDF5Format: KerasFamily {
   /// - Throws: `InterchangeError` if the file is damaged, holds another kind of model, or needs what
   ///   `options` does not give.
   public static func read(_ file: MappedFile, options: ReadingOptions) throws -> Conversion {
-    var opened = try KerasFile(hdf5: file, reader: options.reader)
+    var opened =
+      try KerasFile.isListOfShards(file)
+      ? KerasFile(shards: file, reader: options.reader)
+      : KerasFile(hdf5: file, reader: options.reader)
     if let given = options.configuration { try opened.take(given) }
     return try opened.conversion(options)
   }

@@ -10,7 +10,7 @@ struct KerasLanguageModel {
   var parameters = ParameterTree<Tensor>()
   private(set) var optimizer: OptimizerState?
   var notes: [Note]
-  /// Whether numbers of two layers became those of one.
+  /// Whether parameters are not each a variable of Keras, in its order.
   var isFolded = false
   /// The layer that makes ids of texts, if there is one.
   private(set) var lookup: KerasLookup?
@@ -40,6 +40,7 @@ struct KerasLanguageModel {
       }
       let layers = try KerasConfiguration(configuration, of: file)
       parts = try variables.parts(of: layers.layers)
+      variables.passWeightless(layers.names, layers.classes)
       notes = layers.notes
       lookup = layers.lookup
       encodedTokens = layers.encodedTokens
@@ -245,7 +246,9 @@ struct KerasLanguageModel {
   /// Notes a type in the configuration that is not that of the weights.
   private mutating func noteType(of part: KerasPart) {
     let found = Set(part.variables.map(\.tensor.dtype.rawValue))
-    guard let dtype = part.declaration?.dtype, found != [dtype.rawValue] else { return }
+    guard !found.isEmpty, let dtype = part.declaration?.dtype, found != [dtype.rawValue] else {
+      return
+    }
     notes.append(
       Note(
         place: part.name,

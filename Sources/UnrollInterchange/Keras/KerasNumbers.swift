@@ -46,8 +46,8 @@ extension Architecture {
   /// The variables of the model's layers in Keras, in its order: of the embedding if there is one, of each
   /// recurrent layer, of the output.
   ///
-  /// Every variant must be one that Keras has. A tied output weight has a variable of its own, with the
-  /// embedding's numbers.
+  /// Every variant must be one that Keras has. A tied output weight is the embedding itself, or, where a bias
+  /// follows it, has a variable of its own with the embedding's numbers.
   var kerasLayers: [[KerasVariableForm]] {
     var layers: [[KerasVariableForm]] = []
     if input == .embedding {
@@ -71,11 +71,18 @@ extension Architecture {
       }
       layers.append(forms)
     }
+    if hasOutputProjection {
+      layers.append([form(.outputProjection, [topSize, embeddingSize], isTransposed: true)])
+    }
+    if isReversible { return layers }
     let weight = isTied ? ParameterPath.embeddingWeight : .outputWeight
-    layers.append([form(weight, [topSize, vocabularySize], isTransposed: true)])
+    layers.append([form(weight, [outputInputSize, vocabularySize], isTransposed: true)])
     if hasOutputBias { layers[layers.count - 1].append(form(.outputBias, [vocabularySize])) }
     return layers
   }
+
+  /// Whether the output is what Keras's `ReversibleEmbedding` gives in reverse: it has no bias.
+  var isReversible: Bool { isTied && !hasOutputBias }
 
   private func form(
     _ path: ParameterPath, _ shape: Shape, isTransposed: Bool = false, hasGRUGates: Bool = false

@@ -74,6 +74,8 @@ extension KerasLanguageModel {
       }
       weight = embedding
     case .reversed(false):
+      // The variable is as the weight is, and the embedding's second.
+      isFolded = true
       weight = try linear(last, [width, architecture.vocabularySize]).kernel.transposed()
     default:
       let found = try linear(last, [width, architecture.vocabularySize])

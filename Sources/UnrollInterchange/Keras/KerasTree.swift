@@ -26,6 +26,8 @@ struct KerasTree {
   private let container: ForeignContainer
   /// Groups that were met; links may lead to one twice.
   private var met: Set<String> = []
+  /// The groups of layers that were met.
+  private var layers: Set<String> = []
 
   /// Whether a file has such groups.
   static func isTree(_ container: ForeignContainer) -> Bool {
@@ -54,7 +56,10 @@ struct KerasTree {
     guard depth < 16, met.insert(container.firstPath(group.isEmpty ? "/" : group)).inserted else {
       return
     }
-    for name in container.members(of: group.isEmpty ? "/" : group)
+    // Where links lead to one layer twice, it has its name in the group of all layers.
+    let names = container.members(of: group.isEmpty ? "/" : group)
+    let isRoot = { (name: String) in KerasVariables.layerGroups.contains("/\(name)") }
+    for name in names.filter(isRoot) + names.filter({ !isRoot($0) })
     where !Self.parts.contains(name) && !container.isDataset("\(group)/\(name)") {
       visit("\(group)/\(name)", name, parent: group, isList: isList, depth: depth)
     }
@@ -64,6 +69,7 @@ struct KerasTree {
     _ group: String, _ name: String, parent: String, isList: Bool, depth: Int
   ) {
     let members = container.members(of: group)
+    guard !layers.contains(container.firstPath(group)) else { return }
     guard members.contains("vars") || hasOwnVariables(group, members) else {
       // A list of layers: their names are those of their classes.
       visitMembers(of: group, isList: true, depth: depth + 1)
@@ -77,6 +83,7 @@ struct KerasTree {
       visitMembers(of: group, isList: false, depth: depth + 1)
       return
     }
+    layers.insert(container.firstPath(group))
     let found = variables(of: group)
     guard !found.isEmpty else {
       if !hasNumbers(group, depth: depth) {

@@ -72,7 +72,9 @@ struct KerasVariables {
       }
     } else if KerasTree.isTree(container) {
       layout = .numbered
-      if !file.hasLayers { names += KerasTree.weightless(in: container) }
+      if !file.hasLayers || file.isGivenConfiguration {
+        names += KerasTree.weightless(in: container)
+      }
     } else {
       let members = container.members(of: "/")
       throw file.error(
@@ -170,7 +172,7 @@ struct KerasVariables {
         found: "none there", fix: file.fixOfConfiguration)
     }
     return KerasPart(
-      computes: layer.computes, name: layer.name, variables: try places.map { try variable($0) },
+      computes: layer.computes, name: layer.name, variables: try variables(places),
       declaration: layer.declaration)
   }
 

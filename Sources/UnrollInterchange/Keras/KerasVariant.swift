@@ -21,17 +21,42 @@ struct KerasVariant {
     self.checkpoint = checkpoint
     let architecture = checkpoint.architecture
     try Self.checkParameters(of: checkpoint)
-    guard !architecture.hasOutputProjection else {
-      throw Self.refusal("/model/output", "a projection before the output weight")
-    }
     for index in architecture.layers.indices { try bring(index) }
-    if architecture.isTied {
+    if architecture.isTied, !architecture.isReversible {
       notes.append(
         Note(
           place: ParameterPath.outputWeight.description,
-          message: "the embedding's numbers, written twice: Keras trains the two apart"))
+          message:
+            "the embedding's numbers, written twice: Keras's ReversibleEmbedding has no bias, and "
+            + "trains the two apart"))
     }
     self.checkpoint.optimizer = optimizer()
+    notes += Self.remarks(on: checkpoint)
+  }
+
+  /// What is the same model to Keras, but not the same layers as before.
+  private static func remarks(on checkpoint: Checkpoint) -> [Note] {
+    var notes: [Note] = []
+    if checkpoint.architecture.isReversible {
+      notes.append(
+        Note(
+          place: ParameterPath.outputWeight.description,
+          message:
+            "the embedding in reverse: a layer ReversibleEmbedding, which Keras has from 3.12 on",
+          isHarmless: true))
+    }
+    let isOfKeras = checkpoint.provenance.contains { entry in
+      entry.operation == "convert" && entry.arguments.contains("format=keras")
+    }
+    guard isOfKeras else { return notes }
+    notes.append(
+      Note(
+        place: "/model",
+        message:
+          "Keras gets predictions after each token (return_sequences true), a Dense layer without "
+          + "TimeDistributed, and with an optimizer the loss sparse_categorical_crossentropy, whatever the "
+          + "model had before", isHarmless: true))
+    return notes
   }
 
   private static func refusal(_ place: String, _ variant: String) -> InterchangeError {

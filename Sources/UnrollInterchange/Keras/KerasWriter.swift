@@ -56,7 +56,9 @@ struct KerasWriter {
     if architecture.input == .embedding {
       layers.append(
         Layer(
-          className: "Embedding", name: "embedding", group: "embedding/vars",
+          className: architecture.isReversible ? "ReversibleEmbedding" : "Embedding",
+          name: architecture.isReversible ? "reversible_embedding" : "embedding",
+          group: architecture.isReversible ? "reversible_embedding/vars" : "embedding/vars",
           settings: [
             type(.embeddingWeight), ("input_dim", "\(architecture.vocabularySize)"),
             ("output_dim", "\(architecture.embeddingSize)"),
@@ -87,14 +89,29 @@ struct KerasWriter {
           className: className, name: name, group: "\(name)/cell/vars", settings: settings,
           inputWidth: layer.inputSize))
     }
-    layers.append(
-      Layer(
-        className: "Dense", name: "dense", group: "dense/vars",
-        settings: [
-          type(architecture.isTied ? .embeddingWeight : .outputWeight),
-          ("units", "\(architecture.vocabularySize)"), ("activation", quoted("softmax")),
-          ("use_bias", "\(architecture.hasOutputBias)"),
-        ], inputWidth: architecture.topSize))
+    func dense(
+      _ path: ParameterPath, units: Int, activation: String, hasBias: Bool, inputWidth: Int
+    ) {
+      let count = layers.count { $0.className == "Dense" }
+      let name = count == 0 ? "dense" : "dense_\(count)"
+      layers.append(
+        Layer(
+          className: "Dense", name: name, group: "\(name)/vars",
+          settings: [
+            type(path), ("units", "\(units)"), ("activation", quoted(activation)),
+            ("use_bias", "\(hasBias)"),
+          ], inputWidth: inputWidth))
+    }
+    if architecture.hasOutputProjection {
+      dense(
+        .outputProjection, units: architecture.embeddingSize, activation: "linear", hasBias: false,
+        inputWidth: architecture.topSize)
+    }
+    if architecture.isReversible { return layers }
+    dense(
+      architecture.isTied ? .embeddingWeight : .outputWeight, units: architecture.vocabularySize,
+      activation: "softmax", hasBias: architecture.hasOutputBias,
+      inputWidth: architecture.outputInputSize)
     return layers
   }
 
@@ -104,25 +121,70 @@ struct KerasWriter {
     let input =
       #"{"module": "keras.layers", "class_name": "InputLayer", "config": {"batch_shape": \#(shape), "#
       + #""dtype": "\#(isEmbedding ? "int32" : "float32")", "name": "tokens"}, "registered_name": null}"#
-    let items = layers.map { layer in
-      let settings = [("name", quoted(layer.name))] + layer.settings
-      let members = settings.map { "\(quoted($0)): \($1)" }.joined(separator: ", ")
-      return
-        #"{"module": "keras.layers", "class_name": "\#(layer.className)", "config": {\#(members)}, "#
-        + #""registered_name": null, "build_config": {"input_shape": \#(Self.shape(layer.inputWidth))}}"#
-    }
+    if model.architecture.isReversible { return functional(model, layers, input) }
+    let items = layers.map { item($0) }
     var members = [
       #""module": "keras", "class_name": "Sequential""#,
       #""config": {"name": "language_model", "layers": [\#(([input] + items).joined(separator: ", "))], "#
         + #""build_input_shape": \#(shape)}"#,
       #""registered_name": null, "build_config": {"input_shape": \#(shape)}"#,
     ]
-    if let optimizer = model.optimizer {
-      members.append(
-        #""compile_config": {"optimizer": \#(KerasOptimizer.configuration(optimizer)), "#
-          + #""loss": "sparse_categorical_crossentropy"}"#)
-    }
+    members += compilation(of: model)
     return "{\(members.joined(separator: ", "))}"
+  }
+
+  /// How a model is compiled, if it has an optimizer.
+  private static func compilation(of model: Checkpoint) -> [String] {
+    guard let optimizer = model.optimizer else { return [] }
+    return [
+      #""compile_config": {"optimizer": \#(KerasOptimizer.configuration(optimizer)), "#
+        + #""loss": "sparse_categorical_crossentropy"}"#
+    ]
+  }
+
+  /// A layer as an item of a list, with what is said of it beside.
+  private static func item(_ layer: Layer, _ more: String = "") -> String {
+    let settings = [("name", quoted(layer.name))] + layer.settings
+    let members = settings.map { "\(quoted($0)): \($1)" }.joined(separator: ", ")
+    return
+      #"{"module": "keras.layers", "class_name": "\#(layer.className)", "config": {\#(members)}, "#
+      + #""registered_name": null, "build_config": {"input_shape": \#(shape(layer.inputWidth))}\#(more)}"#
+  }
+
+  /// A functional model: the embedding is read first and in reverse last, a softmax follows.
+  private static func functional(_ model: Checkpoint, _ layers: [Layer], _ input: String) -> String
+  {
+    func node(_ source: String, _ number: Int, width: Int?, _ keywords: String = "{}") -> String {
+      #"{"args": [{"class_name": "__keras_tensor__", "config": {"shape": \#(shape(width)), "dtype": "#
+        + #""float32", "keras_history": [\#(quoted(source)), \#(number), 0]}}], "kwargs": \#(keywords)}"#
+    }
+    let softmax = Layer(
+      className: "Softmax", name: "softmax", group: "softmax/vars", settings: [("axis", "-1")],
+      inputWidth: model.architecture.vocabularySize)
+    let sources = ["tokens"] + layers.map(\.name)
+    var items = [input.dropLast() + #", "name": "tokens", "inbound_nodes": []}"#].map(String.init)
+    for (layer, source) in zip(layers, sources) {
+      var nodes = [node(source, 0, width: layer.inputWidth)]
+      if layer.className == "ReversibleEmbedding" {
+        nodes.append(
+          node(
+            sources.last ?? "", 0, width: model.architecture.embeddingSize, #"{"reverse": true}"#))
+      }
+      items.append(
+        item(
+          layer,
+          #", "name": \#(quoted(layer.name)), "inbound_nodes": [\#(nodes.joined(separator: ", "))]"#
+        ))
+    }
+    let last = node("reversible_embedding", 1, width: model.architecture.vocabularySize)
+    items.append(item(softmax, #", "name": "softmax", "inbound_nodes": [\#(last)]"#))
+    let members = [
+      #""module": "keras.src.models.functional", "class_name": "Functional""#,
+      #""config": {"name": "language_model", "layers": [\#(items.joined(separator: ", "))], "#
+        + #""input_layers": ["tokens", 0, 0], "output_layers": ["softmax", 0, 0]}"#,
+      #""registered_name": "Functional", "build_config": {"input_shape": null}"#,
+    ]
+    return "{\((members + compilation(of: model)).joined(separator: ", "))}"
   }
 
   /// Columns and steps are of any number.

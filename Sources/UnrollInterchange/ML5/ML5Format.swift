@@ -22,12 +22,15 @@ public enum ML5Format: ForeignFormat {
 
   private static let largestManifest = 1 << 20
 
+  /// Every tensor has an account.
+  public static let hasLedger = true
+
   /// Whether a file is such a manifest.
   public static func recognizes(_ file: MappedFile) -> Bool {
     guard file.count > 2, file.count <= largestManifest, file.copy(0..<1) == [UInt8(ascii: "{")]
     else { return false }
     let text = String(decoding: file.copy(0..<file.count), as: UTF8.self)
-    return text.contains("basic_lstm_cell") && text.contains("softmax_w")
+    return text.contains("lstm_cell") && text.contains("softmax_w")
   }
 
   /// Converts a model.
@@ -38,13 +41,16 @@ public enum ML5Format: ForeignFormat {
     let folder = try ML5Folder(file)
     let embedding = try folder.tensor(ending: "embedding")
     let (V, D) = try folder.matrix(embedding, "the embedding, [V, D]")
+    var ledger = try Ledger(folder.allNames, ignoring: options.ignored, of: file.path)
+    ledger.use(embedding.name)
     var layers: [LayerArchitecture] = []
     var parameters = ParameterTree<Tensor>()
     parameters[.embeddingWeight] = embedding.tensor
     var width = D
-    while let kernel = folder.find(ending: "cell_\(layers.count)/basic_lstm_cell/weights") {
+    while let (kernel, bias) = try folder.cell(layers.count) {
       let index = layers.count
-      let bias = try folder.tensor(ending: "cell_\(index)/basic_lstm_cell/biases")
+      ledger.use(kernel.name)
+      ledger.use(bias.name)
       let H = bias.tensor.shape.elementCount.map { $0 / 4 } ?? 0
       try folder.check(bias, shape: [4 * H])
       try folder.check(kernel, shape: [width + H, 4 * H])
@@ -61,8 +67,10 @@ public enum ML5Format: ForeignFormat {
     }
     guard !layers.isEmpty else {
       throw folder.error(
-        "manifest.json", expected: "cells from cell_0 on", found: folder.names, fix: ML5Folder.whole
-      )
+        "manifest.json",
+        expected: "a kernel and a bias of cells from cell_0 on (names that end in "
+          + "\(ML5Folder.cellNames(0).map(\.kernel).joined(separator: " or ")))",
+        found: folder.names, fix: "only models of BasicLSTMCell, ml5's charRNN, are converted")
     }
     let (softmax, softmaxBias) = (
       try folder.tensor(ending: "softmax_w"), try folder.tensor(ending: "softmax_b")
@@ -73,18 +81,22 @@ public enum ML5Format: ForeignFormat {
     parameters[.outputBias] = softmaxBias.tensor
     let architecture = Architecture(
       vocabularySize: V, embeddingSize: D, layers: layers, isTied: false)
-    let used = 3 + 2 * layers.count
-    let notes =
-      folder.count - used > 1
-      ? [Note(place: "manifest.json", message: "not carried: \(folder.count - used) other tensors")]
-      : []
+    ledger.use(softmax.name)
+    ledger.use(softmaxBias.name)
+    for name in ledger.left where folder.isOfTraining(name) {
+      ledger.pass(
+        name, noting: name == "Variable" ? nil : "not carried: it is of the training alone")
+    }
+    let settlement = try ledger.settle(
+      expected: "the embedding, cells and softmax of a character model",
+      fix: "other models of ml5 are not converted")
     return Conversion(
       checkpoint: Checkpoint(
         architecture: architecture, parameters: parameters,
         vocabulary: try options.vocabulary ?? folder.characters(count: V),
         tokenizer: Tokenizer(
           kind: .character, sentenceStart: .none, appendsEndOfSentence: false), provenance: []),
-      notes: notes)
+      notes: [], settlement: settlement)
   }
 
   /// i, f, g, o as places in i, j, f, o.
@@ -120,8 +132,35 @@ private struct ML5Folder {
   private let manifest: MappedFile
   private let entries: [Entry]
 
-  var count: Int { entries.count }
-  var names: String { list(entries.map(\.name)) }
+  var allNames: [String] { entries.map(\.name) }
+  var names: String { list(allNames) }
+
+  /// The endings of the names that versions of TensorFlow 1 give to the kernel and the bias of a cell: before
+  /// and from 1.2 on, and those of LSTMCell, which computes the same without peepholes and projections.
+  static func cellNames(_ index: Int) -> [(kernel: String, bias: String)] {
+    [
+      ("basic_lstm_cell/weights", "basic_lstm_cell/biases"),
+      ("basic_lstm_cell/kernel", "basic_lstm_cell/bias"), ("lstm_cell/kernel", "lstm_cell/bias"),
+    ].map { ("cell_\(index)/\($0)", "cell_\(index)/\($1)") }
+  }
+
+  /// The kernel and the bias of a cell; `nil` if there is no such cell.
+  func cell(_ index: Int) throws -> (kernel: Entry, bias: Entry)? {
+    for (kernel, bias) in Self.cellNames(index) {
+      if let kernel = find(ending: kernel) { return (kernel, try tensor(ending: bias)) }
+    }
+    return nil
+  }
+
+  /// Whether a tensor is of an optimizer, or a number of steps or a learning rate.
+  func isOfTraining(_ name: String) -> Bool {
+    let last = name.split(separator: "/").last.map(String.init) ?? ""
+    let isNumber = entries.first { $0.name == name }?.tensor.shape.elementCount == 1
+    return ["Adam", "Adam_1", "Momentum", "RMSProp", "RMSProp_1"].contains(last)
+      || (isNumber
+        && (last.hasPrefix("Variable") || last.hasSuffix("_power") || last == "global_step"
+          || last == "learning_rate" || last == "lr"))
+  }
 
   /// Opens the files that a manifest names.
   init(_ manifest: MappedFile) throws {
