@@ -132,7 +132,10 @@ public struct ReadingOptions: Sendable {
   public var reader = ContainerReader.inProcess
 
   /// The names of tensors in the file, by those of a state_dict.
-  var names: [String: String] { map.names }
+  package var names: [String: String] {
+    get { map.names }
+    set { map = NameMap(names: newValue) }
+  }
 
   /// Creates options.
   public init(

@@ -264,7 +264,7 @@ import UnrollTokenization
 
   private func temporaryFile(_ text: String) -> String {
     let path = NSTemporaryDirectory() + "unroll-roles-\(UUID().uuidString).json"
-    FileManager.default.createFile(atPath: path, contents: Data(text.utf8))
+    #expect(FileManager.default.createFile(atPath: path, contents: Data(text.utf8)))
     return path
   }
 }
