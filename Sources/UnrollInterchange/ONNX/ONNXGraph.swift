@@ -60,24 +60,80 @@ struct ONNXGraph {
     return (model.nodes[index], output)
   }
 
-  /// The name of what a value is, before operations that only hand it on.
+  /// The name of what a value is, before operations that only hand it on; each is shown to leave every number
+  /// with its token.
   ///
-  /// - Throws: `InterchangeError` for a transposition that moves the features.
-  func origin(of name: String) throws -> String {
+  /// - Parameters:
+  ///   - name: The value.
+  ///   - width: The number of its features, if it is known.
+  /// - Throws: `InterchangeError` naming an operation that changes numbers or moves the features.
+  func origin(of name: String, width: Int? = nil) throws -> String {
     var name = name
     // A graph has no circles; one that has ends here, too.
     for _ in model.nodes {
       guard let (node, _) = producer(of: name), Self.passing.contains(node.operation),
         let input = node.input(0)
       else { break }
-      if let axes = node.attributes["perm"]?.ints, axes.last != axes.count - 1 {
-        throw model.error(
-          node.place, expected: "a transposition of time and batch", found: "the axes \(axes)",
-          fix: "export a model whose layers read features last")
+      var trace = ONNXTrace()
+      if let change = trace.apply(node, in: self, width: width) { throw changed(node, change) }
+      name = input
+    }
+    return name
+  }
+
+  /// The origin of ids of tokens: shapes and integer types may change.
+  ///
+  /// - Throws: `InterchangeError` naming a cast to a type that does not hold every id.
+  func originOfIDs(_ name: String) throws -> String {
+    var name = name
+    for _ in model.nodes {
+      guard let (node, _) = producer(of: name), Self.passing.contains(node.operation),
+        let input = node.input(0)
+      else { break }
+      let type = node.attributes["to"]?.int ?? 0
+      if node.operation == "Cast", ![6, 7].contains(type) {
+        throw changed(node, "a cast of ids to the data type \(type)")
       }
       name = input
     }
     return name
+  }
+
+  /// Follows a value from the layer that makes it.
+  ///
+  /// - Parameters:
+  ///   - name: The value.
+  ///   - layer: The layer.
+  ///   - width: The size of its hidden state.
+  /// - Returns: What becomes of its axes; `nil` if the value is not the layer's.
+  /// - Throws: `InterchangeError` naming an operation that changes numbers or picks others than the last
+  ///   time step.
+  func trace(_ name: String, from layer: ONNXNode, width: Int) throws -> ONNXTrace? {
+    var name = name
+    var path: [ONNXNode] = []
+    for _ in 0...model.nodes.count {
+      guard let (node, output) = producer(of: name) else { return nil }
+      if let first = layer.outputs.first, node.outputs.first == first {
+        var trace = ONNXTrace(output: output)
+        guard output < 2 else { return nil }
+        for node in path.reversed() {
+          if let change = trace.apply(node, in: self, width: width) { throw changed(node, change) }
+        }
+        return trace
+      }
+      guard Self.passing.contains(node.operation) || ["Gather", "Slice"].contains(node.operation),
+        let input = node.input(0)
+      else { return nil }
+      path.append(node)
+      name = input
+    }
+    return nil
+  }
+
+  private func changed(_ node: ONNXNode, _ change: String) -> InterchangeError {
+    model.error(
+      node.place, expected: "operations that leave every number with its token", found: change,
+      fix: "export the language model alone: embedding, recurrent layers, linear output, softmax")
   }
 
   /// A constant: an initializer, or what a `Constant` gives, through operations that rename it.

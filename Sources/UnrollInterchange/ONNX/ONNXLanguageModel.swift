@@ -44,12 +44,29 @@ struct ONNXLanguageModel {
     }
     output = try Self.output(of: graph)
     let (first, last) = (nodes[0], nodes[nodes.count - 1])
-    for (below, node) in zip(nodes, nodes.dropFirst()) {
-      try Self.check(node.input(0), is: below, in: graph, for: node.place)
+    for (index, node) in nodes.enumerated().dropFirst() {
+      let width = layers[index - 1].architecture.hiddenSize
+      let trace = try Self.trace(
+        node.input(0), from: nodes[index - 1], width: width, in: graph, for: node.place)
+      guard !trace.isLastStep, trace.axes.map({ $0 == [.time, .batch, .features] }) ?? true else {
+        throw model.error(
+          node.place, expected: "the states of \(nodes[index - 1].place) at every time step",
+          found: "states whose axes are "
+            + (trace.axes ?? []).map(\.rawValue).joined(separator: ", "),
+          fix: "only a stack of layers is converted")
+      }
     }
-    try Self.check(output.input, is: last, in: graph, for: "the output")
-    (embedding, notes) = try Self.embedding(of: first, in: graph)
+    let top = layers[layers.count - 1].architecture.hiddenSize
+    let trace = try Self.trace(
+      output.input, from: last, width: top, in: graph, for: "the output")
     let D = layers[0].architecture.inputSize
+    (embedding, notes) = try Self.embedding(of: first, width: D, in: graph)
+    if trace.isLastStep {
+      notes.append(
+        Note(
+          place: output.input,
+          message: "the graph predicts from the last time step alone; the checkpoint predicts at each"))
+    }
     let (H, V) =
       try Self.matrix(output.weight, model, isTransposed: output.isTransposed)
     var architecture = Architecture(
@@ -86,23 +103,25 @@ struct ONNXLanguageModel {
     return isTransposed ? (sizes[0], sizes[1]) : (sizes[1], sizes[0])
   }
 
-  private static func check(
-    _ input: String?, is layer: ONNXNode, in graph: ONNXGraph, for place: String
-  ) throws {
-    let origin = try input.map { try graph.origin(of: $0) } ?? ""
-    guard origin == layer.outputs.first else {
-      let found = graph.producer(of: origin).map { "\($0.node.operation) \(origin)" } ?? origin
-      throw graph.model.error(
-        place, expected: "the states of \(layer.place), one layer on the other", found: found,
-        fix: "only a stack of layers is converted")
+  /// The way of a layer's states to the operation that reads them.
+  private static func trace(
+    _ input: String?, from layer: ONNXNode, width: Int, in graph: ONNXGraph, for place: String
+  ) throws -> ONNXTrace {
+    if let trace = try input.flatMap({ try graph.trace($0, from: layer, width: width) }) {
+      return trace
     }
+    let origin = try input.map { try graph.origin(of: $0) } ?? ""
+    let found = graph.producer(of: origin).map { "\($0.node.operation) \(origin)" } ?? origin
+    throw graph.model.error(
+      place, expected: "the states of \(layer.place), one layer on the other", found: found,
+      fix: "only a stack of layers is converted")
   }
 
   /// The embedding that the first layer reads, or `nil` for one-hot input.
   private static func embedding(
-    of first: ONNXNode, in graph: ONNXGraph
+    of first: ONNXNode, width D: Int, in graph: ONNXGraph
   ) throws -> (ONNXTensor?, [Note]) {
-    let origin = try graph.origin(of: first.input(0) ?? "")
+    let origin = try graph.origin(of: first.input(0) ?? "", width: D)
     guard let (node, _) = graph.producer(of: origin) else {
       guard graph.model.inputs.contains(origin) else { throw unknownInput(origin, graph) }
       return (
@@ -112,18 +131,41 @@ struct ONNXLanguageModel {
     }
     // The ids are those of the text as it is fed in: nothing computes others.
     let ids = node.operation == "Gather" ? node.input(1) : node.input(0)
-    let fed = try ids.map { try graph.origin(of: $0) } ?? ""
+    let fed = try ids.map { try graph.originOfIDs($0) } ?? ""
     guard graph.model.inputs.contains(fed) else {
       throw graph.model.error(
         fed, expected: "ids of tokens as they are fed in",
         found: graph.producer(of: fed).map { "the operation \($0.node.operation)" } ?? "a constant",
         fix: "export a language model whose input is the ids of tokens")
     }
-    if node.operation == "OneHot", node.attributes["axis"]?.int ?? -1 == -1 { return (nil, []) }
+    if node.operation == "OneHot", node.attributes["axis"]?.int ?? -1 == -1 {
+      try checkOneHot(node, depth: D, in: graph)
+      return (nil, [])
+    }
     guard node.operation == "Gather", node.attributes["axis"]?.int ?? 0 == 0,
       let name = node.input(0), let (tensor, isTransposed) = graph.constant(name), !isTransposed
     else { throw unknownInput(origin, graph) }
     return (tensor, [])
+  }
+
+  /// Refuses one-hot vectors of other values than 0 and 1, or of another length than the layer reads.
+  private static func checkOneHot(_ node: ONNXNode, depth: Int, in graph: ONNXGraph) throws {
+    let file = graph.model.file
+    func values(_ index: Int) -> [Double]? {
+      node.input(index).flatMap { graph.constant($0) }?.tensor.values(in: file)
+    }
+    guard values(2) == [0, 1] else {
+      throw graph.model.error(
+        node.place, expected: "the values 0 and 1 of a one-hot vector",
+        found: values(2).map { "\($0)" } ?? "values that are computed",
+        fix: "export the model with plain one-hot vectors")
+    }
+    guard let length = values(1), length == [Double(depth)] else {
+      throw graph.model.error(
+        node.place, expected: "one-hot vectors of \(depth) numbers",
+        found: values(1).map { "\($0)" } ?? "a length that is computed",
+        fix: "export the model again")
+    }
   }
 
   private static func unknownInput(_ name: String, _ graph: ONNXGraph) -> InterchangeError {
@@ -143,15 +185,20 @@ struct ONNXLanguageModel {
       found: list(graph.model.outputs), fix: "export the model with its output layer")
   }
 
-  private static func output(before name: String, in graph: ONNXGraph) throws -> Output? {
-    var name = try graph.origin(of: name)
+  private static func output(
+    before name: String, width: Int? = nil, in graph: ONNXGraph
+  ) throws -> Output? {
+    let result = name
+    var name = try graph.origin(of: name, width: width)
     // One softmax, with or without a logarithm behind it, or none.
     let hasLog = graph.producer(of: name)?.node.operation == "Log"
-    if hasLog { name = try graph.origin(of: graph.producer(of: name)?.node.input(0) ?? "") }
+    if hasLog {
+      name = try graph.origin(of: graph.producer(of: name)?.node.input(0) ?? "", width: width)
+    }
     let softmax = graph.producer(of: name)?.node
     if let softmax, (hasLog ? ["Softmax"] : ["LogSoftmax", "Softmax"]).contains(softmax.operation) {
       try checkAxis(of: softmax, in: graph)
-      name = try graph.origin(of: softmax.input(0) ?? "")
+      name = try graph.origin(of: softmax.input(0) ?? "", width: width)
     } else if hasLog {
       return nil
     }
@@ -162,7 +209,7 @@ struct ONNXLanguageModel {
       let sides = [node.input(0), node.input(1)].compactMap { $0 }
       guard let constant = sides.lazy.compactMap({ graph.constant($0) }).first,
         let other = sides.first(where: { graph.constant($0) == nil }),
-        let product = try graph.producer(of: graph.origin(of: other))
+        let product = try graph.producer(of: graph.origin(of: other, width: width))
       else { return nil }
       (bias, node) = (constant.tensor, product.node)
     }
@@ -183,7 +230,11 @@ struct ONNXLanguageModel {
         bias = constant.tensor
       }
     }
-    return Output(weight: weight, isTransposed: isColumns, bias: bias, input: input)
+    let found = Output(weight: weight, isTransposed: isColumns, bias: bias, input: input)
+    let sizes = weight.dimensions
+    guard width == nil, sizes.count == 2 else { return found }
+    // Once more, now that the number of logits is known.
+    return try output(before: result, width: sizes[isColumns ? 1 : 0], in: graph)
   }
 
   /// Refuses a softmax over anything but the tokens.

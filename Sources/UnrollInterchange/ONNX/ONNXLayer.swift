@@ -37,6 +37,10 @@ struct ONNXLayer {
         node.place, expected: expected, found: found,
         fix: "a layer with this cannot be converted")
     }
+    if let name = node.attributes.keys.sorted().first(where: { !Self.attributes.contains($0) }) {
+      throw refuse("the attributes of ONNX's \(node.operation)", "the attribute \(name)")
+    }
+    guard node.attributes["layout"]?.int ?? 0 == 0 else { throw refuse("time before batch", "layout 1") }
     let direction = node.attributes["direction"]?.text ?? "forward"
     guard direction == "forward" else { throw refuse("a layer of direction forward", direction) }
     guard node.attributes["clip"] == nil else { throw refuse("no clipping", "the attribute clip") }
@@ -56,13 +60,15 @@ struct ONNXLayer {
     else {
       throw model.error(
         node.place, expected: "constant weights", found: "weights that are computed",
-        fix: "export the model with constant folding")
+        fix: "export the model with its weights inside: torch.onnx.export(..., do_constant_folding=True, "
+          + "export_params=True), and none of them as an input of the graph")
     }
     let B = node.input(3).flatMap { graph.constant($0) }?.tensor
     if node.input(3) != nil && B == nil {
       throw model.error(
         node.place, expected: "a constant bias", found: "one that is computed",
-        fix: "export the model with constant folding")
+        fix: "export the model with its weights inside: torch.onnx.export(..., do_constant_folding=True, "
+          + "export_params=True), and none of them as an input of the graph")
     }
     (weightIH, weightHH, self.bias) = (W, R, B)
     let cell: Cell =
@@ -90,6 +96,11 @@ struct ONNXLayer {
     if cell == .gru, node.attributes["linear_before_reset"]?.int ?? 0 == 0 { layer.reset = .before }
     architecture = layer
   }
+
+  private static let attributes: Set = [
+    "activation_alpha", "activation_beta", "activations", "clip", "direction", "hidden_size",
+    "input_forget", "layout", "linear_before_reset",
+  ]
 
   /// Takes over the activations of a node.
   ///
@@ -146,7 +157,7 @@ struct ONNXLayer {
         }
         continue
       }
-      guard shaping.contains(node.operation) else { return false }
+      guard shaping.contains(node.operation), graph.change(by: node) == nil else { return false }
       rest += node.operation == "Concat" ? node.inputs : Array(node.inputs.prefix(1))
     }
     return true

@@ -207,6 +207,9 @@ struct ONNXTensor {
     case 10, 16:
       let values = (message.ints(5) ?? []).map { UInt16(truncatingIfNeeded: $0) }
       return .list(values.withUnsafeBytes { Array($0) })
+    case 6:
+      let values = (message.ints(5) ?? []).map { Int32(truncatingIfNeeded: $0) }
+      return .list(values.withUnsafeBytes { Array($0) })
     case 7:
       let values = (message.ints(7) ?? []).map { Int64($0) }
       return .list(values.withUnsafeBytes { Array($0) })
