@@ -71,8 +71,18 @@ def check(folder, options, findings, sarif):
     assert all(rules[result["ruleIndex"]] == result["ruleId"] for result in run["results"])
     assert sum("suppressions" in result for result in run["results"]) == len(accepted)
     assert len(run["results"]) == len(shown) + len(accepted)
-    assert any("region" in result["locations"][0]["physicalLocation"] for result in run["results"]) \
-        or options
+    # What GitHub's documentation of code scanning asks for: a line, and fingerprints that no two share.
+    places = [result["locations"][0]["physicalLocation"] for result in run["results"]]
+    assert all(place["region"]["startLine"] >= 1 and place["artifactLocation"]["uri"] for place in places)
+    prints = [result["partialFingerprints"]["primaryLocationLineHash"] for result in run["results"]]
+    assert len(prints) == len(set(prints))
+    assert any("byteOffset" in place["region"] for place in places) or options
+
+    commands = report("github").decode().splitlines()
+    names = [command.split(" ")[0] for command in commands]
+    assert set(names) <= {"::error", "::warning", "::notice"}
+    assert names.count("::error") == sum(item["level"] == "error" for item in shown) + 1
+    assert all(command.count("::") >= 2 and ",line=1,title=" in command for command in commands)
 
     suites = ElementTree.fromstring(report("junit"))
     assert len(suites) == len(plain["files"]) + 1
