@@ -31,7 +31,8 @@ import UnrollTokenization
     arguments: [
       ("class-own.weights.h5", "/vars/0"), ("tf-own.h5", "/top_level_model_weights/prior:0"),
       ("class-norm.weights.h5", "extra"), ("add.weights.h5", "/layers/add"),
-      ("leaky.weights.h5", "/layers/leaky_re_lu"), ("two-dense.weights.h5", "/layers/dense_1"),
+      ("leaky.weights.h5", "/layers/leaky_re_lu"),
+      ("softmax.weights.h5", "/layers/softmax"), ("two-dense.weights.h5", "/layers/dense_1"),
     ])
   func whatIsLeftOverIsNamed(name: String, place: String) {
     let error = refusal(name)
