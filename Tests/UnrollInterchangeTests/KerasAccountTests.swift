@@ -31,7 +31,8 @@ import UnrollTokenization
     arguments: [
       ("class-own.weights.h5", "/vars/0"), ("tf-own.h5", "/top_level_model_weights/prior:0"),
       ("class-norm.weights.h5", "extra"), ("add.weights.h5", "/layers/add"),
-      ("leaky.weights.h5", "/layers/leaky_re_lu"), ("two-dense.weights.h5", "/layers/dense_1"),
+      ("leaky.weights.h5", "/layers/leaky_re_lu"),
+      ("softmax.weights.h5", "/layers/softmax"), ("two-dense.weights.h5", "/layers/dense_1"),
     ])
   func whatIsLeftOverIsNamed(name: String, place: String) {
     let error = refusal(name)
@@ -122,6 +123,69 @@ import UnrollTokenization
     for name in ["class.keras", "class.weights.h5"] {
       let notes = try read(path(name)).notes.map(\.description)
       #expect(notes.count == 1 && notes[0].contains("one after the other, since the code"))
+    }
+  }
+
+  // MARK: - Hostile files
+
+  @Test("A product of two thin matrices that is far larger than the file is refused")
+  func productsAreBounded() throws {
+    func layer(_ name: String, _ settings: String) -> String {
+      #"{"class_name": "\#(name)", "config": {\#(settings)}}"#
+    }
+    let layers = [
+      layer("Embedding", #""name": "embedding""#),
+      layer("SimpleRNN", #""name": "simple_rnn", "activation": "tanh", "return_sequences": true"#),
+      layer("Dense", #""name": "dense""#), layer("Dense", #""name": "dense_1""#),
+    ].joined(separator: ", ")
+    let (V, H) = (100_000, 300)
+    func zeros(_ path: String, _ shape: Shape) -> (path: String, tensor: Tensor) {
+      (
+        "/layers/\(path)",
+        Tensor([Float](repeating: 0, count: shape.elementCount ?? 0), shape: shape)
+      )
+    }
+    try withTemporaryFolder { folder in
+      try Data(#"{"class_name": "Sequential", "config": {"layers": [\#(layers)]}}"#.utf8)
+        .write(to: URL(filePath: "\(folder)/x.json"))
+      try ForeignContainer.write(
+        [
+          zeros("embedding/vars/0", [V, 1]), zeros("simple_rnn/cell/vars/0", [1, H]),
+          zeros("simple_rnn/cell/vars/1", [H, H]), zeros("dense/vars/0", [H, 2]),
+          zeros("dense_1/vars/0", [2, V]),
+        ], to: "\(folder)/x.weights.h5"
+      ) { _ in }
+      var options = options
+      options.configuration = try MappedFile(path: "\(folder)/x.json")
+      let error = #expect(throws: InterchangeError.self) {
+        try read("\(folder)/x.weights.h5", options)
+      }
+      #expect(error?.found == "[\(V), \(H)]")
+    }
+  }
+
+  /// What libhdf5 answers of a hostile file may be anything: such a file is refused or read, in this process.
+  @Test("Changed descriptions of files of weights never trap", arguments: 0..<200)
+  func changedInventoriesNeverTrap(seed: Int) throws {
+    var generator = SeededGenerator(seed: UInt64(seed))
+    let names = [
+      "class.weights.h5", "nested.weights.h5", "untied.weights.h5", "keras215.h5",
+      "keras1-lstm.h5", "soft-links.weights.h5", "big-endian.weights.h5", "class-order.weights.h5",
+    ]
+    let file = try MappedFile(path: path(names[seed % names.count]))
+    let inProcess = ContainerReader.inProcess.foreign
+    var inventory = try inProcess.inventory(.mapped(file, 0..<file.count), "x")
+    for _ in 0..<Int.random(in: 1...3, using: &generator) { generator.change(&inventory) }
+    let changed = inventory
+    var options = options
+    options.reader = ContainerReader(
+      inventory: { _ in changed }, decode: { _, _, _ in },
+      foreign: ForeignReader(
+        inventory: { _, _ in changed }, decode: inProcess.decode, texts: inProcess.texts))
+    do {
+      let conversion = try KerasHDF5Format.read(file, options: options)
+      #expect(conversion.checkpoint.vocabulary.count == 11)
+    } catch is InterchangeError {
     }
   }
 

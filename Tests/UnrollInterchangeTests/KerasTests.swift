@@ -258,6 +258,16 @@ import UnrollTokenization
     #expect(messages[3] == "optimizer: not carried: its setting use_ema")
   }
 
+  @Test(
+    "A length of the input, or that texts are padded to, is noted as a window",
+    arguments: ["input_length", "output_sequence_length"])
+  func lengthsAreNoted(setting: String) throws {
+    let notes = try read("lstm.keras") {
+      $0 = $0.replacing("\"input_dim\": 11", with: "\"\(setting)\": 7, \"input_dim\": 11")
+    }.notes.map(\.message)
+    #expect(notes.count == 1 && notes[0].contains("windows of 7 tokens"))
+  }
+
   /// Keras would bring the weights to the type; here they stay as they are.
   @Test func typesThatTheWeightsDoNotHaveAreNoted() throws {
     func notes(_ dtype: String) throws -> [String] {

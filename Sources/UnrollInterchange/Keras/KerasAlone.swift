@@ -173,9 +173,7 @@ extension KerasVariables {
   mutating func passWeightless(_ said: Set<String> = [], _ classes: Set<String> = []) {
     guard case .named(let root) = layout else {
       for (place, className) in KerasTree(container).weightless
-      where KerasKinds.harmlessGroups.contains(className) || className == "softmax"
-        || classes.contains(className)
-      {
+      where KerasKinds.harmlessGroups.contains(className) || classes.contains(className) {
         pass(place)
       }
       return

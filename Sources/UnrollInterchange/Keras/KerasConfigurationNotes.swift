@@ -46,7 +46,8 @@ extension KerasConfiguration {
     guard !first.contains(where: { $0["stateful"]?.bool == true }) else { return }
     let lengths = first.compactMap { settings -> Int? in
       let shape = (settings["batch_shape"] ?? settings["batch_input_shape"])?.array ?? []
-      return shape.count > 1 ? shape[1].int : settings["input_length"]?.int
+      return shape.count > 1
+        ? shape[1].int : (settings["input_length"] ?? settings["output_sequence_length"])?.int
     }
     // Texts themselves, not their ids, have one column.
     guard let length = lengths.first(where: { $0 > 1 }) else { return }

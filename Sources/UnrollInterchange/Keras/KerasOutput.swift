@@ -110,6 +110,7 @@ extension KerasLanguageModel {
         parameters[.outputProjection] = first.kernel.transposed()
       } else {
         let columns = first.kernel.shape.dimensions[0]
+        try checkProduct(columns, weight.dtype.size, at: place)
         let product = weight.product(with: first.kernel.transposed())
         let dtype = weight.dtype
         weight = try Tensor(product).converted(to: dtype).reshaped([
@@ -120,6 +121,17 @@ extension KerasLanguageModel {
     }
     if !architecture.isTied { parameters[.outputWeight] = weight }
     if let bias { parameters[.outputBias] = bias }
+  }
+
+  /// Refuses a product of two thin matrices that has far more numbers than both.
+  private func checkProduct(_ columns: Int, _ size: Int, at place: String) throws {
+    let (count, isHuge) = architecture.vocabularySize.multipliedReportingOverflow(by: columns)
+    let bound = file.container.byteCount.multipliedReportingOverflow(by: 16)
+    guard !isHuge, bound.overflow || count / 16 * size <= bound.partialValue / 16 + (2 << 20) else {
+      throw error(
+        place, "a product of kernels of at most 16 times the bytes of the file and 32 MiB",
+        "[\(architecture.vocabularySize), \(columns)]")
+    }
   }
 
   private mutating func fold(_ place: String, _ what: String) {
