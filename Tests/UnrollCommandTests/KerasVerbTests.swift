@@ -101,7 +101,7 @@ import UnrollTensors
       for (model, found) in [
         (path("lstm.h5"), "one with a configuration"),
         (path("lstm.keras"), "one with a configuration"),
-        (Fixtures.path("onnx/lstm-script.onnx"), "found npz"),
+        (Fixtures.path("numpy/lstm.npz"), "found npz"),
       ] {
         let refused = try convert([model] + options, in: folder)
         #expect(refused.code == 2 && refused.errors.contains(found), "\(refused.errors)")

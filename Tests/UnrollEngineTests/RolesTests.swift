@@ -130,6 +130,9 @@ import UnrollTokenization
       $0.configuration = try MappedFile(path: Fixtures.path("roles/config.json"))
     }
     try expect(conversion, toBe: "functional-tie")
+    #expect(
+      conversion.notes.map(\.description).contains(
+        "out_bias: assumed to be the bias of the output"))
   }
 
   // MARK: - Sequences

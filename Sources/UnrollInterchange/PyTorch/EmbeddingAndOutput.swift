@@ -12,6 +12,9 @@ struct EmbeddingAndOutput {
   /// The bias of the output, `[V]`, if it has one.
   let outputBias: NamedTensor?
 
+  /// The bias that is taken for the output's though its name is not beside that of the weight.
+  let assumedBias: NamedTensor?
+
   typealias Pair = (embedding: NamedTensor, output: NamedTensor)
 
   /// Assigns the tensors that are not recurrent; every one of them must have a role.
@@ -54,9 +57,10 @@ struct EmbeddingAndOutput {
     let biasName = Self.path(of: output.name) + "bias"
     // A program's own parameter may stand beside a weight that it uses as a function.
     let vectors = rest.filter { $0.tensor.shape.dimensions == [output.tensor.shape.dimensions[0]] }
-    outputBias =
-      rest.first { $0.name == biasName }
-      ?? (vectors.count == 1 ? vectors.first { $0.name.contains("bias") } : nil)
+    let ownBias = rest.first { $0.name == biasName }
+    assumedBias =
+      ownBias == nil && vectors.count == 1 ? vectors.first { $0.name.contains("bias") } : nil
+    outputBias = ownBias ?? assumedBias
     let used = [embedding?.name, output.name, outputBias?.name]
     let leftOver = rest.filter { !used.contains($0.name) }
     guard leftOver.isEmpty else {

@@ -264,6 +264,9 @@ struct TorchLanguageModel {
         message: "assumed from names and shapes: \(parts.embedding?.name ?? "one-hot input"), "
           + "\(stack.description), \(parts.output.name), softmax"
       ))
+    if let bias = parts.assumedBias, !bias.isMapped {
+      notes.append(Note(place: bias.fileName, message: "assumed to be the bias of the output"))
+    }
     noteSharing()
     noteGates()
     for module in model.modules { noteTrainingSettings(of: module) }
