@@ -140,9 +140,13 @@ struct PlausibilityCheck {
       }
     }
     return vocabularies.compactMap { order, vocabulary in
-      guard vocabulary.count == own.count, vocabulary.tokenBytes != own.tokenBytes else { return nil }
+      guard vocabulary.count == own.count, vocabulary.tokenBytes != own.tokenBytes else {
+        return nil
+      }
       var vocabulary = vocabulary
-      vocabulary.endOfSentenceID = own.endOfSentenceID.flatMap { vocabulary.id(of: own.text(of: $0)) }
+      vocabulary.endOfSentenceID = own.endOfSentenceID.flatMap {
+        vocabulary.id(of: own.text(of: $0))
+      }
       vocabulary.beginningOfSentenceID =
         own.beginningOfSentenceID.flatMap { vocabulary.id(of: own.text(of: $0)) }
       vocabulary.unknownID = own.unknownID.flatMap { vocabulary.id(of: own.text(of: $0)) }
@@ -163,7 +167,8 @@ struct PlausibilityCheck {
     var unknown: Set<Int> = []
     while ids.count < mostTokens, let line = try lines.next() {
       guard let encoded = try? encoder.encode(line, path: path) else { continue }
-      if let start = encoder.sentenceStartID, ids.isEmpty || encoder.tokenizer.sentenceStart == .bos {
+      if let start = encoder.sentenceStartID, ids.isEmpty || encoder.tokenizer.sentenceStart == .bos
+      {
         ids.append(start)
       }
       unknown.formUnion(encoded.unknown.map { ids.count + $0 })

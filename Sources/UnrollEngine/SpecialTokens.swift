@@ -104,7 +104,8 @@ public struct SpecialTokens: Sendable, Hashable {
     guard !isUsual else { return nil }
     return Note(
       place: Layout.vocabulary,
-      message: "assumed: lines start from \(checkpoint.lineStart) and end with \(checkpoint.lineEnd); "
+      message:
+        "assumed: lines start from \(checkpoint.lineStart) and end with \(checkpoint.lineEnd); "
         + "--line-start and --line-end state others")
   }
 }

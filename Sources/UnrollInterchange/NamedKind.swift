@@ -91,7 +91,10 @@ public struct NamedKind: Sendable {
       name: "a program that torch.export saved (.pt2)",
       fix: "save its weights: `torch.save(torch.export.load(\"FILE\").state_dict, \"new.pt\")`",
       looksReadable: true
-    ) { $0.records.contains("archive_format") || $0.records.contains("serialized_exported_program.json") },
+    ) {
+      $0.records.contains("archive_format")
+        || $0.records.contains("serialized_exported_program.json")
+    },
     NamedKind(
       name: "a part of a distributed checkpoint of PyTorch",
       fix: "put its folder into one file: "
@@ -121,15 +124,19 @@ public struct NamedKind: Sendable {
       name: "a model of brain.js, whose networks are not those of other programs",
       fix: "there is no conversion; keep the file"
     ) {
-      $0.json?["type"]?.text.map { ["RNN", "LSTM", "GRU", "RNNTimeStep", "LSTMTimeStep"].contains($0) }
+      $0.json?["type"]?.text.map {
+        ["RNN", "LSTM", "GRU", "RNNTimeStep", "LSTMTimeStep"].contains($0)
+      }
         == true && $0.json?["options"] != nil
     },
     NamedKind(
       name: "weights as lists of numbers in JSON",
-      fix: "write them as arrays: `numpy.savez(\"weights.npz\", **{k: numpy.array(v, \"float32\") for k, v in "
+      fix:
+        "write them as arrays: `numpy.savez(\"weights.npz\", **{k: numpy.array(v, \"float32\") for k, v in "
         + "json.load(open(\"FILE\")).items()})`"
     ) { start in
-      start.json?.members?.contains { String(decoding: $0.key, as: UTF8.self).contains("weight") } == true
+      start.json?.members?.contains { String(decoding: $0.key, as: UTF8.self).contains("weight") }
+        == true
     },
     NamedKind(
       name: "a ZIP archive of another kind", fix: "unpack it and give the model in it: `unzip FILE`"

@@ -44,7 +44,9 @@ extension Vocabulary {
   private static func format(of path: String) throws -> VocabularyFormat {
     let named = VocabularyFormat(path: path)
     guard path != "-", let file = try? MappedFile(path: path) else { return named }
-    if TorchKind.recognizes(file) || NumPyPickle.isPickle(file) || NPYHeader.begins(file.copy(0..<6)) {
+    if TorchKind.recognizes(file) || NumPyPickle.isPickle(file)
+      || NPYHeader.begins(file.copy(0..<6))
+    {
       return .pickle
     }
     let start = file.copy(0..<64).first { ![0x20, 0x09, 0x0A, 0x0D].contains($0) }
@@ -79,7 +81,8 @@ extension Vocabulary {
     let lists: [TokenList]
     var found = "no such value"
     if NPYHeader.begins(file.copy(0..<6)) {
-      lists = try Self.texts(ofArray: file).flatMap { TokenSearch.list($0, name: "") }.map { [$0] } ?? []
+      lists =
+        try Self.texts(ofArray: file).flatMap { TokenSearch.list($0, name: "") }.map { [$0] } ?? []
     } else {
       let graph = try Self.graph(of: file)
       let value = PickledValue(graph: graph, reference: graph.root)
@@ -117,7 +120,9 @@ extension Vocabulary {
     guard let (type, start) = NPYHeader.ofArray(file) else { return nil }
     if type.name.hasPrefix("O") {
       var reader = PickledArrays(room: file.count)
-      guard let graph = try? PickleMachine.graph(of: file.copy(start..<file.count)) else { return nil }
+      guard let graph = try? PickleMachine.graph(of: file.copy(start..<file.count)) else {
+        return nil
+      }
       return reader.texts(graph.root, in: graph)
     }
     return type.texts(file.copy(start..<file.count))

@@ -2,12 +2,16 @@
 
 extension Vocabulary {
   /// Names of special tokens, the usual ones first.
-  private static let names: [(path: WritableKeyPath<Vocabulary, Int?> & Sendable, names: [String])] = [
-    (\.unknownID, ["<unk>", "<UNK>", "xxunk", "_unk_", "[UNK]", "UNK"]),
-    (\.endOfSentenceID, ["<eos>", "</s>", "<EOS>", "</S>", "xxeos"]),
-    (\.beginningOfSentenceID, ["<bos>", "<s>", "<sos>", "<BOS>", "<S>", "<SOS>", "xxbos", "xbos"]),
-    (\.paddingID, ["<pad>", "<PAD>", "xxpad", "_pad_", "[PAD]"]),
-  ]
+  private static let names:
+    [(path: WritableKeyPath<Vocabulary, Int?> & Sendable, names: [String])] = [
+      (\.unknownID, ["<unk>", "<UNK>", "xxunk", "_unk_", "[UNK]", "UNK"]),
+      (\.endOfSentenceID, ["<eos>", "</s>", "<EOS>", "</S>", "xxeos"]),
+      (
+        \.beginningOfSentenceID,
+        ["<bos>", "<s>", "<sos>", "<BOS>", "<S>", "<SOS>", "xxbos", "xbos"]
+      ),
+      (\.paddingID, ["<pad>", "<PAD>", "xxpad", "_pad_", "[PAD]"]),
+    ]
 
   /// Finds the special tokens by their names, where they are not known yet.
   package mutating func findSpecialTokens() {

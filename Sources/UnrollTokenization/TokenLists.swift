@@ -41,7 +41,9 @@ package struct TokenList: Sendable, Hashable {
   package var rowCount: Int { tokens.count + firstID }
 
   /// `true` if both list the same tokens under the same ids.
-  package func isSame(as other: TokenList) -> Bool { tokens == other.tokens && firstID == other.firstID }
+  package func isSame(as other: TokenList) -> Bool {
+    tokens == other.tokens && firstID == other.firstID
+  }
 
   // MARK: - As a vocabulary
 
@@ -127,7 +129,9 @@ package struct TokenSearch {
 
   /// The tokens that a value lists itself.
   private mutating func tokens<Value: TokenValue>(_ value: Value, name: String) -> TokenList? {
-    if let texts = value.tokenTexts { return take(texts.count) ? Self.list(texts, name: name) : nil }
+    if let texts = value.tokenTexts {
+      return take(texts.count) ? Self.list(texts, name: name) : nil
+    }
     if let items = value.tokenItems {
       guard take(items.count), items.count >= Self.fewestTokens, items[0].tokenText != nil else {
         return nil
@@ -168,7 +172,9 @@ package struct TokenSearch {
     return key.tokenText.flatMap(string).flatMap { Int($0) }.map { ($0, text) }
   }
 
-  private static func string(_ bytes: [UInt8]) -> String? { String(validating: bytes, as: UTF8.self) }
+  private static func string(_ bytes: [UInt8]) -> String? {
+    String(validating: bytes, as: UTF8.self)
+  }
 
   private mutating func take(_ count: Int) -> Bool {
     budget -= count + 1
@@ -226,7 +232,8 @@ extension Vocabulary {
     let names = lists.map { "\($0.name.isEmpty ? "the value" : $0.name) of \($0.tokens.count)" }
     throw TextError(
       path: path, line: nil,
-      expected: "a list of tokens, or a dictionary of tokens with the ids 0, 1, 2, ... or 1, 2, 3, ...",
+      expected:
+        "a list of tokens, or a dictionary of tokens with the ids 0, 1, 2, ... or 1, 2, 3, ...",
       found: lists.isEmpty
         ? found : "several that differ: \(names.prefix(12).joined(separator: ", "))",
       fix: lists.isEmpty

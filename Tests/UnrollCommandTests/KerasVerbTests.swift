@@ -163,7 +163,8 @@ import UnrollTensors
       #expect(out.code == 0 && out.errors.contains("note: /vars/0: ignored, as asked for\n"))
       let entry = try #require(Checkpoint(contentsOf: "\(folder)/a.h5").provenance.last)
       #expect(entry.arguments.split(separator: "\n").contains("ignored=/vars/0"))
-      let onnx = try convert([Fixtures.path("onnx/lstm-script.onnx")] + options + ["--force"], in: folder)
+      let onnx = try convert(
+        [Fixtures.path("onnx/lstm-script.onnx")] + options + ["--force"], in: folder)
       #expect(onnx.code == 2 && onnx.errors.contains("leave --ignore out"))
       let again = try convert(["a.h5", "-o", "b.keras", "--ignore", "x"], in: folder)
       #expect(again.code == 2 && again.errors.contains("ignored names"))

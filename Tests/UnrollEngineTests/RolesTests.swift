@@ -80,12 +80,15 @@ import UnrollTokenization
 
   @Test(
     "Gate orders are permutations of one cell's letters",
-    arguments: [("ifog", [0, 1, 3, 2]), ("icfo", [0, 2, 1, 3]), ("ijfo", [0, 2, 1, 3]), ("zrn", [1, 0, 2])])
+    arguments: [
+      ("ifog", [0, 1, 3, 2]), ("icfo", [0, 2, 1, 3]), ("ijfo", [0, 2, 1, 3]), ("zrn", [1, 0, 2]),
+    ])
   func gateOrders(letters: String, blocks: [Int]) throws {
     #expect(try #require(GateOrder(letters)).blocks == blocks)
   }
 
-  @Test("Letters that are no gate order are refused", arguments: ["", "ifg", "iffo", "rzno", "abcd"])
+  @Test(
+    "Letters that are no gate order are refused", arguments: ["", "ifg", "iffo", "rzno", "abcd"])
   func otherLettersAreNoOrder(letters: String) {
     #expect(GateOrder(letters) == nil)
   }
@@ -137,7 +140,8 @@ import UnrollTokenization
 
   // MARK: - Sequences
 
-  @Test("Numbered cells and modules are layers one after the other", arguments: ["cells", "numbered"])
+  @Test(
+    "Numbered cells and modules are layers one after the other", arguments: ["cells", "numbered"])
   func numberedModules(name: String) throws {
     try expect(try convert("\(name).pt"), toBe: name)
   }

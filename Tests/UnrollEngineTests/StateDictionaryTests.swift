@@ -158,7 +158,8 @@ import UnrollTokenization
   @Test func namesOfTheCallerComeFirst() throws {
     let vocabulary = Vocabulary(tokens: (0..<11).map { "token\($0)".utf8 }, unit: .word)
     let map = ["head.weight": "decoder.weight", "head.bias": "decoder.bias"]
-    let named = try convert("one-hot", ReadingOptions(vocabulary: vocabulary, map: NameMap(names: map)))
+    let named = try convert(
+      "one-hot", ReadingOptions(vocabulary: vocabulary, map: NameMap(names: map)))
     #expect(named.notes.contains { $0.message.contains(": one-hot input, rnn, head.weight") })
     let error = #expect(throws: InterchangeError.self) {
       try convert("fastai", ReadingOptions(map: NameMap(names: ["encoder.weight": "embed"])))

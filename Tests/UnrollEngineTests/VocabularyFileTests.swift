@@ -25,9 +25,12 @@ import UnrollTokenization
   @Test(
     "The tokens are found in every container, with the ids of the program",
     arguments: [
-      "object.pkl", "nested-object.pkl", "bytes.pkl", "array.pkl", "object-array.pkl", "scalars.pkl",
-      "inverse.pkl", "tuple.p", "protocol0.pkl", "object.pt", "ids.data", "legacy.data", "array.npy",
-      "object-array.npy", "inverse.json", "both.json", "json-without-ending", "plain.txt", "bom.txt",
+      "object.pkl", "nested-object.pkl", "bytes.pkl", "array.pkl", "object-array.pkl",
+      "scalars.pkl",
+      "inverse.pkl", "tuple.p", "protocol0.pkl", "object.pt", "ids.data", "legacy.data",
+      "array.npy",
+      "object-array.npy", "inverse.json", "both.json", "json-without-ending", "plain.txt",
+      "bom.txt",
       "crlf.txt", "ids.txt", "ids.tsv", "shuffled.tsv", "counts.tsv", "falling-counts.tsv",
       "scores.vocab",
     ])

@@ -73,7 +73,8 @@ import UnrollTokenization
     #expect(
       biased.notes.map(\.description).contains(
         "ix_to_char: not carried: an array of Python objects (a pickle, which is never run)"))
-    #expect(biased.notes.contains {
+    #expect(
+      biased.notes.contains {
         $0.description == "vocab_size: not carried: integers (int64) are no weights"
       })
   }

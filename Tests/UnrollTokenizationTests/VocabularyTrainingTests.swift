@@ -40,7 +40,9 @@ import Testing
     let byCount = try vocabulary(of: "b a a c\nc a\n") { $0.order = .frequency }
     #expect(tokens(byCount) == ["<unk>", "<eos>", "a", "c", "b"])
     #expect(byCount.counts == [0, 2, 3, 2, 1])
-    let small = try vocabulary(of: "b a a c\nc a\n") { ($0.order, $0.maximumSize) = (.frequency, 3) }
+    let small = try vocabulary(of: "b a a c\nc a\n") {
+      ($0.order, $0.maximumSize) = (.frequency, 3)
+    }
     #expect(tokens(small) == ["<unk>", "<eos>", "a"] && small.counts == [3, 2, 3])
   }
 

@@ -10,7 +10,8 @@ struct ClassicNames {
   /// Biases that a network may have or not, `[H]` and `[V]`: the notation of textbooks,
   /// `h = tanh(b + W h + U x)`, `o = c + V h`.
   private static let optional = [
-    (letter: "b", name: "rnn.bias_l0", beside: "U"), (letter: "c", name: "decoder.bias", beside: "U"),
+    (letter: "b", name: "rnn.bias_l0", beside: "U"),
+    (letter: "c", name: "decoder.bias", beside: "U"),
   ]
 
   private static let all: [[(letter: String, name: String)]] = [

@@ -100,7 +100,8 @@ struct NumPyPickle: TensorContainer {
     }
     guard let entry else {
       if let list = search.list(
-        in: PickledValue(graph: graph, reference: value), named: name) {
+        in: PickledValue(graph: graph, reference: value), named: name)
+      {
         lists.append(list)
       } else {
         notes.append(Note(place: name, message: "not carried: \(graph.describe(value))"))

@@ -97,7 +97,8 @@ struct PickledArrays {
   private mutating func buffered(
     _ arguments: [PickleReference], _ graph: PickleGraph
   ) -> PickledArray? {
-    guard arguments.count == 4, let bytes = bytes(arguments[0], in: graph), let type = Self.type(arguments[1], graph),
+    guard arguments.count == 4, let bytes = bytes(arguments[0], in: graph),
+      let type = Self.type(arguments[1], graph),
       let shape = Self.shape(arguments[2], graph), let order = graph.string(arguments[3]),
       ["C", "F"].contains(order)
     else { return nil }

@@ -147,7 +147,8 @@ extension NamedTensors {
       throw file.error(
         name, expected: "parts that make one weight by \(recipe.name)",
         found: "shapes \(shape) and \(list(others))",
-        fix: "compute the weight in PyTorch (remove_weight_norm, remove_spectral_norm, prune.remove) "
+        fix:
+          "compute the weight in PyTorch (remove_weight_norm, remove_spectral_norm, prune.remove) "
           + "and save the state_dict")
     }
   }

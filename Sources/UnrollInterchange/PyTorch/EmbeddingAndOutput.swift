@@ -67,7 +67,8 @@ struct EmbeddingAndOutput {
       throw model.roleError(
         expected: "no tensors but embedding, recurrent layers and output",
         found: Self.describe(leftOver),
-        advice: "a model that computes with them cannot be converted; if it does not, leave them out with `"
+        advice:
+          "a model that computes with them cannot be converted; if it does not, leave them out with `"
           + leftOver.prefix(6).map { "--ignore \($0.fileName)" }.joined(separator: " ")
           + "`; if one is a parameter under another name, say so")
     }
@@ -124,7 +125,8 @@ struct EmbeddingAndOutput {
       return stated
     }
     let declared = pairs.filter { pair in
-      isEmbeddingClass(pair.embedding, model) == true && isEmbeddingClass(pair.output, model) == false
+      isEmbeddingClass(pair.embedding, model) == true
+        && isEmbeddingClass(pair.output, model) == false
     }
     if declared.count == 1 { return declared.first }
     let supported = pairs.filter { pair in

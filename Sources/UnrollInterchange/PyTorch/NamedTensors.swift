@@ -118,7 +118,8 @@ struct NamedTensors: Sendable {
   /// The module that a tensor is a parameter of, by the name in the file.
   func module(of tensor: NamedTensor) -> TorchModule? {
     let path = tensor.fileName.lastIndex(of: ".").map { String(tensor.fileName[..<$0]) } ?? ""
-    return module(path) ?? module(tensor.name.lastIndex(of: ".").map { String(tensor.name[..<$0]) } ?? "")
+    return module(path)
+      ?? module(tensor.name.lastIndex(of: ".").map { String(tensor.name[..<$0]) } ?? "")
   }
 
   /// The tensors' names for messages.

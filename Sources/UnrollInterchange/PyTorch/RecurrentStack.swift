@@ -33,7 +33,8 @@ struct RecurrentStack {
     try Self.checkCount(starts.count, file: file)
     if starts.isEmpty, let network = model.otherNetwork {
       throw file.error(
-        network.place, expected: "a recurrent language model (RNN, GRU or LSTM)", found: network.kind,
+        network.place, expected: "a recurrent language model (RNN, GRU or LSTM)",
+        found: network.kind,
         fix: "give a recurrent model; other networks are not converted")
     }
     guard let modules = starts.count == 1 ? starts : Self.sequence(starts) else {
@@ -41,7 +42,8 @@ struct RecurrentStack {
         ? model.roleError(
           expected:
             "recurrent tensors *.weight_ih_l0 of an nn.LSTM, nn.GRU or nn.RNN, or *.weight_ih of cells",
-          found: model.names, advice: "if it is a recurrent language model, say which tensor is which"
+          found: model.names,
+          advice: "if it is a recurrent language model, say which tensor is which"
         )
         : model.roleError(
           expected: "one recurrent module, or a sequence that its numbers order",

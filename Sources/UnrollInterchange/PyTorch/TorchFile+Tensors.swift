@@ -212,7 +212,8 @@ extension TorchFile {
     }
     if !tensor.isContiguous { room -= byteCount }
     guard
-      let result = Tensor(shape: tensor.shape, dtype: dtype, storage: bytes(of: tensor, in: storage))
+      let result = Tensor(
+        shape: tensor.shape, dtype: dtype, storage: bytes(of: tensor, in: storage))
     else {
       throw error(
         name, expected: "\(byteCount) bytes", found: "others",

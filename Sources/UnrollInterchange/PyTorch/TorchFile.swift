@@ -53,7 +53,8 @@ struct TorchFile: TensorContainer {
     guard file.count <= PickleMachine.largestPickle else {
       throw InterchangeError(
         file: file.path, place: "pickle", expected: "at most \(PickleMachine.largestPickle) bytes",
-        found: "\(file.count)", fix: "save only the weights: `torch.save(model.state_dict(), \"new.pt\")`")
+        found: "\(file.count)",
+        fix: "save only the weights: `torch.save(model.state_dict(), \"new.pt\")`")
     }
     do {
       graph = try PickleMachine.graph(of: file.copy(0..<file.count))

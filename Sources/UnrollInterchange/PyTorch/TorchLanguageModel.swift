@@ -307,7 +307,8 @@ struct TorchLanguageModel {
     notes.append(
       Note(
         place: tensor.fileName,
-        message: "assumed: gate blocks in PyTorch's order, \(gates.letters); a map can state another "
+        message:
+          "assumed: gate blocks in PyTorch's order, \(gates.letters); a map can state another "
           + "(\"gates\")"))
   }
 

@@ -87,7 +87,8 @@ struct TorchModel {
     } else if !options.map.isEmpty {
       let wanted = options.map.names.values
       let fitting = found.filter { candidate in
-        let keys = Set(file.graph.entries(candidate.value)?.compactMap { file.graph.string($0.key) } ?? [])
+        let keys = Set(
+          file.graph.entries(candidate.value)?.compactMap { file.graph.string($0.key) } ?? [])
         return wanted.allSatisfy(keys.contains)
       }
       if !fitting.isEmpty { found = fitting }
@@ -250,7 +251,9 @@ struct TorchModel {
       named.tensors.append(NamedTensor(name: name, tensor: tensor))
     } else if takeList(reference, name) {
       return
-    } else if let className = file.graph.className(reference), className.hasPrefix("torch.ScriptObject") {
+    } else if let className = file.graph.className(reference),
+      className.hasPrefix("torch.ScriptObject")
+    {
       throw TorchModuleClass.quantised(name, className, file)
     } else if let className = file.graph.className(reference) {
       throw file.error(

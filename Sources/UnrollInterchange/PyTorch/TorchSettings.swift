@@ -54,7 +54,8 @@ enum TorchSettings {
         throw file.error(
           next.path, expected: "a language model of embedding, recurrent layers and output",
           found: "\(setting.meaning) (\(next.name) is \(isSet ? "True" : "False"))",
-          fix: "\(setting.fix); if the setting is of something else, `--ignore \(path)` leaves it out")
+          fix:
+            "\(setting.fix); if the setting is of something else, `--ignore \(path)` leaves it out")
       }
       guard next.depth < 3 else { continue }
       let state = file.graph[next.value].state
@@ -93,12 +94,15 @@ enum TorchModuleClass {
   /// - Throws: `InterchangeError` naming the module.
   static func check(_ modules: [TorchModule], ledger: Ledger, file: any TensorContainer) throws {
     for module in modules where !ledger.isIgnored(module.path) {
-      if module.className.contains("quantized") { throw quantised(module.path, module.className, file) }
+      if module.className.contains("quantized") {
+        throw quantised(module.path, module.className, file)
+      }
       guard module.className.hasPrefix("torch.nn."), !module.path.isEmpty,
         !known.contains(where: module.className.hasPrefix)
       else { continue }
       throw file.error(
-        module.path, expected: "modules of a language model of embedding, recurrent layers and output",
+        module.path,
+        expected: "modules of a language model of embedding, recurrent layers and output",
         found: "a \(module.className), which changes what the model computes",
         fix: "such a model cannot be converted; if the model does not use it, "
           + "`--ignore \(module.path)` leaves it out")

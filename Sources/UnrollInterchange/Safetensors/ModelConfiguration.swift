@@ -214,7 +214,8 @@ extension NamedTensors {
       weight.name == output || !EmbeddingAndOutput.isEmbedding(weight.name, model: self)
     tensors.append(
       NamedTensor(
-        name: isOutput ? "encoder.weight" : output, fileName: weight.fileName, tensor: weight.tensor,
+        name: isOutput ? "encoder.weight" : output, fileName: weight.fileName,
+        tensor: weight.tensor,
         recipe: weight.recipe))
   }
 }
