@@ -2,6 +2,7 @@
 
 import UnrollFormat
 import UnrollInterchange
+import UnrollTensors
 import UnrollTokenization
 
 /// A line's first or last token, as a person states it.
@@ -42,47 +43,52 @@ public struct SpecialTokens: Sendable, Hashable {
     }
   }
 
-  /// Gives a model's vocabulary and tokenizer these tokens, and states the line conventions where they are
-  /// a choice.
-  ///
-  /// Without a statement the conventions are those of `Tokenizer.chooseLineConvention(for:)`.
+  /// Gives a model's vocabulary and tokenizer these tokens.
   ///
   /// - Parameters:
-  ///   - conversion: The model. Out: with the tokens, and notes on what was assumed.
+  ///   - checkpoint: The model. Out: with the tokens.
   ///   - path: The model's path, for messages.
-  ///   - isChoice: Whether the source of the tokens leaves the conventions open.
   /// - Throws: `TextError` if the vocabulary lacks a token.
-  func apply(to conversion: inout Conversion, path: String, isChoice: Bool) throws {
+  public func apply(to checkpoint: inout Checkpoint, path: String) throws {
     func id(_ token: String) throws -> Int {
-      guard let id = conversion.checkpoint.vocabulary.id(of: token) else {
+      guard let id = checkpoint.vocabulary.id(of: token) else {
         throw TextError(
           path: path, line: nil, expected: "a token of the vocabulary", found: token,
           fix: "give a token as it is in the list")
       }
       return id
     }
-    var vocabulary = conversion.checkpoint.vocabulary
-    var tokenizer = conversion.checkpoint.tokenizer
-    if let unknown { vocabulary.unknownID = try id(unknown) }
+    if let unknown { checkpoint.vocabulary.unknownID = try id(unknown) }
     switch end {
     case .token(let token)?:
-      vocabulary.endOfSentenceID = try id(token)
-      tokenizer.appendsEndOfSentence = true
-      tokenizer.sentenceStart = .eos
+      checkpoint.vocabulary.endOfSentenceID = try id(token)
+      checkpoint.tokenizer.appendsEndOfSentence = true
+      checkpoint.tokenizer.sentenceStart = .eos
     case LineToken.none?:
-      tokenizer.appendsEndOfSentence = false
+      checkpoint.tokenizer.appendsEndOfSentence = false
     case nil: break
     }
     switch beginning {
     case .token(let token)?:
-      vocabulary.beginningOfSentenceID = try id(token)
-      tokenizer.sentenceStart = .bos
+      checkpoint.vocabulary.beginningOfSentenceID = try id(token)
+      checkpoint.tokenizer.sentenceStart = .bos
     case LineToken.none?:
-      tokenizer.sentenceStart = .none
+      checkpoint.tokenizer.sentenceStart = .none
     case nil: break
     }
-    conversion.checkpoint.vocabulary = vocabulary
-    conversion.checkpoint.tokenizer = tokenizer
+  }
+
+  /// Gives a converted model these tokens, and states its line conventions where they are a choice.
+  ///
+  /// Without a statement the conventions are those of `Tokenizer.chooseLineConvention(for:)`.
+  ///
+  /// - Parameters:
+  ///   - conversion: The model. Out: with the tokens, and a note on what was assumed.
+  ///   - path: The model's path, for messages.
+  ///   - isChoice: Whether the source of the tokens leaves the conventions open.
+  /// - Throws: `TextError` if the vocabulary lacks a token.
+  func apply(to conversion: inout Conversion, path: String, isChoice: Bool) throws {
+    try apply(to: &conversion.checkpoint, path: path)
     guard isChoice, end == nil || beginning == nil else { return }
     conversion.notes += note(on: conversion.checkpoint).map { [$0] } ?? []
   }
@@ -121,5 +127,26 @@ extension Checkpoint {
       return tokenizer.lineEnds == .kept ? "its line feed, as text" : "nothing"
     }
     return vocabulary.text(of: id)
+  }
+}
+
+extension Encoder {
+  /// The token that ends lines, if most of the first lines of a text have it as a word already, so that they
+  /// would get a second one.
+  ///
+  /// - Parameter path: The text; standard input is not looked into.
+  /// - Returns: `nil` if lines end without it, or the text cannot be read.
+  public func repeatedLineEnd(inText path: String) -> String? {
+    guard path != "-", let end = endOfSentenceID,
+      var lines = try? LineReader(path: path, lineEnds: tokenizer.lineEnds)
+    else { return nil }
+    var seen = 0
+    var repeated = 0
+    while seen < 20, let line = try? lines.next() {
+      guard let encoded = try? encode(line, path: path), encoded.ids.count > 1 else { continue }
+      seen += 1
+      if encoded.ids[encoded.ids.count - 2] == end { repeated += 1 }
+    }
+    return 2 * repeated > seen ? vocabulary.text(of: Int(end)) : nil
   }
 }

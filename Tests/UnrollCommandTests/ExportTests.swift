@@ -123,8 +123,8 @@ import UnrollTokenization
       for (map, message) in [
         (#"{"rnn.weight_ih_l0": "X"}"#, "X: expected a tensor of this name, as the map says"),
         (#"{"/model/layers/0/weight_ih": "V"}"#, "expected a parameter of the format"),
-        (#"{"a": "V", "b": "V"}"#, "b: expected each name once"), ("[1]", "expected a JSON object"),
-        (#"{"a": 1}"#, "a: expected a name"),
+        (#"{"a": "V", "b": "V"}"#, "V: expected each tensor once"), ("[1]", "expected a JSON object"),
+        (#"{"a": 1}"#, "a: expected the name of a tensor"),
       ] {
         let (code, errors) = try convert(model, map: map)
         #expect(code == 2 && errors.contains(message), "\(map): \(errors)")

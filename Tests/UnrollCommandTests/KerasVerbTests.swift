@@ -101,7 +101,7 @@ import UnrollTensors
       for (model, found) in [
         (path("lstm.h5"), "one with a configuration"),
         (path("lstm.keras"), "one with a configuration"),
-        (Fixtures.path("numpy/lstm.npz"), "found npz"),
+        (Fixtures.path("onnx/lstm-script.onnx"), "found npz"),
       ] {
         let refused = try convert([model] + options, in: folder)
         #expect(refused.code == 2 && refused.errors.contains(found), "\(refused.errors)")
@@ -163,8 +163,8 @@ import UnrollTensors
       #expect(out.code == 0 && out.errors.contains("note: /vars/0: ignored, as asked for\n"))
       let entry = try #require(Checkpoint(contentsOf: "\(folder)/a.h5").provenance.last)
       #expect(entry.arguments.split(separator: "\n").contains("ignored=/vars/0"))
-      let npz = try convert([Fixtures.path("numpy/lstm.npz")] + options + ["--force"], in: folder)
-      #expect(npz.code == 2 && npz.errors.contains("leave --ignore out"))
+      let onnx = try convert([Fixtures.path("onnx/lstm-script.onnx")] + options + ["--force"], in: folder)
+      #expect(onnx.code == 2 && onnx.errors.contains("leave --ignore out"))
       let again = try convert(["a.h5", "-o", "b.keras", "--ignore", "x"], in: folder)
       #expect(again.code == 2 && again.errors.contains("ignored names"))
     }

@@ -81,7 +81,7 @@ import UnrollFormat
 
   @Test(arguments: [
     ("pytorch/hostile-system.pt", "os"), ("pytorch/hostile-truncated.pt", "truncated"),
-    ("characters/test.txt", "formats"), ("hostile/valid.unroll.h5", "copy the file"),
+    ("characters/test.txt", "a supported format"), ("hostile/valid.unroll.h5", "copy the file"),
   ])
   func aRefusalLeavesNothing(model: String, word: String) throws {
     try withTokens { folder in

@@ -151,7 +151,9 @@ private struct Reference: Decodable {
     }
     #expect(result.tokens == all.count && result.predictions == 10 * (n - 1))
     #expect(result.words == words && result.unknown == unknown)
-    #expect(abs(result.totalNLL / total - 1) < 1e-12)
+    // One column has other bits than ten where oneDNN's rows are not independent (no AVX-512).
+    let tolerance = model.network.rowsAreIndependent ? 1e-12 : 1e-7
+    #expect(abs(result.totalNLL / total - 1) < tolerance)
   }
 
   @Test(arguments: [PerplexityProtocol.stream, .columns, .sentence])

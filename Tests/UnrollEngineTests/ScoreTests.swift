@@ -86,9 +86,13 @@ import UnrollTokenization
     let text = Array(lines.map { $0 + "\n" }.joined().utf8)
     let ids = try model.encoder.ids(ofLines: text)
     let whole = try model.predictions(ofSentences: [ids])[0]
-    #expect(
-      carried.flatMap(\.tokens).map(\.logProbability)
-        == whole.logProbabilities.map(Double.init))
+    let tokens = carried.flatMap(\.tokens).map(\.logProbability)
+    try #require(tokens.count == whole.logProbabilities.count)
+    // Windows of other lengths have other bits where oneDNN's rows are not independent (no AVX-512).
+    let tolerance = model.network.rowsAreIndependent ? 0 : 1e-5
+    for (token, expected) in zip(tokens, whole.logProbabilities) {
+      #expect(abs(try #require(token) - Double(expected)) <= tolerance)
+    }
   }
 
   @Test func tokensAreSummedToWords() throws {

@@ -166,8 +166,10 @@ struct Refusal: Sendable {
   @Test func everyRefusedFixtureHasItsMessage() throws {
     let names = try FileManager.default.contentsOfDirectory(atPath: PyTorchFixtures.path(""))
       .filter { $0.hasPrefix("hostile-") || $0.hasPrefix("refused-") }
-    // Read by now: the list, which has one model, and the container of before PyTorch 1.6.
+    // Read by now: the list, which has one model, the pair that its order tells apart, and the container of
+    // before PyTorch 1.6.
     let elsewhere = [
+      "refused-ambiguous.pt",
       "hostile-expanded.pt", "hostile-modules.pt", "refused-legacy.pt", "refused-list.pt",
     ]
     #expect(Set(names) == Set(Refusal.all.map(\.name) + elsewhere))

@@ -5,6 +5,8 @@ import Foundation
 import UnrollEngine
 import UnrollFormat
 import UnrollNeural
+import UnrollTensors
+import UnrollTokenization
 
 /// What every verb takes that runs a model.
 struct ModelOptions: ParsableArguments {
@@ -34,8 +36,27 @@ struct RunningModelOptions: ParsableArguments {
   )
   var precision: Precision = .float32
 
+  @Option(
+    help: ArgumentHelp("The token that each line starts from, or none.", valueName: "token"))
+  var lineStart: String?
+
+  @Option(help: ArgumentHelp("The token that each line ends with, or none.", valueName: "token"))
+  var lineEnd: String?
+
   /// The model's path.
   var path: String { options.model }
+
+  /// Opens the checkpoint, with the line conventions that were asked for.
+  ///
+  /// - Throws: What opening a checkpoint throws; `TextError` if the vocabulary lacks a token.
+  func checkpoint() throws -> Checkpoint {
+    var checkpoint = try options.checkpoint()
+    var tokens = SpecialTokens()
+    tokens.beginning = lineStart.map(LineToken.init)
+    tokens.end = lineEnd.map(LineToken.init)
+    try tokens.apply(to: &checkpoint, path: path)
+    return checkpoint
+  }
 
   /// Opens the model.
   ///
@@ -43,7 +64,7 @@ struct RunningModelOptions: ParsableArguments {
   /// - Returns: The model.
   /// - Throws: What opening a checkpoint and reading the text throws.
   func load(shortlist text: String? = nil) throws -> LanguageModel {
-    let checkpoint = try options.checkpoint()
+    let checkpoint = try checkpoint()
     let tokens = try text.map { text in
       let encoder = try LanguageModel.encoder(of: checkpoint, path: path)
       return try Progress.during("reading \(text)") {
@@ -56,6 +77,22 @@ struct RunningModelOptions: ParsableArguments {
 }
 
 extension Precision: ExpressibleByArgument {}
+
+/// Prints a warning where lines of a text already end with the token that the model would add.
+///
+/// - Parameters:
+///   - path: The text.
+///   - encoder: The model's.
+///   - fix: What to do about it.
+func warnOfRepeatedLineEnds(
+  inText path: String, _ encoder: Encoder,
+  fix: String = "give --line-end none, or take the token out of the text"
+) {
+  guard let token = encoder.repeatedLineEnd(inText: path) else { return }
+  Output.note(
+    "warning: \(printable(path)): lines end with \(token) already, and each gets a second one\n"
+      + "  fix: \(fix)")
+}
 
 /// The threads of a verb that computes.
 struct ThreadOptions: ParsableArguments {
@@ -224,11 +261,12 @@ struct Evaluate: ParsableCommand {
   private func perplexity(_ progress: (EvaluationProgress) -> Void) throws -> Perplexity {
     if let dynamic {
       return try UnrollEngine.perplexity(
-        ofText: text, adapting: options.options.checkpoint(), path: options.path,
+        ofText: text, adapting: options.checkpoint(), path: options.path,
         by: DynamicEvaluation(learningRate: dynamic, segment: segment ?? 5),
         precision: options.precision, preparation: preparation.preparation, progress: progress)
     }
     let model = try options.load()
+    warnOfRepeatedLineEnds(inText: text, model.encoder)
     if let cache {
       return try model.perplexity(
         ofText: text,

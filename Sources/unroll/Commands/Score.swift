@@ -102,6 +102,7 @@ struct Score: ParsableCommand {
 
   func run() throws {
     let model = try options.load()
+    warnOfRepeatedLineEnds(inText: text, model.encoder)
     var settings = ScoreSettings()
     settings.carriesState = carry
     settings.wantsEntropies = level != .sentence
