@@ -66,19 +66,19 @@ struct Convert: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "The folder with train.txt, valid.txt and test.txt that gives the vocabulary: tokens in order of first appearance, <eos> at the end of each line.",
+      "Folder with train.txt, valid.txt and test.txt, whose tokens are the vocabulary.",
       valueName: "folder"))
   var corpus: String?
 
   @Option(
     help: ArgumentHelp(
-      "With --corpus: the order of the ids. Without it, first-seen unless a list of tokens in the folder differs.",
+      "Order of the ids of --corpus; first-seen if not given.",
       valueName: "order"))
   var vocabularyOrder: VocabularyOrder?
 
   @Option(
     help: ArgumentHelp(
-      "The tokens in the order of their ids: one a line, .json, fairseq's dict.txt, word vectors, or a pickle such as fastai's itos.pkl.",
+      "File of tokens in the order of their ids: a list or table, JSON, NumPy array, pickle, fairseq's dict.txt or word vectors.",
       valueName: "file"))
   var vocabulary: String?
 
@@ -105,56 +105,56 @@ struct Convert: ParsableCommand {
 
   @Option(
     name: [.customLong("line-end"), .customLong("eos")],
-    help: ArgumentHelp("The token that each line ends with, or none.", valueName: "token"))
+    help: ArgumentHelp("Token that ends each line, or none.", valueName: "token"))
   var lineEnd: String?
 
   @Option(
     name: [.customLong("line-start"), .customLong("bos")],
     help: ArgumentHelp(
-      "The token that each line starts from, or none; without it, the one that begins or else ends sentences.",
+      "Token that starts each line, or none.",
       valueName: "token"))
   var lineStart: String?
 
-  @Option(help: ArgumentHelp("The token for text that the vocabulary lacks.", valueName: "token"))
+  @Option(help: ArgumentHelp("Token for unknown text.", valueName: "token"))
   var unk: String?
 
   @Option(
     name: .customLong("map"),
     help: ArgumentHelp(
-      "Which tensor is which, where names and shapes do not say: JSON, a state_dict's name: the file's.",
+      "JSON file that states the roles of tensors; see --print-map.",
       valueName: "file"))
   var names: String?
 
-  @Flag(help: "Print a map for --map to complete, with the roles that names and shapes suggest.")
+  @Flag(help: "Print a map for --map, to complete.")
   var printMap = false
 
   @Option(
     help: ArgumentHelp(
-      "The model inside a PyTorch file that holds several, such as ema.state_dict.",
+      "Path of the model in a PyTorch file of several: ema.state_dict.",
       valueName: "path"))
   var root: String?
 
   @Option(
     name: .customLong("ignore"), parsing: .singleValue,
     help: ArgumentHelp(
-      "A tensor, dataset or layer of the file that is no part of the model, or the group of several, to be left out; may be given again.",
+      "Tensor, dataset, layer or group to leave out; repeatable.",
       valueName: "name"))
   var ignored: [String] = []
 
   @Option(
     help: ArgumentHelp(
-      "What layers a Keras file of weights alone is of: the JSON of `model.to_json()`.",
+      "Configuration of Keras weights: the JSON of `model.to_json()`.",
       valueName: "file"))
   var kerasConfig: String?
 
   @Option(
     help: ArgumentHelp(
-      "Also write the list of the tokens, as --vocabulary reads it.", valueName: "file"))
+      "Also write the tokens, as --vocabulary reads them.", valueName: "file"))
   var writeVocabulary: String?
 
   @Option(
     help: ArgumentHelp(
-      "With safetensors: also write the model's sizes as the config.json that programs look for beside it.",
+      "With safetensors: also write the model's sizes as config.json.",
       valueName: "file"))
   var writeConfig: String?
 
@@ -165,22 +165,22 @@ struct Convert: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "A text that the model should know: its first 2,000 tokens check the conversion. Without it, the corpus does.",
+      "Text of the model's kind for a plausibility check; by default the corpus.",
       valueName: "text"))
   var check: String?
 
-  @Flag(help: "Write nothing if something of the model cannot be carried or has to be assumed.")
+  @Flag(help: "Write nothing if anything is assumed or not preserved.")
   var strict = false
 
-  @Flag(help: "Write nothing; say what could not be carried and what is assumed.")
+  @Flag(help: "Write nothing; report what is assumed or not preserved.")
   var dryRun = false
 
-  @Option(help: "The activation of a plain RNN, which a state_dict does not tell: tanh or relu.")
+  @Option(help: "Activation of a vanilla RNN, if the file does not record it.")
   var nonlinearity: Activation?
 
   @Option(
     help:
-      "The function of an LSTM's or a GRU's gates, which old Keras weights do not tell: sigmoid or hard_sigmoid.",
+      "Gate activation of old Keras weights: sigmoid or hard_sigmoid.",
     transform: Self.gates)
   var gateActivation: GateActivation?
 
