@@ -12,28 +12,25 @@ struct Convert: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Convert a model to a checkpoint, or a checkpoint to another format.",
     discussion: """
-      To a checkpoint: `convert model.pt --corpus DIR -o poet.unroll.h5` reads PyTorch files \
-      (state_dict or whole module, of AWD-LSTM and fastai too) without running anything in them, safetensors, \
-      NumPy's .npz and pickles of arrays, GGUF, ONNX, Keras's .keras, .weights.h5 and legacy .h5, and TheanoLM's .h5, which has \
-      its words. Such a file rarely \
-      has a vocabulary: give the corpus folder that it was trained on, or a list of its tokens; one that lies beside \
-      the weights in a pickle (itos, word2idx, ...) is taken if none is given; safetensors, .npz, .onnx, .keras and .weights.h5 that this tool wrote have theirs, and so have \
-      ml5.js models, \
-      given by their manifest.json. Beside safetensors of others, config.json and tokenizer.json are read: \
-      what they say and the weights do not is taken, and what contradicts the weights is refused.
+      To a checkpoint: `convert model.pt --corpus DIR -o poet.unroll.h5` reads PyTorch files, safetensors, \
+      .npz, pickles of arrays, GGUF, ONNX, .keras, .weights.h5, .h5 of Keras and TheanoLM, and the manifest.json \
+      of ml5.js. Nothing in a file is run. \
+      Most files have no vocabulary: give the corpus folder of the training, or a list of tokens. A list \
+      beside the weights in a pickle is used if neither is given. Beside safetensors of other programs, \
+      config.json and tokenizer.json are read.
+      A file that leaves roles, gates or layers open is refused with a map: --print-map writes it, --map reads it.
       To PyTorch: `convert poet.unroll.h5 -o poet.pt` writes a state_dict under the names of \
-      word_language_model, for torch.load(weights_only=True). What it cannot hold is said first; \
-      --write-vocabulary keeps the tokens. The file is read back and compared before it gets its name.
-      `convert tuned.last.unroll.h5 -o tuned.training.pt` writes a training with its optimizer's state_dict.
-      The input's format is told by its content, the output's by its name (.pt, .pth: PyTorch; .training.pt; .awd.pt; .fastai.pth; \
-      .safetensors; .npz; .gguf; .onnx; .keras; .weights.h5) or --to.
+      word_language_model. Conversion lists what it cannot preserve; --write-vocabulary keeps the tokens. \
+      `-o tuned.training.pt` writes the optimizer's state_dict, too.
+      The output is read back and compared before it gets its name. Its format follows from the name (.pt, .pth, \
+      .training.pt, .awd.pt, .fastai.pth, .safetensors, .npz, .gguf, .onnx, .keras, .weights.h5) or --to.
       A folder: each model in it is converted to --to into the folder -o; a failure does not end the \
       others, and the worst exit code is the result.
       """)
 
   @Argument(
     help:
-      "The model to convert, or a folder of them: a checkpoint, a PyTorch file, safetensors, .npz, .gguf, .onnx, .keras or .h5."
+      "Model to convert, or a folder of models."
   )
   var model: String
 
@@ -43,7 +40,7 @@ struct Convert: ParsableCommand {
   struct Destination: ParsableArguments {
     @Option(
       name: [.short, .long],
-      help: ArgumentHelp("The file to write, such as poet.unroll.h5.", valueName: "file"))
+      help: ArgumentHelp("File to write, such as poet.unroll.h5.", valueName: "file"))
     var output: String?
 
     @Flag(help: "Replace the output file if it exists.")
@@ -60,7 +57,7 @@ struct Convert: ParsableCommand {
   @Option(
     name: .customLong("to"),
     help: ArgumentHelp(
-      "The format of the output, whatever its name: \(ConversionTarget.names.joined(separator: " or ")).",
+      "Format of the output, whatever its name: \(ConversionTarget.names.joined(separator: " or ")).",
       valueName: "format"))
   var targetName: String?
 
@@ -84,7 +81,7 @@ struct Convert: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "The form of --vocabulary, whatever its name: \(VocabularyFormat.allCases.map(\.rawValue).joined(separator: ", ")).",
+      "Form of --vocabulary, whatever its name.",
       valueName: "form"))
   var vocabularyFormat: VocabularyFormat?
 
@@ -96,7 +93,7 @@ struct Convert: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "With --tokenizer character the token that stands for a space; the corpus is then one of signs with spaces between them.",
+      "With --tokenizer character: the token for a space, in a corpus of characters with spaces between them.",
       valueName: "sign"))
   var space: String?
 
