@@ -12,28 +12,25 @@ struct Convert: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Convert a model to a checkpoint, or a checkpoint to another format.",
     discussion: """
-      To a checkpoint: `convert model.pt --corpus DIR -o poet.unroll.h5` reads PyTorch files \
-      (state_dict or whole module, of AWD-LSTM and fastai too) without running anything in them, safetensors, \
-      NumPy's .npz and pickles of arrays, GGUF, ONNX, Keras's .keras, .weights.h5 and legacy .h5, and TheanoLM's .h5, which has \
-      its words. Such a file rarely \
-      has a vocabulary: give the corpus folder that it was trained on, or a list of its tokens; one that lies beside \
-      the weights in a pickle (itos, word2idx, ...) is taken if none is given; safetensors, .npz, .onnx, .keras and .weights.h5 that this tool wrote have theirs, and so have \
-      ml5.js models, \
-      given by their manifest.json. Beside safetensors of others, config.json and tokenizer.json are read: \
-      what they say and the weights do not is taken, and what contradicts the weights is refused.
+      To a checkpoint: `convert model.pt --corpus DIR -o poet.unroll.h5` reads PyTorch files, safetensors, \
+      .npz, pickles of arrays, GGUF, ONNX, .keras, .weights.h5, .h5 of Keras and TheanoLM, and the manifest.json \
+      of ml5.js. Nothing in a file is run. \
+      Most files have no vocabulary: give the corpus folder of the training, or a list of tokens. A list \
+      beside the weights in a pickle is used if neither is given. Beside safetensors of other programs, \
+      config.json and tokenizer.json are read.
+      A file that leaves roles, gates or layers open is refused with a map: --print-map writes it, --map reads it.
       To PyTorch: `convert poet.unroll.h5 -o poet.pt` writes a state_dict under the names of \
-      word_language_model, for torch.load(weights_only=True). What it cannot hold is said first; \
-      --write-vocabulary keeps the tokens. The file is read back and compared before it gets its name.
-      `convert tuned.last.unroll.h5 -o tuned.training.pt` writes a training with its optimizer's state_dict.
-      The input's format is told by its content, the output's by its name (.pt, .pth: PyTorch; .training.pt; .awd.pt; .fastai.pth; \
-      .safetensors; .npz; .gguf; .onnx; .keras; .weights.h5) or --to.
+      word_language_model. Conversion lists what it cannot preserve; --write-vocabulary keeps the tokens. \
+      `-o tuned.training.pt` writes the optimizer's state_dict, too.
+      The output is read back and compared before it gets its name. Its format follows from the name (.pt, .pth, \
+      .training.pt, .awd.pt, .fastai.pth, .safetensors, .npz, .gguf, .onnx, .keras, .weights.h5) or --to.
       A folder: each model in it is converted to --to into the folder -o; a failure does not end the \
       others, and the worst exit code is the result.
       """)
 
   @Argument(
     help:
-      "The model to convert, or a folder of them: a checkpoint, a PyTorch file, safetensors, .npz, .gguf, .onnx, .keras or .h5."
+      "Model to convert, or a folder of models."
   )
   var model: String
 
@@ -43,7 +40,7 @@ struct Convert: ParsableCommand {
   struct Destination: ParsableArguments {
     @Option(
       name: [.short, .long],
-      help: ArgumentHelp("The file to write, such as poet.unroll.h5.", valueName: "file"))
+      help: ArgumentHelp("File to write, such as poet.unroll.h5.", valueName: "file"))
     var output: String?
 
     @Flag(help: "Replace the output file if it exists.")
@@ -60,31 +57,31 @@ struct Convert: ParsableCommand {
   @Option(
     name: .customLong("to"),
     help: ArgumentHelp(
-      "The format of the output, whatever its name: \(ConversionTarget.names.joined(separator: " or ")).",
+      "Format of the output, whatever its name: \(ConversionTarget.names.joined(separator: " or ")).",
       valueName: "format"))
   var targetName: String?
 
   @Option(
     help: ArgumentHelp(
-      "The folder with train.txt, valid.txt and test.txt that gives the vocabulary: tokens in order of first appearance, <eos> at the end of each line.",
+      "Folder with train.txt, valid.txt and test.txt, whose tokens are the vocabulary.",
       valueName: "folder"))
   var corpus: String?
 
   @Option(
     help: ArgumentHelp(
-      "With --corpus: the order of the ids. Without it, first-seen unless a list of tokens in the folder differs.",
+      "Order of the ids of --corpus; first-seen if not given.",
       valueName: "order"))
   var vocabularyOrder: VocabularyOrder?
 
   @Option(
     help: ArgumentHelp(
-      "The tokens in the order of their ids: one a line, .json, fairseq's dict.txt, word vectors, or a pickle such as fastai's itos.pkl.",
+      "File of tokens in the order of their ids: a list or table, JSON, NumPy array, pickle, fairseq's dict.txt or word vectors.",
       valueName: "file"))
   var vocabulary: String?
 
   @Option(
     help: ArgumentHelp(
-      "The form of --vocabulary, whatever its name: \(VocabularyFormat.allCases.map(\.rawValue).joined(separator: ", ")).",
+      "Form of --vocabulary, whatever its name.",
       valueName: "form"))
   var vocabularyFormat: VocabularyFormat?
 
@@ -96,7 +93,7 @@ struct Convert: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "With --tokenizer character the token that stands for a space; the corpus is then one of signs with spaces between them.",
+      "With --tokenizer character: the token for a space, in a corpus of characters with spaces between them.",
       valueName: "sign"))
   var space: String?
 
@@ -105,56 +102,56 @@ struct Convert: ParsableCommand {
 
   @Option(
     name: [.customLong("line-end"), .customLong("eos")],
-    help: ArgumentHelp("The token that each line ends with, or none.", valueName: "token"))
+    help: ArgumentHelp("Token that ends each line, or none.", valueName: "token"))
   var lineEnd: String?
 
   @Option(
     name: [.customLong("line-start"), .customLong("bos")],
     help: ArgumentHelp(
-      "The token that each line starts from, or none; without it, the one that begins or else ends sentences.",
+      "Token that starts each line, or none.",
       valueName: "token"))
   var lineStart: String?
 
-  @Option(help: ArgumentHelp("The token for text that the vocabulary lacks.", valueName: "token"))
+  @Option(help: ArgumentHelp("Token for unknown text.", valueName: "token"))
   var unk: String?
 
   @Option(
     name: .customLong("map"),
     help: ArgumentHelp(
-      "Which tensor is which, where names and shapes do not say: JSON, a state_dict's name: the file's.",
+      "JSON file that states the roles of tensors; see --print-map.",
       valueName: "file"))
   var names: String?
 
-  @Flag(help: "Print a map for --map to complete, with the roles that names and shapes suggest.")
+  @Flag(help: "Print a map for --map, to complete.")
   var printMap = false
 
   @Option(
     help: ArgumentHelp(
-      "The model inside a PyTorch file that holds several, such as ema.state_dict.",
+      "Path of the model in a PyTorch file of several: ema.state_dict.",
       valueName: "path"))
   var root: String?
 
   @Option(
     name: .customLong("ignore"), parsing: .singleValue,
     help: ArgumentHelp(
-      "A tensor, dataset or layer of the file that is no part of the model, or the group of several, to be left out; may be given again.",
+      "Tensor, dataset, layer or group to leave out; repeatable.",
       valueName: "name"))
   var ignored: [String] = []
 
   @Option(
     help: ArgumentHelp(
-      "What layers a Keras file of weights alone is of: the JSON of `model.to_json()`.",
+      "Configuration of Keras weights: the JSON of `model.to_json()`.",
       valueName: "file"))
   var kerasConfig: String?
 
   @Option(
     help: ArgumentHelp(
-      "Also write the list of the tokens, as --vocabulary reads it.", valueName: "file"))
+      "Also write the tokens, as --vocabulary reads them.", valueName: "file"))
   var writeVocabulary: String?
 
   @Option(
     help: ArgumentHelp(
-      "With safetensors: also write the model's sizes as the config.json that programs look for beside it.",
+      "With safetensors: also write the model's sizes as config.json.",
       valueName: "file"))
   var writeConfig: String?
 
@@ -165,22 +162,22 @@ struct Convert: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "A text that the model should know: its first 2,000 tokens check the conversion. Without it, the corpus does.",
+      "Text of the model's kind for a plausibility check; by default the corpus.",
       valueName: "text"))
   var check: String?
 
-  @Flag(help: "Write nothing if something of the model cannot be carried or has to be assumed.")
+  @Flag(help: "Write nothing if anything is assumed or not preserved.")
   var strict = false
 
-  @Flag(help: "Write nothing; say what could not be carried and what is assumed.")
+  @Flag(help: "Write nothing; report what is assumed or not preserved.")
   var dryRun = false
 
-  @Option(help: "The activation of a plain RNN, which a state_dict does not tell: tanh or relu.")
+  @Option(help: "Activation of a vanilla RNN, if the file does not record it.")
   var nonlinearity: Activation?
 
   @Option(
     help:
-      "The function of an LSTM's or a GRU's gates, which old Keras weights do not tell: sigmoid or hard_sigmoid.",
+      "Gate activation of old Keras weights: sigmoid or hard_sigmoid.",
     transform: Self.gates)
   var gateActivation: GateActivation?
 
