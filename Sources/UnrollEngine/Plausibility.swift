@@ -19,6 +19,8 @@ struct PlausibilityCheck {
   let tokenCount: Int
   /// How many of them the vocabulary lacks.
   let unknownCount: Int
+  /// The lines that the model cannot take.
+  let refusedLines: Int
   /// The readings of the file under which the text is much more likely.
   private(set) var better: [(change: String, nll: Double)] = []
 
@@ -28,7 +30,9 @@ struct PlausibilityCheck {
 
   /// The most tokens to read, and to compare other readings of the file by.
   private static let mostTokens = 2_000
-  private static let comparedTokens = 500
+  private static let comparedTokens = 300
+  /// The fewest tokens that tell another reading from chance.
+  private static let fewestTokens = 50
   /// How many nats a token another reading has to be better: chance does not reach that.
   private static let margin = 0.3
 
@@ -46,18 +50,22 @@ struct PlausibilityCheck {
     self.checkpoint = checkpoint
     self.path = path
     self.corpus = corpus
-    let (ids, unknown) = try Self.ids(checkpoint, path)
+    let (ids, unknown, refused) = try Self.ids(checkpoint, path)
+    refusedLines = refused
     tokenCount = ids.count
     unknownCount = unknown.count
     nll = try Self.nll(of: ids, except: unknown, checkpoint)
     let isSuspicious = isWorseThanGuessing
-    guard isSuspicious || areGatesAssumed, ids.count > 1, nll.isFinite else { return }
-    try compare(ids, unknown, tryingAll: isSuspicious)
+    guard isSuspicious || areGatesAssumed, ids.count >= Self.fewestTokens, nll.isFinite else {
+      return
+    }
+    try compare(ids, unknown, tryingGates: areGatesAssumed, tryingOthers: isSuspicious)
   }
 
-  private var isWorseThanGuessing: Bool {
-    nll > log(Double(checkpoint.architecture.vocabularySize))
-  }
+  /// What uniform guessing among all tokens costs, ln V.
+  private var guessing: Double { log(Double(checkpoint.architecture.vocabularySize)) }
+
+  private var isWorseThanGuessing: Bool { nll > guessing }
 
   /// The warning that the numbers call for, if they do.
   var warning: Note? {
@@ -68,6 +76,11 @@ struct PlausibilityCheck {
       return note(
         "\(figures), but \(String(format: "%.2f", best.nll)) with \(best.change)")
     }
+    if tokenCount < 2, refusedLines > 0 {
+      return note(
+        "the model can read none of its first lines: the vocabulary or the tokenizer is not of this text"
+      )
+    }
     if tokenCount > 0, 2 * unknownCount > tokenCount {
       return note(
         "\(unknownCount) of \(tokenCount) tokens are unknown: the vocabulary or the tokenizer is not of "
@@ -75,7 +88,7 @@ struct PlausibilityCheck {
     }
     guard isWorseThanGuessing else { return nil }
     return note(
-      "\(figures), worse than guessing among all \(V) tokens (\(String(format: "%.2f", log(Double(V))))"
+      "\(figures), worse than guessing among all \(V) tokens (\(String(format: "%.2f", guessing))"
         + "): likely causes are the order of the ids (--vocabulary, --vocabulary-order), the roles of "
         + "the tensors or the order of their gates (--map), or what starts and ends a line "
         + "(--line-start, --line-end); or the text is of another kind")
@@ -84,20 +97,20 @@ struct PlausibilityCheck {
   // MARK: - Other readings
 
   private mutating func compare(
-    _ ids: [Int32], _ unknown: Set<Int>, tryingAll: Bool
+    _ ids: [Int32], _ unknown: Set<Int>, tryingGates: Bool, tryingOthers: Bool
   ) throws {
     let start = Array(ids.prefix(Self.comparedTokens))
     let own = try Self.nll(of: start, except: unknown, checkpoint)
     func consider(_ change: String, _ nll: Double) {
-      if nll < own - Self.margin { better.append((change, nll)) }
+      if nll < own - Self.margin, nll < guessing { better.append((change, nll)) }
     }
-    for order in otherGateOrders {
+    for order in tryingGates ? otherGateOrders : [] {
       consider(
         "the gate blocks in the order \(order.letters): state it in the map, \"gates\": "
           + "\"\(order.letters)\"",
         try Self.nll(of: start, except: unknown, checkpoint.withGates(order)))
     }
-    guard tryingAll else { return }
+    guard tryingOthers else { return }
     if let swapped = checkpoint.withSwappedEmbedding {
       consider(
         "the embedding and the output exchanged: state encoder.weight and decoder.weight in the map",
@@ -106,7 +119,7 @@ struct PlausibilityCheck {
     for (order, vocabulary) in otherOrders() {
       var other = checkpoint
       other.vocabulary = vocabulary
-      let (ids, unknown) = try Self.ids(other, path)
+      let (ids, unknown, _) = try Self.ids(other, path)
       consider(
         "ids in the order \(order.rawValue): "
           + (corpus.isEmpty
@@ -160,13 +173,17 @@ struct PlausibilityCheck {
   /// model cannot take are passed over.
   private static func ids(
     _ checkpoint: Checkpoint, _ path: String
-  ) throws -> (ids: [Int32], unknown: Set<Int>) {
+  ) throws -> (ids: [Int32], unknown: Set<Int>, refusedLines: Int) {
     let encoder = try LanguageModel.encoder(of: checkpoint, path: path)
     var lines = try LineReader(path: path, lineEnds: encoder.tokenizer.lineEnds)
     var ids: [Int32] = []
     var unknown: Set<Int> = []
-    while ids.count < mostTokens, let line = try lines.next() {
-      guard let encoded = try? encoder.encode(line, path: path) else { continue }
+    var refused = 0
+    while ids.count < mostTokens, refused < 1_000, let line = try lines.next() {
+      guard let encoded = try? encoder.encode(line, path: path) else {
+        refused += 1
+        continue
+      }
       if let start = encoder.sentenceStartID, ids.isEmpty || encoder.tokenizer.sentenceStart == .bos
       {
         ids.append(start)
@@ -174,7 +191,7 @@ struct PlausibilityCheck {
       unknown.formUnion(encoded.unknown.map { ids.count + $0 })
       ids += encoded.ids
     }
-    return (Array(ids.prefix(mostTokens)), unknown)
+    return (Array(ids.prefix(mostTokens)), unknown, refused)
   }
 
   /// The mean negative log-probability of known tokens, each after those before it.

@@ -63,6 +63,7 @@ extension Tensor {
   ///
   /// - Parameter blocks: For each block of the result, the index of the block to take; the number of rows
   ///   is a multiple of their count.
+  /// - Returns: A tensor of the same shape and type.
   package func reordered(blocks: [Int]) -> Tensor {
     let size = storage.count / max(1, blocks.count)
     let bytes = withUnsafeBytes { bytes in

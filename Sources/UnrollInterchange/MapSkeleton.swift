@@ -107,7 +107,10 @@ struct MapSkeleton {
     }
     let candidates = matrices.filter { $0.tensor.shape.dimensions[0] == V }
     assign("encoder.weight", candidates.first)
-    assign("decoder.weight", candidates.count > 1 ? candidates.last : candidates.first)
+    // One matrix alone may be both.
+    assign(
+      "decoder.weight",
+      candidates.count > 1 ? candidates.last : matrices.count == 1 ? candidates.first : nil)
     if let bias = rest.first(where: { $0.tensor.shape.dimensions == [V ?? -1] }) {
       assign("decoder.bias", bias)
     }
@@ -143,7 +146,7 @@ public func mapSkeleton(
   guard let format = format as? any NamedFormat.Type else {
     throw InterchangeError(
       file: file.path, place: "", expected: "a file of tensors with names, for a map of them",
-      found: format.name, fix: "this format needs no map: convert it without --map")
+      found: format.name, fix: "convert it without a map: its parts are told by what they compute")
   }
   return try format.tensors(of: file, options: options).skeleton
 }
@@ -154,7 +157,12 @@ extension NamedTensors {
 
   /// An error about the roles of tensors, which shows a map to complete.
   ///
-  /// - Parameter advice: What the map has to say, such as "say which tensor is which".
+  /// - Parameters:
+  ///   - place: The location in the file; the tensors as a whole without one.
+  ///   - expected: What a language model has there.
+  ///   - found: What the file has.
+  ///   - advice: What the map has to say, such as "say which tensor is which".
+  /// - Returns: The error.
   func roleError(
     _ place: String? = nil, expected: String, found: String, advice: String
   ) -> InterchangeError {

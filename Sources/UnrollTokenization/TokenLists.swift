@@ -224,6 +224,7 @@ extension Vocabulary {
   ///   - lists: The lists of a file.
   ///   - path: The file.
   ///   - found: The file's value in words, where it has none.
+  /// - Returns: The only list.
   /// - Throws: `TextError` if there is none, or several that differ.
   package static func onlyList(
     _ lists: [TokenList], path: String, found: String
@@ -244,6 +245,7 @@ extension Vocabulary {
   /// The tokens that a JSON file lists: an array, or an object of tokens and their ids, at any depth.
   ///
   /// - Parameter path: The file, plain or gzip.
+  /// - Returns: The list.
   /// - Throws: `FileError` if it cannot be opened; `TextError` if it is no JSON or lists no tokens.
   package static func list(json path: String) throws -> TokenList {
     var reader = try LineReader(path: path, lineEnds: .kept)

@@ -197,6 +197,7 @@ extension WeightRecipe {
   ///   - rows: The number of its rows.
   ///   - parts: The values of `tensors`.
   ///   - isByColumn: Whether a magnitude is of a column.
+  /// - Returns: The values of the weight, row-major.
   fileprivate func values(
     _ values: [Double], rows: Int, parts: [[Double]], isByColumn: Bool
   ) -> [Double] {

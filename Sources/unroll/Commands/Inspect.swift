@@ -100,6 +100,9 @@ private struct ModelReport: Encodable {
   let parameters: [Parameter]
   let unit: String
   let endOfSentence: String?
+  /// What each line of a text starts from and ends with: a token, or words for none.
+  let lineStart: String
+  let lineEnd: String
   let unknown: String?
   let firstTokens: [String]
   let lastTokens: [String]
@@ -134,6 +137,8 @@ private struct ModelReport: Encodable {
     parameterCount = parameters.reduce(0) { $0 + $1.shape.reduce(1, *) }
     unit = vocabulary.unit.rawValue
     endOfSentence = vocabulary.endOfSentenceID.map { vocabulary.text(of: $0) }
+    lineStart = checkpoint.lineStart
+    lineEnd = checkpoint.lineEnd
     unknown = vocabulary.unknownID.map { vocabulary.text(of: $0) }
     // One token may have a megabyte.
     firstTokens = (0..<min(10, vocabulary.count)).map { excerpt(vocabulary.text(of: $0)) }
@@ -196,6 +201,7 @@ private struct ModelReport: Encodable {
     return [
       "  \(Output.grouped(vocabularySize)) tokens (\(unit)), tokenizer \(tokenizer), "
         + "end of sentence \(endOfSentence ?? "none"), unknown words \(unknown ?? "none")",
+      "  lines start from \(printable(lineStart)) and end with \(printable(lineEnd))",
       "  \(sample)",
     ]
   }
