@@ -137,6 +137,13 @@ struct ONNXTrace {
   /// stays one.
   private mutating func reshape(_ node: ONNXNode, in graph: ONNXGraph) -> String? {
     guard let name = node.input(1), let sizes = graph.integers(name) else {
+      let own = axes.flatMap { axes in
+        node.input(1).flatMap { graph.axes(ofSizes: $0, data: node.inputs[0], axes: axes) }
+      }
+      if let own, width == nil || own.last == .features {
+        axes = own
+        return nil
+      }
       guard let width, let last = node.input(1).flatMap({ graph.lastSize($0) }), last == width else {
         return "a reshape to computed sizes"
       }
