@@ -31,10 +31,13 @@ import UnrollTokenization
     "A graph that predicts from the last step is read with a note",
     arguments: ["script-index", "script-state", "dynamo-index", "dynamo-logits", "tf-one-hot-last"])
   func lastStepsAreNoted(name: String) throws {
-    #expect(try convert(name).notes.contains { $0.message.contains("from the last time step alone") })
+    #expect(
+      try convert(name).notes.contains { $0.message.contains("from the last time step alone") })
   }
 
-  @Test("A graph that predicts at each step has no note on the last one", arguments: ["one-hot", "script-view"])
+  @Test(
+    "A graph that predicts at each step has no note on the last one",
+    arguments: ["one-hot", "script-view"])
   func allStepsAreNotNoted(name: String) throws {
     #expect(try !convert(name).notes.contains { $0.message.contains("last time step") })
   }

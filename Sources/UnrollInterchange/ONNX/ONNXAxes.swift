@@ -77,7 +77,8 @@ struct ONNXTrace {
   private mutating func transpose(_ node: ONNXNode) -> String? {
     let given = node.attributes["perm"]?.ints ?? []
     guard let axes else {
-      return !given.isEmpty && given.last == given.count - 1 ? nil : "a transposition of the features"
+      return !given.isEmpty && given.last == given.count - 1
+        ? nil : "a transposition of the features"
     }
     let order = given.isEmpty ? Array(axes.indices.reversed()) : given
     guard order.sorted() == Array(axes.indices) else { return "a transposition of other axes" }
@@ -109,7 +110,8 @@ struct ONNXTrace {
   }
 
   private mutating func unsqueeze(_ node: ONNXNode, in graph: ONNXGraph) -> String? {
-    let count = (node.attributes["axes"]?.ints ?? node.input(1).flatMap { graph.integers($0) })?.count
+    let count = (node.attributes["axes"]?.ints ?? node.input(1).flatMap { graph.integers($0) })?
+      .count
     guard var axes, let count,
       let listed = listedAxes(node, in: graph, rank: axes.count + count)
     else { return "a new axis behind computed sizes" }
@@ -144,7 +146,8 @@ struct ONNXTrace {
         axes = own
         return nil
       }
-      guard let width, let last = node.input(1).flatMap({ graph.lastSize($0) }), last == width else {
+      guard let width, let last = node.input(1).flatMap({ graph.lastSize($0) }), last == width
+      else {
         return "a reshape to computed sizes"
       }
       axes = nil
@@ -180,7 +183,8 @@ struct ONNXTrace {
     }
     guard result.filter({ $0 == .time }).count == (hasTime ? 1 : 0) else { return nil }
     guard let width else { return result }
-    let isSame = sizes.last == 0 && isCopying && axes.indices.contains(sizes.count - 1)
+    let isSame =
+      sizes.last == 0 && isCopying && axes.indices.contains(sizes.count - 1)
       && axes[sizes.count - 1] == .features
     // What is left, where the other sizes are those of time steps whatever their number.
     let isRest = sizes.last == -1 && leading.allSatisfy { $0 == 0 || $0 == 1 }

@@ -70,7 +70,9 @@ struct ONNXGraph {
     var (name, nodes) = (name, [ONNXNode]())
     // A graph has no circles; one that has ends here, too.
     for _ in model.nodes {
-      guard let (node, output) = producer(of: name), output == 0, let input = node.input(0) else { break }
+      guard let (node, output) = producer(of: name), output == 0, let input = node.input(0) else {
+        break
+      }
       let isHandedOn =
         Self.passing.contains(node.operation)
         || isPicking && ["Gather", "Slice"].contains(node.operation) && constant(input) == nil
@@ -86,7 +88,9 @@ struct ONNXGraph {
     guard node.operation == "Gather", node.attributes["axis"]?.int ?? 0 == 0,
       let (join, _) = node.input(0).flatMap({ producer(of: $0) }), join.operation == "Concat",
       join.attributes["axis"]?.int == 0,
-      join.inputs.allSatisfy({ producer(of: $0).map { Self.isLayer($0.node) && $0.output == 1 } ?? false }),
+      join.inputs.allSatisfy({
+        producer(of: $0).map { Self.isLayer($0.node) && $0.output == 1 } ?? false
+      }),
       let index = node.input(1).flatMap({ integers($0) }), index.count == 1
     else { return nil }
     return index[0] == -1 ? join.inputs.last : index[0] == 0 ? join.inputs.first : nil
@@ -109,6 +113,7 @@ struct ONNXGraph {
   /// - Parameters:
   ///   - input: Its name.
   ///   - isVector: `true` if its last axis is that of vectors.
+  /// - Returns: The possible meanings.
   func axes(ofInput input: String, isVector: Bool) -> [[ONNXAxis]] {
     let sizes = model.shapes[input].map { isVector ? $0.dropLast() : $0[...] }.map(Array.init)
     let ranks = sizes.map { [$0.count] } ?? [2, 1]
@@ -118,7 +123,9 @@ struct ONNXGraph {
     guard let sizes, !sizes.allSatisfy({ $0 == 1 }) else { return all }
     // An axis of a fixed 1 is not that of time, one of a fixed number is no batch of one.
     let fitting = all.filter { axes in
-      zip(axes, sizes).allSatisfy { axis, size in axis == .time ? size != 1 : size == nil || size == 1 }
+      zip(axes, sizes).allSatisfy { axis, size in
+        axis == .time ? size != 1 : size == nil || size == 1
+      }
     }
     return fitting.isEmpty ? all : fitting
   }

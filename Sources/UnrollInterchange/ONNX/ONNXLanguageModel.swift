@@ -62,7 +62,8 @@ struct ONNXLanguageModel {
       notes.append(
         Note(
           place: output.input,
-          message: "the graph predicts from the last time step alone; the checkpoint predicts at each"))
+          message:
+            "the graph predicts from the last time step alone; the checkpoint predicts at each"))
     }
     var architecture = Architecture(
       vocabularySize: V, embeddingSize: D, layers: layers.map(\.architecture), isTied: false,
