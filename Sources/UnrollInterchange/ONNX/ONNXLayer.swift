@@ -62,17 +62,13 @@ struct ONNXLayer {
     else {
       throw model.error(
         node.place, expected: "constant weights", found: "weights that are computed",
-        fix:
-          "export the model with its weights inside: torch.onnx.export(..., do_constant_folding=True, "
-          + "export_params=True), and none of them as an input of the graph")
+        fix: "export the model with its weights as initializers of the graph, not as its inputs")
     }
     let B = node.input(3).flatMap { graph.constant($0) }?.tensor
     if node.input(3) != nil && B == nil {
       throw model.error(
         node.place, expected: "a constant bias", found: "one that is computed",
-        fix:
-          "export the model with its weights inside: torch.onnx.export(..., do_constant_folding=True, "
-          + "export_params=True), and none of them as an input of the graph")
+        fix: "export the model with its weights as initializers of the graph, not as its inputs")
     }
     (weightIH, weightHH, self.bias) = (W, R, B)
     let cell: Cell =
