@@ -1,36 +1,45 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// What operations between layers do to the axes of a value: each is shown to leave the function unchanged.
+// The axes of a value on its way through a graph: each operation is shown to leave the function unchanged.
 
 import UnrollTensors
 
-/// The meaning of an axis of a value.
+/// The meaning of an axis of a value, for one sequence.
 enum ONNXAxis: String {
   /// Time steps.
   case time = "T"
-  /// Directions, of which there is one.
-  case direction = "D"
-  /// Sequences of a batch.
-  case batch = "B"
+  /// One element: the batch, the direction, or the last time step.
+  case one = "1"
   /// Features: the hidden state, embedding or logits of one token.
   case features = "F"
 }
 
-/// A value followed from the layer that makes it, with the meaning of its axes.
+/// A value followed through operations, with the meaning of its axes.
 struct ONNXTrace {
-  /// The axes; `nil` once an operation has merged some of them.
+  /// The axes; `nil` behind a reshape of computed sizes: any of them, and the features last.
   private(set) var axes: [ONNXAxis]?
   /// `true` if only the last time step is left.
   private(set) var isLastStep = false
+  /// The number of features; `nil` for ids, which have none.
+  private(set) var width: Int?
 
-  /// A value whose axes are not followed.
-  init() { axes = nil }
+  /// A value that is fed in, or the embedding of one.
+  init(axes: [ONNXAxis], width: Int? = nil) { (self.axes, self.width) = (axes, width) }
 
-  /// The axes of a layer's result.
+  /// A layer's result.
   ///
-  /// - Parameter output: The index of the result: 0 all states `[T, D, B, F]`, 1 the last `[D, B, F]`.
-  init(output: Int) {
-    axes = output == 0 ? [.time, .direction, .batch, .features] : [.direction, .batch, .features]
+  /// - Parameters:
+  ///   - output: The index of the result: 0 all states `[T, 1, 1, F]`, 1 the last `[1, 1, F]`.
+  ///   - width: The size of the hidden state.
+  init(output: Int, width: Int) {
+    axes = output == 0 ? [.time, .one, .one, .features] : [.one, .one, .features]
     isLastStep = output == 1
+    self.width = width
+  }
+
+  /// Gives each id a vector, behind the other axes.
+  mutating func addFeatures(_ width: Int) {
+    axes?.append(.features)
+    self.width = width
   }
 
   /// Follows a value through an operation.
@@ -38,30 +47,44 @@ struct ONNXTrace {
   /// - Parameters:
   ///   - node: The operation.
   ///   - graph: The graph with its constants.
-  ///   - width: The number of features, if it is known.
+  ///   - classes: The number of logits, behind a linear output.
   /// - Returns: `nil` if it leaves every number with its token, else what it does, in words.
-  mutating func apply(_ node: ONNXNode, in graph: ONNXGraph, width: Int?) -> String? {
+  mutating func apply(_ node: ONNXNode, in graph: ONNXGraph, classes: Int = 0) -> String? {
     switch node.operation {
-    case "Identity": return nil
+    case "Identity", "Add", "Log": return nil
     case "Dropout", "Cast": return graph.change(by: node)
     case "Transpose": return transpose(node)
-    case "Squeeze", "Unsqueeze": return change(rank: node, in: graph)
-    case "Reshape", "Flatten": return reshape(node, in: graph, width: width)
+    case "Squeeze": return squeeze(node, in: graph)
+    case "Unsqueeze": return unsqueeze(node, in: graph)
+    case "Reshape": return reshape(node, in: graph)
+    case "Flatten": return flatten(node)
     case "Gather": return gather(node, in: graph)
     case "Slice": return slice(node, in: graph)
+    case "MatMul", "Gemm":
+      width = classes
+      return nil
+    case "Softmax", "LogSoftmax": return softmax(node, in: graph)
     default: return "the operation \(node.operation)"
     }
   }
 
+  private func softmax(_ node: ONNXNode, in graph: ONNXGraph) -> String? {
+    let axis = node.attributes["axis"]?.int ?? (graph.model.operatorSet < 13 ? 1 : -1)
+    let last = axes.map { $0.count - 1 }
+    return axis == -1 || axis == last ? nil : "axis \(axis)"
+  }
+
   private mutating func transpose(_ node: ONNXNode) -> String? {
+    let given = node.attributes["perm"]?.ints ?? []
     guard let axes else {
-      let order = node.attributes["perm"]?.ints ?? []
-      return order.last == order.count - 1 ? nil : "a transposition of the features"
+      return !given.isEmpty && given.last == given.count - 1
+        ? nil : "a transposition of the features"
     }
-    let order = node.attributes["perm"]?.ints ?? Array(axes.indices.reversed())
+    let order = given.isEmpty ? Array(axes.indices.reversed()) : given
     guard order.sorted() == Array(axes.indices) else { return "a transposition of other axes" }
-    self.axes = order.map { axes[$0] }
-    return self.axes?.last == .features ? nil : "a transposition of the features"
+    let turned = order.map { axes[$0] }
+    self.axes = turned
+    return width == nil || turned.last == .features ? nil : "a transposition of the features"
   }
 
   /// The axes of a squeeze, from an attribute or, since operator set 13, a constant.
@@ -70,108 +93,185 @@ struct ONNXTrace {
     return listed.map { $0.map { $0 < 0 ? $0 + rank : $0 } }
   }
 
-  private mutating func change(rank node: ONNXNode, in graph: ONNXGraph) -> String? {
-    guard let axes else { return nil }
-    let isSqueeze = node.operation == "Squeeze"
-    guard let listed = listedAxes(node, in: graph, rank: axes.count + (isSqueeze ? 0 : 1)) else {
-      self.axes = nil
-      return nil
+  private mutating func squeeze(_ node: ONNXNode, in graph: ONNXGraph) -> String? {
+    guard var axes else { return "a squeeze behind computed sizes" }
+    let all = axes.indices.filter { axes[$0] == .one }
+    let isWhole = node.attributes["axes"] == nil && node.input(1) == nil
+    guard let listed = isWhole ? all : listedAxes(node, in: graph, rank: axes.count) else {
+      return "a squeeze of computed axes"
     }
-    var changed = axes
-    for axis in listed.sorted(by: >) where isSqueeze {
-      guard changed.indices.contains(axis) else { return "axes that are not there" }
-      guard changed[axis] != .features else { return "the features squeezed" }
-      // An axis of one element leaves every number in its place.
-      changed.remove(at: axis)
+    for axis in Set(listed).sorted(by: >) {
+      guard axes.indices.contains(axis) else { return "axes that are not there" }
+      guard axes[axis] == .one else { return "a squeeze of the axis \(axes[axis].rawValue)" }
+      axes.remove(at: axis)
     }
-    for axis in listed.sorted() where !isSqueeze {
-      guard axis < changed.count else { return "an axis behind the features" }
-      changed.insert(.direction, at: max(0, axis))
-    }
-    self.axes = changed
+    self.axes = axes
     return nil
   }
 
-  private mutating func reshape(_ node: ONNXNode, in graph: ONNXGraph, width: Int?) -> String? {
-    guard node.operation == "Reshape" else {
-      self.axes = nil
-      return nil
+  private mutating func unsqueeze(_ node: ONNXNode, in graph: ONNXGraph) -> String? {
+    let count = (node.attributes["axes"]?.ints ?? node.input(1).flatMap { graph.integers($0) })?
+      .count
+    guard var axes, let count,
+      let listed = listedAxes(node, in: graph, rank: axes.count + count)
+    else { return "a new axis behind computed sizes" }
+    for axis in listed.sorted() {
+      guard (0...axes.count).contains(axis) else { return "axes that are not there" }
+      axes.insert(.one, at: axis)
     }
-    guard let sizes = node.input(1).flatMap({ graph.integers($0) }) else {
-      // A computed shape is that of the batch.
-      self.axes = nil
-      return nil
-    }
-    guard width == nil || sizes.last == width || sizes.last == -1 else {
-      return "a reshape that cuts the features into \(sizes.last ?? 0)"
-    }
-    guard let axes else { return nil }
-    let rest = axes.filter { $0 != .direction }
-    self.axes = sizes.count == axes.count ? axes : sizes.count == rest.count ? rest : nil
+    guard width == nil || axes.last == .features else { return "an axis behind the features" }
+    self.axes = axes
     return nil
   }
 
-  /// The index of the time axis, if it is known.
-  private func isTime(_ axis: Int) -> Bool {
-    guard let axes else { return false }
-    let index = axis < 0 ? axis + axes.count : axis
-    return axes.indices.contains(index) && axes[index] == .time
+  private mutating func flatten(_ node: ONNXNode) -> String? {
+    let axis = node.attributes["axis"]?.int ?? 1
+    guard let axes, width != nil, axes.last == .features else { return "a flattening" }
+    let place = axis < 0 ? axis + axes.count : axis
+    guard axes.indices.contains(place), !axes[place...].contains(.time) else {
+      return "a flattening from the axis \(axis)"
+    }
+    self.axes = [axes.contains(.time) ? .time : .one, .features]
+    return nil
   }
 
-  /// The last element of the time axis, or the only one of the directions and layers.
+  /// One sequence keeps the order of its numbers: a reshape is harmless where each vector of features
+  /// stays one.
+  private mutating func reshape(_ node: ONNXNode, in graph: ONNXGraph) -> String? {
+    guard let name = node.input(1), let sizes = graph.integers(name) else {
+      let own = axes.flatMap { axes in
+        node.input(1).flatMap { graph.axes(ofSizes: $0, data: node.inputs[0], axes: axes) }
+      }
+      if let own, width == nil || own.last == .features {
+        axes = own
+        return nil
+      }
+      guard let width, let last = node.input(1).flatMap({ graph.lastSize($0) }), last == width
+      else {
+        return "a reshape to computed sizes"
+      }
+      axes = nil
+      return nil
+    }
+    guard let axes else {
+      guard let width, sizes.last == width else { return "a reshape to \(sizes)" }
+      self.axes = nil
+      return nil
+    }
+    guard let shaped = reshaped(axes, to: sizes, in: node) else { return "a reshape to \(sizes)" }
+    self.axes = shaped
+    return nil
+  }
+
+  private func reshaped(_ axes: [ONNXAxis], to sizes: [Int], in node: ONNXNode) -> [ONNXAxis]? {
+    let leading = width == nil ? sizes : Array(sizes.dropLast())
+    let isCopying = node.attributes["allowzero"]?.int ?? 0 == 0
+    var result: [ONNXAxis] = []
+    for (index, size) in leading.enumerated() where size != -1 {
+      switch size {
+      case 0:
+        guard isCopying, axes.indices.contains(index), axes[index] != .features else { return nil }
+        result.append(axes[index])
+      case 1: result.append(.one)
+      // A fixed number of time steps.
+      default: result.append(.time)
+      }
+    }
+    let hasTime = axes.contains(.time)
+    if let place = leading.firstIndex(of: -1) {
+      result.insert(hasTime && !result.contains(.time) ? .time : .one, at: place)
+    }
+    guard result.filter({ $0 == .time }).count == (hasTime ? 1 : 0) else { return nil }
+    guard let width else { return result }
+    let isSame =
+      sizes.last == 0 && isCopying && axes.indices.contains(sizes.count - 1)
+      && axes[sizes.count - 1] == .features
+    // What is left, where the other sizes are those of time steps whatever their number.
+    let isRest = sizes.last == -1 && leading.allSatisfy { $0 == 0 || $0 == 1 }
+    return sizes.last == width || isSame || isRest ? result + [.features] : nil
+  }
+
+  /// The last element of the time axis, or the only one of another.
   private mutating func gather(_ node: ONNXNode, in graph: ONNXGraph) -> String? {
     let axis = node.attributes["axis"]?.int ?? 0
-    guard let axes, let index = node.input(1).flatMap({ graph.integers($0) }), index.count == 1 else {
+    guard let axes, let name = node.input(1), let index = graph.integers(name), index.count == 1,
+      let rank = graph.constant(name)?.tensor.dimensions.count, rank < 2
+    else {
       return "elements chosen by computed indices"
     }
     let place = axis < 0 ? axis + axes.count : axis
     guard axes.indices.contains(place) else { return "axes that are not there" }
-    let isScalar = node.input(1).flatMap { graph.constant($0) }?.tensor.dimensions.isEmpty ?? false
     switch axes[place] {
     case .time where index[0] == -1: isLastStep = true
-    case .direction where index[0] == -1 || index[0] == 0: break
+    case .one where index[0] == -1 || index[0] == 0: break
     default: return "element \(index[0]) of the axis \(axes[place].rawValue)"
     }
-    if isScalar {
-      self.axes?.remove(at: place)
-    } else {
-      self.axes?[place] = .direction
-    }
+    self.axes?[place] = .one
+    if rank == 0 { self.axes?.remove(at: place) }
     return nil
   }
 
-  /// The last element of the time axis: from -1 to the end.
+  /// The last element of the time axis, from -1 to the end, or all elements of an axis.
   private mutating func slice(_ node: ONNXNode, in graph: ONNXGraph) -> String? {
     func list(_ index: Int, _ name: String) -> [Int]? {
       node.input(index).flatMap { graph.integers($0) } ?? node.attributes[name].map(\.ints)
     }
-    guard let starts = list(1, "starts"), let ends = list(2, "ends"), starts.count == 1,
-      ends.count == 1
+    guard let axes, let starts = list(1, "starts"), let ends = list(2, "ends"),
+      starts.count == ends.count,
+      let listed = node.input(3) == nil && node.attributes["axes"] == nil
+        ? Array(starts.indices) : list(3, "axes"),
+      let steps = node.input(4) == nil ? starts.map({ _ in 1 }) : list(4, "steps"),
+      listed.count == starts.count, steps.count == starts.count
     else { return "a slice of computed bounds" }
-    let axis = list(3, "axes")?.first ?? 0
-    let step = node.input(4).flatMap { graph.integers($0) }?.first ?? 1
-    // 2^31 - 1 and 2^63 - 1 stand for the end.
-    guard isTime(axis), starts[0] == -1, ends[0] >= Int(Int32.max), step == 1, let axes else {
-      return "a slice from \(starts[0]) to \(ends[0]) of the axis \(axis)"
+    for index in starts.indices {
+      let (start, end, axis) = (starts[index], ends[index], listed[index])
+      let place = axis < 0 ? axis + axes.count : axis
+      guard axes.indices.contains(place), steps[index] == 1 else { return "a slice with steps" }
+      // 2^31 - 1 and 2^63 - 1 stand for the end.
+      let isToEnd = end >= Int(Int32.max)
+      switch axes[place] {
+      case _ where start == 0 && isToEnd: break
+      case .one where start == 0 && end == 1: break
+      case .one where start == -1 && isToEnd: break
+      case .time where start == -1 && isToEnd:
+        isLastStep = true
+        self.axes?[place] = .one
+      default: return "a slice from \(start) to \(end) of the axis \(axes[place].rawValue)"
+      }
     }
-    isLastStep = true
-    let place = axis < 0 ? axis + axes.count : axis
-    self.axes?[place] = .direction
     return nil
   }
 }
 
 extension ONNXGraph {
-  /// The integers of a constant of at most 64; `nil` if the value is computed or of another type.
+  /// The integers of a small constant; `nil` if the value is computed or of another type.
   func integers(_ name: String) -> [Int]? {
-    guard let (tensor, _) = constant(name), tensor.dimensions.reduce(1, *) <= 64 else { return nil }
-    return tensor.integers(in: model.file)
+    if let (node, _) = producer(of: name), node.operation == "Constant" {
+      if let list = node.attributes["value_ints"]?.ints { return list }
+      if let number = node.attributes["value_int"]?.int { return [number] }
+    }
+    return constant(name)?.tensor.integers(in: model.file)
+  }
+
+  /// The last of computed sizes where it is a constant: that of the last part that is joined.
+  func lastSize(_ name: String) -> Int? {
+    var name = name
+    for _ in model.nodes {
+      if let sizes = integers(name) { return sizes.last }
+      guard let (node, _) = producer(of: name),
+        let next = ["Cast", "Identity"].contains(node.operation)
+          ? node.input(0) : node.operation == "Concat" ? node.inputs.last : nil
+      else { return nil }
+      name = next
+    }
+    return nil
   }
 
   /// The change that a dropout or a cast makes to numbers, in words; `nil` if they stay as they are.
   func change(by node: ONNXNode) -> String? {
     switch node.operation {
     case "Dropout":
+      guard model.operatorSet >= 7 else { return "a dropout of operator set \(model.operatorSet)" }
       guard let mode = node.input(2) else { return nil }
       guard let (tensor, _) = constant(mode), tensor.isZero(in: model.file) else {
         return "a dropout in training mode"
@@ -210,7 +310,7 @@ extension ONNXTensor {
 
   /// `true` if every byte of a small constant is zero.
   func isZero(in file: MappedFile) -> Bool {
-    bytes(in: file)?.allSatisfy { $0 == 0 } ?? false
+    bytes(in: file).map { !$0.isEmpty && $0.allSatisfy { $0 == 0 } } ?? false
   }
 
   /// The values of a small constant as numbers.
@@ -220,6 +320,7 @@ extension ONNXTensor {
     return bytes.withUnsafeBytes { bytes in
       switch type {
       case 1: bytes.elements(of: UInt32.self) { Double(Float(bitPattern: $0)) }
+      case 10: bytes.elements(of: UInt16.self) { Double(Float(Float16(bitPattern: $0))) }
       case 11: bytes.elements(of: UInt64.self) { Double(bitPattern: $0) }
       default: nil
       }

@@ -60,77 +60,78 @@ struct ONNXGraph {
     return (model.nodes[index], output)
   }
 
-  /// The name of what a value is, before operations that only hand it on; each is shown to leave every number
-  /// with its token.
+  /// The operations that hand a value on, before and behind the parts that compute.
   ///
   /// - Parameters:
   ///   - name: The value.
-  ///   - width: The number of its features, if it is known.
-  /// - Throws: `InterchangeError` naming an operation that changes numbers or moves the features.
-  func origin(of name: String, width: Int? = nil) throws -> String {
-    var name = name
+  ///   - isPicking: `true` if elements of time steps and layers may be picked.
+  /// - Returns: The value that is handed on, and the operations in the order of the computation.
+  func path(to name: String, isPicking: Bool = true) -> (origin: String, nodes: [ONNXNode]) {
+    var (name, nodes) = (name, [ONNXNode]())
     // A graph has no circles; one that has ends here, too.
     for _ in model.nodes {
-      guard let (node, _) = producer(of: name), Self.passing.contains(node.operation),
-        let input = node.input(0)
-      else { break }
-      var trace = ONNXTrace()
-      if let change = trace.apply(node, in: self, width: width) { throw changed(node, change) }
-      name = input
-    }
-    return name
-  }
-
-  /// The origin of ids of tokens: shapes and integer types may change.
-  ///
-  /// - Throws: `InterchangeError` naming a cast to a type that does not hold every id.
-  func originOfIDs(_ name: String) throws -> String {
-    var name = name
-    for _ in model.nodes {
-      guard let (node, _) = producer(of: name), Self.passing.contains(node.operation),
-        let input = node.input(0)
-      else { break }
-      let type = node.attributes["to"]?.int ?? 0
-      if node.operation == "Cast", ![6, 7].contains(type) {
-        throw changed(node, "a cast of ids to the data type \(type)")
+      guard let (node, output) = producer(of: name), output == 0, let input = node.input(0) else {
+        break
       }
-      name = input
+      let isHandedOn =
+        Self.passing.contains(node.operation)
+        || isPicking && ["Gather", "Slice"].contains(node.operation) && constant(input) == nil
+      guard isHandedOn else { break }
+      nodes.append(node)
+      name = lastStates(picked: node) ?? input
     }
-    return name
+    return (name, nodes.reversed())
   }
 
-  /// Follows a value from the layer that makes it.
+  /// The last states of the layer that a node picks from those of all layers.
+  private func lastStates(picked node: ONNXNode) -> String? {
+    guard node.operation == "Gather", node.attributes["axis"]?.int ?? 0 == 0,
+      let (join, _) = node.input(0).flatMap({ producer(of: $0) }), join.operation == "Concat",
+      join.attributes["axis"]?.int == 0,
+      join.inputs.allSatisfy({
+        producer(of: $0).map { Self.isLayer($0.node) && $0.output == 1 } ?? false
+      }),
+      let index = node.input(1).flatMap({ integers($0) }), index.count == 1
+    else { return nil }
+    return index[0] == -1 ? join.inputs.last : index[0] == 0 ? join.inputs.first : nil
+  }
+
+  /// `true` for recurrent layers.
+  static func isLayer(_ node: ONNXNode) -> Bool { ["LSTM", "GRU", "RNN"].contains(node.operation) }
+
+  /// Follows a value through operations.
+  ///
+  /// - Throws: `InterchangeError` naming an operation that changes numbers or moves the features.
+  func follow(_ trace: inout ONNXTrace, _ nodes: [ONNXNode], classes: Int = 0) throws {
+    for node in nodes {
+      if let change = trace.apply(node, in: self, classes: classes) { throw changed(node, change) }
+    }
+  }
+
+  /// The meanings that the axes of a value that is fed in may have, for one sequence.
   ///
   /// - Parameters:
-  ///   - name: The value.
-  ///   - layer: The layer.
-  ///   - width: The size of its hidden state.
-  /// - Returns: What becomes of its axes; `nil` if the value is not the layer's.
-  /// - Throws: `InterchangeError` naming an operation that changes numbers or picks others than the last
-  ///   time step.
-  func trace(_ name: String, from layer: ONNXNode, width: Int) throws -> ONNXTrace? {
-    var name = name
-    var path: [ONNXNode] = []
-    for _ in 0...model.nodes.count {
-      guard let (node, output) = producer(of: name) else { return nil }
-      if let first = layer.outputs.first, node.outputs.first == first {
-        var trace = ONNXTrace(output: output)
-        guard output < 2 else { return nil }
-        for node in path.reversed() {
-          if let change = trace.apply(node, in: self, width: width) { throw changed(node, change) }
-        }
-        return trace
-      }
-      guard Self.passing.contains(node.operation) || ["Gather", "Slice"].contains(node.operation),
-        let input = node.input(0)
-      else { return nil }
-      path.append(node)
-      name = input
+  ///   - input: Its name.
+  ///   - isVector: `true` if its last axis is that of vectors.
+  /// - Returns: The possible meanings.
+  func axes(ofInput input: String, isVector: Bool) -> [[ONNXAxis]] {
+    let sizes = model.shapes[input].map { isVector ? $0.dropLast() : $0[...] }.map(Array.init)
+    let ranks = sizes.map { [$0.count] } ?? [2, 1]
+    let all = ranks.filter { (1...4).contains($0) }.flatMap { rank in
+      (0..<rank).map { time in (0..<rank).map { $0 == time ? ONNXAxis.time : .one } }
     }
-    return nil
+    guard let sizes, !sizes.allSatisfy({ $0 == 1 }) else { return all }
+    // An axis of a fixed 1 is not that of time, one of a fixed number is no batch of one.
+    let fitting = all.filter { axes in
+      zip(axes, sizes).allSatisfy { axis, size in
+        axis == .time ? size != 1 : size == nil || size == 1
+      }
+    }
+    return fitting.isEmpty ? all : fitting
   }
 
-  private func changed(_ node: ONNXNode, _ change: String) -> InterchangeError {
+  /// An error about an operation that changes more than it may.
+  func changed(_ node: ONNXNode, _ change: String) -> InterchangeError {
     model.error(
       node.place, expected: "operations that leave every number with its token", found: change,
       fix: "export the language model alone: embedding, recurrent layers, linear output, softmax")

@@ -20,8 +20,10 @@ struct ONNXLanguageModel {
     let weight: ONNXTensor
     let isTransposed: Bool
     let bias: ONNXTensor?
-    /// The name of the top layer's states.
+    /// The name of what it reads.
     let input: String
+    /// The operations from the matrix product to the result.
+    let path: [ONNXNode]
   }
 
   /// Finds the model.
@@ -48,27 +50,21 @@ struct ONNXLanguageModel {
       let width = layers[index - 1].architecture.hiddenSize
       let trace = try Self.trace(
         node.input(0), from: nodes[index - 1], width: width, in: graph, for: node.place)
-      guard !trace.isLastStep, trace.axes.map({ $0 == [.time, .batch, .features] }) ?? true else {
-        throw model.error(
-          node.place, expected: "the states of \(nodes[index - 1].place) at every time step",
-          found: "states whose axes are "
-            + (trace.axes ?? []).map(\.rawValue).joined(separator: ", "),
-          fix: "only a stack of layers is converted")
-      }
+      try Self.checkSteps(trace, before: node, in: graph)
     }
+    let (H, V) = try Self.matrix(output.weight, model, isTransposed: output.isTransposed)
     let top = layers[layers.count - 1].architecture.hiddenSize
-    let trace = try Self.trace(
-      output.input, from: last, width: top, in: graph, for: "the output")
+    var trace = try Self.trace(output.input, from: last, width: top, in: graph, for: "the output")
+    try graph.follow(&trace, output.path, classes: V)
     let D = layers[0].architecture.inputSize
     (embedding, notes) = try Self.embedding(of: first, width: D, in: graph)
     if trace.isLastStep {
       notes.append(
         Note(
           place: output.input,
-          message: "the graph predicts from the last time step alone; the checkpoint predicts at each"))
+          message:
+            "the graph predicts from the last time step alone; the checkpoint predicts at each"))
     }
-    let (H, V) =
-      try Self.matrix(output.weight, model, isTransposed: output.isTransposed)
     var architecture = Architecture(
       vocabularySize: V, embeddingSize: D, layers: layers.map(\.architecture), isTied: false,
       hasOutputBias: output.bias != nil)
@@ -107,23 +103,37 @@ struct ONNXLanguageModel {
   private static func trace(
     _ input: String?, from layer: ONNXNode, width: Int, in graph: ONNXGraph, for place: String
   ) throws -> ONNXTrace {
-    if let trace = try input.flatMap({ try graph.trace($0, from: layer, width: width) }) {
+    let (origin, path) = input.map { graph.path(to: $0) } ?? ("", [])
+    if let (node, output) = graph.producer(of: origin), node.outputs == layer.outputs, output < 2 {
+      var trace = ONNXTrace(output: output, width: width)
+      try graph.follow(&trace, path)
       return trace
     }
-    let origin = try input.map { try graph.origin(of: $0) } ?? ""
     let found = graph.producer(of: origin).map { "\($0.node.operation) \(origin)" } ?? origin
     throw graph.model.error(
       place, expected: "the states of \(layer.place), one layer on the other", found: found,
       fix: "only a stack of layers is converted")
   }
 
+  /// Refuses a layer that does not read the states of every time step, one after the other.
+  private static func checkSteps(
+    _ trace: ONNXTrace, before node: ONNXNode, in graph: ONNXGraph
+  ) throws {
+    guard trace.axes != [.time, .one, .features] else { return }
+    throw graph.model.error(
+      node.place, expected: "an input of the axes T, 1, F: time steps, batch, features",
+      found: trace.axes.map { "the axes " + list($0.map(\.rawValue)) } ?? "computed axes",
+      fix: "only a stack of layers over all time steps is converted")
+  }
+
   /// The embedding that the first layer reads, or `nil` for one-hot input.
   private static func embedding(
     of first: ONNXNode, width D: Int, in graph: ONNXGraph
   ) throws -> (ONNXTensor?, [Note]) {
-    let origin = try graph.origin(of: first.input(0) ?? "", width: D)
+    let (origin, path) = graph.path(to: first.input(0) ?? "", isPicking: false)
     guard let (node, _) = graph.producer(of: origin) else {
       guard graph.model.inputs.contains(origin) else { throw unknownInput(origin, graph) }
+      try checkSteps(of: origin, ids: [], path, before: first, width: D, isVector: true, in: graph)
       return (
         nil,
         [Note(place: origin, message: "assumed: the input is one-hot, a vector for each token")]
@@ -131,21 +141,57 @@ struct ONNXLanguageModel {
     }
     // The ids are those of the text as it is fed in: nothing computes others.
     let ids = node.operation == "Gather" ? node.input(1) : node.input(0)
-    let fed = try ids.map { try graph.originOfIDs($0) } ?? ""
+    let (fed, idPath) = ids.map { graph.path(to: $0, isPicking: false) } ?? ("", [])
     guard graph.model.inputs.contains(fed) else {
       throw graph.model.error(
         fed, expected: "ids of tokens as they are fed in",
         found: graph.producer(of: fed).map { "the operation \($0.node.operation)" } ?? "a constant",
         fix: "export a language model whose input is the ids of tokens")
     }
-    if node.operation == "OneHot", node.attributes["axis"]?.int ?? -1 == -1 {
+    let table: ONNXTensor?
+    if node.operation == "OneHot" {
       try checkOneHot(node, depth: D, in: graph)
-      return (nil, [])
+      table = nil
+    } else {
+      guard node.operation == "Gather", node.attributes["axis"]?.int ?? 0 == 0,
+        let name = node.input(0), let (tensor, isTransposed) = graph.constant(name), !isTransposed
+      else { throw unknownInput(origin, graph) }
+      table = tensor
     }
-    guard node.operation == "Gather", node.attributes["axis"]?.int ?? 0 == 0,
-      let name = node.input(0), let (tensor, isTransposed) = graph.constant(name), !isTransposed
-    else { throw unknownInput(origin, graph) }
-    return (tensor, [])
+    try checkSteps(
+      of: fed, ids: idPath + [node], path, before: first, width: D, isVector: false, in: graph)
+    return (table, [])
+  }
+
+  /// Refuses a first layer that does not read the tokens of one sequence in their order.
+  private static func checkSteps(
+    of fed: String, ids: [ONNXNode], _ path: [ONNXNode], before first: ONNXNode, width: Int,
+    isVector: Bool, in graph: ONNXGraph
+  ) throws {
+    for node in ids where node.operation == "Cast" {
+      let type = node.attributes["to"]?.int ?? 0
+      guard [6, 7].contains(type) else {
+        throw graph.changed(node, "a cast of ids to the data type \(type)")
+      }
+    }
+    // Either of two axes of ids may be that of time.
+    let results = graph.axes(ofInput: fed, isVector: isVector).map { axes in
+      Result {
+        var trace = ONNXTrace(axes: axes)
+        try graph.follow(&trace, ids.dropLast().filter { $0.operation != "Cast" })
+        if let axis = ids.last?.attributes["axis"]?.int, ids.last?.operation == "OneHot",
+          axis != -1, axis != trace.axes?.count
+        {
+          throw graph.changed(ids[ids.count - 1], "one-hot vectors along the axis \(axis)")
+        }
+        trace.addFeatures(width)
+        try graph.follow(&trace, path)
+        try checkSteps(trace, before: first, in: graph)
+      }
+    }
+    guard !results.contains(where: { (try? $0.get()) != nil }) else { return }
+    guard let first = results.first else { throw unknownInput(fed, graph) }
+    try first.get()
   }
 
   /// Refuses one-hot vectors of other values than 0 and 1, or of another length than the layer reads.
@@ -185,67 +231,74 @@ struct ONNXLanguageModel {
       found: list(graph.model.outputs), fix: "export the model with its output layer")
   }
 
-  private static func output(
-    before name: String, width: Int? = nil, in graph: ONNXGraph
-  ) throws -> Output? {
-    let result = name
-    var name = try graph.origin(of: name, width: width)
-    // One softmax, with or without a logarithm behind it, or none.
-    let hasLog = graph.producer(of: name)?.node.operation == "Log"
-    if hasLog {
-      name = try graph.origin(of: graph.producer(of: name)?.node.input(0) ?? "", width: width)
+  private static func output(before result: String, in graph: ONNXGraph) throws -> Output? {
+    var behind: [ONNXNode] = []
+    // The producer of a value, before operations that hand it on; all of these are kept.
+    func producer(_ name: String?) -> ONNXNode? {
+      let (origin, path) = name.map { graph.path(to: $0) } ?? ("", [])
+      behind = path + behind
+      return graph.producer(of: origin)?.node
     }
-    let softmax = graph.producer(of: name)?.node
-    if let softmax, (hasLog ? ["Softmax"] : ["LogSoftmax", "Softmax"]).contains(softmax.operation) {
-      try checkAxis(of: softmax, in: graph)
-      name = try graph.origin(of: softmax.input(0) ?? "", width: width)
+    var node = producer(result)
+    func step() {
+      guard let last = node else { return }
+      behind = [last] + behind
+      node = producer(last.input(0))
+    }
+    // One softmax, with or without a logarithm behind it, or none.
+    let hasLog = node?.operation == "Log"
+    if hasLog { step() }
+    let softmax = hasLog ? ["Softmax"] : ["LogSoftmax", "Softmax"]
+    if softmax.contains(node?.operation ?? "") {
+      step()
     } else if hasLog {
       return nil
     }
-    guard var (node, _) = graph.producer(of: name) else { return nil }
     var bias: ONNXTensor?
-    if node.operation == "Add" {
+    if let add = node, add.operation == "Add" {
       // Either of the two may be the bias.
-      let sides = [node.input(0), node.input(1)].compactMap { $0 }
+      let sides = [add.input(0), add.input(1)].compactMap { $0 }
       guard let constant = sides.lazy.compactMap({ graph.constant($0) }).first,
-        let other = sides.first(where: { graph.constant($0) == nil }),
-        let product = try graph.producer(of: graph.origin(of: other, width: width))
+        let other = sides.first(where: { graph.constant($0) == nil })
       else { return nil }
-      (bias, node) = (constant.tensor, product.node)
+      bias = constant.tensor
+      behind = [add] + behind
+      node = producer(other)
     }
+    guard let product = node else { return nil }
+    return try output(of: product, bias: bias, before: [product] + behind, in: graph)
+  }
+
+  /// The matrix of a product, and its bias.
+  private static func output(
+    of node: ONNXNode, bias: ONNXTensor?, before path: [ONNXNode], in graph: ONNXGraph
+  ) throws -> Output? {
     guard ["MatMul", "Gemm"].contains(node.operation), let input = node.input(0),
       let (weight, isTransposed) = node.input(1).flatMap({ graph.constant($0) })
     else { return nil }
-    var isColumns = !isTransposed
-    if node.operation == "Gemm" {
-      let numbers = ["alpha", "beta"].map { node.attributes[$0]?.float ?? 1 }
-      guard numbers == [1, 1], node.attributes["transA"]?.int ?? 0 == 0 else {
-        throw graph.model.error(
-          node.place, expected: "alpha and beta 1, and transA 0", found: "\(numbers)",
-          fix: "export the model again")
-      }
-      if node.attributes["transB"]?.int ?? 0 != 0 { isColumns.toggle() }
-      if let name = node.input(2) {
-        guard bias == nil, let constant = graph.constant(name) else { return nil }
-        bias = constant.tensor
-      }
-    }
-    let found = Output(weight: weight, isTransposed: isColumns, bias: bias, input: input)
-    let sizes = weight.dimensions
-    guard width == nil, sizes.count == 2 else { return found }
-    // Once more, now that the number of logits is known.
-    return try output(before: result, width: sizes[isColumns ? 1 : 0], in: graph)
+    let found = Output(
+      weight: weight, isTransposed: !isTransposed, bias: bias, input: input, path: path)
+    return node.operation == "Gemm" ? try gemm(node, found, in: graph) : found
   }
 
-  /// Refuses a softmax over anything but the tokens.
-  private static func checkAxis(of softmax: ONNXNode, in graph: ONNXGraph) throws {
-    let usual = graph.model.operatorSet < 13 ? 1 : -1
-    let axis = softmax.attributes["axis"]?.int ?? usual
-    let last = softmax.outputs.first.flatMap { graph.model.ranks[$0] }.map { $0 - 1 }
-    guard axis != -1, axis != last else { return }
-    throw graph.model.error(
-      softmax.place, expected: "\(softmax.operation) over the tokens, the last axis",
-      found: "axis \(axis)", fix: "export the model with axis -1")
+  private static func gemm(
+    _ node: ONNXNode, _ product: Output, in graph: ONNXGraph
+  ) throws -> Output? {
+    let numbers = ["alpha", "beta"].map { node.attributes[$0]?.float ?? 1 }
+    guard numbers == [1, 1], node.attributes["transA"]?.int ?? 0 == 0 else {
+      throw graph.model.error(
+        node.place, expected: "alpha and beta 1, and transA 0", found: "\(numbers)",
+        fix: "export the model again")
+    }
+    let isTurned = node.attributes["transB"]?.int ?? 0 != 0
+    var bias = product.bias
+    if let name = node.input(2) {
+      guard bias == nil, let constant = graph.constant(name) else { return nil }
+      bias = constant.tensor
+    }
+    return Output(
+      weight: product.weight, isTransposed: product.isTransposed != isTurned, bias: bias,
+      input: product.input, path: product.path)
   }
 
   // MARK: - Numbers

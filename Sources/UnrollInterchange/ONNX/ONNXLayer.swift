@@ -40,7 +40,9 @@ struct ONNXLayer {
     if let name = node.attributes.keys.sorted().first(where: { !Self.attributes.contains($0) }) {
       throw refuse("the attributes of ONNX's \(node.operation)", "the attribute \(name)")
     }
-    guard node.attributes["layout"]?.int ?? 0 == 0 else { throw refuse("time before batch", "layout 1") }
+    guard node.attributes["layout"]?.int ?? 0 == 0 else {
+      throw refuse("time before batch", "layout 1")
+    }
     let direction = node.attributes["direction"]?.text ?? "forward"
     guard direction == "forward" else { throw refuse("a layer of direction forward", direction) }
     guard node.attributes["clip"] == nil else { throw refuse("no clipping", "the attribute clip") }
@@ -60,15 +62,13 @@ struct ONNXLayer {
     else {
       throw model.error(
         node.place, expected: "constant weights", found: "weights that are computed",
-        fix: "export the model with its weights inside: torch.onnx.export(..., do_constant_folding=True, "
-          + "export_params=True), and none of them as an input of the graph")
+        fix: "export the model with its weights as initializers of the graph, not as its inputs")
     }
     let B = node.input(3).flatMap { graph.constant($0) }?.tensor
     if node.input(3) != nil && B == nil {
       throw model.error(
         node.place, expected: "a constant bias", found: "one that is computed",
-        fix: "export the model with its weights inside: torch.onnx.export(..., do_constant_folding=True, "
-          + "export_params=True), and none of them as an input of the graph")
+        fix: "export the model with its weights as initializers of the graph, not as its inputs")
     }
     (weightIH, weightHH, self.bias) = (W, R, B)
     let cell: Cell =

@@ -17,8 +17,8 @@ struct ONNXModel {
   let inputs: [String]
   /// The names of the results.
   let outputs: [String]
-  /// The number of dimensions of values, where the file says it.
-  let ranks: [String: Int]
+  /// The sizes of what is fed in, where the file says them; `nil` for a size that may change.
+  let shapes: [String: [Int?]]
   /// The version of ONNX's own operations.
   let operatorSet: Int
 
@@ -82,16 +82,16 @@ struct ONNXModel {
       names[$0] == nil
     }
     outputs = try graph.ranges(12).compactMap { try message($0, "graph: output").text(1) }
-    var ranks: [String: Int] = [:]
-    for range in graph.ranges(12) + graph.ranges(13) {
+    var shapes: [String: [Int?]] = [:]
+    for range in graph.ranges(11) {
       let value = try message(range, "graph: value")
       guard let name = value.text(1), let type = value.range(2),
         let tensor = try message(type, "type").range(1),
         let shape = try message(tensor, "type").range(2)
       else { continue }
-      ranks[name] = try message(shape, "shape").ranges(1).count
+      shapes[name] = try message(shape, "shape").ranges(1).map { try message($0, "shape").int(1) }
     }
-    self.ranks = ranks
+    self.shapes = shapes
     let sets = try model.ranges(8).map { try message($0, "opset_import") }
     operatorSet =
       sets.filter { ["", "ai.onnx"].contains($0.text(1) ?? "") }.compactMap { $0.int(2) }.max() ?? 1
@@ -207,6 +207,8 @@ struct ONNXTensor {
     case 10, 16:
       let values = (message.ints(5) ?? []).map { UInt16(truncatingIfNeeded: $0) }
       return .list(values.withUnsafeBytes { Array($0) })
+    case 9:
+      return .list((message.ints(5) ?? []).map { $0 == 0 ? 0 : 1 })
     case 6:
       let values = (message.ints(5) ?? []).map { Int32(truncatingIfNeeded: $0) }
       return .list(values.withUnsafeBytes { Array($0) })
