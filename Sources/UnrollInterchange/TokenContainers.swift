@@ -16,8 +16,16 @@ struct PickledValue: TokenValue {
     switch graph[reference].value {
     case .string(let text): Array(text.utf8)
     case .bytes(let bytes): bytes
+    case .object: encodedBytes
     default: nil
     }
+  }
+
+  /// Bytes as Python 3 writes them in protocol 2, which `torch.save` uses: `_codecs.encode(text, "latin1")`.
+  private var encodedBytes: [UInt8]? {
+    guard graph.className(reference) == "_codecs.encode" else { return nil }
+    var reader = PickledArrays(room: 1 << 16)
+    return reader.bytes(reference, in: graph)
   }
 
   /// The texts of an array of NumPy.

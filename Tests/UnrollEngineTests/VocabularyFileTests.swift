@@ -25,7 +25,7 @@ import UnrollTokenization
   @Test(
     "The tokens are found in every container, with the ids of the program",
     arguments: [
-      "object.pkl", "nested-object.pkl", "bytes.pkl", "array.pkl", "object-array.pkl",
+      "object.pkl", "nested-object.pkl", "bytes.pkl", "bytes.pt", "array.pkl", "object-array.pkl",
       "scalars.pkl",
       "inverse.pkl", "tuple.p", "protocol0.pkl", "object.pt", "ids.data", "legacy.data",
       "array.npy",
