@@ -217,6 +217,23 @@ import UnrollTokenization
     #expect(throws: InterchangeError.self) { try convert("two-models.pt") { $0.root = "other" } }
   }
 
+  @Test(
+    "Whole modules of PyTorch 0.3, whose parameters are calls, have the numbers of their state_dict",
+    arguments: ["torch03-module.pt", "torch03-module-python2.pt"])
+  func oldModules(name: String) throws {
+    func parameters(_ name: String) throws -> ParameterTree<Tensor> {
+      try convert(name) {
+        $0.vocabulary = Vocabulary(tokens: (0..<9).map { "token\($0)".utf8 }, unit: .word)
+      }.checkpoint.parameters
+    }
+    let state = try parameters("torch03-state.pt")
+    let module = try parameters(name)
+    #expect(module.paths == state.paths && module.paths.count == 7)
+    for path in state.paths {
+      #expect(module[path]?.floats() == state[path]?.floats())
+    }
+  }
+
   // MARK: - Refused by name
 
   @Test(

@@ -12,8 +12,20 @@ extension PyTorchFormat {
   ///
   /// - Throws: `InterchangeError` for tensors that are missing or that no state_dict can hold.
   public static func losses(of checkpoint: Checkpoint) throws -> [Note] {
-    try losses(of: checkpoint, naming: .wordLanguageModel)
+    let single = checkpoint.architecture.layers.indices.filter {
+      checkpoint.architecture.layers[$0].bias == .single
+    }
+    let notes = single.map { index in
+      Note(
+        place: ParameterPath.layer(index, .bias).description,
+        message: "a second bias of zeros is written beside it: PyTorch's modules have two")
+    }
+    return notes
+      + (try losses(of: checkpoint.withTwoBiases, naming: .wordLanguageModel))
   }
+
+  /// The model with the two biases that PyTorch's modules have: the computation is the same.
+  public static func held(_ checkpoint: Checkpoint) -> Checkpoint { checkpoint.withTwoBiases }
 
   /// Everything but the weights, under a program's names.
   ///
@@ -35,7 +47,8 @@ extension PyTorchFormat {
   public static func write(
     _ checkpoint: Checkpoint, to path: String, progress: (Int) -> Void
   ) throws {
-    try write(checkpoint, naming: .wordLanguageModel, to: path, progress: progress)
+    try write(
+      checkpoint.withTwoBiases, naming: .wordLanguageModel, to: path, progress: progress)
   }
 
   /// Writes a state_dict under a program's names.
@@ -144,5 +157,22 @@ extension PyTorchFormat {
             + "relu; no option of `unroll convert` says that on the way back"))
     }
     return notes
+  }
+}
+
+extension Checkpoint {
+  /// The model with a bias of zeros, `bias_hh`, beside each only bias of a layer, then `bias_ih`.
+  fileprivate var withTwoBiases: Checkpoint {
+    var result = self
+    for (index, layer) in architecture.layers.enumerated() where layer.bias == .single {
+      guard let bias = parameters[.layer(index, .bias)] else { continue }
+      result.parameters[.layer(index, .biasIH)] = bias
+      result.parameters[.layer(index, .biasHH)] = Tensor(
+        shape: bias.shape, dtype: bias.dtype,
+        storage: .owned([UInt8](repeating: 0, count: bias.storage.count)))
+      result.parameters[.layer(index, .bias)] = nil
+      result.architecture.layers[index].bias = .double
+    }
+    return result
   }
 }
