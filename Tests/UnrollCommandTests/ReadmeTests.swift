@@ -53,8 +53,10 @@ import Testing
           .dropLast().map(String.init)
         // Progress shows on slow machines only.
         let lasting = lines.filter {
-          $0.firstMatch(of: #/tokens/s, (perplexity|loss)|^(reading|evaluating|writing)|: \d+ s$/#)
-            == nil
+          $0.firstMatch(
+            of:
+              #/tokens/s, (perplexity|loss)|^(reading|evaluating|writing)|: \d+ s$|^\d+ of \d+ files: /#
+          ) == nil
         }
         #expect(result.exitCode == 0, "\(step.command)")
         #expect(
