@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/// Whether oneDNN's sums of int8 products are exact on this processor: where it has VNNI.
+/// `true` if oneDNN's sums of int8 products are exact on this processor: where it has VNNI.
 bool unroll_onednn_int8_is_exact(void);
 
 /// Computes `sums = x W^T` exactly.

@@ -49,7 +49,7 @@ public struct LanguageModel: Sendable {
   /// The number of tokens, V.
   public var vocabularySize: Int { network.architecture.vocabularySize }
 
-  /// How the tokens show where words begin and end.
+  /// The way in which tokens show where words begin and end.
   public var wordBoundaries: WordBoundaries { boundaries.value { encoder.wordBoundaries } }
   private let boundaries = BoundaryCache()
 

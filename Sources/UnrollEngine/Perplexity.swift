@@ -149,7 +149,7 @@ public struct Perplexity: Sendable {
     }
   }
 
-  /// Where the headline's perplexity lies by the bootstrap over sentences or windows: 95 of 100 texts that are
+  /// The range of the headline's perplexity by the bootstrap over sentences or windows: 95 of 100 texts that are
   /// made of this one's blocks, drawn with replacement, lie inside.
   ///
   /// - Parameters:

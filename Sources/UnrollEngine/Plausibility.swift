@@ -8,7 +8,7 @@ import UnrollNeural
 import UnrollTensors
 import UnrollTokenization
 
-/// What a converted model says of the beginning of a text that it should know.
+/// The beginning of a text that a converted model should know, and its likelihood.
 ///
 /// A model whose ids, roles or gate blocks were misread predicts its own training text no better than
 /// uniform guessing, though every tensor is in place.
@@ -17,7 +17,7 @@ struct PlausibilityCheck {
   let nll: Double
   /// The tokens of the text that were read.
   let tokenCount: Int
-  /// How many of them the vocabulary lacks.
+  /// The number of them that the vocabulary lacks.
   let unknownCount: Int
   /// The lines that the model cannot take.
   let refusedLines: Int
@@ -33,7 +33,7 @@ struct PlausibilityCheck {
   private static let comparedTokens = 300
   /// The fewest tokens that tell another reading from chance.
   private static let fewestTokens = 50
-  /// How many nats a token another reading has to be better: chance does not reach that.
+  /// The nats a token by which another reading has to be better: chance does not reach that.
   private static let margin = 0.3
 
   /// Evaluates a model on the beginning of a text.
@@ -62,7 +62,7 @@ struct PlausibilityCheck {
     try compare(ids, unknown, tryingGates: areGatesAssumed, tryingOthers: isSuspicious)
   }
 
-  /// What uniform guessing among all tokens costs, ln V.
+  /// The cost of uniform guessing among all tokens, ln V.
   private var guessing: Double { log(Double(checkpoint.architecture.vocabularySize)) }
 
   private var isWorseThanGuessing: Bool { nll > guessing }

@@ -111,7 +111,7 @@ public struct SpecialTokens: Sendable, Hashable {
 }
 
 extension Checkpoint {
-  /// What each line starts from, in words.
+  /// The token that each line starts from, in words.
   public var lineStart: String {
     let id: Int? =
       switch tokenizer.sentenceStart {
@@ -122,7 +122,7 @@ extension Checkpoint {
     return id.map { vocabulary.text(of: $0) } ?? "nothing"
   }
 
-  /// What each line ends with, in words.
+  /// The token that each line ends with, in words.
   public var lineEnd: String {
     guard tokenizer.appendsEndOfSentence, let id = vocabulary.endOfSentenceID else {
       return tokenizer.lineEnds == .kept ? "its line feed, as text" : "nothing"

@@ -84,7 +84,7 @@ public struct WordBoundaries: Sendable {
 }
 
 extension Encoder {
-  /// How the tokens show where words begin and end.
+  /// The way in which tokens show where words begin and end.
   public var wordBoundaries: WordBoundaries { WordBoundaries(self) }
 
   /// The signs of this tokenizer; `nil` where each token is a word.
