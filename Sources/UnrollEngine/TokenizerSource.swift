@@ -99,7 +99,7 @@ struct KnownTokens {
   var vocabulary: Vocabulary?
   /// A list in the folder of the corpus, where the order of ids was not stated.
   var beside: (path: String, vocabulary: Vocabulary)?
-  /// What was assumed.
+  /// The assumptions, as notes.
   var notes: [Note] = []
 
   /// `true` if the source of the tokens does not say what starts and ends a line.

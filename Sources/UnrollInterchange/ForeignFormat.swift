@@ -25,7 +25,7 @@ public protocol ForeignFormat: Sendable {
   /// Whether models are written in this format.
   static var isWritten: Bool { get }
 
-  /// Whether tensors have names in it that the caller may give by `ReadingOptions.map`.
+  /// `true` if its tensors have names that the caller may give roles by `ReadingOptions.map`.
   static var hasNames: Bool { get }
 
   /// Whether its reader accounts for every name in a file, so that names can be left out by

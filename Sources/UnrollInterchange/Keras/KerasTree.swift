@@ -130,7 +130,7 @@ struct KerasTree {
   private func variables(of group: String) -> [[String]] {
     let cells = "\(group)/cell/cells"
     if container.exists(cells) {
-      // In the order of their numbers, if they are of one class; else nobody knows.
+      // In the order of their numbers, if they are of one class; else the order is unknown.
       let names = container.members(of: cells)
       let split = names.map { (name: $0, key: KerasKinds.split($0)) }
       guard Set(split.map(\.key.base)).count == 1 else {
