@@ -1,6 +1,6 @@
 // swift-tools-version: 6.1
-// A target exists to forbid a dependency: only UnrollHDF5 sees libhdf5, only UnrollNeural sees
-// oneDNN, only the executable prints, forks or exits.
+// A target exists to forbid a dependency: only UnrollHDF5 sees libhdf5, only UnrollNeural the kernels,
+// only the executable prints, forks or exits.
 import PackageDescription
 
 let package = Package(
@@ -26,19 +26,12 @@ let package = Package(
     .systemLibrary(
       name: "CHDF5", pkgConfig: "hdf5",
       providers: [.apt(["libhdf5-dev", "pkg-config"]), .brew(["hdf5", "pkgconf"])]),
-    .systemLibrary(name: "COneDNN", providers: [.apt(["libdnnl-dev"]), .brew(["onednn"])]),
     .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
 
     // Our own C: what Swift cannot express.
     .target(
-      name: "CUnrollKernels", dependencies: ["COneDNN"],
-      // A module map's link line reaches Swift only, so C names its libraries. libgomp is the OpenMP
-      // runtime that Debian's oneDNN runs on: our loops share its threads.
-      linkerSettings: [
-        .linkedLibrary("dnnl"),
-        .linkedLibrary("gomp", .when(platforms: [.linux])),
-        .linkedLibrary("m", .when(platforms: [.linux])),
-      ]),
+      name: "CUnrollKernels",
+      linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux]))]),
     .target(name: "CProcess"),
 
     // The library, in dependency order.

@@ -39,15 +39,24 @@ INLINED void lstm_loop(
   }
 }
 
-MULTIVERSIONED static void lstm_row(
-    float *gates, const float *c, float *c_next, float *h_next, size_t H) {
+INLINED void lstm_row_body(float *gates, const float *c, float *c_next, float *h_next, size_t H) {
   lstm_loop(gates, c, c_next, h_next, H, logistic);
 }
 
-MULTIVERSIONED static void lstm_hard_row(
+COMPILED_FOR_EACH(
+    static, void, lstm_row,
+    (float *gates, const float *c, float *c_next, float *h_next, size_t H),
+    (gates, c, c_next, h_next, H))
+
+INLINED void lstm_hard_row_body(
     float *gates, const float *c, float *c_next, float *h_next, size_t H, float alpha, float beta) {
   lstm_loop(gates, c, c_next, h_next, H, hard_gates(alpha, beta));
 }
+
+COMPILED_FOR_EACH(
+    static, void, lstm_hard_row,
+    (float *gates, const float *c, float *c_next, float *h_next, size_t H, float alpha, float beta),
+    (gates, c, c_next, h_next, H, alpha, beta))
 
 static void lstm_rows(void *context, size_t begin, size_t end) {
   const lstm_arguments *a = context;
@@ -96,16 +105,25 @@ INLINED void gru_loop(
   }
 }
 
-MULTIVERSIONED static void gru_row(
+INLINED void gru_row_body(
     float *gates, const float *recurrent, const float *h, float *h_next, size_t H) {
   gru_loop(gates, recurrent, h, h_next, H, logistic);
 }
 
-MULTIVERSIONED static void gru_hard_row(
-    float *gates, const float *recurrent, const float *h, float *h_next, size_t H, float alpha,
-    float beta) {
+COMPILED_FOR_EACH(
+    static, void, gru_row,
+    (float *gates, const float *recurrent, const float *h, float *h_next, size_t H),
+    (gates, recurrent, h, h_next, H))
+
+INLINED void gru_hard_row_body(
+    float *gates, const float *recurrent, const float *h, float *h_next, size_t H, float alpha, float beta) {
   gru_loop(gates, recurrent, h, h_next, H, hard_gates(alpha, beta));
 }
+
+COMPILED_FOR_EACH(
+    static, void, gru_hard_row,
+    (float *gates, const float *recurrent, const float *h, float *h_next, size_t H, float alpha, float beta),
+    (gates, recurrent, h, h_next, H, alpha, beta))
 
 static void gru_rows(void *context, size_t begin, size_t end) {
   const gru_arguments *a = context;
@@ -139,9 +157,8 @@ typedef struct {
 } gru_half_arguments;
 
 // Both functions in one loop: rare, and the product that follows takes longer.
-MULTIVERSIONED static void gru_reset_row(
-    float *gates, const float *recurrent, const float *h, float *reset_h, size_t H,
-    unroll_gates kind) {
+INLINED void gru_reset_row_body(
+    float *gates, const float *recurrent, const float *h, float *reset_h, size_t H, unroll_gates kind) {
   float *r = gates, *z = gates + H;
 #pragma clang loop vectorize(assume_safety)
   for (size_t j = 0; j < H; j++) {
@@ -151,6 +168,11 @@ MULTIVERSIONED static void gru_reset_row(
     reset_h[j] = reset * h[j];
   }
 }
+
+COMPILED_FOR_EACH(
+    static, void, gru_reset_row,
+    (float *gates, const float *recurrent, const float *h, float *reset_h, size_t H, unroll_gates kind),
+    (gates, recurrent, h, reset_h, H, kind))
 
 static void gru_reset_rows(void *context, size_t begin, size_t end) {
   const gru_half_arguments *a = context;
@@ -168,7 +190,7 @@ void unroll_gru_reset_step(
   unroll_for_rows(B, B * H * 2, gru_reset_rows, &arguments);
 }
 
-MULTIVERSIONED static void gru_candidate_row(
+INLINED void gru_candidate_row_body(
     float *gates, const float *recurrent, const float *h, float *h_next, size_t H) {
   float *z = gates + H, *n = gates + 2 * H;
 #pragma clang loop vectorize(assume_safety)
@@ -178,6 +200,11 @@ MULTIVERSIONED static void gru_candidate_row(
     h_next[j] = (1.0f - z[j]) * candidate + z[j] * h[j];
   }
 }
+
+COMPILED_FOR_EACH(
+    static, void, gru_candidate_row,
+    (float *gates, const float *recurrent, const float *h, float *h_next, size_t H),
+    (gates, recurrent, h, h_next, H))
 
 static void gru_candidate_rows(void *context, size_t begin, size_t end) {
   const gru_half_arguments *a = context;
@@ -202,14 +229,24 @@ typedef struct {
   size_t H;
 } rnn_arguments;
 
-MULTIVERSIONED static void tanh_row(const float *restrict x, float *restrict y, size_t n) {
+INLINED void tanh_row_body(const float *restrict x, float *restrict y, size_t n) {
   for (size_t j = 0; j < n; j++) y[j] = tanh_float(x[j]);
 }
 
-MULTIVERSIONED static void relu_row(const float *restrict x, float *restrict y, size_t n) {
+COMPILED_FOR_EACH(
+    static, void, tanh_row,
+    (const float *restrict x, float *restrict y, size_t n),
+    (x, y, n))
+
+INLINED void relu_row_body(const float *restrict x, float *restrict y, size_t n) {
   // Not `x > 0 ? x : 0`, which would turn a NaN into 0.
   for (size_t j = 0; j < n; j++) y[j] = x[j] < 0.0f ? 0.0f : x[j];
 }
+
+COMPILED_FOR_EACH(
+    static, void, relu_row,
+    (const float *restrict x, float *restrict y, size_t n),
+    (x, y, n))
 
 static void tanh_rows(void *context, size_t begin, size_t end) {
   const rnn_arguments *a = context;

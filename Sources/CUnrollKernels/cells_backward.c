@@ -35,16 +35,25 @@ INLINED void lstm_loop(
   }
 }
 
-MULTIVERSIONED static void lstm_row(
+INLINED void lstm_row_body(
     float *gates, const float *c, const float *c_next, const float *dh, float *dc, size_t H) {
   lstm_loop(gates, c, c_next, dh, dc, H, logistic);
 }
 
-MULTIVERSIONED static void lstm_hard_row(
-    float *gates, const float *c, const float *c_next, const float *dh, float *dc, size_t H,
-    float alpha) {
+COMPILED_FOR_EACH(
+    static, void, lstm_row,
+    (float *gates, const float *c, const float *c_next, const float *dh, float *dc, size_t H),
+    (gates, c, c_next, dh, dc, H))
+
+INLINED void lstm_hard_row_body(
+    float *gates, const float *c, const float *c_next, const float *dh, float *dc, size_t H, float alpha) {
   lstm_loop(gates, c, c_next, dh, dc, H, hard_gates(alpha, 0));
 }
+
+COMPILED_FOR_EACH(
+    static, void, lstm_hard_row,
+    (float *gates, const float *c, const float *c_next, const float *dh, float *dc, size_t H, float alpha),
+    (gates, c, c_next, dh, dc, H, alpha))
 
 static void lstm_rows(void *context, size_t begin, size_t end) {
   const lstm_arguments *a = context;
@@ -66,9 +75,8 @@ void unroll_lstm_step_backward(
   unroll_for_rows(B, B * H * 3, lstm_rows, &arguments);
 }
 
-MULTIVERSIONED void unroll_lstm_cell_gradient(
-    const float *gates, const float *c_next, const float *dh, const float *dc, float *total,
-    size_t B, size_t H) {
+INLINED void unroll_lstm_cell_gradient_body(
+    const float *gates, const float *c_next, const float *dh, const float *dc, float *total, size_t B, size_t H) {
   for (size_t b = 0; b < B; b++) {
     const float *out = gates + b * 4 * H + 3 * H;
     for (size_t j = 0; j < H; j++) {
@@ -78,6 +86,11 @@ MULTIVERSIONED void unroll_lstm_cell_gradient(
     }
   }
 }
+
+COMPILED_FOR_EACH(
+    , void, unroll_lstm_cell_gradient,
+    (const float *gates, const float *c_next, const float *dh, const float *dc, float *total, size_t B, size_t H),
+    (gates, c_next, dh, dc, total, B, H))
 
 // MARK: GRU
 
@@ -106,22 +119,36 @@ INLINED void gru_loop(
   }
 }
 
-MULTIVERSIONED static void gru_row(
+INLINED void gru_row_body(
     float *gates, float *recurrent, const float *h, const float *dh, size_t H) {
   gru_loop(gates, recurrent, h, dh, H, logistic);
 }
 
-MULTIVERSIONED static void gru_hard_row(
+COMPILED_FOR_EACH(
+    static, void, gru_row,
+    (float *gates, float *recurrent, const float *h, const float *dh, size_t H),
+    (gates, recurrent, h, dh, H))
+
+INLINED void gru_hard_row_body(
     float *gates, float *recurrent, const float *h, const float *dh, size_t H, float alpha) {
   gru_loop(gates, recurrent, h, dh, H, hard_gates(alpha, 0));
 }
 
+COMPILED_FOR_EACH(
+    static, void, gru_hard_row,
+    (float *gates, float *recurrent, const float *h, const float *dh, size_t H, float alpha),
+    (gates, recurrent, h, dh, H, alpha))
+
 /// The part of dh that the update gate lets pass by; taken before the gate's place is overwritten.
-MULTIVERSIONED static void gru_pass_row(
-    const float *restrict update, const float *restrict dh, float *restrict dh_previous,
-    size_t H) {
+INLINED void gru_pass_row_body(
+    const float *restrict update, const float *restrict dh, float *restrict dh_previous, size_t H) {
   for (size_t j = 0; j < H; j++) dh_previous[j] += dh[j] * update[j];
 }
+
+COMPILED_FOR_EACH(
+    static, void, gru_pass_row,
+    (const float *restrict update, const float *restrict dh, float *restrict dh_previous, size_t H),
+    (update, dh, dh_previous, H))
 
 static void gru_rows(void *context, size_t begin, size_t end) {
   const gru_arguments *a = context;
@@ -148,9 +175,8 @@ void unroll_gru_step_backward(
 
 // Additions and multiplications only: not worth a second thread.
 
-MULTIVERSIONED static void gru_candidate_row(
-    float *gates, float *dz, float *dn, const float *h, const float *dh, size_t H,
-    unroll_gates kind) {
+INLINED void gru_candidate_row_body(
+    float *gates, float *dz, float *dn, const float *h, const float *dh, size_t H, unroll_gates kind) {
   float *z = gates + H, *n = gates + 2 * H;
 #pragma clang loop vectorize(assume_safety)
   for (size_t j = 0; j < H; j++) {
@@ -159,6 +185,11 @@ MULTIVERSIONED static void gru_candidate_row(
     z[j] = dz[j] = through_gate(dh[j] * (h[j] - candidate), update, kind);
   }
 }
+
+COMPILED_FOR_EACH(
+    static, void, gru_candidate_row,
+    (float *gates, float *dz, float *dn, const float *h, const float *dh, size_t H, unroll_gates kind),
+    (gates, dz, dn, h, dh, H, kind))
 
 void unroll_gru_candidate_step_backward(
     float *gates, float *drecurrent, float *dcandidate, const float *h, const float *dh,
@@ -171,11 +202,16 @@ void unroll_gru_candidate_step_backward(
   }
 }
 
-MULTIVERSIONED static void gru_reset_row(
+INLINED void gru_reset_row_body(
     float *r, float *dr, const float *h, const float *dreset_h, size_t H, unroll_gates kind) {
 #pragma clang loop vectorize(assume_safety)
   for (size_t j = 0; j < H; j++) r[j] = dr[j] = through_gate(dreset_h[j] * h[j], r[j], kind);
 }
+
+COMPILED_FOR_EACH(
+    static, void, gru_reset_row,
+    (float *r, float *dr, const float *h, const float *dreset_h, size_t H, unroll_gates kind),
+    (r, dr, h, dreset_h, H, kind))
 
 void unroll_gru_reset_step_backward(
     float *gates, float *drecurrent, const float *h, const float *dreset_h, float *dh_previous,
@@ -189,12 +225,22 @@ void unroll_gru_reset_step_backward(
 
 // MARK: The plain cell
 
-MULTIVERSIONED void unroll_rnn_tanh_step_backward(
+INLINED void unroll_rnn_tanh_step_backward_body(
     float *gates, const float *h_next, const float *dh, size_t count) {
   for (size_t j = 0; j < count; j++) gates[j] = dh[j] * (1.0f - h_next[j] * h_next[j]);
 }
 
-MULTIVERSIONED void unroll_rnn_relu_step_backward(
+COMPILED_FOR_EACH(
+    , void, unroll_rnn_tanh_step_backward,
+    (float *gates, const float *h_next, const float *dh, size_t count),
+    (gates, h_next, dh, count))
+
+INLINED void unroll_rnn_relu_step_backward_body(
     float *gates, const float *h_next, const float *dh, size_t count) {
   for (size_t j = 0; j < count; j++) gates[j] = h_next[j] > 0.0f ? dh[j] : 0.0f;
 }
+
+COMPILED_FOR_EACH(
+    , void, unroll_rnn_relu_step_backward,
+    (float *gates, const float *h_next, const float *dh, size_t count),
+    (gates, h_next, dh, count))

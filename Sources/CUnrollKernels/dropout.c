@@ -25,7 +25,7 @@ void unroll_philox(uint32_t x[4], uint32_t key0, uint32_t key1) { philox(x, key0
 INLINED uint32_t threshold(float rate) { return (uint32_t)(rate * 16777216.0f); }
 
 // Multiplies a row by its mask: number k of it belongs to word k % 4 of block k / 4.
-MULTIVERSIONED static void drop_row(
+INLINED void drop_row_body(
     const float *x, float *y, size_t n, uint32_t time, uint32_t column, unroll_dropout d) {
   const uint32_t bound = threshold(d.rate);
   const float scale = 1 / (1 - d.rate);
@@ -43,6 +43,11 @@ MULTIVERSIONED static void drop_row(
     for (size_t i = 0; i < count; i++) y[start + i] = x[start + i] * masks[i];
   }
 }
+
+COMPILED_FOR_EACH(
+    static, void, drop_row,
+    (const float *x, float *y, size_t n, uint32_t time, uint32_t column, unroll_dropout d),
+    (x, y, n, time, column, d))
 
 /// The arguments of `unroll_drop`.
 typedef struct {
@@ -76,12 +81,17 @@ float unroll_row_mask(uint32_t row, unroll_dropout dropout) {
 
 // MARK: Penalties on the hidden states
 
-MULTIVERSIONED void unroll_add_scaled(
+INLINED void unroll_add_scaled_body(
     float *restrict y, const float *restrict x, float scale, size_t n) {
   for (size_t i = 0; i < n; i++) y[i] += scale * x[i];
 }
 
-MULTIVERSIONED void unroll_add_temporal_gradient(
+COMPILED_FOR_EACH(
+    , void, unroll_add_scaled,
+    (float *restrict y, const float *restrict x, float scale, size_t n),
+    (y, x, scale, n))
+
+INLINED void unroll_add_temporal_gradient_body(
     float *restrict y, const float *restrict h, float scale, size_t T, size_t size) {
   for (size_t t = 0; t < T; t++) {
     const float *here = h + t * size;
@@ -92,3 +102,8 @@ MULTIVERSIONED void unroll_add_temporal_gradient(
       for (size_t i = 0; i < size; i++) gradient[i] -= scale * (here[i + size] - here[i]);
   }
 }
+
+COMPILED_FOR_EACH(
+    , void, unroll_add_temporal_gradient,
+    (float *restrict y, const float *restrict h, float scale, size_t T, size_t size),
+    (y, h, scale, T, size))

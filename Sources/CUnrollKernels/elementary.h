@@ -1,23 +1,14 @@
-// exp, tanh and the logistic function without branches or tables, so that loops over them become
-// vector code. The compiler may fuse multiplications and additions, but the same in every element:
-// a number's result does not depend on its neighbours or its place.
+// exp, tanh and the logistic function without branches or tables, so that loops over them become vector code.
+// They are sequences of operations that round once, so every processor gives the same bits.
 #pragma once
 #include <stdint.h>
 #include <string.h>
 
 #include "UnrollKernels.h"
+#include "instructions.h"
 
-// One copy of a loop for AVX-512, one for AVX2 with FMA, one for any x86-64; the loader chooses.
-#if defined(__x86_64__) && defined(__ELF__)
-#define MULTIVERSIONED \
-  __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define MULTIVERSIONED
-#endif
-
-// Inlined even without optimisation, since a function outside of a clone is compiled for any x86-64
-// and would round differently.
-#define INLINED static inline __attribute__((always_inline))
+// Each operation rounds once, as it is written; `fmaf` where a multiplication and an addition are meant as one.
+#pragma STDC FP_CONTRACT OFF
 
 INLINED float float_of_bits(uint32_t bits) {
   float value;
@@ -31,6 +22,9 @@ INLINED uint32_t bits_of_float(float value) {
   return bits;
 }
 
+/// `a b + c`, rounded once.
+INLINED float fused(float a, float b, float c) { return __builtin_elementwise_fma(a, b, c); }
+
 /// 2^n for -126 <= n <= 127; anything for other n, which only a NaN's exponent reaches.
 INLINED float power_of_two(int32_t n) { return float_of_bits((uint32_t)(n + 127) << 23); }
 
@@ -41,18 +35,18 @@ INLINED float exp_float(float x) {
   x = x > 89.0f ? 89.0f : x;
   // x = n log 2 + r, |r| <= log(2)/2. Adding 1.5 * 2^23 leaves n in the low bits of the sum.
   const float shift = 0x1.8p23f;
-  float shifted = x * 0x1.715476p0f + shift;
+  float shifted = fused(x, 0x1.715476p0f, shift);
   int32_t n = (int32_t)(bits_of_float(shifted) - bits_of_float(shift));
   float k = shifted - shift;
   // log 2 in two parts; the first has 9 trailing zeros, so k times it is exact.
-  float r = (x - k * 0x1.62e4p-1f) - k * 0x1.7f7d1cp-20f;
+  float r = fused(k, -0x1.7f7d1cp-20f, fused(k, -0x1.62e4p-1f, x));
   // Minimax in relative error 3e-9 over |r| <= log(2)/2: e^r = 1 + r + r^2 p(r).
   float p = 0x1.6a2434p-10f;
-  p = p * r + 0x1.1239e2p-7f;
-  p = p * r + 0x1.5558f2p-5f;
-  p = p * r + 0x1.555492p-3f;
-  p = p * r + 0x1.fffffcp-2f;
-  float e = (p * r) * r + r + 1.0f;
+  p = fused(p, r, 0x1.1239e2p-7f);
+  p = fused(p, r, 0x1.5558f2p-5f);
+  p = fused(p, r, 0x1.555492p-3f);
+  p = fused(p, r, 0x1.fffffcp-2f);
+  float e = fused(p * r, r, r) + 1.0f;
   // 2^n in two factors, since n reaches from -150 to 128. The shift keeps the sign.
   int32_t half = n >> 1;
   int32_t rest = n - half;
@@ -73,11 +67,11 @@ INLINED float tanh_float(float x) {
   // Minimax in relative error 4e-9 over |x| <= 0.625: tanh x = x + x^3 p(x^2).
   float u = magnitude * magnitude;
   float p = -0x1.75e1c8p-8f;
-  p = p * u + 0x1.52269ap-6f;
-  p = p * u - 0x1.b83c5ap-5f;
-  p = p * u + 0x1.110726p-3f;
-  p = p * u - 0x1.555532p-2f;
-  float near = (p * u) * magnitude + magnitude;
+  p = fused(p, u, 0x1.52269ap-6f);
+  p = fused(p, u, -0x1.b83c5ap-5f);
+  p = fused(p, u, 0x1.110726p-3f);
+  p = fused(p, u, -0x1.555532p-2f);
+  float near = fused(p * u, magnitude, magnitude);
   float far = 1.0f - 2.0f / (exp_float(2.0f * magnitude) + 1.0f);
   return float_of_bits(bits_of_float(magnitude <= 0.625f ? near : far) | sign);
 }

@@ -33,7 +33,7 @@ INLINED float bounded(float x, float limit) {
   if (u.shrink != 1)                                   \
     for (size_t i = 0; i < n; i++) p[i] *= u.shrink;
 
-MULTIVERSIONED static void sgd(block b, unroll_update u) {
+INLINED void sgd_body(block b, unroll_update u) {
   BEGIN
   float *restrict v = b.s[0];
   if (!v) {
@@ -47,7 +47,9 @@ MULTIVERSIONED static void sgd(block b, unroll_update u) {
   }
 }
 
-MULTIVERSIONED static void adam(block b, unroll_update u) {
+COMPILED_FOR_EACH(static, void, sgd, (block b, unroll_update u), (b, u))
+
+INLINED void adam_body(block b, unroll_update u) {
   BEGIN
   float *restrict m = b.s[0], *restrict v = b.s[1], *restrict largest = b.s[2];
   if (largest) {
@@ -68,7 +70,9 @@ MULTIVERSIONED static void adam(block b, unroll_update u) {
   }
 }
 
-MULTIVERSIONED static void rmsprop(block b, unroll_update u) {
+COMPILED_FOR_EACH(static, void, adam, (block b, unroll_update u), (b, u))
+
+INLINED void rmsprop_body(block b, unroll_update u) {
   BEGIN
   float *restrict v = b.s[0], *restrict buffer = b.s[1], *restrict mean = b.s[2];
   for (size_t i = 0; i < n; i++) {
@@ -89,7 +93,9 @@ MULTIVERSIONED static void rmsprop(block b, unroll_update u) {
   }
 }
 
-MULTIVERSIONED static void adagrad(block b, unroll_update u) {
+COMPILED_FOR_EACH(static, void, rmsprop, (block b, unroll_update u), (b, u))
+
+INLINED void adagrad_body(block b, unroll_update u) {
   BEGIN
   float *restrict sum = b.s[0];
   for (size_t i = 0; i < n; i++) {
@@ -99,7 +105,9 @@ MULTIVERSIONED static void adagrad(block b, unroll_update u) {
   }
 }
 
-MULTIVERSIONED static void adadelta(block b, unroll_update u) {
+COMPILED_FOR_EACH(static, void, adagrad, (block b, unroll_update u), (b, u))
+
+INLINED void adadelta_body(block b, unroll_update u) {
   BEGIN
   float *restrict v = b.s[0], *restrict changes = b.s[1];
   for (size_t i = 0; i < n; i++) {
@@ -111,7 +119,9 @@ MULTIVERSIONED static void adadelta(block b, unroll_update u) {
   }
 }
 
-MULTIVERSIONED static void asgd(block b, unroll_update u) {
+COMPILED_FOR_EACH(static, void, adadelta, (block b, unroll_update u), (b, u))
+
+INLINED void asgd_body(block b, unroll_update u) {
   // The gradient, weight decay included, is that of the parameter before it shrinks.
   float *restrict p = b.p, *restrict average = b.s[0];
   const float *restrict g = b.g;
@@ -121,6 +131,8 @@ MULTIVERSIONED static void asgd(block b, unroll_update u) {
     average[i] = u.gain1 == 1 ? p[i] : average[i] + u.gain1 * (p[i] - average[i]);
   }
 }
+
+COMPILED_FOR_EACH(static, void, asgd, (block b, unroll_update u), (b, u))
 
 /// The arguments of `unroll_update_step`.
 typedef struct {

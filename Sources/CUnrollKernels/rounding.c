@@ -10,7 +10,7 @@ typedef struct {
   uint16_t *rounded;
 } rounding;
 
-MULTIVERSIONED static void round_range(void *context, size_t begin, size_t end) {
+INLINED void round_range_body(void *context, size_t begin, size_t end) {
   const float *restrict x = ((rounding *)context)->x;
   uint16_t *restrict rounded = ((rounding *)context)->rounded;
   for (size_t i = begin; i < end; i++) {
@@ -21,6 +21,11 @@ MULTIVERSIONED static void round_range(void *context, size_t begin, size_t end) 
     rounded[i] = (uint16_t)(kept >> 16);
   }
 }
+
+COMPILED_FOR_EACH(
+    static, void, round_range,
+    (void *context, size_t begin, size_t end),
+    (context, begin, end))
 
 void unroll_round_to_bf16(const float *x, uint16_t *rounded, size_t n) {
   rounding arguments = {x, rounded};
@@ -35,7 +40,7 @@ typedef struct {
   size_t K;
 } scaling;
 
-MULTIVERSIONED static void scale_rows(void *context, size_t begin, size_t end) {
+INLINED void scale_rows_body(void *context, size_t begin, size_t end) {
   const scaling *a = context;
   for (size_t row = begin; row < end; row++) {
     const float *restrict x = a->x + row * a->K;
@@ -57,7 +62,19 @@ MULTIVERSIONED static void scale_rows(void *context, size_t begin, size_t end) {
   }
 }
 
+COMPILED_FOR_EACH(
+    static, void, scale_rows,
+    (void *context, size_t begin, size_t end),
+    (context, begin, end))
+
 void unroll_round_to_int8(const float *x, int8_t *rounded, float *scales, size_t M, size_t K) {
   scaling arguments = {x, rounded, scales, K};
   unroll_for_rows(M, M * K, scale_rows, &arguments);
 }
+
+INLINED void unroll_expand_halves_body(const uint16_t *restrict halves, float *restrict x, size_t n) {
+  for (size_t i = 0; i < n; i++) x[i] = float_of_bits((uint32_t)halves[i] << 16);
+}
+
+COMPILED_FOR_EACH(
+    , void, unroll_expand_halves, (const uint16_t *halves, float *x, size_t n), (halves, x, n))

@@ -61,7 +61,7 @@ INLINED double weighted_sum_of_exp(const float *x, size_t n, float offset) {
   return sum;
 }
 
-MULTIVERSIONED static void add_row(const float *x, size_t n, float *maximum, double *sum) {
+INLINED void add_row_body(const float *x, size_t n, float *maximum, double *sum) {
   float largest = maximum_of(x, n);
   largest = largest > *maximum ? largest : *maximum;
   // Where all logits so far are -infinity, any finite offset gives the sum 0; infinity gives NaN.
@@ -72,8 +72,13 @@ MULTIVERSIONED static void add_row(const float *x, size_t n, float *maximum, dou
   *maximum = largest;
 }
 
+COMPILED_FOR_EACH(
+    static, void, add_row,
+    (const float *x, size_t n, float *maximum, double *sum),
+    (x, n, maximum, sum))
+
 /// As `add_row`, with the sum of `(x - maximum) * exp(x - maximum)`.
-MULTIVERSIONED static void add_row_with_entropy(
+INLINED void add_row_with_entropy_body(
     const float *x, size_t n, float *maximum, double *sum, double *weighted) {
   float before = *maximum;
   double sum_before = *sum;
@@ -85,6 +90,11 @@ MULTIVERSIONED static void add_row_with_entropy(
   }
   *weighted += weighted_sum_of_exp(x, n, offset);
 }
+
+COMPILED_FOR_EACH(
+    static, void, add_row_with_entropy,
+    (const float *x, size_t n, float *maximum, double *sum, double *weighted),
+    (x, n, maximum, sum, weighted))
 
 /// The arguments of `unroll_softmax_add_panel` and its sibling with entropies.
 typedef struct {
@@ -127,6 +137,11 @@ void unroll_softmax_finish(const float *maximum, double *sum, size_t M) {
   for (size_t r = 0; r < M; r++) sum[r] = (double)maximum[r] + log(sum[r]);
 }
 
-MULTIVERSIONED void unroll_softmax_normalize(float *row, size_t N, double log_partition) {
+INLINED void unroll_softmax_normalize_body(float *row, size_t N, double log_partition) {
   for (size_t j = 0; j < N; j++) row[j] = (float)((double)row[j] - log_partition);
 }
+
+COMPILED_FOR_EACH(
+    , void, unroll_softmax_normalize,
+    (float *row, size_t N, double log_partition),
+    (row, N, log_partition))

@@ -1,82 +1,175 @@
+// sched_getaffinity is a GNU function.
+#define _GNU_SOURCE
 #include "threads.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <unistd.h>
+#if defined(__linux__)
+#include <sched.h>
+#endif
 
 #include "UnrollKernels.h"
 
-static atomic_int threads;
+// A pool of threads that wait for work: a short time in a loop, since the next product comes within
+// microseconds, then asleep. One caller at a time has the pool; others work alone.
 
-void unroll_set_threads(int count) { atomic_store(&threads, count < 0 ? 0 : count); }
+enum { MOST_WORKERS = 255, ROUNDS_AWAKE = 20000 };
 
-int unroll_threads(void) { return atomic_load(&threads); }
-
-#if defined(__linux__)
-
-// libgomp's entry points. The compiler emits these calls for `#pragma omp parallel`; we call them
-// ourselves, since -fopenmp would be an unsafe flag and bring in another runtime.
-void GOMP_parallel(void (*body)(void *), void *data, unsigned threads, unsigned flags);
-int omp_in_parallel(void);
-int omp_get_thread_num(void);
-int omp_get_num_threads(void);
-int omp_get_max_threads(void);
-void omp_set_num_threads(int);
-
-int unroll_apply_threads(void) {
-  // OpenMP keeps the number per calling thread, and Swift's tasks move between threads.
-  int count = omp_in_parallel() ? 1 : unroll_threads();
-  if (count > 0) omp_set_num_threads(count);
-  return omp_get_max_threads();
-}
-
-int unroll_part(void) { return omp_in_parallel() ? omp_get_thread_num() : 0; }
-
-typedef struct {
-  size_t rows;
+/// What the threads of the pool share.
+static struct {
+  /// Held by the caller who has the pool.
+  pthread_mutex_t owner;
+  /// Guards sleeping and waking.
+  pthread_mutex_t lock;
+  pthread_cond_t work_came;
+  /// Grows with each piece of work.
+  atomic_uint generation;
+  /// The workers who have not finished it.
+  atomic_int busy;
+  int workers;
+  size_t rows, parts;
   unroll_row_task task;
   void *context;
-} share;
+} pool = {
+    .owner = PTHREAD_MUTEX_INITIALIZER,
+    .lock = PTHREAD_MUTEX_INITIALIZER,
+    .work_came = PTHREAD_COND_INITIALIZER,
+};
 
-static void run_share(void *data) {
-  const share *work = data;
-  size_t index = (size_t)omp_get_thread_num(), count = (size_t)omp_get_num_threads();
-  size_t begin = work->rows * index / count, end = work->rows * (index + 1) / count;
-  if (begin < end) work->task(work->context, begin, end);
+static atomic_int threads_wanted;
+
+/// Whether this thread works on a part: what it calls runs on it alone.
+static _Thread_local bool is_in_part;
+
+void unroll_set_threads(int count) { atomic_store(&threads_wanted, count < 0 ? 0 : count); }
+
+int unroll_threads(void) { return atomic_load(&threads_wanted); }
+
+/// The processors that this process may run on.
+static size_t processor_count(void) {
+#if defined(__linux__)
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return (size_t)CPU_COUNT(&set);
+#endif
+  const long online = sysconf(_SC_NPROCESSORS_ONLN);
+  return online > 0 ? (size_t)online : 1;
+}
+
+size_t unroll_thread_count(void) {
+  static atomic_size_t processors;
+  if (is_in_part) return 1;
+  size_t count = (size_t)unroll_threads();
+  if (count == 0) {
+    count = atomic_load(&processors);
+    if (count == 0) atomic_store(&processors, count = processor_count());
+  }
+  return count < MOST_WORKERS + 1 ? count : MOST_WORKERS + 1;
+}
+
+/// Runs part `index` of the work.
+static void run_part(size_t index) {
+  const size_t begin = pool.rows * index / pool.parts, end = pool.rows * (index + 1) / pool.parts;
+  is_in_part = true;
+  if (begin < end) pool.task(pool.context, begin, end);
+  is_in_part = false;
+}
+
+/// Tells the processor that a loop waits.
+static void pause_briefly(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+/// Waits until the generation is no longer `seen`.
+static void wait_for_work(unsigned seen) {
+  for (int round = 0; round < ROUNDS_AWAKE; round++) {
+    if (atomic_load_explicit(&pool.generation, memory_order_acquire) != seen) return;
+    pause_briefly();
+  }
+  pthread_mutex_lock(&pool.lock);
+  while (atomic_load(&pool.generation) == seen) pthread_cond_wait(&pool.work_came, &pool.lock);
+  pthread_mutex_unlock(&pool.lock);
+}
+
+/// What a worker is given when it starts.
+typedef struct {
+  size_t index;
+  unsigned seen;
+} beginning;
+
+static void *work(void *context) {
+  const beginning given = *(beginning *)context;
+  free(context);
+  for (unsigned seen = given.seen;; ) {
+    wait_for_work(seen);
+    seen = atomic_load(&pool.generation);
+    if (given.index < pool.parts) run_part(given.index);
+    atomic_fetch_sub_explicit(&pool.busy, 1, memory_order_release);
+  }
+  return NULL;
+}
+
+/// Starts workers until there are `wanted`, or no more can be had. They end with the process.
+static void start_workers(int wanted) {
+  while (pool.workers < wanted) {
+    beginning *given = malloc(sizeof *given);
+    if (!given) return;
+    *given = (beginning){(size_t)pool.workers + 1, atomic_load(&pool.generation)};
+    pthread_attr_t attributes;
+    pthread_t thread;
+    int failure = pthread_attr_init(&attributes);
+    if (failure == 0) {
+      failure = pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+      if (failure == 0) failure = pthread_create(&thread, &attributes, work, given);
+      pthread_attr_destroy(&attributes);
+    }
+    if (failure != 0) {
+      free(given);
+      return;
+    }
+    pool.workers++;
+  }
+}
+
+/// Runs a task in `parts` parts, the first on this thread.
+static void run(size_t rows, size_t parts, unroll_row_task task, void *context) {
+  if (parts < 2 || is_in_part || pthread_mutex_trylock(&pool.owner) != 0)
+    return task(context, 0, rows);
+  start_workers((int)parts - 1);
+  const size_t available = (size_t)pool.workers + 1;
+  pool.rows = rows;
+  pool.parts = parts < available ? parts : available;
+  pool.task = task;
+  pool.context = context;
+  atomic_store(&pool.busy, pool.workers);
+  pthread_mutex_lock(&pool.lock);
+  atomic_fetch_add_explicit(&pool.generation, 1, memory_order_release);
+  pthread_cond_broadcast(&pool.work_came);
+  pthread_mutex_unlock(&pool.lock);
+  run_part(0);
+  for (int round = 0; atomic_load_explicit(&pool.busy, memory_order_acquire) > 0; round++) {
+    // A worker whose processor another program has needs this one.
+    if (round > ROUNDS_AWAKE)
+      sched_yield();
+    else
+      pause_briefly();
+  }
+  pthread_mutex_unlock(&pool.owner);
 }
 
 void unroll_for_rows(size_t rows, size_t work, unroll_row_task task, void *context) {
   // Waking the pool costs about a microsecond, as much as a thousand elements.
-  if (rows < 2 || work < 4096 || omp_in_parallel()) {
-    task(context, 0, rows);
-    return;
-  }
-  unroll_apply_threads();
-  share whole = {rows, task, context};
-  GOMP_parallel(run_share, &whole, 0, 0);
+  const size_t parts = rows < 2 || work < 4096 ? 1 : unroll_thread_count();
+  run(rows, parts < rows ? parts : rows, task, context);
 }
 
 void unroll_for_columns(size_t columns, size_t least, unroll_row_task task, void *context) {
-  size_t parts = omp_in_parallel() ? 1 : (size_t)unroll_apply_threads();
-  if (parts > columns / least) parts = columns / least;
-  if (parts < 2) {
-    task(context, 0, columns);
-    return;
-  }
-  share whole = {columns, task, context};
-  GOMP_parallel(run_share, &whole, (unsigned)parts, 0);
+  const size_t parts = unroll_thread_count();
+  run(columns, parts < columns / least ? parts : columns / least, task, context);
 }
-
-#else
-
-int unroll_apply_threads(void) { return 0; }
-
-int unroll_part(void) { return 0; }
-
-void unroll_for_columns(size_t columns, size_t least, unroll_row_task task, void *context) {
-  task(context, 0, columns);
-}
-
-void unroll_for_rows(size_t rows, size_t work, unroll_row_task task, void *context) {
-  task(context, 0, rows);
-}
-
-#endif

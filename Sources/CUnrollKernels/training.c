@@ -18,11 +18,16 @@ typedef struct {
   float scale;
 } gradient_arguments;
 
-MULTIVERSIONED static void gradient_row(float *row, size_t N, double log_partition, float scale) {
+INLINED void gradient_row_body(float *row, size_t N, double log_partition, float scale) {
   // In two parts, since a float holds a logarithm of this size to 1e-6 only.
   float high = (float)log_partition, low = (float)(log_partition - (double)high);
   for (size_t j = 0; j < N; j++) row[j] = exp_float((row[j] - high) - low) * scale;
 }
+
+COMPILED_FOR_EACH(
+    static, void, gradient_row,
+    (float *row, size_t N, double log_partition, float scale),
+    (row, N, log_partition, scale))
 
 static void gradient_rows(void *context, size_t begin, size_t end) {
   const gradient_arguments *a = context;
@@ -52,13 +57,17 @@ typedef struct {
   float *sums;
 } column_arguments;
 
-MULTIVERSIONED static void add_columns(
-    const float *x, size_t M, size_t stride, float *sums, size_t width) {
+INLINED void add_columns_body(const float *x, size_t M, size_t stride, float *sums, size_t width) {
   double totals[SUM_WIDTH] = {0};
   for (size_t r = 0; r < M; r++)
     for (size_t j = 0; j < width; j++) totals[j] += (double)x[r * stride + j];
   for (size_t j = 0; j < width; j++) sums[j] += (float)totals[j];
 }
+
+COMPILED_FOR_EACH(
+    static, void, add_columns,
+    (const float *x, size_t M, size_t stride, float *sums, size_t width),
+    (x, M, stride, sums, width))
 
 static void add_column_blocks(void *context, size_t begin, size_t end) {
   const column_arguments *a = context;
@@ -73,14 +82,19 @@ void unroll_add_column_sums(const float *x, size_t M, size_t N, float *sums) {
   unroll_for_rows((N + SUM_WIDTH - 1) / SUM_WIDTH, M * N, add_column_blocks, &arguments);
 }
 
-MULTIVERSIONED void unroll_add(float *restrict y, const float *restrict x, size_t n) {
+INLINED void unroll_add_body(float *restrict y, const float *restrict x, size_t n) {
   for (size_t i = 0; i < n; i++) y[i] += x[i];
 }
+
+COMPILED_FOR_EACH(
+    , void, unroll_add,
+    (float *restrict y, const float *restrict x, size_t n),
+    (y, x, n))
 
 /// A sum is cut into this many parts, a number that nothing may change: it is part of the result.
 enum { SUM_PARTS = 64, SUM_LANES = 16 };
 
-MULTIVERSIONED double unroll_dot(const float *w, const double *x, size_t n) {
+INLINED double unroll_dot_body(const float *w, const double *x, size_t n) {
   double lanes[SUM_LANES] = {0};
   size_t whole = n - n % SUM_LANES;
   for (size_t i = 0; i < whole; i += SUM_LANES)
@@ -91,6 +105,8 @@ MULTIVERSIONED double unroll_dot(const float *w, const double *x, size_t n) {
   return sum;
 }
 
+COMPILED_FOR_EACH(, double, unroll_dot, (const float *w, const double *x, size_t n), (w, x, n))
+
 /// The arguments of `unroll_sum_of_squares`.
 typedef struct {
   const float *x;
@@ -98,7 +114,7 @@ typedef struct {
   double *parts;
 } square_arguments;
 
-MULTIVERSIONED static double sum_of_squares(const float *x, size_t n) {
+INLINED double sum_of_squares_body(const float *x, size_t n) {
   double lanes[SUM_LANES] = {0};
   size_t whole = n - n % SUM_LANES;
   for (size_t i = 0; i < whole; i += SUM_LANES)
@@ -108,6 +124,8 @@ MULTIVERSIONED static double sum_of_squares(const float *x, size_t n) {
   for (int l = 0; l < SUM_LANES; l++) sum += lanes[l];
   return sum;
 }
+
+COMPILED_FOR_EACH(static, double, sum_of_squares, (const float *x, size_t n), (x, n))
 
 static void sum_parts(void *context, size_t begin, size_t end) {
   const square_arguments *a = context;
@@ -128,7 +146,7 @@ double unroll_sum_of_squares(const float *x, size_t n) {
 
 // MARK: Checks
 
-MULTIVERSIONED bool unroll_all_finite(const float *x, size_t n) {
+INLINED bool unroll_all_finite_body(const float *x, size_t n) {
   // The difference of a number with itself is 0, and NaN where it is infinite or NaN.
   float lanes[SUM_LANES] = {0};
   size_t whole = n - n % SUM_LANES;
@@ -139,3 +157,5 @@ MULTIVERSIONED bool unroll_all_finite(const float *x, size_t n) {
   for (int l = 0; l < SUM_LANES; l++) sum += lanes[l];
   return sum == 0.0f;
 }
+
+COMPILED_FOR_EACH(, bool, unroll_all_finite, (const float *x, size_t n), (x, n))

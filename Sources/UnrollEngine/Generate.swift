@@ -65,9 +65,7 @@ extension LanguageModel {
     }
     guard let start = try read(context) else { return [] }
     // So many side by side that the distributions of all have a few million numbers at most.
-    let columns =
-      network.rowsAreIndependent
-      ? max(1, min(64, 4_000_000 / outputCount)) : 1
+    let columns = max(1, min(64, 4_000_000 / outputCount))
     var results: [GeneratedSample] = []
     while results.count < samples {
       let numbers = results.count..<min(results.count + columns, samples)

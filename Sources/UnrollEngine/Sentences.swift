@@ -46,7 +46,7 @@ extension LanguageModel {
   public func predictions(
     ofSentences sentences: [[Int32]], _ figures: PredictionFigures = PredictionFigures()
   ) throws -> [SentencePredictions] {
-    let columns = network.rowsAreIndependent ? Self.sentenceColumns : 1
+    let columns = Self.sentenceColumns
     let order = sentences.indices.sorted { (sentences[$0].count, $0) < (sentences[$1].count, $1) }
     var results = [SentencePredictions?](repeating: nil, count: sentences.count)
     for start in stride(from: 0, to: order.count, by: columns) {

@@ -22,7 +22,7 @@ public struct MatrixSpectrum: Sendable, Hashable {
   ///   - matrix: `[H, H]`, of finite numbers; `[H, P]` after a projection.
   ///   - projection: `[P, H]`, which the matrix is multiplied by, or `nil`.
   ///   - H: The size, at least 1.
-  /// - Throws: `NeuralError` if oneDNN fails or memory is short.
+  /// - Throws: `NeuralError` if memory is short.
   public init(of matrix: [Float], after projection: [Float]? = nil, size H: Int) throws {
     let products = try Products()
     let matrix = try projection.map { try Self.product(matrix, $0, H, products) } ?? matrix

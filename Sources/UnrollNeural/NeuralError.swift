@@ -14,11 +14,11 @@ public enum NeuralError: Error, Sendable, Hashable, CustomStringConvertible {
   case window(expected: String, found: String)
   /// Memory for weights or products could not be had.
   case outOfMemory
-  /// oneDNN has no product of this precision for the processor.
-  case unsupported
+  /// The environment variable UNROLL_KERNELS names an instruction set that the processor lacks, or none at all.
+  case instructions(name: String)
   /// Training in int8.
   case trainingPrecision
-  /// oneDNN refused a product.
+  /// A product of sizes or of a precision that there is none of.
   case productFailed
 
   /// What was expected, what was found, and where.
@@ -31,10 +31,11 @@ public enum NeuralError: Error, Sendable, Hashable, CustomStringConvertible {
       "expected token ids from 0 to \(vocabularySize - 1), found \(id) at place \(index)"
     case .window(let expected, let found): "expected \(expected), found \(found)"
     case .outOfMemory: "not enough memory for the model's weights and products"
-    case .unsupported:
-      "oneDNN has no matrix products of this precision for this processor; f32 runs everywhere"
+    case .instructions(let name):
+      "UNROLL_KERNELS: expected \(Instructions.available.joined(separator: " or ")) on this processor, "
+        + "found \(name)"
     case .trainingPrecision: "expected f32 or bf16 to train in, found int8"
-    case .productFailed: "oneDNN could not compute a matrix product"
+    case .productFailed: "a matrix product of these sizes cannot be computed"
     }
   }
 }

@@ -16,6 +16,8 @@ struct OutputLayer: Sendable {
   ///
   /// With a block of rows, the logits fill half a megabyte, which a second-level cache holds.
   static let panelWidth = 1024
+  /// The number of rows in a block.
+  static let blockRows = 128
 
   /// `[V, H]` in panels; `[V, D]` after a projection.
   private let weight: PackedWeight
@@ -29,7 +31,7 @@ struct OutputLayer: Sendable {
   ///   - bias: `[V]`, or `nil`.
   ///   - projection: `[D, H]`, or `nil`.
   ///   - precision: The type of the factors of products.
-  /// - Throws: `NeuralError` if oneDNN fails or memory is short.
+  /// - Throws: `NeuralError` if memory is short.
   init(
     weight: Tensor, bias: [Float]?, projection: Tensor? = nil, precision: Precision = .float32
   ) throws {
@@ -38,11 +40,6 @@ struct OutputLayer: Sendable {
     self.projection = try projection.map {
       try PackedWeight($0, bias: nil, precision: precision)
     }
-  }
-
-  /// Whether a row's result has the same bits whatever the other rows are.
-  var rowsAreIndependent: Bool {
-    weight.rowsAreIndependent && projection?.rowsAreIndependent ?? true
   }
 
   /// The log-probabilities of one target a row, and the entropies of the distributions if wanted.
@@ -54,7 +51,7 @@ struct OutputLayer: Sendable {
   ///   - entropies: In: `[M]` of zeros where they are wanted, empty where not. Out: in nats.
   ///   - subset: The total probability of some tokens. Out: `[M]` its logarithms; `nil` if not wanted.
   /// - Returns: `[M]`
-  /// - Throws: `NeuralError` if oneDNN fails or memory is short.
+  /// - Throws: `NeuralError` if memory is short.
   func logProbabilities(
     ofTargets targets: [Int32], hidden: UnsafePointer<Float>, scratch: inout OutputScratch,
     entropies: inout [Double], subset: inout SubsetTotals?
@@ -83,7 +80,7 @@ struct OutputLayer: Sendable {
   ///   - hidden: `[M, H]`
   ///   - scratch: What is computed on the way.
   /// - Returns: `[M, V]`
-  /// - Throws: `NeuralError` if oneDNN fails or memory is short.
+  /// - Throws: `NeuralError` if memory is short.
   func logProbabilities(
     M: Int, hidden: UnsafePointer<Float>, scratch: inout OutputScratch
   ) throws -> [Float] {
@@ -116,7 +113,7 @@ struct OutputLayer: Sendable {
       var row = [Float](repeating: 0, count: weight.N)
       try row.withUnsafeMutableBufferPointer { row in
         let logits = row.start
-        try forEachPart(of: weight.panels.count, atLeast: 4, splits: rowsAreIndependent) {
+        try forEachPart(of: weight.panels.count, atLeast: 4) {
           for index in $0 {
             try weight.multiply(
               input, into: logits + weight.panels[index].lowerBound, M: 1, panel: index)
@@ -150,7 +147,7 @@ struct OutputLayer: Sendable {
     return try scratch.projected.withScratch(M * projection.N) { projected in
       let count = M * projection.precision.scratchWidth(projection.K)
       try scratch.rounded.withScratch(count) {
-        try projection.multiplyWindow(hidden, in: $0, into: projected, M: M)
+        try projection.multiply(hidden, in: $0, into: projected, M: M)
       }
       return try withInput(projected)
     }
@@ -165,7 +162,7 @@ struct OutputLayer: Sendable {
   ///   - entropies: In: `[M]` of zeros where they are wanted, empty where not. Out: in nats.
   ///   - body: Receives logits `[rows.count, panel.count]`, the rows and the panel's tokens.
   /// - Returns: `[M]`, for each row the logarithm of its sum of exponentials.
-  /// - Throws: `NeuralError` if oneDNN fails or memory is short.
+  /// - Throws: `NeuralError` if memory is short.
   private func forEachPanel(
     M: Int, hidden: UnsafePointer<Float>, scratch: inout OutputScratch,
     entropies: inout [Double],
@@ -173,8 +170,8 @@ struct OutputLayer: Sendable {
   ) throws -> [Double] {
     var maxima = [Float](repeating: -.infinity, count: M)
     var sums = [Double](repeating: 0, count: M)
-    let blocks = rowBlocks(M)
-    let size = min(M, largestRowBlock) * min(weight.N, Self.panelWidth)
+    let blocks = stride(from: 0, to: M, by: Self.blockRows).map { $0..<min($0 + Self.blockRows, M) }
+    let size = min(M, Self.blockRows) * min(weight.N, Self.panelWidth)
     try withInput(M: M, hidden: hidden, scratch: &scratch) { input, logits in
       try logits.withScratch(size) { logits in
         for (index, panel) in weight.panels.enumerated() {

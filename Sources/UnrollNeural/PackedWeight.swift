@@ -1,5 +1,5 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// Matrix products with weights in oneDNN's own layout.
+// Matrix products with packed weights.
 
 import CUnrollKernels
 import UnrollFormat
@@ -7,8 +7,8 @@ import UnrollTensors
 
 /// The weight of `y = x W^T + bias`, packed once and multiplied often.
 ///
-/// A class because the packed memory has identity and exactly one end. Several threads may multiply
-/// with one weight; they take turns.
+/// A class because the packed memory has identity and exactly one end. Several threads may multiply with one
+/// weight at the same time, but not while it is packed.
 final class PackedWeight: Sendable {
   /// The number of rows of the weight, the width of y.
   let N: Int
@@ -29,7 +29,7 @@ final class PackedWeight: Sendable {
   ///   - panelWidth: The number of columns of y in a panel; all by default.
   ///   - accumulates: Whether products are added to what y holds.
   ///   - precision: The type of the packed weight and of what it multiplies.
-  /// - Throws: `NeuralError` if there is no memory or oneDNN fails.
+  /// - Throws: `NeuralError` if memory is short.
   init(
     N: Int, K: Int, hasBias: Bool, panelWidth: Int? = nil, accumulates: Bool = false,
     precision: Precision
@@ -52,7 +52,7 @@ final class PackedWeight: Sendable {
   ///   - panelWidth: The number of columns of y in a panel; all by default.
   ///   - accumulates: Whether products are added to what y holds.
   ///   - precision: The type of the packed weight and of what it multiplies.
-  /// - Throws: `NeuralError` if there is no memory or oneDNN fails.
+  /// - Throws: `NeuralError` if memory is short.
   convenience init(
     _ weight: Tensor, bias: [Float]?, panelWidth: Int? = nil, accumulates: Bool = false,
     precision: Precision
@@ -69,7 +69,7 @@ final class PackedWeight: Sendable {
   /// - Parameters:
   ///   - weight: `[N, K]`, floating-point. Its mapped pages are let go.
   ///   - bias: `[N]`, or `nil` where products add none.
-  /// - Throws: `NeuralError` if oneDNN fails.
+  /// - Throws: `NeuralError` if memory is short.
   func pack(_ weight: Tensor, bias: [Float]?) throws {
     precondition(bias.map { $0.count == N } ?? true, "a bias has one number for each row")
     for (index, panel) in panels.enumerated() {
@@ -84,15 +84,12 @@ final class PackedWeight: Sendable {
   /// - Parameters:
   ///   - columns: Has A, `[K, N]`, among its rows.
   ///   - row: The first row of A.
-  /// - Throws: `NeuralError` if oneDNN fails.
+  /// - Throws: `NeuralError` if memory is short.
   func pack(columns: Tensor, from row: Int = 0) throws {
     try columns.withFloats(ofRows: row..<row + K) { try check(unroll_pack_columns(handle, $0)) }
   }
 
   deinit { unroll_packed_weight_destroy(handle) }
-
-  /// Whether a row of a product has the same bits whatever the other rows and the threads are.
-  var rowsAreIndependent: Bool { unroll_rows_are_independent(handle) }
 
   /// Multiplies M rows with one panel.
   ///
@@ -101,7 +98,7 @@ final class PackedWeight: Sendable {
   ///   - y: `[M, N]` where N is the panel's width. Out: `x W^T + bias`, or that added to y.
   ///   - M: The number of rows.
   ///   - panel: The panel's index.
-  /// - Throws: `NeuralError` if oneDNN fails or memory is short.
+  /// - Throws: `NeuralError` if memory is short.
   func multiply(
     _ x: Operand, into y: UnsafeMutablePointer<Float>, M: Int, panel: Int = 0
   ) throws {
@@ -117,7 +114,7 @@ final class PackedWeight: Sendable {
   ///   - y: `[M, N]` where N is the panel's width. Out: `x W^T + bias`, or that added to y.
   ///   - M: The number of rows.
   ///   - panel: The panel's index.
-  /// - Throws: `NeuralError` if oneDNN fails or memory is short.
+  /// - Throws: `NeuralError` if memory is short.
   func multiply(
     _ x: UnsafePointer<Float>, in scratch: UnsafeMutablePointer<UInt16>,
     into y: UnsafeMutablePointer<Float>, M: Int, panel: Int = 0
@@ -125,45 +122,6 @@ final class PackedWeight: Sendable {
     try multiply(
       precision.operand(x, rows: M, width: K, in: scratch), into: y, M: M, panel: panel)
   }
-
-  /// Multiplies the many rows of a window, in blocks.
-  ///
-  /// - Parameters:
-  ///   - x: `[M, K]`
-  ///   - scratch: `[M, scratchWidth(K)]` for x in the weight's precision; not touched in f32.
-  ///   - y: `[M, N]`. Out: `x W^T + bias`, or that added to y.
-  ///   - M: The number of rows.
-  /// - Throws: `NeuralError` if oneDNN fails or memory is short.
-  func multiplyWindow(
-    _ x: UnsafePointer<Float>, in scratch: UnsafeMutablePointer<UInt16>,
-    into y: UnsafeMutablePointer<Float>, M: Int
-  ) throws {
-    let x = precision.operand(x, rows: M, width: K, in: scratch)
-    for block in rowBlocks(M) {
-      try multiply(
-        x.dropping(rows: block.lowerBound), into: y + block.lowerBound * N, M: block.count)
-    }
-  }
-}
-
-/// The most rows that a block has.
-let largestRowBlock = 128
-
-/// Cuts M rows into blocks: 128 rows each, then a multiple of 8, then fewer than 8.
-///
-/// A product is planned, and its machine code made, for one number of rows. That costs a
-/// millisecond, and sentences have every length, so only 23 numbers of rows occur.
-func rowBlocks(_ M: Int) -> [Range<Int>] {
-  var blocks: [Range<Int>] = []
-  var start = 0
-  while start < M {
-    let left = M - start
-    let count =
-      left >= largestRowBlock ? largestRowBlock : left >= 8 ? left - left % 8 : left
-    blocks.append(start..<start + count)
-    start += count
-  }
-  return blocks
 }
 
 /// Turns a status of the C kernels into an error.
@@ -171,7 +129,8 @@ func check(_ status: unroll_status) throws {
   switch status {
   case UNROLL_OK: return
   case UNROLL_OUT_OF_MEMORY: throw NeuralError.outOfMemory
-  case UNROLL_UNSUPPORTED: throw NeuralError.unsupported
+  case UNROLL_UNSUPPORTED, UNROLL_UNKNOWN_INSTRUCTIONS:
+    throw NeuralError.instructions(name: Instructions.wanted)
   default: throw NeuralError.productFailed
   }
 }

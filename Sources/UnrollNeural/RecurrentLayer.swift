@@ -27,7 +27,7 @@ struct RecurrentLayer: Sendable {
   ///   - index: The layer, counted from 0.
   ///   - parameters: The model's parameters, of the shapes that the architecture says.
   ///   - precision: The type of the factors of products.
-  /// - Throws: `NeuralError` if oneDNN fails or memory is short.
+  /// - Throws: `NeuralError` if memory is short.
   init(
     _ architecture: LayerArchitecture, index: Int, parameters: CheckedParameters,
     precision: Precision
@@ -53,7 +53,7 @@ struct RecurrentLayer: Sendable {
   /// - Parameters:
   ///   - parameters: The model's parameters, of the shapes that the architecture says.
   ///   - index: The layer, counted from 0.
-  /// - Throws: `NeuralError` if oneDNN fails.
+  /// - Throws: `NeuralError` if memory is short.
   func pack(_ parameters: CheckedParameters, index: Int) throws {
     var biasIH =
       parameters.floats(.layer(index, .biasIH)) ?? parameters.floats(.layer(index, .bias))
@@ -72,12 +72,6 @@ struct RecurrentLayer: Sendable {
     try projection?.pack(parameters.tensor(.layer(index, .weightHR)), bias: nil)
   }
 
-  /// Whether a column's result has the same bits whatever the other columns are.
-  var rowsAreIndependent: Bool {
-    inputWeight.rowsAreIndependent && hiddenWeight.rowsAreIndependent
-      && projection?.rowsAreIndependent ?? true
-  }
-
   /// Runs a window of T steps over B columns.
   ///
   /// The input's part of the gates does not wait for any step, so that of some steps is one product, as
@@ -90,7 +84,7 @@ struct RecurrentLayer: Sendable {
   ///   - keepsTape: Whether a backward pass will read the tape.
   ///   - T: The number of time steps.
   ///   - B: The number of columns.
-  /// - Throws: `NeuralError` if oneDNN fails or memory is short.
+  /// - Throws: `NeuralError` if memory is short.
   func forward(
     input: UnsafePointer<Float>, state: inout LayerState, tape: inout LayerTape, keepsTape: Bool,
     T: Int, B: Int
@@ -103,10 +97,10 @@ struct RecurrentLayer: Sendable {
           let gates = LayerStep(
             start, of: architecture, buffers: buffers, h: h, c: c, extent: extent
           ).gates
-          try inputWeight.multiplyWindow(
+          try inputWeight.multiply(
             input + start * B * architecture.inputSize, in: buffers.rounded, into: gates,
             M: steps.count * B)
-          try forEachPart(of: B, splits: rowsAreIndependent) { columns in
+          try forEachPart(of: B) { columns in
             for t in steps {
               let step = LayerStep(
                 t, of: architecture, buffers: buffers, h: h, c: c, extent: extent,

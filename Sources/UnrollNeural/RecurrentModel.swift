@@ -13,7 +13,7 @@ import UnrollTensors
 ///
 /// Sequences and windows: tokens come as `[T, B]`, B columns side by side, T time steps each. A
 /// text run in one window or in several that carry the state has the same log-probabilities, bit
-/// for bit, and so has a column alone or beside others, where `rowsAreIndependent`.
+/// for bit, and so has a column alone or beside others.
 public final class RecurrentModel: Sendable {
   /// The sizes and cells.
   public let architecture: Architecture
@@ -63,13 +63,6 @@ public final class RecurrentModel: Sendable {
       bias: shortlist.flatMap { list in bias.map { bias in list.map { bias[Int($0)] } } } ?? bias,
       projection: architecture.hasOutputProjection ? parameters.tensor(.outputProjection) : nil,
       precision: precision)
-  }
-
-  /// Whether a column's results have the same bits beside any others and for any number of threads.
-  ///
-  /// So it is where oneDNN has blocked kernels: with AVX-512 in version 2.
-  public var rowsAreIndependent: Bool {
-    output.rowsAreIndependent && layers.allSatisfy(\.rowsAreIndependent)
   }
 
   /// The state before the first token.
@@ -254,7 +247,7 @@ public final class RecurrentModel: Sendable {
   ///   - B: The number of columns.
   ///   - workspace: In: `below` begins with the layer's input, `[T*B, D]`. Out: with its hidden
   ///     states, `[T*B, H]`.
-  /// - Throws: `NeuralError` if oneDNN fails or memory is short.
+  /// - Throws: `NeuralError` if memory is short.
   private func run(
     _ layer: RecurrentLayer, state: inout LayerState, T: Int, B: Int, in workspace: inout Workspace
   ) throws {
@@ -274,7 +267,7 @@ public final class RecurrentModel: Sendable {
   ///   - subset: The total probability of some tokens; `nil` if not wanted.
   ///   - workspace: In: `below` begins with the top layer's hidden states, `[T*B, H]`.
   /// - Returns: `[M]`
-  /// - Throws: `NeuralError` if oneDNN fails or memory is short.
+  /// - Throws: `NeuralError` if memory is short.
   private func logProbabilities(
     ofTargets targets: [Int32], at places: [Int], entropies: inout [Double],
     subset: inout SubsetTotals?, in workspace: inout Workspace

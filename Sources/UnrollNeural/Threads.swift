@@ -12,13 +12,11 @@ import Synchronization
 /// - Parameters:
 ///   - B: The number of columns.
 ///   - least: The columns that a part has at least.
-///   - splits: Whether they may be split: a column's results must not depend on those beside it.
 ///   - body: Called with each part, from several threads at once.
 /// - Throws: What the closure throws for any part.
 func forEachPart(
-  of B: Int, atLeast least: Int = 8, splits: Bool, _ body: (Range<Int>) throws -> Void
+  of B: Int, atLeast least: Int = 8, _ body: (Range<Int>) throws -> Void
 ) throws {
-  guard splits else { return try body(0..<B) }
   try withoutActuallyEscaping(body) { body in
     var parts = Parts(body: body)
     withUnsafeMutablePointer(to: &parts) { parts in
@@ -45,7 +43,7 @@ private struct Parts: ~Copyable {
 
 /// The threads of matrix products and loops, for the whole process; results do not depend on them.
 public enum Threads {
-  /// The number of threads; 0 leaves the choice to OpenMP, which honours `OMP_NUM_THREADS`.
+  /// The number of threads; 0 for one on each processor that the process may use.
   public static var count: Int {
     get { Int(unroll_threads()) }
     set { unroll_set_threads(Int32(clamping: newValue)) }

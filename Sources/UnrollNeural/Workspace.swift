@@ -49,12 +49,9 @@ struct TapeExtent {
   /// Whether all steps stay on the tape: else gates stay for a chunk of steps, the rest for one.
   let isKept: Bool
 
-  /// The number of time steps whose input products are one: some 128 rows, and a multiple of 8, so that
-  /// few numbers of rows occur.
-  var chunk: Int {
-    let steps = (1...8).first { ($0 * B).isMultiple(of: 8) } ?? 8
-    return steps * max(1, largestRowBlock / (steps * B))
-  }
+  /// The number of time steps whose input products are one: some 128 rows, which stay in the cache until the
+  /// steps read them.
+  var chunk: Int { max(1, 128 / B) }
 
   /// The number of time steps that stay.
   var length: Int { isKept ? T : 1 }

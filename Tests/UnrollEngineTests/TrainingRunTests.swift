@@ -186,12 +186,8 @@ import UnrollTokenization
   private static let variants =
     OptimizerKind.allCases.map(\.rawValue) + ScheduleKind.allCases.map(\.rawValue) + [
       "momentum", "accumulation", "layer decay and unfreezing", "frozen", "clipped by value",
-      "dropout", "AWD-LSTM",
-    ] + (hasBfloat16 ? ["bf16"] : [])
-
-  /// `true` where oneDNN has bf16 products for this processor: elsewhere no such model can be made.
-  private static let hasBfloat16 =
-    (try? LanguageModel(.small(), path: "small", precision: .bfloat16)) != nil
+      "dropout", "AWD-LSTM", "bf16",
+    ]
 
   /// Every rule and every schedule, layers of their own rates, frozen parts, accumulated gradients.
   private static func set(_ variant: String, _ settings: inout TrainingSettings) {

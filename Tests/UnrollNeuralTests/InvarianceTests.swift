@@ -42,11 +42,6 @@ enum TestModel {
       precision: precision)
   }
 
-  /// The precisions that promise the property.
-  static let precisions = Precision.allCases.filter {
-    (try? make(.lstm, $0).rowsAreIndependent) ?? ($0 == .float32)
-  }
-
   static func parameters(of architecture: Architecture) -> ParameterTree<Tensor> {
     var generator = SeededGenerator(seed: 11)
     var tree = ParameterTree<Tensor>()
@@ -56,15 +51,12 @@ enum TestModel {
     }
     return tree
   }
-
-  /// Whether this machine promises the property: one that cannot even make the model must fail.
-  static let holds = (try? make(.lstm).rowsAreIndependent) ?? true
 }
 
 /// Serialized, since the number of threads is the whole process's.
 ///
 /// Other suites may run beside this one: their results do not depend on it either.
-@Suite(.serialized, .enabled(if: TestModel.holds, "oneDNN has no blocked kernels here"))
+@Suite(.serialized)
 struct InvarianceTests {
   /// Runs tokens `[T, B]` in windows of the given lengths; returns everything that comes out.
   func run(
@@ -99,7 +91,7 @@ struct InvarianceTests {
     return (0..<count).map { _ in Int32.random(in: 0..<1237, using: &generator) }
   }
 
-  @Test(arguments: InvarianceStack.allCases, TestModel.precisions)
+  @Test(arguments: InvarianceStack.allCases, Precision.allCases)
   func threadsChangeNothing(stack: InvarianceStack, precision: Precision) throws {
     let model = try TestModel.make(stack, precision)
     let before = Threads.count
@@ -114,7 +106,7 @@ struct InvarianceTests {
     }
   }
 
-  @Test(arguments: InvarianceStack.allCases, TestModel.precisions)
+  @Test(arguments: InvarianceStack.allCases, Precision.allCases)
   func windowsMayBeCutAnywhere(stack: InvarianceStack, precision: Precision) throws {
     let model = try TestModel.make(stack, precision)
     for B in [1, 3] {
@@ -128,7 +120,7 @@ struct InvarianceTests {
     }
   }
 
-  @Test(arguments: InvarianceStack.allCases, TestModel.precisions)
+  @Test(arguments: InvarianceStack.allCases, Precision.allCases)
   func columnsDoNotSeeEachOther(stack: InvarianceStack, precision: Precision) throws {
     let model = try TestModel.make(stack, precision)
     let (B, T) = (20, 7)
@@ -178,7 +170,7 @@ struct InvarianceTests {
   }
 
   @Test(
-    arguments: InvarianceStack.allCases, TestModel.precisions.filter { $0 != .int8 })
+    arguments: InvarianceStack.allCases, Precision.ofTraining)
   func threadsChangeNothingInTraining(stack: InvarianceStack, precision: Precision) throws {
     let one = try trained(stack, precision, threads: 1)
     for threads in [2, 3] {

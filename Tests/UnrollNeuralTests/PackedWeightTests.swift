@@ -32,7 +32,7 @@ import UnrollTensors
     return all
   }
 
-  @Test(arguments: 0..<24, Precision.supported)
+  @Test(arguments: 0..<24, Precision.allCases)
   func productsAreTheTextbooks(seed: Int, precision: Precision) throws {
     var generator = SeededGenerator(seed: UInt64(seed))
     let M = seed.isMultiple(of: 4) ? 1 : Int.random(in: 1...140, using: &generator)
@@ -51,29 +51,6 @@ import UnrollTensors
     if accumulates { expected = zip(expected, y).map { $0 + Double($1) } }
     // Each of K products of at most 4 rounds once, and so does each sum.
     #expect(largestError(found, expected) < 1e-6 * Double(K + 4))
-  }
-
-  @Test func windowIsCutIntoFewKindsOfBlocks() {
-    #expect(rowBlocks(0) == [])
-    #expect(rowBlocks(350) == [0..<128, 128..<256, 256..<344, 344..<350])
-    let counts = Set((1...1000).flatMap { rowBlocks($0).map(\.count) })
-    #expect(counts.count == 23)
-    for M in 1...300 { #expect(rowBlocks(M).flatMap { $0 } == Array(0..<M)) }
-  }
-
-  @Test func keptProductsGiveWayToNewOnes() throws {
-    // More numbers of rows than products are kept, twice around.
-    var generator = SeededGenerator(seed: 3)
-    let (N, K, most) = (9, 5, 80)
-    let w = generator.floats(N * K)
-    let x = generator.floats(most * K)
-    let packed = try PackedWeight(Tensor(w, shape: [N, K]), bias: nil, precision: .float32)
-    let expected = Naive.product(x, w, bias: nil, M: most, N: N, K: K)
-    for M in Array(1...most) + Array(1...most) {
-      let y = [Float](repeating: 0, count: M * N)
-      let found = try multiply(packed, x, onto: y, M: M)
-      #expect(largestError(found, Array(expected.prefix(M * N))) < 1e-5)
-    }
   }
 
   /// Bytes of small whole numbers, which every floating type holds exactly.

@@ -1,9 +1,9 @@
-// What Swift cannot express: matrix products on oneDNN, and loops compiled for more than one
-// instruction set. Matrices are row-major float; shapes stand in brackets.
+// What Swift cannot express: matrix products and loops compiled for more than one instruction set.
+// Matrices are row-major float; shapes stand in brackets.
 //
-// The bits of a result do not depend on the number of threads, nor does a row of a product depend
-// on the other rows, where `unroll_rows_are_independent` says so; the loops below always have both
-// properties.
+// The bits of a result depend on its inputs alone: not on the processor, the instruction set or the number of
+// threads, and a row of a product not on the other rows. Every number comes from additions,
+// multiplications, divisions, square roots and fused multiply-adds that round once, in one fixed order.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -12,11 +12,36 @@
 typedef enum {
   UNROLL_OK = 0,
   UNROLL_OUT_OF_MEMORY,
-  /// oneDNN has no implementation for this processor.
+  /// The processor lacks the instruction set that UNROLL_KERNELS names.
   UNROLL_UNSUPPORTED,
-  /// oneDNN failed in another way.
+  /// UNROLL_KERNELS names no instruction set.
+  UNROLL_UNKNOWN_INSTRUCTIONS,
+  /// A size or a precision that the product does not have.
   UNROLL_PRODUCT_FAILED,
 } unroll_status;
+
+// Instruction sets
+
+/// What products and loops can be compiled for, in the order of preference. All give the same bits.
+typedef enum { UNROLL_PORTABLE, UNROLL_NEON, UNROLL_AVX2, UNROLL_AVX512 } unroll_instructions;
+
+/// The name of a set, as the environment variable UNROLL_KERNELS gives it.
+const char *unroll_instructions_name(unroll_instructions set);
+
+/// Whether the processor has a set.
+bool unroll_processor_has(unroll_instructions set);
+
+/// Whether it multiplies int8 with the instructions of AVX512_VNNI.
+bool unroll_processor_has_vnni(void);
+
+/// The set in use: that of UNROLL_KERNELS, or the best that the processor has.
+unroll_instructions unroll_current_instructions(void);
+
+/// Whether UNROLL_KERNELS is unset or names a set that the processor has.
+unroll_status unroll_check_instructions(void);
+
+/// Uses a set from now on, for the whole process; weights that are packed already keep theirs.
+unroll_status unroll_use_instructions(unroll_instructions set);
 
 // Threads
 
@@ -36,11 +61,20 @@ void unroll_for_columns(size_t columns, size_t least, unroll_row_task task, void
 
 // Matrix products
 
-/// The type of a product's factors. Results are float, and so are sums; those of int8 are exact.
+/// The type of a product's factors. Results are float.
+///
+/// - f32: a sum is cut along k into parts of at most 384 numbers, of nearly equal length. Each part is one chain of
+///   fused multiply-adds from 0 in the order of k; the parts are added in their order. A bias is added to the
+///   first part, and what y held, if products accumulate, before the others.
+/// - bf16: the same with factors rounded to bfloat16, whose products are exact in float.
+/// - int8: sums are exact.
 typedef enum { UNROLL_F32, UNROLL_BF16, UNROLL_INT8 } unroll_precision;
 
 /// Rounds numbers to bfloat16, to the nearest, ties to even; a NaN stays one.
 void unroll_round_to_bf16(const float *x, uint16_t *rounded, size_t n);
+
+/// Makes floats of bfloat16.
+void unroll_expand_halves(const uint16_t *halves, float *x, size_t n);
 
 /// Rounds each row to whole numbers from -127 to 127 of a scale of its own, to the nearest, ties to even.
 ///
@@ -49,8 +83,8 @@ void unroll_round_to_bf16(const float *x, uint16_t *rounded, size_t n);
 /// @param scales  [M]    Out: the largest magnitude of the row / 127; NaN if a number is not finite.
 void unroll_round_to_int8(const float *x, int8_t *rounded, float *scales, size_t M, size_t K);
 
-/// The weight of `y = x W^T + bias`, in the layout that oneDNN multiplies fastest, cut along N into
-/// panels. Safe to use from several threads; they take turns.
+/// The weight of `y = x W^T + bias`, laid out for products and cut along N into panels. Safe to multiply with from
+/// several threads, not while it is packed.
 typedef struct unroll_packed_weight unroll_packed_weight;
 
 /// Makes room for a weight; `unroll_pack_panel` fills it.
@@ -84,21 +118,8 @@ unroll_status unroll_pack_columns(unroll_packed_weight *weight, const float *col
 /// @param scales [M] those of the rows of x in int8; else not read.
 /// @param y      [M, width of the panel]
 unroll_status unroll_product(
-    unroll_packed_weight *weight, size_t index, const void *x, const float *scales, float *y,
+    const unroll_packed_weight *weight, size_t index, const void *x, const float *scales, float *y,
     size_t M);
-
-/// Whether row i of a product has the same bits whatever M and the number of threads are. True of
-/// oneDNN's blocked kernels (AVX-512 in 2.x), not of the general ones it falls back to.
-bool unroll_rows_are_independent(const unroll_packed_weight *weight);
-
-/// Products of plain matrices, with what is kept of their planning. Safe to use from several threads;
-/// they take turns.
-typedef struct unroll_products unroll_products;
-
-unroll_status unroll_products_create(unroll_products **created);
-
-/// Releases what is kept; NULL is fine.
-void unroll_products_destroy(unroll_products *products);
 
 /// A factor of a product: a row-major matrix, or the transpose of one.
 typedef struct {
@@ -114,8 +135,8 @@ typedef struct {
 /// @param precision The type of a and b.
 /// @param c    [M, N]
 unroll_status unroll_multiply(
-    unroll_products *products, unroll_precision precision, unroll_operand a, unroll_operand b,
-    const float *bias, float *c, bool accumulate, size_t M, size_t N, size_t K);
+    unroll_precision precision, unroll_operand a, unroll_operand b, const float *bias, float *c,
+    bool accumulate, size_t M, size_t N, size_t K);
 
 // Recurrent cells, one time step
 

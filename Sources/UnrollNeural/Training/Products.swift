@@ -28,28 +28,21 @@ struct Factor {
   }
 }
 
-/// Products of plain matrices, with what is kept of their planning.
+/// Products of plain matrices in one precision.
 ///
-/// A class because the plans have identity and exactly one end. One thread at a time may use it.
+/// A class because it owns scratch memory. One thread at a time may use it.
 final class Products {
   /// The type that factors are multiplied in.
   let precision: Precision
-  private let handle: OpaquePointer
   /// The two factors of the product at work, in another precision than f32.
   private var roundedA: [UInt16] = []
   private var roundedB: [UInt16] = []
 
-  /// - Throws: `NeuralError` if memory is short, or for int8.
+  /// - Throws: `NeuralError` for int8.
   init(_ precision: Precision = .float32) throws {
     guard Precision.ofTraining.contains(precision) else { throw NeuralError.trainingPrecision }
     self.precision = precision
-    var created: OpaquePointer?
-    try check(unroll_products_create(&created))
-    guard let created else { throw NeuralError.outOfMemory }
-    handle = created
   }
-
-  deinit { unroll_products_destroy(handle) }
 
   /// Computes `C = A B`, optionally `+ bias` and `+ C`.
   ///
@@ -64,15 +57,14 @@ final class Products {
   ///   - M: The number of rows of A and C.
   ///   - N: The number of columns of B and C.
   ///   - K: The length of the sums.
-  /// - Throws: `NeuralError` if oneDNN fails or memory is short.
+  /// - Throws: `NeuralError` if memory is short.
   func multiply(
     _ a: Factor, _ b: Factor, bias: UnsafePointer<Float>? = nil,
     into c: UnsafeMutablePointer<Float>, adds: Bool = false, M: Int, N: Int, K: Int
   ) throws {
     try withOperand(a, count: M * K, in: &roundedA) { first in
       try withOperand(b, count: K * N, in: &roundedB) { second in
-        try check(
-          unroll_multiply(handle, precision.kernel, first, second, bias, c, adds, M, N, K))
+        try check(unroll_multiply(precision.kernel, first, second, bias, c, adds, M, N, K))
       }
     }
   }

@@ -45,7 +45,7 @@ struct TrainableLayer {
 
   /// Packs the weights of a layer.
   ///
-  /// - Throws: `NeuralError` if oneDNN fails or memory is short.
+  /// - Throws: `NeuralError` if memory is short.
   init(
     _ architecture: LayerArchitecture, index: Int, parameters: CheckedParameters,
     products: Products
@@ -70,7 +70,7 @@ struct TrainableLayer {
 
   /// Packs the weights that the layer has now.
   ///
-  /// - Throws: `NeuralError` if oneDNN fails.
+  /// - Throws: `NeuralError` if memory is short.
   func pack(_ parameters: CheckedParameters) throws {
     try forward.pack(parameters, index: index)
     try packBackwards(parameters)
@@ -98,7 +98,7 @@ struct TrainableLayer {
   ///   - gradients: Out: those of the parameters.
   ///   - T: The number of time steps.
   ///   - B: The number of columns.
-  /// - Throws: `NeuralError` if oneDNN fails or memory is short.
+  /// - Throws: `NeuralError` if memory is short.
   func backward(
     input: UnsafePointer<Float>, state: LayerState, tape: inout LayerTape,
     dHidden: UnsafeMutablePointer<Float>, dCells: UnsafeMutablePointer<Float>? = nil,
@@ -196,7 +196,7 @@ struct TrainableLayer {
   ///   - dCell: `[B, H]`, if wanted. Out: the gradient of the cell state by everything.
   ///   - rounded: Scratch for products.
   ///   - B: The number of columns.
-  /// - Throws: `NeuralError` if oneDNN fails or memory is short.
+  /// - Throws: `NeuralError` if memory is short.
   private func backwardLSTM(
     _ step: LayerStep, dh: UnsafePointer<Float>, inner: inout [Float], dc: inout [Float],
     dCell: UnsafeMutablePointer<Float>?, rounded: UnsafeMutablePointer<UInt16>, B: Int
@@ -223,7 +223,7 @@ struct TrainableLayer {
   ///   - inner: `[B, H]`, where the reset gate comes before the product. Out: the gradient of `r * h`.
   ///   - rounded: Scratch for products.
   ///   - B: The number of columns.
-  /// - Throws: `NeuralError` if oneDNN fails or memory is short.
+  /// - Throws: `NeuralError` if memory is short.
   private func backwardGRU(
     _ step: LayerStep, dh: UnsafePointer<Float>, dhPrevious: UnsafeMutablePointer<Float>?,
     inner: inout [Float], rounded: UnsafeMutablePointer<UInt16>, B: Int
@@ -252,7 +252,7 @@ struct TrainableLayer {
   ///   - gradient: `[rows, H|P]`. Out: the gradient.
   ///   - T: The number of time steps.
   ///   - B: The number of columns.
-  /// - Throws: `NeuralError` if oneDNN fails or memory is short.
+  /// - Throws: `NeuralError` if memory is short.
   private func multiplyHidden(
     _ gates: UnsafePointer<Float>, rows: Int, h: UnsafePointer<Float>,
     hidden: UnsafePointer<Float>, into gradient: UnsafeMutablePointer<Float>, T: Int, B: Int

@@ -311,7 +311,7 @@ public final class TrainableModel {
   ///   - targets: `[B]`
   ///   - T: The number of time steps.
   /// - Returns: The sum of the losses in nats.
-  /// - Throws: `NeuralError` if oneDNN fails or memory is short.
+  /// - Throws: `NeuralError` if memory is short.
   func lastCrossEntropy(_ targets: [Int32], T: Int) throws -> Double {
     let last = layers.count - 1
     let size = targets.count * architecture.topSize
@@ -350,7 +350,7 @@ public final class TrainableModel {
   ///   - B: The number of columns.
   ///   - visit: If given, receives for each layer, the top one first, the gradients of its hidden states
   ///     and of an LSTM's cell states, `[T*B, H]` each.
-  /// - Throws: `NeuralError` if oneDNN fails or memory is short.
+  /// - Throws: `NeuralError` if memory is short.
   func backwardLayers(
     from state: RecurrentState, T: Int, B: Int,
     visit: ((_ layer: Int, UnsafePointer<Float>, _ cells: UnsafePointer<Float>?) -> Void)? = nil

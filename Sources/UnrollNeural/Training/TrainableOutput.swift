@@ -34,7 +34,7 @@ struct TrainableOutput {
   ///   - bias: `[V]`, or `nil`.
   ///   - gradients: Out: the gradients.
   /// - Returns: The sum over the rows of the negative log-probability of the target, in nats.
-  /// - Throws: `NeuralError` if oneDNN fails or memory is short.
+  /// - Throws: `NeuralError` if memory is short.
   func crossEntropy(
     _ targets: [Int32], scale: Float, hidden: [Float], projection: [Float]?, weight: [Float],
     bias: [Float]?, gradients: inout OutputGradients
@@ -80,7 +80,7 @@ struct TrainableOutput {
   ///   - bias: `[V]`, or `nil`.
   ///   - gradients: Out: the gradients.
   /// - Returns: The sum over the rows of the negative log-probability of the target, in nats.
-  /// - Throws: `NeuralError` if oneDNN fails or memory is short.
+  /// - Throws: `NeuralError` if memory is short.
   private func crossEntropy(
     _ targets: [Int32], scale: Float, hidden: [Float], weight: [Float], bias: [Float]?,
     gradients: inout OutputGradients

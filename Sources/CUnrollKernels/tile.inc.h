@@ -1,0 +1,190 @@
+// Tiles of a matrix product, the way it is done since GotoBLAS (Goto & van de Geijn 2008): a few rows by the
+// columns of a panel, whose sums stay in registers while k runs once. Each step loads the panel's row of
+// numbers and multiplies it by one number of each row.
+//
+// A sum of floats is one chain of fused multiply-adds in the order of k. Each rounds once, so vectors of
+// any length, and `fmaf` in a plain loop, give the same bits. Sums of int8 are exact.
+//
+// Included once for each instruction set, with
+//
+//   SET(name)   the set's own name of a function or type
+//   FOR_SET     the attribute that compiles a function for the set
+//   LANES       the floats of a vector
+//   VECTORS     the vectors of a panel's row
+//   ROWS        the most rows of a tile: ROWS * VECTORS sums and VECTORS + 1 factors fill the registers
+//   ADD_PAIRS   (sums, x, w): adds products of pairs of int16 to sums of int32
+//   HAS_FLOATS  whether the tiles of floats are wanted, too
+
+typedef float SET(floats) __attribute__((ext_vector_type(LANES)));
+typedef int32_t SET(integers) __attribute__((ext_vector_type(LANES)));
+typedef uint32_t SET(words) __attribute__((ext_vector_type(LANES)));
+typedef int16_t SET(pairs) __attribute__((ext_vector_type(2 * LANES)));
+// In memory, at any address.
+typedef SET(floats) SET(stored_floats) __attribute__((aligned(4)));
+typedef SET(integers) SET(stored_integers) __attribute__((aligned(4)));
+typedef uint16_t SET(stored_halves) __attribute__((ext_vector_type(LANES), aligned(2)));
+typedef int8_t SET(stored_bytes) __attribute__((ext_vector_type(2 * LANES), aligned(1)));
+
+enum { SET(columns) = LANES * VECTORS };
+
+/// Which numbers a tile multiplies, known where it is compiled.
+typedef enum { SET(f32), SET(bf16), SET(int8) } SET(kind);
+
+// A tile of few rows has few sums, and each waits for the one before it: several panels at a time keep
+// the multipliers busy.
+#define PANELS_TOGETHER(rows) ((rows) == 1 ? 4 : ROWS / (rows) > 4 ? 4 : ROWS / (rows))
+
+#if HAS_FLOATS
+
+/// Loads a vector of weights as floats.
+INLINED FOR_SET SET(floats) SET(load)(const void *from, const SET(kind) kind) {
+  if (kind == SET(f32)) return *(const SET(stored_floats) *)from;
+  // bfloat16 is the upper half of a float.
+  SET(words) bits = __builtin_convertvector(*(const SET(stored_halves) *)from, SET(words));
+  return (SET(floats))(bits << 16);
+}
+
+/// One tile: `rows` rows by `panels` panels, of which the last may be cut off at N.
+INLINED FOR_SET void SET(tile)(
+    const tile_product *p, size_t row, size_t column, const int rows, const int panels,
+    const SET(kind) kind) {
+  const size_t size = kind == SET(f32) ? sizeof(float) : sizeof(uint16_t);
+  const size_t step = SET(columns) * size, stride = p->panel_stride * size;
+  const float *a = (const float *)p->a + row * p->K;
+  const char *b = (const char *)p->b + column / SET(columns) * stride;
+  SET(floats) sums[ROWS][4 * VECTORS];
+  UNROLLED for (int i = 0; i < rows; i++)
+    UNROLLED for (int v = 0; v < panels * VECTORS; v++) sums[i][v] = 0;
+  NOT_UNROLLED for (size_t k = 0; k < p->K; k++) {
+    UNROLLED for (int panel = 0; panel < panels; panel++) {
+      const char *from = b + (size_t)panel * stride;
+      __builtin_prefetch(from + STEPS_AHEAD * step);
+      SET(floats) w[VECTORS];
+      UNROLLED for (int v = 0; v < VECTORS; v++)
+        w[v] = SET(load)(from + (size_t)v * LANES * size, kind);
+      UNROLLED for (int i = 0; i < rows; i++) {
+        const SET(floats) x = a[i];
+        UNROLLED for (int v = 0; v < VECTORS; v++) {
+          const int place = panel * VECTORS + v;
+          sums[i][place] = __builtin_elementwise_fma(x, w[v], sums[i][place]);
+        }
+      }
+    }
+    a += rows;
+    b += step;
+  }
+  float *y = (float *)p->y + row * p->y_stride + column;
+  if (p->bias || column + (size_t)panels * SET(columns) > p->N) {
+    float whole[ROWS * 4 * SET(columns)];
+    UNROLLED for (int i = 0; i < rows; i++)
+      UNROLLED for (int v = 0; v < panels * VECTORS; v++)
+        *(SET(stored_floats) *)(whole + (i * panels * VECTORS + v) * LANES) = sums[i][v];
+    return leave_floats(p, row, column, (size_t)rows, (size_t)panels * SET(columns), whole);
+  }
+  UNROLLED for (int i = 0; i < rows; i++, y += p->y_stride)
+    UNROLLED for (int v = 0; v < panels * VECTORS; v++) {
+      SET(stored_floats) *to = (SET(stored_floats) *)(y + v * LANES);
+      *to = p->accumulate ? *to + sums[i][v] : sums[i][v];
+    }
+}
+
+#endif
+
+/// One tile of sums of products of int8.
+INLINED FOR_SET void SET(int8_tile)(
+    const tile_product *p, size_t row, size_t column, const int rows, const int panels) {
+  const size_t step = 2 * SET(columns), stride = 2 * p->panel_stride;
+  const int32_t *a = (const int32_t *)p->a + row * p->K;
+  const int8_t *b = (const int8_t *)p->b + column / SET(columns) * stride;
+  SET(integers) sums[ROWS][4 * VECTORS];
+  UNROLLED for (int i = 0; i < rows; i++)
+    UNROLLED for (int v = 0; v < panels * VECTORS; v++) sums[i][v] = 0;
+  NOT_UNROLLED for (size_t k = 0; k < p->K; k++) {
+    UNROLLED for (int panel = 0; panel < panels; panel++) {
+      const int8_t *from = b + (size_t)panel * stride;
+      __builtin_prefetch(from + STEPS_AHEAD * step);
+      SET(pairs) w[VECTORS];
+      UNROLLED for (int v = 0; v < VECTORS; v++)
+        w[v] = __builtin_convertvector(
+            *(const SET(stored_bytes) *)(from + 2 * v * LANES), SET(pairs));
+      UNROLLED for (int i = 0; i < rows; i++) {
+        const SET(integers) x = a[i];
+        UNROLLED for (int v = 0; v < VECTORS; v++) {
+          const int place = panel * VECTORS + v;
+          sums[i][place] = ADD_PAIRS(sums[i][place], (SET(pairs))x, w[v]);
+        }
+      }
+    }
+    a += rows;
+    b += step;
+  }
+  int32_t whole[ROWS * 4 * SET(columns)];
+  UNROLLED for (int i = 0; i < rows; i++)
+    UNROLLED for (int v = 0; v < panels * VECTORS; v++)
+      *(SET(stored_integers) *)(whole + (i * panels * VECTORS + v) * LANES) = sums[i][v];
+  leave_integers(p, row, column, (size_t)rows, (size_t)panels * SET(columns), whole);
+}
+
+// MARK: All tiles of a product
+
+/// A tile of a number of rows that is known where it is compiled.
+INLINED FOR_SET void SET(tile_of)(
+    const tile_product *p, size_t row, size_t column, const int rows, const int panels,
+    const SET(kind) kind) {
+#if HAS_FLOATS
+  if (kind != SET(int8)) return SET(tile)(p, row, column, rows, panels, kind);
+#endif
+  (void)kind;
+  SET(int8_tile)(p, row, column, rows, panels);
+}
+
+#define TILE_CASE(count)                                                             \
+  case count:                                                                        \
+    if (PANELS_TOGETHER(count) > 1 && panels > 1)                                    \
+      return SET(tile_of)(p, row, column, count, PANELS_TOGETHER(count), kind);      \
+    return SET(tile_of)(p, row, column, count, 1, kind);
+
+/// A tile of any number of rows.
+INLINED FOR_SET void SET(any_tile)(
+    const tile_product *p, size_t row, size_t column, size_t rows, size_t panels,
+    const SET(kind) kind) {
+  switch (rows) {
+    TILE_CASE(1) TILE_CASE(2) TILE_CASE(3) TILE_CASE(4)
+#if ROWS > 4
+    TILE_CASE(5) TILE_CASE(6)
+#endif
+#if ROWS > 6
+    TILE_CASE(7) TILE_CASE(8) TILE_CASE(9) TILE_CASE(10)
+    TILE_CASE(11) TILE_CASE(12) TILE_CASE(13) TILE_CASE(14)
+#endif
+  }
+}
+
+/// All tiles: a panel meets each tile while it is in the cache.
+INLINED FOR_SET void SET(all_tiles)(const tile_product *p, const SET(kind) kind) {
+  const size_t tiles = part_count(p->M, ROWS);
+  const size_t tallest = part_count(p->M, tiles), together = PANELS_TOGETHER(tallest);
+  for (size_t column = 0, panels; column < p->N; column += panels * SET(columns)) {
+    panels = part_count(p->N - column, SET(columns)) >= together ? together : 1;
+    for (size_t tile = 0; tile < tiles; tile++) {
+      const size_t row = part_start(p->M, tiles, tile), end = part_start(p->M, tiles, tile + 1);
+      SET(any_tile)(p, row, column, end - row, panels, kind);
+    }
+  }
+}
+
+#if HAS_FLOATS
+FOR_SET static void SET(multiply_f32)(const tile_product *p) { SET(all_tiles)(p, SET(f32)); }
+FOR_SET static void SET(multiply_bf16)(const tile_product *p) { SET(all_tiles)(p, SET(bf16)); }
+#endif
+FOR_SET static void SET(multiply_int8)(const tile_product *p) { SET(all_tiles)(p, SET(int8)); }
+
+#undef SET
+#undef FOR_SET
+#undef LANES
+#undef VECTORS
+#undef ROWS
+#undef ADD_PAIRS
+#undef HAS_FLOATS
+#undef PANELS_TOGETHER
+#undef TILE_CASE

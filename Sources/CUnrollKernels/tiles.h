@@ -1,0 +1,55 @@
+// The micro-kernels of matrix products: small tiles of the result, summed in registers.
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "instructions.h"
+
+/// The longest sum that is added up in one chain. A longer one is cut into parts of nearly equal length,
+/// whose sums are added in their order: this is part of the result, on every processor.
+enum { LONGEST_CHAIN = 384 };
+
+/// Where part `index` of `count` nearly equal parts of a whole begins.
+INLINED size_t part_start(size_t whole, size_t count, size_t index) { return whole * index / count; }
+
+/// How many parts of at most `most` a whole is cut into.
+INLINED size_t part_count(size_t whole, size_t most) { return (whole + most - 1) / most; }
+
+/// A product of one part of the sums: `y = a b`, or that added to y.
+///
+/// In int8 two numbers that follow each other along K stand side by side and count as one.
+typedef struct {
+  /// The factor a, [M, K], packed in tiles: cut into `part_count(M, rows of a tile)` tiles of nearly equal height;
+  /// in each, the numbers of its rows stand side by side, k after k.
+  const void *a;
+  size_t M;
+  /// The factor b, [K, N], packed in panels: `columns of a tile` columns, whose numbers stand side by
+  /// side, k after k; columns beyond N are zero.
+  const void *b;
+  /// How many numbers lie between the beginnings of two panels.
+  size_t panel_stride;
+  size_t N, K;
+  /// [M, N], its rows `y_stride` numbers apart.
+  void *y;
+  size_t y_stride;
+  /// [N], added to the sums; or NULL. Not for int8.
+  const float *bias;
+  /// Whether the sums are added to what y holds. Not for int8.
+  bool accumulate;
+} tile_product;
+
+/// The micro-kernels of an instruction set.
+typedef struct {
+  /// The most rows of a tile, and the columns of a panel.
+  size_t rows, columns;
+  /// Floats by floats.
+  void (*f32)(const tile_product *);
+  /// Floats by bfloat16.
+  void (*bf16)(const tile_product *);
+  /// Pairs of int16 by pairs of int8; y is of int32.
+  void (*int8)(const tile_product *);
+} tile_kernels;
+
+/// The micro-kernels of a set that the processor has.
+const tile_kernels *unroll_tile_kernels(unroll_instructions set);
