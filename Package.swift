@@ -30,12 +30,13 @@ let package = Package(
 
     // Our own C: what Swift cannot express.
     .target(
-      name: "CUnrollKernels",
+      name: "CUnrollKernels", dependencies: ["CElementary"],
       linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux]))]),
+    .target(name: "CElementary"),
     .target(name: "CProcess"),
 
     // The library, in dependency order.
-    .target(name: "UnrollTensors"),
+    .target(name: "UnrollTensors", dependencies: ["CElementary"]),
     .target(name: "UnrollHDF5", dependencies: ["CHDF5", "UnrollTensors"]),
     .target(name: "UnrollTokenization", dependencies: ["CZlib", "UnrollTensors"]),
     .target(

@@ -33,7 +33,7 @@ def measure(program, mode, threads, point):
     words = ["--mode", mode, "--threads", str(threads), "--widths", ",".join([str(point["hidden"])] * 3)]
     for name in ("batch", "vocabulary", "bptt"):
         words += [f"--{name}", str(point[name])]
-    program = Contestant([program, *words], {"GOMP_SPINCOUNT": "1000"})
+    program = Contestant([program, *words], {})
     for _ in range(TURNS):
         program.run()
     program.end()

@@ -20,8 +20,9 @@ WORKS = {
     "evaluate, characters": ["--mode", "evaluate", *SMALL],
     "generate, characters": ["--mode", "generate", *SMALL],
 }
-# The first that fits counts; products of oneDNN are made at run time and have no names.
+# The first that fits counts.
 KINDS = [
+    ("matrix products", r"_multiply_(f32|bf16|int8)$|^(pack|interleave|multiply)_"),
     ("Swift runtime", r"^_?swift_|^_?_ZN5swift|^swift::"),
     ("memory allocation", r"^(_int_|__libc_)?(malloc|free|calloc|realloc|memalign|cfree|aligned_alloc|posix_memalign)|^_int_|^malloc_consolidate|^unlink_chunk|^sysmalloc"),
     ("Swift of ours", r"^\$s"),
@@ -33,7 +34,7 @@ def profile(words):
     """The shares of the kinds, in percent."""
     with tempfile.NamedTemporaryFile() as data:
         subprocess.run(["perf", "record", "-q", "-e", "cpu-clock", "-F", "2000", "-o", data.name, PROGRAM, *words], input=b"\n" * 8,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={"GOMP_SPINCOUNT": "1000"}, check=True)
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
         report = subprocess.run(["perf", "report", "-i", data.name, "-n", "--sort", "dso,symbol", "--stdio", "-t", "\t", "--percent-limit", "0"],
                                 capture_output=True, text=True, check=True).stdout
     counts = {}
@@ -44,8 +45,7 @@ def profile(words):
         mark, name = symbol[:3], symbol[3:].strip()
         kind = next((k for k, pattern in KINDS if re.search(pattern, mark if k == "the system" else name)), None)
         if not kind:
-            kind = ("oneDNN" if "dnnl" in dso or "JIT" in dso else "threads (OpenMP)" if "gomp" in dso
-                    else "kernels of ours" if dso == os.path.basename(PROGRAM) else "C libraries")
+            kind = "kernels of ours" if dso == os.path.basename(PROGRAM) else "C libraries"
         counts[kind] = counts.get(kind, 0) + int(count)
     return {kind: 100 * count / sum(counts.values()) for kind, count in counts.items()}
 

@@ -248,7 +248,7 @@ class Contestant:
 def compare(program, name, o):
     words = [word for key, value in o.items() for word in (f"--{key}", str(value))]
     limit = float(subprocess.run([program, *words, "--limit", "1"], check=True, capture_output=True, text=True).stdout)
-    ours = Contestant([program, *words], {"GOMP_SPINCOUNT": os.environ.get("GOMP_SPINCOUNT", "1000")})
+    ours = Contestant([program, *words], {})
     peers = {p: Contestant([sys.executable, __file__, "--peer", p, json.dumps(o)]) for p in peers_of(o)}
     for _ in range(WARM_UP + TURNS):
         ours.run()

@@ -1,6 +1,7 @@
 // Log-softmax over the vocabulary in panels, in one fixed order of additions.
 #include <math.h>
 
+#include "Elementary.h"
 #include "UnrollKernels.h"
 #include "elementary.h"
 #include "threads.h"
@@ -67,7 +68,7 @@ INLINED void add_row_body(const float *x, size_t n, float *maximum, double *sum)
   // Where all logits so far are -infinity, any finite offset gives the sum 0; infinity gives NaN.
   float offset = largest == -INFINITY ? 0.0f : largest;
   double before = *sum;
-  if (largest != *maximum) before *= exp((double)*maximum - (double)offset);
+  if (largest != *maximum) before *= unroll_double_exp((double)*maximum - (double)offset);
   *sum = before + sum_of_exp(x, n, offset);
   *maximum = largest;
 }
@@ -86,7 +87,7 @@ INLINED void add_row_with_entropy_body(
   float offset = *maximum == -INFINITY ? 0.0f : *maximum;
   if (before != *maximum && sum_before > 0) {
     double shift = (double)before - (double)offset;
-    *weighted = exp(shift) * (*weighted + shift * sum_before);
+    *weighted = unroll_double_exp(shift) * (*weighted + shift * sum_before);
   }
   *weighted += weighted_sum_of_exp(x, n, offset);
 }
@@ -130,11 +131,11 @@ void unroll_softmax_add_panel_with_entropy(
 }
 
 void unroll_softmax_entropy(const double *sum, double *weighted, size_t M) {
-  for (size_t r = 0; r < M; r++) weighted[r] = log(sum[r]) - weighted[r] / sum[r];
+  for (size_t r = 0; r < M; r++) weighted[r] = unroll_double_log(sum[r]) - weighted[r] / sum[r];
 }
 
 void unroll_softmax_finish(const float *maximum, double *sum, size_t M) {
-  for (size_t r = 0; r < M; r++) sum[r] = (double)maximum[r] + log(sum[r]);
+  for (size_t r = 0; r < M; r++) sum[r] = (double)maximum[r] + unroll_double_log(sum[r]);
 }
 
 INLINED void unroll_softmax_normalize_body(float *row, size_t N, double log_partition) {

@@ -16,7 +16,7 @@
 // A pool of threads that wait for work: a short time in a loop, since the next product comes within
 // microseconds, then asleep. One caller at a time has the pool; others work alone.
 
-enum { MOST_WORKERS = 255, ROUNDS_AWAKE = 20000 };
+enum { MOST_WORKERS = 255, ROUNDS_AWAKE = 2000 };
 
 /// What the threads of the pool share.
 static struct {

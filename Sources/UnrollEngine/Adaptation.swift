@@ -162,12 +162,12 @@ private struct CacheMemory {
     let largest = scores.max() ?? 0
     var (sum, ofTarget) = (0.0, 0.0)
     for (score, token) in zip(scores, tokens[first...]) {
-      let weight = exp(score - largest)
+      let weight = Elementary.exp(score - largest)
       sum += weight
       if token == target { ofTarget += weight }
     }
-    let mixed = (1 - cache.weight) * exp(Double(own)) + cache.weight * ofTarget / sum
-    return Float(log(mixed))
+    let mixed = (1 - cache.weight) * Elementary.exp(Double(own)) + cache.weight * ofTarget / sum
+    return Float(Elementary.log(mixed))
   }
 
   private func dot(_ a: ArraySlice<Float>, _ b: ArraySlice<Float>) -> Float {

@@ -3,6 +3,7 @@
 
 import Foundation
 import UnrollNeural
+import UnrollTensors
 import UnrollTokenization
 
 /// How text is generated.
@@ -198,7 +199,7 @@ extension LanguageModel {
     // Relative to the likeliest, so that nothing overflows.
     let offset = Double(candidates.lazy.map(\.logProbability).max() ?? 0)
     var weights = candidates.map {
-      exp((Double($0.logProbability) - offset) / settings.temperature)
+      Elementary.exp((Double($0.logProbability) - offset) / settings.temperature)
     }
     if let topP = settings.topP, topP < 1 {
       (candidates, weights) = nucleus(topP, candidates, weights)

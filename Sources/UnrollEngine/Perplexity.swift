@@ -2,6 +2,7 @@
 
 import Foundation
 import UnrollNeural
+import UnrollTensors
 import UnrollTokenization
 
 /// Which tokens of a text are predicted, from what, and what their probabilities are divided by.
@@ -84,13 +85,13 @@ public struct Perplexity: Sendable {
   /// The mean negative log-probability of a prediction, in nats.
   public var nll: Double { totalNLL / Double(predictions) }
   /// `exp(nll)`.
-  public var perplexity: Double { exp(nll) }
+  public var perplexity: Double { Elementary.exp(nll) }
   /// The mean of a prediction in bits.
-  public var bitsPerToken: Double { nll / log(2) }
+  public var bitsPerToken: Double { nll / Elementary.log(2) }
   /// All bits over the words; `nil` without words.
-  public var bitsPerWord: Double? { words > 0 ? totalNLL / log(2) / Double(words) : nil }
+  public var bitsPerWord: Double? { words > 0 ? totalNLL / Elementary.log(2) / Double(words) : nil }
   /// All bits over the bytes; `nil` without bytes.
-  public var bitsPerByte: Double? { bytes > 0 ? totalNLL / log(2) / Double(bytes) : nil }
+  public var bitsPerByte: Double? { bytes > 0 ? totalNLL / Elementary.log(2) / Double(bytes) : nil }
   /// Predictions a second.
   public var tokensPerSecond: Double { Double(predictions) / seconds }
 
@@ -107,20 +108,20 @@ public struct Perplexity: Sendable {
     case .srilm:
       return [
         ("sentences", Double(lines)), ("words", Double(words)), ("OOVs", Double(unknownWords)),
-        ("logprob", known / log(10)), ("ppl", exp(-known / (knownWords + knownEnds))),
-        ("ppl1", exp(-known / knownWords)),
+        ("logprob", known / Elementary.log(10)), ("ppl", Elementary.exp(-known / (knownWords + knownEnds))),
+        ("ppl1", Elementary.exp(-known / knownWords)),
       ]
     case .kenlm:
       let tokens = Double(words) + ends
       return [
-        ("perplexity including OOVs", exp(totalNLL / tokens)),
-        ("perplexity excluding OOVs", exp(-known / (knownWords + knownEnds))),
+        ("perplexity including OOVs", Elementary.exp(totalNLL / tokens)),
+        ("perplexity excluding OOVs", Elementary.exp(-known / (knownWords + knownEnds))),
         ("OOVs", Double(unknownWords)), ("tokens", tokens),
       ]
     case .lmEval:
       return [
-        ("word_perplexity", exp(totalNLL / Double(words + emptyEnds))),
-        ("byte_perplexity", exp(totalNLL / Double(bytes))),
+        ("word_perplexity", Elementary.exp(totalNLL / Double(words + emptyEnds))),
+        ("byte_perplexity", Elementary.exp(totalNLL / Double(bytes))),
         ("bits_per_byte", bitsPerByte ?? .infinity),
       ]
     }
@@ -163,7 +164,7 @@ public struct Perplexity: Sendable {
     // The empty parts around the words of a whole text are in no block.
     let share = `protocol` == .lmEval ? Double(words) / Double(words + emptyEnds) : 1
     return blocks.interval(resamples: resamples, seed: seed).map {
-      (exp($0.lowerBound * share), exp($0.upperBound * share), blocks.count)
+      (Elementary.exp($0.lowerBound * share), Elementary.exp($0.upperBound * share), blocks.count)
     }
   }
 

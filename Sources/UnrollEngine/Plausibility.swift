@@ -63,7 +63,7 @@ struct PlausibilityCheck {
   }
 
   /// The cost of uniform guessing among all tokens, ln V.
-  private var guessing: Double { log(Double(checkpoint.architecture.vocabularySize)) }
+  private var guessing: Double { Elementary.log(Double(checkpoint.architecture.vocabularySize)) }
 
   private var isWorseThanGuessing: Bool { nll > guessing }
 

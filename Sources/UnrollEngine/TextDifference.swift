@@ -114,7 +114,7 @@ public struct TextDifference: Sendable {
     predictions += 1
     var sum = 0.0
     for (p, q) in zip(a, b) {
-      let probability = exp(Double(p))
+      let probability = Elementary.exp(Double(p))
       // What has no probability adds nothing.
       if probability > 0 { sum += probability * (Double(p) - Double(q)) }
     }

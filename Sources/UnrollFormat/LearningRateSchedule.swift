@@ -1,6 +1,7 @@
 // How the learning rate changes in the course of a training.
 
 import Foundation
+import UnrollTensors
 
 /// The shape of a schedule; `spec/FORMAT.md` has the formulas.
 public enum ScheduleKind: String, Sendable, Hashable, CaseIterable {
@@ -116,11 +117,11 @@ public struct LearningRateSchedule: Sendable, Hashable {
     switch kind {
     case .constant, .divideOnPlateau: return 1
     case .step:
-      return pow(self[.factor], -(Double(epoch) / self[.every]).rounded(.down))
+      return Elementary.power(self[.factor], -(Double(epoch) / self[.every]).rounded(.down))
     case .linear, .cosine:
       if t <= up { return t / up }
       let left = max(0, min(1, (total - t) / max(1, total - up)))
-      let share = kind == .linear ? left : (1 - cos(.pi * left)) / 2
+      let share = kind == .linear ? left : (1 - Elementary.cosineOfPi(left)) / 2
       return self[.final] + (1 - self[.final]) * share
     case .oneCycle:
       let (peak, end) = (up - 1, total - 1)
@@ -134,6 +135,6 @@ public struct LearningRateSchedule: Sendable, Hashable {
 
   /// From one number to another along half a cosine.
   private static func cosine(_ from: Double, _ to: Double, _ share: Double) -> Double {
-    to + (from - to) * (1 + cos(.pi * share)) / 2
+    to + (from - to) * (1 + Elementary.cosineOfPi(share)) / 2
   }
 }

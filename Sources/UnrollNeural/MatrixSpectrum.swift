@@ -3,6 +3,7 @@
 
 import CUnrollKernels
 import Foundation
+import UnrollTensors
 
 /// The two numbers of a recurrent weight that bound what becomes of a gradient.
 public struct MatrixSpectrum: Sendable, Hashable {
@@ -45,10 +46,10 @@ public struct MatrixSpectrum: Sendable, Hashable {
     for index in 0...squarings {
       guard let scale = normalize(&power) else { return 0 }
       // What was taken off A to the 2^index-th weighs that much less in the root.
-      logarithm += log(scale) / Double(1 << index)
+      logarithm += Elementary.log(scale) / Double(1 << index)
       if index < squarings { power = try product(power, H, products) }
     }
-    return exp(logarithm + log(norm(power)) / Double(1 << squarings))
+    return Elementary.exp(logarithm + Elementary.log(norm(power)) / Double(1 << squarings))
   }
 
   /// The Frobenius norm.

@@ -62,7 +62,7 @@ func cell(_ value: Double?) -> String { value.map { String(format: "%.6f", $0) }
 ///   - nll: The mean negative log-likelihood of a token, in nats.
 ///   - vocabularySize: The number of tokens.
 func warnIfWorseThanGuessing(nll: Double, vocabularySize: Int) {
-  let guessing = log(Double(vocabularySize))
+  let guessing = Elementary.log(Double(vocabularySize))
   guard nll > guessing else { return }
   Output.note(
     String(

@@ -58,7 +58,7 @@ struct TrainingReport: Encodable {
     window = training?.data.window
     evaluations = training?.history.count
     best = training?.best.map {
-      let perplexity = exp($0.validNLL)
+      let perplexity = Elementary.exp($0.validNLL)
       return Best(
         step: $0.step, validNLL: $0.validNLL,
         validPerplexity: perplexity.isFinite ? perplexity : nil)
@@ -94,7 +94,7 @@ struct TrainingReport: Encodable {
   }
 
   private func bestText(_ best: Best) -> String {
-    String(format: ", best nll %.4f, perplexity %.2f", best.validNLL, exp(best.validNLL))
+    String(format: ", best nll %.4f, perplexity %.2f", best.validNLL, Elementary.exp(best.validNLL))
       + " after step \(Output.grouped(best.step))"
   }
 }

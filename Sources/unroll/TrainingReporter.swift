@@ -96,7 +96,7 @@ struct TrainingReporter {
       flush()
       try log?.write(line)
       try events?.write(line.scalars, step: record.step)
-      if record.step > 0, record.validNLL > Foundation.log(Double(run.vocabularySize)) {
+      if record.step > 0, record.validNLL > Elementary.log(Double(run.vocabularySize)) {
         Output.note(
           "note: worse than guessing among all \(Output.grouped(run.vocabularySize)) tokens: "
             + "the learning rate \(record.learningRate) may be too high")
@@ -122,7 +122,7 @@ struct TrainingReporter {
     let left = Double(run.stepsLeft) * secondsPerStep
     return "epoch \(step.epoch), step \(Output.grouped(step.step)), "
       + "\(Output.grouped(Int(speed))) tokens/s, "
-      + String(format: "loss %.4f, perplexity %.2f, %.0f s left", nll, exp(nll), left)
+      + String(format: "loss %.4f, perplexity %.2f, %.0f s left", nll, Elementary.exp(nll), left)
   }
 
   private func print(_ line: EvaluationLine, in run: TrainingRun) throws {
@@ -131,10 +131,10 @@ struct TrainingReporter {
     }
     let epoch = String(format: "%.2f", line.epoch)
     let train = line.trainNLL.map { String(format: "%.6f", $0) } ?? "NA"
-    let kept = line.keptNLL.map { String(format: "%.4f", exp($0)) } ?? "NA"
+    let kept = line.keptNLL.map { String(format: "%.4f", Elementary.exp($0)) } ?? "NA"
     Output.result(
       "\(epoch)\t\(line.step)\t\(line.learningRate)\t\(train)\t"
-        + String(format: "%.6f\t%.4f\t", line.validNLL, exp(line.validNLL))
+        + String(format: "%.6f\t%.4f\t", line.validNLL, Elementary.exp(line.validNLL))
         + (line.best ? "1" : "0") + (run.kept == nil ? "" : "\t\(kept)"))
   }
 
@@ -189,8 +189,8 @@ private struct EvaluationLine: Encodable {
 
   /// The numbers by their names in TensorBoard.
   var scalars: [(String, Double)] {
-    [("valid/nll", validNLL), ("valid/perplexity", exp(validNLL))]
-      + (keptNLL.map { [("kept/nll", $0), ("kept/perplexity", exp($0))] } ?? [])
+    [("valid/nll", validNLL), ("valid/perplexity", Elementary.exp(validNLL))]
+      + (keptNLL.map { [("kept/nll", $0), ("kept/perplexity", Elementary.exp($0))] } ?? [])
   }
 
   init(_ record: TrainingRecord, isBest: Bool, keptNLL: Double?) {

@@ -207,7 +207,7 @@ struct TrainingVerb: ParsableArguments {
           + "  fix: somebody removed it while the training ran; \(printable(files.last)) holds the last "
           + "state")
     }
-    let perplexity = String(format: "%.4f", exp(best.validNLL))
+    let perplexity = String(format: "%.4f", Elementary.exp(best.validNLL))
     let bestName = printable(files.best)
     if best.step == 0 {
       Output.note(

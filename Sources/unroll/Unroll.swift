@@ -35,7 +35,6 @@ struct Unroll: ParsableCommand {
   static func main() {
     openStandardStreams()
     refuseBrokenNames()
-    calmIdleThreads()
     // A file-size limit is then an error of a write, not the end of the process.
     signal(SIGXFSZ, SIG_IGN)
     var configured: [String] = []
@@ -75,25 +74,5 @@ struct Unroll: ParsableCommand {
           + "  fix: give the file a name in UTF-8")
       Foundation.exit(Ending.failure)
     }
-  }
-
-  /// Starts again with threads that soon sleep when they are idle.
-  ///
-  /// libgomp's threads spin 300,000 times before they sleep, which on busy cores makes two threads a hundred
-  /// times slower than one, and it reads how often before `main` begins. To sleep at once makes small
-  /// models up to ten times slower on cores that are free: a step waits for its threads to wake. With a
-  /// thousand times, some microseconds, free cores lose nothing, and busy ones a factor of two.
-  private static func calmIdleThreads() {
-    #if os(Linux)
-      let computing = [
-        "evaluate", "score", "generate", "gradients", "train", "finetune", "diff",
-      ]
-      guard let verb = CommandLine.arguments.dropFirst().first, computing.contains(verb),
-        getenv("GOMP_SPINCOUNT") == nil, getenv("OMP_WAIT_POLICY") == nil
-      else { return }
-      setenv("GOMP_SPINCOUNT", "1000", 1)
-      // If that fails, all goes on as it is.
-      execv("/proc/self/exe", CommandLine.unsafeArgv)
-    #endif
   }
 }

@@ -45,8 +45,8 @@ unroll_status unroll_use_instructions(unroll_instructions set);
 
 // Threads
 
-/// Sets how many threads products and loops use, for the whole process; 0 leaves it to OpenMP.
-/// Without libgomp (macOS) the loops run on one thread and oneDNN chooses for itself.
+/// Sets how many threads products and loops use, for the whole process; 0 for one on each processor that the
+/// process may use.
 void unroll_set_threads(int count);
 
 /// The number that was set, or 0.

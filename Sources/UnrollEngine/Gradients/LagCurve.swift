@@ -2,6 +2,7 @@
 // How the gradient of a step's loss shrinks or grows from lag to lag, in numbers.
 
 import Foundation
+import UnrollTensors
 
 /// A state that a recurrent layer carries from step to step.
 public enum CarriedQuantity: String, Sendable, CaseIterable {
@@ -43,7 +44,7 @@ public struct LagCurve: Sendable {
     public let lags: ClosedRange<Int>
 
     /// The steps in which the gradient halves, or where it grows, minus those in which it doubles.
-    public var halfLife: Double { -log(2) / log(rate) }
+    public var halfLife: Double { -Elementary.log(2) / Elementary.log(rate) }
   }
 
   /// Medians below are not fitted: the numbers of a float end some way below.
@@ -80,14 +81,14 @@ public struct LagCurve: Sendable {
   static func fit(_ medians: [Double]) -> Decay? {
     let fitted = medians.dropFirst().prefix { $0 >= smallestFitted && $0.isFinite }
     guard fitted.count >= 2 else { return nil }
-    let points = fitted.enumerated().map { (Double($0.offset), log($0.element)) }
+    let points = fitted.enumerated().map { (Double($0.offset), Elementary.log($0.element)) }
     let count = Double(points.count)
     let (meanX, meanY) = (
       points.reduce(0) { $0 + $1.0 } / count, points.reduce(0) { $0 + $1.1 } / count
     )
     let covariance = points.reduce(0) { $0 + ($1.0 - meanX) * ($1.1 - meanY) }
     let variance = points.reduce(0) { $0 + ($1.0 - meanX) * ($1.0 - meanX) }
-    return Decay(rate: exp(covariance / variance), lags: 1...points.count)
+    return Decay(rate: Elementary.exp(covariance / variance), lags: 1...points.count)
   }
 }
 

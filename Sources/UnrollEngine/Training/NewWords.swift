@@ -265,7 +265,7 @@ private struct RowBuilder {
 
   /// The unknown token shares its probability with the new ones.
   private func share(_ bias: inout [Float]) {
-    let part = log(Double(plan.newIDs.count + 1))
+    let part = Elementary.log(Double(plan.newIDs.count + 1))
     let sharing = plan.newIDs + [plan.oldIDs.firstIndex(of: unknownID)].compactMap { $0 }
     for id in sharing { bias[id] = Float(Double(bias[id]) - part) }
   }

@@ -143,7 +143,7 @@ public struct TrainingSettings: Sendable {
       var group = ParameterGroup(optimizer, hyperparameters, clip: clip, parameters: part.paths)
       group.weightDecayKind = weightDecayKind
       let depth = groups.count - 1 - index
-      group[.learningRate] /= pow(layerDecay, Double(depth))
+      group[.learningRate] /= Elementary.power(layerDecay, Double(depth))
       if optimizer == .asgd { group.averaging = .init(eta: group[.learningRate], mu: 1) }
       group.isFrozen = frozen.contains(part.name) || (unfreezeEvery != nil && depth > 0)
       state.groups.append(group)

@@ -136,8 +136,8 @@ struct RandomNumbers {
   /// Box and Muller's pairs, one of each.
   mutating func normal(_ count: Int, deviation: Double) -> [Float] {
     (0..<count).map { _ in
-      let radius = (-2 * log(1 - unit())).squareRoot()
-      return Float(deviation * radius * cos(2 * .pi * unit()))
+      let radius = (-2 * Elementary.log(1 - unit())).squareRoot()
+      return Float(deviation * radius * Elementary.cosineOfPi(2 * unit()))
     }
   }
 

@@ -355,8 +355,8 @@ extension ParameterGroup {
     (update.decay1, update.gain1) = (Float(beta1), Float(1 - beta1))
     (update.decay2, update.gain2) = (Float(beta2), Float(1 - beta2))
     // Adam's bias correction counts from 1.
-    update.rate = Float(learningRate / (1 - pow(beta1, step)))
-    let correction = 1 / (1 - pow(beta2, step)).squareRoot()
+    update.rate = Float(learningRate / (1 - Elementary.power(beta1, step)))
+    let correction = 1 / (1 - Elementary.power(beta2, step)).squareRoot()
     update.correction = Float(correction)
     if epsilonPosition == .uncorrected { update.outside = Float(self[.epsilon] * correction) }
   }
@@ -366,7 +366,7 @@ extension ParameterGroup {
     guard kind == .asgd else { return }
     let (rate, t) = (self[.learningRate] * multiplier, Double(step))
     averaging = Averaging(
-      eta: rate / pow(1 + self[.lambda] * rate * t, self[.power]),
+      eta: rate / Elementary.power(1 + self[.lambda] * rate * t, self[.power]),
       mu: 1 / max(1, t - self[.start]))
   }
 }

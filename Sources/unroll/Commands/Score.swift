@@ -3,6 +3,7 @@
 import ArgumentParser
 import Foundation
 import UnrollEngine
+import UnrollTensors
 
 struct Score: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -49,9 +50,9 @@ struct Score: ParsableCommand {
     /// The natural logarithm of the base.
     var logarithm: Double {
       switch self {
-      case .two: log(2)
+      case .two: Elementary.log(2)
       case .e: 1
-      case .ten: log(10)
+      case .ten: Elementary.log(10)
       }
     }
   }

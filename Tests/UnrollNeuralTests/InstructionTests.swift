@@ -1,0 +1,185 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+// The same bits from every instruction set, and those that earlier processors gave.
+
+import CUnrollKernels
+import Testing
+import UnrollFormat
+import UnrollTensors
+
+@testable import UnrollNeural
+
+/// The instruction sets of the processor at hand; each promises the bits of the others.
+private let available = [UNROLL_PORTABLE, UNROLL_NEON, UNROLL_AVX2, UNROLL_AVX512].filter(
+  unroll_processor_has)
+
+extension unroll_instructions: @retroactive CustomTestStringConvertible {
+  public var testDescription: String { String(cString: unroll_instructions_name(self)) }
+}
+
+/// Serialized, since the instruction set is the whole process's. Other suites run beside this one: their
+/// results do not depend on it.
+@Suite("Instruction sets", .serialized) struct InstructionTests {
+  /// Runs with a set, and goes back to the one before.
+  private func with<Result>(
+    _ set: unroll_instructions, _ body: () throws -> Result
+  ) throws -> Result {
+    let before = unroll_current_instructions()
+    defer { _ = unroll_use_instructions(before) }
+    try check(unroll_use_instructions(set))
+    return try body()
+  }
+
+  /// A product by the definition of its sums: chains of fused multiply-adds over parts of at most 384 numbers.
+  ///
+  /// - Parameters:
+  ///   - x: `[M, K]`
+  ///   - w: `[N, K]`
+  ///   - bias: `[N]`, or `nil`.
+  ///   - y: `[M, N]` what the product is added to, or `nil`.
+  private func defined(
+    _ x: [Float], _ w: [Float], bias: [Float]?, onto y: [Float]?, M: Int, N: Int, K: Int
+  ) -> [Float] {
+    let chains = (K + 383) / 384
+    return (0..<M * N).map { place in
+      let (m, n) = (place / N, place % N)
+      var result = y?[place]
+      for chain in 0..<chains {
+        var sum: Float = 0
+        for k in K * chain / chains..<K * (chain + 1) / chains {
+          sum.addProduct(x[m * K + k], w[n * K + k])
+        }
+        if chain == 0, let bias { sum += bias[n] }
+        result = result.map { $0 + sum } ?? sum
+      }
+      return result ?? 0
+    }
+  }
+
+  @Test("A product has the bits of its definition", arguments: available, 0..<12)
+  func productsAreAsDefined(set: unroll_instructions, seed: Int) throws {
+    var generator = SeededGenerator(seed: UInt64(seed))
+    // One row, a few, and more than a tile; sums of one, two and three chains; a panel that is cut off.
+    let (M, N) = ([1, 2, 3, 5, 17, 40][seed % 6], Int.random(in: 1...150, using: &generator))
+    let K = [1, 7, 100, 384, 385, 1000][seed * 5 % 6]
+    let precision = seed.isMultiple(of: 2) ? Precision.float32 : .bfloat16
+    let x = try precision.rounded(generator.floats(M * K), width: K)
+    let w = try precision.rounded(generator.floats(N * K), width: K)
+    let bias = Bool.random(using: &generator) ? generator.floats(N) : nil
+    let y = Bool.random(using: &generator) ? generator.floats(M * N) : nil
+    let expected = defined(x, w, bias: bias, onto: y, M: M, N: N, K: K)
+    let (found, plain) = try with(set) {
+      let packed = try PackedWeight(
+        Tensor(w, shape: [N, K]), bias: bias, accumulates: y != nil, precision: precision)
+      var found = y ?? [Float](repeating: .nan, count: M * N)
+      var plain = found
+      var scratch = [UInt16](repeating: 0, count: M * precision.scratchWidth(K) + 1)
+      try scratch.withScratch(scratch.count) {
+        try packed.multiply(x, in: $0, into: &found, M: M)
+      }
+      try x.withUnsafeBufferPointer { x in
+        try w.withUnsafeBufferPointer { w in
+          try Products(precision).multiply(
+            Factor(x.start), .transpose(w.start), bias: bias, into: &plain, adds: y != nil, M: M,
+            N: N, K: K)
+        }
+      }
+      return (found, plain)
+    }
+    #expect(zip(found, expected).allSatisfy { $0.bitPattern == $1.bitPattern })
+    #expect(zip(plain, expected).allSatisfy { $0.bitPattern == $1.bitPattern })
+  }
+
+  /// A number that differs where any bit of some floats does: FNV-1a over their bits.
+  private func digest(_ floats: [[Float]]) -> String {
+    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+    for number in floats.joined() {
+      for shift in stride(from: 0, to: 32, by: 8) {
+        hash = (hash ^ UInt64(number.bitPattern >> UInt32(shift) & 0xff)) &* 0x100_0000_01b3
+      }
+    }
+    return String(hash, radix: 16)
+  }
+
+  private func tokens(_ count: Int) -> [Int32] {
+    var generator = SeededGenerator(seed: 5)
+    return (0..<count).map { _ in Int32.random(in: 0..<1237, using: &generator) }
+  }
+
+  /// The parameters after 40 steps of training, and what the model says of a text then.
+  private func trained(_ stack: InvarianceStack, _ precision: Precision) throws -> [[Float]] {
+    let (B, T) = (5, 6)
+    let architecture = stack.architecture
+    let model = try TrainableModel(
+      architecture: architecture, parameters: TestModel.parameters(of: architecture),
+      precision: precision)
+    var optimizer = Optimizer(
+      .adam, [.learningRate: 1e-3, .weightDecay: 1e-3], clip: .globalNorm(0.25), for: architecture)
+    var state = model.zeroState(columns: B)
+    let tokens = tokens(41 * T * B + B)
+    for start in stride(from: 0, to: 40 * T * B, by: T * B) {
+      _ = try model.backpropagate(
+        inputs: Array(tokens[start..<start + T * B]),
+        targets: Array(tokens[start + B..<start + T * B + B]), state: &state)
+      optimizer.step(model, gradientNorm: optimizer.gradientNorm(of: model))
+    }
+    let tensors = model.tensors
+    return architecture.parameters.map { tensors[$0.path]?.floats() ?? [] }
+  }
+
+  /// What a model says of a text.
+  private func evaluated(_ stack: InvarianceStack, _ precision: Precision) throws -> [[Float]] {
+    let model = try TestModel.make(stack, precision)
+    var state = model.zeroState(columns: 3)
+    let tokens = tokens(60)
+    let found = try model.logProbabilities(
+      ofTargets: tokens.map { ($0 + 700) % 1237 }, inputs: tokens, state: &state)
+    return [found] + state.layers.flatMap { [$0.h, $0.c] }
+  }
+
+  @Test(
+    "Evaluation gives the bits that every processor gives", arguments: available,
+    InvarianceStack.allCases)
+  func evaluationHasItsDigest(set: unroll_instructions, stack: InvarianceStack) throws {
+    for precision in Precision.allCases {
+      let found = try with(set) { digest(try evaluated(stack, precision)) }
+      #expect(found == Self.evaluations["\(stack) \(precision)"], "\(stack) \(precision)")
+    }
+  }
+
+  @Test(
+    "40 steps of training give the bits that every processor gives", arguments: available,
+    [InvarianceStack.lstm, .gru])
+  func trainingHasItsDigest(set: unroll_instructions, stack: InvarianceStack) throws {
+    for precision in Precision.ofTraining {
+      let found = try with(set) { digest(try trained(stack, precision)) }
+      #expect(found == Self.trainings["\(stack) \(precision)"], "\(stack) \(precision)")
+    }
+  }
+
+  // Found with AVX2 on an AMD Zen 3 processor; digests change where arithmetic does, see spec/ARITHMETIC.md.
+
+  private static let evaluations: [String: String] = [
+    "lstm float32": "5324804c3d72bedc",
+    "lstm bfloat16": "54cf5e6621775de3",
+    "lstm int8": "9f97bae451255242",
+    "gru float32": "dcda236119856ef8",
+    "gru bfloat16": "fe2981c0ae379f9e",
+    "gru int8": "e5b59585a280d862",
+    "tanh float32": "b9a1b3de0462e23a",
+    "tanh bfloat16": "ade214ec926a8bf5",
+    "tanh int8": "6bed9255394f41ef",
+    "relu float32": "d1145d75da56657f",
+    "relu bfloat16": "b12f8da850b16a32",
+    "relu int8": "605e27ba0ea5624d",
+    "variants float32": "af0d7266c0ecf1df",
+    "variants bfloat16": "231fb1ea512370a3",
+    "variants int8": "28ee89d70a5f7b68",
+  ]
+
+  private static let trainings: [String: String] = [
+    "lstm float32": "e2d5ec0c1e800674",
+    "lstm bfloat16": "ec2d9e44a195a2a9",
+    "gru float32": "71fb931f42f3b470",
+    "gru bfloat16": "7632c55e760147fb",
+  ]
+}
