@@ -78,7 +78,9 @@ struct PerplexityReport: Encodable {
     seconds = result.seconds
     tokensPerSecond = missing.number(result.tokensPerSecond, "tokens_per_second", "no time")
     if result.window == nil {
-      for key in ["context_length", "pad"] { missing.reasons[key] = "the context has no fixed length" }
+      for key in ["context_length", "pad"] {
+        missing.reasons[key] = "the context has no fixed length"
+      }
     }
     if adaptation == nil { missing.reasons["adaptation"] = "the model is measured as it is" }
     reasons = missing.reasons
@@ -89,7 +91,8 @@ struct PerplexityReport: Encodable {
   }
 
   enum CodingKeys: String, CodingKey {
-    case `protocol`, adaptation, precision, context, contextLength, pad, firstToken, lineEnds, divisor, tokens
+    case `protocol`, adaptation, precision, context, contextLength, pad, firstToken, lineEnds,
+      divisor, tokens
     case predictions, words, bytes, unknown, vocabularySize, nll, perplexity, intervalOf
     case intervalLow, intervalHigh, blocks, figures, bitsPerToken, bitsPerWord, bitsPerByte
     case seconds, tokensPerSecond, reasons

@@ -172,7 +172,8 @@ struct SentenceReport: Encodable {
   }
 
   enum CodingKeys: String, CodingKey {
-    case `protocol`, contextLength, pad, sentid, tokens, oov, base, boundary, unknown, logprob, logprobReason, units
+    case `protocol`, contextLength, pad, sentid, tokens, oov, base, boundary, unknown, logprob,
+      logprobReason, units
   }
 
   func encode(to encoder: any Encoder) throws {
