@@ -69,6 +69,7 @@ extension LanguageModel {
   /// - Parameters:
   ///   - window: The window.
   ///   - crossesLines: `true` if it crosses lines.
+  /// - Returns: Its length, the text of its padding, and its bounds.
   public func description(of window: FixedWindow, crossesLines: Bool) -> WindowDescription {
     WindowDescription(
       length: window.length,
@@ -81,6 +82,7 @@ extension LanguageModel {
   /// - Parameters:
   ///   - length: The number of tokens, N.
   ///   - padding: The text of the padding token, `none`, or `nil` for the vocabulary's own.
+  /// - Returns: The window.
   /// - Throws: `TextError` if the vocabulary lacks the token; `NeuralError` for a length out of range.
   public func fixedWindow(length: Int, padding: String?) throws -> FixedWindow {
     let vocabulary = encoder.vocabulary

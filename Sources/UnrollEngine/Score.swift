@@ -82,8 +82,9 @@ public struct SentenceScore: Sendable {
 public struct ScoreSettings: Sendable {
   /// Whether each line goes on from the state that the line before left, rather than from a zero state.
   public var carriesState = false
-  /// The window that each token is predicted from; `nil` for all tokens before it. With `carriesState` it
-  /// crosses lines.
+  /// The window that each token is predicted from; `nil` for all tokens before it.
+  ///
+  /// With `carriesState` it crosses lines.
   public var window: FixedWindow?
   /// Whether entropies are wanted.
   public var wantsEntropies = true

@@ -37,6 +37,7 @@ enum UnknownTextCause {
   /// The command that writes the text in the other form.
   ///
   /// - Parameter path: The text's.
+  /// - Returns: The command in words, between backticks.
   func fix(_ path: String) -> String {
     let quoted = "'" + printable(path).replacing("'", with: "'\\''") + "'"
     switch self {
