@@ -76,6 +76,10 @@ public struct SpecialTokens: Sendable, Hashable {
       checkpoint.tokenizer.sentenceStart = .none
     case nil: break
     }
+    // The ids of the text that the file's reader tries the tokenizer with are others now.
+    guard self != SpecialTokens(), checkpoint.tokenizer.probe != nil else { return }
+    checkpoint.tokenizer.probe = nil
+    checkpoint.tokenizer.probe = TokenizerProbe(of: checkpoint)
   }
 
   /// Refuses tokens that contradict the line conventions of a training that goes on.

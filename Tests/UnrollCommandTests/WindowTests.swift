@@ -122,8 +122,12 @@ import UnrollFormat
     try withTemporaryFolder { folder in
       try write(
         String(repeating: "caf\u{E9} au lait\n", count: 40), to: "\(folder)/train.txt")
+      // A vocabulary without a token for unknown text.
+      try write(#"["\n"," ","a","c","f","\u00e9","e","u","l","i","t"]"#, to: "\(folder)/list.json")
       let trained = try runner.run(
-        ["train", "-o", "m.unroll.h5", "--tokenizer", "character"] + Self.training, in: folder)
+        [
+          "train", "-o", "m.unroll.h5", "--tokenizer", "character", "--vocabulary", "list.json",
+        ] + Self.training, in: folder)
       #expect(trained.exitCode == 0, "\(trained.errors)")
       try write(text, to: "\(folder)/it's old.txt")
       for arguments in [
