@@ -78,15 +78,17 @@ extension LanguageModel {
   ///   - path: The text: a file. Of a compressed one the place is known by 256 KiB, so that more of it
   ///     may be read.
   ///   - protocol: Which tokens are predicted, and from what.
+  ///   - window: The window of the protocol `window`.
   ///   - length: How long to measure.
   /// - Returns: The whole work; measured where it was done before the time was up.
   /// - Throws: What `perplexity(ofText:protocol:progress:)` throws; `TextError` for a text of unknown size.
   public func estimate(
-    ofText path: String, protocol: PerplexityProtocol, measuring length: Duration = .seconds(2)
+    ofText path: String, protocol: PerplexityProtocol, window: FixedWindow? = nil,
+    measuring length: Duration = .seconds(2)
   ) throws -> WorkEstimate {
     var probe = EvaluationProbe(length: length)
     do {
-      _ = try perplexity(ofText: path, protocol: `protocol`) { try probe.add($0) }
+      _ = try perplexity(ofText: path, protocol: `protocol`, window: window) { try probe.add($0) }
       return probe.whole
     } catch is EvaluationProbe.Enough {
       if let estimate = probe.estimate { return estimate }

@@ -19,6 +19,8 @@ extension LanguageModel {
   /// - Parameters:
   ///   - path: The text: a file, a gzip file, or `-` for standard input.
   ///   - protocol: Which tokens are predicted, and from what.
+  ///   - window: The window of the protocol `window`, which needs one; others have none.
+  ///   - crossesLines: `true` if the window crosses lines.
   ///   - preparation: Changes of the text before it is cut into tokens; words and bytes are those after it.
   ///   - progress: Called after each window of tokens.
   /// - Returns: The perplexity with its counts.
@@ -26,20 +28,28 @@ extension LanguageModel {
   ///   cannot take, or nothing to predict; `NotFinite` if the model gives no numbers;
   ///   `CancellationError` if the task was cancelled.
   public func perplexity(
-    ofText path: String, protocol: PerplexityProtocol,
-    preparation: TextPreparation = TextPreparation(),
+    ofText path: String, protocol: PerplexityProtocol, window: FixedWindow? = nil,
+    crossesLines: Bool = false, preparation: TextPreparation = TextPreparation(),
     progress: (EvaluationProgress) throws -> Void = { _ in }
   ) throws -> Perplexity {
+    guard (`protocol` == .window) == (window != nil) else {
+      throw NeuralError.window(
+        expected: "a window for the protocol window, and for no other",
+        found: "\(`protocol`.rawValue) \(window == nil ? "without" : "with") one")
+    }
     var text = try TokenReader(encoder: encoder, path: path, preparation)
     // So does SRILM: a blank line is no sentence.
     text.skipsBlankLines = `protocol` == .srilm
     // In these programs the word <unk> of a text is a word that the vocabulary lacks.
     text.takesUnknownTokenForUnknown = [.srilm, .kenlm].contains(`protocol`)
     return try measure(`protocol`, path: path) { run in
+      run.window = window
+      run.result.window = window.map { description(of: $0, crossesLines: crossesLines) }
+      if crossesLines { run.history = [encoder.sentenceStartID].compactMap { $0 } }
       switch `protocol` {
       case .stream: try run.stream(&text, after: nil, progress, predict: network.logProbabilities)
       case .columns: try run.columns(try text.all(), progress)
-      case .sentence, .srilm, .kenlm: try run.sentences(&text, progress)
+      case .sentence, .srilm, .kenlm, .window: try run.sentences(&text, progress)
       case .lmEval:
         try run.stream(
           &text, after: encoder.sentenceStartID, progress, predict: network.logProbabilities)
@@ -106,14 +116,16 @@ extension LanguageModel {
         found: "\(run.result.tokens) token(s), none of which it predicts", fix: "give more text")
     }
     guard run.result.totalNLL.isFinite else { throw NotFinite(path: self.path) }
-    run.result.firstToken = firstToken(`protocol`)
+    run.result.firstToken = firstToken(`protocol`, run.result.window)
     run.result.lineEnds = lineEnds
     run.result.vocabularySize = vocabularySize
     run.result.seconds = start.duration(to: .now) / .seconds(1)
     return run.result
   }
 
-  private func firstToken(_ protocol: PerplexityProtocol) -> String {
+  private func firstToken(
+    _ protocol: PerplexityProtocol, _ window: WindowDescription?
+  ) -> String {
     let follows = encoder.sentenceStartID.map {
       "follows \(encoder.vocabulary.text(of: Int($0)))"
     }
@@ -122,7 +134,14 @@ extension LanguageModel {
     case .columns: "not predicted, of each column"
     case .sentence, .srilm, .kenlm: (follows ?? "not predicted") + ", of each line"
     case .lmEval: follows ?? "not predicted"
+    case .window: firstToken(follows, window)
     }
+  }
+
+  private func firstToken(_ follows: String?, _ window: WindowDescription?) -> String {
+    guard let window else { return "" }
+    let padding = window.padding == "none" ? nil : "follows \(window.padding) alone"
+    return (follows ?? padding ?? "not predicted") + (window.crossesLines ? "" : ", of each line")
   }
 
   private var lineEnds: String {
@@ -137,6 +156,10 @@ extension LanguageModel {
 struct EvaluationRun {
   let model: LanguageModel
   var result: Perplexity
+  /// The window of the protocol `window`.
+  var window: FixedWindow?
+  /// The last tokens, where windows cross lines.
+  var history: [Int32]?
 
   typealias Report = (EvaluationProgress) throws -> Void
   /// Gives `[T, B]` the log-probabilities of targets after inputs and a state.
@@ -217,7 +240,13 @@ struct EvaluationRun {
       }
       guard !lines.isEmpty else { return }
       try Task.checkCancellation()
-      let predictions = try model.predictions(ofSentences: lines.map { $0.map(\.id) })
+      let sentences = lines.map { $0.map(\.id) }
+      let predictions =
+        if let window {
+          try model.predictions(ofSentences: sentences, window: window, after: &history)
+        } else {
+          try model.predictions(ofSentences: sentences)
+        }
       for (line, prediction) in zip(lines, predictions) {
         for (token, logProbability) in zip(
           line.dropFirst(prediction.unpredictedCount), prediction.logProbabilities)

@@ -20,6 +20,8 @@ public struct GenerationSettings: Sendable {
   public var stopsAtEndOfSentence = false
   /// Whether the token for unknown text is never drawn.
   public var excludesUnknown = false
+  /// The window that each token is drawn after, of the prompt and the text so far; `nil` for all of it.
+  public var window: FixedWindow?
   /// What is drawn from; samples of one seed differ by their number.
   public var seed: UInt32 = 1
 
@@ -58,13 +60,13 @@ extension LanguageModel {
     _ body: (_ sample: Int, _ token: Int32) throws -> Bool = { _, _ in true },
     finish: (_ sample: Int, GeneratedSample) throws -> Void = { _, _ in }
   ) throws -> [GeneratedSample] {
-    let context = try contextIDs(of: prompt)
+    let context = try contextIDs(of: prompt, mayBeEmpty: settings.window?.padding != nil)
     guard outputCount > (placeOfExcluded(settings) == nil ? 0 : 1) else {
       throw TextError(
         path: path, line: nil, expected: "tokens to draw", found: "only the unknown one",
         fix: "give a shortlist with words of the model, or let the unknown one be drawn")
     }
-    guard let start = try read(context) else { return [] }
+    guard let start = try read(context, settings.window) else { return [] }
     // So many side by side that the distributions of all have a few million numbers at most.
     let columns = max(1, min(64, 4_000_000 / outputCount))
     var results: [GeneratedSample] = []
@@ -82,19 +84,19 @@ extension LanguageModel {
   ///
   /// - Parameters:
   ///   - numbers: Their numbers.
-  ///   - start: The state after the prompt, and the log-probabilities `[V]` of what follows.
+  ///   - start: The prompt as it was read, and the log-probabilities `[V]` of what follows.
   ///   - settings: How.
   ///   - body: Called with each sample's number and its new token; `false` ends all.
   /// - Returns: The samples, and whether there may be more.
   /// - Throws: `NotFinite` if the model gives no numbers; what `body` throws.
   private func generate(
-    _ numbers: Range<Int>, from start: (state: RecurrentState, row: [Float]),
+    _ numbers: Range<Int>, from start: (text: TextSoFar, row: [Float]),
     _ settings: GenerationSettings, _ body: (_ sample: Int, _ token: Int32) throws -> Bool
   ) throws -> (samples: [GeneratedSample], goesOn: Bool) {
     let (B, V) = (numbers.count, outputCount)
     var samples = [GeneratedSample](repeating: GeneratedSample(), count: B)
     var random = numbers.map { CounterGenerator(seed: settings.seed, stream: UInt32($0)) }
-    var state = start.state.repeated(B)
+    var text = start.text.repeated(B)
     var rows = Array(repeating: start.row, count: B)
     let excluded = placeOfExcluded(settings)
     for place in 0..<settings.length {
@@ -112,7 +114,7 @@ extension LanguageModel {
         guard try body(numbers.lowerBound + b, id) else { return (samples, false) }
       }
       guard place + 1 < settings.length, samples.contains(where: { !$0.isEnded }) else { break }
-      let all = try network.logProbabilities(inputs: last, state: &state)
+      let all = try logProbabilities(after: last, &text)
       for b in 0..<B { rows[b] = Array(all[b * V..<(b + 1) * V]) }
     }
     return (samples, true)
@@ -139,7 +141,7 @@ extension LanguageModel {
     let named = prompt.split(whereSeparator: \.isWhitespace).count {
       $0 == encoder.vocabulary.text(of: unknown)
     }
-    return max(0, try contextIDs(of: prompt).count { $0 == unknown } - named)
+    return max(0, try contextIDs(of: prompt, mayBeEmpty: true).count { $0 == unknown } - named)
   }
 
   /// The text of tokens that follow a prompt.
@@ -148,7 +150,7 @@ extension LanguageModel {
   }
 
   /// The tokens of a prompt after the one that sentences start from; its last line has not ended.
-  private func contextIDs(of prompt: String) throws -> [Int32] {
+  private func contextIDs(of prompt: String, mayBeEmpty: Bool = false) throws -> [Int32] {
     var ids = [encoder.sentenceStartID].compactMap { $0 }
     let keepsEnds = encoder.tokenizer.lineEnds == .kept
     let lines = prompt.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
@@ -162,7 +164,7 @@ extension LanguageModel {
       if isLast && encoder.endOfSentenceID != nil { encoded.removeLast() }
       ids += encoded
     }
-    guard !ids.isEmpty else {
+    guard !ids.isEmpty || mayBeEmpty else {
       throw TextError(
         path: path, line: nil, expected: "a prompt: sentences of this model start from nothing",
         found: "none", fix: "give one, as --prompt \"The\"")
@@ -170,8 +172,31 @@ extension LanguageModel {
     return ids
   }
 
-  /// Reads tokens, and returns the state and the log-probabilities of all tokens after them.
-  private func read(_ ids: [Int32]) throws -> (state: RecurrentState, row: [Float])? {
+  /// The text that samples go on from.
+  private enum TextSoFar {
+    /// The state after it.
+    case state(RecurrentState)
+    /// The tokens of each sample that a window may have.
+    case window(FixedWindow, [[Int32]])
+
+    /// One text as many.
+    func repeated(_ count: Int) -> Self {
+      switch self {
+      case .state(let state): .state(state.repeated(count))
+      case .window(let window, let texts):
+        .window(window, Array(repeatElement(texts, count: count).joined()))
+      }
+    }
+  }
+
+  /// Reads tokens, and returns the log-probabilities of all tokens after them.
+  private func read(
+    _ ids: [Int32], _ window: FixedWindow?
+  ) throws -> (text: TextSoFar, row: [Float])? {
+    if let window {
+      let row = try logProbabilities(afterWindows: [window.context(ids)])
+      return (.window(window, [ids.suffix(window.length)]), row)
+    }
     var state = network.zeroState(columns: 1)
     for start in stride(from: 0, to: ids.count - 1, by: Self.window) {
       let window = Array(ids[start..<min(start + Self.window, ids.count - 1)])
@@ -180,7 +205,21 @@ extension LanguageModel {
     }
     guard let last = ids.last else { return nil }
     let row = try network.logProbabilities(inputs: [last], state: &state)
-    return (state, row)
+    return (.state(state), row)
+  }
+
+  /// The log-probabilities `[B, V]` of all tokens after texts and one more token each.
+  private func logProbabilities(after last: [Int32], _ text: inout TextSoFar) throws -> [Float] {
+    switch text {
+    case .state(var state):
+      let all = try network.logProbabilities(inputs: last, state: &state)
+      text = .state(state)
+      return all
+    case .window(let window, let texts):
+      let longer = zip(texts, last).map { Array(($0 + [$1]).suffix(window.length)) }
+      text = .window(window, longer)
+      return try logProbabilities(afterWindows: longer.map(window.context))
+    }
   }
 
   /// Chooses the place of the next token in a row of log-probabilities.

@@ -24,6 +24,9 @@ public enum PerplexityProtocol: String, Sendable, CaseIterable {
   /// One stream that follows `<eos>`, with the figures of EleutherAI's lm-evaluation-harness: over the
   /// words and bytes of the whole text, which is one document.
   case lmEval = "lm-eval"
+  /// Each token from a `FixedWindow` of those before it, from a zero state; every token is predicted, but where
+  /// the window is empty.
+  case window
 
   /// Where a prediction comes from, in words.
   public var context: String {
@@ -32,6 +35,7 @@ public enum PerplexityProtocol: String, Sendable, CaseIterable {
     case .columns:
       "\(Self.columnCount) columns, state carried; windows of \(Self.columnsWindow) rows"
     case .sentence, .srilm, .kenlm: "each line from a zero state"
+    case .window: "a window of tokens, each from a zero state"
     }
   }
 
@@ -47,6 +51,8 @@ public struct Perplexity: Sendable {
   public var `protocol`: PerplexityProtocol
   /// How the model learnt from the text while it was measured, in words; `nil` for a model as it is.
   public var adaptation: String?
+  /// The window of the protocol `window`; `nil` for others.
+  public internal(set) var window: WindowDescription?
   /// What the first token of each line, stream or column is predicted from, in words.
   public var firstToken = ""
   /// What becomes of the ends of lines, in words.
@@ -82,6 +88,8 @@ public struct Perplexity: Sendable {
   /// The time that it took, in seconds.
   public var seconds = 0.0
 
+  /// Where a prediction comes from, in words.
+  public var context: String { window?.context ?? `protocol`.context }
   /// The mean negative log-probability of a prediction, in nats.
   public var nll: Double { totalNLL / Double(predictions) }
   /// `exp(nll)`.
@@ -104,7 +112,7 @@ public struct Perplexity: Sendable {
     let ends = Double(lineEndings)
     let knownEnds = Double(lineEndings - unknownLineEndings)
     switch `protocol` {
-    case .stream, .columns, .sentence: return []
+    case .stream, .columns, .sentence, .window: return []
     case .srilm:
       return [
         ("sentences", Double(lines)), ("words", Double(words)), ("OOVs", Double(unknownWords)),
@@ -131,7 +139,7 @@ public struct Perplexity: Sendable {
   public var headline: (name: String, value: Double) {
     let name =
       switch `protocol` {
-      case .stream, .columns, .sentence: "perplexity"
+      case .stream, .columns, .sentence, .window: "perplexity"
       case .srilm: "ppl"
       case .kenlm: "perplexity including OOVs"
       case .lmEval: "word_perplexity"
@@ -142,7 +150,7 @@ public struct Perplexity: Sendable {
   /// The loss and divisor of the headline's perplexity so far.
   private var headlineSums: (nll: Double, count: Int) {
     switch `protocol` {
-    case .stream, .columns, .sentence: (totalNLL, predictions)
+    case .stream, .columns, .sentence, .window: (totalNLL, predictions)
     case .srilm:
       (totalNLL - unknownNLL, words - unknownWords + lineEndings - unknownLineEndings)
     case .kenlm: (totalNLL, words + lineEndings)

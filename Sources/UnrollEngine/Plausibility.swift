@@ -175,7 +175,8 @@ struct PlausibilityCheck {
     _ checkpoint: Checkpoint, _ path: String
   ) throws -> (ids: [Int32], unknown: Set<Int>, refusedLines: Int) {
     let encoder = try LanguageModel.encoder(of: checkpoint, path: path)
-    var lines = try LineReader(path: path, lineEnds: encoder.tokenizer.lineEnds)
+    var lines = try LineReader(
+      path: path, lineEnds: encoder.tokenizer.lineEnds, dropsByteOrderMark: true)
     var ids: [Int32] = []
     var unknown: Set<Int> = []
     var refused = 0

@@ -57,7 +57,7 @@ struct PreparedText: ~Copyable {
   init(
     path: String, lineEnds: LineEnds, _ preparation: TextPreparation = TextPreparation()
   ) throws(FileError) {
-    lines = try LineReader(path: path, lineEnds: lineEnds)
+    lines = try LineReader(path: path, lineEnds: lineEnds, dropsByteOrderMark: true)
     self.preparation = preparation
   }
 
@@ -69,7 +69,7 @@ struct PreparedText: ~Copyable {
   ///
   /// - Throws: `TextError` if the text cannot be read or prepared.
   mutating func next() throws(TextError) -> TextLine? {
-    guard let line = try nextUnprepared() else { return nil }
+    guard let line = try lines.next() else { return nil }
     return try prepared(line)
   }
 
@@ -77,16 +77,9 @@ struct PreparedText: ~Copyable {
   ///
   /// - Throws: `TextError` if the text cannot be read or prepared.
   mutating func nextWithWords() throws(TextError) -> PreparedLine? {
-    guard let own = try nextUnprepared() else { return nil }
+    guard let own = try lines.next() else { return nil }
     let words = own.words.map { String(decoding: own.bytes[$0], as: UTF8.self) }
     return PreparedLine(line: try prepared(own), ownWords: words)
-  }
-
-  private mutating func nextUnprepared() throws(TextError) -> TextLine? {
-    guard var line = try lines.next() else { return nil }
-    // A byte-order mark at the start tells how the text is encoded and is no part of it.
-    if line.number == 1, line.bytes.starts(with: [0xEF, 0xBB, 0xBF]) { line.bytes.removeFirst(3) }
-    return line
   }
 
   private func prepared(_ line: TextLine) throws(TextError) -> TextLine {

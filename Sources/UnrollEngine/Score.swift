@@ -82,6 +82,10 @@ public struct SentenceScore: Sendable {
 public struct ScoreSettings: Sendable {
   /// Whether each line goes on from the state that the line before left, rather than from a zero state.
   public var carriesState = false
+  /// The window that each token is predicted from; `nil` for all tokens before it.
+  ///
+  /// With `carriesState` it crosses lines.
+  public var window: FixedWindow?
   /// Whether entropies are wanted.
   public var wantsEntropies = true
   /// A file with the words of each line of the text, between white space, or between tabs in a line
@@ -121,6 +125,7 @@ extension LanguageModel {
     figures.entropies = settings.wantsEntropies
     var state = network.zeroState(columns: 1)
     var previous: Int32?
+    var history = settings.carriesState ? [encoder.sentenceStartID].compactMap { $0 } : nil
     while true {
       // Enough lines that some have like lengths.
       var lines: [TextLine] = []
@@ -138,11 +143,16 @@ extension LanguageModel {
       guard !lines.isEmpty else { break }
       try Task.checkCancellation()
       let predictions =
-        settings.carriesState
-        ? try encoded.map {
-          try self.predictions(of: $0.ids, after: &previous, figures, state: &state)
+        if let window = settings.window {
+          try self.predictions(
+            ofSentences: encoded.map(\.ids), window: window, after: &history, figures)
+        } else if settings.carriesState {
+          try encoded.map {
+            try self.predictions(of: $0.ids, after: &previous, figures, state: &state)
+          }
+        } else {
+          try self.predictions(ofSentences: encoded.map(\.ids), figures)
         }
-        : try self.predictions(ofSentences: encoded.map(\.ids), figures)
       for (index, line) in lines.enumerated() {
         let score = scorer.score(of: line, encoded[index], words[index], predictions[index])
         guard score.logProbability?.isFinite != false else { throw NotFinite(path: self.path) }

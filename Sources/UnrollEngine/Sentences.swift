@@ -29,7 +29,7 @@ public struct PredictionFigures: Sendable {
   public init() {}
 
   /// The token that is asked for where only the total is wanted: any will do.
-  fileprivate var endTarget: Int32? { includesEnd ? subset.first : nil }
+  var endTarget: Int32? { includesEnd ? subset.first : nil }
 }
 
 extension LanguageModel {

@@ -76,6 +76,30 @@ public struct SpecialTokens: Sendable, Hashable {
       checkpoint.tokenizer.sentenceStart = .none
     case nil: break
     }
+    // The ids of the text that the file's reader tries the tokenizer with are others now.
+    guard self != SpecialTokens(), checkpoint.tokenizer.probe != nil else { return }
+    checkpoint.tokenizer.probe = nil
+    checkpoint.tokenizer.probe = TokenizerProbe(of: checkpoint)
+  }
+
+  /// Refuses tokens that contradict the line conventions of a training that goes on.
+  ///
+  /// - Parameters:
+  ///   - checkpoint: The model as it was saved.
+  ///   - path: Its path, for messages.
+  /// - Throws: `TextError` if the vocabulary lacks a token, or the conventions are others.
+  public func check(against checkpoint: Checkpoint, path: String) throws {
+    var stated = checkpoint
+    try apply(to: &stated, path: path)
+    for (option, own, other) in [
+      ("--line-start", checkpoint.lineStart, stated.lineStart),
+      ("--line-end", checkpoint.lineEnd, stated.lineEnd),
+    ] where own != other {
+      throw TextError(
+        path: path, line: nil,
+        expected: "\(option) as the training began: \(own)", found: other,
+        fix: "leave it out: the file has the line conventions; a new training may have others")
+    }
   }
 
   /// Gives a converted model these tokens, and states its line conventions where they are a choice.

@@ -1,35 +1,43 @@
-// The tokens of a model as a list, one a line: what files without a vocabulary need beside them.
+// The tokens of a model as a list, one a line or in JSON: what files without a vocabulary need beside them.
 
 import UnrollFormat
 import UnrollTensors
 import UnrollTokenization
 
-/// A vocabulary as the text that `Vocabulary.init(listedIn:)` reads.
+/// A vocabulary as a file that `Vocabulary.init(contentsOf:)` reads: an array of texts in the order of ids where the
+/// path ends in `.json`, else one token a line.
 public struct VocabularyList: Sendable {
   private let vocabulary: Vocabulary
+  private let isJSON: Bool
 
-  /// Checks that every token can be a line.
+  /// Checks that the list can hold every token.
   ///
   /// - Parameters:
   ///   - vocabulary: The tokens.
   ///   - path: The file that the list is meant for, for messages.
-  /// - Throws: `InterchangeError` naming the first token that is empty, no UTF-8, or holds the end of a
-  ///   line.
+  /// - Throws: `InterchangeError` naming the first token that is empty or no UTF-8, or, in a list of lines, holds
+  ///   the end of a line.
   public init(_ vocabulary: Vocabulary, path: String) throws {
+    isJSON = path.lowercased().hasSuffix(".json")
     for id in 0..<vocabulary.count {
-      guard let expected = Self.lack(of: vocabulary[id]) else { continue }
+      guard let expected = Self.lack(of: vocabulary[id], isJSON: isJSON) else { continue }
+      let fitsJSON = Self.lack(of: vocabulary[id], isJSON: true) == nil
       throw InterchangeError(
         file: path, place: "token \(id)", expected: expected,
         found: "\"\(vocabulary.text(of: id))\"",
-        fix: "a list of one token a line cannot hold this vocabulary; leave out the list")
+        fix: fitsJSON
+          ? "give the list a name that ends in .json: JSON holds such tokens"
+          : "a list of texts cannot hold this vocabulary; leave out the list, `-o model.safetensors` "
+            + "holds the tokens")
     }
     self.vocabulary = vocabulary
   }
 
-  /// What a token would have to be to stand on a line, if it cannot.
-  private static func lack(of token: ArraySlice<UInt8>) -> String? {
+  /// What a token would have to be to stand in the list, if it cannot.
+  private static func lack(of token: ArraySlice<UInt8>, isJSON: Bool) -> String? {
     if token.isEmpty { return "a token that is not empty" }
     if String(validating: token, as: UTF8.self) == nil { return "a token of UTF-8" }
+    if isJSON { return nil }
     let hasLineEnd = token.contains { $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\r") }
     return hasLineEnd ? "a token without the end of a line in it" : nil
   }
@@ -59,14 +67,22 @@ public struct VocabularyList: Sendable {
   }
 
   private func writeLines(to path: String) throws {
-    let lines = (0..<vocabulary.count).flatMap { vocabulary[$0] + [UInt8(ascii: "\n")] }
+    let lines = isJSON ? json : (0..<vocabulary.count).flatMap { vocabulary[$0] + [0x0A] }
     var file = try SequentialFile(emptying: path)
     try lines.withUnsafeBytes { try file.write($0) }
     try file.close()
   }
 
+  /// An array of texts, one a line.
+  private var json: [UInt8] {
+    let tokens = (0..<vocabulary.count).map {
+      quoted(String(decoding: vocabulary[$0], as: UTF8.self))
+    }
+    return Array("[\n\(tokens.joined(separator: ",\n"))\n]\n".utf8)
+  }
+
   private func check(_ path: String) throws {
-    let back = try Vocabulary(listedIn: path)
+    let back = try isJSON ? Vocabulary(contentsOf: path, format: .json) : Vocabulary(listedIn: path)
     guard back.tokenBytes == vocabulary.tokenBytes, back.tokenOffsets == vocabulary.tokenOffsets
     else {
       throw InterchangeError(

@@ -132,11 +132,13 @@ public struct Encoder: Sendable {
     if let first = encoded.unknown.first {
       guard let unknownID else {
         let unit = tokenizer.kind == .whitespace ? "words" : "text"
+        let cause = cause(ofRefused: line, path: path)
+        let form = cause.map { ": the text has \($0.found)" } ?? ""
         throw TextError(
           path: path, line: line.number, expected: "\(unit) of the vocabulary",
           found: "\"\(text(of: first, in: encoded, line.bytes))\", and the vocabulary has no token "
-            + "for unknown \(unit)",
-          fix: "check that the text was prepared as the model's training text was")
+            + "for unknown \(unit)\(form)",
+          fix: cause?.fix ?? "check that the text was prepared as the model's training text was")
       }
       for index in encoded.unknown { encoded.ids[index] = unknownID }
     }

@@ -74,6 +74,7 @@ public struct LineReader: ~Copyable {
   /// The path, or `-` for standard input.
   public let path: String
   private let lineEnds: LineEnds
+  private let dropsByteOrderMark: Bool
   private let file: gzFile
   /// The size on disk, or `nil` for pipes.
   private let fileSize: Int?
@@ -90,8 +91,12 @@ public struct LineReader: ~Copyable {
   /// - Parameters:
   ///   - path: The file, or `-` for standard input.
   ///   - lineEnds: Where lines end.
+  ///   - dropsByteOrderMark: `true` to leave out a byte-order mark at the start, which tells how the text is
+  ///     encoded and is no part of it.
   /// - Throws: `FileError` if it cannot be opened.
-  public init(path: String, lineEnds: LineEnds = .universal) throws(FileError) {
+  public init(
+    path: String, lineEnds: LineEnds = .universal, dropsByteOrderMark: Bool = false
+  ) throws(FileError) {
     let isStandardInput = path == "-"
     // A directory opens for reading and fails at the first read; say so at once.
     let descriptor = isStandardInput ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC)
@@ -113,6 +118,7 @@ public struct LineReader: ~Copyable {
     self.file = file
     self.path = path
     self.lineEnds = lineEnds
+    self.dropsByteOrderMark = dropsByteOrderMark
     fileSize = status.st_mode & S_IFMT == S_IFREG ? Int(status.st_size) : nil
   }
 
@@ -216,6 +222,9 @@ public struct LineReader: ~Copyable {
 
   private mutating func finish(_ bytes: [UInt8], terminatorCount: Int) -> TextLine {
     lineNumber += 1
+    let isMarked =
+      dropsByteOrderMark && lineNumber == 1 && bytes.starts(with: [0xEF, 0xBB, 0xBF])
+    let bytes = isMarked ? Array(bytes.dropFirst(3)) : bytes
     return TextLine(bytes: bytes, terminatorCount: terminatorCount, number: lineNumber)
   }
 

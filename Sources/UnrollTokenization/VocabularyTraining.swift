@@ -47,7 +47,8 @@ extension Vocabulary {
     let unit = try training.unit()
     var counter = TokenCounter(training)
     for path in paths {
-      var reader = try LineReader(path: path, lineEnds: training.tokenizer.lineEnds)
+      var reader = try LineReader(
+        path: path, lineEnds: training.tokenizer.lineEnds, dropsByteOrderMark: true)
       while let line = try reader.next() {
         if training.tokenizer.kind != .byte { try checkUTF8(line, path: path) }
         counter.add(line)

@@ -10,6 +10,8 @@ struct PerplexityReport: Encodable {
   private let adaptation: String?
   private let precision: String
   private let context: String
+  private let contextLength: Int?
+  private let pad: String?
   private let firstToken: String
   private let lineEnds: String
   private let divisor: String
@@ -43,7 +45,9 @@ struct PerplexityReport: Encodable {
     `protocol` = result.protocol.rawValue
     adaptation = result.adaptation
     self.precision = precision.rawValue
-    context = result.protocol.context
+    context = result.context
+    contextLength = result.window?.length
+    pad = result.window?.padding
     firstToken = result.firstToken
     lineEnds = result.lineEnds
     divisor = "predictions"
@@ -73,6 +77,11 @@ struct PerplexityReport: Encodable {
     bitsPerByte = missing.number(result.bitsPerByte, "bits_per_byte", "no bytes")
     seconds = result.seconds
     tokensPerSecond = missing.number(result.tokensPerSecond, "tokens_per_second", "no time")
+    if result.window == nil {
+      for key in ["context_length", "pad"] {
+        missing.reasons[key] = "the context has no fixed length"
+      }
+    }
     if adaptation == nil { missing.reasons["adaptation"] = "the model is measured as it is" }
     reasons = missing.reasons
   }
@@ -82,7 +91,8 @@ struct PerplexityReport: Encodable {
   }
 
   enum CodingKeys: String, CodingKey {
-    case `protocol`, adaptation, precision, context, firstToken, lineEnds, divisor, tokens
+    case `protocol`, adaptation, precision, context, contextLength, pad, firstToken, lineEnds,
+      divisor, tokens
     case predictions, words, bytes, unknown, vocabularySize, nll, perplexity, intervalOf
     case intervalLow, intervalHigh, blocks, figures, bitsPerToken, bitsPerWord, bitsPerByte
     case seconds, tokensPerSecond, reasons
@@ -95,6 +105,8 @@ struct PerplexityReport: Encodable {
     try container.encode(adaptation, forKey: .adaptation)
     try container.encode(precision, forKey: .precision)
     try container.encode(context, forKey: .context)
+    try container.encode(contextLength, forKey: .contextLength)
+    try container.encode(pad, forKey: .pad)
     try container.encode(firstToken, forKey: .firstToken)
     try container.encode(lineEnds, forKey: .lineEnds)
     try container.encode(divisor, forKey: .divisor)

@@ -10,6 +10,10 @@ struct ScoreStyle {
   let boundary: WordBoundary
   let unknown: UnknownChoice?
   let form: TableForm
+  /// The protocol: sentence, stream or window.
+  let protocolName: String
+  /// The window that each token is predicted from; `nil` for all tokens before it.
+  let window: WindowDescription?
 
   /// The names of the columns.
   var header: [String] {
@@ -168,11 +172,15 @@ struct SentenceReport: Encodable {
   }
 
   enum CodingKeys: String, CodingKey {
-    case sentid, tokens, oov, base, boundary, unknown, logprob, logprobReason, units
+    case `protocol`, contextLength, pad, sentid, tokens, oov, base, boundary, unknown, logprob,
+      logprobReason, units
   }
 
   func encode(to encoder: any Encoder) throws {
     var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(style.protocolName, forKey: .protocol)
+    try container.encode(style.window?.length, forKey: .contextLength)
+    try container.encode(style.window?.padding, forKey: .pad)
     try container.encode(sentence.line, forKey: .sentid)
     try container.encode(sentence.tokens.count, forKey: .tokens)
     try container.encode(sentence.unknownCount, forKey: .oov)

@@ -147,7 +147,8 @@ import UnrollFormat
             Set(fields.keys) == [
               "protocol", "tokens", "predictions", "words", "bytes", "unknown", "nll", "perplexity",
               "bits_per_token", "bits_per_word", "bits_per_byte", "seconds", "tokens_per_second",
-              "context", "first_token", "line_ends", "divisor", "interval_low", "interval_high",
+              "context", "context_length", "pad", "first_token", "line_ends", "divisor",
+              "interval_low", "interval_high",
               "blocks", "figures", "precision", "adaptation", "interval_of", "vocabulary_size",
               "reasons",
             ])

@@ -160,6 +160,28 @@ import UnrollTokenization
     #expect(error?.expected == expected)
   }
 
+  @Test(
+    "A list of characters with line ends is written as JSON, and lines refuse it with that advice")
+  func charactersAreWrittenAsJSON() throws {
+    let tokens = ["\n", "\r", "a", " ", "\"", "\\", "é", "\u{1}", "\u{2028}"]
+    let vocabulary = Vocabulary(tokens: tokens.map { Array($0.utf8) }, unit: .character)
+    try withTemporaryFolder { folder throws in
+      let path = "\(folder)/v.JSON"
+      try VocabularyList(vocabulary, path: path).write(to: path)
+      let back = try Vocabulary(contentsOf: path, format: .json)
+      #expect(back.tokenBytes == vocabulary.tokenBytes)
+      #expect(back.tokenOffsets == vocabulary.tokenOffsets)
+      let array = try JSONSerialization.jsonObject(with: Data(contentsOf: URL(filePath: path)))
+      #expect(array as? [String] == tokens)
+      let error = #expect(throws: InterchangeError.self) {
+        try VocabularyList(vocabulary, path: "v.txt")
+      }
+      #expect(error?.fix.contains("ends in .json") == true)
+      let bytes = Vocabulary(tokens: [[0xFF]], unit: .word)
+      #expect(throws: InterchangeError.self) { try VocabularyList(bytes, path: path) }
+    }
+  }
+
   @Test func aListThatReadsBackOtherwiseIsNotKept() throws {
     // No list may have a token twice.
     let vocabulary = Vocabulary(tokens: ["a", "b", "a"].map { Array($0.utf8) }, unit: .word)

@@ -27,7 +27,8 @@ public struct KeptText: Sendable {
   /// - Throws: `FileError` or `TextError` if the text cannot be read or has words that one of the
   ///   models cannot take.
   public init(path: String, old: Encoder, new: Encoder) throws {
-    var lines = try LineReader(path: path, lineEnds: old.tokenizer.lineEnds)
+    var lines = try LineReader(
+      path: path, lineEnds: old.tokenizer.lineEnds, dropsByteOrderMark: true)
     var oldIDs: [Int32] = []
     var ids: [Int32] = []
     var isKnown: [Bool] = []

@@ -51,7 +51,8 @@ public struct TrainingText: Sendable {
   static func ids(
     path: String, encoder: Encoder, progress: (Double?) -> Void = { _ in }
   ) throws -> (ids: [Int32], lineStarts: [Int], unknown: Int) {
-    var lines = try LineReader(path: path, lineEnds: encoder.tokenizer.lineEnds)
+    var lines = try LineReader(
+      path: path, lineEnds: encoder.tokenizer.lineEnds, dropsByteOrderMark: true)
     var ids: [Int32] = []
     var lineStarts: [Int] = []
     var unknown = 0
@@ -68,6 +69,7 @@ public struct TrainingText: Sendable {
       } catch {
         let words = encoder.missingWords(in: line)
         guard !words.isEmpty else { throw error }
+        if missing.isEmpty { missing.cause = encoder.cause(ofRefused: line, path: path) }
         missing.add(words, line: line.number)
       }
       guard line.number % 1000 == 0 else { continue }
@@ -83,6 +85,8 @@ public struct TrainingText: Sendable {
 private struct MissingWords {
   private var counts: [String: Int] = [:]
   private var firstLine: Int?
+  /// The cause of the first line's, if it is how the text was written.
+  var cause: (found: String, fix: String)?
 
   var isEmpty: Bool { counts.isEmpty }
 
@@ -102,7 +106,9 @@ private struct MissingWords {
     return TextError(
       path: path, line: firstLine,
       expected: "words of the vocabulary, which has no token for unknown words",
-      found: "\(counts.values.reduce(0, +)) words that it lacks: \(list)\(more)",
-      fix: "replace or remove them; check that the text was prepared as the model's own text was")
+      found: "\(counts.values.reduce(0, +)) words that it lacks: \(list)\(more)"
+        + (cause.map { "; the text has \($0.found)" } ?? ""),
+      fix: cause?.fix
+        ?? "replace or remove them; check that the text was prepared as the model's own text was")
   }
 }

@@ -57,7 +57,9 @@ extension KerasConfiguration {
         message:
           "assumed: texts of any length, read from their start; the model was made for windows of "
           + "\(length) tokens, each read from a state of zeros and, if it is shorter, padded "
-          + "(pad_sequences), so that Keras's own predictions differ"))
+          + "(pad_sequences); `--context \(length) --pad TOKEN` of evaluate (with --protocol window), "
+          + "score and generate gives Keras's own predictions, with --pad none if mask_zero is set")
+    )
   }
 }
 

@@ -63,7 +63,9 @@ struct ONNXLanguageModel {
         Note(
           place: output.input,
           message:
-            "the graph predicts from the last time step alone; the checkpoint predicts at each"))
+            "the graph predicts from the last time step alone; the checkpoint predicts at each; "
+            + "for one that was trained on windows of N tokens, give `--context N --pad TOKEN` to "
+            + "evaluate (with --protocol window), score or generate"))
     }
     var architecture = Architecture(
       vocabularySize: V, embeddingSize: D, layers: layers.map(\.architecture), isTied: false,

@@ -146,7 +146,8 @@ struct Convert: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Also write the tokens, as --vocabulary reads them.", valueName: "file"))
+      "Also write the tokens, as --vocabulary reads them: one a line, or in JSON if the name ends in .json.",
+      valueName: "file"))
   var writeVocabulary: String?
 
   @Option(

@@ -36,12 +36,7 @@ struct RunningModelOptions: ParsableArguments {
   )
   var precision: Precision = .float32
 
-  @Option(
-    help: ArgumentHelp("The token that each line starts from, or none.", valueName: "token"))
-  var lineStart: String?
-
-  @Option(help: ArgumentHelp("The token that each line ends with, or none.", valueName: "token"))
-  var lineEnd: String?
+  @OptionGroup var lines: LineOptions
 
   /// The model's path.
   var path: String { options.model }
@@ -51,10 +46,7 @@ struct RunningModelOptions: ParsableArguments {
   /// - Throws: What opening a checkpoint throws; `TextError` if the vocabulary lacks a token.
   func checkpoint() throws -> Checkpoint {
     var checkpoint = try options.checkpoint()
-    var tokens = SpecialTokens()
-    tokens.beginning = lineStart.map(LineToken.init)
-    tokens.end = lineEnd.map(LineToken.init)
-    try tokens.apply(to: &checkpoint, path: path)
+    try lines.tokens.apply(to: &checkpoint, path: path)
     return checkpoint
   }
 
@@ -124,6 +116,10 @@ struct Evaluate: ParsableCommand {
       is one stream after <eos>, with the figures of lm-evaluation-harness over words and bytes. These \
       three print perplexities under the names of their programs; for srilm and kenlm the word <unk> in \
       the text is a word that the vocabulary lacks.
+      window is for models that were trained on windows of a fixed length, as Keras's pad_sequences makes them: \
+      each token is predicted from the --context tokens before it in its line (with --carry: in the text), \
+      from a zero state, with --pad in front of fewer. It gives what model.predict gives; --pad none is \
+      for models with mask_zero, which skip the padding.
       --cache and --dynamic give figures of a model that learns from the text that it is measured on, as \
       one stream; they are no perplexities of the model, and say so.
       nll is the mean over predictions; bits per word and byte divide by the words (between white space) \
@@ -141,9 +137,14 @@ struct Evaluate: ParsableCommand {
 
   @Option(
     help:
-      "Which tokens are predicted, and from what: stream, columns, sentence, srilm, kenlm or lm-eval."
+      "Which tokens are predicted, and from what: stream, columns, sentence, srilm, kenlm, lm-eval or window."
   )
   var `protocol`: PerplexityProtocol = .stream
+
+  @OptionGroup var windows: WindowOptions
+
+  @Flag(help: "With the protocol window: windows cross lines.")
+  var carry = false
 
   @Option(
     help: ArgumentHelp(
@@ -179,6 +180,12 @@ struct Evaluate: ParsableCommand {
   var json = false
 
   func validate() throws {
+    guard (`protocol` == .window) == (windows.context != nil) else {
+      throw ValidationError("--protocol window and --context N go together; give both.")
+    }
+    guard !carry || `protocol` == .window else {
+      throw ValidationError("--carry is for the protocol window.")
+    }
     guard !estimate || (cache == nil && dynamic == nil && text != "-") else {
       throw ValidationError("--estimate is for a file, without --cache and --dynamic.")
     }
@@ -222,7 +229,9 @@ struct Evaluate: ParsableCommand {
   func run() throws {
     guard !estimate else {
       let work = try Progress.during("measuring") {
-        try options.load().estimate(ofText: text, protocol: `protocol`)
+        let model = try options.load()
+        return try model.estimate(
+          ofText: text, protocol: `protocol`, window: windows.window(of: model))
       }
       return try EstimateReport(work).print(json: json)
     }
@@ -274,7 +283,8 @@ struct Evaluate: ParsableCommand {
         preparation: preparation.preparation, progress: progress)
     }
     return try model.perplexity(
-      ofText: text, protocol: `protocol`, preparation: preparation.preparation, progress: progress)
+      ofText: text, protocol: `protocol`, window: windows.window(of: model), crossesLines: carry,
+      preparation: preparation.preparation, progress: progress)
   }
 
   private func interval(_ result: Perplexity) -> (low: Double, high: Double, blocks: Int)? {
@@ -289,7 +299,7 @@ struct Evaluate: ParsableCommand {
     row("protocol", result.protocol.rawValue)
     if let adaptation = result.adaptation { row("adaptation", adaptation) }
     if options.precision != .float32 { row("precision", options.precision.rawValue) }
-    row("context", result.protocol.context)
+    row("context", result.context)
     row("first token", result.firstToken)
     row("line ends", result.lineEnds)
     row("tokens", Output.grouped(result.tokens))

@@ -28,6 +28,8 @@ struct Finetune: ParsableCommand {
 
   @OptionGroup var verb: TrainingVerb
 
+  @OptionGroup var lines: LineOptions
+
   @OptionGroup(title: "New words") var words: NewWordOptions
 
   @OptionGroup(title: "Training") var training: TrainingOptions
@@ -76,7 +78,12 @@ struct Finetune: ParsableCommand {
     _ files: TrainingFiles, reporter: inout TrainingReporter
   ) throws -> TrainingRun {
     let examination = try Examination.shown(of: options.model, upTo: .bytes)
-    let old = try Checkpoint(examination)
+    var old = try Checkpoint(examination)
+    if resume {
+      try lines.tokens.check(against: old, path: options.model)
+    } else {
+      try lines.tokens.apply(to: &old, path: options.model)
+    }
     // Every file is looked at in a child process, which must be forked before threads exist.
     let best = resume ? try best(files.best) : nil
     options.threads.apply()

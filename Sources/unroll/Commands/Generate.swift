@@ -12,7 +12,8 @@ struct Generate: ParsableCommand {
       The text after the prompt goes to standard output as it comes; several samples follow each other, \
       with an empty line around those of several lines. The same seed gives the same text, for any \
       number of threads and samples. --temperature 0 takes the likeliest token always. Temperature, \
-      --top-k and --top-p act in this order.
+      --top-k and --top-p act in this order. --context N is the protocol window of `unroll evaluate`: each \
+      token follows the N tokens before it, of the prompt and the text so far.
       """)
 
   @OptionGroup var options: RunningModelOptions
@@ -41,6 +42,8 @@ struct Generate: ParsableCommand {
       "Draw only tokens that a text has, such as the one that the model learned from: quicker for large vocabularies. Probabilities are among them.",
       valueName: "text"))
   var shortlist: String?
+
+  @OptionGroup var windows: WindowOptions
 
   @Option(help: "The number of samples.")
   var samples = 1
@@ -88,6 +91,7 @@ struct Generate: ParsableCommand {
     (settings.length, settings.temperature) = (length, temperature)
     (settings.topK, settings.topP, settings.seed) = (topK, topP, seed)
     (settings.stopsAtEndOfSentence, settings.excludesUnknown) = (stopAtEos, noUnknown)
+    settings.window = try windows.window(of: model)
     guard samples == 1, !json else { return try printSamples(of: model, settings) }
     var stream = TextStream(model.encoder)
     let results = try model.generate(after: prompt, settings) { _, token in
@@ -119,7 +123,8 @@ struct Generate: ParsableCommand {
         progress.finish()
         let text = model.text(of: sample)
         if json {
-          try Output.jsonLine(SampleReport(number + 1, sample, text))
+          let window = settings.window.map { model.description(of: $0, crossesLines: true) }
+          try Output.jsonLine(SampleReport(number + 1, sample, text, window))
         } else {
           let hasLines = text.dropLast().contains("\n")
           if number > 0 && (hasLines || lastHadLines) { Output.result("") }
@@ -140,10 +145,32 @@ private struct SampleReport: Encodable {
   let ids: [Int32]
   let logprob: Double
   let ended: Bool
+  private let window: WindowDescription?
 
-  init(_ number: Int, _ sample: GeneratedSample, _ text: String) {
+  init(
+    _ number: Int, _ sample: GeneratedSample, _ text: String, _ window: WindowDescription?
+  ) {
     self.sample = number
     self.text = text
-    (ids, logprob, ended) = (sample.ids, sample.logProbability, sample.isEnded)
+    ids = sample.ids
+    logprob = sample.logProbability
+    ended = sample.isEnded
+    self.window = window
+  }
+
+  enum CodingKeys: String, CodingKey {
+    case `protocol`, contextLength, pad, sample, text, ids, logprob, ended
+  }
+
+  func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(window == nil ? "stream" : "window", forKey: .protocol)
+    try container.encode(window?.length, forKey: .contextLength)
+    try container.encode(window?.padding, forKey: .pad)
+    try container.encode(sample, forKey: .sample)
+    try container.encode(text, forKey: .text)
+    try container.encode(ids, forKey: .ids)
+    try container.encode(logprob, forKey: .logprob)
+    try container.encode(ended, forKey: .ended)
   }
 }

@@ -10,7 +10,8 @@ struct Score: ParsableCommand {
     abstract: "Score each token, word or line of a text.",
     discussion: """
       Each line is a sentence of its own: zero state, the first token follows the one that sentences \
-      start from, such as <eos>; with --carry it follows the line before. The result is TSV, or CSV \
+      start from, such as <eos>; with --carry it follows the line before. --context N is the protocol window \
+      of `unroll evaluate`: each token from the N tokens before it. The result is TSV, or CSV \
       (RFC 4180) with --csv; NA is a missing number.
       --level word: word (as it stands in the text or in --words), sentid and sentpos (from 1), wlen \
       (characters of the word), surp (surprisal), entropy (of the next token, where the word's own \
@@ -77,6 +78,8 @@ struct Score: ParsableCommand {
       "Unknown words: exclude, include or penalty=X (default: no number).", valueName: "choice"))
   var unknown: UnknownChoice?
 
+  @OptionGroup var windows: WindowOptions
+
   @Flag(help: "Go on with the state of the line before, rather than from zero at each line.")
   var carry = false
 
@@ -106,13 +109,16 @@ struct Score: ParsableCommand {
     warnOfRepeatedLineEnds(inText: text, model.encoder)
     var settings = ScoreSettings()
     settings.carriesState = carry
+    settings.window = try windows.window(of: model)
     settings.wantsEntropies = level != .sentence
     settings.segmentation = words
     settings.boundary = level == .word ? boundary : nil
     settings.preparation = preparation.preparation
     let style = ScoreStyle(
       level: level, base: base ?? (level == .sentence ? .e : .two), boundary: boundary,
-      unknown: unknown, form: csv ? .csv : .tsv)
+      unknown: unknown, form: csv ? .csv : .tsv,
+      protocolName: settings.window != nil ? "window" : carry ? "stream" : "sentence",
+      window: settings.window.map { model.description(of: $0, crossesLines: carry) })
     var totals = ScoreTotals()
     var progress = Progress()
     note(model)
@@ -144,7 +150,8 @@ struct Score: ParsableCommand {
   }
 
   private func note(_ model: LanguageModel) {
-    if !model.predictsFirstTokens && !carry {
+    let isPadded = windows.context != nil && windows.pad != "none"
+    if !model.predictsFirstTokens && !carry && !isPadded {
       Output.note(
         "note: sentences of this model start from nothing: the first token of each line is not predicted"
       )

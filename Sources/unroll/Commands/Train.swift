@@ -33,6 +33,8 @@ struct Train: ParsableCommand {
 
   @OptionGroup(title: "Tokens") var tokens: NewVocabularyOptions
 
+  @OptionGroup(title: "Tokens") var lines: LineOptions
+
   @OptionGroup(title: "Training") var training: TrainingOptions
 
   @OptionGroup var threads: ThreadOptions
@@ -46,9 +48,10 @@ struct Train: ParsableCommand {
       let (tokenizer, vocabulary) = try tokens.tokens(train: verb.train)
       let vectors = try model.wordVectors(for: vocabulary)
       var new = model.model(width: vectors?.width, seed: training.seed)
-      new.origins = tokens.origins + model.origins
-      let checkpoint = try new.checkpoint(
+      new.origins = tokens.origins + lines.origins + model.origins
+      var checkpoint = try new.checkpoint(
         vocabulary: vocabulary, tokenizer: tokenizer, vectors: vectors)
+      try lines.tokens.apply(to: &checkpoint, path: tokens.vocabulary ?? verb.train)
       let encoder = try LanguageModel.encoder(of: checkpoint, path: verb.target.output)
       let texts = try verb.texts(encoder, reporter: &reporter)
       let parameters = checkpoint.architecture.parameters.reduce(0) {

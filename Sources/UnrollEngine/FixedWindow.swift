@@ -1,0 +1,247 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+// Models that predict each token from a window of N tokens before it, as Keras's pad_sequences makes them.
+
+import UnrollNeural
+import UnrollTensors
+import UnrollTokenization
+
+/// The window that a model reads before each prediction: the N tokens before it, from a zero state.
+///
+/// Three conventions, as Keras's `pad_sequences` with its defaults has them:
+/// - Where fewer than N tokens come before, padding stands in front of them (`padding="pre"`). A padding token is
+///   read as any other: its embedding row is a row. Models of `mask_zero` skip the steps of id 0 instead; that
+///   is `padding: nil`, a shorter window. Only padding is skipped then, not a token of id 0 in the text.
+/// - At the beginning of a line, or of the text where lines are carried on, the window has the token that lines
+///   start from, if the model has one, and padding before it. A window of padding alone predicts too; an empty
+///   one does not.
+/// - Windows do not cross lines unless it is asked for.
+public struct FixedWindow: Sendable, Hashable {
+  /// The number of tokens, N.
+  public let length: Int
+  /// The token in front of shorter contexts; `nil` for none.
+  public let padding: Int32?
+
+  /// The lengths that a window may have.
+  public static let lengths = 1...100_000
+
+  /// Creates a window.
+  ///
+  /// - Parameters:
+  ///   - length: The number of tokens, one of `lengths`.
+  ///   - padding: The token in front of shorter contexts; `nil` for none.
+  /// - Throws: `NeuralError` for another length.
+  public init(length: Int, padding: Int32?) throws {
+    guard Self.lengths.contains(length) else {
+      throw NeuralError.window(expected: "a window of 1 to 100,000 tokens", found: "\(length)")
+    }
+    self.length = length
+    self.padding = padding
+  }
+
+  /// The last N of some tokens, after padding where there are fewer.
+  func context(_ tokens: some Collection<Int32>) -> [Int32] {
+    let last = Array(tokens.suffix(length))
+    guard let padding else { return last }
+    return Array(repeating: padding, count: length - last.count) + last
+  }
+}
+
+/// A window as results state it.
+public struct WindowDescription: Sendable, Hashable {
+  /// The number of tokens, N.
+  public let length: Int
+  /// The text of the padding token; `none` where shorter contexts stay as they are.
+  public let padding: String
+  /// `true` if windows cross lines.
+  public let crossesLines: Bool
+
+  /// Where a prediction comes from, in words.
+  public var context: String {
+    let rest = padding == "none" ? "fewer at the start" : "\(padding) before fewer"
+    let place = crossesLines ? "in the text" : "in the line"
+    return "the \(length) tokens before it \(place), \(rest); each from a zero state"
+  }
+}
+
+extension LanguageModel {
+  /// A window as results state it.
+  ///
+  /// - Parameters:
+  ///   - window: The window.
+  ///   - crossesLines: `true` if it crosses lines.
+  /// - Returns: Its length, the text of its padding, and its bounds.
+  public func description(of window: FixedWindow, crossesLines: Bool) -> WindowDescription {
+    WindowDescription(
+      length: window.length,
+      padding: window.padding.map { encoder.vocabulary.text(of: Int($0)) } ?? "none",
+      crossesLines: crossesLines)
+  }
+
+  /// The window of a model whose padding is named.
+  ///
+  /// - Parameters:
+  ///   - length: The number of tokens, N.
+  ///   - padding: The text of the padding token, `none`, or `nil` for the vocabulary's own.
+  /// - Returns: The window.
+  /// - Throws: `TextError` if the vocabulary lacks the token; `NeuralError` for a length out of range.
+  public func fixedWindow(length: Int, padding: String?) throws -> FixedWindow {
+    let vocabulary = encoder.vocabulary
+    switch padding.map(LineToken.init) {
+    case LineToken.none?: return try FixedWindow(length: length, padding: nil)
+    case .token(let token)?:
+      guard let id = vocabulary.id(of: token) else {
+        throw TextError(
+          path: path, line: nil, expected: "a token of the vocabulary for --pad", found: token,
+          fix: "give a token as it is in the list, or --pad none for windows that are shorter")
+      }
+      return try FixedWindow(length: length, padding: Int32(id))
+    case nil:
+      guard let id = vocabulary.paddingID else {
+        throw TextError(
+          path: path, line: nil, expected: "the padding token of the windows",
+          found: "a vocabulary that names none",
+          fix: "give --pad TOKEN, for Keras usually the token of id 0: "
+            + vocabulary.text(of: 0).debugDescription)
+      }
+      return try FixedWindow(length: length, padding: Int32(id))
+    }
+  }
+
+  /// Predictions of sentences, each token from a window of its own.
+  ///
+  /// - Parameters:
+  ///   - sentences: The tokens of each.
+  ///   - window: The window.
+  ///   - history: The tokens before the first sentence, for windows that cross sentences. Out: the last N of
+  ///     them and of the sentences. `nil` if each sentence begins anew.
+  ///   - figures: The figures besides the probabilities.
+  /// - Returns: One for each sentence, in order.
+  /// - Throws: `NeuralError` for tokens outside of the vocabulary, or if memory is short.
+  func predictions(
+    ofSentences sentences: [[Int32]], window: FixedWindow, after history: inout [Int32]?,
+    _ figures: PredictionFigures = PredictionFigures()
+  ) throws -> [SentencePredictions] {
+    var places: [[WindowPlace]] = []
+    for sentence in sentences {
+      let start = history ?? [encoder.sentenceStartID].compactMap { $0 }
+      places.append(windowPlaces(of: sentence, after: start, window, figures))
+      if history != nil { history = (start + sentence).suffix(window.length) }
+    }
+    // Beside others a row may have other bits, so that a sentence is run alone there.
+    let found =
+      network.rowsAreIndependent
+      ? try run(Array(places.joined()), figures) : try places.flatMap { try run($0, figures) }
+    var next = 0
+    return zip(sentences, places).map { sentence, places in
+      defer { next += places.count }
+      return predictions(of: sentence, found[next..<next + places.count], places, figures)
+    }
+  }
+
+  /// A context and what it predicts.
+  private struct WindowPlace {
+    let window: FixedWindow
+    /// A sentence after its history.
+    let tokens: [Int32]
+    /// The number of tokens before the target.
+    let end: Int
+    let target: Int32
+    /// `true` if only the total is wanted, after the last token.
+    var isEnd = false
+
+    /// The number of tokens of the context, with padding.
+    var length: Int { window.padding == nil ? min(end, window.length) : window.length }
+    /// The tokens to read.
+    var context: [Int32] { window.context(tokens[..<end]) }
+  }
+
+  private struct WindowFigures {
+    var logProbability: Float = 0
+    var entropy = 0.0
+    var total = 0.0
+  }
+
+  private func windowPlaces(
+    of sentence: [Int32], after start: [Int32], _ window: FixedWindow, _ figures: PredictionFigures
+  ) -> [WindowPlace] {
+    let all = start + sentence
+    var places = sentence.indices.map { index in
+      WindowPlace(
+        window: window, tokens: all, end: start.count + index, target: sentence[index])
+    }
+    if let target = figures.endTarget {
+      places.append(
+        WindowPlace(window: window, tokens: all, end: all.count, target: target, isEnd: true))
+    }
+    return places.filter { $0.length > 0 }
+  }
+
+  private func predictions(
+    of sentence: [Int32], _ found: ArraySlice<WindowFigures>, _ places: [WindowPlace],
+    _ figures: PredictionFigures
+  ) -> SentencePredictions {
+    let own = zip(found, places).filter { !$0.1.isEnd }.map(\.0)
+    return SentencePredictions(
+      unpredictedCount: sentence.count - own.count,
+      logProbabilities: own.map(\.logProbability),
+      entropies: figures.entropies ? own.map(\.entropy) : [],
+      totals: figures.subset.isEmpty ? [] : found.map(\.total))
+  }
+
+  /// Runs windows, many of one length side by side.
+  private func run(
+    _ places: [WindowPlace], _ figures: PredictionFigures
+  ) throws -> [WindowFigures] {
+    var results = [WindowFigures](repeating: WindowFigures(), count: places.count)
+    let order = places.indices.sorted {
+      (places[$0].length, $0) < (places[$1].length, $1)
+    }
+    var rest = order[...]
+    while let first = rest.first {
+      try Task.checkCancellation()
+      let length = places[first].length
+      let group = rest.prefix(Self.columns(ofWindow: length)).prefix {
+        places[$0].length == length
+      }
+      rest = rest.dropFirst(group.count)
+      let contexts = group.map { places[$0].context }
+      var state = try stateBeforeLast(of: contexts)
+      let found = try network.predictions(
+        ofTargets: group.map { places[$0].target }, inputs: contexts.compactMap(\.last),
+        withEntropies: figures.entropies, totalling: figures.subset, state: &state)
+      for (place, index) in group.enumerated() {
+        results[index].logProbability = found.logProbabilities[place]
+        if figures.entropies { results[index].entropy = found.entropies[place] }
+        if !figures.subset.isEmpty { results[index].total = found.totals[place] }
+      }
+    }
+    return results
+  }
+
+  /// The windows of a length that go side by side.
+  private static func columns(ofWindow length: Int) -> Int { max(1, min(256, 16_384 / length)) }
+
+  /// The state of windows of one length, from zero, before each reads its last token.
+  private func stateBeforeLast(of contexts: [[Int32]]) throws -> RecurrentState {
+    let B = contexts.count
+    var state = network.zeroState(columns: B)
+    let steps = (contexts.first?.count ?? 1) - 1
+    let rows = max(1, 16_384 / B)
+    for first in stride(from: 0, to: steps, by: rows) {
+      let inputs = (first..<min(first + rows, steps)).flatMap { t in contexts.map { $0[t] } }
+      _ = try network.logProbabilities(
+        ofTargets: Array(repeating: -1, count: inputs.count), inputs: inputs, state: &state)
+    }
+    return state
+  }
+
+  /// The log-probabilities of all tokens after each of some contexts of one length.
+  ///
+  /// - Parameter contexts: `[B, N]`
+  /// - Returns: `[B, V]`; `[B, S]` with a shortlist.
+  /// - Throws: `NeuralError` for tokens outside of the vocabulary, or if memory is short.
+  func logProbabilities(afterWindows contexts: [[Int32]]) throws -> [Float] {
+    var state = try stateBeforeLast(of: contexts)
+    return try network.logProbabilities(inputs: contexts.compactMap(\.last), state: &state)
+  }
+}

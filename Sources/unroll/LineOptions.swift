@@ -1,0 +1,29 @@
+// Options of line conventions.
+
+import ArgumentParser
+import UnrollEngine
+
+/// The tokens that a line starts from and ends with.
+struct LineOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp("The token that each line starts from, or none.", valueName: "token"))
+  var lineStart: String?
+
+  @Option(help: ArgumentHelp("The token that each line ends with, or none.", valueName: "token"))
+  var lineEnd: String?
+
+  /// The tokens.
+  var tokens: SpecialTokens {
+    var tokens = SpecialTokens()
+    tokens.beginning = lineStart.map(LineToken.init)
+    tokens.end = lineEnd.map(LineToken.init)
+    return tokens
+  }
+
+  /// The options as a model's history has them.
+  var origins: [String] {
+    [("line_start", lineStart), ("line_end", lineEnd)].compactMap { name, token in
+      token.map { "\(name)=\($0)" }
+    }
+  }
+}

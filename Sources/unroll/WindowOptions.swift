@@ -1,0 +1,34 @@
+// Options of models that read a fixed window of tokens before each prediction.
+
+import ArgumentParser
+import UnrollEngine
+
+/// The window of a model that predicts from exactly the N tokens before.
+struct WindowOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "Predict each token from the N tokens before it, from a zero state.", valueName: "N"))
+  var context: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "The token in front of fewer than N, or none (default: the vocabulary's padding token).",
+      valueName: "token"))
+  var pad: String?
+
+  func validate() throws {
+    if let context, !FixedWindow.lengths.contains(context) {
+      throw ValidationError("--context is 1 to \(FixedWindow.lengths.upperBound).")
+    }
+    guard context != nil || pad == nil else {
+      throw ValidationError("--pad is the padding of --context; give that too.")
+    }
+  }
+
+  /// The window, if one is asked for.
+  ///
+  /// - Throws: `TextError` if the vocabulary lacks the padding token.
+  func window(of model: LanguageModel) throws -> FixedWindow? {
+    try context.map { try model.fixedWindow(length: $0, padding: pad) }
+  }
+}
