@@ -8,7 +8,8 @@ import UnrollTokenization
 enum CompressedPickle {
   /// Compressions that are recognised by their first bytes but not read.
   private static let others: [(name: String, start: [UInt8])] = [
-    ("bz2", [0x42, 0x5A, 0x68]), ("xz", [0xFD, 0x37, 0x7A, 0x58, 0x5A, 0x00]),
+    ("bz2", [0x42, 0x5A, 0x68, 0x39, 0x31, 0x41, 0x59]),
+    ("xz", [0xFD, 0x37, 0x7A, 0x58, 0x5A, 0x00]),
     ("lzma", [0x5D, 0x00, 0x00]), ("lz4", [0x04, 0x22, 0x4D, 0x18]),
   ]
 
@@ -31,14 +32,20 @@ enum CompressedPickle {
     // joblib before 0.10: `ZF`, and the size in 19 characters of hexadecimal.
     let isOldZlib = start.starts(with: [0x5A, 0x46, 0x30, 0x78])
     guard isZlib || isOldZlib || start.starts(with: [0x1F, 0x8B]) else { return nil }
-    let bytes = file.copy((isOldZlib ? 21 : 0)..<max(file.count, isOldZlib ? 21 : 0))
+    let header = isOldZlib ? 21 : 0
+    guard file.count > header else { return nil }
+    let bytes = file.copy(header..<file.count)
     guard let pickle = inflated(bytes, atMost: PickleMachine.largestPickle + 1) else { return nil }
     guard pickle.count <= PickleMachine.largestPickle else {
       throw TextError(
         path: file.path, line: nil, expected: "at most \(PickleMachine.largestPickle) bytes",
         found: "more when decompressed", fix: "list the tokens in a text file, one a line")
     }
-    let isPickle = pickle.first == 0x80 || pickle.last == PickleOpcode.stop.rawValue
+    // Protocols 0 and 1 have no sign in front.
+    let isPickle =
+      pickle.first == 0x80
+      || (pickle.last == PickleOpcode.stop.rawValue
+        && (try? PickleMachine.graph(of: pickle)) != nil)
     return isPickle ? pickle : nil
   }
 

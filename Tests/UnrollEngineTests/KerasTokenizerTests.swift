@@ -19,7 +19,8 @@ import Testing
     "Ids are those of Keras from every form of a pickle",
     arguments: [
       "keras.pkl", "keras-protocol2.pkl", "keras-protocol0.pkl", "keras-inside.pkl",
-      "keras.joblib", "keras-zlib.joblib", "keras-gzip.joblib", "keras-few.pkl", "keras-split.pkl",
+      "keras.joblib", "keras-old.joblib", "keras-zlib.joblib", "keras-gzip.joblib", "keras-few.pkl",
+      "keras-split.pkl",
     ])
   func idsAreThoseOfKeras(name: String) throws {
     let data = try Data(contentsOf: URL(filePath: path("expected.json")))

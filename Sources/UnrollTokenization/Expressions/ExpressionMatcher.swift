@@ -31,7 +31,7 @@ struct ExpressionMatcher {
     self.program = program
     self.text = text
     self.range = range
-    steps = 50_000_000 + 200 * min(range.count, 1 << 40)
+    steps = 10_000_000 + 500 * min(range.count, 1 << 40)
   }
 
   /// The end of the match that begins at a place, if one does.
