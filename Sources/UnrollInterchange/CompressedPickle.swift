@@ -6,22 +6,26 @@ import UnrollTokenization
 
 /// A compressed pickle, as `joblib.dump(value, path, compress=3)` writes it.
 enum CompressedPickle {
-  /// Compressions that are recognised by their first bytes but not read.
-  private static let others: [(name: String, start: [UInt8])] = [
-    ("bz2", [0x42, 0x5A, 0x68, 0x39, 0x31, 0x41, 0x59]),
-    ("xz", [0xFD, 0x37, 0x7A, 0x58, 0x5A, 0x00]),
-    ("lzma", [0x5D, 0x00, 0x00]), ("lz4", [0x04, 0x22, 0x4D, 0x18]),
-  ]
+  /// The name of a compression that is recognised by its first bytes but not read.
+  private static func otherCompression(_ start: [UInt8]) -> String? {
+    // The digit after `BZh` is the size of blocks.
+    if start.starts(with: "BZh".utf8), start.dropFirst(4).starts(with: "1AY&".utf8) { return "bz2" }
+    let signs: [(name: String, start: [UInt8])] = [
+      ("xz", [0xFD, 0x37, 0x7A, 0x58, 0x5A, 0x00]), ("lzma", [0x5D, 0x00, 0x00]),
+      ("lz4", [0x04, 0x22, 0x4D, 0x18]),
+    ]
+    return signs.first { start.starts(with: $0.start) }?.name
+  }
 
   /// Returns the pickle in a file of zlib or gzip; `nil` if there is none.
   ///
   /// - Throws: `TextError` if the file is of another compression, or its pickle is too large.
   static func contents(of file: MappedFile) throws -> [UInt8]? {
     let start = file.copy(0..<min(file.count, 8))
-    if let other = others.first(where: { start.starts(with: $0.start) }) {
+    if let other = otherCompression(start) {
       throw TextError(
         path: file.path, line: nil, expected: "a pickle, plain or compressed by zlib or gzip",
-        found: "compression \(other.name)",
+        found: "compression \(other)",
         fix: "write it again in Python: "
           + "`import joblib; joblib.dump(joblib.load(\"\(file.path)\"), \"plain.joblib\")`")
     }

@@ -145,7 +145,9 @@ public struct Encoder: Sendable {
           path: path, line: line.number, expected: "\(unit) of the vocabulary",
           found: "\"\(text(of: first, in: encoded, line.bytes))\", and the vocabulary has no token "
             + "for unknown \(unit)",
-          fix: "check that the text was prepared as the model's training text was")
+          fix: tokenizer.definition?.format == "keras"
+            ? "take such words out of the text, as Keras does, or put words of the list in their place"
+            : "check that the text was prepared as the model's training text was")
       }
       for index in encoded.unknown { encoded.ids[index] = unknownID }
     }
