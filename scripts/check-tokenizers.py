@@ -1,6 +1,6 @@
 """What check-tokenizers runs: trains on a part of each text, then compares all ids, line by line.
 
-Then both learn BPE from each text, and the files must be the same.
+Then both learn BPE from each text, and the files must be the same, and cut texts with regular expressions.
 """
 import glob
 import json
@@ -10,6 +10,7 @@ import subprocess
 import sys
 import unicodedata
 
+import fuzz_expressions
 import tokenizer_models
 
 binary, data, folder = sys.argv[1:]
@@ -134,4 +135,5 @@ for k, (kind, content) in enumerate(texts.items()):
         failures += 1
         print(f"BPE learned from {kind}: another tokenizer.json")
 print("BPE learned from each text: compared")
+failures += fuzz_expressions.run(binary, folder)
 sys.exit(1 if failures else 0)

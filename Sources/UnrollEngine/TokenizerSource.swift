@@ -110,7 +110,8 @@ extension ConversionOptions {
   /// The tokenizer, and the vocabulary if there is one beside the model.
   func tokens(progress: (Int) -> Void) throws -> KnownTokens {
     var notes: [Note] = []
-    let listed = try listedTokens(progress, notes: &notes)
+    let keras = try kerasTokenizer()
+    let listed = keras == nil ? try listedTokens(progress, notes: &notes) : nil
     var source = tokenizer
     if case .kind(.whitespace, nil) = source, case .list(let path, _) = vocabulary,
       listed?.isOfCharacters == true
@@ -122,6 +123,10 @@ extension ConversionOptions {
           place: path,
           message: "lists single characters, white space among them: tokenizer character"))
     }
+    if let keras {
+      source = .definition(keras.path)
+      notes.append(Note(place: keras.path, message: keras.note))
+    }
     var (tokenizer, vocabulary) = try source.tokens(
       listed, appendsEndOfSentence: appendsEndOfSentence)
     // fairseq's lines start from and end with `</s>`.
@@ -129,6 +134,18 @@ extension ConversionOptions {
     return KnownTokens(
       tokenizer: tokenizer, vocabulary: vocabulary, beside: try listBesideCorpus(), notes: notes,
       leavesLinesOpen: vocabulary != nil && !tokenizer.kind.isDefined && !isOfFairseq)
+  }
+
+  /// The `Tokenizer` of Keras in the file that lists the tokens, or that defines the tokenizer.
+  private func kerasTokenizer() throws -> (path: String, note: String)? {
+    let path: String
+    switch (vocabulary, tokenizer) {
+    case (.list(let list, nil), .kind(.whitespace, nil)): path = list
+    case (_, .definition(let file)): path = file
+    default: return nil
+    }
+    guard let summary = try TokenizerDefinition.kerasSummary(of: path) else { return nil }
+    return (path, "read as a Tokenizer of Keras: \(summary)")
   }
 
   private var isOfFairseq: Bool {
@@ -194,9 +211,8 @@ private let endsOfSentences = ["<eos>", "</s>", "<|endoftext|>"]
 public func definedTokens(
   _ path: String, _ vocabulary: Vocabulary? = nil
 ) throws -> (tokenizer: Tokenizer, vocabulary: Vocabulary) {
-  let file = try MappedFile(path: path)
   do {
-    return try TokenizerDefinition(file.copy(0..<file.count)).definedTokens(vocabulary)
+    return try TokenizerDefinition(contentsOf: path).definedTokens(vocabulary)
   } catch let error as DefinitionError {
     throw error.textError(path: path)
   }
@@ -249,7 +265,7 @@ extension TokenizerKind {
     case .character: .character
     case .byte: .byte
     case .greedy: .subword
-    case .bpe, .wordpiece, .unigram: nil
+    case .bpe, .wordpiece, .unigram, .wordlevel, .charlevel: nil
     }
   }
 }

@@ -218,6 +218,9 @@ extension ReadingOptions {
       }
       return listed.withUnit(of: vocabulary)
     }
+    if vocabulary.count < rows, tokenizer.hasFewerTokens {
+      return vocabulary.padded(to: rows)
+    }
     guard vocabulary.count == rows else {
       throw error(
         place, "\(vocabulary.count) rows, one for each token of the vocabulary", "\(rows) rows",

@@ -44,6 +44,7 @@ extension Vocabulary {
   private static func format(of path: String) throws -> VocabularyFormat {
     let named = VocabularyFormat(path: path)
     guard path != "-", let file = try? MappedFile(path: path) else { return named }
+    if try CompressedPickle.contents(of: file) != nil { return .pickle }
     if TorchKind.recognizes(file) || NumPyPickle.isPickle(file)
       || NPYHeader.begins(file.copy(0..<6))
     {
@@ -109,7 +110,8 @@ extension Vocabulary {
     }
     guard file.count <= PickleMachine.largestPickle else { throw error("\(file.count) bytes") }
     do {
-      return try PickleMachine.graph(of: file.copy(0..<file.count))
+      let unpacked = try CompressedPickle.contents(of: file)
+      return try PickleMachine.graph(of: unpacked ?? file.copy(0..<file.count))
     } catch let problem as PickleError {
       throw error("no pickle: byte \(problem.offset), \(problem.opcode)")
     }

@@ -79,7 +79,7 @@ private struct PieceCounter {
   var counts: [Int] = []
 
   mutating func add(_ line: TextLine) {
-    line.bytes.withUnsafeBytes { bytes in
+    _ = line.bytes.withUnsafeBytes { bytes in
       TextPattern.gpt2.forEachMatch(in: bytes, 0..<bytes.count) { range in
         let number = pieces.insert(UnsafeRawBufferPointer(rebasing: bytes[range]))
         if number == counts.count { counts.append(0) }

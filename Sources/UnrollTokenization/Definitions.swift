@@ -9,26 +9,33 @@ extension TokenizerDefinition {
     case merges = "merges.txt"
     /// A SentencePiece model.
     case sentencePiece = "sentencepiece"
+    /// What `to_json()` of a `Tokenizer` of Keras gives.
+    case keras = "keras"
   }
 
   /// The format of a file by its content, or `nil` if it is of none.
   private static func format(of bytes: [UInt8]) -> Format? {
     switch bytes.first(where: { $0 > 0x20 }) {
-    case UInt8(ascii: "{"): .tokenizerJSON
+    case UInt8(ascii: "{"):
+      (try? JSONValue(bytes)).map(KerasTokenizer.isOne) == true ? .keras : .tokenizerJSON
     case UInt8(ascii: "#"): .merges
     case 0x0A, nil: nil
     default: WireMessage(bytes)?.range(1) == nil ? nil : .sentencePiece
     }
   }
 
-  /// Takes a file by its content: a tokenizer.json, a merges.txt with its line `#version`, or a
-  /// SentencePiece model.
+  /// Takes a file by its content: a tokenizer.json, a merges.txt with its line `#version`, a
+  /// SentencePiece model, or what `to_json()` of Keras's `Tokenizer` gives, also as a text of JSON.
   ///
   /// - Throws: `DefinitionError` if it is none of them.
   public init(_ bytes: [UInt8]) throws {
+    // `json.dump(tokenizer.to_json(), file)` encodes twice.
+    let isText = bytes.first { $0 > 0x20 } == UInt8(ascii: "\"")
+    let bytes = isText ? (try? JSONValue(bytes))?.bytes ?? bytes : bytes
     guard let format = Self.format(of: bytes) else {
       throw DefinitionError(
-        "file", expected: "tokenizer.json, merges.txt or a SentencePiece model",
+        "file",
+        expected: "tokenizer.json, merges.txt, a SentencePiece model or a Tokenizer of Keras",
         found: "something else")
     }
     self.init(format: format.rawValue, bytes: bytes)
@@ -43,6 +50,7 @@ extension TokenizerDefinition {
     switch Format(rawValue: format) {
     case .tokenizerJSON: return try .reading(tokenizerJSON: bytes)
     case .sentencePiece: return try .reading(sentencePiece: bytes)
+    case .keras: return try .reading(keras: bytes)
     case .merges:
       guard let vocabulary else {
         throw DefinitionError("merges.txt", expected: "a vocabulary beside it", found: "none")
@@ -87,8 +95,13 @@ extension Vocabulary {
     let count = (defined.tokens.map { Int($0.id) }.max() ?? -1) + 1
     var tokens = [[UInt8]?](repeating: nil, count: count)
     for (token, id) in defined.tokens where tokens[Int(id)] == nil { tokens[Int(id)] = token }
+    if defined.hasPaddingRow, tokens.first == .some(nil) {
+      let padding = ["<pad>", "<row 0>"].map { Array($0.utf8) }
+      tokens[0] = padding.first { name in !defined.tokens.contains { $0.token == name } }
+    }
     self.init(
-      tokens: tokens.enumerated().map { $1 ?? Array("<unused\($0)>".utf8) }, unit: .subword)
+      tokens: tokens.enumerated().map { $1 ?? Array("<unused\($0)>".utf8) },
+      unit: defined.kind.unit)
     kinds = tokens.enumerated().map { id, token in
       token == nil ? .unused : defined.kinds[Int32(id)] ?? .normal
     }
@@ -96,8 +109,23 @@ extension Vocabulary {
       unknownID = Int(unknown)
       kinds?[Int(unknown)] = .unknown
     }
+    if defined.hasPaddingRow {
+      paddingID = 0
+      kinds?[0] = .control
+    }
     if let scores = defined.scores {
       self.scores = scores + [Float](repeating: 0, count: count - scores.count)
+    }
+  }
+}
+
+extension TokenizerKind {
+  /// The unit of the tokens of a definition.
+  fileprivate var unit: TokenUnit {
+    switch self {
+    case .wordlevel: .word
+    case .charlevel: .character
+    default: .subword
     }
   }
 }

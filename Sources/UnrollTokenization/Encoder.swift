@@ -9,6 +9,8 @@ public struct EncodedLine: Sendable {
   public var ends: [Int] = []
   /// Which tokens stand for text that the vocabulary lacks: places in `ids`.
   public var unknown: [Int] = []
+  /// `true` if the tokenizer's regular expressions needed more steps than are allowed.
+  var isExhausted = false
 
   /// Creates a line without tokens.
   public init() {}
@@ -100,7 +102,7 @@ public struct Encoder: Sendable {
       algorithm = .characters(CharacterTable(vocabulary, space: tokenizer.space))
     case .byte: algorithm = .bytes(ByteTable(vocabulary))
     case .greedy: algorithm = .greedy(TokenTrie(vocabulary))
-    case .bpe, .wordpiece, .unigram:
+    case .bpe, .wordpiece, .unigram, .wordlevel, .charlevel:
       do {
         algorithm = .defined(try tokenizer.defined(vocabulary))
       } catch {
@@ -129,16 +131,27 @@ public struct Encoder: Sendable {
       try checkUTF8(line, path: path)
     }
     var encoded = cut(line.bytes)
+    guard !encoded.isExhausted else {
+      throw TextError(
+        path: path, line: line.number,
+        expected: "text that the tokenizer's regular expressions match in few steps",
+        found: "a line of \(line.bytes.count) bytes that takes too many",
+        fix: "split the line, or prepare the text with the tokenizer's own program")
+    }
     if let first = encoded.unknown.first {
       guard let unknownID else {
-        let unit = tokenizer.kind == .whitespace ? "words" : "text"
+        let unit = [.whitespace, .wordlevel].contains(tokenizer.kind) ? "words" : "text"
         let cause = cause(ofRefused: line, path: path)
         let form = cause.map { ": the text has \($0.found)" } ?? ""
+        let usual =
+          tokenizer.definition?.format == "keras"
+          ? "take such words out of the text, as Keras does, or put words of the list in their place"
+          : "check that the text was prepared as the model's training text was"
         throw TextError(
           path: path, line: line.number, expected: "\(unit) of the vocabulary",
           found: "\"\(text(of: first, in: encoded, line.bytes))\", and the vocabulary has no token "
             + "for unknown \(unit)\(form)",
-          fix: cause?.fix ?? "check that the text was prepared as the model's training text was")
+          fix: cause?.fix ?? usual)
       }
       for index in encoded.unknown { encoded.ids[index] = unknownID }
     }

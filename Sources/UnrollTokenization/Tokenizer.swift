@@ -16,9 +16,18 @@ public enum TokenizerKind: String, Sendable, Hashable, CaseIterable {
   case wordpiece
   /// The most probable pieces.
   case unigram
+  /// Whole words, cut as another program's file says.
+  case wordlevel
+  /// Characters, each a token, after the normalization that another program's file says.
+  case charlevel
 
-  /// Whether a tokenizer of this kind is what another program's file says.
-  public var isDefined: Bool { [.bpe, .wordpiece, .unigram].contains(self) }
+  /// `true` if a tokenizer of this kind is what another program's file says.
+  public var isDefined: Bool {
+    switch self {
+    case .whitespace, .character, .byte, .greedy: false
+    case .bpe, .wordpiece, .unigram, .wordlevel, .charlevel: true
+    }
+  }
 }
 
 /// The token that a sentence starts from.

@@ -76,7 +76,7 @@ extension VocabularyTraining {
     case .whitespace: return .word
     case .character: return .character
     case .byte: return .byte
-    case .greedy, .bpe, .wordpiece, .unigram:
+    case .greedy, .bpe, .wordpiece, .unigram, .wordlevel, .charlevel:
       throw TextError(
         path: tokenizer.kind.rawValue, line: nil,
         expected: "a tokenizer whose tokens are made of texts: whitespace, character or byte",

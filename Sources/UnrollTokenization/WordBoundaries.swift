@@ -94,7 +94,9 @@ extension Encoder {
     case .whitespace: return nil
     case .characters: if let space = tokenizer.space { signs.exact = Array(space.utf8) }
     case .bytes, .greedy: break
-    case .defined(let defined): signs = BoundarySigns(defined)
+    case .defined(let defined):
+      guard !defined.hasWholeWords else { return nil }
+      signs = BoundarySigns(defined)
     }
     return signs
   }

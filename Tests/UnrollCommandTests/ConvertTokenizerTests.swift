@@ -164,6 +164,76 @@ import UnrollTokenization
     }
   }
 
+  @Test(
+    "A Tokenizer of Keras gives tokens and tokenizer, as --vocabulary and as --tokenizer",
+    arguments: ["--vocabulary", "--tokenizer"])
+  func kerasTokenizers(option: String) throws {
+    let json =
+      #"{"class_name": "Tokenizer", "config": {"num_words": 9, "filters": "!.", "lower": true, "split": " ", "#
+      + #""char_level": false, "oov_token": "<OOV>", "word_index": "{\"<OOV>\": 1, \"the\": 2, \"cat\": 3, "#
+      + #"\"sat\": 4, \"a\": 5, \"b\": 6, \"c\": 7, \"d\": 8, \"e\": 9}"}}"#
+    try withFile("tokenizer.json", json) { folder in
+      let result = try convert([option, "tokenizer.json"], in: folder)
+      #expect(
+        result.errors.contains(
+          "read as a Tokenizer of Keras: words, in lower case, separated by 2 filters, num_words 9; "
+            + "unknown ones become <OOV>"), "\(result.errors)")
+      let model = try converted([option, "tokenizer.json"], in: folder)
+      #expect(model.tokenizer.kind == .wordlevel && model.tokenizer.definition?.format == "keras")
+      // The model has two rows more than there are words.
+      #expect(model.vocabulary.count == 11 && model.vocabulary.unknownID == 1)
+      #expect(model.vocabulary.paddingID == 0 && model.vocabulary.kinds?.last == .unused)
+      #expect(try pieces("The CAT!sat. e\\n", in: folder) == "piece|the|cat|sat|<OOV>\n")
+      let shown = try runner.run(["inspect", "a.h5"], in: folder)
+      #expect(shown.output.contains("wordlevel"), "\(shown.output)")
+    }
+  }
+
+  @Test("Text that Keras would leave out is refused where there is no oov_token")
+  func wordsThatKerasLeavesOut() throws {
+    try withTemporaryFolder { folder in
+      let options = ["--vocabulary", Fixtures.path("words/keras-few.pkl")]
+      let result = try convert(options, in: folder)
+      #expect(
+        result.errors.contains("texts with unknown ones are refused, since Keras leaves these out"),
+        "\(result.errors)")
+      let refused = try runner.run(
+        shell: "printf 'the elephant\\n' | unroll score a.h5 -", in: folder, seconds: 15)
+      #expect(refused.exitCode == 2 && refused.errors.contains("elephant"), "\(refused.errors)")
+      #expect(refused.errors.contains("fix: take such words out of the text"), "\(refused.errors)")
+      let known = try runner.run(
+        shell: "printf 'The sat!\\n' | unroll score a.h5 - --level token", in: folder, seconds: 15)
+      #expect(known.exitCode == 0, "\(known.errors)")
+    }
+  }
+
+  @Test(
+    "Lists of single characters with white space among them are characters in every container",
+    arguments: [
+      ("list.json", #"[" ", "a", "b", "c", "d", "e", "f", "g", "h", "\n", "."]"#),
+      (
+        "ids.json",
+        #"{" ": 0, "a": 1, "b": 2, "c": 3, "d": 4, "e": 5, "f": 6, "g": 7, "h": 8, "\n": 9, ".": 10}"#
+      ),
+      (
+        "inverse.json",
+        #"{"0": " ", "1": "a", "2": "b", "3": "c", "4": "d", "5": "e", "6": "f", "7": "g", "8": "h", "#
+          + #""9": "\n", "10": "."}"#
+      ),
+      ("list.txt", " \na\nb\nc\nd\ne\nf\ng\nh\ni\n.\n"),
+    ])
+  func listsOfCharacters(name: String, text: String) throws {
+    try withFile(name, text) { folder in
+      let result = try convert(["--vocabulary", name], in: folder)
+      #expect(
+        result.errors.contains(
+          "lists single characters, white space among them: tokenizer character"),
+        "\(result.errors)")
+      let model = try converted(["--vocabulary", name], in: folder)
+      #expect(model.tokenizer.kind == .character && model.vocabulary.unit == .character)
+    }
+  }
+
   @Test(arguments: [
     ["--space", "_"], ["--tokenizer", "bpe"], ["--append-eos"],
     ["--tokenizer", "character", "--append-eos"], ["--tokenizer", "byte", "--space", "_"],

@@ -25,16 +25,20 @@ import Testing
   @Test func whatIsLackingIsNamed() {
     #expect(error(bpe("")) == "none")
     #expect(
-      error(bpe(#""pre_tokenizer":{"type":"Split","pattern":{"Regex":"a|b"}},"#))
-        == "unsupported: tokenizer.pre_tokenizer.pattern: the regular expression a|b")
+      error(bpe(#""pre_tokenizer":{"type":"Split","pattern":{"Regex":"a(?#b)"}},"#))
+        == "unsupported: tokenizer.pre_tokenizer.pattern: the group (?#b) in the regular expression a(?#b)"
+    )
     #expect(
       error(bpe(#""pre_tokenizer":{"type":"UnicodeScripts"},"#))
         == "unsupported: tokenizer.pre_tokenizer: UnicodeScripts")
     #expect(
       error(bpe(#""decoder":{"type":"CTC"},"#)) == "unsupported: tokenizer.decoder: CTC")
     #expect(
+      error(#"{"model":{"type":"SentenceLevel","vocab":{}}}"#)
+        == "unsupported: tokenizer.model: SentenceLevel")
+    #expect(
       error(#"{"model":{"type":"WordLevel","vocab":{}}}"#)
-        == "unsupported: tokenizer.model: WordLevel")
+        == "wrong: vocabulary: 0 tokens with ids to -1")
   }
 
   @Test func whatIsWrongIsNamed() {

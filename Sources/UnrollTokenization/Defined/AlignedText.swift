@@ -4,6 +4,8 @@
 struct AlignedText: Sendable {
   private(set) var bytes: [UInt8] = []
   private(set) var ends: [Int] = []
+  /// `true` if an expression needed more steps than are allowed: the text is not the right one.
+  private(set) var isExhausted = false
 
   /// An empty text.
   init() {}
@@ -76,7 +78,7 @@ struct AlignedText: Sendable {
   func replacing(_ pattern: TextPattern, with content: [UInt8]) -> AlignedText {
     var result = AlignedText()
     var index = 0
-    bytes.withUnsafeBytes { text in
+    let isComplete = bytes.withUnsafeBytes { text in
       pattern.forEachMatch(in: text, 0..<text.count) { match in
         result.append(self, index..<match.lowerBound)
         result.append(content, end: ends[match.upperBound - 1])
@@ -84,6 +86,7 @@ struct AlignedText: Sendable {
       }
     }
     result.append(self, index..<bytes.count)
+    result.isExhausted = !isComplete
     return result
   }
 

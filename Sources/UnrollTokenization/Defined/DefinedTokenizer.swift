@@ -13,6 +13,7 @@ struct DefinedTokenizer: Sendable {
     case wordPiece(WordPiece)
     case unigram(Unigram)
     case sentencePiece(SentencePieceModel)
+    case lookup(WordLookup)
 
     func encode(_ piece: UnsafeRawBufferPointer) -> [Piece] {
       switch self {
@@ -20,6 +21,7 @@ struct DefinedTokenizer: Sendable {
       case .wordPiece(let model): model.encode(piece)
       case .unigram(let model): model.encode(piece)
       case .sentencePiece(let model): model.encode(piece)
+      case .lookup(let model): model.encode(piece)
       }
     }
   }
@@ -45,6 +47,10 @@ struct DefinedTokenizer: Sendable {
   var continuation: [UInt8] = []
   /// What tokens end with that end a word; empty if the model has no such sign.
   var suffix: [UInt8] = []
+  /// `true` if row 0 is no token, but pads texts.
+  var hasPaddingRow = false
+  /// `true` if each token is a word and the text says where it ends, as white space does.
+  var hasWholeWords = false
   private let cache = PieceCache()
 
   init(kind: TokenizerKind, model: Model) {
@@ -65,7 +71,10 @@ struct DefinedTokenizer: Sendable {
         continue
       }
       var normalized = AlignedText(text, part.range)
-      for normalizer in normalizers { normalized = normalizer.apply(to: normalized) }
+      for normalizer in normalizers {
+        normalized = normalizer.apply(to: normalized)
+        if normalized.isExhausted { encoded.isExhausted = true }
+      }
       encode(normalized, isFirst: part.range.lowerBound == 0, into: &encoded)
     }
   }
@@ -81,6 +90,7 @@ struct DefinedTokenizer: Sendable {
       var cut = PreTokenizedText(
         isWhole ? text : text.part(part.range), isFirst: isFirst && part.range.lowerBound == 0)
       for preTokenizer in preTokenizers { preTokenizer.apply(to: &cut) }
+      if cut.isExhausted { encoded.isExhausted = true }
       add(cut.text, parts: cut.parts, to: &encoded)
     }
   }

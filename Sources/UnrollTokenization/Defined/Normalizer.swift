@@ -8,6 +8,8 @@ enum Normalizer: Sendable {
   case form(NormalForm)
   /// Lower case, scalar by scalar.
   case lowercase
+  /// Lower case as `str.lower` of Python has it, where a sigma at the end of a word has its own form.
+  case pythonLowercase
   /// Without the scalars of a class.
   case removing(ScalarClasses)
   /// Without white space at an end.
@@ -48,17 +50,8 @@ enum Normalizer: Sendable {
   func apply(to text: AlignedText) -> AlignedText {
     switch self {
     case .form(let form): return text.normalized(to: form)
-    case .lowercase:
-      return text.mapScalars { scalar, add in
-        if scalar < 0x80 {
-          add((0x41...0x5A).contains(scalar) ? scalar | 0x20 : scalar)
-        } else {
-          for lower in Unicode.Scalar(scalar)?.properties.lowercaseMapping.unicodeScalars ?? .init()
-          {
-            add(lower.value)
-          }
-        }
-      }
+    case .lowercase: return text.mapScalars(Self.lowercase)
+    case .pythonLowercase: return text.lowercasedAsInPython()
     case .removing(let classes):
       return text.mapScalars { scalar, add in
         if ScalarClasses(of: scalar).isDisjoint(with: classes) { add(scalar) }
@@ -76,6 +69,15 @@ enum Normalizer: Sendable {
       }
     case .nmt: return text.mapScalars(Self.nmt)
     case .characterMap(let map): return map.normalizedByCharacter(text)
+    }
+  }
+
+  fileprivate static func lowercase(_ scalar: UInt32, _ add: (UInt32) -> Void) {
+    guard scalar >= 0x80 else {
+      return add((0x41...0x5A).contains(scalar) ? scalar | 0x20 : scalar)
+    }
+    for lower in Unicode.Scalar(scalar)?.properties.lowercaseMapping.unicodeScalars ?? .init() {
+      add(lower.value)
     }
   }
 
@@ -122,6 +124,22 @@ extension AlignedText {
       index = end
     }
     return result
+  }
+
+  /// The text in lower case, by the rule `Final_Sigma` of Unicode too.
+  fileprivate func lowercasedAsInPython() -> AlignedText {
+    var scalars: [Unicode.Scalar] = []
+    forEachScalar { scalar, _, _ in scalars.append(Unicode.Scalar(scalar) ?? "\u{FFFD}") }
+    guard scalars.contains("\u{3A3}") else { return mapScalars(Normalizer.lowercase) }
+    var index = -1
+    return mapScalars { scalar, add in
+      index += 1
+      guard scalar == 0x3A3 else { return Normalizer.lowercase(scalar, add) }
+      let before = scalars[..<index].last { !$0.properties.isCaseIgnorable }
+      let after = scalars[(index + 1)...].first { !$0.properties.isCaseIgnorable }
+      let isFinal = before?.properties.isCased == true && after?.properties.isCased != true
+      add(isFinal ? 0x3C2 : 0x3C3)
+    }
   }
 
   private mutating func appendNormalized(_ run: AlignedText, _ form: Normalizer.NormalForm) {

@@ -7,6 +7,8 @@ struct PreTokenizedText {
   var parts: [Range<Int>]
   /// Whether the text begins where the line does.
   let isFirst: Bool
+  /// `true` if an expression needed more steps than are allowed: the parts are not the right ones.
+  private(set) var isExhausted = false
 
   init(_ text: AlignedText, isFirst: Bool) {
     self.text = text
@@ -33,11 +35,12 @@ struct PreTokenizedText {
       for part in parts {
         pieces.beginPart()
         var index = part.lowerBound
-        pattern.forEachMatch(in: bytes, part) { match in
+        let isComplete = pattern.forEachMatch(in: bytes, part) { match in
           if index < match.lowerBound { pieces.add(index..<match.lowerBound, isMatch: inverted) }
           pieces.add(match, isMatch: !inverted)
           index = match.upperBound
         }
+        if !isComplete { isExhausted = true }
         if index < part.upperBound { pieces.add(index..<part.upperBound, isMatch: inverted) }
       }
     }

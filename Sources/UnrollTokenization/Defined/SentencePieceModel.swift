@@ -12,11 +12,15 @@ struct SentencePieceModel: Sendable {
     var isSpaceSuffix = false
   }
 
-  /// The two kinds of models.
+  /// The kinds of models.
   enum Algorithm: Sendable {
     case unigram(Unigram)
     /// The pieces and, for each id, its rank by score.
     case bpe(SymbolTable, tokens: [[UInt8]], ranks: [Int32], fallback: [Int32]?)
+    /// Each word, with the sign in front, is a piece.
+    case words(SymbolTable, fallback: [Int32]?)
+    /// Each character is a piece.
+    case characters(SymbolTable, fallback: [Int32]?)
   }
 
   /// U+2581, the sign for a space.
@@ -104,7 +108,27 @@ struct SentencePieceModel: Sendable {
         return (ranks[Int(id)], id)
       }
       return withoutUnknown(word.pieces, text, fallback)
+    case .words(let symbols, let fallback):
+      return withoutUnknown(words(of: text, symbols), text, fallback)
+    case .characters(let symbols, let fallback):
+      return withoutUnknown(characters(of: text, symbols), text, fallback)
     }
+  }
+
+  /// The words of a text: each begins with the sign for a space, but for the first.
+  private func words(of text: UnsafeRawBufferPointer, _ symbols: SymbolTable) -> [Piece] {
+    var result: [Piece] = []
+    var start = 0
+    while start < text.count {
+      var end = start + decodeScalar(text, at: start).count
+      while end < text.count, !text[end...].starts(with: Self.sign) {
+        end += decodeScalar(text, at: end).count
+      }
+      let id = symbols.id(of: UnsafeRawBufferPointer(rebasing: text[start..<end]))
+      result.append(Piece(id: id ?? EncodedLine.noToken, end: end))
+      start = end
+    }
+    return result
   }
 
   private func isUserDefined(_ token: [UInt8]) -> Bool {
@@ -202,7 +226,7 @@ extension DefinedTokenizer {
     let trainer = try message(root, 2, "trainer_spec")
     let model = try model(trainer, tokens, scores, types, root)
     var tokenizer = DefinedTokenizer(
-      kind: trainer?.int(3) == 2 ? .bpe : .unigram, model: .sentencePiece(model))
+      kind: try kind(trainer?.int(3) ?? 1), model: .sentencePiece(model))
     tokenizer.tokens = tokens
     tokenizer.scores = scores
     for (id, type) in types.enumerated() { tokenizer.kinds[Int32(id)] = type.tokenKind }
@@ -214,6 +238,17 @@ extension DefinedTokenizer {
       .sentencePiece(dropsFirst: dropsFirst || model.normalization.removesExtraSpaces),
     ]
     return tokenizer
+  }
+
+  /// The kind of tokenizer of a `model_type`.
+  private static func kind(_ type: Int) throws -> TokenizerKind {
+    switch type {
+    case 1: return .unigram
+    case 2: return .bpe
+    case 3: return .wordlevel
+    case 4: return .charlevel
+    default: throw DefinitionError(unsupported: "the number \(type)", at: "model_type")
+    }
   }
 
   private static func message(
@@ -267,8 +302,8 @@ extension DefinedTokenizer {
       algorithm = .bpe(
         SymbolTable(pieces([.normal, .userDefined])), tokens: tokens.map(\.token),
         ranks: scores.map { rankOf[$0] ?? 0 }, fallback: fallback)
-    default:
-      throw DefinitionError(unsupported: "a model of words or characters", at: "model_type")
+    case 3: algorithm = .words(SymbolTable(tokens), fallback: fallback)
+    default: algorithm = .characters(SymbolTable(tokens), fallback: fallback)
     }
     return SentencePieceModel(
       algorithm: algorithm, normalization: normalization,

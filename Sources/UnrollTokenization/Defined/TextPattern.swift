@@ -1,5 +1,5 @@
-// Patterns that texts are cut or changed by: literals, classes, and the regular expressions that
-// published tokenizers use, each as a scanner.
+// Patterns that texts are cut or changed by: literals, classes, and regular expressions, the most usual
+// ones as scanners.
 
 /// What a pattern matches.
 enum TextPattern: Sendable {
@@ -7,31 +7,36 @@ enum TextPattern: Sendable {
   case literal([UInt8])
   /// Each scalar of some classes.
   case scalar(ScalarClasses)
+  /// Each of some scalars.
+  case scalars(Set<UInt32>)
   /// Runs of at least a number of scalars of some classes.
   case run(ScalarClasses)
   /// Two spaces or more.
   case spaces
-  /// `\w+|[^\w\s]+`
+  /// `\w+|[^\w\s]+` of the pre-tokenizer Whitespace, whose `\w` is that of Rust.
   case words
   /// GPT-2's.
   case gpt2
   /// That of cl100k and Llama 3, where numbers have at most three digits; with one digit Qwen 2's.
   case cl100k(digits: Int)
+  /// Any other regular expression.
+  case expression(ExpressionProgram)
 
-  /// The pattern of a regular expression, or `nil` if it is none of those known.
-  init?(regex: String) {
+  /// The pattern of a regular expression of Oniguruma.
+  ///
+  /// - Throws: `ExpressionError` that names a construct that is not read.
+  init(regex: String) throws(ExpressionError) {
     switch regex {
     case #"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"#,
       #"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"#:
       self = .gpt2
     case Self.cl100kExpression(number: #"\p{N}{1,3}"#): self = .cl100k(digits: 3)
     case Self.cl100kExpression(number: #"\p{N}"#): self = .cl100k(digits: 1)
-    case #"\w+|[^\w\s]+"#: self = .words
     case #"\s+"#: self = .run(.space)
     case #"\s"#: self = .scalar(.space)
     case #"\p{N}"#: self = .scalar(.number)
     case " {2,}": self = .spaces
-    default: return nil
+    default: self = .expression(try ExpressionProgram(regex))
     }
   }
 
@@ -41,10 +46,20 @@ enum TextPattern: Sendable {
   }
 
   /// Calls a closure with each match in a range of UTF-8, from left to right.
+  ///
+  /// - Parameters:
+  ///   - text: The text.
+  ///   - range: The part of it to look in.
+  ///   - body: Called with the bytes of a match.
+  /// - Returns: `false` if an expression needed more steps than are allowed, and matches are missing.
   @inline(__always)
+  @discardableResult
   func forEachMatch(
     in text: UnsafeRawBufferPointer, _ range: Range<Int>, _ body: (Range<Int>) -> Void
-  ) {
+  ) -> Bool {
+    if case .expression(let program) = self {
+      return Self.forEachMatch(of: program, in: text, range, body)
+    }
     let scanner = TextScanner(text: UnsafeRawBufferPointer(rebasing: text[..<range.upperBound]))
     var index = range.lowerBound
     while index < range.upperBound {
@@ -55,6 +70,24 @@ enum TextPattern: Sendable {
         index = scanner.next(index)
       }
     }
+    return true
+  }
+
+  private static func forEachMatch(
+    of program: ExpressionProgram, in text: UnsafeRawBufferPointer, _ range: Range<Int>,
+    _ body: (Range<Int>) -> Void
+  ) -> Bool {
+    var matcher = ExpressionMatcher(program, in: text, range)
+    var index = range.lowerBound
+    while index < range.upperBound, !matcher.isExhausted {
+      if let end = matcher.end(at: index) {
+        body(index..<end)
+        index = end
+      } else {
+        index += decodeScalar(text, at: index).count
+      }
+    }
+    return !matcher.isExhausted
   }
 
   /// The end of the match that begins at an index, if one does.
@@ -65,6 +98,9 @@ enum TextPattern: Sendable {
       return !bytes.isEmpty && scanner.text[start...].starts(with: bytes)
         ? start + bytes.count : nil
     case .scalar(let classes): return scanner.scalar(start, in: classes)
+    case .scalars(let set):
+      let (scalar, count) = decodeScalar(scanner.text, at: start)
+      return set.contains(scalar) ? start + count : nil
     case .run(let classes):
       let end = scanner.run(start) { !$0.isDisjoint(with: classes) }
       return end > start ? end : nil
@@ -80,6 +116,8 @@ enum TextPattern: Sendable {
       return end > start ? end : nil
     case .gpt2: return scanner.gpt2(start)
     case .cl100k(let digits): return scanner.cl100k(start, digits: digits)
+    // Matched without a scanner.
+    case .expression: return nil
     }
   }
 }
@@ -127,6 +165,8 @@ private struct TextScanner {
   /// `'s|'t|'re|'ve|'m|'ll|'d`
   private func contraction(_ start: Int, ignoringCase: Bool) -> Int? {
     guard text[start] == UInt8(ascii: "'"), start + 1 < text.count else { return nil }
+    // The long s, U+017F, is an s.
+    if ignoringCase, text[(start + 1)...].starts(with: [0xC5, 0xBF]) { return start + 3 }
     func letter(_ index: Int) -> UInt8 {
       guard index < text.count else { return 0 }
       return ignoringCase ? text[index] | 0x20 : text[index]

@@ -44,16 +44,18 @@ private struct JSONPart {
     DefinitionError(unsupported: type.isEmpty ? "a part without a type" : type, at: place)
   }
 
-  /// A pattern that is a literal or a known regular expression.
+  /// A pattern that is a literal or a regular expression.
   func pattern() throws -> TextPattern {
     let pattern = try require(value["pattern"], "pattern", "a pattern")
     if let literal = pattern["String"]?.bytes { return .literal(literal) }
     let regex = try require(pattern["Regex"]?.text, "pattern", "String or Regex")
-    guard let known = TextPattern(regex: regex) else {
+    do {
+      return try TextPattern(regex: regex)
+    } catch {
       throw DefinitionError(
-        unsupported: "the regular expression \(regex)", at: "\(place).pattern")
+        unsupported: "\(error.construct) in the regular expression \(regex)",
+        at: "\(place).pattern")
     }
-    return known
   }
 
   func behavior() throws -> CutBehavior {
@@ -82,8 +84,18 @@ extension DefinedTokenizer {
     tokenizer.normalizers = try root["normalizer"].map(normalizers) ?? []
     tokenizer.preTokenizers = preTokenizers
     tokenizer.decoders = try root["decoder"].map(decoders) ?? [.spaces]
+    tokenizer.hasWholeWords = tokenizer.kind == .wordlevel && cutsAtSpacesOnly(preTokenizers)
     try tokenizer.addTokens(of: root)
     return tokenizer
+  }
+
+  /// `true` if parts of a text lie between white space and nothing else cuts them.
+  private static func cutsAtSpacesOnly(_ steps: [PreTokenizer]) -> Bool {
+    !steps.isEmpty
+      && steps.allSatisfy {
+        if case .cut(.scalar(.space), .removed, inverted: false) = $0 { return true }
+        return false
+      }
   }
 
   /// Whether the model sees bytes: then that must be the last step of cutting.
@@ -112,6 +124,7 @@ extension DefinedTokenizer {
     case "BPE": return try reading(bpe: model, isByteLevel: isByteLevel)
     case "WordPiece": return try reading(wordPiece: model)
     case "Unigram": return try reading(unigram: model)
+    case "WordLevel": return try reading(wordLevel: model)
     default: throw model.unsupported
     }
   }
@@ -197,6 +210,16 @@ extension DefinedTokenizer {
     tokenizer.continuation = prefix
     tokenizer.unknownID = SymbolTable(tokens).id(
       of: model.value["unk_token"]?.bytes ?? Array("[UNK]".utf8))
+    return tokenizer
+  }
+
+  private static func reading(wordLevel model: JSONPart) throws -> DefinedTokenizer {
+    let tokens = try vocabulary(model)
+    var tokenizer = DefinedTokenizer(
+      kind: .wordlevel, model: .lookup(WordLookup(tokens, unit: .part)))
+    tokenizer.tokens = tokens
+    tokenizer.unknownID = SymbolTable(tokens).id(
+      of: model.value["unk_token"]?.bytes ?? Array("<unk>".utf8))
     return tokenizer
   }
 

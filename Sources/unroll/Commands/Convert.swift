@@ -87,7 +87,7 @@ struct Convert: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "How text becomes tokens: whitespace, character, byte, greedy (the longest token), or a file: tokenizer.json, merges.txt (with --vocabulary vocab.json) or a SentencePiece model.",
+      "How text becomes tokens: whitespace, character, byte, greedy (the longest token), or a file: tokenizer.json, merges.txt (with --vocabulary vocab.json), a SentencePiece model or a Keras Tokenizer.",
       valueName: "kind or file"))
   var tokenizer: String = TokenizerKind.whitespace.rawValue
 

@@ -13,7 +13,7 @@ struct Tokenize: ParsableCommand {
     abstract: "Show the tokens of a text: ids, pieces, what is unknown.",
     discussion: """
       `tokenize MODEL TEXT` takes the tokenizer of a checkpoint, `tokenize --tokenizer FILE TEXT` that \
-      of a tokenizer.json, a merges.txt (with --vocabulary vocab.json) or a SentencePiece model. The \
+      of a tokenizer.json, a merges.txt (with --vocabulary vocab.json), a SentencePiece model or a Keras Tokenizer. The \
       result is TSV: line and token (from 1), id, piece (the token as the vocabulary spells it), oov. A \
       word that the vocabulary lacks is oov 1 where there is a token for such words, else an error. The \
       totals follow on standard error; --summary gives them alone.

@@ -223,7 +223,7 @@ struct NewModelOptions: ParsableArguments {
 struct NewVocabularyOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "What a token is: whitespace (words between it), character, byte, bpe (--maximum-size tokens learned from the training text), greedy (the longest of --vocabulary), or what a file says: tokenizer.json, merges.txt (with --vocabulary vocab.json) or a SentencePiece model (default: whitespace).",
+      "What a token is: whitespace (words between it), character, byte, bpe (--maximum-size tokens learned from the training text), greedy (the longest of --vocabulary), or what a file says: tokenizer.json, merges.txt (with --vocabulary vocab.json), a SentencePiece model or a Keras Tokenizer (default: whitespace).",
       valueName: "kind or file"))
   var tokenizer: String?
 

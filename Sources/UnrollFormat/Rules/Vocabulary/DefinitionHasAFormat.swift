@@ -8,7 +8,7 @@ extension Rule {
     id: "V008", level: .error,
     summary: """
       `definition` and `definition_format` MUST be both present or both absent, and present for the \
-      tokenizers "bpe", "wordpiece" and "unigram".
+      tokenizers "bpe", "wordpiece", "unigram", "wordlevel" and "charlevel".
       """,
     why: "Such a tokenizer is more than tokens: merges, scores or prefixes decide what it does.",
     example: "`/tokenizer` has `kind` \"bpe\", and no dataset `definition`.",
