@@ -91,10 +91,10 @@ public struct SpecialTokens: Sendable, Hashable {
   public func check(against checkpoint: Checkpoint, path: String) throws {
     var stated = checkpoint
     try apply(to: &stated, path: path)
-    for (option, own, other) in [
-      ("--line-start", checkpoint.lineStart, stated.lineStart),
-      ("--line-end", checkpoint.lineEnd, stated.lineEnd),
-    ] where own != other {
+    for (option, isGiven, own, other) in [
+      ("--line-start", beginning != nil, checkpoint.lineStart, stated.lineStart),
+      ("--line-end", end != nil, checkpoint.lineEnd, stated.lineEnd),
+    ] where isGiven && own != other {
       throw TextError(
         path: path, line: nil,
         expected: "\(option) as the training began: \(own)", found: other,
