@@ -127,10 +127,7 @@ extension LanguageModel {
       places.append(windowPlaces(of: sentence, after: start, window, figures))
       if history != nil { history = (start + sentence).suffix(window.length) }
     }
-    // Beside others a row may have other bits, so that a sentence is run alone there.
-    let found =
-      network.rowsAreIndependent
-      ? try run(Array(places.joined()), figures) : try places.flatMap { try run($0, figures) }
+    let found = try run(Array(places.joined()), figures)
     var next = 0
     return zip(sentences, places).map { sentence, places in
       defer { next += places.count }

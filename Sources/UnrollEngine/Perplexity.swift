@@ -116,7 +116,8 @@ public struct Perplexity: Sendable {
     case .srilm:
       return [
         ("sentences", Double(lines)), ("words", Double(words)), ("OOVs", Double(unknownWords)),
-        ("logprob", known / Elementary.log(10)), ("ppl", Elementary.exp(-known / (knownWords + knownEnds))),
+        ("logprob", known / Elementary.log(10)),
+        ("ppl", Elementary.exp(-known / (knownWords + knownEnds))),
         ("ppl1", Elementary.exp(-known / knownWords)),
       ]
     case .kenlm:

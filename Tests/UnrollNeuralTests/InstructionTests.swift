@@ -8,12 +8,21 @@ import UnrollTensors
 
 @testable import UnrollNeural
 
-/// The instruction sets of the processor at hand; each promises the bits of the others.
-private let available = [UNROLL_PORTABLE, UNROLL_NEON, UNROLL_AVX2, UNROLL_AVX512].filter(
-  unroll_processor_has)
+/// An instruction set of the kernels.
+private enum InstructionSet: CaseIterable {
+  case portable, neon, avx2, avx512
 
-extension unroll_instructions: @retroactive CustomTestStringConvertible {
-  public var testDescription: String { String(cString: unroll_instructions_name(self)) }
+  var kernel: unroll_instructions {
+    switch self {
+    case .portable: UNROLL_PORTABLE
+    case .neon: UNROLL_NEON
+    case .avx2: UNROLL_AVX2
+    case .avx512: UNROLL_AVX512
+    }
+  }
+
+  /// Those of the processor at hand; each promises the bits of the others.
+  static let available = allCases.filter { unroll_processor_has($0.kernel) }
 }
 
 /// Serialized, since the instruction set is the whole process's. Other suites run beside this one: their
@@ -21,11 +30,11 @@ extension unroll_instructions: @retroactive CustomTestStringConvertible {
 @Suite("Instruction sets", .serialized) struct InstructionTests {
   /// Runs with a set, and goes back to the one before.
   private func with<Result>(
-    _ set: unroll_instructions, _ body: () throws -> Result
+    _ set: InstructionSet, _ body: () throws -> Result
   ) throws -> Result {
     let before = unroll_current_instructions()
     defer { _ = unroll_use_instructions(before) }
-    try check(unroll_use_instructions(set))
+    try check(unroll_use_instructions(set.kernel))
     return try body()
   }
 
@@ -55,8 +64,8 @@ extension unroll_instructions: @retroactive CustomTestStringConvertible {
     }
   }
 
-  @Test("A product has the bits of its definition", arguments: available, 0..<12)
-  func productsAreAsDefined(set: unroll_instructions, seed: Int) throws {
+  @Test("A product has the bits of its definition", arguments: InstructionSet.available, 0..<12)
+  func productsAreAsDefined(set: InstructionSet, seed: Int) throws {
     var generator = SeededGenerator(seed: UInt64(seed))
     // One row, a few, and more than a tile; sums of one, two and three chains; a panel that is cut off.
     let (M, N) = ([1, 2, 3, 5, 17, 40][seed % 6], Int.random(in: 1...150, using: &generator))
@@ -137,9 +146,9 @@ extension unroll_instructions: @retroactive CustomTestStringConvertible {
   }
 
   @Test(
-    "Evaluation gives the bits that every processor gives", arguments: available,
+    "Evaluation gives the bits that every processor gives", arguments: InstructionSet.available,
     InvarianceStack.allCases)
-  func evaluationHasItsDigest(set: unroll_instructions, stack: InvarianceStack) throws {
+  func evaluationHasItsDigest(set: InstructionSet, stack: InvarianceStack) throws {
     for precision in Precision.allCases {
       let found = try with(set) { digest(try evaluated(stack, precision)) }
       #expect(found == Self.evaluations["\(stack) \(precision)"], "\(stack) \(precision)")
@@ -147,9 +156,10 @@ extension unroll_instructions: @retroactive CustomTestStringConvertible {
   }
 
   @Test(
-    "40 steps of training give the bits that every processor gives", arguments: available,
+    "40 steps of training give the bits that every processor gives",
+    arguments: InstructionSet.available,
     [InvarianceStack.lstm, .gru])
-  func trainingHasItsDigest(set: unroll_instructions, stack: InvarianceStack) throws {
+  func trainingHasItsDigest(set: InstructionSet, stack: InvarianceStack) throws {
     for precision in Precision.ofTraining {
       let found = try with(set) { digest(try trained(stack, precision)) }
       #expect(found == Self.trainings["\(stack) \(precision)"], "\(stack) \(precision)")

@@ -21,6 +21,7 @@ public func randomWindow(around window: Int, step: Int, seed: UInt32) -> Int {
   unroll_philox(&words, seed, 0x7769_6e64)
   let units = words.map { Double($0 >> 8) * 0x1p-24 }
   let base = units[0] < 0.95 ? Double(window) : Double(window) / 2
-  let normal = (-2 * Elementary.log(1 - units[1])).squareRoot() * Elementary.cosineOfPi(2 * units[2])
+  let normal =
+    (-2 * Elementary.log(1 - units[1])).squareRoot() * Elementary.cosineOfPi(2 * units[2])
   return min(max(5, Int((base + 5 * normal).rounded(.down))), window + randomWindowMargin)
 }
