@@ -9,7 +9,7 @@ import UnrollTensors
 @testable import UnrollNeural
 
 /// An instruction set of the kernels.
-private enum InstructionSet: CaseIterable {
+enum InstructionSet: CaseIterable {
   case portable, neon, avx2, avx512
 
   var kernel: unroll_instructions {
@@ -25,8 +25,9 @@ private enum InstructionSet: CaseIterable {
   static let available = allCases.filter { unroll_processor_has($0.kernel) }
 }
 
-/// Serialized, since the instruction set is the whole process's. Other suites run beside this one: their
-/// results do not depend on it.
+/// Serialized, since the instruction set is the whole process's.
+///
+/// Other suites run beside this one: their results do not depend on it.
 @Suite("Instruction sets", .serialized) struct InstructionTests {
   /// Runs with a set, and goes back to the one before.
   private func with<Result>(
@@ -38,13 +39,8 @@ private enum InstructionSet: CaseIterable {
     return try body()
   }
 
-  /// A product by the definition of its sums: chains of fused multiply-adds over parts of at most 384 numbers.
-  ///
-  /// - Parameters:
-  ///   - x: `[M, K]`
-  ///   - w: `[N, K]`
-  ///   - bias: `[N]`, or `nil`.
-  ///   - y: `[M, N]` what the product is added to, or `nil`.
+  // A product by the definition of its sums: chains of fused multiply-adds over parts of at most 384 numbers of
+  // x [M, K] and w [N, K], with a bias [N], onto y [M, N].
   private func defined(
     _ x: [Float], _ w: [Float], bias: [Float]?, onto y: [Float]?, M: Int, N: Int, K: Int
   ) -> [Float] {
