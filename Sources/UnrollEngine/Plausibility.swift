@@ -90,8 +90,9 @@ struct PlausibilityCheck {
     return note(
       "\(figures), worse than guessing among all \(V) tokens (\(String(format: "%.2f", guessing))"
         + "): likely causes are the order of the ids (--vocabulary, --vocabulary-order), the roles of "
-        + "the tensors or the order of their gates (--map), or what starts and ends a line "
-        + "(--line-start, --line-end); or the text is of another kind")
+        + "the tensors or the order of their gates (--map), what starts and ends a line "
+        + "(--line-start, --line-end), or windows of a fixed length (evaluate --protocol window); or the "
+        + "text is of another kind")
   }
 
   // MARK: - Other readings
