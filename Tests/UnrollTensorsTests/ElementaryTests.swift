@@ -47,7 +47,8 @@ import UnrollTensors
     #expect(Elementary.exp(-745) == .leastNonzeroMagnitude && Elementary.exp(.nan).isNaN)
     #expect(Elementary.log(0) == -.infinity && Elementary.log(.infinity) == .infinity)
     #expect(Elementary.log(-1).isNaN && Elementary.log(.nan).isNaN)
-    #expect(abs(Elementary.log(.leastNonzeroMagnitude) / log(Double.leastNonzeroMagnitude) - 1) < 1e-15)
+    #expect(
+      abs(Elementary.log(.leastNonzeroMagnitude) / log(Double.leastNonzeroMagnitude) - 1) < 1e-15)
     #expect(Elementary.cosineOfPi(.infinity).isNaN)
   }
 
