@@ -86,7 +86,8 @@ private struct Reference: Decodable {
       let path = "\(folder)/text.txt"
       try Data(text.utf8).write(to: URL(filePath: path))
       return try LanguageModel(.small(), path: "small").perplexity(
-        ofText: path, protocol: `protocol`)
+        ofText: path, protocol: `protocol`,
+        window: `protocol` == .window ? FixedWindow(length: 3, padding: 0) : nil)
     }
   }
 
