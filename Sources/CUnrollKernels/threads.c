@@ -3,20 +3,25 @@
 #include "threads.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <unistd.h>
-#if defined(__linux__)
-#include <sched.h>
-#endif
 
 #include "UnrollKernels.h"
 
 // A pool of threads that wait for work: a short time in a loop, since the next product comes within
-// microseconds, then asleep. One caller at a time has the pool; others work alone.
+// microseconds, then asleep. One caller at a time has the pool; others work alone. Parts of the work are
+// claimed one by one, so that a thread whose processor another program has keeps nobody waiting: the caller
+// takes its part.
 
 enum { MOST_WORKERS = 255, ROUNDS_AWAKE = 2000 };
+
+/// The work that is to be done: its number, how many parts it has, and how many are claimed.
+typedef struct {
+  uint32_t generation;
+  uint16_t parts, claimed;
+} ticket;
 
 /// What the threads of the pool share.
 static struct {
@@ -25,11 +30,11 @@ static struct {
   /// Guards sleeping and waking.
   pthread_mutex_t lock;
   pthread_cond_t work_came;
-  /// Grows with each piece of work.
-  atomic_uint generation;
-  /// The workers who have not finished it.
-  atomic_int busy;
+  _Atomic ticket ticket;
+  /// The parts that are done.
+  atomic_int done;
   int workers;
+  // What follows changes only while no part is claimed and not done.
   size_t rows, parts;
   unroll_row_task task;
   void *context;
@@ -69,12 +74,21 @@ size_t unroll_thread_count(void) {
   return count < MOST_WORKERS + 1 ? count : MOST_WORKERS + 1;
 }
 
-/// Runs part `index` of the work.
-static void run_part(size_t index) {
-  const size_t begin = pool.rows * index / pool.parts, end = pool.rows * (index + 1) / pool.parts;
-  is_in_part = true;
-  if (begin < end) pool.task(pool.context, begin, end);
-  is_in_part = false;
+/// Claims and runs parts of the work until all are claimed.
+static void run_parts(void) {
+  ticket now = atomic_load(&pool.ticket);
+  while (now.claimed < now.parts) {
+    ticket next = now;
+    next.claimed++;
+    if (!atomic_compare_exchange_weak(&pool.ticket, &now, next)) continue;
+    const size_t index = now.claimed;
+    const size_t begin = pool.rows * index / pool.parts, end = pool.rows * (index + 1) / pool.parts;
+    is_in_part = true;
+    if (begin < end) pool.task(pool.context, begin, end);
+    is_in_part = false;
+    atomic_fetch_add_explicit(&pool.done, 1, memory_order_release);
+    now = atomic_load(&pool.ticket);
+  }
 }
 
 /// Tells the processor that a loop waits.
@@ -86,31 +100,24 @@ static void pause_briefly(void) {
 #endif
 }
 
-/// Waits until the generation is no longer `seen`.
-static void wait_for_work(unsigned seen) {
+/// Waits until the generation is no longer `seen`; returns the new one.
+static uint32_t wait_for_work(uint32_t seen) {
   for (int round = 0; round < ROUNDS_AWAKE; round++) {
-    if (atomic_load_explicit(&pool.generation, memory_order_acquire) != seen) return;
+    if (atomic_load(&pool.ticket).generation != seen) return atomic_load(&pool.ticket).generation;
     pause_briefly();
   }
   pthread_mutex_lock(&pool.lock);
-  while (atomic_load(&pool.generation) == seen) pthread_cond_wait(&pool.work_came, &pool.lock);
+  while (atomic_load(&pool.ticket).generation == seen) pthread_cond_wait(&pool.work_came, &pool.lock);
+  seen = atomic_load(&pool.ticket).generation;
   pthread_mutex_unlock(&pool.lock);
+  return seen;
 }
 
-/// What a worker is given when it starts.
-typedef struct {
-  size_t index;
-  unsigned seen;
-} beginning;
-
 static void *work(void *context) {
-  const beginning given = *(beginning *)context;
-  free(context);
-  for (unsigned seen = given.seen;; ) {
-    wait_for_work(seen);
-    seen = atomic_load(&pool.generation);
-    if (given.index < pool.parts) run_part(given.index);
-    atomic_fetch_sub_explicit(&pool.busy, 1, memory_order_release);
+  (void)context;
+  for (uint32_t seen = 0;;) {
+    seen = wait_for_work(seen);
+    run_parts();
   }
   return NULL;
 }
@@ -118,42 +125,36 @@ static void *work(void *context) {
 /// Starts workers until there are `wanted`, or no more can be had. They end with the process.
 static void start_workers(int wanted) {
   while (pool.workers < wanted) {
-    beginning *given = malloc(sizeof *given);
-    if (!given) return;
-    *given = (beginning){(size_t)pool.workers + 1, atomic_load(&pool.generation)};
     pthread_attr_t attributes;
     pthread_t thread;
     int failure = pthread_attr_init(&attributes);
     if (failure == 0) {
       failure = pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-      if (failure == 0) failure = pthread_create(&thread, &attributes, work, given);
+      if (failure == 0) failure = pthread_create(&thread, &attributes, work, NULL);
       pthread_attr_destroy(&attributes);
     }
-    if (failure != 0) {
-      free(given);
-      return;
-    }
+    if (failure != 0) return;
     pool.workers++;
   }
 }
 
-/// Runs a task in `parts` parts, the first on this thread.
+/// Runs a task in `parts` parts, on this thread and those of the pool.
 static void run(size_t rows, size_t parts, unroll_row_task task, void *context) {
   if (parts < 2 || is_in_part || pthread_mutex_trylock(&pool.owner) != 0)
     return task(context, 0, rows);
   start_workers((int)parts - 1);
-  const size_t available = (size_t)pool.workers + 1;
   pool.rows = rows;
-  pool.parts = parts < available ? parts : available;
+  pool.parts = parts;
   pool.task = task;
   pool.context = context;
-  atomic_store(&pool.busy, pool.workers);
+  atomic_store(&pool.done, 0);
+  const uint32_t generation = atomic_load(&pool.ticket).generation + 1;
   pthread_mutex_lock(&pool.lock);
-  atomic_fetch_add_explicit(&pool.generation, 1, memory_order_release);
+  atomic_store(&pool.ticket, ((ticket){generation, (uint16_t)parts, 0}));
   pthread_cond_broadcast(&pool.work_came);
   pthread_mutex_unlock(&pool.lock);
-  run_part(0);
-  for (int round = 0; atomic_load_explicit(&pool.busy, memory_order_acquire) > 0; round++) {
+  run_parts();
+  for (int round = 0; atomic_load_explicit(&pool.done, memory_order_acquire) < (int)parts; round++) {
     // A worker whose processor another program has needs this one.
     if (round > ROUNDS_AWAKE)
       sched_yield();

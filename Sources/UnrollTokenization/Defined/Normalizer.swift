@@ -83,10 +83,11 @@ enum Normalizer: Sendable {
 
   private static func clean(_ scalar: UInt32, _ add: (UInt32) -> Void) {
     if scalar == 0 || scalar == 0xFFFD { return }
-    if ScalarClasses(of: scalar).contains(.space) && scalar != 0x85 { return add(0x20) }
+    // Of the control characters the library keeps these as spaces, and deletes U+000B, U+000C and U+0085.
+    if [0x09, 0x0A, 0x0D].contains(scalar) { return add(0x20) }
     switch Unicode.Scalar(scalar)?.properties.generalCategory {
     case .control, .format, .privateUse: break
-    default: add(scalar)
+    default: add(ScalarClasses(of: scalar).contains(.space) ? 0x20 : scalar)
     }
   }
 
