@@ -151,16 +151,18 @@ def check(cell, path, text):
     exact, _ = measure(Model(path, torch.float64), rows, steps, [])
     assert clipping["clipped"] == sum(norm > CLIP for norm in norms)
     differences = check_curves(curves, ratios), relative(clipping["norms"], norms), check_spectra(report["weight_hh"], model)
-    exact = numpy.median(exact, axis=-1)
-    ours = relative([curve["median"] for curve in curves], exact)
-    theirs = relative(numpy.median(ratios, axis=-1), exact)
+    exact = numpy.quantile(exact, [0.25, 0.5, 0.75], axis=-1)
+    ours = relative([[curve[name] for curve in curves] for name in ("lower_quartile", "median", "upper_quartile")], exact)
+    theirs = relative(numpy.quantile(ratios, [0.25, 0.5, 0.75], axis=-1), exact)
     print(f"check-gradients: {cell}: half-lives " + " ".join(f"{curve['half_life']:.2f}" for curve in curves)
           + f"; largest relative difference of {len(curves)} curves of {K} lags {differences[0]:.1e}, of gradient norms "
-          f"{differences[1]:.1e}, of spectra {differences[2]:.1e}; of medians from float64 "
+          f"{differences[1]:.1e}, of spectra {differences[2]:.1e}; of quartiles from float64 "
           f"{ours:.1e}, PyTorch's {theirs:.1e} (torch {torch.__version__}, numpy {numpy.__version__})",
           flush=True)
-    # Gradients over many lags are small, and floats of 32 bits hold them to `theirs`: two programs agree to that.
-    assert differences[0] < max(1e-4, theirs) and ours < 1.5 * theirs, (differences, ours, theirs)
+    # Gradients over many lags are small: floats of 32 bits hold them to about 1e-4, PyTorch's to `theirs`. Ours may be
+    # no worse, and then two programs differ by both errors.
+    assert ours < max(1e-4, 1.5 * theirs), (ours, theirs)
+    assert differences[0] < max(1e-4, ours + theirs), (differences, ours, theirs)
     assert differences[1] < 1e-5 and differences[2] < 1e-4, differences
 
 
