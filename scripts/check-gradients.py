@@ -160,9 +160,9 @@ def check(cell, path, text):
           f"{ours:.1e}, PyTorch's {theirs:.1e} (torch {torch.__version__}, numpy {numpy.__version__})",
           flush=True)
     # Gradients over many lags are small: floats of 32 bits hold them to about 1e-4, PyTorch's to `theirs`. Ours may be
-    # no worse, and then two programs differ by both errors.
+    # no worse, and then two programs differ by both errors, relative to other numbers.
     assert ours < max(1e-4, 1.5 * theirs), (ours, theirs)
-    assert differences[0] < max(1e-4, ours + theirs), (differences, ours, theirs)
+    assert differences[0] < max(1e-4, 1.01 * (ours + theirs)), (differences, ours, theirs)
     assert differences[1] < 1e-5 and differences[2] < 1e-4, differences
 
 
