@@ -1,9 +1,9 @@
-// Which instruction set the loops and products use: the best that the processor has, or the one that the
+// The choice of the instruction set of loops and products: the best that the processor has, or the one that the
 // environment variable UNROLL_KERNELS names. Every set gives the same bits.
 #pragma once
 #include "UnrollKernels.h"
 
-// What a function is compiled for; the others are left out on other processors.
+// The attributes that compile a function for a set; other processors go without.
 #if defined(__x86_64__)
 #define FOR_AVX512 __attribute__((target("arch=x86-64-v4")))
 #define FOR_AVX2 __attribute__((target("arch=x86-64-v3")))

@@ -1,4 +1,4 @@
-// How the factors of a product are laid out for its tiles.
+// The layout of the factors of a product, made for its tiles.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-// What Swift cannot express: matrix products and loops compiled for more than one instruction set.
+// Matrix products and loops that are compiled for more than one instruction set, which Swift cannot express.
 // Matrices are row-major float; shapes stand in brackets.
 //
 // The bits of a result depend on its inputs alone: not on the processor, the instruction set or the number of
@@ -22,22 +22,22 @@ typedef enum {
 
 // Instruction sets
 
-/// What products and loops can be compiled for, in the order of preference. All give the same bits.
+/// The instruction sets of products and loops; the later, the faster. All give the same bits.
 typedef enum { UNROLL_PORTABLE, UNROLL_NEON, UNROLL_AVX2, UNROLL_AVX512 } unroll_instructions;
 
 /// The name of a set, as the environment variable UNROLL_KERNELS gives it.
 const char *unroll_instructions_name(unroll_instructions set);
 
-/// Whether the processor has a set.
+/// True if the processor has a set.
 bool unroll_processor_has(unroll_instructions set);
 
-/// Whether it multiplies int8 with the instructions of AVX512_VNNI.
+/// True if the processor has AVX512_VNNI, which products of int8 use.
 bool unroll_processor_has_vnni(void);
 
 /// The set in use: that of UNROLL_KERNELS, or the best that the processor has.
 unroll_instructions unroll_current_instructions(void);
 
-/// Whether UNROLL_KERNELS is unset or names a set that the processor has.
+/// Checks that UNROLL_KERNELS is unset or names a set that the processor has.
 unroll_status unroll_check_instructions(void);
 
 /// Uses a set from now on, for the whole process; weights that are packed already keep theirs.
