@@ -41,7 +41,8 @@ struct ExpressionMatcher {
   private mutating func match(from first: Int, at start: Int) -> Int? {
     let base = stack.count
     defer { stack.removeLast(stack.count - base) }
-    var (instruction, index) = (first, start)
+    var instruction = first
+    var index = start
     while true {
       steps -= 1
       guard steps > 0 else {
@@ -134,12 +135,14 @@ struct ExpressionMatcher {
         stack[last].index = end
         stack[last].room -= choice.room > 0 ? 1 : 0
         if choice.room == 1 { stack.removeLast() }
-        (instruction, index) = (choice.instruction, end)
+        instruction = choice.instruction
+        index = end
         return true
       }
       guard choice.low >= 0 else {
         stack.removeLast()
-        (instruction, index) = (choice.instruction, choice.index)
+        instruction = choice.instruction
+        index = choice.index
         return true
       }
       guard choice.index > choice.low, let before = stepBack(1, choice.index) else {
@@ -147,7 +150,8 @@ struct ExpressionMatcher {
         continue
       }
       stack[last].index = before
-      (instruction, index) = (choice.instruction, before)
+      instruction = choice.instruction
+      index = before
       return true
     }
     return false
