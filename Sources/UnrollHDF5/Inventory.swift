@@ -176,10 +176,11 @@ public struct Inventory: Sendable, Hashable {
   /// The longest name that is kept, in bytes; of a longer one its beginning, and U+FFFD as its end.
   public static let maximumNameSize = 255
   /// The most bytes that paths, attribute names and attribute values have together, each counted with
-  /// `textOverhead` more: about what they take in memory.
+  /// `textOverhead` more.
   public static let maximumTextSize = 16 << 20
-  /// What a path, a name or a value costs beside its bytes.
-  static let textOverhead = 64
+  /// The bytes that a path, a name or a value counts for beside its own: for its place in memory, and for
+  /// the microseconds that libhdf5 takes to read it.
+  static let textOverhead = 128
 
   /// The objects, the root group first.
   public var objects: [InventoryObject]
