@@ -229,10 +229,10 @@ struct EvaluationRun {
 
   mutating func sentences(_ text: inout TokenReader, _ progress: Report) throws {
     while true {
-      // Enough lines that some have like lengths.
+      // Lines that are computed together, with what they share once.
       var lines: [[TokenInText]] = []
       var tokens = 0
-      while lines.count < 8 * LanguageModel.sentenceColumns, tokens < 1 << 16,
+      while lines.count < LanguageModel.sentenceCount, tokens < 1 << 16,
         let line = try text.nextLine()
       {
         tokens += line.count

@@ -53,11 +53,18 @@ struct PreparedText: ~Copyable {
 
   /// Opens a text.
   ///
+  /// - Parameters:
+  ///   - path: The text.
+  ///   - lineEnds: The ends of lines.
+  ///   - preparation: Changes of each line.
+  ///   - isInteractive: `true` to return each line as soon as its end has come.
   /// - Throws: `FileError` if it cannot be opened.
   init(
-    path: String, lineEnds: LineEnds, _ preparation: TextPreparation = TextPreparation()
+    path: String, lineEnds: LineEnds, _ preparation: TextPreparation = TextPreparation(),
+    isInteractive: Bool = false
   ) throws(FileError) {
-    lines = try LineReader(path: path, lineEnds: lineEnds, dropsByteOrderMark: true)
+    lines = try LineReader(
+      path: path, lineEnds: lineEnds, dropsByteOrderMark: true, isInteractive: isInteractive)
     self.preparation = preparation
   }
 

@@ -95,6 +95,9 @@ public struct ScoreSettings: Sendable {
   public var boundary: WordBoundary? = .after
   /// Changes of the text before it is cut into tokens.
   public var preparation = TextPreparation()
+  /// `true` to score each line as soon as it has come, for a program at the other end of a pipe; lines then share
+  /// no work, and a gzip file is not read.
+  public var answersEachLine = false
 
   /// Creates the defaults: lines on their own, with entropies.
   public init() {}
@@ -118,7 +121,8 @@ extension LanguageModel {
     _ body: (SentenceScore, _ fraction: Double?) throws -> Void
   ) throws {
     var reader = try PreparedText(
-      path: path, lineEnds: encoder.tokenizer.lineEnds, settings.preparation)
+      path: path, lineEnds: encoder.tokenizer.lineEnds, settings.preparation,
+      isInteractive: settings.answersEachLine)
     var segmentation = try Segmentation(settings.segmentation, settings.preparation)
     let scorer = WordScorer(self, settings.boundary)
     var figures = scorer.figures
@@ -127,12 +131,12 @@ extension LanguageModel {
     var previous: Int32?
     var history = settings.carriesState ? [encoder.sentenceStartID].compactMap { $0 } : nil
     while true {
-      // Enough lines that some have like lengths.
+      // Lines that are computed together, with what they share once.
       var lines: [TextLine] = []
       var encoded: [EncodedLine] = []
       var words: [[TextWord]] = []
       var tokens = 0
-      while lines.count < 8 * Self.sentenceColumns, tokens < 1 << 16,
+      while lines.count < (settings.answersEachLine ? 1 : Self.sentenceCount), tokens < 1 << 16,
         let prepared = try reader.nextWithWords()
       {
         encoded.append(try encoder.encode(prepared.line, path: path))

@@ -1,5 +1,5 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// Sentences through a model, each on its own: many side by side, or one after the other.
+// Sentences through a model, each on its own: many together, or one after the other.
 
 import UnrollNeural
 
@@ -35,8 +35,8 @@ public struct PredictionFigures: Sendable {
 extension LanguageModel {
   /// What the model says of sentences, each from a zero state.
   ///
-  /// Sentences of like lengths go side by side, which is faster; where a column's bits would depend on
-  /// its neighbours they go one by one, so that the same sentence always has the same bits.
+  /// What several sentences begin with is computed once. The bits are those of each sentence alone, since no
+  /// column's depend on its neighbours.
   ///
   /// - Parameters:
   ///   - sentences: The tokens of each.
@@ -46,18 +46,21 @@ extension LanguageModel {
   public func predictions(
     ofSentences sentences: [[Int32]], _ figures: PredictionFigures = PredictionFigures()
   ) throws -> [SentencePredictions] {
-    let columns = Self.sentenceColumns
-    let order = sentences.indices.sorted { (sentences[$0].count, $0) < (sentences[$1].count, $1) }
-    var results = [SentencePredictions?](repeating: nil, count: sentences.count)
-    for start in stride(from: 0, to: order.count, by: columns) {
-      let group = order[start..<min(start + columns, order.count)]
-      var state = network.zeroState(columns: group.count)
-      let found = try predictions(
-        of: group.map { sentences[$0] }, after: sentenceStart(count: group.count), figures,
-        state: &state)
-      for (index, prediction) in zip(group, found) { results[index] = prediction }
+    let start = encoder.sentenceStartID.map { [$0] } ?? []
+    let tree = PrefixTree(of: sentences.map { start + $0 })
+    var pass = TreePass(tree, network, figures)
+    try pass.run()
+    return zip(sentences, tree.ends).map { sentence, end in
+      let path = tree.path(to: end)
+      let readers = path.dropLast()
+      let isEndRead = figures.endTarget != nil && !path.isEmpty
+      return SentencePredictions(
+        unpredictedCount: start.isEmpty ? min(1, sentence.count) : 0,
+        logProbabilities: path.dropFirst().map { pass.logProbabilities[$0] },
+        entropies: figures.entropies ? readers.map { pass.entropies[$0] } : [],
+        totals: figures.subset.isEmpty
+          ? [] : (isEndRead ? path[...] : readers).map { pass.totals[$0] })
     }
-    return results.compactMap { $0 }
   }
 
   /// What the model says of a sentence that goes on from the text before it.
@@ -73,11 +76,9 @@ extension LanguageModel {
     of sentence: [Int32], after previous: inout Int32?, _ figures: PredictionFigures,
     state: inout RecurrentState
   ) throws -> SentencePredictions {
-    let start = previous.map { [$0] } ?? sentenceStart(count: 1)
-    var within = figures
-    within.includesEnd = false
-    let found = try predictions(of: [sentence], after: start, within, state: &state)[0]
-    previous = sentence.last ?? start.first
+    let start = previous ?? encoder.sentenceStartID
+    let found = try predictions(of: sentence, after: start, figures, state: &state)
+    previous = sentence.last ?? start
     guard let target = figures.endTarget, let last = previous else { return found }
     // The next sentence reads the last token itself.
     var after = state
@@ -89,62 +90,36 @@ extension LanguageModel {
       entropies: found.entropies, totals: found.totals + end.totals)
   }
 
-  private func sentenceStart(count: Int) -> [Int32] {
-    encoder.sentenceStartID.map { Array(repeating: $0, count: count) } ?? []
-  }
-
-  /// Runs sentences side by side.
+  /// Runs a sentence.
   ///
   /// - Parameters:
-  ///   - sentences: The tokens of B sentences.
-  ///   - start: `[B]` the tokens before them, or none.
-  ///   - figures: The figures besides the probabilities.
-  ///   - state: The state of B columns; where B is 1, out: before the last token is read.
-  /// - Returns: `[B]`
+  ///   - sentence: The tokens.
+  ///   - start: The token before them; `nil` for none: the first token is then not predicted.
+  ///   - figures: The figures besides the probabilities; the end of the sentence has none.
+  ///   - state: In: before the token before is read. Out: before the last token is read.
+  /// - Returns: The predictions.
   /// - Throws: `NeuralError` for tokens outside of the vocabulary, or if memory is short.
   private func predictions(
-    of sentences: [[Int32]], after start: [Int32], _ figures: PredictionFigures,
+    of sentence: [Int32], after start: Int32?, _ figures: PredictionFigures,
     state: inout RecurrentState
-  ) throws -> [SentencePredictions] {
-    let B = sentences.count
-    let unpredicted = start.isEmpty ? 1 : 0
-    let longest = sentences.map(\.count).max() ?? 0
-    let T = longest - unpredicted + (figures.endTarget == nil ? 0 : 1)
-    var logProbabilities = [[Float]](repeating: [], count: B)
-    var entropies = [[Double]](repeating: [], count: B)
-    var totals = [[Double]](repeating: [], count: B)
-    let rows = max(1, Self.window / B)
-    for first in stride(from: 0, to: T, by: rows) {
-      let window = first..<min(first + rows, T)
-      var inputs: [Int32] = []
-      var targets: [Int32] = []
-      for t in window {
-        for b in 0..<B {
-          let sentence = sentences[b]
-          let place = t + unpredicted
-          // A column that has ended reads anything and predicts nothing.
-          inputs.append(
-            place == 0 ? start[b] : place <= sentence.count ? sentence[place - 1] : 0)
-          let end = place == sentence.count ? figures.endTarget : nil
-          targets.append(place < sentence.count ? sentence[place] : end ?? -1)
-        }
-      }
+  ) throws -> SentencePredictions {
+    let inputs = ([start].compactMap { $0 } + sentence).dropLast()
+    let targets = start == nil ? sentence.dropFirst() : sentence[...]
+    var logProbabilities: [Float] = []
+    var entropies: [Double] = []
+    var totals: [Double] = []
+    for first in stride(from: 0, to: targets.count, by: Self.window) {
       let found = try network.predictions(
-        ofTargets: targets, inputs: inputs, withEntropies: figures.entropies,
-        totalling: figures.subset, state: &state)
-      for (index, target) in targets.enumerated() where target >= 0 {
-        let b = index % B
-        if !figures.subset.isEmpty { totals[b].append(found.totals[index]) }
-        guard first + index / B + unpredicted < sentences[b].count else { continue }
-        logProbabilities[b].append(found.logProbabilities[index])
-        if figures.entropies { entropies[b].append(found.entropies[index]) }
-      }
+        ofTargets: Array(targets.dropFirst(first).prefix(Self.window)),
+        inputs: Array(inputs.dropFirst(first).prefix(Self.window)),
+        withEntropies: figures.entropies, totalling: figures.subset, state: &state)
+      logProbabilities += found.logProbabilities
+      entropies += found.entropies
+      totals += found.totals
     }
-    return (0..<B).map {
-      SentencePredictions(
-        unpredictedCount: min(unpredicted, sentences[$0].count),
-        logProbabilities: logProbabilities[$0], entropies: entropies[$0], totals: totals[$0])
-    }
+    return SentencePredictions(
+      unpredictedCount: sentence.count - targets.count, logProbabilities: logProbabilities,
+      entropies: entropies, totals: totals)
   }
 
   /// The log-probabilities of a sentence's tokens, each given those before it.
@@ -161,6 +136,112 @@ extension LanguageModel {
 
   /// The rows and columns of a window, where their number changes nothing but memory and speed.
   static let window = 256
-  /// The sentences that go side by side.
-  static let sentenceColumns = 32
+  /// The most sentences that are computed together; more share more beginnings, and take more memory.
+  static let sentenceCount = 1024
+}
+
+/// The run of a model through a tree of sentences.
+private struct TreePass {
+  private let tree: PrefixTree
+  private let network: RecurrentModel
+  private let figures: PredictionFigures
+  /// The state after the nodes of a level that were read, and the column of each.
+  private var state: RecurrentState
+  private var columns: [Int]
+  /// The nodes that were read and not yet asked for what follows, `[M]`, and their hidden states, `[M, H]`.
+  private var waiting: [Int] = []
+  private var hidden: [Float] = []
+
+  /// Out: for each node the logarithm of its last token's probability; 0 for the first level.
+  private(set) var logProbabilities: [Float]
+  /// Out: for each node that was read the entropy of what follows, where wanted.
+  private(set) var entropies: [Double]
+  /// Out: for each node that was read the total of the subset after it, where wanted.
+  private(set) var totals: [Double]
+
+  init(_ tree: PrefixTree, _ network: RecurrentModel, _ figures: PredictionFigures) {
+    self.tree = tree
+    self.network = network
+    self.figures = figures
+    let count = tree.nodes.count
+    state = network.zeroState(columns: 1)
+    columns = Array(repeating: 0, count: count)
+    logProbabilities = Array(repeating: 0, count: count)
+    entropies = Array(repeating: 0, count: figures.entropies ? count : 0)
+    totals = Array(repeating: 0, count: figures.subset.isEmpty ? 0 : count)
+  }
+
+  /// Reads all nodes that something is wanted after.
+  ///
+  /// - Throws: `NeuralError` for tokens outside of the vocabulary, or if memory is short.
+  mutating func run() throws {
+    var depth = 0
+    while depth < tree.levels.count {
+      try Task.checkCancellation()
+      let nodes = tree.levels[depth].filter(isRead)
+      guard !nodes.isEmpty else { break }
+      let levels = chain(from: nodes)
+      try read(levels)
+      depth += levels.count
+    }
+    try ask()
+  }
+
+  /// `true` if something is wanted after a node.
+  private func isRead(_ node: Int) -> Bool {
+    let node = tree.nodes[node]
+    return !node.children.isEmpty || node.isEnd && figures.endTarget != nil
+  }
+
+  /// Nodes and those below them, as long as each has one child and nothing ends: they are read in one window.
+  private func chain(from nodes: [Int]) -> [[Int]] {
+    var levels = [nodes]
+    while (levels.count + 1) * nodes.count <= LanguageModel.window, let last = levels.last,
+      last.allSatisfy({ tree.nodes[$0].children.count == 1 })
+    {
+      let next = last.map { tree.nodes[$0].children.lowerBound }
+      guard next.allSatisfy(isRead) else { break }
+      levels.append(next)
+    }
+    return levels
+  }
+
+  /// Reads the nodes of some levels, as many of each.
+  private mutating func read(_ levels: [[Int]]) throws {
+    let count = levels[0].count
+    var states: [RecurrentState] = []
+    for first in stride(from: 0, to: count, by: LanguageModel.window) {
+      let block = first..<min(first + LanguageModel.window, count)
+      let nodes = levels.flatMap { $0[block] }
+      var next = state.selecting(
+        levels[0][block].map { tree.nodes[$0].parent.map { columns[$0] } ?? 0 })
+      hidden += try network.hiddenStates(
+        inputs: nodes.map { tree.nodes[$0].token }, state: &next)
+      waiting += nodes
+      states.append(next)
+      if waiting.count >= LanguageModel.window { try ask() }
+    }
+    state = RecurrentState(joining: states) ?? state
+    for (column, node) in (levels.last ?? []).enumerated() { columns[node] = column }
+  }
+
+  /// Computes what follows the nodes that wait.
+  private mutating func ask() throws {
+    var children: [Int] = []
+    var rows: [Int] = []
+    for (row, node) in waiting.enumerated() {
+      children += tree.nodes[node].children
+      rows += Array(repeating: row, count: tree.nodes[node].children.count)
+    }
+    let found = try network.predictions(
+      ofTargets: children.map { tree.nodes[$0].token }, after: rows, hiddenStates: hidden,
+      withEntropies: figures.entropies, totalling: figures.subset)
+    for (child, logProbability) in zip(children, found.logProbabilities) {
+      logProbabilities[child] = logProbability
+    }
+    for (node, entropy) in zip(waiting, found.entropies) { entropies[node] = entropy }
+    for (node, total) in zip(waiting, found.totals) { totals[node] = total }
+    waiting.removeAll(keepingCapacity: true)
+    hidden.removeAll(keepingCapacity: true)
+  }
 }

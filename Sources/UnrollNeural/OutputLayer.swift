@@ -42,35 +42,33 @@ struct OutputLayer: Sendable {
     }
   }
 
-  /// The log-probabilities of one target a row, and the entropies of the distributions if wanted.
+  /// The log-probabilities of targets, and the entropies of the distributions if wanted.
   ///
   /// - Parameters:
-  ///   - targets: `[M]` rows of the weight; -1 for what has no probability.
+  ///   - targets: The targets of M rows.
   ///   - hidden: `[M, H]`
   ///   - scratch: What is computed on the way.
   ///   - entropies: In: `[M]` of zeros where they are wanted, empty where not. Out: in nats.
   ///   - subset: The total probability of some tokens. Out: `[M]` its logarithms; `nil` if not wanted.
-  /// - Returns: `[M]`
+  /// - Returns: One for each target.
   /// - Throws: `NeuralError` if memory is short.
   func logProbabilities(
-    ofTargets targets: [Int32], hidden: UnsafePointer<Float>, scratch: inout OutputScratch,
+    of targets: OutputTargets, hidden: UnsafePointer<Float>, scratch: inout OutputScratch,
     entropies: inout [Double], subset: inout SubsetTotals?
   ) throws -> [Float] {
-    var targetLogits = [Float](repeating: -.infinity, count: targets.count)
-    subset?.begin(rows: targets.count)
+    var targetLogits = [Float](repeating: -.infinity, count: targets.tokens.count)
+    subset?.begin(rows: targets.M)
     let logPartitions = try forEachPanel(
-      M: targets.count, hidden: hidden, scratch: &scratch, entropies: &entropies
+      M: targets.M, hidden: hidden, scratch: &scratch, entropies: &entropies
     ) { logits, rows, panel in
-      for row in rows {
-        let target = Int(targets[row])
-        guard panel.contains(target) else { continue }
-        let place = (row - rows.lowerBound) * panel.count + target - panel.lowerBound
-        targetLogits[row] = logits[place]
+      for index in targets.indices(of: rows) where panel.contains(Int(targets.tokens[index])) {
+        let row = logits + (targets.rows[index] - rows.lowerBound) * panel.count
+        targetLogits[index] = row[Int(targets.tokens[index]) - panel.lowerBound]
       }
       subset?.add(logits, rows: rows, panel: panel)
     }
     subset?.finish(logPartitions)
-    return zip(targetLogits, logPartitions).map { Float(Double($0) - $1) }
+    return zip(targetLogits, targets.rows).map { Float(Double($0) - logPartitions[$1]) }
   }
 
   /// The log-probabilities of all tokens.
@@ -198,5 +196,33 @@ struct OutputLayer: Sendable {
     if !entropies.isEmpty { unroll_softmax_entropy(sums, &entropies, M) }
     unroll_softmax_finish(maxima, &sums, M)
     return sums
+  }
+}
+
+/// Tokens whose log-probabilities are wanted after some of M hidden states.
+struct OutputTargets {
+  /// Rows of the output weight; -1 for what has no probability.
+  let tokens: [Int32]
+  /// The hidden state that each comes after, ascending; one may have several, or none.
+  let rows: [Int]
+  /// The number of hidden states.
+  let M: Int
+
+  /// Creates targets of which each hidden state has one.
+  init(_ tokens: [Int32]) {
+    self.init(tokens, rows: Array(tokens.indices), M: tokens.count)
+  }
+
+  /// Creates targets after the hidden states that they name.
+  init(_ tokens: [Int32], rows: [Int], M: Int) {
+    self.tokens = tokens
+    self.rows = rows
+    self.M = M
+  }
+
+  /// The targets of some rows.
+  func indices(of rows: Range<Int>) -> Range<Int> {
+    let first = self.rows.partitioningIndex { $0 >= rows.lowerBound }
+    return first..<self.rows.partitioningIndex { $0 >= rows.upperBound }
   }
 }

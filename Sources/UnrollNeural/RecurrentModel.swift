@@ -152,21 +152,48 @@ public final class RecurrentModel: Sendable {
   public func logProbabilities(
     ofTargets targets: [Int32], hiddenStates: [Float]
   ) throws -> [Float] {
+    try predictions(
+      ofTargets: targets, after: Array(targets.indices), hiddenStates: hiddenStates,
+      withEntropies: false
+    ).logProbabilities
+  }
+
+  /// What the model says after hidden states, of any number of targets after each.
+  ///
+  /// - Parameters:
+  ///   - targets: Tokens of the vocabulary.
+  ///   - rows: The hidden state that each target comes after, ascending.
+  ///   - hiddenStates: `[M, H]` of the top layer.
+  ///   - withEntropies: Whether entropies are wanted.
+  ///   - subset: Tokens, ascending, whose total probability is wanted; none if empty.
+  /// - Returns: The natural logarithm of each target's probability, `[M]` the entropies in nats and `[M]` the
+  ///   logarithms of the subset's total probability, empty where not wanted.
+  /// - Throws: `NeuralError` for tokens outside of the vocabulary, or rows without a hidden state.
+  public func predictions(
+    ofTargets targets: [Int32], after rows: [Int], hiddenStates: [Float], withEntropies: Bool,
+    totalling subset: [Int32] = []
+  ) throws -> (logProbabilities: [Float], entropies: [Double], totals: [Double]) {
     try architecture.check(tokens: targets, lowest: 0)
-    guard hiddenStates.count == targets.count * topSize else {
+    try architecture.check(tokens: subset, lowest: 0)
+    let M = hiddenStates.count / topSize
+    guard hiddenStates.count == M * topSize, rows.count == targets.count,
+      rows.allSatisfy({ 0..<M ~= $0 }), zip(rows, rows.dropFirst()).allSatisfy({ $0 <= $1 })
+    else {
       throw NeuralError.window(
-        expected: "\(targets.count) hidden states of \(topSize) numbers",
-        found: "\(hiddenStates.count) numbers")
+        expected: "hidden states of \(topSize) numbers for \(targets.count) targets",
+        found: "\(hiddenStates.count) numbers, and targets after \(rows.count)")
     }
-    var noEntropies: [Double] = []
-    var noSubset: SubsetTotals?
-    return try withWorkspace { workspace in
+    var entropies = [Double](repeating: 0, count: withEntropies ? M : 0)
+    var sums = SubsetTotals(of: subset.map(place(of:)).filter { $0 >= 0 })
+    let logProbabilities = try withWorkspace { workspace in
       try hiddenStates.withUnsafeBufferPointer { hidden in
         try output.logProbabilities(
-          ofTargets: targets.map(place(of:)), hidden: hidden.start, scratch: &workspace.output,
-          entropies: &noEntropies, subset: &noSubset)
+          of: OutputTargets(targets.map(place(of:)), rows: rows, M: M), hidden: hidden.start,
+          scratch: &workspace.output, entropies: &entropies, subset: &sums)
       }
     }
+    let none = [Double](repeating: 0, count: subset.isEmpty ? 0 : M)
+    return (logProbabilities, entropies, sums?.logarithms ?? none)
   }
 
   /// Runs a window and returns the log-probabilities of all tokens at each place.
@@ -279,7 +306,7 @@ public final class RecurrentModel: Sendable {
           (wanted + row * H).update(from: top + place * H, count: H)
         }
         return try output.logProbabilities(
-          ofTargets: places.map { place(of: targets[$0]) }, hidden: wanted,
+          of: OutputTargets(places.map { place(of: targets[$0]) }), hidden: wanted,
           scratch: &workspace.output, entropies: &entropies, subset: &subset)
       }
     }

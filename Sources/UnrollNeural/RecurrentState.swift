@@ -28,6 +28,33 @@ public struct RecurrentState: Sendable, Hashable {
     self.layers = layers
   }
 
+  /// Some columns of this state side by side, in any order and any number of times.
+  public func selecting(_ chosen: [Int]) -> RecurrentState {
+    func selected(_ numbers: [Float]) -> [Float] {
+      let width = numbers.count / max(columns, 1)
+      var all: [Float] = []
+      all.reserveCapacity(chosen.count * width)
+      for column in chosen { all += numbers[column * width..<(column + 1) * width] }
+      return all
+    }
+    return RecurrentState(
+      columns: chosen.count,
+      layers: layers.map { LayerState(h: selected($0.h), c: selected($0.c)) })
+  }
+
+  /// Creates a state from the columns of others of the same model, in their order.
+  public init?(joining states: [RecurrentState]) {
+    guard var joined = states.first else { return nil }
+    for state in states.dropFirst() {
+      joined.columns += state.columns
+      for (index, layer) in state.layers.enumerated() {
+        joined.layers[index].h += layer.h
+        joined.layers[index].c += layer.c
+      }
+    }
+    self = joined
+  }
+
   /// The columns of this state so many times side by side.
   public func repeated(_ count: Int) -> RecurrentState {
     func repeated(_ numbers: [Float]) -> [Float] {

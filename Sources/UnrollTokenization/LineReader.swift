@@ -76,6 +76,8 @@ public struct LineReader: ~Copyable {
   private let lineEnds: LineEnds
   private let dropsByteOrderMark: Bool
   private let file: gzFile
+  /// What to read plain text from as it comes; `nil` where zlib reads, which waits for a full buffer.
+  private let interactive: CInt?
   /// The size on disk, or `nil` for pipes.
   private let fileSize: Int?
   private var buffer: [UInt8] = []
@@ -93,9 +95,11 @@ public struct LineReader: ~Copyable {
   ///   - lineEnds: Where lines end.
   ///   - dropsByteOrderMark: `true` to leave out a byte-order mark at the start, which tells how the text is
   ///     encoded and is no part of it.
+  ///   - isInteractive: `true` to return each line as soon as its end has come. Gzip data are refused then.
   /// - Throws: `FileError` if it cannot be opened.
   public init(
-    path: String, lineEnds: LineEnds = .universal, dropsByteOrderMark: Bool = false
+    path: String, lineEnds: LineEnds = .universal, dropsByteOrderMark: Bool = false,
+    isInteractive: Bool = false
   ) throws(FileError) {
     let isStandardInput = path == "-"
     // A directory opens for reading and fails at the first read; say so at once.
@@ -119,7 +123,8 @@ public struct LineReader: ~Copyable {
     self.path = path
     self.lineEnds = lineEnds
     self.dropsByteOrderMark = dropsByteOrderMark
-    fileSize = status.st_mode & S_IFMT == S_IFREG ? Int(status.st_size) : nil
+    interactive = isInteractive ? descriptor : nil
+    fileSize = status.st_mode & S_IFMT == S_IFREG && !isInteractive ? Int(status.st_size) : nil
   }
 
   deinit { gzclose_r(file) }
@@ -228,8 +233,29 @@ public struct LineReader: ~Copyable {
     return TextLine(bytes: bytes, terminatorCount: terminatorCount, number: lineNumber)
   }
 
+  /// Reads what has come of a plain text, waiting for some; `false` at the end.
+  private mutating func refill(from descriptor: CInt) throws(TextError) -> Bool {
+    var count = 0
+    buffer = [UInt8](unsafeUninitializedCapacity: Self.bufferSize) { bytes, initialized in
+      repeat {
+        count = readAvailable(descriptor, bytes.baseAddress, bytes.count)
+      } while count < 0 && errno == EINTR
+      initialized = max(0, count)
+    }
+    position = 0
+    let isCompressed = lineNumber == 0 && buffer.starts(with: [0x1F, 0x8B])
+    guard count >= 0, !isCompressed else {
+      throw TextError(
+        path: path, line: lineNumber + 1, expected: "plain text, line by line",
+        found: isCompressed ? "gzip data" : "a read error",
+        fix: "decompress it on the way: `gzip -dc FILE.gz | unroll score --flush MODEL -`")
+    }
+    return count > 0
+  }
+
   /// Reads more text; `false` at the end.
   private mutating func refill() throws(TextError) -> Bool {
+    if let interactive { return try refill(from: interactive) }
     let file = file
     var count: CInt = 0
     buffer = [UInt8](unsafeUninitializedCapacity: Self.bufferSize) { bytes, initialized in
@@ -250,4 +276,11 @@ public struct LineReader: ~Copyable {
     }
     return count > 0
   }
+}
+
+/// `read` of the system; methods of that name hide it.
+private func readAvailable(
+  _ descriptor: CInt, _ bytes: UnsafeMutableRawPointer?, _ count: Int
+) -> Int {
+  read(descriptor, bytes, count)
 }

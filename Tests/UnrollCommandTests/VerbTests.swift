@@ -50,6 +50,35 @@ import UnrollFormat
     }
   }
 
+  @Test("With --flush a line in a pipe is answered before the next one comes")
+  func linesInAPipeAreAnsweredAtOnce() throws {
+    try withTokens { folder in
+      #expect(try convert("pytorch/lstm-tied-module.pt", in: folder).exitCode == 0)
+      // Without an answer the loop ends after ten seconds, and the second line is not sent.
+      let script = """
+        mkfifo pipe
+        unroll score --flush --level sentence out.h5 - <pipe >table.tsv &
+        exec 3>pipe
+        echo 'w1 w2' >&3
+        for try in $(seq 200); do
+          if [ $(wc -l <table.tsv) = 2 ]; then echo 'w3' >&3; break; fi
+          sleep 0.05
+        done
+        exec 3>&-
+        wait
+        cut -f 1-3 table.tsv
+        printf 'w1 w2\\nw3\\n' | unroll score --level sentence out.h5 - | cmp - table.tsv && echo equal
+        """
+      let result = try runner.run(shell: script, in: folder, seconds: 30)
+      #expect(result.output == "sentid\ttokens\toov\n1\t3\t0\n2\t2\t0\nequal\n")
+      let compressed = try runner.run(
+        shell: "echo w1 | gzip | unroll score --flush out.h5 -", in: folder, seconds: 15)
+      #expect(compressed.exitCode == 2)
+      #expect(
+        compressed.errors.contains("-: line 1: expected plain text, line by line; found gzip data"))
+    }
+  }
+
   @Test func anExistingFileIsReplacedOnlyByForce() throws {
     try withTokens { folder in
       try Data("precious".utf8).write(to: URL(filePath: "\(folder)/out.h5"))

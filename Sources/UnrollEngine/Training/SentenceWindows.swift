@@ -99,7 +99,7 @@ extension LanguageModel {
     of stream: SentenceStream, _ progress: (EvaluationProgress) throws -> Void
   ) throws -> Double {
     var result = Perplexity(.sentence)
-    let size = 8 * Self.sentenceColumns
+    let size = Self.sentenceCount
     for first in stride(from: 0, to: stream.ranges.count, by: size) {
       let ranges = stream.ranges[first..<min(first + size, stream.ranges.count)]
       for prediction in try predictions(

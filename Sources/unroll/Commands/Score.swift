@@ -98,6 +98,9 @@ struct Score: ParsableCommand {
   @Flag(help: "Give one JSON object a line of the text.")
   var json = false
 
+  @Flag(help: "Answer each line as soon as it has come, for a program at the other end of a pipe.")
+  var flush = false
+
   func validate() throws {
     guard !csv || !json else {
       throw ValidationError("--csv and --json are two forms; give one.")
@@ -114,6 +117,7 @@ struct Score: ParsableCommand {
     settings.segmentation = words
     settings.boundary = level == .word ? boundary : nil
     settings.preparation = preparation.preparation
+    settings.answersEachLine = flush
     let style = ScoreStyle(
       level: level, base: base ?? (level == .sentence ? .e : .two), boundary: boundary,
       unknown: unknown, form: csv ? .csv : .tsv,
@@ -131,6 +135,7 @@ struct Score: ParsableCommand {
       } else {
         for row in report.rows { Output.result(style.form.row(row)) }
       }
+      if flush { fflush(nil) }
       progress.report { _ in
         let share = fraction.map { String(format: ", %.0f %%", 100 * $0) } ?? ""
         return "\(Output.grouped(sentence.line)) lines\(share)"
