@@ -1,6 +1,6 @@
 """Training, evaluation and generation of unroll and its peers in turn; called by Benchmarks/run.
 
-usage: speed.py SPEED_PROGRAM [CASE ...]     a table on standard output; all cases unless told
+usage: speed.py SPEED_PROGRAM [CASE ...]     tables on standard output and in RESULTS.md; all cases unless told
        speed.py --peer NAME OPTIONS          one peer: for each line on standard input a turn, its seconds out
 
 Each program makes its model once and then waits for its turn, WARM_UP + TURNS times around. In a turn it works for half
@@ -270,23 +270,68 @@ def compare(program, name, o):
            f"**{statistics.median(ratios):.2f}** ({ratios[0]:.2f} to {ratios[-1]:.2f}) | {others} | "
            f"{memory[None]:.0f} of {memory[best]:.0f} MiB |")
     print(row, flush=True)
+    return row
+
+
+# The results
+
+
+RESULTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "RESULTS.md")
+CHAPTER = "## Training, evaluation and generation beside their peers"
+HEAD = ("| work | type | threads | unroll | tokens/s | of the limit | best peer, ms | ratio | others, ms | peak memory |\n"
+        "|---|---|---|---|---|---|---|---|---|---|")
+
+
+def processor():
+    """The processor's name, and the instruction sets that decide how fast products are: names alone are often general."""
+    if not os.path.exists("/proc/cpuinfo"):
+        name = subprocess.run(["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True).stdout
+        return f"{name.strip() or 'unnamed processor'}, {os.cpu_count()} cores"
+    lines = dict(line.split(":", 1) for line in open("/proc/cpuinfo") if ":" in line)
+    fields = {key.strip(): value.strip() for key, value in lines.items()}
+    flags = set(fields.get("flags", fields.get("Features", "")).split())
+    sets = [name for flag, name in [("avx512f", "AVX-512"), ("avx512_vnni", "VNNI"), ("avx512_bf16", "bf16"),
+                                    ("asimd", "NEON")] if flag in flags] or ["AVX2" if "avx2" in flags else "no AVX2"]
+    return f"{fields.get('model name', 'unnamed processor')} with {', '.join(sets)}, {os.cpu_count()} cores"
+
+
+def record(case, rows):
+    """Puts the table of a case into this processor's section of RESULTS.md; other processors keep theirs."""
+    with open(RESULTS) as file:
+        text = file.read()
+    start = text.index(CHAPTER)
+    end = text.index("\n## ", start)
+    chapter, title = text[start:end], f"\n### {processor()}\n"
+    if title not in chapter:
+        chapter = chapter.rstrip("\n") + "\n" + title
+    place = chapter.index(title) + len(title)
+    following = chapter.find("\n### ", place)
+    following = len(chapter) if following < 0 else following
+    section, heading = chapter[place:following], f"\n#### {case}\n"
+    table = f"{heading}\n{time.strftime('%Y-%m-%d')}; {TURNS} turns of each after {WARM_UP}.\n\n{HEAD}\n" + "\n".join(rows) + "\n"
+    if heading in section:
+        first = section.index(heading)
+        last = section.find("\n#### ", first + 1)
+        section = section[:first] + table + (section[last:] if last >= 0 else "")
+    else:
+        body = section.rstrip("\n")
+        section = (body + "\n" if body else "") + table
+    with open(RESULTS, "w") as file:
+        file.write(text[:start] + chapter[:place] + section + chapter[following:] + text[end:])
 
 
 def main(program, chosen):
-    processor = "an unnamed processor"
-    if os.path.exists("/proc/cpuinfo"):
-        names = (line.split(":")[1].strip() for line in open("/proc/cpuinfo") if "model name" in line)
-        processor = next(names, processor)
-    print(f"{processor}, {os.cpu_count()} cores; {TURNS} turns of each after {WARM_UP}.")
+    print(processor())
     for name, case in CASES.items():
         if chosen and not any(word in name for word in chosen):
             continue
-        print(f"\n### {name}\n\n| work | type | threads | unroll | tokens/s | of the limit | best peer, ms | ratio | "
-              "others, ms | peak memory |\n|---|---|---|---|---|---|---|---|---|---|", flush=True)
+        print(f"\n#### {name}\n\n{HEAD}", flush=True)
+        rows = []
         for precision, threads in KINDS.get(name, ALL[:2]):
             for mode in ("train", "evaluate", "generate"):
                 if (precision, mode) != ("int8", "train"):
-                    compare(program, name, dict(mode=mode, precision=precision, threads=threads, **case))
+                    rows.append(compare(program, name, dict(mode=mode, precision=precision, threads=threads, **case)))
+        record(name, rows)
 
 
 if __name__ == "__main__":
