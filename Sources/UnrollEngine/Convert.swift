@@ -98,6 +98,9 @@ public struct ConversionOptions: Sendable {
   public var configuration: String?
   /// A text that the model should know, to check the conversion by; the corpus if there is none.
   public var checkText: String?
+  /// The window that each token is predicted from in that check, with the text of its padding token or `none`;
+  /// `nil` for the one that the file states, or else all tokens before it.
+  public var window: (length: Int, padding: String?)?
   /// The type that weights are rounded to; `nil` leaves them as they are.
   public var dtype: DType?
 

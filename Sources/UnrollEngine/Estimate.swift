@@ -79,23 +79,29 @@ extension LanguageModel {
   ///     may be read.
   ///   - protocol: Which tokens are predicted, and from what.
   ///   - window: The window of the protocol `window`.
+  ///   - crossesLines: `true` if the window crosses lines.
+  ///   - preparation: Changes of the text before it is cut into tokens.
   ///   - length: How long to measure.
   /// - Returns: The whole work; measured where it was done before the time was up.
   /// - Throws: What `perplexity(ofText:protocol:progress:)` throws; `TextError` for a text of unknown size.
   public func estimate(
     ofText path: String, protocol: PerplexityProtocol, window: FixedWindow? = nil,
+    crossesLines: Bool = false, preparation: TextPreparation = TextPreparation(),
     measuring length: Duration = .seconds(2)
   ) throws -> WorkEstimate {
     var probe = EvaluationProbe(length: length)
     do {
-      _ = try perplexity(ofText: path, protocol: `protocol`, window: window) { try probe.add($0) }
+      _ = try perplexity(
+        ofText: path, protocol: `protocol`, window: window, crossesLines: crossesLines,
+        preparation: preparation
+      ) { try probe.add($0) }
       return probe.whole
     } catch is EvaluationProbe.Enough {
       if let estimate = probe.estimate { return estimate }
       throw TextError(
         path: path, line: nil,
         expected: "a text whose size is known, to estimate from a part of it",
-        found: "one that ends nobody knows where", fix: "give a file")
+        found: "one without a known end", fix: "give a file")
     }
   }
 }

@@ -54,7 +54,9 @@ extension LanguageModel {
         try run.stream(
           &text, after: encoder.sentenceStartID, progress, predict: network.logProbabilities)
       }
-      (run.result.lines, run.result.emptyEnds) = (text.lineCount, text.emptyEnds)
+      run.result.lines = text.lineCount
+      run.result.emptyEnds = text.emptyEnds
+      run.result.leftOut = text.leftOutCount
     }
   }
 
@@ -76,6 +78,7 @@ extension LanguageModel {
     return try measure(.stream, path: path) { run in
       try run.stream(&text, after: nil, window: window, progress, predict: predict)
       run.result.lines = text.lineCount
+      run.result.leftOut = text.leftOutCount
     }
   }
 
@@ -285,13 +288,15 @@ struct TokenReader: ~Copyable {
   var takesUnknownTokenForUnknown = false
   /// The lines that were read.
   private(set) var lineCount = 0
+  /// The words or characters that were left out.
+  private(set) var leftOutCount = 0
   private var beginsWithWhiteSpace = false
   private var endsWithWhiteSpace = false
 
   init(
     encoder: Encoder, path: String, _ preparation: TextPreparation = TextPreparation()
   ) throws(FileError) {
-    lines = try PreparedText(path: path, lineEnds: encoder.tokenizer.lineEnds, preparation)
+    lines = try PreparedText(path: path, for: encoder.tokenizer, preparation)
     self.encoder = encoder
   }
 
@@ -313,6 +318,7 @@ struct TokenReader: ~Copyable {
     endsWithWhiteSpace =
       line.terminatorCount > 0 || words.last?.upperBound != line.bytes.count
     var encoded = try encoder.encode(line, path: lines.path)
+    leftOutCount += encoded.leftOut.count
     if takesUnknownTokenForUnknown, let id = encoder.vocabulary.unknownID {
       encoded.unknown = encoded.ids.indices.filter { encoded.ids[$0] == Int32(id) }
     }

@@ -43,7 +43,7 @@ public struct LanguageModel: Sendable {
   /// The path that it came from, for messages.
   public let path: String
   /// Turns text into token ids.
-  public let encoder: Encoder
+  public private(set) var encoder: Encoder
   let network: RecurrentModel
 
   /// The number of tokens, V.
@@ -72,6 +72,11 @@ public struct LanguageModel: Sendable {
       architecture: checkpoint.architecture, parameters: checkpoint.parameters,
       precision: precision, shortlist: shortlist)
   }
+
+  /// Leaves unknown words out of texts from here on, as a `Tokenizer` of Keras without `oov_token` does.
+  ///
+  /// - Throws: `TextError` if the model's tokenizer is another.
+  public mutating func leaveOutUnknown() throws { try encoder.leaveOutUnknown(path: path) }
 
   /// What a precision leaves little of: matrices whose rows have a weight far larger than the others.
   ///

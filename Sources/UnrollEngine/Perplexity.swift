@@ -75,6 +75,8 @@ public struct Perplexity: Sendable {
   public var unknown = 0
   /// The words with such a token.
   public var unknownWords = 0
+  /// The words or characters that the vocabulary lacks and that were left out of the text, as Keras does.
+  public var leftOut = 0
   /// The sum of the negative log-probabilities of the predictions, in nats.
   public var totalNLL = 0.0
   /// The part of it that is of words outside the vocabulary.
@@ -254,31 +256,36 @@ extension EncodedLine {
   /// The tokens with what they stand for.
   func tokens(of line: TextLine) -> [TokenInText] {
     let words = line.words
-    var unknownWords = Set<Int>()
-    if !unknown.isEmpty {
-      var word = 0
-      for index in unknown {
-        let begin = index == 0 ? 0 : ends[index - 1]
-        while word < words.count, begin >= words[word].upperBound { word += 1 }
-        unknownWords.insert(word)
-      }
-    }
+    let owners = owners(among: words)
+    let unknownWords = Set(unknown.map { owners[$0] ?? words.count })
     let unknown = Set(unknown)
     let content = line.bytes.count - (line.bytes.last == UInt8(ascii: "\n") ? 1 : 0)
-    var (start, word) = (0, 0)
+    let isEndLeftOut = (leftOut.last?.upperBound ?? 0) > content
+    let byteCounts = byteCounts
+    var start = 0
+    var word = 0
     return ids.indices.map { index -> TokenInText in
       var token = TokenInText(
-        id: ids[index], byteCount: ends[index] - start, wordCount: 0,
-        isUnknown: unknown.contains(index), isOfUnknownWord: unknownWords.contains(word))
-      token.isLineEnd = index == ids.count - 1 && (ends[index] > content || start == content)
+        id: ids[index], byteCount: byteCounts[index], wordCount: 0,
+        isUnknown: unknown.contains(index),
+        isOfUnknownWord: unknownWords.contains(owners[index] ?? words.count))
+      token.isLineEnd =
+        index == ids.count - 1 && !isEndLeftOut && (ends[index] > content || start == content)
       start = ends[index]
       while word < words.count, words[word].upperBound <= start {
-        token.wordCount += 1
+        token.wordCount += isLeftOut(words[word]) ? 0 : 1
         token.unknownWordCount += unknownWords.contains(word) ? 1 : 0
         word += 1
       }
       return token
     }
+  }
+}
+
+extension EncodedLine {
+  /// `true` if all of a word was left out.
+  private func isLeftOut(_ word: Range<Int>) -> Bool {
+    !leftOut.isEmpty && leftOut.reduce(0) { $0 + $1.clamped(to: word).count } == word.count
   }
 }
 

@@ -28,9 +28,7 @@ public struct TextPreparation: Sendable {
   func apply(to bytes: [UInt8], line: Int, path: String) throws(TextError) -> [UInt8] {
     guard normalization != .none || isLowercased else { return bytes }
     guard var text = String(validating: bytes, as: UTF8.self) else {
-      throw TextError(
-        path: path, line: line, expected: "UTF-8", found: "other bytes",
-        fix: "convert the text, for example with `iconv -f LATIN1 -t UTF-8`")
+      throw TextError(otherEncodingIn: path, line: line)
     }
     if isLowercased { text = text.lowercased() }
     if normalization == .nfc { text = text.precomposedStringWithCanonicalMapping }
@@ -53,11 +51,15 @@ struct PreparedText: ~Copyable {
 
   /// Opens a text.
   ///
+  /// - Parameters:
+  ///   - path: The text: a file, a gzip file, or `-` for standard input.
+  ///   - tokenizer: The tokenizer that takes it.
+  ///   - preparation: Changes of the text.
   /// - Throws: `FileError` if it cannot be opened.
   init(
-    path: String, lineEnds: LineEnds, _ preparation: TextPreparation = TextPreparation()
+    path: String, for tokenizer: Tokenizer, _ preparation: TextPreparation = TextPreparation()
   ) throws(FileError) {
-    lines = try LineReader(path: path, lineEnds: lineEnds, dropsByteOrderMark: true)
+    lines = try LineReader(path: path, for: tokenizer)
     self.preparation = preparation
   }
 

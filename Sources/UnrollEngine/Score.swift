@@ -38,7 +38,7 @@ public struct WordScore: Sendable {
   public let entropy: Double?
   /// The decrease of entropy since the last word, in nats, at least 0; `nil` for the first word of a line.
   public let entropyReduction: Double?
-  /// The number of its tokens that stand for text outside the vocabulary.
+  /// The number of its tokens that stand for text outside the vocabulary, and of its parts that were left out.
   public let unknownCount: Int
 
   /// `true` if the vocabulary lacks it, whole or in part.
@@ -73,6 +73,8 @@ public struct SentenceScore: Sendable {
   public let logProbability: Double?
   /// The same sum without tokens for unknown words; `nil` where no token is predicted.
   public let knownLogProbability: Double?
+  /// The number of words or characters that the vocabulary lacks and that were left out, as Keras does.
+  public let leftOutCount: Int
 
   /// The number of tokens that stand for text outside the vocabulary.
   public var unknownCount: Int { tokens.count { $0.isUnknown } }
@@ -117,8 +119,7 @@ extension LanguageModel {
     text path: String, _ settings: ScoreSettings = ScoreSettings(),
     _ body: (SentenceScore, _ fraction: Double?) throws -> Void
   ) throws {
-    var reader = try PreparedText(
-      path: path, lineEnds: encoder.tokenizer.lineEnds, settings.preparation)
+    var reader = try PreparedText(path: path, for: encoder.tokenizer, settings.preparation)
     var segmentation = try Segmentation(settings.segmentation, settings.preparation)
     let scorer = WordScorer(self, settings.boundary)
     var figures = scorer.figures

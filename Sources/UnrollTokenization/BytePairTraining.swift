@@ -47,8 +47,7 @@ extension TokenizerDefinition {
     let lineEnds: LineEnds = training.appendsEndOfSentence ? .lineFeed : .kept
     var counter = PieceCounter()
     for path in paths {
-      var reader = try LineReader(
-        path: path, lineEnds: lineEnds, dropsByteOrderMark: true)
+      var reader = try LineReader(path: path, lineEnds: lineEnds)
       while let line = try reader.next() {
         try checkUTF8(line, path: path)
         counter.add(line)

@@ -74,13 +74,14 @@ public struct LineReader: ~Copyable {
   /// The path, or `-` for standard input.
   public let path: String
   private let lineEnds: LineEnds
-  private let dropsByteOrderMark: Bool
+  private let isText: Bool
   private let file: gzFile
   /// The size on disk, or `nil` for pipes.
   private let fileSize: Int?
   private var buffer: [UInt8] = []
   private var position = 0
   private var lineNumber = 0
+  private var hasBegun = false
 
   private static let bufferSize = 256 * 1024
   /// The longest line that is read: a device or a binary file may have none that ends.
@@ -91,11 +92,11 @@ public struct LineReader: ~Copyable {
   /// - Parameters:
   ///   - path: The file, or `-` for standard input.
   ///   - lineEnds: Where lines end.
-  ///   - dropsByteOrderMark: `true` to leave out a byte-order mark at the start, which tells how the text is
-  ///     encoded and is no part of it.
+  ///   - isText: `true` to refuse UTF-16 and UTF-32; `false` for a file that may hold any bytes. A byte-order
+  ///     mark of UTF-8 at the start is left out of either: it is no part of the text.
   /// - Throws: `FileError` if it cannot be opened.
   public init(
-    path: String, lineEnds: LineEnds = .universal, dropsByteOrderMark: Bool = false
+    path: String, lineEnds: LineEnds = .universal, isText: Bool = true
   ) throws(FileError) {
     let isStandardInput = path == "-"
     // A directory opens for reading and fails at the first read; say so at once.
@@ -118,8 +119,18 @@ public struct LineReader: ~Copyable {
     self.file = file
     self.path = path
     self.lineEnds = lineEnds
-    self.dropsByteOrderMark = dropsByteOrderMark
+    self.isText = isText
     fileSize = status.st_mode & S_IFMT == S_IFREG ? Int(status.st_size) : nil
+  }
+
+  /// Opens a text that a tokenizer takes: the one way in which all verbs read one.
+  ///
+  /// - Parameters:
+  ///   - path: The file, or `-` for standard input.
+  ///   - tokenizer: The tokenizer, which says where lines end and whether the text may be any bytes.
+  /// - Throws: `FileError` if it cannot be opened.
+  public init(path: String, for tokenizer: Tokenizer) throws(FileError) {
+    try self.init(path: path, lineEnds: tokenizer.lineEnds, isText: tokenizer.kind != .byte)
   }
 
   deinit { gzclose_r(file) }
@@ -222,8 +233,7 @@ public struct LineReader: ~Copyable {
 
   private mutating func finish(_ bytes: [UInt8], terminatorCount: Int) -> TextLine {
     lineNumber += 1
-    let isMarked =
-      dropsByteOrderMark && lineNumber == 1 && bytes.starts(with: [0xEF, 0xBB, 0xBF])
+    let isMarked = lineNumber == 1 && bytes.starts(with: byteOrderMark)
     let bytes = isMarked ? Array(bytes.dropFirst(3)) : bytes
     return TextLine(bytes: bytes, terminatorCount: terminatorCount, number: lineNumber)
   }
@@ -247,6 +257,10 @@ public struct LineReader: ~Copyable {
         path: path, line: lineNumber + 1, expected: "readable text or gzip data",
         found: message.isEmpty ? "a read error" : message,
         fix: "check that the file is whole: `gzip -t` tests a .gz file")
+    }
+    if !hasBegun {
+      hasBegun = true
+      if isText, let encoding = WideEncoding(of: buffer) { throw encoding.error(path: path) }
     }
     return count > 0
   }

@@ -251,7 +251,6 @@ extension Vocabulary {
     var reader = try LineReader(path: path, lineEnds: .kept)
     var text: [UInt8] = []
     while let line = try reader.next() { text += line.bytes }
-    if text.starts(with: byteOrderMark) { text.removeFirst(byteOrderMark.count) }
     let root: JSONValue
     do {
       root = try JSONValue(text)

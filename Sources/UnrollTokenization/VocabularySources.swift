@@ -64,11 +64,8 @@ extension Vocabulary {
   package init(listedIn path: String, form: inout String?) throws {
     var reader = try LineReader(path: path)
     var lines: [[UInt8]] = []
-    while var line = try reader.next() {
+    while let line = try reader.next() {
       try checkUTF8(line, path: path)
-      if line.number == 1, line.bytes.starts(with: byteOrderMark) {
-        line.bytes.removeFirst(byteOrderMark.count)
-      }
       lines.append(line.bytes)
     }
     let table = VocabularyTable(lines)

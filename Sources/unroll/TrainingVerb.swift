@@ -185,7 +185,7 @@ struct TrainingVerb: ParsableArguments {
     _ encoder: Encoder, reporter: inout TrainingReporter
   ) throws -> (train: TrainingText, valid: TrainingText) {
     func read(_ path: String) throws -> TrainingText {
-      warnOfRepeatedLineEnds(inText: path, encoder)
+      warnOfLineEnds(inText: path, encoder)
       let text = try TrainingText(path: path, encoder: encoder) { reporter.reading(path, $0) }
       if text.unknown > 0 {
         Output.note(

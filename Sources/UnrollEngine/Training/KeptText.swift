@@ -27,8 +27,7 @@ public struct KeptText: Sendable {
   /// - Throws: `FileError` or `TextError` if the text cannot be read or has words that one of the
   ///   models cannot take.
   public init(path: String, old: Encoder, new: Encoder) throws {
-    var lines = try LineReader(
-      path: path, lineEnds: old.tokenizer.lineEnds, dropsByteOrderMark: true)
+    var lines = try LineReader(path: path, for: old.tokenizer)
     var oldIDs: [Int32] = []
     var ids: [Int32] = []
     var isKnown: [Bool] = []

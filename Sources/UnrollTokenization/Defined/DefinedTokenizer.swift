@@ -100,7 +100,7 @@ struct DefinedTokenizer: Sendable {
       cache.forEachToken(of: bytes, parts, encode: model.encode) { token, start in
         // What a step put in front of a part stands for nothing.
         let end = max(text.ends[start + token.end - 1], encoded.ends.last ?? 0)
-        encoded.add(token.id, end: end)
+        encoded.add(token.id, end: end, begin: text.end(before: start) ?? 0)
       }
     }
   }
