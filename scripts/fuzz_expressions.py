@@ -17,9 +17,9 @@ from expressions import EXPRESSIONS, LINES
 ATOMS = [
     "a", "b", "A", r"\s", r"\S", r"\d", r"\w", r"\W", r"\p{L}", r"\p{N}", r"\p{Lu}", r"\p{Ll}", r"\P{L}", "[ab]",
     "[^a\\s]", r"[^\r\n\p{L}]", ".", " ", r"\n", r"[\p{P}\p{S}]", "[a-c&&[^b]]", "[\u00e9a1]", "1", r"\r", "'",
-    r"[^\w\s]", r"[\p{M}]"]
+    r"[^\w\s]", r"[\p{M}]", "{1}", "{", "{,}", r"[\w-]", r"[\w-.]", "[a-c-b]", "[b-a]"]
 QUANTIFIERS = ["", "", "", "", "*", "+", "?", "*?", "+?", "??", "*+", "++", "?+", "{2}", "{1,2}", "{2,}", "{,2}",
-               "{1,3}?", "{1,2}+"]
+               "{1}{2}", "{2,1}", "{ 1}", "{+1}", "{100001}", "{1,3}?", "{1,2}+"]
 CHARACTERS = "aaabbbABcC112 \t\r\n  's.,!\u00e9\u00df\u017fK\u4e2d\u00bd\u00b2\u200d\u0301_\u0664\u2460\U0001f44d"
 
 
@@ -54,14 +54,21 @@ def line(g):
 
 def compare(binary, folder, text, lines):
     """The first line that is cut otherwise; "refused", or "" where all are the same."""
-    cut = pre_tokenizers.Split(Regex(text), "isolated")
+    definition, source = os.path.join(folder, "cut.json"), os.path.join(folder, "cut.txt")
+    try:
+        cut = pre_tokenizers.Split(Regex(text), "isolated")
+    except Exception as reason:
+        with open(definition, "w", encoding="utf8") as file:
+            json.dump({"model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}, "pre_tokenizer": {
+                "type": "Split", "pattern": {"Regex": text}, "behavior": "Isolated", "invert": False}}, file)
+        run = subprocess.run([binary, "tokenize", "--tokenizer", definition, os.devnull], capture_output=True)
+        return "refused" if b" in the regular expression " in run.stderr else f"accepted: {reason}"
     try:
         pieces = {piece for line in lines for piece, _ in cut.pre_tokenize_str(line)}
     except BaseException:  # a panic: Oniguruma has a limit of steps too
         return "refused"
     tokenizer = Tokenizer(models.WordLevel({piece: k for k, piece in enumerate(sorted(pieces))}, unk_token="?"))
     tokenizer.pre_tokenizer = cut
-    definition, source = os.path.join(folder, "cut.json"), os.path.join(folder, "cut.txt")
     tokenizer.save(definition)
     with open(source, "w", encoding="utf8", newline="") as file:
         file.writelines(lines)

@@ -55,7 +55,7 @@ public struct WindowDescription: Sendable, Hashable {
   /// `true` if windows cross lines.
   public let crossesLines: Bool
 
-  /// Where a prediction comes from, in words.
+  /// The context of a prediction, in words.
   public var context: String {
     let rest = padding == "none" ? "fewer at the start" : "\(padding) before fewer"
     let place = crossesLines ? "in the text" : "in the line"

@@ -12,7 +12,7 @@ public struct NotFinite: Error, Sendable, CustomStringConvertible {
   /// The model's path.
   public let path: String
 
-  /// What was expected, what was found, and what to do.
+  /// The expectation, the finding, and the next step.
   public var description: String {
     """
     \(printable(path)): expected finite log-probabilities; found NaN or infinity
@@ -78,7 +78,7 @@ public struct LanguageModel: Sendable {
   /// - Throws: `TextError` if the model's tokenizer is another.
   public mutating func leaveOutUnknown() throws { try encoder.leaveOutUnknown(path: path) }
 
-  /// What a precision leaves little of: matrices whose rows have a weight far larger than the others.
+  /// Notes on numbers that a precision loses: matrices whose rows have a weight far larger than the others.
   ///
   /// - Parameters:
   ///   - checkpoint: The model.
@@ -136,7 +136,7 @@ public struct LanguageModel: Sendable {
       Checkpoint(contentsOf: path, reader: reader), path: path, precision: precision)
   }
 
-  /// What turns text into a checkpoint's token ids.
+  /// The encoder of a checkpoint: text to token ids.
   ///
   /// - Throws: `TextError` if the tokenizer needs a token that the vocabulary lacks, or is one that
   ///   this version does not have.

@@ -144,6 +144,8 @@ struct PlausibilityCheck {
   /// The same tokens in other orders, special tokens found by their names.
   private func otherOrders() -> [(VocabularyOrder, Vocabulary)] {
     let own = checkpoint.vocabulary
+    // A tokenizer's own file says which id a token has.
+    guard !checkpoint.tokenizer.kind.isDefined else { return [] }
     let sorted = own.indices.map { Array(own[$0]) }.sorted { $0.lexicographicallyPrecedes($1) }
     var vocabularies: [(VocabularyOrder, Vocabulary)] = [
       (.sorted, Vocabulary(tokens: sorted, unit: own.unit))

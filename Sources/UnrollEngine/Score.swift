@@ -15,7 +15,7 @@ public struct TokenScore: Sendable {
   public let logProbability: Double?
   /// The entropy in nats of the distribution that it is from; `nil` where the log-probability is.
   public let entropy: Double?
-  /// Whether it stands for text that the vocabulary lacks.
+  /// `true` if it stands for text that the vocabulary lacks.
   public let isUnknown: Bool
 }
 
@@ -80,15 +80,15 @@ public struct SentenceScore: Sendable {
   public var unknownCount: Int { tokens.count { $0.isUnknown } }
 }
 
-/// How a text is scored.
+/// The settings of scoring a text.
 public struct ScoreSettings: Sendable {
-  /// Whether each line goes on from the state that the line before left, rather than from a zero state.
+  /// `true` if each line goes on from the state that the line before left, rather than from a zero state.
   public var carriesState = false
   /// The window that each token is predicted from; `nil` for all tokens before it.
   ///
   /// With `carriesState` it crosses lines.
   public var window: FixedWindow?
-  /// Whether entropies are wanted.
+  /// `true` if entropies are wanted.
   public var wantsEntropies = true
   /// A file with the words of each line of the text, between white space, or between tabs in a line
   /// that has one; `nil` for the parts of the text between white space.
@@ -103,14 +103,14 @@ public struct ScoreSettings: Sendable {
 }
 
 extension LanguageModel {
-  /// Whether the first token of each line is predicted: so it is where sentences start from a token.
+  /// `true` if the first token of each line is predicted: so it is where sentences start from a token.
   public var predictsFirstTokens: Bool { encoder.sentenceStartID != nil }
 
   /// Scores a text line by line.
   ///
   /// - Parameters:
   ///   - path: The text: a file, a gzip file, or `-` for standard input.
-  ///   - settings: How.
+  ///   - settings: The settings.
   ///   - body: Called with each line's score and the share of the text that was read.
   /// - Throws: `FileError` or `TextError` if a text cannot be read, has a word that the model
   ///   cannot take, or is cut into words that it does not have; `CancellationError` if the task was cancelled; what

@@ -7,7 +7,7 @@
 public struct Encoder: Sendable {
   /// The vocabulary.
   public let vocabulary: Vocabulary
-  /// How text becomes tokens.
+  /// The tokenizer: kind and options.
   public let tokenizer: Tokenizer
   /// The id of the token that ends each line, if the tokenizer has one do that.
   public let endOfSentenceID: Int32?
@@ -23,7 +23,7 @@ public struct Encoder: Sendable {
     case characters(CharacterTable)
     case bytes(ByteTable)
     case greedy(TokenTrie)
-    /// What another program's file says.
+    /// The tokenizer of another program's file.
     case defined(DefinedTokenizer)
   }
 
@@ -31,7 +31,7 @@ public struct Encoder: Sendable {
   ///
   /// - Parameters:
   ///   - vocabulary: The vocabulary.
-  ///   - tokenizer: How text becomes tokens.
+  ///   - tokenizer: The tokenizer: kind and options.
   ///   - path: The model's path, for the error.
   /// - Throws: `TextError` if the tokenizer needs a token that the vocabulary lacks, or is one that
   ///   this version does not have.
@@ -91,7 +91,7 @@ public struct Encoder: Sendable {
 
   /// The tokens of a line.
   ///
-  /// What is not UTF-8 is bytes for the tokenizer `byte`, and U+FFFD for those that another program's
+  /// Bytes that are no UTF-8 are bytes for the tokenizer `byte`, and U+FFFD for those that another program's
   /// file defines, as for these programs.
   ///
   /// - Throws: `TextError` if the line is not UTF-8 and the tokenizer another, or if it has text that
@@ -189,7 +189,8 @@ extension Encoder {
         path: path, line: nil,
         expected: "a Tokenizer of Keras without oov_token, which leaves unknown words out",
         found: unknownID == nil
-          ? "another tokenizer" : "the token \(vocabulary.text(of: Int(unknownID ?? 0))) for unknown words",
+          ? "another tokenizer"
+          : "the token \(vocabulary.text(of: Int(unknownID ?? 0))) for unknown words",
         fix: "leave --unknown drop out")
     }
     leavesOutUnknown = true

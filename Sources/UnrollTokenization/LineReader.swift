@@ -15,11 +15,11 @@ public struct TextError: Error, Sendable, Hashable, CustomStringConvertible {
   public let path: String
   /// The line, counted from 1, or `nil` if the trouble has no line.
   public let line: Int?
-  /// What was expected there.
+  /// The expectation there.
   public let expected: String
-  /// What is there.
+  /// The finding there.
   public let found: String
-  /// What to do about it.
+  /// The next step.
   public let fix: String
 
   /// Describes trouble with a text.
@@ -53,11 +53,11 @@ public struct TextLine: Sendable {
     (self.bytes, self.terminatorCount, self.number) = (bytes, terminatorCount, number)
   }
 
-  /// Where the words lie in the bytes: the parts between white space.
+  /// The ranges of the words in the bytes: the parts between white space.
   public var words: [Range<Int>] { bytes.withUnsafeBytes { WhitespaceWords.ranges(in: $0) } }
 }
 
-/// Where lines end.
+/// The places at which lines end.
 public enum LineEnds: Sendable {
   /// As Python's universal newlines: at `\n`, `\r` or `\r\n`.
   case universal
@@ -91,7 +91,7 @@ public struct LineReader: ~Copyable {
   ///
   /// - Parameters:
   ///   - path: The file, or `-` for standard input.
-  ///   - lineEnds: Where lines end.
+  ///   - lineEnds: The places at which lines end.
   ///   - isText: `true` to refuse UTF-16 and UTF-32; `false` for a file that may hold any bytes. A byte-order
   ///     mark of UTF-8 at the start is left out of either: it is no part of the text.
   /// - Throws: `FileError` if it cannot be opened.

@@ -12,10 +12,10 @@ enum WideEncoding: String {
   /// The bytes that are looked at.
   private static let sampleSize = 1 << 16
 
-  /// The encoding of a text by its first bytes: a byte-order mark, or zero bytes at every other place.
+  /// Tells the encoding of a text by its first bytes: a byte-order mark, or zero bytes at every other place;
+  /// `nil` if it has neither.
   ///
   /// - Parameter start: The first bytes of the text.
-  /// - Returns: `nil` if it is neither.
   init?(of start: [UInt8]) {
     if start.starts(with: [0xFF, 0xFE, 0, 0]) || start.starts(with: [0, 0, 0xFE, 0xFF]) {
       self = .utf32

@@ -80,10 +80,10 @@ package func visible(_ text: String) -> String {
 extension Encoder {
   /// The warning about a text in CR LF whose carriage returns make words or characters unknown.
   ///
-  /// Where the vocabulary has a token for unknown text, such a text is not refused.
+  /// A text is not refused for them if the vocabulary has a token for unknown text.
   ///
   /// - Parameter path: The text; standard input is not looked into.
-  /// - Returns: What was found and the command that changes the text; `nil` if most of the first lines have no
+  /// - Returns: The finding and the command that changes the text; `nil` if most of the first lines have no
   ///   such token, or the text cannot be read.
   public func unknownCarriageReturns(inText path: String) -> (found: String, fix: String)? {
     guard path != "-", vocabulary.unknownID != nil, tokenizer.lineEnds != .universal,

@@ -60,7 +60,7 @@ extension Vocabulary {
   /// - Parameters:
   ///   - path: The file.
   ///   - form: Out: the columns of a table in words.
-  /// - Throws: What `init(listedIn:)` throws.
+  /// - Throws: The errors of `init(listedIn:)`.
   package init(listedIn path: String, form: inout String?) throws {
     var reader = try LineReader(path: path)
     var lines: [[UInt8]] = []

@@ -71,7 +71,8 @@ struct ScoreTotals {
     let rows = style.level == .sentence ? "these lines have" : "they have"
     switch style.unknownWords {
     case _ where style.unknown?.leavesOut == true:
-      return "left out of the text, as Keras does: what follows them is predicted from what is before them"
+      return
+        "left out of the text, as Keras does: tokens after them are predicted from those before"
     case .undefined:
       return
         "\(rows) \(column) NA; --unknown include gives them the probability of unknown words as "

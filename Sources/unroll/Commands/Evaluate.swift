@@ -8,7 +8,7 @@ import UnrollNeural
 import UnrollTensors
 import UnrollTokenization
 
-/// What every verb takes that runs a model.
+/// The arguments of every verb that runs a model.
 struct ModelOptions: ParsableArguments {
   @Argument(help: "The checkpoint.")
   var model: String
@@ -17,7 +17,7 @@ struct ModelOptions: ParsableArguments {
 
   /// Opens the checkpoint, and begins to use the threads that were asked for.
   ///
-  /// - Throws: What opening a checkpoint throws.
+  /// - Throws: Errors of opening a checkpoint.
   func checkpoint() throws -> Checkpoint {
     let checkpoint = try Progress.during("opening \(model)") {
       try Checkpoint(contentsOf: model, reader: .inChild)
@@ -27,7 +27,7 @@ struct ModelOptions: ParsableArguments {
   }
 }
 
-/// What every verb takes that runs a model forwards only.
+/// The arguments of every verb that runs a model forwards only.
 struct RunningModelOptions: ParsableArguments {
   @OptionGroup var options: ModelOptions
 
@@ -43,7 +43,7 @@ struct RunningModelOptions: ParsableArguments {
 
   /// Opens the checkpoint, with the line conventions that were asked for.
   ///
-  /// - Throws: What opening a checkpoint throws; `TextError` if the vocabulary lacks a token.
+  /// - Throws: Errors of opening a checkpoint; `TextError` if the vocabulary lacks a token.
   func checkpoint() throws -> Checkpoint {
     var checkpoint = try options.checkpoint()
     try lines.tokens.apply(to: &checkpoint, path: path)
@@ -56,7 +56,7 @@ struct RunningModelOptions: ParsableArguments {
   ///   - text: The text whose tokens alone have a probability; `nil` if all have.
   ///   - leavesOutUnknown: `true` if unknown words are taken out of texts, as Keras does.
   /// - Returns: The model.
-  /// - Throws: What opening a checkpoint and reading the text throws; `TextError` if unknown words cannot be left
+  /// - Throws: Errors of opening a checkpoint and reading the text; `TextError` if unknown words cannot be left
   ///   out.
   func load(
     shortlist text: String? = nil, leavingOutUnknown leavesOutUnknown: Bool = false
@@ -83,7 +83,7 @@ extension Precision: ExpressibleByArgument {}
 /// - Parameters:
 ///   - path: The text.
 ///   - encoder: The model's.
-///   - fix: What to do about it.
+///   - fix: The next step.
 func warnOfLineEnds(
   inText path: String, _ encoder: Encoder,
   fix: String = "give --line-end none, or take the token out of the text"

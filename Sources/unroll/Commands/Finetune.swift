@@ -146,7 +146,7 @@ struct Finetune: ParsableCommand {
   }
 }
 
-/// What becomes of words that the model does not know, and of what it knows.
+/// The treatment of words that the model does not know, and of those that it knows.
 struct NewWordOptions: ParsableArguments {
   enum Mode: String, ExpressibleByArgument, CaseIterable {
     case fixed

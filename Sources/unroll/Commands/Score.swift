@@ -76,7 +76,8 @@ struct Score: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Unknown words: exclude, include, penalty=X or drop (default: no number).", valueName: "choice"))
+      "Unknown words: exclude, include, penalty=X (X at least 0) or drop (default: no number).",
+      valueName: "choice"))
   var unknown: UnknownChoice?
 
   @OptionGroup var windows: WindowOptions

@@ -169,7 +169,7 @@ private struct Line: Encodable {
   let oov: [Int]
 }
 
-/// How many tokens a text has.
+/// The numbers of a text's tokens, words and bytes.
 private struct Totals: Encodable {
   var lines = 0
   var tokens = 0

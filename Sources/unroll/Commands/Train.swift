@@ -319,9 +319,12 @@ struct NewVocabularyOptions: ParsableArguments {
   var fixOfMissingToken: String {
     if vocabulary != nil { return "add the token to the list of --vocabulary" }
     if case .kind(.bpe, _) = source {
-      return "leave it out, and give --append-eos for lines that end with <eos>, the only such token of bpe"
+      return
+        "leave it out, and give --append-eos for lines that end with <eos>, the only such token of "
+        + "bpe"
     }
-    return "give a token of the tokenizer's file; a vocabulary that is made of the text gets new ones"
+    return
+      "give a token of the tokenizer's file; a vocabulary that is made of the text gets new ones"
   }
 
   /// The tokenizer of the new model, and the tokens.
