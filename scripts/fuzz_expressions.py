@@ -17,9 +17,12 @@ from expressions import EXPRESSIONS, LINES
 ATOMS = [
     "a", "b", "A", r"\s", r"\S", r"\d", r"\w", r"\W", r"\p{L}", r"\p{N}", r"\p{Lu}", r"\p{Ll}", r"\P{L}", "[ab]",
     "[^a\\s]", r"[^\r\n\p{L}]", ".", " ", r"\n", r"[\p{P}\p{S}]", "[a-c&&[^b]]", "[\u00e9a1]", "1", r"\r", "'",
-    r"[^\w\s]", r"[\p{M}]", "{1}", "{", "{,}", r"[\w-]", r"[\w-.]", "[a-c-b]", "[b-a]"]
+    r"[^\w\s]", r"[\p{M}]"]
 QUANTIFIERS = ["", "", "", "", "*", "+", "?", "*?", "+?", "??", "*+", "++", "?+", "{2}", "{1,2}", "{2,}", "{,2}",
-               "{1}{2}", "{2,1}", "{ 1}", "{+1}", "{100001}", "{1,3}?", "{1,2}+"]
+               "{1,3}?", "{1,2}+"]
+# Rare: Oniguruma refuses most of them, or takes them otherwise than they look.
+ODD_ATOMS = ["{1}", "{", "{,}", r"[\w-]", r"[\w-.]", "[a-c-b]", "[b-a]", "(?<!(a)b)", r"\u00"]
+ODD_QUANTIFIERS = ["{1}{2}", "{2,1}", "{ 1}", "{+1}", "{100001}", "{,}"]
 CHARACTERS = "aaabbbABcC112 \t\r\n  's.,!\u00e9\u00df\u017fK\u4e2d\u00bd\u00b2\u200d\u0301_\u0664\u2460\U0001f44d"
 
 
@@ -31,10 +34,13 @@ def expression(g, depth=2):
             return g.choice(["(?:", "(?:", "(", "(?>"]) + expression(g, depth - 1) + ")"
         if kind < 0.38:
             return "(?i:" + g.choice(["a", "b|'a", "ab", "[ab]", "k", "'s"]) + ")"
-        return g.choice(ATOMS)
+        return g.choice(ODD_ATOMS if g.random() < 0.02 else ATOMS)
+
+    def quantifier():
+        return g.choice(ODD_QUANTIFIERS if g.random() < 0.02 else QUANTIFIERS)
 
     def sequence():
-        text = "".join(atom() + g.choice(QUANTIFIERS) for _ in range(g.randrange(1, 4)))
+        text = "".join(atom() + quantifier() for _ in range(g.randrange(1, 4)))
         if g.random() < 0.2:
             text += g.choice(["(?=", "(?!"]) + expression(g, max(depth - 1, 0)) + ")"
         if g.random() < 0.1:

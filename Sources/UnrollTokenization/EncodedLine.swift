@@ -9,7 +9,13 @@ public struct EncodedLine: Sendable {
   public var ends: [Int] = []
   /// For each token where its own text begins: behind the end of the token before and what the tokenizer removes
   /// between them, such as Keras's filters.
-  public private(set) var begins: [Int] = []
+  public var begins: [Int] {
+    ends.indices.map { index in
+      max(
+        index < ownBegins.count ? ownBegins[index] : 0, index == 0 ? 0 : ends[index - 1])
+    }
+  }
+  private var ownBegins: [Int] = []
   /// Which tokens stand for text that the vocabulary lacks: places in `ids`.
   public var unknown: [Int] = []
   /// The bytes of words or characters that the vocabulary lacks and that were left out, in order.
@@ -53,7 +59,7 @@ public struct EncodedLine: Sendable {
   @inline(__always)
   mutating func add(_ id: Int32, end: Int, begin: Int = 0) {
     if id < 0 { unknown.append(ids.count) }
-    begins.append(max(begin, ends.last ?? 0))
+    ownBegins.append(begin)
     ids.append(id)
     ends.append(end)
   }
@@ -62,6 +68,7 @@ public struct EncodedLine: Sendable {
   ///
   /// - Parameter bytes: The line.
   mutating func leaveOutUnknown(of bytes: [UInt8]) {
+    let begins = begins
     for index in unknown {
       let range = begins[index]..<ends[index]
       let words = bytes[range].withUnsafeBytes { WhitespaceWords.ranges(in: $0) }
@@ -72,7 +79,7 @@ public struct EncodedLine: Sendable {
     let kept = ids.indices.filter { !gone.contains($0) }
     ids = kept.map { ids[$0] }
     ends = kept.map { ends[$0] }
-    begins = kept.map { begins[$0] }
+    ownBegins = kept.map { begins[$0] }
     unknown = []
   }
 

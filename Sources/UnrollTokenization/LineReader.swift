@@ -75,6 +75,7 @@ public struct LineReader: ~Copyable {
   public let path: String
   private let lineEnds: LineEnds
   private let isText: Bool
+  private let keepsByteOrderMark: Bool
   private let file: gzFile
   /// The size on disk, or `nil` for pipes.
   private let fileSize: Int?
@@ -92,11 +93,13 @@ public struct LineReader: ~Copyable {
   /// - Parameters:
   ///   - path: The file, or `-` for standard input.
   ///   - lineEnds: The places at which lines end.
-  ///   - isText: `true` to refuse UTF-16 and UTF-32; `false` for a file that may hold any bytes. A byte-order
-  ///     mark of UTF-8 at the start is left out of either: it is no part of the text.
+  ///   - isText: `true` to refuse UTF-16 and UTF-32; `false` for a file that may hold any bytes.
+  ///   - keepsByteOrderMark: `true` to keep a byte-order mark of UTF-8 at the start, as Python's `open` does; it
+  ///     is no part of the text.
   /// - Throws: `FileError` if it cannot be opened.
   public init(
-    path: String, lineEnds: LineEnds = .universal, isText: Bool = true
+    path: String, lineEnds: LineEnds = .universal, isText: Bool = true,
+    keepsByteOrderMark: Bool = false
   ) throws(FileError) {
     let isStandardInput = path == "-"
     // A directory opens for reading and fails at the first read; say so at once.
@@ -120,6 +123,7 @@ public struct LineReader: ~Copyable {
     self.path = path
     self.lineEnds = lineEnds
     self.isText = isText
+    self.keepsByteOrderMark = keepsByteOrderMark
     fileSize = status.st_mode & S_IFMT == S_IFREG ? Int(status.st_size) : nil
   }
 
@@ -233,7 +237,7 @@ public struct LineReader: ~Copyable {
 
   private mutating func finish(_ bytes: [UInt8], terminatorCount: Int) -> TextLine {
     lineNumber += 1
-    let isMarked = lineNumber == 1 && bytes.starts(with: byteOrderMark)
+    let isMarked = !keepsByteOrderMark && lineNumber == 1 && bytes.starts(with: byteOrderMark)
     let bytes = isMarked ? Array(bytes.dropFirst(3)) : bytes
     return TextLine(bytes: bytes, terminatorCount: terminatorCount, number: lineNumber)
   }

@@ -30,7 +30,8 @@ extension Vocabulary {
   public init(corpus folder: String, progress: (Int) -> Void = { _ in }) throws {
     var words = TokenTable()
     for part in Self.corpusParts {
-      var reader = try LineReader(path: "\(folder)/\(part)")
+      // The class keeps a byte-order mark: the ids are those that it gave.
+      var reader = try LineReader(path: "\(folder)/\(part)", keepsByteOrderMark: true)
       while let line = try reader.next() {
         try checkUTF8(line, path: reader.path)
         line.bytes.withUnsafeBytes { bytes in
