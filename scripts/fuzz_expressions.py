@@ -20,6 +20,9 @@ ATOMS = [
     r"[^\w\s]", r"[\p{M}]"]
 QUANTIFIERS = ["", "", "", "", "*", "+", "?", "*?", "+?", "??", "*+", "++", "?+", "{2}", "{1,2}", "{2,}", "{,2}",
                "{1,3}?", "{1,2}+"]
+# Rare: Oniguruma refuses most of them, or takes them otherwise than they look.
+ODD_ATOMS = ["{1}", "{", "{,}", r"[\w-]", r"[\w-.]", "[a-c-b]", "[b-a]", "(?<!(a)b)", r"\u00"]
+ODD_QUANTIFIERS = ["{1}{2}", "{2,1}", "{ 1}", "{+1}", "{100001}", "{,}"]
 CHARACTERS = "aaabbbABcC112 \t\r\n  's.,!\u00e9\u00df\u017fK\u4e2d\u00bd\u00b2\u200d\u0301_\u0664\u2460\U0001f44d"
 
 
@@ -31,10 +34,13 @@ def expression(g, depth=2):
             return g.choice(["(?:", "(?:", "(", "(?>"]) + expression(g, depth - 1) + ")"
         if kind < 0.38:
             return "(?i:" + g.choice(["a", "b|'a", "ab", "[ab]", "k", "'s"]) + ")"
-        return g.choice(ATOMS)
+        return g.choice(ODD_ATOMS if g.random() < 0.02 else ATOMS)
+
+    def quantifier():
+        return g.choice(ODD_QUANTIFIERS if g.random() < 0.02 else QUANTIFIERS)
 
     def sequence():
-        text = "".join(atom() + g.choice(QUANTIFIERS) for _ in range(g.randrange(1, 4)))
+        text = "".join(atom() + quantifier() for _ in range(g.randrange(1, 4)))
         if g.random() < 0.2:
             text += g.choice(["(?=", "(?!"]) + expression(g, max(depth - 1, 0)) + ")"
         if g.random() < 0.1:
@@ -54,14 +60,21 @@ def line(g):
 
 def compare(binary, folder, text, lines):
     """The first line that is cut otherwise; "refused", or "" where all are the same."""
-    cut = pre_tokenizers.Split(Regex(text), "isolated")
+    definition, source = os.path.join(folder, "cut.json"), os.path.join(folder, "cut.txt")
+    try:
+        cut = pre_tokenizers.Split(Regex(text), "isolated")
+    except Exception as reason:
+        with open(definition, "w", encoding="utf8") as file:
+            json.dump({"model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}, "pre_tokenizer": {
+                "type": "Split", "pattern": {"Regex": text}, "behavior": "Isolated", "invert": False}}, file)
+        run = subprocess.run([binary, "tokenize", "--tokenizer", definition, os.devnull], capture_output=True)
+        return "refused" if b" in the regular expression " in run.stderr else f"accepted: {reason}"
     try:
         pieces = {piece for line in lines for piece, _ in cut.pre_tokenize_str(line)}
     except BaseException:  # a panic: Oniguruma has a limit of steps too
         return "refused"
     tokenizer = Tokenizer(models.WordLevel({piece: k for k, piece in enumerate(sorted(pieces))}, unk_token="?"))
     tokenizer.pre_tokenizer = cut
-    definition, source = os.path.join(folder, "cut.json"), os.path.join(folder, "cut.txt")
     tokenizer.save(definition)
     with open(source, "w", encoding="utf8", newline="") as file:
         file.writelines(lines)

@@ -45,7 +45,7 @@ var tokens = 0
 for _ in 0..<5 {
   let encoder = try encoder(name, text)
   var lines: [TextLine] = []
-  var reader = try LineReader(path: text, lineEnds: encoder.tokenizer.lineEnds)
+  var reader = try LineReader(path: text, for: encoder.tokenizer)
   while let line = try reader.next() { lines.append(line) }
   // The table of a vocabulary is made at the first look-up.
   _ = encoder.vocabulary.id(of: "the")

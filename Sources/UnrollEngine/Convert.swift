@@ -7,7 +7,7 @@ import UnrollInterchange
 import UnrollTensors
 import UnrollTokenization
 
-/// Where the vocabulary of a model comes from whose file has none.
+/// The source of a model's vocabulary whose file has none.
 public enum VocabularySource: Sendable {
   /// Nowhere: the file has one.
   case file
@@ -17,7 +17,7 @@ public enum VocabularySource: Sendable {
   /// A list of tokens; see `Vocabulary.init(contentsOf:format:)`.
   case list(String, VocabularyFormat? = nil)
 
-  /// What it is called in the history of a model.
+  /// Its name in the history of a model.
   fileprivate var name: String {
     switch self {
     case .file: "file"
@@ -71,19 +71,19 @@ public enum ConversionTarget: Sendable {
   }
 }
 
-/// What a conversion is told beside the file.
+/// The statements of a caller beside the file of a conversion.
 public struct ConversionOptions: Sendable {
   /// The form that the model will take.
   public var target: ConversionTarget
-  /// Where the vocabulary comes from.
+  /// The source of the vocabulary.
   public var vocabulary: VocabularySource
   /// The activation of plain recurrent cells, where the file does not name it.
   public var nonlinearity: Activation?
   /// The function of the gates of recurrent layers, where the file does not name it.
   public var gateActivation: GateActivation?
-  /// How text becomes tokens.
+  /// The tokenizer: kind and options.
   public var tokenizer = TokenizerSource.kind(.whitespace, space: nil)
-  /// Whether a tokenizer of another program's file ends each line with its end-of-sentence token.
+  /// `true` if a tokenizer of another program's file ends each line with its end-of-sentence token.
   public var appendsEndOfSentence = false
   /// The tokens that begin and end sentences, and the one for unknown text, where they are named.
   public var special = SpecialTokens()
@@ -98,6 +98,9 @@ public struct ConversionOptions: Sendable {
   public var configuration: String?
   /// A text that the model should know, to check the conversion by; the corpus if there is none.
   public var checkText: String?
+  /// The window that each token is predicted from in that check, with the text of its padding token or `none`;
+  /// `nil` for the one that the file states, or else all tokens before it.
+  public var window: (length: Int, padding: String?)?
   /// The type that weights are rounded to; `nil` leaves them as they are.
   public var dtype: DType?
 
@@ -117,7 +120,7 @@ public struct ConversionOptions: Sendable {
 /// - Parameters:
 ///   - path: The model: an Unroll checkpoint or a file of a foreign format, told by its content. What lies
 ///     beside safetensors without metadata of ours, config.json and tokenizer.json, is read too.
-///   - options: What it will become, and what its file does not say.
+///   - options: The form that it gets, and statements that its file lacks.
 ///   - reader: Runs libhdf5; in this process unless told. See `ContainerReader.inProcess`.
 ///   - progress: Called with the number of bytes of text read since the last call.
 /// - Returns: The checkpoint, with this step in its history if it is to become a file that has one, and
@@ -255,7 +258,7 @@ func foreignFormat(
     fix: "give the model file itself, not an archive of it or a text")
 }
 
-/// What `convert` reads, for messages.
+/// The inputs of `convert`, for messages.
 private var supportedInputs: String {
   let formats = AllFormats.all.filter { $0.isRead }.map { $0.name }.joined(separator: ", ")
   return "an Unroll checkpoint, or a model of a supported format (\(formats))"
@@ -293,7 +296,7 @@ extension Conversion {
   ///
   /// - Parameter files: Files to hash at the same time.
   /// - Returns: Their SHA-256s.
-  /// - Throws: What `SelfTest` throws.
+  /// - Throws: The errors of `SelfTest`.
   fileprivate mutating func addProofs(whileHashing files: [MappedFile]) throws -> [String] {
     checkpoint.tokenizer.probe = TokenizerProbe(of: checkpoint)
     var digests: [String] = []
@@ -315,7 +318,7 @@ extension Conversion {
 
 // MARK: - Checkpoints
 
-/// Whether a file looks like a model of any format that is read, by its content.
+/// `true` if a file looks like a model of any format that is read, by its content.
 public func isModel(_ file: MappedFile) -> Bool {
   isHDF5(file) || AllFormats.format(of: file) != nil
 }
@@ -324,7 +327,7 @@ func isHDF5(_ file: MappedFile) -> Bool {
   file.copy(0..<8) == [0x89, 0x48, 0x44, 0x46, 0x0D, 0x0A, 0x1A, 0x0A]
 }
 
-/// What the rules find in a checkpoint, all of it, since all of it goes into another file; `nil` for
+/// The findings of the rules in a checkpoint, all of it, since all of it goes into another file; `nil` for
 /// other files, of HDF5 too.
 func checkpointExamination(
   of file: MappedFile, reader: ContainerReader

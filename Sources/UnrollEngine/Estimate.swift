@@ -6,7 +6,7 @@ import UnrollFormat
 import UnrollNeural
 import UnrollTokenization
 
-/// What an evaluation or a training will take.
+/// An estimate of the time of an evaluation or a training.
 public struct WorkEstimate: Sendable, Hashable {
   /// The predictions, of all epochs.
   public var predictions: Double
@@ -52,14 +52,14 @@ struct EvaluationProbe {
     if seconds - first.seconds > length / .seconds(1) { throw Enough() }
   }
 
-  /// What the whole took, if it is done.
+  /// The time of the whole, if it is done.
   var whole: WorkEstimate {
     WorkEstimate(
       predictions: Double(predictions),
       seconds: start.duration(to: .now) / .seconds(1), share: 1)
   }
 
-  /// What the whole will take, or `nil` if too little was seen.
+  /// An estimate of the whole, or `nil` if too little was seen.
   var estimate: WorkEstimate? {
     guard let first, let last, last.fraction > first.fraction else { return nil }
     // The place in a compressed text is ahead of what was read of it: only differences count.
@@ -79,23 +79,29 @@ extension LanguageModel {
   ///     may be read.
   ///   - protocol: Which tokens are predicted, and from what.
   ///   - window: The window of the protocol `window`.
-  ///   - length: How long to measure.
+  ///   - crossesLines: `true` if the window crosses lines.
+  ///   - preparation: Changes of the text before it is cut into tokens.
+  ///   - length: The time to measure.
   /// - Returns: The whole work; measured where it was done before the time was up.
-  /// - Throws: What `perplexity(ofText:protocol:progress:)` throws; `TextError` for a text of unknown size.
+  /// - Throws: The errors of `perplexity(ofText:protocol:progress:)`; `TextError` for a text of unknown size.
   public func estimate(
     ofText path: String, protocol: PerplexityProtocol, window: FixedWindow? = nil,
+    crossesLines: Bool = false, preparation: TextPreparation = TextPreparation(),
     measuring length: Duration = .seconds(2)
   ) throws -> WorkEstimate {
     var probe = EvaluationProbe(length: length)
     do {
-      _ = try perplexity(ofText: path, protocol: `protocol`, window: window) { try probe.add($0) }
+      _ = try perplexity(
+        ofText: path, protocol: `protocol`, window: window, crossesLines: crossesLines,
+        preparation: preparation
+      ) { try probe.add($0) }
       return probe.whole
     } catch is EvaluationProbe.Enough {
       if let estimate = probe.estimate { return estimate }
       throw TextError(
         path: path, line: nil,
         expected: "a text whose size is known, to estimate from a part of it",
-        found: "one that ends nobody knows where", fix: "give a file")
+        found: "one without a known end", fix: "give a file")
     }
   }
 }
@@ -107,7 +113,7 @@ extension TrainingRun {
   ///
   /// - Parameter length: How long to measure steps, and again an evaluation.
   /// - Returns: The whole work but for the time that saving takes, which the disk decides.
-  /// - Throws: What `advance(progress:)` throws.
+  /// - Throws: The errors of `advance(progress:)`.
   public mutating func estimate(measuring length: Duration = .seconds(2)) throws -> WorkEstimate {
     let evaluation = try secondsOfEvaluation(measuring: length)
     let stepsLeft = stepsLeft
@@ -126,7 +132,7 @@ extension TrainingRun {
       share: Double(warmUp.count + steps.count) / Double(max(1, stepsLeft)))
   }
 
-  /// What an evaluation takes.
+  /// The seconds of an evaluation.
   private mutating func secondsOfEvaluation(measuring length: Duration) throws -> Double {
     var probe = EvaluationProbe(length: length)
     do {

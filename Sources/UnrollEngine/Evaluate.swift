@@ -5,9 +5,9 @@ import UnrollNeural
 import UnrollTensors
 import UnrollTokenization
 
-/// How far an evaluation is.
+/// The progress of an evaluation.
 public struct EvaluationProgress: Sendable {
-  /// What is known so far.
+  /// The figures so far.
   public var perplexity: Perplexity
   /// The share of the work that is done, or `nil` where it is not known, as for standard input.
   public var fraction: Double?
@@ -54,7 +54,9 @@ extension LanguageModel {
         try run.stream(
           &text, after: encoder.sentenceStartID, progress, predict: network.logProbabilities)
       }
-      (run.result.lines, run.result.emptyEnds) = (text.lineCount, text.emptyEnds)
+      run.result.lines = text.lineCount
+      run.result.emptyEnds = text.emptyEnds
+      run.result.leftOut = text.leftOutCount
     }
   }
 
@@ -67,7 +69,7 @@ extension LanguageModel {
   ///   - progress: Called after each window.
   ///   - predict: Gives `[T]` the log-probabilities of targets after inputs and a state.
   /// - Returns: The perplexity with its counts.
-  /// - Throws: What `perplexity(ofText:protocol:progress:)` and `predict` throw.
+  /// - Throws: The errors of `perplexity(ofText:protocol:progress:)` and `predict`.
   func streamPerplexity(
     ofText path: String, _ preparation: TextPreparation, window: Int,
     _ progress: (EvaluationProgress) throws -> Void, predict: EvaluationRun.Predict
@@ -76,6 +78,7 @@ extension LanguageModel {
     return try measure(.stream, path: path) { run in
       try run.stream(&text, after: nil, window: window, progress, predict: predict)
       run.result.lines = text.lineCount
+      run.result.leftOut = text.leftOutCount
     }
   }
 
@@ -171,11 +174,11 @@ struct EvaluationRun {
   ///
   /// - Parameters:
   ///   - text: The text.
-  ///   - start: What the first token follows, or `nil` if it is not predicted.
+  ///   - start: The token before the first one, or `nil` if it is not predicted.
   ///   - window: The tokens that are predicted at once.
   ///   - progress: Called after each window.
   ///   - predict: Gives their log-probabilities.
-  /// - Throws: What reading and predicting throw.
+  /// - Throws: Errors of reading and predicting.
   mutating func stream(
     _ text: inout TokenReader, after start: Int32?, window: Int = LanguageModel.window,
     _ progress: Report, predict: Predict
@@ -279,19 +282,21 @@ struct TokenReader: ~Copyable {
   private let encoder: Encoder
   private var line: [TokenInText] = []
   private var position = 0
-  /// Whether lines of nothing but white space are left out.
+  /// `true` if lines of nothing but white space are left out.
   var skipsBlankLines = false
   /// `true` if the text of the unknown token itself stands for unknown text.
   var takesUnknownTokenForUnknown = false
   /// The lines that were read.
   private(set) var lineCount = 0
+  /// The words or characters that were left out.
+  private(set) var leftOutCount = 0
   private var beginsWithWhiteSpace = false
   private var endsWithWhiteSpace = false
 
   init(
     encoder: Encoder, path: String, _ preparation: TextPreparation = TextPreparation()
   ) throws(FileError) {
-    lines = try PreparedText(path: path, lineEnds: encoder.tokenizer.lineEnds, preparation)
+    lines = try PreparedText(path: path, for: encoder.tokenizer, preparation)
     self.encoder = encoder
   }
 
@@ -313,6 +318,7 @@ struct TokenReader: ~Copyable {
     endsWithWhiteSpace =
       line.terminatorCount > 0 || words.last?.upperBound != line.bytes.count
     var encoded = try encoder.encode(line, path: lines.path)
+    leftOutCount += encoded.leftOut.count
     if takesUnknownTokenForUnknown, let id = encoder.vocabulary.unknownID {
       encoded.unknown = encoded.ids.indices.filter { encoded.ids[$0] == Int32(id) }
     }

@@ -55,7 +55,7 @@ public struct WindowDescription: Sendable, Hashable {
   /// `true` if windows cross lines.
   public let crossesLines: Bool
 
-  /// Where a prediction comes from, in words.
+  /// The context of a prediction, in words.
   public var context: String {
     let rest = padding == "none" ? "fewer at the start" : "\(padding) before fewer"
     let place = crossesLines ? "in the text" : "in the line"
@@ -85,26 +85,7 @@ extension LanguageModel {
   /// - Returns: The window.
   /// - Throws: `TextError` if the vocabulary lacks the token; `NeuralError` for a length out of range.
   public func fixedWindow(length: Int, padding: String?) throws -> FixedWindow {
-    let vocabulary = encoder.vocabulary
-    switch padding.map(LineToken.init) {
-    case LineToken.none?: return try FixedWindow(length: length, padding: nil)
-    case .token(let token)?:
-      guard let id = vocabulary.id(of: token) else {
-        throw TextError(
-          path: path, line: nil, expected: "a token of the vocabulary for --pad", found: token,
-          fix: "give a token as it is in the list, or --pad none for windows that are shorter")
-      }
-      return try FixedWindow(length: length, padding: Int32(id))
-    case nil:
-      guard let id = vocabulary.paddingID else {
-        throw TextError(
-          path: path, line: nil, expected: "the padding token of the windows",
-          found: "a vocabulary that names none",
-          fix: "give --pad TOKEN, for Keras usually the token of id 0: "
-            + vocabulary.text(of: 0).debugDescription)
-      }
-      return try FixedWindow(length: length, padding: Int32(id))
-    }
+    try encoder.vocabulary.fixedWindow(length: length, padding: padding, path: path)
   }
 
   /// Predictions of sentences, each token from a window of its own.
@@ -240,5 +221,37 @@ extension LanguageModel {
   func logProbabilities(afterWindows contexts: [[Int32]]) throws -> [Float] {
     var state = try stateBeforeLast(of: contexts)
     return try network.logProbabilities(inputs: contexts.compactMap(\.last), state: &state)
+  }
+}
+
+extension Vocabulary {
+  /// The window of a model whose padding is named.
+  ///
+  /// - Parameters:
+  ///   - length: The number of tokens, N.
+  ///   - padding: The text of the padding token, `none`, or `nil` for the vocabulary's own.
+  ///   - path: The model's path, for messages.
+  /// - Returns: The window.
+  /// - Throws: `TextError` if the vocabulary lacks the token; `NeuralError` for a length out of range.
+  func fixedWindow(length: Int, padding: String?, path: String) throws -> FixedWindow {
+    switch padding.map(LineToken.init) {
+    case LineToken.none?: return try FixedWindow(length: length, padding: nil)
+    case .token(let token)?:
+      guard let id = id(of: token) else {
+        throw TextError(
+          path: path, line: nil, expected: "a token of the vocabulary for --pad", found: token,
+          fix: "give a token as it is in the list, or --pad none for windows that are shorter")
+      }
+      return try FixedWindow(length: length, padding: Int32(id))
+    case nil:
+      guard let id = paddingID else {
+        throw TextError(
+          path: path, line: nil, expected: "the padding token of the windows",
+          found: "a vocabulary that names none",
+          fix: "give --pad TOKEN, for Keras usually the token of id 0: "
+            + text(of: 0).debugDescription)
+      }
+      return try FixedWindow(length: length, padding: Int32(id))
+    }
   }
 }

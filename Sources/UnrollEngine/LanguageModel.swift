@@ -12,7 +12,7 @@ public struct NotFinite: Error, Sendable, CustomStringConvertible {
   /// The model's path.
   public let path: String
 
-  /// What was expected, what was found, and what to do.
+  /// The expectation, the finding, and the next step.
   public var description: String {
     """
     \(printable(path)): expected finite log-probabilities; found NaN or infinity
@@ -43,7 +43,7 @@ public struct LanguageModel: Sendable {
   /// The path that it came from, for messages.
   public let path: String
   /// Turns text into token ids.
-  public let encoder: Encoder
+  public private(set) var encoder: Encoder
   let network: RecurrentModel
 
   /// The number of tokens, V.
@@ -73,7 +73,12 @@ public struct LanguageModel: Sendable {
       precision: precision, shortlist: shortlist)
   }
 
-  /// What a precision leaves little of: matrices whose rows have a weight far larger than the others.
+  /// Leaves unknown words out of texts from here on, as a `Tokenizer` of Keras without `oov_token` does.
+  ///
+  /// - Throws: `TextError` if the model's tokenizer is another.
+  public mutating func leaveOutUnknown() throws { try encoder.leaveOutUnknown(path: path) }
+
+  /// Notes on numbers that a precision loses: matrices whose rows have a weight far larger than the others.
   ///
   /// - Parameters:
   ///   - checkpoint: The model.
@@ -131,7 +136,7 @@ public struct LanguageModel: Sendable {
       Checkpoint(contentsOf: path, reader: reader), path: path, precision: precision)
   }
 
-  /// What turns text into a checkpoint's token ids.
+  /// The encoder of a checkpoint: text to token ids.
   ///
   /// - Throws: `TextError` if the tokenizer needs a token that the vocabulary lacks, or is one that
   ///   this version does not have.

@@ -28,7 +28,7 @@ public enum PerplexityProtocol: String, Sendable, CaseIterable {
   /// the window is empty.
   case window
 
-  /// Where a prediction comes from, in words.
+  /// The context of a prediction, in words.
   public var context: String {
     switch self {
     case .stream, .lmEval: "one stream, state carried; no window cuts it"
@@ -45,17 +45,17 @@ public enum PerplexityProtocol: String, Sendable, CaseIterable {
   static let columnsWindow = 35
 }
 
-/// How well a model predicts a text.
+/// The figures of a model's predictions of a text.
 public struct Perplexity: Sendable {
   /// The protocol.
   public var `protocol`: PerplexityProtocol
-  /// How the model learnt from the text while it was measured, in words; `nil` for a model as it is.
+  /// The adaptation by which the model learnt from the text while it was measured, in words; `nil` for a model as it is.
   public var adaptation: String?
   /// The window of the protocol `window`; `nil` for others.
   public internal(set) var window: WindowDescription?
-  /// What the first token of each line, stream or column is predicted from, in words.
+  /// The context of the first token of each line, stream or column is predicted from, in words.
   public var firstToken = ""
-  /// What becomes of the ends of lines, in words.
+  /// The treatment of the ends of lines, in words.
   public var lineEnds = ""
   /// The tokens of the text, end-of-sentence tokens included.
   public var tokens = 0
@@ -67,7 +67,7 @@ public struct Perplexity: Sendable {
   public var words = 0
   /// The ends of lines that are predicted, by a token of their own or with the text before them.
   public var lineEndings = 0
-  /// Those of them that the vocabulary lacks.
+  /// The number of them that the vocabulary lacks.
   public var unknownLineEndings = 0
   /// The bytes of the text that the predicted tokens stand for, with the white space before them.
   public var bytes = 0
@@ -75,6 +75,8 @@ public struct Perplexity: Sendable {
   public var unknown = 0
   /// The words with such a token.
   public var unknownWords = 0
+  /// The words or characters that the vocabulary lacks and that were left out of the text, as Keras does.
+  public var leftOut = 0
   /// The sum of the negative log-probabilities of the predictions, in nats.
   public var totalNLL = 0.0
   /// The part of it that is of words outside the vocabulary.
@@ -88,7 +90,7 @@ public struct Perplexity: Sendable {
   /// The time that it took, in seconds.
   public var seconds = 0.0
 
-  /// Where a prediction comes from, in words.
+  /// The context of a prediction, in words.
   public var context: String { window?.context ?? `protocol`.context }
   /// The mean negative log-probability of a prediction, in nats.
   public var nll: Double { totalNLL / Double(predictions) }
@@ -164,7 +166,7 @@ public struct Perplexity: Sendable {
   ///
   /// - Parameters:
   ///   - resamples: The texts that are drawn.
-  ///   - seed: What they are drawn from.
+  ///   - seed: The seed of the draws.
   /// - Returns: The 2.5th and 97.5th percentile of their perplexities and the number of blocks; `nil`
   ///   with fewer than two.
   public func interval(
@@ -203,7 +205,7 @@ struct BlockSums: Sendable {
 
   /// The loss and number of predictions of each block.
   private var sums: [(nll: Double, count: Int)] = []
-  /// How many of the text's blocks one of these is.
+  /// The number of the text's blocks in one of these.
   private var merged = 1
   private var pending = 0
   private var (total, predictions) = (0.0, 0)
@@ -254,31 +256,39 @@ extension EncodedLine {
   /// The tokens with what they stand for.
   func tokens(of line: TextLine) -> [TokenInText] {
     let words = line.words
-    var unknownWords = Set<Int>()
-    if !unknown.isEmpty {
-      var word = 0
-      for index in unknown {
-        let begin = index == 0 ? 0 : ends[index - 1]
-        while word < words.count, begin >= words[word].upperBound { word += 1 }
-        unknownWords.insert(word)
-      }
-    }
+    let owners = owners(among: words)
+    let unknownWords = Set(unknown.map { owners[$0] ?? words.count })
+    let leftOutWords = wordsLeftOut(of: words, owners)
     let unknown = Set(unknown)
     let content = line.bytes.count - (line.bytes.last == UInt8(ascii: "\n") ? 1 : 0)
-    var (start, word) = (0, 0)
+    let isEndLeftOut = (leftOut.last?.upperBound ?? 0) > content
+    let byteCounts = byteCounts
+    var start = 0
+    var word = 0
     return ids.indices.map { index -> TokenInText in
       var token = TokenInText(
-        id: ids[index], byteCount: ends[index] - start, wordCount: 0,
-        isUnknown: unknown.contains(index), isOfUnknownWord: unknownWords.contains(word))
-      token.isLineEnd = index == ids.count - 1 && (ends[index] > content || start == content)
+        id: ids[index], byteCount: byteCounts[index], wordCount: 0,
+        isUnknown: unknown.contains(index),
+        isOfUnknownWord: unknownWords.contains(owners[index] ?? words.count))
+      token.isLineEnd =
+        index == ids.count - 1 && !isEndLeftOut && (ends[index] > content || start == content)
       start = ends[index]
       while word < words.count, words[word].upperBound <= start {
-        token.wordCount += 1
+        token.wordCount += leftOutWords.contains(word) ? 0 : 1
         token.unknownWordCount += unknownWords.contains(word) ? 1 : 0
         word += 1
       }
       return token
     }
+  }
+}
+
+extension EncodedLine {
+  /// The words that were left out and of which no token is left.
+  private func wordsLeftOut(of words: [Range<Int>], _ owners: [Int?]) -> Set<Int> {
+    guard !leftOut.isEmpty else { return [] }
+    let places = words.indices.filter { place in leftOut.contains { $0.overlaps(words[place]) } }
+    return Set(places).subtracting(owners.compactMap { $0 })
   }
 }
 
@@ -289,10 +299,10 @@ struct TokenInText {
   /// The number of words that end in it.
   var wordCount: Int
   let isUnknown: Bool
-  /// Whether the word that it begins in has an unknown token.
+  /// `true` if the word that it begins in has an unknown token.
   var isOfUnknownWord = false
-  /// How many of the words that end in it have one.
+  /// The number of the words ending in it that have one.
   var unknownWordCount = 0
-  /// Whether the line ends in it, with its text or after it.
+  /// `true` if the line ends in it, with its text or after it.
   var isLineEnd = false
 }

@@ -27,9 +27,9 @@ struct PlausibilityCheck {
   private let checkpoint: Checkpoint
   private let path: String
   private let corpus: [String]
+  private let window: FixedWindow?
 
-  /// The most tokens to read, and to compare other readings of the file by.
-  private static let mostTokens = 2_000
+  /// The most tokens to compare other readings of the file by.
   private static let comparedTokens = 300
   /// The fewest tokens that tell another reading from chance.
   private static let fewestTokens = 50
@@ -43,23 +43,27 @@ struct PlausibilityCheck {
   ///   - path: The text.
   ///   - corpus: The texts that gave the vocabulary, if any did.
   ///   - areGatesAssumed: `true` if nothing in the file vouches for the order of the gate blocks.
+  ///   - window: The window that each token is predicted from; `nil` for all tokens before it.
   /// - Throws: `FileError` or `TextError` if the text cannot be read; `NeuralError` if memory is short.
   init(
-    _ checkpoint: Checkpoint, text path: String, corpus: [String], areGatesAssumed: Bool
+    _ checkpoint: Checkpoint, text path: String, corpus: [String], areGatesAssumed: Bool,
+    window: FixedWindow? = nil
   ) throws {
     self.checkpoint = checkpoint
     self.path = path
     self.corpus = corpus
-    let (ids, unknown, refused) = try Self.ids(checkpoint, path)
-    refusedLines = refused
-    tokenCount = ids.count
-    unknownCount = unknown.count
-    nll = try Self.nll(of: ids, except: unknown, checkpoint)
+    self.window = window
+    let text = try CheckedText(path, checkpoint)
+    refusedLines = text.refusedLines
+    tokenCount = text.count + text.leftOutCount
+    unknownCount = text.unknownCount + text.leftOutCount
+    nll = try text.nll(checkpoint, window)
     let isSuspicious = isWorseThanGuessing
-    guard isSuspicious || areGatesAssumed, ids.count >= Self.fewestTokens, nll.isFinite else {
+    guard isSuspicious || areGatesAssumed, text.count >= Self.fewestTokens, nll.isFinite else {
       return
     }
-    try compare(ids, unknown, tryingGates: areGatesAssumed, tryingOthers: isSuspicious)
+    try compare(
+      text.prefix(Self.comparedTokens), tryingGates: areGatesAssumed, tryingOthers: isSuspicious)
   }
 
   /// The cost of uniform guessing among all tokens, ln V.
@@ -71,7 +75,9 @@ struct PlausibilityCheck {
   var warning: Note? {
     let V = checkpoint.architecture.vocabularySize
     func note(_ message: String) -> Note { Note(place: path, message: "WARNING: \(message)") }
-    let figures = String(format: "%.2f nats a token on the first %d tokens", nll, tokenCount)
+    let figures =
+      String(format: "%.2f nats a token on the first %d tokens", nll, tokenCount)
+      + (window.map { ", each from the \($0.length) before it" } ?? "")
     if let best = better.min(by: { $0.nll < $1.nll }) {
       return note(
         "\(figures), but \(String(format: "%.2f", best.nll)) with \(best.change)")
@@ -91,17 +97,17 @@ struct PlausibilityCheck {
       "\(figures), worse than guessing among all \(V) tokens (\(String(format: "%.2f", guessing))"
         + "): likely causes are the order of the ids (--vocabulary, --vocabulary-order), the roles of "
         + "the tensors or the order of their gates (--map), what starts and ends a line "
-        + "(--line-start, --line-end), or windows of a fixed length (evaluate --protocol window); or the "
-        + "text is of another kind")
+        + "(--line-start, --line-end)"
+        + (window == nil ? ", or windows of a fixed length (--context, --pad)" : "")
+        + "; or the text is of another kind")
   }
 
   // MARK: - Other readings
 
   private mutating func compare(
-    _ ids: [Int32], _ unknown: Set<Int>, tryingGates: Bool, tryingOthers: Bool
+    _ text: CheckedText, tryingGates: Bool, tryingOthers: Bool
   ) throws {
-    let start = Array(ids.prefix(Self.comparedTokens))
-    let own = try Self.nll(of: start, except: unknown, checkpoint)
+    let own = try text.nll(checkpoint, window)
     func consider(_ change: String, _ nll: Double) {
       if nll < own - Self.margin, nll < guessing { better.append((change, nll)) }
     }
@@ -109,24 +115,23 @@ struct PlausibilityCheck {
       consider(
         "the gate blocks in the order \(order.letters): state it in the map, \"gates\": "
           + "\"\(order.letters)\"",
-        try Self.nll(of: start, except: unknown, checkpoint.withGates(order)))
+        try text.nll(checkpoint.withGates(order), window))
     }
     guard tryingOthers else { return }
     if let swapped = checkpoint.withSwappedEmbedding {
       consider(
         "the embedding and the output exchanged: state encoder.weight and decoder.weight in the map",
-        try Self.nll(of: start, except: unknown, swapped))
+        try text.nll(swapped, window))
     }
     for (order, vocabulary) in otherOrders() {
       var other = checkpoint
       other.vocabulary = vocabulary
-      let (ids, unknown, _) = try Self.ids(other, path)
+      let text = try CheckedText(path, other).prefix(Self.comparedTokens)
       consider(
         "ids in the order \(order.rawValue): "
           + (corpus.isEmpty
             ? "sort the list for --vocabulary" : "give --vocabulary-order \(order.rawValue)"),
-        try Self.nll(
-          of: Array(ids.prefix(Self.comparedTokens)), except: unknown, other))
+        try text.nll(other, window))
     }
   }
 
@@ -139,6 +144,8 @@ struct PlausibilityCheck {
   /// The same tokens in other orders, special tokens found by their names.
   private func otherOrders() -> [(VocabularyOrder, Vocabulary)] {
     let own = checkpoint.vocabulary
+    // A tokenizer's own file says which id a token has.
+    guard !checkpoint.tokenizer.kind.isDefined else { return [] }
     let sorted = own.indices.map { Array(own[$0]) }.sorted { $0.lexicographicallyPrecedes($1) }
     var vocabularies: [(VocabularyOrder, Vocabulary)] = [
       (.sorted, Vocabulary(tokens: sorted, unit: own.unit))
@@ -166,57 +173,6 @@ struct PlausibilityCheck {
       vocabulary.unknownID = own.unknownID.flatMap { vocabulary.id(of: own.text(of: $0)) }
       return (order, vocabulary)
     }
-  }
-
-  // MARK: - Numbers
-
-  /// The first tokens of a text, lines one after the other, and the places of unknown ones; lines that the
-  /// model cannot take are passed over.
-  private static func ids(
-    _ checkpoint: Checkpoint, _ path: String
-  ) throws -> (ids: [Int32], unknown: Set<Int>, refusedLines: Int) {
-    let encoder = try LanguageModel.encoder(of: checkpoint, path: path)
-    var lines = try LineReader(
-      path: path, lineEnds: encoder.tokenizer.lineEnds, dropsByteOrderMark: true)
-    var ids: [Int32] = []
-    var unknown: Set<Int> = []
-    var refused = 0
-    while ids.count < mostTokens, refused < 1_000, let line = try lines.next() {
-      guard let encoded = try? encoder.encode(line, path: path) else {
-        refused += 1
-        continue
-      }
-      if let start = encoder.sentenceStartID, ids.isEmpty || encoder.tokenizer.sentenceStart == .bos
-      {
-        ids.append(start)
-      }
-      unknown.formUnion(encoded.unknown.map { ids.count + $0 })
-      ids += encoded.ids
-    }
-    return (Array(ids.prefix(mostTokens)), unknown, refused)
-  }
-
-  /// The mean negative log-probability of known tokens, each after those before it.
-  private static func nll(
-    of ids: [Int32], except unknown: Set<Int>, _ checkpoint: Checkpoint
-  ) throws -> Double {
-    guard ids.count > 1 else { return 0 }
-    let network = try RecurrentModel(
-      architecture: checkpoint.architecture, parameters: checkpoint.parameters)
-    var state = network.zeroState(columns: 1)
-    var sum = 0.0
-    var count = 0
-    for start in stride(from: 0, to: ids.count - 1, by: LanguageModel.window) {
-      let places = start..<min(start + LanguageModel.window, ids.count - 1)
-      let found = try network.predictions(
-        ofTargets: Array(ids[places.lowerBound + 1..<places.upperBound + 1]),
-        inputs: Array(ids[places]), withEntropies: false, state: &state)
-      for (place, value) in zip(places, found.logProbabilities) where !unknown.contains(place + 1) {
-        sum -= Double(value)
-        count += 1
-      }
-    }
-    return count == 0 ? 0 : sum / Double(count)
   }
 }
 
@@ -262,7 +218,21 @@ extension ConversionOptions {
     let corpus = if case .corpus = vocabulary { vocabulary.paths } else { [String]() }
     return try PlausibilityCheck(
       conversion.checkpoint, text: path, corpus: corpus,
-      areGatesAssumed: conversion.areGatesAssumed
+      areGatesAssumed: conversion.areGatesAssumed, window: checkedWindow(conversion)
     ).warning
+  }
+
+  /// The window of the check: the one that the caller states, or the file.
+  private func checkedWindow(_ conversion: Conversion) throws -> FixedWindow? {
+    let checkpoint = conversion.checkpoint
+    if let window {
+      return try checkpoint.vocabulary.fixedWindow(
+        length: window.length, padding: window.padding, path: "--pad")
+    }
+    return try conversion.window.map { stated in
+      // Keras pads with 0.
+      let padding = Int32(checkpoint.vocabulary.paddingID ?? 0)
+      return try FixedWindow(length: stated.length, padding: stated.readsPadding ? padding : nil)
+    }
   }
 }

@@ -28,9 +28,7 @@ public struct TextPreparation: Sendable {
   func apply(to bytes: [UInt8], line: Int, path: String) throws(TextError) -> [UInt8] {
     guard normalization != .none || isLowercased else { return bytes }
     guard var text = String(validating: bytes, as: UTF8.self) else {
-      throw TextError(
-        path: path, line: line, expected: "UTF-8", found: "other bytes",
-        fix: "convert the text, for example with `iconv -f LATIN1 -t UTF-8`")
+      throw TextError(otherEncodingIn: path, line: line)
     }
     if isLowercased { text = text.lowercased() }
     if normalization == .nfc { text = text.precomposedStringWithCanonicalMapping }
@@ -54,17 +52,16 @@ struct PreparedText: ~Copyable {
   /// Opens a text.
   ///
   /// - Parameters:
-  ///   - path: The text.
-  ///   - lineEnds: The ends of lines.
-  ///   - preparation: Changes of each line.
+  ///   - path: The text: a file, a gzip file, or `-` for standard input.
+  ///   - tokenizer: The tokenizer that takes it.
+  ///   - preparation: Changes of the text.
   ///   - isInteractive: `true` to return each line as soon as its end has come.
   /// - Throws: `FileError` if it cannot be opened.
   init(
-    path: String, lineEnds: LineEnds, _ preparation: TextPreparation = TextPreparation(),
+    path: String, for tokenizer: Tokenizer, _ preparation: TextPreparation = TextPreparation(),
     isInteractive: Bool = false
   ) throws(FileError) {
-    lines = try LineReader(
-      path: path, lineEnds: lineEnds, dropsByteOrderMark: true, isInteractive: isInteractive)
+    lines = try LineReader(path: path, for: tokenizer, isInteractive: isInteractive)
     self.preparation = preparation
   }
 

@@ -15,7 +15,7 @@ public struct TokenScore: Sendable {
   public let logProbability: Double?
   /// The entropy in nats of the distribution that it is from; `nil` where the log-probability is.
   public let entropy: Double?
-  /// Whether it stands for text that the vocabulary lacks.
+  /// `true` if it stands for text that the vocabulary lacks.
   public let isUnknown: Bool
 }
 
@@ -38,7 +38,7 @@ public struct WordScore: Sendable {
   public let entropy: Double?
   /// The decrease of entropy since the last word, in nats, at least 0; `nil` for the first word of a line.
   public let entropyReduction: Double?
-  /// The number of its tokens that stand for text outside the vocabulary.
+  /// The number of its tokens that stand for text outside the vocabulary, and of its parts that were left out.
   public let unknownCount: Int
 
   /// `true` if the vocabulary lacks it, whole or in part.
@@ -73,20 +73,22 @@ public struct SentenceScore: Sendable {
   public let logProbability: Double?
   /// The same sum without tokens for unknown words; `nil` where no token is predicted.
   public let knownLogProbability: Double?
+  /// The number of words or characters that the vocabulary lacks and that were left out, as Keras does.
+  public let leftOutCount: Int
 
   /// The number of tokens that stand for text outside the vocabulary.
   public var unknownCount: Int { tokens.count { $0.isUnknown } }
 }
 
-/// How a text is scored.
+/// The settings of scoring a text.
 public struct ScoreSettings: Sendable {
-  /// Whether each line goes on from the state that the line before left, rather than from a zero state.
+  /// `true` if each line goes on from the state that the line before left, rather than from a zero state.
   public var carriesState = false
   /// The window that each token is predicted from; `nil` for all tokens before it.
   ///
   /// With `carriesState` it crosses lines.
   public var window: FixedWindow?
-  /// Whether entropies are wanted.
+  /// `true` if entropies are wanted.
   public var wantsEntropies = true
   /// A file with the words of each line of the text, between white space, or between tabs in a line
   /// that has one; `nil` for the parts of the text between white space.
@@ -104,14 +106,14 @@ public struct ScoreSettings: Sendable {
 }
 
 extension LanguageModel {
-  /// Whether the first token of each line is predicted: so it is where sentences start from a token.
+  /// `true` if the first token of each line is predicted: so it is where sentences start from a token.
   public var predictsFirstTokens: Bool { encoder.sentenceStartID != nil }
 
   /// Scores a text line by line.
   ///
   /// - Parameters:
   ///   - path: The text: a file, a gzip file, or `-` for standard input.
-  ///   - settings: How.
+  ///   - settings: The settings.
   ///   - body: Called with each line's score and the share of the text that was read.
   /// - Throws: `FileError` or `TextError` if a text cannot be read, has a word that the model
   ///   cannot take, or is cut into words that it does not have; `CancellationError` if the task was cancelled; what
@@ -121,7 +123,7 @@ extension LanguageModel {
     _ body: (SentenceScore, _ fraction: Double?) throws -> Void
   ) throws {
     var reader = try PreparedText(
-      path: path, lineEnds: encoder.tokenizer.lineEnds, settings.preparation,
+      path: path, for: encoder.tokenizer, settings.preparation,
       isInteractive: settings.answersEachLine)
     var segmentation = try Segmentation(settings.segmentation, settings.preparation)
     let scorer = WordScorer(self, settings.boundary)

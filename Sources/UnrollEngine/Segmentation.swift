@@ -25,7 +25,7 @@ struct Segmentation: ~Copyable {
   init(_ path: String?, _ preparation: TextPreparation) throws(FileError) {
     self.preparation = preparation
     lines = nil
-    if let path { lines = try PreparedText(path: path, lineEnds: .universal) }
+    if let path { lines = try PreparedText(path: path, for: Tokenizer()) }
   }
 
   /// Returns the words of a line.

@@ -36,6 +36,16 @@ public struct SpecialTokens: Sendable, Hashable {
   /// Creates no names.
   public init() {}
 
+  /// Makes a vocabulary that is made of texts have the tokens of lines, also those that no text has.
+  ///
+  /// - Parameter training: The way to make it. Out: with the tokens.
+  public func apply(to training: inout VocabularyTraining) {
+    if case .token(let token)? = beginning { training.lineStart = token }
+    guard case .token(let token)? = end else { return }
+    training.lineEnd = token
+    training.tokenizer.appendsEndOfSentence = true
+  }
+
   /// The names as `name=value`, for the history of a model.
   var arguments: [String] {
     [("eos", end?.text), ("bos", beginning?.text), ("unk", unknown)].compactMap { name, token in
@@ -48,13 +58,16 @@ public struct SpecialTokens: Sendable, Hashable {
   /// - Parameters:
   ///   - checkpoint: The model. Out: with the tokens.
   ///   - path: The model's path, for messages.
+  ///   - fix: The step to take where the vocabulary lacks a token.
   /// - Throws: `TextError` if the vocabulary lacks a token.
-  public func apply(to checkpoint: inout Checkpoint, path: String) throws {
+  public func apply(
+    to checkpoint: inout Checkpoint, path: String,
+    fix: String = "give a token as it is in the model's vocabulary"
+  ) throws {
     func id(_ token: String) throws -> Int {
       guard let id = checkpoint.vocabulary.id(of: token) else {
         throw TextError(
-          path: path, line: nil, expected: "a token of the vocabulary", found: token,
-          fix: "give a token as it is in the list")
+          path: path, line: nil, expected: "a token of the vocabulary", found: token, fix: fix)
       }
       return id
     }
@@ -109,7 +122,7 @@ public struct SpecialTokens: Sendable, Hashable {
   /// - Parameters:
   ///   - conversion: The model. Out: with the tokens, and a note on what was assumed.
   ///   - path: The model's path, for messages.
-  ///   - isChoice: Whether the source of the tokens leaves the conventions open.
+  ///   - isChoice: `true` if the source of the tokens leaves the conventions open.
   /// - Throws: `TextError` if the vocabulary lacks a token.
   func apply(to conversion: inout Conversion, path: String, isChoice: Bool) throws {
     try apply(to: &conversion.checkpoint, path: path)
@@ -163,7 +176,7 @@ extension Encoder {
   /// - Returns: `nil` if lines end without it, or the text cannot be read.
   public func repeatedLineEnd(inText path: String) -> String? {
     guard path != "-", let end = endOfSentenceID,
-      var lines = try? LineReader(path: path, lineEnds: tokenizer.lineEnds)
+      var lines = try? LineReader(path: path, for: tokenizer)
     else { return nil }
     var seen = 0
     var repeated = 0

@@ -33,7 +33,7 @@ public struct TextDifference: Sendable {
   ///   `NeuralError` if memory is short.
   public init(_ models: [LanguageModel], onText path: String, progress: (Int) -> Void) throws {
     try Self.check(models)
-    var text = try PreparedText(path: path, lineEnds: models[0].encoder.tokenizer.lineEnds)
+    var text = try PreparedText(path: path, for: models[0].encoder.tokenizer)
     while let line = try text.next() {
       let ids = try models.map { try $0.encoder.encode(line, path: path).ids }
       guard ids[0] == ids[1] else {

@@ -12,7 +12,7 @@ public enum UnknownWords: Sendable, Hashable {
   /// The probability of unknown words as a whole.
   case include
   /// The probability of unknown words as a whole, divided by e to this power: the logarithm, in nats, of the
-  /// number of unknown words that share it.
+  /// number of unknown words that share it, at least 0.
   case penalty(Double)
 
   /// The nats that an unknown token costs besides its log-probability; `nil` if it has no figure.

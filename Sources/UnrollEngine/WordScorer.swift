@@ -35,7 +35,7 @@ struct WordScorer {
     _ predictions: SentencePredictions
   ) -> SentenceScore {
     let unknown = Set(encoded.unknown)
-    let owners = owners(of: encoded, words)
+    let owners = encoded.owners(among: words.map(\.range))
     let tokens = encoded.ids.indices.map { index in
       let place = index - predictions.unpredictedCount
       return TokenScore(
@@ -61,7 +61,8 @@ struct WordScorer {
         isLast || words[index].range.upperBound < words[index + 1].range.lowerBound
       let surprisal = surprisal(
         of: charged, tokens, encoded, predictions, isBeforeSpace: isBeforeSpace)
-      let unknownCount = own.count { $0.isUnknown }
+      let leftOutCount = encoded.leftOut.count { $0.overlaps(words[index].range) }
+      let unknownCount = own.count { $0.isUnknown } + leftOutCount
       scores.append(
         WordScore(
           word: words[index].text, surprisal: unknownCount > 0 ? nil : surprisal,
@@ -74,7 +75,8 @@ struct WordScorer {
     }
     return SentenceScore(
       line: line.number, tokens: tokens, words: scores, logProbability: sum(predicted),
-      knownLogProbability: sum(predicted.filter { !$0.isUnknown }))
+      knownLogProbability: sum(predicted.filter { !$0.isUnknown }),
+      leftOutCount: encoded.leftOut.count)
   }
 
   /// The tokens that a word is charged with, of those that begin in it or in the white space before it.
@@ -109,15 +111,5 @@ struct WordScorer {
     }
     // Rounding must not make a probability larger than 1.
     return max(0, -sum)
-  }
-
-  /// The word that each token is part of: it begins in it, or in the white space before it.
-  private func owners(of encoded: EncodedLine, _ words: [TextWord]) -> [Int?] {
-    var word = 0
-    return encoded.ids.indices.map { index in
-      let begin = index == 0 ? 0 : encoded.ends[index - 1]
-      while word < words.count, begin >= words[word].range.upperBound { word += 1 }
-      return word < words.count ? word : nil
-    }
   }
 }

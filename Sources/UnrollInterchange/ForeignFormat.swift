@@ -175,6 +175,8 @@ public struct Conversion: Sendable {
   public var notes: [Note]
   /// `true` if nothing in the file vouches for the order of the gate blocks.
   package var areGatesAssumed = false
+  /// The window of tokens that the file says the model was made for; `nil` if it says nothing.
+  public package(set) var window: StatedWindow?
 
   /// Creates a conversion's result.
   public init(checkpoint: Checkpoint, notes: [Note]) {

@@ -26,7 +26,7 @@ public struct WordVectors: Sendable {
   public init(
     contentsOf path: String, for vocabulary: Vocabulary, progress: (Double?) -> Void = { _ in }
   ) throws {
-    var reader = try LineReader(path: path, lineEnds: .lineFeed)
+    var reader = try LineReader(path: path, lineEnds: .lineFeed, isText: false)
     guard let first = try reader.next() else { throw Self.error(path, "words", "none") }
     let header = VectorHeader(first)
     if let header, try !header.isFollowedByText(&reader) {

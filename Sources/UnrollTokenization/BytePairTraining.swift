@@ -3,7 +3,7 @@
 
 import UnrollTensors
 
-/// How byte-level BPE is learned from texts.
+/// The settings of learning byte-level BPE from texts.
 ///
 /// As the library tokenizers does with `BpeTrainer` and `ByteLevel(add_prefix_space=False)`: a text is
 /// read line by line and cut by GPT-2's pattern, and again and again the pair of neighbouring symbols
@@ -12,16 +12,16 @@ import UnrollTensors
 public struct BytePairTraining: Sendable {
   /// The most tokens; the 256 bytes and the special token are among them.
   public var maximumSize: Int
-  /// How often a pair must be there to become a token.
+  /// The number of times that a pair must be there to become a token.
   public var minimumCount = 1
-  /// Whether each line ends with the special token `<eos>`, which is then the first; without it the end
+  /// `true` if each line ends with the special token `<eos>`, which is then the first; without it the end
   /// of a line is text.
   public var appendsEndOfSentence = false
 
   /// Creates a way to learn.
   public init(maximumSize: Int) { self.maximumSize = maximumSize }
 
-  /// What is being done.
+  /// The stage of the work.
   public enum Stage: Sendable {
     /// A text is read: its share that was read, where it is known.
     case reading(Double?)
@@ -35,7 +35,7 @@ extension TokenizerDefinition {
   ///
   /// - Parameters:
   ///   - paths: The texts, plain or gzip, read in turn.
-  ///   - training: How it is learned.
+  ///   - training: The settings.
   ///   - progress: Called now and then.
   /// - Throws: `FileError` if a text cannot be opened; `TextError` if one is not UTF-8, or if there is
   ///   no text.
@@ -47,8 +47,7 @@ extension TokenizerDefinition {
     let lineEnds: LineEnds = training.appendsEndOfSentence ? .lineFeed : .kept
     var counter = PieceCounter()
     for path in paths {
-      var reader = try LineReader(
-        path: path, lineEnds: lineEnds, dropsByteOrderMark: true)
+      var reader = try LineReader(path: path, lineEnds: lineEnds)
       while let line = try reader.next() {
         try checkUTF8(line, path: path)
         counter.add(line)
@@ -125,7 +124,7 @@ struct MergedPieces {
     let pair: SymbolPair
     /// The pair's place in `pairs`.
     fileprivate let number: Int
-    /// How often the pair was there when this was noted.
+    /// The count of the pair when this was noted.
     fileprivate var count: Int
 
     static func < (a: Candidate, b: Candidate) -> Bool {
@@ -135,7 +134,7 @@ struct MergedPieces {
 
   /// The symbols of all pieces, one after the other.
   private var symbols: [Int32] = []
-  /// Where the symbols of each piece are; merges make them fewer.
+  /// The places of the symbols of each piece; merges make them fewer.
   private var ranges: [Range<Int>] = []
   private let counts: [Int]
   /// The numbers of the pairs.
@@ -152,7 +151,7 @@ struct MergedPieces {
   ///
   /// - Parameters:
   ///   - pieces: The pieces.
-  ///   - counts: How often each is in the texts.
+  ///   - counts: The number of times that each is in the texts.
   ///   - bytes: The symbols of the bytes.
   init(_ pieces: TokenTable, counts: [Int], bytes: [Int32]) {
     self.counts = counts

@@ -1,40 +1,5 @@
 // From lines of text to token ids.
 
-/// The tokens of one line.
-public struct EncodedLine: Sendable {
-  /// The ids, the end-of-sentence token included.
-  public var ids: [Int32] = []
-  /// For each token where the bytes end that it stands for, from the end of the token before; together
-  /// they are all bytes of the line, its end included.
-  public var ends: [Int] = []
-  /// Which tokens stand for text that the vocabulary lacks: places in `ids`.
-  public var unknown: [Int] = []
-  /// `true` if the tokenizer's regular expressions needed more steps than are allowed.
-  var isExhausted = false
-
-  /// Creates a line without tokens.
-  public init() {}
-
-  /// The number of tokens that stand for text that the vocabulary lacks.
-  public var unknownCount: Int { unknown.count }
-
-  /// For each token the number of bytes that it stands for.
-  public var byteCounts: [Int] {
-    ends.indices.map { ends[$0] - ($0 == 0 ? 0 : ends[$0 - 1]) }
-  }
-
-  /// Adds a token; its id is `noToken` for text without one.
-  @inline(__always)
-  mutating func add(_ id: Int32, end: Int) {
-    if id < 0 { unknown.append(ids.count) }
-    ids.append(id)
-    ends.append(end)
-  }
-
-  /// The id of text that no token stands for, until the unknown token takes its place.
-  static let noToken: Int32 = -1
-}
-
 /// Turns lines into token ids, and token ids into text, by a vocabulary and a tokenizer.
 ///
 /// Each kind of tokenizer is one way to cut a line, a case of `Algorithm`; what they share is here:
@@ -42,7 +7,7 @@ public struct EncodedLine: Sendable {
 public struct Encoder: Sendable {
   /// The vocabulary.
   public let vocabulary: Vocabulary
-  /// How text becomes tokens.
+  /// The tokenizer: kind and options.
   public let tokenizer: Tokenizer
   /// The id of the token that ends each line, if the tokenizer has one do that.
   public let endOfSentenceID: Int32?
@@ -50,6 +15,7 @@ public struct Encoder: Sendable {
   public let sentenceStartID: Int32?
   let algorithm: Algorithm
   private let unknownID: Int32?
+  private var leavesOutUnknown = false
 
   /// The ways to cut a line into tokens.
   enum Algorithm: Sendable {
@@ -57,7 +23,7 @@ public struct Encoder: Sendable {
     case characters(CharacterTable)
     case bytes(ByteTable)
     case greedy(TokenTrie)
-    /// What another program's file says.
+    /// The tokenizer of another program's file.
     case defined(DefinedTokenizer)
   }
 
@@ -65,7 +31,7 @@ public struct Encoder: Sendable {
   ///
   /// - Parameters:
   ///   - vocabulary: The vocabulary.
-  ///   - tokenizer: How text becomes tokens.
+  ///   - tokenizer: The tokenizer: kind and options.
   ///   - path: The model's path, for the error.
   /// - Throws: `TextError` if the tokenizer needs a token that the vocabulary lacks, or is one that
   ///   this version does not have.
@@ -114,14 +80,18 @@ public struct Encoder: Sendable {
   /// The texts of a line that the model cannot take: those that the vocabulary lacks, where there is
   /// no token for unknown text.
   public func missingWords(in line: TextLine) -> [String] {
-    guard unknownID == nil else { return [] }
+    unknownID == nil ? unknownTexts(in: line) : []
+  }
+
+  /// The texts of a line that the vocabulary lacks.
+  func unknownTexts(in line: TextLine) -> [String] {
     let encoded = cut(line.bytes)
     return encoded.unknown.map { text(of: $0, in: encoded, line.bytes) }
   }
 
   /// The tokens of a line.
   ///
-  /// What is not UTF-8 is bytes for the tokenizer `byte`, and U+FFFD for those that another program's
+  /// Bytes that are no UTF-8 are bytes for the tokenizer `byte`, and U+FFFD for those that another program's
   /// file defines, as for these programs.
   ///
   /// - Throws: `TextError` if the line is not UTF-8 and the tokenizer another, or if it has text that
@@ -138,30 +108,36 @@ public struct Encoder: Sendable {
         found: "a line of \(line.bytes.count) bytes that takes too many",
         fix: "split the line, or prepare the text with the tokenizer's own program")
     }
+    if leavesOutUnknown { encoded.leaveOutUnknown(of: line.bytes) }
     if let first = encoded.unknown.first {
       guard let unknownID else {
-        let unit = [.whitespace, .wordlevel].contains(tokenizer.kind) ? "words" : "text"
-        let cause = cause(ofRefused: line, path: path)
-        let form = cause.map { ": the text has \($0.found)" } ?? ""
-        let usual =
-          tokenizer.definition?.format == "keras"
-          ? "take such words out of the text, as Keras does, or put words of the list in their place"
-          : "check that the text was prepared as the model's training text was"
-        throw TextError(
-          path: path, line: line.number, expected: "\(unit) of the vocabulary",
-          found: "\"\(text(of: first, in: encoded, line.bytes))\", and the vocabulary has no token "
-            + "for unknown \(unit)\(form)",
-          fix: cause?.fix ?? usual)
+        throw refusal(of: text(of: first, in: encoded, line.bytes), line, path: path)
       }
       for index in encoded.unknown { encoded.ids[index] = unknownID }
     }
     let end = line.bytes.count + line.terminatorCount
     if let endOfSentenceID {
-      encoded.add(endOfSentenceID, end: end)
+      encoded.add(endOfSentenceID, end: end, begin: line.bytes.count)
     } else if !encoded.ends.isEmpty {
       encoded.ends[encoded.ends.count - 1] = end
     }
     return encoded
+  }
+
+  /// The refusal of a text that the vocabulary lacks.
+  private func refusal(of text: String, _ line: TextLine, path: String) -> TextError {
+    let unit = [.whitespace, .wordlevel].contains(tokenizer.kind) ? "words" : "text"
+    let cause = cause(ofRefused: line, path: path)
+    let form = cause.map { ": the text has \($0.found)" } ?? ""
+    let usual =
+      canLeaveOutUnknown
+      ? "leave such words out, as Keras does: --unknown drop of evaluate, score and tokenize; or put words "
+        + "of the list in their place"
+      : "check that the text was prepared as the model's training text was"
+    return TextError(
+      path: path, line: line.number, expected: "\(unit) of the vocabulary",
+      found: "\"\(visible(text))\", and the vocabulary has no token for unknown \(unit)\(form)",
+      fix: cause?.fix ?? usual)
   }
 
   /// The tokens of some text without an end of sentence; the id of unknown text is negative.
@@ -185,18 +161,41 @@ public struct Encoder: Sendable {
     return encoded
   }
 
-  /// What a token stands for, without the white space around it.
+  /// The text that a token stands for, without the white space before it.
   private func text(of index: Int, in encoded: EncodedLine, _ bytes: [UInt8]) -> String {
     let range = (index == 0 ? 0 : encoded.ends[index - 1])..<encoded.ends[index]
     let text = bytes[range.clamped(to: 0..<bytes.count)]
     return text.withUnsafeBytes { text in
-      let word = WhitespaceWords.ranges(in: text).last ?? 0..<text.count
-      return String(decoding: text[word], as: UTF8.self)
+      // White space behind the word is of the token, such as a carriage return.
+      let start = WhitespaceWords.ranges(in: text).last?.lowerBound ?? 0
+      return String(decoding: text[start...], as: UTF8.self)
     }
   }
 }
 
 extension Encoder {
+  /// `true` for a `Tokenizer` of Keras without `oov_token`: Keras leaves unknown words out of a text.
+  public var canLeaveOutUnknown: Bool {
+    unknownID == nil && tokenizer.definition?.format == TokenizerDefinition.Format.keras.rawValue
+  }
+
+  /// Leaves unknown words out of texts from here on, as Keras does; `EncodedLine.leftOut` tells which.
+  ///
+  /// - Parameter path: The model's path, for the error.
+  /// - Throws: `TextError` if the program of the tokenizer does not leave them out.
+  public mutating func leaveOutUnknown(path: String) throws(TextError) {
+    guard canLeaveOutUnknown else {
+      throw TextError(
+        path: path, line: nil,
+        expected: "a Tokenizer of Keras without oov_token, which leaves unknown words out",
+        found: unknownID == nil
+          ? "another tokenizer"
+          : "the token \(vocabulary.text(of: Int(unknownID ?? 0))) for unknown words",
+        fix: "leave --unknown drop out")
+    }
+    leavesOutUnknown = true
+  }
+
   /// The tokens of a text in memory.
   ///
   /// - Throws: `TextError` as `encode` does.
@@ -217,16 +216,4 @@ extension Encoder {
     }
     return ids
   }
-}
-
-/// Refuses a line that is not UTF-8, as Python's text files do.
-///
-/// - Throws: `TextError` that names the line.
-func checkUTF8(_ line: TextLine, path: String) throws(TextError) {
-  // ASCII is most of the text and needs no decoding.
-  guard !line.bytes.allSatisfy({ $0 < 0x80 }) else { return }
-  guard String(validating: line.bytes, as: UTF8.self) == nil else { return }
-  throw TextError(
-    path: path, line: line.number, expected: "UTF-8", found: "other bytes",
-    fix: "convert the text, for example with `iconv -f LATIN1 -t UTF-8`")
 }

@@ -15,11 +15,11 @@ public struct TextError: Error, Sendable, Hashable, CustomStringConvertible {
   public let path: String
   /// The line, counted from 1, or `nil` if the trouble has no line.
   public let line: Int?
-  /// What was expected there.
+  /// The expectation there.
   public let expected: String
-  /// What is there.
+  /// The finding there.
   public let found: String
-  /// What to do about it.
+  /// The next step.
   public let fix: String
 
   /// Describes trouble with a text.
@@ -53,11 +53,11 @@ public struct TextLine: Sendable {
     (self.bytes, self.terminatorCount, self.number) = (bytes, terminatorCount, number)
   }
 
-  /// Where the words lie in the bytes: the parts between white space.
+  /// The ranges of the words in the bytes: the parts between white space.
   public var words: [Range<Int>] { bytes.withUnsafeBytes { WhitespaceWords.ranges(in: $0) } }
 }
 
-/// Where lines end.
+/// The places at which lines end.
 public enum LineEnds: Sendable {
   /// As Python's universal newlines: at `\n`, `\r` or `\r\n`.
   case universal
@@ -74,7 +74,8 @@ public struct LineReader: ~Copyable {
   /// The path, or `-` for standard input.
   public let path: String
   private let lineEnds: LineEnds
-  private let dropsByteOrderMark: Bool
+  private let isText: Bool
+  private let keepsByteOrderMark: Bool
   private let file: gzFile
   /// What to read plain text from as it comes; `nil` where zlib reads, which waits for a full buffer.
   private let interactive: CInt?
@@ -83,6 +84,7 @@ public struct LineReader: ~Copyable {
   private var buffer: [UInt8] = []
   private var position = 0
   private var lineNumber = 0
+  private var hasBegun = false
 
   private static let bufferSize = 256 * 1024
   /// The longest line that is read: a device or a binary file may have none that ends.
@@ -92,14 +94,15 @@ public struct LineReader: ~Copyable {
   ///
   /// - Parameters:
   ///   - path: The file, or `-` for standard input.
-  ///   - lineEnds: Where lines end.
-  ///   - dropsByteOrderMark: `true` to leave out a byte-order mark at the start, which tells how the text is
-  ///     encoded and is no part of it.
+  ///   - lineEnds: The places at which lines end.
+  ///   - isText: `true` to refuse UTF-16 and UTF-32; `false` for a file that may hold any bytes.
+  ///   - keepsByteOrderMark: `true` to keep a byte-order mark of UTF-8 at the start, as Python's `open` does; it
+  ///     is no part of the text.
   ///   - isInteractive: `true` to return each line as soon as its end has come. Gzip data are refused then.
   /// - Throws: `FileError` if it cannot be opened.
   public init(
-    path: String, lineEnds: LineEnds = .universal, dropsByteOrderMark: Bool = false,
-    isInteractive: Bool = false
+    path: String, lineEnds: LineEnds = .universal, isText: Bool = true,
+    keepsByteOrderMark: Bool = false, isInteractive: Bool = false
   ) throws(FileError) {
     let isStandardInput = path == "-"
     // A directory opens for reading and fails at the first read; say so at once.
@@ -122,9 +125,25 @@ public struct LineReader: ~Copyable {
     self.file = file
     self.path = path
     self.lineEnds = lineEnds
-    self.dropsByteOrderMark = dropsByteOrderMark
+    self.isText = isText
+    self.keepsByteOrderMark = keepsByteOrderMark
     interactive = isInteractive ? descriptor : nil
     fileSize = status.st_mode & S_IFMT == S_IFREG && !isInteractive ? Int(status.st_size) : nil
+  }
+
+  /// Opens a text that a tokenizer takes: the one way in which all verbs read one.
+  ///
+  /// - Parameters:
+  ///   - path: The file, or `-` for standard input.
+  ///   - tokenizer: The tokenizer, which says where lines end and whether the text may be any bytes.
+  ///   - isInteractive: `true` to return each line as soon as its end has come. Gzip data are refused then.
+  /// - Throws: `FileError` if it cannot be opened.
+  public init(
+    path: String, for tokenizer: Tokenizer, isInteractive: Bool = false
+  ) throws(FileError) {
+    try self.init(
+      path: path, lineEnds: tokenizer.lineEnds, isText: tokenizer.kind != .byte,
+      isInteractive: isInteractive)
   }
 
   deinit { gzclose_r(file) }
@@ -227,14 +246,13 @@ public struct LineReader: ~Copyable {
 
   private mutating func finish(_ bytes: [UInt8], terminatorCount: Int) -> TextLine {
     lineNumber += 1
-    let isMarked =
-      dropsByteOrderMark && lineNumber == 1 && bytes.starts(with: [0xEF, 0xBB, 0xBF])
+    let isMarked = !keepsByteOrderMark && lineNumber == 1 && bytes.starts(with: byteOrderMark)
     let bytes = isMarked ? Array(bytes.dropFirst(3)) : bytes
     return TextLine(bytes: bytes, terminatorCount: terminatorCount, number: lineNumber)
   }
 
-  /// Reads what has come of a plain text, waiting for some; `false` at the end.
-  private mutating func refill(from descriptor: CInt) throws(TextError) -> Bool {
+  /// Reads what has come of a plain text, waiting for some.
+  private mutating func readPlain(from descriptor: CInt) throws(TextError) {
     var count = 0
     buffer = [UInt8](unsafeUninitializedCapacity: Self.bufferSize) { bytes, initialized in
       repeat {
@@ -250,12 +268,10 @@ public struct LineReader: ~Copyable {
         found: isCompressed ? "gzip data" : "a read error",
         fix: "decompress it on the way: `gzip -dc FILE.gz | unroll score --flush MODEL -`")
     }
-    return count > 0
   }
 
-  /// Reads more text; `false` at the end.
-  private mutating func refill() throws(TextError) -> Bool {
-    if let interactive { return try refill(from: interactive) }
+  /// Reads a full buffer of plain text or gzip data, less only at the end.
+  private mutating func readBuffer() throws(TextError) {
     let file = file
     var count: CInt = 0
     buffer = [UInt8](unsafeUninitializedCapacity: Self.bufferSize) { bytes, initialized in
@@ -274,7 +290,16 @@ public struct LineReader: ~Copyable {
         found: message.isEmpty ? "a read error" : message,
         fix: "check that the file is whole: `gzip -t` tests a .gz file")
     }
-    return count > 0
+  }
+
+  /// Reads more text; `false` at the end.
+  private mutating func refill() throws(TextError) -> Bool {
+    if let interactive { try readPlain(from: interactive) } else { try readBuffer() }
+    if !hasBegun {
+      hasBegun = true
+      if isText, let encoding = WideEncoding(of: buffer) { throw encoding.error(path: path) }
+    }
+    return !buffer.isEmpty
   }
 }
 

@@ -77,7 +77,7 @@ extension Vocabulary {
 
 /// Looks for lists of tokens in a value, at any depth and under any name.
 package struct TokenSearch {
-  /// How many values may still be looked at: many names may share one long list.
+  /// The number of values that may still be looked at: many names may share one long list.
   private var budget = 4 << 20
   private static let mostNested = 6
   private static let fewestTokens = 2
@@ -181,7 +181,7 @@ package struct TokenSearch {
     return budget >= 0
   }
 
-  /// What fastai fills its vocabularies up with, to a multiple of 8 tokens.
+  /// The tokens with which fastai fills its vocabularies up, to a multiple of 8 tokens.
   private static let filler = "xxfake"
 
   /// The tokens if each stands once; `nil` if not.
@@ -251,7 +251,6 @@ extension Vocabulary {
     var reader = try LineReader(path: path, lineEnds: .kept)
     var text: [UInt8] = []
     while let line = try reader.next() { text += line.bytes }
-    if text.starts(with: byteOrderMark) { text.removeFirst(byteOrderMark.count) }
     let root: JSONValue
     do {
       root = try JSONValue(text)

@@ -6,6 +6,8 @@ import UnrollTensors
 /// A form of a text that makes parts of it unknown, with the command that changes it.
 enum UnknownTextCause {
   /// Lines that end in CR LF, of a vocabulary without a carriage return.
+  case windowsLineEnds
+  /// Carriage returns inside of lines, as line ends of old systems, of a vocabulary without one.
   case carriageReturns
   /// Letters and accents as characters of their own (NFD), of a vocabulary with composed ones.
   case decomposed
@@ -19,8 +21,8 @@ enum UnknownTextCause {
   /// - Returns: `nil` if it is none of these.
   static func of(_ unknown: String, in bytes: [UInt8], isUnknown: ([UInt8]) -> Bool) -> Self? {
     guard let text = String(validating: bytes, as: UTF8.self) else { return nil }
-    if unknown.unicodeScalars.contains("\r") || unknown.isEmpty && bytes.contains(0x0D) {
-      return .carriageReturns
+    if unknown.utf8.contains(carriageReturn) {
+      return bytes.endsInCarriageReturn ? .windowsLineEnds : .carriageReturns
     }
     let composed = Array(text.precomposedStringWithCanonicalMapping.utf8)
     return composed != bytes && !isUnknown(composed) ? .decomposed : nil
@@ -29,7 +31,8 @@ enum UnknownTextCause {
   /// The cause in words.
   var found: String {
     switch self {
-    case .carriageReturns: "lines that end in CR LF, as on Windows"
+    case .windowsLineEnds: "lines that end in CR LF, as on Windows"
+    case .carriageReturns: "carriage returns (CR) inside of its lines"
     case .decomposed: "accents as characters of their own (NFD)"
     }
   }
@@ -39,21 +42,67 @@ enum UnknownTextCause {
   /// - Parameter path: The text's.
   /// - Returns: The command in words, between backticks.
   func fix(_ path: String) -> String {
-    let quoted = "'" + printable(path).replacing("'", with: "'\\''") + "'"
     switch self {
+    case .windowsLineEnds:
+      return "take the carriage returns out: " + TextCommand("tr -d '\\r'").reading(path)
     case .carriageReturns:
-      return "take the carriage returns out: `tr -d '\\r' < \(quoted) > new.txt`"
+      return "make line feeds of them: " + TextCommand("tr '\\r' '\\n'").reading(path)
     case .decomposed:
       let script =
         "import sys, unicodedata as u; b = sys.stdin.buffer.read().decode(); "
         + "sys.stdout.buffer.write(u.normalize('NFC', b).encode())"
-      return "compose them: `python3 -c \"\(script)\" < \(quoted) > new.txt`; for evaluate and "
-        + "score --normalize nfc does it"
+      return "compose them: " + TextCommand("python3 -c \"\(script)\"").reading(path)
+        + "; for evaluate and score --normalize nfc does it"
+    }
+  }
+}
+
+private let carriageReturn = UInt8(ascii: "\r")
+
+extension [UInt8] {
+  /// `true` for a line of CR LF, with or without its line feed.
+  fileprivate var endsInCarriageReturn: Bool {
+    (last == UInt8(ascii: "\n") ? dropLast() : self[...]).last == carriageReturn
+  }
+}
+
+/// A text of a line for a message, where a carriage return must be seen.
+package func visible(_ text: String) -> String {
+  text.unicodeScalars.reduce(into: "") { result, scalar in
+    switch scalar {
+    case "\r": result += "\\r"
+    case "\n": result += "\\n"
+    default: result.unicodeScalars.append(scalar)
     }
   }
 }
 
 extension Encoder {
+  /// The warning about a text in CR LF whose carriage returns make words or characters unknown.
+  ///
+  /// A text is not refused for them if the vocabulary has a token for unknown text.
+  ///
+  /// - Parameter path: The text; standard input is not looked into.
+  /// - Returns: The finding and the command that changes the text; `nil` if most of the first lines have no
+  ///   such token, or the text cannot be read.
+  public func unknownCarriageReturns(inText path: String) -> (found: String, fix: String)? {
+    guard path != "-", vocabulary.unknownID != nil, tokenizer.lineEnds != .universal,
+      var lines = try? LineReader(path: path, for: tokenizer)
+    else { return nil }
+    var seen = 0
+    var unknown = 0
+    while seen < 20, let line = try? lines.next() {
+      guard line.words.count > 0 else { continue }
+      seen += 1
+      guard line.bytes.endsInCarriageReturn else { continue }
+      if unknownTexts(in: line).contains(where: { $0.utf8.contains(carriageReturn) }) {
+        unknown += 1
+      }
+    }
+    let cause = UnknownTextCause.windowsLineEnds
+    return 2 * unknown > seen ? (cause.found, cause.fix(path)) : nil
+  }
+
   /// The cause why a line is refused, and the command that cures it.
   ///
   /// - Parameters:

@@ -30,7 +30,8 @@ extension Vocabulary {
   public init(corpus folder: String, progress: (Int) -> Void = { _ in }) throws {
     var words = TokenTable()
     for part in Self.corpusParts {
-      var reader = try LineReader(path: "\(folder)/\(part)")
+      // The class keeps a byte-order mark: the ids are those that it gave.
+      var reader = try LineReader(path: "\(folder)/\(part)", keepsByteOrderMark: true)
       while let line = try reader.next() {
         try checkUTF8(line, path: reader.path)
         line.bytes.withUnsafeBytes { bytes in
@@ -60,15 +61,12 @@ extension Vocabulary {
   /// - Parameters:
   ///   - path: The file.
   ///   - form: Out: the columns of a table in words.
-  /// - Throws: What `init(listedIn:)` throws.
+  /// - Throws: The errors of `init(listedIn:)`.
   package init(listedIn path: String, form: inout String?) throws {
     var reader = try LineReader(path: path)
     var lines: [[UInt8]] = []
-    while var line = try reader.next() {
+    while let line = try reader.next() {
       try checkUTF8(line, path: path)
-      if line.number == 1, line.bytes.starts(with: byteOrderMark) {
-        line.bytes.removeFirst(byteOrderMark.count)
-      }
       lines.append(line.bytes)
     }
     let table = VocabularyTable(lines)

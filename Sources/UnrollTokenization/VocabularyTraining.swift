@@ -10,17 +10,21 @@ public enum VocabularyOrder: String, Sendable, CaseIterable {
   case sorted
 }
 
-/// How a vocabulary is made of texts.
+/// A way to make a vocabulary of texts.
 public struct VocabularyTraining: Sendable {
-  /// How the texts are cut into tokens, and whether each line ends with `<eos>`.
+  /// The way in which the texts are cut into tokens, and whether each line ends with a token.
   public var tokenizer: Tokenizer
   /// The order of the tokens.
   public var order = VocabularyOrder.firstSeen
-  /// How often a token must be seen to be in the vocabulary.
+  /// The token that ends each line, if the tokenizer has one do that.
+  public var lineEnd = Vocabulary.endOfSentence
+  /// The token that starts each line; `nil` for none of its own.
+  public var lineStart: String?
+  /// The number of times that a token must be seen to be in the vocabulary.
   public var minimumCount = 1
   /// The most tokens, special ones among them: the most frequent stay.
   public var maximumSize: Int?
-  /// Whether there is the token `<unk>`, for the text that the vocabulary lacks.
+  /// `true` if there is the token `<unk>`, for the text that the vocabulary lacks.
   public var hasUnknown = true
 
   /// Creates a way to make a vocabulary; `tokenizer` is one of `whitespace`, `character` and `byte`.
@@ -30,14 +34,15 @@ public struct VocabularyTraining: Sendable {
 extension Vocabulary {
   /// A vocabulary of the tokens of some texts, with their counts.
   ///
-  /// In the order of frequency the special tokens come first, `<unk>` and then `<eos>`. In the order of
-  /// first appearance `<unk>` is first, unless a text has it as a word, and `<eos>` stands where the
-  /// first line ends: as in PyTorch's word_language_model. Neither a minimal count nor a size takes the
+  /// In the order of frequency the special tokens come first: `<unk>`, the token that starts lines, and the
+  /// one that ends them, `<eos>` unless stated. In the order of first appearance `<unk>` is first, unless a
+  /// text has it as a word, and the tokens of lines stand where the first line starts and ends: as in
+  /// PyTorch's word_language_model. Those of lines are counted once a line. Neither a minimal count nor a size takes the
   /// special tokens out; the count of `<unk>` is then that of all tokens that were left out.
   ///
   /// - Parameters:
   ///   - paths: The texts, plain or gzip, read in turn.
-  ///   - training: How the vocabulary is made.
+  ///   - training: The way to make it.
   ///   - progress: Called with the number of bytes read since the last call.
   /// - Throws: `FileError` if a text cannot be opened; `TextError` if one is not UTF-8, but for bytes,
   ///   if there are no tokens, or if tokens of this kind are not made of texts.
@@ -47,8 +52,7 @@ extension Vocabulary {
     let unit = try training.unit()
     var counter = TokenCounter(training)
     for path in paths {
-      var reader = try LineReader(
-        path: path, lineEnds: training.tokenizer.lineEnds, dropsByteOrderMark: true)
+      var reader = try LineReader(path: path, for: training.tokenizer)
       while let line = try reader.next() {
         if training.tokenizer.kind != .byte { try checkUTF8(line, path: path) }
         counter.add(line)
@@ -64,6 +68,7 @@ extension Vocabulary {
     self.init(tokens: kept.map { counter.table[$0] }, unit: unit)
     unknownID = counter.unknown.flatMap { kept.firstIndex(of: $0) }
     endOfSentenceID = counter.endOfSentence.flatMap { kept.firstIndex(of: $0) }
+    if let start = counter.lineStart { beginningOfSentenceID = kept.firstIndex(of: start) }
     var counts = kept.map { counter.counts[$0] }
     if let unknownID { counts[unknownID] += counter.counts.reduce(0, +) - counts.reduce(0, +) }
     self.counts = counts
@@ -93,6 +98,8 @@ private struct TokenCounter {
   var unknown: Int?
   /// The number of the token that ends lines, once there was a line.
   var endOfSentence: Int?
+  /// The number of the token that starts lines, once there was a line.
+  var lineStart: Int?
 
   init(_ training: VocabularyTraining) { self.training = training }
 
@@ -109,6 +116,11 @@ private struct TokenCounter {
   }
 
   mutating func add(_ line: TextLine) {
+    if let text = training.lineStart {
+      let start = lineStart ?? number(text.utf8)
+      lineStart = start
+      counts[start] += 1
+    }
     line.bytes.withUnsafeBytes { bytes in
       switch training.tokenizer.kind {
       case .whitespace:
@@ -121,7 +133,7 @@ private struct TokenCounter {
       }
     }
     guard training.tokenizer.appendsEndOfSentence else { return }
-    let end = endOfSentence ?? number(Vocabulary.endOfSentence.utf8)
+    let end = endOfSentence ?? number(training.lineEnd.utf8)
     endOfSentence = end
     counts[end] += 1
   }
@@ -148,7 +160,10 @@ private struct TokenCounter {
       let number = number(Vocabulary.unknown.utf8)
       unknown = training.hasUnknown || number < seen ? number : nil
     }
-    let special = [unknown, endOfSentence].compactMap { $0 }
+    var special: [Int] = []
+    for case let token? in [unknown, lineStart, endOfSentence] where !special.contains(token) {
+      special.append(token)
+    }
     let all = counts.indices.filter { !special.contains($0) && counts[$0] > 0 }
     let frequent = all.filter { counts[$0] >= training.minimumCount }
     let ordered = frequent.sorted { (counts[$1], $0) < (counts[$0], $1) }

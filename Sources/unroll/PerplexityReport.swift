@@ -20,6 +20,7 @@ struct PerplexityReport: Encodable {
   private let words: Int
   private let bytes: Int
   private let unknown: Int
+  private let leftOut: Int
   private let vocabularySize: Int
   private let nll: Double
   private let perplexity: Double?
@@ -67,6 +68,7 @@ struct PerplexityReport: Encodable {
     words = result.words
     bytes = result.bytes
     unknown = result.unknown
+    leftOut = result.leftOut
     vocabularySize = result.vocabularySize
     nll = result.nll
     perplexity = missing.number(
@@ -93,7 +95,7 @@ struct PerplexityReport: Encodable {
   enum CodingKeys: String, CodingKey {
     case `protocol`, adaptation, precision, context, contextLength, pad, firstToken, lineEnds,
       divisor, tokens
-    case predictions, words, bytes, unknown, vocabularySize, nll, perplexity, intervalOf
+    case predictions, words, bytes, unknown, leftOut, vocabularySize, nll, perplexity, intervalOf
     case intervalLow, intervalHigh, blocks, figures, bitsPerToken, bitsPerWord, bitsPerByte
     case seconds, tokensPerSecond, reasons
   }
@@ -115,6 +117,7 @@ struct PerplexityReport: Encodable {
     try container.encode(words, forKey: .words)
     try container.encode(bytes, forKey: .bytes)
     try container.encode(unknown, forKey: .unknown)
+    try container.encode(leftOut, forKey: .leftOut)
     try container.encode(vocabularySize, forKey: .vocabularySize)
     try container.encode(nll, forKey: .nll)
     try container.encode(perplexity, forKey: .perplexity)

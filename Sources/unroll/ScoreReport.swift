@@ -45,8 +45,8 @@ struct ScoreTotals {
   mutating func add(_ sentence: SentenceScore) {
     lines += 1
     unknownWords += sentence.words.count { $0.isUnknown }
-    unknownTokens += sentence.unknownCount
-    linesWithUnknown += sentence.unknownCount > 0 ? 1 : 0
+    unknownTokens += sentence.oovCount
+    linesWithUnknown += sentence.oovCount > 0 ? 1 : 0
     logProbability += sentence.logProbability ?? 0
     predictions += sentence.tokens.count { $0.logProbability != nil }
   }
@@ -70,6 +70,9 @@ struct ScoreTotals {
     let column = style.level == .sentence ? "logprob" : "surp"
     let rows = style.level == .sentence ? "these lines have" : "they have"
     switch style.unknownWords {
+    case _ where style.unknown?.leavesOut == true:
+      return
+        "left out of the text, as Keras does: tokens after them are predicted from those before"
     case .undefined:
       return
         "\(rows) \(column) NA; --unknown include gives them the probability of unknown words as "
@@ -84,6 +87,11 @@ struct ScoreTotals {
       return "each has the probability of unknown words as a whole, less the penalty"
     }
   }
+}
+
+extension SentenceScore {
+  /// The number of tokens for unknown text and of parts of the line that were left out.
+  fileprivate var oovCount: Int { unknownCount + leftOutCount }
 }
 
 /// A line and its scores, as they are printed.
@@ -183,12 +191,12 @@ struct SentenceReport: Encodable {
     try container.encode(style.window?.padding, forKey: .pad)
     try container.encode(sentence.line, forKey: .sentid)
     try container.encode(sentence.tokens.count, forKey: .tokens)
-    try container.encode(sentence.unknownCount, forKey: .oov)
+    try container.encode(sentence.oovCount, forKey: .oov)
     try container.encode(style.base.rawValue, forKey: .base)
     try container.encode(style.boundary.rawValue, forKey: .boundary)
     try container.encode(style.unknown?.argument, forKey: .unknown)
     try container.encode(logprob, forKey: .logprob)
-    let isUnknown = sentence.unknownCount > 0
+    let isUnknown = sentence.oovCount > 0
     try container.encode(Self.reason(logprob, isUnknown: isUnknown), forKey: .logprobReason)
     try container.encode(units, forKey: .units)
   }
@@ -197,7 +205,7 @@ struct SentenceReport: Encodable {
   var rows: [[String]] {
     let sentid = String(sentence.line)
     guard let units else {
-      return [[sentid, "\(sentence.tokens.count)", "\(sentence.unknownCount)", cell(logprob)]]
+      return [[sentid, "\(sentence.tokens.count)", "\(sentence.oovCount)", cell(logprob)]]
     }
     return units.map { unit in
       let sentpos = unit.sentpos.map(String.init) ?? "NA"

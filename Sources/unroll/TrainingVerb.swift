@@ -61,7 +61,7 @@ struct TrainingVerb: ParsableArguments {
   /// Trains to the end or to a pause.
   ///
   /// - Parameters:
-  ///   - resuming: Whether the files are those of the training that goes on.
+  ///   - resuming: `true` if the files are those of the training that goes on.
   ///   - inputs: The files that are read beside the texts; none of them is ever written to.
   ///   - resumeOptions: Options that the command to resume has, beside those of all verbs.
   ///   - begin: Makes the run.
@@ -117,7 +117,7 @@ struct TrainingVerb: ParsableArguments {
     }
   }
 
-  /// What a run did so far.
+  /// The work of a run so far.
   private struct Outcome {
     /// The best model's file was not there before.
     let bestIsNew: Bool
@@ -138,7 +138,7 @@ struct TrainingVerb: ParsableArguments {
       if case .evaluation(_, true, _) = event { wroteBest = true }
     }
 
-    /// Whether the file to resume from is of this run: what replaces a file has a number of its own.
+    /// `true` if the file to resume from is of this run: what replaces a file has a number of its own.
     func wroteLast(of files: TrainingFiles) -> Bool { Self.number(of: files.last) != lastBefore }
 
     private static func number(of path: String) -> UInt64? {
@@ -185,7 +185,7 @@ struct TrainingVerb: ParsableArguments {
     _ encoder: Encoder, reporter: inout TrainingReporter
   ) throws -> (train: TrainingText, valid: TrainingText) {
     func read(_ path: String) throws -> TrainingText {
-      warnOfRepeatedLineEnds(inText: path, encoder)
+      warnOfLineEnds(inText: path, encoder)
       let text = try TrainingText(path: path, encoder: encoder) { reporter.reading(path, $0) }
       if text.unknown > 0 {
         Output.note(

@@ -5,7 +5,7 @@ import Foundation
 import UnrollFormat
 import UnrollTensors
 
-/// How a verb ends; `--help` says the same.
+/// Ways in which a verb ends; `--help` says the same.
 enum Ending {
   /// The answer is no: findings, differences, a failed check.
   static let no = ExitCode(1)
@@ -41,6 +41,7 @@ struct Unroll: ParsableCommand {
     do {
       let expanded = try Train.expandingConfiguration(Array(CommandLine.arguments.dropFirst()))
       configured = expanded.configured
+      try Train.refuseResuming(expanded.arguments)
       var command = try parseAsRoot(expanded.arguments)
       try command.run()
       try Output.finish()

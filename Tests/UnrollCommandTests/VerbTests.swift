@@ -174,7 +174,8 @@ import UnrollFormat
             ?? [:]
           #expect(
             Set(fields.keys) == [
-              "protocol", "tokens", "predictions", "words", "bytes", "unknown", "nll", "perplexity",
+              "protocol", "tokens", "predictions", "words", "bytes", "unknown", "left_out", "nll",
+              "perplexity",
               "bits_per_token", "bits_per_word", "bits_per_byte", "seconds", "tokens_per_second",
               "context", "context_length", "pad", "first_token", "line_ends", "divisor",
               "interval_low", "interval_high",

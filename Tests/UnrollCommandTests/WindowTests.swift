@@ -92,7 +92,7 @@ import UnrollFormat
       #expect(
         try Checkpoint(contentsOf: "\(folder)/b.unroll.h5").lineStartAndEnd == ["<eos>", "<eos>"])
       let lacking = try runner.run(
-        ["train", "-o", "c.unroll.h5", "--line-start", "<s>"] + Self.training, in: folder)
+        ["evaluate", "a.unroll.h5", "train.txt", "--line-start", "<s>"], in: folder)
       #expect(lacking.exitCode == 2 && lacking.errors.contains("found <s>"), "\(lacking.errors)")
     }
   }

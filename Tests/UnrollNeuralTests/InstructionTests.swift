@@ -105,37 +105,21 @@ enum InstructionSet: CaseIterable {
     return String(hash, radix: 16)
   }
 
-  private func tokens(_ count: Int) -> [Int32] {
-    var generator = SeededGenerator(seed: 5)
-    return (0..<count).map { _ in Int32.random(in: 0..<1237, using: &generator) }
-  }
-
   /// The parameters after 40 steps of training, and what the model says of a text then.
   private func trained(_ stack: InvarianceStack, _ precision: Precision) throws -> [[Float]] {
-    let (B, T) = (5, 6)
     let architecture = stack.architecture
-    let model = try TrainableModel(
-      architecture: architecture, parameters: TestModel.parameters(of: architecture),
-      precision: precision)
-    var optimizer = Optimizer(
-      .adam, [.learningRate: 1e-3, .weightDecay: 1e-3], clip: .globalNorm(0.25), for: architecture)
-    var state = model.zeroState(columns: B)
-    let tokens = tokens(41 * T * B + B)
-    for start in stride(from: 0, to: 40 * T * B, by: T * B) {
-      _ = try model.backpropagate(
-        inputs: Array(tokens[start..<start + T * B]),
-        targets: Array(tokens[start + B..<start + T * B + B]), state: &state)
-      optimizer.step(model, gradientNorm: optimizer.gradientNorm(of: model))
-    }
-    let tensors = model.tensors
-    return architecture.parameters.map { tensors[$0.path]?.floats() ?? [] }
+    return try TestModel.trained(
+      architecture, precision, T: 6, B: 5, steps: 40,
+      by: Optimizer(
+        .adam, [.learningRate: 1e-3, .weightDecay: 1e-3], clip: .globalNorm(0.25),
+        for: architecture))
   }
 
-  /// What a model says of a text.
+  /// The log-probabilities that a model gives to a text, and its states.
   private func evaluated(_ stack: InvarianceStack, _ precision: Precision) throws -> [[Float]] {
     let model = try TestModel.make(stack, precision)
     var state = model.zeroState(columns: 3)
-    let tokens = tokens(60)
+    let tokens = TestModel.tokens(60)
     let found = try model.logProbabilities(
       ofTargets: tokens.map { ($0 + 700) % 1237 }, inputs: tokens, state: &state)
     return [found] + state.layers.flatMap { [$0.h, $0.c] }

@@ -32,27 +32,6 @@ enum InvarianceStack: CaseIterable {
   }
 }
 
-/// The model that the tests run.
-enum TestModel {
-  static func make(
-    _ stack: InvarianceStack, _ precision: Precision = .float32
-  ) throws -> RecurrentModel {
-    try RecurrentModel(
-      architecture: stack.architecture, parameters: parameters(of: stack.architecture),
-      precision: precision)
-  }
-
-  static func parameters(of architecture: Architecture) -> ParameterTree<Tensor> {
-    var generator = SeededGenerator(seed: 11)
-    var tree = ParameterTree<Tensor>()
-    for (path, shape) in architecture.parameters {
-      tree[path] = Tensor(
-        generator.floats(shape.elementCount ?? 0, in: -0.2...0.2), shape: shape)
-    }
-    return tree
-  }
-}
-
 /// Serialized, since the number of threads is the whole process's.
 ///
 /// Other suites may run beside this one: their results do not depend on it either.
@@ -86,11 +65,6 @@ struct InvarianceTests {
     return a.indices.first { a[$0].bitPattern != b[$0].bitPattern }
   }
 
-  func tokens(_ count: Int) -> [Int32] {
-    var generator = SeededGenerator(seed: 5)
-    return (0..<count).map { _ in Int32.random(in: 0..<1237, using: &generator) }
-  }
-
   @Test(arguments: InvarianceStack.allCases, Precision.allCases)
   func threadsChangeNothing(stack: InvarianceStack, precision: Precision) throws {
     let model = try TestModel.make(stack, precision)
@@ -98,10 +72,10 @@ struct InvarianceTests {
     defer { Threads.count = before }
     let (B, T) = (21, 9)
     Threads.count = 1
-    let one = try run(model, tokens: tokens(T * B), B: B, windows: [T])
+    let one = try run(model, tokens: TestModel.tokens(T * B), B: B, windows: [T])
     for count in [2, 3] {
       Threads.count = count
-      let many = try run(model, tokens: tokens(T * B), B: B, windows: [T])
+      let many = try run(model, tokens: TestModel.tokens(T * B), B: B, windows: [T])
       #expect(firstDifference(many, one) == nil, "\(count) threads")
     }
   }
@@ -110,7 +84,7 @@ struct InvarianceTests {
   func windowsMayBeCutAnywhere(stack: InvarianceStack, precision: Precision) throws {
     let model = try TestModel.make(stack, precision)
     for B in [1, 3] {
-      let (T, tokens) = (70, tokens(70 * B))
+      let (T, tokens) = (70, TestModel.tokens(70 * B))
       let whole = try run(model, tokens: tokens, B: B, windows: [T])
       let cuts = [[1, 69], [35, 35], [64, 6], [8, 9, 33, 20], [Int](repeating: 1, count: T)]
       for windows in cuts {
@@ -124,7 +98,7 @@ struct InvarianceTests {
   func columnsDoNotSeeEachOther(stack: InvarianceStack, precision: Precision) throws {
     let model = try TestModel.make(stack, precision)
     let (B, T) = (20, 7)
-    let tokens = tokens(T * B)
+    let tokens = TestModel.tokens(T * B)
     let together = try run(model, tokens: tokens, B: B, windows: [T])
     for b in 0..<B {
       let column = (0..<T).map { tokens[$0 * B + b] }
@@ -149,24 +123,12 @@ struct InvarianceTests {
     let before = Threads.count
     defer { Threads.count = before }
     Threads.count = threads
-    let (B, T) = (21, 20)
     let architecture = stack.architecture
-    let model = try TrainableModel(
-      architecture: architecture, parameters: TestModel.parameters(of: architecture),
-      precision: precision)
-    var optimizer = Optimizer(
-      .sgd, [.learningRate: 1, .momentum: 0.9, .weightDecay: 1e-3], clip: .globalNorm(0.25),
-      for: architecture)
-    var state = model.zeroState(columns: B)
-    let tokens = tokens(3 * T * B + B)
-    for start in [0, T * B, 2 * T * B] {
-      _ = try model.backpropagate(
-        inputs: Array(tokens[start..<start + T * B]),
-        targets: Array(tokens[start + B..<start + T * B + B]), state: &state)
-      optimizer.step(model, gradientNorm: optimizer.gradientNorm(of: model))
-    }
-    let tensors = model.tensors
-    return architecture.parameters.map { tensors[$0.path]?.floats() ?? [] }
+    return try TestModel.trained(
+      architecture, precision, T: 20, B: 21, steps: 3,
+      by: Optimizer(
+        .sgd, [.learningRate: 1, .momentum: 0.9, .weightDecay: 1e-3], clip: .globalNorm(0.25),
+        for: architecture))
   }
 
   @Test(
@@ -183,7 +145,7 @@ struct InvarianceTests {
 
   @Test func concurrentCallsDoNotDisturbEachOther() async throws {
     let model = try TestModel.make(.lstm)
-    let tokens = tokens(60)
+    let tokens = TestModel.tokens(60)
     let alone = try run(model, tokens: tokens, B: 2, windows: [30])
     try await withThrowingTaskGroup(of: [Float].self) { group in
       for _ in 0..<8 {

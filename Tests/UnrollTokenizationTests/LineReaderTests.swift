@@ -154,3 +154,56 @@ import Testing
     #expect(fcntl(STDIN_FILENO, F_GETFD) >= 0)
   }
 }
+
+@Suite("Encodings and ends of lines") struct TextFormTests {
+  private func lines(
+    _ bytes: [UInt8], _ tokenizer: Tokenizer = Tokenizer()
+  ) throws -> [TextLine] {
+    try withText(bytes) { path in
+      var reader = try LineReader(path: path, for: tokenizer)
+      var lines: [TextLine] = []
+      while let line = try reader.next() { lines.append(line) }
+      return lines
+    }
+  }
+
+  @Test("CR CR LF ends two lines, as in Python's universal newlines, and one for other tokenizers")
+  func twoReturnsEndTwoLines() throws {
+    // io.StringIO("a\r\r\nb\r\n", newline=None).read() is "a\n\nb\n".
+    let text = Array("a\r\r\nb\r\n".utf8)
+    #expect(try lines(text).map(\.bytes) == [[0x61], [], [0x62]])
+    #expect(try lines(text).map(\.terminatorCount) == [1, 2, 2])
+    let characters = Tokenizer(kind: .character, sentenceStart: .none, appendsEndOfSentence: false)
+    #expect(
+      try lines(text, characters).map(\.bytes) == [Array("a\r\r\n".utf8), Array("b\r\n".utf8)])
+  }
+
+  @Test("A byte-order mark is left out for every tokenizer", arguments: TokenizerKind.allCases)
+  func byteOrderMarks(kind: TokenizerKind) throws {
+    let found = try lines(Array("\u{FEFF}a\n".utf8), Tokenizer(kind: kind))
+    #expect(found.map(\.bytes) == [[0x61]])
+    // Only at the start of the text.
+    let later = try lines(Array("a\n\u{FEFF}b\n".utf8), Tokenizer(kind: kind))
+    #expect(later.last?.bytes == Array("\u{FEFF}b".utf8))
+  }
+
+  @Test("UTF-16 and UTF-32 are told by their mark or their zero bytes, UTF-8 with a zero is not")
+  func wideEncodings() throws {
+    let text = "the cat sat\n"
+    let little = text.utf16.flatMap { [UInt8($0 & 0xFF), UInt8($0 >> 8)] }
+    let big = text.utf16.flatMap { [UInt8($0 >> 8), UInt8($0 & 0xFF)] }
+    #expect(WideEncoding(of: little) == .utf16LittleEndian)
+    #expect(WideEncoding(of: big) == .utf16BigEndian)
+    #expect(WideEncoding(of: [0xFF, 0xFE] + little) == .utf16)
+    #expect(WideEncoding(of: [0xFE, 0xFF] + big) == .utf16)
+    #expect(WideEncoding(of: [0xFF, 0xFE, 0, 0] + little) == .utf32)
+    let russian = "Он сказал: да, 12 раз\n".utf16.flatMap { [UInt8($0 & 0xFF), UInt8($0 >> 8)] }
+    #expect(WideEncoding(of: russian) == .utf16LittleEndian)
+    for other in ["", "a", "a\0b", "the cat\0sat on\0the mat\0", "\0\0\0\0"] {
+      #expect(WideEncoding(of: Array(other.utf8)) == nil, "\(other.debugDescription)")
+    }
+    // Bytes are bytes.
+    #expect(try lines(little, Tokenizer(kind: .byte)).first?.bytes == Array(little.dropLast(2)))
+    #expect(throws: TextError.self) { try lines(little) }
+  }
+}

@@ -27,7 +27,8 @@ struct TextFixtures: Decodable {
 
 /// All lines of a text.
 func lines(of path: String) throws -> [TextLine] {
-  var reader = try LineReader(path: path)
+  // As Python's `open`, which the fixtures come from.
+  var reader = try LineReader(path: path, keepsByteOrderMark: true)
   var lines: [TextLine] = []
   while let line = try reader.next() { lines.append(line) }
   return lines

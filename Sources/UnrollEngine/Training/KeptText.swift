@@ -23,12 +23,11 @@ public struct KeptText: Sendable {
   /// - Parameters:
   ///   - path: A file, plain or gzip.
   ///   - old: The encoder of the model before.
-  ///   - new: That of the model in training, whose tokens are of the same kind.
+  ///   - new: The encoder of the model in training, whose tokens are of the same kind.
   /// - Throws: `FileError` or `TextError` if the text cannot be read or has words that one of the
   ///   models cannot take.
   public init(path: String, old: Encoder, new: Encoder) throws {
-    var lines = try LineReader(
-      path: path, lineEnds: old.tokenizer.lineEnds, dropsByteOrderMark: true)
+    var lines = try LineReader(path: path, for: old.tokenizer)
     var oldIDs: [Int32] = []
     var ids: [Int32] = []
     var isKnown: [Bool] = []
@@ -48,7 +47,7 @@ extension LanguageModel {
   ///
   /// - Parameters:
   ///   - text: The text.
-  ///   - isOld: Whether this is the model before.
+  ///   - isOld: `true` if this is the model before.
   ///   - progress: Called after each window.
   /// - Returns: The mean over the words that count.
   /// - Throws: `TextError` if there is nothing to predict; `NotFinite` if the model gives no numbers.

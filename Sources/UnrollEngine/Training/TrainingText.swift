@@ -15,7 +15,7 @@ public struct TrainingText: Sendable {
   /// The number of words that the vocabulary lacks; the token for unknown words stands for them.
   public let unknown: Int
   let ids: [Int32]
-  /// Where each line begins among the ids.
+  /// The places among the ids at which lines begin.
   let lineStarts: [Int]
 
   /// Reads a text.
@@ -51,8 +51,7 @@ public struct TrainingText: Sendable {
   static func ids(
     path: String, encoder: Encoder, progress: (Double?) -> Void = { _ in }
   ) throws -> (ids: [Int32], lineStarts: [Int], unknown: Int) {
-    var lines = try LineReader(
-      path: path, lineEnds: encoder.tokenizer.lineEnds, dropsByteOrderMark: true)
+    var lines = try LineReader(path: path, for: encoder.tokenizer)
     var ids: [Int32] = []
     var lineStarts: [Int] = []
     var unknown = 0
@@ -101,7 +100,8 @@ private struct MissingWords {
   func error(path: String) -> TextError? {
     guard !isEmpty else { return nil }
     let ordered = counts.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
-    let list = ordered.prefix(10).map { "\"\($0.key)\" (\($0.value))" }.joined(separator: ", ")
+    let named = ordered.prefix(10).map { "\"\(visible($0.key))\" (\($0.value))" }
+    let list = named.joined(separator: ", ")
     let more = ordered.count > 10 ? " and \(ordered.count - 10) more" : ""
     return TextError(
       path: path, line: firstLine,

@@ -31,6 +31,8 @@ struct KerasConfiguration {
   private(set) var lookup: KerasLookup?
   /// The number of tokens of which a layer makes one-hot vectors; `nil` if none does.
   private(set) var encodedTokens: Int?
+  /// The window of tokens that the model was made for, if it says so.
+  var window: StatedWindow?
   /// What is not carried or assumed.
   var notes: [Note] = []
   let file: KerasFile

@@ -51,6 +51,8 @@ extension KerasConfiguration {
     }
     // Texts themselves, not their ids, have one column.
     guard let length = lengths.first(where: { $0 > 1 }) else { return }
+    window = StatedWindow(
+      length: length, readsPadding: !first.contains { $0["mask_zero"]?.bool == true })
     notes.append(
       Note(
         place: file.placeOfConfiguration,

@@ -115,12 +115,14 @@ extension KerasFile {
     let vocabulary = try options.vocabulary(ofRows: rows, in: "the output layer") {
       self.error($0, expected: $1, found: $2, fix: $3)
     }
-    return Conversion(
+    var conversion = Conversion(
       checkpoint: Checkpoint(
         architecture: language.architecture, parameters: language.parameters,
         vocabulary: vocabulary, tokenizer: options.tokenizer, provenance: [],
         optimizer: language.optimizer),
       notes: language.notes, settlement: language.settlement)
+    conversion.window = language.window
+    return conversion
   }
 }
 

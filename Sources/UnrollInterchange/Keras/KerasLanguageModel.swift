@@ -14,6 +14,8 @@ struct KerasLanguageModel {
   var isFolded = false
   /// The layer that makes ids of texts, if there is one.
   private(set) var lookup: KerasLookup?
+  /// The window of tokens that the configuration states, if it does.
+  private(set) var window: StatedWindow?
   /// That everything in the file has an account.
   private(set) var settlement: Ledger.Settlement
 
@@ -43,6 +45,7 @@ struct KerasLanguageModel {
       variables.passWeightless(layers.names, layers.classes)
       notes = layers.notes
       lookup = layers.lookup
+      window = layers.window
       encodedTokens = layers.encodedTokens
     } else {
       (parts, notes) = try variables.parts(

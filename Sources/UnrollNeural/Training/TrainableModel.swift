@@ -20,17 +20,17 @@ public final class TrainableModel {
   /// The numbers of each parameter, row-major, in f32.
   private var parameters: ParameterTree<[Float]>
   private let products: Products
-  private let layers: [TrainableLayer]
-  private let output: TrainableOutput
-  /// Whether the packed weights are those of before the last update.
+  let layers: [TrainableLayer]
+  let output: TrainableOutput
+  /// `true` if the packed weights are those of before the last update.
   private var isStale = false
-  private var memory: WindowMemory
+  var memory: WindowMemory
   private var layerGradients: [LayerGradients] = []
   /// With a tied weight, the gradient of the output's use of it and of the embedding's.
-  private var outputGradients = OutputGradients()
+  var outputGradients = OutputGradients()
   private var embeddingGradient = RowGradient(width: 0)
   /// The regularisation of the window at work.
-  private var regularizer = Regularizer()
+  var regularizer = Regularizer()
   /// The sum of the gradients of several windows, where they make one step.
   private var accumulated: ParameterTree<[Float]>?
 
@@ -86,7 +86,7 @@ public final class TrainableModel {
   ///   - inputs: `[T, B]` the tokens to read.
   ///   - targets: `[T, B]` the tokens to predict, usually those that come next.
   ///   - state: In: the state before the window. Out: after it; unchanged if an error is thrown.
-  ///   - share: What the gradients are multiplied by: the window's share of the predictions of a step.
+  ///   - share: The factor of the gradients: the window's share of the predictions of a step.
   ///   - regularizer: Drops and penalises; the loss that is returned is without its penalties.
   /// - Returns: The mean over the window of the negative log-probability of a target, in nats.
   /// - Throws: `NeuralError` for tokens outside of the vocabulary, or a state of another model.
@@ -283,54 +283,6 @@ public final class TrainableModel {
     }
   }
 
-  /// Computes the loss of a window and the gradients of the output layer and of the hidden states
-  /// below it.
-  ///
-  /// - Returns: The sum of the losses in nats.
-  private func crossEntropy(_ targets: [Int32], share: Double, T: Int, B: Int) throws -> Double {
-    let last = layers.count - 1
-    let (raw, hidden) = (memory.tapes[last].hidden, memory.output(ofLayer: last))
-    let total = try crossEntropy(
-      targets, hidden: hidden, scale: Float(share / Double(targets.count)))
-    swap(&memory.dHidden, &outputGradients.hidden)
-    let H = architecture.topSize
-    memory.dHidden.withUnsafeMutableBufferPointer { gradient in
-      regularizer.addActivationGradient(
-        to: gradient.start, hidden: hidden, count: T * B * H, share: share)
-      regularizer.output?.apply(gradient.start, into: gradient.start, T: T, B: B, N: H)
-      regularizer.addTemporalGradient(
-        to: gradient.start, hidden: raw, T: T, size: B * H, share: share)
-    }
-    return total
-  }
-
-  /// Computes the loss of the last time step of a window and its gradients, summed over the columns, of
-  /// all hidden states of the top layer: zeros but for the last step.
-  ///
-  /// - Parameters:
-  ///   - targets: `[B]`
-  ///   - T: The number of time steps.
-  /// - Returns: The sum of the losses in nats.
-  /// - Throws: `NeuralError` if memory is short.
-  func lastCrossEntropy(_ targets: [Int32], T: Int) throws -> Double {
-    let last = layers.count - 1
-    let size = targets.count * architecture.topSize
-    let total = try crossEntropy(
-      targets, hidden: Array(memory.output(ofLayer: last)[(T - 1) * size..<T * size]), scale: 1)
-    memory.dHidden =
-      Array(repeating: 0, count: (T - 1) * size) + outputGradients.hidden.prefix(size)
-    return total
-  }
-
-  /// Computes a loss and leaves the gradients of the output layer and of what it read.
-  private func crossEntropy(_ targets: [Int32], hidden: [Float], scale: Float) throws -> Double {
-    try output.crossEntropy(
-      targets, scale: scale, hidden: hidden,
-      projection: architecture.hasOutputProjection ? numbers(.outputProjection) : nil,
-      weight: numbers(architecture.isTied ? .embeddingWeight : .outputWeight),
-      bias: architecture.hasOutputBias ? numbers(.outputBias) : nil, gradients: &outputGradients)
-  }
-
   /// Goes back through the recurrent layers to the embedding.
   private func backward(_ inputs: [Int32], from state: RecurrentState, T: Int, B: Int) throws {
     try backwardLayers(from: state, T: T, B: B)
@@ -389,7 +341,7 @@ public final class TrainableModel {
   }
 
   /// The numbers of a parameter that the architecture has.
-  private func numbers(_ path: ParameterPath) -> [Float] {
+  func numbers(_ path: ParameterPath) -> [Float] {
     guard let numbers = parameters[path] else { preconditionFailure("\(path) was not checked") }
     return numbers
   }

@@ -7,7 +7,7 @@
 /// each part. Special tokens that other programs put around a text are not added: a language model's
 /// text has none.
 struct DefinedTokenizer: Sendable {
-  /// What makes tokens of parts of a text.
+  /// The model that makes tokens of parts of a text.
   enum Model: Sendable {
     case bpe(BytePairEncoding)
     case wordPiece(WordPiece)
@@ -30,10 +30,10 @@ struct DefinedTokenizer: Sendable {
   var tokens: [(token: [UInt8], id: Int32)] = []
   /// For each token its score, if the model has scores.
   var scores: [Float]?
-  /// What tokens are for, where it is not to stand for text.
+  /// The uses of tokens that do not stand for text.
   var kinds: [Int32: TokenKind] = [:]
   var unknownID: Int32?
-  /// What the unknown token gives when it is decoded, if not its own name; empty if it is
+  /// The text of the unknown token when it is decoded, if not its own name; empty if it is
   /// left out.
   var unknownText: [UInt8]?
   var kind: TokenizerKind
@@ -43,9 +43,9 @@ struct DefinedTokenizer: Sendable {
   var normalizers: [Normalizer] = []
   var preTokenizers: [PreTokenizer] = []
   var decoders: [TokenDecoder] = [.spaces]
-  /// What tokens begin with that continue a word; empty if the model has no such sign.
+  /// The beginning of tokens that continue a word; empty if the model has no such sign.
   var continuation: [UInt8] = []
-  /// What tokens end with that end a word; empty if the model has no such sign.
+  /// The end of tokens that end a word; empty if the model has no such sign.
   var suffix: [UInt8] = []
   /// `true` if row 0 is no token, but pads texts.
   var hasPaddingRow = false
@@ -100,7 +100,7 @@ struct DefinedTokenizer: Sendable {
       cache.forEachToken(of: bytes, parts, encode: model.encode) { token, start in
         // What a step put in front of a part stands for nothing.
         let end = max(text.ends[start + token.end - 1], encoded.ends.last ?? 0)
-        encoded.add(token.id, end: end)
+        encoded.add(token.id, end: end, begin: text.end(before: start) ?? 0)
       }
     }
   }

@@ -1,21 +1,24 @@
 // Definitions of tokenizers that cannot be used.
 
-/// What is wrong with a tokenizer's own file, or what of it this version does not have.
+/// A fault of a tokenizer's own file, or a part of it that this version does not have.
 public struct DefinitionError: Error, Sendable, Hashable {
-  /// Where it is in the file, such as `pre_tokenizer`.
+  /// The place in the file, such as `pre_tokenizer`.
   public let place: String
-  /// What was expected there.
+  /// The expectation at that place.
   public let expected: String
-  /// What is there.
+  /// The finding at that place.
   public let found: String
-  /// Whether the file may be right, and only this version lacks what it asks for.
+  /// `true` if the file may be right, and only this version lacks what it asks for.
   public let isUnsupported: Bool
+  /// The next step.
+  private let fix: String
 
   init(_ place: String, expected: String, found: String) {
     self.place = place
     self.expected = expected
     self.found = found
     isUnsupported = false
+    fix = "take the tokenizer's file as its own program wrote it"
   }
 
   /// Something that other programs have and this version does not.
@@ -24,6 +27,20 @@ public struct DefinitionError: Error, Sendable, Hashable {
     expected = "what this version has"
     self.found = found
     isUnsupported = true
+    fix = "use a newer version of unroll, or prepare the text with the tokenizer's own program"
+  }
+
+  /// A regular expression that is not read.
+  init(_ error: ExpressionError, in expression: String, at place: String) {
+    self.place = place
+    found = "\(error.construct) in the regular expression \(expression)"
+    isUnsupported = !error.isInvalid
+    expected =
+      error.isInvalid ? "an expression of Oniguruma" : "an expression that this version has"
+    fix =
+      error.isInvalid
+      ? "correct the expression: Oniguruma, and with it the library tokenizers, refuses it, too"
+      : "write the expression without it, or prepare the text with the tokenizer's own program"
   }
 
   /// An error of a reader as one of a definition.
@@ -36,9 +53,6 @@ public struct DefinitionError: Error, Sendable, Hashable {
   /// The error for a file.
   package func textError(path: String) -> TextError {
     TextError(
-      path: path, line: nil, expected: "\(place): \(expected)", found: found,
-      fix: isUnsupported
-        ? "use a newer version of unroll, or prepare the text with the tokenizer's own program"
-        : "take the tokenizer's file as its own program wrote it")
+      path: path, line: nil, expected: "\(place): \(expected)", found: found, fix: fix)
   }
 }

@@ -121,7 +121,7 @@ package struct KerasTokenizer: Sendable, Hashable {
     if let limit, limit > 0 { parts.append("num_words \(limit)") }
     return parts.joined(separator: ", ") + "; "
       + (unknownWord.map { "unknown ones become \($0)" }
-        ?? "texts with unknown ones are refused, since Keras leaves these out")
+        ?? "texts with unknown ones are refused, since Keras leaves these out; so does --unknown drop")
   }
 }
 

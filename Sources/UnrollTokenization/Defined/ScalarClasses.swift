@@ -10,7 +10,7 @@ struct ScalarClasses: OptionSet, Sendable {
   static let number = ScalarClasses(rawValue: 2)
   /// White space, `\s`: the property White_Space.
   static let space = ScalarClasses(rawValue: 4)
-  /// What words are made of, `\w`.
+  /// The scalars that words are made of, `\w`.
   static let word = ScalarClasses(rawValue: 8)
   /// Punctuation, `\p{P}`, and what ASCII has for it.
   static let punctuation = ScalarClasses(rawValue: 16)
@@ -33,11 +33,21 @@ struct ScalarClasses: OptionSet, Sendable {
 
   private static let basicPlane = (UInt32(0)..<0x10000).map { look(up: $0) }
 
+  /// The general category in Unicode 16, which the library tokenizers 0.23.3 has; `nil` for scalars that
+  /// are newer or not assigned.
+  ///
+  /// The standard library has that of its own version.
+  static func category(of scalar: Unicode.Scalar) -> Unicode.GeneralCategory? {
+    guard let age = scalar.properties.age, age.major <= 16 else { return nil }
+    // A letter without case from Unicode 17 on.
+    return scalar == "\u{295}" ? .lowercaseLetter : scalar.properties.generalCategory
+  }
+
   private static func look(up value: UInt32) -> ScalarClasses {
-    guard let scalar = Unicode.Scalar(value) else { return [] }
+    guard let scalar = Unicode.Scalar(value), let category = category(of: scalar) else { return [] }
     let properties = scalar.properties
     var classes: ScalarClasses = properties.isWhitespace ? .space : []
-    switch properties.generalCategory {
+    switch category {
     case .uppercaseLetter, .lowercaseLetter, .titlecaseLetter, .modifierLetter, .otherLetter:
       classes.formUnion([.letter, .word])
     case .decimalNumber: classes.formUnion([.number, .word])

@@ -1,69 +1,5 @@
 // The file tokenizer.json of the library tokenizers.
 
-import Foundation
-
-/// A part of the file.
-private struct JSONPart {
-  let place: String
-  let value: JSONValue
-
-  var type: String { value["type"]?.text ?? "" }
-
-  subscript(key: String) -> JSONPart? {
-    value[key].map { JSONPart(place: "\(place).\(key)", value: $0) }
-  }
-
-  /// The parts of a list.
-  func parts(_ key: String) throws -> [JSONPart] {
-    let list = try require(value[key]?.array, key, "a list")
-    return list.enumerated().map { JSONPart(place: "\(place).\(key)[\($0)]", value: $1) }
-  }
-
-  func require<Value>(
-    _ value: Value?, _ key: String, _ expected: String
-  ) throws -> Value {
-    guard let value else {
-      throw DefinitionError("\(place).\(key)", expected: expected, found: "something else")
-    }
-    return value
-  }
-
-  func text(_ key: String) throws -> [UInt8] {
-    try require(value[key]?.bytes, key, "a text")
-  }
-
-  /// A small number, 0 unless told.
-  func count(_ key: String) throws -> Int {
-    let count = value[key]?.int ?? 0
-    return try require((0...1000).contains(count) ? count : nil, key, "a small number")
-  }
-
-  func flag(_ key: String, _ standard: Bool) -> Bool { value[key]?.bool ?? standard }
-
-  var unsupported: DefinitionError {
-    DefinitionError(unsupported: type.isEmpty ? "a part without a type" : type, at: place)
-  }
-
-  /// A pattern that is a literal or a regular expression.
-  func pattern() throws -> TextPattern {
-    let pattern = try require(value["pattern"], "pattern", "a pattern")
-    if let literal = pattern["String"]?.bytes { return .literal(literal) }
-    let regex = try require(pattern["Regex"]?.text, "pattern", "String or Regex")
-    do {
-      return try TextPattern(regex: regex)
-    } catch {
-      throw DefinitionError(
-        unsupported: "\(error.construct) in the regular expression \(regex)",
-        at: "\(place).pattern")
-    }
-  }
-
-  func behavior() throws -> CutBehavior {
-    let name = value["behavior"]?.text ?? CutBehavior.isolated.rawValue
-    return try require(CutBehavior(rawValue: name), "behavior", "a behavior of a split")
-  }
-}
-
 extension DefinedTokenizer {
   /// Reads a tokenizer.json.
   ///
@@ -98,7 +34,7 @@ extension DefinedTokenizer {
       }
   }
 
-  /// Whether the model sees bytes: then that must be the last step of cutting.
+  /// `true` if the model sees bytes: then that must be the last step of cutting.
   private static func isByteLevel(_ steps: [PreTokenizer]) throws -> Bool {
     let places = steps.indices.filter {
       if case .byteLevel = steps[$0] { return true }
@@ -283,120 +219,5 @@ extension DefinedTokenizer {
         token.content = normalizers.reduce(text) { $1.apply(to: $0) }.bytes
         return token
       })
-  }
-
-  // MARK: - Steps
-
-  private static func normalizers(_ part: JSONPart) throws -> [Normalizer] {
-    if let form = Normalizer.NormalForm(rawValue: part.type) { return [.form(form)] }
-    switch part.type {
-    case "Sequence":
-      var steps: [Normalizer] = []
-      for step in try part.parts("normalizers") { steps += try normalizers(step) }
-      return steps
-    case "Lowercase": return [.lowercase]
-    case "StripAccents": return [.removing(.mark)]
-    case "Strip":
-      return [.strip(left: part.flag("strip_left", true), right: part.flag("strip_right", true))]
-    case "Replace": return [.replace(try part.pattern(), try part.text("content"))]
-    case "Prepend": return [.prepend(try part.text("prepend"))]
-    case "Nmt": return [.nmt]
-    case "Precompiled":
-      return [
-        .characterMap(try CharacterMap(try part.base64("precompiled_charsmap"), at: part.place))
-      ]
-    case "BertNormalizer":
-      let lowercases = part.flag("lowercase", true)
-      return (part.flag("clean_text", true) ? [.clean] : [])
-        + (part.flag("handle_chinese_chars", true) ? [.isolatingChinese] : [])
-        + (part.flag("strip_accents", lowercases) ? [.form(.nfd), .removing(.nonspacingMark)] : [])
-        + (lowercases ? [.lowercase] : [])
-    default: throw part.unsupported
-    }
-  }
-
-  private static func preTokenizers(_ part: JSONPart) throws -> [PreTokenizer] {
-    switch part.type {
-    case "Sequence":
-      var steps: [PreTokenizer] = []
-      for step in try part.parts("pretokenizers") { steps += try preTokenizers(step) }
-      return steps
-    case "ByteLevel":
-      return [
-        .byteLevel(
-          addsSpace: part.flag("add_prefix_space", true), cuts: part.flag("use_regex", true))
-      ]
-    case "Metaspace":
-      let (sign, prefix) = try metaspace(part)
-      return [.metaspace(sign: sign, prepends: prefix, cuts: part.flag("split", true))]
-    case "Whitespace": return [.cut(.words, .removed, inverted: true)]
-    case "WhitespaceSplit": return [.cut(.scalar(.space), .removed, inverted: false)]
-    case "BertPreTokenizer":
-      return [
-        .cut(.scalar(.space), .removed, inverted: false),
-        .cut(.scalar(.punctuation), .isolated, inverted: false),
-      ]
-    case "Punctuation":
-      return [.cut(.scalar(.punctuation), try part.behavior(), inverted: false)]
-    case "Digits":
-      let behavior = part.flag("individual_digits", false) ? CutBehavior.isolated : .contiguous
-      return [.cut(.scalar(.number), behavior, inverted: false)]
-    case "CharDelimiterSplit":
-      return [.cut(.literal(try part.text("delimiter")), .removed, inverted: false)]
-    case "Split":
-      return [.cut(try part.pattern(), try part.behavior(), inverted: part.flag("invert", false))]
-    default: throw part.unsupported
-    }
-  }
-
-  private static func metaspace(
-    _ part: JSONPart
-  ) throws -> (sign: [UInt8], MetaspacePrefix) {
-    // Files of old versions say only whether there is a prefix.
-    let old = part.flag("add_prefix_space", true) ? "always" : "never"
-    let name = part.value["prepend_scheme"]?.text ?? old
-    return (
-      try part.text("replacement"),
-      try part.require(MetaspacePrefix(rawValue: name), "prepend_scheme", "a scheme")
-    )
-  }
-
-  private static func decoders(_ part: JSONPart) throws -> [TokenDecoder] {
-    switch part.type {
-    case "Sequence":
-      var steps: [TokenDecoder] = []
-      for step in try part.parts("decoders") { steps += try decoders(step) }
-      return steps
-    case "ByteLevel": return [.byteLevel]
-    case "WordPiece":
-      return [
-        .wordPiece(
-          prefix: try part.text("prefix"), cleansUp: part.flag("cleanup", true))
-      ]
-    case "Metaspace":
-      let (sign, prefix) = try metaspace(part)
-      return [.metaspace(sign: sign, dropsFirst: prefix != .never)]
-    case "BPEDecoder": return [.suffix(try part.text("suffix"))]
-    case "ByteFallback": return [.byteFallback]
-    case "Fuse": return [.fuse]
-    case "Strip":
-      return [
-        .strip(
-          try part.text("content"), start: try part.count("start"), stop: try part.count("stop"))
-      ]
-    case "Replace":
-      guard case .literal(let old) = try part.pattern() else {
-        throw DefinitionError(unsupported: "Replace of a regular expression", at: part.place)
-      }
-      return [.replace(old, try part.text("content"))]
-    default: throw part.unsupported
-    }
-  }
-}
-
-extension JSONPart {
-  fileprivate func base64(_ key: String) throws -> [UInt8] {
-    let text = String(decoding: try text(key), as: UTF8.self)
-    return Array(try require(Data(base64Encoded: text), key, "base64"))
   }
 }

@@ -13,7 +13,7 @@ indirect enum ExpressionNode: Sendable, Hashable {
   case atomic(ExpressionNode)
   case assertion(Assertion)
 
-  /// Where a look-around looks.
+  /// The direction in which a look-around looks.
   enum LookDirection: Sendable, Hashable {
     case ahead
     case behind
@@ -31,7 +31,7 @@ indirect enum ExpressionNode: Sendable, Hashable {
     case textEnd
   }
 
-  /// How often a part is repeated.
+  /// The number of times that a part is repeated.
   struct Repetition: Sendable, Hashable {
     var minimum: Int
     /// The most; `nil` without limit.
@@ -80,4 +80,6 @@ indirect enum ExpressionNode: Sendable, Hashable {
 struct ExpressionError: Error, Sendable, Hashable {
   /// The construct as it is written, or in words.
   let construct: String
+  /// `true` if Oniguruma refuses it, too; `false` if it may match otherwise there, or is too large.
+  var isInvalid = false
 }

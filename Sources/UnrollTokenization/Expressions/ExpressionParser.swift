@@ -6,6 +6,7 @@ struct ExpressionParser {
   private var index = 0
   private var depth = 0
   private var ignoresCase = false
+  private var isInNegatedLookBehind = false
 
   private init(_ text: String) { scalars = Array(text.unicodeScalars) }
 
@@ -19,7 +20,7 @@ struct ExpressionParser {
     var parser = ExpressionParser(text)
     let node = try parser.alternatives()
     guard parser.index == parser.scalars.count else {
-      throw ExpressionError("a closing parenthesis")
+      throw ExpressionError(invalid: "a closing parenthesis")
     }
     guard node.minimumLength > 0 else { throw ExpressionError("a match of the empty text") }
     return node
@@ -67,7 +68,12 @@ struct ExpressionParser {
       if take("A") { return .assertion(.textStart) }
       if take("z") { return .assertion(.textEnd) }
       return .set(try folded(try escape(isAlone: true)))
-    case "*", "+", "?": throw ExpressionError("the quantifier \(scalar) of nothing")
+    case "{":
+      if let interval = try interval(at: index - 1) {
+        throw ExpressionError(invalid: "the quantifier {\(interval.text)} of nothing")
+      }
+      return .set(try folded(.scalar(scalar)))
+    case "*", "+", "?": throw ExpressionError(invalid: "the quantifier \(scalar) of nothing")
     default: return .set(try folded(.scalar(scalar)))
     }
   }
@@ -79,6 +85,9 @@ struct ExpressionParser {
       ("?=", .ahead, false), ("?!", .ahead, true), ("?<=", .behind, false), ("?<!", .behind, true),
     ]
     for look in looks where take(look.start) {
+      let wasInside = isInNegatedLookBehind
+      if look.direction == .behind, look.isNegated { isInNegatedLookBehind = true }
+      defer { isInNegatedLookBehind = wasInside }
       let body = try closed()
       if look.direction == .behind { try checkWidth(body) }
       return .look(body, look.direction, isNegated: look.isNegated)
@@ -94,12 +103,15 @@ struct ExpressionParser {
       let construct = String(String.UnicodeScalarView(scalars[index..<end]))
       throw ExpressionError("the group (\(construct)")
     }
+    guard !isInNegatedLookBehind else {
+      throw ExpressionError(invalid: "a group that captures in (?<!)")
+    }
     return try closed()
   }
 
   private mutating func closed() throws(ExpressionError) -> ExpressionNode {
     let body = try alternatives()
-    guard take(")") else { throw ExpressionError("a group without an end") }
+    guard take(")") else { throw ExpressionError(invalid: "a group without an end") }
     return body
   }
 
@@ -134,11 +146,12 @@ struct ExpressionParser {
         repetition.mode = .possessive
       }
     }
-    if let next, "*+?".unicodeScalars.contains(next) {
+    let isRepeated = try interval(at: index) != nil
+    if let next, isRepeated || "*+?".unicodeScalars.contains(next) {
       throw ExpressionError("a quantifier of a quantifier")
     }
     switch node {
-    case .assertion, .look: throw ExpressionError("a quantifier of an assertion")
+    case .assertion, .look: throw ExpressionError(invalid: "a quantifier of an assertion")
     default: break
     }
     guard node.minimumLength > 0 else {
@@ -151,21 +164,51 @@ struct ExpressionParser {
     if take("*") { return ExpressionNode.Repetition(minimum: 0, maximum: nil) }
     if take("+") { return ExpressionNode.Repetition(minimum: 1, maximum: nil) }
     if take("?") { return ExpressionNode.Repetition(minimum: 0, maximum: 1) }
-    guard next == "{", let end = scalars[index...].firstIndex(of: "}") else { return nil }
-    let text = String(String.UnicodeScalarView(scalars[(index + 1)..<end]))
-    let parts = text.split(separator: ",", omittingEmptySubsequences: false)
-    let numbers = parts.map { Int($0) }
-    // Other braces are texts.
-    guard (1...2).contains(parts.count), !(parts.count == 1 && numbers[0] == nil),
-      zip(parts, numbers).allSatisfy({ $0.isEmpty || ($1 ?? -1) >= 0 }), text != ","
-    else { return nil }
-    index = end + 1
-    let minimum = numbers[0] ?? 0
-    let maximum = parts.count == 1 ? numbers[0] : numbers[1]
+    guard let interval = try interval(at: index) else { return nil }
+    index = interval.end
+    let minimum = interval.numbers[0] ?? 0
+    let maximum = interval.numbers.count == 1 ? minimum : interval.numbers[1]
     guard minimum <= 1_000, maximum ?? minimum <= 1_000, maximum ?? minimum >= minimum else {
-      throw ExpressionError("{\(text)}")
+      throw ExpressionError("{\(interval.text)}")
     }
     return ExpressionNode.Repetition(minimum: minimum, maximum: maximum)
+  }
+
+  /// A quantifier in braces.
+  private struct Interval {
+    let text: String
+    /// One number, or two of which one may be left out.
+    let numbers: [Int?]
+    /// The place behind it.
+    let end: Int
+  }
+
+  /// The largest number of a quantifier in Oniguruma.
+  private static let largestNumber = 100_000
+
+  /// The quantifier in braces at a place; `nil` for braces that are text.
+  ///
+  /// - Throws: `ExpressionError` for a number that Oniguruma refuses.
+  private func interval(at start: Int) throws(ExpressionError) -> Interval? {
+    guard start < scalars.count, scalars[start] == "{",
+      let end = scalars[start...].firstIndex(of: "}")
+    else { return nil }
+    let inner = scalars[(start + 1)..<end]
+    let parts = inner.split(separator: ",", omittingEmptySubsequences: false)
+    guard parts.count <= 2, parts.contains(where: { !$0.isEmpty }),
+      parts.allSatisfy({ $0.allSatisfy { ("0"..."9").contains($0) } })
+    else { return nil }
+    let text = String(String.UnicodeScalarView(inner))
+    var numbers: [Int?] = []
+    for part in parts {
+      let digits = String(String.UnicodeScalarView(part))
+      let number = Int(digits)
+      guard digits.isEmpty || number.map({ $0 <= Self.largestNumber }) == true else {
+        throw ExpressionError(invalid: "{\(text)}")
+      }
+      numbers.append(number)
+    }
+    return Interval(text: text, numbers: numbers, end: end + 1)
   }
 
   // MARK: - Case
@@ -201,7 +244,7 @@ struct ExpressionParser {
     var members: [ScalarSet] = []
     var isFirst = true
     while true {
-      guard next != nil else { throw ExpressionError("a set without an end") }
+      guard next != nil else { throw ExpressionError(invalid: "a set without an end") }
       if !isFirst, take("]") { break }
       if take("&&") {
         intersected.append(.union(members))
@@ -223,13 +266,20 @@ struct ExpressionParser {
     if take("[:") { throw ExpressionError("[: :]") }
     if take("[") { return try bracketed() }
     let set = try setScalar()
-    guard case .range(let range) = set, range.count == 1, next == "-",
-      index + 1 < scalars.count, scalars[index + 1] != "]"
-    else { return set }
+    guard next == "-", index + 1 < scalars.count, scalars[index + 1] != "]" else { return set }
+    guard case .range(let range) = set, range.count == 1 else {
+      // A class begins no range: only an intersection may follow the sign.
+      let isIntersected = scalars[(index + 1)...].starts(with: "&&".unicodeScalars)
+      guard isIntersected else { throw ExpressionError(invalid: "a range from a class in a set") }
+      return set
+    }
     index += 1
-    guard next != "[", case .range(let end) = try setScalar(), end.count == 1,
+    if next == "[" || scalars[index...].starts(with: "&&".unicodeScalars) {
+      throw ExpressionError("a range in a set")
+    }
+    guard case .range(let end) = try setScalar(), end.count == 1,
       range.lowerBound <= end.lowerBound
-    else { throw ExpressionError("a range in a set") }
+    else { throw ExpressionError(invalid: "a range in a set") }
     return .range(range.lowerBound...end.lowerBound)
   }
 
@@ -241,7 +291,7 @@ struct ExpressionParser {
 
   /// The set of an escape; the backslash is behind.
   private mutating func escape(isAlone: Bool) throws(ExpressionError) -> ScalarSet {
-    guard let scalar = next else { throw ExpressionError("a backslash at the end") }
+    guard let scalar = next else { throw ExpressionError(invalid: "a backslash at the end") }
     index += 1
     let digits = ScalarTraits(named: "Nd") ?? []
     switch scalar {
@@ -290,7 +340,10 @@ struct ExpressionParser {
   }
 
   private mutating func code(count: Int) throws(ExpressionError) -> ScalarSet {
-    let end = min(scalars.count, index + count)
+    let end = index + count
+    guard end <= scalars.count else {
+      throw ExpressionError(invalid: "a number of a character of fewer than \(count) digits")
+    }
     defer { index = end }
     return try scalar(hexadecimal: scalars[index..<end])
   }
@@ -308,6 +361,8 @@ struct ExpressionParser {
 
 extension ExpressionError {
   fileprivate init(_ construct: String) { self.construct = construct }
+
+  fileprivate init(invalid construct: String) { self.init(construct: construct, isInvalid: true) }
 }
 
 extension ExpressionNode {

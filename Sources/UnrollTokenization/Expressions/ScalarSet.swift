@@ -43,7 +43,7 @@ struct ScalarTraits: OptionSet, Sendable, Hashable {
   private static let basicPlane = (UInt32(0)..<0x10000).map(look)
 
   private static func look(up value: UInt32) -> ScalarTraits {
-    guard let category = Unicode.Scalar(value)?.properties.generalCategory else { return [] }
+    guard let category = Unicode.Scalar(value).flatMap(ScalarClasses.category) else { return [] }
     let index = categories.firstIndex { $0.category == category }
     var traits = ScalarTraits(rawValue: index.map { 1 << UInt32($0) } ?? 0)
     let classes = ScalarClasses(of: value)

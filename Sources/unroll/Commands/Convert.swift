@@ -167,6 +167,8 @@ struct Convert: ParsableCommand {
       valueName: "text"))
   var check: String?
 
+  @OptionGroup var windows: WindowOptions
+
   @Flag(help: "Write nothing if anything is assumed or not preserved.")
   var strict = false
 
@@ -266,6 +268,7 @@ struct Convert: ParsableCommand {
     options.ignored = Set(ignored)
     options.root = root
     options.checkText = check
+    options.window = windows.context.map { ($0, windows.pad) }
     options.special.end = lineEnd.map(LineToken.init)
     options.special.beginning = lineStart.map(LineToken.init)
     options.special.unknown = unk
@@ -323,7 +326,8 @@ struct Convert: ParsableCommand {
       ("--space", space), ("--line-end", lineEnd), ("--line-start", lineStart),
       ("--vocabulary-order", vocabularyOrder?.rawValue), ("--unk", unk), ("--map", names),
       ("--keras-config", kerasConfig), ("--root", root), ("--check", check),
-      ("--dtype", dtype?.rawValue),
+      ("--dtype", dtype?.rawValue), ("--context", windows.context.map(String.init)),
+      ("--pad", windows.pad),
       ("--nonlinearity", nonlinearity?.rawValue), ("--gate-activation", gateActivation?.name),
     ] { options += [name, value] }
     for name in ignored { options += ["--ignore", name] }

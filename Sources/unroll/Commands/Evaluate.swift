@@ -8,7 +8,7 @@ import UnrollNeural
 import UnrollTensors
 import UnrollTokenization
 
-/// What every verb takes that runs a model.
+/// The arguments of every verb that runs a model.
 struct ModelOptions: ParsableArguments {
   @Argument(help: "The checkpoint.")
   var model: String
@@ -17,7 +17,7 @@ struct ModelOptions: ParsableArguments {
 
   /// Opens the checkpoint, and begins to use the threads that were asked for.
   ///
-  /// - Throws: What opening a checkpoint throws.
+  /// - Throws: Errors of opening a checkpoint.
   func checkpoint() throws -> Checkpoint {
     let checkpoint = try Progress.during("opening \(model)") {
       try Checkpoint(contentsOf: model, reader: .inChild)
@@ -27,7 +27,7 @@ struct ModelOptions: ParsableArguments {
   }
 }
 
-/// What every verb takes that runs a model forwards only.
+/// The arguments of every verb that runs a model forwards only.
 struct RunningModelOptions: ParsableArguments {
   @OptionGroup var options: ModelOptions
 
@@ -43,7 +43,7 @@ struct RunningModelOptions: ParsableArguments {
 
   /// Opens the checkpoint, with the line conventions that were asked for.
   ///
-  /// - Throws: What opening a checkpoint throws; `TextError` if the vocabulary lacks a token.
+  /// - Throws: Errors of opening a checkpoint; `TextError` if the vocabulary lacks a token.
   func checkpoint() throws -> Checkpoint {
     var checkpoint = try options.checkpoint()
     try lines.tokens.apply(to: &checkpoint, path: path)
@@ -52,10 +52,15 @@ struct RunningModelOptions: ParsableArguments {
 
   /// Opens the model.
   ///
-  /// - Parameter text: The text whose tokens alone have a probability; `nil` if all have.
+  /// - Parameters:
+  ///   - text: The text whose tokens alone have a probability; `nil` if all have.
+  ///   - leavesOutUnknown: `true` if unknown words are taken out of texts, as Keras does.
   /// - Returns: The model.
-  /// - Throws: What opening a checkpoint and reading the text throws.
-  func load(shortlist text: String? = nil) throws -> LanguageModel {
+  /// - Throws: Errors of opening a checkpoint and reading the text; `TextError` if unknown words cannot be left
+  ///   out.
+  func load(
+    shortlist text: String? = nil, leavingOutUnknown leavesOutUnknown: Bool = false
+  ) throws -> LanguageModel {
     let checkpoint = try checkpoint()
     let tokens = try text.map { text in
       let encoder = try LanguageModel.encoder(of: checkpoint, path: path)
@@ -64,22 +69,30 @@ struct RunningModelOptions: ParsableArguments {
       }
     }
     for note in LanguageModel.losses(of: checkpoint, in: precision) { Output.note("note: \(note)") }
-    return try LanguageModel(checkpoint, path: path, precision: precision, shortlist: tokens)
+    var model = try LanguageModel(checkpoint, path: path, precision: precision, shortlist: tokens)
+    if leavesOutUnknown { try model.leaveOutUnknown() }
+    return model
   }
 }
 
 extension Precision: ExpressibleByArgument {}
 
-/// Prints a warning where lines of a text already end with the token that the model would add.
+/// Prints a warning where the ends of a text's lines are not those of the model: where they already have the
+/// token that the model would add, or have carriage returns that are unknown.
 ///
 /// - Parameters:
 ///   - path: The text.
 ///   - encoder: The model's.
-///   - fix: What to do about it.
-func warnOfRepeatedLineEnds(
+///   - fix: The next step.
+func warnOfLineEnds(
   inText path: String, _ encoder: Encoder,
   fix: String = "give --line-end none, or take the token out of the text"
 ) {
+  if let cause = encoder.unknownCarriageReturns(inText: path) {
+    Output.note(
+      "warning: \(printable(path)): the text has \(cause.found), and the carriage returns are unknown text\n"
+        + "  fix: \(cause.fix)")
+  }
   guard let token = encoder.repeatedLineEnd(inText: path) else { return }
   Output.note(
     "warning: \(printable(path)): lines end with \(token) already, and each gets a second one\n"
@@ -146,6 +159,8 @@ struct Evaluate: ParsableCommand {
   @Flag(help: "With the protocol window: windows cross lines.")
   var carry = false
 
+  @OptionGroup var unknownText: UnknownTextOptions
+
   @Option(
     help: ArgumentHelp(
       "The texts that are drawn for the interval; 0 for none.", valueName: "number"))
@@ -192,6 +207,9 @@ struct Evaluate: ParsableCommand {
     guard (0...1_000_000).contains(resamples) else {
       throw ValidationError("--resamples is 0 to 1,000,000.")
     }
+    guard dynamic == nil || !unknownText.leavesOut else {
+      throw ValidationError("--unknown drop does not go with --dynamic.")
+    }
     if cache != nil || dynamic != nil {
       guard cache == nil || dynamic == nil else {
         throw ValidationError("--cache and --dynamic are two ways to adapt; give one.")
@@ -229,9 +247,10 @@ struct Evaluate: ParsableCommand {
   func run() throws {
     guard !estimate else {
       let work = try Progress.during("measuring") {
-        let model = try options.load()
+        let model = try options.load(leavingOutUnknown: unknownText.leavesOut)
         return try model.estimate(
-          ofText: text, protocol: `protocol`, window: windows.window(of: model))
+          ofText: text, protocol: `protocol`, window: windows.window(of: model),
+          crossesLines: carry, preparation: preparation.preparation)
       }
       return try EstimateReport(work).print(json: json)
     }
@@ -246,6 +265,7 @@ struct Evaluate: ParsableCommand {
     } else {
       printTable(result)
     }
+    unknownText.note(result.leftOut)
     if result.unknown > 0 {
       Output.note(
         "note: \(Output.grouped(result.unknown)) \(result.unknown == 1 ? "word is" : "words are") not in the "
@@ -274,8 +294,8 @@ struct Evaluate: ParsableCommand {
         by: DynamicEvaluation(learningRate: dynamic, segment: segment ?? 5),
         precision: options.precision, preparation: preparation.preparation, progress: progress)
     }
-    let model = try options.load()
-    warnOfRepeatedLineEnds(inText: text, model.encoder)
+    let model = try options.load(leavingOutUnknown: unknownText.leavesOut)
+    warnOfLineEnds(inText: text, model.encoder)
     if let cache {
       return try model.perplexity(
         ofText: text,
@@ -307,6 +327,7 @@ struct Evaluate: ParsableCommand {
     row("words", Output.grouped(result.words))
     row("bytes", Output.grouped(result.bytes))
     row("unknown", Output.grouped(result.unknown))
+    if unknownText.leavesOut { row("left out", Output.grouped(result.leftOut)) }
     let isOwn = result.figures.isEmpty
     row("divisor", isOwn ? "predictions, of nll and perplexity" : "predictions, of nll")
     row("nll", number(result.nll) + " nats a token")

@@ -41,7 +41,7 @@ struct Finetune: ParsableCommand {
 
   @Flag(
     help:
-      "Go on from MODEL, the .last file of a training; other options than --epochs, --steps and --learning-rate (which sets the rate from here on) may be left out, or repeated as they were."
+      "Go on from MODEL, the .last file of a training, with the same --train, --valid and --output; --epochs, --steps and --learning-rate (which sets the rate from here on) may be others, and all other options left out, or repeated as they were."
   )
   var resume = false
 
@@ -146,7 +146,7 @@ struct Finetune: ParsableCommand {
   }
 }
 
-/// What becomes of words that the model does not know, and of what it knows.
+/// The treatment of words that the model does not know, and of those that it knows.
 struct NewWordOptions: ParsableArguments {
   enum Mode: String, ExpressibleByArgument, CaseIterable {
     case fixed

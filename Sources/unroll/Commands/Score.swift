@@ -34,7 +34,8 @@ struct Score: ParsableCommand {
 
       Unknown words have no number unless --unknown says which, since a model gives a probability only \
       to all of them together and the hypothesis with most misspellings would win. include: that \
-      probability. penalty=X: divided by base^X. exclude: sentences are summed without them.
+      probability. penalty=X: divided by base^X, X at least 0. exclude: sentences are summed without them. \
+      drop, for a Tokenizer of Keras without oov_token: they are taken out of the text, as Keras does, and counted.
       """)
 
   enum ScoreLevel: String, ExpressibleByArgument, CaseIterable {
@@ -75,7 +76,8 @@ struct Score: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Unknown words: exclude, include or penalty=X (default: no number).", valueName: "choice"))
+      "Unknown words: exclude, include, penalty=X (X at least 0) or drop (default: no number).",
+      valueName: "choice"))
   var unknown: UnknownChoice?
 
   @OptionGroup var windows: WindowOptions
@@ -108,8 +110,8 @@ struct Score: ParsableCommand {
   }
 
   func run() throws {
-    let model = try options.load()
-    warnOfRepeatedLineEnds(inText: text, model.encoder)
+    let model = try options.load(leavingOutUnknown: unknown?.leavesOut == true)
+    warnOfLineEnds(inText: text, model.encoder)
     var settings = ScoreSettings()
     settings.carriesState = carry
     settings.window = try windows.window(of: model)
@@ -180,10 +182,13 @@ struct UnknownChoice: ExpressibleByArgument {
   init?(argument: String) {
     self.argument = argument
     penalty = argument.hasPrefix("penalty=") ? Double(argument.dropFirst(8)) : nil
-    guard ["exclude", "include"].contains(argument) || penalty.map({ $0.isFinite }) == true else {
-      return nil
-    }
+    // A penalty below 0 would make unknown words more probable than all of them together are.
+    let isPenalty = penalty.map { $0 >= 0 && $0.isFinite } == true
+    guard ["exclude", "include", "drop"].contains(argument) || isPenalty else { return nil }
   }
+
+  /// `true` if unknown words are taken out of the text.
+  var leavesOut: Bool { argument == "drop" }
 
   /// The treatment; a penalty is in units of the base.
   func words(_ base: Score.Base) -> UnknownWords {

@@ -33,6 +33,8 @@ struct Tokenize: ParsableCommand {
     help: ArgumentHelp("The tokens of --tokenizer merges.txt, a JSON file.", valueName: "file"))
   var vocabulary: String?
 
+  @OptionGroup var unknownText: UnknownTextOptions
+
   @Flag(help: "Print only the totals.")
   var summary = false
 
@@ -74,9 +76,12 @@ struct Tokenize: ParsableCommand {
 
   func run() throws {
     if let export { return try run(exporting: export) }
-    let encoder = try encoder()
+    var encoder = try encoder()
+    if unknownText.leavesOut { try encoder.leaveOutUnknown(path: tokenizer ?? files[0]) }
     let text = files[files.count - 1]
-    var reader = try LineReader(path: text, lineEnds: encoder.tokenizer.lineEnds)
+    warnOfLineEnds(
+      inText: text, encoder, fix: "take the token out of the text, or convert with --line-end none")
+    var reader = try LineReader(path: text, for: encoder.tokenizer)
     var totals = Totals()
     var progress = Progress()
     if !summary && !json { Output.result("line\ttoken\tid\tpiece\toov") }
@@ -98,6 +103,7 @@ struct Tokenize: ParsableCommand {
       try Output.finish()
       Output.note(totals.sentence)
     }
+    unknownText.note(totals.leftOut)
   }
 
   private func encoder() throws -> Encoder {
@@ -163,13 +169,14 @@ private struct Line: Encodable {
   let oov: [Int]
 }
 
-/// How many tokens a text has.
+/// The numbers of a text's tokens, words and bytes.
 private struct Totals: Encodable {
   var lines = 0
   var tokens = 0
   var words = 0
   var bytes = 0
   var unknown = 0
+  var leftOut = 0
   var tokensPerWord: Double? { words > 0 ? Double(tokens) / Double(words) : nil }
 
   private enum CodingKeys: CodingKey {
@@ -178,6 +185,7 @@ private struct Totals: Encodable {
     case words
     case bytes
     case unknown
+    case leftOut
     case tokensPerWord
   }
 
@@ -188,6 +196,7 @@ private struct Totals: Encodable {
     try container.encode(words, forKey: .words)
     try container.encode(bytes, forKey: .bytes)
     try container.encode(unknown, forKey: .unknown)
+    try container.encode(leftOut, forKey: .leftOut)
     try container.encodeIfPresent(tokensPerWord, forKey: .tokensPerWord)
   }
 
@@ -197,6 +206,7 @@ private struct Totals: Encodable {
     words += line.words.count
     bytes += line.bytes.count + line.terminatorCount
     unknown += encoded.unknownCount
+    leftOut += encoded.leftOut.count
   }
 
   private var ratio: String { tokensPerWord.map { String(format: "%.3f", $0) } ?? "-" }

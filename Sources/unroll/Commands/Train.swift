@@ -15,7 +15,9 @@ struct Train: ParsableCommand {
     discussion: """
       Without options the model is that of pytorch/examples' word_language_model: an LSTM of two layers \
       of 200, words between white space as tokens, each line ended by <eos>. Training goes as `unroll \
-      finetune --help` says; a pause is resumed by `unroll finetune FILE.last --resume`.
+      finetune --help` says; a pause is resumed by `unroll finetune`, with --resume and the file that ends in \
+      .last.unroll.h5. --line-start and --line-end name the tokens around each line; a vocabulary that is made of the \
+      text gets them as new tokens, counted once a line.
       --tokenizer bpe learns byte-level BPE from the training text, as BpeTrainer of the library \
       tokenizers does; the model then holds the tokenizer.json, which `unroll tokenize --export` writes \
       out. WordPiece and Unigram are taken from a file but not learned: BPE serves the same ends.
@@ -45,13 +47,15 @@ struct Train: ParsableCommand {
       resumeOptions: threads.arguments
     ) { _, reporter in
       threads.apply()
-      let (tokenizer, vocabulary) = try tokens.tokens(train: verb.train)
+      let (tokenizer, vocabulary) = try tokens.tokens(train: verb.train, lines: lines.tokens)
       let vectors = try model.wordVectors(for: vocabulary)
       var new = model.model(width: vectors?.width, seed: training.seed)
       new.origins = tokens.origins + lines.origins + model.origins
       var checkpoint = try new.checkpoint(
         vocabulary: vocabulary, tokenizer: tokenizer, vectors: vectors)
-      try lines.tokens.apply(to: &checkpoint, path: tokens.vocabulary ?? verb.train)
+      try lines.tokens.apply(
+        to: &checkpoint, path: tokens.vocabulary ?? tokens.tokenizer ?? verb.train,
+        fix: tokens.fixOfMissingToken)
       let encoder = try LanguageModel.encoder(of: checkpoint, path: verb.target.output)
       let texts = try verb.texts(encoder, reporter: &reporter)
       let parameters = checkpoint.architecture.parameters.reduce(0) {
@@ -66,6 +70,22 @@ struct Train: ParsableCommand {
           ProvenanceEntry.input(try MappedFile(path: $0))
         }, new: new)
     }
+  }
+
+  /// Refuses `train --resume`: a training goes on by another verb.
+  ///
+  /// - Parameter arguments: The verb and its options.
+  /// - Throws: `ValidationError` that has the command.
+  static func refuseResuming(_ arguments: [String]) throws {
+    guard arguments.first == "train",
+      let index = arguments.firstIndex(where: { $0 == "--resume" || $0.hasPrefix("--resume=") })
+    else { return }
+    let own = arguments[index].dropFirst("--resume=".count)
+    let next = arguments.dropFirst(index + 1).first.flatMap { $0.hasPrefix("-") ? nil : $0 }
+    let file = own.isEmpty ? next ?? "FILE.last.unroll.h5" : String(own)
+    throw ValidationError(
+      "train begins a new model. To go on from a state, whether train or finetune wrote it: "
+        + "unroll finetune \(printable(file)) --resume --train TEXT --valid TEXT -o FILE.unroll.h5")
   }
 
   /// The arguments of the tool with the options of a configuration in its place, before the others.
@@ -156,7 +176,7 @@ struct NewModelOptions: ParsableArguments {
   /// The files that are read.
   var paths: [String] { [vectors].compactMap { $0 } }
 
-  /// Where the rows come from, for the history.
+  /// The source of the rows, for the history.
   var origins: [String] { vectors == nil ? [] : ["embedding_rows=vectors"] }
 
   private var sizes: [Int]? {
@@ -182,7 +202,7 @@ struct NewModelOptions: ParsableArguments {
 
   /// The vectors of the words of a vocabulary, if there is a file of them.
   ///
-  /// - Throws: What reading it throws; `Refusal` if they are not as wide as the embedding.
+  /// - Throws: Errors of reading it; `Refusal` if they are not as wide as the embedding.
   func wordVectors(for vocabulary: Vocabulary) throws -> WordVectors? {
     guard let vectors else { return nil }
     var progress = Progress()
@@ -204,7 +224,7 @@ struct NewModelOptions: ParsableArguments {
     return found
   }
 
-  /// What the options say.
+  /// The model of the options.
   func model(width: Int?, seed: UInt32?) -> NewModel {
     var model = NewModel()
     model.cell = cell ?? model.cell
@@ -283,7 +303,7 @@ struct NewVocabularyOptions: ParsableArguments {
   /// The files that are read.
   var paths: [String] { source.paths + [vocabulary].compactMap { $0 } }
 
-  /// Where the tokens come from, for the history.
+  /// The source of the tokens, for the history.
   var origins: [String] {
     var lines = ["tokenizer=\(source.name ?? TokenizerKind.whitespace.rawValue)"]
     lines.append(
@@ -295,30 +315,50 @@ struct NewVocabularyOptions: ParsableArguments {
 
   private var source: TokenizerSource { TokenizerSource(tokenizer ?? "whitespace") }
 
-  /// How text becomes tokens, and the tokens.
+  /// The step to take where a token that starts or ends lines is not among the tokens.
+  var fixOfMissingToken: String {
+    if vocabulary != nil { return "add the token to the list of --vocabulary" }
+    if case .kind(.bpe, _) = source {
+      return
+        "leave it out, and give --append-eos for lines that end with <eos>, the only such token of "
+        + "bpe"
+    }
+    return
+      "give a token of the tokenizer's file; a vocabulary that is made of the text gets new ones"
+  }
+
+  /// The tokenizer of the new model, and the tokens.
   ///
-  /// - Throws: What reading the text, the list or the tokenizer's file throws.
-  func tokens(train: String) throws -> (tokenizer: Tokenizer, vocabulary: Vocabulary) {
+  /// - Parameters:
+  ///   - train: The training text.
+  ///   - lines: The tokens around lines, which a vocabulary that is made of the text gets.
+  /// - Returns: Both.
+  /// - Throws: Errors of reading the text, the list or the tokenizer's file.
+  func tokens(
+    train: String, lines: SpecialTokens
+  ) throws -> (tokenizer: Tokenizer, vocabulary: Vocabulary) {
     let listed = try vocabulary.map {
       try Vocabulary(contentsOf: $0)
     }
     if case .kind(.bpe, _) = source { return try learned(from: train) }
     let (tokenizer, vocabulary) = try source.tokens(listed, appendsEndOfSentence: appendEos)
     if let vocabulary { return (tokenizer, vocabulary) }
-    return try counted(tokenizer.kind, in: train)
+    return try counted(tokenizer.kind, in: train, lines)
   }
 
   private func counted(
-    _ kind: TokenizerKind, in train: String
+    _ kind: TokenizerKind, in train: String, _ lines: SpecialTokens
   ) throws -> (tokenizer: Tokenizer, vocabulary: Vocabulary) {
     var tokenizer = Tokenizer(kind: kind)
     if kind != .whitespace {
       // The text is one stream: its line ends are tokens.
-      (tokenizer.sentenceStart, tokenizer.appendsEndOfSentence) = (.none, false)
+      tokenizer.sentenceStart = .none
+      tokenizer.appendsEndOfSentence = false
     }
     var training = VocabularyTraining(tokenizer: tokenizer)
     training.minimumCount = minimumCount ?? 1
     training.maximumSize = maximumSize
+    lines.apply(to: &training)
     let vocabulary = try Progress.during("counting the tokens of \(train)") {
       try Vocabulary(trainedOn: [train], by: training)
     }

@@ -1,0 +1,55 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+// The loss of a window and the gradients at the top of the recurrent layers.
+
+import UnrollFormat
+import UnrollTensors
+
+extension TrainableModel {
+  /// Computes the loss of a window and the gradients of the output layer and of the hidden states
+  /// below it.
+  ///
+  /// - Returns: The sum of the losses in nats.
+  func crossEntropy(_ targets: [Int32], share: Double, T: Int, B: Int) throws -> Double {
+    let last = layers.count - 1
+    let (raw, hidden) = (memory.tapes[last].hidden, memory.output(ofLayer: last))
+    let total = try crossEntropy(
+      targets, hidden: hidden, scale: Float(share / Double(targets.count)))
+    swap(&memory.dHidden, &outputGradients.hidden)
+    let H = architecture.topSize
+    memory.dHidden.withUnsafeMutableBufferPointer { gradient in
+      regularizer.addActivationGradient(
+        to: gradient.start, hidden: hidden, count: T * B * H, share: share)
+      regularizer.output?.apply(gradient.start, into: gradient.start, T: T, B: B, N: H)
+      regularizer.addTemporalGradient(
+        to: gradient.start, hidden: raw, T: T, size: B * H, share: share)
+    }
+    return total
+  }
+
+  /// Computes the loss of the last time step of a window and its gradients, summed over the columns, of
+  /// all hidden states of the top layer: zeros but for the last step.
+  ///
+  /// - Parameters:
+  ///   - targets: `[B]`
+  ///   - T: The number of time steps.
+  /// - Returns: The sum of the losses in nats.
+  /// - Throws: `NeuralError` if memory is short.
+  func lastCrossEntropy(_ targets: [Int32], T: Int) throws -> Double {
+    let last = layers.count - 1
+    let size = targets.count * architecture.topSize
+    let total = try crossEntropy(
+      targets, hidden: Array(memory.output(ofLayer: last)[(T - 1) * size..<T * size]), scale: 1)
+    memory.dHidden =
+      Array(repeating: 0, count: (T - 1) * size) + outputGradients.hidden.prefix(size)
+    return total
+  }
+
+  /// Computes a loss and leaves the gradients of the output layer and of what it read.
+  private func crossEntropy(_ targets: [Int32], hidden: [Float], scale: Float) throws -> Double {
+    try output.crossEntropy(
+      targets, scale: scale, hidden: hidden,
+      projection: architecture.hasOutputProjection ? numbers(.outputProjection) : nil,
+      weight: numbers(architecture.isTied ? .embeddingWeight : .outputWeight),
+      bias: architecture.hasOutputBias ? numbers(.outputBias) : nil, gradients: &outputGradients)
+  }
+}

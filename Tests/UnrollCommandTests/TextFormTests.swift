@@ -1,0 +1,259 @@
+// Forms of texts, and advice about them, as users of the command see them.
+
+import Foundation
+import TestSupport
+import Testing
+import UnrollFormat
+
+@Suite("Forms of texts") struct TextFormTests {
+  private let runner: CommandRunner
+
+  init() throws { runner = try CommandRunner() }
+
+  private func write(_ text: String, to path: String) throws {
+    try Data(text.utf8).write(to: URL(filePath: path))
+  }
+
+  private func json(_ result: CommandResult) throws -> [String: Any] {
+    try JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [String: Any] ?? [:]
+  }
+
+  /// The first command between backticks in a message.
+  private func command(_ result: CommandResult) throws -> String {
+    String(try #require(result.errors.firstMatch(of: #/`([^`]+)`/#)?.1, "\(result.errors)"))
+  }
+
+  private static let training = [
+    "--train", "train.txt", "--valid", "train.txt", "--columns", "2", "--window", "5", "--hidden",
+    "4", "--embedding", "3", "--steps", "3",
+  ]
+
+  @Test("All verbs read a text without its byte-order mark")
+  func byteOrderMarks() throws {
+    try withTemporaryFolder { folder in
+      let text = "the cat sat on a mat\nthe dog ran\n"
+      try write(String(repeating: text, count: 20), to: "\(folder)/train.txt")
+      #expect(
+        try runner.run(["train", "-o", "m.unroll.h5"] + Self.training, in: folder).exitCode == 0)
+      var outputs: [[String]] = []
+      for mark in ["", "\u{FEFF}"] {
+        try write(mark + text, to: "\(folder)/text.txt")
+        outputs.append(
+          try [["tokenize"], ["score"], ["score", "--level", "token"]].map { verb in
+            try runner.run([verb[0], "m.unroll.h5", "text.txt"] + verb.dropFirst(), in: folder)
+              .output
+          })
+      }
+      #expect(outputs[0] == outputs[1] && outputs[0].allSatisfy { !$0.isEmpty })
+    }
+  }
+
+  @Test(
+    "A UTF-16 text is named, and the command in the message converts it",
+    arguments: ["UTF-16", "UTF-16LE", "UTF-16BE"], ["text.txt", "a text.txt.gz", "-"])
+  func wideEncodings(encoding: String, name: String) throws {
+    try withTemporaryFolder { folder in
+      let model = Fixtures.path("words/keras.json")
+      try write("The cat sat\nthe dog sat\n", to: "\(folder)/plain.txt")
+      let source = "iconv -f UTF-8 -t \(encoding) plain.txt"
+      let prepared =
+        switch name {
+        case "-": "\(source) > wide.txt"
+        case "text.txt": "\(source) > text.txt"
+        default: "\(source) | gzip > '\(name)'"
+        }
+      #expect(try runner.run(shell: prepared, in: folder, seconds: 60).exitCode == 0)
+      let verb = "unroll tokenize --tokenizer '\(model)'"
+      let refused = try runner.run(
+        shell: name == "-" ? "\(verb) - < wide.txt" : "\(verb) '\(name)'", in: folder, seconds: 60)
+      #expect(
+        refused.exitCode == 2 && refused.errors.contains("found \(encoding)"), "\(refused.errors)")
+      let command = try command(refused)
+      let cured = try runner.run(
+        shell: name == "-"
+          ? "\(command) < wide.txt | \(verb) -" : "\(command) && \(verb) new.txt", in: folder,
+        seconds: 60)
+      let plain = try runner.run(shell: "\(verb) plain.txt", in: folder, seconds: 60)
+      #expect(cured.exitCode == 0 && cured.output == plain.output, "\(command): \(cured.errors)")
+    }
+  }
+
+  @Test(
+    "CR LF is shown and named for a Tokenizer of Keras, and the command in the message cures it")
+  func windowsLineEnds() throws {
+    try withTemporaryFolder { folder in
+      try write("The cat sat\r\nthe dog sat\r\n", to: "\(folder)/text.txt")
+      let without = ["tokenize", "--tokenizer", Fixtures.path("words/keras.json")]
+      let refused = try runner.run(without + ["text.txt"], in: folder)
+      #expect(refused.exitCode == 2, "\(refused.output)")
+      #expect(refused.errors.contains(#"found "sat\r""#) && refused.errors.contains("CR LF"))
+      // With a token for unknown words nothing is refused: a warning says so.
+      let with = ["tokenize", "--tokenizer", Fixtures.path("words/keras-oov.json")]
+      let warned = try runner.run(with + ["text.txt"], in: folder)
+      #expect(
+        warned.exitCode == 0 && warned.errors.contains("warning: text.txt"), "\(warned.errors)")
+      for result in [refused, warned] {
+        let command = try command(result)
+        #expect(try runner.run(shell: command, in: folder, seconds: 60).exitCode == 0)
+        for verb in [without, with] {
+          let cured = try runner.run(verb + ["new.txt"], in: folder)
+          #expect(cured.exitCode == 0 && !cured.errors.contains("CR LF"), "\(cured.errors)")
+          #expect(cured.errors.contains("0 unknown"))
+        }
+      }
+    }
+  }
+
+  @Test("Unknown words are left out on request, counted, and said")
+  func unknownWordsAreLeftOut() throws {
+    try withTemporaryFolder { folder in
+      let text = Fixtures.path("words/dropping.txt")
+      let converted = try runner.run(
+        [
+          "convert", Fixtures.path("words/dropping-words.keras"), "--tokenizer",
+          Fixtures.path("words/keras.json"), "-o", "m.unroll.h5",
+        ], in: folder)
+      #expect(converted.errors.contains("--unknown drop"), "\(converted.errors)")
+      for verb in [["evaluate", "--json"], ["tokenize", "--summary", "--json"]] {
+        let refused = try runner.run([verb[0], "m.unroll.h5", text] + verb.dropFirst(), in: folder)
+        #expect(refused.exitCode == 2 && refused.errors.contains("--unknown drop"))
+        let taken = try runner.run(
+          [verb[0], "m.unroll.h5", text, "--unknown", "drop"] + verb.dropFirst(), in: folder)
+        #expect(taken.exitCode == 0 && taken.errors.contains("note: 8 words"), "\(taken.errors)")
+        #expect(try json(taken)["left_out"] as? Int == 8)
+      }
+      let scored = try runner.run(
+        ["score", "m.unroll.h5", text, "--unknown", "drop", "--level", "sentence"], in: folder)
+      #expect(scored.exitCode == 0 && scored.errors.contains("8 tokens in 5 of 6 lines"))
+      #expect(scored.output.split(separator: "\n").dropFirst(4).first == "4\t3\t1\t-8.344800")
+    }
+  }
+
+  @Test(
+    "Numbers that make no sense are refused",
+    arguments: [
+      ["score", "--unknown", "penalty=-3"], ["score", "--unknown", "penalty=nan"],
+      ["score", "--unknown", "penalty=inf"], ["score", "--unknown", "penalty="],
+      ["score", "--threads", "0"], ["score", "--context", "0"], ["evaluate", "--cache", "0"],
+      ["evaluate", "--cache", "5", "--cache-theta", "nan"],
+      ["evaluate", "--cache", "5", "--cache-theta", "inf"],
+      ["evaluate", "--cache", "5", "--cache-weight", "nan"],
+      ["evaluate", "--cache", "5", "--cache-weight", "-0.1"],
+      ["evaluate", "--dynamic", "nan"], ["evaluate", "--dynamic", "inf"],
+      ["evaluate", "--dynamic", "0"], ["evaluate", "--dynamic", "0.1", "--segment", "0"],
+      ["evaluate", "--resamples", "-1"], ["evaluate", "--seed", "-1"],
+      ["evaluate", "--threads", "-2"],
+    ])
+  func senselessNumbers(arguments: [String]) throws {
+    try withTemporaryFolder { folder in
+      try write("a\n", to: "\(folder)/text.txt")
+      let result = try runner.run(
+        [arguments[0], "m.unroll.h5", "text.txt"] + arguments.dropFirst(), in: folder)
+      // The model is not there: a number that was accepted would end in 2.
+      #expect(result.exitCode == 64 && result.output.isEmpty, "\(result.errors)")
+    }
+  }
+
+  @Test(
+    "New tokens of lines are added to the vocabulary of a training, and counted once a line",
+    arguments: ["whitespace", "character"])
+  func newTokensOfLines(tokenizer: String) throws {
+    try withTemporaryFolder { folder in
+      try write(
+        String(repeating: "a b\nb\n", count: 20), to: "\(folder)/train.txt")
+      let trained = try runner.run(
+        [
+          "train", "-o", "m.unroll.h5", "--tokenizer", tokenizer, "--line-start", "<s>",
+          "--line-end", "</s>",
+        ] + Self.training, in: folder)
+      #expect(trained.exitCode == 0, "\(trained.errors)")
+      let model = try Checkpoint(contentsOf: "\(folder)/m.unroll.h5")
+      let vocabulary = model.vocabulary
+      let counts = try #require(vocabulary.counts)
+      let found = Dictionary(
+        uniqueKeysWithValues: vocabulary.indices.map { (vocabulary.text(of: $0), counts[$0]) })
+      let expected: [String: UInt64] = ["<unk>": 0, "<s>": 40, "a": 20, "b": 40, "</s>": 40]
+      #expect(found == (tokenizer == "character" ? expected.merging([" ": 20]) { $1 } : expected))
+      #expect(vocabulary.beginningOfSentenceID == vocabulary.id(of: "<s>"))
+      #expect(vocabulary.endOfSentenceID == vocabulary.id(of: "</s>"))
+      let tokens = try runner.run(["tokenize", "m.unroll.h5", "train.txt"], in: folder)
+      #expect(tokens.output.contains("\t</s>\t0"), "\(tokens.output)")
+      let listed = try runner.run(
+        [
+          "train", "-o", "n.unroll.h5", "--tokenizer", "bpe", "--maximum-size", "260",
+          "--line-start", "<s>",
+        ]
+          + Self.training, in: folder)
+      #expect(listed.exitCode == 2 && listed.errors.contains("--append-eos"), "\(listed.errors)")
+    }
+  }
+
+  @Test("train --resume names the command that goes on")
+  func resumingByAnotherVerb() throws {
+    try withTemporaryFolder { folder in
+      try write(String(repeating: "a b\nb\n", count: 20), to: "\(folder)/train.txt")
+      let trained = try runner.run(["train", "-o", "m.unroll.h5"] + Self.training, in: folder)
+      #expect(trained.exitCode == 0, "\(trained.errors)")
+      for option in [["--resume", "m.last.unroll.h5"], ["--resume=m.last.unroll.h5"]] {
+        let refused = try runner.run(["train"] + option + Self.training, in: folder)
+        #expect(refused.exitCode == 64, "\(refused.errors)")
+        let words = try #require(refused.errors.firstMatch(of: #/unroll (finetune [^\n]+)/#)?.1)
+        let command = words.replacing("TEXT", with: "train.txt").replacing(
+          "FILE.unroll.h5", with: "m.unroll.h5")
+        let resumed = try runner.run(
+          shell: "unroll \(command) --steps 5", in: folder, seconds: 60)
+        #expect(resumed.exitCode == 0, "\(resumed.errors)")
+      }
+    }
+  }
+
+  @Test("The check of a conversion has the windows that the file states, or the options")
+  func checksOfWindows() throws {
+    try withTemporaryFolder { folder in
+      let text = Fixtures.path("windows/text.txt")
+      for (model, own, pad) in [
+        ("plain", [], "<pad>"), ("masked", [], "none"),
+        ("plain", ["--context", "3", "--pad", "none"], "none"),
+      ] {
+        let converted = try runner.run(
+          [
+            "convert", Fixtures.path("windows/\(model).keras"), "-o", "m.unroll.h5", "--force",
+            "--vocabulary", Fixtures.path("windows/word_index.json"), "--check", text,
+          ] + own, in: folder)
+        let length = own.isEmpty ? 5 : 3
+        let evaluated = try json(
+          try runner.run(
+            [
+              "evaluate", "m.unroll.h5", text, "--protocol", "window", "--context", "\(length)",
+              "--pad", pad, "--json",
+            ], in: folder))
+        let nll = try #require(evaluated["nll"] as? Double)
+        let figure = String(format: "%.2f nats a token", nll)
+        #expect(converted.errors.contains(figure), "\(figure): \(converted.errors)")
+        #expect(converted.errors.contains("each from the \(length) before it"))
+      }
+    }
+  }
+
+  @Test("An estimate is of windows that cross lines, where these are asked for")
+  func estimatesCrossLines() throws {
+    try withTemporaryFolder { folder in
+      let converted = try runner.run(
+        [
+          "convert", Fixtures.path("windows/plain.keras"), "-o", "m.unroll.h5", "--vocabulary",
+          Fixtures.path("windows/word_index.json"),
+        ], in: folder)
+      #expect(converted.exitCode == 0, "\(converted.errors)")
+      // Without padding the first token of the text, or of each of four lines, is not predicted.
+      for (carry, predictions) in [([], 22), (["--carry"], 25)] {
+        let estimate = try runner.run(
+          [
+            "evaluate", "m.unroll.h5", Fixtures.path("windows/text.txt"), "--protocol", "window",
+            "--context", "5", "--pad", "none", "--estimate",
+          ] + carry, in: folder)
+        let line = estimate.output.split(separator: "\n").first { $0.hasPrefix("predictions") }
+        #expect(line?.hasSuffix(" \(predictions)") == true, "\(estimate.output)")
+      }
+    }
+  }
+}
