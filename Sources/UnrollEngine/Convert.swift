@@ -88,6 +88,8 @@ public struct ConversionOptions: Sendable {
   /// The tokens that begin and end sentences, and the one for unknown text, where they are named.
   public var special = SpecialTokens()
   /// The file that says which tensor is which, where names and shapes do not; see `NameMap`.
+  ///
+  /// For a checkpoint it says how the file of another format names its tensors.
   public var names: String?
   /// Names in the file of what is left out by hand, or the groups in front of them.
   public var ignored: Set<String> = []
@@ -347,8 +349,10 @@ private func readCheckpoint(
         "nothing is to be converted: copy the file; or name the output as one of another format, "
         + "such as `-o model.pt`, or give --dtype")
   }
-  guard case .file = options.vocabulary, options.nonlinearity == nil, options.names == nil,
-    options.ignored.isEmpty, options.root == nil, options.gateActivation == nil,
+  let namesOutput = if case .foreign = options.target { true } else { false }
+  guard case .file = options.vocabulary, options.nonlinearity == nil,
+    options.names == nil || namesOutput, options.ignored.isEmpty, options.root == nil,
+    options.gateActivation == nil,
     options.configuration == nil, options.special == SpecialTokens()
   else {
     throw InterchangeError(
@@ -363,5 +367,7 @@ private func readCheckpoint(
       message: "\(finding.level.rawValue) \(finding.rule): expected "
         + "\(finding.expected); found \(finding.found)")
   }
-  return Conversion(checkpoint: checkpoint, notes: notes)
+  var conversion = Conversion(ownCheckpoint: checkpoint, notes: notes)
+  conversion.outputNames = try options.names.map { try NameMap(contentsOf: $0) } ?? NameMap()
+  return conversion
 }

@@ -175,9 +175,17 @@ public struct Conversion: Sendable {
   public var notes: [Note]
   /// `true` if nothing in the file vouches for the order of the gate blocks.
   package var areGatesAssumed = false
+  /// The names that tensors get in a file of another format; the format's own if it is empty.
+  public var outputNames = NameMap()
 
-  /// Creates a conversion's result.
-  public init(checkpoint: Checkpoint, notes: [Note]) {
+  /// Creates a conversion's result from a file whose every name has an account.
+  init(checkpoint: Checkpoint, notes: [Note], settlement: Ledger.Settlement) {
+    self.checkpoint = checkpoint
+    self.notes = notes + settlement.notes
+  }
+
+  /// Creates the result of reading a checkpoint of our own, whose rules account for everything in it.
+  package init(ownCheckpoint checkpoint: Checkpoint, notes: [Note]) {
     self.checkpoint = checkpoint
     self.notes = notes
   }

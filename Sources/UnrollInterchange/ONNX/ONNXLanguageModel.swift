@@ -8,6 +8,10 @@ import UnrollTensors
 struct ONNXLanguageModel {
   private(set) var architecture: Architecture
   private(set) var notes: [Note] = []
+  /// The name of the result that is the model's: of the others some may be of the same numbers.
+  let result: String
+  /// The operations that the model is made of: embedding, layers, linear output, softmax.
+  let parts: [ONNXNode]
 
   private let graph: ONNXGraph
   private let embedding: ONNXTensor?
@@ -24,6 +28,9 @@ struct ONNXLanguageModel {
     let input: String
     /// The operations from the matrix product to the result.
     let path: [ONNXNode]
+
+    /// The result of the matrix product, as the graph names it.
+    var product: String { path.first?.outputs.first ?? "" }
   }
 
   /// Finds the model.
@@ -35,16 +42,23 @@ struct ONNXLanguageModel {
   init(_ graph: ONNXGraph, kept: [ONNXLayerMetadata]) throws {
     let model = graph.model
     self.graph = graph
-    let nodes = model.nodes.filter { ["LSTM", "GRU", "RNN"].contains($0.operation) }
-    guard !nodes.isEmpty else {
+    let all = model.nodes.filter(ONNXGraph.isLayer)
+    guard !all.isEmpty else {
       throw model.error(
         "graph", expected: "a node LSTM, GRU or RNN", found: "none",
         fix: "export the model with its recurrent layers whole; loops over steps are not converted")
     }
+    (result, output) = try Self.output(of: graph)
+    let needed = model.values(behind: [result])
+    let nodes = all.filter { $0.outputs.contains(where: needed.contains) }
+    guard !nodes.isEmpty else {
+      throw model.error(
+        result, expected: "a result of recurrent layers", found: "one that they are not needed for",
+        fix: "if another result is the model's, leave this one out: `--ignore \(result)`")
+    }
     layers = try nodes.enumerated().map { index, node in
       try ONNXLayer(node, in: graph, kept: kept.indices.contains(index) ? kept[index] : nil)
     }
-    output = try Self.output(of: graph)
     let (first, last) = (nodes[0], nodes[nodes.count - 1])
     for (index, node) in nodes.enumerated().dropFirst() {
       let width = layers[index - 1].architecture.hiddenSize
@@ -57,7 +71,12 @@ struct ONNXLanguageModel {
     var trace = try Self.trace(output.input, from: last, width: top, in: graph, for: "the output")
     try graph.follow(&trace, output.path, classes: V)
     let D = layers[0].architecture.inputSize
-    (embedding, notes) = try Self.embedding(of: first, width: D, in: graph)
+    let input = try Self.embedding(of: first, width: D, in: graph)
+    embedding = input.table
+    notes = input.notes
+    parts =
+      (input.node.map { [$0] } ?? []) + nodes
+      + output.path.filter { ONNXGraph.computing.contains($0.operation) }
     if trace.isLastStep {
       notes.append(
         Note(
@@ -128,16 +147,17 @@ struct ONNXLanguageModel {
       fix: "only a stack of layers over all time steps is converted")
   }
 
-  /// The embedding that the first layer reads, or `nil` for one-hot input.
+  /// The embedding that the first layer reads, or `nil` for one-hot input; and the operation that gives its
+  /// rows or the one-hot vectors, if the graph has one.
   private static func embedding(
     of first: ONNXNode, width D: Int, in graph: ONNXGraph
-  ) throws -> (ONNXTensor?, [Note]) {
+  ) throws -> (table: ONNXTensor?, node: ONNXNode?, notes: [Note]) {
     let (origin, path) = graph.path(to: first.input(0) ?? "", isPicking: false)
     guard let (node, _) = graph.producer(of: origin) else {
       guard graph.model.inputs.contains(origin) else { throw unknownInput(origin, graph) }
       try checkSteps(of: origin, ids: [], path, before: first, width: D, isVector: true, in: graph)
       return (
-        nil,
+        nil, nil,
         [Note(place: origin, message: "assumed: the input is one-hot, a vector for each token")]
       )
     }
@@ -162,7 +182,7 @@ struct ONNXLanguageModel {
     }
     try checkSteps(
       of: fed, ids: idPath + [node], path, before: first, width: D, isVector: false, in: graph)
-    return (table, [])
+    return (table, node, [])
   }
 
   /// Refuses a first layer that does not read the tokens of one sequence in their order.
@@ -223,14 +243,29 @@ struct ONNXLanguageModel {
       fix: "export a language model whose input is the ids of tokens")
   }
 
-  /// The linear output in front of one of the graph's results.
-  private static func output(of graph: ONNXGraph) throws -> Output {
+  /// The only linear output, and the first of the graph's results that it is in front of.
+  private static func output(of graph: ONNXGraph) throws -> (result: String, output: Output) {
+    var found: [(result: String, output: Output)] = []
     for name in graph.model.outputs {
-      if let output = try output(before: name, in: graph) { return output }
+      guard let output = try output(before: name, in: graph),
+        !found.contains(where: { $0.output.product == output.product })
+      else { continue }
+      found.append((name, output))
     }
-    throw graph.model.error(
-      "graph", expected: "a result of a linear layer, with or without a softmax",
-      found: list(graph.model.outputs), fix: "export the model with its output layer")
+    guard let first = found.first else {
+      throw graph.model.error(
+        "graph", expected: "a result of a linear layer, with or without a softmax",
+        found: list(graph.model.outputs), fix: "export the model with its output layer")
+    }
+    guard found.count == 1 else {
+      throw graph.model.error(
+        found[1].result, expected: "one linear layer whose result is the next token",
+        found: list(found.map { "\($0.result) of the weight \($0.output.weight.name)" }),
+        fix:
+          "leave out the results that are not the next token, such as `--ignore \(found[1].result)`"
+      )
+    }
+    return first
   }
 
   private static func output(before result: String, in graph: ONNXGraph) throws -> Output? {

@@ -10,6 +10,8 @@ public enum TheanoLMFormat: ForeignFormat {
   public static let name = "theanolm"
   /// None: TheanoLM's files are named `.h5`, as others are.
   public static let fileExtensions: [String] = []
+  /// Datasets are accounted for.
+  public static let hasLedger = true
   /// Models of this kind are read only.
   public static let isWritten = false
 
@@ -32,6 +34,7 @@ public enum TheanoLMFormat: ForeignFormat {
     let opened = try TheanoLMFile(file, reader: options.reader)
     let (layers, layerNotes) = try opened.layers()
     let words = try opened.vocabulary()
+    let settlement = try opened.settled(with: layers, ignoring: options.ignored)
     let model = try TheanoLMLanguageModel(
       opened, layers, vocabularySize: words.vocabulary.count)
     var options = options
@@ -46,6 +49,6 @@ public enum TheanoLMFormat: ForeignFormat {
       checkpoint: Checkpoint(
         architecture: model.architecture, parameters: model.parameters, vocabulary: vocabulary,
         tokenizer: options.tokenizer, provenance: []),
-      notes: layerNotes + model.notes + words.notes + opened.trainingNotes)
+      notes: layerNotes + model.notes + words.notes, settlement: settlement)
   }
 }
