@@ -37,8 +37,9 @@ struct ONNXGraph {
           expected: "an embedding, LSTM, GRU or RNN layers, a linear output and a softmax",
           found: "the operation \(node.operation)\(domain)",
           fix: ["Tanh", "Sigmoid", "Loop", "Scan"].contains(node.operation)
-            ? "the exporter cut the cells into single operations: export with one that keeps LSTM, GRU and "
-              + "RNN whole, such as torch.onnx.export(dynamo=False)"
+            ? "the exporter cut the cells into single operations: convert the weights instead, "
+              + "`torch.save(model.state_dict(), \"new.pt\")`, or export layers of nn.LSTM, nn.GRU or nn.RNN, "
+              + "which torch.onnx.export keeps whole"
             : "only recurrent language models of these parts are converted; quantised ones before they "
               + "are quantised")
       }
