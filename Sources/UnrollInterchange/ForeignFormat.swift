@@ -28,10 +28,6 @@ public protocol ForeignFormat: Sendable {
   /// `true` if its tensors have names that the caller may give roles by `ReadingOptions.map`.
   static var hasNames: Bool { get }
 
-  /// Whether its reader accounts for every name in a file, so that names can be left out by
-  /// `ReadingOptions.ignored`.
-  static var hasLedger: Bool { get }
-
   /// The extensions by which a file to be written is known as one of this format, without dots.
   static var fileExtensions: [String] { get }
 
@@ -96,9 +92,6 @@ extension ForeignFormat {
 
   /// Whether tensors have names: not unless the format says so.
   public static var hasNames: Bool { false }
-
-  /// Whether names can be left out: not unless the format says so.
-  public static var hasLedger: Bool { false }
 
   /// The model itself.
   ///

@@ -101,6 +101,15 @@ import UnrollTokenization
     #expect(try refusal("results-of-one-model", ignoring: ["y", "z", "p"]).place == "graph")
   }
 
+  @Test(
+    "A state whose size comes from a value of other axes is refused: the runtime refuses sequences, too",
+    arguments: ["refused-size-reshaped", "refused-size-squeezed"])
+  func sizesOfStates(name: String) throws {
+    let error = try refusal(name)
+    #expect(error.place == "altered0")
+    #expect(error.expected == "operations that leave every number with its token")
+  }
+
   // MARK: - TheanoLM
 
   private func readTheanoLM(

@@ -10,8 +10,6 @@ public enum ONNXFormat: ForeignFormat {
   public static let name = "onnx"
   /// The extension.
   public static let fileExtensions = ["onnx"]
-  /// Initializers, constants and results are accounted for.
-  public static let hasLedger = true
 
   /// Whether a file is a message with the fields of a model and a graph.
   public static func recognizes(_ file: MappedFile) -> Bool { ONNXModel.recognizes(file) }

@@ -10,8 +10,6 @@ public enum TheanoLMFormat: ForeignFormat {
   public static let name = "theanolm"
   /// None: TheanoLM's files are named `.h5`, as others are.
   public static let fileExtensions: [String] = []
-  /// Datasets are accounted for.
-  public static let hasLedger = true
   /// Models of this kind are read only.
   public static let isWritten = false
 
