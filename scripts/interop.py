@@ -463,7 +463,61 @@ def numpy_there_and_back(folder):
     print(f"interop: numpy {np.__version__}: {len(arrays)} arrays equal; its files are read: {'; '.join(forms)}")
 
 
+class OwnNames(torch.nn.Module):
+    """A program's own LSTM: i, f, o, g, a single bias, and the embedding's weight as the output's."""
+
+    def __init__(self, V=11, H=6):
+        super().__init__()
+        self.lut = torch.nn.Embedding(V, H)
+        self.Wx, self.Wh = (torch.nn.Parameter(torch.randn(4 * H, H) / 2) for _ in range(2))
+        self.b = torch.nn.Parameter(torch.randn(4 * H) / 2)
+        self.bias_of_logits = torch.nn.Parameter(torch.randn(V))
+
+    def forward(self, ids):
+        h = c = torch.zeros(self.Wh.shape[1], dtype=self.Wh.dtype)
+        logits = []
+        for x in self.lut(ids):
+            i, f, o, g = (self.Wx @ x + self.Wh @ h + self.b).chunk(4)
+            c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+            h = torch.sigmoid(o) * torch.tanh(c)
+            logits.append(self.lut.weight @ h + self.bias_of_logits)
+        return torch.stack(logits)
+
+
+def own_names(folder):
+    """A map on output gives a program its own names and gate order: it loads the file and computes the same."""
+    import safetensors.torch
+
+    torch.manual_seed(18)
+    source, words, names, ours = (f"{folder}/{name}" for name in ("own.pt", "own.txt", "own.json", "own.unroll.h5"))
+    module = OwnNames()
+    torch.save(module.state_dict(), source)
+    with open(words, "w", encoding="utf8") as file:
+        file.writelines(f"w{number}\n" for number in range(11))
+    with open(names, "w", encoding="utf8") as file:
+        json.dump({"encoder.weight": "lut.weight", "tied": True, "rnn.weight_ih_l0": "Wx", "rnn.weight_hh_l0": "Wh",
+                   "rnn.bias_l0": "b", "decoder.bias": "bias_of_logits", "gates": "ifog"}, file)
+    quiet = dict(check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run(["unroll", "convert", source, "--map", names, "--vocabulary", words, "--line-end", "w0", "-o", ours], **quiet)
+    ids, lines = torch.arange(11).repeat(2), "".join(f"w{number}\n" for number in range(1, 11))
+    scored = subprocess.run(["unroll", "score", ours, "-", "--level", "sentence"], input=lines, text=True, check=True,
+                            stdout=subprocess.PIPE).stdout.splitlines()[1:]
+    for number, row in enumerate(scored, 1):
+        expected = torch.log_softmax(module.double()(torch.tensor([0, number])), -1).gather(1, torch.tensor([[number], [0]])).sum()
+        assert abs(float(row.split("\t")[3]) - expected.item()) < 1e-5
+    module = module.float()
+    for name, load in (("own-back.pt", lambda path: torch.load(path, weights_only=True)),
+                       ("own-back.safetensors", safetensors.torch.load_file),
+                       ("own-back.npz", lambda path: {name: torch.from_numpy(array) for name, array in np.load(path).items() if name != "unroll"})):
+        subprocess.run(["unroll", "convert", ours, "--map", names, "-o", f"{folder}/{name}"], **quiet)
+        again = OwnNames()
+        again.load_state_dict(load(f"{folder}/{name}"), strict=True)
+        assert torch.equal(again(ids), module(ids)), name
+    print("interop: --map on output: a module with its own names and gate order loads .pt, .safetensors and .npz strictly, logits equal")
+
+
 with tempfile.TemporaryDirectory() as folder:
+    own_names(folder)
     safetensors_there_and_back(folder)
     ties_in_safetensors(folder)
     numpy_there_and_back(folder)

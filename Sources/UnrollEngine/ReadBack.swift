@@ -25,17 +25,19 @@ public struct ReadBack: Sendable {
 ///   - checkpoint: The model.
 ///   - format: The format.
 ///   - path: The file to be.
+///   - map: The names of the tensors; the format's own if it is empty.
 ///   - replacing: Whether a file that is there is replaced. If not, it stays.
 ///   - progress: See `ForeignFormat.export`.
 /// - Returns: What was compared.
 /// - Throws: What `ForeignFormat.export` throws; `InterchangeError` if the models differ.
 public func export(
   _ checkpoint: Checkpoint, as format: any ForeignFormat.Type, to path: String,
-  replacing: Bool = false, progress: (Int) -> Void = { _ in }
+  map: NameMap = NameMap(), replacing: Bool = false, progress: (Int) -> Void = { _ in }
 ) throws -> ReadBack {
-  let held = try format.held(checkpoint)
+  let held = try format.held(checkpoint, map: map)
   var found = ReadBack(tensors: 0, tokens: 0, largestDifference: 0)
-  try format.export(checkpoint, to: path, replacing: replacing, progress: progress) { back in
+  try format.export(checkpoint, to: path, map: map, replacing: replacing, progress: progress) {
+    back in
     let ids = probe(of: checkpoint)
     // The activations of plain cells are not in the file: those of the checkpoint count for both.
     let there = try logProbabilities(ids, held.parameters, of: held)

@@ -20,6 +20,7 @@ extension ForeignFormat {
   /// - Parameters:
   ///   - checkpoint: The model.
   ///   - path: The file to be.
+  ///   - map: The names of the tensors and the order of gate blocks; the format's own if it is empty.
   ///   - replacing: Whether a file that is there is replaced. If not, it stays.
   ///   - progress: Called with the number of bytes of tensors written or compared since the last
   ///     call; each is written once and compared once.
@@ -29,14 +30,14 @@ extension ForeignFormat {
   ///   if it cannot be written; `InterchangeError` if the format cannot hold the model, or if the
   ///   file does not read back.
   public static func export(
-    _ checkpoint: Checkpoint, to path: String, replacing: Bool = false,
+    _ checkpoint: Checkpoint, to path: String, map: NameMap = NameMap(), replacing: Bool = false,
     progress: (Int) -> Void = { _ in }, check: (Checkpoint) throws -> Void = { _ in }
   ) throws {
-    let held = try held(checkpoint)
+    let held = try held(checkpoint, map: map)
     let file = try AtomicFile(path, replacing: replacing)
     do {
-      try write(checkpoint, to: file.temporaryPath, progress: progress)
-      try compare(file.temporaryPath, with: held, progress: progress, check: check)
+      try write(checkpoint, map: map, to: file.temporaryPath, progress: progress)
+      try compare(file.temporaryPath, with: held, map: map, progress: progress, check: check)
       try file.commit()
     } catch let error as InterchangeError where error.file == file.temporaryPath {
       file.discard()
@@ -57,12 +58,13 @@ extension ForeignFormat {
   ///
   /// - Throws: `InterchangeError` naming the first difference; what `check` throws.
   static func compare(
-    _ path: String, with checkpoint: Checkpoint, progress: (Int) -> Void,
-    check: (Checkpoint) throws -> Void = { _ in }
+    _ path: String, with checkpoint: Checkpoint, map: NameMap = NameMap(),
+    progress: (Int) -> Void, check: (Checkpoint) throws -> Void = { _ in }
   ) throws {
     let asked = checkpoint.architecture.plainActivations.first
     let options = ReadingOptions(
-      vocabulary: checkpoint.vocabulary, tokenizer: checkpoint.tokenizer, nonlinearity: asked)
+      vocabulary: checkpoint.vocabulary, tokenizer: checkpoint.tokenizer, nonlinearity: asked,
+      map: map.ofUsedTensors)
     let back = try read(MappedFile(path: path), options: options).checkpoint
     let architecture = checkpoint.architecture
     guard [architecture, architecture.assuming(asked)].contains(back.architecture) else {

@@ -28,10 +28,6 @@ public protocol ForeignFormat: Sendable {
   /// `true` if its tensors have names that the caller may give roles by `ReadingOptions.map`.
   static var hasNames: Bool { get }
 
-  /// Whether its reader accounts for every name in a file, so that names can be left out by
-  /// `ReadingOptions.ignored`.
-  static var hasLedger: Bool { get }
-
   /// The extensions by which a file to be written is known as one of this format, without dots.
   static var fileExtensions: [String] { get }
 
@@ -96,9 +92,6 @@ extension ForeignFormat {
 
   /// Whether tensors have names: not unless the format says so.
   public static var hasNames: Bool { false }
-
-  /// Whether names can be left out: not unless the format says so.
-  public static var hasLedger: Bool { false }
 
   /// The model itself.
   ///
@@ -177,9 +170,17 @@ public struct Conversion: Sendable {
   package var areGatesAssumed = false
   /// The window of tokens that the file says the model was made for; `nil` if it says nothing.
   public package(set) var window: StatedWindow?
+  /// The names that tensors get in a file of another format; the format's own if it is empty.
+  public var outputNames = NameMap()
 
-  /// Creates a conversion's result.
-  public init(checkpoint: Checkpoint, notes: [Note]) {
+  /// Creates a conversion's result from a file whose every name has an account.
+  init(checkpoint: Checkpoint, notes: [Note], settlement: Ledger.Settlement) {
+    self.checkpoint = checkpoint
+    self.notes = notes + settlement.notes
+  }
+
+  /// Creates the result of reading a checkpoint of our own, whose rules account for everything in it.
+  package init(ownCheckpoint checkpoint: Checkpoint, notes: [Note]) {
     self.checkpoint = checkpoint
     self.notes = notes
   }

@@ -40,6 +40,12 @@ public struct GateOrder: Sendable, Hashable {
     return own.compactMap(order.firstIndex(of:))
   }
 
+  /// For each block of the file, in order, the index of the block in a checkpoint.
+  var blocksOfCheckpoint: [Int] {
+    let blocks = blocks
+    return blocks.indices.compactMap(blocks.firstIndex(of:))
+  }
+
   /// The order of a checkpoint for a cell with gates; `nil` for a vanilla RNN.
   package static func usual(_ cell: Cell) -> GateOrder? {
     gates.first { $0.cell == cell }.flatMap { GateOrder($0.letters) }
@@ -56,6 +62,11 @@ public struct GateOrder: Sendable, Hashable {
     }
     return orders.compactMap(GateOrder.init)
   }
+}
+
+extension LayerParameter {
+  /// `true` if its rows are stacked in blocks, one for each gate.
+  var hasGates: Bool { self != .weightHR }
 }
 
 extension Tensor {

@@ -62,6 +62,11 @@ struct Ledger {
   /// The names without an account yet, in the order of the file.
   var left: [String] { names.filter(open.contains) }
 
+  /// The first of some names that the caller leaves out, in the order of the file.
+  func ignored(among some: Set<String>) -> String? {
+    names.first { some.contains($0) && isIgnored($0) }
+  }
+
   /// Accounts for a name whose value is in the model.
   mutating func use(_ name: String) { open.remove(name) }
 
@@ -75,6 +80,18 @@ struct Ledger {
     open.subtract(matches)
     guard let reason, !matches.isEmpty else { return }
     notes.append(Note(place: place, message: reason))
+  }
+
+  /// Accounts for several groups of one reason, with one note.
+  ///
+  /// - Parameters:
+  ///   - places: The groups.
+  ///   - reason: What they are, that is worth a note.
+  mutating func pass(_ places: [String], noting reason: String) {
+    let found = places.filter { place in open.contains { Self.is($0, place) } }
+    guard !found.isEmpty else { return }
+    for place in found { pass(place) }
+    notes.append(Note(place: list(found), message: reason))
   }
 
   /// Closes the account.
@@ -91,12 +108,5 @@ struct Ledger {
       file: file, place: left.count == 1 ? first : "", expected: expected,
       found: left.count == 1 ? "this beside it" : "\(left.count) others beside it: \(list(left))",
       fix: "\(fix); what is no part of the model is left out with --ignore NAME")
-  }
-}
-
-extension Conversion {
-  /// Creates a conversion's result from a file whose every name has an account.
-  init(checkpoint: Checkpoint, notes: [Note], settlement: Ledger.Settlement) {
-    self.init(checkpoint: checkpoint, notes: notes + settlement.notes)
   }
 }

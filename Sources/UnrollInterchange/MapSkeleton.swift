@@ -128,8 +128,6 @@ protocol NamedFormat: ForeignFormat {
 extension NamedFormat {
   /// Tensors have names.
   public static var hasNames: Bool { true }
-  /// Every tensor is accounted for.
-  public static var hasLedger: Bool { true }
 }
 
 /// A map for `--map` to complete, with the roles that the names and shapes of a file's tensors suggest.

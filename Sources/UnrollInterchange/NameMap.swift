@@ -31,6 +31,8 @@ public struct NameMap: Sendable, Hashable {
   public private(set) var gates: GateOrder?
   /// `true` if the output shares the weight of the embedding.
   public private(set) var isTied = false
+  /// The file that it was read from.
+  public private(set) var path: String?
 
   /// Creates a map that says nothing.
   public init() {}
@@ -52,6 +54,7 @@ public struct NameMap: Sendable, Hashable {
     for (key, value) in members {
       try add(String(decoding: key, as: UTF8.self), value, path: path)
     }
+    self.path = path
     let counts = Dictionary(grouping: names, by: \.value).filter { $0.value.count > 1 }
     let tie: Set = ["encoder.weight", "decoder.weight"]
     if let (name, roles) = counts.first(where: { Set($0.value.map(\.key)) != tie }) {
@@ -64,6 +67,13 @@ public struct NameMap: Sendable, Hashable {
         path, Key.tied, "no decoder.weight of its own beside \"tied\": true",
         names["decoder.weight"] ?? "")
     }
+  }
+
+  /// The map without the tensors to leave out: for a file that does not have them.
+  var ofUsedTensors: NameMap {
+    var map = self
+    map.ignored = []
+    return map
   }
 
   private mutating func add(_ key: String, _ value: JSONValue, path: String) throws {

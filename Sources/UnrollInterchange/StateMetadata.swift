@@ -284,6 +284,17 @@ extension NamedTensors {
   }
 }
 
+extension Architecture {
+  /// The architecture with two biases for each layer that has one.
+  var withoutSingleBiases: Architecture {
+    var architecture = self
+    for index in layers.indices where layers[index].bias == .single {
+      architecture.layers[index].bias = .double
+    }
+    return architecture
+  }
+}
+
 extension Checkpoint {
   /// What files of named tensors do not hold, or only for those who know of it.
   var lossesOfNamedTensors: [Note] {
@@ -294,14 +305,16 @@ extension Checkpoint {
         message:
           "a layer's only bias, named bias_l: PyTorch's modules have two, bias_ih_l and bias_hh_l")
     }
-    var rest = architecture
-    for index in single { rest.layers[index].bias = .double }
-    let variants = rest.rareVariants.map { variant in
+    return notes + variantsInMetadata + lossesBesideWeights
+  }
+
+  /// What only the metadata says of the layers.
+  var variantsInMetadata: [Note] {
+    architecture.withoutSingleBiases.rareVariants.map { variant in
       Note(
         place: Layout.model,
         message: "\(variant): in the metadata alone, PyTorch's modules do not compute it")
     }
-    return notes + variants + lossesBesideWeights
   }
 
   /// What files of weights, tokens and tokenizer do not hold.

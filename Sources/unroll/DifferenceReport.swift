@@ -12,9 +12,10 @@ struct DifferenceReport: Encodable {
   private let verdict: String
   private let architecture: [Part]
   private let tensors: [TensorPart]
-  private let tokens: [Part]?
+  @Nullable private var tokens: [Part]?
   private let metadata: [Part]
-  private let text: Text?
+  @Nullable private var text: Text?
+  private let reasons: [String: String]
 
   init(
     files: [String], _ difference: ModelDifference, listsTensors: Bool, _ text: TextDifference?
@@ -27,6 +28,10 @@ struct DifferenceReport: Encodable {
     tokens = difference.tokens?.map(Part.init)
     metadata = difference.metadata.map(Part.init)
     self.text = text.map(Text.init)
+    var reasons: [String: String] = [:]
+    if difference.tokens == nil { reasons["tokens"] = "a file has no tokens of its own" }
+    if text == nil { reasons["text"] = "no --text" }
+    self.reasons = reasons
   }
 
   /// The first line.
@@ -54,34 +59,14 @@ struct DifferenceReport: Encodable {
     return [verdict] + sections.filter { !$0.1.isEmpty }.flatMap { [$0.0] + $0.1 }
       + (text?.lines ?? [])
   }
-
-  enum CodingKeys: String, CodingKey {
-    case files, equal, verdict, architecture, tensors, tokens, metadata, text, reasons
-  }
-
-  func encode(to encoder: any Encoder) throws {
-    var container = encoder.container(keyedBy: CodingKeys.self)
-    try container.encode(files, forKey: .files)
-    try container.encode(equal, forKey: .equal)
-    try container.encode(verdict, forKey: .verdict)
-    try container.encode(architecture, forKey: .architecture)
-    try container.encode(tensors, forKey: .tensors)
-    try container.encode(tokens, forKey: .tokens)
-    try container.encode(metadata, forKey: .metadata)
-    try container.encode(text, forKey: .text)
-    var reasons: [String: String] = [:]
-    if tokens == nil { reasons["tokens"] = "a file has no tokens of its own" }
-    if text == nil { reasons["text"] = "no --text" }
-    try container.encode(reasons, forKey: .reasons)
-  }
 }
 
 extension DifferenceReport {
   /// Something that is stored and not the same.
   fileprivate struct Part: Encodable {
     let part: String
-    let first: String?
-    let second: String?
+    @Nullable var first: String?
+    @Nullable var second: String?
 
     init(_ difference: PartDifference) {
       part = difference.part
@@ -92,26 +77,17 @@ extension DifferenceReport {
     var line: String {
       "  \(printable(part)): \(printable(first ?? "none")) -> \(printable(second ?? "none"))"
     }
-
-    enum CodingKeys: String, CodingKey { case part, first, second }
-
-    func encode(to encoder: any Encoder) throws {
-      var container = encoder.container(keyedBy: CodingKeys.self)
-      try container.encode(part, forKey: .part)
-      try container.encode(first, forKey: .first)
-      try container.encode(second, forKey: .second)
-    }
   }
 
   /// A tensor of one model or both.
   fileprivate struct TensorPart: Encodable {
     let path: String
-    let first: String?
-    let second: String?
-    let differing: Int?
-    let largest: Double?
-    let largestRelative: Double?
-    let cosine: Double?
+    @Nullable var first: String?
+    @Nullable var second: String?
+    @Nullable var differing: Int?
+    @Nullable var largest: Double?
+    @Nullable var largestRelative: Double?
+    @Nullable var cosine: Double?
     let reasons: [String: String]
 
     init(_ difference: TensorDifference) {
@@ -121,7 +97,7 @@ extension DifferenceReport {
       differing = difference.differing
       var missing = MissingNumbers()
       let other = "other shapes"
-      if differing == nil { missing.reasons["differing"] = other }
+      if difference.differing == nil { missing.reasons["differing"] = other }
       largest = missing.number(difference.largest, "largest", other)
       largestRelative = missing.number(difference.largestRelative, "largest_relative", other)
       cosine = missing.number(difference.cosine, "cosine", "other shapes, or all zeros")
@@ -137,36 +113,20 @@ extension DifferenceReport {
         + "relative \(largestRelative.map { short($0) } ?? "-"), "
         + "cosine \(cosine.map { String(format: "%.6f", $0) } ?? "-")"
     }
-
-    enum CodingKeys: String, CodingKey {
-      case path, first, second, differing, largest, largestRelative, cosine, reasons
-    }
-
-    func encode(to encoder: any Encoder) throws {
-      var container = encoder.container(keyedBy: CodingKeys.self)
-      try container.encode(path, forKey: .path)
-      try container.encode(first, forKey: .first)
-      try container.encode(second, forKey: .second)
-      try container.encode(differing, forKey: .differing)
-      try container.encode(largest, forKey: .largest)
-      try container.encode(largestRelative, forKey: .largestRelative)
-      try container.encode(cosine, forKey: .cosine)
-      try container.encode(reasons, forKey: .reasons)
-    }
   }
 
   /// Both models on a text.
   fileprivate struct Text: Encodable {
     let predictions: Int
     let lineCount: Int
-    let firstNll: Double?
-    let secondNll: Double?
-    let nllDifference: Double?
-    let intervalLow: Double?
-    let intervalHigh: Double?
-    let divergence: Double?
-    let meanDifference: Double?
-    let largestDifference: Double?
+    @Nullable var firstNll: Double?
+    @Nullable var secondNll: Double?
+    @Nullable var nllDifference: Double?
+    @Nullable var intervalLow: Double?
+    @Nullable var intervalHigh: Double?
+    @Nullable var divergence: Double?
+    @Nullable var meanDifference: Double?
+    @Nullable var largestDifference: Double?
     let reasons: [String: String]
 
     init(_ difference: TextDifference) {
@@ -184,26 +144,6 @@ extension DifferenceReport {
       meanDifference = missing.number(difference.mean, "mean_difference", none)
       largestDifference = missing.number(difference.largest, "largest_difference", none)
       reasons = missing.reasons
-    }
-
-    enum CodingKeys: String, CodingKey {
-      case predictions, lineCount, firstNll, secondNll, nllDifference, intervalLow, intervalHigh
-      case divergence, meanDifference, largestDifference, reasons
-    }
-
-    func encode(to encoder: any Encoder) throws {
-      var container = encoder.container(keyedBy: CodingKeys.self)
-      try container.encode(predictions, forKey: .predictions)
-      try container.encode(lineCount, forKey: .lineCount)
-      try container.encode(firstNll, forKey: .firstNll)
-      try container.encode(secondNll, forKey: .secondNll)
-      try container.encode(nllDifference, forKey: .nllDifference)
-      try container.encode(intervalLow, forKey: .intervalLow)
-      try container.encode(intervalHigh, forKey: .intervalHigh)
-      try container.encode(divergence, forKey: .divergence)
-      try container.encode(meanDifference, forKey: .meanDifference)
-      try container.encode(largestDifference, forKey: .largestDifference)
-      try container.encode(reasons, forKey: .reasons)
     }
 
     private static func loss(_ nll: Double?) -> String {
@@ -229,6 +169,17 @@ extension DifferenceReport {
           + "\(largestDifference.map { short($0) } ?? "infinity") at most")
       return lines
     }
+  }
+}
+
+/// A value that a report has always: where there is none, JSON has `null` under its key.
+@propertyWrapper
+private struct Nullable<Value: Encodable>: Encodable {
+  var wrappedValue: Value?
+
+  func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    if let wrappedValue { try container.encode(wrappedValue) } else { try container.encodeNil() }
   }
 }
 

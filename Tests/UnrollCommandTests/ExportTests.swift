@@ -136,7 +136,39 @@ import UnrollTokenization
       let refused = try runner.run(
         ["convert", "a.h5", "--map", "map.json", "-o", "b.npz"], in: folder)
       #expect(
-        refused.exitCode == 2 && refused.errors.contains("a map or a configuration beside it"))
+        refused.exitCode == 2 && refused.errors.contains("map.json: a: expected a role such as"))
+    }
+  }
+
+  @Test(
+    "A map gives the tensors of the output their names, in formats that have names of the caller's")
+  func aMapNamesTheTensorsOfTheOutput() throws {
+    let map = """
+      {"encoder.weight": "lut", "rnn.weight_ih_l0": "lower.x", "rnn.weight_hh_l0": "lower.h",
+       "rnn.bias_ih_l0": "lower.b", "rnn.bias_hh_l0": "lower.c", "decoder.weight": "out.w",
+       "decoder.bias": "out.b", "gates": "ifog"}
+      """
+    try withCheckpoint(.small(hidden: [7])) { folder in
+      try Data(map.utf8).write(to: URL(filePath: "\(folder)/map.json"))
+      let command = ["convert", "a.h5", "--map", "map.json", "-o"]
+      let written = try runner.run(command + ["b.pt"], in: folder)
+      #expect(written.exitCode == 0)
+      #expect(written.errors.contains("names as in the map; to convert back, give the same --map"))
+      let plain = try runner.run(
+        ["convert", "b.pt", "--vocabulary", "w.txt", "-o", "c.h5"], in: folder)
+      #expect(plain.exitCode == 2)
+      #expect(
+        try runner.run(
+          ["convert", "a.h5", "-o", "x.pt", "--write-vocabulary", "w.txt"], in: folder
+        )
+        .exitCode == 0)
+      let back = try runner.run(
+        ["convert", "b.pt", "--map", "map.json", "--vocabulary", "w.txt", "-o", "c.h5"], in: folder)
+      #expect(back.exitCode == 0)
+      #expect(try weightsDigest("c.h5", in: folder) == weightsDigest("a.h5", in: folder))
+      let onnx = try runner.run(command + ["b.onnx"], in: folder)
+      #expect(onnx.exitCode == 2 && onnx.errors.contains("leave --map out, or give another output"))
+      #expect(try !files(folder).contains("b.onnx"))
     }
   }
 

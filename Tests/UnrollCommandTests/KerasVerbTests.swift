@@ -165,7 +165,7 @@ import UnrollTensors
       #expect(entry.arguments.split(separator: "\n").contains("ignored=/vars/0"))
       let onnx = try convert(
         [Fixtures.path("onnx/lstm-script.onnx")] + options + ["--force"], in: folder)
-      #expect(onnx.code == 2 && onnx.errors.contains("leave --ignore out"))
+      #expect(onnx.code == 2 && onnx.errors.contains("/vars/0: expected a name in the file"))
       let again = try convert(["a.h5", "-o", "b.keras", "--ignore", "x"], in: folder)
       #expect(again.code == 2 && again.errors.contains("ignored names"))
     }

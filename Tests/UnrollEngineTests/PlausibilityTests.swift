@@ -195,6 +195,18 @@ import UnrollTokenization
     }
   }
 
+  @Test("A program of torch.export is named, with the line that saves its weights")
+  func programsAreNamed() throws {
+    let error = #expect(throws: InterchangeError.self) {
+      try convert(Fixtures.path("roles/program.pt2"), options: ConversionOptions())
+    }
+    #expect(error?.found == "a program that torch.export saved (.pt2)")
+    #expect(
+      error?.fix
+        == "save its weights: `torch.save(torch.export.load(\"program.pt2\").state_dict, \"new.pt\")`"
+    )
+  }
+
   @Test("A compressed file is named by its bytes")
   func compressedFilesAreNamed() throws {
     try withTemporaryFolder { folder in

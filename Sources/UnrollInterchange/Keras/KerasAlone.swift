@@ -114,9 +114,11 @@ extension KerasVariables {
     let isListed: Bool
     switch layout {
     case .numbered:
-      (modules, isListed) = (KerasTree(container).modules, false)
+      modules = KerasTree(container).modules
+      isListed = false
     case .named(let root):
-      (modules, isListed) = (listed(root), true)
+      modules = listed(root)
+      isListed = true
     }
     var candidates: [KerasRoles.Candidate] = []
     for module in modules where !isIgnored(module.place) {

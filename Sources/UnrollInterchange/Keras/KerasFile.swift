@@ -239,8 +239,12 @@ struct KerasFile {
   init(weights container: ForeignContainer, path: String) {
     self.container = container
     self.path = path
-    (configuration, compilation, version, kept) = (nil, nil, nil, nil)
-    (assets, prefix) = ([:], "")
+    configuration = nil
+    compilation = nil
+    version = nil
+    kept = nil
+    assets = [:]
+    prefix = ""
   }
 
   /// Whether a file begins as HDF5 does, behind a block of its user's if there is one: of 512 bytes, or

@@ -142,9 +142,6 @@ extension KerasFamily {
   /// Datasets have names that a map may give.
   public static var hasNames: Bool { true }
 
-  /// Every dataset has an account.
-  public static var hasLedger: Bool { true }
-
   /// The model with one bias where Keras has one, and without what Keras has no layers for.
   ///
   /// - Throws: `InterchangeError` if Keras has no layers that compute the model.

@@ -18,7 +18,8 @@ struct KerasGates {
     guard let match = place.firstMatch(of: /_([WUb])_([ifcozrh])(?::0)?$/),
       let role = match.1.first, let gate = match.2.first
     else { return nil }
-    (self.role, self.gate) = (role, gate)
+    self.role = role
+    self.gate = gate
   }
 }
 
@@ -58,7 +59,8 @@ extension Tensor {
   /// Tensors of one shape and type as one, each row the rows of all.
   fileprivate init?(sideBySide parts: [Tensor]) {
     guard let first = parts.first, let width = first.shape.dimensions.last else { return nil }
-    let (rowSize, dtype) = (width * first.dtype.size, first.dtype)
+    let dtype = first.dtype
+    let rowSize = width * dtype.size
     let rows = first.shape.dimensions.dropLast().reduce(1, *)
     var bytes: [UInt8] = []
     bytes.reserveCapacity(rows * rowSize * parts.count)

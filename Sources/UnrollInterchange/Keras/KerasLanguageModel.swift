@@ -273,7 +273,8 @@ struct KerasLanguageModel {
   private mutating func addEmbedding(_ part: KerasPart) throws {
     let (V, D) = try matrix(part.variables.first, of: part)
     architecture.input = .embedding
-    (architecture.vocabularySize, architecture.embeddingSize) = (V, D)
+    architecture.vocabularySize = V
+    architecture.embeddingSize = D
   }
 
   private mutating func addLayer(_ part: KerasPart, _ cell: KerasCell) throws {

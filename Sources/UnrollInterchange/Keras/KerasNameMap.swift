@@ -26,7 +26,8 @@ struct KerasNameMap {
     refusal: (_ place: String, _ expected: String, _ found: String) -> InterchangeError
   ) throws {
     var recurrent: [Int: [String: String]] = [:]
-    var (weight, bias): (String?, String?) = (nil, nil)
+    var weight: String?
+    var bias: String?
     for (name, path) in names.sorted(by: { $0.key < $1.key }) {
       let last = name.split(separator: ".").suffix(2).joined(separator: ".")
       if let match = name.wholeMatch(

@@ -54,7 +54,8 @@ extension Architecture {
       layers.append([form(.embeddingWeight, [vocabularySize, embeddingSize])])
     }
     for (index, layer) in self.layers.enumerated() {
-      let (H, isGRU) = (layer.hiddenSize, layer.cell == .gru)
+      let H = layer.hiddenSize
+      let isGRU = layer.cell == .gru
       let columns = layer.cell.gateCount * H
       func kernel(_ parameter: LayerParameter, _ rows: Int) -> KerasVariableForm {
         form(.layer(index, parameter), [rows, columns], isTransposed: true, hasGRUGates: isGRU)
@@ -97,7 +98,8 @@ extension Architecture {
 extension Tensor {
   /// Rows and columns of a matrix exchanged.
   func transposed() -> Tensor {
-    let (rows, columns) = (shape.dimensions[0], shape.dimensions[1])
+    let rows = shape.dimensions[0]
+    let columns = shape.dimensions[1]
     let bytes =
       switch dtype.size {
       case 1: transposedBytes(UInt8.self, rows, columns)
@@ -167,7 +169,8 @@ extension Tensor {
   ///   - isRecurrent: Whether it is the recurrent kernel.
   /// - Returns: The kernel.
   func fromCuDNN(gates G: Int, isRecurrent: Bool) -> Tensor {
-    let (I, H) = (shape.dimensions[0], shape.dimensions[1] / G)
+    let I = shape.dimensions[0]
+    let H = shape.dimensions[1] / G
     let rowSize = H * dtype.size
     // Blocks of columns one after the other, each row by row: [G, I, H].
     let bytes = withUnsafeBytes { source -> [UInt8] in

@@ -144,7 +144,8 @@ enum KerasOptimizer {
       let rate = file.container.tensor(variables[1])?.scalar,
       Hyperparameter.learningRate.allows(rate)
     else { throw Obstacle(reason: "it has no number of steps and no learning rate") }
-    (state.step, group.step) = (count, count)
+    state.step = count
+    group.step = count
     // The setting has more digits, if it is the same number.
     if Float(group[.learningRate]) != Float(rate) { group[.learningRate] = rate }
     let order = order(architecture.kerasLayers.flatMap { $0 }, group, state.kind)
@@ -207,7 +208,8 @@ enum KerasOptimizer {
     if group.hyperparameters[.learningRateInBuffer] != nil { group[.learningRateInBuffer] = 1 }
     var state = state
     // Keras counts once: what these parameters learned before this training counts.
-    (state.groups, state.step) = ([group], group.step)
+    state.groups = [group]
+    state.step = group.step
     return .kept(state, approximations: approximations)
   }
 

@@ -79,7 +79,8 @@ extension KerasLanguageModel {
       weight = try linear(last, [width, architecture.vocabularySize]).kernel.transposed()
     default:
       let found = try linear(last, [width, architecture.vocabularySize])
-      (weight, bias) = (found.kernel.transposed(), found.bias)
+      weight = found.kernel.transposed()
+      bias = found.bias
     }
     try set(weight, bias, behind: first, at: parts[0].name)
   }
@@ -98,7 +99,8 @@ extension KerasLanguageModel {
     _ weight: Tensor, _ bias: Tensor?, behind first: (kernel: Tensor, bias: Tensor?)?,
     at place: String
   ) throws {
-    var (weight, bias) = (weight, bias)
+    var weight = weight
+    var bias = bias
     if let first {
       if let inner = first.bias {
         let product = weight.product(with: inner.reshaped([inner.shape.dimensions[0], 1]))
@@ -144,10 +146,11 @@ extension KerasLanguageModel {
 extension Tensor {
   /// The numbers of the product of two matrices, row by row.
   fileprivate func product(with other: Tensor) -> [Double] {
-    let (rows, inner, columns) = (
-      shape.dimensions[0], shape.dimensions[1], other.shape.dimensions[1]
-    )
-    let (a, b) = (doubles, other.doubles)
+    let rows = shape.dimensions[0]
+    let inner = shape.dimensions[1]
+    let columns = other.shape.dimensions[1]
+    let a = doubles
+    let b = other.doubles
     var product = [Double](repeating: 0, count: rows * columns)
     for row in 0..<rows {
       for k in 0..<inner {

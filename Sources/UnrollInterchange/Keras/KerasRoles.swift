@@ -78,7 +78,8 @@ struct KerasRoles {
   /// The layers as they are listed, if they can follow one another so.
   private var listed: [Chain] {
     guard let output = candidates.indices.last, isOutput(output) else { return [] }
-    let (H, V) = (shape(output)[0], shape(output)[1])
+    let H = shape(output)[0]
+    let V = shape(output)[1]
     let embedding: Int? = recurrent.first == 0 ? nil : 0
     let end = candidates.count - 1
     guard recurrent == Array((embedding == nil ? 0 : 1)..<max(1, end)),
@@ -99,7 +100,8 @@ struct KerasRoles {
       }
     }
     for output in others where isOutput(output) {
-      let (H, V) = (shape(output)[0], shape(output)[1])
+      let H = shape(output)[0]
+      let V = shape(output)[1]
       let rest = others.filter { $0 != output }
       guard rest.count <= 1 else { continue }
       if let embedding = rest.first {
@@ -178,7 +180,8 @@ struct KerasRoles {
     let places = Set(modules.map(\.place))
     guard places.count == modules.count || places.count == 1 else { return nil }
     return recurrent.enumerated().sorted {
-      let (a, b) = (candidates[$0.element].module.number, candidates[$1.element].module.number)
+      let a = candidates[$0.element].module.number
+      let b = candidates[$1.element].module.number
       return (a, $0.offset) < (b, $1.offset)
     }.map(\.element)
   }
@@ -197,7 +200,8 @@ struct KerasRoles {
       }
     }
     return candidates.enumerated().sorted {
-      let (a, b) = ($0.element, $1.element)
+      let a = $0.element
+      let b = $1.element
       return (rank(a), a.module.number, $0.offset) < (rank(b), b.module.number, $1.offset)
     }.map(\.element)
   }

@@ -22,9 +22,6 @@ public enum ML5Format: ForeignFormat {
 
   private static let largestManifest = 1 << 20
 
-  /// Every tensor has an account.
-  public static let hasLedger = true
-
   /// Whether a file is such a manifest.
   public static func recognizes(_ file: MappedFile) -> Bool {
     guard file.count > 2, file.count <= largestManifest, file.copy(0..<1) == [UInt8(ascii: "{")]

@@ -5,7 +5,7 @@ import UnrollTensors
 import UnrollTokenization
 
 /// Archives of NumPy arrays, with a vocabulary and a tokenizer where Unroll wrote them.
-public enum NumPyFormat: NamedFormat {
+public enum NumPyFormat: NameWritingFormat {
   /// The name in reports.
   public static let name = "npz"
   /// The extension.
@@ -73,8 +73,13 @@ public enum NumPyFormat: NamedFormat {
   ///
   /// - Throws: `InterchangeError` for tensors that are missing or that the format cannot hold.
   public static func losses(of checkpoint: Checkpoint) throws -> [Note] {
-    _ = try arrays(of: checkpoint)
+    _ = try arrays(of: checkpoint, naming: .wordLanguageModel)
     return checkpoint.lossesOfNamedTensors
+  }
+
+  static func losses(of checkpoint: Checkpoint, naming: StateNaming) throws -> [Note] {
+    _ = try arrays(of: checkpoint, naming: naming)
+    return checkpoint.variantsInMetadata + checkpoint.lossesBesideWeights
   }
 
   /// Writes a checkpoint.
@@ -86,7 +91,13 @@ public enum NumPyFormat: NamedFormat {
   public static func write(
     _ checkpoint: Checkpoint, to path: String, progress: (Int) -> Void
   ) throws {
-    let arrays = try arrays(of: checkpoint)
+    try write(checkpoint, naming: .wordLanguageModel, to: path, progress: progress)
+  }
+
+  static func write(
+    _ checkpoint: Checkpoint, naming: StateNaming, to path: String, progress: (Int) -> Void
+  ) throws {
+    let arrays = try arrays(of: checkpoint, naming: naming)
     let text = Array(StateMetadata(checkpoint).json.utf8)
     var archive = try ZipWriter(emptying: path)
     for (name, type, tensor) in arrays {
@@ -101,15 +112,35 @@ public enum NumPyFormat: NamedFormat {
   }
 
   private static func arrays(
-    of checkpoint: Checkpoint
+    of checkpoint: Checkpoint, naming: StateNaming
   ) throws -> [(name: String, type: String, tensor: Tensor)] {
-    try TorchStateDictionary(checkpoint, allowsVariants: true).owned.map { entry in
+    let state = try TorchStateDictionary(checkpoint, allowsVariants: true, naming: naming)
+    if naming.mapped != nil { try checkNames(state) }
+    return try state.owned.map { entry in
       guard let type = types[entry.tensor.dtype] else {
         throw InterchangeError(
           file: "the checkpoint", place: entry.name, expected: "numbers that NumPy has",
           found: entry.tensor.dtype.rawValue, fix: "give --dtype f32, which holds each of them")
       }
       return (entry.name, type, entry.tensor)
+    }
+  }
+
+  /// Refuses names that the archive has no room for.
+  private static func checkNames(_ state: TorchStateDictionary) throws {
+    func fail(_ place: String, _ found: String, _ fix: String) -> InterchangeError {
+      InterchangeError(
+        file: "the checkpoint", place: place, expected: "names that arrays of an archive can have",
+        found: found, fix: fix)
+    }
+    if let entry = state.entries.first(where: { $0.name == StateMetadata.key }) {
+      throw fail(
+        entry.name, "that of the text beside them", "give the tensor another name in the map")
+    }
+    guard state.entries.count == state.storages.count else {
+      throw fail(
+        "decoder.weight", "a second name for the embedding's array, which is stored once",
+        "name decoder.weight like encoder.weight in the map, or give `\"tied\": true` instead")
     }
   }
 

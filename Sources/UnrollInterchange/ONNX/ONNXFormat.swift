@@ -22,9 +22,12 @@ public enum ONNXFormat: ForeignFormat {
   /// - Throws: `InterchangeError` if the file is damaged, holds another kind of model, or needs a
   ///   vocabulary that `options` does not give.
   public static func read(_ file: MappedFile, options: ReadingOptions) throws -> Conversion {
-    let model = try ONNXModel(file)
+    let account = try ONNXAccount(of: ONNXModel(file), ignoring: options.ignored)
+    let model = account.model
     let kept = model.metadata[ONNXLayerMetadata.key].map(ONNXLayerMetadata.layers) ?? []
-    var language = try ONNXLanguageModel(try ONNXGraph(model), kept: kept)
+    let graph = try ONNXGraph(model)
+    var language = try ONNXLanguageModel(graph, kept: kept)
+    let settlement = try account.settled(with: language, in: graph)
     let parameters = try language.parameters()
     let rows = language.architecture.vocabularySize
     var options = options
@@ -40,7 +43,7 @@ public enum ONNXFormat: ForeignFormat {
       checkpoint: Checkpoint(
         architecture: language.architecture, parameters: parameters, vocabulary: vocabulary,
         tokenizer: options.tokenizer, provenance: []),
-      notes: language.notes)
+      notes: language.notes, settlement: settlement)
   }
 
   /// What is neither weights, tokens nor tokenizer.

@@ -6,7 +6,7 @@ struct ONNXGraph {
   private let producers: [String: Int]
 
   /// Operations that compute what a language model computes.
-  private static let computing: Set = [
+  static let computing: Set = [
     "LSTM", "GRU", "RNN", "Gather", "OneHot", "MatMul", "Gemm", "Add", "Softmax", "LogSoftmax",
     "Log",
   ]
@@ -37,8 +37,9 @@ struct ONNXGraph {
           expected: "an embedding, LSTM, GRU or RNN layers, a linear output and a softmax",
           found: "the operation \(node.operation)\(domain)",
           fix: ["Tanh", "Sigmoid", "Loop", "Scan"].contains(node.operation)
-            ? "the exporter cut the cells into single operations: export with one that keeps LSTM, GRU and "
-              + "RNN whole, such as torch.onnx.export(dynamo=False)"
+            ? "the exporter cut the cells into single operations: convert the weights instead, "
+              + "`torch.save(model.state_dict(), \"new.pt\")`, or export layers of nn.LSTM, nn.GRU or nn.RNN, "
+              + "which torch.onnx.export keeps whole"
             : "only recurrent language models of these parts are converted; quantised ones before they "
               + "are quantised")
       }
@@ -142,14 +143,21 @@ struct ONNXGraph {
   /// - Parameter name: Its name.
   /// - Returns: The constant, and whether it is to be transposed; `nil` if the value is computed.
   func constant(_ name: String) -> (tensor: ONNXTensor, isTransposed: Bool)? {
-    var (name, isTransposed) = (name, false)
+    source(of: name).map { ($0.tensor, $0.isTransposed) }
+  }
+
+  /// A constant, and the name that it has in the file: that of an initializer, or of the result of a
+  /// `Constant`.
+  func source(of name: String) -> (name: String, tensor: ONNXTensor, isTransposed: Bool)? {
+    var name = name
+    var isTransposed = false
     for _ in 0...model.nodes.count {
-      if let tensor = model.initializers[name] { return (tensor, isTransposed) }
+      if let tensor = model.initializers[name] { return (name, tensor, isTransposed) }
       guard let (node, _) = producer(of: name) else { return nil }
       switch node.operation {
       case "Constant":
         guard let tensor = node.attributes["value"]?.tensor else { return nil }
-        return (tensor, isTransposed)
+        return (name, tensor, isTransposed)
       case "Identity": break
       case "Transpose" where [[1, 0], []].contains(node.attributes["perm"]?.ints ?? []):
         isTransposed.toggle()

@@ -8,6 +8,10 @@ import UnrollTensors
 struct ONNXLanguageModel {
   private(set) var architecture: Architecture
   private(set) var notes: [Note] = []
+  /// The name of the result that is the model's: of the others some may be of the same numbers.
+  let result: String
+  /// The operations that the model is made of: embedding, layers, linear output, softmax.
+  let parts: [ONNXNode]
 
   private let graph: ONNXGraph
   private let embedding: ONNXTensor?
@@ -24,6 +28,9 @@ struct ONNXLanguageModel {
     let input: String
     /// The operations from the matrix product to the result.
     let path: [ONNXNode]
+
+    /// The result of the matrix product, as the graph names it.
+    var product: String { path.first?.outputs.first ?? "" }
   }
 
   /// Finds the model.
@@ -35,29 +42,43 @@ struct ONNXLanguageModel {
   init(_ graph: ONNXGraph, kept: [ONNXLayerMetadata]) throws {
     let model = graph.model
     self.graph = graph
-    let nodes = model.nodes.filter { ["LSTM", "GRU", "RNN"].contains($0.operation) }
-    guard !nodes.isEmpty else {
+    let all = model.nodes.filter(ONNXGraph.isLayer)
+    guard !all.isEmpty else {
       throw model.error(
         "graph", expected: "a node LSTM, GRU or RNN", found: "none",
         fix: "export the model with its recurrent layers whole; loops over steps are not converted")
     }
+    (result, output) = try Self.output(of: graph)
+    let needed = model.values(behind: [result])
+    let nodes = all.filter { $0.outputs.contains(where: needed.contains) }
+    guard !nodes.isEmpty else {
+      throw model.error(
+        result, expected: "a result of recurrent layers", found: "one that they are not needed for",
+        fix: "if another result is the model's, leave this one out: `--ignore \(result)`")
+    }
     layers = try nodes.enumerated().map { index, node in
       try ONNXLayer(node, in: graph, kept: kept.indices.contains(index) ? kept[index] : nil)
     }
-    output = try Self.output(of: graph)
     let (first, last) = (nodes[0], nodes[nodes.count - 1])
     for (index, node) in nodes.enumerated().dropFirst() {
       let width = layers[index - 1].architecture.hiddenSize
       let trace = try Self.trace(
         node.input(0), from: nodes[index - 1], width: width, in: graph, for: node.place)
-      try Self.checkSteps(trace, before: node, in: graph)
+      try graph.checkSteps(trace, before: node)
     }
     let (H, V) = try Self.matrix(output.weight, model, isTransposed: output.isTransposed)
     let top = layers[layers.count - 1].architecture.hiddenSize
     var trace = try Self.trace(output.input, from: last, width: top, in: graph, for: "the output")
     try graph.follow(&trace, output.path, classes: V)
     let D = layers[0].architecture.inputSize
-    (embedding, notes) = try Self.embedding(of: first, width: D, in: graph)
+    let input = try ONNXInput(of: first, width: D, in: graph)
+    embedding = input.table
+    notes = input.notes
+    try input.checkSizes(
+      ofStates: nodes, widths: layers.map(\.architecture.hiddenSize), in: graph)
+    parts =
+      (input.node.map { [$0] } ?? []) + nodes
+      + output.path.filter { ONNXGraph.computing.contains($0.operation) }
     if trace.isLastStep {
       notes.append(
         Note(
@@ -117,120 +138,29 @@ struct ONNXLanguageModel {
       fix: "only a stack of layers is converted")
   }
 
-  /// Refuses a layer that does not read the states of every time step, one after the other.
-  private static func checkSteps(
-    _ trace: ONNXTrace, before node: ONNXNode, in graph: ONNXGraph
-  ) throws {
-    guard trace.axes != [.time, .one, .features] else { return }
-    throw graph.model.error(
-      node.place, expected: "an input of the axes T, 1, F: time steps, batch, features",
-      found: trace.axes.map { "the axes " + list($0.map(\.rawValue)) } ?? "computed axes",
-      fix: "only a stack of layers over all time steps is converted")
-  }
-
-  /// The embedding that the first layer reads, or `nil` for one-hot input.
-  private static func embedding(
-    of first: ONNXNode, width D: Int, in graph: ONNXGraph
-  ) throws -> (ONNXTensor?, [Note]) {
-    let (origin, path) = graph.path(to: first.input(0) ?? "", isPicking: false)
-    guard let (node, _) = graph.producer(of: origin) else {
-      guard graph.model.inputs.contains(origin) else { throw unknownInput(origin, graph) }
-      try checkSteps(of: origin, ids: [], path, before: first, width: D, isVector: true, in: graph)
-      return (
-        nil,
-        [Note(place: origin, message: "assumed: the input is one-hot, a vector for each token")]
+  /// The only linear output, and the first of the graph's results that it is in front of.
+  private static func output(of graph: ONNXGraph) throws -> (result: String, output: Output) {
+    var found: [(result: String, output: Output)] = []
+    for name in graph.model.outputs {
+      guard let output = try output(before: name, in: graph),
+        !found.contains(where: { $0.output.product == output.product })
+      else { continue }
+      found.append((name, output))
+    }
+    guard let first = found.first else {
+      throw graph.model.error(
+        "graph", expected: "a result of a linear layer, with or without a softmax",
+        found: list(graph.model.outputs), fix: "export the model with its output layer")
+    }
+    guard found.count == 1 else {
+      throw graph.model.error(
+        found[1].result, expected: "one linear layer whose result is the next token",
+        found: list(found.map { "\($0.result) of the weight \($0.output.weight.name)" }),
+        fix:
+          "leave out the results that are not the next token, such as `--ignore \(found[1].result)`"
       )
     }
-    // The ids are those of the text as it is fed in: nothing computes others.
-    let ids = node.operation == "Gather" ? node.input(1) : node.input(0)
-    let (fed, idPath) = ids.map { graph.path(to: $0, isPicking: false) } ?? ("", [])
-    guard graph.model.inputs.contains(fed) else {
-      throw graph.model.error(
-        fed, expected: "ids of tokens as they are fed in",
-        found: graph.producer(of: fed).map { "the operation \($0.node.operation)" } ?? "a constant",
-        fix: "export a language model whose input is the ids of tokens")
-    }
-    let table: ONNXTensor?
-    if node.operation == "OneHot" {
-      try checkOneHot(node, depth: D, in: graph)
-      table = nil
-    } else {
-      guard node.operation == "Gather", node.attributes["axis"]?.int ?? 0 == 0,
-        let name = node.input(0), let (tensor, isTransposed) = graph.constant(name), !isTransposed
-      else { throw unknownInput(origin, graph) }
-      table = tensor
-    }
-    try checkSteps(
-      of: fed, ids: idPath + [node], path, before: first, width: D, isVector: false, in: graph)
-    return (table, [])
-  }
-
-  /// Refuses a first layer that does not read the tokens of one sequence in their order.
-  private static func checkSteps(
-    of fed: String, ids: [ONNXNode], _ path: [ONNXNode], before first: ONNXNode, width: Int,
-    isVector: Bool, in graph: ONNXGraph
-  ) throws {
-    for node in ids where node.operation == "Cast" {
-      let type = node.attributes["to"]?.int ?? 0
-      guard [6, 7].contains(type) else {
-        throw graph.changed(node, "a cast of ids to the data type \(type)")
-      }
-    }
-    // Either of two axes of ids may be that of time.
-    let results = graph.axes(ofInput: fed, isVector: isVector).map { axes in
-      Result {
-        var trace = ONNXTrace(axes: axes)
-        try graph.follow(&trace, ids.dropLast().filter { $0.operation != "Cast" })
-        if let axis = ids.last?.attributes["axis"]?.int, ids.last?.operation == "OneHot",
-          axis != -1, axis != trace.axes?.count
-        {
-          throw graph.changed(ids[ids.count - 1], "one-hot vectors along the axis \(axis)")
-        }
-        trace.addFeatures(width)
-        try graph.follow(&trace, path)
-        try checkSteps(trace, before: first, in: graph)
-      }
-    }
-    guard !results.contains(where: { (try? $0.get()) != nil }) else { return }
-    guard let first = results.first else { throw unknownInput(fed, graph) }
-    try first.get()
-  }
-
-  /// Refuses one-hot vectors of other values than 0 and 1, or of another length than the layer reads.
-  private static func checkOneHot(_ node: ONNXNode, depth: Int, in graph: ONNXGraph) throws {
-    let file = graph.model.file
-    func values(_ index: Int) -> [Double]? {
-      node.input(index).flatMap { graph.constant($0) }?.tensor.values(in: file)
-    }
-    guard values(2) == [0, 1] else {
-      throw graph.model.error(
-        node.place, expected: "the values 0 and 1 of a one-hot vector",
-        found: values(2).map { "\($0)" } ?? "values that are computed",
-        fix: "export the model with plain one-hot vectors")
-    }
-    guard let length = values(1), length == [Double(depth)] else {
-      throw graph.model.error(
-        node.place, expected: "one-hot vectors of \(depth) numbers",
-        found: values(1).map { "\($0)" } ?? "a length that is computed",
-        fix: "export the model again")
-    }
-  }
-
-  private static func unknownInput(_ name: String, _ graph: ONNXGraph) -> InterchangeError {
-    graph.model.error(
-      name, expected: "rows of an embedding, or one-hot vectors, as the first layer's input",
-      found: graph.producer(of: name)?.node.operation ?? "another value",
-      fix: "export a language model whose input is the ids of tokens")
-  }
-
-  /// The linear output in front of one of the graph's results.
-  private static func output(of graph: ONNXGraph) throws -> Output {
-    for name in graph.model.outputs {
-      if let output = try output(before: name, in: graph) { return output }
-    }
-    throw graph.model.error(
-      "graph", expected: "a result of a linear layer, with or without a softmax",
-      found: list(graph.model.outputs), fix: "export the model with its output layer")
+    return first
   }
 
   private static func output(before result: String, in graph: ONNXGraph) throws -> Output? {

@@ -10,13 +10,13 @@ struct ONNXModel {
   /// The texts beside the graph, by their keys.
   let metadata: [String: String]
   /// The nodes, each behind those that it needs.
-  let nodes: [ONNXNode]
+  private(set) var nodes: [ONNXNode]
   /// The constants, by their names.
   let initializers: [String: ONNXTensor]
   /// The names of what is fed in, without those of constants.
   let inputs: [String]
   /// The names of the results.
-  let outputs: [String]
+  private(set) var outputs: [String]
   /// The sizes of what is fed in, where the file says them; `nil` for a size that may change.
   let shapes: [String: [Int?]]
   /// The version of ONNX's own operations.
@@ -95,6 +95,29 @@ struct ONNXModel {
     let sets = try model.ranges(8).map { try message($0, "opset_import") }
     operatorSet =
       sets.filter { ["", "ai.onnx"].contains($0.text(1) ?? "") }.compactMap { $0.int(2) }.max() ?? 1
+  }
+
+  /// The graph with some of its results, and what they are computed from.
+  func keeping(results: [String]) -> ONNXModel {
+    var model = self
+    model.outputs = results
+    let needed = values(behind: results)
+    model.nodes = nodes.filter { node in node.outputs.contains(where: needed.contains) }
+    return model
+  }
+
+  /// The names of all values that some are computed from, with these themselves.
+  func values(behind names: [String]) -> Set<String> {
+    let inputs = Dictionary(nodes.flatMap { node in node.outputs.map { ($0, node.inputs) } }) {
+      first, _ in first
+    }
+    var found: Set<String> = []
+    var pending = names
+    while let name = pending.popLast() {
+      guard !name.isEmpty, found.insert(name).inserted else { continue }
+      pending += inputs[name] ?? []
+    }
+    return found
   }
 
   /// An error about a part of the file.

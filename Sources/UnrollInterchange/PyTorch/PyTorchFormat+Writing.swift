@@ -32,8 +32,14 @@ extension PyTorchFormat {
   /// - Throws: `InterchangeError` for tensors that are missing or that the program does not have.
   static func losses(of checkpoint: Checkpoint, naming: StateNaming) throws -> [Note] {
     _ = try TorchStateDictionary(checkpoint, naming: naming)
-    return partLosses(of: checkpoint)
-      + (naming == .wordLanguageModel ? layerNotes(on: checkpoint.architecture) : [])
+    let notes = partLosses(of: checkpoint)
+    return switch naming {
+    case .wordLanguageModel:
+      notes + moduleNotes(on: checkpoint.architecture)
+        + activationNotes(on: checkpoint.architecture)
+    case .mapped: notes + activationNotes(on: checkpoint.architecture)
+    case .awdLSTM, .fastai: notes
+    }
   }
 
   /// Writes a state_dict in the container of torch.save.
@@ -132,16 +138,20 @@ extension PyTorchFormat {
     return notes + checkpoint.lossesBesideWeights
   }
 
+  /// The order of layers that no one module can hold.
+  private static func moduleNotes(on architecture: Architecture) -> [Note] {
+    guard !StateNaming.isOneModule(architecture) else { return [] }
+    return [
+      Note(
+        place: Layout.layers,
+        message: "the layers differ, so each is a module of its own, rnns.0 to "
+          + "rnns.\(architecture.layers.count - 1); they follow one another in this order")
+    ]
+  }
+
   /// What the names of a state_dict leave open about the recurrent layers.
-  private static func layerNotes(on architecture: Architecture) -> [Note] {
+  private static func activationNotes(on architecture: Architecture) -> [Note] {
     var notes: [Note] = []
-    if !StateNaming.isOneModule(architecture) {
-      notes.append(
-        Note(
-          place: Layout.layers,
-          message: "the layers differ, so each is a module of its own, rnns.0 to "
-            + "rnns.\(architecture.layers.count - 1); they follow one another in this order"))
-    }
     let activations = architecture.plainActivations
     if activations.count == 1, let activation = activations.first {
       notes.append(

@@ -7,7 +7,7 @@ import UnrollTokenization
 /// Files of `torch.save` of any age since 0.2: a state_dict, a whole module, or a dictionary that holds one of these.
 ///
 /// The pickle inside is read as data; no name in it is ever resolved to code.
-public enum PyTorchFormat: NamedFormat {
+public enum PyTorchFormat: NameWritingFormat {
   /// The name in reports.
   public static let name = "pytorch"
 

@@ -55,6 +55,19 @@ struct RecurrentStack {
     names = Set(layers.flatMap { $0.tensors.values.map(\.name) })
   }
 
+  /// The recurrent parameters that names are of; `nil` if the names tell no order of the layers.
+  static func parameters(among names: Set<String>) -> [String: ParameterPath]? {
+    let starts = RecurrentModule.all(of: names.sorted())
+    guard !starts.isEmpty, let modules = starts.count == 1 ? starts : sequence(starts) else {
+      return nil
+    }
+    let layers = modules.flatMap { $0.layers(among: names) }
+    let paths = layers.enumerated().flatMap { index, layer in
+      layer.map { ($0.key, ParameterPath.layer(index, $0.value)) }
+    }
+    return Dictionary(paths) { first, _ in first }
+  }
+
   private static func checkCount(_ count: Int, file: any TensorContainer) throws {
     guard count <= mostLayers else {
       throw file.error(
@@ -107,16 +120,29 @@ struct RecurrentModule {
 
   /// The modules of a model, in the order of the file.
   static func all(in model: NamedTensors) -> [RecurrentModule] {
-    var found: [RecurrentModule] = []
-    for tensor in model.tensors {
-      let start = tensor.name.lastIndex(of: ".").map(tensor.name.index(after:))
-      let last = tensor.name[(start ?? tensor.name.startIndex)...]
-      guard last == "weight_ih_l0" || last == "weight_ih" else { continue }
-      found.append(
-        RecurrentModule(
-          prefix: String(tensor.name.dropLast(last.count)), isCell: last == "weight_ih"))
+    all(of: model.tensors.map(\.name))
+  }
+
+  /// The modules that names are of, in the order of the names.
+  static func all(of names: [String]) -> [RecurrentModule] {
+    names.compactMap { name in
+      let start = name.lastIndex(of: ".").map(name.index(after:))
+      let last = name[(start ?? name.startIndex)...]
+      guard last == "weight_ih_l0" || last == "weight_ih" else { return nil }
+      return RecurrentModule(
+        prefix: String(name.dropLast(last.count)), isCell: last == "weight_ih")
     }
-    return found
+  }
+
+  /// The parameters of the module's layers among names, layer by layer.
+  fileprivate func layers(among names: Set<String>) -> [[String: LayerParameter]] {
+    var layers: [[String: LayerParameter]] = []
+    while names.contains(name(.weightIH, layer: layers.count)) {
+      let named = LayerParameter.torchNames.map { (name($0, layer: layers.count), $0) }
+      layers.append(Dictionary(named.filter { names.contains($0.0) }) { first, _ in first })
+      if isCell { break }
+    }
+    return layers
   }
 
   private func name(_ parameter: LayerParameter, layer: Int) -> String {

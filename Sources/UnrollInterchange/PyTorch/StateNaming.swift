@@ -10,6 +10,13 @@ enum StateNaming {
   case awdLSTM
   /// fastai's AWD_LSTM in a sequence with its decoder.
   case fastai
+  /// The caller's map.
+  case mapped(MappedNames)
+
+  /// The names that a map gives.
+  var mapped: MappedNames? {
+    if case .mapped(let names) = self { names } else { nil }
+  }
 
   /// Whether one `nn.LSTM`, `nn.GRU` or `nn.RNN` can hold all recurrent layers.
   static func isOneModule(_ architecture: Architecture) -> Bool {
@@ -24,7 +31,10 @@ enum StateNaming {
   ///
   /// - Throws: `InterchangeError` naming it.
   func check(_ architecture: Architecture) throws {
-    guard self != .wordLanguageModel else { return }
+    switch self {
+    case .wordLanguageModel, .mapped: return
+    case .awdLSTM, .fastai: break
+    }
     let isOfLayers = architecture.layers.allSatisfy {
       $0.cell == .lstm && $0.bias == .double && $0.projectionSize == nil
     }
@@ -51,6 +61,7 @@ enum StateNaming {
     case .fastai:
       return ["", "0", "0.encoder", "0.encoder_dp", "0.encoder_dp.emb", "0.rnns"]
         + layers.flatMap { ["0.rnns.\($0)", "0.rnns.\($0).module"] } + ["1", "1.decoder"]
+    case .mapped(let names): return names.modules
     }
   }
 
@@ -93,6 +104,7 @@ enum StateNaming {
       return [
         (.embeddingWeight, "0.encoder.weight"), (.embeddingWeight, "0.encoder_dp.emb.weight"),
       ] + recurrent + [(.outputWeight, "1.decoder.weight"), (.outputBias, "1.decoder.bias")]
+    case .mapped(let names): return names.names
     }
   }
 }

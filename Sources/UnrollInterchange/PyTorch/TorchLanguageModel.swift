@@ -227,7 +227,7 @@ struct TorchLanguageModel {
   /// states one, by their paths.
   private var reorderedBlocks: [ParameterPath: [Int]] {
     guard let gates = model.gates, gates != GateOrder.usual(gates.cell) else { return [:] }
-    let parameters = LayerParameter.allCases.filter { $0 != .weightHR }
+    let parameters = LayerParameter.allCases.filter(\.hasGates)
     let paths = architecture.layers.indices.flatMap { index in
       parameters.map { ParameterPath.layer(index, $0) }
     }

@@ -27,7 +27,7 @@ struct TorchStateDictionary {
   /// - Parameters:
   ///   - checkpoint: The model.
   ///   - allowsVariants: Whether what PyTorch's modules do not compute may be there, since the file says
-  ///     so beside the tensors. A layer's only bias is `bias_l0` then.
+  ///     so beside the tensors. A layer's only bias is `bias_l0` then, or what a map calls it.
   ///   - naming: Whose names the tensors get.
   /// - Throws: `InterchangeError` for tensors that are missing or that no state_dict can hold.
   init(
@@ -35,7 +35,9 @@ struct TorchStateDictionary {
     naming: StateNaming = .wordLanguageModel
   ) throws {
     let architecture = checkpoint.architecture
-    if !allowsVariants, let variant = architecture.rareVariants.first {
+    // A map names what PyTorch's modules do not have: a layer's only bias.
+    let computed = naming.mapped == nil ? architecture : architecture.withoutSingleBiases
+    if !allowsVariants, let variant = computed.rareVariants.first {
       throw InterchangeError(
         file: "the checkpoint", place: "/model", expected: "what nn.LSTM, nn.GRU or nn.RNN compute",
         found: variant, fix: "keep the checkpoint: a state_dict cannot say so")
@@ -54,10 +56,14 @@ struct TorchStateDictionary {
         throw Self.tensorError(owner, shape, found: tensor)
       }
       let storage = storageIndices[owner] ?? storages.count
-      if storage == storages.count { storages.append(tensor) }
+      if storage == storages.count {
+        let blocks = naming.mapped?.blocks[path]
+        storages.append(blocks.map { tensor.reordered(blocks: $0) } ?? tensor)
+      }
       storageIndices[owner] = storage
       entries.append(
-        Entry(name: name, tensor: tensor, storageClass: storageClass, storage: storage))
+        Entry(
+          name: name, tensor: storages[storage], storageClass: storageClass, storage: storage))
     }
   }
 

@@ -6,7 +6,7 @@ import UnrollTensors
 import UnrollTokenization
 
 /// Files of safetensors, with a vocabulary and a tokenizer where Unroll wrote them.
-public enum SafetensorsFormat: NamedFormat {
+public enum SafetensorsFormat: NameWritingFormat {
   /// The name in reports.
   public static let name = "safetensors"
   /// The extension.
@@ -58,6 +58,27 @@ public enum SafetensorsFormat: NamedFormat {
     return checkpoint.lossesOfNamedTensors
   }
 
+  static func losses(of checkpoint: Checkpoint, naming: StateNaming) throws -> [Note] {
+    _ = try state(of: checkpoint, naming: naming)
+    return checkpoint.variantsInMetadata + checkpoint.lossesBesideWeights
+  }
+
+  private static func state(
+    of checkpoint: Checkpoint, naming: StateNaming
+  ) throws -> TorchStateDictionary {
+    let state = try TorchStateDictionary(checkpoint, allowsVariants: true, naming: naming)
+    let reserved = [metadataKey, "format", StateMetadata.key]
+    if let entry = state.entries.first(where: { reserved.contains($0.name) }) {
+      throw InterchangeError(
+        file: "the checkpoint", place: entry.name, expected: "a name that the format leaves free",
+        found: "that of a text", fix: "give the tensor another name in the map")
+    }
+    return state
+  }
+
+  /// The member of a header that holds texts.
+  private static let metadataKey = "__metadata__"
+
   /// Writes a checkpoint.
   ///
   /// Tensors come as the library sorts them, by the size of their numbers and by name.
@@ -67,13 +88,19 @@ public enum SafetensorsFormat: NamedFormat {
   public static func write(
     _ checkpoint: Checkpoint, to path: String, progress: (Int) -> Void
   ) throws {
-    let state = try TorchStateDictionary(checkpoint, allowsVariants: true)
+    try write(checkpoint, naming: .wordLanguageModel, to: path, progress: progress)
+  }
+
+  static func write(
+    _ checkpoint: Checkpoint, naming: StateNaming, to path: String, progress: (Int) -> Void
+  ) throws {
+    let state = try state(of: checkpoint, naming: naming)
     let owned = state.owned.sorted { first, second in
       let sizes = (first.tensor.dtype.size, second.tensor.dtype.size)
       return sizes.0 != sizes.1
         ? sizes.0 > sizes.1 : first.name.utf8.lexicographicallyPrecedes(second.name.utf8)
     }
-    var members = [metadata(of: checkpoint)]
+    var members = [metadata(of: checkpoint, state)]
     var offset = 0
     for entry in owned {
       let count = entry.tensor.storage.count
@@ -103,11 +130,17 @@ extension SafetensorsFormat {
   /// The texts of a file, by their keys.
   ///
   /// That of a tie is what `save_model` writes.
-  private static func metadata(of checkpoint: Checkpoint) -> String {
+  private static func metadata(of checkpoint: Checkpoint, _ state: TorchStateDictionary) -> String {
     var texts = [("format", "pt"), (StateMetadata.key, StateMetadata(checkpoint).json)]
-    if checkpoint.architecture.isTied { texts.insert(("decoder.weight", "encoder.weight"), at: 0) }
+    let owners = state.owned
+    for entry in state.entries {
+      guard let owner = owners.first(where: { $0.storage == entry.storage }),
+        owner.name != entry.name
+      else { continue }
+      texts.insert((entry.name, owner.name), at: 0)
+    }
     let members = texts.map { "\(quoted($0)):\(quoted($1))" }
-    return #""__metadata__":{\#(members.joined(separator: ","))}"#
+    return #""\#(metadataKey)":{\#(members.joined(separator: ","))}"#
   }
 }
 

@@ -31,7 +31,8 @@ struct TheanoLMLayer {
 struct TheanoLMFile {
   /// The HDF5 container.
   let container: ForeignContainer
-  private let file: MappedFile
+  /// The file.
+  let file: MappedFile
 
   static let fix =
     "a projection of words, lstm, gru and tanh layers one on the other, and a softmax over words are "
@@ -241,19 +242,6 @@ struct TheanoLMFile {
         fix: fix)
     }
     return classes.count
-  }
-
-  // MARK: - Training
-
-  /// What of the training is left behind.
-  var trainingNotes: [Note] {
-    let found = ["/optimizer", "/trainer", "/iterator"].filter(container.exists)
-    guard !found.isEmpty else { return [] }
-    return [
-      Note(
-        place: list(found),
-        message: "not carried: the optimizer's state and the place in the training")
-    ]
   }
 
   // MARK: - Attributes

@@ -32,6 +32,7 @@ public enum TheanoLMFormat: ForeignFormat {
     let opened = try TheanoLMFile(file, reader: options.reader)
     let (layers, layerNotes) = try opened.layers()
     let words = try opened.vocabulary()
+    let settlement = try opened.settled(with: layers, ignoring: options.ignored)
     let model = try TheanoLMLanguageModel(
       opened, layers, vocabularySize: words.vocabulary.count)
     var options = options
@@ -46,6 +47,6 @@ public enum TheanoLMFormat: ForeignFormat {
       checkpoint: Checkpoint(
         architecture: model.architecture, parameters: model.parameters, vocabulary: vocabulary,
         tokenizer: options.tokenizer, provenance: []),
-      notes: layerNotes + model.notes + words.notes + opened.trainingNotes)
+      notes: layerNotes + model.notes + words.notes, settlement: settlement)
   }
 }

@@ -48,8 +48,8 @@ struct TheanoLMLanguageModel {
     }
   }
 
-  /// The parameters of a layer.
-  private static func parameters(of kind: TheanoLMLayer.Kind) -> [String] {
+  /// The parameters of a layer, below its name.
+  static func parameters(of kind: TheanoLMLayer.Kind) -> [String] {
     switch kind {
     case .projection: ["W"]
     case .recurrent: ["layer_input/W", "step_input/W", "layer_input/b"]

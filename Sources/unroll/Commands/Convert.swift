@@ -20,7 +20,7 @@ struct Convert: ParsableCommand {
       config.json and tokenizer.json are read.
       A file that leaves roles, gates or layers open is refused with a map: --print-map writes it, --map reads it.
       To PyTorch: `convert poet.unroll.h5 -o poet.pt` writes a state_dict under the names of \
-      word_language_model. Conversion lists what it cannot preserve; --write-vocabulary keeps the tokens. \
+      word_language_model, or of --map. Conversion lists what it cannot preserve; --write-vocabulary keeps the tokens. \
       `-o tuned.training.pt` writes the optimizer's state_dict, too.
       The output is read back and compared before it gets its name. Its format follows from the name (.pt, .pth, \
       .training.pt, .awd.pt, .fastai.pth, .safetensors, .npz, .gguf, .onnx, .keras, .weights.h5) or --to.
@@ -118,7 +118,7 @@ struct Convert: ParsableCommand {
   @Option(
     name: .customLong("map"),
     help: ArgumentHelp(
-      "JSON file that states the roles of tensors; see --print-map.",
+      "JSON file that states the roles of tensors, and their names on output; see --print-map.",
       valueName: "file"))
   var names: String?
 
@@ -275,7 +275,9 @@ struct Convert: ParsableCommand {
     options.gateActivation = gateActivation
     let conversion = try read(options)
     var notes = conversion.notes
-    if case .foreign(let format) = target { notes += try format.losses(of: conversion.checkpoint) }
+    if case .foreign(let format) = target {
+      notes += try format.losses(of: conversion.checkpoint, map: conversion.outputNames)
+    }
     for note in notes { Output.note("note: \(note)") }
     let harmful = notes.filter { !$0.isHarmless }
     if strict && !harmful.isEmpty {
@@ -293,10 +295,10 @@ struct Convert: ParsableCommand {
     // A file that cannot be written leaves no model behind, nor a model a file.
     func writeModel() throws {
       guard let (path, configuration) = configuration else {
-        return try write(conversion.checkpoint, as: target)
+        return try write(conversion, as: target)
       }
       try configuration.write(to: path, replacing: output.force) {
-        try write(conversion.checkpoint, as: target)
+        try write(conversion, as: target)
       }
       Output.note("wrote \(printable(path))")
     }
@@ -345,14 +347,14 @@ struct Convert: ParsableCommand {
     }
   }
 
-  private func write(_ checkpoint: Checkpoint, as target: ConversionTarget) throws {
+  private func write(_ conversion: Conversion, as target: ConversionTarget) throws {
     switch target {
     case .checkpoint:
       let found = try Progress.during("writing and reading back \(output.output)") {
-        try writeConverted(checkpoint, to: output.output, replacing: output.force)
+        try writeConverted(conversion.checkpoint, to: output.output, replacing: output.force)
       }
       report(found)
-    case .foreign(let format): try export(checkpoint, to: format)
+    case .foreign(let format): try export(conversion, to: format)
     }
   }
 
@@ -362,14 +364,15 @@ struct Convert: ParsableCommand {
     }
   }
 
-  private func export(_ checkpoint: Checkpoint, to format: any ForeignFormat.Type) throws {
-    let parameters = checkpoint.parameters
+  private func export(_ conversion: Conversion, to format: any ForeignFormat.Type) throws {
+    let parameters = conversion.checkpoint.parameters
     // Each tensor is written once and compared once.
     let total = 2 * parameters.paths.reduce(0) { $0 + (parameters[$1]?.storage.count ?? 0) }
     var progress = Progress()
     var byteCount = 0
     let found = try UnrollEngine.export(
-      checkpoint, as: format, to: output.output, replacing: output.force
+      conversion.checkpoint, as: format, to: output.output, map: conversion.outputNames,
+      replacing: output.force
     ) { bytes in
       byteCount += bytes
       progress.report { _ in

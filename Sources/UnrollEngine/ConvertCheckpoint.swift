@@ -1,0 +1,63 @@
+// Checkpoints of our own among the files to convert.
+
+import UnrollFormat
+import UnrollHDF5
+import UnrollInterchange
+import UnrollTensors
+
+/// `true` if a file looks like a model of any format that is read, by its content.
+public func isModel(_ file: MappedFile) -> Bool {
+  isHDF5(file) || AllFormats.format(of: file) != nil
+}
+
+func isHDF5(_ file: MappedFile) -> Bool {
+  file.copy(0..<8) == [0x89, 0x48, 0x44, 0x46, 0x0D, 0x0A, 0x1A, 0x0A]
+}
+
+/// The findings of the rules in a checkpoint, all of it, since all of it goes into another file; `nil` for
+/// other files, of HDF5 too.
+func checkpointExamination(
+  of file: MappedFile, reader: ContainerReader
+) throws -> Examination? {
+  guard isHDF5(file) else { return nil }
+  let examination = try Examination(of: file.path, upTo: .bytes, reader: reader)
+  return examination.otherKind == nil ? examination : nil
+}
+
+/// Opens a checkpoint to be written in a foreign format.
+///
+/// - Throws: `InvalidCheckpoint` if it breaks a rule; `InterchangeError` for options that are of no use with it.
+func readCheckpoint(
+  _ examination: Examination, _ path: String, options: ConversionOptions
+) throws -> Conversion {
+  let checkpoint = try Checkpoint(examination)
+  if case .checkpoint = options.target, options.dtype == nil {
+    throw InterchangeError(
+      file: path, place: "", expected: "a model of another format, or an output in one",
+      found: "an Unroll checkpoint, to be written as one",
+      fix:
+        "nothing is to be converted: copy the file; or name the output as one of another format, "
+        + "such as `-o model.pt`, or give --dtype")
+  }
+  let namesOutput = if case .foreign = options.target { true } else { false }
+  guard case .file = options.vocabulary, options.nonlinearity == nil,
+    options.names == nil || namesOutput, options.ignored.isEmpty, options.root == nil,
+    options.gateActivation == nil,
+    options.configuration == nil, options.special == SpecialTokens()
+  else {
+    throw InterchangeError(
+      file: path, place: "", expected: "only the checkpoint and an output",
+      found:
+        "a corpus, a vocabulary, tokens, a nonlinearity, ignored names, a map or a configuration beside it",
+      fix: "leave them out: a checkpoint holds all that")
+  }
+  let notes = examination.findings.map { finding in
+    Note(
+      place: finding.object,
+      message: "\(finding.level.rawValue) \(finding.rule): expected "
+        + "\(finding.expected); found \(finding.found)")
+  }
+  var conversion = Conversion(ownCheckpoint: checkpoint, notes: notes)
+  conversion.outputNames = try options.names.map { try NameMap(contentsOf: $0) } ?? NameMap()
+  return conversion
+}

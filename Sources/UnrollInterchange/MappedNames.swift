@@ -1,0 +1,163 @@
+// The names of a map for the tensors of a model that is written.
+
+import UnrollFormat
+import UnrollTensors
+
+/// The names and the order of gate blocks that a map gives the parameters of one architecture.
+struct MappedNames {
+  /// The names, in the order of the parameters; the output of a tied model has one of its own, the
+  /// embedding's, or none.
+  let names: [(path: ParameterPath, name: String)]
+  /// For each block of a recurrent parameter in the file, the index of the block in the checkpoint; without
+  /// those that a checkpoint has in the same order.
+  let blocks: [ParameterPath: [Int]]
+  /// Gives each parameter the name of its role in a map.
+  ///
+  /// - Parameters:
+  ///   - map: The map.
+  ///   - architecture: The model.
+  /// - Throws: `InterchangeError` if the map leaves a parameter without a name, names what the model does not
+  ///   have, or is of another tie or another cell.
+  init(_ map: NameMap, of architecture: Architecture) throws {
+    let paths = try Self.paths(map)
+    let names = Dictionary(paths.map { ($0.value, map.names[$0.key] ?? "") }) { first, _ in first }
+    try Self.checkTie(map, names, architecture)
+    let parameters =
+      architecture.parameters.map(\.path) + (architecture.isTied ? [.outputWeight] : [])
+    try Self.checkRoles(map, names, paths: paths, parameters, architecture)
+    let inOrder = StateNaming.wordLanguageModel.names(of: architecture).map(\.path)
+    var written: Set<String> = []
+    self.names = inOrder.compactMap { path in
+      guard let name = names[path], written.insert(name).inserted else { return nil }
+      return (path, name)
+    }
+    blocks = try Self.blocks(map, architecture)
+  }
+
+  /// The paths of the modules that the names are below, the model's own first.
+  var modules: [String] {
+    var modules = [""]
+    for (_, name) in names {
+      let parts = name.split(separator: ".", omittingEmptySubsequences: false).dropLast()
+      for count in parts.indices.map({ $0 + 1 }) {
+        let path = parts.prefix(count).joined(separator: ".")
+        if !modules.contains(path) { modules.append(path) }
+      }
+    }
+    return modules
+  }
+
+  // MARK: - Roles
+
+  private static let fixed: [String: ParameterPath] = [
+    "encoder.weight": .embeddingWeight, "decoder.weight": .outputWeight,
+    "decoder.bias": .outputBias, "projection.weight": .outputProjection,
+  ]
+
+  /// The parameter of each role in a map, by the rules by which it is read.
+  private static func paths(_ map: NameMap) throws -> [String: ParameterPath] {
+    let recurrent = Set(map.names.keys).subtracting(fixed.keys)
+    let layers = RecurrentStack.parameters(among: recurrent) ?? [:]
+    let paths = fixed.filter { map.names[$0.key] != nil }.merging(layers) { first, _ in first }
+    if let other = map.names.keys.filter({ paths[$0] == nil }).min() {
+      throw error(
+        map, other,
+        expected:
+          "a role such as encoder.weight, rnn.weight_ih_l0 or decoder.bias, layers numbered",
+        found: "another one", fix: "rename the role as `unroll convert --print-map MODEL` does")
+    }
+    let shared = Dictionary(grouping: map.names, by: \.value).mapValues { Set($0.map(\.key)) }
+    let tie: Set = ["encoder.weight", "decoder.weight"]
+    if let (name, roles) = shared.first(where: { $0.value.count > 1 && $0.value != tie }) {
+      throw error(
+        map, name,
+        expected: "one role for each name; encoder.weight and decoder.weight may share one",
+        found: list(roles.sorted()), fix: "give each of them a name of its own")
+    }
+    for (role, name) in map.names where name.isEmpty || name.contains("\0") {
+      throw error(
+        map, role, expected: "a name for a tensor", found: "an empty one, or one with a NUL",
+        fix: "give the name that the tensor is to have in the file")
+    }
+    return paths
+  }
+
+  private static func checkRoles(
+    _ map: NameMap, _ names: [ParameterPath: String], paths: [String: ParameterPath],
+    _ parameters: [ParameterPath], _ architecture: Architecture
+  ) throws {
+    let roles = Dictionary(StateNaming.wordLanguageModel.names(of: architecture)) { first, _ in
+      first
+    }
+    let unnamed = parameters.filter { path in
+      names[path] == nil && !(path == .outputWeight && map.isTied)
+    }
+    guard unnamed.isEmpty else {
+      let isSingle = architecture.layers.indices.contains {
+        unnamed.contains(.layer($0, .bias))
+      }
+      throw error(
+        map, "", expected: "a name for each parameter of the model",
+        found: "none for \(list(unnamed.map { roles[$0] ?? $0.description }))",
+        fix: isSingle
+          ? "add it to the map, bias_l being a layer's only bias; without --map PyTorch's names get a "
+            + "second one of zeros"
+          : "add it to the map")
+    }
+    let extra = paths.filter { !parameters.contains($0.value) }.map(\.key).sorted()
+    guard extra.isEmpty else {
+      throw error(
+        map, "", expected: "roles that the model has", found: list(extra),
+        fix: "take them out of the map, or convert the model that it is of")
+    }
+  }
+
+  /// A tie of the model is one of the map, and the other way round.
+  private static func checkTie(
+    _ map: NameMap, _ names: [ParameterPath: String], _ architecture: Architecture
+  ) throws {
+    let isShared =
+      names[.embeddingWeight] != nil && names[.embeddingWeight] == names[.outputWeight]
+    guard architecture.isTied || !(map.isTied || isShared) else {
+      throw error(
+        map, NameMap.Key.tied, expected: "two names: the model's embedding and output differ",
+        found: map.isTied ? "\"tied\": true" : "one name for both",
+        fix: "give decoder.weight a name of its own, and leave \"tied\" out")
+    }
+    guard !architecture.isTied || map.isTied || names[.outputWeight] != nil else {
+      throw error(
+        map, "decoder.weight", expected: "a name, since the output shares the embedding's weight",
+        found: "none",
+        fix: "add `\"tied\": true`, or name decoder.weight like encoder.weight")
+    }
+  }
+
+  // MARK: - Gates
+
+  private static func blocks(
+    _ map: NameMap, _ architecture: Architecture
+  ) throws -> [ParameterPath: [Int]] {
+    guard let gates = map.gates else { return [:] }
+    let gated = Set(architecture.layers.map(\.cell)).subtracting([.rnn])
+    guard gated == [gates.cell] else {
+      throw error(
+        map, NameMap.Key.gates,
+        expected: "the order of the gates of \(list(gated.map(\.rawValue).sorted()))",
+        found: gates.letters, fix: "leave it out of the map, or give the letters of that cell")
+    }
+    guard gates != GateOrder.usual(gates.cell) else { return [:] }
+    let paths = architecture.layers.indices.flatMap { index in
+      LayerParameter.allCases.filter(\.hasGates).map { ParameterPath.layer(index, $0) }
+    }
+    return Dictionary(uniqueKeysWithValues: paths.map { ($0, gates.blocksOfCheckpoint) })
+  }
+
+  /// An error about a map for a file to be written.
+  static func error(
+    _ map: NameMap, _ place: String, expected: String, found: String, fix: String
+  ) -> InterchangeError {
+    InterchangeError(
+      file: map.path ?? "the map of names", place: place, expected: expected, found: found, fix: fix
+    )
+  }
+}

@@ -1,0 +1,81 @@
+// Writing under the caller's own names.
+
+import UnrollFormat
+import UnrollTensors
+
+/// A format whose tensors can be written under the names of a map.
+protocol NameWritingFormat: NamedFormat {
+  /// What a file under such names does not hold, beside what they name.
+  ///
+  /// - Throws: `InterchangeError` for tensors that are missing or that the format cannot hold.
+  static func losses(of checkpoint: Checkpoint, naming: StateNaming) throws -> [Note]
+
+  /// Writes a checkpoint under names.
+  ///
+  /// - Parameters:
+  ///   - checkpoint: The model.
+  ///   - naming: The names.
+  ///   - path: A file that exists; what it holds is lost.
+  ///   - progress: Called with the number of bytes of tensors written since the last call.
+  /// - Throws: `InterchangeError` for tensors that the format cannot hold, `FileError` if the file cannot
+  ///   be written.
+  static func write(
+    _ checkpoint: Checkpoint, naming: StateNaming, to path: String, progress: (Int) -> Void
+  ) throws
+}
+
+extension ForeignFormat {
+  /// `true` if models are written under the names of a map, too.
+  public static var writesNames: Bool { self is any NameWritingFormat.Type }
+
+  /// The model as a file under the names of a map holds it: the same, or without a map what `held` gives.
+  ///
+  /// - Throws: `InterchangeError` if the format cannot hold the model at all.
+  public static func held(_ checkpoint: Checkpoint, map: NameMap) throws -> Checkpoint {
+    map.isEmpty ? try held(checkpoint) : checkpoint
+  }
+
+  /// What a file under the names of a map would not hold of a checkpoint; ask before writing.
+  ///
+  /// - Parameters:
+  ///   - checkpoint: The model.
+  ///   - map: The names; the format's own if it is empty.
+  /// - Returns: The losses.
+  /// - Throws: `InterchangeError` if the format cannot hold the model, has no names of the caller's, or if
+  ///   the map does not fit the model.
+  public static func losses(of checkpoint: Checkpoint, map: NameMap) throws -> [Note] {
+    if map.isEmpty { return try losses(of: checkpoint) }
+    let (format, naming) = try naming(map, checkpoint)
+    let places = map.ignored.sorted()
+    return try format.losses(of: checkpoint, naming: naming)
+      + places.map {
+        Note(
+          place: $0, message: "not carried: the map ignores it, so a checkpoint does not have it")
+      } + [
+        Note(
+          place: "/model", message: "names as in the map; to convert back, give the same --map",
+          isHarmless: true)
+      ]
+  }
+
+  /// Writes a checkpoint under the names of a map, or the format's own if it is empty.
+  static func write(
+    _ checkpoint: Checkpoint, map: NameMap, to path: String, progress: (Int) -> Void
+  ) throws {
+    if map.isEmpty { return try write(checkpoint, to: path, progress: progress) }
+    let (format, naming) = try naming(map, checkpoint)
+    try format.write(checkpoint, naming: naming, to: path, progress: progress)
+  }
+
+  private static func naming(
+    _ map: NameMap, _ checkpoint: Checkpoint
+  ) throws -> (any NameWritingFormat.Type, StateNaming) {
+    guard let format = self as? any NameWritingFormat.Type else {
+      let formats = AllFormats.written.filter { $0.writesNames }.map { $0.name }
+      throw MappedNames.error(
+        map, "", expected: "an output whose tensors have names of the caller's (\(list(formats)))",
+        found: name, fix: "leave --map out, or give another output, such as `-o model.pt`")
+    }
+    return (format, .mapped(try MappedNames(map, of: checkpoint.architecture)))
+  }
+}

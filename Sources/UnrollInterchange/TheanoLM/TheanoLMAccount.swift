@@ -1,0 +1,46 @@
+// The account of a file of TheanoLM: every dataset is the model's, of its past, or refused by name.
+
+import UnrollFormat
+
+extension TheanoLMFile {
+  /// Accounts for every dataset.
+  ///
+  /// - Parameters:
+  ///   - layers: The layers of the model.
+  ///   - ignored: The datasets, and groups of them, that are left out by hand.
+  /// - Returns: What a `Conversion` is made of.
+  /// - Throws: `InterchangeError` naming what is left over, or what is left out though the model computes
+  ///   with it.
+  func settled(
+    with layers: [TheanoLMLayer], ignoring ignored: Set<String>
+  ) throws -> Ledger.Settlement {
+    var ledger = try Ledger(container.datasets, ignoring: ignored, of: file.path)
+    let parameters = layers.flatMap { layer in
+      TheanoLMLanguageModel.parameters(of: layer.kind).map(layer.path)
+    }
+    let words = ["words", "classes", "probs"].map { "/vocabulary/\($0)" }
+    for path in (parameters + words).map(container.firstPath) {
+      guard !ledger.isIgnored(path) else {
+        throw error(
+          path, expected: "datasets that the model does not need, to be ignored",
+          found: "one that it is made of", fix: "leave `--ignore \(path)` out")
+      }
+      ledger.use(path)
+    }
+    for path in ledger.left where isOfTraining(path, of: parameters) { ledger.pass(path) }
+    // The shares of words outside of the shortlist, which have a note of their own.
+    ledger.pass("/vocabulary/unigram_probs")
+    ledger.pass(
+      ["/optimizer", "/trainer", "/iterator"],
+      noting: "not carried: the optimizer's state and the place in the training")
+    return try ledger.settle(
+      expected: "the parameters of the layers in /architecture, and words",
+      fix: "only such models are converted")
+  }
+
+  /// Whether a dataset is what an optimizer remembers of a parameter, beside which it stands.
+  private func isOfTraining(_ path: String, of parameters: [String]) -> Bool {
+    let isMemory = path.hasSuffix("_gradient") || path.hasSuffix("_velocity")
+    return isMemory && parameters.contains { path.hasPrefix($0 + "_") }
+  }
+}
