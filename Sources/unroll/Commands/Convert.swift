@@ -292,13 +292,14 @@ struct Convert: ParsableCommand {
     let configuration = try writeConfig.map {
       ($0, try ModelConfigurationFile(conversion.checkpoint.architecture, path: $0))
     }
+    let written = ConversionOutput(path: output.output, replacing: output.force)
     // A file that cannot be written leaves no model behind, nor a model a file.
     func writeModel() throws {
       guard let (path, configuration) = configuration else {
-        return try write(conversion, as: target)
+        return try written.write(conversion, as: target)
       }
       try configuration.write(to: path, replacing: output.force) {
-        try write(conversion, as: target)
+        try written.write(conversion, as: target)
       }
       Output.note("wrote \(printable(path))")
     }
@@ -347,70 +348,9 @@ struct Convert: ParsableCommand {
     }
   }
 
-  private func write(_ conversion: Conversion, as target: ConversionTarget) throws {
-    switch target {
-    case .checkpoint:
-      let found = try Progress.during("writing and reading back \(output.output)") {
-        try writeConverted(conversion.checkpoint, to: output.output, replacing: output.force)
-      }
-      report(found)
-    case .foreign(let format): try export(conversion, to: format)
-    }
-  }
-
   private func read(_ options: ConversionOptions) throws -> Conversion {
     try Progress.during("reading \(model)") {
       try UnrollEngine.convert(model, options: options, reader: .inChild)
     }
   }
-
-  private func export(_ conversion: Conversion, to format: any ForeignFormat.Type) throws {
-    let parameters = conversion.checkpoint.parameters
-    // Each tensor is written once and compared once.
-    let total = 2 * parameters.paths.reduce(0) { $0 + (parameters[$1]?.storage.count ?? 0) }
-    var progress = Progress()
-    var byteCount = 0
-    let found = try UnrollEngine.export(
-      conversion.checkpoint, as: format, to: output.output, map: conversion.outputNames,
-      replacing: output.force
-    ) { bytes in
-      byteCount += bytes
-      progress.report { _ in
-        "writing and comparing: \(byteCount >> 20) of \(total >> 20) MB"
-      }
-    }
-    progress.finish()
-    report(found)
-  }
-
-  private func report(_ found: ReadBack) {
-    let difference = found.largestDifference
-    Output.note(
-      "wrote \(printable(output.output)): read back, \(counted(found.tensors, "tensor")) equal bit for "
-        + "bit, log-probabilities of \(found.tokens) tokens "
-        + (difference == 0 ? "equal" : "within \(String(format: "%.1e", difference)) nats"))
-  }
 }
-
-extension ConversionTarget {
-  /// Notes that a file's name is one of another format than it gets.
-  fileprivate func noteName(_ path: String) {
-    guard let named = AllFormats.format(named: path) else { return }
-    var name = "a checkpoint"
-    if case .foreign(let format) = self {
-      // Formats of one program share endings.
-      let endings = format.fileExtensions.map { $0.split(separator: ".").last }
-      guard named != format, !endings.contains(path.lowercased().split(separator: ".").last) else {
-        return
-      }
-      name = format.name
-    }
-    Output.note(
-      "note: \(printable(path)): written as \(name), as --to says; its name is one of \(named.name)"
-    )
-  }
-}
-
-extension Activation: ExpressibleByArgument {}
-extension VocabularyFormat: ExpressibleByArgument {}
-extension VocabularyOrder: ExpressibleByArgument {}

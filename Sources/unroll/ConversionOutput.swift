@@ -1,0 +1,81 @@
+// The file that `unroll convert` writes.
+
+import ArgumentParser
+import Foundation
+import UnrollEngine
+import UnrollFormat
+import UnrollInterchange
+import UnrollTensors
+import UnrollTokenization
+
+/// The file that a converted model goes to.
+struct ConversionOutput {
+  /// The name of the file to be.
+  let path: String
+  /// Whether a file that is there is replaced.
+  let replacing: Bool
+
+  /// Writes a model, and says what was compared when it was read back.
+  ///
+  /// - Throws: What writing and reading back throw.
+  func write(_ conversion: Conversion, as target: ConversionTarget) throws {
+    switch target {
+    case .checkpoint:
+      let found = try Progress.during("writing and reading back \(path)") {
+        try writeConverted(conversion.checkpoint, to: path, replacing: replacing)
+      }
+      report(found)
+    case .foreign(let format): try export(conversion, to: format)
+    }
+  }
+
+  private func export(_ conversion: Conversion, to format: any ForeignFormat.Type) throws {
+    let parameters = conversion.checkpoint.parameters
+    // Each tensor is written once and compared once.
+    let total = 2 * parameters.paths.reduce(0) { $0 + (parameters[$1]?.storage.count ?? 0) }
+    var progress = Progress()
+    var byteCount = 0
+    let found = try UnrollEngine.export(
+      conversion.checkpoint, as: format, to: path, map: conversion.outputNames,
+      replacing: replacing
+    ) { bytes in
+      byteCount += bytes
+      progress.report { _ in
+        "writing and comparing: \(byteCount >> 20) of \(total >> 20) MB"
+      }
+    }
+    progress.finish()
+    report(found)
+  }
+
+  private func report(_ found: ReadBack) {
+    let difference = found.largestDifference
+    Output.note(
+      "wrote \(printable(path)): read back, \(counted(found.tensors, "tensor")) equal bit for "
+        + "bit, log-probabilities of \(found.tokens) tokens "
+        + (difference == 0 ? "equal" : "within \(String(format: "%.1e", difference)) nats"))
+  }
+}
+
+extension ConversionTarget {
+  /// Notes that a file's name is one of another format than it gets.
+  func noteName(_ path: String) {
+    guard let named = AllFormats.format(named: path) else { return }
+    var name = "a checkpoint"
+    if case .foreign(let format) = self {
+      // Formats of one program share endings.
+      let endings = format.fileExtensions.map { $0.split(separator: ".").last }
+      guard named != format, !endings.contains(path.lowercased().split(separator: ".").last) else {
+        return
+      }
+      name = format.name
+    }
+    Output.note(
+      "note: \(printable(path)): written as \(name), as --to says; its name is one of \(named.name)"
+    )
+  }
+}
+
+extension Activation: ExpressibleByArgument {}
+extension VocabularyFormat: ExpressibleByArgument {}
+extension VocabularyOrder: ExpressibleByArgument {}
