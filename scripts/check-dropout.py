@@ -64,7 +64,7 @@ def by_torch(seed, train, valid, V):
 def by_unroll(seed, folder):
     log, result = f"{folder}/{seed}.jsonl", f"{folder}/{seed}.h5"
     quiet = dict(check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    model = ["train", "--embedding", str(D), "--hidden", f"{H},{H}"]
+    model = ["train", "--embedding-size", str(D), "--hidden-size", f"{H},{H}"]
     if SHORT:
         torch.manual_seed(0)
         torch.save(Model(len(tokens)).state_dict(), f"{folder}/initial.pt")

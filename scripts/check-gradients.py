@@ -136,7 +136,7 @@ def check_spectra(rows, model):
 
 def check(cell, path, text):
     report = json.loads(subprocess.run(
-        ["unroll", "gradients", path, text, "--json", "--lags", str(K), "--columns", str(B), "--window", str(T),
+        ["unroll", "gradients", path, text, "--json", "--lags", str(K), "--batch-size", str(B), "--bptt", str(T),
          "--positions", str(POSITIONS), "--windows", str(WINDOWS), "--clip", str(CLIP), "--threshold", str(THRESHOLD)],
         check=True, stdout=subprocess.PIPE, text=True).stdout)
     model = Model(path, torch.float32)
@@ -171,7 +171,7 @@ with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/{cell}.unroll.h5"
         subprocess.run(
             ["unroll", "train", "--cell", cell, "--train", f"{DATA}/train.txt", "--valid", f"{DATA}/valid.txt",
-             "--embedding", "16", "--hidden", "24,20", "--optimizer", "adam", "--learning-rate", "0.01",
+             "--embedding-size", "16", "--hidden-size", "24,20", "--optimizer", "adam", "--learning-rate", "0.01",
              "--schedule", "constant", "--steps", "150", "-o", path],
             check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         check(cell, path, f"{DATA}/valid.txt")

@@ -73,7 +73,7 @@ def is_whole(molecule):
 
 def whole(model):
     """How many of 200 molecules end and are whole."""
-    lines = run("generate", model, "--samples", "200", "--length", "200", "--temperature", "0.75", "--stop-at-eos", "--json")
+    lines = run("generate", model, "--samples", "200", "--max-tokens", "200", "--temperature", "0.75", "--stop-at-eos", "--json")
     samples = [json.loads(line) for line in lines.splitlines()]
     assert len(samples) == 200
     return sum(sample["ended"] and is_whole(sample["text"].strip().removesuffix("E")) for sample in samples)

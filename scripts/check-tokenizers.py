@@ -118,8 +118,8 @@ def learned(text, special):
             file.write(content)
     subprocess.run(
         [binary, "train", "--train", paths["text.txt"], "--valid", paths["valid.txt"], "--force",
-         "--tokenizer", "bpe", "--maximum-size", "5000", "--minimum-count", "2", "-o", paths["a.h5"],
-         "--hidden", "2", "--embedding", "2", "--steps", "1"] + ["--append-eos"] * special,
+         "--tokenizer", "bpe", "--vocabulary-size", "5000", "--min-count", "2", "-o", paths["a.h5"],
+         "--hidden-size", "2", "--num-layers", "1", "--embedding-size", "2", "--steps", "1"] + ["--append-eos"] * special,
         check=True, capture_output=True)
     subprocess.run(
         [binary, "tokenize", paths["a.h5"], "--export", paths["a.json"], "--force"], check=True,

@@ -38,7 +38,7 @@ def seeds(folder):
     mixed = ROOT / "fixtures/checkpoints/torch-mixed.unroll.h5"
     training = folder / "training.last.h5"
     unroll("finetune", str(ROOT / "fixtures/hostile/valid.unroll.h5"), "--train", "text", "--valid", "text",
-           "--epochs", "1", "--momentum", "0.9", "--columns", "2", "-o", "training.h5", folder=folder)
+           "--epochs", "1", "--momentum", "0.9", "--batch-size", "2", "-o", "training.h5", folder=folder)
     for name, source in ("mixed", mixed), ("training", training):
         for profile in "live", "archive":
             unroll("repack", str(source), "--profile", profile, "-o", f"{name}-{profile}", folder=folder)

@@ -6,10 +6,10 @@ import UnrollEngine
 /// The tokens that a line starts from and ends with.
 struct LineOptions: ParsableArguments {
   @Option(
-    help: ArgumentHelp("The token that each line starts from, or none.", valueName: "token"))
+    help: ArgumentHelp("Token that starts each line, or none.", valueName: "token"))
   var lineStart: String?
 
-  @Option(help: ArgumentHelp("The token that each line ends with, or none.", valueName: "token"))
+  @Option(help: ArgumentHelp("Token that ends each line, or none.", valueName: "token"))
   var lineEnd: String?
 
   /// The tokens.

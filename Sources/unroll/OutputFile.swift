@@ -9,7 +9,7 @@ import UnrollTensors
 struct OutputOptions: ParsableArguments {
   @Option(
     name: [.short, .long],
-    help: ArgumentHelp("The file to write, such as poet.unroll.h5.", valueName: "file"))
+    help: ArgumentHelp("Output file, such as poet.unroll.h5.", valueName: "file"))
   var output: String
 
   @Flag(help: "Replace the output file if it exists.")

@@ -75,7 +75,7 @@ func warnIfWorseThanGuessing(nll: Double, vocabularySize: Int) {
 
 /// Options that change a text before it is cut into tokens.
 struct PreparationOptions: ParsableArguments {
-  @Option(help: "Unicode normalization of the text before it is tokenized: none or nfc.")
+  @Option(help: "Unicode normalization of the text before it is tokenized.")
   var normalize: TextPreparation.Normalization = .none
 
   @Flag(help: "Convert the text to lower case before it is tokenized.")

@@ -4,135 +4,131 @@ import ArgumentParser
 import UnrollEngine
 import UnrollFormat
 
-/// What `finetune` takes; an option that is not given has its default.
+/// Options of `train` and `finetune`; an option that is not given has its default.
 ///
 /// Values are taken as they come, so that a negative number is a wrong number and no unknown option.
 struct TrainingOptions: ParsableArguments {
   @Option(
-    parsing: .unconditional,
-    help: "Training ends after this many epochs (default: 10, or none with --steps).")
+    parsing: .unconditional, help: "Epochs to train (default: 10, or none with --steps).")
   var epochs: Int?
 
-  @Option(parsing: .unconditional, help: "Training ends after this many steps.")
+  @Option(parsing: .unconditional, help: "Optimizer steps to train.")
   var steps: Int?
 
   @Option(
-    parsing: .unconditional, help: "The parallel streams that the text is cut into (default: 20).")
-  var columns: Int?
+    parsing: .unconditional, help: "Streams of the text side by side in a batch (default: 20).")
+  var batchSize: Int?
 
   @Option(
-    parsing: .unconditional, help: "The time steps of a window of truncated BPTT (default: 35).")
-  var window: Int?
+    parsing: .unconditional, help: "Time steps of truncated backpropagation (default: 35).")
+  var bptt: Int?
 
   @Option(
-    parsing: .unconditional, help: "The windows whose gradients make one step (default: 1).")
-  var accumulate: Int?
+    parsing: .unconditional, help: "Batches whose gradients make one step (default: 1).")
+  var gradientAccumulation: Int?
 
   @Option(
     help: ArgumentHelp(
-      "The rule of the steps: sgd, adam, adamw, rmsprop, adagrad, adadelta or asgd, and numbers by "
-        + "their names in the file, as adam,beta1=0.8,epsilon=1e-6 (default: sgd).",
-      valueName: "rule"))
+      "Optimizer: \(Self.optimizers), with optional hyperparameters, as adam,beta1=0.8 "
+        + "(default: sgd).",
+      valueName: "optimizer"))
   var optimizer: NamedNumbers?
 
   @Option(
     parsing: .unconditional,
-    help: "The learning rate (default: 1 for sgd; for others PyTorch's own).")
+    help: "Learning rate (default: 1 for sgd, else PyTorch's own).")
   var learningRate: Double?
 
   @Option(
-    parsing: .unconditional,
-    help: "How much of the velocity stays from step to step, 0 up to 1 (default: 0).")
+    parsing: .unconditional, help: "Momentum of sgd and rmsprop, from 0 to below 1 (default: 0).")
   var momentum: Double?
 
   @Option(
     parsing: .unconditional,
-    help: "What of a weight is taken off: L2, for adamw decoupled (default: 0; adamw: 0.01).")
+    help: "Weight decay: L2, for adamw decoupled (default: 0; adamw: 0.01).")
   var weightDecay: Double?
 
   @Option(
     parsing: .unconditional,
-    help: "The global norm that gradients are clipped to; 0 for none (default: 0.25).")
+    help: "Largest global norm of a gradient; 0 for no clipping (default: 0.25).")
   var clip: Double?
 
   @Option(
     parsing: .unconditional,
-    help: "The size that each number of a gradient is clipped to, instead of the norm.")
+    help: "Largest absolute value of a gradient's element, instead of --clip.")
   var clipValue: Double?
 
   @Option(
     help: ArgumentHelp(
-      "How the learning rate changes: constant, divide_on_plateau, step, linear, cosine, one_cycle or "
-        + "slanted_triangular, and numbers by their names in the file, as cosine,warm_up=100,final=0.1 "
-        + "(default: divide_on_plateau,factor=4).",
+      "Learning rate schedule: \(Self.schedules), with optional numbers, as "
+        + "cosine,warm_up=100,final=0.1 (default: divide_on_plateau,factor=4).",
       valueName: "schedule"))
   var schedule: NamedNumbers?
 
   @Option(
     parsing: .unconditional,
-    help:
-      "What divides the learning rate from each part of the model to the next below (default: 1).")
+    help: "Divisor of the learning rate from each layer to the one below (default: 1).")
   var layerDecay: Double?
 
   @Option(
-    help: ArgumentHelp(
-      "Parts that stay as they are, as embedding,layers/00.", valueName: "parts"))
+    help: ArgumentHelp("Parts that are not trained, as embedding,layers/00.", valueName: "parts"))
   var freeze: String?
 
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
-      "Train the output alone at first, and one more part below it after every so many epochs.",
+      "Train the output first, and one more part below it after every N epochs.",
       valueName: "epochs"))
   var unfreezeEvery: Int?
 
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
-      "Dropout of embeddings, between layers and of the output, as word_language_model has it "
-        + "(default: 0).", valueName: "rate"))
+      "Dropout of embeddings, between layers, and before the output (default: 0).",
+      valueName: "rate"))
   var dropout: Double?
 
   @Option(
     name: .customLong("regularize"),
     help: ArgumentHelp(
-      "Single terms instead: embedding:row|element|locked, between:element|locked, "
-        + "output:element|locked|activation|temporal and weight_hh:weight, each with a rate, as "
-        + "between:locked=0.25,weight_hh:weight=0.5.",
+      "Regularization terms site:kind=rate instead of --dropout: embedding:row|element|locked, "
+        + "between:element|locked, output:element|locked|activation|temporal, weight_hh:weight.",
       valueName: "terms"))
   var terms: String?
 
-  @Flag(help: "Windows of random lengths around --window, with the learning rate in proportion.")
-  var randomWindows = false
+  @Flag(help: "Draw BPTT lengths around --bptt, and scale the learning rate with them (AWD-LSTM).")
+  var randomBptt = false
 
   @Flag(
     help: ArgumentHelp(
-      "Each line is a window of its own, from a zero state; --accumulate says how many make a step, "
-        + "--window (default: 512) what a longer line is cut into."))
+      "Train each line from a zero state; --gradient-accumulation lines make a step, and --bptt "
+        + "(default: 512) cuts longer ones."))
   var sentences = false
 
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
-      "Go on as asgd when an evaluation is worse than the best but for the last n (AWD-LSTM: 5).",
+      "Switch to averaged SGD when validation loss has not improved for N evaluations (AWD-LSTM: 5).",
       valueName: "n"))
   var averageAfter: Int?
 
-  @Option(
-    parsing: .unconditional, help: "What all random numbers are drawn from (default: 1).")
+  @Option(parsing: .unconditional, help: "Random seed (default: 1).")
   var seed: UInt32?
 
   @Option(
-    help: "The type of the factors of matrix products in steps: f32 or bf16 (default: f32).")
+    help: "Compute precision: f32 or bf16 (default: f32).")
   var precision: Precision?
+
+  private static let optimizers = "sgd, adam, adamw, rmsprop, adagrad, adadelta, asgd"
+  private static let schedules = ScheduleKind.allCases.map(\.rawValue).joined(separator: ", ")
 
   func validate() throws {
     if let precision, !Precision.ofTraining.contains(precision) {
       throw ValidationError("--precision is f32 or bf16: int8 is for evaluations.")
     }
     let counts = [
-      ("--epochs", epochs), ("--steps", steps), ("--columns", columns), ("--window", window),
-      ("--accumulate", accumulate), ("--unfreeze-every", unfreezeEvery),
+      ("--epochs", epochs), ("--steps", steps), ("--batch-size", batchSize), ("--bptt", bptt),
+      ("--gradient-accumulation", gradientAccumulation), ("--unfreeze-every", unfreezeEvery),
     ]
     for case (let name, let value?) in counts where !(1...Int(Int32.max)).contains(value) {
       throw ValidationError("\(name) is 1 to \(Int32.max).")
@@ -148,25 +144,25 @@ struct TrainingOptions: ParsableArguments {
     try check("--clip-value", clipValue, { $0 > 0 }, "above 0, not infinite")
     try check("--layer-decay", layerDecay, { $0 >= 1 }, "of at least 1, not infinite")
     if clip != nil && clipValue != nil {
-      throw ValidationError("--clip and --clip-value are two ways to clip; give one.")
+      throw ValidationError("--clip and --clip-value cannot be combined.")
     }
     try check("--dropout", dropout, { $0 >= 0 && $0 < 1 }, "from 0 up to but not 1")
     if dropout != nil && terms != nil {
       throw ValidationError(
-        "--dropout stands for three terms of --regularize; give one of the two.")
+        "--dropout and --regularize cannot be combined: --dropout is three of its terms.")
     }
     if let averageAfter, averageAfter < 0 {
       throw ValidationError("--average-after is at least 0.")
     }
     if averageAfter != nil, let optimizer, optimizer.name != "sgd" {
-      throw ValidationError("--average-after is for sgd; \(optimizer.name) stays what it is.")
+      throw ValidationError("--average-after needs the optimizer sgd, not \(optimizer.name).")
     }
-    if sentences && (randomWindows || columns ?? 1 != 1) {
-      throw ValidationError("--sentences has one column and no random windows.")
+    if sentences && (randomBptt || batchSize ?? 1 != 1) {
+      throw ValidationError("--sentences cannot be combined with --batch-size or --random-bptt.")
     }
     if freeze != nil && unfreezeEvery != nil {
       throw ValidationError(
-        "--unfreeze-every begins with its own parts frozen; leave --freeze out.")
+        "--unfreeze-every and --freeze cannot be combined.")
     }
     _ = try settings()
   }
@@ -187,10 +183,10 @@ struct TrainingOptions: ParsableArguments {
   /// - Throws: `ValidationError` for names that mean nothing and numbers outside their domain.
   func settings() throws -> TrainingSettings {
     var settings = TrainingSettings()
-    settings.columns = sentences ? 1 : columns ?? settings.columns
-    settings.window = window ?? (sentences ? 512 : settings.window)
-    settings.windowKind = sentences ? .sentence : randomWindows ? .random : .fixed
-    settings.accumulation = accumulate ?? settings.accumulation
+    settings.columns = sentences ? 1 : batchSize ?? settings.columns
+    settings.window = bptt ?? (sentences ? 512 : settings.window)
+    settings.windowKind = sentences ? .sentence : randomBptt ? .random : .fixed
+    settings.accumulation = gradientAccumulation ?? settings.accumulation
     try setOptimizer(of: &settings)
     if let clip { settings.clip = clip > 0 ? .globalNorm(clip) : nil }
     if let clipValue { settings.clip = .value(clipValue) }
@@ -215,8 +211,10 @@ struct TrainingOptions: ParsableArguments {
     var changes = TrainingChanges()
     (changes.maximumEpochs, changes.maximumSteps) = (epochs, steps)
     changes.learningRate = learningRate
-    (changes.columns, changes.window, changes.accumulation) = (columns, window, accumulate)
-    if randomWindows { changes.windowKind = .random }
+    changes.columns = batchSize
+    changes.window = bptt
+    changes.accumulation = gradientAccumulation
+    if randomBptt { changes.windowKind = .random }
     if sentences { changes.windowKind = .sentence }
     if let momentum { changes.hyperparameters[.momentum] = momentum }
     if let weightDecay { changes.hyperparameters[.weightDecay] = weightDecay }
@@ -257,13 +255,14 @@ struct TrainingOptions: ParsableArguments {
         let parts = text.split(whereSeparator: { ":=".contains($0) }).map(String.init)
         guard parts.count == 3, let site = RegularizationTerm.Site(rawValue: parts[0]),
           let kind = RegularizationTerm.Kind(rawValue: parts[1]), let rate = Double(parts[2])
-        else { throw ValidationError("--regularize: \(text) is no site:kind=rate.") }
+        else { throw ValidationError("--regularize: \(text): expected site:kind=rate.") }
         let term = RegularizationTerm(site: site, kind: kind, rate: rate)
         guard term.isLawful else {
-          throw ValidationError("--regularize: \(text) is no rate, or no kind of that site.")
+          throw ValidationError(
+            "--regularize: \(text): the rate is out of range, or the site lacks this kind.")
         }
         guard !result.contains(where: term.excludes) else {
-          throw ValidationError("--regularize: \(text) drops what another term drops.")
+          throw ValidationError("--regularize: \(text) overlaps with another term.")
         }
         result.append(term)
       }
@@ -275,14 +274,14 @@ struct TrainingOptions: ParsableArguments {
     let name = optimizer?.name ?? "sgd"
     guard let kind = OptimizerKind(rawValue: name == "adamw" ? "adam" : name) else {
       throw ValidationError(
-        "--optimizer: there is no rule \(name); there are sgd, adam, adamw, rmsprop, adagrad, adadelta, asgd."
+        "--optimizer: unknown optimizer \(name); choose from \(Self.optimizers)."
       )
     }
     settings.optimizer = kind
     var numbers: [Hyperparameter: Double] = [:]
     func set(_ option: String, _ hyperparameter: Hyperparameter, _ value: Double) throws {
       guard kind.defaults[hyperparameter] != nil else {
-        throw ValidationError("\(option) is not a number of \(name).")
+        throw ValidationError("\(option) is not a hyperparameter of \(name).")
       }
       guard hyperparameter.allows(value) else {
         throw ValidationError("\(option) is \(hyperparameter.domain).")
@@ -297,14 +296,14 @@ struct TrainingOptions: ParsableArguments {
     for (name, value) in optimizer?.numbers ?? [] {
       guard let hyperparameter = Hyperparameter(rawValue: name) else {
         let names = kind.defaults.keys.sorted().map(\.rawValue).joined(separator: ", ")
-        throw ValidationError("--optimizer: there is no number \(name); there are \(names).")
+        throw ValidationError("--optimizer: unknown hyperparameter \(name); choose from \(names).")
       }
       try set("--optimizer: \(name)", hyperparameter, value)
     }
     if let learningRate { try set("--learning-rate", .learningRate, learningRate) }
     if numbers[.nesterov] == 1 && (momentum ?? numbers[.momentum] ?? 0) == 0 {
       throw ValidationError(
-        "--optimizer: nesterov=1 is a kind of momentum; give a momentum above 0.")
+        "--optimizer: nesterov=1 needs a momentum above 0.")
     }
     if let momentum { try set("--momentum", .momentum, momentum) }
     if let weightDecay { try set("--weight-decay", .weightDecay, weightDecay) }
@@ -314,14 +313,14 @@ struct TrainingOptions: ParsableArguments {
   private func schedule(_ given: NamedNumbers) throws -> LearningRateSchedule {
     guard let kind = ScheduleKind(rawValue: given.name) else {
       let names = ScheduleKind.allCases.map(\.rawValue).joined(separator: ", ")
-      throw ValidationError("--schedule: there is no schedule \(given.name); there are \(names).")
+      throw ValidationError("--schedule: unknown schedule \(given.name); choose from \(names).")
     }
     var schedule = LearningRateSchedule(kind)
     for (name, value) in given.numbers {
       guard let number = ScheduleNumber(rawValue: name), kind.defaults[number] != nil else {
         let names = kind.defaults.keys.map(\.rawValue).sorted().joined(separator: ", ")
         throw ValidationError(
-          "--schedule: \(name) is not a number of \(kind.rawValue), which has "
+          "--schedule: \(kind.rawValue) has no number \(name); it has "
             + (names.isEmpty ? "none." : "\(names)."))
       }
       guard number.allows(value) else {

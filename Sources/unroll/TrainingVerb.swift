@@ -10,46 +10,46 @@ import UnrollTokenization
 
 /// The texts that a training reads and the files that it writes.
 struct TrainingVerb: ParsableArguments {
-  @Option(help: ArgumentHelp("The text to learn: a file or a .gz file.", valueName: "file"))
+  @Option(help: ArgumentHelp("Training text: a file or a .gz file.", valueName: "file"))
   var train: String
 
-  @Option(help: ArgumentHelp("The text that chooses the best model.", valueName: "file"))
+  @Option(help: ArgumentHelp("Validation text, which selects the best model.", valueName: "file"))
   var valid: String
 
   @OptionGroup var target: OutputOptions
 
-  @Option(help: ArgumentHelp("Pause after this many steps, as Ctrl-C does.", valueName: "steps"))
+  @Option(help: ArgumentHelp("Pause after N steps, as Ctrl-C does.", valueName: "steps"))
   var pauseAfter: Int?
 
   @Option(
     help: ArgumentHelp(
-      "Write each step and evaluation as one JSON object a line; a resumed run appends.",
+      "Write each step and evaluation as a line of JSON; a resumed run appends.",
       valueName: "file"))
   var log: String?
 
   @Option(
     help: ArgumentHelp(
-      "Keep the states of the last so many evaluations, with .step- and the step in their names.",
+      "Keep resumable states of the last N evaluations, as NAME.step-STEP.unroll.h5.",
       valueName: "states"))
   var keep: Int?
 
   @Option(
     help: ArgumentHelp(
-      "Write losses and rates as an event file for TensorBoard.", valueName: "folder"))
+      "Write losses and learning rates for TensorBoard.", valueName: "folder"))
   var tensorboard: String?
 
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
-      "Save the state to resume from after so many steps, too; without it each ten minutes, and always after "
-        + "an evaluation.",
+      "Save a resumable state every N steps (default: every ten minutes); always after an "
+        + "evaluation.",
       valueName: "steps"))
   var saveEvery: Int?
 
-  @Flag(help: "Say how long it will take and how much memory, after seconds of it; write nothing.")
+  @Flag(help: "Estimate time and memory from a few seconds of work, and stop.")
   var estimate = false
 
-  @Flag(help: "Give one JSON object a line instead of the table.")
+  @Flag(help: "Print lines of JSON instead of the table.")
   var json = false
 
   func validate() throws {

@@ -39,7 +39,8 @@ struct Unroll: ParsableCommand {
     signal(SIGXFSZ, SIG_IGN)
     var configured: [String] = []
     do {
-      let expanded = try Train.expandingConfiguration(Array(CommandLine.arguments.dropFirst()))
+      let arguments = try ForeignNames.translated(Array(CommandLine.arguments.dropFirst()))
+      let expanded = try Train.expandingConfiguration(arguments)
       configured = expanded.configured
       try Train.refuseResuming(expanded.arguments)
       var command = try parseAsRoot(expanded.arguments)

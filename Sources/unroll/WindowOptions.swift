@@ -7,12 +7,12 @@ import UnrollEngine
 struct WindowOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "Predict each token from the N tokens before it, from a zero state.", valueName: "N"))
+      "Predict each token from the N tokens before it only.", valueName: "N"))
   var context: Int?
 
   @Option(
     help: ArgumentHelp(
-      "The token in front of fewer than N, or none (default: the vocabulary's padding token).",
+      "Padding token in front of fewer than N, or none (default: the vocabulary's).",
       valueName: "token"))
   var pad: String?
 

@@ -31,8 +31,9 @@ import UnrollFormat
   }
 
   private static let arguments = [
-    "finetune", "model.unroll.h5", "--train", "train.txt", "--valid", "valid.txt", "--columns", "4",
-    "--window", "5", "--momentum", "0.9", "--weight-decay", "1e-3", "--steps", "20",
+    "finetune", "model.unroll.h5", "--train", "train.txt", "--valid", "valid.txt", "--batch-size",
+    "4",
+    "--bptt", "5", "--momentum", "0.9", "--weight-decay", "1e-3", "--steps", "20",
   ]
 
   private func bytes(_ names: [String], in folder: String) throws -> [Data] {
@@ -183,7 +184,7 @@ import UnrollFormat
     try withScene { folder in
       let line = """
         unroll finetune model.unroll.h5 --train train.txt --valid valid.txt -o tuned.unroll.h5 \
-        --columns 4 --epochs 1000000 --log run.jsonl & child=$!
+        --batch-size 4 --epochs 1000000 --log run.jsonl & child=$!
         while kill -0 $child && ! grep -q '"step":9,' run.jsonl; do sleep 0.05; done
         kill -INT $child; wait $child
         """
@@ -203,7 +204,7 @@ import UnrollFormat
     try withScene { folder in
       let line = """
         unroll finetune model.unroll.h5 --train train.txt --valid valid.txt -o tuned.unroll.h5 \
-        --columns 4 --epochs 1000000 --log run.jsonl & child=$!
+        --batch-size 4 --epochs 1000000 --log run.jsonl & child=$!
         while kill -0 $child && ! grep -q '"step":9,' run.jsonl; do sleep 0.05; done
         kill -\(name) $child; sleep 0.005; kill -\(name) $child; wait $child
         """
@@ -215,20 +216,21 @@ import UnrollFormat
 
   @Test func theTableKeepsTheEpochsOfBefore() throws {
     try withScene { folder in
-      let one = Self.arguments + ["-o", "tuned.unroll.h5", "--keep-evaluating", "valid.txt"]
+      let one = Self.arguments + ["-o", "tuned.unroll.h5", "--retention", "valid.txt"]
       let first = try runner.run(one + ["--threads", "1"], in: folder)
       #expect(first.exitCode == 0, "\(first.errors)")
       let rows = first.output.split(separator: "\n").map { $0.prefix(while: { $0 != "\t" }) }
       let resume = [
         "finetune", "tuned.last.unroll.h5", "--resume", "--train", "train.txt", "--valid",
-        "valid.txt", "-o", "tuned.unroll.h5", "--allow-changes", "--columns", "2", "--steps", "30",
-        "--pause-after", "1", "--keep-evaluating", "valid.txt", "--threads", "1", "--save-every",
+        "valid.txt", "-o", "tuned.unroll.h5", "--allow-changes", "--batch-size", "2", "--steps",
+        "30",
+        "--pause-after", "1", "--retention", "valid.txt", "--threads", "1", "--save-every",
         "1",
       ]
       let second = try runner.run(resume, in: folder)
       #expect(second.exitCode == 3, "\(second.errors)")
       #expect(
-        second.errors.contains("--save-every 1 --keep-evaluating valid.txt --threads 1\n"),
+        second.errors.contains("--save-every 1 --retention valid.txt --threads 1\n"),
         "\(second.errors)")
       let again = second.output.split(separator: "\n").map { $0.prefix(while: { $0 != "\t" }) }
       #expect(again.starts(with: rows) && rows.count > 2)
@@ -243,7 +245,7 @@ import UnrollFormat
       let arguments = [
         "finetune", "model.unroll.h5", "--train", "lines.txt", "--valid", "lines.txt",
         "--sentences",
-        "--optimizer", "adam", "--window", "3", "--accumulate", "2", "--epochs", "3",
+        "--optimizer", "adam", "--bptt", "3", "--gradient-accumulation", "2", "--epochs", "3",
       ]
       let one = try runner.run(arguments + ["-o", "one.unroll.h5"], in: folder)
       #expect(one.exitCode == 0, "\(one.errors)")
@@ -274,13 +276,13 @@ import UnrollFormat
       let all = [
         "finetune", "model.unroll.h5", "--train", "lines.txt", "--valid", "lines.txt",
         "--sentences",
-        "--accumulate", "7", "--steps", "1", "-o", "all.unroll.h5", "--log", "all.jsonl",
+        "--gradient-accumulation", "7", "--steps", "1", "-o", "all.unroll.h5", "--log", "all.jsonl",
       ]
       #expect(try runner.run(all, in: folder).exitCode == 0)
       let log = try String(contentsOfFile: "\(folder)/all.jsonl", encoding: .utf8)
       let loss = try #require(log.firstMatch(of: #/"loss":([0-9.]+)/#)?.1)
       #expect(abs(try #require(Double(loss)) - #require(Double(rows[1][4]))) < 2e-6)
-      let wide = try runner.run(arguments + ["-o", "a.h5", "--columns", "2"], in: folder)
+      let wide = try runner.run(arguments + ["-o", "a.h5", "--batch-size", "2"], in: folder)
       #expect(wide.exitCode == 64)
     }
   }
@@ -321,7 +323,7 @@ import UnrollFormat
       #expect(try runner.run(resume + ["--steps", "25"], in: folder).exitCode == 0)
       let state = try Checkpoint(contentsOf: "\(folder)/a.last.unroll.h5")
       #expect(state.training?.step == 25)
-      let refused = try runner.run(resume + ["--columns", "5"], in: folder)
+      let refused = try runner.run(resume + ["--batch-size", "5"], in: folder)
       #expect(refused.exitCode == 2)
       let message = "expected the settings that the training began with; found columns=5"
       #expect(refused.errors.contains(message), "\(refused.errors)")
@@ -337,7 +339,7 @@ import UnrollFormat
         "--seed", "7", "--clip", "0.3",
       ]
       let texts = ["--train", "train.txt", "--valid", "valid.txt", "-o", "a.unroll.h5"]
-      let sizes = ["--columns", "4", "--window", "5", "--steps", "20"]
+      let sizes = ["--batch-size", "4", "--bptt", "5", "--steps", "20"]
       let whole = ["finetune", "model.unroll.h5"] + texts + sizes
       let paused = whole + options + ["--pause-after", "10"]
       let first = try runner.run(paused, in: folder)
@@ -350,7 +352,7 @@ import UnrollFormat
         (["--layer-decay", "2"], "--layer-decay: expected another number"),
         (["--freeze", "output"], "--freeze: expected embedding frozen"),
         (["--unfreeze-every", "1"], "--unfreeze-every: expected none"),
-        (["--sentences", "--columns", "1"], "--sentences: expected columns"),
+        (["--sentences", "--batch-size", "1"], "--sentences: expected columns"),
         (["--schedule", "constant"], "found schedule=constant"), (["--seed", "8"], "seed=8"),
       ] {
         let refused = try runner.run(again + changed, in: folder)
@@ -376,7 +378,7 @@ import UnrollFormat
   ]) func repeatedOptionsMayMeanWhatTheyBecame(options: [String]) throws {
     try withScene { folder in
       let texts = ["--train", "train.txt", "--valid", "valid.txt", "-o", "a.unroll.h5"]
-      let sizes = ["--columns", "4", "--window", "5", "--epochs", "6"] + options
+      let sizes = ["--batch-size", "4", "--bptt", "5", "--epochs", "6"] + options
       let paused = try runner.run(
         ["finetune", "model.unroll.h5"] + texts + sizes + ["--pause-after", "60"], in: folder)
       #expect(paused.exitCode == 3, "\(paused.errors)")
@@ -399,7 +401,7 @@ import UnrollFormat
         return try runner.run(
           ["finetune", "a.last.unroll.h5", "--resume"] + files + options, in: folder)
       }
-      let asked = ["--allow-changes", "--window", "7", "--clip", "0", "--dropout", "0.1"]
+      let asked = ["--allow-changes", "--bptt", "7", "--clip", "0", "--dropout", "0.1"]
       let changed = try resume(asked, "a.unroll.h5")
       #expect(changed.exitCode == 0, "\(changed.errors)")
       let history = try Checkpoint(contentsOf: "\(folder)/a.last.unroll.h5").provenance.last
@@ -456,9 +458,10 @@ import UnrollFormat
       let text = Array(repeating: "the bird sat on a bird\na catmat ran\n", count: 40).joined()
       try Data(text.utf8).write(to: URL(filePath: "\(folder)/new.txt"))
       let arguments = [
-        "finetune", "model.unroll.h5", "--train", "new.txt", "--valid", "new.txt", "--columns", "4",
-        "--window", "5", "--steps", "20", "-o", "a.unroll.h5", "--vocabulary", "extend",
-        "--keep-evaluating", "valid.txt",
+        "finetune", "model.unroll.h5", "--train", "new.txt", "--valid", "new.txt", "--batch-size",
+        "4",
+        "--bptt", "5", "--steps", "20", "-o", "a.unroll.h5", "--vocabulary", "extend",
+        "--retention", "valid.txt",
       ]
       let result = try runner.run(arguments, in: folder)
       #expect(result.exitCode == 0, "\(result.errors)")
@@ -480,7 +483,7 @@ import UnrollFormat
         [
           "finetune", "a.last.unroll.h5", "--resume", "--train", "new.txt", "--valid", "new.txt",
           "-o",
-          "a.unroll.h5", "--steps", "22", "--keep-evaluating", "valid.txt",
+          "a.unroll.h5", "--steps", "22", "--retention", "valid.txt",
         ], in: folder)
       #expect(resumed.exitCode == 0, "\(resumed.errors)")
       let mean = try runner.run(
@@ -642,7 +645,7 @@ import UnrollFormat
       // Deaf to it below nohup, it ends by its number of steps.
       let line = """
         \(prefix)unroll finetune model.unroll.h5 --train train.txt --valid valid.txt -o a.h5 \
-        --columns 4 --steps \(steps) --log run.jsonl & child=$!
+        --batch-size 4 --steps \(steps) --log run.jsonl & child=$!
         while kill -0 $child && ! grep -q '"step":9,' run.jsonl; do sleep 0.02; done
         kill -HUP $child; wait $child
         """
@@ -711,9 +714,9 @@ import UnrollFormat
 
   @Test(arguments: [
     ["--epochs", "99999999999"], ["--learning-rate", "inf"], ["--learning-rate", "-1"],
-    ["--epochs", "0"], ["--steps", "-1"], ["--columns", "0"], ["--window", "0"],
+    ["--epochs", "0"], ["--steps", "-1"], ["--batch-size", "0"], ["--bptt", "0"],
     ["--learning-rate", "0"], ["--learning-rate", "nan"], ["--momentum", "1"], ["--clip", "-1"],
-    ["--weight-decay", "inf"], ["--schedule", "step,factor=0.5"], ["--accumulate", "0"],
+    ["--weight-decay", "inf"], ["--schedule", "step,factor=0.5"], ["--gradient-accumulation", "0"],
     ["--optimizer", "adam,beta1=1"], ["--layer-decay", "0.5"], ["--clip-value", "0"],
     ["--pause-after", "0"],
   ])

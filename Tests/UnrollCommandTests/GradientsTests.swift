@@ -56,7 +56,7 @@ import UnrollTensors
       let text = Array(repeating: "the cat sat on a mat\nü dog\n", count: 12).joined()
       try Data(text.utf8).write(to: URL(filePath: "\(folder)/text.txt"))
       let arguments = [
-        "gradients", "linear.h5", "text.txt", "--columns", "3", "--window", "8", "--lags",
+        "gradients", "linear.h5", "text.txt", "--batch-size", "3", "--bptt", "8", "--lags",
         "\(lags)",
       ]
       let plain = try runner.run(arguments, in: folder)

@@ -24,8 +24,9 @@ import UnrollFormat
   }
 
   private static let training = [
-    "--train", "train.txt", "--valid", "train.txt", "--columns", "2", "--window", "5", "--hidden",
-    "4", "--embedding", "3", "--steps", "3",
+    "--train", "train.txt", "--valid", "train.txt", "--batch-size", "2", "--bptt", "5",
+    "--hidden-size",
+    "4", "--embedding-size", "3", "--steps", "3",
   ]
 
   @Test("All verbs read a text without its byte-order mark")
@@ -180,7 +181,7 @@ import UnrollFormat
       #expect(tokens.output.contains("\t</s>\t0"), "\(tokens.output)")
       let listed = try runner.run(
         [
-          "train", "-o", "n.unroll.h5", "--tokenizer", "bpe", "--maximum-size", "260",
+          "train", "-o", "n.unroll.h5", "--tokenizer", "bpe", "--vocabulary-size", "260",
           "--line-start", "<s>",
         ]
           + Self.training, in: folder)

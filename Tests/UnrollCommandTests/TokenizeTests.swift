@@ -47,7 +47,7 @@ import Testing
   private func training(on line: String, _ options: String = "") -> String {
     """
     yes "$(printf '\(line)')" | head -n 60 > t.txt
-    unroll train --train t.txt --valid t.txt --columns 1 --steps 1 --hidden 3 --embedding 2 \
+    unroll train --train t.txt --valid t.txt --batch-size 1 --steps 1 --hidden-size 3 --num-layers 1 --embedding-size 2 \
       -o m.h5 \(options) > train.log 2>&1 || cat train.log >&2
     """
   }

@@ -21,14 +21,14 @@ import UnrollFormat
     }
   }
 
-  private static let texts = ["--train", "train.txt", "--valid", "valid.txt", "--columns", "4"]
-  private static let small = ["--hidden", "7,5", "--embedding", "6"]
+  private static let texts = ["--train", "train.txt", "--valid", "valid.txt", "--batch-size", "4"]
+  private static let small = ["--hidden-size", "7,5", "--embedding-size", "6"]
 
   @Test func aNewModelLearnsAndIsValid() throws {
     try withTexts { folder in
       let arguments =
         ["train"] + Self.texts + Self.small + [
-          "-o", "new.unroll.h5", "--epochs", "4", "--window", "5", "--optimizer", "adam,beta1=0.8",
+          "-o", "new.unroll.h5", "--epochs", "4", "--bptt", "5", "--optimizer", "adam,beta1=0.8",
           "--learning-rate", "0.05", "--dropout", "0.1", "--schedule", "cosine,warm_up=3",
         ]
       let result = try runner.run(arguments, in: folder)
@@ -62,19 +62,19 @@ import UnrollFormat
   @Test func aConfigurationStandsForOptions() throws {
     try withTexts { folder in
       let config = """
-        {"cell": "gru", "hidden": "7,6", "embedding": 6, "tied": true, "epochs": 1,
+        {"cell": "gru", "hidden_size": "7,6", "embedding_size": 6, "tied": true, "epochs": 1,
          "tokenizer": "character", "train": "train.txt", "valid": "valid.txt"}
         """
       try Data(config.utf8).write(to: URL(filePath: "\(folder)/small.json"))
       let result = try runner.run(
-        ["train", "--config", "small.json", "--columns", "4", "--steps", "2", "-o", "a.h5"],
+        ["train", "--config", "small.json", "--batch-size", "4", "--steps", "2", "-o", "a.h5"],
         in: folder)
       #expect(result.exitCode == 0, "\(result.errors)")
       let model = try Checkpoint(contentsOf: "\(folder)/a.h5")
       #expect(model.architecture.isTied && model.architecture.layers.allSatisfy { $0.cell == .gru })
       #expect(model.vocabulary.unit == .character)
       #expect(try Checkpoint(contentsOf: "\(folder)/a.last.h5").training?.step == 2)
-      for wrong in ["[]", "{\"hidden\": {}}", "{", "", "{\"tied\": true, \"tied\": false}"] {
+      for wrong in ["[]", "{\"hidden_size\": {}}", "{", "", "{\"tied\": true, \"tied\": false}"] {
         try Data(wrong.utf8).write(to: URL(filePath: "\(folder)/wrong.json"))
         let refused = try runner.run(
           ["train", "--config", "wrong.json"] + Self.texts + ["-o", "b.h5"], in: folder)
@@ -89,7 +89,7 @@ import UnrollFormat
       let recipe = Fixtures.path("recipes/awd-lstm-ptb.json")
       let result = try runner.run(
         ["train", "--config", recipe] + Self.texts + Self.small + [
-          "--hidden", "7,6", "--window", "6", "--steps", "12", "-o", "awd.h5",
+          "--hidden-size", "7,6", "--bptt", "6", "--steps", "12", "-o", "awd.h5",
         ], in: folder)
       #expect(result.exitCode == 0, "\(result.errors)")
       let state = try #require(try Checkpoint(contentsOf: "\(folder)/awd.last.h5").training)
@@ -110,14 +110,15 @@ import UnrollFormat
       }
       let names = entry.inputs.split(separator: "\n").map { $0.split(separator: " ")[1] }
       #expect(names == ["words.txt", "rows.vec", "train.txt", "valid.txt"])
-      let counted = try model(["--minimum-count", "2", "--force"], in: folder)
+      let counted = try model(["--min-count", "2", "--force"], in: folder)
       #expect(counted.provenance.last?.arguments.contains("minimum_count=2\n") == true)
     }
   }
 
   @Test func aConfigurationIsAnInput() throws {
     try withTexts { folder in
-      let config = Data("{\"hidden\": \"7\", \"embedding\": 6, \"steps\": 1}".utf8)
+      let config = Data(
+        "{\"hidden_size\": 7, \"num_layers\": 1, \"embedding_size\": 6, \"steps\": 1}".utf8)
       try config.write(to: URL(filePath: "\(folder)/c.json"))
       let arguments = ["train", "--config", "c.json", "--force"] + Self.texts
       for output in [["-o", "c.json"], ["-o", "a.h5", "--log", "c.json"]] {
@@ -131,7 +132,9 @@ import UnrollFormat
   @Test func sizesBeyondTheMemoryAreRefused() throws {
     try withTexts { folder in
       let result = try runner.run(
-        ["train"] + Self.texts + ["--hidden", "1000000", "-o", "a.h5", "--log", "run.jsonl"],
+        ["train"] + Self.texts + [
+          "--hidden-size", "1000000", "--num-layers", "1", "-o", "a.h5", "--log", "run.jsonl",
+        ],
         in: folder)
       #expect(result.exitCode == 2 && result.errors.contains("of memory of this machine"))
       // What failed before it began leaves nothing in the way.
@@ -199,14 +202,14 @@ import UnrollFormat
   @Test func bytePairsAreLearned() throws {
     try withTexts { folder in
       let model = try model(
-        ["--tokenizer", "bpe", "--maximum-size", "270", "--append-eos"], in: folder)
+        ["--tokenizer", "bpe", "--vocabulary-size", "270", "--append-eos"], in: folder)
       #expect(model.vocabulary.count == 270 && model.vocabulary.unit == .subword)
       #expect(model.tokenizer.kind == .bpe && model.tokenizer.appendsEndOfSentence)
       #expect(model.vocabulary.endOfSentenceID == 0)
       #expect(try ids("the cat", in: folder).contains(#""pieces":["the","Ġcat","<eos>"]"#))
       try FileManager.default.removeItem(atPath: "\(folder)/a.h5")
       try FileManager.default.removeItem(atPath: "\(folder)/a.last.h5")
-      let stream = try self.model(["--tokenizer", "bpe", "--maximum-size", "270"], in: folder)
+      let stream = try self.model(["--tokenizer", "bpe", "--vocabulary-size", "270"], in: folder)
       #expect(stream.vocabulary.id(of: "<eos>") == nil)
       #expect(try ids("the cat", in: folder).contains(#""pieces":["the","Ġcat","Ċ"]"#))
     }
@@ -229,8 +232,11 @@ import UnrollFormat
       func run(_ arguments: [String]) throws -> CommandResult {
         try runner.run(arguments, in: folder)
       }
-      let bpe = ["train", "--tokenizer", "bpe", "--maximum-size", "270", "--append-eos"]
-      let small = ["--hidden", "4", "--embedding", "4", "--epochs", "1", "-o", "a.h5"]
+      let bpe = ["train", "--tokenizer", "bpe", "--vocabulary-size", "270", "--append-eos"]
+      let small = [
+        "--hidden-size", "4", "--num-layers", "1", "--embedding-size", "4", "--epochs", "1", "-o",
+        "a.h5",
+      ]
       #expect(try run(bpe + Self.texts + small).exitCode == 0)
       #expect(try run(["tokenize", "a.h5", "--export", "a.json"]).exitCode == 0)
       #expect(try run(["convert", "a.h5", "-o", "a.pt"]).exitCode == 0)
@@ -271,7 +277,10 @@ import UnrollFormat
       let vectors = "2 3\ncat 0.5 -1.25 2\nzebra 1 2 3\n"
       try Data(vectors.utf8).write(to: URL(filePath: "\(folder)/vectors.txt"))
       let result = try runner.run(
-        ["train", "--vectors", "vectors.txt", "--hidden", "4", "--freeze", "embedding"]
+        [
+          "train", "--vectors", "vectors.txt", "--hidden-size", "4", "--num-layers", "1",
+          "--freeze", "embedding",
+        ]
           + Self.texts + ["--steps", "2", "-o", "a.h5"], in: folder)
       #expect(result.exitCode == 0, "\(result.errors)")
       #expect(result.errors.contains("note: 1 of 12 tokens have a vector"))
@@ -280,18 +289,23 @@ import UnrollFormat
       let values = try #require(model.parameters[.embeddingWeight]?.floats())
       #expect(Array(values[row * 3..<row * 3 + 3]) == [0.5, -1.25, 2])
       let binary = try runner.run(
-        ["train", "--vectors", Fixtures.path("vectors/word2vec.bin.gz"), "--hidden", "4"]
+        [
+          "train", "--vectors", Fixtures.path("vectors/word2vec.bin.gz"), "--hidden-size", "4",
+          "--num-layers", "1",
+        ]
           + Self.texts + ["--steps", "1", "-o", "c.h5"], in: folder)
       #expect(binary.errors.contains("note: 3 of 12 tokens have a vector"), "\(binary.errors)")
       let refused = try runner.run(
-        ["train", "--vectors", "vectors.txt", "--embedding", "5"] + Self.texts + ["-o", "b.h5"],
+        ["train", "--vectors", "vectors.txt", "--embedding-size", "5"] + Self.texts + [
+          "-o", "b.h5",
+        ],
         in: folder)
       #expect(refused.exitCode == 2 && refused.errors.contains("vectors of 5 numbers; found 3"))
     }
   }
 
   @Test(arguments: [
-    ["--tied"], ["--cell", "lstm", "--activation", "relu"], ["--initialization", "irnn"],
+    ["--tied"], ["--cell", "lstm", "--activation", "relu"], ["--init", "irnn"],
     ["--freeze", "layers/09"],
   ])
   func whatDoesNotFitIsRefused(options: [String]) throws {
@@ -304,14 +318,15 @@ import UnrollFormat
   }
 
   @Test(arguments: [
-    ["--hidden", "0"], ["--hidden", "a"], ["--embedding", "0"], ["--optimizer", "lion"],
+    ["--hidden-size", "0", "--num-layers", "1"], ["--hidden-size", "a"], ["--embedding-size", "0"],
+    ["--optimizer", "lion"],
     ["--optimizer", "sgd,beta1=0.9"], ["--schedule", "cosine,every=2"], ["--schedule", "up"],
     ["--regularize", "embedding:weight=0.5"], ["--regularize", "output:locked=1"],
     ["--regularize", "output:locked=0.1,output:element=0.1"], ["--dropout", "1"],
     ["--average-after", "3", "--optimizer", "adam"], ["--tokenizer", "bpe"],
-    ["--tokenizer", "bpe", "--maximum-size", "256"], ["--tokenizer", "unigram"],
-    ["--tokenizer", "bpe", "--maximum-size", "300", "--vocabulary", "train.txt"],
-    ["--tokenizer", "greedy"], ["--append-eos"], ["--tokenizer", "a.json", "--minimum-count", "2"],
+    ["--tokenizer", "bpe", "--vocabulary-size", "256"], ["--tokenizer", "unigram"],
+    ["--tokenizer", "bpe", "--vocabulary-size", "300", "--vocabulary", "train.txt"],
+    ["--tokenizer", "greedy"], ["--append-eos"], ["--tokenizer", "a.json", "--min-count", "2"],
   ])
   func wrongUsageIsNamed(options: [String]) throws {
     try withTexts { folder in

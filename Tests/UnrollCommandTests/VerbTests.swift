@@ -482,7 +482,7 @@ import UnrollFormat
       try Data(text.utf8).write(to: URL(filePath: "\(folder)/text.txt"))
       func gradients(_ options: [String]) throws -> CommandResult {
         try runner.run(
-          ["gradients", "out.h5", "text.txt", "--lags", "10", "--columns", "4"] + options,
+          ["gradients", "out.h5", "text.txt", "--lags", "10", "--batch-size", "4"] + options,
           in: folder)
       }
       let plain = try gradients(["--svg", "a.svg"])
@@ -508,7 +508,7 @@ import UnrollFormat
     try withTokens { folder in
       _ = try convert("pytorch/lstm-state.pt", in: folder)
       func generate(_ options: [String]) throws -> CommandResult {
-        try runner.run(["generate", "out.h5", "--length", "12"] + options, in: folder)
+        try runner.run(["generate", "out.h5", "--max-tokens", "12"] + options, in: folder)
       }
       let first = try generate(["--prompt", "w0 w1"])
       #expect(first.exitCode == 0 && first.output.hasSuffix("\n"), "\(first.errors)")
@@ -527,7 +527,7 @@ import UnrollFormat
         #expect(try generate(options).exitCode == 64)
       }
       try Data("w3 w4\nw5\n".utf8).write(to: URL(filePath: "\(folder)/few.txt"))
-      let few = try generate(["--shortlist", "few.txt", "--length", "60"])
+      let few = try generate(["--shortlist", "few.txt", "--max-tokens", "60"])
       #expect(Set(few.output.split(whereSeparator: \.isWhitespace)) == ["w3", "w4", "w5"])
       try Data().write(to: URL(filePath: "\(folder)/empty.txt"))
       for text in ["empty.txt", "none.txt"] {

@@ -33,7 +33,7 @@ import UnrollFormat
       let window = ["--context", "5", "--pad", "<pad>", "--json"]
       for arguments in [
         ["evaluate", "m.unroll.h5", text, "--protocol", "window"], ["score", "m.unroll.h5", text],
-        ["generate", "m.unroll.h5", "--prompt", "the cat", "--length", "3"],
+        ["generate", "m.unroll.h5", "--prompt", "the cat", "--max-tokens", "3"],
       ] {
         let result = try runner.run(arguments + window, in: folder)
         #expect(result.exitCode == 0, "\(result.errors)")
@@ -52,8 +52,9 @@ import UnrollFormat
   }
 
   private static let training = [
-    "--train", "train.txt", "--valid", "train.txt", "--columns", "2", "--window", "5", "--hidden",
-    "4", "--embedding", "3", "--steps", "3",
+    "--train", "train.txt", "--valid", "train.txt", "--batch-size", "2", "--bptt", "5",
+    "--hidden-size",
+    "4", "--embedding-size", "3", "--steps", "3",
   ]
 
   @Test("Line conventions of a training are stored, kept by --resume, and not contradicted")
@@ -86,7 +87,7 @@ import UnrollFormat
       let tuned = try runner.run(
         [
           "finetune", "a.unroll.h5", "-o", "b.unroll.h5", "--train", "train.txt", "--valid",
-          "train.txt", "--steps", "2", "--columns", "2", "--line-end", "<eos>",
+          "train.txt", "--steps", "2", "--batch-size", "2", "--line-end", "<eos>",
         ], in: folder)
       #expect(tuned.exitCode == 0, "\(tuned.errors)")
       #expect(

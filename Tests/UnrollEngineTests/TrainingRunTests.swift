@@ -426,7 +426,7 @@ import UnrollTokenization
       let run = try begin(memory: need)
       let error = #expect(throws: TrainingError.self) { try begin(memory: need - 1) }
       #expect(error?.path == "windows of \(rows - 1) steps of 4 columns")
-      #expect(error?.fix.contains("--window") == true)
+      #expect(error?.fix.contains("--bptt") == true)
       #expect(throws: TrainingError.self) {
         try TrainingRun(
           resuming: run.resumable, path: "a.last.h5", train: train, valid: valid,

@@ -127,7 +127,7 @@ def make_finetune_save(unroll, scratch, inputs, words):
         text = [" ".join(generator.choices(words[:8], k=generator.randrange(7))) for _ in range(lines)]
         (paused / name).write_text("".join(f"{line}\n" for line in text))
     options = ["--train", "train.txt", "--valid", "valid.txt", "-o", "tuned.h5", "--threads", "1"]
-    start = [unroll, "finetune", "model.h5", *options, "--columns", "4", "--window", "5", "--steps",
+    start = [unroll, "finetune", "model.h5", *options, "--batch-size", "4", "--bptt", "5", "--steps",
              "6", "--momentum", "0.5", "--pause-after", "3"]
     result = run(start, paused)
     check(result.returncode == 3, f"training: {result.stderr}")

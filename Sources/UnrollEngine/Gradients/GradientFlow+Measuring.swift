@@ -97,7 +97,8 @@ private struct Measurement {
         expected:
           "at least \(K + 2) tokens, one more than the steps from lag \(K) to lag 0, for each "
           + "of \(B) columns",
-        found: "\(ids.count) tokens", fix: "give more text, or fewer --columns or --lags")
+        found: "\(ids.count) tokens",
+        fix: "give more text, or a smaller --batch-size or fewer --lags")
     }
     let architecture = checkpoint.architecture
     try Self.check(architecture, settings, memory: memory)
@@ -126,7 +127,7 @@ private struct Measurement {
         path: "\(T) steps of \(B) columns",
         expected: "to need at most the \(memory >> 20) MiB of memory of this machine",
         found: bytes.map { "\($0 >> 20) MiB" } ?? "more bytes than there are numbers",
-        fix: "give fewer --lags or --columns, or a smaller --window")
+        fix: "give fewer --lags, or a smaller --batch-size or --bptt")
     }
   }
 

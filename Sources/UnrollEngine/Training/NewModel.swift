@@ -61,7 +61,7 @@ public struct NewModel: Sendable {
     guard !isTied || last == embeddingSize else {
       throw refuse(
         "--tied", "the last layer as wide as the embedding, \(embeddingSize)", "\(last)",
-        "give --embedding \(last), or another --hidden")
+        "give --embedding-size \(last), or another --hidden-size")
     }
     guard activation == .tanh || cell == .rnn else {
       throw refuse(
@@ -69,7 +69,7 @@ public struct NewModel: Sendable {
     }
     guard initialization != .irnn || cell == .rnn else {
       throw refuse(
-        "--initialization irnn", "a plain recurrent cell", cell.rawValue, "give --cell rnn")
+        "--init irnn", "a plain recurrent cell", cell.rawValue, "give --cell rnn")
     }
     let architecture = Architecture(
       vocabularySize: vocabulary.count, embeddingSize: embeddingSize,
@@ -82,7 +82,7 @@ public struct NewModel: Sendable {
     }
     guard bytes <= Double(memory) else {
       throw refuse(
-        "--embedding and --hidden",
+        "--embedding-size and --hidden-size",
         "weights and gradients of at most the \(memory >> 20) MiB of memory of this machine",
         String(format: "%.0f MiB", bytes / 0x1p20), "give smaller ones")
     }

@@ -74,7 +74,7 @@ public struct TrainingChanges: Sendable {
       !isBySentence || (columns ?? 1) == 1
     else {
       throw TrainingError(
-        path: isBySentence ? "--columns" : "--sentences",
+        path: isBySentence ? "--batch-size" : "--sentences",
         expected: isBySentence
           ? "one column without random windows: this training is by sentence"
           : "columns: this training is not by sentence",

@@ -38,7 +38,7 @@ extension TrainingRun {
         expected: "to need at most the \(memory >> 20) MiB of memory of this machine",
         found: found,
         fix:
-          "give a smaller --window or fewer --columns; a training to be resumed needs the memory "
+          "give a smaller --bptt or a smaller --batch-size; a training to be resumed needs the memory "
           + "that it began with")
     }
   }
@@ -71,7 +71,7 @@ extension TrainingRun {
     guard text.ids.count / B > 1 else {
       throw TrainingError(
         path: text.path, expected: "at least \(2 * B) tokens, two for each of \(B) columns",
-        found: "\(text.ids.count)", fix: "give more text, or fewer --columns")
+        found: "\(text.ids.count)", fix: "give more text, or a smaller --batch-size")
     }
     return columns(text.ids, count: B)
   }

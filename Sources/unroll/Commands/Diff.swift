@@ -8,7 +8,7 @@ import UnrollTensors
 
 struct Diff: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Compare two models of any readable format: variants, tensors, tokens, history.",
+    abstract: "Compare two models of any readable format.",
     discussion: """
       Exit code 0 if they are the same, 1 if they differ; the first line is the verdict. Everything that a \
       file holds is compared, type and bits of every number, whatever the names and the storage. Between a checkpoint and a foreign file, which has no \

@@ -7,13 +7,13 @@ import UnrollTensors
 
 struct Edit: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Write a checkpoint again with another card: licence, authors, description.",
+    abstract: "Rewrite a checkpoint with other metadata: licence, authors, description.",
     discussion: """
       The weights stay as they are, and so does their digest; the history gets an entry. Options \
       that are not given leave their field as it is.
       """)
 
-  @Argument(help: "The checkpoint.")
+  @Argument(help: "Checkpoint.")
   var model: String
 
   @Option(help: "What people call the model.")

@@ -10,7 +10,7 @@ import UnrollTokenization
 
 /// The arguments of every verb that runs a model.
 struct ModelOptions: ParsableArguments {
-  @Argument(help: "The checkpoint.")
+  @Argument(help: "Checkpoint.")
   var model: String
 
   @OptionGroup var threads: ThreadOptions
@@ -32,7 +32,7 @@ struct RunningModelOptions: ParsableArguments {
   @OptionGroup var options: ModelOptions
 
   @Option(
-    help: "The type of the factors of matrix products: f32, or bf16 or int8, faster and less exact."
+    help: "Compute precision; bf16 and int8 are less accurate, and faster where memory decides."
   )
   var precision: Precision = .float32
 
@@ -101,7 +101,7 @@ func warnOfLineEnds(
 
 /// The threads of a verb that computes.
 struct ThreadOptions: ParsableArguments {
-  @Option(help: "The number of threads; results do not depend on it.")
+  @Option(help: "Number of threads; results do not depend on it.")
   var threads: Int?
 
   func validate() throws {
@@ -145,50 +145,50 @@ struct Evaluate: ParsableCommand {
 
   @OptionGroup var preparation: PreparationOptions
 
-  @Argument(help: "The text: a file, a .gz file, or - for standard input.")
+  @Argument(help: "Text: a file, a .gz file, or - for standard input.")
   var text: String
 
   @Option(
-    help:
-      "Which tokens are predicted, and from what: stream, columns, sentence, srilm, kenlm, lm-eval or window."
+    help: "Evaluation protocol."
   )
   var `protocol`: PerplexityProtocol = .stream
 
   @OptionGroup var windows: WindowOptions
 
-  @Flag(help: "With the protocol window: windows cross lines.")
+  @Flag(help: "Let windows cross lines (--protocol window).")
   var carry = false
 
   @OptionGroup var unknownText: UnknownTextOptions
 
   @Option(
     help: ArgumentHelp(
-      "The texts that are drawn for the interval; 0 for none.", valueName: "number"))
+      "Bootstrap samples for the interval; 0 for none.", valueName: "number"))
   var resamples = 1000
 
-  @Option(help: "What these texts are drawn from.")
+  @Option(help: "Random seed of the bootstrap.")
   var seed: UInt32 = 1
 
   @Option(
     help: ArgumentHelp(
-      "Adapt by a neural cache of so many states.", valueName: "states"))
+      "Adapt by a neural cache of N states.", valueName: "states"))
   var cache: Int?
 
-  @Option(help: "How sharply the cache tells like states from others (default: 1).")
+  @Option(help: "Inverse temperature of the cache (default: 1).")
   var cacheTheta: Double?
 
-  @Option(help: "The share of the cache, from 0 up to but not 1 (default: 0.1).")
+  @Option(help: "Interpolation weight of the cache, from 0 to below 1 (default: 0.1).")
   var cacheWeight: Double?
 
   @Option(
     help: ArgumentHelp(
-      "Adapt by SGD with this learning rate: dynamic evaluation.", valueName: "rate"))
+      "Dynamic evaluation: adapt by SGD with this learning rate.", valueName: "rate"))
   var dynamic: Double?
 
-  @Option(help: ArgumentHelp("The tokens after which it steps (default: 5).", valueName: "tokens"))
+  @Option(
+    help: ArgumentHelp("Tokens between steps of --dynamic (default: 5).", valueName: "tokens"))
   var segment: Int?
 
-  @Flag(help: "Say how long it will take and how much memory, after seconds of it, and no more.")
+  @Flag(help: "Estimate time and memory from a few seconds of work, and stop.")
   var estimate = false
 
   @Flag(help: "Print the result as one JSON object.")
@@ -196,10 +196,10 @@ struct Evaluate: ParsableCommand {
 
   func validate() throws {
     guard (`protocol` == .window) == (windows.context != nil) else {
-      throw ValidationError("--protocol window and --context N go together; give both.")
+      throw ValidationError("--protocol window needs --context N, and --context N this protocol.")
     }
     guard !carry || `protocol` == .window else {
-      throw ValidationError("--carry is for the protocol window.")
+      throw ValidationError("--carry needs --protocol window.")
     }
     guard !estimate || (cache == nil && dynamic == nil && text != "-") else {
       throw ValidationError("--estimate is for a file, without --cache and --dynamic.")
@@ -212,7 +212,7 @@ struct Evaluate: ParsableCommand {
     }
     if cache != nil || dynamic != nil {
       guard cache == nil || dynamic == nil else {
-        throw ValidationError("--cache and --dynamic are two ways to adapt; give one.")
+        throw ValidationError("--cache and --dynamic cannot be combined.")
       }
       guard `protocol` == .stream else {
         throw ValidationError("--cache and --dynamic are for the protocol stream.")
@@ -224,13 +224,13 @@ struct Evaluate: ParsableCommand {
     }
     guard cache != nil || (cacheTheta == nil && cacheWeight == nil) else {
       throw ValidationError(
-        "--cache-theta and --cache-weight are numbers of --cache; give that too.")
+        "--cache-theta and --cache-weight need --cache.")
     }
     if dynamic != nil, !Precision.ofTraining.contains(options.precision) {
-      throw ValidationError("--dynamic trains: --precision is f32 or bf16 with it.")
+      throw ValidationError("--dynamic needs --precision f32 or bf16.")
     }
     guard dynamic != nil || segment == nil else {
-      throw ValidationError("--segment is a number of --dynamic; give that too.")
+      throw ValidationError("--segment needs --dynamic.")
     }
     if let cacheTheta, !(cacheTheta >= 0 && cacheTheta.isFinite) {
       throw ValidationError("--cache-theta is a number of at least 0.")

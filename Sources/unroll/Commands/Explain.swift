@@ -5,7 +5,7 @@ import UnrollFormat
 
 struct Explain: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Show what a rule wants and why, an example that breaks it, and what to do.")
+    abstract: "Explain a rule: requirement, reason, example and fix.")
 
   @Argument(help: "The ids of rules, such as V002.")
   var ids: [String] = []

@@ -10,7 +10,7 @@ import UnrollTokenization
 
 struct Finetune: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Train a model on, choosing by a validation text.",
+    abstract: "Fine-tune a model and keep the one with the best validation loss.",
     discussion: """
       Truncated backpropagation through time, as word_language_model does it: the text is \
       cut into columns, the state is carried from window to window, gradients are clipped by their \
@@ -36,35 +36,36 @@ struct Finetune: ParsableCommand {
 
   @Flag(
     help:
-      "Begin with the optimizer of MODEL's file, its numbers and its state, as PyTorch saved it.")
+      "Keep the optimizer of MODEL's file, its hyperparameters and its state.")
   var keepOptimizer = false
 
   @Flag(
     help:
-      "Go on from MODEL, the .last file of a training, with the same --train, --valid and --output; --epochs, --steps and --learning-rate (which sets the rate from here on) may be others, and all other options left out, or repeated as they were."
+      "Resume from MODEL, the .last file of a training, with the same --train, --valid and --output; only --epochs, --steps and --learning-rate may change."
   )
   var resume = false
 
   @Flag(
     help:
-      "With --resume: take other texts and settings, too; the model's history says from which step."
+      "With --resume: allow other texts and settings, and record the step in the history."
   )
   var allowChanges = false
 
   func validate() throws {
     if resume && words.mode != .fixed {
       throw ValidationError(
-        "--vocabulary changes before the first step; leave it out when a training is resumed.")
+        "--resume and --vocabulary cannot be combined: new words are added before the first step.")
     }
     if allowChanges && !resume {
-      throw ValidationError("--allow-changes is for --resume; a new training may differ anyway.")
+      throw ValidationError("--allow-changes needs --resume.")
     }
     if resume && keepOptimizer {
-      throw ValidationError("--resume keeps the optimizer anyway; leave --keep-optimizer out.")
+      throw ValidationError(
+        "--resume and --keep-optimizer cannot be combined: a resumed training keeps its optimizer.")
     }
     if keepOptimizer, let option = training.optimizerOptions.first {
       throw ValidationError(
-        "\(option) is a number of a new optimizer; --keep-optimizer keeps the old.")
+        "\(option) and --keep-optimizer cannot be combined.")
     }
   }
 
@@ -157,43 +158,43 @@ struct NewWordOptions: ParsableArguments {
   @Option(
     name: .customLong("vocabulary"),
     help: ArgumentHelp(
-      "fixed: words that it lacks are unknown; extend: those of --train are added; replace: the words "
-        + "of --train take the place of the old, those known keep their rows.",
+      "fixed: unknown words stay unknown; extend: add the words of --train; replace: the words of "
+        + "--train replace the vocabulary, and known ones keep their rows.",
       valueName: "mode"))
   var mode = Mode.fixed
 
   @Option(
     help: ArgumentHelp(
-      "What new rows begin as: unknown (the row of the unknown token, which shares its probability, so "
-        + "that no other changes), mean (of all rows) or pieces (the mean of the tokens that the word is "
-        + "made of); default: unknown where there is such a token, else mean.",
+      "Initial rows of new words: unknown (that of the unknown token, sharing its probability), mean "
+        + "(of all rows) or pieces (the mean of the word's tokens); default: unknown if there is such a "
+        + "token, else mean.",
       valueName: "rows"))
   var newRows: NewWords.Rows?
 
-  @Option(help: "How often --train must have a new word (default: 1).")
-  var minimumCount: Int?
+  @Option(help: "Minimum count of a new word in --train (default: 1).")
+  var minCount: Int?
 
   @Option(
     help: ArgumentHelp(
-      "Measure a text that the model knew at each evaluation: kept_ppl shows what it forgets.",
+      "Retention text, evaluated too: kept_ppl shows how much is forgotten.",
       valueName: "file"))
-  var keepEvaluating: String?
+  var retention: String?
 
   func validate() throws {
-    if let minimumCount, minimumCount < 1 {
-      throw ValidationError("--minimum-count is at least 1.")
+    if let minCount, minCount < 1 {
+      throw ValidationError("--min-count is at least 1.")
     }
-    if mode == .fixed, newRows != nil || minimumCount != nil {
+    if mode == .fixed, newRows != nil || minCount != nil {
       throw ValidationError(
-        "--new-rows and --minimum-count are for --vocabulary extend or replace.")
+        "--new-rows and --min-count are for --vocabulary extend or replace.")
     }
   }
 
   /// The files that are read.
-  var paths: [String] { [keepEvaluating].compactMap { $0 } }
+  var paths: [String] { [retention].compactMap { $0 } }
 
   /// The options that a resumed training takes again.
-  var resumeOptions: [String] { keepEvaluating.map { ["--keep-evaluating", $0] } ?? [] }
+  var resumeOptions: [String] { retention.map { ["--retention", $0] } ?? [] }
 
   /// The model with the vocabulary that is asked for.
   func apply(
@@ -201,7 +202,7 @@ struct NewWordOptions: ParsableArguments {
   ) throws -> (Checkpoint, NewWordsReport?) {
     guard let mode = NewWords.Mode(rawValue: mode.rawValue) else { return (checkpoint, nil) }
     var words = NewWords()
-    (words.mode, words.rows, words.minimumCount) = (mode, newRows, minimumCount ?? 1)
+    (words.mode, words.rows, words.minimumCount) = (mode, newRows, minCount ?? 1)
     return try Progress.during("counting the words of \(text)") {
       try words.apply(to: checkpoint, path: path, text: text)
     }
@@ -209,11 +210,11 @@ struct NewWordOptions: ParsableArguments {
 
   /// The text that is to be kept in mind, if there is one.
   func keptText(old: Encoder, new: Encoder) throws -> KeptText? {
-    guard let keepEvaluating else { return nil }
-    let text = try KeptText(path: keepEvaluating, old: old, new: new)
+    guard let retention else { return nil }
+    let text = try KeptText(path: retention, old: old, new: new)
     if text.knownCount < text.count {
       Output.note(
-        "note: \(printable(keepEvaluating)): \(Output.grouped(text.count - text.knownCount)) of "
+        "note: \(printable(retention)): \(Output.grouped(text.count - text.knownCount)) of "
           + "\(Output.grouped(text.count)) tokens do not count in kept_ppl: a vocabulary lacks them"
       )
     }

@@ -7,7 +7,7 @@ import UnrollTensors
 
 struct Generate: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Let a model write.",
+    abstract: "Generate text from a model.",
     discussion: """
       The text after the prompt goes to standard output as it comes; several samples follow each other, \
       with an empty line around those of several lines. The same seed gives the same text, for any \
@@ -18,23 +18,23 @@ struct Generate: ParsableCommand {
 
   @OptionGroup var options: RunningModelOptions
 
-  @Option(help: "What the text follows.")
+  @Option(help: "Text to continue.")
   var prompt = ""
 
-  @Option(help: ArgumentHelp("The most tokens of a sample.", valueName: "tokens"))
-  var length = 100
+  @Option(help: ArgumentHelp("Maximum number of tokens of a sample.", valueName: "tokens"))
+  var maxTokens = 100
 
   @Option(
     parsing: .unconditional,
-    help: "Below 1 likely tokens become likelier, above 1 less likely.")
+    help: "Sampling temperature; 0 selects the most likely token.")
   var temperature = 1.0
 
-  @Option(help: ArgumentHelp("Draw from the likeliest k tokens only.", valueName: "k"))
+  @Option(help: ArgumentHelp("Sample from the k most likely tokens only.", valueName: "k"))
   var topK: Int?
 
   @Option(
     help: ArgumentHelp(
-      "Draw from the likeliest tokens that together have this probability.", valueName: "p"))
+      "Sample from the most likely tokens whose total probability is p.", valueName: "p"))
   var topP: Double?
 
   @Option(
@@ -45,23 +45,23 @@ struct Generate: ParsableCommand {
 
   @OptionGroup var windows: WindowOptions
 
-  @Option(help: "The number of samples.")
+  @Option(help: "Number of samples.")
   var samples = 1
 
-  @Flag(help: "End a sample at the token that ends a sentence, such as <eos>.")
+  @Flag(help: "End a sample at the end-of-sentence token.")
   var stopAtEos = false
 
-  @Flag(help: "Never draw the token for unknown words.")
+  @Flag(help: "Never sample the token for unknown words.")
   var noUnknown = false
 
-  @Option(help: "What is drawn from.")
+  @Option(help: "Random seed.")
   var seed: UInt32 = 1
 
-  @Flag(help: "Give one JSON object a sample.")
+  @Flag(help: "Print one JSON object per sample.")
   var json = false
 
   func validate() throws {
-    let counts = [("--length", length), ("--top-k", topK ?? 1)]
+    let counts = [("--max-tokens", maxTokens), ("--top-k", topK ?? 1)]
     for (name, value) in counts where !(1...1_000_000_000).contains(value) {
       throw ValidationError("\(name) is at least 1.")
     }
@@ -88,7 +88,8 @@ struct Generate: ParsableCommand {
       Output.note("note: the vocabulary lacks \(counted(unknown, "word")) of the prompt")
     }
     var settings = GenerationSettings()
-    (settings.length, settings.temperature) = (length, temperature)
+    settings.length = maxTokens
+    settings.temperature = temperature
     (settings.topK, settings.topP, settings.seed) = (topK, topP, seed)
     (settings.stopsAtEndOfSentence, settings.excludesUnknown) = (stopAtEos, noUnknown)
     settings.window = try windows.window(of: model)

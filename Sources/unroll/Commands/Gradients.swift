@@ -8,7 +8,7 @@ import UnrollTensors
 
 struct Gradients: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Measure how gradients vanish or explode, step by step back in time.",
+    abstract: "Measure how gradients vanish or explode over time steps.",
     discussion: """
       For sampled steps t the loss of step t alone goes back to the step t-K, through all layers. The \
       figure for lag k is the norm of dL_t/dh_{t-k}, the total derivative by the hidden state of a layer, \
@@ -28,36 +28,37 @@ struct Gradients: ParsableCommand {
 
   @OptionGroup var options: ModelOptions
 
-  @Argument(help: "The text: a file, a .gz file, or - for standard input.")
+  @Argument(help: "Text: a file, a .gz file, or - for standard input.")
   var text: String
 
-  @Option(parsing: .unconditional, help: "The largest lag, K.")
+  @Option(parsing: .unconditional, help: "Largest lag K, in time steps.")
   var lags = GradientSettings().lags
 
   @Option(
     parsing: .unconditional,
-    help: "The positions whose losses go back; rounded up to a multiple of --columns.")
+    help: "Positions to measure at; rounded up to a multiple of --batch-size.")
   var positions = GradientSettings().positions
 
-  @Option(parsing: .unconditional, help: "The parallel streams that the text is cut into.")
-  var columns = GradientSettings().columns
+  @Option(parsing: .unconditional, help: "Streams of the text side by side in a batch.")
+  var batchSize = GradientSettings().columns
 
-  @Option(parsing: .unconditional, help: "The time steps of a window of truncated BPTT.")
-  var window = GradientSettings().window
+  @Option(parsing: .unconditional, help: "Time steps of truncated backpropagation.")
+  var bptt = GradientSettings().window
 
-  @Option(parsing: .unconditional, help: "The windows whose gradient is computed, at most.")
+  @Option(parsing: .unconditional, help: "Maximum number of batches whose gradient is computed.")
   var windows = GradientSettings().windows
 
-  @Option(parsing: .unconditional, help: "The norm over which training clips a gradient.")
+  @Option(parsing: .unconditional, help: "Largest global norm of a gradient in training.")
   var clip = GradientSettings().clip
 
-  @Option(parsing: .unconditional, help: "The share of lag 0 that the horizon is about.")
+  @Option(
+    parsing: .unconditional, help: "Fraction of the gradient at lag 0 that defines the horizon.")
   var threshold = GradientSettings().threshold
 
-  @Option(help: "What positions and windows are drawn from.")
+  @Option(help: "Random seed of the positions and batches.")
   var seed = GradientSettings().seed
 
-  @Option(help: ArgumentHelp("Also draw the curves into an SVG file.", valueName: "file"))
+  @Option(help: ArgumentHelp("Also plot the curves into an SVG file.", valueName: "file"))
   var svg: String?
 
   @Flag(help: "Replace the SVG file if it exists.")
@@ -68,7 +69,7 @@ struct Gradients: ParsableCommand {
 
   func validate() throws {
     for (name, value) in [
-      ("--lags", lags), ("--positions", positions), ("--columns", columns), ("--window", window),
+      ("--lags", lags), ("--positions", positions), ("--batch-size", batchSize), ("--bptt", bptt),
       ("--windows", windows),
     ] where !(1...Int(Int32.max)).contains(value) {
       throw ValidationError("\(name) is 1 to \(Int32.max).")
@@ -109,8 +110,12 @@ struct Gradients: ParsableCommand {
 
   private var settings: GradientSettings {
     var settings = GradientSettings()
-    (settings.lags, settings.positions, settings.columns) = (lags, positions, columns)
-    (settings.window, settings.windows, settings.clip) = (window, windows, clip)
+    settings.lags = lags
+    settings.positions = positions
+    settings.columns = batchSize
+    settings.window = bptt
+    settings.windows = windows
+    settings.clip = clip
     (settings.threshold, settings.seed) = (threshold, seed)
     return settings
   }

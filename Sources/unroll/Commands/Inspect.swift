@@ -10,7 +10,7 @@ struct Inspect: ParsableCommand {
     abstract: "Show what is in a checkpoint.",
     discussion: "Runs the rules that every opening runs; `unroll validate` also reads all data.")
 
-  @Argument(help: "The checkpoint.")
+  @Argument(help: "Checkpoint.")
   var model: String
 
   @Flag(help: "Print the content as one JSON object with keys in snake_case.")

@@ -9,13 +9,13 @@ extension StorageProfile: ExpressibleByArgument {}
 
 struct Repack: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Write a checkpoint again, to be small or to be loaded quickly.",
+    abstract: "Rewrite a checkpoint to be small, or quick to load.",
     discussion: """
       The profile archive compresses the data in chunks with checksums; live stores it as it is \
       mapped into memory. Content and digests stay the same, and so does the history.
       """)
 
-  @Argument(help: "The checkpoint.")
+  @Argument(help: "Checkpoint.")
   var model: String
 
   @Option(help: "How to store the data: live or archive.")

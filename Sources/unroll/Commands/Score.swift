@@ -61,17 +61,17 @@ struct Score: ParsableCommand {
 
   @OptionGroup var options: RunningModelOptions
 
-  @Argument(help: "The text: a file, a .gz file, or - for standard input.")
+  @Argument(help: "Text: a file, a .gz file, or - for standard input.")
   var text: String
 
-  @Option(help: "What gets a score: token, word or sentence.")
+  @Option(help: "Unit of the table.")
   var level: ScoreLevel = .word
 
   @Option(
-    help: "The base of logarithms: 2, e or 10 (default: 2 for surprisal, e for sentences).")
+    help: "Base of logarithms (default: 2 for surprisal, e for sentences).")
   var base: Base?
 
-  @Option(help: "Boundary in a word's probability: after, before or none.")
+  @Option(help: "Word boundary that a word's probability includes.")
   var boundary: WordBoundary = .after
 
   @Option(
@@ -82,7 +82,7 @@ struct Score: ParsableCommand {
 
   @OptionGroup var windows: WindowOptions
 
-  @Flag(help: "Go on with the state of the line before, rather than from zero at each line.")
+  @Flag(help: "Carry the state from line to line.")
   var carry = false
 
   @Option(
@@ -97,15 +97,15 @@ struct Score: ParsableCommand {
   @Flag(help: "Print the table as CSV (RFC 4180).")
   var csv = false
 
-  @Flag(help: "Give one JSON object a line of the text.")
+  @Flag(help: "Print one JSON object per line of the text.")
   var json = false
 
-  @Flag(help: "Answer each line as soon as it has come, for a program at the other end of a pipe.")
+  @Flag(help: "Answer each line as soon as it arrives, for use in a pipe.")
   var flush = false
 
   func validate() throws {
     guard !csv || !json else {
-      throw ValidationError("--csv and --json are two forms; give one.")
+      throw ValidationError("--csv and --json cannot be combined.")
     }
   }
 

@@ -10,7 +10,7 @@ import UnrollTokenization
 
 struct Tokenize: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Show the tokens of a text: ids, pieces, what is unknown.",
+    abstract: "Show the tokens of a text: ids, pieces, unknown ones.",
     discussion: """
       `tokenize MODEL TEXT` takes the tokenizer of a checkpoint, `tokenize --tokenizer FILE TEXT` that \
       of a tokenizer.json, a merges.txt (with --vocabulary vocab.json), a SentencePiece model or a Keras Tokenizer. The \

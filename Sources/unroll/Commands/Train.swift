@@ -13,7 +13,7 @@ struct Train: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Train a new model from a text.",
     discussion: """
-      Without options the model is that of pytorch/examples' word_language_model: an LSTM of two layers \
+      Without options, the model is that of pytorch/examples' word_language_model: an LSTM of two layers \
       of 200, words between white space as tokens, each line ended by <eos>. Training goes as `unroll \
       finetune --help` says; a pause is resumed by `unroll finetune`, with --resume and the file that ends in \
       .last.unroll.h5. --line-start and --line-end name the tokens around each line; a vocabulary that is made of the \
@@ -21,14 +21,14 @@ struct Train: ParsableCommand {
       --tokenizer bpe learns byte-level BPE from the training text, as BpeTrainer of the library \
       tokenizers does; the model then holds the tokenizer.json, which `unroll tokenize --export` writes \
       out. WordPiece and Unigram are taken from a file but not learned: BPE serves the same ends.
-      --config takes a JSON object of option names and values, as {"cell": "gru", "hidden": "1150,400", \
+      --config takes a JSON object of option names and values, as {"cell": "gru", "hidden_size": "1150,400", \
       "tied": true}; where the command line gives an option, too, that counts. Files that it names are \
       looked for from the folder that unroll runs in, as those of the command line are, not from the file's own.
       """)
 
   @OptionGroup var verb: TrainingVerb
 
-  @Option(help: ArgumentHelp("Options in a JSON object.", valueName: "file"))
+  @Option(help: ArgumentHelp("JSON file of options.", valueName: "file"))
   var config: String?
 
   @OptionGroup(title: "Model") var model: NewModelOptions
@@ -141,35 +141,42 @@ struct Train: ParsableCommand {
 
 /// The sizes and cells of a new model.
 struct NewModelOptions: ParsableArguments {
-  @Option(help: "The cell of all layers: lstm, gru or rnn (default: lstm).")
+  @Option(help: "Cell of all layers: lstm, gru or rnn (default: lstm).")
   var cell: Cell?
 
-  @Option(help: "The activation of plain cells: tanh or relu (default: tanh).")
+  @Option(help: "Activation of a vanilla RNN: tanh or relu (default: tanh).")
   var activation: Activation?
 
-  @Option(help: "The width of the embedding (default: 200, or that of --vectors).")
-  var embedding: Int?
-
-  @Option(help: ArgumentHelp("The widths of the layers (default: 200,200).", valueName: "sizes"))
-  var hidden: String?
-
-  @Flag(help: "The output shares the embedding's weight.")
-  var tied = false
+  @Option(help: "Width of the embedding (default: 200, or that of --vectors).")
+  var embeddingSize: Int?
 
   @Option(
     help: ArgumentHelp(
-      "How numbers are drawn: word_language_model, pytorch, orthogonal or irnn "
+      "Width of all layers, or a list of widths, first layer first (default: 200).",
+      valueName: "sizes"))
+  var hiddenSize: String?
+
+  @Option(help: "Number of layers of one --hidden-size (default: 2).")
+  var numLayers: Int?
+
+  @Flag(help: "Tie the output weight to the embedding.")
+  var tied = false
+
+  @Option(
+    name: .customLong("init"),
+    help: ArgumentHelp(
+      "Weight initialization: word_language_model, pytorch, orthogonal or irnn "
         + "(default: word_language_model)."))
   var initialization: Initialization?
 
   @Option(
     parsing: .unconditional,
-    help: "What the biases of the forget gates of an LSTM begin with (default: as drawn).")
+    help: "Initial forget-gate bias of an LSTM (default: as initialized).")
   var forgetBias: Double?
 
   @Option(
     help: ArgumentHelp(
-      "Rows of the embedding: word2vec (text or binary), GloVe or fastText's .vec, also .gz.",
+      "Pretrained embedding: word2vec, GloVe or fastText's .vec, also .gz.",
       valueName: "file"))
   var vectors: String?
 
@@ -179,19 +186,31 @@ struct NewModelOptions: ParsableArguments {
   /// The source of the rows, for the history.
   var origins: [String] { vectors == nil ? [] : ["embedding_rows=vectors"] }
 
+  /// The widths of the layers; `nil` if no option states them.
   private var sizes: [Int]? {
-    guard let hidden else { return nil }
-    return hidden.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) ?? 0 }
+    guard hiddenSize != nil || numLayers != nil else { return nil }
+    let list = (hiddenSize ?? "200").split(separator: ",", omittingEmptySubsequences: false)
+    let sizes = list.map { Int($0) ?? 0 }
+    return sizes.count == 1 ? Array(repeating: sizes[0], count: numLayers ?? 2) : sizes
   }
 
   func validate() throws {
     let limit = 1...1_000_000
-    guard (sizes ?? [1]).allSatisfy(limit.contains) else {
-      throw ValidationError("--hidden takes numbers from 1 to 1,000,000, as 1150,1150,400.")
+    guard (1...100).contains(numLayers ?? 1) else {
+      throw ValidationError("--num-layers is 1 to 100.")
     }
-    guard (sizes ?? []).count <= 100 else { throw ValidationError("--hidden: at most 100 layers.") }
-    guard limit.contains(embedding ?? 1) else {
-      throw ValidationError("--embedding is 1 to 1,000,000.")
+    let sizes = sizes ?? []
+    guard sizes.allSatisfy(limit.contains) else {
+      throw ValidationError("--hidden-size takes numbers from 1 to 1,000,000, as 1150,1150,400.")
+    }
+    guard sizes.count <= 100 else { throw ValidationError("--hidden-size: at most 100 layers.") }
+    guard numLayers == nil || numLayers == sizes.count else {
+      throw ValidationError(
+        "--num-layers \(numLayers ?? 0) contradicts --hidden-size, which lists \(sizes.count) layers."
+      )
+    }
+    guard limit.contains(embeddingSize ?? 1) else {
+      throw ValidationError("--embedding-size is 1 to 1,000,000.")
     }
     guard forgetBias == nil || cell == nil || cell == .lstm else {
       throw ValidationError(
@@ -213,10 +232,10 @@ struct NewModelOptions: ParsableArguments {
       }
     }
     progress.finish()
-    guard embedding == nil || embedding == found.width else {
+    guard embeddingSize == nil || embeddingSize == found.width else {
       throw Refusal(
-        "\(printable(vectors)): expected vectors of \(embedding ?? 0) numbers; found \(found.width)\n"
-          + "  fix: leave --embedding out, or give other vectors")
+        "\(printable(vectors)): expected vectors of \(embeddingSize ?? 0) numbers; found \(found.width)\n"
+          + "  fix: leave --embedding-size out, or give other vectors")
     }
     Output.note(
       "note: \(Output.grouped(found.count)) of \(Output.grouped(vocabulary.count)) tokens have a vector"
@@ -229,7 +248,7 @@ struct NewModelOptions: ParsableArguments {
     var model = NewModel()
     model.cell = cell ?? model.cell
     model.activation = activation ?? model.activation
-    model.embeddingSize = embedding ?? width ?? model.embeddingSize
+    model.embeddingSize = embeddingSize ?? width ?? model.embeddingSize
     model.hiddenSizes = sizes ?? model.hiddenSizes
     model.isTied = tied
     model.initialization = initialization ?? model.initialization
@@ -243,42 +262,42 @@ struct NewModelOptions: ParsableArguments {
 struct NewVocabularyOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "What a token is: whitespace (words between it), character, byte, bpe (--maximum-size tokens learned from the training text), greedy (the longest of --vocabulary), or what a file says: tokenizer.json, merges.txt (with --vocabulary vocab.json), a SentencePiece model or a Keras Tokenizer (default: whitespace).",
+      "Tokenizer: whitespace, character, byte, bpe (learned from the text), greedy (longest token of --vocabulary), or a file: tokenizer.json, merges.txt, a SentencePiece model or a Keras Tokenizer (default: whitespace).",
       valueName: "kind or file"))
   var tokenizer: String?
 
   @Option(
     help: ArgumentHelp(
-      "The tokens, one a line, .json, fairseq's dict.txt, word vectors, or a pickled list; without it they are those of the training text.",
+      "Tokens, one per line, .json, fairseq's dict.txt, word vectors, or a pickled list (default: those of the training text).",
       valueName: "file"))
   var vocabulary: String?
 
   @Option(
-    help: "How often the training text must have a token, or with bpe a pair (default: 1).")
-  var minimumCount: Int?
+    help: "Minimum count of a token in the training text, or with bpe of a pair (default: 1).")
+  var minCount: Int?
 
-  @Option(help: "The most tokens; the most frequent stay.")
-  var maximumSize: Int?
+  @Option(help: "Maximum number of tokens; the most frequent ones are kept.")
+  var vocabularySize: Int?
 
   @Flag(
-    help: "With bpe or a file: each line ends with the end-of-sentence token, not with its text.")
+    help: "With bpe or a file: end each line with the end-of-sentence token.")
   var appendEos = false
 
   func validate() throws {
     for case (let name, let value?) in [
-      ("--minimum-count", minimumCount), ("--maximum-size", maximumSize),
+      ("--min-count", minCount), ("--vocabulary-size", vocabularySize),
     ] where value < 1 {
       throw ValidationError("\(name) is at least 1.")
     }
-    let isCounted = minimumCount != nil || maximumSize != nil
+    let isCounted = minCount != nil || vocabularySize != nil
     guard vocabulary == nil || !isCounted else {
       throw ValidationError("--vocabulary says which tokens there are; nothing is counted.")
     }
     switch source {
     case .kind(.bpe, _):
-      guard vocabulary == nil, (Self.bpeSizes).contains(maximumSize ?? 0) else {
+      guard vocabulary == nil, Self.bpeSizes.contains(vocabularySize ?? 0) else {
         throw ValidationError(
-          "--tokenizer bpe learns its tokens: give --maximum-size, from 257 to 1000000.")
+          "--tokenizer bpe learns its tokens: give --vocabulary-size, from 257 to 1000000.")
       }
     case .kind(let kind, _) where kind.isDefined:
       throw ValidationError(
@@ -308,8 +327,8 @@ struct NewVocabularyOptions: ParsableArguments {
     var lines = ["tokenizer=\(source.name ?? TokenizerKind.whitespace.rawValue)"]
     lines.append(
       "vocabulary=" + (vocabulary != nil ? "list" : source.paths.isEmpty ? "train" : "tokenizer"))
-    lines += minimumCount.map { ["minimum_count=\($0)"] } ?? []
-    lines += maximumSize.map { ["maximum_size=\($0)"] } ?? []
+    lines += minCount.map { ["minimum_count=\($0)"] } ?? []
+    lines += vocabularySize.map { ["maximum_size=\($0)"] } ?? []
     return lines + (appendEos ? ["append_eos=1"] : [])
   }
 
@@ -356,8 +375,8 @@ struct NewVocabularyOptions: ParsableArguments {
       tokenizer.appendsEndOfSentence = false
     }
     var training = VocabularyTraining(tokenizer: tokenizer)
-    training.minimumCount = minimumCount ?? 1
-    training.maximumSize = maximumSize
+    training.minimumCount = minCount ?? 1
+    training.maximumSize = vocabularySize
     lines.apply(to: &training)
     let vocabulary = try Progress.during("counting the tokens of \(train)") {
       try Vocabulary(trainedOn: [train], by: training)
@@ -368,9 +387,9 @@ struct NewVocabularyOptions: ParsableArguments {
   private func learned(
     from train: String
   ) throws -> (tokenizer: Tokenizer, vocabulary: Vocabulary) {
-    let size = maximumSize ?? Self.bpeSizes.lowerBound
+    let size = vocabularySize ?? Self.bpeSizes.lowerBound
     var training = BytePairTraining(maximumSize: size)
-    training.minimumCount = minimumCount ?? 1
+    training.minimumCount = minCount ?? 1
     training.appendsEndOfSentence = appendEos
     var progress = Progress()
     let tokens = try learnedTokens(train, by: training) { stage in

@@ -9,7 +9,7 @@ import UnrollTensors
 
 struct Validate: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Check checkpoints against the rules of the format, digests of all data included.",
+    abstract: "Check checkpoints against the rules of the format.",
     discussion: """
       A folder stands for all *.h5 and *.hdf5 below it; other files are counted. Exit code 1 if a finding is \
       reported that is an error (or a warning, with --strict), 2 if a file cannot be read or a folder has no \

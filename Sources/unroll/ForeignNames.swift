@@ -1,0 +1,122 @@
+// The names that other programs give to our verbs and options.
+
+import ArgumentParser
+import Foundation
+
+/// Verbs and options of word_language_model, AWD-LSTM, mlx-lm, Hugging Face, KenLM and earlier versions.
+///
+/// Some are read as ours; the others are refused with the name of ours.
+enum ForeignNames {
+  /// Verbs that are read as ours.
+  private static let verbAliases = [
+    "eval": "evaluate", "perplexity": "evaluate", "ppl": "evaluate", "info": "inspect",
+    "show": "inspect", "fine-tune": "finetune", "sample": "generate", "surprisal": "score",
+  ]
+  /// Verbs that are answered by a hint.
+  private static let verbHints = [
+    "dump": "inspect MODEL --json", "check": "validate MODEL", "lint": "validate MODEL",
+    "export": "convert MODEL.unroll.h5 -o FILE.pt", "import": "convert FILE -o MODEL.unroll.h5",
+    "compare": "diff FIRST SECOND", "query": "score MODEL TEXT",
+    "quantize": "evaluate MODEL TEXT --precision int8", "resume": "finetune MODEL --resume",
+    "encode": "tokenize MODEL TEXT",
+  ]
+  /// Options that are read as ours.
+  private static let optionAliases = [
+    "--lr": "--learning-rate", "--temp": "--temperature", "--nhid": "--hidden-size",
+    "--nlayers": "--num-layers", "--emsize": "--embedding-size", "--iters": "--steps",
+    "--max-new-tokens": "--max-tokens", "--num-threads": "--threads", "--wdecay": "--weight-decay",
+  ]
+  /// Options that are answered by a hint; none of them is an option of any verb.
+  private static let optionHints: [String: String] = {
+    let rows: [(names: String, own: String)] = [
+      ("--hidden --hidden-dim --rnn-size --units", "--hidden-size"),
+      ("--n-layers --rnn-layers", "--num-layers"),
+      ("--embedding --embedding-dim --embed-size --emb-size", "--embedding-size"),
+      ("--columns --batch --bs", "--batch-size"),
+      ("--window --seq-length --seq-len --sequence-length --num-unroll", "--bptt"),
+      (
+        "--accumulate --grad-accum --gradient-accumulation-steps --grad-accumulation-steps",
+        "--gradient-accumulation"
+      ),
+      ("--random-windows", "--random-bptt"), ("--initialization", "--init"),
+      ("--max-steps --max-iters --num-steps", "--steps"),
+      ("--num-epochs --max-epochs --num-train-epochs", "--epochs"),
+      ("--grad-clip --max-grad-norm --clip-norm --gradient-clip", "--clip"),
+      ("--optim", "--optimizer"), ("--lr-schedule --lr-scheduler --scheduler", "--schedule"),
+      ("--rnn --rnn-type --model-type", "--cell"), ("--tie-weights --tied-weights", "--tied"),
+      ("--wdrop", "--regularize weight_hh:weight=RATE"),
+      ("--dropouti", "--regularize embedding:locked=RATE"),
+      ("--dropouth", "--regularize between:locked=RATE"),
+      ("--dropoute", "--regularize embedding:row=RATE"), ("--nonmono", "--average-after"),
+      ("--keep-evaluating", "--retention"),
+      ("--data --train-data --train-file", "--train TEXT, and --valid TEXT"),
+      ("--valid-data --valid-file --validation --dev --eval-data", "--valid"),
+      ("--save --out --outf --output-file --output-path --save-path", "--output"),
+      ("--overwrite", "--force"), ("--log-dir --tb", "--tensorboard"),
+      ("--resume-from --resume-from-checkpoint", "finetune MODEL --resume"),
+      ("--vocab --vocab-file --vocabulary-file", "--vocabulary"),
+      ("--maximum-size --vocab-size --max-vocab", "--vocabulary-size"),
+      ("--minimum-count --min-freq", "--min-count"),
+      ("--char --chars --char-level", "--tokenizer character"),
+      ("--length --max-length --max-len", "--max-tokens"),
+      ("--num-samples --num-return-sequences", "--samples"), ("--topk", "--top-k"),
+      ("--topp", "--top-p"),
+      ("--nthreads --cpus --jobs", "--threads"), ("--quantize --quant --int8", "--precision int8"),
+      ("--fp16 --half --bf16", "--precision bf16"),
+      (
+        "--model --model-path --model-file --checkpoint -m",
+        "no option: the model is the first argument"
+      ),
+      ("--input --input-file --file", "no option: the text is an argument"),
+      ("--cuda --gpu --device --accel", "no option: Unroll computes on the processor"),
+    ]
+    var hints: [String: String] = [:]
+    for row in rows {
+      for name in row.names.split(separator: " ") { hints[String(name)] = row.own }
+    }
+    return hints
+  }()
+  /// Tokenizers that are read as ours.
+  private static let tokenizers = [
+    "char": "character", "chars": "character", "word": "whitespace", "words": "whitespace",
+  ]
+
+  /// All names of options that are not ours, for tests.
+  static var options: [String] { Array(optionAliases.keys) + Array(optionHints.keys) }
+
+  /// Returns arguments with our names.
+  ///
+  /// - Parameter arguments: A verb and its arguments.
+  /// - Returns: The arguments; underscores in the names of options are hyphens.
+  /// - Throws: `ValidationError` that names ours.
+  static func translated(_ arguments: [String]) throws -> [String] {
+    guard let verb = arguments.first else { return arguments }
+    if let own = verbHints[verb] {
+      throw ValidationError("there is no verb \(verb): use `unroll \(own)`.")
+    }
+    var result = [verbAliases[verb] ?? verb]
+    var rest = arguments.dropFirst()
+    while let argument = rest.popFirst() {
+      if argument == "--" { return result + [argument] + rest }
+      let name = optionName(of: argument)
+      if let own = optionHints[name] {
+        throw ValidationError("unknown option \(name): Unroll has \(own).")
+      }
+      result.append((optionAliases[name] ?? name) + argument.dropFirst(name.count))
+      if name == "--tokenizer", let kind = rest.first, let own = tokenizers[kind],
+        !FileManager.default.fileExists(atPath: kind)
+      {
+        result.append(own)
+        rest.removeFirst()
+      }
+    }
+    return result
+  }
+
+  /// The name of an option with hyphens, without a value behind `=`; another argument as it is.
+  private static func optionName(of argument: String) -> String {
+    guard argument.hasPrefix("-") else { return argument }
+    let name = argument.prefix { $0 != "=" }
+    return name.hasPrefix("--") ? name.replacing("_", with: "-") : String(name)
+  }
+}

@@ -1,0 +1,63 @@
+// Verbs and options under the names of other programs.
+
+import Foundation
+import TestSupport
+import Testing
+
+@testable import unroll
+
+@Suite struct ForeignNamesTests {
+  @Test("Verbs and options of other programs are read as ours")
+  func aliases() throws {
+    #expect(
+      try ForeignNames.translated([
+        "eval", "m.h5", "--num_threads=2", "--protocol", "a_b", "--", "--lr", "--data",
+      ]) == ["evaluate", "m.h5", "--threads=2", "--protocol", "a_b", "--", "--lr", "--data"])
+    #expect(
+      try ForeignNames.translated(["train", "--lr", "1e-3", "--batch_size", "4", "--nhid", "7"])
+        == ["train", "--learning-rate", "1e-3", "--batch-size", "4", "--hidden-size", "7"])
+    #expect(
+      try ForeignNames.translated(["train", "--tokenizer", "char", "--tied"])
+        == ["train", "--tokenizer", "character", "--tied"])
+    #expect(try ForeignNames.translated([]).isEmpty)
+  }
+
+  @Test("Other names get a hint with ours and the exit code of wrong usage")
+  func hints() throws {
+    let runner = try CommandRunner()
+    for (arguments, own) in [
+      (["train", "--columns", "4"], "--batch-size"), (["quantize", "m.h5"], "--precision int8"),
+      (["evaluate", "--model", "m.h5"], "the model is the first argument"),
+      (["train", "--data=x"], "--train TEXT, and --valid TEXT"),
+    ] {
+      let result = try runner.run(arguments)
+      #expect(result.exitCode == 64 && result.errors.contains(own))
+    }
+  }
+
+  @Test("No name that is translated is an option of a verb")
+  func namesOfOthersAreNotOurs() throws {
+    let help = try CommandRunner().run(["--experimental-dump-help"]).output
+    struct Help: Decodable {
+      struct Command: Decodable {
+        struct Argument: Decodable {
+          struct Name: Decodable {
+            let kind: String
+            let name: String
+          }
+          let names: [Name]?
+        }
+        let arguments: [Argument]?
+        let subcommands: [Command]?
+      }
+      let command: Command
+    }
+    let command = try JSONDecoder().decode(Help.self, from: Data(help.utf8)).command
+    let own = Set(
+      (command.subcommands ?? []).flatMap { $0.arguments ?? [] }.flatMap { $0.names ?? [] }.map {
+        ($0.kind == "long" ? "--" : "-") + $0.name
+      })
+    #expect(own.contains("--batch-size"))
+    #expect(own.isDisjoint(with: ForeignNames.options))
+  }
+}
