@@ -23,6 +23,12 @@ struct TrainingVerb: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
+      "Stop early when N evaluations in a row have not improved the validation loss.",
+      valueName: "n"))
+  var patience: Int?
+
+  @Option(
+    help: ArgumentHelp(
       "Write each step and evaluation as a line of JSON; a resumed run appends.",
       valueName: "file"))
   var log: String?
@@ -55,6 +61,7 @@ struct TrainingVerb: ParsableArguments {
   func validate() throws {
     if let keep, keep < 1 { throw ValidationError("--keep is at least 1.") }
     if let saveEvery, saveEvery < 1 { throw ValidationError("--save-every is at least 1.") }
+    if let patience, patience < 1 { throw ValidationError("--patience is at least 1.") }
     if let pauseAfter, pauseAfter < 1 { throw ValidationError("--pause-after is at least 1.") }
   }
 
@@ -76,6 +83,7 @@ struct TrainingVerb: ParsableArguments {
       log: log, resuming: resuming, tensorBoard: tensorboard, json: json)
     var outcome = Outcome(files)
     var run = try begin(files, &reporter)
+    run.patience = patience
     guard !estimate else {
       let work = try Progress.during("measuring") { try run.estimate() }
       if work.predictions == 0 {
@@ -201,6 +209,11 @@ struct TrainingVerb: ParsableArguments {
 
   private func conclude(_ run: TrainingRun, _ files: TrainingFiles, _ outcome: Outcome) throws {
     guard let best = run.state.best else { return }
+    if run.isStuck {
+      Output.note(
+        "stopped early after step \(run.state.step): \(patience ?? 0) evaluations without a better "
+          + "validation loss than that of step \(best.step)")
+    }
     guard FileManager.default.fileExists(atPath: files.best) else {
       throw Refusal(
         "\(printable(files.best)): expected the best model, step \(best.step); found no file\n"
@@ -220,7 +233,10 @@ struct TrainingVerb: ParsableArguments {
         "\(bestName) still holds the best model: step \(best.step), validation perplexity "
           + perplexity)
     }
-    let more = "--resume with more \(run.endsBySteps ? "--steps" : "--epochs")"
+    let more =
+      run.isStuck
+      ? "--resume with more --patience"
+      : "--resume with more \(run.endsBySteps ? "--steps" : "--epochs")"
     if outcome.didAnything {
       Output.note("wrote \(printable(files.last)): the last state, for \(more)")
     } else {
@@ -241,6 +257,7 @@ struct TrainingVerb: ParsableArguments {
     var words = ["unroll", "finetune", files.last, "--resume", "--train", train, "--valid", valid]
     words += ["-o", files.best]
     if let log { words += ["--log", log] }
+    if let patience { words += ["--patience", String(patience)] }
     if let keep { words += ["--keep", String(keep)] }
     if let tensorboard { words += ["--tensorboard", tensorboard] }
     if let saveEvery { words += ["--save-every", String(saveEvery)] }

@@ -94,6 +94,30 @@ import UnrollFormat
     }
   }
 
+  @Test("--patience ends training after evaluations without improvement, and a larger one goes on")
+  func trainingStopsEarly() throws {
+    try withScene { folder in
+      let options = [
+        "--train", "train.txt", "--valid", "valid.txt", "--batch-size", "4", "--learning-rate", "3",
+        "--schedule", "constant", "-o", "tuned.unroll.h5",
+      ]
+      func run(_ arguments: [String]) throws -> (isBest: [String], errors: String) {
+        let result = try runner.run(["finetune"] + arguments + options, in: folder)
+        #expect(result.exitCode == 0, "\(result.errors)")
+        let rows = result.output.split(separator: "\n").dropFirst()
+        return (rows.map { String($0.suffix(1)) }, result.errors)
+      }
+      let stopped = try run(["model.unroll.h5", "--epochs", "200", "--patience", "3"])
+      #expect(stopped.isBest.count < 201)
+      #expect(Array(stopped.isBest.suffix(4)) == ["1", "0", "0", "0"])
+      #expect(stopped.errors.contains("stopped early after step "))
+      #expect(stopped.errors.contains("3 evaluations without a better validation loss"))
+      let last = ["tuned.last.unroll.h5", "--resume"]
+      #expect(try run(last + ["--patience", "3"]).isBest.isEmpty)
+      #expect(try run(last + ["--patience", "4"]).isBest.count == 1)
+    }
+  }
+
   @Test func anEstimateOfAnEvaluationCountsItsPredictions() throws {
     try withScene { folder in
       for name in ["stream", "columns", "sentence"] {
@@ -718,7 +742,7 @@ import UnrollFormat
     ["--learning-rate", "0"], ["--learning-rate", "nan"], ["--momentum", "1"], ["--clip", "-1"],
     ["--weight-decay", "inf"], ["--schedule", "step,factor=0.5"], ["--gradient-accumulation", "0"],
     ["--optimizer", "adam,beta1=1"], ["--layer-decay", "0.5"], ["--clip-value", "0"],
-    ["--pause-after", "0"],
+    ["--pause-after", "0"], ["--patience", "0"],
   ])
   func numbersOutOfTheirDomainAreRefused(options: [String]) throws {
     try withScene { folder in

@@ -57,6 +57,9 @@ public struct TrainingRun {
   private var entry: ProvenanceEntry
   /// `[rows, B]` the ids of the training text, dealt out to columns.
   let columns: [Int32]
+  /// The evaluations without a new best model after which training ends; `nil` for no such end. It is no part of
+  /// the state: a resumed run has its own.
+  public var patience: Int?
   /// The windows of training by sentence, in order.
   let sentences: SentenceWindows?
   /// The validation text of training by sentence.
@@ -239,6 +242,12 @@ public struct TrainingRun {
   /// Whether the number of steps ends the training, not that of epochs.
   public var endsBySteps: Bool { state.maximumSteps.map { state.step >= $0 } ?? false }
 
+  /// `true` if the last evaluations, as many as `patience`, brought no new best model.
+  public var isStuck: Bool {
+    guard let patience, let best = state.best else { return false }
+    return state.history.count { $0.step > best.step } >= patience
+  }
+
   /// Does what comes next: a step or an evaluation.
   ///
   /// - Parameter progress: Called now and then during an evaluation.
@@ -254,7 +263,7 @@ public struct TrainingRun {
       return try evaluate(progress)
     }
     let isLastEpoch = state.maximumEpochs.map { state.epoch >= $0 } ?? false
-    guard !endsBySteps, !isLastEpoch else { return .finished }
+    guard !endsBySteps, !isLastEpoch, !(isStuck && isEvaluated) else { return .finished }
     return .step(try step())
   }
 
