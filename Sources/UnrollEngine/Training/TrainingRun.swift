@@ -57,8 +57,9 @@ public struct TrainingRun {
   private var entry: ProvenanceEntry
   /// `[rows, B]` the ids of the training text, dealt out to columns.
   let columns: [Int32]
-  /// The evaluations without a new best model after which training ends; `nil` for no such end. It is no part of
-  /// the state: a resumed run has its own.
+  /// The evaluations without a new best model after which training ends; `nil` for no such end.
+  ///
+  /// It is no part of the state: a resumed run has its own.
   public var patience: Int?
   /// The windows of training by sentence, in order.
   let sentences: SentenceWindows?
