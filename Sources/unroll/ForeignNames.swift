@@ -117,6 +117,6 @@ enum ForeignNames {
   private static func optionName(of argument: String) -> String {
     guard argument.hasPrefix("-") else { return argument }
     let name = argument.prefix { $0 != "=" }
-    return name.hasPrefix("--") ? name.replacing("_", with: "-") : String(name)
+    return name.hasPrefix("--") ? String(name.replacing("_", with: "-")) : String(name)
   }
 }

@@ -113,8 +113,9 @@ import UnrollFormat
       #expect(stopped.errors.contains("stopped early after step "))
       #expect(stopped.errors.contains("3 evaluations without a better validation loss"))
       let last = ["tuned.last.unroll.h5", "--resume"]
-      #expect(try run(last + ["--patience", "3"]).isBest.isEmpty)
-      #expect(try run(last + ["--patience", "4"]).isBest.count == 1)
+      // A resumed training prints the evaluations of before, too.
+      #expect(try run(last + ["--patience", "3"]).isBest == stopped.isBest)
+      #expect(try run(last + ["--patience", "4"]).isBest.count > stopped.isBest.count)
     }
   }
 
