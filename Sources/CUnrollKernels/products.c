@@ -11,10 +11,10 @@
 #include "memory.h"
 #include "threads.h"
 
-/// A product at work.
+/// A product in progress.
 typedef struct {
   const product *product;
-  /// Whether threads share out the rows, or the panels.
+  /// `true` if the rows are split over the threads, `false` if the panels are.
   bool by_rows;
   atomic_bool is_out_of_memory;
 } product_arguments;
@@ -24,7 +24,7 @@ typedef struct {
   size_t first, length;
 } chain;
 
-/// Part `index` of the sums. Those of int8 are exact in any order, so they are one.
+/// Part `index` of the sums. Integer sums of int8 are exact in any order, so they are one part.
 static chain chain_at(const product *p, size_t index, size_t count) {
   const size_t K = length_of(p->b.precision, p->K), first = part_start(K, count, index);
   return (chain){first, part_start(K, count, index + 1) - first};
@@ -93,7 +93,7 @@ static bool multiply_range(
   size_t most = PACKED_ROWS_SIZE / sizeof(float) / packed_length;
   if (most < kernels->rows) most = kernels->rows;
   const size_t blocks = part_count(rows, most), tallest = part_count(rows, blocks);
-  // Where many rows meet a panel it pays to make floats of it first.
+  // If many rows meet a panel, it pays to expand it to floats first.
   const bool expands = p->b.precision == UNROLL_BF16 && tallest > kernels->rows / 2;
   const size_t step = expands ? 1 : PANELS_TOGETHER;
   const size_t packed_size = tallest * packed_length;

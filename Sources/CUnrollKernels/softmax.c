@@ -65,7 +65,7 @@ INLINED double weighted_sum_of_exp(const float *x, size_t n, float offset) {
 INLINED void add_row_body(const float *x, size_t n, float *maximum, double *sum) {
   float largest = maximum_of(x, n);
   largest = largest > *maximum ? largest : *maximum;
-  // Where all logits so far are -infinity, any finite offset gives the sum 0; infinity gives NaN.
+  // If all logits so far are -infinity, any finite offset gives the sum 0; infinity gives NaN.
   float offset = largest == -INFINITY ? 0.0f : largest;
   double before = *sum;
   if (largest != *maximum) before *= unroll_double_exp((double)*maximum - (double)offset);

@@ -10,13 +10,13 @@
 /// whose sums are added in their order: this is part of the result, on every processor.
 enum { LONGEST_CHAIN = 384 };
 
-/// Where part `index` of `count` nearly equal parts of a whole begins.
+/// The start of part `index` of `count` nearly equal parts of a whole.
 INLINED size_t part_start(size_t whole, size_t count, size_t index) { return whole * index / count; }
 
-/// How many parts of at most `most` a whole is cut into.
+/// The number of parts of at most `most` elements that a whole is cut into.
 INLINED size_t part_count(size_t whole, size_t most) { return (whole + most - 1) / most; }
 
-/// A product of one part of the sums: `y = a b`, or that added to y.
+/// A product of one part of the sums: `y = a b`, or `y += a b`.
 ///
 /// In int8 two numbers that follow each other along K stand side by side and count as one.
 typedef struct {
@@ -27,7 +27,7 @@ typedef struct {
   /// The factor b, [K, N], packed in panels: `columns of a tile` columns, whose numbers stand side by
   /// side, k after k; columns beyond N are zero.
   const void *b;
-  /// How many numbers lie between the beginnings of two panels.
+  /// The distance between the beginnings of two panels, in elements.
   size_t panel_stride;
   size_t N, K;
   /// [M, N], its rows `y_stride` numbers apart.
@@ -35,7 +35,7 @@ typedef struct {
   size_t y_stride;
   /// [N], added to the sums; or NULL. Not for int8.
   const float *bias;
-  /// Whether the sums are added to what y holds. Not for int8.
+  /// `true` if the sums are added to the contents of y. Not for int8.
   bool accumulate;
 } tile_product;
 

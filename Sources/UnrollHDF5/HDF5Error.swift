@@ -4,7 +4,7 @@ import UnrollTensors
 
 /// A call to libhdf5 that failed.
 public struct HDF5Error: Error, Sendable, Hashable, CustomStringConvertible {
-  /// What was tried, such as `open dataset`.
+  /// The operation that failed, such as `open dataset`.
   public let operation: String
   /// The file's path.
   public let file: String

@@ -25,7 +25,7 @@ private struct LibraryState {
 /// Calls a function of libhdf5.
 ///
 /// - Parameters:
-///   - operation: What the call does, for the error: `open dataset`.
+///   - operation: The operation, for the error: `open dataset`.
 ///   - file: The path of the file, for the error.
 ///   - object: The path of the object in the file, for the error.
 ///   - call: The call. A negative result is a failure.
@@ -102,7 +102,7 @@ struct Handle: ~Copyable {
   ///
   /// - Parameters:
   ///   - closeFunction: The function that closes it.
-  ///   - operation: What the call does, for the error.
+  ///   - operation: The operation, for the error.
   ///   - file: The path of the file, for the error.
   ///   - object: The path of the object, for the error.
   ///   - open: The call.

@@ -4,7 +4,7 @@ import CElementary
 
 /// Functions of doubles from operations that round once, in one order.
 ///
-/// Those of the system differ in the last place from version to version, and between processors; whatever is
+/// The system's functions differ in the last place from version to version, and between processors; whatever is
 /// stored or printed uses these. Each is within one unit in the last place of the exact result.
 package enum Elementary {
   /// e to the power of x.
