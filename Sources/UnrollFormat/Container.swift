@@ -139,7 +139,7 @@ extension ContainerFailure {
 }
 
 extension Contents {
-  /// What is to be decoded of the datasets in chunks, each at a multiple of 64 bytes of the output.
+  /// Returns the decoding orders of the chunked datasets, each at a multiple of 64 bytes of the output.
   func decodingOrders(where isWanted: (String) -> Bool) -> [DecodingOrder] {
     var (orders, end): ([DecodingOrder], Int) = ([], 0)
     for (path, dataset) in datasets where dataset.layout == .chunked && isWanted(path) {
@@ -158,7 +158,7 @@ extension Contents {
 }
 
 extension DatasetDescription {
-  /// How many rows a chunk has; `nil` unless the chunks are made of whole rows and are small.
+  /// The number of rows of a chunk; `nil` unless the chunks are made of whole rows and are small.
   var rowsPerChunk: Int? {
     guard let shape, let chunk = chunks?.dimensions, let declaredByteCount, declaredByteCount > 0,
       let rows = chunk.first.flatMap({ Int(exactly: $0) }), rows > 0,

@@ -1,4 +1,4 @@
-// What the rules and the reader look at: an inventory and the mapped bytes of its file.
+// The contents of a file for the rules and the reader: an inventory and the mapped bytes.
 
 import UnrollHDF5
 import UnrollTensors
@@ -18,9 +18,9 @@ public struct Contents: Sendable {
   private(set) var failure: ContainerFailure?
   /// The decoded bytes of datasets in chunks, by path.
   private(set) var decoded: [String: ByteStorage] = [:]
-  /// What the numbers of the tensors are like, by path; none before `summarize`.
+  /// Statistics of the numbers of the tensors, by path; none before `summarize`.
   private(set) var summaries: [String: NumberSummary] = [:]
-  /// What an engine computed for the self-test, `[N - 1]`; `nil` if none did.
+  /// The log-probabilities that an engine computed for the self-test, `[N - 1]`; `nil` if none did.
   var replay: Replay?
   /// The objects by path.
   private let objects: [String: InventoryObject]
@@ -48,8 +48,8 @@ public struct Contents: Sendable {
   /// Decodes datasets in chunks that are not decoded yet.
   ///
   /// - Parameters:
-  ///   - reader: Decodes.
-  ///   - isWanted: Whether a dataset is to be decoded, by its path.
+  ///   - reader: Decodes the datasets.
+  ///   - isWanted: Returns `true` for the path of a dataset that is to be decoded.
   /// - Throws: `FileError` if there is no room for the decoded bytes.
   mutating func decode(
     with reader: ContainerReader, where isWanted: (String) -> Bool
@@ -82,7 +82,7 @@ public struct Contents: Sendable {
     }
   }
 
-  /// The parameters that the model owns and what their numbers are like, where those are finite.
+  /// The parameters that the model owns with statistics of their numbers, where those are finite.
   var finiteParameters: [(path: String, shape: Shape, summary: NumberSummary)] {
     (architecture?.parameters ?? []).compactMap { path, shape in
       guard let summary = summaries[path.description], summary.isFinite else { return nil }
@@ -90,7 +90,7 @@ public struct Contents: Sendable {
     }
   }
 
-  /// Whether something has a path.
+  /// `true` if the file has an object of this path.
   func exists(_ path: String) -> Bool { objects[path] != nil }
 
   /// The object that a path leads to, through at most one hard link.
@@ -142,8 +142,8 @@ public struct Contents: Sendable {
     }
   }
 
-  /// The tensor at a path, mapped from the file or decoded; `nil` if it has no lawful type or place,
-  /// or is not decoded.
+  /// The tensor at a path, mapped from the file or decoded; `nil` if it has no valid type or location, or is
+  /// not decoded.
   func tensor(_ path: String) -> Tensor? {
     guard let dataset = dataset(path), let shape = dataset.shape,
       case .element(let dtype) = dataset.datatype, let count = shape.byteCount(of: dtype),

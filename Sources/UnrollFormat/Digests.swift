@@ -5,9 +5,9 @@ import Foundation
 import UnrollHDF5
 import UnrollTensors
 
-/// What a digest says about one object of a file: no data, no storage.
+/// The description of one object of a file for digests: no data, no storage.
 struct DigestEntry {
-  /// What is at a path.
+  /// The kind of the object at a path.
   enum Kind {
     case group
     /// The digest of the bytes is among the attributes.
@@ -42,7 +42,8 @@ enum Digest {
   /// The SHA-256s of the bytes of tensors, several computed at once.
   static func sha256(of tensors: [Tensor]) -> [String] { concurrentMap(tensors, sha256(of:)) }
 
-  /// The digest of what the model computes: tensors of `/model`, and the attributes that shape it.
+  /// Returns the digest of the function that the model computes: tensors of `/model`, and the attributes that
+  /// shape it.
   static func weights(_ entries: [DigestEntry]) -> String {
     let model = entries.filter { entry in
       if case .hardLink = entry.kind { return false }

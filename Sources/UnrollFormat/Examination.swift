@@ -7,7 +7,7 @@ import UnrollTensors
 public struct Examination: Sendable {
   /// The file as the rules saw it.
   public let contents: Contents
-  /// How its container is read.
+  /// Reads the container of the file.
   let reader: ContainerReader
   /// The findings in the order of the rules.
   public private(set) var findings: [Finding]
@@ -22,7 +22,7 @@ public struct Examination: Sendable {
   ///
   /// - Parameters:
   ///   - path: The file.
-  ///   - cost: The dearest rules to run.
+  ///   - cost: The most expensive rules to run.
   ///   - reader: Runs libhdf5; in this process unless told.
   /// - Throws: `FileError` if the file cannot be read.
   public init(
@@ -58,7 +58,7 @@ public struct Examination: Sendable {
   ///
   /// - Parameters:
   ///   - contents: The file. Out: decoded where `decode` did.
-  ///   - cost: The dearest rules to run.
+  ///   - cost: The most expensive rules to run.
   ///   - decode: Decodes what is in chunks; called only if that is known to be safe.
   /// - Returns: The rules that were checked, and what they found.
   /// - Throws: `FileError` if there is no room for decoded data.
@@ -95,7 +95,7 @@ public struct Examination: Sendable {
   ///   `[N - 1]`, from a zero state, and how far rounding can move them; `UnrollEngine` has a function for
   ///   it, `replay`.
   /// - Returns: This examination and the findings of the replay.
-  /// - Throws: What `compute` throws, and what reading the checkpoint throws.
+  /// - Throws: The errors of `compute`, and those of reading the checkpoint.
   public func replaying(
     _ compute: (Checkpoint, SelfTest) throws -> Replay
   ) throws -> Examination {
@@ -110,7 +110,7 @@ public struct Examination: Sendable {
     return examination
   }
 
-  /// Whether the file has a self-test that `replaying` can compute.
+  /// `true` if the file has a self-test that `replaying` can compute.
   public var hasSelfTest: Bool { worstLevel != .error && contents.exists(Layout.selfTest) }
 
   /// The ids of the rules that an error kept from being checked.
@@ -126,7 +126,7 @@ public struct Examination: Sendable {
 
 /// A file that breaks a rule of level error, and every finding in it.
 public struct InvalidCheckpoint: Error, Sendable, CustomStringConvertible {
-  /// What the rules found.
+  /// The findings of the rules.
   public let findings: [Finding]
 
   /// The errors, one after the other.
@@ -136,7 +136,7 @@ public struct InvalidCheckpoint: Error, Sendable, CustomStringConvertible {
 }
 
 extension Examination {
-  /// What the root of a file says about it.
+  /// The statements of a file's root about the file.
   public struct Header: Sendable {
     /// The version of the format.
     public let formatVersion: String
@@ -148,7 +148,7 @@ extension Examination {
     public let contentDigest: String?
   }
 
-  /// What the root of the file says about it; empty texts where it is silent.
+  /// The statements of the root about the file; empty texts if it has none.
   public var header: Header {
     Header(
       formatVersion: contents.text(Layout.root, AttributeName.formatVersion) ?? "",
@@ -157,8 +157,8 @@ extension Examination {
       contentDigest: contents.text(Layout.root, AttributeName.contentDigest))
   }
 
-  /// How the file shows that it is HDF5 of another kind; `nil` for a checkpoint, damaged or not, and
-  /// for what is not HDF5 or too damaged to tell.
+  /// The sign that the file is HDF5 of another kind; `nil` for a checkpoint, damaged or not, and for a file
+  /// that is not HDF5 or too damaged to tell.
   public var otherKind: String? {
     if let superblock = contents.superblock, superblock.version != 2 {
       return "superblock version \(superblock.version) where Unroll writes 2"

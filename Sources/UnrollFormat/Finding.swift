@@ -6,17 +6,17 @@ import UnrollTensors
 public struct Finding: Error, Sendable, Hashable, CustomStringConvertible {
   /// The rule's id.
   public let rule: String
-  /// How bad it is: the rule's level, unless a screening gives another.
+  /// The severity: the rule's level, unless a screening gives another.
   public internal(set) var level: Level
   /// The file's path.
   public let file: String
   /// The path of the object in the file.
   public let object: String
-  /// What the rule wants there.
+  /// The value that the rule expects there.
   public let expected: String
-  /// What is there.
+  /// The value found there.
   public let found: String
-  /// What to do about it.
+  /// The advice for fixing it.
   public let fix: String
 
   /// Sixteen hexadecimal digits for file, rule and object: the same when the finding is found again.

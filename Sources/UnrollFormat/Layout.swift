@@ -12,7 +12,7 @@ public enum Layout {
   public static let version = "1.0"
   /// The required features that this code knows: none yet.
   public static let knownFeatures: Set<String> = []
-  /// What the start of a dataset in the file is a multiple of.
+  /// The alignment in the file of the start of a dataset, in bytes.
   public static let alignment = 64
 
   static let root = "/"
@@ -32,7 +32,7 @@ public enum Layout {
   static let probeIDs = "/tokenizer/probe_ids"
   package static let provenance = "/provenance"
 
-  /// Whether a path is that of numbers as large as the model: parameters, slots and carried state.
+  /// `true` if a path belongs to numbers as large as the model: parameters, slots and carried state.
   static func isWeight(_ path: String) -> Bool {
     [model, optimizerState, trainingHidden].contains { path.hasPrefix($0 + "/") }
   }
@@ -94,7 +94,7 @@ enum AttributeName {
   static let inputs = "inputs"
 }
 
-/// What an attribute must be.
+/// The requirements for an attribute.
 struct AttributeSchema: Sendable {
   /// The type of a value, and what is allowed.
   enum Value: Sendable {
@@ -115,7 +115,7 @@ struct AttributeSchema: Sendable {
   var isRequired = true
 }
 
-/// What a group or dataset must be; in the path a `#` stands for a number, a `@` for an optimizer's slot.
+/// The requirements for a group or dataset; in the path, `#` stands for a number, `@` for an optimizer's slot.
 struct ObjectSchema: Sendable {
   enum Kind: Sendable {
     case group
@@ -126,7 +126,7 @@ struct ObjectSchema: Sendable {
   let path: String
   let kind: Kind
   var attributes: [AttributeSchema] = []
-  /// Whether the object is there wherever its parent is; for a number this means nothing.
+  /// `true` if the object must exist wherever its parent exists; without meaning for numbered objects.
   var isRequired = true
 
   /// The last part of the path.

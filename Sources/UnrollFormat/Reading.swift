@@ -56,7 +56,7 @@ extension Contents {
     return layer
   }
 
-  /// Whether products of a few such sizes fit in an `Int`.
+  /// `true` if products of a few such sizes fit in an `Int`.
   private func sizeIsUsable(_ size: Int) -> Bool { size >= 1 && size <= Layout.maximumSize }
 
   func readVocabulary() -> Vocabulary? {

@@ -1,4 +1,4 @@
-// What a self-test's computation gives, and how far the rounding of its arithmetic can move it.
+// The result of computing a self-test, and how far the rounding of its arithmetic can move it.
 
 /// The log-probabilities that a model gave a self-test's tokens.
 public struct Replay: Sendable {

@@ -27,7 +27,7 @@ extension Layout {
     self.slot(slot) + path.description
   }
 
-  /// What stands for the name of a slot in the path of a schema.
+  /// The placeholder for the name of a slot in the path of a schema.
   static let anySlot = "@"
 
   /// The group of the state that one layer carries from window to window.
@@ -170,26 +170,26 @@ extension Layout {
   private static let count = AttributeSchema.Value.integer(0...maximumCount)
 }
 
-/// What gradients are clipped by.
+/// The form of gradient clipping.
 enum ClipKind: String, CaseIterable {
   case norm
   case value
   case none
 }
 
-/// What a norm that gradients are clipped by is of.
+/// The scope of a norm that gradients are clipped by.
 enum ClipScope: String, CaseIterable {
   case global
   case parameter
 }
 
-/// What is evaluated.
+/// The parameters that are evaluated.
 enum EvaluatedParameters: String, CaseIterable {
   case iterate
   case average
 }
 
-/// Whether going on from a file is the same as never having stopped.
+/// Tells whether resuming from a file equals never having stopped.
 enum ResumeKind: String, CaseIterable {
   case exact
   case inexact

@@ -18,12 +18,12 @@ extension Checkpoint {
   ///
   /// - Parameters:
   ///   - path: The file to be.
-  ///   - replacing: Whether a file that is there is replaced. If not, it stays.
-  ///   - profile: How the data is stored.
+  ///   - replacing: `true` to replace an existing file; `false` to keep it.
+  ///   - profile: The storage profile.
   ///   - check: Looks at what was read back, before the file gets its name.
-  /// - Throws: `FileError` with `EEXIST` if there is a file and `replacing` is `false`; `FileError`
-  ///   or `HDF5Error` if the file cannot be written; `InvalidCheckpoint` if it would break a rule; what
-  ///   `check` throws.
+  /// - Throws: `FileError` with `EEXIST` if there is a file and `replacing` is `false`; `FileError` or
+  ///   `HDF5Error` if the file cannot be written; `InvalidCheckpoint` if it would break a rule; the errors of
+  ///   `check`.
   public func write(
     to path: String, replacing: Bool = false, profile: StorageProfile = .live,
     check: ((Checkpoint) throws -> Void)? = nil
@@ -54,10 +54,10 @@ extension Outline {
   ///
   /// - Parameters:
   ///   - path: The file to be.
-  ///   - replacing: Whether a file that is there is replaced.
-  ///   - profile: How the data is stored.
+  ///   - replacing: `true` to replace an existing file.
+  ///   - profile: The storage profile.
   ///   - check: Looks at the whole file before it gets its name.
-  /// - Throws: What `Checkpoint.write` throws, and what `check` throws.
+  /// - Throws: The errors of `Checkpoint.write` and of `check`.
   func write(
     to path: String, replacing: Bool, profile: StorageProfile = .live,
     check: (String) throws -> Void = { _ in }

@@ -74,7 +74,7 @@ public func decodeDatasets(
 /// The caller has checked that sizes are plausible.
 ///
 /// - Parameters:
-///   - orders: What to decode.
+///   - orders: The datasets to decode.
 ///   - image: The bytes of the file.
 ///   - name: The name of the file in errors.
 ///   - descriptor: The output, open for writing.

@@ -1,6 +1,6 @@
-// What becomes of findings: which are reported, which are left out, and by what.
+// The screening of findings: which are reported, which are left out, and for what reason.
 
-/// How the findings of files are chosen for a report.
+/// The choice of findings of files for a report.
 ///
 /// It changes what is said about a file, never what can be done with it.
 public struct Screening: Sendable {
@@ -47,8 +47,8 @@ public struct ScreenedFindings: Sendable {
   public internal(set) var reported: [Finding] = []
   /// The findings that are accepted, each with the reason.
   public internal(set) var suppressed: [(finding: Finding, reason: String)] = []
-  /// How many findings are of rules or levels that the report is not about.
+  /// The number of findings of rules or levels that the report is not about.
   public internal(set) var ignoredCount = 0
-  /// How many findings the baseline has.
+  /// The number of findings that the baseline has.
   public internal(set) var knownCount = 0
 }

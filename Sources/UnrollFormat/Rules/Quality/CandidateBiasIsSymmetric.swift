@@ -43,7 +43,7 @@ extension Rule {
   }
 }
 
-/// How far the mean of numbers is from 0.
+/// The mean of numbers and its distance from 0.
 private struct Lean {
   let mean: Double
   /// The distance in standard errors of the mean; infinite for equal numbers other than 0.
