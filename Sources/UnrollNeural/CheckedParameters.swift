@@ -15,7 +15,7 @@ struct CheckedParameters {
   ///
   /// - Parameters:
   ///   - tree: The parameters.
-  ///   - architecture: What they should be.
+  ///   - architecture: The architecture that they must fit.
   /// - Throws: `NeuralError` that names the first contradiction.
   init(_ tree: ParameterTree<Tensor>, of architecture: Architecture) throws {
     try Self.check(architecture)

@@ -1,4 +1,4 @@
-// Random numbers by their place in a sequence.
+// Random numbers by their index in a sequence.
 
 import CUnrollKernels
 
@@ -16,8 +16,8 @@ public struct CounterGenerator: RandomNumberGenerator, Sendable {
   /// Begins a sequence.
   ///
   /// - Parameters:
-  ///   - seed: What it is drawn from.
-  ///   - stream: Which of the seed's sequences it is.
+  ///   - seed: The random seed.
+  ///   - stream: The number of the sequence among those of the seed.
   public init(seed: UInt32, stream: UInt32 = 0) { (self.seed, self.stream) = (seed, stream) }
 
   /// The next 64 bits.

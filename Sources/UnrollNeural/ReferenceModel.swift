@@ -6,7 +6,7 @@ import Foundation
 import UnrollFormat
 import UnrollTensors
 
-/// A model that computes slowly and like the textbook: every variant of the format, one token at a time.
+/// A slow model that computes like the textbook: every variant of the format, one token at a time.
 ///
 /// The numbers are those of `spec/FORMAT.md`, section 4. They depend on the order of additions by some
 /// 1e-14, so that they are the same everywhere but for their last digits.
@@ -47,7 +47,7 @@ public struct ReferenceModel: Sendable {
     }
   }
 
-  /// What a layer carries: h `[H|P]`, and c `[H]` for an LSTM.
+  /// The state that a layer carries: h `[H|P]`, and c `[H]` for an LSTM.
   private struct State {
     var h: [Double]
     var c: [Double]
