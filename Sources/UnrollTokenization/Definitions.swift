@@ -9,7 +9,7 @@ extension TokenizerDefinition {
     case merges = "merges.txt"
     /// A SentencePiece model.
     case sentencePiece = "sentencepiece"
-    /// What `to_json()` of a `Tokenizer` of Keras gives.
+    /// The output of `to_json()` of a `Tokenizer` of Keras.
     case keras = "keras"
   }
 
@@ -24,8 +24,8 @@ extension TokenizerDefinition {
     }
   }
 
-  /// Takes a file by its content: a tokenizer.json, a merges.txt with its line `#version`, a
-  /// SentencePiece model, or what `to_json()` of Keras's `Tokenizer` gives, also as a text of JSON.
+  /// Recognizes a file by its content: a tokenizer.json, a merges.txt with its line `#version`, a SentencePiece
+  /// model, or the output of `to_json()` of Keras's `Tokenizer`, also as a JSON string.
   ///
   /// - Throws: `DefinitionError` if it is none of them.
   public init(_ bytes: [UInt8]) throws {
@@ -45,7 +45,7 @@ extension TokenizerDefinition {
   ///
   /// - Parameter vocabulary: The tokens, for formats that do not have them.
   /// - Returns: The tokenizer.
-  /// - Throws: `DefinitionError` if the file cannot be read, or asks for what this version lacks.
+  /// - Throws: `DefinitionError` if the file cannot be read, or needs a feature that this version lacks.
   func tokenizer(_ vocabulary: Vocabulary?) throws -> DefinedTokenizer {
     switch Format(rawValue: format) {
     case .tokenizerJSON: return try .reading(tokenizerJSON: bytes)
@@ -66,7 +66,7 @@ extension TokenizerDefinition {
   ///
   /// - Parameter vocabulary: The tokens, for formats that do not have them.
   /// - Returns: The kind and the tokens.
-  /// - Throws: `DefinitionError` if the file cannot be read, or asks for what this version lacks.
+  /// - Throws: `DefinitionError` if the file cannot be read, or needs a feature that this version lacks.
   public func tokens(
     _ vocabulary: Vocabulary? = nil
   ) throws -> (kind: TokenizerKind, vocabulary: Vocabulary) {

@@ -77,7 +77,7 @@ struct TokenTable: Sendable {
 }
 
 extension UnsafeRawBufferPointer {
-  /// Whether the bytes are those of another buffer of the same size.
+  /// `true` if the bytes equal those of another buffer of the same size.
   @inline(__always)
   func isEqual(to other: UnsafeRawBufferPointer) -> Bool {
     guard let a = baseAddress, let b = other.baseAddress else { return true }

@@ -1,4 +1,4 @@
-// The wire format of Protocol Buffers, read where it lies: an initializer of a gigabyte is a range.
+// The wire format of Protocol Buffers, read in place: an initializer of a gigabyte is a range.
 
 import UnrollTensors
 
@@ -6,14 +6,14 @@ import UnrollTensors
 package struct WireField: Sendable {
   /// The field's number in its schema.
   package let number: Int
-  /// The value, as far as the wire tells.
+  /// The value, as far as the wire format determines it.
   package let value: Value
 
   package enum Value: Sendable {
     case varint(UInt64)
     case fixed32(UInt32)
     case fixed64(UInt64)
-    /// The place of a text, of bytes, of a message, or of packed numbers.
+    /// The range of a text, of bytes, of a message, or of packed numbers.
     case bytes(Range<Int>)
   }
 }
@@ -30,7 +30,7 @@ package struct WireMessage: Sendable {
   /// Reads the fields of a message; `nil` if the bytes are none.
   ///
   /// - Parameters:
-  ///   - range: Where it lies among the bytes.
+  ///   - range: The range of the message in the bytes.
   ///   - storage: The bytes.
   package init?(_ range: Range<Int>, of storage: ByteStorage) {
     self.storage = storage
@@ -49,7 +49,7 @@ package struct WireMessage: Sendable {
     self.fields = fields
   }
 
-  /// Reads a message that all the bytes are; `nil` if they are none.
+  /// Reads a message that fills all the bytes; `nil` if they are none.
   package init?(_ bytes: [UInt8]) { self.init(0..<bytes.count, of: .owned(bytes)) }
 
   /// The fields of a number.
@@ -77,13 +77,13 @@ package struct WireMessage: Sendable {
     return Float(bitPattern: bits)
   }
 
-  /// The place of bytes.
+  /// Returns the range of bytes.
   package func range(_ number: Int) -> Range<Int>? {
     guard case .bytes(let range)? = last(number) else { return nil }
     return range
   }
 
-  /// The places of all bytes of a number.
+  /// Returns the ranges of all bytes of a number.
   package func ranges(_ number: Int) -> [Range<Int>] {
     all(number).compactMap { value in
       guard case .bytes(let range) = value else { return nil }
@@ -152,7 +152,7 @@ package struct WireMessage: Sendable {
   }
 }
 
-/// A place among bytes that moves on.
+/// A position in bytes that moves on.
 private struct WireScanner {
   var rest: Range<Int>
   let bytes: UnsafeRawBufferPointer

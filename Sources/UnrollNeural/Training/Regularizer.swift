@@ -36,8 +36,8 @@ public struct Regularizer: Sendable {
     ///   - x: `[T, B, N]`
     ///   - y: `[T, B, N]` Out: the product; may be x.
     ///   - T: The number of time steps.
-    ///     - B: The batch size.
-    ///     - N: The numbers of a stream at a time step.
+    ///   - B: The batch size.
+    ///   - N: The numbers of a stream at a time step.
     func apply(
       _ x: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>, T: Int, B: Int, N: Int
     ) {

@@ -24,9 +24,9 @@ struct BytePairEncoding: Sendable {
   /// - Parameters:
   ///   - symbols: The tokens.
   ///   - merges: The pairs, the first learned first.
-  ///   - isByteLevel: Whether the model sees bytes, each as a character.
+  ///   - isByteLevel: `true` if the model sees bytes, each as a character.
   ///   - options: The options.
-  /// - Throws: `DefinitionError` if a merge is of tokens that there are not.
+  /// - Throws: `DefinitionError` if a merge is of unknown tokens.
   init(
     symbols: SymbolTable, merges: [(left: [UInt8], right: [UInt8])], isByteLevel: Bool,
     options: Options

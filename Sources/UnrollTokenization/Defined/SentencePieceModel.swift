@@ -1,14 +1,14 @@
 // SentencePiece: its own normalisation, then Unigram or byte-pair encoding of a whole line.
 
-/// What a SentencePiece model does with a line.
+/// A SentencePiece model: the normalization of a line and its encoding.
 struct SentencePieceModel: Sendable {
-  /// How lines are normalised.
+  /// The normalization of lines.
   struct Normalization: Sendable {
     var characterMap: CharacterMap?
     var addsDummyPrefix = true
     var removesExtraSpaces = true
     var escapesSpaces = true
-    /// Whether the sign for a space is behind a word.
+    /// `true` if the sign for a space follows a word.
     var isSpaceSuffix = false
   }
 
@@ -75,7 +75,7 @@ struct SentencePieceModel: Sendable {
     return result
   }
 
-  /// What the next characters become: a piece that stays, a replacement, or one scalar.
+  /// Returns the normal form of the next characters: a piece that stays, a replacement, or one scalar.
   private func normalizedPrefix(
     of line: UnsafeRawBufferPointer, at index: Int
   ) -> (ArraySlice<UInt8>, end: Int)? {
@@ -86,7 +86,7 @@ struct SentencePieceModel: Sendable {
       return replaced
     }
     let (scalar, count) = decodeScalar(line, at: index)
-    // Of what is no UTF-8 each byte becomes one U+FFFD.
+    // Each byte that is not UTF-8 becomes one U+FFFD.
     guard scalar != 0xFFFD || count == 3 && line[index] == 0xEF else {
       return ([0xEF, 0xBF, 0xBD], index + 1)
     }
@@ -202,7 +202,7 @@ extension DefinedTokenizer {
 
   /// Reads a SentencePiece model, `sentencepiece_model.proto`.
   ///
-  /// - Throws: `DefinitionError` if it is none, or asks for what this version does not have.
+  /// - Throws: `DefinitionError` if it is none, or needs a feature that this version lacks.
   static func reading(sentencePiece bytes: [UInt8]) throws -> DefinedTokenizer {
     guard let root = WireMessage(bytes) else {
       throw DefinitionError("model", expected: "a SentencePiece model", found: "other bytes")

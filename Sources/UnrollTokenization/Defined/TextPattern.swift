@@ -1,7 +1,7 @@
 // Patterns that texts are cut or changed by: literals, classes, and regular expressions, the most usual
 // ones as scanners.
 
-/// What a pattern matches.
+/// A pattern and the text that it matches.
 enum TextPattern: Sendable {
   /// Some bytes.
   case literal([UInt8])
@@ -15,16 +15,16 @@ enum TextPattern: Sendable {
   case spaces
   /// `\w+|[^\w\s]+` of the pre-tokenizer Whitespace, whose `\w` is that of Rust.
   case words
-  /// GPT-2's.
+  /// GPT-2's pattern.
   case gpt2
-  /// That of cl100k and Llama 3, where numbers have at most three digits; with one digit Qwen 2's.
+  /// The pattern of cl100k and Llama 3, where numbers have at most three digits; with one digit Qwen 2's.
   case cl100k(digits: Int)
   /// Any other regular expression.
   case expression(ExpressionProgram)
 
   /// The pattern of a regular expression of Oniguruma.
   ///
-  /// - Throws: `ExpressionError` that names a construct that is not read.
+  /// - Throws: `ExpressionError` that names an unsupported construct.
   init(regex: String) throws(ExpressionError) {
     switch regex {
     case #"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"#,
@@ -205,7 +205,7 @@ private struct TextScanner {
     return runOfOthers(here.end)
   }
 
-  /// The end of the match of the following, with so many digits at most.
+  /// Returns the end of the match of the following, with at most `digits` digits.
   ///
   /// `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|`
   /// `\s*[\r\n]+|\s+(?!\S)|\s+`

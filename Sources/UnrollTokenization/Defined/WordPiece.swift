@@ -10,7 +10,7 @@ struct WordPiece: Sendable {
   ///
   /// - Parameters:
   ///   - tokens: The tokens with their ids.
-  ///   - prefix: What tokens that go on with a word begin with.
+  ///   - prefix: The prefix of tokens that continue a word.
   ///   - maximumLength: The most characters of a word that is not unknown as a whole.
   init(tokens: [(token: [UInt8], id: Int32)], prefix: [UInt8], maximumLength: Int) {
     beginnings = TokenTrie(tokens.map { ($0.token[...], $0.id) })

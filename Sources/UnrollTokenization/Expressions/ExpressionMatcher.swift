@@ -10,13 +10,13 @@ struct ExpressionMatcher {
   /// `true` if a match took more steps than are allowed; no more are found then.
   private(set) var isExhausted = false
 
-  /// Another way to go on, should this one fail.
+  /// An alternative to try if the current one fails.
   private struct Choice {
     var instruction: Int
     var index: Int
     /// The place to which a greedy run may still give back scalars; negative for none.
     var low = -1
-    /// How many scalars a lazy run may still take; negative without limit.
+    /// The number of scalars that a lazy run may still take; negative without limit.
     var room = 0
     var isLazyRun = false
   }
