@@ -183,7 +183,7 @@ struct LayerStep {
   ///   - h: `[B, H|P]` the hidden state before the window.
   ///   - c: `[B, H]` the cell state before the window.
   ///   - extent: The time steps that the buffers hold.
-  ///   - column: The first stream of the batch.
+  ///   - column: The index of the first stream that the step runs.
   init(
     _ t: Int, of layer: LayerArchitecture, buffers: TapeBuffers, h: UnsafePointer<Float>,
     c: UnsafePointer<Float>, extent: TapeExtent, column: Int = 0

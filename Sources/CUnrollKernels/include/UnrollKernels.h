@@ -302,8 +302,8 @@ void unroll_softmax_finish(const float *maximum, double *sum, size_t M);
 /// @param row [N] In: logits. Out: log-probabilities.
 void unroll_softmax_normalize(float *row, size_t N, double log_partition);
 
-/// Turns the logits of a panel into the gradient of a scaled cross-entropy with respect to them: `scale *
-/// (softmax - 1 at the target)`.
+/// Turns the logits of a panel into the gradient of a scaled cross-entropy with respect to them:
+/// `scale * (softmax - 1 at the target)`.
 ///
 /// @param logits        [M, N] In: logits. Out: gradients.
 /// @param log_partition [M]    from `unroll_softmax_finish`.

@@ -188,8 +188,8 @@ struct TrainableLayer {
 
   /// Goes back through one step of an LSTM.
   ///
+  /// - Parameters:
   ///   - step: Out: gradients in place of the gates.
-  ///   - step: Out: gradients in the place of the gates.
   ///   - dh: `[B, H|P]` the gradient of the hidden state.
   ///   - inner: `[B, H]`, with a projection. Out: the gradient of the projection's input.
   ///   - dc: `[B, H]` In: the gradient of the cell state at t. Out: at t-1.
@@ -218,8 +218,8 @@ struct TrainableLayer {
   /// - Parameters:
   ///   - step: Out: gradients in place of the gates and of the recurrent parts.
   ///   - dh: `[B, H]` the gradient of the hidden state.
-  ///   - dhPrevious: `[B, H]` Out: the gradient that reaches the state at t-1 without `weight_hh`, and as `r *
-  ///     h`, is added; `nil` for none.
+  ///   - dhPrevious: `[B, H]` Out: the gradient that reaches the state at t-1 without `weight_hh`, and
+  ///     as `r * h`, is added; `nil` for none.
   ///   - inner: `[B, H]`, if the reset gate comes before the product. Out: the gradient of `r * h`.
   ///   - rounded: Scratch for products.
   ///   - B: The batch size.
