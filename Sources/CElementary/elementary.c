@@ -21,7 +21,7 @@ static uint64_t bits_of_double(double value) {
 /// `a b + c`, rounded once.
 static double fused(double a, double b, double c) { return __builtin_fma(a, b, c); }
 
-/// A polynomial by Horner's rule: `coefficients[0] x^(count - 1) + ...`.
+/// Returns a polynomial by Horner's rule: `coefficients[0] x^(count - 1) + ...`.
 static double polynomial(double x, const double *coefficients, int count) {
   double sum = coefficients[0];
   for (int i = 1; i < count; i++) sum = fused(sum, x, coefficients[i]);

@@ -20,18 +20,18 @@ struct unroll_packed_weight {
   char *memory;
 };
 
-/// The number of elements of a panel.
+/// Returns the number of elements of a panel.
 static size_t panel_stride(const unroll_packed_weight *w) {
   return length_of(w->precision, w->K) * w->kernels->columns;
 }
 
-/// The columns of y that a piece computes.
+/// Returns the number of columns of y that a piece computes.
 static size_t width_of(const unroll_packed_weight *w, size_t index) {
   const size_t left = w->N - index * w->piece_width;
   return left < w->piece_width ? left : w->piece_width;
 }
 
-/// The number of bytes before a piece.
+/// Returns the number of bytes before a piece.
 static size_t piece_offset(const unroll_packed_weight *w, size_t index) {
   const size_t panels = part_count(w->piece_width, w->kernels->columns);
   return index * panels * panel_stride(w) * size_of(w->precision);

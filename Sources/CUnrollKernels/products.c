@@ -1,6 +1,6 @@
 // Matrix products, packed and multiplied in tiles.
 //
-// The factor b, a weight as a rule, is cut into panels of some columns, and the factor a into tiles of some
+// The operand b, usually a weight, is cut into panels of some columns, and the operand a into tiles of some
 // rows; see tile.inc.h. Both are packed in the order in which tiles read them. A block of rows stays in the
 // second-level cache while the panels pass by, and a part of a panel in the first-level cache while the
 // tiles of the block pass by (Goto & van de Geijn 2008).
@@ -145,7 +145,7 @@ unroll_status unroll_multiply_panels(const product *p) {
 
 // MARK: Plain matrices
 
-/// The most numbers of the factor b that are packed at a time.
+/// The maximum number of elements of the operand b that are packed at a time.
 enum { PACKED_FACTOR = 1 << 20 };
 
 unroll_status unroll_multiply(

@@ -53,7 +53,7 @@ void unroll_set_threads(int count) { atomic_store(&threads_wanted, count < 0 ? 0
 
 int unroll_threads(void) { return atomic_load(&threads_wanted); }
 
-/// The processors that this process may run on.
+/// Returns the number of processors that this process may run on.
 static size_t processor_count(void) {
 #if defined(__linux__)
   cpu_set_t set;

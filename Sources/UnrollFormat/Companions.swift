@@ -77,13 +77,13 @@ public struct Extensions: Sendable {
     Set(objects.keys.compactMap { Self.name(in: $0) }).sorted()
   }
 
-  /// The extension that a path is part of.
+  /// Returns the extension that a path is part of.
   static func name(in path: String) -> String? {
     guard Layout.isInsideExtension(path) else { return nil }
     return path.dropFirst(Layout.extensions.count + 1).split(separator: "/").first.map(String.init)
   }
 
-  /// The weights that an extension says it belongs to; `nil` for one that goes with any.
+  /// Returns the digest of the weights that an extension belongs to; `nil` if it goes with any.
   func weightsDigest(of name: String) -> String? {
     let attributes = objects["\(Layout.extensions)/\(name)"]?.attributes
     if case .text(let digest)? = attributes?[AttributeName.weightsDigest] { return digest }

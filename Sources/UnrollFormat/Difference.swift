@@ -70,7 +70,7 @@ private struct Sums {
 }
 
 extension Tensor {
-  /// Some of the numbers, exactly.
+  /// Returns some of the numbers, exactly.
   fileprivate func numbers(_ range: Range<Int>) -> [Double] {
     let bytes = range.lowerBound * dtype.size..<range.upperBound * dtype.size
     let part = Tensor(shape: [range.count], dtype: dtype, storage: storage[bytes])
@@ -136,7 +136,7 @@ public struct ModelDifference: Sendable {
 
 // MARK: - Parts
 
-/// The parts of two models that differ, in the order of the first, then of the second.
+/// Returns the parts of two models that differ, in the order of the first, then of the second.
 private func differences(
   _ a: [StoredPart], _ b: [StoredPart], layers: (Int, Int)? = nil
 ) -> [PartDifference] {
@@ -156,7 +156,7 @@ private func differences(
   }
 }
 
-/// The ids whose tokens differ, the first few of them, and how many there are.
+/// Returns the ids whose tokens differ, the first few of them, and how many there are.
 private func tokenDifferences(_ a: Vocabulary, _ b: Vocabulary) -> [PartDifference] {
   func text(_ vocabulary: Vocabulary, _ id: Int) -> String? {
     id < vocabulary.count ? vocabulary.text(of: id) : nil

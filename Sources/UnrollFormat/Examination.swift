@@ -23,7 +23,7 @@ public struct Examination: Sendable {
   /// - Parameters:
   ///   - path: The file.
   ///   - cost: The most expensive rules to run.
-  ///   - reader: Runs libhdf5; in this process unless told.
+  ///   - reader: Runs libhdf5; in this process by default.
   /// - Throws: `FileError` if the file cannot be read.
   public init(
     of path: String, upTo cost: Cost, reader: ContainerReader = .inProcess
@@ -88,7 +88,7 @@ public struct Examination: Sendable {
     return (checked, findings)
   }
 
-  /// The examination with the findings of running the self-test; the same where there is none to run,
+  /// Returns the examination with the findings of running the self-test; the same where there is none to run,
   /// or a rule of level error is broken.
   ///
   /// - Parameter compute: Gives the log-probabilities of a self-test's tokens after the first,
@@ -115,7 +115,7 @@ public struct Examination: Sendable {
 
   /// The ids of the rules that an error kept from being checked.
   ///
-  /// Rules that nobody asked for, such as those of the self-test, are not among them in a valid file.
+  /// Rules that were not requested, such as those of the self-test, are not among them in a valid file.
   public var barredRules: Set<String> {
     worstLevel == .error ? Set(Rule.all.map(\.id)).subtracting(checkedRules) : []
   }
@@ -169,7 +169,7 @@ extension Examination {
     return format.map { "root attribute format is \"\($0)\"" } ?? "root attribute format is missing"
   }
 
-  /// The place of a contiguous dataset's bytes, or `nil` where there is none in the file.
+  /// Returns the location of a contiguous dataset's bytes, or `nil` if there is none in the file.
   public func extent(of object: String) -> Range<Int>? {
     guard let dataset = contents.dataset(object), let offset = dataset.offset,
       let start = Int(exactly: offset), let count = Int(exactly: dataset.storageSize),
@@ -178,7 +178,7 @@ extension Examination {
     return start..<start + count
   }
 
-  /// The digest that the file states for a parameter.
+  /// Returns the digest that the file states for a parameter.
   public func digest(of path: ParameterPath) -> String? {
     contents.text(path.description, AttributeName.digest)
   }

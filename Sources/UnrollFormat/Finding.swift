@@ -1,4 +1,4 @@
-// A place in a file where a rule is broken, and how it reads.
+// A location in a file where a rule is broken, and its message.
 
 import UnrollTensors
 

@@ -20,7 +20,7 @@ extension ForeignContainer {
     try writer.close()
   }
 
-  /// No fewer bytes than a file will have: data, and a generous share of metadata an object.
+  /// Returns an upper bound of the bytes of a file: data, and a generous share of metadata an object.
   private static func sizeBound(of datasets: [(path: String, tensor: Tensor)]) -> Int {
     datasets.reduce(16 * 1024) { $0 + $1.tensor.storage.count + 16 * 1024 }
   }

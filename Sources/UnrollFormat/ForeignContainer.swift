@@ -1,4 +1,4 @@
-// An HDF5 file of another program: what is in it, and its numbers where they lie.
+// An HDF5 file of another program: its objects, and its numbers in place.
 
 import UnrollHDF5
 import UnrollTensors
@@ -68,7 +68,7 @@ package struct ForeignContainer: Sendable {
     }
   }
 
-  /// The object that a path leads to, through at most one link for each of its parts.
+  /// Returns the object that a path leads to, through at most one link for each of its parts.
   private func object(_ path: String) -> InventoryObject? { objects[firstPath(path)] }
 
   private func dataset(_ path: String) -> DatasetDescription? {
@@ -79,7 +79,7 @@ package struct ForeignContainer: Sendable {
   /// `true` if the file has an object of this path.
   package func exists(_ path: String) -> Bool { objects[firstPath(path)] != nil }
 
-  /// The names of a group's members, in order.
+  /// Returns the names of a group's members, in order.
   package func members(of group: String) -> [String] { members[firstPath(group)] ?? [] }
 
   /// The paths of all datasets, each once, in order.
@@ -90,18 +90,18 @@ package struct ForeignContainer: Sendable {
     }.sorted()
   }
 
-  /// The attributes of an object by name; none where there is no object.
+  /// Returns the attributes of an object by name; none where there is no object.
   package func attributes(_ path: String) -> [String: AttributeValue] {
     object(path)?.attributes ?? [:]
   }
 
-  /// A text attribute.
+  /// Returns a text attribute.
   package func text(_ path: String, _ name: String) -> String? {
     if case .text(let text)? = object(path)?.attributes[name] { return text }
     return nil
   }
 
-  /// An attribute of several texts; of none, if there is an array of anything else.
+  /// Returns an attribute of several texts; of none, if there is an array of anything else.
   package func texts(_ path: String, _ name: String) -> [String]? {
     switch object(path)?.attributes[name] {
     case .texts(let texts): texts
@@ -114,8 +114,8 @@ package struct ForeignContainer: Sendable {
   /// `true` if there is a dataset at a path.
   package func isDataset(_ path: String) -> Bool { dataset(path) != nil }
 
-  /// The numbers of a dataset; `nil` for a type that the format does not have, and where they are neither
-  /// in one run of bytes inside the file nor decoded.
+  /// Returns the numbers of a dataset; `nil` for a type that the format does not have, and where they are
+  /// neither in one run of bytes inside the file nor decoded.
   package func tensor(_ path: String) -> Tensor? {
     guard let dataset = dataset(path), let shape = dataset.shape, let dtype = dataset.element,
       let count = shape.byteCount(of: dtype),
@@ -126,7 +126,7 @@ package struct ForeignContainer: Sendable {
       shape: shape, dtype: dtype, storage: isSwapped ? storage.swapped(by: dtype.size) : storage)
   }
 
-  /// The bytes of a contiguous dataset; `nil` if they do not lie inside the file.
+  /// Returns the bytes of a contiguous dataset; `nil` if they do not lie inside the file.
   private func place(of dataset: DatasetDescription, _ count: Int) -> ByteStorage? {
     guard dataset.layout == .contiguous, let offset = dataset.offset.flatMap({ Int(exactly: $0) }),
       offset <= image.count, count <= image.count - offset
@@ -134,7 +134,7 @@ package struct ForeignContainer: Sendable {
     return image[offset..<offset + count]
   }
 
-  /// The path under which an object was met first; a part of the path may be a link, too.
+  /// Returns the path under which an object was met first; a part of the path may be a link, too.
   package func firstPath(_ path: String) -> String {
     if let object = objects[path] {
       if case .hardLink(let target) = object.kind { return target }
@@ -149,7 +149,7 @@ package struct ForeignContainer: Sendable {
     return direct
   }
 
-  /// The texts of a one-dimensional dataset of strings; `nil` if it is none.
+  /// Returns the texts of a one-dimensional dataset of strings; `nil` if it is none.
   ///
   /// - Throws: `ContainerFailure` if libhdf5 does not get through them, or they are no UTF-8; `FileError`
   ///   if it cannot be run.
@@ -376,7 +376,7 @@ extension DatasetDescription {
 }
 
 extension ByteStorage {
-  /// The bytes of each element in the other order.
+  /// Returns the bytes of each element in the other order.
   fileprivate func swapped(by size: Int) -> ByteStorage {
     withUnsafeBytes { source in
       var bytes = [UInt8](source)

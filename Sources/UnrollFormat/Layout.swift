@@ -37,10 +37,10 @@ public enum Layout {
     [model, optimizerState, trainingHidden].contains { path.hasPrefix($0 + "/") }
   }
 
-  /// The group of one recurrent layer; numbered names are zero-padded, so name order is layer order.
+  /// Returns the path of one recurrent layer; numbered names are zero-padded, so name order is layer order.
   static func layer(_ index: Int) -> String { "\(layers)/\(number(index, digits: 2))" }
 
-  /// The group of one step of the model's history.
+  /// Returns the path of the group of one step of the model's history.
   static func provenanceEntry(_ index: Int) -> String {
     "\(provenance)/\(number(index, digits: 3))"
   }
@@ -242,7 +242,7 @@ extension Layout {
   static let digestAttribute = AttributeSchema(
     name: AttributeName.digest, value: .text, isRequired: false)
 
-  /// A parameter; which ones there must be follows from the architecture, not from the table.
+  /// Returns the schema of a parameter; which ones there must be follows from the architecture, not from the table.
   static func parameter(
     _ path: String, rank: Int, isRequired: Bool = false
   ) -> ObjectSchema {
@@ -251,7 +251,7 @@ extension Layout {
       attributes: [digestAttribute], isRequired: isRequired)
   }
 
-  /// A dataset of one dimension.
+  /// Returns the schema of a dataset of one dimension.
   static func numbers(_ path: String, _ element: DType, isRequired: Bool = true) -> ObjectSchema {
     ObjectSchema(
       path: path, kind: .dataset([element], rank: 1), attributes: [digestAttribute],
@@ -262,7 +262,7 @@ extension Layout {
     _ type: Word.Type
   ) -> AttributeSchema.Value { .word(type.allCases.map(\.rawValue)) }
 
-  /// The schema of a path, or `nil` if the format has no such object.
+  /// Returns the schema of a path, or `nil` if the format has no such object.
   static func schema(of path: String) -> ObjectSchema? {
     var parts = path.split(separator: "/", omittingEmptySubsequences: false)
     if path.hasPrefix(optimizerState + "/"), OptimizerSlot(rawValue: String(parts[3])) != nil {
@@ -271,7 +271,7 @@ extension Layout {
     return schemas[parts.map { isNumber($0) ? "#" : $0 }.joined(separator: "/")]
   }
 
-  /// The objects that a group of a schema must have; `#` may be in their paths, but not at the end.
+  /// Returns the objects that a group of a schema must have; `#` may be in their paths, but not at the end.
   static func requiredMembers(of schema: ObjectSchema) -> [ObjectSchema] {
     requiredMembers[schema.path] ?? []
   }

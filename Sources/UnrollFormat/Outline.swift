@@ -116,7 +116,7 @@ extension Checkpoint {
     return outline.weightsDigest
   }
 
-  /// The objects of the file that holds this checkpoint, sealed.
+  /// Returns the objects of the file that holds this checkpoint, sealed.
   func outline() -> Outline {
     var outline = Outline()
     outline.addGroup(

@@ -32,12 +32,12 @@ public struct ParameterPath: Sendable, Hashable, Comparable, CustomStringConvert
   /// The bias of the logits, `[V]`.
   public static let outputBias = ParameterPath("/model/output/bias")
 
-  /// A parameter of one layer, counted from 0.
+  /// Returns the path of a parameter of one layer, counted from 0.
   public static func layer(_ index: Int, _ parameter: LayerParameter) -> ParameterPath {
     ParameterPath("\(Layout.layer(index))/\(parameter.rawValue)")
   }
 
-  /// The group of a layer's parameters, counted from 0.
+  /// Returns the path of the group of a layer's parameters, counted from 0.
   public static func layerGroup(_ index: Int) -> String { Layout.layer(index) }
 
   /// Orders paths by their bytes.
@@ -72,7 +72,7 @@ public struct ParameterTree<Leaf> {
   /// The paths that have a value, in order.
   public var paths: [ParameterPath] { leaves.keys.sorted() }
 
-  /// A tree of the same paths with each value transformed.
+  /// Returns a tree of the same paths with each value transformed.
   public func map<Other>(_ transform: (Leaf) throws -> Other) rethrows -> ParameterTree<Other> {
     var other = ParameterTree<Other>()
     other.leaves = try leaves.mapValues(transform)

@@ -31,7 +31,7 @@ struct PartialName {
     stem = ".\(String(name))."
   }
 
-  /// The name of an attempt to create a file in this process.
+  /// Returns the name of an attempt to create a file in this process.
   func name(attempt: Int) -> String {
     stem + "\(getpid())" + (attempt == 0 ? "" : "-\(attempt)") + Self.suffix
   }

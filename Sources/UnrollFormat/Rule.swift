@@ -29,7 +29,7 @@ public enum Cost: String, Sendable, Hashable, CaseIterable {
   case replay
 }
 
-/// One place where a rule is broken.
+/// One location where a rule is broken.
 public struct Violation: Sendable, Hashable {
   /// The path of the object in the file.
   public let object: String
@@ -86,7 +86,7 @@ public struct Rule: Sendable {
   /// The most findings of one rule in a file; the last says how many more there are.
   static let maximumFindings = 1000
 
-  /// The findings of this rule in a file.
+  /// Returns the findings of this rule in a file.
   func findings(in contents: Contents) -> [Finding] {
     let violations = check(contents)
     let more = violations.count - Self.maximumFindings

@@ -2,7 +2,7 @@
 
 /// SPDX licence expressions; source: the SPDX specification 2.3, annex D.
 enum SPDX {
-  /// The first part that makes a text no expression of known licences, in words; `nil` if there is
+  /// Returns the first part that makes a text no expression of known licences, in words; `nil` if there is
   /// none.
   static func firstUnknownPart(of text: String) -> String? {
     let tokens = tokens(of: text)

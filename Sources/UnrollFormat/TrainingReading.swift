@@ -4,7 +4,7 @@ import UnrollHDF5
 import UnrollTensors
 
 extension Contents {
-  /// A floating-point attribute.
+  /// Returns a floating-point attribute.
   func number(_ path: String, _ name: String) -> Double? {
     if case .number(let value)? = object(path)?.attributes[name] { return value }
     return nil
@@ -66,7 +66,7 @@ extension Contents {
     return result
   }
 
-  /// The value of a hyperparameter of a group, stored as a number or as a flag.
+  /// Returns the value of a hyperparameter of a group, stored as a number or as a flag.
   func value(of hyperparameter: Hyperparameter, in group: String) -> Double? {
     hyperparameter.isFlag
       ? integer(group, hyperparameter.rawValue).map(Double.init)
@@ -84,7 +84,7 @@ extension Contents {
     }
   }
 
-  /// The paths that a group of the optimizer lists; `nil` if they are no lines of UTF-8.
+  /// Returns the paths that a group of the optimizer lists; `nil` if they are no lines of UTF-8.
   func parameterLines(of group: String) -> [String]? {
     guard let bytes = tensor("\(group)/\(MemberName.parameters)")?.withUnsafeBytes({ Array($0) }),
       let text = String(validating: bytes, as: UTF8.self), text.utf8.last == UInt8(ascii: "\n")

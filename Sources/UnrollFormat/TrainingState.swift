@@ -42,7 +42,7 @@ public struct TrainingData: Sendable, Hashable {
   public var window: Int
   /// The lengths of windows.
   public var windowKind = WindowKind.fixed
-  /// The row of the columns that comes next: 0 to `tokens / columns - 1`, where the last one means
+  /// The next time step of the streams: 0 to `tokens / columns - 1`, where the last one means
   /// that the epoch's steps are done and its evaluation is not.
   public var cursor: Int
   /// The sum over this epoch's predictions of their negative log-probabilities in nats.

@@ -104,7 +104,7 @@ extension Outline {
     }
   }
 
-  /// No fewer bytes than the file will have: data, and a generous share of metadata an object.
+  /// An upper bound of the bytes of the file: data, and a generous share of metadata an object.
   private var sizeBound: Int {
     objects.values.reduce(16 * 1024) { sum, object in
       var size = 4096
@@ -115,7 +115,7 @@ extension Outline {
   }
 }
 
-/// An error about a temporary file as one about the file that it was to be.
+/// Returns an error about a temporary file as one about the file that it was to be.
 private func naming(_ path: String, insteadOf temporaryPath: String, in error: Error) -> Error {
   switch error {
   case let error as FileError where error.path == temporaryPath:

@@ -98,7 +98,7 @@ public func decodeDatasets(
   }
 }
 
-/// A dataset is not what an inventory said.
+/// Returns the error of a dataset that is not what an inventory said.
 func changed(_ object: String, _ file: String) -> HDF5Error {
   HDF5Error(operation: "decode", file: file, object: object, reason: "its shape changed meanwhile")
 }

@@ -260,7 +260,7 @@ private struct ByteReader {
     try array { reader throws(Malformed) in try reader.unsigned() }
   }
 
-  /// A case by its name.
+  /// Returns a case by its name.
   mutating func named<Value: RawRepresentable<String>>() throws(Malformed) -> Value {
     guard let value = Value(rawValue: try text()) else { throw Malformed() }
     return value

@@ -232,7 +232,7 @@ private struct InventoryWalk {
   }
 }
 
-/// The absolute path that a soft link has as its value; `nil` if it cannot be read or is too long.
+/// Returns the absolute path that a soft link has as its value; `nil` if it cannot be read or is too long.
 private func softTarget(
   of name: String, in group: hid_t, _ path: String, file: String
 ) -> String? {
@@ -249,7 +249,7 @@ private func softTarget(
   return "/" + absolute.split(separator: "/").filter { $0 != "." }.joined(separator: "/")
 }
 
-/// The names in a group and their links, by name.
+/// Returns the names in a group and their links, by name.
 ///
 /// Bytes that are not UTF-8, slashes and empty names become U+FFFD; a rule refuses such names.
 ///

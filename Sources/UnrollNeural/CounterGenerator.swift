@@ -20,7 +20,7 @@ public struct CounterGenerator: RandomNumberGenerator, Sendable {
   ///   - stream: The number of the sequence among those of the seed.
   public init(seed: UInt32, stream: UInt32 = 0) { (self.seed, self.stream) = (seed, stream) }
 
-  /// The next 64 bits.
+  /// Returns the next 64 bits.
   public mutating func next() -> UInt64 {
     if left == 0 {
       (block[0], block[1]) = (UInt32(truncatingIfNeeded: counter), UInt32(counter >> 32))

@@ -52,7 +52,7 @@ public struct MatrixSpectrum: Sendable, Hashable {
     return Elementary.exp(logarithm + Elementary.log(norm(power)) / Double(1 << squarings))
   }
 
-  /// The Frobenius norm.
+  /// Returns the Frobenius norm.
   private static func norm(_ matrix: [Float]) -> Double {
     unroll_sum_of_squares(matrix, matrix.count).squareRoot()
   }

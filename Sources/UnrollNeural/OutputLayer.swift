@@ -103,7 +103,7 @@ struct OutputLayer: Sendable {
     return all
   }
 
-  /// The log-probabilities of all tokens for one row: each thread has panels of its own.
+  /// Returns the log-probabilities of all tokens for one row: each thread has panels of its own.
   private func logProbabilities(
     hidden: UnsafePointer<Float>, scratch: inout OutputScratch
   ) throws -> [Float] {
@@ -220,7 +220,7 @@ struct OutputTargets {
     self.M = M
   }
 
-  /// The targets of some rows.
+  /// Returns the indices of the targets of some rows.
   func indices(of rows: Range<Int>) -> Range<Int> {
     let first = self.rows.partitioningIndex { $0 >= rows.lowerBound }
     return first..<self.rows.partitioningIndex { $0 >= rows.upperBound }

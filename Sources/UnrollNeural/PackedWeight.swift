@@ -47,7 +47,7 @@ final class PackedWeight: Sendable {
   /// Packs a weight.
   ///
   /// - Parameters:
-  ///   - weight: `[N, K]`, floating-point. Its mapped pages are let go.
+  ///   - weight: `[N, K]`, floating-point. Its mapped pages are released.
   ///   - bias: `[N]`, or `nil`.
   ///   - panelWidth: The number of columns of y in a panel; all by default.
   ///   - accumulates: `true` if products are added to the contents of y.
@@ -67,7 +67,7 @@ final class PackedWeight: Sendable {
   /// Packs a weight and replaces the one before.
   ///
   /// - Parameters:
-  ///   - weight: `[N, K]`, floating-point. Its mapped pages are let go.
+  ///   - weight: `[N, K]`, floating-point. Its mapped pages are released.
   ///   - bias: `[N]`, or `nil` if products add none.
   /// - Throws: `NeuralError` if memory is short.
   func pack(_ weight: Tensor, bias: [Float]?) throws {
@@ -82,7 +82,7 @@ final class PackedWeight: Sendable {
   /// Packs a matrix to multiply with as it stands: `y = x A`.
   ///
   /// - Parameters:
-  ///   - columns: Has A, `[K, N]`, among its rows.
+  ///   - columns: A tensor that has A, `[K, N]`, among its rows.
   ///   - row: The first row of A.
   /// - Throws: `NeuralError` if memory is short.
   func pack(columns: Tensor, from row: Int = 0) throws {

@@ -41,7 +41,7 @@ extension Precision {
     }
   }
 
-  /// The numbers of scratch that a row of floats needs; even, so that each row's scale has its place.
+  /// Returns the numbers of scratch that a row of floats needs; even, so that there is room for each row's scale.
   func scratchWidth(_ width: Int) -> Int {
     switch self {
     case .float32: 0
@@ -90,7 +90,7 @@ extension Tensor {
   /// The number of rows of which int8 preserves less than half: most of their numbers that are not 0 become 0
   /// beside one that is more than 254 times as large.
   ///
-  /// Mapped pages are let go.
+  /// Mapped pages are released.
   package var rowsLostInInt8: Int {
     let (rowCount, width) = (shape.dimensions.first ?? 0, rowElementCount)
     var lost = 0

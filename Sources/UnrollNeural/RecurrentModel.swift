@@ -27,7 +27,7 @@ public final class RecurrentModel: Sendable {
 
   /// Packs the parameters of a model.
   ///
-  /// Packed weights are copies. Mapped pages of the parameters are let go as they are packed, and
+  /// Packed weights are copies. Mapped pages of the parameters are released as they are packed, and
   /// the embedding stays mapped.
   ///
   /// - Parameters:

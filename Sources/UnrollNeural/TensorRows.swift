@@ -68,7 +68,7 @@ extension Tensor {
     }
   }
 
-  /// A tensor of floats of some rows that the tensor has.
+  /// Returns a tensor of floats of some rows that the tensor has.
   func gathered(rows: [Int32]) -> Tensor {
     let width = rowElementCount
     let floats = [Float](unsafeUninitializedCapacity: rows.count * width) { buffer, count in

@@ -10,10 +10,10 @@ package enum Elementary {
   /// e to the power of x.
   package static func exp(_ x: Double) -> Double { unroll_double_exp(x) }
 
-  /// The natural logarithm of x; -infinity of 0, NaN of less.
+  /// Returns the natural logarithm of x; -infinity of 0, NaN of less.
   package static func log(_ x: Double) -> Double { unroll_double_log(x) }
 
-  /// The cosine of π x.
+  /// Returns the cosine of π x.
   package static func cosineOfPi(_ x: Double) -> Double { unroll_double_cos_pi(x) }
 
   /// x to the power of another number, for x of at least 0.

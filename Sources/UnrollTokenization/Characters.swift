@@ -75,7 +75,7 @@ extension Vocabulary {
   }
 }
 
-/// The scalar at an index of UTF-8 and the number of its bytes.
+/// Returns the scalar at an index of UTF-8 and the number of its bytes.
 ///
 /// Bytes that are not UTF-8 give U+FFFD, as in the decoders of Python, Rust and Swift: one for the longest
 /// start of a character that is there, or for one byte.

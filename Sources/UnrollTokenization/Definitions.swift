@@ -13,7 +13,7 @@ extension TokenizerDefinition {
     case keras = "keras"
   }
 
-  /// The format of a file by its content, or `nil` if it is of none.
+  /// Returns the format of a file by its content, or `nil` if it is of none.
   private static func format(of bytes: [UInt8]) -> Format? {
     switch bytes.first(where: { $0 > 0x20 }) {
     case UInt8(ascii: "{"):
@@ -41,7 +41,7 @@ extension TokenizerDefinition {
     self.init(format: format.rawValue, bytes: bytes)
   }
 
-  /// The tokenizer that the file defines.
+  /// Returns the tokenizer that the file defines.
   ///
   /// - Parameter vocabulary: The tokens, for formats that do not have them.
   /// - Returns: The tokenizer.
@@ -60,7 +60,7 @@ extension TokenizerDefinition {
     }
   }
 
-  /// The kind of the tokenizer and its tokens.
+  /// Returns the kind of the tokenizer and its tokens.
   ///
   /// Tokens get the ids that the file gives them; ids without a token become unused ones.
   ///

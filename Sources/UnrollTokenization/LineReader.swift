@@ -57,7 +57,7 @@ public struct TextLine: Sendable {
   public var words: [Range<Int>] { bytes.withUnsafeBytes { WhitespaceWords.ranges(in: $0) } }
 }
 
-/// The places at which lines end.
+/// The line endings that a reader recognizes.
 public enum LineEnds: Sendable {
   /// As Python's universal newlines: at `\n`, `\r` or `\r\n`.
   case universal
@@ -94,7 +94,7 @@ public struct LineReader: ~Copyable {
   ///
   /// - Parameters:
   ///   - path: The file, or `-` for standard input.
-  ///   - lineEnds: The places at which lines end.
+  ///   - lineEnds: The line endings that it recognizes.
   ///   - isText: `true` to refuse UTF-16 and UTF-32; `false` for a file that may hold any bytes.
   ///   - keepsByteOrderMark: `true` to keep a byte-order mark of UTF-8 at the start, as Python's `open` does; it
   ///     is no part of the text.
@@ -156,7 +156,7 @@ public struct LineReader: ~Copyable {
     return min(1, Double(place) / Double(fileSize))
   }
 
-  /// The next line, or `nil` at the end.
+  /// Returns the next line, or `nil` at the end.
   ///
   /// - Throws: `TextError` if the text cannot be read or decompressed.
   public mutating func next() throws(TextError) -> TextLine? {

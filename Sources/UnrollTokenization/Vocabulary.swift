@@ -95,7 +95,7 @@ public struct Vocabulary: Sendable {
     tokenBytes[tokenOffsets[id]..<tokenOffsets[id + 1]]
   }
 
-  /// A token as text, with U+FFFD for bytes that are not UTF-8.
+  /// Returns a token as text, with U+FFFD for bytes that are not UTF-8.
   public func text(of id: Int) -> String { String(decoding: self[id], as: UTF8.self) }
 
   /// Open addressing over token ids, -1 where free; a power of two, at least twice the tokens.
@@ -117,7 +117,7 @@ public struct Vocabulary: Sendable {
     return slots
   }
 
-  /// The id of a token, or `nil` if it is not in the vocabulary.
+  /// Returns the id of a token, or `nil` if it is not in the vocabulary.
   public func id(of token: UnsafeRawBufferPointer) -> Int? {
     let slots = slots
     return tokenBytes.withUnsafeBytes { bytes in
@@ -126,13 +126,13 @@ public struct Vocabulary: Sendable {
     }
   }
 
-  /// The id of a token, or `nil` if it is not in the vocabulary.
+  /// Returns the id of a token, or `nil` if it is not in the vocabulary.
   public func id(of token: String) -> Int? {
     var token = token
     return token.withUTF8 { id(of: UnsafeRawBufferPointer($0)) }
   }
 
-  /// The slot that holds a token, or the free slot where its search ends.
+  /// Returns the slot that holds a token, or the free slot where its search ends.
   ///
   /// `Hasher` is seeded anew in each process, so a file cannot be made to collide.
   private static func slot(

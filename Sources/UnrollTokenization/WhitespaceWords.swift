@@ -11,7 +11,7 @@ package enum WhitespaceWords {
     text.indices.contains { spaceLength(text, at: $0) > 0 }
   }
 
-  /// The ranges of the words in a line of valid UTF-8.
+  /// Returns the ranges of the words in a line of valid UTF-8.
   package static func ranges(in line: UnsafeRawBufferPointer) -> [Range<Int>] {
     var ranges: [Range<Int>] = []
     forEach(in: line) { ranges.append($0) }
@@ -37,7 +37,7 @@ package enum WhitespaceWords {
     if start >= 0 { body(start..<line.count) }
   }
 
-  /// The number of bytes of the white-space character at an index, or 0 if there is none.
+  /// Returns the number of bytes of the white-space character at an index, or 0 if there is none.
   @inline(__always)
   private static func spaceLength(_ line: UnsafeRawBufferPointer, at index: Int) -> Int {
     let first = line[index]

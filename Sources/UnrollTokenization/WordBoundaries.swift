@@ -139,7 +139,7 @@ private struct BoundarySigns {
     }
   }
 
-  /// The text that a token stands for, within a line.
+  /// Returns the text that a token stands for, within a line.
   func text(of id: Int, _ vocabulary: Vocabulary) -> [UInt8] {
     let token = Array(vocabulary[id])
     if !exact.isEmpty && token == exact { return [0x20] }

@@ -7,10 +7,10 @@
 /// `fork(2)`. Call it only while the process has one thread, or do nothing in the child that takes a lock.
 pid_t unroll_fork(void);
 
-/// The signal that ended a process, from its wait status, or 0.
+/// Returns the signal that ended a process, from its wait status, or 0.
 int unroll_wait_signal(int status);
 
-/// The exit code of a process that exited, from its wait status, or -1.
+/// Returns the exit code of a process that exited, from its wait status, or -1.
 int unroll_wait_exit_code(int status);
 
 /// Closes all descriptors from 3 on except two, which may be equal or -1.

@@ -25,7 +25,7 @@ typedef enum {
 /// The instruction sets of products and loops; the later, the faster. All give the same bits.
 typedef enum { UNROLL_PORTABLE, UNROLL_NEON, UNROLL_AVX2, UNROLL_AVX512 } unroll_instructions;
 
-/// The name of a set, as the environment variable UNROLL_KERNELS gives it.
+/// Returns the name of a set, as the environment variable UNROLL_KERNELS gives it.
 const char *unroll_instructions_name(unroll_instructions set);
 
 /// True if the processor has a set.
@@ -34,7 +34,7 @@ bool unroll_processor_has(unroll_instructions set);
 /// True if the processor has AVX512_VNNI, which products of int8 use.
 bool unroll_processor_has_vnni(void);
 
-/// The instruction set in use: the one UNROLL_KERNELS names, or the best that the processor has.
+/// Returns the instruction set in use: the one UNROLL_KERNELS names, or the best that the processor has.
 unroll_instructions unroll_current_instructions(void);
 
 /// Checks that UNROLL_KERNELS is unset or names a set that the processor has.
@@ -49,7 +49,7 @@ unroll_status unroll_use_instructions(unroll_instructions set);
 /// process may use.
 void unroll_set_threads(int count);
 
-/// The number that was set, or 0.
+/// Returns the number that was set, or 0.
 int unroll_threads(void);
 
 /// Handles the rows from `begin` up to `end`.
@@ -324,10 +324,10 @@ void unroll_add_column_sums(const float *x, size_t M, size_t N, float *sums);
 /// `y += x`
 void unroll_add(float *restrict y, const float *restrict x, size_t n);
 
-/// The sum of w[k] * x[k] in double precision, in an order that depends on n alone.
+/// Returns the sum of w[k] * x[k] in double precision, in an order that depends on n alone.
 double unroll_dot(const float *w, const double *x, size_t n);
 
-/// The sum of squares, in double precision.
+/// Returns the sum of squares, in double precision.
 double unroll_sum_of_squares(const float *x, size_t n);
 
 /// `true` if all numbers are finite.
@@ -400,7 +400,7 @@ void unroll_philox(uint32_t x[4], uint32_t key0, uint32_t key1);
 void unroll_drop(
     const float *x, float *y, size_t T, size_t B, size_t N, bool locked, unroll_dropout dropout);
 
-/// The one mask of a whole row of an embedding.
+/// Returns the one mask of a whole row of an embedding.
 float unroll_row_mask(uint32_t row, unroll_dropout dropout);
 
 /// `y += scale * x`

@@ -18,7 +18,7 @@ public struct Screening: Sendable {
   /// Reports every finding, as it is.
   public init() {}
 
-  /// The findings of a file, chosen.
+  /// Returns the findings of a file, chosen.
   public func screened(_ examination: Examination) -> ScreenedFindings {
     // An error that kept a selected rule from being checked is reported, selected or not.
     let isComplete = !examination.barredRules.contains(where: selection.contains)

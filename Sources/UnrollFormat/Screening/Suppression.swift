@@ -6,7 +6,7 @@
   import Darwin
 #endif
 
-/// Leaves the findings of a rule out, at some places, for a reason.
+/// Leaves the findings of a rule out, at some locations, for a reason.
 public struct Suppression: Sendable, Hashable {
   /// The rule's id.
   public let rule: String

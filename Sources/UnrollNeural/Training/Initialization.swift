@@ -90,7 +90,7 @@ public enum Initialization: String, Sendable, CaseIterable {
 }
 
 extension Architecture {
-  /// The layer that a parameter belongs to.
+  /// Returns the layer that a parameter belongs to.
   fileprivate func layer(of path: ParameterPath) -> LayerArchitecture? {
     layers.indices.first { path.description.hasPrefix(ParameterPath.layerGroup($0) + "/") }
       .map { layers[$0] }

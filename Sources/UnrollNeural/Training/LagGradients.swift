@@ -31,8 +31,8 @@ extension TrainableModel {
   /// dL_t/dh_{t-k} is the total derivative of the loss L_t of step t with respect to the hidden state h_{t-k}
   /// of a layer, through everything that is computed from it, in later steps and in layers above. The
   /// derivative with respect to the cell state c_{t-k} of an LSTM includes the path through
-  /// `h_{t-k} = o tanh(c_{t-k})`. The norm is the Euclidean one. There is no dropout. The gradients of parameters from an
-  /// earlier window are lost.
+  /// `h_{t-k} = o tanh(c_{t-k})`. The norm is the Euclidean one. There is no dropout. The gradients of parameters
+  /// from an earlier window are lost.
   ///
   /// - Parameters:
   ///   - inputs: `[K+1, B]` the tokens of the steps t-K to t.
@@ -64,7 +64,7 @@ extension TrainableModel {
   }
 }
 
-/// The norms of rows, the last time step first: `[T*B, H]` to `[T][B]`.
+/// Returns the norms of rows, the last time step first: `[T*B, H]` to `[T][B]`.
 private func normsByLag(_ rows: UnsafePointer<Float>, T: Int, B: Int, H: Int) -> [[Double]] {
   (0..<T).reversed().map { t in
     (0..<B).map { b in unroll_sum_of_squares(rows + (t * B + b) * H, H).squareRoot() }

@@ -61,7 +61,7 @@ public struct Optimizer: Sendable {
     self.init(OptimizerState(kind: kind, step: 0, groups: [group]), for: architecture)
   }
 
-  /// The state to be saved.
+  /// Returns the state to be saved.
   ///
   /// - Parameter architecture: The model's.
   /// - Returns: Groups, and tensors for the slots in use.
@@ -178,7 +178,7 @@ public struct Optimizer: Sendable {
     stepCount += 1
   }
 
-  /// The numbers of a step for each parameter that is not frozen.
+  /// Returns the hyperparameters of a step for each parameter that is not frozen.
   private func beginStep(
     gradientNorm norm: Double, _ multiplier: Double
   ) -> [ParameterPath: Update] {
@@ -218,7 +218,7 @@ private struct ParameterMemory: Sendable {
     if values.count > 2 { third = values[2] }
   }
 
-  /// The values of a slot, by its index among the slots of the kind.
+  /// Returns the values of a slot, by its index among the slots of the kind.
   func values(_ index: Int) -> [Float] { index == 0 ? first : index == 1 ? second : third }
 
   /// Sets all numbers.

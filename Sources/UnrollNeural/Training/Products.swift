@@ -15,12 +15,12 @@ struct Factor {
   /// A matrix as it stands, that may have been rounded already.
   init(_ numbers: Operand) { self.numbers = numbers }
 
-  /// The transpose of a matrix.
+  /// Returns the transpose of a matrix.
   static func transpose(_ numbers: UnsafePointer<Float>) -> Factor {
     .transpose(Operand(numbers, width: 0))
   }
 
-  /// The transpose of a matrix, that may have been rounded already.
+  /// Returns the transpose of a matrix, that may have been rounded already.
   static func transpose(_ numbers: Operand) -> Factor {
     var factor = Factor(numbers)
     factor.isTransposed = true

@@ -26,7 +26,7 @@ extension TrainableModel {
     return total
   }
 
-  /// Computes the loss of the last time step of a window and its gradients, summed over the columns, of
+  /// Computes the loss of the last time step of a window and its gradients, summed over the streams, of
   /// all hidden states of the top layer: zeros but for the last step.
   ///
   /// - Parameters:

@@ -39,7 +39,7 @@ public final class TrainableModel {
   /// - Parameters:
   ///   - architecture: The sizes and cells.
   ///   - parameters: One floating-point tensor for each of `architecture.parameters`. Mapped pages
-  ///     are let go as they are copied.
+  ///     are released as they are copied.
   ///   - precision: The compute precision; parameters and gradients are f32 always.
   /// - Throws: `NeuralError` if a parameter is missing or does not fit, memory is short, or the
   ///   processor lacks the precision.
@@ -340,7 +340,7 @@ public final class TrainableModel {
     }
   }
 
-  /// The numbers of a parameter that the architecture has.
+  /// Returns the numbers of a parameter that the architecture has.
   func numbers(_ path: ParameterPath) -> [Float] {
     guard let numbers = parameters[path] else { preconditionFailure("\(path) was not checked") }
     return numbers

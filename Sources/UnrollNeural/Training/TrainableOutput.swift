@@ -145,7 +145,7 @@ struct TrainableOutput {
     return sums
   }
 
-  /// The sum of the negative log-probabilities of a block's targets.
+  /// Returns the sum of the negative log-probabilities of a block's targets.
   private func loss(_ block: Block, _ logPartitions: [Double]) -> Double {
     var total = 0.0
     for (row, logPartition) in logPartitions.enumerated() {

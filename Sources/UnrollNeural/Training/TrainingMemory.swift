@@ -55,14 +55,14 @@ extension TrainableModel {
 }
 
 extension Int? {
-  /// The sum, or `nil` beyond the largest integer.
+  /// Returns the sum, or `nil` beyond the largest integer.
   fileprivate func plus(_ other: Int?) -> Int? {
     guard let self, let other else { return nil }
     let (sum, overflow) = self.addingReportingOverflow(other)
     return overflow ? nil : sum
   }
 
-  /// The product, or `nil` beyond the largest integer.
+  /// Returns the product, or `nil` beyond the largest integer.
   fileprivate func times(_ other: Int?) -> Int? {
     guard let self, let other else { return nil }
     let (product, overflow) = self.multipliedReportingOverflow(by: other)

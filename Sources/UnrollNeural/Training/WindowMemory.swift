@@ -20,7 +20,7 @@ struct WindowMemory {
     dropped = Array(repeating: [], count: layers)
   }
 
-  /// The hidden states of a layer as the layer above, or the output, reads them.
+  /// Returns the hidden states of a layer as the layer above, or the output, reads them.
   func output(ofLayer index: Int) -> [Float] {
     dropped[index].isEmpty ? tapes[index].hidden : dropped[index]
   }

@@ -65,7 +65,7 @@ struct AlignedText: Sendable {
     }
   }
 
-  /// The text with each scalar replaced by none, one or several.
+  /// Returns the text with each scalar replaced by none, one or several.
   func mapScalars(_ body: (_ scalar: UInt32, _ add: (UInt32) -> Void) -> Void) -> AlignedText {
     var result = AlignedText()
     result.bytes.reserveCapacity(bytes.count)
@@ -74,7 +74,7 @@ struct AlignedText: Sendable {
     return result
   }
 
-  /// The text with the parts that match a pattern replaced.
+  /// Returns the text with the parts that match a pattern replaced.
   func replacing(_ pattern: TextPattern, with content: [UInt8]) -> AlignedText {
     var result = AlignedText()
     var index = 0
@@ -90,7 +90,7 @@ struct AlignedText: Sendable {
     return result
   }
 
-  /// The text after a prefix, which stands for nothing in the original text.
+  /// Returns the text after a prefix, which stands for nothing in the original text.
   func prepending(_ prefix: [UInt8]) -> AlignedText {
     guard let first = ends.first else { return self }
     var result = AlignedText()
@@ -100,7 +100,7 @@ struct AlignedText: Sendable {
     return result
   }
 
-  /// A part of the text.
+  /// Returns a part of the text.
   func part(_ range: Range<Int>) -> AlignedText {
     var result = AlignedText()
     result.append(self, range)

@@ -55,7 +55,7 @@ struct BytePairEncoding: Sendable {
     fallbackSymbols = fallback
   }
 
-  /// The tokens of a piece of text.
+  /// Returns the tokens of a piece of text.
   func encode(_ piece: UnsafeRawBufferPointer) -> [Piece] {
     if options.ignoresMerges, let id = whole(piece) { return [Piece(id: id, end: piece.count)] }
     var word = MergingWord(
@@ -71,7 +71,7 @@ struct BytePairEncoding: Sendable {
     return symbols.id(of: piece.flatMap { Array(String(ByteLevel.characters[Int($0)]).utf8) })
   }
 
-  /// The symbols that a piece begins with: its characters.
+  /// Returns the symbols that a piece begins with: its characters.
   private func characters(of piece: UnsafeRawBufferPointer) -> [Piece] {
     var result: [Piece] = []
     var index = 0

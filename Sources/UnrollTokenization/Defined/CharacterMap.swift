@@ -22,7 +22,7 @@ struct CharacterMap: Sendable {
     texts = Array(blob[(4 + size)...])
   }
 
-  /// Calls a closure with each key that a text goes on with, the shortest first.
+  /// Calls a closure with each key with which a text continues, the shortest first.
   ///
   /// The units are those of the library Darts-clone.
   private func forEachKey(
@@ -49,7 +49,7 @@ struct CharacterMap: Sendable {
     return texts[value...].prefix { $0 != 0 }
   }
 
-  /// The replacement of the longest key that a text goes on with.
+  /// Returns the replacement of the longest key with which a text continues.
   func longestReplacement(
     _ text: UnsafeRawBufferPointer, at start: Int
   ) -> (ArraySlice<UInt8>, end: Int)? {
@@ -58,7 +58,7 @@ struct CharacterMap: Sendable {
     return longest.map { (replacement($0.value), $0.end) }
   }
 
-  /// The text with each grapheme cluster of less than six bytes, or else each scalar, replaced by what
+  /// Returns the text with each grapheme cluster of less than six bytes, or else each scalar, replaced by what
   /// the first key that it begins with gives: what the library tokenizers makes of the table.
   func normalizedByCharacter(_ text: AlignedText) -> AlignedText {
     var result = AlignedText()

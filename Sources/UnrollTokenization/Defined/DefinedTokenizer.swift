@@ -105,7 +105,7 @@ struct DefinedTokenizer: Sendable {
     }
   }
 
-  /// The text of tokens, those for places in a text left out.
+  /// Returns the text of tokens, those for places in a text left out.
   func text(of ids: [Int], _ vocabulary: Vocabulary) -> [UInt8] {
     let tokens = ids.compactMap { id -> [UInt8]? in
       if let unknownID, id == Int(unknownID), let unknownText {

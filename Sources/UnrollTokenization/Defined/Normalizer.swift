@@ -108,7 +108,7 @@ enum Normalizer: Sendable {
 }
 
 extension AlignedText {
-  /// The text in a normal form of Unicode.
+  /// Returns the text in a normal form of Unicode.
   ///
   /// ASCII is in all of them, so only runs of other scalars are examined, each with the scalar before it. A run
   /// whose number of scalars changes stands for its part of the original text as a whole.
@@ -127,7 +127,7 @@ extension AlignedText {
     return result
   }
 
-  /// The text in lower case, by the rule `Final_Sigma` of Unicode too.
+  /// Returns the text in lower case, by the rule `Final_Sigma` of Unicode too.
   fileprivate func lowercasedAsInPython() -> AlignedText {
     var scalars: [Unicode.Scalar] = []
     forEachScalar { scalar, _, _ in scalars.append(Unicode.Scalar(scalar) ?? "\u{FFFD}") }

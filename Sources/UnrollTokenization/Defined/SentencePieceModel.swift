@@ -33,7 +33,7 @@ struct SentencePieceModel: Sendable {
 
   // MARK: - Normalisation
 
-  /// A line as its pieces spell it.
+  /// Returns a line as its pieces spell it.
   func normalized(_ line: UnsafeRawBufferPointer) -> AlignedText {
     var result = AlignedText()
     var index = 0
@@ -95,7 +95,7 @@ struct SentencePieceModel: Sendable {
 
   // MARK: - Encoding
 
-  /// The tokens of a normalised line.
+  /// Returns the tokens of a normalised line.
   func encode(_ text: UnsafeRawBufferPointer) -> [Piece] {
     switch algorithm {
     case .unigram(let unigram): return unigram.encode(text)
@@ -115,7 +115,7 @@ struct SentencePieceModel: Sendable {
     }
   }
 
-  /// The words of a text: each begins with the sign for a space, but for the first.
+  /// Returns the words of a text: each begins with the sign for a space, but for the first.
   private func words(of text: UnsafeRawBufferPointer, _ symbols: SymbolTable) -> [Piece] {
     var result: [Piece] = []
     var start = 0
@@ -135,7 +135,7 @@ struct SentencePieceModel: Sendable {
     token.withUnsafeBytes { userDefined.longestPrefix(of: $0, at: 0)?.end == $0.count }
   }
 
-  /// The pieces that a text begins with: those that stay whole, and characters.
+  /// Returns the pieces that a text begins with: those that stay whole, and characters.
   private func characters(of text: UnsafeRawBufferPointer, _ symbols: SymbolTable) -> [Piece] {
     var result: [Piece] = []
     var index = 0
@@ -240,7 +240,7 @@ extension DefinedTokenizer {
     return tokenizer
   }
 
-  /// The kind of tokenizer of a `model_type`.
+  /// Returns the kind of tokenizer of a `model_type`.
   private static func kind(_ type: Int) throws -> TokenizerKind {
     switch type {
     case 1: return .unigram

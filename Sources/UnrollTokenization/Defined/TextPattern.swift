@@ -90,7 +90,7 @@ enum TextPattern: Sendable {
     return !matcher.isExhausted
   }
 
-  /// The end of the match that begins at an index, if one does.
+  /// Returns the end of the match that begins at an index, if one does.
   @inline(__always)
   private func end(_ scanner: TextScanner, _ start: Int) -> Int? {
     switch self {
@@ -122,15 +122,15 @@ enum TextPattern: Sendable {
   }
 }
 
-/// Looks at classes of scalars from places of a text on.
+/// Looks at classes of scalars from an index of a text on.
 private struct TextScanner {
   let text: UnsafeRawBufferPointer
 
-  /// The place after the scalar at an index.
+  /// Returns the index after the scalar at an index.
   @inline(__always)
   func next(_ index: Int) -> Int { index + decodeScalar(text, at: index).count }
 
-  /// The classes of the scalar at an index and the place after it; none at the end of the text.
+  /// Returns the classes of the scalar at an index and the index after it; none at the end of the text.
   @inline(__always)
   func look(_ index: Int) -> (classes: ScalarClasses, end: Int)? {
     guard index < text.count else { return nil }
@@ -138,13 +138,13 @@ private struct TextScanner {
     return (ScalarClasses(of: scalar), index + count)
   }
 
-  /// The place after the scalar at an index, if it is of one of some classes.
+  /// Returns the index after the scalar at an index, if it is of one of some classes.
   func scalar(_ index: Int, in classes: ScalarClasses) -> Int? {
     guard let here = look(index), !here.classes.isDisjoint(with: classes) else { return nil }
     return here.end
   }
 
-  /// The end of the longest run of scalars from an index on, of at most `limit`.
+  /// Returns the end of the longest run of scalars from an index on, of at most `limit`.
   @inline(__always)
   func run(_ start: Int, limit: Int = .max, _ isWanted: (ScalarClasses) -> Bool) -> Int {
     var (index, count) = (start, 0)
@@ -160,7 +160,7 @@ private struct TextScanner {
   @inline(__always)
   private func runOfOthers(_ start: Int) -> Int { run(start) { $0.isDisjoint(with: Self.kinds) } }
 
-  /// The end of the match of the following.
+  /// Returns the end of the match of the following.
   ///
   /// `'s|'t|'re|'ve|'m|'ll|'d`
   private func contraction(_ start: Int, ignoringCase: Bool) -> Int? {
@@ -193,7 +193,7 @@ private struct TextScanner {
     return index == text.count || last == start ? index : last
   }
 
-  /// The end of the match of the following.
+  /// Returns the end of the match of the following.
   ///
   /// `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`
   func gpt2(_ start: Int) -> Int? {
@@ -227,7 +227,7 @@ private struct TextScanner {
 
   private func isLineEnd(_ index: Int) -> Bool { text[index] == 0x0A || text[index] == 0x0D }
 
-  /// The end of the match of the following.
+  /// Returns the end of the match of the following.
   ///
   /// `[\r\n]*`
   private func lineEnds(_ start: Int) -> Int {

@@ -38,7 +38,7 @@ struct Unigram: Sendable {
     var score = 0.0
   }
 
-  /// The tokens of a text; neighbouring unknown characters are one.
+  /// Returns the tokens of a text; neighbouring unknown characters are one.
   func encode(_ text: UnsafeRawBufferPointer) -> [Piece] {
     var nodes = [Node](repeating: Node(), count: text.count + 1)
     var index = 0
@@ -65,7 +65,7 @@ struct Unigram: Sendable {
     node = Node(start: start, id: id, score: score)
   }
 
-  /// The pieces of the best path, from its end to its start.
+  /// Returns the pieces of the best path, from its end to its start.
   private func path(_ nodes: [Node], _ text: UnsafeRawBufferPointer) -> [Piece] {
     var pieces: [Piece] = []
     var end = text.count

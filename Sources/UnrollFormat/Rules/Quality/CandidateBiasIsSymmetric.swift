@@ -58,7 +58,7 @@ private struct Lean {
 }
 
 extension Contents {
-  /// The sum of a layer's biases, `[G*H]`; `nil` where there are none or they are not finite.
+  /// Returns the sum of a layer's biases, `[G*H]`; `nil` where there are none or they are not finite.
   fileprivate func biases(ofLayer index: Int) -> [Double]? {
     let tensors = [LayerParameter.bias, .biasIH, .biasHH].compactMap {
       tensor(ParameterPath.layer(index, $0).description)?.floats()

@@ -40,7 +40,7 @@ extension Rule {
 }
 
 extension Contents {
-  /// A term of the regularization; `nil` where a part is missing or not allowed.
+  /// Returns a regularization term; `nil` where a part is missing or not allowed.
   func regularizationTerm(_ group: String) -> RegularizationTerm? {
     guard
       let site = text(group, AttributeName.site).flatMap(RegularizationTerm.Site.init),
