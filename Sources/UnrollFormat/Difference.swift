@@ -119,7 +119,7 @@ public struct ModelDifference: Sendable {
       isMetadataKnown: isMetadataKnown)
   }
 
-  /// Compares what the files of two models hold.
+  /// Compares the contents of the files of two models.
   init(
     _ a: StoredParts, _ b: StoredParts, areTokensKnown: Bool = true, isMetadataKnown: Bool = true
   ) {

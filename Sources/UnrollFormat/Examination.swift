@@ -3,7 +3,7 @@
 import UnrollHDF5
 import UnrollTensors
 
-/// A file and what the rules found in it.
+/// A file and the findings of the rules in it.
 public struct Examination: Sendable {
   /// The file as the rules saw it.
   public let contents: Contents
@@ -59,8 +59,8 @@ public struct Examination: Sendable {
   /// - Parameters:
   ///   - contents: The file. Out: decoded where `decode` did.
   ///   - cost: The most expensive rules to run.
-  ///   - decode: Decodes what is in chunks; called only if that is known to be safe.
-  /// - Returns: The rules that were checked, and what they found.
+  ///   - decode: Decodes chunked data; called only if that is known to be safe.
+  /// - Returns: The rules that were checked, and their findings.
   /// - Throws: `FileError` if there is no room for decoded data.
   private static func check(
     _ contents: inout Contents, upTo cost: Cost, decode: (inout Contents) throws(FileError) -> Void

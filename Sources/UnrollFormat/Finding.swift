@@ -25,7 +25,7 @@ public struct Finding: Error, Sendable, Hashable, CustomStringConvertible {
     return String(identity.withUnsafeBytes { Digest.sha256($0) }.prefix(16))
   }
 
-  /// Expectation and what was found, fit to print: texts from the file are escaped, and long ones cut.
+  /// Expectation and value found, fit to print: texts from the file are escaped, and long ones cut.
   public var message: String { "expected \(excerpt(expected)); found \(excerpt(found))" }
 
   /// The finding in two lines, as people read it.

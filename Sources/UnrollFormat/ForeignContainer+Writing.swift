@@ -8,7 +8,7 @@ extension ForeignContainer {
   ///
   /// - Parameters:
   ///   - datasets: The tensors and their paths; the groups of these are made.
-  ///   - path: The file; what it holds is lost.
+  ///   - path: The file; its contents are overwritten.
   ///   - progress: Called with the number of bytes written since the last call.
   /// - Throws: `HDF5Error` if the file cannot be written.
   package static func write(

@@ -203,7 +203,7 @@ extension ForeignContainer {
   /// The largest chunk that is decoded, in bytes.
   private static let maximumChunkSize = 256 << 20
 
-  /// All bytes of numbers: those of the file and what was decoded.
+  /// The number of bytes of all numbers: the file and the decoded data.
   package var byteCount: Int { decoded.values.reduce(image.count) { $0 + $1.count } }
 
   /// The most bytes that all chunked data may decode to: 16 times the file plus 32 MiB, as in a checkpoint.

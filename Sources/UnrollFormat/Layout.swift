@@ -96,7 +96,7 @@ enum AttributeName {
 
 /// The requirements for an attribute.
 struct AttributeSchema: Sendable {
-  /// The type of a value, and what is allowed.
+  /// The type of a value, and the allowed values.
   enum Value: Sendable {
     /// Any text.
     case text

@@ -94,7 +94,7 @@ public struct LearningRateSchedule: Sendable, Hashable {
   /// The numbers of the shape.
   public var numbers: [ScheduleNumber: Double]
 
-  /// Creates a schedule with defaults for what is not given.
+  /// Creates a schedule with defaults for missing numbers.
   public init(_ kind: ScheduleKind, _ numbers: [ScheduleNumber: Double] = [:]) {
     self.kind = kind
     self.numbers = kind.defaults.merging(numbers) { $1 }

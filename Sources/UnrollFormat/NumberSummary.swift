@@ -73,7 +73,7 @@ struct NumberSummary: Sendable, Hashable {
     }
   }
 
-  /// Counts what is not finite in a row that has such numbers.
+  /// Counts the numbers of a row that are not finite, if there are some.
   private mutating func countNonFinite<Bits>(
     _ row: UnsafeRawBufferPointer, _ format: FloatBits<Bits>, at start: Int
   ) {

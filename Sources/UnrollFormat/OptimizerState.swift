@@ -183,7 +183,7 @@ public enum OptimizerSlot: String, Sendable, Hashable, CaseIterable, Comparable 
   public static func < (a: OptimizerSlot, b: OptimizerSlot) -> Bool { a.rawValue < b.rawValue }
 }
 
-/// Parameters that share their hyper-parameters.
+/// Parameters that share their hyperparameters.
 public struct ParameterGroup: Sendable, Hashable {
   /// The numbers that a step depends on: those of the optimizer's kind.
   public var hyperparameters: [Hyperparameter: Double]
@@ -216,7 +216,7 @@ public struct ParameterGroup: Sendable, Hashable {
     }
   }
 
-  /// Creates a group with PyTorch's defaults for what is not given.
+  /// Creates a group with PyTorch's defaults for missing values.
   public init(
     _ kind: OptimizerKind, _ hyperparameters: [Hyperparameter: Double] = [:],
     clip: GradientClip? = nil, parameters: [ParameterPath]

@@ -24,7 +24,7 @@ struct PartialName {
   ///   - folder: The folder, whose file system limits the length.
   init(of target: String, folder: borrowing Descriptor) {
     let limit = fpathconf(folder.number, CInt(_PC_NAME_MAX))
-    // The longest PID, a number of attempts, and what is around them.
+    // The longest PID, a number of attempts, and the characters around them.
     let room = (limit > 0 ? Int(limit) : 255) - "..2147483647-99.partial".utf8.count
     var name = target.unicodeScalars[...]
     while String(name).utf8.count > max(room, 1) { name.removeLast() }

@@ -1,4 +1,4 @@
-// Rules: what a checkpoint must be, each a value with an id that never changes its meaning.
+// Rules: the requirements for a checkpoint, each a value with an id that never changes its meaning.
 
 import UnrollTensors
 
@@ -53,7 +53,7 @@ public struct Rule: Sendable {
   public let summary: String
   /// Why the rule exists: what goes wrong without it.
   public let why: String
-  /// A file that breaks the rule, by what is in it.
+  /// A file that breaks the rule, described by its contents.
   public let example: String
   /// The general advice for a violation; an order without a full stop, as in a finding.
   public let fix: String

@@ -11,7 +11,7 @@ enum SPDX {
     return place < tokens.count ? "\"\(tokens[place])\"" : nil
   }
 
-  /// Reads licences with `AND` and `OR` between them, up to what is neither.
+  /// Reads licences with `AND` and `OR` between them, up to the first text that is neither.
   private static func unknownPart(_ tokens: [String], _ place: inout Int, depth: Int) -> String? {
     while true {
       if let part = unknownTerm(tokens, &place, depth: depth) { return part }

@@ -1,4 +1,4 @@
-// Compares what is in a file with what the layout wants.
+// Compares the contents of a file with the requirements of the layout.
 
 import UnrollHDF5
 

@@ -20,7 +20,7 @@ extension Checkpoint {
   ///   - path: The file to be.
   ///   - replacing: `true` to replace an existing file; `false` to keep it.
   ///   - profile: The storage profile.
-  ///   - check: Looks at what was read back, before the file gets its name.
+  ///   - check: Checks the checkpoint that was read back, before the file gets its name.
   /// - Throws: `FileError` with `EEXIST` if there is a file and `replacing` is `false`; `FileError` or
   ///   `HDF5Error` if the file cannot be written; `InvalidCheckpoint` if it would break a rule; the errors of
   ///   `check`.
@@ -56,7 +56,7 @@ extension Outline {
   ///   - path: The file to be.
   ///   - replacing: `true` to replace an existing file.
   ///   - profile: The storage profile.
-  ///   - check: Looks at the whole file before it gets its name.
+  ///   - check: Checks the whole file before it gets its name.
   /// - Throws: The errors of `Checkpoint.write` and of `check`.
   func write(
     to path: String, replacing: Bool, profile: StorageProfile = .live,

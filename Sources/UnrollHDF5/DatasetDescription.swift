@@ -1,4 +1,4 @@
-// Reads what a dataset's header says: type, shape, storage.
+// Reads a dataset's header: type, shape, storage.
 
 import CHDF5
 import UnrollTensors

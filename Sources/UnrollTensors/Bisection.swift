@@ -1,4 +1,4 @@
-// Searching in what is in order.
+// Binary search.
 
 extension Array {
   /// Returns the first index whose element belongs to the second part; the array is in two parts.

@@ -18,7 +18,7 @@ package func printable(_ text: String) -> String {
 ///
 /// - Parameters:
 ///   - text: The text.
-///   - limit: The most scalars to keep; what is cut is counted.
+///   - limit: The most scalars to keep; the scalars that are cut off are counted.
 /// - Returns: The printable text.
 package func excerpt(_ text: String, limit: Int = 200) -> String {
   // Scalars, not characters: thousands of combining marks are one character.

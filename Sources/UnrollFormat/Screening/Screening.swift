@@ -41,7 +41,7 @@ public struct Screening: Sendable {
   }
 }
 
-/// The findings of a file: what is reported, and what is left out.
+/// The findings of a file: those that are reported, and those that are left out.
 public struct ScreenedFindings: Sendable {
   /// The findings to report, in the order of the rules.
   public internal(set) var reported: [Finding] = []

@@ -1,7 +1,7 @@
 // SentencePiece's table of replacements for characters and short sequences of them.
 
-/// A compiled table, `precompiled_charsmap`: a double-array trie of what is replaced, and the texts
-/// that take its place, each ended by NUL.
+/// A compiled table, `precompiled_charsmap`: a double-array trie of the replaced texts, and their
+/// replacements, each ended by NUL.
 struct CharacterMap: Sendable {
   private var units: [UInt32] = []
   private var texts: [UInt8] = []
@@ -58,8 +58,8 @@ struct CharacterMap: Sendable {
     return longest.map { (replacement($0.value), $0.end) }
   }
 
-  /// Returns the text with each grapheme cluster of less than six bytes, or else each scalar, replaced by what
-  /// the first key that it begins with gives: what the library tokenizers makes of the table.
+  /// Returns the text with each grapheme cluster of less than six bytes, or else each scalar, replaced by the
+  /// replacement of the first key that it begins with: the library tokenizers uses the table in this way.
   func normalizedByCharacter(_ text: AlignedText) -> AlignedText {
     var result = AlignedText()
     var index = 0

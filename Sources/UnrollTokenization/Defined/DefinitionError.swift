@@ -8,7 +8,7 @@ public struct DefinitionError: Error, Sendable, Hashable {
   public let expected: String
   /// The value found at that location.
   public let found: String
-  /// `true` if the file may be right, and only this version lacks what it asks for.
+  /// `true` if the file may be valid and needs a feature that this version lacks.
   public let isUnsupported: Bool
   /// The next step.
   private let fix: String

@@ -1,6 +1,6 @@
 // From tokens back to text: the decoders of tokenizer.json.
 
-/// One step of decoding: tokens in, tokens out; what is left at the end is joined.
+/// One step of decoding: tokens in, tokens out; the tokens after the last step are joined.
 enum TokenDecoder: Sendable {
   /// Each character is a byte.
   case byteLevel
