@@ -147,7 +147,7 @@ public struct TrainingState: Sendable {
   public var precision = Precision.float32
   /// `true` if the averages of ASGD are evaluated, and kept as the best model, rather than the parameters.
   public var evaluatesAverages = false
-  /// The n of NT-ASGD: SGD switches to ASGD when an evaluation is worse than the best of all evaluations except
+  /// The n of NT-ASGD: SGD switches to ASGD when an evaluation is worse than the best of those before it except
   /// the last n; `nil` for never.
   public var averageAfter: Int?
   /// The regularization terms.

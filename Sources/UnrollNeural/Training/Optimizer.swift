@@ -22,7 +22,7 @@ public struct Optimizer: Sendable {
   ///
   /// - Parameters:
   ///   - state: The state, or a new one with groups alone.
-  ///   - architecture: The model's.
+  ///   - architecture: The model's architecture.
   public init(_ state: OptimizerState, for architecture: Architecture) {
     (kind, stepCount, groups) = (state.kind, state.step, state.groups)
     memory = ParameterTree()
@@ -51,7 +51,7 @@ public struct Optimizer: Sendable {
   ///   - kind: The kind of the optimizer.
   ///   - hyperparameters: The hyperparameters that differ from PyTorch's defaults.
   ///   - clip: The gradient clipping, or `nil` for none.
-  ///   - architecture: The model's.
+  ///   - architecture: The model's architecture.
   public init(
     _ kind: OptimizerKind, _ hyperparameters: [Hyperparameter: Double] = [:],
     clip: GradientClip? = nil, for architecture: Architecture
@@ -63,7 +63,7 @@ public struct Optimizer: Sendable {
 
   /// Returns the state to be saved.
   ///
-  /// - Parameter architecture: The model's.
+  /// - Parameter architecture: The model's architecture.
   /// - Returns: Groups, and tensors for the slots in use.
   public func state(for architecture: Architecture) -> OptimizerState {
     var state = OptimizerState(kind: kind, step: stepCount, groups: groups)
@@ -76,7 +76,7 @@ public struct Optimizer: Sendable {
 
   /// Switches to ASGD from the next step: its averages begin there, nothing else changes.
   ///
-  /// - Parameter architecture: The model's.
+  /// - Parameter architecture: The model's architecture.
   public mutating func beginAveraging(for architecture: Architecture) {
     var state = OptimizerState(kind: .asgd, step: stepCount, groups: [])
     for group in groups {
