@@ -1,6 +1,6 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// What the machine could do: the time of a model's matrix products alone, at the best rate found for each
-// shape; for one token at a time also the time to read all weights once, if that is less.
+// The limit of the machine: the time of a model's matrix products alone, at the best rate found for each shape;
+// for one token at a time also the time to read all weights once, if that is less.
 
 import CUnrollKernels
 import Foundation
@@ -22,7 +22,7 @@ struct Limit {
   ///   - architecture: The model.
   ///   - T: The time steps.
   ///   - B: The columns.
-  ///   - trains: Whether it goes backwards too: to the inputs and to the weights.
+  ///   - trains: `true` to include the backward pass: to the inputs and to the weights.
   mutating func seconds(of architecture: Architecture, T: Int, B: Int, trains: Bool) -> Double {
     var total = 0.0
     func product(_ M: Int, _ N: Int, _ K: Int) -> Double { best(M, N, K) }

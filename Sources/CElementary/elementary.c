@@ -21,7 +21,7 @@ static uint64_t bits_of_double(double value) {
 /// `a b + c`, rounded once.
 static double fused(double a, double b, double c) { return __builtin_fma(a, b, c); }
 
-/// A polynomial by Horner's rule: `coefficients[0] x^(count - 1) + ...`.
+/// Returns a polynomial by Horner's rule: `coefficients[0] x^(count - 1) + ...`.
 static double polynomial(double x, const double *coefficients, int count) {
   double sum = coefficients[0];
   for (int i = 1; i < count; i++) sum = fused(sum, x, coefficients[i]);
@@ -74,7 +74,7 @@ double unroll_double_log(double x) {
   static const double terms[] = {2.0 / 23, 2.0 / 21, 2.0 / 19, 2.0 / 17, 2.0 / 15, 2.0 / 13,
                                  2.0 / 11, 2.0 / 9,  2.0 / 7,  2.0 / 5,  2.0 / 3};
   const double square = s * s, k = (double)n;
-  // What the division and the rounding of the divisor have lost: f = s (sum + lost) + remainder.
+  // The rounding error of the divisor; the remainder is that of the division: f = s (sum + lost) + remainder.
   const double lost = (2 - sum) + f;
   const double remainder = fused(-s, lost, fused(-s, sum, f));
   const double correction = 2 * (remainder / sum);

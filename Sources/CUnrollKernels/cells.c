@@ -220,7 +220,7 @@ void unroll_gru_candidate_step(
   unroll_for_rows(B, B * H, gru_candidate_rows, &arguments);
 }
 
-// MARK: The plain cell
+// MARK: The vanilla (Elman) cell
 
 /// The arguments of the plain cells' steps.
 typedef struct {

@@ -139,7 +139,7 @@ COMPILED_FOR_EACH(
     (float *gates, float *recurrent, const float *h, const float *dh, size_t H, float alpha),
     (gates, recurrent, h, dh, H, alpha))
 
-/// The part of dh that the update gate lets pass by; taken before the gate's place is overwritten.
+/// The part of dh that the update gate lets pass by; computed before the gate is overwritten.
 INLINED void gru_pass_row_body(
     const float *restrict update, const float *restrict dh, float *restrict dh_previous, size_t H) {
   for (size_t j = 0; j < H; j++) dh_previous[j] += dh[j] * update[j];
@@ -223,7 +223,7 @@ void unroll_gru_reset_step_backward(
   }
 }
 
-// MARK: The plain cell
+// MARK: The vanilla (Elman) cell
 
 INLINED void unroll_rnn_tanh_step_backward_body(
     float *gates, const float *h_next, const float *dh, size_t count) {

@@ -1,4 +1,4 @@
-// Dropout with masks from a counter-based generator: a number of a mask depends on its own place and on
+// Dropout with masks from a counter-based generator: a number of a mask depends on its own index and on
 // nothing that was drawn before, so masks are drawn again on the way back and on any number of threads.
 
 #include "UnrollKernels.h"

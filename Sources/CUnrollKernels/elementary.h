@@ -60,7 +60,7 @@ INLINED float sigmoid_float(float x) {
   return (x >= 0.0f ? 1.0f : e) / (1.0f + e);
 }
 
-/// The hyperbolic tangent, with full relative accuracy near 0.
+/// Returns the hyperbolic tangent, with full relative accuracy near 0.
 INLINED float tanh_float(float x) {
   uint32_t sign = bits_of_float(x) & 0x80000000;
   float magnitude = float_of_bits(bits_of_float(x) ^ sign);
@@ -82,7 +82,7 @@ INLINED unroll_gates hard_gates(float alpha, float beta) {
   return gates;
 }
 
-/// The function of gates. A NaN fails both comparisons and stays one.
+/// Returns the function of gates. A NaN fails both comparisons and stays one.
 INLINED float gate_float(float x, unroll_gates kind) {
   if (!kind.is_hard) return sigmoid_float(x);
   float y = kind.alpha * x + kind.beta;
@@ -90,7 +90,7 @@ INLINED float gate_float(float x, unroll_gates kind) {
   return y > 1.0f ? 1.0f : y;
 }
 
-/// The gradient d of a gate that is y, times the slope there: 0 where a hard gate is cut off.
+/// Returns the gradient d of a gate that is y, times the slope there: 0 where a hard gate is cut off.
 INLINED float through_gate(float d, float y, unroll_gates kind) {
   if (!kind.is_hard) return d * y * (1.0f - y);
   return y > 0.0f && y < 1.0f ? d * kind.alpha : 0.0f;

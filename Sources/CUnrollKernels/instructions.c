@@ -42,7 +42,7 @@ bool unroll_processor_has_vnni(void) {
 #endif
 }
 
-/// The best set of the processor.
+/// Returns the best set of the processor.
 static unroll_instructions best(void) {
   for (int set = NAME_COUNT - 1; set > UNROLL_PORTABLE; set--)
     if (unroll_processor_has((unroll_instructions)set)) return (unroll_instructions)set;
@@ -64,7 +64,7 @@ unroll_status unroll_check_instructions(void) {
   return UNROLL_UNKNOWN_INSTRUCTIONS;
 }
 
-/// The set that the environment names where the processor has it, else the best one.
+/// Returns the set that the environment names where the processor has it, else the best one.
 static unroll_instructions choose(void) {
   const char *wanted = getenv("UNROLL_KERNELS");
   for (int set = 0; wanted && set < NAME_COUNT; set++)

@@ -1,4 +1,4 @@
-// One step of each optimizer, in one pass over parameters, gradients and what is remembered.
+// One step of each optimizer, in one pass over parameters, gradients and optimizer state.
 
 #include "UnrollKernels.h"
 #include "elementary.h"
@@ -8,7 +8,7 @@
 
 enum { PARTS = 64, BLOCK = 1024 };
 
-// A block of parameters and of what belongs to them.
+// A block of parameters with their gradients and optimizer state.
 typedef struct {
   float *restrict p;
   const float *restrict g;
@@ -16,7 +16,7 @@ typedef struct {
   size_t n;
 } block;
 
-// The gradient as the rule sees it: scaled, clipped by value, and with L2 weight decay.
+// The gradient as the optimizer sees it: scaled, clipped by value, and with L2 weight decay.
 #define GRADIENT(i) (bounded(u.scale * g[i], u.limit) + u.weight_decay * p[i])
 
 // NaN stays NaN.
@@ -25,7 +25,7 @@ INLINED float bounded(float x, float limit) {
   return x > limit ? limit : x;
 }
 
-// What all rules start with. Restrict-qualified locals let the loops be vectorised.
+// The common beginning of all optimizers. Restrict-qualified locals let the loops be vectorised.
 #define BEGIN                                          \
   float *restrict p = b.p;                             \
   const float *restrict g = b.g;                       \
@@ -141,7 +141,7 @@ typedef struct {
 } step_arguments;
 
 static void step_part(void *context, size_t begin, size_t end) {
-  // Where there is no gradient it is zero.
+  // A missing gradient is zero.
   static const float zeros[BLOCK];
   const step_arguments *a = context;
   const size_t last = a->whole.n * end / PARTS;

@@ -15,23 +15,23 @@ struct unroll_packed_weight {
   bool accumulate;
   /// [N], or NULL.
   float *bias;
-  /// [N] those of the rows in int8, or NULL.
+  /// [N], the scales of the rows in int8, or NULL.
   float *scales;
   char *memory;
 };
 
-/// The numbers of a panel.
+/// Returns the number of elements of a panel.
 static size_t panel_stride(const unroll_packed_weight *w) {
   return length_of(w->precision, w->K) * w->kernels->columns;
 }
 
-/// The columns of y that a piece computes.
+/// Returns the number of columns of y that a piece computes.
 static size_t width_of(const unroll_packed_weight *w, size_t index) {
   const size_t left = w->N - index * w->piece_width;
   return left < w->piece_width ? left : w->piece_width;
 }
 
-/// How many bytes before a piece there are.
+/// Returns the number of bytes before a piece.
 static size_t piece_offset(const unroll_packed_weight *w, size_t index) {
   const size_t panels = part_count(w->piece_width, w->kernels->columns);
   return index * panels * panel_stride(w) * size_of(w->precision);
@@ -126,7 +126,7 @@ INLINED void scale_row(const sums_arguments *a, size_t m, bool has_bias, bool ac
   }
 }
 
-/// Makes numbers of sums of int8: `y = scales sum + bias`, or `y += ...`; y may be where the sums are.
+/// Converts int8 sums to floats: `y = scales sum + bias`, or `y += ...`; y may share the memory of the sums.
 INLINED void scale_sums_body(void *context, size_t begin, size_t end) {
   const sums_arguments *a = context;
   for (size_t m = begin; m < end; m++) {
@@ -144,7 +144,7 @@ INLINED void scale_sums_body(void *context, size_t begin, size_t end) {
 COMPILED_FOR_EACH(
     static, void, scale_sums, (void *context, size_t begin, size_t end), (context, begin, end))
 
-/// Multiplies by a piece in int8: exact sums first, which then become numbers.
+/// Multiplies by a piece in int8: exact integer sums first, which are then scaled.
 static unroll_status multiply_int8(
     const unroll_packed_weight *w, size_t index, product *p, const float *scales, float *y) {
   int32_t *sums = w->accumulate ? malloc(p->M * p->N * sizeof *sums) : (int32_t *)(void *)y;

@@ -41,7 +41,7 @@ static void interleave_floats(
   }
 }
 
-/// The float that a bfloat16 stands for: its upper half.
+/// Returns the float that a bfloat16 stands for: its upper half.
 INLINED float float_of_half(uint16_t half) { return float_of_bits((uint32_t)half << 16); }
 
 /// Copies a few floats that stand side by side.

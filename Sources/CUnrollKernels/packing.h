@@ -1,4 +1,4 @@
-// The layout of the factors of a product, made for its tiles.
+// The layout of the operands of a product, made for its tiles.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,7 +21,7 @@ void unroll_pack_rows(
 /// Packs rows of int8 as pairs of int16: `packed[k * rows + i]` holds numbers 2k and 2k + 1 of row i.
 void unroll_pack_pairs(const int8_t *x, size_t stride, size_t rows, size_t K, int32_t *packed);
 
-/// A factor in panels, as `unroll_pack_panels` leaves it.
+/// An operand in panels, as `unroll_pack_panels` leaves it.
 typedef struct {
   const tile_kernels *kernels;
   unroll_precision precision;
@@ -30,21 +30,21 @@ typedef struct {
   size_t stride;
 } panels;
 
-/// The size of a number, or of a pair in int8.
+/// Returns the size in bytes of an element, or of a pair in int8.
 INLINED size_t size_of(unroll_precision precision) {
   return precision == UNROLL_F32 ? sizeof(float) : sizeof(uint16_t);
 }
 
-/// The numbers, or pairs of them, along K.
+/// Returns the number of elements, or of pairs in int8, along K.
 INLINED size_t length_of(unroll_precision precision, size_t K) {
   return precision == UNROLL_INT8 ? (K + 1) / 2 : K;
 }
 
-/// A factor that is to be packed in panels.
+/// An operand that is to be packed in panels.
 typedef struct {
   const tile_kernels *kernels;
   unroll_precision precision;
-  /// Row n of this is column n of the factor b: the rows of a weight, or the transpose of b.
+  /// Row n of this is column n of the operand b: the rows of a weight, or the transpose of b.
   matrix from;
   size_t N, K;
   void *packed;

@@ -1,6 +1,6 @@
 // Matrix products, packed and multiplied in tiles.
 //
-// The factor b, a weight as a rule, is cut into panels of some columns, and the factor a into tiles of some
+// The operand b, usually a weight, is cut into panels of some columns, and the operand a into tiles of some
 // rows; see tile.inc.h. Both are packed in the order in which tiles read them. A block of rows stays in the
 // second-level cache while the panels pass by, and a part of a panel in the first-level cache while the
 // tiles of the block pass by (Goto & van de Geijn 2008).
@@ -11,10 +11,10 @@
 #include "memory.h"
 #include "threads.h"
 
-/// A product at work.
+/// A product in progress.
 typedef struct {
   const product *product;
-  /// Whether threads share out the rows, or the panels.
+  /// `true` if the rows are split over the threads, `false` if the panels are.
   bool by_rows;
   atomic_bool is_out_of_memory;
 } product_arguments;
@@ -24,7 +24,7 @@ typedef struct {
   size_t first, length;
 } chain;
 
-/// Part `index` of the sums. Those of int8 are exact in any order, so they are one.
+/// Part `index` of the sums. Integer sums of int8 are exact in any order, so they are one part.
 static chain chain_at(const product *p, size_t index, size_t count) {
   const size_t K = length_of(p->b.precision, p->K), first = part_start(K, count, index);
   return (chain){first, part_start(K, count, index + 1) - first};
@@ -93,7 +93,7 @@ static bool multiply_range(
   size_t most = PACKED_ROWS_SIZE / sizeof(float) / packed_length;
   if (most < kernels->rows) most = kernels->rows;
   const size_t blocks = part_count(rows, most), tallest = part_count(rows, blocks);
-  // Where many rows meet a panel it pays to make floats of it first.
+  // If many rows meet a panel, it pays to expand it to floats first.
   const bool expands = p->b.precision == UNROLL_BF16 && tallest > kernels->rows / 2;
   const size_t step = expands ? 1 : PANELS_TOGETHER;
   const size_t packed_size = tallest * packed_length;
@@ -145,7 +145,7 @@ unroll_status unroll_multiply_panels(const product *p) {
 
 // MARK: Plain matrices
 
-/// The most numbers of the factor b that are packed at a time.
+/// The maximum number of elements of the operand b that are packed at a time.
 enum { PACKED_FACTOR = 1 << 20 };
 
 unroll_status unroll_multiply(

@@ -1,8 +1,8 @@
-// A matrix times a factor in panels.
+// A matrix times an operand in panels.
 #pragma once
 #include "packing.h"
 
-/// A product of a matrix and a factor in panels.
+/// A product of a matrix and an operand in panels.
 typedef struct {
   matrix a;
   panels b;

@@ -10,7 +10,7 @@
 // waits for its neighbour; chunks are short, so that a float sum loses little, and add in double.
 enum { LANES = 16, CHUNK = 16 * LANES };
 
-/// The largest of n numbers, -infinity for none; a NaN may be passed over, `sum_of_exp` keeps it.
+/// Returns the largest of n numbers, -infinity for none; a NaN may be passed over, `sum_of_exp` keeps it.
 INLINED float maximum_of(const float *x, size_t n) {
   // The order does not matter to a maximum, so four registers work side by side.
   enum { WIDE = 4 * LANES };
@@ -26,7 +26,7 @@ INLINED float maximum_of(const float *x, size_t n) {
   return largest;
 }
 
-/// The sum of `exp(x - offset)` over n numbers.
+/// Returns the sum of `exp(x - offset)` over n numbers.
 INLINED double sum_of_exp(const float *x, size_t n, float offset) {
   double sums[LANES] = {0};
   for (size_t start = 0; start < n; start += CHUNK) {
@@ -45,7 +45,7 @@ INLINED double sum_of_exp(const float *x, size_t n, float offset) {
   return sum;
 }
 
-/// The sum of `(x - offset) * exp(x - offset)` over n numbers; impossible tokens add nothing.
+/// Returns the sum of `(x - offset) * exp(x - offset)` over n numbers; impossible tokens add nothing.
 INLINED double weighted_sum_of_exp(const float *x, size_t n, float offset) {
   double sums[LANES] = {0};
   for (size_t start = 0; start < n; start += LANES) {
@@ -65,7 +65,7 @@ INLINED double weighted_sum_of_exp(const float *x, size_t n, float offset) {
 INLINED void add_row_body(const float *x, size_t n, float *maximum, double *sum) {
   float largest = maximum_of(x, n);
   largest = largest > *maximum ? largest : *maximum;
-  // Where all logits so far are -infinity, any finite offset gives the sum 0; infinity gives NaN.
+  // If all logits so far are -infinity, any finite offset gives the sum 0; infinity gives NaN.
   float offset = largest == -INFINITY ? 0.0f : largest;
   double before = *sum;
   if (largest != *maximum) before *= unroll_double_exp((double)*maximum - (double)offset);

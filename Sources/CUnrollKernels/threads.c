@@ -23,9 +23,9 @@ typedef struct {
   uint16_t parts, claimed;
 } ticket;
 
-/// What the threads of the pool share.
+/// The state that the threads of the pool share.
 static struct {
-  /// Held by the caller who has the pool.
+  /// Held by the caller that uses the pool.
   pthread_mutex_t owner;
   /// Guards sleeping and waking.
   pthread_mutex_t lock;
@@ -34,7 +34,7 @@ static struct {
   /// The parts that are done.
   atomic_int done;
   int workers;
-  // What follows changes only while no part is claimed and not done.
+  // The fields below change only while every claimed part is done.
   size_t rows, parts;
   unroll_row_task task;
   void *context;
@@ -46,14 +46,14 @@ static struct {
 
 static atomic_int threads_wanted;
 
-/// Whether this thread works on a part: what it calls runs on it alone.
+/// `true` while this thread runs a part of a loop: loops inside the part run on this thread alone.
 static _Thread_local bool is_in_part;
 
 void unroll_set_threads(int count) { atomic_store(&threads_wanted, count < 0 ? 0 : count); }
 
 int unroll_threads(void) { return atomic_load(&threads_wanted); }
 
-/// The processors that this process may run on.
+/// Returns the number of processors that this process may run on.
 static size_t processor_count(void) {
 #if defined(__linux__)
   cpu_set_t set;

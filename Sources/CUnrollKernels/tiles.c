@@ -12,10 +12,10 @@
 #define UNROLLED _Pragma("clang loop unroll(full)")
 #define NOT_UNROLLED _Pragma("clang loop unroll(disable)")
 
-/// How many steps of k ahead a panel is asked for.
+/// The number of steps of k by which a panel is prefetched.
 enum { STEPS_AHEAD = 8 };
 
-/// Leaves the sums of a tile, [rows, width], in y: with a bias, or at the edge, where y has fewer columns.
+/// Stores the sums of a tile, [rows, width], in y: with a bias, or at the edge, where y has fewer columns.
 static void leave_floats(
     const tile_product *p, size_t row, size_t column, size_t rows, size_t width,
     const float *sums) {
@@ -29,7 +29,7 @@ static void leave_floats(
   }
 }
 
-/// The same of int8.
+/// Stores the sums of a tile of int8.
 static void leave_integers(
     const tile_product *p, size_t row, size_t column, size_t rows, size_t width,
     const int32_t *sums) {

@@ -10,24 +10,24 @@
 /// whose sums are added in their order: this is part of the result, on every processor.
 enum { LONGEST_CHAIN = 384 };
 
-/// Where part `index` of `count` nearly equal parts of a whole begins.
+/// Returns the start of part `index` of `count` nearly equal parts of a whole.
 INLINED size_t part_start(size_t whole, size_t count, size_t index) { return whole * index / count; }
 
-/// How many parts of at most `most` a whole is cut into.
+/// Returns the number of parts of at most `most` elements that a whole is cut into.
 INLINED size_t part_count(size_t whole, size_t most) { return (whole + most - 1) / most; }
 
-/// A product of one part of the sums: `y = a b`, or that added to y.
+/// A product of one part of the sums: `y = a b`, or `y += a b`.
 ///
 /// In int8 two numbers that follow each other along K stand side by side and count as one.
 typedef struct {
-  /// The factor a, [M, K], packed in tiles: cut into `part_count(M, rows of a tile)` tiles of nearly equal height;
+  /// The operand a, [M, K], packed in tiles: cut into `part_count(M, rows of a tile)` tiles of nearly equal height;
   /// in each, the numbers of its rows stand side by side, k after k.
   const void *a;
   size_t M;
-  /// The factor b, [K, N], packed in panels: `columns of a tile` columns, whose numbers stand side by
+  /// The operand b, [K, N], packed in panels: `columns of a tile` columns, whose numbers stand side by
   /// side, k after k; columns beyond N are zero.
   const void *b;
-  /// How many numbers lie between the beginnings of two panels.
+  /// The distance between the beginnings of two panels, in elements.
   size_t panel_stride;
   size_t N, K;
   /// [M, N], its rows `y_stride` numbers apart.
@@ -35,7 +35,7 @@ typedef struct {
   size_t y_stride;
   /// [N], added to the sums; or NULL. Not for int8.
   const float *bias;
-  /// Whether the sums are added to what y holds. Not for int8.
+  /// `true` if the sums are added to the contents of y. Not for int8.
   bool accumulate;
 } tile_product;
 
@@ -51,5 +51,5 @@ typedef struct {
   void (*int8)(const tile_product *);
 } tile_kernels;
 
-/// The micro-kernels of a set that the processor has.
+/// Returns the micro-kernels of a set that the processor has.
 const tile_kernels *unroll_tile_kernels(unroll_instructions set);

@@ -1,5 +1,5 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// What a recurrent language model is made of: sizes, cells and declared variants, no numbers.
+// The architecture of a recurrent language model: sizes, cells and declared variants, no numbers.
 
 import UnrollTensors
 
@@ -9,7 +9,7 @@ public enum Cell: String, Sendable, Hashable, CaseIterable {
   case lstm
   /// Gated recurrent unit; gates in the order r, z, n.
   case gru
-  /// The plain recurrent cell, `h' = activation(W_ih x + b_ih + W_hh h + b_hh)`.
+  /// The vanilla (Elman) RNN, `h' = activation(W_ih x + b_ih + W_hh h + b_hh)`.
   case rnn
 
   /// The number of gate blocks, G, in the rows of `weight_ih` and `weight_hh`.
@@ -22,15 +22,15 @@ public enum Cell: String, Sendable, Hashable, CaseIterable {
   }
 }
 
-/// The function that a cell applies to its candidate state (the new state, for the plain cell).
+/// The function that a cell applies to its candidate state (the new state, for a vanilla RNN).
 public enum Activation: String, Sendable, Hashable, CaseIterable {
   /// The hyperbolic tangent.
   case tanh
-  /// `max(x, 0)`; plain cells only.
+  /// `max(x, 0)`; vanilla RNNs only.
   case relu
 }
 
-/// What a token becomes before the first recurrent layer.
+/// The representation of a token before the first recurrent layer.
 public enum ModelInput: String, Sendable, Hashable, CaseIterable {
   /// Its row of the embedding.
   case embedding
@@ -38,11 +38,11 @@ public enum ModelInput: String, Sendable, Hashable, CaseIterable {
   case oneHot = "one_hot"
 }
 
-/// How a gated recurrent unit applies its reset gate.
+/// The operand to which a gated recurrent unit applies its reset gate.
 public enum GRUReset: String, Sendable, Hashable, CaseIterable {
-  /// To the product with the hidden state, as PyTorch and cuDNN do: `r * (W_hn h + b_hn)`.
+  /// The product with the hidden state, as in PyTorch and cuDNN: `r * (W_hn h + b_hn)`.
   case after
-  /// To the hidden state, as the first paper did: `W_hn (r * h) + b_hn`.
+  /// The hidden state, as in the first paper: `W_hn (r * h) + b_hn`.
   case before
 }
 
@@ -75,7 +75,7 @@ extension GateActivation {
   }
 }
 
-/// How many bias vectors a layer has.
+/// The bias vectors of a layer.
 public enum LayerBias: String, Sendable, Hashable, CaseIterable {
   /// `bias_ih` and `bias_hh`, as PyTorch and cuDNN have them.
   case double
@@ -97,11 +97,11 @@ public struct LayerArchitecture: Sendable, Hashable {
   public var activation: Activation
   /// The biases.
   public var bias: LayerBias
-  /// The function of the gates; plain cells have none.
+  /// The function of the gates; vanilla RNNs have none.
   public var gateActivation = GateActivation.sigmoid
-  /// How the reset gate is applied; GRUs only.
+  /// The operand of the reset gate; GRUs only.
   public var reset = GRUReset.after
-  /// What is added to the forget gate's pre-activation at run time, as TensorFlow 1 did; LSTMs only.
+  /// A constant that is added to the forget gate's pre-activation at run time, as in TensorFlow 1; LSTMs only.
   public var forgetBias = 0.0
   /// The width P of the hidden state after `weight_hr`, or `nil` without projection; LSTMs only.
   public var projectionSize: Int?
@@ -125,7 +125,7 @@ public struct LayerArchitecture: Sendable, Hashable {
 /// A recurrent language model: an embedding, a stack of recurrent layers, a softmax over the
 /// vocabulary.
 public struct Architecture: Sendable, Hashable {
-  /// What a token becomes before the first layer.
+  /// The representation of a token before the first layer.
   public var input = ModelInput.embedding
   /// The number of rows of the embedding and of the output layer, V.
   public var vocabularySize: Int
@@ -133,11 +133,11 @@ public struct Architecture: Sendable, Hashable {
   public var embeddingSize: Int
   /// The recurrent layers, the first one next to the embedding.
   public var layers: [LayerArchitecture]
-  /// Whether the output layer's weight is the embedding's.
+  /// `true` if the output layer shares the embedding's weight.
   public var isTied: Bool
-  /// Whether the output layer has a bias.
+  /// `true` if the output layer has a bias.
   public var hasOutputBias: Bool
-  /// Whether the hidden state goes through a matrix `[D, H]` before the output weight.
+  /// `true` if the hidden state goes through a matrix `[D, H]` before the output weight.
   public var hasOutputProjection = false
 
   /// Creates the description of a model.
@@ -181,10 +181,10 @@ public struct Architecture: Sendable, Hashable {
   /// The width of the top layer's hidden state.
   public var topSize: Int { layers.last?.outputSize ?? embeddingSize }
 
-  /// The width of what the output weight multiplies.
+  /// The width of the output weight's input.
   public var outputInputSize: Int { hasOutputProjection ? embeddingSize : topSize }
 
-  /// What PyTorch's recurrent modules do not compute, in words.
+  /// The variants that PyTorch's recurrent modules do not compute, in words.
   package var rareVariants: [String] {
     (hasOutputProjection ? ["a projection before the output weight"] : [])
       + layers.enumerated().flatMap { index, layer in

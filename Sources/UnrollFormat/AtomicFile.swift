@@ -34,9 +34,9 @@ package struct AtomicFile: ~Copyable {
   private let replacing: Bool
   private let replaced: stat?
 
-  /// Creates an empty temporary file, after removing those that killed processes left.
+  /// Creates an empty temporary file, after removing the temporary files of killed processes.
   ///
-  /// - Throws: `FileError`: what `check` throws, or if the folder cannot be read and written.
+  /// - Throws: `FileError`: the errors of `check`, or if the folder cannot be read and written.
   package init(_ path: String, replacing: Bool) throws(FileError) {
     let replaced = try Self.check(path, replacing: replacing)
     let slash = path.utf8.lastIndex(of: UInt8(ascii: "/"))
@@ -55,7 +55,7 @@ package struct AtomicFile: ~Copyable {
     (self.replacing, self.replaced) = (replacing, replaced)
   }
 
-  /// Looks whether a file may be written, as `init` does, without writing anything.
+  /// Checks that a file may be written, as `init` does, without writing anything.
   ///
   /// - Returns: The status of the file that will be replaced, or `nil` if there is none.
   /// - Throws: `FileError`: `EEXIST` if there is a file that is not to be replaced, `EINVAL` if it is
@@ -98,7 +98,7 @@ package struct AtomicFile: ~Copyable {
 
   /// Gives the new file the owner, group and permissions of the one that it replaces.
   ///
-  /// Where a system cannot, the file stays with fewer permissions: no reason to lose it.
+  /// If the system refuses, the file keeps fewer permissions: that is no reason to lose it.
   private func takeOverPermissions() {
     guard let replaced, let status = partial.descriptor.status else { return }
     var mode = replaced.st_mode & 0o777

@@ -1,7 +1,7 @@
 // The rules as text: for `unroll explain` and `spec/RULES.md`.
 
 extension Rule {
-  /// What the rule wants, why, an example that breaks it, what to do, and when it is checked.
+  /// The rule's requirement, its reason, an example that breaks it, the fix, and when it is checked.
   public var explanation: String { explanation(heading: "", separator: "\n") }
 
   /// All rules as a page; `spec/RULES.md` is this text.

@@ -5,7 +5,7 @@ import UnrollTokenization
 
 /// One step in the history of a model: which tool made these weights, how, and from what.
 public struct ProvenanceEntry: Sendable, Hashable {
-  /// What was done, such as `convert`.
+  /// The operation, such as `convert`.
   public var operation: String
   /// The tool and its version, such as `unroll 0.1.0`.
   public var tool: String
@@ -13,7 +13,7 @@ public struct ProvenanceEntry: Sendable, Hashable {
   public var arguments: String
   /// The inputs as `sha256 name`, one a line.
   public var inputs: String
-  /// What came of it, in words; empty where there is nothing to say.
+  /// The result in words; empty if there is nothing to say.
   public var outcome: String
   /// The digest of the weights after this step; the writer fills in that of the last one.
   public var weightsDigest: String
@@ -40,19 +40,19 @@ public struct Checkpoint: Sendable {
   public var parameters: ParameterTree<Tensor>
   /// The tokens, one for each row of the embedding.
   public var vocabulary: Vocabulary
-  /// How text becomes tokens.
+  /// The tokenizer, which turns text into tokens.
   public var tokenizer: Tokenizer
-  /// How this model came to be, oldest first.
+  /// The provenance of this model, oldest entry first.
   public var provenance: [ProvenanceEntry]
   /// The optimizer that trains this model, for a model that is in training.
   public var optimizer: OptimizerState?
-  /// Where its training is.
+  /// The state of its training.
   public var training: TrainingState?
-  /// What people should know of it.
+  /// Information for people, such as licence and citation.
   public var card: Card?
-  /// Numbers that it gave; written only while they belong to its weights.
+  /// Log-probabilities that it gave; written only while they belong to its weights.
   public var selfTest: SelfTest?
-  /// What other programs keep in its file; what belongs to other weights is not written.
+  /// The data of other programs in its file; extensions that belong to other weights are not written.
   public var extensions = Extensions()
 
   /// Creates a checkpoint.

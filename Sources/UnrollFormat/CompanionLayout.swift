@@ -10,7 +10,7 @@ extension Layout {
   static let selfTestLogProbabilities = "/self_test/log_probabilities"
   static let extensions = "/extensions"
 
-  /// Whether a path is inside an extension, where only the rules of the container hold.
+  /// `true` if a path is inside an extension, where only the rules of the container hold.
   static func isInsideExtension(_ path: String) -> Bool { path.hasPrefix(extensions + "/") }
 
   static let companionObjects: [ObjectSchema] = [

@@ -1,11 +1,11 @@
-// What goes along with a model: a card for people, a test of its numbers, parts of other programs.
+// Companion data of a model: a card for people, a self-test of its numbers, and data of other programs.
 
 import UnrollHDF5
 import UnrollTensors
 
 /// A line of the card; the names are those of GGUF and of model cards.
 public enum CardField: String, Sendable, Hashable, CaseIterable {
-  /// What people call the model.
+  /// The name of the model for people.
   case title
   /// Its licence, as an SPDX expression such as `CC-BY-4.0`.
   case license
@@ -17,16 +17,16 @@ public enum CardField: String, Sendable, Hashable, CaseIterable {
   case datasets
   /// The model that it was made from.
   case baseModel = "base_model"
-  /// Where to read more.
+  /// The address of further information.
   case homepage
-  /// How to cite it.
+  /// The citation.
   case citation
 
-  /// Whether the field holds several texts.
+  /// `true` if the field holds several texts.
   public var isList: Bool { [.authors, .languages, .datasets].contains(self) }
 }
 
-/// What people should know of a model; it changes nothing that is computed.
+/// Information about a model for people; it changes nothing that is computed.
 public struct Card: Sendable, Hashable {
   /// The fields that are filled in; one text each, but for lists.
   public var fields: [CardField: [String]] = [:]
@@ -44,7 +44,7 @@ public struct SelfTest: Sendable, Hashable {
   /// The natural logarithms of the probabilities that the model gives each token after the first,
   /// `[N - 1]`, from a zero state.
   public var logProbabilities: [Double]
-  /// What computed them, such as `torch 2.15.0`.
+  /// The program that computed them, such as `torch 2.15.0`.
   public var producer: String
   /// The arithmetic that it used, such as `f32`.
   public var arithmetic: String
@@ -67,7 +67,7 @@ public struct SelfTest: Sendable, Hashable {
   }
 }
 
-/// The parts of a file that other programs keep in it, carried as they are.
+/// The data that other programs keep in a file, preserved as they are.
 public struct Extensions: Sendable {
   /// The objects below `/extensions`, by path.
   var objects: [String: Outline.Object] = [:]
@@ -77,13 +77,13 @@ public struct Extensions: Sendable {
     Set(objects.keys.compactMap { Self.name(in: $0) }).sorted()
   }
 
-  /// The extension that a path is part of.
+  /// Returns the extension that a path is part of.
   static func name(in path: String) -> String? {
     guard Layout.isInsideExtension(path) else { return nil }
     return path.dropFirst(Layout.extensions.count + 1).split(separator: "/").first.map(String.init)
   }
 
-  /// The weights that an extension says it belongs to; `nil` for one that goes with any.
+  /// Returns the digest of the weights that an extension belongs to; `nil` if it goes with any.
   func weightsDigest(of name: String) -> String? {
     let attributes = objects["\(Layout.extensions)/\(name)"]?.attributes
     if case .text(let digest)? = attributes?[AttributeName.weightsDigest] { return digest }

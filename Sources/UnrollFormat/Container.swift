@@ -21,7 +21,7 @@ public enum ContainerFailure: Error, Sendable, Hashable {
   /// error number.
   case unavailable(String, code: Int32)
 
-  /// The error of the machine, if it is one.
+  /// Returns the error of the machine, if it is one.
   func fileError(path: String) -> FileError? {
     guard case .unavailable(let operation, let code) = self else { return nil }
     return FileError(operation, path: path, code: code)
@@ -40,7 +40,7 @@ public struct ContainerReader: Sendable {
   /// Reads files of other programs.
   public let foreign: ForeignReader
 
-  /// Creates a reader; unless told, it refuses files of other programs.
+  /// Creates a reader; by default, it refuses files of other programs.
   public init(
     inventory: @escaping @Sendable (String) throws(ContainerFailure) -> Inventory,
     decode: @escaping @Sendable ([DecodingOrder], String, Int32) throws(ContainerFailure) -> Void,
@@ -139,7 +139,7 @@ extension ContainerFailure {
 }
 
 extension Contents {
-  /// What is to be decoded of the datasets in chunks, each at a multiple of 64 bytes of the output.
+  /// Returns the decoding orders of the chunked datasets, each at a multiple of 64 bytes of the output.
   func decodingOrders(where isWanted: (String) -> Bool) -> [DecodingOrder] {
     var (orders, end): ([DecodingOrder], Int) = ([], 0)
     for (path, dataset) in datasets where dataset.layout == .chunked && isWanted(path) {
@@ -158,7 +158,7 @@ extension Contents {
 }
 
 extension DatasetDescription {
-  /// How many rows a chunk has; `nil` unless the chunks are made of whole rows and are small.
+  /// The number of rows of a chunk; `nil` unless the chunks are made of whole rows and are small.
   var rowsPerChunk: Int? {
     guard let shape, let chunk = chunks?.dimensions, let declaredByteCount, declaredByteCount > 0,
       let rows = chunk.first.flatMap({ Int(exactly: $0) }), rows > 0,
@@ -195,8 +195,7 @@ final class ScratchFile {
   }
 
   /// Creates an empty file that libhdf5 can open by its name, which only this process's user can read;
-  /// it loses the name with this
-  /// value at the latest.
+  /// it loses the name with this value at the latest.
   init(beside neighbour: String) throws(FileError) {
     var template = Array("\(neighbour).XXXXXX".utf8CString)
     descriptor = mkstemp(&template)
@@ -216,7 +215,7 @@ final class ScratchFile {
     close(descriptor)
   }
 
-  /// The bytes, mapped.
+  /// Returns the bytes, mapped.
   func map() throws(FileError) -> MappedFile {
     try MappedFile(descriptor: descriptor, path: path)
   }

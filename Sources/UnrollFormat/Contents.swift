@@ -1,4 +1,4 @@
-// What the rules and the reader look at: an inventory and the mapped bytes of its file.
+// The contents of a file for the rules and the reader: an inventory and the mapped bytes.
 
 import UnrollHDF5
 import UnrollTensors
@@ -18,9 +18,9 @@ public struct Contents: Sendable {
   private(set) var failure: ContainerFailure?
   /// The decoded bytes of datasets in chunks, by path.
   private(set) var decoded: [String: ByteStorage] = [:]
-  /// What the numbers of the tensors are like, by path; none before `summarize`.
+  /// Statistics of the numbers of the tensors, by path; none before `summarize`.
   private(set) var summaries: [String: NumberSummary] = [:]
-  /// What an engine computed for the self-test, `[N - 1]`; `nil` if none did.
+  /// The log-probabilities that an engine computed for the self-test, `[N - 1]`; `nil` if none did.
   var replay: Replay?
   /// The objects by path.
   private let objects: [String: InventoryObject]
@@ -48,8 +48,8 @@ public struct Contents: Sendable {
   /// Decodes datasets in chunks that are not decoded yet.
   ///
   /// - Parameters:
-  ///   - reader: Decodes.
-  ///   - isWanted: Whether a dataset is to be decoded, by its path.
+  ///   - reader: Decodes the datasets.
+  ///   - isWanted: Returns `true` for the path of a dataset that is to be decoded.
   /// - Throws: `FileError` if there is no room for the decoded bytes.
   mutating func decode(
     with reader: ContainerReader, where isWanted: (String) -> Bool
@@ -82,7 +82,7 @@ public struct Contents: Sendable {
     }
   }
 
-  /// The parameters that the model owns and what their numbers are like, where those are finite.
+  /// The parameters that the model owns with statistics of their numbers, where those are finite.
   var finiteParameters: [(path: String, shape: Shape, summary: NumberSummary)] {
     (architecture?.parameters ?? []).compactMap { path, shape in
       guard let summary = summaries[path.description], summary.isFinite else { return nil }
@@ -90,23 +90,23 @@ public struct Contents: Sendable {
     }
   }
 
-  /// Whether something has a path.
+  /// `true` if the file has an object of this path.
   func exists(_ path: String) -> Bool { objects[path] != nil }
 
-  /// The object that a path leads to, through at most one hard link.
+  /// Returns the object that a path leads to, through at most one hard link.
   func object(_ path: String) -> InventoryObject? {
     guard let object = objects[path] else { return nil }
     if case .hardLink(let target) = object.kind { return objects[target] }
     return object
   }
 
-  /// The path that a second hard link shares its object with.
+  /// Returns the path that a second hard link shares its object with.
   func hardLinkTarget(of path: String) -> String? {
     if case .hardLink(let target)? = objects[path]?.kind { return target }
     return nil
   }
 
-  /// The dataset at a path.
+  /// Returns the dataset at a path.
   func dataset(_ path: String) -> DatasetDescription? {
     if case .dataset(let dataset)? = object(path)?.kind { return dataset }
     return nil
@@ -120,19 +120,19 @@ public struct Contents: Sendable {
     }
   }
 
-  /// The text of an attribute.
+  /// Returns the text of an attribute.
   func text(_ path: String, _ name: String) -> String? {
     if case .text(let text)? = object(path)?.attributes[name] { return text }
     return nil
   }
 
-  /// An integer attribute.
+  /// Returns an integer attribute.
   func integer(_ path: String, _ name: String) -> Int? {
     if case .integer(let value)? = object(path)?.attributes[name] { return Int(exactly: value) }
     return nil
   }
 
-  /// The names of the members of a group, in order.
+  /// Returns the names of the members of a group, in order.
   func members(of group: String) -> [String] {
     let prefix = group == "/" ? "/" : group + "/"
     return inventory.objects.compactMap { object in
@@ -142,7 +142,7 @@ public struct Contents: Sendable {
     }
   }
 
-  /// The tensor at a path, mapped from the file or decoded; `nil` if it has no lawful type or place,
+  /// Returns the tensor at a path, mapped from the file or decoded; `nil` if it has no valid type or location,
   /// or is not decoded.
   func tensor(_ path: String) -> Tensor? {
     guard let dataset = dataset(path), let shape = dataset.shape,
@@ -154,7 +154,7 @@ public struct Contents: Sendable {
 }
 
 extension Contents {
-  /// The objects of the file as they are to be written again, by path: the datasets as tensors of the
+  /// Returns the objects of the file as they are to be written again, by path: the datasets as tensors of the
   /// mapped file, attributes as they are; links other than second hard links are not among them.
   func outlineObjects(where isWanted: (String) -> Bool = { _ in true }) -> [String: Outline.Object]
   {
@@ -177,7 +177,7 @@ extension Contents {
 }
 
 extension DatasetDescription {
-  /// The bytes of a contiguous dataset; `nil` if they do not lie inside the file.
+  /// Returns the bytes of a contiguous dataset; `nil` if they do not lie inside the file.
   fileprivate func place(in file: MappedFile, _ count: Int) -> ByteStorage? {
     guard let offset = offset.flatMap({ Int(exactly: $0) }) else { return nil }
     return ByteStorage(file, offset: offset, count: count)

@@ -28,14 +28,14 @@ struct Descriptor: ~Copyable {
     return fstat(number, &status) == 0 ? status : nil
   }
 
-  /// Whether a path, from a folder on, leads to this very file and not to a link to it.
+  /// `true` if a path, relative to a folder, leads to this very file and not to a link to it.
   func isFile(at path: String, _ folder: CInt) -> Bool {
     var other = stat()
     guard let status, fstatat(folder, path, &other, AT_SYMLINK_NOFOLLOW) == 0 else { return false }
     return status.st_dev == other.st_dev && status.st_ino == other.st_ino
   }
 
-  /// Waits until all that was written is on disk; `errno` tells why it is not.
+  /// Waits until all written data is on disk; `false` with `errno` if that fails.
   func synchronize() -> Bool {
     #if canImport(Darwin)
       // There `fsync` leaves the data in the disk's own memory.
@@ -63,7 +63,7 @@ struct Descriptor: ~Copyable {
   }
 }
 
-/// Makes a call again as long as a signal interrupts it.
+/// Retries a system call on EINTR.
 func retrying(_ call: () -> CInt) -> CInt {
   while true {
     let result = call()

@@ -1,15 +1,15 @@
-// What is different between two models: declared variants, tensors, tokens, what goes along.
+// The differences between two models: declared variants, tensors, tokens, companion data.
 
 import UnrollTensors
 import UnrollTokenization
 
-/// How the numbers of two tensors differ.
+/// The differences between the numbers of two tensors.
 public struct TensorDifference: Sendable, Hashable {
   /// The path of the parameter.
   public let path: String
   /// Type and shape in each model, such as `f32 [65, 64]`; `nil` where a model has none.
   public let types: [String?]
-  /// How many elements have other bits or, for other types, other values; `nil` if shapes differ.
+  /// The number of elements with other bits or, for other types, other values; `nil` if shapes differ.
   public var differing: Int?
   /// The largest absolute difference; `nil` if shapes differ.
   public var largest: Double?
@@ -18,7 +18,7 @@ public struct TensorDifference: Sendable, Hashable {
   /// The cosine of the angle between the two; `nil` if shapes differ or one is zero.
   public var cosine: Double?
 
-  /// Whether type, shape and all numbers are the same.
+  /// `true` if type, shape and all numbers are the same.
   public var isEmpty: Bool { types[0] == types[1] && differing == 0 }
 
   /// Compares two tensors, of which one may be missing.
@@ -41,7 +41,7 @@ public struct TensorDifference: Sendable, Hashable {
   private static let partSize = 1 << 18
 }
 
-/// What is gathered over the elements of two tensors.
+/// Sums over the elements of two tensors.
 private struct Sums {
   var differing = 0
   var largest = 0.0
@@ -70,7 +70,7 @@ private struct Sums {
 }
 
 extension Tensor {
-  /// Some of the numbers, exactly.
+  /// Returns some of the numbers, exactly.
   fileprivate func numbers(_ range: Range<Int>) -> [Double] {
     let bytes = range.lowerBound * dtype.size..<range.upperBound * dtype.size
     let part = Tensor(shape: [range.count], dtype: dtype, storage: storage[bytes])
@@ -81,13 +81,13 @@ extension Tensor {
 
 /// Something that is not the same in two models, in words.
 public struct PartDifference: Sendable, Hashable {
-  /// What it is, such as `layer 0: hidden_size`.
+  /// The name of the part, such as `layer 0: hidden_size`.
   public let part: String
-  /// What it is in each model; `nil` where a model has none.
+  /// The value in each model; `nil` if a model has none.
   public let values: [String?]
 }
 
-/// What is different between two models.
+/// The differences between two models.
 public struct ModelDifference: Sendable {
   /// The declared variants and sizes that differ.
   public let architecture: [PartDifference]
@@ -98,7 +98,7 @@ public struct ModelDifference: Sendable {
   /// The differences of history, training, card, self-test and extensions.
   public let metadata: [PartDifference]
 
-  /// Whether the two are the same model with the same things around it.
+  /// `true` if models and companion data are the same.
   public var isEmpty: Bool {
     architecture.isEmpty && tensors.allSatisfy(\.isEmpty) && tokens?.isEmpty != false
       && metadata.isEmpty
@@ -109,8 +109,8 @@ public struct ModelDifference: Sendable {
   /// - Parameters:
   ///   - a: One model.
   ///   - b: The other.
-  ///   - areTokensKnown: Whether both have tokens of their own.
-  ///   - isMetadataKnown: Whether both can have a history and what goes along.
+  ///   - areTokensKnown: `true` if both have tokens of their own.
+  ///   - isMetadataKnown: `true` if both can have a history and companion data.
   public init(
     _ a: Checkpoint, _ b: Checkpoint, areTokensKnown: Bool = true, isMetadataKnown: Bool = true
   ) {
@@ -119,7 +119,7 @@ public struct ModelDifference: Sendable {
       isMetadataKnown: isMetadataKnown)
   }
 
-  /// Compares what the files of two models hold.
+  /// Compares the contents of the files of two models.
   init(
     _ a: StoredParts, _ b: StoredParts, areTokensKnown: Bool = true, isMetadataKnown: Bool = true
   ) {
@@ -136,7 +136,7 @@ public struct ModelDifference: Sendable {
 
 // MARK: - Parts
 
-/// The parts of two models that differ, in the order of the first, then of the second.
+/// Returns the parts of two models that differ, in the order of the first, then of the second.
 private func differences(
   _ a: [StoredPart], _ b: [StoredPart], layers: (Int, Int)? = nil
 ) -> [PartDifference] {
@@ -156,7 +156,7 @@ private func differences(
   }
 }
 
-/// The ids whose tokens differ, the first few of them, and how many there are.
+/// Returns the ids whose tokens differ, the first few of them, and how many there are.
 private func tokenDifferences(_ a: Vocabulary, _ b: Vocabulary) -> [PartDifference] {
   func text(_ vocabulary: Vocabulary, _ id: Int) -> String? {
     id < vocabulary.count ? vocabulary.text(of: id) : nil

@@ -5,9 +5,9 @@ import Foundation
 import UnrollHDF5
 import UnrollTensors
 
-/// What a digest says about one object of a file: no data, no storage.
+/// The description of one object of a file for digests: no data, no storage.
 struct DigestEntry {
-  /// What is at a path.
+  /// The kind of the object at a path.
   enum Kind {
     case group
     /// The digest of the bytes is among the attributes.
@@ -21,14 +21,14 @@ struct DigestEntry {
 }
 
 enum Digest {
-  /// The SHA-256 of bytes in lower-case hexadecimal.
+  /// Returns the SHA-256 of bytes in lower-case hexadecimal.
   static func sha256(_ bytes: UnsafeRawBufferPointer) -> String {
     var hash = SHA256()
     hash.update(bufferPointer: bytes)
     return hexadecimal(hash.finalize())
   }
 
-  /// The SHA-256 of a tensor's bytes, computed once for a part of a file.
+  /// Returns the SHA-256 of a tensor's bytes, computed once for a part of a file.
   static func sha256(of tensor: Tensor) -> String {
     guard case .mapped(let file, let range) = tensor.storage else {
       return tensor.withUnsafeBytes { sha256($0) }
@@ -39,10 +39,11 @@ enum Digest {
     return digest
   }
 
-  /// The SHA-256s of the bytes of tensors, several computed at once.
+  /// Returns the SHA-256s of the bytes of tensors, several computed at once.
   static func sha256(of tensors: [Tensor]) -> [String] { concurrentMap(tensors, sha256(of:)) }
 
-  /// The digest of what the model computes: tensors of `/model`, and the attributes that shape it.
+  /// Returns the digest of the function that the model computes: tensors of `/model`, and the attributes that
+  /// shape it.
   static func weights(_ entries: [DigestEntry]) -> String {
     let model = entries.filter { entry in
       if case .hardLink = entry.kind { return false }
@@ -51,12 +52,12 @@ enum Digest {
     return digest(ofLines: model.flatMap { lines($0) })
   }
 
-  /// The digest of all content: tensors, links and attributes, but not how they are stored.
+  /// Returns the digest of all content: tensors, links and attributes, but not how they are stored.
   static func content(_ entries: [DigestEntry]) -> String {
     digest(ofLines: entries.flatMap { lines($0) })
   }
 
-  /// The lines of one object, as `spec/FORMAT.md` has them.
+  /// Returns the lines of one object, as `spec/FORMAT.md` has them.
   private static func lines(_ entry: DigestEntry) -> [String] {
     var lines: [String] = []
     switch entry.kind {
@@ -80,7 +81,7 @@ enum Digest {
     AttributeName.complete, AttributeName.contentDigest, AttributeName.digest,
   ]
 
-  /// A value as text without tabs and newlines, different for different values.
+  /// Returns a value as text without tabs and newlines, different for different values.
   private static func canonical(_ value: AttributeValue) -> String? {
     switch value {
     case .text(let text): "s:" + escaped(text)
@@ -144,18 +145,18 @@ extension Contents {
   }
 }
 
-/// The SHA-256 of a file's bytes in lower-case hexadecimal.
+/// Returns the SHA-256 of a file's bytes in lower-case hexadecimal.
 public func digest(of file: MappedFile) -> String {
   withExtendedLifetime(file) { Digest.sha256(file.bytes) }
 }
 
 extension ProvenanceEntry {
-  /// A line of `inputs`: the digest of a file's bytes and the file's name.
+  /// Returns a line of `inputs`: the digest of a file's bytes and the file's name.
   public static func input(_ file: MappedFile) -> String {
     input(digest: UnrollFormat.digest(of: file), path: file.path)
   }
 
-  /// A line of `inputs` for a file whose digest is known.
+  /// Returns a line of `inputs` for a file whose digest is known.
   public static func input(digest: String, path: String) -> String {
     "\(digest) \(URL(filePath: path).lastPathComponent)"
   }

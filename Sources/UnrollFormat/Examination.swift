@@ -3,11 +3,11 @@
 import UnrollHDF5
 import UnrollTensors
 
-/// A file and what the rules found in it.
+/// A file and the findings of the rules in it.
 public struct Examination: Sendable {
   /// The file as the rules saw it.
   public let contents: Contents
-  /// How its container is read.
+  /// Reads the container of the file.
   let reader: ContainerReader
   /// The findings in the order of the rules.
   public private(set) var findings: [Finding]
@@ -22,8 +22,8 @@ public struct Examination: Sendable {
   ///
   /// - Parameters:
   ///   - path: The file.
-  ///   - cost: The dearest rules to run.
-  ///   - reader: Runs libhdf5; in this process unless told.
+  ///   - cost: The most expensive rules to run.
+  ///   - reader: Runs libhdf5; in this process by default.
   /// - Throws: `FileError` if the file cannot be read.
   public init(
     of path: String, upTo cost: Cost, reader: ContainerReader = .inProcess
@@ -58,9 +58,9 @@ public struct Examination: Sendable {
   ///
   /// - Parameters:
   ///   - contents: The file. Out: decoded where `decode` did.
-  ///   - cost: The dearest rules to run.
-  ///   - decode: Decodes what is in chunks; called only if that is known to be safe.
-  /// - Returns: The rules that were checked, and what they found.
+  ///   - cost: The most expensive rules to run.
+  ///   - decode: Decodes chunked data; called only if that is known to be safe.
+  /// - Returns: The rules that were checked, and their findings.
   /// - Throws: `FileError` if there is no room for decoded data.
   private static func check(
     _ contents: inout Contents, upTo cost: Cost, decode: (inout Contents) throws(FileError) -> Void
@@ -88,14 +88,14 @@ public struct Examination: Sendable {
     return (checked, findings)
   }
 
-  /// The examination with the findings of running the self-test; the same where there is none to run,
+  /// Returns the examination with the findings of running the self-test; the same where there is none to run,
   /// or a rule of level error is broken.
   ///
   /// - Parameter compute: Gives the log-probabilities of a self-test's tokens after the first,
   ///   `[N - 1]`, from a zero state, and how far rounding can move them; `UnrollEngine` has a function for
   ///   it, `replay`.
   /// - Returns: This examination and the findings of the replay.
-  /// - Throws: What `compute` throws, and what reading the checkpoint throws.
+  /// - Throws: The errors of `compute`, and those of reading the checkpoint.
   public func replaying(
     _ compute: (Checkpoint, SelfTest) throws -> Replay
   ) throws -> Examination {
@@ -110,12 +110,12 @@ public struct Examination: Sendable {
     return examination
   }
 
-  /// Whether the file has a self-test that `replaying` can compute.
+  /// `true` if the file has a self-test that `replaying` can compute.
   public var hasSelfTest: Bool { worstLevel != .error && contents.exists(Layout.selfTest) }
 
   /// The ids of the rules that an error kept from being checked.
   ///
-  /// Rules that nobody asked for, such as those of the self-test, are not among them in a valid file.
+  /// Rules that were not requested, such as those of the self-test, are not among them in a valid file.
   public var barredRules: Set<String> {
     worstLevel == .error ? Set(Rule.all.map(\.id)).subtracting(checkedRules) : []
   }
@@ -126,7 +126,7 @@ public struct Examination: Sendable {
 
 /// A file that breaks a rule of level error, and every finding in it.
 public struct InvalidCheckpoint: Error, Sendable, CustomStringConvertible {
-  /// What the rules found.
+  /// The findings of the rules.
   public let findings: [Finding]
 
   /// The errors, one after the other.
@@ -136,7 +136,7 @@ public struct InvalidCheckpoint: Error, Sendable, CustomStringConvertible {
 }
 
 extension Examination {
-  /// What the root of a file says about it.
+  /// The statements of a file's root about the file.
   public struct Header: Sendable {
     /// The version of the format.
     public let formatVersion: String
@@ -148,7 +148,7 @@ extension Examination {
     public let contentDigest: String?
   }
 
-  /// What the root of the file says about it; empty texts where it is silent.
+  /// The statements of the root about the file; empty texts if it has none.
   public var header: Header {
     Header(
       formatVersion: contents.text(Layout.root, AttributeName.formatVersion) ?? "",
@@ -157,8 +157,8 @@ extension Examination {
       contentDigest: contents.text(Layout.root, AttributeName.contentDigest))
   }
 
-  /// How the file shows that it is HDF5 of another kind; `nil` for a checkpoint, damaged or not, and
-  /// for what is not HDF5 or too damaged to tell.
+  /// The sign that the file is HDF5 of another kind; `nil` for a checkpoint, damaged or not, and for a file
+  /// that is not HDF5 or too damaged to tell.
   public var otherKind: String? {
     if let superblock = contents.superblock, superblock.version != 2 {
       return "superblock version \(superblock.version) where Unroll writes 2"
@@ -169,7 +169,7 @@ extension Examination {
     return format.map { "root attribute format is \"\($0)\"" } ?? "root attribute format is missing"
   }
 
-  /// The place of a contiguous dataset's bytes, or `nil` where there is none in the file.
+  /// Returns the location of a contiguous dataset's bytes, or `nil` if there is none in the file.
   public func extent(of object: String) -> Range<Int>? {
     guard let dataset = contents.dataset(object), let offset = dataset.offset,
       let start = Int(exactly: offset), let count = Int(exactly: dataset.storageSize),
@@ -178,7 +178,7 @@ extension Examination {
     return start..<start + count
   }
 
-  /// The digest that the file states for a parameter.
+  /// Returns the digest that the file states for a parameter.
   public func digest(of path: ParameterPath) -> String? {
     contents.text(path.description, AttributeName.digest)
   }

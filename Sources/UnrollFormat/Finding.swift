@@ -1,4 +1,4 @@
-// A place in a file where a rule is broken, and how it reads.
+// A location in a file where a rule is broken, and its message.
 
 import UnrollTensors
 
@@ -6,17 +6,17 @@ import UnrollTensors
 public struct Finding: Error, Sendable, Hashable, CustomStringConvertible {
   /// The rule's id.
   public let rule: String
-  /// How bad it is: the rule's level, unless a screening gives another.
+  /// The severity: the rule's level, unless a screening gives another.
   public internal(set) var level: Level
   /// The file's path.
   public let file: String
   /// The path of the object in the file.
   public let object: String
-  /// What the rule wants there.
+  /// The value that the rule expects there.
   public let expected: String
-  /// What is there.
+  /// The value found there.
   public let found: String
-  /// What to do about it.
+  /// The advice for fixing it.
   public let fix: String
 
   /// Sixteen hexadecimal digits for file, rule and object: the same when the finding is found again.
@@ -25,7 +25,7 @@ public struct Finding: Error, Sendable, Hashable, CustomStringConvertible {
     return String(identity.withUnsafeBytes { Digest.sha256($0) }.prefix(16))
   }
 
-  /// Expectation and what was found, fit to print: texts from the file are escaped, and long ones cut.
+  /// Expectation and value found, fit to print: texts from the file are escaped, and long ones cut.
   public var message: String { "expected \(excerpt(expected)); found \(excerpt(found))" }
 
   /// The finding in two lines, as people read it.

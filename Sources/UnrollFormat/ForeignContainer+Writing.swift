@@ -8,7 +8,7 @@ extension ForeignContainer {
   ///
   /// - Parameters:
   ///   - datasets: The tensors and their paths; the groups of these are made.
-  ///   - path: The file; what it holds is lost.
+  ///   - path: The file; its contents are overwritten.
   ///   - progress: Called with the number of bytes written since the last call.
   /// - Throws: `HDF5Error` if the file cannot be written.
   package static func write(
@@ -20,7 +20,7 @@ extension ForeignContainer {
     try writer.close()
   }
 
-  /// No fewer bytes than a file will have: data, and a generous share of metadata an object.
+  /// Returns an upper bound of the bytes of a file: data, and a generous share of metadata an object.
   private static func sizeBound(of datasets: [(path: String, tensor: Tensor)]) -> Int {
     datasets.reduce(16 * 1024) { $0 + $1.tensor.storage.count + 16 * 1024 }
   }

@@ -1,4 +1,4 @@
-// An HDF5 file of another program: what is in it, and its numbers where they lie.
+// An HDF5 file of another program: its objects, and its numbers in place.
 
 import UnrollHDF5
 import UnrollTensors
@@ -16,7 +16,7 @@ package struct ForeignContainer: Sendable {
   private var objects: [String: InventoryObject]
   /// The names of each group's members, in order.
   private var members: [String: [String]]
-  /// What errors call the file.
+  /// The name of the file in errors.
   private let name: String
   /// Runs libhdf5.
   private let reader: ForeignReader
@@ -27,7 +27,7 @@ package struct ForeignContainer: Sendable {
   ///
   /// - Parameters:
   ///   - image: The bytes of the file.
-  ///   - name: What errors call it.
+  ///   - name: The name of the file in errors.
   ///   - reader: Runs libhdf5.
   /// - Throws: `ContainerFailure` if libhdf5 does not get through the file, `FileError` if it cannot be
   ///   run.
@@ -68,7 +68,7 @@ package struct ForeignContainer: Sendable {
     }
   }
 
-  /// The object that a path leads to, through at most one link for each of its parts.
+  /// Returns the object that a path leads to, through at most one link for each of its parts.
   private func object(_ path: String) -> InventoryObject? { objects[firstPath(path)] }
 
   private func dataset(_ path: String) -> DatasetDescription? {
@@ -76,10 +76,10 @@ package struct ForeignContainer: Sendable {
     return nil
   }
 
-  /// Whether something has a path.
+  /// `true` if the file has an object of this path.
   package func exists(_ path: String) -> Bool { objects[firstPath(path)] != nil }
 
-  /// The names of a group's members, in order.
+  /// Returns the names of a group's members, in order.
   package func members(of group: String) -> [String] { members[firstPath(group)] ?? [] }
 
   /// The paths of all datasets, each once, in order.
@@ -90,18 +90,18 @@ package struct ForeignContainer: Sendable {
     }.sorted()
   }
 
-  /// The attributes of an object by name; none where there is no object.
+  /// Returns the attributes of an object by name; none where there is no object.
   package func attributes(_ path: String) -> [String: AttributeValue] {
     object(path)?.attributes ?? [:]
   }
 
-  /// A text attribute.
+  /// Returns a text attribute.
   package func text(_ path: String, _ name: String) -> String? {
     if case .text(let text)? = object(path)?.attributes[name] { return text }
     return nil
   }
 
-  /// An attribute of several texts; of none, if there is an array of anything else.
+  /// Returns an attribute of several texts; of none, if there is an array of anything else.
   package func texts(_ path: String, _ name: String) -> [String]? {
     switch object(path)?.attributes[name] {
     case .texts(let texts): texts
@@ -111,11 +111,11 @@ package struct ForeignContainer: Sendable {
     }
   }
 
-  /// Whether there is a dataset at a path.
+  /// `true` if there is a dataset at a path.
   package func isDataset(_ path: String) -> Bool { dataset(path) != nil }
 
-  /// The numbers of a dataset; `nil` for a type that the format does not have, and where they are neither
-  /// in one run of bytes inside the file nor decoded.
+  /// Returns the numbers of a dataset; `nil` for a type that the format does not have, and where they are
+  /// neither in one run of bytes inside the file nor decoded.
   package func tensor(_ path: String) -> Tensor? {
     guard let dataset = dataset(path), let shape = dataset.shape, let dtype = dataset.element,
       let count = shape.byteCount(of: dtype),
@@ -126,7 +126,7 @@ package struct ForeignContainer: Sendable {
       shape: shape, dtype: dtype, storage: isSwapped ? storage.swapped(by: dtype.size) : storage)
   }
 
-  /// The bytes of a contiguous dataset; `nil` if they do not lie inside the file.
+  /// Returns the bytes of a contiguous dataset; `nil` if they do not lie inside the file.
   private func place(of dataset: DatasetDescription, _ count: Int) -> ByteStorage? {
     guard dataset.layout == .contiguous, let offset = dataset.offset.flatMap({ Int(exactly: $0) }),
       offset <= image.count, count <= image.count - offset
@@ -134,7 +134,7 @@ package struct ForeignContainer: Sendable {
     return image[offset..<offset + count]
   }
 
-  /// The path under which an object was met first; a part of the path may be a link, too.
+  /// Returns the path under which an object was met first; a part of the path may be a link, too.
   package func firstPath(_ path: String) -> String {
     if let object = objects[path] {
       if case .hardLink(let target) = object.kind { return target }
@@ -149,7 +149,7 @@ package struct ForeignContainer: Sendable {
     return direct
   }
 
-  /// The texts of a one-dimensional dataset of strings; `nil` if it is none.
+  /// Returns the texts of a one-dimensional dataset of strings; `nil` if it is none.
   ///
   /// - Throws: `ContainerFailure` if libhdf5 does not get through them, or they are no UTF-8; `FileError`
   ///   if it cannot be run.
@@ -182,7 +182,7 @@ package struct ForeignContainer: Sendable {
     return texts
   }
 
-  /// What is at a path, for messages.
+  /// Returns a description of the object at a path, for messages.
   package func description(of path: String) -> String {
     switch object(path)?.kind {
     case .group: "a group"
@@ -203,10 +203,10 @@ extension ForeignContainer {
   /// The largest chunk that is decoded, in bytes.
   private static let maximumChunkSize = 256 << 20
 
-  /// All bytes of numbers: those of the file and what was decoded.
+  /// The number of bytes of all numbers: the file and the decoded data.
   package var byteCount: Int { decoded.values.reduce(image.count) { $0 + $1.count } }
 
-  /// How many bytes all data in chunks may become: 16 times the file and 32 MiB, as in a checkpoint.
+  /// The most bytes that all chunked data may decode to: 16 times the file plus 32 MiB, as in a checkpoint.
   private var decodingBound: Int {
     let (multiple, isHuge) = image.count.multipliedReportingOverflow(by: 16)
     return isHuge ? .max : max(multiple, multiple &+ (32 << 20))
@@ -233,7 +233,7 @@ extension ForeignContainer {
     }
   }
 
-  /// What is to be decoded, each at a multiple of 64 bytes of the output, in the order of paths.
+  /// Returns the decoding orders, each at a multiple of 64 bytes of the output, sorted by path.
   private func decodingOrders() -> [DecodingOrder] {
     var (orders, end, left): ([DecodingOrder], Int, Int) = ([], 0, decodingBound)
     for path in objects.keys.sorted() {
@@ -249,7 +249,8 @@ extension ForeignContainer {
     return orders
   }
 
-  /// How to decode a dataset: a run of rows at a time that is as high as a chunk.
+  /// Returns the decoding order of a dataset, in runs of rows as high as a chunk; `nil` if it need not or
+  /// cannot be decoded.
   private func order(
     for dataset: DatasetDescription, at path: String, offset: Int
   ) -> DecodingOrder? {
@@ -268,7 +269,7 @@ extension ForeignContainer {
     return order.chunkSize <= Self.maximumChunkSize ? order : nil
   }
 
-  /// Why the numbers of a dataset cannot be had, if it is for how they are stored.
+  /// Returns why the numbers of a dataset cannot be read, if the reason is their storage.
   private func obstacle(to dataset: DatasetDescription, at path: String) -> String? {
     guard dataset.element != nil, tensor(path) == nil else { return nil }
     if let obstacle = obstacle(to: dataset) { return obstacle }
@@ -300,7 +301,7 @@ extension ForeignContainer {
     32004: "lz4", 32008: "bitshuffle", 32013: "zfp", 32015: "zstd", 32017: "sz", 32026: "blosc2",
   ]
 
-  /// How to take a filter away that stands in the way of a dataset's numbers; `nil` if none does.
+  /// Returns advice for removing the filter that makes a dataset unreadable; `nil` if there is none.
   package func remedy(for path: String) -> String? {
     guard let filter = dataset(path)?.filters.first(where: { !(1...3).contains($0) }) else {
       return nil
@@ -332,7 +333,7 @@ extension ForeignContainer {
       ? "in \(count) chunks, too many for a file of \(image.count) bytes" : nil
   }
 
-  /// Runs libhdf5; the errors of the machine are said as such.
+  /// Runs libhdf5 and reports errors of the machine as such.
   fileprivate static func naming<Value>(
     _ name: String, _ body: () throws(ContainerFailure) -> Value
   ) throws -> Value {
@@ -354,7 +355,8 @@ extension DatasetDescription {
     return Self.product(chunk, from: element.size)
   }
 
-  /// How many chunks the dimensions are cut into; `nil` if these are not whole numbers of a chunk's.
+  /// The number of chunks, 1 without chunks; `nil` if ranks differ, a chunk is empty, or the number is too
+  /// large.
   fileprivate var gridCount: Int? {
     guard let chunk = chunks?.dimensions else { return 1 }
     guard let dimensions, chunk.count == dimensions.count, !chunk.contains(0) else { return nil }
@@ -374,7 +376,7 @@ extension DatasetDescription {
 }
 
 extension ByteStorage {
-  /// The bytes of each element in the other order.
+  /// Returns the bytes of each element in the other order.
   fileprivate func swapped(by size: Int) -> ByteStorage {
     withUnsafeBytes { source in
       var bytes = [UInt8](source)

@@ -12,7 +12,7 @@ public enum Layout {
   public static let version = "1.0"
   /// The required features that this code knows: none yet.
   public static let knownFeatures: Set<String> = []
-  /// What the start of a dataset in the file is a multiple of.
+  /// The alignment in the file of the start of a dataset, in bytes.
   public static let alignment = 64
 
   static let root = "/"
@@ -32,15 +32,15 @@ public enum Layout {
   static let probeIDs = "/tokenizer/probe_ids"
   package static let provenance = "/provenance"
 
-  /// Whether a path is that of numbers as large as the model: parameters, slots and carried state.
+  /// `true` if a path belongs to numbers as large as the model: parameters, slots and carried state.
   static func isWeight(_ path: String) -> Bool {
     [model, optimizerState, trainingHidden].contains { path.hasPrefix($0 + "/") }
   }
 
-  /// The group of one recurrent layer; numbered names are zero-padded, so name order is layer order.
+  /// Returns the path of one recurrent layer; numbered names are zero-padded, so name order is layer order.
   static func layer(_ index: Int) -> String { "\(layers)/\(number(index, digits: 2))" }
 
-  /// The group of one step of the model's history.
+  /// Returns the path of the group of one step of the model's history.
   static func provenanceEntry(_ index: Int) -> String {
     "\(provenance)/\(number(index, digits: 3))"
   }
@@ -94,9 +94,9 @@ enum AttributeName {
   static let inputs = "inputs"
 }
 
-/// What an attribute must be.
+/// The requirements for an attribute.
 struct AttributeSchema: Sendable {
-  /// The type of a value, and what is allowed.
+  /// The type of a value, and the allowed values.
   enum Value: Sendable {
     /// Any text.
     case text
@@ -115,7 +115,7 @@ struct AttributeSchema: Sendable {
   var isRequired = true
 }
 
-/// What a group or dataset must be; in the path a `#` stands for a number, a `@` for an optimizer's slot.
+/// The requirements for a group or dataset; in the path, `#` stands for a number, `@` for an optimizer's slot.
 struct ObjectSchema: Sendable {
   enum Kind: Sendable {
     case group
@@ -126,7 +126,7 @@ struct ObjectSchema: Sendable {
   let path: String
   let kind: Kind
   var attributes: [AttributeSchema] = []
-  /// Whether the object is there wherever its parent is; for a number this means nothing.
+  /// `true` if the object must exist wherever its parent exists; without meaning for numbered objects.
   var isRequired = true
 
   /// The last part of the path.
@@ -242,7 +242,7 @@ extension Layout {
   static let digestAttribute = AttributeSchema(
     name: AttributeName.digest, value: .text, isRequired: false)
 
-  /// A parameter; which ones there must be follows from the architecture, not from the table.
+  /// Returns the schema of a parameter; which ones there must be follows from the architecture, not from the table.
   static func parameter(
     _ path: String, rank: Int, isRequired: Bool = false
   ) -> ObjectSchema {
@@ -251,7 +251,7 @@ extension Layout {
       attributes: [digestAttribute], isRequired: isRequired)
   }
 
-  /// A dataset of one dimension.
+  /// Returns the schema of a dataset of one dimension.
   static func numbers(_ path: String, _ element: DType, isRequired: Bool = true) -> ObjectSchema {
     ObjectSchema(
       path: path, kind: .dataset([element], rank: 1), attributes: [digestAttribute],
@@ -262,7 +262,7 @@ extension Layout {
     _ type: Word.Type
   ) -> AttributeSchema.Value { .word(type.allCases.map(\.rawValue)) }
 
-  /// The schema of a path, or `nil` if the format has no such object.
+  /// Returns the schema of a path, or `nil` if the format has no such object.
   static func schema(of path: String) -> ObjectSchema? {
     var parts = path.split(separator: "/", omittingEmptySubsequences: false)
     if path.hasPrefix(optimizerState + "/"), OptimizerSlot(rawValue: String(parts[3])) != nil {
@@ -271,7 +271,7 @@ extension Layout {
     return schemas[parts.map { isNumber($0) ? "#" : $0 }.joined(separator: "/")]
   }
 
-  /// The objects that a group of a schema must have; `#` may be in their paths, but not at the end.
+  /// Returns the objects that a group of a schema must have; `#` may be in their paths, but not at the end.
   static func requiredMembers(of schema: ObjectSchema) -> [ObjectSchema] {
     requiredMembers[schema.path] ?? []
   }

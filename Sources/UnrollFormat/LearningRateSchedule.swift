@@ -1,4 +1,4 @@
-// How the learning rate changes in the course of a training.
+// The schedule of the learning rate in a training.
 
 import Foundation
 import UnrollTensors
@@ -44,9 +44,9 @@ public enum ScheduleKind: String, Sendable, Hashable, CaseIterable {
 
 /// A number that a schedule depends on.
 public enum ScheduleNumber: String, Sendable, Hashable, CaseIterable {
-  /// What the learning rate is divided by.
+  /// The divisor of the learning rate.
   case factor
-  /// The evaluations without improvement that are borne.
+  /// The number of evaluations without improvement that are tolerated.
   case patience
   /// 1 if the best weights so far are taken up again when the learning rate is divided.
   case rollback
@@ -56,14 +56,14 @@ public enum ScheduleNumber: String, Sendable, Hashable, CaseIterable {
   case warmUp = "warm_up"
   /// The steps until the end of the schedule.
   case total
-  /// Where it starts, as a share of the learning rate.
+  /// The start, as a share of the learning rate.
   case start
-  /// Where it ends, as a share of the learning rate.
+  /// The end, as a share of the learning rate.
   case final
   /// The learning rate over its lowest value.
   case ratio
 
-  /// Whether a value is in the domain.
+  /// `true` if a value is in the domain.
   public func allows(_ value: Double) -> Bool {
     guard value.isFinite, value >= 0 else { return false }
     switch self {
@@ -87,14 +87,14 @@ public enum ScheduleNumber: String, Sendable, Hashable, CaseIterable {
   }
 }
 
-/// How the learning rate changes in the course of a training.
+/// The schedule of the learning rate in a training.
 public struct LearningRateSchedule: Sendable, Hashable {
   /// The shape.
   public var kind: ScheduleKind
   /// The numbers of the shape.
   public var numbers: [ScheduleNumber: Double]
 
-  /// Creates a schedule with defaults for what is not given.
+  /// Creates a schedule with defaults for missing numbers.
   public init(_ kind: ScheduleKind, _ numbers: [ScheduleNumber: Double] = [:]) {
     self.kind = kind
     self.numbers = kind.defaults.merging(numbers) { $1 }
@@ -106,7 +106,7 @@ public struct LearningRateSchedule: Sendable, Hashable {
     set { numbers[number] = newValue }
   }
 
-  /// What a step multiplies the learning rates of the groups by.
+  /// Returns the factor of the groups' learning rates in a step.
   ///
   /// - Parameters:
   ///   - step: The number of the step, counted from 1.

@@ -1,4 +1,4 @@
-// What the numbers of a tensor are like, from one pass over its bytes where they lie.
+// Statistics of the numbers of a tensor, from one pass over its bytes in place.
 
 import UnrollTensors
 
@@ -8,7 +8,7 @@ struct NumberSummary: Sendable, Hashable {
   var nanCount = 0
   /// The numbers that are infinite.
   var infinityCount = 0
-  /// The first number that is not finite, by its place in row-major order.
+  /// The index in row-major order of the first number that is not finite.
   var firstNonFinite: Int?
   /// The numbers other than 0 that are below the smallest normal one of their type.
   var subnormalCount = 0
@@ -17,7 +17,7 @@ struct NumberSummary: Sendable, Hashable {
   /// The rows whose numbers are all the same, in order.
   var constantRows: [Int] = []
 
-  /// Whether all numbers are finite.
+  /// `true` if all numbers are finite.
   var isFinite: Bool { firstNonFinite == nil }
 
   /// Looks at a tensor; `nil` if its elements are not floats.
@@ -54,7 +54,7 @@ struct NumberSummary: Sendable, Hashable {
   /// - Parameters:
   ///   - bytes: The elements, little-endian at any alignment.
   ///   - width: The number of elements in a row.
-  ///   - format: Where the bits of an element change their meaning.
+  ///   - format: The bit patterns at which the meaning of an element changes.
   ///   - value: The value of elements without sign.
   @inline(__always)
   private mutating func add<Bits, Value: BinaryFloatingPoint & SIMDScalar>(
@@ -73,7 +73,7 @@ struct NumberSummary: Sendable, Hashable {
     }
   }
 
-  /// Counts what is not finite in a row that has such numbers.
+  /// Counts the numbers of a row that are not finite, if there are some.
   private mutating func countNonFinite<Bits>(
     _ row: UnsafeRawBufferPointer, _ format: FloatBits<Bits>, at start: Int
   ) {
@@ -87,7 +87,7 @@ struct NumberSummary: Sendable, Hashable {
   }
 }
 
-/// Where the bits of a type of floats, without the sign, change their meaning.
+/// The bit patterns, without the sign, at which the meaning of a floating-point number changes.
 private struct FloatBits<Bits: FixedWidthInteger & UnsignedInteger & SIMDScalar> {
   let infinity: Bits
   let leastNormal: Bits
@@ -99,7 +99,7 @@ private struct FloatBits<Bits: FixedWidthInteger & UnsignedInteger & SIMDScalar>
   static var binary16: FloatBits<UInt16> { .init(infinity: 0x1F << 10, leastNormal: 1 << 10) }
 }
 
-/// What the numbers of one row are like.
+/// Statistics of the numbers of one row.
 private struct RowSummary {
   var squareSum = 0.0
   var subnormalCount = 0

@@ -1,8 +1,8 @@
-// An optimizer between two steps: its rule, its hyper-parameters, and what it remembers.
+// An optimizer between two steps: its kind, its hyperparameters and its slots.
 
 import UnrollTensors
 
-/// The rule by which an optimizer changes parameters; `spec/FORMAT.md` has the formulas.
+/// The kind of an optimizer; `spec/FORMAT.md` has the formulas.
 public enum OptimizerKind: String, Sendable, Hashable, CaseIterable {
   /// Stochastic gradient descent, with momentum or not.
   case sgd
@@ -14,7 +14,7 @@ public enum OptimizerKind: String, Sendable, Hashable, CaseIterable {
   /// Averaged stochastic gradient descent.
   case asgd
 
-  /// The hyper-parameters of the rule and PyTorch's defaults for them.
+  /// The hyperparameters of the kind and PyTorch's defaults for them.
   public var defaults: [Hyperparameter: Double] {
     var defaults: [Hyperparameter: Double] = [.weightDecay: 0]
     let others: [Hyperparameter: Double]
@@ -41,7 +41,7 @@ public enum OptimizerKind: String, Sendable, Hashable, CaseIterable {
     return defaults
   }
 
-  /// What the rule can remember of a parameter.
+  /// The slots that the optimizer can keep for a parameter.
   public var slots: [OptimizerSlot] {
     switch self {
     case .sgd: [.momentum]
@@ -53,7 +53,7 @@ public enum OptimizerKind: String, Sendable, Hashable, CaseIterable {
     }
   }
 
-  /// Where an epsilon of the rule may stand, PyTorch's place first; empty for a rule without one.
+  /// The valid positions of epsilon, PyTorch's first; empty for an optimizer without epsilon.
   public var epsilonPositions: [EpsilonPosition] {
     switch self {
     case .adam: [.outside, .uncorrected]
@@ -85,7 +85,7 @@ public enum Hyperparameter: String, Sendable, Hashable, CaseIterable, Comparable
   case power
   case start = "t0"
 
-  /// Whether it is 0 or 1, and stored as an integer.
+  /// `true` if it is 0 or 1, and stored as an integer.
   public var isFlag: Bool {
     switch self {
     case .nesterov, .learningRateInBuffer, .amsgrad, .centered: true
@@ -93,7 +93,7 @@ public enum Hyperparameter: String, Sendable, Hashable, CaseIterable, Comparable
     }
   }
 
-  /// Whether it is below 1.
+  /// `true` if it must be below 1.
   public var isFraction: Bool {
     switch self {
     case .momentum, .dampening, .beta1, .beta2, .alpha, .rho: true
@@ -101,7 +101,7 @@ public enum Hyperparameter: String, Sendable, Hashable, CaseIterable, Comparable
     }
   }
 
-  /// Whether a value is in the domain: finite, at least 0, and below 1 for a fraction.
+  /// `true` if a value is in the domain: finite, at least 0, below 1 for a fraction, and 0 or 1 for a flag.
   public func allows(_ value: Double) -> Bool {
     value.isFinite && value >= 0 && !(isFraction && value >= 1)
       && !(isFlag && value != 0 && value != 1)
@@ -117,7 +117,7 @@ public enum Hyperparameter: String, Sendable, Hashable, CaseIterable, Comparable
   public static func < (a: Hyperparameter, b: Hyperparameter) -> Bool { a.rawValue < b.rawValue }
 }
 
-/// Where the small number stands that keeps a step from dividing by zero.
+/// The position of epsilon, the small number that keeps a step from dividing by zero.
 public enum EpsilonPosition: String, Sendable, Hashable, CaseIterable {
   /// Added to the root; Adam's is corrected before.
   case outside
@@ -127,7 +127,7 @@ public enum EpsilonPosition: String, Sendable, Hashable, CaseIterable {
   case uncorrected
 }
 
-/// How weight decay acts.
+/// The form of weight decay.
 public enum WeightDecayKind: String, Sendable, Hashable, CaseIterable {
   /// `weightDecay * p` is added to the gradient, after clipping.
   case l2
@@ -135,7 +135,7 @@ public enum WeightDecayKind: String, Sendable, Hashable, CaseIterable {
   case decoupled
 }
 
-/// How gradients are clipped.
+/// The form and bound of gradient clipping.
 public enum GradientClip: Sendable, Hashable, CustomStringConvertible {
   /// The norm of all gradients of the model together is at most this.
   case globalNorm(Double)
@@ -144,7 +144,7 @@ public enum GradientClip: Sendable, Hashable, CustomStringConvertible {
   /// Each number of a gradient is between minus this and this.
   case value(Double)
 
-  /// What is bounded and by what: `norm 0.25`.
+  /// The clipped quantity and its bound: `norm 0.25`.
   public var description: String {
     switch self {
     case .globalNorm(let bound): "norm \(bound)"
@@ -154,7 +154,7 @@ public enum GradientClip: Sendable, Hashable, CustomStringConvertible {
   }
 }
 
-/// What an optimizer remembers of each parameter: a tree of the parameters' shapes, by its name on disk.
+/// A slot of an optimizer, by its name on disk: its state, as a tree of the parameters' shapes.
 public enum OptimizerSlot: String, Sendable, Hashable, CaseIterable, Comparable {
   /// The velocities of SGD and RMSprop.
   case momentum
@@ -171,7 +171,7 @@ public enum OptimizerSlot: String, Sendable, Hashable, CaseIterable, Comparable 
   /// The average of the parameters (ASGD).
   case average
 
-  /// Whether its numbers are sums or means of squares, which are at least 0.
+  /// `true` if its numbers are sums or means of squares, which are at least 0.
   public var holdsSquares: Bool {
     switch self {
     case .secondMoment, .largestSecondMoment, .sumOfSquares, .secondMomentOfUpdates: true
@@ -183,17 +183,17 @@ public enum OptimizerSlot: String, Sendable, Hashable, CaseIterable, Comparable 
   public static func < (a: OptimizerSlot, b: OptimizerSlot) -> Bool { a.rawValue < b.rawValue }
 }
 
-/// Parameters that share their hyper-parameters.
+/// Parameters that share their hyperparameters.
 public struct ParameterGroup: Sendable, Hashable {
   /// The numbers that a step depends on: those of the optimizer's kind.
   public var hyperparameters: [Hyperparameter: Double]
-  /// How weight decay acts.
+  /// The form of weight decay.
   public var weightDecayKind = WeightDecayKind.l2
-  /// Where epsilon stands, if the rule has one.
+  /// The position of epsilon, if the optimizer has one.
   public var epsilonPosition: EpsilonPosition?
-  /// How the gradients are clipped, or `nil` where they are not.
+  /// The clipping of the gradients, or `nil` for none.
   public var clip: GradientClip?
-  /// Whether the parameters stay as they are.
+  /// `true` if the parameters are frozen.
   public var isFrozen = false
   /// The steps that these parameters made: fewer than the optimizer's after they were frozen.
   public var step = 0
@@ -202,7 +202,7 @@ public struct ParameterGroup: Sendable, Hashable {
   /// The parameters, in the order of the model.
   public var parameters: [ParameterPath]
 
-  /// What ASGD carries from step to step.
+  /// The state that ASGD carries from step to step.
   public struct Averaging: Sendable, Hashable {
     /// The learning rate of the next step.
     public var eta: Double
@@ -216,7 +216,7 @@ public struct ParameterGroup: Sendable, Hashable {
     }
   }
 
-  /// Creates a group with PyTorch's defaults for what is not given.
+  /// Creates a group with PyTorch's defaults for missing values.
   public init(
     _ kind: OptimizerKind, _ hyperparameters: [Hyperparameter: Double] = [:],
     clip: GradientClip? = nil, parameters: [ParameterPath]
@@ -228,13 +228,13 @@ public struct ParameterGroup: Sendable, Hashable {
     if kind == .asgd { averaging = Averaging(eta: self[.learningRate], mu: 1) }
   }
 
-  /// A hyper-parameter; 0 where the rule does not have it.
+  /// A hyperparameter; 0 if the optimizer does not have it.
   public subscript(hyperparameter: Hyperparameter) -> Double {
     get { hyperparameters[hyperparameter] ?? 0 }
     set { hyperparameters[hyperparameter] = newValue }
   }
 
-  /// What an optimizer of this kind remembers of each parameter of this group.
+  /// Returns the slots that an optimizer of this kind keeps for each parameter of this group.
   public func slots(of kind: OptimizerKind) -> [OptimizerSlot] {
     kind.slots.filter { slot in
       switch (kind, slot) {
@@ -249,13 +249,13 @@ public struct ParameterGroup: Sendable, Hashable {
 
 /// An optimizer between two steps.
 public struct OptimizerState: Sendable {
-  /// The rule.
+  /// The kind of the optimizer.
   public var kind: OptimizerKind
   /// The number of steps that were made.
   public var step: Int
   /// The groups; each parameter is in exactly one.
   public var groups: [ParameterGroup]
-  /// What the optimizer remembers of each parameter: trees of the parameters' shapes.
+  /// The slots: trees of the parameters' shapes.
   public var slots: [OptimizerSlot: ParameterTree<Tensor>]
 
   /// Creates a state.

@@ -116,7 +116,7 @@ extension Checkpoint {
     return outline.weightsDigest
   }
 
-  /// The objects of the file that holds this checkpoint, sealed.
+  /// Returns the objects of the file that holds this checkpoint, sealed.
   func outline() -> Outline {
     var outline = Outline()
     outline.addGroup(
@@ -134,7 +134,7 @@ extension Checkpoint {
     training?.add(to: &outline)
     card?.add(to: &outline)
     outline.seal()
-    // What belongs to other weights than these is left out.
+    // Companion data of other weights are left out.
     let weights = outline.weightsDigest
     if let selfTest, selfTest.weightsDigest == weights { selfTest.add(to: &outline) }
     extensions.add(to: &outline, weightsDigest: weights)

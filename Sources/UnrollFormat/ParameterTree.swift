@@ -2,17 +2,17 @@
 
 /// The parameters of a recurrent layer, by their names on disk.
 public enum LayerParameter: String, Sendable, Hashable, CaseIterable {
-  /// What multiplies the input, `[G*H, D]`.
+  /// The weight of the input, `[G*H, D]`.
   case weightIH = "weight_ih"
-  /// What multiplies the hidden state, `[G*H, H]`.
+  /// The weight of the hidden state, `[G*H, H]`.
   case weightHH = "weight_hh"
-  /// What is added to the product with the input, `[G*H]`.
+  /// The bias of the product with the input, `[G*H]`.
   case biasIH = "bias_ih"
-  /// What is added to the product with the hidden state, `[G*H]`.
+  /// The bias of the product with the hidden state, `[G*H]`.
   case biasHH = "bias_hh"
   /// The only bias of a layer that has one, `[G*H]`.
   case bias
-  /// What projects the hidden state, `[P, H]`.
+  /// The projection of the hidden state, `[P, H]`.
   case weightHR = "weight_hr"
 }
 
@@ -25,19 +25,19 @@ public struct ParameterPath: Sendable, Hashable, Comparable, CustomStringConvert
 
   /// The rows of the tokens, `[V, D]`.
   public static let embeddingWeight = ParameterPath("/model/embedding/weight")
-  /// What turns a hidden state into logits, `[V, H]`.
+  /// The weight that turns a hidden state into logits, `[V, H]`.
   public static let outputWeight = ParameterPath("/model/output/weight")
-  /// What the hidden state goes through before the output weight, `[D, H]`.
+  /// The projection of the hidden state before the output weight, `[D, H]`.
   public static let outputProjection = ParameterPath("/model/output/projection")
-  /// What is added to the logits, `[V]`.
+  /// The bias of the logits, `[V]`.
   public static let outputBias = ParameterPath("/model/output/bias")
 
-  /// A parameter of one layer, counted from 0.
+  /// Returns the path of a parameter of one layer, counted from 0.
   public static func layer(_ index: Int, _ parameter: LayerParameter) -> ParameterPath {
     ParameterPath("\(Layout.layer(index))/\(parameter.rawValue)")
   }
 
-  /// The group of a layer's parameters, counted from 0.
+  /// Returns the path of the group of a layer's parameters, counted from 0.
   public static func layerGroup(_ index: Int) -> String { Layout.layer(index) }
 
   /// Orders paths by their bytes.
@@ -61,7 +61,7 @@ public struct ParameterTree<Leaf> {
 
   /// Changes the value of a parameter in place.
   ///
-  /// - Returns: What the closure returns, or `nil` where the tree has no such parameter.
+  /// - Returns: The result of the closure, or `nil` if the tree has no such parameter.
   public mutating func update<Result>(
     _ path: ParameterPath, _ body: (inout Leaf) throws -> Result
   ) rethrows -> Result? {
@@ -72,7 +72,7 @@ public struct ParameterTree<Leaf> {
   /// The paths that have a value, in order.
   public var paths: [ParameterPath] { leaves.keys.sorted() }
 
-  /// A tree of the same paths with each value transformed.
+  /// Returns a tree of the same paths with each value transformed.
   public func map<Other>(_ transform: (Leaf) throws -> Other) rethrows -> ParameterTree<Other> {
     var other = ParameterTree<Other>()
     other.leaves = try leaves.mapValues(transform)

@@ -11,8 +11,8 @@ import UnrollTensors
 /// The names of temporary files of one target: `.NAME.PID.partial`, or `.NAME.PID-1.partial` and so
 /// on where that is taken, by a thread or by a process of another machine or container.
 ///
-/// Where the name would be too long for the file system, the end of NAME is left out. Targets may
-/// then share their names of temporary files, but never a file.
+/// If the name would be too long for the file system, the end of NAME is left out. Targets may then share their
+/// names of temporary files, but never a file.
 struct PartialName {
   private let stem: String
   private static let suffix = ".partial"
@@ -24,19 +24,19 @@ struct PartialName {
   ///   - folder: The folder, whose file system limits the length.
   init(of target: String, folder: borrowing Descriptor) {
     let limit = fpathconf(folder.number, CInt(_PC_NAME_MAX))
-    // The longest PID, a number of attempts, and what is around them.
+    // The longest PID, a number of attempts, and the characters around them.
     let room = (limit > 0 ? Int(limit) : 255) - "..2147483647-99.partial".utf8.count
     var name = target.unicodeScalars[...]
     while String(name).utf8.count > max(room, 1) { name.removeLast() }
     stem = ".\(String(name))."
   }
 
-  /// The name of an attempt to create a file in this process.
+  /// Returns the name of an attempt to create a file in this process.
   func name(attempt: Int) -> String {
     stem + "\(getpid())" + (attempt == 0 ? "" : "-\(attempt)") + Self.suffix
   }
 
-  /// Whether a name is one of them, of any process.
+  /// `true` if a name is one of them, of any process.
   func matches(_ name: String) -> Bool {
     // Bytes, since Swift's strings are equal in more ways than names are.
     let bytes = name.utf8
@@ -126,10 +126,10 @@ struct PartialFile: ~Copyable {
     throw FileError("create a file in \(folderPath)", path: target, code: EEXIST)
   }
 
-  /// Whether the path still leads to the file that was created.
+  /// `true` if the path still leads to the file that was created.
   var isAtItsPath: Bool { descriptor.isFile(at: path, AT_FDCWD) }
 
-  /// Whether a name is a regular file that belongs to this process's user.
+  /// `true` if a name is a regular file that belongs to this process's user.
   static func isOwnRegularFile(_ name: String, _ folder: borrowing Descriptor) -> Bool {
     var status = stat()
     return fstatat(folder.number, name, &status, AT_SYMLINK_NOFOLLOW) == 0

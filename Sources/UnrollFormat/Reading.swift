@@ -56,7 +56,7 @@ extension Contents {
     return layer
   }
 
-  /// Whether products of a few such sizes fit in an `Int`.
+  /// `true` if products of a few such sizes fit in an `Int`.
   private func sizeIsUsable(_ size: Int) -> Bool { size >= 1 && size <= Layout.maximumSize }
 
   func readVocabulary() -> Vocabulary? {
@@ -79,14 +79,14 @@ extension Contents {
     return vocabulary
   }
 
-  /// The numbers of a small dataset; `nil` where there is none.
+  /// Returns the numbers of a small dataset; `nil` where there is none.
   func numbers<Bits: FixedWidthInteger, Element>(
     _ path: String, of type: Bits.Type, _ transform: (Bits) -> Element
   ) -> [Element]? {
     tensor(path)?.withUnsafeBytes { $0.elements(of: type, transform) }
   }
 
-  /// The id of a special token, or `nil` for -1.
+  /// Returns the id of a special token, or `nil` for -1.
   private func tokenID(_ name: String) -> Int? {
     integer(Layout.vocabulary, name).flatMap { $0 < 0 ? nil : $0 }
   }
@@ -167,7 +167,7 @@ extension Checkpoint {
   ///
   /// - Parameters:
   ///   - path: The file.
-  ///   - reader: Runs libhdf5; in this process unless told. See `ContainerReader.inProcess`.
+  ///   - reader: Runs libhdf5; in this process by default. See `ContainerReader.inProcess`.
   /// - Throws: `FileError` if the file cannot be read, `InvalidCheckpoint` if it breaks a rule of
   ///   level error.
   public init(
@@ -178,7 +178,7 @@ extension Checkpoint {
 }
 
 extension Examination {
-  /// The contents with all data decoded.
+  /// Returns the contents with all data decoded.
   ///
   /// - Throws: `InvalidCheckpoint` if something cannot be decoded, `FileError` if there is no room.
   func decodedContents() throws -> Contents {
@@ -191,7 +191,7 @@ extension Examination {
 }
 
 extension Contents {
-  /// A part that follows from the rules.
+  /// Returns a part that must exist by the rules.
   fileprivate func require<Part>(_ part: Part?, _ path: String) throws(RuleGap) -> Part {
     guard let part else { throw RuleGap(file: self.path, part: path) }
     return part

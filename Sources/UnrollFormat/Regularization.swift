@@ -1,13 +1,13 @@
-// What keeps a model in training from learning its text by heart; spec/FORMAT.md has the formulas.
+// Regularization of a training; spec/FORMAT.md has the formulas.
 
-/// One way of regularisation, at one place of the model.
+/// One form of regularization at one site of the model.
 public struct RegularizationTerm: Sendable, Hashable, CustomStringConvertible {
   /// Site, kind and rate, as `between:locked=0.25`.
   public var description: String { "\(site.rawValue):\(kind.rawValue)=\(rate)" }
 
-  /// Where it acts.
+  /// The part of the model on which a term acts.
   public enum Site: String, Sendable, Hashable, CaseIterable {
-    /// The embedding, or what is looked up in it.
+    /// The embedding, or the vectors that are looked up in it.
     case embedding
     /// The hidden states of each layer that another reads.
     case between
@@ -17,7 +17,7 @@ public struct RegularizationTerm: Sendable, Hashable, CustomStringConvertible {
     case weightHH = "weight_hh"
   }
 
-  /// How it acts.
+  /// The form of regularization.
   public enum Kind: String, Sendable, Hashable, CaseIterable {
     /// Dropout with a mask of its own for each time step.
     case element
@@ -32,25 +32,25 @@ public struct RegularizationTerm: Sendable, Hashable, CustomStringConvertible {
     /// The mean square of their change from step to step is added, before dropout (TAR).
     case temporal
 
-    /// Whether it draws masks.
+    /// `true` if it draws masks.
     public var isDropout: Bool { self != .activation && self != .temporal }
   }
 
-  /// Where it acts.
+  /// The part of the model on which it acts.
   public var site: Site
-  /// How it acts.
+  /// The form of regularization.
   public var kind: Kind
-  /// The share that is dropped, or what multiplies the mean square.
+  /// The dropout probability, or the factor of the mean square.
   public var rate: Double
 
-  /// Creates a term; `isLawful` says whether there is such a one.
+  /// Creates a term; `isLawful` is `true` if it is valid.
   public init(site: Site, kind: Kind, rate: Double) {
     self.site = site
     self.kind = kind
     self.rate = rate
   }
 
-  /// Whether the kind acts at the site, and the rate is in its domain.
+  /// `true` if the kind acts at the site and the rate is in its domain.
   public var isLawful: Bool {
     let kinds: [Kind] =
       switch site {
@@ -62,7 +62,7 @@ public struct RegularizationTerm: Sendable, Hashable, CustomStringConvertible {
     return kinds.contains(kind) && rate.isFinite && rate >= 0 && (rate < 1 || !kind.isDropout)
   }
 
-  /// Whether two terms cannot act together: the same, or two dropouts of the same numbers.
+  /// `true` if two terms cannot act together: the same, or two dropouts of the same numbers.
   public func excludes(_ other: RegularizationTerm) -> Bool {
     let states: Set<Kind> = [.element, .locked]
     return site == other.site

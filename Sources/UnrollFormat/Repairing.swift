@@ -1,8 +1,8 @@
-// What `unroll validate --fix` puts right: only what follows from the rest of the file.
+// The repairs of `unroll validate --fix`: only those that follow from the rest of the file.
 
 import UnrollTensors
 
-/// How a violation of a rule is put right in another file, without knowing more than the file says.
+/// The repair of a violation of a rule, written to another file, from the contents of the file alone.
 ///
 /// Numbers, tokens and sizes are never changed: a tensor that does not have its digest is damaged, and
 /// another digest would hide that.
@@ -13,10 +13,10 @@ public enum Repair: Sendable {
   case digests
   /// A copy of the embedding becomes a hard link to it, if the two are the same.
   case tie
-  /// What belongs to other weights is left out.
+  /// Companion data of other weights are left out.
   case omission
 
-  /// What is done, as a sentence.
+  /// The repair as a sentence.
   public var explanation: String {
     switch self {
     case .rewriting: "the content is written again as it is"
@@ -28,19 +28,19 @@ public enum Repair: Sendable {
 }
 
 extension Examination {
-  /// Writes the file's content with everything put right that follows from the rest of it.
+  /// Writes the file's content with every repair that follows from the rest of it.
   ///
-  /// The history gets an entry for that. Nothing is written if there is nothing to put right.
-  /// A digest of the weights that contradicts them is not repaired: they are not those that the file names.
-  /// What belongs to other weights is left out: a self-test, and extensions that say so.
+  /// The history gets an entry for that. Nothing is written if there is nothing to repair. A digest of the
+  /// weights that contradicts them is not repaired: they are not the weights that the file names. Companion
+  /// data of other weights are left out: a self-test, and extensions that name other weights.
   ///
   /// - Parameters:
   ///   - path: The file to be.
   ///   - tool: The program that repairs, such as `unroll 0.1.0`.
-  ///   - replacing: Whether a file that is there is replaced.
-  /// - Returns: The findings that are put right.
-  /// - Throws: `InvalidCheckpoint` with the errors that cannot be put right; `FileError` or
-  ///   `HDF5Error` if the new file cannot be written.
+  ///   - replacing: `true` to replace an existing file.
+  /// - Returns: The findings that are repaired.
+  /// - Throws: `InvalidCheckpoint` with the errors that cannot be repaired; `FileError` or `HDF5Error` if the
+  ///   new file cannot be written.
   public func repair(
     to path: String, tool: String = UnrollVersion.producer, replacing: Bool = false
   ) throws -> [Finding] {
@@ -76,10 +76,10 @@ extension Examination {
 }
 
 extension Outline {
-  /// Puts one object right; `false` if that cannot be done.
+  /// Repairs one object; `false` if that cannot be done.
   fileprivate mutating func apply(_ repair: Repair, at path: String) -> Bool {
     switch repair {
-    // Those of the root are computed when all objects are as they will be.
+    // The digests of the root are computed when all other objects are final.
     case .digests: sealDataset(path)
     case .tie:
       let embedding = ParameterPath.embeddingWeight.description
@@ -92,8 +92,8 @@ extension Outline {
     return true
   }
 
-  /// Gives what belongs to a model the digest of its weights as it is now, and leaves out what belongs
-  /// to others.
+  /// Gives companion data of the model the digest of its weights as it is now, and leaves out companion data of
+  /// others.
   fileprivate mutating func settleCompanions(of digest: String) {
     let weights = weightsDigest
     for (path, object) in objects
@@ -111,7 +111,7 @@ extension Outline {
 }
 
 extension Tensor {
-  /// Whether another tensor has the same type, shape and bits.
+  /// `true` if another tensor has the same type, shape and bits.
   fileprivate func hasSameBytes(as other: Tensor) -> Bool {
     guard dtype == other.dtype, shape == other.shape else { return false }
     return withUnsafeBytes { bytes in other.withUnsafeBytes { bytes.elementsEqual($0) } }

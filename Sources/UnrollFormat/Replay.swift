@@ -1,4 +1,4 @@
-// What a self-test's computation gives, and how far the rounding of its arithmetic can move it.
+// The result of computing a self-test, and how far the rounding of its arithmetic can move it.
 
 /// The log-probabilities that a model gave a self-test's tokens.
 public struct Replay: Sendable {
@@ -15,7 +15,7 @@ public struct Replay: Sendable {
     self.roundings = roundings
   }
 
-  /// The bound of the rounding of a logarithm of a probability.
+  /// Returns the bound of the rounding of a logarithm of a probability.
   ///
   /// A sum of n rounded products errs by more than `6 sqrt(n) u` times the sum of the magnitudes of its
   /// terms with a probability below 4e-8 (Higham & Mary 2019, "A New Approach to Probabilistic Rounding Error

@@ -4,7 +4,7 @@ import UnrollHDF5
 import UnrollTensors
 
 extension Examination {
-  /// How the file's data is stored; `live` unless most bytes are in chunks.
+  /// The storage profile of the file; `live` unless most bytes are in chunks.
   public var profile: StorageProfile {
     let sizes = contents.datasets.map { ($0.dataset.layout == .chunked, $0.dataset.storageSize) }
     let chunked = sizes.reduce(0.0) { $0 + ($1.0 ? Double($1.1) : 0) }
@@ -15,8 +15,8 @@ extension Examination {
   ///
   /// - Parameters:
   ///   - path: The file to be.
-  ///   - profile: How the data is stored.
-  ///   - replacing: Whether a file that is there is replaced.
+  ///   - profile: The storage profile.
+  ///   - replacing: `true` to replace an existing file.
   /// - Throws: `InvalidCheckpoint` if this file breaks a rule of level error or the new one would;
   ///   `FileError` or `HDF5Error` if the new one cannot be written.
   public func repack(to path: String, profile: StorageProfile, replacing: Bool = false) throws {
@@ -30,9 +30,9 @@ extension Examination {
   /// - Parameters:
   ///   - path: The file to be.
   ///   - tool: The program that edits, such as `unroll 0.1.0`.
-  ///   - replacing: Whether a file that is there is replaced.
+  ///   - replacing: `true` to replace an existing file.
   ///   - change: Changes the card; it is empty where the file has none.
-  /// - Throws: What `repack` throws.
+  /// - Throws: The errors of `repack`.
   public func edit(
     to path: String, tool: String = UnrollVersion.producer, replacing: Bool = false,
     _ change: (inout Card) -> Void
@@ -54,7 +54,7 @@ extension Examination {
     return try decodedOutline()
   }
 
-  /// The content as it is to be written again.
+  /// Returns the content as it is to be written again.
   func decodedOutline() throws -> Outline {
     var outline = Outline(objects: try decodedContents().outlineObjects())
     // A writer sets it last.
@@ -84,7 +84,7 @@ extension Outline {
 }
 
 extension Card {
-  /// What is different from another card, one `field=texts` each.
+  /// Returns the fields that differ from another card, one `field=texts` each.
   fileprivate func changes(from old: Card) -> [String] {
     let fields = CardField.allCases.filter { self.fields[$0] != old.fields[$0] }.map {
       "\($0.rawValue)=\((self.fields[$0] ?? []).joined(separator: "; "))"

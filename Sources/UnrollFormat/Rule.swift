@@ -1,8 +1,8 @@
-// Rules: what a checkpoint must be, each a value with an id that never changes its meaning.
+// Rules: the requirements for a checkpoint, each a value with an id that never changes its meaning.
 
 import UnrollTensors
 
-/// How bad it is that a rule is broken.
+/// The severity of a violation.
 public enum Level: String, Sendable, Hashable, Comparable, CaseIterable {
   /// Worth knowing.
   case note
@@ -17,7 +17,7 @@ public enum Level: String, Sendable, Hashable, Comparable, CaseIterable {
   private var order: Int { Self.allCases.firstIndex(of: self) ?? 0 }
 }
 
-/// What a rule needs to look at.
+/// The data that a rule reads.
 public enum Cost: String, Sendable, Hashable, CaseIterable {
   /// The first bytes of the file: decides whether libhdf5 sees it at all.
   case container
@@ -29,15 +29,15 @@ public enum Cost: String, Sendable, Hashable, CaseIterable {
   case replay
 }
 
-/// One place where a rule is broken.
+/// One location where a rule is broken.
 public struct Violation: Sendable, Hashable {
   /// The path of the object in the file.
   public let object: String
-  /// What the rule wants there.
+  /// The value that the rule expects there.
   public let expected: String
-  /// What is there.
+  /// The value found there.
   public let found: String
-  /// What to do about it here, where more can be said than the rule's own `fix`.
+  /// The advice for this violation, if it is more precise than the rule's own `fix`.
   public var fix: String?
 }
 
@@ -45,19 +45,19 @@ public struct Violation: Sendable, Hashable {
 public struct Rule: Sendable {
   /// The id, such as `V002`: a letter for the family and a number.
   public let id: String
-  /// How bad a violation is.
+  /// The severity of a violation.
   public let level: Level
-  /// What the rule needs to look at.
+  /// The data that the rule reads.
   public let cost: Cost
-  /// What: the rule as one sentence, the same as in `spec/FORMAT.md`.
+  /// The rule as one sentence (What), the same as in `spec/FORMAT.md`.
   public let summary: String
   /// Why the rule exists: what goes wrong without it.
   public let why: String
-  /// A file that breaks the rule, by what is in it.
+  /// A file that breaks the rule, described by its contents.
   public let example: String
-  /// What to do about a violation, in general; an order without a full stop, as in a finding.
+  /// The general advice for a violation; an order without a full stop, as in a finding.
   public let fix: String
-  /// How `Examination.repair` puts a violation right, if it can.
+  /// The way in which `Examination.repair` repairs a violation, if it can.
   public let repair: Repair?
   /// Finds the violations in a file.
   let check: @Sendable (Contents) -> [Violation]
@@ -86,7 +86,7 @@ public struct Rule: Sendable {
   /// The most findings of one rule in a file; the last says how many more there are.
   static let maximumFindings = 1000
 
-  /// The findings of this rule in a file.
+  /// Returns the findings of this rule in a file.
   func findings(in contents: Contents) -> [Finding] {
     let violations = check(contents)
     let more = violations.count - Self.maximumFindings
@@ -101,7 +101,7 @@ public struct Rule: Sendable {
   }
 }
 
-/// What to do about damage that several rules find.
+/// Advice for damage that several rules find.
 enum Fix {
   static let convertAgain = "convert again from the original model"
   static let convertWithVocabulary =

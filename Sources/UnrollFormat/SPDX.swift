@@ -2,7 +2,7 @@
 
 /// SPDX licence expressions; source: the SPDX specification 2.3, annex D.
 enum SPDX {
-  /// The first part that makes a text no expression of known licences, in words; `nil` if there is
+  /// Returns the first part that makes a text no expression of known licences, in words; `nil` if there is
   /// none.
   static func firstUnknownPart(of text: String) -> String? {
     let tokens = tokens(of: text)
@@ -11,7 +11,7 @@ enum SPDX {
     return place < tokens.count ? "\"\(tokens[place])\"" : nil
   }
 
-  /// Reads licences with `AND` and `OR` between them, up to what is neither.
+  /// Reads licences with `AND` and `OR` between them, up to the first text that is neither.
   private static func unknownPart(_ tokens: [String], _ place: inout Int, depth: Int) -> String? {
     while true {
       if let part = unknownTerm(tokens, &place, depth: depth) { return part }

@@ -1,9 +1,9 @@
-// Compares what is in a file with what the layout wants.
+// Compares the contents of a file with the requirements of the layout.
 
 import UnrollHDF5
 
 extension AttributeSchema.Value {
-  /// Whether a value is of the right type.
+  /// `true` if a value is of the right type.
   func hasType(of value: AttributeValue) -> Bool {
     switch (self, value) {
     case (.text, .text), (.word, .text), (.integer, .integer), (.number, .number),
@@ -13,7 +13,7 @@ extension AttributeSchema.Value {
     }
   }
 
-  /// Whether a value of the right type is allowed.
+  /// `true` if a value of the right type is allowed.
   func allows(_ value: AttributeValue) -> Bool {
     switch (self, value) {
     case (.word(let words), .text(let text)): words.contains(text)
@@ -69,7 +69,7 @@ extension AttributeValue {
 }
 
 extension ObjectSchema {
-  /// What kind of object the schema describes, in one word.
+  /// The kind of object that the schema describes, in one word.
   var kindName: String {
     switch kind {
     case .group: "group"

@@ -178,7 +178,7 @@ extension Outline {
 }
 
 extension Checkpoint {
-  /// What goes along with the model, in a line each.
+  /// Summaries of the companion data of the model, one line each.
   fileprivate var summaries: [StoredPart] {
     func part(_ name: String, _ value: String?) -> StoredPart {
       StoredPart(name: name, value: value ?? "none")

@@ -14,23 +14,23 @@ extension Layout {
   static let trainingHistory = "/training/history"
   static let trainingBest = "/training/best"
 
-  /// The group of parameters that share their hyper-parameters.
+  /// Returns the path of the group of parameters that share their hyperparameters.
   static func optimizerGroup(_ index: Int) -> String {
     "\(optimizerGroups)/\(number(index, digits: 2))"
   }
 
-  /// The group of a slot; below it the tree of the parameters is repeated.
+  /// Returns the path of the group of a slot; below it the tree of the parameters is repeated.
   static func slot(_ slot: OptimizerSlot) -> String { "\(optimizerState)/\(slot.rawValue)" }
 
-  /// The place of one parameter's value in a slot.
+  /// Returns the path of one parameter's value in a slot.
   static func slot(_ slot: OptimizerSlot, _ path: ParameterPath) -> String {
     self.slot(slot) + path.description
   }
 
-  /// What stands for the name of a slot in the path of a schema.
+  /// The placeholder for the name of a slot in the path of a schema.
   static let anySlot = "@"
 
-  /// The group of the state that one layer carries from window to window.
+  /// Returns the path of the group of the state that one layer carries from window to window.
   static func hiddenState(_ index: Int) -> String {
     "\(trainingHidden)/\(number(index, digits: 2))"
   }
@@ -38,7 +38,7 @@ extension Layout {
   /// The largest count that an attribute may give: sums and products with a factor of 2 are safe.
   static let maximumCount = Int64(1) << 62
 
-  /// The objects of an optimizer; `model` are the objects whose tree its slots repeat.
+  /// Returns the schemas of the objects of an optimizer; `model` are the objects whose tree its slots repeat.
   static func optimizerObjects(mirroring model: [ObjectSchema]) -> [ObjectSchema] {
     [
       ObjectSchema(
@@ -69,14 +69,14 @@ extension Layout {
     ] + mirror(of: model)
   }
 
-  /// The attribute of a hyper-parameter; which ones there must be follows from the kind.
+  /// Returns the schema of the attribute of a hyperparameter; which ones there must be follows from the kind.
   private static func schema(_ hyperparameter: Hyperparameter) -> AttributeSchema {
     AttributeSchema(
       name: hyperparameter.rawValue, value: hyperparameter.isFlag ? .integer(0...1) : .number,
       isRequired: hyperparameter == .learningRate || hyperparameter == .weightDecay)
   }
 
-  /// The objects of a slot: its group, and the groups and parameters of the model below it.
+  /// Returns the schemas of the objects of a slot: its group, and the groups and parameters of the model below it.
   private static func mirror(of model: [ObjectSchema]) -> [ObjectSchema] {
     let slot = "\(optimizerState)/\(anySlot)"
     let group = ObjectSchema(
@@ -170,26 +170,26 @@ extension Layout {
   private static let count = AttributeSchema.Value.integer(0...maximumCount)
 }
 
-/// What gradients are clipped by.
+/// The form of gradient clipping.
 enum ClipKind: String, CaseIterable {
   case norm
   case value
   case none
 }
 
-/// What a norm that gradients are clipped by is of.
+/// The scope of a norm that gradients are clipped by.
 enum ClipScope: String, CaseIterable {
   case global
   case parameter
 }
 
-/// What is evaluated.
+/// The parameters that are evaluated.
 enum EvaluatedParameters: String, CaseIterable {
   case iterate
   case average
 }
 
-/// Whether going on from a file is the same as never having stopped.
+/// Tells whether resuming from a file equals never having stopped.
 enum ResumeKind: String, CaseIterable {
   case exact
   case inexact

@@ -4,7 +4,7 @@ import UnrollHDF5
 import UnrollTensors
 
 extension OptimizerState {
-  /// Adds `/optimizer` and what is below it.
+  /// Adds `/optimizer` and its members.
   func add(to outline: inout Outline) {
     outline.addGroup(
       Layout.optimizer,
@@ -82,7 +82,7 @@ extension GradientClip {
 }
 
 extension TrainingState {
-  /// Adds `/training` and what is below it.
+  /// Adds `/training` and its members.
   func add(to outline: inout Outline) {
     outline.addGroup(Layout.training, attributes)
     outline.addGroup(Layout.trainingData, data.attributes)

@@ -4,13 +4,13 @@ import UnrollHDF5
 import UnrollTensors
 
 extension Contents {
-  /// A floating-point attribute.
+  /// Returns a floating-point attribute.
   func number(_ path: String, _ name: String) -> Double? {
     if case .number(let value)? = object(path)?.attributes[name] { return value }
     return nil
   }
 
-  /// The rule of the optimizer; `nil` where there is none that the format has.
+  /// The kind of the optimizer; `nil` where there is none that the format has.
   var optimizerKind: OptimizerKind? {
     text(Layout.optimizer, AttributeName.kind).flatMap(OptimizerKind.init)
   }
@@ -66,7 +66,7 @@ extension Contents {
     return result
   }
 
-  /// The value of a hyper-parameter of a group, stored as a number or as a flag.
+  /// Returns the value of a hyperparameter of a group, stored as a number or as a flag.
   func value(of hyperparameter: Hyperparameter, in group: String) -> Double? {
     hyperparameter.isFlag
       ? integer(group, hyperparameter.rawValue).map(Double.init)
@@ -84,7 +84,7 @@ extension Contents {
     }
   }
 
-  /// The paths that a group of the optimizer lists; `nil` if they are no lines of UTF-8.
+  /// Returns the paths that a group of the optimizer lists; `nil` if they are no lines of UTF-8.
   func parameterLines(of group: String) -> [String]? {
     guard let bytes = tensor("\(group)/\(MemberName.parameters)")?.withUnsafeBytes({ Array($0) }),
       let text = String(validating: bytes, as: UTF8.self), text.utf8.last == UInt8(ascii: "\n")
@@ -92,7 +92,7 @@ extension Contents {
     return text.split(separator: "\n", omittingEmptySubsequences: false).dropLast().map(String.init)
   }
 
-  /// Where the training is; `nil` where a part is missing or not allowed.
+  /// The state of the training; `nil` if a part is missing or not allowed.
   var trainingState: TrainingState? {
     let root = Layout.training
     guard let step = integer(root, AttributeName.step),
@@ -133,7 +133,7 @@ extension Contents {
     return state
   }
 
-  /// How the learning rate changes; `nil` where a part is missing or not allowed.
+  /// The schedule of the learning rate; `nil` if a part is missing or not allowed.
   private var learningRateSchedule: LearningRateSchedule? {
     guard
       let kind = text(Layout.trainingSchedule, AttributeName.kind).flatMap(ScheduleKind.init)

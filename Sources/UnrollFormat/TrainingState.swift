@@ -1,33 +1,34 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// What a stopped training needs to go on as if it had never stopped: optimizer and training state.
+// The data that a stopped training needs to resume as if it had never stopped: optimizer and training state.
 
 import UnrollTensors
 
-/// The type in which matrix products take their factors.
+/// The compute precision: the type of the operands of matrix products.
 ///
-/// States, softmax, gradients and parameters are f32 always, and so are sums. Factors are rounded to the
+/// States, softmax, gradients and parameters are f32 always, and so are sums. Operands are rounded to the
 /// nearest, ties to even: to bfloat16, or to whole numbers from -127 to 127 of a scale, one for each row of a
-/// weight and each vector that it multiplies, whose sums are exact. Training takes the first two.
+/// weight and each vector that it multiplies, whose sums are exact. Training supports the first two.
 public enum Precision: String, Sendable, Hashable, CaseIterable {
   case float32 = "f32"
   case bfloat16 = "bf16"
   case int8
 
-  /// Those of training.
+  /// The precisions of training.
   public static let ofTraining = [float32, bfloat16]
 }
 
-/// What decides the lengths of windows.
+/// The lengths of windows.
 public enum WindowKind: String, Sendable, Hashable, CaseIterable {
-  /// All have `window` time steps, but for the last of an epoch.
+  /// All windows have `window` time steps, except the last of an epoch.
   case fixed
-  /// They are drawn, around `window`.
+  /// Random lengths around `window`.
   case random
-  /// Each is a sentence from a state of zeros, in one column; `window` is what longer ones are cut into.
+  /// Each window is a sentence from a state of zeros, with batch size 1; longer ones are cut into `window` time
+  /// steps.
   case sentence
 }
 
-/// The texts of a training, how they are cut, and how far it is in them.
+/// The texts of a training, how they are cut, and the position in them.
 public struct TrainingData: Sendable, Hashable {
   /// The SHA-256 of the training text's bytes as they are on disk.
   public var trainDigest: String
@@ -35,13 +36,13 @@ public struct TrainingData: Sendable, Hashable {
   public var validDigest: String
   /// The number of tokens of the training text.
   public var tokens: Int
-  /// The streams that the text is cut into, B; each has `tokens / columns` tokens.
+  /// The batch size, B: the number of streams of the text, each of `tokens / columns` tokens.
   public var columns: Int
-  /// The time steps of a window, T.
+  /// The BPTT length, T: the time steps of a window.
   public var window: Int
-  /// What decides the lengths of windows.
+  /// The lengths of windows.
   public var windowKind = WindowKind.fixed
-  /// The row of the columns that comes next: 0 to `tokens / columns - 1`, where the last one means
+  /// The next time step of the streams: 0 to `tokens / columns - 1`, where the last one means
   /// that the epoch's steps are done and its evaluation is not.
   public var cursor: Int
   /// The sum over this epoch's predictions of their negative log-probabilities in nats.
@@ -120,38 +121,38 @@ public struct CarriedState: Sendable {
 
 /// A training between two steps.
 public struct TrainingState: Sendable {
-  /// The number of steps that were made.
+  /// The number of completed steps.
   public var step: Int
-  /// The number of epochs that were completed, evaluation included.
+  /// The number of completed epochs, evaluation included.
   public var epoch: Int
-  /// The predictions that were trained on.
+  /// The number of predictions that were trained on.
   public var tokensSeen: Int
   /// The epochs after which training ends, or `nil`.
   public var maximumEpochs: Int?
   /// The steps after which training ends, or `nil`.
   public var maximumSteps: Int?
-  /// Why going on from here is not the same as never having stopped; `nil` if it is.
+  /// The reason why resuming from here does not equal never having stopped; `nil` if it does.
   public var inexactReason: String?
-  /// The texts and the place in them.
+  /// The texts and the position in them.
   public var data: TrainingData
-  /// How the learning rate changes.
+  /// The schedule of the learning rate.
   public var schedule: LearningRateSchedule
   /// The evaluations since the last that improved on the best, or since the learning rate was divided.
   public var evaluationsWithoutImprovement = 0
   /// The epochs after which one more frozen group is trained, or `nil`.
   public var unfreezeEvery: Int?
-  /// The windows whose gradients make one step.
+  /// The gradient accumulation: the number of windows whose gradients make one step.
   public var accumulation = 1
-  /// The type of the factors of products in its steps; evaluations are in f32.
+  /// The compute precision of its steps; evaluations are in f32.
   public var precision = Precision.float32
-  /// Whether the averages of ASGD are evaluated, and kept as the best model, rather than the parameters.
+  /// `true` if the averages of ASGD are evaluated, and kept as the best model, rather than the parameters.
   public var evaluatesAverages = false
-  /// The evaluations n after which SGD becomes ASGD: when one is worse than the best but for the last n;
-  /// `nil` for never.
+  /// The n of NT-ASGD: SGD switches to ASGD when an evaluation is worse than the best of those before it except
+  /// the last n; `nil` for never.
   public var averageAfter: Int?
-  /// What keeps the model from learning its text by heart.
+  /// The regularization terms.
   public var regularization: [RegularizationTerm] = []
-  /// What masks are drawn from, where they are.
+  /// The seed of dropout masks, if there are any.
   public var seed: UInt32?
   /// The carried state, one for each layer.
   public var hidden: [CarriedState]

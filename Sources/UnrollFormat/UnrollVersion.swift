@@ -4,6 +4,6 @@
 public enum UnrollVersion {
   /// The version's number.
   public static let number = "0.1.0"
-  /// What a file written by this code names as its producer.
+  /// The producer that files written by this code name.
   public static let producer = "unroll \(number)"
 }

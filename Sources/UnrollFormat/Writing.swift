@@ -18,12 +18,12 @@ extension Checkpoint {
   ///
   /// - Parameters:
   ///   - path: The file to be.
-  ///   - replacing: Whether a file that is there is replaced. If not, it stays.
-  ///   - profile: How the data is stored.
-  ///   - check: Looks at what was read back, before the file gets its name.
-  /// - Throws: `FileError` with `EEXIST` if there is a file and `replacing` is `false`; `FileError`
-  ///   or `HDF5Error` if the file cannot be written; `InvalidCheckpoint` if it would break a rule; what
-  ///   `check` throws.
+  ///   - replacing: `true` to replace an existing file; `false` to keep it.
+  ///   - profile: The storage profile.
+  ///   - check: Checks the checkpoint that was read back, before the file gets its name.
+  /// - Throws: `FileError` with `EEXIST` if there is a file and `replacing` is `false`; `FileError` or
+  ///   `HDF5Error` if the file cannot be written; `InvalidCheckpoint` if it would break a rule; the errors of
+  ///   `check`.
   public func write(
     to path: String, replacing: Bool = false, profile: StorageProfile = .live,
     check: ((Checkpoint) throws -> Void)? = nil
@@ -54,10 +54,10 @@ extension Outline {
   ///
   /// - Parameters:
   ///   - path: The file to be.
-  ///   - replacing: Whether a file that is there is replaced.
-  ///   - profile: How the data is stored.
-  ///   - check: Looks at the whole file before it gets its name.
-  /// - Throws: What `Checkpoint.write` throws, and what `check` throws.
+  ///   - replacing: `true` to replace an existing file.
+  ///   - profile: The storage profile.
+  ///   - check: Checks the whole file before it gets its name.
+  /// - Throws: The errors of `Checkpoint.write` and of `check`.
   func write(
     to path: String, replacing: Bool, profile: StorageProfile = .live,
     check: (String) throws -> Void = { _ in }
@@ -104,7 +104,7 @@ extension Outline {
     }
   }
 
-  /// No fewer bytes than the file will have: data, and a generous share of metadata an object.
+  /// An upper bound of the bytes of the file: data, and a generous share of metadata an object.
   private var sizeBound: Int {
     objects.values.reduce(16 * 1024) { sum, object in
       var size = 4096
@@ -115,7 +115,7 @@ extension Outline {
   }
 }
 
-/// An error about a temporary file as one about the file that it was to be.
+/// Returns an error about a temporary file as one about the file that it was to be.
 private func naming(_ path: String, insteadOf temporaryPath: String, in error: Error) -> Error {
   switch error {
   case let error as FileError where error.path == temporaryPath:

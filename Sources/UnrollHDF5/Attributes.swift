@@ -3,7 +3,7 @@
 import CHDF5
 import UnrollTensors
 
-/// The names of the attributes of an open object, one more than the limit at most.
+/// Returns the names of the attributes of an open object, at most one more than the limit.
 ///
 /// - Throws: `HDF5Error` if the library cannot list them.
 func attributeNamesOf(
@@ -26,7 +26,7 @@ func attributeNamesOf(
   return names
 }
 
-/// The attributes of an open object by name, as many as the budget allows.
+/// Returns the attributes of an open object by name, as many as the budget allows.
 ///
 /// An attribute that libhdf5 cannot read becomes a value that says so.
 func attributes(
@@ -97,7 +97,7 @@ private func readAttribute(
       return try variableTextValue(
         of: attribute.id, type.id, space.id, dimensions, path: path, file: file)
     }
-    // Those of a checkpoint are filled up with NULs.
+    // Strings of a checkpoint are padded with NULs.
     let isForeign = dialect == .foreign
     return textValue(
       try bytes(), isForeign ? try TextPadding(of: type.id, path: path, file: file) : .terminator,
@@ -120,7 +120,7 @@ private func byteCount(_ dimensions: [UInt64], _ elementSize: Int) -> Int? {
   return count
 }
 
-/// Fixed-length strings without what fills them up, up to their first NUL; they must be UTF-8.
+/// Decodes fixed-length strings without their padding, up to their first NUL; they must be UTF-8.
 private func textValue(
   _ bytes: [UInt8], _ padding: TextPadding, elementSize: Int, dimensions: [UInt64]
 ) -> AttributeValue {

@@ -1,4 +1,4 @@
-// Reads what a dataset's header says: type, shape, storage.
+// Reads a dataset's header: type, shape, storage.
 
 import CHDF5
 import UnrollTensors
@@ -153,7 +153,7 @@ private func numberName(
   return order == H5T_ORDER_BE.rawValue ? "big-endian \(name)" : "nonstandard \(name)"
 }
 
-/// The size of an element of a datatype; 0 where the library cannot tell.
+/// Returns the size of an element of a datatype; 0 where the library cannot tell.
 func sizeOf(_ type: hid_t, path: String, file: String) throws(HDF5Error) -> Int {
   var size = 0
   _ = try h5("read datatype", file: file, object: path) { () -> herr_t in
@@ -163,7 +163,7 @@ func sizeOf(_ type: hid_t, path: String, file: String) throws(HDF5Error) -> Int 
   return size
 }
 
-/// The dimensions of a dataspace; empty for a scalar, `nil` for a null dataspace.
+/// Returns the dimensions of a dataspace; empty for a scalar, `nil` for a null dataspace.
 func dimensionsOf(
   _ space: hid_t, path: String, file: String
 ) throws(HDF5Error) -> [UInt64]? {

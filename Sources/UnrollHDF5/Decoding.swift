@@ -9,7 +9,7 @@ import UnrollTensors
   import Darwin
 #endif
 
-/// A dataset to be decoded, and where its bytes go.
+/// A dataset to be decoded, and the location of the decoded bytes in the output.
 public struct DecodingOrder: Sendable, Hashable {
   /// The path of the dataset.
   public var path: String
@@ -17,16 +17,16 @@ public struct DecodingOrder: Sendable, Hashable {
   public var element: DType
   /// Its dimensions; at least one, none of them 0.
   public var dimensions: [Int]
-  /// How many of its rows, entries of the first dimension, a chunk holds.
+  /// The number of rows (entries of the first dimension) of a chunk.
   public var rowsPerChunk: Int
-  /// Where in the output its first byte goes.
+  /// The offset of its first byte in the output.
   public var offset: Int
-  /// How many chunks there are.
+  /// The number of chunks.
   public var chunkCount: Int
   /// The size of a chunk, or of a run of rows that is as high as one, whichever is larger, in bytes.
   public var chunkSize: Int
 
-  /// The number of bytes that it gives.
+  /// The number of decoded bytes.
   public var byteCount: Int { dimensions.reduce(element.size, *) }
 
   /// Creates an order for a dataset whose chunks are made of whole rows.
@@ -49,7 +49,7 @@ public struct DecodingOrder: Sendable, Hashable {
 /// checked by the rules that sizes are plausible and that chunks are made of whole rows.
 ///
 /// - Parameters:
-///   - orders: What to decode.
+///   - orders: The datasets to decode.
 ///   - path: The file.
 ///   - descriptor: The output, open for writing.
 /// - Throws: `HDF5Error` if the library cannot read a chunk, as when its checksum is wrong, or if the
@@ -74,9 +74,9 @@ public func decodeDatasets(
 /// The caller has checked that sizes are plausible.
 ///
 /// - Parameters:
-///   - orders: What to decode.
+///   - orders: The datasets to decode.
 ///   - image: The bytes of the file.
-///   - name: What errors call it.
+///   - name: The name of the file in errors.
 ///   - descriptor: The output, open for writing.
 /// - Throws: `HDF5Error` as the function above.
 public func decodeDatasets(
@@ -98,7 +98,7 @@ public func decodeDatasets(
   }
 }
 
-/// A dataset is not what an inventory said.
+/// Returns the error of a dataset that is not what an inventory said.
 func changed(_ object: String, _ file: String) -> HDF5Error {
   HDF5Error(operation: "decode", file: file, object: object, reason: "its shape changed meanwhile")
 }
@@ -139,7 +139,7 @@ private func decode(
   }
 }
 
-/// Writes all bytes at a place of a file; `false` with `errno` if the system cannot.
+/// Writes all bytes at an offset of a file; `false` with `errno` if the system cannot.
 private func write(_ bytes: ArraySlice<UInt8>, to descriptor: Int32, at offset: Int) -> Bool {
   bytes.withUnsafeBytes { bytes in
     var done = 0

@@ -4,7 +4,7 @@ import CHDF5
 import UnrollTensors
 
 extension DType {
-  /// The little-endian HDF5 datatype, opened.
+  /// Returns the little-endian HDF5 datatype, opened.
   ///
   /// - Throws: `HDF5Error` if the library cannot make it.
   func datatype(file: String) throws(HDF5Error) -> Handle {

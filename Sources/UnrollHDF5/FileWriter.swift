@@ -9,7 +9,7 @@ import UnrollTensors
   import Darwin
 #endif
 
-/// How the data of a file is stored.
+/// The storage of a file's data.
 public enum StorageProfile: String, Sendable, Hashable, CaseIterable {
   /// Each dataset in one run of bytes that can be mapped into memory: quick to load.
   case live
@@ -51,8 +51,8 @@ public struct FileWriter: ~Copyable {
     }
     // From the first byte on: with a threshold, small biases stay unaligned.
     _ = try h5("set alignment", file: path) { H5Pset_alignment(access.id, 1, 64) }
-    // Who creates the file keeps others out of it; on network file systems its lock and libhdf5's
-    // would be one too many.
+    // The program that creates the file locks it against others; on network file systems a second lock,
+    // libhdf5's, would be one too many.
     _ = try h5("switch locks off", file: path) { unroll_switch_locks_off(access.id) }
     return try Handle(H5Fclose, "create file", file: path) {
       H5Fcreate(path, unroll_H5F_ACC_TRUNC(), creation.id, access.id)
@@ -102,7 +102,7 @@ public struct FileWriter: ~Copyable {
   ///   - element: The type of the elements, on disk and in `bytes`.
   ///   - dimensions: The shape.
   ///   - bytes: The elements, little-endian, as many as type and shape say.
-  ///   - profile: How they are stored.
+  ///   - profile: The storage of the elements.
   /// - Throws: `HDF5Error` if the library cannot.
   public func createDataset(
     _ object: String, element: DType, dimensions: [Int], bytes: UnsafeRawBufferPointer,
@@ -118,8 +118,8 @@ public struct FileWriter: ~Copyable {
       H5Pcreate(unroll_H5P_DATASET_CREATE())
     }
     try FileWriter.makeReproducible(creation.id, file: path)
-    // There are no chunks of nothing: what is empty, and a single number, stays contiguous. So do rows
-    // that are larger than the largest chunk.
+    // There are no chunks of nothing: empty datasets and single numbers stay contiguous. So do rows that are
+    // larger than the largest chunk.
     if profile == .archive, let rowCount = dimensions.first, !bytes.isEmpty,
       bytes.count / rowCount <= Self.maximumChunkSize
     {
@@ -138,7 +138,7 @@ public struct FileWriter: ~Copyable {
         file.id, object, type.id, space.id, hid_t(H5P_DEFAULT), creation.id, hid_t(H5P_DEFAULT))
     }
     try write(bytes, of: dimensions, to: dataset, type, space, object)
-    // Small data waits in a buffer: whether it was written is known only here.
+    // Small data waits in a buffer: only closing tells whether it was written.
     try dataset.close(file: path, object: object)
   }
 
@@ -291,7 +291,7 @@ public struct FileWriter: ~Copyable {
     try attribute.close(file: path, object: object)
   }
 
-  /// Hands all that was written to the operating system.
+  /// Hands all written data to the operating system.
   ///
   /// - Throws: `HDF5Error` if the library cannot.
   public func flush() throws(HDF5Error) {

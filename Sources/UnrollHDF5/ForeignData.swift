@@ -65,27 +65,27 @@ extension DatasetDescription {
     }
   }
 
-  /// Whether the data went only through filters of the library: deflate, shuffle, fletcher32.
+  /// `true` if the data went only through filters of the library: deflate, shuffle, fletcher32.
   public var hasKnownFilters: Bool { filters.allSatisfy { (1...3).contains($0) } }
 }
 
 extension Datatype {
   /// A string of variable length.
   public static let variableLengthString = Datatype.other("variable-length string")
-  /// A string of fixed length, filled up with NULs or spaces.
+  /// A string of fixed length, padded with NULs or spaces.
   public static let fixedLengthString = Datatype.other("fixed-length string")
-  /// Whether it is a string of either kind.
+  /// `true` if it is a string of either kind.
   public var isString: Bool { self == .variableLengthString || self == .fixedLengthString }
 }
 
 /// Reads a one-dimensional dataset of strings of another program's file in memory.
 ///
-/// Strings of fixed length come without what fills them up.
+/// Strings of fixed length come without their padding.
 ///
 /// - Parameters:
 ///   - path: The dataset.
 ///   - image: The bytes of the file.
-///   - name: What errors call it.
+///   - name: The name of the file in errors.
 /// - Returns: The bytes of each string and a NUL behind them: `Inventory.maximumTextSize` at most.
 /// - Throws: `HDF5Error` if it is something else, or more.
 public func readTexts(
@@ -115,9 +115,9 @@ public func readTexts(
   }
 }
 
-/// How many strings are read at once: libhdf5 allocates each that is of variable length.
+/// The number of strings that are read at once: libhdf5 allocates each string of variable length.
 private let textsAtOnce = 256
-/// The most bytes of strings of fixed length with what fills them up, or of references to others.
+/// The most bytes of fixed-length strings with their padding, or of references to variable-length strings.
 private let maximumPaddedSize = 16 * Inventory.maximumTextSize
 
 /// Reads the strings of a dataset, some at a time.
@@ -196,7 +196,7 @@ private struct TextReader {
   }
 }
 
-/// What fills up strings of fixed length.
+/// The padding of fixed-length strings.
 enum TextPadding {
   /// A NUL ends the string, if it is not as long as it can be.
   case terminator
@@ -216,7 +216,7 @@ enum TextPadding {
       }
   }
 
-  /// The string without what fills it up.
+  /// Returns the string without its padding.
   func text(in bytes: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
     let end =
       switch self {

@@ -4,7 +4,7 @@ import UnrollTensors
 
 /// A call to libhdf5 that failed.
 public struct HDF5Error: Error, Sendable, Hashable, CustomStringConvertible {
-  /// What was tried, such as `open dataset`.
+  /// The operation that failed, such as `open dataset`.
   public let operation: String
   /// The file's path.
   public let file: String
@@ -13,7 +13,7 @@ public struct HDF5Error: Error, Sendable, Hashable, CustomStringConvertible {
   /// The library's innermost reason.
   public let reason: String
 
-  /// The same error of a file under another name.
+  /// Returns the same error of a file under another name.
   public func naming(_ path: String) -> HDF5Error {
     HDF5Error(operation: operation, file: path, object: object, reason: reason)
   }

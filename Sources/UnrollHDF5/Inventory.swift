@@ -1,4 +1,4 @@
-// What is in an HDF5 file, as a plain value: everything but the numbers of its datasets.
+// The contents of an HDF5 file as a plain value: everything except the numbers of its datasets.
 
 import UnrollTensors
 
@@ -35,7 +35,7 @@ public enum Datatype: Sendable, Hashable, CustomStringConvertible {
   }
 }
 
-/// How a dataset's bytes are stored.
+/// The storage of a dataset's bytes.
 public enum StorageLayout: String, Sendable, Hashable {
   /// In one run of bytes.
   case contiguous
@@ -49,11 +49,11 @@ public enum StorageLayout: String, Sendable, Hashable {
   case unknown
 }
 
-/// How a dataset is cut into chunks.
+/// The chunks of a dataset.
 public struct ChunkGrid: Sendable, Hashable {
   /// The dimensions of one chunk.
   public var dimensions: [UInt64]
-  /// How many chunks are stored.
+  /// The number of stored chunks.
   public var count: UInt64
 
   /// Creates a grid.
@@ -63,23 +63,23 @@ public struct ChunkGrid: Sendable, Hashable {
   }
 }
 
-/// A dataset: type, shape and the place of its bytes.
+/// A dataset: type, shape and the location of its bytes.
 public struct DatasetDescription: Sendable, Hashable {
   /// The type of the elements.
   public var datatype: Datatype
   /// The dimensions; empty for a scalar, `nil` for a null dataspace and for virtual datasets.
   public var dimensions: [UInt64]?
-  /// How the bytes are stored.
+  /// The storage of the bytes.
   public var layout: StorageLayout
-  /// Where contiguous bytes start in the file, or `nil` if none are allocated.
+  /// The offset of contiguous bytes in the file, or `nil` if none are allocated.
   public var offset: UInt64?
-  /// How many bytes are allocated.
+  /// The number of allocated bytes.
   public var storageSize: UInt64
-  /// How many other files hold parts of the data.
+  /// The number of other files that hold parts of the data.
   public var externalFileCount: Int
   /// The ids of the filters that the data went through, in the order of writing.
   public var filters: [Int]
-  /// The dimensions of a chunk, and how many chunks are stored; `nil` where there are none.
+  /// The dimensions of a chunk and the number of stored chunks; `nil` if the dataset is not chunked.
   public var chunks: ChunkGrid?
 
   /// Creates a description.
@@ -99,11 +99,11 @@ public struct DatasetDescription: Sendable, Hashable {
 
 /// Something that a name in a file leads to.
 public struct InventoryObject: Sendable, Hashable {
-  /// What a name can lead to.
+  /// The kinds of targets of a name.
   public enum Kind: Sendable, Hashable {
     case group
     case dataset(DatasetDescription)
-    /// An object that was already met under another path.
+    /// An object that was already found under another path.
     case hardLink(to: String)
     case softLink
     case externalLink
@@ -115,9 +115,9 @@ public struct InventoryObject: Sendable, Hashable {
 
   /// The absolute path.
   public var path: String
-  /// What is there.
+  /// The kind of the object or link at the path.
   public var kind: Kind
-  /// The number of hard links to the object, as its header says; 0 where it is not known.
+  /// The number of hard links to the object, as its header says; 0 if it is not known.
   public var linkCount: Int
   /// The attributes by name.
   public var attributes: [String: AttributeValue]
@@ -133,11 +133,11 @@ public struct InventoryObject: Sendable, Hashable {
   }
 }
 
-/// Which types an inventory has values for; what is of others it only describes.
+/// The types that an inventory has values for; values of other types are only described.
 public enum InventoryDialect: Sendable, Hashable {
-  /// Those of the format.
+  /// The types of the format.
   case checkpoint
-  /// Those that h5py writes, too: strings of variable length, opaque numbers of two bytes, which are
+  /// In addition the types that h5py writes: strings of variable length, opaque numbers of two bytes, which are
   /// its bfloat16, and attributes as large as a file of its can have; big-endian numbers; and soft links to
   /// objects of the same file, as if they were hard ones.
   case foreign
@@ -173,13 +173,13 @@ public struct Inventory: Sendable, Hashable {
   public static let maximumAttributes = 1000
   /// The largest attribute that is read, in bytes.
   public static let maximumAttributeSize = 32 * 1024
-  /// The longest name that is kept, in bytes; of a longer one its beginning, and U+FFFD as its end.
+  /// The longest name that is kept, in bytes; a longer one is cut and ends in U+FFFD.
   public static let maximumNameSize = 255
   /// The most bytes that paths, attribute names and attribute values have together, each counted with
   /// `textOverhead` more.
   public static let maximumTextSize = 16 << 20
-  /// The bytes that a path, a name or a value counts for beside its own: for its place in memory, and for
-  /// the microseconds that libhdf5 takes to read it.
+  /// The bytes that a path, a name or a value counts in addition to its own: for its memory, and for the
+  /// microseconds that libhdf5 takes to read it.
   static let textOverhead = 128
 
   /// The objects, the root group first.

@@ -146,14 +146,14 @@ private struct ByteWriter {
 // MARK: - Reading
 
 private struct ByteReader {
-  /// What is not read yet.
+  /// The bytes that are not read yet.
   private var bytes: ArraySlice<UInt8>
 
   init(_ bytes: ArraySlice<UInt8>) { self.bytes = bytes }
 
   var isAtEnd: Bool { bytes.isEmpty }
 
-  /// The next bytes, so many.
+  /// Returns the next `count` bytes.
   private mutating func take(_ count: Int) throws(Malformed) -> ArraySlice<UInt8> {
     guard count >= 0, count <= bytes.count else { throw Malformed() }
     defer { bytes.removeFirst(count) }
@@ -179,7 +179,7 @@ private struct ByteReader {
     return text
   }
 
-  /// An array, in memory that grows with what is there, not with what its count says.
+  /// Reads an array, in memory that grows with the bytes that are there, not with the count that they claim.
   mutating func array<Element>(
     atMost maximum: Int = .max, _ element: (inout ByteReader) throws(Malformed) -> Element
   ) throws(Malformed) -> [Element] {
@@ -260,7 +260,7 @@ private struct ByteReader {
     try array { reader throws(Malformed) in try reader.unsigned() }
   }
 
-  /// A case by its name.
+  /// Returns a case by its name.
   mutating func named<Value: RawRepresentable<String>>() throws(Malformed) -> Value {
     guard let value = Value(rawValue: try text()) else { throw Malformed() }
     return value

@@ -20,7 +20,7 @@ extension Inventory {
   ///
   /// - Parameters:
   ///   - image: The bytes of the file.
-  ///   - name: What errors call it.
+  ///   - name: The name of the file in errors.
   /// - Throws: `HDF5Error` if the library cannot open the file.
   public init(foreign image: ByteStorage, name: String) throws(HDF5Error) {
     self = try withOpenImage(image, name: name) { file throws(HDF5Error) in
@@ -72,7 +72,7 @@ private func openForReading(
 
 /// Opens the image of a file for as long as a closure runs.
 ///
-/// - Throws: `HDF5Error` if the library cannot, or of the closure.
+/// - Throws: `HDF5Error` if the library cannot, or the errors of the closure.
 func withOpenImage<Value>(
   _ image: ByteStorage, name: String,
   _ body: (borrowing Handle) throws(HDF5Error) -> Value
@@ -86,21 +86,21 @@ func withOpenImage<Value>(
   return try result.get()
 }
 
-/// What is left of `Inventory.maximumTextSize`.
+/// The unused part of `Inventory.maximumTextSize`.
 struct TextBudget {
   private var left = Inventory.maximumTextSize
 
-  /// Whether more was asked for than there is.
+  /// `true` if more was taken than there is.
   var isExceeded: Bool { left < 0 }
 
-  /// Takes what a text of a size costs; `false` if there is not so much left.
+  /// Takes the cost of a text of a size; `false` if not enough is left.
   mutating func take(_ size: Int) -> Bool {
     left -= size + Inventory.textOverhead
     return !isExceeded
   }
 }
 
-/// A name as it stands in an inventory: long ones, which a rule refuses, are cut.
+/// Returns a name as it stands in an inventory: long names, which a rule refuses, are cut.
 func keptName(_ name: String) -> String {
   guard name.utf8.count > Inventory.maximumNameSize else { return name }
   return String(decoding: name.utf8.prefix(Inventory.maximumNameSize), as: UTF8.self) + "\u{FFFD}"
@@ -118,7 +118,7 @@ private struct InventoryWalk {
   var stoppedAt: Inventory.Limit?
   /// The path under which each address was first met; ties and cycles are found here.
   private var pathsByAddress: [UInt64: String] = [:]
-  /// Where soft links lead, by their paths; of files of other programs only.
+  /// The targets of soft links, by the links' paths; only for files of other programs.
   private var softTargets: [String: String] = [:]
 
   init(file: String, dialect: InventoryDialect) { (self.file, self.dialect) = (file, dialect) }
@@ -137,7 +137,7 @@ private struct InventoryWalk {
     }
   }
 
-  /// Whether there is room for another object; if not, the walk stops.
+  /// `true` if there is room for another object; if not, the walk stops.
   private mutating func mayAppend(_ path: String) -> Bool {
     guard stoppedAt == nil else { return false }
     if objects.count >= Inventory.maximumObjects {
@@ -212,7 +212,7 @@ private struct InventoryWalk {
     }
   }
 
-  /// Makes hard links of the soft links that lead to an object of this file, through no other soft link.
+  /// Turns soft links that lead to an object of this file, through no other soft link, into hard links.
   mutating func resolveSoftLinks() {
     guard !softTargets.isEmpty else { return }
     let kinds = Dictionary(objects.map { ($0.path, $0.kind) }) { first, _ in first }
@@ -232,7 +232,7 @@ private struct InventoryWalk {
   }
 }
 
-/// The absolute path that a soft link has as its value; `nil` if it cannot be read or is too long.
+/// Returns the absolute path that a soft link has as its value; `nil` if it cannot be read or is too long.
 private func softTarget(
   of name: String, in group: hid_t, _ path: String, file: String
 ) -> String? {
@@ -249,7 +249,7 @@ private func softTarget(
   return "/" + absolute.split(separator: "/").filter { $0 != "." }.joined(separator: "/")
 }
 
-/// The names in a group and their links, by name.
+/// Returns the names in a group and their links, by name.
 ///
 /// Bytes that are not UTF-8, slashes and empty names become U+FFFD; a rule refuses such names.
 ///

@@ -25,7 +25,7 @@ private struct LibraryState {
 /// Calls a function of libhdf5.
 ///
 /// - Parameters:
-///   - operation: What the call does, for the error: `open dataset`.
+///   - operation: The operation, for the error: `open dataset`.
 ///   - file: The path of the file, for the error.
 ///   - object: The path of the object in the file, for the error.
 ///   - call: The call. A negative result is a failure.
@@ -47,7 +47,7 @@ func h5<Result: SignedInteger & Sendable>(
   return result
 }
 
-/// The description of the innermost error on the stack of this thread.
+/// Returns the description of the innermost error on the stack of this thread.
 private func innermostReason() -> String {
   var reason = "no reason given by libhdf5"
   withUnsafeMutablePointer(to: &reason) { pointer in
@@ -64,7 +64,7 @@ private func innermostReason() -> String {
   return reason
 }
 
-/// A reason without the addresses and times that libhdf5 adds to failures of the system.
+/// Returns a reason without the addresses and times that libhdf5 adds to failures of the system.
 ///
 /// `file write failed: time = ..., error message = 'No space left on device', buf = ...` becomes
 /// `file write failed: no space left on device`.
@@ -75,7 +75,7 @@ private func plain(_ reason: String) -> String {
   return reason[..<details.lowerBound] + ": " + message.1.lowercased()
 }
 
-/// The version of the library that is linked, such as `1.10.8`.
+/// Returns the version of the library that is linked, such as `1.10.8`.
 public func libraryVersion() -> String {
   var (major, minor, release): (UInt32, UInt32, UInt32) = (0, 0, 0)
   _ = library.withLock { state in
@@ -85,7 +85,7 @@ public func libraryVersion() -> String {
   return "\(major).\(minor).\(release)"
 }
 
-/// The number of identifiers of files and their parts that are open, for tests.
+/// Returns the number of identifiers of files and their parts that are open, for tests.
 func openIdentifierCount() -> Int {
   library.withLock { state in
     state.prepare()
@@ -102,7 +102,7 @@ struct Handle: ~Copyable {
   ///
   /// - Parameters:
   ///   - closeFunction: The function that closes it.
-  ///   - operation: What the call does, for the error.
+  ///   - operation: The operation, for the error.
   ///   - file: The path of the file, for the error.
   ///   - object: The path of the object, for the error.
   ///   - open: The call.

@@ -1,6 +1,6 @@
 // The first bytes of an HDF5 file, read without libhdf5.
 
-/// The superblock of an HDF5 file, as far as it decides whether the file is read at all.
+/// The superblock of an HDF5 file: the fields that decide whether the file is read at all.
 public struct Superblock: Sendable, Hashable {
   /// The eight bytes that an HDF5 file starts with.
   public static let signature: [UInt8] = [0x89, 0x48, 0x44, 0x46, 0x0D, 0x0A, 0x1A, 0x0A]
@@ -9,9 +9,9 @@ public struct Superblock: Sendable, Hashable {
 
   /// The version of the superblock; the format has 2.
   public let version: UInt8
-  /// Whether a writer had the file open, and did not close it.
+  /// `true` if a writer had the file open and did not close it.
   public let isOpenForWriting: Bool
-  /// Where the file ends, by its own account; `nil` where the version is not 2 or 3.
+  /// The end of the file as the superblock states it; `nil` if the version is not 2 or 3.
   public let endOfFile: UInt64?
 
   /// Reads a superblock from the first bytes of a file, or `nil` if there is no signature.

@@ -15,7 +15,7 @@ struct CheckedParameters {
   ///
   /// - Parameters:
   ///   - tree: The parameters.
-  ///   - architecture: What they should be.
+  ///   - architecture: The architecture that they must fit.
   /// - Throws: `NeuralError` that names the first contradiction.
   init(_ tree: ParameterTree<Tensor>, of architecture: Architecture) throws {
     try Self.check(architecture)
@@ -32,13 +32,13 @@ struct CheckedParameters {
     self.tree = tree
   }
 
-  /// A parameter that the architecture has.
+  /// Returns a parameter that the architecture has.
   func tensor(_ path: ParameterPath) -> Tensor {
     guard let tensor = tree[path] else { preconditionFailure("\(path) was not checked") }
     return tensor
   }
 
-  /// The numbers of a parameter, or `nil` where the model has none of that path.
+  /// Returns the numbers of a parameter, or `nil` where the model has none of that path.
   func floats(_ path: ParameterPath) -> [Float]? { tree[path]?.floats() }
 
   private static func check(_ architecture: Architecture) throws {

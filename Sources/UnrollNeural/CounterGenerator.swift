@@ -1,4 +1,4 @@
-// Random numbers by their place in a sequence.
+// Random numbers by their index in a sequence.
 
 import CUnrollKernels
 
@@ -16,11 +16,11 @@ public struct CounterGenerator: RandomNumberGenerator, Sendable {
   /// Begins a sequence.
   ///
   /// - Parameters:
-  ///   - seed: What it is drawn from.
-  ///   - stream: Which of the seed's sequences it is.
+  ///   - seed: The random seed.
+  ///   - stream: The number of the sequence among those of the seed.
   public init(seed: UInt32, stream: UInt32 = 0) { (self.seed, self.stream) = (seed, stream) }
 
-  /// The next 64 bits.
+  /// Returns the next 64 bits.
   public mutating func next() -> UInt64 {
     if left == 0 {
       (block[0], block[1]) = (UInt32(truncatingIfNeeded: counter), UInt32(counter >> 32))

@@ -7,7 +7,7 @@ import Foundation
 public enum Instructions {
   private static let all = [UNROLL_AVX512, UNROLL_AVX2, UNROLL_NEON, UNROLL_PORTABLE]
 
-  /// The names of those that the processor has, the best first.
+  /// The names of the instruction sets that the processor has, the best first.
   public static var available: [String] {
     all.filter(unroll_processor_has).map { String(cString: unroll_instructions_name($0)) }
   }
@@ -17,6 +17,6 @@ public enum Instructions {
     String(cString: unroll_instructions_name(unroll_current_instructions()))
   }
 
-  /// What the environment variable UNROLL_KERNELS asks for.
+  /// The value of the environment variable UNROLL_KERNELS.
   static var wanted: String { ProcessInfo.processInfo.environment["UNROLL_KERNELS"] ?? "" }
 }

@@ -1,11 +1,11 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// How much a square matrix, applied again and again or once, can stretch a vector.
+// The factor by which a square matrix, applied again and again or once, can stretch a vector.
 
 import CUnrollKernels
 import Foundation
 import UnrollTensors
 
-/// The two numbers of a recurrent weight that bound what becomes of a gradient.
+/// The two numbers of a recurrent weight that bound the growth of a gradient.
 public struct MatrixSpectrum: Sendable, Hashable {
   /// The largest absolute value of an eigenvalue: the growth of a vector with each application, in the
   /// long run.
@@ -15,9 +15,9 @@ public struct MatrixSpectrum: Sendable, Hashable {
 
   /// Computes both, to about five digits for matrices that are not close to a defective one.
   ///
-  /// By Gelfand's formula, ‖Aᵐ‖^(1/m) for m = 2²⁰, with a matrix squared 20 times. It also converges
-  /// where the largest eigenvalues are a complex pair, and a power iteration does not. The largest
-  /// singular value is the root of the spectral radius of AᵀA.
+  /// By Gelfand's formula, ‖Aᵐ‖^(1/m) for m = 2²⁰, with a matrix squared 20 times. It also converges if the
+  /// largest eigenvalues are a complex pair, where a power iteration does not. The largest singular value is
+  /// the root of the spectral radius of AᵀA.
   ///
   /// - Parameters:
   ///   - matrix: `[H, H]`, of finite numbers; `[H, P]` after a projection.
@@ -45,14 +45,14 @@ public struct MatrixSpectrum: Sendable, Hashable {
     var logarithm = 0.0
     for index in 0...squarings {
       guard let scale = normalize(&power) else { return 0 }
-      // What was taken off A to the 2^index-th weighs that much less in the root.
+      // A scale divided out of A^(2^index) enters the root with the exponent 2^-index.
       logarithm += Elementary.log(scale) / Double(1 << index)
       if index < squarings { power = try product(power, H, products) }
     }
     return Elementary.exp(logarithm + Elementary.log(norm(power)) / Double(1 << squarings))
   }
 
-  /// The Frobenius norm.
+  /// Returns the Frobenius norm.
   private static func norm(_ matrix: [Float]) -> Double {
     unroll_sum_of_squares(matrix, matrix.count).squareRoot()
   }

@@ -1,4 +1,4 @@
-// What can go wrong when a model is built or run.
+// The errors of building or running a model.
 
 import UnrollFormat
 
@@ -8,20 +8,20 @@ public enum NeuralError: Error, Sendable, Hashable, CustomStringConvertible {
   case architecture(expected: String, found: String)
   /// A parameter is missing, or has another shape or type than the architecture says.
   case parameter(ParameterPath, expected: String, found: String)
-  /// A token id outside of the vocabulary, at a place counted from 0 in the given window.
+  /// A token id outside of the vocabulary, at an index counted from 0 in the given window.
   case token(id: Int, index: Int, vocabularySize: Int)
   /// Inputs, targets and state do not fit together.
   case window(expected: String, found: String)
-  /// Memory for weights or products could not be had.
+  /// Memory for weights or products could not be allocated.
   case outOfMemory
   /// The environment variable UNROLL_KERNELS names an instruction set that the processor lacks, or none at all.
   case instructions(name: String)
   /// Training in int8.
   case trainingPrecision
-  /// A product of sizes or of a precision that there is none of.
+  /// A product of sizes or of a precision that the kernels do not support.
   case productFailed
 
-  /// What was expected, what was found, and where.
+  /// The expectation, the value found, and its location.
   public var description: String {
     switch self {
     case .architecture(let expected, let found): "expected \(expected), found \(found)"

@@ -30,7 +30,7 @@ struct OutputLayer: Sendable {
   ///   - weight: `[V, H]`; `[V, D]` with a projection.
   ///   - bias: `[V]`, or `nil`.
   ///   - projection: `[D, H]`, or `nil`.
-  ///   - precision: The type of the factors of products.
+  ///   - precision: The compute precision.
   /// - Throws: `NeuralError` if memory is short.
   init(
     weight: Tensor, bias: [Float]?, projection: Tensor? = nil, precision: Precision = .float32
@@ -42,14 +42,14 @@ struct OutputLayer: Sendable {
     }
   }
 
-  /// The log-probabilities of targets, and the entropies of the distributions if wanted.
+  /// Returns the log-probabilities of targets, and the entropies of the distributions if requested.
   ///
   /// - Parameters:
   ///   - targets: The targets of M rows.
   ///   - hidden: `[M, H]`
-  ///   - scratch: What is computed on the way.
-  ///   - entropies: In: `[M]` of zeros where they are wanted, empty where not. Out: in nats.
-  ///   - subset: The total probability of some tokens. Out: `[M]` its logarithms; `nil` if not wanted.
+  ///   - scratch: Memory for intermediate results.
+  ///   - entropies: In: `[M]` zeros if they are requested, else empty. Out: in nats.
+  ///   - subset: The total probability of some tokens. Out: `[M]` its logarithms; `nil` if not requested.
   /// - Returns: One for each target.
   /// - Throws: `NeuralError` if memory is short.
   func logProbabilities(
@@ -71,12 +71,12 @@ struct OutputLayer: Sendable {
     return zip(targetLogits, targets.rows).map { Float(Double($0) - logPartitions[$1]) }
   }
 
-  /// The log-probabilities of all tokens.
+  /// Returns the log-probabilities of all tokens.
   ///
   /// - Parameters:
   ///   - M: The number of rows.
   ///   - hidden: `[M, H]`
-  ///   - scratch: What is computed on the way.
+  ///   - scratch: Memory for intermediate results.
   /// - Returns: `[M, V]`
   /// - Throws: `NeuralError` if memory is short.
   func logProbabilities(
@@ -103,7 +103,7 @@ struct OutputLayer: Sendable {
     return all
   }
 
-  /// The log-probabilities of all tokens for one row: each thread has panels of its own.
+  /// Returns the log-probabilities of all tokens for one row: each thread has panels of its own.
   private func logProbabilities(
     hidden: UnsafePointer<Float>, scratch: inout OutputScratch
   ) throws -> [Float] {
@@ -129,7 +129,7 @@ struct OutputLayer: Sendable {
     }
   }
 
-  /// Passes what the weight multiplies, in its precision: hidden states, projected if there is a projection.
+  /// Passes the input of the weight in its precision: hidden states, projected if there is a projection.
   private func withInput<Result>(
     M: Int, hidden: UnsafePointer<Float>, scratch: inout OutputScratch,
     _ body: (Operand, inout [Float]) throws -> Result
@@ -156,8 +156,8 @@ struct OutputLayer: Sendable {
   /// - Parameters:
   ///   - M: The number of rows.
   ///   - hidden: `[M, H]`
-  ///   - scratch: What is computed on the way.
-  ///   - entropies: In: `[M]` of zeros where they are wanted, empty where not. Out: in nats.
+  ///   - scratch: Memory for intermediate results.
+  ///   - entropies: In: `[M]` zeros if they are requested, else empty. Out: in nats.
   ///   - body: Receives logits `[rows.count, panel.count]`, the rows and the panel's tokens.
   /// - Returns: `[M]`, for each row the logarithm of its sum of exponentials.
   /// - Throws: `NeuralError` if memory is short.
@@ -199,9 +199,9 @@ struct OutputLayer: Sendable {
   }
 }
 
-/// Tokens whose log-probabilities are wanted after some of M hidden states.
+/// Tokens whose log-probabilities are requested after some of M hidden states.
 struct OutputTargets {
-  /// Rows of the output weight; -1 for what has no probability.
+  /// Rows of the output weight; -1 for a token without probability.
   let tokens: [Int32]
   /// The hidden state that each comes after, ascending; one may have several, or none.
   let rows: [Int]
@@ -220,7 +220,7 @@ struct OutputTargets {
     self.M = M
   }
 
-  /// The targets of some rows.
+  /// Returns the indices of the targets of some rows.
   func indices(of rows: Range<Int>) -> Range<Int> {
     let first = self.rows.partitioningIndex { $0 >= rows.lowerBound }
     return first..<self.rows.partitioningIndex { $0 >= rows.upperBound }

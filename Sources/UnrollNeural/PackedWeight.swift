@@ -14,7 +14,7 @@ final class PackedWeight: Sendable {
   let N: Int
   /// The number of columns of the weight, the width of x.
   let K: Int
-  /// The type of the packed weight and of what it multiplies.
+  /// The type of the packed weight and of its input x.
   let precision: Precision
   /// The parts of y's columns that are computed one at a time.
   let panels: [Range<Int>]
@@ -25,10 +25,10 @@ final class PackedWeight: Sendable {
   /// - Parameters:
   ///   - N: The number of rows of the weight.
   ///   - K: The number of its columns.
-  ///   - hasBias: Whether products add a bias.
+  ///   - hasBias: `true` if products add a bias.
   ///   - panelWidth: The number of columns of y in a panel; all by default.
-  ///   - accumulates: Whether products are added to what y holds.
-  ///   - precision: The type of the packed weight and of what it multiplies.
+  ///   - accumulates: `true` if products are added to the contents of y.
+  ///   - precision: The type of the packed weight and of its input x.
   /// - Throws: `NeuralError` if memory is short.
   init(
     N: Int, K: Int, hasBias: Bool, panelWidth: Int? = nil, accumulates: Bool = false,
@@ -47,11 +47,11 @@ final class PackedWeight: Sendable {
   /// Packs a weight.
   ///
   /// - Parameters:
-  ///   - weight: `[N, K]`, floating-point. Its mapped pages are let go.
+  ///   - weight: `[N, K]`, floating-point. Its mapped pages are released.
   ///   - bias: `[N]`, or `nil`.
   ///   - panelWidth: The number of columns of y in a panel; all by default.
-  ///   - accumulates: Whether products are added to what y holds.
-  ///   - precision: The type of the packed weight and of what it multiplies.
+  ///   - accumulates: `true` if products are added to the contents of y.
+  ///   - precision: The type of the packed weight and of its input x.
   /// - Throws: `NeuralError` if memory is short.
   convenience init(
     _ weight: Tensor, bias: [Float]?, panelWidth: Int? = nil, accumulates: Bool = false,
@@ -64,11 +64,11 @@ final class PackedWeight: Sendable {
     try pack(weight, bias: bias)
   }
 
-  /// Packs a weight in the place of the one before.
+  /// Packs a weight and replaces the one before.
   ///
   /// - Parameters:
-  ///   - weight: `[N, K]`, floating-point. Its mapped pages are let go.
-  ///   - bias: `[N]`, or `nil` where products add none.
+  ///   - weight: `[N, K]`, floating-point. Its mapped pages are released.
+  ///   - bias: `[N]`, or `nil` if products add none.
   /// - Throws: `NeuralError` if memory is short.
   func pack(_ weight: Tensor, bias: [Float]?) throws {
     precondition(bias.map { $0.count == N } ?? true, "a bias has one number for each row")
@@ -82,7 +82,7 @@ final class PackedWeight: Sendable {
   /// Packs a matrix to multiply with as it stands: `y = x A`.
   ///
   /// - Parameters:
-  ///   - columns: Has A, `[K, N]`, among its rows.
+  ///   - columns: A tensor that has A, `[K, N]`, among its rows.
   ///   - row: The first row of A.
   /// - Throws: `NeuralError` if memory is short.
   func pack(columns: Tensor, from row: Int = 0) throws {

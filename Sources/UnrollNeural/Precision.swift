@@ -1,4 +1,4 @@
-// The types of the factors of matrix products.
+// The types of the operands of matrix products.
 
 import CUnrollKernels
 import UnrollFormat
@@ -14,7 +14,7 @@ extension Precision {
     }
   }
 
-  /// Takes rows of floats as products do: where they are, or rounded.
+  /// Returns rows of floats as operands of products: in place, or rounded.
   ///
   /// - Parameters:
   ///   - x: `[rows, width]`
@@ -41,7 +41,7 @@ extension Precision {
     }
   }
 
-  /// The numbers of scratch that a row of floats needs; even, so that each row's scale has its place.
+  /// Returns the numbers of scratch that a row of floats needs; even, so that there is room for each row's scale.
   func scratchWidth(_ width: Int) -> Int {
     switch self {
     case .float32: 0
@@ -54,7 +54,7 @@ extension Precision {
 /// Rows of numbers as a product takes them.
 struct Operand {
   let start: UnsafeRawPointer
-  /// `[rows]` what the whole numbers of int8 are multiplied by.
+  /// `[rows]` the scales of the int8 numbers.
   let scales: UnsafePointer<Float>?
   /// The numbers of a row.
   let width: Int
@@ -72,7 +72,7 @@ struct Operand {
       start: UnsafeRawPointer(numbers), scales: nil, width: width, precision: .float32)
   }
 
-  /// What follows after some rows.
+  /// Returns the operand without its first rows.
   func dropping(rows: Int) -> Operand {
     let size =
       switch precision {
@@ -87,10 +87,10 @@ struct Operand {
 }
 
 extension Tensor {
-  /// The number of rows of which int8 leaves less than half: most of their numbers that are not 0 become 0
+  /// The number of rows of which int8 preserves less than half: most of their numbers that are not 0 become 0
   /// beside one that is more than 254 times as large.
   ///
-  /// Mapped pages are let go.
+  /// Mapped pages are released.
   package var rowsLostInInt8: Int {
     let (rowCount, width) = (shape.dimensions.first ?? 0, rowElementCount)
     var lost = 0

@@ -9,7 +9,7 @@ import UnrollTensors
 struct RecurrentLayer: Sendable {
   /// The cell and its sizes.
   let architecture: LayerArchitecture
-  /// The type of the factors of products.
+  /// The compute precision.
   let precision: Precision
   /// `[G*H, D]` with the biases that do not depend on the hidden state.
   private let inputWeight: PackedWeight
@@ -26,7 +26,7 @@ struct RecurrentLayer: Sendable {
   ///   - architecture: The cell and its sizes.
   ///   - index: The layer, counted from 0.
   ///   - parameters: The model's parameters, of the shapes that the architecture says.
-  ///   - precision: The type of the factors of products.
+  ///   - precision: The compute precision.
   /// - Throws: `NeuralError` if memory is short.
   init(
     _ architecture: LayerArchitecture, index: Int, parameters: CheckedParameters,
@@ -48,7 +48,7 @@ struct RecurrentLayer: Sendable {
     try pack(parameters, index: index)
   }
 
-  /// Packs the weights that the layer has now.
+  /// Packs the current weights of the layer.
   ///
   /// - Parameters:
   ///   - parameters: The model's parameters, of the shapes that the architecture says.
@@ -72,18 +72,18 @@ struct RecurrentLayer: Sendable {
     try projection?.pack(parameters.tensor(.layer(index, .weightHR)), bias: nil)
   }
 
-  /// Runs a window of T steps over B columns.
+  /// Runs a window of T steps with batch size B.
   ///
-  /// The input's part of the gates does not wait for any step, so that of some steps is one product, as
-  /// large as stays in the cache until the steps read it.
+  /// The input's part of the gates does not depend on earlier steps, so it is one product for a chunk of steps,
+  /// as large as stays in the cache until the steps read it.
   ///
   /// - Parameters:
   ///   - input: `[T*B, D]`
   ///   - state: In: the state before the window. Out: after it.
-  ///   - tape: Out: the hidden states, and what each step computed if it is kept.
-  ///   - keepsTape: Whether a backward pass will read the tape.
+  ///   - tape: Out: the hidden states, and the results of each step if they are kept.
+  ///   - keepsTape: `true` if a backward pass will read the tape.
   ///   - T: The number of time steps.
-  ///   - B: The number of columns.
+  ///   - B: The batch size.
   /// - Throws: `NeuralError` if memory is short.
   func forward(
     input: UnsafePointer<Float>, state: inout LayerState, tape: inout LayerTape, keepsTape: Bool,
@@ -154,9 +154,9 @@ struct RecurrentLayer: Sendable {
   }
 }
 
-/// Where one time step of a layer finds and leaves its numbers; the same forwards and backwards.
+/// The addresses that one time step of a layer reads and writes; the same forwards and backwards.
 ///
-/// Addresses of what a cell does not have mean nothing.
+/// Addresses of buffers that a cell does not use are meaningless.
 struct LayerStep {
   /// `[B, H|P]` the hidden state at t-1.
   let h: UnsafePointer<Float>
@@ -168,22 +168,22 @@ struct LayerStep {
   let cNext: UnsafeMutablePointer<Float>
   /// `[B, G*H]` forwards in: the input's part, out: the activations; backwards their gradients.
   let gates: UnsafeMutablePointer<Float>
-  /// `[B, 3H]` a GRU's recurrent part, `[B, 2H]` if it resets before the product; `[B, H]` what an LSTM's
-  /// projection reads.
+  /// `[B, 3H]` a GRU's recurrent part, `[B, 2H]` if it resets before the product; `[B, H]` the input of an
+  /// LSTM's projection.
   let recurrent: UnsafeMutablePointer<Float>
   /// `[B, H]` the recurrent part of n of a GRU that resets before the product.
   let candidate: UnsafeMutablePointer<Float>
 
-  /// Finds a step in a window.
+  /// Finds the addresses of a step in a window.
   ///
   /// - Parameters:
   ///   - t: The step, from 0.
   ///   - layer: The layer.
-  ///   - buffers: What the layer computes in the window.
+  ///   - buffers: The buffers of the layer's results in the window.
   ///   - h: `[B, H|P]` the hidden state before the window.
   ///   - c: `[B, H]` the cell state before the window.
-  ///   - extent: What the buffers hold.
-  ///   - column: The first column.
+  ///   - extent: The time steps that the buffers hold.
+  ///   - column: The index of the first stream that the step runs.
   init(
     _ t: Int, of layer: LayerArchitecture, buffers: TapeBuffers, h: UnsafePointer<Float>,
     c: UnsafePointer<Float>, extent: TapeExtent, column: Int = 0

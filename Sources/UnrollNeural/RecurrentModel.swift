@@ -7,19 +7,19 @@ import UnrollTensors
 
 /// A recurrent language model with weights packed for computation.
 ///
-/// A class because it owns packed weights and scratch memory, which have identity and one end. What
-/// it computes depends on its parameters and the arguments only, and several threads may use one
-/// model: each call works in scratch memory of its own.
+/// A class because it owns packed weights and scratch memory, which have identity and one end. Its results
+/// depend on its parameters and the arguments only, and several threads may use one model: each call works in
+/// scratch memory of its own.
 ///
-/// Sequences and windows: tokens come as `[T, B]`, B columns side by side, T time steps each. A
-/// text run in one window or in several that carry the state has the same log-probabilities, bit
-/// for bit, and so has a column alone or beside others.
+/// Sequences and windows: tokens come as `[T, B]`, T time steps of B streams. A text run in one window or in
+/// several that carry the state has the same log-probabilities, bit for bit, and so has a stream alone or in a
+/// batch.
 public final class RecurrentModel: Sendable {
   /// The sizes and cells.
   public let architecture: Architecture
   /// The tokens that have a probability, ascending, `[S]`; `nil` if all V have.
   public let shortlist: [Int32]?
-  /// `[V, D]`, where it was: mapped from its file, most of it is never read; `nil` for one-hot input.
+  /// `[V, D]`, in place: mapped from its file, most of it is never read; `nil` for one-hot input.
   private let embedding: Tensor?
   private let layers: [RecurrentLayer]
   private let output: OutputLayer
@@ -27,13 +27,13 @@ public final class RecurrentModel: Sendable {
 
   /// Packs the parameters of a model.
   ///
-  /// Packed weights are copies. Mapped pages of the parameters are let go as they are packed, and
+  /// Packed weights are copies. Mapped pages of the parameters are released as they are packed, and
   /// the embedding stays mapped.
   ///
   /// - Parameters:
   ///   - architecture: The sizes and cells.
   ///   - parameters: One floating-point tensor for each of `architecture.parameters`.
-  ///   - precision: The type of the factors of products.
+  ///   - precision: The compute precision.
   ///   - shortlist: The tokens that have a probability, ascending; `nil` for all. The others have none, and
   ///     cost nothing.
   /// - Throws: `NeuralError` if a parameter is missing or does not fit, the shortlist is empty or has tokens outside
@@ -65,20 +65,20 @@ public final class RecurrentModel: Sendable {
       precision: precision)
   }
 
-  /// The state before the first token.
+  /// Returns the state before the first token.
   ///
-  /// - Parameter B: The number of columns, at least 1.
+  /// - Parameter B: The batch size, at least 1.
   /// - Returns: Zeros.
   public func zeroState(columns B: Int) -> RecurrentState { architecture.zeroState(columns: B) }
 
-  /// Runs a window and returns the log-probability of one target at each place.
+  /// Runs a window and returns the log-probability of one target at each position.
   ///
   /// - Parameters:
-  ///   - targets: `[T, B]` the tokens whose log-probabilities are wanted, usually those that come
-  ///     next; -1 where none is.
+  ///   - targets: `[T, B]` the tokens whose log-probabilities are requested, usually the next tokens; -1 for
+  ///     none.
   ///   - inputs: `[T, B]` the tokens to read.
   ///   - state: In: the state before the window. Out: after it; unchanged if an error is thrown.
-  /// - Returns: `[T, B]` natural logarithms; 0 where none was wanted.
+  /// - Returns: `[T, B]` natural logarithms; 0 for no target.
   /// - Throws: `NeuralError` for tokens outside of the vocabulary, or a state of another model.
   public func logProbabilities(
     ofTargets targets: [Int32], inputs: [Int32], state: inout RecurrentState
@@ -87,17 +87,17 @@ public final class RecurrentModel: Sendable {
       .logProbabilities
   }
 
-  /// Runs a window and returns what it says of one target at each place.
+  /// Runs a window and returns the predictions of one target at each position.
   ///
   /// - Parameters:
   ///   - targets: `[T, B]` as for `logProbabilities(ofTargets:inputs:state:)`.
   ///   - inputs: `[T, B]` the tokens to read.
-  ///   - withEntropies: Whether entropies are wanted.
-  ///   - subset: Tokens, ascending, whose total probability at each place is wanted; none if empty.
+  ///   - withEntropies: `true` to compute entropies.
+  ///   - subset: Tokens, ascending, whose total probability at each position is requested; none if empty.
   ///   - state: In: the state before the window. Out: after it; unchanged if an error is thrown.
-  /// - Returns: `[T, B]` natural logarithms, `[T, B]` the entropies in nats of the distributions
-  ///   over the vocabulary and `[T, B]` the logarithms of the subset's total probability, both if they are
-  ///   wanted; 0 where no target was.
+  /// - Returns: `[T, B]` natural logarithms, `[T, B]` the entropies in nats of the distributions over the
+  ///   vocabulary and `[T, B]` the logarithms of the subset's total probability, both if they are requested; 0
+  ///   for no target.
   /// - Throws: `NeuralError` for tokens outside of the vocabulary, or a state of another model.
   public func predictions(
     ofTargets targets: [Int32], inputs: [Int32], withEntropies: Bool,
@@ -142,7 +142,7 @@ public final class RecurrentModel: Sendable {
     }
   }
 
-  /// The log-probability of one target after each hidden state.
+  /// Returns the log-probability of one target after each hidden state.
   ///
   /// - Parameters:
   ///   - targets: `[M]` tokens of the vocabulary.
@@ -158,16 +158,16 @@ public final class RecurrentModel: Sendable {
     ).logProbabilities
   }
 
-  /// What the model says after hidden states, of any number of targets after each.
+  /// Returns the predictions of the model after hidden states, for any number of targets after each.
   ///
   /// - Parameters:
   ///   - targets: Tokens of the vocabulary.
   ///   - rows: The hidden state that each target comes after, ascending.
   ///   - hiddenStates: `[M, H]` of the top layer.
-  ///   - withEntropies: Whether entropies are wanted.
-  ///   - subset: Tokens, ascending, whose total probability is wanted; none if empty.
+  ///   - withEntropies: `true` to compute entropies.
+  ///   - subset: Tokens, ascending, whose total probability is requested; none if empty.
   /// - Returns: The natural logarithm of each target's probability, `[M]` the entropies in nats and `[M]` the
-  ///   logarithms of the subset's total probability, empty where not wanted.
+  ///   logarithms of the subset's total probability, empty if not requested.
   /// - Throws: `NeuralError` for tokens outside of the vocabulary, or rows without a hidden state.
   public func predictions(
     ofTargets targets: [Int32], after rows: [Int], hiddenStates: [Float], withEntropies: Bool,
@@ -196,7 +196,7 @@ public final class RecurrentModel: Sendable {
     return (logProbabilities, entropies, sums?.logarithms ?? none)
   }
 
-  /// Runs a window and returns the log-probabilities of all tokens at each place.
+  /// Runs a window and returns the log-probabilities of all tokens at each position.
   ///
   /// - Parameters:
   ///   - inputs: `[T, B]` the tokens to read.
@@ -218,7 +218,7 @@ public final class RecurrentModel: Sendable {
 
   // MARK: One window
 
-  /// The place of a token among the outputs; -1 if it has no probability.
+  /// Returns the index of a token among the outputs; -1 if it has no probability.
   private func place(of token: Int32) -> Int32 {
     guard let shortlist else { return token }
     let place = shortlist.partitioningIndex { $0 >= token }
@@ -271,7 +271,7 @@ public final class RecurrentModel: Sendable {
   ///   - layer: The layer.
   ///   - state: In: before the window. Out: after it.
   ///   - T: The number of time steps.
-  ///   - B: The number of columns.
+  ///   - B: The batch size.
   ///   - workspace: In: `below` begins with the layer's input, `[T*B, D]`. Out: with its hidden
   ///     states, `[T*B, H]`.
   /// - Throws: `NeuralError` if memory is short.
@@ -285,13 +285,13 @@ public final class RecurrentModel: Sendable {
     swap(&workspace.below, &workspace.tape.hidden)
   }
 
-  /// Computes the log-probabilities of the wanted targets.
+  /// Computes the log-probabilities of the requested targets.
   ///
   /// - Parameters:
   ///   - targets: `[T, B]`
-  ///   - places: The M places whose targets are wanted.
-  ///   - entropies: In: `[M]` of zeros where they are wanted, empty where not. Out: in nats.
-  ///   - subset: The total probability of some tokens; `nil` if not wanted.
+  ///   - places: The M positions whose targets are requested.
+  ///   - entropies: In: `[M]` zeros if they are requested, else empty. Out: in nats.
+  ///   - subset: The total probability of some tokens; `nil` if not requested.
   ///   - workspace: In: `below` begins with the top layer's hidden states, `[T*B, H]`.
   /// - Returns: `[M]`
   /// - Throws: `NeuralError` if memory is short.

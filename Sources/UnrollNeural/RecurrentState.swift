@@ -1,5 +1,5 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// What a recurrent model carries from one window to the next.
+// The state that a recurrent model carries from one window to the next.
 
 /// The state of one recurrent layer.
 public struct LayerState: Sendable, Hashable {
@@ -15,20 +15,20 @@ public struct LayerState: Sendable, Hashable {
   }
 }
 
-/// The state of a stack of recurrent layers, for B columns that run side by side.
+/// The state of a stack of recurrent layers, for the B streams of a batch.
 public struct RecurrentState: Sendable, Hashable {
-  /// The number of columns, B.
+  /// The batch size, B.
   public var columns: Int
   /// One state for each layer, the first one next to the embedding.
   public var layers: [LayerState]
 
-  /// Creates a state from those of its layers.
+  /// Creates a state from the states of its layers.
   public init(columns: Int, layers: [LayerState]) {
     self.columns = columns
     self.layers = layers
   }
 
-  /// Some columns of this state side by side, in any order and any number of times.
+  /// Returns some streams of this state as a batch, in any order and any number of times.
   public func selecting(_ chosen: [Int]) -> RecurrentState {
     func selected(_ numbers: [Float]) -> [Float] {
       let width = numbers.count / max(columns, 1)
@@ -42,7 +42,7 @@ public struct RecurrentState: Sendable, Hashable {
       layers: layers.map { LayerState(h: selected($0.h), c: selected($0.c)) })
   }
 
-  /// Creates a state from the columns of others of the same model, in their order.
+  /// Creates a state from the streams of other states of the same model, in their order.
   public init?(joining states: [RecurrentState]) {
     guard var joined = states.first else { return nil }
     for state in states.dropFirst() {
@@ -55,7 +55,7 @@ public struct RecurrentState: Sendable, Hashable {
     self = joined
   }
 
-  /// The columns of this state so many times side by side.
+  /// Returns the streams of this state repeated as a batch.
   public func repeated(_ count: Int) -> RecurrentState {
     func repeated(_ numbers: [Float]) -> [Float] {
       Array(repeatElement(numbers, count: count).joined())

@@ -6,7 +6,7 @@ import Foundation
 import UnrollFormat
 import UnrollTensors
 
-/// A model that computes slowly and like the textbook: every variant of the format, one token at a time.
+/// A slow model that computes like the textbook: every variant of the format, one token at a time.
 ///
 /// The numbers are those of `spec/FORMAT.md`, section 4. They depend on the order of additions by some
 /// 1e-14, so that they are the same everywhere but for their last digits.
@@ -23,7 +23,7 @@ public struct ReferenceModel: Sendable {
     self.parameters = parameters
   }
 
-  /// The log-probabilities of tokens after the first, each given those before it.
+  /// Returns the log-probabilities of tokens after the first, each given those before it.
   ///
   /// - Parameter ids: The tokens, `[N]`, each below V.
   /// - Returns: `[N - 1]` natural logarithms, from a zero state.
@@ -47,13 +47,13 @@ public struct ReferenceModel: Sendable {
     }
   }
 
-  /// What a layer carries: h `[H|P]`, and c `[H]` for an LSTM.
+  /// The state that a layer carries: h `[H|P]`, and c `[H]` for an LSTM.
   private struct State {
     var h: [Double]
     var c: [Double]
   }
 
-  /// The first layer's input, `[D]`: a row of the embedding, or a vector with a single one.
+  /// Returns the first layer's input, `[D]`: a row of the embedding, or a vector with a single one.
   private func input(_ id: Int) -> [Double] {
     if let embedding = parameters[.embeddingWeight] { return embedding.row(id) }
     var x = [Double](repeating: 0, count: architecture.vocabularySize)
@@ -61,7 +61,7 @@ public struct ReferenceModel: Sendable {
     return x
   }
 
-  /// The logits of some tokens, each `[V]`.
+  /// Returns the logits of some tokens, each `[V]`.
   private func logits(_ outputs: [[Double]]) -> [[Double]] {
     let projected = parameters[.outputProjection].map { $0.products(outputs) } ?? outputs
     let weight = parameters[architecture.isTied ? .embeddingWeight : .outputWeight]
@@ -152,7 +152,7 @@ extension LayerArchitecture {
   }
 }
 
-/// The sum of two vectors, the second of which may be absent.
+/// Returns the sum of two vectors, the second of which may be absent.
 private func sum(_ a: [Double], _ b: [Double]?) -> [Double] {
   b.map { zip(a, $0).map(+) } ?? a
 }
@@ -164,7 +164,7 @@ extension Tensor {
     return withUnsafeBytes { $0.elements(of: UInt64.self) { Double(bitPattern: $0) } }
   }
 
-  /// A row, exactly.
+  /// Returns a row, exactly.
   fileprivate func row(_ index: Int) -> [Double] {
     let size = rowElementCount * dtype.size
     let row = Tensor(

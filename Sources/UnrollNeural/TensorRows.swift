@@ -1,4 +1,4 @@
-// Rows of a weight as floats, taken from where the tensor's bytes are.
+// Rows of a weight as floats, read from the tensor's bytes in place.
 
 import UnrollTensors
 
@@ -20,8 +20,8 @@ extension Tensor {
   /// - Parameters:
   ///   - rows: Rows that the tensor has.
   ///   - body: Receives `[rows.count, rowElementCount]`, valid only during the call.
-  /// - Returns: What the closure returns.
-  /// - Throws: What the closure throws.
+  /// - Returns: The result of the closure.
+  /// - Throws: Rethrows the errors of the closure.
   func withFloats<Result>(
     ofRows rows: Range<Int>, _ body: (UnsafePointer<Float>) throws -> Result
   ) rethrows -> Result {
@@ -37,7 +37,7 @@ extension Tensor {
     return try floats.withUnsafeBufferPointer { try body($0.start) }
   }
 
-  /// Calls a closure with all elements if they are floats as they stand; else returns `nil`.
+  /// Calls a closure with all elements if they are stored as floats; else returns `nil`.
   private func withFloatsInPlace<Result>(
     _ body: (UnsafePointer<Float>) throws -> Result
   ) rethrows -> Result? {
@@ -68,7 +68,7 @@ extension Tensor {
     }
   }
 
-  /// A tensor of floats of some rows that the tensor has.
+  /// Returns a tensor of floats of some rows that the tensor has.
   func gathered(rows: [Int32]) -> Tensor {
     let width = rowElementCount
     let floats = [Float](unsafeUninitializedCapacity: rows.count * width) { buffer, count in
@@ -89,7 +89,7 @@ extension Tensor {
     }
   }
 
-  /// Lets go of the memory that rows of a mapped file take; they are read again when touched.
+  /// Releases the memory of rows of a mapped file; they are read again when touched.
   ///
   /// Packed weights are copies, so without this a model would take its size twice.
   func dropPages(ofRows rows: Range<Int>) {

@@ -1,19 +1,19 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// How many threads compute.
+// The number of threads of the computation.
 
 import CUnrollKernels
 import Synchronization
 
-/// Runs a closure over columns that do not need each other, in one part for each thread if each has enough.
+/// Runs a closure over independent streams of a batch, in one part for each thread if each has enough.
 ///
-/// A thread that has its columns to itself through many steps waits for no other at each step, and their
-/// states stay in its cache.
+/// A thread that keeps its streams through many steps waits for no other at each step, and their states stay in
+/// its cache.
 ///
 /// - Parameters:
-///   - B: The number of columns.
-///   - least: The columns that a part has at least.
+///   - B: The batch size.
+///   - least: The minimum number of streams of a part.
 ///   - body: Called with each part, from several threads at once.
-/// - Throws: What the closure throws for any part.
+/// - Throws: The errors of the closure for any part.
 func forEachPart(
   of B: Int, atLeast least: Int = 8, _ body: (Range<Int>) throws -> Void
 ) throws {
@@ -35,7 +35,7 @@ func forEachPart(
   }
 }
 
-/// What the parts of `forEachPart` share.
+/// The data that the parts of `forEachPart` share.
 private struct Parts: ~Copyable {
   let body: (Range<Int>) throws -> Void
   let failure = Mutex<(any Error)?>(nil)

@@ -1,10 +1,10 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// What a window and a state must be, to run through a model.
+// The requirements for a window and a state to run through a model.
 
 import UnrollFormat
 
 extension Architecture {
-  /// The state before the first token: zeros for B columns.
+  /// Returns the state before the first token: zeros for B streams.
   func zeroState(columns B: Int) -> RecurrentState {
     precondition(B > 0, "a state has at least one column")
     let layers = layers.map { layer in
@@ -17,7 +17,7 @@ extension Architecture {
 
   /// Checks that a window's inputs are tokens and fit a state.
   ///
-  /// - Returns: The number of columns, B.
+  /// - Returns: The batch size, B.
   /// - Throws: `NeuralError` if not.
   func check(inputs: [Int32], state: RecurrentState) throws -> Int {
     try check(tokens: inputs, lowest: 0)

@@ -3,40 +3,40 @@
 
 import UnrollFormat
 
-/// What a layer computes in a window, step by step; the backward pass reads it.
+/// The results of a layer in a window, step by step; the backward pass reads them.
 struct LayerTape: Sendable {
   /// `[T*B, H]` the hidden states, `[T*B, P]` with a projection.
   var hidden: [Float] = []
   /// `[T*B, G*H]` the activations of the gates.
   var gates: [Float] = []
-  /// `[T*B, H]` the cell states of an LSTM; what `W_hn` multiplies, `r * h`, of a GRU that resets before
-  /// the product.
+  /// `[T*B, H]` the cell states of an LSTM; the input of `W_hn`, `r * h`, of a GRU that resets before the
+  /// product.
   var cells: [Float] = []
-  /// `[T*B, 3H]` the recurrent part of a GRU's gates; `[T*B, H]` what an LSTM's projection reads.
+  /// `[T*B, 3H]` the recurrent part of a GRU's gates; `[T*B, H]` the input of an LSTM's projection.
   ///
   /// If a GRU resets before the product, the part of r and z comes first, `[T*B, 2H]`, then that of n,
   /// `[T*B, H]`, so that each is a matrix.
   var recurrent: [Float] = []
-  /// `[T*B, D|G*H]` what a product is about to read, in another precision than f32.
+  /// `[T*B, D|G*H]` the input of the next product, in another precision than f32.
   var rounded: [UInt16] = []
 }
 
 /// The scratch buffers of one running window; each only grows.
 struct Workspace: Sendable {
-  /// `[T*B, D]` the input of the layer at work: embeddings, or the hidden states from below.
+  /// `[T*B, D]` the input of the current layer: embeddings, or the hidden states from below.
   var below: [Float] = []
-  /// What the layer at work computes.
+  /// The results of the current layer.
   var tape = LayerTape()
   var output = OutputScratch()
 }
 
-/// What the output layer computes on the way.
+/// The intermediate results of the output layer.
 struct OutputScratch: Sendable {
   /// `[128, width]` the logits of one block of rows and one panel of the vocabulary.
   var logits: [Float] = []
   /// `[M, D]` the hidden states after a projection.
   var projected: [Float] = []
-  /// `[M, H|D]` what a product is about to read, in another precision than f32.
+  /// `[M, H|D]` the input of the next product, in another precision than f32.
   var rounded: [UInt16] = []
 }
 
@@ -44,9 +44,9 @@ struct OutputScratch: Sendable {
 struct TapeExtent {
   /// The number of time steps of the window.
   let T: Int
-  /// The number of columns.
+  /// The batch size.
   let B: Int
-  /// Whether all steps stay on the tape: else gates stay for a chunk of steps, the rest for one.
+  /// `true` if all steps stay on the tape; else gates stay for a chunk of steps, the rest for one.
   let isKept: Bool
 
   /// The number of time steps whose input products are one: some 128 rows, which stay in the cache until the
@@ -59,10 +59,10 @@ struct TapeExtent {
   /// The number of time steps whose gates stay.
   var gateLength: Int { isKept ? T : min(T, chunk) }
 
-  /// Where a step's numbers stand.
+  /// Returns the index of a step's numbers.
   func place(of t: Int) -> Int { isKept ? t : 0 }
 
-  /// Where its gates stand.
+  /// Returns the index of a step's gates.
   func gatePlace(of t: Int) -> Int { isKept ? t : t % chunk }
 }
 
@@ -80,11 +80,11 @@ extension LayerTape {
   ///
   /// - Parameters:
   ///   - layer: The layer.
-  ///   - precision: The type of the factors of products.
+  ///   - precision: The compute precision.
   ///   - extent: The steps to make room for.
   ///   - body: Receives the addresses, valid during the call.
-  /// - Returns: What the closure returns.
-  /// - Throws: What the closure throws.
+  /// - Returns: The result of the closure.
+  /// - Throws: Rethrows the errors of the closure.
   mutating func withBuffers<Result>(
     of layer: LayerArchitecture, precision: Precision, _ extent: TapeExtent,
     _ body: (TapeBuffers) throws -> Result
@@ -110,7 +110,7 @@ extension LayerTape {
 }
 
 extension LayerArchitecture {
-  /// How many numbers of each kind a tape keeps of one time step and column.
+  /// The numbers of each kind that a tape keeps of one time step and stream.
   var tapeWidths: (hidden: Int, gates: Int, cells: Int, recurrent: Int) {
     let (G, H) = (cell.gateCount, hiddenSize)
     let cells = cell == .lstm || resetsBefore ? H : 0
@@ -118,12 +118,12 @@ extension LayerArchitecture {
     return (outputSize, G * H, cells, recurrent)
   }
 
-  /// Whether the layer is a GRU whose reset gate comes before the product.
+  /// `true` if the layer is a GRU whose reset gate comes before the product.
   var resetsBefore: Bool { cell == .gru && reset == .before }
 }
 
 extension LayerState {
-  /// Passes the addresses of h and c; that of c means nothing where there is none.
+  /// Passes the addresses of h and c; the address of a missing c is meaningless.
   func withBuffers<Result>(
     _ body: (UnsafePointer<Float>, UnsafePointer<Float>) throws -> Result
   ) rethrows -> Result {

@@ -1,7 +1,7 @@
-// Searching in what is in order.
+// Binary search.
 
 extension Array {
-  /// The first place whose element belongs to the second part; the array is in two parts.
+  /// Returns the first index whose element belongs to the second part; the array is in two parts.
   package func partitioningIndex(_ belongsToSecond: (Element) -> Bool) -> Int {
     var (low, high) = (0, count)
     while low < high {

@@ -1,10 +1,10 @@
-// Where a tensor's bytes are: in memory of our own, or in a mapped file.
+// The location of a tensor's bytes: in memory of our own, or in a mapped file.
 
 /// Immutable bytes, owned or mapped from a file; a mapped value keeps its file mapped.
 public enum ByteStorage: Sendable {
   /// Bytes in memory.
   case owned([UInt8])
-  /// The bytes of floats in memory, shared with whoever else has the array.
+  /// The bytes of floats in memory, shared with other owners of the array.
   case floats([Float])
   /// A part of a mapped file. The range lies inside the file.
   case mapped(MappedFile, Range<Int>)

@@ -7,8 +7,8 @@ import Synchronization
 ///
 /// - Parameters:
 ///   - count: The number of calls.
-///   - body: Works on what no other call touches.
-/// - Throws: What the call with the lowest number threw of those that did; all are made.
+///   - body: The closure; no two calls may touch the same data.
+/// - Throws: The error of the failed call with the lowest number, after all calls were made.
 package func forEachConcurrently<Failure>(
   _ count: Int, _ body: (Int) throws(Failure) -> Void
 ) throws(Failure) {
@@ -27,13 +27,13 @@ package func forEachConcurrently<Failure>(
   if let error = failure.withLock({ $0?.error }) { throw error }
 }
 
-/// The results of a closure for the elements of an array, several computed at once.
+/// Returns the results of a closure for the elements of an array, several computed at once.
 ///
 /// - Parameters:
 ///   - elements: The elements.
-///   - body: Works on what no other call touches.
+///   - body: The closure; no two calls may touch the same data.
 /// - Returns: The results in the order of the elements.
-/// - Throws: What the first call threw of those that did.
+/// - Throws: The error of the first element whose call failed.
 package func concurrentMap<Element, Result, Failure>(
   _ elements: [Element], _ body: (Element) throws(Failure) -> Result
 ) throws(Failure) -> [Result] {

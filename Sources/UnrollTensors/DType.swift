@@ -25,7 +25,7 @@ public enum DType: String, Sendable, Hashable, Codable, CaseIterable {
     }
   }
 
-  /// Whether the elements are floating-point numbers.
+  /// `true` if the elements are floating-point numbers.
   public var isFloat: Bool {
     switch self {
     case .float16, .bfloat16, .float32, .float64: true

@@ -4,16 +4,16 @@ import CElementary
 
 /// Functions of doubles from operations that round once, in one order.
 ///
-/// Those of the system differ in the last place from version to version, and between processors; whatever is
+/// The system's functions differ in the last place from version to version, and between processors; whatever is
 /// stored or printed uses these. Each is within one unit in the last place of the exact result.
 package enum Elementary {
   /// e to the power of x.
   package static func exp(_ x: Double) -> Double { unroll_double_exp(x) }
 
-  /// The natural logarithm of x; -infinity of 0, NaN of less.
+  /// Returns the natural logarithm of x; -infinity of 0, NaN of less.
   package static func log(_ x: Double) -> Double { unroll_double_log(x) }
 
-  /// The cosine of π x.
+  /// Returns the cosine of π x.
   package static func cosineOfPi(_ x: Double) -> Double { unroll_double_cos_pi(x) }
 
   /// x to the power of another number, for x of at least 0.

@@ -10,14 +10,14 @@ import Synchronization
 
 /// An operation of the operating system on a file that failed.
 public struct FileError: Error, Sendable, Hashable, CustomStringConvertible {
-  /// What was tried, such as `open`.
+  /// The operation that failed, such as `open`.
   public let operation: String
   /// The file's path as the caller gave it.
   public let path: String
   /// The system's error number.
   public let code: Int32
 
-  /// Describes a failed operation; `code` is `errno` unless told.
+  /// Describes a failed operation; `code` defaults to `errno`.
   public init(_ operation: String, path: String, code: Int32 = errno) {
     self.operation = operation
     self.path = path
@@ -40,8 +40,8 @@ public final class MappedFile: Sendable {
   public let path: String
   /// The size in bytes.
   public let count: Int
-  /// The digests of parts of the file, kept by who computed them: large parts are asked for more than
-  /// once.
+  /// The digests of parts of the file, cached by the code that computes them: large parts are requested more
+  /// than once.
   package let digests = Mutex<[Range<Int>: String]>([:])
   private nonisolated(unsafe) let base: UnsafeRawPointer?
 

@@ -9,7 +9,7 @@ public struct NarrowingError: Error, Sendable, Hashable {
 }
 
 extension Tensor {
-  /// The tensor with elements of another floating-point type.
+  /// Returns the tensor with elements of another floating-point type.
   ///
   /// Each number is rounded once, to the nearest that the type has, ties to the one with an even last
   /// digit; NaN and infinity stay what they are.
@@ -68,7 +68,7 @@ private struct HalfType {
   var infinity: UInt16 { UInt16((1 << exponentBits - 1) << fractionBits) }
 }
 
-/// The bits of the nearest number of a type, ties to even.
+/// Returns the bits of the nearest number of a type, ties to even.
 private func narrowed(_ value: Double, to type: HalfType, _ tooLarge: inout Double?) -> UInt16 {
   let sign: UInt16 = value.sign == .minus ? 0x8000 : 0
   if value.isNaN { return sign | type.infinity | UInt16(1 << (type.fractionBits - 1)) }

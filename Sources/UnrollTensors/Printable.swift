@@ -1,6 +1,6 @@
 // Text from files, made safe to print.
 
-/// A text in which control characters are escaped: names in a file must not steer a terminal.
+/// Returns a text in which control characters are escaped: names in a file must not steer a terminal.
 package func printable(_ text: String) -> String {
   var result = String.UnicodeScalarView()
   for scalar in text.unicodeScalars {
@@ -14,11 +14,11 @@ package func printable(_ text: String) -> String {
   return String(result)
 }
 
-/// The beginning of a text, made safe to print: one token or attribute must not flood a terminal.
+/// Returns the beginning of a text, made safe to print: one token or attribute must not flood a terminal.
 ///
 /// - Parameters:
 ///   - text: The text.
-///   - limit: The most scalars to keep; what is cut is counted.
+///   - limit: The most scalars to keep; the scalars that are cut off are counted.
 /// - Returns: The printable text.
 package func excerpt(_ text: String, limit: Int = 200) -> String {
   // Scalars, not characters: thousands of combining marks are one character.

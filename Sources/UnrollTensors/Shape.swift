@@ -30,7 +30,7 @@ public struct Shape: Sendable, Hashable, ExpressibleByArrayLiteral, CustomString
     return product
   }
 
-  /// The number of bytes that elements of a type take, or `nil` if it does not fit in an `Int`.
+  /// Returns the number of bytes that elements of a type take, or `nil` if it does not fit in an `Int`.
   public func byteCount(of dtype: DType) -> Int? {
     guard let elementCount else { return nil }
     let (bytes, overflow) = elementCount.multipliedReportingOverflow(by: dtype.size)

@@ -63,7 +63,7 @@ public struct Tensor: Sendable {
     try storage.withUnsafeBytes(body)
   }
 
-  /// The elements as 32-bit floats, widened exactly from the narrow types and rounded from `f64`;
+  /// Returns the elements as 32-bit floats, widened exactly from the narrow types and rounded from `f64`;
   /// `nil` for integers.
   public func floats() -> [Float]? {
     if case .floats(let values) = storage { return values }

@@ -17,18 +17,18 @@ package final class WriteBehind {
   private let descriptor: CInt
   private var handedOver = 0
 
-  /// Creates one for a file that is empty and will be written front to back.
+  /// Creates a hint for an empty file that will be written front to back.
   package init(path: String) { descriptor = open(path, O_WRONLY | O_CLOEXEC) }
 
   deinit {
     if descriptor >= 0 { close(descriptor) }
   }
 
-  /// Hands over what lies before a place, all of which was written.
+  /// Hands over the bytes before an offset, all of which were written.
   package func advance(to position: Int) {
     #if canImport(Glibc)
       while position - handedOver >= Self.blockSize {
-        // Linux begins to write what is dirty.
+        // Linux begins to write dirty pages.
         posix_fadvise(
           descriptor, off_t(handedOver), off_t(Self.blockSize), POSIX_FADV_DONTNEED)
         handedOver += Self.blockSize

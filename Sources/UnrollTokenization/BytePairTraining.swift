@@ -165,7 +165,7 @@ struct MergedPieces {
     queueNewPairs()
   }
 
-  /// The pair that is there most often, if it is so often.
+  /// Returns the pair that is there most often, if it is so often.
   mutating func mostFrequent(atLeast minimum: Int) -> Candidate? {
     while var best = candidates.removeFirst() {
       let count = pairCounts[best.number]

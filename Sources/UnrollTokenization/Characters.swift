@@ -10,8 +10,8 @@ struct CharacterTable: Sendable {
   ///
   /// - Parameters:
   ///   - vocabulary: The tokens.
-  ///   - space: The token that stands for U+0020, if it is not U+0020 itself. This sign in the text
-  ///     is then not a token: only so does decoding give back what was encoded.
+  ///   - space: The token that stands for U+0020, if it is not U+0020 itself. This sign in the text is then not
+  ///     a token: otherwise decoding would not give back the encoded text.
   init(_ vocabulary: Vocabulary, space: String?) {
     for id in (0..<vocabulary.count).reversed() where vocabulary.standsForText(id) {
       guard let text = String(validating: vocabulary[id], as: UTF8.self) else { continue }
@@ -67,7 +67,7 @@ struct ByteTable: Sendable {
 }
 
 extension Vocabulary {
-  /// Whether a token stands for text, and not for unknown text or a place in it.
+  /// `true` if a token stands for text, and not for unknown text or a position in it.
   package func standsForText(_ id: Int) -> Bool {
     let isSpecial =
       id == unknownID || id == endOfSentenceID || id == beginningOfSentenceID || id == paddingID
@@ -75,10 +75,10 @@ extension Vocabulary {
   }
 }
 
-/// The scalar at an index of UTF-8 and the number of its bytes.
+/// Returns the scalar at an index of UTF-8 and the number of its bytes.
 ///
-/// What is not UTF-8 gives U+FFFD, as the decoders of Python, Rust and Swift do: for the longest start
-/// of a character that is there, or for one byte.
+/// Bytes that are not UTF-8 give U+FFFD, as in the decoders of Python, Rust and Swift: one for the longest
+/// start of a character that is there, or for one byte.
 @inline(__always)
 func decodeScalar(_ text: UnsafeRawBufferPointer, at index: Int) -> (scalar: UInt32, count: Int) {
   let first = text[index]

@@ -1,7 +1,7 @@
 // From token ids back to text.
 
 extension Encoder {
-  /// The text that tokens stand for: of ids that `encode` made of a line in its normal form, that line.
+  /// Returns the text that tokens stand for: of ids that `encode` made of a line in its normal form, that line.
   ///
   /// Words are joined by a space. The token that ends lines becomes `\n`. Tokens for other places in a
   /// text and ids outside the vocabulary give nothing, the unknown token gives its own name, or what

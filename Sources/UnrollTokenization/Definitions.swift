@@ -9,11 +9,11 @@ extension TokenizerDefinition {
     case merges = "merges.txt"
     /// A SentencePiece model.
     case sentencePiece = "sentencepiece"
-    /// What `to_json()` of a `Tokenizer` of Keras gives.
+    /// The output of `to_json()` of a `Tokenizer` of Keras.
     case keras = "keras"
   }
 
-  /// The format of a file by its content, or `nil` if it is of none.
+  /// Returns the format of a file by its content, or `nil` if it is of none.
   private static func format(of bytes: [UInt8]) -> Format? {
     switch bytes.first(where: { $0 > 0x20 }) {
     case UInt8(ascii: "{"):
@@ -24,8 +24,8 @@ extension TokenizerDefinition {
     }
   }
 
-  /// Takes a file by its content: a tokenizer.json, a merges.txt with its line `#version`, a
-  /// SentencePiece model, or what `to_json()` of Keras's `Tokenizer` gives, also as a text of JSON.
+  /// Recognizes a file by its content: a tokenizer.json, a merges.txt with its line `#version`, a SentencePiece
+  /// model, or the output of `to_json()` of Keras's `Tokenizer`, also as a JSON string.
   ///
   /// - Throws: `DefinitionError` if it is none of them.
   public init(_ bytes: [UInt8]) throws {
@@ -41,11 +41,11 @@ extension TokenizerDefinition {
     self.init(format: format.rawValue, bytes: bytes)
   }
 
-  /// The tokenizer that the file defines.
+  /// Returns the tokenizer that the file defines.
   ///
   /// - Parameter vocabulary: The tokens, for formats that do not have them.
   /// - Returns: The tokenizer.
-  /// - Throws: `DefinitionError` if the file cannot be read, or asks for what this version lacks.
+  /// - Throws: `DefinitionError` if the file cannot be read, or needs a feature that this version lacks.
   func tokenizer(_ vocabulary: Vocabulary?) throws -> DefinedTokenizer {
     switch Format(rawValue: format) {
     case .tokenizerJSON: return try .reading(tokenizerJSON: bytes)
@@ -60,13 +60,13 @@ extension TokenizerDefinition {
     }
   }
 
-  /// The kind of the tokenizer and its tokens.
+  /// Returns the kind of the tokenizer and its tokens.
   ///
   /// Tokens get the ids that the file gives them; ids without a token become unused ones.
   ///
   /// - Parameter vocabulary: The tokens, for formats that do not have them.
   /// - Returns: The kind and the tokens.
-  /// - Throws: `DefinitionError` if the file cannot be read, or asks for what this version lacks.
+  /// - Throws: `DefinitionError` if the file cannot be read, or needs a feature that this version lacks.
   public func tokens(
     _ vocabulary: Vocabulary? = nil
   ) throws -> (kind: TokenizerKind, vocabulary: Vocabulary) {

@@ -37,8 +37,8 @@ public struct EncodedLine: Sendable {
     }
   }
 
-  /// The part of some ranges of the line, in order, that each token is of: it begins in it, or before it and
-  /// behind the one before.
+  /// Returns the part of some ranges of the line, in order, that each token is of: it begins in it, or before
+  /// it and behind the one before.
   ///
   /// - Parameter ranges: The ranges, such as those of words.
   /// - Returns: For each token the place of a range; `nil` behind the last.
@@ -55,7 +55,7 @@ public struct EncodedLine: Sendable {
   /// - Parameters:
   ///   - id: The id.
   ///   - end: The end of the bytes that it stands for.
-  ///   - begin: The place where its own text begins, if that may be behind the end of the token before.
+  ///   - begin: The offset at which its own text begins, if that may be behind the end of the token before.
   @inline(__always)
   mutating func add(_ id: Int32, end: Int, begin: Int = 0) {
     if id < 0 { unknown.append(ids.count) }

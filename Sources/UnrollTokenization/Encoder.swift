@@ -77,19 +77,19 @@ public struct Encoder: Sendable {
     }
   }
 
-  /// The texts of a line that the model cannot take: those that the vocabulary lacks, where there is
+  /// Returns the texts of a line that the model cannot take: those that the vocabulary lacks, where there is
   /// no token for unknown text.
   public func missingWords(in line: TextLine) -> [String] {
     unknownID == nil ? unknownTexts(in: line) : []
   }
 
-  /// The texts of a line that the vocabulary lacks.
+  /// Returns the texts of a line that the vocabulary lacks.
   func unknownTexts(in line: TextLine) -> [String] {
     let encoded = cut(line.bytes)
     return encoded.unknown.map { text(of: $0, in: encoded, line.bytes) }
   }
 
-  /// The tokens of a line.
+  /// Returns the tokens of a line.
   ///
   /// Bytes that are no UTF-8 are bytes for the tokenizer `byte`, and U+FFFD for those that another program's
   /// file defines, as for these programs.
@@ -124,7 +124,7 @@ public struct Encoder: Sendable {
     return encoded
   }
 
-  /// The refusal of a text that the vocabulary lacks.
+  /// Returns the refusal of a text that the vocabulary lacks.
   private func refusal(of text: String, _ line: TextLine, path: String) -> TextError {
     let unit = [.whitespace, .wordlevel].contains(tokenizer.kind) ? "words" : "text"
     let cause = cause(ofRefused: line, path: path)
@@ -140,7 +140,7 @@ public struct Encoder: Sendable {
       fix: cause?.fix ?? usual)
   }
 
-  /// The tokens of some text without an end of sentence; the id of unknown text is negative.
+  /// Returns the tokens of some text without an end of sentence; the id of unknown text is negative.
   private func cut(_ bytes: [UInt8]) -> EncodedLine {
     var encoded = EncodedLine()
     bytes.withUnsafeBytes { bytes in
@@ -161,7 +161,7 @@ public struct Encoder: Sendable {
     return encoded
   }
 
-  /// The text that a token stands for, without the white space before it.
+  /// Returns the text that a token stands for, without the white space before it.
   private func text(of index: Int, in encoded: EncodedLine, _ bytes: [UInt8]) -> String {
     let range = (index == 0 ? 0 : encoded.ends[index - 1])..<encoded.ends[index]
     let text = bytes[range.clamped(to: 0..<bytes.count)]
@@ -196,7 +196,7 @@ extension Encoder {
     leavesOutUnknown = true
   }
 
-  /// The tokens of a text in memory.
+  /// Returns the tokens of a text in memory.
   ///
   /// - Throws: `TextError` as `encode` does.
   package func ids(ofLines text: [UInt8]) throws(TextError) -> [Int32] {

@@ -9,11 +9,11 @@ import UnrollTensors
   import Darwin
 #endif
 
-/// Text that cannot be read or used, with its place.
+/// An error of reading or using a text, with its location.
 public struct TextError: Error, Sendable, Hashable, CustomStringConvertible {
   /// The file's path, or `-` for standard input.
   public let path: String
-  /// The line, counted from 1, or `nil` if the trouble has no line.
+  /// The line, counted from 1, or `nil` if the error has no line.
   public let line: Int?
   /// The expectation there.
   public let expected: String
@@ -22,7 +22,7 @@ public struct TextError: Error, Sendable, Hashable, CustomStringConvertible {
   /// The next step.
   public let fix: String
 
-  /// Describes trouble with a text.
+  /// Describes an error of a text.
   public init(path: String, line: Int?, expected: String, found: String, fix: String) {
     self.path = path
     self.line = line
@@ -31,7 +31,7 @@ public struct TextError: Error, Sendable, Hashable, CustomStringConvertible {
     self.fix = fix
   }
 
-  /// Place, expectation, what was found, and the fix.
+  /// Location, expectation, the value found, and the fix.
   public var description: String {
     let place = line.map { ": line \($0)" } ?? ""
     return
@@ -57,7 +57,7 @@ public struct TextLine: Sendable {
   public var words: [Range<Int>] { bytes.withUnsafeBytes { WhitespaceWords.ranges(in: $0) } }
 }
 
-/// The places at which lines end.
+/// The line endings that a reader recognizes.
 public enum LineEnds: Sendable {
   /// As Python's universal newlines: at `\n`, `\r` or `\r\n`.
   case universal
@@ -77,7 +77,7 @@ public struct LineReader: ~Copyable {
   private let isText: Bool
   private let keepsByteOrderMark: Bool
   private let file: gzFile
-  /// What to read plain text from as it comes; `nil` where zlib reads, which waits for a full buffer.
+  /// The descriptor to read plain text from as it comes; `nil` if zlib reads, which waits for a full buffer.
   private let interactive: CInt?
   /// The size on disk, or `nil` for pipes.
   private let fileSize: Int?
@@ -94,7 +94,7 @@ public struct LineReader: ~Copyable {
   ///
   /// - Parameters:
   ///   - path: The file, or `-` for standard input.
-  ///   - lineEnds: The places at which lines end.
+  ///   - lineEnds: The line endings that it recognizes.
   ///   - isText: `true` to refuse UTF-16 and UTF-32; `false` for a file that may hold any bytes.
   ///   - keepsByteOrderMark: `true` to keep a byte-order mark of UTF-8 at the start, as Python's `open` does; it
   ///     is no part of the text.
@@ -151,12 +151,12 @@ public struct LineReader: ~Copyable {
   /// The share of the file that was read, or `nil` for pipes.
   public var fraction: Double? {
     guard let fileSize, fileSize > 0 else { return nil }
-    // Of plain text the place is known to the byte, of compressed text to the buffer.
+    // The position in plain text is known to the byte, in compressed text to the buffer.
     let place = gzdirect(file) == 1 ? Int(gztell(file)) - (buffer.count - position) : gzoffset(file)
     return min(1, Double(place) / Double(fileSize))
   }
 
-  /// The next line, or `nil` at the end.
+  /// Returns the next line, or `nil` at the end.
   ///
   /// - Throws: `TextError` if the text cannot be read or decompressed.
   public mutating func next() throws(TextError) -> TextLine? {
@@ -194,7 +194,7 @@ public struct LineReader: ~Copyable {
   /// The size of a plain file; `nil` for pipes and for compressed files.
   package var plainSize: Int? { gzdirect(file) == 1 ? fileSize : nil }
 
-  /// Some of the bytes that follow, which stay to be read; none at the end.
+  /// Returns some of the bytes that follow, without consuming them; none at the end.
   ///
   /// - Throws: `TextError` if the file cannot be read or decompressed.
   package mutating func peek(_ count: Int) throws(TextError) -> ArraySlice<UInt8> {
@@ -202,7 +202,7 @@ public struct LineReader: ~Copyable {
     return buffer[position...].prefix(count)
   }
 
-  /// Reads so many bytes, fewer only at the end.
+  /// Reads `count` bytes, fewer only at the end.
   ///
   /// - Throws: `TextError` if the file cannot be read or decompressed.
   package mutating func read(_ count: Int) throws(TextError) -> [UInt8] {
@@ -216,7 +216,7 @@ public struct LineReader: ~Copyable {
     return bytes
   }
 
-  /// Reads to the next byte of a value, which is read over, or to the end.
+  /// Reads up to the next byte of a value, which is consumed, or to the end.
   ///
   /// - Returns: The bytes before it; `nil` if it does not come within `limit` bytes.
   /// - Throws: `TextError` if the file cannot be read or decompressed.
@@ -251,7 +251,7 @@ public struct LineReader: ~Copyable {
     return TextLine(bytes: bytes, terminatorCount: terminatorCount, number: lineNumber)
   }
 
-  /// Reads what has come of a plain text, waiting for some.
+  /// Reads the available bytes of a plain text, waiting for some.
   private mutating func readPlain(from descriptor: CInt) throws(TextError) {
     var count = 0
     buffer = [UInt8](unsafeUninitializedCapacity: Self.bufferSize) { bytes, initialized in

@@ -35,7 +35,7 @@ enum WideEncoding: String {
     self = odd == 0 ? .utf16BigEndian : .utf16LittleEndian
   }
 
-  /// The refusal of a text.
+  /// Returns the refusal of a text.
   ///
   /// - Parameter path: The text's.
   /// - Returns: The error, with the command that converts the text.
@@ -59,7 +59,7 @@ struct TextCommand {
   /// - Parameter command: A filter, from standard input to standard output.
   init(_ command: String) { self.command = command }
 
-  /// The command in words, between backticks, with a text as its input.
+  /// Returns the command in words, between backticks, with a text as its input.
   ///
   /// - Parameter path: The text's: a file, a `.gz` file, or `-` for standard input.
   /// - Returns: The command, which writes `new.txt`; of standard input one to pass it through.

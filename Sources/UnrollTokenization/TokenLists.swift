@@ -50,7 +50,7 @@ package struct TokenList: Sendable, Hashable {
   /// The token of row 0 where ids count from 1.
   private static let padding = ["<pad>", "<row 0>"]
 
-  /// The tokens as a vocabulary, special ones found by their names.
+  /// Returns the tokens as a vocabulary, special ones found by their names.
   package func vocabulary(unit: TokenUnit) -> Vocabulary {
     let first = firstID == 0 ? nil : Self.padding.first { !tokens.contains($0) }
     var vocabulary = Vocabulary(
@@ -91,14 +91,14 @@ package struct TokenSearch {
   /// Creates a search.
   package init() {}
 
-  /// The lists in a value that differ from one another.
+  /// Returns the lists in a value that differ from one another.
   package mutating func lists(in value: some TokenValue, named name: String) -> [TokenList] {
     var found: [TokenList] = []
     collect(value, name: name, depth: 0, in: &found)
     return found
   }
 
-  /// The list that a value is, or the only one in it; `nil` if there is none or several that differ.
+  /// Returns the list that a value is, or the only one in it; `nil` if there is none or several that differ.
   package mutating func list(in value: some TokenValue, named name: String) -> TokenList? {
     let found = lists(in: value, named: name)
     return found.count == 1 ? found.first : nil
@@ -127,7 +127,7 @@ package struct TokenSearch {
     }
   }
 
-  /// The tokens that a value lists itself.
+  /// Returns the tokens that a value lists itself.
   private mutating func tokens<Value: TokenValue>(_ value: Value, name: String) -> TokenList? {
     if let texts = value.tokenTexts {
       return take(texts.count) ? Self.list(texts, name: name) : nil
@@ -162,7 +162,7 @@ package struct TokenSearch {
     return distinct(strings).map { TokenList(name: name, tokens: $0) }
   }
 
-  /// The id and the text of a token and its id, or of an id and its token; JSON has ids as texts there.
+  /// Returns the id and the text of a token and its id, or of an id and its token; JSON has ids as texts there.
   private static func pair<Value: TokenValue>(
     _ key: Value, _ value: Value
   ) -> (id: Int, text: String)? {
@@ -184,7 +184,7 @@ package struct TokenSearch {
   /// The tokens with which fastai fills its vocabularies up, to a multiple of 8 tokens.
   private static let filler = "xxfake"
 
-  /// The tokens if each stands once; `nil` if not.
+  /// Returns the tokens if each stands once; `nil` if not.
   ///
   /// Rows that fastai filled up are numbered from the second on: no text is one of them.
   private static func distinct(_ tokens: [String]) -> [String]? {
@@ -218,7 +218,7 @@ extension JSONValue: TokenValue {
 }
 
 extension Vocabulary {
-  /// The list to make a vocabulary of.
+  /// Returns the list to make a vocabulary of.
   ///
   /// - Parameters:
   ///   - lists: The lists of a file.
@@ -242,7 +242,7 @@ extension Vocabulary {
         : "write the right one into a file, one token a line")
   }
 
-  /// The tokens that a JSON file lists: an array, or an object of tokens and their ids, at any depth.
+  /// Returns the tokens that a JSON file lists: an array, or an object of tokens and their ids, at any depth.
   ///
   /// - Parameter path: The file, plain or gzip.
   /// - Returns: The list.

@@ -19,7 +19,7 @@ struct TokenTable: Sendable {
   /// A string.
   subscript(index: Int) -> ArraySlice<UInt8> { bytes[offsets[index]..<offsets[index + 1]] }
 
-  /// The number of a string, or `nil` if it is not there.
+  /// Returns the number of a string, or `nil` if it is not there.
   func index(of string: UnsafeRawBufferPointer) -> Int? {
     let index = slots[slot(of: string)]
     return index < 0 ? nil : Int(index)
@@ -54,7 +54,7 @@ struct TokenTable: Sendable {
     }
   }
 
-  /// The slot that holds a string, or the free slot where its search ends.
+  /// Returns the slot that holds a string, or the free slot where its search ends.
   ///
   /// `Hasher` is seeded anew in each process, so a text cannot be made to collide.
   private func slot(of string: UnsafeRawBufferPointer) -> Int {
@@ -77,7 +77,7 @@ struct TokenTable: Sendable {
 }
 
 extension UnsafeRawBufferPointer {
-  /// Whether the bytes are those of another buffer of the same size.
+  /// `true` if the bytes equal those of another buffer of the same size.
   @inline(__always)
   func isEqual(to other: UnsafeRawBufferPointer) -> Bool {
     guard let a = baseAddress, let b = other.baseAddress else { return true }

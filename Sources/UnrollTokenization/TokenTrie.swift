@@ -1,4 +1,4 @@
-// Tokens as a tree of bytes: finds those that a text goes on with.
+// Tokens as a tree of bytes: finds those with which a text continues.
 
 /// A tree whose edges are bytes and whose nodes are the beginnings of tokens.
 struct TokenTrie: Sendable {
@@ -54,7 +54,7 @@ struct TokenTrie: Sendable {
         .map { (token: vocabulary[$0], id: Int32($0)) })
   }
 
-  /// Calls a closure with each token that a text goes on with at an index, the shortest first.
+  /// Calls a closure with each token with which a text continues at an index, the shortest first.
   @inline(__always)
   func forEachPrefix(
     of text: UnsafeRawBufferPointer, at start: Int, _ body: (_ id: Int32, _ end: Int) -> Void
@@ -71,7 +71,7 @@ struct TokenTrie: Sendable {
     }
   }
 
-  /// The longest token that a text goes on with at an index.
+  /// Returns the longest token with which a text continues at an index.
   func longestPrefix(of text: UnsafeRawBufferPointer, at start: Int) -> (id: Int32, end: Int)? {
     var longest: (id: Int32, end: Int)?
     forEachPrefix(of: text, at: start) { longest = ($0, $1) }
@@ -90,7 +90,7 @@ struct TokenTrie: Sendable {
     return -1
   }
 
-  /// Adds the longest token that the text goes on with, again and again; a scalar with which no token
+  /// Adds the longest token with which the text continues, again and again; a scalar with which no token
   /// begins is unknown.
   func encode(_ text: UnsafeRawBufferPointer, into encoded: inout EncodedLine) {
     var index = 0

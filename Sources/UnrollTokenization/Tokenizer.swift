@@ -1,4 +1,4 @@
-// How text becomes tokens.
+// Tokenizers, which turn text into tokens.
 
 /// The kind of a tokenizer.
 public enum TokenizerKind: String, Sendable, Hashable, CaseIterable {
@@ -8,7 +8,7 @@ public enum TokenizerKind: String, Sendable, Hashable, CaseIterable {
   case character
   /// Bytes, each a token.
   case byte
-  /// The longest token that the text goes on with.
+  /// The longest token with which the text continues.
   case greedy
   /// Byte-pair encoding.
   case bpe
@@ -16,12 +16,12 @@ public enum TokenizerKind: String, Sendable, Hashable, CaseIterable {
   case wordpiece
   /// The most probable pieces.
   case unigram
-  /// Whole words, cut as another program's file says.
+  /// Whole words, cut as a file of another program defines.
   case wordlevel
-  /// Characters, each a token, after the normalization that another program's file says.
+  /// Characters, each a token, after the normalization that a file of another program defines.
   case charlevel
 
-  /// `true` if a tokenizer of this kind is what another program's file says.
+  /// `true` if a file of another program defines a tokenizer of this kind.
   public var isDefined: Bool {
     switch self {
     case .whitespace, .character, .byte, .greedy: false
@@ -40,7 +40,7 @@ public enum SentenceStart: String, Sendable, Hashable, CaseIterable {
   case none
 }
 
-/// The file that defines a tokenizer in another program, as it was.
+/// The unchanged file that defines a tokenizer in another program.
 public struct TokenizerDefinition: Sendable, Hashable {
   /// Its format, such as `tokenizer.json`.
   public var format: String
@@ -54,7 +54,7 @@ public struct TokenizerDefinition: Sendable, Hashable {
   }
 }
 
-/// A text and the tokens that it becomes, so that every reader can compare its own tokenizer.
+/// A text and its tokens, so that every reader can compare its own tokenizer.
 public struct TokenizerProbe: Sendable, Hashable {
   /// Lines of text.
   public var text: [UInt8]
@@ -74,13 +74,13 @@ public struct Tokenizer: Sendable, Hashable {
   public var kind: TokenizerKind
   /// The token that a sentence starts from.
   public var sentenceStart: SentenceStart
-  /// Whether each line ends with the end-of-sentence token.
+  /// `true` if each line ends with the end-of-sentence token.
   public var appendsEndOfSentence: Bool
   /// The token that stands for U+0020, for characters whose vocabulary has another sign for it.
   public var space: String?
   /// The file that it was defined by, if there was one.
   public var definition: TokenizerDefinition?
-  /// What it makes of a text, if that was noted.
+  /// A text and the tokens that it gives, if they were recorded.
   public var probe: TokenizerProbe?
 
   /// Creates a tokenizer.
@@ -94,7 +94,7 @@ public struct Tokenizer: Sendable, Hashable {
     self.space = space
   }
 
-  /// Chooses what starts and ends a line by the special tokens of a vocabulary.
+  /// Chooses the start and end of a line by the special tokens of a vocabulary.
   ///
   /// With a token that begins sentences and one that ends them, lines start from the first and end with the
   /// second; with only the second, as in word_language_model, they start from it, too. With neither, a line
@@ -136,7 +136,7 @@ public struct Tokenizer: Sendable, Hashable {
     return defined
   }
 
-  /// How a text is cut into lines for this tokenizer.
+  /// The rule by which a text is cut into lines for this tokenizer.
   public var lineEnds: LineEnds {
     if kind == .whitespace { return .universal }
     return appendsEndOfSentence ? .lineFeed : .kept

@@ -12,7 +12,7 @@ enum UnknownTextCause {
   /// Letters and accents as characters of their own (NFD), of a vocabulary with composed ones.
   case decomposed
 
-  /// The cause why parts of a line are unknown.
+  /// Returns the cause why parts of a line are unknown.
   ///
   /// - Parameters:
   ///   - unknown: The parts.
@@ -37,7 +37,7 @@ enum UnknownTextCause {
     }
   }
 
-  /// The command that writes the text in the other form.
+  /// Returns the command that writes the text in the other form.
   ///
   /// - Parameter path: The text's.
   /// - Returns: The command in words, between backticks.
@@ -66,7 +66,7 @@ extension [UInt8] {
   }
 }
 
-/// A text of a line for a message, where a carriage return must be seen.
+/// Returns a text of a line for a message, where a carriage return must be seen.
 package func visible(_ text: String) -> String {
   text.unicodeScalars.reduce(into: "") { result, scalar in
     switch scalar {
@@ -78,7 +78,7 @@ package func visible(_ text: String) -> String {
 }
 
 extension Encoder {
-  /// The warning about a text in CR LF whose carriage returns make words or characters unknown.
+  /// Returns the warning about a text in CR LF whose carriage returns make words or characters unknown.
   ///
   /// A text is not refused for them if the vocabulary has a token for unknown text.
   ///
@@ -103,7 +103,7 @@ extension Encoder {
     return 2 * unknown > seen ? (cause.found, cause.fix(path)) : nil
   }
 
-  /// The cause why a line is refused, and the command that cures it.
+  /// Returns the cause why a line is refused, and the command that cures it.
   ///
   /// - Parameters:
   ///   - line: The line.

@@ -2,7 +2,7 @@
 
 import Synchronization
 
-/// What a token stands for.
+/// The unit of text that a token stands for.
 public enum TokenUnit: String, Sendable, Hashable, CaseIterable {
   /// Whitespace-separated words.
   case word
@@ -14,13 +14,13 @@ public enum TokenUnit: String, Sendable, Hashable, CaseIterable {
   case subword
 }
 
-/// What a token is for; the raw value is the one on disk.
+/// The purpose of a token; the raw value is the one on disk.
 public enum TokenKind: UInt8, Sendable, Hashable, CaseIterable {
   /// Stands for text.
   case normal
   /// Stands for text outside the vocabulary.
   case unknown
-  /// Stands for a place in the text, such as its end.
+  /// Stands for a position in the text, such as its end.
   case control
   /// Stands for nothing: a row that pads the embedding.
   case unused
@@ -28,9 +28,9 @@ public enum TokenKind: UInt8, Sendable, Hashable, CaseIterable {
   case byte
 }
 
-/// An ordered list of tokens; a token's id is its place in the list.
+/// An ordered list of tokens; a token's id is its index in the list.
 public struct Vocabulary: Sendable {
-  /// What a token stands for.
+  /// The unit of text that a token stands for.
   public var unit: TokenUnit
   /// The id of the token that stands for words outside the vocabulary, if there is one.
   public var unknownID: Int?
@@ -38,19 +38,19 @@ public struct Vocabulary: Sendable {
   public var endOfSentenceID: Int?
   /// The id of the token that begins a sentence, if there is one.
   public var beginningOfSentenceID: Int?
-  /// The id of the token that fills up columns, if there is one.
+  /// The id of the padding token, if there is one.
   public var paddingID: Int?
-  /// What each token is for, if that was noted; `count` values.
+  /// The purpose of each token, if it was recorded; `count` values.
   public var kinds: [TokenKind]?
-  /// How often each token was seen, if that was noted; `count` numbers.
+  /// The number of occurrences of each token, if it was recorded; `count` numbers.
   public var counts: [UInt64]?
   /// The score of each token, such as its log-probability, if it has one; `count` numbers.
   public var scores: [Float]?
   /// The tokens' bytes, one after the other.
   public let tokenBytes: [UInt8]
-  /// Where each token starts in `tokenBytes`, and where the last one ends: `count + 1` numbers.
+  /// The start of each token in `tokenBytes`, and the end of the last one: `count + 1` numbers.
   public let tokenOffsets: [Int]
-  /// What finds tokens; made when it is first needed, since many readers never look a token up.
+  /// The look-up table of tokens; made when it is first needed, since many readers never look a token up.
   private let table = LookUpTable()
 
   /// Creates a vocabulary from the tokens' bytes in the order of their ids.
@@ -60,9 +60,9 @@ public struct Vocabulary: Sendable {
   ///
   /// - Parameters:
   ///   - tokenBytes: The tokens' bytes, one after the other.
-  ///   - tokenOffsets: Where each token starts, and where the last one ends; never decreasing, from
-  ///     0 to `tokenBytes.count`.
-  ///   - unit: What a token stands for.
+  ///   - tokenOffsets: The start of each token, and the end of the last one; never decreasing, from 0 to
+  ///     `tokenBytes.count`.
+  ///   - unit: The unit of text that a token stands for.
   public init?(tokenBytes: [UInt8], tokenOffsets: [Int], unit: TokenUnit) {
     guard tokenOffsets.first == 0, tokenOffsets.last == tokenBytes.count,
       tokenOffsets.indices.dropFirst().allSatisfy({ tokenOffsets[$0 - 1] <= tokenOffsets[$0] })
@@ -95,7 +95,7 @@ public struct Vocabulary: Sendable {
     tokenBytes[tokenOffsets[id]..<tokenOffsets[id + 1]]
   }
 
-  /// A token as text, with U+FFFD for bytes that are not UTF-8.
+  /// Returns a token as text, with U+FFFD for bytes that are not UTF-8.
   public func text(of id: Int) -> String { String(decoding: self[id], as: UTF8.self) }
 
   /// Open addressing over token ids, -1 where free; a power of two, at least twice the tokens.
@@ -117,7 +117,7 @@ public struct Vocabulary: Sendable {
     return slots
   }
 
-  /// The id of a token, or `nil` if it is not in the vocabulary.
+  /// Returns the id of a token, or `nil` if it is not in the vocabulary.
   public func id(of token: UnsafeRawBufferPointer) -> Int? {
     let slots = slots
     return tokenBytes.withUnsafeBytes { bytes in
@@ -126,13 +126,13 @@ public struct Vocabulary: Sendable {
     }
   }
 
-  /// The id of a token, or `nil` if it is not in the vocabulary.
+  /// Returns the id of a token, or `nil` if it is not in the vocabulary.
   public func id(of token: String) -> Int? {
     var token = token
     return token.withUTF8 { id(of: UnsafeRawBufferPointer($0)) }
   }
 
-  /// The slot that holds a token, or the free slot where its search ends.
+  /// Returns the slot that holds a token, or the free slot where its search ends.
   ///
   /// `Hasher` is seeded anew in each process, so a file cannot be made to collide.
   private static func slot(

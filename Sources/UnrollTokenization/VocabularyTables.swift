@@ -2,7 +2,7 @@
 
 import UnrollTensors
 
-/// The two columns of a list of tokens, told by content.
+/// The two columns of a list of tokens, recognized by content.
 ///
 /// A list is a table where each of its lines has two fields between tabs, or else between single spaces,
 /// and one column is of numbers: the ids 0, 1, 2, ... or 1, 2, 3, ... in any order, or else counts or
@@ -12,9 +12,9 @@ struct VocabularyTable {
   let tokens: [ArraySlice<UInt8>]
   /// The id of the first token, 0 or 1.
   let firstID: Int
-  /// How often each token was seen, if the second column is of counts.
+  /// The number of occurrences of each token, if the second column has counts.
   let counts: [UInt64]?
-  /// What the columns are, in words.
+  /// The meaning of the columns, in words.
   let form: String
 
   /// Reads lines; `nil` if they are no table.

@@ -153,7 +153,7 @@ private struct TokenCounter {
     }
   }
 
-  /// The numbers of the tokens that are in the vocabulary, in its order.
+  /// Returns the numbers of the tokens that are in the vocabulary, in its order.
   mutating func kept() -> [Int] {
     let seen = counts.count
     if training.hasUnknown || training.tokenizer.kind == .whitespace {

@@ -2,16 +2,16 @@
 
 /// The words of a line: its parts between white space.
 ///
-/// White space is what Python's `str.isspace` holds for white space among the code points with the
-/// bidirectional types WS, B, S or the category Zs; vocabularies of word-level models are made that
-/// way. It differs from Unicode's property `White_Space` by U+001C to U+001F.
+/// White space is defined as in Python's `str.isspace`: the code points with the bidirectional types WS, B, S
+/// or the category Zs; vocabularies of word-level models are made that way. It differs from Unicode's property
+/// `White_Space` by U+001C to U+001F.
 package enum WhitespaceWords {
-  /// Whether there is white space in some text of valid UTF-8.
+  /// `true` if there is white space in some text of valid UTF-8.
   package static func hasWhiteSpace(in text: UnsafeRawBufferPointer) -> Bool {
     text.indices.contains { spaceLength(text, at: $0) > 0 }
   }
 
-  /// The ranges of the words in a line of valid UTF-8.
+  /// Returns the ranges of the words in a line of valid UTF-8.
   package static func ranges(in line: UnsafeRawBufferPointer) -> [Range<Int>] {
     var ranges: [Range<Int>] = []
     forEach(in: line) { ranges.append($0) }
@@ -37,7 +37,7 @@ package enum WhitespaceWords {
     if start >= 0 { body(start..<line.count) }
   }
 
-  /// The number of bytes of the white-space character at an index, or 0 if there is none.
+  /// Returns the number of bytes of the white-space character at an index, or 0 if there is none.
   @inline(__always)
   private static func spaceLength(_ line: UnsafeRawBufferPointer, at index: Int) -> Int {
     let first = line[index]

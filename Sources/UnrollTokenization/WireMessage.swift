@@ -1,4 +1,4 @@
-// The wire format of Protocol Buffers, read where it lies: an initializer of a gigabyte is a range.
+// The wire format of Protocol Buffers, read in place: an initializer of a gigabyte is a range.
 
 import UnrollTensors
 
@@ -6,14 +6,14 @@ import UnrollTensors
 package struct WireField: Sendable {
   /// The field's number in its schema.
   package let number: Int
-  /// The value, as far as the wire tells.
+  /// The value, as far as the wire format determines it.
   package let value: Value
 
   package enum Value: Sendable {
     case varint(UInt64)
     case fixed32(UInt32)
     case fixed64(UInt64)
-    /// The place of a text, of bytes, of a message, or of packed numbers.
+    /// The range of a text, of bytes, of a message, or of packed numbers.
     case bytes(Range<Int>)
   }
 }
@@ -30,7 +30,7 @@ package struct WireMessage: Sendable {
   /// Reads the fields of a message; `nil` if the bytes are none.
   ///
   /// - Parameters:
-  ///   - range: Where it lies among the bytes.
+  ///   - range: The range of the message in the bytes.
   ///   - storage: The bytes.
   package init?(_ range: Range<Int>, of storage: ByteStorage) {
     self.storage = storage
@@ -49,41 +49,41 @@ package struct WireMessage: Sendable {
     self.fields = fields
   }
 
-  /// Reads a message that all the bytes are; `nil` if they are none.
+  /// Reads a message that fills all the bytes; `nil` if they are none.
   package init?(_ bytes: [UInt8]) { self.init(0..<bytes.count, of: .owned(bytes)) }
 
-  /// The fields of a number.
+  /// Returns the fields of a number.
   package func all(_ number: Int) -> [WireField.Value] {
     fields.lazy.filter { $0.number == number }.map(\.value)
   }
 
-  /// The last field of a number, which is the one that counts.
+  /// Returns the last field of a number, which is the one that counts.
   private func last(_ number: Int) -> WireField.Value? {
     fields.last { $0.number == number }?.value
   }
 
-  /// A signed number.
+  /// Returns a signed number.
   package func int(_ number: Int) -> Int? {
     guard case .varint(let value)? = last(number) else { return nil }
     return Int(truncatingIfNeeded: value)
   }
 
-  /// A truth value.
+  /// Returns a truth value.
   package func bool(_ number: Int) -> Bool? { int(number).map { $0 != 0 } }
 
-  /// A 32-bit floating-point number.
+  /// Returns a 32-bit floating-point number.
   package func float(_ number: Int) -> Float? {
     guard case .fixed32(let bits)? = last(number) else { return nil }
     return Float(bitPattern: bits)
   }
 
-  /// The place of bytes.
+  /// Returns the range of bytes.
   package func range(_ number: Int) -> Range<Int>? {
     guard case .bytes(let range)? = last(number) else { return nil }
     return range
   }
 
-  /// The places of all bytes of a number.
+  /// Returns the ranges of all bytes of a number.
   package func ranges(_ number: Int) -> [Range<Int>] {
     all(number).compactMap { value in
       guard case .bytes(let range) = value else { return nil }
@@ -91,25 +91,25 @@ package struct WireMessage: Sendable {
     }
   }
 
-  /// A copy of bytes.
+  /// Returns a copy of bytes.
   package func bytes(_ number: Int) -> [UInt8]? {
     range(number).map { range in storage.withUnsafeBytes { Array($0[range]) } }
   }
 
-  /// A message inside this one; `nil` if there is none or the bytes are no message.
+  /// Returns a message inside this one; `nil` if there is none or the bytes are no message.
   package func message(_ range: Range<Int>) -> WireMessage? { WireMessage(range, of: storage) }
 
-  /// A text of UTF-8.
+  /// Returns a text of UTF-8.
   package func text(_ number: Int) -> String? { range(number).flatMap(text) }
 
-  /// All texts of a number.
+  /// Returns all texts of a number.
   package func texts(_ number: Int) -> [String] { ranges(number).compactMap(text) }
 
   private func text(_ range: Range<Int>) -> String? {
     storage.withUnsafeBytes { String(validating: $0[range], as: UTF8.self) }
   }
 
-  /// All numbers of a field, packed or not; `nil` if they are no varints.
+  /// Returns all numbers of a field, packed or not; `nil` if they are no varints.
   package func ints(_ number: Int) -> [Int]? {
     var result: [Int] = []
     for value in all(number) {
@@ -133,7 +133,7 @@ package struct WireMessage: Sendable {
     return result
   }
 
-  /// All 32-bit floating-point numbers of a field, packed or not; `nil` if they are none.
+  /// Returns all 32-bit floating-point numbers of a field, packed or not; `nil` if they are none.
   package func floats(_ number: Int) -> [Float]? {
     var result: [Float] = []
     for value in all(number) {
@@ -152,7 +152,7 @@ package struct WireMessage: Sendable {
   }
 }
 
-/// A place among bytes that moves on.
+/// A position in bytes that moves on.
 private struct WireScanner {
   var rest: Range<Int>
   let bytes: UnsafeRawBufferPointer

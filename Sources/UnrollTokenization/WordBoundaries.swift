@@ -1,6 +1,6 @@
 // Tokens that show where words begin and end.
 
-/// How the tokens of a vocabulary show where words begin and end, and which of them end the word before.
+/// The marking of word boundaries by the tokens of a vocabulary, and the tokens that end the word before them.
 ///
 /// Pimentel and Meister (2024), "How to Compute the Probability of a Word"; Oh and Schuler (2024), "Leading
 /// Whitespaces of Language Models' Subword Vocabulary Pose a Confound for Calculating Word Probabilities".
@@ -21,22 +21,22 @@ public struct WordBoundaries: Sendable {
     case none
   }
 
-  /// The way of this vocabulary.
+  /// The marking of this vocabulary.
   public let marking: Marking
   /// The tokens that end the word before them, ascending.
   ///
   /// These are tokens that are or begin with white space or a sign for it, or that do not continue a word, and
-  /// the end-of-sentence token. There are none where no total of them is needed: the last token of a word
-  /// tells that it ends, or no token does.
+  /// the end-of-sentence token. The list is empty if no total of them is needed: the last token of a word marks
+  /// its end, or no token does.
   public let ids: [Int32]
   private var beginsWord: Set<Int32> = []
   /// The tokens that end with white space after other text.
   private var closesWord: Set<Int32> = []
 
-  /// Whether a word ends before a token.
+  /// `true` if a word ends before a token.
   public func endsWord(before id: Int32) -> Bool { beginsWord.contains(id) }
 
-  /// Whether a token holds the end of its word.
+  /// `true` if a token contains the end of its word.
   public func closesWord(_ id: Int32) -> Bool { closesWord.contains(id) }
 
   /// Finds the boundaries of an encoder's vocabulary.
@@ -104,13 +104,13 @@ extension Encoder {
 
 /// The signs by which tokens show white space and the parts of words.
 private struct BoundarySigns {
-  /// Whether another program's file defines the tokenizer.
+  /// `true` if a file of another program defines the tokenizer.
   var isDefined = false
   /// The token that stands for a space, where it is a token of its own.
   var exact: [UInt8] = []
   /// Texts in tokens that stand for a space.
   var spaces: [[UInt8]] = []
-  /// Whether each character of a token is a byte.
+  /// `true` if each character of a token is a byte.
   var isByteLevel = false
   /// Tokens such as `<0x20>`, which are bytes.
   var bytes: Set<Int> = []
@@ -139,7 +139,7 @@ private struct BoundarySigns {
     }
   }
 
-  /// The text that a token stands for, within a line.
+  /// Returns the text that a token stands for, within a line.
   func text(of id: Int, _ vocabulary: Vocabulary) -> [UInt8] {
     let token = Array(vocabulary[id])
     if !exact.isEmpty && token == exact { return [0x20] }
@@ -150,7 +150,7 @@ private struct BoundarySigns {
 }
 
 extension WhitespaceWords {
-  /// Whether some text begins with, ends with, or is white space; each `false` for an empty text.
+  /// `true` if some text begins with, ends with, or is white space; each `false` for an empty text.
   fileprivate static func ends(
     in text: UnsafeRawBufferPointer
   ) -> (begins: Bool, ends: Bool, isAll: Bool) {

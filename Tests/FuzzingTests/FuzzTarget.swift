@@ -1,4 +1,4 @@
-// What the fuzzers run on their bytes; the tests run the same on the committed corpora.
+// The targets that the fuzzers run on their bytes; the tests run the same on the committed corpora.
 
 import Foundation
 import UnrollFormat
@@ -37,7 +37,7 @@ enum FuzzTarget: String, CaseIterable, Sendable {
   ///   - bytes: The input.
   ///   - path: A file that may be written.
   /// - Returns: The refusal, or how much was read.
-  /// - Throws: What no reader may throw: any error but a refusal.
+  /// - Throws: Every error that no reader may throw: any error except a refusal.
   func outcome(of bytes: [UInt8], at path: String) throws -> String {
     do {
       switch self {

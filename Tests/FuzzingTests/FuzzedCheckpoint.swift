@@ -42,11 +42,11 @@ private struct Choices {
 struct FuzzedCheckpoint {
   private var bytes: [UInt8]
   private var inventory: Inventory
-  /// Whether the digests are made anew, or nothing behind them would be reached.
+  /// `true` if the digests are recomputed; otherwise nothing behind them would be reached.
   private var isSealed = false
   private let original: Original
 
-  /// What is not changed.
+  /// The unchanged checkpoint.
   private struct Original {
     let bytes: [UInt8]
     let inventory: Inventory

@@ -10,7 +10,7 @@ private func runLibFuzzer(
   _ body: @convention(c) (UnsafePointer<UInt8>?, Int) -> CInt
 ) -> CInt
 
-/// What is set before the first input.
+/// Settings that are made before the first input.
 private enum Fuzzer {
   static let target: FuzzTarget = {
     let name = ProcessInfo.processInfo.environment["UNROLL_FUZZING"] ?? ""

@@ -3,11 +3,11 @@
 import Foundation
 import Testing
 
-/// What a run of the tool left behind.
+/// The result of a run of the tool.
 public struct CommandResult: Sendable {
-  /// What it wrote to standard output.
+  /// The standard output.
   public let output: String
-  /// What it wrote to standard error.
+  /// The standard error.
   public let errors: String
   /// The exit code; the negative number of the signal if one ended it.
   public let exitCode: Int
@@ -48,7 +48,7 @@ public struct CommandRunner: Sendable {
   ///   - folder: The current folder; that of the tests unless told.
   ///   - seconds: After this time the tool is killed, and the test has an issue.
   ///   - sourceLocation: The place of the call.
-  /// - Returns: What it wrote and how it ended.
+  /// - Returns: The output and the exit code.
   /// - Throws: `CocoaError` if it cannot be started.
   public func run(
     _ arguments: [String], in folder: String? = nil, seconds: Double = 15,
@@ -64,7 +64,7 @@ public struct CommandRunner: Sendable {
   ///   - folder: The current folder.
   ///   - seconds: After this time the shell is killed, and the test has an issue.
   ///   - sourceLocation: The place of the call.
-  /// - Returns: What it wrote and how it ended.
+  /// - Returns: The output and the exit code.
   /// - Throws: `CocoaError` if it cannot be started.
   public func run(
     shell line: String, in folder: String, seconds: Double,

@@ -1,4 +1,4 @@
-// Where the tests find their files.
+// The locations of the tests' files.
 
 import Foundation
 

@@ -23,7 +23,7 @@ private func outcome(
 /// The open descriptors of this process.
 private func descriptors() -> [Int32] { (0..<256).filter { fcntl($0, F_GETFD) >= 0 } }
 
-/// Whether this process has a child, dead or alive.
+/// `true` if this process has a child, dead or alive.
 private func hasChild() -> Bool { !(waitpid(-1, nil, WNOHANG) < 0 && errno == ECHILD) }
 
 /// A number that the optimizer cannot know.

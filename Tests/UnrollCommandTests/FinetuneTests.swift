@@ -71,7 +71,7 @@ import UnrollFormat
     }
   }
 
-  /// Where a run was killed before its best model was written, `--resume` writes that first.
+  /// If a run was killed before its best model was written, `--resume` writes that first.
   @Test func anEstimateOfTheRestWritesNothingEither() throws {
     try withScene { folder in
       _ = try runner.run(

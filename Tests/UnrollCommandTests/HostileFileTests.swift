@@ -81,7 +81,7 @@ struct HostileFile: Sendable, CustomTestStringConvertible {
     HostileFile("virtual-dataset-unlimited", "X005"),
   ]
 
-  /// Those that name other files; what they name lies beside them.
+  /// The files that name other files; the files that they name lie beside them.
   static let reaching = all.filter {
     [
       "external-link", "external-storage", "name-twice", "name-with-a-slash", "virtual-dataset",

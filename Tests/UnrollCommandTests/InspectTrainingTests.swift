@@ -1,4 +1,4 @@
-// What `unroll inspect` says of a model in training.
+// The output of `unroll inspect` for a model in training.
 
 import Foundation
 import TestSupport

@@ -27,7 +27,7 @@ import Testing
     return steps
   }
 
-  /// Whether lines are those of a pattern, where `...` stands for any number of lines.
+  /// `true` if lines match a pattern, where `...` stands for any number of lines.
   private func matches(_ lines: ArraySlice<String>, _ pattern: ArraySlice<String>) -> Bool {
     guard let first = pattern.first else { return lines.isEmpty }
     if first == "..." {

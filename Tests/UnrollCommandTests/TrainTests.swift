@@ -137,7 +137,7 @@ import UnrollFormat
         ],
         in: folder)
       #expect(result.exitCode == 2 && result.errors.contains("of memory of this machine"))
-      // What failed before it began leaves nothing in the way.
+      // A run that failed before it began leaves no files behind.
       #expect(try FileManager.default.contentsOfDirectory(atPath: folder).count == 2)
     }
   }

@@ -451,7 +451,7 @@ import UnrollTokenization
           unroll: none: cannot find *.h5 or *.hdf5 in this folder: no such file or directory
 
           """)
-      // What is named is examined, whatever its name, and a named link is followed.
+      // A named file is examined, whatever its name, and a named link is followed.
       let named = try verdicts(validate("m/model.pt", "link/", in: folder))
       #expect(
         named.map { $0.prefix { $0 != ":" } } == [

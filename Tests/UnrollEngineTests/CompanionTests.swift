@@ -27,7 +27,7 @@ import UnrollTokenization
     }
   }
 
-  /// What `safetensors.torch.save_file` writes of a state_dict: f32, no metadata.
+  /// The output of `safetensors.torch.save_file` for a state_dict: f32, no metadata.
   private static func bytes(
     of checkpoint: Checkpoint, leavingOut: [String], renaming: [String: String]
   ) throws -> Data {

@@ -1,4 +1,4 @@
-// What `convert` makes of HDF5 files: checkpoints, damaged ones, and models of others.
+// `convert` on HDF5 files: checkpoints, damaged ones, and models of other programs.
 
 import Foundation
 import TestSupport

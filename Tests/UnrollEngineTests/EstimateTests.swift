@@ -1,11 +1,11 @@
-// What is said before a piece of work, from a part of it.
+// Estimates of a piece of work from a part of it.
 
 import Testing
 
 @testable import UnrollEngine
 
 @Suite struct EstimateTests {
-  /// What is known of a compressed text runs ahead of what was read of it, by 5 percent here.
+  /// The position in a compressed text runs ahead of the text that was read, by 5 percent here.
   @Test func onlyDifferencesOfThePlaceCount() throws {
     var probe = EvaluationProbe(length: .zero)
     #expect(throws: EvaluationProbe.Enough.self) {

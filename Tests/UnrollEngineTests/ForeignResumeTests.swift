@@ -15,7 +15,7 @@ import UnrollTokenization
 
 private let data = ProcessInfo.processInfo.environment["UNROLL_DATA"]
 
-/// What tools beside the data wrote.
+/// The results that tools wrote beside the data.
 private struct Reference: Decodable {
   struct Optimizer: Decodable {
     let losses_101_110: [Double]

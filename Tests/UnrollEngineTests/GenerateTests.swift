@@ -46,7 +46,7 @@ import UnrollTokenization
     return weights.map { $0 / weights.reduce(0, +) }
   }
 
-  /// How often each token comes first in many samples.
+  /// The frequency of each token as the first one in many samples.
   private func frequencies(
     _ settings: GenerationSettings, samples: Int = 4000
   ) throws -> [Double] {

@@ -1,4 +1,4 @@
-// How far gradients reach: what differs between cells, and that nothing else does.
+// The reach of gradients: the differences between cells, and that nothing else differs.
 
 import Foundation
 import TestSupport

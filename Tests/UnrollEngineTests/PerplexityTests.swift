@@ -273,7 +273,7 @@ private struct Reference: Decodable {
   }
 
   @Test func srilmsOwnFiguresComeOut() {
-    // What SRILM printed: 1 sentences, 9 words, 1 OOVs, logprob= -20.406 ppl= 185.068 ppl1= 355.426.
+    // The output of SRILM: 1 sentences, 9 words, 1 OOVs, logprob= -20.406 ppl= 185.068 ppl1= 355.426.
     var result = Perplexity(.srilm)
     (result.lines, result.lineEndings, result.words, result.unknownWords) = (1, 1, 9, 1)
     (result.totalNLL, result.unknownNLL) = (20.406 * log(10) + 3, 3)

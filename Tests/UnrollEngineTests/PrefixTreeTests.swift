@@ -1,4 +1,4 @@
-// What sentences share is computed once, and changes no bit.
+// Common beginnings of sentences are computed once, and this changes no bit.
 
 import TestSupport
 import Testing

@@ -1,4 +1,4 @@
-// What is exported says the same when it is read back.
+// An exported model gives the same results when it is read back.
 
 import Foundation
 import TestSupport

@@ -1,4 +1,4 @@
-// What producers' own programs computed for the fixtures.
+// The results of producers' own programs for the fixtures.
 
 import Foundation
 import TestSupport
@@ -15,7 +15,7 @@ struct References: Decodable {
   let logprobs: [String: [Double]]
 
   /// - Parameter folder: The folder under `fixtures/`.
-  /// - Throws: What reading the file throws.
+  /// - Throws: The errors of reading the file.
   init(_ folder: String) throws {
     self = try JSONDecoder().decode(
       References.self,

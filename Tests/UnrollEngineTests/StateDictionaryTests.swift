@@ -130,7 +130,7 @@ import UnrollTokenization
     }
   }
 
-  /// What fastai saved comes back under fastai's names; AWD-LSTM's come back from its own.
+  /// A model that fastai saved comes back under fastai's names; AWD-LSTM's come back from its own.
   @Test func namesOfOtherProgramsAreWritten() throws {
     try withTemporaryFolder { folder in
       for (name, format) in [

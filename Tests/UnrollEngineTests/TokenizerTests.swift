@@ -59,7 +59,7 @@ import UnrollTensors
       var words: [WordScore] = []
       try language.score(text: path) { sentence, _ in words += sentence.words }
       #expect(words.map(\.word) == text.split { " \n".contains($0) }.map(String.init))
-      // Where a sentence starts from nothing, its first word has no score.
+      // If a sentence has no start token, its first word has no score.
       #expect(words[0].surprisal == nil && words[2].surprisal.map { $0 > 0 } == true)
     }
   }

@@ -9,7 +9,7 @@ import UnrollNeural
 
 @testable import UnrollEngine
 
-/// What scripts/make-training-fixtures wrote.
+/// The output of scripts/make-training-fixtures.
 private struct Reference: Decodable {
   struct Settings: Decodable {
     let lr: Double

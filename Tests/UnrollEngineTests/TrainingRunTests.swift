@@ -167,7 +167,7 @@ import UnrollTokenization
       let trained = try Checkpoint(contentsOf: whole.last)
       #expect(trained.training?.hidden.map { $0.h.shape } == [[4, 4], [4, 6]])
       #expect(trained.training?.hidden.map { $0.c?.shape } == [[4, 7], nil])
-      // What the training learned is what the reference computes.
+      // The trained model gives the numbers of the reference model.
       let test = try #require(try SelfTest(of: trained))
       for (own, other) in zip(
         try replay(trained, test).logProbabilities, test.logProbabilities)
@@ -422,7 +422,7 @@ import UnrollTokenization
           inputs: ["00 model"],
           memory: UInt64(memory))
       }
-      // What the columns hold is needed, not what the option says.
+      // The need follows from the tokens that the streams have, not from the option.
       let run = try begin(memory: need)
       let error = #expect(throws: TrainingError.self) { try begin(memory: need - 1) }
       #expect(error?.path == "windows of \(rows - 1) steps of 4 columns")
@@ -563,7 +563,7 @@ import UnrollTokenization
       try scene.run(&first, files, until: 20)
       let saved = try Self.bytes(files)
       try Data(Self.text(lines: 50, seed: 3).utf8).write(to: URL(filePath: "\(folder)/other.txt"))
-      // What may change need not.
+      // Parts that may change need not change.
       var changes = TrainingChanges()
       changes.allowsOtherTexts = true
       var same = try scene.resume(files, changes: changes)

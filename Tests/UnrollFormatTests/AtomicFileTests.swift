@@ -153,7 +153,7 @@ import UnrollTensors
       var status = stat()
       #expect(lstat(path, &status) == 0)
       #expect(status.st_uid == 4321 && status.st_gid == 1234)
-      // What belongs to another user is for that user to remove.
+      // A file of another user is for that user to remove.
       #expect(try names(folder) == [".a.h5.1.partial", "a.h5"])
     }
   }

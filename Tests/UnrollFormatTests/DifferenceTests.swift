@@ -1,4 +1,4 @@
-// What is different between two models.
+// The differences between two models.
 
 import TestSupport
 import Testing
@@ -67,7 +67,7 @@ import UnrollTokenization
     #expect(ModelDifference(a, b, areTokensKnown: false, isMetadataKnown: false).tokens == nil)
   }
 
-  /// What belongs to a training, tokens and history differs without a word of its own.
+  /// Differences of training, tokens and history are found without code of their own.
   @Test func whateverDiffersIsNamed() throws {
     let base = Checkpoint.small().inTraining(kind: .adam)
     var others: [String: Checkpoint] = [:]

@@ -117,7 +117,7 @@ private struct ForeignAnswer {
     }
   }
 
-  /// What is decoded is not what was asked for: nothing, or other bytes, or no end that was told.
+  /// The decoded data is not the requested data: nothing, or other bytes, or an end that was not announced.
   @Test(arguments: [false, true])
   func decodedDataThatLiesIsFound(writesNoise: Bool) throws {
     try withAnswers(.archive, inTraining: true) { answer in

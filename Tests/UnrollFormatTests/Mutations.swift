@@ -316,7 +316,7 @@ extension Mutation {
     Mutation(
       rule: "I005",
       bytes: { bytes in
-        // Where zlib begins, and so a chunk.
+        // The start of a zlib stream, and so of a chunk.
         guard let place = bytes.firstRange(of: [0x78, 0x5E])?.lowerBound else { return }
         bytes[place + 8] ^= 1
       }, profile: .archive),

@@ -1,4 +1,4 @@
-// What a fuzzer found: inventories that libhdf5 does not make, but a child that it took over may.
+// Findings of a fuzzer: inventories that libhdf5 does not make, but a child that it took over may.
 
 import Testing
 import UnrollHDF5

@@ -1,4 +1,4 @@
-// What the rules of quality count, and that they leave healthy models alone.
+// The counts of the quality rules, and that the rules leave healthy models alone.
 
 import Foundation
 import TestSupport

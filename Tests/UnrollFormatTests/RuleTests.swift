@@ -25,9 +25,9 @@ struct Mutation: Sendable, CustomTestStringConvertible {
   var hidden: [Int]?
   /// The optimizer of a model in training; `nil` where the valid file is of none.
   var training: OptimizerKind?
-  /// How the data is stored.
+  /// The storage profile.
   var profile = StorageProfile.live
-  /// What an engine computes for the self-test; `nil` if none does.
+  /// The log-probabilities that an engine computes for the self-test; `nil` if none does.
   var replay: [Double]?
 
   var testDescription: String { rule }

@@ -71,7 +71,7 @@ import UnrollTokenization
       Tensor(shape: tensor.shape, dtype: tensor.dtype, storage: Tensor(bytes).storage))
   }
 
-  /// What a file has that says nothing about the model: it follows from the rest, or from the program.
+  /// The parts of a file that say nothing about the model: they follow from the rest, or from the program.
   private static let notCompared: Set = [
     "/: format", "/: format_version", "/: producer", "/: weights_digest", "/: content_digest",
     "/: complete", "/: required_features", "/: optional_features",

@@ -21,7 +21,7 @@ import UnrollTensors
     }
   }
 
-  /// What libhdf5 says of a file may be anything; whatever opens has lawful numbers.
+  /// The inventory that libhdf5 gives of a file may be anything; every file that opens has valid numbers.
   @Test func attributesAndShapesThatLieNeverTrap() throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/a.h5"

@@ -1,4 +1,4 @@
-// What an inventory has of another program's file in memory, beside what it has of a checkpoint.
+// The values that an inventory has of another program's file in memory, in addition to those of a checkpoint.
 
 import TestSupport
 import Testing
@@ -29,7 +29,7 @@ import UnrollTensors
 
   private static let texts = ["the", "öl", "猫", "", "ten bytes!"]
 
-  /// What fills strings of fixed length up, NULs or spaces, is none of them.
+  /// The padding of fixed-length strings, NULs or spaces, is not part of them.
   @Test(arguments: ["nulls", "terminator", "spaces", "chunks"])
   func stringsOfFixedLengthEndWhereTheirPaddingBegins(name: String) throws {
     let (path, bytes) = try image("foreign/strings.h5")

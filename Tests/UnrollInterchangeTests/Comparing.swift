@@ -1,4 +1,4 @@
-// What tests of converters compare.
+// Comparisons for tests of converters.
 
 import Testing
 import UnrollFormat

@@ -66,7 +66,7 @@ import UnrollTensors
     }
   }
 
-  /// What a process that read the file answers may be anything.
+  /// The answer of a process that read the file may be anything.
   @Test func decodedDataThatIsCutIsRefused() throws {
     let inProcess = ContainerReader.inProcess
     var options = options

@@ -164,7 +164,8 @@ import UnrollTokenization
     }
   }
 
-  /// What libhdf5 answers of a hostile file may be anything: such a file is refused or read, in this process.
+  /// The answer of libhdf5 about a hostile file may be anything: such a file is refused or read, in this
+  /// process.
   @Test("Changed descriptions of files of weights never trap", arguments: 0..<200)
   func changedInventoriesNeverTrap(seed: Int) throws {
     var generator = SeededGenerator(seed: UInt64(seed))

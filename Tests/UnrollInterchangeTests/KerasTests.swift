@@ -504,7 +504,7 @@ import UnrollTokenization
     #expect(!wide.contains("initializer"))
   }
 
-  /// What libhdf5 answers of a hostile file may be anything.
+  /// The answer of libhdf5 about a hostile file may be anything.
   @Test(arguments: 0..<150) func changedInventoriesNeverTrap(seed: Int) throws {
     var generator = SeededGenerator(seed: UInt64(seed))
     let file = try MappedFile(path: path(seed % 2 == 0 ? "lstm.h5" : "lstm.weights.h5"))

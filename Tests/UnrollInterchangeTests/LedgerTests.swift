@@ -33,7 +33,7 @@ import UnrollFormat
     var one = try ledger()
     one.use("ab")
     one.pass("optimizer")
-    // What is passed over is below the group, not any name that begins like it.
+    // Only names below the group are passed over, not every name with the same beginning.
     one.use("a/1")
     let error = #expect(throws: InterchangeError.self) { try settle(one) }
     #expect(error?.place == "a/0" && error?.file == "x.h5")

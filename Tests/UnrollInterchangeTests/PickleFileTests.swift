@@ -186,7 +186,7 @@ import UnrollTokenization
     #expect(
       given.notes.first?.description
         == "\(place): not carried: a list of 11 tokens, which are not those given")
-    // Those that are given anyway need no note.
+    // A list that equals the given tokens needs no note.
     let same = try read("tokens-\(name).pt", options: ReadingOptions(vocabulary: vocabulary))
     #expect(!same.notes.contains { $0.message.contains("tokens") })
   }
@@ -246,7 +246,7 @@ import UnrollTokenization
   /// - Parameters:
   ///   - count: The arrays.
   ///   - size: The numbers of each, f4.
-  ///   - bytes: What gives the bytes: of the first array, and of the others.
+  ///   - bytes: The opcodes that give the bytes: of the first array, and of the others.
   /// - Returns: The pickle, protocol 2.
   private func arrays(
     _ count: Int, of size: UInt16, bytes: (first: [UInt8], others: [UInt8])

@@ -88,7 +88,7 @@ import UnrollTensors
         """)
   }
 
-  /// What is said of a pickled optimizer of one parameter.
+  /// The notes about a pickled optimizer of one parameter.
   private func optimizerNote(_ pickle: PickleWriter) throws -> String {
     try withFile(of: pickle) { file in
       let file = try TorchFile(file)

@@ -10,7 +10,7 @@ import UnrollTokenization
 
 /// The files of `fixtures/pytorch`, made by `scripts/make-pytorch-fixtures`.
 enum PyTorchFixtures {
-  /// What PyTorch says about a tensor of a fixture.
+  /// PyTorch's description of a tensor of a fixture.
   struct ExpectedTensor: Decodable {
     let dtype: String
     let shape: [Int]

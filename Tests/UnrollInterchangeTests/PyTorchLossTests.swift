@@ -1,4 +1,4 @@
-// What a state_dict cannot hold is said before, and what cannot be written leaves nothing behind.
+// Warnings about features that a state_dict cannot hold, and refusals, which leave no file behind.
 
 import Foundation
 import TestSupport

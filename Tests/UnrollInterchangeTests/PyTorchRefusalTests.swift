@@ -1,4 +1,4 @@
-// What is refused, and the whole message.
+// Refused files, and the whole messages.
 
 import Foundation
 import Testing

@@ -235,7 +235,7 @@ import UnrollTokenization
       try refusal(columns: 2900) == "/layers/tanh_3/input/b: shape [2900], [6]")
   }
 
-  /// What libhdf5 answers of a hostile file may be anything.
+  /// The answer of libhdf5 about a hostile file may be anything.
   @Test(arguments: 0..<150) func changedInventoriesNeverTrap(seed: Int) throws {
     var generator = SeededGenerator(seed: UInt64(seed))
     let path = seed % 2 == 0 ? lstm : gru

@@ -201,7 +201,7 @@ import UnrollTokenization
     }
   }
 
-  /// What no state_dict says travels in the metadata.
+  /// Features that no state_dict has travel in the metadata.
   @Test(arguments: 0..<24) func everyVariantReturns(seed: Int) throws {
     var generator = SeededGenerator(seed: UInt64(seed) + 700)
     let original = variant(of: model(&generator, dtypes: [.float16, .float32]), &generator)

@@ -108,7 +108,7 @@ import UnrollTokenization
   @Test func damagedVectorsAreRefused() {
     let infinite = binary("1 2", [("a", [0.5, .infinity])])
     #expect(error(infinite) == "-: finite numbers; others in vector 1")
-    // What is not asked for is passed over.
+    // Vectors that are not requested are skipped.
     #expect(error(binary("1 2", [("c", [0.5, .nan])])) == "[[9.0, 9.0], [9.0, 9.0]]")
     let endless = Array("1 2\n".utf8) + [UInt8](repeating: 0, count: 100_000)
     #expect(error(endless).hasPrefix("-: 1 words, each with a space behind it; none in"))

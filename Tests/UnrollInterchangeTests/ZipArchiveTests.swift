@@ -9,7 +9,7 @@ import UnrollTensors
 
 @Suite struct ZipArchiveTests {
   private let bytes: [UInt8]
-  /// Where the central directory, the ZIP64 end record, its locator and the END record start.
+  /// The offsets of the central directory, the ZIP64 end record, its locator and the END record.
   private let places: (directory: Int, end64: Int, locator: Int, end: Int)
 
   init() throws {

@@ -21,7 +21,7 @@ enum InstructionSet: CaseIterable {
     }
   }
 
-  /// Those of the processor at hand; each promises the bits of the others.
+  /// The instruction sets of this processor; each promises the bits of the others.
   static let available = allCases.filter { unroll_processor_has($0.kernel) }
 }
 

@@ -54,7 +54,7 @@ struct InvarianceTests {
     return (all, state)
   }
 
-  /// Where two results first differ, or `nil`; thousands of numbers are no message.
+  /// The index of the first difference between two results, or `nil`; thousands of numbers are no message.
   func firstDifference(
     _ a: (logProbabilities: [Float], state: RecurrentState),
     _ b: (logProbabilities: [Float], state: RecurrentState)

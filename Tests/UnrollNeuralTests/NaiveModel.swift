@@ -43,7 +43,7 @@ struct NaiveModel {
     return total / Double(targets.count)
   }
 
-  /// What a token becomes before the first layer, `[D]`.
+  /// The input of the first layer for a token, `[D]`.
   private func input(_ token: Int) -> [Double] {
     let D = architecture.embeddingSize
     if let rows = parameters[.embeddingWeight] { return Array(rows[token * D..<(token + 1) * D]) }

@@ -8,7 +8,7 @@ import UnrollTensors
 
 @testable import UnrollNeural
 
-/// What scripts/make-optimizer-fixtures wrote.
+/// The output of scripts/make-optimizer-fixtures.
 private struct OptimizerFixture: Decodable {
   let shapes: [[Int]]
   let start: [[Float]]
@@ -124,7 +124,7 @@ extension OptimizerFixture.Case {
       for (found, expected) in zip(values, reference.after[step]) {
         #expect(largestError(found, expected) < 1e-6, "step \(step + 1)")
       }
-      // What is saved and taken up again goes on the same.
+      // A saved and restored optimizer gives the same next steps.
       optimizer = Optimizer(optimizer.state(for: Self.architecture), for: Self.architecture)
     }
     if let average = reference.average {

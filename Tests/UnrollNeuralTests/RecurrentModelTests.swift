@@ -1,5 +1,5 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// What a model accepts, what it refuses, and what it says then.
+// The inputs that a model accepts or refuses, and its messages.
 
 import Foundation
 import Testing
@@ -8,7 +8,7 @@ import UnrollNeural
 import UnrollTensors
 
 @Suite struct RecurrentModelTests {
-  /// What an action throws, in words.
+  /// Returns the error that an action throws, in words.
   func message(_ action: () throws -> Void) -> String? {
     do {
       try action()

@@ -171,7 +171,7 @@ import UnrollTensors
     }
   }
 
-  /// What scripts/make-variant-fixtures wrote.
+  /// The output of scripts/make-variant-fixtures.
   struct Fixture: Decodable {
     struct Layer: Decodable {
       let cell: String

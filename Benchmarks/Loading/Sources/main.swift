@@ -1,4 +1,4 @@
-// What a program can do with a checkpoint through UnrollFormat alone; `first` and `verify` are timed.
+// The operations on a checkpoint that UnrollFormat alone offers; `first` and `verify` are timed.
 //
 //   loading list FILE          every tensor with its type and shape
 //   loading first FILE         microseconds until the first number of a tensor is there
@@ -37,7 +37,7 @@ func firstNumber(_ path: String) throws -> Float? {
 // docs: end
 
 // docs: validate
-/// What the rules find, every digest included.
+/// Returns the findings of all rules, every digest included.
 func verify(_ path: String) throws -> [String] {
   try Examination(of: path, upTo: .bytes).findings.map(\.description)
 }

@@ -6,10 +6,11 @@
 /// e^x; 0 below the smallest subnormal, infinity above the largest number. Within 1 unit in the last place.
 double unroll_double_exp(double x);
 
-/// The natural logarithm; -infinity of 0, NaN of less. Within 1 unit in the last place.
+/// Returns the natural logarithm; -infinity of 0, NaN of less. Within 1 unit in the last place.
 double unroll_double_log(double x);
 
-/// The cosine of pi x, exact at multiples of 1/2. Within 1 unit in the last place, but near its zeros 2^-54.
+/// Returns the cosine of pi x, exact at multiples of 1/2. Within 1 unit in the last place, but near its zeros
+/// 2^-54.
 double unroll_double_cos_pi(double x);
 
 /// x^n by squaring, n at least 0: each multiplication rounds once.

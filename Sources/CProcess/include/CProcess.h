@@ -1,4 +1,5 @@
-// What Swift's C library overlay hides: `fork`, wait-status macros, the state of standard output.
+// C functions that Swift's C library overlay does not import: `fork`, wait-status macros, the state of standard
+// output.
 #pragma once
 #include <stdbool.h>
 #include <sys/types.h>
@@ -6,31 +7,31 @@
 /// `fork(2)`. Call it only while the process has one thread, or do nothing in the child that takes a lock.
 pid_t unroll_fork(void);
 
-/// The signal that ended a process, from its wait status, or 0.
+/// Returns the signal that ended a process, from its wait status, or 0.
 int unroll_wait_signal(int status);
 
-/// The exit code of a process that exited, from its wait status, or -1.
+/// Returns the exit code of a process that exited, from its wait status, or -1.
 int unroll_wait_exit_code(int status);
 
-/// Closes all descriptors from 3 on but two, which may be the same or -1.
+/// Closes all descriptors from 3 on except two, which may be equal or -1.
 void unroll_close_descriptors_but(int kept, int also_kept);
 
-/// Has SIGPROF end this process when it has worked for so many seconds; waiting does not count.
+/// Has SIGPROF end this process once it has used so many seconds of processor time; waiting does not count.
 void unroll_limit_work(double seconds);
 
-/// From now on SIGINT (Ctrl-C), SIGTERM and SIGHUP are only noted, however often they come; but for a SIGINT
-/// half a second after the first signal or later, which ends the process. SIGHUP stays ignored where it was, as
-/// below `nohup`.
+/// From now on SIGINT (Ctrl-C), SIGTERM and SIGHUP are only recorded, however often they come. Exception: a
+/// SIGINT half a second or more after the first signal ends the process. SIGHUP stays ignored if it was ignored
+/// before, as under `nohup`.
 void unroll_catch_requests_to_stop(void);
 
-/// Whether one was noted.
+/// `true` if one of these signals was received.
 bool unroll_asked_to_stop(void);
 
-/// Writes what standard output holds back: 0, or -1 if not all of the output could be written.
+/// Flushes standard output. Returns 0, or -1 if not all of the output could be written.
 int unroll_finish_stdout(void);
 
-/// From the third second on shows a text and the seconds since now on standard error: each second in
-/// one line of a terminal, each ten seconds elsewhere; until `unroll_end_task`.
+/// From the third second on, shows a text and the elapsed seconds on standard error until `unroll_end_task`:
+/// every second, in one line, on a terminal; every ten seconds elsewhere.
 ///
 /// At most 256 bytes are shown. One task at a time.
 void unroll_begin_task(const char *text, bool is_on_terminal);

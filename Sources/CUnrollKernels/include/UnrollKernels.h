@@ -25,7 +25,7 @@ typedef enum {
 /// The instruction sets of products and loops; the later, the faster. All give the same bits.
 typedef enum { UNROLL_PORTABLE, UNROLL_NEON, UNROLL_AVX2, UNROLL_AVX512 } unroll_instructions;
 
-/// The name of a set, as the environment variable UNROLL_KERNELS gives it.
+/// Returns the name of a set, as the environment variable UNROLL_KERNELS gives it.
 const char *unroll_instructions_name(unroll_instructions set);
 
 /// True if the processor has a set.
@@ -34,7 +34,7 @@ bool unroll_processor_has(unroll_instructions set);
 /// True if the processor has AVX512_VNNI, which products of int8 use.
 bool unroll_processor_has_vnni(void);
 
-/// The set in use: that of UNROLL_KERNELS, or the best that the processor has.
+/// Returns the instruction set in use: the one UNROLL_KERNELS names, or the best that the processor has.
 unroll_instructions unroll_current_instructions(void);
 
 /// Checks that UNROLL_KERNELS is unset or names a set that the processor has.
@@ -49,7 +49,7 @@ unroll_status unroll_use_instructions(unroll_instructions set);
 /// process may use.
 void unroll_set_threads(int count);
 
-/// The number that was set, or 0.
+/// Returns the number that was set, or 0.
 int unroll_threads(void);
 
 /// Handles the rows from `begin` up to `end`.
@@ -61,19 +61,19 @@ void unroll_for_columns(size_t columns, size_t least, unroll_row_task task, void
 
 // Matrix products
 
-/// The type of a product's factors. Results are float.
+/// The compute precision: the type of a product's operands. Results are float.
 ///
-/// - f32: a sum is cut along k into parts of at most 384 numbers, of nearly equal length. Each part is one chain of
-///   fused multiply-adds from 0 in the order of k; the parts are added in their order. A bias is added to the
-///   first part, and what y held, if products accumulate, before the others.
-/// - bf16: the same with factors rounded to bfloat16, whose products are exact in float.
+/// - f32: a sum is cut along k into parts of at most 384 terms, of nearly equal length. Each part is one chain
+///   of fused multiply-adds from 0 in the order of k; the parts are added in their order. A bias is added to
+///   the first part, and the previous contents of y, if products accumulate, before the others.
+/// - bf16: the same with operands rounded to bfloat16, whose products are exact in float.
 /// - int8: sums are exact.
 typedef enum { UNROLL_F32, UNROLL_BF16, UNROLL_INT8 } unroll_precision;
 
 /// Rounds numbers to bfloat16, to the nearest, ties to even; a NaN stays one.
 void unroll_round_to_bf16(const float *x, uint16_t *rounded, size_t n);
 
-/// Makes floats of bfloat16.
+/// Converts bfloat16 to floats.
 void unroll_expand_halves(const uint16_t *halves, float *x, size_t n);
 
 /// Rounds each row to whole numbers from -127 to 127 of a scale of its own, to the nearest, ties to even.
@@ -89,9 +89,9 @@ typedef struct unroll_packed_weight unroll_packed_weight;
 
 /// Makes room for a weight; `unroll_pack_panel` fills it.
 ///
-/// @param bias       Whether products add a bias.
+/// @param bias       `true` if products add a bias.
 /// @param panel      The rows of the weight in a panel; the last panel may have fewer.
-/// @param accumulate Whether products are added to what `y` holds.
+/// @param accumulate `true` if products are added to the contents of `y`.
 /// @param precision  The type of x, and of the weight once it is packed.
 unroll_status unroll_packed_weight_create(
     size_t N, size_t K, bool bias, size_t panel, bool accumulate, unroll_precision precision,
@@ -100,7 +100,7 @@ unroll_status unroll_packed_weight_create(
 /// Releases a weight; NULL is fine.
 void unroll_packed_weight_destroy(unroll_packed_weight *weight);
 
-/// Packs one panel; what it held before is gone.
+/// Packs one panel and replaces its previous contents.
 ///
 /// @param rows [width of the panel, K], as `torch.nn.Linear` keeps a weight; not needed afterwards.
 /// @param bias [width of the panel], copied; not read where products add none.
@@ -115,13 +115,13 @@ unroll_status unroll_pack_columns(unroll_packed_weight *weight, const float *col
 /// Multiplies by one panel: `y = x W^T + bias`, or `y += ...` for an accumulating weight.
 ///
 /// @param x      [M, K] of the weight's precision.
-/// @param scales [M] those of the rows of x in int8; else not read.
+/// @param scales [M] the scales of the rows of x in int8; not read for other precisions.
 /// @param y      [M, width of the panel]
 unroll_status unroll_product(
     const unroll_packed_weight *weight, size_t index, const void *x, const float *scales, float *y,
     size_t M);
 
-/// A factor of a product: a row-major matrix, or the transpose of one.
+/// An operand of a product: a row-major matrix, or the transpose of one.
 typedef struct {
   const void *numbers;
   bool transposed;
@@ -181,23 +181,24 @@ void unroll_gru_reset_step(
 
 /// The second half: `n = tanh(W_in x + b_in + W_hn (r * h) + b_hn)`.
 ///
-/// @param gates     [B, 3H] In: what the first half left. Out: activations.
+/// @param gates     [B, 3H] In: the output of the first half. Out: activations.
 /// @param recurrent [B, H]  the recurrent part of n, bias included.
 /// @param h         [B, H]  the hidden state at t-1.
 /// @param h_next    [B, H]  Out: the hidden state at t; may be `h`.
 void unroll_gru_candidate_step(
     float *gates, const float *recurrent, const float *h, float *h_next, size_t B, size_t H);
 
-/// The plain recurrent cell (Elman 1990): `h_next = tanh(gates)`.
+/// The vanilla (Elman 1990) recurrent cell: `h_next = tanh(gates)`.
 ///
 /// @param gates  [B, H] pre-activations.
 /// @param h_next [B, H] Out: the hidden state at t.
 void unroll_rnn_tanh_step(const float *gates, float *h_next, size_t B, size_t H);
 
-/// The plain recurrent cell with `max(x, 0)`; a NaN stays one.
+/// The vanilla recurrent cell with `max(x, 0)`; a NaN stays one.
 void unroll_rnn_relu_step(const float *gates, float *h_next, size_t B, size_t H);
 
-// Recurrent cells, one time step backwards; `d` stands for the gradient of the loss by what follows
+// Recurrent cells, one time step backwards; `d` stands for the gradient of the loss with respect to the name
+// after it
 
 /// LSTM, backwards.
 ///
@@ -228,7 +229,7 @@ void unroll_lstm_cell_gradient(
 /// @param recurrent   [B, 3H] In: the recurrent part. Out: its gradients.
 /// @param h           [B, H]  the hidden state at t-1.
 /// @param dh          [B, H]  of the hidden state at t.
-/// @param dh_previous [B, H]  Out: what reaches the state at t-1 past the gates is added; or NULL.
+/// @param dh_previous [B, H]  Out: the gradient that reaches the state at t-1 past the gates is added; or NULL.
 void unroll_gru_step_backward(
     float *gates, float *recurrent, const float *h, const float *dh, float *dh_previous, size_t B,
     size_t H, unroll_gates kind);
@@ -240,7 +241,7 @@ void unroll_gru_step_backward(
 /// @param dcandidate  [B, H]  Out: the same of n.
 /// @param h           [B, H]  the hidden state at t-1.
 /// @param dh          [B, H]  of the hidden state at t.
-/// @param dh_previous [B, H]  Out: what reaches the state at t-1 past the gates is added; or NULL.
+/// @param dh_previous [B, H]  Out: the gradient that reaches the state at t-1 past the gates is added; or NULL.
 void unroll_gru_candidate_step_backward(
     float *gates, float *drecurrent, float *dcandidate, const float *h, const float *dh,
     float *dh_previous, size_t B, size_t H, unroll_gates kind);
@@ -251,12 +252,13 @@ void unroll_gru_candidate_step_backward(
 /// @param drecurrent  [B, 2H] Out: the same, in its first half.
 /// @param h           [B, H]  the hidden state at t-1.
 /// @param dreset_h    [B, H]  of `r * h`.
-/// @param dh_previous [B, H]  Out: what reaches the state at t-1 through `r * h` is added; or NULL.
+/// @param dh_previous [B, H]  Out: the gradient that reaches the state at t-1 through `r * h` is added; or
+///                    NULL.
 void unroll_gru_reset_step_backward(
     float *gates, float *drecurrent, const float *h, const float *dreset_h, float *dh_previous,
     size_t B, size_t H, unroll_gates kind);
 
-/// The plain cell with tanh, backwards, over `count` = B * H numbers.
+/// The vanilla cell with tanh, backwards, over `count` = B * H numbers.
 ///
 /// @param gates  Out: gradients of the pre-activations.
 /// @param h_next The hidden state at t.
@@ -264,13 +266,13 @@ void unroll_gru_reset_step_backward(
 void unroll_rnn_tanh_step_backward(
     float *gates, const float *h_next, const float *dh, size_t count);
 
-/// The plain cell with `max(x, 0)`, backwards; the derivative at 0 is 0.
+/// The vanilla cell with `max(x, 0)`, backwards; the derivative at 0 is 0.
 void unroll_rnn_relu_step_backward(
     float *gates, const float *h_next, const float *dh, size_t count);
 
 // Log-softmax, panel by panel, so that the logits of a window never exist as a whole
 
-/// Takes the logits of one panel of the vocabulary into the running maximum and sum of each row.
+/// Adds the logits of one panel of the vocabulary to the running maximum and sum of each row.
 ///
 /// @param logits  [M, N]
 /// @param maximum [M] the largest logit so far; -infinity before the first panel.
@@ -278,7 +280,7 @@ void unroll_rnn_relu_step_backward(
 void unroll_softmax_add_panel(
     const float *logits, size_t M, size_t N, float *maximum, double *sum);
 
-/// As `unroll_softmax_add_panel`, with what the entropy of each row needs.
+/// As `unroll_softmax_add_panel`, with the sum that the entropy of each row needs.
 ///
 /// @param weighted [M] the sum of `(logit - maximum) * exp(logit - maximum)` so far; 0 before the
 ///                 first panel.
@@ -300,7 +302,7 @@ void unroll_softmax_finish(const float *maximum, double *sum, size_t M);
 /// @param row [N] In: logits. Out: log-probabilities.
 void unroll_softmax_normalize(float *row, size_t N, double log_partition);
 
-/// Turns the logits of a panel into the gradient of a scaled cross-entropy by them:
+/// Turns the logits of a panel into the gradient of a scaled cross-entropy with respect to them:
 /// `scale * (softmax - 1 at the target)`.
 ///
 /// @param logits        [M, N] In: logits. Out: gradients.
@@ -322,13 +324,13 @@ void unroll_add_column_sums(const float *x, size_t M, size_t N, float *sums);
 /// `y += x`
 void unroll_add(float *restrict y, const float *restrict x, size_t n);
 
-/// The sum of w[k] * x[k] in double precision, in an order that depends on n alone.
+/// Returns the sum of w[k] * x[k] in double precision, in an order that depends on n alone.
 double unroll_dot(const float *w, const double *x, size_t n);
 
-/// The sum of squares, in double precision.
+/// Returns the sum of squares, in double precision.
 double unroll_sum_of_squares(const float *x, size_t n);
 
-/// Whether no number is infinite or NaN.
+/// `true` if all numbers are finite.
 bool unroll_all_finite(const float *x, size_t n);
 
 // Optimizers
@@ -337,10 +339,10 @@ typedef enum {
   UNROLL_SGD, UNROLL_ADAM, UNROLL_RMSPROP, UNROLL_ADAGRAD, UNROLL_ADADELTA, UNROLL_ASGD,
 } unroll_rule;
 
-/// What an optimizer remembers of a parameter at most.
+/// The maximum number of state slots that an optimizer keeps for a parameter.
 #define UNROLL_OPTIMIZER_SLOTS 3
 
-/// The numbers of a step. With x, the gradient after scaling, clipping and weight decay, and slots s:
+/// The hyperparameters of a step. With x, the gradient after scaling, clipping and weight decay, and slots s:
 ///
 /// - SGD: `s0 = decay1 s0 + gain1 x`, `p -= rate (gradient_share x + buffer_share s0)`; without s0,
 ///   `p -= rate x`.
@@ -357,9 +359,9 @@ typedef struct {
   unroll_rule rule;
   /// Multiplies the gradient.
   float scale;
-  /// Bounds each number of it; infinity for none.
+  /// Bounds each element of the gradient; infinity for no bound.
   float limit;
-  /// What of the parameter is added to it.
+  /// The factor of L2 weight decay: `weight_decay * parameter` is added to the gradient.
   float weight_decay;
   /// Multiplies the parameter first; 1 for nothing.
   float shrink;
@@ -367,37 +369,38 @@ typedef struct {
   float correction, inside, outside;
 } unroll_update;
 
-/// Changes parameters and what is remembered of them by one step.
+/// Updates parameters and optimizer state by one step.
 ///
 /// @param p     [n] the parameters.
-/// @param g     [n] their gradient, or NULL where it is zero.
-/// @param slots [n] each; NULL for those that the rule goes without.
+/// @param g     [n] their gradient, or NULL for a gradient of zero.
+/// @param slots [n] each; NULL for slots that the optimizer does not use.
 void unroll_update_step(
     float *p, const float *g, float *const slots[UNROLL_OPTIMIZER_SLOTS], size_t n,
     unroll_update update);
 
 // Regularisation
 
-/// Which masks are drawn: the seed of a training, where they apply, and the number of the draw.
+/// The key of a dropout mask: the seed of a training, the site of the mask, and the number of the draw.
 typedef struct {
   uint64_t seed;
   uint32_t site, draw;
-  /// The share of numbers that become zero, 0 to 1, without 1; the others are divided by 1 - rate.
+  /// The probability that a number is dropped, 0 <= rate < 1; the others are divided by 1 - rate.
   float rate;
 } unroll_dropout;
 
 /// One block of the generator Philox4x32-10, in place.
 void unroll_philox(uint32_t x[4], uint32_t key0, uint32_t key1);
 
-/// `y = x * mask`. A number's mask depends on its time step, column and place, and on no other number.
+/// `y = x * mask`. A number's mask depends on its time step, stream of the batch and index, and on no other
+/// number.
 ///
 /// @param x      [T, B, N]
 /// @param y      [T, B, N] may be x.
-/// @param locked Whether all time steps of a window have one mask.
+/// @param locked `true` if all time steps of a window share one mask.
 void unroll_drop(
     const float *x, float *y, size_t T, size_t B, size_t N, bool locked, unroll_dropout dropout);
 
-/// The one mask of a whole row of an embedding.
+/// Returns the one mask of a whole row of an embedding.
 float unroll_row_mask(uint32_t row, unroll_dropout dropout);
 
 /// `y += scale * x`

@@ -23,7 +23,7 @@ public struct Baseline: Sendable, Hashable {
   /// Creates a baseline; an empty one knows nothing.
   public init(_ entries: Set<Entry> = []) { self.entries = entries }
 
-  /// Whether a finding is known.
+  /// `true` if a finding is known.
   public func contains(_ finding: Finding) -> Bool { entries.contains(Entry(finding)) }
 
   /// Makes a finding known.

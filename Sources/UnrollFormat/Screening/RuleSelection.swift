@@ -22,17 +22,17 @@ public struct RuleSelection: Sendable {
   /// The rules to leave out.
   public var ignore: [RuleSelector]
 
-  /// Selects all rules unless told.
+  /// Selects all rules by default.
   public init(select: [RuleSelector] = [], ignore: [RuleSelector] = []) {
     (self.select, self.ignore) = (select, ignore)
   }
 
-  /// Whether a rule is reported.
+  /// `true` if a rule is reported.
   public func contains(_ id: String) -> Bool {
     !isIgnored(id) && (select.isEmpty || names(id, in: select) || names(id.prefix(1), in: select))
   }
 
-  /// Whether a rule is left out by name; an id goes before a family.
+  /// `true` if a rule is left out by name; an id takes precedence over a family.
   func isIgnored(_ id: String) -> Bool {
     names(id, in: ignore) || (names(id.prefix(1), in: ignore) && !names(id, in: select))
   }

@@ -1,6 +1,6 @@
-// What becomes of findings: which are reported, which are left out, and by what.
+// The screening of findings: which are reported, which are left out, and for what reason.
 
-/// How the findings of files are chosen for a report.
+/// The choice of findings of files for a report.
 ///
 /// It changes what is said about a file, never what can be done with it.
 public struct Screening: Sendable {
@@ -18,7 +18,7 @@ public struct Screening: Sendable {
   /// Reports every finding, as it is.
   public init() {}
 
-  /// The findings of a file, chosen.
+  /// Returns the findings of a file, chosen.
   public func screened(_ examination: Examination) -> ScreenedFindings {
     // An error that kept a selected rule from being checked is reported, selected or not.
     let isComplete = !examination.barredRules.contains(where: selection.contains)
@@ -41,14 +41,14 @@ public struct Screening: Sendable {
   }
 }
 
-/// The findings of a file: what is reported, and what is left out.
+/// The findings of a file: those that are reported, and those that are left out.
 public struct ScreenedFindings: Sendable {
   /// The findings to report, in the order of the rules.
   public internal(set) var reported: [Finding] = []
   /// The findings that are accepted, each with the reason.
   public internal(set) var suppressed: [(finding: Finding, reason: String)] = []
-  /// How many findings are of rules or levels that the report is not about.
+  /// The number of findings of rules or levels that the report is not about.
   public internal(set) var ignoredCount = 0
-  /// How many findings the baseline has.
+  /// The number of findings that the baseline has.
   public internal(set) var knownCount = 0
 }

@@ -6,7 +6,7 @@
   import Darwin
 #endif
 
-/// Leaves the findings of a rule out, at some places, for a reason.
+/// Leaves the findings of a rule out, at some locations, for a reason.
 public struct Suppression: Sendable, Hashable {
   /// The rule's id.
   public let rule: String
@@ -31,7 +31,7 @@ public struct Suppression: Sendable, Hashable {
     (self.rule, self.object, self.file, self.reason) = (rule, object, file, reason)
   }
 
-  /// Whether a finding is left out.
+  /// `true` if a finding is left out.
   func covers(_ finding: Finding) -> Bool {
     rule == finding.rule && fnmatch(object, finding.object, 0) == 0
       && fnmatch(file, finding.file, 0) == 0

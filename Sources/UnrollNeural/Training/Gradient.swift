@@ -4,9 +4,9 @@
 import CUnrollKernels
 import UnrollFormat
 
-/// The gradient of a loss by one parameter.
+/// The gradient of a loss with respect to one parameter.
 enum Gradient: Sendable {
-  /// One number for each of the parameter's.
+  /// One number for each number of the parameter.
   case dense([Float])
   /// Rows of a matrix; the others are zero.
   case rows(RowGradient)
@@ -28,7 +28,7 @@ enum Gradient: Sendable {
     }
   }
 
-  /// Whether no number is infinite or NaN.
+  /// `true` if all numbers are finite.
   var isFinite: Bool {
     switch self {
     case .dense(let values): unroll_all_finite(values, values.count)
@@ -37,7 +37,7 @@ enum Gradient: Sendable {
   }
 }
 
-/// The gradient of an embedding by a window that reads only some of its rows.
+/// The gradient of an embedding in a window that reads only some of its rows.
 struct RowGradient: Sendable {
   /// The numbers of a row, D.
   let width: Int
@@ -53,7 +53,7 @@ struct RowGradient: Sendable {
     values = []
   }
 
-  /// Sums the gradients of the places where each token stands, in the order of the places.
+  /// Sums the gradients of the positions of each token, in the order of the positions.
   ///
   /// - Parameters:
   ///   - inputs: `[T*B]` the tokens.

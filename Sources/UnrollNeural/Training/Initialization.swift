@@ -1,12 +1,12 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// The numbers that a model begins with.
+// The initial weights of a model.
 
 import CUnrollKernels
 import Foundation
 import UnrollFormat
 import UnrollTensors
 
-/// How the parameters of a new model are drawn.
+/// The weight initialization of a new model.
 public enum Initialization: String, Sendable, CaseIterable {
   /// As pytorch/examples' word_language_model: PyTorch's recurrent layers, embedding and output uniform
   /// in ±0.1, the output's bias 0.
@@ -17,18 +17,18 @@ public enum Initialization: String, Sendable, CaseIterable {
   /// Each square block of `weight_hh` orthogonal (Saxe, McClelland & Ganguli 2013), biases 0, all else as
   /// in word_language_model.
   case orthogonal
-  /// `weight_hh` the identity, `weight_ih` normal with deviation 0.001, biases 0 (Le, Jaitly & Hinton
-  /// 2015), all else as in word_language_model; for plain layers with relu.
+  /// `weight_hh` the identity, `weight_ih` normal with deviation 0.001, biases 0 (Le, Jaitly & Hinton 2015),
+  /// all else as in word_language_model; for vanilla RNN layers with relu.
   case irnn
 
   /// Draws the parameters of a model.
   ///
-  /// A number depends on the seed, its parameter's place in the model and its own place alone.
+  /// A number depends only on the seed, the index of its parameter in the model and its own index.
   ///
   /// - Parameters:
   ///   - architecture: The sizes and cells.
-  ///   - seed: What all numbers are drawn from.
-  ///   - forgetBias: What the biases of the forget gates of LSTM layers add up to; `nil` leaves them.
+  ///   - seed: The random seed.
+  ///   - forgetBias: The sum of the biases of each forget gate of LSTM layers; `nil` leaves them.
   /// - Returns: One tensor for each of `architecture.parameters`, f32.
   public func parameters(
     of architecture: Architecture, seed: UInt32, forgetBias: Double? = nil
@@ -90,7 +90,7 @@ public enum Initialization: String, Sendable, CaseIterable {
 }
 
 extension Architecture {
-  /// The layer that a parameter belongs to.
+  /// Returns the layer that a parameter belongs to.
   fileprivate func layer(of path: ParameterPath) -> LayerArchitecture? {
     layers.indices.first { path.description.hasPrefix(ParameterPath.layerGroup($0) + "/") }
       .map { layers[$0] }

@@ -1,19 +1,19 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// How much of the gradient of one step's loss arrives at the states of the steps before it.
+// The share of the gradient of one step's loss that arrives at the states of earlier steps.
 
 import CUnrollKernels
 import UnrollFormat
 
-/// The norms of the gradients of one step's loss by the states of one layer, lag by lag.
+/// The norms of the gradients of one step's loss with respect to the states of one layer, lag by lag.
 public struct LagNorms: Sendable, Hashable {
-  /// `[K+1][B]` the norm of dL_t/dh_{t-k} of each column for each lag k from 0.
+  /// `[K+1][B]` the norm of dL_t/dh_{t-k} of each stream for each lag k from 0.
   public var h: [[Double]]
-  /// `[K+1][B]` the norm of dL_t/dc_{t-k}; empty but for an LSTM.
+  /// `[K+1][B]` the norm of dL_t/dc_{t-k}; empty except for an LSTM.
   public var c: [[Double]]
 }
 
 extension TrainableModel {
-  /// Reads a window and does nothing else, to carry the state to where something is measured.
+  /// Reads a window and does nothing else, to carry the state to the start of a measurement.
   ///
   /// - Parameters:
   ///   - inputs: `[T, B]` the tokens to read.
@@ -28,17 +28,17 @@ extension TrainableModel {
 
   /// Goes back from the loss of a window's last step, and of no other, to its first step.
   ///
-  /// dL_t/dh_{t-k} is the total derivative of the loss L_t of step t by the hidden state h_{t-k} of a
-  /// layer: by all that is computed from it, in later steps and in layers above. That by the cell state
-  /// c_{t-k} of an LSTM includes what passes through `h_{t-k} = o tanh(c_{t-k})`. The norm is the
-  /// Euclidean one. Nothing is dropped out. The gradients of parameters that a window left before are
-  /// lost.
+  /// dL_t/dh_{t-k} is the total derivative of the loss L_t of step t with respect to the hidden state h_{t-k}
+  /// of a layer, through everything that is computed from it, in later steps and in layers above. The
+  /// derivative with respect to the cell state c_{t-k} of an LSTM includes the path through
+  /// `h_{t-k} = o tanh(c_{t-k})`. The norm is the Euclidean one. There is no dropout. The gradients of parameters
+  /// from an earlier window are lost.
   ///
   /// - Parameters:
   ///   - inputs: `[K+1, B]` the tokens of the steps t-K to t.
   ///   - targets: `[B]` the tokens that step t predicts.
   ///   - state: The state before step t-K.
-  /// - Returns: The norms of each layer, and the sum over the columns of L_t in nats.
+  /// - Returns: The norms of each layer, and the sum of L_t over the streams in nats.
   /// - Throws: `NeuralError` for tokens outside of the vocabulary, or a state of another model.
   public func lagNorms(
     inputs: [Int32], targets: [Int32], state: RecurrentState
@@ -64,7 +64,7 @@ extension TrainableModel {
   }
 }
 
-/// The norms of rows, the last time step first: `[T*B, H]` to `[T][B]`.
+/// Returns the norms of rows, the last time step first: `[T*B, H]` to `[T][B]`.
 private func normsByLag(_ rows: UnsafePointer<Float>, T: Int, B: Int, H: Int) -> [[Double]] {
   (0..<T).reversed().map { t in
     (0..<B).map { b in unroll_sum_of_squares(rows + (t * B + b) * H, H).squareRoot() }

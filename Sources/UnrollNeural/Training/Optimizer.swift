@@ -1,28 +1,28 @@
-// An optimizer at work: a model's gradients become steps of its parameters.
+// A running optimizer: it updates a model's parameters by their gradients.
 
 import CUnrollKernels
 import Foundation
 import UnrollFormat
 import UnrollTensors
 
-/// The rules of `torch.optim`, and Keras's variants of them where a group declares these.
+/// The optimizers of `torch.optim`, and Keras's variants of them if a group declares these.
 ///
 /// `spec/FORMAT.md` has the formulas.
 public struct Optimizer: Sendable {
-  /// The rule.
+  /// The kind of the optimizer.
   public let kind: OptimizerKind
-  /// The number of steps that were made.
+  /// The number of completed steps.
   public private(set) var stepCount: Int
-  /// The groups; what may change between steps is theirs, as the learning rate.
+  /// The groups; settings that may change between steps, such as the learning rate, are theirs.
   public var groups: [ParameterGroup]
-  /// What is remembered of each parameter.
+  /// The state of each parameter.
   private var memory: ParameterTree<ParameterMemory>
 
-  /// Takes up a state; what it lacks begins as in a new optimizer.
+  /// Takes up a state; missing slots begin as in a new optimizer.
   ///
   /// - Parameters:
   ///   - state: The state, or a new one with groups alone.
-  ///   - architecture: The model's.
+  ///   - architecture: The model's architecture.
   public init(_ state: OptimizerState, for architecture: Architecture) {
     (kind, stepCount, groups) = (state.kind, state.step, state.groups)
     memory = ParameterTree()
@@ -42,16 +42,16 @@ public struct Optimizer: Sendable {
     }
   }
 
-  /// How many numbers are remembered of each of the model's, at most.
+  /// The maximum number of slots of a parameter.
   public var slotCount: Int { groups.map { $0.slots(of: kind).count }.max() ?? 0 }
 
-  /// A new optimizer with one group of all parameters.
+  /// Creates an optimizer with one group of all parameters.
   ///
   /// - Parameters:
-  ///   - kind: The rule.
-  ///   - hyperparameters: Those that are not PyTorch's defaults.
-  ///   - clip: How gradients are clipped, or `nil`.
-  ///   - architecture: The model's.
+  ///   - kind: The kind of the optimizer.
+  ///   - hyperparameters: The hyperparameters that differ from PyTorch's defaults.
+  ///   - clip: The gradient clipping, or `nil` for none.
+  ///   - architecture: The model's architecture.
   public init(
     _ kind: OptimizerKind, _ hyperparameters: [Hyperparameter: Double] = [:],
     clip: GradientClip? = nil, for architecture: Architecture
@@ -61,9 +61,9 @@ public struct Optimizer: Sendable {
     self.init(OptimizerState(kind: kind, step: 0, groups: [group]), for: architecture)
   }
 
-  /// The state to be saved.
+  /// Returns the state to be saved.
   ///
-  /// - Parameter architecture: The model's.
+  /// - Parameter architecture: The model's architecture.
   /// - Returns: Groups, and tensors for the slots in use.
   public func state(for architecture: Architecture) -> OptimizerState {
     var state = OptimizerState(kind: kind, step: stepCount, groups: groups)
@@ -74,9 +74,9 @@ public struct Optimizer: Sendable {
     return state
   }
 
-  /// Goes on as ASGD from the next step: its averages begin there, nothing else changes.
+  /// Switches to ASGD from the next step: its averages begin there, nothing else changes.
   ///
-  /// - Parameter architecture: The model's.
+  /// - Parameter architecture: The model's architecture.
   public mutating func beginAveraging(for architecture: Architecture) {
     var state = OptimizerState(kind: .asgd, step: stepCount, groups: [])
     for group in groups {
@@ -93,7 +93,8 @@ public struct Optimizer: Sendable {
     self = Optimizer(state, for: architecture)
   }
 
-  /// The averages of the parameters that ASGD keeps; none for other rules and before the first step.
+  /// Returns the averages of the parameters that ASGD keeps; none for other optimizers and before the first
+  /// step.
   public func averages(for architecture: Architecture) -> ParameterTree<Tensor>? {
     guard kind == .asgd, groups.contains(where: { $0.step > 0 }) else { return nil }
     return tree(slotIndex: 0, architecture)
@@ -108,7 +109,7 @@ public struct Optimizer: Sendable {
     return tree
   }
 
-  /// The norm of the gradients of all parameters that are not frozen.
+  /// Returns the norm of the gradients of all parameters that are not frozen.
   ///
   /// - Parameter model: A model after `backpropagate`.
   /// - Returns: The norm, before any clipping.
@@ -121,19 +122,19 @@ public struct Optimizer: Sendable {
     return sum.squareRoot()
   }
 
-  /// Moves the parameters of a model by the gradients that its last window left.
+  /// Updates the parameters of a model by the gradients of its last window.
   ///
   /// - Parameters:
   ///   - model: The model.
   ///   - norm: The norm of its gradients, from `gradientNorm`.
-  ///   - multiplier: What the learning rates are multiplied by in this step.
+  ///   - multiplier: The factor of the learning rates in this step.
   public mutating func step(
     _ model: TrainableModel, gradientNorm norm: Double, multiplier: Double = 1
   ) {
     step(gradientNorm: norm, multiplier: multiplier, of: model.update)
   }
 
-  /// Forgets all but the numbers of steps: slots begin anew.
+  /// Resets all slots and the groups' step counts; `stepCount` is kept.
   public mutating func forget() {
     for group in groups {
       for path in group.parameters {
@@ -148,11 +149,11 @@ public struct Optimizer: Sendable {
     }
   }
 
-  /// Moves parameters.
+  /// Updates parameters.
   ///
   /// - Parameters:
   ///   - norm: The norm of their gradients.
-  ///   - multiplier: What the learning rates are multiplied by in this step.
+  ///   - multiplier: The factor of the learning rates in this step.
   ///   - update: Calls a closure with each parameter's path, numbers and gradient.
   mutating func step(
     gradientNorm norm: Double, multiplier: Double = 1,
@@ -177,7 +178,7 @@ public struct Optimizer: Sendable {
     stepCount += 1
   }
 
-  /// The numbers of a step for each parameter that is not frozen.
+  /// Returns the hyperparameters of a step for each parameter that is not frozen.
   private func beginStep(
     gradientNorm norm: Double, _ multiplier: Double
   ) -> [ParameterPath: Update] {
@@ -203,7 +204,7 @@ public struct Optimizer: Sendable {
   }
 }
 
-/// What an optimizer remembers of one parameter: as many numbers as it has in each slot, or none.
+/// The optimizer state of one parameter: in each slot as many numbers as it has, or none.
 private struct ParameterMemory: Sendable {
   // Properties and no array: all are changed at once.
   private var first: [Float] = []
@@ -217,7 +218,7 @@ private struct ParameterMemory: Sendable {
     if values.count > 2 { third = values[2] }
   }
 
-  /// The values of a slot, by its place among those of the kind.
+  /// Returns the values of a slot, by its index among the slots of the kind.
   func values(_ index: Int) -> [Float] { index == 0 ? first : index == 1 ? second : third }
 
   /// Sets all numbers.
@@ -239,7 +240,7 @@ private struct ParameterMemory: Sendable {
   }
 }
 
-/// A parameter, what is remembered of it, and the numbers of a step.
+/// A parameter, its optimizer state, and the hyperparameters of a step.
 private struct StepArguments {
   let values: UnsafeMutableBufferPointer<Float>
   let slots: [UnsafeMutablePointer<Float>?]
@@ -252,7 +253,7 @@ private struct StepArguments {
     (self.values, self.slots, self.update) = (values, slots, update)
   }
 
-  /// Whether numbers without a gradient move, or what is remembered of them does.
+  /// `true` if a step changes numbers without a gradient, or their optimizer state.
   private var moveWithoutGradient: Bool {
     if update.weight_decay != 0 || update.shrink != 1 { return true }
     switch update.rule {
@@ -275,7 +276,7 @@ private struct StepArguments {
     unroll_update_step(values.start + range.lowerBound, gradient, slots, range.count, update)
   }
 
-  /// Moves a matrix some of whose rows have a gradient.
+  /// Updates a matrix some of whose rows have a gradient.
   private func step(_ gradient: RowGradient) {
     let width = gradient.width
     var next = 0
@@ -295,7 +296,7 @@ private struct StepArguments {
 }
 
 extension ParameterGroup {
-  /// The numbers of the next step, clipping aside.
+  /// Returns the hyperparameters of the next step, without clipping.
   fileprivate func beginStep(of kind: OptimizerKind, _ multiplier: Double) -> unroll_update {
     let learningRate = self[.learningRate] * multiplier
     var update = unroll_update()

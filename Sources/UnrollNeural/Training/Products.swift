@@ -4,7 +4,7 @@
 import CUnrollKernels
 import UnrollFormat
 
-/// A factor of a product, row-major.
+/// An operand of a product, row-major.
 struct Factor {
   let numbers: Operand
   var isTransposed = false
@@ -15,12 +15,12 @@ struct Factor {
   /// A matrix as it stands, that may have been rounded already.
   init(_ numbers: Operand) { self.numbers = numbers }
 
-  /// The transpose of a matrix.
+  /// Returns the transpose of a matrix.
   static func transpose(_ numbers: UnsafePointer<Float>) -> Factor {
     .transpose(Operand(numbers, width: 0))
   }
 
-  /// The transpose of a matrix, that may have been rounded already.
+  /// Returns the transpose of a matrix, that may have been rounded already.
   static func transpose(_ numbers: Operand) -> Factor {
     var factor = Factor(numbers)
     factor.isTransposed = true
@@ -32,9 +32,9 @@ struct Factor {
 ///
 /// A class because it owns scratch memory. One thread at a time may use it.
 final class Products {
-  /// The type that factors are multiplied in.
+  /// The compute precision.
   let precision: Precision
-  /// The two factors of the product at work, in another precision than f32.
+  /// The two operands of the current product, in another precision than f32.
   private var roundedA: [UInt16] = []
   private var roundedB: [UInt16] = []
 
@@ -46,14 +46,14 @@ final class Products {
 
   /// Computes `C = A B`, optionally `+ bias` and `+ C`.
   ///
-  /// Floats are rounded first, where the precision is another.
+  /// Floats are rounded first in other precisions than f32.
   ///
   /// - Parameters:
   ///   - a: `[M, K]`
   ///   - b: `[K, N]`
   ///   - bias: `[N]`, or `nil`.
   ///   - c: `[M, N]`. Out: the product.
-  ///   - adds: Whether the product is added to what C holds.
+  ///   - adds: `true` if the product is added to the contents of C.
   ///   - M: The number of rows of A and C.
   ///   - N: The number of columns of B and C.
   ///   - K: The length of the sums.
@@ -69,7 +69,7 @@ final class Products {
     }
   }
 
-  /// Passes a factor in the precision of the products.
+  /// Passes an operand in the precision of the products.
   private func withOperand(
     _ factor: Factor, count: Int, in scratch: inout [UInt16],
     _ body: (unroll_operand) throws -> Void

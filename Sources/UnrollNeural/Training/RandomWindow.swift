@@ -4,17 +4,17 @@ import CUnrollKernels
 import Foundation
 import UnrollTensors
 
-/// What a random window is longer than the usual one at most.
+/// The most by which a random window is longer than the usual one.
 public let randomWindowMargin = 20
 
-/// The length of a window: usually around `window`, seldom around half of it; `spec/FORMAT.md` has the
-/// formula.
+/// Returns the random length of a window: usually around `window`, seldom around half of it; `spec/FORMAT.md`
+/// has the formula.
 ///
 /// - Parameters:
 ///   - window: The usual length.
 ///   - step: The number of the step, counted from 0.
-///   - seed: What it is drawn from.
-/// - Returns: At least 1.
+///   - seed: The random seed.
+/// - Returns: A length from 5 to `window + randomWindowMargin`.
 public func randomWindow(around window: Int, step: Int, seed: UInt32) -> Int {
   let number = UInt64(step)
   var words = [UInt32(truncatingIfNeeded: number), UInt32(number >> 32), 0, 0]

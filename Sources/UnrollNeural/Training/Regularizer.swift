@@ -1,14 +1,14 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// The regularisation of one window: which masks are drawn, and what is added to gradients.
+// The regularization of one window: which masks are drawn, and what is added to gradients.
 
 import CUnrollKernels
 import UnrollFormat
 
-/// The terms of a training, and which masks a window draws.
+/// The regularization terms of a training, and the masks that a window draws.
 public struct Regularizer: Sendable {
   /// The terms.
   public var terms: [RegularizationTerm]
-  /// What masks are drawn from.
+  /// The seed of dropout masks.
   public var seed: UInt32
   /// The number of the window that draws.
   public var draw: UInt32
@@ -16,8 +16,8 @@ public struct Regularizer: Sendable {
   /// Creates a regularizer.
   ///
   /// - Parameters:
-  ///   - terms: Lawful ones, `RegularizationTerm.isLawful`.
-  ///   - seed: What masks are drawn from.
+  ///   - terms: Valid terms, `RegularizationTerm.isLawful`.
+  ///   - seed: The seed of dropout masks.
   ///   - draw: The number of the window that draws.
   public init(_ terms: [RegularizationTerm] = [], seed: UInt32 = 0, draw: UInt32 = 0) {
     self.terms = terms
@@ -36,8 +36,8 @@ public struct Regularizer: Sendable {
     ///   - x: `[T, B, N]`
     ///   - y: `[T, B, N]` Out: the product; may be x.
     ///   - T: The number of time steps.
-    ///   - B: The number of columns.
-    ///   - N: The numbers of a column.
+    ///   - B: The batch size.
+    ///   - N: The numbers of a stream at a time step.
     func apply(
       _ x: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>, T: Int, B: Int, N: Int
     ) {
@@ -45,12 +45,12 @@ public struct Regularizer: Sendable {
     }
   }
 
-  /// The dropout of what the embedding gives, if there is one.
+  /// The dropout of the embedding's output, if there is one.
   var embedding: Dropout? { dropout(.embedding, number: 1) }
-  /// The dropout of what the output reads, if there is one.
+  /// The dropout of the output layer's input, if there is one.
   var output: Dropout? { dropout(.output, number: 2) }
 
-  /// The dropout of what the layer above a layer reads, if there is one.
+  /// Returns the dropout between a layer and the layer above, if there is one.
   func between(layer: Int) -> Dropout? { dropout(.between, number: 16 + UInt32(layer)) }
 
   private func dropout(_ site: RegularizationTerm.Site, number: UInt32) -> Dropout? {
@@ -70,7 +70,7 @@ public struct Regularizer: Sendable {
     terms.first { $0.site == site && $0.kind == kind }?.rate ?? 0
   }
 
-  /// What multiplies the rows of tokens, or `nil` where no row is dropped.
+  /// The factors of the rows of tokens, or `nil` if no row is dropped.
   var rowMask: ((_ token: Int32) -> Float)? {
     let rate = rate(.embedding, .row)
     guard rate > 0 else { return nil }
@@ -78,7 +78,7 @@ public struct Regularizer: Sendable {
     return { unroll_row_mask(UInt32(bitPattern: $0), settings) }
   }
 
-  /// Whether recurrent weights are dropped.
+  /// `true` if recurrent weights are dropped.
   var dropsWeights: Bool { rate(.weightHH, .weight) > 0 }
 
   /// Drops recurrent weights of a layer, or their gradients.
@@ -100,7 +100,7 @@ public struct Regularizer: Sendable {
   ///   - gradient: `[T, B, H]` Out: the sum.
   ///   - hidden: `[T, B, H]` after dropout.
   ///   - count: T*B*H.
-  ///   - share: What gradients of this window are multiplied by.
+  ///   - share: The factor of the gradients of this window.
   func addActivationGradient(
     to gradient: UnsafeMutablePointer<Float>, hidden: UnsafePointer<Float>, count: Int,
     share: Double
@@ -117,7 +117,7 @@ public struct Regularizer: Sendable {
   ///   - hidden: `[T, size]` before dropout.
   ///   - T: The number of time steps.
   ///   - size: B*H.
-  ///   - share: What gradients of this window are multiplied by.
+  ///   - share: The factor of the gradients of this window.
   func addTemporalGradient(
     to gradient: UnsafeMutablePointer<Float>, hidden: UnsafePointer<Float>, T: Int, size: Int,
     share: Double

@@ -1,12 +1,12 @@
-// A sample of places that is spread over all of them.
+// A sample of numbers that is spread evenly over a range.
 
-/// Draws numbers of a range: one of each of `count` equal stretches.
+/// Draws numbers of a range: one from each of `count` equal stretches.
 ///
 /// - Parameters:
-///   - count: How many; all numbers of a range that has no more.
-///   - range: What they are drawn from.
-///   - seed: What decides, with the stream.
-///   - stream: Another one gives other numbers.
+///   - count: The number of draws; a range with no more numbers is returned whole.
+///   - range: The range to draw from.
+///   - seed: The random seed.
+///   - stream: The number of the random sequence of the seed.
 /// - Returns: Distinct numbers in order.
 public func spreadSample(
   _ count: Int, of range: Range<Int>, seed: UInt32, stream: UInt32

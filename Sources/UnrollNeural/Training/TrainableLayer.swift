@@ -1,5 +1,5 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// One recurrent layer that can go backwards.
+// One recurrent layer with a backward pass.
 
 import CUnrollKernels
 import UnrollFormat
@@ -7,15 +7,15 @@ import UnrollTensors
 
 /// The gradients of a layer's parameters.
 struct LayerGradients: Sendable {
-  /// That of `weight_ih`, `[G*H, D]`.
+  /// The gradient of `weight_ih`, `[G*H, D]`.
   var weightIH: [Float]
-  /// That of `weight_hh`, `[G*H, H|P]`.
+  /// The gradient of `weight_hh`, `[G*H, H|P]`.
   var weightHH: [Float]
-  /// That of `weight_hr`, `[P, H]`; empty without projection.
+  /// The gradient of `weight_hr`, `[P, H]`; empty without projection.
   var weightHR: [Float]
-  /// That of `bias_ih`, `[G*H]`, also where the layer has none.
+  /// The gradient of `bias_ih`, `[G*H]`, also if the layer has none.
   var biasIH: [Float]
-  /// That of `bias_hh`, `[G*H]`, also where the layer has none.
+  /// The gradient of `bias_hh`, `[G*H]`, also if the layer has none.
   var biasHH: [Float]
 
   init(_ layer: LayerArchitecture) {
@@ -31,7 +31,7 @@ struct LayerGradients: Sendable {
 
 /// A recurrent layer with its weights packed for both directions.
 struct TrainableLayer {
-  /// The way forwards.
+  /// The forward pass.
   let forward: RecurrentLayer
   /// `[G*H, H|P]` as it stands: from the gradients of the gates to that of the state before; `[2H, H]`,
   /// that of r and z, of a GRU that resets before the product.
@@ -68,7 +68,7 @@ struct TrainableLayer {
     try packBackwards(parameters)
   }
 
-  /// Packs the weights that the layer has now.
+  /// Packs the current weights of the layer.
   ///
   /// - Throws: `NeuralError` if memory is short.
   func pack(_ parameters: CheckedParameters) throws {
@@ -83,21 +83,21 @@ struct TrainableLayer {
     try projection?.pack(columns: parameters.tensor(.layer(index, .weightHR)))
   }
 
-  /// Goes back through a window.
+  /// Runs the backward pass through a window.
   ///
   /// - Parameters:
-  ///   - input: `[T*B, D]` what the layer read.
+  ///   - input: `[T*B, D]` the input of the layer.
   ///   - state: The state before the window; no gradient reaches beyond it.
-  ///   - tape: What the forward pass left. Out: gradients in the place of gates and recurrent parts.
-  ///   - dHidden: `[T*B, H|P]` In: the gradients of the hidden states by what lies above.
-  ///     Out: by everything.
-  ///   - dCells: `[T*B, H]`, of an LSTM, if wanted. Out: the gradients of the cell states by everything,
-  ///     `h = o tanh(c)` included.
-  ///   - dInput: `[T*B, D]` Out: the gradients of the input; `nil` where nobody asks for them.
+  ///   - tape: The results of the forward pass. Out: gradients in place of gates and recurrent parts.
+  ///   - dHidden: `[T*B, H|P]` In: the gradients of the hidden states through the layers above. Out: through
+  ///     everything.
+  ///   - dCells: `[T*B, H]`, of an LSTM, if requested. Out: the gradients of the cell states through
+  ///     everything, `h = o tanh(c)` included.
+  ///   - dInput: `[T*B, D]` Out: the gradients of the input; `nil` if they are not needed.
   ///   - weightIH: `[G*H, D]` the layer's weight.
-  ///   - gradients: Out: those of the parameters.
+  ///   - gradients: Out: the gradients of the parameters.
   ///   - T: The number of time steps.
-  ///   - B: The number of columns.
+  ///   - B: The batch size.
   /// - Throws: `NeuralError` if memory is short.
   func backward(
     input: UnsafePointer<Float>, state: LayerState, tape: inout LayerTape,
@@ -147,7 +147,7 @@ struct TrainableLayer {
     }
   }
 
-  /// Goes back through the time steps: from the gradients of hidden states to those of gates.
+  /// Goes back through the time steps: from the gradients of hidden states to the gradients of gates.
   private func backward(
     h: UnsafePointer<Float>, c: UnsafePointer<Float>, buffers: TapeBuffers,
     dHidden: UnsafeMutablePointer<Float>, dCells: UnsafeMutablePointer<Float>?, T: Int, B: Int
@@ -157,7 +157,7 @@ struct TrainableLayer {
     let outputSize = B * layer.outputSize
     // [B, H], the gradient of the cell state.
     var dc = [Float](repeating: 0, count: cell == .lstm ? size : 0)
-    // [B, H], that of what comes before another product: a projection's, or W_hn's.
+    // [B, H], the gradient of the input of another product: a projection's, or W_hn's.
     var inner = [Float](
       repeating: 0, count: layer.projectionSize != nil || layer.resetsBefore ? size : 0)
     let rounded = buffers.rounded
@@ -189,13 +189,13 @@ struct TrainableLayer {
   /// Goes back through one step of an LSTM.
   ///
   /// - Parameters:
-  ///   - step: Out: gradients in the place of the gates.
+  ///   - step: Out: gradients in place of the gates.
   ///   - dh: `[B, H|P]` the gradient of the hidden state.
-  ///   - inner: `[B, H]`, with a projection. Out: the gradient of what it reads.
+  ///   - inner: `[B, H]`, with a projection. Out: the gradient of the projection's input.
   ///   - dc: `[B, H]` In: the gradient of the cell state at t. Out: at t-1.
-  ///   - dCell: `[B, H]`, if wanted. Out: the gradient of the cell state by everything.
+  ///   - dCell: `[B, H]`, if requested. Out: the gradient of the cell state through everything.
   ///   - rounded: Scratch for products.
-  ///   - B: The number of columns.
+  ///   - B: The batch size.
   /// - Throws: `NeuralError` if memory is short.
   private func backwardLSTM(
     _ step: LayerStep, dh: UnsafePointer<Float>, inner: inout [Float], dc: inout [Float],
@@ -216,13 +216,13 @@ struct TrainableLayer {
   /// Goes back through one step of a GRU.
   ///
   /// - Parameters:
-  ///   - step: Out: gradients in the place of the gates and of the recurrent parts.
+  ///   - step: Out: gradients in place of the gates and of the recurrent parts.
   ///   - dh: `[B, H]` the gradient of the hidden state.
-  ///   - dhPrevious: `[B, H]` Out: what reaches the state at t-1 without `weight_hh`, and as `r * h`, is
-  ///     added; `nil` for none.
-  ///   - inner: `[B, H]`, where the reset gate comes before the product. Out: the gradient of `r * h`.
+  ///   - dhPrevious: `[B, H]` Out: the gradient that reaches the state at t-1 without `weight_hh`, and
+  ///     as `r * h`, is added; `nil` for none.
+  ///   - inner: `[B, H]`, if the reset gate comes before the product. Out: the gradient of `r * h`.
   ///   - rounded: Scratch for products.
-  ///   - B: The number of columns.
+  ///   - B: The batch size.
   /// - Throws: `NeuralError` if memory is short.
   private func backwardGRU(
     _ step: LayerStep, dh: UnsafePointer<Float>, dhPrevious: UnsafeMutablePointer<Float>?,
@@ -251,7 +251,7 @@ struct TrainableLayer {
   ///   - hidden: `[T*B, H|P]` the hidden states of the window; the last one comes before no gate.
   ///   - gradient: `[rows, H|P]`. Out: the gradient.
   ///   - T: The number of time steps.
-  ///   - B: The number of columns.
+  ///   - B: The batch size.
   /// - Throws: `NeuralError` if memory is short.
   private func multiplyHidden(
     _ gates: UnsafePointer<Float>, rows: Int, h: UnsafePointer<Float>,

@@ -26,7 +26,7 @@ extension TrainableModel {
     return total
   }
 
-  /// Computes the loss of the last time step of a window and its gradients, summed over the columns, of
+  /// Computes the loss of the last time step of a window and its gradients, summed over the streams, of
   /// all hidden states of the top layer: zeros but for the last step.
   ///
   /// - Parameters:
@@ -44,7 +44,7 @@ extension TrainableModel {
     return total
   }
 
-  /// Computes a loss and leaves the gradients of the output layer and of what it read.
+  /// Computes a loss and leaves the gradients of the output layer and of its input.
   private func crossEntropy(_ targets: [Int32], hidden: [Float], scale: Float) throws -> Double {
     try output.crossEntropy(
       targets, scale: scale, hidden: hidden,

@@ -1,16 +1,16 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// A recurrent language model that learns: truncated backpropagation through time.
+// A recurrent language model for training: truncated backpropagation through time.
 
 import CUnrollKernels
 import UnrollFormat
 import UnrollTensors
 
-/// A recurrent language model with parameters that change and gradients that say how.
+/// A recurrent language model with parameters that change and their gradients.
 ///
-/// Windows are `[T, B]`, B columns side by side, T time steps each. The state is carried from window
-/// to window, gradients stop at the beginning of each (Williams & Peng 1990, "An efficient
-/// gradient-based algorithm for on-line training of recurrent network trajectories"). The same
-/// windows give the same parameters, bit for bit, for any number of threads.
+/// Windows are `[T, B]`, T time steps of B streams. The state is carried from window to window, gradients stop
+/// at the beginning of each (Williams & Peng 1990, "An efficient gradient-based algorithm for on-line training
+/// of recurrent network trajectories"). The same windows give the same parameters, bit for bit, for any number
+/// of threads.
 ///
 /// A class because it owns packed weights, which have identity and one end. One thread at a time may
 /// use it.
@@ -22,16 +22,16 @@ public final class TrainableModel {
   private let products: Products
   let layers: [TrainableLayer]
   let output: TrainableOutput
-  /// `true` if the packed weights are those of before the last update.
+  /// `true` if the packed weights are older than the last update.
   private var isStale = false
   var memory: WindowMemory
   private var layerGradients: [LayerGradients] = []
   /// With a tied weight, the gradient of the output's use of it and of the embedding's.
   var outputGradients = OutputGradients()
   private var embeddingGradient = RowGradient(width: 0)
-  /// The regularisation of the window at work.
+  /// The regularization of the current window.
   var regularizer = Regularizer()
-  /// The sum of the gradients of several windows, where they make one step.
+  /// The sum of the gradients of several windows, for gradient accumulation.
   private var accumulated: ParameterTree<[Float]>?
 
   /// Copies the parameters of a model.
@@ -39,8 +39,8 @@ public final class TrainableModel {
   /// - Parameters:
   ///   - architecture: The sizes and cells.
   ///   - parameters: One floating-point tensor for each of `architecture.parameters`. Mapped pages
-  ///     are let go as they are copied.
-  ///   - precision: The type of the factors of products; parameters and gradients are f32 always.
+  ///     are released as they are copied.
+  ///   - precision: The compute precision; parameters and gradients are f32 always.
   /// - Throws: `NeuralError` if a parameter is missing or does not fit, memory is short, or the
   ///   processor lacks the precision.
   public init(
@@ -64,7 +64,7 @@ public final class TrainableModel {
       V: architecture.vocabularySize, H: architecture.outputInputSize, products: products)
   }
 
-  /// The parameters as they are now; they share their memory with the model until it changes them.
+  /// The current parameters; they share their memory with the model until it changes them.
   public var tensors: ParameterTree<Tensor> { Self.tensors(parameters, of: architecture) }
 
   private static func tensors(
@@ -77,17 +77,17 @@ public final class TrainableModel {
     return tensors
   }
 
-  /// The state before the first token: zeros for B columns.
+  /// Returns the state before the first token: zeros for B streams.
   public func zeroState(columns B: Int) -> RecurrentState { architecture.zeroState(columns: B) }
 
   /// Runs a window forwards and backwards and keeps the gradients of its mean loss.
   ///
   /// - Parameters:
   ///   - inputs: `[T, B]` the tokens to read.
-  ///   - targets: `[T, B]` the tokens to predict, usually those that come next.
+  ///   - targets: `[T, B]` the tokens to predict, usually the next tokens.
   ///   - state: In: the state before the window. Out: after it; unchanged if an error is thrown.
   ///   - share: The factor of the gradients: the window's share of the predictions of a step.
-  ///   - regularizer: Drops and penalises; the loss that is returned is without its penalties.
+  ///   - regularizer: The dropout and penalties; the returned loss is without the penalties.
   /// - Returns: The mean over the window of the negative log-probability of a target, in nats.
   /// - Throws: `NeuralError` for tokens outside of the vocabulary, or a state of another model.
   public func backpropagate(
@@ -111,9 +111,9 @@ public final class TrainableModel {
     return total / Double(targets.count)
   }
 
-  /// Decides whether the gradients of the windows that follow are summed up, beginning with nothing.
+  /// Starts or stops gradient accumulation, the sum of the gradients of the following windows, from zero.
   ///
-  /// - Parameter isWanted: If not, each window replaces the gradients of the one before.
+  /// - Parameter isWanted: `true` to sum; `false` to replace the gradients with each window.
   public func beginAccumulation(_ isWanted: Bool) {
     guard isWanted else {
       accumulated = nil
@@ -135,7 +135,7 @@ public final class TrainableModel {
     }
   }
 
-  /// The gradients that the last window left, or the sum of those of several.
+  /// The gradients of the last window, or the sum of the gradients of several.
   var gradients: ParameterTree<Gradient> { accumulated?.map { .dense($0) } ?? windowGradients }
 
   private var windowGradients: ParameterTree<Gradient> {
@@ -177,7 +177,7 @@ public final class TrainableModel {
     isStale = true
   }
 
-  /// Takes other numbers for all parameters.
+  /// Replaces the numbers of all parameters.
   ///
   /// - Parameter tensors: One for each of `architecture.parameters`.
   /// - Throws: `NeuralError` if one is missing or does not fit.
@@ -207,7 +207,7 @@ public final class TrainableModel {
     return nil
   }
 
-  /// Lets go of all memory but the parameters; the next window takes it again.
+  /// Releases all memory except the parameters; the next window allocates it again.
   public func releaseMemory() {
     memory = WindowMemory(layers: layers.count)
     layerGradients = []
@@ -283,7 +283,7 @@ public final class TrainableModel {
     }
   }
 
-  /// Goes back through the recurrent layers to the embedding.
+  /// Runs the backward pass through the recurrent layers to the embedding.
   private func backward(_ inputs: [Int32], from state: RecurrentState, T: Int, B: Int) throws {
     try backwardLayers(from: state, T: T, B: B)
     guard architecture.input == .embedding else { return }
@@ -294,12 +294,12 @@ public final class TrainableModel {
     if architecture.isTied { embeddingGradient.add(to: &outputGradients.weight) }
   }
 
-  /// Goes back through the recurrent layers.
+  /// Runs the backward pass through the recurrent layers.
   ///
   /// - Parameters:
   ///   - state: The state before the window.
   ///   - T: The number of time steps.
-  ///   - B: The number of columns.
+  ///   - B: The batch size.
   ///   - visit: If given, receives for each layer, the top one first, the gradients of its hidden states
   ///     and of an LSTM's cell states, `[T*B, H]` each.
   /// - Throws: `NeuralError` if memory is short.
@@ -313,7 +313,7 @@ public final class TrainableModel {
         layer.forward.architecture.inputSize, layer.forward.architecture.outputSize
       )
       let weight = numbers(.layer(index, .weightIH))
-      // What a vector is that says which token came, nothing can change.
+      // A one-hot vector is a constant: it needs no gradient.
       let inputIsFixed = index == 0 && architecture.input == .oneHot
       let wantsCells = visit != nil && layer.forward.architecture.cell == .lstm
       var cells = [Float](
@@ -340,7 +340,7 @@ public final class TrainableModel {
     }
   }
 
-  /// The numbers of a parameter that the architecture has.
+  /// Returns the numbers of a parameter that the architecture has.
   func numbers(_ path: ParameterPath) -> [Float] {
     guard let numbers = parameters[path] else { preconditionFailure("\(path) was not checked") }
     return numbers

@@ -1,5 +1,5 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// Softmax and cross-entropy, forwards and backwards in one go.
+// Softmax and cross-entropy, forward and backward in one pass.
 
 import CUnrollKernels
 
@@ -18,7 +18,7 @@ struct TrainableOutput {
 
   /// The size of the vocabulary.
   let V: Int
-  /// The width of what the weight multiplies: of the hidden state, or of its projection.
+  /// The width of the weight's input: of the hidden state, or of its projection.
   let H: Int
   let products: Products
 
@@ -27,7 +27,7 @@ struct TrainableOutput {
   ///
   /// - Parameters:
   ///   - targets: `[M]` tokens.
-  ///   - scale: What the gradients of the sum are multiplied by: 1/M for those of the mean.
+  ///   - scale: The factor of the gradients of the sum: 1/M for the gradients of the mean.
   ///   - hidden: `[M, top]`
   ///   - projection: `[H, top]`, or `nil` where the weight multiplies the hidden states as they are.
   ///   - weight: `[V, H]`
@@ -74,7 +74,7 @@ struct TrainableOutput {
   ///
   /// - Parameters:
   ///   - targets: `[M]` tokens.
-  ///   - scale: What the gradients of the sum are multiplied by: 1/M for those of the mean.
+  ///   - scale: The factor of the gradients of the sum: 1/M for the gradients of the mean.
   ///   - hidden: `[M, H]`
   ///   - weight: `[V, H]`
   ///   - bias: `[V]`, or `nil`.
@@ -145,7 +145,7 @@ struct TrainableOutput {
     return sums
   }
 
-  /// The sum of the negative log-probabilities of a block's targets.
+  /// Returns the sum of the negative log-probabilities of a block's targets.
   private func loss(_ block: Block, _ logPartitions: [Double]) -> Double {
     var total = 0.0
     for (row, logPartition) in logPartitions.enumerated() {
@@ -158,7 +158,7 @@ struct TrainableOutput {
     return total
   }
 
-  /// Turns the logits of a block into their gradients and multiplies them on.
+  /// Turns the logits of a block into their gradients and multiplies these by the weight and the hidden states.
   private func backward(_ block: Block, _ logPartitions: [Double]) throws {
     let (M, first) = (block.rows.count, block.rows.lowerBound)
     let targets = Array(block.targets[block.rows])
@@ -180,7 +180,7 @@ struct TrainableOutput {
   }
 }
 
-/// What the output layer leaves of a window.
+/// The gradients that the output layer computes in a window.
 struct OutputGradients {
   /// The gradients of the hidden states, `[M, H]`.
   var hidden: [Float] = []

@@ -1,17 +1,17 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// What a training takes of memory, known before it is taken.
+// The memory of a training, known before it is allocated.
 
 import UnrollFormat
 
 extension TrainableModel {
-  /// The bytes that a training takes at its peak, the texts and small things aside.
+  /// Returns the bytes that a training takes at its peak, without the texts and small things.
   ///
   /// - Parameters:
   ///   - architecture: The sizes and cells.
   ///   - T: The time steps of a window.
-  ///   - B: The number of columns.
-  ///   - slotCount: How many numbers the optimizer remembers of each of the model's.
-  ///   - drops: Whether there is dropout.
+  ///   - B: The batch size.
+  ///   - slotCount: The number of optimizer slots of a parameter.
+  ///   - drops: `true` if there is dropout.
   /// - Returns: The bytes, or `nil` beyond the largest integer.
   public static func byteCount(
     of architecture: Architecture, window T: Int, columns B: Int, slotCount: Int,
@@ -19,7 +19,7 @@ extension TrainableModel {
   ) -> Int? {
     let widest = architecture.layers.reduce(architecture.embeddingSize) { max($0, $1.outputSize) }
     var perColumn = 0
-    // Embeddings, and the gradients that go from layer to layer: by hidden states and by inputs.
+    // Embeddings, and the gradients that go from layer to layer: of hidden states and of inputs.
     var perPrediction = architecture.embeddingSize + 2 * widest
     for layer in architecture.layers {
       let (H, tape) = (layer.hiddenSize, layer.tapeWidths)
@@ -34,7 +34,7 @@ extension TrainableModel {
     let predictions = Optional(T).times(B)
     var model = architecture.parameters.reduce(0 as Int?) { sum, parameter in
       let isEmbedding = parameter.path == .embeddingWeight && !architecture.isTied
-      // Numbers, gradients, what is remembered; of an embedding only the rows that a window reads.
+      // Numbers, gradients, optimizer slots; of an embedding's gradient only the rows that a window reads.
       let copies = (isEmbedding ? 1 : 2) + slotCount
       return sum.plus(parameter.shape.elementCount.times(copies))
     }
@@ -55,14 +55,14 @@ extension TrainableModel {
 }
 
 extension Int? {
-  /// The sum, or `nil` beyond the largest integer.
+  /// Returns the sum, or `nil` beyond the largest integer.
   fileprivate func plus(_ other: Int?) -> Int? {
     guard let self, let other else { return nil }
     let (sum, overflow) = self.addingReportingOverflow(other)
     return overflow ? nil : sum
   }
 
-  /// The product, or `nil` beyond the largest integer.
+  /// Returns the product, or `nil` beyond the largest integer.
   fileprivate func times(_ other: Int?) -> Int? {
     guard let self, let other else { return nil }
     let (product, overflow) = self.multipliedReportingOverflow(by: other)

@@ -1,16 +1,16 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// What a window in training computes and keeps until it has gone back through it.
+// The results of a training window that are kept until its backward pass is done.
 
 /// The memory of one window; each buffer only grows.
 struct WindowMemory {
   /// `[T*B, D]` the embeddings of the inputs.
   var embedded: [Float] = []
-  /// What each layer computed.
+  /// The results of each layer.
   var tapes: [LayerTape]
-  /// `[T*B, H]` what each layer's hidden states are to what reads them, after dropout; empty where they
-  /// are read as they are.
+  /// `[T*B, H]` each layer's hidden states after dropout, as the next layer or the output reads them; empty for
+  /// a layer without dropout.
   var dropped: [[Float]]
-  /// The gradients of the hidden states of the layer at work, `[T*B, H]`.
+  /// The gradients of the hidden states of the current layer, `[T*B, H]`.
   var dHidden: [Float] = []
   /// The gradients of its input, `[T*B, D]`.
   var dInput: [Float] = []
@@ -20,12 +20,12 @@ struct WindowMemory {
     dropped = Array(repeating: [], count: layers)
   }
 
-  /// The hidden states of a layer as the layer above, or the output, reads them.
+  /// Returns the hidden states of a layer as the layer above, or the output, reads them.
   func output(ofLayer index: Int) -> [Float] {
     dropped[index].isEmpty ? tapes[index].hidden : dropped[index]
   }
 
-  /// Makes the hidden states of a layer what reads them will read.
+  /// Applies dropout to the hidden states of a layer, for the next layer or the output.
   mutating func drop(_ dropout: Regularizer.Dropout?, layer: Int, T: Int, B: Int, H: Int) {
     guard let dropout else {
       dropped[layer] = []
@@ -42,8 +42,8 @@ struct WindowMemory {
   ///   - index: The layer.
   ///   - count: The numbers of its input.
   ///   - body: Receives the input's address and the tape.
-  /// - Returns: What the closure returns.
-  /// - Throws: What the closure throws.
+  /// - Returns: The result of the closure.
+  /// - Throws: Rethrows the errors of the closure.
   mutating func withInput<Result>(
     ofLayer index: Int, count: Int,
     _ body: (UnsafePointer<Float>, inout LayerTape) throws -> Result
@@ -53,8 +53,8 @@ struct WindowMemory {
     return try input.withUnsafeBufferPointer { try body($0.start, &tapes[index]) }
   }
 
-  /// Passes what a layer reads and leaves on the way back; afterwards `dHidden` holds what the closure
-  /// left as the gradients of the input.
+  /// Passes the buffers of a layer's backward pass; afterwards `dHidden` holds the gradients of the input that
+  /// the closure computed.
   ///
   /// - Parameters:
   ///   - index: The layer.
@@ -62,8 +62,8 @@ struct WindowMemory {
   ///   - hidden: The numbers of its hidden states, T*B*H.
   ///   - body: Receives the addresses of the input, of the gradients of the hidden states and of
   ///     those of the input, and the tape.
-  /// - Returns: What the closure returns.
-  /// - Throws: What the closure throws.
+  /// - Returns: The result of the closure.
+  /// - Throws: Rethrows the errors of the closure.
   mutating func withGradients<Result>(
     ofLayer index: Int, input: Int, hidden: Int,
     _ body: (
@@ -73,7 +73,7 @@ struct WindowMemory {
   ) rethrows -> Result {
     var (dHidden, dInput) = (self.dHidden, self.dInput)
     (self.dHidden, self.dInput) = ([], [])
-    // What is the input here is the hidden state of the layer below.
+    // The input of this layer is the hidden state of the layer below.
     defer { (self.dHidden, self.dInput) = (dInput, dHidden) }
     return try dHidden.withScratch(hidden) { dHidden in
       try dInput.withScratch(input) { dInput in

@@ -5,13 +5,13 @@ struct AddedToken: Sendable {
   var content: [UInt8]
   var id: Int32
   var isSpecial = false
-  /// Whether it is looked for after normalisation.
+  /// `true` if it is searched for after normalisation.
   var isNormalized = false
-  /// Whether it is only found as a word.
+  /// `true` if it is only found as a word.
   var isSingleWord = false
-  /// Whether it takes the white space before it.
+  /// `true` if it takes the white space before it.
   var stripsLeft = false
-  /// Whether it takes the white space behind it.
+  /// `true` if it takes the white space after it.
   var stripsRight = false
 }
 
@@ -21,7 +21,7 @@ struct AddedTokens: Sendable {
   private let trie: TokenTrie
   private var firstBytes = [Bool](repeating: false, count: 256)
 
-  /// Creates a set; the trie has each token's place in `tokens`.
+  /// Creates a set; the trie has each token's index in `tokens`.
   init(_ tokens: [AddedToken]) {
     self.tokens = tokens
     trie = TokenTrie(tokens.enumerated().map { ($1.content[...], Int32($0)) })
@@ -73,7 +73,7 @@ struct AddedTokens: Sendable {
     ScalarClasses(of: decodeScalar(text, at: index).scalar)
   }
 
-  /// Where the scalar before an index begins.
+  /// Returns the start of the scalar before an index.
   private func scalarStart(_ text: UnsafeRawBufferPointer, before index: Int) -> Int {
     var start = index
     while start > 0 {

@@ -1,6 +1,6 @@
-// A text that is changed step by step and knows which bytes of the first one it came from.
+// A text that is changed step by step and knows which bytes of the original text its bytes came from.
 
-/// A text and, for each of its bytes, where the bytes of the first text end that it stands for.
+/// A text and, for each of its bytes, the end of the bytes of the original text that it stands for.
 struct AlignedText: Sendable {
   private(set) var bytes: [UInt8] = []
   private(set) var ends: [Int] = []
@@ -10,7 +10,7 @@ struct AlignedText: Sendable {
   /// An empty text.
   init() {}
 
-  /// A part of a line; what is not UTF-8 becomes U+FFFD.
+  /// Creates a text from a part of a line; bytes that are not UTF-8 become U+FFFD.
   init(_ line: UnsafeRawBufferPointer, _ range: Range<Int>) {
     let part = UnsafeRawBufferPointer(rebasing: line[range])
     guard !part.allSatisfy({ $0 < 0x80 }), String(validating: part, as: UTF8.self) == nil else {
@@ -28,7 +28,7 @@ struct AlignedText: Sendable {
 
   var isEmpty: Bool { bytes.isEmpty }
 
-  /// Adds bytes that stand for the first text's up to an end.
+  /// Adds bytes that stand for the original text up to an end.
   mutating func append(_ new: some Collection<UInt8>, end: Int) {
     bytes.append(contentsOf: new)
     ends.append(contentsOf: repeatElement(end, count: new.count))
@@ -50,7 +50,7 @@ struct AlignedText: Sendable {
     ends.append(contentsOf: other.ends[range])
   }
 
-  /// Where the first text's bytes end that the bytes before an index stand for.
+  /// Returns the end of the original text's bytes that the bytes before an index stand for.
   func end(before index: Int) -> Int? { index > 0 ? ends[index - 1] : nil }
 
   /// Calls a closure with each scalar, the range of its bytes, and the end that it stands for.
@@ -65,7 +65,7 @@ struct AlignedText: Sendable {
     }
   }
 
-  /// The text with each scalar replaced by none, one or several.
+  /// Returns the text with each scalar replaced by none, one or several.
   func mapScalars(_ body: (_ scalar: UInt32, _ add: (UInt32) -> Void) -> Void) -> AlignedText {
     var result = AlignedText()
     result.bytes.reserveCapacity(bytes.count)
@@ -74,7 +74,7 @@ struct AlignedText: Sendable {
     return result
   }
 
-  /// The text with the parts that match a pattern replaced.
+  /// Returns the text with the parts that match a pattern replaced.
   func replacing(_ pattern: TextPattern, with content: [UInt8]) -> AlignedText {
     var result = AlignedText()
     var index = 0
@@ -90,17 +90,17 @@ struct AlignedText: Sendable {
     return result
   }
 
-  /// The text behind some bytes, which stand for none of the first text.
+  /// Returns the text after a prefix, which stands for nothing in the original text.
   func prepending(_ prefix: [UInt8]) -> AlignedText {
     guard let first = ends.first else { return self }
     var result = AlignedText()
-    // What stands in front ends where the first byte's own part begins, or within it.
+    // The prefix ends where the first byte's own part begins, or within it.
     result.append(prefix, end: first - 1)
     result.append(self, 0..<bytes.count)
     return result
   }
 
-  /// A part of the text.
+  /// Returns a part of the text.
   func part(_ range: Range<Int>) -> AlignedText {
     var result = AlignedText()
     result.append(self, range)

@@ -17,7 +17,7 @@ enum ByteLevel {
   private static let bytes = Dictionary(
     uniqueKeysWithValues: characters.enumerated().map { ($1.value, UInt8($0)) })
 
-  /// The bytes that a token's characters stand for; `nil` if one of them stands for none.
+  /// Returns the bytes that a token's characters stand for; `nil` if one of them stands for none.
   static func bytes(of token: some Sequence<UInt8>) -> [UInt8]? {
     var result: [UInt8] = []
     for scalar in String(decoding: Array(token), as: UTF8.self).unicodeScalars {

@@ -24,9 +24,9 @@ struct BytePairEncoding: Sendable {
   /// - Parameters:
   ///   - symbols: The tokens.
   ///   - merges: The pairs, the first learned first.
-  ///   - isByteLevel: Whether the model sees bytes, each as a character.
+  ///   - isByteLevel: `true` if the model sees bytes, each as a character.
   ///   - options: The options.
-  /// - Throws: `DefinitionError` if a merge is of tokens that there are not.
+  /// - Throws: `DefinitionError` if a merge is of unknown tokens.
   init(
     symbols: SymbolTable, merges: [(left: [UInt8], right: [UInt8])], isByteLevel: Bool,
     options: Options
@@ -55,7 +55,7 @@ struct BytePairEncoding: Sendable {
     fallbackSymbols = fallback
   }
 
-  /// The tokens of a piece of text.
+  /// Returns the tokens of a piece of text.
   func encode(_ piece: UnsafeRawBufferPointer) -> [Piece] {
     if options.ignoresMerges, let id = whole(piece) { return [Piece(id: id, end: piece.count)] }
     var word = MergingWord(
@@ -71,7 +71,7 @@ struct BytePairEncoding: Sendable {
     return symbols.id(of: piece.flatMap { Array(String(ByteLevel.characters[Int($0)]).utf8) })
   }
 
-  /// The symbols that a piece begins with: its characters.
+  /// Returns the symbols that a piece begins with: its characters.
   private func characters(of piece: UnsafeRawBufferPointer) -> [Piece] {
     var result: [Piece] = []
     var index = 0

@@ -1,7 +1,7 @@
 // SentencePiece's table of replacements for characters and short sequences of them.
 
-/// A compiled table, `precompiled_charsmap`: a double-array trie of what is replaced, and the texts
-/// that take its place, each ended by NUL.
+/// A compiled table, `precompiled_charsmap`: a double-array trie of the replaced texts, and their
+/// replacements, each ended by NUL.
 struct CharacterMap: Sendable {
   private var units: [UInt32] = []
   private var texts: [UInt8] = []
@@ -22,7 +22,7 @@ struct CharacterMap: Sendable {
     texts = Array(blob[(4 + size)...])
   }
 
-  /// Calls a closure with each key that a text goes on with, the shortest first.
+  /// Calls a closure with each key with which a text continues, the shortest first.
   ///
   /// The units are those of the library Darts-clone.
   private func forEachKey(
@@ -49,7 +49,7 @@ struct CharacterMap: Sendable {
     return texts[value...].prefix { $0 != 0 }
   }
 
-  /// The replacement of the longest key that a text goes on with.
+  /// Returns the replacement of the longest key with which a text continues.
   func longestReplacement(
     _ text: UnsafeRawBufferPointer, at start: Int
   ) -> (ArraySlice<UInt8>, end: Int)? {
@@ -58,8 +58,8 @@ struct CharacterMap: Sendable {
     return longest.map { (replacement($0.value), $0.end) }
   }
 
-  /// The text with each grapheme cluster of less than six bytes, or else each scalar, replaced by what
-  /// the first key that it begins with gives: what the library tokenizers makes of the table.
+  /// Returns the text with each grapheme cluster of less than six bytes, or else each scalar, replaced by the
+  /// replacement of the first key that it begins with: the library tokenizers uses the table in this way.
   func normalizedByCharacter(_ text: AlignedText) -> AlignedText {
     var result = AlignedText()
     var index = 0

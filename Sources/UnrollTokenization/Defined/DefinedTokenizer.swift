@@ -58,7 +58,7 @@ struct DefinedTokenizer: Sendable {
     self.model = model
   }
 
-  /// Adds the tokens of a text; what is not UTF-8 is read as U+FFFD.
+  /// Adds the tokens of a text; bytes that are not UTF-8 are read as U+FFFD.
   func encode(_ text: UnsafeRawBufferPointer, into encoded: inout EncodedLine) {
     if case .sentencePiece(let model) = model {
       let normalized = model.normalized(text)
@@ -98,14 +98,14 @@ struct DefinedTokenizer: Sendable {
   private func add(_ text: AlignedText, parts: [Range<Int>], to encoded: inout EncodedLine) {
     text.bytes.withUnsafeBytes { bytes in
       cache.forEachToken(of: bytes, parts, encode: model.encode) { token, start in
-        // What a step put in front of a part stands for nothing.
+        // A prefix that a step added to a part stands for nothing.
         let end = max(text.ends[start + token.end - 1], encoded.ends.last ?? 0)
         encoded.add(token.id, end: end, begin: text.end(before: start) ?? 0)
       }
     }
   }
 
-  /// The text of tokens, those for places in a text left out.
+  /// Returns the text of tokens, those for places in a text left out.
   func text(of ids: [Int], _ vocabulary: Vocabulary) -> [UInt8] {
     let tokens = ids.compactMap { id -> [UInt8]? in
       if let unknownID, id == Int(unknownID), let unknownText {

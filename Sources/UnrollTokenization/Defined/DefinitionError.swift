@@ -2,13 +2,13 @@
 
 /// A fault of a tokenizer's own file, or a part of it that this version does not have.
 public struct DefinitionError: Error, Sendable, Hashable {
-  /// The place in the file, such as `pre_tokenizer`.
+  /// The location in the file, such as `pre_tokenizer`.
   public let place: String
-  /// The expectation at that place.
+  /// The expectation at that location.
   public let expected: String
-  /// The finding at that place.
+  /// The value found at that location.
   public let found: String
-  /// `true` if the file may be right, and only this version lacks what it asks for.
+  /// `true` if the file may be valid and needs a feature that this version lacks.
   public let isUnsupported: Bool
   /// The next step.
   private let fix: String
@@ -50,7 +50,7 @@ public struct DefinitionError: Error, Sendable, Hashable {
       ?? DefinitionError("definition", expected: "a readable file", found: "\(error)")
   }
 
-  /// The error for a file.
+  /// Returns the error for a file.
   package func textError(path: String) -> TextError {
     TextError(
       path: path, line: nil, expected: "\(place): \(expected)", found: found, fix: fix)

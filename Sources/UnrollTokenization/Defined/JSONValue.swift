@@ -13,7 +13,7 @@ package enum JSONValue: Sendable {
 
   /// Reads a text of UTF-8.
   ///
-  /// - Throws: `JSONError` with the place of what is no JSON.
+  /// - Throws: `JSONError` with the location of the invalid JSON.
   package init(_ text: [UInt8]) throws {
     var parser = JSONParser(text: text)
     self = try parser.document()

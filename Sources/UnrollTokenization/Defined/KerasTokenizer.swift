@@ -98,7 +98,7 @@ package struct KerasTokenizer: Sendable, Hashable {
     return Array(#"{"class_name": "Tokenizer", "config": {\#(members)}}"#.utf8)
   }
 
-  /// A text as JSON has it.
+  /// Returns a text as JSON has it.
   private static func quoted(_ bytes: [UInt8]) -> String {
     var result = "\""
     for scalar in String(decoding: bytes, as: UTF8.self).unicodeScalars {
@@ -183,7 +183,7 @@ extension DefinedTokenizer {
 }
 
 extension KerasTokenizer {
-  /// The id of the word for unknown ones.
+  /// Returns the id of the word for unknown ones.
   ///
   /// - Throws: `DefinitionError` if the settings are such that Keras itself cannot use them.
   fileprivate func unknownID() throws -> Int? {

@@ -1,4 +1,4 @@
-// What is done to a text before it is cut: the normalizers of tokenizer.json.
+// Normalization of a text before it is cut: the normalizers of tokenizer.json.
 
 import Foundation
 
@@ -16,7 +16,7 @@ enum Normalizer: Sendable {
   case strip(left: Bool, right: Bool)
   /// A pattern replaced.
   case replace(TextPattern, [UInt8])
-  /// Something in front, unless the text is empty.
+  /// A prefix, unless the text is empty.
   case prepend([UInt8])
   /// BERT's cleaning: no control characters, and a space for every white space.
   case clean
@@ -108,10 +108,10 @@ enum Normalizer: Sendable {
 }
 
 extension AlignedText {
-  /// The text in a normal form of Unicode.
+  /// Returns the text in a normal form of Unicode.
   ///
-  /// ASCII is in all of them, so what is looked at are runs of other scalars, each with the one before
-  /// it. A run whose number of scalars changes stands for its part of the first text as a whole.
+  /// ASCII is in all of them, so only runs of other scalars are examined, each with the scalar before it. A run
+  /// whose number of scalars changes stands for its part of the original text as a whole.
   fileprivate func normalized(to form: Normalizer.NormalForm) -> AlignedText {
     guard bytes.contains(where: { $0 >= 0x80 }) else { return self }
     var result = AlignedText()
@@ -127,7 +127,7 @@ extension AlignedText {
     return result
   }
 
-  /// The text in lower case, by the rule `Final_Sigma` of Unicode too.
+  /// Returns the text in lower case, by the rule `Final_Sigma` of Unicode too.
   fileprivate func lowercasedAsInPython() -> AlignedText {
     var scalars: [Unicode.Scalar] = []
     forEachScalar { scalar, _, _ in scalars.append(Unicode.Scalar(scalar) ?? "\u{FFFD}") }

@@ -1,4 +1,4 @@
-// What is known of pairs of symbols, found by hashing.
+// Values of pairs of symbols, found by hashing.
 
 /// Two symbols, ordered by the first and then the second.
 struct SymbolPair: Hashable, Comparable, Sendable {

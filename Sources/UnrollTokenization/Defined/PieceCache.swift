@@ -1,4 +1,4 @@
-// What a model made of pieces of text before: most words of a text come again.
+// A cache of the tokens of pieces of text: most words of a text occur again.
 
 import Synchronization
 
@@ -8,12 +8,12 @@ import Synchronization
 final class PieceCache: Sendable {
   private struct State {
     var pieces = TokenTable()
-    /// Where the tokens of each piece begin in `tokens`, and where the last ones end.
+    /// The start of each piece's tokens in `tokens`, and the end of the last ones.
     var starts = [0]
     var tokens: [Piece] = []
   }
 
-  /// The most pieces that are kept, and the longest.
+  /// The maximum number of cached pieces, and the maximum size of one.
   private static let limit = (count: 100_000, size: 64)
   private let state = Mutex(State())
 
@@ -43,7 +43,7 @@ final class PieceCache: Sendable {
   }
 }
 
-/// A token and where it ends in its piece of text; the id is `EncodedLine.noToken` for unknown text.
+/// A token and its end in its piece of text; the id is `EncodedLine.noToken` for unknown text.
 struct Piece: Sendable, Hashable {
   var id: Int32
   var end: Int

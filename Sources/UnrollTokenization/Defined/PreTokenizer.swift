@@ -1,11 +1,11 @@
-// How a text is cut before the model sees it: the pre-tokenizers of tokenizer.json.
+// Cutting of a text before the model sees it: the pre-tokenizers of tokenizer.json.
 
 /// A text and the parts that it is cut into.
 struct PreTokenizedText {
   var text: AlignedText
   /// The parts; none is empty.
   var parts: [Range<Int>]
-  /// Whether the text begins where the line does.
+  /// `true` if the text begins at the start of the line.
   let isFirst: Bool
   /// `true` if an expression needed more steps than are allowed: the parts are not the right ones.
   private(set) var isExhausted = false
@@ -48,7 +48,7 @@ struct PreTokenizedText {
   }
 }
 
-/// What becomes of the matches where a text is cut.
+/// The treatment of the matches at which a text is cut.
 enum CutBehavior: String, Sendable {
   case removed = "Removed"
   case isolated = "Isolated"
@@ -63,7 +63,7 @@ private struct CutPieces {
   private let behavior: CutBehavior
   /// The number of pieces before this part.
   private var start = 0
-  /// Whether the last piece of this part was a match.
+  /// `true` if the last piece of this part was a match; `nil` before its first piece.
   private var wasMatch: Bool?
 
   init(_ behavior: CutBehavior) { self.behavior = behavior }
@@ -90,11 +90,11 @@ private struct CutPieces {
 
 /// One step of cutting.
 enum PreTokenizer: Sendable {
-  /// Cuts at a pattern; inverted, at what does not match it.
+  /// Cuts at a pattern; inverted, at the text between its matches.
   case cut(TextPattern, CutBehavior, inverted: Bool)
   /// A space in front of each part, and GPT-2's pattern; the model then takes each byte as a character.
   case byteLevel(addsSpace: Bool, cuts: Bool)
-  /// A sign for each space, and one in front.
+  /// A sign for each space, and one as a prefix.
   case metaspace(sign: [UInt8], prepends: MetaspacePrefix, cuts: Bool)
 
   /// Changes and cuts a text.
@@ -118,7 +118,7 @@ enum PreTokenizer: Sendable {
   }
 }
 
-/// Where a sign for a space is put in front.
+/// The parts of a text that get a sign for a space as a prefix.
 enum MetaspacePrefix: String, Sendable {
   case always
   case first

@@ -33,8 +33,8 @@ struct ScalarClasses: OptionSet, Sendable {
 
   private static let basicPlane = (UInt32(0)..<0x10000).map { look(up: $0) }
 
-  /// The general category in Unicode 16, which the library tokenizers 0.23.3 has; `nil` for scalars that
-  /// are newer or not assigned.
+  /// Returns the general category in Unicode 16, which the library tokenizers 0.23.3 has; `nil` for scalars
+  /// that are newer or not assigned.
   ///
   /// The standard library has that of its own version.
   static func category(of scalar: Unicode.Scalar) -> Unicode.GeneralCategory? {

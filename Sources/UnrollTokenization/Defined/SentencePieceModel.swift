@@ -1,14 +1,14 @@
 // SentencePiece: its own normalisation, then Unigram or byte-pair encoding of a whole line.
 
-/// What a SentencePiece model does with a line.
+/// A SentencePiece model: the normalization of a line and its encoding.
 struct SentencePieceModel: Sendable {
-  /// How lines are normalised.
+  /// The normalization of lines.
   struct Normalization: Sendable {
     var characterMap: CharacterMap?
     var addsDummyPrefix = true
     var removesExtraSpaces = true
     var escapesSpaces = true
-    /// Whether the sign for a space is behind a word.
+    /// `true` if the sign for a space follows a word.
     var isSpaceSuffix = false
   }
 
@@ -33,7 +33,7 @@ struct SentencePieceModel: Sendable {
 
   // MARK: - Normalisation
 
-  /// A line as its pieces spell it.
+  /// Returns a line as its pieces spell it.
   func normalized(_ line: UnsafeRawBufferPointer) -> AlignedText {
     var result = AlignedText()
     var index = 0
@@ -75,7 +75,7 @@ struct SentencePieceModel: Sendable {
     return result
   }
 
-  /// What the next characters become: a piece that stays, a replacement, or one scalar.
+  /// Returns the normal form of the next characters: a piece that stays, a replacement, or one scalar.
   private func normalizedPrefix(
     of line: UnsafeRawBufferPointer, at index: Int
   ) -> (ArraySlice<UInt8>, end: Int)? {
@@ -86,7 +86,7 @@ struct SentencePieceModel: Sendable {
       return replaced
     }
     let (scalar, count) = decodeScalar(line, at: index)
-    // Of what is no UTF-8 each byte becomes one U+FFFD.
+    // Each byte that is not UTF-8 becomes one U+FFFD.
     guard scalar != 0xFFFD || count == 3 && line[index] == 0xEF else {
       return ([0xEF, 0xBF, 0xBD], index + 1)
     }
@@ -95,7 +95,7 @@ struct SentencePieceModel: Sendable {
 
   // MARK: - Encoding
 
-  /// The tokens of a normalised line.
+  /// Returns the tokens of a normalised line.
   func encode(_ text: UnsafeRawBufferPointer) -> [Piece] {
     switch algorithm {
     case .unigram(let unigram): return unigram.encode(text)
@@ -115,7 +115,7 @@ struct SentencePieceModel: Sendable {
     }
   }
 
-  /// The words of a text: each begins with the sign for a space, but for the first.
+  /// Returns the words of a text: each begins with the sign for a space, but for the first.
   private func words(of text: UnsafeRawBufferPointer, _ symbols: SymbolTable) -> [Piece] {
     var result: [Piece] = []
     var start = 0
@@ -135,7 +135,7 @@ struct SentencePieceModel: Sendable {
     token.withUnsafeBytes { userDefined.longestPrefix(of: $0, at: 0)?.end == $0.count }
   }
 
-  /// The pieces that a text begins with: those that stay whole, and characters.
+  /// Returns the pieces that a text begins with: those that stay whole, and characters.
   private func characters(of text: UnsafeRawBufferPointer, _ symbols: SymbolTable) -> [Piece] {
     var result: [Piece] = []
     var index = 0
@@ -202,7 +202,7 @@ extension DefinedTokenizer {
 
   /// Reads a SentencePiece model, `sentencepiece_model.proto`.
   ///
-  /// - Throws: `DefinitionError` if it is none, or asks for what this version does not have.
+  /// - Throws: `DefinitionError` if it is none, or needs a feature that this version lacks.
   static func reading(sentencePiece bytes: [UInt8]) throws -> DefinedTokenizer {
     guard let root = WireMessage(bytes) else {
       throw DefinitionError("model", expected: "a SentencePiece model", found: "other bytes")
@@ -240,7 +240,7 @@ extension DefinedTokenizer {
     return tokenizer
   }
 
-  /// The kind of tokenizer of a `model_type`.
+  /// Returns the kind of tokenizer of a `model_type`.
   private static func kind(_ type: Int) throws -> TokenizerKind {
     switch type {
     case 1: return .unigram

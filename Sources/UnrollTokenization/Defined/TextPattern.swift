@@ -1,7 +1,7 @@
 // Patterns that texts are cut or changed by: literals, classes, and regular expressions, the most usual
 // ones as scanners.
 
-/// What a pattern matches.
+/// A pattern and the text that it matches.
 enum TextPattern: Sendable {
   /// Some bytes.
   case literal([UInt8])
@@ -15,16 +15,16 @@ enum TextPattern: Sendable {
   case spaces
   /// `\w+|[^\w\s]+` of the pre-tokenizer Whitespace, whose `\w` is that of Rust.
   case words
-  /// GPT-2's.
+  /// GPT-2's pattern.
   case gpt2
-  /// That of cl100k and Llama 3, where numbers have at most three digits; with one digit Qwen 2's.
+  /// The pattern of cl100k and Llama 3, where numbers have at most three digits; with one digit Qwen 2's.
   case cl100k(digits: Int)
   /// Any other regular expression.
   case expression(ExpressionProgram)
 
   /// The pattern of a regular expression of Oniguruma.
   ///
-  /// - Throws: `ExpressionError` that names a construct that is not read.
+  /// - Throws: `ExpressionError` that names an unsupported construct.
   init(regex: String) throws(ExpressionError) {
     switch regex {
     case #"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"#,
@@ -90,7 +90,7 @@ enum TextPattern: Sendable {
     return !matcher.isExhausted
   }
 
-  /// The end of the match that begins at an index, if one does.
+  /// Returns the end of the match that begins at an index, if one does.
   @inline(__always)
   private func end(_ scanner: TextScanner, _ start: Int) -> Int? {
     switch self {
@@ -122,15 +122,15 @@ enum TextPattern: Sendable {
   }
 }
 
-/// Looks at classes of scalars from places of a text on.
+/// Looks at classes of scalars from an index of a text on.
 private struct TextScanner {
   let text: UnsafeRawBufferPointer
 
-  /// The place after the scalar at an index.
+  /// Returns the index after the scalar at an index.
   @inline(__always)
   func next(_ index: Int) -> Int { index + decodeScalar(text, at: index).count }
 
-  /// The classes of the scalar at an index and the place after it; none at the end of the text.
+  /// Returns the classes of the scalar at an index and the index after it; none at the end of the text.
   @inline(__always)
   func look(_ index: Int) -> (classes: ScalarClasses, end: Int)? {
     guard index < text.count else { return nil }
@@ -138,13 +138,13 @@ private struct TextScanner {
     return (ScalarClasses(of: scalar), index + count)
   }
 
-  /// The place after the scalar at an index, if it is of one of some classes.
+  /// Returns the index after the scalar at an index, if it is of one of some classes.
   func scalar(_ index: Int, in classes: ScalarClasses) -> Int? {
     guard let here = look(index), !here.classes.isDisjoint(with: classes) else { return nil }
     return here.end
   }
 
-  /// The end of the longest run of scalars from an index on, of at most `limit`.
+  /// Returns the end of the longest run of scalars from an index on, of at most `limit`.
   @inline(__always)
   func run(_ start: Int, limit: Int = .max, _ isWanted: (ScalarClasses) -> Bool) -> Int {
     var (index, count) = (start, 0)
@@ -160,7 +160,7 @@ private struct TextScanner {
   @inline(__always)
   private func runOfOthers(_ start: Int) -> Int { run(start) { $0.isDisjoint(with: Self.kinds) } }
 
-  /// The end of the match of the following.
+  /// Returns the end of the match of the following.
   ///
   /// `'s|'t|'re|'ve|'m|'ll|'d`
   private func contraction(_ start: Int, ignoringCase: Bool) -> Int? {
@@ -193,7 +193,7 @@ private struct TextScanner {
     return index == text.count || last == start ? index : last
   }
 
-  /// The end of the match of the following.
+  /// Returns the end of the match of the following.
   ///
   /// `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`
   func gpt2(_ start: Int) -> Int? {
@@ -205,7 +205,7 @@ private struct TextScanner {
     return runOfOthers(here.end)
   }
 
-  /// The end of the match of the following, with so many digits at most.
+  /// Returns the end of the match of the following, with at most `digits` digits.
   ///
   /// `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|`
   /// `\s*[\r\n]+|\s+(?!\S)|\s+`
@@ -227,7 +227,7 @@ private struct TextScanner {
 
   private func isLineEnd(_ index: Int) -> Bool { text[index] == 0x0A || text[index] == 0x0D }
 
-  /// The end of the match of the following.
+  /// Returns the end of the match of the following.
   ///
   /// `[\r\n]*`
   private func lineEnds(_ start: Int) -> Int {

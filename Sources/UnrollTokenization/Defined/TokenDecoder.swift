@@ -1,6 +1,6 @@
 // From tokens back to text: the decoders of tokenizer.json.
 
-/// One step of decoding: tokens in, tokens out; what is left at the end is joined.
+/// One step of decoding: tokens in, tokens out; the tokens after the last step are joined.
 enum TokenDecoder: Sendable {
   /// Each character is a byte.
   case byteLevel
@@ -90,7 +90,7 @@ enum TokenDecoder: Sendable {
     return result
   }
 
-  /// The byte that a token such as `<0xE3>` stands for.
+  /// Returns the byte that a token such as `<0xE3>` stands for.
   static func fallbackByte(_ token: some Collection<UInt8>) -> UInt8? {
     let text = String(decoding: token, as: UTF8.self)
     guard text.utf8.count == 6, text.hasPrefix("<0x"), text.hasSuffix(">") else { return nil }

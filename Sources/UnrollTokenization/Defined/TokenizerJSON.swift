@@ -118,7 +118,7 @@ extension DefinedTokenizer {
     return tokenizer
   }
 
-  /// A merge as a list of two tokens or, in files of old versions, as a text with a space in it.
+  /// Returns a merge as a list of two tokens or, in files of old versions, as a text with a space in it.
   private static func merge(
     _ merge: JSONPart
   ) throws -> (left: [UInt8], right: [UInt8]) {

@@ -15,13 +15,13 @@ struct JSONPart {
     value[key].map { JSONPart(place: "\(place).\(key)", value: $0) }
   }
 
-  /// The parts of a list.
+  /// Returns the parts of a list.
   func parts(_ key: String) throws -> [JSONPart] {
     let list = try require(value[key]?.array, key, "a list")
     return list.enumerated().map { JSONPart(place: "\(place).\(key)[\($0)]", value: $1) }
   }
 
-  /// A value that the file must have.
+  /// Returns a value that the file must have.
   ///
   /// - Throws: `DefinitionError` with the place, if it is `nil`.
   func require<Value>(
@@ -33,18 +33,18 @@ struct JSONPart {
     return value
   }
 
-  /// The bytes of a text.
+  /// Returns the bytes of a text.
   func text(_ key: String) throws -> [UInt8] {
     try require(value[key]?.bytes, key, "a text")
   }
 
-  /// A small number, 0 unless told.
+  /// Returns a small number, 0 by default.
   func count(_ key: String) throws -> Int {
     let count = value[key]?.int ?? 0
     return try require((0...1000).contains(count) ? count : nil, key, "a small number")
   }
 
-  /// A choice; `standard` unless told.
+  /// Returns a choice; `standard` by default.
   func flag(_ key: String, _ standard: Bool) -> Bool { value[key]?.bool ?? standard }
 
   /// The refusal of a part that this version does not have.
@@ -52,7 +52,7 @@ struct JSONPart {
     DefinitionError(unsupported: type.isEmpty ? "a part without a type" : type, at: place)
   }
 
-  /// A pattern that is a literal or a regular expression.
+  /// Returns a pattern that is a literal or a regular expression.
   func pattern() throws -> TextPattern {
     let pattern = try require(value["pattern"], "pattern", "a pattern")
     if let literal = pattern["String"]?.bytes { return .literal(literal) }
@@ -64,7 +64,7 @@ struct JSONPart {
     }
   }
 
-  /// The behavior of a split.
+  /// Returns the behavior of a split.
   func behavior() throws -> CutBehavior {
     let name = value["behavior"]?.text ?? CutBehavior.isolated.rawValue
     return try require(CutBehavior(rawValue: name), "behavior", "a behavior of a split")

@@ -1,7 +1,7 @@
 // The steps of a tokenizer.json: normalizers, pre-tokenizers and decoders.
 
 extension DefinedTokenizer {
-  /// The steps that change a text.
+  /// Returns the steps that change a text.
   ///
   /// - Throws: `DefinitionError` for one that this version does not have.
   static func normalizers(_ part: JSONPart) throws -> [Normalizer] {
@@ -32,7 +32,7 @@ extension DefinedTokenizer {
     }
   }
 
-  /// The steps that cut a text.
+  /// Returns the steps that cut a text.
   ///
   /// - Throws: `DefinitionError` for one that this version does not have.
   static func preTokenizers(_ part: JSONPart) throws -> [PreTokenizer] {
@@ -81,7 +81,7 @@ extension DefinedTokenizer {
     )
   }
 
-  /// The steps that make text of tokens.
+  /// Returns the steps that make text of tokens.
   ///
   /// - Throws: `DefinitionError` for one that this version does not have.
   static func decoders(_ part: JSONPart) throws -> [TokenDecoder] {

@@ -1,7 +1,7 @@
 // A tokenizer.json of our own: byte-level BPE, byte for byte as the library tokenizers saves it.
 
 extension LearnedPairs {
-  /// The file tokenizer.json.
+  /// Returns the file tokenizer.json.
   ///
   /// - Parameter special: The special tokens, which are the first.
   /// - Returns: Its bytes.
@@ -29,7 +29,7 @@ extension LearnedPairs {
 
   private func list(_ items: [String]) -> String { items.joined(separator: ",") }
 
-  /// A token as JSON has it; GPT-2's characters are printable, so only two need an escape.
+  /// Returns a token as JSON has it; GPT-2's characters are printable, so only two need an escape.
   private func quoted(_ id: Int) -> String {
     let text = String(decoding: tokens[id], as: UTF8.self)
     return "\"" + text.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"") + "\""

@@ -1,4 +1,4 @@
-// Unigram: of all ways to cut a text the one whose pieces are together the most probable.
+// Unigram: the most probable of all ways to cut a text into pieces.
 
 /// A model that looks for the best path through a text: Viterbi's algorithm over the pieces that begin
 /// at each character.
@@ -9,7 +9,7 @@ struct Unigram: Sendable {
   private let unknownScore: Double
   /// The tokens of bytes, where unknown characters become bytes.
   private let fallback: [Int32]?
-  /// Whether sums of scores are rounded to 32 bits, as in SentencePiece.
+  /// `true` if sums of scores are rounded to 32 bits, as in SentencePiece.
   private let isSinglePrecision: Bool
 
   /// Creates a model.
@@ -19,7 +19,7 @@ struct Unigram: Sendable {
   ///   - scores: For each id its score.
   ///   - unknownScore: The score of a character that is no piece.
   ///   - fallback: For each byte its token, if unknown characters become bytes.
-  ///   - isSinglePrecision: Whether sums of scores are rounded to 32 bits.
+  ///   - isSinglePrecision: `true` to round sums of scores to 32 bits.
   init(
     pieces: [(token: [UInt8], id: Int32)], scores: [Double], unknownScore: Double,
     fallback: [Int32]?, isSinglePrecision: Bool
@@ -38,7 +38,7 @@ struct Unigram: Sendable {
     var score = 0.0
   }
 
-  /// The tokens of a text; neighbouring unknown characters are one.
+  /// Returns the tokens of a text; neighbouring unknown characters are one.
   func encode(_ text: UnsafeRawBufferPointer) -> [Piece] {
     var nodes = [Node](repeating: Node(), count: text.count + 1)
     var index = 0
@@ -65,7 +65,7 @@ struct Unigram: Sendable {
     node = Node(start: start, id: id, score: score)
   }
 
-  /// The pieces of the best path, from its end to its start.
+  /// Returns the pieces of the best path, from its end to its start.
   private func path(_ nodes: [Node], _ text: UnsafeRawBufferPointer) -> [Piece] {
     var pieces: [Piece] = []
     var end = text.count

@@ -1,4 +1,4 @@
-// WordPiece: the longest token a word begins with, then the longest that goes on with it.
+// WordPiece: the longest token a word begins with, then the longest that continues it.
 
 /// A model that cuts words greedily.
 struct WordPiece: Sendable {
@@ -10,7 +10,7 @@ struct WordPiece: Sendable {
   ///
   /// - Parameters:
   ///   - tokens: The tokens with their ids.
-  ///   - prefix: What tokens that go on with a word begin with.
+  ///   - prefix: The prefix of tokens that continue a word.
   ///   - maximumLength: The most characters of a word that is not unknown as a whole.
   init(tokens: [(token: [UInt8], id: Int32)], prefix: [UInt8], maximumLength: Int) {
     beginnings = TokenTrie(tokens.map { ($0.token[...], $0.id) })
@@ -20,7 +20,7 @@ struct WordPiece: Sendable {
     self.maximumLength = maximumLength
   }
 
-  /// The tokens of a word; it is unknown as a whole if it cannot be cut.
+  /// Returns the tokens of a word; it is unknown as a whole if it cannot be cut.
   func encode(_ word: UnsafeRawBufferPointer) -> [Piece] {
     let unknown = [Piece(id: EncodedLine.noToken, end: word.count)]
     // The bytes of UTF-8 that begin a character.

@@ -1,6 +1,6 @@
 // The backtracking machine.
 
-/// Matches an expression at places of a text of UTF-8.
+/// Matches an expression at indices of a text of UTF-8.
 struct ExpressionMatcher {
   private let program: ExpressionProgram
   private let text: UnsafeRawBufferPointer
@@ -10,13 +10,13 @@ struct ExpressionMatcher {
   /// `true` if a match took more steps than are allowed; no more are found then.
   private(set) var isExhausted = false
 
-  /// Another way to go on, should this one fail.
+  /// An alternative to try if the current one fails.
   private struct Choice {
     var instruction: Int
     var index: Int
-    /// The place to which a greedy run may still give back scalars; negative for none.
+    /// The index to which a greedy run may still give back scalars; negative for none.
     var low = -1
-    /// How many scalars a lazy run may still take; negative without limit.
+    /// The number of scalars that a lazy run may still take; negative without limit.
     var room = 0
     var isLazyRun = false
   }
@@ -34,7 +34,7 @@ struct ExpressionMatcher {
     steps = 10_000_000 + 500 * min(range.count, 1 << 40)
   }
 
-  /// The end of the match that begins at a place, if one does.
+  /// Returns the end of the match that begins at an index, if one does.
   mutating func end(at start: Int) -> Int? { match(from: 0, at: start) }
 
   /// Runs instructions up to `accept`; choices that are older than this call stay.
@@ -157,7 +157,7 @@ struct ExpressionMatcher {
     return false
   }
 
-  /// The place after the scalar at an index, if it is one of a set.
+  /// Returns the index after the scalar at an index, if it is one of a set.
   @inline(__always)
   private func scalar(_ set: Int, _ index: Int) -> Int? {
     guard index < range.upperBound else { return nil }
@@ -167,7 +167,7 @@ struct ExpressionMatcher {
     return program.contains(set, scalar) ? index + count : nil
   }
 
-  /// The place so many scalars before an index, if there are as many.
+  /// Returns the index `count` scalars before an index, if there are as many.
   private func stepBack(_ count: Int, _ index: Int) -> Int? {
     var index = index
     for _ in 0..<count {

@@ -186,7 +186,7 @@ struct ExpressionParser {
   /// The largest number of a quantifier in Oniguruma.
   private static let largestNumber = 100_000
 
-  /// The quantifier in braces at a place; `nil` for braces that are text.
+  /// Returns the quantifier in braces at a place; `nil` for braces that are text.
   ///
   /// - Throws: `ExpressionError` for a number that Oniguruma refuses.
   private func interval(at start: Int) throws(ExpressionError) -> Interval? {
@@ -234,7 +234,7 @@ struct ExpressionParser {
 
   // MARK: - Sets
 
-  /// The set between brackets; the opening one is behind.
+  /// Returns the set between brackets; the opening one is behind.
   private mutating func bracketed() throws(ExpressionError) -> ScalarSet {
     depth += 1
     defer { depth -= 1 }
@@ -289,7 +289,7 @@ struct ExpressionParser {
     return scalar == "\\" ? try escape(isAlone: false) : .scalar(scalar)
   }
 
-  /// The set of an escape; the backslash is behind.
+  /// Returns the set of an escape; the backslash is behind.
   private mutating func escape(isAlone: Bool) throws(ExpressionError) -> ScalarSet {
     guard let scalar = next else { throw ExpressionError(invalid: "a backslash at the end") }
     index += 1

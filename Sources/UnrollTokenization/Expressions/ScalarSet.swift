@@ -63,7 +63,7 @@ indirect enum ScalarSet: Sendable, Hashable {
   case intersection([ScalarSet])
   case complement(ScalarSet)
 
-  /// The set of one scalar.
+  /// Returns the set of one scalar.
   static func scalar(_ scalar: Unicode.Scalar) -> ScalarSet { .range(scalar.value...scalar.value) }
 
   /// `\w`, which in Oniguruma has the superscripts and fractions of Latin-1 too where it stands alone.
@@ -87,7 +87,7 @@ indirect enum ScalarSet: Sendable, Hashable {
   /// The number of words of a bitmap.
   static let bitmapSize = 0x10000 / 64
 
-  /// The scalars below U+10000, a bit each.
+  /// Returns the scalars below U+10000, a bit each.
   func bitmap() -> [UInt64] {
     switch self {
     case .range(let range):
@@ -115,7 +115,7 @@ indirect enum ScalarSet: Sendable, Hashable {
     }
   }
 
-  /// The set with the other case of its ASCII letters, as Oniguruma folds them.
+  /// Returns the set with the other case of its ASCII letters, as Oniguruma folds them.
   ///
   /// `nil` if it has something else than ASCII: other scalars fold to several.
   func ignoringCase() -> ScalarSet? {

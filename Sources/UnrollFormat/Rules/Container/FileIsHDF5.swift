@@ -21,7 +21,7 @@ extension Rule {
   }
 }
 
-/// The name of the format that starts with these bytes, if it is a well-known one.
+/// Returns the name of the format that starts with these bytes, if it is a well-known one.
 private func knownFormat(_ start: [UInt8]) -> String? {
   let signatures: [(bytes: [UInt8], name: String)] = [
     (Array("PK\u{03}\u{04}".utf8), "a zip archive (PyTorch, Keras or NumPy?)"),

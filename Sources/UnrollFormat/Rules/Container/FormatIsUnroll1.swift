@@ -31,7 +31,7 @@ extension Rule {
   }
 }
 
-/// The minor number of a version `1.x`, or `nil` if it is no such version.
+/// Returns the minor number of a version `1.x`, or `nil` if it is no such version.
 func minorVersion(_ version: String) -> Int? {
   let parts = version.split(separator: ".", omittingEmptySubsequences: false)
   guard parts.count == 2, parts[0] == "1", let minor = Int(parts[1]), minor >= 0 else { return nil }

@@ -19,8 +19,8 @@ extension Rule {
   }
 }
 
-/// Whether a text has the form of a language tag (RFC 5646, 2.1), without the names of languages of
-/// four to eight letters, which are reserved.
+/// `true` if a text has the form of a language tag (RFC 5646, 2.1), except names of languages of four to eight
+/// letters, which are reserved.
 private func isLanguageTag(_ text: String) -> Bool {
   let tag =
     #/

@@ -34,7 +34,7 @@ extension Rule {
         }
       }
     }
-    // What is missing may be in the list that is no text, or be the name that is unknown.
+    // A missing parameter may be in the list that is no text, or be the name that is unknown.
     guard violations.isEmpty else { return violations }
     return architecture.parameters.map(\.path.description).filter { !met.contains($0) }.map {
       violation(Layout.optimizerGroups, "a group with \($0)", "no such group")

@@ -32,7 +32,7 @@ extension Contents {
       + clipViolations(group)
   }
 
-  /// A number that is there and not in its domain.
+  /// Returns the violation of a number that is there and not in its domain.
   fileprivate func violation(
     _ path: String, _ name: String, _ domain: String, _ isInDomain: (Double) -> Bool
   ) -> [Violation] {

@@ -41,7 +41,7 @@ extension Contents {
     for hyperparameter in Hyperparameter.allCases {
       wanted[hyperparameter.rawValue] = kind.defaults[hyperparameter] != nil
     }
-    // Those of all kinds are required by the layout.
+    // The layout requires the hyperparameters that all kinds have.
     wanted[Hyperparameter.learningRate.rawValue] = nil
     wanted[Hyperparameter.weightDecay.rawValue] = nil
     return optimizerGroups.flatMap { group -> [Violation] in

@@ -28,7 +28,7 @@ extension Rule {
 }
 
 extension Tensor {
-  /// The place of the first number below 0 in row-major order; `nil` where there is none.
+  /// The index of the first number below 0 in row-major order; `nil` where there is none.
   fileprivate var firstNegative: Int? {
     let size = dtype.size
     return withUnsafeBytes { bytes in

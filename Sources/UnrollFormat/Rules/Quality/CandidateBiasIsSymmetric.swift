@@ -43,7 +43,7 @@ extension Rule {
   }
 }
 
-/// How far the mean of numbers is from 0.
+/// The mean of numbers and its distance from 0.
 private struct Lean {
   let mean: Double
   /// The distance in standard errors of the mean; infinite for equal numbers other than 0.
@@ -58,7 +58,7 @@ private struct Lean {
 }
 
 extension Contents {
-  /// The sum of a layer's biases, `[G*H]`; `nil` where there are none or they are not finite.
+  /// Returns the sum of a layer's biases, `[G*H]`; `nil` where there are none or they are not finite.
   fileprivate func biases(ofLayer index: Int) -> [Double]? {
     let tensors = [LayerParameter.bias, .biasIH, .biasHH].compactMap {
       tensor(ParameterPath.layer(index, $0).description)?.floats()

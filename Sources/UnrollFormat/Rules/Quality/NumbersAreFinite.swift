@@ -28,7 +28,7 @@ extension Rule {
 }
 
 extension Shape {
-  /// The place of an element in each dimension, such as `[3, 17]`, from its place in row-major order.
+  /// Returns the index of an element in each dimension, such as `[3, 17]`, from its index in row-major order.
   fileprivate func place(of element: Int) -> Shape {
     var rest = element
     var places: [Int] = []

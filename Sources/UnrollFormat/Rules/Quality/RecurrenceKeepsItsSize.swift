@@ -36,7 +36,7 @@ extension Rule {
   }
 }
 
-/// The largest absolute value of a matrix's eigenvalues, to about a tenth.
+/// Returns the largest absolute value of a matrix's eigenvalues, to about a tenth.
 ///
 /// By Gelfand's formula: the mean growth of a vector under the matrix, which also converges where the
 /// largest eigenvalues are a complex pair, and a power iteration does not.
@@ -64,7 +64,7 @@ private func spectralRadius(of matrix: [Float], size H: Int) -> Float {
   return Float(growth)
 }
 
-/// The product of two vectors of equal length.
+/// Returns the product of two vectors of equal length.
 private func dot(_ a: UnsafeBufferPointer<Float>, _ b: UnsafeBufferPointer<Float>) -> Float {
   var sums = SIMD16<Float>()
   var place = 0

@@ -32,7 +32,7 @@ extension Rule {
 }
 
 extension Layout {
-  /// Whether the rows of a parameter are those of the tokens.
+  /// `true` if the rows of a parameter belong to tokens.
   static func isOfTokens(_ path: String) -> Bool {
     [ParameterPath.embeddingWeight, .outputWeight].contains { $0.description == path }
   }

@@ -27,7 +27,7 @@ extension Rule {
   }
 }
 
-/// Whether a text is what UTF-8 with bytes from 128 gives when it is read as Windows-1252.
+/// `true` if a text looks like UTF-8 with bytes from 128 on that was read as Windows-1252.
 private func isDecodedTwice(_ text: String) -> Bool {
   var bytes: [UInt8] = []
   for scalar in text.unicodeScalars {

@@ -41,7 +41,7 @@ extension Rule {
 }
 
 extension Contents {
-  /// What is wrong with a state that is f32 of a shape, or absent where the shape is `nil`.
+  /// Returns the violation of a state that must be f32 of a shape, or absent if the shape is `nil`.
   fileprivate func violation(_ path: String, shape: Shape?) -> Violation? {
     let found = dataset(path)
     guard let shape else {

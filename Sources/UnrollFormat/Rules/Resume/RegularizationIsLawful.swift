@@ -19,7 +19,7 @@ extension Rule {
     for group in contents.members(of: Layout.regularization).map({
       "\(Layout.regularization)/\($0)"
     }) {
-      // What is missing or of another type is the finding of other rules.
+      // Missing parts and parts of another type are findings of other rules.
       guard let term = contents.regularizationTerm(group) else { continue }
       let words = "\(term.kind.rawValue) of \(term.rate) at \(term.site.rawValue)"
       if !term.isLawful {
@@ -40,7 +40,7 @@ extension Rule {
 }
 
 extension Contents {
-  /// A term of the regularization; `nil` where a part is missing or not allowed.
+  /// Returns a regularization term; `nil` where a part is missing or not allowed.
   func regularizationTerm(_ group: String) -> RegularizationTerm? {
     guard
       let site = text(group, AttributeName.site).flatMap(RegularizationTerm.Site.init),

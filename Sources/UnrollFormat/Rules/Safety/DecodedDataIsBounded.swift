@@ -18,7 +18,7 @@ extension Rule {
       """,
     fix: "do not use the file; if it is your own, write it with its data contiguous"
   ) { contents in
-    // Where sizes are false they have no sum: X010's finding.
+    // False sizes have no sum: they are X010's finding.
     guard Rule.sizesAreStored.check(contents).isEmpty else { return [] }
     let size = contents.file.count
     let (multiple, isHuge) = size.multipliedReportingOverflow(by: 16)
@@ -26,7 +26,7 @@ extension Rule {
     guard !isHuge, !overflow else { return [] }
     var left = bound
     for (path, dataset) in contents.datasets where dataset.layout == .chunked {
-      // What has no size is X006's finding.
+      // A dataset without a size is X006's finding.
       let data = dataset.declaredByteCount ?? 0
       // No file has more chunks than bytes, whatever its index says.
       let chunks = min(Int(clamping: dataset.chunks?.count ?? 0), size) * chunkOverhead

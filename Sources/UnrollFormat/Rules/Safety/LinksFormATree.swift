@@ -37,7 +37,7 @@ extension Rule {
   }
 }
 
-/// Whether a second link is the one that the format has: a tied output weight.
+/// `true` if a second link is the one that the format has: a tied output weight.
 private func isTie(_ path: String, _ target: String) -> Bool {
   path == ParameterPath.outputWeight.description
     && target == ParameterPath.embeddingWeight.description

@@ -44,7 +44,7 @@ private func isPlain(_ name: String) -> Bool {
       // Nearly all are, and the table of categories is slow.
       if scalar.isASCII { return scalar.value >= 0x20 && scalar.value != 0x7F }
       switch scalar.properties.generalCategory {
-      // Those that `printable` escapes: they steer terminals, or reverse what is read.
+      // The characters that `printable` escapes: they steer terminals, or reverse the order of reading.
       case .control, .format, .lineSeparator, .paragraphSeparator: return false
       default: return scalar != "\u{FFFD}"
       }

@@ -41,7 +41,7 @@ extension DatasetDescription {
   /// The most that deflate makes of a byte is 1,032.
   private static let largestRatio: UInt64 = 1_100
 
-  /// What is false about the sizes of a dataset in chunks; `nil` if they can be.
+  /// Returns what is impossible about the sizes of a chunked dataset; `nil` if they are possible.
   fileprivate func chunkBomb(_ declared: Int) -> String? {
     let (bound, overflow) = storageSize.multipliedReportingOverflow(by: Self.largestRatio)
     guard overflow || UInt64(declared) <= bound else { return "\(declared) bytes declared" }

@@ -23,7 +23,7 @@ extension Rule {
       return []
     } catch {
       let error = DefinitionError(error)
-      // What this version lacks is no fault of the file.
+      // A feature that this version lacks is no fault of the file.
       guard !error.isUnsupported else { return [] }
       return [
         Violation(

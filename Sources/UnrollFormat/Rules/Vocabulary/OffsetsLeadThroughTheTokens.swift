@@ -31,7 +31,7 @@ extension Rule {
     guard offsets.elementCount - 1 == size else {
       return violation("\(size) + 1 numbers", "\(offsets.elementCount)")
     }
-    // A vocabulary that could be read has lawful offsets.
+    // A vocabulary that could be read has valid offsets.
     guard contents.vocabulary == nil else { return [] }
     let values = offsets.withUnsafeBytes { $0.elements(of: UInt64.self) { $0 } }
     guard values.first == 0, values.last == UInt64(bytes.elementCount) else {
