@@ -216,19 +216,28 @@ private struct TrainingLog {
   private let path: String
   private let file: FileHandle
 
-  /// - Throws: `FileError` if the file cannot be opened.
+  /// - Throws: `FileError` if the file cannot be opened, or its last line cannot be ended.
   init(path: String, appending: Bool) throws {
     let flags = O_WRONLY | O_CREAT | O_CLOEXEC | (appending ? O_APPEND : O_TRUNC)
     let descriptor = open(path, flags, 0o666)
     guard descriptor >= 0 else { throw FileError("open", path: path) }
     self.path = path
     file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
+    // A run that was killed may have written a part of a line.
+    guard let written = try? MappedFile(path: path), written.count > 0,
+      written.copy(written.count - 1..<written.count) != [UInt8(ascii: "\n")]
+    else { return }
+    try write(Data([UInt8(ascii: "\n")]))
   }
 
   /// - Throws: `FileError` if the line cannot be written.
   func write(_ line: some Encodable) throws {
     var data = try trainingEncoder.encode(line)
     data.append(UInt8(ascii: "\n"))
+    try write(data)
+  }
+
+  private func write(_ data: Data) throws {
     do {
       try file.write(contentsOf: data)
     } catch {
