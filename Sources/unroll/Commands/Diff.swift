@@ -1,4 +1,4 @@
-// `unroll diff`: what is different between two models.
+// `unroll diff`: compares two models.
 
 import ArgumentParser
 import Foundation

@@ -1,4 +1,4 @@
-// `unroll generate`: text from a model.
+// `unroll generate`: generates text from a model.
 
 import ArgumentParser
 import Foundation
@@ -105,7 +105,7 @@ struct Generate: ParsableCommand {
     }
   }
 
-  /// Prints samples whole, each as soon as it is there.
+  /// Prints whole samples, each as soon as it is complete.
   private func printSamples(of model: LanguageModel, _ settings: GenerationSettings) throws {
     var progress = Progress()
     var tokens = 0
