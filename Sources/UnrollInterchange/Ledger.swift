@@ -74,7 +74,7 @@ struct Ledger {
   ///
   /// - Parameters:
   ///   - place: A name, or the prefix of several.
-  ///   - reason: The text of a note, if they are worth one, such as `not carried: 3 metrics`.
+  ///   - reason: The text of a note, if they are worth one, such as `not preserved: 3 metrics`.
   mutating func pass(_ place: String, noting reason: String? = nil) {
     let matches = open.filter { Self.is($0, place) }
     open.subtract(matches)

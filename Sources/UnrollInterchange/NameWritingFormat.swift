@@ -51,7 +51,7 @@ extension ForeignFormat {
     return try format.losses(of: checkpoint, naming: naming)
       + places.map {
         Note(
-          place: $0, message: "not carried: the map ignores it, so a checkpoint does not have it")
+          place: $0, message: "not preserved: the map ignores it, so a checkpoint does not have it")
       } + [
         Note(
           place: "/model", message: "names as in the map; to convert back, give the same --map",

@@ -325,13 +325,13 @@ extension Checkpoint {
   var lossesBesideWeights: [Note] {
     var notes: [Note] = []
     func lose(_ place: String, _ what: String) {
-      notes.append(Note(place: place, message: "not carried: \(what)"))
+      notes.append(Note(place: place, message: "not preserved: \(what)"))
     }
     if !provenance.isEmpty {
       notes.append(
         Note(
           place: Layout.provenance,
-          message: "not carried: its history, \(provenance.count) "
+          message: "not preserved: its history, \(provenance.count) "
             + (provenance.count == 1 ? "step" : "steps"), isHarmless: true))
     }
     if let optimizer {

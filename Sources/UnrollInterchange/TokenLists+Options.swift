@@ -18,7 +18,8 @@ extension ReadingOptions {
   ) throws -> [Note] {
     func leave(_ list: TokenList, _ reason: String) -> Note {
       Note(
-        place: list.name, message: "not carried: a list of \(list.tokens.count) tokens, \(reason)")
+        place: list.name, message: "not preserved: a list of \(list.tokens.count) tokens, \(reason)"
+      )
     }
     if let vocabulary {
       let others = lists.filter { $0.vocabulary(unit: .word).tokenBytes != vocabulary.tokenBytes }

@@ -82,7 +82,7 @@ import UnrollTokenization
     let conversion = try convert("unread-constant")
     #expect(
       conversion.notes.map(\.description) == [
-        "unread: not carried: no result of the graph is computed from it"
+        "unread: not preserved: no result of the graph is computed from it"
       ])
     try expect(conversion, toBe: "unread-constant")
     #expect(

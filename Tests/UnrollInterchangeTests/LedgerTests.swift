@@ -24,8 +24,8 @@ import UnrollFormat
     ledger.use("a/0")
     ledger.pass("a")
     ledger.use("ab")
-    ledger.pass("optimizer", noting: "not carried: its numbers")
-    #expect(try settle(ledger) == ["optimizer: not carried: its numbers"])
+    ledger.pass("optimizer", noting: "not preserved: its numbers")
+    #expect(try settle(ledger) == ["optimizer: not preserved: its numbers"])
   }
 
   @Test("A name without an account is refused by name, and so are several, a dozen at most")

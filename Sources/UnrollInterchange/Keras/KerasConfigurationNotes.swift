@@ -7,7 +7,7 @@ extension KerasConfiguration {
   /// Notes settings that concern training alone.
   mutating func noteTraining(of entry: KerasLayerEntry) {
     func lose(_ what: String) {
-      notes.append(Note(place: entry.name, message: "not carried: \(what)"))
+      notes.append(Note(place: entry.name, message: "not preserved: \(what)"))
     }
     if entry.className == "ActivityRegularization" { lose(entry.className) }
     let setting = KerasKinds.harmless[entry.className].flatMap { $0 }
@@ -33,7 +33,7 @@ extension KerasConfiguration {
         Note(
           place: entry.name,
           message:
-            "not carried: it computes in \(policy.dropFirst("mixed_".count)); the weights are "
+            "not preserved: it computes in \(policy.dropFirst("mixed_".count)); the weights are "
             + "of float32"))
     }
   }

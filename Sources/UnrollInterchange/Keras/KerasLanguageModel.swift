@@ -84,7 +84,7 @@ struct KerasLanguageModel {
       optimizer = state
       notes += approximations.map { Note(place: "optimizer", message: "approximate: \($0)") }
     case .lost(let reason)?:
-      notes.append(Note(place: "optimizer", message: "not carried: \(reason)"))
+      notes.append(Note(place: "optimizer", message: "not preserved: \(reason)"))
     case nil: break
     }
   }
@@ -244,7 +244,8 @@ struct KerasLanguageModel {
     notes.append(
       Note(
         place: part.name,
-        message: "not carried: lora_rank \(rank): the weights have the adaptation in them, and are "
+        message:
+          "not preserved: lora_rank \(rank): the weights have the adaptation in them, and are "
           + "trained whole from here on"))
   }
 

@@ -183,7 +183,7 @@ struct KerasVariant {
         Note(
           place: "/optimizer",
           message:
-            "not carried: \(optimizer.kind.rawValue) after \(optimizer.step) steps: \(reason)"))
+            "not preserved: \(optimizer.kind.rawValue) after \(optimizer.step) steps: \(reason)"))
       return nil
     }
     let isSame = notes.isEmpty

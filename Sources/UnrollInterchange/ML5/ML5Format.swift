@@ -82,7 +82,7 @@ public enum ML5Format: ForeignFormat {
     ledger.use(softmaxBias.name)
     for name in ledger.left where folder.isOfTraining(name) {
       ledger.pass(
-        name, noting: name == "Variable" ? nil : "not carried: it is of the training alone")
+        name, noting: name == "Variable" ? nil : "not preserved: it is of the training alone")
     }
     let settlement = try ledger.settle(
       expected: "the embedding, cells and softmax of a character model",

@@ -51,7 +51,7 @@ struct NumPyArray {
         file: file, place: name, expected: "an array of floating-point numbers",
         found: type.description, fix: "save it as numbers: `array.astype(\"float32\")`")
     }
-    return Note(place: name, message: "not carried: an array of \(type)")
+    return Note(place: name, message: "not preserved: an array of \(type)")
   }
 
   /// Returns the elements of a view of this array, in its order and little-endian.

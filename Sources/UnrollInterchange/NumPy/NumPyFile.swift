@@ -56,7 +56,7 @@ struct NumPyFile: TensorContainer {
     var (entries, notes): ([String: Entry], [Note]) = ([:], [])
     for record in archive.records.values.sorted(by: { $0.headerOffset < $1.headerOffset }) {
       guard record.name.hasSuffix(Self.ending) else {
-        notes.append(Note(place: record.name, message: "not carried: no .npy array"))
+        notes.append(Note(place: record.name, message: "not preserved: no .npy array"))
         continue
       }
       let name = String(record.name.dropLast(Self.ending.count))

@@ -104,7 +104,7 @@ struct NumPyPickle: TensorContainer {
       {
         lists.append(list)
       } else {
-        notes.append(Note(place: name, message: "not carried: \(graph.describe(value))"))
+        notes.append(Note(place: name, message: "not preserved: \(graph.describe(value))"))
       }
       return
     }

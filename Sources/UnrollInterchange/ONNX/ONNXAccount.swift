@@ -109,7 +109,7 @@ struct ONNXAccount {
       if read.contains(name) || !weights.contains(name) {
         ledger.use(name)
       } else {
-        ledger.pass(name, noting: "not carried: no result of the graph is computed from it")
+        ledger.pass(name, noting: "not preserved: no result of the graph is computed from it")
       }
     }
   }

@@ -156,7 +156,7 @@ struct NamedTensors: Sendable {
       guard tensor.isIndex, !tensor.isMapped else { return false }
       ledger.pass(
         tensor.fileName,
-        noting: "not carried: integers (\(tensor.tensor.element.name)) are no weights")
+        noting: "not preserved: integers (\(tensor.tensor.element.name)) are no weights")
       return true
     }
     self.ledger = ledger
@@ -254,7 +254,7 @@ struct NamedTensors: Sendable {
         copies.insert(copy)
         if !tensors[copy].isSame(as: raw) {
           notes.append(
-            Note(place: name, message: "not carried: \(raw.name) has the weight without dropout"))
+            Note(place: name, message: "not preserved: \(raw.name) has the weight without dropout"))
         }
       }
       tensors[index].name = name
@@ -284,7 +284,7 @@ struct NamedTensors: Sendable {
     copies.append(copy.fileName)
     tensors.removeAll { $0.name == copy.name }
     return copy.isSame(as: original)
-      ? [] : [Note(place: copy.name, message: "not carried: equal to \(name)")]
+      ? [] : [Note(place: copy.name, message: "not preserved: equal to \(name)")]
   }
 
   private func hasEqualNumbers(_ first: NamedTensor, _ second: NamedTensor) throws -> Bool {

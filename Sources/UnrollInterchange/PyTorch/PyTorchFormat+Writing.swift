@@ -119,7 +119,7 @@ extension PyTorchFormat {
       Note(
         place: Layout.vocabulary,
         message:
-          "not carried: \(vocabulary.count) tokens; `--write-vocabulary FILE` writes the list "
+          "not preserved: \(vocabulary.count) tokens; `--write-vocabulary FILE` writes the list "
           + "that `unroll convert --vocabulary FILE` reads")
     ]
     let special = [
@@ -131,10 +131,11 @@ extension PyTorchFormat {
       notes.append(
         Note(
           place: Layout.vocabulary,
-          message: "not carried, nor in the list: the token for \(role) is \(token), not \(name)"))
+          message: "not preserved, nor in the list: the token for \(role) is \(token), not \(name)")
+      )
     }
     func lose(_ place: String, _ what: String) {
-      notes.append(Note(place: place, message: "not carried: \(what)"))
+      notes.append(Note(place: place, message: "not preserved: \(what)"))
     }
     lose(Layout.tokenizer, "how text becomes tokens (\(checkpoint.tokenizer.kind.rawValue))")
     return notes + checkpoint.lossesBesideWeights
@@ -160,13 +161,15 @@ extension PyTorchFormat {
       notes.append(
         Note(
           place: Layout.layers,
-          message: "not carried: the activation \(activation.rawValue) of plain cells; to convert "
+          message:
+            "not preserved: the activation \(activation.rawValue) of plain cells; to convert "
             + "back, `--nonlinearity \(activation.rawValue)`"))
     } else if activations.count > 1 {
       notes.append(
         Note(
           place: Layout.layers,
-          message: "not carried: the activations of plain cells, of which some are tanh and some "
+          message:
+            "not preserved: the activations of plain cells, of which some are tanh and some "
             + "relu; no option of `unroll convert` says that on the way back"))
     }
     return notes

@@ -35,7 +35,7 @@ public enum PyTorchFormat: NameWritingFormat {
       conversion.notes.append(
         Note(
           place: entry.name,
-          message: "not carried: the state of the optimizer is of parameters in another form"))
+          message: "not preserved: the state of the optimizer is of parameters in another form"))
     } else if let entry = model.optimizer {
       let optimizer = try TorchOptimizer(
         entry, parameters: language.parameterOrder, architecture: language.architecture,

@@ -25,7 +25,7 @@ public enum PyTorchTrainingFormat: PyTorchDialect {
       $0.place != "/optimizer" && !$0.message.contains("--write-vocabulary")
     }
     func lose(_ what: String) {
-      notes.append(Note(place: "/optimizer", message: "not carried: \(what)"))
+      notes.append(Note(place: "/optimizer", message: "not preserved: \(what)"))
     }
     let clips = Set(optimizer.groups.compactMap { $0.clip?.description })
     if !clips.isEmpty { lose("gradients are clipped (\(list(clips.sorted())))") }

@@ -317,11 +317,11 @@ struct TorchLanguageModel {
   private mutating func noteTrainingSettings(of module: TorchModule) {
     let place = module.path.isEmpty ? model.file.place : module.path
     if let rate = module.dropout, rate != 0 {
-      notes.append(Note(place: place, message: "not carried: dropout \(rate)"))
+      notes.append(Note(place: place, message: "not preserved: dropout \(rate)"))
     }
     if let norm = module.maximumNorm {
       notes.append(
-        Note(place: place, message: "not carried: rows renormalised to max_norm \(norm)"))
+        Note(place: place, message: "not preserved: rows renormalised to max_norm \(norm)"))
     }
   }
 }

@@ -12,7 +12,7 @@ extension TorchModel {
       let isAverage = try holdsTheWeightsAsAverages(item)
       return Note(
         place: file.pickleRecord,
-        message: "not carried: \(file.graph.describe(item))"
+        message: "not preserved: \(file.graph.describe(item))"
           + (isAverage
             ? "; the weights are its averages, and those that its training goes on from are not in "
               + "the file: it cannot be resumed exactly" : ""))

@@ -179,7 +179,7 @@ struct TorchModel {
       value = members.last { $0.key == step }?.value ?? value
     }
     if !rest.isEmpty {
-      notes.append(Note(place: file.pickleRecord, message: "not carried: \(list(rest))"))
+      notes.append(Note(place: file.pickleRecord, message: "not preserved: \(list(rest))"))
     }
   }
 
@@ -262,7 +262,7 @@ struct TorchModel {
         fix: Self.saveWeights)
     } else {
       let what = file.graph.describe(reference)
-      notes.append(Note(place: name, message: "not carried: \(what) is not a tensor"))
+      notes.append(Note(place: name, message: "not preserved: \(what) is not a tensor"))
     }
   }
 
@@ -332,7 +332,7 @@ struct TorchModel {
       let name = join(path, file.graph.string(entry.key) ?? "an attribute")
       if try file.tensor(at: entry.value, named: name) != nil {
         notes.append(
-          Note(place: name, message: "not carried: a tensor that is no parameter or buffer"))
+          Note(place: name, message: "not preserved: a tensor that is no parameter or buffer"))
       }
     }
   }

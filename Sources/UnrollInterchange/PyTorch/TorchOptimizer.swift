@@ -42,7 +42,7 @@ struct TorchOptimizer {
       state = nil
       switch error {
       case .loss(let reason):
-        notes.append(Note(place: place, message: "the optimizer is not carried: \(reason)"))
+        notes.append(Note(place: place, message: "the optimizer is not preserved: \(reason)"))
       case .damage(let damage): throw damage
       }
     }

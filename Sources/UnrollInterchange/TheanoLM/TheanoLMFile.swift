@@ -74,7 +74,7 @@ struct TheanoLMFile {
       if type == "dropout" {
         // TheanoLM's default rate.
         let rate = container.text(group, "dropout_rate") ?? "0.5"
-        notes.append(Note(place: name, message: "not carried: dropout \(rate)"))
+        notes.append(Note(place: name, message: "not preserved: dropout \(rate)"))
       } else {
         layers.append(
           TheanoLMLayer(kind: try kind(type, group, name), name: name, size: integer(group, "size"))
@@ -197,7 +197,7 @@ struct TheanoLMFile {
       [
         Note(
           place: "/vocabulary",
-          message: "not carried: \(words.count - count) words outside of the shortlist and their "
+          message: "not preserved: \(words.count - count) words outside of the shortlist and their "
             + "shares of \(vocabulary.text(of: unknown)): they are read as that, as TheanoLM does "
             + "without --shortlist")
       ]
