@@ -59,7 +59,7 @@ extension ConversionOptions {
     throw InterchangeError(
       file: file.path, place: "",
       expected:
-        "to be told its tokens: of what lies beside it only tokenizer.json is taken unasked",
+        "its tokens: of the files beside it only tokenizer.json is used automatically",
       found: found.joined(separator: ", "),
       fix: "give \(option), with its folder, if that is the model's; or other tokens")
   }

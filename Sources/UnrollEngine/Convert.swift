@@ -176,7 +176,7 @@ extension Conversion {
     let from = narrowed.map(\.rawValue).sorted().joined(separator: ", ")
     notes.append(
       Note(
-        place: "/model", message: "weights rounded from \(from) to \(type.rawValue), as asked for",
+        place: "/model", message: "weights rounded from \(from) to \(type.rawValue), as requested",
         isHarmless: true))
   }
 

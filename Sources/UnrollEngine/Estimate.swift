@@ -101,7 +101,7 @@ extension LanguageModel {
       throw TextError(
         path: path, line: nil,
         expected: "a text whose size is known, to estimate from a part of it",
-        found: "one without a known end", fix: "give a file")
+        found: "a stream of unknown length", fix: "give a file")
     }
   }
 }

@@ -171,7 +171,7 @@ extension LanguageModel {
     }
     guard !ids.isEmpty || mayBeEmpty else {
       throw TextError(
-        path: path, line: nil, expected: "a prompt: sentences of this model start from nothing",
+        path: path, line: nil, expected: "a prompt: sentences of this model have no start token",
         found: "none", fix: "give one, as --prompt \"The\"")
     }
     return ids

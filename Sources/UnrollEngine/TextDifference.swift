@@ -69,8 +69,8 @@ public struct TextDifference: Sendable {
     throw TextError(
       path: models[1].path, line: nil,
       expected:
-        "\(sizes[0]) tokens, sentences that start from \(starts[0] ? "a token" : "nothing")",
-      found: "\(sizes[1]) tokens, from \(starts[1] ? "a token" : "nothing")",
+        "\(sizes[0]) tokens, sentences with \(starts[0] ? "a" : "no") start token",
+      found: "\(sizes[1]) tokens, sentences with \(starts[1] ? "a" : "no") start token",
       fix: "measure each model by itself: unroll evaluate")
   }
 

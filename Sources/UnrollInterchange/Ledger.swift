@@ -47,7 +47,7 @@ struct Ledger {
       }
       open.subtract(matches)
       let count = matches == [name] ? "" : " (\(matches.count) names)"
-      notes.append(Note(place: name, message: "ignored, as asked for\(count)"))
+      notes.append(Note(place: name, message: "ignored, as requested\(count)"))
     }
   }
 

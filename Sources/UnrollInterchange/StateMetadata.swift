@@ -338,7 +338,7 @@ extension Checkpoint {
       lose("/optimizer", "\(optimizer.kind.rawValue) after \(optimizer.step) steps")
     }
     if training != nil {
-      lose("/training", "the place in the training, its carried state and records")
+      lose("/training", "the training state: its position, hidden states and records")
     }
     return notes
   }

@@ -19,8 +19,8 @@ struct GradientReport {
   }
 
   private var measured: String {
-    "\(Output.grouped(positions)) positions of \(Output.grouped(flow.tokens)) tokens in "
-      + "\(settings.columns) columns, lags 0 to \(settings.lags)"
+    "\(Output.grouped(positions)) positions of \(Output.grouped(flow.tokens)) tokens, "
+      + "batch size \(settings.columns), lags 0 to \(settings.lags)"
   }
 
   // MARK: Tables
@@ -116,7 +116,7 @@ struct GradientReport {
   /// the measured lags.
   private func window(_ horizon: Int) -> [String] {
     guard horizon < settings.lags || settings.window <= settings.lags else { return [] }
-    let window = "a window of \(settings.window) steps of truncated BPTT"
+    let window = "a BPTT length of \(settings.window)"
     return [
       horizon < settings.window ? "\(window) reaches further" : "\(window) cuts some of it off"
     ]
@@ -167,7 +167,7 @@ struct GradientReport {
           isDashed: curve.quantity == .cell)
       },
       marks: [
-        .x(Double(settings.window), "window of BPTT, \(settings.window) steps"),
+        .x(Double(settings.window), "BPTT length, \(settings.window) steps"),
         .y(settings.threshold, "\(percent(settings.threshold)) of lag 0"),
       ])
   }

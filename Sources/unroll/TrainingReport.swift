@@ -69,14 +69,14 @@ struct TrainingReport: Encodable {
   /// The report as text.
   var lines: [String] {
     guard let epoch, let cursor, let columns, let window, let evaluations else {
-      return groups.map(groupText) + ["  place       step \(Output.grouped(step)), in no text"]
+      return groups.map(groupText) + ["  position    step \(Output.grouped(step)), without a text"]
     }
     let place =
       "step \(Output.grouped(step)), \(Output.grouped(epoch)) epoch(s) done, "
-      + "row \(Output.grouped(cursor)) of \(columns) columns, windows of \(window)"
+      + "token \(Output.grouped(cursor)) of each stream, batch size \(columns), BPTT length \(window)"
     let evaluated = "\(Output.grouped(evaluations)) time(s)" + (best.map(bestText) ?? "")
     let inexact = inexactReason.map { ["  inexact     \(printable($0))"] } ?? []
-    return groups.map(groupText) + ["  place       \(place)", "  evaluated   \(evaluated)"]
+    return groups.map(groupText) + ["  position    \(place)", "  evaluated   \(evaluated)"]
       + inexact
   }
 

@@ -70,8 +70,8 @@ struct TrainingReporter {
     let rows = run.state.data.tokens / run.state.data.columns
     if run.state.data.window > rows - 1, run.state.data.windowKind != .sentence {
       Output.note(
-        "note: the window of \(run.state.data.window) is longer than the columns of \(rows) tokens: "
-          + "windows are \(rows - 1)")
+        "note: the BPTT length \(run.state.data.window) exceeds the streams of \(rows) tokens: it is "
+          + "\(rows - 1)")
     }
   }
 

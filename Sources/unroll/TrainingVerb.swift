@@ -182,7 +182,7 @@ struct TrainingVerb: ParsableArguments {
     }
     if keep != nil, !resuming, !target.force, let (_, state) = files.states.first {
       throw Refusal(
-        "\(printable(state)): cannot keep states: it is one of another training\n"
+        "\(printable(state)): cannot keep states: this file belongs to another training\n"
           + "  fix: give another --output, or --force to replace such files")
     }
     guard let log else { return }
@@ -222,8 +222,8 @@ struct TrainingVerb: ParsableArguments {
     guard FileManager.default.fileExists(atPath: files.best) else {
       throw Refusal(
         "\(printable(files.best)): expected the best model, step \(best.step); found no file\n"
-          + "  fix: somebody removed it while the training ran; \(printable(files.last)) holds the last "
-          + "state")
+          + "  fix: it was removed while the training ran; \(printable(files.last)) holds the last state"
+      )
     }
     let perplexity = String(format: "%.4f", Elementary.exp(best.validNLL))
     let bestName = printable(files.best)

@@ -51,7 +51,7 @@ import UnrollFormat
     ledger.pass("a")
     #expect(
       try settle(ledger) == [
-        "ab: ignored, as asked for", "optimizer: ignored, as asked for (2 names)",
+        "ab: ignored, as requested", "optimizer: ignored, as requested (2 names)",
       ])
     let error = #expect(throws: InterchangeError.self) { try self.ledger(ignoring: ["c"]) }
     #expect(error?.place == "c" && error?.found.contains("a/0, a/1, ab") == true)

@@ -29,7 +29,7 @@ import UnrollTokenization
     let notes = try losses(Checkpoint.small(cell: .rnn, hidden: [7], activation: .relu))
     #expect(
       notes == Self.always + [
-        "/model/layers: not preserved: the activation relu of plain cells; to convert back, "
+        "/model/layers: not preserved: the activation relu of vanilla RNN layers; to convert back, "
           + "`--nonlinearity relu`"
       ])
     var mixed = Checkpoint.small(cell: .rnn, hidden: [7, 7], activation: .relu)
@@ -38,7 +38,7 @@ import UnrollTokenization
       try losses(mixed) == Self.always + [
         "/model/layers: the layers differ, so each is a module of its own, rnns.0 to rnns.1; they "
           + "follow one another in this order",
-        "/model/layers: not preserved: the activations of plain cells, of which some are tanh and "
+        "/model/layers: not preserved: the activations of vanilla RNN layers, of which some are tanh and "
           + "some relu; no option of `unroll convert` says that on the way back",
       ])
     // It is written all the same: the numbers are all there.
@@ -65,7 +65,7 @@ import UnrollTokenization
     #expect(
       try losses(checkpoint) == Self.always + [
         "/optimizer: not preserved: sgd after 40 steps",
-        "/training: not preserved: the place in the training, its carried state and records",
+        "/training: not preserved: the training state: its position, hidden states and records",
       ])
   }
 

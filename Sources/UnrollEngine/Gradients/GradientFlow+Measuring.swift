@@ -96,7 +96,7 @@ private struct Measurement {
         path: printable(text),
         expected:
           "at least \(K + 2) tokens, one more than the steps from lag \(K) to lag 0, for each "
-          + "of \(B) columns",
+          + "of \(B) streams of the batch",
         found: "\(ids.count) tokens",
         fix: "give more text, or a smaller --batch-size or fewer --lags")
     }
@@ -124,9 +124,9 @@ private struct Measurement {
     let bytes = TrainableModel.byteCount(of: architecture, window: T, columns: B, slotCount: 0)
     guard let bytes, UInt64(bytes) <= memory else {
       throw TrainingError(
-        path: "\(T) steps of \(B) columns",
+        path: "BPTT over \(T) steps with batch size \(B)",
         expected: "to need at most the \(memory >> 20) MiB of memory of this machine",
-        found: bytes.map { "\($0 >> 20) MiB" } ?? "more bytes than there are numbers",
+        found: bytes.map { "\($0 >> 20) MiB" } ?? "more bytes than can be counted",
         fix: "give fewer --lags, or a smaller --batch-size or --bptt")
     }
   }

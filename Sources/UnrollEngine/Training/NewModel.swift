@@ -70,7 +70,7 @@ public struct NewModel: Sendable {
     }
     guard initialization != .irnn || cell == .rnn else {
       throw refuse(
-        "--init irnn", "a plain recurrent cell", cell.rawValue, "give --cell rnn")
+        "--init irnn", "a vanilla RNN", cell.rawValue, "give --cell rnn")
     }
     let architecture = Architecture(
       vocabularySize: vocabulary.count, embeddingSize: embeddingSize,

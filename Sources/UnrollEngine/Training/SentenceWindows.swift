@@ -70,8 +70,8 @@ struct SentenceStream {
     guard let start = encoder.sentenceStartID else {
       throw TrainingError(
         path: text.path,
-        expected: "a model whose sentences start from a token, to train by sentence",
-        found: "one whose sentences start from nothing",
+        expected: "a model whose sentences have a start token, to train by sentence",
+        found: "a model without one",
         fix: "leave --sentences out, or name the tokens when the model is converted: --bos, --eos")
     }
     let hasStarts = encoder.tokenizer.sentenceStart == .bos

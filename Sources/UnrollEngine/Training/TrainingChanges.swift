@@ -76,8 +76,8 @@ public struct TrainingChanges: Sendable {
       throw TrainingError(
         path: isBySentence ? "--batch-size" : "--sentences",
         expected: isBySentence
-          ? "one column without random windows: this training is by sentence"
-          : "columns: this training is not by sentence",
+          ? "batch size 1 and no random BPTT lengths: this training is by sentence"
+          : "streams of a batch: this training is not by sentence",
         found: "others", fix: "leave it out, or leave --resume out to begin a new training")
     }
     var made: [String] = []
@@ -142,8 +142,8 @@ public struct TrainingChanges: Sendable {
       numbers + (averageAfter != nil && !kinds.contains(.sgd) ? ["average_after"] : [])
     guard let first = foreign.min() else { return }
     throw TrainingError(
-      path: first, expected: "a number of \(kind.rawValue), the rule of this training",
-      found: "one of another rule",
+      path: first, expected: "a hyperparameter of \(kind.rawValue), the optimizer of this training",
+      found: "a hyperparameter of another optimizer",
       fix: "leave it out, or leave --resume out to begin a new training from these weights")
   }
 

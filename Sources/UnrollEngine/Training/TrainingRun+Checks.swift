@@ -32,9 +32,9 @@ extension TrainingRun {
       of: architecture, window: T, columns: data.columns, slotCount: optimizer.slotCount,
       drops: regularization.contains { $0.kind.isDropout })
     guard let bytes, UInt64(bytes) <= memory else {
-      let found = bytes.map { "\($0 >> 20) MiB" } ?? "more bytes than there are numbers"
+      let found = bytes.map { "\($0 >> 20) MiB" } ?? "more bytes than can be counted"
       throw TrainingError(
-        path: "windows of \(T) steps of \(data.columns) columns",
+        path: "BPTT length \(T) with batch size \(data.columns)",
         expected: "to need at most the \(memory >> 20) MiB of memory of this machine",
         found: found,
         fix:
@@ -54,7 +54,7 @@ extension TrainingRun {
     }
     guard data.columns == 1 else {
       throw TrainingError(
-        path: train.path, expected: "one column, to train by sentence", found: "\(data.columns)",
+        path: train.path, expected: "batch size 1, to train by sentence", found: "\(data.columns)",
         fix: "the state is damaged: leave --resume out to begin anew")
     }
     let encoder = try LanguageModel.encoder(of: checkpoint, path: train.path)
@@ -70,7 +70,7 @@ extension TrainingRun {
   static func columns(_ text: TrainingText, count B: Int) throws -> [Int32] {
     guard text.ids.count / B > 1 else {
       throw TrainingError(
-        path: text.path, expected: "at least \(2 * B) tokens, two for each of \(B) columns",
+        path: text.path, expected: "at least \(2 * B) tokens, two for each of \(B) streams",
         found: "\(text.ids.count)", fix: "give more text, or a smaller --batch-size")
     }
     return columns(text.ids, count: B)

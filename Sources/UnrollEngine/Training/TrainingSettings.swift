@@ -137,7 +137,7 @@ public struct TrainingSettings: Sendable {
     if let unknown = frozen.subtracting(parts.map(\.name)).min() {
       throw TrainingError(
         path: "--freeze \(unknown)", expected: "parts of the model",
-        found: "no such part", fix: "give of these: \(parts.map(\.name).joined(separator: ", "))")
+        found: "no such part", fix: "choose from: \(parts.map(\.name).joined(separator: ", "))")
     }
     let isOne = layerDecay == 1 && frozen.isEmpty && unfreezeEvery == nil
     let groups = isOne ? [(name: "", paths: architecture.parameters.map(\.path))] : parts

@@ -116,7 +116,7 @@ struct KerasLanguageModel {
       return
     }
     throw file.error(
-      "config", expected: "the activation \(nonlinearity.rawValue), as asked for",
+      "config", expected: "the activation \(nonlinearity.rawValue), as requested",
       found: first.rawValue, fix: "leave --nonlinearity out: the file says it")
   }
 

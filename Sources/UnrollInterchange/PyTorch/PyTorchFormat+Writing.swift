@@ -162,15 +162,15 @@ extension PyTorchFormat {
         Note(
           place: Layout.layers,
           message:
-            "not preserved: the activation \(activation.rawValue) of plain cells; to convert "
-            + "back, `--nonlinearity \(activation.rawValue)`"))
+            "not preserved: the activation \(activation.rawValue) of vanilla RNN layers; to "
+            + "convert back, `--nonlinearity \(activation.rawValue)`"))
     } else if activations.count > 1 {
       notes.append(
         Note(
           place: Layout.layers,
           message:
-            "not preserved: the activations of plain cells, of which some are tanh and some "
-            + "relu; no option of `unroll convert` says that on the way back"))
+            "not preserved: the activations of vanilla RNN layers, of which some are tanh and "
+            + "some relu; no option of `unroll convert` says that on the way back"))
     }
     return notes
   }

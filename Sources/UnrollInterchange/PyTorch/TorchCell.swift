@@ -52,12 +52,12 @@ struct TorchCell: Equatable {
     guard cell == .rnn else { return .tanh }
     guard let activation = declared ?? asked else {
       throw file.error(
-        place, expected: "the activation of a plain RNN, which a state_dict does not hold",
+        place, expected: "the activation of a vanilla RNN, which a state_dict does not record",
         found: "none", fix: "say which one: `--nonlinearity tanh` or `--nonlinearity relu`")
     }
     if let asked, asked != activation {
       throw file.error(
-        place, expected: "nonlinearity \(asked.rawValue), as asked for",
+        place, expected: "nonlinearity \(asked.rawValue), as requested",
         found: "\(activation.rawValue) (\(cell.rawValue))", fix: "leave out `--nonlinearity`")
     }
     return activation
@@ -75,7 +75,7 @@ struct TorchCell: Equatable {
       concerned.allSatisfy({ $0.activation != asked })
     else { return }
     throw file.error(
-      "recurrent layers", expected: "nonlinearity \(asked.rawValue), as asked for",
+      "recurrent layers", expected: "nonlinearity \(asked.rawValue), as requested",
       found: "\(first.activation.rawValue) (\(first.cell.rawValue))",
       fix: "leave out `--nonlinearity`")
   }

@@ -33,7 +33,7 @@ extension TheanoLMFile {
     ledger.pass("/vocabulary/unigram_probs")
     ledger.pass(
       ["/optimizer", "/trainer", "/iterator"],
-      noting: "not preserved: the optimizer's state and the place in the training")
+      noting: "not preserved: the training state and the optimizer's")
     return try ledger.settle(
       expected: "the parameters of the layers in /architecture, and words",
       fix: "only such models are converted")

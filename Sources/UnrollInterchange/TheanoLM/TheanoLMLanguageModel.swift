@@ -163,7 +163,7 @@ struct TheanoLMLanguageModel {
       Note(
         place: layer.name,
         message:
-          "a layer without state becomes a plain cell whose recurrent weights are 0: the same "
+          "a layer without state becomes a vanilla RNN whose recurrent weights are 0: the same "
           + "function, but training moves them"))
   }
 }

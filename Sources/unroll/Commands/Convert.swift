@@ -283,7 +283,7 @@ struct Convert: ParsableCommand {
     if strict && !harmful.isEmpty {
       throw Refusal(
         "\(printable(output.output)): not written: --strict refuses the \(counted(harmful.count, "note")) "
-          + "above\n  fix: leave --strict out, or give what is asked for")
+          + "above\n  fix: leave --strict out, or give the requested information")
     }
     if dryRun { return Output.note("\(printable(output.output)) would be written") }
     let list = try writeVocabulary.map {

@@ -96,8 +96,8 @@ struct Finetune: ParsableCommand {
     guard resume else {
       if checkpoint.training != nil {
         Output.note(
-          "note: \(printable(options.model)): its place in a training is left behind"
-            + (keepOptimizer ? ", its optimizer goes on" : ", and its optimizer"))
+          "note: \(printable(options.model)): its training state is discarded"
+            + (keepOptimizer ? ", and its optimizer continues" : ", and its optimizer"))
       }
       var settings = try training.settings()
       settings.keepsOptimizer = keepOptimizer

@@ -39,7 +39,7 @@ struct Generate: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Draw only tokens that a text has, such as the one that the model learned from: quicker for large vocabularies. Probabilities are among them.",
+      "Sample only tokens of this text; faster for a large vocabulary.",
       valueName: "text"))
   var shortlist: String?
 

@@ -177,7 +177,7 @@ private struct ModelReport: Encodable {
       input == ModelInput.oneHot.rawValue
       ? "  input       one-hot, \(vocabularySize)"
       : "  embedding   \(vocabularySize) x \(embeddingSize)"
-    let projection = outputProjection ? ", behind a projection to \(embeddingSize)" : ""
+    let projection = outputProjection ? ", after a projection to \(embeddingSize)" : ""
     return [first]
       + layers.enumerated().map { "  layer \($0)     \($1.line)" }
       + [

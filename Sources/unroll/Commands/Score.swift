@@ -160,7 +160,7 @@ struct Score: ParsableCommand {
     let isPadded = windows.context != nil && windows.pad != "none"
     if !model.predictsFirstTokens && !carry && !isPadded {
       Output.note(
-        "note: sentences of this model start from nothing: the first token of each line is not predicted"
+        "note: sentences of this model have no start token: the first token of each line is not predicted"
       )
     }
     if level == .word, boundary == .after, model.wordBoundaries.marking == .none {

@@ -26,7 +26,7 @@ struct Tokenize: ParsableCommand {
   var files: [String]
 
   @Option(
-    help: ArgumentHelp("The file of a tokenizer in the place of a model.", valueName: "file"))
+    help: ArgumentHelp("Tokenizer file, instead of a model.", valueName: "file"))
   var tokenizer: String?
 
   @Option(

@@ -84,7 +84,7 @@ struct Train: ParsableCommand {
     let next = arguments.dropFirst(index + 1).first.flatMap { $0.hasPrefix("-") ? nil : $0 }
     let file = own.isEmpty ? next ?? "FILE.last.unroll.h5" : String(own)
     throw ValidationError(
-      "train begins a new model. To go on from a state, whether train or finetune wrote it: "
+      "train starts a new model. To resume a training, whether train or finetune started it: "
         + "unroll finetune \(printable(file)) --resume --train TEXT --valid TEXT -o FILE.unroll.h5")
   }
 

@@ -26,7 +26,8 @@ struct FindingChoice: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Show at most so many findings of a file, the worst; junit shows all.", valueName: "n"))
+      "Maximum number of findings shown per file, the most severe; junit shows all.", valueName: "n"
+    ))
   var maxFindings: Int?
 
   @Option(
