@@ -18,8 +18,8 @@ struct CheckedText {
     }
   }
 
-  /// The token that each line starts from, or only the first line if sentences share no start
-  /// token.
+  /// The token before each line if it is a beginning-of-sentence token, else only before the first
+  /// line.
   private let start: Int32?
   private let startsEachLine: Bool
   private var lines: [Line] = []

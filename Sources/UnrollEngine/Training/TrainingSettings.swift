@@ -12,8 +12,8 @@ public struct TrainingSettings: Sendable {
   public var window = 35
   /// Optimizer.
   ///
-  /// Setting it resets the learning rate to the optimizer's default; hyperparameters that were set
-  /// stay.
+  /// Another optimizer gets its own default learning rate, unless the learning rate was changed;
+  /// other hyperparameters stay.
   public var optimizer = OptimizerKind.sgd {
     didSet {
       guard optimizer != oldValue else { return }
@@ -39,8 +39,7 @@ public struct TrainingSettings: Sendable {
   public var layerDecay = 1.0
   /// The parts that are not trained: `embedding`, `layers/00`, ..., `output`.
   public var frozen: Set<String> = []
-  /// The number of epochs after which one more part is trained, from the output downwards, or
-  /// `nil`.
+  /// The interval in epochs at which one more part is trained, from the output downwards, or `nil`.
   public var unfreezeEvery: Int?
   /// Gradient accumulation: the number of windows per step.
   public var accumulation = 1

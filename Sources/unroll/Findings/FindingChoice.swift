@@ -26,8 +26,7 @@ struct FindingChoice: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Maximum number of findings shown per file, the most severe; junit shows all.", valueName: "n"
-    ))
+      "Maximum number of findings per file, worst first; junit shows all.", valueName: "n"))
   var maxFindings: Int?
 
   @Option(
