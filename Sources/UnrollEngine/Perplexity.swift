@@ -84,8 +84,8 @@ public struct Perplexity: Sendable {
   public var totalNLL = 0.0
   /// The part of `totalNLL` that belongs to words outside the vocabulary.
   public var unknownNLL = 0.0
-  /// The number of empty parts before and behind the words of the text, as `re.split(r"\s+",
-  /// text)` counts them.
+  /// The number of empty parts before and behind the words of the text, as `re.split(r"\s+", text)`
+  /// counts them.
   var emptyEnds = 0
   /// Sums of losses over sentences or windows, for the bootstrap.
   var blocks = BlockSums()

@@ -21,8 +21,8 @@ struct PickledValue: TokenValue {
     }
   }
 
-  /// Bytes that Python 3 writes in protocol 2, which `torch.save` uses: `_codecs.encode(text,
-  /// "latin1")`.
+  /// Bytes that Python 3 writes in protocol 2, which `torch.save` uses:
+  /// `_codecs.encode(text, "latin1")`.
   private var encodedBytes: [UInt8]? {
     guard graph.className(reference) == "_codecs.encode" else { return nil }
     var reader = PickledArrays(room: 1 << 16)

@@ -7,8 +7,8 @@ import UnrollTensors
 struct ClassicNames {
   private let names: [(letter: String, name: String)]
 
-  /// Optional biases, `[H]` and `[V]`, in the notation of textbooks: `h = tanh(b + W h + U x)`, `o
-  /// = c + V h`.
+  /// Optional biases, `[H]` and `[V]`, in the notation of textbooks: `h = tanh(b + W h + U x)`,
+  /// `o = c + V h`.
   private static let optional = [
     (letter: "b", name: "rnn.bias_l0", beside: "U"),
     (letter: "c", name: "decoder.bias", beside: "U"),

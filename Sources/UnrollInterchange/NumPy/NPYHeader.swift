@@ -2,8 +2,8 @@
 
 import UnrollTensors
 
-/// The header of an `.npy` file, such as `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4),
-/// }`.
+/// The header of an `.npy` file, such as
+/// `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }`.
 struct NPYHeader: Equatable {
   /// A header that breaks a rule of the format.
   struct Problem: Error, Equatable {

@@ -124,8 +124,8 @@ struct PickledArrays {
     return NumPyType(order + name)
   }
 
-  /// Returns bytes, including those that Python 3 writes for Python 2, `_codecs.encode(text,
-  /// "latin1")`, and those of Python 2, a text if they are valid as one.
+  /// Returns bytes, including those that Python 3 writes for Python 2,
+  /// `_codecs.encode(text, "latin1")`, and those of Python 2, a text if they are valid as one.
   mutating func bytes(_ reference: PickleReference, in graph: PickleGraph) -> [UInt8]? {
     if let bytes = made[reference] { return bytes }
     let bytes: [UInt8]?

@@ -28,8 +28,8 @@ struct ONNXTrace {
   /// Creates the trace of a layer's result.
   ///
   /// - Parameters:
-  ///   - output: The index of the result: 0 for all states `[T, 1, 1, F]`, 1 for the last `[1, 1,
-  ///     F]`.
+  ///   - output: The index of the result: 0 for all states `[T, 1, 1, F]`, 1 for the last
+  ///     `[1, 1, F]`.
   ///   - width: The size of the hidden state.
   init(output: Int, width: Int) {
     axes = output == 0 ? [.time, .one, .one, .features] : [.one, .one, .features]

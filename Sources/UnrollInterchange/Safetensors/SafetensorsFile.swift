@@ -102,8 +102,8 @@ struct SafetensorsFile: TensorContainer {
     return texts
   }
 
-  /// Returns the description of a tensor, `{"dtype": "F32", "shape": [2, 3], "data_offsets": [0,
-  /// 24]}`.
+  /// Returns the description of a tensor,
+  /// `{"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}`.
   private static func entry(
     _ value: JSONValue, name: String, _ file: MappedFile, count: Int
   ) throws -> (TorchTensor, Range<Int>) {
