@@ -63,6 +63,18 @@ import Testing
     #expect(Self.pages.first == "README.md")
   }
 
+  @Test("The README lists every verb of the command line's reference")
+  func readmeListsVerbs() throws {
+    let readme = try Self.text(of: "README.md")
+    let table = try #require(readme.firstMatch(of: #/\| verb \|.*\n((?:\|.*\n)+)/#))
+    let listed = table.1.split(separator: "\n").flatMap { row in
+      row.split(separator: "|").first?.matches(of: #/`([a-z]+)`/#).map { String($0.1) } ?? []
+    }
+    let reference = try Self.text(of: "docs/reference/cli.md")
+    let verbs = reference.matches(of: #/(?m)^## ([a-z]+)$/#).map { String($0.1) }
+    #expect(listed.sorted() == verbs.sorted())
+  }
+
   @Test("Console blocks print what the page shows", arguments: pages)
   func consoleBlocksPrintWhatThePageShows(_ page: String) throws {
     let runner = try CommandRunner()
