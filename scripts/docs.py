@@ -24,13 +24,13 @@ GUESTS = {
     "spec/ARITHMETIC.md": "reference/arithmetic.md",
     "spec/INTERCHANGE.md": "reference/interchange.md",
     "spec/KINDS.md": "reference/kinds.md",
+    "README.md": "project/readme.md",
     "ARCHITECTURE.md": "project/architecture.md",
     "CONTRIBUTING.md": "project/contributing.md",
     "CHANGELOG.md": "project/changelog.md",
     "SECURITY.md": "project/security.md",
     "CODE_OF_CONDUCT.md": "project/code-of-conduct.md",
     "Benchmarks/RESULTS.md": "project/results.md",
-    "README.md": "project/readme.md",
 }
 SECTIONS = ["tutorials", "how-to", "reference", "explanation"]
 LINK = re.compile(r"(!?\[(?:[^\[\]]|\[[^\]]*\])*\]\()([^()\s]+)((?:\s+\"[^\"]*\")?\))")
@@ -179,7 +179,8 @@ def stage(folder):
         navigation.append(f"{{ {json.dumps(title(index))} = [{inner}] }}")
     navigation.append(entry("docs/glossary.md"))
     project = [page for page in GUESTS if GUESTS[page].startswith("project/")]
-    navigation.append(f'{{ "Project" = [{", ".join(entry(page) for page in project)}] }}')
+    inner = ", ".join(entry(page, "README" if page == "README.md" else None) for page in project)
+    navigation.append(f'{{ "Project" = [{inner}] }}')
     settings = (DOCS / "zensical.toml").read_text(encoding="utf8")
     rows = ",\n  ".join(navigation)
     settings = settings.replace("[project]\n", f"[project]\nnav = [\n  {rows},\n]\n", 1)
