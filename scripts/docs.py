@@ -149,7 +149,7 @@ def place(path):
 def stage(folder):
     shutil.rmtree(folder, ignore_errors=True)
     pages = [page for page in documents() if page.startswith("docs/") or page in GUESTS]
-    extras = [path.relative_to(ROOT).as_posix() for path in (DOCS / "images").glob("*") if path.is_file()]
+    extras = [path.relative_to(ROOT).as_posix() for path in [DOCS / "site.css", *(DOCS / "images").glob("*")]]
     for page in pages:
         text = (ROOT / page).read_text(encoding="utf8").split("\n")
         for number, line in enumerate(prose("\n".join(text))):
