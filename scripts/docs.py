@@ -134,8 +134,12 @@ def check():
             name = page.relative_to(ROOT).as_posix()
             if name not in listed:
                 problems.append(f"docs/{section}/index.md: does not list {page.name}")
+            elif name != f"docs/{section}/index.md":
+                text = (DOCS / section / "index.md").read_text(encoding="utf8")
+                if f"[{title(name)}]({page.name})" not in text:
+                    problems.append(f"docs/{section}/index.md: {page.name} has the title {title(name)}")
     if problems:
-        sys.exit("\n".join(problems + [f"docs: {len(problems)} broken links"]))
+        sys.exit("\n".join(problems + [f"docs: {len(problems)} problems with links"]))
     print(f"docs: links of {len(documents())} pages lead to files and headings")
 
 
