@@ -9,8 +9,8 @@ import pandas
 WORDS = ['"We', "NA", "null", "#are", "a,b", "it's", "\"\"", "nan", "-", "o\u200dk", "1e5", "TRUE"]
 # Words of the model, traps among them.
 KNOWN = ["NA", "#are", '""', "nan", "null", "w5", "w6", "w7", "w8"]
-page = open("docs/reference/output.md", encoding="utf8").read()
-line = re.search(r"^pandas\.read_csv\(.*\)$", page, re.M).group()
+page = open("docs/how-to/score.md", encoding="utf8").read()
+line = re.search(r"^pandas\.read_csv\(.*?\)$", page, re.M | re.S).group()
 with tempfile.TemporaryDirectory() as folder:
     model = f"{folder}/words.unroll.h5"
     with open(f"{folder}/tokens.txt", "w", encoding="utf8") as file:
