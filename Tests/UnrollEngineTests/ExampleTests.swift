@@ -7,7 +7,11 @@ import UnrollEngine
 import UnrollFormat
 
 @Suite struct ExampleTests {
-  private static let block = #/```swift\n(.*?)```/#.dotMatchesNewlines()
+  /// The Swift blocks of a page.
+  private func examples(in page: String) throws -> [String] {
+    let block = #/```swift\n(.*?)```/#.dotMatchesNewlines()
+    return try text(page).matches(of: block).map { String($0.1) }
+  }
 
   private func text(_ path: String) throws -> String {
     try String(contentsOf: Fixtures.root.appending(path: path), encoding: .utf8)
@@ -15,9 +19,8 @@ import UnrollFormat
 
   @Test("Examples of UnrollEngine's page are those that are compiled")
   func examplesAreThoseThatAreCompiled() throws {
-    let page = try text("Sources/UnrollEngine/UnrollEngine.docc/UnrollEngine.md")
     let program = try text("Tests/UnrollEngineTests/Examples.swift")
-    let examples = page.matches(of: Self.block).map { String($0.1) }
+    let examples = try self.examples(in: "Sources/UnrollEngine/UnrollEngine.docc/UnrollEngine.md")
     #expect(examples.count == 7)
     for example in examples {
       #expect(program.contains(example), "\(example)")
@@ -39,7 +42,7 @@ import UnrollFormat
       .filter { $0.hasSuffix(".md") }
     #expect(!pages.isEmpty)
     for page in ["README.md"] + pages {
-      for example in try text(page).matches(of: Self.block).map({ String($0.1) }) {
+      for example in try examples(in: page) {
         let isManifest = example.hasPrefix("// swift-tools-version")
         let sources = isManifest ? compiled.suffix(1) : compiled.prefix(2)
         #expect(sources.contains { $0.contains(example) }, "\(page):\n\(example)")
