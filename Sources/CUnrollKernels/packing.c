@@ -67,7 +67,13 @@ void unroll_pack_rows(
   }
   const float *from = (const float *)x->numbers + start;
   if (!x->transposed) return interleave_floats(from, across, rows, K, packed, width);
-  for (size_t k = 0; k < K; k++) copy_few(from + k * along, packed + k * width, rows);
+  // Each row of a transposed matrix lies in another page, which the processor does not foresee.
+  enum { ROWS_AHEAD = 16 };
+  for (size_t k = 0; k < K; k++, from += along) {
+    __builtin_prefetch(from + ROWS_AHEAD * along);
+    __builtin_prefetch(from + ROWS_AHEAD * along + rows - 1);
+    copy_few(from, packed + k * width, rows);
+  }
 }
 
 void unroll_pack_pairs(const int8_t *x, size_t stride, size_t rows, size_t K, int32_t *packed) {

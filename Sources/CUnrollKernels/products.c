@@ -30,15 +30,19 @@ static chain chain_at(const product *p, size_t index, size_t count) {
   return (chain){first, part_start(K, count, index + 1) - first};
 }
 
+/// Rows of a transposed matrix that are packed together. The first-level cache holds a line of each even where
+/// they lie a power of two apart, until the tiles beside the first have read the rest of it.
+enum { ROWS_TOGETHER = 4 };
+
 /// Packs one chain of a block of rows as tiles: a tile's rows side by side, one tile after the other.
 static void pack_tiles(const product *p, size_t row, size_t rows, chain c, float *packed) {
   const size_t tiles = part_count(rows, p->b.kernels->rows);
-  // The rows of a transposed matrix are read for all tiles at once, in pieces that the cache holds.
-  const size_t piece = p->a.transposed ? 16 : c.length;
-  for (size_t k = 0; k < c.length; k += piece)
-    for (size_t tile = 0; tile < tiles; tile++) {
-      const size_t begin = part_start(rows, tiles, tile), end = part_start(rows, tiles, tile + 1);
-      const size_t count = c.length - k < piece ? c.length - k : piece, height = end - begin;
+  const size_t piece = p->a.transposed ? ROWS_TOGETHER : c.length;
+  for (size_t k = 0; k < c.length; k += piece) {
+    const size_t count = c.length - k < piece ? c.length - k : piece;
+    for (size_t tile = 0, begin = 0, end; tile < tiles; tile++, begin = end) {
+      end = part_start(rows, tiles, tile + 1);
+      const size_t height = end - begin;
       float *to = packed + begin * c.length + k * height;
       if (p->a.precision == UNROLL_INT8)
         unroll_pack_pairs(
@@ -47,6 +51,7 @@ static void pack_tiles(const product *p, size_t row, size_t rows, chain c, float
       else
         unroll_pack_rows(&p->a, row + begin, height, c.first + k, count, to, height);
     }
+  }
 }
 
 /// Multiplies one chain of a packed block of rows by `count` panels.

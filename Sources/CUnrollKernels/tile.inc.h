@@ -74,13 +74,18 @@ INLINED FOR_SET void SET(tile)(
     b += step;
   }
   float *y = (float *)p->y + row * p->y_stride + column;
-  if (p->bias || column + (size_t)panels * SET(columns) > p->N) {
+  if (column + (size_t)panels * SET(columns) > p->N) {
     float whole[ROWS * 4 * SET(columns)];
     UNROLLED for (int i = 0; i < rows; i++)
       UNROLLED for (int v = 0; v < panels * VECTORS; v++)
         *(SET(stored_floats) *)(whole + (i * panels * VECTORS + v) * LANES) = sums[i][v];
     return leave_floats(p, row, column, (size_t)rows, (size_t)panels * SET(columns), whole);
   }
+  if (p->bias)
+    UNROLLED for (int v = 0; v < panels * VECTORS; v++) {
+      const SET(floats) bias = *(const SET(stored_floats) *)(p->bias + column + v * LANES);
+      UNROLLED for (int i = 0; i < rows; i++) sums[i][v] += bias;
+    }
   UNROLLED for (int i = 0; i < rows; i++, y += p->y_stride)
     UNROLLED for (int v = 0; v < panels * VECTORS; v++) {
       SET(stored_floats) *to = (SET(stored_floats) *)(y + v * LANES);

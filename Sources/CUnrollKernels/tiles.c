@@ -15,7 +15,7 @@
 /// The number of steps of k by which a panel is prefetched.
 enum { STEPS_AHEAD = 8 };
 
-/// Stores the sums of a tile, [rows, width], in y: with a bias, or at the edge, where y has fewer columns.
+/// Stores the sums of a tile, [rows, width], at the edge, where y has fewer columns.
 static void leave_floats(
     const tile_product *p, size_t row, size_t column, size_t rows, size_t width,
     const float *sums) {

@@ -140,9 +140,12 @@ struct TrainableLayer {
             Factor(buffers.gates), Factor(weightIH), into: dInput, M: M, N: D, K: rows)
         }
         sumColumns(buffers.gates, M: M, into: &gradients.biasIH)
-        // A reset gate after the product is the one thing that a recurrent bias meets before its gate.
-        sumColumns(
-          layer.resetsBefore ? buffers.gates : dRecurrent, M: M, into: &gradients.biasHH)
+        if layer.cell == .gru && !layer.resetsBefore {
+          // The reset gate comes between the recurrent bias and the gate of n.
+          sumColumns(buffers.recurrent, M: M, into: &gradients.biasHH)
+        } else {
+          gradients.biasHH = gradients.biasIH
+        }
       }
     }
   }
@@ -153,36 +156,45 @@ struct TrainableLayer {
     dHidden: UnsafeMutablePointer<Float>, dCells: UnsafeMutablePointer<Float>?, T: Int, B: Int
   ) throws {
     let layer = forward.architecture
-    let (cell, size) = (layer.cell, B * layer.hiddenSize)
-    let outputSize = B * layer.outputSize
+    let (H, extent) = (layer.hiddenSize, TapeExtent(T: T, B: B, isKept: true))
     // [B, H], the gradient of the cell state.
-    var dc = [Float](repeating: 0, count: cell == .lstm ? size : 0)
+    var dc = [Float](repeating: 0, count: layer.cell == .lstm ? B * H : 0)
     // [B, H], the gradient of the input of another product: a projection's, or W_hn's.
     var inner = [Float](
-      repeating: 0, count: layer.projectionSize != nil || layer.resetsBefore ? size : 0)
-    let rounded = buffers.rounded
-    let extent = TapeExtent(T: T, B: B, isKept: true)
-    for t in (0..<T).reversed() {
-      let step = LayerStep(t, of: layer, buffers: buffers, h: h, c: c, extent: extent)
-      let dh = dHidden + t * outputSize
-      let dhPrevious = t > 0 ? dh - outputSize : nil
-      switch cell {
-      case .lstm:
-        let dCell = dCells.map { $0 + t * size }
-        try backwardLSTM(
-          step, dh: dh, inner: &inner, dc: &dc, dCell: dCell, rounded: rounded, B: B)
-      case .gru:
-        try backwardGRU(
-          step, dh: dh, dhPrevious: dhPrevious, inner: &inner, rounded: rounded, B: B)
-      case .rnn:
-        switch layer.activation {
-        case .tanh: unroll_rnn_tanh_step_backward(step.gates, step.hNext, dh, size)
-        case .relu: unroll_rnn_relu_step_backward(step.gates, step.hNext, dh, size)
+      repeating: 0, count: layer.projectionSize != nil || layer.resetsBefore ? B * H : 0)
+    try dc.withUnsafeMutableBufferPointer { dc in
+      try inner.withUnsafeMutableBufferPointer { inner in
+        try forEachPart(of: B) { columns in
+          let (first, B) = (columns.lowerBound, columns.count)
+          let rounded =
+            buffers.rounded + first * products.precision.scratchWidth(layer.tapeWidths.gates)
+          for t in (0..<T).reversed() {
+            let step = LayerStep(
+              t, of: layer, buffers: buffers, h: h, c: c, extent: extent, column: first)
+            let row = t * extent.B + first
+            let dh = dHidden + row * layer.outputSize
+            let dhPrevious = t > 0 ? dh - extent.B * layer.outputSize : nil
+            switch layer.cell {
+            case .lstm:
+              try backwardLSTM(
+                step, dh: dh, inner: inner.start + first * H, dc: dc.start + first * H,
+                dCell: dCells.map { $0 + row * H }, rounded: rounded, B: B)
+            case .gru:
+              try backwardGRU(
+                step, dh: dh, dhPrevious: dhPrevious, inner: inner.start + first * H,
+                rounded: rounded, B: B)
+            case .rnn:
+              switch layer.activation {
+              case .tanh: unroll_rnn_tanh_step_backward(step.gates, step.hNext, dh, B * H)
+              case .relu: unroll_rnn_relu_step_backward(step.gates, step.hNext, dh, B * H)
+              }
+            }
+            guard let dhPrevious else { continue }
+            try hiddenWeight.multiply(
+              layer.cell == .gru ? step.recurrent : step.gates, in: rounded, into: dhPrevious, M: B)
+          }
         }
       }
-      guard let dhPrevious else { continue }
-      try hiddenWeight.multiply(
-        cell == .gru ? step.recurrent : step.gates, in: rounded, into: dhPrevious, M: B)
     }
   }
 
@@ -198,19 +210,18 @@ struct TrainableLayer {
   ///   - B: The batch size.
   /// - Throws: `NeuralError` if memory is short.
   private func backwardLSTM(
-    _ step: LayerStep, dh: UnsafePointer<Float>, inner: inout [Float], dc: inout [Float],
-    dCell: UnsafeMutablePointer<Float>?, rounded: UnsafeMutablePointer<UInt16>, B: Int
+    _ step: LayerStep, dh: UnsafePointer<Float>, inner: UnsafeMutablePointer<Float>,
+    dc: UnsafeMutablePointer<Float>, dCell: UnsafeMutablePointer<Float>?,
+    rounded: UnsafeMutablePointer<UInt16>, B: Int
   ) throws {
     let (H, kind) = (forward.architecture.hiddenSize, forward.architecture.gates)
-    try inner.withUnsafeMutableBufferPointer { inner in
-      var dh = dh
-      if let projection {
-        try projection.multiply(dh, in: rounded, into: inner.start, M: B)
-        dh = UnsafePointer(inner.start)
-      }
-      if let dCell { unroll_lstm_cell_gradient(step.gates, step.cNext, dh, dc, dCell, B, H) }
-      unroll_lstm_step_backward(step.gates, step.c, step.cNext, dh, &dc, B, H, kind)
+    var dh = dh
+    if let projection {
+      try projection.multiply(dh, in: rounded, into: inner, M: B)
+      dh = UnsafePointer(inner)
     }
+    if let dCell { unroll_lstm_cell_gradient(step.gates, step.cNext, dh, dc, dCell, B, H) }
+    unroll_lstm_step_backward(step.gates, step.c, step.cNext, dh, dc, B, H, kind)
   }
 
   /// Goes back through one step of a GRU.
@@ -226,7 +237,7 @@ struct TrainableLayer {
   /// - Throws: `NeuralError` if memory is short.
   private func backwardGRU(
     _ step: LayerStep, dh: UnsafePointer<Float>, dhPrevious: UnsafeMutablePointer<Float>?,
-    inner: inout [Float], rounded: UnsafeMutablePointer<UInt16>, B: Int
+    inner: UnsafeMutablePointer<Float>, rounded: UnsafeMutablePointer<UInt16>, B: Int
   ) throws {
     let (H, kind) = (forward.architecture.hiddenSize, forward.architecture.gates)
     guard let candidateWeight else {
@@ -235,9 +246,7 @@ struct TrainableLayer {
     }
     unroll_gru_candidate_step_backward(
       step.gates, step.recurrent, step.candidate, step.h, dh, dhPrevious, B, H, kind)
-    try inner.withUnsafeMutableBufferPointer {
-      try candidateWeight.multiply(step.candidate, in: rounded, into: $0.start, M: B)
-    }
+    try candidateWeight.multiply(step.candidate, in: rounded, into: inner, M: B)
     unroll_gru_reset_step_backward(
       step.gates, step.recurrent, step.h, inner, dhPrevious, B, H, kind)
   }
