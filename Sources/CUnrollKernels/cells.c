@@ -222,7 +222,7 @@ void unroll_gru_candidate_step(
 
 // MARK: The vanilla (Elman) cell
 
-/// The arguments of the plain cells' steps.
+/// The arguments of the vanilla RNN's steps.
 typedef struct {
   const float *gates;
   float *h_next;

@@ -12,11 +12,12 @@ import UnrollTensors
 /// Its distribution gives a token w the share of `exp(theta * dot(h_i, h_t))` of those states i that w
 /// followed; the model's distribution is mixed with it from the second prediction on.
 public struct NeuralCache: Sendable {
-  /// The states that are remembered.
+  /// The number of states that are remembered.
   public var size: Int
-  /// How sharply like states are told from others.
+  /// The sharpness theta of the cache's distribution: the larger, the more the most similar states
+  /// weigh.
   public var theta: Double
-  /// The share of the cache's distribution, lambda.
+  /// The weight lambda of the cache's distribution in the mixture.
   public var weight: Double
 
   /// Creates a cache.
@@ -29,17 +30,18 @@ public struct NeuralCache: Sendable {
   }
 }
 
-/// Steps of gradient descent on the text itself (Krause, Kahembwe, Murray & Renals 2018, "Dynamic
-/// evaluation of neural sequence models"): each segment is predicted, then learnt.
+/// Dynamic evaluation (Krause, Kahembwe, Murray & Renals 2018, "Dynamic evaluation of neural
+/// sequence models"): the model predicts each segment of the text, then takes a step of gradient
+/// descent on it.
 ///
-/// The rule is plain SGD on the mean loss of a segment, without decay to the first weights.
+/// The optimizer is plain SGD on the mean loss of a segment, without decay to the initial weights.
 public struct DynamicEvaluation: Sendable {
   /// The learning rate.
   public var learningRate: Double
-  /// The tokens of a segment.
+  /// The number of tokens of a segment.
   public var segment: Int
 
-  /// Creates the rule.
+  /// Creates the settings.
   public init(learningRate: Double, segment: Int = 5) {
     (self.learningRate, self.segment) = (learningRate, segment)
   }
@@ -51,9 +53,9 @@ public struct DynamicEvaluation: Sendable {
 }
 
 extension LanguageModel {
-  /// Measures the perplexity of a text, as one stream, of the model with a neural cache.
+  /// Measures the perplexity of a text, as one stream, of the model mixed with a neural cache.
   ///
-  /// This is no perplexity of the model: it is that of a model that learns from the text.
+  /// The result is not the perplexity of the model alone: the cache adapts to the text.
   ///
   /// - Parameters:
   ///   - path: The text: a file, a gzip file, or `-` for standard input.
@@ -61,7 +63,7 @@ extension LanguageModel {
   ///   - preparation: Changes of the text before it is cut into tokens.
   ///   - progress: Called after each window of tokens.
   /// - Returns: The perplexity; its `adaptation` names the cache.
-  /// - Throws: What `perplexity(ofText:protocol:progress:)` throws.
+  /// - Throws: The errors of `perplexity(ofText:protocol:progress:)`.
   public func perplexity(
     ofText path: String, with cache: NeuralCache,
     preparation: TextPreparation = TextPreparation(),
@@ -81,21 +83,21 @@ extension LanguageModel {
   }
 }
 
-/// Measures the perplexity of a text, as one stream, of a model that learns it meanwhile.
+/// Measures the perplexity of a text, as one stream, with dynamic evaluation.
 ///
-/// This is no perplexity of the model: it is that of a model that learns from the text.
+/// The result is not the perplexity of the model alone: its weights adapt to the text.
 ///
 /// - Parameters:
 ///   - path: The text: a file, a gzip file, or `-` for standard input.
 ///   - checkpoint: The model; it stays as it is.
 ///   - modelPath: Its path, for errors.
-///   - evaluation: How it learns.
-///   - precision: The type of the factors of products: f32 or bf16.
+///   - evaluation: The learning rate and the length of segments.
+///   - precision: The compute precision: f32 or bf16.
 ///   - preparation: Changes of the text before it is cut into tokens.
 ///   - progress: Called after each segment.
-/// - Returns: The perplexity; its `adaptation` names the rule.
-/// - Throws: What `LanguageModel.perplexity(ofText:protocol:progress:)` throws; `NotFinite` also where the
-///   learning rate is too high.
+/// - Returns: The perplexity; its `adaptation` names the settings.
+/// - Throws: The errors of `LanguageModel.perplexity(ofText:protocol:progress:)`; `NotFinite` also
+///   if the learning rate is too high.
 public func perplexity(
   ofText path: String, adapting checkpoint: Checkpoint, path modelPath: String,
   by evaluation: DynamicEvaluation, precision: Precision = .float32,
@@ -116,14 +118,14 @@ public func perplexity(
     let norm = optimizer.gradientNorm(of: learner)
     guard loss.isFinite, norm.isFinite else { throw NotFinite(path: modelPath) }
     optimizer.step(learner, gradientNorm: norm)
-    // Of the segment the mean is known.
+    // Only the mean loss of the segment is known.
     return Array(repeating: Float(-loss), count: targets.count)
   }
   result.adaptation = evaluation.description
   return result
 }
 
-/// The states and tokens that a cache remembers, the oldest first.
+/// The states and tokens that a cache remembers, oldest first.
 private struct CacheMemory {
   let cache: NeuralCache
   let H: Int
@@ -132,12 +134,13 @@ private struct CacheMemory {
 
   init(_ cache: NeuralCache, H: Int) { (self.cache, self.H) = (cache, H) }
 
-  /// Mixes the model's probabilities with the cache's, and remembers what came.
+  /// Mixes the model's probabilities with the cache's, then adds the targets and their states to
+  /// the cache.
   ///
   /// - Parameters:
   ///   - own: `[T]` the model's log-probabilities.
   ///   - targets: `[T]`
-  ///   - hidden: `[T, H]` the states that these were predicted from.
+  ///   - hidden: `[T, H]` the hidden states that the targets were predicted from.
   /// - Returns: `[T]`
   mutating func mix(_ own: [Float], targets: [Int32], hidden: [Float]) -> [Float] {
     targets.indices.map { t in
@@ -145,7 +148,7 @@ private struct CacheMemory {
       let mixed = tokens.isEmpty ? own[t] : mix(own[t], targets[t], state)
       states += state
       tokens.append(targets[t])
-      // Let go in large pieces: moving all at each token would cost more than reading them.
+      // Removing old states in large blocks costs less than moving all states at each token.
       if tokens.count == 2 * cache.size {
         tokens.removeFirst(cache.size)
         states.removeFirst(cache.size * H)
@@ -173,7 +176,7 @@ private struct CacheMemory {
   private func dot(_ a: ArraySlice<Float>, _ b: ArraySlice<Float>) -> Float {
     a.withUnsafeBufferPointer { a in
       b.withUnsafeBufferPointer { b in
-        // Sixteen sums side by side: the compiler may not reorder one.
+        // Sixteen partial sums: the compiler may not reorder the additions of a single one.
         var sums = SIMD16<Float>.zero
         let whole = a.count - a.count % 16
         for start in stride(from: 0, to: whole, by: 16) {

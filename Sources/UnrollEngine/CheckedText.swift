@@ -5,29 +5,30 @@ import UnrollNeural
 import UnrollTensors
 import UnrollTokenization
 
-/// The tokens of the first lines of a text; lines that the model cannot take are passed over.
+/// The tokens of the first lines of a text; lines that the model cannot encode are skipped.
 struct CheckedText {
-  /// A line's tokens and the places of unknown ones.
+  /// The tokens of a line and the indices of unknown ones.
   private struct Line {
     var ids: [Int32]
     var unknown: Set<Int>
 
-    /// The first of the tokens, so many at most.
+    /// Returns the first `count` tokens.
     func prefix(_ count: Int) -> Line {
       Line(ids: Array(ids.prefix(count)), unknown: unknown.filter { $0 < count })
     }
   }
 
-  /// The token that each line starts from, where it is one of its own, or only the first line.
+  /// The token before each line if it is a beginning-of-sentence token, else only before the first
+  /// line.
   private let start: Int32?
   private let startsEachLine: Bool
   private var lines: [Line] = []
-  /// The lines that the model cannot take.
+  /// The number of lines that the model cannot encode.
   private(set) var refusedLines = 0
-  /// The words or characters that were left out, as Keras does.
+  /// The number of words or characters that were left out, as Keras does.
   private(set) var leftOutCount = 0
 
-  /// The most tokens to read.
+  /// The maximum number of tokens to read.
   private static let mostTokens = 2_000
 
   /// The number of tokens.
@@ -43,7 +44,7 @@ struct CheckedText {
   /// - Throws: `FileError` or `TextError` if the text cannot be read.
   init(_ path: String, _ checkpoint: Checkpoint) throws {
     var encoder = try LanguageModel.encoder(of: checkpoint, path: path)
-    // A model of Keras learned from texts without such words.
+    // Keras trains on texts from which unknown words are left out.
     if encoder.canLeaveOutUnknown { try encoder.leaveOutUnknown(path: path) }
     start = encoder.sentenceStartID
     startsEachLine = encoder.tokenizer.sentenceStart == .bos
@@ -60,7 +61,7 @@ struct CheckedText {
     }
   }
 
-  /// The first of the tokens, so many at most.
+  /// Returns the first `count` tokens.
   func prefix(_ count: Int) -> CheckedText {
     var text = self
     var rest = count
@@ -71,7 +72,7 @@ struct CheckedText {
     return text
   }
 
-  /// The mean negative log-probability of known tokens in nats.
+  /// Returns the mean negative log-probability of known tokens in nats.
   ///
   /// - Parameters:
   ///   - checkpoint: The model.
@@ -83,7 +84,7 @@ struct CheckedText {
     return losses.isEmpty ? 0 : losses.reduce(0, +) / Double(losses.count)
   }
 
-  /// The losses of known tokens, each after those of its line in a window before it.
+  /// Returns the losses of known tokens, each predicted from a window of its line.
   private func losses(_ checkpoint: Checkpoint, _ window: FixedWindow) throws -> [Double] {
     let model = try LanguageModel(checkpoint, path: "the check")
     var history: [Int32]?
@@ -96,7 +97,8 @@ struct CheckedText {
     }
   }
 
-  /// The losses of known tokens, each after all those before it, lines one after the other.
+  /// Returns the losses of known tokens, each predicted from all tokens before it, with lines
+  /// concatenated.
   private func losses(_ checkpoint: Checkpoint) throws -> [Double] {
     var ids: [Int32] = []
     var unknown: Set<Int> = []

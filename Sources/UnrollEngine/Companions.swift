@@ -1,4 +1,4 @@
-// What lies beside weights in the layout of Hugging Face: config.json and tokenizer.json.
+// Files beside weights in the layout of Hugging Face: config.json and tokenizer.json.
 
 import Foundation
 import UnrollFormat
@@ -7,24 +7,26 @@ import UnrollTensors
 import UnrollTokenization
 
 extension ConversionOptions {
-  /// Lists of tokens that may belong to a model, but are taken only when they are asked for.
+  /// Lists of tokens that may belong to a model, but are used only when requested.
   private static let lists = [
     "vocab.json", "vocab.txt", "itos.pkl", "tokenizer.model", "spiece.model", "merges.txt",
   ]
 
-  /// The options, with what lies beside a file of safetensors, or a .bin of PyTorch, that says nothing itself
-  /// and that the caller says nothing of.
+  /// Returns the options, completed with the files beside a safetensors file or a PyTorch .bin file
+  /// that holds no metadata.
+  ///
+  /// Options that the caller sets take precedence.
   ///
   /// - Parameters:
   ///   - file: The file.
   ///   - format: Its format.
-  /// - Returns: The options, and what was taken.
-  /// - Throws: `InterchangeError` if there is no tokenizer.json but a list of tokens that may or may not
-  ///   be meant.
+  /// - Returns: The options, and the files that were used.
+  /// - Throws: `InterchangeError` if there is no tokenizer.json but a list of tokens that may or
+  ///   may not belong to the model.
   func completed(
     beside file: MappedFile, of format: any ForeignFormat.Type
   ) throws -> (options: ConversionOptions, notes: [Note]) {
-    // `pytorch_model.bin` is what the same library wrote before safetensors.
+    // The same library wrote `pytorch_model.bin` before it wrote safetensors.
     let isOlder = format == PyTorchFormat.self && file.path.hasSuffix(".bin")
     let isBare = try format == SafetensorsFormat.self && !SafetensorsFormat.holdsTokens(file)
     guard isOlder || isBare else { return (self, []) }
@@ -57,7 +59,7 @@ extension ConversionOptions {
     throw InterchangeError(
       file: file.path, place: "",
       expected:
-        "to be told its tokens: of what lies beside it only tokenizer.json is taken unasked",
+        "its tokens: of the files beside it only tokenizer.json is used automatically",
       found: found.joined(separator: ", "),
       fix: "give \(option), with its folder, if that is the model's; or other tokens")
   }

@@ -4,13 +4,13 @@ import UnrollFormat
 import UnrollInterchange
 import UnrollTensors
 
-/// Two models that are to be compared.
+/// Two models to compare.
 public struct ModelPair: Sendable {
   /// The models.
   public let checkpoints: [Checkpoint]
-  /// Whether each file has tokens of its own, and not those of the other one.
+  /// `true` if each file has tokens of its own rather than those of the other file.
   public let areTokensKnown: Bool
-  /// Whether both are checkpoints, which alone have a history.
+  /// `true` if both are checkpoints; other formats have no training history.
   public let isMetadataKnown: Bool
 
   /// Reads two models of any format.
@@ -19,9 +19,9 @@ public struct ModelPair: Sendable {
   ///
   /// - Parameters:
   ///   - paths: The two files.
-  ///   - options: What foreign files do not say.
+  ///   - options: Information that foreign files lack.
   ///   - reader: Runs libhdf5.
-  /// - Throws: What `convert` throws.
+  /// - Throws: The errors of `convert`.
   public init(
     _ paths: [String], options: ConversionOptions, reader: ContainerReader = .inProcess
   ) throws {
@@ -46,7 +46,7 @@ public struct ModelPair: Sendable {
     checkpoints = models.compactMap { $0 }
   }
 
-  /// What is different between them.
+  /// The differences between the two models.
   public var difference: ModelDifference {
     ModelDifference(
       checkpoints[0], checkpoints[1], areTokensKnown: areTokensKnown,

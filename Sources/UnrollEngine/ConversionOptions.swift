@@ -1,21 +1,21 @@
-// What a conversion is told: what the model becomes, and what its file does not say.
+// The options of a conversion: the form of its result, and information that the input file lacks.
 
 import UnrollFormat
 import UnrollInterchange
 import UnrollTensors
 import UnrollTokenization
 
-/// The source of a model's vocabulary whose file has none.
+/// The source of the vocabulary of a model whose file has none.
 public enum VocabularySource: Sendable {
-  /// Nowhere: the file has one.
+  /// The model's file.
   case file
-  /// The texts of a corpus folder, in an order or, without one, as they first appear unless a list of tokens
-  /// in the folder says otherwise.
+  /// The texts of a corpus folder. Ids follow the given order; without one, the list of tokens in
+  /// the folder, or else the first appearance in the text.
   case corpus(String, order: VocabularyOrder? = nil)
   /// A list of tokens; see `Vocabulary.init(contentsOf:format:)`.
   case list(String, VocabularyFormat? = nil)
 
-  /// Its name in the history of a model.
+  /// The name of the source in the history of a model.
   var name: String {
     switch self {
     case .file: "file"
@@ -24,7 +24,7 @@ public enum VocabularySource: Sendable {
     }
   }
 
-  /// The files that it reads.
+  /// The files to read.
   public var paths: [String] {
     switch self {
     case .file: []
@@ -44,7 +44,7 @@ public enum ConversionTarget: Sendable {
   /// The names of all targets.
   public static var names: [String] { ["unroll"] + AllFormats.written.map { $0.name } }
 
-  /// The target of a name, or `nil` if there is none.
+  /// Returns the target with the given name, or `nil` if there is none.
   public init?(named name: String) {
     if name == "unroll" {
       self = .checkpoint
@@ -55,7 +55,7 @@ public enum ConversionTarget: Sendable {
     }
   }
 
-  /// The extension of its files, without a dot.
+  /// The extension of the target's files, without a dot.
   public var fileExtension: String {
     switch self {
     case .checkpoint: "unroll.h5"
@@ -63,45 +63,48 @@ public enum ConversionTarget: Sendable {
     }
   }
 
-  /// The target of a file by its name's extension: a checkpoint unless it is that of another format.
+  /// Returns the target for an output file by its extension: a foreign format, or else a
+  /// checkpoint.
   public init(output path: String) {
     self = AllFormats.format(named: path).map { .foreign($0) } ?? .checkpoint
   }
 }
 
-/// The statements of a caller beside the file of a conversion.
+/// Information that the caller supplies beside the file of a conversion.
 public struct ConversionOptions: Sendable {
-  /// The form that the model will take.
+  /// The form of the result.
   public var target: ConversionTarget
   /// The source of the vocabulary.
   public var vocabulary: VocabularySource
-  /// The activation of plain recurrent cells, where the file does not name it.
+  /// The activation of vanilla RNN cells, if the file does not name it.
   public var nonlinearity: Activation?
-  /// The function of the gates of recurrent layers, where the file does not name it.
+  /// The gate activation of recurrent layers, if the file does not name it.
   public var gateActivation: GateActivation?
-  /// The tokenizer: kind and options.
+  /// The kind of tokenizer, or the file that defines it.
   public var tokenizer = TokenizerSource.kind(.whitespace, space: nil)
   /// `true` if a tokenizer of another program's file ends each line with its end-of-sentence token.
   public var appendsEndOfSentence = false
-  /// The tokens that begin and end sentences, and the one for unknown text, where they are named.
+  /// The tokens that begin and end sentences, and the token for unknown text, if named.
   public var special = SpecialTokens()
-  /// The file that says which tensor is which, where names and shapes do not; see `NameMap`.
+  /// The file that maps tensors to roles, for files whose names and shapes do not identify them;
+  /// see `NameMap`.
   ///
-  /// For a checkpoint it says how the file of another format names its tensors.
+  /// For a checkpoint it gives the names of tensors in the foreign file to write.
   public var names: String?
-  /// Names in the file of what is left out by hand, or the groups in front of them.
+  /// Names of tensors in the file that the caller leaves out, or prefixes of such names.
   public var ignored: Set<String> = []
   /// The path of the model inside a file that holds several, such as `ema.state_dict`.
   public var root: String?
-  /// The file of a model's configuration: of Keras, for a file of weights alone, or of safetensors, for
-  /// which `config.json` beside the file is taken if none is given.
+  /// The model's configuration file: Keras's, for a file of weights alone, or that of safetensors.
+  ///
+  /// Without it, `config.json` beside a safetensors file is used.
   public var configuration: String?
-  /// A text that the model should know, to check the conversion by; the corpus if there is none.
+  /// A text that the model should predict well, to check the conversion; the corpus if it is `nil`.
   public var checkText: String?
-  /// The window that each token is predicted from in that check, with the text of its padding token or `none`;
-  /// `nil` for the one that the file states, or else all tokens before it.
+  /// The window of tokens that the check predicts from, with the text of its padding token or
+  /// `none`; `nil` for the window that the file states, or else all preceding tokens.
   public var window: (length: Int, padding: String?)?
-  /// The type that weights are rounded to; `nil` leaves them as they are.
+  /// The type that weights are rounded to; `nil` leaves them unchanged.
   public var dtype: DType?
 
   /// Creates options.

@@ -1,4 +1,4 @@
-// From a file of any readable format to a checkpoint in memory, with its history.
+// Reads a file of any supported format into a checkpoint in memory, with its history.
 
 import Foundation
 import UnrollFormat
@@ -10,15 +10,16 @@ import UnrollTokenization
 /// Reads a model of any format, to be written in another.
 ///
 /// - Parameters:
-///   - path: The model: an Unroll checkpoint or a file of a foreign format, told by its content. What lies
-///     beside safetensors without metadata of ours, config.json and tokenizer.json, is read too.
-///   - options: The form that it gets, and statements that its file lacks.
-///   - reader: Runs libhdf5; in this process unless told. See `ContainerReader.inProcess`.
+///   - path: The model: an Unroll checkpoint or a file of a foreign format, detected by content.
+///     The files config.json and tokenizer.json beside a safetensors file without Unroll's metadata
+///     are read too.
+///   - options: The form of the result, and information that the file lacks.
+///   - reader: Runs libhdf5, by default in this process. See `ContainerReader.inProcess`.
 ///   - progress: Called with the number of bytes of text read since the last call.
-/// - Returns: The checkpoint, with this step in its history if it is to become a file that has one, and
-///   what could not be carried into it.
-/// - Throws: `FileError`, `TextError` or `InterchangeError` if something cannot be read or fitted;
-///   `InvalidCheckpoint` if a checkpoint breaks a rule.
+/// - Returns: The checkpoint and what is not preserved in it. If the target is a checkpoint, this
+///   step is added to the history.
+/// - Throws: `FileError`, `TextError` or `InterchangeError` if something cannot be read or does not
+///   fit; `InvalidCheckpoint` if a checkpoint breaks a rule.
 public func convert(
   _ path: String, options: ConversionOptions,
   reader: ContainerReader = .inProcess, progress: (Int) -> Void = { _ in }
@@ -89,7 +90,7 @@ public func convert(
   }
   if let gates = options.gateActivation { arguments.append("gate_activation=\(gates.name)") }
   if options.names != nil { arguments.append("names=map") }
-  // A name may hold anything, a line is one argument.
+  // A name may contain line breaks, and each argument is one line.
   arguments += options.ignored.sorted().map { "ignored=\(excerpt($0))" }
   if let root = options.root { arguments.append("root=\(excerpt(root))") }
   if options.configuration != nil { arguments.append("configuration=file") }
@@ -111,12 +112,12 @@ public func convert(
   return conversion
 }
 
-/// A map for `--map` to complete for a model whose tensors have names.
+/// Returns a map for the caller to complete and pass to `--map`.
 ///
 /// - Parameters:
 ///   - path: The file.
 ///   - root: The path of the model inside a file that holds several.
-///   - ignored: Names in the file of what is left out.
+///   - ignored: Names of tensors in the file to leave out.
 /// - Returns: A JSON object.
 /// - Throws: `FileError` or `InterchangeError` if the file cannot be read, or needs no map.
 public func mapSkeleton(
@@ -130,9 +131,9 @@ public func mapSkeleton(
     of: file, as: foreignFormat(of: file, reader: .inProcess), options: options)
 }
 
-/// The foreign format of a file, by its content.
+/// Returns the foreign format of a file, detected by content.
 ///
-/// - Throws: `InterchangeError` if it is of none.
+/// - Throws: `InterchangeError` if no format matches.
 func foreignFormat(
   of file: MappedFile, reader: ContainerReader
 ) throws -> any ForeignFormat.Type {
@@ -145,7 +146,7 @@ func foreignFormat(
     fix: "give the model file itself, not an archive of it or a text")
 }
 
-/// The inputs of `convert`, for messages.
+/// The supported inputs of `convert`, for messages.
 private var supportedInputs: String {
   let formats = AllFormats.all.filter { $0.isRead }.map { $0.name }.joined(separator: ", ")
   return "an Unroll checkpoint, or a model of a supported format (\(formats))"
@@ -175,11 +176,11 @@ extension Conversion {
     let from = narrowed.map(\.rawValue).sorted().joined(separator: ", ")
     notes.append(
       Note(
-        place: "/model", message: "weights rounded from \(from) to \(type.rawValue), as asked for",
+        place: "/model", message: "weights rounded from \(from) to \(type.rawValue), as requested",
         isHarmless: true))
   }
 
-  /// Adds what every later reader can compare its own numbers and tokens with.
+  /// Adds the self-test and digests that later readers compare their results with.
   ///
   /// - Parameter files: Files to hash at the same time.
   /// - Returns: Their SHA-256s.

@@ -1,11 +1,11 @@
-// Checkpoints of our own among the files to convert.
+// Reads Unroll checkpoints as inputs of a conversion.
 
 import UnrollFormat
 import UnrollHDF5
 import UnrollInterchange
 import UnrollTensors
 
-/// `true` if a file looks like a model of any format that is read, by its content.
+/// Returns `true` if a file looks like a model of any supported format, by content.
 public func isModel(_ file: MappedFile) -> Bool {
   isHDF5(file) || AllFormats.format(of: file) != nil
 }
@@ -14,8 +14,8 @@ func isHDF5(_ file: MappedFile) -> Bool {
   file.copy(0..<8) == [0x89, 0x48, 0x44, 0x46, 0x0D, 0x0A, 0x1A, 0x0A]
 }
 
-/// The findings of the rules in a checkpoint, all of it, since all of it goes into another file; `nil` for
-/// other files, of HDF5 too.
+/// Returns the findings of all rules in a checkpoint, since its whole content goes into another
+/// file; `nil` for other files, including other HDF5 files.
 func checkpointExamination(
   of file: MappedFile, reader: ContainerReader
 ) throws -> Examination? {
@@ -26,7 +26,8 @@ func checkpointExamination(
 
 /// Opens a checkpoint to be written in a foreign format.
 ///
-/// - Throws: `InvalidCheckpoint` if it breaks a rule; `InterchangeError` for options that are of no use with it.
+/// - Throws: `InvalidCheckpoint` if it breaks a rule; `InterchangeError` for options that do not
+///   apply to checkpoints.
 func readCheckpoint(
   _ examination: Examination, _ path: String, options: ConversionOptions
 ) throws -> Conversion {

@@ -1,5 +1,4 @@
-// What a piece of work will take, from doing a part of it: the machine, the model and the text decide, and
-// no formula knows them as well as they do.
+// Estimates the time of an evaluation or training by measuring a part of it.
 
 import Foundation
 import UnrollFormat
@@ -8,35 +7,36 @@ import UnrollTokenization
 
 /// An estimate of the time of an evaluation or a training.
 public struct WorkEstimate: Sendable, Hashable {
-  /// The predictions, of all epochs.
+  /// The number of predictions, over all epochs.
   public var predictions: Double
   /// The seconds.
   public var seconds: Double
-  /// The share of the work that was done to know.
+  /// The share of the work that was measured.
   public var share: Double
 }
 
-/// Watches an evaluation for some seconds.
+/// Measures the progress of an evaluation for a few seconds.
 struct EvaluationProbe {
-  /// Thrown when enough was seen.
+  /// An error that ends the evaluation when the time is up.
   struct Enough: Error {}
 
   let length: Duration
   private let start = ContinuousClock.now
-  /// The share that was done when it last grew: of compressed text it grows now and then only.
+  /// The share of work done when it last increased: for compressed text it increases in large
+  /// steps.
   private var fraction: Double?
-  /// The predictions so far.
+  /// The number of predictions so far.
   private var predictions = 0
-  /// When a part of the work was done, how much of it, and the predictions in it.
+  /// The first measured increase: time, share of the work, and predictions.
   private var first: (seconds: Double, fraction: Double, predictions: Int)?
   private var last: (seconds: Double, fraction: Double, predictions: Int)?
 
   init(length: Duration) { self.length = length }
 
-  /// Takes note of progress.
+  /// Records progress.
   ///
-  /// - Throws: `Enough` after the length; the part before the first note, with what is done only once,
-  ///   does not count.
+  /// - Throws: `Enough` when the time is up. The part before the first record, which includes
+  ///   setup, does not count.
   mutating func add(_ progress: EvaluationProgress) throws {
     guard let fraction = progress.fraction else { throw Enough() }
     predictions = progress.perplexity.predictions
@@ -52,17 +52,17 @@ struct EvaluationProbe {
     if seconds - first.seconds > length / .seconds(1) { throw Enough() }
   }
 
-  /// The time of the whole, if it is done.
+  /// The time of the whole work, if it is done.
   var whole: WorkEstimate {
     WorkEstimate(
       predictions: Double(predictions),
       seconds: start.duration(to: .now) / .seconds(1), share: 1)
   }
 
-  /// An estimate of the whole, or `nil` if too little was seen.
+  /// The estimate of the whole work, or `nil` if too little was measured.
   var estimate: WorkEstimate? {
     guard let first, let last, last.fraction > first.fraction else { return nil }
-    // The place in a compressed text is ahead of what was read of it: only differences count.
+    // The position in a compressed file is ahead of the text that was read: only differences count.
     let rest = (1 - first.fraction) / (last.fraction - first.fraction)
     let all = Double(first.predictions) + rest * Double(last.predictions - first.predictions)
     return WorkEstimate(
@@ -72,17 +72,17 @@ struct EvaluationProbe {
 }
 
 extension LanguageModel {
-  /// Says what the perplexity of a text will take, after some seconds of it.
+  /// Estimates the time of measuring the perplexity of a text, from a few seconds of it.
   ///
   /// - Parameters:
-  ///   - path: The text: a file. Of a compressed one the place is known by 256 KiB, so that more of it
-  ///     may be read.
-  ///   - protocol: Which tokens are predicted, and from what.
+  ///   - path: The text: a file. The position in a compressed file is known to 256 KiB, so more of
+  ///     it may be read.
+  ///   - protocol: The tokens that are predicted, and their context.
   ///   - window: The window of the protocol `window`.
   ///   - crossesLines: `true` if the window crosses lines.
   ///   - preparation: Changes of the text before it is cut into tokens.
   ///   - length: The time to measure.
-  /// - Returns: The whole work; measured where it was done before the time was up.
+  /// - Returns: An estimate of the whole work, or its measured time if it finished early.
   /// - Throws: The errors of `perplexity(ofText:protocol:progress:)`; `TextError` for a text of unknown size.
   public func estimate(
     ofText path: String, protocol: PerplexityProtocol, window: FixedWindow? = nil,
@@ -101,29 +101,30 @@ extension LanguageModel {
       throw TextError(
         path: path, line: nil,
         expected: "a text whose size is known, to estimate from a part of it",
-        found: "one without a known end", fix: "give a file")
+        found: "a stream of unknown length", fix: "give a file")
     }
   }
 }
 
 extension TrainingRun {
-  /// Says what the rest of the training will take, after some seconds of it.
+  /// Estimates the time of the rest of the training, from a few seconds of it.
   ///
-  /// Steps are done, and a part of an evaluation. The run is of no use afterwards, and nothing is written.
+  /// Takes steps and runs part of an evaluation. The run cannot be used afterwards; nothing is
+  /// written.
   ///
-  /// - Parameter length: How long to measure steps, and again an evaluation.
-  /// - Returns: The whole work but for the time that saving takes, which the disk decides.
+  /// - Parameter length: The time to measure steps, and again to measure an evaluation.
+  /// - Returns: An estimate of the whole work without saving, which depends on the disk.
   /// - Throws: The errors of `advance(progress:)`.
   public mutating func estimate(measuring length: Duration = .seconds(2)) throws -> WorkEstimate {
     let evaluation = try secondsOfEvaluation(measuring: length)
     let stepsLeft = stepsLeft
-    // The first step plans products and takes memory.
+    // The first step plans matrix products and allocates memory.
     let warmUp = try timeSteps(count: min(1, stepsLeft), limit: length)
     let steps = try timeSteps(count: stepsLeft - warmUp.count, limit: length)
     let each = steps.count > 0 ? steps.seconds / Double(steps.count) : warmUp.seconds
     let perStep =
       Double(warmUp.predictions + steps.predictions) / Double(max(1, warmUp.count + steps.count))
-    // One before the first step, and one after each epoch or at the end.
+    // One evaluation before the first step, and one after each epoch or at the end.
     let evaluations = (Double(stepsLeft) / Double(max(1, stepsPerEpoch))).rounded(.up) + 1
     return WorkEstimate(
       predictions: Double(stepsLeft) * perStep,
@@ -132,7 +133,7 @@ extension TrainingRun {
       share: Double(warmUp.count + steps.count) / Double(max(1, stepsLeft)))
   }
 
-  /// The seconds of an evaluation.
+  /// Returns the seconds of an evaluation.
   private mutating func secondsOfEvaluation(measuring length: Duration) throws -> Double {
     var probe = EvaluationProbe(length: length)
     do {
@@ -143,14 +144,14 @@ extension TrainingRun {
     }
   }
 
-  /// Does steps until there are no more or the time is up.
+  /// Takes steps until none are left or the time is up.
   private mutating func timeSteps(
     count: Int, limit: Duration
   ) throws -> (count: Int, predictions: Int, seconds: Double) {
     let start = ContinuousClock.now
     var (done, predictions) = (0, 0)
     while done < count, done == 0 || start.duration(to: .now) < limit {
-      // An epoch that ends begins again: its evaluation is counted elsewhere.
+      // Starts the epoch again at its end: evaluations are counted separately.
       if state.data.cursor >= rows - 1 { state.data.cursor = 0 }
       predictions += try step().predictions
       done += 1

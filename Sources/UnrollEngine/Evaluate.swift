@@ -1,5 +1,5 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// Runs a text through a model under each protocol.
+// Evaluates a model on a text under each protocol.
 
 import UnrollNeural
 import UnrollTensors
@@ -7,9 +7,9 @@ import UnrollTokenization
 
 /// The progress of an evaluation.
 public struct EvaluationProgress: Sendable {
-  /// The figures so far.
+  /// The figures of perplexity so far.
   public var perplexity: Perplexity
-  /// The share of the work that is done, or `nil` where it is not known, as for standard input.
+  /// The share of the work that is done, or `nil` if unknown, as for standard input.
   public var fraction: Double?
 }
 
@@ -18,14 +18,15 @@ extension LanguageModel {
   ///
   /// - Parameters:
   ///   - path: The text: a file, a gzip file, or `-` for standard input.
-  ///   - protocol: Which tokens are predicted, and from what.
-  ///   - window: The window of the protocol `window`, which needs one; others have none.
+  ///   - protocol: The tokens that are predicted, and their context.
+  ///   - window: The window of the protocol `window`, which requires one; `nil` for others.
   ///   - crossesLines: `true` if the window crosses lines.
-  ///   - preparation: Changes of the text before it is cut into tokens; words and bytes are those after it.
+  ///   - preparation: Changes of the text before it is cut into tokens; words and bytes are counted
+  ///     after them.
   ///   - progress: Called after each window of tokens.
   /// - Returns: The perplexity with its counts.
   /// - Throws: `FileError` or `TextError` if the text cannot be read, has a word that the model
-  ///   cannot take, or nothing to predict; `NotFinite` if the model gives no numbers;
+  ///   cannot encode, or has nothing to predict; `NotFinite` if the model's output is not finite;
   ///   `CancellationError` if the task was cancelled.
   public func perplexity(
     ofText path: String, protocol: PerplexityProtocol, window: FixedWindow? = nil,
@@ -38,9 +39,9 @@ extension LanguageModel {
         found: "\(`protocol`.rawValue) \(window == nil ? "without" : "with") one")
     }
     var text = try TokenReader(encoder: encoder, path: path, preparation)
-    // So does SRILM: a blank line is no sentence.
+    // SRILM skips blank lines.
     text.skipsBlankLines = `protocol` == .srilm
-    // In these programs the word <unk> of a text is a word that the vocabulary lacks.
+    // SRILM and KenLM treat the word <unk> of a text as an out-of-vocabulary word.
     text.takesUnknownTokenForUnknown = [.srilm, .kenlm].contains(`protocol`)
     return try measure(`protocol`, path: path) { run in
       run.window = window
@@ -65,9 +66,9 @@ extension LanguageModel {
   /// - Parameters:
   ///   - path: The text.
   ///   - preparation: Changes of the text before it is cut into tokens.
-  ///   - window: The tokens that are predicted at once.
+  ///   - window: The number of tokens that are predicted at once.
   ///   - progress: Called after each window.
-  ///   - predict: Gives `[T]` the log-probabilities of targets after inputs and a state.
+  ///   - predict: Returns the log-probabilities `[T]` of targets after inputs and a state.
   /// - Returns: The perplexity with its counts.
   /// - Throws: The errors of `perplexity(ofText:protocol:progress:)` and `predict`.
   func streamPerplexity(
@@ -85,12 +86,13 @@ extension LanguageModel {
   /// Measures the perplexity of token ids under the protocol `columns`.
   ///
   /// - Parameters:
-  ///   - ids: The ids.
-  ///   - isKnown: Which of them stand for words of the vocabulary; all if `nil`.
+  ///   - ids: The token ids.
+  ///   - isKnown: `true` for each id that stands for a word of the vocabulary; all if `nil`.
   ///   - path: The path of their text, for errors.
   ///   - progress: Called after each window.
   /// - Returns: The perplexity; words and bytes are not counted.
-  /// - Throws: `TextError` if there is nothing to predict; `NotFinite` if the model gives no numbers.
+  /// - Throws: `TextError` if there is nothing to predict; `NotFinite` if the model's output is not
+  ///   finite.
   func perplexity(
     ofColumns ids: [Int32], isKnown: [Bool]? = nil, path: String,
     _ progress: (EvaluationProgress) throws -> Void
@@ -161,11 +163,11 @@ struct EvaluationRun {
   var result: Perplexity
   /// The window of the protocol `window`.
   var window: FixedWindow?
-  /// The last tokens, where windows cross lines.
+  /// The last tokens, if windows cross lines.
   var history: [Int32]?
 
   typealias Report = (EvaluationProgress) throws -> Void
-  /// Gives `[T, B]` the log-probabilities of targets after inputs and a state.
+  /// Returns the log-probabilities `[T, B]` of targets after inputs and a state.
   typealias Predict = (
     _ targets: [Int32], _ inputs: [Int32], _ state: inout RecurrentState
   ) throws -> [Float]
@@ -175,9 +177,9 @@ struct EvaluationRun {
   /// - Parameters:
   ///   - text: The text.
   ///   - start: The token before the first one, or `nil` if it is not predicted.
-  ///   - window: The tokens that are predicted at once.
+  ///   - window: The number of tokens that are predicted at once.
   ///   - progress: Called after each window.
-  ///   - predict: Gives their log-probabilities.
+  ///   - predict: Returns the log-probabilities of targets.
   /// - Throws: Errors of reading and predicting.
   mutating func stream(
     _ text: inout TokenReader, after start: Int32?, window: Int = LanguageModel.window,
@@ -213,7 +215,7 @@ struct EvaluationRun {
   ) throws {
     result.tokens = tokens.count
     let (B, T) = (PerplexityProtocol.columnCount, PerplexityProtocol.columnsWindow)
-    // Column b is the b-th of B runs of n tokens; what is left over is not used.
+    // Stream b of the batch is the b-th of B runs of n tokens; the remainder is not used.
     let n = tokens.count / B
     guard n > 1 else { return }
     func row(_ t: Int) -> [TokenInText] {
@@ -232,7 +234,7 @@ struct EvaluationRun {
 
   mutating func sentences(_ text: inout TokenReader, _ progress: Report) throws {
     while true {
-      // Lines that are computed together, with what they share once.
+      // Lines that are computed together, sharing their common prefixes.
       var lines: [[TokenInText]] = []
       var tokens = 0
       while lines.count < LanguageModel.sentenceCount, tokens < 1 << 16,
@@ -282,13 +284,13 @@ struct TokenReader: ~Copyable {
   private let encoder: Encoder
   private var line: [TokenInText] = []
   private var position = 0
-  /// `true` if lines of nothing but white space are left out.
+  /// `true` if lines of nothing but white space are skipped.
   var skipsBlankLines = false
-  /// `true` if the text of the unknown token itself stands for unknown text.
+  /// `true` if the text of the unknown token itself is treated as unknown text.
   var takesUnknownTokenForUnknown = false
-  /// The lines that were read.
+  /// The number of lines that were read.
   private(set) var lineCount = 0
-  /// The words or characters that were left out.
+  /// The number of words or characters that were left out.
   private(set) var leftOutCount = 0
   private var beginsWithWhiteSpace = false
   private var endsWithWhiteSpace = false
@@ -303,7 +305,7 @@ struct TokenReader: ~Copyable {
   /// The share of the text that was read.
   var fraction: Double? { lines.fraction }
 
-  /// The empty parts before and behind the words of what was read, between white space.
+  /// The number of empty parts before and behind the words, between white space.
   var emptyEnds: Int { (beginsWithWhiteSpace ? 1 : 0) + (endsWithWhiteSpace ? 1 : 0) }
 
   mutating func nextLine() throws(TextError) -> [TokenInText]? {
@@ -325,7 +327,7 @@ struct TokenReader: ~Copyable {
     return encoded.tokens(of: line)
   }
 
-  /// All tokens that are left.
+  /// Returns all remaining tokens.
   mutating func all() throws(TextError) -> [TokenInText] {
     var tokens: [TokenInText] = []
     while let line = try nextLine() { tokens += line }

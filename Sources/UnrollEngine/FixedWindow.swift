@@ -5,23 +5,24 @@ import UnrollNeural
 import UnrollTensors
 import UnrollTokenization
 
-/// The window that a model reads before each prediction: the N tokens before it, from a zero state.
+/// A window of the N tokens before each prediction, read from a zero state.
 ///
-/// Three conventions, as Keras's `pad_sequences` with its defaults has them:
-/// - Where fewer than N tokens come before, padding stands in front of them (`padding="pre"`). A padding token is
-///   read as any other: its embedding row is a row. Models of `mask_zero` skip the steps of id 0 instead; that
-///   is `padding: nil`, a shorter window. Only padding is skipped then, not a token of id 0 in the text.
-/// - At the beginning of a line, or of the text where lines are carried on, the window has the token that lines
-///   start from, if the model has one, and padding before it. A window of padding alone predicts too; an empty
-///   one does not.
-/// - Windows do not cross lines unless it is asked for.
+/// It follows the defaults of Keras's `pad_sequences`:
+/// - If fewer than N tokens precede, padding stands in front of them (`padding="pre"`). A padding
+///   token is read like any other token. Models with `mask_zero` skip the steps of id 0 instead;
+///   that is `padding: nil`, a shorter window. Only padding is skipped then, not a token of id 0 in
+///   the text.
+/// - At the beginning of a line, or of the text if windows cross lines, the window holds the token
+///   that lines start from, if the model has one, after padding. A window of padding alone is used
+///   for prediction; an empty one is not.
+/// - Windows do not cross lines unless requested.
 public struct FixedWindow: Sendable, Hashable {
   /// The number of tokens, N.
   public let length: Int
   /// The token in front of shorter contexts; `nil` for none.
   public let padding: Int32?
 
-  /// The lengths that a window may have.
+  /// The valid lengths of a window.
   public static let lengths = 1...100_000
 
   /// Creates a window.
@@ -38,7 +39,7 @@ public struct FixedWindow: Sendable, Hashable {
     self.padding = padding
   }
 
-  /// The last N of some tokens, after padding where there are fewer.
+  /// Returns the last N tokens, preceded by padding if there are fewer.
   func context(_ tokens: some Collection<Int32>) -> [Int32] {
     let last = Array(tokens.suffix(length))
     guard let padding else { return last }
@@ -46,11 +47,11 @@ public struct FixedWindow: Sendable, Hashable {
   }
 }
 
-/// A window as results state it.
+/// A description of a window in results.
 public struct WindowDescription: Sendable, Hashable {
   /// The number of tokens, N.
   public let length: Int
-  /// The text of the padding token; `none` where shorter contexts stay as they are.
+  /// The text of the padding token; `none` if shorter contexts are not padded.
   public let padding: String
   /// `true` if windows cross lines.
   public let crossesLines: Bool
@@ -64,12 +65,12 @@ public struct WindowDescription: Sendable, Hashable {
 }
 
 extension LanguageModel {
-  /// A window as results state it.
+  /// Returns the description of a window for results.
   ///
   /// - Parameters:
   ///   - window: The window.
   ///   - crossesLines: `true` if it crosses lines.
-  /// - Returns: Its length, the text of its padding, and its bounds.
+  /// - Returns: The description.
   public func description(of window: FixedWindow, crossesLines: Bool) -> WindowDescription {
     WindowDescription(
       length: window.length,
@@ -77,24 +78,25 @@ extension LanguageModel {
       crossesLines: crossesLines)
   }
 
-  /// The window of a model whose padding is named.
+  /// Returns a window whose padding is given as text.
   ///
   /// - Parameters:
   ///   - length: The number of tokens, N.
-  ///   - padding: The text of the padding token, `none`, or `nil` for the vocabulary's own.
+  ///   - padding: The text of the padding token, `none`, or `nil` for the vocabulary's padding
+  ///     token.
   /// - Returns: The window.
   /// - Throws: `TextError` if the vocabulary lacks the token; `NeuralError` for a length out of range.
   public func fixedWindow(length: Int, padding: String?) throws -> FixedWindow {
     try encoder.vocabulary.fixedWindow(length: length, padding: padding, path: path)
   }
 
-  /// Predictions of sentences, each token from a window of its own.
+  /// Returns the predictions of sentences, each token from its own window.
   ///
   /// - Parameters:
   ///   - sentences: The tokens of each.
   ///   - window: The window.
-  ///   - history: The tokens before the first sentence, for windows that cross sentences. Out: the last N of
-  ///     them and of the sentences. `nil` if each sentence begins anew.
+  ///   - history: The tokens before the first sentence, for windows that cross sentences. Out: the
+  ///     last N tokens, sentences included. `nil` if windows do not cross sentences.
   ///   - figures: The figures besides the probabilities.
   /// - Returns: One for each sentence, in order.
   /// - Throws: `NeuralError` for tokens outside of the vocabulary, or if memory is short.
@@ -116,7 +118,7 @@ extension LanguageModel {
     }
   }
 
-  /// A context and what it predicts.
+  /// A context and its target.
   private struct WindowPlace {
     let window: FixedWindow
     /// A sentence after its history.
@@ -124,10 +126,10 @@ extension LanguageModel {
     /// The number of tokens before the target.
     let end: Int
     let target: Int32
-    /// `true` if only the total is wanted, after the last token.
+    /// `true` if only the total probability after the last token is requested.
     var isEnd = false
 
-    /// The number of tokens of the context, with padding.
+    /// The number of tokens of the context, padding included.
     var length: Int { window.padding == nil ? min(end, window.length) : window.length }
     /// The tokens to read.
     var context: [Int32] { window.context(tokens[..<end]) }
@@ -166,7 +168,7 @@ extension LanguageModel {
       totals: figures.subset.isEmpty ? [] : found.map(\.total))
   }
 
-  /// Runs windows, many of one length side by side.
+  /// Runs windows, batching those of equal length.
   private func run(
     _ places: [WindowPlace], _ figures: PredictionFigures
   ) throws -> [WindowFigures] {
@@ -196,10 +198,12 @@ extension LanguageModel {
     return results
   }
 
-  /// The windows of a length that go side by side.
+  /// Returns the batch size for windows of a length.
   private static func columns(ofWindow length: Int) -> Int { max(1, min(256, 16_384 / length)) }
 
-  /// The state of windows of one length, from zero, before each reads its last token.
+  /// Returns the state, from zero, before each window reads its last token.
+  ///
+  /// All have the same length.
   private func stateBeforeLast(of contexts: [[Int32]]) throws -> RecurrentState {
     let B = contexts.count
     var state = network.zeroState(columns: B)
@@ -213,7 +217,7 @@ extension LanguageModel {
     return state
   }
 
-  /// The log-probabilities of all tokens after each of some contexts of one length.
+  /// Returns the log-probabilities of all tokens after contexts of equal length.
   ///
   /// - Parameter contexts: `[B, N]`
   /// - Returns: `[B, V]`; `[B, S]` with a shortlist.
@@ -225,11 +229,12 @@ extension LanguageModel {
 }
 
 extension Vocabulary {
-  /// The window of a model whose padding is named.
+  /// Returns a window whose padding is given as text.
   ///
   /// - Parameters:
   ///   - length: The number of tokens, N.
-  ///   - padding: The text of the padding token, `none`, or `nil` for the vocabulary's own.
+  ///   - padding: The text of the padding token, `none`, or `nil` for the vocabulary's padding
+  ///     token.
   ///   - path: The model's path, for messages.
   /// - Returns: The window.
   /// - Throws: `TextError` if the vocabulary lacks the token; `NeuralError` for a length out of range.

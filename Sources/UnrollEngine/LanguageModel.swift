@@ -1,4 +1,4 @@
-// A checkpoint that is ready to run.
+// A checkpoint prepared for inference.
 
 import Synchronization
 import UnrollFormat
@@ -7,7 +7,7 @@ import UnrollNeural
 import UnrollTensors
 import UnrollTokenization
 
-/// A model whose log-probabilities are not numbers.
+/// An error for log-probabilities that are not finite.
 public struct NotFinite: Error, Sendable, CustomStringConvertible {
   /// The model's path.
   public let path: String
@@ -21,7 +21,7 @@ public struct NotFinite: Error, Sendable, CustomStringConvertible {
   }
 }
 
-/// Word boundaries that are found once, by the first thread that needs them.
+/// Word boundaries that are computed once, by the first thread that needs them.
 ///
 /// A class because copies of a model share it.
 private final class BoundaryCache: Sendable {
@@ -38,9 +38,9 @@ private final class BoundaryCache: Sendable {
   }
 }
 
-/// A language model: the network and the tokens that it speaks.
+/// A language model: the network and its tokenizer.
 public struct LanguageModel: Sendable {
-  /// The path that it came from, for messages.
+  /// The path of the checkpoint, for messages.
   public let path: String
   /// Turns text into token ids.
   public private(set) var encoder: Encoder
@@ -49,19 +49,20 @@ public struct LanguageModel: Sendable {
   /// The number of tokens, V.
   public var vocabularySize: Int { network.architecture.vocabularySize }
 
-  /// The way in which tokens show where words begin and end.
+  /// The way in which tokens mark the beginnings and ends of words.
   public var wordBoundaries: WordBoundaries { boundaries.value { encoder.wordBoundaries } }
   private let boundaries = BoundaryCache()
 
-  /// Makes a checkpoint ready to run: packs its weights.
+  /// Prepares a checkpoint for inference by packing its weights.
   ///
   /// - Parameters:
   ///   - checkpoint: The model.
   ///   - path: Its path, for messages.
-  ///   - precision: The type of the factors of products.
-  ///   - shortlist: The tokens that have a probability, ascending; `nil` for all. See `tokens(ofText:_:)`.
-  /// - Throws: `NeuralError` if the weights cannot be packed; `TextError` if the tokenizer
-  ///   cannot be used.
+  ///   - precision: The compute precision.
+  ///   - shortlist: The tokens that have a probability, ascending; `nil` for all. See
+  ///     `tokens(ofText:_:)`.
+  /// - Throws: `NeuralError` if the weights cannot be packed; `TextError` if the tokenizer is
+  ///   unusable.
   public init(
     _ checkpoint: Checkpoint, path: String, precision: Precision = .float32,
     shortlist: [Int32]? = nil
@@ -73,16 +74,18 @@ public struct LanguageModel: Sendable {
       precision: precision, shortlist: shortlist)
   }
 
-  /// Leaves unknown words out of texts from here on, as a `Tokenizer` of Keras without `oov_token` does.
+  /// Leaves unknown words out of texts from now on, as a Keras `Tokenizer` without `oov_token`
+  /// does.
   ///
-  /// - Throws: `TextError` if the model's tokenizer is another.
+  /// - Throws: `TextError` for any other tokenizer.
   public mutating func leaveOutUnknown() throws { try encoder.leaveOutUnknown(path: path) }
 
-  /// Notes on numbers that a precision loses: matrices whose rows have a weight far larger than the others.
+  /// Returns notes on weights that a precision rounds to zero: matrices whose rows have a weight
+  /// far larger than the others.
   ///
   /// - Parameters:
   ///   - checkpoint: The model.
-  ///   - precision: The type of the factors of products.
+  ///   - precision: The compute precision.
   /// - Returns: A note for each matrix of which a hundredth of the rows or more is lost.
   public static func losses(of checkpoint: Checkpoint, in precision: Precision) -> [Note] {
     guard precision == .int8 else { return [] }
@@ -100,15 +103,15 @@ public struct LanguageModel: Sendable {
     }
   }
 
-  /// The tokens that a text has, each once, ascending: a shortlist for a model to generate from.
+  /// Returns the distinct tokens of a text, ascending: a shortlist for a model to generate from.
   ///
   /// - Parameters:
   ///   - path: A file, plain or gzip, or `-` for standard input.
-  ///   - encoder: The model's.
-  ///   - progress: Called now and then with the share that was read.
-  /// - Returns: Token ids, with those that begin and end its sentences.
-  /// - Throws: `FileError` or `TextError` if the text cannot be read, is empty, or has words that the model
-  ///   cannot take.
+  ///   - encoder: The model's encoder.
+  ///   - progress: Called periodically with the share of the text that was read.
+  /// - Returns: Token ids, including those that begin and end sentences.
+  /// - Throws: `FileError` or `TextError` if the text cannot be read, is empty, or has words that
+  ///   the model cannot encode.
   public static func tokens(
     ofText path: String, _ encoder: Encoder, progress: (Double?) -> Void = { _ in }
   ) throws -> [Int32] {
@@ -121,14 +124,14 @@ public struct LanguageModel: Sendable {
     return ids.sorted()
   }
 
-  /// Opens a checkpoint and makes it ready to run.
+  /// Opens a checkpoint and prepares it for inference.
   ///
   /// - Parameters:
   ///   - path: The checkpoint.
-  ///   - reader: Runs libhdf5; in this process unless told. See `ContainerReader.inProcess`.
-  ///   - precision: The type of the factors of products.
-  /// - Throws: `FileError` or `InvalidCheckpoint` if it cannot be opened; what
-  ///   `init(_:path:precision:)` throws.
+  ///   - reader: Runs libhdf5, by default in this process. See `ContainerReader.inProcess`.
+  ///   - precision: The compute precision.
+  /// - Throws: `FileError` or `InvalidCheckpoint` if it cannot be opened; the errors of
+  ///   `init(_:path:precision:)`.
   public init(
     contentsOf path: String, reader: ContainerReader = .inProcess, precision: Precision = .float32
   ) throws {
@@ -136,10 +139,10 @@ public struct LanguageModel: Sendable {
       Checkpoint(contentsOf: path, reader: reader), path: path, precision: precision)
   }
 
-  /// The encoder of a checkpoint: text to token ids.
+  /// Returns the encoder of a checkpoint, from text to token ids.
   ///
-  /// - Throws: `TextError` if the tokenizer needs a token that the vocabulary lacks, or is one that
-  ///   this version does not have.
+  /// - Throws: `TextError` if the tokenizer needs a token that the vocabulary lacks, or if this
+  ///   version does not support the tokenizer.
   public static func encoder(of checkpoint: Checkpoint, path: String) throws -> Encoder {
     try Encoder(vocabulary: checkpoint.vocabulary, tokenizer: checkpoint.tokenizer, path: path)
   }

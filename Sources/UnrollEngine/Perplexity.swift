@@ -5,27 +5,28 @@ import UnrollNeural
 import UnrollTensors
 import UnrollTokenization
 
-/// Which tokens of a text are predicted, from what, and what their probabilities are divided by.
+/// The tokens of a text that are predicted, their context, and the divisor of their loss.
 public enum PerplexityProtocol: String, Sendable, CaseIterable {
   /// One stream: zero initial state, carried to the end; every token but the first is predicted.
   case stream
-  /// 10 columns of equal length side by side, state carried; the rest of the text and the first
-  /// token of each column are not predicted. What PyTorch's word_language_model prints.
+  /// 10 streams of equal length in one batch, state carried; the remainder of the text and the
+  /// first token of each stream are not predicted. The same protocol as PyTorch's
+  /// word_language_model.
   case columns
   /// Each line alone: zero state, the first token follows `<eos>`; every token is predicted.
   case sentence
-  /// `sentence` with SRILM's figures: words (the word `<unk>` too) and ends of lines that the vocabulary lacks are left out of
-  /// logarithm and divisor; `ppl` divides by words and predicted ends of lines, `ppl1` by words. Blank lines
-  /// are no sentences.
+  /// `sentence` with SRILM's figures: out-of-vocabulary words, including the word `<unk>`, and
+  /// out-of-vocabulary ends of lines are left out of logarithm and divisor; `ppl` divides by words
+  /// and predicted ends of lines, `ppl1` by words. Blank lines are skipped.
   case srilm
-  /// `sentence` with the figures of KenLM's `query`: perplexity including and excluding words that the
-  /// vocabulary lacks, the word `<unk>` too; ends of sentences are tokens.
+  /// `sentence` with the figures of KenLM's `query`: perplexity including and excluding
+  /// out-of-vocabulary words, the word `<unk>` too; ends of sentences are tokens.
   case kenlm
-  /// One stream that follows `<eos>`, with the figures of EleutherAI's lm-evaluation-harness: over the
-  /// words and bytes of the whole text, which is one document.
+  /// One stream that follows `<eos>`, with the figures of EleutherAI's lm-evaluation-harness, over
+  /// the words and bytes of the whole text as one document.
   case lmEval = "lm-eval"
-  /// Each token from a `FixedWindow` of those before it, from a zero state; every token is predicted, but where
-  /// the window is empty.
+  /// Each token from a `FixedWindow` of the tokens before it, from a zero state; every token is
+  /// predicted unless its window is empty.
   case window
 
   /// The context of a prediction, in words.
@@ -39,55 +40,58 @@ public enum PerplexityProtocol: String, Sendable, CaseIterable {
     }
   }
 
-  /// Columns of the protocol `columns`, as word_language_model's `eval_batch_size`.
+  /// Batch size of the protocol `columns`: word_language_model's `eval_batch_size`.
   static let columnCount = 10
-  /// Rows of a window of the protocol `columns`, as word_language_model's `--bptt`.
+  /// BPTT length of the protocol `columns`: word_language_model's `--bptt`.
   static let columnsWindow = 35
 }
 
-/// The figures of a model's predictions of a text.
+/// The figures of a model's predictions on a text.
 public struct Perplexity: Sendable {
   /// The protocol.
   public var `protocol`: PerplexityProtocol
-  /// The adaptation by which the model learnt from the text while it was measured, in words; `nil` for a model as it is.
+  /// The adaptation of the model to the text, in words; `nil` for a fixed model.
   public var adaptation: String?
   /// The window of the protocol `window`; `nil` for others.
   public internal(set) var window: WindowDescription?
-  /// The context of the first token of each line, stream or column is predicted from, in words.
+  /// The context of the first token of each line, stream or batch, in words.
   public var firstToken = ""
   /// The treatment of the ends of lines, in words.
   public var lineEnds = ""
-  /// The tokens of the text, end-of-sentence tokens included.
+  /// The number of tokens of the text, end-of-sentence tokens included.
   public var tokens = 0
-  /// The tokens that were predicted.
+  /// The number of predicted tokens.
   public var predictions = 0
-  /// The lines of the text.
+  /// The number of lines of the text.
   public var lines = 0
-  /// The words of the text, between white space, that end in a predicted token.
+  /// The number of words of the text, between white space, that end in a predicted token.
   public var words = 0
-  /// The ends of lines that are predicted, by a token of their own or with the text before them.
+  /// The number of predicted ends of lines, by a token of their own or with the text before them.
   public var lineEndings = 0
-  /// The number of them that the vocabulary lacks.
+  /// The number of ends of lines that the vocabulary lacks.
   public var unknownLineEndings = 0
-  /// The bytes of the text that the predicted tokens stand for, with the white space before them.
+  /// The number of bytes of text that the predicted tokens stand for, with the white space before
+  /// them.
   public var bytes = 0
-  /// The predicted tokens that stand for text outside the vocabulary.
+  /// The number of predicted tokens that stand for text outside the vocabulary.
   public var unknown = 0
-  /// The words with such a token.
+  /// The number of words with such a token.
   public var unknownWords = 0
-  /// The words or characters that the vocabulary lacks and that were left out of the text, as Keras does.
+  /// The number of out-of-vocabulary words or characters that were left out of the text, as Keras
+  /// does.
   public var leftOut = 0
   /// The sum of the negative log-probabilities of the predictions, in nats.
   public var totalNLL = 0.0
-  /// The part of it that is of words outside the vocabulary.
+  /// The part of `totalNLL` that belongs to words outside the vocabulary.
   public var unknownNLL = 0.0
-  /// The empty parts before and behind the words of the text, as `re.split(r"\s+", text)` counts them.
+  /// The number of empty parts before and behind the words of the text, as `re.split(r"\s+", text)`
+  /// counts them.
   var emptyEnds = 0
-  /// The sums over sentences or windows.
+  /// Sums of losses over sentences or windows, for the bootstrap.
   var blocks = BlockSums()
   /// The number of tokens of the model, V.
   public var vocabularySize = 0
-  /// The time that it took, in seconds.
+  /// The time of the evaluation in seconds.
   public var seconds = 0.0
 
   /// The context of a prediction, in words.
@@ -96,18 +100,18 @@ public struct Perplexity: Sendable {
   public var nll: Double { totalNLL / Double(predictions) }
   /// `exp(nll)`.
   public var perplexity: Double { Elementary.exp(nll) }
-  /// The mean of a prediction in bits.
+  /// The mean negative log-probability of a prediction, in bits.
   public var bitsPerToken: Double { nll / Elementary.log(2) }
-  /// All bits over the words; `nil` without words.
+  /// Total bits divided by the number of words; `nil` without words.
   public var bitsPerWord: Double? { words > 0 ? totalNLL / Elementary.log(2) / Double(words) : nil }
-  /// All bits over the bytes; `nil` without bytes.
+  /// Total bits divided by the number of bytes; `nil` without bytes.
   public var bitsPerByte: Double? { bytes > 0 ? totalNLL / Elementary.log(2) / Double(bytes) : nil }
-  /// Predictions a second.
+  /// The number of predictions per second.
   public var tokensPerSecond: Double { Double(predictions) / seconds }
 
   init(_ protocol: PerplexityProtocol) { self.protocol = `protocol` }
 
-  /// The figures of the program that the protocol is named after, by its names for them.
+  /// The figures of the program that the protocol is named after, under that program's names.
   public var figures: [(name: String, value: Double)] {
     let known = -(totalNLL - unknownNLL)
     let knownWords = Double(words - unknownWords)
@@ -138,7 +142,7 @@ public struct Perplexity: Sendable {
     }
   }
 
-  /// The perplexity that `interval` is of, by the name that the protocol's program gives it.
+  /// The perplexity that `interval` describes, under the name that the protocol's program gives it.
   public var headline: (name: String, value: Double) {
     let name =
       switch `protocol` {
@@ -161,18 +165,18 @@ public struct Perplexity: Sendable {
     }
   }
 
-  /// The range of the headline's perplexity by the bootstrap over sentences or windows: 95 of 100 texts that are
-  /// made of this one's blocks, drawn with replacement, lie inside.
+  /// Returns a 95 % bootstrap interval of the headline's perplexity, with sentences or windows as
+  /// blocks that are drawn with replacement.
   ///
   /// - Parameters:
-  ///   - resamples: The texts that are drawn.
-  ///   - seed: The seed of the draws.
-  /// - Returns: The 2.5th and 97.5th percentile of their perplexities and the number of blocks; `nil`
-  ///   with fewer than two.
+  ///   - resamples: The number of bootstrap samples.
+  ///   - seed: Random seed.
+  /// - Returns: The 2.5th and 97.5th percentile of the samples' perplexities and the number of
+  ///   blocks; `nil` with fewer than two blocks.
   public func interval(
     resamples: Int = 1000, seed: UInt32 = 1
   ) -> (low: Double, high: Double, blocks: Int)? {
-    // The empty parts around the words of a whole text are in no block.
+    // The empty parts around the words of a text belong to no block.
     let share = `protocol` == .lmEval ? Double(words) / Double(words + emptyEnds) : 1
     return blocks.interval(resamples: resamples, seed: seed).map {
       (Elementary.exp($0.lowerBound * share), Elementary.exp($0.upperBound * share), blocks.count)
@@ -192,20 +196,20 @@ public struct Perplexity: Sendable {
     unknownNLL -= token.isOfUnknownWord ? Double(logProbability) : 0
   }
 
-  /// Ends a block of the bootstrap, a sentence or window: the predictions since the last one.
+  /// Ends a bootstrap block, a sentence or window: the predictions since the previous block.
   mutating func endBlock() {
     let sums = headlineSums
     blocks.add(total: sums.nll, count: sums.count)
   }
 }
 
-/// Sums of losses over blocks of a text; their number has a bound, and that of a text's blocks none.
+/// Sums of losses over blocks of a text, merged so that their number stays bounded.
 struct BlockSums: Sendable {
   private static let limit = 8192
 
   /// The loss and number of predictions of each block.
   private var sums: [(nll: Double, count: Int)] = []
-  /// The number of the text's blocks in one of these.
+  /// The number of sentences or windows in each stored block.
   private var merged = 1
   private var pending = 0
   private var (total, predictions) = (0.0, 0)
@@ -216,15 +220,15 @@ struct BlockSums: Sendable {
   /// Adds a block.
   ///
   /// - Parameters:
-  ///   - total: The loss of the text up to its end.
-  ///   - count: The predictions up to its end.
+  ///   - total: The loss of the text up to the end of the block.
+  ///   - count: The number of predictions up to the end of the block.
   mutating func add(total: Double, count: Int) {
     pending += 1
     guard pending >= merged, count > predictions else { return }
     sums.append((total - self.total, count - predictions))
     (self.total, predictions, pending) = (total, count, 0)
     guard sums.count == Self.limit else { return }
-    // Neighbours become one block.
+    // Merges neighbours pairwise.
     sums = stride(from: 0, to: sums.count, by: 2).map { index in
       let (first, second) = (sums[index], sums[index + 1])
       return (first.nll + second.nll, first.count + second.count)
@@ -232,7 +236,7 @@ struct BlockSums: Sendable {
     merged *= 2
   }
 
-  /// The 2.5th and 97.5th percentile of the mean loss of texts drawn from the blocks.
+  /// Returns the 2.5th and 97.5th percentile of the mean loss of bootstrap samples of the blocks.
   func interval(resamples: Int, seed: UInt32) -> ClosedRange<Double>? {
     guard count > 1, resamples > 0 else { return nil }
     var random = CounterGenerator(seed: seed)
@@ -253,7 +257,7 @@ struct BlockSums: Sendable {
 }
 
 extension EncodedLine {
-  /// The tokens with what they stand for.
+  /// Returns the tokens of a line with the text that they stand for.
   func tokens(of line: TextLine) -> [TokenInText] {
     let words = line.words
     let owners = owners(among: words)
@@ -284,7 +288,7 @@ extension EncodedLine {
 }
 
 extension EncodedLine {
-  /// The words that were left out and of which no token is left.
+  /// Returns the indices of words that were left out entirely.
   private func wordsLeftOut(of words: [Range<Int>], _ owners: [Int?]) -> Set<Int> {
     guard !leftOut.isEmpty else { return [] }
     let places = words.indices.filter { place in leftOut.contains { $0.overlaps(words[place]) } }
@@ -299,10 +303,10 @@ struct TokenInText {
   /// The number of words that end in it.
   var wordCount: Int
   let isUnknown: Bool
-  /// `true` if the word that it begins in has an unknown token.
+  /// `true` if the token begins in a word with an unknown token.
   var isOfUnknownWord = false
-  /// The number of the words ending in it that have one.
+  /// The number of the words that end in the token and have an unknown token.
   var unknownWordCount = 0
-  /// `true` if the line ends in it, with its text or after it.
+  /// `true` if the line ends in the token, with its text or after it.
   var isLineEnd = false
 }

@@ -1,5 +1,5 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// Does a converted model know its own text? A check for what names and shapes cannot show.
+// Checks that a converted model predicts its own text, which names and shapes cannot show.
 
 import Foundation
 import UnrollFormat
@@ -8,20 +8,20 @@ import UnrollNeural
 import UnrollTensors
 import UnrollTokenization
 
-/// The beginning of a text that a converted model should know, and its likelihood.
+/// The beginning of a text that a converted model should predict well, and its likelihood.
 ///
-/// A model whose ids, roles or gate blocks were misread predicts its own training text no better than
-/// uniform guessing, though every tensor is in place.
+/// A model whose ids, roles or gate blocks were misread predicts its own training text no better
+/// than uniform guessing, although every tensor is present.
 struct PlausibilityCheck {
   /// The mean negative log-probability of the predicted tokens in nats.
   let nll: Double
-  /// The tokens of the text that were read.
+  /// The number of tokens that were read.
   let tokenCount: Int
   /// The number of them that the vocabulary lacks.
   let unknownCount: Int
-  /// The lines that the model cannot take.
+  /// The number of lines that the model cannot encode.
   let refusedLines: Int
-  /// The readings of the file under which the text is much more likely.
+  /// The interpretations of the file under which the text is much more likely.
   private(set) var better: [(change: String, nll: Double)] = []
 
   private let checkpoint: Checkpoint
@@ -29,11 +29,12 @@ struct PlausibilityCheck {
   private let corpus: [String]
   private let window: FixedWindow?
 
-  /// The most tokens to compare other readings of the file by.
+  /// The maximum number of tokens for comparing interpretations of the file.
   private static let comparedTokens = 300
-  /// The fewest tokens that tell another reading from chance.
+  /// The minimum number of tokens for a significant comparison.
   private static let fewestTokens = 50
-  /// The nats a token by which another reading has to be better: chance does not reach that.
+  /// The improvement in nats per token that another interpretation must reach; chance does not
+  /// reach it.
   private static let margin = 0.3
 
   /// Evaluates a model on the beginning of a text.
@@ -41,8 +42,8 @@ struct PlausibilityCheck {
   /// - Parameters:
   ///   - checkpoint: The model.
   ///   - path: The text.
-  ///   - corpus: The texts that gave the vocabulary, if any did.
-  ///   - areGatesAssumed: `true` if nothing in the file vouches for the order of the gate blocks.
+  ///   - corpus: The texts that gave the vocabulary, if any.
+  ///   - areGatesAssumed: `true` if the file does not determine the order of gate blocks.
   ///   - window: The window that each token is predicted from; `nil` for all tokens before it.
   /// - Throws: `FileError` or `TextError` if the text cannot be read; `NeuralError` if memory is short.
   init(
@@ -66,12 +67,12 @@ struct PlausibilityCheck {
       text.prefix(Self.comparedTokens), tryingGates: areGatesAssumed, tryingOthers: isSuspicious)
   }
 
-  /// The cost of uniform guessing among all tokens, ln V.
+  /// The loss of uniform guessing among all tokens, ln V.
   private var guessing: Double { Elementary.log(Double(checkpoint.architecture.vocabularySize)) }
 
   private var isWorseThanGuessing: Bool { nll > guessing }
 
-  /// The warning that the numbers call for, if they do.
+  /// The warning that follows from the numbers, if any.
   var warning: Note? {
     let V = checkpoint.architecture.vocabularySize
     func note(_ message: String) -> Note { Note(place: path, message: "WARNING: \(message)") }
@@ -102,7 +103,7 @@ struct PlausibilityCheck {
         + "; or the text is of another kind")
   }
 
-  // MARK: - Other readings
+  // MARK: - Other interpretations
 
   private mutating func compare(
     _ text: CheckedText, tryingGates: Bool, tryingOthers: Bool
@@ -141,10 +142,10 @@ struct PlausibilityCheck {
     return GateOrder.all(cell).filter { $0 != GateOrder.usual(cell) }
   }
 
-  /// The same tokens in other orders, special tokens found by their names.
+  /// Returns the same tokens in other orders, with special tokens found by name.
   private func otherOrders() -> [(VocabularyOrder, Vocabulary)] {
     let own = checkpoint.vocabulary
-    // A tokenizer's own file says which id a token has.
+    // A tokenizer's own file gives the id of each token.
     guard !checkpoint.tokenizer.kind.isDefined else { return [] }
     let sorted = own.indices.map { Array(own[$0]) }.sorted { $0.lexicographicallyPrecedes($1) }
     var vocabularies: [(VocabularyOrder, Vocabulary)] = [
@@ -177,7 +178,7 @@ struct PlausibilityCheck {
 }
 
 extension Checkpoint {
-  /// The model as if the file had had its gate blocks in another order.
+  /// Returns the model as if the gate blocks of the file were in another order.
   fileprivate func withGates(_ order: GateOrder) -> Checkpoint {
     var checkpoint = self
     for index in architecture.layers.indices {
@@ -189,7 +190,7 @@ extension Checkpoint {
     return checkpoint
   }
 
-  /// The model with the embedding for the output and the output for the embedding; `nil` if these do not fit.
+  /// The model with embedding and output weight exchanged; `nil` if their shapes do not allow it.
   fileprivate var withSwappedEmbedding: Checkpoint? {
     guard !architecture.isTied, let embedding = parameters[.embeddingWeight],
       let output = parameters[.outputWeight], embedding.shape == output.shape
@@ -202,7 +203,7 @@ extension Checkpoint {
 }
 
 extension ConversionOptions {
-  /// The text of the check: the one that the caller gives, or the corpus's validation or training text.
+  /// The text of the check: the caller's, or the corpus's validation or training text.
   private var checkedText: String? {
     if let checkText { return checkText }
     guard case .corpus(let folder, _) = vocabulary else { return nil }
@@ -210,9 +211,10 @@ extension ConversionOptions {
       .first { FileManager.default.fileExists(atPath: $0) }
   }
 
-  /// The warning about a converted model that does not know its own text, if there is a text to try.
+  /// Returns the warning about a converted model that predicts its own text badly, if there is a
+  /// text.
   ///
-  /// - Throws: `FileError` or `TextError` if a text that the caller gives cannot be read.
+  /// - Throws: `FileError` or `TextError` if the caller's text cannot be read.
   func plausibilityWarning(_ conversion: Conversion) throws -> Note? {
     guard let path = checkedText else { return nil }
     let corpus = if case .corpus = vocabulary { vocabulary.paths } else { [String]() }
@@ -222,7 +224,7 @@ extension ConversionOptions {
     ).warning
   }
 
-  /// The window of the check: the one that the caller states, or the file.
+  /// Returns the window of the check: the caller's or the file's.
   private func checkedWindow(_ conversion: Conversion) throws -> FixedWindow? {
     let checkpoint = conversion.checkpoint
     if let window {

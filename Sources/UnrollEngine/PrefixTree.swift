@@ -1,18 +1,19 @@
-// The distinct beginnings of sentences: what sentences share is computed once.
+// The distinct prefixes of sentences: shared prefixes are computed once.
 
-/// A tree of sentences: a node for each distinct beginning, its tokens those on the way from the root.
+/// A prefix tree of sentences: a node for each distinct prefix, whose tokens are those on the path
+/// from the root.
 ///
-/// Hypotheses of one utterance and minimal pairs differ in few tokens, and equal lines in none. A node is read by
-/// the model once, and gives the probabilities of all tokens that follow it in any sentence. Nodes are
-/// numbered in the order of their depths, then of the sentences that first reach them.
+/// Hypotheses of one utterance and minimal pairs differ in few tokens, and equal lines in none. The
+/// model reads a node once, which gives the probabilities of all tokens that follow it in any
+/// sentence. Nodes are numbered by depth, then by the first sentence that reaches them.
 struct PrefixTree {
-  /// A beginning of sentences.
+  /// A prefix of sentences.
   struct Node {
     /// The node without the last token; `nil` for the first token of a sentence.
     let parent: Int?
     /// The last token.
     let token: Int32
-    /// The nodes with one token more, ascending.
+    /// The nodes with one more token, ascending.
     var children: Range<Int> = 0..<0
     /// `true` if a sentence ends here.
     var isEnd = false
@@ -22,17 +23,17 @@ struct PrefixTree {
   private(set) var nodes: [Node] = []
   /// The nodes of each depth.
   private(set) var levels: [Range<Int>] = []
-  /// The node that each sentence ends at; `nil` for one of no tokens.
+  /// The node at which each sentence ends; `nil` for an empty sentence.
   let ends: [Int?]
 
-  /// Creates the tree of some sentences.
+  /// Creates the tree of the given sentences.
   init(of sentences: [[Int32]]) {
     var ends = [Int?](repeating: nil, count: sentences.count)
     var open = sentences.indices.filter { !sentences[$0].isEmpty }
     var depth = 0
     while !open.isEmpty {
       let first = nodes.count
-      // Sentences of one parent are neighbours, so that its children are.
+      // Sentences of one parent are neighbours, so the children of a node are contiguous.
       open.sort { (ends[$0] ?? 0, $0) < (ends[$1] ?? 0, $1) }
       var parent: Int?
       var known: [Int32: Int] = [:]
@@ -59,7 +60,7 @@ struct PrefixTree {
     self.ends = ends
   }
 
-  /// The nodes on the way to one, the first token's first.
+  /// Returns the nodes on the path from the root to a node, first token first.
   func path(to end: Int?) -> [Int] {
     var path: [Int] = []
     var next = end

@@ -1,4 +1,5 @@
-// Lines of a text as a model reads them: without a byte-order mark, normalized and in lower case if wanted.
+// Lines of a text as a model reads them: without a byte-order mark, optionally normalized and in
+// lower case.
 
 import Foundation
 import UnrollTensors
@@ -6,23 +7,23 @@ import UnrollTokenization
 
 /// Changes of a text before it is cut into tokens.
 public struct TextPreparation: Sendable {
-  /// Normalization forms of Unicode.
+  /// A Unicode normalization form.
   public enum Normalization: String, Sendable, CaseIterable {
-    /// Characters as they are.
+    /// No normalization.
     case none
-    /// Composed characters, as "é" for "e" and an acute accent.
+    /// Composed characters, such as "é" for "e" and an acute accent.
     case nfc
   }
 
   /// The normalization form.
   public var normalization = Normalization.none
-  /// `true` if letters become lower case, each code point by its own mapping.
+  /// `true` if letters become lower case by the simple mapping of each code point.
   public var isLowercased = false
 
   /// Creates a preparation that changes nothing.
   public init() {}
 
-  /// Returns some text with the changes.
+  /// Returns text with the changes applied.
   ///
   /// - Throws: `TextError` if there are changes and the text is not UTF-8.
   func apply(to bytes: [UInt8], line: Int, path: String) throws(TextError) -> [UInt8] {
@@ -40,11 +41,11 @@ public struct TextPreparation: Sendable {
 struct PreparedLine {
   /// The line as the model reads it.
   let line: TextLine
-  /// The words of the line as they stand in the text, those between white space.
+  /// The words of the line as in the text, separated by white space.
   let ownWords: [String]
 }
 
-/// Reads the lines of a text that a model is measured on.
+/// Reads the lines of a text to be evaluated.
 struct PreparedText: ~Copyable {
   private var lines: LineReader
   private let preparation: TextPreparation
@@ -53,9 +54,9 @@ struct PreparedText: ~Copyable {
   ///
   /// - Parameters:
   ///   - path: The text: a file, a gzip file, or `-` for standard input.
-  ///   - tokenizer: The tokenizer that takes it.
+  ///   - tokenizer: The tokenizer that reads the text.
   ///   - preparation: Changes of the text.
-  ///   - isInteractive: `true` to return each line as soon as its end has come.
+  ///   - isInteractive: `true` to return each line as soon as it is complete.
   /// - Throws: `FileError` if it cannot be opened.
   init(
     path: String, for tokenizer: Tokenizer, _ preparation: TextPreparation = TextPreparation(),
@@ -69,7 +70,7 @@ struct PreparedText: ~Copyable {
   /// The share of the text that was read.
   var fraction: Double? { lines.fraction }
 
-  /// The next line as the model reads it, or `nil` at the end.
+  /// Returns the next line as the model reads it, or `nil` at the end.
   ///
   /// - Throws: `TextError` if the text cannot be read or prepared.
   mutating func next() throws(TextError) -> TextLine? {
@@ -77,7 +78,7 @@ struct PreparedText: ~Copyable {
     return try prepared(line)
   }
 
-  /// The next line with its own words, or `nil` at the end.
+  /// Returns the next line with its own words, or `nil` at the end.
   ///
   /// - Throws: `TextError` if the text cannot be read or prepared.
   mutating func nextWithWords() throws(TextError) -> PreparedLine? {

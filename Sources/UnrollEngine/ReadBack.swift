@@ -1,35 +1,38 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// The proof of an export: the file is read again, and the model in it says the same.
+// Verifies an export: the file is read again and its model compared with the original.
 
 import UnrollFormat
 import UnrollInterchange
 import UnrollNeural
 import UnrollTensors
 
-/// What was found when a written file was read back.
+/// The result of reading a written file back.
 public struct ReadBack: Sendable {
-  /// The tensors, each bit for bit what was written.
+  /// The number of tensors, all bit for bit equal to the written ones.
   public let tensors: Int
-  /// The tokens whose log-probabilities both models gave.
+  /// The number of tokens whose log-probabilities were compared.
   public let tokens: Int
-  /// The largest difference of these, in nats: 0 unless the format has another variant of the model.
+  /// The largest difference of log-probabilities, in nats: 0 unless the format has another variant
+  /// of the model.
   public let largestDifference: Double
 }
 
-/// Writes a checkpoint in a foreign format; the file gets its name when it has been read back, every
-/// tensor compared, and the log-probabilities of a few tokens by both models, in double precision.
+/// Writes a checkpoint in a foreign format.
 ///
-/// This proves the way there and back through our own code, not what other programs make of the file.
+/// The file gets its name after it was read back, every tensor compared, and the log-probabilities
+/// of a few tokens computed by both models in double precision.
+///
+/// This verifies Unroll's own writer and reader, not how other programs read the file.
 ///
 /// - Parameters:
 ///   - checkpoint: The model.
 ///   - format: The format.
-///   - path: The file to be.
-///   - map: The names of the tensors; the format's own if it is empty.
-///   - replacing: Whether a file that is there is replaced. If not, it stays.
+///   - path: The output file.
+///   - map: The names of the tensors; empty for the format's own names.
+///   - replacing: `true` to replace an existing file; otherwise it is preserved.
 ///   - progress: See `ForeignFormat.export`.
-/// - Returns: What was compared.
-/// - Throws: What `ForeignFormat.export` throws; `InterchangeError` if the models differ.
+/// - Returns: The result of the comparison.
+/// - Throws: The errors of `ForeignFormat.export`; `InterchangeError` if the models differ.
 public func export(
   _ checkpoint: Checkpoint, as format: any ForeignFormat.Type, to path: String,
   map: NameMap = NameMap(), replacing: Bool = false, progress: (Int) -> Void = { _ in }
@@ -39,7 +42,8 @@ public func export(
   try format.export(checkpoint, to: path, map: map, replacing: replacing, progress: progress) {
     back in
     let ids = probe(of: checkpoint)
-    // The activations of plain cells are not in the file: those of the checkpoint count for both.
+    // The file does not hold the activations of vanilla RNN cells: those of the checkpoint apply to
+    // both.
     let there = try logProbabilities(ids, held.parameters, of: held)
     let difference = largestDifference(there, try logProbabilities(ids, back.parameters, of: held))
     guard difference == 0 else {
@@ -48,7 +52,7 @@ public func export(
         found: "others, by up to \(difference) nats",
         fix: "nothing was written; this is a defect of unroll")
     }
-    // Where the format has another variant of the model, this is what that makes.
+    // A variant of the model in the format may change the numbers; the difference is reported.
     let isSame = held.architecture == checkpoint.architecture
     found = ReadBack(
       tensors: back.parameters.paths.count, tokens: there.count,
@@ -60,18 +64,20 @@ public func export(
   return found
 }
 
-/// Writes a converted checkpoint; it gets its name when it has been read back, every tensor compared bit for
-/// bit, and the log-probabilities of a few tokens by both models, in double precision.
+/// Writes a converted checkpoint.
 ///
-/// What was compared stands in the outcome of the last step of its history. It is written before it is
-/// known, since it is a part of the file: where it turns out otherwise, there is no file.
+/// The file gets its name after it was read back, every tensor compared bit for bit, and the
+/// log-probabilities of a few tokens computed by both models in double precision.
+///
+/// The outcome of the last step of the history states the comparison. It is written before the
+/// comparison, since it is part of the file; if the comparison fails, there is no file.
 ///
 /// - Parameters:
 ///   - checkpoint: The model.
-///   - path: The file to be.
-///   - replacing: Whether a file that is there is replaced. If not, it stays.
-/// - Returns: What was compared.
-/// - Throws: What `Checkpoint.write` throws; `InterchangeError` if the models differ.
+///   - path: The output file.
+///   - replacing: `true` to replace an existing file; otherwise it is preserved.
+/// - Returns: The result of the comparison.
+/// - Throws: The errors of `Checkpoint.write`; `InterchangeError` if the models differ.
 public func writeConverted(
   _ checkpoint: Checkpoint, to path: String, replacing: Bool = false
 ) throws -> ReadBack {
@@ -114,18 +120,18 @@ public func writeConverted(
 }
 
 extension ReadBack {
-  /// What was compared, in words.
+  /// The comparison in words.
   var text: String {
     "read back: \(tensors) tensors equal bit for bit, log-probabilities of \(tokens) tokens equal"
   }
 }
 
-/// A few tokens from all over a vocabulary.
+/// Returns a few tokens from all over a vocabulary.
 private func probe(of checkpoint: Checkpoint) -> [Int] {
   (0..<5).map { $0 * 7 % checkpoint.architecture.vocabularySize }
 }
 
-/// The log-probabilities of tokens after those before them.
+/// Returns the log-probabilities of tokens after the tokens before them.
 private func logProbabilities(
   _ ids: [Int], _ parameters: ParameterTree<Tensor>, of model: Checkpoint
 ) throws -> [Double] {

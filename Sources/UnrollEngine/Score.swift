@@ -4,63 +4,67 @@ import UnrollNeural
 import UnrollTensors
 import UnrollTokenization
 
-/// A token of a line and how surprising it is.
+/// The score of a token of a line.
 public struct TokenScore: Sendable {
-  /// The token as the vocabulary has it.
+  /// The text of the token in the vocabulary.
   public let token: String
-  /// The place of the word in the line that it is part of, or `nil` for one at the end of the line.
+  /// The index of the word that the token belongs to, or `nil` for a token at the end of the line.
   public let word: Int?
-  /// The natural logarithm of its probability; `nil` for the first token of a line where sentences
-  /// start from nothing.
+  /// The natural logarithm of the token's probability; `nil` for the first token of a line if
+  /// sentences have no start token.
   public let logProbability: Double?
-  /// The entropy in nats of the distribution that it is from; `nil` where the log-probability is.
+  /// The entropy in nats of the distribution that the token is from; `nil` where the
+  /// log-probability is.
   public let entropy: Double?
-  /// `true` if it stands for text that the vocabulary lacks.
+  /// `true` if the token stands for text outside the vocabulary.
   public let isUnknown: Bool
 }
 
-/// A word of a line and how surprising it is.
+/// The score of a word of a line.
 public struct WordScore: Sendable {
-  /// The word as it stands in the text, or in the file of words.
+  /// The word as in the text, or in the file of words.
   public let word: String
-  /// The negative logarithm of its probability in nats, with the boundary of the settings.
+  /// The surprisal of the word in nats, with the boundary of the settings.
   ///
-  /// `nil` for a word that the vocabulary lacks, whole or in part: the model gives a probability to
-  /// unknown words as a whole, none to this one. `nil` too where no token begins in it, or the
-  /// model does not predict its first token.
+  /// `nil` for a word that is out of vocabulary in whole or in part: the model gives a probability
+  /// to unknown words as a whole, none to this one. Also `nil` if no token begins in the word, or
+  /// if its first token is not predicted.
   public let surprisal: Double?
-  /// The surprisal with the probability of unknown words as a whole; `nil` where no token begins in the word,
-  /// or its first token is not predicted.
+  /// The surprisal with the probability of unknown words as a whole; `nil` if no token begins in
+  /// the word or its first token is not predicted.
   public let surprisalIncludingUnknown: Double?
-  /// The entropy in nats of the next token, where the word's own tokens begin.
+  /// The entropy in nats of the next token at the beginning of the word.
   ///
-  /// `nil` where there is none. It is an entropy of tokens, not of words: no total of boundaries is in it.
+  /// `nil` if there is none. It is an entropy of tokens, not of words, and does not include word
+  /// boundaries.
   public let entropy: Double?
-  /// The decrease of entropy since the last word, in nats, at least 0; `nil` for the first word of a line.
+  /// The decrease of entropy since the previous word, in nats, at least 0; `nil` for the first word
+  /// of a line.
   public let entropyReduction: Double?
-  /// The number of its tokens that stand for text outside the vocabulary, and of its parts that were left out.
+  /// The number of the word's out-of-vocabulary tokens and of its parts that were left out.
   public let unknownCount: Int
 
-  /// `true` if the vocabulary lacks it, whole or in part.
+  /// `true` if the word is out of vocabulary, in whole or in part.
   public var isUnknown: Bool { unknownCount > 0 }
 }
 
-/// The boundary of a word that its probability includes.
+/// The boundary that the probability of a word includes.
 ///
-/// A token with leading white space, as `Ġthe`, also tells that the word before has ended, and a character
-/// before a space does not tell that its word ends there. So the product of a word's tokens is not its
-/// probability (Pimentel and Meister 2024; Oh and Schuler 2024).
+/// A token with leading white space, such as `Ġthe`, also shows that the previous word has ended,
+/// and a character before a space does not show that its word ends there. The product of the
+/// probabilities of a word's tokens is therefore not its probability (Pimentel and Meister 2024; Oh
+/// and Schuler 2024).
 public enum WordBoundary: String, Sendable, CaseIterable {
-  /// The tokens' probability, times the total probability of all tokens that end the word, at its end, and
-  /// divided by that total at its start where the first token shows a new word.
+  /// The probability of the tokens, times the total probability of all tokens that end the word, at
+  /// its end, and divided by that total at its start if the first token marks a new word.
   case after
-  /// The tokens' probability with the white space before the word, as older studies report it.
+  /// The probability of the tokens with the white space before the word, as in earlier studies.
   case before
-  /// The probability of the tokens that have text of the word.
+  /// The probability of the tokens that hold text of the word.
   case none
 }
 
-/// A line and its score.
+/// The score of a line.
 public struct SentenceScore: Sendable {
   /// The number of the line, counted from 1.
   public let line: Int
@@ -68,12 +72,12 @@ public struct SentenceScore: Sendable {
   public let tokens: [TokenScore]
   /// The words in order.
   public let words: [WordScore]
-  /// The sum of the tokens' log-probabilities in nats, the end of the sentence and tokens for
-  /// unknown words included; `nil` where no token is predicted.
+  /// The sum of the tokens' log-probabilities in nats, including the end of the sentence and tokens
+  /// for unknown words; `nil` if no token is predicted.
   public let logProbability: Double?
-  /// The same sum without tokens for unknown words; `nil` where no token is predicted.
+  /// The same sum without tokens for unknown words; `nil` if no token is predicted.
   public let knownLogProbability: Double?
-  /// The number of words or characters that the vocabulary lacks and that were left out, as Keras does.
+  /// The number of out-of-vocabulary words or characters that were left out, as Keras does.
   public let leftOutCount: Int
 
   /// The number of tokens that stand for text outside the vocabulary.
@@ -82,31 +86,33 @@ public struct SentenceScore: Sendable {
 
 /// The settings of scoring a text.
 public struct ScoreSettings: Sendable {
-  /// `true` if each line goes on from the state that the line before left, rather than from a zero state.
+  /// `true` if each line starts from the state after the previous line rather than from a zero
+  /// state.
   public var carriesState = false
   /// The window that each token is predicted from; `nil` for all tokens before it.
   ///
-  /// With `carriesState` it crosses lines.
+  /// Crosses lines if `carriesState` is `true`.
   public var window: FixedWindow?
-  /// `true` if entropies are wanted.
+  /// `true` to compute entropies.
   public var wantsEntropies = true
-  /// A file with the words of each line of the text, between white space, or between tabs in a line
-  /// that has one; `nil` for the parts of the text between white space.
+  /// A file with the words of each line of the text, separated by white space, or by tabs in a line
+  /// that has a tab; `nil` to split the text at white space.
   public var segmentation: String?
-  /// The boundary that a word's probability includes; `nil` if no words are wanted, which saves time.
+  /// The boundary that a word's probability includes; `nil` to compute no words, which saves time.
   public var boundary: WordBoundary? = .after
   /// Changes of the text before it is cut into tokens.
   public var preparation = TextPreparation()
-  /// `true` to score each line as soon as it has come, for a program at the other end of a pipe; lines then share
-  /// no work, and a gzip file is not read.
+  /// `true` to score each line as soon as it is read, for a program at the other end of a pipe.
+  ///
+  /// Lines then share no computation, and a gzip file is not read.
   public var answersEachLine = false
 
-  /// Creates the defaults: lines on their own, with entropies.
+  /// Creates the defaults: independent lines, with entropies.
   public init() {}
 }
 
 extension LanguageModel {
-  /// `true` if the first token of each line is predicted: so it is where sentences start from a token.
+  /// `true` if the first token of each line is predicted, that is, if sentences have a start token.
   public var predictsFirstTokens: Bool { encoder.sentenceStartID != nil }
 
   /// Scores a text line by line.
@@ -116,8 +122,8 @@ extension LanguageModel {
   ///   - settings: The settings.
   ///   - body: Called with each line's score and the share of the text that was read.
   /// - Throws: `FileError` or `TextError` if a text cannot be read, has a word that the model
-  ///   cannot take, or is cut into words that it does not have; `CancellationError` if the task was cancelled; what
-  ///   `body` throws.
+  ///   cannot encode, or has other words than the file of words; `CancellationError` if the task
+  ///   was cancelled; the errors of `body`.
   public func score(
     text path: String, _ settings: ScoreSettings = ScoreSettings(),
     _ body: (SentenceScore, _ fraction: Double?) throws -> Void
@@ -133,7 +139,7 @@ extension LanguageModel {
     var previous: Int32?
     var history = settings.carriesState ? [encoder.sentenceStartID].compactMap { $0 } : nil
     while true {
-      // Lines that are computed together, with what they share once.
+      // Lines that are computed together, sharing their common prefixes.
       var lines: [TextLine] = []
       var encoded: [EncodedLine] = []
       var words: [[TextWord]] = []
@@ -173,9 +179,9 @@ extension LanguageModel {
   /// - Parameters:
   ///   - sentence: One line of text.
   ///   - boundary: The boundary that a word's probability includes.
-  /// - Returns: Its score, entropies included.
-  /// - Throws: `TextError` if it has a word that the model cannot take; `NotFinite` if the model gives
-  ///   no numbers.
+  /// - Returns: The score, entropies included.
+  /// - Throws: `TextError` if it has a word that the model cannot encode; `NotFinite` if the
+  ///   model's output is not finite.
   public func score(
     sentence: String, boundary: WordBoundary = .after
   ) throws -> SentenceScore {

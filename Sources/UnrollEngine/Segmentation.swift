@@ -1,17 +1,17 @@
-// The words of a text: the parts between white space, or those that a file gives.
+// The words of a text: its parts between white space, or the words that a file gives.
 
 import UnrollTensors
 import UnrollTokenization
 
 /// A word of a line.
 struct TextWord {
-  /// The word as it stands in the text or the file of words.
+  /// The word as in the text or the file of words.
   let text: String
-  /// Its bytes in the line as the model reads it.
+  /// The word's bytes in the line as the model reads it.
   let range: Range<Int>
 }
 
-/// The words of each line of a text: those that a person gives, or the parts between white space.
+/// The words of each line of a text: given by a file, or the parts between white space.
 struct Segmentation: ~Copyable {
   private var lines: PreparedText?
   private let preparation: TextPreparation
@@ -19,8 +19,8 @@ struct Segmentation: ~Copyable {
   /// Opens the file of words.
   ///
   /// - Parameters:
-  ///   - path: The file; `nil` for the parts of the text between white space.
-  ///   - preparation: The changes of the text, which its words in the file have too.
+  ///   - path: The file; `nil` to split the text at white space.
+  ///   - preparation: The changes of the text, which are also applied to the words of the file.
   /// - Throws: `FileError` if the file cannot be opened.
   init(_ path: String?, _ preparation: TextPreparation) throws(FileError) {
     self.preparation = preparation
@@ -30,11 +30,11 @@ struct Segmentation: ~Copyable {
 
   /// Returns the words of a line.
   ///
-  /// - Throws: `TextError` if the file has other words than the line.
+  /// - Throws: `TextError` if the words of the file differ from the line.
   mutating func words(of prepared: PreparedLine, path: String) throws(TextError) -> [TextWord] {
     let line = prepared.line
     guard lines != nil else {
-      // Normalization and case leave white space as it is.
+      // Normalization and case do not change white space.
       let ranges = line.words
       let isSame = ranges.count == prepared.ownWords.count
       return ranges.enumerated().map { index, range in
@@ -50,7 +50,7 @@ struct Segmentation: ~Copyable {
         path: wordPath, line: line.number, expected: "the words of line \(line.number) of \(path)",
         found: "the end of the file", fix: "give one line of words for each line of the text")
     }
-    // White space means nothing on either side.
+    // White space is ignored on both sides.
     var places = line.words.joined().makeIterator()
     func refuse(_ found: [UInt8]) -> TextError {
       TextError(
@@ -72,7 +72,7 @@ struct Segmentation: ~Copyable {
     return found
   }
 
-  /// - Throws: `TextError` if there are words for more lines than the text has.
+  /// - Throws: `TextError` if the file has words for more lines than the text.
   mutating func finish(path: String) throws(TextError) {
     guard let rest = try lines?.next() else { return }
     throw TextError(
@@ -80,7 +80,7 @@ struct Segmentation: ~Copyable {
       found: "more", fix: "give one line of words for each line of the text")
   }
 
-  /// A word without the white space around it.
+  /// Returns a word without surrounding white space.
   private static func trimmed(_ word: [UInt8]) -> String {
     let parts = parts(word)
     guard let first = parts.first, let last = parts.last else { return "" }

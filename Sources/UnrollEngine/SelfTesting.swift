@@ -1,13 +1,13 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// The self-test of a checkpoint: numbers that a model gives, made and replayed.
+// The self-test of a checkpoint: its creation and replay.
 
 import Foundation
 import UnrollFormat
 import UnrollNeural
 import UnrollTensors
 
-/// The log-probabilities that the engine gives a self-test's tokens after the first, and the bounds of their
-/// rounding.
+/// Returns the log-probabilities that the engine computes for a self-test's tokens after the first,
+/// and bounds of their rounding errors.
 ///
 /// - Parameters:
 ///   - checkpoint: The model.
@@ -33,25 +33,25 @@ public func replay(_ checkpoint: Checkpoint, _ selfTest: SelfTest) throws -> Rep
 }
 
 extension SelfTest {
-  /// How many tokens a new self-test has.
+  /// The number of tokens of a new self-test.
   private static let tokenCount = 17
-  /// The engine computes in f32, and differs from double precision by some 1e-6.
+  /// Tolerance: f32 differs from double precision by about 1e-6.
   private static let tolerance = 1e-4
 
-  /// Makes a self-test of a model: tokens from all over its vocabulary, and the log-probabilities that
-  /// the reference model gives them in double precision, which are the same on every machine.
+  /// Makes a self-test: tokens from all over the vocabulary and their log-probabilities by the
+  /// reference model in double precision, which are the same on every machine.
   ///
-  /// - Returns: `nil` if the model gives numbers that are not finite.
+  /// - Returns: `nil` if the model's output is not finite.
   /// - Throws: `NeuralError` if parameters do not fit the architecture.
   public init?(of checkpoint: Checkpoint) throws {
     let V = checkpoint.architecture.vocabularySize
-    // Multiples of the golden ratio: spread evenly, and the same for everyone.
+    // Multiples of the golden ratio: evenly spread and deterministic.
     let ids = (0..<Self.tokenCount).map { k in
       Int(Double(V) * (Double(k) * 0.618_033_988_749_895).truncatingRemainder(dividingBy: 1))
     }
     let model = try ReferenceModel(
       architecture: checkpoint.architecture, parameters: checkpoint.parameters)
-    // Nine digits after the point leave out what the order of additions decides.
+    // Rounding to nine decimals removes the effect of the order of additions.
     let values = model.logProbabilities(of: ids).map { ($0 * 1e9).rounded() / 1e9 }
     guard values.allSatisfy({ $0.isFinite && $0 <= 0 }) else { return nil }
     self.init(

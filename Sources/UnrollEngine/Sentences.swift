@@ -1,46 +1,47 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// Sentences through a model, each on its own: many together, or one after the other.
+// Runs sentences through a model, batched or one after the other.
 
 import UnrollNeural
 
-/// What a model says of the tokens of a sentence, each given those before it.
+/// The predictions of a sentence's tokens, each given the tokens before it.
 public struct SentencePredictions: Sendable {
-  /// The tokens at the beginning that are not predicted: 1 where sentences start from nothing, else 0.
+  /// The number of tokens at the beginning that are not predicted: 1 if sentences have no start
+  /// token, else 0.
   public let unpredictedCount: Int
   /// The natural logarithms of the probabilities of the other tokens.
   public let logProbabilities: [Float]
-  /// The entropies in nats of the distributions that these are from; empty where not wanted.
+  /// The entropies in nats of the distributions of these tokens; empty if not requested.
   public let entropies: [Double]
-  /// The logarithms of the total probability of the wanted subset of the vocabulary at each of them, and
-  /// after the last token if that was wanted too; empty where none was.
+  /// The logarithms of the total probability of the requested subset of the vocabulary at each of
+  /// these tokens, and after the last token if requested; empty without a subset.
   public let totals: [Double]
 }
 
-/// Figures of the distributions over the vocabulary, besides the probabilities of the tokens.
+/// Figures of the distributions over the vocabulary, in addition to token probabilities.
 public struct PredictionFigures: Sendable {
-  /// `true` if entropies are computed.
+  /// `true` to compute entropies.
   public var entropies = false
   /// Tokens, ascending, whose total probability is computed; none if empty.
   public var subset: [Int32] = []
-  /// `true` if the total is computed after the last token of a sentence, too.
+  /// `true` to compute the total after the last token of a sentence, too.
   public var includesEnd = false
 
-  /// Creates figures of none.
+  /// Creates settings without additional figures.
   public init() {}
 
-  /// The token that is asked for where only the total is wanted: any will do.
+  /// The target after the last token if only the total is requested: any token will do.
   var endTarget: Int32? { includesEnd ? subset.first : nil }
 }
 
 extension LanguageModel {
-  /// What the model says of sentences, each from a zero state.
+  /// Returns the predictions of sentences, each from a zero state.
   ///
-  /// What several sentences begin with is computed once. The bits are those of each sentence alone, since no
-  /// column's depend on its neighbours.
+  /// Common prefixes are computed once. The result has the same bits as sentence-by-sentence
+  /// computation, since no row of a batch depends on the others.
   ///
   /// - Parameters:
   ///   - sentences: The tokens of each.
-  ///   - figures: The figures besides the probabilities.
+  ///   - figures: The figures in addition to probabilities.
   /// - Returns: One for each sentence, in order.
   /// - Throws: `NeuralError` for tokens outside of the vocabulary, or if memory is short.
   public func predictions(
@@ -63,13 +64,15 @@ extension LanguageModel {
     }
   }
 
-  /// What the model says of a sentence that goes on from the text before it.
+  /// Returns the predictions of a sentence that continues the text before it.
   ///
   /// - Parameters:
   ///   - sentence: The tokens.
-  ///   - previous: The last token before it; `nil` at the beginning of the text. Out: its last token.
-  ///   - figures: The figures besides the probabilities.
-  ///   - state: In: before the token `previous` is read. Out: before its last token is read.
+  ///   - previous: The last token before it; `nil` at the beginning of the text. Out: its last
+  ///     token.
+  ///   - figures: The figures in addition to probabilities.
+  ///   - state: In: the state before the token `previous` is read. Out: before the sentence's last
+  ///     token is read.
   /// - Returns: The predictions.
   /// - Throws: `NeuralError` for tokens outside of the vocabulary, or if memory is short.
   func predictions(
@@ -90,13 +93,15 @@ extension LanguageModel {
       entropies: found.entropies, totals: found.totals + end.totals)
   }
 
-  /// Runs a sentence.
+  /// Returns the predictions of a sentence.
   ///
   /// - Parameters:
   ///   - sentence: The tokens.
-  ///   - start: The token before them; `nil` for none: the first token is then not predicted.
-  ///   - figures: The figures besides the probabilities; the end of the sentence has none.
-  ///   - state: In: before the token before is read. Out: before the last token is read.
+  ///   - start: The token before the sentence; `nil` for none: the first token is then not
+  ///     predicted.
+  ///   - figures: The figures in addition to probabilities; the end of the sentence has none.
+  ///   - state: In: the state before `start` is read. Out: before the sentence's last token is
+  ///     read.
   /// - Returns: The predictions.
   /// - Throws: `NeuralError` for tokens outside of the vocabulary, or if memory is short.
   private func predictions(
@@ -122,41 +127,43 @@ extension LanguageModel {
       entropies: entropies, totals: totals)
   }
 
-  /// The log-probabilities of a sentence's tokens, each given those before it.
+  /// Returns the log-probabilities of a sentence's tokens, each given the tokens before it.
   ///
-  /// The state is zero and the first token follows the one that sentences start from.
+  /// The initial state is zero, and the first token follows the one that sentences start from.
   ///
   /// - Parameter ids: The tokens, `[T]`.
-  /// - Returns: `[T]` natural logarithms, or `[T - 1]` where sentences start from nothing: the first
+  /// - Returns: `[T]` natural logarithms, or `[T - 1]` if sentences have no start token: the first
   ///   token is then not predicted.
   /// - Throws: `NeuralError` if memory is short.
   public func logProbabilities(ofSentence ids: [Int32]) throws -> [Float] {
     try predictions(ofSentences: [ids])[0].logProbabilities
   }
 
-  /// The rows and columns of a window, where their number changes nothing but memory and speed.
+  /// The product of batch size and length of a window; it affects memory and speed only.
   static let window = 256
-  /// The most sentences that are computed together; more share more beginnings, and take more memory.
+  /// The maximum number of sentences computed together; more share more prefixes and take more
+  /// memory.
   static let sentenceCount = 1024
 }
 
-/// The run of a model through a tree of sentences.
+/// One pass of a model over a tree of sentences.
 private struct TreePass {
   private let tree: PrefixTree
   private let network: RecurrentModel
   private let figures: PredictionFigures
-  /// The state after the nodes of a level that were read, and the column of each.
+  /// The state after the read nodes of a level, and the row of each in the batch.
   private var state: RecurrentState
   private var columns: [Int]
-  /// The nodes that were read and not yet asked for what follows, `[M]`, and their hidden states, `[M, H]`.
+  /// Nodes that were read and whose output is not computed yet, `[M]`, and their hidden states,
+  /// `[M, H]`.
   private var waiting: [Int] = []
   private var hidden: [Float] = []
 
-  /// Out: for each node the logarithm of its last token's probability; 0 for the first level.
+  /// Out: the log-probability of each node's last token; 0 for the first level.
   private(set) var logProbabilities: [Float]
-  /// Out: for each node that was read the entropy of what follows, where wanted.
+  /// Out: the entropy of the distribution after each read node, if requested.
   private(set) var entropies: [Double]
-  /// Out: for each node that was read the total of the subset after it, where wanted.
+  /// Out: the total of the subset after each read node, if requested.
   private(set) var totals: [Double]
 
   init(_ tree: PrefixTree, _ network: RecurrentModel, _ figures: PredictionFigures) {
@@ -171,7 +178,7 @@ private struct TreePass {
     totals = Array(repeating: 0, count: figures.subset.isEmpty ? 0 : count)
   }
 
-  /// Reads all nodes that something is wanted after.
+  /// Reads all nodes whose output is needed.
   ///
   /// - Throws: `NeuralError` for tokens outside of the vocabulary, or if memory is short.
   mutating func run() throws {
@@ -187,13 +194,14 @@ private struct TreePass {
     try ask()
   }
 
-  /// `true` if something is wanted after a node.
+  /// Returns `true` if the output after a node is needed.
   private func isRead(_ node: Int) -> Bool {
     let node = tree.nodes[node]
     return !node.children.isEmpty || node.isEnd && figures.endTarget != nil
   }
 
-  /// Nodes and those below them, as long as each has one child and nothing ends: they are read in one window.
+  /// Returns levels of nodes that can be read in one window: as long as each node has one child and
+  /// no sentence ends.
   private func chain(from nodes: [Int]) -> [[Int]] {
     var levels = [nodes]
     while (levels.count + 1) * nodes.count <= LanguageModel.window, let last = levels.last,
@@ -206,7 +214,7 @@ private struct TreePass {
     return levels
   }
 
-  /// Reads the nodes of some levels, as many of each.
+  /// Reads the nodes of several levels of equal size.
   private mutating func read(_ levels: [[Int]]) throws {
     let count = levels[0].count
     var states: [RecurrentState] = []
@@ -225,7 +233,7 @@ private struct TreePass {
     for (column, node) in (levels.last ?? []).enumerated() { columns[node] = column }
   }
 
-  /// Computes what follows the nodes that wait.
+  /// Computes the outputs of the waiting nodes.
   private mutating func ask() throws {
     var children: [Int] = []
     var rows: [Int] = []

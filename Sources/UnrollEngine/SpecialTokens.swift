@@ -1,21 +1,22 @@
-// Line conventions and special tokens: what starts a line, what ends it, and what stands for unknown text.
+// Line conventions and special tokens: the token that starts a line, ends it, and stands for
+// unknown text.
 
 import UnrollFormat
 import UnrollInterchange
 import UnrollTensors
 import UnrollTokenization
 
-/// A line's first or last token, as a person states it.
+/// The first or last token of a line, as the user states it.
 public enum LineToken: Sendable, Hashable {
   /// No token.
   case none
-  /// A token of the vocabulary by its text.
+  /// A token of the vocabulary, given by its text.
   case token(String)
 
   /// Reads `none`, or the text of a token.
   public init(_ text: String) { self = text == "none" ? .none : .token(text) }
 
-  /// The text that states it.
+  /// The text of the option.
   var text: String {
     switch self {
     case .none: "none"
@@ -24,21 +25,22 @@ public enum LineToken: Sendable, Hashable {
   }
 }
 
-/// The tokens of a vocabulary that mean something, by their texts; `nil` for those that it tells itself.
+/// The special tokens of a vocabulary, by their texts; `nil` for those that the vocabulary
+/// determines itself.
 public struct SpecialTokens: Sendable, Hashable {
   /// The token that each line ends with.
   public var end: LineToken?
   /// The token that each line starts from.
   public var beginning: LineToken?
-  /// The token for text that the vocabulary lacks.
+  /// The token for text outside the vocabulary.
   public var unknown: String?
 
-  /// Creates no names.
+  /// Creates a value that names no token.
   public init() {}
 
-  /// Makes a vocabulary that is made of texts have the tokens of lines, also those that no text has.
+  /// Adds the tokens of lines to a vocabulary built from texts, even if no text contains them.
   ///
-  /// - Parameter training: The way to make it. Out: with the tokens.
+  /// - Parameter training: The settings of vocabulary training. Out: with the tokens.
   public func apply(to training: inout VocabularyTraining) {
     if case .token(let token)? = beginning { training.lineStart = token }
     guard case .token(let token)? = end else { return }
@@ -46,19 +48,19 @@ public struct SpecialTokens: Sendable, Hashable {
     training.tokenizer.appendsEndOfSentence = true
   }
 
-  /// The names as `name=value`, for the history of a model.
+  /// The tokens as `name=value`, for the history of a model.
   var arguments: [String] {
     [("eos", end?.text), ("bos", beginning?.text), ("unk", unknown)].compactMap { name, token in
       token.map { "\(name)=\($0)" }
     }
   }
 
-  /// Gives a model's vocabulary and tokenizer these tokens.
+  /// Sets these tokens in a model's vocabulary and tokenizer.
   ///
   /// - Parameters:
   ///   - checkpoint: The model. Out: with the tokens.
   ///   - path: The model's path, for messages.
-  ///   - fix: The step to take where the vocabulary lacks a token.
+  ///   - fix: The advice if the vocabulary lacks a token.
   /// - Throws: `TextError` if the vocabulary lacks a token.
   public func apply(
     to checkpoint: inout Checkpoint, path: String,
@@ -89,18 +91,18 @@ public struct SpecialTokens: Sendable, Hashable {
       checkpoint.tokenizer.sentenceStart = .none
     case nil: break
     }
-    // The ids of the text that the file's reader tries the tokenizer with are others now.
+    // The ids of the tokenizer's probe text have changed.
     guard self != SpecialTokens(), checkpoint.tokenizer.probe != nil else { return }
     checkpoint.tokenizer.probe = nil
     checkpoint.tokenizer.probe = TokenizerProbe(of: checkpoint)
   }
 
-  /// Refuses tokens that contradict the line conventions of a training that goes on.
+  /// Refuses tokens that contradict the line conventions of a resumed training.
   ///
   /// - Parameters:
-  ///   - checkpoint: The model as it was saved.
+  ///   - checkpoint: The saved model.
   ///   - path: Its path, for messages.
-  /// - Throws: `TextError` if the vocabulary lacks a token, or the conventions are others.
+  /// - Throws: `TextError` if the vocabulary lacks a token or the conventions differ.
   public func check(against checkpoint: Checkpoint, path: String) throws {
     var stated = checkpoint
     try apply(to: &stated, path: path)
@@ -115,14 +117,14 @@ public struct SpecialTokens: Sendable, Hashable {
     }
   }
 
-  /// Gives a converted model these tokens, and states its line conventions where they are a choice.
+  /// Sets these tokens in a converted model, and states its line conventions if they were a choice.
   ///
-  /// Without a statement the conventions are those of `Tokenizer.chooseLineConvention(for:)`.
+  /// Without these tokens the conventions are those of `Tokenizer.chooseLineConvention(for:)`.
   ///
   /// - Parameters:
-  ///   - conversion: The model. Out: with the tokens, and a note on what was assumed.
+  ///   - conversion: The model. Out: with the tokens, and a note on assumptions.
   ///   - path: The model's path, for messages.
-  ///   - isChoice: `true` if the source of the tokens leaves the conventions open.
+  ///   - isChoice: `true` if the source of the tokens does not determine the conventions.
   /// - Throws: `TextError` if the vocabulary lacks a token.
   func apply(to conversion: inout Conversion, path: String, isChoice: Bool) throws {
     try apply(to: &conversion.checkpoint, path: path)
@@ -130,7 +132,8 @@ public struct SpecialTokens: Sendable, Hashable {
     conversion.notes += note(on: conversion.checkpoint).map { [$0] } ?? []
   }
 
-  /// The note on line conventions that were not stated; none where they are word_language_model's.
+  /// Returns the note on line conventions that were not stated; `nil` if they are
+  /// word_language_model's.
   private func note(on checkpoint: Checkpoint) -> Note? {
     let vocabulary = checkpoint.vocabulary
     let tokenizer = checkpoint.tokenizer
@@ -169,11 +172,11 @@ extension Checkpoint {
 }
 
 extension Encoder {
-  /// The token that ends lines, if most of the first lines of a text have it as a word already, so that they
-  /// would get a second one.
+  /// Returns the token that ends lines if most of the first lines of a text already end in it as a
+  /// word, so that they would get a second one.
   ///
-  /// - Parameter path: The text; standard input is not looked into.
-  /// - Returns: `nil` if lines end without it, or the text cannot be read.
+  /// - Parameter path: The text; standard input is not read.
+  /// - Returns: `nil` if lines end without the token, or the text cannot be read.
   public func repeatedLineEnd(inText path: String) -> String? {
     guard path != "-", let end = endOfSentenceID,
       var lines = try? LineReader(path: path, for: tokenizer)

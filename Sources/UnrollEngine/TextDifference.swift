@@ -1,24 +1,24 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// Two models on a text: their losses, and how far their distributions are apart.
+// Compares two models on a text: their losses and the divergence of their distributions.
 
 import Foundation
 import UnrollNeural
 import UnrollTensors
 import UnrollTokenization
 
-/// The differences of two models on a text, whose lines are taken as sentences of their own.
+/// The differences of two models on a text whose lines are independent sentences.
 public struct TextDifference: Sendable {
-  /// The predictions compared.
+  /// The number of compared predictions.
   public var predictions = 0
-  /// The mean negative log-likelihood of a token in nats, of each model.
+  /// The mean negative log-likelihood per token in nats, for each model.
   public var nll = [0.0, 0.0]
-  /// The mean absolute difference of a log-probability, in nats.
+  /// The mean absolute difference of log-probabilities, in nats.
   public var mean = 0.0
-  /// The largest absolute difference of a log-probability, in nats.
+  /// The largest absolute difference of log-probabilities, in nats.
   public var largest = 0.0
   /// The mean Kullback-Leibler divergence of the second model's distributions from the first's, in nats.
   public var divergence = 0.0
-  /// The lines with predictions.
+  /// The number of lines with predictions.
   public private(set) var lines = 0
   private var blocks = BlockSums()
   private var difference = 0.0
@@ -29,8 +29,8 @@ public struct TextDifference: Sendable {
   ///   - models: Two models of the same tokens.
   ///   - path: The text.
   ///   - progress: Called with the number of predictions after each line.
-  /// - Throws: `TextError` or `FileError` if the text cannot be used, or is other tokens for the second model;
-  ///   `NeuralError` if memory is short.
+  /// - Throws: `TextError` or `FileError` if the text cannot be used or is tokenized differently by
+  ///   the second model; `NeuralError` if memory is short.
   public init(_ models: [LanguageModel], onText path: String, progress: (Int) -> Void) throws {
     try Self.check(models)
     var text = try PreparedText(path: path, for: models[0].encoder.tokenizer)
@@ -51,10 +51,11 @@ public struct TextDifference: Sendable {
     nll = nll.map { $0 / count }
   }
 
-  /// The difference of the mean negative log-likelihoods, the second less the first, in nats a token.
+  /// The difference of the mean negative log-likelihoods, second minus first, in nats per token.
   public var nllDifference: Double { nll[1] - nll[0] }
 
-  /// The 95 % interval of `nllDifference` by the paired bootstrap over lines; `nil` with fewer than two.
+  /// The 95 % interval of `nllDifference` by the paired bootstrap over lines; `nil` with fewer than
+  /// two lines.
   ///
   /// Lines are drawn with replacement, both models' losses of a line together.
   public func interval(resamples: Int = 1000, seed: UInt32 = 1) -> ClosedRange<Double>? {
@@ -68,8 +69,8 @@ public struct TextDifference: Sendable {
     throw TextError(
       path: models[1].path, line: nil,
       expected:
-        "\(sizes[0]) tokens, sentences that start from \(starts[0] ? "a token" : "nothing")",
-      found: "\(sizes[1]) tokens, from \(starts[1] ? "a token" : "nothing")",
+        "\(sizes[0]) tokens, sentences with \(starts[0] ? "a" : "no") start token",
+      found: "\(sizes[1]) tokens, sentences with \(starts[1] ? "a" : "no") start token",
       fix: "measure each model by itself: unroll evaluate")
   }
 
@@ -82,7 +83,7 @@ public struct TextDifference: Sendable {
       (model.encoder.sentenceStartID.map { [$0] } ?? []) + ids.dropLast()
     }
     let first = ids.count - inputs[0].count
-    // At most 16 MB of log-probabilities of each model at a time.
+    // At most 16 MB of log-probabilities per model at a time.
     let rows = max(1, (4 << 20) / V)
     for start in stride(from: 0, to: inputs[0].count, by: rows) {
       let part = start..<min(start + rows, inputs[0].count)
@@ -99,7 +100,7 @@ public struct TextDifference: Sendable {
     blocks.add(total: difference, count: predictions)
   }
 
-  /// Adds a token, of which both models give the distribution, `[V]`.
+  /// Adds a token, given the distributions `[V]` of both models.
   private mutating func add(
     _ a: ArraySlice<Float>, _ b: ArraySlice<Float>, target: Int
   ) {
@@ -115,7 +116,7 @@ public struct TextDifference: Sendable {
     var sum = 0.0
     for (p, q) in zip(a, b) {
       let probability = Elementary.exp(Double(p))
-      // What has no probability adds nothing.
+      // Tokens of probability zero contribute nothing.
       if probability > 0 { sum += probability * (Double(p) - Double(q)) }
     }
     divergence += max(0, sum)

@@ -1,4 +1,4 @@
-// How the text of a converted model becomes tokens, and which tokens it has.
+// The source of a converted model's tokenizer and tokens.
 
 import Foundation
 import UnrollFormat
@@ -6,26 +6,26 @@ import UnrollInterchange
 import UnrollTensors
 import UnrollTokenization
 
-/// Where the tokenizer of a model comes from whose file has none.
+/// The source of the tokenizer of a model whose file has none.
 public enum TokenizerSource: Sendable {
-  /// A kind that needs nothing but a vocabulary; `space` is the sign for U+0020, for characters.
+  /// A kind that needs only a vocabulary; `space` is the symbol for U+0020, for characters.
   case kind(TokenizerKind, space: String?)
-  /// The file of another program, which has tokens too unless it is a merges.txt.
+  /// The tokenizer file of another program, which includes tokens unless it is a merges.txt.
   case definition(String)
 
-  /// The source that a person names: a kind, else a file.
+  /// Creates the source from an option's text: a kind, else a file.
   public init(_ name: String, space: String? = nil) {
     self = TokenizerKind(rawValue: name).map { .kind($0, space: space) } ?? .definition(name)
   }
 
-  /// The files that it reads.
+  /// The files to read.
   public var paths: [String] {
     if case .definition(let path) = self { return [path] }
     return []
   }
 
-  /// What it is called in the history of a model; `nil` for words, as models were converted before
-  /// there was a choice.
+  /// The name of the source in the history of a model; `nil` for words, the only kind of early
+  /// versions.
   public var name: String? {
     switch self {
     case .kind(.whitespace, _): nil
@@ -36,14 +36,15 @@ public enum TokenizerSource: Sendable {
 }
 
 extension TokenizerSource {
-  /// The tokenizer, and the tokens in its units.
+  /// Returns the tokenizer, and the tokens in its units.
   ///
   /// - Parameters:
-  ///   - listed: The tokens, where there is a list of them beside the tokenizer.
-  ///   - appendsEndOfSentence: Whether another program's tokenizer ends each line with its
-  ///     end-of-sentence token; other kinds do where the list has one.
+  ///   - listed: The tokens, if there is a list of them beside the tokenizer.
+  ///   - appendsEndOfSentence: `true` if another program's tokenizer ends each line with its
+  ///     end-of-sentence token; other kinds do if the list has one.
   /// - Returns: The tokenizer, and the tokens; none for a kind without a list.
-  /// - Throws: What `definedTokens` throws; `TextError` if there is no end-of-sentence token to append.
+  /// - Throws: The errors of `definedTokens`; `TextError` if there is no end-of-sentence token to
+  ///   append.
   public func tokens(
     _ listed: Vocabulary?, appendsEndOfSentence: Bool = false
   ) throws -> (tokenizer: Tokenizer, vocabulary: Vocabulary?) {
@@ -68,21 +69,21 @@ extension TokenizerSource {
 }
 
 extension Tokenizer {
-  /// Sentences start after the token that ends one, if there is such a token.
+  /// Makes sentences start after the token that ends a sentence, if there is one.
   fileprivate mutating func endLines(with end: Int?, _ appendsEndOfSentence: Bool) {
     if end != nil { sentenceStart = .eos }
     self.appendsEndOfSentence = appendsEndOfSentence
   }
 }
 
-/// The tokenizer and the tokens that byte-level BPE learns from a text.
+/// Trains a byte-level BPE tokenizer on a text.
 ///
 /// - Parameters:
 ///   - path: The text, plain or gzip.
-///   - training: How it is learned.
-///   - progress: Called now and then.
+///   - training: The settings of the training.
+///   - progress: Called periodically.
 /// - Returns: The tokenizer and its tokens.
-/// - Throws: What `TokenizerDefinition.init(trainedOn:by:progress:)` throws.
+/// - Throws: The errors of `TokenizerDefinition.init(trainedOn:by:progress:)`.
 public func learnedTokens(
   _ path: String, by training: BytePairTraining, progress: (BytePairTraining.Stage) -> Void
 ) throws -> (tokenizer: Tokenizer, vocabulary: Vocabulary) {
@@ -92,22 +93,22 @@ public func learnedTokens(
   return (tokenizer, vocabulary)
 }
 
-/// The tokens that are known before a model is read.
+/// The tokens that are known before the model is read.
 struct KnownTokens {
   var tokenizer: Tokenizer
   /// The vocabulary, if one was given.
   var vocabulary: Vocabulary?
-  /// A list in the folder of the corpus, where the order of ids was not stated.
+  /// A list in the corpus folder, if the order of ids was not stated.
   var beside: (path: String, vocabulary: Vocabulary)?
   /// The assumptions, as notes.
   var notes: [Note] = []
 
-  /// `true` if the source of the tokens does not say what starts and ends a line.
+  /// `true` if the source of the tokens does not determine the tokens that start and end a line.
   let leavesLinesOpen: Bool
 }
 
 extension ConversionOptions {
-  /// The tokenizer, and the vocabulary if there is one beside the model.
+  /// Returns the tokenizer, and the vocabulary if there is one beside the model.
   func tokens(progress: (Int) -> Void) throws -> KnownTokens {
     var notes: [Note] = []
     let keras = try kerasTokenizer()
@@ -116,7 +117,7 @@ extension ConversionOptions {
     if case .kind(.whitespace, nil) = source, case .list(let path, _) = vocabulary,
       listed?.isOfCharacters == true
     {
-      // No word is white space.
+      // White space is no word, so these tokens are characters.
       source = .kind(.character, space: nil)
       notes.append(
         Note(
@@ -129,14 +130,14 @@ extension ConversionOptions {
     }
     var (tokenizer, vocabulary) = try source.tokens(
       listed, appendsEndOfSentence: appendsEndOfSentence)
-    // fairseq's lines start from and end with `</s>`.
+    // Lines of fairseq start with and end in `</s>`.
     if isOfFairseq, !tokenizer.kind.isDefined { tokenizer.sentenceStart = .eos }
     return KnownTokens(
       tokenizer: tokenizer, vocabulary: vocabulary, beside: try listBesideCorpus(), notes: notes,
       leavesLinesOpen: vocabulary != nil && !tokenizer.kind.isDefined && !isOfFairseq)
   }
 
-  /// The `Tokenizer` of Keras in the file that lists the tokens, or that defines the tokenizer.
+  /// Returns the Keras `Tokenizer` in the file that lists the tokens or defines the tokenizer.
   private func kerasTokenizer() throws -> (path: String, note: String)? {
     let path: String
     switch (vocabulary, tokenizer) {
@@ -153,10 +154,10 @@ extension ConversionOptions {
     return (format ?? VocabularyFormat(path: path)) == .fairseq
   }
 
-  /// The tokens of a list or of a corpus.
+  /// Returns the tokens of a list or of a corpus.
   ///
-  /// A corpus in plain text gives its characters or bytes; one that has a sign for a space, and spaces
-  /// between its characters, its words.
+  /// A corpus in plain text gives its characters or bytes; one that has a symbol for the space, and
+  /// spaces between characters, gives its words.
   private func listedTokens(
     _ progress: (Int) -> Void, notes: inout [Note]
   ) throws -> Vocabulary? {
@@ -180,13 +181,13 @@ extension ConversionOptions {
     }
   }
 
-  /// The names of lists that programs leave in the folder of a corpus.
+  /// The names of token lists that programs leave in a corpus folder.
   private static let listNames = [
     "vocab.txt", "vocabulary.txt", "words.txt", "tokens.txt", "dict.txt", "vocab.json",
     "word2idx.json", "itos.pkl", "vocab.pkl", "chars_vocab.pkl",
   ]
 
-  /// The list of tokens in the corpus folder, where nothing says in which order ids were given.
+  /// Returns the list of tokens in the corpus folder, if the order of ids was not stated.
   private func listBesideCorpus() throws -> (path: String, vocabulary: Vocabulary)? {
     guard case .corpus(let folder, nil) = vocabulary else { return nil }
     let paths = Self.listNames.map { "\(folder)/\($0)" }
@@ -197,17 +198,17 @@ extension ConversionOptions {
   }
 }
 
-/// What other programs call the token that ends a sentence.
+/// End-of-sentence tokens of other programs.
 private let endsOfSentences = ["<eos>", "</s>", "<|endoftext|>"]
 
-/// The tokenizer and the tokens of another program's file.
+/// Returns the tokenizer and the tokens of another program's file.
 ///
 /// - Parameters:
 ///   - path: The file.
 ///   - vocabulary: The tokens, for a merges.txt.
 /// - Returns: A tokenizer that appends no token, and the tokens.
-/// - Throws: `FileError` if the file cannot be read; `TextError` if it defines no tokenizer that this
-///   version has.
+/// - Throws: `FileError` if the file cannot be read; `TextError` if it defines no tokenizer that
+///   this version supports.
 public func definedTokens(
   _ path: String, _ vocabulary: Vocabulary? = nil
 ) throws -> (tokenizer: Tokenizer, vocabulary: Vocabulary) {
@@ -219,13 +220,13 @@ public func definedTokens(
 }
 
 extension TokenizerDefinition {
-  /// The tokenizer and the tokens of a definition.
+  /// Returns the tokenizer and the tokens of a definition.
   ///
-  /// The end of a sentence is the token `<eos>`, `</s>` or `<|endoftext|>`, if there is one.
+  /// The end-of-sentence token is `<eos>`, `</s>` or `<|endoftext|>`, if there is one.
   ///
   /// - Parameter listed: The tokens, for a merges.txt.
   /// - Returns: A tokenizer that appends no token, and the tokens.
-  /// - Throws: `DefinitionError` if it defines no tokenizer that this version has.
+  /// - Throws: `DefinitionError` if it defines no tokenizer that this version supports.
   public func definedTokens(
     _ listed: Vocabulary? = nil
   ) throws -> (tokenizer: Tokenizer, vocabulary: Vocabulary) {
@@ -240,7 +241,8 @@ extension TokenizerDefinition {
 }
 
 extension TokenizerProbe {
-  /// The text of tokens from all over the vocabulary; `nil` where its tokenizer cannot read it.
+  /// Creates the text of tokens from all over the vocabulary; `nil` if the tokenizer cannot read
+  /// it.
   init?(of checkpoint: Checkpoint) {
     let vocabulary = checkpoint.vocabulary
     let step = max(1, vocabulary.count / 12)
@@ -258,7 +260,7 @@ extension TokenizerProbe {
 }
 
 extension TokenizerKind {
-  /// What a token of such a tokenizer stands for, if that is always the same.
+  /// The unit of a token, for kinds whose tokens always stand for the same unit.
   fileprivate var unit: TokenUnit? {
     switch self {
     case .whitespace: .word

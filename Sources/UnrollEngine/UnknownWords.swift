@@ -1,13 +1,13 @@
-// Figures of text that the vocabulary lacks.
+// Scores of text outside the vocabulary.
 
-/// The figure that a token has which stands for text outside the vocabulary.
+/// The score of a token that stands for text outside the vocabulary.
 ///
-/// A model gives a probability to unknown words as a whole, none to any one of them. With it, a sentence with
-/// misspelled words is often more probable than the correct one.
+/// A model gives a probability to unknown words as a whole, none to a single one. With that
+/// probability, a sentence with misspelled words is often more probable than the correct one.
 public enum UnknownWords: Sendable, Hashable {
-  /// None: a word or a sentence with such a token has no figure.
+  /// No score: a word or a sentence with such a token has none.
   case undefined
-  /// None: sentences are summed without such tokens, and words with one have no figure.
+  /// No score: sentences are summed without such tokens, and words with one have no score.
   case exclude
   /// The probability of unknown words as a whole.
   case include
@@ -15,7 +15,8 @@ public enum UnknownWords: Sendable, Hashable {
   /// number of unknown words that share it, at least 0.
   case penalty(Double)
 
-  /// The nats that an unknown token costs besides its log-probability; `nil` if it has no figure.
+  /// The nats that an unknown token costs in addition to its log-probability; `nil` if it has no
+  /// score.
   fileprivate var cost: Double? {
     switch self {
     case .undefined, .exclude: nil
@@ -26,7 +27,7 @@ public enum UnknownWords: Sendable, Hashable {
 }
 
 extension TokenScore {
-  /// The negative log-probability in nats; `nil` where the token has none.
+  /// Returns the negative log-probability in nats; `nil` if the token has none.
   public func surprisal(_ unknown: UnknownWords) -> Double? {
     guard isUnknown else { return logProbability.map { -$0 } }
     return unknown.cost.flatMap { cost in logProbability.map { cost - $0 } }
@@ -34,7 +35,7 @@ extension TokenScore {
 }
 
 extension WordScore {
-  /// The surprisal in nats; `nil` where the word has none.
+  /// Returns the surprisal in nats; `nil` if the word has none.
   public func surprisal(_ unknown: UnknownWords) -> Double? {
     guard isUnknown else { return surprisal }
     return unknown.cost.flatMap { cost in
@@ -44,7 +45,7 @@ extension WordScore {
 }
 
 extension SentenceScore {
-  /// The sum of the tokens' log-probabilities in nats; `nil` where the sentence has none.
+  /// Returns the sum of the tokens' log-probabilities in nats; `nil` if the sentence has none.
   public func logProbability(_ unknown: UnknownWords) -> Double? {
     guard unknownCount > 0 else { return logProbability }
     if unknown == .exclude { return knownLogProbability }

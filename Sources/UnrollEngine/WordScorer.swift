@@ -1,8 +1,8 @@
-// The probabilities of words from those of their tokens.
+// Computes the probabilities of words from those of their tokens.
 
 import UnrollTokenization
 
-/// Makes scores of words and sentences from predictions of tokens.
+/// Computes scores of words and sentences from predictions of tokens.
 struct WordScorer {
   private let encoder: Encoder
   private let boundary: WordBoundary
@@ -12,7 +12,7 @@ struct WordScorer {
   ///
   /// - Parameters:
   ///   - model: The model.
-  ///   - boundary: The boundary that a word's probability includes; `nil` if no words are wanted.
+  ///   - boundary: The boundary that a word's probability includes; `nil` to compute no words.
   init(_ model: LanguageModel, _ boundary: WordBoundary?) {
     encoder = model.encoder
     self.boundary = boundary ?? .none
@@ -79,7 +79,8 @@ struct WordScorer {
       leftOutCount: encoded.leftOut.count)
   }
 
-  /// The tokens that a word is charged with, of those that begin in it or in the white space before it.
+  /// Returns the tokens that count towards a word: those that begin in it or in the white space
+  /// before it.
   private func charged(
     _ own: Range<Int>, of encoded: EncodedLine, _ word: TextWord
   ) -> Range<Int> {
@@ -90,7 +91,7 @@ struct WordScorer {
     return first..<own.upperBound
   }
 
-  /// The negative logarithm of a word's probability.
+  /// Returns the surprisal of a word in nats.
   private func surprisal(
     of charged: Range<Int>, _ tokens: [TokenScore], _ encoded: EncodedLine,
     _ predictions: SentencePredictions, isBeforeSpace: Bool
@@ -102,7 +103,7 @@ struct WordScorer {
     let ids = encoded.ids
     let end = charged.upperBound
     let isBeforeBoundary = end < ids.count && boundaries.endsWord(before: ids[end])
-    // Where a word of the user's ends inside a word of the text, no boundary ends it.
+    // No boundary ends a user's word that ends inside a word of the text.
     if isBeforeSpace || isBeforeBoundary, !boundaries.closesWord(ids[end - 1]) {
       sum += predictions.totals[end - predictions.unpredictedCount]
     }

@@ -47,7 +47,7 @@ struct Descriptor: ~Copyable {
   /// A lock on a file that belongs to the open file, not to the process.
   enum Lock { case shared, exclusive }
 
-  /// Takes a lock if nobody holds one against it: 0, or the error number.
+  /// Takes a lock unless another process holds a conflicting one; returns 0, or the error number.
   func lock(_ lock: Lock) -> CInt {
     #if os(Linux)
       // Not `flock`, since libhdf5 takes such locks on the file that it writes.

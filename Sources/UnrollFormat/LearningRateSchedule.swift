@@ -19,7 +19,8 @@ public enum ScheduleKind: String, Sendable, Hashable, CaseIterable {
   /// Up and down in lines, as ULMFiT has it.
   case slantedTriangular = "slanted_triangular"
 
-  /// The numbers of the kind and their defaults; 0 for what follows from the length of the training.
+  /// The numbers of the kind and their defaults; 0 for numbers that follow from the length of the
+  /// training.
   public var defaults: [ScheduleNumber: Double] {
     switch self {
     case .constant: [:]
@@ -32,7 +33,7 @@ public enum ScheduleKind: String, Sendable, Hashable, CaseIterable {
     }
   }
 
-  /// The share of the training that goes up, where nobody says otherwise.
+  /// The default share of the training during which the learning rate increases.
   public var warmUpShare: Double {
     switch self {
     case .oneCycle: 0.3

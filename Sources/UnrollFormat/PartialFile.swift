@@ -1,4 +1,4 @@
-// Temporary files: their names, their locks, and the removal of those that nobody writes any more.
+// Temporary files: their names, their locks, and the removal of abandoned ones.
 
 import UnrollTensors
 

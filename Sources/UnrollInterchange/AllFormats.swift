@@ -1,4 +1,4 @@
-// Every foreign format, once.
+// The list of all foreign formats.
 
 import UnrollFormat
 import UnrollTensors
@@ -11,15 +11,15 @@ public enum AllFormats {
     SafetensorsFormat.self, NumPyFormat.self, GGUFFormat.self, ONNXFormat.self, ML5Format.self,
     KerasFormat.self, KerasHDF5Format.self, TheanoLMFormat.self,
   ]
-  /// Those of them that are written.
+  /// The formats that can be written.
   public static let written = all.filter { $0.isWritten }
 
-  /// The format of a file, or `nil` if none recognizes it.
+  /// Returns the format of a file, or `nil` if none recognizes it.
   public static func format(of file: MappedFile) -> (any ForeignFormat.Type)? {
     all.first { $0.recognizes(file) }
   }
 
-  /// The format of a file; HDF5 files are told apart by what is in them.
+  /// Returns the format of a file; HDF5 files are distinguished by their content.
   ///
   /// - Parameters:
   ///   - file: The file.
@@ -31,13 +31,13 @@ public enum AllFormats {
     guard let format = format(of: file), format == KerasHDF5Format.self else {
       return self.format(of: file)
     }
-    // What cannot be opened is for the format to say.
+    // The format reports a container that cannot be opened.
     let container = try? ForeignContainer(
       .mapped(file, 0..<file.count), name: file.path, reader: reader)
     return container.map(TheanoLMFormat.recognizes) == true ? TheanoLMFormat.self : format
   }
 
-  /// The format of a file to be written, by its name's extension, or `nil` if none has it.
+  /// Returns the format for an output file by its extension, or `nil` if none has it.
   public static func format(named path: String) -> (any ForeignFormat.Type)? {
     let name = path.lowercased()
     return all.first { format in format.fileExtensions.contains { name.hasSuffix("." + $0) } }

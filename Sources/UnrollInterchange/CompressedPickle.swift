@@ -1,4 +1,4 @@
-// Pickles that joblib or gzip compressed.
+// Pickles compressed by joblib or gzip.
 
 import CZlib
 import UnrollTensors
@@ -6,9 +6,9 @@ import UnrollTokenization
 
 /// A compressed pickle, as `joblib.dump(value, path, compress=3)` writes it.
 enum CompressedPickle {
-  /// The name of a compression that is recognised by its first bytes but not read.
+  /// Returns the name of a compression that is recognized by its first bytes but not supported.
   private static func otherCompression(_ start: [UInt8]) -> String? {
-    // The digit after `BZh` is the size of blocks.
+    // The digit after `BZh` is the block size.
     if start.starts(with: "BZh".utf8), start.dropFirst(4).starts(with: "1AY&".utf8) { return "bz2" }
     let signs: [(name: String, start: [UInt8])] = [
       ("xz", [0xFD, 0x37, 0x7A, 0x58, 0x5A, 0x00]), ("lzma", [0x5D, 0x00, 0x00]),
@@ -19,7 +19,7 @@ enum CompressedPickle {
 
   /// Returns the pickle in a file of zlib or gzip; `nil` if there is none.
   ///
-  /// - Throws: `TextError` if the file is of another compression, or its pickle is too large.
+  /// - Throws: `TextError` if the compression is unsupported, or the pickle too large.
   static func contents(of file: MappedFile) throws -> [UInt8]? {
     let start = file.copy(0..<min(file.count, 8))
     if let other = otherCompression(start) {
@@ -33,7 +33,7 @@ enum CompressedPickle {
     let isZlib =
       start.count > 2 && start[0] == 0x78
       && (Int(start[0]) << 8 + Int(start[1])) % 31 == 0 && start[1] & 0x20 == 0
-    // joblib before 0.10: `ZF`, and the size in 19 characters of hexadecimal.
+    // joblib before 0.10: `ZF`, and the size as 19 hexadecimal characters.
     let isOldZlib = start.starts(with: [0x5A, 0x46, 0x30, 0x78])
     guard isZlib || isOldZlib || start.starts(with: [0x1F, 0x8B]) else { return nil }
     let header = isOldZlib ? 21 : 0
@@ -45,7 +45,7 @@ enum CompressedPickle {
         path: file.path, line: nil, expected: "at most \(PickleMachine.largestPickle) bytes",
         found: "more when decompressed", fix: "list the tokens in a text file, one a line")
     }
-    // Protocols 0 and 1 have no sign in front.
+    // Pickles of protocols 0 and 1 have no signature.
     let isPickle =
       pickle.first == 0x80
       || (pickle.last == PickleOpcode.stop.rawValue
@@ -53,11 +53,11 @@ enum CompressedPickle {
     return isPickle ? pickle : nil
   }
 
-  /// Inflates a stream of zlib or gzip; `nil` if it is damaged or cut off.
+  /// Inflates a zlib or gzip stream; returns `nil` if it is damaged or truncated.
   private static func inflated(_ bytes: [UInt8], atMost limit: Int) -> [UInt8]? {
     var stream = z_stream()
     let size = CInt(MemoryLayout<z_stream>.size)
-    // 32 more: zlib or gzip by the header.
+    // Adding 32 to the window bits detects zlib or gzip by the header.
     guard bytes.count < 1 << 30, inflateInit2_(&stream, MAX_WBITS + 32, ZLIB_VERSION, size) == Z_OK
     else { return nil }
     defer { inflateEnd(&stream) }

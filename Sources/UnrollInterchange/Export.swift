@@ -1,4 +1,4 @@
-// Writing a foreign file whole, or not at all, and proving it by reading it back.
+// Writes a foreign file atomically, and verifies it by reading it back.
 
 import UnrollFormat
 import UnrollTensors
@@ -12,23 +12,23 @@ import UnrollTensors
 extension ForeignFormat {
   /// Writes a checkpoint to a file of this format.
   ///
-  /// The file appears under its name only when every byte is on disk and our own reader finds every
-  /// tensor in it again, bit for bit; until then, and after every failure, there is the file that was
-  /// there before, or none. Equal checkpoints give equal bytes. What the format cannot hold is left
-  /// behind: ask `losses` first.
+  /// The file gets its name when every byte is on disk and Unroll's reader has found every tensor
+  /// again, bit for bit. Until then, and after a failure, a previous file is preserved. Equal
+  /// checkpoints give equal bytes. Features that the format does not support are dropped; `losses`
+  /// lists them.
   ///
   /// - Parameters:
   ///   - checkpoint: The model.
-  ///   - path: The file to be.
-  ///   - map: The names of the tensors and the order of gate blocks; the format's own if it is empty.
-  ///   - replacing: Whether a file that is there is replaced. If not, it stays.
+  ///   - path: The output file.
+  ///   - map: The names of the tensors and the order of gate blocks; empty for the format's own.
+  ///   - replacing: `true` to replace an existing file; otherwise it is preserved.
   ///   - progress: Called with the number of bytes of tensors written or compared since the last
   ///     call; each is written once and compared once.
-  ///   - check: Looks at the model that was read back, before the file gets its name, on a thread of
+  ///   - check: Checks the model that was read back, before the file gets its name, on a thread of
   ///     its own.
-  /// - Throws: `FileError` with `EEXIST` if there is a file and `replacing` is `false`; `FileError`
-  ///   if it cannot be written; `InterchangeError` if the format cannot hold the model, or if the
-  ///   file does not read back.
+  /// - Throws: `FileError` with `EEXIST` if the file exists and `replacing` is `false`; `FileError`
+  ///   if it cannot be written; `InterchangeError` if the format cannot represent the model, or if
+  ///   the file does not read back.
   public static func export(
     _ checkpoint: Checkpoint, to path: String, map: NameMap = NameMap(), replacing: Bool = false,
     progress: (Int) -> Void = { _ in }, check: (Checkpoint) throws -> Void = { _ in }
@@ -41,7 +41,7 @@ extension ForeignFormat {
       try file.commit()
     } catch let error as InterchangeError where error.file == file.temporaryPath {
       file.discard()
-      // The temporary name says nothing to anybody.
+      // The temporary name would mean nothing to the user.
       throw InterchangeError(
         file: path, place: error.place, expected: error.expected, found: error.found, fix: error.fix
       )
@@ -56,7 +56,7 @@ extension ForeignFormat {
 
   /// Reads a file and compares it with the checkpoint that it was written from.
   ///
-  /// - Throws: `InterchangeError` naming the first difference; what `check` throws.
+  /// - Throws: `InterchangeError` naming the first difference; the errors of `check`.
   static func compare(
     _ path: String, with checkpoint: Checkpoint, map: NameMap = NameMap(),
     progress: (Int) -> Void, check: (Checkpoint) throws -> Void = { _ in }
@@ -71,7 +71,7 @@ extension ForeignFormat {
       throw InterchangeError(
         unequal: "the layers and sizes", path: path, place: "/model")
     }
-    // While one thread waits for the disk, the other computes.
+    // Two threads: one computes while the other waits for the disk.
     try forEachConcurrently(2) { part in
       guard part == 0 else { return try check(back) }
       for (parameter, _) in checkpoint.architecture.parameters {
@@ -87,12 +87,12 @@ extension ForeignFormat {
 }
 
 extension InterchangeError {
-  /// A file that was written and does not read back.
+  /// Creates an error for a file that does not read back.
   ///
   /// - Parameters:
-  ///   - what: What differs.
+  ///   - what: The part that differs.
   ///   - path: The file.
-  ///   - place: Where in it.
+  ///   - place: The location in the file.
   fileprivate init(unequal what: String, path: String, place: String) {
     self.init(
       file: path, place: place, expected: "\(what) that were written",
@@ -103,15 +103,15 @@ extension InterchangeError {
 }
 
 extension Architecture {
-  /// The activations of the plain cells, each once, in the order of the layers: what a file of
-  /// weights may not say.
+  /// The distinct activations of vanilla RNN layers, in the order of the layers; a file of weights
+  /// may not record them.
   var plainActivations: [Activation] {
     layers.filter { $0.cell == .rnn }.map(\.activation).reduce(into: []) { list, activation in
       if !list.contains(activation) { list.append(activation) }
     }
   }
 
-  /// The same architecture with one activation for all plain cells.
+  /// Returns the same architecture with one activation for all vanilla RNN layers.
   fileprivate func assuming(_ activation: Activation?) -> Architecture {
     guard let activation else { return self }
     var assumed = self
@@ -123,17 +123,17 @@ extension Architecture {
 }
 
 extension Tensor {
-  /// Whether another tensor has the same shape, type and bytes.
+  /// Returns `true` if another tensor has the same shape, type and bytes.
   ///
   /// - Parameters:
   ///   - other: The tensor.
   ///   - progress: Called with the number of bytes compared since the last call.
-  /// - Returns: Whether they are equal.
+  /// - Returns: `true` if they are equal.
   package func isEqual(to other: Tensor, progress: (Int) -> Void) -> Bool {
     guard shape == other.shape, dtype == other.dtype else { return false }
     return withUnsafeBytes { first in
       other.withUnsafeBytes { second in
-        // Tensors of equal shape and type have equally many bytes.
+        // Tensors of equal shape and type have the same number of bytes.
         guard let first = first.baseAddress, let second = second.baseAddress else { return true }
         let count = storage.count
         let blockSize = 16 << 20
@@ -148,9 +148,9 @@ extension Tensor {
 }
 
 extension OptimizerState {
-  /// Refuses another optimizer that was read back; the number of steps is not compared.
+  /// Checks an optimizer that was read back; the number of steps is not compared.
   ///
-  /// - Throws: `InterchangeError` if it is none, or differs.
+  /// - Throws: `InterchangeError` if it is missing or differs.
   func check(
     isReadAs other: OptimizerState?, of architecture: Architecture, path: String, place: String
   ) throws {
@@ -159,8 +159,8 @@ extension OptimizerState {
     }
   }
 
-  /// Whether another optimizer of a model is the same in all but the number of its steps, which some
-  /// formats do not count: rule, groups, and what it remembers, bit for bit.
+  /// Returns `true` if another optimizer has the same kind, groups and slots, bit for bit; the
+  /// number of steps is not compared, since some formats do not record it.
   private func isEqual(to other: OptimizerState, of architecture: Architecture) -> Bool {
     kind == other.kind && groups == other.groups
       && OptimizerSlot.allCases.allSatisfy { slot in

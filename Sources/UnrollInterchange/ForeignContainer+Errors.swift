@@ -1,20 +1,20 @@
-// HDF5 files of other programs, opened with errors that say what to do.
+// Opens HDF5 files of other programs, with errors that give advice.
 
 import UnrollFormat
 import UnrollTensors
 
 extension ForeignContainer {
-  /// Opens a file, its data in chunks decoded.
+  /// Opens a file with its chunked data decoded.
   ///
   /// - Parameters:
-  ///   - image: Its bytes.
-  ///   - file: The file that it is, or that it is a part of.
-  ///   - place: Where in that file it is.
-  ///   - expected: What it should be, for errors.
-  ///   - fix: How its user makes it again, for errors.
+  ///   - image: The bytes of the HDF5 file.
+  ///   - file: The file, or the file that contains it.
+  ///   - place: The location in that file.
+  ///   - expected: The expectation, for errors.
+  ///   - fix: The advice, for errors.
   ///   - reader: Runs libhdf5.
-  /// - Returns: The objects.
-  /// - Throws: `InterchangeError` if libhdf5 does not get through it; `FileError` if it cannot be run.
+  /// - Returns: The container.
+  /// - Throws: `InterchangeError` if libhdf5 cannot read it; `FileError` if libhdf5 cannot be run.
   static func opened(
     _ image: ByteStorage, of file: MappedFile, place: String, expected: String, fix: String,
     reader: ContainerReader
@@ -30,7 +30,7 @@ extension ForeignContainer {
 }
 
 extension ContainerFailure {
-  /// The failure as an error about a file.
+  /// Returns the failure as an error about a file.
   func error(
     file: MappedFile, place: String, expected: String, fix: String
   ) -> InterchangeError {

@@ -1,78 +1,78 @@
-// What every foreign format offers: reading, and writing with its losses told first.
+// The interface of foreign formats: reading, and writing after listing unsupported features.
 
 import UnrollFormat
 import UnrollTensors
 import UnrollTokenization
 
-/// A format that models live in elsewhere and that converts to `Checkpoint`.
+/// A file format of models that converts to `Checkpoint`.
 public protocol ForeignFormat: Sendable {
   /// The name in reports, such as `pytorch`.
   static var name: String { get }
 
-  /// Whether a file looks like this format, by its content; its name does not matter.
+  /// Returns `true` if a file looks like this format by its content; its name does not matter.
   ///
-  /// True for damaged and unsupported files of the format too: `read` says what is wrong with them.
+  /// This includes damaged and unsupported files of the format: `read` reports their errors.
   static func recognizes(_ file: MappedFile) -> Bool
 
   /// Converts a file.
   ///
-  /// - Throws: `InterchangeError` if the file cannot be converted without loss of its meaning.
+  /// - Throws: `InterchangeError` if the file cannot be converted faithfully.
   static func read(_ file: MappedFile, options: ReadingOptions) throws -> Conversion
 
-  /// Whether it is a format of its own to read, not another name for one.
+  /// `true` if the format is read as such; `false` for a variant that is only written.
   static var isRead: Bool { get }
 
-  /// Whether models are written in this format.
+  /// `true` if models can be written in this format.
   static var isWritten: Bool { get }
 
-  /// `true` if its tensors have names that the caller may give roles by `ReadingOptions.map`.
+  /// `true` if its tensors have names that `ReadingOptions.map` can assign to roles.
   static var hasNames: Bool { get }
 
-  /// The extensions by which a file to be written is known as one of this format, without dots.
+  /// The extensions of output files of this format, without dots.
   static var fileExtensions: [String] { get }
 
-  /// The model as a file of this format holds it: the same for most formats, else one that computes the
-  /// same function, but for rounding, in the format's variants. What `losses` notes.
+  /// Returns the model as a file of this format represents it: the same for most formats, else an
+  /// equivalent model, up to rounding, in the format's variants. `losses` lists the differences.
   ///
-  /// - Throws: `InterchangeError` if the format cannot hold the model at all.
+  /// - Throws: `InterchangeError` if the format cannot represent the model at all.
   static func held(_ checkpoint: Checkpoint) throws -> Checkpoint
 
-  /// What a file of this format would not hold of a checkpoint; ask before writing.
+  /// Returns the properties of a checkpoint that a file of this format would not preserve.
   ///
-  /// - Throws: `InterchangeError` if the format cannot hold the model at all.
+  /// - Throws: `InterchangeError` if the format cannot represent the model at all.
   static func losses(of checkpoint: Checkpoint) throws -> [Note]
 
-  /// Writes a checkpoint into an existing file; `export` is the way to call it.
+  /// Writes a checkpoint into an existing file; callers use `export`.
   ///
   /// - Parameters:
   ///   - checkpoint: The model.
-  ///   - path: A file that exists; what it holds is lost.
+  ///   - path: An existing file, which is overwritten.
   ///   - progress: Called with the number of bytes of tensors written since the last call.
   /// - Throws: `FileError` if the file cannot be written, `InterchangeError` if the format cannot
-  ///   hold the model.
+  ///   represent the model.
   static func write(
     _ checkpoint: Checkpoint, to path: String, progress: (Int) -> Void
   ) throws
 
-  /// Compares what a format carries beside the weights, when a file is read back.
+  /// Compares the content of a file beside the weights when it is read back.
   ///
-  /// - Throws: `InterchangeError` naming what differs.
+  /// - Throws: `InterchangeError` naming the difference.
   static func check(_ written: Checkpoint, isReadAs read: Checkpoint, path: String) throws
 }
 
 extension ForeignFormat {
-  /// Whether it is a format of its own to read: so it is unless it says otherwise.
+  /// `true` if the format is read as such, by default.
   public static var isRead: Bool { true }
 
-  /// Whether models are written in this format: so they are unless it says otherwise.
+  /// `true` if models can be written in this format, by default.
   public static var isWritten: Bool { true }
 
-  /// Refuses: a format that is written says what it loses.
+  /// Throws by default: a format that is written implements this.
   ///
   /// - Throws: `InterchangeError`, always.
   public static func losses(of checkpoint: Checkpoint) throws -> [Note] { throw notWritten }
 
-  /// Refuses: a format that is written writes.
+  /// Throws by default: a format that is written implements this.
   ///
   /// - Throws: `InterchangeError`, always.
   public static func write(
@@ -87,44 +87,44 @@ extension ForeignFormat {
       fix: "give another one: \(name) is read only")
   }
 
-  /// Nothing is carried beside the weights that could differ, unless the format says so.
+  /// Compares nothing by default.
   public static func check(_ written: Checkpoint, isReadAs read: Checkpoint, path: String) {}
 
-  /// Whether tensors have names: not unless the format says so.
+  /// `true` if tensors have names, by default `false`.
   public static var hasNames: Bool { false }
 
-  /// The model itself.
+  /// Returns the model unchanged.
   ///
   /// - Throws: Nothing.
   public static func held(_ checkpoint: Checkpoint) throws -> Checkpoint { checkpoint }
 }
 
-/// What a foreign file does not say and the caller has to.
+/// Information that a foreign file lacks and the caller must supply.
 public struct ReadingOptions: Sendable {
   /// The tokens, for files that hold only weights.
   public var vocabulary: Vocabulary?
-  /// A list of tokens that lies in the folder of the corpus, with its path: where the vocabulary is made of
-  /// the corpus in no stated order.
+  /// The list of tokens in the corpus folder, with its path, if the vocabulary is built from the
+  /// corpus in no stated order.
   public var listBesideCorpus: (path: String, vocabulary: Vocabulary)?
-  /// How text becomes tokens.
+  /// The tokenizer.
   public var tokenizer: Tokenizer
-  /// The activation of plain recurrent cells, for files that do not name it.
+  /// The activation of vanilla RNN layers, for files that do not name it.
   public var nonlinearity: Activation?
   /// The roles of tensors by their names in the file; for formats whose tensors have names.
   public var map: NameMap
-  /// The function of the gates of LSTM and GRU layers, for files that do not name it.
+  /// The gate activation of LSTM and GRU layers, for files that do not name it.
   public var gateActivation: GateActivation?
-  /// Names in the file of what is left out by hand, or the groups in front of them; see `Ledger`.
+  /// Names in the file that the caller leaves out, or prefixes of such names; see `Ledger`.
   public var ignored: Set<String> = []
   /// The path of the model inside the file, for files that hold several.
   public var root: String?
-  /// The configuration of a model: as `model.to_json()` gives it, for Keras's files of weights alone; the
-  /// `config.json` beside safetensors.
+  /// The configuration of a model: the output of `model.to_json()` for Keras's files of weights
+  /// alone, or the `config.json` beside safetensors.
   public var configuration: MappedFile?
-  /// Runs libhdf5 on files that are made of HDF5; in this process unless told.
+  /// Runs libhdf5 on HDF5-based files, by default in this process.
   public var reader = ContainerReader.inProcess
 
-  /// The names of tensors in the file, by those of a state_dict.
+  /// The names of tensors in the file, by their names in a state_dict.
   package var names: [String: String] {
     get { map.names }
     set { map = NameMap(names: newValue) }
@@ -142,13 +142,14 @@ public struct ReadingOptions: Sendable {
   }
 }
 
-/// Something that a conversion could not carry or had to assume.
+/// A note on something that a conversion does not preserve or had to assume.
 public struct Note: Sendable, Hashable, CustomStringConvertible {
-  /// The place in the file that was read.
+  /// The location in the file.
   public let place: String
-  /// What was assumed or left behind.
+  /// The assumption, or the property that is not preserved.
   public let message: String
-  /// Whether the model is the same for it: what was asked for, or is of its past alone.
+  /// `true` if the model is unaffected: the caller requested it, or it concerns only the training
+  /// history.
   public let isHarmless: Bool
 
   /// Creates a note.
@@ -156,30 +157,30 @@ public struct Note: Sendable, Hashable, CustomStringConvertible {
     (self.place, self.message, self.isHarmless) = (place, message, isHarmless)
   }
 
-  /// The place and the message.
+  /// The location and the message.
   public var description: String { "\(excerpt(place)): \(excerpt(message, limit: 1000))" }
 }
 
-/// A converted model and what happened on the way.
+/// A converted model with notes.
 public struct Conversion: Sendable {
   /// The model; its provenance is empty.
   public var checkpoint: Checkpoint
-  /// What could not be carried or had to be assumed.
+  /// Notes on properties that are not preserved and on assumptions.
   public var notes: [Note]
-  /// `true` if nothing in the file vouches for the order of the gate blocks.
+  /// `true` if the file does not determine the order of gate blocks.
   package var areGatesAssumed = false
-  /// The window of tokens that the file says the model was made for; `nil` if it says nothing.
+  /// The window of tokens that the model was made for, according to the file; `nil` if unknown.
   public package(set) var window: StatedWindow?
-  /// The names that tensors get in a file of another format; the format's own if it is empty.
+  /// The names of tensors in the output file; empty for the format's own.
   public var outputNames = NameMap()
 
-  /// Creates a conversion's result from a file whose every name has an account.
+  /// Creates the result for a file whose every name is accounted for.
   init(checkpoint: Checkpoint, notes: [Note], settlement: Ledger.Settlement) {
     self.checkpoint = checkpoint
     self.notes = notes + settlement.notes
   }
 
-  /// Creates the result of reading a checkpoint of our own, whose rules account for everything in it.
+  /// Creates the result for an Unroll checkpoint, whose rules account for its whole content.
   package init(ownCheckpoint checkpoint: Checkpoint, notes: [Note]) {
     self.checkpoint = checkpoint
     self.notes = notes
@@ -187,20 +188,20 @@ public struct Conversion: Sendable {
 }
 
 extension ReadingOptions {
-  /// Takes tokens and tokenizer from a file's metadata, where the caller gives none.
+  /// Adopts tokens and tokenizer from a file's metadata unless the caller gives them.
   mutating func take(_ metadata: StateMetadata) {
     guard vocabulary == nil, let tokens = metadata.vocabulary else { return }
     (vocabulary, tokenizer) = (tokens, metadata.tokenizer)
   }
 
-  /// The vocabulary that the caller gives: one token for each row.
+  /// Returns the caller's vocabulary, with one token for each row.
   ///
   /// - Parameters:
-  ///   - rows: The rows.
-  ///   - place: Where they are.
-  ///   - error: Makes an error about the file.
+  ///   - rows: The number of rows.
+  ///   - place: The location of the rows.
+  ///   - error: Creates an error about the file.
   /// - Returns: The vocabulary.
-  /// - Throws: `InterchangeError` if there is none, or one of another size.
+  /// - Throws: `InterchangeError` if there is none, or its size differs.
   func vocabulary(
     ofRows rows: Int, in place: String,
     error: (_ place: String, _ expected: String, _ found: String, _ fix: String) -> InterchangeError
@@ -234,7 +235,7 @@ extension ReadingOptions {
 }
 
 extension Vocabulary {
-  /// The tokens in the unit of another vocabulary.
+  /// Returns the tokens in the unit of another vocabulary.
   fileprivate func withUnit(of other: Vocabulary) -> Vocabulary {
     var vocabulary = self
     vocabulary.unit = other.unit

@@ -1,22 +1,22 @@
-// The one error of this target: a foreign file that cannot be read.
+// The error of this module: a foreign file that cannot be read or written.
 
 import UnrollTensors
 
-/// A foreign file that cannot be converted, with the place, the expectation and the way out.
+/// A foreign file that cannot be converted, with location, expectation and advice.
 public struct InterchangeError: Error, Sendable, Hashable, CustomStringConvertible {
   /// The file's path.
   public let file: String
-  /// The place in the file: a record, a byte of it, or a tensor.
+  /// The location in the file: a record, a byte of it, or a tensor.
   ///
   /// Empty for the file as a whole.
   public let place: String
-  /// What should have been there.
+  /// The expectation.
   public let expected: String
-  /// What was there.
+  /// The finding.
   public let found: String
-  /// What the user can do about it.
+  /// The advice.
   public let fix: String
-  /// Lines to show below, such as a map to complete; empty if there are none.
+  /// Lines to show below the message, such as a map to complete; empty if there are none.
   public private(set) var details = ""
 
   /// Creates an error from its five parts.
@@ -28,7 +28,7 @@ public struct InterchangeError: Error, Sendable, Hashable, CustomStringConvertib
     self.fix = fix
   }
 
-  /// The five parts on two lines, and the details below.
+  /// The five parts on two lines, then the details.
   public var description: String {
     let position = place.isEmpty ? printable(file) : "\(printable(file)): \(Self.excerpt(place))"
     let lines = details.split(separator: "\n", omittingEmptySubsequences: false)
@@ -37,18 +37,18 @@ public struct InterchangeError: Error, Sendable, Hashable, CustomStringConvertib
       + (details.isEmpty ? "" : lines.map { "\n" + printable(String($0)) }.joined())
   }
 
-  /// The error with lines to show below it.
+  /// Returns the error with lines to show below it.
   func showing(_ details: String) -> InterchangeError {
     var error = self
     error.details = details
     return error
   }
 
-  /// A name in a pickle may have megabytes; lists of a dozen names are shown.
+  /// Shortens a text: names in a pickle may be megabytes long, and lists show a dozen names.
   private static func excerpt(_ text: String) -> String { UnrollTensors.excerpt(text, limit: 1000) }
 }
 
-/// A list for a message: a few items, and how many more there are.
+/// Returns a list for a message: the first items, and the number of further ones.
 func list(_ items: [String], atMost limit: Int = 12) -> String {
   let shown = items.prefix(limit).joined(separator: ", ")
   return items.count > limit ? "\(shown) and \(items.count - limit) more" : shown

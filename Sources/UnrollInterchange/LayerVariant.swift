@@ -1,29 +1,29 @@
-// What a layer computes that neither the names nor the shapes of its tensors say.
+// Variants of layers that neither the names nor the shapes of tensors determine.
 
 import Foundation
 import UnrollFormat
 import UnrollTokenization
 
-/// The declared variants of one layer.
+/// The variant of one layer.
 struct LayerVariant: Equatable {
   private let activation: Activation?
   private let gates: GateActivation
   private let reset: GRUReset
   private let forgetBias: Double
 
-  /// The variants of a layer.
+  /// Creates the variant of a layer.
   init(_ layer: LayerArchitecture) {
     activation = layer.cell == .rnn ? layer.activation : nil
     (gates, reset, forgetBias) = (layer.gateActivation, layer.reset, layer.forgetBias)
   }
 
-  /// Whether PyTorch's modules compute such a layer.
+  /// `true` if PyTorch's modules compute such a layer.
   var isUsual: Bool { gates == .sigmoid && reset == .after && forgetBias == 0 }
 
-  /// The activation of a plain cell, if it is one.
+  /// The activation of a vanilla RNN; `nil` for other cells.
   var plainActivation: Activation? { activation }
 
-  /// The members of the object that says so; none is there that says what is usual.
+  /// The JSON object of the variant; it omits PyTorch's defaults.
   var json: String {
     var members: [String] = []
     if let activation { members.append(#""activation":\#(quoted(activation.rawValue))"#) }
@@ -36,7 +36,7 @@ struct LayerVariant: Equatable {
     return "{\(members.joined(separator: ","))}"
   }
 
-  /// Reads such an object; `nil` if it is another one.
+  /// Reads the JSON object; `nil` for other values.
   init?(_ value: JSONValue) {
     guard value.members != nil else { return nil }
     var isWhole = true
@@ -59,12 +59,12 @@ struct LayerVariant: Equatable {
     guard isWhole, numbers.allSatisfy(\.isFinite) else { return nil }
   }
 
-  /// Declares the variants of a layer.
+  /// Applies the variant to a layer.
   ///
   /// - Parameters:
   ///   - layer: The layer; its activation is known.
-  ///   - error: Makes an error of what was expected and found.
-  /// - Throws: What `error` makes, if no such cell has them.
+  ///   - error: Creates an error from an expectation and a finding.
+  /// - Throws: The error of `error`, if the cell does not support the variant.
   func apply(
     to layer: inout LayerArchitecture, error: (_ expected: String, _ found: String) -> Error
   ) throws {
@@ -80,19 +80,19 @@ struct LayerVariant: Equatable {
 }
 
 extension StateMetadata {
-  /// Where an error about the metadata is.
+  /// The location of errors about the metadata.
   static let place = "metadata \"\(key)\""
-  /// What to do about damaged metadata.
+  /// The advice for damaged metadata.
   static let fix = "save the model again, or give its tokens with --vocabulary"
 
-  /// The activation of a plain layer, where it is said.
+  /// Returns the activation of a vanilla RNN layer, if stated.
   func activation(ofLayer index: Int) -> Activation? {
     layers.map { $0[index].plainActivation } ?? activation
   }
 
-  /// Refuses a list of other layers than the tensors make.
+  /// Refuses a list whose length differs from the number of layers.
   ///
-  /// - Throws: `InterchangeError` if their numbers differ.
+  /// - Throws: `InterchangeError` if the numbers differ.
   func check(layerCount: Int, file: any TensorContainer) throws {
     guard let layers, layers.count != layerCount else { return }
     throw file.error(

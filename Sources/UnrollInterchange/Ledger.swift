@@ -1,16 +1,16 @@
-// The account of everything that a foreign file names: nothing of it is passed over in silence.
+// The account of all named content of a foreign file: nothing is ignored silently.
 
 import UnrollFormat
 import UnrollTensors
 
-/// The named things of a file, tensors, datasets, layers or records, and what a reader did with each.
+/// The named content of a file, such as tensors, datasets or records, and its use by a reader.
 ///
-/// A reader makes one of all the names, says of each what becomes of it, and gets from `settle` what a
-/// `Conversion` is made of; with anything left over it gets an error that names it.
+/// A reader creates a ledger of all names, accounts for each, and gets from `settle` the settlement
+/// that a `Conversion` requires; if a name is left over, `settle` throws an error that names it.
 struct Ledger {
-  /// Proof that every name of a file has been accounted for; only `settle` makes one.
+  /// Proof that every name of a file is accounted for; only `settle` creates one.
   struct Settlement {
-    /// What was left out on request, and what was passed over for a reason that is worth a note.
+    /// Notes on names that the caller leaves out, and on unused content worth a note.
     let notes: [Note]
     fileprivate init(notes: [Note]) { self.notes = notes }
   }
@@ -19,19 +19,19 @@ struct Ledger {
   private let file: String
   /// The names in the order of the file.
   private let names: [String]
-  /// The names without an account yet.
+  /// The names that are not accounted for yet.
   private var open: Set<String>
-  /// What the caller leaves out by hand: names, and groups of names.
+  /// The names, and groups of names, that the caller leaves out.
   private let ignored: [String]
   private var notes: [Note] = []
 
   /// Opens an account.
   ///
   /// - Parameters:
-  ///   - names: Everything in the file that has a name.
-  ///   - ignored: What the caller leaves out: a name, or the group in front of several.
+  ///   - names: All names of the file.
+  ///   - ignored: The names that the caller leaves out, or prefixes of several.
   ///   - file: The file's path.
-  /// - Throws: `InterchangeError` if something is to be ignored that is not there.
+  /// - Throws: `InterchangeError` if a name to ignore does not exist.
   init(_ names: [String], ignoring ignored: Set<String>, of file: String) throws {
     self.names = names
     self.ignored = ignored.sorted()
@@ -47,22 +47,22 @@ struct Ledger {
       }
       open.subtract(matches)
       let count = matches == [name] ? "" : " (\(matches.count) names)"
-      notes.append(Note(place: name, message: "ignored, as asked for\(count)"))
+      notes.append(Note(place: name, message: "ignored, as requested\(count)"))
     }
   }
 
-  /// Whether a name is another one or below it: `a/b` and `a.b` are below `a`.
+  /// Returns `true` if a name equals another or is below it: `a/b` and `a.b` are below `a`.
   private static func `is`(_ name: String, _ group: String) -> Bool {
     name == group || name.hasPrefix(group + "/") || name.hasPrefix(group + ".")
   }
 
-  /// Whether the caller leaves a name out; a reader then does without it.
+  /// Returns `true` if the caller leaves a name out; a reader then proceeds without it.
   func isIgnored(_ name: String) -> Bool { ignored.contains { Self.is(name, $0) } }
 
-  /// The names without an account yet, in the order of the file.
+  /// The names that are not accounted for yet, in the order of the file.
   var left: [String] { names.filter(open.contains) }
 
-  /// The first of some names that the caller leaves out, in the order of the file.
+  /// Returns the first of some names that the caller leaves out, in the order of the file.
   func ignored(among some: Set<String>) -> String? {
     names.first { some.contains($0) && isIgnored($0) }
   }
@@ -70,11 +70,11 @@ struct Ledger {
   /// Accounts for a name whose value is in the model.
   mutating func use(_ name: String) { open.remove(name) }
 
-  /// Accounts for names that change nothing at evaluation.
+  /// Accounts for names without effect at evaluation.
   ///
   /// - Parameters:
-  ///   - place: A name, or the group in front of several.
-  ///   - reason: What they are, if that is worth a note, such as `not carried: 3 metrics`.
+  ///   - place: A name, or the prefix of several.
+  ///   - reason: The text of a note, if they are worth one, such as `not preserved: 3 metrics`.
   mutating func pass(_ place: String, noting reason: String? = nil) {
     let matches = open.filter { Self.is($0, place) }
     open.subtract(matches)
@@ -82,11 +82,11 @@ struct Ledger {
     notes.append(Note(place: place, message: reason))
   }
 
-  /// Accounts for several groups of one reason, with one note.
+  /// Accounts for several groups with one note.
   ///
   /// - Parameters:
   ///   - places: The groups.
-  ///   - reason: What they are, that is worth a note.
+  ///   - reason: The text of the note.
   mutating func pass(_ places: [String], noting reason: String) {
     let found = places.filter { place in open.contains { Self.is($0, place) } }
     guard !found.isEmpty else { return }
@@ -97,10 +97,10 @@ struct Ledger {
   /// Closes the account.
   ///
   /// - Parameters:
-  ///   - expected: What the model is made of, in words.
-  ///   - fix: What the user can do beside leaving names out by hand.
-  /// - Returns: What a `Conversion` is made of.
-  /// - Throws: `InterchangeError` naming what is left over, a dozen at most.
+  ///   - expected: The expected parts of the model, in words.
+  ///   - fix: Advice besides leaving names out.
+  /// - Returns: The settlement.
+  /// - Throws: `InterchangeError` naming unused content, a dozen names at most.
   consuming func settle(expected: String, fix: String) throws -> Settlement {
     let left = left
     guard let first = left.first else { return Settlement(notes: notes) }

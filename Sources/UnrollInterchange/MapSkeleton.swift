@@ -1,13 +1,14 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// A map to complete: which tensor of a file is probably which.
+// A map to complete, with the likely roles of a file's tensors.
 
 import UnrollFormat
 import UnrollTensors
 import UnrollTokenization
 
-/// A JSON object for `--map` with the roles that names and shapes suggest for the tensors of one file.
+/// A JSON object for `--map` with the roles that names and shapes suggest for the tensors of a
+/// file.
 ///
-/// What it suggests is a guess, and no conversion uses it unless the user gives it back.
+/// The roles are guesses; conversions use them only if the user passes the map.
 struct MapSkeleton {
   private let tensors: [NamedTensor]
   private var roles: [(role: String, name: String)] = []
@@ -23,7 +24,7 @@ struct MapSkeleton {
     guessEmbeddingAndOutput()
   }
 
-  /// The object, one member a line.
+  /// The JSON object, one member per line.
   var json: String {
     var members = roles.map { "\(quoted($0.role)): \(quoted($0.name))" }
     if let order = cell.flatMap(GateOrder.usual) {
@@ -63,8 +64,8 @@ struct MapSkeleton {
     return Cell.allCases.first { $0.gateCount * sizes[1] == sizes[0] }
   }
 
-  /// Takes matrices of G*H rows and H columns for recurrent ones, and others of as many rows for their
-  /// inputs.
+  /// Assigns matrices of G*H rows and H columns to recurrent weights, and others with as many rows
+  /// to their input weights.
   private mutating func guessLayers() {
     let matrices = tensors.filter { $0.tensor.shape.rank == 2 }
     var layer = 0
@@ -107,7 +108,7 @@ struct MapSkeleton {
     }
     let candidates = matrices.filter { $0.tensor.shape.dimensions[0] == V }
     assign("encoder.weight", candidates.first)
-    // One matrix alone may be both.
+    // A single matrix may be both.
     assign(
       "decoder.weight",
       candidates.count > 1 ? candidates.last : matrices.count == 1 ? candidates.first : nil)
@@ -119,18 +120,19 @@ struct MapSkeleton {
 
 /// A format whose files are tensors with names.
 protocol NamedFormat: ForeignFormat {
-  /// The tensors of a file, their names brought to those of `state_dict()`.
+  /// Returns the tensors of a file under the names of `state_dict()`.
   ///
-  /// - Throws: `InterchangeError` if the file is damaged, or a name of the options is not in it.
+  /// - Throws: `InterchangeError` if the file is damaged, or a name of the options is missing.
   static func tensors(of file: MappedFile, options: ReadingOptions) throws -> NamedTensors
 }
 
 extension NamedFormat {
-  /// Tensors have names.
+  /// `true`: tensors have names.
   public static var hasNames: Bool { true }
 }
 
-/// A map for `--map` to complete, with the roles that the names and shapes of a file's tensors suggest.
+/// Returns a map to complete for `--map`, with the roles that the names and shapes of tensors
+/// suggest.
 ///
 /// - Parameters:
 ///   - file: The file.
@@ -153,13 +155,13 @@ extension NamedTensors {
   /// The map to complete for this file.
   var skeleton: String { MapSkeleton(self).json }
 
-  /// An error about the roles of tensors, which shows a map to complete.
+  /// Returns an error about the roles of tensors that shows a map to complete.
   ///
   /// - Parameters:
-  ///   - place: The location in the file; the tensors as a whole without one.
-  ///   - expected: What a language model has there.
-  ///   - found: What the file has.
-  ///   - advice: What the map has to say, such as "say which tensor is which".
+  ///   - place: The location in the file; all tensors if it is `nil`.
+  ///   - expected: The expectation for a language model.
+  ///   - found: The finding.
+  ///   - advice: Advice on the map, such as "say which tensor is which".
   /// - Returns: The error.
   func roleError(
     _ place: String? = nil, expected: String, found: String, advice: String
@@ -173,6 +175,6 @@ extension NamedTensors {
     ).showing(isShort ? skeleton : "")
   }
 
-  /// The most bytes of a map that an error shows.
+  /// The maximum length in bytes of a map that an error shows.
   private static var longestSkeleton: Int { 4_000 }
 }

@@ -1,23 +1,23 @@
-// The names of a map for the tensors of a model that is written.
+// The names of a map for the tensors of a model to write.
 
 import UnrollFormat
 import UnrollTensors
 
-/// The names and the order of gate blocks that a map gives the parameters of one architecture.
+/// The names and the order of gate blocks that a map gives to the parameters of an architecture.
 struct MappedNames {
-  /// The names, in the order of the parameters; the output of a tied model has one of its own, the
+  /// The names, in the order of the parameters; the output of a tied model has its own name, the
   /// embedding's, or none.
   let names: [(path: ParameterPath, name: String)]
-  /// For each block of a recurrent parameter in the file, the index of the block in the checkpoint; without
-  /// those that a checkpoint has in the same order.
+  /// The index in the checkpoint of each block of a recurrent parameter in the file; only for
+  /// parameters whose order differs.
   let blocks: [ParameterPath: [Int]]
-  /// Gives each parameter the name of its role in a map.
+  /// Assigns to each parameter the name of its role in a map.
   ///
   /// - Parameters:
   ///   - map: The map.
   ///   - architecture: The model.
-  /// - Throws: `InterchangeError` if the map leaves a parameter without a name, names what the model does not
-  ///   have, or is of another tie or another cell.
+  /// - Throws: `InterchangeError` if the map leaves a parameter without a name, names a parameter
+  ///   that the model lacks, or differs in tying or cell.
   init(_ map: NameMap, of architecture: Architecture) throws {
     let paths = try Self.paths(map)
     let names = Dictionary(paths.map { ($0.value, map.names[$0.key] ?? "") }) { first, _ in first }
@@ -54,7 +54,7 @@ struct MappedNames {
     "decoder.bias": .outputBias, "projection.weight": .outputProjection,
   ]
 
-  /// The parameter of each role in a map, by the rules by which it is read.
+  /// Returns the parameter of each role in a map, by the rules of reading.
   private static func paths(_ map: NameMap) throws -> [String: ParameterPath] {
     let recurrent = Set(map.names.keys).subtracting(fixed.keys)
     let layers = RecurrentStack.parameters(among: recurrent) ?? [:]
@@ -112,7 +112,7 @@ struct MappedNames {
     }
   }
 
-  /// A tie of the model is one of the map, and the other way round.
+  /// Refuses a map that differs from the model in tying the output.
   private static func checkTie(
     _ map: NameMap, _ names: [ParameterPath: String], _ architecture: Architecture
   ) throws {
@@ -152,7 +152,7 @@ struct MappedNames {
     return Dictionary(uniqueKeysWithValues: paths.map { ($0, gates.blocksOfCheckpoint) })
   }
 
-  /// An error about a map for a file to be written.
+  /// Returns an error about a map for an output file.
   static func error(
     _ map: NameMap, _ place: String, expected: String, found: String, fix: String
   ) -> InterchangeError {

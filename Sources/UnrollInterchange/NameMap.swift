@@ -1,51 +1,52 @@
-// A JSON file that says which tensor of a model file is which.
+// A JSON file that assigns the tensors of a model file to roles.
 
 import UnrollFormat
 import UnrollTensors
 import UnrollTokenization
 
-/// The roles of the tensors in a file, as `--map` states them.
+/// The roles of the tensors in a file, as given by `--map`.
 ///
-/// A JSON object with one member for each tensor, `"rnn.weight_ih_l0": "NAME"`: the parameter, by its name in
-/// a state_dict or its path in a checkpoint, and the tensor's name in the file. Further members:
-/// `"NAME": null` ignores a tensor, `"gates": "ifog"` states the order of the gate blocks, and
-/// `"tied": true` that the output shares the weight of the embedding.
+/// A JSON object with one member for each tensor, `"rnn.weight_ih_l0": "NAME"`: the parameter, by
+/// its name in a state_dict or its path in a checkpoint, and the tensor's name in the file. Further
+/// members: `"NAME": null` ignores a tensor, `"gates": "ifog"` gives the order of gate blocks, and
+/// `"tied": true` ties the output to the embedding.
 public struct NameMap: Sendable, Hashable {
-  /// The largest file that is read.
+  /// The maximum size of the file.
   private static let largestFile = 1 << 24
-  /// The members that are no names of tensors.
+  /// The members that are not names of tensors.
   enum Key {
     static let gates = "gates"
     static let tied = "tied"
-    /// Where a skeleton lists the tensors that it found no role for.
+    /// The key of a skeleton's list of tensors without a role.
     static let unassigned = "unassigned"
   }
-  /// What stands in a skeleton for a name that the user has to fill in.
+  /// The placeholder in a skeleton for a name that the user has to fill in.
   static let blank = "?"
 
-  /// The names in the file, by those of a state_dict; the embedding and the output may have the same.
+  /// The names in the file, by their names in a state_dict; embedding and output may have the same
+  /// one.
   public private(set) var names: [String: String] = [:]
   /// The tensors of the file to leave out.
   public private(set) var ignored: Set<String> = []
-  /// The order of the gate blocks in the file; `nil` for that of PyTorch.
+  /// The order of gate blocks in the file; `nil` for PyTorch's.
   public private(set) var gates: GateOrder?
   /// `true` if the output shares the weight of the embedding.
   public private(set) var isTied = false
-  /// The file that it was read from.
+  /// The path of the map's file.
   public private(set) var path: String?
 
-  /// Creates a map that says nothing.
+  /// Creates an empty map.
   public init() {}
 
   /// Creates a map of names.
   public init(names: [String: String]) { self.names = names }
 
-  /// `true` if the map says nothing.
+  /// `true` if the map is empty.
   public var isEmpty: Bool { self == NameMap() }
 
   /// Reads a map.
   ///
-  /// - Throws: `FileError` if the file cannot be read; `InterchangeError` if it holds anything else.
+  /// - Throws: `FileError` if the file cannot be read; `InterchangeError` if it is not a map.
   public init(contentsOf path: String) throws {
     let file = try MappedFile(path: path)
     guard file.count <= Self.largestFile,
@@ -69,7 +70,7 @@ public struct NameMap: Sendable, Hashable {
     }
   }
 
-  /// The map without the tensors to leave out: for a file that does not have them.
+  /// The map without ignored tensors: for a file that does not contain them.
   var ofUsedTensors: NameMap {
     var map = self
     map.ignored = []
@@ -121,7 +122,7 @@ public struct NameMap: Sendable, Hashable {
         + "`{\"rnn.weight_ih_l0\": \"NAME IN THE FILE\"}`")
   }
 
-  /// A path of a checkpoint as the name of a state_dict; names as they are.
+  /// Returns the state_dict name of a checkpoint's path; state_dict names unchanged.
   private static func stateName(_ key: String) -> String? {
     guard key.hasPrefix("/") else { return key }
     switch key {

@@ -1,13 +1,13 @@
-// Writing under the caller's own names.
+// Writes models under the caller's own names.
 
 import UnrollFormat
 import UnrollTensors
 
-/// A format whose tensors can be written under the names of a map.
+/// A format that can write tensors under the names of a map.
 protocol NameWritingFormat: NamedFormat {
-  /// What a file under such names does not hold, beside what they name.
+  /// Returns notes on properties that a file under such names would not preserve.
   ///
-  /// - Throws: `InterchangeError` for tensors that are missing or that the format cannot hold.
+  /// - Throws: `InterchangeError` for tensors that are missing or that the format cannot represent.
   static func losses(of checkpoint: Checkpoint, naming: StateNaming) throws -> [Note]
 
   /// Writes a checkpoint under names.
@@ -15,34 +15,35 @@ protocol NameWritingFormat: NamedFormat {
   /// - Parameters:
   ///   - checkpoint: The model.
   ///   - naming: The names.
-  ///   - path: A file that exists; what it holds is lost.
+  ///   - path: An existing file, which is overwritten.
   ///   - progress: Called with the number of bytes of tensors written since the last call.
-  /// - Throws: `InterchangeError` for tensors that the format cannot hold, `FileError` if the file cannot
-  ///   be written.
+  /// - Throws: `InterchangeError` for tensors that the format cannot represent, `FileError` if the
+  ///   file cannot be written.
   static func write(
     _ checkpoint: Checkpoint, naming: StateNaming, to path: String, progress: (Int) -> Void
   ) throws
 }
 
 extension ForeignFormat {
-  /// `true` if models are written under the names of a map, too.
+  /// `true` if models can also be written under the names of a map.
   public static var writesNames: Bool { self is any NameWritingFormat.Type }
 
-  /// The model as a file under the names of a map holds it: the same, or without a map what `held` gives.
+  /// Returns the model as a file under the names of a map represents it: the same; without a map,
+  /// the result of `held`.
   ///
-  /// - Throws: `InterchangeError` if the format cannot hold the model at all.
+  /// - Throws: `InterchangeError` if the format cannot represent the model at all.
   public static func held(_ checkpoint: Checkpoint, map: NameMap) throws -> Checkpoint {
     map.isEmpty ? try held(checkpoint) : checkpoint
   }
 
-  /// What a file under the names of a map would not hold of a checkpoint; ask before writing.
+  /// Returns notes on properties that a file under the names of a map would not preserve.
   ///
   /// - Parameters:
   ///   - checkpoint: The model.
-  ///   - map: The names; the format's own if it is empty.
-  /// - Returns: The losses.
-  /// - Throws: `InterchangeError` if the format cannot hold the model, has no names of the caller's, or if
-  ///   the map does not fit the model.
+  ///   - map: The names; empty for the format's own.
+  /// - Returns: The notes.
+  /// - Throws: `InterchangeError` if the format cannot represent the model or does not support
+  ///   names, or if the map does not fit the model.
   public static func losses(of checkpoint: Checkpoint, map: NameMap) throws -> [Note] {
     if map.isEmpty { return try losses(of: checkpoint) }
     let (format, naming) = try naming(map, checkpoint)
@@ -50,7 +51,7 @@ extension ForeignFormat {
     return try format.losses(of: checkpoint, naming: naming)
       + places.map {
         Note(
-          place: $0, message: "not carried: the map ignores it, so a checkpoint does not have it")
+          place: $0, message: "not preserved: the map ignores it, so a checkpoint does not have it")
       } + [
         Note(
           place: "/model", message: "names as in the map; to convert back, give the same --map",

@@ -1,18 +1,19 @@
-// Kinds of files that are recognized but not read, each with a next step.
+// Kinds of files that are recognized but not supported, each with advice.
 
 import Foundation
 import UnrollTensors
 import UnrollTokenization
 
-/// A kind of file that users take for a model that Unroll reads.
+/// A kind of file that users may mistake for a supported model.
 public struct NamedKind: Sendable {
   /// The kind in words.
   public let name: String
-  /// A command or step that leads to a file that is read; `FILE` stands for the file's name.
+  /// The advice: a command or step that leads to a supported file; `FILE` stands for the file's
+  /// name.
   public let fix: String
-  /// `true` if a reader takes such files for its own.
+  /// `true` if a reader recognizes such files.
   private var looksReadable = false
-  /// `true` if a file is of the kind.
+  /// Returns `true` if a file is of the kind.
   private let recognizes: @Sendable (FileStart) -> Bool
 
   private init(
@@ -25,7 +26,7 @@ public struct NamedKind: Sendable {
     self.recognizes = recognizes
   }
 
-  /// The beginning of a file, its name, and the names of its records if it is a ZIP archive.
+  /// The beginning of a file, its name, and the record names if it is a ZIP archive.
   private struct FileStart {
     let bytes: [UInt8]
     let name: String
@@ -40,7 +41,7 @@ public struct NamedKind: Sendable {
       self.file = file
     }
 
-    /// The value of a JSON file, at most 64 MB of it.
+    /// The value of a JSON file of at most 64 MB.
     var json: JSONValue? {
       guard starts(with: "{"), file.count <= 64 << 20 else { return nil }
       return try? JSONValue(file.copy(0..<file.count))
@@ -63,7 +64,7 @@ public struct NamedKind: Sendable {
   private static let keras =
     "open it in the program that wrote it and save a Keras model: `model.save(\"model.keras\")`"
 
-  /// The kinds, the most specific first.
+  /// All kinds, the most specific first.
   private static let all: [NamedKind] = [
     NamedKind(
       name: "a Git LFS pointer, which stands for a file that was not downloaded",
@@ -147,8 +148,8 @@ public struct NamedKind: Sendable {
   ///
   /// - Parameters:
   ///   - file: The file.
-  ///   - onlyReadable: Whether only kinds that a reader would take for its own are looked for.
-  /// - Throws: `InterchangeError` that names the kind and a next step.
+  ///   - onlyReadable: `true` to check only the kinds that a reader recognizes.
+  /// - Throws: `InterchangeError` that names the kind and the advice.
   public static func refuse(_ file: MappedFile, onlyReadable: Bool = false) throws {
     let start = FileStart(file)
     let kinds = onlyReadable ? all.filter(\.looksReadable) : all

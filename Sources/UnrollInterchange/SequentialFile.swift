@@ -1,4 +1,4 @@
-// A file that is written front to back.
+// A file that is written sequentially.
 
 import UnrollTensors
 
@@ -17,7 +17,7 @@ struct SequentialFile: ~Copyable {
   private var descriptor: CInt
   private let behind: WriteBehind
 
-  /// Opens a file that exists and empties it.
+  /// Opens an existing file and truncates it.
   ///
   /// - Throws: `FileError` if it cannot be opened.
   init(emptying path: String) throws(FileError) {

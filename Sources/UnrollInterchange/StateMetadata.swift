@@ -1,29 +1,30 @@
-// What a state_dict does not say of a language model, as one JSON text that a file can carry.
+// Properties of a language model that a state_dict lacks, as a JSON text in the file.
 
 import Foundation
 import UnrollFormat
 import UnrollTensors
 import UnrollTokenization
 
-/// Tokens, tokenizer, and what names and shapes leave open; `spec/INTERCHANGE.md` has the members.
+/// Tokens, tokenizer, and properties that names and shapes do not determine; `spec/INTERCHANGE.md`
+/// lists the members.
 struct StateMetadata {
-  /// The key under which files carry it.
+  /// The key of the metadata in files.
   static let key = "unroll"
 
-  /// Whether the output shares the embedding's weight.
+  /// `true` if the output shares the embedding's weight.
   let isTied: Bool
-  /// Whether there is a projection before the output weight.
+  /// `true` if there is a projection before the output weight.
   let isProjected: Bool
-  /// The activation of the plain cells, if all have one.
+  /// The activation of the vanilla RNN cells, if they share one.
   let activation: Activation?
   /// The variants of the layers; `nil` if all are those of PyTorch's modules.
   let layers: [LayerVariant]?
   /// The tokens.
   let vocabulary: Vocabulary?
-  /// How text becomes tokens.
+  /// The tokenizer.
   let tokenizer: Tokenizer
 
-  /// The metadata of a checkpoint.
+  /// Creates the metadata of a checkpoint.
   init(_ checkpoint: Checkpoint) {
     let architecture = checkpoint.architecture
     let activations = architecture.plainActivations
@@ -36,7 +37,8 @@ struct StateMetadata {
     (vocabulary, tokenizer) = (checkpoint.vocabulary, checkpoint.tokenizer)
   }
 
-  /// Tokens, tokenizer and tie of a checkpoint, for files that say the rest themselves.
+  /// Creates metadata with tokens, tokenizer and tying only, for files that state the other
+  /// properties themselves.
   init(besideConfigurationOf checkpoint: Checkpoint) {
     (isTied, isProjected) = (checkpoint.architecture.isTied, false)
     (activation, layers) = (nil, nil)
@@ -45,10 +47,10 @@ struct StateMetadata {
 
   // MARK: - Writing
 
-  /// The JSON text; equal metadata gives equal texts.
+  /// The JSON text, which is deterministic.
   var json: String { json(listingTokens: true) }
 
-  /// The JSON text, without the tokens if the file has them elsewhere.
+  /// Returns the JSON text, without the tokens if the file stores them elsewhere.
   func json(listingTokens: Bool) -> String {
     var members = [#""version":1"#, #""tied":\#(isTied)"#]
     if isProjected { members.append(#""output_projection":true"#) }
@@ -75,7 +77,7 @@ struct StateMetadata {
       members.append(#""kinds":[\#(kinds.map { "\($0.rawValue)" }.joined(separator: ","))]"#)
     }
     if let counts = vocabulary.counts {
-      // As texts: JSON's numbers end at 2^53.
+      // As strings: JSON numbers are exact only up to 2^53.
       members.append(#""counts":[\#(counts.map { quoted("\($0)") }.joined(separator: ","))]"#)
     }
     if let scores = vocabulary.scores {
@@ -84,7 +86,7 @@ struct StateMetadata {
       )
     }
     guard listingTokens else { return "{\(members.joined(separator: ","))}" }
-    // Tokens that are no text are given by their bytes.
+    // Tokens that are not valid text are given by their bytes.
     let tokens = vocabulary.indices.map { id -> String in
       let bytes = Array(vocabulary[id])
       guard let text = String(validating: bytes, as: UTF8.self) else {
@@ -116,9 +118,9 @@ struct StateMetadata {
   ///
   /// - Parameters:
   ///   - text: The text.
-  ///   - model: The tensors beside it. They bound the tokens, of which each has a row, and so what the
-  ///     text may make of memory.
-  ///   - tokens: The tokens, if the file has them elsewhere.
+  ///   - model: The tensors beside it. Their rows bound the number of tokens and thereby the memory
+  ///     that the text may use.
+  ///   - tokens: The tokens, if the file stores them elsewhere.
   /// - Throws: `InterchangeError` if it is damaged.
   init(json text: String, beside model: NamedTensors, tokens: [[UInt8]]? = nil) throws {
     let rows = model.tensors.filter { $0.tensor.span > 0 }.compactMap(
@@ -133,9 +135,9 @@ struct StateMetadata {
   ///
   /// - Parameters:
   ///   - text: The text.
-  ///   - rows: No fewer than the tokens, and layers, that there may be.
-  ///   - tokens: The tokens, if the file has them elsewhere.
-  ///   - error: Makes an error about the file.
+  ///   - rows: An upper bound of the number of tokens and layers.
+  ///   - tokens: The tokens, if the file stores them elsewhere.
+  ///   - error: Creates an error about the file.
   /// - Throws: `InterchangeError` if it is damaged.
   init(
     json text: String, rows: Int, tokens: [[UInt8]]? = nil,
@@ -146,7 +148,8 @@ struct StateMetadata {
         Self.place, "what Unroll wrote", "another \(member)", Self.fix)
     }
     let bytes = Array(text.utf8)
-    // A token has a comma in each of four lists, and two brackets and a colon if it is no text.
+    // A token has a comma in each of four lists, and two brackets and a colon if it is not valid
+    // text.
     guard jsonStructureCount(bytes) / 8 <= rows + 16 else { throw fail("length") }
     guard let value = try? JSONValue(bytes), value["version"]?.int == 1,
       let isTied = value["tied"]?.bool, let tokenizerValue = value["tokenizer"]
@@ -187,7 +190,7 @@ struct StateMetadata {
     return tokenizer
   }
 
-  /// The tokens that are listed; `nil` if they are damaged.
+  /// Returns the listed tokens; `nil` if they are damaged.
   private static func tokens(_ items: [JSONValue]) -> [[UInt8]]? {
     let tokens = items.compactMap { item in
       item.bytes ?? item["bytes"]?.text.flatMap { Data(base64Encoded: $0) }.map(Array.init)
@@ -209,7 +212,7 @@ struct StateMetadata {
       }
       return id
     }
-    /// One value for each token, if there is such a list.
+    /// Returns one value for each token, if there is such a list.
     func list<Element>(_ name: String, _ element: (JSONValue) -> Element?) -> [Element]? {
       guard let member = value[name] else { return nil }
       let elements = member.array?.compactMap(element) ?? []
@@ -232,9 +235,9 @@ struct StateMetadata {
 }
 
 extension NamedTensors {
-  /// Lists tensors under further names, as `safetensors.torch.save_model` notes those of ties.
+  /// Lists tensors under further names, as `safetensors.torch.save_model` records those of ties.
   ///
-  /// - Parameter aliases: Names of tensors that are there, by those that are not; others are ignored.
+  /// - Parameter aliases: Names of stored tensors by the missing names; others are ignored.
   mutating func add(aliases: [String: String]) {
     let byName = Dictionary(tensors.map { ($0.name, $0.tensor) }) { first, _ in first }
     for (name, owner) in aliases.sorted(by: { $0.key < $1.key }) where byName[name] == nil {
@@ -243,10 +246,10 @@ extension NamedTensors {
     }
   }
 
-  /// The language model among tensors, with what metadata says of it, or else a configuration.
+  /// Returns the language model of the tensors, completed by metadata or else by a configuration.
   ///
-  /// - Throws: `InterchangeError` if the tensors make none, or if neither metadata nor options have its
-  ///   tokens.
+  /// - Throws: `InterchangeError` if the tensors are not a language model, or if neither metadata
+  ///   nor options have its tokens.
   func conversion(
     _ metadata: StateMetadata?, configuration: ModelConfiguration? = nil,
     lists: [TokenList] = [], options: ReadingOptions
@@ -277,7 +280,7 @@ extension NamedTensors {
       conversion.checkpoint.architecture = try configuration.applied(
         to: conversion.checkpoint.architecture, file: file)
     }
-    // Tied weights are equal, and one.
+    // Tied weights are equal and stored once.
     let isTied = conversion.checkpoint.architecture.isTied
     conversion.notes += isTied && !language.architecture.isTied ? [] : notes
     return (conversion, language)
@@ -285,7 +288,7 @@ extension NamedTensors {
 }
 
 extension Architecture {
-  /// The architecture with two biases for each layer that has one.
+  /// The architecture with two biases for each layer that has a single one.
   var withoutSingleBiases: Architecture {
     var architecture = self
     for index in layers.indices where layers[index].bias == .single {
@@ -296,7 +299,8 @@ extension Architecture {
 }
 
 extension Checkpoint {
-  /// What files of named tensors do not hold, or only for those who know of it.
+  /// Notes on properties that files of named tensors do not preserve, or only for programs that
+  /// read the metadata.
   var lossesOfNamedTensors: [Note] {
     let single = architecture.layers.indices.filter { architecture.layers[$0].bias == .single }
     let notes = single.map { index in
@@ -308,7 +312,7 @@ extension Checkpoint {
     return notes + variantsInMetadata + lossesBesideWeights
   }
 
-  /// What only the metadata says of the layers.
+  /// Notes on properties of layers that only the metadata states.
   var variantsInMetadata: [Note] {
     architecture.withoutSingleBiases.rareVariants.map { variant in
       Note(
@@ -317,30 +321,31 @@ extension Checkpoint {
     }
   }
 
-  /// What files of weights, tokens and tokenizer do not hold.
+  /// Notes on properties that files of weights, tokens and tokenizer do not preserve.
   var lossesBesideWeights: [Note] {
     var notes: [Note] = []
     func lose(_ place: String, _ what: String) {
-      notes.append(Note(place: place, message: "not carried: \(what)"))
+      notes.append(Note(place: place, message: "not preserved: \(what)"))
     }
     if !provenance.isEmpty {
       notes.append(
         Note(
           place: Layout.provenance,
-          message: "not carried: its history, \(provenance.count) "
+          message: "not preserved: its history, \(provenance.count) "
             + (provenance.count == 1 ? "step" : "steps"), isHarmless: true))
     }
     if let optimizer {
       lose("/optimizer", "\(optimizer.kind.rawValue) after \(optimizer.step) steps")
     }
     if training != nil {
-      lose("/training", "the place in the training, its carried state and records")
+      lose("/training", "the training state: its position, hidden states and records")
     }
     return notes
   }
 }
 
-/// Counts the commas, colons and brackets of a JSON text that are not in texts: there are no more values.
+/// Counts the commas, colons and brackets outside strings of a JSON text: an upper bound of its
+/// values.
 func jsonStructureCount(_ json: [UInt8]) -> Int {
   let (quote, backslash) = (UInt8(ascii: "\""), UInt8(ascii: "\\"))
   let structures = [UInt8](",:[]{}".utf8)

@@ -1,4 +1,4 @@
-// Pickles as containers of lists of tokens.
+// Pickles as containers of token lists.
 
 import UnrollTensors
 import UnrollTokenization
@@ -21,21 +21,22 @@ struct PickledValue: TokenValue {
     }
   }
 
-  /// Bytes as Python 3 writes them in protocol 2, which `torch.save` uses: `_codecs.encode(text, "latin1")`.
+  /// Bytes that Python 3 writes in protocol 2, which `torch.save` uses:
+  /// `_codecs.encode(text, "latin1")`.
   private var encodedBytes: [UInt8]? {
     guard graph.className(reference) == "_codecs.encode" else { return nil }
     var reader = PickledArrays(room: 1 << 16)
     return reader.bytes(reference, in: graph)
   }
 
-  /// The texts of an array of NumPy.
+  /// The strings of a NumPy array.
   var tokenTexts: [[UInt8]]? {
     guard case .object = graph[reference].value else { return nil }
     var reader = PickledArrays(room: 64 << 20)
     return reader.texts(reference, in: graph)
   }
 
-  /// An integer of Python, or a scalar of NumPy.
+  /// A Python integer, or a NumPy scalar.
   var tokenID: Int? {
     if let number = graph.int(reference) { return number }
     var reader = PickledArrays(room: 64)

@@ -1,24 +1,25 @@
-// The tokens that a model file has beside its weights.
+// Tokens in a model file beside its weights.
 
 import UnrollFormat
 import UnrollTokenization
 
 extension ReadingOptions {
-  /// Takes the tokens that lie in a file beside its weights, unless the caller gave others.
+  /// Adopts the tokens that a file stores beside its weights, unless the caller gives others.
   ///
   /// - Parameters:
-  ///   - lists: The lists of the file.
+  ///   - lists: The token lists of the file.
   ///   - rows: The number of tokens of the model.
-  ///   - error: Makes an error about the file.
-  /// - Returns: What was taken, and what was left behind.
-  /// - Throws: `InterchangeError` if there are lists but none of that many tokens, or several that differ.
+  ///   - error: Creates an error about the file.
+  /// - Returns: Notes on lists that were adopted or ignored.
+  /// - Throws: `InterchangeError` if no list has that many tokens, or if several such lists differ.
   mutating func take(
     _ lists: [TokenList], ofRows rows: Int,
     error: (_ place: String, _ expected: String, _ found: String, _ fix: String) -> InterchangeError
   ) throws -> [Note] {
     func leave(_ list: TokenList, _ reason: String) -> Note {
       Note(
-        place: list.name, message: "not carried: a list of \(list.tokens.count) tokens, \(reason)")
+        place: list.name, message: "not preserved: a list of \(list.tokens.count) tokens, \(reason)"
+      )
     }
     if let vocabulary {
       let others = lists.filter { $0.vocabulary(unit: .word).tokenBytes != vocabulary.tokenBytes }

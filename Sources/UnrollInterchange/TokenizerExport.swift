@@ -1,15 +1,15 @@
-// The file of another program's tokenizer, taken out of a checkpoint.
+// Writes another program's tokenizer file, stored in a checkpoint.
 
 import UnrollFormat
 import UnrollTensors
 import UnrollTokenization
 
 extension TokenizerDefinition {
-  /// Writes the definition byte for byte, whole or not at all.
+  /// Writes the definition byte for byte, atomically.
   ///
   /// - Parameters:
-  ///   - path: The file to be.
-  ///   - replacing: Whether a file that is there is replaced. If not, it stays.
+  ///   - path: The output file.
+  ///   - replacing: `true` to replace an existing file; otherwise it is preserved.
   /// - Throws: `FileError` if it cannot be written.
   public func write(to path: String, replacing: Bool = false) throws {
     let atomic = try AtomicFile(path, replacing: replacing)

@@ -1,14 +1,15 @@
-// Definitions of tokenizers in files of any container.
+// Tokenizer definitions in files of any container.
 
 import UnrollTensors
 import UnrollTokenization
 
 extension TokenizerDefinition {
-  /// Takes the file of another program: a tokenizer.json, a merges.txt, a SentencePiece model, or a
-  /// `Tokenizer` of Keras as JSON or as a pickle.
+  /// Reads another program's file: a tokenizer.json, a merges.txt, a SentencePiece model, or a
+  /// Keras `Tokenizer` as JSON or pickle.
   ///
   /// - Parameter path: The file.
-  /// - Throws: `FileError` if it cannot be read; `DefinitionError` or `TextError` if it is none of them.
+  /// - Throws: `FileError` if it cannot be read; `DefinitionError` or `TextError` if it is none of
+  ///   these.
   public init(contentsOf path: String) throws {
     let file = try MappedFile(path: path)
     if let keras = try Self.pickledKeras(file) {
@@ -18,11 +19,11 @@ extension TokenizerDefinition {
     }
   }
 
-  /// The settings of a `Tokenizer` of Keras in words.
+  /// Returns the settings of a Keras `Tokenizer` in words.
   ///
   /// - Parameter path: The file.
   /// - Returns: The settings; `nil` if the file holds something else.
-  /// - Throws: `DefinitionError` or `TextError` if it holds one that cannot be used.
+  /// - Throws: `DefinitionError` or `TextError` if it holds an unusable one.
   package static func kerasSummary(of path: String) throws -> String? {
     guard path != "-", let file = try? MappedFile(path: path) else { return nil }
     if let keras = try pickledKeras(file) { return keras.summary }
@@ -38,12 +39,12 @@ extension TokenizerDefinition {
     }
   }
 
-  /// The `Tokenizer` of Keras in a pickle; `nil` if there is none.
+  /// Returns the Keras `Tokenizer` in a pickle; `nil` if there is none.
   private static func pickledKeras(_ file: MappedFile) throws -> KerasTokenizer? {
     guard file.count <= PickleMachine.largestPickle, !TorchKind.recognizes(file) else { return nil }
     let unpacked = try CompressedPickle.contents(of: file)
     let bytes = unpacked ?? file.copy(0..<file.count)
-    // Protocols 0 and 1 have no opcode in front: `ccopy_reg`.
+    // Protocols 0 and 1 have no signature; such pickles begin with `ccopy_reg`.
     guard bytes.first == 0x80 || bytes.starts(with: "ccopy_reg".utf8),
       let graph = try? PickleMachine.graph(of: bytes)
     else { return nil }
@@ -61,13 +62,13 @@ extension TokenizerDefinition {
   }
 }
 
-/// A pickled `Tokenizer` of Keras.
+/// A pickled Keras `Tokenizer`.
 private struct KerasPickle {
   let graph: PickleGraph
   let reference: PickleReference
   let path: String
 
-  /// `true` if a value is such an object, whichever package its class was in.
+  /// Returns `true` if a value is such an object, from any package.
   static func isTokenizer(_ reference: PickleReference, in graph: PickleGraph) -> Bool {
     guard let name = graph.className(reference), name.hasSuffix(".text.Tokenizer") else {
       return false
@@ -76,14 +77,14 @@ private struct KerasPickle {
       && graph.attribute("word_index", of: reference) != nil
   }
 
-  /// The settings.
+  /// Returns the tokenizer.
   ///
-  /// - Throws: `TextError` that names an attribute of another form.
+  /// - Throws: `TextError` naming an unsupported attribute.
   func tokenizer() throws -> KerasTokenizer {
     var result = KerasTokenizer()
     result.limit = try optional("num_words") { graph.int($0) }
     result.unknownWord = try optional("oov_token") { graph.string($0) }
-    // A function of the user's cuts the texts.
+    // With `analyzer`, a function of the user tokenizes the texts.
     _ = try optional("analyzer") { _ in Bool?.none }
     result.filters = try required("filters", text)
     result.separator = try required("split", text)
@@ -109,7 +110,7 @@ private struct KerasPickle {
     return nil
   }
 
-  /// An attribute that is None where it is absent.
+  /// Returns an optional attribute; absent means None.
   private func optional<Value>(
     _ name: String, _ read: (PickleReference) -> Value?
   ) throws -> Value? {
@@ -142,12 +143,12 @@ private struct KerasPickle {
 }
 
 extension Tokenizer {
-  /// `true` if a model may have more rows than there are tokens, as those of Keras's `num_words` have.
+  /// `true` if a model may have more rows than tokens, as with Keras's `num_words`.
   var hasFewerTokens: Bool { definition?.format == "keras" }
 }
 
 extension Vocabulary {
-  /// The tokens and rows behind them that stand for nothing.
+  /// Returns the vocabulary with placeholders for rows beyond the tokens.
   func padded(to rows: Int) -> Vocabulary {
     let names = (count..<rows).map { Array("<unused\($0)>".utf8) }
     var vocabulary = Vocabulary(tokens: indices.map { Array(self[$0]) } + names, unit: unit)

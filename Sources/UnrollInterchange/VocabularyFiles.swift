@@ -1,30 +1,30 @@
-// Vocabularies in files of any form, told by content.
+// Vocabularies in files of any form, detected by content.
 
 import UnrollFormat
 import UnrollTensors
 import UnrollTokenization
 
 extension Vocabulary {
-  /// A vocabulary from a file that lists tokens.
+  /// Reads a vocabulary from a file that lists tokens.
   ///
   /// - Parameters:
   ///   - path: The file; texts may be gzip.
-  ///   - format: Its form; `nil` to tell it by content and name.
-  /// - Throws: `FileError` if the file cannot be opened, `TextError` if it is not of this form or has a
-  ///   token twice.
+  ///   - format: Its form; `nil` to detect it by content and name.
+  /// - Throws: `FileError` if the file cannot be opened, `TextError` if it is not of this form or
+  ///   has duplicate tokens.
   public init(contentsOf path: String, format: VocabularyFormat? = nil) throws {
     var notes: [Note] = []
     try self.init(contentsOf: path, format: format, notes: &notes)
   }
 
-  /// A vocabulary from a file that lists tokens.
+  /// Reads a vocabulary from a file that lists tokens.
   ///
   /// - Parameters:
   ///   - path: The file; texts may be gzip.
-  ///   - format: Its form; `nil` to tell it by content and name.
-  ///   - notes: Out: with what was assumed of the file.
-  /// - Throws: `FileError` if the file cannot be opened, `TextError` if it is not of this form or has a
-  ///   token twice.
+  ///   - format: Its form; `nil` to detect it by content and name.
+  ///   - notes: Out: with notes on assumptions.
+  /// - Throws: `FileError` if the file cannot be opened, `TextError` if it is not of this form or
+  ///   has duplicate tokens.
   public init(
     contentsOf path: String, format: VocabularyFormat?, notes: inout [Note]
   ) throws {
@@ -40,7 +40,7 @@ extension Vocabulary {
     }
   }
 
-  /// The form of a file by its first bytes, or else by its name.
+  /// Returns the form of a file by its first bytes, or else by its name.
   private static func format(of path: String) throws -> VocabularyFormat {
     let named = VocabularyFormat(path: path)
     guard path != "-", let file = try? MappedFile(path: path) else { return named }
@@ -76,7 +76,7 @@ extension Vocabulary {
 
   // MARK: - Pickles
 
-  /// A vocabulary from a pickle, a file of `torch.save` or an array of NumPy.
+  /// Reads a vocabulary from a pickle, a file of `torch.save` or a NumPy array.
   private init(pickle path: String, notes: inout [Note]) throws {
     let file = try MappedFile(path: path)
     let lists: [TokenList]
@@ -117,7 +117,7 @@ extension Vocabulary {
     }
   }
 
-  /// The texts of a `.npy` file; `nil` if it is of something else.
+  /// Returns the strings of an `.npy` file; `nil` if it holds something else.
   private static func texts(ofArray file: MappedFile) throws -> [[UInt8]]? {
     guard let (type, start) = NPYHeader.ofArray(file) else { return nil }
     if type.name.hasPrefix("O") {

@@ -1,22 +1,22 @@
-// The tokens of a model as a list, one a line or in JSON: what files without a vocabulary need beside them.
+// The tokens of a model as a list, one per line or in JSON, for files without a vocabulary.
 
 import UnrollFormat
 import UnrollTensors
 import UnrollTokenization
 
-/// A vocabulary as a file that `Vocabulary.init(contentsOf:)` reads: an array of texts in the order of ids where the
-/// path ends in `.json`, else one token a line.
+/// A vocabulary as a file for `Vocabulary.init(contentsOf:)`: a JSON array of strings in the order
+/// of ids if the path ends in `.json`, else one token per line.
 public struct VocabularyList: Sendable {
   private let vocabulary: Vocabulary
   private let isJSON: Bool
 
-  /// Checks that the list can hold every token.
+  /// Checks that the list can represent every token.
   ///
   /// - Parameters:
   ///   - vocabulary: The tokens.
-  ///   - path: The file that the list is meant for, for messages.
-  /// - Throws: `InterchangeError` naming the first token that is empty or no UTF-8, or, in a list of lines, holds
-  ///   the end of a line.
+  ///   - path: The output file of the list, for messages.
+  /// - Throws: `InterchangeError` naming the first token that is empty or not UTF-8 or, in a list
+  ///   of lines, contains a line end.
   public init(_ vocabulary: Vocabulary, path: String) throws {
     isJSON = path.lowercased().hasSuffix(".json")
     for id in 0..<vocabulary.count {
@@ -33,7 +33,8 @@ public struct VocabularyList: Sendable {
     self.vocabulary = vocabulary
   }
 
-  /// What a token would have to be to stand in the list, if it cannot.
+  /// Returns the property that a token lacks to be representable in the list; `nil` if it is
+  /// representable.
   private static func lack(of token: ArraySlice<UInt8>, isJSON: Bool) -> String? {
     if token.isEmpty { return "a token that is not empty" }
     if String(validating: token, as: UTF8.self) == nil { return "a token of UTF-8" }
@@ -42,15 +43,15 @@ public struct VocabularyList: Sendable {
     return hasLineEnd ? "a token without the end of a line in it" : nil
   }
 
-  /// Writes the list, whole or not at all, and reads it back.
+  /// Writes the list atomically, and verifies it by reading it back.
   ///
   /// - Parameters:
-  ///   - path: The file to be.
-  ///   - replacing: Whether a file that is there is replaced. If not, it stays.
-  ///   - writeModel: Writes the model that the list belongs to, when the list is on disk and only
-  ///     lacks its name. If it throws, there is no list either.
-  /// - Throws: `FileError` if it cannot be written; `InterchangeError` if it does not read back; what
-  ///   `writeModel` throws.
+  ///   - path: The output file.
+  ///   - replacing: `true` to replace an existing file; otherwise it is preserved.
+  ///   - writeModel: Writes the model of the list, after the list is on disk and before it gets its
+  ///     name. If it throws, the list is discarded.
+  /// - Throws: `FileError` if it cannot be written; `InterchangeError` if it does not read back;
+  ///   the errors of `writeModel`.
   public func write(
     to path: String, replacing: Bool = false, after writeModel: () throws -> Void = {}
   ) throws {
@@ -73,7 +74,7 @@ public struct VocabularyList: Sendable {
     try file.close()
   }
 
-  /// An array of texts, one a line.
+  /// A JSON array of strings, one per line.
   private var json: [UInt8] {
     let tokens = (0..<vocabulary.count).map {
       quoted(String(decoding: vocabulary[$0], as: UTF8.self))

@@ -1,28 +1,29 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// Embeddings of words as word2vec, GloVe and fastText write them.
+// Word embeddings in the formats of word2vec, GloVe and fastText.
 
 import UnrollTensors
 import UnrollTokenization
 
 /// Words and their vectors.
 ///
-/// As text a line each, the word first; word2vec and fastText begin with the number of words and the
-/// width. The binary files of word2vec begin with the same line; then for each word its bytes, a space
-/// and the vector in f32, little-endian. word2vec ends each vector with `\n`, gensim does not.
+/// In text, a line for each word, word first; word2vec and fastText begin with the number of words
+/// and the width. The binary files of word2vec begin with the same line, followed for each word by
+/// its bytes, a space and the vector in little-endian f32. word2vec ends each vector with a line
+/// feed, gensim does not.
 public struct WordVectors: Sendable {
   /// The length of a vector, D.
   public let width: Int
-  /// The vectors of the words that were asked for, by the tokens' bytes.
+  /// The vectors of the requested words, by the tokens' bytes.
   private var vectors: [[UInt8]: [Float]] = [:]
 
-  /// Reads the vectors of some words; the others, which can be millions, are passed over.
+  /// Reads the vectors of some words; others, of which there can be millions, are skipped.
   ///
   /// - Parameters:
-  ///   - path: The file, text or binary by its content, plain or gzip.
+  ///   - path: The file, text or binary by content, plain or gzip.
   ///   - vocabulary: The words.
-  ///   - progress: Called with the share that was read, where it is known.
-  /// - Throws: `FileError` if the file cannot be opened; `TextError` if a vector has another number of
-  ///   numbers than the first or the first line says, or something that is none.
+  ///   - progress: Called with the share that was read, if known.
+  /// - Throws: `FileError` if the file cannot be opened; `TextError` if the length of a vector
+  ///   differs from the first line's, or a value is not a number.
   public init(
     contentsOf path: String, for vocabulary: Vocabulary, progress: (Double?) -> Void = { _ in }
   ) throws {
@@ -37,7 +38,7 @@ public struct WordVectors: Sendable {
     guard let line = try header == nil ? first : reader.next() else {
       throw Self.error(path, "words and their numbers", "only their count")
     }
-    // A vector has as many numbers as the first.
+    // All vectors have the length of the first.
     width = Self.fields(line).count - 1
     try readText(&reader, from: line, vocabulary, progress)
   }
@@ -55,7 +56,7 @@ public struct WordVectors: Sendable {
   // MARK: - Text
 
   private static func fields(_ line: TextLine) -> [ArraySlice<UInt8>] {
-    // word2vec ends its lines with a space, Windows with a return.
+    // word2vec ends its lines with a space, Windows with a carriage return.
     let isWindows = line.bytes.last == UInt8(ascii: "\r")
     return line.bytes.dropLast(isWindows ? 1 : 0).split(separator: UInt8(ascii: " "))
   }
@@ -97,7 +98,7 @@ public struct WordVectors: Sendable {
 
   // MARK: - Binary
 
-  /// The longest word that is read.
+  /// The maximum length of a word in bytes.
   private static let maximumWordSize = 1 << 16
 
   private mutating func readBinary(
@@ -146,14 +147,14 @@ public struct WordVectors: Sendable {
 
   // MARK: - Use
 
-  /// How many words have a vector.
+  /// The number of words with a vector.
   public var count: Int { vectors.count }
 
-  /// An embedding whose rows are the vectors of its words, where there are such.
+  /// Returns an embedding whose rows are the vectors of its words, if there are any.
   ///
   /// - Parameters:
   ///   - vocabulary: The tokens.
-  ///   - drawn: `[V, D]` f32, the rows of the other tokens.
+  ///   - drawn: `[V, D]` f32, the initialized rows of the other tokens.
   /// - Returns: `[V, D]`
   public func rows(for vocabulary: Vocabulary, insteadOf drawn: Tensor) -> Tensor {
     guard var values = drawn.floats(), drawn.shape == [vocabulary.count, width] else {
@@ -167,14 +168,14 @@ public struct WordVectors: Sendable {
   }
 }
 
-/// The first line of word2vec's files.
+/// The first line of a word2vec file.
 private struct VectorHeader {
   /// The number of vectors, V.
   let count: Int
   /// Their length, D.
   let width: Int
 
-  /// `nil` if the line is not two numbers.
+  /// Parses the line; `nil` if it is not two numbers.
   init?(_ line: TextLine) {
     let numbers = String(decoding: line.bytes, as: UTF8.self).split { " \r".contains($0) }
     guard numbers.count == 2, let count = Int(numbers[0]), let width = Int(numbers[1]) else {
@@ -183,9 +184,10 @@ private struct VectorHeader {
     (self.count, self.width) = (count, width)
   }
 
-  /// Whether text follows: a line with the right number of numbers, or no control characters.
+  /// Returns `true` if text follows: a line with the right number of numbers, or no control
+  /// characters.
   ///
-  /// Binary numbers are told from text by their bytes; no name tells them.
+  /// Binary data are distinguished from text by their bytes, not by the file's name.
   func isFollowedByText(_ reader: inout LineReader) throws -> Bool {
     let bytes = try reader.peek(1 << 16)
     let line = bytes.prefix { $0 != UInt8(ascii: "\n") }
@@ -194,21 +196,21 @@ private struct VectorHeader {
       Float(String(decoding: $0, as: UTF8.self)) != nil
     }
     if isVector && fields.count - 1 == width { return true }
-    // The last character may be cut.
+    // The last character may be truncated.
     return !bytes.contains { $0 < 0x20 && !(0x09...0x0D).contains($0) }
       && (0..<4).contains { String(validating: bytes.dropLast($0), as: UTF8.self) != nil }
   }
 
-  /// The width, if a model can have it and the file can hold as many vectors.
+  /// Returns the width, if it is valid for a model and the file can hold as many vectors.
   ///
-  /// - Throws: `TextError` if not.
+  /// - Throws: `TextError` otherwise.
   func checkedWidth(_ reader: borrowing LineReader) throws(TextError) -> Int {
     guard count > 0, (1...1_000_000).contains(width) else {
       throw WordVectors.error(
         reader.path, "a number of words from 1, and a width from 1 to 1000000",
         "\(count) and \(width)", line: 1)
     }
-    // A word has a byte, and a space behind it.
+    // Each word takes at least a byte and a space.
     let (size, overflows) = count.multipliedReportingOverflow(by: 4 * width + 2)
     guard let plainSize = reader.plainSize, overflows || size > plainSize else { return width }
     throw WordVectors.error(

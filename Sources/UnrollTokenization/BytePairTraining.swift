@@ -36,7 +36,7 @@ extension TokenizerDefinition {
   /// - Parameters:
   ///   - paths: The texts, plain or gzip, read in turn.
   ///   - training: The settings.
-  ///   - progress: Called now and then.
+  ///   - progress: Called periodically.
   /// - Throws: `FileError` if a text cannot be opened; `TextError` if one is not UTF-8, or if there is
   ///   no text.
   public init(

@@ -279,7 +279,7 @@ public struct LineReader: ~Copyable {
       initialized = max(0, Int(count))
     }
     position = 0
-    // A gzip file that breaks off is an error only when asked for.
+    // zlib reports a truncated gzip file only through `gzerror`.
     var code: CInt = 0
     // zlib knows the descriptor only; the path stands in front of the message anyway.
     let text = gzerror(file, &code).map { String(cString: $0) } ?? ""

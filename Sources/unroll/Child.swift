@@ -5,38 +5,38 @@ import Foundation
 import UnrollFormat
 import UnrollHDF5
 
-/// What a child process may use; unless told, what the largest inventory needs several times over.
+/// The limits of a child process, by default several times the needs of the largest inventory.
 struct ChildLimits {
-  /// Seconds of work, waiting for a disk not counted, until it is killed.
+  /// The seconds of work until the child is killed; waiting for a disk does not count.
   var work = 1.5
-  /// Seconds until it is killed, whatever it does: a slow disk has time to answer.
+  /// The seconds of elapsed time until the child is killed; a slow disk has time to respond.
   var seconds = 30.0
-  /// The most private memory beyond what this process has when it forks, in bytes.
+  /// The maximum private memory beyond that of this process at the fork, in bytes.
   var memory = 96 << 20
-  /// The most bytes that it may answer.
+  /// The maximum number of bytes of the answer.
   var answer = 32 << 20
-  /// The most bytes that a file may have that it writes to.
+  /// The maximum size in bytes of a file that the child writes.
   var output = 0
 }
 
-/// Why a child process gave no answer, as the end of the sentence "found ...".
+/// The reason why a child process gave no answer, as the end of the sentence "found ...".
 struct ChildDeath: Error, Equatable {
   let how: String
-  /// The error number, where no child began.
+  /// The error number, if the child was not started.
   var code: Int32?
 }
 
-/// Runs a closure in a forked process and returns the bytes that it answers.
+/// Runs a closure in a forked process and returns the closure's result.
 ///
-/// Call it before any other thread exists: the child continues with a copy of this process's memory,
-/// locks included.
+/// Call it before any other thread exists: the child continues with a copy of this process's
+/// memory, locks included.
 ///
 /// - Parameters:
-///   - limits: What the child may use.
-///   - output: An open file that the child may use; it has no other but its answer.
-///   - body: Runs in the child, which ends after it. Its result is the answer.
+///   - limits: The limits of the child.
+///   - output: An open file that the child may write; it has no other file but its answer.
+///   - body: The closure; the child ends after it. Its result is the answer.
 /// - Returns: The answer.
-/// - Throws: `ChildDeath` if the child crashes, hangs, grows, or answers too much.
+/// - Throws: `ChildDeath` if the child crashes, hangs, or exceeds a limit.
 func runInChild(
   limits: ChildLimits = ChildLimits(), output: Int32 = -1, _ body: () -> [UInt8]
 ) throws(ChildDeath) -> [UInt8] {
@@ -65,11 +65,11 @@ func runInChild(
   return bytes
 }
 
-/// The private memory of this process in bytes; zeros where the system does not tell.
+/// The private memory of this process in bytes; zeros if the system does not report it.
 private struct MemoryUse {
-  /// What is reserved, as `RLIMIT_DATA` counts it.
+  /// The reserved memory as `RLIMIT_DATA` counts it.
   var reserved = 0
-  /// What is resident; a child starts with it.
+  /// The resident memory; a child starts with it.
   var resident = 0
 
   static var current: MemoryUse {
@@ -84,16 +84,16 @@ private struct MemoryUse {
   }
 }
 
-/// Gives up, in the child, what reading a file does not need.
+/// Drops all privileges of the child that reading a file does not need.
 private func becomeHarmless(_ limits: ChildLimits, _ memory: MemoryUse) {
-  // libhdf5 and the C library print when they abort; the parent says it better. Standard input, open
-  // for writing only, cannot be read.
+  // libhdf5 and the C library print when they abort; the parent reports the failure instead.
+  // Standard input, open for writing only, cannot be read.
   let null = open("/dev/null", O_WRONLY)
   for standard in [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO] {
     if null >= 0 { dup2(null, standard) } else { close(standard) }
   }
   if null > STDERR_FILENO { close(null) }
-  // Swift's backtracer would start another program, and say another signal than the one that was.
+  // Swift's backtracer would start another program and hide the original signal.
   for crash in [SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP] { signal(crash, SIG_DFL) }
   limit(RLIMIT_CORE, to: 0)
   limit(RLIMIT_FSIZE, to: limits.output)
@@ -115,7 +115,7 @@ private func becomeHarmless(_ limits: ChildLimits, _ memory: MemoryUse) {
   }
 #endif
 
-/// Writes bytes to a descriptor; a reader that is gone ends it.
+/// Writes bytes to a descriptor; stops if the reader is gone.
 private func writeAll(_ bytes: [UInt8], to descriptor: Int32) {
   var rest = bytes[...]
   while !rest.isEmpty {
@@ -125,7 +125,7 @@ private func writeAll(_ bytes: [UInt8], to descriptor: Int32) {
   }
 }
 
-/// Reads until the other end closes, for as long and as much as the limits allow.
+/// Reads until the other end closes, within the limits of time and size.
 private func readAll(
   from descriptor: Int32, limits: ChildLimits
 ) throws(ChildDeath) -> [UInt8] {
@@ -150,7 +150,7 @@ private func readAll(
   }
 }
 
-/// Waits for the child's end; `nil` if it was a good one.
+/// Waits for the end of the child; returns `nil` if it ended normally.
 private func wait(
   for child: pid_t, limits: ChildLimits, _ memory: MemoryUse
 ) -> ChildDeath? {
@@ -165,7 +165,7 @@ private func wait(
   if signal == SIGPROF || signal == SIGXCPU {
     return ChildDeath(how: "a reader that hung: killed after \(limits.work) s of work")
   }
-  // Which crash was for want of memory cannot be told; that it had nearly all can.
+  // A crash for lack of memory shows no cause, but its peak is close to the limit.
   #if os(Linux)
     let peak = Int(usage.ru_maxrss) * 1024
   #else
@@ -210,7 +210,7 @@ extension ForeignReader {
   }
 }
 
-/// Has data read in a child process.
+/// Reads data in a child process.
 private func takeData(
   _ limits: ChildLimits, output: Int32 = -1, _ read: () throws(HDF5Error) -> [UInt8]
 ) throws(ContainerFailure) -> [UInt8] {
@@ -236,7 +236,7 @@ private func takeInventory(
 }
 
 extension ChildLimits {
-  /// What decoding needs: 50 MB/s and 10 µs a chunk are a fifth of what was measured.
+  /// Creates limits for decoding: 50 MB/s and 10 µs a chunk are a fifth of the measured speed.
   fileprivate init(for orders: [DecodingOrder]) {
     var (chunkCount, largestChunk) = (0, 0)
     for order in orders {
@@ -244,7 +244,7 @@ extension ChildLimits {
       chunkCount += order.chunkCount
       largestChunk = max(largestChunk, order.chunkSize)
     }
-    // Rows, the chunk that they come from, and what each filter makes of it, in a buffer that doubles.
+    // Rows, their chunk, and each filter's result, in a buffer that doubles.
     memory += 6 * largestChunk
     work = 0.5 + Double(output) / 50e6 + Double(chunkCount) / 1e5
     seconds += Double(output) / 5e6
@@ -252,7 +252,7 @@ extension ChildLimits {
 }
 
 extension Examination {
-  /// Examines a file in a child process, and shows on standard error that it takes long.
+  /// Examines a file in a child process; shows progress on standard error if it takes long.
   ///
   /// - Throws: `FileError` if the file cannot be read.
   static func shown(of path: String, upTo cost: Cost) throws -> Examination {
@@ -263,22 +263,22 @@ extension Examination {
 }
 
 extension ContainerFailure {
-  /// The child answered something that no reader says.
+  /// An answer that no reader gives.
   fileprivate static let senseless = ContainerFailure.died("a reader whose answer makes no sense")
 }
 
-/// What the child says of a failure of libhdf5.
+/// A failure of libhdf5 as the child reports it.
 private struct ChildRefusal: Error {
   let object: String
   let operation: String
   let reason: String
 }
 
-/// Runs a closure in a child process and returns what it returns, or how libhdf5 refused.
+/// Runs a closure in a child process and returns its result, or libhdf5's failure.
 ///
-/// The child's answer ends with 0 after the bytes, or 1 after three texts with NULs between them.
+/// The child's answer ends in 0 after the bytes, or in 1 after three texts separated by NULs.
 ///
-/// - Throws: `ContainerFailure.died` if the child does not survive it.
+/// - Throws: `ContainerFailure.died` if the child does not survive the closure.
 private func answer(
   _ limits: ChildLimits, output: Int32 = -1, _ body: () throws(HDF5Error) -> [UInt8]
 ) throws(ContainerFailure) -> Result<ArraySlice<UInt8>, ChildRefusal> {
@@ -299,7 +299,7 @@ private func answer(
     }
     throw .died(error.how)
   }
-  // The child read a foreign file; what it says is as foreign.
+  // The child read an untrusted file, so its answer is untrusted.
   switch bytes.last {
   case 0: return .success(bytes.dropLast())
   case 1:

@@ -1,4 +1,4 @@
-// The file that `unroll convert` writes.
+// The output file of `unroll convert`.
 
 import ArgumentParser
 import Foundation
@@ -8,16 +8,16 @@ import UnrollInterchange
 import UnrollTensors
 import UnrollTokenization
 
-/// The file that a converted model goes to.
+/// The output file of a conversion.
 struct ConversionOutput {
-  /// The name of the file to be.
+  /// The path of the file.
   let path: String
-  /// Whether a file that is there is replaced.
+  /// `true` to replace an existing file.
   let replacing: Bool
 
-  /// Writes a model, and says what was compared when it was read back.
+  /// Writes a model, and reports the comparison after reading it back.
   ///
-  /// - Throws: What writing and reading back throw.
+  /// - Throws: The errors of writing and reading back.
   func write(_ conversion: Conversion, as target: ConversionTarget) throws {
     switch target {
     case .checkpoint:
@@ -58,12 +58,12 @@ struct ConversionOutput {
 }
 
 extension ConversionTarget {
-  /// Notes that a file's name is one of another format than it gets.
+  /// Prints a note if the file's name has the extension of another format.
   func noteName(_ path: String) {
     guard let named = AllFormats.format(named: path) else { return }
     var name = "a checkpoint"
     if case .foreign(let format) = self {
-      // Formats of one program share endings.
+      // Formats of one program share extensions.
       let endings = format.fileExtensions.map { $0.split(separator: ".").last }
       guard named != format, !endings.contains(path.lowercased().split(separator: ".").last) else {
         return

@@ -5,7 +5,9 @@ import UnrollEngine
 import UnrollFormat
 import UnrollTensors
 
-/// The differences of two models; as JSON all keys are there always, and `reasons` says why a value is `null`.
+/// The differences of two models.
+///
+/// In JSON all keys are always present, and `reasons` explains each `null`.
 struct DifferenceReport: Encodable {
   private let files: [String]
   let equal: Bool
@@ -34,7 +36,7 @@ struct DifferenceReport: Encodable {
     self.reasons = reasons
   }
 
-  /// The first line.
+  /// Returns the first line of the report.
   private static func verdict(_ difference: ModelDifference) -> String {
     if difference.isEmpty { return "the same" }
     let differing = difference.tensors.count { !$0.isEmpty }
@@ -50,7 +52,7 @@ struct DifferenceReport: Encodable {
     return "different: " + parts.joined(separator: ", ")
   }
 
-  /// The report for people.
+  /// The report as text.
   var lines: [String] {
     let sections = [
       ("variants", architecture.map(\.line)), ("tensors", tensors.map(\.line)),
@@ -62,7 +64,7 @@ struct DifferenceReport: Encodable {
 }
 
 extension DifferenceReport {
-  /// Something that is stored and not the same.
+  /// A stored item that differs.
   fileprivate struct Part: Encodable {
     let part: String
     @Nullable var first: String?
@@ -115,7 +117,7 @@ extension DifferenceReport {
     }
   }
 
-  /// Both models on a text.
+  /// The comparison of both models on a text.
   fileprivate struct Text: Encodable {
     let predictions: Int
     let lineCount: Int
@@ -172,7 +174,7 @@ extension DifferenceReport {
   }
 }
 
-/// A value that a report has always: where there is none, JSON has `null` under its key.
+/// A value whose key is always present in JSON, with `null` for none.
 @propertyWrapper
 private struct Nullable<Value: Encodable>: Encodable {
   var wrappedValue: Value?
@@ -183,5 +185,5 @@ private struct Nullable<Value: Encodable>: Encodable {
   }
 }
 
-/// A number in three digits.
+/// Returns a number in three digits.
 private func short(_ number: Double) -> String { String(format: "%.3g", number) }

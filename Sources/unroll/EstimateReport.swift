@@ -1,14 +1,14 @@
-// What work will take, as `--estimate` says it.
+// The report of `--estimate`.
 
 import Foundation
 import UnrollEngine
 
-/// An estimate as it is printed.
+/// An estimate in its printed form.
 struct EstimateReport: Encodable {
   private let predictions: Int
   private let seconds: Double
   private let tokensPerSecond: Double?
-  /// The peak memory of the process so far; what follows needs no more.
+  /// The peak memory of the process so far; the rest of the work needs no more.
   private let memoryBytes: Int
   private let measuredShare: Double
 
@@ -20,10 +20,10 @@ struct EstimateReport: Encodable {
     memoryBytes = Self.peakMemory
   }
 
-  /// The most memory that this process had, in bytes.
+  /// The peak memory of this process in bytes.
   private static var peakMemory: Int {
     #if os(Linux)
-      // rusage counts what the process was started from, too.
+      // rusage also counts the program that started the process.
       let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
       let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
       let size = line?.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap { Int($0) }
@@ -35,7 +35,7 @@ struct EstimateReport: Encodable {
     #endif
   }
 
-  /// Prints it as a table, or as one JSON object.
+  /// Prints the estimate as a table, or as one JSON object.
   ///
   /// - Throws: `OutputTaken` if nobody reads it.
   func print(json: Bool) throws {
@@ -50,7 +50,7 @@ struct EstimateReport: Encodable {
     Output.result(String(format: "measured        %.1f %% of the work", 100 * measuredShare))
   }
 
-  /// A time for people.
+  /// Returns a time in readable units.
   private static func text(_ seconds: Double) -> String {
     guard seconds >= 100 else { return String(format: "%.1f s", seconds) }
     let whole = Int(seconds.rounded())

@@ -1,4 +1,4 @@
-// A folder of models, each converted by a process of its own.
+// Converts a folder of models, each in its own process.
 
 import Foundation
 import UnrollEngine
@@ -6,7 +6,7 @@ import UnrollFormat
 import UnrollInterchange
 import UnrollTensors
 
-/// The models of a folder and what becomes of them.
+/// The conversion of the models of a folder.
 struct FolderConversion {
   /// A file of the folder.
   private struct Job {
@@ -15,14 +15,14 @@ struct FolderConversion {
     let size: UInt64
   }
 
-  /// A conversion that runs.
+  /// A running conversion.
   private struct Running {
     let job: Job
     let process: Process
-    /// The name that the process was given for its output.
+    /// The output path that was passed to the process.
     let output: String
     let start: ContinuousClock.Instant
-    /// What it says, in a file without a name: a pipe that nobody reads would stop it.
+    /// The error output, in an unlinked file: a pipe that is not read would block the process.
     let errors: FileHandle
   }
 
@@ -34,12 +34,12 @@ struct FolderConversion {
   /// Finds the models of a folder.
   ///
   /// - Parameters:
-  ///   - folder: The folder; its folders are searched, too.
-  ///   - target: What they become.
+  ///   - folder: The folder, searched recursively.
+  ///   - target: The form of the results.
   ///   - results: The folder for the results.
-  ///   - writes: Whether something is written at all.
+  ///   - writes: `true` if files are written.
   ///   - options: The options of each conversion.
-  /// - Throws: `Refusal` if there are no models; `FileError` if a folder cannot be made.
+  /// - Throws: `Refusal` if there are no models; `FileError` if a folder cannot be created.
   init(
     folder: String, target: ConversionTarget, results: String, writes: Bool, options: [String]
   ) throws {
@@ -59,7 +59,7 @@ struct FolderConversion {
     }
     let stems = Dictionary(grouping: models.map(\.name), by: Self.stem)
     let jobs = models.map { name, size in
-      // Models that differ in their endings only keep them.
+      // Models whose names differ only in the extension keep it.
       let stem = stems[Self.stem(name)]?.count == 1 ? Self.stem(name) : name
       return Job(
         path: "\(folder)/\(name)", output: "\(results)/\(stem).\(target.fileExtension)",
@@ -86,18 +86,19 @@ struct FolderConversion {
     }
   }
 
-  /// A path without the ending of a model.
+  /// Returns a path without the extension of a model.
   private static func stem(_ path: String) -> String {
     let stem = (path as NSString).deletingPathExtension
     return stem.hasSuffix(".unroll") ? (stem as NSString).deletingPathExtension : stem
   }
 
-  /// Converts all; a failure of one does not end the others.
+  /// Converts all models; the failure of one does not end the others.
   ///
-  /// As many run side by side as there are cores, and as half the memory holds of their files.
+  /// The number of concurrent processes is limited by the cores, and by half the memory for their
+  /// files.
   ///
   /// - Returns: The worst exit code.
-  /// - Throws: What starting a process throws.
+  /// - Throws: The errors of starting a process.
   func run() throws -> Int32 {
     let cores = ProcessInfo.processInfo.activeProcessorCount
     let memory = ProcessInfo.processInfo.physicalMemory / 2
@@ -143,7 +144,7 @@ struct FolderConversion {
     return Running(job: job, process: process, output: output, start: .now, errors: errors)
   }
 
-  /// The name to write to; where nothing is written, one in a folder that is there.
+  /// Returns the output path; if nothing is written, a path in an existing folder.
   private func checkedOutput(of job: Job) -> String {
     let folder = (job.output as NSString).deletingLastPathComponent
     guard !writes, !FileManager.default.fileExists(atPath: folder) else { return job.output }

@@ -1,18 +1,18 @@
-// The names that other programs give to our verbs and options.
+// Translates verbs and options of other programs.
 
 import ArgumentParser
 import Foundation
 
 /// Verbs and options of word_language_model, AWD-LSTM, mlx-lm, Hugging Face, KenLM and earlier versions.
 ///
-/// Some are read as ours; the others are refused with the name of ours.
+/// Aliases are translated; the others are refused with the name of ours.
 enum ForeignNames {
-  /// Verbs that are read as ours.
+  /// Verbs that are translated.
   private static let verbAliases = [
     "eval": "evaluate", "perplexity": "evaluate", "ppl": "evaluate", "info": "inspect",
     "show": "inspect", "fine-tune": "finetune", "sample": "generate", "surprisal": "score",
   ]
-  /// Verbs that are answered by a hint.
+  /// Verbs that are refused with a hint.
   private static let verbHints = [
     "dump": "inspect MODEL --json", "check": "validate MODEL", "lint": "validate MODEL",
     "export": "convert MODEL.unroll.h5 -o FILE.pt", "import": "convert FILE -o MODEL.unroll.h5",
@@ -20,13 +20,13 @@ enum ForeignNames {
     "quantize": "evaluate MODEL TEXT --precision int8", "resume": "finetune MODEL --resume",
     "encode": "tokenize MODEL TEXT",
   ]
-  /// Options that are read as ours.
+  /// Options that are translated.
   private static let optionAliases = [
     "--lr": "--learning-rate", "--temp": "--temperature", "--nhid": "--hidden-size",
     "--nlayers": "--num-layers", "--emsize": "--embedding-size", "--iters": "--steps",
     "--max-new-tokens": "--max-tokens", "--num-threads": "--threads", "--wdecay": "--weight-decay",
   ]
-  /// Options that are answered by a hint; none of them is an option of any verb.
+  /// Options that are refused with a hint; no verb has an option of these names.
   private static let optionHints: [String: String] = {
     let rows: [(names: String, own: String)] = [
       ("--hidden --hidden-dim --rnn-size --units", "--hidden-size"),
@@ -76,19 +76,19 @@ enum ForeignNames {
     }
     return hints
   }()
-  /// Tokenizers that are read as ours.
+  /// Tokenizer names that are translated.
   private static let tokenizers = [
     "char": "character", "chars": "character", "word": "whitespace", "words": "whitespace",
   ]
 
-  /// All names of options that are not ours, for tests.
+  /// All foreign option names, for tests.
   static var options: [String] { Array(optionAliases.keys) + Array(optionHints.keys) }
 
-  /// Returns arguments with our names.
+  /// Returns arguments with foreign names translated.
   ///
   /// - Parameter arguments: A verb and its arguments.
   /// - Returns: The arguments; underscores in the names of options are hyphens.
-  /// - Throws: `ValidationError` that names ours.
+  /// - Throws: `ValidationError` that names our verb or option.
   static func translated(_ arguments: [String]) throws -> [String] {
     guard let verb = arguments.first else { return arguments }
     if let own = verbHints[verb] {
@@ -113,7 +113,7 @@ enum ForeignNames {
     return result
   }
 
-  /// The name of an option with hyphens, without a value behind `=`; another argument as it is.
+  /// Returns the name of an option with hyphens and without `=VALUE`; other arguments unchanged.
   private static func optionName(of argument: String) -> String {
     guard argument.hasPrefix("-") else { return argument }
     let name = argument.prefix { $0 != "=" }

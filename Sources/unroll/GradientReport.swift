@@ -1,26 +1,26 @@
-// What `unroll gradients` says of a measurement: tables, a chart, sentences, JSON.
+// The report of `unroll gradients`: tables, a chart, sentences, JSON.
 
 import Foundation
 import UnrollEngine
 
-/// A measurement in words.
+/// The report of a measurement.
 struct GradientReport {
   let flow: GradientFlow
 
   private var settings: GradientSettings { flow.settings }
 
-  /// The positions at all sampled steps.
+  /// The number of positions at all sampled steps.
   private var positions: Int { flow.steps.count * settings.columns }
 
-  /// All lines for people.
+  /// The report as text.
   var lines: [String] {
     [measured, ""] + curveTable + [""] + chart.terminalLines() + [""] + [clipping, ""]
       + recurrenceTable + [""] + sentences
   }
 
   private var measured: String {
-    "\(Output.grouped(positions)) positions of \(Output.grouped(flow.tokens)) tokens in "
-      + "\(settings.columns) columns, lags 0 to \(settings.lags)"
+    "\(Output.grouped(positions)) positions of \(Output.grouped(flow.tokens)) tokens, "
+      + "batch size \(settings.columns), lags 0 to \(settings.lags)"
   }
 
   // MARK: Tables
@@ -65,7 +65,7 @@ struct GradientReport {
     }
   }
 
-  /// Three digits of a ratio.
+  /// Returns a ratio in three digits.
   private func figure(_ value: Double) -> String {
     value == 0 || (1e-3..<1e4).contains(value)
       ? String(format: "%.3g", value) : String(format: "%.2e", value)
@@ -87,7 +87,7 @@ struct GradientReport {
     flow.curves.flatMap(sentences) + singularSentences + [clippingSentence]
   }
 
-  /// What one curve means.
+  /// Returns the interpretation of a curve.
   private func sentences(_ curve: LagCurve) -> [String] {
     let name = name(of: curve)
     guard let horizon = curve.horizon else {
@@ -112,17 +112,17 @@ struct GradientReport {
       : "the gradient doubles every \(steps) back: it explodes"
   }
 
-  /// What a horizon means for truncated BPTT; nothing where the window is longer than all that was
-  /// measured.
+  /// Returns the interpretation of a horizon for truncated BPTT; nothing if the BPTT length exceeds
+  /// the measured lags.
   private func window(_ horizon: Int) -> [String] {
     guard horizon < settings.lags || settings.window <= settings.lags else { return [] }
-    let window = "a window of \(settings.window) steps of truncated BPTT"
+    let window = "a BPTT length of \(settings.window)"
     return [
       horizon < settings.window ? "\(window) reaches further" : "\(window) cuts some of it off"
     ]
   }
 
-  /// The bound of Pascanu, Mikolov & Bengio 2013, which only plain cells have.
+  /// The bound of Pascanu, Mikolov & Bengio 2013, which applies to vanilla RNNs only.
   private var singularSentences: [String] {
     flow.recurrences.filter { $0.gate == "h" }.map { recurrence in
       let value = recurrence.spectrum.largestSingularValue
@@ -148,10 +148,10 @@ struct GradientReport {
 
   // MARK: Chart
 
-  /// The medians over the lags.
+  /// The medians by lag.
   var chart: Chart {
     let values = flow.curves.flatMap(\.medians).filter { $0 > 0 && $0.isFinite } + [1]
-    // Below, a curve says no more than that nothing is left.
+    // Values below this floor show only that the gradient has vanished.
     let lowest = max(values.min() ?? 1, min(settings.threshold, 1e-2) * 1e-6)
     let low = pow(10, floor(log10(min(lowest, settings.threshold))))
     let high = pow(10, ceil(log10(values.max() ?? 1)))
@@ -167,13 +167,13 @@ struct GradientReport {
           isDashed: curve.quantity == .cell)
       },
       marks: [
-        .x(Double(settings.window), "window of BPTT, \(settings.window) steps"),
+        .x(Double(settings.window), "BPTT length, \(settings.window) steps"),
         .y(settings.threshold, "\(percent(settings.threshold)) of lag 0"),
       ])
   }
 }
 
-/// A measurement as `--json` prints it; a number beyond the range of a float is null.
+/// The report of `--json`; a number beyond the range of a float is null.
 struct GradientJSON: Encodable {
   struct Curve: Encodable {
     let layer: Int

@@ -12,7 +12,7 @@ struct LineOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Token that ends each line, or none.", valueName: "token"))
   var lineEnd: String?
 
-  /// The tokens.
+  /// The special tokens.
   var tokens: SpecialTokens {
     var tokens = SpecialTokens()
     tokens.beginning = lineStart.map(LineToken.init)
@@ -20,7 +20,7 @@ struct LineOptions: ParsableArguments {
     return tokens
   }
 
-  /// The options as a model's history has them.
+  /// The options as recorded in a model's history.
   var origins: [String] {
     [("line_start", lineStart), ("line_end", lineEnd)].compactMap { name, token in
       token.map { "\(name)=\($0)" }

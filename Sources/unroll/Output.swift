@@ -1,4 +1,4 @@
-// What the tool prints: results on standard output, notes and progress on standard error.
+// Output of the tool: results on standard output, notes and progress on standard error.
 
 import CProcess
 import Foundation
@@ -11,7 +11,7 @@ enum Output {
     print(line)
   }
 
-  /// Prints text as it comes; what would steer a terminal is left out there.
+  /// Prints decoded text immediately; on a terminal, control characters are removed.
   ///
   /// - Throws: `FileError` if it cannot be written.
   static func text(_ bytes: [UInt8]) throws(FileError) {
@@ -30,17 +30,17 @@ enum Output {
     }
   }
 
-  /// Prints a line for the person at the terminal.
+  /// Prints a note on standard error.
   static func note(_ line: String) {
     writeToStandardError(line + "\n")
   }
 
-  /// Writes text where a failure to do so is nobody's concern.
+  /// Writes text to standard error, ignoring failures.
   static func writeToStandardError(_ text: String) {
     try? FileHandle.standardError.write(contentsOf: Data(text.utf8))
   }
 
-  /// Prints a value as one JSON object; its keys are in snake_case, as the names in a file are.
+  /// Prints a value as one JSON object with keys in snake_case.
   ///
   /// - Throws: `EncodingError` if a number is not finite.
   static func json(
@@ -49,14 +49,14 @@ enum Output {
     result(try encoded(value, keys: keys))
   }
 
-  /// Prints a value as one JSON object in one line.
+  /// Prints a value as a JSON object on one line.
   ///
   /// - Throws: `EncodingError` if a number is not finite.
   static func jsonLine(_ value: some Encodable) throws {
     result(try encoded(value, isPretty: false))
   }
 
-  /// A value as the lines of one JSON object.
+  /// Returns a value as the lines of one JSON object.
   ///
   /// - Throws: `EncodingError` if a number is not finite.
   static func encoded(
@@ -68,7 +68,8 @@ enum Output {
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     if isPretty { encoder.outputFormatting.insert(.prettyPrinted) }
     let text = String(decoding: try encoder.encode(value), as: UTF8.self)
-    // JSON allows them in texts, but they steer terminals: those that `printable` escapes.
+    // JSON allows these characters in strings, but they control terminals: those that `printable`
+    // escapes.
     return text.unicodeScalars.map { scalar in
       switch scalar.properties.generalCategory {
       case .control where scalar != "\n", .format, .lineSeparator, .paragraphSeparator:
@@ -78,9 +79,9 @@ enum Output {
     }.joined()
   }
 
-  /// Writes a text into a file, whole or not at all.
+  /// Writes a text into a file atomically.
   ///
-  /// - Throws: `FileError` if that fails, or if a file is there and is not to be replaced.
+  /// - Throws: `FileError` if that fails, or if a file exists and is not to be replaced.
   static func write(_ text: String, to path: String, replacing: Bool) throws {
     let file = try AtomicFile(path, replacing: replacing)
     do {
@@ -92,16 +93,16 @@ enum Output {
     }
   }
 
-  /// Hands all results over; a full disk behind standard output is reported here.
+  /// Flushes all results; reports a full disk behind standard output.
   ///
-  /// - Throws: `FileError` if they could not all be written.
+  /// - Throws: `FileError` if they could not be written.
   static func finish() throws(FileError) {
     guard unroll_finish_stdout() == 0 else {
       throw FileError("write results", path: "standard output")
     }
   }
 
-  /// A number with thin groups of three digits, as `18,328`.
+  /// Returns a number with digits grouped by commas, such as `18,328`.
   static func grouped(_ number: Int) -> String {
     var digits = String(number.magnitude)[...]
     var groups: [Substring] = []
@@ -114,7 +115,7 @@ enum Output {
   }
 }
 
-/// Progress of a long task on standard error, from the third second on.
+/// Progress of a long task on standard error, starting with the third second.
 struct Progress {
   private let start = ContinuousClock.now
   private var nextReport = ContinuousClock.now + .seconds(2)
@@ -124,7 +125,7 @@ struct Progress {
   /// The seconds since the task began.
   var seconds: Double { start.duration(to: .now) / .seconds(1) }
 
-  /// Shows a line, now and then: each half second on a terminal, each ten elsewhere.
+  /// Shows a line periodically: every half second on a terminal, every ten seconds elsewhere.
   mutating func report(_ line: (_ seconds: Double) -> String) {
     guard ContinuousClock.now >= nextReport else { return }
     nextReport = .now + (isTerminal ? .milliseconds(500) : .seconds(10))
@@ -133,10 +134,10 @@ struct Progress {
     Output.writeToStandardError(isTerminal ? "\r\u{1B}[K\(text)" : text + "\n")
   }
 
-  /// Shows what is done and for how long, from the third second on, while a closure runs.
+  /// Shows progress and elapsed time while a closure runs, starting with the third second.
   ///
-  /// - Returns: What the closure returns.
-  /// - Throws: What the closure throws.
+  /// - Returns: The result of the closure.
+  /// - Throws: The errors of the closure.
   static func during<Result>(
     _ task: String, _ body: () throws -> Result
   ) rethrows -> Result {
@@ -145,7 +146,7 @@ struct Progress {
     return try body()
   }
 
-  /// Removes the line from a terminal.
+  /// Removes the progress line from a terminal.
   func finish() {
     if hasReported && isTerminal { Output.writeToStandardError("\r\u{1B}[K") }
   }

@@ -1,11 +1,11 @@
-// The file that a verb writes, checked before the work and not only after it.
+// The output file of a verb, checked before the work as well as after it.
 
 import ArgumentParser
 import Foundation
 import UnrollFormat
 import UnrollTensors
 
-/// What every verb takes that writes a model.
+/// The output options of every verb that writes a model.
 struct OutputOptions: ParsableArguments {
   @Option(
     name: [.short, .long],
@@ -20,22 +20,22 @@ struct OutputOptions: ParsableArguments {
     throw ValidationError("--output needs a name.")
   }
 
-  /// Refuses, before any work, an output that would be refused after it.
+  /// Refuses an output before any work, if it would be refused afterwards.
   ///
-  /// - Parameter inputs: The files that the verb reads; none of them is ever written to.
-  /// - Throws: `Refusal` that says what to do.
+  /// - Parameter inputs: The files that the verb reads; they are never written.
+  /// - Throws: `Refusal` with advice.
   func check(inputs: [String]) throws {
     try Self.check(output, inputs: inputs, replacing: force)
   }
 
-  /// Refuses, before any work, a file that would be refused after it.
+  /// Refuses a file before any work, if it would be refused afterwards.
   ///
   /// - Parameters:
   ///   - path: The file to write.
-  ///   - inputs: The files that the verb reads; none of them is ever written to.
+  ///   - inputs: The files that the verb reads; they are never written.
   ///   - outputs: The other files that the verb writes.
-  ///   - replacing: Whether a file that is there may be replaced.
-  /// - Throws: `Refusal` that says what to do.
+  ///   - replacing: `true` to replace an existing file.
+  /// - Throws: `Refusal` with advice.
   static func check(
     _ path: String, inputs: [String], outputs: [String] = [], replacing: Bool
   ) throws {
@@ -49,9 +49,9 @@ struct OutputOptions: ParsableArguments {
     }
   }
 
-  /// Refuses a file that grows in place, such as a log; it may be a link or a device.
+  /// Refuses a file that is appended to, such as a log; it may be a link or a device.
   ///
-  /// The parameters and errors are those of `check`.
+  /// Parameters and errors are those of `check`.
   static func checkGrowing(
     _ path: String, inputs: [String], outputs: [String], replacing: Bool
   ) throws {
@@ -89,7 +89,7 @@ struct OutputOptions: ParsableArguments {
 
   /// Writes a checkpoint.
   ///
-  /// - Throws: What writing throws.
+  /// - Throws: The errors of writing.
   func write(_ checkpoint: Checkpoint) throws {
     try Progress.during("writing and reading back \(output)") {
       try checkpoint.write(to: output, replacing: force)
@@ -97,7 +97,7 @@ struct OutputOptions: ParsableArguments {
     Output.note("wrote \(printable(output))")
   }
 
-  /// Whether two paths lead to one file, be it there or not yet.
+  /// Returns `true` if two paths lead to the same file, existing or not.
   static func isSameFile(_ first: String, _ second: String) -> Bool {
     if let first = identity(first), let second = identity(second) { return first == second }
     guard let folder = identity(folder(of: first)), folder == identity(self.folder(of: second))
@@ -105,7 +105,7 @@ struct OutputOptions: ParsableArguments {
     return URL(filePath: first).lastPathComponent == URL(filePath: second).lastPathComponent
   }
 
-  /// Whether there is a folder at a path.
+  /// Returns `true` if there is a folder at a path.
   static func isFolder(_ path: String) -> Bool {
     var status = stat()
     return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
@@ -116,7 +116,7 @@ struct OutputOptions: ParsableArguments {
     return slash == path.startIndex ? "/" : String(path[..<slash])
   }
 
-  /// Device and number of a file, through links; `nil` if there is none.
+  /// Returns device and inode number of a file, following links; `nil` if there is none.
   private static func identity(_ path: String) -> [UInt64]? {
     var status = stat()
     guard stat(path, &status) == 0 else { return nil }
@@ -124,7 +124,7 @@ struct OutputOptions: ParsableArguments {
   }
 }
 
-/// Something that the tool will not do, in words.
+/// An operation that the tool refuses, with the reason.
 struct Refusal: Error, CustomStringConvertible {
   let description: String
 

@@ -1,10 +1,10 @@
-// A perplexity as `unroll evaluate --json` prints it.
+// The report of `unroll evaluate --json`.
 
 import Foundation
 import UnrollEngine
 import UnrollFormat
 
-/// A perplexity as `--json` prints it: all keys are there always, and `reasons` says why a value is `null`.
+/// A perplexity as JSON: all keys are always present, and `reasons` explains each `null`.
 struct PerplexityReport: Encodable {
   private let `protocol`: String
   private let adaptation: String?
@@ -24,12 +24,12 @@ struct PerplexityReport: Encodable {
   private let vocabularySize: Int
   private let nll: Double
   private let perplexity: Double?
-  /// The figure that the interval is of.
+  /// The name of the figure that the interval describes.
   private let intervalOf: String
   private let intervalLow: Double?
   private let intervalHigh: Double?
   private let blocks: Int?
-  /// The figures of another program, by their names there.
+  /// The figures of another program, under its names.
   private let figures: [String: Double?]
   private let bitsPerToken: Double
   private let bitsPerWord: Double?
@@ -102,7 +102,7 @@ struct PerplexityReport: Encodable {
 
   func encode(to encoder: any Encoder) throws {
     var container = encoder.container(keyedBy: CodingKeys.self)
-    // `encode`, not `encodeIfPresent`: a key that is missing now and then breaks programs.
+    // `encode`, not `encodeIfPresent`: keys that are sometimes missing break programs.
     try container.encode(`protocol`, forKey: .protocol)
     try container.encode(adaptation, forKey: .adaptation)
     try container.encode(precision, forKey: .precision)
@@ -135,12 +135,12 @@ struct PerplexityReport: Encodable {
   }
 }
 
-/// Numbers that JSON cannot hold, and why they are `null`.
+/// Numbers that JSON cannot represent, and the reasons.
 struct MissingNumbers {
-  /// The reasons by the keys of the numbers.
+  /// The reasons, by the keys of the numbers.
   var reasons: [String: String] = [:]
 
-  /// A number as JSON has it; `nil`, with a reason, for none, infinity and NaN.
+  /// Returns a number for JSON; `nil`, with a reason, for none, infinity and NaN.
   mutating func number(_ value: Double?, _ key: String, _ reasonForNone: String) -> Double? {
     guard let value else {
       reasons[key] = reasonForNone

@@ -1,9 +1,9 @@
-// Scores as `unroll score` prints them: rows of a table, or JSON objects.
+// The report of `unroll score`: rows of a table, or JSON objects.
 
 import Foundation
 import UnrollEngine
 
-/// The choices that the rows of a table of scores depend on.
+/// The settings that determine the rows of a table of scores.
 struct ScoreStyle {
   let level: Score.ScoreLevel
   let base: Score.Base
@@ -27,13 +27,13 @@ struct ScoreStyle {
   /// The treatment of unknown words.
   var unknownWords: UnknownWords { unknown.map { $0.words(base) } ?? .undefined }
 
-  /// A number of nats in units of the base.
+  /// Returns a number of nats in units of the base.
   func scaled(_ nats: Double?) -> Double? { nats.map { $0 / base.logarithm } }
 }
 
 /// Sums over the lines of a text, for notes.
 struct ScoreTotals {
-  /// The lines of the text.
+  /// The number of lines of the text.
   private(set) var lines = 0
   private var linesWithUnknown = 0
   private var unknownWords = 0
@@ -54,7 +54,7 @@ struct ScoreTotals {
   /// The mean negative log-probability of a token in nats; `nil` if none is predicted.
   var nll: Double? { predictions > 0 ? -logProbability / Double(predictions) : nil }
 
-  /// The note on unknown words; `nil` if there are none.
+  /// Returns the note on unknown words; `nil` if there are none.
   func unknownNote(_ style: ScoreStyle) -> String? {
     guard unknownTokens > 0 else { return nil }
     let count = style.level == .word ? unknownWords : unknownTokens
@@ -90,22 +90,22 @@ struct ScoreTotals {
 }
 
 extension SentenceScore {
-  /// The number of tokens for unknown text and of parts of the line that were left out.
+  /// The number of tokens for unknown text and of left-out parts of the line.
   fileprivate var oovCount: Int { unknownCount + leftOutCount }
 }
 
-/// A line and its scores, as they are printed.
+/// A line and its scores in their printed form.
 struct SentenceReport: Encodable {
   /// A word or token.
   struct Unit: Encodable {
-    /// The text, under the key of its level.
+    /// The text, under a key that names its level.
     let name: String
     let level: Score.ScoreLevel
     var tokenpos: Int?
     var sentpos: Int?
     var wlen: Int?
     let surp: Double?
-    /// Why there is no surprisal.
+    /// The reason why there is no surprisal.
     let surpReason: String?
     let entropy: Double?
     let entred: Double?
@@ -136,7 +136,7 @@ struct SentenceReport: Encodable {
   private let style: ScoreStyle
   private let sentence: SentenceScore
   private let logprob: Double?
-  /// The words or tokens; `nil` if the sentence is all that is wanted.
+  /// The words or tokens; `nil` if only the sentence is requested.
   private let units: [Unit]?
 
   init(_ sentence: SentenceScore, _ style: ScoreStyle) {
@@ -201,7 +201,7 @@ struct SentenceReport: Encodable {
     try container.encode(units, forKey: .units)
   }
 
-  /// The cells of the lines of the table.
+  /// The cells of the rows of the table.
   var rows: [[String]] {
     let sentid = String(sentence.line)
     guard let units else {

@@ -1,18 +1,18 @@
-// Tables that other programs read: TSV, or CSV by RFC 4180.
+// Tables for other programs: TSV, or CSV as in RFC 4180.
 
 import ArgumentParser
 import Foundation
 import UnrollEngine
 import UnrollTensors
 
-/// The forms of a table.
+/// The syntax of a table.
 enum TableForm {
-  /// Columns between tabs; no quotes, so that `"` and `#` are characters as any other.
+  /// Tab-separated columns without quoting: `"` and `#` are ordinary characters.
   case tsv
-  /// Columns between commas and lines that end with CR LF, quoted where needed: RFC 4180.
+  /// Comma-separated columns, quoted where needed, and lines that end in CR LF: RFC 4180.
   case csv
 
-  /// Returns a line of the table, without the LF that ends it.
+  /// Returns a line of the table, without the LF at its end.
   func row(_ cells: [String]) -> String {
     switch self {
     case .tsv: cells.map(Self.escaped).joined(separator: "\t")
@@ -22,9 +22,9 @@ enum TableForm {
 
   private static let isTerminal = isatty(STDOUT_FILENO) == 1
 
-  /// A cell in which control characters and ends of lines are escaped.
+  /// Returns a cell with control characters and line ends escaped.
   ///
-  /// Zero-width characters stay, except on a terminal, which some of them steer.
+  /// Zero-width characters are kept, except on a terminal, which some of them control.
   private static func escaped(_ cell: String) -> String {
     if isTerminal { return printable(cell) }
     guard cell.unicodeScalars.contains(where: isControl) else { return cell }
@@ -53,13 +53,13 @@ enum TableForm {
   }
 }
 
-/// The number of a cell; `NA` where there is none.
+/// Returns the cell of a number; `NA` for none.
 func cell(_ value: Double?) -> String { value.map { String(format: "%.6f", $0) } ?? "NA" }
 
-/// Prints a warning where a model predicts a text worse than uniform guessing.
+/// Prints a warning if a model predicts a text worse than uniform guessing.
 ///
 /// - Parameters:
-///   - nll: The mean negative log-likelihood of a token, in nats.
+///   - nll: The mean negative log-likelihood per token, in nats.
 ///   - vocabularySize: The number of tokens.
 func warnIfWorseThanGuessing(nll: Double, vocabularySize: Int) {
   let guessing = Elementary.log(Double(vocabularySize))

@@ -1,4 +1,4 @@
-// The event files that TensorBoard reads: records of protocol buffers, each with checksums.
+// Event files of TensorBoard: records of protocol buffers with checksums.
 
 import Foundation
 import UnrollTensors
@@ -11,15 +11,15 @@ struct TensorBoardFile {
   private let path: String
   private let file: FileHandle
 
-  /// Begins a new file, which TensorBoard shows with the others of the folder.
+  /// Creates a new file, which TensorBoard shows with the others of the folder.
   ///
-  /// - Parameter folder: The folder; it is made if there is none.
-  /// - Throws: `FileError` if the file cannot be made.
+  /// - Parameter folder: The folder; it is created if it does not exist.
+  /// - Throws: `FileError` if the file cannot be created.
   init(folder: String) throws {
     guard mkdir(folder, 0o777) == 0 || errno == EEXIST else {
       throw FileError("make the folder", path: folder)
     }
-    // Names sort by time, and no two processes share one.
+    // Names sort by time and are unique to the process.
     let seconds = Int(Date().timeIntervalSince1970)
     path =
       "\(folder)/events.out.tfevents.\(seconds).\(ProcessInfo.processInfo.hostName).\(getpid())"
@@ -29,10 +29,10 @@ struct TensorBoardFile {
     try write { $0.add(3, text: "brain.Event:2") }
   }
 
-  /// Writes numbers of a step.
+  /// Writes the values of a step.
   ///
   /// - Parameters:
-  ///   - scalars: The numbers by name.
+  ///   - scalars: The values by name.
   ///   - step: The step.
   /// - Throws: `FileError` if they cannot be written.
   func write(_ scalars: [(name: String, value: Double)], step: Int) throws {
@@ -49,9 +49,9 @@ struct TensorBoardFile {
     }
   }
 
-  /// Begins again after a step: TensorBoard drops what other files of the folder have of later ones.
+  /// Marks a restart after a step: TensorBoard drops later steps of the folder's other files.
   ///
-  /// - Parameter step: The last step that counts.
+  /// - Parameter step: The last valid step.
   /// - Throws: `FileError` if it cannot be written.
   func restart(afterStep step: Int) throws {
     try write { event in
@@ -76,7 +76,7 @@ struct TensorBoardFile {
   }
 }
 
-/// A protocol buffer as it is written.
+/// A protocol buffer under construction.
 private struct Message {
   private(set) var bytes: [UInt8] = []
 
@@ -119,7 +119,7 @@ private func littleEndian(_ number: some FixedWidthInteger) -> [UInt8] {
   withUnsafeBytes(of: number.littleEndian, Array.init)
 }
 
-/// CRC-32C (Castagnoli), rotated and moved so that checksums of checksums stay apart.
+/// Returns the CRC-32C (Castagnoli) of bytes, masked so that checksums of checksums differ.
 private func maskedChecksum(_ bytes: [UInt8]) -> [UInt8] {
   let crc = ~bytes.reduce(~0 as UInt32) {
     checksumTable[Int(UInt8(truncatingIfNeeded: $0) ^ $1)] ^ $0 >> 8

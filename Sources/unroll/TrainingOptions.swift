@@ -1,12 +1,13 @@
-// The settings of a training on the command line.
+// Training options of the command line.
 
 import ArgumentParser
 import UnrollEngine
 import UnrollFormat
 
-/// Options of `train` and `finetune`; an option that is not given has its default.
+/// Options of `train` and `finetune`; absent options have their defaults.
 ///
-/// Values are taken as they come, so that a negative number is a wrong number and no unknown option.
+/// Values are parsed unconditionally, so that a negative number is an invalid value rather than an
+/// unknown option.
 struct TrainingOptions: ParsableArguments {
   @Option(
     parsing: .unconditional, help: "Epochs to train (default: 10, or none with --steps).")
@@ -167,7 +168,7 @@ struct TrainingOptions: ParsableArguments {
     _ = try settings()
   }
 
-  /// The names of the given options that make a new optimizer.
+  /// The names of the given options that define a new optimizer.
   var optimizerOptions: [String] {
     let options: [(String, Bool)] = [
       ("--optimizer", optimizer != nil), ("--momentum", momentum != nil),
@@ -180,7 +181,7 @@ struct TrainingOptions: ParsableArguments {
 
   /// The settings of a new training.
   ///
-  /// - Throws: `ValidationError` for names that mean nothing and numbers outside their domain.
+  /// - Throws: `ValidationError` for unknown names and numbers outside their domain.
   func settings() throws -> TrainingSettings {
     var settings = TrainingSettings()
     settings.columns = sentences ? 1 : batchSize ?? settings.columns
@@ -203,7 +204,7 @@ struct TrainingOptions: ParsableArguments {
     return settings
   }
 
-  /// What a resumed training does otherwise than before: the options that are given.
+  /// Returns the changed settings of a resumed training: the options that are given.
   ///
   /// - Throws: `ValidationError` for numbers outside their domain.
   func changes() throws -> TrainingChanges {
@@ -226,7 +227,7 @@ struct TrainingOptions: ParsableArguments {
     return changes
   }
 
-  /// What the given options say of the rule, which never changes.
+  /// Returns the given options that can never change in a resumed training.
   private func rule(_ settings: TrainingSettings) -> TrainingRule {
     var rule = TrainingRule()
     if let optimizer {
@@ -335,7 +336,7 @@ struct TrainingOptions: ParsableArguments {
   }
 }
 
-/// A name and numbers with names: `adam,beta1=0.8`.
+/// A name with named numbers: `adam,beta1=0.8`.
 struct NamedNumbers: ExpressibleByArgument {
   let name: String
   let numbers: [(name: String, value: Double)]

@@ -1,16 +1,16 @@
-// What `inspect` shows of a training that can go on.
+// The report of `inspect` on resumable training state.
 
 import Foundation
 import UnrollFormat
 import UnrollTensors
 
-/// An optimizer and where its training is.
+/// An optimizer and the progress of its training.
 struct TrainingReport: Encodable {
   struct Group: Encodable {
     let parameters: Int
     let steps: Int
     let frozen: Bool
-    /// By their names in the file.
+    /// The values by their names in the file.
     let hyperparameters: [String: Double]
     let weightDecayKind: String
     let clip: String?
@@ -27,7 +27,7 @@ struct TrainingReport: Encodable {
   struct Best: Encodable {
     let step: Int
     let validNLL: Double
-    /// `nil` beyond the largest number.
+    /// `nil` if it overflows.
     let validPerplexity: Double?
   }
 
@@ -35,7 +35,7 @@ struct TrainingReport: Encodable {
   let groups: [Group]
   let slots: [String]
   let step: Int
-  /// `nil` here and below for an optimizer without a place in a text.
+  /// `nil`, as below, for an optimizer without training state.
   let epoch: Int?
   let cursor: Int?
   let columns: Int?
@@ -44,7 +44,7 @@ struct TrainingReport: Encodable {
   let best: Best?
   let inexactReason: String?
 
-  /// The report of a checkpoint, or `nil` if it has no optimizer.
+  /// Creates the report of a checkpoint, or `nil` if it has no optimizer.
   init?(_ checkpoint: Checkpoint) {
     guard let optimizer = checkpoint.optimizer else { return nil }
     let training = checkpoint.training
@@ -66,22 +66,22 @@ struct TrainingReport: Encodable {
     inexactReason = training?.inexactReason
   }
 
-  /// The report for people.
+  /// The report as text.
   var lines: [String] {
     guard let epoch, let cursor, let columns, let window, let evaluations else {
-      return groups.map(groupText) + ["  place       step \(Output.grouped(step)), in no text"]
+      return groups.map(groupText) + ["  position    step \(Output.grouped(step)), without a text"]
     }
     let place =
       "step \(Output.grouped(step)), \(Output.grouped(epoch)) epoch(s) done, "
-      + "row \(Output.grouped(cursor)) of \(columns) columns, windows of \(window)"
+      + "token \(Output.grouped(cursor)) of each stream, batch size \(columns), BPTT length \(window)"
     let evaluated = "\(Output.grouped(evaluations)) time(s)" + (best.map(bestText) ?? "")
     let inexact = inexactReason.map { ["  inexact     \(printable($0))"] } ?? []
-    return groups.map(groupText) + ["  place       \(place)", "  evaluated   \(evaluated)"]
+    return groups.map(groupText) + ["  position    \(place)", "  evaluated   \(evaluated)"]
       + inexact
   }
 
   private func groupText(_ group: Group) -> String {
-    // Numbers that do nothing are left out.
+    // Hyperparameters without effect are omitted.
     let numbers = Hyperparameter.allCases.map(\.rawValue).compactMap { name in
       group.hyperparameters[name].flatMap { value in
         value == 0 ? nil : "\(name.replacing("_", with: " ")) \(value)"

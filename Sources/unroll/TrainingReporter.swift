@@ -1,11 +1,12 @@
-// What a person sees of a training, and the log of it.
+// Console output and log of a training.
 
 import Foundation
 import UnrollEngine
 import UnrollFormat
 import UnrollTensors
 
-/// Tells of a training: evaluations on standard output, progress on standard error, all in the log.
+/// Reports a training: evaluations on standard output, progress on standard error, everything in
+/// the log.
 struct TrainingReporter {
   private var progress = Progress()
   private let logPath: String?
@@ -19,28 +20,30 @@ struct TrainingReporter {
   private var start = ContinuousClock.now
   private var lastStep = ContinuousClock.now
 
+  /// Creates a reporter.
+  ///
   /// - Parameters:
-  ///   - log: The log, if there is one.
-  ///   - resuming: Whether the log goes on.
+  ///   - log: The path of the log, if there is one.
+  ///   - resuming: `true` to append to the log.
   ///   - tensorBoard: The folder of event files, if there is one.
-  ///   - json: Whether evaluations are JSON objects.
+  ///   - json: `true` to print evaluations as JSON objects.
   init(log: String?, resuming: Bool, tensorBoard: String?, json: Bool) {
     (logPath, eventFolder) = (log, tensorBoard)
     (isResuming, self.json) = (resuming, json)
   }
 
-  /// Shows how far a text was read.
+  /// Shows the progress of reading a text.
   mutating func reading(_ path: String, _ fraction: Double?) {
     progress.report { _ in
       "reading \(printable(path))" + (fraction.map { String(format: ": %.0f %%", 100 * $0) } ?? "")
     }
   }
 
-  /// Opens the files and prints the head of the table.
+  /// Opens the files and prints the header of the table.
   ///
-  /// A run that was killed may have made steps that its state lacks: what its log has of them comes again.
+  /// A killed run may have logged steps that its saved state lacks: they are logged again.
   ///
-  /// - Throws: `FileError` if a file cannot be opened; what encoding throws.
+  /// - Throws: `FileError` if a file cannot be opened; the errors of encoding.
   mutating func begin(_ run: TrainingRun) throws {
     log = try logPath.map { try TrainingLog(path: $0, appending: isResuming) }
     events = try eventFolder.map { try TensorBoardFile(folder: $0) }
@@ -55,10 +58,10 @@ struct TrainingReporter {
     if !json {
       Output.result("epoch\tstep\tlearning_rate\ttrain_nll\tvalid_nll\tvalid_ppl\tbest" + kept)
     }
-    // A resumed table is whole again.
+    // The table of a resumed training starts with its previous evaluations.
     var lowest = Double.infinity
     for record in run.state.history {
-      // The loss of a kept text is no part of the state.
+      // The loss of the retention text is not part of the state.
       try print(
         EvaluationLine(record, isBest: record.validNLL < lowest, keptNLL: nil), in: run)
       lowest = min(lowest, record.validNLL)
@@ -67,8 +70,8 @@ struct TrainingReporter {
     let rows = run.state.data.tokens / run.state.data.columns
     if run.state.data.window > rows - 1, run.state.data.windowKind != .sentence {
       Output.note(
-        "note: the window of \(run.state.data.window) is longer than the columns of \(rows) tokens: "
-          + "windows are \(rows - 1)")
+        "note: the BPTT length \(run.state.data.window) exceeds the streams of \(rows) tokens: it is "
+          + "\(rows - 1)")
     }
   }
 
@@ -106,7 +109,7 @@ struct TrainingReporter {
     }
   }
 
-  /// Shows how far an evaluation is.
+  /// Shows the progress of an evaluation.
   mutating func report(_ evaluation: EvaluationProgress) {
     let share = evaluation.fraction.map { String(format: " %.0f %%", 100 * $0) } ?? ""
     progress.report { _ in "evaluating\(share)" }
@@ -138,7 +141,7 @@ struct TrainingReporter {
         + (line.best ? "1" : "0") + (run.kept == nil ? "" : "\t\(kept)"))
   }
 
-  /// Hands the lines over now: a training is long, and its table is watched.
+  /// Flushes the table now: a training is long, and its table is watched.
   private func flush() { fflush(nil) }
 }
 
@@ -152,7 +155,7 @@ private struct StepLine: Encodable {
   let learningRate: Double
   let tokensPerSecond: Double
 
-  /// The numbers by their names in TensorBoard.
+  /// The values by their names in TensorBoard.
   var scalars: [(String, Double)] {
     [
       ("train/loss", loss), ("train/gradient_norm", gradientNorm),
@@ -170,7 +173,7 @@ private struct StepLine: Encodable {
   }
 }
 
-/// The place in the log at which a training goes on.
+/// The step at which a resumed training continues, in the log.
 private struct ResumeLine: Encodable {
   let event = "resumed"
   let step: Int
@@ -187,7 +190,7 @@ private struct EvaluationLine: Encodable {
   let best: Bool
   let keptNLL: Double?
 
-  /// The numbers by their names in TensorBoard.
+  /// The values by their names in TensorBoard.
   var scalars: [(String, Double)] {
     [("valid/nll", validNLL), ("valid/perplexity", Elementary.exp(validNLL))]
       + (keptNLL.map { [("kept/nll", $0), ("kept/perplexity", Elementary.exp($0))] } ?? [])
@@ -203,7 +206,7 @@ private struct EvaluationLine: Encodable {
   }
 }
 
-/// How an object becomes a line.
+/// The encoder of log lines.
 private let trainingEncoder = {
   let encoder = JSONEncoder()
   encoder.keyEncodingStrategy = .convertToSnakeCase
@@ -211,11 +214,13 @@ private let trainingEncoder = {
   return encoder
 }()
 
-/// A file of JSON objects, one a line.
+/// A file of JSON objects, one per line.
 private struct TrainingLog {
   private let path: String
   private let file: FileHandle
 
+  /// Opens the file.
+  ///
   /// - Throws: `FileError` if the file cannot be opened.
   init(path: String, appending: Bool) throws {
     let flags = O_WRONLY | O_CREAT | O_CLOEXEC | (appending ? O_APPEND : O_TRUNC)
@@ -225,6 +230,8 @@ private struct TrainingLog {
     file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
   }
 
+  /// Appends a line.
+  ///
   /// - Throws: `FileError` if the line cannot be written.
   func write(_ line: some Encodable) throws {
     var data = try trainingEncoder.encode(line)

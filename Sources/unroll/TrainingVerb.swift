@@ -1,4 +1,4 @@
-// What `train` and `finetune` share: the texts, the files, the loop, and what is said of it.
+// Shared parts of `train` and `finetune`: texts, files, the training loop, and its reports.
 
 import ArgumentParser
 import CProcess
@@ -68,11 +68,11 @@ struct TrainingVerb: ParsableArguments {
   /// Trains to the end or to a pause.
   ///
   /// - Parameters:
-  ///   - resuming: `true` if the files are those of the training that goes on.
-  ///   - inputs: The files that are read beside the texts; none of them is ever written to.
-  ///   - resumeOptions: Options that the command to resume has, beside those of all verbs.
-  ///   - begin: Makes the run.
-  /// - Throws: `Refusal` before the work; `ExitCode` after it, when all is said.
+  ///   - resuming: `true` if the files belong to the training to resume.
+  ///   - inputs: The files that are read in addition to the texts; they are never written.
+  ///   - resumeOptions: Additional options of the command to resume.
+  ///   - begin: Returns the run.
+  /// - Throws: `Refusal` before the work; `ExitCode` after it, when everything is reported.
   func run(
     resuming: Bool, inputs: [String], resumeOptions: [String],
     begin: (TrainingFiles, inout TrainingReporter) throws -> TrainingRun
@@ -92,7 +92,7 @@ struct TrainingVerb: ParsableArguments {
       return try EstimateReport(work).print(json: json)
     }
     let firstStep = run.state.step
-    // A reader of the table that goes away ends no training.
+    // A closed standard output must not end the training.
     signal(SIGPIPE, SIG_IGN)
     unroll_catch_requests_to_stop()
     try reporter.begin(run)
@@ -125,28 +125,33 @@ struct TrainingVerb: ParsableArguments {
     }
   }
 
-  /// The work of a run so far.
+  /// The progress of a run.
   private struct Outcome {
-    /// The best model's file was not there before.
+    /// `true` if the best model's file did not exist before.
     let bestIsNew: Bool
-    /// The file to resume from as it was before, perhaps of another training.
+    /// The inode number of the file to resume from before the run, perhaps of another training.
     private let lastBefore: UInt64?
     private(set) var wroteBest = false
     private(set) var didAnything = false
 
-    /// - Parameter files: What is to be written.
+    /// Records the existing files.
+    ///
+    /// - Parameter files: The output files.
     init(_ files: TrainingFiles) {
       bestIsNew = !FileManager.default.fileExists(atPath: files.best)
       lastBefore = Self.number(of: files.last)
     }
 
-    /// - Parameter event: What happened.
+    /// Records an event.
+    ///
+    /// - Parameter event: The event.
     mutating func add(_ event: TrainingEvent) {
       didAnything = true
       if case .evaluation(_, true, _) = event { wroteBest = true }
     }
 
-    /// `true` if the file to resume from is of this run: what replaces a file has a number of its own.
+    /// Returns `true` if this run wrote the file to resume from: a replaced file has a new inode
+    /// number.
     func wroteLast(of files: TrainingFiles) -> Bool { Self.number(of: files.last) != lastBefore }
 
     private static func number(of path: String) -> UInt64? {
@@ -157,7 +162,7 @@ struct TrainingVerb: ParsableArguments {
 
   // MARK: The beginning
 
-  /// Refuses files that would be refused after hours of work.
+  /// Refuses output files now that would be refused after hours of work.
   private func checkFiles(_ files: TrainingFiles, resuming: Bool, inputs: [String]) throws {
     if case .foreign(let format) = ConversionTarget(output: files.best) {
       throw Refusal(
@@ -177,7 +182,7 @@ struct TrainingVerb: ParsableArguments {
     }
     if keep != nil, !resuming, !target.force, let (_, state) = files.states.first {
       throw Refusal(
-        "\(printable(state)): cannot keep states: it is one of another training\n"
+        "\(printable(state)): cannot keep states: this file belongs to another training\n"
           + "  fix: give another --output, or --force to replace such files")
     }
     guard let log else { return }
@@ -186,7 +191,7 @@ struct TrainingVerb: ParsableArguments {
       replacing: resuming || target.force)
   }
 
-  /// Reads the two texts.
+  /// Reads the training and validation text.
   ///
   /// - Throws: `TextError` if one cannot be read or tokenized.
   func texts(
@@ -217,8 +222,8 @@ struct TrainingVerb: ParsableArguments {
     guard FileManager.default.fileExists(atPath: files.best) else {
       throw Refusal(
         "\(printable(files.best)): expected the best model, step \(best.step); found no file\n"
-          + "  fix: somebody removed it while the training ran; \(printable(files.last)) holds the last "
-          + "state")
+          + "  fix: it was removed while the training ran; \(printable(files.last)) holds the last state"
+      )
     }
     let perplexity = String(format: "%.4f", Elementary.exp(best.validNLL))
     let bestName = printable(files.best)
@@ -252,7 +257,7 @@ struct TrainingVerb: ParsableArguments {
     Output.note("  resume: \(resumeCommand(files, options))")
   }
 
-  /// The command that goes on, as a shell takes it.
+  /// Returns the command that resumes the training, quoted for a shell.
   private func resumeCommand(_ files: TrainingFiles, _ options: [String]) -> String {
     var words = ["unroll", "finetune", files.last, "--resume", "--train", train, "--valid", valid]
     words += ["-o", files.best]

@@ -1,10 +1,10 @@
-// The option for words that the vocabulary lacks, of the verbs that give them no number of their own.
+// The option for unknown words, for verbs that have no score for them.
 
 import ArgumentParser
 
 /// The treatment of unknown words.
 struct UnknownTextOptions: ParsableArguments {
-  /// A treatment other than that of the model.
+  /// A treatment that differs from the model's.
   enum Choice: String, ExpressibleByArgument, CaseIterable {
     case drop
   }
@@ -15,10 +15,10 @@ struct UnknownTextOptions: ParsableArguments {
       valueName: "choice"))
   var unknown: Choice?
 
-  /// `true` if unknown words are taken out of the text.
+  /// `true` if unknown words are removed from the text.
   var leavesOut: Bool { unknown == .drop }
 
-  /// Says how many words or characters were left out, if any were.
+  /// Reports the number of left-out words or characters, if any.
   func note(_ count: Int) {
     guard count > 0 else { return }
     Output.note(

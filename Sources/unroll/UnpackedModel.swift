@@ -1,16 +1,16 @@
-// Folders that are one model, not several.
+// Folders that hold a single model.
 
 import Foundation
 import UnrollTensors
 
-/// A folder that is one model, which other programs read as such, and this one as a file.
+/// A folder that is one model for other programs, and that Unroll reads as a file.
 enum UnpackedModel {
   /// The records of a `.keras` archive.
   case keras
   /// A folder with `saved_model.pb`.
   case savedModel
 
-  /// Looks into a folder; `nil` if it is no such model.
+  /// Examines a folder; `nil` if it is not such a model.
   init?(folder: String) {
     let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
     if names.contains("saved_model.pb") {
@@ -22,7 +22,7 @@ enum UnpackedModel {
     }
   }
 
-  /// What the tool says of it.
+  /// Returns the refusal of the folder.
   func refusal(_ folder: String) -> Refusal {
     let found =
       switch self {

@@ -1,17 +1,17 @@
-// The command-line tool: its verbs, and how they end.
+// The command-line tool: its verbs and exit codes.
 
 import ArgumentParser
 import Foundation
 import UnrollFormat
 import UnrollTensors
 
-/// Ways in which a verb ends; `--help` says the same.
+/// Exit codes; `--help` lists the same.
 enum Ending {
-  /// The answer is no: findings, differences, a failed check.
+  /// The answer is negative: findings, differences, a failed check.
   static let no = ExitCode(1)
-  /// It could not be done: unreadable, refused, input or output failed.
+  /// The operation failed: input refused or unreadable, or output failed.
   static let failure: Int32 = 2
-  /// It was asked to stop, has saved its state, and can be resumed.
+  /// The verb was asked to stop, has saved its state, and can be resumed.
   static let paused = ExitCode(3)
 }
 
@@ -35,7 +35,7 @@ struct Unroll: ParsableCommand {
   static func main() {
     openStandardStreams()
     refuseBrokenNames()
-    // A file-size limit is then an error of a write, not the end of the process.
+    // Exceeding a file-size limit then fails the write instead of ending the process.
     signal(SIGXFSZ, SIG_IGN)
     var configured: [String] = []
     do {
@@ -58,14 +58,14 @@ struct Unroll: ParsableCommand {
     }
   }
 
-  /// Gives a stream that the starter closed a place, so that no file of ours gets its number.
+  /// Opens standard streams that are closed, so that no other file gets their descriptors.
   private static func openStandardStreams() {
     for descriptor in STDIN_FILENO...STDERR_FILENO where fcntl(descriptor, F_GETFD) < 0 {
       _ = open("/dev/null", O_RDWR)
     }
   }
 
-  /// Refuses arguments that are no UTF-8: they could be taken for other files.
+  /// Refuses arguments that are not UTF-8: they could be mistaken for other file names.
   private static func refuseBrokenNames() {
     for index in 0..<Int(CommandLine.argc) {
       guard let argument = CommandLine.unsafeArgv[index],

@@ -1,9 +1,9 @@
-// Options of models that read a fixed window of tokens before each prediction.
+// Options for models that read a fixed window of tokens before each prediction.
 
 import ArgumentParser
 import UnrollEngine
 
-/// The window of a model that predicts from exactly the N tokens before.
+/// The window of a model that predicts from exactly N tokens.
 struct WindowOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
@@ -25,7 +25,7 @@ struct WindowOptions: ParsableArguments {
     }
   }
 
-  /// The window, if one is asked for.
+  /// Returns the requested window, if any.
   ///
   /// - Throws: `TextError` if the vocabulary lacks the padding token.
   func window(of model: LanguageModel) throws -> FixedWindow? {

@@ -42,10 +42,10 @@ import UnrollTokenization
       #expect(there.exitCode == 0)
       #expect(
         there.errors == """
-          note: /vocabulary: not carried: 11 tokens; `--write-vocabulary FILE` writes the list that \
+          note: /vocabulary: not preserved: 11 tokens; `--write-vocabulary FILE` writes the list that \
           `unroll convert --vocabulary FILE` reads
-          note: /tokenizer: not carried: how text becomes tokens (whitespace)
-          note: /provenance: not carried: its history, 1 step
+          note: /tokenizer: not preserved: how text becomes tokens (whitespace)
+          note: /provenance: not preserved: its history, 1 step
           note: /model/layers: the layers differ, so each is a module of its own, rnns.0 to rnns.1; \
           they follow one another in this order
           wrote b.pt: read back, 10 tensors equal bit for bit, log-probabilities of 4 tokens equal
@@ -262,7 +262,7 @@ import UnrollTokenization
             "\(source).pt",
           ], in: folder)
         #expect(result.exitCode == 0, "\(result.errors)")
-        #expect(result.errors.contains("/vocabulary: not carried: 11 tokens"))
+        #expect(result.errors.contains("/vocabulary: not preserved: 11 tokens"))
         for (model, output) in [
           (Fixtures.path("pytorch/\(source).pt"), "a"), ("\(source).pt", "b"),
         ] {

@@ -31,14 +31,14 @@ import UnrollTensors
     arguments: [
       (
         0.5, 12,
-        "the gradient halves every 1.0 steps back; beyond 6 steps less than 1 % of it is left; a window of "
-          + "8 steps of truncated BPTT reaches further.",
+        "the gradient halves every 1.0 steps back; beyond 6 steps less than 1 % of it is left; a BPTT "
+          + "length of 8 reaches further.",
         "no step back can stretch a gradient"
       ),
       (
         1, 12,
-        "the gradient keeps its size; at least 1 % of it is left at lag 12; a window of 8 steps of "
-          + "truncated BPTT cuts some of it off.",
+        "the gradient keeps its size; at least 1 % of it is left at lag 12; a BPTT length of 8 "
+          + "cuts some of it off.",
         "at most 1.0000-fold"
       ),
       (

@@ -24,7 +24,7 @@ import UnrollFormat
       clipped: norm 0.25, 6 parameters
         sgd         learning rate 1.6666666666666667, weight decay 1.2e-06, momentum 0.9, \
       not clipped, 5 parameters
-        place       step 12, 1 epoch(s) done, row 70 of 3 columns, windows of 35
+        position    step 12, 1 epoch(s) done, token 70 of each stream, batch size 3, BPTT length 35
         evaluated   3 time(s), best nll 0.0000, perplexity 1.00 after step 10
 
       history
@@ -90,7 +90,7 @@ import UnrollFormat
   @Test(arguments: [
     ("keras-gru-before", "gru, 5 -> 7, tanh, one bias, reset before the product"),
     ("keras-lstm-one-hot", "input       one-hot, 13"),
-    ("torch-lstm-projection-tied", "tied to the embedding, behind a projection to 6"),
+    ("torch-lstm-projection-tied", "tied to the embedding, after a projection to 6"),
     ("torch-mixed", "lstm, 5 -> 8, tanh, two biases, forget bias 1.5"),
   ])
   func variantsAreShown(name: String, line: String) throws {

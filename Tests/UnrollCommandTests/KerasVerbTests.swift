@@ -160,7 +160,7 @@ import UnrollTensors
     try withTokens { folder in
       let options = ["--vocabulary", "words.txt", "--ignore", "/vars/0", "-o", "a.h5"]
       let out = try convert([forms("class-own.weights.h5")] + options, in: folder)
-      #expect(out.code == 0 && out.errors.contains("note: /vars/0: ignored, as asked for\n"))
+      #expect(out.code == 0 && out.errors.contains("note: /vars/0: ignored, as requested\n"))
       let entry = try #require(Checkpoint(contentsOf: "\(folder)/a.h5").provenance.last)
       #expect(entry.arguments.split(separator: "\n").contains("ignored=/vars/0"))
       let onnx = try convert(

@@ -49,7 +49,7 @@ import UnrollTokenization
         error.found.contains("y of the weight U") && error.found.contains("tags of the weight U2"))
       #expect(error.fix.contains("--ignore "))
       let conversion = try convert(name, ignoring: ["tags"])
-      #expect(conversion.notes.map(\.description) == ["tags: ignored, as asked for"])
+      #expect(conversion.notes.map(\.description) == ["tags: ignored, as requested"])
       try expect(conversion, toBe: name)
     }
     // The other head is a language model, too, and not this one.
@@ -82,12 +82,12 @@ import UnrollTokenization
     let conversion = try convert("unread-constant")
     #expect(
       conversion.notes.map(\.description) == [
-        "unread: not carried: no result of the graph is computed from it"
+        "unread: not preserved: no result of the graph is computed from it"
       ])
     try expect(conversion, toBe: "unread-constant")
     #expect(
       try convert("unread-constant", ignoring: ["unread"]).notes.map(\.message) == [
-        "ignored, as asked for"
+        "ignored, as requested"
       ])
   }
 
@@ -129,7 +129,7 @@ import UnrollTokenization
     let whole = try readTheanoLM("lstm")
     let rest = try readTheanoLM("extra-layer", ignoring: ["/layers/highway_4"])
     #expect(rest.checkpoint.architecture == whole.checkpoint.architecture)
-    #expect(rest.notes.contains { $0.message == "ignored, as asked for (2 names)" })
+    #expect(rest.notes.contains { $0.message == "ignored, as requested (2 names)" })
   }
 
   @Test("A dataset of TheanoLM that the model is made of cannot be ignored")

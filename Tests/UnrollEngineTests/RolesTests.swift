@@ -264,7 +264,7 @@ import UnrollTokenization
       $0.ignored = ["criterion.weight", "ppl.total"]
     }
     try expect(conversion, toBe: "plain")
-    #expect(conversion.notes.contains { $0.message.hasPrefix("ignored, as asked for") })
+    #expect(conversion.notes.contains { $0.message.hasPrefix("ignored, as requested") })
     #expect(throws: InterchangeError.self) { try convert("plain.pt") { $0.ignored = ["none"] } }
   }
 

@@ -73,25 +73,25 @@ import UnrollTokenization
     #expect(!copied.checkpoint.architecture.isTied)
     #expect(
       copied.notes.map(\.description).filter { !$0.contains("assumed") } == [
-        "0.encoder_dp.emb.weight: not carried: equal to 0.encoder.weight",
+        "0.encoder_dp.emb.weight: not preserved: equal to 0.encoder.weight",
         "1.decoder.weight: equal to 0.encoder.weight but stored apart: not tied",
       ])
   }
 
   @Test func whatIsLeftBehindIsSaid() throws {
     let copies = [0, 1].map {
-      "rnns.\($0).module.weight_hh_l0: not carried: rnns.\($0).module.weight_hh_l0_raw has the weight "
+      "rnns.\($0).module.weight_hh_l0: not preserved: rnns.\($0).module.weight_hh_l0_raw has the weight "
         + "without dropout"
     }
     #expect(
       try notes("awd-list") == copies + [
         "data.pkl: assumed from names and shapes: encoder.weight, rnns.0.module to rnns.1.module one "
           + "after the other, decoder.weight, softmax",
-        "data.pkl: not carried: an object made by torch.optim.sgd.SGD",
+        "data.pkl: not preserved: an object made by torch.optim.sgd.SGD",
       ])
     #expect(
       try notes("fastai") == [
-        "data.pkl: not carried: opt",
+        "data.pkl: not preserved: opt",
         "data.pkl: assumed from names and shapes: 0.encoder.weight, 0.rnns.0.module to "
           + "0.rnns.1.module one after the other, 1.decoder.weight, softmax",
       ])
@@ -105,12 +105,12 @@ import UnrollTokenization
   @Test func aTrainingWithoutItsIterateIsMarked() throws {
     #expect(
       try notes("awd-asgd").last
-        == "data.pkl: not carried: an object made by torch.optim.asgd.ASGD; the weights are its "
+        == "data.pkl: not preserved: an object made by torch.optim.asgd.ASGD; the weights are its "
         + "averages, and those that its training goes on from are not in the file: it cannot be "
         + "resumed exactly")
     #expect(
       try notes("awd-asgd-iterate").last
-        == "data.pkl: not carried: an object made by torch.optim.asgd.ASGD")
+        == "data.pkl: not preserved: an object made by torch.optim.asgd.ASGD")
   }
 
   @Test func twoModelsInAListAreRefused() throws {

@@ -425,7 +425,7 @@ import UnrollTokenization
       // The need follows from the tokens that the streams have, not from the option.
       let run = try begin(memory: need)
       let error = #expect(throws: TrainingError.self) { try begin(memory: need - 1) }
-      #expect(error?.path == "windows of \(rows - 1) steps of 4 columns")
+      #expect(error?.path == "BPTT length \(rows - 1) with batch size 4")
       #expect(error?.fix.contains("--bptt") == true)
       #expect(throws: TrainingError.self) {
         try TrainingRun(

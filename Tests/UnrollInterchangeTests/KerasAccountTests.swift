@@ -68,7 +68,7 @@ import UnrollTokenization
     var options = options
     options.ignored = ["/vars/0"]
     let notes = try read(path("class-own.weights.h5"), options).notes.map(\.description)
-    #expect(notes.contains("/vars/0: ignored, as asked for"))
+    #expect(notes.contains("/vars/0: ignored, as requested"))
     options.ignored = ["/extra"]
     #expect(
       try read(path("class-norm.weights.h5"), options).notes.contains { $0.place == "/extra" })

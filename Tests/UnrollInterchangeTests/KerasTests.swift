@@ -46,7 +46,7 @@ import UnrollTokenization
     #expect(
       conversions[1].notes.map(\.description) == [
         "/: assumed, since the file has weights alone: lstm (LSTM of tanh and sigmoid), softmax",
-        "optimizer: not carried: the file has its numbers, but not its rule and settings",
+        "optimizer: not preserved: the file has its numbers, but not its rule and settings",
       ])
     let (first, last) = (conversions[0].checkpoint, conversions[2].checkpoint)
     try expectEqual(first.optimizer, last.optimizer)
@@ -109,8 +109,8 @@ import UnrollTokenization
   @Test func whatIsOfTheTrainingAloneIsSaid() throws {
     #expect(
       try notes("keras2-hard.h5") == [
-        "lstm_1: not carried: dropout 0.25", "dropout_1: not carried: dropout 0.5",
-        "gru_1: not carried: dropout 0.25",
+        "lstm_1: not preserved: dropout 0.25", "dropout_1: not preserved: dropout 0.5",
+        "gru_1: not preserved: dropout 0.25",
       ])
   }
 
@@ -255,7 +255,7 @@ import UnrollTokenization
     #expect(messages[0].hasPrefix("embedding: assumed: token 0 pads texts"))
     #expect(messages[1].hasPrefix("lstm: assumed: predictions after each token"))
     #expect(messages[2].hasPrefix("dense: assumed: a softmax"))
-    #expect(messages[3] == "optimizer: not carried: its setting use_ema")
+    #expect(messages[3] == "optimizer: not preserved: its setting use_ema")
   }
 
   @Test(
@@ -283,7 +283,7 @@ import UnrollTokenization
       ])
     #expect(
       try notes("\"mixed_bfloat16\"") == [
-        "embedding: not carried: it computes in bfloat16; the weights are of float32"
+        "embedding: not preserved: it computes in bfloat16; the weights are of float32"
       ])
     let narrow = try read("narrow.keras") {
       $0 = $0.replacingOccurrences(of: "\"name\": \"bfloat16\"", with: "\"name\": \"float32\"")
@@ -296,9 +296,9 @@ import UnrollTokenization
   @Test func lowRankAdaptationsAreInTheWeightsOrRefused() throws {
     #expect(
       try notes("lora.keras") == [
-        "embedding_8: not carried: lora_rank 1: the weights have the adaptation in them, and are trained "
+        "embedding_8: not preserved: lora_rank 1: the weights have the adaptation in them, and are trained "
           + "whole from here on",
-        "dense_11: not carried: lora_rank 2: the weights have the adaptation in them, and are trained "
+        "dense_11: not preserved: lora_rank 2: the weights have the adaptation in them, and are trained "
           + "whole from here on",
       ])
     let error = #expect(throws: InterchangeError.self) { try read(path("refused-lora.h5")) }

@@ -24,8 +24,8 @@ import UnrollFormat
     ledger.use("a/0")
     ledger.pass("a")
     ledger.use("ab")
-    ledger.pass("optimizer", noting: "not carried: its numbers")
-    #expect(try settle(ledger) == ["optimizer: not carried: its numbers"])
+    ledger.pass("optimizer", noting: "not preserved: its numbers")
+    #expect(try settle(ledger) == ["optimizer: not preserved: its numbers"])
   }
 
   @Test("A name without an account is refused by name, and so are several, a dozen at most")
@@ -51,7 +51,7 @@ import UnrollFormat
     ledger.pass("a")
     #expect(
       try settle(ledger) == [
-        "ab: ignored, as asked for", "optimizer: ignored, as asked for (2 names)",
+        "ab: ignored, as requested", "optimizer: ignored, as requested (2 names)",
       ])
     let error = #expect(throws: InterchangeError.self) { try self.ledger(ignoring: ["c"]) }
     #expect(error?.place == "c" && error?.found.contains("a/0, a/1, ab") == true)

@@ -81,7 +81,7 @@ import UnrollTokenization
     #expect(error?.place == "rnnlm/peephole")
     #expect(
       try copy("rnnlm/softmax_b/Adam") == [
-        "rnnlm/softmax_b/Adam: not carried: it is of the training alone"
+        "rnnlm/softmax_b/Adam: not preserved: it is of the training alone"
       ])
     let other = #expect(throws: InterchangeError.self) {
       try convert { _, manifest in

@@ -72,10 +72,10 @@ import UnrollTokenization
     #expect(biased.checkpoint.architecture.layers.map(\.bias) == [.single])
     #expect(
       biased.notes.map(\.description).contains(
-        "ix_to_char: not carried: an array of Python objects (a pickle, which is never run)"))
+        "ix_to_char: not preserved: an array of Python objects (a pickle, which is never run)"))
     #expect(
       biased.notes.contains {
-        $0.description == "vocab_size: not carried: integers (int64) are no weights"
+        $0.description == "vocab_size: not preserved: integers (int64) are no weights"
       })
   }
 

@@ -69,7 +69,7 @@ import UnrollTokenization
   @Test func modulesKeepTheirClassesOutside() throws {
     let conversion = try read("module.pt")
     #expect(conversion.checkpoint.architecture.layers.map(\.cell) == [.gru])
-    #expect(conversion.notes.map(\.description).contains("drop: not carried: dropout 0.25"))
+    #expect(conversion.notes.map(\.description).contains("drop: not preserved: dropout 0.25"))
   }
 
   @Test func optimizerAndTokensAreThoseOfTheArchive() throws {
@@ -143,7 +143,7 @@ import UnrollTokenization
     let module = producer == "numpy1" ? "numpy.core" : "numpy._core"
     #expect(
       conversion.notes.map(\.description) == [
-        "step: not carried: an object made by \(module).multiarray.scalar",
+        "step: not preserved: an object made by \(module).multiarray.scalar",
         "words: taken for the vocabulary: 11 tokens, tokenizer whitespace",
         "pickle: assumed from names and shapes: encoder.weight, rnn, decoder.weight, softmax",
       ])
@@ -185,7 +185,7 @@ import UnrollTokenization
     let given = try read("tokens-\(name).pt")
     #expect(
       given.notes.first?.description
-        == "\(place): not carried: a list of 11 tokens, which are not those given")
+        == "\(place): not preserved: a list of 11 tokens, which are not those given")
     // A list that equals the given tokens needs no note.
     let same = try read("tokens-\(name).pt", options: ReadingOptions(vocabulary: vocabulary))
     #expect(!same.notes.contains { $0.message.contains("tokens") })

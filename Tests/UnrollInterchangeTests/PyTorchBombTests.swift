@@ -70,7 +70,7 @@ import UnrollTensors
     groups.put(.stop)
     #expect(
       try optimizerNote(groups) == """
-        optimizer: the optimizer is not carried: it is of more than the model's 1 parameters
+        optimizer: the optimizer is not preserved: it is of more than the model's 1 parameters
         """)
     settings.put(.emptyDict)
     for number in 0..<65 {
@@ -83,7 +83,7 @@ import UnrollTensors
     settings.put(.stop)
     #expect(
       try optimizerNote(settings) == """
-        optimizer: the optimizer is not carried: its numbers are of no optimizer that the format \
+        optimizer: the optimizer is not preserved: its numbers are of no optimizer that the format \
         has:\u{20}
         """)
   }

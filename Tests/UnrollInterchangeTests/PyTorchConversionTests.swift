@@ -114,11 +114,11 @@ import UnrollTokenization
       try PyTorchFixtures.convert("gru-two-layers-module.pt").notes.map(\.description) == [
         "gru-two-layers-module/data.pkl: assumed from names and shapes: "
           + "encoder.weight, rnn, decoder.weight, softmax",
-        "drop: not carried: dropout 0.25", "rnn: not carried: dropout 0.25",
+        "drop: not preserved: dropout 0.25", "rnn: not preserved: dropout 0.25",
       ])
     #expect(
       try PyTorchFixtures.convert("lstm-training.pt").notes.first?.description
-        == "lstm-training/data.pkl: not carried: epoch")
+        == "lstm-training/data.pkl: not preserved: epoch")
     let optimizer = try PyTorchFixtures.convert("lstm-training.pt").checkpoint.optimizer
     #expect(optimizer?.kind == .adam && optimizer?.groups.map(\.step) == [0])
     #expect(

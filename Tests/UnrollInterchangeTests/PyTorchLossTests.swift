@@ -11,10 +11,10 @@ import UnrollTokenization
 
 @Suite struct PyTorchLossTests {
   private static let always = [
-    "/vocabulary: not carried: 11 tokens; `--write-vocabulary FILE` writes the list that "
+    "/vocabulary: not preserved: 11 tokens; `--write-vocabulary FILE` writes the list that "
       + "`unroll convert --vocabulary FILE` reads",
-    "/tokenizer: not carried: how text becomes tokens (whitespace)",
-    "/provenance: not carried: its history, 1 step",
+    "/tokenizer: not preserved: how text becomes tokens (whitespace)",
+    "/provenance: not preserved: its history, 1 step",
   ]
 
   private func losses(_ checkpoint: Checkpoint) throws -> [String] {
@@ -29,7 +29,7 @@ import UnrollTokenization
     let notes = try losses(Checkpoint.small(cell: .rnn, hidden: [7], activation: .relu))
     #expect(
       notes == Self.always + [
-        "/model/layers: not carried: the activation relu of plain cells; to convert back, "
+        "/model/layers: not preserved: the activation relu of vanilla RNN layers; to convert back, "
           + "`--nonlinearity relu`"
       ])
     var mixed = Checkpoint.small(cell: .rnn, hidden: [7, 7], activation: .relu)
@@ -38,7 +38,7 @@ import UnrollTokenization
       try losses(mixed) == Self.always + [
         "/model/layers: the layers differ, so each is a module of its own, rnns.0 to rnns.1; they "
           + "follow one another in this order",
-        "/model/layers: not carried: the activations of plain cells, of which some are tanh and "
+        "/model/layers: not preserved: the activations of vanilla RNN layers, of which some are tanh and "
           + "some relu; no option of `unroll convert` says that on the way back",
       ])
     // It is written all the same: the numbers are all there.
@@ -51,8 +51,8 @@ import UnrollTokenization
     checkpoint.vocabulary.unknownID = nil
     #expect(
       try losses(checkpoint)[1...2] == [
-        "/vocabulary: not carried, nor in the list: the token for end of sentence is the, not <eos>",
-        "/vocabulary: not carried, nor in the list: the token for unknown words is none, not <unk>",
+        "/vocabulary: not preserved, nor in the list: the token for end of sentence is the, not <eos>",
+        "/vocabulary: not preserved, nor in the list: the token for unknown words is none, not <unk>",
       ])
   }
 
@@ -64,8 +64,8 @@ import UnrollTokenization
       schedule: LearningRateSchedule(.constant))
     #expect(
       try losses(checkpoint) == Self.always + [
-        "/optimizer: not carried: sgd after 40 steps",
-        "/training: not carried: the place in the training, its carried state and records",
+        "/optimizer: not preserved: sgd after 40 steps",
+        "/training: not preserved: the training state: its position, hidden states and records",
       ])
   }
 

@@ -233,8 +233,8 @@ struct Refusal: Sendable {
   @Test func plainCellsNeedAnActivation() throws {
     #expect(
       try PyTorchFixtures.refusal(of: "rnn_tanh-state.pt") == """
-        rnn_tanh-state.pt: rnn.weight_ih_l0: expected the activation of a plain RNN, \
-        which a state_dict does not hold, found none
+        rnn_tanh-state.pt: rnn.weight_ih_l0: expected the activation of a vanilla RNN, \
+        which a state_dict does not record, found none
           fix: say which one: `--nonlinearity tanh` or `--nonlinearity relu`
         """)
   }
@@ -242,7 +242,7 @@ struct Refusal: Sendable {
   @Test func activationsDoNotContradict() throws {
     #expect(
       try PyTorchFixtures.refusal(of: "rnn_tanh-module.pt", nonlinearity: .relu) == """
-        rnn_tanh-module.pt: rnn.weight_ih_l0: expected nonlinearity relu, as asked for, \
+        rnn_tanh-module.pt: rnn.weight_ih_l0: expected nonlinearity relu, as requested, \
         found tanh (rnn)
           fix: leave out `--nonlinearity`
         """)

@@ -45,13 +45,12 @@ import UnrollTokenization
     #expect(checkpoint.tokenizer == Tokenizer(sentenceStart: .bos))
     #expect(
       conversion.notes.map(\.description) == [
-        "dropout_1: not carried: dropout 0.25",
-        "tanh_3: a layer without state becomes a plain cell whose recurrent weights are 0: the same "
+        "dropout_1: not preserved: dropout 0.25",
+        "tanh_3: a layer without state becomes a vanilla RNN whose recurrent weights are 0: the same "
           + "function, but training moves them",
-        "/vocabulary: not carried: 2 words outside of the shortlist and their shares of <unk>: they "
+        "/vocabulary: not preserved: 2 words outside of the shortlist and their shares of <unk>: they "
           + "are read as that, as TheanoLM does without --shortlist",
-        "/optimizer, /trainer, /iterator: not carried: the optimizer's state and the place in the "
-          + "training",
+        "/optimizer, /trainer, /iterator: not preserved: the training state and the optimizer's",
       ])
     let other = try read(gru)
     #expect(other.checkpoint.architecture.layers.map(\.cell) == [.gru, .rnn, .gru])

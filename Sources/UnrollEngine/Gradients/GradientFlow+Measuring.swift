@@ -14,12 +14,12 @@ extension GradientFlow {
   ///   - checkpoint: The model.
   ///   - path: Its path, for errors.
   ///   - text: The text: a file, a gzip file, or `-` for standard input.
-  ///   - settings: What is measured.
-  ///   - memory: The bytes that it may take; those of the machine unless told.
-  ///   - progress: Called now and then with what is done, and the share of it where that is known.
-  /// - Throws: `FileError` or `TextError` if the text cannot be read or has words that the model cannot
-  ///   take; `TrainingError` if it is too short or the lags need too much memory; `NotFinite` if the
-  ///   model gives no numbers; `NeuralError` if memory is short.
+  ///   - settings: The settings.
+  ///   - memory: The maximum number of bytes, by default the memory of the machine.
+  ///   - progress: Called periodically with the stage, and the share of it that is done if known.
+  /// - Throws: `FileError` or `TextError` if the text cannot be read or has words that the model
+  ///   cannot encode; `TrainingError` if it is too short or the lags need too much memory;
+  ///   `NotFinite` if the model's output is not finite; `NeuralError` if memory is short.
   public init(
     of checkpoint: Checkpoint, path: String, text: String,
     settings: GradientSettings = GradientSettings(),
@@ -64,11 +64,11 @@ extension GradientFlow {
   }
 }
 
-/// One measurement at work: a run through the text that stops where something is sampled.
+/// The state of a measurement: one pass over the text that stops at each sampled step and window.
 private struct Measurement {
-  /// The steps that were sampled.
+  /// The sampled steps.
   let steps: [Int]
-  /// The windows that were sampled.
+  /// The sampled windows.
   let windows: [Int]
   /// The norms of their gradients.
   private(set) var gradientNorms: [Double] = []
@@ -77,10 +77,10 @@ private struct Measurement {
   private let settings: GradientSettings
   private let model: TrainableModel
   private let optimizer: Optimizer
-  /// The text dealt out to columns, `[rows, B]`.
+  /// The text as streams of a batch, `[rows, B]`.
   private let columns: [Int32]
   private var state: RecurrentState
-  /// The row that comes next; `state` is that before it.
+  /// The next row; `state` is the state before it.
   private var row = 0
   /// The norms of each layer so far, `[K+1][N]`.
   private var norms: [LagNorms] = []
@@ -96,7 +96,7 @@ private struct Measurement {
         path: printable(text),
         expected:
           "at least \(K + 2) tokens, one more than the steps from lag \(K) to lag 0, for each "
-          + "of \(B) columns",
+          + "of \(B) streams of the batch",
         found: "\(ids.count) tokens",
         fix: "give more text, or a smaller --batch-size or fewer --lags")
     }
@@ -116,7 +116,7 @@ private struct Measurement {
       seed: settings.seed, stream: 1)
   }
 
-  /// Refuses windows that the memory cannot hold, rather than driving the machine to its end.
+  /// Refuses window lengths that do not fit in memory.
   private static func check(
     _ architecture: Architecture, _ settings: GradientSettings, memory: UInt64
   ) throws {
@@ -124,14 +124,14 @@ private struct Measurement {
     let bytes = TrainableModel.byteCount(of: architecture, window: T, columns: B, slotCount: 0)
     guard let bytes, UInt64(bytes) <= memory else {
       throw TrainingError(
-        path: "\(T) steps of \(B) columns",
+        path: "BPTT over \(T) steps with batch size \(B)",
         expected: "to need at most the \(memory >> 20) MiB of memory of this machine",
-        found: bytes.map { "\($0 >> 20) MiB" } ?? "more bytes than there are numbers",
+        found: bytes.map { "\($0 >> 20) MiB" } ?? "more bytes than can be counted",
         fix: "give fewer --lags, or a smaller --batch-size or --bptt")
     }
   }
 
-  /// Runs through the text once.
+  /// Makes the pass over the text.
   mutating func run(_ progress: (Double) -> Void) throws {
     let stops = Set(steps.map { $0 - settings.lags } + windows.map { $0 * settings.window })
     let (steps, windows) = (Set(steps), Set(windows))
@@ -146,12 +146,12 @@ private struct Measurement {
     }
   }
 
-  /// `[count, B]` the tokens of rows.
+  /// Returns the tokens `[count, B]` of rows.
   private func tokens(_ rows: Range<Int>) -> [Int32] {
     Array(columns[rows.lowerBound * settings.columns..<rows.upperBound * settings.columns])
   }
 
-  /// Reads up to a row.
+  /// Runs the model up to a row.
   private mutating func advance(to stop: Int) throws {
     while row < stop {
       let next = min(row + settings.window, stop)
@@ -160,7 +160,7 @@ private struct Measurement {
     }
   }
 
-  /// Computes the gradient of the window that begins here, as a training does.
+  /// Computes the gradient of the window that begins at the current row, as training does.
   private mutating func measureWindow() throws {
     let end = min(row + settings.window, columns.count / settings.columns - 1)
     var after = state
@@ -170,7 +170,7 @@ private struct Measurement {
     gradientNorms.append(optimizer.gradientNorm(of: model))
   }
 
-  /// Goes back from the loss of the step that is the largest lag ahead.
+  /// Backpropagates from the loss of the step that is `lags` steps ahead.
   private mutating func measureStep() throws {
     let step = row + settings.lags
     let found = try model.lagNorms(
@@ -186,7 +186,7 @@ private struct Measurement {
     }
   }
 
-  /// The curves of what was measured.
+  /// The curves of the measured gradients.
   var curves: [LagCurve] {
     norms.enumerated().flatMap { layer, norms in
       [(CarriedQuantity.hidden, norms.h), (.cell, norms.c)].filter { !$0.1.isEmpty }.map {

@@ -1,5 +1,5 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// How the gradient of a step's loss shrinks or grows from lag to lag, in numbers.
+// Statistics of the gradient of a step's loss by lag.
 
 import Foundation
 import UnrollTensors
@@ -12,42 +12,42 @@ public enum CarriedQuantity: String, Sendable, CaseIterable {
   case cell = "c"
 }
 
-/// The norm of dL_t/dh_{t-k} (or dL_t/dc_{t-k}) relative to that at lag 0, lag by lag.
+/// The norm of dL_t/dh_{t-k} (or dL_t/dc_{t-k}) relative to the norm at lag 0, for each lag k.
 ///
-/// Everything is taken over the positions whose gradient at lag 0 is not zero: those where it is have
-/// no ratio.
+/// Positions whose gradient at lag 0 is zero have no ratio and are left out.
 public struct LagCurve: Sendable {
   /// The layer, counted from 0.
   public let layer: Int
-  /// The state that is derived by.
+  /// The state that the gradient is taken with respect to.
   public let quantity: CarriedQuantity
-  /// The positions with a ratio.
+  /// The number of positions with a ratio.
   public let positions: Int
   /// `[K+1]` the median of the ratio at each lag from 0, where it is 1; empty without positions.
   ///
-  /// Infinite where the gradient leaves the range of a float.
+  /// Infinite if the gradient overflows the range of a float.
   public let medians: [Double]
-  /// `[K+1]` a quarter of the positions are below.
+  /// `[K+1]` the lower quartile of the ratio at each lag.
   public let lowerQuartiles: [Double]
-  /// `[K+1]` a quarter of the positions are above.
+  /// `[K+1]` the upper quartile of the ratio at each lag.
   public let upperQuartiles: [Double]
-  /// The exponential decay that fits the medians, or `nil` where fewer than two lags can be fitted.
+  /// The exponential decay fitted to the medians, or `nil` if fewer than two lags can be fitted.
   public let decay: Decay?
   /// The largest lag whose median is at least `threshold`; `nil` without positions.
   public let horizon: Int?
 
-  /// A straight line through the logarithms of medians, by least squares.
+  /// A straight line fitted to the logarithms of medians by least squares.
   public struct Decay: Sendable, Hashable {
-    /// What a step further back multiplies the gradient by.
+    /// The factor by which the gradient changes per lag.
     public let rate: Double
     /// The lags that were fitted.
     public let lags: ClosedRange<Int>
 
-    /// The steps in which the gradient halves, or where it grows, minus those in which it doubles.
+    /// The number of steps in which the gradient halves; if it grows, minus the number in which it
+    /// doubles.
     public var halfLife: Double { -Elementary.log(2) / Elementary.log(rate) }
   }
 
-  /// Medians below are not fitted: the numbers of a float end some way below.
+  /// The smallest median that is fitted: smaller ones approach the underflow of floats.
   static let smallestFitted = 1e-20
 
   /// Summarizes norms.
@@ -56,7 +56,7 @@ public struct LagCurve: Sendable {
   ///   - layer: The layer.
   ///   - quantity: The state.
   ///   - norms: `[K+1][N]` the norms at each lag for each of N positions.
-  ///   - threshold: The share of lag 0 that the horizon is about.
+  ///   - threshold: The fraction of the gradient at lag 0 that defines the horizon.
   init(layer: Int, quantity: CarriedQuantity, norms: [[Double]], threshold: Double) {
     (self.layer, self.quantity) = (layer, quantity)
     let first = norms.first ?? []
@@ -75,9 +75,10 @@ public struct LagCurve: Sendable {
     horizon = medians.lastIndex { $0 >= threshold }
   }
 
-  /// Fits an exponential decay to lags from 1 to the last before a median that is too small or infinite.
+  /// Fits an exponential decay to the lags from 1 to the last before a median that is too small or
+  /// infinite.
   ///
-  /// Lag 0 is left out: the first step back also leaves the layers above.
+  /// Lag 0 is left out: the first step back also passes through the layers above.
   static func fit(_ medians: [Double]) -> Decay? {
     let fitted = medians.dropFirst().prefix { $0 >= smallestFitted && $0.isFinite }
     guard fitted.count >= 2 else { return nil }
@@ -92,10 +93,10 @@ public struct LagCurve: Sendable {
   }
 }
 
-/// A quantile of sorted numbers, between two of them by their distance, as NumPy has it.
+/// Returns a quantile of sorted numbers with linear interpolation, as NumPy does by default.
 ///
 /// - Parameters:
-///   - share: From 0 to 1.
+///   - share: The quantile, from 0 to 1.
 ///   - sorted: At least one number.
 /// - Returns: The quantile.
 func quantile(_ share: Double, of sorted: [Double]) -> Double {

@@ -1,31 +1,31 @@
-// What a model should not forget: a text that it knew before, measured while it learns another.
+// Retention text: a text of the model before fine-tuning, measured during fine-tuning.
 
 import UnrollFormat
 import UnrollTokenization
 
-/// A text of the model before its training.
+/// A retention text.
 ///
-/// Only words count that both vocabularies have: others are no measure of what the model forgot.
+/// Only words of both vocabularies are measured: others do not show what the model forgot.
 public struct KeptText: Sendable {
-  /// The path that it came from.
+  /// The path of the text.
   public let path: String
   let oldIDs: [Int32]
   let ids: [Int32]
   let isKnown: [Bool]
 
-  /// The tokens that count.
+  /// The number of measured tokens.
   public var knownCount: Int { isKnown.count { $0 } }
-  /// All tokens.
+  /// The number of tokens.
   public var count: Int { ids.count }
 
   /// Reads a text.
   ///
   /// - Parameters:
   ///   - path: A file, plain or gzip.
-  ///   - old: The encoder of the model before.
-  ///   - new: The encoder of the model in training, whose tokens are of the same kind.
+  ///   - old: The encoder of the model before fine-tuning.
+  ///   - new: The encoder of the fine-tuned model, whose tokens are of the same kind.
   /// - Throws: `FileError` or `TextError` if the text cannot be read or has words that one of the
-  ///   models cannot take.
+  ///   models cannot encode.
   public init(path: String, old: Encoder, new: Encoder) throws {
     var lines = try LineReader(path: path, for: old.tokenizer)
     var oldIDs: [Int32] = []
@@ -43,14 +43,15 @@ public struct KeptText: Sendable {
 }
 
 extension LanguageModel {
-  /// The mean loss of the words of a kept text, in nats, under the protocol `columns`.
+  /// Returns the mean loss of the retention text's words, in nats, under the protocol `columns`.
   ///
   /// - Parameters:
   ///   - text: The text.
-  ///   - isOld: `true` if this is the model before.
+  ///   - isOld: `true` if this is the model before fine-tuning.
   ///   - progress: Called after each window.
-  /// - Returns: The mean over the words that count.
-  /// - Throws: `TextError` if there is nothing to predict; `NotFinite` if the model gives no numbers.
+  /// - Returns: The mean over the measured words.
+  /// - Throws: `TextError` if there is nothing to predict; `NotFinite` if the model's output is not
+  ///   finite.
   public func nll(
     of text: KeptText, isOld: Bool = false,
     _ progress: (EvaluationProgress) throws -> Void = { _ in }

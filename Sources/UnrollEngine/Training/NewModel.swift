@@ -1,4 +1,4 @@
-// A model before its training: sizes, tokens and drawn numbers.
+// A new model: sizes, tokens and initial weights.
 
 import Foundation
 import UnrollFormat
@@ -7,25 +7,25 @@ import UnrollNeural
 import UnrollTensors
 import UnrollTokenization
 
-/// What a person decides about a new model.
+/// The settings of a new model.
 public struct NewModel: Sendable {
   /// The cell of all recurrent layers.
   public var cell = Cell.lstm
-  /// The activation of plain cells.
+  /// The activation of vanilla RNN cells.
   public var activation = Activation.tanh
-  /// The width of the embedding, D.
+  /// Embedding size D.
   public var embeddingSize = 200
-  /// The width of each layer, H.
+  /// Hidden size H of each layer.
   public var hiddenSizes = [200, 200]
-  /// Whether the output shares the embedding's weight.
+  /// `true` if the output shares the embedding's weight.
   public var isTied = false
-  /// How the numbers are drawn.
+  /// Weight initialization.
   public var initialization = Initialization.wordLanguageModel
-  /// What the biases of the forget gates add up to; `nil` leaves them as drawn.
+  /// The sum of the forget gates' biases; `nil` leaves them as initialized.
   public var forgetBias: Double?
-  /// What all numbers are drawn from.
+  /// Random seed.
   public var seed: UInt32 = 1
-  /// Where its tokens and vectors come from, as `name=value` for the history.
+  /// The sources of tokens and vectors, as `name=value` for the history.
   public var origins: [String] = []
 
   /// Creates word_language_model's default model.
@@ -41,13 +41,14 @@ public struct NewModel: Sendable {
     ]).joined(separator: "\n")
   }
 
-  /// Draws the model.
+  /// Returns a model with initialized weights.
   ///
   /// - Parameters:
   ///   - vocabulary: Its tokens.
-  ///   - tokenizer: How text becomes tokens.
-  ///   - vectors: Embeddings of words that are known already; they take the place of drawn rows.
-  ///   - memory: The bytes that weights and gradients may take; those of the machine unless told.
+  ///   - tokenizer: The tokenizer.
+  ///   - vectors: Pretrained embeddings of words; they replace initialized rows.
+  ///   - memory: The maximum number of bytes of weights and gradients, by default the memory of the
+  ///     machine.
   /// - Returns: The model; its history is empty.
   /// - Throws: `TrainingError` if sizes do not fit each other, or the memory.
   public func checkpoint(
@@ -69,14 +70,14 @@ public struct NewModel: Sendable {
     }
     guard initialization != .irnn || cell == .rnn else {
       throw refuse(
-        "--init irnn", "a plain recurrent cell", cell.rawValue, "give --cell rnn")
+        "--init irnn", "a vanilla RNN", cell.rawValue, "give --cell rnn")
     }
     let architecture = Architecture(
       vocabularySize: vocabulary.count, embeddingSize: embeddingSize,
       layers: zip([embeddingSize] + hiddenSizes, hiddenSizes).map {
         LayerArchitecture(cell: cell, inputSize: $0, hiddenSize: $1, activation: activation)
       }, isTied: isTied)
-    // Two numbers for each: the weight and its gradient.
+    // Each parameter has a weight and a gradient.
     let bytes = architecture.parameters.reduce(0.0) {
       $0 + 8 * $1.shape.dimensions.map(Double.init).reduce(1, *)
     }

@@ -1,55 +1,55 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// A model with another vocabulary: rows for words that it did not know.
+// Changes the vocabulary of a model: adds rows for new words.
 
 import Foundation
 import UnrollFormat
 import UnrollTensors
 import UnrollTokenization
 
-/// How a model gets the words of a text that its vocabulary lacks.
+/// The settings for adding words of a text that the vocabulary lacks.
 public struct NewWords: Sendable {
-  /// What becomes of the tokens that are there.
+  /// The treatment of existing tokens.
   public enum Mode: String, Sendable, CaseIterable {
-    /// They stay, with their ids and rows; new ones follow.
+    /// Keeps existing tokens with their ids and rows; new ones follow.
     case extend
-    /// Those that the text lacks go; the others keep their rows.
+    /// Removes tokens that the text lacks; the others keep their rows.
     case replace
   }
 
-  /// What a new word's row of embedding and output is made of.
+  /// The initial value of a new word's rows of embedding and output.
   public enum Rows: String, Sendable, CaseIterable {
-    /// The row of the token for unknown words, which shares its probability with the k new words: the
-    /// bias b of each of the k + 1 becomes b - ln(k + 1), so no other token's probability changes.
+    /// The row of the unknown token, which shares its probability with the k new words: the bias b
+    /// of each of the k + 1 becomes b - ln(k + 1), so no other token's probability changes.
     case unknown
     /// The mean of the rows of all tokens that stand for text.
     case mean
-    /// The mean of the rows of the tokens that the word is made of, the longest first; of all tokens
-    /// where there are none.
+    /// The mean of the rows of the tokens that the word consists of, matched greedily by length; of
+    /// all tokens if there are none.
     case pieces
   }
 
-  /// What becomes of the tokens that are there.
+  /// The treatment of existing tokens.
   public var mode = Mode.extend
-  /// What new rows are made of; `nil` for those of the unknown token where there is one, else the mean.
+  /// The initial value of new rows; `nil` for the unknown token's if there is one, else the mean.
   public var rows: Rows?
-  /// How often the text must have a new word.
+  /// The minimum frequency of a new word in the text.
   public var minimumCount = 1
 
-  /// Creates the defaults: all words of the text, beside the old ones.
+  /// Creates the defaults: all words of the text, in addition to the old ones.
   public init() {}
 
-  /// A model with the words of a text.
+  /// Returns a model with the words of a text.
   ///
-  /// Old rows keep their numbers, but for the bias of the unknown token; what an optimizer remembers of
-  /// new rows begins as for new parameters.
+  /// Old rows are preserved except for the bias of the unknown token. Optimizer state of new rows
+  /// starts as for new parameters.
   ///
   /// - Parameters:
   ///   - checkpoint: The model; its tokens are words or characters.
   ///   - path: Its path, for errors.
   ///   - text: The text.
-  /// - Returns: The model, and what was done.
-  /// - Throws: `TrainingError` if the model's tokens are of another kind, or there is no token for
-  ///   unknown words to make rows of; what reading the text throws.
+  /// - Returns: The model, and a report.
+  /// - Throws: `TrainingError` if the model's tokens are of another kind, or if new rows need an
+  ///   unknown token and there is none; the errors of reading the text.
   public func apply(
     to checkpoint: Checkpoint, path: String, text: String
   ) throws -> (checkpoint: Checkpoint, report: NewWordsReport) {
@@ -98,7 +98,7 @@ public struct NewWords: Sendable {
     )
   }
 
-  /// The new vocabulary, and where its rows come from.
+  /// Returns the new vocabulary and the sources of its rows.
   private func plan(_ old: Vocabulary, _ trained: Vocabulary) -> VocabularyPlan {
     var seen = [Bool](repeating: false, count: old.count)
     var fresh: [Int] = []
@@ -129,7 +129,8 @@ public struct NewWords: Sendable {
       newIDs: Array(kept.count..<vocabulary.count))
   }
 
-  /// The old tokens whose rows make each new row; none for those that all together make.
+  /// Returns the old tokens whose rows are averaged into each new row; no entry for the mean of all
+  /// tokens.
   private func sources(
     _ plan: VocabularyPlan, _ rows: Rows, _ old: Vocabulary
   ) throws -> [Int: [Int]] {
@@ -156,15 +157,15 @@ public struct NewWords: Sendable {
   }
 }
 
-/// What was done to a vocabulary.
+/// A report on a change of the vocabulary.
 public struct NewWordsReport: Sendable {
-  /// What became of the tokens that were there.
+  /// The treatment of existing tokens.
   public let mode: NewWords.Mode
-  /// What new rows are made of.
+  /// The initial value of new rows.
   public let rows: NewWords.Rows
   /// The number of new tokens.
   public let newCount: Int
-  /// The number of tokens that are gone.
+  /// The number of removed tokens.
   public let droppedCount: Int
   let minimumCount: Int
 
@@ -180,26 +181,27 @@ public struct NewWordsReport: Sendable {
   }
 }
 
-/// A vocabulary and where its rows come from.
+/// A vocabulary and the sources of its rows.
 private struct VocabularyPlan {
   let vocabulary: Vocabulary
-  /// For each token its old id, or `nil` for a new one.
+  /// The old id of each token, or `nil` for a new one.
   let oldIDs: [Int?]
   /// The new tokens.
   let newIDs: [Int]
 }
 
-/// Makes the rows of a vocabulary from those of another.
+/// Builds the rows of a vocabulary from those of another.
 private struct RowBuilder {
   let plan: VocabularyPlan
   let rows: NewWords.Rows
-  /// For each new token the old ones whose mean it begins with, where it is not that of all.
+  /// For each new token, the old tokens whose mean it starts with; no entry for the mean of all
+  /// tokens.
   let sources: [Int: [Int]]
   /// The old tokens that stand for text.
   let all: [Int]
   let unknownID: Int?
 
-  /// The parameters whose rows are tokens.
+  /// The parameters with a row for each token.
   private static let paths: [ParameterPath] = [.embeddingWeight, .outputWeight, .outputBias]
 
   func parameters(_ old: ParameterTree<Tensor>) -> ParameterTree<Tensor> {
@@ -213,11 +215,11 @@ private struct RowBuilder {
     return tree
   }
 
-  /// What an optimizer remembers.
+  /// Returns an optimizer slot for the new vocabulary.
   func slot(
     _ slot: OptimizerSlot, _ old: ParameterTree<Tensor>, _ optimizer: OptimizerState?
   ) -> ParameterTree<Tensor> {
-    // An average of parameters is made as they are.
+    // An average of parameters is rebuilt like parameters.
     guard slot != .average else { return parameters(old) }
     var tree = old
     for path in Self.paths {
@@ -242,7 +244,7 @@ private struct RowBuilder {
       shape: Shape([plan.vocabulary.count] + tensor.shape.dimensions.dropFirst()))
   }
 
-  /// Old rows at their places, and new ones.
+  /// Returns old rows at their new indices, and new rows.
   private func rebuild(
     _ numbers: [Float], _ width: Int, new: ([Int], [Float], Int) -> [Float]
   ) -> [Float] {
@@ -263,7 +265,7 @@ private struct RowBuilder {
     return sums.map { Float($0 / Double(max(1, tokens.count))) }
   }
 
-  /// The unknown token shares its probability with the new ones.
+  /// Shares the probability of the unknown token with the new tokens.
   private func share(_ bias: inout [Float]) {
     let part = Elementary.log(Double(plan.newIDs.count + 1))
     let sharing = plan.newIDs + [plan.oldIDs.firstIndex(of: unknownID)].compactMap { $0 }

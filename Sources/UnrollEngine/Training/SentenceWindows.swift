@@ -1,26 +1,26 @@
-// Sentences of a text as windows of training, each from a state of zeros.
+// Sentences of a text as training windows, each from a zero state.
 
 import UnrollFormat
 import UnrollNeural
 import UnrollTokenization
 
-/// The windows of a text that is trained on by sentence.
+/// The windows of training by sentence.
 struct SentenceWindows {
-  /// The rows of each window's inputs; its targets are one row further on.
+  /// The input rows of each window; its targets are one row further on.
   let windows: [Range<Int>]
-  /// The first rows of the sentences.
+  /// The first rows of sentences.
   private let starts: Set<Int>
-  /// The predictions of all windows before each.
+  /// The number of predictions of all windows before each.
   private let sums: [Int]
 
   /// Cuts a text.
   ///
-  /// A sentence is a line of the text: it is predicted from the token that sentences start from, to its end. A
-  /// longer one is cut, and its parts hand the state on.
+  /// A sentence is a line of the text, predicted from the token that sentences start from, to its
+  /// end. A longer one is split into windows that carry the state.
   ///
   /// - Parameters:
   ///   - sentences: The text.
-  ///   - window: The most rows of a window.
+  ///   - window: The maximum number of rows of a window.
   init(_ sentences: SentenceStream, window: Int) {
     windows = sentences.ranges.flatMap { sentence in
       stride(from: sentence.lowerBound, to: sentence.upperBound - 1, by: window).map {
@@ -31,45 +31,47 @@ struct SentenceWindows {
     sums = windows.reduce(into: [0]) { $0.append(($0.last ?? 0) + $1.count) }
   }
 
-  /// The first window from a row on.
+  /// Returns the index of the first window from a row on.
   func index(from row: Int) -> Int {
     windows.partitioningIndex { $0.lowerBound >= row }
   }
 
-  /// Some windows from a row on.
+  /// Returns the next windows from a row on.
   func next(from row: Int, count: Int) -> [Range<Int>] {
     Array(windows[index(from: row)...].prefix(count))
   }
 
-  /// Whether a window begins a sentence.
+  /// Returns `true` if a window begins a sentence.
   func begins(_ window: Range<Int>) -> Bool { starts.contains(window.lowerBound) }
 
-  /// The row that comes after a window; after the last one, the text's last.
+  /// Returns the row after a window; after the last window, the last row of the text.
   func cursor(after window: Range<Int>, rows: Int) -> Int {
     window.lowerBound == windows.last?.lowerBound ? rows - 1 : window.upperBound
   }
 
-  /// The predictions of the windows before a row.
+  /// Returns the number of predictions of the windows before a row.
   func predictions(before row: Int) -> Int { sums[index(from: row)] }
 }
 
-/// The lines of a text, each behind the token that sentences start from.
+/// The lines of a text, each after the token that sentences start from.
 struct SentenceStream {
-  /// The tokens of all.
+  /// The tokens of all lines.
   private(set) var ids: [Int32] = []
-  /// The place of each with something to predict, with the token in front.
+  /// The range of each sentence with something to predict, start token included.
   private(set) var ranges: [Range<Int>] = []
 
+  /// Reads the lines of a text.
+  ///
   /// - Parameters:
   ///   - text: The text.
-  ///   - encoder: The model's.
-  /// - Throws: `TrainingError` if sentences of the model start from nothing, or there are none.
+  ///   - encoder: The model's encoder.
+  /// - Throws: `TrainingError` if the model has no start token, or the text no sentences.
   init(_ text: TrainingText, _ encoder: Encoder) throws {
     guard let start = encoder.sentenceStartID else {
       throw TrainingError(
         path: text.path,
-        expected: "a model whose sentences start from a token, to train by sentence",
-        found: "one whose sentences start from nothing",
+        expected: "a model whose sentences have a start token, to train by sentence",
+        found: "a model without one",
         fix: "leave --sentences out, or name the tokens when the model is converted: --bos, --eos")
     }
     let hasStarts = encoder.tokenizer.sentenceStart == .bos
@@ -88,13 +90,13 @@ struct SentenceStream {
 }
 
 extension LanguageModel {
-  /// The mean loss of the lines of a text, each from a state of zeros.
+  /// Returns the mean loss of the lines of a text, each from a zero state.
   ///
   /// - Parameters:
   ///   - stream: The text.
   ///   - progress: Called after each group of sentences.
   /// - Returns: The mean in nats.
-  /// - Throws: `NotFinite` if the model gives no numbers.
+  /// - Throws: `NotFinite` if the model's output is not finite.
   func nll(
     of stream: SentenceStream, _ progress: (EvaluationProgress) throws -> Void
   ) throws -> Double {

@@ -1,68 +1,68 @@
-// What a resumed training does otherwise than before.
+// Changed settings of a resumed training.
 
 import UnrollFormat
 
-/// Changes of a training that goes on; what is `nil` stays as it is.
+/// The changes of a resumed training; settings that are `nil` stay unchanged.
 public struct TrainingChanges: Sendable {
-  /// The epochs after which training ends.
+  /// The number of epochs after which training ends.
   public var maximumEpochs: Int?
-  /// The steps after which training ends.
+  /// The number of steps after which training ends.
   public var maximumSteps: Int?
   /// The highest learning rate; groups keep their ratios.
   public var learningRate: Double?
-  /// Whether the texts may be others than before.
+  /// `true` if the texts may differ from those of the training so far.
   ///
-  /// A new training text begins an epoch with no state carried; with a new validation text the
-  /// evaluations so far are forgotten.
+  /// A new training text starts an epoch with a zero state; a new validation text discards the
+  /// evaluations so far.
   public var allowsOtherTexts = false
-  /// Whether anything but the length of the training and the learning rate may be otherwise than before.
+  /// `true` if settings other than the length of the training and the learning rate may change.
   public var allowsOtherSettings = true
-  /// The rule of the steps and how its groups were made, which never change; those that are given are
-  /// compared.
+  /// The optimizer and its parameter groups, which never change; the given ones are compared.
   public var rule = TrainingRule()
-  /// The parallel streams that the text is cut into, B; others begin an epoch with no state carried.
+  /// Batch size B; a change starts an epoch with a zero state.
   public var columns: Int?
-  /// The time steps of a window of truncated BPTT, T.
+  /// BPTT length T.
   public var window: Int?
-  /// What decides the lengths of windows; a training by sentence stays one, and no other becomes one.
+  /// The kind of windows; training by sentence and other training cannot be exchanged.
   public var windowKind: WindowKind?
-  /// The windows whose gradients make one step.
+  /// Gradient accumulation: the number of windows per step.
   public var accumulation: Int?
-  /// Numbers of all groups, of those that the rule has.
+  /// Hyperparameters of all groups, of those that the optimizer has.
   public var hyperparameters: [Hyperparameter: Double] = [:]
-  /// How gradients are clipped; `.some(nil)` for not at all.
+  /// Gradient clipping; `.some(nil)` for none.
   public var clip: GradientClip??
-  /// How the learning rate changes, as if it had from the first step.
+  /// Learning-rate schedule, applied as if it had been used from the first step.
   public var schedule: LearningRateSchedule?
-  /// What keeps the model from learning its text by heart.
+  /// Regularization terms.
   public var regularization: [RegularizationTerm]?
-  /// The evaluations after which SGD becomes ASGD.
+  /// The number of evaluations without improvement after which SGD becomes ASGD.
   public var averageAfter: Int?
-  /// What masks and windows are drawn from.
+  /// Random seed of dropout masks and window lengths.
   public var seed: UInt32?
-  /// The type of the factors of products.
+  /// Compute precision.
   public var precision: Precision?
 
-  /// Creates no change.
+  /// Creates a value without changes.
   public init() {}
 
-  /// The length of the training changes, and with it a schedule that ends when it does.
+  /// `true` if the length of the training changes, and with it a schedule that ends with the
+  /// training.
   var changesLength: Bool {
     maximumEpochs != nil || maximumSteps != nil || columns != nil || window != nil
       || accumulation != nil || schedule != nil || allowsOtherTexts
   }
 
-  /// Changes a state.
+  /// Applies the changes to a training state.
   ///
   /// - Parameters:
-  ///   - state: The training.
+  ///   - state: The training state.
   ///   - optimizer: Its optimizer.
-  ///   - architecture: The model's.
-  ///   - train: The text to learn.
-  ///   - valid: The text that chooses.
+  ///   - architecture: The model's architecture.
+  ///   - train: The training text.
+  ///   - valid: The validation text.
   /// - Returns: Each change as `name=value`.
-  /// - Throws: `TrainingError` if the training's rule has no such number, or if something is other than
-  ///   before that may not be.
+  /// - Throws: `TrainingError` if the optimizer has no such hyperparameter, or if a setting differs
+  ///   that may not change.
   func apply(
     to state: inout TrainingState, _ optimizer: inout OptimizerState,
     of architecture: Architecture, train: TrainingText, valid: TrainingText
@@ -76,8 +76,8 @@ public struct TrainingChanges: Sendable {
       throw TrainingError(
         path: isBySentence ? "--batch-size" : "--sentences",
         expected: isBySentence
-          ? "one column without random windows: this training is by sentence"
-          : "columns: this training is not by sentence",
+          ? "batch size 1 and no random BPTT lengths: this training is by sentence"
+          : "streams of a batch: this training is not by sentence",
         found: "others", fix: "leave it out, or leave --resume out to begin a new training")
     }
     var made: [String] = []
@@ -122,7 +122,7 @@ public struct TrainingChanges: Sendable {
     return made
   }
 
-  /// Refuses what is otherwise than before and may not be.
+  /// Refuses changes that are not allowed.
   private func checkAllowed(_ made: [String]) throws {
     let allowed = ["epochs", "steps", "learning_rate", "train", "valid"]
     let change = made.first { !allowed.contains(String($0.prefix { $0 != "=" })) }
@@ -132,7 +132,7 @@ public struct TrainingChanges: Sendable {
       found: "\(change)", fix: "leave that option out, or give --allow-changes")
   }
 
-  /// SGD that averages is ASGD by now, and its numbers are still given.
+  /// Refuses hyperparameters that the optimizer lacks; SGD that became ASGD accepts those of both.
   private func check(_ kind: OptimizerKind, averages: Bool) throws {
     let kinds = [kind] + (averages ? [.sgd] : [])
     let numbers = hyperparameters.keys.filter { name in
@@ -142,8 +142,8 @@ public struct TrainingChanges: Sendable {
       numbers + (averageAfter != nil && !kinds.contains(.sgd) ? ["average_after"] : [])
     guard let first = foreign.min() else { return }
     throw TrainingError(
-      path: first, expected: "a number of \(kind.rawValue), the rule of this training",
-      found: "one of another rule",
+      path: first, expected: "a hyperparameter of \(kind.rawValue), the optimizer of this training",
+      found: "a hyperparameter of another optimizer",
       fix: "leave it out, or leave --resume out to begin a new training from these weights")
   }
 
@@ -173,7 +173,7 @@ public struct TrainingChanges: Sendable {
 }
 
 extension LearningRateSchedule {
-  /// Whether a schedule is the same, but for lengths that the training gave it.
+  /// Returns `true` if a schedule is the same except for lengths that the training filled in.
   fileprivate func isThat(of resolved: LearningRateSchedule) -> Bool {
     guard kind == resolved.kind else { return false }
     var filled = self
@@ -186,7 +186,7 @@ extension LearningRateSchedule {
 }
 
 extension TrainingState {
-  /// Makes the next evaluation the first one: of the model as it is.
+  /// Discards the evaluations; the next one is the first, of the current model.
   mutating func forgetEvaluations() {
     (history, best, evaluationsWithoutImprovement) = ([], nil, 0)
   }

@@ -1,4 +1,4 @@
-// The files that a training writes, and that nobody else may write meanwhile.
+// The output files of a training, protected from other writers.
 
 import Foundation
 import UnrollFormat
@@ -10,13 +10,13 @@ import UnrollTensors
   import Darwin
 #endif
 
-/// Where a training leaves its models.
+/// The output files of a training.
 public struct TrainingFiles: Sendable {
   /// The best model so far.
   public let best: String
   /// The state to resume from.
   public var last: String { "\(stem).last\(suffix)" }
-  /// How many states of the latest evaluations are kept in files of their own.
+  /// The number of states of the latest evaluations to keep in files of their own.
   public var keptStates: Int
 
   /// The path of the best model without its extension, and the extension.
@@ -26,9 +26,9 @@ public struct TrainingFiles: Sendable {
   /// Names the files.
   ///
   /// - Parameters:
-  ///   - best: The best model; the state to resume from goes beside it, with `.last` before its
-  ///     extension, and states that are kept with `.step-` and their step.
-  ///   - keptStates: How many states of the latest evaluations are kept.
+  ///   - best: The best model. The state to resume from is beside it, with `.last` before its
+  ///     extension, and kept states with `.step-` and their step.
+  ///   - keptStates: The number of states of the latest evaluations to keep.
   public init(best: String, keptStates: Int = 0) {
     (self.best, self.keptStates) = (best, keptStates)
     let name = best.split(separator: "/").last ?? ""
@@ -36,12 +36,12 @@ public struct TrainingFiles: Sendable {
     stem = String(best.dropLast(suffix.count))
   }
 
-  /// The file of the state after a step.
+  /// Returns the file of the state after a step.
   func state(ofStep step: Int) -> String {
     "\(stem).step-\(String(format: "%08ld", step))\(suffix)"
   }
 
-  /// The states that are kept now, by step.
+  /// The kept states on disk, by step.
   public var states: [(step: Int, path: String)] {
     let folder = (best as NSString).deletingLastPathComponent
     let prefix = (stem as NSString).lastPathComponent + ".step-"
@@ -56,12 +56,12 @@ public struct TrainingFiles: Sendable {
   }
 }
 
-/// A file of a training that something else wrote while the training ran.
+/// An error for a file of a training that another process changed while the training ran.
 public struct OutputTaken: Error, Sendable, CustomStringConvertible {
   /// The file.
   public let path: String
 
-  /// The file, and what to do.
+  /// The file, and the advice.
   public var description: String {
     """
     \(printable(path)): expected the file as this training left it; found another in its place, which is kept
@@ -70,13 +70,13 @@ public struct OutputTaken: Error, Sendable, CustomStringConvertible {
   }
 }
 
-/// The files of a running training, each known by what the training last saw in its place.
+/// The files of a running training, each with the version that the training last saw.
 struct TrainingOutputs {
   private let files: TrainingFiles
   private var last: Output
   private var best: Output
 
-  /// Remembers what is there before the first save.
+  /// Records the files that exist before the first save.
   init(_ files: TrainingFiles) {
     self.files = files
     last = Output(path: files.last)
@@ -85,7 +85,7 @@ struct TrainingOutputs {
 
   /// Saves the state, then the best model: a kill between the two loses nothing.
   ///
-  /// - Throws: `OutputTaken`, before anything is written; what writing throws.
+  /// - Throws: `OutputTaken`, before anything is written; the errors of writing.
   mutating func save(_ state: Checkpoint, best weights: Checkpoint? = nil) throws {
     try last.check()
     try best.check()
@@ -93,9 +93,9 @@ struct TrainingOutputs {
     if let weights { try best.write(weights) }
   }
 
-  /// Keeps the state after an evaluation, and removes the oldest that are too many.
+  /// Saves the state after an evaluation, and removes the oldest states beyond the limit.
   ///
-  /// - Throws: What writing and removing throw.
+  /// - Throws: The errors of writing and removing.
   func keep(_ state: Checkpoint, step: Int) throws {
     guard files.keptStates > 0 else { return }
     try state.write(to: files.state(ofStep: step), replacing: true)
@@ -113,7 +113,9 @@ struct TrainingOutputs {
       version = Version(path)
     }
 
-    /// A file that is gone is nobody's loss: it is written anew.
+    /// Refuses files that another process changed.
+    ///
+    /// A missing file is no error: it is written again.
     func check() throws {
       guard let found = Version(path), found != version else { return }
       throw OutputTaken(path: path)
@@ -125,7 +127,7 @@ struct TrainingOutputs {
     }
   }
 
-  /// What tells a file from one that was there before, also where its number is used again.
+  /// The identity of a file's version, distinct even if its inode number is reused.
   private struct Version: Equatable {
     let device: UInt64
     let number: UInt64

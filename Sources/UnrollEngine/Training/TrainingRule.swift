@@ -1,27 +1,28 @@
-// What never changes while a training goes on: the rule of its steps, and the groups of parameters.
+// The settings that never change when a training is resumed: the optimizer and its parameter
+// groups.
 
 import Foundation
 import UnrollFormat
 
-/// A rule and its groups, as options say them; what is `nil` is not said.
+/// An optimizer and its parameter groups as options give them; `nil` for options that are absent.
 public struct TrainingRule: Sendable {
-  /// The rule.
+  /// Optimizer.
   public var optimizer: OptimizerKind?
-  /// How weight decay acts.
+  /// The kind of weight decay.
   public var weightDecayKind: WeightDecayKind?
-  /// Numbers of the rule, but for the learning rate.
+  /// Hyperparameters of the optimizer except the learning rate.
   public var hyperparameters: [Hyperparameter: Double] = [:]
-  /// What the learning rate of each group is divided by; see `TrainingSettings.layerDecay`.
+  /// The factor between the learning rates of successive groups; see `TrainingSettings.layerDecay`.
   public var layerDecay: Double?
-  /// The parts that stay as they are.
+  /// The parts that are not trained.
   public var frozen: Set<String>?
-  /// The epochs after which one more part is trained.
+  /// The number of epochs after which one more part is trained.
   public var unfreezeEvery: Int?
 
-  /// Creates a rule of which nothing is said.
+  /// Creates a value without options.
   public init() {}
 
-  /// Refuses a rule that is not that of a training.
+  /// Refuses options that differ from those of a training.
   ///
   /// - Throws: `TrainingError` naming the first difference.
   func check(
@@ -34,7 +35,7 @@ public struct TrainingRule: Sendable {
         fix: "leave it out, or leave --resume out to begin a new training from these weights")
     }
     if let optimizer {
-      // SGD that averages by now began as SGD.
+      // ASGD of a training with `averageAfter` began as SGD.
       let began =
         state.averageAfter != nil && current.kind == .asgd ? OptimizerKind.sgd : current.kind
       try compare("--optimizer", optimizer == began, began.rawValue, optimizer.rawValue)
@@ -71,8 +72,8 @@ public struct TrainingRule: Sendable {
 }
 
 extension OptimizerState {
-  /// Whether the learning rates of the groups are each that of the next one divided by a number, but for
-  /// the rounding of a schedule.
+  /// Returns `true` if the learning rate of each group is that of the next group divided by a
+  /// number, up to the rounding of a schedule.
   fileprivate func hasRates(dividedBy decay: Double) -> Bool {
     guard groups.count > 1 else { return decay == 1 }
     return zip(groups, groups.dropFirst()).allSatisfy { lower, upper in
@@ -80,7 +81,7 @@ extension OptimizerState {
     }
   }
 
-  /// The parts whose group is frozen.
+  /// Returns the parts whose group is frozen.
   fileprivate func frozenParts(of architecture: Architecture) -> Set<String> {
     let frozen = Set(groups.filter(\.isFrozen).flatMap(\.parameters))
     return Set(architecture.parts.filter { $0.paths.allSatisfy(frozen.contains) }.map(\.name))

@@ -1,5 +1,5 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// What is checked before a training begins or goes on, and how its text is dealt out.
+// Checks before a training begins or resumes, and the division of its text into streams.
 
 import Foundation
 import UnrollFormat
@@ -21,7 +21,7 @@ extension TrainingRun {
         + "begin a new training from these weights")
   }
 
-  /// Refuses windows that the memory cannot hold, rather than driving the machine to its end.
+  /// Refuses BPTT lengths that do not fit in memory.
   static func check(
     _ data: TrainingData, _ architecture: Architecture, _ optimizer: Optimizer,
     _ regularization: [RegularizationTerm], memory: UInt64
@@ -32,9 +32,9 @@ extension TrainingRun {
       of: architecture, window: T, columns: data.columns, slotCount: optimizer.slotCount,
       drops: regularization.contains { $0.kind.isDropout })
     guard let bytes, UInt64(bytes) <= memory else {
-      let found = bytes.map { "\($0 >> 20) MiB" } ?? "more bytes than there are numbers"
+      let found = bytes.map { "\($0 >> 20) MiB" } ?? "more bytes than can be counted"
       throw TrainingError(
-        path: "windows of \(T) steps of \(data.columns) columns",
+        path: "BPTT length \(T) with batch size \(data.columns)",
         expected: "to need at most the \(memory >> 20) MiB of memory of this machine",
         found: found,
         fix:
@@ -43,7 +43,7 @@ extension TrainingRun {
     }
   }
 
-  /// The rows of the training text, and what training by sentence cuts them into.
+  /// Returns the rows of the training text, and its windows for training by sentence.
   ///
   /// - Throws: `TrainingError` if there is nothing to predict.
   static func rows(
@@ -54,7 +54,7 @@ extension TrainingRun {
     }
     guard data.columns == 1 else {
       throw TrainingError(
-        path: train.path, expected: "one column, to train by sentence", found: "\(data.columns)",
+        path: train.path, expected: "batch size 1, to train by sentence", found: "\(data.columns)",
         fix: "the state is damaged: leave --resume out to begin anew")
     }
     let encoder = try LanguageModel.encoder(of: checkpoint, path: train.path)
@@ -64,20 +64,20 @@ extension TrainingRun {
     )
   }
 
-  /// Deals a text out to columns.
+  /// Divides a text into the streams of a batch.
   ///
-  /// - Throws: `TrainingError` if a column has nothing to predict.
+  /// - Throws: `TrainingError` if a stream has nothing to predict.
   static func columns(_ text: TrainingText, count B: Int) throws -> [Int32] {
     guard text.ids.count / B > 1 else {
       throw TrainingError(
-        path: text.path, expected: "at least \(2 * B) tokens, two for each of \(B) columns",
+        path: text.path, expected: "at least \(2 * B) tokens, two for each of \(B) streams",
         found: "\(text.ids.count)", fix: "give more text, or a smaller --batch-size")
     }
     return columns(text.ids, count: B)
   }
 
-  /// Deals ids out to columns, `[n, B]`: column b is the b-th of B runs of n tokens; what is left over is
-  /// not used.
+  /// Returns ids as the streams of a batch, `[n, B]`: stream b is the b-th of B runs of n tokens;
+  /// the remainder is not used.
   static func columns(_ ids: [Int32], count B: Int) -> [Int32] {
     let n = ids.count / B
     return (0..<n).flatMap { t in (0..<B).map { b in ids[b * n + t] } }

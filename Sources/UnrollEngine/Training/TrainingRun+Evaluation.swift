@@ -1,11 +1,11 @@
-// Evaluations of a training, and what follows from them.
+// Evaluations of a training and their consequences.
 
 import UnrollFormat
 import UnrollNeural
 import UnrollTensors
 
 extension TrainingRun {
-  /// Evaluates the model, adapts the learning rate, and begins the next epoch after a whole one.
+  /// Evaluates the model, adapts the learning rate, and begins the next epoch at the end of one.
   mutating func evaluate(_ progress: (EvaluationProgress) throws -> Void) throws -> TrainingEvent {
     model.releaseMemory()
     let evaluated = try LanguageModel(weights, path: valid.path)
@@ -28,7 +28,7 @@ extension TrainingRun {
       trainNLL: predictions > 0 ? state.data.totalNLL / Double(predictions) : .nan,
       validNLL: validNLL)
     let isBest = state.best.map { record.validNLL < $0.validNLL } ?? true
-    // The model that was evaluated, before anything changes.
+    // The evaluated model, before anything changes.
     let weights = weights
     beginAveragingIfStuck(record)
     state.history.append(record)
@@ -44,7 +44,8 @@ extension TrainingRun {
     return .evaluation(record, isBest: isBest, keptNLL: keptNLL)
   }
 
-  /// AWD-LSTM's trigger: the loss is no longer the best but for the last evaluations.
+  /// Starts averaging if the loss has not improved for `averageAfter` evaluations: the trigger of
+  /// NT-ASGD (AWD-LSTM).
   private mutating func beginAveragingIfStuck(_ record: TrainingRecord) {
     guard let patience = state.averageAfter, optimizer.kind == .sgd else { return }
     let losses = state.history.filter { $0.step > 0 }.map(\.validNLL)
@@ -66,7 +67,8 @@ extension TrainingRun {
     }
   }
 
-  /// What follows from an evaluation that is not the best.
+  /// Lowers the learning rate if evaluations have not improved for longer than the schedule's
+  /// patience.
   private mutating func bearPlateau() throws {
     guard state.schedule.kind == .divideOnPlateau else { return }
     state.evaluationsWithoutImprovement += 1

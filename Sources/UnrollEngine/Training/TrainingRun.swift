@@ -1,5 +1,5 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// A training, step by step: truncated BPTT over columns, an evaluation after each epoch.
+// Trains a model step by step: truncated BPTT over streams, with an evaluation after each epoch.
 
 import Foundation
 import UnrollFormat
@@ -7,43 +7,42 @@ import UnrollNeural
 import UnrollTensors
 import UnrollTokenization
 
-/// What a step did.
+/// A report on a step.
 public struct StepReport: Sendable {
   /// The number of the step, counted from 1.
   public let step: Int
-  /// The epoch that it belongs to, counted from 1.
+  /// The epoch of the step, counted from 1.
   public let epoch: Int
-  /// The mean loss of its window before the step, in nats.
+  /// The mean loss of the step's windows before the update, in nats.
   public let loss: Double
   /// The norm of all gradients before clipping.
   public let gradientNorm: Double
   /// The learning rate.
   public let learningRate: Double
-  /// The predictions of its window.
+  /// The number of predictions of the step.
   public let predictions: Int
 }
 
-/// What happened in a training.
+/// An event of a training.
 public enum TrainingEvent: Sendable {
-  /// A step was made.
+  /// A step was taken.
   case step(StepReport)
-  /// The model was evaluated; whether it is the best so far, and the loss of the kept text if there is
-  /// one.
+  /// The model was evaluated. `isBest` is `true` for the best model so far; `keptNLL` is the loss
+  /// of the retention text, if there is one.
   case evaluation(TrainingRecord, isBest: Bool, keptNLL: Double?)
-  /// Nothing is left to do.
+  /// The training is finished.
   case finished
 }
 
 /// A training between two steps.
 ///
-/// The same run gives the same bytes, and one that was stopped and resumed gives those of one that
-/// was not.
+/// The same run gives the same bytes, and so does a run that was stopped and resumed.
 public struct TrainingRun {
-  /// The state that is saved, but for what the model, the optimizer and the columns hold.
+  /// The state to save, except for the contents of model, optimizer and text.
   public internal(set) var state: TrainingState
-  /// A text that is measured at each evaluation, so that a person sees what the model forgets.
+  /// The retention text, measured at each evaluation.
   public var kept: KeptText?
-  /// The best weights so far are those of the model as it is now.
+  /// `true` if the current weights are the best so far.
   var isBest: Bool { state.best?.step == state.step }
 
   let source: Checkpoint
@@ -52,14 +51,14 @@ public struct TrainingRun {
   let model: TrainableModel
   var optimizer: Optimizer
   var carried: RecurrentState
-  /// The best weights so far, where the schedule goes back to them.
+  /// The best weights so far, if the schedule rolls back to them.
   var bestParameters: ParameterTree<Tensor>?
   private var entry: ProvenanceEntry
-  /// `[rows, B]` the ids of the training text, dealt out to columns.
+  /// `[rows, B]` the ids of the training text as streams of a batch.
   let columns: [Int32]
-  /// The evaluations without a new best model after which training ends; `nil` for no such end.
+  /// The number of evaluations without improvement after which training ends; `nil` for no limit.
   ///
-  /// It is no part of the state: a resumed run has its own.
+  /// It is not part of the state: a resumed run has its own.
   public var patience: Int?
   /// The windows of training by sentence, in order.
   let sentences: SentenceWindows?
@@ -69,16 +68,16 @@ public struct TrainingRun {
   /// Begins a training.
   ///
   /// - Parameters:
-  ///   - checkpoint: The model; its own training state, if it has one, is left behind.
-  ///   - settings: What a person decides.
-  ///   - train: The text to learn.
-  ///   - valid: The text that chooses.
-  ///   - inputs: The digests and names of the files that the model comes from, for the history.
-  ///   - new: How the model was drawn, if it has no file.
-  ///   - newWords: What was done to its vocabulary before.
-  ///   - memory: The bytes that the training may take; those of the machine unless told.
-  /// - Throws: `TrainingError` if the text is too short or a window too large for the memory;
-  ///   `NeuralError` if memory is short.
+  ///   - checkpoint: The model; its training state, if any, is discarded.
+  ///   - settings: The settings.
+  ///   - train: The training text.
+  ///   - valid: The validation text.
+  ///   - inputs: The digests and names of the model's source files, for the history.
+  ///   - new: The initialization of the model, if it has no file.
+  ///   - newWords: The report on a previous change of its vocabulary.
+  ///   - memory: The maximum number of bytes, by default the memory of the machine.
+  /// - Throws: `TrainingError` if the text is too short or the BPTT length too large for the
+  ///   memory; `NeuralError` if memory is short.
   public init(
     _ checkpoint: Checkpoint, settings: TrainingSettings, train: TrainingText, valid: TrainingText,
     inputs: [String] = [], new: NewModel? = nil, newWords: NewWordsReport? = nil,
@@ -121,12 +120,12 @@ public struct TrainingRun {
     resolveSchedule()
   }
 
-  /// Fits a schedule that says nothing of its length to the training.
+  /// Fills in the length of a schedule that does not state it.
   private mutating func resolveSchedule() {
     let kind = state.schedule.kind
     guard kind.defaults[.total] != nil else { return }
     if state.schedule[.total] == 0 {
-      // Without an end to the training the schedule ends with the first epoch.
+      // If the training has no end, the schedule ends with the first epoch.
       state.schedule[.total] = Double(stepsLeft == .max ? stepsPerEpoch : stepsLeft)
     }
     if state.schedule[.warmUp] == 0 {
@@ -137,14 +136,14 @@ public struct TrainingRun {
   /// Resumes a training.
   ///
   /// - Parameters:
-  ///   - checkpoint: The state that it was left in.
+  ///   - checkpoint: The saved state.
   ///   - path: Its path, for errors.
-  ///   - train: The text to learn, the same as before.
-  ///   - valid: The text that chooses, the same as before.
-  ///   - changes: What is otherwise than before; the history says so.
-  ///   - memory: The bytes that the training may take; those of the machine unless told.
-  /// - Throws: `TrainingError` if there is no state, a text or a setting that may not change is another, or
-  ///   a window too large for the memory; `NeuralError` if memory is short.
+  ///   - train: The training text, the same as before.
+  ///   - valid: The validation text, the same as before.
+  ///   - changes: Changed settings; they are recorded in the history.
+  ///   - memory: The maximum number of bytes, by default the memory of the machine.
+  /// - Throws: `TrainingError` if there is no state, if a text or setting differs that may not
+  ///   change, or if the BPTT length is too large for the memory; `NeuralError` if memory is short.
   public init(
     resuming checkpoint: Checkpoint, path: String, train: TrainingText, valid: TrainingText,
     changes: TrainingChanges = TrainingChanges(),
@@ -196,7 +195,7 @@ public struct TrainingRun {
     if changes.changesLength, !made.isEmpty, state.schedule.kind.defaults[.total] != nil,
       stepsLeft < .max
     {
-      // A schedule that ends with the training ends with its new end.
+      // A schedule that ends with the training follows its new end.
       self.state.schedule[.total] = Double(state.step + stepsLeft)
       made.append("schedule_total=\(state.step + stepsLeft)")
     }
@@ -208,7 +207,7 @@ public struct TrainingRun {
   /// The learning rate of the next step, the highest of the groups.
   public var learningRate: Double { optimizer.groups.map { $0[.learningRate] }.max() ?? 0 }
 
-  // MARK: Going on
+  // MARK: Advancing
 
   mutating func changeLearningRates(_ change: (Double) -> Double) {
     for index in optimizer.groups.indices {
@@ -216,16 +215,16 @@ public struct TrainingRun {
     }
   }
 
-  /// The tokens that the model knows, V.
+  /// The number of tokens in the vocabulary, V.
   public var vocabularySize: Int { source.architecture.vocabularySize }
 
-  /// The steps of an epoch, about so many with windows of random lengths.
+  /// The number of steps of an epoch, approximate for random BPTT lengths.
   public var stepsPerEpoch: Int {
     let windows = sentences?.windows.count ?? (rows - 2) / state.data.window + 1
     return (windows - 1) / state.accumulation + 1
   }
 
-  /// The steps until the end, or an upper bound of them.
+  /// The number of steps until the end, or an upper bound.
   public var stepsLeft: Int {
     let stepRows = state.data.window * state.accumulation
     let stepsDone =
@@ -240,19 +239,19 @@ public struct TrainingRun {
     return min(byEpochs ?? .max, bySteps ?? .max)
   }
 
-  /// Whether the number of steps ends the training, not that of epochs.
+  /// `true` if the number of steps ends the training rather than that of epochs.
   public var endsBySteps: Bool { state.maximumSteps.map { state.step >= $0 } ?? false }
 
-  /// `true` if the last evaluations, as many as `patience`, brought no new best model.
+  /// `true` if the last `patience` evaluations brought no improvement.
   public var isStuck: Bool {
     guard let patience, let best = state.best else { return false }
     return state.history.count { $0.step > best.step } >= patience
   }
 
-  /// Does what comes next: a step or an evaluation.
+  /// Takes a step, or evaluates the model if that is due.
   ///
-  /// - Parameter progress: Called now and then during an evaluation.
-  /// - Returns: What was done.
+  /// - Parameter progress: Called periodically during an evaluation.
+  /// - Returns: The event.
   /// - Throws: `Diverged` if a number is not finite; `TextError` if the validation text is too short;
   ///   `NeuralError` if memory is short.
   public mutating func advance(
@@ -268,12 +267,12 @@ public struct TrainingRun {
     return .step(try step())
   }
 
-  /// The predictions of this epoch so far.
+  /// The number of predictions of this epoch so far.
   public var predictionsOfEpoch: Int {
     sentences?.predictions(before: state.data.cursor) ?? state.data.cursor * state.data.columns
   }
 
-  /// The rows of the columns.
+  /// The length of the streams in tokens.
   var rows: Int { columns.count / state.data.columns }
 
   mutating func step() throws -> StepReport {
@@ -302,7 +301,7 @@ public struct TrainingRun {
       learningRate: learningRate, predictions: predictions)
   }
 
-  /// The rows of the windows that make the next step.
+  /// The rows of the windows of the next step.
   private var nextWindows: [Range<Int>] {
     if let sentences { return sentences.next(from: state.data.cursor, count: state.accumulation) }
     var windows: [Range<Int>] = []
@@ -316,15 +315,15 @@ public struct TrainingRun {
     return windows
   }
 
-  /// The rows of a window of the next step.
+  /// The BPTT length of the next step.
   private var windowLength: Int {
     guard state.data.windowKind == .random else { return state.data.window }
     return randomWindow(around: state.data.window, step: state.step, seed: state.seed ?? 0)
   }
 
-  /// Runs the windows of a step forwards and backwards.
+  /// Runs the forward and backward pass of a step's windows.
   ///
-  /// - Returns: The mean loss of all their predictions.
+  /// - Returns: The mean loss of all predictions.
   private func backpropagate(
     _ windows: [Range<Int>], predictions: Int, state next: inout RecurrentState
   ) throws -> Double {
@@ -348,7 +347,7 @@ public struct TrainingRun {
 
   // MARK: Checkpoints
 
-  /// The model as it is now, to use: its history, no training state.
+  /// The current model for use: with history, without training state.
   public var weights: Checkpoint {
     var checkpoint = source
     (checkpoint.optimizer, checkpoint.training) = (nil, nil)
@@ -360,14 +359,14 @@ public struct TrainingRun {
     return checkpoint
   }
 
-  /// The parameters, or their averages where these are evaluated.
+  /// The parameters, or their averages if these are evaluated.
   private var evaluatedParameters: ParameterTree<Tensor> {
     let averages =
       state.evaluatesAverages ? optimizer.averages(for: source.architecture) : nil
     return averages ?? model.tensors
   }
 
-  /// The model as it is now, to go on from.
+  /// The current model with its training state, to resume from.
   public var resumable: Checkpoint {
     var checkpoint = weights
     checkpoint.parameters = model.tensors
@@ -384,7 +383,7 @@ public struct TrainingRun {
     return checkpoint
   }
 
-  /// Where these weights stand in the training, in words.
+  /// The progress of the training, in words.
   private var outcome: String {
     let place = state.step == 0 ? "before the first step" : "step \(state.step)"
     guard let last = state.history.last, last.step == state.step else { return place }

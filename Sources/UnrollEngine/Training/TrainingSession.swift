@@ -1,36 +1,37 @@
-// Runs a training and saves what must not be lost.
+// Runs a training and saves its files.
 
 import UnrollFormat
 import UnrollTensors
 
-/// How a training ended for now.
+/// The way a training run ended.
 public enum TrainingEnd: Sendable {
-  /// Nothing is left to do.
+  /// The training is finished.
   case finished
-  /// It was asked to pause, and can be resumed.
+  /// The run was asked to pause, and can be resumed.
   case paused
 }
 
 extension TrainingRun {
-  /// The time after which a long epoch is saved, too.
+  /// The interval at which the state is saved within a long epoch.
   private static var savingInterval: Duration { .seconds(600) }
 
   /// Runs to the end, or until asked to pause.
   ///
-  /// After each evaluation and at the end the state is saved, then the model if it is the best. Each
-  /// file appears whole or not at all; after any failure both hold an earlier state that can be
+  /// The state is saved after each evaluation and at the end, then the model if it is the best.
+  /// Files are replaced atomically; after any failure both hold an earlier state that can be
   /// resumed.
   ///
   /// - Parameters:
-  ///   - files: Where to save; they are replaced.
-  ///   - steps: The steps after which a long epoch is saved, too; `nil` for each ten minutes.
-  ///   - shouldPause: Asked after each step.
-  ///   - report: Told of each event, before the state after it is saved.
-  ///   - progress: Called now and then during an evaluation.
-  /// - Returns: How it ended.
-  /// - Throws: `Diverged`, after the last good state was saved; `OutputTaken` if another process wrote
-  ///   to the same files; `CancellationError` if the task was cancelled, after the state was
-  ///   saved as for a pause; what saving, stepping and `report` throw.
+  ///   - files: The output files; they are replaced.
+  ///   - steps: The number of steps after which the state is saved within an epoch; `nil` for every
+  ///     ten minutes.
+  ///   - shouldPause: Called after each step.
+  ///   - report: Called with each event, before the state after it is saved.
+  ///   - progress: Called periodically during an evaluation.
+  /// - Returns: The way the run ended.
+  /// - Throws: `Diverged`, after the last good state was saved; `OutputTaken` if another process
+  ///   wrote to the same files; `CancellationError` if the task was cancelled, after the state was
+  ///   saved as for a pause; the errors of saving, stepping and `report`.
   public mutating func run(
     saving files: TrainingFiles, every steps: Int? = nil,
     shouldPause: (TrainingState) -> Bool = { _ in false },
@@ -53,7 +54,7 @@ extension TrainingRun {
       var best: Checkpoint?
       switch event {
       case .finished:
-        // What was saved after the last evaluation is not changed by finding that nothing is left.
+        // The state is already saved after the last evaluation.
         return .finished
       case .evaluation(_, let isBest, _):
         isDue = true
@@ -64,11 +65,13 @@ extension TrainingRun {
           ?? (lastSave.duration(to: .now) > Self.savingInterval)
       }
       let resumable = resumable
-      // Reported first: a run that is killed in between repeats a line of its log, and loses none.
+      // Reported before saving: a run that is killed in between repeats a line of its log and loses
+      // none.
       do {
         try report(event, self)
       } catch {
-        // A log that cannot be written costs no step; the disk may be full for the state as well.
+        // A log that cannot be written must not lose the step; the disk may be too full for the
+        // state, too.
         try? outputs.save(resumable, best: best)
         throw error
       }
@@ -86,18 +89,19 @@ extension TrainingRun {
     }
   }
 
-  /// Makes sure that the file of the best model holds the best model, before a training is resumed.
+  /// Ensures that the file of the best model holds the best model, before a training is resumed.
   ///
-  /// A run that was killed between its two saves left the older best behind; the newer one is the
-  /// state itself.
+  /// A run that was killed between its two saves left the previous best model behind; the newer one
+  /// is the state itself.
   ///
   /// - Parameters:
-  ///   - files: Where the training left its models.
-  ///   - weightsDigest: What the best file says its weights are, or `nil` if there is none.
-  ///   - parameters: Its weights.
-  ///   - mayForget: Whether evaluations are forgotten where there is no best model: the next one is of
-  ///     the model as it is.
-  /// - Throws: `TrainingError` if the best model is gone; what writing throws.
+  ///   - files: The output files of the training.
+  ///   - weightsDigest: The digest of weights that the best file states, or `nil` if there is no
+  ///     file.
+  ///   - parameters: The weights of that file.
+  ///   - mayForget: `true` to discard the evaluations if the best model is missing; the next one is
+  ///     of the current model.
+  /// - Throws: `TrainingError` if the best model is missing; the errors of writing.
   public mutating func restoreBest(
     _ files: TrainingFiles, weightsDigest: String?, parameters: ParameterTree<Tensor>? = nil,
     mayForget: Bool = false

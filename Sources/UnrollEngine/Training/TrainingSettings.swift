@@ -1,4 +1,4 @@
-// What a person decides about a training.
+// The settings of a training and its errors.
 
 import Foundation
 import UnrollFormat
@@ -6,14 +6,14 @@ import UnrollTensors
 
 /// The settings of a training.
 public struct TrainingSettings: Sendable {
-  /// The parallel streams that the text is cut into, B.
+  /// Batch size B.
   public var columns = 20
-  /// The time steps of a window of truncated BPTT, T.
+  /// BPTT length T.
   public var window = 35
-  /// The optimizer.
+  /// Optimizer.
   ///
-  /// Choosing another one gives `hyperparameters` its defaults: the learning rate that came with the one before
-  /// goes with it, and numbers that were set stay.
+  /// Another optimizer gets its own default learning rate, unless the learning rate was changed;
+  /// other hyperparameters stay.
   public var optimizer = OptimizerKind.sgd {
     didSet {
       guard optimizer != oldValue else { return }
@@ -23,52 +23,54 @@ public struct TrainingSettings: Sendable {
       hyperparameters.merge(Self.defaults(of: optimizer)) { own, _ in own }
     }
   }
-  /// The hyper-parameters that are not PyTorch's defaults.
+  /// Hyperparameters that differ from PyTorch's defaults.
   public var hyperparameters = TrainingSettings.defaults(of: .sgd)
-  /// How weight decay acts.
+  /// The kind of weight decay.
   public var weightDecayKind = WeightDecayKind.l2
-  /// Whether the optimizer that the model's file holds goes on, with its numbers and state, rather than a
-  /// new one.
+  /// `true` to continue the optimizer of the model's file, with its hyperparameters and state,
+  /// rather than a new one.
   public var keepsOptimizer = false
-  /// How gradients are clipped, or `nil` where they are not.
+  /// Gradient clipping, or `nil` for none.
   public var clip: GradientClip? = .globalNorm(0.25)
-  /// How the learning rate changes.
+  /// Learning-rate schedule.
   public var schedule = LearningRateSchedule(.divideOnPlateau)
-  /// What the learning rate of each group is divided by, from the output downwards; 1 for one group.
+  /// The factor by which the learning rate decreases from one group to the next, from the output
+  /// downwards; 1 for one group.
   public var layerDecay = 1.0
-  /// The parts that stay as they are: `embedding`, `layers/00`, ..., `output`.
+  /// The parts that are not trained: `embedding`, `layers/00`, ..., `output`.
   public var frozen: Set<String> = []
-  /// The epochs after which one more part is trained, from the output downwards, or `nil`.
+  /// The interval in epochs at which one more part is trained, from the output downwards, or `nil`.
   public var unfreezeEvery: Int?
-  /// The windows whose gradients make one step.
+  /// Gradient accumulation: the number of windows per step.
   public var accumulation = 1
-  /// What keeps the model from learning its text by heart.
+  /// Regularization terms.
   public var regularization: [RegularizationTerm] = []
-  /// What decides the lengths of windows: random ones are AWD-LSTM's, sentences need one column.
+  /// The kind of windows: random lengths are AWD-LSTM's; sentences need a batch size of 1.
   public var windowKind = WindowKind.fixed
-  /// The type of the factors of products; evaluations are in f32.
+  /// Compute precision of training; evaluations are in f32.
   public var precision = Precision.float32
-  /// The evaluations after which SGD becomes ASGD, see `TrainingState.averageAfter`.
+  /// The number of evaluations without improvement after which SGD becomes ASGD; see
+  /// `TrainingState.averageAfter`.
   public var averageAfter: Int?
-  /// What masks and windows are drawn from.
+  /// Random seed of dropout masks and window lengths.
   public var seed: UInt32 = 1
-  /// The epochs after which training ends, or `nil`.
+  /// The number of epochs after which training ends, or `nil`.
   public var maximumEpochs: Int? = 10
-  /// The steps after which training ends, or `nil`.
+  /// The number of steps after which training ends, or `nil`.
   public var maximumSteps: Int?
 
-  /// The hyper-parameters of an optimizer whose defaults here are not PyTorch's: the learning rate of SGD.
+  /// Hyperparameters whose defaults here differ from PyTorch's: the learning rate of SGD.
   private static func defaults(of kind: OptimizerKind) -> [Hyperparameter: Double] {
     kind == .sgd ? [.learningRate: 1] : [:]
   }
 
-  /// Creates the defaults: those of word_language_model, but for a learning rate that does not
-  /// throw a trained model far.
+  /// Creates the defaults: those of word_language_model, but with a lower learning rate, suitable
+  /// for fine-tuning.
   public init() {}
 
   /// The settings as lines for the history of a model.
   ///
-  /// - Parameter kept: The optimizer that goes on, if one does.
+  /// - Parameter kept: The continued optimizer, if any.
   /// - Returns: `name=value`, one a line.
   func arguments(keeping kept: OptimizerState?) -> String {
     func text(_ value: Int?) -> String { value.map { "\($0)" } ?? "none" }
@@ -99,14 +101,14 @@ public struct TrainingSettings: Sendable {
     return lines.joined(separator: "\n")
   }
 
-  /// The optimizer that a file holds, at the beginning of another training.
+  /// Returns the optimizer of the model's file for the beginning of a new training.
   private func continued(_ kept: OptimizerState?) throws -> OptimizerState {
     guard var state = kept else {
       throw TrainingError(
         path: "--keep-optimizer", expected: "a model whose file has an optimizer", found: "none",
         fix: "leave it out, and give --optimizer")
     }
-    // These steps are counted by the groups; the training counts its own.
+    // The optimizer's groups count their own steps; the training counts from 0.
     state.step = 0
     for index in state.groups.indices {
       state.groups[index].clip = clip
@@ -115,17 +117,17 @@ public struct TrainingSettings: Sendable {
     return state
   }
 
-  /// Whether something is drawn.
+  /// `true` if random numbers are used.
   var draws: Bool { windowKind == .random || regularization.contains { $0.kind.isDropout } }
 
-  /// The optimizer before the first step.
+  /// Returns the optimizer before the first step.
   ///
   /// - Parameters:
   ///   - kept: The optimizer of the model's file, if there is one.
-  ///   - architecture: The model's.
-  /// - Returns: Its groups, and what it remembers if it is the file's.
-  /// - Throws: `TrainingError` if `frozen` names a part that the model does not have, or all of them, or
-  ///   if there is no optimizer to keep.
+  ///   - architecture: The model's architecture.
+  /// - Returns: The parameter groups, with state if the file's optimizer is continued.
+  /// - Throws: `TrainingError` if `frozen` names a part that the model lacks, or all parts, or if
+  ///   there is no optimizer to continue.
   func optimizerState(
     keeping kept: OptimizerState?, for architecture: Architecture
   ) throws -> OptimizerState {
@@ -134,7 +136,7 @@ public struct TrainingSettings: Sendable {
     if let unknown = frozen.subtracting(parts.map(\.name)).min() {
       throw TrainingError(
         path: "--freeze \(unknown)", expected: "parts of the model",
-        found: "no such part", fix: "give of these: \(parts.map(\.name).joined(separator: ", "))")
+        found: "no such part", fix: "choose from: \(parts.map(\.name).joined(separator: ", "))")
     }
     let isOne = layerDecay == 1 && frozen.isEmpty && unfreezeEvery == nil
     let groups = isOne ? [(name: "", paths: architecture.parameters.map(\.path))] : parts
@@ -158,9 +160,9 @@ public struct TrainingSettings: Sendable {
 }
 
 extension Architecture {
-  /// The parts of a model from its input to its output, with the parameters that each owns.
+  /// The parts of a model from input to output, with the parameters that belong to each.
   ///
-  /// What a tied model's output shares with the embedding is the output's: it is trained with it.
+  /// The weight that a tied model's output shares with the embedding belongs to the output.
   var parts: [(name: String, paths: [ParameterPath])] {
     var parts: [(name: String, paths: [ParameterPath])] = []
     for (path, _) in parameters {
@@ -175,7 +177,7 @@ extension Architecture {
         parts.append((name, [path]))
       }
     }
-    // The output is the last, also where its first parameter is the embedding.
+    // The output comes last, even if its first parameter is the embedding.
     if let index = parts.firstIndex(where: { $0.name == "output" }) {
       parts.append(parts.remove(at: index))
     }
@@ -183,37 +185,37 @@ extension Architecture {
   }
 }
 
-/// A training that cannot begin, go on or be resumed.
+/// An error for a training that cannot begin or resume.
 public struct TrainingError: Error, Sendable, Hashable, CustomStringConvertible {
-  /// The file that it is about.
+  /// The file or option that it concerns.
   public let path: String
-  /// What was expected.
+  /// The expectation.
   public let expected: String
-  /// What is there.
+  /// The finding.
   public let found: String
-  /// What to do about it.
+  /// The advice.
   public let fix: String
 
-  /// Place, expectation, what was found, and the fix.
+  /// The location, the expectation, the finding and the advice.
   public var description: String {
     "\(printable(path)): expected \(expected); found \(found)\n  fix: \(fix)"
   }
 }
 
-/// A loss or gradient that is not a number.
+/// An error for a loss or gradient that is not finite.
 public struct Diverged: Error, Sendable, CustomStringConvertible {
-  /// The steps that were made before.
+  /// The number of steps taken before.
   public let step: Int
-  /// What is not finite.
+  /// The quantity that is not finite.
   public let quantity: String
-  /// The first tensor with a number that is not finite.
+  /// The first tensor with a value that is not finite.
   public let tensor: String?
-  /// Whether the parameters themselves are still finite.
+  /// `true` if the parameters themselves are finite.
   public let parametersAreFinite: Bool
   /// The learning rate.
   public let learningRate: Double
 
-  /// The step, the tensor, and what to do.
+  /// The step, the tensor, and the advice.
   public var description: String {
     """
     step \(step + 1): expected a finite \(quantity); found NaN or infinity, first in \

@@ -1,4 +1,4 @@
-// A text as training and validation use it: read once, as token ids.
+// A text for training or validation, read once as token ids.
 
 import UnrollFormat
 import UnrollTensors
@@ -6,26 +6,27 @@ import UnrollTokenization
 
 /// The tokens of a text.
 public struct TrainingText: Sendable {
-  /// The path that it came from.
+  /// The path of the text.
   public let path: String
   /// The SHA-256 of the file's bytes.
   public let digest: String
   /// The number of tokens.
   public var count: Int { ids.count }
-  /// The number of words that the vocabulary lacks; the token for unknown words stands for them.
+  /// The number of words outside the vocabulary, replaced by the unknown token.
   public let unknown: Int
   let ids: [Int32]
-  /// The places among the ids at which lines begin.
+  /// The indices of the ids at which lines begin.
   let lineStarts: [Int]
 
   /// Reads a text.
   ///
   /// - Parameters:
-  ///   - path: A file, plain or gzip. Not standard input: training can be resumed, a stream cannot.
-  ///   - encoder: The model's.
-  ///   - progress: Called now and then with the share that was read.
+  ///   - path: A file, plain or gzip. Not standard input: a training can be resumed, a stream
+  ///     cannot.
+  ///   - encoder: The model's encoder.
+  ///   - progress: Called periodically with the share that was read.
   /// - Throws: `FileError` or `TextError` if the text cannot be read or has words that the model
-  ///   cannot take: all of them are listed.
+  ///   cannot encode: all of them are listed.
   public init(
     path: String, encoder: Encoder, progress: (Double?) -> Void = { _ in }
   ) throws {
@@ -39,15 +40,17 @@ public struct TrainingText: Sendable {
     (ids, lineStarts, unknown) = try Self.ids(path: path, encoder: encoder, progress: progress)
   }
 
-  /// Reads the ids of a text; where sentences start from a token of their own, each line begins with it.
+  /// Reads the ids of a text; if sentences have a start token of their own, each line begins with
+  /// it.
   ///
   /// - Parameters:
   ///   - path: A file, plain or gzip, or `-` for standard input.
-  ///   - encoder: The model's.
-  ///   - progress: Called now and then with the share that was read.
-  /// - Returns: The ids, where the lines begin among them, and how many stand for words that the vocabulary lacks.
+  ///   - encoder: The model's encoder.
+  ///   - progress: Called periodically with the share that was read.
+  /// - Returns: The ids, the indices of line starts, and the number of words outside the
+  ///   vocabulary.
   /// - Throws: `FileError` or `TextError` if the text cannot be read or has words that the model
-  ///   cannot take: all of them are listed.
+  ///   cannot encode: all of them are listed.
   static func ids(
     path: String, encoder: Encoder, progress: (Double?) -> Void = { _ in }
   ) throws -> (ids: [Int32], lineStarts: [Int], unknown: Int) {
@@ -80,11 +83,11 @@ public struct TrainingText: Sendable {
   }
 }
 
-/// The words of a text that a vocabulary without a token for unknown words lacks.
+/// The out-of-vocabulary words of a text for a vocabulary without an unknown token.
 private struct MissingWords {
   private var counts: [String: Int] = [:]
   private var firstLine: Int?
-  /// The cause of the first line's, if it is how the text was written.
+  /// The cause in the first such line, if it is the way the text was written.
   var cause: (found: String, fix: String)?
 
   var isEmpty: Bool { counts.isEmpty }
@@ -92,7 +95,7 @@ private struct MissingWords {
   mutating func add(_ words: [String], line: Int) {
     for word in words {
       firstLine = firstLine ?? line
-      // A text in another language would fill the memory with its words.
+      // Bounded: a text in another language would fill the memory with its words.
       if counts[word] != nil || counts.count < 100_000 { counts[word, default: 0] += 1 }
     }
   }

@@ -1,4 +1,4 @@
-// Findings that somebody looked at and accepts, with the reason.
+// Findings that were reviewed and accepted, with the reason.
 
 #if canImport(Glibc)
   import Glibc

@@ -2,11 +2,11 @@
 
 import UnrollTensors
 
-/// An opened GGUF file; every tensor lies inside it.
+/// An opened GGUF file; the data of every tensor lie within the file.
 struct GGUFFile: TensorContainer {
-  /// What stands before the header.
+  /// The signature before the header.
   static let signature = Array("GGUF".utf8)
-  /// No architecture of ggml has a longer name.
+  /// The maximum length of an architecture's name; all of ggml's are shorter.
   private static let longestArchitecture = 256
   static let writeAgain = "the file is damaged; copy it again or write it again"
 
@@ -22,12 +22,13 @@ struct GGUFFile: TensorContainer {
   var place: String { "header" }
   var roomForCopies: Int { 0 }
 
-  /// Whether a file begins like one of GGUF, in any state.
+  /// Returns `true` if a file begins with the signature of GGUF.
   static func recognizes(_ file: MappedFile) -> Bool { file.copy(0..<4) == signature }
 
-  /// Opens a file and places its tensors.
+  /// Opens a file and locates its tensors.
   ///
-  /// - Throws: `InterchangeError` if its header breaks a rule of the format, or if tensors are quantised.
+  /// - Throws: `InterchangeError` if its header breaks a rule of the format, or if tensors are
+  ///   quantized.
   init(_ file: MappedFile) throws {
     self.file = file
     header = try GGUFHeader(file)
@@ -57,7 +58,7 @@ struct GGUFFile: TensorContainer {
     try checkEnd()
   }
 
-  /// Other models have other parts under other names.
+  /// Refuses other architectures, whose tensors have other names.
   private func checkArchitecture() throws {
     let key = GGUFFormat.Key.architecture
     let found = header.text(key, atMost: Self.longestArchitecture)
@@ -92,7 +93,7 @@ struct GGUFFile: TensorContainer {
     return view
   }
 
-  /// Behind the last tensor there is room up to the next aligned place at most.
+  /// Refuses files with more than alignment padding after the last tensor.
   private func checkEnd() throws {
     let end = ranges.values.map(\.upperBound).max() ?? header.dataStart
     let last = header.padded(end - header.dataStart) + header.dataStart
@@ -108,7 +109,7 @@ struct GGUFFile: TensorContainer {
     InterchangeError(file: file.path, place: place, expected: expected, found: found, fix: fix)
   }
 
-  /// Nothing: the format has no checksums.
+  /// Returns no notes: the format has no checksums.
   func verifyStorages(of tensors: [TorchTensor]) throws -> [Note] { [] }
 
   func contents(of tensor: TorchTensor, named name: String, room: inout Int) throws -> Tensor {
@@ -127,22 +128,22 @@ struct GGUFFile: TensorContainer {
   }
 }
 
-/// A type of ggml's tensors.
+/// A tensor type of ggml.
 struct GGMLType {
   /// The number on disk.
   let number: Int
   /// ggml's name, such as `Q4_K`.
   let name: String
-  /// The numbers; `nil` for blocks, which share a scale.
+  /// The element type; `nil` for quantized types with blocks that share a scale.
   var element: TorchElement? { Self.elements[name].flatMap(TorchElement.element) }
 
-  /// The type of a number on disk, or `nil` if ggml has none.
+  /// Creates the type of a number on disk, or `nil` if ggml has none.
   init?(number: Int) {
     guard let name = Self.names[number] else { return nil }
     (self.number, self.name) = (number, name)
   }
 
-  /// The type of a tensor that is written; `nil` for types that models do not have there.
+  /// Creates the type of a tensor to write; `nil` for unsupported types.
   init?(_ dtype: DType) {
     switch dtype {
     case .float32: self.init(number: 0)
@@ -157,7 +158,7 @@ struct GGMLType {
     "I16": "int16", "I32": "int32", "I64": "int64",
   ]
 
-  /// `enum ggml_type` of ggml.h; what is missing was removed there.
+  /// The names of `enum ggml_type` in ggml.h; missing numbers were removed there.
   private static let names = [
     0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 6: "Q5_0", 7: "Q5_1", 8: "Q8_0", 9: "Q8_1",
     10: "Q2_K", 11: "Q3_K", 12: "Q4_K", 13: "Q5_K", 14: "Q6_K", 15: "Q8_K", 16: "IQ2_XXS",

@@ -1,16 +1,16 @@
-// Language models in GGUF: tensors under the names of a state_dict, tokens under the usual keys.
+// Language models in GGUF: tensors under the names of a state_dict, tokens under the standard keys.
 
 import UnrollFormat
 import UnrollTensors
 import UnrollTokenization
 
-/// Files of GGUF with an architecture of our own, which ggml's programs list and edit.
+/// GGUF files with Unroll's own architecture, which ggml's programs can list and edit.
 public enum GGUFFormat: NamedFormat {
   /// The name in reports.
   public static let name = "gguf"
   /// The extension.
   public static let fileExtensions = ["gguf"]
-  /// What `general.architecture` is: such names have letters and digits alone.
+  /// The value of `general.architecture`; such names consist of letters and digits.
   static let architecture = "unrolllm"
 
   /// The keys of the header.
@@ -31,7 +31,7 @@ public enum GGUFFormat: NamedFormat {
     static let padding = "tokenizer.ggml.padding_token_id"
   }
 
-  /// Whether a file begins with the signature.
+  /// Returns `true` if a file begins with the signature.
   public static func recognizes(_ file: MappedFile) -> Bool { GGUFFile.recognizes(file) }
 
   static func tensors(of file: MappedFile, options: ReadingOptions) throws -> NamedTensors {
@@ -43,8 +43,8 @@ public enum GGUFFormat: NamedFormat {
 
   /// Converts a language model: an embedding or one-hot input, recurrent layers, a linear output.
   ///
-  /// - Throws: `InterchangeError` if the file is damaged, holds another kind of model, or needs a
-  ///   choice that `options` does not make.
+  /// - Throws: `InterchangeError` if the file is damaged, holds another kind of model, or needs
+  ///   information that `options` does not give.
   public static func read(_ file: MappedFile, options: ReadingOptions) throws -> Conversion {
     let container = try GGUFFile(file)
     var named = NamedTensors(file: container, tensors: container.tensors)
@@ -63,18 +63,18 @@ public enum GGUFFormat: NamedFormat {
     return conversion
   }
 
-  /// What is neither weights, tokens nor tokenizer.
+  /// Returns notes on everything but weights, tokens and tokenizer.
   ///
-  /// - Throws: `InterchangeError` for tensors that are missing or that the format cannot hold.
+  /// - Throws: `InterchangeError` for tensors that are missing or that the format cannot represent.
   public static func losses(of checkpoint: Checkpoint) throws -> [Note] {
     _ = try GGUFWriter(checkpoint)
     return checkpoint.lossesOfNamedTensors
   }
 
-  /// Writes a checkpoint as version 3, numbers at multiples of 64 bytes.
+  /// Writes a checkpoint as version 3, with tensors aligned to 64 bytes.
   ///
-  /// - Throws: `InterchangeError` for tensors that the format cannot hold, `FileError` if the file cannot
-  ///   be written.
+  /// - Throws: `InterchangeError` for tensors that the format cannot represent, `FileError` if the
+  ///   file cannot be written.
   public static func write(
     _ checkpoint: Checkpoint, to path: String, progress: (Int) -> Void
   ) throws {
@@ -83,9 +83,10 @@ public enum GGUFFormat: NamedFormat {
 }
 
 extension GGUFFile {
-  /// The tokens with the special ones that the usual keys name, for files without our metadata.
+  /// Returns the tokens with the special ones that the standard keys name, for files without
+  /// Unroll's metadata.
   ///
-  /// - Throws: `InterchangeError` for a token that stands twice, or a special one that does not exist.
+  /// - Throws: `InterchangeError` for a duplicate token, or a special one that does not exist.
   fileprivate func vocabulary(_ tokens: [[UInt8]]) throws -> Vocabulary {
     typealias Key = GGUFFormat.Key
     guard Set(tokens).count == tokens.count else {
@@ -109,7 +110,7 @@ extension GGUFFile {
     return vocabulary
   }
 
-  /// The tokens, of which each has a row.
+  /// The tokens, one for each row.
   fileprivate var tokens: [[UInt8]]? {
     get throws {
       let key = GGUFFormat.Key.tokens
@@ -127,7 +128,7 @@ extension GGUFFile {
     }
   }
 
-  /// Refuses keys that say other sizes than the tensors have.
+  /// Refuses keys whose sizes differ from the tensors'.
   fileprivate func checkSizes(_ architecture: Architecture) throws {
     for (key, size) in [
       (GGUFFormat.Key.vocabularySize, architecture.vocabularySize),

@@ -2,12 +2,12 @@
 
 import UnrollTensors
 
-/// The type of a value of the header; the raw value is the one on disk.
+/// The type of a header value; the raw value is the one on disk.
 enum GGUFValueType: Int {
   case uint8, int8, uint16, int16, uint32, int32, float32, bool, string, array, uint64, int64,
     float64
 
-  /// The size of a value in bytes; `nil` where values have sizes of their own.
+  /// The size of a value in bytes; `nil` for types of variable size.
   var size: Int? {
     switch self {
     case .uint8, .int8, .bool: 1
@@ -18,55 +18,56 @@ enum GGUFValueType: Int {
     }
   }
 
-  /// Whether values are integers.
+  /// `true` if values are integers.
   var isInteger: Bool { ![.float32, .float64, .bool, .string, .array].contains(self) }
 }
 
-/// A value of the header: what it is and where it lies.
+/// A value of the header: its type and location.
 ///
-/// Lists are read only when they are asked for.
+/// Lists are read on demand.
 struct GGUFValue {
   /// The type of the value, or of the elements of a list; `array` for a list of lists.
   let type: GGUFValueType
-  /// The number of elements of a list; `nil` if it is none.
+  /// The number of elements of a list; `nil` for other values.
   let count: Int?
-  /// Where the value, or the first element, begins.
+  /// The offset of the value, or of the list's first element.
   let start: Int
 }
 
-/// A tensor as the header describes it.
+/// The description of a tensor in the header.
 struct GGUFTensorInfo {
   let name: String
-  /// The dimensions, the slowest first: the file has them the other way round.
+  /// The dimensions, slowest first: reversed from the file.
   let sizes: [Int]
-  /// The number of ggml's type.
+  /// The number of the ggml type.
   let type: Int
-  /// Where the numbers begin, from the start of the data.
+  /// The offset of the tensor from the start of the data.
   let offset: Int
 }
 
-/// The parsed header; every number in it was checked against the file's size.
+/// The parsed header; every number in it was checked against the size of the file.
 ///
-/// The format is that of https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, versions 2 and 3.
+/// The format is specified at https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, versions 2
+/// and 3.
 struct GGUFHeader {
-  /// The most keys, and the most tensors.
+  /// The maximum number of keys, and of tensors.
   private static let mostEntries = 1 << 16
-  /// The most bytes of a key, as the format says; of a tensor's name it allows 64.
+  /// The maximum length of a key in bytes, from the format; it limits the names of tensors to 64.
   private static let longestKey = (1 << 16) - 1
   private static let longestName = 64
   private static let mostDimensions = 4
-  /// The most lists inside each other; the format sets no bound.
+  /// The maximum nesting of lists; the format has no limit.
   private static let deepestList = 16
-  /// What numbers are aligned to if the file does not say.
+  /// The default alignment.
   private static let usualAlignment = 32
 
   /// The values by their keys.
   private(set) var values: [String: GGUFValue] = [:]
   /// The tensors, in the order of the file.
   private(set) var tensors: [GGUFTensorInfo] = []
-  /// Where the numbers of tensors are multiples of.
+  /// The alignment of tensor data in bytes.
   private(set) var alignment = usualAlignment
-  /// Where the numbers begin.
+  /// The offset of the tensor data.
   private(set) var dataStart = 0
 
   private let file: MappedFile
@@ -91,7 +92,7 @@ struct GGUFHeader {
     dataStart = padded(position)
   }
 
-  /// A number of bytes, and what is left out up to the next aligned place.
+  /// Rounds a number of bytes up to the alignment.
   func padded(_ count: Int) -> Int {
     count / alignment * alignment + (count % alignment == 0 ? 0 : alignment)
   }
@@ -145,7 +146,7 @@ struct GGUFHeader {
     return type
   }
 
-  /// What a list says before its elements.
+  /// Reads the type and length of a list.
   private mutating func listHead() throws -> GGUFValue {
     let type = try valueType()
     guard let count = try u64() else { throw error("at most 2^63 elements", "more") }
@@ -164,7 +165,7 @@ struct GGUFHeader {
         "at most \(Self.deepestList) lists inside each other", "more",
         fix: "leave the key out when the file is written: no model needs it")
     }
-    // Each text has 8 bytes at least, each list 12: the end of the file ends this.
+    // A text takes at least 8 bytes and a list 12, so the size of the file bounds this loop.
     var rest = count
     while rest > 0 {
       if value.type == .array {
@@ -224,7 +225,7 @@ struct GGUFHeader {
     return Int(number)
   }
 
-  /// A number of 64 bits; `nil` if it does not fit in an `Int`.
+  /// Reads a 64-bit number; returns `nil` if it does not fit in an `Int`.
   private mutating func u64() throws -> Int? {
     guard let number = number(8, at: position) else { throw endError }
     position += 8
@@ -254,9 +255,9 @@ struct GGUFHeader {
 
   private var endError: InterchangeError { error("more of the header", "the end of the file") }
 
-  // MARK: - Looking at values
+  // MARK: - Access to values
 
-  /// The text of a key; `nil` if there is none, or a longer one than a limit.
+  /// Returns the text of a key; `nil` if there is none, or if it exceeds a limit.
   func text(_ key: String, atMost limit: Int = .max) -> String? {
     guard let value = values[key], value.type == .string, value.count == nil,
       number(8, at: value.start).map({ $0 <= limit }) == true
@@ -264,7 +265,7 @@ struct GGUFHeader {
     return text(at: value.start).flatMap { String(validating: $0.bytes, as: UTF8.self) }
   }
 
-  /// The integer of a key; `nil` if there is none, or one beyond 63 bits.
+  /// Returns the integer of a key; `nil` if there is none, or if it exceeds 63 bits.
   func int(_ key: String) -> Int? {
     guard let value = values[key], value.count == nil, value.type.isInteger,
       let size = value.type.size, let bits = number(size, at: value.start)
@@ -272,7 +273,7 @@ struct GGUFHeader {
     return Int(exactly: bits)
   }
 
-  /// The bytes of a list of texts; `nil` if there is none.
+  /// Returns the bytes of a list of texts; `nil` if there is none.
   func texts(_ key: String) -> [[UInt8]]? {
     guard let value = values[key], value.type == .string, let count = value.count else {
       return nil

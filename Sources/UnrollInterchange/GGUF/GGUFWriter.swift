@@ -1,22 +1,22 @@
-// Writes GGUF, version 3: the header, then the numbers at multiples of 64 bytes.
+// Writes GGUF version 3: the header, then tensors aligned to 64 bytes.
 
 import UnrollFormat
 import UnrollTensors
 import UnrollTokenization
 
-/// The header of a checkpoint's file, and the tensors behind it.
+/// The header for a checkpoint, and the tensors after it.
 struct GGUFWriter {
   private static let alignment = 64
-  /// The most bytes of a tensor's name in ggml, which ends names with a zero.
+  /// The maximum length of a tensor's name in ggml, which terminates names with a zero byte.
   private static let longestName = 63
 
   private let owned: [TorchStateDictionary.Entry]
-  /// Everything before the numbers, padded.
+  /// The bytes before the tensor data, padded.
   private let header: [UInt8]
 
-  /// Lays out the file of a checkpoint.
+  /// Lays out the file for a checkpoint.
   ///
-  /// - Throws: `InterchangeError` for what the format cannot hold.
+  /// - Throws: `InterchangeError` for unsupported features.
   init(_ checkpoint: Checkpoint) throws {
     owned = try TorchStateDictionary(checkpoint, allowsVariants: true).owned
     var keys = GGUFKeys()
@@ -68,12 +68,12 @@ struct GGUFWriter {
   }
 }
 
-/// The keys of a header with their values, in the order of writing.
+/// The keys of a header with their values, in writing order.
 private struct GGUFKeys {
   private(set) var count = 0
   private(set) var bytes: [UInt8] = []
 
-  /// Everything that is said of a model.
+  /// Adds the description of a model.
   mutating func describe(_ checkpoint: Checkpoint) {
     typealias Key = GGUFFormat.Key
     let (architecture, vocabulary) = (checkpoint.architecture, checkpoint.vocabulary)
@@ -82,7 +82,7 @@ private struct GGUFKeys {
     add(Key.vocabularySize, architecture.vocabularySize)
     add(Key.embeddingSize, architecture.embeddingSize)
     add(Key.layerCount, architecture.layers.count)
-    // ggml's texts are UTF-8: where tokens are not, the metadata lists all of them.
+    // Texts of ggml are UTF-8: if some tokens are not, the metadata lists all tokens.
     let areTexts = vocabulary.indices.allSatisfy {
       String(validating: vocabulary[$0], as: UTF8.self) != nil
     }
@@ -125,7 +125,7 @@ private struct GGUFKeys {
     bytes.append(gguf: text.utf8)
   }
 
-  /// Sizes and ids are below 2^32: a checkpoint's are.
+  /// Adds a number below 2^32, as all sizes and ids of a checkpoint are.
   private mutating func add(_ key: String, _ number: Int) {
     begin(key, .uint32)
     bytes.append(littleEndian: UInt32(clamping: number))
@@ -133,7 +133,7 @@ private struct GGUFKeys {
 }
 
 extension [UInt8] {
-  /// Appends a text as GGUF has it: its length in 64 bits and its bytes.
+  /// Appends a text in GGUF's encoding: its length in 64 bits and its bytes.
   fileprivate mutating func append(gguf text: String.UTF8View) {
     append(littleEndian: UInt64(text.count))
     append(contentsOf: text)
@@ -141,7 +141,7 @@ extension [UInt8] {
 }
 
 extension TokenKind {
-  /// The number of GGUF's token types.
+  /// The number of the GGUF token type.
   fileprivate var ggufNumber: Int32 {
     switch self {
     case .normal: 1

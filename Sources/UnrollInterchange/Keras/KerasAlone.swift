@@ -1,24 +1,25 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// The layers of a file of weights alone: what its groups, shapes and the caller say of them.
+// The layers of a file of weights alone, determined from its groups, shapes and the caller's
+// options.
 
 import UnrollFormat
 import UnrollTensors
 
-/// What the caller says of a file of weights alone.
+/// The caller's information about a file of weights alone.
 struct KerasStatements {
-  /// The activation of plain cells.
+  /// The activation of vanilla RNN layers.
   var nonlinearity: Activation?
-  /// The function of gates.
+  /// The gate activation.
   var gates: GateActivation?
-  /// Which dataset is which weight.
+  /// The datasets of weights, by their names in a state_dict.
   var names: [String: String] = [:]
 }
 
 extension KerasVariables {
-  /// The layers, told by names and shapes.
+  /// Determines the layers from names and shapes.
   ///
-  /// - Returns: The layers, and what was assumed.
-  /// - Throws: `InterchangeError` if these do not tell.
+  /// - Returns: The layers, and notes on assumptions.
+  /// - Throws: `InterchangeError` if they are ambiguous.
   mutating func parts(
     _ said: KerasStatements
   ) throws -> (parts: [KerasPart], notes: [Note]) {
@@ -43,7 +44,7 @@ extension KerasVariables {
     return (parts(of: layers), [note(of: layers, said)])
   }
 
-  /// Two Dense layers have a function between them that no weights tell.
+  /// Refuses two Dense layers: weights do not show the activation between them.
   private func refuseSeveralDense(_ candidates: [KerasRoles.Candidate]) throws {
     let dense = candidates.filter {
       if case .dense = $0.kind { true } else { false }
@@ -146,7 +147,8 @@ extension KerasVariables {
       module: module, variables: variables, kind: try kind(of: variables, module, said))
   }
 
-  /// The layers that a legacy file lists; one that is a model, or has several cells, as several.
+  /// Returns the layers that a legacy file lists; a nested model, or a layer of several cells, as
+  /// several.
   private func listed(_ root: String) -> [KerasModule] {
     let names = Self.names("layer_names", of: root.isEmpty ? "/" : root, container) ?? []
     return names.flatMap { name -> [KerasModule] in
@@ -167,11 +169,12 @@ extension KerasVariables {
     }
   }
 
-  /// Accounts for layers without variables that change nothing at evaluation, or that are said to be there.
+  /// Accounts for layers without variables that have no effect at evaluation, or that a
+  /// configuration lists.
   ///
   /// - Parameters:
-  ///   - said: The names of layers that a configuration has.
-  ///   - classes: Their classes, in snake case.
+  ///   - said: The names of the layers in a configuration.
+  ///   - classes: Their classes in snake case.
   mutating func passWeightless(_ said: Set<String> = [], _ classes: Set<String> = []) {
     guard case .named(let root) = layout else {
       for (place, className) in KerasTree(container).weightless
@@ -183,7 +186,7 @@ extension KerasVariables {
     let names = Self.names("layer_names", of: root.isEmpty ? "/" : root, container) ?? []
     for name in names {
       let base = KerasKinds.split(name).base
-      // What follows the last Dense layer is the output's function.
+      // An activation after the last Dense layer is the output's.
       let isOutput = name == names.last && ["activation", "softmax"].contains(base)
       if said.contains(name) || KerasKinds.harmlessGroups.contains(base) || base.hasSuffix("_input")
         || isOutput
@@ -195,7 +198,7 @@ extension KerasVariables {
 
   // MARK: - Shapes
 
-  /// What a layer can be, by the shapes of its variables.
+  /// Returns the kinds that a layer can have by the shapes of its variables.
   private func kind(
     of variables: [KerasVariable], _ module: KerasModule, _ said: KerasStatements
   ) throws -> KerasRoles.Kind {
@@ -240,21 +243,21 @@ extension KerasVariables {
       }
       return KerasCell(cell: .rnn, activation: nonlinearity)
     case 3:
-      // Without a bias nothing but the version tells.
+      // Without a bias only the version determines the reset gate.
       let isBefore = bias.isEmpty ? hasHardDefault || isOfGates : bias.count == 1 && bias != [6 * H]
       cell = KerasCell(cell: .gru, isCuDNN: bias == [6 * H], reset: isBefore ? .before : .after)
     case 4: cell = KerasCell(cell: .lstm, isCuDNN: bias == [8 * H])
     default: throw refusal()
     }
     let isHard = hasHardDefault || isOfGates
-    // cuDNN has no other gates.
+    // cuDNN supports only sigmoid gates.
     guard !cell.isCuDNN else { return cell }
     if let gates = said.gates {
       cell.gates =
         gates == .sigmoid ? gates : .hardSigmoid(ofKeras: file.version == nil ? 2 : file.generation)
       return cell
     }
-    // TensorFlow 2's GRU has two rows of biases, which TensorFlow 1's has not.
+    // A GRU of TensorFlow 2 has two rows of biases, one of TensorFlow 1 does not.
     guard
       !hasUnknownDefault || isOfGates
         || (cell.cell == .gru && cell.reset == .after && !bias.isEmpty)
@@ -270,7 +273,7 @@ extension KerasVariables {
     return cell
   }
 
-  /// Whether gates are of hard_sigmoid where a model does not say: in Keras before 2.3, in TensorFlow 1.
+  /// `true` if gates default to hard_sigmoid: in Keras before 2.3 and TensorFlow 1.
   private var hasHardDefault: Bool {
     guard case .named = layout, let version = file.version, let numbers = file.versionNumbers else {
       return false
@@ -279,7 +282,8 @@ extension KerasVariables {
     return numbers.lexicographicallyPrecedes(first)
   }
 
-  /// Whether the version does not tell: TensorFlow 1.13 to 1.15, 2.0 and 2.1 all write `2.2.4-tf`.
+  /// `true` if the version does not determine the default: TensorFlow 1.13 to 1.15, 2.0 and 2.1 all
+  /// write `2.2.4-tf`.
   private var hasUnknownDefault: Bool {
     guard case .named = layout else { return false }
     return file.versionNumbers == nil || file.version?.hasPrefix("2.2.4-tf") == true
@@ -326,14 +330,14 @@ extension KerasVariables {
 }
 
 extension KerasModule {
-  /// What messages call it: the last part of its place.
+  /// The name for messages: the last part of the layer's path.
   var shortName: String {
     place.hasPrefix("/") ? String(place.split(separator: "/").last ?? "") : place
   }
 }
 
 extension KerasCell {
-  /// The cell with its functions, in words.
+  /// The cell with its activations, in words.
   var description: String {
     switch cell {
     case .rnn: "SimpleRNN of \(activation.rawValue)"

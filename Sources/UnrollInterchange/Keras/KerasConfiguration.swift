@@ -1,24 +1,25 @@
-// The configuration of a model: which layers follow one another, and what they compute.
+// The configuration of a model: the order of its layers, and their computation.
 
 import UnrollFormat
 import UnrollTokenization
 
-/// The layers with numbers of a configuration, in the order in which they compute.
+/// The layers with variables in a configuration, in the order of computation.
 struct KerasConfiguration {
-  /// A layer with numbers.
+  /// A layer with variables.
   struct Layer {
     let computes: KerasLayer
-    /// The names that its user gave to it and to the models that it is in, these first: where legacy
-    /// files have its variables.
+    /// The user's names of the enclosing models and the layer, outermost first: legacy files store
+    /// variables under them.
     let names: [String]
-    /// The groups of the same in newer files, each below the group of all layers of the one before.
+    /// The groups of the same in newer files, each below the group of all layers of the previous
+    /// one.
     let groups: [String]
-    /// Where in the last of them its variables are.
+    /// The path of the layer's variables below its last group.
     let inner: String
-    /// What it says of its variables.
+    /// The declaration of its variables.
     let declaration: KerasDeclaration
 
-    /// What messages call it.
+    /// The name for messages.
     var name: String { names.last ?? "" }
   }
 
@@ -27,23 +28,23 @@ struct KerasConfiguration {
   private(set) var names: Set<String> = []
   /// The classes of all layers, in snake case.
   private(set) var classes: Set<String> = []
-  /// The layer that makes ids of texts, if there is one.
+  /// The layer that maps text to ids, if there is one.
   private(set) var lookup: KerasLookup?
-  /// The number of tokens of which a layer makes one-hot vectors; `nil` if none does.
+  /// The number of tokens that a layer encodes as one-hot vectors; `nil` if none does.
   private(set) var encodedTokens: Int?
-  /// The window of tokens that the model was made for, if it says so.
+  /// The window of tokens that the model was made for, if stated.
   var window: StatedWindow?
-  /// What is not carried or assumed.
+  /// Notes on properties that are not preserved and on assumptions.
   var notes: [Note] = []
   let file: KerasFile
-  /// Whether a softmax was met.
+  /// `true` after a softmax.
   private var hasSoftmax = false
 
   private static let fix =
     "a language model of ids or one-hot vectors, SimpleRNN, LSTM or GRU layers and a Dense output is "
     + "converted; nothing else, and no code in the file is ever run"
 
-  /// The groups and names of the models around a layer.
+  /// The groups and names of the models that enclose a layer.
   private struct Place {
     var groups: [String] = []
     var names: [String] = []
@@ -149,7 +150,7 @@ struct KerasConfiguration {
     case "Dense", "TimeDistributedDense":
       switch layers.last?.computes {
       case .recurrent: break
-      // A linear layer in front of another: a projection.
+      // A linear layer before another is a projection.
       case .dense where !hasSoftmax && denseCount == 1: break
       default: throw misplaced(entry)
       }
@@ -182,7 +183,7 @@ struct KerasConfiguration {
     layers.count { if case .dense = $0.computes { true } else { false } }
   }
 
-  /// Whether the last layer can be the output.
+  /// `true` if the last layer can be the output.
   private var isAtOutput: Bool {
     switch layers.last?.computes {
     case .dense, .reversed: true
@@ -190,7 +191,7 @@ struct KerasConfiguration {
     }
   }
 
-  /// Adds the second use of an embedding, as the output.
+  /// Adds the second use of an embedding as the output.
   private mutating func addReverse(_ entry: KerasLayerEntry, _ place: Place) throws {
     guard layers.contains(where: { $0.names == place.names }), !layers.isEmpty, !isOutputDone else {
       throw misplaced(entry)
@@ -199,13 +200,13 @@ struct KerasConfiguration {
       .reversed(isTied: entry.settings["tie_weights"]?.bool != false), entry, place, inner: "vars")
   }
 
-  /// Whether there is an output that gives a number for each token.
+  /// `true` if there is an output with a value for each token.
   private var isOutputDone: Bool {
     if case .reversed? = layers.last?.computes { return true }
     return hasSoftmax || denseCount > 1
   }
 
-  /// The list of tokens in the archive of a layer that has been adapted to texts.
+  /// Adds a lookup layer, with the token list of the archive if the layer was adapted to texts.
   private mutating func addLookup(_ entry: KerasLayerEntry, _ place: Place) throws {
     guard layers.isEmpty, lookup == nil, encodedTokens == nil else { throw misplaced(entry) }
     let lookup = try KerasLookup(
@@ -257,7 +258,7 @@ struct KerasConfiguration {
     hasSoftmax = true
   }
 
-  /// Adds the cell, or the cells, of an RNN.
+  /// Adds the cells of an RNN layer.
   private mutating func addCells(_ entry: KerasLayerEntry, _ place: Place) throws {
     let value = entry.settings["cell"]
     let list =
@@ -285,8 +286,10 @@ struct KerasConfiguration {
     }
   }
 
-  /// Adds a recurrent layer: `entry` says how it computes, `outer`, the same or the RNN that its cell is in,
-  /// how it goes through a text.
+  /// Adds a recurrent layer.
+  ///
+  /// `entry` defines its computation; `outer`, the same layer or the RNN that contains its cell,
+  /// defines how it runs through a text.
   private mutating func addRecurrent(
     _ entry: KerasLayerEntry, _ outer: KerasLayerEntry, _ cell: KerasCell, _ place: Place,
     inner: String, isLast: Bool = true
@@ -311,13 +314,14 @@ struct KerasConfiguration {
       cell.activation = known
     }
     if cell.cell != .rnn, !cell.isCuDNN {
-      // Keras 1 has another name for it.
+      // Keras 1 has another name for the setting.
       let isOlder = entry.settings["recurrent_activation"] == nil
       cell.gates = try gates(
         entry.function(isOlder ? "inner_activation" : "recurrent_activation"), of: entry)
     }
     if cell.cell == .gru, !cell.isCuDNN {
-      // Keras before 2.1.4 had no other way than before, and no setting.
+      // Keras before 2.1.4 always applied the reset gate before the product, and had no setting for
+      // it.
       let isAfter = entry.settings["reset_after"]?.bool ?? (file.generation >= 3)
       cell.reset = isAfter ? .after : .before
     }
@@ -345,7 +349,7 @@ struct KerasConfiguration {
         declaration: declaration))
   }
 
-  /// The layers that give their last state only.
+  /// The layers that return only their last state.
   private var endsEarly: Set<String> = []
 
   private func gates(_ name: String, of entry: KerasLayerEntry) throws -> GateActivation {

@@ -1,13 +1,13 @@
-// What a configuration says that is of the training alone, or of texts of one length.
+// Notes on settings of a configuration that concern training alone, or texts of fixed length.
 
 import UnrollFormat
 import UnrollTokenization
 
 extension KerasConfiguration {
-  /// Notes what is of the training alone.
+  /// Notes settings that concern training alone.
   mutating func noteTraining(of entry: KerasLayerEntry) {
     func lose(_ what: String) {
-      notes.append(Note(place: entry.name, message: "not carried: \(what)"))
+      notes.append(Note(place: entry.name, message: "not preserved: \(what)"))
     }
     if entry.className == "ActivityRegularization" { lose(entry.className) }
     let setting = KerasKinds.harmless[entry.className].flatMap { $0 }
@@ -33,12 +33,12 @@ extension KerasConfiguration {
         Note(
           place: entry.name,
           message:
-            "not carried: it computes in \(policy.dropFirst("mixed_".count)); the weights are "
+            "not preserved: it computes in \(policy.dropFirst("mixed_".count)); the weights are "
             + "of float32"))
     }
   }
 
-  /// Notes that a model was made for texts of one length.
+  /// Notes that a model was made for texts of fixed length.
   mutating func noteWindow(of value: JSONValue) {
     let settings = value["config"]
     let items = settings?.array ?? settings?["layers"]?.array ?? []
@@ -49,7 +49,7 @@ extension KerasConfiguration {
       return shape.count > 1
         ? shape[1].int : (settings["input_length"] ?? settings["output_sequence_length"])?.int
     }
-    // Texts themselves, not their ids, have one column.
+    // Length 1 belongs to inputs of raw text, not of ids.
     guard let length = lengths.first(where: { $0 > 1 }) else { return }
     window = StatedWindow(
       length: length, readsPadding: !first.contains { $0["mask_zero"]?.bool == true })
@@ -66,7 +66,7 @@ extension KerasConfiguration {
 }
 
 extension JSONValue {
-  /// Whether it is a model with a list of layers.
+  /// `true` if the value is a model with a list of layers.
   var hasLayers: Bool {
     let list = self["config"]?.array ?? self["config"]?["layers"]?.array ?? []
     return !list.isEmpty && list.allSatisfy { $0["class_name"] != nil && $0["config"] != nil }
@@ -74,10 +74,10 @@ extension JSONValue {
 }
 
 extension KerasLayerEntry {
-  /// What the layer's weights are quantised to, if they are.
+  /// The quantization of the layer's weights, if any.
   var quantization: String? {
     if let mode = settings["quantization_mode"]?.text { return mode }
-    // Such as int8_from_float32.
+    // For example int8_from_float32.
     if let mode = policy?.firstMatch(of: /^(.+)_from_/) { return String(mode.1) }
     guard let policy = settings["dtype"], policy["class_name"]?.text?.contains("Quantized") == true
     else { return nil }
@@ -86,7 +86,7 @@ extension KerasLayerEntry {
 }
 
 extension GateActivation {
-  /// The `hard_sigmoid` of a generation of Keras, 2 or 3.
+  /// Returns the `hard_sigmoid` of a generation of Keras, 2 or 3.
   static func hardSigmoid(ofKeras generation: Int) -> GateActivation {
     .hardSigmoid(alpha: generation >= 3 ? 1.0 / 6 : 0.2, beta: 0.5)
   }

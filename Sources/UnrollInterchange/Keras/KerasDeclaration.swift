@@ -1,30 +1,30 @@
-// What a configuration says of a layer's variables, and what it cannot say.
+// The declaration of a layer's variables in a configuration.
 
 import UnrollFormat
 import UnrollTensors
 import UnrollTokenization
 
-/// What a configuration says of a layer's variables; `nil` where it says nothing.
+/// The declaration of a layer's variables; `nil` for unspecified properties.
 struct KerasDeclaration {
   /// The class, such as `LSTM`.
   let className: String
-  /// The width of the output: `units`, or of an Embedding `output_dim`.
+  /// The width of the output: `units`, or `output_dim` of an Embedding.
   let units: Int?
   /// The number of rows of an Embedding.
   let inputDimension: Int?
-  /// Whether there is a bias.
+  /// `true` if there is a bias.
   let usesBias: Bool?
-  /// The rank of the two matrices whose product is trained in the place of the weights (LoRA).
+  /// The rank of the two matrices whose product is trained instead of the weights (LoRA).
   let adaptationRank: Int?
   /// The type of the variables.
   let dtype: DType?
 
-  /// Takes what an entry says.
+  /// Reads the declaration of an entry.
   ///
   /// - Parameters:
   ///   - entry: The entry.
-  ///   - error: Makes an error of what was expected and found.
-  /// - Throws: What `error` makes, for settings of which Keras makes no layer.
+  ///   - error: Creates an error from an expectation and a finding.
+  /// - Throws: The error of `error`, for settings that Keras refuses.
   init(
     _ entry: KerasLayerEntry, error: (_ expected: String, _ found: String) -> InterchangeError
   ) throws {
@@ -55,12 +55,12 @@ struct KerasDeclaration {
 }
 
 extension KerasLayerEntry {
-  /// The name of the policy that says which types it has and computes in.
+  /// The name of the dtype policy of the layer.
   var policy: String? { settings["dtype"]?["config"]?["name"]?.text ?? settings["dtype"]?.text }
 }
 
 extension DType {
-  /// The name of Keras's policy for such numbers; `nil` for types that models are not made of.
+  /// The name of Keras's policy for the type; `nil` for types that are not used for weights.
   var kerasName: String? {
     switch self {
     case .float16: "float16"
@@ -71,7 +71,8 @@ extension DType {
     }
   }
 
-  /// The type of variables under a policy; `nil` if it is no floating point, or no policy.
+  /// Creates the type of variables under a policy; `nil` if it is not a floating-point type, or not
+  /// a policy.
   fileprivate init?(ofKerasPolicy name: String) {
     let isMixed = ["mixed_float16", "mixed_bfloat16"].contains(name)
     guard let type = isMixed ? .float32 : DType.allCases.first(where: { $0.kerasName == name })
@@ -81,7 +82,7 @@ extension DType {
 }
 
 extension JSONValue {
-  /// The value for messages, if it is short.
+  /// The value for messages, shortened.
   fileprivate var words: String {
     switch self {
     case .null: "null"

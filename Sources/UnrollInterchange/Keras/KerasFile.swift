@@ -1,4 +1,4 @@
-// A file of Keras, opened: its configuration if it has one, and the HDF5 container of its variables.
+// An opened Keras file: its configuration, if any, and the HDF5 container of its variables.
 
 import UnrollFormat
 import UnrollHDF5
@@ -12,11 +12,11 @@ struct KerasFile {
     static let metadata = "metadata.json"
     static let configuration = "config.json"
     static let weights = "model.weights.h5"
-    /// What Unroll adds: tokens and tokenizer; Keras passes it over.
+    /// Tokens and tokenizer that Unroll adds; Keras ignores the record.
     static let kept = "unroll.json"
   }
 
-  /// What Unroll adds to HDF5 files of weights; Keras passes it over.
+  /// Datasets that Unroll adds to HDF5 files of weights; Keras ignores them.
   enum KeptDataset {
     static let metadata = "/unroll"
     static let configuration = "/unroll_config"
@@ -26,25 +26,25 @@ struct KerasFile {
   let path: String
   /// The container of the variables.
   let container: ForeignContainer
-  /// What the model is made of; `nil` in files of weights alone.
+  /// The configuration of the model; `nil` in files of weights alone.
   private(set) var configuration: JSONValue?
-  /// How the model was compiled; `nil` if it was not.
+  /// The compilation settings; `nil` if the model was not compiled.
   let compilation: JSONValue?
   /// The version of Keras that wrote the file.
   private(set) var version: String?
   /// The tokens and the tokenizer as JSON, in files that Unroll wrote.
   let kept: String?
-  /// What stands in front of a path inside the container.
+  /// The prefix of paths inside the container.
   private let prefix: String
-  /// The file of the configuration, if the caller gave it.
+  /// The configuration file, if the caller gave one.
   private var pathOfConfiguration: String?
 
   static let saveAgain = "save the model again: `model.save(\"model.keras\")`"
 
-  /// The lists of tokens of an archive, by the groups of their layers below that of all layers.
+  /// The token lists of an archive, by the groups of their layers below that of all layers.
   let assets: [String: String]
 
-  /// The generation of Keras: 1, 2 or 3, by which some functions differ.
+  /// The generation of Keras, 1, 2 or 3, on which some functions depend.
   var generation: Int { version?.first.flatMap(\.wholeNumberValue) ?? 3 }
 
   /// The first three numbers of the version.
@@ -55,19 +55,19 @@ struct KerasFile {
     return [Int(match.1) ?? 0, Int(match.2) ?? 0, match.3.flatMap { Int($0) } ?? 0]
   }
 
-  /// Whether the configuration names a class alone, whose code says what the layers do.
+  /// `true` if the configuration only names a subclass, whose code defines the layers.
   var isSubclassed: Bool {
     guard pathOfConfiguration == nil, let name = configuration?.kerasClass else { return false }
     return !KerasKinds.containers.contains(name) && configuration?.hasLayers != true
   }
 
-  /// Whether the configuration is the caller's, and may be of another model.
+  /// `true` if the caller gave the configuration, which may belong to another model.
   var isGivenConfiguration: Bool { pathOfConfiguration != nil }
 
-  /// Whether the configuration says what the layers are.
+  /// `true` if the configuration lists the layers.
   var hasLayers: Bool { configuration != nil && !isSubclassed }
 
-  /// How to save what the layers are; a class of its user's has no list of them.
+  /// Advice on saving the layers; a subclass has no list of them.
   var saveWhole: String {
     isSubclassed
       ? "make a Sequential model of the same layers and give its JSON"
@@ -75,7 +75,7 @@ struct KerasFile {
         + "`model.save(\"model.keras\")`"
   }
 
-  /// An error about a place inside the container or the configuration.
+  /// Returns an error about a location inside the container or the configuration.
   func error(
     _ place: String, expected: String, found: String, fix: String = saveAgain
   ) -> InterchangeError {
@@ -85,9 +85,9 @@ struct KerasFile {
       fix: fix)
   }
 
-  /// Takes the configuration that the caller gives, as `model.to_json()` writes it.
+  /// Adopts the configuration that the caller gives, as written by `model.to_json()`.
   ///
-  /// - Throws: `InterchangeError` if it is no JSON, or the file has a configuration of its own.
+  /// - Throws: `InterchangeError` if it is not JSON, or the file has a configuration of its own.
   mutating func take(_ given: MappedFile) throws {
     guard !hasLayers else {
       throw error(
@@ -113,12 +113,12 @@ struct KerasFile {
     version = value?["keras_version"]?.text ?? version
   }
 
-  /// Where the configuration is, for messages.
+  /// The location of the configuration, for messages.
   var placeOfConfiguration: String {
     pathOfConfiguration ?? (prefix.isEmpty ? "model_config" : Record.configuration)
   }
 
-  /// What to do where the configuration is not one of these variables.
+  /// Advice if the configuration does not fit the variables.
   var fixOfConfiguration: String {
     pathOfConfiguration == nil
       ? "the configuration is not of these weights: " + Self.saveAgain
@@ -127,7 +127,7 @@ struct KerasFile {
 
   // MARK: - Archives
 
-  /// Whether a file is an archive that begins with a record of Keras's.
+  /// Returns `true` if a file is an archive that begins with a Keras record.
   static func isArchive(_ file: MappedFile) -> Bool {
     guard let header = FixedHeader(file, at: 0, count: 30), header.u32(0) == 0x0403_4B50 else {
       return false
@@ -138,8 +138,8 @@ struct KerasFile {
 
   /// Opens an archive.
   ///
-  /// - Throws: `InterchangeError` if it is damaged or not of Keras; `FileError` if libhdf5
-  ///   cannot be run.
+  /// - Throws: `InterchangeError` if it is damaged or not Keras's; `FileError` if libhdf5 cannot be
+  ///   run.
   init(archive file: MappedFile, reader: ContainerReader) throws {
     let archive = try Self.blamingKeras { try ZipArchive(file) }
     func record(_ name: String) throws -> ZipRecord {
@@ -169,7 +169,7 @@ struct KerasFile {
     prefix = Record.weights + ": "
   }
 
-  /// The lists of tokens: `assets/layers/text_vectorization/vocabulary.txt`.
+  /// Returns the token lists: `assets/layers/text_vectorization/vocabulary.txt`.
   private static func assets(of archive: ZipArchive) throws -> [String: String] {
     var assets: [String: String] = [:]
     for (name, record) in archive.records where name.hasSuffix("/vocabulary.txt") {
@@ -194,19 +194,19 @@ struct KerasFile {
     }
   }
 
-  /// The bytes of a record, compared with its CRC-32.
+  /// Returns the bytes of a record, checked against its CRC-32.
   private static func contents(
     of record: ZipRecord, in archive: ZipArchive, room: Int
   ) throws -> ByteStorage {
     var room = room
     return try blamingKeras {
-      // What is deflated is compared when it is inflated.
+      // Deflated records are checked when they are inflated.
       if record.method == 0 { _ = try archive.verify(record) }
       return try archive.contents(of: record, room: &room)
     }
   }
 
-  /// Errors about the archive name PyTorch, which writes most of them.
+  /// Rewrites errors about the archive, whose advice names PyTorch, the usual producer.
   private static func blamingKeras<Result>(_ body: () throws -> Result) throws -> Result {
     do {
       return try body()
@@ -218,7 +218,7 @@ struct KerasFile {
   }
 
   private static let largestText = 64 << 20
-  /// A configuration of a model with a few hundred layers has some ten thousand.
+  /// The maximum number of JSON values; a model with a few hundred layers has some ten thousand.
   private static let mostValues = 1_000_000
 
   static func json(
@@ -235,7 +235,7 @@ struct KerasFile {
 
   // MARK: - HDF5
 
-  /// Takes a container of weights alone.
+  /// Creates a file from a container of weights alone.
   init(weights container: ForeignContainer, path: String) {
     self.container = container
     self.path = path
@@ -247,8 +247,8 @@ struct KerasFile {
     prefix = ""
   }
 
-  /// Whether a file begins as HDF5 does, behind a block of its user's if there is one: of 512 bytes, or
-  /// twice as many, and so on.
+  /// Returns `true` if a file has the HDF5 signature, at offset 0 or after a user block of 512
+  /// bytes, or 1024, and so on.
   static func isHDF5(_ file: MappedFile) -> Bool {
     var start = 0
     while start + Superblock.signature.count <= file.count {
@@ -262,7 +262,7 @@ struct KerasFile {
 
   /// Opens an HDF5 file.
   ///
-  /// - Throws: `InterchangeError` if libhdf5 does not get through it, or its configuration is no JSON.
+  /// - Throws: `InterchangeError` if libhdf5 cannot read it, or its configuration is not JSON.
   init(hdf5 file: MappedFile, reader: ContainerReader) throws {
     let container = try Self.container(
       .mapped(file, 0..<file.count), of: file, place: "", reader: reader)

@@ -3,20 +3,20 @@
 import UnrollFormat
 import UnrollTensors
 
-/// `.keras`: an archive of a configuration and an HDF5 file of variables.
+/// The `.keras` format: an archive of a configuration and an HDF5 file of variables.
 public enum KerasFormat: KerasFamily {
   /// The name in reports.
   public static let name = "keras"
   /// The extension.
   public static let fileExtensions = ["keras"]
 
-  /// Whether a file is an archive that begins with a record of Keras's.
+  /// Returns `true` if a file is an archive that begins with a Keras record.
   public static func recognizes(_ file: MappedFile) -> Bool { KerasFile.isArchive(file) }
 
-  /// Converts a language model: an embedding or one-hot input, SimpleRNN, LSTM or GRU layers, a Dense
-  /// output.
+  /// Converts a language model: an embedding or one-hot input, SimpleRNN, LSTM or GRU layers, a
+  /// Dense output.
   ///
-  /// The configuration is read as data; no class or function that it names is ever looked for.
+  /// The configuration is parsed as data; no class or function that it names is loaded.
   ///
   /// - Throws: `InterchangeError` if the file is damaged, holds another kind of model, or needs a
   ///   vocabulary that `options` does not give.
@@ -26,9 +26,10 @@ public enum KerasFormat: KerasFamily {
     return try opened.conversion(options)
   }
 
-  /// Writes a checkpoint; `keras.models.load_model` opens it, compiled if there is an optimizer.
+  /// Writes a checkpoint for `keras.models.load_model`; the model is compiled if there is an
+  /// optimizer.
   ///
-  /// Tokens and tokenizer are in a record of their own, which Keras passes over.
+  /// Tokens and tokenizer are in a record of their own, which Keras ignores.
   ///
   /// - Throws: `InterchangeError` if Keras has no layers that compute the model; `FileError` or
   ///   `HDF5Error` if the file cannot be written.
@@ -50,26 +51,27 @@ public enum KerasFormat: KerasFamily {
   }
 }
 
-/// HDF5 files of Keras: `.weights.h5`, and the legacy `.h5` and `.hdf5` of models and of weights, which
-/// are read only.
+/// HDF5 files of Keras: `.weights.h5`, and the legacy `.h5` and `.hdf5` of models and of weights,
+/// which are only read.
 public enum KerasHDF5Format: KerasFamily {
   /// The name in reports.
   public static let name = "keras-h5"
   /// The extension of files of weights.
   public static let fileExtensions = ["weights.h5"]
 
-  /// Whether a file is HDF5, or the list of several with weights; checkpoints of Unroll are told apart before.
+  /// Returns `true` if a file is HDF5, or the list of a sharded file of weights; checkpoints of
+  /// Unroll are detected before.
   public static func recognizes(_ file: MappedFile) -> Bool {
     KerasFile.isHDF5(file) || KerasFile.isListOfShards(file)
   }
 
   /// Converts a language model; see `KerasFormat.read`.
   ///
-  /// What a file of weights alone does not say is assumed and noted, unless `options` has its
+  /// Information that a file of weights alone lacks is assumed and noted, unless `options` has its
   /// configuration.
   ///
-  /// - Throws: `InterchangeError` if the file is damaged, holds another kind of model, or needs what
-  ///   `options` does not give.
+  /// - Throws: `InterchangeError` if the file is damaged, holds another kind of model, or needs
+  ///   information that `options` does not give.
   public static func read(_ file: MappedFile, options: ReadingOptions) throws -> Conversion {
     var opened =
       try KerasFile.isListOfShards(file)
@@ -79,9 +81,9 @@ public enum KerasHDF5Format: KerasFamily {
     return try opened.conversion(options)
   }
 
-  /// Writes the weights of a checkpoint; `load_weights` of a model of the same layers reads them.
+  /// Writes the weights of a checkpoint for `load_weights` of a model with the same layers.
   ///
-  /// The configuration, tokens and tokenizer are in datasets of their own, which Keras passes over.
+  /// Configuration, tokens and tokenizer are in datasets of their own, which Keras ignores.
   ///
   /// - Throws: `InterchangeError` if Keras has no layers that compute the model; `HDF5Error` if the file
   ///   cannot be written.
@@ -99,7 +101,7 @@ public enum KerasHDF5Format: KerasFamily {
 }
 
 extension KerasFile {
-  /// The language model in the file.
+  /// Returns the language model of the file.
   func conversion(_ options: ReadingOptions) throws -> Conversion {
     var language = try KerasLanguageModel(self, options)
     let rows = language.architecture.vocabularySize
@@ -127,7 +129,7 @@ extension KerasFile {
 }
 
 extension ReadingOptions {
-  /// Takes tokens, and how texts are cut, from a layer of the model, where the caller gives none.
+  /// Adopts tokens and tokenizer from a layer of the model, unless the caller gives them.
   fileprivate mutating func take(_ lookup: KerasLookup, rows: Int) {
     guard vocabulary == nil, let tokens = lookup.vocabulary(rows: rows) else { return }
     vocabulary = tokens
@@ -135,22 +137,22 @@ extension ReadingOptions {
   }
 }
 
-/// What Keras's formats have in common: the same layers and optimizers.
+/// The shared part of Keras's formats: layers and optimizers.
 public protocol KerasFamily: ForeignFormat {}
 
 extension KerasFamily {
-  /// Datasets have names that a map may give.
+  /// `true`: datasets have names that a map can assign.
   public static var hasNames: Bool { true }
 
-  /// The model with one bias where Keras has one, and without what Keras has no layers for.
+  /// Returns the model with one bias where Keras has one, and without features that Keras lacks.
   ///
   /// - Throws: `InterchangeError` if Keras has no layers that compute the model.
   public static func held(_ checkpoint: Checkpoint) throws -> Checkpoint {
     try KerasVariant(checkpoint).checkpoint
   }
 
-  /// What is neither weights, tokens, tokenizer nor an optimizer that Keras has, and what Keras has in
-  /// another variant.
+  /// Returns notes on everything but weights, tokens, tokenizer and an optimizer that Keras
+  /// supports, and on variants of layers that Keras replaces.
   ///
   /// - Throws: `InterchangeError` if Keras has no layers that compute the model.
   public static func losses(of checkpoint: Checkpoint) throws -> [Note] {
@@ -162,7 +164,7 @@ extension KerasFamily {
 
   /// Refuses a file whose optimizer is not the one that was written.
   ///
-  /// - Throws: `InterchangeError` if so.
+  /// - Throws: `InterchangeError` if the optimizers differ.
   public static func check(
     _ written: Checkpoint, isReadAs read: Checkpoint, path: String
   ) throws {

@@ -10,10 +10,10 @@ struct KerasGates {
   /// The gate.
   let gate: Character
 
-  /// The gates in the order in which later versions have them in one matrix.
+  /// The gates in the order of later versions, which stack them in one matrix.
   static let orders: [[Character]] = [["i", "f", "c", "o"], ["z", "r", "h"]]
 
-  /// Takes a name apart; `nil` if it is of another kind.
+  /// Parses a name; `nil` for other kinds of names.
   init?(_ place: String) {
     guard let match = place.firstMatch(of: /_([WUb])_([ifcozrh])(?::0)?$/),
       let role = match.1.first, let gate = match.2.first
@@ -24,10 +24,10 @@ struct KerasGates {
 }
 
 extension KerasVariables {
-  /// The numbers at the paths of a layer's variables; those of gates side by side, as later versions have
-  /// them.
+  /// Returns the variables at the paths of a layer; those of gates are concatenated, as in later
+  /// versions.
   ///
-  /// - Throws: `InterchangeError` if some cannot be read, or are not of all gates.
+  /// - Throws: `InterchangeError` if some cannot be read, or a gate is missing.
   mutating func variables(_ places: [String]) throws -> [KerasVariable] {
     var variables: [KerasVariable] = []
     for place in places { variables.append(try variable(place)) }
@@ -56,7 +56,7 @@ extension KerasVariables {
 }
 
 extension Tensor {
-  /// Tensors of one shape and type as one, each row the rows of all.
+  /// Concatenates the rows of tensors of equal shape and type.
   fileprivate init?(sideBySide parts: [Tensor]) {
     guard let first = parts.first, let width = first.shape.dimensions.last else { return nil }
     let dtype = first.dtype

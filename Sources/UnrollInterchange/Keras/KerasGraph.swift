@@ -1,16 +1,16 @@
-// The layers of a configuration in the order in which they compute, those of models inside it among them.
+// The layers of a configuration in the order of computation, including those of nested models.
 
 import UnrollFormat
 import UnrollTokenization
 
-/// A use of a layer: which of the layers in a list, and whether it is called in reverse.
+/// A use of a layer: its index in a list, and the direction of the call.
 struct KerasUse {
   let index: Int
-  /// Whether a `ReversibleEmbedding` is called with `reverse=True`.
+  /// `true` if a `ReversibleEmbedding` is called with `reverse=True`.
   var isReverse = false
 }
 
-/// The calls of a functional model's layers, each reading one before.
+/// The calls of a functional model's layers, each with its input.
 struct KerasGraph {
   private let entries: [KerasLayerEntry]
   private let refusal: (_ place: String, _ found: String) -> InterchangeError
@@ -29,9 +29,9 @@ struct KerasGraph {
   ///
   /// - Parameters:
   ///   - entries: The layers.
-  ///   - items: The same as values of the configuration, with `inbound_nodes`.
-  ///   - refusal: Makes an error of a place and of what was found there.
-  /// - Throws: What `refusal` makes, if a call reads several others, a state, or a second output.
+  ///   - items: The same layers as values of the configuration, with `inbound_nodes`.
+  ///   - refusal: Creates an error from a location and a finding.
+  /// - Throws: The error of `refusal`, if a call reads several others, a state, or a second output.
   init(
     _ entries: [KerasLayerEntry], _ items: [JSONValue],
     refusal: @escaping (_ place: String, _ found: String) -> InterchangeError
@@ -72,9 +72,9 @@ struct KerasGraph {
     readers[Call(layer: layer, number: number), default: []].append(call)
   }
 
-  /// The calls, each reading the one before.
+  /// Returns the calls as a chain in which each reads the previous one.
   ///
-  /// - Throws: An error naming what is no chain.
+  /// - Throws: An error that names a call that is not in a chain.
   func chain() throws -> [KerasUse] {
     guard var current = starts.first, starts.count == 1 else {
       throw refusal("config", "\(starts.count) inputs")
@@ -91,7 +91,8 @@ struct KerasGraph {
     return order.map { KerasUse(index: $0.layer, isReverse: reverse.contains($0)) }
   }
 
-  /// The tensors that an inbound node names: lists that begin with a layer's name and two numbers.
+  /// Returns the tensors that an inbound node names: lists that begin with a layer's name and two
+  /// numbers.
   private static func histories(_ value: JSONValue) -> [[JSONValue]] {
     if let history = value["keras_history"]?.array, history.count >= 3 { return [history] }
     if let items = value.array {

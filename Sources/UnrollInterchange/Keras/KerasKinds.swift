@@ -1,28 +1,28 @@
-// The kinds of layers: which change nothing at evaluation, and what their groups are called.
+// The kinds of layers: those without effect at evaluation, and the names of their groups.
 
 import UnrollTokenization
 
-/// The classes of Keras that a language model has beside those with numbers.
+/// Classes of Keras that a language model may have beside layers with variables.
 enum KerasKinds {
-  /// Classes that give back what they get when a model predicts, and the setting that says how much of it
-  /// they change in training.
+  /// Classes that are the identity at evaluation, and the setting with the rate of their effect in
+  /// training.
   static let harmless: [String: String?] = [
     "InputLayer": nil, "Dropout": "rate", "SpatialDropout1D": "rate", "GaussianNoise": "stddev",
     "GaussianDropout": "rate", "AlphaDropout": "rate", "ActivityRegularization": nil,
     "Masking": nil, "Identity": nil,
   ]
-  /// Classes that make ids of texts or numbers.
+  /// Classes that map texts or numbers to ids.
   static let lookups: Set = ["TextVectorization", "StringLookup", "IntegerLookup"]
-  /// Classes that make one-hot vectors of ids.
+  /// Classes that map ids to one-hot vectors.
   static let encodings: Set = ["CategoryEncoding", "OneHot"]
-  /// Classes of models that apply their layers one after the other.
+  /// Classes of models that apply their layers in sequence.
   static let containers: Set = ["Sequential", "Functional", "Model"]
 
-  /// The names of groups of layers without numbers that change nothing on the way from ids to the output.
+  /// The group names of layers without variables that have no effect between ids and the output.
   static let harmlessGroups: Set<String> = Set(
     (Array(harmless.keys) + Array(lookups) + Array(encodings)).map(snakeCase) + ["input"])
 
-  /// A class's name as the name of a group: `SimpleRNN` becomes `simple_rnn`.
+  /// Returns a class's name as a group name: `SimpleRNN` becomes `simple_rnn`.
   static func snakeCase(_ name: String) -> String {
     name.replacing(/\W+/, with: "")
       .replacing(/(.)([A-Z][a-z]+)/) { "\($0.1)_\($0.2)" }
@@ -30,7 +30,7 @@ enum KerasKinds {
       .lowercased()
   }
 
-  /// A group's class and number: `lstm_2` is the third of its class.
+  /// Returns the class and number of a group: `lstm_2` is the third of its class.
   static func split(_ name: String) -> (base: String, number: Int) {
     guard let line = name.lastIndex(of: "_"), let number = Int(name[name.index(after: line)...]),
       number >= 0
@@ -38,8 +38,8 @@ enum KerasKinds {
     return (String(name[..<line]), number)
   }
 
-  /// The names of the groups of some layers: their classes', and a number for each that is not the first
-  /// of its class.
+  /// Returns the group names of layers: their classes', with a number for each but the first of its
+  /// class.
   static func groups(of entries: [KerasLayerEntry]) -> [String] {
     var counts: [String: Int] = [:]
     return entries.map { entry in

@@ -1,33 +1,34 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// A language model among the layers of a file of Keras.
+// Extracts a language model from the layers of a Keras file.
 
 import UnrollFormat
 import UnrollTensors
 
-/// The layers of a file, their sizes, and their numbers in our order.
+/// The layers of a file, their sizes, and their parameters in the order of a checkpoint.
 struct KerasLanguageModel {
   var architecture: Architecture
   var parameters = ParameterTree<Tensor>()
   private(set) var optimizer: OptimizerState?
   var notes: [Note]
-  /// Whether parameters are not each a variable of Keras, in its order.
+  /// `true` if parameters do not correspond to Keras variables one to one.
   var isFolded = false
-  /// The layer that makes ids of texts, if there is one.
+  /// The layer that maps text to ids, if there is one.
   private(set) var lookup: KerasLookup?
-  /// The window of tokens that the configuration states, if it does.
+  /// The window of tokens that the configuration states, if any.
   private(set) var window: StatedWindow?
-  /// That everything in the file has an account.
+  /// The proof that everything in the file is accounted for.
   private(set) var settlement: Ledger.Settlement
 
   let file: KerasFile
 
-  /// Takes a model out of a file.
+  /// Extracts a model from a file.
   ///
   /// - Parameters:
   ///   - file: The file.
-  ///   - options: What the caller says: activations and names, for files of weights alone; names that are
-  ///     ignored.
-  /// - Throws: `InterchangeError` naming the layer or variable that is of no such model, or has no account.
+  ///   - options: The caller's information: activations and names for files of weights alone, and
+  ///     ignored names.
+  /// - Throws: `InterchangeError` naming the layer or variable that does not fit such a model or is
+  ///   not accounted for.
   init(_ file: KerasFile, _ options: ReadingOptions) throws {
     self.file = file
     let nonlinearity = options.nonlinearity
@@ -83,12 +84,12 @@ struct KerasLanguageModel {
       optimizer = state
       notes += approximations.map { Note(place: "optimizer", message: "approximate: \($0)") }
     case .lost(let reason)?:
-      notes.append(Note(place: "optimizer", message: "not carried: \(reason)"))
+      notes.append(Note(place: "optimizer", message: "not preserved: \(reason)"))
     case nil: break
     }
   }
 
-  /// Makes output and embedding one weight again, if they have the same numbers.
+  /// Ties output and embedding if they have the same values.
   mutating func tie() {
     guard !architecture.isTied, let embedding = parameters[.embeddingWeight],
       let output = parameters[.outputWeight], embedding.hasBytes(of: output)
@@ -104,7 +105,7 @@ struct KerasLanguageModel {
     file.error(place, expected: expected, found: found)
   }
 
-  /// What the caller says of plain cells is what the configuration says, where that has such cells.
+  /// Checks that the caller's activation of vanilla RNN layers agrees with the configuration.
   private func check(_ nonlinearity: Activation?, of parts: [KerasPart]) throws {
     let activations = parts.compactMap { part -> Activation? in
       guard case .recurrent(let cell) = part.computes, cell.cell == .rnn else { return nil }
@@ -115,7 +116,7 @@ struct KerasLanguageModel {
       return
     }
     throw file.error(
-      "config", expected: "the activation \(nonlinearity.rawValue), as asked for",
+      "config", expected: "the activation \(nonlinearity.rawValue), as requested",
       found: first.rawValue, fix: "leave --nonlinearity out: the file says it")
   }
 
@@ -139,7 +140,7 @@ struct KerasLanguageModel {
     }
   }
 
-  /// Variables may share their bytes; what is brought in our order is copied.
+  /// Bounds the memory of reordered copies: variables of a file may share bytes, copies do not.
   private func checkRoom(_ parts: [KerasPart]) throws {
     var size = 0
     for variable in parts.flatMap(\.variables) { size += variable.tensor.storage.count }
@@ -162,7 +163,7 @@ struct KerasLanguageModel {
     return tensor
   }
 
-  /// The sizes of a matrix, none of them 0.
+  /// Returns the sizes of a matrix, none of them 0.
   func matrix(_ variable: KerasVariable?, of part: KerasPart) throws -> (Int, Int) {
     guard let variable else { throw error(part.name, "a matrix", "none") }
     let dimensions = variable.tensor.shape.dimensions
@@ -172,7 +173,7 @@ struct KerasLanguageModel {
     return (dimensions[0], dimensions[1])
   }
 
-  /// Checks that the configuration is one of these variables.
+  /// Checks that the configuration fits the variables.
   private func checkDeclaration(of part: KerasPart) throws {
     guard let declaration = part.declaration else { return }
     func refusal(_ place: String, _ expected: String, _ found: String) -> InterchangeError {
@@ -212,7 +213,7 @@ struct KerasLanguageModel {
     }
   }
 
-  /// A GRU's bias has two rows where the reset gate is applied after the product.
+  /// Checks the bias of a GRU, which has two rows if the reset gate is applied after the product.
   private func checkBias(
     of part: KerasPart, _ cell: KerasCell,
     _ refusal: (_ place: String, _ expected: String, _ found: String) -> InterchangeError
@@ -227,9 +228,10 @@ struct KerasLanguageModel {
     }
   }
 
-  /// Refuses a low-rank adaptation (LoRA) that is apart from the weights; notes one that is in them.
+  /// Refuses a low-rank adaptation (LoRA) that is separate from the weights; notes one that is
+  /// merged.
   ///
-  /// Keras adds it to the weights that it saves, but not in legacy files.
+  /// Keras merges it into the weights that it saves, but not in legacy files.
   private mutating func checkAdaptation(of part: KerasPart) throws {
     guard let rank = part.declaration?.adaptationRank else { return }
     if let apart = part.variables.first(where: { $0.place.contains("/lora_") }) {
@@ -242,11 +244,12 @@ struct KerasLanguageModel {
     notes.append(
       Note(
         place: part.name,
-        message: "not carried: lora_rank \(rank): the weights have the adaptation in them, and are "
+        message:
+          "not preserved: lora_rank \(rank): the weights have the adaptation in them, and are "
           + "trained whole from here on"))
   }
 
-  /// Notes a type in the configuration that is not that of the weights.
+  /// Notes a type in the configuration that differs from the weights'.
   private mutating func noteType(of part: KerasPart) {
     let found = Set(part.variables.map(\.tensor.dtype.rawValue))
     guard !found.isEmpty, let dtype = part.declaration?.dtype, found != [dtype.rawValue] else {
@@ -298,12 +301,12 @@ struct KerasLanguageModel {
     architecture.layers.append(layer)
   }
 
-  /// Takes the numbers of a layer's variables.
+  /// Sets the parameters of a layer from its variables.
   private mutating func take(_ part: KerasPart, _ forms: [KerasVariableForm]) throws {
     try checkCount(part, forms.count...forms.count)
     let isCuDNN = part.isCuDNN
     for (index, (variable, form)) in zip(part.variables, forms).enumerated() {
-      // cuDNN has the two biases in one row.
+      // cuDNN concatenates the two biases in one row.
       let isRow = isCuDNN && form.parameters.count == 2
       let shape = isRow ? [form.shape.elementCount ?? 0] : form.shape.dimensions
       var tensor = try tensor(variable, shape)
@@ -316,26 +319,26 @@ struct KerasLanguageModel {
     }
   }
 
-  /// The hidden size of a recurrent layer.
+  /// Returns the hidden size of a recurrent layer.
   private func recurrentSize(_ part: KerasPart) -> Int {
     part.variables[1].tensor.shape.dimensions[0]
   }
 }
 
 extension KerasPart {
-  /// Whether it is what follows the recurrent layers.
+  /// `true` if the layer follows the recurrent layers.
   fileprivate var isOutput: Bool {
     if case .dense = computes { return true }
     return isReversed
   }
 
-  /// Whether it is an embedding as the output.
+  /// `true` if the layer is an embedding used as the output.
   var isReversed: Bool {
     if case .reversed = computes { return true }
     return false
   }
 
-  /// Whether it is a recurrent layer in cuDNN's order.
+  /// `true` if the layer is recurrent and in cuDNN's order.
   fileprivate var isCuDNN: Bool {
     if case .recurrent(let cell) = computes { return cell.isCuDNN }
     return false
@@ -343,7 +346,7 @@ extension KerasPart {
 }
 
 extension Tensor {
-  /// Whether another tensor has the same shape, type and bytes.
+  /// Returns `true` if another tensor has the same shape, type and bytes.
   fileprivate func hasBytes(of other: Tensor) -> Bool {
     guard shape == other.shape, dtype == other.dtype else { return false }
     return withUnsafeBytes { first in other.withUnsafeBytes { first.elementsEqual($0) } }

@@ -1,16 +1,16 @@
-// One layer of a configuration: what it computes, or why it cannot be converted.
+// A layer of a configuration: its computation, or the reason why it cannot be converted.
 
 import UnrollFormat
 import UnrollTokenization
 
-/// What a layer with numbers of its own computes.
+/// The computation of a layer with variables.
 enum KerasLayer {
-  /// Rows of a matrix.
+  /// A lookup of rows of a matrix.
   case embedding
   case recurrent(KerasCell)
   /// A linear layer.
   case dense
-  /// An embedding as the output: the product with its matrix, or with one of its own.
+  /// An embedding used as the output: the product with its matrix, or with a separate one.
   case reversed(isTied: Bool)
 }
 
@@ -18,11 +18,11 @@ enum KerasLayer {
 struct KerasCell {
   /// The kind of the cell.
   let cell: Cell
-  /// Whether its numbers are in the order of cuDNN.
+  /// `true` if the parameters are in cuDNN's order.
   var isCuDNN = false
   var activation = Activation.tanh
   var gates = GateActivation.sigmoid
-  /// How a GRU applies its reset gate; `nil` where shapes must tell.
+  /// The position of a GRU's reset gate; `nil` if it must follow from shapes.
   var reset: GRUReset?
 
   /// The classes of recurrent layers.
@@ -35,10 +35,10 @@ struct KerasCell {
 }
 
 extension JSONValue {
-  /// The class of an object of a configuration: its plain name if it is Keras's own, else with where it
-  /// comes from; `nil` if there is none.
+  /// The class of an object of a configuration: its plain name for Keras's own classes, else with
+  /// its module; `nil` if there is none.
   ///
-  /// A user's class may have the name of one of Keras's.
+  /// A user's class may have the name of a Keras class.
   var kerasClass: String? {
     guard let name = self["class_name"]?.text else { return nil }
     if let registered = self["registered_name"]?.text, registered != name { return registered }
@@ -54,12 +54,12 @@ extension JSONValue {
 struct KerasLayerEntry {
   /// The class, such as `LSTM`.
   let className: String
-  /// The name that its user gave it.
+  /// The user's name of the layer.
   let name: String
   /// The settings.
   let settings: JSONValue
 
-  /// Reads an entry; `nil` if it is none.
+  /// Reads an entry; `nil` if the value is not an entry.
   init?(_ value: JSONValue) {
     guard let className = value.kerasClass, let settings = value["config"] else { return nil }
     self.className = className
@@ -67,16 +67,17 @@ struct KerasLayerEntry {
     name = settings["name"]?.text ?? value["name"]?.text ?? className
   }
 
-  /// The entry of the layer that a TimeDistributed applies to each step; itself for any other.
+  /// The entry of the layer that a TimeDistributed applies to each step; the entry itself for
+  /// others.
   var inner: KerasLayerEntry {
     guard className == "TimeDistributed" else { return self }
     return settings["layer"].flatMap(KerasLayerEntry.init) ?? self
   }
 
-  /// A flag that is set.
+  /// Returns `true` if a flag is set.
   func isSet(_ name: String) -> Bool { settings[name]?.bool == true }
 
-  /// The name of a function; `linear` where there is none.
+  /// Returns the name of an activation; `linear` if there is none.
   func function(_ name: String) -> String {
     guard let value = settings[name] else { return "linear" }
     return value.text ?? value["class_name"]?.text.map { "\($0) \(value["config"]?.text ?? "")" }

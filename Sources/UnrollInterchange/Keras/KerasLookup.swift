@@ -1,30 +1,30 @@
-// Layers that make ids of texts: their vocabulary, and how they cut texts.
+// Layers that map text to ids: their vocabulary and tokenization.
 
 import UnrollFormat
 import UnrollTokenization
 
 /// A TextVectorization, StringLookup or IntegerLookup in front of a model.
 struct KerasLookup {
-  /// The name that its user gave it.
+  /// The user's name of the layer.
   let name: String
   /// The tokens in the order of their ids; `nil` if the configuration has none, as after `adapt`.
   private(set) var tokens: [String]?
   /// The id of the token for unknown text.
   private(set) var unknownID: Int?
-  /// How it cuts texts; `nil` if it gets them cut.
+  /// The tokenizer; `nil` if the input is tokenized already.
   private(set) var tokenizer: Tokenizer?
-  /// What is assumed.
+  /// Notes on assumptions.
   private(set) var notes: [Note] = []
-  /// Whether it gives one-hot vectors.
+  /// `true` if the output is one-hot vectors.
   let givesVectors: Bool
 
   /// Reads the settings of such a layer.
   ///
   /// - Parameters:
   ///   - entry: The layer.
-  ///   - asset: The list of its tokens that the archive has beside the configuration, if there is one.
-  ///   - refusal: Makes an error of what was expected and found.
-  /// - Throws: What `refusal` makes, if it gives no id for each token of a text.
+  ///   - asset: The token list of the layer in the archive, if there is one.
+  ///   - refusal: Creates an error from an expectation and a finding.
+  /// - Throws: The error of `refusal`, if the layer does not give one id for each token of a text.
   init(
     _ entry: KerasLayerEntry, asset: String?,
     refusal: (_ expected: String, _ found: String) -> InterchangeError
@@ -51,7 +51,7 @@ struct KerasLookup {
       let words = list.map(Self.words)
       tokens = Array(words.prefix(special.count)) == special ? words : special + words
     }
-    // Several tokens of one name are no vocabulary.
+    // A vocabulary cannot have duplicate tokens.
     if count > 1 { tokens = nil }
     if count == 1 { unknownID = special.count - 1 }
     guard isText else { return }
@@ -85,12 +85,12 @@ struct KerasLookup {
           + "does here"))
   }
 
-  /// A token of a list: a text, or a number.
+  /// Returns a token of a list: a text, or a number.
   private static func words(_ value: JSONValue) -> String {
     value.text ?? value.int.map { "\($0)" } ?? ""
   }
 
-  /// The vocabulary, if it has a token for each row.
+  /// Returns the vocabulary, if it has a token for each row.
   func vocabulary(rows: Int) -> Vocabulary? {
     guard let tokens, tokens.count == rows, Set(tokens).count == rows else { return nil }
     var vocabulary = Vocabulary(

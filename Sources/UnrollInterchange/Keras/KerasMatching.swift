@@ -1,17 +1,18 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// A configuration beside the weights of a class of its user's: which attribute is which layer.
+// Matches a configuration with the weights of a subclassed model: assigns attributes to layers.
 
 import UnrollFormat
 import UnrollTensors
 
 extension KerasVariables {
-  /// The variables of layers that are not where a Sequential or Functional model has them.
+  /// Returns the variables of layers that are not stored where a Sequential or Functional model has
+  /// them.
   ///
   /// - Parameters:
-  ///   - missing: Those layers.
-  ///   - layers: All, in order.
+  ///   - missing: The layers without variables.
+  ///   - layers: All layers, in order.
   /// - Returns: The paths of their variables, by the layers' names.
-  /// - Throws: `InterchangeError` if several attributes could be one of them.
+  /// - Throws: `InterchangeError` if several attributes fit a layer.
   func matched(
     _ missing: [KerasConfiguration.Layer], among layers: [KerasConfiguration.Layer]
   ) throws -> [[String]: [String]] {
@@ -54,7 +55,7 @@ extension KerasVariables {
     return isRecurrent ? dimensions(places[1]).first : dimensions(first).last
   }
 
-  /// Whether a group of the file has the variables that a layer declares.
+  /// Returns `true` if a group of the file has the variables that a layer declares.
   private func fits(
     _ module: KerasModule, _ layer: KerasConfiguration.Layer, _ width: Int?
   ) -> Bool {
@@ -80,7 +81,7 @@ extension KerasVariables {
 }
 
 extension KerasModule {
-  /// What a layer is called in a file: its attribute's name, and the one that Keras notes.
+  /// Returns the names of a layer in a file: its attribute, and the name that Keras records.
   fileprivate func names(in container: ForeignContainer) -> [String] {
     [shortName] + [container.text("\(place)/vars", "name")].compactMap { $0 }
   }

@@ -1,26 +1,26 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// What `--map` says of a file of Keras: which dataset is which weight.
+// The map of `--map` for a Keras file: the datasets of the weights.
 
 import UnrollFormat
 import UnrollTokenization
 
-/// The datasets of a file by the weights that they are, under the names of a state_dict.
+/// The datasets of a file, assigned to weights by their names in a state_dict.
 ///
-/// They are in Keras's own order and orientation: a kernel is `[in, out]`, a bias that of both.
+/// They are in Keras's order and orientation: a kernel is `[in, out]`, a bias covers both.
 struct KerasNameMap {
-  /// The embedding, if there is one.
+  /// The dataset of the embedding, if there is one.
   private(set) var embedding: String?
-  /// Of each recurrent layer the kernel, the recurrent kernel and the bias, if there is one.
+  /// The kernel, the recurrent kernel and the bias, if any, of each recurrent layer.
   private(set) var layers: [[String]] = []
-  /// The kernel of the output and its bias, if there is one; none if the output is the embedding.
+  /// The kernel of the output and its bias, if any; empty if the output is the embedding.
   private(set) var output: [String] = []
 
-  /// Sorts the names.
+  /// Assigns the names.
   ///
   /// - Parameters:
   ///   - names: The paths of datasets by the names of a state_dict.
-  ///   - refusal: Makes an error of a place, and of what was expected and found there.
-  /// - Throws: What `refusal` makes, if a name is another one or one is missing.
+  ///   - refusal: Creates an error from a location, an expectation and a finding.
+  /// - Throws: The error of `refusal`, if a name is unknown or missing.
   init(
     _ names: [String: String],
     refusal: (_ place: String, _ expected: String, _ found: String) -> InterchangeError
@@ -66,7 +66,7 @@ struct KerasNameMap {
     output = [weight] + (bias.map { [$0] } ?? [])
   }
 
-  /// A map for the layers of a file, to be corrected by its user.
+  /// Returns a map for the layers of a file, for the user to correct.
   static func skeleton(of layers: [KerasRoles.Candidate]) -> String {
     var members: [(String, String)] = []
     var number = 0

@@ -1,24 +1,24 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// How the variables of Keras and our parameters become each other: transposes, and blocks of gates.
+// Converts between Keras variables and parameters: transposes, and blocks of gates.
 
 import UnrollFormat
 import UnrollTensors
 
-/// A variable of Keras, and the parameters that have its numbers.
+/// A Keras variable and the parameters with its values.
 struct KerasVariableForm {
-  /// The parameter; of a GRU's bias `[2, 3H]` both.
+  /// The parameter; two for the bias `[2, 3H]` of a GRU.
   let parameters: [ParameterPath]
   /// The shape of the variable.
   let shape: Shape
-  /// Whether it is a kernel `[in, out]`, which we have as `[out, in]`.
+  /// `true` for a kernel `[in, out]`, which is `[out, in]` in a checkpoint.
   let isTransposed: Bool
-  /// Whether it has the gates of a GRU: Keras's order is z, r, h, ours r, z, n.
+  /// `true` if it has the gates of a GRU: Keras's order is z, r, h; a checkpoint's is r, z, n.
   let hasGRUGates: Bool
 
-  /// Exchanges the first two of three blocks; its own inverse.
+  /// The exchange of the first two of three blocks; its own inverse.
   private static let order = [1, 0, 2]
 
-  /// The parameters with a variable's numbers.
+  /// Returns the parameters with a variable's values.
   func parameters(of variable: Tensor) -> [(path: ParameterPath, tensor: Tensor)] {
     let tensor = isTransposed ? variable.transposed() : variable
     let parts =
@@ -30,7 +30,7 @@ struct KerasVariableForm {
     }
   }
 
-  /// The variable with the parameters' numbers; `nil` where one is missing.
+  /// Returns the variable with the parameters' values; `nil` if one is missing.
   func variable(of tree: ParameterTree<Tensor>) -> Tensor? {
     let tensors = parameters.compactMap { tree[$0] }.map {
       hasGRUGates ? $0.blocks(Self.order, of: 3) : $0
@@ -43,11 +43,11 @@ struct KerasVariableForm {
 }
 
 extension Architecture {
-  /// The variables of the model's layers in Keras, in its order: of the embedding if there is one, of each
-  /// recurrent layer, of the output.
+  /// The Keras variables of the model's layers, in Keras's order: of the embedding if there is one,
+  /// of each recurrent layer, of the output.
   ///
-  /// Every variant must be one that Keras has. A tied output weight is the embedding itself, or, where a bias
-  /// follows it, has a variable of its own with the embedding's numbers.
+  /// Every variant must be one that Keras supports. A tied output weight is the embedding itself;
+  /// if it has a bias, it is a variable of its own with the embedding's values.
   var kerasLayers: [[KerasVariableForm]] {
     var layers: [[KerasVariableForm]] = []
     if input == .embedding {
@@ -82,7 +82,7 @@ extension Architecture {
     return layers
   }
 
-  /// Whether the output is what Keras's `ReversibleEmbedding` gives in reverse: it has no bias.
+  /// `true` if the output is a Keras `ReversibleEmbedding` in reverse, which has no bias.
   var isReversible: Bool { isTied && !hasOutputBias }
 
   private func form(
@@ -96,7 +96,7 @@ extension Architecture {
 // MARK: - Tensors
 
 extension Tensor {
-  /// Rows and columns of a matrix exchanged.
+  /// Returns the transpose of a matrix.
   func transposed() -> Tensor {
     let rows = shape.dimensions[0]
     let columns = shape.dimensions[1]
@@ -110,7 +110,7 @@ extension Tensor {
     return with(bytes, [columns, rows])
   }
 
-  /// In squares that stay in a processor's cache.
+  /// Transposes in squares that fit in the processor's cache.
   private func transposedBytes<Bits: FixedWidthInteger>(
     _ type: Bits.Type, _ rows: Int, _ columns: Int
   ) -> [UInt8] {
@@ -136,11 +136,11 @@ extension Tensor {
     }
   }
 
-  /// The first dimension cut into blocks of one size, in another order; some may be left out.
+  /// Returns blocks of the first dimension in another order; some may be left out.
   ///
   /// - Parameters:
-  ///   - order: For each block of the result the one that it is.
-  ///   - count: The number of blocks there are.
+  ///   - order: For each block of the result, the index of the source block.
+  ///   - count: The number of source blocks.
   /// - Returns: The blocks.
   func blocks(_ order: [Int], of count: Int) -> Tensor {
     let size = storage.count / count
@@ -151,7 +151,7 @@ extension Tensor {
     return with(bytes, [rows] + shape.dimensions.dropFirst())
   }
 
-  /// The same numbers in another shape, of as many elements.
+  /// Returns the same values in another shape of equal size.
   func reshaped(_ dimensions: [Int]) -> Tensor {
     Tensor(shape: Shape(dimensions), dtype: dtype, storage: storage) ?? self
   }
@@ -160,19 +160,20 @@ extension Tensor {
     Tensor(shape: Shape(dimensions), dtype: dtype, storage: .owned(bytes)) ?? self
   }
 
-  /// A kernel `[I, G*H]` in cuDNN's order as one of Keras: in each gate's block of columns the numbers,
-  /// row by row, are those of the transpose, row by row; of the recurrent kernel the block is the
-  /// transpose.
+  /// Converts a kernel `[I, G*H]` from cuDNN's order to Keras's.
+  ///
+  /// In each gate's block of columns the values, row by row, are those of the transpose, row by
+  /// row; for the recurrent kernel the block is the transpose.
   ///
   /// - Parameters:
   ///   - G: The number of gates.
-  ///   - isRecurrent: Whether it is the recurrent kernel.
+  ///   - isRecurrent: `true` for the recurrent kernel.
   /// - Returns: The kernel.
   func fromCuDNN(gates G: Int, isRecurrent: Bool) -> Tensor {
     let I = shape.dimensions[0]
     let H = shape.dimensions[1] / G
     let rowSize = H * dtype.size
-    // Blocks of columns one after the other, each row by row: [G, I, H].
+    // The blocks of columns one after the other, each row by row: [G, I, H].
     let bytes = withUnsafeBytes { source -> [UInt8] in
       var bytes: [UInt8] = []
       bytes.reserveCapacity(source.count)

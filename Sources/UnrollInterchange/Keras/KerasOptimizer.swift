@@ -1,26 +1,27 @@
-// Optimizers of Keras and ours: names of their numbers, order of their slots.
+// Converts Keras optimizers: names of hyperparameters, order of slots.
 
 import UnrollFormat
 import UnrollTensors
 import UnrollTokenization
 
-/// The rules that both have: SGD, Adam and RMSprop.
+/// Optimizers of both Keras and Unroll: SGD, Adam and RMSprop.
 ///
-/// Keras's weight decay is decoupled; its epsilon of Adam is not corrected, that of RMSprop below the root;
-/// its velocities hold the learning rate.
+/// In Keras, weight decay is decoupled; Adam's epsilon is not bias-corrected, and RMSprop's is
+/// under the root; velocities include the learning rate.
 enum KerasOptimizer {
-  /// An optimizer as Keras has it, and where that is not quite the same; or why it has none.
+  /// The result of converting an optimizer to Keras: the optimizer with approximations, or the
+  /// reason why there is none.
   enum Kept {
     case kept(OptimizerState, approximations: [String])
     case lost(String)
   }
 
-  /// The classes and the kinds.
+  /// The classes and the kinds of optimizers.
   private static let classes: [(name: String, kind: OptimizerKind)] = [
     ("SGD", .sgd), ("Adam", .adam), ("AdamW", .adam), ("RMSprop", .rmsprop),
   ]
 
-  /// The settings and the hyper-parameters.
+  /// The settings and the hyperparameters.
   private static let names: [(name: String, hyperparameter: Hyperparameter)] = [
     ("momentum", .momentum), ("nesterov", .nesterov), ("beta_1", .beta1), ("beta_2", .beta2),
     ("epsilon", .epsilon), ("amsgrad", .amsgrad), ("rho", .alpha), ("centered", .centered),
@@ -35,7 +36,7 @@ enum KerasOptimizer {
   private static let globalNorm =
     "the norm of all gradients is taken with 10^-6 more than Keras takes"
 
-  /// The slots in Keras's order: some variable by variable, then others, slot by slot.
+  /// Returns the slots in Keras's order: some variable by variable, then others, slot by slot.
   private static func slots(
     of group: ParameterGroup, _ kind: OptimizerKind
   ) -> (together: [OptimizerSlot], apart: [OptimizerSlot]) {
@@ -44,7 +45,7 @@ enum KerasOptimizer {
     return (together, slots.filter { !together.contains($0) })
   }
 
-  /// The slots and variables in the order in which a file has their numbers.
+  /// Returns the slots and variables in the order of a file.
   private static func order(
     _ variables: [KerasVariableForm], _ group: ParameterGroup, _ kind: OptimizerKind
   ) -> [(slot: OptimizerSlot, variable: KerasVariableForm)] {
@@ -55,16 +56,16 @@ enum KerasOptimizer {
 
   // MARK: - Reading
 
-  /// Why an optimizer is not read.
+  /// The reason why an optimizer cannot be read.
   private struct Obstacle: Error { let reason: String }
 
-  /// The optimizer of a file; `nil` where it has none.
+  /// Returns the optimizer of a file; `nil` if it has none.
   ///
   /// - Parameters:
   ///   - file: The file.
-  ///   - architecture: The model's.
+  ///   - architecture: The model's architecture.
   ///   - variables: The paths of the optimizer's variables in the container, in order.
-  /// - Returns: The optimizer, or why it is not carried.
+  /// - Returns: The optimizer, or the reason why it is not preserved.
   static func read(
     _ file: KerasFile, of architecture: Architecture, variables: [String]
   ) -> Kept? {
@@ -109,7 +110,7 @@ enum KerasOptimizer {
         throw Obstacle(reason: "its setting \(name)")
       }
     }
-    // Keras's defaults where they are not PyTorch's.
+    // Keras's defaults that differ from PyTorch's.
     for (hyperparameter, value) in [(Hyperparameter.epsilon, 1e-7), (.alpha, 0.9)]
     where group.hyperparameters[hyperparameter] != nil {
       group[hyperparameter] = value
@@ -146,16 +147,16 @@ enum KerasOptimizer {
     else { throw Obstacle(reason: "it has no number of steps and no learning rate") }
     state.step = count
     group.step = count
-    // The setting has more digits, if it is the same number.
+    // The setting has more digits if it is the same number.
     if Float(group[.learningRate]) != Float(rate) { group[.learningRate] = rate }
     let order = order(architecture.kerasLayers.flatMap { $0 }, group, state.kind)
     guard variables.count == order.count + 2 else {
-      // Before the first step there may be none.
+      // Before the first step there may be no slots.
       if variables.count == 2, count == 0 { return }
       throw Obstacle(
         reason: "it has \(variables.count - 2) variables for \(order.count) slots of the model")
     }
-    // Variables may share their bytes; what is brought in our order is copied.
+    // Bounds the memory of reordered copies: variables of a file may share bytes, copies do not.
     var room = file.container.image.count
     for (path, (slot, form)) in zip(variables.dropFirst(2), order) {
       guard let tensor = file.container.tensor(path), tensor.shape == form.shape,
@@ -170,7 +171,7 @@ enum KerasOptimizer {
 
   // MARK: - Writing
 
-  /// An optimizer of a model as Keras has it.
+  /// Converts a model's optimizer to Keras.
   static func kept(_ state: OptimizerState, of architecture: Architecture) -> Kept {
     guard classes.contains(where: { $0.kind == state.kind }) else {
       return .lost("Keras has another rule of this name, or none")
@@ -207,13 +208,13 @@ enum KerasOptimizer {
     group.weightDecayKind = .decoupled
     if group.hyperparameters[.learningRateInBuffer] != nil { group[.learningRateInBuffer] = 1 }
     var state = state
-    // Keras counts once: what these parameters learned before this training counts.
+    // Keras has a single step count: that of the parameters, including previous trainings.
     state.groups = [group]
     state.step = group.step
     return .kept(state, approximations: approximations)
   }
 
-  /// The configuration of a kept optimizer, as JSON.
+  /// Returns the configuration of a converted optimizer as JSON.
   static func configuration(_ state: OptimizerState) -> String {
     guard let group = state.groups.first else { return "null" }
     let name = classes.first { $0.kind == state.kind }?.name ?? ""
@@ -235,7 +236,7 @@ enum KerasOptimizer {
       + #""registered_name": null}"#
   }
 
-  /// The variables of a kept optimizer in Keras's order.
+  /// Returns the variables of a converted optimizer in Keras's order.
   static func variables(_ state: OptimizerState, of architecture: Architecture) -> [Tensor] {
     guard let group = state.groups.first else { return [] }
     let step = Int32(clamping: state.step)
@@ -249,7 +250,7 @@ enum KerasOptimizer {
 }
 
 extension Tensor {
-  /// The only number of a tensor without dimensions.
+  /// The value of a tensor without dimensions.
   fileprivate var scalar: Double? {
     guard shape.dimensions.isEmpty else { return nil }
     return withUnsafeBytes { bytes in
@@ -261,7 +262,7 @@ extension Tensor {
     }
   }
 
-  /// A tensor without dimensions.
+  /// Creates a tensor without dimensions.
   fileprivate init?(scalar bits: some FixedWidthInteger, _ dtype: DType) {
     self.init(
       shape: [], dtype: dtype,

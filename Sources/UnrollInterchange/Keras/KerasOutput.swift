@@ -1,11 +1,12 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// What follows the recurrent layers of a model of Keras: one linear layer, or two, or the embedding again.
+// The layers after the recurrent layers of a Keras model: one or two linear layers, or the
+// embedding.
 
 import UnrollFormat
 import UnrollTensors
 
 extension KerasLanguageModel {
-  /// Refuses one-hot vectors of another width than the first layer has.
+  /// Refuses one-hot vectors whose width differs from the first layer's input.
   func checkEncoding(_ tokens: Int) throws {
     guard architecture.embeddingSize != tokens else { return }
     throw error(
@@ -42,7 +43,7 @@ extension KerasLanguageModel {
       last.variables.count == 2 || (parts.count == 2 && parts[0].variables.count == 2)
   }
 
-  /// What to do about an output of another size than the embedding.
+  /// Returns the advice for an output whose size differs from the embedding's.
   private func fix(_ tokens: Int, _ V: Int) -> String {
     if abs(tokens - V) <= 8 {
       return
@@ -54,7 +55,7 @@ extension KerasLanguageModel {
       : "only models that predict each of the tokens that they read are converted"
   }
 
-  /// Takes the numbers of the output.
+  /// Sets the output's parameters from its variables.
   mutating func takeOutput(_ parts: [KerasPart]) throws {
     guard let last = parts.last else { return }
     let H = architecture.topSize
@@ -74,7 +75,7 @@ extension KerasLanguageModel {
       }
       weight = embedding
     case .reversed(false):
-      // The variable is as the weight is, and the embedding's second.
+      // The variable is in the weight's orientation and the embedding's second one.
       isFolded = true
       weight = try linear(last, [width, architecture.vocabularySize]).kernel.transposed()
     default:
@@ -85,7 +86,7 @@ extension KerasLanguageModel {
     try set(weight, bias, behind: first, at: parts[0].name)
   }
 
-  /// The variables of a linear layer.
+  /// Returns the variables of a linear layer.
   private func linear(_ part: KerasPart, _ shape: [Int]) throws -> (kernel: Tensor, bias: Tensor?) {
     try checkCount(part, 1...2)
     let kernel = try tensor(part.variables[0], shape)
@@ -93,8 +94,8 @@ extension KerasLanguageModel {
     return (kernel, bias)
   }
 
-  /// Sets the output's parameters; a linear layer in front of it becomes the projection, or a part of the
-  /// weight.
+  /// Sets the output's parameters; a linear layer before it becomes the projection, or is
+  /// multiplied into the weight.
   private mutating func set(
     _ weight: Tensor, _ bias: Tensor?, behind first: (kernel: Tensor, bias: Tensor?)?,
     at place: String
@@ -125,7 +126,7 @@ extension KerasLanguageModel {
     if let bias { parameters[.outputBias] = bias }
   }
 
-  /// Refuses a product of two thin matrices that has far more numbers than both.
+  /// Refuses a product of two thin matrices that is far larger than both.
   private func checkProduct(_ columns: Int, _ size: Int, at place: String) throws {
     let (count, isHuge) = architecture.vocabularySize.multipliedReportingOverflow(by: columns)
     let bound = file.container.byteCount.multipliedReportingOverflow(by: 16)
@@ -144,7 +145,7 @@ extension KerasLanguageModel {
 }
 
 extension Tensor {
-  /// The numbers of the product of two matrices, row by row.
+  /// Returns the product of two matrices, row by row.
   fileprivate func product(with other: Tensor) -> [Double] {
     let rows = shape.dimensions[0]
     let inner = shape.dimensions[1]

@@ -1,18 +1,18 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// Layers of a file of weights alone in the order in which they compute: by classes, shapes and numbers.
+// Orders the layers of a file of weights alone by classes, shapes and numbers.
 
 import UnrollFormat
 import UnrollTensors
 
 /// The layers of a file without a configuration, as a chain from ids to the output.
 struct KerasRoles {
-  /// Classes of layers with variables, by the names of their groups.
+  /// Classes of layers with variables, by their group names.
   static let classes: Set = [
     "embedding", "reversible_embedding", "lstm", "gru", "simple_rnn", "rnn", "dense",
     "time_distributed",
   ]
 
-  /// A layer with its variables' shapes and what it can be by them.
+  /// A layer with its variables and the kind that their shapes allow.
   struct Candidate {
     let module: KerasModule
     let variables: [KerasVariable]
@@ -20,16 +20,16 @@ struct KerasRoles {
   }
 
   enum Kind {
-    /// One matrix: an embedding, or a Dense layer without a bias.
+    /// A single matrix: an embedding, or a Dense layer without a bias.
     case matrix
     /// A matrix and a bias.
     case dense
     case recurrent(KerasCell)
-    /// One matrix that is embedding and output, or two.
+    /// A ReversibleEmbedding: one matrix that is both embedding and output, or two.
     case reversible
   }
 
-  /// A chain: which layer reads ids, which recurrent layers follow, which is the output.
+  /// A chain of layers: the optional embedding, the recurrent layers, the output.
   private struct Chain {
     let embedding: Int?
     let recurrent: [Int]
@@ -46,18 +46,18 @@ struct KerasRoles {
     }
   }
 
-  /// What the shapes say of the order.
+  /// The result of ordering layers by shape.
   enum Order {
     case one([Candidate])
     case several
     case none
   }
 
-  /// The layers in the order in which they compute.
+  /// Returns the layers in the order of computation.
   ///
-  /// - Parameter isListed: Whether they are given in that order, as in a list of names; others are tried
-  ///   where the shapes do not allow it.
-  /// - Returns: The order, if there is one, or one that is the only one of the numbers.
+  /// - Parameter isListed: `true` if the candidates are in that order, as in a list of names; other
+  ///   orders are tried if the shapes do not allow it.
+  /// - Returns: The order, if it is unique, where numbers in names may decide.
   func order(isListed: Bool) -> Order {
     let found = isListed ? listed : []
     let chains = found.isEmpty ? chains : found
@@ -75,7 +75,7 @@ struct KerasRoles {
     candidates[index].module.className.map(names.contains) ?? true
   }
 
-  /// The layers as they are listed, if they can follow one another so.
+  /// The layers in the listed order, if their shapes allow it.
   private var listed: [Chain] {
     guard let output = candidates.indices.last, isOutput(output) else { return [] }
     let H = shape(output)[0]
@@ -89,7 +89,7 @@ struct KerasRoles {
     return [Chain(embedding: embedding, recurrent: recurrent, output: output)]
   }
 
-  /// Every chain that uses all layers once: two are enough to know that nothing decides.
+  /// Every chain that uses all layers once, at least two if there are several.
   private var chains: [Chain] {
     var chains: [Chain] = []
     let others = candidates.indices.filter { !recurrent.contains($0) }
@@ -135,8 +135,8 @@ struct KerasRoles {
 
   // MARK: - Recurrent layers
 
-  /// The orders of all recurrent layers that lead from one width to another; of several the one of their
-  /// numbers, where one list numbers them.
+  /// Returns the orders of all recurrent layers that lead from one width to another; if there are
+  /// several and names are numbered in one list, only the numbered one.
   private func orders(from width: Int, to end: Int) -> [[Int]] {
     var found: [[Int]] = []
     var steps = 0
@@ -170,13 +170,13 @@ struct KerasRoles {
     return width == end
   }
 
-  /// The recurrent layers by their numbers, if they are of one class in one list.
+  /// The recurrent layers by number, if they are of one class in one list.
   private var numbered: [Int]? {
     let modules = recurrent.map { candidates[$0].module }
     guard Set(modules.map { "\($0.parent) \($0.className ?? "")" }).count == 1,
       modules.first?.className != nil
     else { return nil }
-    // Cells of one layer have its number, and are in their order.
+    // Cells of one layer have its number, and are in order.
     let places = Set(modules.map(\.place))
     guard places.count == modules.count || places.count == 1 else { return nil }
     return recurrent.enumerated().sorted {
@@ -186,9 +186,9 @@ struct KerasRoles {
     }.map(\.element)
   }
 
-  // MARK: - When nothing decides
+  // MARK: - Ambiguous files
 
-  /// The layers as they would be tried: the embedding, recurrent layers by their numbers, the output.
+  /// The layers in the most plausible order: the embedding, recurrent layers by number, the output.
   var likely: [Candidate] {
     func rank(_ candidate: Candidate) -> Int {
       switch candidate.kind {

@@ -1,4 +1,4 @@
-// Weights of Keras in several files: a list of them as JSON, which says where each layer is.
+// Weights of Keras in several files, with a JSON index.
 
 import Foundation
 import UnrollFormat
@@ -9,7 +9,7 @@ extension KerasFile {
   private static let largestList = 16 << 20
   private static let mostShards = 1000
 
-  /// Whether a file is the list of weights that `save_weights` with `max_shard_size` writes.
+  /// Returns `true` if a file is the index that `save_weights` with `max_shard_size` writes.
   static func isListOfShards(_ file: MappedFile) -> Bool {
     guard file.count > 2, file.count <= largestList, file.copy(0..<1) == [UInt8(ascii: "{")] else {
       return false
@@ -18,9 +18,10 @@ extension KerasFile {
     return text.contains("\"weight_map\"") && text.contains(".weights.h5\"")
   }
 
-  /// Opens the files of a list, which lie beside it, as one.
+  /// Opens the files of an index, which are beside it, as one container.
   ///
-  /// - Throws: `InterchangeError` if one is missing, damaged or elsewhere; `FileError` if one cannot be read.
+  /// - Throws: `InterchangeError` if one is missing, damaged or elsewhere; `FileError` if one
+  ///   cannot be read.
   init(shards list: MappedFile, reader: ContainerReader) throws {
     let value = try Self.json(
       String(decoding: list.copy(0..<list.count), as: UTF8.self), "weight_map", of: list)

@@ -1,4 +1,4 @@
-// Groups of a file of weights as layers: by the names of their classes, and by the shapes of their variables.
+// Maps groups of a file of weights to layers by class names and by the shapes of variables.
 
 import UnrollFormat
 import UnrollTensors
@@ -7,11 +7,11 @@ import UnrollTensors
 struct KerasModule {
   /// The group, or the name in a list of layers.
   let place: String
-  /// The group or list that it is in; the numbers in names count the layers of a class there.
+  /// The group or list that contains it; the numbers in names count the layers of a class there.
   let parent: String
-  /// Its class in snake case; `nil` where the name is its user's.
+  /// Its class in snake case; `nil` if the name is the user's.
   let className: String?
-  /// Its number among those of its class.
+  /// Its number among the layers of its class.
   let number: Int
   /// The paths of its variables, in order.
   let variables: [String]
@@ -19,23 +19,23 @@ struct KerasModule {
 
 /// The groups of a file, each with its variables in `vars`.
 struct KerasTree {
-  /// The layers with variables, in the order of the names of their groups.
+  /// The layers with variables, by group name.
   private(set) var modules: [KerasModule] = []
   /// The groups of layers without variables.
   private(set) var weightless: [(place: String, className: String)] = []
   private let container: ForeignContainer
-  /// Groups that were met; links may lead to one twice.
+  /// The visited groups; links may lead to one twice.
   private var met: Set<String> = []
-  /// The groups of layers that were met.
+  /// The visited groups of layers.
   private var layers: Set<String> = []
 
-  /// Whether a file has such groups.
+  /// Returns `true` if a file has such groups.
   static func isTree(_ container: ForeignContainer) -> Bool {
     KerasVariables.layerGroups.contains(where: container.exists)
       || (container.exists("/vars") && !container.isDataset("/vars"))
   }
 
-  /// The groups of layers without variables that could compute something all the same.
+  /// Returns the groups of layers without variables that may have an effect nevertheless.
   static func weightless(in container: ForeignContainer) -> [String] {
     KerasTree(container).weightless.map(\.place)
   }
@@ -46,7 +46,7 @@ struct KerasTree {
     visitMembers(of: "", isList: false, depth: 0)
   }
 
-  /// Groups of a saveable object that hold no layers.
+  /// Groups of a saveable object that contain no layers.
   private static let parts: Set = [
     "vars", "optimizer", "seed_generator", "_random_generator", "random_generator", "metrics",
     "_metrics", "compile_metrics", "_compile_metrics", "loss_tracker", "_loss_tracker",
@@ -56,7 +56,7 @@ struct KerasTree {
     guard depth < 16, met.insert(container.firstPath(group.isEmpty ? "/" : group)).inserted else {
       return
     }
-    // Where links lead to one layer twice, it has its name in the group of all layers.
+    // If links lead to one layer twice, it gets its name in the group of all layers.
     let names = container.members(of: group.isEmpty ? "/" : group)
     let isRoot = { (name: String) in KerasVariables.layerGroups.contains("/\(name)") }
     for name in names.filter(isRoot) + names.filter({ !isRoot($0) })
@@ -71,7 +71,7 @@ struct KerasTree {
     let members = container.members(of: group)
     guard !layers.contains(container.firstPath(group)) else { return }
     guard members.contains("vars") || hasOwnVariables(group, members) else {
-      // A list of layers: their names are those of their classes.
+      // In a list of layers, names are those of classes.
       visitMembers(of: group, isList: true, depth: depth + 1)
       return
     }
@@ -104,8 +104,8 @@ struct KerasTree {
         place: group, parent: parent, className: className, number: number, variables: variables))
   }
 
-  /// The class by a name that Keras gave: in a list the group's, else the one that it notes of the layer
-  /// if it is one of Keras's.
+  /// Returns the class by a name that Keras gave: in a list the group's, else the recorded name if
+  /// it is a Keras class.
   private func className(
     of group: String, _ name: String, isList: Bool
   ) -> (name: String?, number: Int) {
@@ -118,7 +118,7 @@ struct KerasTree {
     where KerasRoles.classes.contains(base) || KerasKinds.harmlessGroups.contains(base) {
       return (base, number)
     }
-    // A name that its user gave says nothing of the class.
+    // A user's name does not determine the class.
     return (nil, noted?.number ?? 0)
   }
 
@@ -126,11 +126,11 @@ struct KerasTree {
     ["cell", "layer", "forward_layer"].contains { members.contains($0) }
   }
 
-  /// The variables of a layer; of several cells in one layer, those of each.
+  /// Returns the variables of a layer; for several cells in one layer, those of each.
   private func variables(of group: String) -> [[String]] {
     let cells = "\(group)/cell/cells"
     if container.exists(cells) {
-      // In the order of their numbers, if they are of one class; else the order is unknown.
+      // In the order of their numbers if they are of one class; else the order is unknown.
       let names = container.members(of: cells)
       let split = names.map { (name: $0, key: KerasKinds.split($0)) }
       guard Set(split.map(\.key.base)).count == 1 else {
@@ -152,13 +152,14 @@ struct KerasTree {
       .filter(container.exists)
   }
 
-  /// Whether there are variables anywhere below a group, but for those of generators of random numbers.
+  /// Returns `true` if there are variables anywhere below a group, other than those of random
+  /// generators.
   private func hasNumbers(_ group: String, depth: Int) -> Bool {
     container.members(of: group).contains { name in
       let path = "\(group)/\(name)"
       guard name != "seed_generator", name != "_random_generator", depth < 16 else { return false }
       if container.isDataset(path) { return true }
-      // Links may go in circles.
+      // Links may form cycles.
       return container.firstPath(path) == path && hasNumbers(path, depth: depth + 1)
     }
   }

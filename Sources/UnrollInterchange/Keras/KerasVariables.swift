@@ -1,10 +1,10 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// Where files of Keras have the variables of a layer: by numbers below groups, or by lists of names.
+// Locates the variables of a layer: by numbers below groups, or by lists of names.
 
 import UnrollFormat
 import UnrollTensors
 
-/// The numbers of a variable and its place in the container.
+/// The values of a variable and its path in the container.
 struct KerasVariable {
   let place: String
   let tensor: Tensor
@@ -13,22 +13,23 @@ struct KerasVariable {
 /// A layer with its variables.
 struct KerasPart {
   let computes: KerasLayer
-  /// What messages call it.
+  /// The name for messages.
   let name: String
-  /// In Keras's order, such as kernel, recurrent kernel, bias.
+  /// The variables in Keras's order, such as kernel, recurrent kernel, bias.
   let variables: [KerasVariable]
-  /// What the configuration says of them; `nil` without one.
+  /// The declaration of the variables; `nil` without a configuration.
   var declaration: KerasDeclaration?
 }
 
-/// The variables of a file, and the account of what becomes of each.
+/// The variables of a file, and the account of their use.
 struct KerasVariables {
-  /// The group of a legacy file with a whole model; a file of weights has the same at its root.
+  /// The group of a legacy file with a whole model; a file of weights has the same content at its
+  /// root.
   static let legacyGroup = "/model_weights"
   private static let optimizerGroup = "/optimizer_weights"
   /// The groups of all layers, of Keras 3 and of tf.keras 2.12 to 2.15.
   static let layerGroups = ["/layers", "/_layer_checkpoint_dependencies"]
-  /// What is of the training alone, or of generators of random numbers, by the names of groups.
+  /// Groups that belong to training alone, or to random generators.
   private static let pastGroups = [
     "/optimizer", optimizerGroup, "/metrics", "/_metrics", "/compile_metrics", "/_compile_metrics",
     "/loss_tracker", "/_loss_tracker",
@@ -41,21 +42,21 @@ struct KerasVariables {
 
   let file: KerasFile
   var container: ForeignContainer { file.container }
-  /// How the file names variables.
+  /// The naming scheme of variables.
   let layout: Layout
-  /// What becomes of every dataset, and of every layer without numbers.
+  /// The account of every dataset, and of every layer without variables.
   private(set) var ledger: Ledger
 
   enum Layout {
-    /// By numbers below groups.
+    /// Numbers below groups.
     case numbered
-    /// By the attributes `layer_names` and `weight_names` of a group.
+    /// The attributes `layer_names` and `weight_names` of a group.
     case named(String)
   }
 
-  /// Finds out how a file names variables, and opens the account.
+  /// Detects the naming scheme of a file, and opens the account.
   ///
-  /// - Throws: `InterchangeError` if it is none of Keras's, or lacks a name that is to be ignored.
+  /// - Throws: `InterchangeError` if it is not one of Keras's, or a name to ignore does not exist.
   init(_ file: KerasFile, ignoring ignored: Set<String>) throws {
     self.file = file
     let container = file.container
@@ -95,7 +96,7 @@ struct KerasVariables {
     }
   }
 
-  /// A list of names; h5py cuts long ones into numbered attributes.
+  /// Returns a list of names; h5py splits long ones into numbered attributes.
   static func names(
     _ attribute: String, of group: String, _ container: ForeignContainer
   ) -> [String]? {
@@ -109,9 +110,9 @@ struct KerasVariables {
     return part > 0 ? names : nil
   }
 
-  /// Closes the account: of all that is in the file.
+  /// Closes the account of the whole file.
   ///
-  /// - Throws: `InterchangeError` naming what is left over.
+  /// - Throws: `InterchangeError` naming unused content.
   func settle() throws -> Ledger.Settlement {
     try ledger.settle(
       expected: Self.expected,
@@ -121,24 +122,24 @@ struct KerasVariables {
           + file.saveWhole)
   }
 
-  /// Accounts for layers that change nothing.
+  /// Accounts for a layer without effect.
   mutating func pass(_ name: String) { ledger.pass(name) }
 
   // MARK: - With a configuration
 
-  /// The variables of a configuration's layers.
+  /// Returns the variables of a configuration's layers.
   ///
-  /// - Throws: `InterchangeError` if there are none, or their numbers cannot be read.
+  /// - Throws: `InterchangeError` if there are none, or their values cannot be read.
   mutating func parts(of layers: [KerasConfiguration.Layer]) throws -> [KerasPart] {
     let missing = layers.filter { places(of: $0).places.isEmpty }
-    // A class of its user's has its layers elsewhere.
+    // A subclassed model stores its layers elsewhere.
     let elsewhere = missing.isEmpty ? [:] : try matched(missing, among: layers)
     var parts: [KerasPart] = []
     for layer in layers { parts.append(try part(layer, elsewhere[layer.names])) }
     return parts
   }
 
-  /// The group of a layer and the variables there.
+  /// Returns the group of a layer and its variables.
   func places(of layer: KerasConfiguration.Layer) -> (group: String, places: [String]) {
     switch layout {
     case .numbered: numbered(layer)
@@ -147,9 +148,9 @@ struct KerasVariables {
     }
   }
 
-  /// The variables of a configuration's layer.
+  /// Returns the variables of a configuration's layer.
   ///
-  /// - Throws: `InterchangeError` if there are none, or their numbers cannot be read.
+  /// - Throws: `InterchangeError` if there are none, or their values cannot be read.
   private mutating func part(
     _ layer: KerasConfiguration.Layer, _ elsewhere: [String]?
   ) throws -> KerasPart {
@@ -176,7 +177,8 @@ struct KerasVariables {
       declaration: layer.declaration)
   }
 
-  /// The variables of a layer below the group of all layers, or of the model's attribute of its name.
+  /// Returns the variables of a layer below the group of all layers, or below the model's attribute
+  /// of its name.
   private func numbered(_ layer: KerasConfiguration.Layer) -> (group: String, places: [String]) {
     let roots = Self.layerGroups.filter(container.exists)
     for root in roots {
@@ -198,13 +200,14 @@ struct KerasVariables {
     }
   }
 
-  /// The members of a group whose names are numbers, in the order of these.
+  /// Returns the members of a group whose names are numbers, in numeric order.
   func numbered(_ group: String) -> [String] {
     container.members(of: group).compactMap { Int($0) }.sorted().map { "\(group)/\($0)" }
       .filter(container.exists)
   }
 
-  /// The variables that a legacy file lists for a layer; of a layer inside it those with its name.
+  /// Returns the variables that a legacy file lists for a layer; for a nested layer, those with its
+  /// name.
   func named(_ root: String, _ names: [String]) -> [String] {
     let group = "\(root)/\(names[0])"
     return (Self.names("weight_names", of: group, container) ?? [])
@@ -215,9 +218,9 @@ struct KerasVariables {
       .map { "\(group)/\($0)" }
   }
 
-  /// The numbers at a path; its account is that they are used.
+  /// Returns the variable at a path, and accounts for it as used.
   ///
-  /// - Throws: `InterchangeError` if they cannot be read.
+  /// - Throws: `InterchangeError` if it cannot be read.
   mutating func variable(_ place: String) throws -> KerasVariable {
     guard let tensor = container.tensor(place) else {
       throw file.error(
@@ -228,6 +231,6 @@ struct KerasVariables {
     return KerasVariable(place: place, tensor: tensor)
   }
 
-  /// Whether the caller leaves a dataset or a layer out.
+  /// Returns `true` if the caller leaves a dataset or a layer out.
   func isIgnored(_ name: String) -> Bool { ledger.isIgnored(name) }
 }

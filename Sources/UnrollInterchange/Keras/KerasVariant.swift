@@ -1,20 +1,21 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// A checkpoint as a model of Keras: one bias where Keras has one, nothing that it does not compute.
+// Converts a checkpoint to layers that Keras supports: one bias where Keras has one, no unsupported
+// features.
 
 import UnrollFormat
 import UnrollTensors
 
-/// A model in the variants that Keras 3 has, and what it took to bring it there.
+/// A model in variants that Keras 3 supports, with notes on the changes.
 struct KerasVariant {
-  /// The model; it may be tied, although Keras gets the weight twice.
+  /// The model; it may be tied even if Keras stores the weight twice.
   private(set) var checkpoint: Checkpoint
-  /// What is not the same any more, in words.
+  /// Notes on changes.
   private(set) var notes: [Note] = []
 
   /// The slope of Keras 3's `hard_sigmoid`.
   static let hardSigmoid = GateActivation.hardSigmoid(ofKeras: 3)
 
-  /// Brings a model to Keras's variants.
+  /// Converts a model to Keras's variants.
   ///
   /// - Throws: `InterchangeError` if Keras has no layers that compute the model.
   init(_ checkpoint: Checkpoint) throws {
@@ -34,7 +35,8 @@ struct KerasVariant {
     notes += Self.remarks(on: checkpoint)
   }
 
-  /// What is the same model to Keras, but not the same layers as before.
+  /// Returns notes on layers that differ from the original Keras model without changing the
+  /// function.
   private static func remarks(on checkpoint: Checkpoint) -> [Note] {
     var notes: [Note] = []
     if checkpoint.architecture.isReversible {
@@ -117,7 +119,7 @@ struct KerasVariant {
     checkpoint.architecture.layers[index] = layer
   }
 
-  /// Both biases become their sum, with the forget bias in it.
+  /// Replaces both biases by their sum, including the forget bias.
   private mutating func addBiases(_ index: Int, _ layer: LayerArchitecture) throws {
     let paths = [LayerParameter.biasIH, .biasHH].map { ParameterPath.layer(index, $0) }
     let biases = paths.compactMap { checkpoint.parameters[$0] }
@@ -145,7 +147,7 @@ struct KerasVariant {
           + bias.dtype.rawValue))
   }
 
-  /// Sets a single bias, the forget bias added to its second block.
+  /// Sets a single bias, with the forget bias added to its second block.
   private mutating func set(
     bias: [Double], of index: Int, _ layer: LayerArchitecture, _ dtype: DType
   ) throws {
@@ -157,7 +159,7 @@ struct KerasVariant {
     checkpoint.parameters[.layer(index, .bias)] = try Tensor(bias).converted(to: dtype)
   }
 
-  /// The only bias is that of the input; that of the state is 0.
+  /// Replaces the single bias by an input bias; the recurrent bias is 0.
   private mutating func splitBias(_ index: Int) {
     guard let bias = checkpoint.parameters[.layer(index, .bias)] else { return }
     checkpoint.parameters[.layer(index, .bias)] = nil
@@ -173,7 +175,7 @@ struct KerasVariant {
 
   // MARK: - The optimizer
 
-  /// The optimizer, where Keras has it and its numbers belong to Keras's variables.
+  /// Returns the optimizer, if Keras supports it and its slots belong to Keras's variables.
   private mutating func optimizer() -> OptimizerState? {
     guard let optimizer = checkpoint.optimizer else { return nil }
     func lose(_ reason: String) -> OptimizerState? {
@@ -181,7 +183,7 @@ struct KerasVariant {
         Note(
           place: "/optimizer",
           message:
-            "not carried: \(optimizer.kind.rawValue) after \(optimizer.step) steps: \(reason)"))
+            "not preserved: \(optimizer.kind.rawValue) after \(optimizer.step) steps: \(reason)"))
       return nil
     }
     let isSame = notes.isEmpty

@@ -1,20 +1,20 @@
-// A checkpoint as a configuration and variables of Keras 3.
+// Converts a checkpoint to a configuration and variables of Keras 3.
 
 import UnrollFormat
 import UnrollTensors
 
-/// What a file of Keras holds of a model.
+/// The content of a Keras file for a model.
 struct KerasWriter {
-  /// The configuration, as `config.json` has it.
+  /// The configuration for `config.json`.
   let configuration: String
-  /// The datasets of the container, by their paths, in order.
+  /// The datasets of the container with their paths, in order.
   let datasets: [(path: String, tensor: Tensor)]
 
-  /// The oldest version that writes files of this kind.
+  /// The metadata, with the oldest version that writes files of this kind.
   static let metadata =
     #"{"keras_version": "3.0.0", "date_saved": "1980-01-01@00:00:00"}"#
 
-  /// Takes a checkpoint apart.
+  /// Converts a checkpoint.
   ///
   /// - Throws: `InterchangeError` if Keras has no layers that compute the model.
   init(_ checkpoint: Checkpoint) throws {
@@ -40,10 +40,10 @@ struct KerasWriter {
   private struct Layer {
     let className: String
     let name: String
-    /// Where its variables are, below the group of all layers.
+    /// The group of its variables below the group of all layers.
     let group: String
     let settings: [(String, String)]
-    /// The width of its input; `nil` for ids.
+    /// The width of the input; `nil` for ids.
     let inputWidth: Int?
   }
 
@@ -79,8 +79,8 @@ struct KerasWriter {
         settings.append(("recurrent_activation", quoted(layer.gateActivation.name)))
       }
       if model.parameters[.layer(index, .weightHH)]?.dtype.size == 2 {
-        // Keras's own choice, orthogonal matrices, is made at loading and not there for narrow types on
-        // a CPU.
+        // Keras's default, orthogonal matrices, is computed on loading and unavailable for 16-bit
+        // types on a CPU.
         settings.append(("recurrent_initializer", quoted("glorot_uniform")))
       }
       if layer.cell == .gru { settings.append(("reset_after", "\(layer.reset == .after)")) }
@@ -133,7 +133,7 @@ struct KerasWriter {
     return "{\(members.joined(separator: ", "))}"
   }
 
-  /// How a model is compiled, if it has an optimizer.
+  /// Returns the compilation settings of a model, if it has an optimizer.
   private static func compilation(of model: Checkpoint) -> [String] {
     guard let optimizer = model.optimizer else { return [] }
     return [
@@ -142,7 +142,7 @@ struct KerasWriter {
     ]
   }
 
-  /// A layer as an item of a list, with what is said of it beside.
+  /// Returns a layer as an item of a list, with additional members.
   private static func item(_ layer: Layer, _ more: String = "") -> String {
     let settings = [("name", quoted(layer.name))] + layer.settings
     let members = settings.map { "\(quoted($0)): \($1)" }.joined(separator: ", ")
@@ -151,7 +151,8 @@ struct KerasWriter {
       + #""registered_name": null, "build_config": {"input_shape": \#(shape(layer.inputWidth))}\#(more)}"#
   }
 
-  /// A functional model: the embedding is read first and in reverse last, a softmax follows.
+  /// Returns a functional model, in which the embedding comes first and, reversed, last before a
+  /// softmax.
   private static func functional(_ model: Checkpoint, _ layers: [Layer], _ input: String) -> String
   {
     func node(_ source: String, _ number: Int, width: Int?, _ keywords: String = "{}") -> String {
@@ -187,14 +188,14 @@ struct KerasWriter {
     return "{\((members + compilation(of: model)).joined(separator: ", "))}"
   }
 
-  /// Columns and steps are of any number.
+  /// Returns an input shape with any batch size and number of time steps.
   private static func shape(_ width: Int?) -> String {
     width.map { "[null, null, \($0)]" } ?? "[null, null]"
   }
 }
 
 extension Cell {
-  /// The class of Keras and its name in snake case.
+  /// The Keras class of the cell and its name in snake case.
   fileprivate var kerasNames: (className: String, base: String) {
     switch self {
     case .lstm: ("LSTM", "lstm")

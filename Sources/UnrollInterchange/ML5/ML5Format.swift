@@ -6,23 +6,23 @@ import UnrollFormat
 import UnrollTensors
 import UnrollTokenization
 
-/// A folder with `manifest.json`, which names a file and a shape for each tensor, those files, and
+/// A folder with `manifest.json`, which lists a file and a shape for each tensor, these files, and
 /// `vocab.json`, the id of each character.
 ///
-/// A cell's kernel is `[D+H, 4H]`, the input's rows first, with the gates i, j, f, o, where j is the
-/// candidate; it has one bias, and 1 is added to the forget gate's at run time. That is declared, not
-/// added: `(b + 1) - 1` is not b.
+/// The kernel of a cell is `[D+H, 4H]`, input rows first, with the gates i, j, f, o, where j is the
+/// candidate; there is one bias, and 1 is added to the forget gate's at run time. The forget bias
+/// is declared, not added: `(b + 1) - 1` is not b in floating point.
 public enum ML5Format: ForeignFormat {
   /// The name in reports.
   public static let name = "ml5"
-  /// None: a model is a folder.
+  /// Empty: a model is a folder.
   public static let fileExtensions: [String] = []
-  /// Models of this kind are read only.
+  /// `false`: these models are only read.
   public static let isWritten = false
 
   private static let largestManifest = 1 << 20
 
-  /// Whether a file is such a manifest.
+  /// Returns `true` if a file is such a manifest.
   public static func recognizes(_ file: MappedFile) -> Bool {
     guard file.count > 2, file.count <= largestManifest, file.copy(0..<1) == [UInt8(ascii: "{")]
     else { return false }
@@ -32,8 +32,8 @@ public enum ML5Format: ForeignFormat {
 
   /// Converts a model.
   ///
-  /// - Throws: `InterchangeError` if tensors are missing, misshapen or elsewhere, or the characters are
-  ///   not one for each row.
+  /// - Throws: `InterchangeError` if tensors are missing, misshapen or outside the folder, or if
+  ///   there is not one character for each row.
   public static func read(_ file: MappedFile, options: ReadingOptions) throws -> Conversion {
     let folder = try ML5Folder(file)
     let embedding = try folder.tensor(ending: "embedding")
@@ -82,7 +82,7 @@ public enum ML5Format: ForeignFormat {
     ledger.use(softmaxBias.name)
     for name in ledger.left where folder.isOfTraining(name) {
       ledger.pass(
-        name, noting: name == "Variable" ? nil : "not carried: it is of the training alone")
+        name, noting: name == "Variable" ? nil : "not preserved: it is of the training alone")
     }
     let settlement = try ledger.settle(
       expected: "the embedding, cells and softmax of a character model",
@@ -96,10 +96,11 @@ public enum ML5Format: ForeignFormat {
       notes: [], settlement: settlement)
   }
 
-  /// i, f, g, o as places in i, j, f, o.
+  /// The indices of i, f, g, o in i, j, f, o.
   private static let gateOrder = [0, 2, 1, 3]
 
-  /// Some rows of a kernel `[D+H, 4H]` as a weight `[4H, rows]` with our order of gates.
+  /// Returns some rows of a kernel `[D+H, 4H]` as a weight `[4H, rows]` in the gate order of a
+  /// checkpoint.
   private static func gates(of kernel: [Float], rows: Range<Int>, H: Int) -> Tensor {
     let values = gateOrder.flatMap { gate in
       (gate * H..<(gate + 1) * H).flatMap { column in
@@ -132,8 +133,9 @@ private struct ML5Folder {
   var allNames: [String] { entries.map(\.name) }
   var names: String { list(allNames) }
 
-  /// The endings of the names that versions of TensorFlow 1 give to the kernel and the bias of a cell: before
-  /// and from 1.2 on, and those of LSTMCell, which computes the same without peepholes and projections.
+  /// Returns the suffixes of the names that versions of TensorFlow 1 give to the kernel and the
+  /// bias of a cell: before and from 1.2 on, and those of LSTMCell, which is equal without
+  /// peepholes and projections.
   static func cellNames(_ index: Int) -> [(kernel: String, bias: String)] {
     [
       ("basic_lstm_cell/weights", "basic_lstm_cell/biases"),
@@ -141,7 +143,7 @@ private struct ML5Folder {
     ].map { ("cell_\(index)/\($0)", "cell_\(index)/\($1)") }
   }
 
-  /// The kernel and the bias of a cell; `nil` if there is no such cell.
+  /// Returns the kernel and the bias of a cell; `nil` if there is no such cell.
   func cell(_ index: Int) throws -> (kernel: Entry, bias: Entry)? {
     for (kernel, bias) in Self.cellNames(index) {
       if let kernel = find(ending: kernel) { return (kernel, try tensor(ending: bias)) }
@@ -149,7 +151,7 @@ private struct ML5Folder {
     return nil
   }
 
-  /// Whether a tensor is of an optimizer, or a number of steps or a learning rate.
+  /// Returns `true` if a tensor belongs to the optimizer, or is a step count or learning rate.
   func isOfTraining(_ name: String) -> Bool {
     let last = name.split(separator: "/").last.map(String.init) ?? ""
     let isNumber = entries.first { $0.name == name }?.tensor.shape.elementCount == 1
@@ -159,7 +161,7 @@ private struct ML5Folder {
           || last == "learning_rate" || last == "lr"))
   }
 
-  /// Opens the files that a manifest names.
+  /// Opens the files of a manifest.
   init(_ manifest: MappedFile) throws {
     self.manifest = manifest
     guard let members = try? JSONValue(manifest.copy(0..<manifest.count)).members else {
@@ -232,7 +234,7 @@ private struct ML5Folder {
     }
   }
 
-  /// The characters of `vocab.json`, one for each row.
+  /// Returns the characters of `vocab.json`, one for each row.
   func characters(count: Int) throws -> Vocabulary {
     let file = try MappedFile(path: Self.path("vocab.json", beside: manifest))
     guard file.count <= 1 << 24,

@@ -1,14 +1,14 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// The letters that tutorials give the matrices of a plain recurrent network with one-hot input.
+// The letters that tutorials use for the matrices of a vanilla RNN with one-hot input.
 
 import UnrollTensors
 
-/// The arrays of one of these networks, and the names of a state_dict for them.
+/// The arrays of one of these networks, and their names in a state_dict.
 struct ClassicNames {
   private let names: [(letter: String, name: String)]
 
-  /// Biases that a network may have or not, `[H]` and `[V]`: the notation of textbooks,
-  /// `h = tanh(b + W h + U x)`, `o = c + V h`.
+  /// Optional biases, `[H]` and `[V]`, in the notation of textbooks: `h = tanh(b + W h + U x)`,
+  /// `o = c + V h`.
   private static let optional = [
     (letter: "b", name: "rnn.bias_l0", beside: "U"),
     (letter: "c", name: "decoder.bias", beside: "U"),
@@ -24,7 +24,7 @@ struct ClassicNames {
     ],
   ]
 
-  /// The names that all have an array, or `nil` if no network's have.
+  /// Creates the names of the first network whose arrays are all present; `nil` if there is none.
   init?(of model: NamedTensors) {
     let present = Set(model.tensors.map(\.name))
     let found = Self.all.first { names in names.allSatisfy { present.contains($0.letter) } }
@@ -36,10 +36,10 @@ struct ClassicNames {
       }.map { ($0.letter, $0.name) }
   }
 
-  /// Gives the arrays their names; others keep theirs.
+  /// Renames the arrays of the network.
   ///
-  /// - Returns: What was assumed.
-  /// - Throws: `InterchangeError` if their shapes are not those of such a network.
+  /// - Returns: Notes on assumptions.
+  /// - Throws: `InterchangeError` if the shapes do not fit such a network.
   func apply(to model: inout NamedTensors) throws -> [Note] {
     let roles = Dictionary(names.map { ($0.letter, $0.name) }) { first, _ in first }
     for index in model.tensors.indices {
@@ -54,7 +54,7 @@ struct ClassicNames {
     return [Note(place: model.file.place, message: "assumed from names: \(list(meanings)), tanh")]
   }
 
-  /// Others give these letters other meanings, which their shapes tell.
+  /// Checks shapes, since other programs use these letters with other meanings.
   private func checkShapes(of tensors: [NamedTensor], file: any TensorContainer) throws {
     let shapes = Dictionary(uniqueKeysWithValues: tensors.map { ($0.name, $0.tensor.shape) })
     guard let input = shapes["rnn.weight_ih_l0"]?.dimensions, input.count == 2 else {
@@ -80,7 +80,7 @@ struct ClassicNames {
 }
 
 extension TorchTensor {
-  /// The vector `[N]` of a matrix `[N, 1]`, or `nil` for other shapes.
+  /// The vector `[N]` of a matrix `[N, 1]`; `nil` for other shapes.
   fileprivate var asColumn: TorchTensor? {
     guard shape.rank == 2, shape.dimensions[1] == 1 else { return nil }
     return TorchTensor(

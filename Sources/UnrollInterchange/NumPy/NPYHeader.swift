@@ -1,8 +1,8 @@
-// The header of an .npy array: the text of a Python dictionary, read strictly and never evaluated.
+// The header of an .npy array: a Python dictionary, parsed strictly and never evaluated.
 
 import UnrollTensors
 
-/// What an `.npy` header says of the numbers behind it, such as
+/// The header of an `.npy` file, such as
 /// `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }`.
 struct NPYHeader: Equatable {
   /// A header that breaks a rule of the format.
@@ -11,27 +11,27 @@ struct NPYHeader: Equatable {
     let found: String
   }
 
-  /// The most bytes of a header, as in NumPy, and what stands before it.
+  /// The maximum size of a header, including its preamble, as in NumPy.
   static let largestSize = 10_000 + 12
 
   private static let magic: [UInt8] = [0x93] + Array("NUMPY".utf8)
 
   /// The type as NumPy writes it, such as `<f4`.
   let type: String
-  /// Whether the first index is the fastest.
+  /// `true` if the first index varies fastest.
   let isFortranOrder: Bool
   /// The dimensions.
   let shape: [Int]
-  /// The number of bytes before the numbers.
+  /// The number of bytes before the data.
   let size: Int
 
-  /// Whether bytes begin as an `.npy` file does.
+  /// Returns `true` if bytes begin with the signature of `.npy`.
   static func begins(_ bytes: [UInt8]) -> Bool { bytes.starts(with: magic) }
 
-  /// Reads the header of versions 1.0, 2.0 and 3.0.
+  /// Parses the header of versions 1.0, 2.0 and 3.0.
   ///
   /// - Parameter bytes: The first `largestSize` bytes of a file, or all of them.
-  /// - Throws: `Problem` with what should be there.
+  /// - Throws: `Problem` with the expectation.
   init(_ bytes: [UInt8]) throws {
     var cursor = ByteCursor(bytes)
     guard let magic = cursor.take(Self.magic.count), magic.elementsEqual(Self.magic),
@@ -54,7 +54,8 @@ struct NPYHeader: Equatable {
     (type, isFortranOrder, shape) = try parser.header()
   }
 
-  /// The header and the type of a file that is one array; `nil` for other files and damaged headers.
+  /// Returns the type and header size of a file with a single array; `nil` for other files and
+  /// damaged headers.
   static func ofArray(_ file: MappedFile) -> (type: NumPyType, size: Int)? {
     guard let header = try? NPYHeader(file.copy(0..<largestSize)),
       let type = NumPyType(header.type)
@@ -62,21 +63,21 @@ struct NPYHeader: Equatable {
     return (type, header.size)
   }
 
-  /// Writes a header of version 1.0 as `numpy.save` does.
+  /// Returns a header of version 1.0 as `numpy.save` writes it.
   ///
   /// - Parameters:
   ///   - type: The type, such as `<f4`.
   ///   - shape: The dimensions.
-  /// - Returns: All bytes before the numbers.
+  /// - Returns: All bytes before the data.
   static func bytes(type: String, shape: [Int]) -> [UInt8] {
     let dimensions = shape.map { "\($0)" }
     let tuple = "(\(dimensions.joined(separator: ", "))\(shape.count == 1 ? "," : ""))"
     var text = "{'descr': '\(type)', 'fortran_order': False, 'shape': \(tuple), }"
-    // NumPy leaves room for the first dimension to grow to 21 digits.
+    // NumPy reserves space for the first dimension to grow to 21 digits.
     if let first = dimensions.first {
       text += String(repeating: " ", count: max(0, 21 - first.count))
     }
-    // The numbers start at a multiple of 64; a line feed ends the header.
+    // The data start at a multiple of 64; a line feed ends the header.
     let padding = (64 - (10 + text.utf8.count + 1) % 64) % 64
     text += String(repeating: " ", count: padding) + "\n"
     var bytes = magic + [1, 0]
@@ -87,7 +88,7 @@ struct NPYHeader: Equatable {
 
 // MARK: - The dictionary
 
-/// Reads the one form of a Python dictionary that a header may have.
+/// Parses the form of a Python dictionary that a header may have.
 private struct Parser {
   let text: [UInt8]
   private var index = 0
@@ -135,7 +136,7 @@ private struct Parser {
     index += 1
   }
 
-  /// A text without escapes.
+  /// Parses a string without escapes.
   private mutating func string() throws -> String {
     let quote: Unicode.Scalar = has("\"") ? "\"" : "'"
     try take(quote)
@@ -174,7 +175,7 @@ private struct Parser {
     return numbers
   }
 
-  /// Decimal digits; Python 2 put an L behind some.
+  /// Parses decimal digits; Python 2 appended an L to some.
   private mutating func number() throws -> Int {
     let digits = text[index...].prefix { (0x30...0x39).contains($0) }
     guard let number = Int(String(decoding: digits, as: UTF8.self)) else {

@@ -1,26 +1,26 @@
-// What an array of NumPy is, wherever its bytes are: a type, a shape and an order.
+// A NumPy array independent of its container: type, shape and order.
 
 import UnrollTensors
 
-/// The description of an array's numbers.
+/// The description of an array.
 struct NumPyArray {
   /// The type of the elements.
   let type: NumPyType
   /// The dimensions.
   let shape: [Int]
-  /// Whether the first index is the fastest.
+  /// `true` if the first index varies fastest.
   let isFortranOrder: Bool
 
-  /// The view of the numbers in the order of the indices.
+  /// Returns the view of the elements in the order of the indices.
   ///
   /// - Parameters:
   ///   - name: The array's name.
-  ///   - element: The type of its numbers.
+  ///   - element: The type of its elements.
   ///   - byteCount: The number of its bytes.
-  /// - Returns: The view, or `nil` unless the array has just as many bytes.
+  /// - Returns: The view, or `nil` if the number of bytes does not fit.
   func view(named name: String, _ element: TorchElement, byteCount: Int) -> TorchTensor? {
     let sizes = isFortranOrder ? shape.reversed() : shape
-    // Distances of neighbours, the last index the fastest; such an array has no element if one is 0.
+    // The strides, last index fastest; an array with a dimension of 0 has no elements.
     var (strides, count): ([Int], Int?) = ([], 1)
     for size in sizes.reversed() {
       strides.insert(count ?? 0, at: 0)
@@ -37,7 +37,7 @@ struct NumPyArray {
       strides: isFortranOrder ? strides.reversed() : strides, storageCount: count)
   }
 
-  /// What is said of an array that is not of numbers.
+  /// Returns a note on an array that is not numeric.
   ///
   /// - Parameters:
   ///   - name: The array's name.
@@ -51,19 +51,20 @@ struct NumPyArray {
         file: file, place: name, expected: "an array of floating-point numbers",
         found: type.description, fix: "save it as numbers: `array.astype(\"float32\")`")
     }
-    return Note(place: name, message: "not carried: an array of \(type)")
+    return Note(place: name, message: "not preserved: an array of \(type)")
   }
 
-  /// The numbers of a view of this array, in its order and with the lowest byte first.
+  /// Returns the elements of a view of this array, in its order and little-endian.
   ///
   /// - Parameters:
   ///   - tensor: The view.
   ///   - name: Its name, for messages.
-  ///   - bytes: The array's bytes as they are in the file.
-  ///   - room: How many bytes may be copied. Out: less those that were.
-  ///   - error: Makes an error about the file.
-  /// - Returns: The numbers.
-  /// - Throws: `InterchangeError` for types that models are not made of, and for copies without room.
+  ///   - bytes: The array's bytes in the file.
+  ///   - room: The number of bytes that may be copied. Out: reduced by the copied bytes.
+  ///   - error: Creates an error about the file.
+  /// - Returns: The elements.
+  /// - Throws: `InterchangeError` for types that are not used for weights, and for copies beyond
+  ///   `room`.
   func numbers(
     of tensor: TorchTensor, named name: String, in bytes: ByteStorage,
     room: inout Int,
@@ -98,14 +99,14 @@ struct NumPyArray {
   }
 }
 
-/// A type of NumPy: the order of bytes, a kind and a size.
+/// A NumPy type: byte order, kind and size.
 struct NumPyType: CustomStringConvertible {
   /// The kind and the size, such as `f4`.
   let name: String
-  /// Whether numbers start with their highest byte.
+  /// `true` if the byte order is big-endian.
   let isBigEndian: Bool
 
-  /// Reads a type such as `<f4`; `nil` for what is none.
+  /// Parses a type such as `<f4`; `nil` for invalid text.
   init?(_ text: String) {
     guard let order = text.first, "<>|".contains(order) else { return nil }
     name = String(text.dropFirst())
@@ -114,7 +115,7 @@ struct NumPyType: CustomStringConvertible {
     guard isKnown, element.map({ ($0.size == 1) == (order == "|") }) ?? true else { return nil }
   }
 
-  /// The type of numbers, or `nil` for what are none.
+  /// The element type, or `nil` for types that are not numeric.
   var element: TorchElement? { Self.elements[name].flatMap(TorchElement.element) }
 
   private static let elements = [
@@ -123,7 +124,7 @@ struct NumPyType: CustomStringConvertible {
     "c8": "complex64", "c16": "complex128",
   ]
 
-  /// What an array holds, in words.
+  /// The content of an array, in words.
   var description: String {
     switch name.first {
     case "O": "Python objects (a pickle, which is never run)"
@@ -136,8 +137,8 @@ struct NumPyType: CustomStringConvertible {
 }
 
 extension NumPyType {
-  /// The texts of an array of fixed-length texts, `U` (UTF-32) or `S` (bytes), in UTF-8; `nil` for other
-  /// types and damaged ones.
+  /// Returns the strings of an array of fixed-length strings, `U` (UTF-32) or `S` (bytes), in
+  /// UTF-8; `nil` for other and damaged types.
   func texts(_ bytes: [UInt8]) -> [[UInt8]]? {
     guard let kind = name.first, kind == "U" || kind == "S", let length = Int(name.dropFirst()),
       length > 0

@@ -1,10 +1,10 @@
-// A file of numpy.savez: a ZIP archive with one .npy array a record.
+// A file of numpy.savez: a ZIP archive with an .npy array in each record.
 
 import UnrollTensors
 
-/// An opened `.npz` file; the numbers of every array lie inside its record.
+/// An opened `.npz` file; the data of every array lie within its record.
 struct NumPyFile: TensorContainer {
-  /// An array's record and where its numbers begin in it.
+  /// The record of an array and the offset of its data.
   private struct Entry {
     let record: ZipRecord
     let header: NPYHeader
@@ -16,9 +16,9 @@ struct NumPyFile: TensorContainer {
 
   private let archive: ZipArchive
   private let entries: [String: Entry]
-  /// The arrays of numbers, by name.
+  /// The numeric arrays, by name.
   private(set) var tensors: [NamedTensor] = []
-  /// What is no array of numbers.
+  /// Notes on arrays that are not numeric.
   let notes: [Note]
 
   /// The file's path.
@@ -26,13 +26,13 @@ struct NumPyFile: TensorContainer {
   var place: String { "arrays" }
   var roomForCopies: Int { Self.room(archive.file) }
 
-  /// How many bytes of arrays may be inflated or brought in order.
+  /// Returns the number of bytes of arrays that may be inflated or reordered.
   private static func room(_ file: MappedFile) -> Int {
     let (room, overflows) = file.count.multipliedReportingOverflow(by: 16)
     return overflows ? .max : max(64 << 20, room)
   }
 
-  /// Whether a file is an archive of arrays, or one array, in any state.
+  /// Returns `true` if a file is an archive of arrays, or a single array, even if damaged.
   static func recognizes(_ file: MappedFile) -> Bool {
     if NPYHeader.begins(file.copy(0..<6)) { return true }
     guard let header = FixedHeader(file, at: 0, count: 30), header.u32(0) == 0x0403_4B50 else {
@@ -43,7 +43,8 @@ struct NumPyFile: TensorContainer {
 
   /// Opens a file and reads the headers of its arrays.
   ///
-  /// - Throws: `InterchangeError` if the archive is damaged, or one of them breaks a rule of the format.
+  /// - Throws: `InterchangeError` if the archive is damaged, or an array breaks a rule of the
+  ///   format.
   init(_ file: MappedFile) throws {
     guard !NPYHeader.begins(file.copy(0..<6)) else {
       throw InterchangeError(
@@ -55,7 +56,7 @@ struct NumPyFile: TensorContainer {
     var (entries, notes): ([String: Entry], [Note]) = ([:], [])
     for record in archive.records.values.sorted(by: { $0.headerOffset < $1.headerOffset }) {
       guard record.name.hasSuffix(Self.ending) else {
-        notes.append(Note(place: record.name, message: "not carried: no .npy array"))
+        notes.append(Note(place: record.name, message: "not preserved: no .npy array"))
         continue
       }
       let name = String(record.name.dropLast(Self.ending.count))
@@ -94,7 +95,7 @@ struct NumPyFile: TensorContainer {
     }
   }
 
-  /// The view of an array's numbers, in the order of its indices.
+  /// Returns the view of an array's elements, in the order of its indices.
   private static func view(
     _ entry: Entry, _ element: TorchElement, name: String, of file: MappedFile
   ) throws -> TorchTensor {
@@ -110,7 +111,7 @@ struct NumPyFile: TensorContainer {
 
   // MARK: - Texts
 
-  /// The text that an array of bytes is.
+  /// Returns the text in an array of bytes.
   ///
   /// - Returns: `nil` if there is no such array.
   /// - Throws: `InterchangeError` if it is damaged or larger than 100 MB.
@@ -134,7 +135,7 @@ struct NumPyFile: TensorContainer {
     return text
   }
 
-  /// The numbers of an array as they lie in the file.
+  /// Returns the data of an array as stored in the file.
   private func bytes(of entry: Entry, room: inout Int) throws -> ByteStorage {
     let all = try Self.blamingNumPy { try archive.contents(of: entry.record, room: &room) }
     return all[entry.header.size..<all.count]
@@ -150,7 +151,7 @@ struct NumPyFile: TensorContainer {
   func verifyStorages(of tensors: [TorchTensor]) throws -> [Note] {
     let stored = Set(tensors.map(\.record)).sorted().compactMap { entries[$0]?.record }
       .filter { $0.method == 0 }
-    // Deflated ones are checked when they are inflated.
+    // Deflated records are checked when they are inflated.
     return archive.notes(
       ofUnverified: try Self.blamingNumPy { try archive.unverified(stored) })
   }
@@ -165,7 +166,7 @@ struct NumPyFile: TensorContainer {
       of: tensor, named: name, in: bytes, room: &room, error: error)
   }
 
-  /// Errors about the archive name PyTorch, which writes most of them.
+  /// Rewrites errors about the archive, whose advice names PyTorch, the usual producer.
   private static func blamingNumPy<Result>(_ body: () throws -> Result) throws -> Result {
     do {
       return try body()

@@ -1,18 +1,19 @@
-// Language models in .npz files: arrays under the names of a state_dict, the rest as a text in bytes.
+// Language models in .npz files: arrays under the names of a state_dict, and metadata as text in
+// bytes.
 
 import UnrollFormat
 import UnrollTensors
 import UnrollTokenization
 
-/// Archives of NumPy arrays, with a vocabulary and a tokenizer where Unroll wrote them.
+/// Archives of NumPy arrays; those that Unroll writes include vocabulary and tokenizer.
 public enum NumPyFormat: NameWritingFormat {
   /// The name in reports.
   public static let name = "npz"
   /// The extension.
   public static let fileExtensions = ["npz"]
 
-  /// Whether a file is an archive whose first record is an array, an array alone, or a pickle that names
-  /// NumPy.
+  /// Returns `true` if a file is an archive whose first record is an array, a single array, or a
+  /// pickle that names NumPy.
   public static func recognizes(_ file: MappedFile) -> Bool {
     NumPyFile.recognizes(file) || NumPyPickle.recognizes(file)
   }
@@ -28,8 +29,8 @@ public enum NumPyFormat: NameWritingFormat {
 
   /// Converts a language model: an embedding or one-hot input, recurrent layers, a linear output.
   ///
-  /// - Throws: `InterchangeError` if the file is damaged, holds another kind of model, or needs a
-  ///   choice that `options` does not make.
+  /// - Throws: `InterchangeError` if the file is damaged, holds another kind of model, or needs
+  ///   information that `options` does not give.
   public static func read(_ file: MappedFile, options: ReadingOptions) throws -> Conversion {
     if NumPyPickle.recognizes(file) { return try readPickle(file, options: options) }
     let container = try NumPyFile(file)
@@ -43,7 +44,7 @@ public enum NumPyFormat: NameWritingFormat {
     return conversion
   }
 
-  /// Converts arrays that `pickle.dump` wrote, and the lists of tokens beside them.
+  /// Converts arrays from a pickle, and the token lists beside them.
   private static func readPickle(
     _ file: MappedFile, options: ReadingOptions
   ) throws -> Conversion {
@@ -69,9 +70,9 @@ public enum NumPyFormat: NameWritingFormat {
     return conversion
   }
 
-  /// What is neither weights, tokens nor tokenizer.
+  /// Returns notes on everything but weights, tokens and tokenizer.
   ///
-  /// - Throws: `InterchangeError` for tensors that are missing or that the format cannot hold.
+  /// - Throws: `InterchangeError` for tensors that are missing or that the format cannot represent.
   public static func losses(of checkpoint: Checkpoint) throws -> [Note] {
     _ = try arrays(of: checkpoint, naming: .wordLanguageModel)
     return checkpoint.lossesOfNamedTensors
@@ -84,10 +85,10 @@ public enum NumPyFormat: NameWritingFormat {
 
   /// Writes a checkpoint.
   ///
-  /// Arrays are stored, and their headers are those of `numpy.save`.
+  /// Arrays are stored uncompressed, with the headers of `numpy.save`.
   ///
-  /// - Throws: `InterchangeError` for tensors that the format cannot hold, `FileError` if the file cannot
-  ///   be written.
+  /// - Throws: `InterchangeError` for tensors that the format cannot represent, `FileError` if the
+  ///   file cannot be written.
   public static func write(
     _ checkpoint: Checkpoint, to path: String, progress: (Int) -> Void
   ) throws {
@@ -126,7 +127,7 @@ public enum NumPyFormat: NameWritingFormat {
     }
   }
 
-  /// Refuses names that the archive has no room for.
+  /// Refuses names that are too long for the archive.
   private static func checkNames(_ state: TorchStateDictionary) throws {
     func fail(_ place: String, _ found: String, _ fix: String) -> InterchangeError {
       InterchangeError(
@@ -150,11 +151,11 @@ public enum NumPyFormat: NameWritingFormat {
 }
 
 extension NumPyFile {
-  /// The arrays by their names.
+  /// The arrays by name.
   fileprivate var named: NamedTensors { NamedTensors(file: self, tensors: tensors) }
 }
 
 extension NumPyPickle {
-  /// The arrays by their names.
+  /// The arrays by name.
   fileprivate var named: NamedTensors { NamedTensors(file: self, tensors: tensors) }
 }

@@ -1,4 +1,4 @@
-// A pickle of NumPy arrays by their names: the calls that would rebuild them, read as descriptions.
+// A pickle of named NumPy arrays: calls that would rebuild them are read as descriptions.
 
 import UnrollTensors
 import UnrollTokenization
@@ -17,11 +17,11 @@ struct NumPyPickle: TensorContainer {
   /// The pickled value.
   let graph: PickleGraph
   private var entries: [String: PickledArray] = [:]
-  /// The arrays of numbers, in the file's order.
+  /// The numeric arrays, in the file's order.
   private(set) var tensors: [NamedTensor] = []
-  /// The lists of tokens beside the arrays.
+  /// The token lists beside the arrays.
   private(set) var lists: [TokenList] = []
-  /// What is no array of numbers and no list of tokens.
+  /// Notes on content that is neither a numeric array nor a token list.
   private(set) var notes: [Note] = []
   private var search = TokenSearch()
   private var arrays: PickledArrays
@@ -31,19 +31,19 @@ struct NumPyPickle: TensorContainer {
   var place: String { "pickle" }
   var roomForCopies: Int { max(64 << 20, file.count) }
 
-  /// `true` if a file looks like a pickle that names NumPy.
+  /// Returns `true` if a file looks like a pickle that names NumPy.
   static func recognizes(_ file: MappedFile) -> Bool { isPickle(file) && holds("numpy", file) }
 
-  /// `true` if a file begins and ends as a pickle of protocol 2 to 5.
+  /// Returns `true` if a file begins and ends like a pickle of protocol 2 to 5.
   static func isPickle(_ file: MappedFile) -> Bool {
     file.count > 2 && file.copy(0..<1) == [0x80]
       && (2...5).contains(file.copy(1..<2).first ?? 0)
       && file.copy(file.count - 1..<file.count) == [PickleOpcode.stop.rawValue]
   }
 
-  /// `true` if a file has a word anywhere.
+  /// Returns `true` if a file contains a word.
   static func holds(_ word: StaticString, _ file: MappedFile) -> Bool {
-    // The file has to stay mapped meanwhile.
+    // The file must stay mapped during the search.
     withExtendedLifetime(file) { names(word, in: file.bytes) }
   }
 
@@ -61,7 +61,7 @@ struct NumPyPickle: TensorContainer {
 
   /// Opens a file and interprets its pickle.
   ///
-  /// - Throws: `InterchangeError` if it is damaged or holds no arrays by name.
+  /// - Throws: `InterchangeError` if it is damaged or has no named arrays.
   init(_ file: MappedFile) throws {
     self.file = file
     guard file.count <= PickleMachine.largestPickle else {
@@ -104,7 +104,7 @@ struct NumPyPickle: TensorContainer {
       {
         lists.append(list)
       } else {
-        notes.append(Note(place: name, message: "not carried: \(graph.describe(value))"))
+        notes.append(Note(place: name, message: "not preserved: \(graph.describe(value))"))
       }
       return
     }
@@ -130,7 +130,7 @@ struct NumPyPickle: TensorContainer {
     InterchangeError(file: file.path, place: place, expected: expected, found: found, fix: fix)
   }
 
-  /// Nothing: pickles have no checksums.
+  /// Returns no notes: pickles have no checksums.
   func verifyStorages(of tensors: [TorchTensor]) throws -> [Note] { [] }
 
   func contents(of tensor: TorchTensor, named name: String, room: inout Int) throws -> Tensor {

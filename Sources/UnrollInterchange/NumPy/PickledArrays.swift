@@ -1,8 +1,8 @@
-// Arrays of NumPy in a pickle: the calls that would rebuild them, read as descriptions.
+// NumPy arrays in a pickle: calls that would rebuild them are read as descriptions.
 
 import UnrollTensors
 
-/// An array and its bytes, which lie in the pickle.
+/// An array and its bytes within the pickle.
 struct PickledArray {
   let array: NumPyArray
   let bytes: ByteStorage
@@ -16,24 +16,24 @@ struct PickledArrays {
     let function: String
   }
 
-  /// The bytes that texts and calls stand for: many arrays may share one.
+  /// The bytes of texts and calls, cached since arrays may share them.
   private var made: [PickleReference: [UInt8]] = [:]
-  /// How many bytes may be made of them: many calls may share a text.
+  /// The number of bytes that may still be decoded: many calls may share a text.
   private var room: Int
 
   /// Creates a reader.
   ///
-  /// - Parameter room: How many bytes may be made of texts.
+  /// - Parameter room: The number of bytes that may be decoded from texts.
   init(room: Int) { self.room = room }
 
-  /// The modules that NumPy has kept its functions in, before and since version 2.
+  /// The modules of NumPy's functions, before and since version 2.
   private static let modules = [
     "numpy._core.multiarray", "numpy.core.multiarray", "numpy._core.numeric", "numpy.core.numeric",
   ]
 
-  /// The array that a value describes, or `nil` if it is none.
+  /// Returns the array that a value describes, or `nil` if it is not an array.
   ///
-  /// - Throws: `Damaged` if the arguments of the call are not those that NumPy writes.
+  /// - Throws: `Damaged` if the call has other arguments than NumPy writes.
   mutating func array(
     _ value: PickleReference, in graph: PickleGraph
   ) throws(Damaged) -> PickledArray? {
@@ -52,7 +52,7 @@ struct PickledArrays {
     return found
   }
 
-  /// The value of a scalar of NumPy, `scalar(dtype, bytes)`; `nil` if it is no integer.
+  /// Returns the value of a NumPy scalar, `scalar(dtype, bytes)`; `nil` if it is not an integer.
   mutating func integer(_ value: PickleReference, in graph: PickleGraph) -> Int? {
     guard case .object(let callable, let arguments) = graph[value].value,
       case .global(let module, "scalar") = graph[callable].value, Self.modules.contains(module)
@@ -66,7 +66,7 @@ struct PickledArrays {
     return bytes.reversed().reduce(fill) { $0 << 8 | Int($1) }
   }
 
-  /// The texts of an array of texts or of Python's texts; `nil` if it is another one.
+  /// Returns the strings of an array of NumPy's or Python's strings; `nil` for other arrays.
   mutating func texts(_ value: PickleReference, in graph: PickleGraph) -> [[UInt8]]? {
     guard case .object(let callable, _) = graph[value].value,
       case .global(let module, "_reconstruct") = graph[callable].value,
@@ -81,19 +81,20 @@ struct PickledArrays {
     return bytes(parts[4], in: graph).flatMap { type.texts($0) }
   }
 
-  /// The state `(version, shape, dtype, is_fortran, bytes)` of `_reconstruct(ndarray, (0,), b"b")`.
+  /// Returns the array of the state `(version, shape, dtype, is_fortran, bytes)` of
+  /// `_reconstruct(ndarray, (0,), b"b")`.
   private mutating func rebuilt(_ state: PickleReference, _ graph: PickleGraph) -> PickledArray? {
     guard let parts = graph.tuple(state), parts.count == 5, graph.int(parts[0]) == 1,
       let shape = Self.shape(parts[1], graph), let type = Self.type(parts[2], graph),
       case .bool(let isFortran) = graph[parts[3]].value
     else { return nil }
     let array = NumPyArray(type: type, shape: shape, isFortranOrder: isFortran)
-    // Objects have a list in the place of their bytes.
+    // Arrays of objects have a list instead of bytes.
     if type.element == nil { return PickledArray(array: array, bytes: .owned([])) }
     return bytes(parts[4], in: graph).map { PickledArray(array: array, bytes: .owned($0)) }
   }
 
-  /// The arguments of `_frombuffer(bytes, dtype, shape, order)`, which protocol 5 writes.
+  /// Returns the array of `_frombuffer(bytes, dtype, shape, order)`, which protocol 5 writes.
   private mutating func buffered(
     _ arguments: [PickleReference], _ graph: PickleGraph
   ) -> PickledArray? {
@@ -107,12 +108,12 @@ struct PickledArrays {
       bytes: .owned(bytes))
   }
 
-  /// The dimensions, of which NumPy allows 64: many arrays may share a tuple.
+  /// Returns the dimensions, at most NumPy's 64: many arrays may share a tuple.
   private static func shape(_ reference: PickleReference, _ graph: PickleGraph) -> [Int]? {
     graph[reference].items.count <= 64 ? graph.ints(reference) : nil
   }
 
-  /// The type that `dtype("f4", False, True)` with the state `(3, "<", ...)` is.
+  /// Returns the type of `dtype("f4", False, True)` with the state `(3, "<", ...)`.
   private static func type(_ reference: PickleReference, _ graph: PickleGraph) -> NumPyType? {
     guard graph.className(reference) == "numpy.dtype",
       case .object(_, let arguments) = graph[reference].value,
@@ -123,8 +124,8 @@ struct PickledArrays {
     return NumPyType(order + name)
   }
 
-  /// Bytes, also as Python 3 writes them for Python 2, `_codecs.encode(text, "latin1")`, and as Python 2
-  /// writes them, as a text where they happen to be one.
+  /// Returns bytes, including those that Python 3 writes for Python 2,
+  /// `_codecs.encode(text, "latin1")`, and those of Python 2, a text if they are valid as one.
   mutating func bytes(_ reference: PickleReference, in graph: PickleGraph) -> [UInt8]? {
     if let bytes = made[reference] { return bytes }
     let bytes: [UInt8]?

@@ -1,24 +1,25 @@
-// The account of a graph: every constant and every result is the model's, or shown to change nothing.
+// The account of a graph: every constant and result belongs to the model or has no effect.
 
 import UnrollFormat
 
-/// The constants and the results of a graph, of which each has to be accounted for.
+/// The constants and results of a graph, each of which must be accounted for.
 struct ONNXAccount {
-  /// The graph without the results that are left out by hand, and without what only they need.
+  /// The graph without the results that the caller leaves out, and without operations that only
+  /// they need.
   let model: ONNXModel
-  /// The graph as it is in the file.
+  /// The graph as in the file.
   private let whole: ONNXModel
   private var ledger: Ledger
-  /// The constants of floating-point numbers: others are sizes, axes and indices, of which the reader of
-  /// each operation takes account.
+  /// The floating-point constants: others are sizes, axes and indices, which the reader of each
+  /// operation checks.
   private let weights: Set<String>
 
   /// Opens the account.
   ///
   /// - Parameters:
-  ///   - whole: The graph as it is in the file.
-  ///   - ignored: The names that are left out by hand.
-  /// - Throws: `InterchangeError` if one of these is not in the graph.
+  ///   - whole: The graph as in the file.
+  ///   - ignored: The names that the caller leaves out.
+  /// - Throws: `InterchangeError` if a name is not in the graph.
   init(of whole: ONNXModel, ignoring ignored: Set<String>) throws {
     self.whole = whole
     let constants = whole.nodes.filter { $0.operation == "Constant" }
@@ -35,11 +36,10 @@ struct ONNXAccount {
   /// Closes the account.
   ///
   /// - Parameters:
-  ///   - language: The model that was found.
-  ///   - graph: The graph that it was found in.
-  /// - Returns: What a `Conversion` is made of.
-  /// - Throws: `InterchangeError` naming what is left over, or what is left out though the model computes
-  ///   with it.
+  ///   - language: The extracted model.
+  ///   - graph: The graph of the model.
+  /// - Returns: The settlement.
+  /// - Throws: `InterchangeError` naming unused content, or a name to ignore that the model needs.
   consuming func settled(
     with language: ONNXLanguageModel, in graph: ONNXGraph
   ) throws -> Ledger.Settlement {
@@ -58,7 +58,7 @@ struct ONNXAccount {
       fix: "export the model with the result of its output layer alone")
   }
 
-  /// Accounts for the constants that the result is computed from.
+  /// Accounts for the constants that the result depends on.
   private mutating func useConstants(
     of language: ONNXLanguageModel, in graph: ONNXGraph, _ behind: Set<String>
   ) {
@@ -66,7 +66,7 @@ struct ONNXAccount {
     for input in language.parts.flatMap(\.inputs) + dropouts.compactMap({ $0.input(1) }) {
       ledger.use(graph.source(of: input)?.name ?? input)
     }
-    // States are fed in or zeros, whatever shape they are brought to.
+    // States are inputs or zeros, reshaped or not.
     let layers = language.parts.filter(ONNXGraph.isLayer)
     let states = model.values(behind: layers.flatMap { $0.inputs.dropFirst(5) })
     for name in ledger.left where behind.contains(name) {
@@ -74,14 +74,14 @@ struct ONNXAccount {
     }
   }
 
-  /// Accounts for further results that are computed from the same parts: states, or the same numbers in
-  /// another form.
+  /// Accounts for further results that are computed from the same parts: states, or the same values
+  /// in another form.
   private mutating func passResults(besides language: ONNXLanguageModel) {
     let foreign = foreignValues(besides: language)
     for result in model.outputs where !foreign.contains(result) { ledger.use(result) }
   }
 
-  /// The values that are computed from other parts than those of the model.
+  /// Returns the values that depend on parts outside the model.
   private func foreignValues(besides language: ONNXLanguageModel) -> Set<String> {
     let own = Set(language.parts.flatMap(\.outputs))
     let later = Set(model.nodes.flatMap(\.outputs))
@@ -91,7 +91,7 @@ struct ONNXAccount {
       let isOther =
         ONNXGraph.computing.contains(node.operation) && own.isDisjoint(with: node.outputs)
         && !["Gather", "Add", "Softmax", "LogSoftmax", "Log"].contains(node.operation)
-      // A graph lists operations behind those that they need.
+      // A graph lists operations after those that they depend on.
       let isUnknown = node.inputs.contains { later.contains($0) && !known.contains($0) }
       if isOther || isUnknown || node.inputs.contains(where: foreign.contains) {
         foreign.formUnion(node.outputs)
@@ -101,7 +101,7 @@ struct ONNXAccount {
     return foreign
   }
 
-  /// Accounts for constants of other results, which stand for them, and for those of none.
+  /// Accounts for constants of other results, and for unused ones.
   private mutating func passConstants(notBehind behind: Set<String>) {
     let read = whole.values(behind: whole.outputs)
     let results = Set(whole.outputs)
@@ -109,14 +109,14 @@ struct ONNXAccount {
       if read.contains(name) || !weights.contains(name) {
         ledger.use(name)
       } else {
-        ledger.pass(name, noting: "not carried: no result of the graph is computed from it")
+        ledger.pass(name, noting: "not preserved: no result of the graph is computed from it")
       }
     }
   }
 }
 
 extension ONNXNode {
-  /// `true` for a `Constant` of floating-point numbers.
+  /// `true` for a `Constant` of floating-point type.
   fileprivate var isFloatingPoint: Bool {
     attributes["value"]?.tensor?.dtype != nil || attributes["value_float"] != nil
       || attributes["value_floats"] != nil

@@ -1,5 +1,5 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// The axes of a value on its way through a graph: each operation is shown to leave the function unchanged.
+// Tracks the axes of a value through a graph: each operation must leave the function unchanged.
 
 import UnrollTensors
 
@@ -7,28 +7,29 @@ import UnrollTensors
 enum ONNXAxis: String {
   /// Time steps.
   case time = "T"
-  /// One element: the batch, the direction, or the last time step.
+  /// A single element: the batch, the direction, or the last time step.
   case one = "1"
   /// Features: the hidden state, embedding or logits of one token.
   case features = "F"
 }
 
-/// A value followed through operations, with the meaning of its axes.
+/// A value that is tracked through operations, with the meaning of its axes.
 struct ONNXTrace {
-  /// The axes; `nil` behind a reshape of computed sizes: any of them, and the features last.
+  /// The axes; `nil` after a reshape with computed sizes: any axes, features last.
   private(set) var axes: [ONNXAxis]?
-  /// `true` if only the last time step is left.
+  /// `true` if only the last time step remains.
   private(set) var isLastStep = false
   /// The number of features; `nil` for ids, which have none.
   private(set) var width: Int?
 
-  /// A value that is fed in, or the embedding of one.
+  /// Creates the trace of a graph input, or of its embedding.
   init(axes: [ONNXAxis], width: Int? = nil) { (self.axes, self.width) = (axes, width) }
 
-  /// A layer's result.
+  /// Creates the trace of a layer's result.
   ///
   /// - Parameters:
-  ///   - output: The index of the result: 0 all states `[T, 1, 1, F]`, 1 the last `[1, 1, F]`.
+  ///   - output: The index of the result: 0 for all states `[T, 1, 1, F]`, 1 for the last
+  ///     `[1, 1, F]`.
   ///   - width: The size of the hidden state.
   init(output: Int, width: Int) {
     axes = output == 0 ? [.time, .one, .one, .features] : [.one, .one, .features]
@@ -36,19 +37,20 @@ struct ONNXTrace {
     self.width = width
   }
 
-  /// Gives each id a vector, behind the other axes.
+  /// Appends a features axis, for a vector of each id.
   mutating func addFeatures(_ width: Int) {
     axes?.append(.features)
     self.width = width
   }
 
-  /// Follows a value through an operation.
+  /// Applies an operation to the trace.
   ///
   /// - Parameters:
   ///   - node: The operation.
   ///   - graph: The graph with its constants.
-  ///   - classes: The number of logits, behind a linear output.
-  /// - Returns: `nil` if it leaves every number with its token, else what it does, in words.
+  ///   - classes: The number of logits, after a linear output.
+  /// - Returns: `nil` if every number stays with its token, else the effect of the operation, in
+  ///   words.
   mutating func apply(_ node: ONNXNode, in graph: ONNXGraph, classes: Int = 0) -> String? {
     switch node.operation {
     case "Identity", "Add", "Log": return nil
@@ -87,7 +89,7 @@ struct ONNXTrace {
     return width == nil || turned.last == .features ? nil : "a transposition of the features"
   }
 
-  /// The axes of a squeeze, from an attribute or, since operator set 13, a constant.
+  /// Returns the axes of a squeeze, from an attribute or, since operator set 13, a constant.
   private func listedAxes(_ node: ONNXNode, in graph: ONNXGraph, rank: Int) -> [Int]? {
     let listed = node.attributes["axes"]?.ints ?? node.input(1).flatMap { graph.integers($0) }
     return listed.map { $0.map { $0 < 0 ? $0 + rank : $0 } }
@@ -135,8 +137,10 @@ struct ONNXTrace {
     return nil
   }
 
-  /// One sequence keeps the order of its numbers: a reshape is harmless where each vector of features
-  /// stays one.
+  /// Applies a reshape.
+  ///
+  /// It keeps the order of elements, so for one sequence it has no effect if each feature vector
+  /// stays intact.
   private mutating func reshape(_ node: ONNXNode, in graph: ONNXGraph) -> String? {
     guard let name = node.input(1), let sizes = graph.integers(name) else {
       let own = axes.flatMap { axes in
@@ -186,12 +190,12 @@ struct ONNXTrace {
     let isSame =
       sizes.last == 0 && isCopying && axes.indices.contains(sizes.count - 1)
       && axes[sizes.count - 1] == .features
-    // What is left, where the other sizes are those of time steps whatever their number.
+    // The inferred size: the product is left for the features if the other sizes are 1 or copied.
     let isRest = sizes.last == -1 && leading.allSatisfy { $0 == 0 || $0 == 1 }
     return sizes.last == width || isSame || isRest ? result + [.features] : nil
   }
 
-  /// The last element of the time axis, or the only one of another.
+  /// Applies a gather of the last element of the time axis, or of the only element of another axis.
   private mutating func gather(_ node: ONNXNode, in graph: ONNXGraph) -> String? {
     let axis = node.attributes["axis"]?.int ?? 0
     guard let axes, let name = node.input(1), let index = graph.integers(name), index.count == 1,
@@ -211,7 +215,8 @@ struct ONNXTrace {
     return nil
   }
 
-  /// The last element of the time axis, from -1 to the end, or all elements of an axis.
+  /// Applies a slice of the last element of the time axis, from -1 to the end, or of all elements
+  /// of an axis.
   private mutating func slice(_ node: ONNXNode, in graph: ONNXGraph) -> String? {
     func list(_ index: Int, _ name: String) -> [Int]? {
       node.input(index).flatMap { graph.integers($0) } ?? node.attributes[name].map(\.ints)
@@ -227,7 +232,7 @@ struct ONNXTrace {
       let (start, end, axis) = (starts[index], ends[index], listed[index])
       let place = axis < 0 ? axis + axes.count : axis
       guard axes.indices.contains(place), steps[index] == 1 else { return "a slice with steps" }
-      // 2^31 - 1 and 2^63 - 1 stand for the end.
+      // 2^31 - 1 and 2^63 - 1 mean the end.
       let isToEnd = end >= Int(Int32.max)
       switch axes[place] {
       case _ where start == 0 && isToEnd: break
@@ -244,7 +249,7 @@ struct ONNXTrace {
 }
 
 extension ONNXGraph {
-  /// The integers of a small constant; `nil` if the value is computed or of another type.
+  /// Returns the integers of a small constant; `nil` if the value is computed or of another type.
   func integers(_ name: String) -> [Int]? {
     if let (node, _) = producer(of: name), node.operation == "Constant" {
       if let list = node.attributes["value_ints"]?.ints { return list }
@@ -253,7 +258,7 @@ extension ONNXGraph {
     return constant(name)?.tensor.integers(in: model.file)
   }
 
-  /// The last of computed sizes where it is a constant: that of the last part that is joined.
+  /// Returns the last of computed sizes if it is constant: that of the last concatenated part.
   func lastSize(_ name: String) -> Int? {
     var name = name
     for _ in model.nodes {
@@ -267,7 +272,7 @@ extension ONNXGraph {
     return nil
   }
 
-  /// The change that a dropout or a cast makes to numbers, in words; `nil` if they stay as they are.
+  /// Returns the change of values by a dropout or a cast, in words; `nil` if they are unchanged.
   func change(by node: ONNXNode) -> String? {
     switch node.operation {
     case "Dropout":
@@ -279,7 +284,7 @@ extension ONNXGraph {
       return nil
     case "Cast":
       let type = node.attributes["to"]?.int ?? 0
-      // f32 and f64 hold every number of the engine.
+      // f32 and f64 represent every value of the engine.
       return [1, 11].contains(type) ? nil : "a cast to the data type \(type)"
     default: return nil
     }
@@ -287,7 +292,7 @@ extension ONNXGraph {
 }
 
 extension ONNXTensor {
-  /// The bytes of small constants that lie in the file.
+  /// Returns the bytes of small constants in the file.
   private func bytes(in file: MappedFile) -> [UInt8]? {
     switch numbers {
     case .raw(let range): range.count <= 4_096 ? file.copy(range) : nil
@@ -296,7 +301,7 @@ extension ONNXTensor {
     }
   }
 
-  /// The values of a constant of 32- or 64-bit integers.
+  /// Returns the values of a constant of 32- or 64-bit integers.
   func integers(in file: MappedFile) -> [Int]? {
     guard let bytes = bytes(in: file) else { return nil }
     return bytes.withUnsafeBytes { bytes in
@@ -308,12 +313,12 @@ extension ONNXTensor {
     }
   }
 
-  /// `true` if every byte of a small constant is zero.
+  /// Returns `true` if every byte of a small constant is zero.
   func isZero(in file: MappedFile) -> Bool {
     bytes(in: file).map { !$0.isEmpty && $0.allSatisfy { $0 == 0 } } ?? false
   }
 
-  /// The values of a small constant as numbers.
+  /// Returns the values of a small numeric constant.
   func values(in file: MappedFile) -> [Double]? {
     if let integers = integers(in: file) { return integers.map(Double.init) }
     guard let bytes = bytes(in: file) else { return nil }

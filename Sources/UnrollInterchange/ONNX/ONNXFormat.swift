@@ -4,20 +4,20 @@ import UnrollFormat
 import UnrollTensors
 import UnrollTokenization
 
-/// Graphs of ONNX, with a vocabulary and a tokenizer where Unroll wrote them.
+/// ONNX graphs; those that Unroll writes include vocabulary and tokenizer.
 public enum ONNXFormat: ForeignFormat {
   /// The name in reports.
   public static let name = "onnx"
   /// The extension.
   public static let fileExtensions = ["onnx"]
 
-  /// Whether a file is a message with the fields of a model and a graph.
+  /// Returns `true` if a file is a message with the fields of a model and a graph.
   public static func recognizes(_ file: MappedFile) -> Bool { ONNXModel.recognizes(file) }
 
-  /// Converts a language model: rows of an embedding or one-hot vectors, LSTM, GRU or RNN, a linear
+  /// Converts a language model: an embedding lookup or one-hot vectors, LSTM, GRU or RNN, a linear
   /// output.
   ///
-  /// Numbers may lie in other files of the model's folder.
+  /// External data may be in other files of the model's folder.
   ///
   /// - Throws: `InterchangeError` if the file is damaged, holds another kind of model, or needs a
   ///   vocabulary that `options` does not give.
@@ -46,9 +46,9 @@ public enum ONNXFormat: ForeignFormat {
       notes: language.notes, settlement: settlement)
   }
 
-  /// What is neither weights, tokens nor tokenizer.
+  /// Returns notes on everything but weights, tokens and tokenizer.
   ///
-  /// - Throws: `InterchangeError` for variants and types that ONNX's operations do not have.
+  /// - Throws: `InterchangeError` for variants and types that ONNX's operations do not support.
   public static func losses(of checkpoint: Checkpoint) throws -> [Note] {
     _ = try ONNXWriter(checkpoint)
     return checkpoint.lossesBesideWeights
@@ -56,11 +56,11 @@ public enum ONNXFormat: ForeignFormat {
 
   /// Writes a checkpoint.
   ///
-  /// The graph takes `tokens` `[time, batch]` and the states of the layers, and gives `log_probabilities`
-  /// `[time, batch, V]` and the states after them.
+  /// The graph's inputs are `tokens` `[time, batch]` and the states of the layers; its outputs are
+  /// `log_probabilities` `[time, batch, V]` and the new states.
   ///
-  /// - Throws: `InterchangeError` for variants and types that ONNX's operations do not have, `FileError`
-  ///   if the file cannot be written.
+  /// - Throws: `InterchangeError` for variants and types that ONNX's operations do not support,
+  ///   `FileError` if the file cannot be written.
   public static func write(
     _ checkpoint: Checkpoint, to path: String, progress: (Int) -> Void
   ) throws {
@@ -78,9 +78,10 @@ public enum ONNXFormat: ForeignFormat {
   }
 }
 
-/// What a layer was before it was one of ONNX, where there are always two biases and f32 attributes.
+/// The properties of an original layer that ONNX does not represent: it always has two biases and
+/// f32 attributes.
 struct ONNXLayerMetadata {
-  /// The key under which a file carries it.
+  /// The metadata key in the file.
   static let key = "unroll.layers"
 
   let bias: LayerBias
@@ -88,7 +89,7 @@ struct ONNXLayerMetadata {
 
   init(_ layer: LayerArchitecture) { (bias, gates) = (layer.bias, layer.gateActivation) }
 
-  /// - Parameter text: A layer of `layers(_:)`.
+  /// Parses a layer of `layers(_:)`.
   private init?(_ text: Substring) {
     let parts = text.split(separator: ":")
     guard let bias = parts.first.flatMap({ LayerBias(rawValue: String($0)) }) else { return nil }
@@ -100,12 +101,12 @@ struct ONNXLayerMetadata {
     }
   }
 
-  /// The layers of a text such as `double,single:0.2:0.5`.
+  /// Parses the layers of a text such as `double,single:0.2:0.5`.
   static func layers(_ text: String) -> [ONNXLayerMetadata] {
     text.split(separator: ",").compactMap(Self.init)
   }
 
-  /// The layer in such a text.
+  /// The layer in this notation.
   var text: String {
     guard case .hardSigmoid(let alpha, let beta) = gates else { return bias.rawValue }
     return "\(bias.rawValue):\(alpha):\(beta)"

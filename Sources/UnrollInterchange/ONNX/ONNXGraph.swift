@@ -1,16 +1,16 @@
-// The paths through a graph: from what, through which operations, a value comes.
+// The paths of values through a graph.
 
-/// A graph whose operations are all known.
+/// A graph whose operations are all supported.
 struct ONNXGraph {
   let model: ONNXModel
   private let producers: [String: Int]
 
-  /// Operations that compute what a language model computes.
+  /// Operations that compute parts of a language model.
   static let computing: Set = [
     "LSTM", "GRU", "RNN", "Gather", "OneHot", "MatMul", "Gemm", "Add", "Softmax", "LogSoftmax",
     "Log",
   ]
-  /// Operations that hand a value on in another shape or under another name.
+  /// Operations that pass a value on in another shape or under another name.
   private static let passing: Set = [
     "Identity", "Dropout", "Cast", "Squeeze", "Unsqueeze", "Reshape", "Flatten", "Transpose",
   ]
@@ -20,8 +20,10 @@ struct ONNXGraph {
     "Where", "Mul", "Sub", "Max", "Min", "Size",
   ]
 
-  /// - Throws: `InterchangeError` for an operation that is none of these, by its name, and for a value
-  ///   that two nodes make.
+  /// Checks the operations of a graph.
+  ///
+  /// - Throws: `InterchangeError` for an unsupported operation, by its name, and for a value with
+  ///   two producers.
   init(_ model: ONNXModel) throws {
     self.model = model
     var producers: [String: Int] = [:]
@@ -54,22 +56,22 @@ struct ONNXGraph {
     self.producers = producers
   }
 
-  /// The node that makes a value, and which of its results it is.
+  /// Returns the node that produces a value, and the index among its outputs.
   func producer(of name: String) -> (node: ONNXNode, output: Int)? {
     guard let index = producers[name], let output = model.nodes[index].outputs.firstIndex(of: name)
     else { return nil }
     return (model.nodes[index], output)
   }
 
-  /// The operations that hand a value on, before and behind the parts that compute.
+  /// Returns the operations that pass a value on, between the parts that compute.
   ///
   /// - Parameters:
   ///   - name: The value.
-  ///   - isPicking: `true` if elements of time steps and layers may be picked.
-  /// - Returns: The value that is handed on, and the operations in the order of the computation.
+  ///   - isPicking: `true` if elements of time steps and layers may be selected.
+  /// - Returns: The value that is passed on, and the operations in the order of computation.
   func path(to name: String, isPicking: Bool = true) -> (origin: String, nodes: [ONNXNode]) {
     var (name, nodes) = (name, [ONNXNode]())
-    // A graph has no circles; one that has ends here, too.
+    // A valid graph has no cycles; the bound also ends the walk of one that has.
     for _ in model.nodes {
       guard let (node, output) = producer(of: name), output == 0, let input = node.input(0) else {
         break
@@ -84,7 +86,7 @@ struct ONNXGraph {
     return (name, nodes.reversed())
   }
 
-  /// The last states of the layer that a node picks from those of all layers.
+  /// Returns the last states of the layer that a node selects from those of all layers.
   private func lastStates(picked node: ONNXNode) -> String? {
     guard node.operation == "Gather", node.attributes["axis"]?.int ?? 0 == 0,
       let (join, _) = node.input(0).flatMap({ producer(of: $0) }), join.operation == "Concat",
@@ -97,23 +99,23 @@ struct ONNXGraph {
     return index[0] == -1 ? join.inputs.last : index[0] == 0 ? join.inputs.first : nil
   }
 
-  /// `true` for recurrent layers.
+  /// Returns `true` for recurrent layers.
   static func isLayer(_ node: ONNXNode) -> Bool { ["LSTM", "GRU", "RNN"].contains(node.operation) }
 
-  /// Follows a value through operations.
+  /// Tracks a value through operations.
   ///
-  /// - Throws: `InterchangeError` naming an operation that changes numbers or moves the features.
+  /// - Throws: `InterchangeError` naming an operation that changes values or moves the features.
   func follow(_ trace: inout ONNXTrace, _ nodes: [ONNXNode], classes: Int = 0) throws {
     for node in nodes {
       if let change = trace.apply(node, in: self, classes: classes) { throw changed(node, change) }
     }
   }
 
-  /// The meanings that the axes of a value that is fed in may have, for one sequence.
+  /// Returns the meanings that the axes of a graph input may have, for one sequence.
   ///
   /// - Parameters:
-  ///   - input: Its name.
-  ///   - isVector: `true` if its last axis is that of vectors.
+  ///   - input: The name of the input.
+  ///   - isVector: `true` if its last axis is that of feature vectors.
   /// - Returns: The possible meanings.
   func axes(ofInput input: String, isVector: Bool) -> [[ONNXAxis]] {
     let sizes = model.shapes[input].map { isVector ? $0.dropLast() : $0[...] }.map(Array.init)
@@ -122,7 +124,8 @@ struct ONNXGraph {
       (0..<rank).map { time in (0..<rank).map { $0 == time ? ONNXAxis.time : .one } }
     }
     guard let sizes, !sizes.allSatisfy({ $0 == 1 }) else { return all }
-    // An axis of a fixed 1 is not that of time, one of a fixed number is no batch of one.
+    // An axis of fixed size 1 is not the time axis, and one of another fixed size is not a batch of
+    // one.
     let fitting = all.filter { axes in
       zip(axes, sizes).allSatisfy { axis, size in
         axis == .time ? size != 1 : size == nil || size == 1
@@ -131,22 +134,22 @@ struct ONNXGraph {
     return fitting.isEmpty ? all : fitting
   }
 
-  /// An error about an operation that changes more than it may.
+  /// Returns an error about an operation with an unsupported effect.
   func changed(_ node: ONNXNode, _ change: String) -> InterchangeError {
     model.error(
       node.place, expected: "operations that leave every number with its token", found: change,
       fix: "export the language model alone: embedding, recurrent layers, linear output, softmax")
   }
 
-  /// A constant: an initializer, or what a `Constant` gives, through operations that rename it.
+  /// Returns a constant: an initializer or a `Constant`, through operations that rename it.
   ///
   /// - Parameter name: Its name.
-  /// - Returns: The constant, and whether it is to be transposed; `nil` if the value is computed.
+  /// - Returns: The constant, and `true` if it is transposed; `nil` if the value is computed.
   func constant(_ name: String) -> (tensor: ONNXTensor, isTransposed: Bool)? {
     source(of: name).map { ($0.tensor, $0.isTransposed) }
   }
 
-  /// A constant, and the name that it has in the file: that of an initializer, or of the result of a
+  /// Returns a constant and its name in the file: that of an initializer, or of the result of a
   /// `Constant`.
   func source(of name: String) -> (name: String, tensor: ONNXTensor, isTransposed: Bool)? {
     var name = name

@@ -1,29 +1,31 @@
-// The input of a graph: ids of tokens and an embedding, or one-hot vectors.
+// The input of a graph: token ids with an embedding, or one-hot vectors.
 
 import UnrollFormat
 
-/// The way from what is fed in to the first layer.
+/// The path from the graph's input to the first layer.
 struct ONNXInput {
   /// The embedding, `[V, D]`; `nil` for one-hot input.
   let table: ONNXTensor?
-  /// The operation that gives rows of the embedding or one-hot vectors; `nil` if vectors are fed in.
+  /// The operation that looks up the embedding or makes one-hot vectors; `nil` if vectors are the
+  /// input.
   let node: ONNXNode?
-  /// What is assumed.
+  /// Notes on assumptions.
   let notes: [Note]
-  /// The name of what is fed in.
+  /// The name of the graph input.
   private let fed: String
-  /// The operations on ids, the last of which gives vectors; none if vectors are fed in.
+  /// The operations on ids, the last of which yields vectors; empty if vectors are the input.
   private let ids: [ONNXNode]
   /// The size of a vector.
   private let width: Int
 
-  /// Finds what the first layer reads.
+  /// Finds the input of the first layer.
   ///
   /// - Parameters:
   ///   - first: The layer.
   ///   - width: The size of its input.
   ///   - graph: The graph.
-  /// - Throws: `InterchangeError` naming what is no embedding or one-hot vector of each token in its order.
+  /// - Throws: `InterchangeError` naming a part that is not an embedding or one-hot vector of each
+  ///   token in order.
   init(of first: ONNXNode, width: Int, in graph: ONNXGraph) throws {
     self.width = width
     let (origin, path) = graph.path(to: first.input(0) ?? "", isPicking: false)
@@ -39,7 +41,7 @@ struct ONNXInput {
       try checkSteps(path, before: first, in: graph)
       return
     }
-    // The ids are those of the text as it is fed in: nothing computes others.
+    // The ids are the graph input itself, not computed from it.
     let source = node.operation == "Gather" ? node.input(1) : node.input(0)
     let (fed, idPath) = source.map { graph.path(to: $0, isPicking: false) } ?? ("", [])
     guard graph.model.inputs.contains(fed) else {
@@ -66,7 +68,7 @@ struct ONNXInput {
 
   // MARK: - Steps
 
-  /// Refuses a first layer that does not read the tokens of one sequence in their order.
+  /// Refuses a first layer that does not read the tokens of a sequence in order.
   private func checkSteps(
     _ path: [ONNXNode], before first: ONNXNode, in graph: ONNXGraph
   ) throws {
@@ -80,7 +82,7 @@ struct ONNXInput {
       of: vectors(path, in: graph) { try graph.checkSteps($0, before: first) }, in: graph)
   }
 
-  /// The vectors of the tokens behind operations, for each of the axes that may be that of time.
+  /// Returns the vectors of the tokens after operations, for each axis that may be the time axis.
   private func vectors(
     _ path: [ONNXNode], in graph: ONNXGraph, check: (ONNXTrace) throws -> Void = { _ in }
   ) -> [Result<Void, any Error>] {
@@ -100,15 +102,15 @@ struct ONNXInput {
     }
   }
 
-  /// Throws the error of the first reading, if none is without one.
+  /// Throws the error of the first interpretation unless one succeeds.
   private func requireOne(of results: [Result<Void, any Error>], in graph: ONNXGraph) throws {
     guard !results.contains(where: { (try? $0.get()) != nil }) else { return }
     guard let first = results.first else { throw Self.unknown(fed, graph) }
     try first.get()
   }
 
-  /// Refuses a state whose size is taken from a value of other axes than those of the model's own values:
-  /// such a graph does not run on a sequence.
+  /// Refuses an initial state whose size depends on axes that differ from the model's: such a graph
+  /// does not run on a sequence.
   ///
   /// - Parameters:
   ///   - layers: The layers.
@@ -142,7 +144,8 @@ struct ONNXInput {
 
   // MARK: - One-hot vectors
 
-  /// Refuses one-hot vectors of other values than 0 and 1, or of another length than the layer reads.
+  /// Refuses one-hot vectors with other values than 0 and 1, or whose length differs from the
+  /// layer's input.
   private static func checkOneHot(_ node: ONNXNode, depth: Int, in graph: ONNXGraph) throws {
     let file = graph.model.file
     func values(_ index: Int) -> [Double]? {
@@ -171,7 +174,7 @@ struct ONNXInput {
 }
 
 extension ONNXGraph {
-  /// Refuses a layer that does not read the states of every time step, one after the other.
+  /// Refuses a layer that does not read the states of every time step in order.
   ///
   /// - Throws: `InterchangeError` naming the layer.
   func checkSteps(_ trace: ONNXTrace, before node: ONNXNode) throws {

@@ -1,16 +1,16 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// A recurrent language model found in a graph: from the ids of tokens to log-probabilities.
+// Extracts a recurrent language model from a graph: from token ids to log-probabilities.
 
 import UnrollFormat
 import UnrollTensors
 
-/// The layers of a graph, and the constants that they compute with.
+/// The layers of a graph and their constants.
 struct ONNXLanguageModel {
   private(set) var architecture: Architecture
   private(set) var notes: [Note] = []
-  /// The name of the result that is the model's: of the others some may be of the same numbers.
+  /// The name of the model's result; other results may have the same values.
   let result: String
-  /// The operations that the model is made of: embedding, layers, linear output, softmax.
+  /// The operations of the model: embedding, layers, linear output, softmax.
   let parts: [ONNXNode]
 
   private let graph: ONNXGraph
@@ -20,16 +20,16 @@ struct ONNXLanguageModel {
 
   /// The linear output.
   private struct Output {
-    /// `[V, H]`, or `[H, V]` where it is transposed.
+    /// `[V, H]`, or `[H, V]` if transposed.
     let weight: ONNXTensor
     let isTransposed: Bool
     let bias: ONNXTensor?
-    /// The name of what it reads.
+    /// The name of the input.
     let input: String
     /// The operations from the matrix product to the result.
     let path: [ONNXNode]
 
-    /// The result of the matrix product, as the graph names it.
+    /// The name of the matrix product's result.
     var product: String { path.first?.outputs.first ?? "" }
   }
 
@@ -37,8 +37,9 @@ struct ONNXLanguageModel {
   ///
   /// - Parameters:
   ///   - graph: The graph.
-  ///   - kept: What each layer was before it was ONNX's, where the file says so.
-  /// - Throws: `InterchangeError` naming the part that is of no recurrent language model.
+  ///   - kept: The properties of the original layers, if the file has them.
+  /// - Throws: `InterchangeError` naming the part that does not belong to a recurrent language
+  ///   model.
   init(_ graph: ONNXGraph, kept: [ONNXLayerMetadata]) throws {
     let model = graph.model
     self.graph = graph
@@ -109,7 +110,7 @@ struct ONNXLanguageModel {
     }
   }
 
-  /// Rows and columns of a matrix, as if it were not transposed.
+  /// Returns the sizes of a matrix before transposition.
   private static func matrix(
     _ constant: ONNXTensor, _ model: ONNXModel, isTransposed: Bool
   ) throws -> (columns: Int, rows: Int) {
@@ -122,7 +123,7 @@ struct ONNXLanguageModel {
     return isTransposed ? (sizes[0], sizes[1]) : (sizes[1], sizes[0])
   }
 
-  /// The way of a layer's states to the operation that reads them.
+  /// Tracks a layer's states to the operation that reads them.
   private static func trace(
     _ input: String?, from layer: ONNXNode, width: Int, in graph: ONNXGraph, for place: String
   ) throws -> ONNXTrace {
@@ -138,7 +139,7 @@ struct ONNXLanguageModel {
       fix: "only a stack of layers is converted")
   }
 
-  /// The only linear output, and the first of the graph's results that it is in front of.
+  /// Returns the only linear output, and the first of the graph's results after it.
   private static func output(of graph: ONNXGraph) throws -> (result: String, output: Output) {
     var found: [(result: String, output: Output)] = []
     for name in graph.model.outputs {
@@ -165,7 +166,7 @@ struct ONNXLanguageModel {
 
   private static func output(before result: String, in graph: ONNXGraph) throws -> Output? {
     var behind: [ONNXNode] = []
-    // The producer of a value, before operations that hand it on; all of these are kept.
+    // Returns the producer of a value before operations that pass it on, which are recorded.
     func producer(_ name: String?) -> ONNXNode? {
       let (origin, path) = name.map { graph.path(to: $0) } ?? ("", [])
       behind = path + behind
@@ -177,7 +178,7 @@ struct ONNXLanguageModel {
       behind = [last] + behind
       node = producer(last.input(0))
     }
-    // One softmax, with or without a logarithm behind it, or none.
+    // An optional softmax, optionally followed by a logarithm.
     let hasLog = node?.operation == "Log"
     if hasLog { step() }
     let softmax = hasLog ? ["Softmax"] : ["LogSoftmax", "Softmax"]
@@ -188,7 +189,7 @@ struct ONNXLanguageModel {
     }
     var bias: ONNXTensor?
     if let add = node, add.operation == "Add" {
-      // Either of the two may be the bias.
+      // Either operand may be the bias.
       let sides = [add.input(0), add.input(1)].compactMap { $0 }
       guard let constant = sides.lazy.compactMap({ graph.constant($0) }).first,
         let other = sides.first(where: { graph.constant($0) == nil })
@@ -201,7 +202,7 @@ struct ONNXLanguageModel {
     return try output(of: product, bias: bias, before: [product] + behind, in: graph)
   }
 
-  /// The matrix of a product, and its bias.
+  /// Returns the matrix of a product, and its bias.
   private static func output(
     of node: ONNXNode, bias: ONNXTensor?, before path: [ONNXNode], in graph: ONNXGraph
   ) throws -> Output? {
@@ -233,12 +234,12 @@ struct ONNXLanguageModel {
       input: product.input, path: product.path)
   }
 
-  // MARK: - Numbers
+  // MARK: - Parameters
 
-  /// The parameters; where the output has the embedding's numbers, it is tied to it.
+  /// Returns the parameters; the output is tied if it has the embedding's values.
   ///
-  /// - Returns: The parameters and notes.
-  /// - Throws: `InterchangeError` for constants of other types or shapes.
+  /// - Returns: The parameters.
+  /// - Throws: `InterchangeError` for constants of unsupported types or shapes.
   mutating func parameters() throws -> ParameterTree<Tensor> {
     var weights = ONNXWeights(graph.model)
     var tree = ParameterTree<Tensor>()

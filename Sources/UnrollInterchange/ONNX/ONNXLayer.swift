@@ -1,5 +1,5 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// One LSTM, GRU or RNN of ONNX: its attributes, and its weights in our order of gates.
+// An LSTM, GRU or RNN of ONNX: its attributes, and its weights in the gate order of a checkpoint.
 
 import UnrollFormat
 import UnrollTensors
@@ -13,7 +13,8 @@ struct ONNXLayer {
   private let weightHH: ONNXTensor
   private let bias: ONNXTensor?
 
-  /// For each of our blocks the one of ONNX: LSTM i, o, f, c; GRU z, r, h.
+  /// Returns the index of the ONNX block for each block of a checkpoint; ONNX's order is i, o, f, c
+  /// for LSTM and z, r, h for GRU.
   static func blocks(of cell: Cell) -> [Int] {
     switch cell {
     case .lstm: [0, 2, 3, 1]
@@ -27,8 +28,8 @@ struct ONNXLayer {
   /// - Parameters:
   ///   - node: The node.
   ///   - graph: The graph with its constants.
-  ///   - kept: What the layer was before it was ONNX's, where the file says so.
-  /// - Throws: `InterchangeError` naming what our cells do not have.
+  ///   - kept: The properties of the original layer, if the file has them.
+  /// - Throws: `InterchangeError` naming an unsupported feature.
   init(_ node: ONNXNode, in graph: ONNXGraph, kept: ONNXLayerMetadata?) throws {
     place = node.place
     let model = graph.model
@@ -102,9 +103,9 @@ struct ONNXLayer {
     "input_forget", "layout", "linear_before_reset",
   ]
 
-  /// Takes over the activations of a node.
+  /// Sets the activations of a node.
   ///
-  /// - Returns: Those that our cells do not have.
+  /// - Returns: The unsupported activations.
   private static func setActivations(
     of layer: inout LayerArchitecture, _ node: ONNXNode
   ) throws -> String? {
@@ -122,7 +123,7 @@ struct ONNXLayer {
     if names[0] == "hardsigmoid" {
       let alpha = node.attributes["activation_alpha"]?.floats.first ?? 0.2
       let beta = node.attributes["activation_beta"]?.floats.first ?? 0.5
-      // 0.2 and not 0.20000000298: what was meant is the shortest number of this f32.
+      // 0.2 rather than 0.20000000298: the shortest decimal that rounds to this f32.
       layer.gateActivation = .hardSigmoid(
         alpha: Double("\(alpha)") ?? 0.2, beta: Double("\(beta)") ?? 0.5)
       names[0] = "sigmoid"
@@ -130,13 +131,13 @@ struct ONNXLayer {
     return names == usual[layer.cell] ? nil : found
   }
 
-  /// Operations that give a state another shape, or a part of it.
+  /// Operations that reshape a state, or take a part of it.
   private static let shaping: Set = [
     "Identity", "Slice", "Squeeze", "Unsqueeze", "Reshape", "Transpose", "Cast", "Expand", "Split",
     "Concat",
   ]
 
-  /// Whether a state is fed in, or zeros, through any shapes.
+  /// Returns `true` if a state is an input or zeros, reshaped or not.
   private static func isFedOrZero(_ name: String, in graph: ONNXGraph) throws -> Bool {
     var rest = [name]
     var seen: Set<String> = []
@@ -171,9 +172,9 @@ struct ONNXLayer {
     }
   }
 
-  /// The parameters by their names.
+  /// Returns the parameters by name.
   ///
-  /// - Throws: `InterchangeError` for constants of other types or shapes.
+  /// - Throws: `InterchangeError` for constants of unsupported types or shapes.
   func parameters(_ weights: inout ONNXWeights) throws -> [(LayerParameter, Tensor)] {
     let (G, H) = (architecture.cell.gateCount, architecture.hiddenSize)
     let blocks = Self.blocks(of: architecture.cell)

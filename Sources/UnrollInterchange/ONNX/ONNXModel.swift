@@ -1,31 +1,31 @@
-// The parts of an ONNX file that a recurrent language model needs (`onnx/onnx.proto`).
+// The parts of an ONNX file that describe a recurrent language model (`onnx/onnx.proto`).
 
 import UnrollTensors
 import UnrollTokenization
 
-/// An ONNX file, as far as it is read.
+/// The supported content of an ONNX file.
 struct ONNXModel {
   /// The file.
   let file: MappedFile
-  /// The texts beside the graph, by their keys.
+  /// The metadata beside the graph, by key.
   let metadata: [String: String]
-  /// The nodes, each behind those that it needs.
+  /// The nodes, each after those that it depends on.
   private(set) var nodes: [ONNXNode]
   /// The constants, by their names.
   let initializers: [String: ONNXTensor]
-  /// The names of what is fed in, without those of constants.
+  /// The names of graph inputs, without constants.
   let inputs: [String]
   /// The names of the results.
   private(set) var outputs: [String]
-  /// The sizes of what is fed in, where the file says them; `nil` for a size that may change.
+  /// The sizes of graph inputs, if stated; `nil` for a variable size.
   let shapes: [String: [Int?]]
   /// The version of ONNX's own operations.
   let operatorSet: Int
 
-  /// The numbers of the fields of `ModelProto` that a file begins with or may have.
+  /// The field numbers of `ModelProto` that a file may have.
   private static let modelFields: Set<Int> = [1, 2, 3, 4, 5, 6, 7, 8, 14, 20, 25, 26]
 
-  /// Whether a file is a message with the fields of a `ModelProto` and a graph.
+  /// Returns `true` if a file is a message with the fields of a `ModelProto` and a graph.
   static func recognizes(_ file: MappedFile) -> Bool {
     guard file.copy(0..<1) == [0x08],
       let model = WireMessage(0..<file.count, of: .mapped(file, 0..<file.count))
@@ -35,7 +35,7 @@ struct ONNXModel {
     return model.fields.allSatisfy { modelFields.contains($0.number) } && model.range(7) != nil
   }
 
-  /// Reads the graph; numbers stay where they are.
+  /// Reads the graph; data stay in the file.
   ///
   /// - Throws: `InterchangeError` if a message is damaged.
   init(_ file: MappedFile) throws {
@@ -97,7 +97,7 @@ struct ONNXModel {
       sets.filter { ["", "ai.onnx"].contains($0.text(1) ?? "") }.compactMap { $0.int(2) }.max() ?? 1
   }
 
-  /// The graph with some of its results, and what they are computed from.
+  /// Returns the graph with only some of its results and their dependencies.
   func keeping(results: [String]) -> ONNXModel {
     var model = self
     model.outputs = results
@@ -106,7 +106,7 @@ struct ONNXModel {
     return model
   }
 
-  /// The names of all values that some are computed from, with these themselves.
+  /// Returns the names of all values that some depend on, including themselves.
   func values(behind names: [String]) -> Set<String> {
     let inputs = Dictionary(nodes.flatMap { node in node.outputs.map { ($0, node.inputs) } }) {
       first, _ in first
@@ -120,7 +120,7 @@ struct ONNXModel {
     return found
   }
 
-  /// An error about a part of the file.
+  /// Returns an error about a part of the file.
   func error(
     _ place: String, expected: String, found: String, fix: String
   ) -> InterchangeError {
@@ -132,9 +132,9 @@ struct ONNXModel {
 struct ONNXNode {
   let name: String
   let operation: String
-  /// Empty for the operations of ONNX itself.
+  /// The domain; empty for ONNX's own operations.
   let domain: String
-  /// The names of what it reads; empty where an optional one is left out.
+  /// The names of the inputs; empty for an optional one that is omitted.
   let inputs: [String]
   let outputs: [String]
   let attributes: [String: ONNXAttribute]
@@ -142,7 +142,7 @@ struct ONNXNode {
   /// The node in messages.
   var place: String { name.isEmpty ? outputs.first ?? operation : name }
 
-  /// An input by its place, or `nil` where it is left out.
+  /// Returns the name of the input at an index, or `nil` if it is omitted.
   func input(_ index: Int) -> String? {
     inputs.indices.contains(index) && !inputs[index].isEmpty ? inputs[index] : nil
   }
@@ -159,10 +159,12 @@ struct ONNXAttribute {
   let texts: [String]
   let tensor: ONNXTensor?
 
+  /// Reads an attribute.
+  ///
   /// - Parameters:
   ///   - message: An `AttributeProto`.
-  ///   - read: Reads a message inside it.
-  /// - Throws: What `read` throws.
+  ///   - read: Reads a nested message.
+  /// - Throws: The errors of `read`.
   init(_ message: WireMessage, read: (Range<Int>) throws -> WireMessage) throws {
     name = message.text(1) ?? ""
     (int, float, text) = (message.int(3), message.float(2), message.text(4))
@@ -171,12 +173,12 @@ struct ONNXAttribute {
   }
 }
 
-/// A constant and where its numbers are.
+/// A constant and the location of its data.
 struct ONNXTensor {
   enum Numbers {
     /// Little-endian, in the file.
     case raw(Range<Int>)
-    /// One by one.
+    /// Decoded from the field of their type.
     case list([UInt8])
     /// In another file: its location, offset and length.
     case external([String: String])
@@ -188,7 +190,7 @@ struct ONNXTensor {
   let dimensions: [Int]
   let numbers: Numbers
 
-  /// Unroll's type, or `nil` for numbers that weights are not made of.
+  /// Unroll's type, or `nil` for types that are not used for weights.
   var dtype: DType? { Self.types.first { $0.number == type }?.dtype }
 
   /// The types of weights, by their numbers in `TensorProto.DataType`.
@@ -196,10 +198,12 @@ struct ONNXTensor {
     (1, .float32), (10, .float16), (11, .float64), (16, .bfloat16),
   ]
 
+  /// Reads a tensor.
+  ///
   /// - Parameters:
   ///   - message: A `TensorProto`.
-  ///   - read: Reads a message inside it.
-  /// - Throws: What `read` throws.
+  ///   - read: Reads a nested message.
+  /// - Throws: The errors of `read`.
   init(_ message: WireMessage, read: (Range<Int>) throws -> WireMessage) throws {
     name = message.text(8) ?? ""
     type = message.int(2) ?? 0
@@ -217,7 +221,7 @@ struct ONNXTensor {
     }
   }
 
-  /// Numbers in the field of their type: packed, they are bytes as `raw_data` has them.
+  /// Returns the data from the field of their type; if packed, the bytes are those of `raw_data`.
   private static func listed(in message: WireMessage, type: Int) -> Numbers {
     let field = [1: 4, 11: 10][type]
     if let field, case let ranges = message.ranges(field), ranges.count == 1 {

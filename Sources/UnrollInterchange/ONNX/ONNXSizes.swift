@@ -1,24 +1,27 @@
-// Computed sizes of a reshape: those of the value's own axes, as exporters with changing sizes write them.
+// Computed sizes of a reshape, as exporters with dynamic axes write them: products of the value's
+// own axes.
 
 extension ONNXGraph {
-  /// The meanings of the axes that a reshape gives a value.
+  /// Returns the meanings of the axes after a reshape.
   ///
   /// - Parameters:
-  ///   - name: The computed sizes: parts that are joined.
-  ///   - data: The value that is reshaped.
+  ///   - name: The computed sizes: concatenated parts.
+  ///   - data: The value to reshape.
   ///   - axes: Its axes.
-  /// - Returns: `nil` if a size is not that of axes of the value, or one of them is left out.
+  /// - Returns: The meanings; `nil` if a size is not that of axes of the value, or an axis is left
+  ///   out.
   func axes(ofSizes name: String, data: String, axes: [ONNXAxis]) -> [ONNXAxis]? {
     guard let (join, _) = producer(of: name), join.operation == "Concat" else { return nil }
     let parts = join.inputs.map { axis(ofSize: $0, data: data, axes: axes, depth: 0) }
     let known = parts.compactMap { $0 }
-    // One sequence: the sizes other than 1 have to be the value's own, in their order.
+    // For one sequence, the sizes other than 1 must be the value's own, in order.
     guard known.count == parts.count, known.filter({ $0 != .one }) == axes.filter({ $0 != .one })
     else { return nil }
     return known
   }
 
-  /// The meaning of one size: an axis of the value, or a product of axes of which at most one is not 1.
+  /// Returns the meaning of one size: an axis of the value, or a product of axes of which at most
+  /// one is not 1.
   private func axis(ofSize name: String, data: String, axes: [ONNXAxis], depth: Int) -> ONNXAxis? {
     guard depth < 8 else { return nil }
     if let constant = integers(name) { return constant == [1] ? .one : nil }
@@ -41,7 +44,7 @@ extension ONNXGraph {
     }
   }
 
-  /// The index of the one element that a node takes out of a list.
+  /// Returns the index of the single element that a node selects from a list.
   private func pickedIndex(_ node: ONNXNode) -> Int? {
     guard let first = node.input(1).flatMap({ integers($0) }), first.count == 1 else { return nil }
     if node.operation == "Gather" { return first[0] }

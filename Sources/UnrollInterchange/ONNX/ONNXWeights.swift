@@ -1,15 +1,15 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// The numbers of an ONNX file's constants, in the order of our parameters.
+// Reads the constants of an ONNX file in the order of a checkpoint's parameters.
 
 import Foundation
 import UnrollTensors
 
-/// Takes the numbers of constants out of a file and those beside it.
+/// Reads constants from a file and from external data files.
 struct ONNXWeights {
   private let model: ONNXModel
-  /// Files of numbers, by their location.
+  /// The external data files, by location.
   private var files: [String: MappedFile] = [:]
-  /// How many bytes may still be copied: constants may share their bytes, copies do not.
+  /// The number of bytes that may still be copied: constants may share their bytes, copies do not.
   private var room: Int
 
   init(_ model: ONNXModel) {
@@ -17,13 +17,13 @@ struct ONNXWeights {
     room = model.file.count
   }
 
-  /// The tensor of a constant; its bytes stay where they are.
+  /// Returns the tensor of a constant without copying its bytes.
   ///
   /// - Parameters:
   ///   - constant: The constant.
-  ///   - shape: The shape that it must have.
+  ///   - shape: The required shape.
   /// - Returns: The tensor.
-  /// - Throws: `InterchangeError` for other types and shapes and for numbers that are not there.
+  /// - Throws: `InterchangeError` for unsupported types, other shapes, and missing data.
   mutating func tensor(_ constant: ONNXTensor, shape: [Int]) throws -> Tensor {
     guard let dtype = constant.dtype else {
       throw model.error(
@@ -45,15 +45,16 @@ struct ONNXWeights {
     return tensor
   }
 
-  /// The rows of a tensor `[1, n*H, D]` or `[1, n*H]` in another order of its blocks of H rows.
+  /// Returns the rows of a tensor `[1, n*H, D]` or `[1, n*H]` with its blocks of H rows in another
+  /// order.
   ///
   /// - Parameters:
   ///   - constant: The constant.
   ///   - shape: Its shape.
-  ///   - blocks: For each block that is wanted the one that it is.
+  ///   - blocks: For each block of the result, the index of the source block.
   ///   - count: The number of blocks in the constant.
   /// - Returns: The blocks, `[blocks * H, D]` or `[blocks * H]`.
-  /// - Throws: What `tensor` throws; `InterchangeError` where more would be copied than there is.
+  /// - Throws: The errors of `tensor`; `InterchangeError` for copies beyond the limit.
   mutating func blocks(
     of constant: ONNXTensor, shape: [Int], _ blocks: [Int], of count: Int
   ) throws -> Tensor {
@@ -68,9 +69,9 @@ struct ONNXWeights {
     return try made(dimensions, tensor.dtype, bytes, constant)
   }
 
-  /// The transpose `[V, H]` of a constant `[H, V]`.
+  /// Returns the transpose `[V, H]` of a constant `[H, V]`.
   ///
-  /// - Throws: What `blocks` throws.
+  /// - Throws: The errors of `blocks`.
   mutating func transposed(_ constant: ONNXTensor, shape: [Int]) throws -> Tensor {
     let tensor = try tensor(constant, shape: shape)
     let (H, V, size) = (shape[0], shape[1], tensor.dtype.size)
@@ -114,7 +115,7 @@ struct ONNXWeights {
     return tensor
   }
 
-  // MARK: - Places
+  // MARK: - External data
 
   private mutating func storage(of constant: ONNXTensor) throws -> ByteStorage {
     switch constant.numbers {
@@ -141,7 +142,7 @@ struct ONNXWeights {
     return storage
   }
 
-  /// A file of numbers in the model's folder, and nowhere else.
+  /// Returns an external data file, which must be in the model's folder.
   private mutating func file(at location: String, of constant: ONNXTensor) throws -> MappedFile {
     if let file = files[location] { return file }
     let folder = URL(filePath: model.file.path).deletingLastPathComponent()

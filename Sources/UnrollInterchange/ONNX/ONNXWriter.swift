@@ -1,5 +1,5 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// A recurrent language model as a graph of ONNX.
+// Writes a recurrent language model as an ONNX graph.
 
 import UnrollFormat
 import UnrollTensors
@@ -9,14 +9,16 @@ struct ONNXWriter {
   /// The bytes of the file, in order.
   let parts: [ByteStorage]
 
-  /// The operations are those of this version, which ONNX 1.12 and later have.
+  /// The operator set version; ONNX 1.12 and later support it.
   private static let operatorSet = 17
   private static let intermediateRepresentation = 8
-  /// What a message of Protocol Buffers may have.
+  /// The maximum size of a Protocol Buffers message.
   private static let largestFile = 1 << 31 - 1
 
-  /// - Throws: `InterchangeError` for variants and types that ONNX's operations do not have, and for
-  ///   models beyond 2 GB.
+  /// Builds the message of a checkpoint.
+  ///
+  /// - Throws: `InterchangeError` for variants and types that ONNX's operations do not support, and
+  ///   for models beyond 2 GB.
   init(_ checkpoint: Checkpoint) throws {
     func refuse(_ place: String, _ expected: String, _ found: String, _ fix: String) -> Error {
       InterchangeError(
@@ -94,7 +96,7 @@ struct ONNXWriter {
     return model.finished
   }
 
-  /// The names and widths of the states that are fed in.
+  /// Returns the names and widths of the state inputs.
   private static func states(of architecture: Architecture) -> [(name: String, size: Int)] {
     architecture.layers.enumerated().flatMap { index, layer in
       [("h\(index)", layer.hiddenSize)]
@@ -102,7 +104,7 @@ struct ONNXWriter {
     }
   }
 
-  /// A value's name, type and sizes; a size may be a name.
+  /// Adds a value's name, type and sizes; a size may be symbolic.
   private static func value(
     _ name: String, _ type: Int, _ sizes: [any Sendable], _ message: inout WireWriter
   ) {
@@ -194,7 +196,8 @@ struct ONNXWriter {
       add("Squeeze", ["\(name).Y", "directions"], [name])
       below = name
     }
-    // A matrix product of two dimensions takes the weight as it is, shared with the embedding if tied.
+    // A two-dimensional matrix product uses the weight unchanged, shared with the embedding if
+    // tied.
     add("Reshape", [below, "rows"], ["states"])
     add(
       "Gemm",
@@ -233,7 +236,7 @@ struct ONNXWriter {
     let name: String
     let dimensions: [Int]
     let storages: [ByteStorage]
-    /// Whether the numbers are 64-bit sizes.
+    /// `true` if the data are 64-bit sizes.
     var isShape = false
   }
 
@@ -277,7 +280,7 @@ struct ONNXWriter {
     return list
   }
 
-  /// 0 and 1.
+  /// Returns 0 and 1 in a type.
   private static func offAndOn(_ dtype: DType) -> [UInt8] {
     switch dtype {
     case .float16: [0, 0, 0x00, 0x3C]
@@ -286,11 +289,11 @@ struct ONNXWriter {
     }
   }
 
-  /// `W` `[1, G*H, D]`, `R` `[1, G*H, H]` and `B` `[1, 2*G*H]` in ONNX's order of blocks.
+  /// Returns `W` `[1, G*H, D]`, `R` `[1, G*H, H]` and `B` `[1, 2*G*H]` in ONNX's order of blocks.
   private static func layerInitializers(
     _ layer: LayerArchitecture, _ index: Int, _ tensor: (LayerParameter) throws -> Tensor
   ) throws -> [Initializer] {
-    // Where each block of ONNX is among ours.
+    // The index in a checkpoint of each block of ONNX.
     let ours = ONNXLayer.blocks(of: layer.cell)
     let order = ours.indices.compactMap { ours.firstIndex(of: $0) }
     func blocks(_ parameter: LayerParameter) throws -> [ByteStorage] {

@@ -1,8 +1,8 @@
-// Messages of Protocol Buffers as they are written: tensors stay where they are until then.
+// Builds Protocol Buffers messages; tensors are not copied until they are written.
 
 import UnrollTensors
 
-/// A message: parts one after the other.
+/// A message as a sequence of parts.
 struct WireWriter {
   /// The parts in order.
   private(set) var parts: [ByteStorage] = []
@@ -44,7 +44,7 @@ struct WireWriter {
   /// Adds a text.
   mutating func add(_ field: Int, _ text: String) { add(field, [.owned(Array(text.utf8))]) }
 
-  /// Adds bytes that lie in several places.
+  /// Adds bytes from several storages.
   mutating func add(_ field: Int, _ storages: [ByteStorage]) {
     append(key: field, type: 2)
     let size = storages.reduce(0) { $0 + $1.count }
@@ -60,7 +60,7 @@ struct WireWriter {
     }
   }
 
-  /// Adds a message.
+  /// Adds a nested message.
   mutating func add(_ field: Int, _ fill: (inout WireWriter) -> Void) {
     var message = WireWriter()
     fill(&message)
@@ -72,7 +72,7 @@ struct WireWriter {
     pending = []
   }
 
-  /// All parts.
+  /// All parts of the message.
   var finished: [ByteStorage] {
     var writer = self
     writer.flush()

@@ -1,12 +1,12 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// Weights that a file holds in parts: weight normalization, spectral normalization, pruning masks.
+// Weights that a file stores in parts: weight normalization, spectral normalization, pruning masks.
 
 import Foundation
 import UnrollTensors
 
-/// The computation that makes a weight of the tensors that a file stores for it.
+/// The computation of a weight from several stored tensors.
 enum WeightRecipe: Sendable, Hashable {
-  /// `v * (g / |v|)`, the norm over all axes but that of `g`: `torch.nn.utils.weight_norm`.
+  /// `v * (g / |v|)`, with the norm over all axes but that of `g`: `torch.nn.utils.weight_norm`.
   case normalized(magnitude: TorchTensor)
   /// `W / (uᵀ W v)`: `torch.nn.utils.spectral_norm` at evaluation.
   case spectral(left: TorchTensor, right: TorchTensor)
@@ -22,7 +22,7 @@ enum WeightRecipe: Sendable, Hashable {
     }
   }
 
-  /// The tensors beside the one that has the weight's shape.
+  /// The tensors in addition to the one with the weight's shape.
   var tensors: [TorchTensor] {
     switch self {
     case .normalized(let magnitude): [magnitude]
@@ -33,16 +33,18 @@ enum WeightRecipe: Sendable, Hashable {
 }
 
 extension NamedTensors {
-  /// The last component of a tensor's name, and what stands before it with its dot.
+  /// Returns the last component of a tensor's name, and the prefix with its dot.
   private static func split(_ name: String) -> (path: Substring, last: Substring) {
     let start = name.lastIndex(of: ".").map(name.index(after:)) ?? name.startIndex
     return (name[..<start], name[start...])
   }
 
-  /// Replaces the stored parts of a weight by the weight that PyTorch computes of them at evaluation.
+  /// Replaces the stored parts of a weight by the weight that PyTorch computes from them at
+  /// evaluation.
   ///
   /// - Returns: A note for each computation.
-  /// - Throws: `InterchangeError` for parametrizations of other kinds, and parts whose shapes do not fit.
+  /// - Throws: `InterchangeError` for unsupported parametrizations, and for parts whose shapes do
+  ///   not fit.
   mutating func computeWeights() throws -> [Note] {
     var byName = Dictionary(tensors.map { ($0.name, $0.tensor) }) { first, _ in first }
     var (computed, used): ([String: NamedTensor], Set<String>) = ([:], [])
@@ -71,7 +73,7 @@ extension NamedTensors {
     return notes
   }
 
-  /// Refuses parts of a weight that nothing is computed from.
+  /// Refuses parts of a weight without a supported computation.
   private func refuseOtherParts() throws {
     let rest = tensors.first { tensor in
       let last = Self.split(tensor.name).last
@@ -91,7 +93,7 @@ extension NamedTensors {
 
   private typealias Parts = (name: String, recipe: WeightRecipe, used: [String])
 
-  /// The weight of which a tensor is the part that has its shape, if it is one.
+  /// Returns the parts of a weight of which a tensor is the one with its shape, if any.
   private func parts(of name: String, in byName: [String: TorchTensor]) throws -> Parts? {
     let (path, last) = Self.split(name)
     if let mark = path.range(of: "parametrizations.") {
@@ -155,13 +157,13 @@ extension NamedTensors {
 
   // MARK: - Numbers
 
-  /// The numbers of a tensor as the model computes with them.
+  /// Returns the values of a tensor as the model uses them.
   ///
   /// - Parameters:
   ///   - tensor: The tensor.
-  ///   - room: How many bytes may be copied. Out: less those that were.
-  /// - Returns: The numbers; of a computed weight in f64 where the file has f64, else in f32.
-  /// - Throws: What `TensorContainer.contents(of:named:room:)` throws.
+  ///   - room: The number of bytes that may be copied. Out: reduced by the copied bytes.
+  /// - Returns: The values; for a computed weight in f64 if the file has f64, else in f32.
+  /// - Throws: The errors of `TensorContainer.contents(of:named:room:)`.
   func contents(of tensor: NamedTensor, room: inout Int) throws -> Tensor {
     var result = try file.contents(of: tensor.tensor, named: tensor.name, room: &room)
     if let recipe = tensor.recipe {
@@ -183,7 +185,8 @@ extension NamedTensors {
 }
 
 extension WeightRecipe {
-  /// `true` if a magnitude has one number for each column of a matrix, rather than for each row.
+  /// Returns `true` if a magnitude has one number for each column of a matrix rather than for each
+  /// row.
   fileprivate func isByColumn(_ shape: Shape) -> Bool {
     guard case .normalized(let magnitude) = self, shape.rank == 2, magnitude.shape.rank == 2
     else { return false }
@@ -196,7 +199,7 @@ extension WeightRecipe {
   ///   - values: The values of the stored weight, row-major.
   ///   - rows: The number of its rows.
   ///   - parts: The values of `tensors`.
-  ///   - isByColumn: Whether a magnitude is of a column.
+  ///   - isByColumn: `true` if a magnitude belongs to a column.
   /// - Returns: The values of the weight, row-major.
   fileprivate func values(
     _ values: [Double], rows: Int, parts: [[Double]], isByColumn: Bool

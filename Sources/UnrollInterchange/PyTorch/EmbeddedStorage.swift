@@ -1,21 +1,22 @@
-// Storages of tensors that `pickle.dump` wrote: each is a whole file of `torch.save` before PyTorch 1.6.
+// Storages of tensors in a `pickle.dump` file: each is a complete `torch.save` file from before
+// PyTorch 1.6.
 
 import UnrollTensors
 
 /// The storages inside a pickle.
 enum EmbeddedStorage {
-  /// The name of the record of a storage, by the node of the call that would load it.
+  /// Returns the record name of a storage, by the node of its loading call.
   static func record(_ reference: PickleReference) -> String {
     "\(TorchLegacyFile.storagePrefix)\(reference.index)"
   }
 
-  /// `true` if a value is the call `torch.storage._load_from_bytes(bytes)`.
+  /// Returns `true` if a value is the call `torch.storage._load_from_bytes(bytes)`.
   static func isCall(_ reference: PickleReference, in graph: PickleGraph) -> Bool {
     guard case .object = graph[reference].value else { return false }
     return graph.className(reference) == "torch.storage._load_from_bytes"
   }
 
-  /// The bytes of all storages, by the names of their records; those that cannot be read are left out.
+  /// Returns the bytes of all storages, by record name; unreadable ones are left out.
   static func all(in graph: PickleGraph, room: Int) -> [String: ByteStorage] {
     var reader = PickledArrays(room: room)
     var storages: [String: ByteStorage] = [:]
@@ -31,7 +32,7 @@ enum EmbeddedStorage {
     return storages
   }
 
-  /// The type of the elements of a storage.
+  /// Returns the element type of a storage.
   static func element(
     _ reference: PickleReference, in graph: PickleGraph
   ) -> (element: TorchElement, count: Int)? {
@@ -42,13 +43,13 @@ enum EmbeddedStorage {
     return reader.bytes(first, in: graph).flatMap(Parts.init).map { ($0.element, $0.count) }
   }
 
-  /// A storage's type and numbers: the parts of the file within.
+  /// The type and data of a storage, from the file within.
   private struct Parts {
     let element: TorchElement
     let count: Int
     let numbers: [UInt8]
 
-    /// Reads five pickles (magic number, version, system, storage, keys), a count and the numbers.
+    /// Reads five pickles (magic number, version, system, storage, keys), a count and the data.
     init?(_ bytes: [UInt8]) {
       var position = 0
       var graphs: [PickleGraph] = []

@@ -12,22 +12,22 @@ struct EmbeddingAndOutput {
   /// The bias of the output, `[V]`, if it has one.
   let outputBias: NamedTensor?
 
-  /// The bias that is taken for the output's though its name is not beside that of the weight.
+  /// The bias that is assumed to be the output's although its name is not beside the weight's.
   let assumedBias: NamedTensor?
 
   typealias Pair = (embedding: NamedTensor, output: NamedTensor)
 
-  /// Assigns the tensors that are not recurrent; every one of them must have a role.
+  /// Assigns roles to the tensors that are not recurrent; every one of them must have a role.
   ///
-  /// Where the shapes of two matrices fit both roles, the classes of their modules decide; without classes,
-  /// the bias, the order of the file and the names have to agree.
+  /// If the shapes of two matrices fit both roles, the classes of their modules decide; without
+  /// classes, the bias, the order of the file and the names must agree.
   ///
   /// - Parameters:
   ///   - model: The tensors.
-  ///   - names: The names of the recurrent ones.
+  ///   - names: The names of the recurrent tensors.
   ///   - D: The input size of the first recurrent layer.
-  ///   - H: The hidden size of the last one.
-  /// - Throws: `InterchangeError` naming tensors that fit no role, or more than one.
+  ///   - H: The hidden size of the last recurrent layer.
+  /// - Throws: `InterchangeError` naming tensors that fit no role, or several.
   init(in model: NamedTensors, besides names: Set<String>, D: Int, H: Int) throws {
     let rest = model.tensors.filter { !names.contains($0.name) }
     let matrices = rest.filter { $0.tensor.shape.rank == 2 }
@@ -55,7 +55,7 @@ struct EmbeddingAndOutput {
     self.embedding = embedding
     self.output = output
     let biasName = Self.path(of: output.name) + "bias"
-    // A program's own parameter may stand beside a weight that it uses as a function.
+    // Some programs register the bias in the model rather than beside the weight.
     let vectors = rest.filter { $0.tensor.shape.dimensions == [output.tensor.shape.dimensions[0]] }
     let ownBias = rest.first { $0.name == biasName }
     assumedBias =
@@ -74,7 +74,7 @@ struct EmbeddingAndOutput {
     }
   }
 
-  /// The kind of a model whose parts are not those of a language model, if the shapes tell it.
+  /// Returns the kind of another model, if the shapes show it.
   private static func otherKind(_ matrices: [NamedTensor], D: Int, H: Int) -> String? {
     let sizes = matrices.map(\.tensor.shape.dimensions)
     if sizes.count == 1, sizes[0][1] == D, D != H { return "an encoder without an output layer" }
@@ -87,11 +87,11 @@ struct EmbeddingAndOutput {
       : "a translation or tagging model of \(embedding[0]) input and \(output[0]) output tokens"
   }
 
-  /// All pairs of two different names whose shapes fit.
+  /// Returns all pairs of different names whose shapes fit.
   private static func pairs(
     of matrices: [NamedTensor], in model: NamedTensors, D: Int, H: Int
   ) -> [Pair] {
-    // More than a few matrices are no language model of this kind; pairs grow with the square.
+    // A language model has few matrices; the number of pairs is quadratic.
     guard matrices.count <= 16 else { return [] }
     return matrices.flatMap { embedding in
       matrices.compactMap { output -> Pair? in
@@ -102,8 +102,8 @@ struct EmbeddingAndOutput {
     }
   }
 
-  /// The only matrix, if its tokens are as many as the columns of the first layer: each token's vector
-  /// has a one at its id, and there is no embedding.
+  /// Returns the only matrix, if its number of tokens equals the input size of the first layer: the
+  /// input is one-hot, without an embedding.
   private static func outputOfOneHots(
     _ matrices: [NamedTensor], D: Int, H: Int, model: NamedTensors
   ) -> NamedTensor? {
@@ -115,10 +115,10 @@ struct EmbeddingAndOutput {
 
   // MARK: - Evidence
 
-  /// The only pair, or the one that the evidence speaks for.
+  /// Returns the only pair, or the one that the evidence supports.
   private static func choose(_ pairs: [Pair], model: NamedTensors) -> Pair? {
     if pairs.count == 1 { return pairs.first }
-    // The names that a map gives, and those of word_language_model, are no guess.
+    // The names from a map, and those of word_language_model, are certain.
     if let stated = pairs.first(where: {
       $0.embedding.name == "encoder.weight" && $0.output.name == "decoder.weight"
     }) {
@@ -136,14 +136,16 @@ struct EmbeddingAndOutput {
     return supported.count == 1 ? supported.first : nil
   }
 
-  /// `true` if the class of a matrix's module is an embedding; `nil` if the file does not say.
+  /// Returns `true` if the class of a matrix's module is an embedding; `nil` if the class is
+  /// unknown.
   private static func isEmbeddingClass(_ matrix: NamedTensor, _ model: NamedTensors) -> Bool? {
     model.module(String(path(of: matrix.name).dropLast())).map {
       $0.className == "torch.nn.modules.sparse.Embedding"
     }
   }
 
-  /// What the bias, the order of the file and the names say of a pair: `nil` where they say nothing.
+  /// Returns the evidence of the bias, the order of the file and the names for a pair; `nil` if
+  /// undecided.
   private static func votes(for pair: Pair, _ model: NamedTensors) -> [Bool?] {
     func hasBias(_ matrix: NamedTensor) -> Bool {
       let name = path(of: matrix.name) + "bias"
@@ -167,7 +169,7 @@ struct EmbeddingAndOutput {
     ]
   }
 
-  /// The evidence about a pair in words, for a refusal.
+  /// Returns the evidence about pairs in words, for an error.
   private static func evidence(_ pairs: [Pair], _ model: NamedTensors) -> String {
     let lines = pairs.prefix(4).map { pair in
       let votes = zip(["the bias", "the order", "the names"], votes(for: pair, model))
@@ -178,7 +180,7 @@ struct EmbeddingAndOutput {
     return list(lines)
   }
 
-  /// `true` if a matrix belongs to an embedding, by its module's class or else by its name.
+  /// Returns `true` if a matrix belongs to an embedding, by its module's class or else by its name.
   static func isEmbedding(_ name: String, model: NamedTensors) -> Bool {
     let path = String(Self.path(of: name).dropLast())
     if let module = model.module(path) {
@@ -187,8 +189,8 @@ struct EmbeddingAndOutput {
     return namesEmbedding(name) == true
   }
 
-  /// `true` if the name of a matrix is one of embeddings, `false` if it is one of outputs, and `nil` if it
-  /// is neither or both.
+  /// Returns `true` if the name of a matrix is typical of embeddings, `false` if of outputs, and
+  /// `nil` if of neither or both.
   private static func namesEmbedding(_ name: String) -> Bool? {
     let path = String(Self.path(of: name).dropLast())
     let word = path.split(separator: ".").last.map { $0.lowercased() } ?? ""
@@ -198,7 +200,7 @@ struct EmbeddingAndOutput {
     return isInput == isOutput ? nil : isInput
   }
 
-  /// The part of a name before the parameter's own, with its dot.
+  /// Returns the part of a name before the parameter's own, with its dot.
   private static func path(of name: String) -> String {
     guard let dot = name.lastIndex(of: ".") else { return "" }
     return String(name[...dot])

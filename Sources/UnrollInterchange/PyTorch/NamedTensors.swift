@@ -1,41 +1,41 @@
-// Tensors with the names of a state_dict, whatever file they lie in.
+// Tensors with the names of a state_dict, independent of the file format.
 
 import UnrollTensors
 
-/// A file that tensors with names lie in.
+/// A file of named tensors.
 protocol TensorContainer: Sendable {
   /// The file's path.
   var path: String { get }
-  /// The place of messages about the names as a whole.
+  /// The location for messages about all names.
   var place: String { get }
-  /// How many bytes of tensors may be copied.
+  /// The maximum number of bytes of tensors that may be copied.
   var roomForCopies: Int { get }
   /// `true` if the file lists tensors in the order in which the program registered them.
   var keepsOrder: Bool { get }
 
-  /// An error about a tensor or another part.
+  /// Returns an error about a tensor or another part.
   func error(_ place: String, expected: String, found: String, fix: String) -> InterchangeError
 
-  /// Checks the bytes of tensors, where the file says what they should be.
+  /// Checks the bytes of tensors, if the file has checksums.
   ///
-  /// - Returns: What could not be checked.
+  /// - Returns: Notes on tensors that could not be checked.
   /// - Throws: `InterchangeError` if they are damaged.
   func verifyStorages(of tensors: [TorchTensor]) throws -> [Note]
 
-  /// The numbers of a tensor: mapped where they lie in order, else copied in order.
+  /// Returns the elements of a tensor, mapped if they are contiguous, else copied.
   ///
   /// - Parameters:
   ///   - tensor: The tensor.
   ///   - name: Its name, for messages.
-  ///   - room: How many bytes may be copied. Out: less those of this tensor.
+  ///   - room: The number of bytes that may be copied. Out: reduced by the copied bytes.
   /// - Returns: The tensor.
-  /// - Throws: `InterchangeError` for types that models are not made of, and for copies that there is
-  ///   no room for.
+  /// - Throws: `InterchangeError` for types that are not used for weights, and for copies beyond
+  ///   `room`.
   func contents(of tensor: TorchTensor, named name: String, room: inout Int) throws -> Tensor
 }
 
 extension TensorContainer {
-  /// Most files have the order of the program.
+  /// `true`: most files keep the order of the program.
   var keepsOrder: Bool { true }
 }
 
@@ -47,14 +47,14 @@ struct NamedTensor: Sendable {
   let fileName: String
   /// The stored tensor that has the shape of the parameter.
   let tensor: TorchTensor
-  /// `true` if the caller's map gives its role.
+  /// `true` if the caller's map assigns its role.
   var isMapped = false
-  /// The computation that makes the parameter, if the file holds it in parts.
+  /// The computation of the parameter, if the file stores it in parts.
   var recipe: WeightRecipe?
-  /// The names in the file of the tensors that it is computed from.
+  /// The names in the file of the tensors that the parameter is computed from.
   var parts: [String] = []
 
-  /// Creates a tensor, under its name in the file unless told another one.
+  /// Creates a tensor, by default under its name in the file.
   init(
     name: String, fileName: String? = nil, tensor: TorchTensor, recipe: WeightRecipe? = nil
   ) {
@@ -64,14 +64,14 @@ struct NamedTensor: Sendable {
     self.recipe = recipe
   }
 
-  /// `true` if its numbers are indices or counts: integers of 32 or 64 bits, and not under the name of a
+  /// `true` if the tensor holds indices or counts: 32- or 64-bit integers, not under the name of a
   /// weight.
   fileprivate var isIndex: Bool {
     ["int64", "int32"].contains(tensor.element.name)
       && !["weight", "bias"].contains { name.lowercased().contains($0) }
   }
 
-  /// `true` if both are the same numbers of the file, by the same computation.
+  /// Returns `true` if both are the same data of the file, with the same computation.
   func isSame(as other: NamedTensor) -> Bool {
     tensor == other.tensor && recipe == other.recipe
   }
@@ -83,27 +83,27 @@ struct TorchModule: Sendable {
   let className: String
   /// `nn.RNNBase.mode`, such as `RNN_TANH`.
   let mode: String?
-  /// The rate of a dropout module, or of the dropout between layers.
+  /// The rate of a dropout module, or of dropout between layers.
   let dropout: Double?
-  /// What the rows of an embedding are renormalised to.
+  /// The maximum norm to which rows of an embedding are renormalized.
   let maximumNorm: Double?
 }
 
-/// Tensors as `state_dict()` names them, and the modules of a whole model.
+/// Tensors under the names of `state_dict()`, and the modules of a whole model.
 struct NamedTensors: Sendable {
   /// The file.
   let file: any TensorContainer
   /// The tensors, in the file's order.
   var tensors: [NamedTensor] = []
-  /// The modules, if the file holds a whole one.
+  /// The modules, if the file holds a whole model.
   var modules: [TorchModule] = []
-  /// The account of the tensors of the file, once their names are normal.
+  /// The account of the file's tensors, after names are normalized.
   private(set) var ledger: Ledger?
-  /// The order of the gate blocks in the rows of recurrent parameters, where the caller states it.
+  /// The order of gate blocks in the rows of recurrent parameters, if the caller states it.
   private(set) var gates: GateOrder?
-  /// The tensors that repeat others, by their names in the file.
+  /// The tensors that duplicate others, by their names in the file.
   private var copies: [String] = []
-  /// `true` if the caller says that the output shares the weight of the embedding.
+  /// `true` if the caller states that the output shares the embedding's weight.
   private(set) var isTied = false
 
   /// Creates a list of tensors without modules.
@@ -112,20 +112,20 @@ struct NamedTensors: Sendable {
     self.tensors = tensors
   }
 
-  /// A module by its path.
+  /// Returns a module by its path.
   func module(_ path: String) -> TorchModule? { modules.first { $0.path == path } }
 
-  /// The module that a tensor is a parameter of, by the name in the file.
+  /// Returns the module that owns a tensor, by the name in the file.
   func module(of tensor: NamedTensor) -> TorchModule? {
     let path = tensor.fileName.lastIndex(of: ".").map { String(tensor.fileName[..<$0]) } ?? ""
     return module(path)
       ?? module(tensor.name.lastIndex(of: ".").map { String(tensor.name[..<$0]) } ?? "")
   }
 
-  /// The tensors' names for messages.
+  /// The names of the tensors, for messages.
   var names: String { tensors.isEmpty ? "no tensors" : list(tensors.map(\.name)) }
 
-  /// Refuses two tensors of one name.
+  /// Refuses duplicate names.
   ///
   /// - Throws: `InterchangeError` naming the first.
   func checkNames(fix: String) throws {
@@ -136,11 +136,11 @@ struct NamedTensors: Sendable {
     }
   }
 
-  /// Brings the names that programs write to those of `state_dict()`: the caller's map first, then
-  /// prefixes and copies.
+  /// Normalizes names to those of `state_dict()`: applies the caller's map, then removes prefixes
+  /// and copies.
   ///
   /// - Parameter options: The caller's map and the names to ignore.
-  /// - Returns: What was removed, computed or left behind.
+  /// - Returns: Notes on names that were removed, computed or not preserved.
   /// - Throws: `InterchangeError` if a name is not in the file, or given twice.
   mutating func normalize(_ options: ReadingOptions = ReadingOptions()) throws -> [Note] {
     var ledger = try Ledger(
@@ -156,7 +156,7 @@ struct NamedTensors: Sendable {
       guard tensor.isIndex, !tensor.isMapped else { return false }
       ledger.pass(
         tensor.fileName,
-        noting: "not carried: integers (\(tensor.tensor.element.name)) are no weights")
+        noting: "not preserved: integers (\(tensor.tensor.element.name)) are no weights")
       return true
     }
     self.ledger = ledger
@@ -164,11 +164,11 @@ struct NamedTensors: Sendable {
     return notes
   }
 
-  /// Accounts for the tensors that have a role, and closes the account.
+  /// Accounts for the tensors with a role, and closes the account.
   ///
   /// - Parameter used: The tensors in the model.
-  /// - Returns: What a `Conversion` is made of.
-  /// - Throws: `InterchangeError` naming tensors that nothing was said of.
+  /// - Returns: The settlement.
+  /// - Throws: `InterchangeError` naming unused tensors.
   func settled(using used: some Sequence<NamedTensor>) throws -> Ledger.Settlement {
     var ledger = try ledger ?? Ledger(tensors.map(\.fileName), ignoring: [], of: file.path)
     for tensor in used {
@@ -181,9 +181,9 @@ struct NamedTensors: Sendable {
       fix: "a model that computes with them cannot be converted")
   }
 
-  /// Gives tensors the names of the caller's map, and recurrent ones its gate order.
+  /// Renames tensors by the caller's map, and adopts its gate order.
   ///
-  /// A tensor that stands for two parameters is listed twice: a tie.
+  /// A tensor that is assigned to two parameters is listed twice: the parameters are tied.
   private mutating func rename(_ map: NameMap) throws {
     let places = Dictionary(tensors.indices.map { (tensors[$0].name, $0) }) { first, _ in first }
     var taken: Set<Int> = []
@@ -207,9 +207,9 @@ struct NamedTensors: Sendable {
     try checkNames(fix: "give each tensor of the map a name of its own")
   }
 
-  /// Removes what `DataParallel` and `torch.compile` put before every name.
+  /// Removes the prefixes that `DataParallel` and `torch.compile` add to every name.
   ///
-  /// - Returns: What was removed.
+  /// - Returns: Notes on the removed prefixes.
   private mutating func stripPrefixes() -> [Note] {
     var notes: [Note] = []
     for _ in 0..<4 {
@@ -228,12 +228,12 @@ struct NamedTensors: Sendable {
 
   // MARK: - Copies
 
-  /// Takes `weight_hh_l0_raw` for `weight_hh_l0`, as AWD-LSTM and fastai evaluate.
+  /// Renames `weight_hh_l0_raw` to `weight_hh_l0`, since AWD-LSTM and fastai evaluate with it.
   ///
-  /// Their WeightDrop keeps the weight under the first name, in the module or beside it, and under the
-  /// second whatever was left of it after the last step of training.
+  /// Their WeightDrop stores the weight under the first name, in the module or beside it, and under
+  /// the second its remainder after dropout in the last training step.
   ///
-  /// - Returns: What was left behind.
+  /// - Returns: Notes on weights that are not preserved.
   private mutating func takeRawWeights() -> [Note] {
     let mark = "_raw"
     guard tensors.contains(where: { $0.name.hasSuffix(mark) }) else { return [] }
@@ -254,7 +254,7 @@ struct NamedTensors: Sendable {
         copies.insert(copy)
         if !tensors[copy].isSame(as: raw) {
           notes.append(
-            Note(place: name, message: "not carried: \(raw.name) has the weight without dropout"))
+            Note(place: name, message: "not preserved: \(raw.name) has the weight without dropout"))
         }
       }
       tensors[index].name = name
@@ -264,14 +264,14 @@ struct NamedTensors: Sendable {
     return notes
   }
 
-  /// The names under which fastai's embedding dropout lists the embedding once more.
+  /// The names under which fastai's embedding dropout lists the embedding again.
   private static let embeddingCopies = [
     "encoder_dp.emb.weight", "encoder_with_dropout.embed.weight",
   ]
 
-  /// Removes such a second listing where it has the same numbers.
+  /// Removes such a duplicate if it has the same values.
   ///
-  /// - Returns: What was left behind.
+  /// - Returns: Notes on the duplicate.
   private mutating func removeEmbeddingCopies() throws -> [Note] {
     guard
       let copy = tensors.first(where: { Self.embeddingCopies.contains(where: $0.name.hasSuffix) }),
@@ -284,7 +284,7 @@ struct NamedTensors: Sendable {
     copies.append(copy.fileName)
     tensors.removeAll { $0.name == copy.name }
     return copy.isSame(as: original)
-      ? [] : [Note(place: copy.name, message: "not carried: equal to \(name)")]
+      ? [] : [Note(place: copy.name, message: "not preserved: equal to \(name)")]
   }
 
   private func hasEqualNumbers(_ first: NamedTensor, _ second: NamedTensor) throws -> Bool {

@@ -1,22 +1,22 @@
-// State_dicts under other names than word_language_model's, written only: `PyTorchFormat` reads them.
+// State_dicts under other names than word_language_model's, write-only: `PyTorchFormat` reads them.
 
 import UnrollFormat
 import UnrollTensors
 import UnrollTokenization
 
-/// A format that is written, and read as one of PyTorch.
+/// A format that is written under its own name and read as PyTorch's.
 public protocol PyTorchDialect: ForeignFormat {}
 
 extension PyTorchDialect {
-  /// Its files are PyTorch's.
+  /// `false`: `PyTorchFormat` reads its files.
   public static var isRead: Bool { false }
 
-  /// No file: what it writes is read as one of PyTorch.
+  /// Returns `false`: `PyTorchFormat` recognizes its files.
   public static func recognizes(_ file: MappedFile) -> Bool { false }
 
   /// Reads as `PyTorchFormat` does.
   ///
-  /// - Throws: What that throws.
+  /// - Throws: The errors of `PyTorchFormat.read`.
   public static func read(_ file: MappedFile, options: ReadingOptions) throws -> Conversion {
     try PyTorchFormat.read(file, options: options)
   }
@@ -26,20 +26,20 @@ extension PyTorchDialect {
 public enum AWDFormat: PyTorchDialect {
   /// The name in reports.
   public static let name = "awd-lstm"
-  /// What tells it from other state_dicts.
+  /// The extensions that distinguish it from other state_dicts.
   public static let fileExtensions = ["awd.pt", "awd.pth"]
 
-  /// Everything but the weights.
+  /// Returns notes on everything but the weights.
   ///
-  /// - Throws: `InterchangeError` for layers that the program does not have.
+  /// - Throws: `InterchangeError` for layers that the program does not support.
   public static func losses(of checkpoint: Checkpoint) throws -> [Note] {
     try PyTorchFormat.losses(of: checkpoint, naming: .awdLSTM)
   }
 
   /// Writes the state_dict.
   ///
-  /// - Throws: `InterchangeError` for layers that the program does not have, `FileError` if the file
-  ///   cannot be written.
+  /// - Throws: `InterchangeError` for layers that the program does not support, `FileError` if the
+  ///   file cannot be written.
   public static func write(
     _ checkpoint: Checkpoint, to path: String, progress: (Int) -> Void
   ) throws {
@@ -51,20 +51,20 @@ public enum AWDFormat: PyTorchDialect {
 public enum FastaiFormat: PyTorchDialect {
   /// The name in reports.
   public static let name = "fastai"
-  /// What tells it from other state_dicts.
+  /// The extensions that distinguish it from other state_dicts.
   public static let fileExtensions = ["fastai.pth", "fastai.pt"]
 
-  /// Everything but the weights.
+  /// Returns notes on everything but the weights.
   ///
-  /// - Throws: `InterchangeError` for layers that the program does not have.
+  /// - Throws: `InterchangeError` for layers that the program does not support.
   public static func losses(of checkpoint: Checkpoint) throws -> [Note] {
     try PyTorchFormat.losses(of: checkpoint, naming: .fastai)
   }
 
   /// Writes the state_dict.
   ///
-  /// - Throws: `InterchangeError` for layers that the program does not have, `FileError` if the file
-  ///   cannot be written.
+  /// - Throws: `InterchangeError` for layers that the program does not support, `FileError` if the
+  ///   file cannot be written.
   public static func write(
     _ checkpoint: Checkpoint, to path: String, progress: (Int) -> Void
   ) throws {

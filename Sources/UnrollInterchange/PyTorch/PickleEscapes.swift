@@ -1,8 +1,8 @@
-// The escapes in strings of pickle's protocol 0.
+// Escapes in strings of pickle protocol 0.
 
-/// Decodes the two kinds of escaped text that protocol 0 writes; `nil` where an escape is broken.
+/// Decodes the two kinds of escaped text in protocol 0; `nil` for invalid escapes.
 enum PickleEscapes {
-  /// Decodes the inside of a Python 2 string literal.
+  /// Decodes the content of a Python 2 string literal.
   static func decodeString(_ text: ArraySlice<UInt8>) -> [UInt8]? {
     var result: [UInt8] = []
     var rest = text

@@ -1,11 +1,11 @@
-// What a pickle describes, as plain values: nothing here was run, imported or called.
+// The content of a pickle as plain values: nothing is run, imported or called.
 
 /// The index of a node in a `PickleGraph`.
 struct PickleReference: Hashable, Sendable {
   let index: Int
 }
 
-/// What a node is.
+/// The value of a node.
 enum PickleValue: Sendable, Equatable {
   case none
   case bool(Bool)
@@ -15,24 +15,24 @@ enum PickleValue: Sendable, Equatable {
   case float(Double)
   case string(String)
   case bytes([UInt8])
-  /// `items` of the node.
+  /// A list, in `items` of the node.
   case list
-  /// `items` of the node.
+  /// A tuple, in `items` of the node.
   case tuple
-  /// `items` of the node.
+  /// A set, in `items` of the node.
   case set
-  /// `entries` of the node.
+  /// A dictionary, in `entries` of the node.
   case dictionary
-  /// The name of a class or function, not the thing.
+  /// The name of a class or function.
   case global(module: String, name: String)
-  /// A call that Python would make to create an object; what it would then be given are `state`,
-  /// `items` and `entries`.
+  /// A call that Python would make to create an object; `state`, `items` and `entries` are what it
+  /// would then set.
   case object(callable: PickleReference, arguments: PickleReference)
-  /// A reference to something outside the pickle.
+  /// A reference to an object outside the pickle.
   case persistent(PickleReference)
 }
 
-/// A value and what it holds.
+/// A value and its contents.
 struct PickleNode: Sendable {
   var value: PickleValue
   var items: [PickleReference] = []
@@ -42,21 +42,21 @@ struct PickleNode: Sendable {
 
 /// All nodes of a pickle, in one array.
 ///
-/// References are indices: cycles leak nothing, shared values exist once, and no deep structure is
-/// ever freed recursively. Whoever walks the graph has to bound the walk.
+/// References are indices: cycles cannot leak, shared values exist once, and deep structures are
+/// not freed recursively. A walk of the graph must be bounded by its caller.
 struct PickleGraph: Sendable {
   /// The nodes, in order of creation.
   private(set) var nodes: [PickleNode] = []
   /// The pickled value.
   var root = PickleReference(index: 0)
 
-  /// The node of a reference.
+  /// Returns the node of a reference.
   subscript(reference: PickleReference) -> PickleNode {
     get { nodes[reference.index] }
     _modify { yield &nodes[reference.index] }
   }
 
-  /// Makes room for nodes, so that memory for them is not taken twice as they become more.
+  /// Reserves memory for nodes, to avoid reallocation.
   mutating func reserveCapacity(_ count: Int) { nodes.reserveCapacity(count) }
 
   /// Adds a node.
@@ -65,21 +65,21 @@ struct PickleGraph: Sendable {
     return PickleReference(index: nodes.count - 1)
   }
 
-  // MARK: - Looking at values
+  // MARK: - Access to values
 
-  /// A string's text.
+  /// Returns the text of a string.
   func string(_ reference: PickleReference) -> String? {
     guard case .string(let text) = self[reference].value else { return nil }
     return text
   }
 
-  /// An integer.
+  /// Returns an integer.
   func int(_ reference: PickleReference) -> Int? {
     guard case .int(let number) = self[reference].value else { return nil }
     return number
   }
 
-  /// A number, as Python would mix `0` and `0.0`.
+  /// Returns a number, integer or float.
   func double(_ reference: PickleReference) -> Double? {
     switch self[reference].value {
     case .int(let number): Double(number)
@@ -88,13 +88,13 @@ struct PickleGraph: Sendable {
     }
   }
 
-  /// The items of a tuple.
+  /// Returns the items of a tuple.
   func tuple(_ reference: PickleReference) -> [PickleReference]? {
     let node = self[reference]
     return node.value == .tuple ? node.items : nil
   }
 
-  /// The integers of a tuple or list of integers, as `torch.Size` is.
+  /// Returns the integers of a tuple or list, such as a `torch.Size`.
   func ints(_ reference: PickleReference) -> [Int]? {
     let node = self[reference]
     guard node.value == .tuple || node.value == .list else { return nil }
@@ -106,8 +106,8 @@ struct PickleGraph: Sendable {
     return numbers
   }
 
-  /// The dotted name of a global, also where it is kept outside with the text of its module, as
-  /// PyTorch before 1.6 does with classes of modules: `("module", class, file, text)`.
+  /// Returns the dotted name of a global, including the persistent form with source text that
+  /// PyTorch before 1.6 uses for module classes: `("module", class, file, text)`.
   func globalName(_ reference: PickleReference) -> String? {
     var reference = reference
     if case .persistent(let identifier) = self[reference].value, let parts = tuple(identifier),
@@ -119,7 +119,8 @@ struct PickleGraph: Sendable {
     return "\(module).\(name)"
   }
 
-  /// The dotted name of what makes an object: its class, or the function that Python would call.
+  /// Returns the dotted name of the class of an object, or of the function that Python would call
+  /// for it.
   func className(_ reference: PickleReference) -> String? {
     guard case .object(let callable, let arguments) = self[reference].value else { return nil }
     let name = globalName(callable)
@@ -132,7 +133,7 @@ struct PickleGraph: Sendable {
     return name
   }
 
-  /// The entries of a dictionary, or of an object that is one, such as an `OrderedDict`.
+  /// Returns the entries of a dictionary, or of a dictionary-like object such as an `OrderedDict`.
   func entries(_ reference: PickleReference) -> [(key: PickleReference, value: PickleReference)]? {
     let node = self[reference]
     if node.value == .dictionary { return node.entries }
@@ -152,13 +153,13 @@ struct PickleGraph: Sendable {
     "collections.OrderedDict", "collections.defaultdict", "collections.Counter",
   ]
 
-  /// The value of an object's attribute.
+  /// Returns the value of an object's attribute.
   func attribute(_ name: String, of reference: PickleReference) -> PickleReference? {
     guard let state = self[reference].state else { return nil }
     return self[state].entries.last { string($0.key) == name }?.value
   }
 
-  /// A value in words, short whatever it holds.
+  /// Returns a short description of a value.
   func describe(_ reference: PickleReference) -> String {
     let node = self[reference]
     switch node.value {

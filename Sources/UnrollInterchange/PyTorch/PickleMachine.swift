@@ -1,6 +1,6 @@
-// Interprets a pickle without running it: names stay names, calls stay records of calls.
+// Interprets a pickle without running it: names remain names, and calls are recorded.
 
-/// Where a pickle stops making sense.
+/// An invalid location in a pickle.
 struct PickleError: Error, Equatable {
   let offset: Int
   let opcode: String
@@ -8,16 +8,16 @@ struct PickleError: Error, Equatable {
   let found: String
 }
 
-/// The stack machine that a pickle is a program for.
+/// The stack machine of pickle.
 ///
-/// Each opcode adds at most one node and takes time in proportion to its own bytes and to what it
-/// takes off the stack, so the whole work is linear in the size of the pickle.
+/// Each opcode adds at most one node and takes time linear in its own bytes and in the values it
+/// pops, so the total work is linear in the size of the pickle.
 struct PickleMachine {
-  /// The largest pickle that is read; those of language models have a few kilobytes.
+  /// The maximum size of a pickle in bytes; those of language models have a few kilobytes.
   static let largestPickle = 64 << 20
-  /// The most values that a pickle may describe; with what it holds, each takes 130 bytes of memory.
+  /// The maximum number of values; each takes 130 bytes of memory with its contents.
   static let mostNodes = 1 << 20
-  /// The most opcodes that are interpreted; those that make no value fill the memo and the stack.
+  /// The maximum number of opcodes; those without a value fill the memo and the stack.
   static let mostOpcodes = 4 << 20
 
   private var cursor: ByteCursor
@@ -36,13 +36,13 @@ struct PickleMachine {
     return try graph(of: bytes, from: &position)
   }
 
-  /// Interprets one of several pickles that stand one behind the other.
+  /// Interprets one of several consecutive pickles.
   ///
   /// - Parameters:
   ///   - bytes: The pickles.
-  ///   - position: Where the pickle begins. Out: where the next one does.
-  /// - Returns: What it describes.
-  /// - Throws: `PickleError`, with a place in all bytes.
+  ///   - position: The start of the pickle. Out: its end.
+  /// - Returns: The graph.
+  /// - Throws: `PickleError`, with a position relative to all bytes.
   static func graph(of bytes: [UInt8], from position: inout Int) throws -> PickleGraph {
     guard bytes.count <= largestPickle else {
       throw PickleError(
@@ -64,7 +64,7 @@ struct PickleMachine {
 
   private init(cursor: ByteCursor) { self.cursor = cursor }
 
-  /// Interprets one opcode; false after STOP.
+  /// Interprets one opcode; returns `false` after STOP.
   private mutating func step() throws -> Bool {
     offset = cursor.position
     opcode = nil
@@ -108,14 +108,14 @@ struct PickleMachine {
     return true
   }
 
-  /// A little-endian two's complement number of any length.
+  /// Returns a little-endian two's complement number of any length.
   private func integer(_ bytes: ArraySlice<UInt8>) -> PickleValue {
     guard bytes.count <= 8 else { return .largeInt(Array(bytes)) }
     let fill: Int = (bytes.last ?? 0) & 0x80 == 0 ? 0 : -1
     return .int(bytes.reversed().reduce(fill) { $0 << 8 | Int($1) })
   }
 
-  /// A decimal line; protocol 0 writes booleans as `00` and `01`, longs with an `L`.
+  /// Reads a decimal line; protocol 0 writes booleans as `00` and `01`, longs with an `L`.
   private mutating func decimal(booleans: Bool) throws -> PickleValue {
     let text = try line()
     if booleans && text == "00" { return .bool(false) }
@@ -143,7 +143,7 @@ struct PickleMachine {
     return true
   }
 
-  /// A `str` of Python 2: text where it can be, bytes where not.
+  /// Returns a Python 2 `str`: text if it is valid, else bytes.
   private func legacyString(_ bytes: ArraySlice<UInt8>) -> PickleValue {
     String(validating: bytes, as: UTF8.self).map { .string($0) } ?? .bytes(Array(bytes))
   }
@@ -258,7 +258,7 @@ struct PickleMachine {
       push(.global(module: module, name: try need(graph.string(parts[1]), "a name in a module")))
     case .reduce, .newobj: try construct(callable: try pop(count: 2))
     case .newobjEx:
-      // Keyword arguments are kept behind the positional ones: nothing here reads them.
+      // Keyword arguments are stored after the positional ones and not used.
       let parts = try pop(count: 3)
       push(.tuple, items: [parts[1], parts[2]])
       try construct(callable: [parts[0], try pop()])
@@ -318,7 +318,7 @@ struct PickleMachine {
     return last
   }
 
-  /// The topmost values, the deepest first.
+  /// Pops the topmost values, the deepest first.
   private mutating func pop(count: Int) throws -> [PickleReference] {
     guard stack.count - (marks.last ?? 0) >= count else {
       throw error("\(count) values on the stack", found: "\(stack.count - (marks.last ?? 0))")
@@ -333,7 +333,7 @@ struct PickleMachine {
     return Array(stack[mark...])
   }
 
-  /// Python's POP removes a MARK if one is on top.
+  /// Pops a value, or a MARK if one is on top, as Python does.
   private mutating func popOrUnmark() throws {
     if marks.last == stack.count { marks.removeLast() } else { _ = try pop() }
   }

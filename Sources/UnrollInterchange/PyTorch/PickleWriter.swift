@@ -1,9 +1,9 @@
-// Writes pickles of protocol 2, opcode by opcode as Python's own pickler does.
+// Writes pickles of protocol 2 with the same opcodes as Python's pickler.
 
-/// A pickle that is being written.
+/// A pickle under construction.
 ///
-/// Python keeps everything that it may need again in a memo, and takes a string or name from there
-/// the second time. So does this, and the same values give the same bytes.
+/// Like Python's pickler, it memoizes values and refers to the memo when a string or name repeats.
+/// Equal values give equal bytes.
 struct PickleWriter {
   /// The opcodes so far.
   private(set) var bytes: [UInt8] = []
@@ -19,7 +19,7 @@ struct PickleWriter {
   /// Writes an opcode without argument.
   mutating func put(_ opcode: PickleOpcode) { bytes.append(opcode.rawValue) }
 
-  /// Keeps the topmost value in the memo.
+  /// Stores the topmost value in the memo.
   mutating func memoize() {
     if let index = UInt8(exactly: memoCount) {
       put(.binput)
@@ -33,7 +33,7 @@ struct PickleWriter {
 
   /// Writes a string.
   mutating func string(_ text: String) {
-    // No name of Python's has a space before it, so names and strings share the dictionary.
+    // Python names have no leading space, so names and strings can share the dictionary.
     once(" " + text) { writer in
       writer.put(.binunicode)
       writer.bytes.append(littleEndian: UInt32(text.utf8.count))
@@ -49,7 +49,7 @@ struct PickleWriter {
     }
   }
 
-  /// Writes an integer that is not negative.
+  /// Writes a nonnegative integer.
   mutating func int(_ number: Int) {
     if let small = UInt8(exactly: number) {
       put(.binint1)
@@ -61,7 +61,7 @@ struct PickleWriter {
       put(.binint)
       bytes.append(littleEndian: long)
     } else {
-      // Two's complement with room for the sign, little-endian, no longer than that takes.
+      // Little-endian two's complement of minimal length, including the sign bit.
       let count = (Int.bitWidth - number.leadingZeroBitCount) / 8 + 1
       put(.long1)
       bytes.append(UInt8(count))
@@ -75,7 +75,7 @@ struct PickleWriter {
     bytes.append(contentsOf: withUnsafeBytes(of: number.bitPattern.bigEndian, Array.init))
   }
 
-  /// Writes a dictionary; the closure writes keys and values in turn.
+  /// Writes a dictionary; the closure writes keys and values alternately.
   mutating func dictionary(_ entries: (inout PickleWriter) -> Void) {
     put(.emptyDict)
     memoize()
@@ -102,7 +102,7 @@ struct PickleWriter {
     memoize()
   }
 
-  /// Writes something the first time, and where it is in the memo after that.
+  /// Writes a value the first time, and a memo reference afterwards.
   private mutating func once(_ key: String, _ write: (inout PickleWriter) -> Void) {
     guard let index = memoized[key] else {
       write(&self)

@@ -5,12 +5,13 @@ import UnrollTensors
 import UnrollTokenization
 
 extension PyTorchFormat {
-  /// PyTorch's usual extensions.
+  /// The usual extensions of PyTorch.
   public static let fileExtensions = ["pt", "pth"]
 
-  /// Everything but the weights: a state_dict has names and numbers.
+  /// Returns notes on everything but the weights: a state_dict consists of named tensors.
   ///
-  /// - Throws: `InterchangeError` for tensors that are missing or that no state_dict can hold.
+  /// - Throws: `InterchangeError` for tensors that are missing or that a state_dict cannot
+  ///   represent.
   public static func losses(of checkpoint: Checkpoint) throws -> [Note] {
     let single = checkpoint.architecture.layers.indices.filter {
       checkpoint.architecture.layers[$0].bias == .single
@@ -24,12 +25,13 @@ extension PyTorchFormat {
       + (try losses(of: checkpoint.withTwoBiases, naming: .wordLanguageModel))
   }
 
-  /// The model with the two biases that PyTorch's modules have: the computation is the same.
+  /// Returns the model with the two biases of PyTorch's modules, which computes the same function.
   public static func held(_ checkpoint: Checkpoint) -> Checkpoint { checkpoint.withTwoBiases }
 
-  /// Everything but the weights, under a program's names.
+  /// Returns notes on everything but the weights, under a program's names.
   ///
-  /// - Throws: `InterchangeError` for tensors that are missing or that the program does not have.
+  /// - Throws: `InterchangeError` for tensors that are missing or that the program does not
+  ///   support.
   static func losses(of checkpoint: Checkpoint, naming: StateNaming) throws -> [Note] {
     _ = try TorchStateDictionary(checkpoint, naming: naming)
     let notes = partLosses(of: checkpoint)
@@ -46,10 +48,10 @@ extension PyTorchFormat {
   ///
   /// - Parameters:
   ///   - checkpoint: The model.
-  ///   - path: A file that exists; it is emptied first.
+  ///   - path: An existing file, which is overwritten.
   ///   - progress: Called with the number of bytes of tensors written since the last call.
-  /// - Throws: `InterchangeError` for tensors that no state_dict can hold, `FileError` if the file
-  ///   cannot be written.
+  /// - Throws: `InterchangeError` for tensors that a state_dict cannot represent, `FileError` if
+  ///   the file cannot be written.
   public static func write(
     _ checkpoint: Checkpoint, to path: String, progress: (Int) -> Void
   ) throws {
@@ -59,8 +61,8 @@ extension PyTorchFormat {
 
   /// Writes a state_dict under a program's names.
   ///
-  /// - Throws: `InterchangeError` for tensors that the program does not have, `FileError` if the file
-  ///   cannot be written.
+  /// - Throws: `InterchangeError` for tensors that the program does not support, `FileError` if the
+  ///   file cannot be written.
   static func write(
     _ checkpoint: Checkpoint, naming: StateNaming, to path: String, progress: (Int) -> Void
   ) throws {
@@ -72,8 +74,8 @@ extension PyTorchFormat {
   ///
   /// - Parameters:
   ///   - pickle: The pickle of the value.
-  ///   - storages: Its storages, by their keys.
-  ///   - path: A file that exists; it is emptied first.
+  ///   - storages: Its storages, in the order of their keys.
+  ///   - path: An existing file, which is overwritten.
   ///   - progress: Called with the number of bytes of tensors written since the last call.
   /// - Throws: `FileError` if the file cannot be written.
   static func write(
@@ -93,11 +95,11 @@ extension PyTorchFormat {
     try archive.finish()
   }
 
-  /// 40 digits that say which content this is: 20 for the names of the records, 20 for their bytes.
+  /// Returns a content id of 40 digits: 20 for the names of the records, 20 for their bytes.
   ///
-  /// The second half is PyTorch's own number. Its first half comes from the hash function of the C++
-  /// library and from the order of a hash table, so it differs between builds; ours is made like the
-  /// second, from the CRC-32s of the names.
+  /// The second half equals PyTorch's. PyTorch's first half depends on the hash function of the C++
+  /// library and on the order of a hash table, so it differs between builds; here it is computed
+  /// like the second, from the CRC-32s of the names.
   private static func serializationID(of entries: [ZipEntry]) -> String {
     func digits(_ values: [UInt32]) -> String {
       let combined = values.reduce(0 as UInt64) { seed, value in
@@ -109,7 +111,7 @@ extension PyTorchFormat {
       + digits(entries.map(\.checksum))
   }
 
-  // MARK: - Losses
+  // MARK: - Properties that are not preserved
 
   private static func partLosses(of checkpoint: Checkpoint) -> [Note] {
     let vocabulary = checkpoint.vocabulary
@@ -117,7 +119,7 @@ extension PyTorchFormat {
       Note(
         place: Layout.vocabulary,
         message:
-          "not carried: \(vocabulary.count) tokens; `--write-vocabulary FILE` writes the list "
+          "not preserved: \(vocabulary.count) tokens; `--write-vocabulary FILE` writes the list "
           + "that `unroll convert --vocabulary FILE` reads")
     ]
     let special = [
@@ -129,16 +131,17 @@ extension PyTorchFormat {
       notes.append(
         Note(
           place: Layout.vocabulary,
-          message: "not carried, nor in the list: the token for \(role) is \(token), not \(name)"))
+          message: "not preserved, nor in the list: the token for \(role) is \(token), not \(name)")
+      )
     }
     func lose(_ place: String, _ what: String) {
-      notes.append(Note(place: place, message: "not carried: \(what)"))
+      notes.append(Note(place: place, message: "not preserved: \(what)"))
     }
     lose(Layout.tokenizer, "how text becomes tokens (\(checkpoint.tokenizer.kind.rawValue))")
     return notes + checkpoint.lossesBesideWeights
   }
 
-  /// The order of layers that no one module can hold.
+  /// Returns notes on stacks of layers that no single module can represent.
   private static func moduleNotes(on architecture: Architecture) -> [Note] {
     guard !StateNaming.isOneModule(architecture) else { return [] }
     return [
@@ -149,7 +152,8 @@ extension PyTorchFormat {
     ]
   }
 
-  /// What the names of a state_dict leave open about the recurrent layers.
+  /// Returns notes on properties of recurrent layers that the names of a state_dict do not
+  /// determine.
   private static func activationNotes(on architecture: Architecture) -> [Note] {
     var notes: [Note] = []
     let activations = architecture.plainActivations
@@ -157,21 +161,23 @@ extension PyTorchFormat {
       notes.append(
         Note(
           place: Layout.layers,
-          message: "not carried: the activation \(activation.rawValue) of plain cells; to convert "
-            + "back, `--nonlinearity \(activation.rawValue)`"))
+          message:
+            "not preserved: the activation \(activation.rawValue) of vanilla RNN layers; to "
+            + "convert back, `--nonlinearity \(activation.rawValue)`"))
     } else if activations.count > 1 {
       notes.append(
         Note(
           place: Layout.layers,
-          message: "not carried: the activations of plain cells, of which some are tanh and some "
-            + "relu; no option of `unroll convert` says that on the way back"))
+          message:
+            "not preserved: the activations of vanilla RNN layers, of which some are tanh and "
+            + "some relu; no option of `unroll convert` says that on the way back"))
     }
     return notes
   }
 }
 
 extension Checkpoint {
-  /// The model with a bias of zeros, `bias_hh`, beside each only bias of a layer, then `bias_ih`.
+  /// The model with each single bias of a layer replaced by `bias_ih` and a zero `bias_hh`.
   fileprivate var withTwoBiases: Checkpoint {
     var result = self
     for (index, layer) in architecture.layers.enumerated() where layer.bias == .single {

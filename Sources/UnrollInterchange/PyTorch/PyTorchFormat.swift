@@ -4,14 +4,16 @@ import UnrollFormat
 import UnrollTensors
 import UnrollTokenization
 
-/// Files of `torch.save` of any age since 0.2: a state_dict, a whole module, or a dictionary that holds one of these.
+/// Files of `torch.save` since 0.2: a state_dict, a whole module, or a dictionary that contains one
+/// of these.
 ///
-/// The pickle inside is read as data; no name in it is ever resolved to code.
+/// The pickle is parsed as data; names in it are never resolved to code.
 public enum PyTorchFormat: NameWritingFormat {
   /// The name in reports.
   public static let name = "pytorch"
 
-  /// Whether a file was written by `torch.save` or one of its relatives, of any age.
+  /// Returns `true` if a file was written by `torch.save` of any version, or is of a related
+  /// format.
   public static func recognizes(_ file: MappedFile) -> Bool { TorchKind.recognizes(file) }
 
   static func tensors(of file: MappedFile, options: ReadingOptions) throws -> NamedTensors {
@@ -20,8 +22,8 @@ public enum PyTorchFormat: NameWritingFormat {
 
   /// Converts a language model: an embedding, recurrent layers, a linear output.
   ///
-  /// - Throws: `InterchangeError` if the file is damaged, holds another kind of model, or needs a
-  ///   choice that `options` does not make.
+  /// - Throws: `InterchangeError` if the file is damaged, holds another kind of model, or needs
+  ///   information that `options` does not give.
   public static func read(_ file: MappedFile, options: ReadingOptions) throws -> Conversion {
     let model = try TorchModel(try TorchFile(file), options: options)
     let given = try options.configuration.map { try ModelConfiguration($0) }
@@ -33,7 +35,7 @@ public enum PyTorchFormat: NameWritingFormat {
       conversion.notes.append(
         Note(
           place: entry.name,
-          message: "not carried: the state of the optimizer is of parameters in another form"))
+          message: "not preserved: the state of the optimizer is of parameters in another form"))
     } else if let entry = model.optimizer {
       let optimizer = try TorchOptimizer(
         entry, parameters: language.parameterOrder, architecture: language.architecture,
@@ -44,7 +46,8 @@ public enum PyTorchFormat: NameWritingFormat {
     return conversion
   }
 
-  /// The tensors of a tuple in the dictionary that a file holds, such as the hidden state of a training.
+  /// Returns the tensors of a tuple in the dictionary of a file, such as the hidden state of a
+  /// training.
   ///
   /// - Throws: `InterchangeError` if the file is damaged or has no such entry.
   package static func tensors(_ file: MappedFile, named name: String) throws -> [Tensor] {

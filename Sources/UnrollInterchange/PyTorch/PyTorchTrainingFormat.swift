@@ -1,21 +1,23 @@
-// A training as PyTorch's scripts save it: the model's state_dict, the optimizer's, steps and tokens.
+// Training checkpoints of PyTorch scripts: the state_dicts of model and optimizer, steps and
+// tokens.
 
 import UnrollFormat
 import UnrollTensors
 import UnrollTokenization
 
-/// Files of `torch.save({"model_state_dict": ..., "optimizer_state_dict": ...})`, written only: `PyTorchFormat`
-/// reads them.
+/// Files of `torch.save({"model_state_dict": ..., "optimizer_state_dict": ...})`, write-only:
+/// `PyTorchFormat` reads them.
 public enum PyTorchTrainingFormat: PyTorchDialect {
   /// The name in reports.
   public static let name = "pytorch-training"
-  /// What tells it from a state_dict alone.
+  /// The extensions that distinguish it from a plain state_dict.
   public static let fileExtensions = ["training.pt", "training.pth"]
 
-  /// What a state_dict does not hold, but for tokens, and what PyTorch's optimizers do not.
+  /// Returns notes on properties that a state_dict does not represent, except tokens, and on those
+  /// that PyTorch's optimizers lack.
   ///
-  /// - Throws: `InterchangeError` for a model without optimizer, and for formulas that PyTorch does not
-  ///   have.
+  /// - Throws: `InterchangeError` for a model without optimizer, and for formulas that PyTorch does
+  ///   not support.
   public static func losses(of checkpoint: Checkpoint) throws -> [Note] {
     let optimizer = try optimizer(of: checkpoint)
     _ = try TorchOptimizerDictionary(optimizer, order: order(of: checkpoint))
@@ -23,7 +25,7 @@ public enum PyTorchTrainingFormat: PyTorchDialect {
       $0.place != "/optimizer" && !$0.message.contains("--write-vocabulary")
     }
     func lose(_ what: String) {
-      notes.append(Note(place: "/optimizer", message: "not carried: \(what)"))
+      notes.append(Note(place: "/optimizer", message: "not preserved: \(what)"))
     }
     let clips = Set(optimizer.groups.compactMap { $0.clip?.description })
     if !clips.isEmpty { lose("gradients are clipped (\(list(clips.sorted())))") }
@@ -33,9 +35,10 @@ public enum PyTorchTrainingFormat: PyTorchDialect {
     return notes
   }
 
-  /// Writes the dictionary: `model_state_dict`, `optimizer_state_dict`, `step`, `epoch`, and `itos`, the tokens.
+  /// Writes the dictionary: `model_state_dict`, `optimizer_state_dict`, `step`, `epoch`, and the
+  /// tokens `itos`.
   ///
-  /// - Throws: What `losses` throws; `FileError` if the file cannot be written.
+  /// - Throws: The errors of `losses`; `FileError` if the file cannot be written.
   public static func write(
     _ checkpoint: Checkpoint, to path: String, progress: (Int) -> Void
   ) throws {
@@ -62,14 +65,14 @@ public enum PyTorchTrainingFormat: PyTorchDialect {
     try PyTorchFormat.write(pickle: writer.bytes, storages, to: path, progress: progress)
   }
 
-  /// Refuses a file whose optimizer is not the one that was written.
+  /// Refuses a file whose optimizer differs from the written one.
   ///
-  /// - Throws: `InterchangeError` naming what differs.
+  /// - Throws: `InterchangeError` naming the difference.
   public static func check(
     _ written: Checkpoint, isReadAs read: Checkpoint, path: String
   ) throws {
     guard var first = written.optimizer else { return }
-    // What PyTorch's dictionary has no place for.
+    // PyTorch's dictionary does not represent these settings.
     for index in first.groups.indices {
       (first.groups[index].clip, first.groups[index].isFrozen) = (nil, false)
       guard first.kind == .sgd else { continue }
@@ -90,7 +93,7 @@ public enum PyTorchTrainingFormat: PyTorchDialect {
     return optimizer
   }
 
-  /// The parameters in the order of `model.parameters()`.
+  /// Returns the parameters in the order of `model.parameters()`.
   private static func order(of checkpoint: Checkpoint) -> [ParameterPath] {
     checkpoint.architecture.parameters.map(\.path)
   }
@@ -100,7 +103,7 @@ extension TorchOptimizerDictionary {
   /// Writes `{"state": {...}, "param_groups": [...]}`.
   ///
   /// - Parameters:
-  ///   - writer: The pickle.
+  ///   - writer: The pickle writer.
   ///   - storages: The file's storages. Out: with those of the optimizer.
   fileprivate func write(to writer: inout PickleWriter, storages: inout [Tensor]) {
     writer.dictionary { writer in

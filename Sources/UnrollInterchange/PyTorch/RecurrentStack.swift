@@ -1,6 +1,7 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// The recurrent layers among named tensors: `PREFIX.weight_ih_l0` and its relatives, cells without a layer
-// number, `PREFIX.weight_ih`, and sequences of either, `lstm1.weight_ih_l0`, `lstm2.weight_ih_l0`, ...
+// Finds the recurrent layers among named tensors: `PREFIX.weight_ih_l0` and so on, cells without a
+// layer number, `PREFIX.weight_ih`, and sequences of either, `lstm1.weight_ih_l0`,
+// `lstm2.weight_ih_l0`, ...
 
 import UnrollFormat
 import UnrollTensors
@@ -20,16 +21,16 @@ struct RecurrentStack {
   /// The names of all its tensors.
   let names: Set<String>
 
-  /// The most layers: a checkpoint numbers them with two digits.
+  /// The maximum number of layers: a checkpoint numbers them with two digits.
   private static let mostLayers = 100
 
   /// Finds the only stack.
   ///
-  /// - Throws: `InterchangeError` if there is none or several, or if it is of a kind not read.
+  /// - Throws: `InterchangeError` if there is none or several, or if its kind is unsupported.
   init(in model: NamedTensors) throws {
     let file = model.file
     let starts = RecurrentModule.all(in: model)
-    // Every module of a list is looked for among all tensors.
+    // Bounded, since each module of a list is looked up among all tensors.
     try Self.checkCount(starts.count, file: file)
     if starts.isEmpty, let network = model.otherNetwork {
       throw file.error(
@@ -55,7 +56,8 @@ struct RecurrentStack {
     names = Set(layers.flatMap { $0.tensors.values.map(\.name) })
   }
 
-  /// The recurrent parameters that names are of; `nil` if the names tell no order of the layers.
+  /// Returns the recurrent parameters by name; `nil` if the names do not determine the order of
+  /// layers.
   static func parameters(among names: Set<String>) -> [String: ParameterPath]? {
     let starts = RecurrentModule.all(of: names.sorted())
     guard !starts.isEmpty, let modules = starts.count == 1 ? starts : sequence(starts) else {
@@ -76,7 +78,7 @@ struct RecurrentStack {
     }
   }
 
-  /// The modules as the report of a conversion names them.
+  /// The modules in the notes of a conversion.
   var description: String {
     guard let first = layers.first?.module, let last = layers.last?.module, !first.isEmpty else {
       return "recurrent layers"
@@ -84,10 +86,11 @@ struct RecurrentStack {
     return first == last ? first : "\(first) to \(last) one after the other"
   }
 
-  /// The modules of a sequence in its order, or `nil` if their names do not count one.
+  /// Returns the modules of a sequence in order, or `nil` if their names are not numbered
+  /// consecutively.
   ///
-  /// They differ in one component, which is or ends in a number that counts from 0 or 1:
-  /// `rnns.0.module.`, `rnns.1.module.`, ... or `lstm1.`, `lstm2.`, ...
+  /// The names differ in one component that ends in a number counted from 0 or 1: `rnns.0.module.`,
+  /// `rnns.1.module.`, ... or `lstm1.`, `lstm2.`, ...
   private static func sequence(_ modules: [RecurrentModule]) -> [RecurrentModule]? {
     let paths = modules.map { $0.prefix.split(separator: ".", omittingEmptySubsequences: false) }
     guard let first = paths.first, paths.allSatisfy({ $0.count == first.count }) else { return nil }
@@ -108,22 +111,22 @@ struct RecurrentStack {
   }
 }
 
-/// The tensors of one recurrent module, by their names.
+/// A recurrent module, identified by the names of its tensors.
 struct RecurrentModule {
-  /// What stands before the names of its parameters: its path with a dot, or nothing.
+  /// The prefix of its parameters' names: its path with a dot, or empty.
   let prefix: String
-  /// `true` if it is a cell: its names have no number of a layer.
+  /// `true` if it is a cell, whose names have no layer number.
   let isCell: Bool
 
-  /// The name of the tensor that every such module has.
+  /// The name of a tensor that every such module has.
   var start: String { prefix + "weight_ih" + (isCell ? "" : "_l0") }
 
-  /// The modules of a model, in the order of the file.
+  /// Returns the modules of a model, in the order of the file.
   static func all(in model: NamedTensors) -> [RecurrentModule] {
     all(of: model.tensors.map(\.name))
   }
 
-  /// The modules that names are of, in the order of the names.
+  /// Returns the modules of some names, in the order of the names.
   static func all(of names: [String]) -> [RecurrentModule] {
     names.compactMap { name in
       let start = name.lastIndex(of: ".").map(name.index(after:))
@@ -134,7 +137,7 @@ struct RecurrentModule {
     }
   }
 
-  /// The parameters of the module's layers among names, layer by layer.
+  /// Returns the parameters of the module's layers by name, layer by layer.
   fileprivate func layers(among names: Set<String>) -> [[String: LayerParameter]] {
     var layers: [[String: LayerParameter]] = []
     while names.contains(name(.weightIH, layer: layers.count)) {
@@ -149,7 +152,7 @@ struct RecurrentModule {
     prefix + parameter.rawValue + (isCell ? "" : "_l\(layer)")
   }
 
-  /// The layers of the module.
+  /// Returns the layers of the module.
   ///
   /// - Throws: `InterchangeError` for other tensors of the module, and for bidirectional ones.
   func layers(in model: NamedTensors) throws -> [RecurrentStack.Layer] {
@@ -213,7 +216,7 @@ struct RecurrentModule {
 }
 
 extension NamedTensors {
-  /// The kind of a network without recurrent layers, and a tensor that shows it.
+  /// The kind of a network without recurrent layers, and a tensor that shows the kind.
   fileprivate var otherNetwork: (kind: String, place: String)? {
     if let tensor = tensors.first(where: { $0.tensor.shape.rank == 4 }) {
       return ("a convolutional network", tensor.fileName)

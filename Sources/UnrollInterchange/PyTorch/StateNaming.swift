@@ -1,24 +1,25 @@
-// The names that programs give the tensors of a language model.
+// Naming schemes for the tensors of a language model.
 
 import UnrollFormat
 
-/// Whose names the tensors of a state_dict have.
+/// The naming scheme of a state_dict.
 enum StateNaming {
   /// pytorch/examples' word_language_model.
   case wordLanguageModel
-  /// salesforce/awd-lstm-lm: each layer in a WeightDrop, whose weight without dropout is `weight_hh_l0_raw`.
+  /// The scheme of salesforce/awd-lstm-lm: each layer in a WeightDrop, whose weight without dropout
+  /// is `weight_hh_l0_raw`.
   case awdLSTM
   /// fastai's AWD_LSTM in a sequence with its decoder.
   case fastai
   /// The caller's map.
   case mapped(MappedNames)
 
-  /// The names that a map gives.
+  /// The names of the map, if it is the scheme.
   var mapped: MappedNames? {
     if case .mapped(let names) = self { names } else { nil }
   }
 
-  /// Whether one `nn.LSTM`, `nn.GRU` or `nn.RNN` can hold all recurrent layers.
+  /// Returns `true` if a single `nn.LSTM`, `nn.GRU` or `nn.RNN` can represent all recurrent layers.
   static func isOneModule(_ architecture: Architecture) -> Bool {
     guard let first = architecture.layers.first else { return true }
     return architecture.layers.allSatisfy { layer in
@@ -27,7 +28,7 @@ enum StateNaming {
     }
   }
 
-  /// Refuses what the program has no names for.
+  /// Refuses parameters that the scheme has no names for.
   ///
   /// - Throws: `InterchangeError` naming it.
   func check(_ architecture: Architecture) throws {
@@ -46,7 +47,7 @@ enum StateNaming {
     }
   }
 
-  /// The paths of the modules, the model's own first, as `_metadata` lists them.
+  /// Returns the paths of the modules, the model's own first, as `_metadata` lists them.
   func modules(of architecture: Architecture) -> [String] {
     let layers = architecture.layers.indices
     switch self {
@@ -65,8 +66,8 @@ enum StateNaming {
     }
   }
 
-  /// The names of all parameters that such layers can have, in the program's order; a parameter may have
-  /// two.
+  /// Returns the names of all parameters that such layers can have, in the program's order; a
+  /// parameter may have two.
   func names(of architecture: Architecture) -> [(path: ParameterPath, name: String)] {
     let layers = architecture.layers.indices
     switch self {

@@ -1,4 +1,4 @@
-// Which cell a recurrent module has: from its class, from its shapes, and from the caller.
+// Determines the cell of a recurrent module from its class, its shapes, and the caller's options.
 
 import UnrollFormat
 import UnrollTensors
@@ -8,16 +8,16 @@ struct TorchCell: Equatable {
   let cell: Cell
   let activation: Activation
 
-  /// Decides for one layer.
+  /// Determines the cell of a layer.
   ///
   /// - Parameters:
-  ///   - rows: The rows of `weight_ih`, G*H.
+  ///   - rows: The number of rows of `weight_ih`, G*H.
   ///   - hiddenSize: H.
   ///   - mode: `nn.RNNBase.mode`, such as `RNN_TANH`, if the file holds the module.
-  ///   - nonlinearity: What the caller says about a plain cell.
-  ///   - place: The tensor that the rows are of.
+  ///   - nonlinearity: The caller's activation of vanilla RNN cells.
+  ///   - place: The tensor with these rows.
   ///   - file: The file, for messages.
-  /// - Throws: `InterchangeError` if these disagree or leave the activation open.
+  /// - Throws: `InterchangeError` if these disagree or do not determine the activation.
   init(
     rows: Int, hiddenSize: Int, mode: String?, nonlinearity: Activation?, place: String,
     file: any TensorContainer
@@ -52,20 +52,20 @@ struct TorchCell: Equatable {
     guard cell == .rnn else { return .tanh }
     guard let activation = declared ?? asked else {
       throw file.error(
-        place, expected: "the activation of a plain RNN, which a state_dict does not hold",
+        place, expected: "the activation of a vanilla RNN, which a state_dict does not record",
         found: "none", fix: "say which one: `--nonlinearity tanh` or `--nonlinearity relu`")
     }
     if let asked, asked != activation {
       throw file.error(
-        place, expected: "nonlinearity \(asked.rawValue), as asked for",
+        place, expected: "nonlinearity \(asked.rawValue), as requested",
         found: "\(activation.rawValue) (\(cell.rawValue))", fix: "leave out `--nonlinearity`")
     }
     return activation
   }
 
-  /// Refuses a nonlinearity that was asked for where no layer has it.
+  /// Refuses a requested nonlinearity that no layer has.
   ///
-  /// - Throws: `InterchangeError` if so.
+  /// - Throws: `InterchangeError` if no layer has it.
   static func check(
     _ asked: Activation?, isThatOf layers: [LayerArchitecture], file: any TensorContainer
   ) throws {
@@ -75,7 +75,7 @@ struct TorchCell: Equatable {
       concerned.allSatisfy({ $0.activation != asked })
     else { return }
     throw file.error(
-      "recurrent layers", expected: "nonlinearity \(asked.rawValue), as asked for",
+      "recurrent layers", expected: "nonlinearity \(asked.rawValue), as requested",
       found: "\(first.activation.rawValue) (\(first.cell.rawValue))",
       fix: "leave out `--nonlinearity`")
   }

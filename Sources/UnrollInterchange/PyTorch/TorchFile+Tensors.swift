@@ -1,4 +1,4 @@
-// Tensors of a torch file: the calls that would rebuild them, read as descriptions.
+// Tensors of a torch file: calls that would rebuild them are read as descriptions.
 
 import UnrollTensors
 
@@ -7,13 +7,13 @@ extension TorchFile {
   private static let saveAgain =
     "save plain dense tensors: `torch.save(model.state_dict(), \"new.pt\")`"
 
-  /// The tensor that a value describes, or `nil` if it is not a tensor.
+  /// Returns the tensor that a value describes, or `nil` if it is not a tensor.
   ///
-  /// - Throws: `InterchangeError` for kinds of tensors that are not read and for numbers that lead
-  ///   out of a storage.
+  /// - Throws: `InterchangeError` for unsupported kinds of tensors and for views that exceed a
+  ///   storage.
   func tensor(at reference: PickleReference, named name: String) throws -> TorchTensor? {
     var reference = reference
-    // A parameter wraps a tensor. More wrappers than a few are a cycle.
+    // A parameter wraps a tensor; more than a few wrappers are a cycle.
     for _ in 0..<4 {
       if let data = parameterData(at: reference) {
         reference = data
@@ -38,10 +38,10 @@ extension TorchFile {
     throw error(name, expected: "a tensor", found: "a parameter of itself", fix: Self.saveAgain)
   }
 
-  /// The record of an array of NumPy.
+  /// Returns the record name of a NumPy array.
   private func record(_ reference: PickleReference) -> String { "array \(reference.index)" }
 
-  /// The view of an array of NumPy; `nil` if it is not of numbers.
+  /// Returns the view of a NumPy array; `nil` if it is not numeric.
   private func view(
     of array: PickledArray, _ reference: PickleReference, name: String
   ) throws -> TorchTensor? {
@@ -56,7 +56,8 @@ extension TorchFile {
     return view
   }
 
-  /// The tensor of a call `Parameter(tensor, ...)`, as PyTorch before 0.4 pickles parameters.
+  /// Returns the tensor of a call `Parameter(tensor, ...)`, as PyTorch before 0.4 pickles
+  /// parameters.
   private func parameterData(at reference: PickleReference) -> PickleReference? {
     guard case .object(_, let arguments) = graph[reference].value,
       ["torch.nn.parameter.Parameter", "torch.nn.Parameter"].contains(
@@ -81,11 +82,12 @@ extension TorchFile {
       fix: "the pickle is damaged; save the model again")
   }
 
-  /// `_rebuild_tensor_v2(storage, offset, size, stride, ...)`; v3 ends with the type.
+  /// Returns the view of `_rebuild_tensor_v2(storage, offset, size, stride, ...)`; v3 ends with the
+  /// type.
   private func view(
     _ function: String, _ arguments: [PickleReference], name: String
   ) throws -> TorchTensor {
-    // Tensors have at most 64 dimensions; many may share one tuple of them.
+    // Tensors have at most 64 dimensions; many may share one tuple of sizes.
     guard arguments.count >= 4, graph[arguments[2]].items.count <= 64,
       graph[arguments[3]].items.count <= 64, let offset = graph.int(arguments[1]),
       let sizes = graph.ints(arguments[2]), let strides = graph.ints(arguments[3])
@@ -112,7 +114,7 @@ extension TorchFile {
     "[" + list(values.map(String.init)) + "]"
   }
 
-  /// The elements of a `torch.dtype`, which is pickled as a name.
+  /// Returns the element type of a `torch.dtype`, which is pickled by name.
   private func element(ofType reference: PickleReference, name: String) throws -> TorchElement {
     guard case .global("torch", let type) = graph[reference].value,
       let element = TorchElement.element(type)
@@ -126,12 +128,13 @@ extension TorchFile {
 
   // MARK: - Storages
 
-  /// The pickle's name in sentences.
+  /// The name of the pickle in messages.
   private var pickleName: String {
     pickleRecord.hasSuffix("data.pkl") ? "data.pkl" : "the pickle"
   }
 
-  /// `("storage", torch.XStorage, key, location, numel)`; an untyped storage counts bytes.
+  /// Returns the storage of `("storage", torch.XStorage, key, location, numel)`; an untyped storage
+  /// counts bytes.
   private func storage(
     at reference: PickleReference, declared: TorchElement?, name: String
   ) throws -> (record: String, element: TorchElement, count: Int) {
@@ -175,21 +178,21 @@ extension TorchFile {
     return (record, element, byteCount / element.size)
   }
 
-  // MARK: - Numbers
+  // MARK: - Contents
 
-  /// How many bytes copies of tensors may have in all, however small their storages are: a file may
-  /// expand each of its tensors, and hold many views of one storage.
+  /// The maximum number of bytes of all copies of tensors, however small their storages are: a file
+  /// may expand each tensor, and hold many views of one storage.
   var roomForCopies: Int { max(64 << 20, file.count) }
 
-  /// The numbers of a tensor: mapped where they lie in order, else copied in order.
+  /// Returns the elements of a tensor, mapped if they are contiguous, else copied.
   ///
   /// - Parameters:
   ///   - tensor: The tensor.
   ///   - name: Its name, for messages.
-  ///   - room: How many bytes may be copied. Out: less those of this tensor.
+  ///   - room: The number of bytes that may be copied. Out: reduced by the copied bytes.
   /// - Returns: The tensor.
-  /// - Throws: `InterchangeError` for types that models are not made of, and for copies that there is
-  ///   no room for.
+  /// - Throws: `InterchangeError` for types that are not used for weights, and for copies beyond
+  ///   `room`.
   func contents(
     of tensor: TorchTensor, named name: String, room: inout Int
   ) throws -> Tensor {
@@ -222,7 +225,7 @@ extension TorchFile {
     return result
   }
 
-  /// The array of NumPy that a tensor is a view of.
+  /// Returns the NumPy array that a tensor is a view of.
   private func arrayReference(_ tensor: TorchTensor) -> PickleReference? {
     guard tensor.record.hasPrefix("array ") else { return nil }
     return Int(tensor.record.dropFirst("array ".count)).map(PickleReference.init)
@@ -236,10 +239,10 @@ extension TorchFile {
 
   /// Checks the storages of tensors against their CRC-32.
   ///
-  /// - Returns: A note for those without one.
+  /// - Returns: A note on storages without one.
   /// - Throws: `InterchangeError` if one differs.
   func verifyStorages(of tensors: [TorchTensor]) throws -> [Note] {
-    // Files from before PyTorch 1.6 have none.
+    // Files of PyTorch before 1.6 have no checksums.
     guard let archive else { return [] }
     let records = Set(tensors.map(\.record)).sorted().compactMap { archive.records[$0] }
     return archive.notes(ofUnverified: try archive.unverified(records))

@@ -1,4 +1,4 @@
-// A file of `torch.save`: a pickle, and the storages of the tensors that it names.
+// A file of `torch.save`: a pickle, and the storages of its tensors.
 
 import UnrollTensors
 
@@ -6,29 +6,29 @@ import UnrollTensors
 struct TorchFile: TensorContainer {
   /// The file.
   let file: MappedFile
-  /// Where the pickle is, for messages.
+  /// The location of the pickle, for messages.
   let pickleRecord: String
   /// The pickled value.
   let graph: PickleGraph
-  /// What could not be checked.
+  /// Notes on content that could not be checked.
   let notes: [Note]
-  /// The bytes of the storages, by the names of their records.
+  /// The bytes of the storages, by record name.
   let storages: [String: ByteStorage]
-  /// The arrays of NumPy in the pickle, by their nodes.
+  /// The NumPy arrays in the pickle, by node.
   let arrays: [PickleReference: PickledArray]
-  /// What stands before a storage's key in the name of its record.
+  /// The prefix of a storage's key in its record name.
   let storagePrefix: String
-  /// The records with their CRC-32, which files from before PyTorch 1.6 do not have.
+  /// The records with their CRC-32; files of PyTorch before 1.6 have none.
   let archive: ZipArchive?
 
   /// The file's path.
   var path: String { file.path }
-  /// The pickle names all tensors.
+  /// The location of messages about all names: the pickle lists the tensors.
   var place: String { pickleRecord }
 
   /// Opens a file and interprets its pickle.
   ///
-  /// - Throws: `InterchangeError` if it is damaged, or of a kind that is not read.
+  /// - Throws: `InterchangeError` if it is damaged, or of an unsupported kind.
   init(_ file: MappedFile) throws {
     try TorchKind.refuseTar(file)
     if TorchKind.isLegacy(file) {
@@ -48,7 +48,8 @@ struct TorchFile: TensorContainer {
     arrays = Self.arrays(in: graph, room: file.count)
   }
 
-  /// A file of `pickle.dump`: each storage is a file of `torch.save` within the pickle.
+  /// Opens a file of `pickle.dump`, in which each storage is a file of `torch.save` within the
+  /// pickle.
   private init(pickle file: MappedFile) throws {
     guard file.count <= PickleMachine.largestPickle else {
       throw InterchangeError(
@@ -70,7 +71,8 @@ struct TorchFile: TensorContainer {
     arrays = Self.arrays(in: graph, room: file.count)
   }
 
-  /// The arrays of NumPy that a pickle describes; damaged ones are left out, and no tensor then.
+  /// Returns the NumPy arrays of a pickle; damaged ones are left out and are then not recognized as
+  /// tensors.
   private static func arrays(
     in graph: PickleGraph, room: Int
   ) -> [PickleReference: PickledArray] {
@@ -87,7 +89,7 @@ struct TorchFile: TensorContainer {
     return found
   }
 
-  /// The archive of PyTorch 1.6 and newer: one pickle and a record for each storage.
+  /// Opens an archive of PyTorch 1.6 or newer: a pickle and a record for each storage.
   private init(_ archive: ZipArchive) throws {
     try TorchKind.refuseScripts(archive)
     try archive.refuseCompressed()
@@ -106,7 +108,7 @@ struct TorchFile: TensorContainer {
     self.archive = archive
   }
 
-  /// The folder of the only `data.pkl`.
+  /// Returns the folder of the only `data.pkl`.
   private static func folder(of archive: ZipArchive) throws -> String {
     let pickles = archive.records.keys.filter { TorchKind.isTopLevel($0, file: "data.pkl") }
     guard pickles.count == 1, let pickle = pickles.first else {
@@ -118,7 +120,7 @@ struct TorchFile: TensorContainer {
   }
 
   private static func checkByteOrder(_ archive: ZipArchive, folder: String) throws {
-    // Files from before PyTorch 2.1 have no such record; they are little-endian.
+    // Archives of PyTorch before 2.1 have no such record; they are little-endian.
     guard let record = archive.records[folder + "byteorder"] else { return }
     let text = String(decoding: archive.file.copy(record.data).prefix(16), as: UTF8.self)
     guard text == "little" else {
@@ -128,7 +130,7 @@ struct TorchFile: TensorContainer {
     }
   }
 
-  /// What is done about a file of a machine that puts the highest byte first.
+  /// The advice for a file of a big-endian machine.
   static let littleEndian =
     "load the model on a little-endian machine and save it again with torch.save"
 
@@ -148,14 +150,14 @@ struct TorchFile: TensorContainer {
     }
   }
 
-  /// An error about a tensor or another part of the pickled value.
+  /// Returns an error about a tensor or another part of the pickled value.
   func error(_ place: String, expected: String, found: String, fix: String) -> InterchangeError {
     InterchangeError(file: file.path, place: place, expected: expected, found: found, fix: fix)
   }
 }
 
 extension PickleError {
-  /// The error about a file that holds the pickle.
+  /// Returns the error about the file of the pickle.
   func interchangeError(
     _ file: MappedFile, _ place: String,
     fix: String = "the pickle is damaged or not from torch.save; save the model again"

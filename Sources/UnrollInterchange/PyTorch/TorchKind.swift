@@ -1,10 +1,10 @@
-// The kinds of files that `torch.save` and its relatives have written, and which of them are read.
+// The kinds of files that versions of `torch.save` have written, and whether they are supported.
 
 import UnrollTensors
 
-/// Tells the kinds of torch files apart by content.
+/// Detects the kinds of torch files by content.
 enum TorchKind {
-  /// The number 0x1950A86A20F9469CFC6C, whose pickle starts files from before PyTorch 1.6.
+  /// The pickle of the number 0x1950A86A20F9469CFC6C, with which files of PyTorch before 1.6 begin.
   private static let legacyMagic: [UInt8] = [
     0x6C, 0xFC, 0x9C, 0x46, 0xF9, 0x20, 0x6A, 0xA8, 0x50, 0x19,
   ]
@@ -13,7 +13,7 @@ enum TorchKind {
     "load and save it in PyTorch 1.6 or newer: "
     + "`torch.save(torch.load(...).state_dict(), \"new.pt\")`"
 
-  /// Whether a file is a torch file of any kind and in any state.
+  /// Returns `true` if a file is a torch file of any kind, even if damaged.
   static func recognizes(_ file: MappedFile) -> Bool {
     if isLegacy(file) || isTar(file) || isPlainPickle(file) { return true }
     guard file.copy(0..<4) == [0x50, 0x4B, 0x03, 0x04] else { return false }
@@ -25,13 +25,15 @@ enum TorchKind {
     }
   }
 
-  /// Whether a record is a given file in a folder at the top.
+  /// Returns `true` if a record is the given file in a top-level folder.
   static func isTopLevel(_ name: String, file: String) -> Bool {
     guard let slash = name.firstIndex(of: "/"), slash != name.startIndex else { return false }
     return name[name.index(after: slash)...] == file
   }
 
-  /// - Throws: `InterchangeError` for files of PyTorch 0.1.
+  /// Refuses files of PyTorch 0.1.
+  ///
+  /// - Throws: `InterchangeError` for such files.
   static func refuseTar(_ file: MappedFile) throws {
     guard isTar(file) else { return }
     throw InterchangeError(
@@ -39,7 +41,9 @@ enum TorchKind {
       found: "a tar archive of PyTorch 0.1", fix: resave)
   }
 
-  /// - Throws: `InterchangeError` for TorchScript, whose model is a program.
+  /// Refuses TorchScript archives, whose model is a program.
+  ///
+  /// - Throws: `InterchangeError` for such archives.
   static func refuseScripts(_ archive: ZipArchive) throws {
     let script = archive.records.keys.sorted().first { name in
       isTopLevel(name, file: "constants.pkl")
@@ -52,7 +56,7 @@ enum TorchKind {
       fix: "save the weights: `torch.save(torch.jit.load(...).state_dict(), \"new.pt\")`")
   }
 
-  /// Whether a file begins with the pickle of the magic number, of whatever protocol.
+  /// Returns `true` if a file begins with the pickle of the magic number, in any protocol.
   static func isLegacy(_ file: MappedFile) -> Bool {
     guard file.copy(0..<1) == [0x80],
       let graph = try? PickleMachine.graph(of: file.copy(0..<32))
@@ -60,12 +64,13 @@ enum TorchKind {
     return graph[graph.root].value == .largeInt(legacyMagic)
   }
 
-  /// `true` if a file looks like a pickle of tensors or modules: `pickle.dump`, protocols 2 to 5.
+  /// Returns `true` if a file looks like a pickle of tensors or modules: `pickle.dump`, protocols 2
+  /// to 5.
   static func isPlainPickle(_ file: MappedFile) -> Bool {
     NumPyPickle.isPickle(file) && NumPyPickle.holds("torch", file)
   }
 
-  /// A tar archive whose first member is one of PyTorch 0.1's.
+  /// Returns `true` if a file is a tar archive whose first member is one of PyTorch 0.1's.
   private static func isTar(_ file: MappedFile) -> Bool {
     guard file.copy(257..<262) == Array("ustar".utf8) else { return false }
     let name = file.copy(0..<100).prefix { $0 != 0 }

@@ -1,20 +1,20 @@
-// A language model recognised among the tensors of a torch file.
+// Recognizes a language model among the tensors of a torch file.
 
 import UnrollFormat
 import UnrollTensors
 import UnrollTokenization
 
-/// The roles of a file's tensors and the architecture that they make.
+/// The roles of a file's tensors and the resulting architecture.
 struct TorchLanguageModel {
-  /// Sizes, cells, ties.
+  /// Sizes, cells and tying.
   let architecture: Architecture
   /// The embedding and the output.
   let parts: EmbeddingAndOutput
-  /// What was assumed or is not carried.
+  /// Notes on assumptions and on properties that are not preserved.
   private(set) var notes: [Note] = []
   private let model: NamedTensors
   private let stack: RecurrentStack
-  /// The matrix before the output's, which only our own files have.
+  /// The projection before the output, which only files of Unroll have.
   private let projection: NamedTensor?
   private static let projectionName = "projection.weight"
 
@@ -22,9 +22,9 @@ struct TorchLanguageModel {
   ///
   /// - Parameters:
   ///   - model: The tensors.
-  ///   - nonlinearity: What the caller says of plain cells.
-  ///   - metadata: What the file says beside its tensors.
-  /// - Throws: `InterchangeError` if tensors are missing, left over, ambiguous or misshapen.
+  ///   - nonlinearity: The caller's activation of vanilla RNN cells.
+  ///   - metadata: The metadata of the file.
+  /// - Throws: `InterchangeError` if tensors are missing, unused, ambiguous or misshapen.
   init(
     _ model: NamedTensors, nonlinearity: Activation?, metadata: StateMetadata? = nil
   ) throws {
@@ -94,7 +94,7 @@ struct TorchLanguageModel {
     return layers
   }
 
-  /// The tensor of each role.
+  /// The tensors by role.
   var roles: [ParameterPath: NamedTensor] {
     var roles: [ParameterPath: NamedTensor] = [:]
     roles[.embeddingWeight] = parts.embedding
@@ -107,7 +107,7 @@ struct TorchLanguageModel {
     return roles
   }
 
-  /// The model's own parameters in the order of the module's `parameters()`: a tie stands once.
+  /// The model's parameters in the order of the module's `parameters()`: a tied one appears once.
   var parameterOrder: [ParameterPath] {
     let paths = Dictionary(
       roles.map { ($0.value.name, $0.key) }, uniquingKeysWith: { min($0, $1) })
@@ -122,7 +122,7 @@ struct TorchLanguageModel {
 
   // MARK: - Checks
 
-  /// Embedding and output are one matrix or two, nothing in between.
+  /// Checks that embedding and output are one matrix or two that do not overlap.
   private func checkOverlap() throws {
     guard let name = parts.embedding?.name, let embedding = parts.embedding?.tensor else { return }
     let output = parts.output.tensor
@@ -159,8 +159,8 @@ struct TorchLanguageModel {
     }
   }
 
-  /// Gate blocks are in PyTorch's order unless the map says otherwise; a class of the program's own may
-  /// have any.
+  /// Checks the order of gate blocks: PyTorch's unless the map gives another; a custom class may
+  /// have any order.
   private func checkGates() throws {
     let gated = Set(architecture.layers.map(\.cell)).subtracting([.rnn])
     if let gates = model.gates {
@@ -194,19 +194,19 @@ struct TorchLanguageModel {
   /// A tensor with a row for each token.
   private var tokenTensor: NamedTensor { parts.embedding ?? parts.output }
 
-  /// The vocabulary that the caller gives: one token for each row.
+  /// Returns the caller's vocabulary, with one token for each row.
   ///
-  /// - Throws: `InterchangeError` if there is none, or one of another size.
+  /// - Throws: `InterchangeError` if there is none, or its size differs.
   func vocabulary(_ options: ReadingOptions) throws -> Vocabulary {
     try options.vocabulary(
       ofRows: architecture.vocabularySize, in: tokenTensor.name, error: model.file.error)
   }
 
-  // MARK: - Numbers
+  // MARK: - Parameters
 
-  /// The tensors in their roles, checked against the archive's CRC-32.
+  /// Returns the tensors by role, checked against the archive's CRC-32.
   ///
-  /// - Throws: `InterchangeError` if the numbers are damaged or of a type that is not read.
+  /// - Throws: `InterchangeError` if they are damaged or of an unsupported type.
   func parameters() throws -> (ParameterTree<Tensor>, notes: [Note]) {
     let roles = roles
     var notes = try model.file.verifyStorages(
@@ -215,7 +215,7 @@ struct TorchLanguageModel {
     var room = model.file.roomForCopies
     let blocks = reorderedBlocks
     for (path, _) in architecture.parameters {
-      guard let role = roles[path] else { continue }  // checkShapes() found all of them.
+      guard let role = roles[path] else { continue }  // checkShapes() has found all roles.
       let tensor = try model.contents(of: role, room: &room)
       tree[path] = blocks[path].map { tensor.reordered(blocks: $0) } ?? tensor
     }
@@ -223,8 +223,8 @@ struct TorchLanguageModel {
     return (tree, notes)
   }
 
-  /// The blocks in the rows of the recurrent parameters that a checkpoint has in another order, if the map
-  /// states one, by their paths.
+  /// The permutations of recurrent parameters whose gate blocks are in another order in the file,
+  /// if the map states one, by path.
   private var reorderedBlocks: [ParameterPath: [Int]] {
     guard let gates = model.gates, gates != GateOrder.usual(gates.cell) else { return [:] }
     let parameters = LayerParameter.allCases.filter(\.hasGates)
@@ -234,13 +234,15 @@ struct TorchLanguageModel {
     return Dictionary(uniqueKeysWithValues: paths.map { ($0, gates.blocks) })
   }
 
-  /// `true` if the file has the model's parameters as they are, so that an optimizer's state fits them.
+  /// `true` if the file stores the model's parameters unchanged, so that an optimizer's state fits
+  /// them.
   var hasStoredParameters: Bool {
     roles.values.allSatisfy { $0.recipe == nil }
       && (model.gates.map { $0 == GateOrder.usual($0.cell) } ?? true)
   }
 
-  /// Equal weights in two places may have been tied once; that is not for us to decide.
+  /// Returns a note on equal weights of embedding and output, which may have been tied; the caller
+  /// decides.
   private func equalityNote(_ tree: ParameterTree<Tensor>) -> Note? {
     guard let name = parts.embedding?.name, let embedding = tree[.embeddingWeight],
       let output = tree[.outputWeight],
@@ -272,7 +274,7 @@ struct TorchLanguageModel {
     for module in model.modules { noteTrainingSettings(of: module) }
   }
 
-  /// Ties between other roles than embedding and output exist only while training.
+  /// Adds a note on other tied parameters: such ties are not preserved.
   private mutating func noteSharing() {
     let groups = Dictionary(grouping: roles.values, by: \.tensor).values
     let shared = groups.map { $0.map(\.name).sorted() }.filter { $0.count > 1 }
@@ -285,8 +287,8 @@ struct TorchLanguageModel {
     }
   }
 
-  /// A recurrent tensor whose name says nothing of the order of its gates: one that a map names, or one of a
-  /// cell, which programs write themselves; `nil` if there is none, or the caller states the order.
+  /// A recurrent tensor whose name does not determine the order of its gates: named by a map, or
+  /// belonging to a custom cell; `nil` if there is none, or if the caller states the order.
   private var tensorOfUnknownGates: NamedTensor? {
     guard model.gates == nil, architecture.layers.contains(where: { $0.cell != .rnn }) else {
       return nil
@@ -297,7 +299,7 @@ struct TorchLanguageModel {
     }.min { $0.fileName < $1.fileName }
   }
 
-  /// `true` if nothing in the file vouches for the order of the gate blocks.
+  /// `true` if the file does not determine the order of gate blocks.
   var areGatesAssumed: Bool { tensorOfUnknownGates != nil }
 
   private mutating func noteGates() {
@@ -315,11 +317,11 @@ struct TorchLanguageModel {
   private mutating func noteTrainingSettings(of module: TorchModule) {
     let place = module.path.isEmpty ? model.file.place : module.path
     if let rate = module.dropout, rate != 0 {
-      notes.append(Note(place: place, message: "not carried: dropout \(rate)"))
+      notes.append(Note(place: place, message: "not preserved: dropout \(rate)"))
     }
     if let norm = module.maximumNorm {
       notes.append(
-        Note(place: place, message: "not carried: rows renormalised to max_norm \(norm)"))
+        Note(place: place, message: "not preserved: rows renormalised to max_norm \(norm)"))
     }
   }
 }

@@ -1,31 +1,32 @@
-// A file of `torch.save` before PyTorch 1.6: five pickles, and the storages behind them.
+// A file of `torch.save` before PyTorch 1.6: five pickles, followed by the storages.
 
 import UnrollTensors
 
-/// The parts of a file without an archive around it.
+/// The parts of a file without an archive.
 ///
-/// The pickles are the magic number, the version 1001 of the protocol, what machine wrote the file, the saved
-/// value, and the keys of its storages. Then each storage has, in the order of the keys, the number of its
-/// elements in 64 bits and their bytes. Source: `_legacy_save` in torch/serialization.py.
+/// The pickles are the magic number, the protocol version 1001, the system that wrote the file, the
+/// saved value, and the keys of its storages. The storages follow in the order of the keys, each
+/// with the number of its elements in 64 bits and their bytes. Source: `_legacy_save` in
+/// torch/serialization.py.
 struct TorchLegacyFile {
   /// The file.
   let file: MappedFile
   /// The saved value.
   let graph: PickleGraph
-  /// The bytes of the storages, by the names of their records.
+  /// The bytes of the storages, by record name.
   private(set) var storages: [String: Range<Int>] = [:]
-  /// What is not read.
+  /// Notes on content that is not read.
   private(set) var notes: [Note] = []
 
-  /// What stands before a storage's key in messages.
+  /// The prefix of a storage's key in messages.
   static let storagePrefix = "storage "
   private static let protocolVersion = 1001
 
-  /// Finds the parts of a file whose first pickle is the magic number.
+  /// Locates the parts of a file whose first pickle is the magic number.
   ///
   /// - Throws: `InterchangeError` if it is damaged, or from a machine of another byte order.
   init(_ file: MappedFile) throws {
-    // Most pickles are short, and nothing says how long they are.
+    // Most pickles are short, and their lengths are not stored.
     let first = 1 << 20
     do {
       try self.init(file, copying: first)
@@ -67,7 +68,7 @@ struct TorchLegacyFile {
     }
   }
 
-  /// `{"protocol_version": 1001, "little_endian": True, "type_sizes": {...}}`.
+  /// Checks `{"protocol_version": 1001, "little_endian": True, "type_sizes": {...}}`.
   private static func checkSystem(_ graph: PickleGraph, _ file: MappedFile) throws {
     let entries = graph[graph.root].value == .dictionary ? graph[graph.root].entries : nil
     let order = entries?.last { graph.string($0.key) == "little_endian" }?.value
@@ -124,7 +125,7 @@ struct TorchLegacyFile {
         message: "not read: \(file.count - position) bytes behind the last storage"))
   }
 
-  /// The size of an element of each storage, which only the saved value tells.
+  /// Returns the element size of each storage, which only the saved value determines.
   private func elementSizes() throws -> [String: Int] {
     var sizes: [String: Int] = [:]
     for node in graph.nodes {
@@ -154,7 +155,7 @@ struct TorchLegacyFile {
 }
 
 extension TorchElement {
-  /// The size of what a storage counts: its elements, or bytes where it has no type.
+  /// Returns the size of a storage's unit: of its elements, or 1 byte if it is untyped.
   static func sizeInStorage(_ type: String) -> Int? {
     type == "UntypedStorage" ? 1 : storage(type)?.size
   }

@@ -1,9 +1,10 @@
-// What AWD-LSTM's training saves beside its model: a criterion and an optimizer, as objects.
+// The content of AWD-LSTM's training checkpoints beside the model: a criterion and an optimizer, as
+// objects.
 
 import UnrollTensors
 
 extension TorchModel {
-  /// What is said of the things that stand beside the model in a list.
+  /// Returns notes on the values beside the model in a list.
   ///
   /// - Throws: `InterchangeError` if their tensors are damaged.
   func notesOnList() throws -> [Note] {
@@ -11,25 +12,25 @@ extension TorchModel {
       let isAverage = try holdsTheWeightsAsAverages(item)
       return Note(
         place: file.pickleRecord,
-        message: "not carried: \(file.graph.describe(item))"
+        message: "not preserved: \(file.graph.describe(item))"
           + (isAverage
             ? "; the weights are its averages, and those that its training goes on from are not in "
               + "the file: it cannot be resumed exactly" : ""))
     }
   }
 
-  /// Whether an optimizer object, which keeps its state by parameter, has the model's own weights as
-  /// averages `ax`, as AWD-LSTM leaves it: it evaluates and saves under ASGD with the averages in place.
+  /// Returns `true` if the averages `ax` of an optimizer object are the model's own weights, as in
+  /// AWD-LSTM: under ASGD it evaluates and saves with the averages in place.
   ///
-  /// `mu`, one over the number of averaged steps, tells averages from what is still the iterate itself:
-  /// the first two are.
+  /// `mu`, one over the number of averaged steps, distinguishes averages from iterates: the first
+  /// two averages equal the iterate.
   private func holdsTheWeightsAsAverages(_ optimizer: PickleReference) throws -> Bool {
     guard let state = file.graph.attribute("state", of: optimizer),
       let entries = file.graph.entries(state), !entries.isEmpty,
       entries.count <= 2 * named.tensors.count
     else { return false }
-    // A weight and its copy with dropout are two parameters. Views may share their bytes: no more
-    // than the file has are compared.
+    // A weight and its copy with dropout are two parameters. Views may share their bytes: the
+    // comparison is bounded by the size of the file.
     var room = file.file.count
     return try entries.allSatisfy { entry in
       guard let average = attribute("ax", in: entry.value),
@@ -52,7 +53,7 @@ extension TorchModel {
     file.graph.entries(state)?.last { file.graph.string($0.key) == name }?.value
   }
 
-  /// A number: of Python, or a tensor without dimensions.
+  /// Returns a Python number, or the value of a tensor without dimensions.
   private func number(_ value: PickleReference) throws -> Double? {
     if let number = file.graph.double(value) { return number }
     guard let tensor = try file.tensor(at: value, named: "mu"), tensor.span == 1 else { return nil }

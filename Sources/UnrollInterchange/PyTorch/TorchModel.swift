@@ -1,4 +1,4 @@
-// The named tensors of a torch file, as `state_dict()` would name them.
+// The tensors of a torch file under the names of `state_dict()`.
 
 import UnrollTensors
 import UnrollTokenization
@@ -7,23 +7,24 @@ import UnrollTokenization
 struct TorchModel {
   /// The file.
   let file: TorchFile
-  /// The tensors, in the file's order, and the modules, if the file holds a whole one.
+  /// The tensors, in the file's order, and the modules, if the file holds a whole model.
   private(set) var named: NamedTensors
   /// The state of an optimizer beside the model, if there is one.
   private(set) var optimizer: Extra?
-  /// What a list holds beside its model and modules without parameters.
+  /// The values of a list other than the model and modules without parameters.
   private(set) var listed: [PickleReference] = []
-  /// The lists of tokens beside the model.
+  /// The token lists beside the model.
   private(set) var lists: [TokenList] = []
   private var search = TokenSearch()
-  /// What was left behind or assumed.
+  /// Notes on assumptions and on properties that are not preserved.
   private(set) var notes: [Note]
-  /// Entries that may still be looked at: a small pickle can describe a huge tree of shared modules.
+  /// The number of entries that may still be visited: a small pickle can describe a huge tree of
+  /// shared modules.
   private var budget = 400_000
-  /// How deep modules may be nested.
+  /// The maximum nesting of modules.
   private static let mostNested = 64
 
-  /// Something beside the model, with its name.
+  /// A named value beside the model.
   struct Extra: Sendable {
     let name: String
     let value: PickleReference
@@ -34,7 +35,7 @@ struct TorchModel {
   /// - Parameters:
   ///   - file: The file.
   ///   - options: The map of names, the names to ignore, and the path of the model in the file.
-  /// - Throws: `InterchangeError` if the file holds no model, or several.
+  /// - Throws: `InterchangeError` if the file has no model, or several.
   init(_ file: TorchFile, options: ReadingOptions = ReadingOptions()) throws {
     self.file = file
     named = NamedTensors(file: file)
@@ -56,10 +57,10 @@ struct TorchModel {
   ]
   private static let saveWeights =
     "save the weights of the language model: `torch.save(model.state_dict(), \"new.pt\")`"
-  /// How deep a model may lie in dictionaries and lists.
+  /// The maximum nesting of a model in dictionaries and lists.
   private static let mostWrapped = 6
 
-  /// A dictionary of tensors or a module with parameters, and where it is.
+  /// A dictionary of tensors or a module with parameters, and its location.
   private struct Candidate {
     /// The keys and indices that lead to it.
     let path: [String]
@@ -70,9 +71,9 @@ struct TorchModel {
     var name: String { path.joined(separator: ".") }
   }
 
-  /// The one model in the dictionaries and lists of a training script, by its content.
+  /// Returns the only model in the dictionaries and lists of a training script, by content.
   ///
-  /// - Throws: `InterchangeError` if there are several, or none at the path that the caller gives.
+  /// - Throws: `InterchangeError` if there are several, or none at the caller's path.
   private mutating func modelRoot(_ options: ReadingOptions) throws -> PickleReference {
     var found: [Candidate] = []
     try findModels(file.graph.root, path: [], in: &found)
@@ -105,7 +106,7 @@ struct TorchModel {
     return model.value
   }
 
-  /// Collects dictionaries of tensors, modules with parameters and lists of named tensors.
+  /// Collects dictionaries of tensors, modules with parameters, and lists of named tensors.
   private mutating func findModels(
     _ value: PickleReference, path: [String], in found: inout [Candidate]
   ) throws {
@@ -129,7 +130,7 @@ struct TorchModel {
     }
   }
 
-  /// The values of a dictionary by their keys, or those of a list or tuple by name or index.
+  /// Returns the values of a dictionary by key, or those of a list or tuple by name or index.
   private mutating func members(
     of value: PickleReference
   ) throws -> [(key: String, value: PickleReference)]? {
@@ -146,13 +147,13 @@ struct TorchModel {
   }
 
   private func isTensor(_ value: PickleReference) -> Bool {
-    // A tensor of a kind that is not read is one: it is refused by name later.
+    // An unsupported tensor counts as a tensor: it is refused by name later.
     do { return try file.tensor(at: value, named: "") != nil } catch { return true }
   }
 
-  /// Takes the optimizer and the lists of tokens around a model, and notes the rest.
+  /// Adopts the optimizer and the token lists around a model, and notes other values.
   ///
-  /// - Throws: `InterchangeError` for values that say that the model computes something else.
+  /// - Throws: `InterchangeError` for settings under which the model computes another function.
   private mutating func accountForSurroundings(
     of model: Candidate, ignoring ignored: Set<String>
   ) throws {
@@ -178,11 +179,11 @@ struct TorchModel {
       value = members.last { $0.key == step }?.value ?? value
     }
     if !rest.isEmpty {
-      notes.append(Note(place: file.pickleRecord, message: "not carried: \(list(rest))"))
+      notes.append(Note(place: file.pickleRecord, message: "not preserved: \(list(rest))"))
     }
   }
 
-  /// Keeps a value that lists tokens; false if it is another one.
+  /// Adopts a value that lists tokens; returns `false` for other values.
   private mutating func takeList(_ value: PickleReference, _ name: String?) -> Bool {
     guard let name,
       let list = search.list(
@@ -202,7 +203,7 @@ struct TorchModel {
     return false
   }
 
-  /// Whether a value is a pickled `torch.nn.Module`, of whatever class.
+  /// Returns `true` if a value is a pickled `torch.nn.Module` of any class.
   private func isModule(_ reference: PickleReference) -> Bool {
     file.graph.attribute("_parameters", of: reference) != nil
       && file.graph.attribute("_modules", of: reference) != nil
@@ -229,7 +230,7 @@ struct TorchModel {
     }
   }
 
-  /// The entries of a dictionary, or of a list of pairs of a name and a tensor.
+  /// Returns the entries of a dictionary, or of a list of pairs of a name and a tensor.
   private mutating func stateEntries(
     _ root: PickleReference
   ) throws -> [(key: PickleReference, value: PickleReference)]? {
@@ -261,7 +262,7 @@ struct TorchModel {
         fix: Self.saveWeights)
     } else {
       let what = file.graph.describe(reference)
-      notes.append(Note(place: name, message: "not carried: \(what) is not a tensor"))
+      notes.append(Note(place: name, message: "not preserved: \(what) is not a tensor"))
     }
   }
 
@@ -324,14 +325,14 @@ struct TorchModel {
     }
   }
 
-  /// `state_dict()` leaves out tensors that are plain attributes; so do we, but not silently.
+  /// Notes tensors that are plain attributes, which `state_dict()` also leaves out.
   private mutating func noteLooseTensors(of module: PickleReference, path: String) throws {
     guard let state = file.graph[module].state else { return }
     for entry in file.graph[state].entries {
       let name = join(path, file.graph.string(entry.key) ?? "an attribute")
       if try file.tensor(at: entry.value, named: name) != nil {
         notes.append(
-          Note(place: name, message: "not carried: a tensor that is no parameter or buffer"))
+          Note(place: name, message: "not preserved: a tensor that is no parameter or buffer"))
       }
     }
   }

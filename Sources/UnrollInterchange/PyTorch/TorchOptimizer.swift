@@ -1,24 +1,24 @@
-// An optimizer's state_dict, beside that of its model.
+// Reads an optimizer's state_dict beside the model's.
 
 import UnrollFormat
 import UnrollTensors
 
-/// What `torch.optim.Optimizer.state_dict()` holds, as far as a format without code can say it.
+/// The content of `torch.optim.Optimizer.state_dict()` that a checkpoint can represent.
 struct TorchOptimizer {
-  /// The optimizer; `nil` where it cannot be carried, which a note says.
+  /// The optimizer; `nil` if it is not preserved, which a note states.
   private(set) var state: OptimizerState?
-  /// What was assumed or left behind.
+  /// Notes on assumptions and on properties that are not preserved.
   private(set) var notes: [Note] = []
 
   private let file: TorchFile
   private let place: String
   private let parameters: [ParameterPath]
   private let architecture: Architecture
-  /// How many bytes of tensors may still be copied.
+  /// The number of bytes of tensors that may still be copied.
   private var room: Int
-  /// The records that were compared with their CRC-32: tensors may share one.
+  /// The records whose CRC-32 was checked: tensors may share one.
   private var verified: Set<String> = []
-  /// The most entries of a dictionary of settings: each is looked through again and again.
+  /// The maximum number of entries in a dictionary of settings, which is searched repeatedly.
   private static let mostEntries = 64
 
   /// Reads an optimizer's state.
@@ -26,7 +26,7 @@ struct TorchOptimizer {
   /// - Parameters:
   ///   - entry: The optimizer's state_dict and its name.
   ///   - parameters: The parameters in the order of the model's `parameters()`.
-  ///   - architecture: The model's.
+  ///   - architecture: The model's architecture.
   ///   - file: The file.
   /// - Throws: `InterchangeError` if its tensors are damaged.
   init(
@@ -42,17 +42,17 @@ struct TorchOptimizer {
       state = nil
       switch error {
       case .loss(let reason):
-        notes.append(Note(place: place, message: "the optimizer is not carried: \(reason)"))
+        notes.append(Note(place: place, message: "the optimizer is not preserved: \(reason)"))
       case .damage(let damage): throw damage
       }
     }
   }
 
-  /// Why there is no state.
+  /// The reason why there is no state.
   private enum Obstacle: Error {
-    /// It is of a kind that cannot be carried.
+    /// The optimizer is unsupported.
     case loss(String)
-    /// Its tensors are damaged.
+    /// The tensors are damaged.
     case damage(InterchangeError)
   }
 
@@ -86,7 +86,8 @@ struct TorchOptimizer {
     return state
   }
 
-  /// The kind, from the names of a group's numbers: the class's own name is not in the file.
+  /// Returns the kind, from the names of a group's hyperparameters: the file does not name the
+  /// class.
   private func kind(of group: PickleReference) throws(Obstacle) -> OptimizerKind {
     let names = Set(settings(in: group).compactMap { file.graph.string($0.key) })
     let signs: [(OptimizerKind, Set<String>)] = [
@@ -94,7 +95,7 @@ struct TorchOptimizer {
       (.rmsprop, ["alpha", "eps", "centered"]), (.adagrad, ["lr_decay", "eps"]),
       (.adadelta, ["rho", "eps"]), (.asgd, ["lambd", "t0", "alpha"]),
     ]
-    // What other optimizers add to these names.
+    // Hyperparameters of other optimizers with otherwise equal names.
     let foreign: Set = ["momentum_decay", "rebound", "etas", "max_iter"]
     let kinds = signs.filter { names.isSuperset(of: $0.1) && names.isDisjoint(with: foreign) }
     guard let kind = kinds.first?.0, kinds.count == 1 else {
@@ -147,7 +148,7 @@ struct TorchOptimizer {
 
   // MARK: - State
 
-  /// PyTorch's names of what is remembered.
+  /// PyTorch's names of slots.
   static let slotNames: [OptimizerKind: [(String, OptimizerSlot)]] = [
     .sgd: [("momentum_buffer", .momentum)],
     .adam: [
@@ -162,7 +163,7 @@ struct TorchOptimizer {
     .asgd: [("ax", .average)],
   ]
 
-  /// Reads what is remembered of the parameters of a group.
+  /// Reads the slots of a group's parameters.
   private mutating func readState(
     _ entries: PickleReference, _ indices: [Int], of group: inout ParameterGroup,
     _ kind: OptimizerKind, into state: inout OptimizerState
@@ -194,7 +195,7 @@ struct TorchOptimizer {
     }
     let step = shared["step"]?.first ?? 0
     guard let count = Int(exactly: step), count >= 0 else { throw .loss("its step is \(step)") }
-    // SGD does not count; that it has velocities says that there was a step.
+    // SGD does not count steps; the presence of velocities shows that there was one.
     group.step = kind == .sgd && found > 0 ? max(count, 1) : count
     if let eta = shared["eta"]?.first, let mu = shared["mu"]?.first, kind == .asgd {
       group.averaging = ParameterGroup.Averaging(eta: eta, mu: mu)
@@ -216,7 +217,7 @@ struct TorchOptimizer {
     settings(in: dictionary).last { file.graph.string($0.key) == name }?.value
   }
 
-  /// The entries of a dictionary; none where they are too many for settings.
+  /// Returns the entries of a dictionary; none if there are too many for settings.
   private func settings(
     in dictionary: PickleReference
   ) -> [(key: PickleReference, value: PickleReference)] {
@@ -230,7 +231,7 @@ struct TorchOptimizer {
     return flag
   }
 
-  /// A number: of Python, or a tensor without dimensions.
+  /// Returns a Python number, or the value of a tensor without dimensions.
   private mutating func number(
     _ name: String, in group: PickleReference
   ) throws(Obstacle) -> Double? {

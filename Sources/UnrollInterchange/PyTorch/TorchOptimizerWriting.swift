@@ -1,9 +1,9 @@
-// An optimizer as `torch.optim.Optimizer.state_dict()` has it.
+// Converts an optimizer to `torch.optim.Optimizer.state_dict()`.
 
 import UnrollFormat
 import UnrollTensors
 
-/// The dictionary of an optimizer: numbers of its groups, and tensors of its parameters.
+/// The dictionary of an optimizer: hyperparameters of its groups, and tensors of its parameters.
 struct TorchOptimizerDictionary {
   /// A setting of a group.
   enum Setting {
@@ -13,13 +13,13 @@ struct TorchOptimizerDictionary {
     case none
   }
 
-  /// What a group has, in PyTorch's order, and the numbers of its parameters.
+  /// The settings of a group in PyTorch's order, and the indices of its parameters.
   struct Group {
     let settings: [(name: String, value: Setting)]
     let parameters: [Int]
   }
 
-  /// The tensors of a parameter by PyTorch's names, in its order.
+  /// The tensors of a parameter by PyTorch's names, in PyTorch's order.
   struct Entry {
     let parameter: Int
     let tensors: [(name: String, tensor: Tensor)]
@@ -27,13 +27,15 @@ struct TorchOptimizerDictionary {
 
   /// The groups.
   private(set) var groups: [Group] = []
-  /// What is remembered, by parameter; none for a rule that remembers nothing.
+  /// The slots by parameter; empty for an optimizer without slots.
   private(set) var entries: [Entry] = []
 
+  /// Creates the dictionary.
+  ///
   /// - Parameters:
   ///   - optimizer: The optimizer.
   ///   - order: The parameters in the order of `model.parameters()`.
-  /// - Throws: `InterchangeError` for formulas that PyTorch does not have.
+  /// - Throws: `InterchangeError` for formulas that PyTorch does not support.
   init(_ optimizer: OptimizerState, order: [ParameterPath]) throws {
     let numbers = Dictionary(uniqueKeysWithValues: order.enumerated().map { ($1, $0) })
     for group in optimizer.groups {
@@ -54,7 +56,7 @@ struct TorchOptimizerDictionary {
     entries.sort { $0.parameter < $1.parameter }
   }
 
-  /// Refuses what a step of PyTorch's optimizers would compute otherwise.
+  /// Refuses settings with which a step of PyTorch's optimizers would differ.
   private static func check(_ group: ParameterGroup, _ kind: OptimizerKind) throws {
     let found: String? =
       if group[.learningRateInBuffer] == 1 {
@@ -121,7 +123,7 @@ struct TorchOptimizerDictionary {
     of path: ParameterPath, _ group: ParameterGroup, _ optimizer: OptimizerState,
     _ slots: [OptimizerSlot]
   ) throws -> [(String, Tensor)] {
-    // PyTorch's SGD does not count.
+    // PyTorch's SGD does not count steps.
     var tensors: [(String, Tensor)] =
       optimizer.kind == .sgd ? [] : [("step", scalar(Double(group.step)))]
     if let averaging = group.averaging {
@@ -138,7 +140,8 @@ struct TorchOptimizerDictionary {
     return tensors
   }
 
-  /// A tensor without dimensions: f32 as PyTorch has it, f64 for a number that f32 would change.
+  /// Returns a tensor without dimensions: f32 like PyTorch's, f64 for a number that f32 cannot
+  /// represent.
   private static func scalar(_ value: Double) -> Tensor {
     let isExact = Double(Float(value)) == value
     let bytes =

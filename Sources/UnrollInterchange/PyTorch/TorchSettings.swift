@@ -1,10 +1,11 @@
-// Settings that lie beside a model and say that it computes something that no tensor shows.
+// Settings beside a model that change its function without a tensor.
 
 import UnrollTensors
 
-/// The settings of training scripts that change what a model computes without a parameter of their own.
+/// Settings of training scripts that change the function of a model without a parameter of their
+/// own.
 enum TorchSettings {
-  /// A setting by its name, the value that changes nothing, and what another value means.
+  /// The names of a setting, its value without effect, and the meaning of another value.
   private static let settings: [(names: [String], harmless: Bool, meaning: String, fix: String)] = [
     (
       ["is_forward_lm"], true,
@@ -28,17 +29,17 @@ enum TorchSettings {
       "it cannot be converted"
     ),
   ]
-  /// How many values are looked at, however they are nested.
+  /// The maximum number of visited values.
   private static let mostValues = 10_000
 
-  /// Looks through a value beside a model.
+  /// Searches a value beside a model for such settings.
   ///
   /// - Parameters:
   ///   - value: The value.
   ///   - name: Its key.
-  ///   - path: The keys that lead to it, as `--ignore` takes them.
+  ///   - path: The keys that lead to it, in the form of `--ignore`.
   ///   - file: The file.
-  /// - Throws: `InterchangeError` naming a setting by which the model computes something else.
+  /// - Throws: `InterchangeError` naming a setting that changes the model's function.
   static func check(
     _ value: PickleReference, named name: String, path: String, in file: TorchFile
   ) throws {
@@ -77,9 +78,9 @@ enum TorchSettings {
   }
 }
 
-/// The classes of modules that a whole model is made of.
+/// The classes of the modules of a whole model.
 enum TorchModuleClass {
-  /// Classes of PyTorch that hold parameters with a role, or change nothing at evaluation.
+  /// PyTorch classes whose parameters have a role, or that have no effect at evaluation.
   private static let known = [
     "torch.nn.modules.container.", "torch.nn.modules.dropout.", "torch.nn.modules.loss.",
     "torch.nn.modules.rnn.", "torch.nn.modules.sparse.Embedding", "torch.nn.modules.linear.Linear",
@@ -89,7 +90,7 @@ enum TorchModuleClass {
     "torch.nn.modules.adaptive.",
   ]
 
-  /// Refuses a module of PyTorch that computes something that no parameter shows.
+  /// Refuses a PyTorch module whose function no parameter shows.
   ///
   /// - Throws: `InterchangeError` naming the module.
   static func check(_ modules: [TorchModule], ledger: Ledger, file: any TensorContainer) throws {
@@ -109,7 +110,7 @@ enum TorchModuleClass {
     }
   }
 
-  /// The refusal of a quantised model.
+  /// Returns the error for a quantized model.
   static func quantised(
     _ place: String, _ className: String, _ file: any TensorContainer
   ) -> InterchangeError {

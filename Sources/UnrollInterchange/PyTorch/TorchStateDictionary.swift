@@ -1,23 +1,23 @@
-// The state_dict of a checkpoint: PyTorch's names, one storage for each tensor that the model owns.
+// The state_dict of a checkpoint: PyTorch's names, and one storage for each distinct tensor.
 
 import UnrollFormat
 import UnrollTensors
 
-/// The tensors of a model as `state_dict()` of pytorch/examples' word_language_model lists them.
+/// The tensors of a model as listed by `state_dict()` of pytorch/examples' word_language_model.
 struct TorchStateDictionary {
   /// A tensor under its name.
   struct Entry {
     let name: String
     let tensor: Tensor
-    /// PyTorch's class of its storage, such as `FloatStorage`.
+    /// The class of its storage in PyTorch, such as `FloatStorage`.
     let storageClass: String
-    /// The index of its storage; tied tensors have the same.
+    /// The index of its storage; tied tensors share one.
     let storage: Int
   }
 
   /// The tensors in PyTorch's order.
   private(set) var entries: [Entry] = []
-  /// The storages: each is a whole tensor.
+  /// The storages, each a whole tensor.
   private(set) var storages: [Tensor] = []
   /// The paths of the modules, the model's own first, as `_metadata` lists them.
   let modules: [String]
@@ -26,16 +26,18 @@ struct TorchStateDictionary {
   ///
   /// - Parameters:
   ///   - checkpoint: The model.
-  ///   - allowsVariants: Whether what PyTorch's modules do not compute may be there, since the file says
-  ///     so beside the tensors. A layer's only bias is `bias_l0` then, or what a map calls it.
-  ///   - naming: Whose names the tensors get.
-  /// - Throws: `InterchangeError` for tensors that are missing or that no state_dict can hold.
+  ///   - allowsVariants: `true` to allow variants that PyTorch's modules do not compute, if the
+  ///     file describes them beside the tensors. A layer's single bias is then `bias_l0`, or has
+  ///     its name in a map.
+  ///   - naming: The naming scheme of the tensors.
+  /// - Throws: `InterchangeError` for tensors that are missing or that a state_dict cannot
+  ///   represent.
   init(
     _ checkpoint: Checkpoint, allowsVariants: Bool = false,
     naming: StateNaming = .wordLanguageModel
   ) throws {
     let architecture = checkpoint.architecture
-    // A map names what PyTorch's modules do not have: a layer's only bias.
+    // A map can name a layer's single bias, which PyTorch's modules lack.
     let computed = naming.mapped == nil ? architecture : architecture.withoutSingleBiases
     if !allowsVariants, let variant = computed.rareVariants.first {
       throw InterchangeError(
@@ -49,7 +51,7 @@ struct TorchStateDictionary {
     if architecture.isTied { shapes[.outputWeight] = shapes[.embeddingWeight] }
     var storageIndices: [ParameterPath: Int] = [:]
     for (path, name) in naming.names(of: architecture) {
-      guard let shape = shapes[path] else { continue }  // a bias that the model does not have
+      guard let shape = shapes[path] else { continue }  // The model has no such bias.
       let owner = path == .outputWeight && architecture.isTied ? .embeddingWeight : path
       let tensor = checkpoint.parameters[owner]
       guard let tensor, tensor.shape == shape, let storageClass = tensor.dtype.torchStorage else {
@@ -67,7 +69,7 @@ struct TorchStateDictionary {
     }
   }
 
-  /// The tensors without those that share another's storage.
+  /// The tensors without those that share a previous tensor's storage.
   var owned: [Entry] {
     var seen: Set<Int> = []
     return entries.filter { seen.insert($0.storage).inserted }
@@ -85,16 +87,16 @@ struct TorchStateDictionary {
 }
 
 extension LayerParameter {
-  /// The parameters of PyTorch's modules, whose names are ours, in its order; and `bias`, which they do
-  /// not have.
+  /// The parameters of PyTorch's modules in PyTorch's order, which have the same names here, and
+  /// `bias`, which PyTorch lacks.
   static let torchNames: [LayerParameter] = [
     .weightIH, .weightHH, .biasIH, .biasHH, .weightHR, .bias,
   ]
 }
 
 extension DType {
-  /// The name of PyTorch's storage of such numbers, in the module `torch`; `nil` for types that
-  /// models are not made of.
+  /// The storage class in the module `torch` for this type; `nil` for types that are not used for
+  /// weights.
   var torchStorage: String? {
     switch self {
     case .float16: "HalfStorage"

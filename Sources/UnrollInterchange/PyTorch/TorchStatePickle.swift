@@ -1,4 +1,4 @@
-// The pickle of a state_dict, as torch.save writes it.
+// The pickle of a state_dict as `torch.save` writes it.
 
 import UnrollTensors
 

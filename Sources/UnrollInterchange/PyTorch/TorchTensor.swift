@@ -1,8 +1,8 @@
-// A tensor as a torch file describes it: a view of a storage.
+// A tensor of a torch file: a view of a storage.
 
 import UnrollTensors
 
-/// The type of a storage's elements, also where Unroll has no such type.
+/// The element type of a storage, including types that Unroll does not support.
 struct TorchElement: Sendable, Hashable {
   /// PyTorch's name, such as `float32`.
   let name: String
@@ -12,12 +12,12 @@ struct TorchElement: Sendable, Hashable {
   /// Unroll's type, or `nil` if it has none.
   var dtype: DType? { Self.dtypes[name] }
 
-  /// The elements of `torch.XStorage`, by its name.
+  /// Returns the element type of `torch.XStorage`, by its name.
   static func storage(_ name: String) -> TorchElement? {
     storageElements[name].flatMap { element($0) }
   }
 
-  /// The elements of `torch.x`, by its name.
+  /// Returns the element type of `torch.x`, by its name.
   static func element(_ name: String) -> TorchElement? {
     sizes[name].map { TorchElement(name: name, size: $0) }
   }
@@ -43,22 +43,23 @@ struct TorchElement: Sendable, Hashable {
   ]
 }
 
-/// A view of a storage; all its elements lie inside the storage.
+/// A view of a storage; all its elements are within the storage.
 struct TorchTensor: Sendable, Hashable {
   /// The storage's record in the archive.
   let record: String
   /// The type of the elements.
   let element: TorchElement
-  /// Where the view starts, in elements.
+  /// The first element of the view in the storage, in elements.
   let offset: Int
   /// The dimensions.
   let shape: Shape
   /// The distance of neighbours along each dimension, in elements; never negative.
   let strides: [Int]
-  /// The elements from `offset` to the last one of the view; 0 if it has none.
+  /// The number of elements from `offset` to the last one of the view; 0 for an empty view.
   let span: Int
 
-  /// Creates a view, or `nil` if a number is negative, does not fit, or leads out of the storage.
+  /// Creates a view, or `nil` if a number is negative or overflows, or if the view exceeds the
+  /// storage.
   init?(
     record: String, element: TorchElement, offset: Int, sizes: [Int], strides: [Int],
     storageCount: Int
@@ -72,18 +73,18 @@ struct TorchTensor: Sendable, Hashable {
     self.element = element
     self.offset = offset
     shape = Shape(sizes)
-    // The stride of a dimension of size 1 is never used, so any number may stand there.
+    // The stride of a dimension of size 1 is never used, so it may have any value.
     self.strides = zip(sizes, strides).map { size, stride in size == 1 ? 0 : stride }
     self.span = span
   }
 
-  /// Creates a view of a whole storage whose elements lie in row-major order, or `nil` if they are too many
-  /// to count.
+  /// Creates a view of a whole storage in row-major order, or `nil` if the number of elements
+  /// overflows.
   init?(record: String, element: TorchElement, sizes: [Int]) {
     guard sizes.allSatisfy({ $0 >= 0 }), let count = Shape(sizes).elementCount else { return nil }
     var strides = [Int](repeating: 1, count: sizes.count)
     for axis in sizes.indices.dropLast().reversed() {
-      // Where a dimension is 0 there are no elements, and the others may be as large as they like.
+      // If a dimension is 0 there are no elements, and the other dimensions are unbounded.
       strides[axis] =
         strides[axis + 1].multipliedReportingOverflow(by: max(1, sizes[axis + 1])).partialValue
     }
@@ -92,7 +93,7 @@ struct TorchTensor: Sendable, Hashable {
       strides: count == 0 ? strides.map { _ in 0 } : strides, storageCount: count)
   }
 
-  /// One more than the distance of the last element from the first; `nil` if it overflows.
+  /// Returns the distance from the first to the last element, plus one; `nil` if it overflows.
   private static func span(sizes: [Int], strides: [Int]) -> Int? {
     if sizes.contains(0) { return 0 }
     var span = 1
@@ -105,10 +106,10 @@ struct TorchTensor: Sendable, Hashable {
     return span
   }
 
-  /// The elements' places in the storage.
+  /// The indices of the elements in the storage.
   var range: Range<Int> { offset..<offset + span }
 
-  /// Whether the elements lie one after the other in row-major order.
+  /// `true` if the elements are contiguous in row-major order.
   var isContiguous: Bool {
     if span == 0 { return true }
     var expected = 1
@@ -136,7 +137,7 @@ struct TorchTensor: Sendable, Hashable {
     return bytes
   }
 
-  /// Steps to the next element in row-major order and gives its place.
+  /// Advances to the next element in row-major order and returns its index.
   private func advance(_ index: inout [Int], from position: Int) -> Int {
     var position = position
     for axis in index.indices.reversed() {

@@ -1,20 +1,20 @@
-// Deflated records, inflated into memory of the size that the archive declares.
+// Inflates deflated records into memory of the declared size.
 
 import CZlib
 import UnrollTensors
 
 extension ZipArchive {
-  /// The most that deflate compresses: 258 bytes in two bits.
+  /// The maximum compression ratio of deflate: 258 bytes in two bits.
   private static let largestRatio = 1032
 
-  /// Gives the bytes of a record.
+  /// Returns the bytes of a record.
   ///
   /// - Parameters:
   ///   - record: The record.
-  ///   - room: How many bytes may be inflated. Out: less those of this record.
+  ///   - room: The number of bytes that may be inflated. Out: reduced by the size of this record.
   /// - Returns: The bytes, mapped if the record is stored, else inflated.
-  /// - Throws: `InterchangeError` if the record is compressed otherwise, larger than there is room for,
-  ///   or damaged.
+  /// - Throws: `InterchangeError` if the record has another compression, exceeds `room`, or is
+  ///   damaged.
   func contents(of record: ZipRecord, room: inout Int) throws -> ByteStorage {
     if record.method == 0 { return storage(of: record) }
     guard record.size <= room else {
@@ -23,7 +23,7 @@ extension ZipArchive {
         found: "\(record.size) bytes in \(record.data.count)")
     }
     room -= record.size
-    // One byte more than there should be shows that there are more.
+    // One byte more than declared detects excess data.
     let bytes = try inflated(record, atMost: min(record.size, .max - 1) + 1)
     guard bytes.count == record.size else {
       throw zipError(
@@ -39,16 +39,16 @@ extension ZipArchive {
     return .owned(bytes)
   }
 
-  /// The first bytes of a record, inflated if it is deflated.
+  /// Returns the first bytes of a record, inflated if it is deflated.
   ///
-  /// - Throws: `InterchangeError` if it is compressed otherwise, or damaged.
+  /// - Throws: `InterchangeError` if it has another compression, or is damaged.
   func prefix(of record: ZipRecord, count: Int) throws -> [UInt8] {
     guard record.method == 0 else { return try inflated(record, atMost: min(count, record.size)) }
     return file.copy(
       record.data.lowerBound..<record.data.lowerBound + min(count, record.data.count))
   }
 
-  /// The first bytes of a deflated record: as many as were asked for, or all.
+  /// Returns the first bytes of a deflated record: the requested number, or all.
   private func inflated(_ record: ZipRecord, atMost count: Int) throws -> [UInt8] {
     guard record.method == 8 else {
       throw zipError(
@@ -68,22 +68,22 @@ extension ZipArchive {
   }
 }
 
-/// One raw deflate stream, from memory to memory.
+/// A raw deflate stream in memory.
 private struct Inflater {
   private let source: UnsafeRawBufferPointer
   private let file: MappedFile
   private let name: String
-  /// zlib counts with 32 bits.
+  /// zlib counts in 32 bits.
   private static let blockSize = 1 << 30
 
   init(_ source: UnsafeRawBufferPointer, file: MappedFile, name: String) {
     (self.source, self.file, self.name) = (source, file, name)
   }
 
-  /// Fills a buffer from the start of the stream, and gives the number of bytes that were there.
+  /// Fills a buffer from the start of the stream, and returns the number of bytes written.
   func fill(_ target: UnsafeMutableBufferPointer<UInt8>) throws -> Int {
     var stream = z_stream()
-    // Negative: without the header of zlib.
+    // Negative window bits select a stream without zlib header.
     let windowBits = -MAX_WBITS
     guard
       inflateInit2_(&stream, windowBits, ZLIB_VERSION, CInt(MemoryLayout<z_stream>.size)) == Z_OK

@@ -1,4 +1,4 @@
-// The records of a ZIP archive as PyTorch writes it: stored, found by the central directory.
+// The records of a ZIP archive as PyTorch writes it: stored, and located by the central directory.
 
 import CZlib
 import UnrollTensors
@@ -9,13 +9,13 @@ struct ZipRecord {
   let name: String
   /// The CRC-32 of the data; 0 also means that the writer did not compute one.
   let checksum: UInt32
-  /// The local header's place in the file.
+  /// The offset of the local header in the file.
   let headerOffset: Int
-  /// The data's place in the file.
+  /// The range of the data in the file.
   let data: Range<Int>
-  /// How the data are compressed; 0 means stored.
+  /// The compression method; 0 means stored.
   let method: Int
-  /// The number of bytes that they are when they are not compressed.
+  /// The uncompressed size in bytes.
   let size: Int
 }
 
@@ -26,7 +26,8 @@ struct ZipArchive {
   /// The records by name.
   let records: [String: ZipRecord]
 
-  /// Reads the central directory and checks that every record lies in the file on its own.
+  /// Reads the central directory and checks that every record is within the file and overlaps no
+  /// other.
   ///
   /// - Throws: `InterchangeError` naming the record that breaks a rule.
   init(_ file: MappedFile) throws {
@@ -41,7 +42,7 @@ struct ZipArchive {
     self.records = records
   }
 
-  /// Refuses compressed records; PyTorch writes none but in TorchScript archives.
+  /// Refuses compressed records; PyTorch writes them only in TorchScript archives.
   ///
   /// - Throws: `InterchangeError` naming the first one.
   func refuseCompressed() throws {
@@ -55,12 +56,12 @@ struct ZipArchive {
       fix: "unpack the archive and pack it again without compression (`zip -0 -r`)")
   }
 
-  /// The bytes of a record, mapped.
+  /// Returns the bytes of a record, mapped.
   func storage(of record: ZipRecord) -> ByteStorage { .mapped(file, record.data) }
 
-  /// Compares a record with its recorded CRC-32.
+  /// Checks a record against its recorded CRC-32.
   ///
-  /// - Returns: Whether there was a CRC to compare with.
+  /// - Returns: `true` if there is a CRC-32.
   /// - Throws: `InterchangeError` if they differ.
   func verify(_ record: ZipRecord) throws -> Bool {
     if record.checksum == 0 { return record.data.isEmpty }
@@ -75,15 +76,15 @@ struct ZipArchive {
     return true
   }
 
-  /// Compares records with their recorded CRC-32s.
+  /// Checks records against their recorded CRC-32s.
   ///
-  /// - Returns: Those that have none.
+  /// - Returns: The records without one.
   /// - Throws: `InterchangeError` naming the first that differs.
   func unverified(_ records: [ZipRecord]) throws -> [ZipRecord] {
     zip(records, try concurrentMap(records, verify)).filter { !$1 }.map(\.0)
   }
 
-  /// What is said of records that `unverified` gives.
+  /// Returns the notes on records without CRC-32.
   func notes(ofUnverified records: [ZipRecord]) -> [Note] {
     guard !records.isEmpty else { return [] }
     let place = list(records.map(\.name), atMost: 3)
@@ -161,9 +162,9 @@ struct ZipArchive {
     }
   }
 
-  /// The place of a record's data; its local header serves for nothing else.
+  /// Returns the range of a record's data; its local header is not used for anything else.
   ///
-  /// PyTorch leaves sizes and CRC in the local header 0 and sets bit 3.
+  /// PyTorch writes 0 for sizes and CRC in the local header and sets bit 3.
   private static func locateData(
     of name: String, nameBytes: [UInt8], sizes: ZipSizes, limit: Int, file: MappedFile
   ) throws -> Range<Int> {
@@ -196,13 +197,13 @@ struct ZipArchive {
   }
 }
 
-/// The numbers of a central directory entry that ZIP64 may widen.
+/// The numbers of a central directory entry that ZIP64 may extend.
 private struct ZipSizes {
   let count: Int
   let size: Int
   let headerOffset: Int
 
-  /// Takes saturated fields from the ZIP64 extra field, in the order that the format gives them.
+  /// Reads saturated fields from the ZIP64 extra field, in the order of the format.
   init(_ header: FixedHeader, extra: [UInt8], name: String, file: MappedFile) throws {
     var wide = Self.wideNumbers(in: extra)
     func widen(_ narrow: Int) throws -> Int {
@@ -222,7 +223,7 @@ private struct ZipSizes {
     }
   }
 
-  /// The content of the first extra field with id 1.
+  /// Returns the content of the first extra field with id 1.
   private static func wideNumbers(in extra: [UInt8]) -> ByteCursor {
     var cursor = ByteCursor(extra)
     while let id = cursor.littleEndian(UInt16.self), let count = cursor.littleEndian(UInt16.self),

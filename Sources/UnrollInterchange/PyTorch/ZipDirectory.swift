@@ -1,12 +1,12 @@
-// Where the central directory of a ZIP archive is, from its end records.
+// Locates the central directory of a ZIP archive by its end records.
 
 import UnrollTensors
 
-/// The place of a central directory and the number of its entries.
+/// The location of a central directory and the number of its entries.
 struct ZipDirectory {
-  /// The directory's bytes in the file.
+  /// The range of the directory in the file.
   let range: Range<Int>
-  /// The number of entries that it announces.
+  /// The stated number of entries.
   let entryCount: Int
 
   private static let endSize = 22
@@ -15,7 +15,7 @@ struct ZipDirectory {
 
   /// Finds the directory.
   ///
-  /// - Throws: `InterchangeError` if the end records are missing, disagree or point elsewhere.
+  /// - Throws: `InterchangeError` if the end records are missing or inconsistent.
   init(_ file: MappedFile) throws {
     let endOffset = try Self.findEnd(in: file)
     guard let end = FixedHeader(file, at: endOffset, count: Self.endSize) else {
@@ -32,7 +32,8 @@ struct ZipDirectory {
     {
       (wide, limit) = try Self.readEnd64(file, locator: locator, endOffset: endOffset)
     }
-    // A saturated field means "see ZIP64"; any other must agree, or two readers see two archives.
+    // A saturated field refers to ZIP64; any other must agree, or two readers would see two
+    // archives.
     guard narrow.count == 0xFFFF || narrow.count == wide.count,
       narrow.size == 0xFFFF_FFFF || narrow.size == wide.size,
       narrow.offset == 0xFFFF_FFFF || narrow.offset == wide.offset
@@ -49,7 +50,7 @@ struct ZipDirectory {
     entryCount = wide.count
   }
 
-  /// The offset of the END record: the last one whose comment ends with the file.
+  /// Returns the offset of the END record: the last one whose comment ends with the file.
   private static func findEnd(in file: MappedFile) throws -> Int {
     let start = max(0, file.count - endSize - 0xFFFF)
     let tail = file.copy(start..<file.count)
@@ -80,7 +81,7 @@ struct ZipDirectory {
   }
 }
 
-/// An error about the archive itself, which the user can only get anew.
+/// Returns an error about the archive itself, which the user must obtain again.
 func zipError(
   _ file: MappedFile, _ place: String, expected: String, found: String
 ) -> InterchangeError {

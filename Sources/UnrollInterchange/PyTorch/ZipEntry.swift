@@ -1,30 +1,31 @@
-// The headers of a ZIP archive as PyTorch writes them, ZIP64 where a number needs it.
+// The headers of a ZIP archive as PyTorch writes them, with ZIP64 if a number requires it.
 
-/// A stored record: where it starts, how long it is, and the headers that say so.
+/// A stored record: its location, its size, and its headers.
 ///
-/// PyTorch's writer (miniz) leaves sizes and CRC-32 of a local header 0, sets bit 3 of the flags and
-/// puts them into a descriptor behind the data; of a wide record, its ZIP64 field has the plain size. Data start at multiples of 64 bytes, behind an extra
-/// field `FB` of as many letters Z as that takes. Times and versions are 0.
+/// PyTorch's writer (miniz) sets sizes and CRC-32 of a local header to 0, sets bit 3 of the flags
+/// and writes them in a descriptor after the data; the ZIP64 field of a wide record has the
+/// uncompressed size. Data are aligned to 64 bytes by an extra field `FB` filled with letters Z.
+/// Times and versions are 0.
 struct ZipEntry: Sendable {
   /// The name, with its folders.
   let name: String
-  /// The local header's place in the file.
+  /// The offset of the local header in the file.
   let headerOffset: Int
   /// The number of bytes of the data.
   let count: Int
   /// The CRC-32 of the data.
   var checksum: UInt32 = 0
 
-  /// Where data start: at multiples of this.
+  /// The alignment of data in bytes.
   private static let alignment = 64
   /// Bit 3: sizes and CRC follow the data; bit 11: the name is UTF-8.
   private static let flags: UInt16 = 0x0808
 
-  /// Numbers that do not fit in 32 bits; 0xFFFFFFFF itself is the mark for them.
+  /// `true` if a number does not fit in 32 bits; 0xFFFFFFFF itself marks such numbers.
   private var hasWideSize: Bool { count >= ZipNumber.limit }
   private var hasWideOffset: Bool { headerOffset >= ZipNumber.limit }
 
-  /// The header before the data, which start where it ends.
+  /// The header before the data.
   var localHeader: [UInt8] {
     let extra = wideNumbers(compressedCount: 0)
     let padding = Self.padding(after: headerOffset + 30 + name.utf8.count + extra.count)
@@ -39,7 +40,7 @@ struct ZipEntry: Sendable {
     return bytes + Array(name.utf8) + extra + padding
   }
 
-  /// CRC-32 and both sizes, behind the data; wide if anything about the record is.
+  /// The descriptor after the data: CRC-32 and both sizes; wide if any number of the record is.
   var descriptor: [UInt8] {
     var bytes: [UInt8] = []
     bytes.append(littleEndian: 0x0807_4B50 as UInt32)
@@ -72,9 +73,10 @@ struct ZipEntry: Sendable {
     return bytes + Array(name.utf8) + extra
   }
 
-  /// The ZIP64 extra field: the numbers that are too wide, sizes first; empty if none is.
+  /// Returns the ZIP64 extra field: the numbers that are too wide, sizes first; empty if there is
+  /// none.
   ///
-  /// The second size is the compressed one, which miniz does not know yet in a local header.
+  /// The second size is the compressed one, which miniz does not yet know in a local header.
   private func wideNumbers(compressedCount: Int) -> [UInt8] {
     let sizes = hasWideSize ? [count, compressedCount] : []
     let numbers = sizes + (hasWideOffset ? [headerOffset] : [])
@@ -86,7 +88,7 @@ struct ZipEntry: Sendable {
     return bytes
   }
 
-  /// The extra field `FB` that leads from a place in the file to the next aligned one.
+  /// Returns the extra field `FB` that pads an offset to the alignment.
   private static func padding(after offset: Int) -> [UInt8] {
     let count = (alignment - (offset + 4) % alignment) % alignment
     var bytes = Array("FB".utf8)
@@ -95,13 +97,13 @@ struct ZipEntry: Sendable {
   }
 }
 
-/// The three records that end an archive; PyTorch writes the ZIP64 ones in every file.
+/// The three records at the end of an archive; PyTorch always writes the ZIP64 ones.
 struct ZipEnd: Sendable {
   /// The number of records.
   let entryCount: Int
-  /// The central directory's place in the file.
+  /// The offset of the central directory in the file.
   let directoryOffset: Int
-  /// The central directory's bytes.
+  /// The size of the central directory in bytes.
   let directoryCount: Int
 
   /// The records.
@@ -130,16 +132,16 @@ struct ZipEnd: Sendable {
   }
 }
 
-/// How ZIP says that a number of 32 bits stands elsewhere.
+/// The marker of 32-bit fields for numbers in a ZIP64 field.
 private enum ZipNumber {
   static let limit = 0xFFFF_FFFF
 
-  /// The number, or the mark that it stands in a ZIP64 field.
+  /// Returns the number, or the marker.
   static func narrow(_ number: Int) -> UInt32 { UInt32(min(number, limit)) }
 }
 
 extension [UInt8] {
-  /// Appends a number, its lowest byte first.
+  /// Appends a number in little-endian order.
   mutating func append(littleEndian number: some FixedWidthInteger) {
     Swift.withUnsafeBytes(of: number.littleEndian) { append(contentsOf: $0) }
   }

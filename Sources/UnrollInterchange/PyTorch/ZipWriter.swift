@@ -1,18 +1,18 @@
-// Writes a ZIP archive front to back: records as they come, then the directory.
+// Writes a ZIP archive sequentially: the records, then the directory.
 
 import CZlib
 import UnrollTensors
 
-/// An archive that is being written.
+/// An archive under construction.
 struct ZipWriter: ~Copyable {
   /// The records written so far; their CRC-32s are known.
   private(set) var entries: [ZipEntry] = []
   private var file: SequentialFile
 
-  /// What is read, summed up and written at once: small enough to stay in a processor's cache.
+  /// The block size for writing and checksums: small enough for a processor's cache.
   private static let blockSize = 1 << 20
 
-  /// Starts an archive in a file that exists.
+  /// Begins an archive in an existing file.
   ///
   /// - Throws: `FileError` if it cannot be opened.
   init(emptying path: String) throws(FileError) {
@@ -60,7 +60,7 @@ struct ZipWriter: ~Copyable {
     try file.close()
   }
 
-  /// The CRC-32 of a text's bytes.
+  /// Returns the CRC-32 of a text's bytes.
   static func checksum(of text: String) -> UInt32 {
     let bytes = Array(text.utf8)
     return UInt32(truncatingIfNeeded: crc32_z(0, bytes, bytes.count))
@@ -70,7 +70,7 @@ struct ZipWriter: ~Copyable {
     try bytes.withUnsafeBytes { try file.write($0) }
   }
 
-  /// Writes bytes and gives their CRC-32, or that of the bytes before and these.
+  /// Writes bytes and returns their CRC-32, continued from that of preceding bytes.
   private mutating func writeBlocks(
     _ bytes: UnsafeRawBufferPointer, behind before: UInt32 = 0, progress: (Int) -> Void
   ) throws -> UInt32 {

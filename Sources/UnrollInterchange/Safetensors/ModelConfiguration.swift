@@ -1,14 +1,14 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// The `config.json` beside weights, in the words of the programs that write such files.
+// Reads the `config.json` beside weights, with the keys of the programs that write such files.
 
 import Foundation
 import UnrollFormat
 import UnrollTensors
 import UnrollTokenization
 
-/// What a configuration says of a recurrent language model; nothing else of it is looked at.
+/// The properties of a recurrent language model in a configuration; other keys are ignored.
 struct ModelConfiguration {
-  /// A value, and the key that it stands under.
+  /// A value, and its key.
   struct Entry<Value: Equatable> {
     let key: String
     let value: Value
@@ -20,15 +20,15 @@ struct ModelConfiguration {
   let activation: Entry<Activation>?
   let vocabularySize: Entry<Int>?
   let embeddingSize: Entry<Int>?
-  /// One number for all layers, or one for each.
+  /// One size for all layers, or one for each.
   let hiddenSizes: Entry<[Int]>?
   let layerCount: Entry<Int>?
   let isTied: Entry<Bool>?
-  /// Whether the reset gate of a GRU comes after the product.
+  /// `true` if the reset gate of a GRU is applied after the product.
   let resetsAfter: Entry<Bool>?
 
-  /// The keys of word_language_model and AWD-LSTM (`emsize`, ...), fastai (`emb_sz`, ...), Keras and
-  /// Hugging Face's configurations, by what they say.
+  /// The keys of word_language_model and AWD-LSTM (`emsize`, ...), fastai (`emb_sz`, ...), Keras
+  /// and Hugging Face's configurations, by property.
   private enum Keys {
     static let cell = ["model_type", "rnn_type", "cell_type", "cell", "model"]
     static let activation = ["nonlinearity", "activation"]
@@ -42,12 +42,12 @@ struct ModelConfiguration {
     static let resetsAfter = ["reset_after"]
   }
 
-  /// The longest file that is looked at, in bytes.
+  /// The maximum size of the file in bytes.
   private static let longest = 1 << 20
 
   /// Reads a configuration.
   ///
-  /// - Throws: `InterchangeError` if it is no JSON object, or says one thing twice and differently.
+  /// - Throws: `InterchangeError` if it is not a JSON object, or contradicts itself.
   init(_ file: MappedFile) throws {
     func fail(_ place: String, _ expected: String, _ found: String) -> InterchangeError {
       InterchangeError(
@@ -60,7 +60,7 @@ struct ModelConfiguration {
     guard let root = try? JSONValue(file.copy(0..<file.count)), root.members != nil else {
       throw fail("", "a JSON object", "something else")
     }
-    /// The first of several entries that say the same.
+    /// Returns the first of several equal entries.
     func agreed<Value>(_ entries: [Entry<Value>]) throws -> Entry<Value>? {
       guard let first = entries.first else { return nil }
       if let other = entries.first(where: { $0.value != first.value }) {
@@ -79,7 +79,7 @@ struct ModelConfiguration {
         })
     }
     name = URL(filePath: file.path).lastPathComponent
-    // Other words are those of other models, or names of somebody's own.
+    // Other words are names of other models, or custom names.
     let words = Keys.cell.compactMap { key in
       root[key]?.text.flatMap { Self.cells[$0.lowercased()] }.map { (key: key, word: $0) }
     }
@@ -100,7 +100,7 @@ struct ModelConfiguration {
     resetsAfter = try entry(Keys.resetsAfter, "true or false", \.bool)
   }
 
-  /// A word for a cell.
+  /// A word that names a cell.
   private struct Word {
     let cell: Cell
     var activation: Activation?
@@ -112,18 +112,18 @@ struct ModelConfiguration {
     "rnn_relu": Word(cell: .rnn, activation: .relu),
   ]
 
-  /// Whether nothing in it is of a recurrent language model.
+  /// `true` if nothing in it describes a recurrent language model.
   var isEmpty: Bool {
     cell == nil && activation == nil && vocabularySize == nil && embeddingSize == nil
       && hiddenSizes == nil
       && layerCount == nil && isTied == nil && resetsAfter == nil
   }
 
-  // MARK: - What names and shapes leave open
+  // MARK: - Properties that names and shapes do not determine
 
-  /// The activation of plain cells.
+  /// Returns the activation of vanilla RNN cells.
   ///
-  /// - Throws: `InterchangeError` if the caller says another one.
+  /// - Throws: `InterchangeError` if the caller requests another one.
   func nonlinearity(_ asked: Activation?, file: any TensorContainer) throws -> Activation? {
     guard let activation else { return asked }
     if let asked, asked != activation.value {
@@ -133,10 +133,10 @@ struct ModelConfiguration {
     return activation.value
   }
 
-  /// Declares what the architecture of the tensors does not have by itself.
+  /// Applies the properties that tensors do not determine to an architecture.
   ///
   /// - Returns: The architecture.
-  /// - Throws: `InterchangeError` if the tensors make another model than the configuration describes.
+  /// - Throws: `InterchangeError` if the configuration contradicts the tensors.
   func applied(
     to architecture: Architecture, file: any TensorContainer
   ) throws -> Architecture {
@@ -166,7 +166,7 @@ struct ModelConfiguration {
     try compare(layerCount, layers.count, "the number of recurrent layers") { "\($0)" }
     if let sizes = hiddenSizes, let first = layers.first {
       let isList = sizes.value.count > 1
-      // AWD-LSTM's last layer is as wide as the embedding that it shares.
+      // AWD-LSTM's last layer has the size of the embedding that it is tied to.
       if isList || layers.count > 1 || !architecture.isTied {
         try compare(
           sizes, isList ? layers.map(\.hiddenSize) : [first.hiddenSize],
@@ -177,7 +177,7 @@ struct ModelConfiguration {
     if architecture.isTied { try compare(isTied, true, "tied weights") { "\($0)" } }
   }
 
-  /// An error about two sources that say different things.
+  /// Returns an error about two contradictory sources.
   func contradiction(
     _ what: String, _ value: String, _ key: String, _ said: String, _ file: any TensorContainer
   ) -> InterchangeError {
@@ -189,7 +189,7 @@ struct ModelConfiguration {
 }
 
 extension ModelConfiguration {
-  /// The note that it was read.
+  /// The note that the configuration was used.
   var note: Note {
     Note(
       place: name,
@@ -202,7 +202,7 @@ extension ModelConfiguration {
 // MARK: - Ties
 
 extension NamedTensors {
-  /// Lists a weight that a tie shares, and that is there once, under its other name, too.
+  /// Lists a tied weight that is stored once under its other name, too.
   mutating func addTie() throws {
     let recurrent = try RecurrentStack(in: self).names
     let rest = tensors.filter { !recurrent.contains($0.name) }
@@ -221,9 +221,9 @@ extension NamedTensors {
 }
 
 extension Conversion {
-  /// Ties two weights that a configuration says are one.
+  /// Ties two weights that a configuration declares to be one.
   ///
-  /// - Throws: `InterchangeError` if their numbers differ.
+  /// - Throws: `InterchangeError` if their values differ.
   mutating func tie(by configuration: ModelConfiguration, file: any TensorContainer) throws {
     guard let isTied = configuration.isTied, isTied.value, !checkpoint.architecture.isTied
     else { return }

@@ -4,7 +4,7 @@ import UnrollFormat
 import UnrollTensors
 import UnrollTokenization
 
-/// A model's sizes in the words of Hugging Face's configurations.
+/// A model's sizes under the keys of Hugging Face's configurations.
 public struct ModelConfigurationFile: Sendable {
   /// The JSON text.
   public let json: String
@@ -13,9 +13,9 @@ public struct ModelConfigurationFile: Sendable {
   ///
   /// - Parameters:
   ///   - architecture: The model.
-  ///   - path: The file that the configuration is meant for, for messages.
-  /// - Throws: `InterchangeError` if the layers have several kinds of cells, activations or widths, which
-  ///   these words cannot say.
+  ///   - path: The output file of the configuration, for messages.
+  /// - Throws: `InterchangeError` if the layers have several kinds of cells, activations or widths,
+  ///   which these keys cannot represent.
   public init(_ architecture: Architecture, path: String) throws {
     let layers = architecture.layers
     guard let first = layers.first,
@@ -42,14 +42,14 @@ public struct ModelConfigurationFile: Sendable {
     json = "{\n  \(members.joined(separator: ",\n  "))\n}\n"
   }
 
-  /// Writes the text, whole or not at all.
+  /// Writes the text atomically.
   ///
   /// - Parameters:
-  ///   - path: The file to be.
-  ///   - replacing: Whether a file that is there is replaced. If not, it stays.
-  ///   - writeModel: Writes the model, when the text is on disk and only lacks its name. If it throws,
-  ///     there is no text either.
-  /// - Throws: `FileError` if it cannot be written; what `writeModel` throws.
+  ///   - path: The output file.
+  ///   - replacing: `true` to replace an existing file; otherwise it is preserved.
+  ///   - writeModel: Writes the model after the text is on disk and before it gets its name. If it
+  ///     throws, the text is discarded.
+  /// - Throws: `FileError` if it cannot be written; the errors of `writeModel`.
   public func write(
     to path: String, replacing: Bool = false, after writeModel: () throws -> Void = {}
   ) throws {

@@ -1,25 +1,25 @@
-// A file of safetensors: the length of a header, the header in JSON, and the bytes of the tensors.
+// A safetensors file: the length of a header, the header in JSON, and the bytes of the tensors.
 
 import UnrollTensors
 import UnrollTokenization
 
-/// An opened safetensors file; every place in its header lies inside the file.
+/// An opened safetensors file; every range in its header is within the file.
 ///
-/// The format is that of https://github.com/huggingface/safetensors: tensors lie one after the other
-/// without holes, and together they are all bytes behind the header.
+/// The format is specified at https://github.com/huggingface/safetensors: tensors are contiguous,
+/// without holes, and cover all bytes after the header.
 struct SafetensorsFile: TensorContainer {
-  /// The most bytes of a header, as in the library.
+  /// The maximum size of a header in bytes, as in the library.
   static let largestHeader = 100_000_000
 
   private let file: MappedFile
-  /// Where the tensors begin.
+  /// The offset of the first tensor.
   private let dataStart: Int
-  /// The bytes of each tensor, from `dataStart`.
+  /// The byte range of each tensor, relative to `dataStart`.
   private let ranges: [String: Range<Int>]
   /// The tensors, in the order of the header.
   private(set) var tensors: [NamedTensor] = []
-  /// The most commas, colons and brackets of a header, which has some 15 for each tensor: 100 MB of JSON can
-  /// be a gigabyte of values.
+  /// The maximum number of commas, colons and brackets of a header, which has some 15 for each
+  /// tensor: 100 MB of JSON could expand to a gigabyte of values.
   private static let mostStructures = 400_000
 
   /// The texts of the entry `__metadata__`.
@@ -27,12 +27,12 @@ struct SafetensorsFile: TensorContainer {
 
   /// The file's path.
   var path: String { file.path }
-  /// The library sorts tensors by type and name.
+  /// `false`: the library sorts tensors by type and name.
   var keepsOrder: Bool { false }
   var place: String { "header" }
   var roomForCopies: Int { 0 }
 
-  /// Whether a file begins like one of safetensors.
+  /// Returns `true` if a file begins like a safetensors file.
   static func recognizes(_ file: MappedFile) -> Bool {
     guard let length = headerLength(file), length <= max(0, file.count - 8) else { return false }
     return file.copy(8..<9) == [UInt8(ascii: "{")]
@@ -102,7 +102,8 @@ struct SafetensorsFile: TensorContainer {
     return texts
   }
 
-  /// The description of a tensor, `{"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}`.
+  /// Returns the description of a tensor,
+  /// `{"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}`.
   private static func entry(
     _ value: JSONValue, name: String, _ file: MappedFile, count: Int
   ) throws -> (TorchTensor, Range<Int>) {
@@ -134,14 +135,14 @@ struct SafetensorsFile: TensorContainer {
     return (tensor, start..<end)
   }
 
-  /// The names of PyTorch for the types of safetensors.
+  /// The PyTorch names of safetensors types.
   private static let elements = [
     "BOOL": "bool", "U8": "uint8", "I8": "int8", "I16": "int16", "U16": "uint16", "F16": "float16",
     "BF16": "bfloat16", "I32": "int32", "U32": "uint32", "F32": "float32", "F64": "float64",
     "I64": "int64", "U64": "uint64", "F8_E5M2": "float8_e5m2", "F8_E4M3": "float8_e4m3fn",
   ]
 
-  /// Tensors lie one after the other, and nothing else is there.
+  /// Checks that tensors are contiguous and cover the file.
   private func checkCoverage() throws {
     var place = 0
     for (name, range) in ranges.sorted(by: {
@@ -178,7 +179,7 @@ struct SafetensorsFile: TensorContainer {
     Self.error(file, place, expected: expected, found: found, fix: fix)
   }
 
-  /// Nothing: the format has no checksums.
+  /// Returns no notes: the format has no checksums.
   func verifyStorages(of tensors: [TorchTensor]) throws -> [Note] { [] }
 
   func contents(of tensor: TorchTensor, named name: String, room: inout Int) throws -> Tensor {

@@ -1,18 +1,19 @@
-// Language models in safetensors: weights under the names of a state_dict, the rest as metadata.
+// Language models in safetensors: weights under the names of a state_dict, other properties as
+// metadata.
 
 import Foundation
 import UnrollFormat
 import UnrollTensors
 import UnrollTokenization
 
-/// Files of safetensors, with a vocabulary and a tokenizer where Unroll wrote them.
+/// Safetensors files; those that Unroll writes include vocabulary and tokenizer.
 public enum SafetensorsFormat: NameWritingFormat {
   /// The name in reports.
   public static let name = "safetensors"
   /// The extension.
   public static let fileExtensions = ["safetensors"]
 
-  /// Whether a file begins with the length of a header and a JSON object of that length.
+  /// Returns `true` if a file begins with the length of a header and a JSON object of that length.
   public static func recognizes(_ file: MappedFile) -> Bool { SafetensorsFile.recognizes(file) }
 
   static func tensors(of file: MappedFile, options: ReadingOptions) throws -> NamedTensors {
@@ -24,10 +25,10 @@ public enum SafetensorsFormat: NameWritingFormat {
 
   /// Converts a language model: an embedding, recurrent layers, a linear output.
   ///
-  /// A configuration in `options` counts where the file has no metadata of ours.
+  /// A configuration in `options` applies if the file has no metadata of Unroll.
   ///
-  /// - Throws: `InterchangeError` if the file is damaged, holds another kind of model than itself or the
-  ///   configuration says, or needs a choice that `options` does not make.
+  /// - Throws: `InterchangeError` if the file is damaged, contradicts itself or the configuration,
+  ///   or needs information that `options` does not give.
   public static func read(_ file: MappedFile, options: ReadingOptions) throws -> Conversion {
     let container = try SafetensorsFile(file)
     var named = NamedTensors(file: container, tensors: container.tensors)
@@ -43,16 +44,17 @@ public enum SafetensorsFormat: NameWritingFormat {
     return conversion
   }
 
-  /// Whether a file has metadata of ours, and with it its tokens.
+  /// Returns `true` if a file has metadata of Unroll, and therefore tokens.
   ///
   /// - Throws: `InterchangeError` if the header is damaged.
   public static func holdsTokens(_ file: MappedFile) throws -> Bool {
     try SafetensorsFile(file).metadata[StateMetadata.key] != nil
   }
 
-  /// What is neither weights, tokens nor tokenizer.
+  /// Returns notes on everything but weights, tokens and tokenizer.
   ///
-  /// - Throws: `InterchangeError` for tensors that are missing or that no state_dict can hold.
+  /// - Throws: `InterchangeError` for tensors that are missing or that a state_dict cannot
+  ///   represent.
   public static func losses(of checkpoint: Checkpoint) throws -> [Note] {
     _ = try TorchStateDictionary(checkpoint, allowsVariants: true)
     return checkpoint.lossesOfNamedTensors
@@ -76,15 +78,15 @@ public enum SafetensorsFormat: NameWritingFormat {
     return state
   }
 
-  /// The member of a header that holds texts.
+  /// The key of the metadata in a header.
   private static let metadataKey = "__metadata__"
 
   /// Writes a checkpoint.
   ///
-  /// Tensors come as the library sorts them, by the size of their numbers and by name.
+  /// Tensors are sorted as by the library, by the size of their elements and by name.
   ///
-  /// - Throws: `InterchangeError` for tensors that no state_dict can hold, `FileError` if the file
-  ///   cannot be written.
+  /// - Throws: `InterchangeError` for tensors that a state_dict cannot represent, `FileError` if
+  ///   the file cannot be written.
   public static func write(
     _ checkpoint: Checkpoint, to path: String, progress: (Int) -> Void
   ) throws {
@@ -127,9 +129,9 @@ public enum SafetensorsFormat: NameWritingFormat {
 }
 
 extension SafetensorsFormat {
-  /// The texts of a file, by their keys.
+  /// Returns the metadata of a file, by key.
   ///
-  /// That of a tie is what `save_model` writes.
+  /// The entry of a tie is that of `save_model`.
   private static func metadata(of checkpoint: Checkpoint, _ state: TorchStateDictionary) -> String {
     var texts = [("format", "pt"), (StateMetadata.key, StateMetadata(checkpoint).json)]
     let owners = state.owned
@@ -145,11 +147,11 @@ extension SafetensorsFormat {
 }
 
 extension DType {
-  /// The name in a header of safetensors.
+  /// The name of the type in a safetensors header.
   fileprivate var safetensorsName: String { rawValue.uppercased() }
 }
 
-/// A text as JSON has it.
+/// Returns a text as a JSON string.
 func quoted(_ text: String) -> String {
   var result = "\""
   for scalar in text.unicodeScalars {

@@ -1,4 +1,5 @@
-// The account of a file of TheanoLM: every dataset is the model's, of its past, or refused by name.
+// The account of a TheanoLM file: every dataset belongs to the model or its training, or is refused
+// by name.
 
 import UnrollFormat
 
@@ -7,10 +8,10 @@ extension TheanoLMFile {
   ///
   /// - Parameters:
   ///   - layers: The layers of the model.
-  ///   - ignored: The datasets, and groups of them, that are left out by hand.
-  /// - Returns: What a `Conversion` is made of.
-  /// - Throws: `InterchangeError` naming what is left over, or what is left out though the model computes
-  ///   with it.
+  ///   - ignored: The datasets, and groups of them, that the caller leaves out.
+  /// - Returns: The settlement.
+  /// - Throws: `InterchangeError` naming unused content, or a dataset to ignore that the model
+  ///   needs.
   func settled(
     with layers: [TheanoLMLayer], ignoring ignored: Set<String>
   ) throws -> Ledger.Settlement {
@@ -28,17 +29,17 @@ extension TheanoLMFile {
       ledger.use(path)
     }
     for path in ledger.left where isOfTraining(path, of: parameters) { ledger.pass(path) }
-    // The shares of words outside of the shortlist, which have a note of their own.
+    // The probabilities of words outside the shortlist, which have a note of their own.
     ledger.pass("/vocabulary/unigram_probs")
     ledger.pass(
       ["/optimizer", "/trainer", "/iterator"],
-      noting: "not carried: the optimizer's state and the place in the training")
+      noting: "not preserved: the training state and the optimizer's")
     return try ledger.settle(
       expected: "the parameters of the layers in /architecture, and words",
       fix: "only such models are converted")
   }
 
-  /// Whether a dataset is what an optimizer remembers of a parameter, beside which it stands.
+  /// Returns `true` if a dataset is optimizer state of a parameter, stored beside it.
   private func isOfTraining(_ path: String, of parameters: [String]) -> Bool {
     let isMemory = path.hasSuffix("_gradient") || path.hasSuffix("_velocity")
     return isMemory && parameters.contains { path.hasPrefix($0 + "_") }

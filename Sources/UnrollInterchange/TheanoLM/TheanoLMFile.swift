@@ -1,29 +1,29 @@
-// A file of TheanoLM, opened: its layers as it describes them, its words.
+// An opened TheanoLM file: its layer descriptions and its words.
 
 import UnrollFormat
 import UnrollHDF5
 import UnrollTensors
 import UnrollTokenization
 
-/// A layer that computes something of its own.
+/// A layer with a computation of its own.
 struct TheanoLMLayer {
-  /// What it computes.
+  /// The computation of a layer.
   enum Kind {
-    /// A row of a matrix for each word.
+    /// A projection: a row of a matrix for each word.
     case projection
     case recurrent(Cell)
-    /// A linear layer and a function: TheanoLM's `tanh`, also named `fc`.
+    /// A linear layer and an activation: TheanoLM's `tanh`, also named `fc`.
     case fullyConnected(Activation)
     case softmax
   }
 
   let kind: Kind
-  /// The name that its user gave it; its parameters are below it.
+  /// The user's name of the layer; its parameters are below it.
   let name: String
-  /// The number of units that the description says; the output layer has none.
+  /// The number of units in the description; `nil` for the output layer.
   let size: Int?
 
-  /// The path of a parameter.
+  /// Returns the path of a parameter.
   func path(_ parameter: String) -> String { "/layers/\(name)/\(parameter)" }
 }
 
@@ -41,7 +41,7 @@ struct TheanoLMFile {
 
   /// Opens a file.
   ///
-  /// - Throws: `InterchangeError` if libhdf5 does not get through it; `FileError` if it cannot be run.
+  /// - Throws: `InterchangeError` if libhdf5 cannot read it; `FileError` if libhdf5 cannot be run.
   init(_ file: MappedFile, reader: ContainerReader) throws {
     self.file = file
     container = try .opened(
@@ -49,7 +49,7 @@ struct TheanoLMFile {
       fix: "copy it again", reader: reader)
   }
 
-  /// An error about a place inside the container.
+  /// Returns an error about a location inside the container.
   func error(
     _ place: String, expected: String, found: String, fix: String = damaged
   ) -> InterchangeError {
@@ -58,10 +58,10 @@ struct TheanoLMFile {
 
   // MARK: - Architecture
 
-  /// The layers of `/architecture`, each of which reads the one before, without dropout.
+  /// Returns the layers of `/architecture`, each of which reads the previous one, without dropout.
   ///
-  /// - Returns: The layers and what is not carried of them.
-  /// - Throws: `InterchangeError` naming what is missing, or what cannot be converted.
+  /// - Returns: The layers, and notes on properties that are not preserved.
+  /// - Throws: `InterchangeError` naming a part that is missing or cannot be converted.
   func layers() throws -> (layers: [TheanoLMLayer], notes: [Note]) {
     let architecture = "/architecture"
     var source = try input(architecture)
@@ -72,9 +72,9 @@ struct TheanoLMFile {
       try checkReading(group, name: name, source: source)
       let type = try text(group, "type")
       if type == "dropout" {
-        // TheanoLM's rate where none is given.
+        // TheanoLM's default rate.
         let rate = container.text(group, "dropout_rate") ?? "0.5"
-        notes.append(Note(place: name, message: "not carried: dropout \(rate)"))
+        notes.append(Note(place: name, message: "not preserved: dropout \(rate)"))
       } else {
         layers.append(
           TheanoLMLayer(kind: try kind(type, group, name), name: name, size: integer(group, "size"))
@@ -86,9 +86,9 @@ struct TheanoLMFile {
     return (layers, notes)
   }
 
-  /// The name of the only input, of words.
+  /// Returns the name of the only input, of words.
   ///
-  /// Where each word is a class of its own, inputs of classes are the same.
+  /// If each word is a class of its own, class inputs are equal to word inputs.
   private func input(_ architecture: String) throws -> String {
     let inputs = numbered("\(architecture)/inputs")
     guard let input = inputs.first, inputs.count == 1 else {
@@ -102,7 +102,7 @@ struct TheanoLMFile {
     return try text(input, "name")
   }
 
-  /// Checks that a layer reads what is before it, forward, with its weights in one piece.
+  /// Checks that a layer reads the previous one, forward, with its weights in one piece.
   private func checkReading(_ group: String, name: String, source: String) throws {
     let inputs = texts("\(group)/inputs")
     guard inputs == [source] else {
@@ -128,7 +128,7 @@ struct TheanoLMFile {
     switch type {
     case "projection": return .projection
     case "softmax": return .softmax
-    // Its activation is not used.
+    // The stated activation of a GRU is not used by TheanoLM.
     case "gru": return .recurrent(.gru)
     case "lstm":
       guard activation == "tanh" else {
@@ -168,10 +168,10 @@ struct TheanoLMFile {
 
   // MARK: - Words
 
-  /// The words of the shortlist, which have rows, and what is not carried of others.
+  /// Returns the words of the shortlist, which have rows, and notes on the others.
   ///
   /// - Returns: The vocabulary, and notes.
-  /// - Throws: `InterchangeError` if the words cannot be read, or some share a class.
+  /// - Throws: `InterchangeError` if the words cannot be read, or share classes.
   func vocabulary() throws -> (vocabulary: Vocabulary, notes: [Note]) {
     let words = try words()
     let count = try shortlistCount()
@@ -197,7 +197,7 @@ struct TheanoLMFile {
       [
         Note(
           place: "/vocabulary",
-          message: "not carried: \(words.count - count) words outside of the shortlist and their "
+          message: "not preserved: \(words.count - count) words outside of the shortlist and their "
             + "shares of \(vocabulary.text(of: unknown)): they are read as that, as TheanoLM does "
             + "without --shortlist")
       ]
@@ -215,7 +215,7 @@ struct TheanoLMFile {
     throw error(path, expected: "strings", found: container.description(of: path))
   }
 
-  /// The number of words with a class, each of which is that of one word.
+  /// Returns the number of words with a class; each class must have one word.
   private func shortlistCount() throws -> Int {
     let path = "/vocabulary/classes"
     guard let tensor = container.tensor(path), [.int64, .int32].contains(tensor.dtype),
@@ -260,7 +260,7 @@ struct TheanoLMFile {
     return nil
   }
 
-  /// A list: attributes 0, 1, ...
+  /// Returns a list: attributes 0, 1, ...
   private func texts(_ path: String) -> [String] {
     container.attributes(path).compactMap { name, value -> (Int, String)? in
       guard let number = Int(name), case .text(let text) = value else { return nil }
@@ -268,7 +268,7 @@ struct TheanoLMFile {
     }.sorted { $0.0 < $1.0 }.map(\.1)
   }
 
-  /// The members of a group whose names are numbers, in the order of these.
+  /// Returns the members of a group whose names are numbers, in numeric order.
   private func numbered(_ group: String) -> [String] {
     container.members(of: group).compactMap { Int($0) }.sorted().map { "\(group)/\($0)" }
   }

@@ -4,30 +4,30 @@ import UnrollFormat
 import UnrollTensors
 import UnrollTokenization
 
-/// HDF5 files of TheanoLM; they are read only.
+/// HDF5 files of TheanoLM, which are only read.
 public enum TheanoLMFormat: ForeignFormat {
   /// The name in reports.
   public static let name = "theanolm"
-  /// None: TheanoLM's files are named `.h5`, as others are.
+  /// Empty: TheanoLM's files are named `.h5`, like others.
   public static let fileExtensions: [String] = []
-  /// Models of this kind are read only.
+  /// `false`: these models are only read.
   public static let isWritten = false
 
-  /// Never: the first bytes of such a file are those of any HDF5 file.
+  /// Returns `false`: the first bytes are those of any HDF5 file.
   ///
-  /// What is inside tells it, see `AllFormats.format(of:reader:)`.
+  /// The content decides; see `AllFormats.format(of:reader:)`.
   public static func recognizes(_ file: MappedFile) -> Bool { false }
 
-  /// Whether an HDF5 file is one of TheanoLM, by its groups.
+  /// Returns `true` if an HDF5 file is TheanoLM's, by its groups.
   static func recognizes(_ container: ForeignContainer) -> Bool {
     ["/architecture", "/vocabulary", "/layers"].allSatisfy(container.exists)
   }
 
-  /// Converts a language model: a projection of words, then lstm, gru and tanh layers one on the other,
-  /// and a softmax.
+  /// Converts a language model: a projection of words, a stack of lstm, gru and tanh layers, and a
+  /// softmax.
   ///
-  /// - Throws: `InterchangeError` if the file is damaged, or naming the layer or the vocabulary that
-  ///   cannot be converted.
+  /// - Throws: `InterchangeError` if the file is damaged, or naming the layer or the vocabulary
+  ///   that cannot be converted.
   public static func read(_ file: MappedFile, options: ReadingOptions) throws -> Conversion {
     let opened = try TheanoLMFile(file, reader: options.reader)
     let (layers, layerNotes) = try opened.layers()

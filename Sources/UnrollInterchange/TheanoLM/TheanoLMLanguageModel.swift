@@ -1,31 +1,32 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// The layers of a model of TheanoLM as ours: transposes, blocks of gates, an update gate of the other sign.
+// Converts the layers of a TheanoLM model: transposes, gate blocks, and the sign of the update
+// gate.
 
 import UnrollFormat
 import UnrollTensors
 
-/// The layers of a file, their sizes, and their numbers in our order.
+/// The layers of a file, their sizes, and their parameters in the order of a checkpoint.
 ///
-/// TheanoLM has matrices `[in, out]` and one bias. The blocks of an LSTM are i, f, o, c. Those of a GRU are
-/// r, u, c with `h = (1 - u) h + u c`, where ours is `(1 - z) n + z h`: z = 1 - u, and since
-/// σ(-x) = 1 - σ(x), the weights of z are those of u with the other sign. The reset gate is applied after the
-/// product.
+/// TheanoLM has matrices `[in, out]` and one bias. The blocks of an LSTM are i, f, o, c. Those of a
+/// GRU are r, u, c with `h = (1 - u) h + u c`, where a checkpoint has `(1 - z) n + z h`: z = 1 - u,
+/// and since σ(-x) = 1 - σ(x), the weights of z are the negated weights of u. The reset gate is
+/// applied after the product.
 struct TheanoLMLanguageModel {
   private(set) var architecture: Architecture
   private(set) var parameters = ParameterTree<Tensor>()
   private(set) var notes: [Note] = []
 
   private let file: TheanoLMFile
-  /// How many bytes of zeros may be added: what the file has, several times over.
+  /// The number of bytes of zeros that may be added: a multiple of the file's size.
   private var roomForZeros: Int
 
-  /// Takes a model out of a file.
+  /// Extracts a model from a file.
   ///
   /// - Parameters:
   ///   - file: The file.
-  ///   - layers: The projection, the layers on it, the softmax.
+  ///   - layers: The projection, the layers after it, the softmax.
   ///   - V: The number of words.
-  /// - Throws: `InterchangeError` naming the parameter that is missing or of another shape.
+  /// - Throws: `InterchangeError` naming a parameter that is missing or of another shape.
   init(_ file: TheanoLMFile, _ layers: [TheanoLMLayer], vocabularySize V: Int) throws {
     self.file = file
     roomForZeros = 16 * min(file.container.byteCount, 1 << 40) + 32 << 20
@@ -48,7 +49,7 @@ struct TheanoLMLanguageModel {
     }
   }
 
-  /// The parameters of a layer, below its name.
+  /// Returns the parameters of a layer, relative to its name.
   static func parameters(of kind: TheanoLMLayer.Kind) -> [String] {
     switch kind {
     case .projection: ["W"]
@@ -57,7 +58,7 @@ struct TheanoLMLanguageModel {
     }
   }
 
-  /// Parameters may share their bytes; what is brought in our order is copied.
+  /// Bounds the memory of reordered copies: parameters may share bytes, copies do not.
   private func checkRoom(_ layers: [TheanoLMLayer]) throws {
     var size = 0
     for layer in layers {
@@ -71,7 +72,7 @@ struct TheanoLMLanguageModel {
     }
   }
 
-  /// A parameter of floating-point numbers, none of its dimensions 0.
+  /// Returns a floating-point parameter, none of whose dimensions is 0.
   private func tensor(_ layer: TheanoLMLayer, _ parameter: String) throws -> Tensor {
     let path = layer.path(parameter)
     guard let tensor = file.container.tensor(path), tensor.dtype.isFloat,
@@ -94,7 +95,7 @@ struct TheanoLMLanguageModel {
     return tensor
   }
 
-  /// A matrix with a number of rows and, if it is told, of columns.
+  /// Returns a matrix with a number of rows and, if given, of columns.
   private func matrix(
     _ layer: TheanoLMLayer, _ parameter: String, rows: Int, columns: Int?
   ) throws -> Tensor {
@@ -136,7 +137,7 @@ struct TheanoLMLanguageModel {
     architecture.layers.append(description)
   }
 
-  /// Adds a layer that has no state: a plain cell that forgets its own at each step.
+  /// Adds a layer without state, as a vanilla RNN whose recurrent weights are 0.
   private mutating func add(_ layer: TheanoLMLayer, _ activation: Activation) throws {
     let D = architecture.topSize
     let weight = try matrix(layer, "input/W", rows: D, columns: layer.size)
@@ -162,13 +163,13 @@ struct TheanoLMLanguageModel {
       Note(
         place: layer.name,
         message:
-          "a layer without state becomes a plain cell whose recurrent weights are 0: the same "
+          "a layer without state becomes a vanilla RNN whose recurrent weights are 0: the same "
           + "function, but training moves them"))
   }
 }
 
 extension Tensor {
-  /// Blocks of rows in TheanoLM's order as ours.
+  /// Reorders the gate blocks of rows from TheanoLM's order to that of a checkpoint.
   fileprivate func gates(ofTheanoLM cell: Cell) -> Tensor {
     switch cell {
     case .lstm: blocks([0, 1, 3, 2], of: 4)
@@ -177,7 +178,7 @@ extension Tensor {
     }
   }
 
-  /// The numbers of one block of rows with the other sign.
+  /// Negates the values of one block of rows.
   private func negatingBlock(_ block: Int, of count: Int) -> Tensor {
     let size = storage.count / count
     var bytes = withUnsafeBytes { Array($0) }

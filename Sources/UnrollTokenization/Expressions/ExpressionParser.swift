@@ -28,7 +28,7 @@ struct ExpressionParser {
 
   private var next: Unicode.Scalar? { index < scalars.count ? scalars[index] : nil }
 
-  /// `true` if the expression goes on with a text, which is then behind.
+  /// Consumes a text if the expression continues with it; returns `true` if so.
   private mutating func take(_ text: String) -> Bool {
     guard scalars[index...].starts(with: text.unicodeScalars) else { return false }
     index += text.unicodeScalars.count

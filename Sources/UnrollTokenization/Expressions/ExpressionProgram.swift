@@ -11,7 +11,7 @@ struct ExpressionProgram: Sendable {
     /// Goes on at the first place; if that fails, at the second.
     case split(Int, Int)
     case jump(Int)
-    /// Matches the instructions up to `end` on their own, then goes on there.
+    /// Matches the instructions up to `end` atomically, then continues there.
     case atomic(end: Int)
     /// Looks for a match of the instructions up to `end`, so many scalars back.
     case look(end: Int, back: Int, isNegated: Bool)

@@ -1,4 +1,4 @@
-// `unroll convert`: from a foreign format to a checkpoint, and back.
+// `unroll convert`: converts foreign formats to checkpoints and back.
 
 import ArgumentParser
 import Foundation
@@ -36,7 +36,7 @@ struct Convert: ParsableCommand {
 
   @OptionGroup private var destination: Destination
 
-  /// The output, which only `--print-map` does without.
+  /// The output, required except with `--print-map`.
   struct Destination: ParsableArguments {
     @Option(
       name: [.short, .long],
@@ -187,7 +187,7 @@ struct Convert: ParsableCommand {
   private static func gates(_ name: String) throws -> GateActivation {
     switch name {
     case "sigmoid": return .sigmoid
-    // Its slope follows from the version of Keras.
+    // The slope depends on the version of Keras.
     case "hard_sigmoid": return .hardSigmoid(alpha: 0.2, beta: 0.5)
     default: throw ValidationError("--gate-activation is sigmoid or hard_sigmoid.")
     }
@@ -283,7 +283,7 @@ struct Convert: ParsableCommand {
     if strict && !harmful.isEmpty {
       throw Refusal(
         "\(printable(output.output)): not written: --strict refuses the \(counted(harmful.count, "note")) "
-          + "above\n  fix: leave --strict out, or give what is asked for")
+          + "above\n  fix: leave --strict out, or give the requested information")
     }
     if dryRun { return Output.note("\(printable(output.output)) would be written") }
     let list = try writeVocabulary.map {
@@ -293,7 +293,7 @@ struct Convert: ParsableCommand {
       ($0, try ModelConfigurationFile(conversion.checkpoint.architecture, path: $0))
     }
     let written = ConversionOutput(path: output.output, replacing: output.force)
-    // A file that cannot be written leaves no model behind, nor a model a file.
+    // Model and tokenizer file are written both or neither.
     func writeModel() throws {
       guard let (path, configuration) = configuration else {
         return try written.write(conversion, as: target)
@@ -308,7 +308,7 @@ struct Convert: ParsableCommand {
     Output.note("wrote \(printable(path))")
   }
 
-  /// Converts the models of a folder, with these options for each.
+  /// Converts the models of a folder, all with these options.
   private func convertFolder() throws {
     if let refusal = UnpackedModel(folder: model)?.refusal(model) { throw refusal }
     guard let target = targetName.flatMap(ConversionTarget.init(named:)) else {

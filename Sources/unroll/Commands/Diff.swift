@@ -1,4 +1,4 @@
-// `unroll diff`: what is different between two models.
+// `unroll diff`: compares two models.
 
 import ArgumentParser
 import Foundation
@@ -38,7 +38,7 @@ struct Diff: ParsableCommand {
     help: ArgumentHelp("The tokens of files that have none, one a line.", valueName: "file"))
   var vocabulary: String?
 
-  @Option(help: "The activation of a plain RNN, which a state_dict does not tell: tanh or relu.")
+  @Option(help: "Activation of a vanilla RNN, if the file does not record it.")
   var nonlinearity: Activation?
 
   @Flag(help: "Print one JSON object.")

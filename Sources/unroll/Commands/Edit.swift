@@ -1,4 +1,4 @@
-// `unroll edit`: the card of a checkpoint.
+// `unroll edit`: edits the model card of a checkpoint.
 
 import ArgumentParser
 import Foundation
@@ -81,7 +81,7 @@ struct Edit: ParsableCommand {
     Output.note("wrote \(printable(output.output))")
   }
 
-  /// The fields that options give.
+  /// The fields that the options set.
   private var given: [CardField: [String]] {
     let texts: [CardField: [String]] = [
       .title: [title].compactMap { $0 }, .license: [license].compactMap { $0 },

@@ -1,4 +1,4 @@
-// `unroll evaluate`: how well a model predicts a text.
+// `unroll evaluate`: measures the perplexity of a text.
 
 import ArgumentParser
 import Foundation
@@ -15,9 +15,9 @@ struct ModelOptions: ParsableArguments {
 
   @OptionGroup var threads: ThreadOptions
 
-  /// Opens the checkpoint, and begins to use the threads that were asked for.
+  /// Opens the checkpoint, and sets the number of threads.
   ///
-  /// - Throws: Errors of opening a checkpoint.
+  /// - Throws: The errors of opening a checkpoint.
   func checkpoint() throws -> Checkpoint {
     let checkpoint = try Progress.during("opening \(model)") {
       try Checkpoint(contentsOf: model, reader: .inChild)
@@ -27,7 +27,7 @@ struct ModelOptions: ParsableArguments {
   }
 }
 
-/// The arguments of every verb that runs a model forwards only.
+/// The arguments of every verb that runs inference only.
 struct RunningModelOptions: ParsableArguments {
   @OptionGroup var options: ModelOptions
 
@@ -41,9 +41,9 @@ struct RunningModelOptions: ParsableArguments {
   /// The model's path.
   var path: String { options.model }
 
-  /// Opens the checkpoint, with the line conventions that were asked for.
+  /// Opens the checkpoint with the requested line conventions.
   ///
-  /// - Throws: Errors of opening a checkpoint; `TextError` if the vocabulary lacks a token.
+  /// - Throws: The errors of opening a checkpoint; `TextError` if the vocabulary lacks a token.
   func checkpoint() throws -> Checkpoint {
     var checkpoint = try options.checkpoint()
     try lines.tokens.apply(to: &checkpoint, path: path)
@@ -53,11 +53,11 @@ struct RunningModelOptions: ParsableArguments {
   /// Opens the model.
   ///
   /// - Parameters:
-  ///   - text: The text whose tokens alone have a probability; `nil` if all have.
-  ///   - leavesOutUnknown: `true` if unknown words are taken out of texts, as Keras does.
+  ///   - text: The text to whose tokens the output is restricted; `nil` for all tokens.
+  ///   - leavesOutUnknown: `true` if unknown words are removed from texts, as Keras does.
   /// - Returns: The model.
-  /// - Throws: Errors of opening a checkpoint and reading the text; `TextError` if unknown words cannot be left
-  ///   out.
+  /// - Throws: The errors of opening a checkpoint and reading the text; `TextError` if unknown
+  ///   words cannot be left out.
   func load(
     shortlist text: String? = nil, leavingOutUnknown leavesOutUnknown: Bool = false
   ) throws -> LanguageModel {
@@ -77,13 +77,13 @@ struct RunningModelOptions: ParsableArguments {
 
 extension Precision: ExpressibleByArgument {}
 
-/// Prints a warning where the ends of a text's lines are not those of the model: where they already have the
-/// token that the model would add, or have carriage returns that are unknown.
+/// Prints a warning if the line ends of a text do not fit the model: if they already hold the token
+/// that the model adds, or have carriage returns that are unknown.
 ///
 /// - Parameters:
 ///   - path: The text.
-///   - encoder: The model's.
-///   - fix: The next step.
+///   - encoder: The model's encoder.
+///   - fix: The advice.
 func warnOfLineEnds(
   inText path: String, _ encoder: Encoder,
   fix: String = "give --line-end none, or take the token out of the text"
@@ -99,7 +99,7 @@ func warnOfLineEnds(
       + "  fix: \(fix)")
 }
 
-/// The threads of a verb that computes.
+/// The number of threads of a verb that computes.
 struct ThreadOptions: ParsableArguments {
   @Option(help: "Number of threads; results do not depend on it.")
   var threads: Int?
@@ -109,10 +109,10 @@ struct ThreadOptions: ParsableArguments {
     throw ValidationError("--threads is 1 to 1024.")
   }
 
-  /// The option as it was given.
+  /// The option as given.
   var arguments: [String] { threads.map { ["--threads", String($0)] } ?? [] }
 
-  /// Makes all computation use the number of threads that was given.
+  /// Sets the number of threads for all computation.
   func apply() {
     if let threads { Threads.count = threads }
   }
@@ -235,7 +235,7 @@ struct Evaluate: ParsableCommand {
     if let cacheTheta, !(cacheTheta >= 0 && cacheTheta.isFinite) {
       throw ValidationError("--cache-theta is a number of at least 0.")
     }
-    // All of it on the cache gives what it never saw no probability.
+    // With weight 1, tokens that the cache has not seen would have no probability.
     if let cacheWeight, !(cacheWeight >= 0 && cacheWeight < 1) {
       throw ValidationError("--cache-weight is a number from 0 up to but not 1.")
     }

@@ -1,4 +1,4 @@
-// `unroll explain`: what the rules want.
+// `unroll explain`: describes the rules.
 
 import ArgumentParser
 import UnrollFormat
@@ -38,7 +38,7 @@ struct Explain: ParsableCommand {
   }
 }
 
-/// Rules for programs.
+/// The rules as JSON.
 private struct RuleCatalogue: Encodable {
   let version = 1
   let rules: [Entry]
@@ -51,7 +51,7 @@ private struct RuleCatalogue: Encodable {
     let why: String
     let example: String
     let fix: String
-    /// What `unroll validate --fix` does, where it can do something.
+    /// The repair by `unroll validate --fix`, if there is one.
     let repair: String?
 
     init(_ rule: Rule) {

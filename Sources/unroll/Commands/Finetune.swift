@@ -1,4 +1,4 @@
-// `unroll finetune`: from a model and two texts to a better model.
+// `unroll finetune`: trains an existing model.
 
 import ArgumentParser
 import CProcess
@@ -85,7 +85,7 @@ struct Finetune: ParsableCommand {
     } else {
       try lines.tokens.apply(to: &old, path: options.model)
     }
-    // Every file is looked at in a child process, which must be forked before threads exist.
+    // Child processes examine the files; they must be forked before threads exist.
     let best = resume ? try best(files.best) : nil
     options.threads.apply()
     let (checkpoint, newWords) = try words.apply(to: old, path: options.model, text: verb.train)
@@ -96,8 +96,8 @@ struct Finetune: ParsableCommand {
     guard resume else {
       if checkpoint.training != nil {
         Output.note(
-          "note: \(printable(options.model)): its place in a training is left behind"
-            + (keepOptimizer ? ", its optimizer goes on" : ", and its optimizer"))
+          "note: \(printable(options.model)): its training state is discarded"
+            + (keepOptimizer ? ", and its optimizer continues" : ", and its optimizer"))
       }
       var settings = try training.settings()
       settings.keepsOptimizer = keepOptimizer
@@ -122,13 +122,13 @@ struct Finetune: ParsableCommand {
     var run = try TrainingRun(
       resuming: checkpoint, path: options.model, train: texts.train, valid: texts.valid,
       changes: changes)
-    // An estimate writes nothing, and of a run that was killed the best model may not be written yet.
+    // An estimate writes nothing, and after a killed run the best model may not be written yet.
     guard !verb.estimate else { return run }
     try run.restoreBest(
       files, weightsDigest: best?.weightsDigest, parameters: best?.parameters,
       mayForget: allowChanges)
     if run.state.best == nil && checkpoint.training?.best != nil {
-      // The best model so far may be all that is left of the old evaluations.
+      // The best model may be all that remains of the discarded evaluations.
       try OutputOptions.check(files.best, inputs: [], replacing: verb.target.force)
       Output.note(
         "note: the evaluations so far are not comparable: the best model is chosen from here on")
@@ -137,7 +137,7 @@ struct Finetune: ParsableCommand {
     return run
   }
 
-  /// The best model so far, if its file is there.
+  /// Returns the best model so far, if its file exists.
   private func best(
     _ path: String
   ) throws -> (weightsDigest: String?, parameters: ParameterTree<Tensor>)? {
@@ -147,7 +147,8 @@ struct Finetune: ParsableCommand {
   }
 }
 
-/// The treatment of words that the model does not know, and of those that it knows.
+/// The treatment of words of the text that the model lacks, and of words of the model that the text
+/// lacks.
 struct NewWordOptions: ParsableArguments {
   enum Mode: String, ExpressibleByArgument, CaseIterable {
     case fixed
@@ -190,13 +191,13 @@ struct NewWordOptions: ParsableArguments {
     }
   }
 
-  /// The files that are read.
+  /// The files to read.
   var paths: [String] { [retention].compactMap { $0 } }
 
-  /// The options that a resumed training takes again.
+  /// The options to repeat when the training is resumed.
   var resumeOptions: [String] { retention.map { ["--retention", $0] } ?? [] }
 
-  /// The model with the vocabulary that is asked for.
+  /// Returns the model with the requested vocabulary.
   func apply(
     to checkpoint: Checkpoint, path: String, text: String
   ) throws -> (Checkpoint, NewWordsReport?) {
@@ -208,7 +209,7 @@ struct NewWordOptions: ParsableArguments {
     }
   }
 
-  /// The text that is to be kept in mind, if there is one.
+  /// Returns the retention text, if there is one.
   func keptText(old: Encoder, new: Encoder) throws -> KeptText? {
     guard let retention else { return nil }
     let text = try KeptText(path: retention, old: old, new: new)
@@ -221,7 +222,7 @@ struct NewWordOptions: ParsableArguments {
     return text
   }
 
-  /// Says what new rows did to what the model knew, before any step.
+  /// Reports the effect of new rows on the retention text, before any step.
   func reportChange(
     _ report: NewWordsReport, old: Checkpoint, new: Checkpoint, path: String, text: KeptText
   ) throws {
@@ -241,7 +242,7 @@ struct NewWordOptions: ParsableArguments {
         + String(
           format: "%.4f before, %.4f with the new rows (%+.4f %%)", Elementary.exp(nlls.0),
           Elementary.exp(nlls.1),
-          // Not -0.0000.
+          // Adding 0 turns -0.0000 into 0.
           (1e6 * (Elementary.exp(nlls.1 - nlls.0) - 1)).rounded() / 1e4 + 0))
   }
 }

@@ -1,4 +1,4 @@
-// `unroll generate`: text from a model.
+// `unroll generate`: generates text from a model.
 
 import ArgumentParser
 import Foundation
@@ -39,7 +39,7 @@ struct Generate: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Draw only tokens that a text has, such as the one that the model learned from: quicker for large vocabularies. Probabilities are among them.",
+      "Sample only tokens of this text; faster for a large vocabulary.",
       valueName: "text"))
   var shortlist: String?
 
@@ -105,7 +105,7 @@ struct Generate: ParsableCommand {
     }
   }
 
-  /// Prints samples whole, each as soon as it is there.
+  /// Prints whole samples, each as soon as it is complete.
   private func printSamples(of model: LanguageModel, _ settings: GenerationSettings) throws {
     var progress = Progress()
     var tokens = 0

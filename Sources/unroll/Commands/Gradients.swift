@@ -1,4 +1,4 @@
-// `unroll gradients`: how far back in time the gradients of a model reach.
+// `unroll gradients`: measures gradient flow through time.
 
 import ArgumentParser
 import Foundation

@@ -1,4 +1,4 @@
-// `unroll inspect`: what is in a checkpoint, for people.
+// `unroll inspect`: summarizes a checkpoint.
 
 import ArgumentParser
 import UnrollFormat
@@ -29,7 +29,7 @@ struct Inspect: ParsableCommand {
   }
 }
 
-/// What `inspect` shows of a checkpoint.
+/// The summary of a checkpoint.
 private struct ModelReport: Encodable {
   struct Layer: Encodable {
     let cell: String
@@ -53,7 +53,7 @@ private struct ModelReport: Encodable {
       projectionSize = layer.projectionSize
     }
 
-    /// The layer in one line; what is as in PyTorch is not said.
+    /// The layer in one line; properties with PyTorch's defaults are omitted.
     var line: String {
       let biases = ["double": "two biases", "single": "one bias"][bias] ?? "no bias"
       let variants = [
@@ -100,7 +100,7 @@ private struct ModelReport: Encodable {
   let parameters: [Parameter]
   let unit: String
   let endOfSentence: String?
-  /// What each line of a text starts from and ends with: a token, or words for none.
+  /// The token that each line starts from, or words for none; `lineEnd` likewise for the end.
   let lineStart: String
   let lineEnd: String
   let unknown: String?
@@ -108,7 +108,7 @@ private struct ModelReport: Encodable {
   let lastTokens: [String]
   let tokenizer: String
   let training: TrainingReport?
-  /// The fields of the card by their names in the file.
+  /// The fields of the model card by their names in the file.
   let card: [String: [String]]
   let readmeBytes: Int?
   let selfTestTokens: Int?
@@ -140,7 +140,7 @@ private struct ModelReport: Encodable {
     lineStart = checkpoint.lineStart
     lineEnd = checkpoint.lineEnd
     unknown = vocabulary.unknownID.map { vocabulary.text(of: $0) }
-    // One token may have a megabyte.
+    // A token may be a megabyte long.
     firstTokens = (0..<min(10, vocabulary.count)).map { excerpt(vocabulary.text(of: $0)) }
     lastTokens = (max(10, vocabulary.count - 5)..<max(10, vocabulary.count)).map {
       excerpt(vocabulary.text(of: $0))
@@ -160,7 +160,7 @@ private struct ModelReport: Encodable {
     }
   }
 
-  /// The report for people.
+  /// The report as text.
   var lines: [String] {
     let title =
       "\(file): recurrent language model, \(Output.grouped(parameterCount)) parameters, "
@@ -177,7 +177,7 @@ private struct ModelReport: Encodable {
       input == ModelInput.oneHot.rawValue
       ? "  input       one-hot, \(vocabularySize)"
       : "  embedding   \(vocabularySize) x \(embeddingSize)"
-    let projection = outputProjection ? ", behind a projection to \(embeddingSize)" : ""
+    let projection = outputProjection ? ", after a projection to \(embeddingSize)" : ""
     return [first]
       + layers.enumerated().map { "  layer \($0)     \($1.line)" }
       + [

@@ -1,4 +1,4 @@
-// `unroll repack`: the same content, stored in another way.
+// `unroll repack`: rewrites a checkpoint with other compression and chunking.
 
 import ArgumentParser
 import UnrollFormat
@@ -34,7 +34,7 @@ struct Repack: ParsableCommand {
 }
 
 extension Output {
-  /// Says what was written and how its size compares.
+  /// Prints the output's path and compares its size.
   static func wrote(_ path: String, insteadOf old: String) throws {
     let (new, before) = (try MappedFile(path: path).count, try MappedFile(path: old).count)
     note("wrote \(printable(path)): \(grouped(new)) bytes, from \(grouped(before))")

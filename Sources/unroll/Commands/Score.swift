@@ -1,4 +1,4 @@
-// `unroll score`: surprisal of tokens and words, log-probabilities of sentences.
+// `unroll score`: computes surprisal of tokens and words, and log-probabilities of sentences.
 
 import ArgumentParser
 import Foundation
@@ -160,7 +160,7 @@ struct Score: ParsableCommand {
     let isPadded = windows.context != nil && windows.pad != "none"
     if !model.predictsFirstTokens && !carry && !isPadded {
       Output.note(
-        "note: sentences of this model start from nothing: the first token of each line is not predicted"
+        "note: sentences of this model have no start token: the first token of each line is not predicted"
       )
     }
     if level == .word, boundary == .after, model.wordBoundaries.marking == .none {
@@ -173,24 +173,24 @@ struct Score: ParsableCommand {
 
 extension WordBoundary: ExpressibleByArgument {}
 
-/// A treatment of unknown words as it is given on the command line.
+/// A treatment of unknown words, as given on the command line.
 struct UnknownChoice: ExpressibleByArgument {
-  /// The choice as it was given.
+  /// The choice as given.
   let argument: String
   private let penalty: Double?
 
   init?(argument: String) {
     self.argument = argument
     penalty = argument.hasPrefix("penalty=") ? Double(argument.dropFirst(8)) : nil
-    // A penalty below 0 would make unknown words more probable than all of them together are.
+    // A penalty below 0 would make one unknown word more probable than all of them together.
     let isPenalty = penalty.map { $0 >= 0 && $0.isFinite } == true
     guard ["exclude", "include", "drop"].contains(argument) || isPenalty else { return nil }
   }
 
-  /// `true` if unknown words are taken out of the text.
+  /// `true` if unknown words are removed from the text.
   var leavesOut: Bool { argument == "drop" }
 
-  /// The treatment; a penalty is in units of the base.
+  /// Returns the treatment; a penalty is in units of the base.
   func words(_ base: Score.Base) -> UnknownWords {
     if let penalty { return .penalty(penalty * base.logarithm) }
     return argument == "include" ? .include : .exclude

@@ -1,4 +1,4 @@
-// `unroll tokenize`: what a model's tokenizer makes of a text.
+// `unroll tokenize`: applies a model's tokenizer to a text.
 
 import ArgumentParser
 import Foundation
@@ -26,7 +26,7 @@ struct Tokenize: ParsableCommand {
   var files: [String]
 
   @Option(
-    help: ArgumentHelp("The file of a tokenizer in the place of a model.", valueName: "file"))
+    help: ArgumentHelp("Tokenizer file, instead of a model.", valueName: "file"))
   var tokenizer: String?
 
   @Option(
@@ -99,7 +99,7 @@ struct Tokenize: ParsableCommand {
     case (true, true): try Output.json(totals)
     case (true, false): for row in totals.rows { Output.result(row) }
     case (false, _):
-      // Behind the tokens where both go to one place.
+      // The totals follow the tokens if both go to one terminal.
       try Output.finish()
       Output.note(totals.sentence)
     }
@@ -123,7 +123,7 @@ struct Tokenize: ParsableCommand {
     }
   }
 
-  /// Writes the tokenizer of a model; of two files both or none.
+  /// Writes the tokenizer of a model; if it has two files, both or neither.
   private func run(exporting path: String) throws {
     for output in [path, writeVocabulary].compactMap({ $0 }) {
       try OutputOptions.check(output, inputs: files, replacing: force)
@@ -169,7 +169,7 @@ private struct Line: Encodable {
   let oov: [Int]
 }
 
-/// The numbers of a text's tokens, words and bytes.
+/// The counts of a text's tokens, words and bytes.
 private struct Totals: Encodable {
   var lines = 0
   var tokens = 0

@@ -1,4 +1,4 @@
-// `unroll train`: from a text to a model.
+// `unroll train`: trains a new model.
 
 import ArgumentParser
 import Foundation
@@ -72,10 +72,10 @@ struct Train: ParsableCommand {
     }
   }
 
-  /// Refuses `train --resume`: a training goes on by another verb.
+  /// Refuses `train --resume`: `finetune` resumes a training.
   ///
   /// - Parameter arguments: The verb and its options.
-  /// - Throws: `ValidationError` that has the command.
+  /// - Throws: `ValidationError` with the command to use.
   static func refuseResuming(_ arguments: [String]) throws {
     guard arguments.first == "train",
       let index = arguments.firstIndex(where: { $0 == "--resume" || $0.hasPrefix("--resume=") })
@@ -84,14 +84,14 @@ struct Train: ParsableCommand {
     let next = arguments.dropFirst(index + 1).first.flatMap { $0.hasPrefix("-") ? nil : $0 }
     let file = own.isEmpty ? next ?? "FILE.last.unroll.h5" : String(own)
     throw ValidationError(
-      "train begins a new model. To go on from a state, whether train or finetune wrote it: "
+      "train starts a new model. To resume a training, whether train or finetune started it: "
         + "unroll finetune \(printable(file)) --resume --train TEXT --valid TEXT -o FILE.unroll.h5")
   }
 
-  /// The arguments of the tool with the options of a configuration in its place, before the others.
+  /// Returns the arguments with the options of a configuration file inserted before the others.
   ///
   /// - Parameter arguments: The verb and its options.
-  /// - Returns: The arguments with those of the file, and these.
+  /// - Returns: The arguments, and those from the file.
   /// - Throws: `FileError` if the file cannot be read; `Refusal` if it holds no options.
   static func expandingConfiguration(
     _ arguments: [String]
@@ -106,11 +106,11 @@ struct Train: ParsableCommand {
       path = rest.remove(at: index)
     }
     let configured = try options(inFile: path)
-    // Its name stays, so that the file is known for one that is read.
+    // The option `--config` stays, so that the file counts as an input.
     return (["train"] + configured + ["--config", path] + rest, configured)
   }
 
-  /// The options of a configuration as words of a command line.
+  /// Returns the options of a configuration as words of a command line.
   private static func options(inFile path: String) throws -> [String] {
     let file = try MappedFile(path: path)
     func refuse(_ found: String) -> Refusal {
@@ -180,13 +180,13 @@ struct NewModelOptions: ParsableArguments {
       valueName: "file"))
   var vectors: String?
 
-  /// The files that are read.
+  /// The files to read.
   var paths: [String] { [vectors].compactMap { $0 } }
 
-  /// The source of the rows, for the history.
+  /// The source of the embedding rows, for the history.
   var origins: [String] { vectors == nil ? [] : ["embedding_rows=vectors"] }
 
-  /// The widths of the layers; `nil` if no option states them.
+  /// The hidden sizes of the layers; `nil` if no option gives them.
   private var sizes: [Int]? {
     guard hiddenSize != nil || numLayers != nil else { return nil }
     let list = (hiddenSize ?? "200").split(separator: ",", omittingEmptySubsequences: false)
@@ -219,9 +219,10 @@ struct NewModelOptions: ParsableArguments {
     guard (forgetBias ?? 0).isFinite else { throw ValidationError("--forget-bias is finite.") }
   }
 
-  /// The vectors of the words of a vocabulary, if there is a file of them.
+  /// Returns the vectors of the words of a vocabulary, if there is a file of them.
   ///
-  /// - Throws: Errors of reading it; `Refusal` if they are not as wide as the embedding.
+  /// - Throws: The errors of reading the file; `Refusal` if its vectors differ from the embedding
+  ///   size.
   func wordVectors(for vocabulary: Vocabulary) throws -> WordVectors? {
     guard let vectors else { return nil }
     var progress = Progress()
@@ -243,7 +244,7 @@ struct NewModelOptions: ParsableArguments {
     return found
   }
 
-  /// The model of the options.
+  /// Returns the settings of the new model.
   func model(width: Int?, seed: UInt32?) -> NewModel {
     var model = NewModel()
     model.cell = cell ?? model.cell
@@ -316,10 +317,10 @@ struct NewVocabularyOptions: ParsableArguments {
     }
   }
 
-  /// More than the bytes, and no more than a vocabulary of any model.
+  /// More than the number of bytes, and at most as many as a model's vocabulary may have.
   private static let bpeSizes = 257...1_000_000
 
-  /// The files that are read.
+  /// The files to read.
   var paths: [String] { source.paths + [vocabulary].compactMap { $0 } }
 
   /// The source of the tokens, for the history.
@@ -334,7 +335,7 @@ struct NewVocabularyOptions: ParsableArguments {
 
   private var source: TokenizerSource { TokenizerSource(tokenizer ?? "whitespace") }
 
-  /// The step to take where a token that starts or ends lines is not among the tokens.
+  /// The advice if a token that starts or ends lines is missing.
   var fixOfMissingToken: String {
     if vocabulary != nil { return "add the token to the list of --vocabulary" }
     if case .kind(.bpe, _) = source {
@@ -346,13 +347,13 @@ struct NewVocabularyOptions: ParsableArguments {
       "give a token of the tokenizer's file; a vocabulary that is made of the text gets new ones"
   }
 
-  /// The tokenizer of the new model, and the tokens.
+  /// Returns the tokenizer of the new model, and the tokens.
   ///
   /// - Parameters:
   ///   - train: The training text.
-  ///   - lines: The tokens around lines, which a vocabulary that is made of the text gets.
+  ///   - lines: The tokens around lines, added to a vocabulary built from the text.
   /// - Returns: Both.
-  /// - Throws: Errors of reading the text, the list or the tokenizer's file.
+  /// - Throws: The errors of reading the text, the list or the tokenizer's file.
   func tokens(
     train: String, lines: SpecialTokens
   ) throws -> (tokenizer: Tokenizer, vocabulary: Vocabulary) {
@@ -370,7 +371,7 @@ struct NewVocabularyOptions: ParsableArguments {
   ) throws -> (tokenizer: Tokenizer, vocabulary: Vocabulary) {
     var tokenizer = Tokenizer(kind: kind)
     if kind != .whitespace {
-      // The text is one stream: its line ends are tokens.
+      // The text is one stream whose line ends are tokens.
       tokenizer.sentenceStart = .none
       tokenizer.appendsEndOfSentence = false
     }

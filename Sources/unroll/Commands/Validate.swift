@@ -1,4 +1,4 @@
-// `unroll validate`: checks files against the rules, and reports what it finds.
+// `unroll validate`: checks files against the rules and reports findings.
 
 import ArgumentParser
 import Foundation
@@ -89,7 +89,7 @@ struct Validate: ParsableCommand {
   private var reportFormat: ReportFormat { format ?? (json ? .json : .text) }
 
   private func examine(_ files: [String], _ screening: Screening, _ report: inout Report) throws {
-    // One thread starts no others, and so the reader of the next file can be forked.
+    // A single thread starts no others, so the reader of the next file can be forked.
     if replay { Threads.count = 1 }
     var progress = Progress()
     for (index, file) in files.enumerated() {
@@ -106,7 +106,7 @@ struct Validate: ParsableCommand {
         report.files.append(found)
         if reportFormat == .text { Output.result(found.text) }
       } catch let error as FileError {
-        // The other files still get their report.
+        // The remaining files are still reported.
         report.failures.append(error)
       }
     }
@@ -117,8 +117,8 @@ struct Validate: ParsableCommand {
   ///
   /// - Parameters:
   ///   - examination: The file. Out: its repaired copy, if there is one.
-  ///   - copy: The copy to be.
-  /// - Returns: The findings that were put right.
+  ///   - copy: The path of the copy.
+  /// - Returns: The findings that were repaired.
   /// - Throws: `FileError` or `HDF5Error` if the copy cannot be written.
   private func fix(_ examination: inout Examination, to copy: String) throws -> [Finding] {
     do {

@@ -1,4 +1,4 @@
-// The baseline as a file: JSON, the entries in the order of file, object and rule.
+// The baseline as a JSON file, with entries in the order of file, object and rule.
 
 import Foundation
 import UnrollFormat
@@ -13,7 +13,7 @@ private struct BaselineFile: Codable {
 extension Baseline {
   /// Reads a baseline.
   ///
-  /// - Throws: `FileError` if the file cannot be read; `Refusal` if it is no baseline.
+  /// - Throws: `FileError` if the file cannot be read; `Refusal` if it is not a baseline.
   init(contentsOf path: String) throws {
     let data = try Data(contentsOfFile: path)
     do {
@@ -27,9 +27,9 @@ extension Baseline {
     }
   }
 
-  /// Writes a baseline, whole or not at all.
+  /// Writes a baseline atomically.
   ///
-  /// - Throws: `FileError` if that fails, or if a file is there and is not to be replaced.
+  /// - Throws: `FileError` if that fails, or if a file exists and is not to be replaced.
   func write(to path: String, replacing: Bool) throws {
     let findings = entries.sorted { ($0.file, $0.object, $0.rule) < ($1.file, $1.object, $1.rule) }
     let text = try Output.encoded(BaselineFile(findings: findings)) + "\n"

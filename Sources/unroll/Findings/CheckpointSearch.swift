@@ -1,21 +1,21 @@
-// The files that arguments name: files as they are, folders with all checkpoints below them.
+// The files that arguments name: the files themselves, and all checkpoints below named folders.
 
 import Foundation
 import UnrollTensors
 
 /// The files that arguments name, in order.
 struct CheckpointSearch {
-  /// The files: those named, and `*.h5` and `*.hdf5` below the folders, by name.
+  /// The named files, and `*.h5` and `*.hdf5` below the folders, by name.
   private(set) var files: [String] = []
   /// The folders without such files.
   private(set) var emptyFolders: [String] = []
   /// The folders that could not be read.
   private(set) var failures: [FileError] = []
-  /// A note for each folder with files of other kinds, which are not examined.
+  /// A note for each folder with other kinds of files, which are not examined.
   private(set) var notes: [String] = []
   private var otherKinds: [String: Int] = [:]
 
-  /// Looks at arguments; a named link to a folder is followed, one inside a folder is not.
+  /// Searches the arguments; a named link to a folder is followed, a link inside a folder is not.
   init(_ arguments: [String]) {
     for argument in arguments {
       guard mode(argument, stat) == S_IFDIR else {
@@ -48,7 +48,7 @@ struct CheckpointSearch {
       if mode(path, lstat) == S_IFDIR {
         walk(path)
       } else if name.hasSuffix(".h5") || name.hasSuffix(".hdf5") {
-        // A file that is being written, `.NAME.PID.partial`, has another ending.
+        // A file that is being written, `.NAME.PID.partial`, has another extension.
         files.append(path)
       } else if mode(path, lstat) == S_IFREG {
         otherKinds[Self.kind(of: name), default: 0] += 1
@@ -56,7 +56,7 @@ struct CheckpointSearch {
     }
   }
 
-  /// The ending of a name, or what else tells the kind of the file.
+  /// Returns the extension of a name, or another description of the file's kind.
   private static func kind(of name: String) -> String {
     let parts = name.split(separator: ".", omittingEmptySubsequences: false)
     guard parts.count > 1, let ending = parts.last, !ending.isEmpty,
@@ -76,7 +76,7 @@ struct CheckpointSearch {
   }
 }
 
-/// What kind of file is at a path; `nil` if there is none.
+/// Returns the kind of file at a path; `nil` if there is none.
 private func mode(
   _ path: String, _ examine: (UnsafePointer<CChar>, UnsafeMutablePointer<stat>) -> Int32
 ) -> mode_t? {

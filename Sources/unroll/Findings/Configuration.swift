@@ -5,9 +5,9 @@ import Foundation
 import UnrollFormat
 import UnrollTensors
 
-/// What a configuration file says; every key is optional, and no other is allowed.
+/// The contents of a configuration file; every key is optional, and other keys are refused.
 struct Configuration: Decodable {
-  /// The file in the current folder that is read unless another is named.
+  /// The file in the current folder that is read by default.
   static let defaultName = ".unroll.json"
 
   var select: [RuleSelector] = []
@@ -21,7 +21,7 @@ struct Configuration: Decodable {
     case select, ignore, level, strict, levels, suppressions
   }
 
-  /// Says nothing.
+  /// Creates an empty configuration.
   init() {}
 
   init(from decoder: any Decoder) throws {
@@ -45,9 +45,9 @@ struct Configuration: Decodable {
     }
   }
 
-  /// Reads the file that is named, or `.unroll.json` if there is one.
+  /// Reads the named file, or `.unroll.json` if there is one.
   ///
-  /// - Throws: `FileError` if it cannot be read; `ValidationError` that names the place in it.
+  /// - Throws: `FileError` if it cannot be read; `ValidationError` that names the location in it.
   static func read(_ named: String?) throws -> Configuration {
     guard named != nil || FileManager.default.fileExists(atPath: defaultName) else {
       return Configuration()
@@ -79,7 +79,7 @@ extension Data {
 }
 
 extension Decoder {
-  /// The members of an object that has no others than these.
+  /// Returns the members of an object, and refuses others.
   func container<Key: CodingKey & CaseIterable>(
     of keys: Key.Type
   ) throws -> KeyedDecodingContainer<Key> {
@@ -110,7 +110,7 @@ extension KeyedDecodingContainer {
 }
 
 extension DecodingError {
-  /// The place and what is wrong there, fit to print.
+  /// The location and the problem, printable.
   var sentence: String {
     let (context, key): (Context, (any CodingKey)?) =
       switch self {
@@ -130,7 +130,7 @@ extension DecodingError {
 extension RuleSelector: Decodable {
   /// Reads an id or a letter.
   ///
-  /// - Throws: `DecodingError` that says what was expected.
+  /// - Throws: `DecodingError` with the expectation.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.singleValueContainer()
     let text = try container.decode(String.self)
@@ -146,7 +146,7 @@ extension RuleSelector: Decodable {
 extension Level: Decodable {
   /// Reads the name of a level.
   ///
-  /// - Throws: `DecodingError` that says what was expected.
+  /// - Throws: `DecodingError` with the expectation.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.singleValueContainer()
     let text = try container.decode(String.self)
@@ -163,7 +163,7 @@ extension Suppression: Decodable {
 
   /// Reads a suppression.
   ///
-  /// - Throws: `DecodingError` that says what was expected.
+  /// - Throws: `DecodingError` with the expectation.
   public init(from decoder: any Decoder) throws {
     let values = try decoder.container(of: Key.self)
     let rule = try values.decode(String.self, forKey: .rule)

@@ -1,11 +1,11 @@
-// The options that say which findings are reported.
+// The options that select the reported findings.
 
 import ArgumentParser
 import Foundation
 import UnrollFormat
 import UnrollTensors
 
-/// Which findings are reported, and which of them make the run fail.
+/// The selection of reported findings, and of those that make the run fail.
 struct FindingChoice: ParsableArguments {
   @Option(
     help: ArgumentHelp(
@@ -26,7 +26,7 @@ struct FindingChoice: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Show at most so many findings of a file, the worst; junit shows all.", valueName: "n"))
+      "Maximum number of findings per file, worst first; junit shows all.", valueName: "n"))
   var maxFindings: Int?
 
   @Option(
@@ -51,13 +51,13 @@ struct FindingChoice: ParsableArguments {
     }
   }
 
-  /// What the options and the configuration say.
+  /// Combines the options and the configuration.
   ///
   /// - Parameters:
-  ///   - files: The files that are examined; none of them is ever written to.
-  ///   - replacing: Whether a baseline that is there may be replaced.
-  /// - Returns: How to choose, and the lowest level that makes the run fail, if one does.
-  /// - Throws: `ValidationError` for what contradicts itself; what reading files throws.
+  ///   - files: The files that are examined; they are never written.
+  ///   - replacing: `true` to replace an existing baseline.
+  /// - Returns: The selection, and the lowest level that makes the run fail, if any.
+  /// - Throws: `ValidationError` for contradictory options; the errors of reading files.
   func screening(files: [String], replacing: Bool) throws -> (
     screening: Screening, failingLevel: Level?
   ) {
@@ -80,7 +80,7 @@ struct FindingChoice: ParsableArguments {
     return (screening, writtenBaseline == nil ? failingLevel : nil)
   }
 
-  /// Writes the baseline that was asked for: what was known, and what was reported.
+  /// Writes the requested baseline: the known findings and the reported ones.
   ///
   /// - Throws: `FileError` if that fails.
   func writeBaseline(_ known: Baseline, _ report: Report, replacing: Bool) throws {

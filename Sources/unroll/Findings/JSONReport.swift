@@ -1,8 +1,8 @@
-// Findings for programs: `spec/findings.schema.json` describes the form.
+// Findings as JSON, described by `spec/findings.schema.json`.
 
 import UnrollFormat
 
-/// A report as `--format json` prints it; texts from files are whole.
+/// The report of `--format json`; texts from files are not truncated.
 struct JSONReport: Encodable {
   let version = 1
   let tool = "unroll \(UnrollVersion.number)"
@@ -46,7 +46,7 @@ struct JSONReport: Encodable {
     let expected: String
     let found: String
     let fix: String
-    /// Why a suppressed finding is accepted.
+    /// The reason why a suppressed finding is accepted.
     let reason: String?
 
     init(_ finding: Finding, reason: String? = nil) {

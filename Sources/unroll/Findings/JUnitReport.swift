@@ -1,4 +1,4 @@
-// Findings as JUnit XML, which test services read: a suite for each file, a case for each rule.
+// Findings as JUnit XML for test services: a suite for each file, a case for each rule.
 
 import UnrollFormat
 import UnrollTensors
@@ -6,8 +6,8 @@ import UnrollTensors
 extension Report {
   /// The report as JUnit XML, with every finding.
   ///
-  /// One is a failure where it makes the run fail, and output of its
-  /// case where it does not; a rule that was not checked is skipped.
+  /// A finding is a failure if it makes the run fail, and else output of its case; a rule that was
+  /// not checked is skipped.
   var junit: String {
     let suites = files.map { JUnitSuite($0, fails: fails) }
     let counts =
@@ -30,7 +30,7 @@ extension Report {
   }
 }
 
-/// The lines of a file's suite.
+/// The suite of a file.
 private struct JUnitSuite {
   private(set) var lines: [String] = []
   private(set) var failureCount = 0
@@ -77,7 +77,8 @@ private struct JUnitSuite {
   }
 }
 
-/// A text as XML may hold it: markup and line ends escaped, what XML forbids printable.
+/// Returns a text for XML: markup and line ends are escaped, and invalid characters are made
+/// printable.
 private func xml(_ text: String) -> String {
   text.split(separator: "\n", omittingEmptySubsequences: false).map { line in
     printable(String(line)).unicodeScalars.map { scalar in

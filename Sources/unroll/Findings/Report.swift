@@ -1,44 +1,44 @@
-// What `unroll validate` found, before it is given a form.
+// The findings of `unroll validate`, independent of the output format.
 
 import UnrollFormat
 import UnrollTensors
 
-/// What was found in the files of a run.
+/// The results of a run.
 struct Report {
-  /// The files that were examined, in order.
+  /// The examined files, in order.
   var files: [FileReport] = []
   /// The files and folders that could not be read.
   var failures: [FileError] = []
   /// The lowest level that makes the run fail; `nil` if no finding does.
   let failingLevel: Level?
 
-  /// Whether a finding is reported that makes the run fail.
+  /// `true` if a reported finding makes the run fail.
   var hasFailed: Bool { files.contains { $0.findings.contains(where: fails) } }
 
-  /// Whether a finding makes the run fail.
+  /// Returns `true` if a finding makes the run fail.
   func fails(_ finding: Finding) -> Bool { failingLevel.map { finding.level >= $0 } ?? false }
 }
 
-/// What was found in a file.
+/// The results for a file.
 struct FileReport {
-  /// The path, as it was given.
+  /// The path, as given.
   let file: String
-  /// Whether the file breaks no rule of level error, reported or not.
+  /// `true` if the file breaks no rule of level error, reported or not.
   let isValid: Bool
-  /// All findings to report, and how many were left out.
+  /// The findings to report, and the number of omitted ones.
   let screened: ScreenedFindings
-  /// How many of the findings are shown.
+  /// The number of findings that are shown.
   let shownCount: Int
-  /// The rules of the report that were checked, in their order.
+  /// The checked rules of the report, in order.
   let checkedRules: [Rule]
-  /// The rules of the report that an error kept from being checked.
+  /// The rules of the report that could not be checked because of an error.
   let uncheckedRules: [Rule]
-  /// The places of the datasets with findings.
+  /// The locations of datasets with findings.
   let extents: [String: Range<Int>]
-  /// The findings of the file that this one is a repaired copy of, which are put right here.
+  /// The findings of the original file that this repaired copy no longer has.
   let fixed: [Finding]
 
-  /// Chooses the findings of an examination.
+  /// Selects the findings of an examination.
   init(_ examination: Examination, screening: Screening, maximum: Int?, fixed: [Finding] = []) {
     self.fixed = fixed
     file = examination.contents.path
@@ -58,18 +58,18 @@ struct FileReport {
   /// The findings to report.
   var findings: [Finding] { screened.reported }
 
-  /// The findings to show: all, or the worst ones.
+  /// The findings to show: all, or the most severe ones.
   var shown: [Finding] {
     guard shownCount < findings.count else { return findings }
-    // Sorting is stable: of one level the first come first, and those are the causes.
+    // Sorting is stable: within a level the first findings, which are the causes, come first.
     return Array(findings.sorted { $0.level > $1.level }.prefix(shownCount))
   }
 
-  /// How many findings of the report are not shown.
+  /// The number of findings of the report that are not shown.
   var omittedCount: Int { findings.count - shownCount }
 }
 
-/// Numbers of findings.
+/// Counts of findings.
 struct FindingCounts: Encodable {
   var errors = 0
   var warnings = 0

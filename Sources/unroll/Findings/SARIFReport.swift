@@ -1,10 +1,10 @@
-// Findings in SARIF 2.1.0, which code-scanning services read.
+// Findings in SARIF 2.1.0 for code-scanning services.
 
 import Foundation
 import UnrollFormat
 import UnrollTensors
 
-/// A SARIF log with one run; names are those of the standard.
+/// A SARIF log with one run; names are the standard's.
 struct SARIFReport: Encodable {
   let schema =
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -43,7 +43,7 @@ struct SARIFReport: Encodable {
     let rules: [Descriptor]
   }
 
-  /// A rule that a result is of.
+  /// The rule of a result.
   struct Descriptor: Encodable {
     let id: String
     let shortDescription: Message
@@ -63,7 +63,7 @@ struct SARIFReport: Encodable {
   struct Defaults: Encodable { let level: String }
   struct Message: Encodable { let text: String }
 
-  /// How the run went: what could not be read, and what is not shown.
+  /// The outcome of the run: files that could not be read, and findings that are not shown.
   struct Invocation: Encodable {
     let executionSuccessful: Bool
     let toolExecutionNotifications: [Notification]
@@ -128,9 +128,10 @@ extension SARIFReport {
       case ruleId, ruleIndex, level, message, locations, partialFingerprints, suppressions
     }
 
-    /// The results with fingerprints that no two share: findings of one rule at one object are numbered.
+    /// Returns the results with unique fingerprints: findings of one rule at one object are
+    /// numbered.
     ///
-    /// GitHub takes two results with the same `primaryLocationLineHash` for one.
+    /// GitHub merges two results with the same `primaryLocationLineHash`.
     fileprivate static func withFingerprints(_ results: [Result]) -> [Result] {
       var counts: [String: Int] = [:]
       return results.map { result in
@@ -177,7 +178,7 @@ extension SARIFReport {
   struct ArtifactLocation: Encodable { let uri: String }
 
   struct Region: Encodable {
-    /// GitHub shows no result without a line; a checkpoint has no lines, so it is the first.
+    /// GitHub shows no result without a line; checkpoints have no lines, so the first is given.
     let startLine = 1
     let byteOffset: Int?
     let byteLength: Int?
@@ -186,7 +187,8 @@ extension SARIFReport {
   struct LogicalLocation: Encodable { let fullyQualifiedName: String }
 }
 
-/// A path as a URI: relative where the path is, every byte escaped that is not plain.
+/// Returns a path as a URI reference, relative if the path is, with all other bytes
+/// percent-encoded.
 private func uriReference(_ path: String) -> String {
   let plain = Set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/".utf8)
   let escaped = path.utf8.map { byte in

@@ -1,4 +1,4 @@
-// Findings for people.
+// Findings as text.
 
 import UnrollFormat
 import UnrollTensors
@@ -14,7 +14,7 @@ extension FileReport {
 }
 
 extension Report {
-  /// The sum over several files.
+  /// The summary over several files.
   var summary: String {
     let invalid = files.count { !$0.isValid }
     let parts = [
@@ -37,7 +37,7 @@ extension FindingCounts {
   }
 }
 
-/// A number and a noun, in the plural unless it is one.
+/// Returns a number and a noun, in the plural unless the number is one.
 func counted(_ count: Int, _ noun: String) -> String {
   "\(Output.grouped(count)) \(noun)\(count == 1 ? "" : "s")"
 }

@@ -4,9 +4,9 @@ import UnrollFormat
 import UnrollTensors
 
 extension Report {
-  /// The findings, the omitted ones counted, and the files that could not be read, a command each.
+  /// A command for each finding, for the number of omitted ones, and for each unreadable file.
   ///
-  /// GitHub documents the form: `::error file={name},line={line},title={title}::{message}`.
+  /// The form is documented by GitHub: `::error file={name},line={line},title={title}::{message}`.
   var workflowCommands: [String] {
     files.flatMap(\.workflowCommands)
       + failures.map { command("error", file: $0.path, title: "unreadable", $0.description) }
@@ -29,7 +29,7 @@ extension FileReport {
   }
 }
 
-/// A workflow command; a file without lines is pointed at by its first.
+/// Returns a workflow command; it points at the first line, since checkpoints have no lines.
 private func command(
   _ name: String, file: String, title: String, _ message: String
 ) -> String {
@@ -39,12 +39,12 @@ private func command(
   return "::\(name) \(parts)::\(escaped(text))"
 }
 
-/// A text with the characters escaped that end a command.
+/// Escapes the characters that end a command.
 private func escaped(_ text: String) -> String {
   text.replacing("%", with: "%25").replacing("\r", with: "%0D").replacing("\n", with: "%0A")
 }
 
-/// A text with the characters escaped that end a property.
+/// Escapes the characters that end a property.
 private func property(_ text: String) -> String {
   escaped(text).replacing(":", with: "%3A").replacing(",", with: "%2C")
 }

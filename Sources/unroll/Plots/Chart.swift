@@ -1,10 +1,10 @@
-// Curves over numbers, to be drawn on a terminal or as SVG.
+// Curves to be drawn on a terminal or as SVG.
 
 import Foundation
 
 /// Curves with the same axes.
 struct Chart {
-  /// What stands above.
+  /// The title above the chart.
   var title: String
   /// The horizontal axis, with its unit.
   var x: Axis
@@ -12,7 +12,7 @@ struct Chart {
   var y: Axis
   /// The curves; later ones are drawn over earlier ones.
   var curves: [Curve]
-  /// Lines across, such as a limit.
+  /// Lines across the chart, such as a limit.
   var marks: [Mark] = []
 
   struct Axis {
@@ -23,7 +23,7 @@ struct Chart {
 
   struct Curve {
     var name: String
-    /// What is no number on an axis, such as 0 on a logarithmic one, leaves a gap.
+    /// The points; one outside the domain of an axis, such as 0 on a logarithmic one, leaves a gap.
     var points: [Point]
     var isDashed = false
   }
@@ -33,7 +33,7 @@ struct Chart {
     var y: Double
   }
 
-  /// A line across the chart, at a place of one of its axes.
+  /// A line across the chart, at a value of one of its axes.
   enum Mark {
     case x(Double, String)
     case y(Double, String)
@@ -41,7 +41,7 @@ struct Chart {
 }
 
 extension Chart {
-  /// The marks that lie within the axes.
+  /// The marks within the axes.
   var visibleMarks: [Mark] {
     marks.filter { mark in
       switch mark {
@@ -53,7 +53,7 @@ extension Chart {
 }
 
 extension Chart.Axis {
-  /// Where a number stands, from 0 to 1 within the range, or `nil` where it has no place.
+  /// Returns the position of a number from 0 to 1 within the range, or `nil` outside it.
   func place(of number: Double) -> Double? {
     guard range.contains(number) else { return nil }
     let (low, high) = (scaled(range.lowerBound), scaled(range.upperBound))
@@ -62,9 +62,9 @@ extension Chart.Axis {
 
   private func scaled(_ number: Double) -> Double { isLogarithmic ? log10(number) : number }
 
-  /// Round numbers within the range: powers of ten, or multiples of 1, 2 or 5 of one.
+  /// Returns round numbers within the range: powers of ten, or multiples of 1, 2 or 5 times one.
   ///
-  /// - Parameter limit: The most of them, at least 2.
+  /// - Parameter limit: The maximum number of them, at least 2.
   /// - Returns: The numbers in order.
   func ticks(atMost limit: Int) -> [Double] {
     let (low, high) = (scaled(range.lowerBound), scaled(range.upperBound))
@@ -84,7 +84,7 @@ extension Chart.Axis {
     return isWhole ? max(1, step) : step
   }
 
-  /// A number as it stands beside the axis.
+  /// Returns the label of a number beside the axis.
   func label(_ number: Double) -> String {
     isLogarithmic && !(1e-3...1e3).contains(number)
       ? String(format: "1e%.0f", log10(number)) : String(format: "%.6g", number)

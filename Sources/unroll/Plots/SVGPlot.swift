@@ -1,4 +1,4 @@
-// A chart as a picture that stands alone: SVG without styles, scripts or fonts from elsewhere.
+// A chart as a self-contained SVG file without styles, scripts or fonts from elsewhere.
 
 import Foundation
 
@@ -7,7 +7,7 @@ extension Chart {
   var svg: String { SVGPlot(chart: self).text }
 }
 
-/// Where things stand in the picture, in pixels.
+/// The layout of the picture, in pixels.
 private struct SVGPlot {
   let chart: Chart
 
@@ -17,7 +17,7 @@ private struct SVGPlot {
   private let top = 50.0
   private let bottom = 420.0
 
-  /// Okabe and Ito's colours, which people who see few colours can tell apart.
+  /// Okabe and Ito's colours, which are distinguishable with colour-vision deficiency.
   private static let colours = [
     "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000",
   ]
@@ -35,7 +35,7 @@ private struct SVGPlot {
     return lines.joined(separator: "\n") + "\n"
   }
 
-  // MARK: Places
+  // MARK: Positions
 
   private func across(_ number: Double) -> Double? {
     chart.x.place(of: number).map { left + $0 * (right - left) }
@@ -90,7 +90,7 @@ private struct SVGPlot {
     }
   }
 
-  /// The parts of a curve between its gaps.
+  /// Returns the runs of points of a curve between its gaps.
   private func runs(of curve: Chart.Curve) -> [[(Double, Double)]] {
     var runs: [[(Double, Double)]] = [[]]
     for point in curve.points {

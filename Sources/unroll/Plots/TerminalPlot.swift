@@ -1,12 +1,12 @@
-// A chart in characters that every terminal has.
+// A chart in ASCII characters.
 
 extension Chart {
-  /// The lines of the chart, with axes and the names of its curves.
+  /// Returns the lines of the chart, with axes and the names of its curves.
   ///
   /// - Parameters:
-  ///   - width: The characters of the horizontal axis.
-  ///   - height: The lines of the vertical axis.
-  /// - Returns: The lines, without spaces at their ends.
+  ///   - width: The width of the horizontal axis in characters.
+  ///   - height: The height of the vertical axis in lines.
+  /// - Returns: The lines, without trailing spaces.
   func terminalLines(width: Int = 64, height: Int = 16) -> [String] {
     var field = [[Character]](
       repeating: Array(repeating: " ", count: width), count: height)
@@ -31,7 +31,7 @@ extension Chart {
     return [title, ""] + framed(field, row: row, column: column) + [""] + legend
   }
 
-  /// The letter of a curve.
+  /// Returns the letter of a curve.
   private static func sign(_ index: Int) -> Character {
     let signs = Array("abcdefghijklmnopqrstuvwxyz")
     return signs[index % signs.count]
@@ -79,17 +79,17 @@ extension Chart {
 }
 
 extension String {
-  /// The text with spaces before it, so that it has a width.
+  /// Returns the text padded with leading spaces to a width.
   func leftPadded(to width: Int) -> String {
     String(repeating: " ", count: max(0, width - count)) + self
   }
 
-  /// The text with spaces behind it, so that it has a width.
+  /// Returns the text padded with trailing spaces to a width.
   func rightPadded(to width: Int) -> String {
     self + String(repeating: " ", count: max(0, width - count))
   }
 
-  /// The text without spaces at its end.
+  /// The text without trailing spaces.
   fileprivate var trimmedEnd: String {
     String(self[..<(lastIndex { $0 != " " }.map(index(after:)) ?? startIndex)])
   }
