@@ -260,15 +260,19 @@ def compare(program, name, o):
                 peers.pop(peer).process.kill()
     times = {None: ours.times[WARM_UP:], **{p: c.times[WARM_UP:] for p, c in peers.items()}}
     memory = {None: ours.end(), **{p: c.end() for p, c in peers.items()}}
-    best = min(peers, key=lambda p: statistics.median(times[p]))
-    ratios = sorted(b / a for a, b in zip(times[None], times[best]))
     median = statistics.median(times[None])
     count = o["bptt"] * (1 if o["mode"] == "generate" else o["batch"])
-    others = ", ".join(f"{p} {1000 * statistics.median(times[p]):.1f}" for p in peers if p != best)
-    row = (f"| {o['mode']} | {o['precision']} | {o['threads']} | {1000 * median:.1f} ms | {count / median:,.0f} | "
-           f"{100 * limit / median:.0f} % | {best} {1000 * statistics.median(times[best]):.1f} | "
-           f"**{statistics.median(ratios):.2f}** ({ratios[0]:.2f} to {ratios[-1]:.2f}) | {others} | "
-           f"{memory[None]:.0f} of {memory[best]:.0f} MiB |")
+    own = (f"| {o['mode']} | {o['precision']} | {o['threads']} | {1000 * median:.1f} ms | {count / median:,.0f} | "
+           f"{100 * limit / median:.0f} % |")
+    if peers:
+        best = min(peers, key=lambda p: statistics.median(times[p]))
+        ratios = sorted(b / a for a, b in zip(times[None], times[best]))
+        others = ", ".join(f"{p} {1000 * statistics.median(times[p]):.1f}" for p in peers if p != best)
+        row = (f"{own} {best} {1000 * statistics.median(times[best]):.1f} | "
+               f"**{statistics.median(ratios):.2f}** ({ratios[0]:.2f} to {ratios[-1]:.2f}) | {others} | "
+               f"{memory[None]:.0f} of {memory[best]:.0f} MiB |")
+    else:
+        row = f"{own} none runs here | | | {memory[None]:.0f} MiB |"
     print(row, flush=True)
     return row
 

@@ -153,7 +153,7 @@ extension LanguageModel {
     if let id = encoder.endOfSentenceID {
       return "\(encoder.vocabulary.text(of: Int(id))), predicted"
     }
-    return encoder.tokenizer.lineEnds == .kept ? "part of the text" : "not predicted"
+    return encoder.predictsLineEnds ? "part of the text" : "not predicted"
   }
 }
 
@@ -324,7 +324,7 @@ struct TokenReader: ~Copyable {
     if takesUnknownTokenForUnknown, let id = encoder.vocabulary.unknownID {
       encoded.unknown = encoded.ids.indices.filter { encoded.ids[$0] == Int32(id) }
     }
-    return encoded.tokens(of: line)
+    return encoded.tokens(of: line, predictsEnd: encoder.predictsLineEnds)
   }
 
   /// Returns all remaining tokens.

@@ -257,8 +257,13 @@ struct BlockSums: Sendable {
 }
 
 extension EncodedLine {
-  /// Returns the tokens of a line with the text that they stand for.
-  func tokens(of line: TextLine) -> [TokenInText] {
+  /// Returns the tokens with the text that each stands for.
+  ///
+  /// - Parameters:
+  ///   - line: The line.
+  ///   - predictsEnd: `true` if the end of the line is predicted, by its last token.
+  /// - Returns: The tokens.
+  func tokens(of line: TextLine, predictsEnd: Bool = true) -> [TokenInText] {
     let words = line.words
     let owners = owners(among: words)
     let unknownWords = Set(unknown.map { owners[$0] ?? words.count })
@@ -275,7 +280,8 @@ extension EncodedLine {
         isUnknown: unknown.contains(index),
         isOfUnknownWord: unknownWords.contains(owners[index] ?? words.count))
       token.isLineEnd =
-        index == ids.count - 1 && !isEndLeftOut && (ends[index] > content || start == content)
+        predictsEnd && index == ids.count - 1 && !isEndLeftOut
+        && (ends[index] > content || start == content)
       start = ends[index]
       while word < words.count, words[word].upperBound <= start {
         token.wordCount += leftOutWords.contains(word) ? 0 : 1

@@ -172,14 +172,16 @@ extension Checkpoint {
 }
 
 extension Encoder {
+  /// `true` if the end of each line is predicted: as a token of its own, or as a line feed in the text.
+  var predictsLineEnds: Bool { endOfSentenceID != nil || tokenizer.lineEnds == .kept }
+
   /// Returns the token that ends lines if most of the first lines of a text already end in it as a
   /// word, so that they would get a second one.
   ///
-  /// - Parameter path: The text; standard input is not read.
+  /// - Parameter path: The text; a text that can be read only once is not looked into.
   /// - Returns: `nil` if lines end without the token, or the text cannot be read.
   public func repeatedLineEnd(inText path: String) -> String? {
-    guard path != "-", let end = endOfSentenceID,
-      var lines = try? LineReader(path: path, for: tokenizer)
+    guard let end = endOfSentenceID, var lines = LineReader.peeking(into: path, for: tokenizer)
     else { return nil }
     var seen = 0
     var repeated = 0

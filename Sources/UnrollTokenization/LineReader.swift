@@ -146,6 +146,21 @@ public struct LineReader: ~Copyable {
       isInteractive: isInteractive)
   }
 
+  /// Opens a text whose first lines are looked at before it is read: a regular file only, since a pipe, a
+  /// terminal or standard input gives each byte once, and a named pipe waits for a second writer.
+  ///
+  /// - Parameters:
+  ///   - path: The file, or `-` for standard input.
+  ///   - tokenizer: The tokenizer, which says where lines end and whether the text may be any bytes.
+  /// - Returns: `nil` if the text can be read only once, or not at all.
+  package static func peeking(into path: String, for tokenizer: Tokenizer) -> LineReader? {
+    var status = stat()
+    guard path != "-", stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+      return nil
+    }
+    return try? LineReader(path: path, for: tokenizer)
+  }
+
   deinit { gzclose_r(file) }
 
   /// The share of the file that was read, or `nil` for pipes.

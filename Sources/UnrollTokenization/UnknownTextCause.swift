@@ -82,12 +82,12 @@ extension Encoder {
   ///
   /// A text is not refused for them if the vocabulary has a token for unknown text.
   ///
-  /// - Parameter path: The text; standard input is not looked into.
+  /// - Parameter path: The text; one that can be read only once is not looked into.
   /// - Returns: The finding and the command that changes the text; `nil` if most of the first lines have no
   ///   such token, or the text cannot be read.
   public func unknownCarriageReturns(inText path: String) -> (found: String, fix: String)? {
-    guard path != "-", vocabulary.unknownID != nil, tokenizer.lineEnds != .universal,
-      var lines = try? LineReader(path: path, for: tokenizer)
+    guard vocabulary.unknownID != nil, tokenizer.lineEnds != .universal,
+      var lines = LineReader.peeking(into: path, for: tokenizer)
     else { return nil }
     var seen = 0
     var unknown = 0

@@ -25,6 +25,7 @@ enum ForeignNames {
     "--lr": "--learning-rate", "--temp": "--temperature", "--nhid": "--hidden-size",
     "--nlayers": "--num-layers", "--emsize": "--embedding-size", "--iters": "--steps",
     "--max-new-tokens": "--max-tokens", "--num-threads": "--threads", "--wdecay": "--weight-decay",
+    "--wd": "--weight-decay",
   ]
   /// Options that are refused with a hint; no verb has an option of these names.
   private static let optionHints: [String: String] = {
@@ -41,7 +42,10 @@ enum ForeignNames {
       ("--random-windows", "--random-bptt"), ("--initialization", "--init"),
       ("--max-steps --max-iters --num-steps", "--steps"),
       ("--num-epochs --max-epochs --num-train-epochs", "--epochs"),
-      ("--grad-clip --max-grad-norm --clip-norm --gradient-clip", "--clip"),
+      ("--grad-clip --max-grad-norm --clip-norm --gradient-clip --clip-grad", "--clip"),
+      ("--early-stopping --early-stop", "--patience"),
+      ("--log-interval --log-every", "--log FILE: each step is a line"),
+      ("--bidirectional", "no option: models read a text in one direction"),
       ("--optim", "--optimizer"), ("--lr-schedule --lr-scheduler --scheduler", "--schedule"),
       ("--rnn --rnn-type --model-type", "--cell"), ("--tie-weights --tied-weights", "--tied"),
       ("--wdrop", "--regularize weight_hh:weight=RATE"),
@@ -76,6 +80,10 @@ enum ForeignNames {
     }
     return hints
   }()
+  /// Options that mean something else where a model is made.
+  private static let trainHints = [
+    "--model": "--cell", "-m": "no option: a new model has no file yet",
+  ]
   /// Tokenizer names that are translated.
   private static let tokenizers = [
     "char": "character", "chars": "character", "word": "whitespace", "words": "whitespace",
@@ -99,7 +107,7 @@ enum ForeignNames {
     while let argument = rest.popFirst() {
       if argument == "--" { return result + [argument] + rest }
       let name = optionName(of: argument)
-      if let own = optionHints[name] {
+      if let own = (verb == "train" ? trainHints[name] : nil) ?? optionHints[name] {
         throw ValidationError("unknown option \(name): Unroll has \(own).")
       }
       result.append((optionAliases[name] ?? name) + argument.dropFirst(name.count))

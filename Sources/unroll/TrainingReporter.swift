@@ -221,13 +221,18 @@ private struct TrainingLog {
 
   /// Opens the file.
   ///
-  /// - Throws: `FileError` if the file cannot be opened.
+  /// - Throws: `FileError` if the file cannot be opened, or its last line cannot be ended.
   init(path: String, appending: Bool) throws {
     let flags = O_WRONLY | O_CREAT | O_CLOEXEC | (appending ? O_APPEND : O_TRUNC)
     let descriptor = open(path, flags, 0o666)
     guard descriptor >= 0 else { throw FileError("open", path: path) }
     self.path = path
     file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
+    // A run that was killed may have written a part of a line.
+    guard let written = try? MappedFile(path: path), written.count > 0,
+      written.copy(written.count - 1..<written.count) != [UInt8(ascii: "\n")]
+    else { return }
+    try write(Data([UInt8(ascii: "\n")]))
   }
 
   /// Appends a line.
@@ -236,6 +241,10 @@ private struct TrainingLog {
   func write(_ line: some Encodable) throws {
     var data = try trainingEncoder.encode(line)
     data.append(UInt8(ascii: "\n"))
+    try write(data)
+  }
+
+  private func write(_ data: Data) throws {
     do {
       try file.write(contentsOf: data)
     } catch {

@@ -23,7 +23,8 @@ struct TrainingVerb: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Stop early when N evaluations in a row have not improved the validation loss.",
+      "Stop early when N evaluations in a row have not improved the validation loss; not stored: give it again "
+        + "to a resumed run.",
       valueName: "n"))
   var patience: Int?
 

@@ -39,11 +39,11 @@ struct Unroll: ParsableCommand {
     signal(SIGXFSZ, SIG_IGN)
     var configured: [String] = []
     do {
-      let arguments = try ForeignNames.translated(Array(CommandLine.arguments.dropFirst()))
-      let expanded = try Train.expandingConfiguration(arguments)
+      let expanded = try Train.expandingConfiguration(Array(CommandLine.arguments.dropFirst()))
       configured = expanded.configured
-      try Train.refuseResuming(expanded.arguments)
-      var command = try parseAsRoot(expanded.arguments)
+      let arguments = try ForeignNames.translated(expanded.arguments)
+      try Train.refuseResuming(arguments)
+      var command = try parseAsRoot(arguments)
       try command.run()
       try Output.finish()
     } catch {

@@ -29,9 +29,20 @@ import Testing
       (["train", "--columns", "4"], "--batch-size"), (["quantize", "m.h5"], "--precision int8"),
       (["evaluate", "--model", "m.h5"], "the model is the first argument"),
       (["train", "--data=x"], "--train TEXT, and --valid TEXT"),
+      (["train", "--model", "LSTM"], "--cell"),
     ] {
       let result = try runner.run(arguments)
       #expect(result.exitCode == 64 && result.errors.contains(own))
+    }
+  }
+
+  @Test("A configuration may have the names of other programs, too")
+  func configurations() throws {
+    try withTemporaryFolder { folder in
+      try Data(#"{"nlayers": 1, "columns": 4}"#.utf8).write(to: URL(filePath: "\(folder)/c.json"))
+      let result = try CommandRunner().run(["train", "--config", "c.json"], in: folder)
+      #expect(result.exitCode == 64)
+      #expect(result.errors.contains("unknown option --columns: Unroll has --batch-size"))
     }
   }
 

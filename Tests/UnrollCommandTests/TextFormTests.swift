@@ -257,4 +257,30 @@ import UnrollFormat
       }
     }
   }
+
+  @Test(
+    "A text that comes through a pipe by name is read whole and once",
+    arguments: [
+      "cat text.txt | unroll VERB", "cat text.txt > pipe & unroll VERB",
+    ])
+  func namedPipes(_ command: String) throws {
+    try withTemporaryFolder { folder in
+      try Checkpoint.small().write(to: "\(folder)/m.unroll.h5")
+      // More than a reader takes at once: a first look at the text would lose the rest of it.
+      try Data(String(repeating: "the cat sat on a mat\n", count: 20_000).utf8).write(
+        to: URL(filePath: "\(folder)/text.txt"))
+      #expect(try runner.run(shell: "mkfifo pipe", in: folder).exitCode == 0)
+      let path = command.contains("> pipe") ? "pipe" : "/dev/stdin"
+      for verb in ["tokenize m.unroll.h5 TEXT --json", "score m.unroll.h5 TEXT --level sentence"] {
+        let whole = try runner.run(
+          shell: "unroll \(verb.replacing("TEXT", with: "text.txt"))", in: folder)
+        let piped = try runner.run(
+          shell: command.replacing("VERB", with: verb.replacing("TEXT", with: path)), in: folder,
+          seconds: 60)
+        #expect(piped.exitCode == 0, "\(piped.errors)")
+        #expect(whole.output.split(separator: "\n").count >= 20_000)
+        #expect(piped.output == whole.output)
+      }
+    }
+  }
 }

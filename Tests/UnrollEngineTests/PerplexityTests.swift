@@ -312,6 +312,27 @@ private struct Reference: Decodable {
     }
   }
 
+  @Test(
+    "Ends of lines that a model of words does not predict divide nothing",
+    arguments: [
+      PerplexityProtocol.srilm, .kenlm,
+    ])
+  func unpredictedEndsOfLines(_ protocol: PerplexityProtocol) throws {
+    var checkpoint = Checkpoint.small()
+    checkpoint.vocabulary.endOfSentenceID = nil
+    checkpoint.tokenizer = Tokenizer(
+      kind: .whitespace, sentenceStart: .none, appendsEndOfSentence: false)
+    let model = try LanguageModel(checkpoint, path: "small")
+    try withTemporaryFolder { folder in
+      let path = "\(folder)/text.txt"
+      try Data("the cat sat\n\non a mat\nthe\n".utf8).write(to: URL(filePath: path))
+      let result = try model.perplexity(ofText: path, protocol: `protocol`)
+      // The first word of each line follows nothing.
+      #expect(result.predictions == 4 && result.words == 4 && result.lineEndings == 0)
+      #expect(abs(result.headline.value - exp(result.totalNLL / 4)) < 1e-12)
+    }
+  }
+
   @Test func wordsOfSeveralTokensAreUnknownAsAWhole() throws {
     var line = EncodedLine()
     // "ab cd e": a, ?, " c", d, " e", end.

@@ -272,6 +272,11 @@ struct Evaluate: ParsableCommand {
           + "vocabulary; each counts with the probability of unknown words as a whole, which flatters the perplexity"
       )
     }
+    if [.srilm, .kenlm].contains(`protocol`) && result.lineEndings == 0 {
+      Output.note(
+        "note: this model does not predict the end of a line, as \(`protocol` == .srilm ? "SRILM" : "KenLM") does: the perplexities are "
+          + "over the words alone, and cannot be compared with that program's")
+    }
     warnIfWorseThanGuessing(nll: result.nll, vocabularySize: result.vocabularySize)
   }
 
