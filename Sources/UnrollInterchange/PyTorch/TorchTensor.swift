@@ -57,6 +57,8 @@ struct TorchTensor: Sendable, Hashable {
   let strides: [Int]
   /// The elements from `offset` to the last one of the view; 0 if it has none.
   let span: Int
+  /// `true` if the numbers are those of the storage with the other sign: PyTorch's negative bit.
+  var isNegated = false
 
   /// Creates a view, or `nil` if a number is negative, does not fit, or leads out of the storage.
   init?(
@@ -119,7 +121,12 @@ struct TorchTensor: Sendable, Hashable {
     return true
   }
 
-  /// Copies the elements of a view in row-major order.
+  /// `true` if the bytes of the storage are those of the tensor, in row-major order.
+  var isStored: Bool { isContiguous && !isNegated }
+
+  /// Copies the elements of a view in row-major order, with their own signs.
+  ///
+  /// - Parameter storage: The storage; that of a negated view has little-endian floating-point numbers.
   func gathered(from storage: ByteStorage) -> [UInt8] {
     var bytes: [UInt8] = []
     let count = shape.elementCount ?? 0
@@ -132,6 +139,11 @@ struct TorchTensor: Sendable, Hashable {
         bytes.append(contentsOf: source[start..<start + element.size])
         position = advance(&index, from: position)
       }
+    }
+    guard isNegated else { return bytes }
+    // The sign of a floating-point number is the highest bit of its last byte.
+    for last in stride(from: element.size - 1, to: bytes.count, by: element.size) {
+      bytes[last] ^= 0x80
     }
     return bytes
   }
