@@ -66,4 +66,85 @@ import UnrollTokenization
     let refusal = try refusal("refused-metadata-\(name).pt")
     #expect(refusal.contains("decoder.bias: expected") && refusal.contains(message))
   }
+
+  // MARK: - Settings
+
+  @Test("A whole module of an RNNCell has its own nonlinearity", arguments: ["relu", "tanh"])
+  func cellsNameTheirNonlinearity(name: String) throws {
+    let conversion = try convert("cell-\(name).pt")
+    try expect(conversion, toBe: "cell-\(name)")
+    let other: Activation = name == "relu" ? .tanh : .relu
+    let message = try refusal("cell-\(name).pt") { $0.nonlinearity = other }
+    #expect(message.contains("found \(name) (rnn)"))
+    #expect(try refusal("cell-tanh-state.pt").contains("found none in the file"))
+  }
+
+  @Test(
+    "A setting beside a plain RNN states its nonlinearity, with a note",
+    arguments: ["arguments-relu-namespace.pt", "arguments-relu-kind.pt"])
+  func settingsStateTheNonlinearity(name: String) throws {
+    let place = name == "arguments-relu-kind.pt" ? "args.model" : "args.nonlinearity"
+    let conversion = try convert(name)
+    try expect(conversion, toBe: "arguments-relu")
+    #expect(notes(conversion).contains("\(place): taken for the plain cells: relu"))
+    let message = try refusal(name) { $0.nonlinearity = .tanh }
+    #expect(message.contains("found relu (\(place))") && message.contains("--ignore \(place)"))
+    // The advice works.
+    _ = try convert(name) {
+      $0.nonlinearity = .tanh
+      $0.ignored = [place]
+    }
+  }
+
+  @Test("Settings that state two nonlinearities leave the choice open")
+  func settingsThatDiffer() throws {
+    #expect(
+      try refusal("arguments-both.pt").contains(
+        "found several: args.inner.nonlinearity tanh, args.nonlinearity relu"))
+    try expect(try convert("arguments-both.pt") { $0.nonlinearity = .relu }, toBe: "arguments-relu")
+  }
+
+  @Test("A setting that no tensor shows is refused by its path, and can be ignored as advised")
+  func settingsAreRefused() throws {
+    let message = try refusal("setting.pt")
+    #expect(
+      message.hasPrefix(
+        "setting.pt: args.inner.layer-Norm: expected a language model of embedding, recurrent layers and "
+          + "output, found a normalization between the layers that has no parameters (layer-Norm is 1)"))
+    #expect(message.contains("--ignore args.inner.layer-Norm`"))
+    for path in ["args.inner.layer-Norm", "args"] {
+      let conversion = try convert("setting.pt") { $0.ignored = [path] }
+      try expect(conversion, toBe: "setting")
+      #expect(notes(conversion).contains("\(path): ignored, as asked for"))
+    }
+  }
+
+  @Test(
+    "Settings are told by their names in any spelling and by the truth of their values",
+    arguments: [
+      ("use_layernorm", SettingValue.bool(true)), ("layer_norm", .number(1)),
+      ("layer_norm", .text("true")), ("layerNorm", .bool(true)), ("batchnorm", .text("Yes")),
+      ("skip", .bool(true)), ("attention", .text("dot")), ("bidir", .number(1)),
+      ("is_backward", .bool(true)), ("direction", .text("backward")), ("isForwardLM", .bool(false)),
+      ("is_forward_lm", .text("no")), ("residual", .text("yes")), ("use-attention", .bool(true)),
+      ("num_directions", .number(2)), ("direction", .text("Bidirectional")),
+      ("norm", .text("layer")),
+    ])
+  func settingsThatChangeTheModel(name: String, value: SettingValue) {
+    #expect(ModelSetting.meaning(of: name, value) != nil)
+  }
+
+  @Test(
+    "Settings that are off, and others, change nothing",
+    arguments: [
+      ("use_layernorm", SettingValue.bool(false)), ("layer_norm", .number(0)),
+      ("layer_norm", .text("None")), ("batchnorm", .text("off")), ("skip", .text("0")),
+      ("attention", .text("no")), ("attention_dropout", .number(0.1)), ("bidir", .text("False")),
+      ("direction", .text("forward")), ("is_forward_lm", .bool(true)), ("num_directions", .number(1)),
+      ("norm", .number(5)), ("layer_norm_eps", .number(1e-5)), ("skipgram", .bool(true)),
+      ("user_attention_span", .number(3)),
+    ])
+  func settingsThatChangeNothing(name: String, value: SettingValue) {
+    #expect(ModelSetting.meaning(of: name, value) == nil)
+  }
 }

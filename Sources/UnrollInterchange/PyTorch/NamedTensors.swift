@@ -1,5 +1,6 @@
 // Tensors with the names of a state_dict, whatever file they lie in.
 
+import UnrollFormat
 import UnrollTensors
 
 /// A file that tensors with names lie in.
@@ -97,6 +98,8 @@ struct NamedTensors: Sendable {
   var tensors: [NamedTensor] = []
   /// The modules, if the file holds a whole one.
   var modules: [TorchModule] = []
+  /// The activations that values beside the tensors state for plain cells.
+  var statedActivations: [Stated<Activation>] = []
   /// The account of the tensors of the file, once their names are normal.
   private(set) var ledger: Ledger?
   /// The order of the gate blocks in the rows of recurrent parameters, where the caller states it.

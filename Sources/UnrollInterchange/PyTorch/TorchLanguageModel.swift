@@ -72,6 +72,7 @@ struct TorchLanguageModel {
       let hiddenSize = (projection ?? weightHH).tensor.shape.dimensions[1]
       let cell = try TorchCell(
         rows: dimensions[0], hiddenSize: hiddenSize, mode: mode,
+        stated: metadata == nil ? model.statedActivations : [],
         nonlinearity: metadata?.activation(ofLayer: index) ?? nonlinearity,
         place: weightIH.name, file: model.file)
       if let projection, cell.cell != .lstm {
@@ -269,6 +270,7 @@ struct TorchLanguageModel {
     }
     noteSharing()
     noteGates()
+    noteActivation()
     for module in model.modules { noteTrainingSettings(of: module) }
   }
 
@@ -310,6 +312,21 @@ struct TorchLanguageModel {
         message:
           "assumed: gate blocks in PyTorch's order, \(gates.letters); a map can state another "
           + "(\"gates\")"))
+  }
+
+  /// Names the setting beside the tensors that decided about plain cells.
+  private mutating func noteActivation() {
+    let isOpen = stack.layers.contains { layer in
+      layer.tensors[.weightIH].flatMap(model.module(of:))?.mode == nil
+    }
+    guard isOpen, Set(model.statedActivations.map(\.value)).count == 1,
+      let stated = model.statedActivations.first,
+      architecture.layers.contains(where: { $0.cell == .rnn })
+    else { return }
+    notes.append(
+      Note(
+        place: stated.place, message: "taken for the plain cells: \(stated.value.rawValue)",
+        isHarmless: true))
   }
 
   private mutating func noteTrainingSettings(of module: TorchModule) {

@@ -16,6 +16,8 @@ struct TorchModel {
   /// The lists of tokens beside the model.
   private(set) var lists: [TokenList] = []
   private var search = TokenSearch()
+  /// The settings beside the model.
+  private var settings = TorchSettings()
   /// What was left behind or assumed.
   private(set) var notes: [Note]
   /// Entries that may still be looked at: a small pickle can describe a huge tree of shared modules.
@@ -46,6 +48,10 @@ struct TorchModel {
       try readStateDictionary(root)
     }
     try named.checkNames(fix: Self.saveWeights)
+    named.statedActivations = settings.activations
+    var options = options
+    options.ignored.subtract(settings.ignored)
+    notes += settings.ignored.sorted().map { Note(place: $0, message: "ignored, as asked for") }
     notes += try named.normalize(options)
   }
 
@@ -163,8 +169,9 @@ struct TorchModel {
       let members = try members(of: value) ?? []
       for member in members where member.key != step {
         let path = (model.path.prefix(depth) + [member.key]).joined(separator: ".")
-        guard !ignored.contains(path) else { continue }
-        try TorchSettings.check(member.value, named: member.key, path: path, in: file)
+        try settings.take(
+          member.value, named: member.key, path: path, in: file, ignoring: ignored)
+        guard !settings.ignored.contains(path) else { continue }
         if Self.optimizers.contains(member.key), optimizer == nil {
           optimizer = Extra(name: member.key, value: member.value)
         } else if isList, !takeList(member.value, member.key) {
@@ -299,9 +306,15 @@ struct TorchModel {
   ) -> TorchModule {
     func attribute(_ name: String) -> PickleReference? { file.graph.attribute(name, of: module) }
     let isDropout = className.hasPrefix("torch.nn.modules.dropout.")
+    var mode = attribute("mode").flatMap(file.graph.string)
+    if className == "torch.nn.modules.rnn.RNNCell",
+      let nonlinearity = attribute("nonlinearity").flatMap(file.graph.string)
+    {
+      mode = "RNN_" + nonlinearity.uppercased()
+    }
     let isEmbedding = className == "torch.nn.modules.sparse.Embedding"
     return TorchModule(
-      path: path, className: className, mode: attribute("mode").flatMap(file.graph.string),
+      path: path, className: className, mode: mode,
       dropout: attribute(isDropout ? "p" : "dropout").flatMap(file.graph.double),
       maximumNorm: isEmbedding ? attribute("max_norm").flatMap(file.graph.double) : nil)
   }
