@@ -147,4 +147,59 @@ import UnrollTokenization
   func settingsThatChangeNothing(name: String, value: SettingValue) {
     #expect(ModelSetting.meaning(of: name, value) == nil)
   }
+
+  // MARK: - Classes
+
+  @Test(
+    "A class derived from PyTorch's is refused by its name until a map states the roles",
+    arguments: [
+      ("lstm", "own.OwnLSTM", ""), ("rnn", "own.OwnRNN", "rnn.weight_ih_l0"),
+      ("linear", "own.OwnLinear", "decoder.weight"),
+      ("embedding", "own.OwnEmbedding", "encoder.weight"),
+    ])
+  func derivedClasses(name: String, kind: String, tensor: String) throws {
+    let message = try refusal("own-\(name).pt")
+    #expect(message.contains("the class \(kind)"))
+    // The map that the refusal shows is one that states it.
+    let start = try #require(message.firstIndex(of: "{"))
+    let shown = String(message[start...])
+    try expect(try convert("own-\(name).pt") { $0.map = try map(shown) }, toBe: "own-\(name)")
+    guard name != "lstm" else { return }
+    // A map of another tensor does not.
+    let other = tensor == "decoder.weight" ? "encoder.weight" : "decoder.weight"
+    let elsewhere = try refusal("own-\(name).pt") { $0.map = try map("{\"\(other)\": \"\(other)\"}") }
+    #expect(elsewhere.contains("the class \(kind)"))
+  }
+
+  @Test("A bag of embeddings is refused by its class")
+  func bags() throws {
+    #expect(
+      try refusal("embedding-bag.pt").contains(
+        "encoder.weight: expected a tensor of nn.Embedding, whose computation is known, found one of the "
+          + "class torch.nn.modules.sparse.EmbeddingBag"))
+  }
+
+  @Test("A parameter of the model beside its modules is read as before")
+  func parametersOfTheModel() throws {
+    try expect(try convert("own-bias.pt"), toBe: "own-bias")
+  }
+
+  // MARK: - Norms
+
+  @Test(
+    "Rows beyond max_norm are refused with the call that scales them, rows within it are read",
+    arguments: ["two", "one", "infinity"])
+  func largestNorms(name: String) throws {
+    let message = try refusal("refused-norm-\(name).pt")
+    #expect(message.contains("encoder.weight: expected rows of a norm of at most"))
+    #expect(message.contains("`model.encoder(torch.arange(11))`"))
+    let conversion = try convert("norm-\(name).pt")
+    try expect(conversion, toBe: "norm-\(name)")
+    #expect(notes(conversion).contains { $0.contains("which no row exceeds") })
+  }
+
+  @Test("Options of an embedding for training alone are read without a note")
+  func optionsOfTraining() throws {
+    #expect(try convert("embedding-options.pt").notes.count == 1)
+  }
 }

@@ -86,8 +86,9 @@ struct TorchModule: Sendable {
   let mode: String?
   /// The rate of a dropout module, or of the dropout between layers.
   let dropout: Double?
-  /// What the rows of an embedding are renormalised to.
-  let maximumNorm: Double?
+  /// The largest norm of an embedding's rows, to which PyTorch scales those that it looks up, and the order
+  /// of the norm.
+  let maximumNorm: (norm: Double, order: Double)?
 }
 
 /// Tensors as `state_dict()` names them, and the modules of a whole model.

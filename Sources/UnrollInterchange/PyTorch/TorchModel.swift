@@ -312,11 +312,11 @@ struct TorchModel {
     {
       mode = "RNN_" + nonlinearity.uppercased()
     }
-    let isEmbedding = className == "torch.nn.modules.sparse.Embedding"
+    let norm = attribute("max_norm").flatMap(file.graph.double)
     return TorchModule(
       path: path, className: className, mode: mode,
       dropout: attribute(isDropout ? "p" : "dropout").flatMap(file.graph.double),
-      maximumNorm: isEmbedding ? attribute("max_norm").flatMap(file.graph.double) : nil)
+      maximumNorm: norm.map { ($0, attribute("norm_type").flatMap(file.graph.double) ?? 2) })
   }
 
   private mutating func children(
