@@ -106,7 +106,7 @@ struct NamedTensors: Sendable {
   /// The order of the gate blocks in the rows of recurrent parameters, where the caller states it.
   private(set) var gates: GateOrder?
   /// The tensors that repeat others, by their names in the file.
-  private var copies: [String] = []
+  private(set) var copies: [String] = []
   /// `true` if the caller says that the output shares the weight of the embedding.
   private(set) var isTied = false
 
@@ -209,6 +209,18 @@ struct NamedTensors: Sendable {
     gates = map.gates
     isTied = map.isTied
     try checkNames(fix: "give each tensor of the map a name of its own")
+  }
+
+  /// Takes the order of the gate blocks that the file itself states.
+  ///
+  /// - Throws: `InterchangeError` if the map states another one.
+  mutating func take(_ written: GateOrder) throws {
+    if let gates, gates != written {
+      throw file.error(
+        NameMap.Key.gates, expected: "\(written.letters), as the metadata of the file says",
+        found: "\(gates.letters) in the map", fix: "leave `\"gates\"` out of the map")
+    }
+    gates = written
   }
 
   /// Removes what `DataParallel` and `torch.compile` put before every name.

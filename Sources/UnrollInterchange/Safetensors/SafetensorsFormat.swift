@@ -100,7 +100,7 @@ public enum SafetensorsFormat: NameWritingFormat {
       return sizes.0 != sizes.1
         ? sizes.0 > sizes.1 : first.name.utf8.lexicographicallyPrecedes(second.name.utf8)
     }
-    var members = [metadata(of: checkpoint, state)]
+    var members = [metadata(of: checkpoint, state, gates: naming.mapped?.gates)]
     var offset = 0
     for entry in owned {
       let count = entry.tensor.storage.count
@@ -130,8 +130,12 @@ extension SafetensorsFormat {
   /// The texts of a file, by their keys.
   ///
   /// That of a tie is what `save_model` writes.
-  private static func metadata(of checkpoint: Checkpoint, _ state: TorchStateDictionary) -> String {
-    var texts = [("format", "pt"), (StateMetadata.key, StateMetadata(checkpoint).json)]
+  private static func metadata(
+    of checkpoint: Checkpoint, _ state: TorchStateDictionary, gates: GateOrder?
+  ) -> String {
+    var texts = [
+      ("format", "pt"), (StateMetadata.key, StateMetadata(checkpoint, gates: gates).json),
+    ]
     let owners = state.owned
     for entry in state.entries {
       guard let owner = owners.first(where: { $0.storage == entry.storage }),
