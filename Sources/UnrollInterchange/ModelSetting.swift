@@ -65,7 +65,9 @@ enum ModelSetting {
 
   /// A setting that stands for one of several, by its name, its words, and what they say.
   private static let choices: [(name: String, words: Set<String>, meaning: String)] = [
-    ("direction", ["backward", "backwards", "reverse", "reversed", "righttoleft", "rtl"], backward),
+    (
+      "direction", ["backward", "backwards", "reverse", "reversed", "righttoleft", "rtl"], backward
+    ),
     ("direction", ["bidirectional", "bidir", "both"], bothWays),
     ("norm", ["layer", "layernorm", "batch", "batchnorm", "rms", "rmsnorm"], normalized),
     ("normalization", ["layer", "layernorm", "batch", "batchnorm", "rms", "rmsnorm"], normalized),

@@ -110,7 +110,8 @@ import UnrollTokenization
     #expect(
       message.hasPrefix(
         "setting.pt: args.inner.layer-Norm: expected a language model of embedding, recurrent layers and "
-          + "output, found a normalization between the layers that has no parameters (layer-Norm is 1)"))
+          + "output, found a normalization between the layers that has no parameters (layer-Norm is 1)"
+      ))
     #expect(message.contains("--ignore args.inner.layer-Norm`"))
     for path in ["args.inner.layer-Norm", "args"] {
       let conversion = try convert("setting.pt") { $0.ignored = [path] }
@@ -140,7 +141,8 @@ import UnrollTokenization
       ("use_layernorm", SettingValue.bool(false)), ("layer_norm", .number(0)),
       ("layer_norm", .text("None")), ("batchnorm", .text("off")), ("skip", .text("0")),
       ("attention", .text("no")), ("attention_dropout", .number(0.1)), ("bidir", .text("False")),
-      ("direction", .text("forward")), ("is_forward_lm", .bool(true)), ("num_directions", .number(1)),
+      ("direction", .text("forward")), ("is_forward_lm", .bool(true)),
+      ("num_directions", .number(1)),
       ("norm", .number(5)), ("layer_norm_eps", .number(1e-5)), ("skipgram", .bool(true)),
       ("user_attention_span", .number(3)),
     ])
@@ -167,7 +169,9 @@ import UnrollTokenization
     guard name != "lstm" else { return }
     // A map of another tensor does not.
     let other = tensor == "decoder.weight" ? "encoder.weight" : "decoder.weight"
-    let elsewhere = try refusal("own-\(name).pt") { $0.map = try map("{\"\(other)\": \"\(other)\"}") }
+    let elsewhere = try refusal("own-\(name).pt") {
+      $0.map = try map("{\"\(other)\": \"\(other)\"}")
+    }
     #expect(elsewhere.contains("the class \(kind)"))
   }
 

@@ -1,3 +1,4 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
 // A language model recognised among the tensors of a torch file.
 
 import Foundation
@@ -162,8 +163,10 @@ struct TorchLanguageModel {
     }
   }
 
-  /// Refuses modules of classes that may compute something else than PyTorch's: those of a program's own,
-  /// and bags of embeddings. A map that names their tensors states that they do not.
+  /// Refuses modules of classes that may compute something else than PyTorch's.
+  ///
+  /// They are those of a program's own, and bags of embeddings. A map that names their tensors states that
+  /// they do not.
   private func checkClasses() throws {
     let roles = roles
     // Layers with gates are those of `checkGates`. Programs keep other weights of a layer in modules of their
@@ -171,7 +174,10 @@ struct TorchLanguageModel {
     let plain = architecture.layers.indices.filter { architecture.layers[$0].cell == .rnn }
     let parts =
       plain.map { (ParameterPath.layer($0, .weightIH), "nn.RNN") }
-      + [(.embeddingWeight, "nn.Embedding"), (.outputWeight, "nn.Linear"), (.outputBias, "nn.Linear")]
+      + [
+        (.embeddingWeight, "nn.Embedding"), (.outputWeight, "nn.Linear"),
+        (.outputBias, "nn.Linear"),
+      ]
     for (path, usual) in parts {
       guard let tensor = roles[path], !tensor.isMapped, let module = model.module(of: tensor),
         !module.isOfPyTorch
@@ -315,12 +321,19 @@ struct TorchLanguageModel {
   // MARK: - Notes
 
   private mutating func noteAssumptions() {
-    notes.append(
-      Note(
-        place: model.file.place,
-        message: "assumed from names and shapes: \(parts.embedding?.name ?? "one-hot input"), "
-          + "\(stack.description), \(parts.output.name), softmax"
-      ))
+    // What the map states is not assumed.
+    let isStackMapped = stack.layers.allSatisfy { $0.tensors.values.allSatisfy(\.isMapped) }
+    let assumed = [
+      parts.embedding?.isMapped == true ? nil : parts.embedding?.name ?? "one-hot input",
+      isStackMapped ? nil : stack.description,
+      parts.output.isMapped ? nil : parts.output.name,
+    ].compactMap { $0 }
+    if !assumed.isEmpty {
+      notes.append(
+        Note(
+          place: model.file.place,
+          message: "assumed from names and shapes: \(list(assumed)), softmax"))
+    }
     if let bias = parts.assumedBias, !bias.isMapped {
       notes.append(Note(place: bias.fileName, message: "assumed to be the bias of the output"))
     }

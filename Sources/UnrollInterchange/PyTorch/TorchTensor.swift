@@ -127,6 +127,7 @@ struct TorchTensor: Sendable, Hashable {
   /// Copies the elements of a view in row-major order, with their own signs.
   ///
   /// - Parameter storage: The storage; that of a negated view has little-endian floating-point numbers.
+  /// - Returns: The bytes.
   func gathered(from storage: ByteStorage) -> [UInt8] {
     var bytes: [UInt8] = []
     let count = shape.elementCount ?? 0
