@@ -52,7 +52,8 @@ func readCheckpoint(
         "a corpus, a vocabulary, tokens, a nonlinearity, ignored names, a map or a configuration beside it",
       fix: "leave them out: a checkpoint holds all that")
   }
-  let notes = examination.findings.map { finding in
+  // Findings of the level `note` are of no concern to an export.
+  let notes = examination.findings.filter { $0.level != .note }.map { finding in
     Note(
       place: finding.object,
       message: "\(finding.level.rawValue) \(finding.rule): expected "

@@ -44,7 +44,17 @@ public struct InterchangeError: Error, Sendable, Hashable, CustomStringConvertib
     return error
   }
 
-  /// Shortens a text: names in a pickle may be megabytes long, and lists show a dozen names.
+  /// The error about a checkpoint that is not a file yet, with the file that it was read from.
+  ///
+  /// - Parameter path: The file.
+  /// - Returns: The same error for errors about other files.
+  package func naming(_ path: String) -> InterchangeError {
+    guard file == "the checkpoint" else { return self }
+    return InterchangeError(file: path, place: place, expected: expected, found: found, fix: fix)
+      .showing(details)
+  }
+
+  /// A name in a pickle may have megabytes; lists of a dozen names are shown.
   private static func excerpt(_ text: String) -> String { UnrollTensors.excerpt(text, limit: 1000) }
 }
 

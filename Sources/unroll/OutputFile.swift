@@ -40,6 +40,11 @@ struct OutputOptions: ParsableArguments {
     _ path: String, inputs: [String], outputs: [String] = [], replacing: Bool
   ) throws {
     try checkOthers(path, inputs, outputs)
+    guard !isFolder(path) else {
+      throw Refusal(
+        "\(printable(path)): cannot write: it is a folder\n"
+          + "  fix: give the name of a file, such as \(printable(path))/model.unroll.h5")
+    }
     do {
       try AtomicFile.check(path, replacing: replacing)
     } catch let error where error.code == EEXIST {

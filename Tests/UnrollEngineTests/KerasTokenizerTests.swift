@@ -61,6 +61,21 @@ import Testing
     #expect(error?.expected.hasPrefix("Tokenizer.analyzer") == true)
   }
 
+  @Test("A num_words that leaves no word is refused by that name")
+  func noWords() throws {
+    var text = try String(contentsOfFile: path("keras.json"), encoding: .utf8)
+    text.replace(/"num_words": (null|\d+)/, with: #""num_words": 1"#)
+    #expect(text.contains(#""num_words": 1,"#))
+    let file = NSTemporaryDirectory() + "unroll-words-\(UUID().uuidString).json"
+    try Data(text.utf8).write(to: URL(filePath: file))
+    defer { try? FileManager.default.removeItem(atPath: file) }
+    let error = #expect(throws: TextError.self) { try TokenizerDefinition(contentsOf: file) }
+    #expect(
+      error?.description.contains(
+        "config.num_words: more than 1, the smallest id of word_index; found 1, by which Keras leaves "
+          + "out every word") == true, "\(String(describing: error))")
+  }
+
   @Test("The settings of a pickle and of to_json() are the same")
   func settingsAreTheSame() throws {
     let pickled = try KerasTokenizer(definition: TokenizerDefinition(contentsOf: path("keras.pkl")))

@@ -1,5 +1,6 @@
 // Tensors with the names of a state_dict, independent of the file format.
 
+import UnrollFormat
 import UnrollTensors
 
 /// A file of named tensors.
@@ -85,8 +86,9 @@ struct TorchModule: Sendable {
   let mode: String?
   /// The rate of a dropout module, or of dropout between layers.
   let dropout: Double?
-  /// The maximum norm to which rows of an embedding are renormalized.
-  let maximumNorm: Double?
+  /// The largest norm of an embedding's rows, to which PyTorch scales those that it looks up, and the order
+  /// of the norm.
+  let maximumNorm: (norm: Double, order: Double)?
 }
 
 /// Tensors under the names of `state_dict()`, and the modules of a whole model.
@@ -97,13 +99,15 @@ struct NamedTensors: Sendable {
   var tensors: [NamedTensor] = []
   /// The modules, if the file holds a whole model.
   var modules: [TorchModule] = []
-  /// The account of the file's tensors, after names are normalized.
+  /// The activations that values beside the tensors state for plain cells.
+  var statedActivations: [Stated<Activation>] = []
+  /// The account of the tensors of the file, once their names are normal.
   private(set) var ledger: Ledger?
   /// The order of gate blocks in the rows of recurrent parameters, if the caller states it.
   private(set) var gates: GateOrder?
-  /// The tensors that duplicate others, by their names in the file.
-  private var copies: [String] = []
-  /// `true` if the caller states that the output shares the embedding's weight.
+  /// The tensors that repeat others, by their names in the file.
+  private(set) var copies: [String] = []
+  /// `true` if the caller says that the output shares the weight of the embedding.
   private(set) var isTied = false
 
   /// Creates a list of tensors without modules.
@@ -207,7 +211,19 @@ struct NamedTensors: Sendable {
     try checkNames(fix: "give each tensor of the map a name of its own")
   }
 
-  /// Removes the prefixes that `DataParallel` and `torch.compile` add to every name.
+  /// Takes the order of the gate blocks that the file itself states.
+  ///
+  /// - Throws: `InterchangeError` if the map states another one.
+  mutating func take(_ written: GateOrder) throws {
+    if let gates, gates != written {
+      throw file.error(
+        NameMap.Key.gates, expected: "\(written.letters), as the metadata of the file says",
+        found: "\(gates.letters) in the map", fix: "leave `\"gates\"` out of the map")
+    }
+    gates = written
+  }
+
+  /// Removes what `DataParallel` and `torch.compile` put before every name.
   ///
   /// - Returns: Notes on the removed prefixes.
   private mutating func stripPrefixes() -> [Note] {

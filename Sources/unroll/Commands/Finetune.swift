@@ -230,9 +230,9 @@ struct NewWordOptions: ParsableArguments {
     _ report: NewWordsReport, old: Checkpoint, new: Checkpoint, path: String, text: KeptText
   ) throws {
     let dropped =
-      report.droppedCount > 0 ? ", \(Output.grouped(report.droppedCount)) old ones dropped" : ""
+      report.droppedCount > 0 ? ", \(counted(report.droppedCount, "old one")) dropped" : ""
     Output.note(
-      "note: \(Output.grouped(report.newCount)) new tokens\(dropped), rows as \(report.rows.rawValue)"
+      "note: \(counted(report.newCount, "new token"))\(dropped), rows as \(report.rows.rawValue)"
     )
     let nlls = try Progress.during("evaluating \(text.path)") {
       (
