@@ -95,7 +95,7 @@ enum ModelSetting {
     return switches.first { !$0.names.isDisjoint(with: names) }?.meaning
   }
 
-  /// The activation of plain cells that a setting states.
+  /// The activation of vanilla RNN layers that a setting states.
   static func activation(of name: String, _ value: SettingValue) -> Activation? {
     guard let word = value.word else { return nil }
     switch normal(name) {

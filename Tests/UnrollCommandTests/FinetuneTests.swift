@@ -184,7 +184,9 @@ import UnrollFormat
       #expect(try runner.run(arguments + ["--pause-after", "5"], in: folder).exitCode == 3)
       // A run that was killed while it wrote leaves a part of a line.
       let cut = "{\"event\":\"st"
-      #expect(try runner.run(shell: "printf '%s' '\(cut)' >> run.jsonl", in: folder, seconds: 10).exitCode == 0)
+      #expect(
+        try runner.run(shell: "printf '%s' '\(cut)' >> run.jsonl", in: folder, seconds: 10).exitCode
+          == 0)
       let resume = [
         "finetune", "tuned.last.unroll.h5", "--resume", "--train", "train.txt", "--valid",
         "valid.txt", "-o", "tuned.unroll.h5", "--log", "run.jsonl",

@@ -99,7 +99,7 @@ struct NamedTensors: Sendable {
   var tensors: [NamedTensor] = []
   /// The modules, if the file holds a whole model.
   var modules: [TorchModule] = []
-  /// The activations that values beside the tensors state for plain cells.
+  /// The activations that values beside the tensors state for vanilla RNN layers.
   var statedActivations: [Stated<Activation>] = []
   /// The account of the tensors of the file, once their names are normal.
   private(set) var ledger: Ledger?

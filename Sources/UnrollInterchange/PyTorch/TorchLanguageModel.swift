@@ -273,7 +273,7 @@ struct TorchLanguageModel {
     }
     guard let row else {
       return Note(
-        place: module.path, message: "not carried: max_norm \(norm), which no row exceeds",
+        place: module.path, message: "not preserved: max_norm \(norm), which no row exceeds",
         isHarmless: true)
     }
     let found = values[row * D..<(row + 1) * D].norm(order: order)
@@ -385,7 +385,7 @@ struct TorchLanguageModel {
           + "(\"gates\")"))
   }
 
-  /// Names the setting beside the tensors that decided about plain cells.
+  /// Names the setting beside the tensors that decided about vanilla RNN layers.
   private mutating func noteActivation() {
     let isOpen = stack.layers.contains { layer in
       layer.tensors[.weightIH].flatMap(model.module(of:))?.mode == nil
@@ -396,7 +396,7 @@ struct TorchLanguageModel {
     else { return }
     notes.append(
       Note(
-        place: stated.place, message: "taken for the plain cells: \(stated.value.rawValue)",
+        place: stated.place, message: "taken for the vanilla RNN layers: \(stated.value.rawValue)",
         isHarmless: true))
   }
 

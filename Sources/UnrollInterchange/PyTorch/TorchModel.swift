@@ -52,7 +52,7 @@ struct TorchModel {
     named.statedActivations = settings.activations
     var options = options
     options.ignored.subtract(settings.ignored)
-    notes += settings.ignored.sorted().map { Note(place: $0, message: "ignored, as asked for") }
+    notes += settings.ignored.sorted().map { Note(place: $0, message: "ignored, as requested") }
     notes += try named.normalize(options)
   }
 

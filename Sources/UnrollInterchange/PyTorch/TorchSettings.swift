@@ -14,7 +14,7 @@ struct TorchSettings {
   /// How many values are looked at, however they are nested.
   private static let mostValues = 10_000
 
-  /// The activations that are stated for plain cells.
+  /// The activations that are stated for vanilla RNN layers.
   private(set) var activations: [Stated<Activation>] = []
   /// The paths of `--ignore` that are values beside the model.
   private(set) var ignored: Set<String> = []
