@@ -42,9 +42,9 @@ import UnrollTokenization
       #expect(there.exitCode == 0)
       #expect(
         there.errors == """
-          note: /vocabulary: not carried: 11 tokens; they are in words.txt
-          note: /tokenizer: not carried: how text becomes tokens (whitespace)
-          note: /provenance: not carried: its history, 1 step
+          note: /vocabulary: not preserved: 11 tokens; they are in words.txt
+          note: /tokenizer: not preserved: how text becomes tokens (whitespace)
+          note: /provenance: not preserved: its history, 1 step
           note: /model/layers: the layers differ, so each is a module of its own, rnns.0 to rnns.1; \
           they follow one another in this order
           wrote b.pt: read back, 10 tensors equal bit for bit, log-probabilities of 4 tokens equal
@@ -413,7 +413,7 @@ import UnrollTokenization
     }
   }
 
-  @Test("What a map states is not noted as assumed")
+  @Test("Roles that a map states are not noted as assumed")
   func mapsAreNoAssumptions() throws {
     try withCheckpoint(.small(cell: .lstm, hidden: [6])) { folder in
       let written = try runner.run(

@@ -233,7 +233,7 @@ struct Refusal: Sendable {
   @Test func plainCellsNeedAnActivation() throws {
     #expect(
       try PyTorchFixtures.refusal(of: "rnn_tanh-state.pt") == """
-        rnn_tanh-state.pt: rnn.weight_ih_l0: expected the activation of a plain RNN, \
+        rnn_tanh-state.pt: rnn.weight_ih_l0: expected the activation of a vanilla RNN, \
         found none in the file
           fix: say which one: `--nonlinearity tanh` or `--nonlinearity relu`
         """)

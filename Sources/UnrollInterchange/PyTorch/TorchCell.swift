@@ -14,9 +14,9 @@ struct TorchCell: Equatable {
   ///   - rows: The number of rows of `weight_ih`, G*H.
   ///   - hiddenSize: H.
   ///   - mode: `nn.RNNBase.mode`, such as `RNN_TANH`, if the file holds the module.
-  ///   - stated: The activations that settings beside the tensors state for plain cells.
-  ///   - nonlinearity: What the caller says about a plain cell.
-  ///   - place: The tensor that the rows are of.
+  ///   - stated: The activations of vanilla RNN cells in settings beside the tensors.
+  ///   - nonlinearity: The caller's activation of vanilla RNN cells.
+  ///   - place: The tensor with these rows.
   ///   - file: The file, for messages.
   /// - Throws: `InterchangeError` if these disagree or do not determine the activation.
   init(
@@ -55,7 +55,7 @@ struct TorchCell: Equatable {
     let agreed = Set(stated.map(\.value)).count == 1 ? stated.first : nil
     guard let activation = declared ?? agreed?.value ?? asked else {
       throw file.error(
-        place, expected: "the activation of a plain RNN",
+        place, expected: "the activation of a vanilla RNN",
         found: stated.isEmpty
           ? "none in the file"
           : "several: \(list(stated.map { "\($0.place) \($0.value.rawValue)" }.sorted()))",
@@ -64,7 +64,7 @@ struct TorchCell: Equatable {
     if let asked, asked != activation {
       let isSetting = declared == nil
       throw file.error(
-        place, expected: "nonlinearity \(asked.rawValue), as asked for",
+        place, expected: "nonlinearity \(asked.rawValue), as requested",
         found: "\(activation.rawValue) (\(isSetting ? agreed?.place ?? "" : cell.rawValue))",
         fix: "leave out `--nonlinearity`"
           + (isSetting

@@ -18,7 +18,7 @@ struct TorchModel {
   private var search = TokenSearch()
   /// The settings beside the model.
   private var settings = TorchSettings()
-  /// What was left behind or assumed.
+  /// Notes on assumptions and on properties that are not preserved.
   private(set) var notes: [Note]
   /// The number of entries that may still be visited: a small pickle can describe a huge tree of
   /// shared modules.
@@ -52,7 +52,7 @@ struct TorchModel {
     named.statedActivations = settings.activations
     var options = options
     options.ignored.subtract(settings.ignored)
-    notes += settings.ignored.sorted().map { Note(place: $0, message: "ignored, as asked for") }
+    notes += settings.ignored.sorted().map { Note(place: $0, message: "ignored, as requested") }
     notes += try named.normalize(options)
   }
 
