@@ -54,7 +54,7 @@ public struct InterchangeError: Error, Sendable, Hashable, CustomStringConvertib
       .showing(details)
   }
 
-  /// A name in a pickle may have megabytes; lists of a dozen names are shown.
+  /// Shortens a text: names in a pickle may be megabytes long, and lists show a dozen names.
   private static func excerpt(_ text: String) -> String { UnrollTensors.excerpt(text, limit: 1000) }
 }
 

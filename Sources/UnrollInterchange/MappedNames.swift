@@ -13,13 +13,13 @@ struct MappedNames {
   let blocks: [ParameterPath: [Int]]
   /// The order of the gate blocks in the file; `nil` for that of a checkpoint.
   let gates: GateOrder?
-  /// What a reader of the names alone would take for something else.
+  /// Notes on names that a program which knows PyTorch's names misreads.
   let misreadings: [Note]
 
-  /// The parts of a name, between dots, that a file of modules has room for.
+  /// The maximum number of parts of a name, between dots.
   private static let mostParts = 200
 
-  /// Gives each parameter the name of its role in a map.
+  /// Assigns to each parameter the name of its role in a map.
   ///
   /// - Parameters:
   ///   - map: The map.
@@ -44,7 +44,7 @@ struct MappedNames {
     misreadings = Self.misreadings(of: self.names, gates: gates)
   }
 
-  /// What a program that knows PyTorch's names, and Unroll without the map, would take for something else.
+  /// Returns notes on names that other programs, and Unroll without the map, misread.
   private static func misreadings(
     of names: [(path: ParameterPath, name: String)], gates: GateOrder?
   ) -> [Note] {

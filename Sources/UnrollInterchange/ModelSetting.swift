@@ -33,7 +33,7 @@ enum SettingValue: Sendable, CustomStringConvertible {
   }
 }
 
-/// What a setting beside a model says of its computation, by the names that programs give it.
+/// The meaning of settings beside a model, by the names that programs give them.
 ///
 /// Names are compared without case, underscores and hyphens, and without a word such as `use` in front.
 enum ModelSetting {
@@ -79,7 +79,7 @@ enum ModelSetting {
     String(name.prefix(100).lowercased().filter { $0.isLetter || $0.isNumber })
   }
 
-  /// What a setting says that the model computes beside embedding, recurrent layers and output; `nil` if it
+  /// Returns the computation that a setting adds to embedding, recurrent layers and output; `nil` if it
   /// changes nothing.
   static func meaning(of name: String, _ value: SettingValue) -> String? {
     let whole = normal(name)
@@ -95,7 +95,7 @@ enum ModelSetting {
     return switches.first { !$0.names.isDisjoint(with: names) }?.meaning
   }
 
-  /// The activation of vanilla RNN layers that a setting states.
+  /// Returns the activation of vanilla RNN cells that a setting states.
   static func activation(of name: String, _ value: SettingValue) -> Activation? {
     guard let word = value.word else { return nil }
     switch normal(name) {

@@ -26,7 +26,7 @@ struct StateMetadata {
   /// The tokenizer.
   let tokenizer: Tokenizer
 
-  /// The metadata of a checkpoint.
+  /// Creates the metadata of a checkpoint.
   ///
   /// - Parameters:
   ///   - checkpoint: The model.

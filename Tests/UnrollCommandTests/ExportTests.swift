@@ -413,7 +413,7 @@ import UnrollTokenization
     }
   }
 
-  @Test("What a map states is not noted as assumed")
+  @Test("Roles that a map states are not noted as assumed")
   func mapsAreNoAssumptions() throws {
     try withCheckpoint(.small(cell: .lstm, hidden: [6])) { folder in
       let written = try runner.run(

@@ -66,14 +66,11 @@ import Testing
     var text = try String(contentsOfFile: path("keras.json"), encoding: .utf8)
     text.replace(/"num_words": (null|\d+)/, with: #""num_words": 1"#)
     #expect(text.contains(#""num_words": 1,"#))
-    let file = NSTemporaryDirectory() + "unroll-words-\(UUID().uuidString).json"
-    try Data(text.utf8).write(to: URL(filePath: file))
-    defer { try? FileManager.default.removeItem(atPath: file) }
-    let error = #expect(throws: TextError.self) { try TokenizerDefinition(contentsOf: file) }
-    #expect(
-      error?.description.contains(
-        "config.num_words: more than 1, the smallest id of word_index; found 1, by which Keras leaves "
-          + "out every word") == true, "\(String(describing: error))")
+    let definition = try TokenizerDefinition(Array(text.utf8))
+    let error = #expect(throws: DefinitionError.self) { try definition.tokenizer(nil) }
+    #expect(error?.place == "config.num_words")
+    #expect(error?.expected == "more than 1, the smallest id of word_index")
+    #expect(error?.found == "1, by which Keras leaves out every word")
   }
 
   @Test("The settings of a pickle and of to_json() are the same")

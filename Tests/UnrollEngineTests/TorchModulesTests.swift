@@ -86,7 +86,7 @@ import UnrollTokenization
     let place = name == "arguments-relu-kind.pt" ? "args.model" : "args.nonlinearity"
     let conversion = try convert(name)
     try expect(conversion, toBe: "arguments-relu")
-    #expect(notes(conversion).contains("\(place): taken for the vanilla RNN layers: relu"))
+    #expect(notes(conversion).contains("\(place): activation of the vanilla RNN cells: relu"))
     let message = try refusal(name) { $0.nonlinearity = .tanh }
     #expect(message.contains("found relu (\(place))") && message.contains("--ignore \(place)"))
     // The advice works.

@@ -317,7 +317,7 @@ import UnrollTokenization
   func namesOfOtherParameters() throws {
     let checkpoint = model(.lstm, layers: 2)
     let json = ownNames(checkpoint, "\"tied\": false").replacing(
-      /: "(.*?)_l([01])"/, with: { ": \"\($0.output.1)_l\($0.output.2 == "0" ? "1" : "0")\"" })
+      /: "([^"]*)_l([01])"/, with: { ": \"\($0.output.1)_l\($0.output.2 == "0" ? "1" : "0")\"" })
     let notes = try PyTorchFormat.losses(of: checkpoint, map: map(json))
     #expect(
       notes.contains {
@@ -384,7 +384,7 @@ import UnrollTokenization
     let folders = [
       "pytorch", "pickles", "roles", "statedict", "safetensors", "numpy", "gguf", "torch-modules",
     ]
-    var count = 0
+    var (count, toComplete) = (0, [String]())
     for folder in folders {
       let names = try FileManager.default.contentsOfDirectory(atPath: Fixtures.path(folder))
         .sorted()
@@ -401,6 +401,11 @@ import UnrollTokenization
         }
         guard let plain, plain.checkpoint.architecture.vocabularySize == 11 else { continue }
         let text = try mapSkeleton(of: file, as: format, options: ReadingOptions())
+        // Letters of textbooks have no roles that a map could guess.
+        guard !text.contains("\"?\""), !text.contains("unassigned") else {
+          toComplete.append("\(folder)/\(name)")
+          continue
+        }
         options.map = try map(text)
         let mapped = try format.read(file, options: options).checkpoint
         #expect(mapped.architecture == plain.checkpoint.architecture, "\(folder)/\(name) \(text)")
@@ -413,5 +418,6 @@ import UnrollTokenization
       }
     }
     #expect(count > 60)
+    #expect(toComplete == ["roles/textbook.npz"])
   }
 }

@@ -130,7 +130,7 @@ public enum NumPyFormat: NameWritingFormat {
   /// The bytes of a name that an archive has room for: its records end in `.npy`.
   private static let longestName = Int(UInt16.max) - ".npy".utf8.count
 
-  /// Refuses names that the archive has no room for.
+  /// Refuses names that are too long for the archive.
   private static func checkNames(_ state: TorchStateDictionary) throws {
     func fail(_ place: String, _ found: String, _ fix: String) -> InterchangeError {
       InterchangeError(

@@ -95,8 +95,8 @@ struct ONNXTrace {
     return listed.map { $0.map { $0 < 0 ? $0 + rank : $0 } }
   }
 
-  /// What an operation takes as an input since an operator set, and as an attribute before, where it stands
-  /// in the other place.
+  /// Returns an error in words if a value is an attribute where the operator set has an input, or the other
+  /// way round; else `nil`.
   private func misplaced(
     _ name: String, since operatorSet: Int, _ node: ONNXNode, in graph: ONNXGraph
   ) -> String? {

@@ -42,7 +42,7 @@ struct ONNXInput {
       return
     }
     guard ["Gather", "OneHot"].contains(node.operation) else { throw Self.unknown(origin, graph) }
-    // The ids are those of the text as it is fed in: nothing computes others.
+    // The ids are the graph input itself, not computed from it.
     let source = node.operation == "Gather" ? node.input(1) : node.input(0)
     let (fed, idPath) = source.map { graph.path(to: $0, isPicking: false) } ?? ("", [])
     guard graph.model.inputs.contains(fed) else {

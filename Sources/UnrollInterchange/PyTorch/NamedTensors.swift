@@ -99,15 +99,15 @@ struct NamedTensors: Sendable {
   var tensors: [NamedTensor] = []
   /// The modules, if the file holds a whole model.
   var modules: [TorchModule] = []
-  /// The activations that values beside the tensors state for vanilla RNN layers.
+  /// The activations of vanilla RNN cells that settings beside the tensors state.
   var statedActivations: [Stated<Activation>] = []
-  /// The account of the tensors of the file, once their names are normal.
+  /// The account of the file's tensors, after names are normalized.
   private(set) var ledger: Ledger?
   /// The order of gate blocks in the rows of recurrent parameters, if the caller states it.
   private(set) var gates: GateOrder?
-  /// The tensors that repeat others, by their names in the file.
+  /// The tensors that duplicate others, by their names in the file.
   private(set) var copies: [String] = []
-  /// `true` if the caller says that the output shares the weight of the embedding.
+  /// `true` if the caller states that the output shares the embedding's weight.
   private(set) var isTied = false
 
   /// Creates a list of tensors without modules.
@@ -223,7 +223,7 @@ struct NamedTensors: Sendable {
     gates = written
   }
 
-  /// Removes what `DataParallel` and `torch.compile` put before every name.
+  /// Removes the prefixes that `DataParallel` and `torch.compile` add to every name.
   ///
   /// - Returns: Notes on the removed prefixes.
   private mutating func stripPrefixes() -> [Note] {
@@ -234,6 +234,11 @@ struct NamedTensors: Sendable {
       }
       guard let prefix else { return notes }
       for index in tensors.indices { tensors[index].name.removeFirst(prefix.count) }
+      // The model itself takes the place of the module around it.
+      if let model = modules.firstIndex(where: { $0.path + "." == prefix }) {
+        modules[model].path = prefix
+        modules.removeAll { $0.path.isEmpty }
+      }
       for index in modules.indices where modules[index].path.hasPrefix(prefix) {
         modules[index].path.removeFirst(prefix.count)
       }

@@ -14,9 +14,9 @@ struct TorchCell: Equatable {
   ///   - rows: The number of rows of `weight_ih`, G*H.
   ///   - hiddenSize: H.
   ///   - mode: `nn.RNNBase.mode`, such as `RNN_TANH`, if the file holds the module.
-  ///   - stated: The activations that settings beside the tensors state for vanilla RNN layers.
-  ///   - nonlinearity: What the caller says about a vanilla RNN.
-  ///   - place: The tensor that the rows are of.
+  ///   - stated: The activations of vanilla RNN cells in settings beside the tensors.
+  ///   - nonlinearity: The caller's activation of vanilla RNN cells.
+  ///   - place: The tensor with these rows.
   ///   - file: The file, for messages.
   /// - Throws: `InterchangeError` if these disagree or do not determine the activation.
   init(

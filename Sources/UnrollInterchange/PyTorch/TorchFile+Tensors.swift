@@ -82,8 +82,8 @@ extension TorchFile {
       fix: "the pickle is damaged; save the model again")
   }
 
-  /// `_rebuild_tensor_v2(storage, offset, size, stride, requires_grad, hooks, metadata)`; in v3 the type
-  /// stands before the metadata, which both may lack.
+  /// Returns the view of `_rebuild_tensor_v2(storage, offset, size, stride, requires_grad, hooks,
+  /// metadata)`; in v3 the type comes before the metadata, and both may lack the metadata.
   private func view(
     _ function: String, _ arguments: [PickleReference], name: String
   ) throws -> TorchTensor {

@@ -1,5 +1,5 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// A language model recognised among the tensors of a torch file.
+// Recognizes a language model among the tensors of a torch file.
 
 import Foundation
 import UnrollFormat
@@ -191,8 +191,8 @@ struct TorchLanguageModel {
     }
   }
 
-  /// Gate blocks are in PyTorch's order unless the map says otherwise; a class of the program's own may
-  /// have any.
+  /// Checks the order of gate blocks: PyTorch's unless the map gives another; a custom class may
+  /// have any order.
   private func checkGates() throws {
     let gated = Set(architecture.layers.map(\.cell)).subtracting([.rnn])
     if let gates = model.gates {
@@ -286,8 +286,8 @@ struct TorchLanguageModel {
     )
   }
 
-  /// The blocks in the rows of the recurrent parameters that a checkpoint has in another order, if the map
-  /// states one, by their paths.
+  /// The permutations of recurrent parameters whose gate blocks are in another order in the file,
+  /// if the map states one, by path.
   private var reorderedBlocks: [ParameterPath: [Int]] {
     guard let gates = model.gates, gates != GateOrder.usual(gates.cell) else { return [:] }
     let parameters = LayerParameter.allCases.filter(\.hasGates)
@@ -323,7 +323,7 @@ struct TorchLanguageModel {
   // MARK: - Notes
 
   private mutating func noteAssumptions() {
-    // What the map states is not assumed.
+    // Roles that the map states are not assumed.
     let isStackMapped = stack.layers.allSatisfy { $0.tensors.values.allSatisfy(\.isMapped) }
     let assumed = [
       parts.embedding?.isMapped == true ? nil : parts.embedding?.name ?? "one-hot input",
@@ -396,7 +396,8 @@ struct TorchLanguageModel {
     else { return }
     notes.append(
       Note(
-        place: stated.place, message: "taken for the vanilla RNN layers: \(stated.value.rawValue)",
+        place: stated.place,
+        message: "activation of the vanilla RNN cells: \(stated.value.rawValue)",
         isHarmless: true))
   }
 

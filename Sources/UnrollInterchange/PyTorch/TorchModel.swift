@@ -18,7 +18,7 @@ struct TorchModel {
   private var search = TokenSearch()
   /// The settings beside the model.
   private var settings = TorchSettings()
-  /// What was left behind or assumed.
+  /// Notes on assumptions and on properties that are not preserved.
   private(set) var notes: [Note]
   /// The number of entries that may still be visited: a small pickle can describe a huge tree of
   /// shared modules.

@@ -11,15 +11,15 @@ struct Stated<Value: Hashable & Sendable>: Hashable, Sendable {
 
 /// The values beside a model that `--ignore` names or that change what it computes.
 struct TorchSettings {
-  /// How many values are looked at, however they are nested.
+  /// The maximum number of visited values.
   private static let mostValues = 10_000
 
-  /// The activations that are stated for vanilla RNN layers.
+  /// The activations of vanilla RNN cells.
   private(set) var activations: [Stated<Activation>] = []
   /// The paths of `--ignore` that are values beside the model.
   private(set) var ignored: Set<String> = []
 
-  /// Looks through a value beside a model.
+  /// Searches a value beside a model.
   ///
   /// - Parameters:
   ///   - value: The value.

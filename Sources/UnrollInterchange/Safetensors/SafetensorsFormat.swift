@@ -131,7 +131,7 @@ public enum SafetensorsFormat: NameWritingFormat {
 extension SafetensorsFormat {
   /// Returns the metadata of a file, by key.
   ///
-  /// That of a tie is what `save_model` writes.
+  /// The entry of a tie is that of `save_model`.
   private static func metadata(
     of checkpoint: Checkpoint, _ state: TorchStateDictionary, gates: GateOrder?
   ) -> String {
