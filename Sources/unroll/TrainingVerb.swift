@@ -298,7 +298,7 @@ struct TrainingVerb: ParsableArguments {
   ) -> String {
     var words = ["unroll", "finetune", files.last, "--resume"]
     words += ["--train", names.train]
-    // Where the text was split is stored.
+    // The state stores the split.
     if names.split == nil { words += ["--valid", names.valid] }
     words += ["-o", files.best]
     if let log { words += ["--log", log] }
