@@ -14,6 +14,8 @@ struct MapSkeleton {
   private var roles: [(role: String, name: String)] = []
   private var used: Set<String> = []
   private var cells: Set<Cell> = []
+  /// The columns of the first layer's input weight.
+  private var inputSize: Int?
   private let copies: [String]
   private static let mostTensors = 400
 
@@ -59,6 +61,7 @@ struct MapSkeleton {
         assign("rnn.\(parameter.rawValue)_l\(index)", tensor)
       }
     }
+    inputSize = layers.first?.tensors[.weightIH]?.tensor.shape.dimensions.last
     cells = Set(
       layers.compactMap { $0.tensors[.weightHR] == nil ? Self.cell($0.tensors[.weightHH]) : .lstm })
   }
@@ -113,7 +116,11 @@ struct MapSkeleton {
       (rows.count { $0 == first }, first) < (rows.count { $0 == second }, second)
     }
     let candidates = matrices.filter { $0.tensor.shape.dimensions[0] == V }
-    assign("encoder.weight", candidates.first)
+    // With one-hot input there is no embedding.
+    let isOneHot =
+      matrices.count == 1 && inputSize != nil && V == inputSize
+      && matrices.first?.tensor.shape.dimensions.last != inputSize
+    if !isOneHot { assign("encoder.weight", candidates.first) }
     // A single matrix may be both.
     assign(
       "decoder.weight",

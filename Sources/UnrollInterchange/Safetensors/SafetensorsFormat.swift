@@ -19,6 +19,7 @@ public enum SafetensorsFormat: NameWritingFormat {
   static func tensors(of file: MappedFile, options: ReadingOptions) throws -> NamedTensors {
     let container = try SafetensorsFile(file)
     var named = NamedTensors(file: container, tensors: container.tensors)
+    named.add(aliases: container.metadata)
     _ = try named.normalize(options)
     return named
   }
