@@ -110,7 +110,7 @@ struct LearningCurve: Encodable {
     guard points.count > 1, let first = points.first, let last = points.last, first.x < last.x,
       let low = points.map(\.y).min(), let high = points.map(\.y).max()
     else { return nil }
-    let margin = max((high - low) / 20, abs(high) * 1e-3, 1e-3)
+    let margin = high > low ? (high - low) / 20 : max(abs(high) / 100, 1e-3)
     let best = evaluations.first(where: \.best)
     return Chart(
       title: "Learning curve",

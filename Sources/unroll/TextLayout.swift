@@ -48,9 +48,10 @@ enum TextLayout {
   ///   - label: The label of the first line; the other lines are indented by its width.
   ///   - parts: The parts.
   ///   - separator: The text between two parts; its trailing spaces are left out at the end of a line.
+  ///   - width: The width.
   /// - Returns: The lines.
   static func wrapped(
-    _ label: String, _ parts: [String], separator: String = ", "
+    _ label: String, _ parts: [String], separator: String = ", ", width: Int = width
   ) -> [String] {
     let indent = String(repeating: " ", count: label.count)
     let ending = String(separator.reversed().drop { $0 == " " }.reversed())

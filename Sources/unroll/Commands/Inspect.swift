@@ -276,7 +276,8 @@ struct ModelReport: Encodable {
       ])
     let sections = [
       ("model", modelLines), ("parameters", parameterLines),
-      ("vocabulary", fitted(vocabularyLines)),
+
+      ("vocabulary", fitted(vocabularyLines(width: terminalWidth ?? TextLayout.width))),
       ("training", training?.lines ?? []),
       ("learning curve", curveLines(terminalWidth: terminalWidth, plots: plots)),
       ("card", fitted(cardLines)), ("history", fitted(historyLines)),
@@ -319,7 +320,7 @@ struct ModelReport: Encodable {
       + (tied ? ["  /model/output/weight is /model/embedding/weight"] : [])
   }
 
-  private var vocabularyLines: [String] {
+  private func vocabularyLines(width: Int) -> [String] {
     guard let unit, let tokenizer, let lineStart, let lineEnd else {
       return [
         "  \(Output.grouped(vocabularySize)) tokens, which the file does not list: a conversion needs",
@@ -328,12 +329,17 @@ struct ModelReport: Encodable {
     }
     let gap = vocabularySize > 15 ? ["..."] : []
     let sample = (firstTokens + gap + lastTokens).map(printable)
-    return [
-      "  \(Output.grouped(vocabularySize)) tokens (\(unit)), tokenizer \(tokenizer)",
-      "  end of sentence \(excerpt(endOfSentence ?? "none")), "
-        + "unknown words \(excerpt(unknown ?? "none"))",
-      "  lines start from \(excerpt(lineStart)) and end with \(excerpt(lineEnd))",
-    ] + TextLayout.wrapped("  ", sample, separator: " ")
+    let rows = [
+      ["\(Output.grouped(vocabularySize)) tokens (\(unit))", "tokenizer \(tokenizer)"],
+      [
+        "end of sentence \(excerpt(endOfSentence ?? "none"))",
+        "unknown words \(excerpt(unknown ?? "none"))",
+      ],
+    ]
+    let width = min(width, TextLayout.width)
+    return rows.flatMap { TextLayout.wrapped("  ", $0, width: width) } + [
+      "  lines start from \(excerpt(lineStart)) and end with \(excerpt(lineEnd))"
+    ] + TextLayout.wrapped("  ", sample, separator: " ", width: width)
   }
 
   private var cardLines: [String] {
