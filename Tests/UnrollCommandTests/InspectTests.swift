@@ -26,7 +26,8 @@ import UnrollFormat
     "A file of each format is shown without a vocabulary",
     arguments: [
       ("pytorch/lstm-state.pt", "pytorch"), ("pytorch/gru-module.pt", "pytorch"),
-      ("keras/lstm.keras", "keras"), ("keras/lstm.weights.h5", "keras-h5"),
+      ("keras/lstm.keras", "keras"), ("keras/gru-before.keras", "keras"),
+      ("keras/lstm.weights.h5", "keras-h5"),
       ("onnx/lstm-dynamo.onnx", "onnx"), ("safetensors/lstm.safetensors", "safetensors"),
       ("gguf/gru-bf16.gguf", "gguf"),
     ])
@@ -83,6 +84,19 @@ import UnrollFormat
       let with = try runner.run(["inspect", source, "--vocabulary", "tokens.txt"], in: folder)
       #expect(with.output.contains("\n  word1 word2 "), "\(with.output)\(with.errors)")
       #expect(!with.output.contains("does not list"))
+    }
+  }
+
+  @Test("Token lists of a file that do not fit are notes, since no vocabulary is necessary")
+  func tokenLists() throws {
+    for (fixture, note) in [
+      ("roles/wrapped.pt", "freqs: not preserved: a list of 11 tokens"),
+      ("pickles/tokens-contradiction.pt", "one of several that differ"),
+      ("pickles/tokens-other-size.pt", "which do not fit 11 rows"),
+    ] {
+      let text = try shown(fixture).output
+      #expect(text.contains("tokens, which the file does not list"), "\(text)")
+      #expect(text.replacing(#/\n +/#, with: " ").contains(note), "\(text)")
     }
   }
 

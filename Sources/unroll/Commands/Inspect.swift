@@ -108,18 +108,22 @@ struct ModelReport: Encodable {
       projectionSize = layer.projectionSize
     }
 
-    /// The layer in one line; properties with PyTorch's defaults are omitted.
-    var line: String {
+    /// Returns the name of a gate activation, with its numbers rounded for people.
+    private static func rounded(_ activation: String) -> String {
+      activation.replacing(#/\d+\.\d+/#) { Double($0.output).map(TextLayout.number) ?? "" }
+    }
+
+    /// The parts of the layer's description; properties with PyTorch's defaults are omitted.
+    var parts: [String] {
       let biases = ["double": "two biases", "single": "one bias"][bias] ?? "no bias"
       let variants = [
-        gateActivation.flatMap { $0 == "sigmoid" ? nil : "gates \($0)" },
+        gateActivation.flatMap { $0 == "sigmoid" ? nil : "gates \(Self.rounded($0))" },
         reset == GRUReset.before.rawValue ? "reset before the product" : nil,
         forgetBias.map { "forget bias \(TextLayout.number($0))" },
         projectionSize.map { "projected to \($0)" },
       ]
       return
-        (["\(cell), \(inputSize) -> \(hiddenSize)", activation, biases]
-        + variants.compactMap { $0 }).joined(separator: ", ")
+        ["\(cell), \(inputSize) -> \(hiddenSize)", activation, biases] + variants.compactMap { $0 }
     }
   }
 
@@ -302,7 +306,9 @@ struct ModelReport: Encodable {
       : "  embedding   \(vocabularySize) x \(embeddingSize)"
     let projection = outputProjection ? ", after a projection to \(embeddingSize)" : ""
     return [first]
-      + layers.enumerated().map { "  layer \($0)     \($1.line)" }
+      + layers.enumerated().flatMap { index, layer in
+        TextLayout.wrapped("  " + "layer \(index)".rightPadded(to: 12), layer.parts)
+      }
       + [
         "  output      softmax over \(vocabularySize), "
           + (tied ? "tied to the embedding" : "not tied") + projection
