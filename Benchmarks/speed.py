@@ -16,6 +16,8 @@ import subprocess
 import sys
 import time
 
+import chart
+
 WARM_UP, TURNS = 1, 7
 CASES = {
     "LSTM 2x650, V 33,278, B 20, T 35": dict(widths="650,650,650", vocabulary=33278, batch=20, bptt=35),
@@ -336,6 +338,7 @@ def main(program, chosen):
                 if (precision, mode) != ("int8", "train"):
                     rows.append(compare(program, name, dict(mode=mode, precision=precision, threads=threads, **case)))
         record(name, rows)
+        chart.main()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Tables of scores as pandas reads them by the line of the README; run by scripts/interop."""
+"""Tables of scores as pandas reads them by the line of the documentation; run by scripts/interop."""
 import io
 import re
 import subprocess
@@ -9,8 +9,8 @@ import pandas
 WORDS = ['"We', "NA", "null", "#are", "a,b", "it's", "\"\"", "nan", "-", "o\u200dk", "1e5", "TRUE"]
 # Words of the model, traps among them.
 KNOWN = ["NA", "#are", '""', "nan", "null", "w5", "w6", "w7", "w8"]
-readme = open("README.md", encoding="utf8").read()
-line = re.search(r"^pandas\.read_csv\(.*\)$", readme, re.M).group()
+page = open("docs/how-to/score.md", encoding="utf8").read()
+line = re.search(r"^pandas\.read_csv\(.*?\)$", page, re.M | re.S).group()
 with tempfile.TemporaryDirectory() as folder:
     model = f"{folder}/words.unroll.h5"
     with open(f"{folder}/tokens.txt", "w", encoding="utf8") as file:
@@ -39,4 +39,4 @@ with tempfile.TemporaryDirectory() as folder:
             else:
                 assert frame["logprob"].dtype == float and frame["logprob"].notna().all()
                 assert frame["sentid"].tolist() == [1, 2, 3]
-print(f"interop: pandas {pandas.__version__} reads tables of scores by the line of the README")
+print(f"interop: pandas {pandas.__version__} reads tables of scores by the line of the documentation")

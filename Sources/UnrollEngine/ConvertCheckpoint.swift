@@ -43,7 +43,8 @@ func readCheckpoint(
   let namesOutput = if case .foreign = options.target { true } else { false }
   try options.refuseInformation(
     besideCheckpoint: path, expecting: "only the checkpoint and an output", exceptMap: namesOutput)
-  let notes = examination.findings.map { finding in
+  // Findings of the level `note` are of no concern to an export.
+  let notes = examination.findings.filter { $0.level != .note }.map { finding in
     Note(
       place: finding.object,
       message: "\(finding.level.rawValue) \(finding.rule): expected "

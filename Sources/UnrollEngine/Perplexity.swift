@@ -203,6 +203,34 @@ public struct Perplexity: Sendable {
   }
 }
 
+extension Perplexity {
+  /// Returns the figures over the predictions of several texts, which were measured in the same way.
+  ///
+  /// - Parameter results: The figures of each text.
+  /// - Returns: The sums; `nil` without texts.
+  public static func total(of results: [Perplexity]) -> Perplexity? {
+    guard var total = results.first else { return nil }
+    for other in results.dropFirst() {
+      total.tokens += other.tokens
+      total.predictions += other.predictions
+      total.lines += other.lines
+      total.words += other.words
+      total.lineEndings += other.lineEndings
+      total.unknownLineEndings += other.unknownLineEndings
+      total.bytes += other.bytes
+      total.unknown += other.unknown
+      total.unknownWords += other.unknownWords
+      total.leftOut += other.leftOut
+      total.totalNLL += other.totalNLL
+      total.unknownNLL += other.unknownNLL
+      total.emptyEnds += other.emptyEnds
+      total.seconds += other.seconds
+      total.blocks.append(other.blocks)
+    }
+    return total
+  }
+}
+
 /// Sums of losses over blocks of a text, merged so that their number stays bounded.
 struct BlockSums: Sendable {
   private static let limit = 8192
@@ -234,6 +262,19 @@ struct BlockSums: Sendable {
       return (first.nll + second.nll, first.count + second.count)
     }
     merged *= 2
+  }
+
+  /// Adds the blocks of another text; where they are too many, neighbours become one block.
+  mutating func append(_ other: BlockSums) {
+    sums += other.sums
+    total += other.total
+    predictions += other.predictions
+    while sums.count > Self.limit {
+      sums = stride(from: 0, to: sums.count, by: 2).map { index in
+        let pair = sums[index..<min(index + 2, sums.count)]
+        return (pair.reduce(0) { $0 + $1.nll }, pair.reduce(0) { $0 + $1.count })
+      }
+    }
   }
 
   /// Returns the 2.5th and 97.5th percentile of the mean loss of bootstrap samples of the blocks.

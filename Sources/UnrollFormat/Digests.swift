@@ -150,6 +150,11 @@ public func digest(of file: MappedFile) -> String {
   withExtendedLifetime(file) { Digest.sha256(file.bytes) }
 }
 
+/// Returns the SHA-256 of a text's UTF-8, in hexadecimal.
+package func digest(ofText text: String) -> String {
+  Array(text.utf8).withUnsafeBytes { Digest.sha256($0) }
+}
+
 extension ProvenanceEntry {
   /// Returns a line of `inputs`: the digest of a file's bytes and the file's name.
   public static func input(_ file: MappedFile) -> String {

@@ -44,6 +44,16 @@ public struct InterchangeError: Error, Sendable, Hashable, CustomStringConvertib
     return error
   }
 
+  /// The error about a checkpoint that is not a file yet, with the file that it was read from.
+  ///
+  /// - Parameter path: The file.
+  /// - Returns: The same error for errors about other files.
+  package func naming(_ path: String) -> InterchangeError {
+    guard file == "the checkpoint" else { return self }
+    return InterchangeError(file: path, place: place, expected: expected, found: found, fix: fix)
+      .showing(details)
+  }
+
   /// Shortens a text: names in a pickle may be megabytes long, and lists show a dozen names.
   private static func excerpt(_ text: String) -> String { UnrollTensors.excerpt(text, limit: 1000) }
 }

@@ -13,12 +13,14 @@ struct MapSkeleton {
   private let tensors: [NamedTensor]
   private var roles: [(role: String, name: String)] = []
   private var used: Set<String> = []
-  private var cell: Cell?
+  private var cells: Set<Cell> = []
+  private let copies: [String]
   private static let mostTensors = 400
 
   /// Guesses the roles of tensors.
   init(_ model: NamedTensors) {
     tensors = model.tensors.count > Self.mostTensors ? [] : model.tensors
+    copies = model.copies.sorted()
     let modules = RecurrentModule.all(in: model)
     if modules.isEmpty { guessLayers() } else { takeModules(modules, model) }
     guessEmbeddingAndOutput()
@@ -27,9 +29,12 @@ struct MapSkeleton {
   /// The JSON object, one member per line.
   var json: String {
     var members = roles.map { "\(quoted($0.role)): \(quoted($0.name))" }
-    if let order = cell.flatMap(GateOrder.usual) {
+    // A map states one order, that of the only cell with gates.
+    let gated = cells.subtracting([.rnn])
+    if gated.count == 1, let order = gated.first.flatMap(GateOrder.usual) {
       members.append("\(quoted(NameMap.Key.gates)): \(quoted(order.letters))")
     }
+    members += copies.map { "\(quoted($0)): null" }
     let rest = tensors.filter { !used.contains($0.fileName) }
     if !rest.isEmpty {
       let lines = rest.map { "\(quoted($0.fileName)): \(quoted($0.tensor.shape.description))" }
@@ -54,7 +59,8 @@ struct MapSkeleton {
         assign("rnn.\(parameter.rawValue)_l\(index)", tensor)
       }
     }
-    if let first = layers.first { cell = Self.cell(first.tensors[.weightHH]) }
+    cells = Set(
+      layers.compactMap { $0.tensors[.weightHR] == nil ? Self.cell($0.tensors[.weightHH]) : .lstm })
   }
 
   private static func cell(_ weightHH: NamedTensor?) -> Cell? {
@@ -77,7 +83,7 @@ struct MapSkeleton {
           && !used.contains($0.fileName)
       }
       guard let input = mates.first else { continue }
-      cell = found
+      cells.insert(found)
       assign("rnn.weight_ih_l\(layer)", input)
       assign("rnn.weight_hh_l\(layer)", weight)
       let biases = tensors.filter {

@@ -11,6 +11,14 @@ struct MappedNames {
   /// The index in the checkpoint of each block of a recurrent parameter in the file; only for
   /// parameters whose order differs.
   let blocks: [ParameterPath: [Int]]
+  /// The order of the gate blocks in the file; `nil` for that of a checkpoint.
+  let gates: GateOrder?
+  /// Notes on names that a program which knows PyTorch's names misreads.
+  let misreadings: [Note]
+
+  /// The maximum number of parts of a name, between dots.
+  private static let mostParts = 200
+
   /// Assigns to each parameter the name of its role in a map.
   ///
   /// - Parameters:
@@ -32,6 +40,33 @@ struct MappedNames {
       return (path, name)
     }
     blocks = try Self.blocks(map, architecture)
+    gates = blocks.isEmpty ? nil : map.gates
+    misreadings = Self.misreadings(of: self.names, gates: gates)
+  }
+
+  /// Returns notes on names that other programs, and Unroll without the map, misread.
+  private static func misreadings(
+    of names: [(path: ParameterPath, name: String)], gates: GateOrder?
+  ) -> [Note] {
+    let read = RecurrentStack.parameters(among: Set(names.map(\.name))) ?? [:]
+    let usual = fixed.merging(read) { first, _ in first }
+    var notes = names.compactMap { path, name -> Note? in
+      guard let other = usual[name], other != path else { return nil }
+      return Note(
+        place: name,
+        message: "the name of \(other) stands for \(path), as the map says: a program that "
+          + "knows the name misreads the file")
+    }
+    if let gates, let name = read.keys.min() {
+      notes.append(
+        Note(
+          place: name,
+          message:
+            "gate blocks in the order \(gates.letters) under a name of PyTorch's modules, which have "
+            + "\(GateOrder.usual(gates.cell)?.letters ?? "another"): a program that knows the name misreads them"
+        ))
+    }
+    return notes
   }
 
   /// The paths of the modules that the names are below, the model's own first.
@@ -78,6 +113,11 @@ struct MappedNames {
       throw error(
         map, role, expected: "a name for a tensor", found: "an empty one, or one with a NUL",
         fix: "give the name that the tensor is to have in the file")
+    }
+    for (role, name) in map.names where name.utf8.count(where: { $0 == 0x2E }) >= mostParts {
+      throw error(
+        map, role, expected: "a name of at most \(mostParts) parts between dots", found: "more",
+        fix: "give the tensor a shorter name")
     }
     return paths
   }

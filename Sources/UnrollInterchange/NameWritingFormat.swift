@@ -48,7 +48,7 @@ extension ForeignFormat {
     if map.isEmpty { return try losses(of: checkpoint) }
     let (format, naming) = try naming(map, checkpoint)
     let places = map.ignored.sorted()
-    return try format.losses(of: checkpoint, naming: naming)
+    return try format.losses(of: checkpoint, naming: naming) + (naming.mapped?.misreadings ?? [])
       + places.map {
         Note(
           place: $0, message: "not preserved: the map ignores it, so a checkpoint does not have it")

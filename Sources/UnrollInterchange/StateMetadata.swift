@@ -19,13 +19,20 @@ struct StateMetadata {
   let activation: Activation?
   /// The variants of the layers; `nil` if all are those of PyTorch's modules.
   let layers: [LayerVariant]?
+  /// The order of the gate blocks in the rows of recurrent parameters; `nil` for that of PyTorch's modules.
+  var gates: GateOrder?
   /// The tokens.
   let vocabulary: Vocabulary?
   /// The tokenizer.
   let tokenizer: Tokenizer
 
   /// Creates the metadata of a checkpoint.
-  init(_ checkpoint: Checkpoint) {
+  ///
+  /// - Parameters:
+  ///   - checkpoint: The model.
+  ///   - gates: The order of the gate blocks in the file, if it is not that of a checkpoint.
+  init(_ checkpoint: Checkpoint, gates: GateOrder? = nil) {
+    self.gates = gates
     let architecture = checkpoint.architecture
     let activations = architecture.plainActivations
     isTied = architecture.isTied
@@ -55,6 +62,7 @@ struct StateMetadata {
     var members = [#""version":1"#, #""tied":\#(isTied)"#]
     if isProjected { members.append(#""output_projection":true"#) }
     if let activation { members.append(#""activation":\#(quoted(activation.rawValue))"#) }
+    if let gates { members.append(#""gates":\#(quoted(gates.letters))"#) }
     if let layers {
       members.append(#""layers":[\#(layers.map(\.json).joined(separator: ","))]"#)
     }
@@ -166,6 +174,10 @@ struct StateMetadata {
       guard let activation = $0.text.flatMap(Activation.init) else { throw fail("activation") }
       return activation
     }
+    gates = try value["gates"].map {
+      guard let gates = $0.text.flatMap(GateOrder.init) else { throw fail("order of gates") }
+      return gates
+    }
     guard let tokenizer = Self.tokenizer(tokenizerValue) else { throw fail("tokenizer") }
     self.tokenizer = tokenizer
     vocabulary = try value["vocabulary"].map {
@@ -262,6 +274,7 @@ extension NamedTensors {
     if isTied || configuration?.isTied?.value == true { try named.addTie() }
     if metadata?.isTied == true { named.add(aliases: ["decoder.weight": "encoder.weight"]) }
     if let metadata { options.take(metadata) }
+    if let gates = metadata?.gates { try named.take(gates) }
     let language = try TorchLanguageModel(
       named, nonlinearity: options.nonlinearity, metadata: metadata)
     let settlement = try named.settled(using: language.roles.values)

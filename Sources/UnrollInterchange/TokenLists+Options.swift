@@ -26,7 +26,9 @@ extension ReadingOptions {
       return others.map { leave($0, "which are not those given") }
     }
     let fitting = lists.filter { $0.rowCount == rows }
-    var notes = lists.filter { $0.rowCount != rows }.map { leave($0, "which do not fit \(rows) rows") }
+    var notes = lists.filter { $0.rowCount != rows }.map {
+      leave($0, "which do not fit \(rows) rows")
+    }
     guard let list = fitting.first ?? lists.first else { return [] }
     guard fitting.count > 0, fitting.allSatisfy({ $0.isSame(as: list) }) else {
       guard requiresVocabulary else {

@@ -42,19 +42,11 @@ struct EstimateReport: Encodable {
     guard !json else { return try Output.json(self) }
     let about = measuredShare < 1 ? "about " : ""
     Output.result("predictions     \(about)\(Output.grouped(predictions))")
-    Output.result("time            \(Self.text(seconds))")
+    Output.result("time            \(Output.duration(seconds))")
     if let tokensPerSecond {
       Output.result("speed           \(Output.grouped(Int(tokensPerSecond))) tokens/s")
     }
     Output.result("memory          \(Output.grouped(memoryBytes >> 20)) MiB")
     Output.result(String(format: "measured        %.1f %% of the work", 100 * measuredShare))
-  }
-
-  /// Returns a time in readable units.
-  private static func text(_ seconds: Double) -> String {
-    guard seconds >= 100 else { return String(format: "%.1f s", seconds) }
-    let whole = Int(seconds.rounded())
-    let (hours, minutes) = (whole / 3600, whole / 60 % 60)
-    return hours > 0 ? "\(hours) h \(minutes) min" : "\(minutes) min \(whole % 60) s"
   }
 }

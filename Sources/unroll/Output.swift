@@ -115,6 +115,30 @@ enum Output {
   }
 }
 
+extension Output {
+  /// Returns a time in readable units, as `8.5 s`, `42 s`, `3 min 5 s` or `2 h 10 min`.
+  static func duration(_ seconds: Double) -> String {
+    guard seconds.isFinite else { return "unknown time" }
+    guard seconds >= 10 else { return String(format: "%.1f s", max(0, seconds)) }
+    let whole = Int(min(seconds.rounded(), 1e15))
+    let (hours, minutes) = (whole / 3600, whole / 60 % 60)
+    if hours > 0 { return "\(grouped(hours)) h \(minutes) min" }
+    return minutes > 0 ? "\(minutes) min \(whole % 60) s" : "\(whole) s"
+  }
+
+  /// Returns the number of columns of the terminal behind standard error; 80 if it does not say.
+  static var terminalWidth: Int {
+    var size = winsize()
+    guard ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
+    return Int(size.ws_col)
+  }
+
+  /// Returns a line cut to a number of columns; most characters take one.
+  static func fitted(_ line: String, columns: Int) -> String {
+    line.count <= columns ? line : String(line.prefix(max(0, columns - 1))) + "…"
+  }
+}
+
 /// Progress of a long task on standard error, starting with the third second.
 struct Progress {
   private let start = ContinuousClock.now
@@ -130,7 +154,9 @@ struct Progress {
     guard ContinuousClock.now >= nextReport else { return }
     nextReport = .now + (isTerminal ? .milliseconds(500) : .seconds(10))
     hasReported = true
-    let text = line(seconds)
+    var text = line(seconds)
+    // The last column stays free: some terminals go to the next line when it is written.
+    if isTerminal { text = Output.fitted(text, columns: Output.terminalWidth - 1) }
     Output.writeToStandardError(isTerminal ? "\r\u{1B}[K\(text)" : text + "\n")
   }
 
@@ -141,7 +167,10 @@ struct Progress {
   static func during<Result>(
     _ task: String, _ body: () throws -> Result
   ) rethrows -> Result {
-    unroll_begin_task(String(printable(task).prefix(60)), isatty(STDERR_FILENO) == 1)
+    let isTerminal = isatty(STDERR_FILENO) == 1
+    // The seconds behind the task take up to ten columns.
+    let columns = isTerminal ? min(60, Output.terminalWidth - 11) : 60
+    unroll_begin_task(Output.fitted(printable(task), columns: columns), isTerminal)
     defer { unroll_end_task() }
     return try body()
   }

@@ -40,6 +40,11 @@ struct OutputOptions: ParsableArguments {
     _ path: String, inputs: [String], outputs: [String] = [], replacing: Bool
   ) throws {
     try checkOthers(path, inputs, outputs)
+    guard !isFolder(path) else {
+      throw Refusal(
+        "\(printable(path)): cannot write: it is a folder\n"
+          + "  fix: give the name of a file, such as \(printable(path))/model.unroll.h5")
+    }
     do {
       try AtomicFile.check(path, replacing: replacing)
     } catch let error where error.code == EEXIST {
@@ -55,7 +60,7 @@ struct OutputOptions: ParsableArguments {
   static func checkGrowing(
     _ path: String, inputs: [String], outputs: [String], replacing: Bool
   ) throws {
-    try checkOthers(path, inputs, outputs)
+    try checkOthers(path, inputs, outputs, makesFolder: true)
     guard !replacing, identity(path) != nil else { return }
     throw Refusal(
       "\(FileError("write", path: path, code: EEXIST))\n"
@@ -63,7 +68,7 @@ struct OutputOptions: ParsableArguments {
   }
 
   private static func checkOthers(
-    _ path: String, _ inputs: [String], _ outputs: [String]
+    _ path: String, _ inputs: [String], _ outputs: [String], makesFolder: Bool = false
   ) throws {
     for (role, others) in [("input", inputs), ("output", outputs)] {
       guard let other = others.first(where: { isSameFile($0, path) }) else { continue }
@@ -76,12 +81,13 @@ struct OutputOptions: ParsableArguments {
         "-: expected the name of a file to write; found the sign for standard output\n"
           + "  fix: give a name; a file of this name is ./-")
     }
-    try checkFolder(of: path)
+    try checkFolder(of: path, makesFolder: makesFolder)
   }
 
-  private static func checkFolder(of path: String) throws {
+  private static func checkFolder(of path: String, makesFolder: Bool) throws {
     let folder = folder(of: path)
     guard access(folder, W_OK | X_OK) != 0 else { return }
+    if makesFolder && errno == ENOENT { return }
     let error = FileError("create a file in \(printable(folder))", path: path)
     let fix = error.code == ENOENT ? "make the folder" : "let files be written there"
     throw Refusal("\(error)\n  fix: \(fix), or give another name")
@@ -111,7 +117,8 @@ struct OutputOptions: ParsableArguments {
     return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
   }
 
-  private static func folder(of path: String) -> String {
+  /// Returns the folder of a file.
+  static func folder(of path: String) -> String {
     guard let slash = path.lastIndex(of: "/") else { return "." }
     return slash == path.startIndex ? "/" : String(path[..<slash])
   }
@@ -129,4 +136,16 @@ struct Refusal: Error, CustomStringConvertible {
   let description: String
 
   init(_ description: String) { self.description = description }
+}
+
+/// Makes a folder and those above it, if there are none.
+///
+/// - Throws: `FileError` if that fails.
+func makeFolder(_ path: String) throws {
+  do {
+    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+  } catch {
+    let cause = ((error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError)?.code
+    throw FileError("make the folder", path: path, code: Int32(cause ?? Int(EIO)))
+  }
 }

@@ -16,9 +16,7 @@ struct TensorBoardFile {
   /// - Parameter folder: The folder; it is created if it does not exist.
   /// - Throws: `FileError` if the file cannot be created.
   init(folder: String) throws {
-    guard mkdir(folder, 0o777) == 0 || errno == EEXIST else {
-      throw FileError("make the folder", path: folder)
-    }
+    try makeFolder(folder)
     // Names sort by time and are unique to the process.
     let seconds = Int(Date().timeIntervalSince1970)
     path =

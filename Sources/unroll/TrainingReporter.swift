@@ -45,8 +45,15 @@ struct TrainingReporter {
   ///
   /// - Throws: `FileError` if a file cannot be opened; the errors of encoding.
   mutating func begin(_ run: TrainingRun) throws {
+    let logIsNew = logPath.map { !FileManager.default.fileExists(atPath: $0) } ?? false
     log = try logPath.map { try TrainingLog(path: $0, appending: isResuming) }
-    events = try eventFolder.map { try TensorBoardFile(folder: $0) }
+    do {
+      events = try eventFolder.map { try TensorBoardFile(folder: $0) }
+    } catch {
+      // A run that does not start leaves no file behind.
+      if let logPath, logIsNew { unlink(logPath) }
+      throw error
+    }
     if isResuming {
       try log?.write(ResumeLine(step: run.state.step))
       try events?.restart(afterStep: run.state.step)
@@ -123,9 +130,11 @@ struct TrainingReporter {
     let data = run.state.data
     let nll = data.totalNLL / Double(max(1, run.predictionsOfEpoch))
     let left = Double(run.stepsLeft) * secondsPerStep
+    // A narrow terminal shows the beginning.
     return "epoch \(step.epoch), step \(Output.grouped(step.step)), "
-      + "\(Output.grouped(Int(speed))) tokens/s, "
-      + String(format: "loss %.4f, perplexity %.2f, %.0f s left", nll, Elementary.exp(nll), left)
+      + String(format: "perplexity %.2f, ", Elementary.exp(nll))
+      + "\(Output.duration(left)) left, "
+      + String(format: "loss %.4f, ", nll) + "\(Output.grouped(Int(speed))) tokens/s"
   }
 
   private func print(_ line: EvaluationLine, in run: TrainingRun) throws {
@@ -223,6 +232,7 @@ private struct TrainingLog {
   ///
   /// - Throws: `FileError` if the file cannot be opened, or its last line cannot be ended.
   init(path: String, appending: Bool) throws {
+    try makeFolder(OutputOptions.folder(of: path))
     let flags = O_WRONLY | O_CREAT | O_CLOEXEC | (appending ? O_APPEND : O_TRUNC)
     let descriptor = open(path, flags, 0o666)
     guard descriptor >= 0 else { throw FileError("open", path: path) }

@@ -11,12 +11,25 @@ import UnrollTokenization
 /// The texts that a training reads and the files that it writes.
 struct TrainingVerb: ParsableArguments {
   @Option(help: ArgumentHelp("Training text: a file or a .gz file.", valueName: "file"))
-  var train: String
+  var train: String?
 
   @Option(help: ArgumentHelp("Validation text, which selects the best model.", valueName: "file"))
-  var valid: String
+  var valid: String?
 
-  @OptionGroup var target: OutputOptions
+  @Option(
+    help: ArgumentHelp(
+      "Instead of --valid: the share of the training text's lines, from its end, to validate on.",
+      valueName: "share"))
+  var validFraction: Double?
+
+  @Option(
+    name: [.short, .long],
+    help: ArgumentHelp(
+      "Best model, such as poet.unroll.h5; .last.unroll.h5 is beside it.", valueName: "file"))
+  var output: String?
+
+  @Flag(help: "Replace the output file if it exists.")
+  var force = false
 
   @Option(help: ArgumentHelp("Pause after N steps, as Ctrl-C does.", valueName: "steps"))
   var pauseAfter: Int?
@@ -64,22 +77,32 @@ struct TrainingVerb: ParsableArguments {
     if let saveEvery, saveEvery < 1 { throw ValidationError("--save-every is at least 1.") }
     if let patience, patience < 1 { throw ValidationError("--patience is at least 1.") }
     if let pauseAfter, pauseAfter < 1 { throw ValidationError("--pause-after is at least 1.") }
+    if let validFraction {
+      guard validFraction > 0 && validFraction < 1 else {
+        throw ValidationError("--valid-fraction is a number between 0 and 1, such as 0.1.")
+      }
+      guard valid == nil else {
+        throw ValidationError("--valid and --valid-fraction cannot be combined.")
+      }
+    }
+    if output?.isEmpty == true { throw ValidationError("--output needs a name.") }
   }
 
   /// Trains to the end or to a pause.
   ///
   /// - Parameters:
+  ///   - names: The texts and the output.
   ///   - resuming: `true` if the files belong to the training to resume.
   ///   - inputs: The files that are read in addition to the texts; they are never written.
   ///   - resumeOptions: Additional options of the command to resume.
   ///   - begin: Returns the run.
   /// - Throws: `Refusal` before the work; `ExitCode` after it, when everything is reported.
   func run(
-    resuming: Bool, inputs: [String], resumeOptions: [String],
+    _ names: TrainingNames, resuming: Bool, inputs: [String], resumeOptions: [String],
     begin: (TrainingFiles, inout TrainingReporter) throws -> TrainingRun
   ) throws {
-    let files = TrainingFiles(best: target.output, keptStates: keep ?? 0)
-    try checkFiles(files, resuming: resuming, inputs: inputs)
+    let files = TrainingFiles(best: names.output, keptStates: keep ?? 0)
+    if !estimate { try checkFiles(names, files, resuming: resuming, inputs: inputs) }
     var reporter = TrainingReporter(
       log: log, resuming: resuming, tensorBoard: tensorboard, json: json)
     var outcome = Outcome(files)
@@ -112,7 +135,7 @@ struct TrainingVerb: ParsableArguments {
       case .finished: try conclude(run, files, outcome)
       case .paused:
         Output.note("paused after step \(run.state.step): saved \(printable(files.last))")
-        Output.note("  resume: \(resumeCommand(files, resumeOptions))")
+        Output.note("  resume: \(resumeCommand(names, files, resumeOptions))")
         try Output.finish()
         throw Ending.paused
       }
@@ -120,7 +143,7 @@ struct TrainingVerb: ParsableArguments {
       reporter.finish()
       Output.note("unroll: \(error)")
       if (resuming || outcome.wroteLast(of: files)) && !(error is OutputTaken) {
-        noteWhatIsSaved(files, resumeOptions)
+        noteWhatIsSaved(names, files, resumeOptions)
       }
       throw ExitCode(Ending.failure)
     }
@@ -164,24 +187,32 @@ struct TrainingVerb: ParsableArguments {
   // MARK: The beginning
 
   /// Refuses output files now that would be refused after hours of work.
-  private func checkFiles(_ files: TrainingFiles, resuming: Bool, inputs: [String]) throws {
+  private func checkFiles(
+    _ names: TrainingNames, _ files: TrainingFiles, resuming: Bool, inputs: [String]
+  ) throws {
     if case .foreign(let format) = ConversionTarget(output: files.best) {
       throw Refusal(
         "\(printable(files.best)): cannot write: a training writes a checkpoint, and this is the "
           + "name of a \(format.name) file\n  fix: give a name such as tuned.unroll.h5; "
           + "`unroll convert tuned.unroll.h5 -o \(printable(files.best))` then exports it")
     }
-    let texts = [train, valid]
+    let texts = [names.train, names.valid]
     if resuming, inputs.contains(where: { OutputOptions.isSameFile($0, files.best) }) {
       throw Refusal(
         "\(printable(files.best)): cannot write: it is the state to resume from\n"
           + "  fix: give as --output the file that the training wrote before")
     }
+    if !resuming, !force, FileManager.default.fileExists(atPath: files.last) {
+      throw Refusal(
+        "\(printable(files.last)): cannot write: it is the state of a training to resume\n"
+          + "  fix: `unroll finetune \(Self.quoted(files.last)) --resume` resumes it; another --output keeps it, and "
+          + "--force replaces it")
+    }
     for path in [files.best, files.last] {
       try OutputOptions.check(
-        path, inputs: texts + (resuming ? [] : inputs), replacing: resuming || target.force)
+        path, inputs: texts + (resuming ? [] : inputs), replacing: resuming || force)
     }
-    if keep != nil, !resuming, !target.force, let (_, state) = files.states.first {
+    if keep != nil, !resuming, !force, let (_, state) = files.states.first {
       throw Refusal(
         "\(printable(state)): cannot keep states: this file belongs to another training\n"
           + "  fix: give another --output, or --force to replace such files")
@@ -189,14 +220,14 @@ struct TrainingVerb: ParsableArguments {
     guard let log else { return }
     try OutputOptions.checkGrowing(
       log, inputs: texts + inputs, outputs: [files.best, files.last],
-      replacing: resuming || target.force)
+      replacing: resuming || force)
   }
 
   /// Reads the training and validation text.
   ///
   /// - Throws: `TextError` if one cannot be read or tokenized.
   func texts(
-    _ encoder: Encoder, reporter: inout TrainingReporter
+    _ names: TrainingNames, _ encoder: Encoder, reporter: inout TrainingReporter
   ) throws -> (train: TrainingText, valid: TrainingText) {
     func read(_ path: String) throws -> TrainingText {
       warnOfLineEnds(inText: path, encoder)
@@ -208,7 +239,8 @@ struct TrainingVerb: ParsableArguments {
       }
       return text
     }
-    return (try read(train), try read(valid))
+    guard let split = names.split else { return (try read(names.train), try read(names.valid)) }
+    return try read(names.train).parts(split)
   }
 
   // MARK: The end
@@ -252,15 +284,22 @@ struct TrainingVerb: ParsableArguments {
     }
   }
 
-  private func noteWhatIsSaved(_ files: TrainingFiles, _ options: [String]) {
+  private func noteWhatIsSaved(
+    _ names: TrainingNames, _ files: TrainingFiles, _ options: [String]
+  ) {
     guard FileManager.default.fileExists(atPath: files.last) else { return }
     Output.note("  saved: \(printable(files.last)) holds the last good state")
-    Output.note("  resume: \(resumeCommand(files, options))")
+    Output.note("  resume: \(resumeCommand(names, files, options))")
   }
 
   /// Returns the command that resumes the training, quoted for a shell.
-  private func resumeCommand(_ files: TrainingFiles, _ options: [String]) -> String {
-    var words = ["unroll", "finetune", files.last, "--resume", "--train", train, "--valid", valid]
+  private func resumeCommand(
+    _ names: TrainingNames, _ files: TrainingFiles, _ options: [String]
+  ) -> String {
+    var words = ["unroll", "finetune", files.last, "--resume"]
+    words += ["--train", names.train]
+    // The state stores the split.
+    if names.split == nil { words += ["--valid", names.valid] }
     words += ["-o", files.best]
     if let log { words += ["--log", log] }
     if let patience { words += ["--patience", String(patience)] }

@@ -67,7 +67,7 @@ public struct CommandRunner: Sendable {
   /// - Returns: The output and the exit code.
   /// - Throws: `CocoaError` if it cannot be started.
   public func run(
-    shell line: String, in folder: String, seconds: Double,
+    shell line: String, in folder: String, seconds: Double = 15,
     sourceLocation: SourceLocation = #_sourceLocation
   ) throws -> CommandResult {
     let path = executable.deletingLastPathComponent().path

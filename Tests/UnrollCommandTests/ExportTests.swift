@@ -42,8 +42,7 @@ import UnrollTokenization
       #expect(there.exitCode == 0)
       #expect(
         there.errors == """
-          note: /vocabulary: not preserved: 11 tokens; `--write-vocabulary FILE` writes the list that \
-          `unroll convert --vocabulary FILE` reads
+          note: /vocabulary: not preserved: 11 tokens; they are in words.txt
           note: /tokenizer: not preserved: how text becomes tokens (whitespace)
           note: /provenance: not preserved: its history, 1 step
           note: /model/layers: the layers differ, so each is a module of its own, rnns.0 to rnns.1; \
@@ -381,6 +380,52 @@ import UnrollTokenization
       #expect(try files(folder) == ["a.h5"])
       // Without the list, the model can be written.
       #expect(try runner.run(["convert", "a.h5", "-o", "b.pt"], in: folder).exitCode == 0)
+    }
+  }
+
+  @Test("An export tells what is wrong in words of its own files, once")
+  func messagesOfAnExport() throws {
+    try withCheckpoint { folder in
+      func errors(_ arguments: [String]) throws -> String {
+        let result = try runner.run(["convert"] + arguments, in: folder)
+        #expect(result.exitCode != 0)
+        return result.errors
+      }
+      try FileManager.default.createDirectory(
+        atPath: "\(folder)/d", withIntermediateDirectories: false)
+      #expect(
+        try errors(["a.h5", "-o", "x.training.pt"]).hasPrefix(
+          "unroll: a.h5: /optimizer: expected the optimizer of a training, found none\n"))
+      #expect(
+        try errors(["d", "-o", "results"]) == """
+          unroll: d: it is a folder, and --to is missing
+            fix: give the format that its models get: --to unroll, --to pytorch or another
+
+          """)
+      for more in [[], ["--force"]] {
+        #expect(
+          try errors(["a.h5", "-o", "d", "--to", "pytorch"] + more) == """
+            unroll: d: cannot write: it is a folder
+              fix: give the name of a file, such as d/model.unroll.h5
+
+            """)
+      }
+    }
+  }
+
+  @Test("Roles that a map states are not noted as assumed")
+  func mapsAreNoAssumptions() throws {
+    try withCheckpoint(.small(cell: .lstm, hidden: [6])) { folder in
+      let written = try runner.run(
+        ["convert", "a.h5", "-o", "b.pt", "--write-vocabulary", "words.txt"], in: folder)
+      #expect(written.exitCode == 0)
+      let map = try runner.run(["convert", "b.pt", "--print-map"], in: folder).output
+      try Data(map.utf8).write(to: URL(filePath: "\(folder)/map.json"))
+      let options = ["convert", "b.pt", "--vocabulary", "words.txt", "--force", "-o", "c.h5"]
+      let stated = try runner.run(options + ["--map", "map.json"], in: folder)
+      #expect(stated.exitCode == 0 && !stated.errors.contains("assumed from names and shapes"))
+      let assumed = try runner.run(options, in: folder)
+      #expect(assumed.errors.contains("assumed from names and shapes: encoder.weight, rnn, "))
     }
   }
 }

@@ -269,11 +269,11 @@ import UnrollFormat
       // More than a reader takes at once: a first look at the text would lose the rest of it.
       try Data(String(repeating: "the cat sat on a mat\n", count: 20_000).utf8).write(
         to: URL(filePath: "\(folder)/text.txt"))
-      #expect(try runner.run(shell: "mkfifo pipe", in: folder).exitCode == 0)
+      #expect(try runner.run(shell: "mkfifo pipe", in: folder, seconds: 10).exitCode == 0)
       let path = command.contains("> pipe") ? "pipe" : "/dev/stdin"
       for verb in ["tokenize m.unroll.h5 TEXT --json", "score m.unroll.h5 TEXT --level sentence"] {
         let whole = try runner.run(
-          shell: "unroll \(verb.replacing("TEXT", with: "text.txt"))", in: folder)
+          shell: "unroll \(verb.replacing("TEXT", with: "text.txt"))", in: folder, seconds: 60)
         let piped = try runner.run(
           shell: command.replacing("VERB", with: verb.replacing("TEXT", with: path)), in: folder,
           seconds: 60)

@@ -7,19 +7,46 @@ import UnrollEngine
 import UnrollFormat
 
 @Suite struct ExampleTests {
-  @Test func examplesAreThoseThatAreCompiled() throws {
-    func text(_ path: String) throws -> String {
-      try String(contentsOf: Fixtures.root.appending(path: path), encoding: .utf8)
-    }
-    let page = try text("Sources/UnrollEngine/UnrollEngine.docc/UnrollEngine.md")
-    let program = try text("Tests/UnrollEngineTests/Examples.swift")
+  /// The Swift blocks of a page.
+  private func examples(in page: String) throws -> [String] {
     let block = #/```swift\n(.*?)```/#.dotMatchesNewlines()
-    let examples = page.matches(of: block).map { String($0.1) }
+    return try text(page).matches(of: block).map { String($0.1) }
+  }
+
+  private func text(_ path: String) throws -> String {
+    try String(contentsOf: Fixtures.root.appending(path: path), encoding: .utf8)
+  }
+
+  @Test("Examples of UnrollEngine's page are those that are compiled")
+  func examplesAreThoseThatAreCompiled() throws {
+    let program = try text("Tests/UnrollEngineTests/Examples.swift")
+    let examples = try self.examples(in: "Sources/UnrollEngine/UnrollEngine.docc/UnrollEngine.md")
     #expect(examples.count == 7)
     for example in examples {
       #expect(program.contains(example), "\(example)")
       // The comment aside, ten lines.
       #expect(example.split(separator: "\n").count <= 11)
+    }
+  }
+
+  @Test("Swift code of the README and the documentation is compiled")
+  func documentationIsCompiled() throws {
+    // scripts/check-library builds the manifest and runs the examples.
+    let compiled = try [
+      "Tests/UnrollEngineTests/Examples.swift", "Benchmarks/Loading/Sources/main.swift",
+      "docs/reference/swift.md",
+    ].map(text)
+    let documents = FileManager.default.enumerator(
+      atPath: Fixtures.root.appending(path: "docs").path)
+    let pages = (documents?.compactMap { ($0 as? String).map { "docs/\($0)" } } ?? [])
+      .filter { $0.hasSuffix(".md") }
+    #expect(!pages.isEmpty)
+    for page in ["README.md"] + pages {
+      for example in try examples(in: page) {
+        let isManifest = example.hasPrefix("// swift-tools-version")
+        let sources = isManifest ? compiled.suffix(1) : compiled.prefix(2)
+        #expect(sources.contains { $0.contains(example) }, "\(page):\n\(example)")
+      }
     }
   }
 

@@ -61,6 +61,18 @@ import Testing
     #expect(error?.expected.hasPrefix("Tokenizer.analyzer") == true)
   }
 
+  @Test("A num_words that leaves no word is refused by that name")
+  func noWords() throws {
+    var text = try String(contentsOfFile: path("keras.json"), encoding: .utf8)
+    text.replace(/"num_words": (null|\d+)/, with: #""num_words": 1"#)
+    #expect(text.contains(#""num_words": 1,"#))
+    let definition = try TokenizerDefinition(Array(text.utf8))
+    let error = #expect(throws: DefinitionError.self) { try definition.tokenizer(nil) }
+    #expect(error?.place == "config.num_words")
+    #expect(error?.expected == "more than 1, the smallest id of word_index")
+    #expect(error?.found == "1, by which Keras leaves out every word")
+  }
+
   @Test("The settings of a pickle and of to_json() are the same")
   func settingsAreTheSame() throws {
     let pickled = try KerasTokenizer(definition: TokenizerDefinition(contentsOf: path("keras.pkl")))

@@ -47,7 +47,8 @@ import UnrollTokenization
     ("activation", "Y", "Sigmoid, Softsign"), ("peepholes", "Y", "the input P"),
     ("state", "Y", "another initial_h"), ("attention", "Y", "the operation Attention"),
     ("quantised", "Y", "the operation DynamicQuantizeLSTM of com.microsoft"),
-    ("axis", "y", "axis 0"), ("twice", "graph", "y"), ("ids", "turned", "the operation Slice"),
+    ("axis", "y", "axis 0"), ("twice", "graph", "y, of the operation LogSoftmax"),
+    ("ids", "turned", "the operation Slice"),
     ("learned", "Y", "another initial_h"),
     ("escape", "E", "the location ../pytorch/lstm-state.pt"),
   ])

@@ -269,4 +269,155 @@ import UnrollTokenization
     let message = try refusal(model(.lstm), as: format)
     #expect(message.contains("found \(name)") && message.contains("pytorch, safetensors, npz"))
   }
+
+  // MARK: - Names of PyTorch's modules
+
+  /// Names of PyTorch's modules, in order, as members of a map.
+  private func ownNames(_ checkpoint: Checkpoint, _ further: String) -> String {
+    let naming = StateNaming.wordLanguageModel
+    let paths = Set(checkpoint.architecture.parameters.map(\.path))
+    let names = naming.names(of: checkpoint.architecture).filter { paths.contains($0.path) }
+    return "{" + names.map { "\"\($0.name)\": \"\($0.name)\"" }.joined(separator: ", ")
+      + ", \(further)}"
+  }
+
+  @Test(
+    "A gate order under PyTorch's own names is in the metadata, and a state_dict warns of it",
+    arguments: [(Cell.lstm, "ifog"), (.gru, "zrn")])
+  func gatesUnderOwnNames(cell: Cell, letters: String) throws {
+    let checkpoint = model(cell)
+    let names = try map(ownNames(checkpoint, "\"gates\": \"\(letters)\""))
+    for format in Self.formats {
+      let notes = try format.losses(of: checkpoint, map: names)
+      #expect(
+        notes.contains {
+          !$0.isHarmless && $0.message.hasPrefix("gate blocks in the order \(letters)")
+        })
+    }
+    for format in [SafetensorsFormat.self, NumPyFormat.self] as [any ForeignFormat.Type] {
+      try withTemporaryFolder { folder in
+        let path = "\(folder)/gates.\(format.fileExtensions[0])"
+        try format.export(checkpoint, to: path, map: names)
+        // Without the map the metadata tells, and with it both agree.
+        for map in [NameMap(), names] {
+          let back = try read(path, map)
+          for path in checkpoint.parameters.paths {
+            #expect(bytes(back.parameters[path]) == bytes(checkpoint.parameters[path]), "\(path)")
+          }
+        }
+        let other = cell == .lstm ? "ifgo" : "rzn"
+        let contradiction = try map(ownNames(checkpoint, "\"gates\": \"\(other)\""))
+        let error = #expect(throws: InterchangeError.self) { try read(path, contradiction) }
+        #expect(error?.description.contains("\(letters), as the metadata of the file says") == true)
+      }
+    }
+  }
+
+  @Test("Names that stand for other parameters than PyTorch's are warned of")
+  func namesOfOtherParameters() throws {
+    let checkpoint = model(.lstm, layers: 2)
+    let json = ownNames(checkpoint, "\"tied\": false").replacing(
+      /: "([^"]*)_l([01])"/, with: { ": \"\($0.output.1)_l\($0.output.2 == "0" ? "1" : "0")\"" })
+    let notes = try PyTorchFormat.losses(of: checkpoint, map: map(json))
+    #expect(
+      notes.contains {
+        $0.place == "rnn.weight_hh_l0" && !$0.isHarmless
+          && $0.message.hasPrefix(
+            "the name of /model/layers/00/weight_hh stands for /model/layers/01")
+      })
+    let usual = try PyTorchFormat.losses(
+      of: checkpoint, map: map(ownNames(checkpoint, "\"tied\": false")))
+    #expect(!usual.contains { $0.message.contains("stands for") })
+  }
+
+  // MARK: - Long names
+
+  @Test("A name that no record of an archive can have is refused by its length")
+  func longNames() throws {
+    let lstm = model(.lstm)
+    let longest = String(repeating: "n", count: 65_531)
+    let message = try refusal(lstm, as: NumPyFormat.self) {
+      $0["encoder.weight"] = "\"\(longest)n\""
+    }
+    #expect(message.contains("one of 65532 bytes"))
+    for format in Self.formats {
+      var members = Self.whole
+      members["encoder.weight"] = "\"\(longest)\(format == NumPyFormat.self ? "" : "nn")\""
+      let names = try map("{" + members.map { "\"\($0)\": \($1)" }.joined(separator: ", ") + "}")
+      try withTemporaryFolder { folder in
+        let path = "\(folder)/long.\(format.fileExtensions[0])"
+        try format.export(lstm, to: path, map: names)
+        #expect(try tensors(path).keys.contains { $0.utf8.count >= 65_531 })
+      }
+    }
+    let parts = String(repeating: "n.", count: 100_000)
+    #expect(try refusal(lstm) { $0["encoder.weight"] = "\"\(parts)w\"" }.contains("200 parts"))
+  }
+
+  // MARK: - Maps to complete
+
+  @Test("The map of a stack of different cells states no gate order, and is accepted")
+  func skeletonOfMixedCells() throws {
+    var checkpoint = model(.lstm, layers: 2)
+    checkpoint.architecture.layers[1].cell = .gru
+    for parameter in [LayerParameter.weightIH, .weightHH, .biasIH, .biasHH] {
+      let tensor = try #require(checkpoint.parameters[.layer(1, parameter)])
+      let values = try #require(tensor.floats())
+      let rows = values.count / 4 * 3
+      checkpoint.parameters[.layer(1, parameter)] = Tensor(
+        Array(values.prefix(rows)),
+        shape: Shape([15] + tensor.shape.dimensions.dropFirst()))
+    }
+    try withTemporaryFolder { folder in
+      let path = "\(folder)/mixed.pt"
+      try PyTorchFormat.export(checkpoint, to: path)
+      let text = try mapSkeleton(
+        of: MappedFile(path: path), as: PyTorchFormat.self, options: ReadingOptions())
+      #expect(!text.contains("gates"))
+      #expect(try read(path, map(text)).architecture.layers.map(\.cell) == [.lstm, .gru])
+    }
+  }
+
+  @Test(
+    "The map that is printed of a fixture that needs none is accepted, and reads the same model")
+  func skeletonsAreAccepted() throws {
+    let folders = [
+      "pytorch", "pickles", "roles", "statedict", "safetensors", "numpy", "gguf", "torch-modules",
+    ]
+    var (count, toComplete) = (0, [String]())
+    for folder in folders {
+      let names = try FileManager.default.contentsOfDirectory(atPath: Fixtures.path(folder))
+        .sorted()
+      for name in names {
+        let file = try MappedFile(path: Fixtures.path("\(folder)/\(name)"))
+        guard let format = AllFormats.format(of: file), format is any NamedFormat.Type else {
+          continue
+        }
+        var options = ReadingOptions(vocabulary: Self.tokens, nonlinearity: nil)
+        var plain = try? format.read(file, options: options)
+        if plain == nil {
+          options.nonlinearity = .tanh
+          plain = try? format.read(file, options: options)
+        }
+        guard let plain, plain.checkpoint.architecture.vocabularySize == 11 else { continue }
+        let text = try mapSkeleton(of: file, as: format, options: ReadingOptions())
+        // Letters of textbooks have no roles that a map could guess.
+        guard !text.contains("\"?\""), !text.contains("unassigned") else {
+          toComplete.append("\(folder)/\(name)")
+          continue
+        }
+        options.map = try map(text)
+        let mapped = try format.read(file, options: options).checkpoint
+        #expect(mapped.architecture == plain.checkpoint.architecture, "\(folder)/\(name) \(text)")
+        for path in plain.checkpoint.parameters.paths {
+          #expect(
+            bytes(mapped.parameters[path]) == bytes(plain.checkpoint.parameters[path]),
+            "\(folder)/\(name) \(path)")
+        }
+        count += 1
+      }
+    }
+    #expect(count > 60)
+    #expect(toComplete == ["roles/textbook.npz"])
+  }
 }

@@ -234,7 +234,7 @@ struct Refusal: Sendable {
     #expect(
       try PyTorchFixtures.refusal(of: "rnn_tanh-state.pt") == """
         rnn_tanh-state.pt: rnn.weight_ih_l0: expected the activation of a vanilla RNN, \
-        which a state_dict does not record, found none
+        found none in the file
           fix: say which one: `--nonlinearity tanh` or `--nonlinearity relu`
         """)
   }

@@ -27,14 +27,14 @@ extension GradientFlow {
     progress: (Stage, Double?) -> Void = { _, _ in }
   ) throws {
     let encoder = try LanguageModel.encoder(of: checkpoint, path: path)
-    let (ids, _, unknown) = try TrainingText.ids(path: text, encoder: encoder) {
+    let (ids, _, unknowns) = try TrainingText.ids(path: text, encoder: encoder) {
       progress(.reading, $0)
     }
     var measurement = try Measurement(
       checkpoint, path: path, ids: ids, text: text, settings: settings, memory: memory)
     try measurement.run { progress(.measuring, $0) }
     self.settings = settings
-    (tokens, self.unknown) = (ids.count, unknown)
+    (tokens, self.unknown) = (ids.count, unknowns.reduce(0, +))
     steps = measurement.steps
     curves = measurement.curves
     clipping = Clipping(

@@ -36,6 +36,19 @@ public struct TrainingFiles: Sendable {
     stem = String(best.dropLast(suffix.count))
   }
 
+  /// Returns the best model of a training by the name of a state to resume from.
+  ///
+  /// - Parameter state: A path such as `poet.last.unroll.h5` or `poet.step-00000100.unroll.h5`.
+  /// - Returns: A path such as `poet.unroll.h5`; `nil` for other names.
+  public static func best(ofState state: String) -> String? {
+    let files = TrainingFiles(best: state)
+    guard let dot = files.stem.lastIndex(of: ".") else { return nil }
+    let mark = files.stem[dot...].dropFirst()
+    let isState = mark == "last" || mark.hasPrefix("step-") && Int(mark.dropFirst(5)) != nil
+    let best = files.stem[..<dot]
+    return isState && !best.isEmpty && !best.hasSuffix("/") ? best + files.suffix : nil
+  }
+
   /// Returns the file of the state after a step.
   func state(ofStep step: Int) -> String {
     "\(stem).step-\(String(format: "%08ld", step))\(suffix)"

@@ -13,10 +13,12 @@ public struct TrainingText: Sendable {
   /// The number of tokens.
   public var count: Int { ids.count }
   /// The number of words outside the vocabulary, replaced by the unknown token.
-  public let unknown: Int
+  public var unknown: Int { unknowns.reduce(0, +) }
   let ids: [Int32]
   /// The indices of the ids at which lines begin.
   let lineStarts: [Int]
+  /// The number of out-of-vocabulary words of each line.
+  private let unknowns: [Int]
 
   /// Reads a text.
   ///
@@ -37,7 +39,45 @@ public struct TrainingText: Sendable {
     }
     self.path = path
     digest = UnrollFormat.digest(of: try MappedFile(path: path))
-    (ids, lineStarts, unknown) = try Self.ids(path: path, encoder: encoder, progress: progress)
+    (ids, lineStarts, unknowns) = try Self.ids(path: path, encoder: encoder, progress: progress)
+  }
+
+  private init(path: String, digest: String, ids: [Int32], lineStarts: [Int], unknowns: [Int]) {
+    (self.path, self.digest) = (path, digest)
+    (self.ids, self.lineStarts, self.unknowns) = (ids, lineStarts, unknowns)
+  }
+
+  /// Splits the text between two lines, for training and validation.
+  ///
+  /// A part has the path `PATH, lines FIRST-LAST of COUNT`, and as digest that of the text's digest and these
+  /// words.
+  ///
+  /// - Parameter split: The place.
+  /// - Returns: The lines before it and those behind it.
+  /// - Throws: `TextError` if one of them would be empty.
+  public func parts(_ split: TextSplit) throws -> (train: TrainingText, valid: TrainingText) {
+    let count = lineStarts.count
+    let cut =
+      switch split {
+      case .validFraction(let share): count - Int((share * Double(count)).rounded())
+      case .trainLines(let lines): lines
+      }
+    guard cut > 0, cut < count else {
+      throw TextError(
+        path: path, line: nil, expected: "lines for training and for validation",
+        found: "\(count) lines, \(max(0, cut)) for training",
+        fix: "give another --valid-fraction, or a text with more lines")
+    }
+    func part(_ lines: Range<Int>) -> TrainingText {
+      let end = lines.upperBound < count ? lineStarts[lines.upperBound] : ids.count
+      let start = lineStarts[lines.lowerBound]
+      let name = TextSplit.suffix(lines, of: count)
+      return TrainingText(
+        path: path + name, digest: UnrollFormat.digest(ofText: digest + name),
+        ids: Array(ids[start..<end]), lineStarts: lineStarts[lines].map { $0 - start },
+        unknowns: Array(unknowns[lines]))
+    }
+    return (part(0..<cut), part(cut..<count))
   }
 
   /// Reads the ids of a text; if sentences have a start token of their own, each line begins with
@@ -47,17 +87,17 @@ public struct TrainingText: Sendable {
   ///   - path: A file, plain or gzip, or `-` for standard input.
   ///   - encoder: The model's encoder.
   ///   - progress: Called periodically with the share that was read.
-  /// - Returns: The ids, the indices of line starts, and the number of words outside the
+  /// - Returns: The ids, the indices of line starts, and the number of words of each line that are outside the
   ///   vocabulary.
   /// - Throws: `FileError` or `TextError` if the text cannot be read or has words that the model
   ///   cannot encode: all of them are listed.
   static func ids(
     path: String, encoder: Encoder, progress: (Double?) -> Void = { _ in }
-  ) throws -> (ids: [Int32], lineStarts: [Int], unknown: Int) {
+  ) throws -> (ids: [Int32], lineStarts: [Int], unknowns: [Int]) {
     var lines = try LineReader(path: path, for: encoder.tokenizer)
     var ids: [Int32] = []
     var lineStarts: [Int] = []
-    var unknown = 0
+    var unknowns: [Int] = []
     var missing = MissingWords()
     let start = encoder.tokenizer.sentenceStart == .bos ? encoder.sentenceStartID : nil
     while let line = try lines.next() {
@@ -67,7 +107,7 @@ public struct TrainingText: Sendable {
         lineStarts.append(ids.count)
         if let start { ids.append(start) }
         ids += encoded.ids
-        unknown += encoded.unknownCount
+        unknowns.append(encoded.unknownCount)
       } catch {
         let words = encoder.missingWords(in: line)
         guard !words.isEmpty else { throw error }
@@ -79,7 +119,31 @@ public struct TrainingText: Sendable {
       progress(lines.fraction)
     }
     if let error = missing.error(path: path) { throw error }
-    return (ids, lineStarts, unknown)
+    return (ids, lineStarts, unknowns)
+  }
+}
+
+/// The line between training and validation in one text.
+public enum TextSplit: Sendable {
+  /// The last lines are for validation: this share of all, rounded.
+  case validFraction(Double)
+  /// The first lines are for training: this many.
+  case trainLines(Int)
+
+  /// Returns the words that follow the path of a part.
+  static func suffix(_ lines: Range<Int>, of count: Int) -> String {
+    ", lines \(lines.lowerBound + 1)-\(lines.upperBound) of \(count)"
+  }
+
+  /// Finds the whole text of a part.
+  ///
+  /// - Parameter name: The name of the part for training.
+  /// - Returns: The name of the text, and its split; `nil` for the name of a whole text.
+  public static func whole(ofPart name: String) -> (name: String, split: TextSplit)? {
+    guard let found = name.firstMatch(of: /, lines 1-([0-9]+) of [0-9]+$/),
+      let lines = Int(found.1)
+    else { return nil }
+    return (String(name[..<found.range.lowerBound]), .trainLines(lines))
   }
 }
 

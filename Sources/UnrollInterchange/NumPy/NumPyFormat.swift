@@ -99,7 +99,7 @@ public enum NumPyFormat: NameWritingFormat {
     _ checkpoint: Checkpoint, naming: StateNaming, to path: String, progress: (Int) -> Void
   ) throws {
     let arrays = try arrays(of: checkpoint, naming: naming)
-    let text = Array(StateMetadata(checkpoint).json.utf8)
+    let text = Array(StateMetadata(checkpoint, gates: naming.mapped?.gates).json.utf8)
     var archive = try ZipWriter(emptying: path)
     for (name, type, tensor) in arrays {
       try archive.add(
@@ -127,6 +127,9 @@ public enum NumPyFormat: NameWritingFormat {
     }
   }
 
+  /// The bytes of a name that an archive has room for: its records end in `.npy`.
+  private static let longestName = Int(UInt16.max) - ".npy".utf8.count
+
   /// Refuses names that are too long for the archive.
   private static func checkNames(_ state: TorchStateDictionary) throws {
     func fail(_ place: String, _ found: String, _ fix: String) -> InterchangeError {
@@ -137,6 +140,11 @@ public enum NumPyFormat: NameWritingFormat {
     if let entry = state.entries.first(where: { $0.name == StateMetadata.key }) {
       throw fail(
         entry.name, "that of the text beside them", "give the tensor another name in the map")
+    }
+    if let entry = state.entries.first(where: { $0.name.utf8.count > longestName }) {
+      throw fail(
+        entry.name, "one of \(entry.name.utf8.count) bytes",
+        "give the tensor a name of at most \(longestName) bytes in the map")
     }
     guard state.entries.count == state.storages.count else {
       throw fail(

@@ -95,7 +95,19 @@ struct ONNXTrace {
     return listed.map { $0.map { $0 < 0 ? $0 + rank : $0 } }
   }
 
+  /// Returns an error in words if a value is an attribute where the operator set has an input, or the other
+  /// way round; else `nil`.
+  private func misplaced(
+    _ name: String, since operatorSet: Int, _ node: ONNXNode, in graph: ONNXGraph
+  ) -> String? {
+    let own = graph.model.operatorSet
+    let isInput = own >= operatorSet
+    guard isInput ? node.attributes[name] != nil : node.input(1) != nil else { return nil }
+    return "\(name) as an \(isInput ? "attribute" : "input") in operator set \(own)"
+  }
+
   private mutating func squeeze(_ node: ONNXNode, in graph: ONNXGraph) -> String? {
+    if let misplaced = misplaced("axes", since: 13, node, in: graph) { return misplaced }
     guard var axes else { return "a squeeze behind computed sizes" }
     let all = axes.indices.filter { axes[$0] == .one }
     let isWhole = node.attributes["axes"] == nil && node.input(1) == nil
@@ -112,6 +124,7 @@ struct ONNXTrace {
   }
 
   private mutating func unsqueeze(_ node: ONNXNode, in graph: ONNXGraph) -> String? {
+    if let misplaced = misplaced("axes", since: 13, node, in: graph) { return misplaced }
     let count = (node.attributes["axes"]?.ints ?? node.input(1).flatMap { graph.integers($0) })?
       .count
     guard var axes, let count,
@@ -218,6 +231,7 @@ struct ONNXTrace {
   /// Applies a slice of the last element of the time axis, from -1 to the end, or of all elements
   /// of an axis.
   private mutating func slice(_ node: ONNXNode, in graph: ONNXGraph) -> String? {
+    if let misplaced = misplaced("starts", since: 10, node, in: graph) { return misplaced }
     func list(_ index: Int, _ name: String) -> [Int]? {
       node.input(index).flatMap { graph.integers($0) } ?? node.attributes[name].map(\.ints)
     }

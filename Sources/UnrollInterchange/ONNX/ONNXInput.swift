@@ -41,6 +41,7 @@ struct ONNXInput {
       try checkSteps(path, before: first, in: graph)
       return
     }
+    guard ["Gather", "OneHot"].contains(node.operation) else { throw Self.unknown(origin, graph) }
     // The ids are the graph input itself, not computed from it.
     let source = node.operation == "Gather" ? node.input(1) : node.input(0)
     let (fed, idPath) = source.map { graph.path(to: $0, isPicking: false) } ?? ("", [])
@@ -168,7 +169,8 @@ struct ONNXInput {
   private static func unknown(_ name: String, _ graph: ONNXGraph) -> InterchangeError {
     graph.model.error(
       name, expected: "rows of an embedding, or one-hot vectors, as the first layer's input",
-      found: graph.producer(of: name)?.node.operation ?? "another value",
+      found: graph.producer(of: name).map { "the operation \($0.node.operation)" }
+        ?? "another value",
       fix: "export a language model whose input is the ids of tokens")
   }
 }

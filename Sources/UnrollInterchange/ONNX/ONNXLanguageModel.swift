@@ -151,7 +151,12 @@ struct ONNXLanguageModel {
     guard let first = found.first else {
       throw graph.model.error(
         "graph", expected: "a result of a linear layer, with or without a softmax",
-        found: list(graph.model.outputs), fix: "export the model with its output layer")
+        found: list(
+          graph.model.outputs.map { name in
+            name
+              + (graph.producer(of: name).map { ", of the operation \($0.node.operation)" } ?? "")
+          }),
+        fix: "export the model with its output layer, and with nothing but a softmax behind it")
     }
     guard found.count == 1 else {
       throw graph.model.error(

@@ -87,8 +87,16 @@ struct ONNXLayer {
         W.name, expected: "weights [1, \(G)*H, D]", found: "dimensions \(sizes)",
         fix: "export the model again")
     }
+    // ONNX Runtime takes the size from the attribute alone.
+    let H = sizes[1] / G
+    guard let stated = node.attributes["hidden_size"]?.int, stated == H else {
+      throw model.error(
+        node.place, expected: "the attribute hidden_size \(H), as the weights \(W.name) have it",
+        found: node.attributes["hidden_size"]?.int.map(String.init) ?? "none",
+        fix: "export the model again, with this attribute")
+    }
     var layer = LayerArchitecture(
-      cell: cell, inputSize: sizes[2], hiddenSize: sizes[1] / G,
+      cell: cell, inputSize: sizes[2], hiddenSize: H,
       bias: B == nil ? .none : kept?.bias == .single ? .single : .double)
     if let found = try Self.setActivations(of: &layer, node) {
       throw refuse("the activations of \(node.operation), or hard sigmoids of gates", found)
@@ -116,7 +124,11 @@ struct ONNXLayer {
     var names = given.isEmpty ? usual[layer.cell] ?? [] : given.map { $0.lowercased() }
     let found = list(given)
     if layer.cell == .rnn {
-      guard names.count == 1, let activation = Activation(rawValue: names[0]) else { return found }
+      // ONNX Runtime reads the names of an RNN as they are written, and the others in any case.
+      names = given.isEmpty ? ["Tanh"] : given
+      guard names.count == 1,
+        let activation = ["Tanh": Activation.tanh, "Relu": .relu][names[0]]
+      else { return found }
       layer.activation = activation
       return nil
     }
@@ -167,9 +179,8 @@ struct ONNXLayer {
   private static func isZero(_ constant: ONNXTensor, _ model: ONNXModel) throws -> Bool {
     var weights = ONNXWeights(model)
     guard constant.dimensions.allSatisfy({ $0 >= 0 }) else { return false }
-    return try weights.tensor(constant, shape: constant.dimensions).withUnsafeBytes {
-      $0.allSatisfy { $0 == 0 }
-    }
+    // By value: -0 is a zero, too.
+    return try weights.tensor(constant, shape: constant.dimensions).doubles.allSatisfy { $0 == 0 }
   }
 
   /// Returns the parameters by name.

@@ -1,5 +1,6 @@
 // Tensors with the names of a state_dict, independent of the file format.
 
+import UnrollFormat
 import UnrollTensors
 
 /// A file of named tensors.
@@ -85,8 +86,9 @@ struct TorchModule: Sendable {
   let mode: String?
   /// The rate of a dropout module, or of dropout between layers.
   let dropout: Double?
-  /// The maximum norm to which rows of an embedding are renormalized.
-  let maximumNorm: Double?
+  /// The largest norm of an embedding's rows, to which PyTorch scales those that it looks up, and the order
+  /// of the norm.
+  let maximumNorm: (norm: Double, order: Double)?
 }
 
 /// Tensors under the names of `state_dict()`, and the modules of a whole model.
@@ -97,12 +99,14 @@ struct NamedTensors: Sendable {
   var tensors: [NamedTensor] = []
   /// The modules, if the file holds a whole model.
   var modules: [TorchModule] = []
+  /// The activations of vanilla RNN cells that settings beside the tensors state.
+  var statedActivations: [Stated<Activation>] = []
   /// The account of the file's tensors, after names are normalized.
   private(set) var ledger: Ledger?
   /// The order of gate blocks in the rows of recurrent parameters, if the caller states it.
   private(set) var gates: GateOrder?
   /// The tensors that duplicate others, by their names in the file.
-  private var copies: [String] = []
+  private(set) var copies: [String] = []
   /// `true` if the caller states that the output shares the embedding's weight.
   private(set) var isTied = false
 
@@ -207,6 +211,18 @@ struct NamedTensors: Sendable {
     try checkNames(fix: "give each tensor of the map a name of its own")
   }
 
+  /// Takes the order of the gate blocks that the file itself states.
+  ///
+  /// - Throws: `InterchangeError` if the map states another one.
+  mutating func take(_ written: GateOrder) throws {
+    if let gates, gates != written {
+      throw file.error(
+        NameMap.Key.gates, expected: "\(written.letters), as the metadata of the file says",
+        found: "\(gates.letters) in the map", fix: "leave `\"gates\"` out of the map")
+    }
+    gates = written
+  }
+
   /// Removes the prefixes that `DataParallel` and `torch.compile` add to every name.
   ///
   /// - Returns: Notes on the removed prefixes.
@@ -218,6 +234,11 @@ struct NamedTensors: Sendable {
       }
       guard let prefix else { return notes }
       for index in tensors.indices { tensors[index].name.removeFirst(prefix.count) }
+      // The model itself takes the place of the module around it.
+      if let model = modules.firstIndex(where: { $0.path + "." == prefix }) {
+        modules[model].path = prefix
+        modules.removeAll { $0.path.isEmpty }
+      }
       for index in modules.indices where modules[index].path.hasPrefix(prefix) {
         modules[index].path.removeFirst(prefix.count)
       }

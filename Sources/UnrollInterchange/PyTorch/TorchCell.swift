@@ -14,13 +14,14 @@ struct TorchCell: Equatable {
   ///   - rows: The number of rows of `weight_ih`, G*H.
   ///   - hiddenSize: H.
   ///   - mode: `nn.RNNBase.mode`, such as `RNN_TANH`, if the file holds the module.
+  ///   - stated: The activations of vanilla RNN cells in settings beside the tensors.
   ///   - nonlinearity: The caller's activation of vanilla RNN cells.
   ///   - place: The tensor with these rows.
   ///   - file: The file, for messages.
   /// - Throws: `InterchangeError` if these disagree or do not determine the activation.
   init(
-    rows: Int, hiddenSize: Int, mode: String?, nonlinearity: Activation?, place: String,
-    file: any TensorContainer
+    rows: Int, hiddenSize: Int, mode: String?, stated: [Stated<Activation>] = [],
+    nonlinearity: Activation?, place: String, file: any TensorContainer
   ) throws {
     let whole = hiddenSize > 0 && rows.isMultiple(of: hiddenSize)
     let gateCount = whole ? rows / hiddenSize : 0
@@ -36,8 +37,8 @@ struct TorchCell: Equatable {
     }
     self.cell = cell
     activation = try Self.activation(
-      of: cell, declared: mode.flatMap { Self.modes[$0]?.activation }, asked: nonlinearity,
-      place: place, file: file)
+      of: cell, declared: mode.flatMap { Self.modes[$0]?.activation }, stated: stated,
+      asked: nonlinearity, place: place, file: file)
   }
 
   private static let modes: [String: (cell: Cell, activation: Activation)] = [
@@ -46,19 +47,28 @@ struct TorchCell: Equatable {
   ]
 
   private static func activation(
-    of cell: Cell, declared: Activation?, asked: Activation?, place: String,
-    file: any TensorContainer
+    of cell: Cell, declared: Activation?, stated: [Stated<Activation>], asked: Activation?,
+    place: String, file: any TensorContainer
   ) throws -> Activation {
     guard cell == .rnn else { return .tanh }
-    guard let activation = declared ?? asked else {
+    // Settings that differ are of several models.
+    let agreed = Set(stated.map(\.value)).count == 1 ? stated.first : nil
+    guard let activation = declared ?? agreed?.value ?? asked else {
       throw file.error(
-        place, expected: "the activation of a vanilla RNN, which a state_dict does not record",
-        found: "none", fix: "say which one: `--nonlinearity tanh` or `--nonlinearity relu`")
+        place, expected: "the activation of a vanilla RNN",
+        found: stated.isEmpty
+          ? "none in the file"
+          : "several: \(list(stated.map { "\($0.place) \($0.value.rawValue)" }.sorted()))",
+        fix: "say which one: `--nonlinearity tanh` or `--nonlinearity relu`")
     }
     if let asked, asked != activation {
+      let isSetting = declared == nil
       throw file.error(
         place, expected: "nonlinearity \(asked.rawValue), as requested",
-        found: "\(activation.rawValue) (\(cell.rawValue))", fix: "leave out `--nonlinearity`")
+        found: "\(activation.rawValue) (\(isSetting ? agreed?.place ?? "" : cell.rawValue))",
+        fix: "leave out `--nonlinearity`"
+          + (isSetting
+            ? "; if the setting is of something else, `--ignore \(agreed?.place ?? "")`" : ""))
     }
     return activation
   }

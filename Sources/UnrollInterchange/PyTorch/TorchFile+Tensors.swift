@@ -82,8 +82,8 @@ extension TorchFile {
       fix: "the pickle is damaged; save the model again")
   }
 
-  /// Returns the view of `_rebuild_tensor_v2(storage, offset, size, stride, ...)`; v3 ends with the
-  /// type.
+  /// Returns the view of `_rebuild_tensor_v2(storage, offset, size, stride, requires_grad, hooks,
+  /// metadata)`; in v3 the type comes before the metadata, and both may lack the metadata.
   private func view(
     _ function: String, _ arguments: [PickleReference], name: String
   ) throws -> TorchTensor {
@@ -101,13 +101,41 @@ extension TorchFile {
     let tensor = TorchTensor(
       record: storage.record, element: storage.element, offset: offset, sizes: sizes,
       strides: strides, storageCount: storage.count)
-    guard let tensor else {
+    guard var tensor else {
       throw error(
         name, expected: "a view inside the \(storage.count) elements of \(storage.record)",
         found: "sizes \(numbers(sizes)), strides \(numbers(strides)), offset \(offset)",
         fix: "the pickle is damaged; save the model again")
     }
+    if function != "_rebuild_tensor" {
+      let place = function == "_rebuild_tensor_v3" ? 7 : 6
+      tensor.isNegated = try isNegated(arguments.dropFirst(place).first, function, name: name)
+    }
     return tensor
+  }
+
+  /// Reads what PyTorch stores of a tensor beside its view: `{"neg": True}` if the numbers are those of
+  /// the storage with the other sign.
+  ///
+  /// - Throws: `InterchangeError` for everything else that is set, such as the conjugate bit.
+  private func isNegated(
+    _ metadata: PickleReference?, _ function: String, name: String
+  ) throws -> Bool {
+    guard let metadata, graph[metadata].value != .none else { return false }
+    guard let entries = graph.entries(metadata) else { throw argumentError(name, function) }
+    var isNegated = false
+    for entry in entries {
+      switch (graph.string(entry.key), graph[entry.value].value) {
+      case (_, .bool(false)), (_, .none): continue
+      case ("neg", .bool(true)): isNegated = true
+      default:
+        throw error(
+          name, expected: "a tensor of plain numbers",
+          found: "one whose metadata sets \(graph.describe(entry.key))",
+          fix: "save the numbers that it stands for: `tensor.resolve_conj().resolve_neg().clone()`")
+      }
+    }
+    return isNegated
   }
 
   private func numbers(_ values: [Int]) -> String {
@@ -206,14 +234,14 @@ extension TorchFile {
         fix: "convert it first: `model.float()`, then save the state_dict")
     }
     guard let storage = storages[tensor.record],
-      let byteCount = tensor.shape.byteCount(of: dtype), tensor.isContiguous || byteCount <= room
+      let byteCount = tensor.shape.byteCount(of: dtype), tensor.isStored || byteCount <= room
     else {
       throw error(
         name, expected: "tensors not much larger than the file in all",
         found: "shape \(tensor.shape) expanded from \(tensor.span) elements",
         fix: "save a contiguous copy: `tensor.contiguous()`")
     }
-    if !tensor.isContiguous { room -= byteCount }
+    if !tensor.isStored { room -= byteCount }
     guard
       let result = Tensor(
         shape: tensor.shape, dtype: dtype, storage: bytes(of: tensor, in: storage))
@@ -232,7 +260,7 @@ extension TorchFile {
   }
 
   private func bytes(of tensor: TorchTensor, in storage: ByteStorage) -> ByteStorage {
-    guard tensor.isContiguous else { return .owned(tensor.gathered(from: storage)) }
+    guard tensor.isStored else { return .owned(tensor.gathered(from: storage)) }
     let start = tensor.offset * tensor.element.size
     return storage[start..<start + tensor.span * tensor.element.size]
   }

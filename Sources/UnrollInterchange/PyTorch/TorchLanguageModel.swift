@@ -1,5 +1,7 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
 // Recognizes a language model among the tensors of a torch file.
 
+import Foundation
 import UnrollFormat
 import UnrollTensors
 import UnrollTokenization
@@ -49,6 +51,7 @@ struct TorchLanguageModel {
     try checkOverlap()
     try checkShapes()
     try checkGates()
+    try checkClasses()
     noteAssumptions()
   }
 
@@ -72,6 +75,7 @@ struct TorchLanguageModel {
       let hiddenSize = (projection ?? weightHH).tensor.shape.dimensions[1]
       let cell = try TorchCell(
         rows: dimensions[0], hiddenSize: hiddenSize, mode: mode,
+        stated: metadata == nil ? model.statedActivations : [],
         nonlinearity: metadata?.activation(ofLayer: index) ?? nonlinearity,
         place: weightIH.name, file: model.file)
       if let projection, cell.cell != .lstm {
@@ -159,6 +163,34 @@ struct TorchLanguageModel {
     }
   }
 
+  /// Refuses modules of classes that may compute something else than PyTorch's.
+  ///
+  /// They are those of a program's own, and bags of embeddings. A map that names their tensors states that
+  /// they do not.
+  private func checkClasses() throws {
+    let roles = roles
+    // Layers with gates are those of `checkGates`. Programs keep other weights of a layer in modules of their
+    // own around PyTorch's, for dropout.
+    let plain = architecture.layers.indices.filter { architecture.layers[$0].cell == .rnn }
+    let parts =
+      plain.map { (ParameterPath.layer($0, .weightIH), "nn.RNN") }
+      + [
+        (.embeddingWeight, "nn.Embedding"), (.outputWeight, "nn.Linear"),
+        (.outputBias, "nn.Linear"),
+      ]
+    for (path, usual) in parts {
+      guard let tensor = roles[path], !tensor.isMapped, let module = model.module(of: tensor),
+        !module.isOfPyTorch
+      else { continue }
+      // A parameter of a module that holds others is of the forward pass of the model.
+      guard usual == "nn.RNN" || (!module.path.isEmpty && model.isLeaf(module)) else { continue }
+      throw model.roleError(
+        tensor.fileName, expected: "a tensor of \(usual), whose computation is known",
+        found: "one of the class \(module.className)",
+        advice: "if it computes what \(usual) computes, state the roles of its tensors")
+    }
+  }
+
   /// Checks the order of gate blocks: PyTorch's unless the map gives another; a custom class may
   /// have any order.
   private func checkGates() throws {
@@ -172,8 +204,8 @@ struct TorchLanguageModel {
       return
     }
     for layer in stack.layers {
-      guard let module = layer.tensors[.weightIH].flatMap(model.module(of:)), module.mode == nil,
-        !module.className.hasPrefix("torch.nn.modules.rnn."), !gated.isEmpty
+      guard let module = layer.tensors[.weightIH].flatMap(model.module(of:)), !module.isOfPyTorch,
+        !gated.isEmpty
       else { continue }
       throw model.roleError(
         module.path, expected: "a recurrent module of PyTorch, whose gate order is known",
@@ -220,7 +252,38 @@ struct TorchLanguageModel {
       tree[path] = blocks[path].map { tensor.reordered(blocks: $0) } ?? tensor
     }
     if let note = equalityNote(tree) { notes.append(note) }
+    if let note = try normNote(tree) { notes.append(note) }
     return (tree, notes)
+  }
+
+  /// Refuses an embedding whose rows PyTorch would scale when it looks them up, `nn.Embedding(max_norm=...)`.
+  ///
+  /// - Returns: A note if no row is longer than the largest norm: then it changes nothing.
+  private func normNote(_ tree: ParameterTree<Tensor>) throws -> Note? {
+    guard let tensor = parts.embedding, let module = model.module(of: tensor),
+      let (norm, order) = module.maximumNorm, let weight = tree[.embeddingWeight]
+    else { return nil }
+    let D = weight.shape.dimensions[1]
+    // PyTorch adds up D terms, and rounds the norm, the factor and the row to the type of the weight.
+    let sum = weight.dtype == .float64 ? 0x1p-53 : 0x1p-24
+    let slack = 1 + Double(D) * sum + 4 * weight.dtype.roundoff
+    let values = weight.doubles
+    let row = (0..<weight.shape.dimensions[0]).first {
+      values[$0 * D..<($0 + 1) * D].norm(order: order) > norm * slack
+    }
+    guard let row else {
+      return Note(
+        place: module.path, message: "not preserved: max_norm \(norm), which no row exceeds",
+        isHarmless: true)
+    }
+    let found = values[row * D..<(row + 1) * D].norm(order: order)
+    throw model.file.error(
+      tensor.fileName,
+      expected: "rows of a norm of at most \(norm), as max_norm of \(module.path) says",
+      found: "\(found) in row \(row)",
+      fix: "PyTorch scales such rows when it looks them up: do so for all of them, "
+        + "`model.\(module.path)(torch.arange(\(weight.shape.dimensions[0])))`, and save the model again"
+    )
   }
 
   /// The permutations of recurrent parameters whose gate blocks are in another order in the file,
@@ -260,17 +323,25 @@ struct TorchLanguageModel {
   // MARK: - Notes
 
   private mutating func noteAssumptions() {
-    notes.append(
-      Note(
-        place: model.file.place,
-        message: "assumed from names and shapes: \(parts.embedding?.name ?? "one-hot input"), "
-          + "\(stack.description), \(parts.output.name), softmax"
-      ))
+    // Roles that the map states are not assumed.
+    let isStackMapped = stack.layers.allSatisfy { $0.tensors.values.allSatisfy(\.isMapped) }
+    let assumed = [
+      parts.embedding?.isMapped == true ? nil : parts.embedding?.name ?? "one-hot input",
+      isStackMapped ? nil : stack.description,
+      parts.output.isMapped ? nil : parts.output.name,
+    ].compactMap { $0 }
+    if !assumed.isEmpty {
+      notes.append(
+        Note(
+          place: model.file.place,
+          message: "assumed from names and shapes: \(list(assumed)), softmax"))
+    }
     if let bias = parts.assumedBias, !bias.isMapped {
       notes.append(Note(place: bias.fileName, message: "assumed to be the bias of the output"))
     }
     noteSharing()
     noteGates()
+    noteActivation()
     for module in model.modules { noteTrainingSettings(of: module) }
   }
 
@@ -314,14 +385,61 @@ struct TorchLanguageModel {
           + "(\"gates\")"))
   }
 
+  /// Names the setting beside the tensors that decided about vanilla RNN layers.
+  private mutating func noteActivation() {
+    let isOpen = stack.layers.contains { layer in
+      layer.tensors[.weightIH].flatMap(model.module(of:))?.mode == nil
+    }
+    guard isOpen, Set(model.statedActivations.map(\.value)).count == 1,
+      let stated = model.statedActivations.first,
+      architecture.layers.contains(where: { $0.cell == .rnn })
+    else { return }
+    notes.append(
+      Note(
+        place: stated.place,
+        message: "activation of the vanilla RNN cells: \(stated.value.rawValue)",
+        isHarmless: true))
+  }
+
   private mutating func noteTrainingSettings(of module: TorchModule) {
     let place = module.path.isEmpty ? model.file.place : module.path
     if let rate = module.dropout, rate != 0 {
       notes.append(Note(place: place, message: "not preserved: dropout \(rate)"))
     }
-    if let norm = module.maximumNorm {
-      notes.append(
-        Note(place: place, message: "not preserved: rows renormalised to max_norm \(norm)"))
+  }
+}
+
+extension NamedTensors {
+  /// `true` if no other module is below a module.
+  fileprivate func isLeaf(_ module: TorchModule) -> Bool {
+    !modules.contains { $0.path.hasPrefix(module.path + ".") }
+  }
+}
+
+extension TorchModule {
+  /// `true` if its class is PyTorch's and computes what a language model does with its tensors.
+  fileprivate var isOfPyTorch: Bool {
+    className.hasPrefix("torch.nn.") && className != "torch.nn.modules.sparse.EmbeddingBag"
+  }
+}
+
+extension DType {
+  /// The largest relative error of one rounding.
+  fileprivate var roundoff: Double {
+    switch self {
+    case .float16: 0x1p-11
+    case .bfloat16: 0x1p-8
+    case .float32: 0x1p-24
+    default: 0x1p-53
     }
+  }
+}
+
+extension ArraySlice<Double> {
+  /// The norm of an order, as `torch.norm` has it.
+  fileprivate func norm(order: Double) -> Double {
+    if order == .infinity { return map(abs).max() ?? 0 }
+    if order == 0 { return Double(count { $0 != 0 }) }
+    return pow(reduce(0) { $0 + pow(abs($1), order) }, 1 / order)
   }
 }

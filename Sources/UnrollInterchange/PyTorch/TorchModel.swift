@@ -16,6 +16,8 @@ struct TorchModel {
   /// The token lists beside the model.
   private(set) var lists: [TokenList] = []
   private var search = TokenSearch()
+  /// The settings beside the model.
+  private var settings = TorchSettings()
   /// Notes on assumptions and on properties that are not preserved.
   private(set) var notes: [Note]
   /// The number of entries that may still be visited: a small pickle can describe a huge tree of
@@ -47,6 +49,10 @@ struct TorchModel {
       try readStateDictionary(root)
     }
     try named.checkNames(fix: Self.saveWeights)
+    named.statedActivations = settings.activations
+    var options = options
+    options.ignored.subtract(settings.ignored)
+    notes += settings.ignored.sorted().map { Note(place: $0, message: "ignored, as requested") }
     notes += try named.normalize(options)
   }
 
@@ -164,8 +170,9 @@ struct TorchModel {
       let members = try members(of: value) ?? []
       for member in members where member.key != step {
         let path = (model.path.prefix(depth) + [member.key]).joined(separator: ".")
-        guard !ignored.contains(path) else { continue }
-        try TorchSettings.check(member.value, named: member.key, path: path, in: file)
+        try settings.take(
+          member.value, named: member.key, path: path, in: file, ignoring: ignored)
+        guard !settings.ignored.contains(path) else { continue }
         if Self.optimizers.contains(member.key), optimizer == nil {
           optimizer = Extra(name: member.key, value: member.value)
         } else if isList, !takeList(member.value, member.key) {
@@ -300,11 +307,17 @@ struct TorchModel {
   ) -> TorchModule {
     func attribute(_ name: String) -> PickleReference? { file.graph.attribute(name, of: module) }
     let isDropout = className.hasPrefix("torch.nn.modules.dropout.")
-    let isEmbedding = className == "torch.nn.modules.sparse.Embedding"
+    var mode = attribute("mode").flatMap(file.graph.string)
+    if className == "torch.nn.modules.rnn.RNNCell",
+      let nonlinearity = attribute("nonlinearity").flatMap(file.graph.string)
+    {
+      mode = "RNN_" + nonlinearity.uppercased()
+    }
+    let norm = attribute("max_norm").flatMap(file.graph.double)
     return TorchModule(
-      path: path, className: className, mode: attribute("mode").flatMap(file.graph.string),
+      path: path, className: className, mode: mode,
       dropout: attribute(isDropout ? "p" : "dropout").flatMap(file.graph.double),
-      maximumNorm: isEmbedding ? attribute("max_norm").flatMap(file.graph.double) : nil)
+      maximumNorm: norm.map { ($0, attribute("norm_type").flatMap(file.graph.double) ?? 2) })
   }
 
   private mutating func children(

@@ -1,62 +1,57 @@
 // Settings beside a model that change its function without a tensor.
 
+import UnrollFormat
 import UnrollTensors
 
-/// Settings of training scripts that change the function of a model without a parameter of their
-/// own.
-enum TorchSettings {
-  /// The names of a setting, its value without effect, and the meaning of another value.
-  private static let settings: [(names: [String], harmless: Bool, meaning: String, fix: String)] = [
-    (
-      ["is_forward_lm"], true,
-      "a backward language model, which predicts each token from those that follow it",
-      "convert the forward model"
-    ),
-    (
-      ["layer_normalization", "layer_norm", "layernorm", "use_layer_norm", "batch_norm"], false,
-      "a normalization between the layers that has no parameters", "it cannot be converted"
-    ),
-    (
-      ["residual", "residuals", "use_residual", "skip_connections"], false,
-      "connections around the layers", "it cannot be converted"
-    ),
-    (
-      ["bidirectional", "is_bidirectional"], false, "a model that reads in both directions",
-      "it cannot be converted"
-    ),
-    (
-      ["attention", "use_attention"], false, "attention beside the recurrent layers",
-      "it cannot be converted"
-    ),
-  ]
+/// A statement of a file, and its location there.
+struct Stated<Value: Hashable & Sendable>: Hashable, Sendable {
+  let place: String
+  let value: Value
+}
+
+/// The values beside a model that `--ignore` names or that change what it computes.
+struct TorchSettings {
   /// The maximum number of visited values.
   private static let mostValues = 10_000
 
-  /// Searches a value beside a model for such settings.
+  /// The activations of vanilla RNN cells.
+  private(set) var activations: [Stated<Activation>] = []
+  /// The paths of `--ignore` that are values beside the model.
+  private(set) var ignored: Set<String> = []
+
+  /// Searches a value beside a model.
   ///
   /// - Parameters:
   ///   - value: The value.
   ///   - name: Its key.
   ///   - path: The keys that lead to it, in the form of `--ignore`.
   ///   - file: The file.
-  /// - Throws: `InterchangeError` naming a setting that changes the model's function.
-  static func check(
-    _ value: PickleReference, named name: String, path: String, in file: TorchFile
+  ///   - leftOut: The paths that the caller leaves out.
+  /// - Throws: `InterchangeError` naming a setting by which the model computes something else.
+  mutating func take(
+    _ value: PickleReference, named name: String, path: String, in file: TorchFile,
+    ignoring leftOut: Set<String>
   ) throws {
-    var left = mostValues
+    var left = Self.mostValues
     var pending = [(name: name, path: path, value: value, depth: 0)]
     while let next = pending.popLast() {
       left -= 1
       guard left > 0 else { return }
-      if let isSet = flag(next.value, in: file.graph),
-        let setting = settings.first(where: { $0.names.contains(next.name) }),
-        isSet != setting.harmless
-      {
-        throw file.error(
-          next.path, expected: "a language model of embedding, recurrent layers and output",
-          found: "\(setting.meaning) (\(next.name) is \(isSet ? "True" : "False"))",
-          fix:
-            "\(setting.fix); if the setting is of something else, `--ignore \(path)` leaves it out")
+      if leftOut.contains(next.path) {
+        ignored.insert(next.path)
+        continue
+      }
+      if let value = SettingValue(next.value, in: file.graph) {
+        if let meaning = ModelSetting.meaning(of: next.name, value) {
+          throw file.error(
+            next.path, expected: "a language model of embedding, recurrent layers and output",
+            found: "\(meaning) (\(next.name) is \(value))",
+            fix: "it cannot be converted; if the setting is of something else, `--ignore "
+              + "\(next.path)` leaves it out")
+        }
+        if let activation = ModelSetting.activation(of: next.name, value) {
+          activations.append(Stated(place: next.path, value: activation))
+        }
       }
       guard next.depth < 3 else { continue }
       let state = file.graph[next.value].state
@@ -68,12 +63,17 @@ enum TorchSettings {
       }
     }
   }
+}
 
-  private static func flag(_ value: PickleReference, in graph: PickleGraph) -> Bool? {
+extension SettingValue {
+  /// A value of a pickle; `nil` for one that sets nothing by itself.
+  fileprivate init?(_ value: PickleReference, in graph: PickleGraph) {
     switch graph[value].value {
-    case .bool(let flag): flag
-    case .int(let number) where number == 0 || number == 1: number == 1
-    default: nil
+    case .bool(let flag): self = .bool(flag)
+    case .int(let number): self = .number(Double(number))
+    case .float(let number): self = .number(number)
+    case .string(let text): self = .text(text)
+    default: return nil
     }
   }
 }

@@ -57,6 +57,8 @@ struct TorchTensor: Sendable, Hashable {
   let strides: [Int]
   /// The number of elements from `offset` to the last one of the view; 0 for an empty view.
   let span: Int
+  /// `true` if the numbers are those of the storage with the other sign: PyTorch's negative bit.
+  var isNegated = false
 
   /// Creates a view, or `nil` if a number is negative or overflows, or if the view exceeds the
   /// storage.
@@ -120,7 +122,13 @@ struct TorchTensor: Sendable, Hashable {
     return true
   }
 
-  /// Copies the elements of a view in row-major order.
+  /// `true` if the bytes of the storage are those of the tensor, in row-major order.
+  var isStored: Bool { isContiguous && !isNegated }
+
+  /// Copies the elements of a view in row-major order, with their own signs.
+  ///
+  /// - Parameter storage: The storage; that of a negated view has little-endian floating-point numbers.
+  /// - Returns: The bytes.
   func gathered(from storage: ByteStorage) -> [UInt8] {
     var bytes: [UInt8] = []
     let count = shape.elementCount ?? 0
@@ -133,6 +141,11 @@ struct TorchTensor: Sendable, Hashable {
         bytes.append(contentsOf: source[start..<start + element.size])
         position = advance(&index, from: position)
       }
+    }
+    guard isNegated else { return bytes }
+    // The sign of a floating-point number is the highest bit of its last byte.
+    for last in stride(from: element.size - 1, to: bytes.count, by: element.size) {
+      bytes[last] ^= 0x80
     }
     return bytes
   }

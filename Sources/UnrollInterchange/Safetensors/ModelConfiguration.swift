@@ -78,6 +78,14 @@ struct ModelConfiguration {
           return Entry(key: key, value: value)
         })
     }
+    for (key, value) in root.members ?? [] {
+      let name = String(decoding: key, as: UTF8.self)
+      guard let value = SettingValue(value), let meaning = ModelSetting.meaning(of: name, value)
+      else { continue }
+      throw fail(
+        name, "a language model of embedding, recurrent layers and output",
+        "\(meaning) (\(name) is \(value))")
+    }
     name = URL(filePath: file.path).lastPathComponent
     // Other words are names of other models, or custom names.
     let words = Keys.cell.compactMap { key in
@@ -236,5 +244,17 @@ extension Conversion {
     }
     checkpoint.architecture.isTied = true
     checkpoint.parameters[.outputWeight] = nil
+  }
+}
+
+extension SettingValue {
+  /// A value of JSON; `nil` for one that sets nothing by itself.
+  fileprivate init?(_ value: JSONValue) {
+    switch value {
+    case .bool(let flag): self = .bool(flag)
+    case .number(let number): self = .number(number)
+    case .string: self = .text(value.text ?? "")
+    case .null, .array, .object: return nil
+    }
   }
 }

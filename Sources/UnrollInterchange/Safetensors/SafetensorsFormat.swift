@@ -102,7 +102,7 @@ public enum SafetensorsFormat: NameWritingFormat {
       return sizes.0 != sizes.1
         ? sizes.0 > sizes.1 : first.name.utf8.lexicographicallyPrecedes(second.name.utf8)
     }
-    var members = [metadata(of: checkpoint, state)]
+    var members = [metadata(of: checkpoint, state, gates: naming.mapped?.gates)]
     var offset = 0
     for entry in owned {
       let count = entry.tensor.storage.count
@@ -132,8 +132,12 @@ extension SafetensorsFormat {
   /// Returns the metadata of a file, by key.
   ///
   /// The entry of a tie is that of `save_model`.
-  private static func metadata(of checkpoint: Checkpoint, _ state: TorchStateDictionary) -> String {
-    var texts = [("format", "pt"), (StateMetadata.key, StateMetadata(checkpoint).json)]
+  private static func metadata(
+    of checkpoint: Checkpoint, _ state: TorchStateDictionary, gates: GateOrder?
+  ) -> String {
+    var texts = [
+      ("format", "pt"), (StateMetadata.key, StateMetadata(checkpoint, gates: gates).json),
+    ]
     let owners = state.owned
     for entry in state.entries {
       guard let owner = owners.first(where: { $0.storage == entry.storage }),

@@ -13,12 +13,15 @@ public struct DefinitionError: Error, Sendable, Hashable {
   /// The next step.
   private let fix: String
 
-  init(_ place: String, expected: String, found: String) {
+  init(
+    _ place: String, expected: String, found: String,
+    fix: String = "take the tokenizer's file as its own program wrote it"
+  ) {
     self.place = place
     self.expected = expected
     self.found = found
     isUnsupported = false
-    fix = "take the tokenizer's file as its own program wrote it"
+    self.fix = fix
   }
 
   /// Something that other programs have and this version does not.

@@ -144,6 +144,12 @@ extension DefinedTokenizer {
       guard word.id < limit || word.id == unknown else { continue }
       tokens.append((word.text, Int32(word.id)))
     }
+    if tokens.isEmpty, let first = keras.words.map(\.id).min() {
+      throw DefinitionError(
+        "config.num_words", expected: "more than \(first), the smallest id of word_index",
+        found: "\(limit), by which Keras leaves out every word",
+        fix: "give the tokenizer that the model was trained with")
+    }
     guard !tokens.isEmpty else {
       throw DefinitionError("config.word_index", expected: "words with their ids", found: "none")
     }

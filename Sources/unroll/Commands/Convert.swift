@@ -234,7 +234,14 @@ struct Convert: ParsableCommand {
     let conversion = try read(options)
     var notes = conversion.notes
     if case .foreign(let format) = target {
-      notes += try format.losses(of: conversion.checkpoint, map: conversion.outputNames)
+      do {
+        notes += try format.losses(of: conversion.checkpoint, map: conversion.outputNames)
+      } catch let error as InterchangeError {
+        throw error.naming(model)
+      }
+    }
+    if let writeVocabulary {
+      notes = notes.map { $0.advisingNoVocabulary(in: writeVocabulary) }
     }
     for note in notes { Output.note("note: \(note)") }
     let harmful = notes.filter { !$0.isHarmless }
@@ -253,12 +260,15 @@ struct Convert: ParsableCommand {
     let written = ConversionOutput(path: output.output, replacing: output.force)
     // Model and tokenizer file are written both or neither.
     func writeModel() throws {
-      guard let (path, configuration) = configuration else {
-        return try written.write(conversion, as: target)
+      func write() throws {
+        do {
+          try written.write(conversion, as: target)
+        } catch let error as InterchangeError {
+          throw error.naming(model)
+        }
       }
-      try configuration.write(to: path, replacing: output.force) {
-        try written.write(conversion, as: target)
-      }
+      guard let (path, configuration) = configuration else { return try write() }
+      try configuration.write(to: path, replacing: output.force, after: write)
       Output.note("wrote \(printable(path))")
     }
     guard let (path, list) = list else { return try writeModel() }
@@ -271,8 +281,8 @@ struct Convert: ParsableCommand {
     if let refusal = UnpackedModel(folder: model)?.refusal(model) { throw refusal }
     guard let target = targetName.flatMap(ConversionTarget.init(named:)) else {
       throw Refusal(
-        "\(printable(model)): expected the format that the models of a folder get; found none\n"
-          + "  fix: give --to unroll, --to pytorch or another")
+        "\(printable(model)): it is a folder, and --to is missing\n"
+          + "  fix: give the format that its models get: --to unroll, --to pytorch or another")
     }
     for (name, path) in [("vocabulary", writeVocabulary), ("config", writeConfig)]
     where path != nil {
@@ -311,5 +321,15 @@ struct Convert: ParsableCommand {
     try Progress.during("reading \(model)") {
       try UnrollEngine.convert(model, options: options, reader: .inChild)
     }
+  }
+}
+
+extension Note {
+  /// The note that a file has no tokens, where a file beside it gets them; others as they are.
+  fileprivate func advisingNoVocabulary(in path: String) -> Note {
+    guard let end = message.range(of: "; `--write-vocabulary FILE`") else { return self }
+    return Note(
+      place: place, message: "\(message[..<end.lowerBound]); they are in \(printable(path))",
+      isHarmless: true)
   }
 }

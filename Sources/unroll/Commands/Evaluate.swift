@@ -145,8 +145,8 @@ struct Evaluate: ParsableCommand {
 
   @OptionGroup var preparation: PreparationOptions
 
-  @Argument(help: "Text: a file, a .gz file, or - for standard input.")
-  var text: String
+  @Argument(help: "Texts: files, .gz files, or - for standard input.")
+  var texts: [String]
 
   @Option(
     help: "Evaluation protocol."
@@ -201,8 +201,11 @@ struct Evaluate: ParsableCommand {
     guard !carry || `protocol` == .window else {
       throw ValidationError("--carry needs --protocol window.")
     }
-    guard !estimate || (cache == nil && dynamic == nil && text != "-") else {
-      throw ValidationError("--estimate is for a file, without --cache and --dynamic.")
+    guard !estimate || (cache == nil && dynamic == nil && texts.count == 1 && texts != ["-"]) else {
+      throw ValidationError("--estimate is for one file, without --cache and --dynamic.")
+    }
+    guard texts.count { $0 == "-" } < 2 else {
+      throw ValidationError("Standard input can be one of the texts only.")
     }
     guard (0...1_000_000).contains(resamples) else {
       throw ValidationError("--resamples is 0 to 1,000,000.")
@@ -249,67 +252,131 @@ struct Evaluate: ParsableCommand {
       let work = try Progress.during("measuring") {
         let model = try options.load(leavingOutUnknown: unknownText.leavesOut)
         return try model.estimate(
-          ofText: text, protocol: `protocol`, window: windows.window(of: model),
+          ofText: texts[0], protocol: `protocol`, window: windows.window(of: model),
           crossesLines: carry, preparation: preparation.preparation)
       }
       return try EstimateReport(work).print(json: json)
     }
-    var progress = Progress()
-    let result = try perplexity { state in
-      progress.report { seconds in progressLine(state, seconds) }
+    let measure = try measurement()
+    let results = try texts.map { text in
+      var progress = Progress()
+      let result = try measure(text) { state in
+        progress.report { seconds in progressLine(state, seconds) }
+      }
+      progress.finish()
+      return result
     }
-    progress.finish()
-    if json {
-      try Output.json(
-        PerplexityReport(result, options.precision, interval: interval(result)))
-    } else {
-      printTable(result)
-    }
-    unknownText.note(result.leftOut)
-    if result.unknown > 0 {
+    guard let total = Perplexity.total(of: results) else { return }
+    try print(results, total)
+    unknownText.note(total.leftOut)
+    if total.unknown > 0 {
       Output.note(
-        "note: \(Output.grouped(result.unknown)) \(result.unknown == 1 ? "word is" : "words are") not in the "
+        "note: \(Output.grouped(total.unknown)) \(total.unknown == 1 ? "word is" : "words are") not in the "
           + "vocabulary; each counts with the probability of unknown words as a whole, which flatters the perplexity"
       )
     }
-    if [.srilm, .kenlm].contains(`protocol`) && result.lineEndings == 0 {
+    if [.srilm, .kenlm].contains(`protocol`) && total.lineEndings == 0 {
       Output.note(
-        "note: this model does not predict the end of a line, as \(`protocol` == .srilm ? "SRILM" : "KenLM") does: the perplexities are "
-          + "over the words alone, and cannot be compared with that program's")
+        "note: this model does not predict the end of a line, as \(`protocol` == .srilm ? "SRILM" : "KenLM") does: the "
+          + "perplexities are over the words alone, and cannot be compared with that program's")
     }
-    warnIfWorseThanGuessing(nll: result.nll, vocabularySize: result.vocabularySize)
+    warnIfWorseThanGuessing(nll: total.nll, vocabularySize: total.vocabularySize)
+  }
+
+  /// Prints the result of one text, or a row for each text and one for all.
+  private func print(_ results: [Perplexity], _ total: Perplexity) throws {
+    guard results.count > 1 else {
+      guard json else { return printTable(total) }
+      return try Output.json(
+        PerplexityReport(total, options.precision, interval: interval(total)))
+    }
+    guard json else { return printRows(results, total) }
+    func report(_ result: Perplexity) -> PerplexityReport {
+      PerplexityReport(result, options.precision, interval: interval(result))
+    }
+    try Output.json(
+      SeveralTexts(
+        texts: zip(texts, results).map { SeveralTexts.Row(text: $0, result: report($1)) },
+        all: report(total)))
+  }
+
+  /// The results of several texts, as JSON.
+  private struct SeveralTexts: Encodable {
+    struct Row: Encodable {
+      let text: String
+      let result: PerplexityReport
+    }
+    let texts: [Row]
+    /// The figures over all predictions.
+    let all: PerplexityReport
+  }
+
+  private func printRows(_ results: [Perplexity], _ total: Perplexity) {
+    let names = texts.map(printable) + ["all"]
+    let width = min(36, max(4, names.map(\.count).max() ?? 4))
+    func row(_ name: String, _ cells: [String]) {
+      // The end of a path tells files apart.
+      let shown = name.count <= width ? name : "…" + name.suffix(width - 1)
+      let cells = cells.map { String(repeating: " ", count: max(1, 13 - $0.count)) + $0 }
+      Output.result(
+        shown + String(repeating: " ", count: width - shown.count) + cells.joined())
+    }
+    row("text", ["predictions", "nll", total.figures.isEmpty ? "perplexity" : "ppl"])
+    for (name, result) in zip(names, results + [total]) {
+      row(
+        name,
+        [
+          Output.grouped(result.predictions), String(format: "%.6f", result.nll),
+          String(format: "%.4f", result.headline.value),
+        ])
+    }
+    let figure = total.figures.isEmpty ? "" : "; ppl is \(total.headline.name)"
+    Output.note(
+      "note: protocol \(`protocol`.rawValue), \(total.context); nll in nats a token; the last row is over all "
+        + "predictions\(figure)")
   }
 
   private func progressLine(_ state: EvaluationProgress, _ seconds: Double) -> String {
     let result = state.perplexity
     let speed = Double(result.predictions) / seconds
     var line =
-      "\(Output.grouped(result.predictions)) tokens, \(Output.grouped(Int(speed))) tokens/s, "
+      "\(Output.grouped(result.predictions)) tokens, "
       + String(format: "perplexity %.2f", result.perplexity)
     if let fraction = state.fraction, fraction > 0 {
-      line += String(format: ", %.0f %%, %.0f s left", 100 * fraction, seconds / fraction - seconds)
+      line +=
+        String(format: ", %.0f %%, ", 100 * fraction)
+        + "\(Output.duration(seconds / fraction - seconds)) left"
     }
+    line += ", \(Output.grouped(Int(speed))) tokens/s"
     return line
   }
 
-  private func perplexity(_ progress: (EvaluationProgress) -> Void) throws -> Perplexity {
+  /// Returns the measurement of a text; the model is opened once for all.
+  private func measurement() throws -> (
+    _ text: String, _ progress: (EvaluationProgress) -> Void
+  ) throws -> Perplexity {
     if let dynamic {
-      return try UnrollEngine.perplexity(
-        ofText: text, adapting: options.checkpoint(), path: options.path,
-        by: DynamicEvaluation(learningRate: dynamic, segment: segment ?? 5),
-        precision: options.precision, preparation: preparation.preparation, progress: progress)
+      let checkpoint = try options.checkpoint()
+      return { text, progress in
+        try UnrollEngine.perplexity(
+          ofText: text, adapting: checkpoint, path: options.path,
+          by: DynamicEvaluation(learningRate: dynamic, segment: segment ?? 5),
+          precision: options.precision, preparation: preparation.preparation, progress: progress)
+      }
     }
     let model = try options.load(leavingOutUnknown: unknownText.leavesOut)
-    warnOfLineEnds(inText: text, model.encoder)
-    if let cache {
+    return { text, progress in
+      warnOfLineEnds(inText: text, model.encoder)
+      if let cache {
+        return try model.perplexity(
+          ofText: text,
+          with: NeuralCache(size: cache, theta: cacheTheta ?? 1, weight: cacheWeight ?? 0.1),
+          preparation: preparation.preparation, progress: progress)
+      }
       return try model.perplexity(
-        ofText: text,
-        with: NeuralCache(size: cache, theta: cacheTheta ?? 1, weight: cacheWeight ?? 0.1),
+        ofText: text, protocol: `protocol`, window: windows.window(of: model), crossesLines: carry,
         preparation: preparation.preparation, progress: progress)
     }
-    return try model.perplexity(
-      ofText: text, protocol: `protocol`, window: windows.window(of: model), crossesLines: carry,
-      preparation: preparation.preparation, progress: progress)
   }
 
   private func interval(_ result: Perplexity) -> (low: Double, high: Double, blocks: Int)? {

@@ -41,7 +41,7 @@ struct Finetune: ParsableCommand {
 
   @Flag(
     help:
-      "Resume from MODEL, the .last file of a training, with the same --train, --valid and --output; only --epochs, --steps and --learning-rate may change."
+      "Resume from MODEL, the .last file of a training: its texts and output are known, and only --epochs, --steps and --learning-rate may change."
   )
   var resume = false
 
@@ -52,6 +52,7 @@ struct Finetune: ParsableCommand {
   var allowChanges = false
 
   func validate() throws {
+    if !resume { _ = try verb.names() }
     if resume && words.mode != .fixed {
       throw ValidationError(
         "--resume and --vocabulary cannot be combined: new words are added before the first step.")
@@ -70,13 +71,15 @@ struct Finetune: ParsableCommand {
   }
 
   func run() throws {
+    let names = try verb.names(resuming: resume ? options.model : nil)
     try verb.run(
-      resuming: resume, inputs: [options.model] + words.paths,
-      resumeOptions: words.resumeOptions + options.threads.arguments, begin: makeRun)
+      names, resuming: resume, inputs: [options.model] + words.paths,
+      resumeOptions: words.resumeOptions + options.threads.arguments
+    ) { try makeRun(names, $0, reporter: &$1) }
   }
 
   private func makeRun(
-    _ files: TrainingFiles, reporter: inout TrainingReporter
+    _ names: TrainingNames, _ files: TrainingFiles, reporter: inout TrainingReporter
   ) throws -> TrainingRun {
     let examination = try Examination.shown(of: options.model, upTo: .bytes)
     var old = try Checkpoint(examination)
@@ -88,9 +91,9 @@ struct Finetune: ParsableCommand {
     // Child processes examine the files; they must be forked before threads exist.
     let best = resume ? try best(files.best) : nil
     options.threads.apply()
-    let (checkpoint, newWords) = try words.apply(to: old, path: options.model, text: verb.train)
+    let (checkpoint, newWords) = try words.apply(to: old, path: options.model, text: names.train)
     let encoder = try LanguageModel.encoder(of: checkpoint, path: options.model)
-    let texts = try verb.texts(encoder, reporter: &reporter)
+    let texts = try verb.texts(names, encoder, reporter: &reporter)
     let kept = try words.keptText(
       old: LanguageModel.encoder(of: old, path: options.model), new: encoder)
     guard resume else {
@@ -108,7 +111,7 @@ struct Finetune: ParsableCommand {
           newWords, old: old, new: checkpoint, path: options.model,
           text: kept
             ?? KeptText(
-              path: verb.valid, old: LanguageModel.encoder(of: old, path: options.model),
+              path: names.valid, old: LanguageModel.encoder(of: old, path: options.model),
               new: encoder))
       }
       var run = try TrainingRun(
@@ -129,7 +132,7 @@ struct Finetune: ParsableCommand {
       mayForget: allowChanges)
     if run.state.best == nil && checkpoint.training?.best != nil {
       // The best model may be all that remains of the discarded evaluations.
-      try OutputOptions.check(files.best, inputs: [], replacing: verb.target.force)
+      try OutputOptions.check(files.best, inputs: [], replacing: verb.force)
       Output.note(
         "note: the evaluations so far are not comparable: the best model is chosen from here on")
     }
@@ -227,9 +230,9 @@ struct NewWordOptions: ParsableArguments {
     _ report: NewWordsReport, old: Checkpoint, new: Checkpoint, path: String, text: KeptText
   ) throws {
     let dropped =
-      report.droppedCount > 0 ? ", \(Output.grouped(report.droppedCount)) old ones dropped" : ""
+      report.droppedCount > 0 ? ", \(counted(report.droppedCount, "old one")) dropped" : ""
     Output.note(
-      "note: \(Output.grouped(report.newCount)) new tokens\(dropped), rows as \(report.rows.rawValue)"
+      "note: \(counted(report.newCount, "new token"))\(dropped), rows as \(report.rows.rawValue)"
     )
     let nlls = try Progress.during("evaluating \(text.path)") {
       (

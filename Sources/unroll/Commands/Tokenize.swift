@@ -139,7 +139,9 @@ struct Tokenize: ParsableCommand {
     } else {
       try write()
     }
-    Output.note("wrote \(printable(path))" + (definition.map { ": \($0.format)" } ?? ""))
+    // A name that is the form's own says enough.
+    let form = definition.map(\.format).flatMap { path.hasSuffix($0) ? nil : ": \($0)" }
+    Output.note("wrote \(printable(path))\(form ?? "")")
     if let writeVocabulary { Output.note("wrote \(printable(writeVocabulary))") }
   }
 

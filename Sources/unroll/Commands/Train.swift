@@ -41,23 +41,26 @@ struct Train: ParsableCommand {
 
   @OptionGroup var threads: ThreadOptions
 
+  func validate() throws { _ = try verb.names() }
+
   func run() throws {
+    let names = try verb.names()
     try verb.run(
-      resuming: false, inputs: tokens.paths + model.paths + [config].compactMap { $0 },
+      names, resuming: false, inputs: tokens.paths + model.paths + [config].compactMap { $0 },
       resumeOptions: threads.arguments
     ) { _, reporter in
       threads.apply()
-      let (tokenizer, vocabulary) = try tokens.tokens(train: verb.train, lines: lines.tokens)
+      let (tokenizer, vocabulary) = try tokens.tokens(train: names.train, lines: lines.tokens)
       let vectors = try model.wordVectors(for: vocabulary)
       var new = model.model(width: vectors?.width, seed: training.seed)
       new.origins = tokens.origins + lines.origins + model.origins
       var checkpoint = try new.checkpoint(
         vocabulary: vocabulary, tokenizer: tokenizer, vectors: vectors)
       try lines.tokens.apply(
-        to: &checkpoint, path: tokens.vocabulary ?? tokens.tokenizer ?? verb.train,
+        to: &checkpoint, path: tokens.vocabulary ?? tokens.tokenizer ?? names.train,
         fix: tokens.fixOfMissingToken)
-      let encoder = try LanguageModel.encoder(of: checkpoint, path: verb.target.output)
-      let texts = try verb.texts(encoder, reporter: &reporter)
+      let encoder = try LanguageModel.encoder(of: checkpoint, path: names.output)
+      let texts = try verb.texts(names, encoder, reporter: &reporter)
       let parameters = checkpoint.architecture.parameters.reduce(0) {
         $0 + ($1.shape.elementCount ?? 0)
       }

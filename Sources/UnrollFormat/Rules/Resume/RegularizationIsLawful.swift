@@ -1,7 +1,7 @@
 // Rule R008.
 
 extension Rule {
-  /// The regularization MUST be of lawful terms, with a seed where masks are drawn.
+  /// The regularization MUST be of valid terms, with a seed where masks are drawn.
   static let regularizationIsLawful = Rule(
     id: "R008", level: .error,
     summary: """
