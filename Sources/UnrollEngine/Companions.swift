@@ -56,6 +56,10 @@ extension ConversionOptions {
       ? "--tokenizer merges.txt --vocabulary vocab.json"
       : list.hasSuffix(".model") || list == "merges.txt"
         ? "--tokenizer \(list)" : "--vocabulary \(list)"
+    guard requiresVocabulary else {
+      let message = "may list the tokens: \(option) would read them"
+      return (options, [Note(place: list, message: message, isHarmless: true)])
+    }
     throw InterchangeError(
       file: file.path, place: "",
       expected:

@@ -3,6 +3,7 @@
 import UnrollFormat
 import UnrollInterchange
 import UnrollTensors
+import UnrollTokenization
 
 /// Two models to compare.
 public struct ModelPair: Sendable {
@@ -32,16 +33,19 @@ public struct ModelPair: Sendable {
     }
     let known = models.compactMap { $0 }.first
     isMetadataKnown = !models.contains { $0 == nil }
-    var given = ReadingOptions(
-      vocabulary: try options.tokens { _ in }.vocabulary, nonlinearity: options.nonlinearity)
-    given.reader = reader
-    areTokensKnown = isMetadataKnown || given.vocabulary != nil
-    given.vocabulary = given.vocabulary ?? known?.vocabulary
-    given.nonlinearity =
-      given.nonlinearity ?? known?.architecture.layers.first { $0.cell == .rnn }?.activation
+    var options = options
+    var tokens = KnownTokens(
+      tokenizer: Tokenizer(), vocabulary: try options.tokens { _ in }.vocabulary,
+      leavesLinesOpen: false)
+    areTokensKnown = isMetadataKnown || tokens.vocabulary != nil
+    tokens.vocabulary = tokens.vocabulary ?? known?.vocabulary
+    options.nonlinearity =
+      options.nonlinearity ?? known?.architecture.layers.first { $0.cell == .rnn }?.activation
     for (index, file) in files.enumerated() where models[index] == nil {
-      models[index] = try foreignFormat(of: file, reader: reader).read(file, options: given)
-        .checkpoint
+      let format = try foreignFormat(of: file, reader: reader)
+      models[index] = try format.read(
+        file, options: options.readingOptions(of: file, format, tokens: tokens, reader: reader)
+      ).checkpoint
     }
     checkpoints = models.compactMap { $0 }
   }

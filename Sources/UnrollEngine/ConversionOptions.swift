@@ -76,6 +76,8 @@ public struct ConversionOptions: Sendable {
   public var target: ConversionTarget
   /// The source of the vocabulary.
   public var vocabulary: VocabularySource
+  /// `true` to refuse a foreign file without a vocabulary, `false` to read it with a placeholder.
+  var requiresVocabulary = true
   /// The activation of vanilla RNN cells, if the file does not name it.
   public var nonlinearity: Activation?
   /// The gate activation of recurrent layers, if the file does not name it.

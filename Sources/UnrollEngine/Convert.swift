@@ -40,43 +40,8 @@ public func convert(
   let format = try foreignFormat(of: file, reader: reader)
   let (options, notes) = try options.completed(beside: file, of: format)
   let tokens = try options.tokens(progress: progress)
-  let map = try options.names.map { try NameMap(contentsOf: $0) } ?? NameMap()
-  guard map.isEmpty || format.hasNames else {
-    throw InterchangeError(
-      file: path, place: "", expected: "a format whose tensors have names, for a map of them",
-      found: format.name, fix: "leave the map out")
-  }
-  var readingOptions = ReadingOptions(
-    vocabulary: tokens.vocabulary, tokenizer: tokens.tokenizer, nonlinearity: options.nonlinearity,
-    map: map)
-  readingOptions.listBesideCorpus = tokens.beside
-  readingOptions.reader = reader
-  guard options.root == nil || format == PyTorchFormat.self else {
-    throw InterchangeError(
-      file: path, place: "", expected: "a file of PyTorch, for a model inside it",
-      found: format.name, fix: "leave --root out")
-  }
-  guard options.gateActivation == nil || format == KerasHDF5Format.self else {
-    throw InterchangeError(
-      file: path, place: "",
-      expected: "HDF5 weights of Keras, which do not name the function of the gates",
-      found: format.name, fix: "leave --gate-activation out")
-  }
-  readingOptions.gateActivation = options.gateActivation
-  readingOptions.ignored = options.ignored
-  readingOptions.root = options.root
-  if let path = options.configuration {
-    guard
-      [KerasHDF5Format.name, KerasFormat.name, SafetensorsFormat.name, PyTorchFormat.name]
-        .contains(format.name)
-    else {
-      throw InterchangeError(
-        file: file.path, place: "",
-        expected: "weights of Keras or safetensors, for a configuration beside them",
-        found: format.name, fix: "leave --keras-config out")
-    }
-    readingOptions.configuration = try MappedFile(path: path)
-  }
+  let readingOptions = try options.readingOptions(
+    of: file, format, tokens: tokens, reader: reader)
   var conversion = try format.read(file, options: readingOptions)
   conversion.notes = notes + tokens.notes + conversion.notes
   try options.special.apply(to: &conversion, path: path, isChoice: tokens.leavesLinesOpen)
@@ -110,6 +75,64 @@ public func convert(
       inputs: zip(digests, inputs).map { ProvenanceEntry.input(digest: $0, path: $1.path) }
         .joined(separator: "\n")))
   return conversion
+}
+
+extension ConversionOptions {
+  /// Returns the options of a foreign format's reader.
+  ///
+  /// - Parameters:
+  ///   - file: The file.
+  ///   - format: Its format.
+  ///   - tokens: The tokens of these options.
+  ///   - reader: Runs libhdf5.
+  /// - Returns: The options.
+  /// - Throws: `InterchangeError` if the format does not support an option; the errors of reading
+  ///   the files that the options name.
+  func readingOptions(
+    of file: MappedFile, _ format: any ForeignFormat.Type, tokens: KnownTokens,
+    reader: ContainerReader
+  ) throws -> ReadingOptions {
+    let map = try names.map { try NameMap(contentsOf: $0) } ?? NameMap()
+    guard map.isEmpty || format.hasNames else {
+      throw InterchangeError(
+        file: file.path, place: "",
+        expected: "a format whose tensors have names, for a map of them",
+        found: format.name, fix: "leave the map out")
+    }
+    var options = ReadingOptions(
+      vocabulary: tokens.vocabulary, tokenizer: tokens.tokenizer, nonlinearity: nonlinearity,
+      map: map)
+    options.listBesideCorpus = tokens.beside
+    options.reader = reader
+    guard root == nil || format == PyTorchFormat.self else {
+      throw InterchangeError(
+        file: file.path, place: "", expected: "a file of PyTorch, for a model inside it",
+        found: format.name, fix: "leave --root out")
+    }
+    guard gateActivation == nil || format == KerasHDF5Format.self else {
+      throw InterchangeError(
+        file: file.path, place: "",
+        expected: "HDF5 weights of Keras, which do not name the function of the gates",
+        found: format.name, fix: "leave --gate-activation out")
+    }
+    options.gateActivation = gateActivation
+    options.requiresVocabulary = requiresVocabulary
+    options.ignored = ignored
+    options.root = root
+    if let path = configuration {
+      guard
+        [KerasHDF5Format.name, KerasFormat.name, SafetensorsFormat.name, PyTorchFormat.name]
+          .contains(format.name)
+      else {
+        throw InterchangeError(
+          file: file.path, place: "",
+          expected: "weights of Keras or safetensors, for a configuration beside them",
+          found: format.name, fix: "leave --keras-config out")
+      }
+      options.configuration = try MappedFile(path: path)
+    }
+    return options
+  }
 }
 
 /// Returns a map for the caller to complete and pass to `--map`.

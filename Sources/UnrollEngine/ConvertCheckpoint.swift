@@ -15,12 +15,12 @@ func isHDF5(_ file: MappedFile) -> Bool {
 }
 
 /// Returns the findings of all rules in a checkpoint, since its whole content goes into another
-/// file; `nil` for other files, including other HDF5 files.
+/// file, or of the rules up to a cost; `nil` for other files, including other HDF5 files.
 func checkpointExamination(
-  of file: MappedFile, reader: ContainerReader
+  of file: MappedFile, upTo cost: Cost = .bytes, reader: ContainerReader
 ) throws -> Examination? {
   guard isHDF5(file) else { return nil }
-  let examination = try Examination(of: file.path, upTo: .bytes, reader: reader)
+  let examination = try Examination(of: file.path, upTo: cost, reader: reader)
   return examination.otherKind == nil ? examination : nil
 }
 
@@ -41,17 +41,8 @@ func readCheckpoint(
         + "such as `-o model.pt`, or give --dtype")
   }
   let namesOutput = if case .foreign = options.target { true } else { false }
-  guard case .file = options.vocabulary, options.nonlinearity == nil,
-    options.names == nil || namesOutput, options.ignored.isEmpty, options.root == nil,
-    options.gateActivation == nil,
-    options.configuration == nil, options.special == SpecialTokens()
-  else {
-    throw InterchangeError(
-      file: path, place: "", expected: "only the checkpoint and an output",
-      found:
-        "a corpus, a vocabulary, tokens, a nonlinearity, ignored names, a map or a configuration beside it",
-      fix: "leave them out: a checkpoint holds all that")
-  }
+  try options.refuseInformation(
+    besideCheckpoint: path, expecting: "only the checkpoint and an output", exceptMap: namesOutput)
   // Findings of the level `note` are of no concern to an export.
   let notes = examination.findings.filter { $0.level != .note }.map { finding in
     Note(
@@ -62,4 +53,28 @@ func readCheckpoint(
   var conversion = Conversion(ownCheckpoint: checkpoint, notes: notes)
   conversion.outputNames = try options.names.map { try NameMap(contentsOf: $0) } ?? NameMap()
   return conversion
+}
+
+extension ConversionOptions {
+  /// Refuses information that foreign files lack and a checkpoint has.
+  ///
+  /// - Parameters:
+  ///   - path: The checkpoint.
+  ///   - expected: The expectation of the message.
+  ///   - allowsMap: `true` if a map gives the names of an output.
+  /// - Throws: `InterchangeError` if there is any.
+  func refuseInformation(
+    besideCheckpoint path: String, expecting expected: String, exceptMap allowsMap: Bool = false
+  ) throws {
+    guard case .file = vocabulary, nonlinearity == nil, names == nil || allowsMap,
+      ignored.isEmpty, root == nil, gateActivation == nil, configuration == nil,
+      special == SpecialTokens()
+    else {
+      throw InterchangeError(
+        file: path, place: "", expected: expected,
+        found:
+          "a corpus, a vocabulary, tokens, a nonlinearity, ignored names, a map or a configuration beside it",
+        fix: "leave them out: a checkpoint holds all that")
+    }
+  }
 }

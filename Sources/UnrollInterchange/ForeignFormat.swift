@@ -103,6 +103,9 @@ extension ForeignFormat {
 public struct ReadingOptions: Sendable {
   /// The tokens, for files that hold only weights.
   public var vocabulary: Vocabulary?
+  /// `true` to refuse a file without a vocabulary if `vocabulary` is `nil`; `false` to read it with a
+  /// placeholder, see `Vocabulary.isPlaceholder`.
+  public var requiresVocabulary = true
   /// The list of tokens in the corpus folder, with its path, if the vocabulary is built from the
   /// corpus in no stated order.
   public var listBesideCorpus: (path: String, vocabulary: Vocabulary)?
@@ -207,6 +210,7 @@ extension ReadingOptions {
     error: (_ place: String, _ expected: String, _ found: String, _ fix: String) -> InterchangeError
   ) throws -> Vocabulary {
     guard let vocabulary else {
+      guard requiresVocabulary else { return Vocabulary(placeholderOf: rows) }
       throw error(
         place, "a vocabulary of \(rows) tokens, one for each row", "none",
         "files of weights hold no words: give a list of tokens with `--vocabulary FILE`, or to "
@@ -235,6 +239,14 @@ extension ReadingOptions {
 }
 
 extension Vocabulary {
+  /// Creates the vocabulary of a model whose tokens are unknown: all of them are empty.
+  fileprivate init(placeholderOf count: Int) {
+    self.init(tokens: [[UInt8]](repeating: [], count: count), unit: .word)
+  }
+
+  /// `true` if the tokens are unknown: a vocabulary has at most one empty token.
+  public var isPlaceholder: Bool { tokenBytes.isEmpty }
+
   /// Returns the tokens in the unit of another vocabulary.
   fileprivate func withUnit(of other: Vocabulary) -> Vocabulary {
     var vocabulary = self

@@ -26,9 +26,14 @@ extension ReadingOptions {
       return others.map { leave($0, "which are not those given") }
     }
     let fitting = lists.filter { $0.rowCount == rows }
-    var notes = lists.filter { $0.rowCount != rows }.map { leave($0, "of \(rows) rows") }
+    var notes = lists.filter { $0.rowCount != rows }.map {
+      leave($0, "which do not fit \(rows) rows")
+    }
     guard let list = fitting.first ?? lists.first else { return [] }
     guard fitting.count > 0, fitting.allSatisfy({ $0.isSame(as: list) }) else {
+      guard requiresVocabulary else {
+        return notes + fitting.map { leave($0, "one of several that differ") }
+      }
       let found = fitting.isEmpty ? lists : fitting
       throw error(
         list.name, "a vocabulary of \(rows) tokens, one for each row",

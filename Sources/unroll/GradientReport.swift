@@ -38,7 +38,7 @@ struct GradientReport {
         curve.horizon.map(horizon) ?? "-",
       ] + medians
     }
-    return table(
+    return TextLayout.table(
       ["layer", "state", "decay rate", "half-life", "horizon"] + shown.map { "lag \($0)" }, rows)
   }
 
@@ -48,7 +48,7 @@ struct GradientReport {
 
   private var recurrenceTable: [String] {
     ["weight_hh"]
-      + table(
+      + TextLayout.table(
         ["layer", "gate", "spectral radius", "largest singular value"],
         flow.recurrences.map {
           [
@@ -56,13 +56,6 @@ struct GradientReport {
             String(format: "%.4f", $0.spectrum.largestSingularValue),
           ]
         })
-  }
-
-  private func table(_ head: [String], _ rows: [[String]]) -> [String] {
-    let widths = head.indices.map { index in ([head] + rows).map { $0[index].count }.max() ?? 0 }
-    return ([head] + rows).map { row in
-      zip(row, widths).map { $0.leftPadded(to: $1) }.joined(separator: "  ")
-    }
   }
 
   /// Returns a ratio in three digits.

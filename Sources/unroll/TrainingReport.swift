@@ -14,13 +14,18 @@ struct TrainingReport: Encodable {
     let hyperparameters: [String: Double]
     let weightDecayKind: String
     let clip: String?
+    fileprivate let clipText: String?
+
+    private enum CodingKeys: CodingKey {
+      case parameters, steps, frozen, hyperparameters, weightDecayKind, clip
+    }
 
     init(_ group: ParameterGroup) {
       (parameters, steps, frozen) = (group.parameters.count, group.step, group.isFrozen)
       hyperparameters = Dictionary(
         uniqueKeysWithValues: group.hyperparameters.map { ($0.key.rawValue, $0.value) })
       weightDecayKind = group.weightDecayKind.rawValue
-      clip = group.clip?.description
+      (clip, clipText) = (group.clip?.description, group.clip?.text)
     }
   }
 
@@ -42,6 +47,7 @@ struct TrainingReport: Encodable {
   let window: Int?
   let evaluations: Int?
   let best: Best?
+  let curve: LearningCurve?
   let inexactReason: String?
 
   /// Creates the report of a checkpoint, or `nil` if it has no optimizer.
@@ -57,6 +63,7 @@ struct TrainingReport: Encodable {
     columns = training?.data.columns
     window = training?.data.window
     evaluations = training?.history.count
+    curve = training.map(LearningCurve.init)
     best = training?.best.map {
       let perplexity = Elementary.exp($0.validNLL)
       return Best(
@@ -68,33 +75,55 @@ struct TrainingReport: Encodable {
 
   /// The report as text.
   var lines: [String] {
+    let optimizer = groups.flatMap { TextLayout.wrapped(label(self.optimizer), parts(of: $0)) }
     guard let epoch, let cursor, let columns, let window, let evaluations else {
-      return groups.map(groupText) + ["  position    step \(Output.grouped(step)), without a text"]
+      return optimizer + [label("position") + "step \(Output.grouped(step)), without a text"]
     }
-    let place =
-      "step \(Output.grouped(step)), \(Output.grouped(epoch)) epoch(s) done, "
-      + "token \(Output.grouped(cursor)) of each stream, batch size \(columns), BPTT length \(window)"
-    let evaluated = "\(Output.grouped(evaluations)) time(s)" + (best.map(bestText) ?? "")
-    let inexact = inexactReason.map { ["  inexact     \(printable($0))"] } ?? []
-    return groups.map(groupText) + ["  position    \(place)", "  evaluated   \(evaluated)"]
-      + inexact
+    let position = TextLayout.wrapped(
+      label("position"),
+      [
+        "step \(Output.grouped(step))", "\(counted(epoch, "epoch")) done",
+        "token \(Output.grouped(cursor)) of each stream", "batch size \(columns)",
+        "BPTT length \(window)",
+      ])
+    let evaluated = TextLayout.wrapped(
+      label("evaluated"), [counted(evaluations, "time")] + (best.map(parts(of:)) ?? []))
+    let inexact = inexactReason.map {
+      TextLayout.wrapped(label("inexact"), TextLayout.words(of: printable($0)), separator: " ")
+    }
+    return optimizer + position + evaluated + (inexact ?? [])
   }
 
-  private func groupText(_ group: Group) -> String {
+  private func label(_ name: String) -> String { "  " + name.rightPadded(to: 12) }
+
+  private func parts(of group: Group) -> [String] {
     // Hyperparameters without effect are omitted.
     let numbers = Hyperparameter.allCases.map(\.rawValue).compactMap { name in
       group.hyperparameters[name].flatMap { value in
-        value == 0 ? nil : "\(name.replacing("_", with: " ")) \(value)"
+        value == 0 ? nil : "\(name.replacing("_", with: " ")) \(TextLayout.number(value))"
       }
     }
-    let clip = group.clip.map { "clipped: \($0)" } ?? "not clipped"
-    let parts = numbers + [clip, counted(group.parameters, "parameter")]
-    return "  \(optimizer.padding(toLength: 12, withPad: " ", startingAt: 0))"
-      + (parts + (group.frozen ? ["frozen"] : [])).joined(separator: ", ")
+    let clip = group.clipText.map { "clipped: \($0)" } ?? "not clipped"
+    return numbers + [clip, counted(group.parameters, "parameter")]
+      + (group.frozen ? ["frozen"] : [])
   }
 
-  private func bestText(_ best: Best) -> String {
-    String(format: ", best nll %.4f, perplexity %.2f", best.validNLL, Elementary.exp(best.validNLL))
-      + " after step \(Output.grouped(best.step))"
+  private func parts(of best: Best) -> [String] {
+    [
+      "best loss \(LearningCurve.loss(best.validNLL))",
+      "perplexity \(LearningCurve.perplexity(best.validPerplexity))",
+      "after step \(Output.grouped(best.step))",
+    ]
+  }
+}
+
+extension GradientClip {
+  /// The clipped quantity and its bound, rounded for people.
+  fileprivate var text: String {
+    switch self {
+    case .globalNorm(let bound): "norm \(TextLayout.number(bound))"
+    case .parameterNorm(let bound): "norm of each parameter \(TextLayout.number(bound))"
+    case .value(let bound): "value \(TextLayout.number(bound))"
+    }
   }
 }

@@ -12,6 +12,8 @@ struct HostileFile: Sendable, CustomTestStringConvertible {
   init(_ name: String, _ rules: String...) { (self.name, self.rules) = (name, rules) }
 
   var fileName: String { name + ".h5" }
+  /// `false` for files that nothing shows to be HDF5.
+  var hasSignature: Bool { !["truncated-empty", "truncated-in-the-signature"].contains(name) }
   var testDescription: String { name }
 
   static let all = [
@@ -123,7 +125,7 @@ private func expectQuiet(_ result: CommandResult, _ sourceLocation: SourceLocati
     #expect(sizes.reduce(0, +) < 600_000)
   }
 
-  @Test(arguments: HostileFile.all)
+  @Test(arguments: HostileFile.all.filter(\.hasSignature))
   func inspectRefusesIt(file: HostileFile) throws {
     let before = try listing()
     let result = try CommandRunner().run(["inspect", file.fileName], in: folder)
@@ -138,6 +140,19 @@ private func expectQuiet(_ result: CommandResult, _ sourceLocation: SourceLocati
     }
     expectQuiet(result, #_sourceLocation)
     #expect(try listing() == before)
+  }
+
+  @Test(
+    "inspect refuses a file without the signature of HDF5 as convert does",
+    arguments: HostileFile.all.filter { !$0.hasSignature })
+  func noCheckpoint(file: HostileFile) throws {
+    let result = try CommandRunner().run(["inspect", file.fileName], in: folder)
+    #expect(result.exitCode == 2 && result.output.isEmpty)
+    #expect(
+      result.errors.hasPrefix(
+        "unroll: \(file.fileName): expected an Unroll checkpoint, or a model"),
+      "\(result.errors)")
+    expectQuiet(result, #_sourceLocation)
   }
 
   @Test(arguments: HostileFile.all)

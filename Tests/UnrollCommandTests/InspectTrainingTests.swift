@@ -5,6 +5,8 @@ import TestSupport
 import Testing
 import UnrollFormat
 
+@testable import unroll
+
 @Suite struct InspectTrainingTests {
   private func inspect(_ checkpoint: Checkpoint, _ options: [String] = []) throws -> String {
     try withTemporaryFolder { folder in
@@ -15,24 +17,135 @@ import UnrollFormat
     }
   }
 
-  @Test func aTrainingHasASection() throws {
+  @Test("A training has a section with rounded numbers, and one with its learning curve")
+  func trainingSection() throws {
     let output = try inspect(Checkpoint.small().inTraining(groupCount: 2))
     let section = """
 
       training
-        sgd         learning rate 1.6666666666666667, weight decay 1.2e-06, momentum 0.9, \
-      clipped: norm 0.25, 6 parameters
-        sgd         learning rate 1.6666666666666667, weight decay 1.2e-06, momentum 0.9, \
-      not clipped, 5 parameters
-        position    step 12, 1 epoch(s) done, token 70 of each stream, batch size 3, BPTT length 35
-        evaluated   3 time(s), best nll 0.0000, perplexity 1.00 after step 10
+        sgd         learning rate 1.66667, weight decay 1.2e-06, momentum 0.9,
+                    clipped: norm 0.25, 6 parameters
+        sgd         learning rate 1.66667, weight decay 1.2e-06, momentum 0.9,
+                    not clipped, 5 parameters
+        position    step 12, 1 epoch done, token 70 of each stream, batch size 3,
+                    BPTT length 35
+        evaluated   3 times, best loss 0.0000, perplexity 1.00, after step 10
+
+      learning curve
+        epoch  step  learning rate  train loss  validation loss  perplexity
+         0.00     0             20           -           9.2500    10404.57
+         0.33    10             20      0.3333           0.0000        1.00  best
+         1.00    12             20      0.0000           4.5000       90.02
 
       history
 
       """
     #expect(output.contains(section), "\(output)")
     #expect(output.contains("\n    outcome: step 12, validation nll 4.5 nats a token\n"))
-    #expect(try !inspect(.small()).contains("\ntraining\n"))
+    let plain = try inspect(.small())
+    #expect(!plain.contains("\ntraining\n") && !plain.contains("\nlearning curve\n"))
+  }
+
+  @Test("A hyperparameter that was stored as float32 is its shortest decimal")
+  func float32Hyperparameters() throws {
+    var checkpoint = Checkpoint.small().inTraining()
+    checkpoint.optimizer?.groups[0][.learningRate] = Double(Float(0.01))
+    checkpoint.training?.history[0].learningRate = Double(Float(0.01))
+    let output = try inspect(checkpoint)
+    #expect(output.contains("learning rate 0.01, ") && !output.contains("0.00999"), "\(output)")
+  }
+
+  /// A model whose loss falls by 0.01 at each of 100 evaluations, best at one of them.
+  private func longTraining(best: Int) -> Checkpoint {
+    var checkpoint = Checkpoint.small().inTraining()
+    checkpoint.training?.step = 9900
+    checkpoint.optimizer?.step = 9900
+    checkpoint.optimizer?.groups[0].step = 9900
+    checkpoint.training?.history = (0..<100).map { index in
+      TrainingRecord(
+        step: 100 * index, epoch: Double(index), learningRate: 1, trainNLL: 3,
+        validNLL: index == best ? 1 : 3 - 0.01 * Double(index))
+    }
+    checkpoint.training?.best = BestState(
+      step: 100 * best, validNLL: 1, weightsDigest: String(repeating: "ef", count: 32))
+    return checkpoint
+  }
+
+  @Test(
+    "A long learning curve has twenty rows, with the first, the best and the last",
+    arguments: [0, 1, 43, 57, 98, 99])
+  func longCurves(best: Int) throws {
+    let training = try #require(longTraining(best: best).training)
+    let curve = LearningCurve(training)
+    let shown = curve.shown
+    #expect(shown.count == 20 && shown == Set(shown).sorted())
+    #expect(shown.first == 0 && shown.last == 99 && shown.contains(best))
+    // No gap is twice the even one, 99 / 19.
+    #expect(zip(shown, shown.dropFirst()).allSatisfy { ($1 - $0) * 19 < 2 * 99 })
+    #expect(curve.lines.count == 23 && curve.lines.count { $0.hasSuffix("  best") } == 1)
+    #expect(
+      curve.lines[0] == "  20 of 100 evaluations, evenly chosen, with the first, best and last;")
+    #expect(curve.lines.allSatisfy { $0.count <= 80 })
+  }
+
+  @Test("JSON has the whole learning curve")
+  func wholeCurve() throws {
+    let output = try inspect(longTraining(best: 57), ["--json"])
+    let report = try #require(
+      try JSONSerialization.jsonObject(with: Data(output.utf8)) as? [String: Any])
+    let training = try #require(report["training"] as? [String: Any])
+    let curve = try #require(training["curve"] as? [[String: Any]])
+    #expect(curve.count == 100)
+    #expect(curve.map { $0["best"] as? Bool == true }.firstIndex(of: true) == 57)
+    #expect(
+      Set(curve[3].keys) == [
+        "epoch", "step", "learning_rate", "train_nll", "valid_nll", "valid_perplexity", "best",
+      ])
+    #expect(curve[3]["step"] as? Int == 300 && curve[3]["valid_nll"] as? Double == 3 - 0.03)
+  }
+
+  @Test("The learning curve is plotted with --plot, and into an SVG file")
+  func plots() throws {
+    try withTemporaryFolder { folder in
+      try longTraining(best: 57).write(to: "\(folder)/a.h5")
+      let runner = try CommandRunner()
+      let plain = try runner.run(["inspect", "a.h5"], in: folder)
+      #expect(!plain.output.contains("validation loss, in nats a token"))
+      let plotted = try runner.run(
+        ["inspect", "a.h5", "--plot", "--svg", "a.svg"], in: folder)
+      #expect(plotted.exitCode == 0 && plotted.errors == "wrote a.svg\n", "\(plotted.errors)")
+      #expect(plotted.output.contains("\n  validation loss, in nats a token\n"))
+      #expect(plotted.output.contains("  : best, step 5,700\n"), "\(plotted.output)")
+      let svg = try String(contentsOfFile: "\(folder)/a.svg", encoding: .utf8)
+      #expect(svg.contains("<title>Learning curve</title>") && svg.contains("<polyline"))
+      let taken = try runner.run(["inspect", "a.h5", "--svg", "a.svg"], in: folder)
+      #expect(taken.exitCode == 2 && taken.output.isEmpty && taken.errors.contains("--force"))
+      let replaced = try runner.run(["inspect", "a.h5", "--svg", "a.svg", "--force"], in: folder)
+      #expect(replaced.exitCode == 0)
+      let both = try runner.run(["inspect", "a.h5", "--plot", "--json"], in: folder)
+      #expect(both.exitCode == 64)
+    }
+  }
+
+  @Test("A model without a learning curve is not plotted, and no file is made")
+  func nothingToPlot() throws {
+    try withTemporaryFolder { folder in
+      try Checkpoint.small().write(to: "\(folder)/a.h5")
+      let runner = try CommandRunner()
+      let result = try runner.run(["inspect", "a.h5", "--svg", "a.svg"], in: folder)
+      #expect(result.exitCode == 2 && result.output.isEmpty)
+      #expect(result.errors.contains("expected a learning curve to plot; found 0 evaluations"))
+      #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["a.h5"])
+    }
+  }
+
+  @Test("A real training has the curve that it printed")
+  func realTraining() throws {
+    let output = try CommandRunner().run(
+      ["inspect", Fixtures.path("fuzzing/training.unroll.h5")]
+    ).output
+    #expect(output.contains("\nlearning curve\n  epoch  step  learning rate"), "\(output)")
+    #expect(output.contains("  best\n"))
   }
 
   /// The tool reads attributes in another process, whose answer is JSON: no bit may be lost there.
@@ -64,7 +177,7 @@ import UnrollFormat
     #expect(
       Set(training.keys) == [
         "optimizer", "groups", "slots", "step", "epoch", "cursor", "columns", "window",
-        "evaluations", "best", "inexact_reason",
+        "evaluations", "best", "curve", "inexact_reason",
       ])
     #expect(training["optimizer"] as? String == "sgd" && training["cursor"] as? Int == 70)
     let group = try #require((training["groups"] as? [[String: Any]])?.first)

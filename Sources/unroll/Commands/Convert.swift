@@ -115,34 +115,10 @@ struct Convert: ParsableCommand {
   @Option(help: ArgumentHelp("Token for unknown text.", valueName: "token"))
   var unk: String?
 
-  @Option(
-    name: .customLong("map"),
-    help: ArgumentHelp(
-      "JSON file that states the roles of tensors, and their names on output; see --print-map.",
-      valueName: "file"))
-  var names: String?
-
   @Flag(help: "Print a map for --map, to complete.")
   var printMap = false
 
-  @Option(
-    help: ArgumentHelp(
-      "Path of the model in a PyTorch file of several: ema.state_dict.",
-      valueName: "path"))
-  var root: String?
-
-  @Option(
-    name: .customLong("ignore"), parsing: .singleValue,
-    help: ArgumentHelp(
-      "Tensor, dataset, layer or group to leave out; repeatable.",
-      valueName: "name"))
-  var ignored: [String] = []
-
-  @Option(
-    help: ArgumentHelp(
-      "Configuration of Keras weights: the JSON of `model.to_json()`.",
-      valueName: "file"))
-  var kerasConfig: String?
+  @OptionGroup var structure: ForeignFileOptions
 
   @Option(
     help: ArgumentHelp(
@@ -174,24 +150,6 @@ struct Convert: ParsableCommand {
 
   @Flag(help: "Write nothing; report what is assumed or not preserved.")
   var dryRun = false
-
-  @Option(help: "Activation of a vanilla RNN, if the file does not record it.")
-  var nonlinearity: Activation?
-
-  @Option(
-    help:
-      "Gate activation of old Keras weights: sigmoid or hard_sigmoid.",
-    transform: Self.gates)
-  var gateActivation: GateActivation?
-
-  private static func gates(_ name: String) throws -> GateActivation {
-    switch name {
-    case "sigmoid": return .sigmoid
-    // The slope depends on the version of Keras.
-    case "hard_sigmoid": return .hardSigmoid(alpha: 0.2, beta: 0.5)
-    default: throw ValidationError("--gate-activation is sigmoid or hard_sigmoid.")
-    }
-  }
 
   private static func dtype(_ name: String) throws -> DType {
     guard let type = DType(rawValue: name), [.float32, .float16, .bfloat16].contains(type) else {
@@ -239,7 +197,8 @@ struct Convert: ParsableCommand {
 
   func run() throws {
     if printMap {
-      return Output.result(try mapSkeleton(of: model, root: root, ignoring: Set(ignored)))
+      return Output.result(
+        try mapSkeleton(of: model, root: structure.root, ignoring: Set(structure.ignored)))
     }
     if OutputOptions.isFolder(model) { return try convertFolder() }
     let target =
@@ -248,7 +207,9 @@ struct Convert: ParsableCommand {
       corpus.map { .corpus($0, order: vocabularyOrder) }
       ?? vocabulary.map { .list($0, vocabularyFormat) } ?? .file
     let tokenizer = TokenizerSource(self.tokenizer, space: space)
-    let inputs = [model] + source.paths + tokenizer.paths + [names, kerasConfig].compactMap { $0 }
+    let inputs =
+      [model] + source.paths + tokenizer.paths
+      + [structure.names, structure.kerasConfig].compactMap { $0 }
     try output.check(inputs: inputs)
     for path in [writeVocabulary, writeConfig].compactMap({ $0 }) {
       try OutputOptions.check(path, inputs: inputs, replacing: output.force)
@@ -261,18 +222,15 @@ struct Convert: ParsableCommand {
       }
     }
     if targetName != nil { target.noteName(output.output) }
-    var options = ConversionOptions(
-      target: target, vocabulary: source, nonlinearity: nonlinearity)
+    var options = ConversionOptions(target: target, vocabulary: source)
+    structure.apply(to: &options)
     (options.tokenizer, options.appendsEndOfSentence) = (tokenizer, appendEos)
-    (options.names, options.configuration, options.dtype) = (names, kerasConfig, dtype)
-    options.ignored = Set(ignored)
-    options.root = root
+    options.dtype = dtype
     options.checkText = check
     options.window = windows.context.map { ($0, windows.pad) }
     options.special.end = lineEnd.map(LineToken.init)
     options.special.beginning = lineStart.map(LineToken.init)
     options.special.unknown = unk
-    options.gateActivation = gateActivation
     let conversion = try read(options)
     var notes = conversion.notes
     if case .foreign(let format) = target {
@@ -337,13 +295,14 @@ struct Convert: ParsableCommand {
       ("--to", targetName), ("--corpus", corpus), ("--vocabulary", vocabulary),
       ("--vocabulary-format", vocabularyFormat?.rawValue), ("--tokenizer", tokenizer),
       ("--space", space), ("--line-end", lineEnd), ("--line-start", lineStart),
-      ("--vocabulary-order", vocabularyOrder?.rawValue), ("--unk", unk), ("--map", names),
-      ("--keras-config", kerasConfig), ("--root", root), ("--check", check),
+      ("--vocabulary-order", vocabularyOrder?.rawValue), ("--unk", unk), ("--map", structure.names),
+      ("--keras-config", structure.kerasConfig), ("--root", structure.root), ("--check", check),
       ("--dtype", dtype?.rawValue), ("--context", windows.context.map(String.init)),
       ("--pad", windows.pad),
-      ("--nonlinearity", nonlinearity?.rawValue), ("--gate-activation", gateActivation?.name),
+      ("--nonlinearity", structure.nonlinearity?.rawValue),
+      ("--gate-activation", structure.gateActivation?.name),
     ] { options += [name, value] }
-    for name in ignored { options += ["--ignore", name] }
+    for name in structure.ignored { options += ["--ignore", name] }
     for (name, isSet) in [
       ("--append-eos", appendEos), ("--strict", strict), ("--dry-run", dryRun),
       ("--force", output.force),

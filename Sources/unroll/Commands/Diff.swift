@@ -34,21 +34,14 @@ struct Diff: ParsableCommand {
       valueName: "file"))
   var text: String?
 
-  @Option(
-    help: ArgumentHelp("The tokens of files that have none, one a line.", valueName: "file"))
-  var vocabulary: String?
-
-  @Option(help: "Activation of a vanilla RNN, if the file does not record it.")
-  var nonlinearity: Activation?
+  @OptionGroup(title: "Files of other formats") var reading: AnyModelOptions
 
   @Flag(help: "Print one JSON object.")
   var json = false
 
   func run() throws {
-    let options = ConversionOptions(
-      vocabulary: vocabulary.map { .list($0) } ?? .file, nonlinearity: nonlinearity)
     let (pair, difference) = try Progress.during("comparing \(first) and \(second)") {
-      let pair = try ModelPair([first, second], options: options, reader: .inChild)
+      let pair = try ModelPair([first, second], options: reading.conversion, reader: .inChild)
       return (pair, pair.difference)
     }
     let report = DifferenceReport(

@@ -1,36 +1,92 @@
-// `unroll inspect`: summarizes a checkpoint.
+// `unroll inspect`: summarizes a model of any readable format.
 
 import ArgumentParser
+import UnrollEngine
 import UnrollFormat
+import UnrollInterchange
 import UnrollTensors
 import UnrollTokenization
 
 struct Inspect: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Show what is in a checkpoint.",
-    discussion: "Runs the rules that every opening runs; `unroll validate` also reads all data.")
+    abstract: "Show what is in a model file of any readable format.",
+    discussion: """
+      Examples:
+        unroll inspect poet.unroll.h5
+        unroll inspect model.pt
+      Shows layers, parameters, tokens, training with its learning curve, and origin; of other formats also what a \
+      conversion assumes or does not preserve. Data is read by `unroll validate`.
+      """)
 
-  @Argument(help: "Checkpoint.")
+  @Argument(help: "Model: a checkpoint, or a file that `unroll convert` reads.")
   var model: String
+
+  @OptionGroup(title: "Files of other formats") var reading: AnyModelOptions
+
+  @Flag(help: "Plot the learning curve, as on a terminal.")
+  var plot = false
+
+  @Option(help: ArgumentHelp("Also plot the learning curve into an SVG file.", valueName: "file"))
+  var svg: String?
+
+  @Flag(help: "Replace the SVG file if it exists.")
+  var force = false
 
   @Flag(help: "Print the content as one JSON object with keys in snake_case.")
   var json = false
 
+  func validate() throws {
+    guard !plot || !json else { throw ValidationError("Give --plot or --json, not both.") }
+  }
+
   func run() throws {
-    let examination = try Examination.shown(of: model, upTo: .header)
-    let checkpoint = try Checkpoint(examination)
-    for finding in examination.findings { Output.note(finding.description) }
-    let report = ModelReport(checkpoint, examination)
+    if OutputOptions.isFolder(model) {
+      throw UnpackedModel(folder: model)?.refusal(model)
+        ?? Refusal(
+          "\(printable(model)): expected a file of a model; found a folder\n"
+            + "  fix: give one of its files; `unroll validate` checks the checkpoints of a folder, "
+            + "`unroll convert` converts its models")
+    }
+    if let svg {
+      try OutputOptions.check(svg, inputs: [model] + reading.paths, replacing: force)
+    }
+    let file = try Progress.during("reading \(model)") {
+      try ModelFile(
+        contentsOf: model, options: reading.conversion, upTo: .header, reader: .inChild)
+    }
+    let report: ModelReport
+    switch file {
+    case .checkpoint(let examination):
+      let checkpoint = try Checkpoint(examination)
+      for finding in examination.findings { Output.note(finding.description) }
+      report = ModelReport(checkpoint, examination)
+    case .foreign(let foreign):
+      report = ModelReport(foreign, path: model)
+    }
+    let chart = report.training?.curve?.chart
+    guard chart != nil || (!plot && svg == nil) else {
+      let evaluations = report.training?.curve?.evaluations.count ?? 0
+      throw Refusal(
+        "\(printable(model)): expected a learning curve to plot; found "
+          + "\(counted(evaluations, "evaluation"))\n  fix: give the checkpoint of a training, such as the "
+          + "file that `unroll finetune` resumes from, or leave --plot and --svg out")
+    }
     if json {
       try Output.json(report)
     } else {
-      for line in report.lines { Output.result(line) }
+      let terminal = TextLayout.terminalWidth
+      for line in report.lines(terminalWidth: terminal, plots: plot || terminal != nil) {
+        Output.result(line)
+      }
     }
+    guard let svg, let chart else { return }
+    try Output.write(chart.svg, to: svg, replacing: force)
+    Output.note("wrote \(printable(svg))")
   }
 }
 
-/// The summary of a checkpoint.
-private struct ModelReport: Encodable {
+/// The summary of a model.
+struct ModelReport: Encodable {
   struct Layer: Encodable {
     let cell: String
     let inputSize: Int
@@ -53,18 +109,22 @@ private struct ModelReport: Encodable {
       projectionSize = layer.projectionSize
     }
 
-    /// The layer in one line; properties with PyTorch's defaults are omitted.
-    var line: String {
+    /// Returns the name of a gate activation, with its numbers rounded for people.
+    private static func rounded(_ activation: String) -> String {
+      activation.replacing(#/\d+\.\d+/#) { Double($0.output).map(TextLayout.number) ?? "" }
+    }
+
+    /// The parts of the layer's description; properties with PyTorch's defaults are omitted.
+    var parts: [String] {
       let biases = ["double": "two biases", "single": "one bias"][bias] ?? "no bias"
       let variants = [
-        gateActivation.flatMap { $0 == "sigmoid" ? nil : "gates \($0)" },
+        gateActivation.flatMap { $0 == "sigmoid" ? nil : "gates \(Self.rounded($0))" },
         reset == GRUReset.before.rawValue ? "reset before the product" : nil,
-        forgetBias.map { "forget bias \($0)" },
+        forgetBias.map { "forget bias \(TextLayout.number($0))" },
         projectionSize.map { "projected to \($0)" },
       ]
       return
-        (["\(cell), \(inputSize) -> \(hiddenSize)", activation, biases]
-        + variants.compactMap { $0 }).joined(separator: ", ")
+        ["\(cell), \(inputSize) -> \(hiddenSize)", activation, biases] + variants.compactMap { $0 }
     }
   }
 
@@ -84,10 +144,20 @@ private struct ModelReport: Encodable {
     let weightsDigest: String
   }
 
+  /// An assumption of the reader, or a property that a conversion would not preserve; for a
+  /// checkpoint, a finding below the level of an error.
+  struct Remark: Encodable {
+    let location: String
+    let message: String
+  }
+
   let file: String
+  /// The name of the format; `unroll` for a checkpoint.
+  let format: String
   let bytes: Int
-  let formatVersion: String
-  let producer: String
+  /// `nil`, as are the digests, for other formats.
+  let formatVersion: String?
+  let producer: String?
   let weightsDigest: String?
   let contentDigest: String?
   let vocabularySize: Int
@@ -98,31 +168,58 @@ private struct ModelReport: Encodable {
   let layers: [Layer]
   let parameterCount: Int
   let parameters: [Parameter]
-  let unit: String
+  /// `nil`, as are the other properties of the tokens, for a file without a vocabulary.
+  let unit: String?
   let endOfSentence: String?
   /// The token that each line starts from, or words for none; `lineEnd` likewise for the end.
-  let lineStart: String
-  let lineEnd: String
+  let lineStart: String?
+  let lineEnd: String?
   let unknown: String?
   let firstTokens: [String]
   let lastTokens: [String]
-  let tokenizer: String
+  let tokenizer: String?
   let training: TrainingReport?
   /// The fields of the model card by their names in the file.
   let card: [String: [String]]
   let readmeBytes: Int?
   let selfTestTokens: Int?
   let provenance: [Step]
+  let notes: [Remark]
 
+  /// Creates the report of a checkpoint.
   init(_ checkpoint: Checkpoint, _ examination: Examination) {
-    let (architecture, vocabulary) = (checkpoint.architecture, checkpoint.vocabulary)
-    file = examination.contents.path
-    bytes = examination.contents.file.count
-    let header = examination.header
-    formatVersion = header.formatVersion
-    producer = header.producer
-    weightsDigest = header.weightsDigest
-    contentDigest = header.contentDigest
+    let notes = examination.findings.map { finding in
+      Remark(
+        location: finding.object,
+        message: "\(finding.level.rawValue) \(finding.rule): expected \(finding.expected); found "
+          + finding.found)
+    }
+    self.init(
+      checkpoint, path: examination.contents.path, format: "unroll",
+      bytes: examination.contents.file.count, header: examination.header, notes: notes
+    ) { examination.digest(of: $0) }
+  }
+
+  /// Creates the report of a model of another format.
+  init(_ model: ForeignModel, path: String) {
+    let notes = model.conversion.notes.map { Remark(location: $0.place, message: $0.message) }
+    self.init(
+      model.conversion.checkpoint, path: path, format: model.format, bytes: model.bytes,
+      header: nil,
+      notes: notes
+    ) { _ in nil }
+  }
+
+  private init(
+    _ checkpoint: Checkpoint, path: String, format: String, bytes: Int,
+    header: Examination.Header?, notes: [Remark], digest: (ParameterPath) -> String?
+  ) {
+    let architecture = checkpoint.architecture
+    (file, self.format, self.bytes, self.notes) = (path, format, bytes, notes)
+    formatVersion = header?.formatVersion
+    producer = header?.producer
+    weightsDigest = header?.weightsDigest
+    contentDigest = header?.contentDigest
     vocabularySize = architecture.vocabularySize
     embeddingSize = architecture.embeddingSize
     tied = architecture.isTied
@@ -132,20 +229,25 @@ private struct ModelReport: Encodable {
       guard let tensor = checkpoint.parameters[path] else { return nil }
       return Parameter(
         path: path.description, dtype: tensor.dtype.rawValue, shape: shape.dimensions,
-        digest: examination.digest(of: path))
+        digest: digest(path))
     }
     parameterCount = parameters.reduce(0) { $0 + $1.shape.reduce(1, *) }
-    unit = vocabulary.unit.rawValue
-    endOfSentence = vocabulary.endOfSentenceID.map { vocabulary.text(of: $0) }
-    lineStart = checkpoint.lineStart
-    lineEnd = checkpoint.lineEnd
-    unknown = vocabulary.unknownID.map { vocabulary.text(of: $0) }
-    // A token may be a megabyte long.
-    firstTokens = (0..<min(10, vocabulary.count)).map { excerpt(vocabulary.text(of: $0)) }
-    lastTokens = (max(10, vocabulary.count - 5)..<max(10, vocabulary.count)).map {
-      excerpt(vocabulary.text(of: $0))
+    let vocabulary = checkpoint.vocabulary.isPlaceholder ? nil : checkpoint.vocabulary
+    unit = vocabulary?.unit.rawValue
+    endOfSentence = vocabulary.flatMap { tokens in
+      tokens.endOfSentenceID.map { tokens.text(of: $0) }
     }
-    tokenizer = checkpoint.tokenizer.kind.rawValue
+    lineStart = vocabulary.map { _ in checkpoint.lineStart }
+    lineEnd = vocabulary.map { _ in checkpoint.lineEnd }
+    unknown = vocabulary.flatMap { tokens in tokens.unknownID.map { tokens.text(of: $0) } }
+    // A token may be a megabyte long.
+    func texts(_ ids: Range<Int>) -> [String] {
+      ids.compactMap { id in vocabulary.map { excerpt($0.text(of: id)) } }
+    }
+    let count = vocabulary?.count ?? 0
+    firstTokens = texts(0..<min(10, count))
+    lastTokens = texts(max(10, count - 5)..<max(10, count))
+    tokenizer = vocabulary.map { _ in checkpoint.tokenizer.kind.rawValue }
     training = TrainingReport(checkpoint)
     card = Dictionary(
       uniqueKeysWithValues: (checkpoint.card?.fields ?? [:]).map { ($0.key.rawValue, $0.value) })
@@ -160,16 +262,42 @@ private struct ModelReport: Encodable {
     }
   }
 
-  /// The report as text.
-  var lines: [String] {
-    let title =
-      "\(file): recurrent language model, \(Output.grouped(parameterCount)) parameters, "
-      + "\(Output.grouped(bytes)) bytes"
-    return [title, "", "model"] + modelLines + ["", "parameters"] + parameterLines
-      + ["", "vocabulary"] + vocabularyLines
-      + (training.map { ["", "training"] + $0.lines } ?? []) + cardLines
-      + ["", "history"] + historyLines
-      + ["", "file"] + fileLines
+  /// Returns the report as text.
+  ///
+  /// - Parameters:
+  ///   - terminalWidth: The width of the terminal that long tokens and lines of the history are cut
+  ///     to; `nil` without one.
+  ///   - plots: `true` to plot the learning curve.
+  /// - Returns: The lines.
+  func lines(terminalWidth: Int?, plots: Bool) -> [String] {
+    func fitted(_ lines: [String]) -> [String] {
+      lines.map { TextLayout.fitted($0, to: terminalWidth) }
+    }
+    let title = TextLayout.wrapped(
+      "",
+      [
+        "\(printable(file)): recurrent language model",
+        "\(Output.grouped(parameterCount)) parameters", "\(Output.grouped(bytes)) bytes",
+      ])
+    let sections = [
+      ("model", modelLines), ("parameters", parameterLines),
+
+      ("vocabulary", fitted(vocabularyLines(width: terminalWidth ?? TextLayout.width))),
+      ("training", training?.lines ?? []),
+      ("learning curve", curveLines(terminalWidth: terminalWidth, plots: plots)),
+      ("card", fitted(cardLines)), ("history", fitted(historyLines)),
+      ("notes", formatVersion == nil ? noteLines : []), ("file", fileLines),
+    ]
+    return title
+      + sections.filter { !$0.1.isEmpty }.flatMap { name, lines in ["", name] + lines }
+  }
+
+  private func curveLines(terminalWidth: Int?, plots: Bool) -> [String] {
+    guard let curve = training?.curve, !curve.evaluations.isEmpty else { return [] }
+    guard plots, let chart = curve.chart else { return curve.lines }
+    let width = min(64, max(20, (terminalWidth ?? TextLayout.width) - 10))
+    // The section has a title of its own.
+    return curve.lines + chart.terminalLines(width: width).dropFirst()
   }
 
   private var modelLines: [String] {
@@ -179,7 +307,9 @@ private struct ModelReport: Encodable {
       : "  embedding   \(vocabularySize) x \(embeddingSize)"
     let projection = outputProjection ? ", after a projection to \(embeddingSize)" : ""
     return [first]
-      + layers.enumerated().map { "  layer \($0)     \($1.line)" }
+      + layers.enumerated().flatMap { index, layer in
+        TextLayout.wrapped("  " + "layer \(index)".rightPadded(to: 12), layer.parts)
+      }
       + [
         "  output      softmax over \(vocabularySize), "
           + (tied ? "tied to the embedding" : "not tied") + projection
@@ -187,33 +317,43 @@ private struct ModelReport: Encodable {
   }
 
   private var parameterLines: [String] {
-    let width = parameters.map(\.path.count).max() ?? 0
-    return parameters.map { parameter in
-      let shape = parameter.shape.map(String.init).joined(separator: ", ")
-      return "  " + parameter.path + String(repeating: " ", count: width - parameter.path.count)
-        + "  \(parameter.dtype) [\(shape)]"
-    } + (tied ? ["  /model/output/weight is /model/embedding/weight"] : [])
+    let rows = parameters.map { parameter in
+      [
+        "  " + parameter.path, parameter.dtype,
+        "[" + parameter.shape.map(String.init).joined(separator: ", ") + "]",
+      ]
+    }
+    return TextLayout.table([], rows, textColumns: [0, 1, 2])
+      + (tied ? ["  /model/output/weight is /model/embedding/weight"] : [])
   }
 
-  private var vocabularyLines: [String] {
+  private func vocabularyLines(width: Int) -> [String] {
+    guard let unit, let tokenizer, let lineStart, let lineEnd else {
+      return [
+        "  \(Output.grouped(vocabularySize)) tokens, which the file does not list: a conversion needs",
+        "  --vocabulary FILE, or --corpus DIR with the training text",
+      ]
+    }
     let gap = vocabularySize > 15 ? ["..."] : []
-    let sample = (firstTokens + gap + lastTokens).map(printable).joined(separator: " ")
-    return [
-      "  \(Output.grouped(vocabularySize)) tokens (\(unit)), tokenizer \(tokenizer), "
-        + "end of sentence \(endOfSentence ?? "none"), unknown words \(unknown ?? "none")",
-      "  lines start from \(printable(lineStart)) and end with \(printable(lineEnd))",
-      "  \(sample)",
+    let sample = (firstTokens + gap + lastTokens).map(printable)
+    let rows = [
+      ["\(Output.grouped(vocabularySize)) tokens (\(unit))", "tokenizer \(tokenizer)"],
+      [
+        "end of sentence \(excerpt(endOfSentence ?? "none"))",
+        "unknown words \(excerpt(unknown ?? "none"))",
+      ],
     ]
+    let width = min(width, TextLayout.width)
+    return rows.flatMap { TextLayout.wrapped("  ", $0, width: width) } + [
+      "  lines start from \(excerpt(lineStart)) and end with \(excerpt(lineEnd))"
+    ] + TextLayout.wrapped("  ", sample, separator: " ", width: width)
   }
 
   private var cardLines: [String] {
-    guard !card.isEmpty || readmeBytes != nil else { return [] }
     let fields = card.sorted { $0.key < $1.key }.map { name, texts in
-      "  \(name.padding(toLength: 11, withPad: " ", startingAt: 0)) "
-        + texts.map(printable).joined(separator: "; ")
+      "  \(name.rightPadded(to: 11)) " + texts.map(printable).joined(separator: "; ")
     }
-    return ["", "card"] + fields
-      + (readmeBytes.map { ["  readme      \(Output.grouped($0)) bytes"] } ?? [])
+    return fields + (readmeBytes.map { ["  readme      \(Output.grouped($0)) bytes"] } ?? [])
   }
 
   private var historyLines: [String] {
@@ -225,8 +365,20 @@ private struct ModelReport: Encodable {
     }
   }
 
+  /// The notes of the reader of another format.
+  private var noteLines: [String] {
+    guard !notes.isEmpty else { return ["  none"] }
+    return notes.flatMap { note in
+      let text = "\(excerpt(note.location)): \(excerpt(note.message, limit: 1000))"
+      let lines = TextLayout.wrapped("    ", TextLayout.words(of: text), separator: " ")
+      // A hanging indent shows where a note begins.
+      return lines.enumerated().map { $0 == 0 ? String($1.dropFirst(2)) : $1 }
+    }
+  }
+
   private var fileLines: [String] {
-    [
+    guard let formatVersion, let producer else { return ["  format   \(format)"] }
+    return [
       "  format   \(formatVersion), written by \(printable(producer))",
       "  weights  \(weightsDigest ?? "no digest")",
       "  content  \(contentDigest ?? "no digest")",

@@ -1,0 +1,123 @@
+// The learning curve that a checkpoint in training holds.
+
+import Foundation
+import UnrollFormat
+import UnrollTensors
+
+/// The evaluations of a training, oldest first.
+struct LearningCurve: Encodable {
+  /// An evaluation; a number that is not finite is `nil`.
+  struct Evaluation: Encodable {
+    let epoch: Double
+    let step: Int
+    let learningRate: Double
+    let trainNLL: Double?
+    let validNLL: Double?
+    let validPerplexity: Double?
+    /// `true` for the best evaluation of the training.
+    let best: Bool
+
+    init(_ record: TrainingRecord, isBest: Bool) {
+      (epoch, step, best) = (record.epoch, record.step, isBest)
+      learningRate = record.learningRate
+      trainNLL = record.trainNLL.isFinite ? record.trainNLL : nil
+      validNLL = record.validNLL.isFinite ? record.validNLL : nil
+      let perplexity = Elementary.exp(record.validNLL)
+      validPerplexity = perplexity.isFinite ? perplexity : nil
+    }
+  }
+
+  let evaluations: [Evaluation]
+
+  /// Creates the curve of a training.
+  init(_ training: TrainingState) {
+    let history = training.history
+    let best = training.best.flatMap { best in
+      history.lastIndex { $0.step == best.step && $0.validNLL == best.validNLL }
+        ?? history.lastIndex { $0.step == best.step }
+    }
+    evaluations = history.enumerated().map { Evaluation($1, isBest: $0 == best) }
+  }
+
+  func encode(to encoder: any Encoder) throws {
+    try evaluations.encode(to: encoder)
+  }
+
+  // MARK: Table
+
+  /// The maximum number of rows of the table.
+  static let rowLimit = 20
+
+  /// The indices of the evaluations in the table: evenly chosen, with the first, the best and the last.
+  var shown: [Int] {
+    let count = evaluations.count
+    guard count > Self.rowLimit else { return Array(evaluations.indices) }
+    var indices = (0..<Self.rowLimit).map { $0 * (count - 1) / (Self.rowLimit - 1) }
+    guard let best = evaluations.firstIndex(where: \.best), !indices.contains(best) else {
+      return indices
+    }
+    // The best one replaces its neighbor, which is neither the first nor the last.
+    let inner = indices.indices.dropFirst().dropLast()
+    if let nearest = inner.min(by: { abs(indices[$0] - best) < abs(indices[$1] - best) }) {
+      indices[nearest] = best
+    }
+    return indices
+  }
+
+  /// The section of the report, without its title.
+  var lines: [String] {
+    let areWhole = evaluations.allSatisfy { $0.epoch == $0.epoch.rounded() }
+    let rows = shown.map { index in
+      let evaluation = evaluations[index]
+      return [
+        String(format: areWhole ? "%.0f" : "%.2f", evaluation.epoch),
+        Output.grouped(evaluation.step), TextLayout.number(evaluation.learningRate),
+        Self.loss(evaluation.trainNLL), Self.loss(evaluation.validNLL),
+        Self.perplexity(evaluation.validPerplexity), evaluation.best ? "best" : "",
+      ]
+    }
+    let head = [
+      "epoch", "step", "learning rate", "train loss", "validation loss", "perplexity", "",
+    ]
+    let choice =
+      shown.count < evaluations.count
+      ? [
+        "  \(shown.count) of \(Output.grouped(evaluations.count)) evaluations, evenly chosen, with "
+          + "the first, best and last;", "  --json has all",
+      ] : []
+    return choice + TextLayout.table(head, rows, textColumns: [6]).map { "  " + $0 }
+  }
+
+  /// Returns a loss for people; `-` for none.
+  static func loss(_ value: Double?) -> String {
+    value.map { abs($0) < 1e6 ? String(format: "%.4f", $0 == 0 ? 0 : $0) : short($0) } ?? "-"
+  }
+
+  /// Returns a perplexity for people; `-` for none, as if it is beyond the largest number.
+  static func perplexity(_ value: Double?) -> String {
+    value.map { $0 < 1e6 ? String(format: "%.2f", $0) : short($0) } ?? "-"
+  }
+
+  private static func short(_ value: Double) -> String { String(format: "%.3g", value) }
+
+  // MARK: Chart
+
+  /// The validation loss by step; `nil` for fewer than two evaluations with a finite loss.
+  var chart: Chart? {
+    let points = evaluations.compactMap { evaluation in
+      evaluation.validNLL.map { Chart.Point(x: Double(evaluation.step), y: $0) }
+    }
+    guard points.count > 1, let first = points.first, let last = points.last, first.x < last.x,
+      let low = points.map(\.y).min(), let high = points.map(\.y).max()
+    else { return nil }
+    let margin = high > low ? (high - low) / 20 : max(abs(high) / 100, 1e-3)
+    let best = evaluations.first(where: \.best)
+    return Chart(
+      title: "Learning curve",
+      x: Chart.Axis(label: "step", range: first.x...last.x),
+      y: Chart.Axis(
+        label: "validation loss, in nats a token", range: (low - margin)...(high + margin)),
+      curves: [Chart.Curve(name: "validation loss", points: points)],
+      marks: best.map { [.x(Double($0.step), "best, step \(Output.grouped($0.step))")] } ?? [])
+  }
+}
