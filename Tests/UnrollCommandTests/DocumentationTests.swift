@@ -91,7 +91,7 @@ import Testing
         let lasting = lines.filter {
           $0.firstMatch(
             of:
-              #/tokens/s, (perplexity|loss)|^(reading|evaluating|writing)|: \d+ s$|^\d+ of \d+ files: /#
+              #/, [\d,]+ tokens/s$|^(reading|evaluating|writing|comparing|going back)|: \d+ s$|^\d+ of \d+ files: |^[\d,]+ lines, \d+ %$/#
           ) == nil
         }
         #expect(result.exitCode == 0, "\(page): \(step.command)")
