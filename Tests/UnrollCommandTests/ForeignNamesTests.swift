@@ -71,4 +71,20 @@ import Testing
     #expect(own.contains("--batch-size"))
     #expect(own.isDisjoint(with: ForeignNames.options))
   }
+
+  @Test(
+    "The help of every verb begins with an example and fits 80 columns",
+    arguments: [
+      "inspect", "tokenize", "validate", "explain", "convert", "evaluate", "score", "generate",
+      "gradients", "train", "finetune", "repack", "edit", "diff",
+    ])
+  func helpFits(verb: String) throws {
+    let help = try CommandRunner().run(["help", verb]).output
+    let lines = help.split(separator: "\n", omittingEmptySubsequences: false)
+    #expect(lines.filter { $0.count > 80 }.isEmpty)
+    let overview = lines.prefix { !$0.hasPrefix("USAGE:") }.filter { !$0.isEmpty }.dropFirst()
+    #expect(overview.count <= 8, "\(verb): \(overview.count) lines")
+    let simple = ["explain", "repack", "edit"]
+    #expect(simple.contains(verb) || overview.first?.hasPrefix("`unroll \(verb) ") == true)
+  }
 }

@@ -12,20 +12,12 @@ struct Convert: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Convert a model to a checkpoint, or a checkpoint to another format.",
     discussion: """
-      To a checkpoint: `convert model.pt --corpus DIR -o poet.unroll.h5` reads PyTorch files, safetensors, \
-      .npz, pickles of arrays, GGUF, ONNX, .keras, .weights.h5, .h5 of Keras and TheanoLM, and the manifest.json \
-      of ml5.js. Nothing in a file is run. \
-      Most files have no vocabulary: give the corpus folder of the training, or a list of tokens. A list \
-      beside the weights in a pickle is used if neither is given. Beside safetensors of other programs, \
-      config.json and tokenizer.json are read.
-      A file that leaves roles, gates or layers open is refused with a map: --print-map writes it, --map reads it.
-      To PyTorch: `convert poet.unroll.h5 -o poet.pt` writes a state_dict under the names of \
-      word_language_model, or of --map. Conversion lists what it cannot preserve; --write-vocabulary keeps the tokens. \
-      `-o tuned.training.pt` writes the optimizer's state_dict, too.
-      The output is read back and compared before it gets its name. Its format follows from the name (.pt, .pth, \
-      .training.pt, .awd.pt, .fastai.pth, .safetensors, .npz, .gguf, .onnx, .keras, .weights.h5) or --to.
-      A folder: each model in it is converted to --to into the folder -o; a failure does not end the \
-      others, and the worst exit code is the result.
+      `unroll convert model.pt --corpus data/ -o poet.unroll.h5`
+      `unroll convert poet.unroll.h5 -o poet.onnx`
+
+      Nothing in a file is run. The format of the output follows from its name or --to; the output is read back and compared \
+      before it gets its name. What a file leaves open is asked for, roles and gate orders by a --map that --print-map \
+      writes. A folder is converted to the folder -o. Formats and sources: docs/reference/verbs.md
       """)
 
   @Argument(

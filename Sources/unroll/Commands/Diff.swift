@@ -9,14 +9,13 @@ import UnrollTensors
 struct Diff: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Compare two models of any readable format.",
+    usage: "unroll diff <first> <second> [<options>]",
     discussion: """
-      Exit code 0 if they are the same, 1 if they differ; the first line is the verdict. Everything that a \
-      file holds is compared, type and bits of every number, whatever the names and the storage. Between a checkpoint and a foreign file, which has no \
-      history, only what both can hold is compared; a foreign file without tokens is taken to have \
-      those of the other one.
-      --weights lists every tensor with its largest absolute and relative difference. --text compares the \
-      models on a text: losses with a 95 % interval of their difference (paired bootstrap over lines), and \
-      the mean Kullback-Leibler divergence of the second model from the first.
+      `unroll diff poet.unroll.h5 tuned.unroll.h5 --text test.txt`
+
+      Exit code 0 if the models are the same, 1 if they differ; the first line is the verdict. A foreign file has no history, \
+      and is compared by what both can hold. --weights lists every tensor; --text compares losses with a 95 % interval \
+      and the mean Kullback-Leibler divergence of the second model from the first.
       """)
 
   @Argument(help: "The first model.")

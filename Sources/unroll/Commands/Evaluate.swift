@@ -122,23 +122,11 @@ struct Evaluate: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Measure the perplexity of a text.",
     discussion: """
-      Protocols: stream is one stream with the state carried to the end, every token but the first \
-      predicted. columns is what PyTorch's word_language_model prints: 10 columns, state carried. \
-      sentence takes each line alone, from <eos> with a zero state. srilm (blank lines left out) and kenlm are sentence with \
-      the figures of these programs, where words that the vocabulary lacks are left out or not; lm-eval \
-      is one stream after <eos>, with the figures of lm-evaluation-harness over words and bytes. These \
-      three print perplexities under the names of their programs; for srilm and kenlm the word <unk> in \
-      the text is a word that the vocabulary lacks.
-      window is for models that were trained on windows of a fixed length, as Keras's pad_sequences makes them: \
-      each token is predicted from the --context tokens before it in its line (with --carry: in the text), \
-      from a zero state, with --pad in front of fewer. It gives what model.predict gives; --pad none is \
-      for models with mask_zero, which skip the padding.
-      --cache and --dynamic give figures of a model that learns from the text that it is measured on, as \
-      one stream; they are no perplexities of the model, and say so.
-      nll is the mean over predictions; bits per word and byte divide by the words (between white space) \
-      and bytes of the part that was predicted. The interval is that of a bootstrap over lines, or over \
-      windows of the stream or columns: what other texts of the same kind would give. A byte-order mark at \
-      the start of the text is left out.
+      `unroll evaluate poet.unroll.h5 test.txt --protocol sentence`
+
+      Several texts get a row each. A protocol says which tokens are predicted and from what: stream is one stream, \
+      columns is that of word_language_model, sentence is each line alone; srilm, kenlm and lm-eval print the figures of \
+      these programs, and window is for models trained on windows. Details: docs/reference/verbs.md
       """)
 
   @OptionGroup var options: RunningModelOptions

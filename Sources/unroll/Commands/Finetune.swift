@@ -12,16 +12,11 @@ struct Finetune: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Fine-tune a model and keep the one with the best validation loss.",
     discussion: """
-      Truncated backpropagation through time, as word_language_model does it: the text is \
-      cut into columns, the state is carried from window to window, gradients are clipped by their \
-      global norm. Before the first step and after each epoch the validation text is evaluated \
-      (protocol columns); where it is no better than the best so far, the learning rate is divided. \
-      The best model is kept in --output, the state to resume from beside it, with .last in its name. \
-      Standard output gets one TSV line an evaluation: epoch, step, learning_rate, train_nll and \
-      valid_nll (nats a token), valid_ppl, best.
-      Ctrl-C, SIGTERM or the end of the connection finishes the step, saves, and ends with exit code \
-      3; --resume goes on from there, and the \
-      result is the same, byte for byte, as without the pause. Results do not depend on --threads.
+      `unroll finetune poet.unroll.h5 --train train.txt --valid valid.txt -o tuned.unroll.h5`
+
+      Truncated BPTT as in word_language_model. The model with the best validation loss is written to --output, the state \
+      to resume from beside it, as tuned.last.unroll.h5. Ctrl-C saves and ends with exit code 3; `unroll finetune \
+      tuned.last.unroll.h5 --resume` goes on to the same bytes. Details: docs/reference/verbs.md
       """)
 
   @OptionGroup var options: ModelOptions

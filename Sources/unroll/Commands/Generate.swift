@@ -9,11 +9,10 @@ struct Generate: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Generate text from a model.",
     discussion: """
-      The text after the prompt goes to standard output as it comes; several samples follow each other, \
-      with an empty line around those of several lines. The same seed gives the same text, for any \
-      number of threads and samples. --temperature 0 takes the likeliest token always. Temperature, \
-      --top-k and --top-p act in this order. --context N is the protocol window of `unroll evaluate`: each \
-      token follows the N tokens before it, of the prompt and the text so far.
+      `unroll generate poet.unroll.h5 --prompt "The " --temperature 0.8`
+
+      The text goes to standard output as it comes. The same seed gives the same text, for any number of threads and \
+      samples. --temperature, --top-k and --top-p act in this order; temperature 0 takes the most likely token.
       """)
 
   @OptionGroup var options: RunningModelOptions

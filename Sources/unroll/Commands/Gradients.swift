@@ -10,20 +10,10 @@ struct Gradients: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Measure how gradients vanish or explode over time steps.",
     discussion: """
-      For sampled steps t the loss of step t alone goes back to the step t-K, through all layers. The \
-      figure for lag k is the norm of dL_t/dh_{t-k}, the total derivative by the hidden state of a layer, \
-      over that for lag 0; of an LSTM also for the cell state c, with what passes through h = o tanh(c). \
-      Medians are over the positions whose gradient at lag 0 is not 0.
-      decay rate: what a step back multiplies the gradient by, a line fitted to the logarithms of the \
-      medians from lag 1 to the first one below 1e-20. half-life: the steps in which it halves (negative: \
-      doubles). horizon: the largest lag with at least --threshold of lag 0.
-      The text is cut into columns as in training, and the state is carried from their beginning: each \
-      position has at least K steps before it. Windows are those of truncated BPTT, without dropout; \
-      clipping touches those whose gradient by all parameters has a norm over --clip.
-      weight_hh: the spectral radius is the growth of a vector in the long run, the largest singular value \
-      the most in one step. With one below 1 the gradient of a plain tanh or relu cell must vanish; to \
-      explode it needs one above 1. Of gated cells each gate has its own part, which says how strongly the \
-      gate listens to the state, not what becomes of the gradient: it also passes by the gates.
+      `unroll gradients poet.unroll.h5 test.txt --lags 50`
+
+      Of sampled steps the loss goes back through time alone: the figure for lag k is the norm of its gradient by the state \
+      k steps before, relative to lag 0. Definitions of all figures: docs/reference/verbs.md
       """)
 
   @OptionGroup var options: ModelOptions

@@ -10,10 +10,10 @@ import UnrollTokenization
 struct Inspect: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Show what is in a model file of any readable format.",
+    usage: "unroll inspect <model> [<options>]",
     discussion: """
-      Examples:
-        unroll inspect poet.unroll.h5
-        unroll inspect model.pt
+      `unroll inspect model.pt`
+
       Shows layers, parameters, tokens, training with its learning curve, and origin; of other formats also what a \
       conversion assumes or does not preserve. Data is read by `unroll validate`.
       """)

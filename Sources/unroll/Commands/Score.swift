@@ -9,33 +9,10 @@ struct Score: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Score each token, word or line of a text.",
     discussion: """
-      Each line is a sentence of its own: zero state, the first token follows the one that sentences \
-      start from, such as <eos>; with --carry it follows the line before. --context N is the protocol window \
-      of `unroll evaluate`: each token from the N tokens before it. The result is TSV, or CSV \
-      (RFC 4180) with --csv; NA is a missing number.
-      --level word: word (as it stands in the text or in --words), sentid and sentpos (from 1), wlen \
-      (characters of the word), surp (surprisal), entropy (of the next token, where the word's own \
-      tokens begin), entred (by how much it is less than before the last word, at least 0), oov.
-      --level token: token, sentid, tokenpos (from 1), sentpos (of the token's word), surp, entropy, \
-      entred, oov.
-      --level sentence: sentid, tokens (with <eos>), oov, logprob (<eos> included; NA where no token is \
-      predicted), one line for each line of the text, blank ones too.
+      `unroll score poet.unroll.h5 sentences.txt > surprisal.tsv`
 
-      --boundary after: a word's probability is that of its tokens, times the total probability of \
-      all tokens that end it (white space, tokens that begin with it or do not continue a word, the \
-      end of the line), divided by the same total at its start where its first token shows a new word \
-      (Pimentel & Meister 2024, "How to Compute the Probability of a Word"; Oh & Schuler 2024, "Leading \
-      Whitespaces of Language Models' Subword Vocabulary Pose a Confound for Calculating Word \
-      Probabilities"). --boundary before is the sum over tokens, white space before the word included: \
-      the figure of most studies before these papers. --boundary none is the sum over tokens with text \
-      of the word. For vocabularies of words all three are the same. Words of --words that meet \
-      without white space, such as a word and its full stop, share no boundary unless the next token \
-      shows one: together they have the probability of the whole.
-
-      Unknown words have no number unless --unknown says which, since a model gives a probability only \
-      to all of them together and the hypothesis with most misspellings would win. include: that \
-      probability. penalty=X: divided by base^X, X at least 0. exclude: sentences are summed without them. \
-      drop, for a Tokenizer of Keras without oov_token: they are taken out of the text, as Keras does, and counted.
+      Each line is a sentence of its own, unless --carry is given. The result is TSV, or CSV with --csv; NA is a missing \
+      number. The columns are in docs/reference/output.md, what --boundary and --unknown count in docs/reference/verbs.md.
       """)
 
   enum ScoreLevel: String, ExpressibleByArgument, CaseIterable {

@@ -11,14 +11,13 @@ import UnrollTokenization
 struct Tokenize: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Show the tokens of a text: ids, pieces, unknown ones.",
+    usage: "unroll tokenize <model> <text> [<options>]",
     discussion: """
-      `tokenize MODEL TEXT` takes the tokenizer of a checkpoint, `tokenize --tokenizer FILE TEXT` that \
-      of a tokenizer.json, a merges.txt (with --vocabulary vocab.json), a SentencePiece model or a Keras Tokenizer. The \
-      result is TSV: line and token (from 1), id, piece (the token as the vocabulary spells it), oov. A \
-      word that the vocabulary lacks is oov 1 where there is a token for such words, else an error. The \
-      totals follow on standard error; --summary gives them alone.
-      `tokenize MODEL --export FILE` writes the tokenizer: the file of the program that it came from, byte \
-      for byte, or of words, characters and other tokens without one the list, one a line.
+      `unroll tokenize poet.unroll.h5 text.txt`
+
+      The tokenizer is that of a checkpoint, or with --tokenizer that of a tokenizer.json, merges.txt, SentencePiece model \
+      or Keras Tokenizer. The result is TSV: line, token, id, piece, oov; totals follow on standard error. `unroll \
+      tokenize poet.unroll.h5 --export tokenizer.json` writes the tokenizer.
       """)
 
   @Argument(

@@ -13,17 +13,11 @@ struct Train: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Train a new model from a text.",
     discussion: """
-      Without options, the model is that of pytorch/examples' word_language_model: an LSTM of two layers \
-      of 200, words between white space as tokens, each line ended by <eos>. Training goes as `unroll \
-      finetune --help` says; a pause is resumed by `unroll finetune`, with --resume and the file that ends in \
-      .last.unroll.h5. --line-start and --line-end name the tokens around each line; a vocabulary that is made of the \
-      text gets them as new tokens, counted once a line.
-      --tokenizer bpe learns byte-level BPE from the training text, as BpeTrainer of the library \
-      tokenizers does; the model then holds the tokenizer.json, which `unroll tokenize --export` writes \
-      out. WordPiece and Unigram are taken from a file but not learned: BPE serves the same ends.
-      --config takes a JSON object of option names and values, as {"cell": "gru", "hidden_size": "1150,400", \
-      "tied": true}; where the command line gives an option, too, that counts. Files that it names are \
-      looked for from the folder that unroll runs in, as those of the command line are, not from the file's own.
+      `unroll train --train train.txt --valid valid.txt -o poet.unroll.h5`
+
+      Without options the model is that of word_language_model: an LSTM of two layers of 200, with words as tokens and \
+      lines that end with <eos>. A pause is resumed by `unroll finetune poet.last.unroll.h5 --resume`. Details: \
+      docs/reference/verbs.md
       """)
 
   @OptionGroup var verb: TrainingVerb

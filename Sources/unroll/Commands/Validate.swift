@@ -11,16 +11,11 @@ struct Validate: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Check checkpoints against the rules of the format.",
     discussion: """
-      A folder stands for all *.h5 and *.hdf5 below it; other files are counted. Exit code 1 if a finding is \
-      reported that is an error (or a warning, with --strict), 2 if a file cannot be read or a folder has no \
-      such file.
+      `unroll validate models/ --strict`
 
-      A configuration is a JSON object whose keys are all optional: select and ignore (arrays of \
-      ids or letters), level, strict, levels ({"T007": "error"}; notes and warnings can be lowered and \
-      raised, errors cannot be lowered), and suppressions: [{"rule": "V003", "object": "/vocabulary/*", "file": \
-      "old/*", "reason": "..."}]. Options go before it; --ignore adds to its rules.
-
-      Leaving an error out does not make a file readable: see spec/RULES.md.
+      A folder stands for all *.h5 and *.hdf5 below it. Exit code 1 if a finding is an error (or a warning, with --strict), \
+      2 if a file cannot be read or a folder has no such file. A configuration selects rules and levels: \
+      docs/reference/configuration.md. Leaving an error out does not make a file readable.
       """)
 
   @Argument(help: "The checkpoints, and folders with checkpoints.")

@@ -5,9 +5,9 @@ extension Rule {
   static let variantsFitTheCell = Rule(
     id: "A011", level: .error,
     summary: """
-      Only an LSTM layer MUST have `projection_size` or `forget_bias`, only an LSTM or GRU layer \
-      `gate_activation`; `gate_alpha` and `gate_beta` MUST be present, and finite, exactly if that is \
-      "hard_sigmoid"; `forget_bias` MUST be finite.
+      `projection_size` and `forget_bias` MUST NOT be present unless `cell` is "lstm", nor \
+      `gate_activation` unless it is "lstm" or "gru"; `gate_alpha` and `gate_beta` MUST be present, and \
+      finite, exactly if `gate_activation` is "hard_sigmoid"; `forget_bias` MUST be finite.
       """,
     why: "A variant that a cell does not have is ignored by one reader and applied by another.",
     example: "`/model/layers/00` has `cell` \"gru\" and `forget_bias` 1.",

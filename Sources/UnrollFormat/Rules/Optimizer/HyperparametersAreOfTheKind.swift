@@ -5,9 +5,9 @@ extension Rule {
   static let hyperparametersAreOfTheKind = Rule(
     id: "O008", level: .error,
     summary: """
-      A group MUST have the hyper-parameters of the optimizer's `kind`, with `epsilon_position` at a place \
-      that the kind has, and with `eta` and `mu` for "asgd"; a schedule MUST have the numbers of its `kind`. \
-      Neither MUST have those of other kinds.
+      A group MUST have the hyperparameters of the optimizer's `kind`, with a value of `epsilon_position` \
+      that the kind has, and with `eta` and `mu` for "asgd"; a schedule MUST have the numbers of its \
+      `kind`. They MUST NOT have those of other kinds.
       """,
     why: """
       A number that is missing would be somebody's default, and these differ from framework to framework.
