@@ -185,8 +185,9 @@ import UnrollFormat
         let result = try runner.run(
           ["evaluate", "m.unroll.h5"] + texts + ["--protocol", `protocol`, "--json"], in: folder)
         #expect(result.exitCode == 0, "\(result.errors)")
-        return try #require(
-          JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [String: Any])
+        let object = try JSONSerialization.jsonObject(with: Data(result.output.utf8))
+        let members = object as? [String: Any]
+        return try #require(members)
       }
       for `protocol` in ["sentence", "kenlm"] {
         let both = try evaluate(["a.txt", "b.txt"], `protocol`)

@@ -192,7 +192,7 @@ struct Evaluate: ParsableCommand {
     guard !estimate || (cache == nil && dynamic == nil && texts.count == 1 && texts != ["-"]) else {
       throw ValidationError("--estimate is for one file, without --cache and --dynamic.")
     }
-    guard texts.count { $0 == "-" } < 2 else {
+    guard texts.filter({ $0 == "-" }).count < 2 else {
       throw ValidationError("Standard input can be one of the texts only.")
     }
     guard (0...1_000_000).contains(resamples) else {
