@@ -67,7 +67,8 @@ extension TrainingVerb {
           digest(ofText: $0 + part.suffix) == data.trainDigest
         }
       return TrainingNames(
-        train: path, valid: path, output: output, split: valid == nil ? split ?? part.split : nil)
+        train: path, valid: valid ?? path, output: output,
+        split: valid == nil ? split ?? part.split : nil)
     }
     let trainPath = try train ?? text("--train", name, state) { $0 == data.trainDigest }
     let validName = try inputName("--valid", data.validDigest, of: checkpoint, state).name

@@ -121,7 +121,7 @@ import UnrollTokenization
   }
 
   @Test(
-    "Settings are told by their names in any spelling and by the truth of their values",
+    "Settings are recognized by name in any spelling, and by the truth of their values",
     arguments: [
       ("use_layernorm", SettingValue.bool(true)), ("layer_norm", .number(1)),
       ("layer_norm", .text("true")), ("layerNorm", .bool(true)), ("batchnorm", .text("Yes")),
