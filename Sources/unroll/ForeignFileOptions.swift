@@ -52,9 +52,12 @@ struct ForeignFileOptions: ParsableArguments {
 
   /// Sets these options.
   func apply(to options: inout ConversionOptions) {
-    (options.names, options.root, options.ignored) = (names, root, Set(ignored))
+    options.names = names
+    options.root = root
+    options.ignored = Set(ignored)
     options.configuration = kerasConfig
-    (options.nonlinearity, options.gateActivation) = (nonlinearity, gateActivation)
+    options.nonlinearity = nonlinearity
+    options.gateActivation = gateActivation
   }
 }
 

@@ -127,9 +127,12 @@ extension Output {
   }
 
   /// Returns the number of columns of the terminal behind standard error; 80 if it does not say.
-  static var terminalWidth: Int {
+  static var terminalWidth: Int { columns(ofTerminal: STDERR_FILENO) }
+
+  /// Returns the number of columns of a terminal; 80 if it does not say.
+  static func columns(ofTerminal descriptor: Int32) -> Int {
     var size = winsize()
-    guard ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
+    guard ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
     return Int(size.ws_col)
   }
 

@@ -152,3 +152,14 @@ struct MissingNumbers {
     return nil
   }
 }
+
+/// The perplexities of several texts as JSON.
+struct SeveralTextsReport: Encodable {
+  struct Row: Encodable {
+    let text: String
+    let result: PerplexityReport
+  }
+  let texts: [Row]
+  /// The figures over all predictions.
+  let all: PerplexityReport
+}

@@ -10,10 +10,7 @@ enum TextLayout {
 
   /// The width of the terminal behind standard output; `nil` if there is none.
   static let terminalWidth: Int? = {
-    guard isatty(STDOUT_FILENO) == 1 else { return nil }
-    var size = winsize()
-    let isKnown = ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0
-    return isKnown ? Int(size.ws_col) : width
+    isatty(STDOUT_FILENO) == 1 ? Output.columns(ofTerminal: STDOUT_FILENO) : nil
   }()
 
   /// Returns the lines of a table with aligned columns, two spaces apart.

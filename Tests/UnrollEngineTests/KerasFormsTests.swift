@@ -38,12 +38,7 @@ import UnrollTokenization
   private func convert(
     _ name: String, rows: Int = 11, _ change: (inout ReadingOptions) throws -> Void = { _ in }
   ) throws -> Conversion {
-    let file = try MappedFile(path: path(name))
-    let format = try #require(AllFormats.format(of: file))
-    var options = ReadingOptions(
-      vocabulary: Vocabulary(tokens: (0..<rows).map { "token\($0)".utf8 }, unit: .word))
-    try change(&options)
-    return try format.read(file, options: options)
+    try convertFixture("keras-forms/\(name)", tokens: rows, change)
   }
 
   private static let files = [

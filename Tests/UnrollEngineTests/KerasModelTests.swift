@@ -32,10 +32,7 @@ import UnrollTokenization
   }
 
   private func convert(_ name: String) throws -> Conversion {
-    let file = try MappedFile(path: Fixtures.path("keras/\(name)"))
-    let format = try #require(AllFormats.format(of: file))
-    let tokens = Vocabulary(tokens: (0..<11).map { "token\($0)".utf8 }, unit: .word)
-    return try format.read(file, options: ReadingOptions(vocabulary: tokens))
+    try convertFixture("keras/\(name)")
   }
 
   private static let files = [

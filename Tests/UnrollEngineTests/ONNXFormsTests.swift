@@ -11,10 +11,7 @@ import UnrollTokenization
 /// The files of `fixtures/onnx-forms`, made by `scripts/make-onnx-forms-fixtures`.
 @Suite("Forms of ONNX graphs") struct ONNXFormsTests {
   private func convert(_ name: String) throws -> Conversion {
-    let tokens = Vocabulary(tokens: (0..<11).map { "token\($0)".utf8 }, unit: .word)
-    return try ONNXFormat.read(
-      MappedFile(path: Fixtures.path("onnx-forms/\(name).onnx")),
-      options: ReadingOptions(vocabulary: tokens))
+    try convertFixture("onnx-forms/\(name).onnx")
   }
 
   @Test("Graphs that predict from the last step or at each give ONNX Runtime's numbers")

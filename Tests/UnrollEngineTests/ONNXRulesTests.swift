@@ -11,10 +11,7 @@ import UnrollTokenization
 /// The files of `fixtures/onnx-rules`, made by `scripts/make-onnx-rules-fixtures`.
 @Suite("Rules of ONNX graphs") struct ONNXRulesTests {
   private func convert(_ name: String) throws -> Conversion {
-    let tokens = Vocabulary(tokens: (0..<11).map { "token\($0)".utf8 }, unit: .word)
-    return try ONNXFormat.read(
-      MappedFile(path: Fixtures.path("onnx-rules/\(name).onnx")),
-      options: ReadingOptions(vocabulary: tokens))
+    try convertFixture("onnx-rules/\(name).onnx")
   }
 
   private func refusal(_ name: String) throws -> InterchangeError {

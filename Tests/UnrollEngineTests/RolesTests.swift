@@ -14,12 +14,7 @@ import UnrollTokenization
   private func convert(
     _ name: String, _ change: (inout ReadingOptions) throws -> Void = { _ in }
   ) throws -> Conversion {
-    var options = ReadingOptions(
-      vocabulary: Vocabulary(tokens: (0..<11).map { "token\($0)".utf8 }, unit: .word))
-    try change(&options)
-    let file = try MappedFile(path: Fixtures.path("roles/\(name)"))
-    let format = try #require(AllFormats.format(of: file))
-    return try format.read(file, options: options)
+    try convertFixture("roles/\(name)", change)
   }
 
   private func map(_ name: String) throws -> NameMap {

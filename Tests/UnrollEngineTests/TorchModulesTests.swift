@@ -14,11 +14,7 @@ import UnrollTokenization
   private func convert(
     _ name: String, _ change: (inout ReadingOptions) throws -> Void = { _ in }
   ) throws -> Conversion {
-    var options = ReadingOptions(
-      vocabulary: Vocabulary(tokens: (0..<11).map { "token\($0)".utf8 }, unit: .word))
-    try change(&options)
-    let file = try MappedFile(path: Fixtures.path("torch-modules/\(name)"))
-    return try PyTorchFormat.read(file, options: options)
+    try convertFixture("torch-modules/\(name)", change)
   }
 
   private func refusal(

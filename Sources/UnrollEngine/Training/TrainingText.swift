@@ -43,8 +43,11 @@ public struct TrainingText: Sendable {
   }
 
   private init(path: String, digest: String, ids: [Int32], lineStarts: [Int], unknowns: [Int]) {
-    (self.path, self.digest) = (path, digest)
-    (self.ids, self.lineStarts, self.unknowns) = (ids, lineStarts, unknowns)
+    self.path = path
+    self.digest = digest
+    self.ids = ids
+    self.lineStarts = lineStarts
+    self.unknowns = unknowns
   }
 
   /// Splits the text between two lines, for training and validation.

@@ -283,41 +283,25 @@ struct Evaluate: ParsableCommand {
       PerplexityReport(result, options.precision, interval: interval(result))
     }
     try Output.json(
-      SeveralTexts(
-        texts: zip(texts, results).map { SeveralTexts.Row(text: $0, result: report($1)) },
+      SeveralTextsReport(
+        texts: zip(texts, results).map { SeveralTextsReport.Row(text: $0, result: report($1)) },
         all: report(total)))
   }
 
-  /// The results of several texts, as JSON.
-  private struct SeveralTexts: Encodable {
-    struct Row: Encodable {
-      let text: String
-      let result: PerplexityReport
-    }
-    let texts: [Row]
-    /// The figures over all predictions.
-    let all: PerplexityReport
-  }
-
   private func printRows(_ results: [Perplexity], _ total: Perplexity) {
-    let names = texts.map(printable) + ["all"]
-    let width = min(36, max(4, names.map(\.count).max() ?? 4))
-    func row(_ name: String, _ cells: [String]) {
+    let names = texts.map { text in
       // The end of a path tells files apart.
-      let shown = name.count <= width ? name : "…" + name.suffix(width - 1)
-      let cells = cells.map { String(repeating: " ", count: max(1, 13 - $0.count)) + $0 }
-      Output.result(
-        shown + String(repeating: " ", count: width - shown.count) + cells.joined())
+      let name = printable(text)
+      return name.count <= 36 ? name : "…" + name.suffix(35)
     }
-    row("text", ["predictions", "nll", total.figures.isEmpty ? "perplexity" : "ppl"])
-    for (name, result) in zip(names, results + [total]) {
-      row(
-        name,
-        [
-          Output.grouped(result.predictions), String(format: "%.6f", result.nll),
-          String(format: "%.4f", result.headline.value),
-        ])
+    let rows = zip(names + ["all"], results + [total]).map { name, result in
+      [
+        name, Output.grouped(result.predictions), String(format: "%.6f", result.nll),
+        String(format: "%.4f", result.headline.value),
+      ]
     }
+    let head = ["text", "predictions", "nll", total.figures.isEmpty ? "perplexity" : "ppl"]
+    for line in TextLayout.table(head, rows, textColumns: [0]) { Output.result(line) }
     let figure = total.figures.isEmpty ? "" : "; ppl is \(total.headline.name)"
     Output.note(
       "note: protocol \(`protocol`.rawValue), \(total.context); nll in nats a token; the last row is over all "
