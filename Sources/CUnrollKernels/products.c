@@ -59,7 +59,7 @@ static void pack_tiles(const product *p, size_t row, size_t rows, chain c, float
 /// @param expanded Room for one panel in floats, or NULL where bfloat16 is multiplied as it is.
 static void multiply_tiles(
     const product *p, const float *packed, size_t row, size_t rows, size_t panel, size_t count, chain c,
-    float *expanded) {
+    size_t next, float *expanded) {
   const tile_kernels *kernels = p->b.kernels;
   const size_t column = panel * kernels->columns, width = count * kernels->columns;
   const size_t start = panel * p->b.stride + c.first * kernels->columns;
@@ -68,6 +68,7 @@ static void multiply_tiles(
       .M = rows,
       .b = (const char *)p->b.numbers + start * size_of(p->b.precision),
       .panel_stride = p->b.stride,
+      .next_distance = next,
       .N = p->N - column < width ? p->N - column : width,
       .K = c.length,
       .y = (float *)p->y + row * p->y_stride + column,
@@ -85,7 +86,7 @@ static void multiply_tiles(
 }
 
 /// A block of rows is packed for some chains at a time, as much as this share of the second-level cache.
-enum { CHAINS_TOGETHER = 3, PACKED_ROWS_SIZE = 192 << 10, PANELS_TOGETHER = 4 };
+enum { CHAINS_TOGETHER = 3, PACKED_ROWS_SIZE = 256 << 10, PANELS_TOGETHER = 4 };
 
 /// Multiplies rows from `row` up to `last_row` by panels from `panel` up to `last_panel`; false if memory is short.
 static bool multiply_range(
@@ -100,7 +101,7 @@ static bool multiply_range(
   const size_t blocks = part_count(rows, most), tallest = part_count(rows, blocks);
   // If many rows meet a panel, it pays to expand it to floats first.
   const bool expands = p->b.precision == UNROLL_BF16 && tallest > kernels->rows / 2;
-  const size_t step = expands ? 1 : PANELS_TOGETHER;
+  const size_t step = expands || tallest > kernels->rows ? 1 : PANELS_TOGETHER;
   const size_t packed_size = tallest * packed_length;
   float *packed = unroll_thread_scratch(
       OF_ROWS, (packed_size + (expands ? LONGEST_CHAIN * kernels->columns : 0)) * sizeof *packed);
@@ -118,9 +119,12 @@ static bool multiply_range(
       for (size_t at = panel; at < last_panel; at += step)
         for (size_t index = first; index < last; index++) {
           const chain c = chain_at(p, index, chains);
+          // After a panel's last chain here comes the next panel's first one.
+          const size_t next = index + 1 < last ? c.length * kernels->columns
+                                               : p->b.stride - (c.first - start) * kernels->columns;
           multiply_tiles(
               p, packed + height * (c.first - start), begin, height, at,
-              at + step < last_panel ? step : last_panel - at, c,
+              at + step < last_panel ? step : last_panel - at, c, next,
               expands ? packed + packed_size : NULL);
         }
     }

@@ -45,20 +45,29 @@ INLINED FOR_SET SET(floats) SET(load)(const void *from, const SET(kind) kind) {
 }
 
 /// One tile: `rows` rows by `panels` panels, of which the last may be cut off at N.
+///
+/// In each step of k it fetches a line of the cache, from `ahead` on, into the second level.
 INLINED FOR_SET void SET(tile)(
     const tile_product *p, size_t row, size_t column, const int rows, const int panels,
-    const SET(kind) kind) {
+    const SET(kind) kind, const char *ahead) {
   const size_t size = kind == SET(f32) ? sizeof(float) : sizeof(uint16_t);
   const size_t step = SET(columns) * size, stride = p->panel_stride * size;
   const float *a = (const float *)p->a + row * p->K;
   const char *b = (const char *)p->b + column / SET(columns) * stride;
+  float *y = (float *)p->y + row * p->y_stride + column;
+  // The lines of the result come from memory while the sums are computed.
+  UNROLLED for (int i = 0; i < rows; i++) {
+    UNROLLED for (int v = 0; v < panels * VECTORS; v += LINE / (4 * LANES))
+      __builtin_prefetch(y + (size_t)i * p->y_stride + v * LANES, 1);
+    __builtin_prefetch(y + (size_t)i * p->y_stride + panels * VECTORS * LANES - 1, 1);
+  }
   SET(floats) sums[ROWS][4 * VECTORS];
   UNROLLED for (int i = 0; i < rows; i++)
     UNROLLED for (int v = 0; v < panels * VECTORS; v++) sums[i][v] = 0;
   NOT_UNROLLED for (size_t k = 0; k < p->K; k++) {
     UNROLLED for (int panel = 0; panel < panels; panel++) {
       const char *from = b + (size_t)panel * stride;
-      __builtin_prefetch(from + STEPS_AHEAD * step);
+      __builtin_prefetch(ahead + (size_t)panel * stride, 0, 2);
       SET(floats) w[VECTORS];
       UNROLLED for (int v = 0; v < VECTORS; v++)
         w[v] = SET(load)(from + (size_t)v * LANES * size, kind);
@@ -72,8 +81,8 @@ INLINED FOR_SET void SET(tile)(
     }
     a += rows;
     b += step;
+    ahead += step;
   }
-  float *y = (float *)p->y + row * p->y_stride + column;
   if (column + (size_t)panels * SET(columns) > p->N) {
     float whole[ROWS * 4 * SET(columns)];
     UNROLLED for (int i = 0; i < rows; i++)
@@ -135,24 +144,25 @@ INLINED FOR_SET void SET(int8_tile)(
 /// A tile of a number of rows that is known where it is compiled.
 INLINED FOR_SET void SET(tile_of)(
     const tile_product *p, size_t row, size_t column, const int rows, const int panels,
-    const SET(kind) kind) {
+    const SET(kind) kind, const char *ahead) {
 #if HAS_FLOATS
-  if (kind != SET(int8)) return SET(tile)(p, row, column, rows, panels, kind);
+  if (kind != SET(int8)) return SET(tile)(p, row, column, rows, panels, kind, ahead);
 #endif
-  (void)kind;
+  (void)kind, (void)ahead;
   SET(int8_tile)(p, row, column, rows, panels);
 }
 
 #define TILE_CASE(count)                                                             \
   case count:                                                                        \
     if (PANELS_TOGETHER(count) > 1 && panels > 1)                                    \
-      return SET(tile_of)(p, row, column, count, PANELS_TOGETHER(count), kind);      \
-    return SET(tile_of)(p, row, column, count, 1, kind);
+      return SET(tile_of)(                                                           \
+          p, row, column, count, PANELS_TOGETHER(count), kind, ahead);      \
+    return SET(tile_of)(p, row, column, count, 1, kind, ahead);
 
 /// A tile of any number of rows.
 INLINED FOR_SET void SET(any_tile)(
     const tile_product *p, size_t row, size_t column, size_t rows, size_t panels,
-    const SET(kind) kind) {
+    const SET(kind) kind, const char *ahead) {
   switch (rows) {
     TILE_CASE(1) TILE_CASE(2) TILE_CASE(3) TILE_CASE(4)
 #if ROWS > 4
@@ -169,11 +179,18 @@ INLINED FOR_SET void SET(any_tile)(
 INLINED FOR_SET void SET(all_tiles)(const tile_product *p, const SET(kind) kind) {
   const size_t tiles = part_count(p->M, ROWS);
   const size_t tallest = part_count(p->M, tiles), together = PANELS_TOGETHER(tallest);
+  const size_t size = kind == SET(f32) ? sizeof(float) : sizeof(uint16_t);
+  const size_t step = SET(columns) * size, share = part_count(p->K, tiles);
   for (size_t column = 0, panels; column < p->N; column += panels * SET(columns)) {
     panels = part_count(p->N - column, SET(columns)) >= together ? together : 1;
+    const char *panel = (const char *)p->b + column / SET(columns) * p->panel_stride * size;
     for (size_t tile = 0; tile < tiles; tile++) {
       const size_t row = part_start(p->M, tiles, tile), end = part_start(p->M, tiles, tile + 1);
-      SET(any_tile)(p, row, column, end - row, panels, kind);
+      // A single tile fetches its own panel some steps ahead. Of several, each begins at its share of the next
+      // panel, so that the panel is there when the first tile needs it.
+      const char *ahead = tiles == 1 ? panel + STEPS_AHEAD * step
+                                     : panel + p->next_distance * size + tile * share * step;
+      SET(any_tile)(p, row, column, end - row, panels, kind, ahead);
     }
   }
 }

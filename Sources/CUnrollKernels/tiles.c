@@ -15,6 +15,9 @@
 /// The number of steps of k by which a panel is prefetched.
 enum { STEPS_AHEAD = 8 };
 
+/// The bytes of a line of the cache.
+enum { LINE = 64 };
+
 /// Stores the sums of a tile, [rows, width], at the edge, where y has fewer columns.
 static void leave_floats(
     const tile_product *p, size_t row, size_t column, size_t rows, size_t width,

@@ -29,6 +29,8 @@ typedef struct {
   const void *b;
   /// The distance between the beginnings of two panels, in elements.
   size_t panel_stride;
+  /// The distance from a panel's numbers to those that are multiplied after them, in elements.
+  size_t next_distance;
   size_t N, K;
   /// [M, N], its rows `y_stride` numbers apart.
   void *y;
