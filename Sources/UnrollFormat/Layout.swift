@@ -8,6 +8,10 @@ import UnrollTokenization
 public enum Layout {
   /// The value of the root's `format`.
   public static let format = "unroll"
+  /// The page that defines the format, for a reader who has a file alone.
+  static let specification = "Unroll checkpoint format 1.0: spec/FORMAT.md of Unroll"
+  /// The order of the blocks in the weights and biases of each kind of cell.
+  static let gateOrder = "lstm: i f g o; gru: r z n"
   /// The version that this code writes.
   public static let version = "1.0"
   /// The required features that this code knows: none yet.
@@ -55,6 +59,8 @@ public enum Layout {
 enum AttributeName {
   static let format = "format"
   static let formatVersion = "format_version"
+  static let specification = "specification"
+  static let gateOrder = "gate_order"
   static let requiredFeatures = "required_features"
   static let optionalFeatures = "optional_features"
   static let producer = "producer"
@@ -149,6 +155,9 @@ extension Layout {
       attributes: [
         AttributeSchema(name: AttributeName.format, value: .word([format])),
         AttributeSchema(name: AttributeName.formatVersion, value: .text),
+        AttributeSchema(name: AttributeName.specification, value: .text, isRequired: false),
+        AttributeSchema(
+          name: AttributeName.gateOrder, value: .word([gateOrder]), isRequired: false),
         AttributeSchema(name: AttributeName.requiredFeatures, value: .texts, isRequired: false),
         AttributeSchema(name: AttributeName.optionalFeatures, value: .texts, isRequired: false),
         AttributeSchema(name: AttributeName.producer, value: .text),

@@ -124,6 +124,8 @@ extension Checkpoint {
       [
         AttributeName.format: .text(Layout.format),
         AttributeName.formatVersion: .text(Layout.version),
+        AttributeName.specification: .text(Layout.specification),
+        AttributeName.gateOrder: .text(Layout.gateOrder),
         AttributeName.producer: .text(UnrollVersion.producer),
       ])
     addModel(to: &outline)

@@ -36,7 +36,8 @@ struct StoredParts {
   /// The attributes that follow from others, or from the program that writes, by the schema's path.
   private static let derived: [String: Set<String>] = [
     Layout.root: [
-      AttributeName.format, AttributeName.formatVersion, AttributeName.producer,
+      AttributeName.format, AttributeName.formatVersion, AttributeName.specification,
+      AttributeName.gateOrder, AttributeName.producer,
       AttributeName.weightsDigest, AttributeName.contentDigest,
     ]
   ]

@@ -78,6 +78,8 @@ extension Outline {
     let writer = try FileWriter(creating: file.temporaryPath)
     try writer.reserve(sizeBound)
     let objects = inOrder
+    // The first attribute lies beside the superblock, where `file` looks for it.
+    try writer.writeAttributes([AttributeName.format: .text(Layout.format)], of: Layout.root)
     for (path, object) in objects where path != Layout.root {
       switch object.kind {
       case .group: try writer.createGroup(path)
@@ -87,7 +89,10 @@ extension Outline {
     }
     for (path, object) in objects {
       if case .hardLink = object.kind { continue }
-      try writer.writeAttributes(object.attributes, of: path)
+      let attributes = object.attributes.filter {
+        path != Layout.root || $0.key != AttributeName.format
+      }
+      try writer.writeAttributes(attributes, of: path)
     }
     try writer.flush()
     try writer.writeAttributes([AttributeName.complete: .integer(1)], of: Layout.root)

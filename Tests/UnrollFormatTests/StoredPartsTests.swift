@@ -73,8 +73,9 @@ import UnrollTokenization
 
   /// The parts of a file that say nothing about the model: they follow from the rest, or from the program.
   private static let notCompared: Set = [
-    "/: format", "/: format_version", "/: producer", "/: weights_digest", "/: content_digest",
-    "/: complete", "/: required_features", "/: optional_features",
+    "/: format", "/: format_version", "/: specification", "/: gate_order", "/: producer",
+    "/: weights_digest", "/: content_digest", "/: complete", "/: required_features",
+    "/: optional_features",
   ]
 
   @Test("Each stored attribute and dataset that is changed is a difference")

@@ -29,6 +29,20 @@ import UnrollTensors
     }
   }
 
+  @Test("A file begins with the attribute format, and names its gate order and specification")
+  func introduction() throws {
+    try withTemporaryFolder { folder in
+      let path = "\(folder)/a.h5"
+      try Checkpoint.small().write(to: path)
+      let start = try Data(contentsOf: URL(filePath: path)).prefix(64 + 1024 + 32)
+      let name = try #require(start.range(of: Data("format\0".utf8)))
+      #expect(start[name.upperBound...].prefix(40).range(of: Data("unroll".utf8)) != nil)
+      let contents = try Examination(of: path, upTo: .header).contents
+      #expect(contents.text("/", "gate_order") == "lstm: i f g o; gru: r z n")
+      #expect(contents.text("/", "specification")?.contains("spec/FORMAT.md") == true)
+    }
+  }
+
   @Test func tensorsAreMappedWhereTheyLie() throws {
     try withTemporaryFolder { folder in
       try Checkpoint.small().write(to: "\(folder)/a.h5")
