@@ -1,0 +1,4 @@
+"""`python -m unroll_lm` is `unroll`."""
+from . import main
+
+main()
