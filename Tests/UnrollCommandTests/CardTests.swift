@@ -1,0 +1,96 @@
+// `unroll card`: front matter and page of a model hub.
+
+import Foundation
+import TestSupport
+import Testing
+import UnrollFormat
+
+@Suite struct CardTests {
+  private let runner: CommandRunner
+
+  init() throws { runner = try CommandRunner() }
+
+  @Test("The front matter has the Hub's names, and the page structure, digest and history")
+  func card() throws {
+    try withTemporaryFolder { folder in
+      var model = Checkpoint.small()
+      var card = Card()
+      card.fields = [
+        .title: ["Poet [1]"], .license: ["CC-BY-4.0"], .authors: ["A. Uthor"],
+        .languages: ["en", "no"], .datasets: ["tiny: \"Shakespeare\""], .baseModel: ["org/base"],
+      ]
+      card.readme = "A model.\n"
+      model.card = card
+      try model.write(to: "\(folder)/poet.unroll.h5")
+      let result = try runner.run(["card", "poet.unroll.h5"], in: folder)
+      #expect(result.exitCode == 0 && result.errors.isEmpty, "\(result.errors)")
+      #expect(
+        result.output.hasPrefix(
+          """
+          ---
+          library_name: unroll
+          license: "cc-by-4.0"
+          language:
+          - en
+          - "no"
+          datasets:
+          - "tiny: \\"Shakespeare\\""
+          base_model: "org/base"
+          pipeline_tag: text-generation
+          tags:
+          - unroll
+          - language-model
+          - lstm
+          ---
+
+          # Poet \\[1\\]
+
+          A model.
+
+          Authors: A. Uthor
+
+          ## Model
+
+          """), "\(result.output)")
+      #expect(result.output.contains(model.weightsDigest))
+      #expect(result.output.contains("unroll score poet.unroll.h5 sentences.txt"))
+      let json = try runner.run(["card", "poet.unroll.h5", "--json"], in: folder)
+      #expect(json.output.contains("\"license\" : [\n      \"CC-BY-4.0\"\n    ]"), "\(json.output)")
+      let both = try runner.run(["card", "poet.unroll.h5", "--json", "-o", "x.md"], in: folder)
+      #expect(both.exitCode == 64)
+    }
+  }
+
+  @Test("A field cannot end the front matter, and a licence of its own is named")
+  func hostileFields() throws {
+    try withTemporaryFolder { folder in
+      var model = Checkpoint.small()
+      var card = Card()
+      card.fields = [
+        .license: ["LicenseRef-own"], .datasets: ["a\n---\nb", "null"], .title: ["<script>\n# x"],
+      ]
+      model.card = card
+      try model.write(to: "\(folder)/poet.unroll.h5")
+      let result = try runner.run(["card", "poet.unroll.h5", "-o", "README.md"], in: folder)
+      #expect(result.exitCode == 0, "\(result.errors)")
+      let text = try String(contentsOfFile: "\(folder)/README.md", encoding: .utf8)
+      #expect(text.split(separator: "\n").filter { $0 == "---" }.count == 2)
+      #expect(text.contains("license: other\nlicense_name: \"LicenseRef-own\""))
+      #expect(text.contains("- \"a\\n---\\nb\"\n- \"null\""))
+      #expect(text.contains("# \\<script\\>") && !text.contains("\n# x"))
+      let again = try runner.run(["card", "poet.unroll.h5", "-o", "README.md"], in: folder)
+      #expect(again.exitCode == 2 && again.errors.contains("--force"))
+    }
+  }
+
+  @Test("A card without a license says how to add one")
+  func withoutLicense() throws {
+    try withTemporaryFolder { folder in
+      try Checkpoint.small().write(to: "\(folder)/poet.unroll.h5")
+      let result = try runner.run(["card", "poet.unroll.h5"], in: folder)
+      #expect(
+        result.exitCode == 0 && result.errors.contains("unroll edit poet.unroll.h5 --license"))
+      #expect(!result.output.contains("license:"))
+    }
+  }
+}
