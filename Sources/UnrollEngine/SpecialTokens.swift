@@ -112,7 +112,7 @@ public struct SpecialTokens: Sendable, Hashable {
     ] where isGiven && own != other {
       throw TextError(
         path: path, line: nil,
-        expected: "\(option) as the training began: \(own)", found: other,
+        expected: "\(option) as the training began: \(own ?? "none")", found: other ?? "none",
         fix: "leave it out: the file has the line conventions; a new training may have others")
     }
   }
@@ -145,29 +145,33 @@ public struct SpecialTokens: Sendable, Hashable {
     return Note(
       place: Layout.vocabulary,
       message:
-        "assumed: lines start from \(checkpoint.lineStart) and end with \(checkpoint.lineEnd); "
-        + "--line-start and --line-end state others")
+        "assumed: \(checkpoint.lineConvention); --line-start and --line-end state others")
   }
 }
 
 extension Checkpoint {
-  /// The token that each line starts from, in words.
-  public var lineStart: String {
+  /// The token that starts each line, if there is one.
+  public var lineStart: String? {
     let id: Int? =
       switch tokenizer.sentenceStart {
       case .eos: vocabulary.endOfSentenceID
       case .bos: vocabulary.beginningOfSentenceID
       case .none: nil
       }
-    return id.map { vocabulary.text(of: $0) } ?? "nothing"
+    return id.map { vocabulary.text(of: $0) }
   }
 
-  /// The token that each line ends with, in words.
-  public var lineEnd: String {
-    guard tokenizer.appendsEndOfSentence, let id = vocabulary.endOfSentenceID else {
-      return tokenizer.lineEnds == .kept ? "its line feed, as text" : "nothing"
-    }
+  /// The token that ends each line, if there is one.
+  public var lineEnd: String? {
+    guard tokenizer.appendsEndOfSentence, let id = vocabulary.endOfSentenceID else { return nil }
     return vocabulary.text(of: id)
+  }
+
+  /// The treatment of the start and the end of a line, in words.
+  public var lineConvention: String {
+    let start = lineStart.map { "\(excerpt($0)) starts each line" } ?? "no token starts a line"
+    let without = tokenizer.lineEnds == .kept ? "its line feed is text" : "none ends it"
+    return start + ", " + (lineEnd.map { "\(excerpt($0)) ends it" } ?? without)
   }
 }
 

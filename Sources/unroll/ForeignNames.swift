@@ -110,6 +110,11 @@ enum ForeignNames {
       if let own = (verb == "train" ? trainHints[name] : nil) ?? optionHints[name] {
         throw ValidationError("unknown option \(name): Unroll has \(own).")
       }
+      if name == "--resume", argument == "--resume=auto" || rest.first == "auto" {
+        if argument == name { rest.removeFirst() }
+        result.append("--auto-resume")
+        continue
+      }
       result.append((optionAliases[name] ?? name) + argument.dropFirst(name.count))
       if name == "--tokenizer", let kind = rest.first, let own = tokenizers[kind],
         !FileManager.default.fileExists(atPath: kind)

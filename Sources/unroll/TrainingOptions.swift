@@ -204,6 +204,14 @@ struct TrainingOptions: ParsableArguments {
     return settings
   }
 
+  /// The length of a resumed training, if it is given, and no other change.
+  var length: TrainingChanges {
+    var changes = TrainingChanges()
+    (changes.maximumEpochs, changes.maximumSteps) = (epochs, steps)
+    changes.allowsOtherSettings = false
+    return changes
+  }
+
   /// Returns the changed settings of a resumed training: the options that are given.
   ///
   /// - Throws: `ValidationError` for numbers outside their domain.

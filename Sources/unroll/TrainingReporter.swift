@@ -61,7 +61,7 @@ struct TrainingReporter {
     progress.finish()
     progress = Progress()
     (start, lastStep) = (.now, .now)
-    let kept = run.kept == nil ? "" : "\tkept_ppl"
+    let kept = run.retention == nil ? "" : "\tretention_ppl"
     if !json {
       Output.result("epoch\tstep\tlearning_rate\ttrain_nll\tvalid_nll\tvalid_ppl\tbest" + kept)
     }
@@ -70,7 +70,7 @@ struct TrainingReporter {
     for record in run.state.history {
       // The loss of the retention text is not part of the state.
       try print(
-        EvaluationLine(record, isBest: record.validNLL < lowest, keptNLL: nil), in: run)
+        EvaluationLine(record, isBest: record.validNLL < lowest, retentionNLL: nil), in: run)
       lowest = min(lowest, record.validNLL)
     }
     flush()
@@ -99,9 +99,9 @@ struct TrainingReporter {
       let speed = Double(predictions) / (start.duration(to: now) / .seconds(1))
       let steps = steps
       progress.report { Self.line(step, run, speed: speed, secondsPerStep: $0 / Double(steps)) }
-    case .evaluation(let record, let isBest, let keptNLL):
+    case .evaluation(let record, let isBest, let retentionNLL):
       progress.finish()
-      let line = EvaluationLine(record, isBest: isBest, keptNLL: keptNLL)
+      let line = EvaluationLine(record, isBest: isBest, retentionNLL: retentionNLL)
       try print(line, in: run)
       flush()
       try log?.write(line)
@@ -143,11 +143,11 @@ struct TrainingReporter {
     }
     let epoch = String(format: "%.2f", line.epoch)
     let train = line.trainNLL.map { String(format: "%.6f", $0) } ?? "NA"
-    let kept = line.keptNLL.map { String(format: "%.4f", Elementary.exp($0)) } ?? "NA"
+    let kept = line.retentionNLL.map { String(format: "%.4f", Elementary.exp($0)) } ?? "NA"
     Output.result(
       "\(epoch)\t\(line.step)\t\(line.learningRate)\t\(train)\t"
         + String(format: "%.6f\t%.4f\t", line.validNLL, Elementary.exp(line.validNLL))
-        + (line.best ? "1" : "0") + (run.kept == nil ? "" : "\t\(kept)"))
+        + (line.best ? "1" : "0") + (run.retention == nil ? "" : "\t\(kept)"))
   }
 
   /// Flushes the table now: a training is long, and its table is watched.
@@ -197,16 +197,18 @@ private struct EvaluationLine: Encodable {
   let trainNLL: Double?
   let validNLL: Double
   let best: Bool
-  let keptNLL: Double?
+  let retentionNLL: Double?
 
   /// The values by their names in TensorBoard.
   var scalars: [(String, Double)] {
     [("valid/nll", validNLL), ("valid/perplexity", Elementary.exp(validNLL))]
-      + (keptNLL.map { [("kept/nll", $0), ("kept/perplexity", Elementary.exp($0))] } ?? [])
+      + (retentionNLL.map {
+        [("retention/nll", $0), ("retention/perplexity", Elementary.exp($0))]
+      } ?? [])
   }
 
-  init(_ record: TrainingRecord, isBest: Bool, keptNLL: Double?) {
-    self.keptNLL = keptNLL
+  init(_ record: TrainingRecord, isBest: Bool, retentionNLL: Double?) {
+    self.retentionNLL = retentionNLL
     (step, epoch) = (record.step, record.epoch)
     learningRate = record.learningRate
     trainNLL = record.trainNLL.isNaN ? nil : record.trainNLL

@@ -31,6 +31,12 @@ struct TrainingVerb: ParsableArguments {
   @Flag(help: "Replace the output file if it exists.")
   var force = false
 
+  @Flag(
+    help: ArgumentHelp(
+      "Resume the training of this command if its .last file exists, else begin it; also --resume auto."
+    ))
+  var autoResume = false
+
   @Option(help: ArgumentHelp("Pause after N steps, as Ctrl-C does.", valueName: "steps"))
   var pauseAfter: Int?
 
@@ -84,6 +90,11 @@ struct TrainingVerb: ParsableArguments {
       guard valid == nil else {
         throw ValidationError("--valid and --valid-fraction cannot be combined.")
       }
+    }
+    if autoResume && force {
+      throw ValidationError(
+        "--auto-resume and --force cannot be combined: one keeps the files of a training, the other replaces them."
+      )
     }
     if output?.isEmpty == true { throw ValidationError("--output needs a name.") }
   }

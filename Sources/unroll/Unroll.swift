@@ -29,8 +29,26 @@ struct Unroll: ParsableCommand {
     subcommands: [
       Inspect.self, Tokenize.self, Validate.self, Explain.self, Convert.self, Evaluate.self,
       Score.self, Generate.self, Gradients.self,
-      Train.self, Finetune.self, Repack.self, Edit.self, Diff.self,
+      Train.self, Finetune.self, Repack.self, Edit.self, WriteCard.self, Diff.self,
     ])
+
+  /// Shows a newcomer the first commands: no verb is given.
+  func run() {
+    Output.result(
+      """
+      Unroll converts, checks, runs and trains recurrent language models.
+
+      First steps:
+        unroll convert model.pt --corpus data/ -o poet.unroll.h5    from PyTorch
+        unroll train --train train.txt --valid valid.txt -o poet.unroll.h5
+        unroll inspect poet.unroll.h5                    sizes, tokens, history
+        unroll evaluate poet.unroll.h5 test.txt                      perplexity
+        unroll score poet.unroll.h5 sentences.txt        surprisal of each word
+        unroll generate poet.unroll.h5 --prompt "To be"           samples a text
+
+      `unroll --help` lists all verbs, `unroll VERB --help` explains one.
+      """)
+  }
 
   static func main() {
     openStandardStreams()

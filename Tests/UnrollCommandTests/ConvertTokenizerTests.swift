@@ -82,7 +82,7 @@ import UnrollTokenization
       let words = try runner.run(
         arguments.map { $0 == "greedy" ? "whitespace" : $0 }.dropLast() + ["e.h5"], in: folder)
       #expect(
-        words.errors.contains("lines start from nothing and end with nothing; --line-start"),
+        words.errors.contains("no token starts a line, none ends it; --line-start"),
         "\(words.errors)")
       let read = try runner.run(
         shell: "printf 'a b\\n' | unroll score e.h5 - --level token", in: folder, seconds: 15)

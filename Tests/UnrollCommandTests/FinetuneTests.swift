@@ -501,7 +501,7 @@ import UnrollFormat
       #expect(
         result.errors.contains(#/valid.txt: perplexity of the old words .* \([+-]0.0000 %\)/#))
       let rows = result.output.split(separator: "\n").map { $0.split(separator: "\t") }
-      #expect(rows[0].last == "kept_ppl" && rows.allSatisfy { $0.count == 8 })
+      #expect(rows[0].last == "retention_ppl" && rows.allSatisfy { $0.count == 8 })
       let forgotten = try rows.dropFirst().map { try #require(Double($0[7])) }
       #expect(try #require(forgotten.last) != forgotten[0])
       let model = try Checkpoint(contentsOf: "\(folder)/a.unroll.h5")

@@ -54,6 +54,77 @@ import UnrollFormat
     }
   }
 
+  @Test(
+    "The same command with --resume auto begins a training, resumes it and ends in the same bytes",
+    arguments: [
+      start,
+      [
+        "train", "--train", "texts/train.txt", "--valid", "valid.txt", "--hidden-size", "8",
+        "--embedding-size", "6", "--dropout", "0.1", "--batch-size", "4", "--bptt", "5",
+        "--learning-rate", "2", "--schedule", "divide_on_plateau:factor=2", "--steps", "20",
+      ],
+    ])
+  func automatically(command: [String]) throws {
+    try withScene { folder in
+      let whole = try runner.run(command + ["-o", "whole.unroll.h5"], in: folder)
+      #expect(whole.exitCode == 0, "\(whole.errors)")
+      for (option, code) in [
+        (["--resume", "auto"], 3), (["--auto-resume"], 3), (["--resume=auto"], 0),
+      ] {
+        let pause = code == 3 ? ["--pause-after", "7"] : []
+        let part = try runner.run(command + ["-o", "a.unroll.h5"] + pause + option, in: folder)
+        #expect(part.exitCode == code, "\(part.errors)")
+      }
+      for suffix in ["", ".last"] {
+        #expect(
+          try Data(contentsOf: URL(filePath: "\(folder)/whole\(suffix).unroll.h5"))
+            == Data(contentsOf: URL(filePath: "\(folder)/a\(suffix).unroll.h5")))
+      }
+      let state = try Data(contentsOf: URL(filePath: "\(folder)/a.last.unroll.h5"))
+      // A command of another training does not go on with it.
+      for (option, found) in [
+        (["--momentum", "0.5"], "momentum="), (["--dropout", "0.3"], "embedding"),
+        (["--batch-size", "5"], "columns=4"), (["--train", "valid.txt"], "sha256"),
+      ] {
+        let names = Set(option.filter { $0.hasPrefix("--") })
+        var kept: [String] = []
+        var isValue = false
+        for word in command {
+          defer { isValue = names.contains(word) }
+          if !isValue && !names.contains(word) { kept.append(word) }
+        }
+        let other = try runner.run(
+          kept + option + ["-o", "a.unroll.h5", "--auto-resume"], in: folder)
+        #expect(other.exitCode == 2 && other.errors.contains(found), "\(other.errors)")
+      }
+      #expect(try Data(contentsOf: URL(filePath: "\(folder)/a.last.unroll.h5")) == state)
+      let both = try runner.run(
+        command + ["-o", "a.unroll.h5", "--auto-resume", "--force"], in: folder)
+      #expect(both.exitCode == 64)
+    }
+  }
+
+  @Test("--resume auto goes on with the model that the training began from, and with new words")
+  func automaticallyWithWords() throws {
+    try withScene { folder in
+      let words = Self.start + ["--vocabulary", "extend", "-o", "a.unroll.h5", "--auto-resume"]
+      try Data(String(repeating: "the cat sat on a sofa\n", count: 60).utf8).write(
+        to: URL(filePath: "\(folder)/texts/train.txt"))
+      let first = try runner.run(words + ["--pause-after", "7"], in: folder)
+      #expect(first.exitCode == 3, "\(first.errors)")
+      let without = try runner.run(Self.start + ["-o", "a.unroll.h5", "--auto-resume"], in: folder)
+      #expect(without.exitCode == 2 && without.errors.contains("vocabulary"), "\(without.errors)")
+      try Checkpoint.small(unknown: false).write(to: "\(folder)/other.unroll.h5")
+      var otherModel = words
+      otherModel[1] = "other.unroll.h5"
+      let other = try runner.run(otherModel, in: folder)
+      #expect(
+        other.exitCode == 2 && other.errors.contains("a training from other.unroll.h5"),
+        "\(other.errors)")
+      #expect(try runner.run(words, in: folder).exitCode == 0)
+    }
+  }
+
   @Test("A text that has changed, or a state of another name, is asked for")
   func missingTexts() throws {
     try withScene { folder in

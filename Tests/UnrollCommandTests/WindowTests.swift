@@ -70,7 +70,7 @@ import UnrollFormat
       #expect(trained.exitCode == 0, "\(trained.errors)")
       #expect(!trained.errors.contains("already"))
       let model = try Checkpoint(contentsOf: "\(folder)/a.unroll.h5")
-      #expect(model.lineStartAndEnd == ["nothing", "nothing"])
+      #expect(model.lineStartAndEnd == [nil, nil])
       func resume(_ options: [String]) throws -> CommandResult {
         try runner.run(
           [
@@ -83,7 +83,7 @@ import UnrollFormat
       #expect(refused.errors.contains("--line-end as the training began: nothing"))
       #expect(try resume(["--line-end", "none"]).exitCode == 0)
       let last = try Checkpoint(contentsOf: "\(folder)/a.last.unroll.h5")
-      #expect(last.lineStartAndEnd == ["nothing", "nothing"])
+      #expect(last.lineStartAndEnd == [nil, nil])
       let tuned = try runner.run(
         [
           "finetune", "a.unroll.h5", "-o", "b.unroll.h5", "--train", "train.txt", "--valid",
@@ -159,7 +159,7 @@ import UnrollFormat
 
 extension Checkpoint {
   /// The line conventions, from what is stored.
-  fileprivate var lineStartAndEnd: [String] {
+  fileprivate var lineStartAndEnd: [String?] {
     let start: Int? =
       switch tokenizer.sentenceStart {
       case .eos: vocabulary.endOfSentenceID

@@ -158,7 +158,7 @@ import UnrollTokenization
       let path = "\(folder)/old.txt"
       let text = Array(repeating: "the bird sat on unseen mat\n", count: 20).joined()
       try Data(text.utf8).write(to: URL(filePath: path))
-      let kept = try KeptText(
+      let kept = try RetentionText(
         path: path, old: LanguageModel.encoder(of: old, path: ""),
         new: LanguageModel.encoder(of: new, path: ""))
       #expect(kept.count == 140 && kept.knownCount == 100)

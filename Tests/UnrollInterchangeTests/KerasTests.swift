@@ -794,7 +794,8 @@ import UnrollTokenization
       outcome(.sgd) { $0[.momentum] = 0.9 }
         == "lost: Keras's velocities hold the learning rate")
     #expect(outcome(.sgd) { $0[.dampening] = 0.9 } == "lost: Keras has no dampening")
-    #expect(outcome(.adagrad) { _ in } == "lost: Keras has another rule of this name, or none")
+    #expect(
+      outcome(.adagrad) { _ in } == "lost: Keras has no optimizer that computes the same update")
     #expect(
       outcome(.sgd) { $0.isFrozen = true }
         == "lost: Keras has one group of parameters, of which none is frozen")

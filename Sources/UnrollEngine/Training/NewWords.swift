@@ -38,6 +38,13 @@ public struct NewWords: Sendable {
   /// Creates the defaults: all words of the text, in addition to the old ones.
   public init() {}
 
+  /// The settings as lines for the history of a model; rows that the model decides are left out.
+  var arguments: String {
+    (["vocabulary=\(mode.rawValue)"] + (rows.map { ["new_rows=\($0.rawValue)"] } ?? []) + [
+      "minimum_count=\(minimumCount)"
+    ]).joined(separator: "\n")
+  }
+
   /// Returns a model with the words of a text.
   ///
   /// Old rows are preserved except for the bias of the unknown token. Optimizer state of new rows

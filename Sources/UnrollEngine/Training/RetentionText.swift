@@ -6,7 +6,7 @@ import UnrollTokenization
 /// A retention text.
 ///
 /// Only words of both vocabularies are measured: others do not show what the model forgot.
-public struct KeptText: Sendable {
+public struct RetentionText: Sendable {
   /// The path of the text.
   public let path: String
   let oldIDs: [Int32]
@@ -53,7 +53,7 @@ extension LanguageModel {
   /// - Throws: `TextError` if there is nothing to predict; `NotFinite` if the model's output is not
   ///   finite.
   public func nll(
-    of text: KeptText, isOld: Bool = false,
+    of text: RetentionText, isOld: Bool = false,
     _ progress: (EvaluationProgress) throws -> Void = { _ in }
   ) throws -> Double {
     let ids = isOld ? text.oldIDs : text.ids

@@ -10,12 +10,12 @@ extension TrainingRun {
     model.releaseMemory()
     let evaluated = try LanguageModel(weights, path: valid.path)
     let validNLL: Double
-    let keptNLL: Double?
+    let retentionNLL: Double?
     do {
       validNLL =
         try validSentences.map { try evaluated.nll(of: $0, progress) }
         ?? evaluated.perplexity(ofColumns: valid.ids, path: valid.path, progress).nll
-      keptNLL = try kept.map { try evaluated.nll(of: $0, progress) }
+      retentionNLL = try retention.map { try evaluated.nll(of: $0, progress) }
     } catch is NotFinite {
       throw diverged("validation loss")
     }
@@ -41,7 +41,7 @@ extension TrainingRun {
     } else {
       try bearPlateau()
     }
-    return .evaluation(record, isBest: isBest, keptNLL: keptNLL)
+    return .evaluation(record, isBest: isBest, retentionNLL: retentionNLL)
   }
 
   /// Starts averaging if the loss has not improved for `averageAfter` evaluations: the trigger of

@@ -27,9 +27,9 @@ public struct StepReport: Sendable {
 public enum TrainingEvent: Sendable {
   /// A step was taken.
   case step(StepReport)
-  /// The model was evaluated. `isBest` is `true` for the best model so far; `keptNLL` is the loss
+  /// The model was evaluated. `isBest` is `true` for the best model so far; `retentionNLL` is the loss
   /// of the retention text, if there is one.
-  case evaluation(TrainingRecord, isBest: Bool, keptNLL: Double?)
+  case evaluation(TrainingRecord, isBest: Bool, retentionNLL: Double?)
   /// The training is finished.
   case finished
 }
@@ -41,7 +41,7 @@ public struct TrainingRun {
   /// The state to save, except for the contents of model, optimizer and text.
   public internal(set) var state: TrainingState
   /// The retention text, measured at each evaluation.
-  public var kept: KeptText?
+  public var retention: RetentionText?
   /// `true` if the current weights are the best so far.
   var isBest: Bool { state.best?.step == state.step }
 

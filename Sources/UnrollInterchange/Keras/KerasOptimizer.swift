@@ -174,7 +174,7 @@ enum KerasOptimizer {
   /// Converts a model's optimizer to Keras.
   static func kept(_ state: OptimizerState, of architecture: Architecture) -> Kept {
     guard classes.contains(where: { $0.kind == state.kind }) else {
-      return .lost("Keras has another rule of this name, or none")
+      return .lost("Keras has no optimizer that computes the same update")
     }
     guard var group = state.groups.first, state.groups.count == 1, !group.isFrozen else {
       return .lost("Keras has one group of parameters, of which none is frozen")

@@ -53,64 +53,12 @@ struct Convert: ParsableCommand {
       valueName: "format"))
   var targetName: String?
 
-  @Option(
-    help: ArgumentHelp(
-      "Folder with train.txt, valid.txt and test.txt, whose tokens are the vocabulary.",
-      valueName: "folder"))
-  var corpus: String?
-
-  @Option(
-    help: ArgumentHelp(
-      "Order of the ids of --corpus; first-seen if not given.",
-      valueName: "order"))
-  var vocabularyOrder: VocabularyOrder?
-
-  @Option(
-    help: ArgumentHelp(
-      "File of tokens in the order of their ids: a list or table, JSON, NumPy array, pickle, fairseq's dict.txt or word vectors.",
-      valueName: "file"))
-  var vocabulary: String?
-
-  @Option(
-    help: ArgumentHelp(
-      "Form of --vocabulary, whatever its name.",
-      valueName: "form"))
-  var vocabularyFormat: VocabularyFormat?
-
-  @Option(
-    help: ArgumentHelp(
-      "How text becomes tokens: whitespace, character, byte, greedy (the longest token), or a file: tokenizer.json, merges.txt (with --vocabulary vocab.json), a SentencePiece model or a Keras Tokenizer.",
-      valueName: "kind or file"))
-  var tokenizer: String = TokenizerKind.whitespace.rawValue
-
-  @Option(
-    help: ArgumentHelp(
-      "With --tokenizer character: the token for a space, in a corpus of characters with spaces between them.",
-      valueName: "sign"))
-  var space: String?
-
-  @Flag(help: "With a --tokenizer file: each line ends with its end-of-sentence token.")
-  var appendEos = false
-
-  @Option(
-    name: [.customLong("line-end"), .customLong("eos")],
-    help: ArgumentHelp("Token that ends each line, or none.", valueName: "token"))
-  var lineEnd: String?
-
-  @Option(
-    name: [.customLong("line-start"), .customLong("bos")],
-    help: ArgumentHelp(
-      "Token that starts each line, or none.",
-      valueName: "token"))
-  var lineStart: String?
-
-  @Option(help: ArgumentHelp("Token for unknown text.", valueName: "token"))
-  var unk: String?
+  @OptionGroup(title: "Tokens") var tokens: SourceTokenOptions
 
   @Flag(help: "Print a map for --map, to complete.")
   var printMap = false
 
-  @OptionGroup var structure: ForeignFileOptions
+  @OptionGroup(title: "Structure of the model") var structure: ForeignFileOptions
 
   @Option(
     help: ArgumentHelp(
@@ -135,7 +83,7 @@ struct Convert: ParsableCommand {
       valueName: "text"))
   var check: String?
 
-  @OptionGroup var windows: WindowOptions
+  @OptionGroup(title: "Windows") var windows: WindowOptions
 
   @Flag(help: "Write nothing if anything is assumed or not preserved.")
   var strict = false
@@ -156,23 +104,6 @@ struct Convert: ParsableCommand {
     }
     guard destination.output?.isEmpty != true else {
       throw ValidationError("--output needs a name.")
-    }
-    guard corpus == nil || vocabulary == nil else {
-      throw ValidationError("Give --corpus or --vocabulary, not both.")
-    }
-    guard vocabularyOrder == nil || corpus != nil else {
-      throw ValidationError("--vocabulary-order goes with --corpus.")
-    }
-    guard space == nil || tokenizer == TokenizerKind.character.rawValue else {
-      throw ValidationError("--space goes with --tokenizer character.")
-    }
-    if let kind = TokenizerKind(rawValue: tokenizer) {
-      guard !kind.isDefined else {
-        throw ValidationError("--tokenizer \(kind.rawValue) needs its file: give that instead.")
-      }
-      guard !appendEos else {
-        throw ValidationError("--append-eos goes with a --tokenizer file.")
-      }
     }
     if let targetName, ConversionTarget(named: targetName) == nil {
       throw ValidationError("--to is \(ConversionTarget.names.joined(separator: " or ")).")
@@ -195,12 +126,8 @@ struct Convert: ParsableCommand {
     if OutputOptions.isFolder(model) { return try convertFolder() }
     let target =
       targetName.flatMap(ConversionTarget.init(named:)) ?? ConversionTarget(output: output.output)
-    let source: VocabularySource =
-      corpus.map { .corpus($0, order: vocabularyOrder) }
-      ?? vocabulary.map { .list($0, vocabularyFormat) } ?? .file
-    let tokenizer = TokenizerSource(self.tokenizer, space: space)
     let inputs =
-      [model] + source.paths + tokenizer.paths
+      [model] + tokens.paths
       + [structure.names, structure.kerasConfig].compactMap { $0 }
     try output.check(inputs: inputs)
     for path in [writeVocabulary, writeConfig].compactMap({ $0 }) {
@@ -214,15 +141,12 @@ struct Convert: ParsableCommand {
       }
     }
     if targetName != nil { target.noteName(output.output) }
-    var options = ConversionOptions(target: target, vocabulary: source)
+    var options = ConversionOptions(target: target, vocabulary: tokens.source)
     structure.apply(to: &options)
-    (options.tokenizer, options.appendsEndOfSentence) = (tokenizer, appendEos)
+    tokens.apply(to: &options)
     options.dtype = dtype
     options.checkText = check
     options.window = windows.context.map { ($0, windows.pad) }
-    options.special.end = lineEnd.map(LineToken.init)
-    options.special.beginning = lineStart.map(LineToken.init)
-    options.special.unknown = unk
     let conversion = try read(options)
     var notes = conversion.notes
     if case .foreign(let format) = target {
@@ -284,20 +208,17 @@ struct Convert: ParsableCommand {
     }
     var options: [String] = []
     for case (let name, let value?) in [
-      ("--to", targetName), ("--corpus", corpus), ("--vocabulary", vocabulary),
-      ("--vocabulary-format", vocabularyFormat?.rawValue), ("--tokenizer", tokenizer),
-      ("--space", space), ("--line-end", lineEnd), ("--line-start", lineStart),
-      ("--vocabulary-order", vocabularyOrder?.rawValue), ("--unk", unk), ("--map", structure.names),
+      ("--to", targetName), ("--map", structure.names),
       ("--keras-config", structure.kerasConfig), ("--root", structure.root), ("--check", check),
       ("--dtype", dtype?.rawValue), ("--context", windows.context.map(String.init)),
       ("--pad", windows.pad),
       ("--nonlinearity", structure.nonlinearity?.rawValue),
       ("--gate-activation", structure.gateActivation?.name),
     ] { options += [name, value] }
+    options += tokens.arguments
     for name in structure.ignored { options += ["--ignore", name] }
     for (name, isSet) in [
-      ("--append-eos", appendEos), ("--strict", strict), ("--dry-run", dryRun),
-      ("--force", output.force),
+      ("--strict", strict), ("--dry-run", dryRun), ("--force", output.force),
     ] where isSet { options.append(name) }
     let conversion = try FolderConversion(
       folder: model, target: target, results: output.output, writes: !dryRun,

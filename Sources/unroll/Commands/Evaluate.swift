@@ -129,9 +129,9 @@ struct Evaluate: ParsableCommand {
       these programs, and window is for models trained on windows. Details: docs/reference/verbs.md
       """)
 
-  @OptionGroup var options: RunningModelOptions
+  @OptionGroup(title: "Model") var options: RunningModelOptions
 
-  @OptionGroup var preparation: PreparationOptions
+  @OptionGroup(title: "Text") var preparation: PreparationOptions
 
   @Argument(help: "Texts: files, .gz files, or - for standard input.")
   var texts: [String]
@@ -141,40 +141,16 @@ struct Evaluate: ParsableCommand {
   )
   var `protocol`: PerplexityProtocol = .stream
 
-  @OptionGroup var windows: WindowOptions
+  @OptionGroup(title: "Windows") var windows: WindowOptions
 
   @Flag(help: "Let windows cross lines (--protocol window).")
   var carry = false
 
-  @OptionGroup var unknownText: UnknownTextOptions
+  @OptionGroup(title: "Text") var unknownText: UnknownTextOptions
 
-  @Option(
-    help: ArgumentHelp(
-      "Bootstrap samples for the interval; 0 for none.", valueName: "number"))
-  var resamples = 1000
+  @OptionGroup(title: "Confidence interval") var bootstrap: BootstrapOptions
 
-  @Option(help: "Random seed of the bootstrap.")
-  var seed: UInt32 = 1
-
-  @Option(
-    help: ArgumentHelp(
-      "Adapt by a neural cache of N states.", valueName: "states"))
-  var cache: Int?
-
-  @Option(help: "Inverse temperature of the cache (default: 1).")
-  var cacheTheta: Double?
-
-  @Option(help: "Interpolation weight of the cache, from 0 to below 1 (default: 0.1).")
-  var cacheWeight: Double?
-
-  @Option(
-    help: ArgumentHelp(
-      "Dynamic evaluation: adapt by SGD with this learning rate.", valueName: "rate"))
-  var dynamic: Double?
-
-  @Option(
-    help: ArgumentHelp("Tokens between steps of --dynamic (default: 5).", valueName: "tokens"))
-  var segment: Int?
+  @OptionGroup(title: "Adaptation to the text") var adaptation: AdaptationOptions
 
   @Flag(help: "Estimate time and memory from a few seconds of work, and stop.")
   var estimate = false
@@ -189,49 +165,20 @@ struct Evaluate: ParsableCommand {
     guard !carry || `protocol` == .window else {
       throw ValidationError("--carry needs --protocol window.")
     }
-    guard !estimate || (cache == nil && dynamic == nil && texts.count == 1 && texts != ["-"]) else {
+    guard !estimate || (!adaptation.isGiven && texts.count == 1 && texts != ["-"]) else {
       throw ValidationError("--estimate is for one file, without --cache and --dynamic.")
     }
     guard texts.filter({ $0 == "-" }).count < 2 else {
       throw ValidationError("Standard input can be one of the texts only.")
     }
-    guard (0...1_000_000).contains(resamples) else {
-      throw ValidationError("--resamples is 0 to 1,000,000.")
-    }
-    guard dynamic == nil || !unknownText.leavesOut else {
+    guard adaptation.dynamic == nil || !unknownText.leavesOut else {
       throw ValidationError("--unknown drop does not go with --dynamic.")
     }
-    if cache != nil || dynamic != nil {
-      guard cache == nil || dynamic == nil else {
-        throw ValidationError("--cache and --dynamic cannot be combined.")
-      }
-      guard `protocol` == .stream else {
-        throw ValidationError("--cache and --dynamic are for the protocol stream.")
-      }
+    guard !adaptation.isGiven || `protocol` == .stream else {
+      throw ValidationError("--cache and --dynamic are for the protocol stream.")
     }
-    for case (let name, let value?) in [("--cache", cache), ("--segment", segment)]
-    where !(1...100_000).contains(value) {
-      throw ValidationError("\(name) is 1 to 100,000.")
-    }
-    guard cache != nil || (cacheTheta == nil && cacheWeight == nil) else {
-      throw ValidationError(
-        "--cache-theta and --cache-weight need --cache.")
-    }
-    if dynamic != nil, !Precision.ofTraining.contains(options.precision) {
+    if adaptation.dynamic != nil, !Precision.ofTraining.contains(options.precision) {
       throw ValidationError("--dynamic needs --precision f32 or bf16.")
-    }
-    guard dynamic != nil || segment == nil else {
-      throw ValidationError("--segment needs --dynamic.")
-    }
-    if let cacheTheta, !(cacheTheta >= 0 && cacheTheta.isFinite) {
-      throw ValidationError("--cache-theta is a number of at least 0.")
-    }
-    // With weight 1, tokens that the cache has not seen would have no probability.
-    if let cacheWeight, !(cacheWeight >= 0 && cacheWeight < 1) {
-      throw ValidationError("--cache-weight is a number from 0 up to but not 1.")
-    }
-    if let dynamic, !(dynamic > 0 && dynamic.isFinite) {
-      throw ValidationError("--dynamic is a number above 0.")
     }
   }
 
@@ -327,23 +274,21 @@ struct Evaluate: ParsableCommand {
   private func measurement() throws -> (
     _ text: String, _ progress: (EvaluationProgress) -> Void
   ) throws -> Perplexity {
-    if let dynamic {
+    if let dynamic = adaptation.dynamicEvaluation {
       let checkpoint = try options.checkpoint()
       return { text, progress in
         try UnrollEngine.perplexity(
           ofText: text, adapting: checkpoint, path: options.path,
-          by: DynamicEvaluation(learningRate: dynamic, segment: segment ?? 5),
-          precision: options.precision, preparation: preparation.preparation, progress: progress)
+          by: dynamic, precision: options.precision, preparation: preparation.preparation,
+          progress: progress)
       }
     }
     let model = try options.load(leavingOutUnknown: unknownText.leavesOut)
     return { text, progress in
       warnOfLineEnds(inText: text, model.encoder)
-      if let cache {
+      if let cache = adaptation.neuralCache {
         return try model.perplexity(
-          ofText: text,
-          with: NeuralCache(size: cache, theta: cacheTheta ?? 1, weight: cacheWeight ?? 0.1),
-          preparation: preparation.preparation, progress: progress)
+          ofText: text, with: cache, preparation: preparation.preparation, progress: progress)
       }
       return try model.perplexity(
         ofText: text, protocol: `protocol`, window: windows.window(of: model), crossesLines: carry,
@@ -352,7 +297,7 @@ struct Evaluate: ParsableCommand {
   }
 
   private func interval(_ result: Perplexity) -> (low: Double, high: Double, blocks: Int)? {
-    result.interval(resamples: resamples, seed: seed)
+    result.interval(resamples: bootstrap.resamples, seed: bootstrap.seed)
   }
 
   private func printTable(_ result: Perplexity) {

@@ -21,9 +21,9 @@ struct Finetune: ParsableCommand {
 
   @OptionGroup var options: ModelOptions
 
-  @OptionGroup var verb: TrainingVerb
+  @OptionGroup(title: "Texts and output") var verb: TrainingVerb
 
-  @OptionGroup var lines: LineOptions
+  @OptionGroup(title: "Tokens") var lines: LineOptions
 
   @OptionGroup(title: "New words") var words: NewWordOptions
 
@@ -48,6 +48,11 @@ struct Finetune: ParsableCommand {
 
   func validate() throws {
     if !resume { _ = try verb.names() }
+    if resume && verb.autoResume {
+      throw ValidationError(
+        "--resume and --auto-resume cannot be combined: one resumes from MODEL, the other from the .last file."
+      )
+    }
     if resume && words.mode != .fixed {
       throw ValidationError(
         "--resume and --vocabulary cannot be combined: new words are added before the first step.")
@@ -67,81 +72,69 @@ struct Finetune: ParsableCommand {
 
   func run() throws {
     let names = try verb.names(resuming: resume ? options.model : nil)
+    if resume {
+      var changes = try training.changes()
+      (changes.allowsOtherTexts, changes.allowsOtherSettings) = (allowChanges, allowChanges)
+      return try resume(options.model, names, changes)
+    }
+    if let state = verb.stateToResume(names) {
+      let begun = try Checkpoint(try Examination.shown(of: state, upTo: .header))
+      try begun.checkBeginning(
+        try settings, new: nil, words: words.request,
+        inputs: [ProvenanceEntry.input(try MappedFile(path: options.model))], path: state)
+      return try resume(state, names, training.length)
+    }
     try verb.run(
-      names, resuming: resume, inputs: [options.model] + words.paths,
+      names, resuming: false, inputs: [options.model] + words.paths,
       resumeOptions: words.resumeOptions + options.threads.arguments
-    ) { try makeRun(names, $0, reporter: &$1) }
+    ) { try beginning(names, $0, reporter: &$1) }
   }
 
-  private func makeRun(
+  private func resume(
+    _ state: String, _ names: TrainingNames, _ changes: TrainingChanges
+  ) throws {
+    try verb.resume(
+      state, names, changes, lines: lines.tokens, words: words, threads: options.threads)
+  }
+
+  /// The settings of a training that begins.
+  private var settings: TrainingSettings {
+    get throws {
+      var settings = try training.settings()
+      settings.keepsOptimizer = keepOptimizer
+      if keepOptimizer && training.learningRate == nil { settings.hyperparameters = [:] }
+      return settings
+    }
+  }
+
+  /// Returns a training from the model's first step on.
+  private func beginning(
     _ names: TrainingNames, _ files: TrainingFiles, reporter: inout TrainingReporter
   ) throws -> TrainingRun {
     let examination = try Examination.shown(of: options.model, upTo: .bytes)
     var old = try Checkpoint(examination)
-    if resume {
-      try lines.tokens.check(against: old, path: options.model)
-    } else {
-      try lines.tokens.apply(to: &old, path: options.model)
-    }
-    // Child processes examine the files; they must be forked before threads exist.
-    let best = resume ? try best(files.best) : nil
+    try lines.tokens.apply(to: &old, path: options.model)
     options.threads.apply()
     let (checkpoint, newWords) = try words.apply(to: old, path: options.model, text: names.train)
     let encoder = try LanguageModel.encoder(of: checkpoint, path: options.model)
     let texts = try verb.texts(names, encoder, reporter: &reporter)
-    let kept = try words.keptText(
-      old: LanguageModel.encoder(of: old, path: options.model), new: encoder)
-    guard resume else {
-      if checkpoint.training != nil {
-        Output.note(
-          "note: \(printable(options.model)): its training state is discarded"
-            + (keepOptimizer ? ", and its optimizer continues" : ", and its optimizer"))
-      }
-      var settings = try training.settings()
-      settings.keepsOptimizer = keepOptimizer
-      if keepOptimizer && training.learningRate == nil { settings.hyperparameters = [:] }
-      let input = ProvenanceEntry.input(examination.contents.file)
-      if let newWords {
-        try words.reportChange(
-          newWords, old: old, new: checkpoint, path: options.model,
-          text: kept
-            ?? KeptText(
-              path: names.valid, old: LanguageModel.encoder(of: old, path: options.model),
-              new: encoder))
-      }
-      var run = try TrainingRun(
-        checkpoint, settings: settings, train: texts.train, valid: texts.valid,
-        inputs: [input], newWords: newWords)
-      run.kept = kept
-      return run
-    }
-    var changes = try training.changes()
-    (changes.allowsOtherTexts, changes.allowsOtherSettings) = (allowChanges, allowChanges)
-    var run = try TrainingRun(
-      resuming: checkpoint, path: options.model, train: texts.train, valid: texts.valid,
-      changes: changes)
-    // An estimate writes nothing, and after a killed run the best model may not be written yet.
-    guard !verb.estimate else { return run }
-    try run.restoreBest(
-      files, weightsDigest: best?.weightsDigest, parameters: best?.parameters,
-      mayForget: allowChanges)
-    if run.state.best == nil && checkpoint.training?.best != nil {
-      // The best model may be all that remains of the discarded evaluations.
-      try OutputOptions.check(files.best, inputs: [], replacing: verb.force)
+    let oldEncoder = try LanguageModel.encoder(of: old, path: options.model)
+    let kept = try words.retentionText(old: oldEncoder, new: encoder)
+    if checkpoint.training != nil {
       Output.note(
-        "note: the evaluations so far are not comparable: the best model is chosen from here on")
+        "note: \(printable(options.model)): its training state is discarded"
+          + (keepOptimizer ? ", and its optimizer continues" : ", and its optimizer"))
     }
-    run.kept = kept
+    if let newWords {
+      try words.reportChange(
+        newWords, old: old, new: checkpoint, path: options.model,
+        text: kept ?? RetentionText(path: names.valid, old: oldEncoder, new: encoder))
+    }
+    var run = try TrainingRun(
+      checkpoint, settings: try settings, train: texts.train, valid: texts.valid,
+      inputs: [ProvenanceEntry.input(examination.contents.file)], newWords: newWords)
+    run.retention = kept
     return run
-  }
-
-  /// Returns the best model so far, if its file exists.
-  private func best(
-    _ path: String
-  ) throws -> (weightsDigest: String?, parameters: ParameterTree<Tensor>)? {
-    guard FileManager.default.fileExists(atPath: path) else { return nil }
-    let examination = try Examination.shown(of: path, upTo: .bytes)
-    return (examination.header.weightsDigest, try Checkpoint(examination).parameters)
   }
 }
 
@@ -175,7 +168,7 @@ struct NewWordOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Retention text, evaluated too: kept_ppl shows how much is forgotten.",
+      "Retention text, evaluated too: retention_ppl shows how much is forgotten.",
       valueName: "file"))
   var retention: String?
 
@@ -195,26 +188,32 @@ struct NewWordOptions: ParsableArguments {
   /// The options to repeat when the training is resumed.
   var resumeOptions: [String] { retention.map { ["--retention", $0] } ?? [] }
 
+  /// The requested treatment; `nil` if the vocabulary stays.
+  var request: NewWords? {
+    guard let mode = NewWords.Mode(rawValue: mode.rawValue) else { return nil }
+    var words = NewWords()
+    (words.mode, words.rows, words.minimumCount) = (mode, newRows, minCount ?? 1)
+    return words
+  }
+
   /// Returns the model with the requested vocabulary.
   func apply(
     to checkpoint: Checkpoint, path: String, text: String
   ) throws -> (Checkpoint, NewWordsReport?) {
-    guard let mode = NewWords.Mode(rawValue: mode.rawValue) else { return (checkpoint, nil) }
-    var words = NewWords()
-    (words.mode, words.rows, words.minimumCount) = (mode, newRows, minCount ?? 1)
+    guard let words = request else { return (checkpoint, nil) }
     return try Progress.during("counting the words of \(text)") {
       try words.apply(to: checkpoint, path: path, text: text)
     }
   }
 
   /// Returns the retention text, if there is one.
-  func keptText(old: Encoder, new: Encoder) throws -> KeptText? {
+  func retentionText(old: Encoder, new: Encoder) throws -> RetentionText? {
     guard let retention else { return nil }
-    let text = try KeptText(path: retention, old: old, new: new)
+    let text = try RetentionText(path: retention, old: old, new: new)
     if text.knownCount < text.count {
       Output.note(
         "note: \(printable(retention)): \(Output.grouped(text.count - text.knownCount)) of "
-          + "\(Output.grouped(text.count)) tokens do not count in kept_ppl: a vocabulary lacks them"
+          + "\(Output.grouped(text.count)) tokens do not count in retention_ppl: a vocabulary lacks them"
       )
     }
     return text
@@ -222,7 +221,7 @@ struct NewWordOptions: ParsableArguments {
 
   /// Reports the effect of new rows on the retention text, before any step.
   func reportChange(
-    _ report: NewWordsReport, old: Checkpoint, new: Checkpoint, path: String, text: KeptText
+    _ report: NewWordsReport, old: Checkpoint, new: Checkpoint, path: String, text: RetentionText
   ) throws {
     let dropped =
       report.droppedCount > 0 ? ", \(counted(report.droppedCount, "old one")) dropped" : ""

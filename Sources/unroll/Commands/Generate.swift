@@ -15,7 +15,7 @@ struct Generate: ParsableCommand {
       samples. --temperature, --top-k and --top-p act in this order; temperature 0 takes the most likely token.
       """)
 
-  @OptionGroup var options: RunningModelOptions
+  @OptionGroup(title: "Model") var options: RunningModelOptions
 
   @Option(help: "Text to continue.")
   var prompt = ""
@@ -42,7 +42,7 @@ struct Generate: ParsableCommand {
       valueName: "text"))
   var shortlist: String?
 
-  @OptionGroup var windows: WindowOptions
+  @OptionGroup(title: "Windows") var windows: WindowOptions
 
   @Option(help: "Number of samples.")
   var samples = 1

@@ -171,9 +171,9 @@ struct ModelReport: Encodable {
   /// `nil`, as are the other properties of the tokens, for a file without a vocabulary.
   let unit: String?
   let endOfSentence: String?
-  /// The token that each line starts from, or words for none; `lineEnd` likewise for the end.
   let lineStart: String?
   let lineEnd: String?
+  let lineConvention: String?
   let unknown: String?
   let firstTokens: [String]
   let lastTokens: [String]
@@ -237,8 +237,9 @@ struct ModelReport: Encodable {
     endOfSentence = vocabulary.flatMap { tokens in
       tokens.endOfSentenceID.map { tokens.text(of: $0) }
     }
-    lineStart = vocabulary.map { _ in checkpoint.lineStart }
-    lineEnd = vocabulary.map { _ in checkpoint.lineEnd }
+    lineStart = vocabulary.flatMap { _ in checkpoint.lineStart }
+    lineEnd = vocabulary.flatMap { _ in checkpoint.lineEnd }
+    lineConvention = vocabulary.map { _ in checkpoint.lineConvention }
     unknown = vocabulary.flatMap { tokens in tokens.unknownID.map { tokens.text(of: $0) } }
     // A token may be a megabyte long.
     func texts(_ ids: Range<Int>) -> [String] {
@@ -328,7 +329,7 @@ struct ModelReport: Encodable {
   }
 
   private func vocabularyLines(width: Int) -> [String] {
-    guard let unit, let tokenizer, let lineStart, let lineEnd else {
+    guard let unit, let tokenizer, let lineConvention else {
       return [
         "  \(Output.grouped(vocabularySize)) tokens, which the file does not list: a conversion needs",
         "  --vocabulary FILE, or --corpus DIR with the training text",
@@ -345,7 +346,7 @@ struct ModelReport: Encodable {
     ]
     let width = min(width, TextLayout.width)
     return rows.flatMap { TextLayout.wrapped("  ", $0, width: width) } + [
-      "  lines start from \(excerpt(lineStart)) and end with \(excerpt(lineEnd))"
+      "  lines: \(lineConvention)"
     ] + TextLayout.wrapped("  ", sample, separator: " ", width: width)
   }
 

@@ -36,7 +36,7 @@ struct Score: ParsableCommand {
     }
   }
 
-  @OptionGroup var options: RunningModelOptions
+  @OptionGroup(title: "Model") var options: RunningModelOptions
 
   @Argument(help: "Text: a file, a .gz file, or - for standard input.")
   var text: String
@@ -57,7 +57,7 @@ struct Score: ParsableCommand {
       valueName: "choice"))
   var unknown: UnknownChoice?
 
-  @OptionGroup var windows: WindowOptions
+  @OptionGroup(title: "Windows") var windows: WindowOptions
 
   @Flag(help: "Carry the state from line to line.")
   var carry = false
@@ -69,7 +69,7 @@ struct Score: ParsableCommand {
       valueName: "file"))
   var words: String?
 
-  @OptionGroup var preparation: PreparationOptions
+  @OptionGroup(title: "Text") var preparation: PreparationOptions
 
   @Flag(help: "Print the table as CSV (RFC 4180).")
   var csv = false

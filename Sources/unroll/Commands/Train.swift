@@ -20,7 +20,7 @@ struct Train: ParsableCommand {
       docs/reference/verbs.md
       """)
 
-  @OptionGroup var verb: TrainingVerb
+  @OptionGroup(title: "Texts and output") var verb: TrainingVerb
 
   @Option(help: ArgumentHelp("JSON file of options.", valueName: "file"))
   var config: String?
@@ -39,6 +39,14 @@ struct Train: ParsableCommand {
 
   func run() throws {
     let names = try verb.names()
+    if let state = verb.stateToResume(names) {
+      let begun = try Checkpoint(try Examination.shown(of: state, upTo: .header))
+      try begun.checkBeginning(
+        try training.settings(), new: newModel(width: begun.architecture.embeddingSize), words: nil,
+        inputs: try inputs, path: state)
+      return try verb.resume(
+        state, names, training.length, lines: lines.tokens, threads: threads)
+    }
     try verb.run(
       names, resuming: false, inputs: tokens.paths + model.paths + [config].compactMap { $0 },
       resumeOptions: threads.arguments
@@ -46,8 +54,7 @@ struct Train: ParsableCommand {
       threads.apply()
       let (tokenizer, vocabulary) = try tokens.tokens(train: names.train, lines: lines.tokens)
       let vectors = try model.wordVectors(for: vocabulary)
-      var new = model.model(width: vectors?.width, seed: training.seed)
-      new.origins = tokens.origins + lines.origins + model.origins
+      let new = newModel(width: vectors?.width)
       var checkpoint = try new.checkpoint(
         vocabulary: vocabulary, tokenizer: tokenizer, vectors: vectors)
       try lines.tokens.apply(
@@ -63,10 +70,25 @@ struct Train: ParsableCommand {
           + "\(Output.grouped(parameters)) parameters")
       return try TrainingRun(
         checkpoint, settings: try training.settings(), train: texts.train, valid: texts.valid,
-        inputs: try (tokens.paths + model.paths).map {
-          ProvenanceEntry.input(try MappedFile(path: $0))
-        }, new: new)
+        inputs: try inputs, new: new)
     }
+  }
+
+  /// The digests and names of the files other than the texts.
+  private var inputs: [String] {
+    get throws {
+      try (tokens.paths + model.paths).map { ProvenanceEntry.input(try MappedFile(path: $0)) }
+    }
+  }
+
+  /// Returns the settings of the new model.
+  ///
+  /// - Parameter width: The width of its word vectors, if there are any.
+  /// - Returns: The settings.
+  private func newModel(width: Int?) -> NewModel {
+    var new = model.model(width: model.vectors == nil ? nil : width, seed: training.seed)
+    new.origins = tokens.origins + lines.origins + model.origins
+    return new
   }
 
   /// Refuses `train --resume`: `finetune` resumes a training.
