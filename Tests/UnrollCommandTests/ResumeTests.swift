@@ -61,7 +61,7 @@ import UnrollFormat
       [
         "train", "--train", "texts/train.txt", "--valid", "valid.txt", "--hidden-size", "8",
         "--embedding-size", "6", "--dropout", "0.1", "--batch-size", "4", "--bptt", "5",
-        "--learning-rate", "2", "--schedule", "divide_on_plateau:factor=2", "--steps", "20",
+        "--learning-rate", "2", "--schedule", "divide_on_plateau,factor=2", "--steps", "20",
       ],
     ])
   func automatically(command: [String]) throws {

@@ -129,7 +129,7 @@ struct Evaluate: ParsableCommand {
       these programs, and window is for models trained on windows. Details: docs/reference/verbs.md
       """)
 
-  @OptionGroup(title: "Model") var options: RunningModelOptions
+  @OptionGroup var options: RunningModelOptions
 
   @OptionGroup(title: "Text") var preparation: PreparationOptions
 

@@ -15,7 +15,7 @@ struct Generate: ParsableCommand {
       samples. --temperature, --top-k and --top-p act in this order; temperature 0 takes the most likely token.
       """)
 
-  @OptionGroup(title: "Model") var options: RunningModelOptions
+  @OptionGroup var options: RunningModelOptions
 
   @Option(help: "Text to continue.")
   var prompt = ""

@@ -36,7 +36,7 @@ struct Score: ParsableCommand {
     }
   }
 
-  @OptionGroup(title: "Model") var options: RunningModelOptions
+  @OptionGroup var options: RunningModelOptions
 
   @Argument(help: "Text: a file, a .gz file, or - for standard input.")
   var text: String
