@@ -32,7 +32,7 @@ public struct TextPreparation: Sendable {
       throw TextError(otherEncodingIn: path, line: line)
     }
     if isLowercased { text = text.lowercased() }
-    if normalization == .nfc { text = text.precomposedStringWithCanonicalMapping }
+    if normalization == .nfc { text = NormalForm.nfc.of(text) }
     return Array(text.utf8)
   }
 }

@@ -24,7 +24,7 @@ enum UnknownTextCause {
     if unknown.utf8.contains(carriageReturn) {
       return bytes.endsInCarriageReturn ? .windowsLineEnds : .carriageReturns
     }
-    let composed = Array(text.precomposedStringWithCanonicalMapping.utf8)
+    let composed = Array(NormalForm.nfc.of(text).utf8)
     return composed != bytes && !isUnknown(composed) ? .decomposed : nil
   }
 

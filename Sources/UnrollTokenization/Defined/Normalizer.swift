@@ -27,25 +27,6 @@ enum Normalizer: Sendable {
   /// A table of replacements, as tokenizer.json uses SentencePiece's.
   case characterMap(CharacterMap)
 
-  /// The normal forms of Unicode.
-  enum NormalForm: String, Sendable {
-    case nfc = "NFC"
-    case nfd = "NFD"
-    case nfkc = "NFKC"
-    case nfkd = "NFKD"
-
-    func of(_ text: String) -> String {
-      switch self {
-      case .nfc: text.precomposedStringWithCanonicalMapping
-      case .nfd: text.decomposedStringWithCanonicalMapping
-      // Foundation's own NFKC leaves Hangul apart that only becomes jamo by decomposition.
-      case .nfkc:
-        text.decomposedStringWithCompatibilityMapping.precomposedStringWithCanonicalMapping
-      case .nfkd: text.decomposedStringWithCompatibilityMapping
-      }
-    }
-  }
-
   /// Changes a text.
   func apply(to text: AlignedText) -> AlignedText {
     switch self {
@@ -112,7 +93,7 @@ extension AlignedText {
   ///
   /// ASCII is in all of them, so only runs of other scalars are examined, each with the scalar before it. A run
   /// whose number of scalars changes stands for its part of the original text as a whole.
-  fileprivate func normalized(to form: Normalizer.NormalForm) -> AlignedText {
+  fileprivate func normalized(to form: NormalForm) -> AlignedText {
     guard bytes.contains(where: { $0 >= 0x80 }) else { return self }
     var result = AlignedText()
     var index = 0
@@ -143,7 +124,7 @@ extension AlignedText {
     }
   }
 
-  private mutating func appendNormalized(_ run: AlignedText, _ form: Normalizer.NormalForm) {
+  private mutating func appendNormalized(_ run: AlignedText, _ form: NormalForm) {
     guard let last = run.ends.last else { return }
     let scalars = form.of(String(decoding: run.bytes, as: UTF8.self)).unicodeScalars
     var ends: [Int] = []

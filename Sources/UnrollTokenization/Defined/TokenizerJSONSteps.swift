@@ -5,7 +5,7 @@ extension DefinedTokenizer {
   ///
   /// - Throws: `DefinitionError` for one that this version does not have.
   static func normalizers(_ part: JSONPart) throws -> [Normalizer] {
-    if let form = Normalizer.NormalForm(rawValue: part.type) { return [.form(form)] }
+    if let form = NormalForm(rawValue: part.type) { return [.form(form)] }
     switch part.type {
     case "Sequence":
       var steps: [Normalizer] = []
