@@ -38,9 +38,8 @@ extension KerasFile {
         expected: "names of files in the same folder, \(Self.mostShards) at most",
         found: names.isEmpty ? "none" : "others", fix: Self.saveAgain)
     }
-    let folder = (list.path as NSString).deletingLastPathComponent as NSString
     func part(_ name: String) throws -> ForeignContainer {
-      let file = try MappedFile(path: folder.appendingPathComponent(name))
+      let file = try MappedFile(path: SplitPath(list.path).sibling(name))
       return try Self.container(
         .mapped(file, 0..<file.count), of: file, place: "", reader: reader)
     }

@@ -184,10 +184,6 @@ private struct ML5Folder {
     }
   }
 
-  private static func path(_ name: String, beside manifest: MappedFile) -> String {
-    ((manifest.path as NSString).deletingLastPathComponent as NSString).appendingPathComponent(name)
-  }
-
   private static func numbers(
     _ file: String, _ shape: Shape, _ count: Int, _ name: String, _ manifest: MappedFile
   ) throws -> Tensor {
@@ -195,7 +191,7 @@ private struct ML5Folder {
       throw error(
         manifest, name, expected: "a file in the model's folder", found: "\"\(file)\"")
     }
-    let data = try MappedFile(path: path(file, beside: manifest))
+    let data = try MappedFile(path: SplitPath(manifest.path).sibling(file))
     guard count <= data.count / 4, data.count == 4 * count,
       let storage = ByteStorage(data, offset: 0, count: data.count),
       let tensor = Tensor(shape: shape, dtype: .float32, storage: storage)
@@ -236,7 +232,7 @@ private struct ML5Folder {
 
   /// Returns the characters of `vocab.json`, one for each row.
   func characters(count: Int) throws -> Vocabulary {
-    let file = try MappedFile(path: Self.path("vocab.json", beside: manifest))
+    let file = try MappedFile(path: SplitPath(manifest.path).sibling("vocab.json"))
     guard file.count <= 1 << 24,
       let members = try? JSONValue(file.copy(0..<file.count)).members
     else {
