@@ -156,6 +156,6 @@ public struct NamedKind: Sendable {
     guard let kind = kinds.first(where: { $0.recognizes(start) }) else { return }
     throw InterchangeError(
       file: file.path, place: "", expected: "the file of a model", found: kind.name,
-      fix: kind.fix.replacingOccurrences(of: "FILE", with: start.name))
+      fix: kind.fix.replacing("FILE", with: start.name))
   }
 }

@@ -89,7 +89,7 @@ struct PerplexityReport: Encodable {
   }
 
   private static func key(_ name: String) -> String {
-    name.replacingOccurrences(of: " ", with: "_")
+    name.replacing(scalar: " ", with: "_")
   }
 
   enum CodingKeys: String, CodingKey {

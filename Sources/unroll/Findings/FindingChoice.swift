@@ -94,12 +94,22 @@ struct FindingChoice: ParsableArguments {
 
   private func selectors(_ lists: [String], _ option: String) throws -> [RuleSelector] {
     try lists.flatMap { $0.split(separator: ",", omittingEmptySubsequences: false) }.map { text in
-      guard let selector = RuleSelector(text.trimmingCharacters(in: .whitespaces)) else {
+      guard let selector = RuleSelector(String(text.withoutOuterBlanks)) else {
         throw ValidationError(
           "\(option): there is no rule or family \"\(text)\". `unroll explain --all` shows all.")
       }
       return selector
     }
+  }
+}
+
+extension Substring {
+  /// The text without spaces and tabs at its ends.
+  fileprivate var withoutOuterBlanks: Substring {
+    let isBlank = { (character: Character) in character == " " || character == "\t" }
+    var text = drop(while: isBlank)
+    while let last = text.last, isBlank(last) { text.removeLast() }
+    return text
   }
 }
 
