@@ -77,11 +77,11 @@ struct PlausibilityCheck {
     let V = checkpoint.architecture.vocabularySize
     func note(_ message: String) -> Note { Note(place: path, message: "WARNING: \(message)") }
     let figures =
-      String(format: "%.2f nats a token on the first %d tokens", nll, tokenCount)
+      String(printf: "%.2f nats a token on the first %d tokens", nll, tokenCount)
       + (window.map { ", each from the \($0.length) before it" } ?? "")
     if let best = better.min(by: { $0.nll < $1.nll }) {
       return note(
-        "\(figures), but \(String(format: "%.2f", best.nll)) with \(best.change)")
+        "\(figures), but \(String(printf: "%.2f", best.nll)) with \(best.change)")
     }
     if tokenCount < 2, refusedLines > 0 {
       return note(
@@ -95,7 +95,7 @@ struct PlausibilityCheck {
     }
     guard isWorseThanGuessing else { return nil }
     return note(
-      "\(figures), worse than guessing among all \(V) tokens (\(String(format: "%.2f", guessing))"
+      "\(figures), worse than guessing among all \(V) tokens (\(String(printf: "%.2f", guessing))"
         + "): likely causes are the order of the ids (--vocabulary, --vocabulary-order), the roles of "
         + "the tensors or the order of their gates (--map), what starts and ends a line "
         + "(--line-start, --line-end)"

@@ -53,7 +53,7 @@ struct ConversionOutput {
     Output.note(
       "wrote \(printable(path)): read back, \(counted(found.tensors, "tensor")) equal bit for "
         + "bit, log-probabilities of \(found.tokens) tokens "
-        + (difference == 0 ? "equal" : "within \(String(format: "%.1e", difference)) nats"))
+        + (difference == 0 ? "equal" : "within \(String(printf: "%.1e", difference)) nats"))
   }
 }
 

@@ -113,7 +113,7 @@ extension DifferenceReport {
       let largest = self.largest.map { short($0) } ?? "not a number"
       return "  \(path)\(types)  \(Output.grouped(differing)) differ, largest \(largest), "
         + "relative \(largestRelative.map { short($0) } ?? "-"), "
-        + "cosine \(cosine.map { String(format: "%.6f", $0) } ?? "-")"
+        + "cosine \(cosine.map { String(printf: "%.6f", $0) } ?? "-")"
     }
   }
 
@@ -149,7 +149,7 @@ extension DifferenceReport {
     }
 
     private static func loss(_ nll: Double?) -> String {
-      nll.map { String(format: "%.6f", $0) } ?? "not a number"
+      nll.map { String(printf: "%.6f", $0) } ?? "not a number"
     }
 
     var lines: [String] {
@@ -186,4 +186,4 @@ private struct Nullable<Value: Encodable>: Encodable {
 }
 
 /// Returns a number in three digits.
-private func short(_ number: Double) -> String { String(format: "%.3g", number) }
+private func short(_ number: Double) -> String { String(printf: "%.3g", number) }

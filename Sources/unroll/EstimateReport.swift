@@ -2,6 +2,7 @@
 
 import Foundation
 import UnrollEngine
+import UnrollTensors
 
 /// An estimate in its printed form.
 struct EstimateReport: Encodable {
@@ -47,6 +48,6 @@ struct EstimateReport: Encodable {
       Output.result("speed           \(Output.grouped(Int(tokensPerSecond))) tokens/s")
     }
     Output.result("memory          \(Output.grouped(memoryBytes >> 20)) MiB")
-    Output.result(String(format: "measured        %.1f %% of the work", 100 * measuredShare))
+    Output.result(String(printf: "measured        %.1f %% of the work", 100 * measuredShare))
   }
 }

@@ -2,6 +2,7 @@
 
 import Foundation
 import UnrollEngine
+import UnrollTensors
 
 /// The report of a measurement.
 struct GradientReport {
@@ -32,8 +33,8 @@ struct GradientReport {
       let medians = shown.map { curve.medians.isEmpty ? "-" : figure(curve.medians[$0]) }
       return [
         "\(curve.layer)", curve.quantity.rawValue,
-        curve.decay.map { String(format: "%.4f", $0.rate) } ?? "-",
-        curve.decay.map { abs($0.halfLife) < 1000 ? String(format: "%.1f", $0.halfLife) : "-" }
+        curve.decay.map { String(printf: "%.4f", $0.rate) } ?? "-",
+        curve.decay.map { abs($0.halfLife) < 1000 ? String(printf: "%.1f", $0.halfLife) : "-" }
           ?? "-",
         curve.horizon.map(horizon) ?? "-",
       ] + medians
@@ -52,8 +53,8 @@ struct GradientReport {
         ["layer", "gate", "spectral radius", "largest singular value"],
         flow.recurrences.map {
           [
-            "\($0.layer)", $0.gate, String(format: "%.4f", $0.spectrum.spectralRadius),
-            String(format: "%.4f", $0.spectrum.largestSingularValue),
+            "\($0.layer)", $0.gate, String(printf: "%.4f", $0.spectrum.spectralRadius),
+            String(printf: "%.4f", $0.spectrum.largestSingularValue),
           ]
         })
   }
@@ -61,7 +62,7 @@ struct GradientReport {
   /// Returns a ratio in three digits.
   private func figure(_ value: Double) -> String {
     value == 0 || (1e-3..<1e4).contains(value)
-      ? String(format: "%.3g", value) : String(format: "%.2e", value)
+      ? String(printf: "%.3g", value) : String(printf: "%.2e", value)
   }
 
   private var clipping: String {
@@ -72,7 +73,7 @@ struct GradientReport {
       + figure(clipping.median)
   }
 
-  private func percent(_ share: Double) -> String { String(format: "%.3g %%", 100 * share) }
+  private func percent(_ share: Double) -> String { String(printf: "%.3g %%", 100 * share) }
 
   // MARK: Sentences
 
@@ -98,7 +99,7 @@ struct GradientReport {
   }
 
   private func change(_ decay: LagCurve.Decay) -> String {
-    let steps = String(format: "%.1f steps", abs(decay.halfLife))
+    let steps = String(printf: "%.1f steps", abs(decay.halfLife))
     guard abs(decay.halfLife) < 1000 else { return "the gradient keeps its size" }
     return decay.rate < 1
       ? "the gradient halves every \(steps) back"
@@ -119,7 +120,7 @@ struct GradientReport {
   private var singularSentences: [String] {
     flow.recurrences.filter { $0.gate == "h" }.map { recurrence in
       let value = recurrence.spectrum.largestSingularValue
-      let number = String(format: "%.4f", value)
+      let number = String(printf: "%.4f", value)
       return value < 1
         ? "layer \(recurrence.layer): no step back can stretch a gradient, since the largest singular "
           + "value of weight_hh is \(number), below 1: it must vanish."

@@ -70,7 +70,7 @@ struct LearningCurve: Encodable {
     let rows = shown.map { index in
       let evaluation = evaluations[index]
       return [
-        String(format: areWhole ? "%.0f" : "%.2f", evaluation.epoch),
+        String(printf: areWhole ? "%.0f" : "%.2f", evaluation.epoch),
         Output.grouped(evaluation.step), TextLayout.number(evaluation.learningRate),
         Self.loss(evaluation.trainNLL), Self.loss(evaluation.validNLL),
         Self.perplexity(evaluation.validPerplexity), evaluation.best ? "best" : "",
@@ -90,15 +90,15 @@ struct LearningCurve: Encodable {
 
   /// Returns a loss for people; `-` for none.
   static func loss(_ value: Double?) -> String {
-    value.map { abs($0) < 1e6 ? String(format: "%.4f", $0 == 0 ? 0 : $0) : short($0) } ?? "-"
+    value.map { abs($0) < 1e6 ? String(printf: "%.4f", $0 == 0 ? 0 : $0) : short($0) } ?? "-"
   }
 
   /// Returns a perplexity for people; `-` for none, as if it is beyond the largest number.
   static func perplexity(_ value: Double?) -> String {
-    value.map { $0 < 1e6 ? String(format: "%.2f", $0) : short($0) } ?? "-"
+    value.map { $0 < 1e6 ? String(printf: "%.2f", $0) : short($0) } ?? "-"
   }
 
-  private static func short(_ value: Double) -> String { String(format: "%.3g", value) }
+  private static func short(_ value: Double) -> String { String(printf: "%.3g", value) }
 
   // MARK: Chart
 

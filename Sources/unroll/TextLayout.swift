@@ -117,8 +117,8 @@ enum TextLayout {
   static func number(_ value: Double) -> String {
     guard value.isFinite else { return "\(value)" }
     let single = Float(value)
-    guard Double(single) == value else { return String(format: "%.6g", value) }
-    if value == value.rounded(), abs(value) < 1e15 { return String(format: "%.0f", value) }
+    guard Double(single) == value else { return String(printf: "%.6g", value) }
+    if value == value.rounded(), abs(value) < 1e15 { return String(printf: "%.0f", value) }
     return "\(single)"
   }
 }

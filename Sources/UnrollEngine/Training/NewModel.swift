@@ -85,7 +85,7 @@ public struct NewModel: Sendable {
       throw refuse(
         "--embedding-size and --hidden-size",
         "weights and gradients of at most the \(memory >> 20) MiB of memory of this machine",
-        String(format: "%.0f MiB", bytes / 0x1p20), "give smaller ones")
+        String(printf: "%.0f MiB", bytes / 0x1p20), "give smaller ones")
     }
     var parameters = initialization.parameters(
       of: architecture, seed: seed, forgetBias: forgetBias)

@@ -166,7 +166,7 @@ func quoted(_ text: String) -> String {
     case "\n": result += "\\n"
     case "\r": result += "\\r"
     case "\t": result += "\\t"
-    case "\u{0}"..<"\u{20}": result += String(format: "\\u%04x", scalar.value)
+    case "\u{0}"..<"\u{20}": result += String(printf: "\\u%04x", scalar.value)
     default: result.unicodeScalars.append(scalar)
     }
   }

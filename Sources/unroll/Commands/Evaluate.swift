@@ -243,8 +243,8 @@ struct Evaluate: ParsableCommand {
     }
     let rows = zip(names + ["all"], results + [total]).map { name, result in
       [
-        name, Output.grouped(result.predictions), String(format: "%.6f", result.nll),
-        String(format: "%.4f", result.headline.value),
+        name, Output.grouped(result.predictions), String(printf: "%.6f", result.nll),
+        String(printf: "%.4f", result.headline.value),
       ]
     }
     let head = ["text", "predictions", "nll", total.figures.isEmpty ? "perplexity" : "ppl"]
@@ -260,10 +260,10 @@ struct Evaluate: ParsableCommand {
     let speed = Double(result.predictions) / seconds
     var line =
       "\(Output.grouped(result.predictions)) tokens, "
-      + String(format: "perplexity %.2f", result.perplexity)
+      + String(printf: "perplexity %.2f", result.perplexity)
     if let fraction = state.fraction, fraction > 0 {
       line +=
-        String(format: ", %.0f %%, ", 100 * fraction)
+        String(printf: ", %.0f %%, ", 100 * fraction)
         + "\(Output.duration(seconds / fraction - seconds)) left"
     }
     line += ", \(Output.grouped(Int(speed))) tokens/s"
@@ -304,7 +304,7 @@ struct Evaluate: ParsableCommand {
     func row(_ name: String, _ value: String) {
       Output.result(name + String(repeating: " ", count: max(1, 16 - name.count)) + value)
     }
-    func number(_ value: Double) -> String { String(format: "%.6f", value) }
+    func number(_ value: Double) -> String { String(printf: "%.6f", value) }
     row("protocol", result.protocol.rawValue)
     if let adaptation = result.adaptation { row("adaptation", adaptation) }
     if options.precision != .float32 { row("precision", options.precision.rawValue) }
@@ -336,7 +336,7 @@ struct Evaluate: ParsableCommand {
     row("bits per byte", result.bitsPerByte.map(number) ?? "-")
     row(
       "time",
-      String(format: "%.2f s, ", result.seconds)
+      String(printf: "%.2f s, ", result.seconds)
         + Output.grouped(Int(result.tokensPerSecond)) + " tokens/s")
   }
 }

@@ -237,7 +237,7 @@ struct NewWordOptions: ParsableArguments {
     Output.note(
       "note: \(printable(text.path)): perplexity of the old words "
         + String(
-          format: "%.4f before, %.4f with the new rows (%+.4f %%)", Elementary.exp(nlls.0),
+          printf: "%.4f before, %.4f with the new rows (%+.4f %%)", Elementary.exp(nlls.0),
           Elementary.exp(nlls.1),
           // Adding 0 turns -0.0000 into 0.
           (1e6 * (Elementary.exp(nlls.1 - nlls.0) - 1)).rounded() / 1e4 + 0))

@@ -117,6 +117,6 @@ struct Gradients: ParsableCommand {
       case .measuring: "going back in time"
       case .weights: "looking at the recurrent weights"
       }
-    return task + (fraction.map { String(format: ": %.0f %%", 100 * $0) } ?? "")
+    return task + (fraction.map { String(printf: ": %.0f %%", 100 * $0) } ?? "")
   }
 }

@@ -116,7 +116,7 @@ struct Score: ParsableCommand {
       }
       if flush { fflush(nil) }
       progress.report { _ in
-        let share = fraction.map { String(format: ", %.0f %%", 100 * $0) } ?? ""
+        let share = fraction.map { String(printf: ", %.0f %%", 100 * $0) } ?? ""
         return "\(Output.grouped(sentence.line)) lines\(share)"
       }
     }

@@ -89,7 +89,7 @@ struct Tokenize: ParsableCommand {
       totals.add(encoded, of: line)
       if !summary { try print(encoded, line.number, encoder.vocabulary) }
       progress.report { _ in
-        let share = reader.fraction.map { String(format: ", %.0f %%", 100 * $0) } ?? ""
+        let share = reader.fraction.map { String(printf: ", %.0f %%", 100 * $0) } ?? ""
         return "\(Output.grouped(line.number)) lines\(share)"
       }
     }
@@ -210,7 +210,7 @@ private struct Totals: Encodable {
     leftOut += encoded.leftOut.count
   }
 
-  private var ratio: String { tokensPerWord.map { String(format: "%.3f", $0) } ?? "-" }
+  private var ratio: String { tokensPerWord.map { String(printf: "%.3f", $0) } ?? "-" }
 
   var rows: [String] {
     [

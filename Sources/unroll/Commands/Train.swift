@@ -248,7 +248,7 @@ struct NewModelOptions: ParsableArguments {
     let found = try WordVectors(contentsOf: vectors, for: vocabulary) { fraction in
       progress.report { _ in
         "reading \(printable(vectors))"
-          + (fraction.map { String(format: ": %.0f %%", 100 * $0) } ?? "")
+          + (fraction.map { String(printf: ": %.0f %%", 100 * $0) } ?? "")
       }
     }
     progress.finish()
@@ -417,7 +417,7 @@ struct NewVocabularyOptions: ParsableArguments {
         switch stage {
         case .reading(let fraction):
           "reading \(printable(train))"
-            + (fraction.map { String(format: ": %.0f %%", 100 * $0) } ?? "")
+            + (fraction.map { String(printf: ": %.0f %%", 100 * $0) } ?? "")
         case .merging(let count):
           "merging: \(Output.grouped(count)) of \(Output.grouped(size)) tokens"
         }

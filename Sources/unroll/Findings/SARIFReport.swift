@@ -193,7 +193,7 @@ private func uriReference(_ path: String) -> String {
   let plain = Set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/".utf8)
   let escaped = path.utf8.map { byte in
     plain.contains(byte)
-      ? String(UnicodeScalar(byte)) : "%" + String(format: "%02X", Int(byte))
+      ? String(UnicodeScalar(byte)) : "%" + String(printf: "%02X", Int(byte))
   }.joined()
   return (path.hasPrefix("/") ? "file://" : "") + escaped
 }

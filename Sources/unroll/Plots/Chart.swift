@@ -1,6 +1,7 @@
 // Curves to be drawn on a terminal or as SVG.
 
 import Foundation
+import UnrollTensors
 
 /// Curves with the same axes.
 struct Chart {
@@ -87,6 +88,6 @@ extension Chart.Axis {
   /// Returns the label of a number beside the axis.
   func label(_ number: Double) -> String {
     isLogarithmic && !(1e-3...1e3).contains(number)
-      ? String(format: "1e%.0f", log10(number)) : String(format: "%.6g", number)
+      ? String(printf: "1e%.0f", log10(number)) : String(printf: "%.6g", number)
   }
 }

@@ -1,6 +1,7 @@
 // A chart as a self-contained SVG file without styles, scripts or fonts from elsewhere.
 
 import Foundation
+import UnrollTensors
 
 extension Chart {
   /// The text of an SVG file.
@@ -144,7 +145,7 @@ private struct SVGPlot {
     "<text x=\"\(number(x))\" y=\"\(number(y))\"\(attributes)>\(escaped(text))</text>"
   }
 
-  private func number(_ number: Double) -> String { String(format: "%.1f", number) }
+  private func number(_ number: Double) -> String { String(printf: "%.1f", number) }
 
   private func escaped(_ text: String) -> String {
     text.replacing("&", with: "&amp;").replacing("<", with: "&lt;").replacing(">", with: "&gt;")
