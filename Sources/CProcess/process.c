@@ -2,7 +2,10 @@
 #include "CProcess.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/time.h>
@@ -12,8 +15,43 @@
 #ifdef __linux__
 #include <sys/syscall.h>
 #endif
+#ifdef __APPLE__
+#include <mach-o/dyld.h>
+#endif
+
+extern char **environ;
 
 pid_t unroll_fork(void) { return fork(); }
+
+// Returns false if the path of this program is not known.
+static bool find_program(char *path, size_t size) {
+#ifdef __APPLE__
+  uint32_t capacity = (uint32_t)size;
+  return _NSGetExecutablePath(path, &capacity) == 0;
+#else
+  ssize_t length = readlink("/proc/self/exe", path, size - 1);
+  if (length < 0) return false;
+  path[length] = 0;
+  return true;
+#endif
+}
+
+pid_t unroll_start_again(char *const arguments[], int standard_error) {
+  char program[PATH_MAX];
+  if (!find_program(program, sizeof program)) return -1;
+  posix_spawn_file_actions_t actions;
+  int code = posix_spawn_file_actions_init(&actions);
+  if (code == 0) {
+    code = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    if (code == 0) code = posix_spawn_file_actions_adddup2(&actions, standard_error, STDERR_FILENO);
+    pid_t child;
+    if (code == 0) code = posix_spawn(&child, program, &actions, NULL, arguments, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    if (code == 0) return child;
+  }
+  errno = code;
+  return -1;
+}
 
 int unroll_wait_signal(int status) { return WIFSIGNALED(status) ? WTERMSIG(status) : 0; }
 

@@ -115,16 +115,6 @@ private func becomeHarmless(_ limits: ChildLimits, _ memory: MemoryUse) {
   }
 #endif
 
-/// Writes bytes to a descriptor; stops if the reader is gone.
-private func writeAll(_ bytes: [UInt8], to descriptor: Int32) {
-  var rest = bytes[...]
-  while !rest.isEmpty {
-    let count = rest.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
-    guard count > 0 else { return }
-    rest = rest.dropFirst(count)
-  }
-}
-
 /// Reads until the other end closes, within the limits of time and size.
 private func readAll(
   from descriptor: Int32, limits: ChildLimits

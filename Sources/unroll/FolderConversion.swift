@@ -1,5 +1,6 @@
 // Converts a folder of models, each in its own process.
 
+import CProcess
 import Foundation
 import UnrollEngine
 import UnrollFormat
@@ -18,12 +19,12 @@ struct FolderConversion {
   /// A running conversion.
   private struct Running {
     let job: Job
-    let process: Process
+    let process: pid_t
     /// The output path that was passed to the process.
     let output: String
     let start: ContinuousClock.Instant
     /// The error output, in an unlinked file: a pipe that is not read would block the process.
-    let errors: FileHandle
+    let errors: OpenFile
   }
 
   private let jobs: [Job]
@@ -43,15 +44,10 @@ struct FolderConversion {
   init(
     folder: String, target: ConversionTarget, results: String, writes: Bool, options: [String]
   ) throws {
-    guard let names = FileManager.default.enumerator(atPath: folder) else {
-      throw FileError("read", path: folder)
-    }
     var models: [(name: String, size: Int)] = []
     var others = 0
-    for case let name as String in names.sorted(by: { "\($0)" < "\($1)" }) {
-      let path = "\(folder)/\(name)"
-      guard names.isRegularFile(path) else { continue }
-      guard let file = try? MappedFile(path: path), isModel(file) else {
+    for name in try Self.files(below: folder).sorted() {
+      guard let file = try? MappedFile(path: "\(folder)/\(name)"), isModel(file) else {
         others += 1
         continue
       }
@@ -74,8 +70,28 @@ struct FolderConversion {
     (self.jobs, self.others, self.writes, self.options) = (jobs, others, writes, options)
   }
 
+  /// Returns the regular files of a folder and the folders in it, relative to it.
+  ///
+  /// Links to files are followed, links to folders and folders that cannot be read are not.
+  ///
+  /// - Throws: `FileError` if the folder itself cannot be read.
+  private static func files(below folder: String) throws -> [String] {
+    guard let names = try? FileManager.default.contentsOfDirectory(atPath: folder) else {
+      throw FileError("read", path: folder)
+    }
+    return names.flatMap { name in
+      let path = "\(folder)/\(name)"
+      var status = stat()
+      guard lstat(path, &status) == 0 else { return [] as [String] }
+      if status.st_mode & S_IFMT == S_IFDIR {
+        return ((try? files(below: path)) ?? []).map { "\(name)/\($0)" }
+      }
+      return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG ? [name] : []
+    }
+  }
+
   private static func makeFolders(for jobs: [Job]) throws {
-    for folder in Set(jobs.map { ($0.output as NSString).deletingLastPathComponent }) {
+    for folder in Set(jobs.map { SplitPath($0.output).folder }) {
       do {
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
       } catch {
@@ -88,8 +104,15 @@ struct FolderConversion {
 
   /// Returns a path without the extension of a model.
   private static func stem(_ path: String) -> String {
-    let stem = (path as NSString).deletingPathExtension
-    return stem.hasSuffix(".unroll") ? (stem as NSString).deletingPathExtension : stem
+    let stem = withoutExtension(path)
+    return stem.hasSuffix(".unroll") ? withoutExtension(stem) : stem
+  }
+
+  private static func withoutExtension(_ path: String) -> String {
+    guard let dot = path.utf8.lastIndex(of: UInt8(ascii: ".")),
+      SplitPath(path).name.dropFirst().contains(".")
+    else { return path }
+    return String(path[..<dot])
   }
 
   /// Converts all models; the failure of one does not end the others.
@@ -116,9 +139,9 @@ struct FolderConversion {
       }
       let done = jobs.count - waiting.count - running.count
       progress.report { _ in "\(done) of \(jobs.count) models" }
-      if let index = running.firstIndex(where: { !$0.process.isRunning }) {
+      if let (index, status) = Self.ended(of: running) {
         progress.finish()
-        worst = max(worst, finish(running.remove(at: index)))
+        worst = max(worst, finish(running.remove(at: index), status))
       } else {
         usleep(10_000)
       }
@@ -128,47 +151,53 @@ struct FolderConversion {
     return worst
   }
 
+  /// Returns a process that has ended and its wait status, if any.
+  private static func ended(of running: [Running]) -> (index: Int, status: Int32)? {
+    for (index, run) in running.enumerated() {
+      var status: Int32 = 0
+      if waitpid(run.process, &status, WNOHANG) == run.process { return (index, status) }
+    }
+    return nil
+  }
+
   private func start(_ job: Job) throws -> Running {
-    let process = Process()
-    process.executableURL = Bundle.main.executableURL
     let output = checkedOutput(of: job)
-    process.arguments = ["convert", job.path, "-o", output] + options
-    var name = Array("\(NSTemporaryDirectory())/unroll-XXXXXX".utf8CString)
+    var name = Array("\(Self.temporaryFolder)/unroll-XXXXXX".utf8CString)
     let descriptor = mkstemp(&name)
     guard descriptor >= 0 else { throw FileError("make a temporary file", path: job.output) }
     unlink(name)
-    let errors = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
-    process.standardError = errors
-    process.standardInput = FileHandle.nullDevice
-    try process.run()
+    let errors = OpenFile(descriptor: descriptor, path: job.output)
+    // The other processes must not hold it open.
+    _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+    let program = CommandLine.arguments.first ?? "unroll"
+    let words = [program, "convert", job.path, "-o", output] + options
+    let arguments = words.map { strdup($0) } + [nil]
+    defer { for argument in arguments { free(argument) } }
+    let process = unroll_start_again(arguments, descriptor)
+    guard process >= 0 else { throw FileError("start a process to convert", path: job.path) }
     return Running(job: job, process: process, output: output, start: .now, errors: errors)
   }
 
   /// Returns the output path; if nothing is written, a path in an existing folder.
   private func checkedOutput(of job: Job) -> String {
-    let folder = (job.output as NSString).deletingLastPathComponent
-    guard !writes, !FileManager.default.fileExists(atPath: folder) else { return job.output }
-    return
-      "\(NSTemporaryDirectory())/\(UUID().uuidString)-\((job.output as NSString).lastPathComponent)"
+    let path = SplitPath(job.output)
+    guard !writes, !FileManager.default.fileExists(atPath: path.folder) else { return job.output }
+    return "\(Self.temporaryFolder)/\(UUID().uuidString)-\(path.name)"
   }
 
-  private func finish(_ run: Running) -> Int32 {
-    try? run.errors.seek(toOffset: 0)
-    let text = String(decoding: run.errors.readDataToEndOfFile(), as: UTF8.self)
+  private static let temporaryFolder = FileManager.default.temporaryDirectory.path
+
+  /// Reports a conversion that has ended; returns its exit code.
+  private func finish(_ run: Running, _ status: Int32) -> Int32 {
+    let errors = try? MappedFile(descriptor: run.errors.descriptor, path: run.job.path)
+    let text = String(decoding: errors.map { $0.copy(0..<$0.count) } ?? [], as: UTF8.self)
       .replacing(run.output, with: run.job.output)
     for line in text.split(separator: "\n") { Output.note("\(printable(run.job.path)): \(line)") }
-    let code = run.process.terminationReason == .exit ? run.process.terminationStatus : 2
-    let seconds = String(format: "%.2f", run.start.duration(to: .now) / .seconds(1))
+    let code = unroll_wait_signal(status) == 0 ? unroll_wait_exit_code(status) : 2
+    let seconds = String(printf: "%.2f", run.start.duration(to: .now) / .seconds(1))
     let result = code != 0 ? "failed" : writes ? "converted" : "checked"
     let output = code == 0 && writes ? printable(run.job.output) : "-"
     Output.result("\(printable(run.job.path))\t\(result)\t\(seconds)\t\(output)")
     return code
-  }
-}
-
-extension FileManager.DirectoryEnumerator {
-  fileprivate func isRegularFile(_ path: String) -> Bool {
-    var status = stat()
-    return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
   }
 }

@@ -16,16 +16,14 @@ enum Output {
   /// - Throws: `FileError` if it cannot be written.
   static func text(_ bytes: [UInt8]) throws(FileError) {
     let isTerminal = isatty(STDOUT_FILENO) == 1
-    var shown = Data(bytes)
+    var shown = bytes
     if isTerminal {
       let text = String(decoding: bytes, as: UTF8.self).unicodeScalars.filter {
         $0.properties.generalCategory != .control || $0 == "\t" || $0 == "\n"
       }
-      shown = Data(String(String.UnicodeScalarView(text)).utf8)
+      shown = Array(String(String.UnicodeScalarView(text)).utf8)
     }
-    do {
-      try FileHandle.standardOutput.write(contentsOf: shown)
-    } catch {
+    guard writeAll(shown, to: STDOUT_FILENO) else {
       throw FileError("write results", path: "standard output")
     }
   }
@@ -37,7 +35,7 @@ enum Output {
 
   /// Writes text to standard error, ignoring failures.
   static func writeToStandardError(_ text: String) {
-    try? FileHandle.standardError.write(contentsOf: Data(text.utf8))
+    writeAll(Array(text.utf8), to: STDERR_FILENO)
   }
 
   /// Prints a value as one JSON object with keys in snake_case.
@@ -73,7 +71,7 @@ enum Output {
     return text.unicodeScalars.map { scalar in
       switch scalar.properties.generalCategory {
       case .control where scalar != "\n", .format, .lineSeparator, .paragraphSeparator:
-        scalar.utf16.map { String(format: "\\u%04x", Int($0)) }.joined()
+        scalar.utf16.map { String(printf: "\\u%04x", Int($0)) }.joined()
       default: String(scalar)
       }
     }.joined()
@@ -119,7 +117,7 @@ extension Output {
   /// Returns a time in readable units, as `8.5 s`, `42 s`, `3 min 5 s` or `2 h 10 min`.
   static func duration(_ seconds: Double) -> String {
     guard seconds.isFinite else { return "unknown time" }
-    guard seconds >= 10 else { return String(format: "%.1f s", max(0, seconds)) }
+    guard seconds >= 10 else { return String(printf: "%.1f s", max(0, seconds)) }
     let whole = Int(min(seconds.rounded(), 1e15))
     let (hours, minutes) = (whole / 3600, whole / 60 % 60)
     if hours > 0 { return "\(grouped(hours)) h \(minutes) min" }

@@ -145,7 +145,7 @@ func makeFolder(_ path: String) throws {
   do {
     try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
   } catch {
-    let cause = ((error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError)?.code
-    throw FileError("make the folder", path: path, code: Int32(cause ?? Int(EIO)))
+    let cause = (error as? CocoaError)?.underlying as? POSIXError
+    throw FileError("make the folder", path: path, code: cause?.code.rawValue ?? EIO)
   }
 }

@@ -49,12 +49,12 @@ enum TableForm {
     let special = cell.unicodeScalars.contains { ",\"\r\n".unicodeScalars.contains($0) }
     let hasSpace = cell.hasPrefix(" ") || cell.hasSuffix(" ")
     return special || hasSpace
-      ? "\"" + cell.replacingOccurrences(of: "\"", with: "\"\"") + "\"" : cell
+      ? "\"" + cell.replacing(scalar: "\"", with: "\"\"") + "\"" : cell
   }
 }
 
 /// Returns the cell of a number; `NA` for none.
-func cell(_ value: Double?) -> String { value.map { String(format: "%.6f", $0) } ?? "NA" }
+func cell(_ value: Double?) -> String { value.map { String(printf: "%.6f", $0) } ?? "NA" }
 
 /// Prints a warning if a model predicts a text worse than uniform guessing.
 ///
@@ -66,7 +66,7 @@ func warnIfWorseThanGuessing(nll: Double, vocabularySize: Int) {
   guard nll > guessing else { return }
   Output.note(
     String(
-      format: "warning: %.4f nats a token are worse than guessing (ln V = %.4f, V = ", nll, guessing
+      printf: "warning: %.4f nats a token are worse than guessing (ln V = %.4f, V = ", nll, guessing
     )
       + Output.grouped(vocabularySize)
       + "): the order of the vocabulary, the roles or gate order of the weights, or the line "

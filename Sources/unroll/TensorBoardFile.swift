@@ -8,8 +8,7 @@ import UnrollTensors
 /// A record is a length (u64), its checksum, an `Event`, and its checksum (`tensorflow/core/lib/io/record_writer.h`,
 /// `tensorflow/core/util/event.proto`); all numbers are little-endian.
 struct TensorBoardFile {
-  private let path: String
-  private let file: FileHandle
+  private let file: OpenFile
 
   /// Creates a new file, which TensorBoard shows with the others of the folder.
   ///
@@ -19,11 +18,9 @@ struct TensorBoardFile {
     try makeFolder(folder)
     // Names sort by time and are unique to the process.
     let seconds = Int(Date().timeIntervalSince1970)
-    path =
+    let path =
       "\(folder)/events.out.tfevents.\(seconds).\(ProcessInfo.processInfo.hostName).\(getpid())"
-    let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
-    guard descriptor >= 0 else { throw FileError("open", path: path) }
-    file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
+    file = try OpenFile(path, O_CREAT | O_EXCL)
     try write { $0.add(3, text: "brain.Event:2") }
   }
 
@@ -66,11 +63,7 @@ struct TensorBoardFile {
     fill(&event)
     let length = littleEndian(UInt64(event.bytes.count))
     let record = length + maskedChecksum(length) + event.bytes + maskedChecksum(event.bytes)
-    do {
-      try file.write(contentsOf: Data(record))
-    } catch {
-      throw FileError("write", path: path)
-    }
+    try file.write(record)
   }
 }
 

@@ -35,7 +35,7 @@ struct TrainingReporter {
   /// Shows the progress of reading a text.
   mutating func reading(_ path: String, _ fraction: Double?) {
     progress.report { _ in
-      "reading \(printable(path))" + (fraction.map { String(format: ": %.0f %%", 100 * $0) } ?? "")
+      "reading \(printable(path))" + (fraction.map { String(printf: ": %.0f %%", 100 * $0) } ?? "")
     }
   }
 
@@ -118,7 +118,7 @@ struct TrainingReporter {
 
   /// Shows the progress of an evaluation.
   mutating func report(_ evaluation: EvaluationProgress) {
-    let share = evaluation.fraction.map { String(format: " %.0f %%", 100 * $0) } ?? ""
+    let share = evaluation.fraction.map { String(printf: " %.0f %%", 100 * $0) } ?? ""
     progress.report { _ in "evaluating\(share)" }
   }
 
@@ -132,21 +132,21 @@ struct TrainingReporter {
     let left = Double(run.stepsLeft) * secondsPerStep
     // A narrow terminal shows the beginning.
     return "epoch \(step.epoch), step \(Output.grouped(step.step)), "
-      + String(format: "perplexity %.2f, ", Elementary.exp(nll))
+      + String(printf: "perplexity %.2f, ", Elementary.exp(nll))
       + "\(Output.duration(left)) left, "
-      + String(format: "loss %.4f, ", nll) + "\(Output.grouped(Int(speed))) tokens/s"
+      + String(printf: "loss %.4f, ", nll) + "\(Output.grouped(Int(speed))) tokens/s"
   }
 
   private func print(_ line: EvaluationLine, in run: TrainingRun) throws {
     guard !json else {
       return Output.result(String(decoding: try trainingEncoder.encode(line), as: UTF8.self))
     }
-    let epoch = String(format: "%.2f", line.epoch)
-    let train = line.trainNLL.map { String(format: "%.6f", $0) } ?? "NA"
-    let kept = line.retentionNLL.map { String(format: "%.4f", Elementary.exp($0)) } ?? "NA"
+    let epoch = String(printf: "%.2f", line.epoch)
+    let train = line.trainNLL.map { String(printf: "%.6f", $0) } ?? "NA"
+    let kept = line.retentionNLL.map { String(printf: "%.4f", Elementary.exp($0)) } ?? "NA"
     Output.result(
       "\(epoch)\t\(line.step)\t\(line.learningRate)\t\(train)\t"
-        + String(format: "%.6f\t%.4f\t", line.validNLL, Elementary.exp(line.validNLL))
+        + String(printf: "%.6f\t%.4f\t", line.validNLL, Elementary.exp(line.validNLL))
         + (line.best ? "1" : "0") + (run.retention == nil ? "" : "\t\(kept)"))
   }
 
@@ -227,40 +227,25 @@ private let trainingEncoder = {
 
 /// A file of JSON objects, one per line.
 private struct TrainingLog {
-  private let path: String
-  private let file: FileHandle
+  private let file: OpenFile
 
   /// Opens the file.
   ///
   /// - Throws: `FileError` if the file cannot be opened, or its last line cannot be ended.
   init(path: String, appending: Bool) throws {
     try makeFolder(OutputOptions.folder(of: path))
-    let flags = O_WRONLY | O_CREAT | O_CLOEXEC | (appending ? O_APPEND : O_TRUNC)
-    let descriptor = open(path, flags, 0o666)
-    guard descriptor >= 0 else { throw FileError("open", path: path) }
-    self.path = path
-    file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
+    file = try OpenFile(path, O_CREAT | (appending ? O_APPEND : O_TRUNC))
     // A run that was killed may have written a part of a line.
     guard let written = try? MappedFile(path: path), written.count > 0,
       written.copy(written.count - 1..<written.count) != [UInt8(ascii: "\n")]
     else { return }
-    try write(Data([UInt8(ascii: "\n")]))
+    try file.write([UInt8(ascii: "\n")])
   }
 
   /// Appends a line.
   ///
   /// - Throws: `FileError` if the line cannot be written.
   func write(_ line: some Encodable) throws {
-    var data = try trainingEncoder.encode(line)
-    data.append(UInt8(ascii: "\n"))
-    try write(data)
-  }
-
-  private func write(_ data: Data) throws {
-    do {
-      try file.write(contentsOf: data)
-    } catch {
-      throw FileError("write", path: path)
-    }
+    try file.write(try trainingEncoder.encode(line) + [UInt8(ascii: "\n")])
   }
 }

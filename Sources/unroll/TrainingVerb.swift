@@ -190,8 +190,8 @@ struct TrainingVerb: ParsableArguments {
     func wroteLast(of files: TrainingFiles) -> Bool { Self.number(of: files.last) != lastBefore }
 
     private static func number(of path: String) -> UInt64? {
-      let attributes = try? FileManager.default.attributesOfItem(atPath: path)
-      return (attributes?[.systemFileNumber] as? NSNumber)?.uint64Value
+      var status = stat()
+      return lstat(path, &status) == 0 ? UInt64(status.st_ino) : nil
     }
   }
 
@@ -269,7 +269,7 @@ struct TrainingVerb: ParsableArguments {
           + "  fix: it was removed while the training ran; \(printable(files.last)) holds the last state"
       )
     }
-    let perplexity = String(format: "%.4f", Elementary.exp(best.validNLL))
+    let perplexity = String(printf: "%.4f", Elementary.exp(best.validNLL))
     let bestName = printable(files.best)
     if best.step == 0 {
       Output.note(
@@ -326,6 +326,6 @@ struct TrainingVerb: ParsableArguments {
       ($0.isASCII && ($0.isLetter || $0.isNumber)) || "-_./".contains($0)
     }
     return isPlain && !word.isEmpty
-      ? word : "'" + word.replacingOccurrences(of: "'", with: "'\\''") + "'"
+      ? word : "'" + word.replacing(scalar: "'", with: "'\\''") + "'"
   }
 }

@@ -7,6 +7,12 @@
 /// `fork(2)`. Call it only while the process has one thread, or do nothing in the child that takes a lock.
 pid_t unroll_fork(void);
 
+/// Starts this program anew, with an empty standard input and this process's standard output.
+///
+/// `arguments` begin with the name of the program and end with NULL; `standard_error` is a file open for writing.
+/// Returns the identifier of the process, or -1 with `errno`.
+pid_t unroll_start_again(char *const arguments[], int standard_error);
+
 /// Returns the signal that ended a process, from its wait status, or 0.
 int unroll_wait_signal(int status);
 

@@ -51,18 +51,18 @@ public struct TrainingFiles: Sendable {
 
   /// Returns the file of the state after a step.
   func state(ofStep step: Int) -> String {
-    "\(stem).step-\(String(format: "%08ld", step))\(suffix)"
+    "\(stem).step-\(String(printf: "%08ld", step))\(suffix)"
   }
 
   /// The kept states on disk, by step.
   public var states: [(step: Int, path: String)] {
-    let folder = (best as NSString).deletingLastPathComponent
-    let prefix = (stem as NSString).lastPathComponent + ".step-"
+    let folder = SplitPath(best).folder
+    let prefix = SplitPath(stem).name + ".step-"
     let names = try? FileManager.default.contentsOfDirectory(atPath: folder.isEmpty ? "." : folder)
     return (names ?? []).compactMap { name in
       guard name.hasPrefix(prefix), name.hasSuffix(suffix),
         let step = Int(name.dropFirst(prefix.count).dropLast(suffix.count)),
-        case let path = state(ofStep: step), (path as NSString).lastPathComponent == name
+        case let path = state(ofStep: step), SplitPath(path).name == name
       else { return nil }
       return (step, path)
     }.sorted { $0.step < $1.step }
