@@ -1,6 +1,7 @@
 // The configuration of a model: the order of its layers, and their computation.
 
 import UnrollFormat
+import UnrollTensors
 import UnrollTokenization
 
 /// The layers with variables in a configuration, in the order of computation.
