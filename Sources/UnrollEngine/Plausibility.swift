@@ -218,8 +218,13 @@ extension ConversionOptions {
   func plausibilityWarning(_ conversion: Conversion) throws -> Note? {
     guard let path = checkedText else { return nil }
     let corpus = if case .corpus = vocabulary { vocabulary.paths } else { [String]() }
+    var checkpoint = conversion.checkpoint
+    if checkText == nil, checkpoint.tokenizer.space != nil {
+      // The texts of such a corpus have spaces between their characters, as words have.
+      (checkpoint.tokenizer.kind, checkpoint.tokenizer.space) = (.whitespace, nil)
+    }
     return try PlausibilityCheck(
-      conversion.checkpoint, text: path, corpus: corpus,
+      checkpoint, text: path, corpus: corpus,
       areGatesAssumed: conversion.areGatesAssumed, window: checkedWindow(conversion)
     ).warning
   }

@@ -133,7 +133,8 @@ public struct Encoder: Sendable {
       canLeaveOutUnknown
       ? "leave such words out, as Keras does: --unknown drop of evaluate, score and tokenize; or put words "
         + "of the list in their place"
-      : "check that the text was prepared as the model's training text was"
+      : "check that the text was prepared as the model's training text was, take the \(unit) out, or convert the "
+        + "model again with --unk TOKEN, a token that stands for unknown text"
     return TextError(
       path: path, line: line.number, expected: "\(unit) of the vocabulary",
       found: "\"\(visible(text))\", and the vocabulary has no token for unknown \(unit)\(form)",

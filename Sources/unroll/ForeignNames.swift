@@ -72,7 +72,9 @@ enum ForeignNames {
         "no option: the model is the first argument"
       ),
       ("--input --input-file --file", "no option: the text is an argument"),
-      ("--cuda --gpu --device --accel", "no option: Unroll computes on the processor"),
+      ("--cuda --gpu --device --accel --mps", "no option: Unroll computes on the processor"),
+      ("--onnx-export", "convert MODEL.unroll.h5 -o FILE.onnx"),
+      ("--nhead", "no option: Unroll has no Transformers"),
     ]
     var hints: [String: String] = [:]
     for row in rows {
@@ -80,6 +82,12 @@ enum ForeignNames {
     }
     return hints
   }()
+  /// The beginning of a hint that there is no such option.
+  private static let noOption = "no option: "
+  /// Options that mean something else where text is generated.
+  private static let generateHints = [
+    "--outf": "no option: the text goes to standard output", "--words": "--max-tokens",
+  ]
   /// Options that mean something else where a model is made.
   private static let trainHints = [
     "--model": "--cell", "-m": "no option: a new model has no file yet",
@@ -107,8 +115,12 @@ enum ForeignNames {
     while let argument = rest.popFirst() {
       if argument == "--" { return result + [argument] + rest }
       let name = optionName(of: argument)
-      if let own = (verb == "train" ? trainHints[name] : nil) ?? optionHints[name] {
-        throw ValidationError("unknown option \(name): Unroll has \(own).")
+      let ofVerb = ["train": trainHints, "generate": generateHints][verb]?[name]
+      if let own = ofVerb ?? optionHints[name] {
+        let isMissing = own.hasPrefix(noOption)
+        throw ValidationError(
+          "unknown option \(name): " + (isMissing ? String(own.dropFirst(noOption.count)) : "Unroll has \(own)")
+            + ".")
       }
       if name == "--resume", argument == "--resume=auto" || rest.first == "auto" {
         if argument == name { rest.removeFirst() }

@@ -40,7 +40,7 @@ struct ModelCardText {
     fields.append(("tags", .list(["unroll", "language-model"] + cells)))
     self.fields = fields
 
-    let title = texts(.title).first ?? name
+    let title = texts(.title).first.flatMap { $0.isEmpty ? nil : $0 } ?? name
     var lines = ["# \(Self.escaped(title))", ""]
     if let readme = card.readme {
       // The description may begin with a title of its own.
@@ -66,8 +66,9 @@ struct ModelCardText {
       lines.append("| \(key) | \(value) |")
     }
     lines += [
-      "", "## Use", "", "```sh", "unroll evaluate \(name) test.txt",
-      "unroll score \(name) sentences.txt", "unroll generate \(name)", "```", "",
+      "", "## Use", "", "```sh", "unroll evaluate \(shellQuoted(name)) test.txt",
+      "unroll score \(shellQuoted(name)) sentences.txt", "unroll generate \(shellQuoted(name))",
+      "```", "",
     ]
     if !checkpoint.provenance.isEmpty {
       lines += ["## History", ""]
@@ -107,7 +108,7 @@ struct ModelCardText {
 
   /// Returns the fields of a licence: the Hub has ids of its own, and `other` with a name.
   private static func license(_ expression: String?) -> [(String, Value)] {
-    guard let expression else { return [] }
+    guard let expression, !expression.isEmpty else { return [] }
     var id = expression.lowercased()
     for suffix in ["-only", "-or-later"] where id.hasSuffix(suffix) {
       id = String(id.dropLast(suffix.count))

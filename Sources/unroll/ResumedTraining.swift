@@ -10,9 +10,7 @@ extension TrainingVerb {
   /// Returns the state that `--auto-resume` resumes from; `nil` if there is none yet.
   func stateToResume(_ names: TrainingNames) -> String? {
     let state = TrainingFiles(best: names.output).last
-    guard autoResume, FileManager.default.fileExists(atPath: state) else { return nil }
-    Output.note("note: \(printable(state)) exists: its training is resumed")
-    return state
+    return autoResume && FileManager.default.fileExists(atPath: state) ? state : nil
   }
 
   /// Resumes a training.

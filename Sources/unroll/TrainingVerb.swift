@@ -33,7 +33,7 @@ struct TrainingVerb: ParsableArguments {
 
   @Flag(
     help: ArgumentHelp(
-      "Resume the training of this command if its .last file exists, else begin it; also --resume auto."
+      "Resume the training of this command if its .last file exists, else begin it; --resume auto is the same."
     ))
   var autoResume = false
 
@@ -213,10 +213,15 @@ struct TrainingVerb: ParsableArguments {
         "\(printable(files.best)): cannot write: it is the state to resume from\n"
           + "  fix: give as --output the file that the training wrote before")
     }
+    if autoResume, !resuming, FileManager.default.fileExists(atPath: files.best) {
+      throw Refusal(
+        "\(printable(files.best)): found without \(printable(files.last)), the state to resume from\n"
+          + "  fix: move it away, or give --force in the place of --auto-resume to begin a new training")
+    }
     if !resuming, !force, FileManager.default.fileExists(atPath: files.last) {
       throw Refusal(
         "\(printable(files.last)): cannot write: it is the state of a training to resume\n"
-          + "  fix: `unroll finetune \(Self.quoted(files.last)) --resume` resumes it; another --output keeps it, and "
+          + "  fix: `unroll finetune \(shellQuoted(files.last)) --resume` resumes it; another --output keeps it, and "
           + "--force replaces it")
     }
     for path in [files.best, files.last] {
@@ -284,7 +289,7 @@ struct TrainingVerb: ParsableArguments {
     }
     let more =
       run.isStuck
-      ? "--resume with more --patience"
+      ? "--resume with a larger --patience"
       : "--resume with more \(run.endsBySteps ? "--steps" : "--epochs")"
     if outcome.didAnything {
       Output.note("wrote \(printable(files.last)): the last state, for \(more)")
@@ -318,14 +323,6 @@ struct TrainingVerb: ParsableArguments {
     if let tensorboard { words += ["--tensorboard", tensorboard] }
     if let saveEvery { words += ["--save-every", String(saveEvery)] }
     if json { words.append("--json") }
-    return (words + options).map(Self.quoted).joined(separator: " ")
-  }
-
-  private static func quoted(_ word: String) -> String {
-    let isPlain = word.allSatisfy {
-      ($0.isASCII && ($0.isLetter || $0.isNumber)) || "-_./".contains($0)
-    }
-    return isPlain && !word.isEmpty
-      ? word : "'" + word.replacing(scalar: "'", with: "'\\''") + "'"
+    return (words + options).map(shellQuoted).joined(separator: " ")
   }
 }

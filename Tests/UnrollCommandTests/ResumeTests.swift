@@ -83,8 +83,8 @@ import UnrollFormat
       let state = try Data(contentsOf: URL(filePath: "\(folder)/a.last.unroll.h5"))
       // A command of another training does not go on with it.
       for (option, found) in [
-        (["--momentum", "0.5"], "momentum="), (["--dropout", "0.3"], "embedding"),
-        (["--batch-size", "5"], "columns=4"), (["--train", "valid.txt"], "sha256"),
+        (["--momentum", "0.5"], "--momentum"), (["--dropout", "0.3"], "--regularize embedding"),
+        (["--batch-size", "5"], "--batch-size 4"), (["--train", "valid.txt"], "sha256"),
       ] {
         let names = Set(option.filter { $0.hasPrefix("--") })
         var kept: [String] = []
@@ -113,13 +113,13 @@ import UnrollFormat
       let first = try runner.run(words + ["--pause-after", "7"], in: folder)
       #expect(first.exitCode == 3, "\(first.errors)")
       let without = try runner.run(Self.start + ["-o", "a.unroll.h5", "--auto-resume"], in: folder)
-      #expect(without.exitCode == 2 && without.errors.contains("vocabulary"), "\(without.errors)")
+      #expect(without.exitCode == 2 && without.errors.contains("--vocabulary"), "\(without.errors)")
       try Checkpoint.small(unknown: false).write(to: "\(folder)/other.unroll.h5")
       var otherModel = words
       otherModel[1] = "other.unroll.h5"
       let other = try runner.run(otherModel, in: folder)
       #expect(
-        other.exitCode == 2 && other.errors.contains("a training from other.unroll.h5"),
+        other.exitCode == 2 && other.errors.contains("the file other.unroll.h5"),
         "\(other.errors)")
       #expect(try runner.run(words, in: folder).exitCode == 0)
     }

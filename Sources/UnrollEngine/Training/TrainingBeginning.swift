@@ -25,8 +25,8 @@ extension Checkpoint {
     }
     func refuse(_ expected: String, _ found: String) -> TrainingError {
       TrainingError(
-        path: path, expected: expected + ", as this command has", found: found,
-        fix: "give another --output, or the options that this training began with")
+        path: path, expected: "a training with \(expected), as this command has", found: found,
+        fix: "give the options that this training began with, or another --output for a new training")
     }
     let begun = entry.arguments.split(separator: "\n").map(String.init)
       .prefix { !$0.hasPrefix("from_step_") }
@@ -39,9 +39,15 @@ extension Checkpoint {
     func compared(_ lines: some Sequence<String>) -> [String] {
       lines.filter { line in !free.contains { line.hasPrefix($0 + "=") } }
     }
+    func option(_ line: String) -> String {
+      guard let end = line.firstIndex(of: "="), let name = optionNames[String(line[..<end])] else {
+        return line.prefix { $0 != "=" }.contains(":") ? "--regularize \(line)" : line
+      }
+      return "\(name) \(line[line.index(after: end)...])"
+    }
     let operation = new == nil ? "finetune" : "train"
     guard entry.operation == operation else {
-      throw refuse("a training begun by \(operation)", "one begun by \(entry.operation)")
+      throw refuse("its beginning by \(operation)", "one by \(entry.operation)")
     }
     func value(_ name: String, in lines: [String]) -> String {
       lines.first { $0.hasPrefix(name + "=") } ?? "no \(name)"
@@ -49,11 +55,25 @@ extension Checkpoint {
     let (old, own) = (compared(begun), compared(wanted))
     for line in own + old where !(own.contains(line) && old.contains(line)) {
       let name = String(line.prefix { $0 != "=" })
-      throw refuse(value(name, in: own), value(name, in: old))
+      throw refuse(option(value(name, in: own)), option(value(name, in: old)))
     }
     let digests = entry.inputs.split(separator: "\n").map { $0.prefix { $0 != " " } }
     for input in inputs where !digests.contains(input.prefix { $0 != " " }) {
-      throw refuse("a training from \(input.drop { $0 != " " }.dropFirst())", "other contents")
+      throw refuse("the file \(input.drop { $0 != " " }.dropFirst())", "one from other contents")
     }
   }
 }
+
+/// The options of settings that the history has under other names.
+private let optionNames = [
+  "columns": "--batch-size", "window": "--bptt", "embedding": "--embedding-size",
+  "hidden": "--hidden-size", "accumulation": "--gradient-accumulation", "model_seed": "--seed",
+  "initialization": "--init", "minimum_count": "--min-count", "maximum_size": "--vocabulary-size",
+  "new_rows": "--new-rows", "learning_rate": "--learning-rate", "weight_decay": "--weight-decay",
+  "layer_decay": "--layer-decay", "unfreeze_every": "--unfreeze-every", "frozen": "--freeze",
+  "average_after": "--average-after", "keep_optimizer": "--keep-optimizer", "cell": "--cell",
+  "activation": "--activation", "tied": "--tied", "clip": "--clip", "schedule": "--schedule",
+  "optimizer": "--optimizer", "momentum": "--momentum", "seed": "--seed", "tokenizer": "--tokenizer",
+  "vocabulary": "--vocabulary", "precision": "--precision", "forget_bias": "--forget-bias",
+  "line_start": "--line-start", "line_end": "--line-end", "window_kind": "kind of BPTT windows",
+]

@@ -17,8 +17,8 @@ extension TrainingRun {
       path: text.path, expected: "the \(role) text that this training began with, sha256 \(digest)",
       found: "sha256 \(text.digest)",
       fix:
-        "give the same text, or --allow-changes to go on with this one, or leave --resume out to "
-        + "begin a new training from these weights")
+        "give the same text; or `unroll finetune LAST --resume --allow-changes` to go on with this one; or begin a "
+        + "new training with another --output")
   }
 
   /// Refuses BPTT lengths that do not fit in memory.

@@ -82,6 +82,7 @@ struct Finetune: ParsableCommand {
       try begun.checkBeginning(
         try settings, new: nil, words: words.request,
         inputs: [ProvenanceEntry.input(try MappedFile(path: options.model))], path: state)
+      Output.note("note: \(printable(state)) exists: its training is resumed")
       return try resume(state, names, training.length)
     }
     try verb.run(

@@ -44,6 +44,7 @@ struct Train: ParsableCommand {
       try begun.checkBeginning(
         try training.settings(), new: newModel(width: begun.architecture.embeddingSize), words: nil,
         inputs: try inputs, path: state)
+      Output.note("note: \(printable(state)) exists: its training is resumed")
       return try verb.resume(
         state, names, training.length, lines: lines.tokens, threads: threads)
     }

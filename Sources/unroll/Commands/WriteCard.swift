@@ -38,15 +38,15 @@ struct WriteCard: ParsableCommand {
 
   func run() throws {
     if let output { try OutputOptions.check(output, inputs: [model], replacing: force) }
-    let examination = try Examination.shown(of: model, upTo: .header)
+    let examination = try Examination.shown(of: model, upTo: .bytes)
     let checkpoint = try Checkpoint(examination)
     let name = model.split(separator: "/").last.map(String.init) ?? model
     let digest = examination.header.weightsDigest ?? checkpoint.weightsDigest
     if json { return try Output.json(CardReport(checkpoint, file: name, weightsDigest: digest)) }
-    let card = ModelCardText(checkpoint, name: printable(name), weightsDigest: digest)
+    let card = ModelCardText(checkpoint, name: name, weightsDigest: digest)
     if checkpoint.card?.fields[.license] == nil {
       Output.note(
-        "note: the card states no license; `unroll edit \(printable(model)) --license CC-BY-4.0 -o FILE` adds one"
+        "note: the card states no license; `unroll edit \(shellQuoted(model)) --license CC-BY-4.0 -o FILE` adds one"
       )
     }
     guard let output else { return Output.result(card.text) }

@@ -9,7 +9,8 @@ extension Rule {
       Other formats, user blocks and damaged starts end here, before any parser sees the file.
       """,
     example: "The file starts with `GGUF` or, as a model that PyTorch saved, with `PK`.",
-    fix: "convert the file with `unroll convert` if it is a model of another format"
+    fix:
+      "convert the file with `unroll convert` if it is a model of another format, else copy or download it again"
   ) { contents in
     guard contents.superblock == nil else { return [] }
     let start = contents.file.copy(0..<8)

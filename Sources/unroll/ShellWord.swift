@@ -1,0 +1,11 @@
+// Words of commands that are printed to be run.
+
+import UnrollTensors
+
+/// Returns a word as a shell reads it, in quotes where it needs them.
+func shellQuoted(_ word: String) -> String {
+  let isPlain = word.allSatisfy {
+    ($0.isASCII && ($0.isLetter || $0.isNumber)) || "-_./".contains($0)
+  }
+  return isPlain && !word.isEmpty ? word : "'" + word.replacing(scalar: "'", with: "'\\''") + "'"
+}
