@@ -119,7 +119,8 @@ enum ForeignNames {
       if let own = ofVerb ?? optionHints[name] {
         let isMissing = own.hasPrefix(noOption)
         throw ValidationError(
-          "unknown option \(name): " + (isMissing ? String(own.dropFirst(noOption.count)) : "Unroll has \(own)")
+          "unknown option \(name): "
+            + (isMissing ? String(own.dropFirst(noOption.count)) : "Unroll has \(own)")
             + ".")
       }
       if name == "--resume", argument == "--resume=auto" || rest.first == "auto" {

@@ -75,14 +75,13 @@ struct ScoreTotals {
         "left out of the text, as Keras does: tokens after them are predicted from those before"
     case .undefined:
       return
-        "\(rows) \(column) NA; --unknown include gives them the probability of unknown words as "
-        + "a whole, with which a misspelled line can win, and --unknown penalty=X less"
+        "\(rows) \(column) NA; --unknown include gives each the probability of all unknown words together, which is "
+        + "too high for one word, and --unknown penalty=X less"
     case .exclude where style.level == .sentence:
       return "they are left out of logprob, so that lines with more of them have fewer terms"
     case .exclude: return "\(rows) \(column) NA"
     case .include:
-      return "each has the probability of unknown words as a whole, with which a misspelled line "
-        + "can win"
+      return "each has the probability of all unknown words together, which is too high for one word"
     case .penalty:
       return "each has the probability of unknown words as a whole, less the penalty"
     }

@@ -216,7 +216,8 @@ struct TrainingVerb: ParsableArguments {
     if autoResume, !resuming, FileManager.default.fileExists(atPath: files.best) {
       throw Refusal(
         "\(printable(files.best)): found without \(printable(files.last)), the state to resume from\n"
-          + "  fix: move it away, or give --force in the place of --auto-resume to begin a new training")
+          + "  fix: move it away, or give --force in the place of --auto-resume to begin a new training"
+      )
     }
     if !resuming, !force, FileManager.default.fileExists(atPath: files.last) {
       throw Refusal(

@@ -167,6 +167,6 @@ extension Checkpoint {
       case .none: nil
       }
     let end = tokenizer.appendsEndOfSentence ? vocabulary.endOfSentenceID : nil
-    return [start, end].map { id in id.map { vocabulary.text(of: $0) } ?? "nothing" }
+    return [start, end].map { id in id.map { vocabulary.text(of: $0) } }
   }
 }

@@ -26,7 +26,8 @@ extension Checkpoint {
     func refuse(_ expected: String, _ found: String) -> TrainingError {
       TrainingError(
         path: path, expected: "a training with \(expected), as this command has", found: found,
-        fix: "give the options that this training began with, or another --output for a new training")
+        fix:
+          "give the options that this training began with, or another --output for a new training")
     }
     let begun = entry.arguments.split(separator: "\n").map(String.init)
       .prefix { !$0.hasPrefix("from_step_") }
@@ -73,7 +74,8 @@ private let optionNames = [
   "layer_decay": "--layer-decay", "unfreeze_every": "--unfreeze-every", "frozen": "--freeze",
   "average_after": "--average-after", "keep_optimizer": "--keep-optimizer", "cell": "--cell",
   "activation": "--activation", "tied": "--tied", "clip": "--clip", "schedule": "--schedule",
-  "optimizer": "--optimizer", "momentum": "--momentum", "seed": "--seed", "tokenizer": "--tokenizer",
+  "optimizer": "--optimizer", "momentum": "--momentum", "seed": "--seed",
+  "tokenizer": "--tokenizer",
   "vocabulary": "--vocabulary", "precision": "--precision", "forget_bias": "--forget-bias",
   "line_start": "--line-start", "line_end": "--line-end", "window_kind": "kind of BPTT windows",
 ]

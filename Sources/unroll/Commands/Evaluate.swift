@@ -311,7 +311,9 @@ struct Evaluate: ParsableCommand {
     row("context", result.context)
     row("first token", result.firstToken)
     row("line ends", result.lineEnds)
-    row(result.figures.contains { $0.name == "tokens" } ? "model tokens" : "tokens", Output.grouped(result.tokens))
+    row(
+      result.figures.contains { $0.name == "tokens" } ? "model tokens" : "tokens",
+      Output.grouped(result.tokens))
     row("predictions", Output.grouped(result.predictions))
     row("words", Output.grouped(result.words))
     row("bytes", Output.grouped(result.bytes))
