@@ -80,7 +80,7 @@ import UnrollFormat
       }
       let refused = try resume(["--line-end", "<eos>"])
       #expect(refused.exitCode == 2, "\(refused.errors)")
-      #expect(refused.errors.contains("--line-end as the training began: nothing"))
+      #expect(refused.errors.contains("--line-end as the training began: none"))
       #expect(try resume(["--line-end", "none"]).exitCode == 0)
       let last = try Checkpoint(contentsOf: "\(folder)/a.last.unroll.h5")
       #expect(last.lineStartAndEnd == [nil, nil])

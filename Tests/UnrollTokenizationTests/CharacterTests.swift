@@ -68,7 +68,7 @@ import Testing
       """
       t: line 1: expected text of the vocabulary; found "b", and the vocabulary has no token for \
       unknown text
-        fix: check that the text was prepared as the model's training text was
+        fix: check that the text was prepared as the model's training text was, take the text out, or convert the model again with --unk TOKEN, a token that stands for unknown text
       """
     ) { _ = try encoder.encode(line("ab"), path: "t") }
     #expect(encoder.missingWords(in: line("abca")) == ["b", "c"])
