@@ -42,7 +42,7 @@ extension Checkpoint {
     }
     func option(_ line: String) -> String {
       guard let end = line.firstIndex(of: "="), let name = optionNames[String(line[..<end])] else {
-        return line.prefix { $0 != "=" }.contains(":") ? "--regularize \(line)" : line
+        return line.prefix { $0 != "=" }.contains { $0 == ":" } ? "--regularize \(line)" : line
       }
       return "\(name) \(line[line.index(after: end)...])"
     }
