@@ -81,7 +81,8 @@ struct ScoreTotals {
       return "they are left out of logprob, so that lines with more of them have fewer terms"
     case .exclude: return "\(rows) \(column) NA"
     case .include:
-      return "each has the probability of all unknown words together, which is too high for one word"
+      return
+        "each has the probability of all unknown words together, which is too high for one word"
     case .penalty:
       return "each has the probability of unknown words as a whole, less the penalty"
     }

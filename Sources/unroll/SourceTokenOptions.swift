@@ -47,7 +47,8 @@ struct SourceTokenOptions: ParsableArguments {
 
   @Option(
     name: [.customLong("line-end"), .customLong("eos")],
-    help: ArgumentHelp("Token that ends each line, or none; without it that of the vocabulary.", valueName: "token"))
+    help: ArgumentHelp(
+      "Token that ends each line, or none; without it that of the vocabulary.", valueName: "token"))
   var lineEnd: String?
 
   @Option(
