@@ -49,7 +49,7 @@ def test_card_and_config(model):
     assert unroll_lm.card(model) == {}
     assert [layer["cell"] for layer in unroll_lm.config(model)["layers"]] == ["lstm", "lstm"]
     # A model of another format is shown, too.
-    assert unroll_lm.config(DATA / "model.pt")["format"] == "PyTorch"
+    assert unroll_lm.config(DATA / "model.pt")["format"] == "pytorch"
 
 
 def test_score_has_words_that_look_like_missing_numbers(tmp_path):
