@@ -221,7 +221,8 @@ extension ConversionOptions {
     var checkpoint = conversion.checkpoint
     if checkText == nil, checkpoint.tokenizer.space != nil {
       // The texts of such a corpus have spaces between their characters, as words have.
-      (checkpoint.tokenizer.kind, checkpoint.tokenizer.space) = (.whitespace, nil)
+      checkpoint.tokenizer.kind = .whitespace
+      checkpoint.tokenizer.space = nil
     }
     return try PlausibilityCheck(
       checkpoint, text: path, corpus: corpus,

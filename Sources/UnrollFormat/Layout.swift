@@ -9,11 +9,11 @@ public enum Layout {
   /// The value of the root's `format`.
   public static let format = "unroll"
   /// The page that defines the format, for a reader who has a file alone.
-  static let specification = "Unroll checkpoint format 1.0: spec/FORMAT.md of Unroll"
+  static let specification = "Unroll checkpoint format \(version): spec/FORMAT.md of Unroll"
   /// The order of the blocks in the weights and biases of each kind of cell.
   static let gateOrder = "lstm: i f g o; gru: r z n"
   /// The version that this code writes.
-  public static let version = "1.0"
+  public static let version = "1.1"
   /// The required features that this code knows: none yet.
   public static let knownFeatures: Set<String> = []
   /// The alignment in the file of the start of a dataset, in bytes.

@@ -9,7 +9,8 @@ package struct SplitPath: Hashable, Sendable {
 
   package init(_ path: String) {
     guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else {
-      (folder, name) = ("", path)
+      folder = ""
+      name = path
       return
     }
     name = String(path[path.utf8.index(after: slash)...])

@@ -16,7 +16,8 @@ final class OpenFile: Sendable {
   ///   - descriptor: The file's.
   ///   - path: The path for errors.
   init(descriptor: Int32, path: String) {
-    (self.descriptor, self.path) = (descriptor, path)
+    self.descriptor = descriptor
+    self.path = path
   }
 
   /// Opens a file for writing.

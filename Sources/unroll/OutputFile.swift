@@ -5,6 +5,20 @@ import Foundation
 import UnrollFormat
 import UnrollTensors
 
+/// The output options of verbs that can do without an output.
+struct OptionalOutputOptions: ParsableArguments {
+  @Option(name: [.short, .long], help: ArgumentHelp("File to write.", valueName: "file"))
+  var output: String?
+
+  @Flag(help: "Replace the output file if it exists.")
+  var force = false
+
+  func validate() throws {
+    guard output?.isEmpty == true else { return }
+    throw ValidationError("--output needs a name.")
+  }
+}
+
 /// The output options of every verb that writes a model.
 struct OutputOptions: ParsableArguments {
   @Option(

@@ -83,6 +83,32 @@ import UnrollFormat
     }
   }
 
+  @Test("A digest is not published for weights that have changed")
+  func damagedModel() throws {
+    try withTemporaryFolder { folder in
+      let model = Checkpoint.small()
+      try model.write(to: "\(folder)/poet.unroll.h5")
+      var bytes = try Data(contentsOf: URL(filePath: "\(folder)/poet.unroll.h5"))
+      let weight = try #require(model.parameters[.outputWeight]).withUnsafeBytes { Data($0) }
+      let place = try #require(bytes.range(of: weight))
+      bytes[place.lowerBound] ^= 1
+      try bytes.write(to: URL(filePath: "\(folder)/poet.unroll.h5"))
+      let result = try runner.run(["card", "poet.unroll.h5", "-o", "README.md"], in: folder)
+      #expect(result.exitCode == 2 && result.errors.contains("I001"), "\(result.errors)")
+      #expect(!FileManager.default.fileExists(atPath: "\(folder)/README.md"))
+    }
+  }
+
+  @Test("File names stand in quotes where a shell would cut them")
+  func oddNames() throws {
+    try withTemporaryFolder { folder in
+      try Checkpoint.small().write(to: "\(folder)/a b;c.unroll.h5")
+      let result = try runner.run(["card", "a b;c.unroll.h5"], in: folder)
+      #expect(result.output.contains("unroll generate 'a b;c.unroll.h5'"), "\(result.output)")
+      #expect(result.errors.contains("unroll edit 'a b;c.unroll.h5'"), "\(result.errors)")
+    }
+  }
+
   @Test("A card without a license says how to add one")
   func withoutLicense() throws {
     try withTemporaryFolder { folder in

@@ -85,6 +85,8 @@ import UnrollFormat
       for (option, found) in [
         (["--momentum", "0.5"], "--momentum"), (["--dropout", "0.3"], "--regularize embedding"),
         (["--batch-size", "5"], "--batch-size 4"), (["--train", "valid.txt"], "sha256"),
+        (["--steps", "20", "--epochs", "9"], "--epochs none"),
+        (["--steps", "20", "--epochs", "9"], "--epochs none"),
       ] {
         let names = Set(option.filter { $0.hasPrefix("--") })
         var kept: [String] = []
@@ -101,6 +103,30 @@ import UnrollFormat
       let both = try runner.run(
         command + ["-o", "a.unroll.h5", "--auto-resume", "--force"], in: folder)
       #expect(both.exitCode == 64)
+    }
+  }
+
+  @Test(
+    "--resume auto without the state of an existing model, or with a damaged one, writes nothing")
+  func automaticallyWithoutState() throws {
+    try withScene { folder in
+      let command = Self.start + ["-o", "a.unroll.h5", "--resume", "auto"]
+      #expect(try runner.run(command + ["--pause-after", "7"], in: folder).exitCode == 3)
+      let last = URL(filePath: "\(folder)/a.last.unroll.h5")
+      let best = try Data(contentsOf: URL(filePath: "\(folder)/a.unroll.h5"))
+      let state = try Data(contentsOf: last)
+      try state.prefix(state.count / 2).write(to: last)
+      let damaged = try runner.run(command, in: folder)
+      #expect(damaged.exitCode == 2 && damaged.errors.contains("C002"), "\(damaged.errors)")
+      try FileManager.default.removeItem(at: last)
+      let missing = try runner.run(command, in: folder)
+      #expect(
+        missing.exitCode == 2 && missing.errors.contains("found without a.last.unroll.h5"),
+        "\(missing.errors)")
+      #expect(try Data(contentsOf: URL(filePath: "\(folder)/a.unroll.h5")) == best)
+      // The advice works.
+      let anew = try runner.run(Self.start + ["-o", "a.unroll.h5", "--force"], in: folder)
+      #expect(anew.exitCode == 0, "\(anew.errors)")
     }
   }
 

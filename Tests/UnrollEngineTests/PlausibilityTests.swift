@@ -27,6 +27,21 @@ import UnrollTokenization
     #expect(try warnings("\(characters)/model.pt", options(.firstSeen)).isEmpty)
   }
 
+  @Test(
+    "A corpus of characters between spaces is read as such, and ids in the wrong order are found in it"
+  )
+  func spacedCorpora() throws {
+    var right = options()
+    right.tokenizer = TokenizerSource("character", space: "_")
+    #expect(try warnings("\(characters)/model.pt", right).isEmpty)
+    var wrong = options(.sorted)
+    wrong.tokenizer = right.tokenizer
+    #expect(try warnings("\(characters)/model.pt", wrong).count == 1)
+    // A text of one's own is plain, as the model reads it.
+    right.checkText = "\(characters)/valid.txt"
+    #expect(try warnings("\(characters)/model.pt", right).count == 1)
+  }
+
   @Test("Ids in the wrong order are found, and the right order is named")
   func wrongOrdersAreFound() throws {
     let found = try warnings("\(characters)/model.pt", options(.sorted))

@@ -40,29 +40,36 @@ extension Checkpoint {
     func compared(_ lines: some Sequence<String>) -> [String] {
       lines.filter { line in !free.contains { line.hasPrefix($0 + "=") } }
     }
-    func option(_ line: String) -> String {
-      guard let end = line.firstIndex(of: "="), let name = optionNames[String(line[..<end])] else {
-        return line.prefix { $0 != "=" }.contains { $0 == ":" } ? "--regularize \(line)" : line
-      }
-      return "\(name) \(line[line.index(after: end)...])"
-    }
     let operation = new == nil ? "finetune" : "train"
     guard entry.operation == operation else {
       throw refuse("its beginning by \(operation)", "one by \(entry.operation)")
     }
-    func value(_ name: String, in lines: [String]) -> String {
-      lines.first { $0.hasPrefix(name + "=") } ?? "no \(name)"
+    // The length may differ, but not its unit.
+    for name in ["epochs", "steps"] {
+      let none = "\(name)=none"
+      guard begun.contains(none) != wanted.contains(none) else { continue }
+      throw refuse(option(name, in: wanted), option(name, in: begun))
     }
-    let (old, own) = (compared(begun), compared(wanted))
+    let old = compared(begun)
+    let own = compared(wanted)
     for line in own + old where !(own.contains(line) && old.contains(line)) {
       let name = String(line.prefix { $0 != "=" })
-      throw refuse(option(value(name, in: own)), option(value(name, in: old)))
+      throw refuse(option(name, in: own), option(name, in: old))
     }
     let digests = entry.inputs.split(separator: "\n").map { $0.prefix { $0 != " " } }
     for input in inputs where !digests.contains(input.prefix { $0 != " " }) {
       throw refuse("the file \(input.drop { $0 != " " }.dropFirst())", "one from other contents")
     }
   }
+}
+
+/// Returns a setting of the history as the option that gives it.
+private func option(_ name: String, in lines: some Sequence<String>) -> String {
+  let isTerm = name.contains { $0 == ":" }
+  let option = optionNames[name] ?? (isTerm ? "--regularize \(name)" : name)
+  guard let line = lines.first(where: { $0.hasPrefix(name + "=") }) else { return "no \(option)" }
+  let value = line.dropFirst(name.count + 1)
+  return isTerm ? "\(option)=\(value)" : "\(option) \(value)"
 }
 
 /// The options of settings that the history has under other names.
@@ -75,7 +82,7 @@ private let optionNames = [
   "average_after": "--average-after", "keep_optimizer": "--keep-optimizer", "cell": "--cell",
   "activation": "--activation", "tied": "--tied", "clip": "--clip", "schedule": "--schedule",
   "optimizer": "--optimizer", "momentum": "--momentum", "seed": "--seed",
-  "tokenizer": "--tokenizer",
-  "vocabulary": "--vocabulary", "precision": "--precision", "forget_bias": "--forget-bias",
+  "tokenizer": "--tokenizer", "vocabulary": "--vocabulary", "precision": "--precision",
+  "forget_bias": "--forget-bias", "epochs": "--epochs", "steps": "--steps",
   "line_start": "--line-start", "line_end": "--line-end", "window_kind": "kind of BPTT windows",
 ]

@@ -26,18 +26,8 @@ struct Convert: ParsableCommand {
   )
   var model: String
 
-  @OptionGroup private var destination: Destination
-
   /// The output, required except with `--print-map`.
-  struct Destination: ParsableArguments {
-    @Option(
-      name: [.short, .long],
-      help: ArgumentHelp("File to write, such as poet.unroll.h5.", valueName: "file"))
-    var output: String?
-
-    @Flag(help: "Replace the output file if it exists.")
-    var force = false
-  }
+  @OptionGroup private var destination: OptionalOutputOptions
 
   private var output: OutputOptions {
     var options = OutputOptions()
@@ -101,9 +91,6 @@ struct Convert: ParsableCommand {
   func validate() throws {
     guard printMap || destination.output != nil else {
       throw ValidationError("Missing expected argument '--output <file>'")
-    }
-    guard destination.output?.isEmpty != true else {
-      throw ValidationError("--output needs a name.")
     }
     if let targetName, ConversionTarget(named: targetName) == nil {
       throw ValidationError("--to is \(ConversionTarget.names.joined(separator: " or ")).")

@@ -74,7 +74,8 @@ struct Finetune: ParsableCommand {
     let names = try verb.names(resuming: resume ? options.model : nil)
     if resume {
       var changes = try training.changes()
-      (changes.allowsOtherTexts, changes.allowsOtherSettings) = (allowChanges, allowChanges)
+      changes.allowsOtherTexts = allowChanges
+      changes.allowsOtherSettings = allowChanges
       return try resume(options.model, names, changes)
     }
     if let state = verb.stateToResume(names) {
@@ -193,7 +194,9 @@ struct NewWordOptions: ParsableArguments {
   var request: NewWords? {
     guard let mode = NewWords.Mode(rawValue: mode.rawValue) else { return nil }
     var words = NewWords()
-    (words.mode, words.rows, words.minimumCount) = (mode, newRows, minCount ?? 1)
+    words.mode = mode
+    words.rows = newRows
+    words.minimumCount = minCount ?? 1
     return words
   }
 

@@ -19,25 +19,21 @@ struct WriteCard: ParsableCommand {
   @Argument(help: "Checkpoint.")
   var model: String
 
-  @Option(
-    name: [.short, .long],
-    help: ArgumentHelp("File to write, such as README.md.", valueName: "file"))
-  var output: String?
-
-  @Flag(help: "Replace the output file if it exists.")
-  var force = false
+  @OptionGroup var destination: OptionalOutputOptions
 
   @Flag(help: "Print the card as one JSON object, for other registries.")
   var json = false
 
   func validate() throws {
-    guard output == nil || !json else {
+    guard destination.output == nil || !json else {
       throw ValidationError("--json goes to standard output; leave --output out.")
     }
   }
 
   func run() throws {
-    if let output { try OutputOptions.check(output, inputs: [model], replacing: force) }
+    if let output = destination.output {
+      try OutputOptions.check(output, inputs: [model], replacing: destination.force)
+    }
     let examination = try Examination.shown(of: model, upTo: .bytes)
     let checkpoint = try Checkpoint(examination)
     let name = model.split(separator: "/").last.map(String.init) ?? model
@@ -49,8 +45,8 @@ struct WriteCard: ParsableCommand {
         "note: the card states no license; `unroll edit \(shellQuoted(model)) --license CC-BY-4.0 -o FILE` adds one"
       )
     }
-    guard let output else { return Output.result(card.text) }
-    try Output.write(card.text, to: output, replacing: force)
+    guard let output = destination.output else { return Output.result(card.text) }
+    try Output.write(card.text, to: output, replacing: destination.force)
     Output.note("wrote \(printable(output))")
   }
 }
@@ -64,7 +60,8 @@ private struct CardReport: Encodable {
   let readme: String?
 
   init(_ checkpoint: Checkpoint, file: String, weightsDigest: String) {
-    (self.file, self.weightsDigest) = (file, weightsDigest)
+    self.file = file
+    self.weightsDigest = weightsDigest
     let fields = (checkpoint.card?.fields ?? [:]).map { ($0.key.rawValue, $0.value) }
     card = Dictionary(uniqueKeysWithValues: fields)
     readme = checkpoint.card?.readme
