@@ -1,10 +1,10 @@
 // SPDX licence expressions: their grammar, and the ids that models and texts come with.
 
 /// SPDX licence expressions; source: the SPDX specification 2.3, annex D.
-enum SPDX {
+public enum SPDX {
   /// Returns the first part that makes a text no expression of known licences, in words; `nil` if there is
   /// none.
-  static func firstUnknownPart(of text: String) -> String? {
+  public static func firstUnknownPart(of text: String) -> String? {
     let tokens = tokens(of: text)
     var place = 0
     if let part = unknownPart(tokens, &place, depth: 0) { return part }

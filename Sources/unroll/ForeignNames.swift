@@ -107,6 +107,13 @@ enum ForeignNames {
   /// - Throws: `ValidationError` that names our verb or option.
   static func translated(_ arguments: [String]) throws -> [String] {
     guard let verb = arguments.first else { return arguments }
+    // `unroll help VERB` of an unknown verb says so, as the verb itself does.
+    if verb == "help", arguments.count > 1, !arguments[1].hasPrefix("-"),
+      !Unroll.verbs.contains(arguments[1])
+    {
+      let translated = try translated([arguments[1]])
+      return Unroll.verbs.contains(translated[0]) ? [verb] + translated : translated
+    }
     if let own = verbHints[verb] {
       throw ValidationError("there is no verb \(verb): use `unroll \(own)`.")
     }

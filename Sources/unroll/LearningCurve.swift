@@ -102,13 +102,17 @@ struct LearningCurve: Encodable {
 
   // MARK: Chart
 
-  /// The validation loss by step; `nil` for fewer than two evaluations with a finite loss.
+  /// The losses by step; `nil` for fewer than two evaluations with a finite validation loss.
   var chart: Chart? {
-    let points = evaluations.compactMap { evaluation in
-      evaluation.validNLL.map { Chart.Point(x: Double(evaluation.step), y: $0) }
+    func points(_ loss: (Evaluation) -> Double?) -> [Chart.Point] {
+      evaluations.compactMap { evaluation in
+        loss(evaluation).map { Chart.Point(x: Double(evaluation.step), y: $0) }
+      }
     }
-    guard points.count > 1, let first = points.first, let last = points.last, first.x < last.x,
-      let low = points.map(\.y).min(), let high = points.map(\.y).max()
+    let (train, valid) = (points(\.trainNLL), points(\.validNLL))
+    let all = (train + valid).map(\.y)
+    guard valid.count > 1, let first = valid.first, let last = valid.last, first.x < last.x,
+      let low = all.min(), let high = all.max()
     else { return nil }
     let margin = high > low ? (high - low) / 20 : max(abs(high) / 100, 1e-3)
     let best = evaluations.first(where: \.best)
@@ -116,8 +120,11 @@ struct LearningCurve: Encodable {
       title: "Learning curve",
       x: Chart.Axis(label: "step", range: first.x...last.x),
       y: Chart.Axis(
-        label: "validation loss, in nats a token", range: (low - margin)...(high + margin)),
-      curves: [Chart.Curve(name: "validation loss", points: points)],
+        label: "loss, in nats a token", range: (low - margin)...(high + margin)),
+      curves: [
+        Chart.Curve(name: "training loss", points: train, isDashed: true),
+        Chart.Curve(name: "validation loss", points: valid),
+      ].filter { !$0.points.isEmpty },
       marks: best.map { [.x(Double($0.step), "best, step \(Output.grouped($0.step))")] } ?? [])
   }
 }

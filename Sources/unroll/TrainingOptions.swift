@@ -117,8 +117,11 @@ struct TrainingOptions: ParsableArguments {
   var seed: UInt32?
 
   @Option(
-    help: "Compute precision: f32 or bf16 (default: f32).")
-  var precision: Precision?
+    name: .customLong("precision"), help: "Compute precision (default: f32).")
+  private var trainingPrecision: TrainingPrecision?
+
+  /// The compute precision, if it is given.
+  var precision: Precision? { trainingPrecision?.precision }
 
   private static let optimizers = "sgd, adam, adamw, rmsprop, adagrad, adadelta, asgd"
   private static let schedules = ScheduleKind.allCases.map(\.rawValue).joined(separator: ", ")
@@ -362,4 +365,16 @@ struct NamedNumbers: ExpressibleByArgument {
     }
     self.numbers = numbers
   }
+}
+
+/// A compute precision whose help lists those of training only.
+private struct TrainingPrecision: ExpressibleByArgument {
+  let precision: Precision
+
+  init?(argument: String) {
+    guard let precision = Precision(rawValue: argument) else { return nil }
+    self.precision = precision
+  }
+
+  static let allValueStrings = Precision.ofTraining.map(\.rawValue)
 }

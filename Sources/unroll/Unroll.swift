@@ -32,6 +32,9 @@ struct Unroll: ParsableCommand {
       Train.self, Finetune.self, Repack.self, Edit.self, WriteCard.self, Diff.self,
     ])
 
+  /// The names of the verbs, with the parser's own `help`.
+  static let verbs = Set(configuration.subcommands.map(\._commandName) + ["help"])
+
   /// Shows a newcomer the first commands: no verb is given.
   func run() {
     Output.result(

@@ -74,10 +74,7 @@ import Testing
 
   @Test(
     "The help of every verb begins with an example and fits 80 columns",
-    arguments: [
-      "inspect", "tokenize", "validate", "explain", "convert", "evaluate", "score", "generate",
-      "gradients", "train", "finetune", "repack", "edit", "diff",
-    ])
+    arguments: Unroll.verbs.subtracting(["help"]))
   func helpFits(verb: String) throws {
     let help = try CommandRunner().run(["help", verb]).output
     let lines = help.split(separator: "\n", omittingEmptySubsequences: false)
@@ -86,5 +83,26 @@ import Testing
     #expect(overview.count <= 8, "\(verb): \(overview.count) lines")
     let simple = ["explain", "repack", "edit"]
     #expect(simple.contains(verb) || overview.first?.hasPrefix("`unroll \(verb) ") == true)
+  }
+
+  @Test("Help on an unknown verb is wrong usage, and an alias shows the verb's help")
+  func helpOnVerbs() throws {
+    let runner = try CommandRunner()
+    let unknown = try runner.run(["help", "nosuch"])
+    #expect(unknown.exitCode == 64 && unknown.errors.contains("nosuch"), "\(unknown.errors)")
+    let hinted = try runner.run(["help", "quantize"])
+    #expect(hinted.exitCode == 64 && hinted.errors.contains("--precision int8"))
+    let alias = try runner.run(["help", "ppl"])
+    #expect(alias.exitCode == 0)
+    #expect(alias.output == (try runner.run(["help", "evaluate"]).output))
+  }
+
+  @Test("The help of train lists the precisions of training only")
+  func trainingPrecisions() throws {
+    let runner = try CommandRunner()
+    let help = try runner.run(["help", "train"]).output
+    #expect(help.contains("(values: f32, bf16)") && !help.contains("int8"))
+    let refused = try runner.run(["train", "--train", "a", "--valid", "b", "-o", "c", "--precision", "int8"])
+    #expect(refused.exitCode == 64 && refused.errors.contains("int8 is for evaluations"))
   }
 }

@@ -43,6 +43,18 @@ import Testing
     }
   }
 
+  @Test("Editing warns of a licence that is no SPDX expression, and writes it")
+  func unknownLicence() throws {
+    try withTemporaryFolder { folder in
+      let edited = try runner.run(
+        ["edit", model, "-o", "b.h5", "--license", "Apache 2"], in: folder)
+      #expect(edited.exitCode == 0)
+      #expect(
+        edited.errors.contains("warning: --license 'Apache 2' is no SPDX expression"),
+        "\(edited.errors)")
+    }
+  }
+
   @Test(arguments: [
     ["edit", "a.h5", "-o", "b.h5"], ["edit", "a.h5", "-o", "b.h5", "--remove", "name"],
     ["repack", "a.h5", "--profile", "zip", "-o", "b.h5"], ["diff", "a.h5"],

@@ -79,6 +79,11 @@ struct Edit: ParsableCommand {
       }
     }
     Output.note("wrote \(printable(output.output))")
+    if let license, let part = SPDX.firstUnknownPart(of: license) {
+      Output.note(
+        "warning: --license \(shellQuoted(license)) is no SPDX expression: \(printable(part)) is not "
+          + "known\n  fix: give an id of spdx.org/licenses, such as Apache-2.0, or `LicenseRef-` and a name")
+    }
   }
 
   /// The fields that the options set.
