@@ -298,7 +298,17 @@ def processor():
     flags = set(fields.get("flags", fields.get("Features", "")).split())
     sets = [name for flag, name in [("avx512f", "AVX-512"), ("avx512_vnni", "VNNI"), ("avx512_bf16", "bf16"),
                                     ("asimd", "NEON")] if flag in flags] or ["AVX2" if "avx2" in flags else "no AVX2"]
-    return f"{fields.get('model name', 'unnamed processor')} with {', '.join(sets)}, {os.cpu_count()} cores"
+    name = fields.get("model name", "unnamed processor") + generation(fields)
+    return f"{name} with {', '.join(sets)}, {os.cpu_count()} cores"
+
+
+def generation(fields):
+    """AMD's microarchitecture by family and model: virtual machines have one name for all, of very different speed."""
+    if fields.get("vendor_id") != "AuthenticAMD":
+        return ""
+    family, model = int(fields["cpu family"]), int(fields["model"])
+    zen4 = 0x10 <= model < 0x20 or 0x60 <= model < 0xB0
+    return {23: " (Zen 2 or older)", 25: " (Zen 4)" if zen4 else " (Zen 3)", 26: " (Zen 5)"}.get(family, "")
 
 
 def record(case, rows):

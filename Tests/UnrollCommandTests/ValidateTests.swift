@@ -154,7 +154,7 @@ import UnrollTokenization
     }
   }
 
-  /// `scripts/check-findings` holds all of the form against the schema; this, its keys.
+  /// `scripts/check/findings` holds all of the form against the schema; this, its keys.
   @Test func theSchemaHasTheKeysOfTheForm() throws {
     let schema = try object(
       Data(contentsOf: Fixtures.root.appending(path: "spec/findings.schema.json")))

@@ -10,7 +10,7 @@ import UnrollNeural
 import UnrollTensors
 import UnrollTokenization
 
-/// The files of `fixtures/onnx-account`, made by `scripts/make-onnx-account-fixtures`, and
+/// The files of `fixtures/onnx-account`, made by `scripts/make/onnx-account-fixtures`, and
 /// `fixtures/theanolm/extra-layer.h5`.
 @Suite("Accounts of ONNX graphs and files of TheanoLM") struct AccountTests {
   private func convert(_ name: String, ignoring ignored: Set<String> = []) throws -> Conversion {

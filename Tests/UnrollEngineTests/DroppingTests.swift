@@ -8,7 +8,7 @@ import UnrollTokenization
 
 @testable import UnrollEngine
 
-/// The file that `scripts/make-dropping-fixtures` wrote.
+/// The file that `scripts/make/dropping-fixtures` wrote.
 private struct DroppingFixture: Decodable {
   struct Model: Decodable {
     let lines: [[Int32]]

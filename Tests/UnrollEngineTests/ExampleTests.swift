@@ -31,7 +31,7 @@ import UnrollFormat
 
   @Test("Swift code of the README and the documentation is compiled")
   func documentationIsCompiled() throws {
-    // scripts/check-library builds the manifest and runs the examples.
+    // scripts/check/library builds the manifest and runs the examples.
     let compiled = try [
       "Tests/UnrollEngineTests/Examples.swift", "Benchmarks/Loading/Sources/main.swift",
       "docs/reference/swift.md",

@@ -8,7 +8,7 @@ import UnrollTokenization
 
 @testable import UnrollEngine
 
-/// The files of `fixtures/windows`, made by `scripts/make-window-fixtures`.
+/// The files of `fixtures/windows`, made by `scripts/make/window-fixtures`.
 @Suite struct FixedWindowTests {
   private struct References: Decodable {
     struct Model: Decodable {

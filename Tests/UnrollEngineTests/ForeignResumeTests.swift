@@ -1,7 +1,7 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
 // PyTorch's training checkpoints go on here: the next ten losses are PyTorch's.
 //
-// The files are large: UNROLL_DATA names their folder, and `scripts/check-data` sets it.
+// The files are large: UNROLL_DATA names their folder, and `scripts/check/data` sets it.
 
 import Foundation
 import Testing

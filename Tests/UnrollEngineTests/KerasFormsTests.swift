@@ -11,7 +11,7 @@ import UnrollTokenization
 
 @testable import UnrollEngine
 
-/// The files of `fixtures/keras-forms`, made by `scripts/make-keras-forms-fixtures`.
+/// The files of `fixtures/keras-forms`, made by `scripts/make/keras-forms-fixtures`.
 @Suite struct KerasFormsTests {
   private struct Text: Decodable {
     let text: String

@@ -12,7 +12,7 @@ import UnrollTokenization
 @testable import UnrollEngine
 @testable import UnrollNeural
 
-/// The files of `fixtures/keras`, made by `scripts/make-keras-fixtures`.
+/// The files of `fixtures/keras`, made by `scripts/make/keras-fixtures`.
 @Suite struct KerasModelTests {
   private struct References: Decodable {
     struct Model: Decodable {

@@ -8,7 +8,7 @@ import UnrollInterchange
 import UnrollTensors
 import UnrollTokenization
 
-/// The files of `fixtures/onnx-forms`, made by `scripts/make-onnx-forms-fixtures`.
+/// The files of `fixtures/onnx-forms`, made by `scripts/make/onnx-forms-fixtures`.
 @Suite("Forms of ONNX graphs") struct ONNXFormsTests {
   private func convert(_ name: String) throws -> Conversion {
     try convertFixture("onnx-forms/\(name).onnx")

@@ -8,7 +8,7 @@ import UnrollInterchange
 import UnrollTensors
 import UnrollTokenization
 
-/// The files of `fixtures/onnx-rules`, made by `scripts/make-onnx-rules-fixtures`.
+/// The files of `fixtures/onnx-rules`, made by `scripts/make/onnx-rules-fixtures`.
 @Suite("Rules of ONNX graphs") struct ONNXRulesTests {
   private func convert(_ name: String) throws -> Conversion {
     try convertFixture("onnx-rules/\(name).onnx")

@@ -9,7 +9,7 @@ import UnrollTokenization
 
 @testable import UnrollInterchange
 
-/// The files of `fixtures/roles`, made by `scripts/make-roles-fixtures`.
+/// The files of `fixtures/roles`, made by `scripts/make/roles-fixtures`.
 @Suite("Roles of tensors") struct RolesTests {
   private func convert(
     _ name: String, _ change: (inout ReadingOptions) throws -> Void = { _ in }

@@ -11,7 +11,7 @@ import UnrollTokenization
 
 @testable import UnrollNeural
 
-/// The files of `fixtures/statedict`, made by `scripts/make-statedict-fixtures`.
+/// The files of `fixtures/statedict`, made by `scripts/make/statedict-fixtures`.
 @Suite struct StateDictionaryTests {
   private func convert(_ name: String, _ options: ReadingOptions? = nil) throws -> Conversion {
     let tokens = Vocabulary(tokens: (0..<11).map { "token\($0)".utf8 }, unit: .word)

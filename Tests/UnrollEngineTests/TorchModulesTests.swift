@@ -9,7 +9,7 @@ import UnrollTokenization
 
 @testable import UnrollInterchange
 
-/// The files of `fixtures/torch-modules`, made by `scripts/make-torch-modules-fixtures`.
+/// The files of `fixtures/torch-modules`, made by `scripts/make/torch-modules-fixtures`.
 @Suite("Classes, bits and settings of PyTorch's files") struct TorchModulesTests {
   private func convert(
     _ name: String, _ change: (inout ReadingOptions) throws -> Void = { _ in }

@@ -9,7 +9,7 @@ import UnrollNeural
 
 @testable import UnrollEngine
 
-/// The output of scripts/make-training-fixtures.
+/// The output of scripts/make/training-fixtures.
 private struct Reference: Decodable {
   struct Settings: Decodable {
     let lr: Double

@@ -7,7 +7,7 @@ import UnrollTokenization
 
 @testable import UnrollInterchange
 
-/// The files of `fixtures/vocabularies`, made by `scripts/make-vocabulary-fixtures`.
+/// The files of `fixtures/vocabularies`, made by `scripts/make/vocabulary-fixtures`.
 @Suite("Files of vocabularies") struct VocabularyFileTests {
   private static let tokens = ["<unk>", "<eos>", "the", "кот", "New", "a", "mat", "."]
 

@@ -9,7 +9,7 @@ import UnrollTensors
 
 @testable import UnrollInterchange
 
-/// The files of `fixtures/foreign`, made by `scripts/make-foreign-fixtures`.
+/// The files of `fixtures/foreign`, made by `scripts/make/foreign-fixtures`.
 @Suite struct ForeignDataTests {
   private let options = ReadingOptions(vocabulary: PyTorchFixtures.vocabulary(11))
 

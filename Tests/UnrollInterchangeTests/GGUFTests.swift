@@ -9,7 +9,7 @@ import UnrollTokenization
 
 @testable import UnrollInterchange
 
-/// The files of `fixtures/gguf`, made by `scripts/make-gguf-fixtures`.
+/// The files of `fixtures/gguf`, made by `scripts/make/gguf-fixtures`.
 @Suite struct GGUFTests {
   private static func path(_ name: String) -> String { Fixtures.path("gguf/\(name)") }
 

@@ -10,7 +10,7 @@ import UnrollTokenization
 @testable import UnrollInterchange
 
 @Suite struct NumPyTests {
-  /// The output of scripts/make-numpy-fixtures.
+  /// The output of scripts/make/numpy-fixtures.
   private struct References: Decodable {
     let headers: [String: String]
   }

@@ -9,7 +9,7 @@ import UnrollTokenization
 
 @testable import UnrollInterchange
 
-/// The files of `fixtures/onnx`, made by `scripts/make-onnx-fixtures`.
+/// The files of `fixtures/onnx`, made by `scripts/make/onnx-fixtures`.
 @Suite struct ONNXTests {
   private static let options = ReadingOptions(
     vocabulary: Vocabulary(tokens: (0..<11).map { "token\($0)".utf8 }, unit: .word))

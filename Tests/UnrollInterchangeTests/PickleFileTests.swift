@@ -9,7 +9,7 @@ import UnrollTokenization
 
 @testable import UnrollInterchange
 
-/// The files of `fixtures/pickles`, made by `scripts/make-pickle-fixtures`.
+/// The files of `fixtures/pickles`, made by `scripts/make/pickle-fixtures`.
 @Suite struct PickleFileTests {
   private struct References: Decodable {
     let words: [String]

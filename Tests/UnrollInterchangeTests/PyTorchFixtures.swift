@@ -8,7 +8,7 @@ import UnrollTokenization
 
 @testable import UnrollInterchange
 
-/// The files of `fixtures/pytorch`, made by `scripts/make-pytorch-fixtures`.
+/// The files of `fixtures/pytorch`, made by `scripts/make/pytorch-fixtures`.
 enum PyTorchFixtures {
   /// PyTorch's description of a tensor of a fixture.
   struct ExpectedTensor: Decodable {

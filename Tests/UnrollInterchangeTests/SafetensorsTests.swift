@@ -116,7 +116,7 @@ import UnrollTokenization
 
   // MARK: - The library's files
 
-  /// Files that scripts/make-safetensors-fixtures wrote with the library: no metadata but its own.
+  /// Files that scripts/make/safetensors-fixtures wrote with the library: no metadata but its own.
   @Test func filesOfTheLibraryAreRead() throws {
     let options = ReadingOptions(vocabulary: PyTorchFixtures.vocabulary(11))
     for name in ["lstm", "gru-bfloat16"] {

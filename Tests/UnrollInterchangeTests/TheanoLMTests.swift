@@ -11,7 +11,7 @@ import UnrollTokenization
 
 @testable import UnrollInterchange
 
-/// The files of `fixtures/theanolm`, made by `scripts/make-theanolm-fixture`.
+/// The files of `fixtures/theanolm`, made by `scripts/make/theanolm-fixture`.
 @Suite struct TheanoLMTests {
   private let lstm = Fixtures.path("theanolm/lstm.h5")
   private let gru = Fixtures.path("theanolm/gru.h5")

@@ -10,7 +10,7 @@ import UnrollTensors
 @testable import UnrollNeural
 
 @Suite struct LagGradientTests {
-  /// The output of scripts/make-gradient-fixtures for a window that begins with a zero state.
+  /// The output of scripts/make/gradient-fixtures for a window that begins with a zero state.
   private struct Window: Decodable {
     let inputs: [Int32]  // [T, B]
     let targets: [Int32]  // [B]

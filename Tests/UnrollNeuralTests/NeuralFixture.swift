@@ -1,5 +1,5 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
-// The models that scripts/make-neural-fixtures wrote, with PyTorch's log-probabilities.
+// The models that scripts/make/neural-fixtures wrote, with PyTorch's log-probabilities.
 
 import Foundation
 import TestSupport

@@ -8,7 +8,7 @@ import UnrollTensors
 
 @testable import UnrollNeural
 
-/// The output of scripts/make-optimizer-fixtures.
+/// The output of scripts/make/optimizer-fixtures.
 private struct OptimizerFixture: Decodable {
   let shapes: [[Int]]
   let start: [[Float]]

@@ -9,7 +9,7 @@ import UnrollFormat
 
 @testable import UnrollNeural
 
-/// The output of scripts/make-regularization-fixtures.
+/// The output of scripts/make/regularization-fixtures.
 private struct RegularizationFixture: Decodable {
   struct Term: Decodable {
     let site: String

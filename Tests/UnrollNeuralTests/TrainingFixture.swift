@@ -1,4 +1,4 @@
-// The models that scripts/make-training-fixtures wrote, with PyTorch's losses and gradients.
+// The models that scripts/make/training-fixtures wrote, with PyTorch's losses and gradients.
 
 import Foundation
 import TestSupport

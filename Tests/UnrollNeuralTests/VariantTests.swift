@@ -171,7 +171,7 @@ import UnrollTensors
     }
   }
 
-  /// The output of scripts/make-variant-fixtures.
+  /// The output of scripts/make/variant-fixtures.
   struct Fixture: Decodable {
     struct Layer: Decodable {
       let cell: String

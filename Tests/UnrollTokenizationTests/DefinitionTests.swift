@@ -6,7 +6,7 @@ import Testing
 
 @testable import UnrollTokenization
 
-/// The output of `scripts/make-tokenizer-fixtures`: for each definition and text the ids and their text.
+/// The output of `scripts/make/tokenizer-fixtures`: for each definition and text the ids and their text.
 struct TokenizerFixtures: Decodable {
   struct Expected: Decodable {
     let ids: String

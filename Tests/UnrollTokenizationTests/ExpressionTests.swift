@@ -6,7 +6,7 @@ import Testing
 
 @testable import UnrollTokenization
 
-/// The file that `scripts/make-expression-fixtures` wrote.
+/// The file that `scripts/make/expression-fixtures` wrote.
 private struct ExpressionFixtures: Decodable {
   struct Case: Decodable, Sendable, CustomTestStringConvertible {
     let name: String

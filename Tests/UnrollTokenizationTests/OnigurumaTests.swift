@@ -6,7 +6,7 @@ import Testing
 
 @testable import UnrollTokenization
 
-/// The files that `scripts/make-oniguruma-fixtures` wrote.
+/// The files that `scripts/make/oniguruma-fixtures` wrote.
 private struct OnigurumaFixtures {
   struct Classes: Decodable {
     /// For each class the first and last scalars of its runs.

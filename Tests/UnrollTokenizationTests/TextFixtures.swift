@@ -7,7 +7,7 @@ import UnrollTensors
 
 @testable import UnrollTokenization
 
-/// The output of `scripts/make-text-fixtures` for the texts beside it.
+/// The output of `scripts/make/text-fixtures` for the texts beside it.
 struct TextFixtures: Decodable {
   /// The code points at which Python's `str.split()` cuts.
   let spaces: [UInt32]

@@ -6,7 +6,7 @@ import Testing
 
 @testable import UnrollTokenization
 
-/// The ids that `scripts/make-words-fixtures` noted.
+/// The ids that `scripts/make/words-fixtures` noted.
 struct WordFixtures: Decodable {
   let lines: [String]
   /// For each file and line the ids; `nil` where Keras leaves out a word.

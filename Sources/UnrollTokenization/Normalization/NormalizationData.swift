@@ -1,4 +1,4 @@
-// Written by scripts/make-unicode-tables. Do not edit.
+// Written by scripts/make/unicode-tables. Do not edit.
 
 /// The tables of Unicode 15.1.0 that normalization needs, as texts of entries in hexadecimal.
 enum NormalizationData {

@@ -1,0 +1,96 @@
+"""The inputs of the fuzzers.
+
+Usage: fuzzing.py unpack FOLDER     the committed corpora and the fixtures, a folder a target
+       fuzzing.py pack FOLDER       such folders into fixtures/fuzzing/TARGET.zip, as many as it may hold
+"""
+
+import gzip
+import pathlib
+import sys
+import zipfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+CORPORA = ROOT / "fixtures/fuzzing"
+TARGETS = "pickle", "zip", "torch", "legacy", "arrays", "numbers", "gguf", "graph", "inventory", "answer"
+LARGEST_SEED = 12_000
+LARGEST_CORPUS = 55_000
+# The newer ones: the fixtures have little room left.
+SMALLER_CORPUS = dict.fromkeys(("legacy", "numbers", "gguf"), 30_000)
+# Long to read by design: they would slow every run down.
+SLOW = "hostile-depth.pt", "hostile-modules.pt"
+
+
+def without_checksums(data):
+    """A ZIP archive in which no CRC-32 hides what a fuzzer changes."""
+    data = bytearray(data)
+    place = data.find(b"PK\1\2")
+    while place >= 0:
+        data[place + 16:place + 20] = bytes(4)
+        place = data.find(b"PK\1\2", place + 1)
+    return data
+
+
+def pickles(path):
+    """The pickles of a file of torch.save; none of one that Python cannot unpack."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return [archive.read(name) for name in archive.namelist() if name.endswith("/data.pkl")]
+    except (zipfile.BadZipFile, NotImplementedError):
+        return []
+
+
+def seeds():
+    """Targets, names and bytes of the inputs to begin with."""
+    for target in TARGETS:
+        yield target, "empty", b""
+        if (CORPORA / f"{target}.zip").exists():
+            with zipfile.ZipFile(CORPORA / f"{target}.zip") as corpus:
+                for name in corpus.namelist():
+                    yield target, name, corpus.read(name)
+    tokens = "".join(f"token{number}\n" for number in range(40)).encode()
+    yield "zip", "tokens.gz", gzip.compress(tokens, mtime=0)
+    for path in sorted((ROOT / "fixtures").glob("*/*.safetensors")):
+        yield "arrays", path.name, path.read_bytes()
+    for path in sorted((ROOT / "fixtures/numpy").glob("*.npz")):
+        yield "arrays", path.name, without_checksums(path.read_bytes())
+    for path in sorted((ROOT / "fixtures/gguf").glob("*.gguf")):
+        yield "gguf", path.name, path.read_bytes()
+    for path in sorted((ROOT / "fixtures/pickles").glob("*.p*")):
+        data = path.read_bytes()
+        if len(data) <= LARGEST_SEED and not data.startswith(b"PK"):
+            yield "legacy" if path.suffix == ".pt" else "numbers", path.name, data
+    for path in sorted((ROOT / "fixtures/onnx").glob("*.onnx")):
+        yield "graph", path.name, path.read_bytes()
+    for path in sorted((ROOT / "fixtures/pytorch").glob("*.pt")):
+        data = path.read_bytes()
+        if path.name in SLOW or len(data) > LARGEST_SEED:
+            continue
+        yield "zip", path.name, without_checksums(data)
+        yield "torch", path.name, without_checksums(data)
+        yield from (("pickle", path.name, pickle) for pickle in pickles(path))
+
+
+def unpack(folder):
+    for target, name, data in seeds():
+        (folder / target).mkdir(parents=True, exist_ok=True)
+        (folder / target / name).write_bytes(data)
+
+
+def size(inputs):
+    """The bytes of an archive of inputs."""
+    return sum(len(data) + 84 for data in inputs)
+
+
+def pack(folder):
+    for target in TARGETS:
+        inputs = sorted((path.read_bytes() for path in (folder / target).iterdir()), key=lambda x: (len(x), x))
+        # Of every size as many as there is room for: the small ones are refused at their first bytes.
+        room = SMALLER_CORPUS.get(target, LARGEST_CORPUS)
+        step = next(step for step in range(1, 1000) if size(inputs[::step]) < room)
+        with zipfile.ZipFile(CORPORA / f"{target}.zip", "w") as corpus:
+            for number, data in enumerate(inputs[::step]):
+                # Without a date, equal corpora are equal files.
+                corpus.writestr(zipfile.ZipInfo(f"{number:04}"), data)
+
+
+{"unpack": unpack, "pack": pack}[sys.argv[1]](pathlib.Path(sys.argv[2]))

@@ -1,1 +1,0 @@
-"""What happens to files when a save of `unroll` goes wrong. Started by scripts/crash-test."""
