@@ -126,3 +126,12 @@ double unroll_double_power(double x, unsigned long n) {
     if (n & 1) result *= x;
   return result;
 }
+
+#ifdef __linux__
+/// The C library's function, which only Swift's own overlay refers to. It stands here because glibc's has a version of
+/// 2022, the newest of all symbols of the program: with this one it also runs on systems with glibc 2.34.
+float hypotf(float x, float y) {
+  if (isinf(x) || isinf(y)) return INFINITY;
+  return (float)__builtin_sqrt((double)x * x + (double)y * y);
+}
+#endif
