@@ -92,7 +92,7 @@ private let catalogueHead = """
   ## Add a rule
 
   1. Add its sentence with a new id to `spec/FORMAT.md`: MUST for an error, SHOULD for others.
-  2. Copy a file of the family in `Sources/UnrollFormat/Rules/`; name it after what it demands.
+  2. Copy a file of the family in `Sources/UnrollFormat/Checking/Rules/`; its name is its id and what it demands.
   3. Give the `Rule` its id, level, summary (the sentence), why, example and fix.
   4. Write the check: a pure function of `Contents`, silent where another rule has the finding.
   5. Add it to `Rule.all` in `AllRules.swift`, in the order of the ids.
