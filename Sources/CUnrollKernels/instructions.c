@@ -42,6 +42,14 @@ bool unroll_processor_has_vnni(void) {
 #endif
 }
 
+bool unroll_processor_has_bf16(void) {
+#if defined(__x86_64__)
+  return unroll_processor_has_vnni() && __builtin_cpu_supports("avx512bf16") != 0;
+#else
+  return false;
+#endif
+}
+
 /// Returns the best set of the processor.
 static unroll_instructions best(void) {
   for (int set = NAME_COUNT - 1; set > UNROLL_PORTABLE; set--)

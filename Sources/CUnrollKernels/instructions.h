@@ -3,6 +3,10 @@
 #pragma once
 #include "UnrollKernels.h"
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 // The attributes that compile a function for a set; other processors go without.
 #if defined(__x86_64__)
 #define FOR_AVX512 __attribute__((target("arch=x86-64-v4")))
@@ -11,6 +15,35 @@
 
 // Inlined even without optimisation, since a function outside is compiled for any processor.
 #define INLINED static inline __attribute__((always_inline))
+
+/// Lets operations of this thread take subnormal numbers for 0, and give 0 in their place; returns the mode before.
+/// Processors other than x86-64 and arm64 keep theirs.
+INLINED uint64_t unroll_flush_subnormals(void) {
+#if defined(__x86_64__)
+  enum { FLUSH_RESULTS = 0x8000, FLUSH_OPERANDS = 0x40 };
+  const unsigned int mode = _mm_getcsr();
+  _mm_setcsr(mode | FLUSH_RESULTS | FLUSH_OPERANDS);
+  return mode;
+#elif defined(__aarch64__)
+  uint64_t mode;
+  __asm__ volatile("mrs %0, fpcr" : "=r"(mode));
+  __asm__ volatile("msr fpcr, %0" ::"r"(mode | 1 << 24) : "memory");
+  return mode;
+#else
+  return 0;
+#endif
+}
+
+/// Restores a mode that `unroll_flush_subnormals` returned.
+INLINED void unroll_restore_subnormals(uint64_t mode) {
+#if defined(__x86_64__)
+  _mm_setcsr((unsigned int)mode);
+#elif defined(__aarch64__)
+  __asm__ volatile("msr fpcr, %0" ::"r"(mode) : "memory");
+#else
+  (void)mode;
+#endif
+}
 
 /// Defines `name`, which runs `name_body` compiled for the instruction set in use.
 ///

@@ -9,25 +9,27 @@
 
 typedef float four_floats __attribute__((ext_vector_type(4)));
 typedef four_floats stored_four __attribute__((aligned(4)));
+typedef four_floats four_pairs __attribute__((aligned(2)));
 
-/// Packs rows of floats side by side: `packed[k * width + i] = x[i * stride + k]`. Squares of 4 x 4 numbers are
-/// transposed in registers; the last squares of both directions overlap those before.
-static void interleave_floats(
-    const float *x, size_t stride, size_t rows, size_t K, float *packed, size_t width) {
+/// Packs rows of floats, or of pairs of bfloat16, side by side: `packed[k * width + i]` is word k of row i; rows are
+/// `stride` bytes apart. Squares of 4 x 4 words are transposed in registers; the last squares of both directions
+/// overlap those before.
+static void interleave_words(
+    const char *x, size_t stride, size_t rows, size_t K, float *packed, size_t width) {
   if (rows < 4 || K < 4) {
     for (size_t i = 0; i < rows; i++)
-      for (size_t k = 0; k < K; k++) packed[k * width + i] = x[i * stride + k];
+      for (size_t k = 0; k < K; k++) memcpy(packed + k * width + i, x + i * stride + k * 4, 4);
     return;
   }
   for (size_t row = 0; row < rows; row += 4) {
     const size_t i = row + 4 <= rows ? row : rows - 4;
-    const float *from = x + i * stride;
+    const char *from = x + i * stride;
     for (size_t step = 0; step < K; step += 4) {
       const size_t k = step + 4 <= K ? step : K - 4;
-      const four_floats a = *(const stored_four *)(from + k);
-      const four_floats b = *(const stored_four *)(from + stride + k);
-      const four_floats c = *(const stored_four *)(from + 2 * stride + k);
-      const four_floats d = *(const stored_four *)(from + 3 * stride + k);
+      const four_floats a = *(const four_pairs *)(const void *)(from + 4 * k);
+      const four_floats b = *(const four_pairs *)(const void *)(from + stride + 4 * k);
+      const four_floats c = *(const four_pairs *)(const void *)(from + 2 * stride + 4 * k);
+      const four_floats d = *(const four_pairs *)(const void *)(from + 3 * stride + 4 * k);
       const four_floats ab = __builtin_shufflevector(a, b, 0, 4, 1, 5);
       const four_floats cd = __builtin_shufflevector(c, d, 0, 4, 1, 5);
       const four_floats ab_end = __builtin_shufflevector(a, b, 2, 6, 3, 7);
@@ -44,6 +46,10 @@ static void interleave_floats(
 /// Returns the float that a bfloat16 stands for: its upper half.
 INLINED float float_of_half(uint16_t half) { return float_of_bits((uint32_t)half << 16); }
 
+/// The rows by which those of a transposed matrix are fetched: each lies in another page, which the processor does
+/// not foresee.
+enum { ROWS_AHEAD = 16 };
+
 /// Copies a few floats that stand side by side.
 INLINED void copy_few(const float *from, float *to, size_t count) {
   if (count < 4) {
@@ -57,22 +63,47 @@ INLINED void copy_few(const float *from, float *to, size_t count) {
 void unroll_pack_rows(
     const matrix *x, size_t row, size_t rows, size_t first, size_t K, float *packed, size_t width) {
   const size_t across = x->transposed ? 1 : x->stride, along = x->transposed ? x->stride : 1;
-  const size_t start = row * across + first * along;
-  if (x->precision == UNROLL_BF16) {
-    const uint16_t *from = (const uint16_t *)x->numbers + start;
-    for (size_t k = 0; k < K; k++)
-      for (size_t i = 0; i < rows; i++)
-        packed[k * width + i] = float_of_half(from[i * across + k * along]);
-    return;
-  }
-  const float *from = (const float *)x->numbers + start;
-  if (!x->transposed) return interleave_floats(from, across, rows, K, packed, width);
-  // Each row of a transposed matrix lies in another page, which the processor does not foresee.
-  enum { ROWS_AHEAD = 16 };
+  const float *from = (const float *)x->numbers + row * across + first * along;
+  if (!x->transposed) return interleave_words((const char *)from, across * sizeof *from, rows, K, packed, width);
   for (size_t k = 0; k < K; k++, from += along) {
     __builtin_prefetch(from + ROWS_AHEAD * along);
     __builtin_prefetch(from + ROWS_AHEAD * along + rows - 1);
     copy_few(from, packed + k * width, rows);
+  }
+}
+
+void unroll_pack_halves(
+    const matrix *x, size_t row, size_t rows, size_t first, size_t pairs, size_t K, uint32_t *packed, size_t width) {
+  const size_t across = x->transposed ? 1 : x->stride, along = x->transposed ? x->stride : 1;
+  const uint16_t *from = (const uint16_t *)x->numbers + row * across + 2 * first * along;
+  // The pairs that have both numbers.
+  const size_t whole = 2 * (first + pairs) <= K ? pairs : pairs - 1;
+  if (!x->transposed) {
+    interleave_words(
+        (const char *)from, across * sizeof *from, rows, whole, (float *)(void *)packed, width);
+  } else {
+    for (size_t p = 0; p < whole; p++) {
+      const uint16_t *one = from + 2 * p * along, *other = one + along;
+      __builtin_prefetch(one + ROWS_AHEAD * along);
+      __builtin_prefetch(other + ROWS_AHEAD * along);
+      for (size_t i = 0; i < rows; i++) packed[p * width + i] = one[i] | (uint32_t)other[i] << 16;
+    }
+  }
+  if (whole < pairs)
+    for (size_t i = 0; i < rows; i++)
+      packed[whole * width + i] = from[i * across + 2 * whole * along];
+}
+
+void unroll_widen_halves(
+    const matrix *x, size_t row, size_t rows, size_t first, size_t pairs, size_t K, float *packed, size_t width) {
+  const size_t across = x->transposed ? 1 : x->stride, along = x->transposed ? x->stride : 1;
+  const uint16_t *from = (const uint16_t *)x->numbers + row * across + 2 * first * along;
+  for (size_t p = 0; p < pairs; p++, from += 2 * along, packed += 2 * width) {
+    const bool is_whole = 2 * (first + p) + 1 < K;
+    for (size_t i = 0; i < rows; i++) {
+      packed[i] = is_whole ? float_of_half(from[i * across + along]) : 0;
+      packed[width + i] = float_of_half(from[i * across]);
+    }
   }
 }
 
@@ -105,14 +136,20 @@ static bool pack_int8_panel(const packing *p, size_t row, size_t rows, size_t pa
   return true;
 }
 
-/// Packs one panel in bfloat16.
+/// Packs one panel in pairs of bfloat16.
 static bool pack_bf16_panel(const packing *p, size_t row, size_t rows, size_t panel) {
-  const size_t columns = p->kernels->columns, count = p->K * columns;
-  float *floats = unroll_thread_scratch(OF_ROWS, count * sizeof *floats);
+  const size_t columns = p->kernels->columns, pairs = length_of(UNROLL_BF16, p->K);
+  uint32_t *packed = (uint32_t *)p->packed + panel * pairs * columns;
+  if (p->from.precision == UNROLL_BF16) {
+    if (rows < columns) memset(packed, 0, pairs * columns * sizeof *packed);
+    unroll_pack_halves(&p->from, row, rows, 0, pairs, p->K, packed, columns);
+    return true;
+  }
+  float *floats = unroll_thread_scratch(OF_ROWS, p->K * columns * sizeof *floats);
   if (!floats) return false;
-  if (rows < columns) memset(floats, 0, count * sizeof *floats);
+  if (rows < columns) memset(floats, 0, p->K * columns * sizeof *floats);
   unroll_pack_rows(&p->from, row, rows, 0, p->K, floats, columns);
-  unroll_round_to_bf16(floats, (uint16_t *)p->packed + panel * count, count);
+  unroll_round_pairs(floats, packed, p->K, columns);
   return true;
 }
 

@@ -24,10 +24,25 @@ typedef struct {
   size_t first, length;
 } chain;
 
+/// Returns the number of parts of the sums.
+static size_t chain_count(const product *p) {
+  switch (p->b.precision) {
+  case UNROLL_F32: return part_count(p->K, LONGEST_CHAIN);
+  case UNROLL_BF16: return part_count(length_of(UNROLL_BF16, p->K), LONGEST_CHAIN / 2);
+  case UNROLL_INT8: return 1;
+  }
+  return 1;
+}
+
 /// Part `index` of the sums. Integer sums of int8 are exact in any order, so they are one part.
 static chain chain_at(const product *p, size_t index, size_t count) {
   const size_t K = length_of(p->b.precision, p->K), first = part_start(K, count, index);
   return (chain){first, part_start(K, count, index + 1) - first};
+}
+
+/// Returns the words of a packed row that a step of k, or a pair, takes: two floats for a pair that is widened.
+static size_t words_of_step(const product *p) {
+  return p->b.precision == UNROLL_BF16 && !p->b.kernels->has_halves ? 2 : 1;
 }
 
 /// Rows of a transposed matrix that are packed together. The first-level cache holds a line of each even where
@@ -36,27 +51,33 @@ enum { ROWS_TOGETHER = 4 };
 
 /// Packs one chain of a block of rows as tiles: a tile's rows side by side, one tile after the other.
 static void pack_tiles(const product *p, size_t row, size_t rows, chain c, float *packed) {
-  const size_t tiles = part_count(rows, p->b.kernels->rows);
-  const size_t piece = p->a.transposed ? ROWS_TOGETHER : c.length;
+  const size_t tiles = part_count(rows, p->b.kernels->rows), words = words_of_step(p);
+  const size_t piece = !p->a.transposed ? c.length
+                       : p->b.precision == UNROLL_F32 ? ROWS_TOGETHER : ROWS_TOGETHER / 2;
   for (size_t k = 0; k < c.length; k += piece) {
     const size_t count = c.length - k < piece ? c.length - k : piece;
     for (size_t tile = 0, begin = 0, end; tile < tiles; tile++, begin = end) {
       end = part_start(rows, tiles, tile + 1);
       const size_t height = end - begin;
-      float *to = packed + begin * c.length + k * height;
-      if (p->a.precision == UNROLL_INT8)
+      float *to = packed + (begin * c.length + k * height) * words;
+      if (p->b.precision == UNROLL_INT8)
         unroll_pack_pairs(
             (const int8_t *)p->a.numbers + (row + begin) * p->a.stride, p->a.stride, height, p->K,
             (int32_t *)(void *)to);
-      else
+      else if (p->b.precision == UNROLL_F32)
         unroll_pack_rows(&p->a, row + begin, height, c.first + k, count, to, height);
+      else if (words == 2)
+        unroll_widen_halves(&p->a, row + begin, height, c.first + k, count, p->K, to, height);
+      else
+        unroll_pack_halves(
+            &p->a, row + begin, height, c.first + k, count, p->K, (uint32_t *)(void *)to, height);
     }
   }
 }
 
 /// Multiplies one chain of a packed block of rows by `count` panels.
 ///
-/// @param expanded Room for one panel in floats, or NULL where bfloat16 is multiplied as it is.
+/// @param expanded Room for one panel in floats, or NULL where pairs of bfloat16 are multiplied as they are.
 static void multiply_tiles(
     const product *p, const float *packed, size_t row, size_t rows, size_t panel, size_t count, chain c,
     size_t next, float *expanded) {
@@ -79,8 +100,9 @@ static void multiply_tiles(
   if (p->b.precision == UNROLL_INT8) return kernels->int8(&tile);
   if (p->b.precision == UNROLL_BF16 && !expanded) return kernels->bf16(&tile);
   if (expanded) {
-    unroll_expand_halves(tile.b, expanded, c.length * kernels->columns);
+    unroll_expand_pairs(tile.b, expanded, c.length, kernels->columns);
     tile.b = expanded;
+    tile.K = 2 * c.length;
   }
   kernels->f32(&tile);
 }
@@ -89,18 +111,17 @@ static void multiply_tiles(
 enum { CHAINS_TOGETHER = 3, PACKED_ROWS_SIZE = 256 << 10, PANELS_TOGETHER = 4 };
 
 /// Multiplies rows from `row` up to `last_row` by panels from `panel` up to `last_panel`; false if memory is short.
-static bool multiply_range(
+static bool multiply_rows(
     const product *p, size_t row, size_t last_row, size_t panel, size_t last_panel) {
   const tile_kernels *kernels = p->b.kernels;
-  const size_t K = length_of(p->b.precision, p->K), rows = last_row - row;
-  const size_t chains = p->b.precision == UNROLL_INT8 ? 1 : part_count(K, LONGEST_CHAIN);
-  const size_t together = chains < CHAINS_TOGETHER ? chains : CHAINS_TOGETHER;
-  const size_t packed_length = part_count(K, chains) * together;
+  const size_t K = length_of(p->b.precision, p->K), rows = last_row - row, words = words_of_step(p);
+  const size_t chains = chain_count(p), together = chains < CHAINS_TOGETHER ? chains : CHAINS_TOGETHER;
+  const size_t packed_length = part_count(K, chains) * together * words;
   size_t most = PACKED_ROWS_SIZE / sizeof(float) / packed_length;
   if (most < kernels->rows) most = kernels->rows;
   const size_t blocks = part_count(rows, most), tallest = part_count(rows, blocks);
-  // If many rows meet a panel, it pays to expand it to floats first.
-  const bool expands = p->b.precision == UNROLL_BF16 && tallest > kernels->rows / 2;
+  // If many rows meet a panel of pairs that have to be widened, it pays to do that first.
+  const bool expands = words == 2 && tallest > kernels->rows / 2;
   const size_t step = expands || tallest > kernels->rows ? 1 : PANELS_TOGETHER;
   const size_t packed_size = tallest * packed_length;
   float *packed = unroll_thread_scratch(
@@ -114,7 +135,7 @@ static bool multiply_range(
       const size_t start = chain_at(p, first, chains).first;
       for (size_t index = first; index < last; index++) {
         const chain c = chain_at(p, index, chains);
-        pack_tiles(p, begin, height, c, packed + height * (c.first - start));
+        pack_tiles(p, begin, height, c, packed + height * (c.first - start) * words);
       }
       for (size_t at = panel; at < last_panel; at += step)
         for (size_t index = first; index < last; index++) {
@@ -123,13 +144,23 @@ static bool multiply_range(
           const size_t next = index + 1 < last ? c.length * kernels->columns
                                                : p->b.stride - (c.first - start) * kernels->columns;
           multiply_tiles(
-              p, packed + height * (c.first - start), begin, height, at,
+              p, packed + height * (c.first - start) * words, begin, height, at,
               at + step < last_panel ? step : last_panel - at, c, next,
               expands ? packed + packed_size : NULL);
         }
     }
   }
   return true;
+}
+
+/// The same without subnormal numbers in bf16, as its definition wants it.
+static bool multiply_range(
+    const product *p, size_t row, size_t last_row, size_t panel, size_t last_panel) {
+  if (p->b.precision != UNROLL_BF16) return multiply_rows(p, row, last_row, panel, last_panel);
+  const uint64_t mode = unroll_flush_subnormals();
+  const bool is_done = multiply_rows(p, row, last_row, panel, last_panel);
+  unroll_restore_subnormals(mode);
+  return is_done;
 }
 
 static void multiply_part(void *context, size_t begin, size_t end) {
@@ -163,9 +194,10 @@ unroll_status unroll_multiply(
   if (M == 0 || N == 0) return UNROLL_OK;
   if (K == 0 || precision == UNROLL_INT8) return UNROLL_PRODUCT_FAILED;
   const tile_kernels *kernels = unroll_tile_kernels(unroll_current_instructions());
-  const size_t most = PACKED_FACTOR / K / kernels->columns * kernels->columns;
+  const size_t steps = length_of(precision, K);
+  const size_t most = PACKED_FACTOR / steps / kernels->columns * kernels->columns;
   const size_t width = most > kernels->columns ? most : kernels->columns;
-  const size_t size = part_count(N < width ? N : width, kernels->columns) * kernels->columns * K;
+  const size_t size = part_count(N < width ? N : width, kernels->columns) * kernels->columns * steps;
   float *packed = unroll_thread_scratch(OF_FACTOR, size * sizeof *packed);
   if (!packed) return UNROLL_OUT_OF_MEMORY;
   for (size_t column = 0; column < N; column += width) {
@@ -175,7 +207,7 @@ unroll_status unroll_multiply(
     const size_t number_size = precision == UNROLL_F32 ? sizeof(float) : sizeof(uint16_t);
     packing factor = {
         .kernels = kernels,
-        .precision = UNROLL_F32,
+        .precision = precision,
         .from = {(const char *)b.numbers + start * number_size, b.transposed ? K : N,
                  !b.transposed, precision},
         .N = count,
@@ -185,7 +217,7 @@ unroll_status unroll_multiply(
     unroll_status done = unroll_pack_panels(&factor);
     product p = {
         .a = {a.numbers, a.transposed ? M : K, a.transposed, precision},
-        .b = {kernels, UNROLL_F32, packed, K * kernels->columns},
+        .b = {kernels, precision, packed, steps * kernels->columns},
         .M = M,
         .N = count,
         .K = K,

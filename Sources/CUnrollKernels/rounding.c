@@ -10,16 +10,17 @@ typedef struct {
   uint16_t *rounded;
 } rounding;
 
+/// Returns the bits of a float rounded to bfloat16 in their upper half.
+INLINED uint32_t rounded_bits(float x) {
+  const uint32_t bits = bits_of_float(x), nearest = bits + 0x7FFF + (bits >> 16 & 1);
+  // Rounding a NaN could carry into its exponent.
+  return (bits & 0x7FFFFFFF) > 0x7F800000 ? bits | 0x400000 : nearest;
+}
+
 INLINED void round_range_body(void *context, size_t begin, size_t end) {
   const float *restrict x = ((rounding *)context)->x;
   uint16_t *restrict rounded = ((rounding *)context)->rounded;
-  for (size_t i = begin; i < end; i++) {
-    uint32_t bits = bits_of_float(x[i]);
-    uint32_t nearest = bits + 0x7FFF + (bits >> 16 & 1);
-    // Rounding a NaN could carry into its exponent.
-    uint32_t kept = (bits & 0x7FFFFFFF) > 0x7F800000 ? bits | 0x400000 : nearest;
-    rounded[i] = (uint16_t)(kept >> 16);
-  }
+  for (size_t i = begin; i < end; i++) rounded[i] = (uint16_t)(rounded_bits(x[i]) >> 16);
 }
 
 COMPILED_FOR_EACH(
@@ -72,9 +73,28 @@ void unroll_round_to_int8(const float *x, int8_t *rounded, float *scales, size_t
   unroll_for_rows(M, M * K, scale_rows, &arguments);
 }
 
-INLINED void unroll_expand_halves_body(const uint16_t *restrict halves, float *restrict x, size_t n) {
-  for (size_t i = 0; i < n; i++) x[i] = float_of_bits((uint32_t)halves[i] << 16);
+INLINED void unroll_round_pairs_body(
+    const float *restrict x, uint32_t *restrict pairs, size_t K, size_t columns) {
+  for (; K >= 2; K -= 2, x += 2 * columns, pairs += columns)
+    for (size_t i = 0; i < columns; i++)
+      pairs[i] = rounded_bits(x[i]) >> 16 | (rounded_bits(x[columns + i]) & 0xFFFF0000);
+  if (K == 1)
+    for (size_t i = 0; i < columns; i++) pairs[i] = rounded_bits(x[i]) >> 16;
 }
 
 COMPILED_FOR_EACH(
-    , void, unroll_expand_halves, (const uint16_t *halves, float *x, size_t n), (halves, x, n))
+    , void, unroll_round_pairs, (const float *x, uint32_t *pairs, size_t K, size_t columns),
+    (x, pairs, K, columns))
+
+INLINED void unroll_expand_pairs_body(
+    const uint32_t *restrict pairs, float *restrict x, size_t count, size_t columns) {
+  for (; count > 0; count--, x += 2 * columns, pairs += columns)
+    for (size_t i = 0; i < columns; i++) {
+      x[i] = float_of_bits(pairs[i] & 0xFFFF0000);
+      x[columns + i] = float_of_bits(pairs[i] << 16);
+    }
+}
+
+COMPILED_FOR_EACH(
+    , void, unroll_expand_pairs, (const uint32_t *pairs, float *x, size_t count, size_t columns),
+    (pairs, x, count, columns))

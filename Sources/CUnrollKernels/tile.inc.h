@@ -3,7 +3,9 @@
 // numbers and multiplies it by one number of each row.
 //
 // A sum of floats is one chain of fused multiply-adds in the order of k. Each rounds once, so vectors of
-// any length, and `fmaf` in a plain loop, give the same bits. Sums of int8 are exact.
+// any length, and `fmaf` in a plain loop, give the same bits. Sums of int8 are exact. Of bfloat16 two numbers that
+// follow each other along K, a pair, stand side by side, and the second product of a pair is added before the first:
+// that is the order of AVX512_BF16, where one instruction adds both.
 //
 // Included once for each instruction set, with
 //
@@ -13,6 +15,8 @@
 //   VECTORS     the vectors of a panel's row
 //   ROWS        the most rows of a tile: ROWS * VECTORS sums and VECTORS + 1 factors fill the registers
 //   ADD_PAIRS   (sums, x, w): adds products of pairs of int16 to sums of int32
+//   ADD_HALVES  (sums, x, w): adds products of pairs of bfloat16 to sums of floats; undefined where no instruction
+//               does. Then each half of a pair is widened and multiplied as a float
 //   HAS_FLOATS  whether the tiles of floats are wanted, too
 
 typedef float SET(floats) __attribute__((ext_vector_type(LANES)));
@@ -22,7 +26,7 @@ typedef int16_t SET(pairs) __attribute__((ext_vector_type(2 * LANES)));
 // In memory, at any address.
 typedef SET(floats) SET(stored_floats) __attribute__((aligned(4)));
 typedef SET(integers) SET(stored_integers) __attribute__((aligned(4)));
-typedef uint16_t SET(stored_halves) __attribute__((ext_vector_type(LANES), aligned(2)));
+typedef SET(words) SET(stored_words) __attribute__((aligned(4)));
 typedef int8_t SET(stored_bytes) __attribute__((ext_vector_type(2 * LANES), aligned(1)));
 
 enum { SET(columns) = LANES * VECTORS };
@@ -36,23 +40,62 @@ typedef enum { SET(f32), SET(bf16), SET(int8) } SET(kind);
 
 #if HAS_FLOATS
 
-/// Loads a vector of weights as floats.
-INLINED FOR_SET SET(floats) SET(load)(const void *from, const SET(kind) kind) {
+/// Returns the floats of a row that a step multiplies: both of a pair where they are widened.
+INLINED size_t SET(numbers_of_step)(const SET(kind) kind) {
+#ifdef ADD_HALVES
+  (void)kind;
+  return 1;
+#else
+  return kind == SET(bf16) ? 2 : 1;
+#endif
+}
+
+/// Loads a vector of weights as floats; of pairs of bfloat16, which is the upper half of a float, the second
+/// numbers at `place` 0 and the first ones at 1.
+INLINED FOR_SET SET(floats) SET(load)(const void *from, const SET(kind) kind, const int place) {
   if (kind == SET(f32)) return *(const SET(stored_floats) *)from;
-  // bfloat16 is the upper half of a float.
-  SET(words) bits = __builtin_convertvector(*(const SET(stored_halves) *)from, SET(words));
-  return (SET(floats))(bits << 16);
+  const SET(words) pairs = *(const SET(stored_words) *)from;
+  return (SET(floats))(place == 0 ? pairs & 0xFFFF0000 : pairs << 16);
+}
+
+/// Adds one step of k, or one pair of bfloat16, to the sums of the rows by one panel.
+INLINED FOR_SET void SET(add_step)(
+    SET(floats) (*sums)[4 * VECTORS], const float *a, const char *from, const int rows, const int panel,
+    const SET(kind) kind) {
+#ifdef ADD_HALVES
+  if (kind == SET(bf16)) {
+    SET(words) w[VECTORS];
+    UNROLLED for (int v = 0; v < VECTORS; v++) w[v] = *(const SET(stored_words) *)(from + v * 4 * LANES);
+    UNROLLED for (int i = 0; i < rows; i++) {
+      uint32_t pair;
+      memcpy(&pair, a + i, sizeof pair);
+      const SET(words) x = pair;
+      UNROLLED for (int v = 0; v < VECTORS; v++)
+        sums[i][panel * VECTORS + v] = ADD_HALVES(sums[i][panel * VECTORS + v], x, w[v]);
+    }
+    return;
+  }
+#endif
+  UNROLLED for (int place = 0; place < (kind == SET(bf16) ? 2 : 1); place++) {
+    SET(floats) w[VECTORS];
+    UNROLLED for (int v = 0; v < VECTORS; v++) w[v] = SET(load)(from + v * 4 * LANES, kind, place);
+    UNROLLED for (int i = 0; i < rows; i++) {
+      const SET(floats) x = a[place * rows + i];
+      UNROLLED for (int v = 0; v < VECTORS; v++)
+        sums[i][panel * VECTORS + v] = __builtin_elementwise_fma(x, w[v], sums[i][panel * VECTORS + v]);
+    }
+  }
 }
 
 /// One tile: `rows` rows by `panels` panels, of which the last may be cut off at N.
 ///
-/// In each step of k it fetches a line of the cache, from `ahead` on, into the second level.
+/// In each step it fetches a line of the cache, from `ahead` on, into the second level.
 INLINED FOR_SET void SET(tile)(
     const tile_product *p, size_t row, size_t column, const int rows, const int panels,
     const SET(kind) kind, const char *ahead) {
-  const size_t size = kind == SET(f32) ? sizeof(float) : sizeof(uint16_t);
-  const size_t step = SET(columns) * size, stride = p->panel_stride * size;
-  const float *a = (const float *)p->a + row * p->K;
+  const size_t step = SET(columns) * sizeof(float), stride = p->panel_stride * sizeof(float);
+  const size_t numbers = SET(numbers_of_step)(kind);
+  const float *a = (const float *)p->a + row * p->K * numbers;
   const char *b = (const char *)p->b + column / SET(columns) * stride;
   float *y = (float *)p->y + row * p->y_stride + column;
   // The lines of the result come from memory while the sums are computed.
@@ -66,20 +109,10 @@ INLINED FOR_SET void SET(tile)(
     UNROLLED for (int v = 0; v < panels * VECTORS; v++) sums[i][v] = 0;
   NOT_UNROLLED for (size_t k = 0; k < p->K; k++) {
     UNROLLED for (int panel = 0; panel < panels; panel++) {
-      const char *from = b + (size_t)panel * stride;
       __builtin_prefetch(ahead + (size_t)panel * stride, 0, 2);
-      SET(floats) w[VECTORS];
-      UNROLLED for (int v = 0; v < VECTORS; v++)
-        w[v] = SET(load)(from + (size_t)v * LANES * size, kind);
-      UNROLLED for (int i = 0; i < rows; i++) {
-        const SET(floats) x = a[i];
-        UNROLLED for (int v = 0; v < VECTORS; v++) {
-          const int place = panel * VECTORS + v;
-          sums[i][place] = __builtin_elementwise_fma(x, w[v], sums[i][place]);
-        }
-      }
+      SET(add_step)(sums, a, b + (size_t)panel * stride, rows, panel, kind);
     }
-    a += rows;
+    a += (size_t)rows * numbers;
     b += step;
     ahead += step;
   }
@@ -179,7 +212,7 @@ INLINED FOR_SET void SET(any_tile)(
 INLINED FOR_SET void SET(all_tiles)(const tile_product *p, const SET(kind) kind) {
   const size_t tiles = part_count(p->M, ROWS);
   const size_t tallest = part_count(p->M, tiles), together = PANELS_TOGETHER(tallest);
-  const size_t size = kind == SET(f32) ? sizeof(float) : sizeof(uint16_t);
+  const size_t size = kind == SET(int8) ? sizeof(uint16_t) : sizeof(float);
   const size_t step = SET(columns) * size, share = part_count(p->K, tiles);
   for (size_t column = 0, panels; column < p->N; column += panels * SET(columns)) {
     panels = part_count(p->N - column, SET(columns)) >= together ? together : 1;
@@ -207,6 +240,7 @@ FOR_SET static void SET(multiply_int8)(const tile_product *p) { SET(all_tiles)(p
 #undef VECTORS
 #undef ROWS
 #undef ADD_PAIRS
+#undef ADD_HALVES
 #undef HAS_FLOATS
 #undef PANELS_TOGETHER
 #undef TILE_CASE

@@ -18,10 +18,11 @@ INLINED size_t part_count(size_t whole, size_t most) { return (whole + most - 1)
 
 /// A product of one part of the sums: `y = a b`, or `y += a b`.
 ///
-/// In int8 two numbers that follow each other along K stand side by side and count as one.
+/// In bf16 and int8 two numbers that follow each other along K, a pair, stand side by side and count as one.
 typedef struct {
   /// The operand a, [M, K], packed in tiles: cut into `part_count(M, rows of a tile)` tiles of nearly equal height;
-  /// in each, the numbers of its rows stand side by side, k after k.
+  /// in each, the numbers of its rows stand side by side, k after k. In bf16 without an instruction for pairs each
+  /// pair is two floats of a row, the second number before the first.
   const void *a;
   size_t M;
   /// The operand b, [K, N], packed in panels: `columns of a tile` columns, whose numbers stand side by
@@ -45,9 +46,11 @@ typedef struct {
 typedef struct {
   /// The most rows of a tile, and the columns of a panel.
   size_t rows, columns;
+  /// `true` if the processor adds products of pairs of bfloat16: rows stay in pairs.
+  bool has_halves;
   /// Floats by floats.
   void (*f32)(const tile_product *);
-  /// Floats by bfloat16.
+  /// Rows of pairs, or of floats, by pairs of bfloat16.
   void (*bf16)(const tile_product *);
   /// Pairs of int16 by pairs of int8; y is of int32.
   void (*int8)(const tile_product *);

@@ -33,7 +33,7 @@ struct Unroll: ParsableCommand {
     ])
 
   /// The names of the verbs, with the parser's own `help`.
-  static let verbs = Set(configuration.subcommands.map(\._commandName) + ["help"])
+  static let verbs = Set(configuration.subcommands.map { $0._commandName } + ["help"])
 
   /// Shows a newcomer the first commands: no verb is given.
   func run() {

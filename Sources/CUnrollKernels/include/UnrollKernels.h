@@ -34,6 +34,9 @@ bool unroll_processor_has(unroll_instructions set);
 /// True if the processor has AVX512_VNNI, which products of int8 use.
 bool unroll_processor_has_vnni(void);
 
+/// True if the processor has AVX512_BF16, which products of bf16 use.
+bool unroll_processor_has_bf16(void);
+
 /// Returns the instruction set in use: the one UNROLL_KERNELS names, or the best that the processor has.
 unroll_instructions unroll_current_instructions(void);
 
@@ -66,15 +69,14 @@ void unroll_for_columns(size_t columns, size_t least, unroll_row_task task, void
 /// - f32: a sum is cut along k into parts of at most 384 terms, of nearly equal length. Each part is one chain
 ///   of fused multiply-adds from 0 in the order of k; the parts are added in their order. A bias is added to
 ///   the first part, and the previous contents of y, if products accumulate, before the others.
-/// - bf16: the same with operands rounded to bfloat16, whose products are exact in float.
+/// - bf16: operands are rounded to bfloat16, whose products are exact in float. A sum is cut into parts of at most
+///   192 pairs of numbers that follow each other along k; of a pair, the second product is added first, and a missing
+///   number is 0. Subnormal numbers count as 0, in operands and results.
 /// - int8: sums are exact.
 typedef enum { UNROLL_F32, UNROLL_BF16, UNROLL_INT8 } unroll_precision;
 
 /// Rounds numbers to bfloat16, to the nearest, ties to even; a NaN stays one.
 void unroll_round_to_bf16(const float *x, uint16_t *rounded, size_t n);
-
-/// Converts bfloat16 to floats.
-void unroll_expand_halves(const uint16_t *halves, float *x, size_t n);
 
 /// Rounds each row to whole numbers from -127 to 127 of a scale of its own, to the nearest, ties to even.
 ///
