@@ -38,7 +38,9 @@ let package = Package(
     // The library, in dependency order.
     .target(name: "UnrollTensors", dependencies: ["CElementary"]),
     .target(name: "UnrollHDF5", dependencies: ["CHDF5", "UnrollTensors"]),
-    .target(name: "UnrollTokenization", dependencies: ["CZlib", "UnrollTensors"]),
+    .target(name: "UnrollSerialization", dependencies: ["UnrollTensors"]),
+    .target(
+      name: "UnrollTokenization", dependencies: ["CZlib", "UnrollSerialization", "UnrollTensors"]),
     .target(
       name: "UnrollFormat",
       dependencies: [
@@ -47,13 +49,23 @@ let package = Package(
       ]),
     .target(
       name: "UnrollInterchange",
-      dependencies: ["CZlib", "UnrollFormat", "UnrollTensors", "UnrollTokenization"]),
-    .target(name: "UnrollNeural", dependencies: ["CUnrollKernels", "UnrollFormat"]),
-    .target(name: "UnrollEngine", dependencies: ["UnrollInterchange", "UnrollNeural"]),
+      dependencies: [
+        "CZlib", "UnrollFormat", "UnrollHDF5", "UnrollSerialization", "UnrollTensors",
+        "UnrollTokenization",
+      ]),
+    .target(
+      name: "UnrollNeural", dependencies: ["CUnrollKernels", "UnrollFormat", "UnrollTensors"]),
+    .target(
+      name: "UnrollEngine",
+      dependencies: [
+        "UnrollFormat", "UnrollHDF5", "UnrollInterchange", "UnrollNeural", "UnrollTensors",
+        "UnrollTokenization",
+      ]),
     .executableTarget(
       name: "unroll",
       dependencies: [
-        "CProcess", "UnrollEngine",
+        "CProcess", "UnrollEngine", "UnrollFormat", "UnrollHDF5", "UnrollInterchange",
+        "UnrollNeural", "UnrollSerialization", "UnrollTensors", "UnrollTokenization",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 

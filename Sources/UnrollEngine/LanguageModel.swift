@@ -87,7 +87,7 @@ public struct LanguageModel: Sendable {
   ///   - checkpoint: The model.
   ///   - precision: The compute precision.
   /// - Returns: A note for each matrix of which a hundredth of the rows or more is lost.
-  public static func losses(of checkpoint: Checkpoint, in precision: Precision) -> [Note] {
+  public static func precisionNotes(for checkpoint: Checkpoint, in precision: Precision) -> [Note] {
     guard precision == .int8 else { return [] }
     return checkpoint.parameters.paths.compactMap { path in
       guard let tensor = checkpoint.parameters[path], tensor.dtype.isFloat,

@@ -14,7 +14,7 @@ extension ForeignFormat {
   ///
   /// The file gets its name when every byte is on disk and Unroll's reader has found every tensor
   /// again, bit for bit. Until then, and after a failure, a previous file is preserved. Equal
-  /// checkpoints give equal bytes. Features that the format does not support are dropped; `losses`
+  /// checkpoints give equal bytes. Features that the format does not support are dropped; `exportNotes`
   /// lists them.
   ///
   /// - Parameters:

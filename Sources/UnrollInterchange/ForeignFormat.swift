@@ -32,7 +32,7 @@ public protocol ForeignFormat: Sendable {
   static var fileExtensions: [String] { get }
 
   /// Returns the model as a file of this format represents it: the same for most formats, else an
-  /// equivalent model, up to rounding, in the format's variants. `losses` lists the differences.
+  /// equivalent model, up to rounding, in the format's variants. `exportNotes` lists the differences.
   ///
   /// - Throws: `InterchangeError` if the format cannot represent the model at all.
   static func held(_ checkpoint: Checkpoint) throws -> Checkpoint
@@ -40,7 +40,7 @@ public protocol ForeignFormat: Sendable {
   /// Returns the properties of a checkpoint that a file of this format would not preserve.
   ///
   /// - Throws: `InterchangeError` if the format cannot represent the model at all.
-  static func losses(of checkpoint: Checkpoint) throws -> [Note]
+  static func exportNotes(for checkpoint: Checkpoint) throws -> [Note]
 
   /// Writes a checkpoint into an existing file; callers use `export`.
   ///
@@ -70,7 +70,7 @@ extension ForeignFormat {
   /// Throws by default: a format that is written implements this.
   ///
   /// - Throws: `InterchangeError`, always.
-  public static func losses(of checkpoint: Checkpoint) throws -> [Note] { throw notWritten }
+  public static func exportNotes(for checkpoint: Checkpoint) throws -> [Note] { throw notWritten }
 
   /// Throws by default: a format that is written implements this.
   ///

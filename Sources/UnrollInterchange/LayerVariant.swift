@@ -2,6 +2,7 @@
 
 import Foundation
 import UnrollFormat
+import UnrollSerialization
 import UnrollTokenization
 
 /// The variant of one layer.

@@ -2,6 +2,7 @@
 // A map to complete, with the likely roles of a file's tensors.
 
 import UnrollFormat
+import UnrollSerialization
 import UnrollTensors
 import UnrollTokenization
 

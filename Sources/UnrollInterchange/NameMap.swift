@@ -1,6 +1,7 @@
 // A JSON file that assigns the tensors of a model file to roles.
 
 import UnrollFormat
+import UnrollSerialization
 import UnrollTensors
 import UnrollTokenization
 

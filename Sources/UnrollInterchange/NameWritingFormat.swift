@@ -8,7 +8,7 @@ protocol NameWritingFormat: NamedFormat {
   /// Returns notes on properties that a file under such names would not preserve.
   ///
   /// - Throws: `InterchangeError` for tensors that are missing or that the format cannot represent.
-  static func losses(of checkpoint: Checkpoint, naming: StateNaming) throws -> [Note]
+  static func exportNotes(for checkpoint: Checkpoint, naming: StateNaming) throws -> [Note]
 
   /// Writes a checkpoint under names.
   ///
@@ -44,11 +44,11 @@ extension ForeignFormat {
   /// - Returns: The notes.
   /// - Throws: `InterchangeError` if the format cannot represent the model or does not support
   ///   names, or if the map does not fit the model.
-  public static func losses(of checkpoint: Checkpoint, map: NameMap) throws -> [Note] {
-    if map.isEmpty { return try losses(of: checkpoint) }
+  public static func exportNotes(for checkpoint: Checkpoint, map: NameMap) throws -> [Note] {
+    if map.isEmpty { return try exportNotes(for: checkpoint) }
     let (format, naming) = try naming(map, checkpoint)
     let places = map.ignored.sorted()
-    return try format.losses(of: checkpoint, naming: naming) + (naming.mapped?.misreadings ?? [])
+    return try format.exportNotes(for: checkpoint, naming: naming) + (naming.mapped?.misreadings ?? [])
       + places.map {
         Note(
           place: $0, message: "not preserved: the map ignores it, so a checkpoint does not have it")

@@ -1,6 +1,7 @@
 // Kinds of files that are recognized but not supported, each with advice.
 
 import Foundation
+import UnrollSerialization
 import UnrollTensors
 import UnrollTokenization
 

@@ -2,6 +2,7 @@
 
 import Foundation
 import UnrollFormat
+import UnrollSerialization
 import UnrollTensors
 import UnrollTokenization
 
@@ -314,7 +315,7 @@ extension Architecture {
 extension Checkpoint {
   /// Notes on properties that files of named tensors do not preserve, or only for programs that
   /// read the metadata.
-  var lossesOfNamedTensors: [Note] {
+  var exportNotesOfNamedTensors: [Note] {
     let single = architecture.layers.indices.filter { architecture.layers[$0].bias == .single }
     let notes = single.map { index in
       Note(
@@ -322,7 +323,7 @@ extension Checkpoint {
         message:
           "a layer's only bias, named bias_l: PyTorch's modules have two, bias_ih_l and bias_hh_l")
     }
-    return notes + variantsInMetadata + lossesBesideWeights
+    return notes + variantsInMetadata + exportNotesBesideWeights
   }
 
   /// Notes on properties of layers that only the metadata states.
@@ -335,7 +336,7 @@ extension Checkpoint {
   }
 
   /// Notes on properties that files of weights, tokens and tokenizer do not preserve.
-  var lossesBesideWeights: [Note] {
+  var exportNotesBesideWeights: [Note] {
     var notes: [Note] = []
     func lose(_ place: String, _ what: String) {
       notes.append(Note(place: place, message: "not preserved: \(what)"))

@@ -1,6 +1,7 @@
 // Vocabularies in files of any form, detected by content.
 
 import UnrollFormat
+import UnrollSerialization
 import UnrollTensors
 import UnrollTokenization
 

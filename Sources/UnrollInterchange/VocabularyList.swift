@@ -1,6 +1,7 @@
 // The tokens of a model as a list, one per line or in JSON, for files without a vocabulary.
 
 import UnrollFormat
+import UnrollSerialization
 import UnrollTensors
 import UnrollTokenization
 

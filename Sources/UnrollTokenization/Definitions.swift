@@ -1,5 +1,7 @@
 // Tokenizers that another program's file defines, by the file's format.
 
+import UnrollSerialization
+
 extension TokenizerDefinition {
   /// The formats, as a file names them.
   enum Format: String, CaseIterable {

@@ -1,5 +1,6 @@
 // Values that list tokens, in whatever container they lie: pickles, JSON, arrays of NumPy.
 
+import UnrollSerialization
 import UnrollTensors
 
 /// A value of a container, as far as lists of tokens are concerned.

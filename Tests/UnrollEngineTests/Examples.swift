@@ -53,7 +53,7 @@ func continuation(of prompt: String, model path: String) throws -> String {
 /// Takes a model back to PyTorch.
 func exportModel(_ path: String, to file: String) throws {
   let checkpoint = try Checkpoint(contentsOf: path)
-  for loss in try PyTorchFormat.losses(of: checkpoint) { print(loss) }
+  for note in try PyTorchFormat.exportNotes(for: checkpoint) { print(note) }
   try PyTorchFormat.export(checkpoint, to: file)
 }
 

@@ -132,16 +132,16 @@ import UnrollTokenization
 
   @Test func whatInt8LosesIsSaid() throws {
     var checkpoint = Checkpoint.small()
-    #expect(LanguageModel.losses(of: checkpoint, in: .int8).isEmpty)
+    #expect(LanguageModel.precisionNotes(for: checkpoint, in: .int8).isEmpty)
     let weight = try #require(checkpoint.parameters[.outputWeight])
     var values = try #require(weight.floats())
     let width = weight.shape.dimensions[1]
     for row in stride(from: 0, to: values.count, by: width) { values[row] = 1000 }
     checkpoint.parameters[.outputWeight] = Tensor(values, shape: weight.shape)
-    let notes = LanguageModel.losses(of: checkpoint, in: .int8)
+    let notes = LanguageModel.precisionNotes(for: checkpoint, in: .int8)
     #expect(notes.map(\.place) == [ParameterPath.outputWeight.description])
     #expect(notes.first?.message.contains("in 11 of 11 rows") == true)
-    #expect(LanguageModel.losses(of: checkpoint, in: .bfloat16).isEmpty)
+    #expect(LanguageModel.precisionNotes(for: checkpoint, in: .bfloat16).isEmpty)
   }
 
   @Test func aSampleIsTheSameBesideAnyOthers() throws {

@@ -140,15 +140,15 @@ import UnrollTokenization
         let path = "\(folder)/a.\(format.fileExtensions[0])"
         #expect(AllFormats.format(named: path)?.name == format.name)
         try format.export(checkpoint, to: path)
-        #expect(try format.losses(of: checkpoint).count == 2)
+        #expect(try format.exportNotes(for: checkpoint).count == 2)
         let back = try PyTorchFormat.read(
           MappedFile(path: path), options: ReadingOptions(vocabulary: checkpoint.vocabulary))
         #expect(back.checkpoint.weightsDigest == checkpoint.weightsDigest)
         #expect(back.notes.map(\.message).contains { $0.contains("rnns.0.module to ") })
       }
       for other in [try convert("one-hot"), try convert("projection")] {
-        #expect(throws: InterchangeError.self) { try FastaiFormat.losses(of: other.checkpoint) }
-        #expect(throws: InterchangeError.self) { try AWDFormat.losses(of: other.checkpoint) }
+        #expect(throws: InterchangeError.self) { try FastaiFormat.exportNotes(for: other.checkpoint) }
+        #expect(throws: InterchangeError.self) { try AWDFormat.exportNotes(for: other.checkpoint) }
       }
     }
   }

@@ -138,7 +138,7 @@ import UnrollTokenization
 
   @Test func numbersThatGGUFLacksAreRefused() throws {
     let checkpoint = PyTorchExportTests().checkpoint(.init(dtype: .float64), seed: 5)
-    let error = #expect(throws: InterchangeError.self) { try GGUFFormat.losses(of: checkpoint) }
+    let error = #expect(throws: InterchangeError.self) { try GGUFFormat.exportNotes(for: checkpoint) }
     #expect(error?.found == "f64" && error?.fix.contains("--dtype f32") == true)
   }
 

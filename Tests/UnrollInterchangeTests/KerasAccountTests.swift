@@ -4,6 +4,7 @@ import Foundation
 import TestSupport
 import Testing
 import UnrollFormat
+import UnrollSerialization
 import UnrollTensors
 import UnrollTokenization
 
@@ -268,7 +269,7 @@ import UnrollTokenization
     #expect(tied.architecture.isTied && tied.architecture.hasOutputProjection)
     let plain = try read(path("tied.weights.h5")).checkpoint
     #expect(plain.architecture.isReversible)
-    let losses = try KerasFormat.losses(of: plain)
+    let losses = try KerasFormat.exportNotes(for: plain)
     #expect(losses.contains { $0.message.contains("ReversibleEmbedding") && $0.isHarmless })
     try withTemporaryFolder { folder in
       try KerasFormat.export(plain, to: "\(folder)/x.keras")
@@ -282,14 +283,14 @@ import UnrollTokenization
   @Test("What Keras's layers are written as is noted for models that came from Keras")
   func changesOnTheWayBackAreNoted() throws {
     var checkpoint = try read(path("projection.keras")).checkpoint
-    #expect(try KerasFormat.losses(of: checkpoint).isEmpty)
+    #expect(try KerasFormat.exportNotes(for: checkpoint).isEmpty)
     checkpoint.provenance = [
       ProvenanceEntry(
         operation: "convert", tool: "unroll", arguments: "format=keras\nvocabulary=list", inputs: ""
       )
     ]
     let note = try #require(
-      try KerasFormat.losses(of: checkpoint).first { $0.message.contains("return_sequences") })
+      try KerasFormat.exportNotes(for: checkpoint).first { $0.message.contains("return_sequences") })
     #expect(note.isHarmless && note.message.contains("TimeDistributed"))
   }
 }

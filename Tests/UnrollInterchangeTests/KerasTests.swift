@@ -696,7 +696,7 @@ import UnrollTokenization
     )
     #expect(after.enumerated().allSatisfy { $1 == before[$0] + ((6..<12).contains($0) ? 1 : 0) })
     #expect(
-      try KerasFormat.losses(of: checkpoint).map(\.description).prefix(2) == [
+      try KerasFormat.exportNotes(for: checkpoint).map(\.description).prefix(2) == [
         "/model/layers/00/bias: the sum of the two biases: Keras has one, which learns at half the rate",
         "/model/layers/01/bias: with the forget bias of 1.0 in it, rounded to f32",
       ])
@@ -723,7 +723,7 @@ import UnrollTokenization
       var checkpoint = Checkpoint.small()
       change(&checkpoint)
       let error = #expect(throws: InterchangeError.self) {
-        try KerasFormat.losses(of: checkpoint)
+        try KerasFormat.exportNotes(for: checkpoint)
       }
       return error?.found
     }
@@ -752,7 +752,7 @@ import UnrollTokenization
   /// A tie comes back by what Unroll notes; Keras's copy alone is no tie.
   @Test func aTieIsWrittenTwice() throws {
     let tied = Checkpoint.small(cell: .gru, tied: true, hidden: [5])
-    #expect(try KerasFormat.losses(of: tied).first?.message.contains("written twice") == true)
+    #expect(try KerasFormat.exportNotes(for: tied).first?.message.contains("written twice") == true)
     try withTemporaryFolder { folder in
       let path = "\(folder)/x.weights.h5"
       try KerasHDF5Format.export(tied, to: path)

@@ -209,6 +209,6 @@ import UnrollTokenization
       try refusal { folder, _ in
         try Data([1, 2, 3]).write(to: URL(filePath: "\(folder)/embedding"))
       }.contains("found 3 bytes"))
-    #expect(throws: InterchangeError.self) { try ML5Format.losses(of: .small()) }
+    #expect(throws: InterchangeError.self) { try ML5Format.exportNotes(for: .small()) }
   }
 }

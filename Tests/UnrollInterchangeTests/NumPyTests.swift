@@ -152,7 +152,7 @@ import UnrollTokenization
 
   @Test func numbersThatNumPyLacksAreRefused() throws {
     let checkpoint = PyTorchExportTests().checkpoint(.init(dtype: .bfloat16), seed: 5)
-    let error = #expect(throws: InterchangeError.self) { try NumPyFormat.losses(of: checkpoint) }
+    let error = #expect(throws: InterchangeError.self) { try NumPyFormat.exportNotes(for: checkpoint) }
     #expect(error?.found == "bf16" && error?.fix.contains("--dtype f32") == true)
   }
 

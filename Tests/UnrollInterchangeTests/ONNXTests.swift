@@ -97,7 +97,7 @@ import UnrollTokenization
     var checkpoint = Checkpoint.small()
     let narrow = try checkpoint.parameters.map { try $0.converted(to: .bfloat16) }
     checkpoint.parameters = narrow
-    let error = #expect(throws: InterchangeError.self) { try ONNXFormat.losses(of: checkpoint) }
+    let error = #expect(throws: InterchangeError.self) { try ONNXFormat.exportNotes(for: checkpoint) }
     #expect(error?.found == "bf16")
   }
 

@@ -55,7 +55,7 @@ import UnrollTokenization
     for format in Self.formats {
       try withTemporaryFolder { folder in
         let path = "\(folder)/again.\(format.fileExtensions[0])"
-        _ = try format.losses(of: checkpoint, map: map)
+        _ = try format.exportNotes(for: checkpoint, map: map)
         try format.export(checkpoint, to: path, map: map)
         let found = try tensors(path)
         #expect(found.keys.sorted() == expected.keys.sorted(), "\(path)")
@@ -151,7 +151,7 @@ import UnrollTokenization
         #expect(try read(path, names).architecture.isTied)
       }
       let error = #expect(throws: InterchangeError.self) {
-        try NumPyFormat.losses(of: checkpoint, map: names)
+        try NumPyFormat.exportNotes(for: checkpoint, map: names)
       }
       #expect(error?.description.contains("a second name for the embedding's array") == true)
     }
@@ -164,7 +164,7 @@ import UnrollTokenization
       #"{"encoder.weight": "e", "rnn.weight_ih_l0": "x", "rnn.weight_hh_l0": "h", "#
         + #""decoder.weight": "d", "decoder.bias": "c", "loss.weight": null}"#)
     #expect(
-      try PyTorchFormat.losses(of: checkpoint, map: names).contains { $0.place == "loss.weight" })
+      try PyTorchFormat.exportNotes(for: checkpoint, map: names).contains { $0.place == "loss.weight" })
     try withTemporaryFolder { folder in
       try PyTorchFormat.export(checkpoint, to: "\(folder)/model.pt", map: names)
     }
@@ -187,7 +187,7 @@ import UnrollTokenization
     let json = members.map { "\"\($0)\": \($1)" }.joined(separator: ", ")
     let names = try map("{\(json)}")
     let error = #expect(throws: InterchangeError.self) {
-      try format.losses(of: checkpoint, map: names)
+      try format.exportNotes(for: checkpoint, map: names)
     }
     return try #require(error).description
   }
@@ -235,7 +235,7 @@ import UnrollTokenization
     names["rnn.bias_hh_l0"] = "b1"
     let checkpoint = model(.lstm)
     let error = #expect(throws: InterchangeError.self) {
-      try PyTorchFormat.losses(of: checkpoint, map: NameMap(names: names))
+      try PyTorchFormat.exportNotes(for: checkpoint, map: NameMap(names: names))
     }
     #expect(error?.description.contains("rnn.bias_hh_l0, rnn.bias_ih_l0") == true)
   }
@@ -288,7 +288,7 @@ import UnrollTokenization
     let checkpoint = model(cell)
     let names = try map(ownNames(checkpoint, "\"gates\": \"\(letters)\""))
     for format in Self.formats {
-      let notes = try format.losses(of: checkpoint, map: names)
+      let notes = try format.exportNotes(for: checkpoint, map: names)
       #expect(
         notes.contains {
           !$0.isHarmless && $0.message.hasPrefix("gate blocks in the order \(letters)")
@@ -318,15 +318,15 @@ import UnrollTokenization
     let checkpoint = model(.lstm, layers: 2)
     let json = ownNames(checkpoint, "\"tied\": false").replacing(
       /: "([^"]*)_l([01])"/, with: { ": \"\($0.output.1)_l\($0.output.2 == "0" ? "1" : "0")\"" })
-    let notes = try PyTorchFormat.losses(of: checkpoint, map: map(json))
+    let notes = try PyTorchFormat.exportNotes(for: checkpoint, map: map(json))
     #expect(
       notes.contains {
         $0.place == "rnn.weight_hh_l0" && !$0.isHarmless
           && $0.message.hasPrefix(
             "the name of /model/layers/00/weight_hh stands for /model/layers/01")
       })
-    let usual = try PyTorchFormat.losses(
-      of: checkpoint, map: map(ownNames(checkpoint, "\"tied\": false")))
+    let usual = try PyTorchFormat.exportNotes(
+      for: checkpoint, map: map(ownNames(checkpoint, "\"tied\": false")))
     #expect(!usual.contains { $0.message.contains("stands for") })
   }
 

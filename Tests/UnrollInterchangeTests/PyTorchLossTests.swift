@@ -18,7 +18,7 @@ import UnrollTokenization
   ]
 
   private func losses(_ checkpoint: Checkpoint) throws -> [String] {
-    try PyTorchFormat.losses(of: checkpoint).map(\.description)
+    try PyTorchFormat.exportNotes(for: checkpoint).map(\.description)
   }
 
   @Test func aPlainModelLosesWhatIsNotItsWeights() throws {
@@ -93,7 +93,7 @@ import UnrollTokenization
     ]
     for (checkpoint, message) in cases {
       let error = #expect(throws: InterchangeError.self) {
-        try PyTorchFormat.losses(of: checkpoint)
+        try PyTorchFormat.exportNotes(for: checkpoint)
       }
       #expect(error?.description == message + fix)
       try withTemporaryFolder { folder throws in

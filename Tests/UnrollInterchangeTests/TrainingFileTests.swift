@@ -88,12 +88,12 @@ import UnrollTensors
       (inside, "a velocity with the learning rate inside, as Keras has it"),
     ] {
       let error = #expect(throws: InterchangeError.self) {
-        try PyTorchTrainingFormat.losses(of: checkpoint)
+        try PyTorchTrainingFormat.exportNotes(for: checkpoint)
       }
       #expect(error?.place == "/optimizer" && error?.found == found)
     }
     let without = #expect(throws: InterchangeError.self) {
-      try PyTorchTrainingFormat.losses(of: .small())
+      try PyTorchTrainingFormat.exportNotes(for: .small())
     }
     #expect(without?.found == "none")
   }
@@ -102,7 +102,7 @@ import UnrollTensors
     var checkpoint = trained(.sgd, groups: 3)
     checkpoint.optimizer?.groups[0].clip = .globalNorm(0.25)
     checkpoint.optimizer?.groups[1].isFrozen = true
-    let notes = try PyTorchTrainingFormat.losses(of: checkpoint).map(\.message)
+    let notes = try PyTorchTrainingFormat.exportNotes(for: checkpoint).map(\.message)
     for lost in [
       "gradients are clipped (norm 0.25)", "1 of 3 groups are frozen", "PyTorch's SGD counts none",
     ] {

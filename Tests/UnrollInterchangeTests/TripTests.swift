@@ -144,7 +144,7 @@ import UnrollTokenization
       let type = original.parameters.paths.first.flatMap { original.parameters[$0]?.dtype }
       if type == .float64 {
         formats.removeAll { $0 == GGUFFormat.self }
-        #expect(throws: InterchangeError.self) { try GGUFFormat.losses(of: original) }
+        #expect(throws: InterchangeError.self) { try GGUFFormat.exportNotes(for: original) }
       }
       try expectTrips(of: original, by: formats, in: folder)
     }
@@ -209,17 +209,17 @@ import UnrollTokenization
     try withTemporaryFolder { folder in
       try expectTrips(of: original, by: formats, in: folder)
       for a in formats {
-        let notes = try a.losses(of: original).filter { !$0.isHarmless }
+        let notes = try a.exportNotes(for: original).filter { !$0.isHarmless }
         #expect(notes.count == original.architecture.rareVariants.count)
       }
     }
     // A single bias is written with a second one of zeros.
     let rareVariants = original.architecture.rareVariants.filter { !$0.hasSuffix("a single bias") }
     guard let rare = rareVariants.first else {
-      _ = try PyTorchFormat.losses(of: original)
+      _ = try PyTorchFormat.exportNotes(for: original)
       return
     }
-    let error = #expect(throws: InterchangeError.self) { try PyTorchFormat.losses(of: original) }
+    let error = #expect(throws: InterchangeError.self) { try PyTorchFormat.exportNotes(for: original) }
     #expect(error?.found == rare)
   }
 
@@ -251,12 +251,12 @@ import UnrollTokenization
         as [any ForeignFormat.Type]
       {
         expectEqual(try convert(original, through: format, in: folder), original)
-        #expect(try format.losses(of: original).first?.message.contains("only bias") == true)
+        #expect(try format.exportNotes(for: original).first?.message.contains("only bias") == true)
       }
       expectEqual(try convert(original, through: ONNXFormat.self, in: folder), original)
       // PyTorch's modules have two: the second is of zeros.
       #expect(
-        try PyTorchFormat.losses(of: original).contains {
+        try PyTorchFormat.exportNotes(for: original).contains {
           $0.message.contains("a second bias of zeros")
         })
       let torch = try convert(original, through: PyTorchFormat.self, in: folder)
@@ -282,12 +282,12 @@ import UnrollTokenization
       (hard, "layer 1 with the gate activation hard_sigmoid"),
     ] {
       let error = #expect(throws: InterchangeError.self) {
-        try PyTorchFormat.losses(of: checkpoint)
+        try PyTorchFormat.exportNotes(for: checkpoint)
       }
       #expect(error?.found == variant)
       for format in Self.formats where format != PyTorchFormat.self {
         let message = "\(variant): in the metadata alone, PyTorch's modules do not compute it"
-        let notes = try format.losses(of: checkpoint).filter { !$0.isHarmless }
+        let notes = try format.exportNotes(for: checkpoint).filter { !$0.isHarmless }
         #expect(notes == [Note(place: "/model", message: message)])
       }
     }
@@ -299,7 +299,7 @@ import UnrollTokenization
         expectEqual(try convert(checkpoint, through: ONNXFormat.self, in: folder), checkpoint)
       }
     }
-    let error = #expect(throws: InterchangeError.self) { try ONNXFormat.losses(of: forgetful) }
+    let error = #expect(throws: InterchangeError.self) { try ONNXFormat.exportNotes(for: forgetful) }
     #expect(error?.found == "a forget bias of 1.0")
   }
 }

@@ -39,22 +39,37 @@ enum InstructionSet: CaseIterable {
     return try body()
   }
 
-  // A product by the definition of its sums: chains of fused multiply-adds over parts of at most 384 numbers of
-  // x [M, K] and w [N, K], with a bias [N], onto y [M, N].
+  /// The order along k in which a product adds: chains of at most 384 numbers. In bf16 they consist of pairs, of
+  /// which the second number comes first.
+  private func chains(_ K: Int, _ precision: Precision) -> [[Int]] {
+    let width = precision == .bfloat16 ? 2 : 1
+    let (steps, longest) = ((K + width - 1) / width, 384 / width)
+    let count = (steps + longest - 1) / longest
+    return (0..<count).map { chain in
+      (steps * chain / count..<steps * (chain + 1) / count).flatMap { step in
+        (0..<width).reversed().map { step * width + $0 }.filter { $0 < K }
+      }
+    }
+  }
+
+  // A product by the definition of its sums: chains of fused multiply-adds over x [M, K] and w [N, K], with a
+  // bias [N], onto y [M, N]; in bf16 without subnormal numbers.
   private func defined(
-    _ x: [Float], _ w: [Float], bias: [Float]?, onto y: [Float]?, M: Int, N: Int, K: Int
+    _ x: [Float], _ w: [Float], bias: [Float]?, onto y: [Float]?, M: Int, N: Int, K: Int,
+    _ precision: Precision
   ) -> [Float] {
-    let chains = (K + 383) / 384
+    func kept(_ number: Float) -> Float {
+      precision == .bfloat16 && number.isSubnormal ? (number.sign == .minus ? -0 : 0) : number
+    }
+    let chains = chains(K, precision)
     return (0..<M * N).map { place in
       let (m, n) = (place / N, place % N)
-      var result = y?[place]
-      for chain in 0..<chains {
+      var result = y.map { kept($0[place]) }
+      for (index, chain) in chains.enumerated() {
         var sum: Float = 0
-        for k in K * chain / chains..<K * (chain + 1) / chains {
-          sum.addProduct(x[m * K + k], w[n * K + k])
-        }
-        if chain == 0, let bias { sum += bias[n] }
-        result = result.map { $0 + sum } ?? sum
+        for k in chain { sum = kept(sum.addingProduct(kept(x[m * K + k]), kept(w[n * K + k]))) }
+        if index == 0, let bias { sum = kept(sum + kept(bias[n])) }
+        result = result.map { kept($0 + sum) } ?? sum
       }
       return result ?? 0
     }
@@ -67,11 +82,16 @@ enum InstructionSet: CaseIterable {
     let (M, N) = ([1, 2, 3, 5, 17, 40][seed % 6], Int.random(in: 1...150, using: &generator))
     let K = [1, 7, 100, 384, 385, 1000][seed * 5 % 6]
     let precision = seed.isMultiple(of: 2) ? Precision.float32 : .bfloat16
-    let x = try precision.rounded(generator.floats(M * K), width: K)
-    let w = try precision.rounded(generator.floats(N * K), width: K)
-    let bias = Bool.random(using: &generator) ? generator.floats(N) : nil
-    let y = Bool.random(using: &generator) ? generator.floats(M * N) : nil
-    let expected = defined(x, w, bias: bias, onto: y, M: M, N: N, K: K)
+    // Products of the small ones are subnormal.
+    let scale: Float = seed % 4 == 3 ? 0x1p-64 : 1
+    func numbers(_ count: Int, _ scale: Float) -> [Float] {
+      generator.floats(count).map { $0 * scale }
+    }
+    let x = try precision.rounded(numbers(M * K, scale), width: K)
+    let w = try precision.rounded(numbers(N * K, scale), width: K)
+    let bias = Bool.random(using: &generator) ? numbers(N, scale * scale) : nil
+    let y = Bool.random(using: &generator) ? numbers(M * N, scale * scale) : nil
+    let expected = defined(x, w, bias: bias, onto: y, M: M, N: N, K: K, precision)
     let (found, plain) = try with(set) {
       let packed = try PackedWeight(
         Tensor(w, shape: [N, K]), bias: bias, accumulates: y != nil, precision: precision)

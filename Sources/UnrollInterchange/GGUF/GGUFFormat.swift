@@ -66,9 +66,9 @@ public enum GGUFFormat: NamedFormat {
   /// Returns notes on everything but weights, tokens and tokenizer.
   ///
   /// - Throws: `InterchangeError` for tensors that are missing or that the format cannot represent.
-  public static func losses(of checkpoint: Checkpoint) throws -> [Note] {
+  public static func exportNotes(for checkpoint: Checkpoint) throws -> [Note] {
     _ = try GGUFWriter(checkpoint)
-    return checkpoint.lossesOfNamedTensors
+    return checkpoint.exportNotesOfNamedTensors
   }
 
   /// Writes a checkpoint as version 3, with tensors aligned to 64 bytes.

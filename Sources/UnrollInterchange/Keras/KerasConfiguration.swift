@@ -1,6 +1,7 @@
 // The configuration of a model: the order of its layers, and their computation.
 
 import UnrollFormat
+import UnrollSerialization
 import UnrollTensors
 import UnrollTokenization
 

@@ -1,6 +1,7 @@
 // Notes on settings of a configuration that concern training alone, or texts of fixed length.
 
 import UnrollFormat
+import UnrollSerialization
 import UnrollTensors
 import UnrollTokenization
 

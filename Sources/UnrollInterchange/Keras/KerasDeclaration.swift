@@ -1,6 +1,7 @@
 // The declaration of a layer's variables in a configuration.
 
 import UnrollFormat
+import UnrollSerialization
 import UnrollTensors
 import UnrollTokenization
 

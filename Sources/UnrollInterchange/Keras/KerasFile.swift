@@ -2,6 +2,7 @@
 
 import UnrollFormat
 import UnrollHDF5
+import UnrollSerialization
 import UnrollTensors
 import UnrollTokenization
 

@@ -155,11 +155,11 @@ extension KerasFamily {
   /// supports, and on variants of layers that Keras replaces.
   ///
   /// - Throws: `InterchangeError` if Keras has no layers that compute the model.
-  public static func losses(of checkpoint: Checkpoint) throws -> [Note] {
+  public static func exportNotes(for checkpoint: Checkpoint) throws -> [Note] {
     let variant = try KerasVariant(checkpoint)
     var rest = checkpoint
     rest.optimizer = nil
-    return variant.notes + rest.lossesBesideWeights
+    return variant.notes + rest.exportNotesBesideWeights
   }
 
   /// Refuses a file whose optimizer is not the one that was written.

@@ -1,6 +1,7 @@
 // The layers of a configuration in the order of computation, including those of nested models.
 
 import UnrollFormat
+import UnrollSerialization
 import UnrollTokenization
 
 /// A use of a layer: its index in a list, and the direction of the call.

@@ -1,6 +1,7 @@
 // A layer of a configuration: its computation, or the reason why it cannot be converted.
 
 import UnrollFormat
+import UnrollSerialization
 import UnrollTokenization
 
 /// The computation of a layer with variables.

@@ -1,6 +1,7 @@
 // Layers that map text to ids: their vocabulary and tokenization.
 
 import UnrollFormat
+import UnrollSerialization
 import UnrollTokenization
 
 /// A TextVectorization, StringLookup or IntegerLookup in front of a model.

@@ -2,6 +2,7 @@
 // The map of `--map` for a Keras file: the datasets of the weights.
 
 import UnrollFormat
+import UnrollSerialization
 import UnrollTokenization
 
 /// The datasets of a file, assigned to weights by their names in a state_dict.

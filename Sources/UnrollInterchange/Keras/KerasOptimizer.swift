@@ -1,6 +1,7 @@
 // Converts Keras optimizers: names of hyperparameters, order of slots.
 
 import UnrollFormat
+import UnrollSerialization
 import UnrollTensors
 import UnrollTokenization
 

@@ -1,6 +1,7 @@
 // Converts a checkpoint to a configuration and variables of Keras 3.
 
 import UnrollFormat
+import UnrollSerialization
 import UnrollTensors
 
 /// The content of a Keras file for a model.

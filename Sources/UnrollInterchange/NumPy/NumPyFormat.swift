@@ -73,14 +73,14 @@ public enum NumPyFormat: NameWritingFormat {
   /// Returns notes on everything but weights, tokens and tokenizer.
   ///
   /// - Throws: `InterchangeError` for tensors that are missing or that the format cannot represent.
-  public static func losses(of checkpoint: Checkpoint) throws -> [Note] {
+  public static func exportNotes(for checkpoint: Checkpoint) throws -> [Note] {
     _ = try arrays(of: checkpoint, naming: .wordLanguageModel)
-    return checkpoint.lossesOfNamedTensors
+    return checkpoint.exportNotesOfNamedTensors
   }
 
-  static func losses(of checkpoint: Checkpoint, naming: StateNaming) throws -> [Note] {
+  static func exportNotes(for checkpoint: Checkpoint, naming: StateNaming) throws -> [Note] {
     _ = try arrays(of: checkpoint, naming: naming)
-    return checkpoint.variantsInMetadata + checkpoint.lossesBesideWeights
+    return checkpoint.variantsInMetadata + checkpoint.exportNotesBesideWeights
   }
 
   /// Writes a checkpoint.

@@ -49,9 +49,9 @@ public enum ONNXFormat: ForeignFormat {
   /// Returns notes on everything but weights, tokens and tokenizer.
   ///
   /// - Throws: `InterchangeError` for variants and types that ONNX's operations do not support.
-  public static func losses(of checkpoint: Checkpoint) throws -> [Note] {
+  public static func exportNotes(for checkpoint: Checkpoint) throws -> [Note] {
     _ = try ONNXWriter(checkpoint)
-    return checkpoint.lossesBesideWeights
+    return checkpoint.exportNotesBesideWeights
   }
 
   /// Writes a checkpoint.

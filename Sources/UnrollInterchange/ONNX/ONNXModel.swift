@@ -1,5 +1,6 @@
 // The parts of an ONNX file that describe a recurrent language model (`onnx/onnx.proto`).
 
+import UnrollSerialization
 import UnrollTensors
 import UnrollTokenization
 

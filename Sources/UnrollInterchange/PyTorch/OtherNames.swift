@@ -32,8 +32,8 @@ public enum AWDFormat: PyTorchDialect {
   /// Returns notes on everything but the weights.
   ///
   /// - Throws: `InterchangeError` for layers that the program does not support.
-  public static func losses(of checkpoint: Checkpoint) throws -> [Note] {
-    try PyTorchFormat.losses(of: checkpoint, naming: .awdLSTM)
+  public static func exportNotes(for checkpoint: Checkpoint) throws -> [Note] {
+    try PyTorchFormat.exportNotes(for: checkpoint, naming: .awdLSTM)
   }
 
   /// Writes the state_dict.
@@ -57,8 +57,8 @@ public enum FastaiFormat: PyTorchDialect {
   /// Returns notes on everything but the weights.
   ///
   /// - Throws: `InterchangeError` for layers that the program does not support.
-  public static func losses(of checkpoint: Checkpoint) throws -> [Note] {
-    try PyTorchFormat.losses(of: checkpoint, naming: .fastai)
+  public static func exportNotes(for checkpoint: Checkpoint) throws -> [Note] {
+    try PyTorchFormat.exportNotes(for: checkpoint, naming: .fastai)
   }
 
   /// Writes the state_dict.

@@ -12,7 +12,7 @@ extension PyTorchFormat {
   ///
   /// - Throws: `InterchangeError` for tensors that are missing or that a state_dict cannot
   ///   represent.
-  public static func losses(of checkpoint: Checkpoint) throws -> [Note] {
+  public static func exportNotes(for checkpoint: Checkpoint) throws -> [Note] {
     let single = checkpoint.architecture.layers.indices.filter {
       checkpoint.architecture.layers[$0].bias == .single
     }
@@ -22,7 +22,7 @@ extension PyTorchFormat {
         message: "a second bias of zeros is written beside it: PyTorch's modules have two")
     }
     return notes
-      + (try losses(of: checkpoint.withTwoBiases, naming: .wordLanguageModel))
+      + (try exportNotes(for: checkpoint.withTwoBiases, naming: .wordLanguageModel))
   }
 
   /// Returns the model with the two biases of PyTorch's modules, which computes the same function.
@@ -32,7 +32,7 @@ extension PyTorchFormat {
   ///
   /// - Throws: `InterchangeError` for tensors that are missing or that the program does not
   ///   support.
-  static func losses(of checkpoint: Checkpoint, naming: StateNaming) throws -> [Note] {
+  static func exportNotes(for checkpoint: Checkpoint, naming: StateNaming) throws -> [Note] {
     _ = try TorchStateDictionary(checkpoint, naming: naming)
     let notes = partLosses(of: checkpoint)
     return switch naming {
@@ -138,7 +138,7 @@ extension PyTorchFormat {
       notes.append(Note(place: place, message: "not preserved: \(what)"))
     }
     lose(Layout.tokenizer, "how text becomes tokens (\(checkpoint.tokenizer.kind.rawValue))")
-    return notes + checkpoint.lossesBesideWeights
+    return notes + checkpoint.exportNotesBesideWeights
   }
 
   /// Returns notes on stacks of layers that no single module can represent.

@@ -18,10 +18,10 @@ public enum PyTorchTrainingFormat: PyTorchDialect {
   ///
   /// - Throws: `InterchangeError` for a model without optimizer, and for formulas that PyTorch does
   ///   not support.
-  public static func losses(of checkpoint: Checkpoint) throws -> [Note] {
+  public static func exportNotes(for checkpoint: Checkpoint) throws -> [Note] {
     let optimizer = try optimizer(of: checkpoint)
     _ = try TorchOptimizerDictionary(optimizer, order: order(of: checkpoint))
-    var notes = try PyTorchFormat.losses(of: checkpoint).filter {
+    var notes = try PyTorchFormat.exportNotes(for: checkpoint).filter {
       $0.place != "/optimizer" && !$0.message.contains("--write-vocabulary")
     }
     func lose(_ what: String) {
@@ -38,7 +38,7 @@ public enum PyTorchTrainingFormat: PyTorchDialect {
   /// Writes the dictionary: `model_state_dict`, `optimizer_state_dict`, `step`, `epoch`, and the
   /// tokens `itos`.
   ///
-  /// - Throws: The errors of `losses`; `FileError` if the file cannot be written.
+  /// - Throws: The errors of `exportNotes`; `FileError` if the file cannot be written.
   public static func write(
     _ checkpoint: Checkpoint, to path: String, progress: (Int) -> Void
   ) throws {

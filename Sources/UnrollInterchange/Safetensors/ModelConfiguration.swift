@@ -3,6 +3,7 @@
 
 import Foundation
 import UnrollFormat
+import UnrollSerialization
 import UnrollTensors
 import UnrollTokenization
 

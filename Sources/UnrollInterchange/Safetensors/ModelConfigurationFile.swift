@@ -1,6 +1,7 @@
 // Writes the `config.json` that programs expect beside weights.
 
 import UnrollFormat
+import UnrollSerialization
 import UnrollTensors
 import UnrollTokenization
 

@@ -1,5 +1,6 @@
 // A safetensors file: the length of a header, the header in JSON, and the bytes of the tensors.
 
+import UnrollSerialization
 import UnrollTensors
 import UnrollTokenization
 

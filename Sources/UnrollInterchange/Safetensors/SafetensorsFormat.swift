@@ -3,6 +3,7 @@
 
 import Foundation
 import UnrollFormat
+import UnrollSerialization
 import UnrollTensors
 import UnrollTokenization
 
@@ -56,14 +57,14 @@ public enum SafetensorsFormat: NameWritingFormat {
   ///
   /// - Throws: `InterchangeError` for tensors that are missing or that a state_dict cannot
   ///   represent.
-  public static func losses(of checkpoint: Checkpoint) throws -> [Note] {
+  public static func exportNotes(for checkpoint: Checkpoint) throws -> [Note] {
     _ = try TorchStateDictionary(checkpoint, allowsVariants: true)
-    return checkpoint.lossesOfNamedTensors
+    return checkpoint.exportNotesOfNamedTensors
   }
 
-  static func losses(of checkpoint: Checkpoint, naming: StateNaming) throws -> [Note] {
+  static func exportNotes(for checkpoint: Checkpoint, naming: StateNaming) throws -> [Note] {
     _ = try state(of: checkpoint, naming: naming)
-    return checkpoint.variantsInMetadata + checkpoint.lossesBesideWeights
+    return checkpoint.variantsInMetadata + checkpoint.exportNotesBesideWeights
   }
 
   private static func state(
@@ -154,21 +155,4 @@ extension SafetensorsFormat {
 extension DType {
   /// The name of the type in a safetensors header.
   fileprivate var safetensorsName: String { rawValue.uppercased() }
-}
-
-/// Returns a text as a JSON string.
-func quoted(_ text: String) -> String {
-  var result = "\""
-  for scalar in text.unicodeScalars {
-    switch scalar {
-    case "\"": result += "\\\""
-    case "\\": result += "\\\\"
-    case "\n": result += "\\n"
-    case "\r": result += "\\r"
-    case "\t": result += "\\t"
-    case "\u{0}"..<"\u{20}": result += String(printf: "\\u%04x", scalar.value)
-    default: result.unicodeScalars.append(scalar)
-    }
-  }
-  return result + "\""
 }

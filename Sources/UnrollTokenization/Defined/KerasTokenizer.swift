@@ -1,5 +1,7 @@
 // The class Tokenizer of Keras: what `to_json()` writes, and the same settings from a pickle.
 
+import UnrollSerialization
+
 /// The settings of a `Tokenizer` of Keras 1 to 3.
 package struct KerasTokenizer: Sendable, Hashable {
   /// The words with their ids.

@@ -1,5 +1,7 @@
 // SentencePiece: its own normalisation, then Unigram or byte-pair encoding of a whole line.
 
+import UnrollSerialization
+
 /// A SentencePiece model: the normalization of a line and its encoding.
 struct SentencePieceModel: Sendable {
   /// The normalization of lines.

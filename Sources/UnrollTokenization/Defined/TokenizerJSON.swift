@@ -1,5 +1,7 @@
 // The file tokenizer.json of the library tokenizers.
 
+import UnrollSerialization
+
 extension DefinedTokenizer {
   /// Reads a tokenizer.json.
   ///

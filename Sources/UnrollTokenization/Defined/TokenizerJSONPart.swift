@@ -1,6 +1,7 @@
 // Parts of the file tokenizer.json with their places, for errors.
 
 import Foundation
+import UnrollSerialization
 
 /// A part of the file.
 struct JSONPart {

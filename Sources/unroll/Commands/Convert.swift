@@ -138,7 +138,7 @@ struct Convert: ParsableCommand {
     var notes = conversion.notes
     if case .foreign(let format) = target {
       do {
-        notes += try format.losses(of: conversion.checkpoint, map: conversion.outputNames)
+        notes += try format.exportNotes(for: conversion.checkpoint, map: conversion.outputNames)
       } catch let error as InterchangeError {
         throw error.naming(model)
       }

@@ -6,6 +6,7 @@ import UnrollEngine
 import UnrollFormat
 import UnrollInterchange
 import UnrollNeural
+import UnrollSerialization
 import UnrollTensors
 import UnrollTokenization
 

@@ -49,14 +49,14 @@ static void begin(void) {
 
 static void end(const char *name) { printf("%s %016llx\n", name, (unsigned long long)digest); }
 
-/// Packed and plain products of all kinds and of sizes that fill no tile.
-static void products(unroll_precision precision) {
+/// Packed and plain products of all kinds and of sizes that fill no tile, of numbers up to a scale.
+static void products(unroll_precision precision, float scale) {
   static const size_t sizes[][3] = {
       {1, 1, 1}, {1, 67, 385}, {2, 33, 200}, {3, 129, 50}, {5, 40, 650}, {14, 64, 384}, {37, 77, 1153}, {150, 31, 90}};
   for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
     const size_t M = sizes[s][0], N = sizes[s][1], K = sizes[s][2];
-    float *x = numbers(M * K, 1), *w = numbers(N * K, 1), *bias = numbers(N, 1);
-    float *y = numbers(M * N, 1), *scales = numbers(M, 1);
+    float *x = numbers(M * K, scale), *w = numbers(N * K, scale), *bias = numbers(N, scale * scale);
+    float *y = numbers(M * N, scale * scale), *scales = numbers(M, 1);
     uint16_t *x_halves = malloc(M * K * 2), *w_halves = malloc(N * K * 2);
     int8_t *x_whole = malloc(M * K);
     if (!x_halves || !w_halves || !x_whole) exit(2);
@@ -186,9 +186,11 @@ int main(void) {
     for (int threads = 1; threads <= 2; threads++) {
       unroll_set_threads(threads);
       printf("# %s, threads %d\n", unroll_instructions_name(sets[s]), threads);
-      begin(), products(UNROLL_F32), end("products f32");
-      begin(), products(UNROLL_BF16), end("products bf16");
-      begin(), products(UNROLL_INT8), end("products int8");
+      begin(), products(UNROLL_F32, 1), end("products f32");
+      begin(), products(UNROLL_BF16, 1), end("products bf16");
+      // Their products are about the smallest normal number.
+      begin(), products(UNROLL_BF16, 0x1p-62f), end("products bf16, small");
+      begin(), products(UNROLL_INT8, 1), end("products int8");
       begin(), cells(false), cells(true), end("cells");
       begin(), softmax(), end("softmax");
       begin(), updates(), end("updates");
