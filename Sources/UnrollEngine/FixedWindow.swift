@@ -139,6 +139,8 @@ extension LanguageModel {
     var logProbability: Float = 0
     var entropy = 0.0
     var total = 0.0
+    var guesses: [TokenGuess] = []
+    var rank = 0
   }
 
   private func windowPlaces(
@@ -165,7 +167,10 @@ extension LanguageModel {
       unpredictedCount: sentence.count - own.count,
       logProbabilities: own.map(\.logProbability),
       entropies: figures.entropies ? own.map(\.entropy) : [],
-      totals: figures.subset.isEmpty ? [] : found.map(\.total))
+      totals: figures.subset.isEmpty ? [] : found.map(\.total),
+      likeliest: figures.guesses == 0
+        ? LikeliestTokens()
+        : LikeliestTokens(guesses: own.map(\.guesses), ranks: own.map(\.rank)))
   }
 
   /// Runs windows, batching those of equal length.
@@ -188,9 +193,14 @@ extension LanguageModel {
       var state = try stateBeforeLast(of: contexts)
       let found = try network.predictions(
         ofTargets: group.map { places[$0].target }, inputs: contexts.compactMap(\.last),
-        withEntropies: figures.entropies, totalling: figures.subset, state: &state)
+        withEntropies: figures.entropies, totalling: figures.subset, guessing: figures.guesses,
+        state: &state)
       for (place, index) in group.enumerated() {
         results[index].logProbability = found.logProbabilities[place]
+        if figures.guesses > 0 {
+          results[index].guesses = found.likeliest.guesses[place]
+          results[index].rank = found.likeliest.ranks[place]
+        }
         if figures.entropies { results[index].entropy = found.entropies[place] }
         if !figures.subset.isEmpty { results[index].total = found.totals[place] }
       }

@@ -4,6 +4,14 @@ import UnrollNeural
 import UnrollTensors
 import UnrollTokenization
 
+/// A token that a model expects at a position, with its probability.
+public struct ExpectedToken: Sendable, Equatable {
+  /// The text of the token in the vocabulary.
+  public let token: String
+  /// The natural logarithm of its probability.
+  public let logProbability: Double
+}
+
 /// The score of a token of a line.
 public struct TokenScore: Sendable {
   /// The text of the token in the vocabulary.
@@ -18,6 +26,10 @@ public struct TokenScore: Sendable {
   public let entropy: Double?
   /// `true` if the token stands for text outside the vocabulary.
   public let isUnknown: Bool
+  /// 1 + the number of tokens that are likelier at this position; `nil` if not requested or not predicted.
+  public let rank: Int?
+  /// The likeliest tokens at this position, in descending order; empty if not requested or not predicted.
+  public let guesses: [ExpectedToken]
 }
 
 /// The score of a word of a line.
@@ -43,6 +55,10 @@ public struct WordScore: Sendable {
   public let entropyReduction: Double?
   /// The number of the word's out-of-vocabulary tokens and of its parts that were left out.
   public let unknownCount: Int
+  /// The rank of the first token of the word's text; `nil` if not requested or not predicted.
+  public let rank: Int?
+  /// The likeliest tokens at that position, in descending order; empty if not requested or not predicted.
+  public let guesses: [ExpectedToken]
 
   /// `true` if the word is out of vocabulary, in whole or in part.
   public var isUnknown: Bool { unknownCount > 0 }
@@ -95,6 +111,8 @@ public struct ScoreSettings: Sendable {
   public var window: FixedWindow?
   /// `true` to compute entropies.
   public var wantsEntropies = true
+  /// The number of likeliest tokens in place of each token; 0 for none, and no ranks.
+  public var guesses = 0
   /// A file with the words of each line of the text, separated by white space, or by tabs in a line
   /// that has a tab; `nil` to split the text at white space.
   public var segmentation: String?
@@ -135,6 +153,7 @@ extension LanguageModel {
     let scorer = WordScorer(self, settings.boundary)
     var figures = scorer.figures
     figures.entropies = settings.wantsEntropies
+    figures.guesses = settings.guesses
     var state = network.zeroState(columns: 1)
     var previous: Int32?
     var history = settings.carriesState ? [encoder.sentenceStartID].compactMap { $0 } : nil

@@ -15,6 +15,8 @@ public struct SentencePredictions: Sendable {
   /// The logarithms of the total probability of the requested subset of the vocabulary at each of
   /// these tokens, and after the last token if requested; empty without a subset.
   public let totals: [Double]
+  /// The likeliest tokens in place of each of these tokens, and their ranks; empty if not requested.
+  public let likeliest: LikeliestTokens
 }
 
 /// Figures of the distributions over the vocabulary, in addition to token probabilities.
@@ -25,6 +27,8 @@ public struct PredictionFigures: Sendable {
   public var subset: [Int32] = []
   /// `true` to compute the total after the last token of a sentence, too.
   public var includesEnd = false
+  /// The number of likeliest tokens in place of each token; 0 for none, and no ranks.
+  public var guesses = 0
 
   /// Creates settings without additional figures.
   public init() {}
@@ -60,7 +64,11 @@ extension LanguageModel {
         logProbabilities: path.dropFirst().map { pass.logProbabilities[$0] },
         entropies: figures.entropies ? readers.map { pass.entropies[$0] } : [],
         totals: figures.subset.isEmpty
-          ? [] : (isEndRead ? path[...] : readers).map { pass.totals[$0] })
+          ? [] : (isEndRead ? path[...] : readers).map { pass.totals[$0] },
+        likeliest: figures.guesses == 0
+          ? LikeliestTokens()
+          : LikeliestTokens(
+            guesses: readers.map { pass.guesses[$0] }, ranks: path.dropFirst().map { pass.ranks[$0] }))
     }
   }
 
@@ -90,7 +98,7 @@ extension LanguageModel {
       state: &after)
     return SentencePredictions(
       unpredictedCount: found.unpredictedCount, logProbabilities: found.logProbabilities,
-      entropies: found.entropies, totals: found.totals + end.totals)
+      entropies: found.entropies, totals: found.totals + end.totals, likeliest: found.likeliest)
   }
 
   /// Returns the predictions of a sentence.
@@ -113,18 +121,21 @@ extension LanguageModel {
     var logProbabilities: [Float] = []
     var entropies: [Double] = []
     var totals: [Double] = []
+    var likeliest = LikeliestTokens()
     for first in stride(from: 0, to: targets.count, by: Self.window) {
       let found = try network.predictions(
         ofTargets: Array(targets.dropFirst(first).prefix(Self.window)),
         inputs: Array(inputs.dropFirst(first).prefix(Self.window)),
-        withEntropies: figures.entropies, totalling: figures.subset, state: &state)
+        withEntropies: figures.entropies, totalling: figures.subset, guessing: figures.guesses,
+        state: &state)
       logProbabilities += found.logProbabilities
       entropies += found.entropies
       totals += found.totals
+      likeliest.append(found.likeliest)
     }
     return SentencePredictions(
       unpredictedCount: sentence.count - targets.count, logProbabilities: logProbabilities,
-      entropies: entropies, totals: totals)
+      entropies: entropies, totals: totals, likeliest: likeliest)
   }
 
   /// Returns the log-probabilities of a sentence's tokens, each given the tokens before it.
@@ -165,6 +176,10 @@ private struct TreePass {
   private(set) var entropies: [Double]
   /// Out: the total of the subset after each read node, if requested.
   private(set) var totals: [Double]
+  /// Out: the likeliest tokens after each read node, if requested.
+  private(set) var guesses: [[TokenGuess]]
+  /// Out: the rank of each node's last token, if requested.
+  private(set) var ranks: [Int]
 
   init(_ tree: PrefixTree, _ network: RecurrentModel, _ figures: PredictionFigures) {
     self.tree = tree
@@ -176,6 +191,8 @@ private struct TreePass {
     logProbabilities = Array(repeating: 0, count: count)
     entropies = Array(repeating: 0, count: figures.entropies ? count : 0)
     totals = Array(repeating: 0, count: figures.subset.isEmpty ? 0 : count)
+    guesses = Array(repeating: [], count: figures.guesses == 0 ? 0 : count)
+    ranks = Array(repeating: 0, count: figures.guesses == 0 ? 0 : count)
   }
 
   /// Reads all nodes whose output is needed.
@@ -243,7 +260,9 @@ private struct TreePass {
     }
     let found = try network.predictions(
       ofTargets: children.map { tree.nodes[$0].token }, after: rows, hiddenStates: hidden,
-      withEntropies: figures.entropies, totalling: figures.subset)
+      withEntropies: figures.entropies, totalling: figures.subset, guessing: figures.guesses)
+    for (child, rank) in zip(children, found.likeliest.ranks) { ranks[child] = rank }
+    for (node, tokens) in zip(waiting, found.likeliest.guesses) { guesses[node] = tokens }
     for (child, logProbability) in zip(children, found.logProbabilities) {
       logProbabilities[child] = logProbability
     }

@@ -1,5 +1,6 @@
 // Computes the probabilities of words from those of their tokens.
 
+import UnrollNeural
 import UnrollTokenization
 
 /// Computes scores of words and sentences from predictions of tokens.
@@ -43,7 +44,11 @@ struct WordScorer {
         word: owners[index],
         logProbability: place >= 0 ? Double(predictions.logProbabilities[place]) : nil,
         entropy: predictions.entropies.indices.contains(place) ? predictions.entropies[place] : nil,
-        isUnknown: unknown.contains(index))
+        isUnknown: unknown.contains(index),
+        rank: predictions.likeliest.ranks.indices.contains(place)
+          ? predictions.likeliest.ranks[place] : nil,
+        guesses: predictions.likeliest.guesses.indices.contains(place)
+          ? predictions.likeliest.guesses[place].map(expected) : [])
     }
     var scores: [WordScore] = []
     var previous: Double?
@@ -53,7 +58,8 @@ struct WordScorer {
       while token < tokens.count, tokens[token].word == index { token += 1 }
       let own = tokens[first..<token]
       let charged = charged(first..<token, of: encoded, words[index])
-      let entropy = charged.isEmpty ? own.first?.entropy : tokens[charged.lowerBound].entropy
+      let opening = charged.isEmpty ? own.first : tokens[charged.lowerBound]
+      let entropy = opening?.entropy
       let reduction = entropy.flatMap { entropy in previous.map { max(0, $0 - entropy) } }
       previous = entropy ?? previous
       let isLast = index == words.count - 1
@@ -67,7 +73,7 @@ struct WordScorer {
         WordScore(
           word: words[index].text, surprisal: unknownCount > 0 ? nil : surprisal,
           surprisalIncludingUnknown: surprisal, entropy: entropy, entropyReduction: reduction,
-          unknownCount: unknownCount))
+          unknownCount: unknownCount, rank: opening?.rank, guesses: opening?.guesses ?? []))
     }
     let predicted = tokens.filter { $0.logProbability != nil }
     func sum(_ tokens: [TokenScore]) -> Double? {
@@ -77,6 +83,12 @@ struct WordScorer {
       line: line.number, tokens: tokens, words: scores, logProbability: sum(predicted),
       knownLogProbability: sum(predicted.filter { !$0.isUnknown }),
       leftOutCount: encoded.leftOut.count)
+  }
+
+  private func expected(_ guess: TokenGuess) -> ExpectedToken {
+    ExpectedToken(
+      token: encoder.vocabulary.text(of: Int(guess.token)),
+      logProbability: Double(guess.logProbability))
   }
 
   /// Returns the tokens that count towards a word: those that begin in it or in the white space

@@ -50,14 +50,17 @@ struct OutputLayer: Sendable {
   ///   - scratch: Memory for intermediate results.
   ///   - entropies: In: `[M]` zeros if they are requested, else empty. Out: in nats.
   ///   - subset: The total probability of some tokens. Out: `[M]` its logarithms; `nil` if not requested.
-  /// - Returns: One for each target.
+  ///   - likeliest: The likeliest outputs and the targets' ranks; `nil` if not requested. Out: to be finished with
+  ///     the logarithms of the partition functions that are returned.
+  /// - Returns: One for each target, and `[M]` logarithms of the partition functions.
   /// - Throws: `NeuralError` if memory is short.
   func logProbabilities(
     of targets: OutputTargets, hidden: UnsafePointer<Float>, scratch: inout OutputScratch,
-    entropies: inout [Double], subset: inout SubsetTotals?
-  ) throws -> [Float] {
+    entropies: inout [Double], subset: inout SubsetTotals?, likeliest: inout LikeliestSearch?
+  ) throws -> (logProbabilities: [Float], logPartitions: [Double]) {
     var targetLogits = [Float](repeating: -.infinity, count: targets.tokens.count)
     subset?.begin(rows: targets.M)
+    likeliest?.begin(targets)
     let logPartitions = try forEachPanel(
       M: targets.M, hidden: hidden, scratch: &scratch, entropies: &entropies
     ) { logits, rows, panel in
@@ -66,9 +69,21 @@ struct OutputLayer: Sendable {
         targetLogits[index] = row[Int(targets.tokens[index]) - panel.lowerBound]
       }
       subset?.add(logits, rows: rows, panel: panel)
+      likeliest?.add(logits, rows: rows, panel: panel)
     }
     subset?.finish(logPartitions)
-    return zip(targetLogits, targets.rows).map { Float(Double($0) - logPartitions[$1]) }
+    if likeliest != nil {
+      var noEntropies: [Double] = []
+      _ = try forEachPanel(
+        M: targets.M, hidden: hidden, scratch: &scratch, entropies: &noEntropies
+      ) { logits, rows, panel in
+        likeliest?.rank(logits, rows: rows, panel: panel, targets, targetLogits)
+      }
+    }
+    let logProbabilities = zip(targetLogits, targets.rows).map {
+      Float(Double($0) - logPartitions[$1])
+    }
+    return (logProbabilities, logPartitions)
   }
 
   /// Returns the log-probabilities of all tokens.

@@ -94,16 +94,19 @@ public final class RecurrentModel: Sendable {
   ///   - inputs: `[T, B]` the tokens to read.
   ///   - withEntropies: `true` to compute entropies.
   ///   - subset: Tokens, ascending, whose total probability at each position is requested; none if empty.
+  ///   - guessCount: The number of likeliest tokens of each position, and 0 for none and no ranks.
   ///   - state: In: the state before the window. Out: after it; unchanged if an error is thrown.
   /// - Returns: `[T, B]` natural logarithms, `[T, B]` the entropies in nats of the distributions over the
-  ///   vocabulary and `[T, B]` the logarithms of the subset's total probability, both if they are requested; 0
-  ///   for no target.
+  ///   vocabulary, `[T, B]` the logarithms of the subset's total probability and `[T, B]` the likeliest tokens
+  ///   and the targets' ranks, all if they are requested; 0 or none for no target.
   /// - Throws: `NeuralError` for tokens outside of the vocabulary, or a state of another model.
   public func predictions(
     ofTargets targets: [Int32], inputs: [Int32], withEntropies: Bool,
-    totalling subset: [Int32] = [],
+    totalling subset: [Int32] = [], guessing guessCount: Int = 0,
     state: inout RecurrentState
-  ) throws -> (logProbabilities: [Float], entropies: [Double], totals: [Double]) {
+  ) throws -> (
+    logProbabilities: [Float], entropies: [Double], totals: [Double], likeliest: LikeliestTokens
+  ) {
     guard targets.count == inputs.count else {
       throw NeuralError.window(
         expected: "as many targets as inputs, \(inputs.count)", found: "\(targets.count)")
@@ -115,8 +118,10 @@ public final class RecurrentModel: Sendable {
       let places = targets.indices.filter { targets[$0] >= 0 }
       var wantedEntropies = [Double](repeating: 0, count: withEntropies ? places.count : 0)
       var sums = SubsetTotals(of: subset.map(place(of:)).filter { $0 >= 0 })
+      var search = LikeliestSearch(count: guessCount)
       let wanted = try logProbabilities(
-        ofTargets: targets, at: places, entropies: &wantedEntropies, subset: &sums, in: &workspace)
+        ofTargets: targets, at: places, entropies: &wantedEntropies, subset: &sums,
+        likeliest: &search, in: &workspace)
       state = next
       var all = [Float](repeating: 0, count: targets.count)
       for (place, logProbability) in zip(places, wanted) { all[place] = logProbability }
@@ -124,7 +129,16 @@ public final class RecurrentModel: Sendable {
       for (place, entropy) in zip(places, wantedEntropies) { entropies[place] = entropy }
       var totals = [Double](repeating: 0, count: subset.isEmpty ? 0 : targets.count)
       for (place, total) in zip(places, sums?.logarithms ?? []) { totals[place] = total }
-      return (all, entropies, totals)
+      var likeliest = LikeliestTokens()
+      if let found = search?.found {
+        likeliest.guesses = Array(repeating: [], count: targets.count)
+        likeliest.ranks = Array(repeating: 0, count: targets.count)
+        for (index, place) in places.enumerated() {
+          likeliest.guesses[place] = found.guesses[index]
+          likeliest.ranks[place] = found.ranks[index]
+        }
+      }
+      return (all, entropies, totals, likeliest)
     }
   }
 
@@ -166,13 +180,17 @@ public final class RecurrentModel: Sendable {
   ///   - hiddenStates: `[M, H]` of the top layer.
   ///   - withEntropies: `true` to compute entropies.
   ///   - subset: Tokens, ascending, whose total probability is requested; none if empty.
-  /// - Returns: The natural logarithm of each target's probability, `[M]` the entropies in nats and `[M]` the
-  ///   logarithms of the subset's total probability, empty if not requested.
+  ///   - guessCount: The number of likeliest tokens of each hidden state, and 0 for none and no ranks.
+  /// - Returns: The natural logarithm of each target's probability, `[M]` the entropies in nats, `[M]` the
+  ///   logarithms of the subset's total probability, and `[M]` the likeliest tokens with each target's rank; empty
+  ///   if not requested.
   /// - Throws: `NeuralError` for tokens outside of the vocabulary, or rows without a hidden state.
   public func predictions(
     ofTargets targets: [Int32], after rows: [Int], hiddenStates: [Float], withEntropies: Bool,
-    totalling subset: [Int32] = []
-  ) throws -> (logProbabilities: [Float], entropies: [Double], totals: [Double]) {
+    totalling subset: [Int32] = [], guessing guessCount: Int = 0
+  ) throws -> (
+    logProbabilities: [Float], entropies: [Double], totals: [Double], likeliest: LikeliestTokens
+  ) {
     try architecture.check(tokens: targets, lowest: 0)
     try architecture.check(tokens: subset, lowest: 0)
     let M = hiddenStates.count / topSize
@@ -185,15 +203,20 @@ public final class RecurrentModel: Sendable {
     }
     var entropies = [Double](repeating: 0, count: withEntropies ? M : 0)
     var sums = SubsetTotals(of: subset.map(place(of:)).filter { $0 >= 0 })
-    let logProbabilities = try withWorkspace { workspace in
+    var search = LikeliestSearch(count: guessCount)
+    let found = try withWorkspace { workspace in
       try hiddenStates.withUnsafeBufferPointer { hidden in
         try output.logProbabilities(
           of: OutputTargets(targets.map(place(of:)), rows: rows, M: M), hidden: hidden.start,
-          scratch: &workspace.output, entropies: &entropies, subset: &sums)
+          scratch: &workspace.output, entropies: &entropies, subset: &sums, likeliest: &search)
       }
     }
+    search?.finish(found.logPartitions, token: token(ofPlace:))
     let none = [Double](repeating: 0, count: subset.isEmpty ? 0 : M)
-    return (logProbabilities, entropies, sums?.logarithms ?? none)
+    return (
+      found.logProbabilities, entropies, sums?.logarithms ?? none,
+      search?.found ?? LikeliestTokens()
+    )
   }
 
   /// Runs a window and returns the log-probabilities of all tokens at each position.
@@ -224,6 +247,9 @@ public final class RecurrentModel: Sendable {
     let place = shortlist.partitioningIndex { $0 >= token }
     return place < shortlist.count && shortlist[place] == token ? Int32(place) : -1
   }
+
+  /// Returns the token of an output.
+  private func token(ofPlace place: Int32) -> Int32 { shortlist.map { $0[Int(place)] } ?? place }
 
   /// The width of the top layer, H.
   public var topSize: Int { architecture.topSize }
@@ -292,12 +318,13 @@ public final class RecurrentModel: Sendable {
   ///   - places: The M positions whose targets are requested.
   ///   - entropies: In: `[M]` zeros if they are requested, else empty. Out: in nats.
   ///   - subset: The total probability of some tokens; `nil` if not requested.
+  ///   - likeliest: The likeliest tokens and ranks at the M positions; `nil` if not requested.
   ///   - workspace: In: `below` begins with the top layer's hidden states, `[T*B, H]`.
   /// - Returns: `[M]`
   /// - Throws: `NeuralError` if memory is short.
   private func logProbabilities(
     ofTargets targets: [Int32], at places: [Int], entropies: inout [Double],
-    subset: inout SubsetTotals?, in workspace: inout Workspace
+    subset: inout SubsetTotals?, likeliest: inout LikeliestSearch?, in workspace: inout Workspace
   ) throws -> [Float] {
     let H = topSize
     return try workspace.below.withScratch(targets.count * H) { top in
@@ -305,9 +332,11 @@ public final class RecurrentModel: Sendable {
         for (row, place) in places.enumerated() {
           (wanted + row * H).update(from: top + place * H, count: H)
         }
-        return try output.logProbabilities(
+        let found = try output.logProbabilities(
           of: OutputTargets(places.map { place(of: targets[$0]) }), hidden: wanted,
-          scratch: &workspace.output, entropies: &entropies, subset: &subset)
+          scratch: &workspace.output, entropies: &entropies, subset: &subset, likeliest: &likeliest)
+        likeliest?.finish(found.logPartitions, token: token(ofPlace:))
+        return found.logProbabilities
       }
     }
   }

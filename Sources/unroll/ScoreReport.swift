@@ -2,6 +2,7 @@
 
 import Foundation
 import UnrollEngine
+import UnrollTensors
 
 /// The settings that determine the rows of a table of scores.
 struct ScoreStyle {
@@ -15,13 +16,22 @@ struct ScoreStyle {
   /// The window that each token is predicted from; `nil` for all tokens before it.
   let window: WindowDescription?
 
+  /// The number of likeliest tokens for each row.
+  let guesses: Int
+
   /// The names of the columns.
   var header: [String] {
     switch level {
-    case .token: ["token", "sentid", "tokenpos", "sentpos", "surp", "entropy", "entred", "oov"]
-    case .word: ["word", "sentid", "sentpos", "wlen", "surp", "entropy", "entred", "oov"]
+    case .token:
+      ["token", "sentid", "tokenpos", "sentpos", "surp", "entropy", "entred", "oov"] + guessColumns
+    case .word:
+      ["word", "sentid", "sentpos", "wlen", "surp", "entropy", "entred", "oov"] + guessColumns
     case .sentence: ["sentid", "tokens", "oov", "logprob"]
     }
+  }
+
+  private var guessColumns: [String] {
+    guesses == 0 ? [] : ["rank"] + (1...guesses).flatMap { ["guess\($0)", "prob\($0)"] }
   }
 
   /// The treatment of unknown words.
@@ -110,9 +120,13 @@ struct SentenceReport: Encodable {
     let entropy: Double?
     let entred: Double?
     let oov: Bool
+    let rank: Int?
+    /// The likeliest tokens; `nil` if not requested.
+    let guesses: [Guess]?
 
     enum CodingKeys: String, CodingKey {
-      case token, word, tokenpos, sentpos, wlen, surp, surpReason, entropy, entred, oov
+      case token, word, tokenpos, sentpos, wlen, surp, surpReason, entropy, entred, oov, rank,
+        guesses
     }
 
     func encode(to encoder: any Encoder) throws {
@@ -130,6 +144,19 @@ struct SentenceReport: Encodable {
       try container.encode(entropy, forKey: .entropy)
       try container.encode(entred, forKey: .entred)
       try container.encode(oov, forKey: .oov)
+      guard let guesses else { return }
+      try container.encode(rank, forKey: .rank)
+      try container.encode(guesses, forKey: .guesses)
+    }
+  }
+
+  /// A token that the model expected.
+  struct Guess: Encodable {
+    let token: String
+    let prob: Double
+
+    init(_ expected: ExpectedToken) {
+      (token, prob) = (expected.token, Elementary.exp(expected.logProbability))
     }
   }
 
@@ -158,7 +185,8 @@ struct SentenceReport: Encodable {
         surp: surprisal,
         surpReason: reason(surprisal, isUnknown: word.isUnknown),
         entropy: style.scaled(word.entropy), entred: style.scaled(word.entropyReduction),
-        oov: word.isUnknown)
+        oov: word.isUnknown, rank: word.rank,
+        guesses: style.guesses > 0 ? word.guesses.map(Guess.init) : nil)
     }
   }
 
@@ -170,7 +198,8 @@ struct SentenceReport: Encodable {
       return Unit(
         name: token.token, level: .token, tokenpos: index + 1, sentpos: token.word.map { $0 + 1 },
         surp: surprisal, surpReason: reason(surprisal, isUnknown: token.isUnknown),
-        entropy: style.scaled(token.entropy), entred: style.scaled(reduction), oov: token.isUnknown)
+        entropy: style.scaled(token.entropy), entred: style.scaled(reduction), oov: token.isUnknown,
+        rank: token.rank, guesses: style.guesses > 0 ? token.guesses.map(Guess.init) : nil)
     }
   }
 
@@ -213,7 +242,15 @@ struct SentenceReport: Encodable {
         unit.level == .token
         ? ["\(unit.tokenpos ?? 0)", sentpos] : [sentpos, "\(unit.wlen ?? 0)"]
       let numbers = [unit.surp, unit.entropy, unit.entred].map(cell)
-      return [unit.name, sentid] + places + numbers + [unit.oov ? "1" : "0"]
+      return [unit.name, sentid] + places + numbers + [unit.oov ? "1" : "0"] + guessCells(unit)
     }
+  }
+
+  /// The rank, and token and probability of each guess; `NA` where there are fewer.
+  private func guessCells(_ unit: Unit) -> [String] {
+    guard let guesses = unit.guesses else { return [] }
+    let found = guesses.flatMap { [$0.token, cell($0.prob)] }
+    let missing = Array(repeating: "NA", count: max(0, 2 * style.guesses - found.count))
+    return [unit.rank.map(String.init) ?? "NA"] + found + missing
   }
 }

@@ -47,7 +47,7 @@ import UnrollFormat
   }
 
   @Test(
-    "Sentences together have the bits of each alone, with entropies and totals",
+    "Sentences together have the bits of each alone, with entropies, totals and guesses",
     arguments: [Cell.lstm, .gru, .rnn], [true, false])
   func sentencesTogetherHaveTheBitsOfEachAlone(_ cell: Cell, hasStart: Bool) throws {
     var checkpoint = Checkpoint.small(cell: cell)
@@ -58,6 +58,7 @@ import UnrollFormat
     figures.entropies = true
     figures.subset = [1, 4, 7]
     figures.includesEnd = true
+    figures.guesses = 3
     let sentences = Self.sentences(400)
     let together = try model.predictions(ofSentences: sentences, figures)
     try #require(together.count == sentences.count)
@@ -73,11 +74,13 @@ import UnrollFormat
       var state = model.network.zeroState(columns: 1)
       let expected = try model.network.predictions(
         ofTargets: Array(targets), inputs: inputs, withEntropies: true, totalling: figures.subset,
-        state: &state)
+        guessing: 3, state: &state)
       #expect(found.unpredictedCount == (hasStart ? 0 : 1))
       #expect(found.logProbabilities == expected.logProbabilities.dropLast())
       #expect(found.entropies == expected.entropies.dropLast())
       #expect(found.totals == expected.totals)
+      #expect(found.likeliest.ranks == expected.likeliest.ranks.dropLast())
+      #expect(found.likeliest.guesses == expected.likeliest.guesses.dropLast())
     }
   }
 

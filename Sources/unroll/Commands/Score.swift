@@ -69,6 +69,13 @@ struct Score: ParsableCommand {
       valueName: "file"))
   var words: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Add the rank of each token among all, and the N likeliest tokens in its place; of a word, for its "
+        + "first token.",
+      valueName: "n"))
+  var guesses: Int?
+
   @OptionGroup(title: "Text") var preparation: PreparationOptions
 
   @Flag(help: "Print the table as CSV (RFC 4180).")
@@ -84,6 +91,12 @@ struct Score: ParsableCommand {
     guard !csv || !json else {
       throw ValidationError("--csv and --json cannot be combined.")
     }
+    if let guesses {
+      guard 1...1000 ~= guesses else { throw ValidationError("--guesses is 1 to 1000.") }
+      guard level != .sentence else {
+        throw ValidationError("--guesses needs --level token or word.")
+      }
+    }
   }
 
   func run() throws {
@@ -97,11 +110,13 @@ struct Score: ParsableCommand {
     settings.boundary = level == .word ? boundary : nil
     settings.preparation = preparation.preparation
     settings.answersEachLine = flush
+    settings.guesses = guesses ?? 0
     let style = ScoreStyle(
       level: level, base: base ?? (level == .sentence ? .e : .two), boundary: boundary,
       unknown: unknown, form: csv ? .csv : .tsv,
       protocolName: settings.window != nil ? "window" : carry ? "stream" : "sentence",
-      window: settings.window.map { model.description(of: $0, crossesLines: carry) })
+      window: settings.window.map { model.description(of: $0, crossesLines: carry) },
+      guesses: settings.guesses)
     var totals = ScoreTotals()
     var progress = Progress()
     note(model)
