@@ -58,8 +58,8 @@ let package = Package(
     .target(
       name: "UnrollEngine",
       dependencies: [
-        "UnrollFormat", "UnrollHDF5", "UnrollInterchange", "UnrollNeural", "UnrollTensors",
-        "UnrollTokenization",
+        "UnrollFormat", "UnrollHDF5", "UnrollInterchange", "UnrollNeural", "UnrollSerialization",
+        "UnrollTensors", "UnrollTokenization",
       ]),
     .executableTarget(
       name: "unroll",

@@ -76,6 +76,13 @@ struct Score: ParsableCommand {
       valueName: "n"))
   var guesses: Int?
 
+  @Flag(
+    help:
+      "Compare minimal pairs: the text is JSON lines or TSV with sentence_good and sentence_bad (BLiMP).")
+  var pairs = false
+
+  @OptionGroup(title: "Minimal pairs") var pairOptions: PairOptions
+
   @OptionGroup(title: "Text") var preparation: PreparationOptions
 
   @Flag(help: "Print the table as CSV (RFC 4180).")
@@ -91,6 +98,14 @@ struct Score: ParsableCommand {
     guard !csv || !json else {
       throw ValidationError("--csv and --json cannot be combined.")
     }
+    if pairs {
+      guard !carry, words == nil, guesses == nil, !flush, level == .word else {
+        throw ValidationError(
+          "--pairs cannot be combined with --carry, --words, --guesses, --flush or --level.")
+      }
+    } else if pairOptions.isGiven {
+      throw ValidationError("--compare, --group and --each need --pairs.")
+    }
     if let guesses {
       guard 1...1000 ~= guesses else { throw ValidationError("--guesses is 1 to 1000.") }
       guard level != .sentence else {
@@ -101,6 +116,7 @@ struct Score: ParsableCommand {
 
   func run() throws {
     let model = try options.load(leavingOutUnknown: unknown?.leavesOut == true)
+    if pairs { return try comparePairs(model) }
     warnOfLineEnds(inText: text, model.encoder)
     var settings = ScoreSettings()
     settings.carriesState = carry
@@ -141,6 +157,44 @@ struct Score: ParsableCommand {
     if let nll = totals.nll {
       warnIfWorseThanGuessing(nll: nll, vocabularySize: model.vocabularySize)
     }
+  }
+
+  private func comparePairs(_ model: LanguageModel) throws {
+    let base = base ?? .e
+    var settings = PairSettings()
+    settings.part = pairOptions.compare
+    settings.groupField = pairOptions.group
+    settings.unknown = unknown?.words(base) ?? .undefined
+    settings.boundary = boundary
+    settings.window = try windows.window(of: model)
+    settings.preparation = preparation.preparation
+    let form: TableForm = csv ? .csv : .tsv
+    var report = PairReport()
+    var progress = Progress()
+    if pairOptions.each, !json { Output.result(form.row(PairReport.header)) }
+    try model.score(pairs: text, settings) { score, fraction in
+      report.add(score)
+      if pairOptions.each {
+        if json {
+          try Output.jsonLine(PairReport.Row(score, base))
+        } else {
+          Output.result(form.row(PairReport.Row(score, base).cells))
+        }
+      }
+      progress.report { _ in
+        let share = fraction.map { String(printf: ", %.0f %%", 100 * $0) } ?? ""
+        return "\(Output.grouped(report.all.pairs)) pairs\(share)"
+      }
+    }
+    progress.finish()
+    if !pairOptions.each {
+      if json {
+        try Output.json(report)
+      } else {
+        for row in report.table { Output.result(form.row(row)) }
+      }
+    }
+    if let note = report.note { Output.note(note) }
   }
 
   private func printHeader(_ style: ScoreStyle) {

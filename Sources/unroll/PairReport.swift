@@ -1,0 +1,151 @@
+// The report of `unroll score --pairs`: accuracy by group, or both scores of each pair.
+
+import ArgumentParser
+import UnrollEngine
+
+/// Options of minimal pairs.
+struct PairOptions: ParsableArguments {
+  @Option(
+    help: "Compare whole sentences, or the words in which they differ.")
+  var compare = PairPart.sentence
+
+  @Option(
+    help: ArgumentHelp(
+      "Field with the group of a pair (default: phenomenon, UID, linguistics_term or condition).",
+      valueName: "field"))
+  var group: String?
+
+  @Flag(help: "Print both log-probabilities of each pair instead of the accuracy.")
+  var each = false
+
+  /// `true` if an option is given.
+  var isGiven: Bool { compare != .sentence || group != nil || each }
+}
+
+extension PairPart: ExpressibleByArgument {}
+
+/// Accuracy by group, in the order in which the groups appear.
+struct PairReport: Encodable {
+  private struct Group: Encodable {
+    let group: String
+    let pairs: Int
+    let correct: Int
+    let unscored: Int
+    let accuracy: Double?
+    let low: Double?
+    let high: Double?
+
+    init(_ name: String, _ accuracy: PairAccuracy) {
+      group = name
+      (pairs, correct, unscored) = (accuracy.pairs, accuracy.correct, accuracy.unscored)
+      self.accuracy = accuracy.share
+      (low, high) = (accuracy.interval?.lowerBound, accuracy.interval?.upperBound)
+    }
+
+    var cells: [String] {
+      [group, "\(pairs)", "\(correct)", "\(unscored)", cell(accuracy), cell(low), cell(high)]
+    }
+
+    enum CodingKeys: String, CodingKey {
+      case group, pairs, correct, unscored, accuracy, low, high
+    }
+
+    func encode(to encoder: any Encoder) throws {
+      var container = encoder.container(keyedBy: CodingKeys.self)
+      try container.encode(group, forKey: .group)
+      try container.encode(pairs, forKey: .pairs)
+      try container.encode(correct, forKey: .correct)
+      try container.encode(unscored, forKey: .unscored)
+      try container.encode(accuracy, forKey: .accuracy)
+      try container.encode(low, forKey: .low)
+      try container.encode(high, forKey: .high)
+    }
+  }
+
+  /// One pair.
+  struct Row: Encodable {
+    private let pair: Int
+    private let group: String?
+    private let good: Double?
+    private let bad: Double?
+    private let correct: Bool?
+    private let sentenceGood: String
+    private let sentenceBad: String
+
+    init(_ score: PairScore, _ base: Score.Base) {
+      (pair, group) = (score.pair.line, score.pair.group)
+      (good, bad) = (
+        score.good.map { $0 / base.logarithm }, score.bad.map { $0 / base.logarithm }
+      )
+      correct = score.isCorrect
+      (sentenceGood, sentenceBad) = (score.pair.good, score.pair.bad)
+    }
+
+    /// The cells of the table.
+    var cells: [String] {
+      [
+        "\(pair)", group ?? "NA", cell(good), cell(bad),
+        correct.map { $0 ? "1" : "0" } ?? "NA", sentenceGood, sentenceBad,
+      ]
+    }
+
+    enum CodingKeys: String, CodingKey {
+      case pair, group, good, bad, correct, sentenceGood, sentenceBad
+    }
+
+    func encode(to encoder: any Encoder) throws {
+      var container = encoder.container(keyedBy: CodingKeys.self)
+      try container.encode(pair, forKey: .pair)
+      try container.encode(group, forKey: .group)
+      try container.encode(good, forKey: .good)
+      try container.encode(bad, forKey: .bad)
+      try container.encode(correct, forKey: .correct)
+      try container.encode(sentenceGood, forKey: .sentenceGood)
+      try container.encode(sentenceBad, forKey: .sentenceBad)
+    }
+  }
+
+  /// The columns of the table of pairs.
+  static let header = [
+    "pair", "group", "good", "bad", "correct", "sentence_good", "sentence_bad",
+  ]
+
+  private var names: [String] = []
+  private var groups: [String: PairAccuracy] = [:]
+  /// The accuracy of all pairs.
+  private(set) var all = PairAccuracy()
+
+  /// Adds a pair.
+  mutating func add(_ score: PairScore) {
+    all.add(score)
+    guard let name = score.pair.group else { return }
+    if groups[name] == nil { names.append(name) }
+    groups[name, default: PairAccuracy()].add(score)
+  }
+
+  private var rows: [Group] {
+    names.map { Group($0, groups[$0] ?? PairAccuracy()) } + [Group("all", all)]
+  }
+
+  /// The rows of the table of accuracies, its header first.
+  var table: [[String]] {
+    [["group", "pairs", "correct", "unscored", "accuracy", "low", "high"]] + rows.map(\.cells)
+  }
+
+  /// The note on pairs without a score; `nil` if there are none.
+  var note: String? {
+    guard all.unscored > 0 else { return nil }
+    return "note: \(Output.grouped(all.unscored)) of \(Output.grouped(all.pairs + all.unscored)) pairs "
+      + "have no score, since words are not in the vocabulary or not predicted; they do not count: "
+      + "--unknown include or penalty=X scores them"
+  }
+
+  enum CodingKeys: String, CodingKey {
+    case groups
+  }
+
+  func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(rows, forKey: .groups)
+  }
+}
