@@ -166,12 +166,9 @@ struct PlausibilityCheck {
         return nil
       }
       var vocabulary = vocabulary
-      vocabulary.endOfSentenceID = own.endOfSentenceID.flatMap {
-        vocabulary.id(of: own.text(of: $0))
+      for role in SpecialToken.allCases {
+        vocabulary[role] = own[role].flatMap { vocabulary.id(of: own.text(of: $0)) }
       }
-      vocabulary.beginningOfSentenceID =
-        own.beginningOfSentenceID.flatMap { vocabulary.id(of: own.text(of: $0)) }
-      vocabulary.unknownID = own.unknownID.flatMap { vocabulary.id(of: own.text(of: $0)) }
       return (order, vocabulary)
     }
   }

@@ -76,11 +76,8 @@ struct StateMetadata {
 
   private static func json(_ vocabulary: Vocabulary, listingTokens: Bool) -> String {
     var members = [#""unit":\#(quoted(vocabulary.unit.rawValue))"#]
-    for (name, id) in [
-      ("unknown", vocabulary.unknownID), ("eos", vocabulary.endOfSentenceID),
-      ("bos", vocabulary.beginningOfSentenceID), ("padding", vocabulary.paddingID),
-    ] {
-      if let id { members.append("\(quoted(name)):\(id)") }
+    for role in SpecialToken.allCases {
+      if let id = vocabulary[role] { members.append("\(quoted(role.name)):\(id)") }
     }
     if let kinds = vocabulary.kinds {
       members.append(#""kinds":[\#(kinds.map { "\($0.rawValue)" }.joined(separator: ","))]"#)
@@ -232,10 +229,7 @@ struct StateMetadata {
       isWhole = isWhole && elements.count == tokens.count
       return elements
     }
-    vocabulary.unknownID = id("unknown")
-    vocabulary.endOfSentenceID = id("eos")
-    vocabulary.beginningOfSentenceID = id("bos")
-    vocabulary.paddingID = id("padding")
+    for role in SpecialToken.allCases { vocabulary[role] = id(role.name) }
     vocabulary.kinds = list("kinds") {
       $0.int.flatMap { UInt8(exactly: $0) }.flatMap(TokenKind.init)
     }

@@ -69,9 +69,7 @@ struct ByteTable: Sendable {
 extension Vocabulary {
   /// `true` if a token stands for text, and not for unknown text or a position in it.
   package func standsForText(_ id: Int) -> Bool {
-    let isSpecial =
-      id == unknownID || id == endOfSentenceID || id == beginningOfSentenceID || id == paddingID
-    return !isSpecial && (kinds?[id] ?? .normal) == .normal
+    return !SpecialToken.allCases.contains { self[$0] == id } && (kinds?[id] ?? .normal) == .normal
   }
 }
 

@@ -65,7 +65,7 @@ package struct TokenList: Sendable, Hashable {
 extension Vocabulary {
   /// `true` if each token is one character, some of which separate words: whole text, as char-rnn reads it.
   package var isOfCharacters: Bool {
-    let special = [unknownID, endOfSentenceID, beginningOfSentenceID, paddingID]
+    let special = specialIDs
     var hasSpace = false
     for id in indices where !special.contains(id) {
       let token = text(of: id)

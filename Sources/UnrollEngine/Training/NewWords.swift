@@ -121,11 +121,9 @@ public struct NewWords: Sendable {
     }
     var vocabulary = Vocabulary(
       tokens: kept.map { old[$0] } + fresh.map { trained[$0] }, unit: old.unit)
-    func place(_ id: Int?) -> Int? { id.flatMap { kept.firstIndex(of: $0) } }
-    vocabulary.unknownID = place(old.unknownID)
-    vocabulary.endOfSentenceID = place(old.endOfSentenceID)
-    vocabulary.beginningOfSentenceID = place(old.beginningOfSentenceID)
-    vocabulary.paddingID = place(old.paddingID)
+    for role in SpecialToken.allCases {
+      vocabulary[role] = old[role].flatMap { kept.firstIndex(of: $0) }
+    }
     vocabulary.kinds = old.kinds.map { kinds in kept.map { kinds[$0] } + fresh.map { _ in .normal }
     }
     vocabulary.counts = old.counts.map { counts in

@@ -86,10 +86,6 @@ enum AttributeName {
   static let bias = "bias"
   static let unit = "unit"
   static let size = "size"
-  static let unknownID = "unknown_id"
-  static let beginningOfSentenceID = "bos_id"
-  static let endOfSentenceID = "eos_id"
-  static let paddingID = "pad_id"
   static let sentenceStart = "sentence_start"
   static let appendEndOfSentence = "append_eos"
   static let definitionFormat = "definition_format"
@@ -212,12 +208,10 @@ extension Layout {
       attributes: [
         AttributeSchema(name: AttributeName.unit, value: words(TokenUnit.self)),
         AttributeSchema(name: AttributeName.size, value: .integer(1...maximumSize)),
-        AttributeSchema(name: AttributeName.unknownID, value: .integer(-1...maximumSize)),
-        AttributeSchema(
-          name: AttributeName.beginningOfSentenceID, value: .integer(-1...maximumSize)),
-        AttributeSchema(name: AttributeName.endOfSentenceID, value: .integer(-1...maximumSize)),
-        AttributeSchema(name: AttributeName.paddingID, value: .integer(-1...maximumSize)),
-      ]),
+      ]
+        + SpecialToken.allCases.map {
+          AttributeSchema(name: $0.attribute, value: .integer(-1...maximumSize))
+        }),
     numbers(tokenBytes, .uint8),
     numbers(tokenOffsets, .uint64),
     numbers(tokenKind, .uint8, isRequired: false),

@@ -171,19 +171,19 @@ extension Checkpoint {
   }
 
   private func addVocabulary(to outline: inout Outline) {
-    func id(_ id: Int?) -> AttributeValue { .integer(Int64(id ?? -1)) }
-    outline.addGroup(
-      Layout.vocabulary,
-      [
-        AttributeName.unit: .text(vocabulary.unit.rawValue),
-        AttributeName.size: .integer(Int64(vocabulary.count)),
-        AttributeName.unknownID: id(vocabulary.unknownID),
-        AttributeName.endOfSentenceID: id(vocabulary.endOfSentenceID),
-        AttributeName.beginningOfSentenceID: id(
-          vocabulary.beginningOfSentenceID
-            ?? (tokenizer.sentenceStart == .eos ? vocabulary.endOfSentenceID : nil)),
-        AttributeName.paddingID: id(vocabulary.paddingID),
-      ])
+    var attributes: [String: AttributeValue] = [
+      AttributeName.unit: .text(vocabulary.unit.rawValue),
+      AttributeName.size: .integer(Int64(vocabulary.count)),
+    ]
+    var ids = vocabulary
+    // Lines that start from the end-of-sentence token have it at their beginning.
+    if tokenizer.sentenceStart == .eos, ids.beginningOfSentenceID == nil {
+      ids.beginningOfSentenceID = ids.endOfSentenceID
+    }
+    for role in SpecialToken.allCases {
+      attributes[role.attribute] = .integer(Int64(ids[role] ?? -1))
+    }
+    outline.addGroup(Layout.vocabulary, attributes)
     outline.addDataset(Layout.tokenBytes, Tensor(vocabulary.tokenBytes))
     outline.addDataset(Layout.tokenOffsets, Tensor(vocabulary.tokenOffsets.map { UInt64($0) }))
     if let kinds = vocabulary.kinds {

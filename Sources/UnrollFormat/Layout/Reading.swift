@@ -67,10 +67,7 @@ extension Contents {
       }),
       var vocabulary = Vocabulary(tokenBytes: bytes, tokenOffsets: offsets, unit: unit)
     else { return nil }
-    vocabulary.unknownID = tokenID(AttributeName.unknownID)
-    vocabulary.endOfSentenceID = tokenID(AttributeName.endOfSentenceID)
-    vocabulary.beginningOfSentenceID = tokenID(AttributeName.beginningOfSentenceID)
-    vocabulary.paddingID = tokenID(AttributeName.paddingID)
+    for role in SpecialToken.allCases { vocabulary[role] = tokenID(role.attribute) }
     vocabulary.kinds = numbers(Layout.tokenKind, of: UInt8.self) {
       TokenKind(rawValue: $0) ?? .unused
     }

@@ -131,10 +131,8 @@ struct StoredParts {
       case (Layout.model, _): attribute
       case (Layout.vocabulary, AttributeName.unit): "unit"
       case (Layout.vocabulary, AttributeName.size): "tokens"
-      case (Layout.vocabulary, AttributeName.unknownID): "unknown token"
-      case (Layout.vocabulary, AttributeName.beginningOfSentenceID): "bos token"
-      case (Layout.vocabulary, AttributeName.endOfSentenceID): "eos token"
-      case (Layout.vocabulary, AttributeName.paddingID): "pad token"
+      case (Layout.vocabulary, _):
+        SpecialToken.allCases.first { $0.attribute == attribute }?.title ?? attribute
       case (Layout.tokenizer, AttributeName.kind): "tokenizer"
       case (Layout.tokenizer, _): attribute
       case (Layout.card, _): "card \(attribute)"

@@ -25,10 +25,7 @@ public enum GGUFFormat: NamedFormat {
     static let tokens = "tokenizer.ggml.tokens"
     static let kinds = "tokenizer.ggml.token_type"
     static let scores = "tokenizer.ggml.scores"
-    static let beginning = "tokenizer.ggml.bos_token_id"
-    static let end = "tokenizer.ggml.eos_token_id"
-    static let unknown = "tokenizer.ggml.unknown_token_id"
-    static let padding = "tokenizer.ggml.padding_token_id"
+    static func id(of role: SpecialToken) -> String { "tokenizer.ggml.\(role.name)_token_id" }
   }
 
   /// Returns `true` if a file begins with the signature.
@@ -103,10 +100,7 @@ extension GGUFFile {
       }
       return id
     }
-    vocabulary.unknownID = try id(Key.unknown)
-    vocabulary.endOfSentenceID = try id(Key.end)
-    vocabulary.beginningOfSentenceID = try id(Key.beginning)
-    vocabulary.paddingID = try id(Key.padding)
+    for role in SpecialToken.allCases { vocabulary[role] = try id(Key.id(of: role)) }
     return vocabulary
   }
 

@@ -101,11 +101,10 @@ private struct GGUFKeys {
       list(.float32, scores.count)
       for score in scores { bytes.append(littleEndian: score.bitPattern) }
     }
-    for (key, id) in [
-      (Key.beginning, vocabulary.beginningOfSentenceID), (Key.end, vocabulary.endOfSentenceID),
-      (Key.unknown, vocabulary.unknownID), (Key.padding, vocabulary.paddingID),
-    ] {
-      if let id { add(key, id) }
+    // In the order that llama.cpp's own converter has.
+    let roles: [SpecialToken] = [.beginningOfSentence, .endOfSentence, .unknown, .padding]
+    for role in roles {
+      if let id = vocabulary[role] { add(Key.id(of: role), id) }
     }
   }
 

@@ -30,7 +30,7 @@ extension Vocabulary {
 
   /// The ids of tokens that stand for text.
   var textIDs: [Int] {
-    let special = [unknownID, endOfSentenceID, beginningOfSentenceID, paddingID]
+    let special = specialIDs
     return (0..<count).filter { (kinds?[$0] ?? .normal) == .normal && !special.contains($0) }
   }
 

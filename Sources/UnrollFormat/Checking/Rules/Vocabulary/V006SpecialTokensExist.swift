@@ -1,5 +1,7 @@
 // Rule V006.
 
+import UnrollTokenization
+
 extension Rule {
   /// The ids of special tokens MUST be -1 or smaller than `size`.
   static let specialTokensExist = Rule(
@@ -10,11 +12,7 @@ extension Rule {
     fix: Fix.convertWithVocabulary
   ) { contents in
     guard let size = contents.integer(Layout.vocabulary, AttributeName.size) else { return [] }
-    let names = [
-      AttributeName.unknownID, AttributeName.beginningOfSentenceID, AttributeName.endOfSentenceID,
-      AttributeName.paddingID,
-    ]
-    return names.compactMap { name in
+    return SpecialToken.allCases.map(\.attribute).compactMap { name in
       guard let id = contents.integer(Layout.vocabulary, name), id >= size else { return nil }
       return Violation(
         object: Layout.vocabulary, expected: "\(name) below \(size)", found: "\(id)")
