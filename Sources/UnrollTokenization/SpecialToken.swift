@@ -31,6 +31,17 @@ public enum SpecialToken: CaseIterable, Sendable {
     }
   }
 
+  /// The texts that programs give such a token, the usual ones first.
+  fileprivate var spellings: [String] {
+    switch self {
+    case .unknown: ["<unk>", "<UNK>", "xxunk", "_unk_", "[UNK]", "UNK"]
+    case .endOfSentence: ["<eos>", "</s>", "<EOS>", "</S>", "xxeos"]
+    case .beginningOfSentence:
+      ["<bos>", "<s>", "<sos>", "<BOS>", "<S>", "<SOS>", "xxbos", "xbos"]
+    case .padding: ["<pad>", "<PAD>", "xxpad", "_pad_", "[PAD]"]
+    }
+  }
+
   /// The name in reports.
   package var title: String { self == .padding ? "pad token" : "\(name) token" }
 }
@@ -58,4 +69,11 @@ extension Vocabulary {
 
   /// The ids of all tokens with a role.
   public var specialIDs: Set<Int> { Set(SpecialToken.allCases.compactMap { self[$0] }) }
+
+  /// Finds the special tokens by their texts, where they are not known yet.
+  package mutating func findSpecialTokens() {
+    for role in SpecialToken.allCases where self[role] == nil {
+      self[role] = role.spellings.lazy.compactMap { id(of: $0) }.first
+    }
+  }
 }
