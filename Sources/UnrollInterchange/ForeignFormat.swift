@@ -154,10 +154,28 @@ public struct Note: Sendable, Hashable, CustomStringConvertible {
   /// `true` if the model is unaffected: the caller requested it, or it concerns only the training
   /// history.
   public let isHarmless: Bool
+  /// The part of a checkpoint that is not preserved, for formats that do preserve it; `nil` for any other note.
+  package let lostPart: Part?
+
+  /// A part of a checkpoint that some formats have no room for.
+  package enum Part: Sendable {
+    /// The list of tokens.
+    case tokens
+    /// The optimizer.
+    case optimizer
+  }
 
   /// Creates a note.
   public init(place: String, message: String, isHarmless: Bool = false) {
-    (self.place, self.message, self.isHarmless) = (place, message, isHarmless)
+    self.init(place: place, message: message, isHarmless: isHarmless, lostPart: nil)
+  }
+
+  /// Creates a note on a part that is not preserved.
+  package init(place: String, message: String, isHarmless: Bool = false, lostPart: Part?) {
+    self.place = place
+    self.message = message
+    self.isHarmless = isHarmless
+    self.lostPart = lostPart
   }
 
   /// The location and the message.

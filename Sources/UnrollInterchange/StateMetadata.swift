@@ -343,7 +343,11 @@ extension Checkpoint {
             + (provenance.count == 1 ? "step" : "steps"), isHarmless: true))
     }
     if let optimizer {
-      lose("/optimizer", "\(optimizer.kind.rawValue) after \(optimizer.step) steps")
+      notes.append(
+        Note(
+          place: Layout.optimizer,
+          message: "not preserved: \(optimizer.kind.rawValue) after \(optimizer.step) steps",
+          lostPart: .optimizer))
     }
     if training != nil {
       lose("/training", "the training state: its position, hidden states and records")

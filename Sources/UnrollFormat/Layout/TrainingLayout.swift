@@ -3,7 +3,8 @@
 import UnrollTensors
 
 extension Layout {
-  static let optimizer = "/optimizer"
+  /// The group of the optimizer.
+  public static let optimizer = "/optimizer"
   static let optimizerGroups = "/optimizer/groups"
   static let optimizerState = "/optimizer/state"
   static let training = "/training"

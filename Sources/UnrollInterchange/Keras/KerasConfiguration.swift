@@ -138,13 +138,16 @@ struct KerasConfiguration {
     }
     noteTraining(of: inner)
     switch inner.className {
-    case "Masking": noteMask(entry, "of zeros alone")
+    case "Masking":
+      note(
+        entry,
+        "assumed: no step of zeros alone is in a text, so that Keras's leaving such steps out changes nothing")
     case let name where KerasKinds.harmless[name] != nil: break
     case let name where KerasKinds.lookups.contains(name): try addLookup(entry, place)
     case let name where KerasKinds.encodings.contains(name): try addEncoding(entry)
     case "Embedding", "ReversibleEmbedding":
       guard layers.isEmpty, encodedTokens == nil else { throw misplaced(entry) }
-      if inner.isSet("mask_zero") { noteMask(entry, "of token 0 (mask_zero)") }
+      if inner.isSet("mask_zero") { noteMask(entry) }
       if let cap = inner.settings["logit_soft_cap"] {
         throw refusal(entry.name, "logits as they are", "logit_soft_cap \(cap.number ?? 0)")
       }
@@ -233,15 +236,15 @@ struct KerasConfiguration {
     encodedTokens = count
   }
 
-  private mutating func noteMask(_ entry: KerasLayerEntry, _ what: String) {
-    notes.append(
-      Note(
-        place: entry.name,
-        message: what.contains("mask_zero")
-          ? "assumed: token 0 pads texts and is in none, so that Keras's leaving its steps "
-            + "out (mask_zero) changes nothing"
-          : "assumed: no step \(what) is in a text, so that Keras's leaving such steps out changes nothing"
-      ))
+  private mutating func noteMask(_ entry: KerasLayerEntry) {
+    note(
+      entry,
+      "assumed: token 0 pads texts and is in none, so that Keras's leaving its steps out (mask_zero) "
+        + "changes nothing")
+  }
+
+  private mutating func note(_ entry: KerasLayerEntry, _ message: String) {
+    notes.append(Note(place: entry.name, message: message))
   }
 
   private func misplaced(_ entry: KerasLayerEntry) -> InterchangeError {

@@ -34,7 +34,7 @@ extension PyTorchFormat {
   ///   support.
   static func exportNotes(for checkpoint: Checkpoint, naming: StateNaming) throws -> [Note] {
     _ = try TorchStateDictionary(checkpoint, naming: naming)
-    let notes = partLosses(of: checkpoint)
+    let notes = lostParts(of: checkpoint)
     return switch naming {
     case .wordLanguageModel:
       notes + moduleNotes(on: checkpoint.architecture)
@@ -113,14 +113,14 @@ extension PyTorchFormat {
 
   // MARK: - Properties that are not preserved
 
-  private static func partLosses(of checkpoint: Checkpoint) -> [Note] {
+  private static func lostParts(of checkpoint: Checkpoint) -> [Note] {
     let vocabulary = checkpoint.vocabulary
     var notes = [
       Note(
         place: Layout.vocabulary,
         message:
           "not preserved: \(vocabulary.count) tokens; `--write-vocabulary FILE` writes the list "
-          + "that `unroll convert --vocabulary FILE` reads")
+          + "that `unroll convert --vocabulary FILE` reads", lostPart: .tokens)
     ]
     let special = [
       ("end of sentence", vocabulary.endOfSentenceID, Vocabulary.endOfSentence),

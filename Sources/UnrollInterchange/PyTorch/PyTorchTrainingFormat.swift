@@ -21,9 +21,7 @@ public enum PyTorchTrainingFormat: PyTorchDialect {
   public static func exportNotes(for checkpoint: Checkpoint) throws -> [Note] {
     let optimizer = try optimizer(of: checkpoint)
     _ = try TorchOptimizerDictionary(optimizer, order: order(of: checkpoint))
-    var notes = try PyTorchFormat.exportNotes(for: checkpoint).filter {
-      $0.place != "/optimizer" && !$0.message.contains("--write-vocabulary")
-    }
+    var notes = try PyTorchFormat.exportNotes(for: checkpoint).filter { $0.lostPart == nil }
     func lose(_ what: String) {
       notes.append(Note(place: "/optimizer", message: "not preserved: \(what)"))
     }
