@@ -15,8 +15,7 @@ import fuzz_expressions
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "shared"))
 import tokenizer_models  # noqa: E402
 
-binary, data, folder = sys.argv[1:]
-SIZE = 1_000_000
+binary, data, folder, SIZE = *sys.argv[1:4], int(sys.argv[4])
 root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 generator = random.Random(1)
 
@@ -137,5 +136,5 @@ for k, (kind, content) in enumerate(texts.items()):
         failures += 1
         print(f"BPE learned from {kind}: another tokenizer.json")
 print("BPE learned from each text: compared")
-failures += fuzz_expressions.run(binary, folder)
+failures += fuzz_expressions.run(binary, folder, SIZE // 6000)
 sys.exit(1 if failures else 0)
