@@ -83,6 +83,14 @@ struct Score: ParsableCommand {
 
   @OptionGroup(title: "Minimal pairs") var pairOptions: PairOptions
 
+  @Flag(
+    help:
+      "Choose among hypotheses: the text is an n-best list of utterance, score and hypothesis, as TSV, JSON "
+        + "lines or Kaldi's lines.")
+  var nbest = false
+
+  @OptionGroup(title: "N-best lists") var nbestOptions: NBestOptions
+
   @OptionGroup(title: "Text") var preparation: PreparationOptions
 
   @Flag(help: "Print the table as CSV (RFC 4180).")
@@ -98,13 +106,21 @@ struct Score: ParsableCommand {
     guard !csv || !json else {
       throw ValidationError("--csv and --json cannot be combined.")
     }
-    if pairs {
-      guard !carry, words == nil, guesses == nil, !flush, level == .word else {
+    if pairs || nbest {
+      guard !carry, words == nil, guesses == nil, !flush, level == .word, pairs != nbest else {
         throw ValidationError(
-          "--pairs cannot be combined with --carry, --words, --guesses, --flush or --level.")
+          "\(pairs ? "--pairs" : "--nbest") cannot be combined with --carry, --words, --guesses, --flush, "
+            + "--level or \(pairs ? "--nbest" : "--pairs").")
       }
-    } else if pairOptions.isGiven {
+    }
+    if pairOptions.isGiven && !pairs {
       throw ValidationError("--compare, --group and --each need --pairs.")
+    }
+    if nbestOptions.isGiven && !nbest {
+      throw ValidationError("--lm-weight, --word-penalty, --reference and --tune need --nbest.")
+    }
+    if nbest, windows.context != nil {
+      throw ValidationError("--nbest cannot be combined with --context.")
     }
     if let guesses {
       guard 1...1000 ~= guesses else { throw ValidationError("--guesses is 1 to 1000.") }
@@ -117,6 +133,7 @@ struct Score: ParsableCommand {
   func run() throws {
     let model = try options.load(leavingOutUnknown: unknown?.leavesOut == true)
     if pairs { return try comparePairs(model) }
+    if nbest { return try rescore(model) }
     warnOfLineEnds(inText: text, model.encoder)
     var settings = ScoreSettings()
     settings.carriesState = carry
@@ -157,6 +174,39 @@ struct Score: ParsableCommand {
     if let nll = totals.nll {
       warnIfWorseThanGuessing(nll: nll, vocabularySize: model.vocabularySize)
     }
+  }
+
+  private func rescore(_ model: LanguageModel) throws {
+    let base = base ?? .e
+    var list = NBestList()
+    var progress = Progress()
+    var count = 0
+    try model.score(
+      nbest: text, unknown: unknown?.words(base) ?? .undefined,
+      preparation: preparation.preparation
+    ) { scored, fraction in
+      list.add(scored)
+      count += 1
+      progress.report { _ in
+        let share = fraction.map { String(printf: ", %.0f %%", 100 * $0) } ?? ""
+        return "\(Output.grouped(count)) hypotheses\(share)"
+      }
+    }
+    progress.finish()
+    let errors = try nbestOptions.reference.map {
+      try NBestErrors(list, ReferenceTexts(path: $0), path: $0)
+    }
+    var weights = RescoringWeights(
+      languageModel: nbestOptions.lmWeight ?? 1, word: -(nbestOptions.wordPenalty ?? 0))
+    if nbestOptions.tune, let errors { weights = errors.tuned(logarithm: base.logarithm) }
+    let report = NBestReport(list, weights, errors, base)
+    if json {
+      try Output.json(report)
+    } else {
+      let form: TableForm = csv ? .csv : .tsv
+      for row in report.table { Output.result(form.row(row)) }
+    }
+    for note in report.notes { Output.note(note) }
   }
 
   private func comparePairs(_ model: LanguageModel) throws {
