@@ -73,7 +73,7 @@ extension Vocabulary {
   /// Finds the special tokens by their texts, where they are not known yet.
   package mutating func findSpecialTokens() {
     for role in SpecialToken.allCases where self[role] == nil {
-      self[role] = role.spellings.lazy.compactMap { id(of: $0) }.first
+      self[role] = role.spellings.compactMap { id(of: $0) }.first
     }
   }
 }

@@ -84,9 +84,9 @@ struct Score: ParsableCommand {
   @OptionGroup(title: "Minimal pairs") var pairOptions: PairOptions
 
   @Flag(
-    help:
+    help: ArgumentHelp(
       "Choose among hypotheses: the text is an n-best list of utterance, score and hypothesis, as TSV, JSON "
-        + "lines or Kaldi's lines.")
+        + "lines or Kaldi's lines."))
   var nbest = false
 
   @OptionGroup(title: "N-best lists") var nbestOptions: NBestOptions
