@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 import UnrollFormat
 
-@Suite struct CardTests {
+@Suite("Model cards (card)") struct CardTests {
   private let runner: CommandRunner
 
   init() throws { runner = try CommandRunner() }

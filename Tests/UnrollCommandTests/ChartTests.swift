@@ -5,12 +5,13 @@ import Testing
 
 @testable import unroll
 
-@Suite struct ChartTests {
+@Suite("Charts as text and SVG") struct ChartTests {
   private static let lags = Chart.Axis(label: "lag", range: 0...20)
   private static let ratio = Chart.Axis(
     label: "ratio", range: 1e-4...1, isLogarithmic: true)
 
-  @Test func numbersHaveTheirPlaces() {
+  @Test("Linear and logarithmic axes place numbers, and none outside their range")
+  func numbersHaveTheirPlaces() {
     #expect(Self.lags.place(of: 5) == 0.25 && Self.lags.place(of: 20) == 1)
     #expect(Self.ratio.place(of: 1e-2) == 0.5 && Self.ratio.place(of: 1) == 1)
     #expect(Self.lags.place(of: -1) == nil && Self.lags.place(of: .nan) == nil)
@@ -18,7 +19,8 @@ import Testing
     #expect(Chart.Axis(label: "", range: 3...3).place(of: 3) == 0.5)
   }
 
-  @Test func ticksAreRound() {
+  @Test("Ticks of an axis are round numbers and no more than requested")
+  func ticksAreRound() {
     #expect(Self.lags.ticks(atMost: 5) == [0, 5, 10, 15, 20])
     #expect(Chart.Axis(label: "", range: 3...68).ticks(atMost: 8) == [10, 20, 30, 40, 50, 60])
     #expect(Chart.Axis(label: "", range: -1...1).ticks(atMost: 5) == [-1, -0.5, 0, 0.5, 1])
@@ -43,7 +45,8 @@ import Testing
     ],
     marks: [.x(15, "window"), .y(0.1, "share"), .x(35, "beyond")])
 
-  @Test func aTerminalShowsIt() {
+  @Test("A chart in a terminal has curves, marks, axes and a legend in its characters")
+  func aTerminalShowsIt() {
     #expect(
       Self.chart.terminalLines(width: 21, height: 5) == [
         "A < B & C", "", "  ratio",
@@ -59,7 +62,8 @@ import Testing
       ])
   }
 
-  @Test func aPictureShowsIt() {
+  @Test("An SVG chart escapes its title, breaks curves at gaps and omits marks out of range")
+  func aPictureShowsIt() {
     let lines = Self.chart.svg.split(separator: "\n").map(String.init)
     #expect(lines.contains("<title>A &lt; B &amp; C</title>"))
     let curves = lines.filter { $0.hasPrefix("<polyline") }

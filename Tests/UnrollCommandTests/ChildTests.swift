@@ -29,8 +29,9 @@ private func hasChild() -> Bool { !(waitpid(-1, nil, WNOHANG) < 0 && errno == EC
 /// A number that the optimizer cannot know.
 private func opaque(_ number: Int) -> Int { getpid() > 0 ? number : 0 }
 
-@Suite(.serialized) struct ChildTests {
-  @Test func anAnswerComesBackWhole() async {
+@Suite("Child processes of readers", .serialized) struct ChildTests {
+  @Test("The answer of a child arrives whole, be it empty or larger than a pipe")
+  func anAnswerComesBackWhole() async {
     await #expect(processExitsWith: .success) {
       #expect(outcome { Array("ü\u{0}".utf8) } == "ü\u{0}")
       #expect(outcome { [] } == "")
@@ -40,7 +41,8 @@ private func opaque(_ number: Int) -> Int { getpid() > 0 ? number : 0 }
     }
   }
 
-  @Test func aCrashIsNamed() async {
+  @Test("A child that crashes is reported with the name of its signal")
+  func aCrashIsNamed() async {
     await #expect(processExitsWith: .success) {
       // Not inside the expectation: the macro lets a closure that never returns fail there.
       let aborted = outcome { abort() }
@@ -54,7 +56,8 @@ private func opaque(_ number: Int) -> Int { getpid() > 0 ? number : 0 }
     }
   }
 
-  @Test func aHangIsKilled() async {
+  @Test("A child that hangs, busy or idle, is killed after the time limit")
+  func aHangIsKilled() async {
     await #expect(processExitsWith: .success) {
       let limits = ChildLimits(seconds: 0.5)
       let start = ContinuousClock.now
@@ -74,7 +77,8 @@ private func opaque(_ number: Int) -> Int { getpid() > 0 ? number : 0 }
   }
 
   /// Waiting is no work: a slow disk has the longer time.
-  @Test func endlessWorkIsKilledAndWaitingIsNot() async {
+  @Test("The limit of processor time kills a busy child, and not one that waits")
+  func endlessWorkIsKilledAndWaitingIsNot() async {
     await #expect(processExitsWith: .success) {
       let limits = ChildLimits(work: 0.25, seconds: 60)
       let busy = outcome(limits) {
@@ -91,7 +95,8 @@ private func opaque(_ number: Int) -> Int { getpid() > 0 ? number : 0 }
     }
   }
 
-  @Test func growthIsKilled() async {
+  @Test("A child that grows beyond the memory limit is killed")
+  func growthIsKilled() async {
     await #expect(processExitsWith: .success) {
       let grown = outcome(ChildLimits(memory: 64 << 20)) {
         while true {
@@ -104,7 +109,8 @@ private func opaque(_ number: Int) -> Int { getpid() > 0 ? number : 0 }
     }
   }
 
-  @Test func anAnswerThatIsTooLongIsRefused() async {
+  @Test("An answer beyond the limit is refused, and one of exactly the limit is taken")
+  func anAnswerThatIsTooLongIsRefused() async {
     await #expect(processExitsWith: .success) {
       let limits = ChildLimits(answer: 100_000)
       let long = outcome(limits) { [UInt8](repeating: 0x61, count: 200_000) }
@@ -114,14 +120,16 @@ private func opaque(_ number: Int) -> Int { getpid() > 0 ? number : 0 }
     }
   }
 
-  @Test func anEarlyEndIsNoAnswer() async {
+  @Test("A child that exits early is reported with its exit code")
+  func anEarlyEndIsNoAnswer() async {
     await #expect(processExitsWith: .success) {
       #expect(outcome { _exit(3) } == "a reader that ended with code 3")
       #expect(!hasChild())
     }
   }
 
-  @Test func aChildCanNeitherPrintNorWriteFiles() async throws {
+  @Test("A child can neither print nor write to files")
+  func aChildCanNeitherPrintNorWriteFiles() async throws {
     let result = await #expect(
       processExitsWith: .success, observing: [\.standardErrorContent, \.standardOutputContent]
     ) {
@@ -143,7 +151,8 @@ private func opaque(_ number: Int) -> Int { getpid() > 0 ? number : 0 }
     #expect(printed.allSatisfy { !$0.contains("noise on") })
   }
 
-  @Test func aChildHasNoFilesButItsAnswerAndItsOutput() async {
+  @Test("A child inherits no descriptors except its answer and its output")
+  func aChildHasNoFilesButItsAnswerAndItsOutput() async {
     await #expect(processExitsWith: .success) {
       // As files that the process has open for its own use; none is closed on exec.
       let file = open("/", O_RDONLY)
@@ -163,7 +172,8 @@ private func opaque(_ number: Int) -> Int { getpid() > 0 ? number : 0 }
     }
   }
 
-  @Test func aChildCannotReadStandardInput() async {
+  @Test("A child cannot read standard input")
+  func aChildCannotReadStandardInput() async {
     await #expect(processExitsWith: .success) {
       var ends: [Int32] = [-1, -1]
       #expect(pipe(&ends) == 0)
@@ -177,7 +187,8 @@ private func opaque(_ number: Int) -> Int { getpid() > 0 ? number : 0 }
     }
   }
 
-  @Test func descriptorsDoNotLeak() async {
+  @Test("Children that answer, crash or are killed leak no descriptors and leave no zombies")
+  func descriptorsDoNotLeak() async {
     await #expect(processExitsWith: .success) {
       _ = outcome { [1] }
       let before = descriptors()

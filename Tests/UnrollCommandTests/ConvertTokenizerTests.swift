@@ -6,7 +6,7 @@ import Testing
 import UnrollFormat
 import UnrollTokenization
 
-@Suite struct ConvertTokenizerTests {
+@Suite("Tokenizers and vocabularies of conversions") struct ConvertTokenizerTests {
   private let runner: CommandRunner
 
   init() throws { runner = try CommandRunner() }
@@ -51,7 +51,8 @@ import UnrollTokenization
     ).output
   }
 
-  @Test func specialTokensCanBeNamed() throws {
+  @Test("--eos, --bos and --unk name the special tokens of a list, and are recorded")
+  func specialTokensCanBeNamed() throws {
     try withTemporaryFolder { folder in
       try Data("a\nb\nc\nd\ne\nf\ng\nh\nG\nE\n?\n".utf8)
         .write(to: URL(filePath: "\(folder)/list.txt"))
@@ -92,7 +93,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func aDefinitionGivesTokenizerAndTokens() throws {
+  @Test("A tokenizer.json gives the tokenizer and the vocabulary of a conversion")
+  func aDefinitionGivesTokenizerAndTokens() throws {
     try withFile("small.json", Self.definition) { folder in
       let model = try converted(["--tokenizer", "small.json"], in: folder)
       #expect(model.tokenizer.definition?.bytes == Array(Self.definition.utf8))
@@ -105,7 +107,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func linesMayEndWithTheToken() throws {
+  @Test("--append-eos ends each line with <eos>, and is refused if there is no such token")
+  func linesMayEndWithTheToken() throws {
     try withFile("small.json", Self.definition) { folder in
       let model = try converted(["--tokenizer", "small.json", "--append-eos"], in: folder)
       #expect(model.tokenizer.appendsEndOfSentence && model.tokenizer.sentenceStart == .eos)
@@ -118,7 +121,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func aDefinitionOfOtherTokensIsRefused() throws {
+  @Test("A tokenizer whose tokens do not fit the model's rows is refused")
+  func aDefinitionOfOtherTokensIsRefused() throws {
     try withFile("small.json", Self.definition) { folder in
       let more = Self.definition.replacing("\"f\": 9", with: "\"f\": 9, \"g\": 11")
       try Data(more.utf8).write(to: URL(filePath: "\(folder)/more.json"))
@@ -130,7 +134,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func aSignStandsForASpace() throws {
+  @Test("--space makes a token stand for the space in a character vocabulary")
+  func aSignStandsForASpace() throws {
     try withFile("list.txt", "_\na\nb\nc\nd\ne\nf\ng\nh\ni\n<eos>\n") { folder in
       let list = ["--vocabulary", "list.txt", "--tokenizer", "character"]
       let model = try converted(list + ["--space", "_"], in: folder)
@@ -143,12 +148,14 @@ import UnrollTokenization
     }
   }
 
-  @Test(arguments: [
-    ("json", #"["t0","t1","t2","t3","t4","t5","t6","t7","t8","<unk>","<eos>"]"#, "t0"),
-    ("fairseq", "the 9\ncat 5\nsat 4\non 3\na 2\nmat 1\nx 1\n", "<s>"),
-    ("vectors", "11 2\n" + (0..<11).map { "v\($0) 0.5 -1\n" }.joined(), "v0"),
-    ("list", (0..<10).map { "l\($0) 0\n" }.joined() + "<eos>\n", "l0 0"),
-  ])
+  @Test(
+    "--vocabulary-format decides the format of a vocabulary, whatever its file name",
+    arguments: [
+      ("json", #"["t0","t1","t2","t3","t4","t5","t6","t7","t8","<unk>","<eos>"]"#, "t0"),
+      ("fairseq", "the 9\ncat 5\nsat 4\non 3\na 2\nmat 1\nx 1\n", "<s>"),
+      ("vectors", "11 2\n" + (0..<11).map { "v\($0) 0.5 -1\n" }.joined(), "v0"),
+      ("list", (0..<10).map { "l\($0) 0\n" }.joined() + "<eos>\n", "l0 0"),
+    ])
   func theFormOfAVocabularyIsChosen(form: String, text: String, first: String) throws {
     // The name tells another form.
     try withFile(form == "json" ? "tokens.txt" : "tokens.json", text) { folder in
@@ -234,11 +241,13 @@ import UnrollTokenization
     }
   }
 
-  @Test(arguments: [
-    ["--space", "_"], ["--tokenizer", "bpe"], ["--append-eos"],
-    ["--tokenizer", "character", "--append-eos"], ["--tokenizer", "byte", "--space", "_"],
-    ["--vocabulary", "list.txt", "--vocabulary-format", "csv"],
-  ])
+  @Test(
+    "Tokenizer options that contradict each other are wrong usage (exit code 64)",
+    arguments: [
+      ["--space", "_"], ["--tokenizer", "bpe"], ["--append-eos"],
+      ["--tokenizer", "character", "--append-eos"], ["--tokenizer", "byte", "--space", "_"],
+      ["--vocabulary", "list.txt", "--vocabulary-format", "csv"],
+    ])
   func wrongUsageIsNamed(options: [String]) throws {
     try withTemporaryFolder { folder in
       let refused = try convert(options, in: folder)

@@ -4,7 +4,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite struct DocumentationTests {
+@Suite("Console blocks of the documentation") struct DocumentationTests {
   private struct Step {
     var command: String
     var output: [String] = []

@@ -6,7 +6,7 @@ import Testing
 import UnrollFormat
 import UnrollTokenization
 
-@Suite struct ExportTests {
+@Suite("Conversion to other formats") struct ExportTests {
   private let runner: CommandRunner
 
   init() throws { runner = try CommandRunner() }
@@ -35,7 +35,8 @@ import UnrollTokenization
     return try String(#require(output.firstMatch(of: /weights  [0-9a-f]{64}/)).0)
   }
 
-  @Test func thereAndBackKeepsTheWeights() throws {
+  @Test("Conversion to PyTorch and back keeps the weights, and notes what is not preserved")
+  func thereAndBackKeepsTheWeights() throws {
     try withCheckpoint { folder in
       let there = try runner.run(
         ["convert", "a.h5", "-o", "b.pt", "--write-vocabulary", "words.txt"], in: folder)
@@ -63,7 +64,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func theActivationIsAskedForOnTheWayBack() throws {
+  @Test("A state_dict of an Elman RNN converts back only with --nonlinearity")
+  func theActivationIsAskedForOnTheWayBack() throws {
     try withCheckpoint(.small(cell: .rnn, hidden: [6], activation: .relu)) { folder in
       let there = try runner.run(
         ["convert", "a.h5", "-o", "b.pt", "--write-vocabulary", "words.txt"], in: folder)
@@ -75,9 +77,10 @@ import UnrollTokenization
     }
   }
 
-  @Test(arguments: ["safetensors", "npz", "gguf"]) func namedArraysKeepTokensToo(format: String)
-    throws
-  {
+  @Test(
+    "safetensors, npz and gguf keep the weights and the vocabulary",
+    arguments: ["safetensors", "npz", "gguf"])
+  func namedArraysKeepTokensToo(format: String) throws {
     try withCheckpoint { folder in
       let there = try runner.run(["convert", "a.h5", "-o", "a.\(format)"], in: folder)
       #expect(there.exitCode == 0, "\(there.errors)")
@@ -91,7 +94,8 @@ import UnrollTokenization
   }
 
   /// A tutorial's network whose letters mean something else: V is the input's matrix.
-  @Test func aMapSaysWhichArrayIsWhich() throws {
+  @Test("A map assigns arrays to parameters, and a wrong map is refused by its entry")
+  func aMapSaysWhichArrayIsWhich() throws {
     try withTemporaryFolder { folder in
       let words = (0..<11).map { "w\($0)\n" }.joined()
       try Data(words.utf8).write(to: URL(filePath: "\(folder)/words.txt"))
@@ -171,7 +175,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func theTargetIsTheNamesOrTheOptions() throws {
+  @Test("The output's extension or --to chooses the format, and Unroll to Unroll is refused")
+  func theTargetIsTheNamesOrTheOptions() throws {
     try withCheckpoint { folder in
       #expect(try runner.run(["convert", "a.h5", "-o", "b.pth"], in: folder).exitCode == 0)
       #expect(
@@ -189,7 +194,8 @@ import UnrollTokenization
   }
 
   /// A folder as Hugging Face's programs know it, and its weights without our metadata.
-  @Test func safetensorsGetAConfiguration() throws {
+  @Test("--write-config writes a config.json that is read again with the tensors alone")
+  func safetensorsGetAConfiguration() throws {
     try withCheckpoint { folder in
       let arguments = [
         "convert", "a.h5", "-o", "model.safetensors", "--write-config", "config.json",
@@ -250,7 +256,8 @@ import UnrollTokenization
   }
 
   /// From one foreign format to another, here to itself: a whole module becomes a state_dict.
-  @Test func aModuleBecomesAStateDictionary() throws {
+  @Test("A whole PyTorch module converts to a state_dict with the same weights")
+  func aModuleBecomesAStateDictionary() throws {
     try withTemporaryFolder { folder in
       let words = (0..<11).map { "w\($0)\n" }.joined()
       try Data(words.utf8).write(to: URL(filePath: "\(folder)/words.txt"))
@@ -279,7 +286,9 @@ import UnrollTokenization
 
   // MARK: - Refusals
 
-  @Test(arguments: ["b.pt", "words.txt"])
+  @Test(
+    "An existing model or vocabulary file is replaced only with --force",
+    arguments: ["b.pt", "words.txt"])
   func existingFilesAreReplacedOnlyByForce(name: String) throws {
     try withCheckpoint { folder in
       try Data("precious".utf8).write(to: URL(filePath: "\(folder)/\(name)"))
@@ -298,7 +307,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func theInputIsNeverTheOutput() throws {
+  @Test("No output replaces the input, under another name or with --force")
+  func theInputIsNeverTheOutput() throws {
     try withCheckpoint { folder in
       let before = try data("a.h5", in: folder)
       try FileManager.default.linkItem(atPath: "\(folder)/a.h5", toPath: "\(folder)/a.pt")
@@ -315,7 +325,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func wrongUsageHasItsCode() throws {
+  @Test("Wrong usage of convert has exit code 64, and a checkpoint takes no --vocabulary")
+  func wrongUsageHasItsCode() throws {
     try withCheckpoint { folder in
       for arguments in [
         ["-o", "b.pt", "--to", "nothing"],
@@ -330,7 +341,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func aListThatCannotBeWrittenLeavesNoModel() throws {
+  @Test("A vocabulary that cannot be written leaves no model behind")
+  func aListThatCannotBeWrittenLeavesNoModel() throws {
     try withCheckpoint { folder in
       for (name, message) in [
         (String(repeating: "v", count: 300), "file name too long"),
@@ -345,7 +357,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func aModelThatCannotBeWrittenLeavesNoList() throws {
+  @Test("A model that cannot be written leaves no vocabulary behind")
+  func aModelThatCannotBeWrittenLeavesNoList() throws {
     try withCheckpoint { folder in
       let result = try runner.run(
         shell: "ulimit -f 2; unroll convert a.h5 -o b.pt --write-vocabulary words.txt", in: folder,
@@ -356,7 +369,8 @@ import UnrollTokenization
   }
 
   /// A limit of 1 KiB on the size of files stands for a disk that is full.
-  @Test func aWriteThatFailsLeavesNothing() throws {
+  @Test("A write that fails on a full disk leaves no file behind")
+  func aWriteThatFailsLeavesNothing() throws {
     try withCheckpoint { folder in
       let result = try runner.run(
         shell: "ulimit -f 2; unroll convert a.h5 -o b.pt", in: folder, seconds: 15)
@@ -366,7 +380,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func aTokenThatNoListCanHoldIsNamedBeforeAnythingIsWritten() throws {
+  @Test("A token with a line break refuses --write-vocabulary before anything is written")
+  func aTokenThatNoListCanHoldIsNamedBeforeAnythingIsWritten() throws {
     var checkpoint = Checkpoint.small()
     let tokens = ["the", "a\nb", "c", "<eos>", "d", "e", "f", "g", "h", "i", "<unk>"]
     checkpoint.vocabulary = Vocabulary(tokens: tokens.map { Array($0.utf8) }, unit: .word)

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 import UnrollFormat
 
-@Suite struct FinetuneTests {
+@Suite("Fine-tuning (finetune)") struct FinetuneTests {
   private let runner: CommandRunner
 
   init() throws { runner = try CommandRunner() }
@@ -54,7 +54,8 @@ import UnrollFormat
     }
   }
 
-  @Test func anEstimateCountsThePredictionsAndWritesNothing() throws {
+  @Test("--estimate counts the predictions of the training and writes no file")
+  func anEstimateCountsThePredictionsAndWritesNothing() throws {
     try withScene { folder in
       let before = try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
       let result = try runner.run(
@@ -72,7 +73,8 @@ import UnrollFormat
   }
 
   /// If a run was killed before its best model was written, `--resume` writes that first.
-  @Test func anEstimateOfTheRestWritesNothingEither() throws {
+  @Test("--estimate of a resumed training writes no file, even if the best model is missing")
+  func anEstimateOfTheRestWritesNothingEither() throws {
     try withScene { folder in
       _ = try runner.run(
         Self.arguments + ["-o", "tuned.unroll.h5", "--pause-after", "12"], in: folder)
@@ -119,7 +121,8 @@ import UnrollFormat
     }
   }
 
-  @Test func anEstimateOfAnEvaluationCountsItsPredictions() throws {
+  @Test("--estimate of evaluate counts its predictions in each protocol, and refuses a pipe")
+  func anEstimateOfAnEvaluationCountsItsPredictions() throws {
     try withScene { folder in
       for name in ["stream", "columns", "sentence"] {
         let evaluation = ["evaluate", "model.unroll.h5", "train.txt", "--protocol", name, "--json"]
@@ -138,7 +141,8 @@ import UnrollFormat
     }
   }
 
-  @Test func aTrainingEndsInTheSameBytesWithAnyThreadsAndPauses() throws {
+  @Test("Training ends in the same bytes with any number of threads and after a pause")
+  func aTrainingEndsInTheSameBytesWithAnyThreadsAndPauses() throws {
     try withScene { folder in
       let one = try runner.run(
         Self.arguments + ["-o", "one.unroll.h5", "--threads", "1"], in: folder)
@@ -166,7 +170,8 @@ import UnrollFormat
     }
   }
 
-  @Test func theTableHasALineForEachEvaluation() throws {
+  @Test("The table of a training has a header and seven columns for each evaluation")
+  func theTableHasALineForEachEvaluation() throws {
     try withScene { folder in
       let result = try runner.run(Self.arguments + ["-o", "tuned.unroll.h5"], in: folder)
       let lines = result.output.split(separator: "\n").map { $0.split(separator: "\t") }
@@ -178,7 +183,8 @@ import UnrollFormat
     }
   }
 
-  @Test func theLogIsOneObjectALine() throws {
+  @Test("--log appends one JSON object a line, also after a line that a killed run left")
+  func theLogIsOneObjectALine() throws {
     try withScene { folder in
       let arguments = Self.arguments + ["-o", "tuned.unroll.h5", "--log", "run.jsonl"]
       #expect(try runner.run(arguments + ["--pause-after", "5"], in: folder).exitCode == 3)
@@ -212,7 +218,8 @@ import UnrollFormat
     }
   }
 
-  @Test func controlCFinishesTheStepAndSaves() throws {
+  @Test("SIGINT finishes the step, saves the state and exits with code 3")
+  func controlCFinishesTheStepAndSaves() throws {
     try withScene { folder in
       let line = """
         unroll finetune model.unroll.h5 --train train.txt --valid valid.txt -o tuned.unroll.h5 \
@@ -231,7 +238,9 @@ import UnrollFormat
     }
   }
 
-  @Test(arguments: ["HUP", "TERM", "INT"])
+  @Test(
+    "A signal that arrives twice at once pauses the training once",
+    arguments: ["HUP", "TERM", "INT"])
   func signalsThatComeTwiceAtOnceAreOneWish(_ name: String) throws {
     try withScene { folder in
       let line = """
@@ -246,7 +255,8 @@ import UnrollFormat
     }
   }
 
-  @Test func theTableKeepsTheEpochsOfBefore() throws {
+  @Test("A resumed training repeats the rows of its earlier evaluations")
+  func theTableKeepsTheEpochsOfBefore() throws {
     try withScene { folder in
       let one = Self.arguments + ["-o", "tuned.unroll.h5", "--retention", "valid.txt"]
       let first = try runner.run(one + ["--threads", "1"], in: folder)
@@ -269,7 +279,8 @@ import UnrollFormat
     }
   }
 
-  @Test func sentencesStartFromZerosAndCanBePaused() throws {
+  @Test("--sentences starts each line from a zero state and ends in the same bytes after pauses")
+  func sentencesStartFromZerosAndCanBePaused() throws {
     try withScene { folder in
       // Sentences of one line, of three windows, and of nothing but their end.
       try Data("w0 w1\nw2 w3 w4 w5 w6 w7 w8\n\nw1 w2 w9\n".utf8)
@@ -319,7 +330,8 @@ import UnrollFormat
     }
   }
 
-  @Test func whatAKilledRunLoggedIsCutOffByALineOfTheLog() throws {
+  @Test("A resumed training logs the step that it resumed from")
+  func whatAKilledRunLoggedIsCutOffByALineOfTheLog() throws {
     try withScene { folder in
       let arguments = Self.arguments + ["-o", "tuned.unroll.h5", "--log", "run.jsonl"]
       #expect(try runner.run(arguments + ["--pause-after", "5"], in: folder).exitCode == 3)
@@ -330,7 +342,8 @@ import UnrollFormat
     }
   }
 
-  @Test func aLogThatCannotBeWrittenCostsNoStep() throws {
+  @Test("A log that cannot be written ends training with the state saved")
+  func aLogThatCannotBeWrittenCostsNoStep() throws {
     guard FileManager.default.isWritableFile(atPath: "/dev/full") else { return }
     try withScene { folder in
       let arguments = Self.arguments + ["-o", "tuned.unroll.h5", "--force"]
@@ -345,7 +358,8 @@ import UnrollFormat
     "-o", "tuned.unroll.h5",
   ]
 
-  @Test func aResumedRunMayGoOnLonger() throws {
+  @Test("A resumed training takes more steps, but no other batch size")
+  func aResumedRunMayGoOnLonger() throws {
     try withScene { folder in
       #expect(try runner.run(Self.arguments + ["-o", "a.unroll.h5"], in: folder).exitCode == 0)
       let resume = [
@@ -363,7 +377,8 @@ import UnrollFormat
   }
 
   /// The options of the first run may stand there again; what they say is compared.
-  @Test func aResumedRunMayRepeatItsOptions() throws {
+  @Test("A resumed training accepts the same options again and refuses different ones")
+  func aResumedRunMayRepeatItsOptions() throws {
     try withScene { folder in
       let options = [
         "--optimizer", "sgd,dampening=0.25", "--weight-decay", "1e-5", "--layer-decay", "2.6",
@@ -400,14 +415,17 @@ import UnrollFormat
   }
 
   /// Lengths of schedules that the training decides, and SGD that is ASGD by now.
-  @Test(arguments: [
-    ["--optimizer", "adamw,beta1=0.8", "--schedule", "cosine"],
-    ["--schedule", "one_cycle,start=0.1", "--unfreeze-every", "1", "--clip-value", "0.2"],
-    [
-      "--average-after", "0", "--momentum", "0.5", "--learning-rate", "30", "--schedule",
-      "constant",
-    ],
-  ]) func repeatedOptionsMayMeanWhatTheyBecame(options: [String]) throws {
+  @Test(
+    "Options repeated on --resume agree with schedules and averaged SGD in progress",
+    arguments: [
+      ["--optimizer", "adamw,beta1=0.8", "--schedule", "cosine"],
+      ["--schedule", "one_cycle,start=0.1", "--unfreeze-every", "1", "--clip-value", "0.2"],
+      [
+        "--average-after", "0", "--momentum", "0.5", "--learning-rate", "30", "--schedule",
+        "constant",
+      ],
+    ])
+  func repeatedOptionsMayMeanWhatTheyBecame(options: [String]) throws {
     try withScene { folder in
       let texts = ["--train", "train.txt", "--valid", "valid.txt", "-o", "a.unroll.h5"]
       let sizes = ["--batch-size", "4", "--bptt", "5", "--epochs", "6"] + options
@@ -422,7 +440,8 @@ import UnrollFormat
     }
   }
 
-  @Test func changesAreMadeWhereTheyAreAskedFor() throws {
+  @Test("--allow-changes changes settings of a resumed training and records them")
+  func changesAreMadeWhereTheyAreAskedFor() throws {
     try withScene { folder in
       let paused = Self.arguments + ["-o", "a.unroll.h5", "--pause-after", "10"]
       #expect(try runner.run(paused, in: folder).exitCode == 3)
@@ -459,7 +478,8 @@ import UnrollFormat
     }
   }
 
-  @Test func statesAreKeptAndGoOn() throws {
+  @Test("--keep keeps states by step, and a kept state can be resumed")
+  func statesAreKeptAndGoOn() throws {
     try withScene { folder in
       let keep = ["-o", "a.unroll.h5", "--keep", "1", "--log", "run.jsonl"]
       #expect(try runner.run(Self.arguments + keep, in: folder).exitCode == 0)
@@ -485,7 +505,8 @@ import UnrollFormat
     }
   }
 
-  @Test func newWordsAreLearntAndOldOnesWatched() throws {
+  @Test("--vocabulary extend adds new words, and --retention reports perplexity on old text")
+  func newWordsAreLearntAndOldOnesWatched() throws {
     try withScene { folder in
       let text = Array(repeating: "the bird sat on a bird\na catmat ran\n", count: 40).joined()
       try Data(text.utf8).write(to: URL(filePath: "\(folder)/new.txt"))
@@ -525,7 +546,8 @@ import UnrollFormat
     }
   }
 
-  @Test func evaluationsAreObjectsWhereTheyAreAskedFor() throws {
+  @Test("--json prints each evaluation as a JSON object")
+  func evaluationsAreObjectsWhereTheyAreAskedFor() throws {
     try withScene { folder in
       let result = try runner.run(Self.arguments + ["-o", "a.unroll.h5", "--json"], in: folder)
       let lines = try result.output.split(separator: "\n").map {
@@ -537,7 +559,8 @@ import UnrollFormat
     }
   }
 
-  @Test func tensorBoardGetsRecordsWithTheirChecksums() throws {
+  @Test("--tensorboard writes event files with valid checksums")
+  func tensorBoardGetsRecordsWithTheirChecksums() throws {
     try withScene { folder in
       let result = try runner.run(
         Self.arguments + ["-o", "a.unroll.h5", "--tensorboard", "runs", "--log", "run.jsonl"],
@@ -586,7 +609,8 @@ import UnrollFormat
     return records
   }
 
-  @Test func filesThatAreThereStay() throws {
+  @Test("Training replaces neither existing outputs nor, even with --force, its inputs")
+  func filesThatAreThereStay() throws {
     try withScene { folder in
       for name in ["tuned.unroll.h5", "tuned.last.unroll.h5"] {
         let path = "\(folder)/\(name)"
@@ -609,7 +633,8 @@ import UnrollFormat
     }
   }
 
-  @Test func outputsThatCannotBeAreRefusedBeforeAnyWork() throws {
+  @Test("Impossible outputs are refused before any work, and no file is created")
+  func outputsThatCannotBeAreRefusedBeforeAnyWork() throws {
     try withScene { folder in
       try FileManager.default.createSymbolicLink(
         atPath: "\(folder)/link.h5", withDestinationPath: "nowhere.h5")
@@ -637,7 +662,8 @@ import UnrollFormat
     }
   }
 
-  @Test func anotherTrainingsStateIsNotCalledSaved() throws {
+  @Test("A training that fails early does not claim that it saved a state")
+  func anotherTrainingsStateIsNotCalledSaved() throws {
     try withScene { folder in
       #expect(try runner.run(Self.arguments + ["-o", "a.h5"], in: folder).exitCode == 0)
       try Data("the\n".utf8).write(to: URL(filePath: "\(folder)/valid.txt"))
@@ -648,7 +674,8 @@ import UnrollFormat
     }
   }
 
-  @Test func whatAResumedRunDidNotWriteIsNotCalledWritten() throws {
+  @Test("A resumed training claims to have written only the files that it wrote")
+  func whatAResumedRunDidNotWriteIsNotCalledWritten() throws {
     try withScene { folder in
       let arguments = Self.arguments + ["-o", "a.h5", "--learning-rate", "3"]
       #expect(try runner.run(arguments, in: folder).exitCode == 0)
@@ -673,7 +700,9 @@ import UnrollFormat
     }
   }
 
-  @Test(arguments: [("", 1_000_000), ("nohup ", 150)])
+  @Test(
+    "SIGHUP pauses a training, and is ignored under nohup",
+    arguments: [("", 1_000_000), ("nohup ", 150)])
   func theEndOfAConnectionPausesATraining(prefix: String, steps: Int) throws {
     try withScene { folder in
       // Deaf to it below nohup, it ends by its number of steps.
@@ -690,7 +719,8 @@ import UnrollFormat
     }
   }
 
-  @Test func aFullDiskLosesNothing() throws {
+  @Test("A full disk leaves the model and the state of before unchanged")
+  func aFullDiskLosesNothing() throws {
     try withScene { folder in
       #expect(
         try runner.run(Self.arguments + ["-o", "a.unroll.h5", "--pause-after", "5"], in: folder)
@@ -714,7 +744,8 @@ import UnrollFormat
     }
   }
 
-  @Test func textsThatDoNotFitAreRefusedBeforeAnyWork() throws {
+  @Test("Unusable training texts are refused before any work, and no model is created")
+  func textsThatDoNotFitAreRefusedBeforeAnyWork() throws {
     try withScene(unknown: false) { folder in
       try Data("the wug\n".utf8).write(to: URL(filePath: "\(folder)/odd.txt"))
       try Data("the\n".utf8).write(to: URL(filePath: "\(folder)/short.txt"))
@@ -734,7 +765,8 @@ import UnrollFormat
     }
   }
 
-  @Test func aLearningRateThatExplodesIsNamed() throws {
+  @Test("A loss of NaN or infinity stops training and advises a lower learning rate")
+  func aLearningRateThatExplodesIsNamed() throws {
     try withScene { folder in
       let failed = try runner.run(
         Self.arguments + ["-o", "tuned.unroll.h5", "--learning-rate", "1e39"], in: folder)
@@ -746,14 +778,17 @@ import UnrollFormat
     }
   }
 
-  @Test(arguments: [
-    ["--epochs", "99999999999"], ["--learning-rate", "inf"], ["--learning-rate", "-1"],
-    ["--epochs", "0"], ["--steps", "-1"], ["--batch-size", "0"], ["--bptt", "0"],
-    ["--learning-rate", "0"], ["--learning-rate", "nan"], ["--momentum", "1"], ["--clip", "-1"],
-    ["--weight-decay", "inf"], ["--schedule", "step,factor=0.5"], ["--gradient-accumulation", "0"],
-    ["--optimizer", "adam,beta1=1"], ["--layer-decay", "0.5"], ["--clip-value", "0"],
-    ["--pause-after", "0"], ["--patience", "0"],
-  ])
+  @Test(
+    "Training options outside their domain are wrong usage with the valid range",
+    arguments: [
+      ["--epochs", "99999999999"], ["--learning-rate", "inf"], ["--learning-rate", "-1"],
+      ["--epochs", "0"], ["--steps", "-1"], ["--batch-size", "0"], ["--bptt", "0"],
+      ["--learning-rate", "0"], ["--learning-rate", "nan"], ["--momentum", "1"], ["--clip", "-1"],
+      ["--weight-decay", "inf"], ["--schedule", "step,factor=0.5"],
+      ["--gradient-accumulation", "0"],
+      ["--optimizer", "adam,beta1=1"], ["--layer-decay", "0.5"], ["--clip-value", "0"],
+      ["--pause-after", "0"], ["--patience", "0"],
+    ])
   func numbersOutOfTheirDomainAreRefused(options: [String]) throws {
     try withScene { folder in
       let refused = try runner.run(

@@ -6,7 +6,7 @@ import Testing
 
 @testable import unroll
 
-@Suite struct ForeignNamesTests {
+@Suite("Verbs and options of other programs") struct ForeignNamesTests {
   @Test("Verbs and options of other programs are read as ours")
   func aliases() throws {
     #expect(
@@ -102,7 +102,9 @@ import Testing
     let runner = try CommandRunner()
     let help = try runner.run(["help", "train"]).output
     #expect(help.contains("(values: f32, bf16)") && !help.contains("int8"))
-    let refused = try runner.run(["train", "--train", "a", "--valid", "b", "-o", "c", "--precision", "int8"])
+    let refused = try runner.run([
+      "train", "--train", "a", "--valid", "b", "-o", "c", "--precision", "int8",
+    ])
     #expect(refused.exitCode == 64 && refused.errors.contains("int8 is for evaluations"))
   }
 }

@@ -7,7 +7,7 @@ import Testing
 import UnrollFormat
 import UnrollTensors
 
-@Suite struct GradientsTests {
+@Suite("Gradient flow of a linear model (gradients)") struct GradientsTests {
   /// A plain cell whose states stay positive, so that relu is the identity, and whose `weight_hh` is r
   /// times a permutation, which changes no norm: every ratio is r to the k-th.
   private static func linear(_ r: Float) -> Checkpoint {
@@ -28,6 +28,7 @@ import UnrollTensors
   }
 
   @Test(
+    "The gradient flow of a linear RNN is the power of its recurrent weight",
     arguments: [
       (
         0.5, 12,

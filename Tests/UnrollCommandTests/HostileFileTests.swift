@@ -115,8 +115,9 @@ private func expectQuiet(_ result: CommandResult, _ sourceLocation: SourceLocati
     }, sourceLocation: sourceLocation)
 }
 
-@Suite struct HostileFileTests {
-  @Test func theTableHasEveryFile() throws {
+@Suite("Hostile HDF5 files") struct HostileFileTests {
+  @Test("Every hostile fixture is in the table of tests, and all together are small")
+  func theTableHasEveryFile() throws {
     let names = try FileManager.default.contentsOfDirectory(atPath: folder)
       .filter { $0.hasSuffix(".h5") }
     let expected = HostileFile.all.map(\.fileName) + ["trailing-bytes.h5", "valid.unroll.h5"]
@@ -125,7 +126,9 @@ private func expectQuiet(_ result: CommandResult, _ sourceLocation: SourceLocati
     #expect(sizes.reduce(0, +) < 600_000)
   }
 
-  @Test(arguments: HostileFile.all.filter(\.hasSignature))
+  @Test(
+    "inspect refuses a hostile file with its rules and prints nothing else",
+    arguments: HostileFile.all.filter(\.hasSignature))
   func inspectRefusesIt(file: HostileFile) throws {
     let before = try listing()
     let result = try CommandRunner().run(["inspect", file.fileName], in: folder)
@@ -155,7 +158,7 @@ private func expectQuiet(_ result: CommandResult, _ sourceLocation: SourceLocati
     expectQuiet(result, #_sourceLocation)
   }
 
-  @Test(arguments: HostileFile.all)
+  @Test("validate finds a hostile file invalid, with exactly its rules", arguments: HostileFile.all)
   func validateSaysNo(file: HostileFile) throws {
     let result = try CommandRunner().run(["validate", file.fileName], in: folder)
     #expect(result.exitCode == 1)
@@ -165,7 +168,8 @@ private func expectQuiet(_ result: CommandResult, _ sourceLocation: SourceLocati
     expectQuiet(result, #_sourceLocation)
   }
 
-  @Test func trailingBytesAreANote() throws {
+  @Test("Trailing bytes are a note, and the file stays valid")
+  func trailingBytesAreANote() throws {
     let runner = try CommandRunner()
     let inspected = try runner.run(["inspect", "trailing-bytes.h5"], in: folder)
     #expect(inspected.exitCode == 0)
@@ -176,14 +180,15 @@ private func expectQuiet(_ result: CommandResult, _ sourceLocation: SourceLocati
     #expect(validated.output.hasSuffix("trailing-bytes.h5: valid, 1 note\n"))
   }
 
-  @Test func theValidFileIsValid() throws {
+  @Test("The valid file among the hostile ones has no findings")
+  func theValidFileIsValid() throws {
     let result = try CommandRunner().run(["validate", "valid.unroll.h5"], in: folder)
     #expect(result.output == "valid.unroll.h5: valid, no findings\n")
     #expect(result.exitCode == 0 && result.errors == "")
   }
 
   /// Whoever opens a pipe without a writer waits for ever; none of the files that are named is opened.
-  @Test(arguments: HostileFile.reaching)
+  @Test("Files that a hostile file names are never opened", arguments: HostileFile.reaching)
   func noOtherFileIsOpened(file: HostileFile) throws {
     try withTemporaryFolder { temporary in
       try FileManager.default.copyItem(
@@ -197,7 +202,8 @@ private func expectQuiet(_ result: CommandResult, _ sourceLocation: SourceLocati
   }
 
   /// The whole findings stand in `hostile.txt`; what libhdf5 says depends on its version.
-  @Test func theFindingsAreThoseOfTheSnapshot() throws {
+  @Test("The findings on hostile files equal the snapshot")
+  func theFindingsAreThoseOfTheSnapshot() throws {
     let files = HostileFile.all.map(\.fileName).filter { !$0.hasPrefix("crash-") }
     let result = try CommandRunner().run(["validate"] + files, in: folder)
     #expect(result.exitCode == 1)
@@ -205,7 +211,8 @@ private func expectQuiet(_ result: CommandResult, _ sourceLocation: SourceLocati
     expectSnapshot(text, "Tests/Snapshots/hostile.txt")
   }
 
-  @Test func aCrashIsSaidToBeOne() throws {
+  @Test("A file that crashes libhdf5 is reported by its signal, with a fix")
+  func aCrashIsSaidToBeOne() throws {
     let result = try CommandRunner().run(["validate", "crash-cve-2021-46244.h5"], in: folder)
     #expect(
       result.output == """

@@ -7,7 +7,7 @@ import UnrollFormat
 
 @testable import unroll
 
-@Suite struct InspectTests {
+@Suite("Inspection of models (inspect)") struct InspectTests {
   private let runner: CommandRunner
 
   init() throws { runner = try CommandRunner() }

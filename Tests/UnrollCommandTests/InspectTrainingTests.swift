@@ -7,7 +7,7 @@ import UnrollFormat
 
 @testable import unroll
 
-@Suite struct InspectTrainingTests {
+@Suite("Inspection of models in training (inspect)") struct InspectTrainingTests {
   private func inspect(_ checkpoint: Checkpoint, _ options: [String] = []) throws -> String {
     try withTemporaryFolder { folder in
       try checkpoint.write(to: "\(folder)/a.h5")
@@ -150,7 +150,8 @@ import UnrollFormat
   }
 
   /// The tool reads attributes in another process, whose answer is JSON: no bit may be lost there.
-  @Test func numbersAtTheEdgeKeepTheirDigest() throws {
+  @Test("Subnormal, negative zero and huge numbers pass the child process bit for bit")
+  func numbersAtTheEdgeKeepTheirDigest() throws {
     var checkpoint = Checkpoint.small().inTraining()
     checkpoint.training?.data.totalNLL = -0.0
     checkpoint.training?.best?.validNLL = 0x1p-1074
@@ -164,7 +165,8 @@ import UnrollFormat
     }
   }
 
-  @Test func aTrainingIsInTheJSON() throws {
+  @Test("JSON of inspect has the training with snake_case keys and exact numbers")
+  func aTrainingIsInTheJSON() throws {
     var checkpoint = Checkpoint.small().inTraining()
     // Its perplexity is beyond the largest number.
     checkpoint.training?.best?.validNLL = 1000
@@ -201,12 +203,14 @@ import UnrollFormat
     return items.reduce(into: []) { $0.formUnion(keys(of: $1)) }
   }
 
-  @Test(arguments: [
-    ("keras-gru-before", "gru, 5 -> 7, tanh, one bias, reset before the product"),
-    ("keras-lstm-one-hot", "input       one-hot, 13"),
-    ("torch-lstm-projection-tied", "tied to the embedding, after a projection to 6"),
-    ("torch-mixed", "lstm, 5 -> 8, tanh, two biases, forget bias 1.5"),
-  ])
+  @Test(
+    "inspect shows the variant of each layer, input and output",
+    arguments: [
+      ("keras-gru-before", "gru, 5 -> 7, tanh, one bias, reset before the product"),
+      ("keras-lstm-one-hot", "input       one-hot, 13"),
+      ("torch-lstm-projection-tied", "tied to the embedding, after a projection to 6"),
+      ("torch-mixed", "lstm, 5 -> 8, tanh, two biases, forget bias 1.5"),
+    ])
   func variantsAreShown(name: String, line: String) throws {
     let path = Fixtures.path("checkpoints/\(name).unroll.h5")
     try withTemporaryFolder { folder in

@@ -8,7 +8,7 @@ import UnrollTensors
 
 @testable import UnrollInterchange
 
-@Suite struct KerasVerbTests {
+@Suite("Conversion of Keras files") struct KerasVerbTests {
   private let runner: CommandRunner
 
   init() throws { runner = try CommandRunner() }
@@ -31,7 +31,8 @@ import UnrollTensors
     return (result.exitCode, result.errors)
   }
 
-  @Test func thereAndBackKeepsWeightsTokensAndOptimizer() throws {
+  @Test("Conversion to Keras and back keeps weights, vocabulary and optimizer")
+  func thereAndBackKeepsWeightsTokensAndOptimizer() throws {
     try withTokens { folder in
       let there = ["--vocabulary", "words.txt", "-o", "a.h5"]
       let figures =
@@ -58,7 +59,8 @@ import UnrollTensors
   }
 
   /// Through the child process.
-  @Test func dataInChunksIsDecoded() throws {
+  @Test("Weights in compressed chunks equal those of the contiguous file")
+  func dataInChunksIsDecoded() throws {
     try withTokens { folder in
       let models = [path("lstm.weights.h5"), Fixtures.path("foreign/chunks.weights.h5")]
       let digests = try models.map { model in
@@ -70,7 +72,8 @@ import UnrollTensors
     }
   }
 
-  @Test func whatIsMissingIsAskedFor() throws {
+  @Test("A Keras file without a vocabulary asks for one, and --strict refuses assumptions")
+  func whatIsMissingIsAskedFor() throws {
     try withTokens { folder in
       let bare = try convert([path("lstm.keras"), "-o", "a.h5"], in: folder)
       #expect(bare.code == 2 && bare.errors.contains("expected a vocabulary of 11 tokens"))
@@ -82,7 +85,8 @@ import UnrollTensors
   }
 
   /// A configuration beside weights says what is assumed without it.
-  @Test func aConfigurationGoesWithWeights() throws {
+  @Test("--keras-config describes weights alone, and is refused where the file has its own")
+  func aConfigurationGoesWithWeights() throws {
     try withTokens { folder in
       let text =
         #"{"class_name": "Sequential", "keras_version": "2.2.4", "config": ["#
@@ -110,7 +114,8 @@ import UnrollTensors
   }
 
   /// The wrong file for `--keras-config`, a file that is cut off, a folder that is a model: each is told.
-  @Test func whatElseItIsIsSaid() throws {
+  @Test("A wrong --keras-config, a truncated file and an unpacked model are named with a fix")
+  func whatElseItIsIsSaid() throws {
     try withTokens { folder in
       let weights = path("lstm.weights.h5")
       let bytes = try Data(contentsOf: URL(filePath: weights))
@@ -218,7 +223,8 @@ import UnrollTensors
     }
   }
 
-  @Test func namesOfOtherFormatsAreNoted() throws {
+  @Test("An output whose extension contradicts --to is noted")
+  func namesOfOtherFormatsAreNoted() throws {
     try withTokens { folder in
       try Checkpoint.small().write(to: "\(folder)/a.h5")
       let note = "note: b.onnx: written as npz, as --to says; its name is one of onnx\n"
@@ -233,7 +239,8 @@ import UnrollTensors
     }
   }
 
-  @Test func twoBiasesAreSaidToBecomeOne() throws {
+  @Test("Two biases are added for Keras, and the rounding of the sum is noted")
+  func twoBiasesAreSaidToBecomeOne() throws {
     try withTemporaryFolder { folder in
       var checkpoint = Checkpoint.small()
       let bias = try #require(checkpoint.parameters[.layer(0, .biasHH)]?.floats())
@@ -252,11 +259,13 @@ import UnrollTensors
 
   /// Hostile containers, as Keras's own weights and alone, are refused: nothing is read elsewhere, nothing
   /// crashes, nothing is written.
-  @Test(arguments: [
-    "crash-cve-2018-13871", "crash-cve-2021-46244", "external-link", "external-storage-absolute",
-    "virtual-dataset", "soft-link", "cycle", "bomb-of-4-terabytes", "deep", "attributes-1001",
-    "truncated-in-the-middle", "name-with-escape",
-  ])
+  @Test(
+    "A hostile HDF5 file inside a .keras archive is refused and nothing is written",
+    arguments: [
+      "crash-cve-2018-13871", "crash-cve-2021-46244", "external-link", "external-storage-absolute",
+      "virtual-dataset", "soft-link", "cycle", "bomb-of-4-terabytes", "deep", "attributes-1001",
+      "truncated-in-the-middle", "name-with-escape",
+    ])
   func hostileContainersAreRefused(name: String) throws {
     let weights = try MappedFile(path: Fixtures.path("hostile/\(name).h5"))
     let configuration = try String(contentsOfFile: path("refused-lambda.json"), encoding: .utf8)

@@ -7,7 +7,7 @@ import UnrollFormat
 
 @testable import unroll
 
-@Suite struct ResumeTests {
+@Suite("Resumed training (--resume)") struct ResumeTests {
   private let runner: CommandRunner
 
   init() throws { runner = try CommandRunner() }
@@ -269,7 +269,7 @@ import UnrollFormat
   }
 }
 
-@Suite struct SeveralTextsTests {
+@Suite("Evaluation of several texts") struct SeveralTextsTests {
   @Test("Several texts get a row each and one over all predictions, as JSON too")
   func severalTexts() throws {
     let runner = try CommandRunner()

@@ -4,14 +4,15 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite struct RewritingVerbTests {
+@Suite("Rewriting and comparison (repack, edit, diff)") struct RewritingVerbTests {
   private let runner: CommandRunner
   private let model = Fixtures.root.appending(path: "fixtures/checkpoints/torch-mixed.unroll.h5")
     .path()
 
   init() throws { runner = try CommandRunner() }
 
-  @Test func anArchiveIsTheSameModel() throws {
+  @Test("An archive is the same model to diff, and repack never replaces its input")
+  func anArchiveIsTheSameModel() throws {
     try withTemporaryFolder { folder in
       let packed = try runner.run(
         ["repack", model, "--profile", "archive", "-o", "b.h5"], in: folder)
@@ -24,7 +25,8 @@ import Testing
     }
   }
 
-  @Test func anEditIsSeenByDiffAndReplay() throws {
+  @Test("diff shows what edit changed, and the edited file is valid on replay")
+  func anEditIsSeenByDiffAndReplay() throws {
     try withTemporaryFolder { folder in
       try Data("# Model".utf8).write(to: URL(filePath: "\(folder)/card.md"))
       let edited = try runner.run(
@@ -55,10 +57,12 @@ import Testing
     }
   }
 
-  @Test(arguments: [
-    ["edit", "a.h5", "-o", "b.h5"], ["edit", "a.h5", "-o", "b.h5", "--remove", "name"],
-    ["repack", "a.h5", "--profile", "zip", "-o", "b.h5"], ["diff", "a.h5"],
-  ])
+  @Test(
+    "Wrong usage of edit, repack and diff has exit code 64",
+    arguments: [
+      ["edit", "a.h5", "-o", "b.h5"], ["edit", "a.h5", "-o", "b.h5", "--remove", "name"],
+      ["repack", "a.h5", "--profile", "zip", "-o", "b.h5"], ["diff", "a.h5"],
+    ])
   func wrongUsageHasItsCode(arguments: [String]) throws {
     try withTemporaryFolder { folder in
       let result = try runner.run(arguments, in: folder)
@@ -66,7 +70,8 @@ import Testing
     }
   }
 
-  @Test func aForeignFileIsComparedByWhatBothCanHold() throws {
+  @Test("A file of another format is compared by what both formats can hold")
+  func aForeignFileIsComparedByWhatBothCanHold() throws {
     try withTemporaryFolder { folder in
       let fixtures = Fixtures.root.appending(path: "fixtures").path()
       let tokens = (1...11).map { "\($0)\n" }.joined()
@@ -89,7 +94,8 @@ import Testing
   }
 
   /// Checkpoints are HDF5, too: what is inside tells, not the signature.
-  @Test func aForeignFileOfHDF5IsNoCheckpoint() throws {
+  @Test("diff compares checkpoints with the HDF5 files of Keras and TheanoLM")
+  func aForeignFileOfHDF5IsNoCheckpoint() throws {
     try withTemporaryFolder { folder in
       let fixtures = Fixtures.root.appending(path: "fixtures").path()
       let tokens = (1...11).map { "\($0)\n" }.joined()
@@ -109,7 +115,8 @@ import Testing
     }
   }
 
-  @Test func aTextIsComparedTokenByToken() throws {
+  @Test("diff --text compares the log-probabilities of two models token by token")
+  func aTextIsComparedTokenByToken() throws {
     try withTemporaryFolder { folder in
       let fixtures = Fixtures.root.appending(path: "fixtures").path()
       try Data("1 2 3\n4 5\n".utf8).write(to: URL(filePath: "\(folder)/text.txt"))
@@ -127,7 +134,8 @@ import Testing
     }
   }
 
-  @Test func aLockThatAnotherProgramHoldsStopsNoReader() throws {
+  @Test("A file that another program has locked can be read")
+  func aLockThatAnotherProgramHoldsStopsNoReader() throws {
     try withTemporaryFolder { folder in
       try FileManager.default.copyItem(atPath: model, toPath: "\(folder)/a.h5")
       let descriptor = open("\(folder)/a.h5", O_RDWR)
@@ -138,7 +146,8 @@ import Testing
     }
   }
 
-  @Test func anArchiveNeedsAPlaceForItsNumbers() throws {
+  @Test("An archive needs a folder for temporary files, and the error names it")
+  func anArchiveNeedsAPlaceForItsNumbers() throws {
     try withTemporaryFolder { folder in
       let packed = try runner.run(
         ["repack", model, "--profile", "archive", "-o", "b.h5"], in: folder)

@@ -4,7 +4,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite struct TokenizeTests {
+@Suite("Tokenization (tokenize)") struct TokenizeTests {
   private let runner: CommandRunner
 
   init() throws { runner = try CommandRunner() }
@@ -17,7 +17,8 @@ import Testing
     }
   }
 
-  @Test func piecesAreShownAndCounted() throws {
+  @Test("Each token gets a row with its piece, and the words are counted")
+  func piecesAreShownAndCounted() throws {
     let result = try run(
       "printf 'the\\tcat\\nx' | unroll tokenize --tokenizer tokenizers/bert.json -")
     #expect(result.exitCode == 0)
@@ -26,14 +27,16 @@ import Testing
     #expect(result.errors.contains("3 words"))
   }
 
-  @Test func jsonIsAnObjectALine() throws {
+  @Test("--json prints one object for each line of the text, empty lines too")
+  func jsonIsAnObjectALine() throws {
     let result = try run(
       "printf 'the\\n\\n' | unroll tokenize --json --tokenizer tokenizers/gpt2.json -")
     let lines = result.output.split(separator: "\n")
     #expect(lines.count == 2 && lines.allSatisfy { $0.hasPrefix("{\"ids\":[") })
   }
 
-  @Test func whatIsNoTokenizerIsRefused() throws {
+  @Test("A file that is no tokenizer is refused with the formats that are expected")
+  func whatIsNoTokenizerIsRefused() throws {
     let result = try run(
       "unroll tokenize --tokenizer tokenizers/texts/english.txt tokenizers/texts/english.txt")
     #expect(result.exitCode == 2 && result.output.isEmpty)
@@ -52,7 +55,9 @@ import Testing
     """
   }
 
-  @Test(arguments: ["bert.json", "sp-unigram.model", "gpt2-merges.txt"])
+  @Test(
+    "--export writes the tokenizer file byte for byte, and it gives the same tokens",
+    arguments: ["bert.json", "sp-unigram.model", "gpt2-merges.txt"])
   func tokenizersComeOutByteForByte(name: String) throws {
     let list = name == "gpt2-merges.txt" ? "--vocabulary tokenizers/gpt2-vocab.json" : ""
     let result = try run(
@@ -67,7 +72,8 @@ import Testing
     #expect(result.output == "same\nsame\n", "\(result.errors)")
   }
 
-  @Test func otherTokensAreAList() throws {
+  @Test("--export of a word model writes a list, and --force never replaces the model")
+  func otherTokensAreAList() throws {
     let words = try run(
       """
       \(training(on: "the cat sat"))
@@ -83,9 +89,11 @@ import Testing
     #expect(words.errors.contains("m.h5: cannot write: it is the input m.h5"))
   }
 
-  @Test(arguments: [
-    ("character", "a token without the end of a line in it"), ("byte", "a token of UTF-8"),
-  ])
+  @Test(
+    "A vocabulary with tokens that a list of lines cannot hold is not exported",
+    arguments: [
+      ("character", "a token without the end of a line in it"), ("byte", "a token of UTF-8"),
+    ])
   func whatIsNoLineIsRefused(kind: String, lack: String) throws {
     let refused = try run(
       """
@@ -96,7 +104,8 @@ import Testing
     #expect(refused.errors.contains("expected \(lack), found "), "\(refused.errors)")
   }
 
-  @Test func exportTakesOnlyAModel() throws {
+  @Test("--export with a text, --json or a tokenizer is wrong usage")
+  func exportTakesOnlyAModel() throws {
     for arguments in [
       "m.h5 t.txt --export a", "m.h5 --export a --write-vocabulary a", "m.h5 --export a --json",
       "m.h5 t.txt --force", "--tokenizer a --export b c",

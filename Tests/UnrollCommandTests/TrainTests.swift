@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 import UnrollFormat
 
-@Suite struct TrainTests {
+@Suite("New models (train)") struct TrainTests {
   private let runner: CommandRunner
 
   init() throws { runner = try CommandRunner() }
@@ -24,7 +24,8 @@ import UnrollFormat
   private static let texts = ["--train", "train.txt", "--valid", "valid.txt", "--batch-size", "4"]
   private static let small = ["--hidden-size", "7,5", "--embedding-size", "6"]
 
-  @Test func aNewModelLearnsAndIsValid() throws {
+  @Test("A new model learns and is valid, and the same seed gives the same bytes")
+  func aNewModelLearnsAndIsValid() throws {
     try withTexts { folder in
       let arguments =
         ["train"] + Self.texts + Self.small + [
@@ -59,7 +60,8 @@ import UnrollFormat
     }
   }
 
-  @Test func aConfigurationStandsForOptions() throws {
+  @Test("--config gives the options of a training, and options override it")
+  func aConfigurationStandsForOptions() throws {
     try withTexts { folder in
       let config = """
         {"cell": "gru", "hidden_size": "7,6", "embedding_size": 6, "tied": true, "epochs": 1,
@@ -84,7 +86,8 @@ import UnrollFormat
     }
   }
 
-  @Test func theCommittedRecipeIsOne() throws {
+  @Test("The AWD-LSTM recipe trains with its regularization, averaging and seed")
+  func theCommittedRecipeIsOne() throws {
     try withTexts { folder in
       let recipe = Fixtures.path("recipes/awd-lstm-ptb.json")
       let result = try runner.run(
@@ -98,7 +101,8 @@ import UnrollFormat
     }
   }
 
-  @Test func theHistorySaysWhereTokensAndVectorsAreFrom() throws {
+  @Test("Provenance records the vocabulary, the vectors and their files")
+  func theHistorySaysWhereTokensAndVectorsAreFrom() throws {
     try withTexts { folder in
       try Data("a\ndog\n<unk>\n<eos>\n".utf8).write(to: URL(filePath: "\(folder)/words.txt"))
       try Data("2 6\na 1 2 3 4 5 6\ndog 6 5 4 3 2 1\n".utf8)
@@ -115,7 +119,8 @@ import UnrollFormat
     }
   }
 
-  @Test func aConfigurationIsAnInput() throws {
+  @Test("The configuration file is an input that no output or log replaces")
+  func aConfigurationIsAnInput() throws {
     try withTexts { folder in
       let config = Data(
         "{\"hidden_size\": 7, \"num_layers\": 1, \"embedding_size\": 6, \"steps\": 1}".utf8)
@@ -129,7 +134,8 @@ import UnrollFormat
     }
   }
 
-  @Test func sizesBeyondTheMemoryAreRefused() throws {
+  @Test("A model larger than the memory is refused before any file is created")
+  func sizesBeyondTheMemoryAreRefused() throws {
     try withTexts { folder in
       let result = try runner.run(
         ["train"] + Self.texts + [
@@ -142,7 +148,8 @@ import UnrollFormat
     }
   }
 
-  @Test func standardOutputIsNoModel() throws {
+  @Test("A model is not written to standard output")
+  func standardOutputIsNoModel() throws {
     try withTexts { folder in
       let result = try runner.run(
         ["train"] + Self.texts + Self.small + ["--steps", "1", "-o", "-"], in: folder)
@@ -150,7 +157,8 @@ import UnrollFormat
     }
   }
 
-  @Test func linesOfWhichNothingIsPredictedHaveNoScore() throws {
+  @Test("A line without predicted tokens has the score NA")
+  func linesOfWhichNothingIsPredictedHaveNoScore() throws {
     try withTexts { folder in
       _ = try model(["--tokenizer", "character"], in: folder)
       let result = try runner.run(
@@ -181,7 +189,9 @@ import UnrollFormat
     ).output
   }
 
-  @Test(arguments: ["gpt2.json", "bert.json", "sp-unigram.model", "gpt2-merges.txt"])
+  @Test(
+    "A tokenizer of another program is stored and gives the same ids",
+    arguments: ["gpt2.json", "bert.json", "sp-unigram.model", "gpt2-merges.txt"])
   func anotherProgramsTokenizerIsTaken(name: String) throws {
     try withTexts { folder in
       let path = Fixtures.path("tokenizers/\(name)")
@@ -199,7 +209,8 @@ import UnrollFormat
     }
   }
 
-  @Test func bytePairsAreLearned() throws {
+  @Test("--tokenizer bpe learns byte pairs, with or without <eos> at the end of lines")
+  func bytePairsAreLearned() throws {
     try withTexts { folder in
       let model = try model(
         ["--tokenizer", "bpe", "--vocabulary-size", "270", "--append-eos"], in: folder)
@@ -215,7 +226,8 @@ import UnrollFormat
     }
   }
 
-  @Test func theLongestTokensOfAListAreTaken() throws {
+  @Test("--tokenizer greedy takes the longest tokens of a list")
+  func theLongestTokensOfAListAreTaken() throws {
     try withTexts { folder in
       let tokens = ["<eos>", "the ", "cat", "at", " "] + "abcdeghimnorst".map(String.init)
       let list = tokens.map { $0 + "\n" }.joined()
@@ -227,7 +239,8 @@ import UnrollFormat
     }
   }
 
-  @Test func aTokenizersFileBelongsToWeightsAgain() throws {
+  @Test("An exported tokenizer goes back to converted weights with the same loss")
+  func aTokenizersFileBelongsToWeightsAgain() throws {
     try withTexts { folder in
       func run(_ arguments: [String]) throws -> CommandResult {
         try runner.run(arguments, in: folder)
@@ -262,7 +275,8 @@ import UnrollFormat
     }
   }
 
-  @Test func aTextWithoutTokensIsNamed() throws {
+  @Test("A training text without tokens is refused by name")
+  func aTextWithoutTokensIsNamed() throws {
     try withTexts { folder in
       try Data().write(to: URL(filePath: "\(folder)/empty.txt"))
       let empty = try runner.run(
@@ -272,7 +286,8 @@ import UnrollFormat
     }
   }
 
-  @Test func vectorsTakeThePlaceOfDrawnRows() throws {
+  @Test("--vectors replaces the initial embedding rows of the words that it holds")
+  func vectorsTakeThePlaceOfDrawnRows() throws {
     try withTexts { folder in
       let vectors = "2 3\ncat 0.5 -1.25 2\nzebra 1 2 3\n"
       try Data(vectors.utf8).write(to: URL(filePath: "\(folder)/vectors.txt"))
@@ -304,10 +319,12 @@ import UnrollFormat
     }
   }
 
-  @Test(arguments: [
-    ["--tied"], ["--cell", "lstm", "--activation", "relu"], ["--init", "irnn"],
-    ["--freeze", "layers/09"],
-  ])
+  @Test(
+    "Options that do not fit the architecture are refused with a fix",
+    arguments: [
+      ["--tied"], ["--cell", "lstm", "--activation", "relu"], ["--init", "irnn"],
+      ["--freeze", "layers/09"],
+    ])
   func whatDoesNotFitIsRefused(options: [String]) throws {
     try withTexts { folder in
       let refused = try runner.run(
@@ -317,17 +334,20 @@ import UnrollFormat
     }
   }
 
-  @Test(arguments: [
-    ["--hidden-size", "0", "--num-layers", "1"], ["--hidden-size", "a"], ["--embedding-size", "0"],
-    ["--optimizer", "lion"],
-    ["--optimizer", "sgd,beta1=0.9"], ["--schedule", "cosine,every=2"], ["--schedule", "up"],
-    ["--regularize", "embedding:weight=0.5"], ["--regularize", "output:locked=1"],
-    ["--regularize", "output:locked=0.1,output:element=0.1"], ["--dropout", "1"],
-    ["--average-after", "3", "--optimizer", "adam"], ["--tokenizer", "bpe"],
-    ["--tokenizer", "bpe", "--vocabulary-size", "256"], ["--tokenizer", "unigram"],
-    ["--tokenizer", "bpe", "--vocabulary-size", "300", "--vocabulary", "train.txt"],
-    ["--tokenizer", "greedy"], ["--append-eos"], ["--tokenizer", "a.json", "--min-count", "2"],
-  ])
+  @Test(
+    "Wrong usage of train has exit code 64 and a message",
+    arguments: [
+      ["--hidden-size", "0", "--num-layers", "1"], ["--hidden-size", "a"],
+      ["--embedding-size", "0"],
+      ["--optimizer", "lion"],
+      ["--optimizer", "sgd,beta1=0.9"], ["--schedule", "cosine,every=2"], ["--schedule", "up"],
+      ["--regularize", "embedding:weight=0.5"], ["--regularize", "output:locked=1"],
+      ["--regularize", "output:locked=0.1,output:element=0.1"], ["--dropout", "1"],
+      ["--average-after", "3", "--optimizer", "adam"], ["--tokenizer", "bpe"],
+      ["--tokenizer", "bpe", "--vocabulary-size", "256"], ["--tokenizer", "unigram"],
+      ["--tokenizer", "bpe", "--vocabulary-size", "300", "--vocabulary", "train.txt"],
+      ["--tokenizer", "greedy"], ["--append-eos"], ["--tokenizer", "a.json", "--min-count", "2"],
+    ])
   func wrongUsageIsNamed(options: [String]) throws {
     try withTexts { folder in
       let refused = try runner.run(["train"] + Self.texts + options + ["-o", "a.h5"], in: folder)

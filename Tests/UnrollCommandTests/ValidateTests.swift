@@ -8,7 +8,7 @@ import UnrollTokenization
 
 @testable import UnrollFormat
 
-@Suite struct ValidateTests {
+@Suite("Validation reports (validate)") struct ValidateTests {
   private let runner: CommandRunner
 
   init() throws { runner = try CommandRunner() }
@@ -74,7 +74,8 @@ import UnrollTokenization
 
   // MARK: - Repairs
 
-  @Test func aRepairedCopyIsWrittenAndReported() throws {
+  @Test("--fix writes a repaired copy, reports the repair and keeps the input")
+  func aRepairedCopyIsWrittenAndReported() throws {
     try withFiles { folder in
       let before = try Data(contentsOf: URL(filePath: "\(folder)/b.h5"))
       let result = try validate("b.h5", "--fix", "d.h5", in: folder)
@@ -97,7 +98,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func whatCannotBeRepairedIsLeftAlone() throws {
+  @Test("--fix writes no copy if nothing can be repaired, and takes one file")
+  func whatCannotBeRepairedIsLeftAlone() throws {
     try withFiles { folder in
       let damaged = try validate("a.h5", "--fix", "d.h5", in: folder, exit: 1)
       #expect(
@@ -119,7 +121,9 @@ import UnrollTokenization
 
   // MARK: - Forms
 
-  @Test(arguments: ["text", "json", "sarif", "junit", "github"])
+  @Test(
+    "The report equals the snapshot in each format and holds no control characters",
+    arguments: ["text", "json", "sarif", "junit", "github"])
   func theFormIsThatOfTheSnapshot(_ form: String) throws {
     try withFiles { folder in
       try write(
@@ -141,7 +145,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func aLongTokenIsCutForPeopleAndWholeForPrograms() throws {
+  @Test("A long token is cut in text, SARIF and JUnit and whole in JSON")
+  func aLongTokenIsCutForPeopleAndWholeForPrograms() throws {
     try withFiles { folder in
       let text = try validate("a.h5", in: folder, exit: 1)
       #expect(text.output.utf8.count < 3000 && text.output.contains("more)"))
@@ -155,7 +160,8 @@ import UnrollTokenization
   }
 
   /// `scripts/check/findings` holds all of the form against the schema; this, its keys.
-  @Test func theSchemaHasTheKeysOfTheForm() throws {
+  @Test("JSON reports have exactly the keys of the schema")
+  func theSchemaHasTheKeysOfTheForm() throws {
     let schema = try object(
       Data(contentsOf: Fixtures.root.appending(path: "spec/findings.schema.json")))
     let definitions = try #require(schema["$defs"] as? [String: [String: Any]])
@@ -184,7 +190,8 @@ import UnrollTokenization
     try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
   }
 
-  @Test func sarifNamesTheBytesOfADatasetAndEscapesPaths() throws {
+  @Test("SARIF gives the byte range of a dataset and escapes paths")
+  func sarifNamesTheBytesOfADatasetAndEscapesPaths() throws {
     try withFiles { folder in
       let name = "ü a#1%.h5"
       try FileManager.default.moveItem(atPath: "\(folder)/a.h5", toPath: "\(folder)/\(name)")
@@ -263,7 +270,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func aRuleThatWasNotCheckedIsNoPassedTest() throws {
+  @Test("JUnit marks a rule that was not checked as skipped")
+  func aRuleThatWasNotCheckedIsNoPassedTest() throws {
     let result = try runner.run(
       ["validate", Fixtures.path("hostile/external-link.h5"), "--format", "junit"])
     #expect(result.exitCode == 1)
@@ -274,7 +282,8 @@ import UnrollTokenization
 
   // MARK: - What is reported
 
-  @Test func rulesAreSelectedAndIgnored() throws {
+  @Test("--select, --ignore and --level choose the findings, and the rest is counted")
+  func rulesAreSelectedAndIgnored() throws {
     try withFiles { folder in
       try expect(["a.h5: invalid, 1 error, 2 warnings, 1 note"], of: "a.h5", in: folder, exit: 1)
       try expect(
@@ -292,7 +301,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func anErrorThatHidesTheSelectedRulesIsReported() throws {
+  @Test("An error that prevents the selected rules from being checked is reported")
+  func anErrorThatHidesTheSelectedRulesIsReported() throws {
     let file = Fixtures.path("hostile/external-link.h5")
     let selected = try runner.run(["validate", file, "--select", "V"])
     #expect(selected.exitCode == 1 && CommandResult.rules(in: selected.output) == ["X001"])
@@ -305,7 +315,8 @@ import UnrollTokenization
     #expect(try runner.run(["inspect", file]).exitCode == 2)
   }
 
-  @Test func warningsFailIfStrict() throws {
+  @Test("--strict fails on warnings, but not on notes")
+  func warningsFailIfStrict() throws {
     try withFiles { folder in
       _ = try validate("a.h5", "--select", "S002", in: folder)
       _ = try validate("a.h5", "--select", "S002", "--strict", in: folder, exit: 1)
@@ -313,7 +324,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func theWorstFindingsAreShownFirstIfNotAllAre() throws {
+  @Test("--max-findings shows the worst findings and counts the others")
+  func theWorstFindingsAreShownFirstIfNotAllAre() throws {
     try withFiles { folder in
       let result = try validate("a.h5", "--max-findings", "1", in: folder, exit: 1)
       #expect(CommandResult.rules(in: result.output) == ["I001"])
@@ -326,7 +338,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func aBaselineKnowsItsFindings() throws {
+  @Test("A baseline leaves out its known findings, and only those")
+  func aBaselineKnowsItsFindings() throws {
     try withFiles { folder in
       let written = try validate("b.h5", "--write-baseline", "known.json", in: folder)
       #expect(written.errors == "wrote known.json: 1 known finding\n")
@@ -355,7 +368,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func aConfigurationChooses() throws {
+  @Test(".unroll.json or --config chooses the findings, and options override it")
+  func aConfigurationChooses() throws {
     try withFiles { folder in
       try write(
         """
@@ -377,35 +391,37 @@ import UnrollTokenization
     }
   }
 
-  @Test(arguments: [
-    (
-      #"{"selekt": []}"#,
-      "expected only select, ignore, level, strict, levels, suppressions; found selekt"
-    ),
-    (
-      #"{"select": ["V", "Z"]}"#,
-      "select[1]: expected the id of a rule or its first letter; found Z"
-    ),
-    (#"{"level": "loud"}"#, "level: expected note, warning or error; found loud"),
-    (#"{"levels": {"V001": "note"}}"#, "found note for V001, which is error"),
-    (#"{"levels": {"V999": "note"}}"#, "levels: expected ids of rules; found V999"),
-    (
-      #"{"suppressions": [{"rule": "V003"}]}"#,
-      "suppressions[0].reason: expected a value; found nothing"
-    ),
-    (
-      #"{"suppressions": [{"rule": "V003", "reason": " "}]}"#,
-      "suppressions[0].reason: expected why"
-    ),
-    (
-      #"{"suppressions": [{"rule": "V", "reason": "x"}]}"#,
-      "suppressions[0].rule: expected the id of a rule"
-    ),
-    (#"{"suppressions": [{"rule": "V003", "reason": "x", "path": "/"}]}"#, "found path"),
-    (#"{"strict": "yes"}"#, "strict: "),
-    (#"{"strict": true, "level": "error"}"#, "--strict is about warnings"),
-    ("[1", "conf.json: "),
-  ])
+  @Test(
+    "A wrong configuration is refused by the location in it",
+    arguments: [
+      (
+        #"{"selekt": []}"#,
+        "expected only select, ignore, level, strict, levels, suppressions; found selekt"
+      ),
+      (
+        #"{"select": ["V", "Z"]}"#,
+        "select[1]: expected the id of a rule or its first letter; found Z"
+      ),
+      (#"{"level": "loud"}"#, "level: expected note, warning or error; found loud"),
+      (#"{"levels": {"V001": "note"}}"#, "found note for V001, which is error"),
+      (#"{"levels": {"V999": "note"}}"#, "levels: expected ids of rules; found V999"),
+      (
+        #"{"suppressions": [{"rule": "V003"}]}"#,
+        "suppressions[0].reason: expected a value; found nothing"
+      ),
+      (
+        #"{"suppressions": [{"rule": "V003", "reason": " "}]}"#,
+        "suppressions[0].reason: expected why"
+      ),
+      (
+        #"{"suppressions": [{"rule": "V", "reason": "x"}]}"#,
+        "suppressions[0].rule: expected the id of a rule"
+      ),
+      (#"{"suppressions": [{"rule": "V003", "reason": "x", "path": "/"}]}"#, "found path"),
+      (#"{"strict": "yes"}"#, "strict: "),
+      (#"{"strict": true, "level": "error"}"#, "--strict is about warnings"),
+      ("[1", "conf.json: "),
+    ])
   func aWrongConfigurationIsRefusedByPlace(_ text: String, _ message: String) throws {
     try withTemporaryFolder { folder in
       try write(text, "conf.json", in: folder)
@@ -414,18 +430,21 @@ import UnrollTokenization
     }
   }
 
-  @Test(arguments: [
-    ["--select", "Z"], ["--select", "V002,V9"], ["--ignore", ""], ["--level", "loud"],
-    ["--format", "xml"], ["--json", "--format", "sarif"], ["--max-findings", "-1"], ["--force"],
-    ["--strict", "--level", "error"],
-  ])
+  @Test(
+    "Wrong usage of validate has exit code 64",
+    arguments: [
+      ["--select", "Z"], ["--select", "V002,V9"], ["--ignore", ""], ["--level", "loud"],
+      ["--format", "xml"], ["--json", "--format", "sarif"], ["--max-findings", "-1"], ["--force"],
+      ["--strict", "--level", "error"],
+    ])
   func wrongUsageHasItsCode(_ options: [String]) throws {
     #expect(try runner.run(["validate", "a.h5"] + options).exitCode == 64)
   }
 
   // MARK: - Folders
 
-  @Test func foldersAreWalkedInOrderAndLinksNotFollowed() throws {
+  @Test("Folders are examined in order, and symbolic links inside are not followed")
+  func foldersAreWalkedInOrderAndLinksNotFollowed() throws {
     try withFiles { folder in
       let files = FileManager.default
       for name in ["m/z", "m/b", "none"] {
@@ -463,7 +482,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func theExitCodeIsThatOfTheWorst() throws {
+  @Test("The exit code is that of the worst file")
+  func theExitCodeIsThatOfTheWorst() throws {
     try withFiles { folder in
       _ = try validate("c.h5", "b.h5", in: folder)
       _ = try validate("c.h5", "a.h5", "b.h5", in: folder, exit: 1)
@@ -476,7 +496,8 @@ import UnrollTokenization
 
   // MARK: - The catalogue
 
-  @Test func theCatalogueIsThereForPrograms() throws {
+  @Test("explain --json lists every rule with its fields")
+  func theCatalogueIsThereForPrograms() throws {
     let all = try object(Data(runner.run(["explain", "--all", "--json"]).output.utf8))
     let rules = try #require(all["rules"] as? [[String: String]])
     #expect(rules.map { $0["id"] } == Rule.all.map(\.id))

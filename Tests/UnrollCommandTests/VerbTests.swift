@@ -9,7 +9,7 @@ import UnrollFormat
   import FoundationXML
 #endif
 
-@Suite struct VerbTests {
+@Suite("Verbs: results, refusals and exit codes") struct VerbTests {
   private let runner: CommandRunner
 
   init() throws { runner = try CommandRunner() }
@@ -36,7 +36,8 @@ import UnrollFormat
     try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
   }
 
-  @Test func convertingTwiceGivesTheSameBytes() throws {
+  @Test("Two conversions of one model give the same bytes")
+  func convertingTwiceGivesTheSameBytes() throws {
     try withTokens { folder in
       for name in ["a.h5", "b.h5"] {
         #expect(try convert("pytorch/lstm-tied-module.pt", in: folder, to: name).exitCode == 0)
@@ -79,7 +80,8 @@ import UnrollFormat
     }
   }
 
-  @Test func anExistingFileIsReplacedOnlyByForce() throws {
+  @Test("convert replaces an existing file only with --force")
+  func anExistingFileIsReplacedOnlyByForce() throws {
     try withTokens { folder in
       try Data("precious".utf8).write(to: URL(filePath: "\(folder)/out.h5"))
       let refused = try convert("pytorch/lstm-state.pt", in: folder)
@@ -95,7 +97,8 @@ import UnrollFormat
     }
   }
 
-  @Test func theInputIsNeverTheOutput() throws {
+  @Test("convert never replaces its input, even with --force")
+  func theInputIsNeverTheOutput() throws {
     try withTokens { folder in
       let model = try Data(contentsOf: URL(filePath: Fixtures.path("pytorch/lstm-state.pt")))
       try model.write(to: URL(filePath: "\(folder)/model.pt"))
@@ -108,10 +111,12 @@ import UnrollFormat
     }
   }
 
-  @Test(arguments: [
-    ("pytorch/hostile-system.pt", "os"), ("pytorch/hostile-truncated.pt", "truncated"),
-    ("characters/test.txt", "a supported format"), ("hostile/valid.unroll.h5", "copy the file"),
-  ])
+  @Test(
+    "A refused conversion names the cause and a fix, and creates no file",
+    arguments: [
+      ("pytorch/hostile-system.pt", "os"), ("pytorch/hostile-truncated.pt", "truncated"),
+      ("characters/test.txt", "a supported format"), ("hostile/valid.unroll.h5", "copy the file"),
+    ])
   func aRefusalLeavesNothing(model: String, word: String) throws {
     try withTokens { folder in
       let result = try convert(model, in: folder)
@@ -123,7 +128,8 @@ import UnrollFormat
     }
   }
 
-  @Test func aMissingVocabularyIsAskedFor() throws {
+  @Test("A model without a vocabulary asks for --corpus or --vocabulary")
+  func aMissingVocabularyIsAskedFor() throws {
     try withTokens { folder in
       let result = try runner.run(
         ["convert", Fixtures.path("pytorch/lstm-state.pt"), "-o", "out.h5"], in: folder)
@@ -133,7 +139,8 @@ import UnrollFormat
     }
   }
 
-  @Test func aVocabularyOfAnotherSizeIsRefused() throws {
+  @Test("A corpus whose vocabulary has another size than the model is refused")
+  func aVocabularyOfAnotherSizeIsRefused() throws {
     try withTokens { folder in
       let result = try runner.run(
         [
@@ -146,7 +153,8 @@ import UnrollFormat
     }
   }
 
-  @Test func aPlainRNNNeedsItsNonlinearity() throws {
+  @Test("An Elman RNN of PyTorch asks for --nonlinearity")
+  func aPlainRNNNeedsItsNonlinearity() throws {
     try withTokens { folder in
       let asked = try convert("pytorch/rnn_relu-state.pt", in: folder)
       #expect(asked.exitCode == 2 && asked.errors.contains("--nonlinearity"))
@@ -158,7 +166,8 @@ import UnrollFormat
     }
   }
 
-  @Test func evaluationIsTheSameForAnyThreads() throws {
+  @Test("evaluate gives the same JSON with any number of threads, in every protocol")
+  func evaluationIsTheSameForAnyThreads() throws {
     try withTokens { folder in
       _ = try convert("pytorch/lstm-state.pt", in: folder)
       let text = Array(repeating: "w0 w3 w1 x w8\nw2 w2\n", count: 40).joined()
@@ -191,7 +200,8 @@ import UnrollFormat
     }
   }
 
-  @Test func precisionIsSaid() throws {
+  @Test("--precision of evaluate is reported, and unsupported precisions are refused")
+  func precisionIsSaid() throws {
     try withTokens { folder in
       _ = try convert("pytorch/lstm-state.pt", in: folder)
       try Data("w0 w3 w1 x w8\nw2 w2\n".utf8).write(to: URL(filePath: "\(folder)/text.txt"))
@@ -232,7 +242,8 @@ import UnrollFormat
     }
   }
 
-  @Test func scoresAreTSV() throws {
+  @Test("score prints words, sentences and tokens as TSV and JSON, in any base")
+  func scoresAreTSV() throws {
     try withTokens { folder in
       _ = try convert("pytorch/lstm-state.pt", in: folder)
       try Data("w0 x\n\nw1\n".utf8).write(to: URL(filePath: "\(folder)/text.txt"))
@@ -399,7 +410,8 @@ import UnrollFormat
     }
   }
 
-  @Test func conversionsCanBeNarrowedStrictAndDry() throws {
+  @Test("convert rounds with --dtype, refuses with --strict and writes nothing with --dry-run")
+  func conversionsCanBeNarrowedStrictAndDry() throws {
     try withTokens { folder in
       let arguments = [
         "convert", Fixtures.path("pytorch/lstm-state.pt"), "--vocabulary", "tokens.txt", "-o",
@@ -433,7 +445,8 @@ import UnrollFormat
     }
   }
 
-  @Test func aFolderIsConvertedAsFarAsItGoes() throws {
+  @Test("A folder is converted file by file, and a broken model stops no other")
+  func aFolderIsConvertedAsFarAsItGoes() throws {
     try withTokens { folder in
       let models = "\(folder)/models"
       try FileManager.default.createDirectory(
@@ -475,7 +488,8 @@ import UnrollFormat
     }
   }
 
-  @Test func gradientsAreShownAndDrawn() throws {
+  @Test("gradients prints a table, JSON and SVG, the same with any number of threads")
+  func gradientsAreShownAndDrawn() throws {
     try withTokens { folder in
       _ = try convert("pytorch/lstm-state.pt", in: folder)
       let text = Array(repeating: "w0 w3 w1 x w8\nw2 w2\n", count: 40).joined()
@@ -504,7 +518,8 @@ import UnrollFormat
     }
   }
 
-  @Test func textIsGenerated() throws {
+  @Test("generate repeats its text with the same seed and follows its options")
+  func textIsGenerated() throws {
     try withTokens { folder in
       _ = try convert("pytorch/lstm-state.pt", in: folder)
       func generate(_ options: [String]) throws -> CommandResult {
@@ -536,7 +551,8 @@ import UnrollFormat
     }
   }
 
-  @Test func usageErrorsHaveTheirCode() throws {
+  @Test("Wrong usage has exit code 64, and an unreadable file 2")
+  func usageErrorsHaveTheirCode() throws {
     #expect(try runner.run(["explain"]).exitCode == 64)
     #expect(try runner.run(["explain", "Z999"]).exitCode == 64)
     #expect(try runner.run(["dance"]).exitCode == 64)

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 import UnrollFormat
 
-@Suite struct WindowTests {
+@Suite("Windows and line conventions") struct WindowTests {
   private let runner: CommandRunner
 
   init() throws { runner = try CommandRunner() }
