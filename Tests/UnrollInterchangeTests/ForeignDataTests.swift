@@ -10,7 +10,7 @@ import UnrollTensors
 @testable import UnrollInterchange
 
 /// The files of `fixtures/foreign`, made by `scripts/make/foreign-fixtures`.
-@Suite struct ForeignDataTests {
+@Suite("Data of foreign HDF5 files") struct ForeignDataTests {
   private let options = ReadingOptions(vocabulary: PyTorchFixtures.vocabulary(11))
 
   private func read(_ name: String, _ options: ReadingOptions? = nil) throws -> Conversion {
@@ -18,7 +18,8 @@ import UnrollTensors
       MappedFile(path: Fixtures.path(name)), options: options ?? self.options)
   }
 
-  @Test func chunksAndHeadersGiveTheNumbersOfOneRun() throws {
+  @Test("Chunked and contiguous Keras weights give the same numbers")
+  func chunksAndHeadersGiveTheNumbersOfOneRun() throws {
     let plain = try read("keras/lstm.weights.h5").checkpoint
     let chunks = try read("foreign/chunks.weights.h5").checkpoint
     #expect(chunks.weightsDigest == plain.weightsDigest)
@@ -35,7 +36,8 @@ import UnrollTensors
     }
   }
 
-  @Test func otherFiltersAndBombsAreRefused() {
+  @Test("Unknown HDF5 filters and datasets larger than the file are refused")
+  func otherFiltersAndBombsAreRefused() {
     #expect(
       refusal("foreign/lzf.weights.h5")
         == "/layers/embedding/vars/0: f32 of shape [11, 5], through the filter lzf (32000); "
@@ -46,7 +48,8 @@ import UnrollTensors
     )
   }
 
-  @Test func stringsOfFixedLengthAreTexts() throws {
+  @Test("HDF5 strings of fixed length are read without padding, and bombs are refused")
+  func stringsOfFixedLengthAreTexts() throws {
     let file = try MappedFile(path: Fixtures.path("foreign/strings.h5"))
     let container = try ForeignContainer(
       .mapped(file, 0..<file.count), name: "x", reader: .inProcess)
@@ -67,7 +70,8 @@ import UnrollTensors
   }
 
   /// The answer of a process that read the file may be anything.
-  @Test func decodedDataThatIsCutIsRefused() throws {
+  @Test("Decoded data that ends early is refused")
+  func decodedDataThatIsCutIsRefused() throws {
     let inProcess = ContainerReader.inProcess
     var options = options
     options.reader = ContainerReader(
@@ -81,7 +85,10 @@ import UnrollTensors
   }
 
   /// Descriptions that lie about chunks are refused, or their data is read as it is.
-  @Test(arguments: 0..<200) func changedDescriptionsNeverTrap(seed: Int) throws {
+  @Test(
+    "A chunked dataset with a false description is refused or read, and never traps",
+    arguments: 0..<200)
+  func changedDescriptionsNeverTrap(seed: Int) throws {
     var generator = SeededGenerator(seed: UInt64(seed))
     let file = try MappedFile(path: Fixtures.path("foreign/chunks.weights.h5"))
     let foreign = ContainerReader.inProcess.foreign
@@ -114,7 +121,8 @@ import UnrollTensors
   }
 
   /// A damaged stream, or a wrong sum, is what libhdf5 says of it.
-  @Test func damagedChunksAreRefused() throws {
+  @Test("Damaged compressed chunks are refused")
+  func damagedChunksAreRefused() throws {
     let bytes = try MappedFile(path: Fixtures.path("foreign/chunks.weights.h5")).copy(0..<Int.max)
     // zlib's first byte, in front of each stream.
     let streams = bytes.indices.filter { bytes[$0...].starts(with: [0x78, 0x5E]) }

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 import UnrollInterchange
 
-@Suite struct FormatTableTests {
+@Suite("The README's table of formats") struct FormatTableTests {
   @Test("The README lists the extensions of every format that is written")
   func readmeListsWrittenExtensions() throws {
     let readme = try String(

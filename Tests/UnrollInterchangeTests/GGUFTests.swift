@@ -10,7 +10,7 @@ import UnrollTokenization
 @testable import UnrollInterchange
 
 /// The files of `fixtures/gguf`, made by `scripts/make/gguf-fixtures`.
-@Suite struct GGUFTests {
+@Suite("GGUF") struct GGUFTests {
   private static func path(_ name: String) -> String { Fixtures.path("gguf/\(name)") }
 
   private func read(_ name: String) throws -> Conversion {
@@ -30,7 +30,8 @@ import UnrollTokenization
 
   // MARK: - The package's files
 
-  @Test func filesOfThePackageAreRead() throws {
+  @Test("Files of the gguf package are read with vocabulary and special tokens, and mapped")
+  func filesOfThePackageAreRead() throws {
     let lstm = try read("lstm.gguf")
     let architecture = lstm.checkpoint.architecture
     #expect(architecture.layers.map(\.hiddenSize) == [7, 7] && architecture.embeddingSize == 5)
@@ -51,7 +52,8 @@ import UnrollTokenization
   }
 
   /// The format has lists of lists, which ggml itself does not read.
-  @Test func listsOfListsArePassedOver() throws {
+  @Test("Nested lists in a GGUF header are skipped")
+  func listsOfListsArePassedOver() throws {
     let lists = try read("gru-lists.gguf").checkpoint
     #expect(
       try lists.weightsDigest == read("gru-alignment-128.gguf").checkpoint.weightsDigest)
@@ -62,10 +64,12 @@ import UnrollTokenization
     }
   }
 
-  @Test(arguments: [
-    ("lstm.gguf", "lstm-f16.gguf", DType.float16),
-    ("gru-alignment-128.gguf", "gru-bf16.gguf", DType.bfloat16),
-  ])
+  @Test(
+    "float16 and bfloat16 weights equal those that the gguf package rounded",
+    arguments: [
+      ("lstm.gguf", "lstm-f16.gguf", DType.float16),
+      ("gru-alignment-128.gguf", "gru-bf16.gguf", DType.bfloat16),
+    ])
   func narrowNumbersAreThoseOfThePackage(wide: String, narrow: String, type: DType) throws {
     let (wide, narrow) = (try read(wide).checkpoint, try read(narrow).checkpoint)
     #expect(wide.parameters.paths == narrow.parameters.paths)
@@ -79,25 +83,28 @@ import UnrollTokenization
     }
   }
 
-  @Test(arguments: [
-    (
-      "llama",
-      "general.architecture: expected \"unrolllm\", a recurrent language model, found \"llama\""
-    ),
-    ("q4", "encoder.weight: expected f32, f16 or bf16, found quantised blocks (Q4_0)"),
-    ("f64", "decoder.bias: expected f32, f16 or bf16, found float64"),
-    (
-      "big-endian",
-      "header: expected version 2 or 3, the lowest byte first, found a file of the other byte order"
-    ),
-  ])
+  @Test(
+    "Other models, quantised, f64 and big-endian GGUF files are refused by name",
+    arguments: [
+      (
+        "llama",
+        "general.architecture: expected \"unrolllm\", a recurrent language model, found \"llama\""
+      ),
+      ("q4", "encoder.weight: expected f32, f16 or bf16, found quantised blocks (Q4_0)"),
+      ("f64", "decoder.bias: expected f32, f16 or bf16, found float64"),
+      (
+        "big-endian",
+        "header: expected version 2 or 3, the lowest byte first, found a file of the other byte order"
+      ),
+    ])
   func othersAreRefusedByName(name: String, expected: String) throws {
     #expect(try message(Self.path("refused-\(name).gguf")).hasPrefix("input: \(expected)\n  fix: "))
   }
 
   // MARK: - Writing
 
-  @Test func tokensThatAreNoTextReturn() throws {
+  @Test("Tokens that are not UTF-8 come back from GGUF with kinds and scores")
+  func tokensThatAreNoTextReturn() throws {
     var checkpoint = Checkpoint.small()
     let tokens = checkpoint.vocabulary.indices.map { [UInt8(0xF0), UInt8($0)] }
     checkpoint.vocabulary = Vocabulary(tokens: tokens, unit: .byte)
@@ -117,7 +124,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func equalCheckpointsGiveEqualFiles() throws {
+  @Test("Equal checkpoints give equal GGUF files, aligned to 64 bytes")
+  func equalCheckpointsGiveEqualFiles() throws {
     try withTemporaryFolder { folder in
       let checkpoint = Checkpoint.small()
       try GGUFFormat.export(checkpoint, to: "\(folder)/a.gguf")
@@ -136,9 +144,12 @@ import UnrollTokenization
     }
   }
 
-  @Test func numbersThatGGUFLacksAreRefused() throws {
+  @Test("float64 weights are refused by GGUF with advice to give --dtype")
+  func numbersThatGGUFLacksAreRefused() throws {
     let checkpoint = PyTorchExportTests().checkpoint(.init(dtype: .float64), seed: 5)
-    let error = #expect(throws: InterchangeError.self) { try GGUFFormat.exportNotes(for: checkpoint) }
+    let error = #expect(throws: InterchangeError.self) {
+      try GGUFFormat.exportNotes(for: checkpoint)
+    }
     #expect(error?.found == "f64" && error?.fix.contains("--dtype f32") == true)
   }
 
@@ -308,7 +319,8 @@ import UnrollTokenization
     ]
   }
 
-  @Test func headersAreCheckedBeforeTheyAreTrusted() throws {
+  @Test("An inconsistent GGUF header is refused with its location and a fix")
+  func headersAreCheckedBeforeTheyAreTrusted() throws {
     try withTemporaryFolder { folder in
       for (lie, expected) in Self.lies {
         let path = "\(folder)/lie.gguf"
@@ -319,7 +331,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func sizesAndTokensAreThoseOfTheTensors() throws {
+  @Test("GGUF metadata that contradicts the tensors is refused by its key")
+  func sizesAndTokensAreThoseOfTheTensors() throws {
     let whole = try MappedFile(path: Self.path("lstm.gguf")).copy(0..<Int.max)
     func changed(_ key: String, behind distance: Int, to byte: UInt8) throws -> String {
       var bytes = whole
@@ -345,7 +358,8 @@ import UnrollTokenization
         "input: tokenizer.ggml.tokens: expected each token once, found some twice"))
   }
 
-  @Test func damagedFilesNeverTrap() throws {
+  @Test("Damaged GGUF files are refused or read, and never trap")
+  func damagedFilesNeverTrap() throws {
     var generator = SeededGenerator(seed: 43)
     var refused = 0
     let names = try FileManager.default.contentsOfDirectory(atPath: Self.path(""))

@@ -10,7 +10,7 @@ import UnrollTokenization
 
 @testable import UnrollInterchange
 
-@Suite struct KerasAccountTests {
+@Suite("Keras files with unexpected parts") struct KerasAccountTests {
   private let options = ReadingOptions(vocabulary: PyTorchFixtures.vocabulary(11))
 
   private func path(_ name: String) -> String { Fixtures.path("keras-forms/\(name)") }
@@ -290,7 +290,8 @@ import UnrollTokenization
       )
     ]
     let note = try #require(
-      try KerasFormat.exportNotes(for: checkpoint).first { $0.message.contains("return_sequences") })
+      try KerasFormat.exportNotes(for: checkpoint).first { $0.message.contains("return_sequences") }
+    )
     #expect(note.isHarmless && note.message.contains("TimeDistributed"))
   }
 }

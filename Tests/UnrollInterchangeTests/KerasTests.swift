@@ -11,7 +11,7 @@ import UnrollTokenization
 
 @testable import UnrollInterchange
 
-@Suite struct KerasTests {
+@Suite("Keras files") struct KerasTests {
   private let options = ReadingOptions(vocabulary: PyTorchFixtures.vocabulary(11))
 
   private func path(_ name: String) -> String { Fixtures.path("keras/\(name)") }
@@ -28,7 +28,8 @@ import UnrollTokenization
 
   // MARK: - Files of Keras
 
-  @Test func contentTellsTheFormat() throws {
+  @Test("The content of a Keras file decides its format, not its name")
+  func contentTellsTheFormat() throws {
     for (name, format) in [
       ("lstm.keras", "keras"), ("lstm.weights.h5", "keras-h5"), ("lstm.h5", "keras-h5"),
     ] {
@@ -39,7 +40,8 @@ import UnrollTokenization
     #expect(AllFormats.format(named: "a.h5") == nil)
   }
 
-  @Test func threeFilesOfOneModelHaveOneDigest() throws {
+  @Test("A .keras archive, a weights file and a legacy .h5 of one model are equal")
+  func threeFilesOfOneModelHaveOneDigest() throws {
     let conversions = try ["lstm.keras", "lstm.weights.h5", "lstm.h5"].map { try read(path($0)) }
     #expect(Set(conversions.map(\.checkpoint.weightsDigest)).count == 1)
     #expect(conversions[0].notes.isEmpty && conversions[2].notes.isEmpty)
@@ -68,7 +70,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func settingsOfOptimizersAreKerass() throws {
+  @Test("Optimizers of Keras are read with their hyperparameters and formulas")
+  func settingsOfOptimizersAreKerass() throws {
     let adam = try #require(try read(path("lstm.keras")).checkpoint.optimizer)
     #expect(adam.kind == .adam && adam.step == 3)
     #expect(Set(adam.slots.keys) == [.firstMoment, .secondMoment, .largestSecondMoment])
@@ -88,7 +91,8 @@ import UnrollTokenization
       ])
   }
 
-  @Test func variantsAreTold() throws {
+  @Test("Variants of Keras layers are read from archives and legacy files")
+  func variantsAreTold() throws {
     let before = try read(path("gru-before.keras")).checkpoint.architecture
     #expect(before.input == .oneHot && before.embeddingSize == 11)
     #expect(before.layers.map(\.reset) == [.before] && before.layers.map(\.bias) == [.single])
@@ -106,7 +110,8 @@ import UnrollTokenization
       try read(path("keras2-cudnn-lstm.h5")).checkpoint.architecture.layers[0].bias == .double)
   }
 
-  @Test func whatIsOfTheTrainingAloneIsSaid() throws {
+  @Test("Dropout is noted as not preserved")
+  func whatIsOfTheTrainingAloneIsSaid() throws {
     #expect(
       try notes("keras2-hard.h5") == [
         "lstm_1: not preserved: dropout 0.25", "dropout_1: not preserved: dropout 0.5",
@@ -152,9 +157,12 @@ import UnrollTokenization
     }
   }
 
-  @Test(arguments: [
-    ("bidirectional", "bidirectional: a layer Bidirectional"), ("lambda", "lambda: a layer Lambda"),
-  ])
+  @Test(
+    "Layers of other kinds are refused by name",
+    arguments: [
+      ("bidirectional", "bidirectional: a layer Bidirectional"),
+      ("lambda", "lambda: a layer Lambda"),
+    ])
   func otherLayersAreRefusedByName(name: String, message: String) throws {
     let configuration = try String(contentsOfFile: path("refused-\(name).json"), encoding: .utf8)
     #expect(refusal("lstm.keras") { $0 = configuration } == message)
@@ -164,49 +172,55 @@ import UnrollTokenization
     "{\"module\": \"keras\", \"class_name\": \"DTypePolicy\", "
     + "\"config\": {\"name\": \"float32\"}, \"registered_name\": null}"
 
-  @Test(arguments: [
-    ("\"class_name\": \"LSTM\"", "\"class_name\": \"Custom>LSTM\"", "lstm: a layer Custom>LSTM"),
-    ("\"activation\": \"tanh\"", "\"activation\": \"relu\"", "lstm: relu"),
-    ("\"recurrent_activation\": \"sigmoid\"", "\"recurrent_activation\": \"swish\"", "lstm: swish"),
-    ("\"go_backwards\": false", "\"go_backwards\": true", "lstm: go_backwards"),
-    (
-      "\"go_backwards\": false", "\"quantization_mode\": \"int8\"",
-      "lstm: a layer quantised to int8"
-    ),
-    (
-      "\"class_name\": \"DTypePolicy\", \"config\": {\"name\": \"float32\"}",
-      "\"class_name\": \"QuantizedDTypePolicy\", \"config\": {\"mode\": \"int8\"}",
-      "embedding: a layer quantised to int8"
-    ),
-    (policy, "\"int8_from_float32\"", "embedding: a layer quantised to int8"),
-    (policy, "\"int32\"", "embedding: int32"),
-    (policy, "\"mixed_float64\"", "embedding: mixed_float64"),
-    (
-      policy, "{\"class_name\": \"Mine\", \"config\": {}}", "embedding: an object of the class Mine"
-    ),
-    ("\"units\": 4", "\"units\": 6.5", "lstm: 6.5"),
-    ("\"units\": 4", "\"units\": \"4\"", "lstm: \"4\""),
-    ("\"units\": 11", "\"units\": -11", "dense: -11"),
-    ("\"output_dim\": 5", "\"output_dim\": true", "embedding: true"),
-    ("\"units\": 4", "\"units\": 4, \"lora_rank\": 2", "lstm: a layer LSTM"),
-    ("\"units\": 11", "\"units\": 11, \"lora_rank\": 0.5", "dense: 0.5"),
-    (
-      "\"activation\": \"softmax\"", "\"activation\": \"sigmoid\"", "dense: the function sigmoid"
-    ),
-    ("\"class_name\": \"Sequential\"", "\"class_name\": \"Mine\"", "read"),
-    (
-      "\"class_name\": \"LSTM\"", "\"class_name\": \"GRU\"",
-      "model.weights.h5: /layers/gru/cell/vars: none there"
-    ),
-    (
-      "\"module\": \"keras.layers\", \"class_name\": \"LSTM\"",
-      "\"module\": \"mine\", \"class_name\": \"LSTM\"", "lstm: a layer mine.LSTM"
-    ),
-    (
-      "\"registered_name\": null, \"build_config\": {\"input_shape\": [null, null, 5]}",
-      "\"registered_name\": \"Mine>LSTM\"", "lstm: a layer Mine>LSTM"
-    ),
-  ])
+  @Test(
+    "A layer setting that changes the computed function is refused by name",
+    arguments: [
+      ("\"class_name\": \"LSTM\"", "\"class_name\": \"Custom>LSTM\"", "lstm: a layer Custom>LSTM"),
+      ("\"activation\": \"tanh\"", "\"activation\": \"relu\"", "lstm: relu"),
+      (
+        "\"recurrent_activation\": \"sigmoid\"", "\"recurrent_activation\": \"swish\"",
+        "lstm: swish"
+      ),
+      ("\"go_backwards\": false", "\"go_backwards\": true", "lstm: go_backwards"),
+      (
+        "\"go_backwards\": false", "\"quantization_mode\": \"int8\"",
+        "lstm: a layer quantised to int8"
+      ),
+      (
+        "\"class_name\": \"DTypePolicy\", \"config\": {\"name\": \"float32\"}",
+        "\"class_name\": \"QuantizedDTypePolicy\", \"config\": {\"mode\": \"int8\"}",
+        "embedding: a layer quantised to int8"
+      ),
+      (policy, "\"int8_from_float32\"", "embedding: a layer quantised to int8"),
+      (policy, "\"int32\"", "embedding: int32"),
+      (policy, "\"mixed_float64\"", "embedding: mixed_float64"),
+      (
+        policy, "{\"class_name\": \"Mine\", \"config\": {}}",
+        "embedding: an object of the class Mine"
+      ),
+      ("\"units\": 4", "\"units\": 6.5", "lstm: 6.5"),
+      ("\"units\": 4", "\"units\": \"4\"", "lstm: \"4\""),
+      ("\"units\": 11", "\"units\": -11", "dense: -11"),
+      ("\"output_dim\": 5", "\"output_dim\": true", "embedding: true"),
+      ("\"units\": 4", "\"units\": 4, \"lora_rank\": 2", "lstm: a layer LSTM"),
+      ("\"units\": 11", "\"units\": 11, \"lora_rank\": 0.5", "dense: 0.5"),
+      (
+        "\"activation\": \"softmax\"", "\"activation\": \"sigmoid\"", "dense: the function sigmoid"
+      ),
+      ("\"class_name\": \"Sequential\"", "\"class_name\": \"Mine\"", "read"),
+      (
+        "\"class_name\": \"LSTM\"", "\"class_name\": \"GRU\"",
+        "model.weights.h5: /layers/gru/cell/vars: none there"
+      ),
+      (
+        "\"module\": \"keras.layers\", \"class_name\": \"LSTM\"",
+        "\"module\": \"mine\", \"class_name\": \"LSTM\"", "lstm: a layer mine.LSTM"
+      ),
+      (
+        "\"registered_name\": null, \"build_config\": {\"input_shape\": [null, null, 5]}",
+        "\"registered_name\": \"Mine>LSTM\"", "lstm: a layer Mine>LSTM"
+      ),
+    ])
   func settingsThatChangeTheFunctionAreRefused(
     setting: String, other: String, message: String
   ) {
@@ -214,7 +228,9 @@ import UnrollTokenization
       refusal("lstm.keras") { $0 = $0.replacingOccurrences(of: setting, with: other) } == message)
   }
 
-  @Test(arguments: [("1", "softmax: another axis"), ("-1", "read"), ("2", "read")])
+  @Test(
+    "A Softmax layer over another axis than the tokens is refused",
+    arguments: [("1", "softmax: another axis"), ("-1", "read"), ("2", "read")])
   func aSoftmaxIsOverTheTokens(axis: String, message: String) {
     let layer =
       ", {\"module\": \"keras.layers\", \"class_name\": \"Softmax\", \"config\": {\"name\": \"softmax\", "
@@ -229,7 +245,9 @@ import UnrollTokenization
   }
 
   /// `finetune --keep-optimizer` counts its own steps, the groups count all.
-  @Test(arguments: [KerasFormat.self, KerasHDF5Format.self] as [any ForeignFormat.Type])
+  @Test(
+    "A continued optimizer comes back with the step count of its parameters",
+    arguments: [KerasFormat.self, KerasHDF5Format.self] as [any ForeignFormat.Type])
   func anOptimizerThatWentOnKeepsTheStepsOfItsParameters(format: any ForeignFormat.Type) throws {
     var checkpoint = try read("gru.keras") { _ in }.checkpoint
     #expect(checkpoint.optimizer?.groups.map(\.step) == [3])
@@ -243,7 +261,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func settingsThatAssumeSomethingAreNoted() throws {
+  @Test("Padding, missing sequences, a missing softmax and averaged weights are noted")
+  func settingsThatAssumeSomethingAreNoted() throws {
     let conversion = try read("lstm.keras") {
       $0 = $0.replacingOccurrences(of: "\"mask_zero\": false", with: "\"mask_zero\": true")
         .replacingOccurrences(of: "\"return_sequences\": true", with: "\"return_sequences\": false")
@@ -269,7 +288,8 @@ import UnrollTokenization
   }
 
   /// Keras would bring the weights to the type; here they stay as they are.
-  @Test func typesThatTheWeightsDoNotHaveAreNoted() throws {
+  @Test("A dtype policy that differs from the weights is noted")
+  func typesThatTheWeightsDoNotHaveAreNoted() throws {
     func notes(_ dtype: String) throws -> [String] {
       try read("lstm.keras") {
         $0 = $0.replacingOccurrences(of: Self.policy, with: dtype)
@@ -293,7 +313,8 @@ import UnrollTokenization
   }
 
   /// Keras adds the adaptation to the weights in an archive; in a legacy file it is apart.
-  @Test func lowRankAdaptationsAreInTheWeightsOrRefused() throws {
+  @Test("LoRA is noted where it is merged into the weights, and refused where it is not")
+  func lowRankAdaptationsAreInTheWeightsOrRefused() throws {
     #expect(
       try notes("lora.keras") == [
         "embedding_8: not preserved: lora_rank 1: the weights have the adaptation in them, and are trained "
@@ -312,7 +333,9 @@ import UnrollTokenization
   }
 
   /// Values of a configuration in each other's places, or others: refused or read, never a trap.
-  @Test(arguments: ["lstm", "gru", "gru-before"])
+  @Test(
+    "A changed configuration is refused or read, and never traps",
+    arguments: ["lstm", "gru", "gru-before"])
   func changedConfigurationsNeverTrap(name: String) throws {
     let archive = try ZipArchive(MappedFile(path: path("\(name).keras")))
     let record = try #require(archive.records["config.json"])
@@ -343,7 +366,8 @@ import UnrollTokenization
   }
 
   /// The functional model's GRU reads its embedding twice, or nothing does.
-  @Test func layersThatAreNoChainAreRefused() {
+  @Test("Layers that do not form a chain are refused")
+  func layersThatAreNoChainAreRefused() {
     #expect(
       refusal("gru.keras") {
         $0 = $0.replacingOccurrences(
@@ -388,7 +412,8 @@ import UnrollTokenization
   ]
 
   /// tf.keras 2.12 to 2.15 has another name for the group; eleven layers are in the order of numbers.
-  @Test func groupsAreInTheOrderOfTheirNumbers() throws {
+  @Test("Layers of a weights file follow the order of their numbers")
+  func groupsAreInTheOrderOfTheirNumbers() throws {
     let old = try weights(layers(lstm, root: "/_layer_checkpoint_dependencies"))
     #expect(old.checkpoint.architecture.layers.map(\.hiddenSize) == [2])
     var many = [lstm[0]]
@@ -402,7 +427,8 @@ import UnrollTokenization
     #expect(deep.checkpoint.architecture.layers.map(\.hiddenSize) == Array(4...14))
   }
 
-  @Test func shapesThatMakeNoModelAreRefused() {
+  @Test("Weights whose shapes make no language model are refused by the dataset")
+  func shapesThatMakeNoModelAreRefused() {
     func refusal(_ change: (inout [(name: String, shapes: [Shape])]) -> Void) -> String {
       var groups = lstm
       change(&groups)
@@ -448,28 +474,30 @@ import UnrollTokenization
   }
 
   /// A configuration that is of other weights: both are named.
-  @Test(arguments: [
-    (
-      "\"units\": 4", "\"units\": 6",
-      "/layers/lstm/cell/vars/1: shape [6, 24], as config.json says of lstm (LSTM), [4, 16]"
-    ),
-    (
-      "\"units\": 11", "\"units\": 12",
-      "/layers/dense/vars/0: shape [4, 12], as config.json says of dense (Dense), [4, 11]"
-    ),
-    (
-      "\"output_dim\": 5", "\"output_dim\": 4",
-      "/layers/embedding/vars/0: shape [11, 4], as config.json says of embedding (Embedding), [11, 5]"
-    ),
-    (
-      "\"use_bias\": true", "\"use_bias\": false",
-      "lstm: 2 variables, as config.json says of lstm (LSTM), 3"
-    ),
-    (
-      "LSTM", "GRU",
-      "/layers/gru/cell/vars: the variables of lstm (GRU), as config.json says, none there"
-    ),
-  ])
+  @Test(
+    "A configuration that contradicts the weights is refused by the dataset",
+    arguments: [
+      (
+        "\"units\": 4", "\"units\": 6",
+        "/layers/lstm/cell/vars/1: shape [6, 24], as config.json says of lstm (LSTM), [4, 16]"
+      ),
+      (
+        "\"units\": 11", "\"units\": 12",
+        "/layers/dense/vars/0: shape [4, 12], as config.json says of dense (Dense), [4, 11]"
+      ),
+      (
+        "\"output_dim\": 5", "\"output_dim\": 4",
+        "/layers/embedding/vars/0: shape [11, 4], as config.json says of embedding (Embedding), [11, 5]"
+      ),
+      (
+        "\"use_bias\": true", "\"use_bias\": false",
+        "lstm: 2 variables, as config.json says of lstm (LSTM), 3"
+      ),
+      (
+        "LSTM", "GRU",
+        "/layers/gru/cell/vars: the variables of lstm (GRU), as config.json says, none there"
+      ),
+    ])
   func configurationsOfOtherWeightsAreRefused(
     old: String, new: String, expected: String
   ) throws {
@@ -484,7 +512,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func aResetAfterOfOtherBiasesIsRefused() throws {
+  @Test("A GRU whose biases contradict reset_after is refused")
+  func aResetAfterOfOtherBiasesIsRefused() throws {
     let error = #expect(throws: InterchangeError.self) {
       try read("gru.keras") {
         $0 = $0.replacing("\"reset_after\": true", with: "\"reset_after\": false")
@@ -496,7 +525,8 @@ import UnrollTokenization
   }
 
   /// Keras makes orthogonal matrices when it loads, which it cannot in narrow types.
-  @Test func narrowModelsNameAnInitializer() throws {
+  @Test("Models in float16 or bfloat16 are written with an initializer that Keras can load")
+  func narrowModelsNameAnInitializer() throws {
     let model = try read(path("narrow.keras")).checkpoint
     let narrow = try KerasWriter(model).configuration
     #expect(narrow.contains("\"recurrent_initializer\": \"glorot_uniform\""))
@@ -505,7 +535,10 @@ import UnrollTokenization
   }
 
   /// The answer of libhdf5 about a hostile file may be anything.
-  @Test(arguments: 0..<150) func changedInventoriesNeverTrap(seed: Int) throws {
+  @Test(
+    "A false description of a Keras HDF5 file is refused or read, and never traps",
+    arguments: 0..<150)
+  func changedInventoriesNeverTrap(seed: Int) throws {
     var generator = SeededGenerator(seed: UInt64(seed))
     let file = try MappedFile(path: path(seed % 2 == 0 ? "lstm.h5" : "lstm.weights.h5"))
     var inventory = try ContainerReader.inProcess.foreign.inventory(
@@ -522,7 +555,8 @@ import UnrollTokenization
     _ = try? KerasHDF5Format.read(file, options: options)
   }
 
-  @Test func damagedFilesNeverTrap() throws {
+  @Test("Damaged .keras archives are refused or read, and never trap")
+  func damagedFilesNeverTrap() throws {
     let bytes = try MappedFile(path: path("lstm.keras")).copy(0..<Int.max)
     var refused = 0
     try withTemporaryFolder { folder in
@@ -548,7 +582,8 @@ import UnrollTokenization
     #expect(refused > 40)
   }
 
-  @Test func filesOfOtherProgramsAreRefused() throws {
+  @Test("An HDF5 file of another program is refused")
+  func filesOfOtherProgramsAreRefused() throws {
     let error = #expect(throws: InterchangeError.self) { try weights([zeros("/a/b", [2])]) }
     #expect(error?.found == "\"a\"")
   }
@@ -556,7 +591,10 @@ import UnrollTokenization
   // MARK: - Writing
 
   /// Models of every variant that Keras has come back bit for bit, by way of both formats.
-  @Test(arguments: 0..<24) func everyBitReturns(seed: Int) throws {
+  @Test(
+    "Models of every Keras variant come back bit for bit, and are written identically",
+    arguments: 0..<24)
+  func everyBitReturns(seed: Int) throws {
     var generator = SeededGenerator(seed: UInt64(seed) + 700)
     let original = model(&generator)
     try withTemporaryFolder { folder in
@@ -616,7 +654,9 @@ import UnrollTokenization
   }
 
   /// Keras's own files by way of Unroll: the same variables, the optimizer's too.
-  @Test(arguments: ["lstm", "gru", "rnn", "gru-before"])
+  @Test(
+    "Variables of a Keras file, the optimizer's too, are written back unchanged",
+    arguments: ["lstm", "gru", "rnn", "gru-before"])
   func variablesOfKerasReturn(name: String) throws {
     let conversion = try read(path("\(name).keras"))
     try withTemporaryFolder { folder in
@@ -648,7 +688,8 @@ import UnrollTokenization
   }
 
   /// On to another format and back: what both hold returns.
-  @Test(arguments: 0..<8) func everyBitReturnsByWayOfOthers(seed: Int) throws {
+  @Test("A model comes back from Keras by way of another format bit for bit", arguments: 0..<8)
+  func everyBitReturnsByWayOfOthers(seed: Int) throws {
     var generator = SeededGenerator(seed: UInt64(seed) + 900)
     var original = Checkpoint.small(
       cell: seed.isMultiple(of: 2) ? .gru : .lstm, hidden: seed < 4 ? [5] : [4, 6],
@@ -676,7 +717,8 @@ import UnrollTokenization
   }
 
   /// The exceptions: what Keras has in another variant.
-  @Test func twoBiasesBecomeTheirSum() throws {
+  @Test("Two biases and a forget bias become one sum in Keras, with notes")
+  func twoBiasesBecomeTheirSum() throws {
     var checkpoint = Checkpoint.small(cell: .lstm)
     checkpoint.architecture.layers[1].bias = .single
     checkpoint.parameters[.layer(1, .bias)] = checkpoint.parameters[.layer(1, .biasIH)]
@@ -707,7 +749,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func aGRUsOnlyBiasGetsZerosBesideIt() throws {
+  @Test("A GRU with a single bias gets a second one of zeros in Keras")
+  func aGRUsOnlyBiasGetsZerosBesideIt() throws {
     var checkpoint = Checkpoint.small(cell: .gru, hidden: [4])
     checkpoint.architecture.layers[0].bias = .single
     checkpoint.parameters[.layer(0, .bias)] = checkpoint.parameters[.layer(0, .biasIH)]
@@ -718,7 +761,8 @@ import UnrollTokenization
     #expect(held.parameters[.layer(0, .biasHH)]?.floats()?.allSatisfy { $0 == 0 } == true)
   }
 
-  @Test func whatKerasDoesNotComputeIsRefused() {
+  @Test("Models that Keras cannot compute are refused on export")
+  func whatKerasDoesNotComputeIsRefused() {
     func refusal(_ change: (inout Checkpoint) -> Void) -> String? {
       var checkpoint = Checkpoint.small()
       change(&checkpoint)
@@ -750,7 +794,8 @@ import UnrollTokenization
   }
 
   /// A tie comes back by what Unroll notes; Keras's copy alone is no tie.
-  @Test func aTieIsWrittenTwice() throws {
+  @Test("A tie is written twice for Keras, and comes back by Unroll's metadata alone")
+  func aTieIsWrittenTwice() throws {
     let tied = Checkpoint.small(cell: .gru, tied: true, hidden: [5])
     #expect(try KerasFormat.exportNotes(for: tied).first?.message.contains("written twice") == true)
     try withTemporaryFolder { folder in
@@ -779,7 +824,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func conventionsThatKerasLacksAreSaid() {
+  @Test("Optimizer formulas that Keras lacks are reported")
+  func conventionsThatKerasLacksAreSaid() {
     func outcome(_ kind: OptimizerKind, _ change: (inout ParameterGroup) -> Void) -> String {
       self.outcome(KerasOptimizer.kept(state(kind, change), of: Checkpoint.small().architecture))
     }

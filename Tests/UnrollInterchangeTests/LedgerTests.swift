@@ -5,7 +5,7 @@ import UnrollFormat
 
 @testable import UnrollInterchange
 
-@Suite struct LedgerTests {
+@Suite("The account of a file's names") struct LedgerTests {
   private func ledger(
     _ names: [String] = ["a/0", "a/1", "ab", "optimizer/0", "optimizer/1"],
     ignoring ignored: Set<String> = []

@@ -10,7 +10,7 @@ import UnrollTokenization
 
 @testable import UnrollInterchange
 
-@Suite struct ML5Tests {
+@Suite("ml5.js") struct ML5Tests {
   private static let (V, D, H) = (5, 3, 4)
   private static let shapes: [(name: String, shape: [Int])] = [
     ("Variable", []), ("embedding", [V, D]),
@@ -93,7 +93,8 @@ import UnrollTokenization
     #expect(other?.fix.contains("BasicLSTMCell") == true)
   }
 
-  @Test func aStepIsThatOfTensorFlow() throws {
+  @Test("Log-probabilities of an ml5 model equal those of TensorFlow's LSTM formulas")
+  func aStepIsThatOfTensorFlow() throws {
     let (conversion, numbers) = try convert()
     let (V, D, H) = (Self.V, Self.D, Self.H)
     let model = conversion.checkpoint
@@ -178,7 +179,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func foldersThatLieAreRefused() throws {
+  @Test("An ml5 folder with wrong ids, file names, shapes or sizes is refused by its entry")
+  func foldersThatLieAreRefused() throws {
     func vocab(_ json: String) throws -> String {
       try refusal { folder, _ in
         try Data(json.utf8).write(to: URL(filePath: "\(folder)/vocab.json"))

@@ -9,7 +9,7 @@ import UnrollTokenization
 
 @testable import UnrollInterchange
 
-@Suite struct NumPyTests {
+@Suite("NumPy archives") struct NumPyTests {
   /// The output of scripts/make/numpy-fixtures.
   private struct References: Decodable {
     let headers: [String: String]
@@ -43,10 +43,12 @@ import UnrollTokenization
   // MARK: - The library's files
 
   /// Stored and deflated, by rows and by columns, the lowest byte first and last, headers of each version.
-  @Test(arguments: [
-    "lstm", "lstm-deflated", "lstm-fortran", "lstm-big-endian", "lstm-all-at-once",
-    "lstm-version-2", "lstm-version-3",
-  ])
+  @Test(
+    "An archive in every form of NumPy gives the numbers of the PyTorch file",
+    arguments: [
+      "lstm", "lstm-deflated", "lstm-fortran", "lstm-big-endian", "lstm-all-at-once",
+      "lstm-version-2", "lstm-version-3",
+    ])
   func formsOfOneModelHaveTheSameNumbers(name: String) throws {
     let file = try MappedFile(path: Fixtures.path("numpy/\(name).npz"))
     #expect(NumPyFormat.recognizes(file) && AllFormats.format(of: file)?.name == "npz")
@@ -59,7 +61,8 @@ import UnrollTokenization
     #expect(conversion.notes.count == 1)
   }
 
-  @Test func lettersOfTutorialsAreKnown() throws {
+  @Test("Letters of tutorials are assumed as roles, and other arrays are noted")
+  func lettersOfTutorialsAreKnown() throws {
     let plain = try read("rnn-tutorial.npz")
     #expect(plain.checkpoint.architecture.input == .oneHot)
     #expect(plain.checkpoint.architecture.layers.map(\.bias) == [.none])
@@ -79,7 +82,8 @@ import UnrollTokenization
       })
   }
 
-  @Test func otherLettersNeedAMap() throws {
+  @Test("Arrays under other letters are read with a map")
+  func otherLettersNeedAMap() throws {
     let names = ["rnn.weight_ih_l0": "V", "rnn.weight_hh_l0": "U", "decoder.weight": "W"]
     var tanh = options
     (tanh.map, tanh.nonlinearity) = (NameMap(names: names), .tanh)
@@ -90,7 +94,8 @@ import UnrollTokenization
     #expect(bytes(conversion.checkpoint) == bytes(other))
   }
 
-  @Test func whatHoldsNoWeightsIsRefusedByName() {
+  @Test("Archives without readable weights are refused by the array, with a fix")
+  func whatHoldsNoWeightsIsRefusedByName() {
     #expect(
       refusal("refused-letters.npz") == """
         refused-letters.npz: U, W, V: expected an input [H, V], a recurrent [H, H] and an output matrix \
@@ -118,7 +123,8 @@ import UnrollTokenization
 
   // MARK: - Writing
 
-  @Test func headersAreThoseOfNumPy() throws {
+  @Test(".npy headers equal those that NumPy writes, and are read back")
+  func headersAreThoseOfNumPy() throws {
     let references = try JSONDecoder().decode(
       References.self,
       from: Data(contentsOf: URL(filePath: Fixtures.path("numpy/references.json"))))
@@ -134,7 +140,8 @@ import UnrollTokenization
   }
 
   /// The records of an archive that NumPy wrote, byte for byte.
-  @Test func recordsAreThoseOfNumPy() throws {
+  @Test("Records of a written .npz equal NumPy's byte for byte, aligned to 64 bytes")
+  func recordsAreThoseOfNumPy() throws {
     let theirs = try ZipArchive(MappedFile(path: Fixtures.path("numpy/lstm.npz")))
     let checkpoint = try read("lstm.npz").checkpoint
     try withTemporaryFolder { folder in
@@ -150,9 +157,12 @@ import UnrollTokenization
     }
   }
 
-  @Test func numbersThatNumPyLacksAreRefused() throws {
+  @Test("bfloat16 weights are refused by NumPy with advice to give --dtype")
+  func numbersThatNumPyLacksAreRefused() throws {
     let checkpoint = PyTorchExportTests().checkpoint(.init(dtype: .bfloat16), seed: 5)
-    let error = #expect(throws: InterchangeError.self) { try NumPyFormat.exportNotes(for: checkpoint) }
+    let error = #expect(throws: InterchangeError.self) {
+      try NumPyFormat.exportNotes(for: checkpoint)
+    }
     #expect(error?.found == "bf16" && error?.fix.contains("--dtype f32") == true)
   }
 
@@ -198,7 +208,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func headersAreCheckedBeforeTheyAreTrusted() throws {
+  @Test("An inconsistent .npy header is refused by the array's name")
+  func headersAreCheckedBeforeTheyAreTrusted() throws {
     let magic: [UInt8] = [0x93] + Array("NUMPY".utf8)
     for lie in Self.lies {
       let text = Array(lie.header.utf8)
@@ -211,7 +222,10 @@ import UnrollTokenization
   }
 
   /// A changed byte of weights or tokens is found by its record's CRC-32.
-  @Test(arguments: ["encoder.weight.npy", "unroll.npy"]) func damageIsFound(record: String) throws {
+  @Test(
+    "A changed byte of a record is found by its CRC-32",
+    arguments: ["encoder.weight.npy", "unroll.npy"])
+  func damageIsFound(record: String) throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/a.npz"
       try NumPyFormat.export(.small(), to: path)
@@ -228,7 +242,8 @@ import UnrollTokenization
   }
 
   /// Sizes are checked against the room, the compressed bytes and what comes out.
-  @Test func bombsAreNotInflated() throws {
+  @Test("A compressed record is not inflated beyond its stated size or the room")
+  func bombsAreNotInflated() throws {
     let file = try MappedFile(path: Fixtures.path("numpy/lstm-deflated.npz"))
     let archive = try ZipArchive(file)
     let record = try #require(archive.records.values.max { $0.size < $1.size })
@@ -246,7 +261,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func damagedFilesNeverTrap() throws {
+  @Test("Damaged .npz files are refused or read, and never trap")
+  func damagedFilesNeverTrap() throws {
     var generator = SeededGenerator(seed: 37)
     let folder = Fixtures.path("numpy")
     let names = try FileManager.default.contentsOfDirectory(atPath: folder)

@@ -10,7 +10,7 @@ import UnrollTokenization
 @testable import UnrollInterchange
 
 /// The files of `fixtures/onnx`, made by `scripts/make/onnx-fixtures`.
-@Suite struct ONNXTests {
+@Suite("ONNX graphs") struct ONNXTests {
   private static let options = ReadingOptions(
     vocabulary: Vocabulary(tokens: (0..<11).map { "token\($0)".utf8 }, unit: .word))
 
@@ -20,7 +20,8 @@ import UnrollTokenization
     return try ONNXFormat.read(file, options: Self.options)
   }
 
-  @Test func operationsTellCellsBiasesAndTies() throws {
+  @Test("ONNX operations give cells, biases, activations, ties and one-hot inputs")
+  func operationsTellCellsBiasesAndTies() throws {
     let tied = try read("lstm-script")
     #expect(tied.checkpoint.architecture.isTied)
     #expect(
@@ -42,22 +43,25 @@ import UnrollTokenization
     }
   }
 
-  @Test(arguments: [
-    ("reverse", "Y", "reverse"), ("clip", "Y", "the attribute clip"),
-    ("activation", "Y", "Sigmoid, Softsign"), ("peepholes", "Y", "the input P"),
-    ("state", "Y", "another initial_h"), ("attention", "Y", "the operation Attention"),
-    ("quantised", "Y", "the operation DynamicQuantizeLSTM of com.microsoft"),
-    ("axis", "y", "axis 0"), ("twice", "graph", "y, of the operation LogSoftmax"),
-    ("ids", "turned", "the operation Slice"),
-    ("learned", "Y", "another initial_h"),
-    ("escape", "E", "the location ../pytorch/lstm-state.pt"),
-  ])
+  @Test(
+    "A graph that is not a stack of recurrent layers is refused by its operation",
+    arguments: [
+      ("reverse", "Y", "reverse"), ("clip", "Y", "the attribute clip"),
+      ("activation", "Y", "Sigmoid, Softsign"), ("peepholes", "Y", "the input P"),
+      ("state", "Y", "another initial_h"), ("attention", "Y", "the operation Attention"),
+      ("quantised", "Y", "the operation DynamicQuantizeLSTM of com.microsoft"),
+      ("axis", "y", "axis 0"), ("twice", "graph", "y, of the operation LogSoftmax"),
+      ("ids", "turned", "the operation Slice"),
+      ("learned", "Y", "another initial_h"),
+      ("escape", "E", "the location ../pytorch/lstm-state.pt"),
+    ])
   func whatIsNoStackOfLayersIsRefusedByName(name: String, place: String, found: String) {
     let error = #expect(throws: InterchangeError.self) { try read("refused-\(name)") }
     #expect(error?.place == place && error?.found == found)
   }
 
-  @Test func aModelWithoutTokensAsksForThem() throws {
+  @Test("An ONNX model without tokens asks for a vocabulary")
+  func aModelWithoutTokensAsksForThem() throws {
     let file = try MappedFile(path: Fixtures.path("onnx/lstm-dynamo.onnx"))
     let error = #expect(throws: InterchangeError.self) {
       try ONNXFormat.read(file, options: ReadingOptions())
@@ -65,7 +69,8 @@ import UnrollTokenization
     #expect(error?.expected == "a vocabulary of 11 tokens, one for each row")
   }
 
-  @Test func numbersBesideTheModelAreThereOrMissed() throws {
+  @Test("External data is read from the model's folder only, and a short file is refused")
+  func numbersBesideTheModelAreThereOrMissed() throws {
     #expect(try read("external").checkpoint.parameters[.embeddingWeight]?.shape == [11, 5])
     try withTemporaryFolder { folder in
       let path = "\(folder)/external.onnx"
@@ -93,16 +98,21 @@ import UnrollTokenization
     }
   }
 
-  @Test func typesThatTheOperationsLackAreRefused() throws {
+  @Test("bfloat16 weights are refused by ONNX")
+  func typesThatTheOperationsLackAreRefused() throws {
     var checkpoint = Checkpoint.small()
     let narrow = try checkpoint.parameters.map { try $0.converted(to: .bfloat16) }
     checkpoint.parameters = narrow
-    let error = #expect(throws: InterchangeError.self) { try ONNXFormat.exportNotes(for: checkpoint) }
+    let error = #expect(throws: InterchangeError.self) {
+      try ONNXFormat.exportNotes(for: checkpoint)
+    }
     #expect(error?.found == "bf16")
   }
 
   /// Damaged files are refused or read, and never more.
-  @Test(arguments: ["lstm-script", "gemm-softmax", "external", "refused-peepholes"])
+  @Test(
+    "Damaged ONNX files are refused or read, and never trap",
+    arguments: ["lstm-script", "gemm-softmax", "external", "refused-peepholes"])
   func damagedFilesEndInAnError(name: String) throws {
     let bytes = try Data(contentsOf: URL(filePath: Fixtures.path("onnx/\(name).onnx")))
     var generator = SeededGenerator(seed: 77)

@@ -164,7 +164,9 @@ import UnrollTokenization
       #"{"encoder.weight": "e", "rnn.weight_ih_l0": "x", "rnn.weight_hh_l0": "h", "#
         + #""decoder.weight": "d", "decoder.bias": "c", "loss.weight": null}"#)
     #expect(
-      try PyTorchFormat.exportNotes(for: checkpoint, map: names).contains { $0.place == "loss.weight" })
+      try PyTorchFormat.exportNotes(for: checkpoint, map: names).contains {
+        $0.place == "loss.weight"
+      })
     try withTemporaryFolder { folder in
       try PyTorchFormat.export(checkpoint, to: "\(folder)/model.pt", map: names)
     }

@@ -10,7 +10,7 @@ import UnrollTokenization
 @testable import UnrollInterchange
 
 /// The files of `fixtures/pickles`, made by `scripts/make/pickle-fixtures`.
-@Suite struct PickleFileTests {
+@Suite("Pickles of PyTorch, NumPy and token lists") struct PickleFileTests {
   private struct References: Decodable {
     let words: [String]
     let characters: [String]
@@ -45,7 +45,9 @@ import UnrollTokenization
 
   // MARK: - Without an archive
 
-  @Test(arguments: ["state.pt", "state-protocol-4.pt", "state-flat.pt", "behind.pt"])
+  @Test(
+    "A legacy torch.save file gives the numbers of the ZIP archive, mapped",
+    arguments: ["state.pt", "state-protocol-4.pt", "state-flat.pt", "behind.pt"])
   func bothContainersHaveTheSameNumbers(name: String) throws {
     let expected = try read("state-zip.pt").checkpoint
     let conversion = try read(name)
@@ -66,13 +68,15 @@ import UnrollTokenization
     }
   }
 
-  @Test func modulesKeepTheirClassesOutside() throws {
+  @Test("A legacy file with a whole module is read without its classes")
+  func modulesKeepTheirClassesOutside() throws {
     let conversion = try read("module.pt")
     #expect(conversion.checkpoint.architecture.layers.map(\.cell) == [.gru])
     #expect(conversion.notes.map(\.description).contains("drop: not preserved: dropout 0.25"))
   }
 
-  @Test func optimizerAndTokensAreThoseOfTheArchive() throws {
+  @Test("Optimizer and vocabulary of a legacy file equal those of the ZIP archive")
+  func optimizerAndTokensAreThoseOfTheArchive() throws {
     let (legacy, archive) = (
       try read("training.pt", options: ReadingOptions()).checkpoint,
       try read("training-zip.pt", options: ReadingOptions()).checkpoint
@@ -123,20 +127,26 @@ import UnrollTokenization
     ("pickles", "sys_info, byte 21, none: expected an opcode, found none"),
   ]
 
-  @Test(arguments: refusals) func damageIsNamed(name: String, message: String) {
+  @Test(
+    "A damaged or hostile legacy file is refused with its location, and nothing is executed",
+    arguments: refusals)
+  func damageIsNamed(name: String, message: String) {
     #expect(refusal("refused-\(name).pt").hasPrefix("refused-\(name).pt: \(message)\n  fix: "))
     #expect(!FileManager.default.fileExists(atPath: "/tmp/unroll-pickle-was-executed"))
   }
 
   /// A count that is too small is found in what follows, or where the tensors do not fit.
-  @Test func countsAreThoseOfThePickle() {
+  @Test("A count of storages that is too small is refused")
+  func countsAreThoseOfThePickle() {
     #expect(refusal("refused-fewer.pt").contains("bytes that are left"))
   }
 
   // MARK: - Arrays
 
   /// By rows and by columns, the lowest byte first and last, of NumPy 1 and 2.
-  @Test(arguments: ["numpy1", "numpy2"], [2, 3, 4, 5])
+  @Test(
+    "Pickled NumPy arrays equal those of the .npz, in every protocol",
+    arguments: ["numpy1", "numpy2"], [2, 3, 4, 5])
   func arraysAreThoseOfTheArchive(producer: String, version: Int) throws {
     let conversion = try read("\(producer)-protocol-\(version).pkl", options: ReadingOptions())
     expectEqualWeights(conversion.checkpoint, try read("state.npz").checkpoint)
@@ -149,7 +159,8 @@ import UnrollTokenization
       ])
   }
 
-  @Test func whatIsNoDictionaryOfArraysIsRefused() {
+  @Test("A pickle that is no dictionary of numeric arrays is refused")
+  func whatIsNoDictionaryOfArraysIsRefused() {
     #expect(
       refusal("refused-list.pkl") == """
         refused-list.pkl: pickle: expected a dictionary of arrays by name, found a list of 1 items
@@ -170,9 +181,11 @@ import UnrollTokenization
 
   // MARK: - Tokens
 
-  @Test(arguments: [
-    ("corpus", "corpus.dictionary.word2idx"), ("word2idx", "word2idx"), ("flat", "itos"),
-  ])
+  @Test(
+    "A word list beside the weights becomes the vocabulary, unless another is given",
+    arguments: [
+      ("corpus", "corpus.dictionary.word2idx"), ("word2idx", "word2idx"), ("flat", "itos"),
+    ])
   func wordsBesideWeightsAreTheVocabulary(name: String, place: String) throws {
     let conversion = try read("tokens-\(name).pt", options: ReadingOptions())
     let vocabulary = conversion.checkpoint.vocabulary
@@ -191,7 +204,8 @@ import UnrollTokenization
     #expect(!same.notes.contains { $0.message.contains("tokens") })
   }
 
-  @Test func charactersAreReadAsText() throws {
+  @Test("A character list beside the weights gives a character tokenizer")
+  func charactersAreReadAsText() throws {
     let checkpoint = try read("tokens-id-to-token.pt", options: ReadingOptions()).checkpoint
     let vocabulary = checkpoint.vocabulary
     #expect(vocabulary.indices.map { vocabulary.text(of: $0) } == (try references().characters))
@@ -201,7 +215,8 @@ import UnrollTokenization
         == Tokenizer(kind: .character, sentenceStart: .none, appendsEndOfSentence: false))
   }
 
-  @Test func tokensThatDoNotFitAreNoVocabulary() {
+  @Test("Token lists of another size, or that contradict each other, are refused")
+  func tokensThatDoNotFitAreNoVocabulary() {
     #expect(
       refusal("tokens-other-size.pt", options: ReadingOptions()) == """
         tokens-other-size.pt: itos: expected a vocabulary of 11 tokens, one for each row, found itos of 10
@@ -214,7 +229,10 @@ import UnrollTokenization
     #expect(refusal("tokens-contradiction.pt") == "read")
   }
 
-  @Test(arguments: ["itos", "stoi", "dictionary"]) func picklesListTokens(name: String) throws {
+  @Test(
+    "A pickled token list of each form is a vocabulary file",
+    arguments: ["itos", "stoi", "dictionary"])
+  func picklesListTokens(name: String) throws {
     let path = Self.path("\(name).pkl")
     #expect(VocabularyFormat(path: path) == .pickle)
     let vocabulary = try Vocabulary(contentsOf: path, format: .pickle)
@@ -223,7 +241,8 @@ import UnrollTokenization
   }
 
   /// fastai fills its lists up to a multiple of 8 with one token again and again.
-  @Test func fastaisListsHaveFillers() throws {
+  @Test("Padding entries of fastai's token lists get names of their own")
+  func fastaisListsHaveFillers() throws {
     let vocabulary = try Vocabulary(contentsOf: Self.path("fastai-itos.pkl"), format: .pickle)
     #expect(
       vocabulary.indices.map { vocabulary.text(of: $0) }
@@ -232,7 +251,9 @@ import UnrollTokenization
     #expect(vocabulary.beginningOfSentenceID == 2 && vocabulary.endOfSentenceID == nil)
   }
 
-  @Test(arguments: ["refused-list.pkl", "state.pt", "references.json"])
+  @Test(
+    "Files that are no token list are refused as a pickled vocabulary",
+    arguments: ["refused-list.pkl", "state.pt", "references.json"])
   func otherFilesListNoTokens(name: String) {
     #expect(throws: TextError.self) {
       try Vocabulary(contentsOf: Self.path(name), format: .pickle)
@@ -270,7 +291,8 @@ import UnrollTokenization
     return pickle + Array("u.".utf8)
   }
 
-  @Test func arraysThatShareATextShareItsBytes() throws {
+  @Test("Pickled arrays that share their bytes are not copied")
+  func arraysThatShareATextShareItsBytes() throws {
     // BINUNICODE of four letters, BINPUT 0; BINGET 0.
     let text: [UInt8] = [0x58, 4, 0, 0, 0] + Array("AAAA".utf8) + [0x71, 0]
     let pickle = arrays(40, of: 1, bytes: (text, [0x68, 0]))
@@ -290,7 +312,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func callsThatShareATextHaveNoMoreRoomThanTheFile() throws {
+  @Test("Pickled arrays made by calls take no more memory than the file allows")
+  func callsThatShareATextHaveNoMoreRoomThanTheFile() throws {
     func encode(_ text: [UInt8]) -> [UInt8] {
       let latin1 = [0x58, 6, 0, 0, 0] + Array("latin1".utf8)
       return Array("c_codecs\nencode\n".utf8) + text + latin1 + [0x86, 0x52]
@@ -311,7 +334,8 @@ import UnrollTokenization
 
   // MARK: - Damage
 
-  @Test func damagedFilesNeverTrap() throws {
+  @Test("Damaged pickles are refused or read, and never trap")
+  func damagedFilesNeverTrap() throws {
     let names = try FileManager.default.contentsOfDirectory(atPath: Self.path(""))
       .filter { $0.hasSuffix(".pt") || $0.hasSuffix(".pkl") }.sorted()
     #expect(names.count == 40)

@@ -9,8 +9,9 @@ import UnrollTokenization
 
 @testable import UnrollInterchange
 
-@Suite struct PyTorchConversionTests {
-  @Test func everyTensorHasPyTorchsBytes() throws {
+@Suite("Conversion of PyTorch files") struct PyTorchConversionTests {
+  @Test("Every tensor of every PyTorch fixture has PyTorch's digest, shape and type")
+  func everyTensorHasPyTorchsBytes() throws {
     let files = try PyTorchFixtures.expectedTensors()
     #expect(files.count == 24)
     for (file, tensors) in files {
@@ -62,7 +63,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func sharedStorageInBothRolesIsATie() throws {
+  @Test("Embedding and output in one storage are tied, and equal ones in two are not")
+  func sharedStorageInBothRolesIsATie() throws {
     for file in ["lstm-tied-state.pt", "lstm-tied-module.pt"] {
       #expect(try PyTorchFixtures.convert(file).checkpoint.architecture.isTied)
     }
@@ -73,7 +75,8 @@ import UnrollTokenization
         == "decoder.weight: equal to encoder.weight but stored apart: not tied")
   }
 
-  @Test func modulesTellTheirActivation() throws {
+  @Test("A whole module tells the activation of its RNN")
+  func modulesTellTheirActivation() throws {
     let layers = try ["rnn_tanh-module.pt", "rnn_relu-module.pt"].map {
       try PyTorchFixtures.convert($0).checkpoint.architecture.layers
     }
@@ -84,7 +87,8 @@ import UnrollTokenization
         })
   }
 
-  @Test func layersAndBiasesAreAsStored() throws {
+  @Test("Layers and biases are those of the state_dict")
+  func layersAndBiasesAreAsStored() throws {
     let gru = try PyTorchFixtures.convert("gru-two-layers-module.pt").checkpoint.architecture
     #expect(
       gru.layers == [
@@ -97,7 +101,8 @@ import UnrollTokenization
     #expect(bare.hasOutputBias)
   }
 
-  @Test func contiguousTensorsAreMappedAndOthersCopied() throws {
+  @Test("Contiguous tensors are mapped, and transposed ones are copied")
+  func contiguousTensorsAreMappedAndOthersCopied() throws {
     let parameters = try PyTorchFixtures.convert("lstm-transposed.pt").checkpoint.parameters
     guard case .owned = parameters[.embeddingWeight]?.storage else {
       Issue.record("a transposed tensor has to be copied")
@@ -109,7 +114,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func notesNameWhatIsLeftBehind() throws {
+  @Test("Conversion notes name assumptions, removed prefixes and what is not preserved")
+  func notesNameWhatIsLeftBehind() throws {
     #expect(
       try PyTorchFixtures.convert("gru-two-layers-module.pt").notes.map(\.description) == [
         "gru-two-layers-module/data.pkl: assumed from names and shapes: "
@@ -129,7 +135,8 @@ import UnrollTokenization
         == "lstm-state/data.pkl: not checked: the file holds no CRC-32 for it")
   }
 
-  @Test func formatIsRecognizedByContent() throws {
+  @Test("PyTorch fixtures are recognized by their content, and no other file is")
+  func formatIsRecognizedByContent() throws {
     let files = try FileManager.default.contentsOfDirectory(atPath: PyTorchFixtures.path(""))
     for name in files {
       let file = try MappedFile(path: PyTorchFixtures.path(name))

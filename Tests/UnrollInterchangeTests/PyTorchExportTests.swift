@@ -9,11 +9,13 @@ import UnrollTokenization
 
 @testable import UnrollInterchange
 
-@Suite struct PyTorchExportTests {
+@Suite("Export of state_dicts") struct PyTorchExportTests {
   // MARK: - Beside torch.save
 
   /// The fixtures that torch.save wrote to a stream, so that their folder is `archive`.
-  @Test(arguments: ["lstm-tied", "gru-float64", "rnn-bfloat16", "mixed", "deep"])
+  @Test(
+    "A written state_dict equals the file of torch.save byte for byte",
+    arguments: ["lstm-tied", "gru-float64", "rnn-bfloat16", "mixed", "deep"])
   func bytesAreThoseOfTorchSave(name: String) throws {
     let source = PyTorchFixtures.path("export-\(name).pt")
     let checkpoint = try PyTorchFixtures.convert("export-\(name).pt", nonlinearity: asked(name))
@@ -123,7 +125,7 @@ import UnrollTokenization
       })
   }
 
-  @Test(arguments: models)
+  @Test("A model of each kind comes back from its state_dict bit for bit", arguments: models)
   func whatIsWrittenIsRead(model: Model) throws {
     let original = checkpoint(model, seed: 11)
     try withTemporaryFolder { folder in
@@ -143,7 +145,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func cellsOfEveryKindInOneStack() throws {
+  @Test("A stack of LSTM, GRU and RNN layers comes back from its state_dict")
+  func cellsOfEveryKindInOneStack() throws {
     var original = Checkpoint.small(hidden: [6, 6, 6])
     original.architecture.layers[1].cell = .gru
     original.architecture.layers[1].bias = .none
@@ -159,7 +162,8 @@ import UnrollTokenization
   }
 
   /// Storages start at multiples of 64, and are written as they lie in the file they came from.
-  @Test func storagesAreAligned() throws {
+  @Test("Storages of a written state_dict start at multiples of 64 bytes")
+  func storagesAreAligned() throws {
     try withTemporaryFolder { folder in
       try PyTorchFormat.export(Checkpoint.small(), to: "\(folder)/a.pt")
       let archive = try ZipArchive(MappedFile(path: "\(folder)/a.pt"))
@@ -168,7 +172,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func progressCountsEveryByteTwice() throws {
+  @Test("Progress of an export counts every byte twice: written and read back")
+  func progressCountsEveryByteTwice() throws {
     let checkpoint = Checkpoint.small()
     var count = 0
     try withTemporaryFolder { folder in

@@ -9,7 +9,7 @@ import UnrollTokenization
 
 @testable import UnrollInterchange
 
-@Suite struct PyTorchLossTests {
+@Suite("Notes and refusals of PyTorch exports") struct PyTorchLossTests {
   private static let always = [
     "/vocabulary: not preserved: 11 tokens; `--write-vocabulary FILE` writes the list that "
       + "`unroll convert --vocabulary FILE` reads",
@@ -21,11 +21,13 @@ import UnrollTokenization
     try PyTorchFormat.exportNotes(for: checkpoint).map(\.description)
   }
 
-  @Test func aPlainModelLosesWhatIsNotItsWeights() throws {
+  @Test("Export notes say that vocabulary, tokenizer and provenance are not preserved")
+  func aPlainModelLosesWhatIsNotItsWeights() throws {
     #expect(try losses(Checkpoint.small(hidden: [7, 7])) == Self.always)
   }
 
-  @Test func plainCellsNameTheOptionForTheWayBack() throws {
+  @Test("Export notes of a vanilla RNN name the option for the way back")
+  func plainCellsNameTheOptionForTheWayBack() throws {
     let notes = try losses(Checkpoint.small(cell: .rnn, hidden: [7], activation: .relu))
     #expect(
       notes == Self.always + [
@@ -45,7 +47,8 @@ import UnrollTokenization
     try withTemporaryFolder { try PyTorchFormat.export(mixed, to: "\($0)/a.pt") }
   }
 
-  @Test func unusualSpecialTokensAreNamed() throws {
+  @Test("Export notes name special tokens that a list does not preserve")
+  func unusualSpecialTokensAreNamed() throws {
     var checkpoint = Checkpoint.small(hidden: [7])
     checkpoint.vocabulary.endOfSentenceID = 0
     checkpoint.vocabulary.unknownID = nil
@@ -56,7 +59,8 @@ import UnrollTokenization
       ])
   }
 
-  @Test func trainingIsLost() throws {
+  @Test("Export notes say that optimizer and training state are not preserved")
+  func trainingIsLost() throws {
     var checkpoint = Checkpoint.small(hidden: [7])
     checkpoint.optimizer = OptimizerState(kind: .sgd, step: 40, groups: [])
     checkpoint.training = TrainingState(
@@ -69,7 +73,8 @@ import UnrollTokenization
       ])
   }
 
-  @Test func aMissingOrMisshapenTensorIsRefused() throws {
+  @Test("A missing, misshapen or integer tensor refuses the export, and no file is created")
+  func aMissingOrMisshapenTensorIsRefused() throws {
     var missing = Checkpoint.small(hidden: [7])
     missing.parameters[.layer(0, .weightHH)] = nil
     var misshapen = Checkpoint.small(hidden: [7])
@@ -105,7 +110,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func aFileThatReadsBackOtherwiseIsNoticed() throws {
+  @Test("A written file that reads back as another model is refused")
+  func aFileThatReadsBackOtherwiseIsNoticed() throws {
     try withTemporaryFolder { folder throws in
       try PyTorchFormat.export(Checkpoint.small(seed: 1), to: "\(folder)/a.pt")
       let error = #expect(throws: InterchangeError.self) {
@@ -119,7 +125,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func anExistingFileStays() throws {
+  @Test("An existing file is replaced only on request")
+  func anExistingFileStays() throws {
     try withTemporaryFolder { folder throws in
       let path = "\(folder)/a.pt"
       try Data("precious".utf8).write(to: URL(filePath: path))
@@ -135,7 +142,8 @@ import UnrollTokenization
 
   // MARK: - Vocabulary lists
 
-  @Test func aListReadsBack() throws {
+  @Test("A written token list reads back as the same vocabulary")
+  func aListReadsBack() throws {
     try withTemporaryFolder { folder throws in
       let vocabulary = Checkpoint.small().vocabulary
       try VocabularyList(vocabulary, path: "\(folder)/a.txt").write(to: "\(folder)/a.txt")
@@ -146,11 +154,13 @@ import UnrollTokenization
     }
   }
 
-  @Test(arguments: [
-    (Array("a\nb".utf8), "a token without the end of a line in it"),
-    (Array("a\rb".utf8), "a token without the end of a line in it"),
-    ([], "a token that is not empty"), ([0xFF], "a token of UTF-8"),
-  ])
+  @Test(
+    "A token that cannot be a line refuses the token list",
+    arguments: [
+      (Array("a\nb".utf8), "a token without the end of a line in it"),
+      (Array("a\rb".utf8), "a token without the end of a line in it"),
+      ([], "a token that is not empty"), ([0xFF], "a token of UTF-8"),
+    ])
   func aTokenThatIsNoLineIsRefused(token: [UInt8], expected: String) throws {
     let vocabulary = Vocabulary(tokens: [[97], token, [98]], unit: .word)
     let error = #expect(throws: InterchangeError.self) {
@@ -182,7 +192,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func aListThatReadsBackOtherwiseIsNotKept() throws {
+  @Test("A token list that reads back differently is refused, and no file is created")
+  func aListThatReadsBackOtherwiseIsNotKept() throws {
     // No list may have a token twice.
     let vocabulary = Vocabulary(tokens: ["a", "b", "a"].map { Array($0.utf8) }, unit: .word)
     try withTemporaryFolder { folder throws in

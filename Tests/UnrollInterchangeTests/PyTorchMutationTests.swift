@@ -20,12 +20,13 @@ private struct SeededGenerator: RandomNumberGenerator {
   }
 }
 
-@Suite struct PyTorchMutationTests {
+@Suite("Damaged PyTorch files") struct PyTorchMutationTests {
   private static let mutationsPerFile = 40
   /// Long to read by design; their own tests read them once.
   private static let slow = ["hostile-depth.pt", "hostile-modules.pt"]
 
-  @Test func damagedFilesNeverTrap() throws {
+  @Test("Damaged PyTorch files are refused or read, and never trap")
+  func damagedFilesNeverTrap() throws {
     let names = try FileManager.default.contentsOfDirectory(atPath: PyTorchFixtures.path(""))
       .filter { $0.hasSuffix(".pt") && !Self.slow.contains($0) }.sorted()
     var refused = 0

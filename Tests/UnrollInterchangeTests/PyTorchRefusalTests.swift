@@ -155,15 +155,19 @@ struct Refusal: Sendable {
   ]
 }
 
-@Suite struct PyTorchRefusalTests {
-  @Test(arguments: Refusal.all) func fixtureIsRefused(refusal: Refusal) throws {
+@Suite("Refusals of PyTorch files") struct PyTorchRefusalTests {
+  @Test(
+    "A hostile or unsupported PyTorch file is refused with its whole message",
+    arguments: Refusal.all)
+  func fixtureIsRefused(refusal: Refusal) throws {
     let message = try PyTorchFixtures.refusal(of: refusal.name)
     // A map has its own tests.
     let end = message.range(of: "\n{")?.upperBound ?? message.endIndex
     #expect(message[..<end] == refusal.message)
   }
 
-  @Test func everyRefusedFixtureHasItsMessage() throws {
+  @Test("Every hostile or refused fixture is in the table of messages or tested elsewhere")
+  func everyRefusedFixtureHasItsMessage() throws {
     let names = try FileManager.default.contentsOfDirectory(atPath: PyTorchFixtures.path(""))
       .filter { $0.hasPrefix("hostile-") || $0.hasPrefix("refused-") }
     // Read by now: the list, which has one model, the pair that its order tells apart, and the container of
@@ -175,7 +179,8 @@ struct Refusal: Sendable {
     #expect(Set(names) == Set(Refusal.all.map(\.name) + elsewhere))
   }
 
-  @Test func nothingIsExecuted() throws {
+  @Test("A pickle that calls os.system executes nothing")
+  func nothingIsExecuted() throws {
     let mark = "/tmp/unroll-pickle-was-executed"
     try? FileManager.default.removeItem(atPath: mark)
     _ = try PyTorchFixtures.refusal(of: "hostile-system.pt")
@@ -183,7 +188,8 @@ struct Refusal: Sendable {
   }
 
   /// 2^40 paths to the same few modules.
-  @Test func sharedModulesAreWalkedWithinABudget() throws {
+  @Test("Modules that share each other are walked within a limit of entries")
+  func sharedModulesAreWalkedWithinABudget() throws {
     #expect(
       try PyTorchFixtures.refusal(of: "hostile-modules.pt") == """
         hostile-modules.pt: archive/data.pkl: expected a model of at most 400000 entries, found more
@@ -191,7 +197,8 @@ struct Refusal: Sendable {
         """)
   }
 
-  @Test func hugeExpansionIsNotMaterialised() throws {
+  @Test("A tensor expanded to terabytes is refused without being copied")
+  func hugeExpansionIsNotMaterialised() throws {
     let torch = try TorchFile(MappedFile(path: PyTorchFixtures.path("hostile-expanded.pt")))
     let entry = try #require(torch.graph.entries(torch.graph.root)?.first)
     let tensor = try #require(try torch.tensor(at: entry.value, named: "encoder.weight"))
@@ -203,7 +210,8 @@ struct Refusal: Sendable {
     #expect(error?.found == "shape [1099511627776, 6] expanded from 6 elements")
   }
 
-  @Test func controlCharactersAreEscaped() {
+  @Test("Control characters in messages are escaped")
+  func controlCharactersAreEscaped() {
     let error = InterchangeError(
       file: "a.pt", place: "x\u{1B}[2J", expected: "b", found: "c\nd", fix: "e")
     #expect(error.description == "a.pt: x\\u{1b}[2J: expected b, found c\\u{a}d\n  fix: e")
@@ -211,7 +219,8 @@ struct Refusal: Sendable {
 
   // MARK: - What the caller has to say
 
-  @Test func weightsNeedAVocabulary() throws {
+  @Test("Weights without a vocabulary are refused with the options that give one")
+  func weightsNeedAVocabulary() throws {
     #expect(
       try PyTorchFixtures.refusal(of: "lstm-state.pt", vocabularySize: nil) == """
         lstm-state.pt: encoder.weight: expected a vocabulary of 11 tokens, one for each row, \
@@ -221,7 +230,8 @@ struct Refusal: Sendable {
         """)
   }
 
-  @Test func vocabularyHasOneTokenForEachRow() throws {
+  @Test("A vocabulary of another size than the embedding is refused")
+  func vocabularyHasOneTokenForEachRow() throws {
     #expect(
       try PyTorchFixtures.refusal(of: "lstm-state.pt", vocabularySize: 12) == """
         lstm-state.pt: encoder.weight: expected 12 rows, one for each token of the vocabulary, \
@@ -230,7 +240,8 @@ struct Refusal: Sendable {
         """)
   }
 
-  @Test func plainCellsNeedAnActivation() throws {
+  @Test("A vanilla RNN without a known activation asks for --nonlinearity")
+  func plainCellsNeedAnActivation() throws {
     #expect(
       try PyTorchFixtures.refusal(of: "rnn_tanh-state.pt") == """
         rnn_tanh-state.pt: rnn.weight_ih_l0: expected the activation of a vanilla RNN, \
@@ -239,7 +250,8 @@ struct Refusal: Sendable {
         """)
   }
 
-  @Test func activationsDoNotContradict() throws {
+  @Test("--nonlinearity that contradicts the file is refused")
+  func activationsDoNotContradict() throws {
     #expect(
       try PyTorchFixtures.refusal(of: "rnn_tanh-module.pt", nonlinearity: .relu) == """
         rnn_tanh-module.pt: rnn.weight_ih_l0: expected nonlinearity relu, as requested, \

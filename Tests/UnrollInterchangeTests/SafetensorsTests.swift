@@ -9,7 +9,7 @@ import UnrollTokenization
 
 @testable import UnrollInterchange
 
-@Suite struct SafetensorsTests {
+@Suite("Safetensors") struct SafetensorsTests {
   private func bytes(_ checkpoint: Checkpoint) -> [ParameterPath: [UInt8]] {
     Dictionary(
       uniqueKeysWithValues: checkpoint.parameters.paths.map { path in
@@ -23,7 +23,9 @@ import UnrollTokenization
     try SafetensorsFormat.read(MappedFile(path: path), options: options)
   }
 
-  @Test(arguments: PyTorchExportTests.models)
+  @Test(
+    "A model of each kind comes back from safetensors with vocabulary and tokenizer",
+    arguments: PyTorchExportTests.models)
   func whatIsWrittenIsRead(model: PyTorchExportTests.Model) throws {
     var original = PyTorchExportTests().checkpoint(model, seed: 21)
     original.vocabulary.counts = (0..<11).map { $0 == 3 ? .max : UInt64($0) }
@@ -54,7 +56,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func tokenizersOfOtherProgramsAreKept() throws {
+  @Test("A tokenizer definition, byte tokens and scores come back from safetensors")
+  func tokenizersOfOtherProgramsAreKept() throws {
     var original = Checkpoint.small()
     original.vocabulary = Vocabulary(
       tokens: [[0xFF, 0], [], Array("\"\\\u{1}\n".utf8)] + (0..<8).map { [UInt8($0 + 65)] },
@@ -73,7 +76,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func layersWithTwoActivationsAreInTheMetadata() throws {
+  @Test("RNN layers with different activations come back by the metadata")
+  func layersWithTwoActivationsAreInTheMetadata() throws {
     var checkpoint = Checkpoint.small(cell: .rnn)
     checkpoint.architecture.layers[1].activation = .relu
     try withTemporaryFolder { folder throws in
@@ -87,7 +91,8 @@ import UnrollTokenization
   }
 
   /// Metadata that says what no such cell or number of layers has.
-  @Test func variantsOfOtherLayers() throws {
+  @Test("Metadata that contradicts the layers is refused")
+  func variantsOfOtherLayers() throws {
     let layers: [(String, String)] = [
       ("{}", "1"), ("{},{},{}", "3"), ("{},7", "another list of layers"),
       (#"{},{"reset":"before"}"#, "a reset gate"), (#"{"activation":"relu"},{}"#, "an activation"),
@@ -117,7 +122,8 @@ import UnrollTokenization
   // MARK: - The library's files
 
   /// Files that scripts/make/safetensors-fixtures wrote with the library: no metadata but its own.
-  @Test func filesOfTheLibraryAreRead() throws {
+  @Test("Files of the safetensors library give the model of the PyTorch file")
+  func filesOfTheLibraryAreRead() throws {
     let options = ReadingOptions(vocabulary: PyTorchFixtures.vocabulary(11))
     for name in ["lstm", "gru-bfloat16"] {
       let path = Fixtures.path("safetensors/\(name).safetensors")
@@ -187,7 +193,8 @@ import UnrollTokenization
     ),
   ]
 
-  @Test func headersAreCheckedBeforeTheyAreTrusted() throws {
+  @Test("An inconsistent safetensors header is refused by its tensor or byte")
+  func headersAreCheckedBeforeTheyAreTrusted() throws {
     for lie in Self.lies {
       let found = try message(file(lie.header, data: lie.data))
       #expect(found.hasPrefix(lie.expected), "\(lie.header): \(found)")
@@ -201,7 +208,8 @@ import UnrollTokenization
   }
 
   /// 83 MB of header with 1.2 million tensors took 1.3 GB.
-  @Test func moreTensorsThanAModelHas() throws {
+  @Test("A safetensors header of more tensors than any model has is refused")
+  func moreTensorsThanAModelHas() throws {
     let names = (0..<40_000).map {
       "\"\($0)[,\\\"\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}"
     }
@@ -213,7 +221,8 @@ import UnrollTokenization
   }
 
   /// Metadata is JSON in JSON: values of its own, which the tensors bound.
-  @Test func moreTokensThanRows() throws {
+  @Test("Metadata with more tokens than the tensors have rows is refused")
+  func moreTokensThanRows() throws {
     let tensors = try SafetensorsFile(
       MappedFile(path: Fixtures.path("safetensors/lstm.safetensors")))
     let named = NamedTensors(file: tensors, tensors: tensors.tensors)
@@ -224,7 +233,8 @@ import UnrollTokenization
     #expect(error?.found == "another length")
   }
 
-  @Test func damagedFilesNeverTrap() throws {
+  @Test("Damaged safetensors files are refused or read, and never trap")
+  func damagedFilesNeverTrap() throws {
     var generator = SeededGenerator(seed: 31)
     try withTemporaryFolder { folder in
       try SafetensorsFormat.export(

@@ -12,7 +12,7 @@ import UnrollTokenization
 @testable import UnrollInterchange
 
 /// The files of `fixtures/theanolm`, made by `scripts/make/theanolm-fixture`.
-@Suite struct TheanoLMTests {
+@Suite("TheanoLM") struct TheanoLMTests {
   private let lstm = Fixtures.path("theanolm/lstm.h5")
   private let gru = Fixtures.path("theanolm/gru.h5")
 
@@ -20,7 +20,8 @@ import UnrollTokenization
     try TheanoLMFormat.read(MappedFile(path: path), options: ReadingOptions())
   }
 
-  @Test func whatIsInsideTellsTheFormat() throws {
+  @Test("TheanoLM and Keras files are distinguished by their content")
+  func whatIsInsideTellsTheFormat() throws {
     for (name, format) in [
       ("theanolm/lstm.h5", "theanolm"), ("keras/lstm.h5", "keras-h5"),
       ("keras/lstm.keras", "keras"),
@@ -31,7 +32,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func layersAndWordsAreCarried() throws {
+  @Test("Layers, words and special tokens of TheanoLM are read, and the rest is noted")
+  func layersAndWordsAreCarried() throws {
     let conversion = try read(lstm)
     let checkpoint = conversion.checkpoint
     let layers = checkpoint.architecture.layers
@@ -60,7 +62,8 @@ import UnrollTokenization
   }
 
   /// The update gate is 1 minus ours: its weights have the other sign, and no other numbers have.
-  @Test func gatesAreInOurOrder() throws {
+  @Test("Gates of TheanoLM are reordered, and the GRU's update gate changes its sign")
+  func gatesAreInOurOrder() throws {
     let file = try MappedFile(path: gru)
     let container = try ForeignContainer(
       .mapped(file, 0..<file.count), name: gru, reader: .inProcess)
@@ -115,7 +118,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func otherLayersAreNamed() throws {
+  @Test("Layers that Unroll does not have are refused by name")
+  func otherLayersAreNamed() throws {
     for type in ["hsoftmax", "blstm", "bgru", "highwaytanh", "glu", "add"] {
       #expect(
         try refusal("layers/3", "type", .text(type))
@@ -151,7 +155,8 @@ import UnrollTokenization
         == "/architecture/inputs: one input, 0")
   }
 
-  @Test func descriptionsThatContradictTheParametersAreRefused() throws {
+  @Test("A description that contradicts the parameters is refused by the dataset")
+  func descriptionsThatContradictTheParametersAreRefused() throws {
     #expect(
       try refusal("layers/2", "size", .integer(7))
         == "/layers/lstm_2/step_input/W: 7 rows, its size, 4")
@@ -167,7 +172,8 @@ import UnrollTokenization
   }
 
   /// Classes of several words, and words that are no vocabulary.
-  @Test func otherVocabulariesAreNamed() throws {
+  @Test("Word classes and unreadable vocabularies are refused by the dataset")
+  func otherVocabulariesAreNamed() throws {
     func dataset(_ path: String, _ change: @escaping (inout DatasetDescription) -> Void) throws
       -> String?
     {
@@ -216,7 +222,8 @@ import UnrollTokenization
   }
 
   /// A tanh layer of few rows and many columns would become a square of zeros.
-  @Test func zerosAreBounded() throws {
+  @Test("A stateless layer that would become a huge matrix of zeros is refused")
+  func zerosAreBounded() throws {
     func refusal(columns: UInt64) throws -> String? {
       try self.refusal(lstm) { objects in
         let path = "/layers/tanh_3/input/W"
@@ -235,7 +242,10 @@ import UnrollTokenization
   }
 
   /// The answer of libhdf5 about a hostile file may be anything.
-  @Test(arguments: 0..<150) func changedInventoriesNeverTrap(seed: Int) throws {
+  @Test(
+    "A false description of a TheanoLM file is refused or read, and never traps",
+    arguments: 0..<150)
+  func changedInventoriesNeverTrap(seed: Int) throws {
     var generator = SeededGenerator(seed: UInt64(seed))
     let path = seed % 2 == 0 ? lstm : gru
     _ = try? refusal(path) { objects in

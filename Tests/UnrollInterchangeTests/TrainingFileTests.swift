@@ -8,7 +8,7 @@ import UnrollTensors
 
 @testable import UnrollInterchange
 
-@Suite struct TrainingFileTests {
+@Suite("Trainings written for PyTorch") struct TrainingFileTests {
   /// A model with an optimizer after a step, its state drawn.
   private func trained(
     _ kind: OptimizerKind, _ numbers: [Hyperparameter: Double] = [:], groups: Int = 1
@@ -68,7 +68,10 @@ import UnrollTensors
     }
   }
 
-  @Test(arguments: [1, 3]) func everyRuleReturns(groups: Int) throws {
+  @Test(
+    "Every optimizer of PyTorch comes back with its slots, and any change is found",
+    arguments: [1, 3])
+  func everyRuleReturns(groups: Int) throws {
     for (kind, numbers) in [
       (.sgd, [.momentum: 0.9, .nesterov: 1]), (.adam, [.amsgrad: 1]), (.adam, [:]),
       (.rmsprop, [.momentum: 0.5, .centered: 1]), (.adagrad, [:]), (.adadelta, [:]),
@@ -79,7 +82,8 @@ import UnrollTensors
     try expectToReturn(trained(.sgd))
   }
 
-  @Test func formulasOfKerasAreRefused() {
+  @Test("Optimizer formulas of Keras, or no optimizer, refuse a training for PyTorch")
+  func formulasOfKerasAreRefused() {
     var uncorrected = trained(.adam)
     uncorrected.optimizer?.groups[0].epsilonPosition = .uncorrected
     let inside = trained(.sgd, [.momentum: 0.9, .learningRateInBuffer: 1])
@@ -98,7 +102,8 @@ import UnrollTensors
     #expect(without?.found == "none")
   }
 
-  @Test func whatADictionaryHasNoPlaceForIsSaid() throws {
+  @Test("Clipping, frozen groups and step counts are noted as not preserved")
+  func whatADictionaryHasNoPlaceForIsSaid() throws {
     var checkpoint = trained(.sgd, groups: 3)
     checkpoint.optimizer?.groups[0].clip = .globalNorm(0.25)
     checkpoint.optimizer?.groups[1].isFrozen = true

@@ -10,7 +10,7 @@ import UnrollTokenization
 
 @testable import UnrollInterchange
 
-@Suite struct TripTests {
+@Suite("Round trips through several formats") struct TripTests {
   private static let formats: [any ForeignFormat.Type] = [
     PyTorchFormat.self, SafetensorsFormat.self, NumPyFormat.self, GGUFFormat.self,
   ]
@@ -133,7 +133,8 @@ import UnrollTokenization
     #expect(a.tokenizer == b.tokenizer)
   }
 
-  @Test(arguments: 0..<24) func everyBitReturns(seed: Int) throws {
+  @Test("A model comes back from each format by way of each other, bit for bit", arguments: 0..<24)
+  func everyBitReturns(seed: Int) throws {
     var generator = SeededGenerator(seed: UInt64(seed) + 400)
     let original = model(&generator, dtypes: [.float16, .float32, .float64])
     try withTemporaryFolder { folder in
@@ -165,7 +166,10 @@ import UnrollTokenization
   }
 
   /// Keras has one bias or none (of a GRU two): what it has comes back from it by way of the others.
-  @Test(arguments: 0..<12) func everyBitReturnsFromKeras(seed: Int) throws {
+  @Test(
+    "A model that Keras can hold comes back from Keras by way of each other format",
+    arguments: 0..<12)
+  func everyBitReturnsFromKeras(seed: Int) throws {
     var generator = SeededGenerator(seed: UInt64(seed) + 600)
     var original = model(&generator, dtypes: [.float32])
     let hasBias = Bool.random(using: &generator)
@@ -202,7 +206,8 @@ import UnrollTokenization
   }
 
   /// Features that no state_dict has travel in the metadata.
-  @Test(arguments: 0..<24) func everyVariantReturns(seed: Int) throws {
+  @Test("Layer variants come back by metadata, and a state_dict refuses them", arguments: 0..<24)
+  func everyVariantReturns(seed: Int) throws {
     var generator = SeededGenerator(seed: UInt64(seed) + 700)
     let original = variant(of: model(&generator, dtypes: [.float16, .float32]), &generator)
     let formats = Self.formats.filter { $0 != PyTorchFormat.self }
@@ -219,12 +224,17 @@ import UnrollTokenization
       _ = try PyTorchFormat.exportNotes(for: original)
       return
     }
-    let error = #expect(throws: InterchangeError.self) { try PyTorchFormat.exportNotes(for: original) }
+    let error = #expect(throws: InterchangeError.self) {
+      try PyTorchFormat.exportNotes(for: original)
+    }
     #expect(error?.found == rare)
   }
 
   /// The exception: NumPy has no bfloat16.
-  @Test(arguments: 0..<6) func bfloat16ReturnsFromThoseThatHaveIt(seed: Int) throws {
+  @Test(
+    "bfloat16 weights come back from each format that has the type, and NumPy refuses",
+    arguments: 0..<6)
+  func bfloat16ReturnsFromThoseThatHaveIt(seed: Int) throws {
     var generator = SeededGenerator(seed: UInt64(seed) + 500)
     let original = model(&generator, dtypes: [.bfloat16])
     try withTemporaryFolder { folder in
@@ -238,7 +248,10 @@ import UnrollTokenization
   }
 
   /// The exception: PyTorch's modules have two biases or none.
-  @Test(arguments: Cell.allCases) func aSingleBiasReturnsFromArrays(cell: Cell) throws {
+  @Test(
+    "A single bias comes back from named arrays, and gets zeros beside it in PyTorch",
+    arguments: Cell.allCases)
+  func aSingleBiasReturnsFromArrays(cell: Cell) throws {
     var original = Checkpoint.small(cell: cell)
     for index in original.architecture.layers.indices {
       original.architecture.layers[index].bias = .single
@@ -269,7 +282,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func variantsThatNoStateDictionarySaysAreInTheMetadata() throws {
+  @Test("A variant that PyTorch's modules lack is noted, or refused by name")
+  func variantsThatNoStateDictionarySaysAreInTheMetadata() throws {
     var forgetful = Checkpoint.small()
     forgetful.architecture.layers[0].forgetBias = 1
     var early = Checkpoint.small(cell: .gru)
@@ -299,7 +313,9 @@ import UnrollTokenization
         expectEqual(try convert(checkpoint, through: ONNXFormat.self, in: folder), checkpoint)
       }
     }
-    let error = #expect(throws: InterchangeError.self) { try ONNXFormat.exportNotes(for: forgetful) }
+    let error = #expect(throws: InterchangeError.self) {
+      try ONNXFormat.exportNotes(for: forgetful)
+    }
     #expect(error?.found == "a forget bias of 1.0")
   }
 }

@@ -8,7 +8,7 @@ import UnrollTokenization
 
 @testable import UnrollInterchange
 
-@Suite struct WordVectorTests {
+@Suite("Word vectors") struct WordVectorTests {
   private struct Expected: Decodable {
     let files: [String: [String: [Float]]]
   }
@@ -42,7 +42,9 @@ import UnrollTokenization
     }
   }
 
-  @Test(arguments: ["word2vec.bin", "word2vec.bin.gz", "word2vec.txt", "word2vec.txt.gz"])
+  @Test(
+    "Vectors of word2vec in text and binary equal those that gensim reads",
+    arguments: ["word2vec.bin", "word2vec.bin.gz", "word2vec.txt", "word2vec.txt.gz"])
   func gensimReadsTheSame(name: String) throws {
     let data = try Data(contentsOf: URL(filePath: Fixtures.path("vectors/expected.json")))
     let expected = try #require(
@@ -54,7 +56,8 @@ import UnrollTokenization
   }
 
   /// As word2vec itself writes them.
-  @Test func vectorsMayEndWithALineFeed() throws {
+  @Test("Binary vectors with and without line feeds between them are read")
+  func vectorsMayEndWithALineFeed() throws {
     let vectors: [(String, [Float])] = [
       ("a", [0.5, -2]), ("b", [1e-9, .greatestFiniteMagnitude]),
     ]
@@ -67,7 +70,8 @@ import UnrollTokenization
     #expect(try rows(ofFile: binary("1 2", [("a", digits)]), ["a"]) == [digits])
   }
 
-  @Test func textOfOtherEncodingsIsText() throws {
+  @Test("Text vectors in Latin-1, with trailing spaces or CR LF, are read")
+  func textOfOtherEncodingsIsText() throws {
     let latin = Array("2 2\ncaf".utf8) + [0xE9] + Array(" 1 2\ncat 3 4\n".utf8)
     #expect(try rows(ofFile: latin, ["cat"]) == [[3, 4]])
     #expect(try rows(ofFile: Array("the 1 2 \ncat 3 4\r\n".utf8), ["cat"]) == [[3, 4]])
@@ -83,7 +87,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func headersAreNotTrusted() {
+  @Test("A count or width in the header that does not fit the file is refused")
+  func headersAreNotTrusted() {
     let vectors: [(String, [Float])] = [("a", [0.5, -2]), ("b", [0, 3])]
     func error(_ header: String) -> String { self.error(binary(header, vectors)) }
     let most = "9223372036854775807"
@@ -105,7 +110,8 @@ import UnrollTokenization
     #expect(error("2 1") == "-: 2 vectors, as the first line says; more bytes behind them")
   }
 
-  @Test func damagedVectorsAreRefused() {
+  @Test("Damaged vectors are refused by line, unless they are not needed")
+  func damagedVectorsAreRefused() {
     let infinite = binary("1 2", [("a", [0.5, .infinity])])
     #expect(error(infinite) == "-: finite numbers; others in vector 1")
     // Vectors that are not requested are skipped.
@@ -122,7 +128,8 @@ import UnrollTokenization
   }
 
   /// A compressed file does not tell its size: it is read until it ends.
-  @Test func compressedFilesEndEarly() throws {
+  @Test("A truncated compressed file of vectors is refused")
+  func compressedFilesEndEarly() throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/vectors.gz"
       let packed = try Data(contentsOf: URL(filePath: Fixtures.path("vectors/word2vec.bin.gz")))

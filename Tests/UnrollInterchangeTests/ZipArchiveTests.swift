@@ -7,7 +7,7 @@ import UnrollTensors
 
 @testable import UnrollInterchange
 
-@Suite struct ZipArchiveTests {
+@Suite("ZIP archives") struct ZipArchiveTests {
   private let bytes: [UInt8]
   /// The offsets of the central directory, the ZIP64 end record, its locator and the END record.
   private let places: (directory: Int, end64: Int, locator: Int, end: Int)
@@ -26,38 +26,44 @@ import UnrollTensors
     bytes.indices.dropLast(3).first { bytes[$0..<$0 + 4].elementsEqual(mark) }
   }
 
-  @Test func realArchiveListsItsRecords() throws {
+  @Test("An archive of torch.save lists its records")
+  func realArchiveListsItsRecords() throws {
     let archive = try ZipArchive(MappedFile(path: PyTorchFixtures.path("lstm-state.pt")))
     #expect(archive.records["lstm-state/data/0"]?.data.count == 11 * 5 * 4)
     #expect(
       archive.records["lstm-state/version"].map { archive.file.copy($0.data) } == [0x33, 0x0A])
   }
 
-  @Test func encryptedRecordIsRefused() throws {
+  @Test("An encrypted record is refused")
+  func encryptedRecordIsRefused() throws {
     #expect(
       try refusal(patching: places.directory + 8, with: 0x09)
         == "lstm-state/data.pkl: expected a plain record, found an encrypted one")
   }
 
-  @Test func localHeaderHasTheSameName() throws {
+  @Test("A local header with another name than the directory is refused")
+  func localHeaderHasTheSameName() throws {
     #expect(
       try refusal(patching: 30, with: UInt8(ascii: "m"))
         == "lstm-state/data.pkl: expected the same name in its local header, found another name")
   }
 
-  @Test func endRecordsAgree() throws {
+  @Test("END records that contradict each other are refused")
+  func endRecordsAgree() throws {
     #expect(
       try refusal(patching: places.end64 + 48, with: bytes[places.end64 + 48] ^ 1)
         == "END record: expected the numbers of the ZIP64 end record, found other numbers")
   }
 
-  @Test func locatorPointsToItsRecord() throws {
+  @Test("A ZIP64 locator that points elsewhere is refused")
+  func locatorPointsToItsRecord() throws {
     #expect(
       try refusal(patching: places.locator + 15, with: 0x7F)
         == "ZIP64 end record: expected a record before its locator, found none")
   }
 
-  @Test func directoryHasRoomForItsEntries() throws {
+  @Test("A directory with more entries than room is refused")
+  func directoryHasRoomForItsEntries() throws {
     // Both counts of the ZIP64 end record, with the narrow ones saturated.
     var patched = bytes
     for offset in 8..<12 { patched[places.end + offset] = 0xFF }
@@ -67,7 +73,8 @@ import UnrollTensors
         "central directory: expected room for its 167116"))
   }
 
-  @Test func tarOfOldPyTorchIsRefused() throws {
+  @Test("A tar archive of PyTorch 0.1 is refused by name")
+  func tarOfOldPyTorchIsRefused() throws {
     var tar = [UInt8](repeating: 0, count: 512)
     tar.replaceSubrange(0..<8, with: Array("sys_info".utf8))
     tar.replaceSubrange(257..<262, with: Array("ustar".utf8))

@@ -7,7 +7,7 @@ import UnrollTensors
 
 @testable import UnrollInterchange
 
-@Suite struct ZipWriterTests {
+@Suite("Written ZIP archives and pickled integers") struct ZipWriterTests {
   private static let gibibyte = 1 << 30
 
   private func number(_ bytes: some Collection<UInt8>) -> Int {
@@ -32,11 +32,13 @@ import UnrollTensors
   /// The numbers that a header widens, for records around the limit of 32 bits.
   ///
   /// 0xFFFFFFFF is the mark for "see ZIP64", so it needs ZIP64 itself.
-  @Test(arguments: [
-    (0, 100, []), (0, 0xFFFF_FFFE, []), (0, 0xFFFF_FFFF, [0xFFFF_FFFF, 0xFFFF_FFFF]),
-    (64, 5 << 30, [5 << 30, 5 << 30]), (0xFFFF_FFFE, 9, []), (0xFFFF_FFFF, 9, [0xFFFF_FFFF]),
-    (6 << 30, 5 << 30, [5 << 30, 5 << 30, 6 << 30]),
-  ])
+  @Test(
+    "Sizes and offsets around 4 GiB are widened by ZIP64 as needed",
+    arguments: [
+      (0, 100, []), (0, 0xFFFF_FFFE, []), (0, 0xFFFF_FFFF, [0xFFFF_FFFF, 0xFFFF_FFFF]),
+      (64, 5 << 30, [5 << 30, 5 << 30]), (0xFFFF_FFFE, 9, []), (0xFFFF_FFFF, 9, [0xFFFF_FFFF]),
+      (6 << 30, 5 << 30, [5 << 30, 5 << 30, 6 << 30]),
+    ])
   func wideNumbersHaveTheirField(offset: Int, count: Int, wide: [Int]) {
     let entry = ZipEntry(
       name: "archive/data/0", headerOffset: offset, count: count, checksum: 0x0102_0304)
@@ -99,7 +101,8 @@ import UnrollTensors
   }
 
   /// Two records as PyTorch writes them: one of 4.5 GiB, and a small one behind it.
-  @Test func wideHeadersAreThoseOfPyTorch() throws {
+  @Test("Headers of a 4.5 GiB record equal PyTorch's byte for byte")
+  func wideHeadersAreThoseOfPyTorch() throws {
     let data = try Data(contentsOf: URL(filePath: Fixtures.path("pytorch/wide-headers.json")))
     let wide = try JSONDecoder().decode(WideHeaders.self, from: data)
     var position = 0
@@ -126,7 +129,8 @@ import UnrollTensors
   }
 
   /// A name that ends where alignment begins needs the longest padding, one earlier none.
-  @Test func paddingReachesTheNextMultiple() {
+  @Test("Padding in headers reaches the next multiple of 64 bytes")
+  func paddingReachesTheNextMultiple() {
     for length in 1...70 {
       let entry = ZipEntry(
         name: String(repeating: "n", count: length), headerOffset: 0, count: 1)
@@ -137,7 +141,8 @@ import UnrollTensors
   }
 
   /// A sparse file of 9 GiB: one record beyond 4 GiB, and two behind it.
-  @Test func ourReaderFindsRecordsBeyondFourGibibytes() throws {
+  @Test("Records beyond 4 GiB are found by the reader")
+  func ourReaderFindsRecordsBeyondFourGibibytes() throws {
     let sizes = [100, 9 * Self.gibibyte, 7, 0xFFFF_FFFF]
     try withTemporaryFolder { folder in
       let path = "\(folder)/sparse.pt"
@@ -170,7 +175,8 @@ import UnrollTensors
     }
   }
 
-  @Test func theEndCountsMoreThanItCanHold() {
+  @Test("END records of more than 65535 entries or 4 GiB refer to ZIP64")
+  func theEndCountsMoreThanItCanHold() {
     let bytes = ZipEnd(
       entryCount: 70_000, directoryOffset: 5 << 30, directoryCount: 70_000 * 60
     ).bytes
@@ -182,7 +188,8 @@ import UnrollTensors
     #expect(number(bytes[88..<92]) == 70_000 * 60 && number(bytes[92..<96]) == 0xFFFF_FFFF)
   }
 
-  @Test func checksumsAreThoseOfTheData() throws {
+  @Test("Written records have their CRC-32 and their data")
+  func checksumsAreThoseOfTheData() throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/a.zip"
       try Data().write(to: URL(filePath: path))
@@ -202,13 +209,15 @@ import UnrollTensors
   }
 
   /// Python's own bytes: `pickle.dumps(n, 2)[2:-1]`.
-  @Test(arguments: [
-    (0, [0x4B, 0]), (255, [0x4B, 0xFF]), (256, [0x4D, 0, 1]), (65535, [0x4D, 0xFF, 0xFF]),
-    (65536, [0x4A, 0, 0, 1, 0]), (0x7FFF_FFFF, [0x4A, 0xFF, 0xFF, 0xFF, 0x7F]),
-    (0x8000_0000, [0x8A, 5, 0, 0, 0, 0x80, 0]),
-    (0x7F_FFFF_FFFF, [0x8A, 5, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F]),
-    (0x80_0000_0000, [0x8A, 6, 0, 0, 0, 0, 0x80, 0]),
-  ])
+  @Test(
+    "Integers are pickled with Python's opcodes",
+    arguments: [
+      (0, [0x4B, 0]), (255, [0x4B, 0xFF]), (256, [0x4D, 0, 1]), (65535, [0x4D, 0xFF, 0xFF]),
+      (65536, [0x4A, 0, 0, 1, 0]), (0x7FFF_FFFF, [0x4A, 0xFF, 0xFF, 0xFF, 0x7F]),
+      (0x8000_0000, [0x8A, 5, 0, 0, 0, 0x80, 0]),
+      (0x7F_FFFF_FFFF, [0x8A, 5, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F]),
+      (0x80_0000_0000, [0x8A, 6, 0, 0, 0, 0, 0x80, 0]),
+    ])
   func integersArePickledAsPythonDoes(number: Int, opcodes: [Int]) {
     var writer = PickleWriter()
     writer.int(number)
