@@ -11,7 +11,7 @@ import UnrollTokenization
 @testable import UnrollEngine
 @testable import UnrollNeural
 
-@Suite struct AdaptationTests {
+@Suite("Models that adapt to the text at test time") struct AdaptationTests {
   private func withText(_ body: (_ path: String, _ ids: [Int32]) throws -> Void) throws {
     var generator = SeededGenerator(seed: 12)
     let words = ["the", "cat", "sat", "on", "a", "mat", "dog"]
@@ -27,7 +27,9 @@ import UnrollTokenization
     }
   }
 
-  @Test(arguments: [(7, 1.0, 0.2), (10_000, 3.5, 0.5), (1, 0, 1e-3)])
+  @Test(
+    "The neural cache gives the loss of its definition",
+    arguments: [(7, 1.0, 0.2), (10_000, 3.5, 0.5), (1, 0, 1e-3)])
   func theCacheIsItsDefinition(size: Int, theta: Double, weight: Double) throws {
     try withText { path, ids in
       let model = try LanguageModel(.small(), path: "small")
@@ -59,7 +61,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func dynamicEvaluationPredictsThenLearns() throws {
+  @Test("Dynamic evaluation predicts each segment before it learns from it")
+  func dynamicEvaluationPredictsThenLearns() throws {
     try withText { path, ids in
       let checkpoint = Checkpoint.small()
       let rate = 0.3

@@ -10,7 +10,7 @@ import UnrollTokenization
 
 @testable import UnrollEngine
 
-@Suite struct CompanionTests {
+@Suite("Safetensors with config.json and tokens beside them") struct CompanionTests {
   /// Writes a file as the library does, without metadata of ours, and others beside it.
   private func withModel(
     _ checkpoint: Checkpoint, leavingOut: [String] = [], renaming: [String: String] = [:],
@@ -76,12 +76,14 @@ import UnrollTokenization
   // MARK: config.json
 
   /// Configurations as word_language_model, fastai and Hugging Face's programs write them.
-  @Test(arguments: [
-    #"{"model":"LSTM","emsize":5,"nhid":7,"nlayers":2,"tied":false,"dropout":0.2,"cuda":true}"#,
-    #"{"emb_sz":5,"n_hid":7,"n_layers":2,"tie_weights":false,"bidir":false,"output_p":0.25}"#,
-    #"{"model_type":"lstm","vocab_size":11,"embedding_dim":5,"hidden_size":[7,7],"architectures":["Poet"]}"#,
-    #"{"model_type":"my-poet","hidden_size":7,"num_hidden_layers":2,"activation":"gelu"}"#,
-  ])
+  @Test(
+    "A config.json that agrees with the tensors is noted and recorded",
+    arguments: [
+      #"{"model":"LSTM","emsize":5,"nhid":7,"nlayers":2,"tied":false,"dropout":0.2,"cuda":true}"#,
+      #"{"emb_sz":5,"n_hid":7,"n_layers":2,"tie_weights":false,"bidir":false,"output_p":0.25}"#,
+      #"{"model_type":"lstm","vocab_size":11,"embedding_dim":5,"hidden_size":[7,7],"architectures":["Poet"]}"#,
+      #"{"model_type":"my-poet","hidden_size":7,"num_hidden_layers":2,"activation":"gelu"}"#,
+    ])
   func configurationsThatAgree(text: String) throws {
     let checkpoint = Checkpoint.small(hidden: [7, 7])
     #expect(checkpoint.architecture.embeddingSize == 5)
@@ -96,20 +98,25 @@ import UnrollTokenization
     }
   }
 
-  @Test(arguments: [
-    (#"{"model_type":"gru"}"#, "the recurrent layers", "gru, as model_type of config.json", "lstm"),
-    (#"{"vocab_size":12}"#, "the output's rows", "12, as vocab_size of config.json", "11"),
-    (#"{"emsize":6}"#, "the embedding's columns", "6, as emsize of config.json", "5"),
-    (#"{"nhid":8}"#, "the width of the first layer", "8, as nhid of config.json", "7"),
-    (#"{"hidden_size":[7,8]}"#, "the widths of the layers", "7, 8, as hidden_size", "7, 7"),
-    (#"{"n_layers":3}"#, "the number of recurrent layers", "3, as n_layers of config.json", "2"),
-    (#"{"vocab_size":11,"ntoken":12}"#, "ntoken", "11, as vocab_size says", "12"),
-    (#"{"model":"LSTM","model_type":"gru"}"#, "model", "gru, as model_type says", "lstm"),
-    (#"{"nhid":"7"}"#, "nhid", "a width, or one for each layer", "another value"),
-    (#"{"tied":1}"#, "tied", "true or false", "another value"),
-    ("[]", "", "a JSON object", "something else"), ("{", "", "a JSON object", "something else"),
-    (#"{"tied":true}"#, "tied weights", "true, as tied of config.json", "two of other numbers"),
-  ])
+  @Test(
+    "A config.json that contradicts the tensors is refused by its key",
+    arguments: [
+      (
+        #"{"model_type":"gru"}"#, "the recurrent layers", "gru, as model_type of config.json",
+        "lstm"
+      ),
+      (#"{"vocab_size":12}"#, "the output's rows", "12, as vocab_size of config.json", "11"),
+      (#"{"emsize":6}"#, "the embedding's columns", "6, as emsize of config.json", "5"),
+      (#"{"nhid":8}"#, "the width of the first layer", "8, as nhid of config.json", "7"),
+      (#"{"hidden_size":[7,8]}"#, "the widths of the layers", "7, 8, as hidden_size", "7, 7"),
+      (#"{"n_layers":3}"#, "the number of recurrent layers", "3, as n_layers of config.json", "2"),
+      (#"{"vocab_size":11,"ntoken":12}"#, "ntoken", "11, as vocab_size says", "12"),
+      (#"{"model":"LSTM","model_type":"gru"}"#, "model", "gru, as model_type says", "lstm"),
+      (#"{"nhid":"7"}"#, "nhid", "a width, or one for each layer", "another value"),
+      (#"{"tied":1}"#, "tied", "true or false", "another value"),
+      ("[]", "", "a JSON object", "something else"), ("{", "", "a JSON object", "something else"),
+      (#"{"tied":true}"#, "tied weights", "true, as tied of config.json", "two of other numbers"),
+    ])
   func configurationsThatDoNot(
     text: String, place: String, expected: String, found: String
   ) throws {
@@ -122,7 +129,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func plainCellsGetTheirActivation() throws {
+  @Test("A config.json gives vanilla RNN layers their activation")
+  func plainCellsGetTheirActivation() throws {
     var checkpoint = Checkpoint.small(cell: .rnn)
     for index in checkpoint.architecture.layers.indices {
       checkpoint.architecture.layers[index].activation = .relu
@@ -143,6 +151,7 @@ import UnrollTokenization
 
   /// The weight stands there once, under either name, or twice.
   @Test(
+    "A config.json ties embedding and output under any of their names",
     arguments: [[], ["decoder.weight"], ["encoder.weight"]],
     [[:], ["encoder.weight": "tok.emb.weight"]])
   func tiesAreThoseOfTheConfiguration(
@@ -160,7 +169,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func aResetGateThatComesBefore() throws {
+  @Test("A config.json with reset_after false puts the GRU's reset gate before the product")
+  func aResetGateThatComesBefore() throws {
     let checkpoint = Checkpoint.small(cell: .gru)
     try withModel(
       checkpoint, Self.list.merging(["config.json": #"{"reset_after":false}"#]) { $1 }
@@ -170,7 +180,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func ourOwnMetadataWins() throws {
+  @Test("Unroll's own metadata takes precedence over files beside the tensors")
+  func ourOwnMetadataWins() throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/model.safetensors"
       try SafetensorsFormat.export(.small(), to: path)
@@ -185,7 +196,8 @@ import UnrollTokenization
 
   // MARK: Tokens
 
-  @Test func aTokenizerBesideIsTaken() throws {
+  @Test("A tokenizer.json beside the tensors gives vocabulary and tokenizer, with a note")
+  func aTokenizerBesideIsTaken() throws {
     let words = ["[UNK]"] + (1..<11).map { "w\($0)" }
     let vocabulary = words.enumerated().map { "\"\($1)\":\($0)" }.joined(separator: ",")
     let tokenizer =
@@ -200,11 +212,13 @@ import UnrollTokenization
     }
   }
 
-  @Test(arguments: [
-    (["vocab.txt"], "--vocabulary vocab.txt"), (["itos.pkl"], "--vocabulary itos.pkl"),
-    (["vocab.json", "merges.txt"], "--tokenizer merges.txt --vocabulary vocab.json"),
-    (["spiece.model"], "--tokenizer spiece.model"), ([], "--corpus DIR"),
-  ])
+  @Test(
+    "Token files beside the tensors are named with the option that reads them",
+    arguments: [
+      (["vocab.txt"], "--vocabulary vocab.txt"), (["itos.pkl"], "--vocabulary itos.pkl"),
+      (["vocab.json", "merges.txt"], "--tokenizer merges.txt --vocabulary vocab.json"),
+      (["spiece.model"], "--tokenizer spiece.model"), ([], "--corpus DIR"),
+    ])
   func otherTokensAreNamed(names: [String], option: String) throws {
     let files = Dictionary(uniqueKeysWithValues: names.map { ($0, "a\n") })
     try withModel(.small(), files) { path in

@@ -9,10 +9,11 @@ import UnrollInterchange
 
 @testable import UnrollEngine
 
-@Suite struct ConvertTests {
+@Suite("Targets and inputs of conversions") struct ConvertTests {
   private let toPyTorch = ConversionOptions(target: .foreign(PyTorchFormat.self))
 
-  @Test func targetsAreKnownByNameAndExtension() {
+  @Test("Target formats are found by name and by file extension")
+  func targetsAreKnownByNameAndExtension() {
     func name(_ target: ConversionTarget?) -> String {
       switch target {
       case .checkpoint: "unroll"
@@ -40,7 +41,8 @@ import UnrollInterchange
       ])
   }
 
-  @Test func aMapGoesWithFormatsWhoseTensorsHaveNames() throws {
+  @Test("A map is refused for a format whose tensors have no names of their own")
+  func aMapGoesWithFormatsWhoseTensorsHaveNames() throws {
     try withTemporaryFolder { folder in
       let (manifest, map) = ("\(folder)/manifest.json", "\(folder)/map.json")
       try Data(#"{"basic_lstm_cell": 1, "softmax_w": 2}"#.utf8).write(to: URL(filePath: manifest))
@@ -55,7 +57,8 @@ import UnrollInterchange
     }
   }
 
-  @Test func aCheckpointIsReadWithoutAddingToItsHistory() throws {
+  @Test("Reading a checkpoint for conversion adds nothing to its provenance")
+  func aCheckpointIsReadWithoutAddingToItsHistory() throws {
     try withTemporaryFolder { folder in
       try Checkpoint.small().write(to: "\(folder)/a.h5")
       let conversion = try convert("\(folder)/a.h5", options: toPyTorch)
@@ -66,7 +69,8 @@ import UnrollInterchange
   }
 
   /// The digests are checked, since every number goes on into another file.
-  @Test func aFlippedBitIsFoundBeforeItIsConverted() throws {
+  @Test("A flipped bit of a checkpoint is found before it is converted")
+  func aFlippedBitIsFoundBeforeItIsConverted() throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/a.h5"
       try Checkpoint.small().write(to: path)
@@ -86,7 +90,8 @@ import UnrollInterchange
     }
   }
 
-  @Test func otherHDF5IsNamedAsSuch() throws {
+  @Test("HDF5 files of other programs, and damaged ones, are refused as such")
+  func otherHDF5IsNamedAsSuch() throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/keras.h5"
       let writer = try FileWriter(creating: path)

@@ -4,9 +4,10 @@ import Testing
 
 @testable import UnrollEngine
 
-@Suite struct EstimateTests {
+@Suite("Estimates of evaluations") struct EstimateTests {
   /// The position in a compressed text runs ahead of the text that was read, by 5 percent here.
-  @Test func onlyDifferencesOfThePlaceCount() throws {
+  @Test("An estimate extrapolates from differences of the position in the text")
+  func onlyDifferencesOfThePlaceCount() throws {
     var probe = EvaluationProbe(length: .zero)
     #expect(throws: EvaluationProbe.Enough.self) {
       for step in 1...3 {

@@ -6,7 +6,7 @@ import Testing
 import UnrollEngine
 import UnrollFormat
 
-@Suite struct ExampleTests {
+@Suite("Examples of the documentation") struct ExampleTests {
   /// The Swift blocks of a page.
   private func examples(in page: String) throws -> [String] {
     let block = #/```swift\n(.*?)```/#.dotMatchesNewlines()
@@ -50,7 +50,8 @@ import UnrollFormat
     }
   }
 
-  @Test func examplesRun() async throws {
+  @Test("Examples of the documentation run and give plausible results")
+  func examplesRun() async throws {
     let folder = FileManager.default.temporaryDirectory.appending(
       path: "unroll-examples-\(UUID().uuidString)"
     ).path
@@ -87,7 +88,8 @@ import UnrollFormat
     }
   }
 
-  @Test func aTrainingThatIsCancelledIsSaved() async throws {
+  @Test("A cancelled training saves its last step")
+  func aTrainingThatIsCancelledIsSaved() async throws {
     let work = Task {
       try withTemporaryFolder { folder in
         let path = "\(folder)/text.txt"

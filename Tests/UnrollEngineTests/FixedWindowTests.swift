@@ -9,7 +9,7 @@ import UnrollTokenization
 @testable import UnrollEngine
 
 /// The files of `fixtures/windows`, made by `scripts/make/window-fixtures`.
-@Suite struct FixedWindowTests {
+@Suite("Models of a fixed window") struct FixedWindowTests {
   private struct References: Decodable {
     struct Model: Decodable {
       let lines: [[Double]]

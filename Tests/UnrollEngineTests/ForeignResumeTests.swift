@@ -26,7 +26,8 @@ private struct Reference: Decodable {
   let optimizers: [String: Optimizer]
 }
 
-@Suite(.enabled(if: data != nil, "UNROLL_DATA is not set")) struct ForeignResumeTests {
+@Suite("Trainings of PyTorch that are resumed", .enabled(if: data != nil, "UNROLL_DATA is not set"))
+struct ForeignResumeTests {
   private static let names = [
     "adadelta", "adagrad", "adam", "adamw", "asgd", "rmsprop", "sgd", "sgd_momentum",
     "sgd_nesterov",
@@ -34,7 +35,7 @@ private struct Reference: Decodable {
   private let B = 8
   private let T = 16
 
-  @Test(arguments: names)
+  @Test("The next ten losses and gradient norms equal those of PyTorch", arguments: names)
   func theNextTenLossesAreThoseOfPyTorch(name: String) throws {
     let folder = try #require(data)
     let reference = try JSONDecoder().decode(

@@ -6,8 +6,10 @@ import Testing
 import UnrollInterchange
 import UnrollTensors
 
-@Suite struct GGUFReferenceTests {
-  @Test(arguments: ["lstm", "gru-alignment-128"])
+@Suite("Log-probabilities of GGUF files") struct GGUFReferenceTests {
+  @Test(
+    "A GGUF file gives the log-probabilities of the model that wrote it",
+    arguments: ["lstm", "gru-alignment-128"])
   func logProbabilitiesAreThoseOfTheProducer(name: String) throws {
     let references = try References("gguf")
     let checkpoint = try GGUFFormat.read(

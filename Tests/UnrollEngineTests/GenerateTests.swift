@@ -11,13 +11,14 @@ import UnrollTokenization
 
 @testable import UnrollEngine
 
-@Suite struct GenerateTests {
+@Suite("Generated text") struct GenerateTests {
   private struct Greedy: Decodable {
     let prompt: String
     let ids: [Int32]
   }
 
-  @Test func theLikeliestTokensArePyTorchs() throws {
+  @Test("Greedy generation gives the tokens of PyTorch")
+  func theLikeliestTokensArePyTorchs() throws {
     let expected = try JSONDecoder().decode(
       Greedy.self,
       from: Data(contentsOf: URL(filePath: Fixtures.path("characters/greedy.json"))))
@@ -64,7 +65,9 @@ import UnrollTokenization
     4 * (share * (1 - share) / samples).squareRoot() + 1e-12
   }
 
-  @Test(arguments: [0.2, 1, 2])
+  @Test(
+    "Sampled tokens have the frequencies of the distribution at the temperature",
+    arguments: [0.2, 1, 2])
   func tokensComeAsOftenAsTheModelSays(temperature: Double) throws {
     var settings = GenerationSettings()
     settings.temperature = temperature
@@ -73,7 +76,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func unlikelyTokensAreLeftOut() throws {
+  @Test("Top-k, top-p and excluded unknown words renormalize the distribution")
+  func unlikelyTokensAreLeftOut() throws {
     let shares = try distribution()
     let order = shares.indices.sorted { shares[$0] > shares[$1] }
     func check(_ settings: GenerationSettings, _ kept: Set<Int>) throws {
@@ -100,7 +104,8 @@ import UnrollTokenization
     try check(settings, Set(order).subtracting([10]))
   }
 
-  @Test func aShortlistSharesTheProbabilityOut() throws {
+  @Test("A shortlist renormalizes the distribution, and an empty or invalid one is refused")
+  func aShortlistSharesTheProbabilityOut() throws {
     let list: [Int32] = [1, 3, 4, 10]
     let model = try LanguageModel(.small(), path: "small", shortlist: list)
     let shares = try distribution()
@@ -130,7 +135,8 @@ import UnrollTokenization
     #expect(throws: NeuralError.self) { try LanguageModel(.small(), path: "", shortlist: [11]) }
   }
 
-  @Test func whatInt8LosesIsSaid() throws {
+  @Test("Outliers of int8 rows are noted")
+  func whatInt8LosesIsSaid() throws {
     var checkpoint = Checkpoint.small()
     #expect(LanguageModel.precisionNotes(for: checkpoint, in: .int8).isEmpty)
     let weight = try #require(checkpoint.parameters[.outputWeight])
@@ -144,7 +150,8 @@ import UnrollTokenization
     #expect(LanguageModel.precisionNotes(for: checkpoint, in: .bfloat16).isEmpty)
   }
 
-  @Test func aSampleIsTheSameBesideAnyOthers() throws {
+  @Test("A sample depends on its seed and number, not on the samples beside it")
+  func aSampleIsTheSameBesideAnyOthers() throws {
     let model = try Self.model.get()
     var settings = GenerationSettings()
     settings.stopsAtEndOfSentence = true
@@ -169,7 +176,8 @@ import UnrollTokenization
     #expect(stopped[0].ids.count == 5)
   }
 
-  @Test func promptsAreReadAsTheTextWouldBe() throws {
+  @Test("A prompt is encoded like a text, and unknown words or a missing start are refused")
+  func promptsAreReadAsTheTextWouldBe() throws {
     let model = try Self.model.get()
     var settings = GenerationSettings()
     (settings.temperature, settings.length) = (0, 1)
@@ -192,10 +200,12 @@ import UnrollTokenization
     #expect(try startless.generate(after: "the").first?.ids.count == 100)
   }
 
-  @Test(arguments: [
-    "gpt2.json", "llama2.json", "bert.json", "sp-unigram.model", "sp-bytes.model", "characters",
-    "words",
-  ])
+  @Test(
+    "Streamed text equals the text decoded at once, for every tokenizer",
+    arguments: [
+      "gpt2.json", "llama2.json", "bert.json", "sp-unigram.model", "sp-bytes.model", "characters",
+      "words",
+    ])
   func streamedTextIsTheWholeText(name: String) throws {
     let encoder: Encoder
     var vocabulary = Vocabulary(

@@ -10,7 +10,7 @@ import UnrollTokenization
 
 @testable import UnrollEngine
 
-@Suite struct GradientFlowTests {
+@Suite("Gradient flow") struct GradientFlowTests {
   private static let lines = Result {
     try String(contentsOfFile: Fixtures.path("characters/train.txt"), encoding: .utf8)
       .split(separator: "\n", omittingEmptySubsequences: false)
@@ -46,7 +46,8 @@ import UnrollTokenization
     return settings
   }()
 
-  @Test func aPlainCellForgetsWhereAnLSTMDoesNot() throws {
+  @Test("Gradients of a vanilla RNN decay faster than those of an LSTM")
+  func aPlainCellForgetsWhereAnLSTMDoesNot() throws {
     try withText(400) { path in
       let rates = try [Cell.lstm, .rnn].map { cell in
         let flow = try GradientFlow(
@@ -60,7 +61,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func theSameForAnyThreadsAndAnotherSample() throws {
+  @Test("Gradient flow is the same with any number of threads, and differs with the seed")
+  func theSameForAnyThreadsAndAnotherSample() throws {
     try withText(60) { path in
       let before = Threads.count
       defer { Threads.count = before }
@@ -79,7 +81,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func clippingIsThatOfTheTrainingsWindows() throws {
+  @Test("Gradient norms and clipping counts are those of the training's windows")
+  func clippingIsThatOfTheTrainingsWindows() throws {
     try withText(60) { path in
       let checkpoint = try Checkpoint.characters(on: path)
       let text = try TrainingText(
@@ -104,7 +107,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func textsAndLagsThatDoNotFitAreRefused() throws {
+  @Test("A text that is too short, or lags beyond the memory, are refused")
+  func textsAndLagsThatDoNotFitAreRefused() throws {
     try withText(2) { path in
       let checkpoint = try Checkpoint.characters(on: path)
       #expect(throws: TrainingError.self) {
@@ -119,7 +123,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func curvesAreSummedUpByTheirDefinitions() throws {
+  @Test("Decay rate, half-life and horizon of a curve follow their definitions")
+  func curvesAreSummedUpByTheirDefinitions() throws {
     // Two positions that halve, one that starts with nothing.
     let norms = (0...6).map { k in [4 * pow(0.5, Double(k)), pow(0.5, Double(k)), 0] }
     let curve = LagCurve(layer: 0, quantity: .hidden, norms: norms, threshold: 0.1)

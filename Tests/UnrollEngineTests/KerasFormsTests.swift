@@ -12,7 +12,7 @@ import UnrollTokenization
 @testable import UnrollEngine
 
 /// The files of `fixtures/keras-forms`, made by `scripts/make/keras-forms-fixtures`.
-@Suite struct KerasFormsTests {
+@Suite("Forms of Keras models") struct KerasFormsTests {
   private struct Text: Decodable {
     let text: String
     let vocabulary: [String]

@@ -13,7 +13,7 @@ import UnrollTokenization
 @testable import UnrollNeural
 
 /// The files of `fixtures/keras`, made by `scripts/make/keras-fixtures`.
-@Suite struct KerasModelTests {
+@Suite("Numbers of Keras models") struct KerasModelTests {
   private struct References: Decodable {
     struct Model: Decodable {
       let log_probabilities: [Double]
@@ -40,7 +40,8 @@ import UnrollTokenization
     "narrow.keras", "lora.keras", "keras2-cudnn-lstm.h5", "keras2-cudnn-gru.h5", "keras2-hard.h5",
   ]
 
-  @Test(arguments: files) func logProbabilitiesAreThoseOfKeras(file: String) throws {
+  @Test("A Keras file gives the log-probabilities of Keras", arguments: files)
+  func logProbabilitiesAreThoseOfKeras(file: String) throws {
     let references = try References()
     let checkpoint = try convert(file).checkpoint
     let name = String(file.split(separator: ".")[0])
@@ -51,7 +52,9 @@ import UnrollTokenization
 
   /// Adam with amsgrad, weight decay and a clip by variable; RMSprop, centred, with momentum and a clip by
   /// value; SGD with Nesterov's momentum and a clip by the norm of all.
-  @Test(arguments: ["lstm.keras", "lstm.h5", "gru.keras", "rnn.keras", "gru-before.keras"])
+  @Test(
+    "Training continues with the losses of Keras",
+    arguments: ["lstm.keras", "lstm.h5", "gru.keras", "rnn.keras", "gru-before.keras"])
   func theNextLossesAreThoseOfKeras(file: String) throws {
     let references = try References()
     let checkpoint = try convert(file).checkpoint

@@ -44,7 +44,8 @@ import UnrollTokenization
     let model = try model()
     var settings = PairSettings()
     settings.part = .difference
-    let found = try scores(of: "good\tbad\nw1 w2 w3 w4\tw1 w5 w3 w4\nw1 w2 w3\tw1 w3\n", settings, model)
+    let found = try scores(
+      of: "good\tbad\nw1 w2 w3 w4\tw1 w5 w3 w4\nw1 w2 w3\tw1 w3\n", settings, model)
     func surprisal(_ sentence: String, _ words: Range<Int>) throws -> Double {
       -(try model.score(sentence: sentence).words[words].compactMap(\.surprisal).reduce(0, +))
     }
@@ -86,7 +87,8 @@ import UnrollTokenization
   @Test(
     "A file without pairs is refused with the line",
     arguments: [
-      ("good\tbad\nw1\n", "line 2: expected 2 columns"), ("{\"a\": 1}\n", "line 1: expected the fields"),
+      ("good\tbad\nw1\n", "line 2: expected 2 columns"),
+      ("{\"a\": 1}\n", "line 1: expected the fields"),
       ("{\"good\": \"w1\", \"bad\": \"w2\"}\nw1\n", "line 2: expected a JSON object"),
       ("w1 w2\nw3 w4\n", "line 2: expected the fields sentence_good"),
     ])

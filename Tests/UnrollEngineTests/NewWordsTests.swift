@@ -11,7 +11,7 @@ import UnrollTokenization
 @testable import UnrollEngine
 @testable import UnrollNeural
 
-@Suite struct NewWordsTests {
+@Suite("New words of a vocabulary") struct NewWordsTests {
   /// Adds the words of a text to a model.
   private func apply(
     _ words: NewWords, to checkpoint: Checkpoint, text: String
@@ -35,7 +35,9 @@ import UnrollTokenization
 
   private static let text = "the bird sat on the catmat\na bird ran\n"
 
-  @Test(arguments: [(Cell.lstm, false), (.gru, true), (.rnn, false)])
+  @Test(
+    "Old words keep their probabilities, and new ones share that of the unknown word",
+    arguments: [(Cell.lstm, false), (.gru, true), (.rnn, false)])
   func oldTargetsKeepTheirProbabilities(cell: Cell, isTied: Bool) throws {
     let old = Checkpoint.small(
       cell: cell, tied: isTied, hidden: isTied ? [7, 5] : [7, 6])
@@ -69,7 +71,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func rowsAreMeansOfWhatWasAskedFor() throws {
+  @Test("Rows of new words are means of all words or of their pieces, as requested")
+  func rowsAreMeansOfWhatWasAskedFor() throws {
     let old = Checkpoint.small()
     func mean(_ path: ParameterPath, _ ids: [Int]) throws -> [Float] {
       let rows = try ids.map { try row(path, $0, old) }
@@ -93,7 +96,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func replacingKeepsTheRowsOfKnownWords() throws {
+  @Test("A replaced vocabulary keeps the rows of known words and special tokens")
+  func replacingKeepsTheRowsOfKnownWords() throws {
     let old = Checkpoint.small()
     var words = NewWords()
     (words.mode, words.minimumCount) = (.replace, 2)
@@ -111,7 +115,8 @@ import UnrollTokenization
     #expect(try row(.outputBias, 2, new) == [shared] && row(.outputBias, 3, new) == [shared])
   }
 
-  @Test func optimizersRememberOldRowsOnly() throws {
+  @Test("Optimizer slots keep the old rows, and new rows begin at their initial value")
+  func optimizersRememberOldRowsOnly() throws {
     let old = Checkpoint.small().inTraining(kind: .adagrad, momentum: 0)
     var checkpoint = old
     checkpoint.optimizer?.groups[0][.initialAccumulator] = 0.5
@@ -130,7 +135,8 @@ import UnrollTokenization
     try withTemporaryFolder { try trained.write(to: "\($0)/new.h5") }
   }
 
-  @Test func charactersAreNewWordsToo() throws {
+  @Test("New characters extend a character vocabulary")
+  func charactersAreNewWordsToo() throws {
     var options = ConversionOptions(vocabulary: .corpus(Fixtures.path("characters")))
     options.tokenizer = .kind(.character, space: "_")
     let old = try convert(Fixtures.path("characters/model.pt"), options: options).checkpoint
@@ -139,7 +145,8 @@ import UnrollTokenization
     #expect(new.tokenizer.probe != nil)
   }
 
-  @Test func tokensThatAreFixedAreRefused() throws {
+  @Test("A byte vocabulary, or rows of a missing unknown word, refuse new words")
+  func tokensThatAreFixedAreRefused() throws {
     var bytes = Checkpoint.small()
     bytes.tokenizer.kind = .byte
     #expect(throws: TrainingError.self) { try apply(NewWords(), to: bytes, text: Self.text) }
@@ -151,7 +158,8 @@ import UnrollTokenization
     #expect(try apply(NewWords(), to: known, text: Self.text).report.rows == .mean)
   }
 
-  @Test func whatIsKeptIsWhatBothVocabulariesHave() throws {
+  @Test("Retention compares old and new model on the words of both vocabularies")
+  func whatIsKeptIsWhatBothVocabulariesHave() throws {
     let old = Checkpoint.small()
     let new = try apply(NewWords(), to: old, text: Self.text).checkpoint
     try withTemporaryFolder { folder in

@@ -8,8 +8,9 @@ import UnrollInterchange
 import UnrollTensors
 import UnrollTokenization
 
-@Suite struct ONNXReferenceTests {
-  @Test func logProbabilitiesAreThoseOfTheRuntime() throws {
+@Suite("Log-probabilities of ONNX graphs") struct ONNXReferenceTests {
+  @Test("An ONNX graph gives the log-probabilities of ONNX Runtime")
+  func logProbabilitiesAreThoseOfTheRuntime() throws {
     let references = try References("onnx")
     #expect(references.logprobs.count == 10)
     let tokens = Vocabulary(tokens: (0..<11).map { "token\($0)".utf8 }, unit: .word)

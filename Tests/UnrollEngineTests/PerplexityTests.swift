@@ -27,7 +27,7 @@ private struct Reference: Decodable {
   let sentence: Sentences
 }
 
-@Suite struct PerplexityTests {
+@Suite("Perplexity") struct PerplexityTests {
   /// The characters model, converted.
   private static func makePoet(_ precision: Precision = .float32) throws -> LanguageModel {
     try LanguageModel(
@@ -45,7 +45,8 @@ private struct Reference: Decodable {
       from: Data(contentsOf: URL(filePath: Fixtures.path("characters/reference.json"))))
   }
 
-  @Test func columnsAgreeWithPyTorch() throws {
+  @Test("The columns protocol gives the perplexity of word_language_model")
+  func columnsAgreeWithPyTorch() throws {
     let expected = try Self.reference.get().columns
     let result = try Self.poet.get().perplexity(
       ofText: Fixtures.path("characters/test.txt"), protocol: .columns)
@@ -53,7 +54,9 @@ private struct Reference: Decodable {
     #expect(abs(result.perplexity / expected.ppl - 1) < 1e-6)
   }
 
-  @Test(arguments: [Precision.bfloat16, .int8])
+  @Test(
+    "bf16 and int8 change the perplexity by less than 0.1 %",
+    arguments: [Precision.bfloat16, .int8])
   func otherPrecisionsChangeThePerplexityByLessThanAThousandth(precision: Precision) throws {
     let expected = try Self.reference.get().columns
     let result = try Self.makePoet(precision).perplexity(
@@ -62,7 +65,8 @@ private struct Reference: Decodable {
     #expect(change > 0 && change < 1e-3, "\(result.perplexity), in f32 \(expected.ppl)")
   }
 
-  @Test func firstSentencesAgreeWithPyTorch() throws {
+  @Test("Log-probabilities of sentences equal those of PyTorch")
+  func firstSentencesAgreeWithPyTorch() throws {
     let poet = try Self.poet.get()
     for line in try Self.reference.get().sentence.first {
       let encoded = try poet.encoder.encode(
@@ -94,7 +98,8 @@ private struct Reference: Decodable {
   /// The ids of `text` by hand: `<eos>` is 3, `<unk>` is 10.
   private let ids: [Int32] = [0, 1, 2, 4, 5, 6, 3, 3, 8, 9, 10, 7, 3, 0, 9, 2, 3]
 
-  @Test func streamPredictsEveryTokenButTheFirst() throws {
+  @Test("The stream protocol predicts every token but the first")
+  func streamPredictsEveryTokenButTheFirst() throws {
     let result = try perplexity(.stream, of: Self.text)
     let model = try LanguageModel(.small(), path: "small")
     var state = model.network.zeroState(columns: 1)
@@ -106,7 +111,8 @@ private struct Reference: Decodable {
     #expect(result.totalNLL == -expected.reduce(0.0) { $0 + Double($1) })
   }
 
-  @Test func sentencePredictsEveryToken() throws {
+  @Test("The sentence protocol predicts every token of each line from a zero state")
+  func sentencePredictsEveryToken() throws {
     let result = try perplexity(.sentence, of: Self.text)
     let model = try LanguageModel(.small(), path: "small")
     let lines: [[Int32]] = [[0, 1, 2, 4, 5, 6, 3], [3], [8, 9, 10, 7, 3], [0, 9, 2, 3]]
@@ -127,7 +133,8 @@ private struct Reference: Decodable {
     #expect(abs(result.totalNLL / total - 1) < 1e-12)
   }
 
-  @Test func columnsCutTheTextAfterTheWholeIsRead() throws {
+  @Test("The columns protocol drops the tokens that do not fill a row of the batch")
+  func columnsCutTheTextAfterTheWholeIsRead() throws {
     // 17 tokens 40 times: 680 tokens, n = 68 rows, two windows; and 7 tokens that no column has.
     let repeated =
       Array(repeating: Self.text, count: 40).joined(separator: "\n") + "\nthe cat sat on a mat\n"
@@ -150,13 +157,16 @@ private struct Reference: Decodable {
     #expect(abs(result.totalNLL / total - 1) < 1e-12)
   }
 
-  @Test(arguments: [PerplexityProtocol.stream, .columns, .sentence])
+  @Test(
+    "A text with nothing to predict is refused",
+    arguments: [PerplexityProtocol.stream, .columns, .sentence])
   func aTextWithNothingToPredictIsAnError(_ protocol: PerplexityProtocol) throws {
     let error = #expect(throws: TextError.self) { try perplexity(`protocol`, of: "") }
     #expect(error?.found == "0 token(s), none of which it predicts")
   }
 
-  @Test func figuresOfOtherProgramsLeaveOutWhatTheyLeaveOut() throws {
+  @Test("Figures of SRILM, KenLM and lm-eval follow the definitions of these programs")
+  func figuresOfOtherProgramsLeaveOutWhatTheyLeaveOut() throws {
     // 13 words on 4 lines, "unseen" is unknown.
     func figures(_ protocol: PerplexityProtocol) throws -> [String: Double] {
       Dictionary(uniqueKeysWithValues: try perplexity(`protocol`, of: Self.text).figures)
@@ -272,7 +282,8 @@ private struct Reference: Decodable {
     }
   }
 
-  @Test func srilmsOwnFiguresComeOut() {
+  @Test("ppl and ppl1 equal what SRILM prints for the same counts and log-probability")
+  func srilmsOwnFiguresComeOut() {
     // The output of SRILM: 1 sentences, 9 words, 1 OOVs, logprob= -20.406 ppl= 185.068 ppl1= 355.426.
     var result = Perplexity(.srilm)
     (result.lines, result.lineEndings, result.words, result.unknownWords) = (1, 1, 9, 1)
@@ -284,7 +295,10 @@ private struct Reference: Decodable {
   }
 
   /// A model of characters without one for the end of a line: no end is predicted, or none is known.
-  @Test(arguments: [true, false]) func endsOfLinesThatAreNotPredictedDivideNothing(
+  @Test(
+    "Line ends that a character model does not predict do not count in SRILM's ppl",
+    arguments: [true, false])
+  func endsOfLinesThatAreNotPredictedDivideNothing(
     hasUnknown: Bool
   ) throws {
     var checkpoint = Checkpoint.small()
@@ -333,7 +347,8 @@ private struct Reference: Decodable {
     }
   }
 
-  @Test func wordsOfSeveralTokensAreUnknownAsAWhole() throws {
+  @Test("A word of several tokens is unknown if one of its tokens is")
+  func wordsOfSeveralTokensAreUnknownAsAWhole() throws {
     var line = EncodedLine()
     // "ab cd e": a, ?, " c", d, " e", end.
     (line.ids, line.ends, line.unknown) = ([1, 0, 2, 3, 4, 5], [1, 2, 4, 5, 7, 8], [1])
@@ -345,7 +360,8 @@ private struct Reference: Decodable {
     #expect(tokens.map(\.isLineEnd) == [false, false, false, false, false, true])
   }
 
-  @Test func theIntervalIsThatOfTheBlocks() throws {
+  @Test("The bootstrap interval is that of block means, however long the text")
+  func theIntervalIsThatOfTheBlocks() throws {
     var generator = SeededGenerator(seed: 5)
     // Means of n normal numbers: the interval is 1.96 standard errors wide on both sides.
     var (result, blocks) = (Perplexity(.sentence), 0)
@@ -376,7 +392,8 @@ private struct Reference: Decodable {
     #expect(later.low < result.perplexity && result.perplexity < later.high)
   }
 
-  @Test func derivedFiguresFollowTheirDefinitions() {
+  @Test("Perplexity and bits per token, word and byte follow their definitions")
+  func derivedFiguresFollowTheirDefinitions() {
     var result = Perplexity(.stream)
     result.predictions = 8
     result.words = 4
@@ -391,7 +408,8 @@ private struct Reference: Decodable {
     #expect(result.bitsPerWord == nil && result.bitsPerByte == nil)
   }
 
-  @Test func weightsThatAreNoNumbersGiveNoFigure() throws {
+  @Test("Weights of NaN refuse perplexity and scores")
+  func weightsThatAreNoNumbersGiveNoFigure() throws {
     var checkpoint = Checkpoint.small()
     var bias = [Float](repeating: 0, count: 11)
     bias[4] = .nan
@@ -405,7 +423,8 @@ private struct Reference: Decodable {
     }
   }
 
-  @Test func scoresMarkUnknownWords() throws {
+  @Test("Scores mark unknown words and give them no surprisal")
+  func scoresMarkUnknownWords() throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/text.txt"
       try Data("the cat unseen\n\n".utf8).write(to: URL(filePath: path))

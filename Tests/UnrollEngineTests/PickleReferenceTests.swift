@@ -7,11 +7,13 @@ import UnrollInterchange
 import UnrollTensors
 import UnrollTokenization
 
-@Suite struct PickleReferenceTests {
-  @Test(arguments: [
-    ("state.pt", "state"), ("module.pt", "module"), ("training.pt", "training"),
-    ("numpy1-protocol-2.pkl", "state"), ("numpy2-protocol-5.pkl", "state"),
-  ])
+@Suite("Log-probabilities of pickled models") struct PickleReferenceTests {
+  @Test(
+    "A pickled model gives the log-probabilities of PyTorch",
+    arguments: [
+      ("state.pt", "state"), ("module.pt", "module"), ("training.pt", "training"),
+      ("numpy1-protocol-2.pkl", "state"), ("numpy2-protocol-5.pkl", "state"),
+    ])
   func logProbabilitiesAreThoseOfTheProducer(name: String, reference: String) throws {
     let references = try References("pickles")
     let file = try MappedFile(path: Fixtures.path("pickles/\(name)"))

@@ -7,7 +7,7 @@ import UnrollFormat
 @testable import UnrollEngine
 @testable import UnrollNeural
 
-@Suite struct PrefixTreeTests {
+@Suite("Common prefixes of sentences") struct PrefixTreeTests {
   /// Sentences of like beginnings: equal ones, ones that others begin with, empty ones.
   private static func sentences(_ count: Int, of tokens: Range<Int32> = 0..<11) -> [[Int32]] {
     var generator = SeededGenerator(seed: 11)

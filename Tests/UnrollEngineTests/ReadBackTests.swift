@@ -9,8 +9,10 @@ import UnrollTensors
 
 @testable import UnrollEngine
 
-@Suite struct ReadBackTests {
-  @Test(arguments: [Cell.lstm, .gru, .rnn], [false, true])
+@Suite("Verification of written files") struct ReadBackTests {
+  @Test(
+    "An exported model is read back with equal tensors and log-probabilities",
+    arguments: [Cell.lstm, .gru, .rnn], [false, true])
   func modelsSayTheSame(cell: Cell, isTied: Bool) throws {
     try withTemporaryFolder { folder in
       var checkpoint = Checkpoint.small(cell: cell, tied: isTied, hidden: [7, 5])
@@ -29,7 +31,8 @@ import UnrollTensors
   }
 
   /// The figures in a checkpoint's history are those of the file itself.
-  @Test func convertedCheckpointsTellTheirFigures() throws {
+  @Test("A converted checkpoint records the result of reading it back")
+  func convertedCheckpointsTellTheirFigures() throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/a.unroll.h5"
       var checkpoint = Checkpoint.small(cell: .gru)
@@ -49,7 +52,8 @@ import UnrollTensors
     }
   }
 
-  @Test func aFileThatIsReadOtherwiseIsNone() throws {
+  @Test("A file whose verification fails is not kept")
+  func aFileThatIsReadOtherwiseIsNone() throws {
     try withTemporaryFolder { folder throws in
       let path = "\(folder)/a.unroll.h5"
       #expect(throws: CancellationError.self) {
@@ -62,7 +66,8 @@ import UnrollTensors
     }
   }
 
-  @Test func numbersThatAreNoneAreTheSame() throws {
+  @Test("Log-probabilities of NaN compare as equal when read back")
+  func numbersThatAreNoneAreTheSame() throws {
     try withTemporaryFolder { folder throws in
       var checkpoint = Checkpoint.small()
       let shape = try #require(checkpoint.parameters[.outputBias]?.shape)

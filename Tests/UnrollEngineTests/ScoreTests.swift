@@ -10,7 +10,7 @@ import UnrollTokenization
 @testable import UnrollEngine
 @testable import UnrollNeural
 
-@Suite struct ScoreTests {
+@Suite("Scores of tokens, words and sentences") struct ScoreTests {
   private static let words = ["the", "cat", "sat", "on", "a", "mat", "dog"]
 
   /// Lines of seeded words, some of them blank.
@@ -42,7 +42,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func everySentenceHasTheSameBitsBesideAnyOthers() throws {
+  @Test("A sentence has the same scores bit for bit beside any others")
+  func everySentenceHasTheSameBitsBesideAnyOthers() throws {
     let lines = Self.lines(70)
     let together = try scores(lines)
     #expect(together.map(\.line) == Array(1...70))
@@ -56,7 +57,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func entropiesAreThoseOfTheDistributions() throws {
+  @Test("Entropies and their reductions are those of the distributions")
+  func entropiesAreThoseOfTheDistributions() throws {
     let model = try LanguageModel(.small(), path: "small")
     let score = try scores(["the cat sat"], model: model)[0]
     let V = model.network.architecture.vocabularySize
@@ -77,7 +79,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func carriedStatesAreThoseOfOneStream() throws {
+  @Test("Scores with carried states equal those of one stream")
+  func carriedStatesAreThoseOfOneStream() throws {
     let lines = Self.lines(12)
     let model = try LanguageModel(.small(), path: "small")
     var settings = ScoreSettings()
@@ -93,7 +96,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func tokensAreSummedToWords() throws {
+  @Test("Surprisals of tokens are added up to words, of the text or of a given segmentation")
+  func tokensAreSummedToWords() throws {
     var options = ConversionOptions(vocabulary: .corpus(Fixtures.path("characters")))
     options.tokenizer = .kind(.character, space: "_")
     let checkpoint = try convert(Fixtures.path("characters/model.pt"), options: options).checkpoint
@@ -170,7 +174,9 @@ import UnrollTokenization
     #expect(known.logProbability(.undefined) == known.logProbability)
   }
 
-  @Test(arguments: ["the cat", "the dog sat\n", "the cat sat on\n", "the cat sat\nmore\n", ""])
+  @Test(
+    "A segmentation that differs from the text is refused",
+    arguments: ["the cat", "the dog sat\n", "the cat sat on\n", "the cat sat\nmore\n", ""])
   func wordsThatTheTextDoesNotHaveAreRefused(segmentation: String) throws {
     #expect(throws: TextError.self) { try scores(["the cat sat"], segmentation: segmentation) }
   }

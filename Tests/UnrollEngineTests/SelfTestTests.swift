@@ -9,7 +9,7 @@ import UnrollTensors
 @testable import UnrollEngine
 @testable import UnrollNeural
 
-@Suite struct SelfTestTests {
+@Suite("Self-tests of checkpoints") struct SelfTestTests {
   /// Checkpoints that h5py wrote, one for each variant of the format.
   static let variants = [
     "keras-gru-after", "keras-gru-before", "keras-lstm-hard", "keras-lstm-one-hot",
@@ -27,7 +27,7 @@ import UnrollTensors
     return zip(a, b).map { abs($0 - $1) }.max() ?? .infinity
   }
 
-  @Test(arguments: variants)
+  @Test("The reference model gives the log-probabilities of Keras and PyTorch", arguments: variants)
   func theReferenceModelGivesWhatTheProducerGave(name: String) throws {
     let model = try checkpoint(name)
     let test = try #require(model.selfTest)
@@ -39,7 +39,9 @@ import UnrollTensors
     #expect(largestDifference(values, test.logProbabilities) < bound)
   }
 
-  @Test(arguments: [Cell.lstm, .gru, .rnn], [false, true])
+  @Test(
+    "Engine and reference model agree on the tokens of a self-test",
+    arguments: [Cell.lstm, .gru, .rnn], [false, true])
   func theEngineAndTheReferenceModelAgree(cell: Cell, tied: Bool) throws {
     let model = Checkpoint.small(cell: cell, tied: tied, hidden: [7, 5])
     let test = try #require(try SelfTest(of: model))
@@ -86,7 +88,8 @@ import UnrollTensors
     }
   }
 
-  @Test func aModelThatGivesNoNumbersHasNone() throws {
+  @Test("A model whose outputs are NaN gets no self-test")
+  func aModelThatGivesNoNumbersHasNone() throws {
     var model = Checkpoint.small()
     let shape = try #require(model.parameters[.outputBias]?.shape)
     model.parameters[.outputBias] = .init(
@@ -94,7 +97,7 @@ import UnrollTensors
     #expect(try SelfTest(of: model) == nil)
   }
 
-  @Test(arguments: variants)
+  @Test("The engine gives the log-probabilities of Keras and PyTorch", arguments: variants)
   func theEngineGivesWhatTheProducerGave(name: String) throws {
     let model = try checkpoint(name)
     let test = try #require(model.selfTest)

@@ -12,7 +12,7 @@ import UnrollTokenization
 @testable import UnrollNeural
 
 /// The files of `fixtures/statedict`, made by `scripts/make/statedict-fixtures`.
-@Suite struct StateDictionaryTests {
+@Suite("State_dicts of AWD-LSTM, fastai and tutorials") struct StateDictionaryTests {
   private func convert(_ name: String, _ options: ReadingOptions? = nil) throws -> Conversion {
     let tokens = Vocabulary(tokens: (0..<11).map { "token\($0)".utf8 }, unit: .word)
     return try PyTorchFormat.read(
@@ -24,7 +24,9 @@ import UnrollTokenization
     try convert(name).notes.map { "\($0)".replacing("\(name)/data.pkl", with: "data.pkl") }
   }
 
-  @Test(arguments: ["fastai", "awd-list", "projection", "one-hot"])
+  @Test(
+    "A state_dict of AWD-LSTM or fastai gives the log-probabilities of its producer",
+    arguments: ["fastai", "awd-list", "projection", "one-hot"])
   func logProbabilitiesAreThoseOfTheProducer(name: String) throws {
     let references = try References("statedict")
     let checkpoint = try convert(name).checkpoint
@@ -33,7 +35,9 @@ import UnrollTokenization
   }
 
   /// The formulas of the tutorials, computed with NumPy.
-  @Test(arguments: ["rnn-tutorial", "min-char-rnn"])
+  @Test(
+    "Networks of tutorials give the numbers of their formulas",
+    arguments: ["rnn-tutorial", "min-char-rnn"])
   func plainNetworksGiveTheirFormulas(name: String) throws {
     let references = try References("numpy")
     let tokens = Vocabulary(tokens: (0..<11).map { "token\($0)".utf8 }, unit: .word)
@@ -44,7 +48,8 @@ import UnrollTokenization
     try references.expect(checkpoint, toBe: name, within: 1e-12)
   }
 
-  @Test func namesTellLayersTiesAndWidths() throws {
+  @Test("Layers, ties, projections and one-hot input follow from names and shapes")
+  func namesTellLayersTiesAndWidths() throws {
     let fastai = try convert("fastai").checkpoint.architecture
     #expect(fastai.isTied && fastai.layers.map(\.hiddenSize) == [9, 6])
     let awd = try convert("awd-list").checkpoint.architecture
@@ -57,7 +62,8 @@ import UnrollTokenization
   }
 
   /// The library notes the names of ties, or gets copies, which are no ties any more.
-  @Test func tiesOfSafetensorsAreThoseThatAreNoted() throws {
+  @Test("Ties of safetensors are those in its metadata, and equal copies are not tied")
+  func tiesOfSafetensorsAreThoseThatAreNoted() throws {
     let options = ReadingOptions(
       vocabulary: Vocabulary(tokens: (0..<11).map { "token\($0)".utf8 }, unit: .word))
     let (expected, tied, copied) = (
@@ -78,7 +84,8 @@ import UnrollTokenization
       ])
   }
 
-  @Test func whatIsLeftBehindIsSaid() throws {
+  @Test("Optimizers, weight copies and assumptions are noted")
+  func whatIsLeftBehindIsSaid() throws {
     let copies = [0, 1].map {
       "rnns.\($0).module.weight_hh_l0: not preserved: rnns.\($0).module.weight_hh_l0_raw has the weight "
         + "without dropout"
@@ -102,7 +109,8 @@ import UnrollTokenization
   }
 
   /// AWD-LSTM saves under ASGD with the averages in the weights' place.
-  @Test func aTrainingWithoutItsIterateIsMarked() throws {
+  @Test("An ASGD training without its current weights is noted as not exactly resumable")
+  func aTrainingWithoutItsIterateIsMarked() throws {
     #expect(
       try notes("awd-asgd").last
         == "data.pkl: not preserved: an object made by torch.optim.asgd.ASGD; the weights are its "
@@ -113,14 +121,17 @@ import UnrollTokenization
         == "data.pkl: not preserved: an object made by torch.optim.asgd.ASGD")
   }
 
-  @Test func twoModelsInAListAreRefused() throws {
+  @Test("Two models in a list are refused until --root chooses one")
+  func twoModelsInAListAreRefused() throws {
     let error = #expect(throws: InterchangeError.self) { try convert("refused-two-models") }
     #expect(error?.expected == "one model")
     #expect(error?.found == "several: 0, 1")
     #expect(error?.fix == "choose one, such as `--root 0`")
   }
 
-  @Test(arguments: ["fastai", "awd-list", "projection", "one-hot"])
+  @Test(
+    "A state_dict of each kind is written to PyTorch and safetensors and read back",
+    arguments: ["fastai", "awd-list", "projection", "one-hot"])
   func whatIsWrittenIsRead(name: String) throws {
     let checkpoint = try convert(name).checkpoint
     try withTemporaryFolder { folder in
@@ -131,7 +142,8 @@ import UnrollTokenization
   }
 
   /// A model that fastai saved comes back under fastai's names; AWD-LSTM's come back from its own.
-  @Test func namesOfOtherProgramsAreWritten() throws {
+  @Test("Models are written under the names of fastai and AWD-LSTM and come back")
+  func namesOfOtherProgramsAreWritten() throws {
     try withTemporaryFolder { folder in
       for (name, format) in [
         ("fastai", FastaiFormat.self), ("awd-list", AWDFormat.self),
@@ -147,7 +159,9 @@ import UnrollTokenization
         #expect(back.notes.map(\.message).contains { $0.contains("rnns.0.module to ") })
       }
       for other in [try convert("one-hot"), try convert("projection")] {
-        #expect(throws: InterchangeError.self) { try FastaiFormat.exportNotes(for: other.checkpoint) }
+        #expect(throws: InterchangeError.self) {
+          try FastaiFormat.exportNotes(for: other.checkpoint)
+        }
         #expect(throws: InterchangeError.self) { try AWDFormat.exportNotes(for: other.checkpoint) }
       }
     }
@@ -155,7 +169,8 @@ import UnrollTokenization
 
   // MARK: - Names that the caller gives
 
-  @Test func namesOfTheCallerComeFirst() throws {
+  @Test("Names in a map take precedence, and a name that is not there is refused")
+  func namesOfTheCallerComeFirst() throws {
     let vocabulary = Vocabulary(tokens: (0..<11).map { "token\($0)".utf8 }, unit: .word)
     let map = ["head.weight": "decoder.weight", "head.bias": "decoder.bias"]
     let named = try convert(

@@ -9,7 +9,7 @@ import UnrollTensors
 
 @testable import UnrollEngine
 
-@Suite struct TheanoLMReferenceTests {
+@Suite("Log-probabilities of TheanoLM files") struct TheanoLMReferenceTests {
   private struct Lines: Decodable {
     let lines: [String]
     let lineLogprobs: [String: [Double]]
@@ -20,7 +20,10 @@ import UnrollTensors
     return try TheanoLMFormat.read(file, options: ReadingOptions()).checkpoint
   }
 
-  @Test(arguments: ["lstm", "gru", "fixed-words"]) func logProbabilitiesAreThoseOfTheEquations(
+  @Test(
+    "A TheanoLM file gives the log-probabilities of its equations",
+    arguments: ["lstm", "gru", "fixed-words"])
+  func logProbabilitiesAreThoseOfTheEquations(
     name: String
   ) throws {
     // Both in double precision.
@@ -28,7 +31,10 @@ import UnrollTensors
   }
 
   /// Lines begin with <s> and end with </s>; words outside of the shortlist and unknown ones are <unk>.
-  @Test(arguments: ["lstm", "gru", "fixed-words"]) func linesAreReadAsTheanoLMReadsThem(
+  @Test(
+    "Lines have the log-probabilities that TheanoLM gives them",
+    arguments: ["lstm", "gru", "fixed-words"])
+  func linesAreReadAsTheanoLMReadsThem(
     name: String
   ) throws {
     let references = try JSONDecoder().decode(

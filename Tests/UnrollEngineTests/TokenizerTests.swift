@@ -9,7 +9,7 @@ import UnrollTensors
 @testable import UnrollEngine
 @testable import UnrollTokenization
 
-@Suite struct TokenizerTests {
+@Suite("Tokenizers in checkpoints") struct TokenizerTests {
   private static let definitions = ["bert.json", "llama3.json", "sp-unigram.model", "sp-bpe.model"]
 
   /// A small model whose tokens are those of a definition.
@@ -30,7 +30,9 @@ import UnrollTensors
     return model
   }
 
-  @Test(arguments: definitions)
+  @Test(
+    "A tokenizer definition is stored byte for byte and checked against its probe",
+    arguments: definitions)
   func definitionsComeBackByteForByteAndAreChecked(name: String) throws {
     try withTemporaryFolder { folder in
       var model = try model(name)
@@ -45,7 +47,9 @@ import UnrollTensors
     }
   }
 
-  @Test(arguments: definitions)
+  @Test(
+    "Models with every tokenizer are evaluated, and their words are scored",
+    arguments: definitions)
   func textsAreEvaluatedAndScored(name: String) throws {
     try withTemporaryFolder { folder in
       let text = "The cat sat on it\nthe mat, and\n"
@@ -64,7 +68,8 @@ import UnrollTensors
     }
   }
 
-  @Test func charactersTakePlainText() throws {
+  @Test("A character model with a token for the space reads plain text")
+  func charactersTakePlainText() throws {
     var options = ConversionOptions(vocabulary: .corpus(Fixtures.path("characters")))
     options.tokenizer = .kind(.character, space: "_")
     let model = try convert(Fixtures.path("characters/model.pt"), options: options).checkpoint

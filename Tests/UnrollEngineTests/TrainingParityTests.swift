@@ -27,7 +27,7 @@ private struct Reference: Decodable {
   let trainings: [String: Training]
 }
 
-@Suite struct TrainingParityTests {
+@Suite("Training beside PyTorch") struct TrainingParityTests {
   private static let reference = Result {
     try JSONDecoder().decode(
       Reference.self,
@@ -48,7 +48,9 @@ private struct Reference: Decodable {
       encoder: LanguageModel.encoder(of: model.get(), path: "model.pt"))
   }
 
-  @Test(arguments: ["learning rate 20", "learning rate 1", "momentum and weight decay"])
+  @Test(
+    "Ten steps of SGD have the losses and gradient norms of PyTorch",
+    arguments: ["learning rate 20", "learning rate 1", "momentum and weight decay"])
   func lossesAreThoseOfPyTorch(name: String) throws {
     let reference = try Self.reference.get()
     let training = try #require(reference.trainings[name])

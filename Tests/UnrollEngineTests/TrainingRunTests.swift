@@ -11,7 +11,7 @@ import UnrollTokenization
 @testable import UnrollEngine
 @testable import UnrollNeural
 
-@Suite struct TrainingRunTests {
+@Suite("Training runs") struct TrainingRunTests {
   /// Lines of seeded words of the small checkpoint's vocabulary.
   fileprivate static func text(lines: Int, seed: UInt64) -> String {
     var generator = SeededGenerator(seed: seed)
@@ -85,7 +85,8 @@ import UnrollTokenization
   private static let models: [(Cell, Bool)] = [(.lstm, false), (.gru, true), (.rnn, false)]
 
   /// Whoever is told of the steps may fail, as a log on a full disk does.
-  @Test func whoIsToldMayFailAndNoStepIsLost() throws {
+  @Test("A report that throws ends training with every step saved")
+  func whoIsToldMayFailAndNoStepIsLost() throws {
     struct Full: Error {}
     try withTemporaryFolder { folder in
       let scene = try Scene(folder, .small())
@@ -107,7 +108,7 @@ import UnrollTokenization
     }
   }
 
-  @Test(arguments: models)
+  @Test("A training paused after any step ends in the same bytes", arguments: models)
   func aPauseAfterAnyStepChangesNothing(cell: Cell, isTied: Bool) throws {
     try withTemporaryFolder { folder in
       let scene = try Scene(
@@ -145,7 +146,8 @@ import UnrollTokenization
     return checkpoint
   }
 
-  @Test func variantsAreTrainedSavedAndResumed() throws {
+  @Test("Models with layer variants are trained, resumed and replayed")
+  func variantsAreTrainedSavedAndResumed() throws {
     try withTemporaryFolder { folder in
       var scene = try Scene(folder, Self.withVariants)
       scene.settings.regularization = [
@@ -237,7 +239,9 @@ import UnrollTokenization
     }
   }
 
-  @Test(arguments: variants)
+  @Test(
+    "Pauses after every step change no byte for any optimizer, schedule or option",
+    arguments: variants)
   func aPauseChangesNothingWhateverTheRule(variant: String) throws {
     try withTemporaryFolder { folder in
       var scene = try Scene(folder, .small())
@@ -285,7 +289,8 @@ import UnrollTokenization
   }
 
   /// A training that begins with the optimizer of another goes on from its moments and steps.
-  @Test func anOptimizerCanBeKept() throws {
+  @Test("A training can begin with the optimizer of another")
+  func anOptimizerCanBeKept() throws {
     try withTemporaryFolder { folder in
       var scene = try Scene(folder, .small())
       scene.settings.optimizer = .adam
@@ -315,7 +320,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func frozenPartsStayAsTheyAre() throws {
+  @Test("Frozen parts do not change, and a part that the model lacks is refused")
+  func frozenPartsStayAsTheyAre() throws {
     try withTemporaryFolder { folder in
       var scene = try Scene(folder, .small())
       scene.settings.frozen = ["embedding", "layers/00"]
@@ -334,7 +340,8 @@ import UnrollTokenization
   }
 
   /// Of a tied model without momentum: the gradients of three windows make one step.
-  @Test func accumulatedGradientsAreThoseOfTheMeanLoss() throws {
+  @Test("Accumulated gradients are those of the mean loss over all windows")
+  func accumulatedGradientsAreThoseOfTheMeanLoss() throws {
     let checkpoint = Checkpoint.small(tied: true, hidden: [7, 5])
     let model = try TrainableModel(
       architecture: checkpoint.architecture, parameters: checkpoint.parameters)
@@ -364,7 +371,8 @@ import UnrollTokenization
     #expect(expected.count == model.wholeGradients.count)
   }
 
-  @Test func theBestModelIsTheOneWithTheLowestLoss() throws {
+  @Test("The best checkpoint has the lowest validation loss, and plateaus divide the rate")
+  func theBestModelIsTheOneWithTheLowestLoss() throws {
     try withTemporaryFolder { folder in
       var scene = try Scene(folder, .small())
       scene.settings.hyperparameters[.learningRate] = 3
@@ -394,7 +402,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func aRunLearns() throws {
+  @Test("Training lowers the loss, and counts the tokens that it has seen")
+  func aRunLearns() throws {
     try withTemporaryFolder { folder in
       let scene = try Scene(folder, .small())
       var run = try scene.begin()
@@ -407,7 +416,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func windowsThatMemoryCannotHoldAreRefused() throws {
+  @Test("A BPTT length beyond the memory is refused by its real need")
+  func windowsThatMemoryCannotHoldAreRefused() throws {
     try withTemporaryFolder { folder in
       var scene = try Scene(folder, .small())
       scene.settings.window = 1_000_000
@@ -436,7 +446,8 @@ import UnrollTokenization
   }
 
   /// The sum beyond every integer is none, and no trap.
-  @Test func theNeedOfMemoryIsThatOfItsParts() {
+  @Test("The memory estimate is the sum of its parts, and overflow is no number")
+  func theNeedOfMemoryIsThatOfItsParts() {
     func need(_ T: Int, _ B: Int) -> Int? {
       TrainableModel.byteCount(
         of: Checkpoint.small().architecture, window: T, columns: B, slotCount: 0)
@@ -452,7 +463,8 @@ import UnrollTokenization
     #expect(need(.max, 1) == nil && need(1 << 31, 1 << 31) == nil)
   }
 
-  @Test func aSecondTrainingDoesNotWriteToTheSameFiles() throws {
+  @Test("A training stops if another one replaced its files")
+  func aSecondTrainingDoesNotWriteToTheSameFiles() throws {
     try withTemporaryFolder { folder in
       let scene = try Scene(folder, .small())
       let files = scene.files("tuned")
@@ -475,7 +487,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func aLossThatIsNotFiniteKeepsTheLastGoodState() throws {
+  @Test("A loss that is not finite keeps the last good state, which a lower rate resumes")
+  func aLossThatIsNotFiniteKeepsTheLastGoodState() throws {
     try withTemporaryFolder { folder in
       var scene = try Scene(folder, .small())
       scene.settings.hyperparameters[.learningRate] = 1e39
@@ -504,7 +517,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func changesAreMadeAndWrittenDown() throws {
+  @Test("Changes of settings on resumption are made and recorded")
+  func changesAreMadeAndWrittenDown() throws {
     try withTemporaryFolder { folder in
       let scene = try Scene(folder, .small())
       let files = scene.files("tuned")
@@ -537,7 +551,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func numbersOfAnotherRuleAreRefused() throws {
+  @Test("Hyperparameters of another optimizer are refused on resumption")
+  func numbersOfAnotherRuleAreRefused() throws {
     try withTemporaryFolder { folder in
       var scene = try Scene(folder, .small())
       (scene.settings.optimizer, scene.settings.hyperparameters) = (.adam, [:])
@@ -552,7 +567,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func otherTextsBeginAnEpochOrNewEvaluations() throws {
+  @Test("Another training text begins an epoch, and another validation text new evaluations")
+  func otherTextsBeginAnEpochOrNewEvaluations() throws {
     try withTemporaryFolder { folder in
       let scene = try Scene(folder, .small())
       let whole = scene.files("whole")
@@ -588,7 +604,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func theLastStatesAreKept() throws {
+  @Test("The last states are kept by step, and states of other trainings stay")
+  func theLastStatesAreKept() throws {
     try withTemporaryFolder { folder in
       var scene = try Scene(folder, .small())
       (scene.settings.maximumSteps, scene.settings.maximumEpochs) = (nil, 4)
@@ -609,7 +626,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func aRunThatWasKilledBetweenItsSavesIsResumed() throws {
+  @Test("A training killed between its two saves is resumed to the same bytes")
+  func aRunThatWasKilledBetweenItsSavesIsResumed() throws {
     try withTemporaryFolder { folder in
       let scene = try Scene(folder, .small())
       let whole = scene.files("whole")
@@ -630,7 +648,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func aLostBestModelIsNamed() throws {
+  @Test("A missing or different best model refuses the resumption")
+  func aLostBestModelIsNamed() throws {
     try withTemporaryFolder { folder in
       let scene = try Scene(folder, .small())
       let files = scene.files("tuned")
@@ -644,7 +663,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func anotherTextIsNotResumedWith() throws {
+  @Test("A changed training text refuses the resumption")
+  func anotherTextIsNotResumedWith() throws {
     try withTemporaryFolder { folder in
       let scene = try Scene(folder, .small())
       let files = scene.files("tuned")
@@ -656,7 +676,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func aModelWithoutTrainingIsNotResumed() throws {
+  @Test("A model without training state is not resumed")
+  func aModelWithoutTrainingIsNotResumed() throws {
     try withTemporaryFolder { folder in
       let scene = try Scene(folder, .small())
       #expect(throws: TrainingError.self) {
@@ -667,7 +688,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func aTextThatIsTooShortIsRefused() throws {
+  @Test("A text too short for the batch size is refused")
+  func aTextThatIsTooShortIsRefused() throws {
     try withTemporaryFolder { folder in
       var scene = try Scene(folder, .small())
       scene.settings.columns = 1000
@@ -675,7 +697,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func aWindowLongerThanTheTextIsCut() throws {
+  @Test("A BPTT length beyond the text is one window an epoch")
+  func aWindowLongerThanTheTextIsCut() throws {
     try withTemporaryFolder { folder in
       var scene = try Scene(folder, .small())
       scene.settings.window = 10_000
@@ -687,7 +710,8 @@ import UnrollTokenization
     }
   }
 
-  @Test func allWordsThatTheVocabularyLacksAreListed() throws {
+  @Test("Unknown words of a training text are listed with counts, or counted as unknown")
+  func allWordsThatTheVocabularyLacksAreListed() throws {
     try withTemporaryFolder { folder in
       let scene = try Scene(folder, .small(unknown: false))
       try Data("the cat\nthe wug sat on wug é\n".utf8)
@@ -703,10 +727,12 @@ import UnrollTokenization
     }
   }
 
-  @Test(arguments: [
-    ("a/tuned.unroll.h5", "a/tuned.last.unroll.h5"), ("tuned.h5", "tuned.last.h5"),
-    ("tuned", "tuned.last"), ("a.b/.h5", "a.b/.h5.last"),
-  ])
+  @Test(
+    "The last state is named after the best model",
+    arguments: [
+      ("a/tuned.unroll.h5", "a/tuned.last.unroll.h5"), ("tuned.h5", "tuned.last.h5"),
+      ("tuned", "tuned.last"), ("a.b/.h5", "a.b/.h5.last"),
+    ])
   func theLastStateHasTheNameOfTheBest(best: String, last: String) {
     #expect(TrainingFiles(best: best).last == last)
   }

@@ -9,7 +9,7 @@ import UnrollTokenization
 
 @testable import UnrollEngine
 
-@Suite struct WordBoundaryTests {
+@Suite("Probabilities of words with their boundaries") struct WordBoundaryTests {
   /// Surprisals in nats of the words of each line, by boundary.
   typealias Lines = [[String: [Double?]]]
 
