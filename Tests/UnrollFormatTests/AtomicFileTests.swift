@@ -7,7 +7,7 @@ import UnrollTensors
 
 @testable import UnrollFormat
 
-@Suite struct AtomicFileTests {
+@Suite("Atomic writes") struct AtomicFileTests {
   private func names(_ folder: String) throws -> [String] {
     try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
   }
@@ -39,7 +39,8 @@ import UnrollTensors
     try handle.close()
   }
 
-  @Test func whatADeadProcessLeftIsRemoved() throws {
+  @Test("Temporary files of dead processes are removed, and files of other names stay")
+  func whatADeadProcessLeftIsRemoved() throws {
     try withTemporaryFolder { folder in
       let own = getpid()
       for name in [".a.h5.1.partial", ".a.h5.\(own).partial", ".a.h5.99999999-12.partial"] {
@@ -57,7 +58,8 @@ import UnrollTensors
     }
   }
 
-  @Test func whatALivingWriterHoldsStays() throws {
+  @Test("Temporary files of running writers stay, and the last commit wins")
+  func whatALivingWriterHoldsStays() throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/a.h5"
       let first = try AtomicFile(path, replacing: true)
@@ -80,7 +82,8 @@ import UnrollTensors
     }
   }
 
-  @Test func whatIsPlantedIsNotFollowed() throws {
+  @Test("Links, pipes and folders planted under temporary names are not followed")
+  func whatIsPlantedIsNotFollowed() throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/a.h5"
       try put("precious", "\(folder)/precious")
@@ -99,7 +102,8 @@ import UnrollTensors
     }
   }
 
-  @Test func aFileThatWasExchangedGetsNoName() throws {
+  @Test("A temporary file that was removed or replaced is not committed")
+  func aFileThatWasExchangedGetsNoName() throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/a.h5"
       try put("old", path)
@@ -116,7 +120,7 @@ import UnrollTensors
     }
   }
 
-  @Test(arguments: [0o600, 0o640, 0o664, 0o444])
+  @Test("A replaced file keeps its permissions", arguments: [0o600, 0o640, 0o664, 0o444])
   func aReplacedFileKeepsItsPermissions(bits: Int) throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/a.h5"
@@ -131,7 +135,8 @@ import UnrollTensors
     }
   }
 
-  @Test func aNewFileHasThePermissionsThatTheUmaskLeaves() throws {
+  @Test("A new file has the permissions of the umask")
+  func aNewFileHasThePermissionsThatTheUmaskLeaves() throws {
     try withTemporaryFolder { folder in
       // The umask belongs to the process, and other tests run beside: compare instead of setting it.
       let plain = open("\(folder)/plain", O_WRONLY | O_CREAT, 0o666)
@@ -141,7 +146,9 @@ import UnrollTensors
     }
   }
 
-  @Test(.enabled(if: geteuid() == 0, "only root may give files away"))
+  @Test(
+    "A replaced file keeps its owner, and temporary files of other users stay",
+    .enabled(if: geteuid() == 0, "only root may give files away"))
   func aReplacedFileKeepsItsOwner() throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/a.h5"
@@ -158,7 +165,7 @@ import UnrollTensors
     }
   }
 
-  @Test(arguments: ["file", "nowhere", "."])
+  @Test("A symbolic link is not replaced", arguments: ["file", "nowhere", "."])
   func aSymbolicLinkIsNotReplaced(target: String) throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/a.h5"
@@ -175,7 +182,8 @@ import UnrollTensors
     }
   }
 
-  @Test func theLongestNamesAreShortenedBetweenCharacters() throws {
+  @Test("Temporary names of long file names are shortened between characters")
+  func theLongestNamesAreShortenedBetweenCharacters() throws {
     try withTemporaryFolder { folder in
       for name in [String(repeating: "x", count: 255), String(repeating: "日", count: 85)] {
         let file = try AtomicFile("\(folder)/\(name)", replacing: false)

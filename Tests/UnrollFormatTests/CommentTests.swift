@@ -4,7 +4,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite struct CommentTests {
+@Suite("Wording of comments") struct CommentTests {
   @Test("No comment begins with What, Whether, That of, Those, How or Where")
   func noCommentBeginsWithAQuestionWord() throws {
     let files = try sources()

@@ -7,12 +7,14 @@ import UnrollTokenization
 
 @testable import UnrollFormat
 
-@Suite struct DifferenceTests {
-  @Test func aModelIsTheSameAsItself() {
+@Suite("Differences between models") struct DifferenceTests {
+  @Test("A model does not differ from itself")
+  func aModelIsTheSameAsItself() {
     #expect(ModelDifference(.small(), .small()).isEmpty)
   }
 
-  @Test func numbersAreComparedByTheirBits() throws {
+  @Test("Tensors are compared bit for bit, with the largest and relative difference")
+  func numbersAreComparedByTheirBits() throws {
     let a = Tensor([1, -2, 0, .nan, 4] as [Float], shape: [5])
     let b = Tensor([1, -2.5, -0.0, .nan, 4] as [Float], shape: [5])
     let same = TensorDifference(path: "/x", a, a)
@@ -27,20 +29,23 @@ import UnrollTokenization
     #expect(infinite.largest == .infinity)
   }
 
-  @Test func theCosineIsThatOfTheAngle() throws {
+  @Test("The cosine of two tensors is that of their angle")
+  func theCosineIsThatOfTheAngle() throws {
     let a = Tensor([3, 4] as [Double])
     #expect(TensorDifference(path: "/x", a, Tensor([4, -3] as [Double])).cosine == 0)
     #expect(TensorDifference(path: "/x", a, Tensor([-6, -8] as [Double])).cosine == -1)
     #expect(TensorDifference(path: "/x", a, Tensor([0, 0] as [Double])).cosine == nil)
   }
 
-  @Test func anotherTypeWithTheSameNumbersIsADifference() {
+  @Test("Equal numbers of another type are a difference")
+  func anotherTypeWithTheSameNumbersIsADifference() {
     let a = Tensor([0.5, 2] as [Double])
     let difference = TensorDifference(path: "/x", a, Tensor([0.5, 2] as [Float], shape: [2]))
     #expect(difference.differing == 0 && !difference.isEmpty)
   }
 
-  @Test func variantsTokensAndHistoryAreNamed() throws {
+  @Test("Differences of layers, tokens, provenance and card are named with both values")
+  func variantsTokensAndHistoryAreNamed() throws {
     let a = Checkpoint.small()
     var b = Checkpoint.small(hidden: [7])
     var words = (0..<a.vocabulary.count).map { Array(a.vocabulary[$0]) }
@@ -68,7 +73,8 @@ import UnrollTokenization
   }
 
   /// Differences of training, tokens and history are found without code of their own.
-  @Test func whateverDiffersIsNamed() throws {
+  @Test("Each difference of optimizer, training and vocabulary is named by its path")
+  func whateverDiffersIsNamed() throws {
     let base = Checkpoint.small().inTraining(kind: .adam)
     var others: [String: Checkpoint] = [:]
     func change(_ name: String, _ edit: (inout Checkpoint) -> Void) {

@@ -4,8 +4,9 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite struct DocumentationTests {
-  @Test func examplesAreThoseOfTheExampleProgram() throws {
+@Suite("Examples of UnrollFormat") struct DocumentationTests {
+  @Test("Examples of UnrollFormat's page are in the example program")
+  func examplesAreThoseOfTheExampleProgram() throws {
     func text(_ path: String) throws -> String {
       try String(contentsOf: Fixtures.root.appending(path: path), encoding: .utf8)
     }

@@ -34,7 +34,7 @@ private struct FlippedFile {
   }
 }
 
-@Suite struct FlipTests {
+@Suite("Flipped bits") struct FlipTests {
   /// Rules that refuse the data of some objects before digests are compared.
   private static let earlierRules = [
     Layout.tokenOffsets: "V001", "/optimizer/groups/00/parameters": "O007",
@@ -42,7 +42,7 @@ private struct FlippedFile {
   ]
 
   /// libhdf5 reads no data, so its inventory stays the same and it runs only once.
-  @Test(arguments: [false, true])
+  @Test("A flipped bit in the data of a dataset is found by its digest", arguments: [false, true])
   func everyFlipInDataIsFound(inTraining: Bool) throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/a.h5"
@@ -81,7 +81,8 @@ private struct FlippedFile {
   }
 
   /// Through the tool, whose reader may crash.
-  @Test(arguments: [false, true])
+  @Test(
+    "A flipped bit in HDF5 metadata is found or lies in unused bytes", arguments: [false, true])
   func everyFlipInMetadataIsFoundOrChangesNothing(inTraining: Bool) throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/a.h5"

@@ -52,7 +52,7 @@ private struct ForeignAnswer {
   }
 }
 
-@Suite struct ForeignInventoryTests {
+@Suite("False answers of the HDF5 reader") struct ForeignInventoryTests {
   private func withAnswers(
     _ profile: StorageProfile, inTraining: Bool, _ body: (ForeignAnswer) throws -> Void
   ) throws {
@@ -65,7 +65,9 @@ private struct ForeignAnswer {
   }
 
   /// One to three lies about a true file, half of them with a digest that fits.
-  @Test(arguments: StorageProfile.allCases, [false, true])
+  @Test(
+    "A false inventory of a file is a finding or harmless, and never traps",
+    arguments: StorageProfile.allCases, [false, true])
   func changedAnswersAreFindingsOrHarmless(profile: StorageProfile, inTraining: Bool) throws {
     try withAnswers(profile, inTraining: inTraining) { answer in
       #expect(try answer.use(answer.inventory) == (true, []))
@@ -86,7 +88,8 @@ private struct ForeignAnswer {
     }
   }
 
-  @Test func arbitraryAnswersAreRefused() throws {
+  @Test("An arbitrary inventory is refused")
+  func arbitraryAnswersAreRefused() throws {
     try withAnswers(.live, inTraining: false) { answer in
       var generator = SeededGenerator(seed: 43)
       for _ in 0..<1000 {
@@ -97,7 +100,8 @@ private struct ForeignAnswer {
   }
 
   /// The bytes between the processes, some of them other ones.
-  @Test func changedBytesAreRefusedOrFindings() throws {
+  @Test("Changed bytes of an encoded inventory are refused, are findings or are harmless")
+  func changedBytesAreRefusedOrFindings() throws {
     try withAnswers(.archive, inTraining: true) { answer in
       let bytes = answer.inventory.encoded
       var generator = SeededGenerator(seed: 44)
@@ -118,7 +122,7 @@ private struct ForeignAnswer {
   }
 
   /// The decoded data is not the requested data: nothing, or other bytes, or an end that was not announced.
-  @Test(arguments: [false, true])
+  @Test("Decoded data with other bytes, or none, is found", arguments: [false, true])
   func decodedDataThatLiesIsFound(writesNoise: Bool) throws {
     try withAnswers(.archive, inTraining: true) { answer in
       let inventory = answer.inventory
@@ -136,7 +140,8 @@ private struct ForeignAnswer {
     }
   }
 
-  @Test func decodedDataThatIsCutIsRefused() throws {
+  @Test("Decoded data that ends early is refused")
+  func decodedDataThatIsCutIsRefused() throws {
     try withAnswers(.archive, inTraining: false) { answer in
       let inventory = answer.inventory
       let reader = ContainerReader { _ in
@@ -151,7 +156,8 @@ private struct ForeignAnswer {
   }
 
   /// A report stays short, and says what it leaves out.
-  @Test func aRuleHasAThousandFindings() throws {
+  @Test("A rule reports at most 1000 findings and counts the others")
+  func aRuleHasAThousandFindings() throws {
     try withAnswers(.live, inTraining: false) { answer in
       var inventory = answer.inventory
       inventory.objects += (0..<1500).map {

@@ -5,8 +5,9 @@ import TestSupport
 import Testing
 import UnrollHDF5
 
-@Suite struct ManyObjectsTests {
-  @Test func aGroupOfThirtyThousandIsRefusedInTime() throws {
+@Suite("Files with too many objects") struct ManyObjectsTests {
+  @Test("A group of 30,000 members is refused in time")
+  func aGroupOfThirtyThousandIsRefusedInTime() throws {
     try withTemporaryFolder { folder in
       let writer = try FileWriter(creating: "\(folder)/many.h5")
       try writer.writeAttributes(

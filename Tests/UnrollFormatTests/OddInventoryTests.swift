@@ -5,8 +5,9 @@ import UnrollHDF5
 
 @testable import UnrollFormat
 
-@Suite struct OddInventoryTests {
-  @Test func aFileWithoutRootLacksIt() throws {
+@Suite("Inventories found by fuzzing") struct OddInventoryTests {
+  @Test("An inventory without the root group is refused for it")
+  func aFileWithoutRootLacksIt() throws {
     let mutation = Mutation(
       rule: "S001", inventory: { $0.objects.removeAll { $0.path == "/" || $0.path == "/model" } })
     #expect(

@@ -7,9 +7,11 @@ import UnrollTensors
 
 @testable import UnrollFormat
 
-@Suite struct QualityTests {
+@Suite("Quality rules") struct QualityTests {
   /// Bits of every kind: counts in blocks are those of one number after the other.
-  @Test(arguments: [DType.float16, .bfloat16, .float32, .float64], [1, 7, 16, 33])
+  @Test(
+    "Counts of NaN, infinities, subnormals and constant rows equal those of plain loops",
+    arguments: [DType.float16, .bfloat16, .float32, .float64], [1, 7, 16, 33])
   func blocksCountAsSingleNumbersDo(_ dtype: DType, width: Int) throws {
     var generator = SeededGenerator(seed: 5)
     let (rows, size) = (300, dtype.size)
@@ -57,7 +59,9 @@ import UnrollTensors
     }
   }
 
-  @Test(arguments: [DType.bfloat16, .float32, .float64])
+  @Test(
+    "The sum of squares is that of double precision for every type",
+    arguments: [DType.bfloat16, .float32, .float64])
   func squaresAddUp(_ dtype: DType) throws {
     var generator = SeededGenerator(seed: 6)
     // Longer than what is summed in a narrow type at once.
@@ -79,7 +83,8 @@ import UnrollTensors
     #expect(summary.isFinite && summary.constantRows.isEmpty)
   }
 
-  @Test func squaresOfHalvesAddUp() throws {
+  @Test("The sum of squares of float16 numbers is exact, subnormals included")
+  func squaresOfHalvesAddUp() throws {
     // 1.5, -2^-24 (subnormal) and 512.
     let bits: [UInt16] = [0x3E00, 0x8001, 0x6000]
     let bytes = bits.withUnsafeBytes { Array($0) }
@@ -107,7 +112,8 @@ import UnrollTensors
     }
   }
 
-  @Test func rowsOfPaddingAndUnusedTokensMayBeZero() throws {
+  @Test("Zero rows are found, except those of padding and unused tokens")
+  func rowsOfPaddingAndUnusedTokensMayBeZero() throws {
     let model = Checkpoint.small(hidden: [8], embedding: 8)
     let zero = Mutation.changing("/model/embedding/weight") {
       $0.replaceSubrange(0..<16, with: repeatElement(0, count: 16))
@@ -122,7 +128,8 @@ import UnrollTensors
   }
 
   /// The blocks of a model whose forget gates began at 1, as Keras makes it, in every order.
-  @Test func anotherOrderOfTheGatesIsNoticed() throws {
+  @Test("Forget biases in the block of another gate are found")
+  func anotherOrderOfTheGatesIsNoticed() throws {
     for (order, isRight) in [([0, 1, 0, 0], true), ([0, 0, 1, 0], false), ([1, 0, 0, 0], true)] {
       let found = try findings(.small(hidden: [32])) {
         for bias in ["bias_ih", "bias_hh"] {
@@ -135,21 +142,24 @@ import UnrollTensors
     }
   }
 
-  @Test func aNormOfBytesThatAreNoFloatsIsFound() throws {
+  @Test("Weights of huge norm are found")
+  func aNormOfBytesThatAreNoFloatsIsFound() throws {
     let found = try findings(.small()) {
       Mutation.changing("/model/output/bias") { $0 = $0.map { $0 * 1e30 } }(&$0)
     }
     #expect(found.count == 1 && found.first?.hasPrefix("Q004 ") == true, "\(found)")
   }
 
-  @Test func aRecurrenceThatForgetsIsNoticed() throws {
+  @Test("A recurrent matrix with a tiny spectral radius is found")
+  func aRecurrenceThatForgetsIsNoticed() throws {
     let found = try findings(.small(cell: .rnn, hidden: [16])) {
       Mutation.changing("/model/layers/00/weight_hh") { $0 = $0.map { $0 / 100 } }(&$0)
     }
     #expect(found.count == 1 && found.first?.hasPrefix("Q008 about 0.0") == true, "\(found)")
   }
 
-  @Test func characters() throws {
+  @Test("A vocabulary of single characters needs no unknown token")
+  func characters() throws {
     var model = Checkpoint.small(unknown: false)
     #expect(try findings(model) == ["V007 -1"])
     let tokens = ["a", "b", "c", "<eos>"] + (0..<7).map { String(UnicodeScalar(UInt8(70 + $0))) }
@@ -158,7 +168,8 @@ import UnrollTensors
     #expect(try findings(model).isEmpty)
   }
 
-  @Test func capitalsBeforeAQuotationMarkAreNoMojibake() throws {
+  @Test("Capital letters before a quotation mark are not taken for mojibake")
+  func capitalsBeforeAQuotationMarkAreNoMojibake() throws {
     let found = try findings(.small()) {
       Mutation.token("on", becomes: "CAFÉ»")(&$0)
       Mutation.token("cat", becomes: "AMANHÃ»")(&$0)
@@ -166,13 +177,16 @@ import UnrollTensors
     #expect(found.isEmpty, "\(found)")
   }
 
-  @Test(arguments: [
-    "MIT", "mit", "Apache-2.0 OR MIT", "(CC-BY-4.0 AND MIT) OR GPL-2.0+", "LicenseRef-Mine-1.0",
-    "GPL-3.0-only WITH Classpath-exception-2.0", "DocumentRef-a:LicenseRef-b", "CC-BY-SA-3.0",
-  ])
+  @Test(
+    "A valid SPDX expression is accepted",
+    arguments: [
+      "MIT", "mit", "Apache-2.0 OR MIT", "(CC-BY-4.0 AND MIT) OR GPL-2.0+", "LicenseRef-Mine-1.0",
+      "GPL-3.0-only WITH Classpath-exception-2.0", "DocumentRef-a:LicenseRef-b", "CC-BY-SA-3.0",
+    ])
   func licences(_ text: String) { #expect(SPDX.firstUnknownPart(of: text) == nil) }
 
   @Test(
+    "An invalid SPDX expression is refused with its first unknown part",
     arguments: zip(
       [
         "", "Apache 2", "MIT OR", "MIT MIT", "(MIT", "MIT)", "MIT and ISC", "LicenseRef-", "WITH",
@@ -187,7 +201,8 @@ import UnrollTensors
     #expect(SPDX.firstUnknownPart(of: text) == part)
   }
 
-  @Test func languageTags() throws {
+  @Test("Valid language tags are accepted, and invalid ones are listed")
+  func languageTags() throws {
     let tags = [
       "en", "de-CH", "zh-Hant-TW", "sl-rozaj-biske", "de-DE-u-co-phonebk", "x-mine", "gsw",
       "es-419", "de-1996", "zh-cmn-Hans-CN", "en-x-cockney",

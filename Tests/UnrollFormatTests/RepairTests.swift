@@ -7,16 +7,19 @@ import UnrollTensors
 
 @testable import UnrollFormat
 
-@Suite struct RepairTests {
+@Suite("Repairs (validate --fix)") struct RepairTests {
   /// The path of a repaired copy beside an examined file.
   private func copy(of examination: Examination) -> String { examination.contents.path + ".fixed" }
 
-  @Test func theRepairableRulesAreThese() {
+  @Test("Seven rules can be repaired")
+  func theRepairableRulesAreThese() {
     let rules = Rule.all.filter { $0.repair != nil }.map(\.id)
     #expect(rules == ["C003", "C007", "T005", "T007", "I002", "I004", "I007"])
   }
 
-  @Test(arguments: Mutation.all.filter { Rule[$0.rule]?.repair != nil })
+  @Test(
+    "A repaired copy has no findings, the same weights and a provenance entry",
+    arguments: Mutation.all.filter { Rule[$0.rule]?.repair != nil })
   func aRepairLeavesNoFinding(_ mutation: Mutation) throws {
     try mutation.withExamination { examination in
       let fixed = try examination.repair(to: copy(of: examination), tool: "test 1")
@@ -34,6 +37,7 @@ import UnrollTensors
   }
 
   @Test(
+    "An error that cannot be repaired refuses the repair, and no file is created",
     arguments: Mutation.all.filter {
       Rule[$0.rule]?.level == .error && Rule[$0.rule]?.repair == nil && $0.replay == nil
     })
@@ -47,7 +51,8 @@ import UnrollTensors
     }
   }
 
-  @Test func aValidFileIsNotWrittenAgain() throws {
+  @Test("A valid file is not written again")
+  func aValidFileIsNotWrittenAgain() throws {
     try Mutation(rule: "valid").withExamination { examination in
       let fixed = try examination.repair(to: copy(of: examination))
       #expect(fixed == [])
@@ -56,7 +61,9 @@ import UnrollTensors
   }
 
   /// A tie stored twice hides the families behind it: what they would find is no less an error.
-  @Test(arguments: ["the copy differs", "data is damaged"])
+  @Test(
+    "A tie stored twice does not hide another error from the repair",
+    arguments: ["the copy differs", "data is damaged"])
   func aTieHidesNoDamage(_ damage: String) throws {
     let path = ParameterPath.outputWeight.description
     let mutation = Mutation(
@@ -87,7 +94,9 @@ import UnrollTensors
   }
 
   /// A new digest for the same weights takes their self-test along; other weights are refused.
-  @Test(arguments: [true, false])
+  @Test(
+    "A repair keeps the self-test of the same weights, and refuses other weights",
+    arguments: [true, false])
   func aSelfTestGoesWithItsWeights(areTheSame: Bool) throws {
     let weight = ParameterPath.embeddingWeight.description
     try withTemporaryFolder { folder in
@@ -123,7 +132,9 @@ import UnrollTensors
   }
 
   /// A digest that is missing is computed only where that of all weights shows that nothing changed.
-  @Test(arguments: [true, false])
+  @Test(
+    "A missing digest is repaired only if the digest of all weights matches",
+    arguments: [true, false])
   func aMissingDigestHidesNoChange(isChanged: Bool) throws {
     let weight = ParameterPath.outputBias.description
     let mutation = Mutation(

@@ -8,14 +8,14 @@ import UnrollTensors
 
 @testable import UnrollFormat
 
-@Suite struct RewritingTests {
+@Suite("Repacking and editing") struct RewritingTests {
   private static let companions = Fixtures.root.appending(
     path: "fixtures/checkpoints/torch-mixed.unroll.h5"
   ).path()
 
   private func bytes(_ path: String) throws -> Data { try Data(contentsOf: URL(filePath: path)) }
 
-  @Test(arguments: [false, true])
+  @Test("Repacking to an archive and back gives the same bytes", arguments: [false, true])
   func thereAndBackGivesTheSameBytes(inTraining: Bool) throws {
     try withTemporaryFolder { folder in
       let model = Checkpoint.small()
@@ -33,7 +33,8 @@ import UnrollTensors
     }
   }
 
-  @Test func anArchiveOpensAsTheSameModel() throws {
+  @Test("An archive opens with the weights of the model")
+  func anArchiveOpensAsTheSameModel() throws {
     try withTemporaryFolder { folder in
       let model = Checkpoint.small()
       try model.write(to: "\(folder)/a.h5", profile: .archive)
@@ -45,7 +46,7 @@ import UnrollTensors
     }
   }
 
-  @Test(arguments: StorageProfile.allCases)
+  @Test("An edit changes the card and the provenance alone", arguments: StorageProfile.allCases)
   func anEditChangesTheCardAlone(profile: StorageProfile) throws {
     try withTemporaryFolder { folder in
       try Checkpoint.small().write(to: "\(folder)/a.h5", profile: profile)
@@ -72,7 +73,8 @@ import UnrollTensors
     }
   }
 
-  @Test func everythingOfAForeignFileIsKept() throws {
+  @Test("A checkpoint written by h5py keeps every object and attribute")
+  func everythingOfAForeignFileIsKept() throws {
     try withTemporaryFolder { folder in
       let original = try Examination(of: Self.companions, upTo: .bytes)
       let model = try Checkpoint(original)
@@ -103,7 +105,8 @@ import UnrollTensors
     }
   }
 
-  @Test func whatBelongsToOtherWeightsIsDropped() throws {
+  @Test("Self-test and extensions of other weights are dropped")
+  func whatBelongsToOtherWeightsIsDropped() throws {
     try withTemporaryFolder { folder in
       var model = try Checkpoint(contentsOf: Self.companions)
       model.extensions.objects["/extensions/org.example.weights"] = Outline.Object(
@@ -120,7 +123,8 @@ import UnrollTensors
     }
   }
 
-  @Test func aFileWithErrorsIsNotWrittenAgain() throws {
+  @Test("A damaged file is not repacked")
+  func aFileWithErrorsIsNotWrittenAgain() throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/a.h5"
       try Checkpoint.small().write(to: path)

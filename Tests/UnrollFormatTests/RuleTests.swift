@@ -79,30 +79,33 @@ struct Mutation: Sendable, CustomTestStringConvertible {
   }
 }
 
-@Suite struct RuleTests {
-  @Test(arguments: [
-    Mutation(rule: "valid"),
-    Mutation(rule: "valid, tied", tied: true),
-    Mutation(rule: "valid, GRU", cell: .gru),
-    Mutation(rule: "valid, RNN", cell: .rnn),
-    Mutation(rule: "valid, wider", hidden: [32, 48]),
-    Mutation(rule: "valid, wider RNN", cell: .rnn, hidden: [32, 48]),
-    Mutation(rule: "valid, in training", training: .sgd),
-    Mutation(rule: "valid, in training with Adam", training: .adam),
-    Mutation(rule: "valid, in training with RMSprop", training: .rmsprop),
-    Mutation(rule: "valid, in training with Adagrad", training: .adagrad),
-    Mutation(rule: "valid, in training with Adadelta", training: .adadelta),
-    Mutation(rule: "valid, in training with ASGD", training: .asgd),
-    Mutation(rule: "valid, archive", profile: .archive),
-    Mutation(rule: "valid, archive, in training", training: .sgd, profile: .archive),
-    Mutation(rule: "valid, tied, in training", tied: true, training: .sgd),
-  ])
+@Suite("Rules") struct RuleTests {
+  @Test(
+    "A valid file of each kind has no findings",
+    arguments: [
+      Mutation(rule: "valid"),
+      Mutation(rule: "valid, tied", tied: true),
+      Mutation(rule: "valid, GRU", cell: .gru),
+      Mutation(rule: "valid, RNN", cell: .rnn),
+      Mutation(rule: "valid, wider", hidden: [32, 48]),
+      Mutation(rule: "valid, wider RNN", cell: .rnn, hidden: [32, 48]),
+      Mutation(rule: "valid, in training", training: .sgd),
+      Mutation(rule: "valid, in training with Adam", training: .adam),
+      Mutation(rule: "valid, in training with RMSprop", training: .rmsprop),
+      Mutation(rule: "valid, in training with Adagrad", training: .adagrad),
+      Mutation(rule: "valid, in training with Adadelta", training: .adadelta),
+      Mutation(rule: "valid, in training with ASGD", training: .asgd),
+      Mutation(rule: "valid, archive", profile: .archive),
+      Mutation(rule: "valid, archive, in training", training: .sgd, profile: .archive),
+      Mutation(rule: "valid, tied, in training", tied: true, training: .sgd),
+    ])
   func aValidFileRaisesNone(_ mutation: Mutation) throws {
     #expect(try mutation.findings() == [])
   }
 
   /// The whole findings stand in `findings.txt`, one after the other in the order of the rules.
-  @Test func eachMutationRaisesItsRuleAlone() throws {
+  @Test("Each mutation is found by its rule alone, with the finding of the snapshot")
+  func eachMutationRaisesItsRuleAlone() throws {
     var text = ""
     for mutation in Mutation.all {
       let findings = try mutation.findings()
@@ -113,7 +116,7 @@ struct Mutation: Sendable, CustomTestStringConvertible {
     expectSnapshot(text, "Tests/Snapshots/findings.txt")
   }
 
-  @Test(arguments: [-1, 0, Int64.min, Int64.max])
+  @Test("An impossible vocabulary size is a finding", arguments: [-1, 0, Int64.min, Int64.max])
   func aSizeThatCannotBeIsAFinding(size: Int64) throws {
     let mutation = Mutation(
       rule: "A001",
@@ -122,11 +125,13 @@ struct Mutation: Sendable, CustomTestStringConvertible {
     #expect(findings.contains { $0.contains("error A001: expected size: an integer from 1") })
   }
 
-  @Test func everyRuleHasAMutation() {
+  @Test("Every rule has a mutation")
+  func everyRuleHasAMutation() {
     #expect(Rule.all.map(\.id) == Mutation.all.map(\.rule))
   }
 
-  @Test func idsAreUniqueAndLawful() {
+  @Test("Ids of rules are unique and well-formed, and MUST stands in errors only")
+  func idsAreUniqueAndLawful() {
     let ids = Rule.all.map(\.id)
     #expect(Set(ids).count == ids.count)
     #expect(ids.allSatisfy { $0.wholeMatch(of: /[CXSATVORIEMPQ]\d{3}/) != nil })
@@ -135,7 +140,7 @@ struct Mutation: Sendable, CustomTestStringConvertible {
     }
   }
 
-  @Test(arguments: Rule.all)
+  @Test("Every rule states its requirement, reason, example and fix", arguments: Rule.all)
   func everyRuleSaysWhatWhyAnExampleAndAFix(_ rule: Rule) {
     for sentence in [rule.summary, rule.why, rule.example] {
       let isBegun = sentence.first?.isLowercase == false || sentence.hasPrefix("libhdf5")
@@ -151,7 +156,8 @@ struct Mutation: Sendable, CustomTestStringConvertible {
       ])
   }
 
-  @Test func examplesAreOfTheirRules() {
+  @Test("No two rules share an example")
+  func examplesAreOfTheirRules() {
     #expect(Set(Rule.all.map(\.example)).count == Rule.all.count)
   }
 }

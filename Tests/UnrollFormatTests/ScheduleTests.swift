@@ -6,7 +6,7 @@ import Testing
 
 @testable import UnrollFormat
 
-@Suite struct ScheduleTests {
+@Suite("Learning rate schedules") struct ScheduleTests {
   private struct Fixture: Decodable {
     let cases: [String: [Double]]
   }
@@ -16,12 +16,14 @@ import Testing
     return try #require(try JSONDecoder().decode(Fixture.self, from: data).cases[name])
   }
 
-  @Test(arguments: [
-    ("one_cycle", LearningRateSchedule(.oneCycle, [.warmUp: 12, .total: 41])),
-    ("step", LearningRateSchedule(.step, [.factor: 4, .every: 2])),
-    ("linear", LearningRateSchedule(.linear, [.warmUp: 8, .total: 40, .final: 0.1])),
-    ("cosine", LearningRateSchedule(.cosine, [.warmUp: 8, .total: 40, .final: 0.1])),
-  ])
+  @Test(
+    "Multipliers of the schedules equal those of PyTorch's schedulers",
+    arguments: [
+      ("one_cycle", LearningRateSchedule(.oneCycle, [.warmUp: 12, .total: 41])),
+      ("step", LearningRateSchedule(.step, [.factor: 4, .every: 2])),
+      ("linear", LearningRateSchedule(.linear, [.warmUp: 8, .total: 40, .final: 0.1])),
+      ("cosine", LearningRateSchedule(.cosine, [.warmUp: 8, .total: 40, .final: 0.1])),
+    ])
   func multipliersAreThoseOfPyTorch(name: String, schedule: LearningRateSchedule) throws {
     let expected = try reference(name)
     #expect(expected.count == 40)
@@ -32,7 +34,8 @@ import Testing
   }
 
   /// The formula of "Universal language model fine-tuning for text classification", section 3.2.
-  @Test func slantedTriangularIsThatOfThePaper() {
+  @Test("The slanted triangular schedule follows the formula of the ULMFiT paper")
+  func slantedTriangularIsThatOfThePaper() {
     let (total, cutShare, ratio) = (50.0, 0.1, 32.0)
     let schedule = LearningRateSchedule(.slantedTriangular, [.warmUp: 5, .total: total])
     let cut = (total * cutShare).rounded(.down)
@@ -44,7 +47,9 @@ import Testing
     }
   }
 
-  @Test(arguments: ScheduleKind.allCases)
+  @Test(
+    "Multipliers lie between 0 and 1 for any warm-up and total length",
+    arguments: ScheduleKind.allCases)
   func noStepIsWithoutARate(kind: ScheduleKind) {
     for (up, total) in [(0.0, 0.0), (0, 1), (1, 1), (5, 2), (2, 5)] {
       let schedule = LearningRateSchedule(

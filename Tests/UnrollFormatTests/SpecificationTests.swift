@@ -6,7 +6,7 @@ import Testing
 
 @testable import UnrollFormat
 
-@Suite struct SpecificationTests {
+@Suite("The specification") struct SpecificationTests {
   private let text: String
 
   init() throws {
@@ -25,7 +25,8 @@ import Testing
     return sentences
   }
 
-  @Test func eachRuleIsASentenceAndEachSentenceARule() {
+  @Test("Rules and the numbered sentences of the specification are the same")
+  func eachRuleIsASentenceAndEachSentenceARule() {
     let rules = Dictionary(uniqueKeysWithValues: Rule.all.map { ($0.id, $0.summary) })
     #expect(sentences.filter { !$0.key.hasPrefix("F") } == rules)
     for (id, sentence) in sentences where id.hasPrefix("F") {
@@ -79,7 +80,8 @@ import Testing
     }
   }
 
-  @Test func theCatalogueIsUpToDate() {
+  @Test("spec/RULES.md lists the rules of the code")
+  func theCatalogueIsUpToDate() {
     expectSnapshot(Rule.catalogue, "spec/RULES.md")
   }
 }

@@ -8,7 +8,7 @@ import UnrollTokenization
 
 @testable import UnrollFormat
 
-@Suite struct StoredPartsTests {
+@Suite("Comparison of every stored field") struct StoredPartsTests {
   /// Models that together have everything that a file can hold.
   private static func models() -> [Checkpoint] {
     var models = OptimizerKind.allCases.map { kind in

@@ -8,8 +8,10 @@ import UnrollTensors
 
 @testable import UnrollFormat
 
-@Suite struct TrainingRuleTests {
-  @Test(arguments: Mutation.moreOfTraining.indices)
+@Suite("Rules for training state") struct TrainingRuleTests {
+  @Test(
+    "Each inconsistency of a training is found by its rule alone",
+    arguments: Mutation.moreOfTraining.indices)
   func eachWayRaisesItsRuleAlone(index: Int) throws {
     let mutation = Mutation.moreOfTraining[index]
     let findings = try mutation.findings()
@@ -22,7 +24,8 @@ import UnrollTensors
   }
 
   /// The inventory that libhdf5 gives of a file may be anything; every file that opens has valid numbers.
-  @Test func attributesAndShapesThatLieNeverTrap() throws {
+  @Test("False attributes and shapes of a training are refused or harmless")
+  func attributesAndShapesThatLieNeverTrap() throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/a.h5"
       try Checkpoint.small().inTraining(groupCount: 2).write(to: path)
@@ -51,7 +54,8 @@ import UnrollTensors
     }
   }
 
-  @Test func aStateThatBreaksARuleIsNotWritten() throws {
+  @Test("A training state that breaks a rule is not written")
+  func aStateThatBreaksARuleIsNotWritten() throws {
     var checkpoint = Checkpoint.small().inTraining()
     checkpoint.optimizer?.slots[.average] = checkpoint.parameters
     try withTemporaryFolder { folder throws in

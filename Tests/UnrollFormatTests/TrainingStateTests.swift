@@ -7,8 +7,10 @@ import UnrollTensors
 
 @testable import UnrollFormat
 
-@Suite struct TrainingStateTests {
-  @Test(arguments: [Cell.lstm, .gru, .rnn], [false, true])
+@Suite("Stored training state") struct TrainingStateTests {
+  @Test(
+    "Training state with SGD comes back bit for bit",
+    arguments: [Cell.lstm, .gru, .rnn], [false, true])
   func everyBitComesBack(cell: Cell, tied: Bool) throws {
     for (momentum, groupCount) in [(0.9, 1), (0.0, 2)] {
       let checkpoint = Checkpoint.small(cell: cell, tied: tied, hidden: tied ? [7, 5] : [7, 6])
@@ -30,7 +32,7 @@ import UnrollTensors
     }
   }
 
-  @Test(arguments: OptimizerKind.allCases)
+  @Test("Every optimizer comes back with its slots bit for bit", arguments: OptimizerKind.allCases)
   func everyRuleComesBack(kind: OptimizerKind) throws {
     let checkpoint = Checkpoint.small().inTraining(kind: kind)
     let read = try writtenAndRead(checkpoint)
@@ -43,7 +45,8 @@ import UnrollTensors
     }
   }
 
-  @Test func aGroupKeepsItsVariants() throws {
+  @Test("A parameter group keeps clipping, freezing, averaging and epsilon variants")
+  func aGroupKeepsItsVariants() throws {
     var checkpoint = Checkpoint.small().inTraining(kind: .asgd, groupCount: 2)
     checkpoint.optimizer?.groups[0].averaging = .init(eta: 0.1 + 0.2, mu: 1 / 3.0)
     checkpoint.optimizer?.groups[0].clip = .parameterNorm(1)
@@ -76,7 +79,8 @@ import UnrollTensors
     #expect(state.best == wanted.best && state.best?.step == 10)
   }
 
-  @Test func whatIsAbsentStaysAbsent() throws {
+  @Test("Absent limits, history, best checkpoint and clipping stay absent")
+  func whatIsAbsentStaysAbsent() throws {
     var checkpoint = Checkpoint.small().inTraining(momentum: 0)
     checkpoint.training?.maximumEpochs = nil
     checkpoint.training?.maximumSteps = nil
@@ -94,7 +98,8 @@ import UnrollTensors
     #expect(model.optimizer == nil && model.training == nil)
   }
 
-  @Test func largeCountsComeBack() throws {
+  @Test("Counts up to 2^62 come back")
+  func largeCountsComeBack() throws {
     var checkpoint = Checkpoint.small().inTraining()
     let large = 1 << 62
     checkpoint.optimizer?.step = large
@@ -110,7 +115,8 @@ import UnrollTensors
     #expect(training.best?.step == large && training.history[2].step == large)
   }
 
-  @Test func equalStatesGiveEqualBytes() throws {
+  @Test("Equal training states give equal files")
+  func equalStatesGiveEqualBytes() throws {
     try withTemporaryFolder { folder in
       let checkpoint = Checkpoint.small(tied: true, hidden: [5]).inTraining(groupCount: 2)
       try checkpoint.write(to: "\(folder)/a.h5")
@@ -120,7 +126,8 @@ import UnrollTensors
     }
   }
 
-  @Test func trainingLeavesTheWeightsDigestAlone() throws {
+  @Test("Training state changes the content digest, but not the weights digest")
+  func trainingLeavesTheWeightsDigestAlone() throws {
     func digests(_ checkpoint: Checkpoint) -> [String?] {
       let root = checkpoint.outline().objects["/"]?.attributes
       return ["weights_digest", "content_digest"].map { root?[$0]?.printed }
@@ -136,7 +143,8 @@ import UnrollTensors
     #expect(digests(with)[1] != digests(slots)[1])
   }
 
-  @Test func slotsAreMappedWhereTheyLie() throws {
+  @Test("Optimizer slots and hidden states are mapped, aligned to 64 bytes")
+  func slotsAreMappedWhereTheyLie() throws {
     let read = try writtenAndRead(Checkpoint.small().inTraining())
     let slot = try #require(read.optimizer?.slots[.momentum])
     let hidden = try #require(read.training?.hidden)

@@ -7,8 +7,10 @@ import UnrollTensors
 
 @testable import UnrollFormat
 
-@Suite struct WritingTests {
-  @Test(arguments: [Cell.lstm, .gru, .rnn], [false, true])
+@Suite("Writing and reading") struct WritingTests {
+  @Test(
+    "A checkpoint comes back with all of its parts",
+    arguments: [Cell.lstm, .gru, .rnn], [false, true])
   func whatIsWrittenIsRead(cell: Cell, tied: Bool) throws {
     let checkpoint = Checkpoint.small(cell: cell, tied: tied, hidden: tied ? [7, 5] : [7, 6])
     try withTemporaryFolder { folder in
@@ -43,7 +45,8 @@ import UnrollTensors
     }
   }
 
-  @Test func tensorsAreMappedWhereTheyLie() throws {
+  @Test("Tensors are mapped, aligned to 64 bytes")
+  func tensorsAreMappedWhereTheyLie() throws {
     try withTemporaryFolder { folder in
       try Checkpoint.small().write(to: "\(folder)/a.h5")
       let read = try Checkpoint(contentsOf: "\(folder)/a.h5")
@@ -58,7 +61,7 @@ import UnrollTensors
     }
   }
 
-  @Test(arguments: DType.allCases.filter(\.isFloat))
+  @Test("Numbers of every float type keep their bytes", arguments: DType.allCases.filter(\.isFloat))
   func everyFloatTypeKeepsItsBytes(dtype: DType) throws {
     var checkpoint = Checkpoint.small()
     var generator = SeededGenerator(seed: 5)
@@ -72,7 +75,8 @@ import UnrollTensors
     }
   }
 
-  @Test func equalContentGivesEqualBytes() throws {
+  @Test("Equal checkpoints give equal files")
+  func equalContentGivesEqualBytes() throws {
     try withTemporaryFolder { folder in
       try Checkpoint.small(tied: true, hidden: [5]).write(to: "\(folder)/a.h5")
       try Checkpoint.small(tied: true, hidden: [5]).write(to: "\(folder)/b.h5")
@@ -85,7 +89,8 @@ import UnrollTensors
     }
   }
 
-  @Test func oneNumberChangesTheDigests() throws {
+  @Test("Other weights change the weights and content digests")
+  func oneNumberChangesTheDigests() throws {
     func digests(_ seed: UInt64) -> [String] {
       let outline = Checkpoint.small(seed: seed).outline()
       let root = outline.objects["/"]?.attributes
@@ -96,7 +101,8 @@ import UnrollTensors
     #expect(digests(1)[0] != digests(2)[0] && digests(1)[1] != digests(2)[1])
   }
 
-  @Test func historyLeavesTheWeightsDigestAlone() throws {
+  @Test("Provenance does not change the weights digest")
+  func historyLeavesTheWeightsDigestAlone() throws {
     var checkpoint = Checkpoint.small()
     let before = checkpoint.outline().objects["/"]?.attributes["weights_digest"]
     checkpoint.provenance[0].tool = "another"
@@ -104,7 +110,8 @@ import UnrollTensors
     #expect(before != nil && before == after)
   }
 
-  @Test func aFileThatExistsStays() throws {
+  @Test("An existing file is replaced only on request")
+  func aFileThatExistsStays() throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/a.h5"
       try Data("precious".utf8).write(to: URL(filePath: path))
@@ -118,7 +125,8 @@ import UnrollTensors
     }
   }
 
-  @Test func aFolderIsNotReplaced() throws {
+  @Test("A folder is not replaced")
+  func aFolderIsNotReplaced() throws {
     try withTemporaryFolder { folder throws in
       #expect(
         throws: FileError("replace what is no regular file", path: folder, code: EINVAL)
@@ -129,7 +137,8 @@ import UnrollTensors
     }
   }
 
-  @Test func aFolderThatIsMissingIsNamed() {
+  @Test("A missing folder is named in the error")
+  func aFolderThatIsMissingIsNamed() {
     #expect(
       throws: FileError("create a file in /no/such", path: "/no/such/a.h5", code: ENOENT)
     ) {
