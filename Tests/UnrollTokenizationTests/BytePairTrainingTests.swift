@@ -7,7 +7,7 @@ import UnrollSerialization
 
 @testable import UnrollTokenization
 
-@Suite struct BytePairTrainingTests {
+@Suite("Byte-pair training") struct BytePairTrainingTests {
   private func text(_ names: [String]) throws -> String {
     try names.map { String(decoding: try Data(contentsOf: URL(filePath: $0)), as: UTF8.self) }
       .joined()
@@ -27,14 +27,16 @@ import UnrollSerialization
     [UInt8](try Data(contentsOf: URL(filePath: Fixtures.path("bpe/\(name).json"))))
   }
 
-  @Test func aTextGivesTheFileOfTokenizers() throws {
+  @Test("BPE learned from a text equals the file of the tokenizers library")
+  func aTextGivesTheFileOfTokenizers() throws {
     let names = ["valid", "test"].map { Fixtures.path("characters/\($0).txt") }
     let plain = try text(names).replacing(" ", with: "").replacing("_", with: " ")
     #expect(plain.utf8.count > 100_000)
     #expect(try learned(plain, 900).bytes == fixture("shakespeare"))
   }
 
-  @Test func manyScriptsGiveTheFileOfTokenizers() throws {
+  @Test("BPE learned from many scripts equals the file of the tokenizers library")
+  func manyScriptsGiveTheFileOfTokenizers() throws {
     let names = ["code", "emoji", "english", "german", "japanese", "spaces"]
     let small = try text(names.map { TokenizerFixtures.path("texts/\($0).txt") })
     let definition = try learned(small + small, 500) {
@@ -52,7 +54,8 @@ import UnrollSerialization
     return list.map { $0.array?.compactMap(\.text) ?? [] }
   }
 
-  @Test func theMostFrequentPairComesFirst() throws {
+  @Test("The most frequent pair is merged first, and of equal counts that of lower ids")
+  func theMostFrequentPairComesFirst() throws {
     #expect(try merges("abc\nabc\nbc") == [["b", "c"], ["a", "bc"]])
     // Of equal counts the one with the lesser ids; the space, Ġ, is behind the letters.
     #expect(try merges("xy ab") == [["a", "b"], ["x", "y"], ["Ġ", "ab"]])
@@ -91,7 +94,8 @@ import UnrollSerialization
     return merges
   }
 
-  @Test func countsStayThoseOfARecount() throws {
+  @Test("Merges equal those of counting all pairs anew")
+  func countsStayThoseOfARecount() throws {
     // Words of two letters, with runs that overlap themselves.
     var generator = SeededGenerator(seed: 6)
     let words = (0..<60).map { _ in
@@ -103,7 +107,8 @@ import UnrollSerialization
     #expect(merges.count > 50 && merges == recounted(words, merges.count))
   }
 
-  @Test func whatIsNoTextIsRefused() throws {
+  @Test("An empty text and bytes that are not UTF-8 are refused")
+  func whatIsNoTextIsRefused() throws {
     #expect(throws: TextError.self) { try learned("", 300) }
     #expect(throws: TextError.self) {
       try withText([0x61, 0xFF]) {
@@ -112,7 +117,8 @@ import UnrollSerialization
     }
   }
 
-  @Test func progressIsToldInStages() throws {
+  @Test("Progress reports the reading of a text")
+  func progressIsToldInStages() throws {
     try withText(Array(String(repeating: "the cat sat on the mat\n", count: 2000).utf8)) { path in
       var readings = 0
       _ = try TokenizerDefinition(trainedOn: [path], by: BytePairTraining(maximumSize: 300)) {

@@ -6,7 +6,7 @@ import Testing
 
 @testable import UnrollTokenization
 
-@Suite struct CharacterTests {
+@Suite("Tokenizers of characters, bytes and longest tokens") struct CharacterTests {
   private func vocabulary(_ tokens: [String], unit: TokenUnit) -> Vocabulary {
     var vocabulary = Vocabulary(tokens: utf8(tokens), unit: unit)
     vocabulary.unknownID = tokens.firstIndex(of: "<unk>")
@@ -25,7 +25,8 @@ import Testing
 
   // MARK: - Characters
 
-  @Test func charactersAreScalars() throws {
+  @Test("The character tokenizer encodes Unicode scalars and returns the text")
+  func charactersAreScalars() throws {
     let encoder = try Encoder(
       vocabulary: vocabulary(
         ["<unk>", "<eos>", "a", " ", "e", "\u{301}", "é", "😀"], unit: .character),
@@ -37,7 +38,8 @@ import Testing
     #expect(Array(encoder.text(of: encoded.ids)) == Array("a e\u{301}é<unk>😀\n".utf8))
   }
 
-  @Test func aSignForASpaceTakesPlainTextAndGivesItBack() throws {
+  @Test("A token for the space encodes plain text and decodes to it")
+  func aSignForASpaceTakesPlainTextAndGivesItBack() throws {
     let encoder = try Encoder(
       vocabulary: vocabulary(["W", "e", "_", "<unk>", "a", "r", "<eos>"], unit: .character),
       tokenizer: Tokenizer(kind: .character, space: "_"), path: "m")
@@ -49,7 +51,8 @@ import Testing
     #expect(sign.ids == [4, 3, 6] && sign.unknown == [1])
   }
 
-  @Test func aSignForASpaceMayBeLongerThanACharacter() throws {
+  @Test("A token for the space can be longer than a character")
+  func aSignForASpaceMayBeLongerThanACharacter() throws {
     let encoder = try Encoder(
       vocabulary: vocabulary(["a", "<space>", " "], unit: .character),
       tokenizer: Tokenizer(
@@ -60,7 +63,8 @@ import Testing
     #expect(text(encoded.ids, encoder) == "a a")
   }
 
-  @Test func charactersThatAreMissingAreRefusedWithoutATokenForThem() throws {
+  @Test("Unknown characters are refused if there is no unknown token")
+  func charactersThatAreMissingAreRefusedWithoutATokenForThem() throws {
     let encoder = try Encoder(
       vocabulary: vocabulary(["a", "<eos>"], unit: .character),
       tokenizer: Tokenizer(kind: .character), path: "m")
@@ -76,7 +80,8 @@ import Testing
 
   // MARK: - Bytes
 
-  @Test func bytesAreTakenAsTheyAre() throws {
+  @Test("The byte tokenizer encodes and decodes every byte")
+  func bytesAreTakenAsTheyAre() throws {
     let encoder = try Encoder(
       vocabulary: Vocabulary(tokens: (UInt8.min...UInt8.max).map { [$0] }, unit: .byte),
       tokenizer: Tokenizer(kind: .byte, sentenceStart: .none, appendsEndOfSentence: false),
@@ -93,7 +98,8 @@ import Testing
 
   // MARK: - The longest token
 
-  @Test func theLongestTokenWins() throws {
+  @Test("The greedy tokenizer takes the longest token that matches")
+  func theLongestTokenWins() throws {
     let tokens = ["<unk>", "<eos>", "C", "Cl", "(", ")", "=", "O", "[nH]", "c", "c1", "[", "é"]
     let encoder = try Encoder(
       vocabulary: vocabulary(tokens, unit: .subword), tokenizer: Tokenizer(kind: .greedy),
@@ -109,7 +115,8 @@ import Testing
   }
 
   /// Against the definition: the longest of all tokens that the text starts with.
-  @Test func theTrieFindsWhatASearchOfAllTokensFinds() {
+  @Test("The trie finds the longest token that a search of all tokens finds")
+  func theTrieFindsWhatASearchOfAllTokensFinds() {
     var generator = SeededGenerator(seed: 7)
     func string(_ limit: Int) -> [UInt8] {
       (0..<Int.random(in: 1...limit, using: &generator)).map { _ in
@@ -129,14 +136,16 @@ import Testing
 
   // MARK: - Words, and starts of sentences
 
-  @Test func wordsAreJoinedBySpaces() throws {
+  @Test("Decoded words are joined by spaces and line ends")
+  func wordsAreJoinedBySpaces() throws {
     let encoder = try Encoder(
       vocabulary: vocabulary(["a", "<eos>", "<unk>", "b"], unit: .word), tokenizer: Tokenizer(),
       path: "m")
     #expect(text([0, 3, 1, 1, 2, 1, 0, 9, -1], encoder) == "a b\n\n<unk>\na")
   }
 
-  @Test func aStartThatTheVocabularyLacksIsRefused() {
+  @Test("A missing beginning-of-sentence token is refused with the option that names one")
+  func aStartThatTheVocabularyLacksIsRefused() {
     expectError(
       """
       m: expected a beginning-of-sentence token in the vocabulary; found none
@@ -149,7 +158,8 @@ import Testing
     }
   }
 
-  @Test func scalarsAreDecodedAsSwiftDoes() {
+  @Test("Invalid UTF-8 is decoded into the scalars that Swift gives")
+  func scalarsAreDecodedAsSwiftDoes() {
     var generator = SeededGenerator(seed: 11)
     let leads: [UInt8] = [
       0x41, 0x80, 0xBF, 0xC1, 0xC3, 0xE0, 0xE2, 0xED, 0xEF, 0xF0, 0xF3, 0xF4, 0xF5,

@@ -39,18 +39,19 @@ struct TokenizerFixtures: Decodable {
   }
 }
 
-@Suite struct DefinitionTests {
+@Suite("Tokenizer files of other programs") struct DefinitionTests {
   private static let names = [
     "bert.json", "bert_cased.json", "charsmap.json", "classic.json", "gpt2-merges.txt",
     "gpt2.json", "llama2.json", "llama3.json", "roberta.json", "sp-bpe.model", "sp-bytes.model",
     "sp-suffix.model", "sp-unigram.model", "steps.json", "unigram.json",
   ]
 
-  @Test func everyFixtureIsTested() throws {
+  @Test("Every tokenizer fixture is tested")
+  func everyFixtureIsTested() throws {
     #expect(try TokenizerFixtures().tokenizers.keys.sorted() == Self.names)
   }
 
-  @Test(arguments: names)
+  @Test("Ids and decoded texts equal those of the Python libraries", arguments: names)
   func idsAndTextsAreThoseOfPython(name: String) throws {
     let encoder = try TokenizerFixtures.encoder(name)
     for (text, expected) in try TokenizerFixtures().tokenizers[name] ?? [:] {

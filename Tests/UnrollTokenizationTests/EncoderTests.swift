@@ -6,7 +6,7 @@ import Testing
 
 @testable import UnrollTokenization
 
-@Suite struct EncoderTests {
+@Suite("Encoding of lines") struct EncoderTests {
   /// An encoder with every word of every fixture in the vocabulary, but for those left out.
   private func encoder(without missing: Set<String> = [], unknown: Bool = false) throws -> Encoder {
     let all = try TextFixtures().texts.sorted { $0.key < $1.key }.flatMap { $0.value.joined() }
@@ -19,7 +19,8 @@ import Testing
     return try Encoder(vocabulary: vocabulary, tokenizer: Tokenizer(), path: "model.h5")
   }
 
-  @Test func idsAreThoseOfTheWordsAndOfTheEndOfTheLine() throws {
+  @Test("A line is encoded as its words and the end-of-sentence token")
+  func idsAreThoseOfTheWordsAndOfTheEndOfTheLine() throws {
     let (fixtures, encoder) = (try TextFixtures(), try encoder())
     for (name, expected) in fixtures.texts.sorted(by: { $0.key < $1.key }) {
       let path = TextFixtures.path(name)
@@ -33,7 +34,8 @@ import Testing
     }
   }
 
-  @Test func aRowThatPadsIsNoWord() throws {
+  @Test("An unused row of the vocabulary is not a word")
+  func aRowThatPadsIsNoWord() throws {
     var vocabulary = Vocabulary(tokens: utf8(["a", "pad", "<unk>", "<eos>"]), unit: .word)
     (vocabulary.unknownID, vocabulary.endOfSentenceID) = (2, 3)
     func ids() throws -> [Int32] {
@@ -45,7 +47,8 @@ import Testing
     #expect(try ids() == [0, 2, 2, 3])
   }
 
-  @Test func byteCountsAddUpToTheFile() throws {
+  @Test("Byte counts of the tokens add up to the size of the file")
+  func byteCountsAddUpToTheFile() throws {
     let encoder = try encoder()
     for name in try TextFixtures().texts.keys.sorted() {
       let path = TextFixtures.path(name)
@@ -61,7 +64,8 @@ import Testing
     }
   }
 
-  @Test func aTokenHasTheBytesSinceTheTokenBefore() throws {
+  @Test("A token counts the bytes since the token before")
+  func aTokenHasTheBytesSinceTheTokenBefore() throws {
     let line = TextLine(bytes: Array("  a  b ".utf8), terminatorCount: 2, number: 1)
     let encoded = try encoder().encode(line, path: "-")
     #expect(encoded.byteCounts == [3, 3, 3])
@@ -70,7 +74,8 @@ import Testing
 
   // MARK: - Unknown words
 
-  @Test func anUnknownWordIsAnErrorWithoutATokenForIt() throws {
+  @Test("An unknown word is refused if there is no unknown token")
+  func anUnknownWordIsAnErrorWithoutATokenForIt() throws {
     let path = TextFixtures.path("mixed.txt")
     let encoder = try encoder(without: ["d"])
     expectError(
@@ -82,7 +87,8 @@ import Testing
     ) { for line in try lines(of: path) { _ = try encoder.encode(line, path: path) } }
   }
 
-  @Test func anUnknownWordIsMarkedWithATokenForIt() throws {
+  @Test("An unknown word gets the unknown token and is marked")
+  func anUnknownWordIsMarkedWithATokenForIt() throws {
     let line = TextLine(bytes: Array("a d b d".utf8), terminatorCount: 1, number: 1)
     let encoder = try encoder(without: ["d"], unknown: true)
     let encoded = try encoder.encode(line, path: "-")
@@ -92,12 +98,14 @@ import Testing
     #expect(tokens == ["a", "<unk>", "b", "<unk>", "<eos>"])
   }
 
-  @Test func theTokenForUnknownWordsIsItselfKnown() throws {
+  @Test("The unknown token in a text is not marked as unknown")
+  func theTokenForUnknownWordsIsItselfKnown() throws {
     let line = TextLine(bytes: Array("<unk> <eos>".utf8), terminatorCount: 1, number: 1)
     #expect(try encoder(unknown: true).encode(line, path: "-").unknown == [])
   }
 
-  @Test func anUnknownWordCannotSteerATerminal() throws {
+  @Test("Control characters of an unknown word are escaped in the message")
+  func anUnknownWordCannotSteerATerminal() throws {
     let line = TextLine(bytes: Array("\u{1B}[2J".utf8), terminatorCount: 1, number: 9)
     expectError(
       """
@@ -110,10 +118,12 @@ import Testing
 
   // MARK: - Refusals
 
-  @Test(arguments: [
-    ("invalid-byte.txt", 3), ("invalid-cut.txt", 2), ("invalid-surrogate.txt", 3),
-    ("invalid-overlong.txt", 1), ("invalid-beyond.txt", 3),
-  ])
+  @Test(
+    "Bytes that are not UTF-8 are refused with the line",
+    arguments: [
+      ("invalid-byte.txt", 3), ("invalid-cut.txt", 2), ("invalid-surrogate.txt", 3),
+      ("invalid-overlong.txt", 1), ("invalid-beyond.txt", 3),
+    ])
   func bytesThatAreNotUTF8NameTheLine(name: String, line: Int) throws {
     let path = TextFixtures.path(name)
     let encoder = try encoder(unknown: true)
@@ -125,7 +135,8 @@ import Testing
     ) { for line in try lines(of: path) { _ = try encoder.encode(line, path: path) } }
   }
 
-  @Test func aVocabularyWithoutAnEndOfSentenceIsRefused() {
+  @Test("A missing end-of-sentence token is refused with the option that names one")
+  func aVocabularyWithoutAnEndOfSentenceIsRefused() {
     let vocabulary = Vocabulary(tokens: utf8(["a"]), unit: .word)
     expectError(
       """

@@ -6,7 +6,7 @@ import Testing
 
 @testable import UnrollTokenization
 
-@Suite struct HostileDefinitionTests {
+@Suite("Hostile tokenizer files") struct HostileDefinitionTests {
   private func error(_ text: String) -> String {
     do {
       _ = try TokenizerDefinition(Array(text.utf8)).tokens()
@@ -22,7 +22,8 @@ import Testing
     #"{\#(rest)"model":{"type":"BPE","vocab":\#(vocabulary),"merges":[["a","b"]]}}"#
   }
 
-  @Test func whatIsLackingIsNamed() {
+  @Test("An unsupported part of a tokenizer file is named by its location")
+  func whatIsLackingIsNamed() {
     #expect(error(bpe("")) == "none")
     #expect(
       error(bpe(#""pre_tokenizer":{"type":"Split","pattern":{"Regex":"a(?#b)"}},"#))
@@ -41,7 +42,8 @@ import Testing
         == "wrong: vocabulary: 0 tokens with ids to -1")
   }
 
-  @Test func whatIsWrongIsNamed() {
+  @Test("An invalid part of a tokenizer file is named by its location")
+  func whatIsWrongIsNamed() {
     #expect(error(#"{"model":"#) == "wrong: byte 9: something else")
     #expect(error("{}") == "wrong: model: none")
     #expect(error(bpe("", vocabulary: #"{"a":0,"b":1}"#)) == "wrong: merges: \"a b\" at 0")
@@ -57,10 +59,12 @@ import Testing
   }
 
   /// Thousands of damaged files: each is read or refused, and what is read encodes.
-  @Test(arguments: [
-    "bert.json", "charsmap.json", "llama2.json", "roberta.json", "steps.json", "sp-bpe.model",
-    "sp-unigram.model",
-  ])
+  @Test(
+    "Damaged tokenizer files are refused or encode text, and never trap",
+    arguments: [
+      "bert.json", "charsmap.json", "llama2.json", "roberta.json", "steps.json", "sp-bpe.model",
+      "sp-unigram.model",
+    ])
   func damagedFilesDoNotTrap(name: String) throws {
     let original = try TokenizerFixtures.bytes(name)
     let text = try TokenizerFixtures.bytes("texts/emoji.txt")

@@ -6,8 +6,9 @@ import Testing
 
 @testable import UnrollTokenization
 
-@Suite struct LineReaderTests {
-  @Test func linesAndWordsAreThoseOfPython() throws {
+@Suite("Reading of lines") struct LineReaderTests {
+  @Test("Lines and words equal those of Python")
+  func linesAndWordsAreThoseOfPython() throws {
     let fixtures = try TextFixtures()
     #expect(fixtures.texts.count == 17)
     for (name, expected) in fixtures.texts.sorted(by: { $0.key < $1.key }) {
@@ -17,7 +18,8 @@ import Testing
     }
   }
 
-  @Test func whiteSpaceIsThatOfPythonForEveryCodePoint() throws {
+  @Test("White space is that of Python's str.split for every code point")
+  func whiteSpaceIsThatOfPythonForEveryCodePoint() throws {
     let spaces = Set(try TextFixtures().spaces)
     var wrong: [String] = []
     for value in UInt32(0)...0x10FFFF {
@@ -29,7 +31,8 @@ import Testing
     #expect(wrong == [])
   }
 
-  @Test func linesAndTheirEndsAreTheWholeFile() throws {
+  @Test("Lines and their terminators add up to the whole file")
+  func linesAndTheirEndsAreTheWholeFile() throws {
     let ends = ["", "\n", "\r", "\r\n"].map { Array($0.utf8) }
     for name in try TextFixtures().texts.keys.sorted() {
       let path = TextFixtures.path(name)
@@ -45,7 +48,9 @@ import Testing
   }
 
   /// 256 KiB is the size of the reader's buffer: the ends of lines lie on each side and across.
-  @Test(arguments: ["\r\n", "\r", "\n", "\r\r\n", "\n\r"])
+  @Test(
+    "A line end across two buffers is read as in one",
+    arguments: ["\r\n", "\r", "\n", "\r\r\n", "\n\r"])
   func anEndOfLineAcrossTwoBuffersIsOne(end: String) throws {
     // The same text behind a short line is in one buffer.
     let short = try withText(Array("x\(end)second".utf8)) { try lines(of: $0) }
@@ -60,7 +65,8 @@ import Testing
     }
   }
 
-  @Test func aReturnAtTheEndOfTheFileAndTheBufferEndsOneLine() throws {
+  @Test("A carriage return at the end of file and buffer ends one line")
+  func aReturnAtTheEndOfTheFileAndTheBufferEndsOneLine() throws {
     let start = [UInt8](repeating: 0x78, count: 256 * 1024 - 1)
     try withText(start + [0x0D]) { path in
       let lines = try lines(of: path)
@@ -68,7 +74,8 @@ import Testing
     }
   }
 
-  @Test func aLineMayBeLongerThanTheBuffer() throws {
+  @Test("A line longer than the buffer is read whole")
+  func aLineMayBeLongerThanTheBuffer() throws {
     var generator = SeededGenerator(seed: 3)
     let long = (0..<600_000).map { _ in UInt8.random(in: 0x20...0x7E, using: &generator) }
     try withText(long + Array("\nb".utf8)) { path in
@@ -77,7 +84,8 @@ import Testing
     }
   }
 
-  @Test func theFractionEndsAtOne() throws {
+  @Test("The fraction that was read grows and ends at 1")
+  func theFractionEndsAtOne() throws {
     let bytes = (0..<6000).flatMap { _ in [UInt8](repeating: 0x61, count: 99) + [0x0A] }
     try withText(bytes) { path in
       var reader = try LineReader(path: path)
@@ -93,7 +101,9 @@ import Testing
 
   // MARK: - gzip
 
-  @Test(arguments: ["mixed.txt.gz", "two-members.txt.gz"])
+  @Test(
+    "gzip data gives the lines of the plain text",
+    arguments: ["mixed.txt.gz", "two-members.txt.gz"])
   func gzipGivesTheLinesOfThePlainText(name: String) throws {
     let packed = try lines(of: TextFixtures.path(name))
     let plain = try lines(of: TextFixtures.path("mixed.txt"))
@@ -101,11 +111,13 @@ import Testing
     #expect(packed.map(\.terminatorCount) == plain.map(\.terminatorCount))
   }
 
-  @Test(arguments: [
-    ("truncated.txt.gz", "unexpected end of file"),
-    ("truncated-at-the-end.txt.gz", "unexpected end of file"),
-    ("wrong-checksum.txt.gz", "incorrect data check"),
-  ])
+  @Test(
+    "Damaged gzip data is refused with the reason",
+    arguments: [
+      ("truncated.txt.gz", "unexpected end of file"),
+      ("truncated-at-the-end.txt.gz", "unexpected end of file"),
+      ("wrong-checksum.txt.gz", "incorrect data check"),
+    ])
   func damagedGzipIsAnError(name: String, reason: String) throws {
     let path = TextFixtures.path(name)
     expectError(
@@ -116,7 +128,8 @@ import Testing
     ) { _ = try lines(of: path) }
   }
 
-  @Test func everyTruncationOfGzipIsAnError() throws {
+  @Test("gzip data truncated at any byte is refused")
+  func everyTruncationOfGzipIsAnError() throws {
     let bytes = [UInt8](try Data(contentsOf: URL(filePath: TextFixtures.path("mixed.txt.gz"))))
     // The first byte of the signature alone is a plain text.
     for count in 2..<bytes.count {
@@ -128,18 +141,21 @@ import Testing
 
   // MARK: - What is no text
 
-  @Test func aDirectoryIsRefused() {
+  @Test("A folder is refused as a text")
+  func aDirectoryIsRefused() {
     let path = TextFixtures.path("corpus")
     expectError("\(path): cannot read: is a directory") { _ = try lines(of: path) }
   }
 
-  @Test func aMissingFileIsRefused() {
+  @Test("A missing file is refused")
+  func aMissingFileIsRefused() {
     expectError("/no/such/text.txt: cannot open: no such file or directory") {
       _ = try lines(of: "/no/such/text.txt")
     }
   }
 
-  @Test func aDashIsStandardInput() throws {
+  @Test("A dash reads standard input and leaves it open")
+  func aDashIsStandardInput() throws {
     let original = dup(STDIN_FILENO)
     let text = open(TextFixtures.path("mixed.txt"), O_RDONLY | O_CLOEXEC)
     dup2(text, STDIN_FILENO)

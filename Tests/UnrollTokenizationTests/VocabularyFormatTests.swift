@@ -4,7 +4,7 @@ import Testing
 
 @testable import UnrollTokenization
 
-@Suite struct VocabularyFormatTests {
+@Suite("Vocabulary files of other programs") struct VocabularyFormatTests {
   private func vocabulary(_ text: String, _ format: VocabularyFormat) throws -> Vocabulary {
     try withText(Array(text.utf8)) { try Vocabulary(text: $0, format: format) }
   }
@@ -13,7 +13,8 @@ import Testing
     vocabulary.indices.map { Array(vocabulary[$0]) }
   }
 
-  @Test func namesTellTheForm() {
+  @Test("The file name decides the format of a vocabulary")
+  func namesTellTheForm() {
     let names = [
       "vocab.txt", "a/vocab.json", "dict.txt", "dict.de.txt", "wiki.vec", "glove.6B.50d.txt.gz",
       "dictionary.txt", "a/itos.pkl", "stoi.pickle",
@@ -24,22 +25,26 @@ import Testing
       ])
   }
 
-  @Test func jsonIsAListOrAnObject() throws {
+  @Test("JSON vocabularies are lists of tokens or objects with ids")
+  func jsonIsAListOrAnObject() throws {
     let list = try vocabulary(#"["a", "\u00e9", "e\u0301", "<unk>", "\ud83d\ude00"]"#, .json)
     #expect(tokens(list) == utf8(["a", "é", "e\u{301}", "<unk>", "😀"]) && list.unknownID == 3)
     let object = try vocabulary("{\"b\": 1,\n \"<eos>\": 2, \"a\": 0}", .json)
     #expect(tokens(object) == utf8(["a", "b", "<eos>"]) && object.endOfSentenceID == 2)
   }
 
-  @Test(arguments: [
-    "", "[1]", "[\"a\", \"a\"]", "{\"a\": 1}", "{\"a\": 0, \"b\": 0}", "{\"a\": 0.5}", "[\"a\"",
-    "[\"\\ud800\"]", "[\"a\"] x", "\"a\"", "[]",
-  ])
+  @Test(
+    "JSON of another form is refused as a vocabulary",
+    arguments: [
+      "", "[1]", "[\"a\", \"a\"]", "{\"a\": 1}", "{\"a\": 0, \"b\": 0}", "{\"a\": 0.5}", "[\"a\"",
+      "[\"\\ud800\"]", "[\"a\"] x", "\"a\"", "[]",
+    ])
   func jsonOfAnotherFormIsRefused(text: String) {
     #expect(throws: TextError.self) { _ = try vocabulary(text, .json) }
   }
 
-  @Test func fairseqHasFourTokensOfItsOwn() throws {
+  @Test("A fairseq dictionary begins with four special tokens and has counts")
+  func fairseqHasFourTokensOfItsOwn() throws {
     let dictionary = try vocabulary("the 12\ncat 3\na b 2 #fairseq:overwrite\n", .fairseq)
     #expect(tokens(dictionary) == utf8(["<s>", "<pad>", "</s>", "<unk>", "the", "cat", "a b"]))
     #expect(dictionary.counts == [0, 0, 0, 0, 12, 3, 2])
@@ -49,7 +54,8 @@ import Testing
     }
   }
 
-  @Test func vectorsHaveAHeaderOrNone() throws {
+  @Test("Word vectors give their words, with or without a header")
+  func vectorsHaveAHeaderOrNone() throws {
     let word2vec = try vocabulary("2 3\nthe 0.1 -2 3e-1 \ncat 1 2 3 \n", .vectors)
     #expect(tokens(word2vec) == utf8(["the", "cat"]))
     let glove = try vocabulary("the 0.1 0.2\n. 1 2\na b 3 4\n", .vectors)

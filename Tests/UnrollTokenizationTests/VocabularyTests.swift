@@ -10,8 +10,9 @@ extension Vocabulary {
   fileprivate var tokens: [[UInt8]] { (0..<count).map { Array(self[$0]) } }
 }
 
-@Suite struct VocabularyTests {
-  @Test func aCorpusGivesTheOrderOfPython() throws {
+@Suite("Vocabularies of corpora and lists") struct VocabularyTests {
+  @Test("A corpus gives the tokens in the order of word_language_model")
+  func aCorpusGivesTheOrderOfPython() throws {
     var progress = 0
     let folder = TextFixtures.path("corpus")
     let vocabulary = try Vocabulary(corpus: folder) { progress += $0 }
@@ -24,7 +25,8 @@ extension Vocabulary {
     #expect(progress == size)
   }
 
-  @Test func aCorpusWithoutOneOfItsTextsIsRefused() throws {
+  @Test("A corpus without one of its texts is refused")
+  func aCorpusWithoutOneOfItsTextsIsRefused() throws {
     try withTemporaryFolder { folder in
       try Data("a\n".utf8).write(to: URL(filePath: "\(folder)/train.txt"))
       expectError("\(folder)/valid.txt: cannot open: no such file or directory") {
@@ -33,7 +35,8 @@ extension Vocabulary {
     }
   }
 
-  @Test func aCorpusThatIsNotUTF8NamesFileAndLine() throws {
+  @Test("A corpus that is not UTF-8 is refused with file and line")
+  func aCorpusThatIsNotUTF8NamesFileAndLine() throws {
     try withTemporaryFolder { folder in
       try Data("a\n".utf8).write(to: URL(filePath: "\(folder)/train.txt"))
       try Data([0x61, 0x0A, 0xFF]).write(to: URL(filePath: "\(folder)/valid.txt"))
@@ -48,7 +51,8 @@ extension Vocabulary {
 
   // MARK: - Lists
 
-  @Test func aListGivesItsLines() throws {
+  @Test("A token list gives its lines and special tokens")
+  func aListGivesItsLines() throws {
     let vocabulary = try Vocabulary(listedIn: TextFixtures.path("lists/good.txt"))
     #expect(vocabulary.tokens == utf8(["the", "cat", "<unk>", "a b", "<eos>", "日本"]))
     #expect(vocabulary.unknownID == 2 && vocabulary.endOfSentenceID == 4)
@@ -57,11 +61,13 @@ extension Vocabulary {
     #expect(plain.unknownID == nil && plain.endOfSentenceID == nil)
   }
 
-  @Test(arguments: [
-    ("twice", ": line 4: expected one new token a line; found \"cat\" again"),
-    ("empty-line", ": line 2: expected one new token a line; found an empty line"),
-    ("empty", ": expected one token a line; found an empty file"),
-  ])
+  @Test(
+    "A list with a token twice, an empty line or no line is refused",
+    arguments: [
+      ("twice", ": line 4: expected one new token a line; found \"cat\" again"),
+      ("empty-line", ": line 2: expected one new token a line; found an empty line"),
+      ("empty", ": expected one token a line; found an empty file"),
+    ])
   func aListThatIsNoneIsRefused(name: String, expected: String) {
     let path = TextFixtures.path("lists/\(name).txt")
     expectError(
@@ -72,7 +78,8 @@ extension Vocabulary {
     ) { _ = try Vocabulary(listedIn: path) }
   }
 
-  @Test func aLongTokenDoesNotFloodATerminal() throws {
+  @Test("A long token is cut in the message")
+  func aLongTokenDoesNotFloodATerminal() throws {
     try withTemporaryFolder { folder in
       let (path, token) = ("\(folder)/list", String(repeating: "x", count: 5000))
       try "\(token)\n\(token)\n".write(toFile: path, atomically: false, encoding: .utf8)
@@ -85,7 +92,8 @@ extension Vocabulary {
     }
   }
 
-  @Test func aListThatIsNotUTF8NamesTheLine() {
+  @Test("A list that is not UTF-8 is refused with the line")
+  func aListThatIsNotUTF8NamesTheLine() {
     let path = TextFixtures.path("lists/invalid.txt")
     expectError(
       """
@@ -97,7 +105,8 @@ extension Vocabulary {
 
   // MARK: - Look-ups
 
-  @Test func theFirstOfEqualTokensWins() {
+  @Test("The first of equal tokens is found, compared byte for byte")
+  func theFirstOfEqualTokensWins() {
     let vocabulary = Vocabulary(
       tokens: utf8(["a", "b", "a", "", "b", "", "é", "e\u{301}"]), unit: .word)
     #expect(vocabulary.id(of: "a") == 0)
@@ -109,13 +118,15 @@ extension Vocabulary {
     #expect(vocabulary.id(of: "c") == nil)
   }
 
-  @Test func anEmptyVocabularyHasNothing() {
+  @Test("An empty vocabulary finds no token")
+  func anEmptyVocabularyHasNothing() {
     let vocabulary = Vocabulary(tokens: [[UInt8]](), unit: .word)
     #expect(vocabulary.count == 0)
     #expect(vocabulary.id(of: "") == nil && vocabulary.id(of: "a") == nil)
   }
 
-  @Test func everyOneOfManyTokensIsFound() {
+  @Test("Each of 100,000 tokens is found, and missing ones are not")
+  func everyOneOfManyTokensIsFound() {
     var generator = SeededGenerator(seed: 11)
     var first: [[UInt8]: Int] = [:]
     var tokens: [[UInt8]] = []

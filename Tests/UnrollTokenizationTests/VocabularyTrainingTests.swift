@@ -5,7 +5,7 @@ import Testing
 
 @testable import UnrollTokenization
 
-@Suite struct VocabularyTrainingTests {
+@Suite("Vocabularies made from texts") struct VocabularyTrainingTests {
   private func vocabulary(
     of text: String, _ tokenizer: Tokenizer = Tokenizer(),
     _ change: (inout VocabularyTraining) -> Void = { _ in }
@@ -19,7 +19,8 @@ import Testing
     vocabulary.indices.map { vocabulary.text(of: $0) }
   }
 
-  @Test func firstSeenIsTheOrderOfWordLanguageModel() throws {
+  @Test("First-seen order is that of word_language_model")
+  func firstSeenIsTheOrderOfWordLanguageModel() throws {
     var training = VocabularyTraining()
     training.hasUnknown = false
     let parts = Vocabulary.corpusParts.map { TextFixtures.path("corpus/\($0)") }
@@ -29,14 +30,16 @@ import Testing
     #expect(trained.counts?.count == trained.count)
   }
 
-  @Test func wordsAreCut() throws {
+  @Test("Words below the minimum count become unknown, and their counts are added up")
+  func wordsAreCut() throws {
     let vocabulary = try vocabulary(of: "b a a c\nc a\n") { $0.minimumCount = 2 }
     #expect(tokens(vocabulary) == ["<unk>", "a", "c", "<eos>"])
     #expect(vocabulary.counts == [1, 3, 2, 2])
     #expect(vocabulary.unknownID == 0 && vocabulary.endOfSentenceID == 3)
   }
 
-  @Test func theOrderMayBeThatOfCounts() throws {
+  @Test("Tokens can be ordered by frequency and limited in number")
+  func theOrderMayBeThatOfCounts() throws {
     let byCount = try vocabulary(of: "b a a c\nc a\n") { $0.order = .frequency }
     #expect(tokens(byCount) == ["<unk>", "<eos>", "a", "c", "b"])
     #expect(byCount.counts == [0, 2, 3, 2, 1])
@@ -46,7 +49,8 @@ import Testing
     #expect(tokens(small) == ["<unk>", "<eos>", "a"] && small.counts == [3, 2, 3])
   }
 
-  @Test func aWordForUnknownWordsKeepsItsPlace() throws {
+  @Test("An unknown token of the text keeps its place")
+  func aWordForUnknownWordsKeepsItsPlace() throws {
     let kept = try vocabulary(of: "a <unk> b\n") { $0.minimumCount = 2 }
     #expect(tokens(kept) == ["<unk>"] + (kept.count > 1 ? ["<eos>"] : []))
     let seen = try vocabulary(of: "a <unk> b\n")
@@ -55,26 +59,30 @@ import Testing
     #expect(tokens(without) == ["a", "b", "<eos>"] && without.unknownID == nil)
   }
 
-  @Test func charactersHaveASignForASpace() throws {
+  @Test("A character vocabulary contains the token for the space")
+  func charactersHaveASignForASpace() throws {
     let tokenizer = Tokenizer(kind: .character, space: "_")
     let vocabulary = try vocabulary(of: "a _é a\n", tokenizer) { $0.hasUnknown = false }
     #expect(tokens(vocabulary) == ["a", "_", "é", "<eos>"] && vocabulary.counts == [2, 2, 1, 1])
     #expect(vocabulary.unit == .character)
   }
 
-  @Test func lineEndsAreCharactersWithoutATokenForThem() throws {
+  @Test("Line ends are characters if there is no end-of-sentence token")
+  func lineEndsAreCharactersWithoutATokenForThem() throws {
     let tokenizer = Tokenizer(kind: .character, sentenceStart: .none, appendsEndOfSentence: false)
     let vocabulary = try vocabulary(of: "a\r\nb\n", tokenizer) { $0.hasUnknown = false }
     #expect(tokens(vocabulary) == ["a", "\r", "\n", "b"])
   }
 
-  @Test func bytesAreCounted() throws {
+  @Test("A byte vocabulary contains the bytes of the text")
+  func bytesAreCounted() throws {
     let tokenizer = Tokenizer(kind: .byte, sentenceStart: .none, appendsEndOfSentence: false)
     let vocabulary = try vocabulary(of: "aé", tokenizer) { $0.hasUnknown = false }
     #expect(vocabulary.indices.map { Array(vocabulary[$0]) } == [[0x61], [0xC3], [0xA9]])
   }
 
-  @Test func whatHasNoTokensIsRefused() {
+  @Test("A text without tokens, and a tokenizer that needs a list, are refused")
+  func whatHasNoTokensIsRefused() {
     #expect(throws: TextError.self) {
       _ = try vocabulary(of: "") { $0.hasUnknown = false }
     }
