@@ -8,7 +8,7 @@ import UnrollFormat
 
 @testable import UnrollNeural
 
-@Suite struct CellTests {
+@Suite("Steps of cells") struct CellTests {
   /// One row, sizes that fill no vector, and enough rows to be shared out over threads.
   static let shapes = [(1, 1), (1, 16), (1, 650), (3, 17), (7, 33), (20, 200), (65, 101)]
 
@@ -25,7 +25,9 @@ import UnrollFormat
     return layer.gates
   }
 
-  @Test(arguments: shapes, gates)
+  @Test(
+    "An LSTM step equals the textbook formula for every gate function",
+    arguments: shapes, gates)
   func lstmIsTheTextbooks(shape: (Int, Int), gate: GateActivation) {
     let (B, H) = shape
     var generator = SeededGenerator(seed: UInt64(B * 1000 + H))
@@ -39,7 +41,7 @@ import UnrollFormat
     #expect(largestError(h, expected.h) < hardError(gate))
   }
 
-  @Test(arguments: shapes)
+  @Test("An LSTM step in place gives the same cell state", arguments: shapes)
   func lstmMayOverwriteItsCellState(B: Int, H: Int) {
     var generator = SeededGenerator(seed: UInt64(B * 1000 + H))
     let before = generator.floats(B * 4 * H, in: -6...6)
@@ -54,7 +56,7 @@ import UnrollFormat
     #expect(inPlace == apart)
   }
 
-  @Test(arguments: shapes, gates)
+  @Test("A GRU step equals the textbook formula for every gate function", arguments: shapes, gates)
   func gruIsTheTextbooks(shape: (Int, Int), gate: GateActivation) {
     let (B, H) = shape
     var generator = SeededGenerator(seed: UInt64(B * 1000 + H))
@@ -70,7 +72,9 @@ import UnrollFormat
   }
 
   /// Both halves of the GRU that resets before the product, with a product that is given.
-  @Test(arguments: shapes, gates)
+  @Test(
+    "A GRU step with the reset gate before the product equals the formula",
+    arguments: shapes, gates)
   func gruThatResetsBeforeIsTheTextbooks(shape: (Int, Int), gate: GateActivation) {
     let (B, H) = shape
     var generator = SeededGenerator(seed: UInt64(B * 1000 + H))
@@ -101,7 +105,7 @@ import UnrollFormat
     return 1e-6 * max(abs(alpha), 1)
   }
 
-  @Test(arguments: [0.2, -3])
+  @Test("Hard gates propagate NaN", arguments: [0.2, -3])
   func hardGatesKeepNotANumber(alpha: Double) {
     var gates: [Float] = [.nan, 0, 0, 0]
     var (c, h): ([Float], [Float]) = ([1], [0])
@@ -110,7 +114,7 @@ import UnrollFormat
     #expect(gates[0].isNaN && c[0].isNaN && h[0].isNaN)
   }
 
-  @Test(arguments: shapes)
+  @Test("Vanilla RNN steps equal tanh and relu", arguments: shapes)
   func plainCellsAreTheTextbooks(B: Int, H: Int) {
     var generator = SeededGenerator(seed: UInt64(B * 1000 + H))
     let gates = generator.floats(B * H)
@@ -121,7 +125,8 @@ import UnrollFormat
     #expect(h == gates.map { max($0, 0) })
   }
 
-  @Test func rectifierKeepsNotANumber() {
+  @Test("relu propagates NaN")
+  func rectifierKeepsNotANumber() {
     var h: [Float] = [0, 0]
     unroll_rnn_relu_step([.nan, -1], &h, 1, 2)
     #expect(h[0].isNaN)

@@ -4,7 +4,7 @@ import CUnrollKernels
 import Foundation
 import Testing
 
-@Suite struct ElementaryTests {
+@Suite("Elementary functions of floats") struct ElementaryTests {
   /// Numbers of every magnitude and both signs: all exponents, 200 fractions each.
   static let magnitudes: [Float] = {
     var generator = SeededGenerator(seed: 1)
@@ -38,23 +38,27 @@ import Testing
     return (largest, place)
   }
 
-  @Test func exponentialIsAccurate() {
+  @Test("exp is accurate to 1.1 units in the last place")
+  func exponentialIsAccurate() {
     let (ulps, place) = worst(unroll_exp) { exp($0) }
     #expect(ulps < 1.1, "at \(place)")
   }
 
-  @Test func tangentIsAccurate() {
+  @Test("tanh is accurate to 1.5 units in the last place")
+  func tangentIsAccurate() {
     let (ulps, place) = worst(unroll_tanh) { tanh($0) }
     #expect(ulps < 1.5, "at \(place)")
   }
 
-  @Test func logisticFunctionIsAccurate() {
+  @Test("The logistic function is accurate to 2.5 units in the last place")
+  func logisticFunctionIsAccurate() {
     let (ulps, place) = worst(unroll_sigmoid) { Naive.sigmoid($0) }
     // The roundings of e^x, 1 ulp, of 1 + e^x, at most 1 of the quotient's, and of the quotient.
     #expect(ulps < 2.5, "at \(place)")
   }
 
-  @Test func limitsAreExact() {
+  @Test("exp, tanh and the logistic function are exact at infinities and zeros")
+  func limitsAreExact() {
     let inputs: [Float] = [.infinity, -.infinity, 0, -0.0, .greatestFiniteMagnitude]
     var (exponentials, tangents, logistic) = (inputs, inputs, inputs)
     unroll_exp(&exponentials, 5)
@@ -66,7 +70,8 @@ import Testing
     #expect(logistic == [1, 0, 0.5, 0.5, 1])
   }
 
-  @Test func notANumberStaysOne() {
+  @Test("exp, tanh and the logistic function propagate NaN")
+  func notANumberStaysOne() {
     for nan in [Float.nan, -Float.nan, Float(nan: 5, signaling: false)] {
       // Seventeen: sixteen in a vector and one after it.
       for function in [unroll_exp, unroll_tanh, unroll_sigmoid] {
@@ -77,7 +82,8 @@ import Testing
     }
   }
 
-  @Test func resultsDoNotDependOnThePlace() {
+  @Test("A result does not depend on its place in a vector")
+  func resultsDoNotDependOnThePlace() {
     for function in [unroll_exp, unroll_tanh, unroll_sigmoid] {
       var together = Array(Self.dense.prefix(100_003))
       function(&together, together.count)

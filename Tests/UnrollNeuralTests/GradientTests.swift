@@ -7,8 +7,8 @@ import UnrollTensors
 
 @testable import UnrollNeural
 
-@Suite struct GradientTests {
-  @Test(arguments: TrainingFixture.names)
+@Suite("Gradients") struct GradientTests {
+  @Test("Losses and gradients equal those of PyTorch", arguments: TrainingFixture.names)
   func lossesAndGradientsAreThoseOfPyTorch(name: String) throws {
     let fixture = try TrainingFixture(name)
     let model = try fixture.model()
@@ -27,7 +27,7 @@ import UnrollTensors
     }
   }
 
-  @Test(arguments: TrainingFixture.names)
+  @Test("Backpropagation leaves the state of an evaluation", arguments: TrainingFixture.names)
   func theStateAfterAWindowIsTheOneWithoutTraining(name: String) throws {
     let fixture = try TrainingFixture(name)
     let trainable = try fixture.model()
@@ -44,10 +44,12 @@ import UnrollTensors
   }
 
   /// Central differences of the textbook's loss in double precision, by every parameter.
-  @Test(arguments: [
-    (Cell.lstm, Activation.tanh, false), (.lstm, .tanh, true), (.gru, .tanh, false),
-    (.gru, .tanh, true), (.rnn, .tanh, false), (.rnn, .relu, false), (.rnn, .tanh, true),
-  ])
+  @Test(
+    "Gradients equal numeric derivatives for every cell",
+    arguments: [
+      (Cell.lstm, Activation.tanh, false), (.lstm, .tanh, true), (.gru, .tanh, false),
+      (.gru, .tanh, true), (.rnn, .tanh, false), (.rnn, .relu, false), (.rnn, .tanh, true),
+    ])
   func gradientsAreDerivatives(cell: Cell, activation: Activation, isTied: Bool) throws {
     let D = 4
     try expectDerivatives(
@@ -60,7 +62,7 @@ import UnrollTensors
         ], isTied: isTied))
   }
 
-  @Test(arguments: VariantStack.allCases)
+  @Test("Gradients of layer variants equal numeric derivatives", arguments: VariantStack.allCases)
   func gradientsOfVariantsAreDerivatives(stack: VariantStack) throws {
     try expectDerivatives(stack.architecture)
   }
@@ -96,7 +98,8 @@ import UnrollTensors
     }
   }
 
-  @Test func aWindowThatDoesNotFitIsRefused() throws {
+  @Test("A window with missing or invalid targets is refused, and the state stays")
+  func aWindowThatDoesNotFitIsRefused() throws {
     let fixture = try TrainingFixture("lstm-2")
     let model = try fixture.model()
     let window = fixture.windows[0]
@@ -119,7 +122,8 @@ import UnrollTensors
     #expect(state == model.zeroState(columns: fixture.description.columns))
   }
 
-  @Test func theFirstThingThatIsNotFiniteIsNamed() throws {
+  @Test("The first parameter that is not finite is named")
+  func theFirstThingThatIsNotFiniteIsNamed() throws {
     let fixture = try TrainingFixture("lstm-2")
     let window = fixture.windows[0]
     var parameters = try fixture.description.tree()

@@ -7,7 +7,7 @@ import UnrollTensors
 
 @testable import UnrollNeural
 
-@Suite struct InitializationTests {
+@Suite("Weight initialization") struct InitializationTests {
   private func architecture(_ cell: Cell) -> Architecture {
     Architecture(
       vocabularySize: 60, embeddingSize: 32,
@@ -27,12 +27,14 @@ import UnrollTensors
     return try #require(tree[path]?.floats())
   }
 
-  @Test(arguments: [
-    (Initialization.wordLanguageModel, ParameterPath.embeddingWeight, Float(0.1)),
-    (.wordLanguageModel, .outputWeight, 0.1), (.wordLanguageModel, .layer(0, .weightHH), 0.2),
-    (.wordLanguageModel, .layer(0, .biasIH), 0.2), (.pytorch, .outputWeight, 0.2),
-    (.pytorch, .outputBias, 0.2), (.orthogonal, .layer(0, .weightIH), 0.2),
-  ])
+  @Test(
+    "Uniform weights fill their bounds",
+    arguments: [
+      (Initialization.wordLanguageModel, ParameterPath.embeddingWeight, Float(0.1)),
+      (.wordLanguageModel, .outputWeight, 0.1), (.wordLanguageModel, .layer(0, .weightHH), 0.2),
+      (.wordLanguageModel, .layer(0, .biasIH), 0.2), (.pytorch, .outputWeight, 0.2),
+      (.pytorch, .outputBias, 0.2), (.orthogonal, .layer(0, .weightIH), 0.2),
+    ])
   func uniformNumbersFillTheirBounds(
     initialization: Initialization, path: ParameterPath, bound: Float
   ) throws {
@@ -41,7 +43,8 @@ import UnrollTensors
     #expect(try #require(numbers.max()) > 0.8 * bound && #require(numbers.min()) < -0.8 * bound)
   }
 
-  @Test func normalNumbersHaveTheirMoments() throws {
+  @Test("Normal weights have mean 0 and variance 1")
+  func normalNumbersHaveTheirMoments() throws {
     let numbers = try values(.pytorch, .embeddingWeight).map(Double.init)
     let count = Double(numbers.count)
     let mean = numbers.reduce(0, +) / count
@@ -50,7 +53,8 @@ import UnrollTensors
     #expect(abs(mean) < 5 / count.squareRoot() && abs(variance - 1) < 5 * (2 / count).squareRoot())
   }
 
-  @Test func blocksAreOrthogonal() throws {
+  @Test("Orthogonal initialization gives orthogonal blocks")
+  func blocksAreOrthogonal() throws {
     let H = 25
     let numbers = try values(.orthogonal, .layer(0, .weightHH)).map(Double.init)
     for block in 0..<4 {
@@ -65,7 +69,8 @@ import UnrollTensors
     }
   }
 
-  @Test func irnnIsTheIdentity() throws {
+  @Test("IRNN initialization gives identity matrices and zero biases")
+  func irnnIsTheIdentity() throws {
     let numbers = try values(.irnn, .layer(0, .weightHH), cell: .rnn)
     for place in numbers.indices {
       #expect(numbers[place] == (place % 26 == 0 ? 1 : 0))
@@ -73,7 +78,8 @@ import UnrollTensors
     #expect(try values(.irnn, .layer(0, .biasIH), cell: .rnn).allSatisfy { $0 == 0 })
   }
 
-  @Test func theForgetBiasIsThatOfTheSum() throws {
+  @Test("The forget bias is the sum of both biases")
+  func theForgetBiasIsThatOfTheSum() throws {
     let (input, hidden) = (
       try values(.pytorch, .layer(0, .biasIH), forgetBias: 1.5),
       try values(.pytorch, .layer(0, .biasHH), forgetBias: 1.5)
@@ -83,7 +89,8 @@ import UnrollTensors
     #expect(input.prefix(25) == drawn.prefix(25) && input.suffix(50) == drawn.suffix(50))
   }
 
-  @Test func theSeedDecides() throws {
+  @Test("The same seed gives the same weights, and parameters differ from each other")
+  func theSeedDecides() throws {
     let path = ParameterPath.layer(0, .weightIH)
     #expect(try values(.pytorch, path) == values(.pytorch, path))
     #expect(try values(.pytorch, path) != values(.pytorch, path, seed: 2))

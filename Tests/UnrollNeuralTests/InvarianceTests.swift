@@ -35,7 +35,7 @@ enum InvarianceStack: CaseIterable {
 /// Serialized, since the number of threads is the whole process's.
 ///
 /// Other suites may run beside this one: their results do not depend on it either.
-@Suite(.serialized)
+@Suite("Independence of threads, windows and batches", .serialized)
 struct InvarianceTests {
   /// Runs tokens `[T, B]` in windows of the given lengths; returns everything that comes out.
   func run(
@@ -65,7 +65,9 @@ struct InvarianceTests {
     return a.indices.first { a[$0].bitPattern != b[$0].bitPattern }
   }
 
-  @Test(arguments: InvarianceStack.allCases, Precision.allCases)
+  @Test(
+    "Evaluation gives the same bits with any number of threads",
+    arguments: InvarianceStack.allCases, Precision.allCases)
   func threadsChangeNothing(stack: InvarianceStack, precision: Precision) throws {
     let model = try TestModel.make(stack, precision)
     let before = Threads.count
@@ -80,7 +82,9 @@ struct InvarianceTests {
     }
   }
 
-  @Test(arguments: InvarianceStack.allCases, Precision.allCases)
+  @Test(
+    "Evaluation gives the same bits with any BPTT length",
+    arguments: InvarianceStack.allCases, Precision.allCases)
   func windowsMayBeCutAnywhere(stack: InvarianceStack, precision: Precision) throws {
     let model = try TestModel.make(stack, precision)
     for B in [1, 3] {
@@ -94,7 +98,9 @@ struct InvarianceTests {
     }
   }
 
-  @Test(arguments: InvarianceStack.allCases, Precision.allCases)
+  @Test(
+    "A stream of a batch has the bits that it has alone",
+    arguments: InvarianceStack.allCases, Precision.allCases)
   func columnsDoNotSeeEachOther(stack: InvarianceStack, precision: Precision) throws {
     let model = try TestModel.make(stack, precision)
     let (B, T) = (20, 7)
@@ -132,6 +138,7 @@ struct InvarianceTests {
   }
 
   @Test(
+    "Training gives the same bits with any number of threads",
     arguments: InvarianceStack.allCases, Precision.ofTraining)
   func threadsChangeNothingInTraining(stack: InvarianceStack, precision: Precision) throws {
     let one = try trained(stack, precision, threads: 1)
@@ -143,7 +150,8 @@ struct InvarianceTests {
     }
   }
 
-  @Test func concurrentCallsDoNotDisturbEachOther() async throws {
+  @Test("Concurrent evaluations of one model do not disturb each other")
+  func concurrentCallsDoNotDisturbEachOther() async throws {
     let model = try TestModel.make(.lstm)
     let tokens = TestModel.tokens(60)
     let alone = try run(model, tokens: tokens, B: 2, windows: [30])

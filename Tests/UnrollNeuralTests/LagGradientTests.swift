@@ -9,7 +9,7 @@ import UnrollTensors
 
 @testable import UnrollNeural
 
-@Suite struct LagGradientTests {
+@Suite("Gradients by earlier states") struct LagGradientTests {
   /// The output of scripts/make/gradient-fixtures for a window that begins with a zero state.
   private struct Window: Decodable {
     let inputs: [Int32]  // [T, B]
@@ -21,7 +21,7 @@ import UnrollTensors
 
   static let names = ["lstm-2", "lstm-2-tied", "gru-2", "rnn-tanh-2", "rnn-relu-2"]
 
-  @Test(arguments: names)
+  @Test("Gradient norms at each lag equal those of PyTorch", arguments: names)
   func normsAreThoseOfAutograd(name: String) throws {
     let (description, windows): (FixtureModel, [Window]) = try readFixture("gradients/\(name).json")
     let window = try #require(windows.first)
@@ -53,7 +53,9 @@ import UnrollTensors
 
   /// A plain cell whose states stay positive, so that relu is the identity, and whose `weight_hh` is r
   /// times a permutation, which changes no norm: the answer is r to the k-th.
-  @Test(arguments: [0.5, 1, 0.875, 1.25] as [Float])
+  @Test(
+    "Gradient norms of a linear RNN are powers of its recurrent weight",
+    arguments: [0.5, 1, 0.875, 1.25] as [Float])
   func aLinearModelDecaysAsItsWeightDoes(r: Float) throws {
     let (V, H, B, K) = (5, 4, 3, 40)
     let architecture = Architecture(
@@ -88,7 +90,8 @@ import UnrollTensors
     #expect(abs(spectrum.largestSingularValue / Double(r) - 1) < 1e-5)
   }
 
-  @Test func columnsAndThreadsChangeNothing() throws {
+  @Test("Gradient norms are the same with any number of threads")
+  func columnsAndThreadsChangeNothing() throws {
     let fixture = try TrainingFixture("lstm-2-many-rows")
     let window = fixture.windows[0]
     let B = fixture.description.columns
@@ -107,7 +110,8 @@ import UnrollTensors
     #expect(try norms() == one)
   }
 
-  @Test func aMeasurementLeavesTheModelAsItIs() throws {
+  @Test("A measurement leaves state and gradients of later training unchanged")
+  func aMeasurementLeavesTheModelAsItIs() throws {
     let fixture = try TrainingFixture("gru-2")
     let window = fixture.windows[0]
     let B = fixture.description.columns
@@ -123,7 +127,8 @@ import UnrollTensors
     #expect(states[0] == states[1] && model.denseGradients == other.denseGradients)
   }
 
-  @Test func whatDoesNotFitIsRefused() throws {
+  @Test("Inputs and targets that do not fit are refused")
+  func whatDoesNotFitIsRefused() throws {
     let fixture = try TrainingFixture("gru-2")
     let model = try fixture.model()
     let B = fixture.description.columns
@@ -142,7 +147,7 @@ import UnrollTensors
   }
 }
 
-@Suite struct MatrixSpectrumTests {
+@Suite("Spectral radius and largest singular value") struct MatrixSpectrumTests {
   private struct Reference: Decodable {
     struct Matrix: Decodable {
       let size: Int
@@ -153,7 +158,8 @@ import UnrollTensors
     let matrices: [Matrix]
   }
 
-  @Test func bothAreThoseOfNumPy() throws {
+  @Test("Spectral radius and largest singular value equal those of NumPy")
+  func bothAreThoseOfNumPy() throws {
     let reference = try JSONDecoder().decode(
       Reference.self,
       from: Data(contentsOf: URL(filePath: Fixtures.path("gradients/spectra.json"))))
@@ -165,7 +171,8 @@ import UnrollTensors
     }
   }
 
-  @Test func aProjectionIsMultipliedBy() throws {
+  @Test("The spectrum with a projection is that of the product")
+  func aProjectionIsMultipliedBy() throws {
     let (H, P) = (5, 3)
     var generator = SeededGenerator(seed: 12)
     let (matrix, projection) = (generator.floats(H * P), generator.floats(P * H))
@@ -177,7 +184,8 @@ import UnrollTensors
     #expect(abs(found.largestSingularValue / expected.largestSingularValue - 1) < 1e-5)
   }
 
-  @Test func zerosStretchNothing() throws {
+  @Test("A zero matrix has spectral radius and singular value 0")
+  func zerosStretchNothing() throws {
     let found = try MatrixSpectrum(of: [0, 0, 0, 0], size: 2)
     #expect(found.spectralRadius == 0 && found.largestSingularValue == 0)
   }

@@ -86,7 +86,7 @@ extension OptimizerFixture.Case {
   }
 }
 
-@Suite struct OptimizerTests {
+@Suite("Optimizers") struct OptimizerTests {
   private static let fixture = Result { () throws -> OptimizerFixture in
     try JSONDecoder().decode(
       OptimizerFixture.self,
@@ -101,10 +101,13 @@ extension OptimizerFixture.Case {
     layers: [LayerArchitecture(cell: .rnn, inputSize: 2, hiddenSize: 4)], isTied: false)
   private static let paths = [ParameterPath.embeddingWeight, .layer(0, .biasIH)]
 
-  @Test func everyCaseIsTried() { #expect(Self.names.count == 23) }
+  @Test("All 23 reference optimizers are tested")
+  func everyCaseIsTried() { #expect(Self.names.count == 23) }
 
   /// Rounding to f32 after each of six steps; a wrong formula is off by 1e-3 and more.
-  @Test(arguments: names, [false, true])
+  @Test(
+    "Optimizer steps equal those of PyTorch and Keras, also when restored",
+    arguments: names, [false, true])
   func stepsAreThoseOfTheProducer(name: String, inRows: Bool) throws {
     let fixture = try Self.fixture.get()
     let reference = try #require(fixture.cases[name])
@@ -144,7 +147,8 @@ extension OptimizerFixture.Case {
     return RowGradient(inputs: tokens.map { Int32($0) }, gradients: numbers, width: width)
   }
 
-  @Test func aFrozenGroupStaysAsItIs() throws {
+  @Test("A frozen group does not change and counts no steps")
+  func aFrozenGroupStaysAsItIs() throws {
     var state = OptimizerState(
       kind: .adam, step: 0,
       groups: Self.paths.map {

@@ -9,7 +9,7 @@ import UnrollTensors
 
 @testable import UnrollNeural
 
-@Suite struct PackedWeightTests {
+@Suite("Products with packed weights") struct PackedWeightTests {
   /// `[M, N]` all panels' products, beside each other.
   func multiply(_ weight: PackedWeight, _ x: [Float], onto y: [Float], M: Int) throws -> [Float] {
     var all = y
@@ -32,7 +32,9 @@ import UnrollTensors
     return all
   }
 
-  @Test(arguments: 0..<24, Precision.allCases)
+  @Test(
+    "Products with packed weights equal the textbook formula in each precision",
+    arguments: 0..<24, Precision.allCases)
   func productsAreTheTextbooks(seed: Int, precision: Precision) throws {
     var generator = SeededGenerator(seed: UInt64(seed))
     let M = seed.isMultiple(of: 4) ? 1 : Int.random(in: 1...140, using: &generator)
@@ -64,7 +66,9 @@ import UnrollTensors
     }
   }
 
-  @Test(arguments: [DType.float32, .float64, .bfloat16], [0, 1, 64])
+  @Test(
+    "Mapped weights of every type at any offset give the same products",
+    arguments: [DType.float32, .float64, .bfloat16], [0, 1, 64])
   func mappedWeightsOfEveryTypeAreTheSame(dtype: DType, offset: Int) throws {
     let (N, K) = (70, 40)
     let values = (0..<N * K).map { Float($0 % 13 - 6) }

@@ -4,8 +4,8 @@
 import Testing
 import UnrollNeural
 
-@Suite struct PyTorchParityTests {
-  @Test(arguments: NeuralFixture.names)
+@Suite("Log-probabilities beside PyTorch") struct PyTorchParityTests {
+  @Test("Log-probabilities of all tokens equal those of PyTorch", arguments: NeuralFixture.names)
   func logProbabilitiesAreThoseOfPyTorch(name: String) throws {
     let fixture = try NeuralFixture(name)
     let model = try fixture.model()
@@ -18,7 +18,9 @@ import UnrollNeural
     }
   }
 
-  @Test(arguments: NeuralFixture.names)
+  @Test(
+    "Log-probabilities of targets equal those of PyTorch, and skipped targets are 0",
+    arguments: NeuralFixture.names)
   func targetsGetTheirLogProbabilities(name: String) throws {
     let fixture = try NeuralFixture(name)
     let model = try fixture.model()

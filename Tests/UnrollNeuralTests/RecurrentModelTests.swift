@@ -7,7 +7,7 @@ import UnrollFormat
 import UnrollNeural
 import UnrollTensors
 
-@Suite struct RecurrentModelTests {
+@Suite("Inputs and parameters of models") struct RecurrentModelTests {
   /// Returns the error that an action throws, in words.
   func message(_ action: () throws -> Void) -> String? {
     do {
@@ -18,7 +18,9 @@ import UnrollTensors
     }
   }
 
-  @Test(arguments: [Int32.min, -2, -1, 23, Int32.max])
+  @Test(
+    "An input outside the vocabulary is refused, and the state stays",
+    arguments: [Int32.min, -2, -1, 23, Int32.max])
   func inputsOutsideOfTheVocabularyAreRefused(id: Int32) throws {
     let fixture = try NeuralFixture("lstm-1")
     let model = try fixture.model()
@@ -33,7 +35,9 @@ import UnrollTensors
     #expect(expected.description == "expected token ids from 0 to 22, found \(id) at place 4")
   }
 
-  @Test(arguments: [Int32.min, -2, 23])
+  @Test(
+    "A target outside the vocabulary is refused, and the state stays",
+    arguments: [Int32.min, -2, 23])
   func targetsOutsideOfTheVocabularyAreRefused(id: Int32) throws {
     let model = try NeuralFixture("lstm-1").model()
     var state = model.zeroState(columns: 1)
@@ -43,7 +47,8 @@ import UnrollTensors
     #expect(state == model.zeroState(columns: 1))
   }
 
-  @Test func windowsThatDoNotFitAreRefused() throws {
+  @Test("Windows, targets and states that do not fit are refused with their sizes")
+  func windowsThatDoNotFitAreRefused() throws {
     let model = try NeuralFixture("lstm-1").model()
     var state = model.zeroState(columns: 2)
     #expect(
@@ -60,7 +65,8 @@ import UnrollTensors
         + "found [[40, 0], [14, 0]]")
   }
 
-  @Test func emptyWindowLeavesTheState() throws {
+  @Test("An empty window leaves the state unchanged")
+  func emptyWindowLeavesTheState() throws {
     let model = try NeuralFixture("lstm-2-tied").model()
     var state = model.zeroState(columns: 2)
     _ = try model.logProbabilities(inputs: [1, 2], state: &state)
@@ -70,7 +76,8 @@ import UnrollTensors
     #expect(state == before)
   }
 
-  @Test func unwantedTargetsStillMoveTheState() throws {
+  @Test("Skipped targets still update the state")
+  func unwantedTargetsStillMoveTheState() throws {
     let model = try NeuralFixture("gru-2").model()
     var (silent, spoken) = (model.zeroState(columns: 2), model.zeroState(columns: 2))
     let found = try model.logProbabilities(
@@ -80,7 +87,9 @@ import UnrollTensors
     #expect(silent == spoken)
   }
 
-  @Test(arguments: ["lstm-2-tied", "gru-2", "rnn-tanh-2", "rnn-relu-3"])
+  @Test(
+    "NaN in any parameter makes every result NaN",
+    arguments: ["lstm-2-tied", "gru-2", "rnn-tanh-2", "rnn-relu-3"])
   func notANumberInAWeightComesOut(name: String) throws {
     let fixture = try NeuralFixture(name)
     let architecture = try fixture.architecture()
@@ -97,7 +106,8 @@ import UnrollTensors
     }
   }
 
-  @Test func parametersThatDoNotFitAreRefused() throws {
+  @Test("A missing, misshapen or integer parameter is refused by its path")
+  func parametersThatDoNotFitAreRefused() throws {
     let fixture = try NeuralFixture("lstm-1")
     let architecture = try fixture.architecture()
     let path = ParameterPath.layer(0, .weightHH)
@@ -120,7 +130,8 @@ import UnrollTensors
         + "found u64 of shape [23]")
   }
 
-  @Test func contradictoryArchitecturesAreRefused() throws {
+  @Test("An inconsistent architecture is refused with the contradiction")
+  func contradictoryArchitecturesAreRefused() throws {
     let fixture = try NeuralFixture("lstm-3-no-bias")
     let tree = try fixture.tree()
     let cases: [(String, (inout Architecture) -> Void)] = [
@@ -153,7 +164,8 @@ import UnrollTensors
     }
   }
 
-  @Test func narrowTypesAreWidened() throws {
+  @Test("bfloat16 parameters give the results of the same float32 numbers")
+  func narrowTypesAreWidened() throws {
     let fixture = try NeuralFixture("lstm-2-tied")
     let architecture = try fixture.architecture()
     var (narrow, wide) = (try fixture.tree(), try fixture.tree())

@@ -37,7 +37,7 @@ private struct RegularizationFixture: Decodable {
   }
 }
 
-@Suite struct RegularizationTests {
+@Suite("Regularization") struct RegularizationTests {
   private static let names = ["word_language_model", "AWD-LSTM", "gru", "rnn"]
 
   private func fixture<Value: Decodable>(_ name: String, as type: Value.Type) throws -> Value {
@@ -45,7 +45,7 @@ private struct RegularizationFixture: Decodable {
     return try #require(try JSONDecoder().decode([String: Value].self, from: data)[name])
   }
 
-  @Test(arguments: names)
+  @Test("Losses and gradients with dropout and penalties equal those of PyTorch", arguments: names)
   func lossesAndGradientsAreThoseOfPyTorch(name: String) throws {
     let description = try fixture(name, as: FixtureModel.self)
     let fixture = try fixture(name, as: RegularizationFixture.self)
@@ -69,7 +69,8 @@ private struct RegularizationFixture: Decodable {
   }
 
   /// After a window with dropout one without it is as if there had never been any.
-  @Test func aWindowWithoutRegularizationHasNone() throws {
+  @Test("A window without regularization is unaffected by one with it before")
+  func aWindowWithoutRegularizationHasNone() throws {
     let description = try fixture("AWD-LSTM", as: FixtureModel.self)
     let fixture = try fixture("AWD-LSTM", as: RegularizationFixture.self)
     func run(first: Regularizer) throws -> (Double, [ParameterPath: [Float]]) {
@@ -90,7 +91,8 @@ private struct RegularizationFixture: Decodable {
   }
 
   /// The known answers of Random123 1.14, kat_vectors.
-  @Test func philoxGivesTheKnownAnswers() {
+  @Test("Philox gives the known answers of Random123")
+  func philoxGivesTheKnownAnswers() {
     let cases: [([UInt32], UInt32, UInt32, [UInt32])] = [
       ([0, 0, 0, 0], 0, 0, [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]),
       (
@@ -110,7 +112,9 @@ private struct RegularizationFixture: Decodable {
   }
 
   /// Over a million numbers the share that is dropped is the rate, within five standard deviations.
-  @Test(arguments: [0.1, 0.5, 0.9])
+  @Test(
+    "Dropout drops numbers at its rate, and locked dropout the same at all steps",
+    arguments: [0.1, 0.5, 0.9])
   func theShareThatIsDroppedIsTheRate(rate: Float) {
     let (T, B, N) = (50, 20, 1000)
     let settings = unroll_dropout(seed: 5, site: 1, draw: 9, rate: rate)

@@ -5,7 +5,7 @@ import CUnrollKernels
 import Foundation
 import Testing
 
-@Suite struct SoftmaxTests {
+@Suite("Softmax") struct SoftmaxTests {
   /// The logarithm of the partition function of one row, taken in panel by panel.
   func logPartition(_ row: [Float], panels: [Range<Int>]) -> Double {
     var (maximum, sum) = (-Float.infinity, 0.0)
@@ -16,7 +16,9 @@ import Testing
     return sum
   }
 
-  @Test(arguments: [1, 2, 15, 16, 17, 255, 256, 257, 1000, 3000])
+  @Test(
+    "The log partition function equals the textbook formula, panel by panel",
+    arguments: [1, 2, 15, 16, 17, 255, 256, 257, 1000, 3000])
   func partitionFunctionIsTheTextbooks(N: Int) {
     var generator = SeededGenerator(seed: UInt64(N))
     let row = generator.floats(N, in: -30...30)
@@ -26,7 +28,9 @@ import Testing
     #expect(abs(logPartition(row, panels: [0..<cut, cut..<N]) - expected) < 1e-6)
   }
 
-  @Test(arguments: [1, 2, 15, 16, 17, 257, 3000])
+  @Test(
+    "The entropy equals the textbook formula, panel by panel",
+    arguments: [1, 2, 15, 16, 17, 257, 3000])
   func entropyIsTheTextbooks(N: Int) {
     var generator = SeededGenerator(seed: UInt64(N))
     var row = generator.floats(N, in: -30...30)
@@ -47,20 +51,23 @@ import Testing
     }
   }
 
-  @Test func largeLogitsDoNotOverflow() {
+  @Test("Large logits do not overflow")
+  func largeLogitsDoNotOverflow() {
     let row: [Float] = [-1e30, 3e38, 3e38, 100]
     // Not 3e38 + log 2: a double of that size cannot hold the difference.
     #expect(logPartition(row, panels: [0..<2, 2..<4]) == Double(Float(3e38)))
     #expect(abs(logPartition([-1000, -1000], panels: [0..<2]) - (log(2) - 1000)) < 1e-9)
   }
 
-  @Test func impossibleTokensTakeNoPart() {
+  @Test("Logits of minus infinity contribute nothing")
+  func impossibleTokensTakeNoPart() {
     let row: [Float] = [-.infinity, -.infinity, 1, 2, -.infinity]
     let expected = Naive.logSumExp([1, 2])
     #expect(abs(logPartition(row, panels: [0..<2, 2..<4, 4..<5]) - expected) < 1e-6)
   }
 
-  @Test func nothingPossibleOrNotANumberGivesNotANumber() {
+  @Test("NaN, infinity or no possible token gives NaN")
+  func nothingPossibleOrNotANumberGivesNotANumber() {
     // Like PyTorch's log_softmax: -inf - -inf, inf - inf.
     var row: [Float] = [-.infinity, -.infinity]
     unroll_softmax_normalize(&row, 2, logPartition(row, panels: [0..<2]))
@@ -73,7 +80,8 @@ import Testing
     }
   }
 
-  @Test func rowsDoNotDependOnEachOther() {
+  @Test("Rows of a softmax do not depend on each other")
+  func rowsDoNotDependOnEachOther() {
     var generator = SeededGenerator(seed: 7)
     let (M, N) = (37, 515)
     let rows = generator.floats(M * N, in: -9...9)

@@ -6,7 +6,7 @@ import Testing
 
 @testable import UnrollNeural
 
-@Suite struct SubsetTotalTests {
+@Suite("Total probability of some tokens") struct SubsetTotalTests {
   @Test(
     "The total probability of some tokens is the sum of what PyTorch gives each",
     arguments: ["lstm-1-large-vocabulary", "gru-3-tied", "rnn-relu-3"])

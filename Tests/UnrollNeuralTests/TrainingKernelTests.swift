@@ -9,8 +9,9 @@ import UnrollTensors
 
 @testable import UnrollNeural
 
-@Suite struct TrainingKernelTests {
+@Suite("Kernels of training") struct TrainingKernelTests {
   @Test(
+    "Products of plain and transposed matrices equal the textbook formula",
     arguments: [(1, 1, 1), (5, 7, 3), (40, 65, 33), (130, 257, 64)],
     [false, true].flatMap { adds in
       Precision.ofTraining.map { (adds, $0) }
@@ -56,7 +57,9 @@ import UnrollTensors
     }
   }
 
-  @Test(arguments: [1, 16, 250, 1030])
+  @Test(
+    "The softmax gradient equals the textbook formula, panel by panel",
+    arguments: [1, 16, 250, 1030])
   func softmaxGradientIsTheTextbooks(N: Int) {
     var generator = SeededGenerator(seed: UInt64(N))
     let M = 9
@@ -76,7 +79,9 @@ import UnrollTensors
     }
   }
 
-  @Test(arguments: [0, 1, 15, 16, 17, 1000, 100_003])
+  @Test(
+    "Sums of squares are those of double precision",
+    arguments: [0, 1, 15, 16, 17, 1000, 100_003])
   func sumsOfSquaresAreTheTextbooks(count: Int) {
     var generator = SeededGenerator(seed: UInt64(count))
     let x = generator.floats(count)
@@ -84,7 +89,9 @@ import UnrollTensors
     #expect(abs(unroll_sum_of_squares(x, count) - expected) <= 1e-12 * expected)
   }
 
-  @Test(arguments: [(1, 1), (3, 127), (50, 128), (700, 301)])
+  @Test(
+    "Column sums are added to the given numbers",
+    arguments: [(1, 1), (3, 127), (50, 128), (700, 301)])
   func columnSumsAreTheTextbooks(M: Int, N: Int) {
     var generator = SeededGenerator(seed: UInt64(N))
     let x = generator.floats(M * N)
@@ -96,7 +103,7 @@ import UnrollTensors
     #expect(largestError(sums, expected) < 1e-5)
   }
 
-  @Test(arguments: [0, 1, 16, 100])
+  @Test("A number that is not finite is found at any place", arguments: [0, 1, 16, 100])
   func numbersThatAreNotFiniteAreFound(place: Int) {
     var x = [Float](repeating: 3e38, count: 101)
     #expect(unroll_all_finite(x, x.count))
@@ -106,7 +113,9 @@ import UnrollTensors
     }
   }
 
-  @Test(arguments: [0.0, 0.9], [0.0, 0.01])
+  @Test(
+    "SGD steps with momentum, weight decay and clipping equal the textbook formula",
+    arguments: [0.0, 0.9], [0.0, 0.01])
   func stepsAreTheTextbooks(momentum: Double, weightDecay: Double) throws {
     let (V, D) = (7, 3)
     let layer = LayerArchitecture(cell: .rnn, inputSize: D, hiddenSize: 4)

@@ -9,7 +9,7 @@ import UnrollTensors
 
 @testable import UnrollNeural
 
-@Suite struct VariantTests {
+@Suite("Layer variants") struct VariantTests {
   /// Two models that are to compute the same: a variant, and the standard one with other numbers.
   struct Pair {
     var variant: (Architecture, ParameterTree<Tensor>)
@@ -99,7 +99,8 @@ import UnrollTensors
   private static let inputs: [Int32] = [0, 8, 3, 3, 1, 7, 2, 2, 5, 4, 6, 0]
   private static let targets: [Int32] = [8, 3, 0, 1, 7, 2, 4, 5, 1, 6, 0, 3]
 
-  @Test func evaluationIsThatOfTheStandardModel() throws {
+  @Test("A variant evaluates as the standard model with equivalent weights")
+  func evaluationIsThatOfTheStandardModel() throws {
     for pair in pairs {
       func run(_ model: (Architecture, ParameterTree<Tensor>)) throws -> ([Float], RecurrentState) {
         let network = try RecurrentModel(architecture: model.0, parameters: model.1)
@@ -125,7 +126,8 @@ import UnrollTensors
     }
   }
 
-  @Test func gradientsAreThoseOfTheStandardModel() throws {
+  @Test("A variant has the gradients of the standard model with equivalent weights")
+  func gradientsAreThoseOfTheStandardModel() throws {
     for pair in pairs {
       func run(_ model: (Architecture, ParameterTree<Tensor>)) throws -> (
         Double, ParameterTree<Gradient>
@@ -152,7 +154,8 @@ import UnrollTensors
     }
   }
 
-  @Test func aStepMovesAllParameters() throws {
+  @Test("Training changes every parameter of a variant and lowers the loss")
+  func aStepMovesAllParameters() throws {
     for pair in pairs {
       let (architecture, parameters) = pair.variant
       let network = try TrainableModel(architecture: architecture, parameters: parameters)
@@ -213,10 +216,12 @@ import UnrollTensors
     }
   }
 
-  @Test(arguments: [
-    "torch-lstm-projection-tied", "torch-gru-one-hot", "torch-lstm-output-projection-tied",
-    "keras-lstm-hard", "keras-gru-before", "keras-gru-before-hard",
-  ])
+  @Test(
+    "Losses and gradients of variants equal those of PyTorch and Keras",
+    arguments: [
+      "torch-lstm-projection-tied", "torch-gru-one-hot", "torch-lstm-output-projection-tied",
+      "keras-lstm-hard", "keras-gru-before", "keras-gru-before-hard",
+    ])
   func lossesAndGradientsAreThoseOfTheProducer(name: String) throws {
     let data = try Data(contentsOf: URL(filePath: Fixtures.path("training/variants.json")))
     let all = try JSONDecoder().decode([String: Fixture].self, from: data)
@@ -256,7 +261,9 @@ import UnrollTensors
 
   /// The loss and the gradients of a window with dropped recurrent weights are those of the model that
   /// has these weights.
-  @Test(arguments: [VariantStack.mixed, .projection, .hardResetBefore])
+  @Test(
+    "Weight drop gives the loss and gradients of the model with these weights",
+    arguments: [VariantStack.mixed, .projection, .hardResetBefore])
   func droppedWeightsAreNotThere(stack: VariantStack) throws {
     let regularizer = Regularizer(
       [RegularizationTerm(site: .weightHH, kind: .weight, rate: 0.5)], seed: 8, draw: 2)
@@ -288,7 +295,8 @@ import UnrollTensors
   }
 
   /// Dropout between layers and before the output is as wide as what a projection leaves, and training goes on.
-  @Test(arguments: [VariantStack.mixed, .projection])
+  @Test(
+    "Variants with dropout and weight drop learn", arguments: [VariantStack.mixed, .projection])
   func allVariantsLearnWithEveryRegularization(stack: VariantStack) throws {
     let network = try model(stack)
     var optimizer = Optimizer(.adam, [.learningRate: 0.01], for: stack.architecture)
@@ -313,7 +321,9 @@ import UnrollTensors
   }
 
   /// Gradients of the last step's loss by earlier states: those of the hidden states by differences.
-  @Test(arguments: [VariantStack.projection, .hardProjection, .hardResetBefore, .resetBefore])
+  @Test(
+    "Gradient norms by earlier states of variants equal numeric derivatives",
+    arguments: [VariantStack.projection, .hardProjection, .hardResetBefore, .resetBefore])
   func lagNormsAreDerivatives(stack: VariantStack) throws {
     let architecture = stack.architecture
     let tree = filled(architecture, seed: 6)
