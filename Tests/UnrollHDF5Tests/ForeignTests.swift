@@ -5,7 +5,7 @@ import Testing
 import UnrollHDF5
 import UnrollTensors
 
-@Suite struct ForeignTests {
+@Suite("HDF5 files of other programs in memory") struct ForeignTests {
   private func image(_ name: String) throws -> (path: String, bytes: ByteStorage) {
     let path = Fixtures.path(name)
     let file = try MappedFile(path: path)
@@ -13,7 +13,8 @@ import UnrollTensors
   }
 
   /// h5py's texts and its bfloat16 are values in the one dialect and descriptions in the other.
-  @Test func textsAndNarrowNumbersOfHDF5PyAreValues() throws {
+  @Test("Texts that h5py wrote are values of a foreign inventory")
+  func textsAndNarrowNumbersOfHDF5PyAreValues() throws {
     let (path, bytes) = try image("keras/lstm.h5")
     let foreign = try Inventory(foreign: bytes, name: path)
     let ours = try Inventory(contentsOf: path)
@@ -30,7 +31,9 @@ import UnrollTensors
   private static let texts = ["the", "öl", "猫", "", "ten bytes!"]
 
   /// The padding of fixed-length strings, NULs or spaces, is not part of them.
-  @Test(arguments: ["nulls", "terminator", "spaces", "chunks"])
+  @Test(
+    "Strings of fixed length are read without their padding",
+    arguments: ["nulls", "terminator", "spaces", "chunks"])
   func stringsOfFixedLengthEndWhereTheirPaddingBegins(name: String) throws {
     let (path, bytes) = try image("foreign/strings.h5")
     let found = try readTexts("/\(name)", ofForeign: bytes, name: path)
@@ -40,12 +43,14 @@ import UnrollTensors
     #expect(inventory.objects[0].attributes[name] == .texts(Self.texts))
   }
 
-  @Test(arguments: [
-    ("inside", "one has a NUL inside"),
-    ("bomb", "16777216 of 1024 bytes each are more than 268435456 bytes"),
-    ("chunk", "2097152 of 1024 bytes each are more than 268435456 bytes"),
-    ("lzf", "its shape changed meanwhile"),
-  ])
+  @Test(
+    "Strings that are too many, contain NUL or cannot be decoded are refused",
+    arguments: [
+      ("inside", "one has a NUL inside"),
+      ("bomb", "16777216 of 1024 bytes each are more than 268435456 bytes"),
+      ("chunk", "2097152 of 1024 bytes each are more than 268435456 bytes"),
+      ("lzf", "its shape changed meanwhile"),
+    ])
   func stringsThatAreTooManyOrCutAreRefused(name: String, reason: String) throws {
     let (path, bytes) = try image("foreign/strings.h5")
     let error = #expect(throws: HDF5Error.self) {
@@ -55,7 +60,8 @@ import UnrollTensors
   }
 
   /// Places in the image are those in the file, and two images at once are two files.
-  @Test func imagesAreToldApart() async throws {
+  @Test("Several files in memory are read at once without confusion")
+  func imagesAreToldApart() async throws {
     let names = ["keras/lstm.h5", "keras/keras2-cudnn-gru.h5", "keras/keras2-cudnn-lstm.h5"]
     let expected = try names.map {
       try Inventory(contentsOf: Fixtures.path($0)).objects.map(\.kind)
@@ -72,7 +78,8 @@ import UnrollTensors
     }
   }
 
-  @Test func memoryThatIsNoFileIsRefused() {
+  @Test("Memory that is no HDF5 file is refused")
+  func memoryThatIsNoFileIsRefused() {
     #expect(throws: HDF5Error.self) { try Inventory(foreign: .owned([1, 2, 3]), name: "x") }
     #expect(throws: HDF5Error.self) { try Inventory(foreign: .owned([]), name: "x") }
   }

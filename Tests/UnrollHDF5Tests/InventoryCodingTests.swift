@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 import UnrollHDF5
 
-@Suite struct InventoryCodingTests {
+@Suite("Encoded inventories") struct InventoryCodingTests {
   /// The inventory, its numbers by their bits: NaN is not equal to itself.
   private func comparable(_ inventory: Inventory) -> Inventory {
     var inventory = inventory
@@ -17,7 +17,8 @@ import UnrollHDF5
     return inventory
   }
 
-  @Test func everyInventoryComesBack() throws {
+  @Test("Every inventory comes back from its bytes")
+  func everyInventoryComesBack() throws {
     var generator = SeededGenerator(seed: 31)
     for _ in 0..<2000 {
       let inventory = generator.inventory()
@@ -26,7 +27,8 @@ import UnrollHDF5
     }
   }
 
-  @Test func noPartOfTheBytesIsAnInventory() {
+  @Test("Truncated or extended bytes are no inventory")
+  func noPartOfTheBytesIsAnInventory() {
     var generator = SeededGenerator(seed: 32)
     for _ in 0..<20 {
       let bytes = generator.inventory().encoded
@@ -38,7 +40,8 @@ import UnrollHDF5
   }
 
   /// A count that is too large, or negative, is not believed.
-  @Test func countsAreNotBelieved() {
+  @Test("False counts in the bytes are refused or read, and never trap")
+  func countsAreNotBelieved() {
     var generator = SeededGenerator(seed: 33)
     var refused = 0
     for _ in 0..<5000 {
@@ -58,7 +61,8 @@ import UnrollHDF5
     #expect(refused > 2000, "\(refused)")
   }
 
-  @Test func textThatIsNotUTF8IsRefused() {
+  @Test("Text that is not UTF-8 is refused")
+  func textThatIsNotUTF8IsRefused() {
     let inventory = Inventory(objects: [
       InventoryObject(path: "/~", kind: .group, linkCount: 1)
     ])
@@ -66,7 +70,8 @@ import UnrollHDF5
     #expect(Inventory(encoded: bytes[...]) == nil)
   }
 
-  @Test func moreObjectsThanAWalkDescribesAreRefused() {
+  @Test("An inventory of more objects than the limit is refused")
+  func moreObjectsThanAWalkDescribesAreRefused() {
     let object = InventoryObject(path: "/", kind: .group, linkCount: 1)
     let most = Inventory(
       objects: [InventoryObject](repeating: object, count: Inventory.maximumObjects))

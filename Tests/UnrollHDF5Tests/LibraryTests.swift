@@ -7,8 +7,9 @@ import UnrollTensors
 
 @testable import UnrollHDF5
 
-@Suite struct LibraryTests {
-  @Test func anErrorNamesOperationFileObjectAndReason() throws {
+@Suite("libhdf5") struct LibraryTests {
+  @Test("An error names operation, file, object and reason")
+  func anErrorNamesOperationFileObjectAndReason() throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/bad.h5"
       try Data("no HDF5 file".utf8).write(to: URL(filePath: path))
@@ -21,7 +22,8 @@ import UnrollTensors
     }
   }
 
-  @Test func errorsPrintNothingFromAnyThread() throws {
+  @Test("Errors of libhdf5 print nothing from any thread")
+  func errorsPrintNothingFromAnyThread() throws {
     // The library prints to the standard error of the process; a pipe in its place shows it.
     var ends: [Int32] = [0, 0]
     #expect(pipe(&ends) == 0)
@@ -43,7 +45,8 @@ import UnrollTensors
     #expect(!String(decoding: printed, as: UTF8.self).contains("HDF5"))
   }
 
-  @Test func identifiersDoNotLeak() throws {
+  @Test("Identifiers of libhdf5 do not leak, also after errors")
+  func identifiersDoNotLeak() throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/a.h5"
       for _ in 0..<3 {
@@ -73,7 +76,8 @@ import UnrollTensors
     }
   }
 
-  @Test func anInventoryHasWhatWasWritten() throws {
+  @Test("An inventory describes the groups, datasets, attributes and links that were written")
+  func anInventoryHasWhatWasWritten() throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/a.h5"
       let writer = try FileWriter(creating: path)
@@ -120,7 +124,8 @@ import UnrollTensors
     }
   }
 
-  @Test func theSuperblockIsReadWithoutTheLibrary() throws {
+  @Test("The superblock is read without libhdf5")
+  func theSuperblockIsReadWithoutTheLibrary() throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/a.h5"
       try FileWriter(creating: path).close()
@@ -134,7 +139,8 @@ import UnrollTensors
     }
   }
 
-  @Test func reservingMoreThanTheDiskHasFails() throws {
+  @Test("Reserving more than the disk has fails")
+  func reservingMoreThanTheDiskHasFails() throws {
     try withTemporaryFolder { folder in
       let writer = try FileWriter(creating: "\(folder)/a.h5")
       do {
