@@ -5,7 +5,7 @@ import Testing
 
 @testable import UnrollTensors
 
-@Suite struct NarrowingTests {
+@Suite("Conversion to narrower types") struct NarrowingTests {
   private func bits(_ value: Double, _ type: DType) throws -> UInt16 {
     let tensor = try Tensor([value]).converted(to: type)
     return tensor.withUnsafeBytes { UInt16(littleEndian: $0.loadUnaligned(as: UInt16.self)) }
@@ -16,7 +16,7 @@ import Testing
       ? Double(Float(bitPattern: UInt32(bits) << 16)) : Double(widened(float16: bits))
   }
 
-  @Test(arguments: [DType.float16, .bfloat16])
+  @Test("Every finite number of a narrow type comes back", arguments: [DType.float16, .bfloat16])
   func everyNumberOfTheTypeComesBack(type: DType) throws {
     let all = (0...UInt16.max).filter { value($0, type).isFinite }
     let tensor = try Tensor(all.map { value($0, type) }).converted(to: type)
@@ -24,7 +24,9 @@ import Testing
     #expect(back == all)
   }
 
-  @Test(arguments: [DType.float16, .bfloat16])
+  @Test(
+    "A number between two narrow ones is rounded to the nearest, ties to even",
+    arguments: [DType.float16, .bfloat16])
   func whatLiesBetweenGoesToTheNearest(type: DType) throws {
     let infinity: UInt16 = type == .bfloat16 ? 0x7F80 : 0x7C00
     for low in (0..<infinity - 1) {
@@ -36,7 +38,8 @@ import Testing
     }
   }
 
-  @Test func whatIsTooLargeIsRefused() throws {
+  @Test("A number beyond the range of the type is refused, and infinity and NaN are kept")
+  func whatIsTooLargeIsRefused() throws {
     // Half a step above the largest is where infinity begins.
     #expect(try bits(65519.99, .float16) == 0x7BFF)
     #expect(throws: NarrowingError(value: 65520, dtype: .float16)) { try bits(65520, .float16) }
@@ -46,7 +49,8 @@ import Testing
     #expect(value(try bits(.nan, .bfloat16), .bfloat16).isNaN)
   }
 
-  @Test func widerTypesHoldTheSame() throws {
+  @Test("Conversion to a wider type and back keeps the numbers")
+  func widerTypesHoldTheSame() throws {
     let values: [Float] = [0, -0.0, 1.5, -3e-38, 1e38]
     let tensor = Tensor(values, shape: [5])
     let wide = try tensor.converted(to: .float64)

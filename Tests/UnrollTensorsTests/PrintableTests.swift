@@ -3,8 +3,9 @@
 import Testing
 import UnrollTensors
 
-@Suite struct PrintableTests {
-  @Test func aLongTextIsCutAndCounted() {
+@Suite("Printed excerpts") struct PrintableTests {
+  @Test("A long text is cut, and the rest is counted")
+  func aLongTextIsCutAndCounted() {
     #expect(excerpt("abc", limit: 3) == "abc")
     #expect(excerpt("abcde", limit: 3) == "abc... (2 more)")
     // One character of thousands of scalars.

@@ -6,8 +6,9 @@ import Testing
 
 @testable import UnrollTensors
 
-@Suite struct TensorTests {
-  @Test func sizesThatOverflowAreNone() {
+@Suite("Shapes, tensors and mapped files") struct TensorTests {
+  @Test("Element and byte counts that overflow are nil")
+  func sizesThatOverflowAreNone() {
     #expect(Shape([3, 4]).elementCount == 12)
     #expect(Shape([]).elementCount == 1)
     #expect(Shape([1 << 40, 1 << 40]).elementCount == nil)
@@ -15,14 +16,16 @@ import Testing
     #expect(Shape([96, 64]).description == "[96, 64]")
   }
 
-  @Test func bytesMustFitTheShape() {
+  @Test("A tensor needs as many bytes as its shape has")
+  func bytesMustFitTheShape() {
     let bytes = ByteStorage.owned([0, 0, 0, 0])
     #expect(Tensor(shape: [1], dtype: .float32, storage: bytes) != nil)
     #expect(Tensor(shape: [2], dtype: .float32, storage: bytes) == nil)
     #expect(Tensor(shape: [1], dtype: .uint32, storage: bytes)?.floats() == nil)
   }
 
-  @Test func aMappedPartLiesInsideItsFile() throws {
+  @Test("A mapped range lies inside its file, and a folder is refused")
+  func aMappedPartLiesInsideItsFile() throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/a"
       try Data([1, 2, 3, 4, 5]).write(to: URL(filePath: path))
@@ -40,7 +43,8 @@ import Testing
     }
   }
 
-  @Test func anEmptyFileHasNoBytes() throws {
+  @Test("An empty file is mapped without bytes")
+  func anEmptyFileHasNoBytes() throws {
     try withTemporaryFolder { folder in
       try Data().write(to: URL(filePath: "\(folder)/a"))
       let file = try MappedFile(path: "\(folder)/a")
@@ -49,7 +53,8 @@ import Testing
   }
 
   /// Every binary16 number against its definition: (-1)^s 2^(e-15) (1 + f/1024), subnormals, inf.
-  @Test func widensEveryFloat16() {
+  @Test("Every float16 is widened by its definition")
+  func widensEveryFloat16() {
     for bits in UInt16.min...UInt16.max {
       let value = widened(float16: bits)
       let (exponent, fraction) = (Int(bits >> 10) & 31, Double(bits & 1023))
@@ -69,7 +74,8 @@ import Testing
     }
   }
 
-  @Test func floatsOfEveryType() {
+  @Test("Floats of every type are read")
+  func floatsOfEveryType() {
     func tensor(_ dtype: DType, _ bytes: [UInt8]) -> [Float]? {
       Tensor(shape: [1], dtype: dtype, storage: .owned(bytes))?.floats()
     }
@@ -79,7 +85,8 @@ import Testing
     #expect(tensor(.float64, [0, 0, 0, 0, 0, 0, 0xF0, 0x3F]) == [1])
   }
 
-  @Test func controlCharactersAreEscaped() {
+  @Test("Control and direction characters are escaped")
+  func controlCharactersAreEscaped() {
     #expect(printable("a\u{1B}[2J\n\u{202E}é日") == "a\\u{1b}[2J\\u{a}\\u{202e}é日")
   }
 }
