@@ -7,9 +7,11 @@ import UnrollTensors
 
 @testable import UnrollInterchange
 
-@Suite struct CorpusTests {
+@Suite("Fuzzing corpus") struct CorpusTests {
   /// The snapshot counts the inputs by what came of them.
-  @Test(arguments: FuzzTarget.allCases)
+  @Test(
+    "Inputs of the fuzzing corpus are refused or accepted as in the snapshot",
+    arguments: FuzzTarget.allCases)
   func outcomesOfTheCorpus(_ target: FuzzTarget) throws {
     let corpus = try ZipArchive(
       MappedFile(path: Fixtures.path("fuzzing/\(target.rawValue).zip")))
