@@ -39,8 +39,9 @@ enum InstructionSet: CaseIterable {
     return try body()
   }
 
-  /// The order along k in which a product adds: chains of at most 384 numbers. In bf16 they consist of pairs, of
-  /// which the second number comes first.
+  /// The order along k in which a product adds: chains of at most 384 numbers.
+  ///
+  /// In bf16 they consist of pairs, of which the second number comes first.
   private func chains(_ K: Int, _ precision: Precision) -> [[Int]] {
     let width = precision == .bfloat16 ? 2 : 1
     let (steps, longest) = ((K + width - 1) / width, 384 / width)
