@@ -9,7 +9,7 @@ import UnrollTokenization
 
 @testable import UnrollEngine
 
-@Suite struct TextDifferenceTests {
+@Suite("Differences of two models on a text") struct TextDifferenceTests {
   private func compare(
     _ models: [Checkpoint], _ text: String
   ) throws -> TextDifference {
