@@ -10,7 +10,7 @@ import UnrollFormat
 
   init() throws { runner = try CommandRunner() }
 
-  @Test("The front matter has the Hub's names, and the page structure, digest and history")
+  @Test("A model card has the Hub's front matter, the structure and the weights digest")
   func card() throws {
     try withTemporaryFolder { folder in
       var model = Checkpoint.small()
@@ -61,7 +61,7 @@ import UnrollFormat
     }
   }
 
-  @Test("A field cannot end the front matter, and a licence of its own is named")
+  @Test("Fields cannot break out of the front matter, and an own license is named")
   func hostileFields() throws {
     try withTemporaryFolder { folder in
       var model = Checkpoint.small()
@@ -83,7 +83,7 @@ import UnrollFormat
     }
   }
 
-  @Test("A digest is not published for weights that have changed")
+  @Test("A model with damaged weights gets no card")
   func damagedModel() throws {
     try withTemporaryFolder { folder in
       let model = Checkpoint.small()
@@ -99,7 +99,7 @@ import UnrollFormat
     }
   }
 
-  @Test("File names stand in quotes where a shell would cut them")
+  @Test("File names with spaces or semicolons are quoted for the shell")
   func oddNames() throws {
     try withTemporaryFolder { folder in
       try Checkpoint.small().write(to: "\(folder)/a b;c.unroll.h5")
@@ -109,7 +109,7 @@ import UnrollFormat
     }
   }
 
-  @Test("A card without a license says how to add one")
+  @Test("A model without a license gets a card and a hint how to add one")
   func withoutLicense() throws {
     try withTemporaryFolder { folder in
       try Checkpoint.small().write(to: "\(folder)/poet.unroll.h5")

@@ -172,7 +172,7 @@ import UnrollTokenization
   }
 
   @Test(
-    "A Tokenizer of Keras gives tokens and tokenizer, as --vocabulary and as --tokenizer",
+    "A Keras Tokenizer gives vocabulary and tokenizer, by --vocabulary and by --tokenizer",
     arguments: ["--vocabulary", "--tokenizer"])
   func kerasTokenizers(option: String) throws {
     let json =
@@ -196,7 +196,7 @@ import UnrollTokenization
     }
   }
 
-  @Test("Text that Keras would leave out is refused where there is no oov_token")
+  @Test("Unknown words are refused for a Keras Tokenizer without oov_token")
   func wordsThatKerasLeavesOut() throws {
     try withTemporaryFolder { folder in
       let options = ["--vocabulary", Fixtures.path("words/keras-few.pkl")]

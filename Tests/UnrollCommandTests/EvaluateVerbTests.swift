@@ -65,7 +65,7 @@ import UnrollFormat
     }
   }
 
-  @Test("UNROLL_KERNELS chooses an instruction set, changes nothing, and names what there is")
+  @Test("UNROLL_KERNELS selects an instruction set without changing results, or lists the valid ones")
   func instructionSetsCanBeChosen() throws {
     try withTokens { folder in
       _ = try convert("pytorch/lstm-state.pt", in: folder)
@@ -86,7 +86,7 @@ import UnrollFormat
     }
   }
 
-  @Test("A model that is worse than guessing is said to be so by evaluate and by score")
+  @Test("evaluate and score warn of a model that is worse than guessing")
   func worseThanGuessing() throws {
     try withTokens { folder in
       _ = try convert("pytorch/lstm-state.pt", in: folder)
@@ -114,7 +114,7 @@ import UnrollFormat
     }
   }
 
-  @Test("Programs' perplexities have their own names, and missing numbers have a reason")
+  @Test("Perplexities of other programs have their own names, and missing numbers a reason")
   func perplexitiesHaveTheirNames() throws {
     try withTokens { folder in
       _ = try convert("pytorch/lstm-state.pt", in: folder)

@@ -143,8 +143,7 @@ import UnrollTokenization
     }
   }
 
-  @Test(
-    "A map gives the tensors of the output their names, in formats that have names of the caller's")
+  @Test("A map names the tensors of the output, in formats whose tensors have free names")
   func aMapNamesTheTensorsOfTheOutput() throws {
     let map = """
       {"encoder.weight": "lut", "rnn.weight_ih_l0": "lower.x", "rnn.weight_hh_l0": "lower.h",
@@ -398,7 +397,7 @@ import UnrollTokenization
     }
   }
 
-  @Test("An export tells what is wrong in words of its own files, once")
+  @Test("Errors of an export name the file once and advise a fix")
   func messagesOfAnExport() throws {
     try withCheckpoint { folder in
       func errors(_ arguments: [String]) throws -> String {

@@ -39,7 +39,7 @@ import UnrollFormat
     }
   }
 
-  @Test("--patience ends training after evaluations without improvement, and a larger one goes on")
+  @Test("--patience stops training early, and a larger one resumes it")
   func trainingStopsEarly() throws {
     try withScene { folder in
       let options = [

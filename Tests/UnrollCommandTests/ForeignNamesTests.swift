@@ -7,7 +7,7 @@ import Testing
 @testable import unroll
 
 @Suite("Verbs and options of other programs") struct ForeignNamesTests {
-  @Test("Verbs and options of other programs are read as ours")
+  @Test("Verbs and options of other programs are translated to Unroll's")
   func aliases() throws {
     #expect(
       try ForeignNames.translated([
@@ -22,7 +22,7 @@ import Testing
     #expect(try ForeignNames.translated([]).isEmpty)
   }
 
-  @Test("Other names get a hint with ours and the exit code of wrong usage")
+  @Test("Unknown names of other programs get a hint and exit code 64")
   func hints() throws {
     let runner = try CommandRunner()
     for (arguments, own) in [
@@ -36,7 +36,7 @@ import Testing
     }
   }
 
-  @Test("A configuration may have the names of other programs, too")
+  @Test("A configuration can use option names of other programs")
   func configurations() throws {
     try withTemporaryFolder { folder in
       try Data(#"{"nlayers": 1, "columns": 4}"#.utf8).write(to: URL(filePath: "\(folder)/c.json"))
@@ -46,7 +46,7 @@ import Testing
     }
   }
 
-  @Test("No name that is translated is an option of a verb")
+  @Test("No translated name is an option of Unroll")
   func namesOfOthersAreNotOurs() throws {
     let help = try CommandRunner().run(["--experimental-dump-help"]).output
     struct Help: Decodable {

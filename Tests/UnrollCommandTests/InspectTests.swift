@@ -46,7 +46,7 @@ import UnrollFormat
     #expect(report["weights_digest"] == nil && report["notes"] is [[String: Any]])
   }
 
-  @Test("The parameters of a file are those of the checkpoint that it converts to")
+  @Test("inspect lists the parameters of the checkpoint that the file converts to")
   func parametersOfConversion() throws {
     try withTemporaryFolder { folder in
       let tokens = (1...11).map { "\($0)\n" }.joined()
@@ -70,7 +70,7 @@ import UnrollFormat
     }
   }
 
-  @Test("Missing tokens are named as missing, and a list gives them")
+  @Test("Missing tokens are reported, and --vocabulary supplies them")
   func vocabulary() throws {
     let without = try shown("pytorch/lstm-state.pt").output
     #expect(without.contains("  11 tokens, which the file does not list"), "\(without)")
@@ -113,7 +113,7 @@ import UnrollFormat
     }
   }
 
-  @Test("Information that a file lacks is requested with the words of convert")
+  @Test("Missing information is requested by inspect as by convert")
   func missingInformation() throws {
     let source = Fixtures.path("pytorch/rnn_tanh-state.pt")
     let refused = try runner.run(["inspect", source])
@@ -192,7 +192,7 @@ import UnrollFormat
     #expect(TextLayout.number(.greatestFiniteMagnitude) == "1.79769e+308")
   }
 
-  @Test("Columns of a table line up, numbers to the right")
+  @Test("Columns of a printed table are aligned, numbers to the right")
   func tables() {
     #expect(
       TextLayout.table(
@@ -200,7 +200,7 @@ import UnrollFormat
         == ["name        n", "a           1  x", "long name  12"])
   }
 
-  @Test("Lines are broken between parts")
+  @Test("Long lines are wrapped between their parts")
   func wrapping() {
     let parts = (0..<20).map { "part \($0)" }
     let lines = TextLayout.wrapped("  label  ", parts)

@@ -140,7 +140,7 @@ import UnrollFormat
     }
   }
 
-  @Test("A real training has the curve that it printed")
+  @Test("A checkpoint of a real training has a learning curve")
   func realTraining() throws {
     let output = try CommandRunner().run(
       ["inspect", Fixtures.path("fuzzing/training.unroll.h5")]

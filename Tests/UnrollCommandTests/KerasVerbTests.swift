@@ -176,7 +176,7 @@ import UnrollTensors
     }
   }
 
-  @Test("A configuration goes with an archive whose class is code, and says what was assumed")
+  @Test("--keras-config describes an archive of a custom class, and nothing is assumed")
   func configurationsGoWithClasses() throws {
     try withTokens { folder in
       let layers = [
@@ -204,7 +204,7 @@ import UnrollTensors
     }
   }
 
-  @Test("The function of gates that an old file does not tell is asked for, and recorded")
+  @Test("The gate activation that an old file does not state is requested and recorded")
   func gatesAreAskedFor() throws {
     try withTokens { folder in
       let options = ["--vocabulary", "words.txt", "-o", "a.h5"]

@@ -31,7 +31,7 @@ import UnrollFormat
     }
   }
 
-  @Test("A state alone tells the texts and the output of the training that it resumes")
+  @Test("A saved state alone is enough to find the texts and the output and to resume")
   func aStateAlone() throws {
     try withScene { folder in
       let whole = try runner.run(Self.start + ["-o", "whole.unroll.h5"], in: folder)
@@ -130,7 +130,7 @@ import UnrollFormat
     }
   }
 
-  @Test("--resume auto goes on with the model that the training began from, and with new words")
+  @Test("--resume auto requires the original model and options, new words included")
   func automaticallyWithWords() throws {
     try withScene { folder in
       let words = Self.start + ["--vocabulary", "extend", "-o", "a.unroll.h5", "--auto-resume"]
@@ -151,7 +151,7 @@ import UnrollFormat
     }
   }
 
-  @Test("A text that has changed, or a state of another name, is asked for")
+  @Test("A changed text and the output of a renamed state are requested")
   func missingTexts() throws {
     try withScene { folder in
       let paused = try runner.run(

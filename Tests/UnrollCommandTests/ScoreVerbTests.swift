@@ -10,7 +10,7 @@ import UnrollFormat
 
   init() throws { runner = try CommandRunner() }
 
-  @Test("With --flush a line in a pipe is answered before the next one comes")
+  @Test("score --flush answers a line in a pipe before the next one arrives")
   func linesInAPipeAreAnsweredAtOnce() throws {
     try withTokens { folder in
       #expect(try convert("pytorch/lstm-tied-module.pt", in: folder).exitCode == 0)
@@ -91,7 +91,7 @@ import UnrollFormat
     }
   }
 
-  @Test("A misspelled hypothesis does not win without a word, and a number is given on request")
+  @Test("Unknown words give no score unless --unknown asks for one, and are counted")
   func unknownWordsAreSaid() throws {
     try withTokens { folder in
       _ = try convert("pytorch/lstm-state.pt", in: folder)

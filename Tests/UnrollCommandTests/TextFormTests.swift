@@ -50,7 +50,7 @@ import UnrollFormat
   }
 
   @Test(
-    "A UTF-16 text is named, and the command in the message converts it",
+    "A UTF-16 text is refused by its encoding, and the advised command converts it",
     arguments: ["UTF-16", "UTF-16LE", "UTF-16BE"], ["text.txt", "a text.txt.gz", "-"])
   func wideEncodings(encoding: String, name: String) throws {
     try withTemporaryFolder { folder in
@@ -79,8 +79,7 @@ import UnrollFormat
     }
   }
 
-  @Test(
-    "CR LF is shown and named for a Tokenizer of Keras, and the command in the message cures it")
+  @Test("CR LF is named as the cause for a Keras Tokenizer, and the advised command removes it")
   func windowsLineEnds() throws {
     try withTemporaryFolder { folder in
       try write("The cat sat\r\nthe dog sat\r\n", to: "\(folder)/text.txt")
@@ -105,7 +104,7 @@ import UnrollFormat
     }
   }
 
-  @Test("Unknown words are left out on request, counted, and said")
+  @Test("--unknown drop leaves unknown words out and counts them")
   func unknownWordsAreLeftOut() throws {
     try withTemporaryFolder { folder in
       let text = Fixtures.path("words/dropping.txt")
@@ -131,7 +130,7 @@ import UnrollFormat
   }
 
   @Test(
-    "Numbers that make no sense are refused",
+    "Option values outside their domain have exit code 64",
     arguments: [
       ["score", "--unknown", "penalty=-3"], ["score", "--unknown", "penalty=nan"],
       ["score", "--unknown", "penalty=inf"], ["score", "--unknown", "penalty="],
@@ -208,7 +207,7 @@ import UnrollFormat
     }
   }
 
-  @Test("The check of a conversion has the windows that the file states, or the options")
+  @Test("The plausibility check of a conversion uses the window of the file or of the options")
   func checksOfWindows() throws {
     try withTemporaryFolder { folder in
       let text = Fixtures.path("windows/text.txt")
@@ -236,7 +235,7 @@ import UnrollFormat
     }
   }
 
-  @Test("An estimate is of windows that cross lines, where these are asked for")
+  @Test("--estimate counts the predictions of windows within lines, and with --carry across them")
   func estimatesCrossLines() throws {
     try withTemporaryFolder { folder in
       let converted = try runner.run(
@@ -259,7 +258,7 @@ import UnrollFormat
   }
 
   @Test(
-    "A text that comes through a pipe by name is read whole and once",
+    "A text that comes through a named pipe is read whole",
     arguments: [
       "cat text.txt | unroll VERB", "cat text.txt > pipe & unroll VERB",
     ])

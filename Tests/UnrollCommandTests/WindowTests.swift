@@ -57,7 +57,7 @@ import UnrollFormat
     "4", "--embedding-size", "3", "--steps", "3",
   ]
 
-  @Test("Line conventions of a training are stored, kept by --resume, and not contradicted")
+  @Test("Line conventions of a training are stored, and --resume refuses to change them")
   func lineConventionsOfTraining() throws {
     try withTemporaryFolder { folder in
       let text = String(repeating: "the cat sat <eos>\na dog ran <eos>\n", count: 30)
@@ -99,7 +99,7 @@ import UnrollFormat
   }
 
   @Test(
-    "A byte-order mark changes nothing of a training",
+    "A byte-order mark does not change a training",
     arguments: [["--tokenizer", "whitespace"], ["--tokenizer", "character"]])
   func byteOrderMarksAreNoText(tokenizer: [String]) throws {
     try withTemporaryFolder { folder in
@@ -117,7 +117,7 @@ import UnrollFormat
   }
 
   @Test(
-    "Text in CR LF or NFD is refused by that cause, and the command in the message cures it",
+    "Text in CR LF or NFD is refused for this cause, and the advised command converts it",
     arguments: [("caf\u{E9} au lait\r\n", "CR LF"), ("cafe\u{301} au lait\n", "NFD")])
   func causesOfUnknownTextAreCured(text: String, cause: String) throws {
     try withTemporaryFolder { folder in

@@ -12,7 +12,7 @@ import UnrollTokenization
 
 /// The files of `fixtures/onnx-account`, made by `scripts/make/onnx-account-fixtures`, and
 /// `fixtures/theanolm/extra-layer.h5`.
-@Suite("Accounts of ONNX graphs and files of TheanoLM") struct AccountTests {
+@Suite("Unexpected parts of ONNX graphs and TheanoLM files") struct AccountTests {
   private func convert(_ name: String, ignoring ignored: Set<String> = []) throws -> Conversion {
     var options = ReadingOptions(
       vocabulary: Vocabulary(tokens: (0..<11).map { "token\($0)".utf8 }, unit: .word))
@@ -34,14 +34,14 @@ import UnrollTokenization
 
   // MARK: - Results
 
-  @Test("States, logits and probabilities beside the result of a model change nothing")
+  @Test("States, logits and probabilities among the outputs of an ONNX graph change nothing")
   func resultsOfOneModel() throws {
     let conversion = try convert("results-of-one-model")
     #expect(conversion.notes.isEmpty)
     try expect(conversion, toBe: "results-of-one-model")
   }
 
-  @Test("A second linear result is refused by its name, and the one that is kept decides")
+  @Test("A second output layer of an ONNX graph is refused by name until one is ignored")
   func secondLinearResults() throws {
     for name in ["two-heads", "tags-first"] {
       let error = try refusal(name)
@@ -67,7 +67,7 @@ import UnrollTokenization
   }
 
   @Test(
-    "A result of other weights is refused by its name",
+    "An output of an ONNX graph that is computed from other weights is refused by name",
     arguments: [("scaled-states", "scaled"), ("second-recurrent", "other")])
   func resultsOfOtherWeights(name: String, result: String) throws {
     let error = try refusal(name)
@@ -77,7 +77,7 @@ import UnrollTokenization
 
   // MARK: - Constants
 
-  @Test("A constant that no result is computed from is noted, or ignored")
+  @Test("An unused constant of an ONNX graph is noted, or ignored on request")
   func unreadConstants() throws {
     let conversion = try convert("unread-constant")
     #expect(
@@ -91,7 +91,7 @@ import UnrollTokenization
       ])
   }
 
-  @Test("What the model computes with cannot be ignored, nor what is not there")
+  @Test("Names that the model needs, or that the graph does not have, cannot be ignored")
   func neededNamesAreNotIgnored() throws {
     for name in ["u", "W", "one"] {
       let error = try refusal("two-heads", ignoring: [name, "tags"])
@@ -102,7 +102,7 @@ import UnrollTokenization
   }
 
   @Test(
-    "A state whose size comes from a value of other axes is refused: the runtime refuses sequences, too",
+    "An initial state whose size is derived from other axes is refused",
     arguments: ["refused-size-reshaped", "refused-size-squeezed"])
   func sizesOfStates(name: String) throws {
     let error = try refusal(name)
@@ -121,7 +121,7 @@ import UnrollTokenization
       MappedFile(path: Fixtures.path("theanolm/\(name).h5")), options: options)
   }
 
-  @Test("A dataset of TheanoLM that the architecture does not name is refused, or ignored")
+  @Test("A TheanoLM dataset outside the architecture is refused, or ignored on request")
   func datasetsOfTheanoLM() throws {
     let error = try #require(
       #expect(throws: InterchangeError.self) { try readTheanoLM("extra-layer") })
@@ -132,7 +132,7 @@ import UnrollTokenization
     #expect(rest.notes.contains { $0.message == "ignored, as requested (2 names)" })
   }
 
-  @Test("A dataset of TheanoLM that the model is made of cannot be ignored")
+  @Test("A TheanoLM dataset that the model needs cannot be ignored")
   func neededDatasetsOfTheanoLM() {
     for name in ["/layers/lstm_2", "/vocabulary/words"] {
       let error = #expect(throws: InterchangeError.self) {

@@ -74,7 +74,7 @@ private struct DroppingFixture: Decodable {
     #expect(abs(lines.nll - mean(Array(expected.lineLogProbabilities.joined()))) < 2e-6)
   }
 
-  @Test("Words that were left out count in no divisor")
+  @Test("Words that are left out do not count in any divisor")
   func divisorsAreOfTheRest() throws {
     // Of 28 words the first is not predicted; zebra, yak, (quietly) and zebra, and the line of three unknown
     // words, are left out.
@@ -85,7 +85,7 @@ private struct DroppingFixture: Decodable {
     #expect(result.bytes < size - "zebrayakunknownwordsalonequietlyzebrazebra".count)
   }
 
-  @Test("A word has the probability of its own token, and one that was left out has none")
+  @Test("A word has the probability of its token, and a word that is left out has none")
   func wordsHaveTheirOwnTokens() throws {
     let expected = try DroppingFixture.read("words")
     let model = try model("words")
@@ -107,7 +107,7 @@ private struct DroppingFixture: Decodable {
     #expect(scores[4].words.map(\.isUnknown) == [false, false, false, false, true])
   }
 
-  @Test("Without the option such a text is refused, and the message names it")
+  @Test("Without --unknown drop a text with unknown words is refused with that option")
   func refusedWithoutTheOption() throws {
     let model = try LanguageModel(checkpoint("words"), path: "words")
     let error = #expect(throws: TextError.self) {
@@ -116,7 +116,7 @@ private struct DroppingFixture: Decodable {
     #expect(error?.found.contains("zebra") == true && error?.fix.contains("--unknown drop") == true)
   }
 
-  @Test("Other tokenizers, and one with a token for unknown words, leave nothing out")
+  @Test("Only a Keras Tokenizer without oov_token can leave unknown words out")
   func othersAreRefused() throws {
     for name in ["keras-oov.json", "wordlevel.json"] {
       let bytes = try Data(contentsOf: URL(filePath: Fixtures.path("words/\(name)")))
@@ -129,7 +129,7 @@ private struct DroppingFixture: Decodable {
     }
   }
 
-  @Test("The check of a conversion reads a text as Keras does, too")
+  @Test("The plausibility check of a conversion leaves unknown words out as Keras does")
   func checksLeaveWordsOut() throws {
     let expected = try DroppingFixture.read("words")
     let check = try PlausibilityCheck(

@@ -17,7 +17,7 @@ import UnrollFormat
     try String(contentsOf: Fixtures.root.appending(path: path), encoding: .utf8)
   }
 
-  @Test("Examples of UnrollEngine's page are those that are compiled")
+  @Test("Examples of UnrollEngine's page are in the compiled program")
   func examplesAreThoseThatAreCompiled() throws {
     let program = try text("Tests/UnrollEngineTests/Examples.swift")
     let examples = try self.examples(in: "Sources/UnrollEngine/UnrollEngine.docc/UnrollEngine.md")

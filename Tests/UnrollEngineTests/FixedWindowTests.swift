@@ -105,7 +105,7 @@ import UnrollTokenization
     if name == "masked" { #expect(throws: TextError.self) { try model.generate(settings) } }
   }
 
-  @Test("Many windows side by side give what each gives alone")
+  @Test("Windows in one batch give the log-probabilities that each gives alone")
   func windowsAreIndependent() throws {
     let model = try model("plain")
     let window = try window("plain", model)
@@ -122,7 +122,7 @@ import UnrollTokenization
     }
   }
 
-  @Test("A padding token that the vocabulary lacks, or does not name, is refused with the option")
+  @Test("A missing or unnamed padding token is refused with the option that gives one")
   func paddingIsNamed() throws {
     let model = try model("plain")
     let unknown = #expect(throws: TextError.self) {

@@ -138,7 +138,7 @@ import UnrollTokenization
     }
   }
 
-  @Test("A layer that makes ids of texts gives its vocabulary, its characters and Keras's numbers")
+  @Test("TextVectorization and StringLookup layers give the vocabulary and Keras's numbers")
   func vocabulariesOfLookupsAreTaken() throws {
     let reference = try decode(Texts.self, "references-tensorflow.json").models.vectorization
     let conversion = try convert("vectorization.keras") { $0.vocabulary = nil }

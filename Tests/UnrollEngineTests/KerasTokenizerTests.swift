@@ -16,7 +16,7 @@ import Testing
   private func path(_ name: String) -> String { Fixtures.path("words/\(name)") }
 
   @Test(
-    "Ids are those of Keras from every form of a pickle",
+    "Every form of a pickled Tokenizer gives the ids of Keras",
     arguments: [
       "keras.pkl", "keras-protocol2.pkl", "keras-protocol0.pkl", "keras-inside.pkl",
       "keras.joblib", "keras-old.joblib", "keras-zlib.joblib", "keras-gzip.joblib", "keras-few.pkl",
@@ -43,7 +43,7 @@ import Testing
   }
 
   @Test(
-    "Compressions that are not read are named, with the Python line that writes the file again",
+    "Unsupported compressions of joblib are named with the Python line that removes them",
     arguments: ["bz2", "xz", "lzma"])
   func otherCompressions(name: String) throws {
     let file = path("keras-\(name).joblib")
@@ -53,7 +53,7 @@ import Testing
     #expect(throws: TextError.self) { try Vocabulary(contentsOf: file) }
   }
 
-  @Test("A Tokenizer with a function of its user's is refused by that name")
+  @Test("A Keras Tokenizer with a custom analyzer is refused by that setting")
   func analyzer() throws {
     let error = #expect(throws: TextError.self) {
       try TokenizerDefinition(contentsOf: path("keras-analyzer.pkl"))
@@ -61,7 +61,7 @@ import Testing
     #expect(error?.expected.hasPrefix("Tokenizer.analyzer") == true)
   }
 
-  @Test("A num_words that leaves no word is refused by that name")
+  @Test("A num_words that leaves no word is refused by that setting")
   func noWords() throws {
     var text = try String(contentsOfFile: path("keras.json"), encoding: .utf8)
     text.replace(/"num_words": (null|\d+)/, with: #""num_words": 1"#)

@@ -206,7 +206,7 @@ private struct Reference: Decodable {
     #expect(try perplexity(.stream, of: Self.text).figures.isEmpty)
   }
 
-  @Test("The word <unk> of a text is an unknown word, as in KenLM and SRILM")
+  @Test("The word <unk> of a text counts as unknown, as in KenLM and SRILM")
   func literalUnknownWordsCount() throws {
     struct Expected: Decodable {
       let kenlm: [String: Double]
@@ -327,7 +327,7 @@ private struct Reference: Decodable {
   }
 
   @Test(
-    "Ends of lines that a model of words does not predict divide nothing",
+    "Line ends that a word model does not predict do not count in SRILM's and KenLM's figures",
     arguments: [
       PerplexityProtocol.srilm, .kenlm,
     ])

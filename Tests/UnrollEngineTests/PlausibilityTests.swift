@@ -71,7 +71,7 @@ import UnrollTokenization
     }
   }
 
-  @Test("A text of another kind is said to be of another kind")
+  @Test("A text of another kind than the model's gets a warning")
   func otherTextsAreSaid() throws {
     var options = options()
     options.checkText = Fixtures.path("README.md")
@@ -112,7 +112,7 @@ import UnrollTokenization
     }
   }
 
-  @Test("Sorted and frequent orders are those of Python")
+  @Test("Sorted and frequency orders of a vocabulary are those of Python")
   func ordersAreThoseOfPython() throws {
     try withTemporaryFolder { folder in
       for part in Vocabulary.corpusParts {

@@ -22,7 +22,7 @@ import UnrollFormat
     return all
   }
 
-  @Test("Each beginning of sentences is one node, and paths have the sentences' tokens")
+  @Test("Each prefix of the sentences is one node, and paths spell the sentences")
   func beginningsAreNodes() throws {
     let sentences = Self.sentences(300)
     let tree = PrefixTree(of: sentences)
@@ -47,7 +47,7 @@ import UnrollFormat
   }
 
   @Test(
-    "Sentences together have the bits of each alone, with entropies, totals and guesses",
+    "Sentences in one batch have the bits of each alone, entropies, totals and guesses included",
     arguments: [Cell.lstm, .gru, .rnn], [true, false])
   func sentencesTogetherHaveTheBitsOfEachAlone(_ cell: Cell, hasStart: Bool) throws {
     var checkpoint = Checkpoint.small(cell: cell)
@@ -84,7 +84,7 @@ import UnrollFormat
     }
   }
 
-  @Test("Many long sentences and few short ones are read in windows of any shape")
+  @Test("Long sentences in one batch with short ones have the log-probabilities of each alone")
   func sentencesOfAnyShape() throws {
     let model = try LanguageModel(.small(), path: "small")
     var generator = SeededGenerator(seed: 3)

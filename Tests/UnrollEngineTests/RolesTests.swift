@@ -52,12 +52,12 @@ import UnrollTokenization
     #expect(!plain.notes.contains { $0.message.contains("ifgo") })
   }
 
-  @Test("Cells of a program's own are read with a note on their gate order")
+  @Test("Custom cells are read with a note on their assumed gate order")
   func ownCellsAreNoted() throws {
     #expect(try convert("ifog-cell.pt").areGatesAssumed)
   }
 
-  @Test("A whole module with a recurrent class of its own needs a stated gate order")
+  @Test("A whole module of a custom recurrent class needs a stated gate order")
   func ownClassesNeedTheirGates() throws {
     let message = try refusal("ifog-module.pt")
     #expect(message.contains("the class own.OwnCell") && message.contains("\"gates\""))
@@ -113,7 +113,7 @@ import UnrollTokenization
     try expect(conversion, toBe: "functional-tie")
   }
 
-  @Test("Where only the order of the file tells two matrices apart, it decides, with a note")
+  @Test("Two matrices that only their order in the file distinguishes get roles by it, with a note")
   func orderDecides() throws {
     let tokens = Vocabulary(tokens: (0..<11).map { "token\($0)".utf8 }, unit: .word)
     let conversion = try PyTorchFormat.read(

@@ -119,7 +119,7 @@ import UnrollTokenization
     #expect(theirs.tokens.map(\.word) == [0, 0, 0, 0, 0, 0, 1, 1, 1, 2, 2, nil])
   }
 
-  @Test("Words are those of the file of words, with its white space and their own length")
+  @Test("--words gives the words of the output, their white space included")
   func wordsAreThoseOfTheFile() throws {
     let own = try scores(["the cat sat"], segmentation: "the cat\t s at\n")[0]
     #expect(own.words.map(\.word) == ["the cat", "s at"])
@@ -153,7 +153,7 @@ import UnrollTokenization
     #expect(marked[2].words[0].word.unicodeScalars.count == 4)
   }
 
-  @Test("Unknown words have a number only on request, and a penalty counts once for each")
+  @Test("Unknown words have a score only on request, and a penalty counts once for each")
   func unknownWords() throws {
     let model = try LanguageModel(.small(), path: "small")
     let score = try scores(["the xyzzy sat plugh"], model: model)[0]

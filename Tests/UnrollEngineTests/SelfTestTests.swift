@@ -52,7 +52,7 @@ import UnrollTensors
   }
 
   @Test(
-    "A replay of large logits agrees within their rounding, and of other weights it does not",
+    "A replay of large logits agrees within rounding, and other values are found",
     arguments: [Cell.lstm, .gru, .rnn])
   func largeLogitsReplay(cell: Cell) throws {
     var model = Checkpoint.small(cell: cell, hidden: [7, 64])

@@ -36,7 +36,7 @@ import UnrollTokenization
     }
   }
 
-  @Test("Losses and the divergence are those of the distributions in double precision")
+  @Test("Losses and divergence of two models equal those of the reference model")
   func divergencesAreThoseOfTheDefinition() throws {
     let models = [Checkpoint.small(), Checkpoint.small(cell: .gru, seed: 5)]
     let found = try compare(models, Self.text)
@@ -65,7 +65,7 @@ import UnrollTokenization
     #expect(interval.contains(found.nllDifference) && interval.lowerBound < interval.upperBound)
   }
 
-  @Test("A model compared with itself differs by nothing")
+  @Test("A model does not differ from itself on a text")
   func sameModels() throws {
     let found = try compare([.small(), .small()], Self.text)
     #expect(found.divergence == 0 && found.largest == 0 && found.nllDifference == 0)
@@ -73,7 +73,7 @@ import UnrollTokenization
     #expect(try compare([.small(), .small()], "the cat\n").interval() == nil)
   }
 
-  @Test("Models of other tokens are not compared on a text")
+  @Test("Models with different tokens are not compared on a text")
   func otherTokensAreRefused() throws {
     var other = Checkpoint.small()
     var words = other.vocabulary.indices.map { Array(other.vocabulary[$0]) }

@@ -53,7 +53,7 @@ import UnrollTokenization
   }
 
   @Test(
-    "Other metadata of a tensor is refused by its name",
+    "Unknown metadata of a tensor is refused by the tensor's name",
     arguments: [
       ("conjugate", "sets the string \"conj\""), ("unknown", "sets the string \"backend\""),
       ("number", "sets the string \"neg\""), ("list", "the arguments of _rebuild_tensor_v2"),
@@ -117,7 +117,7 @@ import UnrollTokenization
   }
 
   @Test(
-    "Settings are recognized by name in any spelling, and by the truth of their values",
+    "Settings that change the model are recognized in any spelling of name and value",
     arguments: [
       ("use_layernorm", SettingValue.bool(true)), ("layer_norm", .number(1)),
       ("layer_norm", .text("true")), ("layerNorm", .bool(true)), ("batchnorm", .text("Yes")),
@@ -132,7 +132,7 @@ import UnrollTokenization
   }
 
   @Test(
-    "Settings that are off, and others, change nothing",
+    "Settings that are off or unrelated do not change the model",
     arguments: [
       ("use_layernorm", SettingValue.bool(false)), ("layer_norm", .number(0)),
       ("layer_norm", .text("None")), ("batchnorm", .text("off")), ("skip", .text("0")),
@@ -179,7 +179,7 @@ import UnrollTokenization
           + "class torch.nn.modules.sparse.EmbeddingBag"))
   }
 
-  @Test("A parameter of the model beside its modules is read as before")
+  @Test("A parameter of the model itself, outside its modules, is read")
   func parametersOfTheModel() throws {
     try expect(try convert("own-bias.pt"), toBe: "own-bias")
   }
@@ -187,7 +187,7 @@ import UnrollTokenization
   // MARK: - Norms
 
   @Test(
-    "Rows beyond max_norm are refused with the call that scales them, rows within it are read",
+    "Embedding rows beyond max_norm are refused with the call that rescales them",
     arguments: ["two", "one", "infinity"])
   func largestNorms(name: String) throws {
     let message = try refusal("refused-norm-\(name).pt")

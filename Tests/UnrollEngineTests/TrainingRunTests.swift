@@ -57,7 +57,7 @@ import UnrollTokenization
     }
   }
 
-  @Test("Choosing an optimizer gives its learning rate, and keeps one that was set")
+  @Test("An optimizer has its default learning rate unless one is set")
   func optimizersHaveTheirDefaults() throws {
     let architecture = Checkpoint.small().architecture
     func rate(_ choose: (inout TrainingSettings) -> Void) throws -> Double {

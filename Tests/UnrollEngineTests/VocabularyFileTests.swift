@@ -8,7 +8,7 @@ import UnrollTokenization
 @testable import UnrollInterchange
 
 /// The files of `fixtures/vocabularies`, made by `scripts/make/vocabulary-fixtures`.
-@Suite("Files of vocabularies") struct VocabularyFileTests {
+@Suite("Vocabulary files") struct VocabularyFileTests {
   private static let tokens = ["<unk>", "<eos>", "the", "кот", "New", "a", "mat", "."]
 
   private func read(_ name: String) throws -> (vocabulary: Vocabulary, notes: [String]) {
@@ -23,7 +23,7 @@ import UnrollTokenization
   }
 
   @Test(
-    "The tokens are found in every container, with the ids of the program",
+    "A vocabulary is read from every container with the same tokens and ids",
     arguments: [
       "object.pkl", "nested-object.pkl", "bytes.pkl", "bytes.pt", "array.pkl", "object-array.pkl",
       "scalars.pkl",
@@ -61,7 +61,7 @@ import UnrollTokenization
     #expect(try texts(read("some-numbers.txt").vocabulary) == ["a 1", "b", "c 3"])
   }
 
-  @Test("Several lists that differ are named, and values without a list are refused")
+  @Test("Several lists that differ are refused by name, and so are values without a list")
   func otherValues() {
     let error = #expect(throws: TextError.self) { try read("two-lists.pkl") }
     #expect(error?.found == "several that differ: source of 8, target of 8")

@@ -110,7 +110,7 @@ import UnrollTokenization
   }
 
   @Test(
-    "The words of a line together have the probability of its tokens and of its end",
+    "Surprisals of the words of a line add up to that of its tokens and its end",
     arguments: ["bpe", "sentencepiece", "wordpiece"])
   func wordsTelescope(kind: String) throws {
     let reference = try Self.reference()
@@ -189,7 +189,7 @@ import UnrollTokenization
     }
   }
 
-  @Test("Words of a vocabulary of words have the same figures with every boundary")
+  @Test("Words of a word model have the same surprisal with every boundary")
   func wholeWordsHaveNoBoundary() throws {
     let model = try LanguageModel(.small(), path: "small")
     #expect(model.wordBoundaries.marking == .words)
@@ -200,7 +200,7 @@ import UnrollTokenization
   }
 
   @Test(
-    "Each kind of tokenizer shows words in its own way",
+    "Each tokenizer marks word boundaries in its own way",
     arguments: [
       ("gpt2.json", WordBoundaries.Marking.prefixes), ("llama2.json", .prefixes),
       ("llama3.json", .prefixes), ("roberta.json", .prefixes), ("unigram.json", .prefixes),

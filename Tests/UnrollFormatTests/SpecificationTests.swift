@@ -34,13 +34,13 @@ import Testing
     }
   }
 
-  @Test("The table of objects is the layout")
+  @Test("The specification's table of objects equals the layout in the code")
   func objects() {
     let rows = text.matches(of: #/\n\| `(/[^`]*)` \| (group|float|f32|f64|u8|u32|u64)/#)
     #expect(rows.map { String($0.1) } == Layout.objects.map(\.path))
   }
 
-  @Test("The table of attributes is the layout")
+  @Test("The specification's table of attributes equals the layout in the code")
   func attributes() {
     var expected: [String: Int] = [:]
     for object in Layout.objects {

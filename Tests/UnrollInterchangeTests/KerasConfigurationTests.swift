@@ -115,7 +115,7 @@ import UnrollTokenization
   }
 
   @Test(
-    "A length of the input, or that texts are padded to, is noted as a window",
+    "A fixed input length is noted as a window",
     arguments: ["input_length", "output_sequence_length"])
   func lengthsAreNoted(setting: String) throws {
     let notes = try read("lstm.keras") {

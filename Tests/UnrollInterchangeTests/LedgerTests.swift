@@ -17,8 +17,7 @@ import UnrollFormat
     try ledger.settle(expected: "a model", fix: "save it again").notes.map(\.description)
   }
 
-  @Test(
-    "A file whose every name has an account is settled, with notes only where one was asked for")
+  @Test("A file whose every name is used or skipped is accepted, with the requested notes")
   func settles() throws {
     var ledger = try ledger()
     ledger.use("a/0")
@@ -28,7 +27,7 @@ import UnrollFormat
     #expect(try settle(ledger) == ["optimizer: not preserved: its numbers"])
   }
 
-  @Test("A name without an account is refused by name, and so are several, a dozen at most")
+  @Test("Unused names are refused by name, at most a dozen of them")
   func refusesWhatIsLeft() throws {
     var one = try ledger()
     one.use("ab")
@@ -44,7 +43,7 @@ import UnrollFormat
     #expect(list?.found.hasSuffix("t11 and 8 more") == true)
   }
 
-  @Test("What the caller ignores is noted, a name or a group; what is not there is refused")
+  @Test("Ignored names and groups are noted, and missing ones are refused")
   func ignoresByHand() throws {
     var ledger = try ledger(ignoring: ["optimizer", "ab"])
     #expect(ledger.isIgnored("optimizer/1") && ledger.isIgnored("ab") && !ledger.isIgnored("a/0"))

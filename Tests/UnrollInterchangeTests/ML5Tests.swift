@@ -70,8 +70,7 @@ import UnrollTokenization
     #expect(new.architecture.layers[0].forgetBias == 1)
   }
 
-  @Test(
-    "A folder with a tensor beside the model is refused by its name, unless it is of the training")
+  @Test("An extra tensor of an ml5 folder is refused by name, unless it belongs to the training")
   func otherTensorsAreNamed() throws {
     func copy(_ name: String) throws -> [String] {
       try convert { _, manifest in manifest[name] = manifest["rnnlm/softmax_b"] }

@@ -157,7 +157,7 @@ import UnrollTokenization
     }
   }
 
-  @Test("Tensors that the map ignores are noted, and the file is read without them")
+  @Test("Tensors that the map ignores are noted on export")
   func ignoredTensorsAreNoted() throws {
     let checkpoint = model(.lstm, bias: .none)
     let names = try map(
@@ -261,7 +261,7 @@ import UnrollTokenization
   }
 
   @Test(
-    "Formats without names of the caller's refuse a map on output by name",
+    "Formats without free tensor names refuse a map on output",
     arguments: AllFormats.written.map { $0.name })
   func otherFormats(name: String) throws {
     let format = try #require(AllFormats.written.first { $0.name == name })
@@ -315,7 +315,7 @@ import UnrollTokenization
     }
   }
 
-  @Test("Names that stand for other parameters than PyTorch's are warned of")
+  @Test("A PyTorch name for another parameter gets a warning")
   func namesOfOtherParameters() throws {
     let checkpoint = model(.lstm, layers: 2)
     let json = ownNames(checkpoint, "\"tied\": false").replacing(
@@ -380,8 +380,7 @@ import UnrollTokenization
     }
   }
 
-  @Test(
-    "The map that is printed of a fixture that needs none is accepted, and reads the same model")
+  @Test("The printed map of a fixture is accepted and gives the same model")
   func skeletonsAreAccepted() throws {
     let folders = [
       "pytorch", "pickles", "roles", "statedict", "safetensors", "numpy", "gguf", "torch-modules",

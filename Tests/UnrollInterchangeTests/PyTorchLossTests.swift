@@ -171,7 +171,7 @@ import UnrollTokenization
   }
 
   @Test(
-    "A list of characters with line ends is written as JSON, and lines refuse it with that advice")
+    "Tokens with line ends are written as JSON, and a list of lines is refused with that advice")
   func charactersAreWrittenAsJSON() throws {
     let tokens = ["\n", "\r", "a", " ", "\"", "\\", "é", "\u{1}", "\u{2028}"]
     let vocabulary = Vocabulary(tokens: tokens.map { Array($0.utf8) }, unit: .character)

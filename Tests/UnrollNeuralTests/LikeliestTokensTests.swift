@@ -44,7 +44,7 @@ import Testing
     }
   }
 
-  @Test("Without a request there are no guesses and ranks")
+  @Test("Guesses and ranks are empty unless requested")
   func nothingWithoutARequest() throws {
     let fixture = try NeuralFixture("gru-3-tied")
     let model = try fixture.model()

@@ -44,7 +44,7 @@ import UnrollTensors
     #expect(String(printf: "") == "")
   }
 
-  @Test("Texts of any length are whole", arguments: [1, 62, 63, 64, 65, 500, 100_000])
+  @Test("Formatted text of any length is complete", arguments: [1, 62, 63, 64, 65, 500, 100_000])
   func long(length: Int) {
     #expect(String(printf: "%0*d", length, 0) == String(repeating: "0", count: length))
   }

@@ -183,7 +183,7 @@ import Testing
     }
   }
 
-  @Test("CR CR LF ends two lines, as in Python's universal newlines, and one for other tokenizers")
+  @Test("CR CR LF ends two lines as in Python, and one line for tokenizers that keep line ends")
   func twoReturnsEndTwoLines() throws {
     // io.StringIO("a\r\r\nb\r\n", newline=None).read() is "a\n\nb\n".
     let text = Array("a\r\r\nb\r\n".utf8)
@@ -203,7 +203,7 @@ import Testing
     #expect(later.last?.bytes == Array("\u{FEFF}b".utf8))
   }
 
-  @Test("UTF-16 and UTF-32 are told by their mark or their zero bytes, UTF-8 with a zero is not")
+  @Test("UTF-16 and UTF-32 are detected by byte-order mark or zero bytes, and UTF-8 is not mistaken")
   func wideEncodings() throws {
     let text = "the cat sat\n"
     let little = text.utf16.flatMap { [UInt8($0 & 0xFF), UInt8($0 >> 8)] }

@@ -31,7 +31,7 @@ import Testing
     }
   }
 
-  @Test("All forms of code points with a decomposition, and of any marks, are those of Python")
+  @Test("NFC, NFD, NFKC and NFKD of decomposable code points and marks equal those of Python")
   func python() throws {
     let cases = try Self.cases()
     #expect(cases.count == 8974)
@@ -40,7 +40,7 @@ import Testing
     }
   }
 
-  @Test("A code point without an entry in the tables is in every form")
+  @Test("A code point without an entry in the tables is unchanged by every normal form")
   func others() throws {
     let entries = Set(try Self.cases().map(\.text))
     for value in 0..<0x11_0000 as Range<UInt32> {

@@ -74,7 +74,7 @@ private struct OnigurumaFixtures {
     }
   }
 
-  @Test("The classes of the scanners for usual expressions are the same")
+  @Test("The fast scanners use the character classes of Oniguruma")
   func scannersHaveTheSameClasses() throws {
     let fixtures: OnigurumaFixtures.Classes = try OnigurumaFixtures.read("classes.json")
     let classes = Self.scalars.map { ScalarClasses(of: $0) }
@@ -110,7 +110,7 @@ private struct OnigurumaFixtures {
   }
 
   @Test(
-    "The advice is that of the kind: correct the expression, or write it otherwise",
+    "An invalid expression is to be corrected, and an unsupported one to be rewritten",
     arguments: [
       ("a{99999999999999999999}", "correct the expression"), ("{1}", "correct the expression"),
       ("[z-a]", "correct the expression"), (#"[\\w-.]"#, "correct the expression"),

@@ -49,7 +49,7 @@ struct WordFixtures: Decodable {
   }
 
   @Test(
-    "Ids are those of the program",
+    "Ids equal those of the program that the tokenizer is from",
     arguments: [
       "wordlevel.json", "wordlevel-split.json", "wordlevel-bert.json", "sp-word.model",
       "sp-word-suffix.model", "sp-word-bytes.model", "sp-char.model", "sp-char-bytes.model",
@@ -95,7 +95,7 @@ struct WordFixtures: Decodable {
     #expect(error?.place == place)
   }
 
-  @Test("Words of white space alone need no boundary; with punctuation apart tokens show none")
+  @Test("Tokenizers that split at white space need no boundary, and others are marked by kind")
   func boundaries() throws {
     func marking(_ name: String) throws -> WordBoundaries.Marking {
       try WordFixtures.encoder(try definition(name)).wordBoundaries.marking
