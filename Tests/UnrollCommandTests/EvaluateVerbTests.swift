@@ -65,7 +65,7 @@ import UnrollFormat
     }
   }
 
-  @Test("UNROLL_KERNELS selects an instruction set without changing results, or lists the valid ones")
+  @Test("UNROLL_KERNELS selects an instruction set, changes no result, or lists valid ones")
   func instructionSetsCanBeChosen() throws {
     try withTokens { folder in
       _ = try convert("pytorch/lstm-state.pt", in: folder)

@@ -167,7 +167,9 @@ import UnrollTokenization
 
   /// The answer of libhdf5 about a hostile file may be anything: such a file is refused or read, in this
   /// process.
-  @Test("False descriptions of Keras weights files are refused or read, and never trap", arguments: 0..<200)
+  @Test(
+    "False descriptions of Keras weights files are refused or read, and never trap",
+    arguments: 0..<200)
   func changedInventoriesNeverTrap(seed: Int) throws {
     var generator = SeededGenerator(seed: UInt64(seed))
     let names = [
@@ -193,7 +195,7 @@ import UnrollTokenization
 
   // MARK: - Versions
 
-  @Test("hard_sigmoid gates of old Keras versions are noted, and an unknown version is asked about")
+  @Test("Gates of hard_sigmoid in old Keras versions are noted, or requested if not known")
   func defaultsOfVersionsAreSaid() throws {
     let notes = try read(path("keras215.h5")).notes.map(\.message)
     #expect(notes.first?.contains("Keras 2.1.5 has gates of hard_sigmoid") == true)

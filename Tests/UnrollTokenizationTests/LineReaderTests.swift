@@ -203,7 +203,7 @@ import Testing
     #expect(later.last?.bytes == Array("\u{FEFF}b".utf8))
   }
 
-  @Test("UTF-16 and UTF-32 are detected by byte-order mark or zero bytes, and UTF-8 is not mistaken")
+  @Test("UTF-16 and UTF-32 are detected by their mark or zero bytes, and UTF-8 is not")
   func wideEncodings() throws {
     let text = "the cat sat\n"
     let little = text.utf16.flatMap { [UInt8($0 & 0xFF), UInt8($0 >> 8)] }
