@@ -12,7 +12,7 @@ import UnrollTensors
   @Test(
     "Inputs of the fuzzing corpus are refused or accepted as in the snapshot",
     arguments: FuzzTarget.allCases)
-  func outcomesOfTheCorpus(_ target: FuzzTarget) throws {
+  func outcomes(_ target: FuzzTarget) throws {
     let corpus = try ZipArchive(
       MappedFile(path: Fixtures.path("fuzzing/\(target.rawValue).zip")))
     var counts: [String: Int] = [:]

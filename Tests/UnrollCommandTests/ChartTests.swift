@@ -11,7 +11,7 @@ import Testing
     label: "ratio", range: 1e-4...1, isLogarithmic: true)
 
   @Test("Linear and logarithmic axes place numbers, and none outside their range")
-  func numbersHaveTheirPlaces() {
+  func axes() {
     #expect(Self.lags.place(of: 5) == 0.25 && Self.lags.place(of: 20) == 1)
     #expect(Self.ratio.place(of: 1e-2) == 0.5 && Self.ratio.place(of: 1) == 1)
     #expect(Self.lags.place(of: -1) == nil && Self.lags.place(of: .nan) == nil)
@@ -20,7 +20,7 @@ import Testing
   }
 
   @Test("Ticks of an axis are round numbers and no more than requested")
-  func ticksAreRound() {
+  func ticks() {
     #expect(Self.lags.ticks(atMost: 5) == [0, 5, 10, 15, 20])
     #expect(Chart.Axis(label: "", range: 3...68).ticks(atMost: 8) == [10, 20, 30, 40, 50, 60])
     #expect(Chart.Axis(label: "", range: -1...1).ticks(atMost: 5) == [-1, -0.5, 0, 0.5, 1])
@@ -46,7 +46,7 @@ import Testing
     marks: [.x(15, "window"), .y(0.1, "share"), .x(35, "beyond")])
 
   @Test("A chart in a terminal has curves, marks, axes and a legend in its characters")
-  func aTerminalShowsIt() {
+  func terminalChart() {
     #expect(
       Self.chart.terminalLines(width: 21, height: 5) == [
         "A < B & C", "", "  ratio",
@@ -63,7 +63,7 @@ import Testing
   }
 
   @Test("An SVG chart escapes its title, breaks curves at gaps and omits marks out of range")
-  func aPictureShowsIt() {
+  func svgChart() {
     let lines = Self.chart.svg.split(separator: "\n").map(String.init)
     #expect(lines.contains("<title>A &lt; B &amp; C</title>"))
     let curves = lines.filter { $0.hasPrefix("<polyline") }

@@ -31,7 +31,7 @@ private func opaque(_ number: Int) -> Int { getpid() > 0 ? number : 0 }
 
 @Suite("Child processes of readers", .serialized) struct ChildTests {
   @Test("The answer of a child arrives whole, be it empty or larger than a pipe")
-  func anAnswerComesBackWhole() async {
+  func wholeAnswer() async {
     await #expect(processExitsWith: .success) {
       #expect(outcome { Array("ü\u{0}".utf8) } == "ü\u{0}")
       #expect(outcome { [] } == "")
@@ -42,7 +42,7 @@ private func opaque(_ number: Int) -> Int { getpid() > 0 ? number : 0 }
   }
 
   @Test("A child that crashes is reported with the name of its signal")
-  func aCrashIsNamed() async {
+  func crash() async {
     await #expect(processExitsWith: .success) {
       // Not inside the expectation: the macro lets a closure that never returns fail there.
       let aborted = outcome { abort() }
@@ -57,7 +57,7 @@ private func opaque(_ number: Int) -> Int { getpid() > 0 ? number : 0 }
   }
 
   @Test("A child that hangs, busy or idle, is killed after the time limit")
-  func aHangIsKilled() async {
+  func hang() async {
     await #expect(processExitsWith: .success) {
       let limits = ChildLimits(seconds: 0.5)
       let start = ContinuousClock.now
@@ -78,7 +78,7 @@ private func opaque(_ number: Int) -> Int { getpid() > 0 ? number : 0 }
 
   /// Waiting is no work: a slow disk has the longer time.
   @Test("The limit of processor time kills a busy child, and not one that waits")
-  func endlessWorkIsKilledAndWaitingIsNot() async {
+  func processorTime() async {
     await #expect(processExitsWith: .success) {
       let limits = ChildLimits(work: 0.25, seconds: 60)
       let busy = outcome(limits) {
@@ -96,7 +96,7 @@ private func opaque(_ number: Int) -> Int { getpid() > 0 ? number : 0 }
   }
 
   @Test("A child that grows beyond the memory limit is killed")
-  func growthIsKilled() async {
+  func memoryLimit() async {
     await #expect(processExitsWith: .success) {
       let grown = outcome(ChildLimits(memory: 64 << 20)) {
         while true {
@@ -110,7 +110,7 @@ private func opaque(_ number: Int) -> Int { getpid() > 0 ? number : 0 }
   }
 
   @Test("An answer beyond the limit is refused, and one of exactly the limit is taken")
-  func anAnswerThatIsTooLongIsRefused() async {
+  func longAnswer() async {
     await #expect(processExitsWith: .success) {
       let limits = ChildLimits(answer: 100_000)
       let long = outcome(limits) { [UInt8](repeating: 0x61, count: 200_000) }
@@ -121,7 +121,7 @@ private func opaque(_ number: Int) -> Int { getpid() > 0 ? number : 0 }
   }
 
   @Test("A child that exits early is reported with its exit code")
-  func anEarlyEndIsNoAnswer() async {
+  func earlyExit() async {
     await #expect(processExitsWith: .success) {
       #expect(outcome { _exit(3) } == "a reader that ended with code 3")
       #expect(!hasChild())
@@ -129,7 +129,7 @@ private func opaque(_ number: Int) -> Int { getpid() > 0 ? number : 0 }
   }
 
   @Test("A child can neither print nor write to files")
-  func aChildCanNeitherPrintNorWriteFiles() async throws {
+  func noOutput() async throws {
     let result = await #expect(
       processExitsWith: .success, observing: [\.standardErrorContent, \.standardOutputContent]
     ) {
@@ -152,7 +152,7 @@ private func opaque(_ number: Int) -> Int { getpid() > 0 ? number : 0 }
   }
 
   @Test("A child inherits no descriptors except its answer and its output")
-  func aChildHasNoFilesButItsAnswerAndItsOutput() async {
+  func inheritedDescriptors() async {
     await #expect(processExitsWith: .success) {
       // As files that the process has open for its own use; none is closed on exec.
       let file = open("/", O_RDONLY)
@@ -173,7 +173,7 @@ private func opaque(_ number: Int) -> Int { getpid() > 0 ? number : 0 }
   }
 
   @Test("A child cannot read standard input")
-  func aChildCannotReadStandardInput() async {
+  func noInput() async {
     await #expect(processExitsWith: .success) {
       var ends: [Int32] = [-1, -1]
       #expect(pipe(&ends) == 0)
@@ -188,7 +188,7 @@ private func opaque(_ number: Int) -> Int { getpid() > 0 ? number : 0 }
   }
 
   @Test("Children that answer, crash or are killed leak no descriptors and leave no zombies")
-  func descriptorsDoNotLeak() async {
+  func descriptorLeaks() async {
     await #expect(processExitsWith: .success) {
       _ = outcome { [1] }
       let before = descriptors()

@@ -94,7 +94,7 @@ import UnrollTokenization
   }
 
   @Test("A tokenizer.json gives the tokenizer and the vocabulary of a conversion")
-  func aDefinitionGivesTokenizerAndTokens() throws {
+  func tokenizerFile() throws {
     try withFile("small.json", Self.definition) { folder in
       let model = try converted(["--tokenizer", "small.json"], in: folder)
       #expect(model.tokenizer.definition?.bytes == Array(Self.definition.utf8))
@@ -108,7 +108,7 @@ import UnrollTokenization
   }
 
   @Test("--append-eos ends each line with <eos>, and is refused if there is no such token")
-  func linesMayEndWithTheToken() throws {
+  func appendedEndOfSentence() throws {
     try withFile("small.json", Self.definition) { folder in
       let model = try converted(["--tokenizer", "small.json", "--append-eos"], in: folder)
       #expect(model.tokenizer.appendsEndOfSentence && model.tokenizer.sentenceStart == .eos)
@@ -122,7 +122,7 @@ import UnrollTokenization
   }
 
   @Test("A tokenizer whose tokens do not fit the model's rows is refused")
-  func aDefinitionOfOtherTokensIsRefused() throws {
+  func otherTokens() throws {
     try withFile("small.json", Self.definition) { folder in
       let more = Self.definition.replacing("\"f\": 9", with: "\"f\": 9, \"g\": 11")
       try Data(more.utf8).write(to: URL(filePath: "\(folder)/more.json"))
@@ -135,7 +135,7 @@ import UnrollTokenization
   }
 
   @Test("--space makes a token stand for the space in a character vocabulary")
-  func aSignStandsForASpace() throws {
+  func tokenForSpace() throws {
     try withFile("list.txt", "_\na\nb\nc\nd\ne\nf\ng\nh\ni\n<eos>\n") { folder in
       let list = ["--vocabulary", "list.txt", "--tokenizer", "character"]
       let model = try converted(list + ["--space", "_"], in: folder)
@@ -156,7 +156,7 @@ import UnrollTokenization
       ("vectors", "11 2\n" + (0..<11).map { "v\($0) 0.5 -1\n" }.joined(), "v0"),
       ("list", (0..<10).map { "l\($0) 0\n" }.joined() + "<eos>\n", "l0 0"),
     ])
-  func theFormOfAVocabularyIsChosen(form: String, text: String, first: String) throws {
+  func vocabularyFormats(form: String, text: String, first: String) throws {
     // The name tells another form.
     try withFile(form == "json" ? "tokens.txt" : "tokens.json", text) { folder in
       let file = try FileManager.default.contentsOfDirectory(atPath: folder)[0]
@@ -248,7 +248,7 @@ import UnrollTokenization
       ["--tokenizer", "character", "--append-eos"], ["--tokenizer", "byte", "--space", "_"],
       ["--vocabulary", "list.txt", "--vocabulary-format", "csv"],
     ])
-  func wrongUsageIsNamed(options: [String]) throws {
+  func wrongUsage(options: [String]) throws {
     try withTemporaryFolder { folder in
       let refused = try convert(options, in: folder)
       #expect(refused.exitCode == 64 && refused.errors.contains("Error: "), "\(refused.errors)")

@@ -11,7 +11,7 @@ import UnrollFormat
   init() throws { runner = try CommandRunner() }
 
   @Test("Two conversions of one model give the same bytes")
-  func convertingTwiceGivesTheSameBytes() throws {
+  func sameBytes() throws {
     try withTokens { folder in
       for name in ["a.h5", "b.h5"] {
         #expect(try convert("pytorch/lstm-tied-module.pt", in: folder, to: name).exitCode == 0)
@@ -26,7 +26,7 @@ import UnrollFormat
   }
 
   @Test("convert replaces an existing file only with --force")
-  func anExistingFileIsReplacedOnlyByForce() throws {
+  func existingFiles() throws {
     try withTokens { folder in
       try Data("precious".utf8).write(to: URL(filePath: "\(folder)/out.h5"))
       let refused = try convert("pytorch/lstm-state.pt", in: folder)
@@ -43,7 +43,7 @@ import UnrollFormat
   }
 
   @Test("convert never replaces its input, even with --force")
-  func theInputIsNeverTheOutput() throws {
+  func inputAsOutput() throws {
     try withTokens { folder in
       let model = try Data(contentsOf: URL(filePath: Fixtures.path("pytorch/lstm-state.pt")))
       try model.write(to: URL(filePath: "\(folder)/model.pt"))
@@ -62,7 +62,7 @@ import UnrollFormat
       ("pytorch/hostile-system.pt", "os"), ("pytorch/hostile-truncated.pt", "truncated"),
       ("characters/test.txt", "a supported format"), ("hostile/valid.unroll.h5", "copy the file"),
     ])
-  func aRefusalLeavesNothing(model: String, word: String) throws {
+  func refusals(model: String, word: String) throws {
     try withTokens { folder in
       let result = try convert(model, in: folder)
       #expect(result.exitCode == 2, "\(result.errors)")
@@ -74,7 +74,7 @@ import UnrollFormat
   }
 
   @Test("A model without a vocabulary asks for --corpus or --vocabulary")
-  func aMissingVocabularyIsAskedFor() throws {
+  func missingVocabulary() throws {
     try withTokens { folder in
       let result = try runner.run(
         ["convert", Fixtures.path("pytorch/lstm-state.pt"), "-o", "out.h5"], in: folder)
@@ -85,7 +85,7 @@ import UnrollFormat
   }
 
   @Test("A corpus whose vocabulary has another size than the model is refused")
-  func aVocabularyOfAnotherSizeIsRefused() throws {
+  func vocabularySize() throws {
     try withTokens { folder in
       let result = try runner.run(
         [
@@ -99,7 +99,7 @@ import UnrollFormat
   }
 
   @Test("An Elman RNN of PyTorch asks for --nonlinearity")
-  func aPlainRNNNeedsItsNonlinearity() throws {
+  func nonlinearity() throws {
     try withTokens { folder in
       let asked = try convert("pytorch/rnn_relu-state.pt", in: folder)
       #expect(asked.exitCode == 2 && asked.errors.contains("--nonlinearity"))
@@ -112,7 +112,7 @@ import UnrollFormat
   }
 
   @Test("convert rounds with --dtype, refuses with --strict and writes nothing with --dry-run")
-  func conversionsCanBeNarrowedStrictAndDry() throws {
+  func dtypeStrictAndDryRun() throws {
     try withTokens { folder in
       let arguments = [
         "convert", Fixtures.path("pytorch/lstm-state.pt"), "--vocabulary", "tokens.txt", "-o",
@@ -147,7 +147,7 @@ import UnrollFormat
   }
 
   @Test("A folder is converted file by file, and a broken model stops no other")
-  func aFolderIsConvertedAsFarAsItGoes() throws {
+  func folders() throws {
     try withTokens { folder in
       let models = "\(folder)/models"
       try FileManager.default.createDirectory(

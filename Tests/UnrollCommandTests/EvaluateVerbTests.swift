@@ -11,7 +11,7 @@ import UnrollFormat
   init() throws { runner = try CommandRunner() }
 
   @Test("evaluate gives the same JSON with any number of threads, in every protocol")
-  func evaluationIsTheSameForAnyThreads() throws {
+  func threadCounts() throws {
     try withTokens { folder in
       _ = try convert("pytorch/lstm-state.pt", in: folder)
       let text = Array(repeating: "w0 w3 w1 x w8\nw2 w2\n", count: 40).joined()
@@ -45,7 +45,7 @@ import UnrollFormat
   }
 
   @Test("--precision of evaluate is reported, and unsupported precisions are refused")
-  func precisionIsSaid() throws {
+  func precisions() throws {
     try withTokens { folder in
       _ = try convert("pytorch/lstm-state.pt", in: folder)
       try Data("w0 w3 w1 x w8\nw2 w2\n".utf8).write(to: URL(filePath: "\(folder)/text.txt"))
@@ -66,7 +66,7 @@ import UnrollFormat
   }
 
   @Test("UNROLL_KERNELS selects an instruction set, changes no result, or lists valid ones")
-  func instructionSetsCanBeChosen() throws {
+  func instructionSets() throws {
     try withTokens { folder in
       _ = try convert("pytorch/lstm-state.pt", in: folder)
       try Data("w0 w3 w1 x w8\nw2 w2\n".utf8).write(to: URL(filePath: "\(folder)/text.txt"))
@@ -115,7 +115,7 @@ import UnrollFormat
   }
 
   @Test("Perplexities of other programs have their own names, and missing numbers a reason")
-  func perplexitiesHaveTheirNames() throws {
+  func namesOfPerplexities() throws {
     try withTokens { folder in
       _ = try convert("pytorch/lstm-state.pt", in: folder)
       try Data("w0 x w1\n".utf8).write(to: URL(filePath: "\(folder)/text.txt"))

@@ -36,7 +36,7 @@ import UnrollTokenization
   }
 
   @Test("Conversion to PyTorch and back keeps the weights, and notes what is not preserved")
-  func thereAndBackKeepsTheWeights() throws {
+  func roundTrip() throws {
     try withCheckpoint { folder in
       let there = try runner.run(
         ["convert", "a.h5", "-o", "b.pt", "--write-vocabulary", "words.txt"], in: folder)
@@ -65,7 +65,7 @@ import UnrollTokenization
   }
 
   @Test("A state_dict of an Elman RNN converts back only with --nonlinearity")
-  func theActivationIsAskedForOnTheWayBack() throws {
+  func activationOnTheWayBack() throws {
     try withCheckpoint(.small(cell: .rnn, hidden: [6], activation: .relu)) { folder in
       let there = try runner.run(
         ["convert", "a.h5", "-o", "b.pt", "--write-vocabulary", "words.txt"], in: folder)
@@ -80,7 +80,7 @@ import UnrollTokenization
   @Test(
     "safetensors, npz and gguf keep the weights and the vocabulary",
     arguments: ["safetensors", "npz", "gguf"])
-  func namedArraysKeepTokensToo(format: String) throws {
+  func namedArrays(format: String) throws {
     try withCheckpoint { folder in
       let there = try runner.run(["convert", "a.h5", "-o", "a.\(format)"], in: folder)
       #expect(there.exitCode == 0, "\(there.errors)")
@@ -95,7 +95,7 @@ import UnrollTokenization
 
   /// A tutorial's network whose letters mean something else: V is the input's matrix.
   @Test("A map assigns arrays to parameters, and a wrong map is refused by its entry")
-  func aMapSaysWhichArrayIsWhich() throws {
+  func mapOfArrays() throws {
     try withTemporaryFolder { folder in
       let words = (0..<11).map { "w\($0)\n" }.joined()
       try Data(words.utf8).write(to: URL(filePath: "\(folder)/words.txt"))
@@ -144,7 +144,7 @@ import UnrollTokenization
   }
 
   @Test("A map names the tensors of the output, in formats whose tensors have free names")
-  func aMapNamesTheTensorsOfTheOutput() throws {
+  func mapOfOutput() throws {
     let map = """
       {"encoder.weight": "lut", "rnn.weight_ih_l0": "lower.x", "rnn.weight_hh_l0": "lower.h",
        "rnn.bias_ih_l0": "lower.b", "rnn.bias_hh_l0": "lower.c", "decoder.weight": "out.w",
@@ -175,7 +175,7 @@ import UnrollTokenization
   }
 
   @Test("The output's extension or --to chooses the format, and Unroll to Unroll is refused")
-  func theTargetIsTheNamesOrTheOptions() throws {
+  func targetFormat() throws {
     try withCheckpoint { folder in
       #expect(try runner.run(["convert", "a.h5", "-o", "b.pth"], in: folder).exitCode == 0)
       #expect(
@@ -194,7 +194,7 @@ import UnrollTokenization
 
   /// A folder as Hugging Face's programs know it, and its weights without our metadata.
   @Test("--write-config writes a config.json that is read again with the tensors alone")
-  func safetensorsGetAConfiguration() throws {
+  func writtenConfiguration() throws {
     try withCheckpoint { folder in
       let arguments = [
         "convert", "a.h5", "-o", "model.safetensors", "--write-config", "config.json",
@@ -256,7 +256,7 @@ import UnrollTokenization
 
   /// From one foreign format to another, here to itself: a whole module becomes a state_dict.
   @Test("A whole PyTorch module converts to a state_dict with the same weights")
-  func aModuleBecomesAStateDictionary() throws {
+  func moduleToStateDict() throws {
     try withTemporaryFolder { folder in
       let words = (0..<11).map { "w\($0)\n" }.joined()
       try Data(words.utf8).write(to: URL(filePath: "\(folder)/words.txt"))
@@ -288,7 +288,7 @@ import UnrollTokenization
   @Test(
     "An existing model or vocabulary file is replaced only with --force",
     arguments: ["b.pt", "words.txt"])
-  func existingFilesAreReplacedOnlyByForce(name: String) throws {
+  func existingFiles(name: String) throws {
     try withCheckpoint { folder in
       try Data("precious".utf8).write(to: URL(filePath: "\(folder)/\(name)"))
       let convert = ["convert", "a.h5", "-o", "b.pt", "--write-vocabulary", "words.txt"]
@@ -307,7 +307,7 @@ import UnrollTokenization
   }
 
   @Test("No output replaces the input, under another name or with --force")
-  func theInputIsNeverTheOutput() throws {
+  func inputAsOutput() throws {
     try withCheckpoint { folder in
       let before = try data("a.h5", in: folder)
       try FileManager.default.linkItem(atPath: "\(folder)/a.h5", toPath: "\(folder)/a.pt")
@@ -325,7 +325,7 @@ import UnrollTokenization
   }
 
   @Test("Wrong usage of convert has exit code 64, and a checkpoint takes no --vocabulary")
-  func wrongUsageHasItsCode() throws {
+  func wrongUsage() throws {
     try withCheckpoint { folder in
       for arguments in [
         ["-o", "b.pt", "--to", "nothing"],
@@ -341,7 +341,7 @@ import UnrollTokenization
   }
 
   @Test("A vocabulary that cannot be written leaves no model behind")
-  func aListThatCannotBeWrittenLeavesNoModel() throws {
+  func unwritableVocabulary() throws {
     try withCheckpoint { folder in
       for (name, message) in [
         (String(repeating: "v", count: 300), "file name too long"),
@@ -357,7 +357,7 @@ import UnrollTokenization
   }
 
   @Test("A model that cannot be written leaves no vocabulary behind")
-  func aModelThatCannotBeWrittenLeavesNoList() throws {
+  func unwritableModel() throws {
     try withCheckpoint { folder in
       let result = try runner.run(
         shell: "ulimit -f 2; unroll convert a.h5 -o b.pt --write-vocabulary words.txt", in: folder,
@@ -369,7 +369,7 @@ import UnrollTokenization
 
   /// A limit of 1 KiB on the size of files stands for a disk that is full.
   @Test("A write that fails on a full disk leaves no file behind")
-  func aWriteThatFailsLeavesNothing() throws {
+  func fullDisk() throws {
     try withCheckpoint { folder in
       let result = try runner.run(
         shell: "ulimit -f 2; unroll convert a.h5 -o b.pt", in: folder, seconds: 15)
@@ -380,7 +380,7 @@ import UnrollTokenization
   }
 
   @Test("A token with a line break refuses --write-vocabulary before anything is written")
-  func aTokenThatNoListCanHoldIsNamedBeforeAnythingIsWritten() throws {
+  func tokenWithLineBreak() throws {
     var checkpoint = Checkpoint.small()
     let tokens = ["the", "a\nb", "c", "<eos>", "d", "e", "f", "g", "h", "i", "<unk>"]
     checkpoint.vocabulary = Vocabulary(tokens: tokens.map { Array($0.utf8) }, unit: .word)
@@ -428,7 +428,7 @@ import UnrollTokenization
   }
 
   @Test("Roles that a map states are not noted as assumed")
-  func mapsAreNoAssumptions() throws {
+  func mapsInsteadOfAssumptions() throws {
     try withCheckpoint(.small(cell: .lstm, hidden: [6])) { folder in
       let written = try runner.run(
         ["convert", "a.h5", "-o", "b.pt", "--write-vocabulary", "words.txt"], in: folder)

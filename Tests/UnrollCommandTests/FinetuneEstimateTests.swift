@@ -25,7 +25,7 @@ import UnrollFormat
   }
 
   @Test("--estimate counts the predictions of the training and writes no file")
-  func anEstimateCountsThePredictionsAndWritesNothing() throws {
+  func trainingEstimate() throws {
     try withScene { folder in
       let before = try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
       let result = try runner.run(
@@ -44,7 +44,7 @@ import UnrollFormat
 
   /// If a run was killed before its best model was written, `--resume` writes that first.
   @Test("--estimate of a resumed training writes no file, even if the best model is missing")
-  func anEstimateOfTheRestWritesNothingEither() throws {
+  func resumedEstimate() throws {
     try withScene { folder in
       _ = try runner.run(
         Self.arguments + ["-o", "tuned.unroll.h5", "--pause-after", "12"], in: folder)
@@ -67,7 +67,7 @@ import UnrollFormat
   }
 
   @Test("--estimate of evaluate counts its predictions in each protocol, and refuses a pipe")
-  func anEstimateOfAnEvaluationCountsItsPredictions() throws {
+  func evaluationEstimate() throws {
     try withScene { folder in
       for name in ["stream", "columns", "sentence"] {
         let evaluation = ["evaluate", "model.unroll.h5", "train.txt", "--protocol", name, "--json"]

@@ -11,7 +11,7 @@ import UnrollFormat
   init() throws { runner = try CommandRunner() }
 
   @Test("Training replaces neither existing outputs nor, even with --force, its inputs")
-  func filesThatAreThereStay() throws {
+  func existingFiles() throws {
     try withScene { folder in
       for name in ["tuned.unroll.h5", "tuned.last.unroll.h5"] {
         let path = "\(folder)/\(name)"
@@ -35,7 +35,7 @@ import UnrollFormat
   }
 
   @Test("Impossible outputs are refused before any work, and no file is created")
-  func outputsThatCannotBeAreRefusedBeforeAnyWork() throws {
+  func impossibleOutputs() throws {
     try withScene { folder in
       try FileManager.default.createSymbolicLink(
         atPath: "\(folder)/link.h5", withDestinationPath: "nowhere.h5")
@@ -64,7 +64,7 @@ import UnrollFormat
   }
 
   @Test("A training that fails early does not claim that it saved a state")
-  func anotherTrainingsStateIsNotCalledSaved() throws {
+  func stateOfAnotherTraining() throws {
     try withScene { folder in
       #expect(try runner.run(Self.arguments + ["-o", "a.h5"], in: folder).exitCode == 0)
       try Data("the\n".utf8).write(to: URL(filePath: "\(folder)/valid.txt"))
@@ -76,7 +76,7 @@ import UnrollFormat
   }
 
   @Test("A full disk leaves the model and the state of before unchanged")
-  func aFullDiskLosesNothing() throws {
+  func fullDisk() throws {
     try withScene { folder in
       #expect(
         try runner.run(Self.arguments + ["-o", "a.unroll.h5", "--pause-after", "5"], in: folder)

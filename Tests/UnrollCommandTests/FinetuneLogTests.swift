@@ -12,7 +12,7 @@ struct FinetuneLogTests: FinetuneSuite {
   init() throws { runner = try CommandRunner() }
 
   @Test("The table of a training has a header and seven columns for each evaluation")
-  func theTableHasALineForEachEvaluation() throws {
+  func table() throws {
     try withScene { folder in
       let result = try runner.run(Self.arguments + ["-o", "tuned.unroll.h5"], in: folder)
       let lines = result.output.split(separator: "\n").map { $0.split(separator: "\t") }
@@ -25,7 +25,7 @@ struct FinetuneLogTests: FinetuneSuite {
   }
 
   @Test("--json prints each evaluation as a JSON object")
-  func evaluationsAreObjectsWhereTheyAreAskedFor() throws {
+  func jsonEvaluations() throws {
     try withScene { folder in
       let result = try runner.run(Self.arguments + ["-o", "a.unroll.h5", "--json"], in: folder)
       let lines = try result.output.split(separator: "\n").map {
@@ -38,7 +38,7 @@ struct FinetuneLogTests: FinetuneSuite {
   }
 
   @Test("--log appends one JSON object a line, also after a line that a killed run left")
-  func theLogIsOneObjectALine() throws {
+  func jsonLog() throws {
     try withScene { folder in
       let arguments = Self.arguments + ["-o", "tuned.unroll.h5", "--log", "run.jsonl"]
       #expect(try runner.run(arguments + ["--pause-after", "5"], in: folder).exitCode == 3)
@@ -73,7 +73,7 @@ struct FinetuneLogTests: FinetuneSuite {
   }
 
   @Test("A resumed training logs the step that it resumed from")
-  func whatAKilledRunLoggedIsCutOffByALineOfTheLog() throws {
+  func resumedLog() throws {
     try withScene { folder in
       let arguments = Self.arguments + ["-o", "tuned.unroll.h5", "--log", "run.jsonl"]
       #expect(try runner.run(arguments + ["--pause-after", "5"], in: folder).exitCode == 3)
@@ -85,7 +85,7 @@ struct FinetuneLogTests: FinetuneSuite {
   }
 
   @Test("A log that cannot be written ends training with the state saved")
-  func aLogThatCannotBeWrittenCostsNoStep() throws {
+  func unwritableLog() throws {
     guard FileManager.default.isWritableFile(atPath: "/dev/full") else { return }
     try withScene { folder in
       let arguments = Self.arguments + ["-o", "tuned.unroll.h5", "--force"]
@@ -101,7 +101,7 @@ struct FinetuneLogTests: FinetuneSuite {
   ]
 
   @Test("--tensorboard writes event files with valid checksums")
-  func tensorBoardGetsRecordsWithTheirChecksums() throws {
+  func tensorBoard() throws {
     try withScene { folder in
       let result = try runner.run(
         Self.arguments + ["-o", "a.unroll.h5", "--tensorboard", "runs", "--log", "run.jsonl"],

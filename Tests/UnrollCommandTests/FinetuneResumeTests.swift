@@ -11,7 +11,7 @@ import UnrollFormat
   init() throws { runner = try CommandRunner() }
 
   @Test("A resumed training repeats the rows of its earlier evaluations")
-  func theTableKeepsTheEpochsOfBefore() throws {
+  func earlierEvaluations() throws {
     try withScene { folder in
       let one = Self.arguments + ["-o", "tuned.unroll.h5", "--retention", "valid.txt"]
       let first = try runner.run(one + ["--threads", "1"], in: folder)
@@ -35,7 +35,7 @@ import UnrollFormat
   }
 
   @Test("A resumed training takes more steps, but no other batch size")
-  func aResumedRunMayGoOnLonger() throws {
+  func moreSteps() throws {
     try withScene { folder in
       #expect(try runner.run(Self.arguments + ["-o", "a.unroll.h5"], in: folder).exitCode == 0)
       let resume = [
@@ -54,7 +54,7 @@ import UnrollFormat
 
   /// The options of the first run may stand there again; what they say is compared.
   @Test("A resumed training accepts the same options again and refuses different ones")
-  func aResumedRunMayRepeatItsOptions() throws {
+  func repeatedOptions() throws {
     try withScene { folder in
       let options = [
         "--optimizer", "sgd,dampening=0.25", "--weight-decay", "1e-5", "--layer-decay", "2.6",
@@ -101,7 +101,7 @@ import UnrollFormat
         "constant",
       ],
     ])
-  func repeatedOptionsMayMeanWhatTheyBecame(options: [String]) throws {
+  func repeatedOptionsInProgress(options: [String]) throws {
     try withScene { folder in
       let texts = ["--train", "train.txt", "--valid", "valid.txt", "-o", "a.unroll.h5"]
       let sizes = ["--batch-size", "4", "--bptt", "5", "--epochs", "6"] + options
@@ -117,7 +117,7 @@ import UnrollFormat
   }
 
   @Test("--allow-changes changes settings of a resumed training and records them")
-  func changesAreMadeWhereTheyAreAskedFor() throws {
+  func allowedChanges() throws {
     try withScene { folder in
       let paused = Self.arguments + ["-o", "a.unroll.h5", "--pause-after", "10"]
       #expect(try runner.run(paused, in: folder).exitCode == 3)
@@ -155,7 +155,7 @@ import UnrollFormat
   }
 
   @Test("--keep keeps states by step, and a kept state can be resumed")
-  func statesAreKeptAndGoOn() throws {
+  func keptStates() throws {
     try withScene { folder in
       let keep = ["-o", "a.unroll.h5", "--keep", "1", "--log", "run.jsonl"]
       #expect(try runner.run(Self.arguments + keep, in: folder).exitCode == 0)
@@ -182,7 +182,7 @@ import UnrollFormat
   }
 
   @Test("A resumed training claims to have written only the files that it wrote")
-  func whatAResumedRunDidNotWriteIsNotCalledWritten() throws {
+  func writtenFiles() throws {
     try withScene { folder in
       let arguments = Self.arguments + ["-o", "a.h5", "--learning-rate", "3"]
       #expect(try runner.run(arguments, in: folder).exitCode == 0)

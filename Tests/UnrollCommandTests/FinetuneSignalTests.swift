@@ -11,7 +11,7 @@ import UnrollFormat
   init() throws { runner = try CommandRunner() }
 
   @Test("SIGINT finishes the step, saves the state and exits with code 3")
-  func controlCFinishesTheStepAndSaves() throws {
+  func interrupt() throws {
     try withScene { folder in
       let line = """
         unroll finetune model.unroll.h5 --train train.txt --valid valid.txt -o tuned.unroll.h5 \
@@ -33,7 +33,7 @@ import UnrollFormat
   @Test(
     "A signal that arrives twice at once pauses the training once",
     arguments: ["HUP", "TERM", "INT"])
-  func signalsThatComeTwiceAtOnceAreOneWish(_ name: String) throws {
+  func repeatedSignals(_ name: String) throws {
     try withScene { folder in
       let line = """
         unroll finetune model.unroll.h5 --train train.txt --valid valid.txt -o tuned.unroll.h5 \
@@ -50,7 +50,7 @@ import UnrollFormat
   @Test(
     "SIGHUP pauses a training, and is ignored under nohup",
     arguments: [("", 1_000_000), ("nohup ", 150)])
-  func theEndOfAConnectionPausesATraining(prefix: String, steps: Int) throws {
+  func hangUp(prefix: String, steps: Int) throws {
     try withScene { folder in
       // Deaf to it below nohup, it ends by its number of steps.
       let line = """

@@ -11,7 +11,7 @@ import UnrollFormat
   init() throws { runner = try CommandRunner() }
 
   @Test("Training ends in the same bytes with any number of threads and after a pause")
-  func aTrainingEndsInTheSameBytesWithAnyThreadsAndPauses() throws {
+  func sameBytes() throws {
     try withScene { folder in
       let one = try runner.run(
         Self.arguments + ["-o", "one.unroll.h5", "--threads", "1"], in: folder)
@@ -40,7 +40,7 @@ import UnrollFormat
   }
 
   @Test("--patience stops training early, and a larger one resumes it")
-  func trainingStopsEarly() throws {
+  func earlyStopping() throws {
     try withScene { folder in
       let options = [
         "--train", "train.txt", "--valid", "valid.txt", "--batch-size", "4", "--learning-rate", "3",
@@ -65,7 +65,7 @@ import UnrollFormat
   }
 
   @Test("--sentences starts each line from a zero state and ends in the same bytes after pauses")
-  func sentencesStartFromZerosAndCanBePaused() throws {
+  func sentences() throws {
     try withScene { folder in
       // Sentences of one line, of three windows, and of nothing but their end.
       try Data("w0 w1\nw2 w3 w4 w5 w6 w7 w8\n\nw1 w2 w9\n".utf8)
@@ -116,7 +116,7 @@ import UnrollFormat
   }
 
   @Test("--vocabulary extend adds new words, and --retention reports perplexity on old text")
-  func newWordsAreLearntAndOldOnesWatched() throws {
+  func newWords() throws {
     try withScene { folder in
       let text = Array(repeating: "the bird sat on a bird\na catmat ran\n", count: 40).joined()
       try Data(text.utf8).write(to: URL(filePath: "\(folder)/new.txt"))
@@ -157,7 +157,7 @@ import UnrollFormat
   }
 
   @Test("Unusable training texts are refused before any work, and no model is created")
-  func textsThatDoNotFitAreRefusedBeforeAnyWork() throws {
+  func unusableTexts() throws {
     try withScene(unknown: false) { folder in
       try Data("the wug\n".utf8).write(to: URL(filePath: "\(folder)/odd.txt"))
       try Data("the\n".utf8).write(to: URL(filePath: "\(folder)/short.txt"))
@@ -178,7 +178,7 @@ import UnrollFormat
   }
 
   @Test("A loss of NaN or infinity stops training and advises a lower learning rate")
-  func aLearningRateThatExplodesIsNamed() throws {
+  func divergence() throws {
     try withScene { folder in
       let failed = try runner.run(
         Self.arguments + ["-o", "tuned.unroll.h5", "--learning-rate", "1e39"], in: folder)
@@ -201,7 +201,7 @@ import UnrollFormat
       ["--optimizer", "adam,beta1=1"], ["--layer-decay", "0.5"], ["--clip-value", "0"],
       ["--pause-after", "0"], ["--patience", "0"],
     ])
-  func numbersOutOfTheirDomainAreRefused(options: [String]) throws {
+  func invalidNumbers(options: [String]) throws {
     try withScene { folder in
       let refused = try runner.run(
         Self.arguments.prefix(6) + ["-o", "x.h5"] + options, in: folder)

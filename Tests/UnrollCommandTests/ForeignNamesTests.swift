@@ -47,7 +47,7 @@ import Testing
   }
 
   @Test("No translated name is an option of Unroll")
-  func namesOfOthersAreNotOurs() throws {
+  func disjointNames() throws {
     let help = try CommandRunner().run(["--experimental-dump-help"]).output
     struct Help: Decodable {
       struct Command: Decodable {

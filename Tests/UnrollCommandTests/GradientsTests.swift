@@ -48,7 +48,7 @@ import UnrollTensors
         "at most 1.2500-fold"
       ),
     ] as [(Float, Int, String, String)])
-  func aLinearModelIsWhatItsWeightSays(
+  func linearModel(
     r: Float, lags: Int, sentence: String, bound: String
   ) throws {
     let runner = try CommandRunner()

@@ -117,7 +117,7 @@ private func expectQuiet(_ result: CommandResult, _ sourceLocation: SourceLocati
 
 @Suite("Hostile HDF5 files") struct HostileFileTests {
   @Test("Every hostile fixture is in the table of tests, and all together are small")
-  func theTableHasEveryFile() throws {
+  func everyFixture() throws {
     let names = try FileManager.default.contentsOfDirectory(atPath: folder)
       .filter { $0.hasSuffix(".h5") }
     let expected = HostileFile.all.map(\.fileName) + ["trailing-bytes.h5", "valid.unroll.h5"]
@@ -129,7 +129,7 @@ private func expectQuiet(_ result: CommandResult, _ sourceLocation: SourceLocati
   @Test(
     "inspect refuses a hostile file with its rules and prints nothing else",
     arguments: HostileFile.all.filter(\.hasSignature))
-  func inspectRefusesIt(file: HostileFile) throws {
+  func inspection(file: HostileFile) throws {
     let before = try listing()
     let result = try CommandRunner().run(["inspect", file.fileName], in: folder)
     #expect(result.exitCode == 2)
@@ -159,7 +159,7 @@ private func expectQuiet(_ result: CommandResult, _ sourceLocation: SourceLocati
   }
 
   @Test("validate finds a hostile file invalid, with exactly its rules", arguments: HostileFile.all)
-  func validateSaysNo(file: HostileFile) throws {
+  func validation(file: HostileFile) throws {
     let result = try CommandRunner().run(["validate", file.fileName], in: folder)
     #expect(result.exitCode == 1)
     #expect(result.errors == "")
@@ -169,7 +169,7 @@ private func expectQuiet(_ result: CommandResult, _ sourceLocation: SourceLocati
   }
 
   @Test("Trailing bytes are a note, and the file stays valid")
-  func trailingBytesAreANote() throws {
+  func trailingBytes() throws {
     let runner = try CommandRunner()
     let inspected = try runner.run(["inspect", "trailing-bytes.h5"], in: folder)
     #expect(inspected.exitCode == 0)
@@ -181,7 +181,7 @@ private func expectQuiet(_ result: CommandResult, _ sourceLocation: SourceLocati
   }
 
   @Test("The valid file among the hostile ones has no findings")
-  func theValidFileIsValid() throws {
+  func validFile() throws {
     let result = try CommandRunner().run(["validate", "valid.unroll.h5"], in: folder)
     #expect(result.output == "valid.unroll.h5: valid, no findings\n")
     #expect(result.exitCode == 0 && result.errors == "")
@@ -189,7 +189,7 @@ private func expectQuiet(_ result: CommandResult, _ sourceLocation: SourceLocati
 
   /// Whoever opens a pipe without a writer waits for ever; none of the files that are named is opened.
   @Test("Files that a hostile file names are never opened", arguments: HostileFile.reaching)
-  func noOtherFileIsOpened(file: HostileFile) throws {
+  func namedFiles(file: HostileFile) throws {
     try withTemporaryFolder { temporary in
       try FileManager.default.copyItem(
         atPath: "\(folder)/\(file.fileName)", toPath: "\(temporary)/\(file.fileName)")
@@ -203,7 +203,7 @@ private func expectQuiet(_ result: CommandResult, _ sourceLocation: SourceLocati
 
   /// The whole findings stand in `hostile.txt`; what libhdf5 says depends on its version.
   @Test("The findings on hostile files equal the snapshot")
-  func theFindingsAreThoseOfTheSnapshot() throws {
+  func snapshot() throws {
     let files = HostileFile.all.map(\.fileName).filter { !$0.hasPrefix("crash-") }
     let result = try CommandRunner().run(["validate"] + files, in: folder)
     #expect(result.exitCode == 1)
@@ -212,7 +212,7 @@ private func expectQuiet(_ result: CommandResult, _ sourceLocation: SourceLocati
   }
 
   @Test("A file that crashes libhdf5 is reported by its signal, with a fix")
-  func aCrashIsSaidToBeOne() throws {
+  func crashOfReader() throws {
     let result = try CommandRunner().run(["validate", "crash-cve-2021-46244.h5"], in: folder)
     #expect(
       result.output == """

@@ -151,7 +151,7 @@ import UnrollFormat
 
   /// The tool reads attributes in another process, whose answer is JSON: no bit may be lost there.
   @Test("Subnormal, negative zero and huge numbers pass the child process bit for bit")
-  func numbersAtTheEdgeKeepTheirDigest() throws {
+  func extremeNumbers() throws {
     var checkpoint = Checkpoint.small().inTraining()
     checkpoint.training?.data.totalNLL = -0.0
     checkpoint.training?.best?.validNLL = 0x1p-1074
@@ -166,7 +166,7 @@ import UnrollFormat
   }
 
   @Test("JSON of inspect has the training with snake_case keys and exact numbers")
-  func aTrainingIsInTheJSON() throws {
+  func jsonTraining() throws {
     var checkpoint = Checkpoint.small().inTraining()
     // Its perplexity is beyond the largest number.
     checkpoint.training?.best?.validNLL = 1000
@@ -211,7 +211,7 @@ import UnrollFormat
       ("torch-lstm-projection-tied", "tied to the embedding, after a projection to 6"),
       ("torch-mixed", "lstm, 5 -> 8, tanh, two biases, forget bias 1.5"),
     ])
-  func variantsAreShown(name: String, line: String) throws {
+  func layerVariants(name: String, line: String) throws {
     let path = Fixtures.path("checkpoints/\(name).unroll.h5")
     try withTemporaryFolder { folder in
       let result = try CommandRunner().run(["inspect", path], in: folder)

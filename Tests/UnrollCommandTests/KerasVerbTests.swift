@@ -32,7 +32,7 @@ import UnrollTensors
   }
 
   @Test("Conversion to Keras and back keeps weights, vocabulary and optimizer")
-  func thereAndBackKeepsWeightsTokensAndOptimizer() throws {
+  func roundTrip() throws {
     try withTokens { folder in
       let there = ["--vocabulary", "words.txt", "-o", "a.h5"]
       let figures =
@@ -60,7 +60,7 @@ import UnrollTensors
 
   /// Through the child process.
   @Test("Weights in compressed chunks equal those of the contiguous file")
-  func dataInChunksIsDecoded() throws {
+  func chunkedData() throws {
     try withTokens { folder in
       let models = [path("lstm.weights.h5"), Fixtures.path("foreign/chunks.weights.h5")]
       let digests = try models.map { model in
@@ -73,7 +73,7 @@ import UnrollTensors
   }
 
   @Test("A Keras file without a vocabulary asks for one, and --strict refuses assumptions")
-  func whatIsMissingIsAskedFor() throws {
+  func missingVocabulary() throws {
     try withTokens { folder in
       let bare = try convert([path("lstm.keras"), "-o", "a.h5"], in: folder)
       #expect(bare.code == 2 && bare.errors.contains("expected a vocabulary of 11 tokens"))
@@ -86,7 +86,7 @@ import UnrollTensors
 
   /// A configuration beside weights says what is assumed without it.
   @Test("--keras-config describes weights alone, and is refused where the file has its own")
-  func aConfigurationGoesWithWeights() throws {
+  func configurationOfWeights() throws {
     try withTokens { folder in
       let text =
         #"{"class_name": "Sequential", "keras_version": "2.2.4", "config": ["#
@@ -115,7 +115,7 @@ import UnrollTensors
 
   /// The wrong file for `--keras-config`, a file that is cut off, a folder that is a model: each is told.
   @Test("A wrong --keras-config, a truncated file and an unpacked model are named with a fix")
-  func whatElseItIsIsSaid() throws {
+  func wrongFiles() throws {
     try withTokens { folder in
       let weights = path("lstm.weights.h5")
       let bytes = try Data(contentsOf: URL(filePath: weights))
@@ -161,7 +161,7 @@ import UnrollTensors
   @Test(
     "An ignored name is noted, recorded in the provenance, and refused where there are no such names"
   )
-  func ignoredNamesAreRecorded() throws {
+  func ignoredNames() throws {
     try withTokens { folder in
       let options = ["--vocabulary", "words.txt", "--ignore", "/vars/0", "-o", "a.h5"]
       let out = try convert([forms("class-own.weights.h5")] + options, in: folder)
@@ -177,7 +177,7 @@ import UnrollTensors
   }
 
   @Test("--keras-config describes an archive of a custom class, and nothing is assumed")
-  func configurationsGoWithClasses() throws {
+  func configurationOfClass() throws {
     try withTokens { folder in
       let layers = [
         #"{"class_name": "Embedding", "config": {"name": "embedding", "output_dim": 5}}"#,
@@ -205,7 +205,7 @@ import UnrollTensors
   }
 
   @Test("The gate activation that an old file does not state is requested and recorded")
-  func gatesAreAskedFor() throws {
+  func gateActivation() throws {
     try withTokens { folder in
       let options = ["--vocabulary", "words.txt", "-o", "a.h5"]
       let asked = try convert([forms("keras224tf.h5")] + options, in: folder)
@@ -224,7 +224,7 @@ import UnrollTensors
   }
 
   @Test("An output whose extension contradicts --to is noted")
-  func namesOfOtherFormatsAreNoted() throws {
+  func extensionOfAnotherFormat() throws {
     try withTokens { folder in
       try Checkpoint.small().write(to: "\(folder)/a.h5")
       let note = "note: b.onnx: written as npz, as --to says; its name is one of onnx\n"
@@ -240,7 +240,7 @@ import UnrollTensors
   }
 
   @Test("Two biases are added for Keras, and the rounding of the sum is noted")
-  func twoBiasesAreSaidToBecomeOne() throws {
+  func twoBiases() throws {
     try withTemporaryFolder { folder in
       var checkpoint = Checkpoint.small()
       let bias = try #require(checkpoint.parameters[.layer(0, .biasHH)]?.floats())
@@ -266,7 +266,7 @@ import UnrollTensors
       "virtual-dataset", "soft-link", "cycle", "bomb-of-4-terabytes", "deep", "attributes-1001",
       "truncated-in-the-middle", "name-with-escape",
     ])
-  func hostileContainersAreRefused(name: String) throws {
+  func hostileContainers(name: String) throws {
     let weights = try MappedFile(path: Fixtures.path("hostile/\(name).h5"))
     let configuration = try String(contentsOfFile: path("refused-lambda.json"), encoding: .utf8)
     try withTokens { folder in

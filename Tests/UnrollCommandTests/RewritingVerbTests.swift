@@ -12,7 +12,7 @@ import Testing
   init() throws { runner = try CommandRunner() }
 
   @Test("An archive is the same model to diff, and repack never replaces its input")
-  func anArchiveIsTheSameModel() throws {
+  func archives() throws {
     try withTemporaryFolder { folder in
       let packed = try runner.run(
         ["repack", model, "--profile", "archive", "-o", "b.h5"], in: folder)
@@ -26,7 +26,7 @@ import Testing
   }
 
   @Test("diff shows what edit changed, and the edited file is valid on replay")
-  func anEditIsSeenByDiffAndReplay() throws {
+  func edits() throws {
     try withTemporaryFolder { folder in
       try Data("# Model".utf8).write(to: URL(filePath: "\(folder)/card.md"))
       let edited = try runner.run(
@@ -63,7 +63,7 @@ import Testing
       ["edit", "a.h5", "-o", "b.h5"], ["edit", "a.h5", "-o", "b.h5", "--remove", "name"],
       ["repack", "a.h5", "--profile", "zip", "-o", "b.h5"], ["diff", "a.h5"],
     ])
-  func wrongUsageHasItsCode(arguments: [String]) throws {
+  func wrongUsage(arguments: [String]) throws {
     try withTemporaryFolder { folder in
       let result = try runner.run(arguments, in: folder)
       #expect(result.exitCode == 64)
@@ -71,7 +71,7 @@ import Testing
   }
 
   @Test("A file of another format is compared by what both formats can hold")
-  func aForeignFileIsComparedByWhatBothCanHold() throws {
+  func diffOfForeignFile() throws {
     try withTemporaryFolder { folder in
       let fixtures = Fixtures.root.appending(path: "fixtures").path()
       let tokens = (1...11).map { "\($0)\n" }.joined()
@@ -95,7 +95,7 @@ import Testing
 
   /// Checkpoints are HDF5, too: what is inside tells, not the signature.
   @Test("diff compares checkpoints with the HDF5 files of Keras and TheanoLM")
-  func aForeignFileOfHDF5IsNoCheckpoint() throws {
+  func diffOfForeignHDF5() throws {
     try withTemporaryFolder { folder in
       let fixtures = Fixtures.root.appending(path: "fixtures").path()
       let tokens = (1...11).map { "\($0)\n" }.joined()
@@ -116,7 +116,7 @@ import Testing
   }
 
   @Test("diff --text compares the log-probabilities of two models token by token")
-  func aTextIsComparedTokenByToken() throws {
+  func diffOnText() throws {
     try withTemporaryFolder { folder in
       let fixtures = Fixtures.root.appending(path: "fixtures").path()
       try Data("1 2 3\n4 5\n".utf8).write(to: URL(filePath: "\(folder)/text.txt"))
@@ -135,7 +135,7 @@ import Testing
   }
 
   @Test("A file that another program has locked can be read")
-  func aLockThatAnotherProgramHoldsStopsNoReader() throws {
+  func lockedFile() throws {
     try withTemporaryFolder { folder in
       try FileManager.default.copyItem(atPath: model, toPath: "\(folder)/a.h5")
       let descriptor = open("\(folder)/a.h5", O_RDWR)
@@ -147,7 +147,7 @@ import Testing
   }
 
   @Test("An archive needs a folder for temporary files, and the error names it")
-  func anArchiveNeedsAPlaceForItsNumbers() throws {
+  func temporaryFolder() throws {
     try withTemporaryFolder { folder in
       let packed = try runner.run(
         ["repack", model, "--profile", "archive", "-o", "b.h5"], in: folder)

@@ -11,7 +11,7 @@ import UnrollFormat
   init() throws { runner = try CommandRunner() }
 
   @Test("score --flush answers a line in a pipe before the next one arrives")
-  func linesInAPipeAreAnsweredAtOnce() throws {
+  func flushedLines() throws {
     try withTokens { folder in
       #expect(try convert("pytorch/lstm-tied-module.pt", in: folder).exitCode == 0)
       // Without an answer the loop ends after ten seconds, and the second line is not sent.
@@ -40,7 +40,7 @@ import UnrollFormat
   }
 
   @Test("score prints words, sentences and tokens as TSV and JSON, in any base")
-  func scoresAreTSV() throws {
+  func scores() throws {
     try withTokens { folder in
       _ = try convert("pytorch/lstm-state.pt", in: folder)
       try Data("w0 x\n\nw1\n".utf8).write(to: URL(filePath: "\(folder)/text.txt"))
@@ -126,7 +126,7 @@ import UnrollFormat
   }
 
   @Test("CSV is quoted by RFC 4180, and TSV keeps quotes, signs and words called NA")
-  func tablesHaveNoTraps() throws {
+  func quoting() throws {
     try withTokens { folder in
       _ = try convert("pytorch/lstm-state.pt", in: folder)
       let words = ["\"w0\"", "NA", "#w1", "a,b", "it's", "o\u{200D}k"]

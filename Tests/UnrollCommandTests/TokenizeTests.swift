@@ -18,7 +18,7 @@ import Testing
   }
 
   @Test("Each token gets a row with its piece, and the words are counted")
-  func piecesAreShownAndCounted() throws {
+  func pieces() throws {
     let result = try run(
       "printf 'the\\tcat\\nx' | unroll tokenize --tokenizer tokenizers/bert.json -")
     #expect(result.exitCode == 0)
@@ -28,7 +28,7 @@ import Testing
   }
 
   @Test("--json prints one object for each line of the text, empty lines too")
-  func jsonIsAnObjectALine() throws {
+  func jsonLines() throws {
     let result = try run(
       "printf 'the\\n\\n' | unroll tokenize --json --tokenizer tokenizers/gpt2.json -")
     let lines = result.output.split(separator: "\n")
@@ -36,7 +36,7 @@ import Testing
   }
 
   @Test("A file that is no tokenizer is refused with the formats that are expected")
-  func whatIsNoTokenizerIsRefused() throws {
+  func otherFile() throws {
     let result = try run(
       "unroll tokenize --tokenizer tokenizers/texts/english.txt tokenizers/texts/english.txt")
     #expect(result.exitCode == 2 && result.output.isEmpty)
@@ -58,7 +58,7 @@ import Testing
   @Test(
     "--export writes the tokenizer file byte for byte, and it gives the same tokens",
     arguments: ["bert.json", "sp-unigram.model", "gpt2-merges.txt"])
-  func tokenizersComeOutByteForByte(name: String) throws {
+  func exportedTokenizer(name: String) throws {
     let list = name == "gpt2-merges.txt" ? "--vocabulary tokenizers/gpt2-vocab.json" : ""
     let result = try run(
       """
@@ -73,7 +73,7 @@ import Testing
   }
 
   @Test("--export of a word model writes a list, and --force never replaces the model")
-  func otherTokensAreAList() throws {
+  func exportedList() throws {
     let words = try run(
       """
       \(training(on: "the cat sat"))
@@ -94,7 +94,7 @@ import Testing
     arguments: [
       ("character", "a token without the end of a line in it"), ("byte", "a token of UTF-8"),
     ])
-  func whatIsNoLineIsRefused(kind: String, lack: String) throws {
+  func tokensWithoutLines(kind: String, lack: String) throws {
     let refused = try run(
       """
       \(training(on: "\\303\\251 cat", "--tokenizer \(kind)"))
@@ -105,7 +105,7 @@ import Testing
   }
 
   @Test("--export with a text, --json or a tokenizer is wrong usage")
-  func exportTakesOnlyAModel() throws {
+  func exportUsage() throws {
     for arguments in [
       "m.h5 t.txt --export a", "m.h5 --export a --write-vocabulary a", "m.h5 --export a --json",
       "m.h5 t.txt --force", "--tokenizer a --export b c",

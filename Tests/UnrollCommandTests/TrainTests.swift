@@ -25,7 +25,7 @@ import UnrollFormat
   private static let small = ["--hidden-size", "7,5", "--embedding-size", "6"]
 
   @Test("A new model learns and is valid, and the same seed gives the same bytes")
-  func aNewModelLearnsAndIsValid() throws {
+  func newModel() throws {
     try withTexts { folder in
       let arguments =
         ["train"] + Self.texts + Self.small + [
@@ -61,7 +61,7 @@ import UnrollFormat
   }
 
   @Test("--config gives the options of a training, and options override it")
-  func aConfigurationStandsForOptions() throws {
+  func configurations() throws {
     try withTexts { folder in
       let config = """
         {"cell": "gru", "hidden_size": "7,6", "embedding_size": 6, "tied": true, "epochs": 1,
@@ -87,7 +87,7 @@ import UnrollFormat
   }
 
   @Test("The AWD-LSTM recipe trains with its regularization, averaging and seed")
-  func theCommittedRecipeIsOne() throws {
+  func committedRecipe() throws {
     try withTexts { folder in
       let recipe = Fixtures.path("recipes/awd-lstm-ptb.json")
       let result = try runner.run(
@@ -102,7 +102,7 @@ import UnrollFormat
   }
 
   @Test("Provenance records the vocabulary, the vectors and their files")
-  func theHistorySaysWhereTokensAndVectorsAreFrom() throws {
+  func recordedSources() throws {
     try withTexts { folder in
       try Data("a\ndog\n<unk>\n<eos>\n".utf8).write(to: URL(filePath: "\(folder)/words.txt"))
       try Data("2 6\na 1 2 3 4 5 6\ndog 6 5 4 3 2 1\n".utf8)
@@ -120,7 +120,7 @@ import UnrollFormat
   }
 
   @Test("The configuration file is an input that no output or log replaces")
-  func aConfigurationIsAnInput() throws {
+  func configurationAsOutput() throws {
     try withTexts { folder in
       let config = Data(
         "{\"hidden_size\": 7, \"num_layers\": 1, \"embedding_size\": 6, \"steps\": 1}".utf8)
@@ -135,7 +135,7 @@ import UnrollFormat
   }
 
   @Test("A model larger than the memory is refused before any file is created")
-  func sizesBeyondTheMemoryAreRefused() throws {
+  func memoryLimit() throws {
     try withTexts { folder in
       let result = try runner.run(
         ["train"] + Self.texts + [
@@ -149,7 +149,7 @@ import UnrollFormat
   }
 
   @Test("A model is not written to standard output")
-  func standardOutputIsNoModel() throws {
+  func standardOutput() throws {
     try withTexts { folder in
       let result = try runner.run(
         ["train"] + Self.texts + Self.small + ["--steps", "1", "-o", "-"], in: folder)
@@ -158,7 +158,7 @@ import UnrollFormat
   }
 
   @Test("A line without predicted tokens has the score NA")
-  func linesOfWhichNothingIsPredictedHaveNoScore() throws {
+  func unpredictedLines() throws {
     try withTexts { folder in
       _ = try model(["--tokenizer", "character"], in: folder)
       let result = try runner.run(
@@ -192,7 +192,7 @@ import UnrollFormat
   @Test(
     "A tokenizer of another program is stored and gives the same ids",
     arguments: ["gpt2.json", "bert.json", "sp-unigram.model", "gpt2-merges.txt"])
-  func anotherProgramsTokenizerIsTaken(name: String) throws {
+  func foreignTokenizers(name: String) throws {
     try withTexts { folder in
       let path = Fixtures.path("tokenizers/\(name)")
       let list =
@@ -210,7 +210,7 @@ import UnrollFormat
   }
 
   @Test("--tokenizer bpe learns byte pairs, with or without <eos> at the end of lines")
-  func bytePairsAreLearned() throws {
+  func bytePairs() throws {
     try withTexts { folder in
       let model = try model(
         ["--tokenizer", "bpe", "--vocabulary-size", "270", "--append-eos"], in: folder)
@@ -227,7 +227,7 @@ import UnrollFormat
   }
 
   @Test("--tokenizer greedy takes the longest tokens of a list")
-  func theLongestTokensOfAListAreTaken() throws {
+  func greedyTokens() throws {
     try withTexts { folder in
       let tokens = ["<eos>", "the ", "cat", "at", " "] + "abcdeghimnorst".map(String.init)
       let list = tokens.map { $0 + "\n" }.joined()
@@ -240,7 +240,7 @@ import UnrollFormat
   }
 
   @Test("An exported tokenizer goes back to converted weights with the same loss")
-  func aTokenizersFileBelongsToWeightsAgain() throws {
+  func exportedTokenizer() throws {
     try withTexts { folder in
       func run(_ arguments: [String]) throws -> CommandResult {
         try runner.run(arguments, in: folder)
@@ -276,7 +276,7 @@ import UnrollFormat
   }
 
   @Test("A training text without tokens is refused by name")
-  func aTextWithoutTokensIsNamed() throws {
+  func emptyText() throws {
     try withTexts { folder in
       try Data().write(to: URL(filePath: "\(folder)/empty.txt"))
       let empty = try runner.run(
@@ -287,7 +287,7 @@ import UnrollFormat
   }
 
   @Test("--vectors replaces the initial embedding rows of the words that it holds")
-  func vectorsTakeThePlaceOfDrawnRows() throws {
+  func wordVectors() throws {
     try withTexts { folder in
       let vectors = "2 3\ncat 0.5 -1.25 2\nzebra 1 2 3\n"
       try Data(vectors.utf8).write(to: URL(filePath: "\(folder)/vectors.txt"))
@@ -325,7 +325,7 @@ import UnrollFormat
       ["--tied"], ["--cell", "lstm", "--activation", "relu"], ["--init", "irnn"],
       ["--freeze", "layers/09"],
     ])
-  func whatDoesNotFitIsRefused(options: [String]) throws {
+  func unsuitableOptions(options: [String]) throws {
     try withTexts { folder in
       let refused = try runner.run(
         ["train"] + Self.texts + Self.small + options + ["-o", "a.h5"], in: folder)
@@ -348,7 +348,7 @@ import UnrollFormat
       ["--tokenizer", "bpe", "--vocabulary-size", "300", "--vocabulary", "train.txt"],
       ["--tokenizer", "greedy"], ["--append-eos"], ["--tokenizer", "a.json", "--min-count", "2"],
     ])
-  func wrongUsageIsNamed(options: [String]) throws {
+  func wrongUsage(options: [String]) throws {
     try withTexts { folder in
       let refused = try runner.run(["train"] + Self.texts + options + ["-o", "a.h5"], in: folder)
       #expect(refused.exitCode == 64 && refused.errors.contains("Error: "), "\(refused.errors)")

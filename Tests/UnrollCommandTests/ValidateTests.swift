@@ -75,7 +75,7 @@ import UnrollTokenization
   // MARK: - Repairs
 
   @Test("--fix writes a repaired copy, reports the repair and keeps the input")
-  func aRepairedCopyIsWrittenAndReported() throws {
+  func repairedCopy() throws {
     try withFiles { folder in
       let before = try Data(contentsOf: URL(filePath: "\(folder)/b.h5"))
       let result = try validate("b.h5", "--fix", "d.h5", in: folder)
@@ -99,7 +99,7 @@ import UnrollTokenization
   }
 
   @Test("--fix writes no copy if nothing can be repaired, and takes one file")
-  func whatCannotBeRepairedIsLeftAlone() throws {
+  func unrepairableFiles() throws {
     try withFiles { folder in
       let damaged = try validate("a.h5", "--fix", "d.h5", in: folder, exit: 1)
       #expect(
@@ -124,7 +124,7 @@ import UnrollTokenization
   @Test(
     "The report equals the snapshot in each format and holds no control characters",
     arguments: ["text", "json", "sarif", "junit", "github"])
-  func theFormIsThatOfTheSnapshot(_ form: String) throws {
+  func snapshots(_ form: String) throws {
     try withFiles { folder in
       try write(
         #"{"suppressions": [{"rule": "S002", "object": "/<*", "reason": "ours <&\">"}]}"#,
@@ -146,7 +146,7 @@ import UnrollTokenization
   }
 
   @Test("A long token is cut in text, SARIF and JUnit and whole in JSON")
-  func aLongTokenIsCutForPeopleAndWholeForPrograms() throws {
+  func longTokens() throws {
     try withFiles { folder in
       let text = try validate("a.h5", in: folder, exit: 1)
       #expect(text.output.utf8.count < 3000 && text.output.contains("more)"))
@@ -161,7 +161,7 @@ import UnrollTokenization
 
   /// `scripts/check/findings` holds all of the form against the schema; this, its keys.
   @Test("JSON reports have exactly the keys of the schema")
-  func theSchemaHasTheKeysOfTheForm() throws {
+  func schemaKeys() throws {
     let schema = try object(
       Data(contentsOf: Fixtures.root.appending(path: "spec/findings.schema.json")))
     let definitions = try #require(schema["$defs"] as? [String: [String: Any]])
@@ -191,7 +191,7 @@ import UnrollTokenization
   }
 
   @Test("SARIF gives the byte range of a dataset and escapes paths")
-  func sarifNamesTheBytesOfADatasetAndEscapesPaths() throws {
+  func sarifBytesAndPaths() throws {
     try withFiles { folder in
       let name = "ü a#1%.h5"
       try FileManager.default.moveItem(atPath: "\(folder)/a.h5", toPath: "\(folder)/\(name)")
@@ -209,7 +209,7 @@ import UnrollTokenization
   }
 
   @Test("SARIF results have a line and fingerprints that no two share")
-  func sarifIsShownByGitHub() throws {
+  func sarifFingerprints() throws {
     try withFiles { folder in
       let result = try runner.run(
         ["validate", "a.h5", "b.h5", "c.h5", Fixtures.path("hostile"), "--format", "sarif"],
@@ -256,7 +256,7 @@ import UnrollTokenization
   }
 
   @Test("A configuration raises a warning to an error, and the run fails")
-  func levelsCanBeRaised() throws {
+  func raisedLevels() throws {
     try withFiles { folder in
       let plain = try validate("b.h5", in: folder)
       #expect(plain.output.contains("note C003") && plain.output.contains("b.h5: valid, 1 note"))
@@ -271,7 +271,7 @@ import UnrollTokenization
   }
 
   @Test("JUnit marks a rule that was not checked as skipped")
-  func aRuleThatWasNotCheckedIsNoPassedTest() throws {
+  func skippedRules() throws {
     let result = try runner.run(
       ["validate", Fixtures.path("hostile/external-link.h5"), "--format", "junit"])
     #expect(result.exitCode == 1)
@@ -283,7 +283,7 @@ import UnrollTokenization
   // MARK: - What is reported
 
   @Test("--select, --ignore and --level choose the findings, and the rest is counted")
-  func rulesAreSelectedAndIgnored() throws {
+  func selectedRules() throws {
     try withFiles { folder in
       try expect(["a.h5: invalid, 1 error, 2 warnings, 1 note"], of: "a.h5", in: folder, exit: 1)
       try expect(
@@ -302,7 +302,7 @@ import UnrollTokenization
   }
 
   @Test("An error that prevents the selected rules from being checked is reported")
-  func anErrorThatHidesTheSelectedRulesIsReported() throws {
+  func hiddenRules() throws {
     let file = Fixtures.path("hostile/external-link.h5")
     let selected = try runner.run(["validate", file, "--select", "V"])
     #expect(selected.exitCode == 1 && CommandResult.rules(in: selected.output) == ["X001"])
@@ -316,7 +316,7 @@ import UnrollTokenization
   }
 
   @Test("--strict fails on warnings, but not on notes")
-  func warningsFailIfStrict() throws {
+  func strictWarnings() throws {
     try withFiles { folder in
       _ = try validate("a.h5", "--select", "S002", in: folder)
       _ = try validate("a.h5", "--select", "S002", "--strict", in: folder, exit: 1)
@@ -325,7 +325,7 @@ import UnrollTokenization
   }
 
   @Test("--max-findings shows the worst findings and counts the others")
-  func theWorstFindingsAreShownFirstIfNotAllAre() throws {
+  func worstFindings() throws {
     try withFiles { folder in
       let result = try validate("a.h5", "--max-findings", "1", in: folder, exit: 1)
       #expect(CommandResult.rules(in: result.output) == ["I001"])
@@ -339,7 +339,7 @@ import UnrollTokenization
   }
 
   @Test("A baseline leaves out its known findings, and only those")
-  func aBaselineKnowsItsFindings() throws {
+  func baselines() throws {
     try withFiles { folder in
       let written = try validate("b.h5", "--write-baseline", "known.json", in: folder)
       #expect(written.errors == "wrote known.json: 1 known finding\n")
@@ -369,7 +369,7 @@ import UnrollTokenization
   }
 
   @Test(".unroll.json or --config chooses the findings, and options override it")
-  func aConfigurationChooses() throws {
+  func configurations() throws {
     try withFiles { folder in
       try write(
         """
@@ -422,7 +422,7 @@ import UnrollTokenization
       (#"{"strict": true, "level": "error"}"#, "--strict is about warnings"),
       ("[1", "conf.json: "),
     ])
-  func aWrongConfigurationIsRefusedByPlace(_ text: String, _ message: String) throws {
+  func wrongConfigurations(_ text: String, _ message: String) throws {
     try withTemporaryFolder { folder in
       try write(text, "conf.json", in: folder)
       let result = try validate("a.h5", "--config", "conf.json", in: folder, exit: 64)
@@ -437,14 +437,14 @@ import UnrollTokenization
       ["--format", "xml"], ["--json", "--format", "sarif"], ["--max-findings", "-1"], ["--force"],
       ["--strict", "--level", "error"],
     ])
-  func wrongUsageHasItsCode(_ options: [String]) throws {
+  func wrongUsage(_ options: [String]) throws {
     #expect(try runner.run(["validate", "a.h5"] + options).exitCode == 64)
   }
 
   // MARK: - Folders
 
   @Test("Folders are examined in order, and symbolic links inside are not followed")
-  func foldersAreWalkedInOrderAndLinksNotFollowed() throws {
+  func folders() throws {
     try withFiles { folder in
       let files = FileManager.default
       for name in ["m/z", "m/b", "none"] {
@@ -483,7 +483,7 @@ import UnrollTokenization
   }
 
   @Test("The exit code is that of the worst file")
-  func theExitCodeIsThatOfTheWorst() throws {
+  func exitCodes() throws {
     try withFiles { folder in
       _ = try validate("c.h5", "b.h5", in: folder)
       _ = try validate("c.h5", "a.h5", "b.h5", in: folder, exit: 1)
@@ -497,7 +497,7 @@ import UnrollTokenization
   // MARK: - The catalogue
 
   @Test("explain --json lists every rule with its fields")
-  func theCatalogueIsThereForPrograms() throws {
+  func jsonCatalogue() throws {
     let all = try object(Data(runner.run(["explain", "--all", "--json"]).output.utf8))
     let rules = try #require(all["rules"] as? [[String: String]])
     #expect(rules.map { $0["id"] } == Rule.all.map(\.id))

@@ -15,7 +15,7 @@ import UnrollFormat
   init() throws { runner = try CommandRunner() }
 
   @Test("gradients prints a table, JSON and SVG, the same with any number of threads")
-  func gradientsAreShownAndDrawn() throws {
+  func gradientFlow() throws {
     try withTokens { folder in
       _ = try convert("pytorch/lstm-state.pt", in: folder)
       let text = Array(repeating: "w0 w3 w1 x w8\nw2 w2\n", count: 40).joined()
@@ -45,7 +45,7 @@ import UnrollFormat
   }
 
   @Test("generate repeats its text with the same seed and follows its options")
-  func textIsGenerated() throws {
+  func generation() throws {
     try withTokens { folder in
       _ = try convert("pytorch/lstm-state.pt", in: folder)
       func generate(_ options: [String]) throws -> CommandResult {
@@ -78,7 +78,7 @@ import UnrollFormat
   }
 
   @Test("Wrong usage has exit code 64, and an unreadable file 2")
-  func usageErrorsHaveTheirCode() throws {
+  func exitCodes() throws {
     #expect(try runner.run(["explain"]).exitCode == 64)
     #expect(try runner.run(["explain", "Z999"]).exitCode == 64)
     #expect(try runner.run(["dance"]).exitCode == 64)

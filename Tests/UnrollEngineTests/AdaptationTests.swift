@@ -30,7 +30,7 @@ import UnrollTokenization
   @Test(
     "The neural cache gives the loss of its definition",
     arguments: [(7, 1.0, 0.2), (10_000, 3.5, 0.5), (1, 0, 1e-3)])
-  func theCacheIsItsDefinition(size: Int, theta: Double, weight: Double) throws {
+  func neuralCache(size: Int, theta: Double, weight: Double) throws {
     try withText { path, ids in
       let model = try LanguageModel(.small(), path: "small")
       let cache = NeuralCache(size: size, theta: theta, weight: weight)
@@ -62,7 +62,7 @@ import UnrollTokenization
   }
 
   @Test("Dynamic evaluation predicts each segment before it learns from it")
-  func dynamicEvaluationPredictsThenLearns() throws {
+  func dynamicEvaluation() throws {
     try withText { path, ids in
       let checkpoint = Checkpoint.small()
       let rate = 0.3

@@ -84,7 +84,7 @@ import UnrollTokenization
       #"{"model_type":"lstm","vocab_size":11,"embedding_dim":5,"hidden_size":[7,7],"architectures":["Poet"]}"#,
       #"{"model_type":"my-poet","hidden_size":7,"num_hidden_layers":2,"activation":"gelu"}"#,
     ])
-  func configurationsThatAgree(text: String) throws {
+  func agreeingConfigurations(text: String) throws {
     let checkpoint = Checkpoint.small(hidden: [7, 7])
     #expect(checkpoint.architecture.embeddingSize == 5)
     try withModel(checkpoint, Self.list.merging(["config.json": text]) { $1 }) { path in
@@ -117,7 +117,7 @@ import UnrollTokenization
       ("[]", "", "a JSON object", "something else"), ("{", "", "a JSON object", "something else"),
       (#"{"tied":true}"#, "tied weights", "true, as tied of config.json", "two of other numbers"),
     ])
-  func configurationsThatDoNot(
+  func contradictingConfigurations(
     text: String, place: String, expected: String, found: String
   ) throws {
     try withModel(
@@ -130,7 +130,7 @@ import UnrollTokenization
   }
 
   @Test("A config.json gives vanilla RNN layers their activation")
-  func plainCellsGetTheirActivation() throws {
+  func activations() throws {
     var checkpoint = Checkpoint.small(cell: .rnn)
     for index in checkpoint.architecture.layers.indices {
       checkpoint.architecture.layers[index].activation = .relu
@@ -154,7 +154,7 @@ import UnrollTokenization
     "A config.json ties embedding and output under any of their names",
     arguments: [[], ["decoder.weight"], ["encoder.weight"]],
     [[:], ["encoder.weight": "tok.emb.weight"]])
-  func tiesAreThoseOfTheConfiguration(
+  func ties(
     leavingOut: [String], renaming: [String: String]
   ) throws {
     let checkpoint = Checkpoint.small(tied: true, hidden: [7, 5])
@@ -170,7 +170,7 @@ import UnrollTokenization
   }
 
   @Test("A config.json with reset_after false puts the GRU's reset gate before the product")
-  func aResetGateThatComesBefore() throws {
+  func resetGate() throws {
     let checkpoint = Checkpoint.small(cell: .gru)
     try withModel(
       checkpoint, Self.list.merging(["config.json": #"{"reset_after":false}"#]) { $1 }
@@ -181,7 +181,7 @@ import UnrollTokenization
   }
 
   @Test("Unroll's own metadata takes precedence over files beside the tensors")
-  func ourOwnMetadataWins() throws {
+  func ownMetadata() throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/model.safetensors"
       try SafetensorsFormat.export(.small(), to: path)
@@ -197,7 +197,7 @@ import UnrollTokenization
   // MARK: Tokens
 
   @Test("A tokenizer.json beside the tensors gives vocabulary and tokenizer, with a note")
-  func aTokenizerBesideIsTaken() throws {
+  func tokenizerFile() throws {
     let words = ["[UNK]"] + (1..<11).map { "w\($0)" }
     let vocabulary = words.enumerated().map { "\"\($1)\":\($0)" }.joined(separator: ",")
     let tokenizer =
@@ -219,7 +219,7 @@ import UnrollTokenization
       (["vocab.json", "merges.txt"], "--tokenizer merges.txt --vocabulary vocab.json"),
       (["spiece.model"], "--tokenizer spiece.model"), ([], "--corpus DIR"),
     ])
-  func otherTokensAreNamed(names: [String], option: String) throws {
+  func otherTokenFiles(names: [String], option: String) throws {
     let files = Dictionary(uniqueKeysWithValues: names.map { ($0, "a\n") })
     try withModel(.small(), files) { path in
       let error = #expect(throws: InterchangeError.self) { try convert(path, from: nil) }

@@ -13,7 +13,7 @@ import UnrollInterchange
   private let toPyTorch = ConversionOptions(target: .foreign(PyTorchFormat.self))
 
   @Test("Target formats are found by name and by file extension")
-  func targetsAreKnownByNameAndExtension() {
+  func targets() {
     func name(_ target: ConversionTarget?) -> String {
       switch target {
       case .checkpoint: "unroll"
@@ -42,7 +42,7 @@ import UnrollInterchange
   }
 
   @Test("A map is refused for a format whose tensors have no names of their own")
-  func aMapGoesWithFormatsWhoseTensorsHaveNames() throws {
+  func mapWithoutNames() throws {
     try withTemporaryFolder { folder in
       let (manifest, map) = ("\(folder)/manifest.json", "\(folder)/map.json")
       try Data(#"{"basic_lstm_cell": 1, "softmax_w": 2}"#.utf8).write(to: URL(filePath: manifest))
@@ -58,7 +58,7 @@ import UnrollInterchange
   }
 
   @Test("Reading a checkpoint for conversion adds nothing to its provenance")
-  func aCheckpointIsReadWithoutAddingToItsHistory() throws {
+  func provenanceOfInput() throws {
     try withTemporaryFolder { folder in
       try Checkpoint.small().write(to: "\(folder)/a.h5")
       let conversion = try convert("\(folder)/a.h5", options: toPyTorch)
@@ -70,7 +70,7 @@ import UnrollInterchange
 
   /// The digests are checked, since every number goes on into another file.
   @Test("A flipped bit of a checkpoint is found before it is converted")
-  func aFlippedBitIsFoundBeforeItIsConverted() throws {
+  func flippedBit() throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/a.h5"
       try Checkpoint.small().write(to: path)
@@ -91,7 +91,7 @@ import UnrollInterchange
   }
 
   @Test("HDF5 files of other programs, and damaged ones, are refused as such")
-  func otherHDF5IsNamedAsSuch() throws {
+  func otherHDF5() throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/keras.h5"
       let writer = try FileWriter(creating: path)

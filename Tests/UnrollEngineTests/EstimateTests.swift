@@ -7,7 +7,7 @@ import Testing
 @Suite("Estimates of evaluations") struct EstimateTests {
   /// The position in a compressed text runs ahead of the text that was read, by 5 percent here.
   @Test("An estimate extrapolates from differences of the position in the text")
-  func onlyDifferencesOfThePlaceCount() throws {
+  func extrapolation() throws {
     var probe = EvaluationProbe(length: .zero)
     #expect(throws: EvaluationProbe.Enough.self) {
       for step in 1...3 {

@@ -18,7 +18,7 @@ import UnrollFormat
   }
 
   @Test("Examples of UnrollEngine's page are in the compiled program")
-  func examplesAreThoseThatAreCompiled() throws {
+  func compiledExamples() throws {
     let program = try text("Tests/UnrollEngineTests/Examples.swift")
     let examples = try self.examples(in: "Sources/UnrollEngine/UnrollEngine.docc/UnrollEngine.md")
     #expect(examples.count == 7)
@@ -30,7 +30,7 @@ import UnrollFormat
   }
 
   @Test("Swift code of the README and the documentation is compiled")
-  func documentationIsCompiled() throws {
+  func compiledDocumentation() throws {
     // scripts/check/library builds the manifest and runs the examples.
     let compiled = try [
       "Tests/UnrollEngineTests/Examples.swift", "Benchmarks/Loading/Sources/main.swift",
@@ -51,7 +51,7 @@ import UnrollFormat
   }
 
   @Test("Examples of the documentation run and give plausible results")
-  func examplesRun() async throws {
+  func runningExamples() async throws {
     let folder = FileManager.default.temporaryDirectory.appending(
       path: "unroll-examples-\(UUID().uuidString)"
     ).path
@@ -89,7 +89,7 @@ import UnrollFormat
   }
 
   @Test("A cancelled training saves its last step")
-  func aTrainingThatIsCancelledIsSaved() async throws {
+  func cancelledTraining() async throws {
     let work = Task {
       try withTemporaryFolder { folder in
         let path = "\(folder)/text.txt"

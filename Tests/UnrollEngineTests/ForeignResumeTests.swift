@@ -36,7 +36,7 @@ struct ForeignResumeTests {
   private let T = 16
 
   @Test("The next ten losses and gradient norms equal those of PyTorch", arguments: names)
-  func theNextTenLossesAreThoseOfPyTorch(name: String) throws {
+  func nextTenLosses(name: String) throws {
     let folder = try #require(data)
     let reference = try JSONDecoder().decode(
       Reference.self,

@@ -10,7 +10,7 @@ import UnrollTensors
   @Test(
     "A GGUF file gives the log-probabilities of the model that wrote it",
     arguments: ["lstm", "gru-alignment-128"])
-  func logProbabilitiesAreThoseOfTheProducer(name: String) throws {
+  func numbersOfProducer(name: String) throws {
     let references = try References("gguf")
     let checkpoint = try GGUFFormat.read(
       MappedFile(path: Fixtures.path("gguf/\(name).gguf")), options: ReadingOptions()

@@ -18,7 +18,7 @@ import UnrollTokenization
   }
 
   @Test("Greedy generation gives the tokens of PyTorch")
-  func theLikeliestTokensArePyTorchs() throws {
+  func greedyTokens() throws {
     let expected = try JSONDecoder().decode(
       Greedy.self,
       from: Data(contentsOf: URL(filePath: Fixtures.path("characters/greedy.json"))))
@@ -68,7 +68,7 @@ import UnrollTokenization
   @Test(
     "Sampled tokens have the frequencies of the distribution at the temperature",
     arguments: [0.2, 1, 2])
-  func tokensComeAsOftenAsTheModelSays(temperature: Double) throws {
+  func sampledFrequencies(temperature: Double) throws {
     var settings = GenerationSettings()
     settings.temperature = temperature
     for (found, share) in zip(try frequencies(settings), try distribution(temperature)) {
@@ -77,7 +77,7 @@ import UnrollTokenization
   }
 
   @Test("Top-k, top-p and excluded unknown words renormalize the distribution")
-  func unlikelyTokensAreLeftOut() throws {
+  func truncatedSampling() throws {
     let shares = try distribution()
     let order = shares.indices.sorted { shares[$0] > shares[$1] }
     func check(_ settings: GenerationSettings, _ kept: Set<Int>) throws {
@@ -105,7 +105,7 @@ import UnrollTokenization
   }
 
   @Test("A shortlist renormalizes the distribution, and an empty or invalid one is refused")
-  func aShortlistSharesTheProbabilityOut() throws {
+  func shortlists() throws {
     let list: [Int32] = [1, 3, 4, 10]
     let model = try LanguageModel(.small(), path: "small", shortlist: list)
     let shares = try distribution()
@@ -136,7 +136,7 @@ import UnrollTokenization
   }
 
   @Test("Outliers of int8 rows are noted")
-  func whatInt8LosesIsSaid() throws {
+  func int8Notes() throws {
     var checkpoint = Checkpoint.small()
     #expect(LanguageModel.precisionNotes(for: checkpoint, in: .int8).isEmpty)
     let weight = try #require(checkpoint.parameters[.outputWeight])
@@ -151,7 +151,7 @@ import UnrollTokenization
   }
 
   @Test("A sample depends on its seed and number, not on the samples beside it")
-  func aSampleIsTheSameBesideAnyOthers() throws {
+  func independentSamples() throws {
     let model = try Self.model.get()
     var settings = GenerationSettings()
     settings.stopsAtEndOfSentence = true
@@ -177,7 +177,7 @@ import UnrollTokenization
   }
 
   @Test("A prompt is encoded like a text, and unknown words or a missing start are refused")
-  func promptsAreReadAsTheTextWouldBe() throws {
+  func encodedPrompts() throws {
     let model = try Self.model.get()
     var settings = GenerationSettings()
     (settings.temperature, settings.length) = (0, 1)
@@ -206,7 +206,7 @@ import UnrollTokenization
       "gpt2.json", "llama2.json", "bert.json", "sp-unigram.model", "sp-bytes.model", "characters",
       "words",
     ])
-  func streamedTextIsTheWholeText(name: String) throws {
+  func streamedText(name: String) throws {
     let encoder: Encoder
     var vocabulary = Vocabulary(
       tokens: ["the", "cat", "\u{FC}", "日", "<eos>"].map { Array($0.utf8) }, unit: .word)

@@ -47,7 +47,7 @@ import UnrollTokenization
   }()
 
   @Test("Gradients of a vanilla RNN decay faster than those of an LSTM")
-  func aPlainCellForgetsWhereAnLSTMDoesNot() throws {
+  func decayOfCells() throws {
     try withText(400) { path in
       let rates = try [Cell.lstm, .rnn].map { cell in
         let flow = try GradientFlow(
@@ -62,7 +62,7 @@ import UnrollTokenization
   }
 
   @Test("Gradient flow is the same with any number of threads, and differs with the seed")
-  func theSameForAnyThreadsAndAnotherSample() throws {
+  func threadsAndSeeds() throws {
     try withText(60) { path in
       let before = Threads.count
       defer { Threads.count = before }
@@ -82,7 +82,7 @@ import UnrollTokenization
   }
 
   @Test("Gradient norms and clipping counts are those of the training's windows")
-  func clippingIsThatOfTheTrainingsWindows() throws {
+  func clipping() throws {
     try withText(60) { path in
       let checkpoint = try Checkpoint.characters(on: path)
       let text = try TrainingText(
@@ -108,7 +108,7 @@ import UnrollTokenization
   }
 
   @Test("A text that is too short, or lags beyond the memory, are refused")
-  func textsAndLagsThatDoNotFitAreRefused() throws {
+  func unsuitableTexts() throws {
     try withText(2) { path in
       let checkpoint = try Checkpoint.characters(on: path)
       #expect(throws: TrainingError.self) {
@@ -124,7 +124,7 @@ import UnrollTokenization
   }
 
   @Test("Decay rate, half-life and horizon of a curve follow their definitions")
-  func curvesAreSummedUpByTheirDefinitions() throws {
+  func summariesOfCurves() throws {
     // Two positions that halve, one that starts with nothing.
     let norms = (0...6).map { k in [4 * pow(0.5, Double(k)), pow(0.5, Double(k)), 0] }
     let curve = LagCurve(layer: 0, quantity: .hidden, norms: norms, threshold: 0.1)

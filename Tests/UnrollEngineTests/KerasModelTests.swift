@@ -41,7 +41,7 @@ import UnrollTokenization
   ]
 
   @Test("A Keras file gives the log-probabilities of Keras", arguments: files)
-  func logProbabilitiesAreThoseOfKeras(file: String) throws {
+  func numbersOfKeras(file: String) throws {
     let references = try References()
     let checkpoint = try convert(file).checkpoint
     let name = String(file.split(separator: ".")[0])
@@ -55,7 +55,7 @@ import UnrollTokenization
   @Test(
     "Training continues with the losses of Keras",
     arguments: ["lstm.keras", "lstm.h5", "gru.keras", "rnn.keras", "gru-before.keras"])
-  func theNextLossesAreThoseOfKeras(file: String) throws {
+  func nextLosses(file: String) throws {
     let references = try References()
     let checkpoint = try convert(file).checkpoint
     let name = file.split(separator: ".")[0]

@@ -38,7 +38,7 @@ import UnrollTokenization
   @Test(
     "Old words keep their probabilities, and new ones share that of the unknown word",
     arguments: [(Cell.lstm, false), (.gru, true), (.rnn, false)])
-  func oldTargetsKeepTheirProbabilities(cell: Cell, isTied: Bool) throws {
+  func oldProbabilities(cell: Cell, isTied: Bool) throws {
     let old = Checkpoint.small(
       cell: cell, tied: isTied, hidden: isTied ? [7, 5] : [7, 6])
     let (new, report) = try apply(NewWords(), to: old, text: Self.text)
@@ -72,7 +72,7 @@ import UnrollTokenization
   }
 
   @Test("Rows of new words are means of all words or of their pieces, as requested")
-  func rowsAreMeansOfWhatWasAskedFor() throws {
+  func meansOfRows() throws {
     let old = Checkpoint.small()
     func mean(_ path: ParameterPath, _ ids: [Int]) throws -> [Float] {
       let rows = try ids.map { try row(path, $0, old) }
@@ -97,7 +97,7 @@ import UnrollTokenization
   }
 
   @Test("A replaced vocabulary keeps the rows of known words and special tokens")
-  func replacingKeepsTheRowsOfKnownWords() throws {
+  func replacedVocabulary() throws {
     let old = Checkpoint.small()
     var words = NewWords()
     (words.mode, words.minimumCount) = (.replace, 2)
@@ -116,7 +116,7 @@ import UnrollTokenization
   }
 
   @Test("Optimizer slots keep the old rows, and new rows begin at their initial value")
-  func optimizersRememberOldRowsOnly() throws {
+  func optimizerSlots() throws {
     let old = Checkpoint.small().inTraining(kind: .adagrad, momentum: 0)
     var checkpoint = old
     checkpoint.optimizer?.groups[0][.initialAccumulator] = 0.5
@@ -136,7 +136,7 @@ import UnrollTokenization
   }
 
   @Test("New characters extend a character vocabulary")
-  func charactersAreNewWordsToo() throws {
+  func newCharacters() throws {
     var options = ConversionOptions(vocabulary: .corpus(Fixtures.path("characters")))
     options.tokenizer = .kind(.character, space: "_")
     let old = try convert(Fixtures.path("characters/model.pt"), options: options).checkpoint
@@ -146,7 +146,7 @@ import UnrollTokenization
   }
 
   @Test("A byte vocabulary, or rows of a missing unknown word, refuse new words")
-  func tokensThatAreFixedAreRefused() throws {
+  func fixedTokens() throws {
     var bytes = Checkpoint.small()
     bytes.tokenizer.kind = .byte
     #expect(throws: TrainingError.self) { try apply(NewWords(), to: bytes, text: Self.text) }
@@ -159,7 +159,7 @@ import UnrollTokenization
   }
 
   @Test("Retention compares old and new model on the words of both vocabularies")
-  func whatIsKeptIsWhatBothVocabulariesHave() throws {
+  func retention() throws {
     let old = Checkpoint.small()
     let new = try apply(NewWords(), to: old, text: Self.text).checkpoint
     try withTemporaryFolder { folder in

@@ -10,7 +10,7 @@ import UnrollTokenization
 
 @Suite("Log-probabilities of ONNX graphs") struct ONNXReferenceTests {
   @Test("An ONNX graph gives the log-probabilities of ONNX Runtime")
-  func logProbabilitiesAreThoseOfTheRuntime() throws {
+  func numbersOfRuntime() throws {
     let references = try References("onnx")
     #expect(references.logprobs.count == 10)
     let tokens = Vocabulary(tokens: (0..<11).map { "token\($0)".utf8 }, unit: .word)

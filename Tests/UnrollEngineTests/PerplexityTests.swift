@@ -46,7 +46,7 @@ private struct Reference: Decodable {
   }
 
   @Test("The columns protocol gives the perplexity of word_language_model")
-  func columnsAgreeWithPyTorch() throws {
+  func columnsOfPyTorch() throws {
     let expected = try Self.reference.get().columns
     let result = try Self.poet.get().perplexity(
       ofText: Fixtures.path("characters/test.txt"), protocol: .columns)
@@ -57,7 +57,7 @@ private struct Reference: Decodable {
   @Test(
     "bf16 and int8 change the perplexity by less than 0.1 %",
     arguments: [Precision.bfloat16, .int8])
-  func otherPrecisionsChangeThePerplexityByLessThanAThousandth(precision: Precision) throws {
+  func precisions(precision: Precision) throws {
     let expected = try Self.reference.get().columns
     let result = try Self.makePoet(precision).perplexity(
       ofText: Fixtures.path("characters/test.txt"), protocol: .columns)
@@ -66,7 +66,7 @@ private struct Reference: Decodable {
   }
 
   @Test("Log-probabilities of sentences equal those of PyTorch")
-  func firstSentencesAgreeWithPyTorch() throws {
+  func sentencesOfPyTorch() throws {
     let poet = try Self.poet.get()
     for line in try Self.reference.get().sentence.first {
       let encoded = try poet.encoder.encode(
@@ -99,7 +99,7 @@ private struct Reference: Decodable {
   private let ids: [Int32] = [0, 1, 2, 4, 5, 6, 3, 3, 8, 9, 10, 7, 3, 0, 9, 2, 3]
 
   @Test("The stream protocol predicts every token but the first")
-  func streamPredictsEveryTokenButTheFirst() throws {
+  func streamProtocol() throws {
     let result = try perplexity(.stream, of: Self.text)
     let model = try LanguageModel(.small(), path: "small")
     var state = model.network.zeroState(columns: 1)
@@ -112,7 +112,7 @@ private struct Reference: Decodable {
   }
 
   @Test("The sentence protocol predicts every token of each line from a zero state")
-  func sentencePredictsEveryToken() throws {
+  func sentenceProtocol() throws {
     let result = try perplexity(.sentence, of: Self.text)
     let model = try LanguageModel(.small(), path: "small")
     let lines: [[Int32]] = [[0, 1, 2, 4, 5, 6, 3], [3], [8, 9, 10, 7, 3], [0, 9, 2, 3]]
@@ -134,7 +134,7 @@ private struct Reference: Decodable {
   }
 
   @Test("The columns protocol drops the tokens that do not fill a row of the batch")
-  func columnsCutTheTextAfterTheWholeIsRead() throws {
+  func columnsProtocol() throws {
     // 17 tokens 40 times: 680 tokens, n = 68 rows, two windows; and 7 tokens that no column has.
     let repeated =
       Array(repeating: Self.text, count: 40).joined(separator: "\n") + "\nthe cat sat on a mat\n"
@@ -160,13 +160,13 @@ private struct Reference: Decodable {
   @Test(
     "A text with nothing to predict is refused",
     arguments: [PerplexityProtocol.stream, .columns, .sentence])
-  func aTextWithNothingToPredictIsAnError(_ protocol: PerplexityProtocol) throws {
+  func emptyText(_ protocol: PerplexityProtocol) throws {
     let error = #expect(throws: TextError.self) { try perplexity(`protocol`, of: "") }
     #expect(error?.found == "0 token(s), none of which it predicts")
   }
 
   @Test("Figures of SRILM, KenLM and lm-eval follow the definitions of these programs")
-  func figuresOfOtherProgramsLeaveOutWhatTheyLeaveOut() throws {
+  func figuresOfOtherPrograms() throws {
     // 13 words on 4 lines, "unseen" is unknown.
     func figures(_ protocol: PerplexityProtocol) throws -> [String: Double] {
       Dictionary(uniqueKeysWithValues: try perplexity(`protocol`, of: Self.text).figures)
@@ -271,7 +271,7 @@ private struct Reference: Decodable {
   }
 
   @Test("The interval is that of the perplexity under the protocol's own name")
-  func intervalsBelongToTheHeadline() throws {
+  func headlineIntervals() throws {
     let text = Array(repeating: "the cat unseen\nsat on a mat\n", count: 300).joined()
     for `protocol` in PerplexityProtocol.allCases {
       let result = try perplexity(`protocol`, of: text)
@@ -283,7 +283,7 @@ private struct Reference: Decodable {
   }
 
   @Test("ppl and ppl1 equal what SRILM prints for the same counts and log-probability")
-  func srilmsOwnFiguresComeOut() {
+  func figuresOfSRILM() {
     // The output of SRILM: 1 sentences, 9 words, 1 OOVs, logprob= -20.406 ppl= 185.068 ppl1= 355.426.
     var result = Perplexity(.srilm)
     (result.lines, result.lineEndings, result.words, result.unknownWords) = (1, 1, 9, 1)
@@ -298,7 +298,7 @@ private struct Reference: Decodable {
   @Test(
     "Line ends that a character model does not predict do not count in SRILM's ppl",
     arguments: [true, false])
-  func endsOfLinesThatAreNotPredictedDivideNothing(
+  func unpredictedEndsOfCharacterLines(
     hasUnknown: Bool
   ) throws {
     var checkpoint = Checkpoint.small()
@@ -348,7 +348,7 @@ private struct Reference: Decodable {
   }
 
   @Test("A word of several tokens is unknown if one of its tokens is")
-  func wordsOfSeveralTokensAreUnknownAsAWhole() throws {
+  func unknownWordsOfSeveralTokens() throws {
     var line = EncodedLine()
     // "ab cd e": a, ?, " c", d, " e", end.
     (line.ids, line.ends, line.unknown) = ([1, 0, 2, 3, 4, 5], [1, 2, 4, 5, 7, 8], [1])
@@ -361,7 +361,7 @@ private struct Reference: Decodable {
   }
 
   @Test("The bootstrap interval is that of block means, however long the text")
-  func theIntervalIsThatOfTheBlocks() throws {
+  func bootstrapInterval() throws {
     var generator = SeededGenerator(seed: 5)
     // Means of n normal numbers: the interval is 1.96 standard errors wide on both sides.
     var (result, blocks) = (Perplexity(.sentence), 0)
@@ -393,7 +393,7 @@ private struct Reference: Decodable {
   }
 
   @Test("Perplexity and bits per token, word and byte follow their definitions")
-  func derivedFiguresFollowTheirDefinitions() {
+  func derivedFigures() {
     var result = Perplexity(.stream)
     result.predictions = 8
     result.words = 4
@@ -409,7 +409,7 @@ private struct Reference: Decodable {
   }
 
   @Test("Weights of NaN refuse perplexity and scores")
-  func weightsThatAreNoNumbersGiveNoFigure() throws {
+  func weightsOfNaN() throws {
     var checkpoint = Checkpoint.small()
     var bias = [Float](repeating: 0, count: 11)
     bias[4] = .nan
@@ -424,7 +424,7 @@ private struct Reference: Decodable {
   }
 
   @Test("Scores mark unknown words and give them no surprisal")
-  func scoresMarkUnknownWords() throws {
+  func markedUnknownWords() throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/text.txt"
       try Data("the cat unseen\n\n".utf8).write(to: URL(filePath: path))

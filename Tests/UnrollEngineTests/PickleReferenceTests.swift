@@ -14,7 +14,7 @@ import UnrollTokenization
       ("state.pt", "state"), ("module.pt", "module"), ("training.pt", "training"),
       ("numpy1-protocol-2.pkl", "state"), ("numpy2-protocol-5.pkl", "state"),
     ])
-  func logProbabilitiesAreThoseOfTheProducer(name: String, reference: String) throws {
+  func numbersOfPyTorch(name: String, reference: String) throws {
     let references = try References("pickles")
     let file = try MappedFile(path: Fixtures.path("pickles/\(name)"))
     let tokens = Vocabulary(tokens: (0..<11).map { "token\($0)".utf8 }, unit: .word)

@@ -23,7 +23,7 @@ import UnrollFormat
   }
 
   @Test("Each prefix of the sentences is one node, and paths spell the sentences")
-  func beginningsAreNodes() throws {
+  func prefixNodes() throws {
     let sentences = Self.sentences(300)
     let tree = PrefixTree(of: sentences)
     let beginnings = Set(
@@ -49,7 +49,7 @@ import UnrollFormat
   @Test(
     "Sentences in one batch have the bits of each alone, entropies, totals and guesses included",
     arguments: [Cell.lstm, .gru, .rnn], [true, false])
-  func sentencesTogetherHaveTheBitsOfEachAlone(_ cell: Cell, hasStart: Bool) throws {
+  func sentencesTogether(_ cell: Cell, hasStart: Bool) throws {
     var checkpoint = Checkpoint.small(cell: cell)
     if !hasStart { checkpoint.tokenizer.sentenceStart = .none }
     let model = try LanguageModel(checkpoint, path: "small")

@@ -13,7 +13,7 @@ import UnrollTensors
   @Test(
     "An exported model is read back with equal tensors and log-probabilities",
     arguments: [Cell.lstm, .gru, .rnn], [false, true])
-  func modelsSayTheSame(cell: Cell, isTied: Bool) throws {
+  func exportedModels(cell: Cell, isTied: Bool) throws {
     try withTemporaryFolder { folder in
       var checkpoint = Checkpoint.small(cell: cell, tied: isTied, hidden: [7, 5])
       for (format, name) in [
@@ -32,7 +32,7 @@ import UnrollTensors
 
   /// The figures in a checkpoint's history are those of the file itself.
   @Test("A converted checkpoint records the result of reading it back")
-  func convertedCheckpointsTellTheirFigures() throws {
+  func recordedFigures() throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/a.unroll.h5"
       var checkpoint = Checkpoint.small(cell: .gru)
@@ -53,7 +53,7 @@ import UnrollTensors
   }
 
   @Test("A file whose verification fails is not kept")
-  func aFileThatIsReadOtherwiseIsNone() throws {
+  func failedVerification() throws {
     try withTemporaryFolder { folder throws in
       let path = "\(folder)/a.unroll.h5"
       #expect(throws: CancellationError.self) {
@@ -67,7 +67,7 @@ import UnrollTensors
   }
 
   @Test("Log-probabilities of NaN compare as equal when read back")
-  func numbersThatAreNoneAreTheSame() throws {
+  func equalNaNs() throws {
     try withTemporaryFolder { folder throws in
       var checkpoint = Checkpoint.small()
       let shape = try #require(checkpoint.parameters[.outputBias]?.shape)

@@ -43,7 +43,7 @@ import UnrollTokenization
   }
 
   @Test("A sentence has the same scores bit for bit beside any others")
-  func everySentenceHasTheSameBitsBesideAnyOthers() throws {
+  func independentSentences() throws {
     let lines = Self.lines(70)
     let together = try scores(lines)
     #expect(together.map(\.line) == Array(1...70))
@@ -58,7 +58,7 @@ import UnrollTokenization
   }
 
   @Test("Entropies and their reductions are those of the distributions")
-  func entropiesAreThoseOfTheDistributions() throws {
+  func entropyOfDistributions() throws {
     let model = try LanguageModel(.small(), path: "small")
     let score = try scores(["the cat sat"], model: model)[0]
     let V = model.network.architecture.vocabularySize
@@ -80,7 +80,7 @@ import UnrollTokenization
   }
 
   @Test("Scores with carried states equal those of one stream")
-  func carriedStatesAreThoseOfOneStream() throws {
+  func carriedStates() throws {
     let lines = Self.lines(12)
     let model = try LanguageModel(.small(), path: "small")
     var settings = ScoreSettings()
@@ -97,7 +97,7 @@ import UnrollTokenization
   }
 
   @Test("Surprisals of tokens are added up to words, of the text or of a given segmentation")
-  func tokensAreSummedToWords() throws {
+  func sumsOfTokens() throws {
     var options = ConversionOptions(vocabulary: .corpus(Fixtures.path("characters")))
     options.tokenizer = .kind(.character, space: "_")
     let checkpoint = try convert(Fixtures.path("characters/model.pt"), options: options).checkpoint
@@ -177,7 +177,7 @@ import UnrollTokenization
   @Test(
     "A segmentation that differs from the text is refused",
     arguments: ["the cat", "the dog sat\n", "the cat sat on\n", "the cat sat\nmore\n", ""])
-  func wordsThatTheTextDoesNotHaveAreRefused(segmentation: String) throws {
+  func otherSegmentations(segmentation: String) throws {
     #expect(throws: TextError.self) { try scores(["the cat sat"], segmentation: segmentation) }
   }
 }

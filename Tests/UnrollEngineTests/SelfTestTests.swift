@@ -28,7 +28,7 @@ import UnrollTensors
   }
 
   @Test("The reference model gives the log-probabilities of Keras and PyTorch", arguments: variants)
-  func theReferenceModelGivesWhatTheProducerGave(name: String) throws {
+  func referenceModelOnVariants(name: String) throws {
     let model = try checkpoint(name)
     let test = try #require(model.selfTest)
     let reference = try ReferenceModel(
@@ -42,7 +42,7 @@ import UnrollTensors
   @Test(
     "Engine and reference model agree on the tokens of a self-test",
     arguments: [Cell.lstm, .gru, .rnn], [false, true])
-  func theEngineAndTheReferenceModelAgree(cell: Cell, tied: Bool) throws {
+  func engineAndReferenceModel(cell: Cell, tied: Bool) throws {
     let model = Checkpoint.small(cell: cell, tied: tied, hidden: [7, 5])
     let test = try #require(try SelfTest(of: model))
     #expect(test.tokenIDs.count == 17 && Set(test.tokenIDs).count > 5)
@@ -89,7 +89,7 @@ import UnrollTensors
   }
 
   @Test("A model whose outputs are NaN gets no self-test")
-  func aModelThatGivesNoNumbersHasNone() throws {
+  func modelOfNaN() throws {
     var model = Checkpoint.small()
     let shape = try #require(model.parameters[.outputBias]?.shape)
     model.parameters[.outputBias] = .init(
@@ -98,7 +98,7 @@ import UnrollTensors
   }
 
   @Test("The engine gives the log-probabilities of Keras and PyTorch", arguments: variants)
-  func theEngineGivesWhatTheProducerGave(name: String) throws {
+  func engineOnVariants(name: String) throws {
     let model = try checkpoint(name)
     let test = try #require(model.selfTest)
     let replayed = try replay(model, test).logProbabilities

@@ -27,7 +27,7 @@ import UnrollTokenization
   @Test(
     "A state_dict of AWD-LSTM or fastai gives the log-probabilities of its producer",
     arguments: ["fastai", "awd-list", "projection", "one-hot"])
-  func logProbabilitiesAreThoseOfTheProducer(name: String) throws {
+  func numbersOfProducers(name: String) throws {
     let references = try References("statedict")
     let checkpoint = try convert(name).checkpoint
     // Producers compute in single precision.
@@ -38,7 +38,7 @@ import UnrollTokenization
   @Test(
     "Networks of tutorials give the numbers of their formulas",
     arguments: ["rnn-tutorial", "min-char-rnn"])
-  func plainNetworksGiveTheirFormulas(name: String) throws {
+  func networksOfTutorials(name: String) throws {
     let references = try References("numpy")
     let tokens = Vocabulary(tokens: (0..<11).map { "token\($0)".utf8 }, unit: .word)
     let checkpoint = try NumPyFormat.read(
@@ -49,7 +49,7 @@ import UnrollTokenization
   }
 
   @Test("Layers, ties, projections and one-hot input follow from names and shapes")
-  func namesTellLayersTiesAndWidths() throws {
+  func layersTiesAndWidths() throws {
     let fastai = try convert("fastai").checkpoint.architecture
     #expect(fastai.isTied && fastai.layers.map(\.hiddenSize) == [9, 6])
     let awd = try convert("awd-list").checkpoint.architecture
@@ -63,7 +63,7 @@ import UnrollTokenization
 
   /// The library notes the names of ties, or gets copies, which are no ties any more.
   @Test("Ties of safetensors are those in its metadata, and equal copies are not tied")
-  func tiesOfSafetensorsAreThoseThatAreNoted() throws {
+  func tiesOfSafetensors() throws {
     let options = ReadingOptions(
       vocabulary: Vocabulary(tokens: (0..<11).map { "token\($0)".utf8 }, unit: .word))
     let (expected, tied, copied) = (
@@ -85,7 +85,7 @@ import UnrollTokenization
   }
 
   @Test("Optimizers, weight copies and assumptions are noted")
-  func whatIsLeftBehindIsSaid() throws {
+  func conversionNotes() throws {
     let copies = [0, 1].map {
       "rnns.\($0).module.weight_hh_l0: not preserved: rnns.\($0).module.weight_hh_l0_raw has the weight "
         + "without dropout"
@@ -110,7 +110,7 @@ import UnrollTokenization
 
   /// AWD-LSTM saves under ASGD with the averages in the weights' place.
   @Test("An ASGD training without its current weights is noted as not exactly resumable")
-  func aTrainingWithoutItsIterateIsMarked() throws {
+  func averagedWeights() throws {
     #expect(
       try notes("awd-asgd").last
         == "data.pkl: not preserved: an object made by torch.optim.asgd.ASGD; the weights are its "
@@ -122,7 +122,7 @@ import UnrollTokenization
   }
 
   @Test("Two models in a list are refused until --root chooses one")
-  func twoModelsInAListAreRefused() throws {
+  func twoModels() throws {
     let error = #expect(throws: InterchangeError.self) { try convert("refused-two-models") }
     #expect(error?.expected == "one model")
     #expect(error?.found == "several: 0, 1")
@@ -132,7 +132,7 @@ import UnrollTokenization
   @Test(
     "A state_dict of each kind is written to PyTorch and safetensors and read back",
     arguments: ["fastai", "awd-list", "projection", "one-hot"])
-  func whatIsWrittenIsRead(name: String) throws {
+  func roundTrip(name: String) throws {
     let checkpoint = try convert(name).checkpoint
     try withTemporaryFolder { folder in
       // Each writer reads its file back and compares every bit.
@@ -143,7 +143,7 @@ import UnrollTokenization
 
   /// A model that fastai saved comes back under fastai's names; AWD-LSTM's come back from its own.
   @Test("Models are written under the names of fastai and AWD-LSTM and come back")
-  func namesOfOtherProgramsAreWritten() throws {
+  func namesOfOtherPrograms() throws {
     try withTemporaryFolder { folder in
       for (name, format) in [
         ("fastai", FastaiFormat.self), ("awd-list", AWDFormat.self),
@@ -170,7 +170,7 @@ import UnrollTokenization
   // MARK: - Names that the caller gives
 
   @Test("Names in a map take precedence, and a name that is not there is refused")
-  func namesOfTheCallerComeFirst() throws {
+  func namesOfMap() throws {
     let vocabulary = Vocabulary(tokens: (0..<11).map { "token\($0)".utf8 }, unit: .word)
     let map = ["head.weight": "decoder.weight", "head.bias": "decoder.bias"]
     let named = try convert(

@@ -37,7 +37,7 @@ import UnrollTokenization
   }
 
   @Test("Losses and divergence of two models equal those of the reference model")
-  func divergencesAreThoseOfTheDefinition() throws {
+  func divergences() throws {
     let models = [Checkpoint.small(), Checkpoint.small(cell: .gru, seed: 5)]
     let found = try compare(models, Self.text)
     let encoder = try LanguageModel.encoder(of: models[0], path: "")

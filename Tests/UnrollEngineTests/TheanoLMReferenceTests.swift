@@ -23,7 +23,7 @@ import UnrollTensors
   @Test(
     "A TheanoLM file gives the log-probabilities of its equations",
     arguments: ["lstm", "gru", "fixed-words"])
-  func logProbabilitiesAreThoseOfTheEquations(
+  func numbersOfEquations(
     name: String
   ) throws {
     // Both in double precision.
@@ -34,7 +34,7 @@ import UnrollTensors
   @Test(
     "Lines have the log-probabilities that TheanoLM gives them",
     arguments: ["lstm", "gru", "fixed-words"])
-  func linesAreReadAsTheanoLMReadsThem(
+  func linesOfText(
     name: String
   ) throws {
     let references = try JSONDecoder().decode(

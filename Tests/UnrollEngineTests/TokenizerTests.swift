@@ -33,7 +33,7 @@ import UnrollTensors
   @Test(
     "A tokenizer definition is stored byte for byte and checked against its probe",
     arguments: definitions)
-  func definitionsComeBackByteForByteAndAreChecked(name: String) throws {
+  func storedDefinitions(name: String) throws {
     try withTemporaryFolder { folder in
       var model = try model(name)
       try model.write(to: "\(folder)/a.h5")
@@ -50,7 +50,7 @@ import UnrollTensors
   @Test(
     "Models with every tokenizer are evaluated, and their words are scored",
     arguments: definitions)
-  func textsAreEvaluatedAndScored(name: String) throws {
+  func evaluatedTexts(name: String) throws {
     try withTemporaryFolder { folder in
       let text = "The cat sat on it\nthe mat, and\n"
       let path = "\(folder)/text.txt"
@@ -69,7 +69,7 @@ import UnrollTensors
   }
 
   @Test("A character model with a token for the space reads plain text")
-  func charactersTakePlainText() throws {
+  func plainTextOfCharacters() throws {
     var options = ConversionOptions(vocabulary: .corpus(Fixtures.path("characters")))
     options.tokenizer = .kind(.character, space: "_")
     let model = try convert(Fixtures.path("characters/model.pt"), options: options).checkpoint

@@ -13,7 +13,7 @@ import UnrollTokenization
 @Suite("Files of a training run") struct TrainingFilesTests {
   /// Whoever is told of the steps may fail, as a log on a full disk does.
   @Test("A report that throws ends training with every step saved")
-  func whoIsToldMayFailAndNoStepIsLost() throws {
+  func failingReport() throws {
     struct Full: Error {}
     try withTemporaryFolder { folder in
       let scene = try TrainingScene(folder, .small())
@@ -36,7 +36,7 @@ import UnrollTokenization
   }
 
   @Test("A training stops if another one replaced its files")
-  func aSecondTrainingDoesNotWriteToTheSameFiles() throws {
+  func replacedFiles() throws {
     try withTemporaryFolder { folder in
       let scene = try TrainingScene(folder, .small())
       let files = scene.files("tuned")
@@ -60,7 +60,7 @@ import UnrollTokenization
   }
 
   @Test("The last states are kept by step, and states of other trainings stay")
-  func theLastStatesAreKept() throws {
+  func statesByStep() throws {
     try withTemporaryFolder { folder in
       var scene = try TrainingScene(folder, .small())
       (scene.settings.maximumSteps, scene.settings.maximumEpochs) = (nil, 4)
@@ -87,7 +87,7 @@ import UnrollTokenization
       ("a/tuned.unroll.h5", "a/tuned.last.unroll.h5"), ("tuned.h5", "tuned.last.h5"),
       ("tuned", "tuned.last"), ("a.b/.h5", "a.b/.h5.last"),
     ])
-  func theLastStateHasTheNameOfTheBest(best: String, last: String) {
+  func nameOfLastState(best: String, last: String) {
     #expect(TrainingFiles(best: best).last == last)
   }
 }

@@ -51,7 +51,7 @@ private struct Reference: Decodable {
   @Test(
     "Ten steps of SGD have the losses and gradient norms of PyTorch",
     arguments: ["learning rate 20", "learning rate 1", "momentum and weight decay"])
-  func lossesAreThoseOfPyTorch(name: String) throws {
+  func tenSteps(name: String) throws {
     let reference = try Self.reference.get()
     let training = try #require(reference.trainings[name])
     let checkpoint = try Self.model.get()

@@ -14,7 +14,7 @@ import UnrollTokenization
   private static let models: [(Cell, Bool)] = [(.lstm, false), (.gru, true), (.rnn, false)]
 
   @Test("A training paused after any step ends in the same bytes", arguments: models)
-  func aPauseAfterAnyStepChangesNothing(cell: Cell, isTied: Bool) throws {
+  func pausesAfterAnyStep(cell: Cell, isTied: Bool) throws {
     try withTemporaryFolder { folder in
       let scene = try TrainingScene(
         folder, .small(cell: cell, tied: isTied, hidden: isTied ? [7, 5] : [7, 6]))
@@ -52,7 +52,7 @@ import UnrollTokenization
   }
 
   @Test("Models with layer variants are trained, resumed and replayed")
-  func variantsAreTrainedSavedAndResumed() throws {
+  func layerVariants() throws {
     try withTemporaryFolder { folder in
       var scene = try TrainingScene(folder, Self.withVariants)
       scene.settings.regularization = [
@@ -147,7 +147,7 @@ import UnrollTokenization
   @Test(
     "Pauses after every step change no byte for any optimizer, schedule or option",
     arguments: variants)
-  func aPauseChangesNothingWhateverTheRule(variant: String) throws {
+  func pausesOfAnyOptimizer(variant: String) throws {
     try withTemporaryFolder { folder in
       var scene = try TrainingScene(folder, .small())
       Self.set(variant, &scene.settings)
@@ -168,7 +168,7 @@ import UnrollTokenization
   }
 
   @Test("A training killed between its two saves is resumed to the same bytes")
-  func aRunThatWasKilledBetweenItsSavesIsResumed() throws {
+  func killBetweenSaves() throws {
     try withTemporaryFolder { folder in
       let scene = try TrainingScene(folder, .small())
       let whole = scene.files("whole")

@@ -12,7 +12,7 @@ import UnrollTokenization
 
 @Suite("Resumed trainings") struct TrainingResumeTests {
   @Test("Changes of settings on resumption are made and recorded")
-  func changesAreMadeAndWrittenDown() throws {
+  func recordedChanges() throws {
     try withTemporaryFolder { folder in
       let scene = try TrainingScene(folder, .small())
       let files = scene.files("tuned")
@@ -46,7 +46,7 @@ import UnrollTokenization
   }
 
   @Test("Hyperparameters of another optimizer are refused on resumption")
-  func numbersOfAnotherRuleAreRefused() throws {
+  func hyperparametersOfAnotherOptimizer() throws {
     try withTemporaryFolder { folder in
       var scene = try TrainingScene(folder, .small())
       (scene.settings.optimizer, scene.settings.hyperparameters) = (.adam, [:])
@@ -62,7 +62,7 @@ import UnrollTokenization
   }
 
   @Test("Another training text begins an epoch, and another validation text new evaluations")
-  func otherTextsBeginAnEpochOrNewEvaluations() throws {
+  func otherTexts() throws {
     try withTemporaryFolder { folder in
       let scene = try TrainingScene(folder, .small())
       let whole = scene.files("whole")
@@ -100,7 +100,7 @@ import UnrollTokenization
   }
 
   @Test("A missing or different best model refuses the resumption")
-  func aLostBestModelIsNamed() throws {
+  func missingBestModel() throws {
     try withTemporaryFolder { folder in
       let scene = try TrainingScene(folder, .small())
       let files = scene.files("tuned")
@@ -115,7 +115,7 @@ import UnrollTokenization
   }
 
   @Test("A changed training text refuses the resumption")
-  func anotherTextIsNotResumedWith() throws {
+  func changedText() throws {
     try withTemporaryFolder { folder in
       let scene = try TrainingScene(folder, .small())
       let files = scene.files("tuned")
@@ -128,7 +128,7 @@ import UnrollTokenization
   }
 
   @Test("A model without training state is not resumed")
-  func aModelWithoutTrainingIsNotResumed() throws {
+  func missingTraining() throws {
     try withTemporaryFolder { folder in
       let scene = try TrainingScene(folder, .small())
       #expect(throws: TrainingError.self) {

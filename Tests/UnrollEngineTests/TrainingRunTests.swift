@@ -13,7 +13,7 @@ import UnrollTokenization
 
 @Suite("Training runs") struct TrainingRunTests {
   @Test("Training lowers the loss, and counts the tokens that it has seen")
-  func aRunLearns() throws {
+  func lossOfTraining() throws {
     try withTemporaryFolder { folder in
       let scene = try TrainingScene(folder, .small())
       var run = try scene.begin()
@@ -27,7 +27,7 @@ import UnrollTokenization
   }
 
   @Test("The best checkpoint has the lowest validation loss, and plateaus divide the rate")
-  func theBestModelIsTheOneWithTheLowestLoss() throws {
+  func bestModel() throws {
     try withTemporaryFolder { folder in
       var scene = try TrainingScene(folder, .small())
       scene.settings.hyperparameters[.learningRate] = 3
@@ -85,7 +85,7 @@ import UnrollTokenization
 
   /// A training that begins with the optimizer of another goes on from its moments and steps.
   @Test("A training can begin with the optimizer of another")
-  func anOptimizerCanBeKept() throws {
+  func keptOptimizer() throws {
     try withTemporaryFolder { folder in
       var scene = try TrainingScene(folder, .small())
       scene.settings.optimizer = .adam
@@ -116,7 +116,7 @@ import UnrollTokenization
   }
 
   @Test("Frozen parts do not change, and a part that the model lacks is refused")
-  func frozenPartsStayAsTheyAre() throws {
+  func frozenParts() throws {
     try withTemporaryFolder { folder in
       var scene = try TrainingScene(folder, .small())
       scene.settings.frozen = ["embedding", "layers/00"]
@@ -136,7 +136,7 @@ import UnrollTokenization
 
   /// Of a tied model without momentum: the gradients of three windows make one step.
   @Test("Accumulated gradients are those of the mean loss over all windows")
-  func accumulatedGradientsAreThoseOfTheMeanLoss() throws {
+  func accumulatedGradients() throws {
     let checkpoint = Checkpoint.small(tied: true, hidden: [7, 5])
     let model = try TrainableModel(
       architecture: checkpoint.architecture, parameters: checkpoint.parameters)
@@ -167,7 +167,7 @@ import UnrollTokenization
   }
 
   @Test("A loss that is not finite keeps the last good state, which a lower rate resumes")
-  func aLossThatIsNotFiniteKeepsTheLastGoodState() throws {
+  func divergence() throws {
     try withTemporaryFolder { folder in
       var scene = try TrainingScene(folder, .small())
       scene.settings.hyperparameters[.learningRate] = 1e39
@@ -197,7 +197,7 @@ import UnrollTokenization
   }
 
   @Test("A BPTT length beyond the memory is refused by its real need")
-  func windowsThatMemoryCannotHoldAreRefused() throws {
+  func memoryLimit() throws {
     try withTemporaryFolder { folder in
       var scene = try TrainingScene(folder, .small())
       scene.settings.window = 1_000_000
@@ -227,7 +227,7 @@ import UnrollTokenization
 
   /// The sum beyond every integer is none, and no trap.
   @Test("The memory estimate is the sum of its parts, and overflow is no number")
-  func theNeedOfMemoryIsThatOfItsParts() {
+  func memoryEstimate() {
     func need(_ T: Int, _ B: Int) -> Int? {
       TrainableModel.byteCount(
         of: Checkpoint.small().architecture, window: T, columns: B, slotCount: 0)
@@ -244,7 +244,7 @@ import UnrollTokenization
   }
 
   @Test("A text too short for the batch size is refused")
-  func aTextThatIsTooShortIsRefused() throws {
+  func shortText() throws {
     try withTemporaryFolder { folder in
       var scene = try TrainingScene(folder, .small())
       scene.settings.columns = 1000
@@ -253,7 +253,7 @@ import UnrollTokenization
   }
 
   @Test("A BPTT length beyond the text is one window an epoch")
-  func aWindowLongerThanTheTextIsCut() throws {
+  func longWindow() throws {
     try withTemporaryFolder { folder in
       var scene = try TrainingScene(folder, .small())
       scene.settings.window = 10_000
@@ -266,7 +266,7 @@ import UnrollTokenization
   }
 
   @Test("Unknown words of a training text are listed with counts, or counted as unknown")
-  func allWordsThatTheVocabularyLacksAreListed() throws {
+  func unknownWords() throws {
     try withTemporaryFolder { folder in
       let scene = try TrainingScene(folder, .small(unknown: false))
       try Data("the cat\nthe wug sat on wug é\n".utf8)

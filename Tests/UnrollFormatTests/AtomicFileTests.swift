@@ -40,7 +40,7 @@ import UnrollTensors
   }
 
   @Test("Temporary files of dead processes are removed, and files of other names stay")
-  func whatADeadProcessLeftIsRemoved() throws {
+  func leftoversOfDeadProcesses() throws {
     try withTemporaryFolder { folder in
       let own = getpid()
       for name in [".a.h5.1.partial", ".a.h5.\(own).partial", ".a.h5.99999999-12.partial"] {
@@ -59,7 +59,7 @@ import UnrollTensors
   }
 
   @Test("Temporary files of running writers stay, and the last commit wins")
-  func whatALivingWriterHoldsStays() throws {
+  func runningWriters() throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/a.h5"
       let first = try AtomicFile(path, replacing: true)
@@ -83,7 +83,7 @@ import UnrollTensors
   }
 
   @Test("Links, pipes and folders planted under temporary names are not followed")
-  func whatIsPlantedIsNotFollowed() throws {
+  func plantedFiles() throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/a.h5"
       try put("precious", "\(folder)/precious")
@@ -103,7 +103,7 @@ import UnrollTensors
   }
 
   @Test("A temporary file that was removed or replaced is not committed")
-  func aFileThatWasExchangedGetsNoName() throws {
+  func exchangedTemporaryFile() throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/a.h5"
       try put("old", path)
@@ -121,7 +121,7 @@ import UnrollTensors
   }
 
   @Test("A replaced file keeps its permissions", arguments: [0o600, 0o640, 0o664, 0o444])
-  func aReplacedFileKeepsItsPermissions(bits: Int) throws {
+  func keptPermissions(bits: Int) throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/a.h5"
       try put("old", path)
@@ -136,7 +136,7 @@ import UnrollTensors
   }
 
   @Test("A new file has the permissions of the umask")
-  func aNewFileHasThePermissionsThatTheUmaskLeaves() throws {
+  func permissionsOfUmask() throws {
     try withTemporaryFolder { folder in
       // The umask belongs to the process, and other tests run beside: compare instead of setting it.
       let plain = open("\(folder)/plain", O_WRONLY | O_CREAT, 0o666)
@@ -149,7 +149,7 @@ import UnrollTensors
   @Test(
     "A replaced file keeps its owner, and temporary files of other users stay",
     .enabled(if: geteuid() == 0, "only root may give files away"))
-  func aReplacedFileKeepsItsOwner() throws {
+  func keptOwner() throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/a.h5"
       try put("old", path)
@@ -166,7 +166,7 @@ import UnrollTensors
   }
 
   @Test("A symbolic link is not replaced", arguments: ["file", "nowhere", "."])
-  func aSymbolicLinkIsNotReplaced(target: String) throws {
+  func symbolicLinks(target: String) throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/a.h5"
       try put("old", "\(folder)/file")
@@ -183,7 +183,7 @@ import UnrollTensors
   }
 
   @Test("Temporary names of long file names are shortened between characters")
-  func theLongestNamesAreShortenedBetweenCharacters() throws {
+  func longestNames() throws {
     try withTemporaryFolder { folder in
       for name in [String(repeating: "x", count: 255), String(repeating: "日", count: 85)] {
         let file = try AtomicFile("\(folder)/\(name)", replacing: false)

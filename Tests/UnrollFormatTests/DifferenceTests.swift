@@ -9,12 +9,12 @@ import UnrollTokenization
 
 @Suite("Differences between models") struct DifferenceTests {
   @Test("A model does not differ from itself")
-  func aModelIsTheSameAsItself() {
+  func sameModel() {
     #expect(ModelDifference(.small(), .small()).isEmpty)
   }
 
   @Test("Tensors are compared bit for bit, with the largest and relative difference")
-  func numbersAreComparedByTheirBits() throws {
+  func bitwiseComparison() throws {
     let a = Tensor([1, -2, 0, .nan, 4] as [Float], shape: [5])
     let b = Tensor([1, -2.5, -0.0, .nan, 4] as [Float], shape: [5])
     let same = TensorDifference(path: "/x", a, a)
@@ -30,7 +30,7 @@ import UnrollTokenization
   }
 
   @Test("The cosine of two tensors is that of their angle")
-  func theCosineIsThatOfTheAngle() throws {
+  func cosineOfAngle() throws {
     let a = Tensor([3, 4] as [Double])
     #expect(TensorDifference(path: "/x", a, Tensor([4, -3] as [Double])).cosine == 0)
     #expect(TensorDifference(path: "/x", a, Tensor([-6, -8] as [Double])).cosine == -1)
@@ -38,14 +38,14 @@ import UnrollTokenization
   }
 
   @Test("Equal numbers of another type are a difference")
-  func anotherTypeWithTheSameNumbersIsADifference() {
+  func otherType() {
     let a = Tensor([0.5, 2] as [Double])
     let difference = TensorDifference(path: "/x", a, Tensor([0.5, 2] as [Float], shape: [2]))
     #expect(difference.differing == 0 && !difference.isEmpty)
   }
 
   @Test("Differences of layers, tokens, provenance and card are named with both values")
-  func variantsTokensAndHistoryAreNamed() throws {
+  func namedDifferences() throws {
     let a = Checkpoint.small()
     var b = Checkpoint.small(hidden: [7])
     var words = (0..<a.vocabulary.count).map { Array(a.vocabulary[$0]) }
@@ -74,7 +74,7 @@ import UnrollTokenization
 
   /// Differences of training, tokens and history are found without code of their own.
   @Test("Each difference of optimizer, training and vocabulary is named by its path")
-  func whateverDiffersIsNamed() throws {
+  func everyDifference() throws {
     let base = Checkpoint.small().inTraining(kind: .adam)
     var others: [String: Checkpoint] = [:]
     func change(_ name: String, _ edit: (inout Checkpoint) -> Void) {

@@ -6,7 +6,7 @@ import Testing
 
 @Suite("Examples of UnrollFormat") struct DocumentationTests {
   @Test("Examples of UnrollFormat's page are in the example program")
-  func examplesAreThoseOfTheExampleProgram() throws {
+  func compiledExamples() throws {
     func text(_ path: String) throws -> String {
       try String(contentsOf: Fixtures.root.appending(path: path), encoding: .utf8)
     }

@@ -43,7 +43,7 @@ private struct FlippedFile {
 
   /// libhdf5 reads no data, so its inventory stays the same and it runs only once.
   @Test("A flipped bit in the data of a dataset is found by its digest", arguments: [false, true])
-  func everyFlipInDataIsFound(inTraining: Bool) throws {
+  func flipsInData(inTraining: Bool) throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/a.h5"
       let model = Checkpoint.small()
@@ -83,7 +83,7 @@ private struct FlippedFile {
   /// Through the tool, whose reader may crash.
   @Test(
     "A flipped bit in HDF5 metadata is found or lies in unused bytes", arguments: [false, true])
-  func everyFlipInMetadataIsFoundOrChangesNothing(inTraining: Bool) throws {
+  func flipsInMetadata(inTraining: Bool) throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/a.h5"
       let model = Checkpoint.small(hidden: [3], embedding: 2)

@@ -68,7 +68,7 @@ private struct ForeignAnswer {
   @Test(
     "A false inventory of a file is a finding or harmless, and never traps",
     arguments: StorageProfile.allCases, [false, true])
-  func changedAnswersAreFindingsOrHarmless(profile: StorageProfile, inTraining: Bool) throws {
+  func changedAnswers(profile: StorageProfile, inTraining: Bool) throws {
     try withAnswers(profile, inTraining: inTraining) { answer in
       #expect(try answer.use(answer.inventory) == (true, []))
       var generator = SeededGenerator(seed: inTraining ? 41 : 42)
@@ -89,7 +89,7 @@ private struct ForeignAnswer {
   }
 
   @Test("An arbitrary inventory is refused")
-  func arbitraryAnswersAreRefused() throws {
+  func arbitraryAnswers() throws {
     try withAnswers(.live, inTraining: false) { answer in
       var generator = SeededGenerator(seed: 43)
       for _ in 0..<1000 {
@@ -101,7 +101,7 @@ private struct ForeignAnswer {
 
   /// The bytes between the processes, some of them other ones.
   @Test("Changed bytes of an encoded inventory are refused, are findings or are harmless")
-  func changedBytesAreRefusedOrFindings() throws {
+  func changedBytes() throws {
     try withAnswers(.archive, inTraining: true) { answer in
       let bytes = answer.inventory.encoded
       var generator = SeededGenerator(seed: 44)
@@ -123,7 +123,7 @@ private struct ForeignAnswer {
 
   /// The decoded data is not the requested data: nothing, or other bytes, or an end that was not announced.
   @Test("Decoded data with other bytes, or none, is found", arguments: [false, true])
-  func decodedDataThatLiesIsFound(writesNoise: Bool) throws {
+  func falseData(writesNoise: Bool) throws {
     try withAnswers(.archive, inTraining: true) { answer in
       let inventory = answer.inventory
       let reader = ContainerReader { _ in
@@ -141,7 +141,7 @@ private struct ForeignAnswer {
   }
 
   @Test("Decoded data that ends early is refused")
-  func decodedDataThatIsCutIsRefused() throws {
+  func truncatedData() throws {
     try withAnswers(.archive, inTraining: false) { answer in
       let inventory = answer.inventory
       let reader = ContainerReader { _ in
@@ -157,7 +157,7 @@ private struct ForeignAnswer {
 
   /// A report stays short, and says what it leaves out.
   @Test("A rule reports at most 1000 findings and counts the others")
-  func aRuleHasAThousandFindings() throws {
+  func findingLimit() throws {
     try withAnswers(.live, inTraining: false) { answer in
       var inventory = answer.inventory
       inventory.objects += (0..<1500).map {

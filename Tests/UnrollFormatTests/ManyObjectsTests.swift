@@ -7,7 +7,7 @@ import UnrollHDF5
 
 @Suite("Files with too many objects") struct ManyObjectsTests {
   @Test("A group of 30,000 members is refused in time")
-  func aGroupOfThirtyThousandIsRefusedInTime() throws {
+  func thirtyThousandMembers() throws {
     try withTemporaryFolder { folder in
       let writer = try FileWriter(creating: "\(folder)/many.h5")
       try writer.writeAttributes(

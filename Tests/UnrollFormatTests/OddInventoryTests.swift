@@ -7,7 +7,7 @@ import UnrollHDF5
 
 @Suite("Inventories found by fuzzing") struct OddInventoryTests {
   @Test("An inventory without the root group is refused for it")
-  func aFileWithoutRootLacksIt() throws {
+  func missingRoot() throws {
     let mutation = Mutation(
       rule: "S001", inventory: { $0.objects.removeAll { $0.path == "/" || $0.path == "/model" } })
     #expect(

@@ -12,7 +12,7 @@ import UnrollTensors
   @Test(
     "Counts of NaN, infinities, subnormals and constant rows equal those of plain loops",
     arguments: [DType.float16, .bfloat16, .float32, .float64], [1, 7, 16, 33])
-  func blocksCountAsSingleNumbersDo(_ dtype: DType, width: Int) throws {
+  func blockCounts(_ dtype: DType, width: Int) throws {
     var generator = SeededGenerator(seed: 5)
     let (rows, size) = (300, dtype.size)
     var bytes = (0..<rows * width * size).map { _ in UInt8.random(in: 0...255, using: &generator) }
@@ -41,7 +41,7 @@ import UnrollTensors
   }
 
   @Test("A wrong digest does not hide that numbers are NaN")
-  func notANumberBesideAWrongDigest() throws {
+  func nanBesideWrongDigest() throws {
     try withTemporaryFolder { folder in
       let model = Checkpoint.small()
       var outline = model.outline()
@@ -62,7 +62,7 @@ import UnrollTensors
   @Test(
     "The sum of squares is that of double precision for every type",
     arguments: [DType.bfloat16, .float32, .float64])
-  func squaresAddUp(_ dtype: DType) throws {
+  func sumOfSquares(_ dtype: DType) throws {
     var generator = SeededGenerator(seed: 6)
     // Longer than what is summed in a narrow type at once.
     let count = 70_001
@@ -84,7 +84,7 @@ import UnrollTensors
   }
 
   @Test("The sum of squares of float16 numbers is exact, subnormals included")
-  func squaresOfHalvesAddUp() throws {
+  func sumOfSquaresOfFloat16() throws {
     // 1.5, -2^-24 (subnormal) and 512.
     let bits: [UInt16] = [0x3E00, 0x8001, 0x6000]
     let bytes = bits.withUnsafeBytes { Array($0) }
@@ -113,7 +113,7 @@ import UnrollTensors
   }
 
   @Test("Zero rows are found, except those of padding and unused tokens")
-  func rowsOfPaddingAndUnusedTokensMayBeZero() throws {
+  func zeroRows() throws {
     let model = Checkpoint.small(hidden: [8], embedding: 8)
     let zero = Mutation.changing("/model/embedding/weight") {
       $0.replaceSubrange(0..<16, with: repeatElement(0, count: 16))
@@ -129,7 +129,7 @@ import UnrollTensors
 
   /// The blocks of a model whose forget gates began at 1, as Keras makes it, in every order.
   @Test("Forget biases in the block of another gate are found")
-  func anotherOrderOfTheGatesIsNoticed() throws {
+  func gateOrder() throws {
     for (order, isRight) in [([0, 1, 0, 0], true), ([0, 0, 1, 0], false), ([1, 0, 0, 0], true)] {
       let found = try findings(.small(hidden: [32])) {
         for bias in ["bias_ih", "bias_hh"] {
@@ -143,7 +143,7 @@ import UnrollTensors
   }
 
   @Test("Weights of huge norm are found")
-  func aNormOfBytesThatAreNoFloatsIsFound() throws {
+  func hugeNorm() throws {
     let found = try findings(.small()) {
       Mutation.changing("/model/output/bias") { $0 = $0.map { $0 * 1e30 } }(&$0)
     }
@@ -151,7 +151,7 @@ import UnrollTensors
   }
 
   @Test("A recurrent matrix with a tiny spectral radius is found")
-  func aRecurrenceThatForgetsIsNoticed() throws {
+  func tinySpectralRadius() throws {
     let found = try findings(.small(cell: .rnn, hidden: [16])) {
       Mutation.changing("/model/layers/00/weight_hh") { $0 = $0.map { $0 / 100 } }(&$0)
     }
@@ -169,7 +169,7 @@ import UnrollTensors
   }
 
   @Test("Capital letters before a quotation mark are not taken for mojibake")
-  func capitalsBeforeAQuotationMarkAreNoMojibake() throws {
+  func capitalsAreNoMojibake() throws {
     let found = try findings(.small()) {
       Mutation.token("on", becomes: "CAFÉ»")(&$0)
       Mutation.token("cat", becomes: "AMANHÃ»")(&$0)

@@ -12,7 +12,7 @@ import UnrollTensors
   private func copy(of examination: Examination) -> String { examination.contents.path + ".fixed" }
 
   @Test("Seven rules can be repaired")
-  func theRepairableRulesAreThese() {
+  func repairableRules() {
     let rules = Rule.all.filter { $0.repair != nil }.map(\.id)
     #expect(rules == ["C003", "C007", "T005", "T007", "I002", "I004", "I007"])
   }
@@ -20,7 +20,7 @@ import UnrollTensors
   @Test(
     "A repaired copy has no findings, the same weights and a provenance entry",
     arguments: Mutation.all.filter { Rule[$0.rule]?.repair != nil })
-  func aRepairLeavesNoFinding(_ mutation: Mutation) throws {
+  func repairedCopy(_ mutation: Mutation) throws {
     try mutation.withExamination { examination in
       let fixed = try examination.repair(to: copy(of: examination), tool: "test 1")
       #expect(fixed == examination.findings && fixed.map(\.rule) == [mutation.rule])
@@ -41,7 +41,7 @@ import UnrollTensors
     arguments: Mutation.all.filter {
       Rule[$0.rule]?.level == .error && Rule[$0.rule]?.repair == nil && $0.replay == nil
     })
-  func anotherErrorIsRefused(_ mutation: Mutation) throws {
+  func otherErrors(_ mutation: Mutation) throws {
     try mutation.withExamination { examination in
       let error = try #require(throws: InvalidCheckpoint.self) {
         try examination.repair(to: copy(of: examination))
@@ -52,7 +52,7 @@ import UnrollTensors
   }
 
   @Test("A valid file is not written again")
-  func aValidFileIsNotWrittenAgain() throws {
+  func validFile() throws {
     try Mutation(rule: "valid").withExamination { examination in
       let fixed = try examination.repair(to: copy(of: examination))
       #expect(fixed == [])
@@ -64,7 +64,7 @@ import UnrollTensors
   @Test(
     "A tie stored twice does not hide another error from the repair",
     arguments: ["the copy differs", "data is damaged"])
-  func aTieHidesNoDamage(_ damage: String) throws {
+  func tieBesideDamage(_ damage: String) throws {
     let path = ParameterPath.outputWeight.description
     let mutation = Mutation(
       rule: damage,
@@ -97,7 +97,7 @@ import UnrollTensors
   @Test(
     "A repair keeps the self-test of the same weights, and refuses other weights",
     arguments: [true, false])
-  func aSelfTestGoesWithItsWeights(areTheSame: Bool) throws {
+  func selfTests(areTheSame: Bool) throws {
     let weight = ParameterPath.embeddingWeight.description
     try withTemporaryFolder { folder in
       let source = Fixtures.root.appending(path: "fixtures/checkpoints/torch-mixed.unroll.h5")
@@ -135,7 +135,7 @@ import UnrollTensors
   @Test(
     "A missing digest is repaired only if the digest of all weights matches",
     arguments: [true, false])
-  func aMissingDigestHidesNoChange(isChanged: Bool) throws {
+  func missingDigest(isChanged: Bool) throws {
     let weight = ParameterPath.outputBias.description
     let mutation = Mutation(
       rule: "I002",

@@ -16,7 +16,7 @@ import UnrollTensors
   private func bytes(_ path: String) throws -> Data { try Data(contentsOf: URL(filePath: path)) }
 
   @Test("Repacking to an archive and back gives the same bytes", arguments: [false, true])
-  func thereAndBackGivesTheSameBytes(inTraining: Bool) throws {
+  func roundTrip(inTraining: Bool) throws {
     try withTemporaryFolder { folder in
       let model = Checkpoint.small()
       try (inTraining ? model.inTraining() : model).write(to: "\(folder)/a.h5")
@@ -34,7 +34,7 @@ import UnrollTensors
   }
 
   @Test("An archive opens with the weights of the model")
-  func anArchiveOpensAsTheSameModel() throws {
+  func openedArchive() throws {
     try withTemporaryFolder { folder in
       let model = Checkpoint.small()
       try model.write(to: "\(folder)/a.h5", profile: .archive)
@@ -47,7 +47,7 @@ import UnrollTensors
   }
 
   @Test("An edit changes the card and the provenance alone", arguments: StorageProfile.allCases)
-  func anEditChangesTheCardAlone(profile: StorageProfile) throws {
+  func editedCard(profile: StorageProfile) throws {
     try withTemporaryFolder { folder in
       try Checkpoint.small().write(to: "\(folder)/a.h5", profile: profile)
       let before = try Examination(of: "\(folder)/a.h5", upTo: .bytes)
@@ -74,7 +74,7 @@ import UnrollTensors
   }
 
   @Test("A checkpoint written by h5py keeps every object and attribute")
-  func everythingOfAForeignFileIsKept() throws {
+  func foreignFile() throws {
     try withTemporaryFolder { folder in
       let original = try Examination(of: Self.companions, upTo: .bytes)
       let model = try Checkpoint(original)
@@ -106,7 +106,7 @@ import UnrollTensors
   }
 
   @Test("Self-test and extensions of other weights are dropped")
-  func whatBelongsToOtherWeightsIsDropped() throws {
+  func otherWeights() throws {
     try withTemporaryFolder { folder in
       var model = try Checkpoint(contentsOf: Self.companions)
       model.extensions.objects["/extensions/org.example.weights"] = Outline.Object(
@@ -124,7 +124,7 @@ import UnrollTensors
   }
 
   @Test("A damaged file is not repacked")
-  func aFileWithErrorsIsNotWrittenAgain() throws {
+  func damagedFile() throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/a.h5"
       try Checkpoint.small().write(to: path)

@@ -99,13 +99,13 @@ struct Mutation: Sendable, CustomTestStringConvertible {
       Mutation(rule: "valid, archive, in training", training: .sgd, profile: .archive),
       Mutation(rule: "valid, tied, in training", tied: true, training: .sgd),
     ])
-  func aValidFileRaisesNone(_ mutation: Mutation) throws {
+  func validFiles(_ mutation: Mutation) throws {
     #expect(try mutation.findings() == [])
   }
 
   /// The whole findings stand in `findings.txt`, one after the other in the order of the rules.
   @Test("Each mutation is found by its rule alone, with the finding of the snapshot")
-  func eachMutationRaisesItsRuleAlone() throws {
+  func ruleOfEachMutation() throws {
     var text = ""
     for mutation in Mutation.all {
       let findings = try mutation.findings()
@@ -117,7 +117,7 @@ struct Mutation: Sendable, CustomTestStringConvertible {
   }
 
   @Test("An impossible vocabulary size is a finding", arguments: [-1, 0, Int64.min, Int64.max])
-  func aSizeThatCannotBeIsAFinding(size: Int64) throws {
+  func impossibleSize(size: Int64) throws {
     let mutation = Mutation(
       rule: "A001",
       outline: { $0.objects["/vocabulary"]?.attributes["size"] = .integer(size) })
@@ -126,12 +126,12 @@ struct Mutation: Sendable, CustomTestStringConvertible {
   }
 
   @Test("Every rule has a mutation")
-  func everyRuleHasAMutation() {
+  func everyRule() {
     #expect(Rule.all.map(\.id) == Mutation.all.map(\.rule))
   }
 
   @Test("Ids of rules are unique and well-formed, and MUST stands in errors only")
-  func idsAreUniqueAndLawful() {
+  func ruleIDs() {
     let ids = Rule.all.map(\.id)
     #expect(Set(ids).count == ids.count)
     #expect(ids.allSatisfy { $0.wholeMatch(of: /[CXSATVORIEMPQ]\d{3}/) != nil })
@@ -141,7 +141,7 @@ struct Mutation: Sendable, CustomTestStringConvertible {
   }
 
   @Test("Every rule states its requirement, reason, example and fix", arguments: Rule.all)
-  func everyRuleSaysWhatWhyAnExampleAndAFix(_ rule: Rule) {
+  func ruleTexts(_ rule: Rule) {
     for sentence in [rule.summary, rule.why, rule.example] {
       let isBegun = sentence.first?.isLowercase == false || sentence.hasPrefix("libhdf5")
       #expect(sentence.hasSuffix(".") && isBegun, "\(sentence)")
@@ -157,7 +157,7 @@ struct Mutation: Sendable, CustomTestStringConvertible {
   }
 
   @Test("No two rules share an example")
-  func examplesAreOfTheirRules() {
+  func ownExamples() {
     #expect(Set(Rule.all.map(\.example)).count == Rule.all.count)
   }
 }

@@ -24,7 +24,7 @@ import Testing
       ("linear", LearningRateSchedule(.linear, [.warmUp: 8, .total: 40, .final: 0.1])),
       ("cosine", LearningRateSchedule(.cosine, [.warmUp: 8, .total: 40, .final: 0.1])),
     ])
-  func multipliersAreThoseOfPyTorch(name: String, schedule: LearningRateSchedule) throws {
+  func schedulersOfPyTorch(name: String, schedule: LearningRateSchedule) throws {
     let expected = try reference(name)
     #expect(expected.count == 40)
     for (index, value) in expected.enumerated() {
@@ -35,7 +35,7 @@ import Testing
 
   /// The formula of "Universal language model fine-tuning for text classification", section 3.2.
   @Test("The slanted triangular schedule follows the formula of the ULMFiT paper")
-  func slantedTriangularIsThatOfThePaper() {
+  func slantedTriangular() {
     let (total, cutShare, ratio) = (50.0, 0.1, 32.0)
     let schedule = LearningRateSchedule(.slantedTriangular, [.warmUp: 5, .total: total])
     let cut = (total * cutShare).rounded(.down)
@@ -50,7 +50,7 @@ import Testing
   @Test(
     "Multipliers lie between 0 and 1 for any warm-up and total length",
     arguments: ScheduleKind.allCases)
-  func noStepIsWithoutARate(kind: ScheduleKind) {
+  func boundsOfMultipliers(kind: ScheduleKind) {
     for (up, total) in [(0.0, 0.0), (0, 1), (1, 1), (5, 2), (2, 5)] {
       let schedule = LearningRateSchedule(
         kind, kind.defaults[.total] == nil ? [:] : [.warmUp: up, .total: total])

@@ -26,7 +26,7 @@ import Testing
   }
 
   @Test("Rules and the numbered sentences of the specification are the same")
-  func eachRuleIsASentenceAndEachSentenceARule() {
+  func sentencesOfRules() {
     let rules = Dictionary(uniqueKeysWithValues: Rule.all.map { ($0.id, $0.summary) })
     #expect(sentences.filter { !$0.key.hasPrefix("F") } == rules)
     for (id, sentence) in sentences where id.hasPrefix("F") {
@@ -81,7 +81,7 @@ import Testing
   }
 
   @Test("spec/RULES.md lists the rules of the code")
-  func theCatalogueIsUpToDate() {
+  func catalogue() {
     expectSnapshot(Rule.catalogue, "spec/RULES.md")
   }
 }

@@ -79,7 +79,7 @@ import UnrollTokenization
   ]
 
   @Test("Each stored attribute and dataset that is changed is a difference")
-  func everythingStoredIsCompared() throws {
+  func storedFields() throws {
     var seen: Set<String> = []
     for model in Self.models() {
       let outline = model.outline()

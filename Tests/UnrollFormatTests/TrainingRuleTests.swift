@@ -12,7 +12,7 @@ import UnrollTensors
   @Test(
     "Each inconsistency of a training is found by its rule alone",
     arguments: Mutation.moreOfTraining.indices)
-  func eachWayRaisesItsRuleAlone(index: Int) throws {
+  func inconsistencies(index: Int) throws {
     let mutation = Mutation.moreOfTraining[index]
     let findings = try mutation.findings()
     #expect(!findings.isEmpty)
@@ -25,7 +25,7 @@ import UnrollTensors
 
   /// The inventory that libhdf5 gives of a file may be anything; every file that opens has valid numbers.
   @Test("False attributes and shapes of a training are refused or harmless")
-  func attributesAndShapesThatLieNeverTrap() throws {
+  func falseAttributesAndShapes() throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/a.h5"
       try Checkpoint.small().inTraining(groupCount: 2).write(to: path)
@@ -55,7 +55,7 @@ import UnrollTensors
   }
 
   @Test("A training state that breaks a rule is not written")
-  func aStateThatBreaksARuleIsNotWritten() throws {
+  func invalidState() throws {
     var checkpoint = Checkpoint.small().inTraining()
     checkpoint.optimizer?.slots[.average] = checkpoint.parameters
     try withTemporaryFolder { folder throws in

@@ -11,7 +11,7 @@ import UnrollTensors
   @Test(
     "Training state with SGD comes back bit for bit",
     arguments: [Cell.lstm, .gru, .rnn], [false, true])
-  func everyBitComesBack(cell: Cell, tied: Bool) throws {
+  func roundTripOfSGD(cell: Cell, tied: Bool) throws {
     for (momentum, groupCount) in [(0.9, 1), (0.0, 2)] {
       let checkpoint = Checkpoint.small(cell: cell, tied: tied, hidden: tied ? [7, 5] : [7, 6])
         .inTraining(momentum: momentum, groupCount: groupCount)
@@ -33,7 +33,7 @@ import UnrollTensors
   }
 
   @Test("Every optimizer comes back with its slots bit for bit", arguments: OptimizerKind.allCases)
-  func everyRuleComesBack(kind: OptimizerKind) throws {
+  func roundTripOfOptimizers(kind: OptimizerKind) throws {
     let checkpoint = Checkpoint.small().inTraining(kind: kind)
     let read = try writtenAndRead(checkpoint)
     let (optimizer, wanted) = (try #require(read.optimizer), try #require(checkpoint.optimizer))
@@ -46,7 +46,7 @@ import UnrollTensors
   }
 
   @Test("A parameter group keeps clipping, freezing, averaging and epsilon variants")
-  func aGroupKeepsItsVariants() throws {
+  func variantsOfGroups() throws {
     var checkpoint = Checkpoint.small().inTraining(kind: .asgd, groupCount: 2)
     checkpoint.optimizer?.groups[0].averaging = .init(eta: 0.1 + 0.2, mu: 1 / 3.0)
     checkpoint.optimizer?.groups[0].clip = .parameterNorm(1)
@@ -80,7 +80,7 @@ import UnrollTensors
   }
 
   @Test("Absent limits, history, best checkpoint and clipping stay absent")
-  func whatIsAbsentStaysAbsent() throws {
+  func absentParts() throws {
     var checkpoint = Checkpoint.small().inTraining(momentum: 0)
     checkpoint.training?.maximumEpochs = nil
     checkpoint.training?.maximumSteps = nil
@@ -99,7 +99,7 @@ import UnrollTensors
   }
 
   @Test("Counts up to 2^62 come back")
-  func largeCountsComeBack() throws {
+  func largeCounts() throws {
     var checkpoint = Checkpoint.small().inTraining()
     let large = 1 << 62
     checkpoint.optimizer?.step = large
@@ -116,7 +116,7 @@ import UnrollTensors
   }
 
   @Test("Equal training states give equal files")
-  func equalStatesGiveEqualBytes() throws {
+  func equalStates() throws {
     try withTemporaryFolder { folder in
       let checkpoint = Checkpoint.small(tied: true, hidden: [5]).inTraining(groupCount: 2)
       try checkpoint.write(to: "\(folder)/a.h5")
@@ -127,7 +127,7 @@ import UnrollTensors
   }
 
   @Test("Training state changes the content digest, but not the weights digest")
-  func trainingLeavesTheWeightsDigestAlone() throws {
+  func digestsOfTraining() throws {
     func digests(_ checkpoint: Checkpoint) -> [String?] {
       let root = checkpoint.outline().objects["/"]?.attributes
       return ["weights_digest", "content_digest"].map { root?[$0]?.printed }
@@ -144,7 +144,7 @@ import UnrollTensors
   }
 
   @Test("Optimizer slots and hidden states are mapped, aligned to 64 bytes")
-  func slotsAreMappedWhereTheyLie() throws {
+  func mappedSlots() throws {
     let read = try writtenAndRead(Checkpoint.small().inTraining())
     let slot = try #require(read.optimizer?.slots[.momentum])
     let hidden = try #require(read.training?.hidden)

@@ -11,7 +11,7 @@ import UnrollTensors
   @Test(
     "A checkpoint comes back with all of its parts",
     arguments: [Cell.lstm, .gru, .rnn], [false, true])
-  func whatIsWrittenIsRead(cell: Cell, tied: Bool) throws {
+  func roundTrip(cell: Cell, tied: Bool) throws {
     let checkpoint = Checkpoint.small(cell: cell, tied: tied, hidden: tied ? [7, 5] : [7, 6])
     try withTemporaryFolder { folder in
       let path = "\(folder)/a.h5"
@@ -46,7 +46,7 @@ import UnrollTensors
   }
 
   @Test("Tensors are mapped, aligned to 64 bytes")
-  func tensorsAreMappedWhereTheyLie() throws {
+  func mappedTensors() throws {
     try withTemporaryFolder { folder in
       try Checkpoint.small().write(to: "\(folder)/a.h5")
       let read = try Checkpoint(contentsOf: "\(folder)/a.h5")
@@ -62,7 +62,7 @@ import UnrollTensors
   }
 
   @Test("Numbers of every float type keep their bytes", arguments: DType.allCases.filter(\.isFloat))
-  func everyFloatTypeKeepsItsBytes(dtype: DType) throws {
+  func floatTypes(dtype: DType) throws {
     var checkpoint = Checkpoint.small()
     var generator = SeededGenerator(seed: 5)
     let bytes = (0..<11 * dtype.size).map { _ in UInt8.random(in: 0...255, using: &generator) }
@@ -76,7 +76,7 @@ import UnrollTensors
   }
 
   @Test("Equal checkpoints give equal files")
-  func equalContentGivesEqualBytes() throws {
+  func equalFiles() throws {
     try withTemporaryFolder { folder in
       try Checkpoint.small(tied: true, hidden: [5]).write(to: "\(folder)/a.h5")
       try Checkpoint.small(tied: true, hidden: [5]).write(to: "\(folder)/b.h5")
@@ -90,7 +90,7 @@ import UnrollTensors
   }
 
   @Test("Other weights change the weights and content digests")
-  func oneNumberChangesTheDigests() throws {
+  func digestsOfWeights() throws {
     func digests(_ seed: UInt64) -> [String] {
       let outline = Checkpoint.small(seed: seed).outline()
       let root = outline.objects["/"]?.attributes
@@ -102,7 +102,7 @@ import UnrollTensors
   }
 
   @Test("Provenance does not change the weights digest")
-  func historyLeavesTheWeightsDigestAlone() throws {
+  func digestWithoutProvenance() throws {
     var checkpoint = Checkpoint.small()
     let before = checkpoint.outline().objects["/"]?.attributes["weights_digest"]
     checkpoint.provenance[0].tool = "another"
@@ -111,7 +111,7 @@ import UnrollTensors
   }
 
   @Test("An existing file is replaced only on request")
-  func aFileThatExistsStays() throws {
+  func existingFile() throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/a.h5"
       try Data("precious".utf8).write(to: URL(filePath: path))
@@ -126,7 +126,7 @@ import UnrollTensors
   }
 
   @Test("A folder is not replaced")
-  func aFolderIsNotReplaced() throws {
+  func folderAsOutput() throws {
     try withTemporaryFolder { folder throws in
       #expect(
         throws: FileError("replace what is no regular file", path: folder, code: EINVAL)
@@ -138,7 +138,7 @@ import UnrollTensors
   }
 
   @Test("A missing folder is named in the error")
-  func aFolderThatIsMissingIsNamed() {
+  func missingFolder() {
     #expect(
       throws: FileError("create a file in /no/such", path: "/no/such/a.h5", code: ENOENT)
     ) {

@@ -14,7 +14,7 @@ import UnrollTensors
 
   /// h5py's texts and its bfloat16 are values in the one dialect and descriptions in the other.
   @Test("Texts that h5py wrote are values of a foreign inventory")
-  func textsAndNarrowNumbersOfHDF5PyAreValues() throws {
+  func textsOfH5py() throws {
     let (path, bytes) = try image("keras/lstm.h5")
     let foreign = try Inventory(foreign: bytes, name: path)
     let ours = try Inventory(contentsOf: path)
@@ -34,7 +34,7 @@ import UnrollTensors
   @Test(
     "Strings of fixed length are read without their padding",
     arguments: ["nulls", "terminator", "spaces", "chunks"])
-  func stringsOfFixedLengthEndWhereTheirPaddingBegins(name: String) throws {
+  func stringsOfFixedLength(name: String) throws {
     let (path, bytes) = try image("foreign/strings.h5")
     let found = try readTexts("/\(name)", ofForeign: bytes, name: path)
     #expect(String(decoding: found, as: UTF8.self) == Self.texts.map { $0 + "\0" }.joined())
@@ -51,7 +51,7 @@ import UnrollTensors
       ("chunk", "2097152 of 1024 bytes each are more than 268435456 bytes"),
       ("lzf", "its shape changed meanwhile"),
     ])
-  func stringsThatAreTooManyOrCutAreRefused(name: String, reason: String) throws {
+  func invalidStrings(name: String, reason: String) throws {
     let (path, bytes) = try image("foreign/strings.h5")
     let error = #expect(throws: HDF5Error.self) {
       try readTexts("/\(name)", ofForeign: bytes, name: path)
@@ -61,7 +61,7 @@ import UnrollTensors
 
   /// Places in the image are those in the file, and two images at once are two files.
   @Test("Several files in memory are read at once without confusion")
-  func imagesAreToldApart() async throws {
+  func concurrentImages() async throws {
     let names = ["keras/lstm.h5", "keras/keras2-cudnn-gru.h5", "keras/keras2-cudnn-lstm.h5"]
     let expected = try names.map {
       try Inventory(contentsOf: Fixtures.path($0)).objects.map(\.kind)
@@ -79,7 +79,7 @@ import UnrollTensors
   }
 
   @Test("Memory that is no HDF5 file is refused")
-  func memoryThatIsNoFileIsRefused() {
+  func otherMemory() {
     #expect(throws: HDF5Error.self) { try Inventory(foreign: .owned([1, 2, 3]), name: "x") }
     #expect(throws: HDF5Error.self) { try Inventory(foreign: .owned([]), name: "x") }
   }

@@ -18,7 +18,7 @@ import UnrollHDF5
   }
 
   @Test("Every inventory comes back from its bytes")
-  func everyInventoryComesBack() throws {
+  func roundTrip() throws {
     var generator = SeededGenerator(seed: 31)
     for _ in 0..<2000 {
       let inventory = generator.inventory()
@@ -28,7 +28,7 @@ import UnrollHDF5
   }
 
   @Test("Truncated or extended bytes are no inventory")
-  func noPartOfTheBytesIsAnInventory() {
+  func truncatedBytes() {
     var generator = SeededGenerator(seed: 32)
     for _ in 0..<20 {
       let bytes = generator.inventory().encoded
@@ -41,7 +41,7 @@ import UnrollHDF5
 
   /// A count that is too large, or negative, is not believed.
   @Test("False counts in the bytes are refused or read, and never trap")
-  func countsAreNotBelieved() {
+  func falseCounts() {
     var generator = SeededGenerator(seed: 33)
     var refused = 0
     for _ in 0..<5000 {
@@ -62,7 +62,7 @@ import UnrollHDF5
   }
 
   @Test("Text that is not UTF-8 is refused")
-  func textThatIsNotUTF8IsRefused() {
+  func invalidUTF8() {
     let inventory = Inventory(objects: [
       InventoryObject(path: "/~", kind: .group, linkCount: 1)
     ])
@@ -71,7 +71,7 @@ import UnrollHDF5
   }
 
   @Test("An inventory of more objects than the limit is refused")
-  func moreObjectsThanAWalkDescribesAreRefused() {
+  func objectLimit() {
     let object = InventoryObject(path: "/", kind: .group, linkCount: 1)
     let most = Inventory(
       objects: [InventoryObject](repeating: object, count: Inventory.maximumObjects))

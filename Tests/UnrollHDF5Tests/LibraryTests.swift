@@ -9,7 +9,7 @@ import UnrollTensors
 
 @Suite("libhdf5") struct LibraryTests {
   @Test("An error names operation, file, object and reason")
-  func anErrorNamesOperationFileObjectAndReason() throws {
+  func errors() throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/bad.h5"
       try Data("no HDF5 file".utf8).write(to: URL(filePath: path))
@@ -23,7 +23,7 @@ import UnrollTensors
   }
 
   @Test("Errors of libhdf5 print nothing from any thread")
-  func errorsPrintNothingFromAnyThread() throws {
+  func silentErrors() throws {
     // The library prints to the standard error of the process; a pipe in its place shows it.
     var ends: [Int32] = [0, 0]
     #expect(pipe(&ends) == 0)
@@ -46,7 +46,7 @@ import UnrollTensors
   }
 
   @Test("Identifiers of libhdf5 do not leak, also after errors")
-  func identifiersDoNotLeak() throws {
+  func identifierLeaks() throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/a.h5"
       for _ in 0..<3 {
@@ -77,7 +77,7 @@ import UnrollTensors
   }
 
   @Test("An inventory describes the groups, datasets, attributes and links that were written")
-  func anInventoryHasWhatWasWritten() throws {
+  func inventoryOfWrittenFile() throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/a.h5"
       let writer = try FileWriter(creating: path)
@@ -125,7 +125,7 @@ import UnrollTensors
   }
 
   @Test("The superblock is read without libhdf5")
-  func theSuperblockIsReadWithoutTheLibrary() throws {
+  func superblocks() throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/a.h5"
       try FileWriter(creating: path).close()
@@ -140,7 +140,7 @@ import UnrollTensors
   }
 
   @Test("Reserving more than the disk has fails")
-  func reservingMoreThanTheDiskHasFails() throws {
+  func impossibleReservation() throws {
     try withTemporaryFolder { folder in
       let writer = try FileWriter(creating: "\(folder)/a.h5")
       do {

@@ -19,7 +19,7 @@ import UnrollTensors
   }
 
   @Test("Chunked and contiguous Keras weights give the same numbers")
-  func chunksAndHeadersGiveTheNumbersOfOneRun() throws {
+  func chunkedData() throws {
     let plain = try read("keras/lstm.weights.h5").checkpoint
     let chunks = try read("foreign/chunks.weights.h5").checkpoint
     #expect(chunks.weightsDigest == plain.weightsDigest)
@@ -37,7 +37,7 @@ import UnrollTensors
   }
 
   @Test("Unknown HDF5 filters and datasets larger than the file are refused")
-  func otherFiltersAndBombsAreRefused() {
+  func unknownFiltersAndBombs() {
     #expect(
       refusal("foreign/lzf.weights.h5")
         == "/layers/embedding/vars/0: f32 of shape [11, 5], through the filter lzf (32000); "
@@ -49,7 +49,7 @@ import UnrollTensors
   }
 
   @Test("HDF5 strings of fixed length are read without padding, and bombs are refused")
-  func stringsOfFixedLengthAreTexts() throws {
+  func stringsOfFixedLength() throws {
     let file = try MappedFile(path: Fixtures.path("foreign/strings.h5"))
     let container = try ForeignContainer(
       .mapped(file, 0..<file.count), name: "x", reader: .inProcess)
@@ -71,7 +71,7 @@ import UnrollTensors
 
   /// The answer of a process that read the file may be anything.
   @Test("Decoded data that ends early is refused")
-  func decodedDataThatIsCutIsRefused() throws {
+  func truncatedData() throws {
     let inProcess = ContainerReader.inProcess
     var options = options
     options.reader = ContainerReader(
@@ -88,7 +88,7 @@ import UnrollTensors
   @Test(
     "A chunked dataset with a false description is refused or read, and never traps",
     arguments: 0..<200)
-  func changedDescriptionsNeverTrap(seed: Int) throws {
+  func falseDescriptions(seed: Int) throws {
     var generator = SeededGenerator(seed: UInt64(seed))
     let file = try MappedFile(path: Fixtures.path("foreign/chunks.weights.h5"))
     let foreign = ContainerReader.inProcess.foreign
@@ -122,7 +122,7 @@ import UnrollTensors
 
   /// A damaged stream, or a wrong sum, is what libhdf5 says of it.
   @Test("Damaged compressed chunks are refused")
-  func damagedChunksAreRefused() throws {
+  func damagedChunks() throws {
     let bytes = try MappedFile(path: Fixtures.path("foreign/chunks.weights.h5")).copy(0..<Int.max)
     // zlib's first byte, in front of each stream.
     let streams = bytes.indices.filter { bytes[$0...].starts(with: [0x78, 0x5E]) }

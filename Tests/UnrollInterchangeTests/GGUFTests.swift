@@ -31,7 +31,7 @@ import UnrollTokenization
   // MARK: - The package's files
 
   @Test("Files of the gguf package are read with vocabulary and special tokens, and mapped")
-  func filesOfThePackageAreRead() throws {
+  func filesOfPackage() throws {
     let lstm = try read("lstm.gguf")
     let architecture = lstm.checkpoint.architecture
     #expect(architecture.layers.map(\.hiddenSize) == [7, 7] && architecture.embeddingSize == 5)
@@ -53,7 +53,7 @@ import UnrollTokenization
 
   /// The format has lists of lists, which ggml itself does not read.
   @Test("Nested lists in a GGUF header are skipped")
-  func listsOfListsArePassedOver() throws {
+  func nestedLists() throws {
     let lists = try read("gru-lists.gguf").checkpoint
     #expect(
       try lists.weightsDigest == read("gru-alignment-128.gguf").checkpoint.weightsDigest)
@@ -70,7 +70,7 @@ import UnrollTokenization
       ("lstm.gguf", "lstm-f16.gguf", DType.float16),
       ("gru-alignment-128.gguf", "gru-bf16.gguf", DType.bfloat16),
     ])
-  func narrowNumbersAreThoseOfThePackage(wide: String, narrow: String, type: DType) throws {
+  func narrowTypes(wide: String, narrow: String, type: DType) throws {
     let (wide, narrow) = (try read(wide).checkpoint, try read(narrow).checkpoint)
     #expect(wide.parameters.paths == narrow.parameters.paths)
     for path in wide.parameters.paths {
@@ -97,14 +97,14 @@ import UnrollTokenization
         "header: expected version 2 or 3, the lowest byte first, found a file of the other byte order"
       ),
     ])
-  func othersAreRefusedByName(name: String, expected: String) throws {
+  func otherFiles(name: String, expected: String) throws {
     #expect(try message(Self.path("refused-\(name).gguf")).hasPrefix("input: \(expected)\n  fix: "))
   }
 
   // MARK: - Writing
 
   @Test("Tokens that are not UTF-8 come back from GGUF with kinds and scores")
-  func tokensThatAreNoTextReturn() throws {
+  func byteTokens() throws {
     var checkpoint = Checkpoint.small()
     let tokens = checkpoint.vocabulary.indices.map { [UInt8(0xF0), UInt8($0)] }
     checkpoint.vocabulary = Vocabulary(tokens: tokens, unit: .byte)
@@ -125,7 +125,7 @@ import UnrollTokenization
   }
 
   @Test("Equal checkpoints give equal GGUF files, aligned to 64 bytes")
-  func equalCheckpointsGiveEqualFiles() throws {
+  func equalFiles() throws {
     try withTemporaryFolder { folder in
       let checkpoint = Checkpoint.small()
       try GGUFFormat.export(checkpoint, to: "\(folder)/a.gguf")
@@ -145,7 +145,7 @@ import UnrollTokenization
   }
 
   @Test("float64 weights are refused by GGUF with advice to give --dtype")
-  func numbersThatGGUFLacksAreRefused() throws {
+  func float64Weights() throws {
     let checkpoint = PyTorchExportTests().checkpoint(.init(dtype: .float64), seed: 5)
     let error = #expect(throws: InterchangeError.self) {
       try GGUFFormat.exportNotes(for: checkpoint)
@@ -320,7 +320,7 @@ import UnrollTokenization
   }
 
   @Test("An inconsistent GGUF header is refused with its location and a fix")
-  func headersAreCheckedBeforeTheyAreTrusted() throws {
+  func inconsistentHeaders() throws {
     try withTemporaryFolder { folder in
       for (lie, expected) in Self.lies {
         let path = "\(folder)/lie.gguf"
@@ -332,7 +332,7 @@ import UnrollTokenization
   }
 
   @Test("GGUF metadata that contradicts the tensors is refused by its key")
-  func sizesAndTokensAreThoseOfTheTensors() throws {
+  func contradictingMetadata() throws {
     let whole = try MappedFile(path: Self.path("lstm.gguf")).copy(0..<Int.max)
     func changed(_ key: String, behind distance: Int, to byte: UInt8) throws -> String {
       var bytes = whole
@@ -359,7 +359,7 @@ import UnrollTokenization
   }
 
   @Test("Damaged GGUF files are refused or read, and never trap")
-  func damagedFilesNeverTrap() throws {
+  func damagedFiles() throws {
     var generator = SeededGenerator(seed: 43)
     var refused = 0
     let names = try FileManager.default.contentsOfDirectory(atPath: Self.path(""))

@@ -17,7 +17,7 @@ import UnrollTokenization
       ("bidirectional", "bidirectional: a layer Bidirectional"),
       ("lambda", "lambda: a layer Lambda"),
     ])
-  func otherLayersAreRefusedByName(name: String, message: String) throws {
+  func otherLayers(name: String, message: String) throws {
     let configuration = try String(contentsOfFile: path("refused-\(name).json"), encoding: .utf8)
     #expect(refusal("lstm.keras") { $0 = configuration } == message)
   }
@@ -75,7 +75,7 @@ import UnrollTokenization
         "\"registered_name\": \"Mine>LSTM\"", "lstm: a layer Mine>LSTM"
       ),
     ])
-  func settingsThatChangeTheFunctionAreRefused(
+  func unsupportedSettings(
     setting: String, other: String, message: String
   ) {
     #expect(
@@ -85,7 +85,7 @@ import UnrollTokenization
   @Test(
     "A Softmax layer over another axis than the tokens is refused",
     arguments: [("1", "softmax: another axis"), ("-1", "read"), ("2", "read")])
-  func aSoftmaxIsOverTheTokens(axis: String, message: String) {
+  func softmaxAxis(axis: String, message: String) {
     let layer =
       ", {\"module\": \"keras.layers\", \"class_name\": \"Softmax\", \"config\": {\"name\": \"softmax\", "
       + "\"axis\": \(axis)}, \"registered_name\": null}], \"build_input_shape\""
@@ -99,7 +99,7 @@ import UnrollTokenization
   }
 
   @Test("Padding, missing sequences, a missing softmax and averaged weights are noted")
-  func settingsThatAssumeSomethingAreNoted() throws {
+  func notedSettings() throws {
     let conversion = try read("lstm.keras") {
       $0 = $0.replacingOccurrences(of: "\"mask_zero\": false", with: "\"mask_zero\": true")
         .replacingOccurrences(of: "\"return_sequences\": true", with: "\"return_sequences\": false")
@@ -117,7 +117,7 @@ import UnrollTokenization
   @Test(
     "A fixed input length is noted as a window",
     arguments: ["input_length", "output_sequence_length"])
-  func lengthsAreNoted(setting: String) throws {
+  func inputLengths(setting: String) throws {
     let notes = try read("lstm.keras") {
       $0 = $0.replacing("\"input_dim\": 11", with: "\"\(setting)\": 7, \"input_dim\": 11")
     }.notes.map(\.message)
@@ -126,7 +126,7 @@ import UnrollTokenization
 
   /// Keras would bring the weights to the type; here they stay as they are.
   @Test("A dtype policy that differs from the weights is noted")
-  func typesThatTheWeightsDoNotHaveAreNoted() throws {
+  func typePolicies() throws {
     func notes(_ dtype: String) throws -> [String] {
       try read("lstm.keras") {
         $0 = $0.replacingOccurrences(of: Self.policy, with: dtype)
@@ -151,7 +151,7 @@ import UnrollTokenization
 
   /// The functional model's GRU reads its embedding twice, or nothing does.
   @Test("Layers that do not form a chain are refused")
-  func layersThatAreNoChainAreRefused() {
+  func branchedLayers() {
     #expect(
       refusal("gru.keras") {
         $0 = $0.replacingOccurrences(
@@ -191,7 +191,7 @@ import UnrollTokenization
         "/layers/gru/cell/vars: the variables of lstm (GRU), as config.json says, none there"
       ),
     ])
-  func configurationsOfOtherWeightsAreRefused(
+  func configurationsOfOtherWeights(
     old: String, new: String, expected: String
   ) throws {
     do {
@@ -206,7 +206,7 @@ import UnrollTokenization
   }
 
   @Test("A GRU whose biases contradict reset_after is refused")
-  func aResetAfterOfOtherBiasesIsRefused() throws {
+  func resetAfter() throws {
     let error = #expect(throws: InterchangeError.self) {
       try read("gru.keras") {
         $0 = $0.replacing("\"reset_after\": true", with: "\"reset_after\": false")
@@ -221,7 +221,7 @@ import UnrollTokenization
   @Test(
     "A changed configuration is refused or read, and never traps",
     arguments: ["lstm", "gru", "gru-before"])
-  func changedConfigurationsNeverTrap(name: String) throws {
+  func changedConfigurations(name: String) throws {
     let archive = try ZipArchive(MappedFile(path: path("\(name).keras")))
     let record = try #require(archive.records["config.json"])
     let text = archive.storage(of: record).withUnsafeBytes {

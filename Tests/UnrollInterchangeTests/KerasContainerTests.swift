@@ -30,7 +30,7 @@ import UnrollTokenization
 
   /// tf.keras 2.12 to 2.15 has another name for the group; eleven layers are in the order of numbers.
   @Test("Layers of a weights file follow the order of their numbers")
-  func groupsAreInTheOrderOfTheirNumbers() throws {
+  func orderOfLayers() throws {
     let old = try weights(layers(lstm, root: "/_layer_checkpoint_dependencies"))
     #expect(old.checkpoint.architecture.layers.map(\.hiddenSize) == [2])
     var many = [lstm[0]]
@@ -45,7 +45,7 @@ import UnrollTokenization
   }
 
   @Test("Weights whose shapes make no language model are refused by the dataset")
-  func shapesThatMakeNoModelAreRefused() {
+  func unsuitableShapes() {
     func refusal(_ change: (inout [(name: String, shapes: [Shape])]) -> Void) -> String {
       var groups = lstm
       change(&groups)
@@ -91,7 +91,7 @@ import UnrollTokenization
   }
 
   @Test("An HDF5 file of another program is refused")
-  func filesOfOtherProgramsAreRefused() throws {
+  func otherPrograms() throws {
     let error = #expect(throws: InterchangeError.self) { try weights([zeros("/a/b", [2])]) }
     #expect(error?.found == "\"a\"")
   }
@@ -100,7 +100,7 @@ import UnrollTokenization
   @Test(
     "A false description of a Keras HDF5 file is refused or read, and never traps",
     arguments: 0..<150)
-  func changedInventoriesNeverTrap(seed: Int) throws {
+  func falseInventories(seed: Int) throws {
     var generator = SeededGenerator(seed: UInt64(seed))
     let file = try MappedFile(path: path(seed % 2 == 0 ? "lstm.h5" : "lstm.weights.h5"))
     var inventory = try ContainerReader.inProcess.foreign.inventory(
@@ -118,7 +118,7 @@ import UnrollTokenization
   }
 
   @Test("Damaged .keras archives are refused or read, and never trap")
-  func damagedFilesNeverTrap() throws {
+  func damagedArchives() throws {
     let bytes = try MappedFile(path: path("lstm.keras")).copy(0..<Int.max)
     var refused = 0
     try withTemporaryFolder { folder in

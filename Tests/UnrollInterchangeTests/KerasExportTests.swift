@@ -16,7 +16,7 @@ import UnrollTokenization
   @Test(
     "Models of every Keras variant come back bit for bit, and are written identically",
     arguments: 0..<24)
-  func everyBitReturns(seed: Int) throws {
+  func roundTrip(seed: Int) throws {
     var generator = SeededGenerator(seed: UInt64(seed) + 700)
     let original = model(&generator)
     try withTemporaryFolder { folder in
@@ -79,7 +79,7 @@ import UnrollTokenization
   @Test(
     "Variables of a Keras file, the optimizer's too, are written back unchanged",
     arguments: ["lstm", "gru", "rnn", "gru-before"])
-  func variablesOfKerasReturn(name: String) throws {
+  func variablesOfKeras(name: String) throws {
     let conversion = try read(path("\(name).keras"))
     try withTemporaryFolder { folder in
       let copy = "\(folder)/x.keras"
@@ -111,7 +111,7 @@ import UnrollTokenization
 
   /// On to another format and back: what both hold returns.
   @Test("A model comes back from Keras by way of another format bit for bit", arguments: 0..<8)
-  func everyBitReturnsByWayOfOthers(seed: Int) throws {
+  func roundTripByOtherFormats(seed: Int) throws {
     var generator = SeededGenerator(seed: UInt64(seed) + 900)
     var original = Checkpoint.small(
       cell: seed.isMultiple(of: 2) ? .gru : .lstm, hidden: seed < 4 ? [5] : [4, 6],
@@ -142,7 +142,7 @@ import UnrollTokenization
   @Test(
     "A continued optimizer comes back with the step count of its parameters",
     arguments: [KerasFormat.self, KerasHDF5Format.self] as [any ForeignFormat.Type])
-  func anOptimizerThatWentOnKeepsTheStepsOfItsParameters(format: any ForeignFormat.Type) throws {
+  func stepsOfOptimizer(format: any ForeignFormat.Type) throws {
     var checkpoint = try read("gru.keras") { _ in }.checkpoint
     #expect(checkpoint.optimizer?.groups.map(\.step) == [3])
     checkpoint.optimizer?.step = 1
@@ -157,7 +157,7 @@ import UnrollTokenization
 
   /// The exceptions: what Keras has in another variant.
   @Test("Two biases and a forget bias become one sum in Keras, with notes")
-  func twoBiasesBecomeTheirSum() throws {
+  func sumOfBiases() throws {
     var checkpoint = Checkpoint.small(cell: .lstm)
     checkpoint.architecture.layers[1].bias = .single
     checkpoint.parameters[.layer(1, .bias)] = checkpoint.parameters[.layer(1, .biasIH)]
@@ -189,7 +189,7 @@ import UnrollTokenization
   }
 
   @Test("A GRU with a single bias gets a second one of zeros in Keras")
-  func aGRUsOnlyBiasGetsZerosBesideIt() throws {
+  func singleBiasOfGRU() throws {
     var checkpoint = Checkpoint.small(cell: .gru, hidden: [4])
     checkpoint.architecture.layers[0].bias = .single
     checkpoint.parameters[.layer(0, .bias)] = checkpoint.parameters[.layer(0, .biasIH)]
@@ -202,7 +202,7 @@ import UnrollTokenization
 
   /// Keras makes orthogonal matrices when it loads, which it cannot in narrow types.
   @Test("Models in float16 or bfloat16 are written with an initializer that Keras can load")
-  func narrowModelsNameAnInitializer() throws {
+  func initializerOfNarrowModels() throws {
     let model = try read(path("narrow.keras")).checkpoint
     let narrow = try KerasWriter(model).configuration
     #expect(narrow.contains("\"recurrent_initializer\": \"glorot_uniform\""))
@@ -211,7 +211,7 @@ import UnrollTokenization
   }
 
   @Test("Models that Keras cannot compute are refused on export")
-  func whatKerasDoesNotComputeIsRefused() {
+  func unsupportedModels() {
     func refusal(_ change: (inout Checkpoint) -> Void) -> String? {
       var checkpoint = Checkpoint.small()
       change(&checkpoint)
@@ -244,7 +244,7 @@ import UnrollTokenization
 
   /// A tie comes back by what Unroll notes; Keras's copy alone is no tie.
   @Test("A tie is written twice for Keras, and comes back by Unroll's metadata alone")
-  func aTieIsWrittenTwice() throws {
+  func ties() throws {
     let tied = Checkpoint.small(cell: .gru, tied: true, hidden: [5])
     #expect(try KerasFormat.exportNotes(for: tied).first?.message.contains("written twice") == true)
     try withTemporaryFolder { folder in
@@ -272,7 +272,7 @@ import UnrollTokenization
   }
 
   @Test("Optimizer formulas that Keras lacks are reported")
-  func conventionsThatKerasLacksAreSaid() {
+  func optimizerFormulas() {
     func outcome(_ kind: OptimizerKind, _ change: (inout ParameterGroup) -> Void) -> String {
       self.outcome(KerasOptimizer.kept(state(kind, change), of: Checkpoint.small().architecture))
     }

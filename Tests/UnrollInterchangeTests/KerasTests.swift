@@ -12,7 +12,7 @@ import UnrollTokenization
 
 @Suite("Keras files") struct KerasTests: KerasSuite {
   @Test("The content of a Keras file decides its format, not its name")
-  func contentTellsTheFormat() throws {
+  func formatOfContent() throws {
     for (name, format) in [
       ("lstm.keras", "keras"), ("lstm.weights.h5", "keras-h5"), ("lstm.h5", "keras-h5"),
     ] {
@@ -24,7 +24,7 @@ import UnrollTokenization
   }
 
   @Test("A .keras archive, a weights file and a legacy .h5 of one model are equal")
-  func threeFilesOfOneModelHaveOneDigest() throws {
+  func threeFormsOfOneModel() throws {
     let conversions = try ["lstm.keras", "lstm.weights.h5", "lstm.h5"].map { try read(path($0)) }
     #expect(Set(conversions.map(\.checkpoint.weightsDigest)).count == 1)
     #expect(conversions[0].notes.isEmpty && conversions[2].notes.isEmpty)
@@ -40,7 +40,7 @@ import UnrollTokenization
   }
 
   @Test("Optimizers of Keras are read with their hyperparameters and formulas")
-  func settingsOfOptimizersAreKerass() throws {
+  func optimizers() throws {
     let adam = try #require(try read(path("lstm.keras")).checkpoint.optimizer)
     #expect(adam.kind == .adam && adam.step == 3)
     #expect(Set(adam.slots.keys) == [.firstMoment, .secondMoment, .largestSecondMoment])
@@ -61,7 +61,7 @@ import UnrollTokenization
   }
 
   @Test("Variants of Keras layers are read from archives and legacy files")
-  func variantsAreTold() throws {
+  func layerVariants() throws {
     let before = try read(path("gru-before.keras")).checkpoint.architecture
     #expect(before.input == .oneHot && before.embeddingSize == 11)
     #expect(before.layers.map(\.reset) == [.before] && before.layers.map(\.bias) == [.single])
@@ -80,7 +80,7 @@ import UnrollTokenization
   }
 
   @Test("Dropout is noted as not preserved")
-  func whatIsOfTheTrainingAloneIsSaid() throws {
+  func dropoutNotes() throws {
     #expect(
       try notes("keras2-hard.h5") == [
         "lstm_1: not preserved: dropout 0.25", "dropout_1: not preserved: dropout 0.5",
@@ -90,7 +90,7 @@ import UnrollTokenization
 
   /// Keras adds the adaptation to the weights in an archive; in a legacy file it is apart.
   @Test("LoRA is noted where it is merged into the weights, and refused where it is not")
-  func lowRankAdaptationsAreInTheWeightsOrRefused() throws {
+  func lowRankAdaptations() throws {
     #expect(
       try notes("lora.keras") == [
         "embedding_8: not preserved: lora_rank 1: the weights have the adaptation in them, and are trained "

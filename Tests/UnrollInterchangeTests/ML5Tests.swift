@@ -93,7 +93,7 @@ import UnrollTokenization
   }
 
   @Test("Log-probabilities of an ml5 model equal those of TensorFlow's LSTM formulas")
-  func aStepIsThatOfTensorFlow() throws {
+  func stepOfTensorFlow() throws {
     let (conversion, numbers) = try convert()
     let (V, D, H) = (Self.V, Self.D, Self.H)
     let model = conversion.checkpoint
@@ -179,7 +179,7 @@ import UnrollTokenization
   }
 
   @Test("An ml5 folder with wrong ids, file names, shapes or sizes is refused by its entry")
-  func foldersThatLieAreRefused() throws {
+  func inconsistentFolders() throws {
     func vocab(_ json: String) throws -> String {
       try refusal { folder, _ in
         try Data(json.utf8).write(to: URL(filePath: "\(folder)/vocab.json"))

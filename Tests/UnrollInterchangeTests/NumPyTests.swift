@@ -49,7 +49,7 @@ import UnrollTokenization
       "lstm", "lstm-deflated", "lstm-fortran", "lstm-big-endian", "lstm-all-at-once",
       "lstm-version-2", "lstm-version-3",
     ])
-  func formsOfOneModelHaveTheSameNumbers(name: String) throws {
+  func formsOfOneModel(name: String) throws {
     let file = try MappedFile(path: Fixtures.path("numpy/\(name).npz"))
     #expect(NumPyFormat.recognizes(file) && AllFormats.format(of: file)?.name == "npz")
     let conversion = try read("\(name).npz")
@@ -62,7 +62,7 @@ import UnrollTokenization
   }
 
   @Test("Letters of tutorials are assumed as roles, and other arrays are noted")
-  func lettersOfTutorialsAreKnown() throws {
+  func lettersOfTutorials() throws {
     let plain = try read("rnn-tutorial.npz")
     #expect(plain.checkpoint.architecture.input == .oneHot)
     #expect(plain.checkpoint.architecture.layers.map(\.bias) == [.none])
@@ -83,7 +83,7 @@ import UnrollTokenization
   }
 
   @Test("Arrays under other letters are read with a map")
-  func otherLettersNeedAMap() throws {
+  func otherLetters() throws {
     let names = ["rnn.weight_ih_l0": "V", "rnn.weight_hh_l0": "U", "decoder.weight": "W"]
     var tanh = options
     (tanh.map, tanh.nonlinearity) = (NameMap(names: names), .tanh)
@@ -95,7 +95,7 @@ import UnrollTokenization
   }
 
   @Test("Archives without readable weights are refused by the array, with a fix")
-  func whatHoldsNoWeightsIsRefusedByName() {
+  func unreadableArchives() {
     #expect(
       refusal("refused-letters.npz") == """
         refused-letters.npz: U, W, V: expected an input [H, V], a recurrent [H, H] and an output matrix \
@@ -124,7 +124,7 @@ import UnrollTokenization
   // MARK: - Writing
 
   @Test(".npy headers equal those that NumPy writes, and are read back")
-  func headersAreThoseOfNumPy() throws {
+  func headersOfNumPy() throws {
     let references = try JSONDecoder().decode(
       References.self,
       from: Data(contentsOf: URL(filePath: Fixtures.path("numpy/references.json"))))
@@ -141,7 +141,7 @@ import UnrollTokenization
 
   /// The records of an archive that NumPy wrote, byte for byte.
   @Test("Records of a written .npz equal NumPy's byte for byte, aligned to 64 bytes")
-  func recordsAreThoseOfNumPy() throws {
+  func recordsOfNumPy() throws {
     let theirs = try ZipArchive(MappedFile(path: Fixtures.path("numpy/lstm.npz")))
     let checkpoint = try read("lstm.npz").checkpoint
     try withTemporaryFolder { folder in
@@ -158,7 +158,7 @@ import UnrollTokenization
   }
 
   @Test("bfloat16 weights are refused by NumPy with advice to give --dtype")
-  func numbersThatNumPyLacksAreRefused() throws {
+  func bfloat16Weights() throws {
     let checkpoint = PyTorchExportTests().checkpoint(.init(dtype: .bfloat16), seed: 5)
     let error = #expect(throws: InterchangeError.self) {
       try NumPyFormat.exportNotes(for: checkpoint)
@@ -209,7 +209,7 @@ import UnrollTokenization
   }
 
   @Test("An inconsistent .npy header is refused by the array's name")
-  func headersAreCheckedBeforeTheyAreTrusted() throws {
+  func inconsistentHeaders() throws {
     let magic: [UInt8] = [0x93] + Array("NUMPY".utf8)
     for lie in Self.lies {
       let text = Array(lie.header.utf8)
@@ -225,7 +225,7 @@ import UnrollTokenization
   @Test(
     "A changed byte of a record is found by its CRC-32",
     arguments: ["encoder.weight.npy", "unroll.npy"])
-  func damageIsFound(record: String) throws {
+  func damagedRecord(record: String) throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/a.npz"
       try NumPyFormat.export(.small(), to: path)
@@ -243,7 +243,7 @@ import UnrollTokenization
 
   /// Sizes are checked against the room, the compressed bytes and what comes out.
   @Test("A compressed record is not inflated beyond its stated size or the room")
-  func bombsAreNotInflated() throws {
+  func bombs() throws {
     let file = try MappedFile(path: Fixtures.path("numpy/lstm-deflated.npz"))
     let archive = try ZipArchive(file)
     let record = try #require(archive.records.values.max { $0.size < $1.size })
@@ -262,7 +262,7 @@ import UnrollTokenization
   }
 
   @Test("Damaged .npz files are refused or read, and never trap")
-  func damagedFilesNeverTrap() throws {
+  func damagedFiles() throws {
     var generator = SeededGenerator(seed: 37)
     let folder = Fixtures.path("numpy")
     let names = try FileManager.default.contentsOfDirectory(atPath: folder)

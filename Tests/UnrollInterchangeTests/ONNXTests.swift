@@ -21,7 +21,7 @@ import UnrollTokenization
   }
 
   @Test("ONNX operations give cells, biases, activations, ties and one-hot inputs")
-  func operationsTellCellsBiasesAndTies() throws {
+  func operations() throws {
     let tied = try read("lstm-script")
     #expect(tied.checkpoint.architecture.isTied)
     #expect(
@@ -55,13 +55,13 @@ import UnrollTokenization
       ("learned", "Y", "another initial_h"),
       ("escape", "E", "the location ../pytorch/lstm-state.pt"),
     ])
-  func whatIsNoStackOfLayersIsRefusedByName(name: String, place: String, found: String) {
+  func otherGraphs(name: String, place: String, found: String) {
     let error = #expect(throws: InterchangeError.self) { try read("refused-\(name)") }
     #expect(error?.place == place && error?.found == found)
   }
 
   @Test("An ONNX model without tokens asks for a vocabulary")
-  func aModelWithoutTokensAsksForThem() throws {
+  func missingVocabulary() throws {
     let file = try MappedFile(path: Fixtures.path("onnx/lstm-dynamo.onnx"))
     let error = #expect(throws: InterchangeError.self) {
       try ONNXFormat.read(file, options: ReadingOptions())
@@ -70,7 +70,7 @@ import UnrollTokenization
   }
 
   @Test("External data is read from the model's folder only, and a short file is refused")
-  func numbersBesideTheModelAreThereOrMissed() throws {
+  func externalData() throws {
     #expect(try read("external").checkpoint.parameters[.embeddingWeight]?.shape == [11, 5])
     try withTemporaryFolder { folder in
       let path = "\(folder)/external.onnx"
@@ -99,7 +99,7 @@ import UnrollTokenization
   }
 
   @Test("bfloat16 weights are refused by ONNX")
-  func typesThatTheOperationsLackAreRefused() throws {
+  func bfloat16Weights() throws {
     var checkpoint = Checkpoint.small()
     let narrow = try checkpoint.parameters.map { try $0.converted(to: .bfloat16) }
     checkpoint.parameters = narrow
@@ -113,7 +113,7 @@ import UnrollTokenization
   @Test(
     "Damaged ONNX files are refused or read, and never trap",
     arguments: ["lstm-script", "gemm-softmax", "external", "refused-peepholes"])
-  func damagedFilesEndInAnError(name: String) throws {
+  func damagedFiles(name: String) throws {
     let bytes = try Data(contentsOf: URL(filePath: Fixtures.path("onnx/\(name).onnx")))
     var generator = SeededGenerator(seed: 77)
     try withTemporaryFolder { folder in

@@ -48,7 +48,7 @@ import UnrollTokenization
   @Test(
     "A legacy torch.save file gives the numbers of the ZIP archive, mapped",
     arguments: ["state.pt", "state-protocol-4.pt", "state-flat.pt", "behind.pt"])
-  func bothContainersHaveTheSameNumbers(name: String) throws {
+  func legacyFiles(name: String) throws {
     let expected = try read("state-zip.pt").checkpoint
     let conversion = try read(name)
     expectEqualWeights(conversion.checkpoint, expected)
@@ -69,14 +69,14 @@ import UnrollTokenization
   }
 
   @Test("A legacy file with a whole module is read without its classes")
-  func modulesKeepTheirClassesOutside() throws {
+  func legacyModules() throws {
     let conversion = try read("module.pt")
     #expect(conversion.checkpoint.architecture.layers.map(\.cell) == [.gru])
     #expect(conversion.notes.map(\.description).contains("drop: not preserved: dropout 0.25"))
   }
 
   @Test("Optimizer and vocabulary of a legacy file equal those of the ZIP archive")
-  func optimizerAndTokensAreThoseOfTheArchive() throws {
+  func legacyTraining() throws {
     let (legacy, archive) = (
       try read("training.pt", options: ReadingOptions()).checkpoint,
       try read("training-zip.pt", options: ReadingOptions()).checkpoint
@@ -130,14 +130,14 @@ import UnrollTokenization
   @Test(
     "A damaged or hostile legacy file is refused with its location, and nothing is executed",
     arguments: refusals)
-  func damageIsNamed(name: String, message: String) {
+  func damagedLegacyFiles(name: String, message: String) {
     #expect(refusal("refused-\(name).pt").hasPrefix("refused-\(name).pt: \(message)\n  fix: "))
     #expect(!FileManager.default.fileExists(atPath: "/tmp/unroll-pickle-was-executed"))
   }
 
   /// A count that is too small is found in what follows, or where the tensors do not fit.
   @Test("A count of storages that is too small is refused")
-  func countsAreThoseOfThePickle() {
+  func smallCounts() {
     #expect(refusal("refused-fewer.pt").contains("bytes that are left"))
   }
 
@@ -147,7 +147,7 @@ import UnrollTokenization
   @Test(
     "Pickled NumPy arrays equal those of the .npz, in every protocol",
     arguments: ["numpy1", "numpy2"], [2, 3, 4, 5])
-  func arraysAreThoseOfTheArchive(producer: String, version: Int) throws {
+  func pickledArrays(producer: String, version: Int) throws {
     let conversion = try read("\(producer)-protocol-\(version).pkl", options: ReadingOptions())
     expectEqualWeights(conversion.checkpoint, try read("state.npz").checkpoint)
     let module = producer == "numpy1" ? "numpy.core" : "numpy._core"
@@ -160,7 +160,7 @@ import UnrollTokenization
   }
 
   @Test("A pickle that is no dictionary of numeric arrays is refused")
-  func whatIsNoDictionaryOfArraysIsRefused() {
+  func otherPickles() {
     #expect(
       refusal("refused-list.pkl") == """
         refused-list.pkl: pickle: expected a dictionary of arrays by name, found a list of 1 items
@@ -186,7 +186,7 @@ import UnrollTokenization
     arguments: [
       ("corpus", "corpus.dictionary.word2idx"), ("word2idx", "word2idx"), ("flat", "itos"),
     ])
-  func wordsBesideWeightsAreTheVocabulary(name: String, place: String) throws {
+  func wordLists(name: String, place: String) throws {
     let conversion = try read("tokens-\(name).pt", options: ReadingOptions())
     let vocabulary = conversion.checkpoint.vocabulary
     #expect(vocabulary.indices.map { vocabulary.text(of: $0) } == (try references().words))
@@ -205,7 +205,7 @@ import UnrollTokenization
   }
 
   @Test("A character list beside the weights gives a character tokenizer")
-  func charactersAreReadAsText() throws {
+  func characterLists() throws {
     let checkpoint = try read("tokens-id-to-token.pt", options: ReadingOptions()).checkpoint
     let vocabulary = checkpoint.vocabulary
     #expect(vocabulary.indices.map { vocabulary.text(of: $0) } == (try references().characters))
@@ -216,7 +216,7 @@ import UnrollTokenization
   }
 
   @Test("Token lists of another size, or that contradict each other, are refused")
-  func tokensThatDoNotFitAreNoVocabulary() {
+  func unsuitableTokens() {
     #expect(
       refusal("tokens-other-size.pt", options: ReadingOptions()) == """
         tokens-other-size.pt: itos: expected a vocabulary of 11 tokens, one for each row, found itos of 10
@@ -232,7 +232,7 @@ import UnrollTokenization
   @Test(
     "A pickled token list of each form is a vocabulary file",
     arguments: ["itos", "stoi", "dictionary"])
-  func picklesListTokens(name: String) throws {
+  func pickledTokenLists(name: String) throws {
     let path = Self.path("\(name).pkl")
     #expect(VocabularyFormat(path: path) == .pickle)
     let vocabulary = try Vocabulary(contentsOf: path, format: .pickle)
@@ -242,7 +242,7 @@ import UnrollTokenization
 
   /// fastai fills its lists up to a multiple of 8 with one token again and again.
   @Test("Padding entries of fastai's token lists get names of their own")
-  func fastaisListsHaveFillers() throws {
+  func listsOfFastai() throws {
     let vocabulary = try Vocabulary(contentsOf: Self.path("fastai-itos.pkl"), format: .pickle)
     #expect(
       vocabulary.indices.map { vocabulary.text(of: $0) }
@@ -254,7 +254,7 @@ import UnrollTokenization
   @Test(
     "Files that are no token list are refused as a pickled vocabulary",
     arguments: ["refused-list.pkl", "state.pt", "references.json"])
-  func otherFilesListNoTokens(name: String) {
+  func otherFiles(name: String) {
     #expect(throws: TextError.self) {
       try Vocabulary(contentsOf: Self.path(name), format: .pickle)
     }
@@ -292,7 +292,7 @@ import UnrollTokenization
   }
 
   @Test("Pickled arrays that share their bytes are not copied")
-  func arraysThatShareATextShareItsBytes() throws {
+  func sharedBytes() throws {
     // BINUNICODE of four letters, BINPUT 0; BINGET 0.
     let text: [UInt8] = [0x58, 4, 0, 0, 0] + Array("AAAA".utf8) + [0x71, 0]
     let pickle = arrays(40, of: 1, bytes: (text, [0x68, 0]))
@@ -313,7 +313,7 @@ import UnrollTokenization
   }
 
   @Test("Pickled arrays made by calls take no more memory than the file allows")
-  func callsThatShareATextHaveNoMoreRoomThanTheFile() throws {
+  func memoryOfCalls() throws {
     func encode(_ text: [UInt8]) -> [UInt8] {
       let latin1 = [0x58, 6, 0, 0, 0] + Array("latin1".utf8)
       return Array("c_codecs\nencode\n".utf8) + text + latin1 + [0x86, 0x52]
@@ -335,7 +335,7 @@ import UnrollTokenization
   // MARK: - Damage
 
   @Test("Damaged pickles are refused or read, and never trap")
-  func damagedFilesNeverTrap() throws {
+  func damagedFiles() throws {
     let names = try FileManager.default.contentsOfDirectory(atPath: Self.path(""))
       .filter { $0.hasSuffix(".pt") || $0.hasSuffix(".pkl") }.sorted()
     #expect(names.count == 40)

@@ -12,7 +12,7 @@ import Testing
       "(dp0\nVab\np1\n(lp2\nI1\naI01\naL5L\naF0.5\naNas.",
       "\u{2}}q\0X\u{2}\0\0\0abq\u{1}]q\u{2}(K\u{1}I01\nL5L\nF0.5\nNes.",
     ])
-  func sameValueInEveryProtocol(text: String) throws {
+  func protocols(text: String) throws {
     let bytes = text.first == "\u{2}" ? [0x80] + Array(text.utf8) : Array(text.utf8)
     let graph = try PickleMachine.graph(of: bytes)
     let entry = try #require(graph.entries(graph.root)?.first)
@@ -45,13 +45,13 @@ import Testing
   }
 
   @Test("A call in a pickle is recorded and not executed")
-  func callsStayRecords() throws {
+  func recordedCalls() throws {
     let graph = try PickleMachine.graph(of: Array("cos\nsystem\n(S'ls'\ntR.".utf8))
     #expect(graph.className(graph.root) == "os.system")
   }
 
   @Test("A pickled list can hold itself")
-  func filledAfterBeingMemorised() throws {
+  func selfReference() throws {
     // A list that holds itself.
     let graph = try PickleMachine.graph(of: Array("(lp0\ng0\na.".utf8))
     #expect(graph[graph.root].items == [graph.root])
@@ -77,7 +77,7 @@ import Testing
       ("K", 0, "BININT1", "1 bytes", "0"),
       ("X\u{9}\0\0\0ab", 0, "BINUNICODE", "9 bytes", "2"),
     ])
-  func errorsSayWhere(
+  func malformedPickles(
     text: String, offset: Int, opcode: String, expected: String, found: String
   ) throws {
     let error = PickleError(offset: offset, opcode: opcode, expected: expected, found: found)
@@ -88,7 +88,7 @@ import Testing
 
   /// Tuples inside each other, a byte each: 3 MB took 10 s and 0.5 GB.
   @Test("A pickle of more than 1048576 values is refused")
-  func aPickleOfTooManyValuesIsRefused() throws {
+  func valueLimit() throws {
     let bytes = [0x29] + [UInt8](repeating: 0x85, count: 3 << 20) + [0x2E]
     let error = PickleError(
       offset: 1 << 20, opcode: "TUPLE1", expected: "at most 1048576 values", found: "more")
@@ -97,7 +97,7 @@ import Testing
 
   /// One value memorised by every byte: the memo took 60 times the file.
   @Test("A pickle of more than 4194304 opcodes is refused")
-  func aPickleOfTooManyOpcodesIsRefused() throws {
+  func opcodeLimit() throws {
     let bytes = [0x4E] + [UInt8](repeating: 0x94, count: 5 << 20) + [0x2E]
     let error = PickleError(
       offset: (4 << 20) - 1, opcode: "MEMOIZE", expected: "at most 4194304 opcodes", found: "more")

@@ -11,7 +11,7 @@ import UnrollTensors
 @Suite("PyTorch files that would take long or much memory") struct PyTorchBombTests {
   /// Each module of a list is looked for among all tensors: 4000 of them, 230 KB, took 14 s.
   @Test("A state_dict of more than 100 recurrent layers is refused")
-  func moreLayersThanACheckpointHas() throws {
+  func layerLimit() throws {
     let list = (0...100).flatMap { ["rnns.\($0).weight_ih_l0", "rnns.\($0).weight_hh_l0"] }
     let message = """
       input.pt: a/data.pkl: expected at most 100 recurrent layers, found 101
@@ -24,7 +24,7 @@ import UnrollTensors
 
   /// Every tensor may be a small one expanded, or another view of the same storage.
   @Test("Copies of expanded tensors share one memory limit")
-  func copiesShareOneLimit() throws {
+  func copyLimit() throws {
     let path = PyTorchFixtures.path("lstm-expanded.pt")
     let model = try TorchModel(TorchFile(MappedFile(path: path)))
     let named = try #require(model.named.tensors.first { !$0.tensor.isContiguous })
@@ -44,7 +44,7 @@ import UnrollTensors
   }
 
   @Test("A long tensor name is cut in the message")
-  func longNamesDoNotFloodATerminal() throws {
+  func longNames() throws {
     let name = String(repeating: "x", count: 5000)
     #expect(
       try refusal(of: [name]) == """
@@ -57,7 +57,7 @@ import UnrollTensors
 
   /// Settings are looked through for each group, and groups may share them.
   @Test("An optimizer with too many groups or settings is noted as not preserved")
-  func moreGroupsOrSettingsThanAnOptimizerHas() throws {
+  func optimizerLimits() throws {
     var groups = PickleWriter()
     groups.put(.emptyDict)
     groups.string("state")

@@ -11,7 +11,7 @@ import UnrollTokenization
 
 @Suite("Conversion of PyTorch files") struct PyTorchConversionTests {
   @Test("Every tensor of every PyTorch fixture has PyTorch's digest, shape and type")
-  func everyTensorHasPyTorchsBytes() throws {
+  func tensorsOfPyTorch() throws {
     let files = try PyTorchFixtures.expectedTensors()
     #expect(files.count == 24)
     for (file, tensors) in files {
@@ -64,7 +64,7 @@ import UnrollTokenization
   }
 
   @Test("Embedding and output in one storage are tied, and equal ones in two are not")
-  func sharedStorageInBothRolesIsATie() throws {
+  func ties() throws {
     for file in ["lstm-tied-state.pt", "lstm-tied-module.pt"] {
       #expect(try PyTorchFixtures.convert(file).checkpoint.architecture.isTied)
     }
@@ -76,7 +76,7 @@ import UnrollTokenization
   }
 
   @Test("A whole module tells the activation of its RNN")
-  func modulesTellTheirActivation() throws {
+  func activationOfModules() throws {
     let layers = try ["rnn_tanh-module.pt", "rnn_relu-module.pt"].map {
       try PyTorchFixtures.convert($0).checkpoint.architecture.layers
     }
@@ -88,7 +88,7 @@ import UnrollTokenization
   }
 
   @Test("Layers and biases are those of the state_dict")
-  func layersAndBiasesAreAsStored() throws {
+  func layersAndBiases() throws {
     let gru = try PyTorchFixtures.convert("gru-two-layers-module.pt").checkpoint.architecture
     #expect(
       gru.layers == [
@@ -102,7 +102,7 @@ import UnrollTokenization
   }
 
   @Test("Contiguous tensors are mapped, and transposed ones are copied")
-  func contiguousTensorsAreMappedAndOthersCopied() throws {
+  func mappedTensors() throws {
     let parameters = try PyTorchFixtures.convert("lstm-transposed.pt").checkpoint.parameters
     guard case .owned = parameters[.embeddingWeight]?.storage else {
       Issue.record("a transposed tensor has to be copied")
@@ -115,7 +115,7 @@ import UnrollTokenization
   }
 
   @Test("Conversion notes name assumptions, removed prefixes and what is not preserved")
-  func notesNameWhatIsLeftBehind() throws {
+  func conversionNotes() throws {
     #expect(
       try PyTorchFixtures.convert("gru-two-layers-module.pt").notes.map(\.description) == [
         "gru-two-layers-module/data.pkl: assumed from names and shapes: "
@@ -136,7 +136,7 @@ import UnrollTokenization
   }
 
   @Test("PyTorch fixtures are recognized by their content, and no other file is")
-  func formatIsRecognizedByContent() throws {
+  func formatOfContent() throws {
     let files = try FileManager.default.contentsOfDirectory(atPath: PyTorchFixtures.path(""))
     for name in files {
       let file = try MappedFile(path: PyTorchFixtures.path(name))

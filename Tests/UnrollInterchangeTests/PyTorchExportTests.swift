@@ -16,7 +16,7 @@ import UnrollTokenization
   @Test(
     "A written state_dict equals the file of torch.save byte for byte",
     arguments: ["lstm-tied", "gru-float64", "rnn-bfloat16", "mixed", "deep"])
-  func bytesAreThoseOfTorchSave(name: String) throws {
+  func bytesOfTorchSave(name: String) throws {
     let source = PyTorchFixtures.path("export-\(name).pt")
     let checkpoint = try PyTorchFixtures.convert("export-\(name).pt", nonlinearity: asked(name))
       .checkpoint
@@ -126,7 +126,7 @@ import UnrollTokenization
   }
 
   @Test("A model of each kind comes back from its state_dict bit for bit", arguments: models)
-  func whatIsWrittenIsRead(model: Model) throws {
+  func roundTrip(model: Model) throws {
     let original = checkpoint(model, seed: 11)
     try withTemporaryFolder { folder in
       for name in ["a.pt", "b.pt"] { try PyTorchFormat.export(original, to: "\(folder)/\(name)") }
@@ -146,7 +146,7 @@ import UnrollTokenization
   }
 
   @Test("A stack of LSTM, GRU and RNN layers comes back from its state_dict")
-  func cellsOfEveryKindInOneStack() throws {
+  func mixedStack() throws {
     var original = Checkpoint.small(hidden: [6, 6, 6])
     original.architecture.layers[1].cell = .gru
     original.architecture.layers[1].bias = .none
@@ -163,7 +163,7 @@ import UnrollTokenization
 
   /// Storages start at multiples of 64, and are written as they lie in the file they came from.
   @Test("Storages of a written state_dict start at multiples of 64 bytes")
-  func storagesAreAligned() throws {
+  func alignment() throws {
     try withTemporaryFolder { folder in
       try PyTorchFormat.export(Checkpoint.small(), to: "\(folder)/a.pt")
       let archive = try ZipArchive(MappedFile(path: "\(folder)/a.pt"))
@@ -173,7 +173,7 @@ import UnrollTokenization
   }
 
   @Test("Progress of an export counts every byte twice: written and read back")
-  func progressCountsEveryByteTwice() throws {
+  func progress() throws {
     let checkpoint = Checkpoint.small()
     var count = 0
     try withTemporaryFolder { folder in

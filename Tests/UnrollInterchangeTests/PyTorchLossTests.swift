@@ -22,12 +22,12 @@ import UnrollTokenization
   }
 
   @Test("Export notes say that vocabulary, tokenizer and provenance are not preserved")
-  func aPlainModelLosesWhatIsNotItsWeights() throws {
+  func standardNotes() throws {
     #expect(try losses(Checkpoint.small(hidden: [7, 7])) == Self.always)
   }
 
   @Test("Export notes of a vanilla RNN name the option for the way back")
-  func plainCellsNameTheOptionForTheWayBack() throws {
+  func activationNotes() throws {
     let notes = try losses(Checkpoint.small(cell: .rnn, hidden: [7], activation: .relu))
     #expect(
       notes == Self.always + [
@@ -48,7 +48,7 @@ import UnrollTokenization
   }
 
   @Test("Export notes name special tokens that a list does not preserve")
-  func unusualSpecialTokensAreNamed() throws {
+  func specialTokenNotes() throws {
     var checkpoint = Checkpoint.small(hidden: [7])
     checkpoint.vocabulary.endOfSentenceID = 0
     checkpoint.vocabulary.unknownID = nil
@@ -60,7 +60,7 @@ import UnrollTokenization
   }
 
   @Test("Export notes say that optimizer and training state are not preserved")
-  func trainingIsLost() throws {
+  func trainingNotes() throws {
     var checkpoint = Checkpoint.small(hidden: [7])
     checkpoint.optimizer = OptimizerState(kind: .sgd, step: 40, groups: [])
     checkpoint.training = TrainingState(
@@ -74,7 +74,7 @@ import UnrollTokenization
   }
 
   @Test("A missing, misshapen or integer tensor refuses the export, and no file is created")
-  func aMissingOrMisshapenTensorIsRefused() throws {
+  func invalidTensors() throws {
     var missing = Checkpoint.small(hidden: [7])
     missing.parameters[.layer(0, .weightHH)] = nil
     var misshapen = Checkpoint.small(hidden: [7])
@@ -111,7 +111,7 @@ import UnrollTokenization
   }
 
   @Test("A written file that reads back as another model is refused")
-  func aFileThatReadsBackOtherwiseIsNoticed() throws {
+  func differentModel() throws {
     try withTemporaryFolder { folder throws in
       try PyTorchFormat.export(Checkpoint.small(seed: 1), to: "\(folder)/a.pt")
       let error = #expect(throws: InterchangeError.self) {
@@ -126,7 +126,7 @@ import UnrollTokenization
   }
 
   @Test("An existing file is replaced only on request")
-  func anExistingFileStays() throws {
+  func existingFile() throws {
     try withTemporaryFolder { folder throws in
       let path = "\(folder)/a.pt"
       try Data("precious".utf8).write(to: URL(filePath: path))
@@ -143,7 +143,7 @@ import UnrollTokenization
   // MARK: - Vocabulary lists
 
   @Test("A written token list reads back as the same vocabulary")
-  func aListReadsBack() throws {
+  func tokenList() throws {
     try withTemporaryFolder { folder throws in
       let vocabulary = Checkpoint.small().vocabulary
       try VocabularyList(vocabulary, path: "\(folder)/a.txt").write(to: "\(folder)/a.txt")
@@ -161,7 +161,7 @@ import UnrollTokenization
       (Array("a\rb".utf8), "a token without the end of a line in it"),
       ([], "a token that is not empty"), ([0xFF], "a token of UTF-8"),
     ])
-  func aTokenThatIsNoLineIsRefused(token: [UInt8], expected: String) throws {
+  func tokensWithoutLines(token: [UInt8], expected: String) throws {
     let vocabulary = Vocabulary(tokens: [[97], token, [98]], unit: .word)
     let error = #expect(throws: InterchangeError.self) {
       try VocabularyList(vocabulary, path: "v.txt")
@@ -193,7 +193,7 @@ import UnrollTokenization
   }
 
   @Test("A token list that reads back differently is refused, and no file is created")
-  func aListThatReadsBackOtherwiseIsNotKept() throws {
+  func differentTokenList() throws {
     // No list may have a token twice.
     let vocabulary = Vocabulary(tokens: ["a", "b", "a"].map { Array($0.utf8) }, unit: .word)
     try withTemporaryFolder { folder throws in

@@ -159,7 +159,7 @@ struct Refusal: Sendable {
   @Test(
     "A hostile or unsupported PyTorch file is refused with its whole message",
     arguments: Refusal.all)
-  func fixtureIsRefused(refusal: Refusal) throws {
+  func refusedFixtures(refusal: Refusal) throws {
     let message = try PyTorchFixtures.refusal(of: refusal.name)
     // A map has its own tests.
     let end = message.range(of: "\n{")?.upperBound ?? message.endIndex
@@ -167,7 +167,7 @@ struct Refusal: Sendable {
   }
 
   @Test("Every hostile or refused fixture is in the table of messages or tested elsewhere")
-  func everyRefusedFixtureHasItsMessage() throws {
+  func everyRefusedFixture() throws {
     let names = try FileManager.default.contentsOfDirectory(atPath: PyTorchFixtures.path(""))
       .filter { $0.hasPrefix("hostile-") || $0.hasPrefix("refused-") }
     // Read by now: the list, which has one model, the pair that its order tells apart, and the container of
@@ -180,7 +180,7 @@ struct Refusal: Sendable {
   }
 
   @Test("A pickle that calls os.system executes nothing")
-  func nothingIsExecuted() throws {
+  func noExecution() throws {
     let mark = "/tmp/unroll-pickle-was-executed"
     try? FileManager.default.removeItem(atPath: mark)
     _ = try PyTorchFixtures.refusal(of: "hostile-system.pt")
@@ -189,7 +189,7 @@ struct Refusal: Sendable {
 
   /// 2^40 paths to the same few modules.
   @Test("Modules that share each other are walked within a limit of entries")
-  func sharedModulesAreWalkedWithinABudget() throws {
+  func sharedModules() throws {
     #expect(
       try PyTorchFixtures.refusal(of: "hostile-modules.pt") == """
         hostile-modules.pt: archive/data.pkl: expected a model of at most 400000 entries, found more
@@ -198,7 +198,7 @@ struct Refusal: Sendable {
   }
 
   @Test("A tensor expanded to terabytes is refused without being copied")
-  func hugeExpansionIsNotMaterialised() throws {
+  func hugeExpansion() throws {
     let torch = try TorchFile(MappedFile(path: PyTorchFixtures.path("hostile-expanded.pt")))
     let entry = try #require(torch.graph.entries(torch.graph.root)?.first)
     let tensor = try #require(try torch.tensor(at: entry.value, named: "encoder.weight"))
@@ -211,7 +211,7 @@ struct Refusal: Sendable {
   }
 
   @Test("Control characters in messages are escaped")
-  func controlCharactersAreEscaped() {
+  func controlCharacters() {
     let error = InterchangeError(
       file: "a.pt", place: "x\u{1B}[2J", expected: "b", found: "c\nd", fix: "e")
     #expect(error.description == "a.pt: x\\u{1b}[2J: expected b, found c\\u{a}d\n  fix: e")
@@ -220,7 +220,7 @@ struct Refusal: Sendable {
   // MARK: - What the caller has to say
 
   @Test("Weights without a vocabulary are refused with the options that give one")
-  func weightsNeedAVocabulary() throws {
+  func missingVocabulary() throws {
     #expect(
       try PyTorchFixtures.refusal(of: "lstm-state.pt", vocabularySize: nil) == """
         lstm-state.pt: encoder.weight: expected a vocabulary of 11 tokens, one for each row, \
@@ -231,7 +231,7 @@ struct Refusal: Sendable {
   }
 
   @Test("A vocabulary of another size than the embedding is refused")
-  func vocabularyHasOneTokenForEachRow() throws {
+  func otherVocabularySize() throws {
     #expect(
       try PyTorchFixtures.refusal(of: "lstm-state.pt", vocabularySize: 12) == """
         lstm-state.pt: encoder.weight: expected 12 rows, one for each token of the vocabulary, \
@@ -241,7 +241,7 @@ struct Refusal: Sendable {
   }
 
   @Test("A vanilla RNN without a known activation asks for --nonlinearity")
-  func plainCellsNeedAnActivation() throws {
+  func missingActivation() throws {
     #expect(
       try PyTorchFixtures.refusal(of: "rnn_tanh-state.pt") == """
         rnn_tanh-state.pt: rnn.weight_ih_l0: expected the activation of a vanilla RNN, \
@@ -251,7 +251,7 @@ struct Refusal: Sendable {
   }
 
   @Test("--nonlinearity that contradicts the file is refused")
-  func activationsDoNotContradict() throws {
+  func contradictingActivation() throws {
     #expect(
       try PyTorchFixtures.refusal(of: "rnn_tanh-module.pt", nonlinearity: .relu) == """
         rnn_tanh-module.pt: rnn.weight_ih_l0: expected nonlinearity relu, as requested, \

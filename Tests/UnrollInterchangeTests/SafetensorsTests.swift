@@ -26,7 +26,7 @@ import UnrollTokenization
   @Test(
     "A model of each kind comes back from safetensors with vocabulary and tokenizer",
     arguments: PyTorchExportTests.models)
-  func whatIsWrittenIsRead(model: PyTorchExportTests.Model) throws {
+  func roundTrip(model: PyTorchExportTests.Model) throws {
     var original = PyTorchExportTests().checkpoint(model, seed: 21)
     original.vocabulary.counts = (0..<11).map { $0 == 3 ? .max : UInt64($0) }
     original.vocabulary.kinds = (0..<11).map { $0 == 10 ? .unknown : .normal }
@@ -57,7 +57,7 @@ import UnrollTokenization
   }
 
   @Test("A tokenizer definition, byte tokens and scores come back from safetensors")
-  func tokenizersOfOtherProgramsAreKept() throws {
+  func foreignTokenizers() throws {
     var original = Checkpoint.small()
     original.vocabulary = Vocabulary(
       tokens: [[0xFF, 0], [], Array("\"\\\u{1}\n".utf8)] + (0..<8).map { [UInt8($0 + 65)] },
@@ -77,7 +77,7 @@ import UnrollTokenization
   }
 
   @Test("RNN layers with different activations come back by the metadata")
-  func layersWithTwoActivationsAreInTheMetadata() throws {
+  func twoActivations() throws {
     var checkpoint = Checkpoint.small(cell: .rnn)
     checkpoint.architecture.layers[1].activation = .relu
     try withTemporaryFolder { folder throws in
@@ -123,7 +123,7 @@ import UnrollTokenization
 
   /// Files that scripts/make/safetensors-fixtures wrote with the library: no metadata but its own.
   @Test("Files of the safetensors library give the model of the PyTorch file")
-  func filesOfTheLibraryAreRead() throws {
+  func filesOfLibrary() throws {
     let options = ReadingOptions(vocabulary: PyTorchFixtures.vocabulary(11))
     for name in ["lstm", "gru-bfloat16"] {
       let path = Fixtures.path("safetensors/\(name).safetensors")
@@ -194,7 +194,7 @@ import UnrollTokenization
   ]
 
   @Test("An inconsistent safetensors header is refused by its tensor or byte")
-  func headersAreCheckedBeforeTheyAreTrusted() throws {
+  func inconsistentHeaders() throws {
     for lie in Self.lies {
       let found = try message(file(lie.header, data: lie.data))
       #expect(found.hasPrefix(lie.expected), "\(lie.header): \(found)")
@@ -209,7 +209,7 @@ import UnrollTokenization
 
   /// 83 MB of header with 1.2 million tensors took 1.3 GB.
   @Test("A safetensors header of more tensors than any model has is refused")
-  func moreTensorsThanAModelHas() throws {
+  func tensorLimit() throws {
     let names = (0..<40_000).map {
       "\"\($0)[,\\\"\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}"
     }
@@ -222,7 +222,7 @@ import UnrollTokenization
 
   /// Metadata is JSON in JSON: values of its own, which the tensors bound.
   @Test("Metadata with more tokens than the tensors have rows is refused")
-  func moreTokensThanRows() throws {
+  func tokenLimit() throws {
     let tensors = try SafetensorsFile(
       MappedFile(path: Fixtures.path("safetensors/lstm.safetensors")))
     let named = NamedTensors(file: tensors, tensors: tensors.tensors)
@@ -234,7 +234,7 @@ import UnrollTokenization
   }
 
   @Test("Damaged safetensors files are refused or read, and never trap")
-  func damagedFilesNeverTrap() throws {
+  func damagedFiles() throws {
     var generator = SeededGenerator(seed: 31)
     try withTemporaryFolder { folder in
       try SafetensorsFormat.export(

@@ -21,7 +21,7 @@ import UnrollTokenization
   }
 
   @Test("TheanoLM and Keras files are distinguished by their content")
-  func whatIsInsideTellsTheFormat() throws {
+  func formatOfContent() throws {
     for (name, format) in [
       ("theanolm/lstm.h5", "theanolm"), ("keras/lstm.h5", "keras-h5"),
       ("keras/lstm.keras", "keras"),
@@ -33,7 +33,7 @@ import UnrollTokenization
   }
 
   @Test("Layers, words and special tokens of TheanoLM are read, and the rest is noted")
-  func layersAndWordsAreCarried() throws {
+  func layersAndWords() throws {
     let conversion = try read(lstm)
     let checkpoint = conversion.checkpoint
     let layers = checkpoint.architecture.layers
@@ -63,7 +63,7 @@ import UnrollTokenization
 
   /// The update gate is 1 minus ours: its weights have the other sign, and no other numbers have.
   @Test("Gates of TheanoLM are reordered, and the GRU's update gate changes its sign")
-  func gatesAreInOurOrder() throws {
+  func gateOrder() throws {
     let file = try MappedFile(path: gru)
     let container = try ForeignContainer(
       .mapped(file, 0..<file.count), name: gru, reader: .inProcess)
@@ -119,7 +119,7 @@ import UnrollTokenization
   }
 
   @Test("Layers that Unroll does not have are refused by name")
-  func otherLayersAreNamed() throws {
+  func otherLayers() throws {
     for type in ["hsoftmax", "blstm", "bgru", "highwaytanh", "glu", "add"] {
       #expect(
         try refusal("layers/3", "type", .text(type))
@@ -156,7 +156,7 @@ import UnrollTokenization
   }
 
   @Test("A description that contradicts the parameters is refused by the dataset")
-  func descriptionsThatContradictTheParametersAreRefused() throws {
+  func contradictingDescriptions() throws {
     #expect(
       try refusal("layers/2", "size", .integer(7))
         == "/layers/lstm_2/step_input/W: 7 rows, its size, 4")
@@ -173,7 +173,7 @@ import UnrollTokenization
 
   /// Classes of several words, and words that are no vocabulary.
   @Test("Word classes and unreadable vocabularies are refused by the dataset")
-  func otherVocabulariesAreNamed() throws {
+  func otherVocabularies() throws {
     func dataset(_ path: String, _ change: @escaping (inout DatasetDescription) -> Void) throws
       -> String?
     {
@@ -223,7 +223,7 @@ import UnrollTokenization
 
   /// A tanh layer of few rows and many columns would become a square of zeros.
   @Test("A stateless layer that would become a huge matrix of zeros is refused")
-  func zerosAreBounded() throws {
+  func zeroMatrixLimit() throws {
     func refusal(columns: UInt64) throws -> String? {
       try self.refusal(lstm) { objects in
         let path = "/layers/tanh_3/input/W"
@@ -245,7 +245,7 @@ import UnrollTokenization
   @Test(
     "A false description of a TheanoLM file is refused or read, and never traps",
     arguments: 0..<150)
-  func changedInventoriesNeverTrap(seed: Int) throws {
+  func falseInventories(seed: Int) throws {
     var generator = SeededGenerator(seed: UInt64(seed))
     let path = seed % 2 == 0 ? lstm : gru
     _ = try? refusal(path) { objects in

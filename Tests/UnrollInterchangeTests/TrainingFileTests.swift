@@ -71,7 +71,7 @@ import UnrollTensors
   @Test(
     "Every optimizer of PyTorch comes back with its slots, and any change is found",
     arguments: [1, 3])
-  func everyRuleReturns(groups: Int) throws {
+  func optimizersOfPyTorch(groups: Int) throws {
     for (kind, numbers) in [
       (.sgd, [.momentum: 0.9, .nesterov: 1]), (.adam, [.amsgrad: 1]), (.adam, [:]),
       (.rmsprop, [.momentum: 0.5, .centered: 1]), (.adagrad, [:]), (.adadelta, [:]),
@@ -83,7 +83,7 @@ import UnrollTensors
   }
 
   @Test("Optimizer formulas of Keras, or no optimizer, refuse a training for PyTorch")
-  func formulasOfKerasAreRefused() {
+  func formulasOfKeras() {
     var uncorrected = trained(.adam)
     uncorrected.optimizer?.groups[0].epsilonPosition = .uncorrected
     let inside = trained(.sgd, [.momentum: 0.9, .learningRateInBuffer: 1])
@@ -103,7 +103,7 @@ import UnrollTensors
   }
 
   @Test("Clipping, frozen groups and step counts are noted as not preserved")
-  func whatADictionaryHasNoPlaceForIsSaid() throws {
+  func notesOfExport() throws {
     var checkpoint = trained(.sgd, groups: 3)
     checkpoint.optimizer?.groups[0].clip = .globalNorm(0.25)
     checkpoint.optimizer?.groups[1].isFrozen = true

@@ -134,7 +134,7 @@ import UnrollTokenization
   }
 
   @Test("A model comes back from each format by way of each other, bit for bit", arguments: 0..<24)
-  func everyBitReturns(seed: Int) throws {
+  func roundTrips(seed: Int) throws {
     var generator = SeededGenerator(seed: UInt64(seed) + 400)
     let original = model(&generator, dtypes: [.float16, .float32, .float64])
     try withTemporaryFolder { folder in
@@ -169,7 +169,7 @@ import UnrollTokenization
   @Test(
     "A model that Keras can hold comes back from Keras by way of each other format",
     arguments: 0..<12)
-  func everyBitReturnsFromKeras(seed: Int) throws {
+  func roundTripsOfKeras(seed: Int) throws {
     var generator = SeededGenerator(seed: UInt64(seed) + 600)
     var original = model(&generator, dtypes: [.float32])
     let hasBias = Bool.random(using: &generator)
@@ -207,7 +207,7 @@ import UnrollTokenization
 
   /// Features that no state_dict has travel in the metadata.
   @Test("Layer variants come back by metadata, and a state_dict refuses them", arguments: 0..<24)
-  func everyVariantReturns(seed: Int) throws {
+  func roundTripsOfVariants(seed: Int) throws {
     var generator = SeededGenerator(seed: UInt64(seed) + 700)
     let original = variant(of: model(&generator, dtypes: [.float16, .float32]), &generator)
     let formats = Self.formats.filter { $0 != PyTorchFormat.self }
@@ -234,7 +234,7 @@ import UnrollTokenization
   @Test(
     "bfloat16 weights come back from each format that has the type, and NumPy refuses",
     arguments: 0..<6)
-  func bfloat16ReturnsFromThoseThatHaveIt(seed: Int) throws {
+  func roundTripsOfBfloat16(seed: Int) throws {
     var generator = SeededGenerator(seed: UInt64(seed) + 500)
     let original = model(&generator, dtypes: [.bfloat16])
     try withTemporaryFolder { folder in
@@ -283,7 +283,7 @@ import UnrollTokenization
   }
 
   @Test("A variant that PyTorch's modules lack is noted, or refused by name")
-  func variantsThatNoStateDictionarySaysAreInTheMetadata() throws {
+  func variantsInMetadata() throws {
     var forgetful = Checkpoint.small()
     forgetful.architecture.layers[0].forgetBias = 1
     var early = Checkpoint.small(cell: .gru)

@@ -45,7 +45,7 @@ import UnrollTokenization
   @Test(
     "Vectors of word2vec in text and binary equal those that gensim reads",
     arguments: ["word2vec.bin", "word2vec.bin.gz", "word2vec.txt", "word2vec.txt.gz"])
-  func gensimReadsTheSame(name: String) throws {
+  func vectorsOfGensim(name: String) throws {
     let data = try Data(contentsOf: URL(filePath: Fixtures.path("vectors/expected.json")))
     let expected = try #require(
       try JSONDecoder().decode(Expected.self, from: data).files[name])
@@ -57,7 +57,7 @@ import UnrollTokenization
 
   /// As word2vec itself writes them.
   @Test("Binary vectors with and without line feeds between them are read")
-  func vectorsMayEndWithALineFeed() throws {
+  func lineFeeds() throws {
     let vectors: [(String, [Float])] = [
       ("a", [0.5, -2]), ("b", [1e-9, .greatestFiniteMagnitude]),
     ]
@@ -71,7 +71,7 @@ import UnrollTokenization
   }
 
   @Test("Text vectors in Latin-1, with trailing spaces or CR LF, are read")
-  func textOfOtherEncodingsIsText() throws {
+  func otherEncodings() throws {
     let latin = Array("2 2\ncaf".utf8) + [0xE9] + Array(" 1 2\ncat 3 4\n".utf8)
     #expect(try rows(ofFile: latin, ["cat"]) == [[3, 4]])
     #expect(try rows(ofFile: Array("the 1 2 \ncat 3 4\r\n".utf8), ["cat"]) == [[3, 4]])
@@ -88,7 +88,7 @@ import UnrollTokenization
   }
 
   @Test("A count or width in the header that does not fit the file is refused")
-  func headersAreNotTrusted() {
+  func falseHeaders() {
     let vectors: [(String, [Float])] = [("a", [0.5, -2]), ("b", [0, 3])]
     func error(_ header: String) -> String { self.error(binary(header, vectors)) }
     let most = "9223372036854775807"
@@ -111,7 +111,7 @@ import UnrollTokenization
   }
 
   @Test("Damaged vectors are refused by line, unless they are not needed")
-  func damagedVectorsAreRefused() {
+  func damagedVectors() {
     let infinite = binary("1 2", [("a", [0.5, .infinity])])
     #expect(error(infinite) == "-: finite numbers; others in vector 1")
     // Vectors that are not requested are skipped.
@@ -129,7 +129,7 @@ import UnrollTokenization
 
   /// A compressed file does not tell its size: it is read until it ends.
   @Test("A truncated compressed file of vectors is refused")
-  func compressedFilesEndEarly() throws {
+  func truncatedFile() throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/vectors.gz"
       let packed = try Data(contentsOf: URL(filePath: Fixtures.path("vectors/word2vec.bin.gz")))

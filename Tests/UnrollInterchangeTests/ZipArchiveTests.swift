@@ -27,7 +27,7 @@ import UnrollTensors
   }
 
   @Test("An archive of torch.save lists its records")
-  func realArchiveListsItsRecords() throws {
+  func realArchive() throws {
     let archive = try ZipArchive(MappedFile(path: PyTorchFixtures.path("lstm-state.pt")))
     #expect(archive.records["lstm-state/data/0"]?.data.count == 11 * 5 * 4)
     #expect(
@@ -35,35 +35,35 @@ import UnrollTensors
   }
 
   @Test("An encrypted record is refused")
-  func encryptedRecordIsRefused() throws {
+  func encryptedRecord() throws {
     #expect(
       try refusal(patching: places.directory + 8, with: 0x09)
         == "lstm-state/data.pkl: expected a plain record, found an encrypted one")
   }
 
   @Test("A local header with another name than the directory is refused")
-  func localHeaderHasTheSameName() throws {
+  func localHeader() throws {
     #expect(
       try refusal(patching: 30, with: UInt8(ascii: "m"))
         == "lstm-state/data.pkl: expected the same name in its local header, found another name")
   }
 
   @Test("END records that contradict each other are refused")
-  func endRecordsAgree() throws {
+  func endRecords() throws {
     #expect(
       try refusal(patching: places.end64 + 48, with: bytes[places.end64 + 48] ^ 1)
         == "END record: expected the numbers of the ZIP64 end record, found other numbers")
   }
 
   @Test("A ZIP64 locator that points elsewhere is refused")
-  func locatorPointsToItsRecord() throws {
+  func zip64Locator() throws {
     #expect(
       try refusal(patching: places.locator + 15, with: 0x7F)
         == "ZIP64 end record: expected a record before its locator, found none")
   }
 
   @Test("A directory with more entries than room is refused")
-  func directoryHasRoomForItsEntries() throws {
+  func directoryRoom() throws {
     // Both counts of the ZIP64 end record, with the narrow ones saturated.
     var patched = bytes
     for offset in 8..<12 { patched[places.end + offset] = 0xFF }
@@ -74,7 +74,7 @@ import UnrollTensors
   }
 
   @Test("A tar archive of PyTorch 0.1 is refused by name")
-  func tarOfOldPyTorchIsRefused() throws {
+  func tarArchive() throws {
     var tar = [UInt8](repeating: 0, count: 512)
     tar.replaceSubrange(0..<8, with: Array("sys_info".utf8))
     tar.replaceSubrange(257..<262, with: Array("ustar".utf8))

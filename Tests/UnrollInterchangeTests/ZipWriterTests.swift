@@ -39,7 +39,7 @@ import UnrollTensors
       (64, 5 << 30, [5 << 30, 5 << 30]), (0xFFFF_FFFE, 9, []), (0xFFFF_FFFF, 9, [0xFFFF_FFFF]),
       (6 << 30, 5 << 30, [5 << 30, 5 << 30, 6 << 30]),
     ])
-  func wideNumbersHaveTheirField(offset: Int, count: Int, wide: [Int]) {
+  func wideNumbers(offset: Int, count: Int, wide: [Int]) {
     let entry = ZipEntry(
       name: "archive/data/0", headerOffset: offset, count: count, checksum: 0x0102_0304)
     let name = entry.name.utf8.count
@@ -102,7 +102,7 @@ import UnrollTensors
 
   /// Two records as PyTorch writes them: one of 4.5 GiB, and a small one behind it.
   @Test("Headers of a 4.5 GiB record equal PyTorch's byte for byte")
-  func wideHeadersAreThoseOfPyTorch() throws {
+  func wideHeaders() throws {
     let data = try Data(contentsOf: URL(filePath: Fixtures.path("pytorch/wide-headers.json")))
     let wide = try JSONDecoder().decode(WideHeaders.self, from: data)
     var position = 0
@@ -130,7 +130,7 @@ import UnrollTensors
 
   /// A name that ends where alignment begins needs the longest padding, one earlier none.
   @Test("Padding in headers reaches the next multiple of 64 bytes")
-  func paddingReachesTheNextMultiple() {
+  func headerPadding() {
     for length in 1...70 {
       let entry = ZipEntry(
         name: String(repeating: "n", count: length), headerOffset: 0, count: 1)
@@ -142,7 +142,7 @@ import UnrollTensors
 
   /// A sparse file of 9 GiB: one record beyond 4 GiB, and two behind it.
   @Test("Records beyond 4 GiB are found by the reader")
-  func ourReaderFindsRecordsBeyondFourGibibytes() throws {
+  func recordsBeyondFourGibibytes() throws {
     let sizes = [100, 9 * Self.gibibyte, 7, 0xFFFF_FFFF]
     try withTemporaryFolder { folder in
       let path = "\(folder)/sparse.pt"
@@ -176,7 +176,7 @@ import UnrollTensors
   }
 
   @Test("END records of more than 65535 entries or 4 GiB refer to ZIP64")
-  func theEndCountsMoreThanItCanHold() {
+  func wideEndRecords() {
     let bytes = ZipEnd(
       entryCount: 70_000, directoryOffset: 5 << 30, directoryCount: 70_000 * 60
     ).bytes
@@ -189,7 +189,7 @@ import UnrollTensors
   }
 
   @Test("Written records have their CRC-32 and their data")
-  func checksumsAreThoseOfTheData() throws {
+  func checksums() throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/a.zip"
       try Data().write(to: URL(filePath: path))
@@ -218,7 +218,7 @@ import UnrollTensors
       (0x7F_FFFF_FFFF, [0x8A, 5, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F]),
       (0x80_0000_0000, [0x8A, 6, 0, 0, 0, 0, 0x80, 0]),
     ])
-  func integersArePickledAsPythonDoes(number: Int, opcodes: [Int]) {
+  func pickledIntegers(number: Int, opcodes: [Int]) {
     var writer = PickleWriter()
     writer.int(number)
     #expect(writer.bytes.dropFirst(2).map(Int.init) == opcodes)

@@ -28,7 +28,7 @@ import UnrollFormat
   @Test(
     "An LSTM step equals the textbook formula for every gate function",
     arguments: shapes, gates)
-  func lstmIsTheTextbooks(shape: (Int, Int), gate: GateActivation) {
+  func lstm(shape: (Int, Int), gate: GateActivation) {
     let (B, H) = shape
     var generator = SeededGenerator(seed: UInt64(B * 1000 + H))
     let before = generator.floats(B * 4 * H, in: -6...6)
@@ -42,7 +42,7 @@ import UnrollFormat
   }
 
   @Test("An LSTM step in place gives the same cell state", arguments: shapes)
-  func lstmMayOverwriteItsCellState(B: Int, H: Int) {
+  func lstmInPlace(B: Int, H: Int) {
     var generator = SeededGenerator(seed: UInt64(B * 1000 + H))
     let before = generator.floats(B * 4 * H, in: -6...6)
     let c = generator.floats(B * H)
@@ -57,7 +57,7 @@ import UnrollFormat
   }
 
   @Test("A GRU step equals the textbook formula for every gate function", arguments: shapes, gates)
-  func gruIsTheTextbooks(shape: (Int, Int), gate: GateActivation) {
+  func gru(shape: (Int, Int), gate: GateActivation) {
     let (B, H) = shape
     var generator = SeededGenerator(seed: UInt64(B * 1000 + H))
     let before = generator.floats(B * 3 * H, in: -4...4)
@@ -75,7 +75,7 @@ import UnrollFormat
   @Test(
     "A GRU step with the reset gate before the product equals the formula",
     arguments: shapes, gates)
-  func gruThatResetsBeforeIsTheTextbooks(shape: (Int, Int), gate: GateActivation) {
+  func gruWithResetBefore(shape: (Int, Int), gate: GateActivation) {
     let (B, H) = shape
     var generator = SeededGenerator(seed: UInt64(B * 1000 + H))
     let before = generator.floats(B * 3 * H, in: -4...4)
@@ -106,7 +106,7 @@ import UnrollFormat
   }
 
   @Test("Hard gates propagate NaN", arguments: [0.2, -3])
-  func hardGatesKeepNotANumber(alpha: Double) {
+  func nanInHardGates(alpha: Double) {
     var gates: [Float] = [.nan, 0, 0, 0]
     var (c, h): ([Float], [Float]) = ([1], [0])
     unroll_lstm_step(
@@ -115,7 +115,7 @@ import UnrollFormat
   }
 
   @Test("Vanilla RNN steps equal tanh and relu", arguments: shapes)
-  func plainCellsAreTheTextbooks(B: Int, H: Int) {
+  func vanillaCells(B: Int, H: Int) {
     var generator = SeededGenerator(seed: UInt64(B * 1000 + H))
     let gates = generator.floats(B * H)
     var h = [Float](repeating: 0, count: B * H)
@@ -126,7 +126,7 @@ import UnrollFormat
   }
 
   @Test("relu propagates NaN")
-  func rectifierKeepsNotANumber() {
+  func nanInRectifier() {
     var h: [Float] = [0, 0]
     unroll_rnn_relu_step([.nan, -1], &h, 1, 2)
     #expect(h[0].isNaN)

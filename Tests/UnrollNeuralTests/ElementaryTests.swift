@@ -39,26 +39,26 @@ import Testing
   }
 
   @Test("exp is accurate to 1.1 units in the last place")
-  func exponentialIsAccurate() {
+  func exponential() {
     let (ulps, place) = worst(unroll_exp) { exp($0) }
     #expect(ulps < 1.1, "at \(place)")
   }
 
   @Test("tanh is accurate to 1.5 units in the last place")
-  func tangentIsAccurate() {
+  func tangent() {
     let (ulps, place) = worst(unroll_tanh) { tanh($0) }
     #expect(ulps < 1.5, "at \(place)")
   }
 
   @Test("The logistic function is accurate to 2.5 units in the last place")
-  func logisticFunctionIsAccurate() {
+  func logisticFunction() {
     let (ulps, place) = worst(unroll_sigmoid) { Naive.sigmoid($0) }
     // The roundings of e^x, 1 ulp, of 1 + e^x, at most 1 of the quotient's, and of the quotient.
     #expect(ulps < 2.5, "at \(place)")
   }
 
   @Test("exp, tanh and the logistic function are exact at infinities and zeros")
-  func limitsAreExact() {
+  func limits() {
     let inputs: [Float] = [.infinity, -.infinity, 0, -0.0, .greatestFiniteMagnitude]
     var (exponentials, tangents, logistic) = (inputs, inputs, inputs)
     unroll_exp(&exponentials, 5)
@@ -71,7 +71,7 @@ import Testing
   }
 
   @Test("exp, tanh and the logistic function propagate NaN")
-  func notANumberStaysOne() {
+  func nanArguments() {
     for nan in [Float.nan, -Float.nan, Float(nan: 5, signaling: false)] {
       // Seventeen: sixteen in a vector and one after it.
       for function in [unroll_exp, unroll_tanh, unroll_sigmoid] {
@@ -83,7 +83,7 @@ import Testing
   }
 
   @Test("A result does not depend on its place in a vector")
-  func resultsDoNotDependOnThePlace() {
+  func placeInVector() {
     for function in [unroll_exp, unroll_tanh, unroll_sigmoid] {
       var together = Array(Self.dense.prefix(100_003))
       function(&together, together.count)

@@ -9,7 +9,7 @@ import UnrollTensors
 
 @Suite("Gradients") struct GradientTests {
   @Test("Losses and gradients equal those of PyTorch", arguments: TrainingFixture.names)
-  func lossesAndGradientsAreThoseOfPyTorch(name: String) throws {
+  func gradientsOfPyTorch(name: String) throws {
     let fixture = try TrainingFixture(name)
     let model = try fixture.model()
     var state = model.zeroState(columns: fixture.description.columns)
@@ -28,7 +28,7 @@ import UnrollTensors
   }
 
   @Test("Backpropagation leaves the state of an evaluation", arguments: TrainingFixture.names)
-  func theStateAfterAWindowIsTheOneWithoutTraining(name: String) throws {
+  func stateAfterTraining(name: String) throws {
     let fixture = try TrainingFixture(name)
     let trainable = try fixture.model()
     let model = try RecurrentModel(
@@ -50,7 +50,7 @@ import UnrollTensors
       (Cell.lstm, Activation.tanh, false), (.lstm, .tanh, true), (.gru, .tanh, false),
       (.gru, .tanh, true), (.rnn, .tanh, false), (.rnn, .relu, false), (.rnn, .tanh, true),
     ])
-  func gradientsAreDerivatives(cell: Cell, activation: Activation, isTied: Bool) throws {
+  func derivativesOfCells(cell: Cell, activation: Activation, isTied: Bool) throws {
     let D = 4
     try expectDerivatives(
       Architecture(
@@ -63,7 +63,7 @@ import UnrollTensors
   }
 
   @Test("Gradients of layer variants equal numeric derivatives", arguments: VariantStack.allCases)
-  func gradientsOfVariantsAreDerivatives(stack: VariantStack) throws {
+  func derivativesOfVariants(stack: VariantStack) throws {
     try expectDerivatives(stack.architecture)
   }
 
@@ -99,7 +99,7 @@ import UnrollTensors
   }
 
   @Test("A window with missing or invalid targets is refused, and the state stays")
-  func aWindowThatDoesNotFitIsRefused() throws {
+  func invalidWindows() throws {
     let fixture = try TrainingFixture("lstm-2")
     let model = try fixture.model()
     let window = fixture.windows[0]
@@ -123,7 +123,7 @@ import UnrollTensors
   }
 
   @Test("The first parameter that is not finite is named")
-  func theFirstThingThatIsNotFiniteIsNamed() throws {
+  func firstNonFiniteParameter() throws {
     let fixture = try TrainingFixture("lstm-2")
     let window = fixture.windows[0]
     var parameters = try fixture.description.tree()

@@ -35,7 +35,7 @@ import UnrollTensors
       (.wordLanguageModel, .layer(0, .biasIH), 0.2), (.pytorch, .outputWeight, 0.2),
       (.pytorch, .outputBias, 0.2), (.orthogonal, .layer(0, .weightIH), 0.2),
     ])
-  func uniformNumbersFillTheirBounds(
+  func uniformWeights(
     initialization: Initialization, path: ParameterPath, bound: Float
   ) throws {
     let numbers = try values(initialization, path)
@@ -44,7 +44,7 @@ import UnrollTensors
   }
 
   @Test("Normal weights have mean 0 and variance 1")
-  func normalNumbersHaveTheirMoments() throws {
+  func normalWeights() throws {
     let numbers = try values(.pytorch, .embeddingWeight).map(Double.init)
     let count = Double(numbers.count)
     let mean = numbers.reduce(0, +) / count
@@ -54,7 +54,7 @@ import UnrollTensors
   }
 
   @Test("Orthogonal initialization gives orthogonal blocks")
-  func blocksAreOrthogonal() throws {
+  func orthogonalBlocks() throws {
     let H = 25
     let numbers = try values(.orthogonal, .layer(0, .weightHH)).map(Double.init)
     for block in 0..<4 {
@@ -70,7 +70,7 @@ import UnrollTensors
   }
 
   @Test("IRNN initialization gives identity matrices and zero biases")
-  func irnnIsTheIdentity() throws {
+  func identityMatrices() throws {
     let numbers = try values(.irnn, .layer(0, .weightHH), cell: .rnn)
     for place in numbers.indices {
       #expect(numbers[place] == (place % 26 == 0 ? 1 : 0))
@@ -79,7 +79,7 @@ import UnrollTensors
   }
 
   @Test("The forget bias is the sum of both biases")
-  func theForgetBiasIsThatOfTheSum() throws {
+  func forgetBiases() throws {
     let (input, hidden) = (
       try values(.pytorch, .layer(0, .biasIH), forgetBias: 1.5),
       try values(.pytorch, .layer(0, .biasHH), forgetBias: 1.5)
@@ -90,7 +90,7 @@ import UnrollTensors
   }
 
   @Test("The same seed gives the same weights, and parameters differ from each other")
-  func theSeedDecides() throws {
+  func seeds() throws {
     let path = ParameterPath.layer(0, .weightIH)
     #expect(try values(.pytorch, path) == values(.pytorch, path))
     #expect(try values(.pytorch, path) != values(.pytorch, path, seed: 2))

@@ -68,7 +68,7 @@ struct InvarianceTests {
   @Test(
     "Evaluation gives the same bits with any number of threads",
     arguments: InvarianceStack.allCases, Precision.allCases)
-  func threadsChangeNothing(stack: InvarianceStack, precision: Precision) throws {
+  func threadCounts(stack: InvarianceStack, precision: Precision) throws {
     let model = try TestModel.make(stack, precision)
     let before = Threads.count
     defer { Threads.count = before }
@@ -85,7 +85,7 @@ struct InvarianceTests {
   @Test(
     "Evaluation gives the same bits with any BPTT length",
     arguments: InvarianceStack.allCases, Precision.allCases)
-  func windowsMayBeCutAnywhere(stack: InvarianceStack, precision: Precision) throws {
+  func windowLengths(stack: InvarianceStack, precision: Precision) throws {
     let model = try TestModel.make(stack, precision)
     for B in [1, 3] {
       let (T, tokens) = (70, TestModel.tokens(70 * B))
@@ -101,7 +101,7 @@ struct InvarianceTests {
   @Test(
     "A stream of a batch has the bits that it has alone",
     arguments: InvarianceStack.allCases, Precision.allCases)
-  func columnsDoNotSeeEachOther(stack: InvarianceStack, precision: Precision) throws {
+  func independentStreams(stack: InvarianceStack, precision: Precision) throws {
     let model = try TestModel.make(stack, precision)
     let (B, T) = (20, 7)
     let tokens = TestModel.tokens(T * B)
@@ -140,7 +140,7 @@ struct InvarianceTests {
   @Test(
     "Training gives the same bits with any number of threads",
     arguments: InvarianceStack.allCases, Precision.ofTraining)
-  func threadsChangeNothingInTraining(stack: InvarianceStack, precision: Precision) throws {
+  func threadCountsOfTraining(stack: InvarianceStack, precision: Precision) throws {
     let one = try trained(stack, precision, threads: 1)
     for threads in [2, 3] {
       let many = try trained(stack, precision, threads: threads)
@@ -151,7 +151,7 @@ struct InvarianceTests {
   }
 
   @Test("Concurrent evaluations of one model do not disturb each other")
-  func concurrentCallsDoNotDisturbEachOther() async throws {
+  func concurrentCalls() async throws {
     let model = try TestModel.make(.lstm)
     let tokens = TestModel.tokens(60)
     let alone = try run(model, tokens: tokens, B: 2, windows: [30])

@@ -22,7 +22,7 @@ import UnrollTensors
   static let names = ["lstm-2", "lstm-2-tied", "gru-2", "rnn-tanh-2", "rnn-relu-2"]
 
   @Test("Gradient norms at each lag equal those of PyTorch", arguments: names)
-  func normsAreThoseOfAutograd(name: String) throws {
+  func normsOfAutograd(name: String) throws {
     let (description, windows): (FixtureModel, [Window]) = try readFixture("gradients/\(name).json")
     let window = try #require(windows.first)
     let model = try TrainableModel(
@@ -56,7 +56,7 @@ import UnrollTensors
   @Test(
     "Gradient norms of a linear RNN are powers of its recurrent weight",
     arguments: [0.5, 1, 0.875, 1.25] as [Float])
-  func aLinearModelDecaysAsItsWeightDoes(r: Float) throws {
+  func linearModel(r: Float) throws {
     let (V, H, B, K) = (5, 4, 3, 40)
     let architecture = Architecture(
       vocabularySize: V, embeddingSize: H,
@@ -91,7 +91,7 @@ import UnrollTensors
   }
 
   @Test("Gradient norms are the same with any number of threads")
-  func columnsAndThreadsChangeNothing() throws {
+  func threadCounts() throws {
     let fixture = try TrainingFixture("lstm-2-many-rows")
     let window = fixture.windows[0]
     let B = fixture.description.columns
@@ -111,7 +111,7 @@ import UnrollTensors
   }
 
   @Test("A measurement leaves state and gradients of later training unchanged")
-  func aMeasurementLeavesTheModelAsItIs() throws {
+  func unchangedModel() throws {
     let fixture = try TrainingFixture("gru-2")
     let window = fixture.windows[0]
     let B = fixture.description.columns
@@ -128,7 +128,7 @@ import UnrollTensors
   }
 
   @Test("Inputs and targets that do not fit are refused")
-  func whatDoesNotFitIsRefused() throws {
+  func invalidWindows() throws {
     let fixture = try TrainingFixture("gru-2")
     let model = try fixture.model()
     let B = fixture.description.columns
@@ -159,7 +159,7 @@ import UnrollTensors
   }
 
   @Test("Spectral radius and largest singular value equal those of NumPy")
-  func bothAreThoseOfNumPy() throws {
+  func spectraOfNumPy() throws {
     let reference = try JSONDecoder().decode(
       Reference.self,
       from: Data(contentsOf: URL(filePath: Fixtures.path("gradients/spectra.json"))))
@@ -172,7 +172,7 @@ import UnrollTensors
   }
 
   @Test("The spectrum with a projection is that of the product")
-  func aProjectionIsMultipliedBy() throws {
+  func spectrumWithProjection() throws {
     let (H, P) = (5, 3)
     var generator = SeededGenerator(seed: 12)
     let (matrix, projection) = (generator.floats(H * P), generator.floats(P * H))
@@ -185,7 +185,7 @@ import UnrollTensors
   }
 
   @Test("A zero matrix has spectral radius and singular value 0")
-  func zerosStretchNothing() throws {
+  func zeroMatrix() throws {
     let found = try MatrixSpectrum(of: [0, 0, 0, 0], size: 2)
     #expect(found.spectralRadius == 0 && found.largestSingularValue == 0)
   }

@@ -102,13 +102,13 @@ extension OptimizerFixture.Case {
   private static let paths = [ParameterPath.embeddingWeight, .layer(0, .biasIH)]
 
   @Test("All 23 reference optimizers are tested")
-  func everyCaseIsTried() { #expect(Self.names.count == 23) }
+  func everyCase() { #expect(Self.names.count == 23) }
 
   /// Rounding to f32 after each of six steps; a wrong formula is off by 1e-3 and more.
   @Test(
     "Optimizer steps equal those of PyTorch and Keras, also when restored",
     arguments: names, [false, true])
-  func stepsAreThoseOfTheProducer(name: String, inRows: Bool) throws {
+  func stepsOfProducers(name: String, inRows: Bool) throws {
     let fixture = try Self.fixture.get()
     let reference = try #require(fixture.cases[name])
     var optimizer = Optimizer(
@@ -148,7 +148,7 @@ extension OptimizerFixture.Case {
   }
 
   @Test("A frozen group does not change and counts no steps")
-  func aFrozenGroupStaysAsItIs() throws {
+  func frozenGroup() throws {
     var state = OptimizerState(
       kind: .adam, step: 0,
       groups: Self.paths.map {

@@ -35,7 +35,7 @@ import UnrollTensors
   @Test(
     "Products with packed weights equal the textbook formula in each precision",
     arguments: 0..<24, Precision.allCases)
-  func productsAreTheTextbooks(seed: Int, precision: Precision) throws {
+  func packedProducts(seed: Int, precision: Precision) throws {
     var generator = SeededGenerator(seed: UInt64(seed))
     let M = seed.isMultiple(of: 4) ? 1 : Int.random(in: 1...140, using: &generator)
     let N = Int.random(in: 1...150, using: &generator)
@@ -69,7 +69,7 @@ import UnrollTensors
   @Test(
     "Mapped weights of every type at any offset give the same products",
     arguments: [DType.float32, .float64, .bfloat16], [0, 1, 64])
-  func mappedWeightsOfEveryTypeAreTheSame(dtype: DType, offset: Int) throws {
+  func mappedWeights(dtype: DType, offset: Int) throws {
     let (N, K) = (70, 40)
     let values = (0..<N * K).map { Float($0 % 13 - 6) }
     let bytes = Self.bytes(values, as: dtype)

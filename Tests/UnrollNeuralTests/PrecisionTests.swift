@@ -39,7 +39,7 @@ extension Precision {
 
 @Suite("Compute precisions") struct PrecisionTests {
   @Test("Rounding to bfloat16 is to nearest even for every kind of float")
-  func everyKindOfFloatIsRoundedToTheNearest() throws {
+  func roundingToBfloat16() throws {
     // Half way from the largest number to what would come next; tensors refuse what becomes infinite.
     let tooLarge = Float(bitPattern: 0x7F7F_8000)
     // Each upper half with the lower halves around ties, and what lies between.
@@ -61,7 +61,7 @@ extension Precision {
   }
 
   @Test("Rows are rounded to int8 by their scale, and NaN or infinity spoils the scale")
-  func rowsAreRoundedToWholeNumbersOfTheirScales() {
+  func roundingToInt8() {
     let x: [Float] = [0, 0, 0, 1, -2, 0.5, 254, -127, 1, .infinity, 1, 2, 0, .nan, 1]
     var (found, scales) = ([Int8](repeating: 9, count: 15), [Float](repeating: 9, count: 5))
     unroll_round_to_int8(x, &found, &scales, 5, 3)
@@ -73,7 +73,7 @@ extension Precision {
   }
 
   @Test("Training in int8 is refused")
-  func trainingIsNotInInt8() throws {
+  func trainingInInt8() throws {
     #expect(throws: NeuralError.trainingPrecision) { try train(.lstm, .int8) }
   }
 
@@ -108,7 +108,7 @@ extension Precision {
   }
 
   @Test("Gradients in bfloat16 differ from float32 by less than 2 %", arguments: Cell.allCases)
-  func gradientsInBfloat16PointTheSameWay(cell: Cell) throws {
+  func gradientsInBfloat16(cell: Cell) throws {
     let (exact, found) = try (train(cell, .float32), train(cell, .bfloat16))
     #expect(zip(exact.losses, found.losses).allSatisfy { abs($0 / $1 - 1) < 2e-3 && $0 != $1 })
     let length = { (x: [Float]) in sqrt(x.reduce(0) { $0 + Double($1) * Double($1) }) }

@@ -6,7 +6,7 @@ import UnrollNeural
 
 @Suite("Log-probabilities beside PyTorch") struct PyTorchParityTests {
   @Test("Log-probabilities of all tokens equal those of PyTorch", arguments: NeuralFixture.names)
-  func logProbabilitiesAreThoseOfPyTorch(name: String) throws {
+  func allTokens(name: String) throws {
     let fixture = try NeuralFixture(name)
     let model = try fixture.model()
     var state = model.zeroState(columns: fixture.columns)
@@ -21,7 +21,7 @@ import UnrollNeural
   @Test(
     "Log-probabilities of targets equal those of PyTorch, and skipped targets are 0",
     arguments: NeuralFixture.names)
-  func targetsGetTheirLogProbabilities(name: String) throws {
+  func targetsOnly(name: String) throws {
     let fixture = try NeuralFixture(name)
     let model = try fixture.model()
     let V = fixture.vocabularySize

@@ -21,7 +21,7 @@ import UnrollTensors
   @Test(
     "An input outside the vocabulary is refused, and the state stays",
     arguments: [Int32.min, -2, -1, 23, Int32.max])
-  func inputsOutsideOfTheVocabularyAreRefused(id: Int32) throws {
+  func invalidInputs(id: Int32) throws {
     let fixture = try NeuralFixture("lstm-1")
     let model = try fixture.model()
     var state = model.zeroState(columns: 3)
@@ -38,7 +38,7 @@ import UnrollTensors
   @Test(
     "A target outside the vocabulary is refused, and the state stays",
     arguments: [Int32.min, -2, 23])
-  func targetsOutsideOfTheVocabularyAreRefused(id: Int32) throws {
+  func invalidTargets(id: Int32) throws {
     let model = try NeuralFixture("lstm-1").model()
     var state = model.zeroState(columns: 1)
     #expect(throws: NeuralError.token(id: Int(id), index: 1, vocabularySize: 23)) {
@@ -48,7 +48,7 @@ import UnrollTensors
   }
 
   @Test("Windows, targets and states that do not fit are refused with their sizes")
-  func windowsThatDoNotFitAreRefused() throws {
+  func invalidWindows() throws {
     let model = try NeuralFixture("lstm-1").model()
     var state = model.zeroState(columns: 2)
     #expect(
@@ -66,7 +66,7 @@ import UnrollTensors
   }
 
   @Test("An empty window leaves the state unchanged")
-  func emptyWindowLeavesTheState() throws {
+  func emptyWindow() throws {
     let model = try NeuralFixture("lstm-2-tied").model()
     var state = model.zeroState(columns: 2)
     _ = try model.logProbabilities(inputs: [1, 2], state: &state)
@@ -77,7 +77,7 @@ import UnrollTensors
   }
 
   @Test("Skipped targets still update the state")
-  func unwantedTargetsStillMoveTheState() throws {
+  func skippedTargets() throws {
     let model = try NeuralFixture("gru-2").model()
     var (silent, spoken) = (model.zeroState(columns: 2), model.zeroState(columns: 2))
     let found = try model.logProbabilities(
@@ -90,7 +90,7 @@ import UnrollTensors
   @Test(
     "NaN in any parameter makes every result NaN",
     arguments: ["lstm-2-tied", "gru-2", "rnn-tanh-2", "rnn-relu-3"])
-  func notANumberInAWeightComesOut(name: String) throws {
+  func nanInWeights(name: String) throws {
     let fixture = try NeuralFixture(name)
     let architecture = try fixture.architecture()
     for (path, shape) in architecture.parameters {
@@ -107,7 +107,7 @@ import UnrollTensors
   }
 
   @Test("A missing, misshapen or integer parameter is refused by its path")
-  func parametersThatDoNotFitAreRefused() throws {
+  func invalidParameters() throws {
     let fixture = try NeuralFixture("lstm-1")
     let architecture = try fixture.architecture()
     let path = ParameterPath.layer(0, .weightHH)
@@ -131,7 +131,7 @@ import UnrollTensors
   }
 
   @Test("An inconsistent architecture is refused with the contradiction")
-  func contradictoryArchitecturesAreRefused() throws {
+  func invalidArchitectures() throws {
     let fixture = try NeuralFixture("lstm-3-no-bias")
     let tree = try fixture.tree()
     let cases: [(String, (inout Architecture) -> Void)] = [
@@ -165,7 +165,7 @@ import UnrollTensors
   }
 
   @Test("bfloat16 parameters give the results of the same float32 numbers")
-  func narrowTypesAreWidened() throws {
+  func narrowTypes() throws {
     let fixture = try NeuralFixture("lstm-2-tied")
     let architecture = try fixture.architecture()
     var (narrow, wide) = (try fixture.tree(), try fixture.tree())

@@ -46,7 +46,7 @@ private struct RegularizationFixture: Decodable {
   }
 
   @Test("Losses and gradients with dropout and penalties equal those of PyTorch", arguments: names)
-  func lossesAndGradientsAreThoseOfPyTorch(name: String) throws {
+  func gradientsOfPyTorch(name: String) throws {
     let description = try fixture(name, as: FixtureModel.self)
     let fixture = try fixture(name, as: RegularizationFixture.self)
     let model = try TrainableModel(
@@ -70,7 +70,7 @@ private struct RegularizationFixture: Decodable {
 
   /// After a window with dropout one without it is as if there had never been any.
   @Test("A window without regularization is unaffected by one with it before")
-  func aWindowWithoutRegularizationHasNone() throws {
+  func windowWithoutRegularization() throws {
     let description = try fixture("AWD-LSTM", as: FixtureModel.self)
     let fixture = try fixture("AWD-LSTM", as: RegularizationFixture.self)
     func run(first: Regularizer) throws -> (Double, [ParameterPath: [Float]]) {
@@ -92,7 +92,7 @@ private struct RegularizationFixture: Decodable {
 
   /// The known answers of Random123 1.14, kat_vectors.
   @Test("Philox gives the known answers of Random123")
-  func philoxGivesTheKnownAnswers() {
+  func philox() {
     let cases: [([UInt32], UInt32, UInt32, [UInt32])] = [
       ([0, 0, 0, 0], 0, 0, [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]),
       (
@@ -115,7 +115,7 @@ private struct RegularizationFixture: Decodable {
   @Test(
     "Dropout drops numbers at its rate, and locked dropout the same at all steps",
     arguments: [0.1, 0.5, 0.9])
-  func theShareThatIsDroppedIsTheRate(rate: Float) {
+  func dropoutRate(rate: Float) {
     let (T, B, N) = (50, 20, 1000)
     let settings = unroll_dropout(seed: 5, site: 1, draw: 9, rate: rate)
     let ones = [Float](repeating: 1, count: T * B * N)

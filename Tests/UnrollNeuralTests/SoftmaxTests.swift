@@ -19,7 +19,7 @@ import Testing
   @Test(
     "The log partition function equals the textbook formula, panel by panel",
     arguments: [1, 2, 15, 16, 17, 255, 256, 257, 1000, 3000])
-  func partitionFunctionIsTheTextbooks(N: Int) {
+  func partitionFunction(N: Int) {
     var generator = SeededGenerator(seed: UInt64(N))
     let row = generator.floats(N, in: -30...30)
     let expected = Naive.logSumExp(row)
@@ -31,7 +31,7 @@ import Testing
   @Test(
     "The entropy equals the textbook formula, panel by panel",
     arguments: [1, 2, 15, 16, 17, 257, 3000])
-  func entropyIsTheTextbooks(N: Int) {
+  func entropies(N: Int) {
     var generator = SeededGenerator(seed: UInt64(N))
     var row = generator.floats(N, in: -30...30)
     if N > 2 { row[N / 2] = -.infinity }
@@ -52,7 +52,7 @@ import Testing
   }
 
   @Test("Large logits do not overflow")
-  func largeLogitsDoNotOverflow() {
+  func largeLogits() {
     let row: [Float] = [-1e30, 3e38, 3e38, 100]
     // Not 3e38 + log 2: a double of that size cannot hold the difference.
     #expect(logPartition(row, panels: [0..<2, 2..<4]) == Double(Float(3e38)))
@@ -60,14 +60,14 @@ import Testing
   }
 
   @Test("Logits of minus infinity contribute nothing")
-  func impossibleTokensTakeNoPart() {
+  func impossibleTokens() {
     let row: [Float] = [-.infinity, -.infinity, 1, 2, -.infinity]
     let expected = Naive.logSumExp([1, 2])
     #expect(abs(logPartition(row, panels: [0..<2, 2..<4, 4..<5]) - expected) < 1e-6)
   }
 
   @Test("NaN, infinity or no possible token gives NaN")
-  func nothingPossibleOrNotANumberGivesNotANumber() {
+  func nan() {
     // Like PyTorch's log_softmax: -inf - -inf, inf - inf.
     var row: [Float] = [-.infinity, -.infinity]
     unroll_softmax_normalize(&row, 2, logPartition(row, panels: [0..<2]))
@@ -81,7 +81,7 @@ import Testing
   }
 
   @Test("Rows of a softmax do not depend on each other")
-  func rowsDoNotDependOnEachOther() {
+  func independentRows() {
     var generator = SeededGenerator(seed: 7)
     let (M, N) = (37, 515)
     let rows = generator.floats(M * N, in: -9...9)

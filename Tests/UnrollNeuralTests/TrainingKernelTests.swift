@@ -16,7 +16,7 @@ import UnrollTensors
     [false, true].flatMap { adds in
       Precision.ofTraining.map { (adds, $0) }
     })
-  func productsOfPlainMatricesAreTheTextbooks(
+  func productsOfMatrices(
     sizes: (Int, Int, Int), kind: (adds: Bool, precision: Precision)
   ) throws {
     let ((M, N, K), (adds, precision)) = (sizes, kind)
@@ -60,7 +60,7 @@ import UnrollTensors
   @Test(
     "The softmax gradient equals the textbook formula, panel by panel",
     arguments: [1, 16, 250, 1030])
-  func softmaxGradientIsTheTextbooks(N: Int) {
+  func softmaxGradient(N: Int) {
     var generator = SeededGenerator(seed: UInt64(N))
     let M = 9
     let logits = generator.floats(M * N, in: -20...20)
@@ -82,7 +82,7 @@ import UnrollTensors
   @Test(
     "Sums of squares are those of double precision",
     arguments: [0, 1, 15, 16, 17, 1000, 100_003])
-  func sumsOfSquaresAreTheTextbooks(count: Int) {
+  func sumsOfSquares(count: Int) {
     var generator = SeededGenerator(seed: UInt64(count))
     let x = generator.floats(count)
     let expected = x.reduce(0) { $0 + Double($1) * Double($1) }
@@ -92,7 +92,7 @@ import UnrollTensors
   @Test(
     "Column sums are added to the given numbers",
     arguments: [(1, 1), (3, 127), (50, 128), (700, 301)])
-  func columnSumsAreTheTextbooks(M: Int, N: Int) {
+  func columnSums(M: Int, N: Int) {
     var generator = SeededGenerator(seed: UInt64(N))
     let x = generator.floats(M * N)
     var sums = [Float](repeating: 1, count: N)
@@ -104,7 +104,7 @@ import UnrollTensors
   }
 
   @Test("A number that is not finite is found at any place", arguments: [0, 1, 16, 100])
-  func numbersThatAreNotFiniteAreFound(place: Int) {
+  func nonFiniteNumbers(place: Int) {
     var x = [Float](repeating: 3e38, count: 101)
     #expect(unroll_all_finite(x, x.count))
     for value in [Float.nan, .infinity, -.infinity] {
@@ -116,7 +116,7 @@ import UnrollTensors
   @Test(
     "SGD steps with momentum, weight decay and clipping equal the textbook formula",
     arguments: [0.0, 0.9], [0.0, 0.01])
-  func stepsAreTheTextbooks(momentum: Double, weightDecay: Double) throws {
+  func sgdSteps(momentum: Double, weightDecay: Double) throws {
     let (V, D) = (7, 3)
     let layer = LayerArchitecture(cell: .rnn, inputSize: D, hiddenSize: 4)
     let architecture = Architecture(

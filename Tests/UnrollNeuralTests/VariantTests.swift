@@ -100,7 +100,7 @@ import UnrollTensors
   private static let targets: [Int32] = [8, 3, 0, 1, 7, 2, 4, 5, 1, 6, 0, 3]
 
   @Test("A variant evaluates as the standard model with equivalent weights")
-  func evaluationIsThatOfTheStandardModel() throws {
+  func evaluation() throws {
     for pair in pairs {
       func run(_ model: (Architecture, ParameterTree<Tensor>)) throws -> ([Float], RecurrentState) {
         let network = try RecurrentModel(architecture: model.0, parameters: model.1)
@@ -127,7 +127,7 @@ import UnrollTensors
   }
 
   @Test("A variant has the gradients of the standard model with equivalent weights")
-  func gradientsAreThoseOfTheStandardModel() throws {
+  func gradientsOfStandardModel() throws {
     for pair in pairs {
       func run(_ model: (Architecture, ParameterTree<Tensor>)) throws -> (
         Double, ParameterTree<Gradient>
@@ -155,7 +155,7 @@ import UnrollTensors
   }
 
   @Test("Training changes every parameter of a variant and lowers the loss")
-  func aStepMovesAllParameters() throws {
+  func trainedParameters() throws {
     for pair in pairs {
       let (architecture, parameters) = pair.variant
       let network = try TrainableModel(architecture: architecture, parameters: parameters)
@@ -222,7 +222,7 @@ import UnrollTensors
       "torch-lstm-projection-tied", "torch-gru-one-hot", "torch-lstm-output-projection-tied",
       "keras-lstm-hard", "keras-gru-before", "keras-gru-before-hard",
     ])
-  func lossesAndGradientsAreThoseOfTheProducer(name: String) throws {
+  func gradientsOfProducers(name: String) throws {
     let data = try Data(contentsOf: URL(filePath: Fixtures.path("training/variants.json")))
     let all = try JSONDecoder().decode([String: Fixture].self, from: data)
     let fixture = try #require(all[name])
@@ -264,7 +264,7 @@ import UnrollTensors
   @Test(
     "Weight drop gives the loss and gradients of the model with these weights",
     arguments: [VariantStack.mixed, .projection, .hardResetBefore])
-  func droppedWeightsAreNotThere(stack: VariantStack) throws {
+  func droppedWeights(stack: VariantStack) throws {
     let regularizer = Regularizer(
       [RegularizationTerm(site: .weightHH, kind: .weight, rate: 0.5)], seed: 8, draw: 2)
     let dropping = try model(stack)
@@ -297,7 +297,7 @@ import UnrollTensors
   /// Dropout between layers and before the output is as wide as what a projection leaves, and training goes on.
   @Test(
     "Variants with dropout and weight drop learn", arguments: [VariantStack.mixed, .projection])
-  func allVariantsLearnWithEveryRegularization(stack: VariantStack) throws {
+  func learningWithRegularization(stack: VariantStack) throws {
     let network = try model(stack)
     var optimizer = Optimizer(.adam, [.learningRate: 0.01], for: stack.architecture)
     let (inputs, targets) = (Self.inputs.map { $0 % 7 }, Self.targets.map { $0 % 7 })
@@ -324,7 +324,7 @@ import UnrollTensors
   @Test(
     "Gradient norms by earlier states of variants equal numeric derivatives",
     arguments: [VariantStack.projection, .hardProjection, .hardResetBefore, .resetBefore])
-  func lagNormsAreDerivatives(stack: VariantStack) throws {
+  func lagNormsOfVariants(stack: VariantStack) throws {
     let architecture = stack.architecture
     let tree = filled(architecture, seed: 6)
     var naive = NaiveModel(architecture: architecture, parameters: [:])

@@ -17,7 +17,7 @@ import Testing
   }
 
   @Test("Every finite number of a narrow type comes back", arguments: [DType.float16, .bfloat16])
-  func everyNumberOfTheTypeComesBack(type: DType) throws {
+  func roundTrip(type: DType) throws {
     let all = (0...UInt16.max).filter { value($0, type).isFinite }
     let tensor = try Tensor(all.map { value($0, type) }).converted(to: type)
     let back = tensor.withUnsafeBytes { $0.elements(of: UInt16.self) { $0 } }
@@ -27,7 +27,7 @@ import Testing
   @Test(
     "A number between two narrow ones is rounded to the nearest, ties to even",
     arguments: [DType.float16, .bfloat16])
-  func whatLiesBetweenGoesToTheNearest(type: DType) throws {
+  func roundingToNearest(type: DType) throws {
     let infinity: UInt16 = type == .bfloat16 ? 0x7F80 : 0x7C00
     for low in (0..<infinity - 1) {
       let (a, b) = (value(low, type), value(low + 1, type))
@@ -39,7 +39,7 @@ import Testing
   }
 
   @Test("A number beyond the range of the type is refused, and infinity and NaN are kept")
-  func whatIsTooLargeIsRefused() throws {
+  func overflow() throws {
     // Half a step above the largest is where infinity begins.
     #expect(try bits(65519.99, .float16) == 0x7BFF)
     #expect(throws: NarrowingError(value: 65520, dtype: .float16)) { try bits(65520, .float16) }
@@ -50,7 +50,7 @@ import Testing
   }
 
   @Test("Conversion to a wider type and back keeps the numbers")
-  func widerTypesHoldTheSame() throws {
+  func widening() throws {
     let values: [Float] = [0, -0.0, 1.5, -3e-38, 1e38]
     let tensor = Tensor(values, shape: [5])
     let wide = try tensor.converted(to: .float64)

@@ -5,7 +5,7 @@ import UnrollTensors
 
 @Suite("Printed excerpts") struct PrintableTests {
   @Test("A long text is cut, and the rest is counted")
-  func aLongTextIsCutAndCounted() {
+  func longTexts() {
     #expect(excerpt("abc", limit: 3) == "abc")
     #expect(excerpt("abcde", limit: 3) == "abc... (2 more)")
     // One character of thousands of scalars.

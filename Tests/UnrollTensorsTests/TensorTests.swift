@@ -8,7 +8,7 @@ import Testing
 
 @Suite("Shapes, tensors and mapped files") struct TensorTests {
   @Test("Element and byte counts that overflow are nil")
-  func sizesThatOverflowAreNone() {
+  func overflowingSizes() {
     #expect(Shape([3, 4]).elementCount == 12)
     #expect(Shape([]).elementCount == 1)
     #expect(Shape([1 << 40, 1 << 40]).elementCount == nil)
@@ -17,7 +17,7 @@ import Testing
   }
 
   @Test("A tensor needs as many bytes as its shape has")
-  func bytesMustFitTheShape() {
+  func bytesOfShape() {
     let bytes = ByteStorage.owned([0, 0, 0, 0])
     #expect(Tensor(shape: [1], dtype: .float32, storage: bytes) != nil)
     #expect(Tensor(shape: [2], dtype: .float32, storage: bytes) == nil)
@@ -25,7 +25,7 @@ import Testing
   }
 
   @Test("A mapped range lies inside its file, and a folder is refused")
-  func aMappedPartLiesInsideItsFile() throws {
+  func mappedRanges() throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/a"
       try Data([1, 2, 3, 4, 5]).write(to: URL(filePath: path))
@@ -44,7 +44,7 @@ import Testing
   }
 
   @Test("An empty file is mapped without bytes")
-  func anEmptyFileHasNoBytes() throws {
+  func emptyFile() throws {
     try withTemporaryFolder { folder in
       try Data().write(to: URL(filePath: "\(folder)/a"))
       let file = try MappedFile(path: "\(folder)/a")
@@ -54,7 +54,7 @@ import Testing
 
   /// Every binary16 number against its definition: (-1)^s 2^(e-15) (1 + f/1024), subnormals, inf.
   @Test("Every float16 is widened by its definition")
-  func widensEveryFloat16() {
+  func everyFloat16() {
     for bits in UInt16.min...UInt16.max {
       let value = widened(float16: bits)
       let (exponent, fraction) = (Int(bits >> 10) & 31, Double(bits & 1023))
@@ -75,7 +75,7 @@ import Testing
   }
 
   @Test("Floats of every type are read")
-  func floatsOfEveryType() {
+  func floatTypes() {
     func tensor(_ dtype: DType, _ bytes: [UInt8]) -> [Float]? {
       Tensor(shape: [1], dtype: dtype, storage: .owned(bytes))?.floats()
     }
@@ -86,7 +86,7 @@ import Testing
   }
 
   @Test("Control and direction characters are escaped")
-  func controlCharactersAreEscaped() {
+  func controlCharacters() {
     #expect(printable("a\u{1B}[2J\n\u{202E}é日") == "a\\u{1b}[2J\\u{a}\\u{202e}é日")
   }
 }

@@ -28,7 +28,7 @@ import UnrollSerialization
   }
 
   @Test("BPE learned from a text equals the file of the tokenizers library")
-  func aTextGivesTheFileOfTokenizers() throws {
+  func trainingOnText() throws {
     let names = ["valid", "test"].map { Fixtures.path("characters/\($0).txt") }
     let plain = try text(names).replacing(" ", with: "").replacing("_", with: " ")
     #expect(plain.utf8.count > 100_000)
@@ -36,7 +36,7 @@ import UnrollSerialization
   }
 
   @Test("BPE learned from many scripts equals the file of the tokenizers library")
-  func manyScriptsGiveTheFileOfTokenizers() throws {
+  func trainingOnScripts() throws {
     let names = ["code", "emoji", "english", "german", "japanese", "spaces"]
     let small = try text(names.map { TokenizerFixtures.path("texts/\($0).txt") })
     let definition = try learned(small + small, 500) {
@@ -55,7 +55,7 @@ import UnrollSerialization
   }
 
   @Test("The most frequent pair is merged first, and of equal counts that of lower ids")
-  func theMostFrequentPairComesFirst() throws {
+  func orderOfMerges() throws {
     #expect(try merges("abc\nabc\nbc") == [["b", "c"], ["a", "bc"]])
     // Of equal counts the one with the lesser ids; the space, Ġ, is behind the letters.
     #expect(try merges("xy ab") == [["a", "b"], ["x", "y"], ["Ġ", "ab"]])
@@ -95,7 +95,7 @@ import UnrollSerialization
   }
 
   @Test("Merges equal those of counting all pairs anew")
-  func countsStayThoseOfARecount() throws {
+  func recounts() throws {
     // Words of two letters, with runs that overlap themselves.
     var generator = SeededGenerator(seed: 6)
     let words = (0..<60).map { _ in
@@ -108,7 +108,7 @@ import UnrollSerialization
   }
 
   @Test("An empty text and bytes that are not UTF-8 are refused")
-  func whatIsNoTextIsRefused() throws {
+  func otherBytes() throws {
     #expect(throws: TextError.self) { try learned("", 300) }
     #expect(throws: TextError.self) {
       try withText([0x61, 0xFF]) {
@@ -118,7 +118,7 @@ import UnrollSerialization
   }
 
   @Test("Progress reports the reading of a text")
-  func progressIsToldInStages() throws {
+  func progress() throws {
     try withText(Array(String(repeating: "the cat sat on the mat\n", count: 2000).utf8)) { path in
       var readings = 0
       _ = try TokenizerDefinition(trainedOn: [path], by: BytePairTraining(maximumSize: 300)) {

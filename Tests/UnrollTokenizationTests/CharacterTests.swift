@@ -26,7 +26,7 @@ import Testing
   // MARK: - Characters
 
   @Test("The character tokenizer encodes Unicode scalars and returns the text")
-  func charactersAreScalars() throws {
+  func characterTokens() throws {
     let encoder = try Encoder(
       vocabulary: vocabulary(
         ["<unk>", "<eos>", "a", " ", "e", "\u{301}", "é", "😀"], unit: .character),
@@ -39,7 +39,7 @@ import Testing
   }
 
   @Test("A token for the space encodes plain text and decodes to it")
-  func aSignForASpaceTakesPlainTextAndGivesItBack() throws {
+  func tokenForSpace() throws {
     let encoder = try Encoder(
       vocabulary: vocabulary(["W", "e", "_", "<unk>", "a", "r", "<eos>"], unit: .character),
       tokenizer: Tokenizer(kind: .character, space: "_"), path: "m")
@@ -52,7 +52,7 @@ import Testing
   }
 
   @Test("A token for the space can be longer than a character")
-  func aSignForASpaceMayBeLongerThanACharacter() throws {
+  func longTokenForSpace() throws {
     let encoder = try Encoder(
       vocabulary: vocabulary(["a", "<space>", " "], unit: .character),
       tokenizer: Tokenizer(
@@ -64,7 +64,7 @@ import Testing
   }
 
   @Test("Unknown characters are refused if there is no unknown token")
-  func charactersThatAreMissingAreRefusedWithoutATokenForThem() throws {
+  func unknownCharacters() throws {
     let encoder = try Encoder(
       vocabulary: vocabulary(["a", "<eos>"], unit: .character),
       tokenizer: Tokenizer(kind: .character), path: "m")
@@ -81,7 +81,7 @@ import Testing
   // MARK: - Bytes
 
   @Test("The byte tokenizer encodes and decodes every byte")
-  func bytesAreTakenAsTheyAre() throws {
+  func byteTokens() throws {
     let encoder = try Encoder(
       vocabulary: Vocabulary(tokens: (UInt8.min...UInt8.max).map { [$0] }, unit: .byte),
       tokenizer: Tokenizer(kind: .byte, sentenceStart: .none, appendsEndOfSentence: false),
@@ -99,7 +99,7 @@ import Testing
   // MARK: - The longest token
 
   @Test("The greedy tokenizer takes the longest token that matches")
-  func theLongestTokenWins() throws {
+  func longestTokens() throws {
     let tokens = ["<unk>", "<eos>", "C", "Cl", "(", ")", "=", "O", "[nH]", "c", "c1", "[", "é"]
     let encoder = try Encoder(
       vocabulary: vocabulary(tokens, unit: .subword), tokenizer: Tokenizer(kind: .greedy),
@@ -116,7 +116,7 @@ import Testing
 
   /// Against the definition: the longest of all tokens that the text starts with.
   @Test("The trie finds the longest token that a search of all tokens finds")
-  func theTrieFindsWhatASearchOfAllTokensFinds() {
+  func tokenTrie() {
     var generator = SeededGenerator(seed: 7)
     func string(_ limit: Int) -> [UInt8] {
       (0..<Int.random(in: 1...limit, using: &generator)).map { _ in
@@ -137,7 +137,7 @@ import Testing
   // MARK: - Words, and starts of sentences
 
   @Test("Decoded words are joined by spaces and line ends")
-  func wordsAreJoinedBySpaces() throws {
+  func joinedWords() throws {
     let encoder = try Encoder(
       vocabulary: vocabulary(["a", "<eos>", "<unk>", "b"], unit: .word), tokenizer: Tokenizer(),
       path: "m")
@@ -145,7 +145,7 @@ import Testing
   }
 
   @Test("A missing beginning-of-sentence token is refused with the option that names one")
-  func aStartThatTheVocabularyLacksIsRefused() {
+  func missingStart() {
     expectError(
       """
       m: expected a beginning-of-sentence token in the vocabulary; found none
@@ -159,7 +159,7 @@ import Testing
   }
 
   @Test("Invalid UTF-8 is decoded into the scalars that Swift gives")
-  func scalarsAreDecodedAsSwiftDoes() {
+  func decodedScalars() {
     var generator = SeededGenerator(seed: 11)
     let leads: [UInt8] = [
       0x41, 0x80, 0xBF, 0xC1, 0xC3, 0xE0, 0xE2, 0xED, 0xEF, 0xF0, 0xF3, 0xF4, 0xF5,

@@ -47,12 +47,12 @@ struct TokenizerFixtures: Decodable {
   ]
 
   @Test("Every tokenizer fixture is tested")
-  func everyFixtureIsTested() throws {
+  func everyFixture() throws {
     #expect(try TokenizerFixtures().tokenizers.keys.sorted() == Self.names)
   }
 
   @Test("Ids and decoded texts equal those of the Python libraries", arguments: names)
-  func idsAndTextsAreThoseOfPython(name: String) throws {
+  func idsAndTextsOfPython(name: String) throws {
     let encoder = try TokenizerFixtures.encoder(name)
     for (text, expected) in try TokenizerFixtures().tokenizers[name] ?? [:] {
       let bytes = try TokenizerFixtures.bytes("texts/\(text)")

@@ -20,7 +20,7 @@ import Testing
   }
 
   @Test("A line is encoded as its words and the end-of-sentence token")
-  func idsAreThoseOfTheWordsAndOfTheEndOfTheLine() throws {
+  func idsOfLines() throws {
     let (fixtures, encoder) = (try TextFixtures(), try encoder())
     for (name, expected) in fixtures.texts.sorted(by: { $0.key < $1.key }) {
       let path = TextFixtures.path(name)
@@ -35,7 +35,7 @@ import Testing
   }
 
   @Test("An unused row of the vocabulary is not a word")
-  func aRowThatPadsIsNoWord() throws {
+  func unusedRows() throws {
     var vocabulary = Vocabulary(tokens: utf8(["a", "pad", "<unk>", "<eos>"]), unit: .word)
     (vocabulary.unknownID, vocabulary.endOfSentenceID) = (2, 3)
     func ids() throws -> [Int32] {
@@ -48,7 +48,7 @@ import Testing
   }
 
   @Test("Byte counts of the tokens add up to the size of the file")
-  func byteCountsAddUpToTheFile() throws {
+  func sumOfByteCounts() throws {
     let encoder = try encoder()
     for name in try TextFixtures().texts.keys.sorted() {
       let path = TextFixtures.path(name)
@@ -65,7 +65,7 @@ import Testing
   }
 
   @Test("A token counts the bytes since the token before")
-  func aTokenHasTheBytesSinceTheTokenBefore() throws {
+  func bytesOfTokens() throws {
     let line = TextLine(bytes: Array("  a  b ".utf8), terminatorCount: 2, number: 1)
     let encoded = try encoder().encode(line, path: "-")
     #expect(encoded.byteCounts == [3, 3, 3])
@@ -75,7 +75,7 @@ import Testing
   // MARK: - Unknown words
 
   @Test("An unknown word is refused if there is no unknown token")
-  func anUnknownWordIsAnErrorWithoutATokenForIt() throws {
+  func unknownWordsWithoutToken() throws {
     let path = TextFixtures.path("mixed.txt")
     let encoder = try encoder(without: ["d"])
     expectError(
@@ -88,7 +88,7 @@ import Testing
   }
 
   @Test("An unknown word gets the unknown token and is marked")
-  func anUnknownWordIsMarkedWithATokenForIt() throws {
+  func unknownWordsWithToken() throws {
     let line = TextLine(bytes: Array("a d b d".utf8), terminatorCount: 1, number: 1)
     let encoder = try encoder(without: ["d"], unknown: true)
     let encoded = try encoder.encode(line, path: "-")
@@ -99,13 +99,13 @@ import Testing
   }
 
   @Test("The unknown token in a text is not marked as unknown")
-  func theTokenForUnknownWordsIsItselfKnown() throws {
+  func unknownTokenInText() throws {
     let line = TextLine(bytes: Array("<unk> <eos>".utf8), terminatorCount: 1, number: 1)
     #expect(try encoder(unknown: true).encode(line, path: "-").unknown == [])
   }
 
   @Test("Control characters of an unknown word are escaped in the message")
-  func anUnknownWordCannotSteerATerminal() throws {
+  func controlCharacters() throws {
     let line = TextLine(bytes: Array("\u{1B}[2J".utf8), terminatorCount: 1, number: 9)
     expectError(
       """
@@ -124,7 +124,7 @@ import Testing
       ("invalid-byte.txt", 3), ("invalid-cut.txt", 2), ("invalid-surrogate.txt", 3),
       ("invalid-overlong.txt", 1), ("invalid-beyond.txt", 3),
     ])
-  func bytesThatAreNotUTF8NameTheLine(name: String, line: Int) throws {
+  func invalidUTF8(name: String, line: Int) throws {
     let path = TextFixtures.path(name)
     let encoder = try encoder(unknown: true)
     expectError(
@@ -136,7 +136,7 @@ import Testing
   }
 
   @Test("A missing end-of-sentence token is refused with the option that names one")
-  func aVocabularyWithoutAnEndOfSentenceIsRefused() {
+  func missingEnd() {
     let vocabulary = Vocabulary(tokens: utf8(["a"]), unit: .word)
     expectError(
       """

@@ -23,7 +23,7 @@ import Testing
   }
 
   @Test("An unsupported part of a tokenizer file is named by its location")
-  func whatIsLackingIsNamed() {
+  func unsupportedParts() {
     #expect(error(bpe("")) == "none")
     #expect(
       error(bpe(#""pre_tokenizer":{"type":"Split","pattern":{"Regex":"a(?#b)"}},"#))
@@ -43,7 +43,7 @@ import Testing
   }
 
   @Test("An invalid part of a tokenizer file is named by its location")
-  func whatIsWrongIsNamed() {
+  func invalidParts() {
     #expect(error(#"{"model":"#) == "wrong: byte 9: something else")
     #expect(error("{}") == "wrong: model: none")
     #expect(error(bpe("", vocabulary: #"{"a":0,"b":1}"#)) == "wrong: merges: \"a b\" at 0")
@@ -65,7 +65,7 @@ import Testing
       "bert.json", "charsmap.json", "llama2.json", "roberta.json", "steps.json", "sp-bpe.model",
       "sp-unigram.model",
     ])
-  func damagedFilesDoNotTrap(name: String) throws {
+  func damagedFiles(name: String) throws {
     let original = try TokenizerFixtures.bytes(name)
     let text = try TokenizerFixtures.bytes("texts/emoji.txt")
     var generator = SeededGenerator(seed: 5)

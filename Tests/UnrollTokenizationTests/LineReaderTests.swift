@@ -8,7 +8,7 @@ import Testing
 
 @Suite("Reading of lines") struct LineReaderTests {
   @Test("Lines and words equal those of Python")
-  func linesAndWordsAreThoseOfPython() throws {
+  func linesOfPython() throws {
     let fixtures = try TextFixtures()
     #expect(fixtures.texts.count == 17)
     for (name, expected) in fixtures.texts.sorted(by: { $0.key < $1.key }) {
@@ -19,7 +19,7 @@ import Testing
   }
 
   @Test("White space is that of Python's str.split for every code point")
-  func whiteSpaceIsThatOfPythonForEveryCodePoint() throws {
+  func whiteSpaceOfPython() throws {
     let spaces = Set(try TextFixtures().spaces)
     var wrong: [String] = []
     for value in UInt32(0)...0x10FFFF {
@@ -32,7 +32,7 @@ import Testing
   }
 
   @Test("Lines and their terminators add up to the whole file")
-  func linesAndTheirEndsAreTheWholeFile() throws {
+  func wholeFile() throws {
     let ends = ["", "\n", "\r", "\r\n"].map { Array($0.utf8) }
     for name in try TextFixtures().texts.keys.sorted() {
       let path = TextFixtures.path(name)
@@ -51,7 +51,7 @@ import Testing
   @Test(
     "A line end across two buffers is read as in one",
     arguments: ["\r\n", "\r", "\n", "\r\r\n", "\n\r"])
-  func anEndOfLineAcrossTwoBuffersIsOne(end: String) throws {
+  func lineEndAcrossBuffers(end: String) throws {
     // The same text behind a short line is in one buffer.
     let short = try withText(Array("x\(end)second".utf8)) { try lines(of: $0) }
     for shift in -2...1 {
@@ -66,7 +66,7 @@ import Testing
   }
 
   @Test("A carriage return at the end of file and buffer ends one line")
-  func aReturnAtTheEndOfTheFileAndTheBufferEndsOneLine() throws {
+  func carriageReturnAtTheEnd() throws {
     let start = [UInt8](repeating: 0x78, count: 256 * 1024 - 1)
     try withText(start + [0x0D]) { path in
       let lines = try lines(of: path)
@@ -75,7 +75,7 @@ import Testing
   }
 
   @Test("A line longer than the buffer is read whole")
-  func aLineMayBeLongerThanTheBuffer() throws {
+  func longLines() throws {
     var generator = SeededGenerator(seed: 3)
     let long = (0..<600_000).map { _ in UInt8.random(in: 0x20...0x7E, using: &generator) }
     try withText(long + Array("\nb".utf8)) { path in
@@ -85,7 +85,7 @@ import Testing
   }
 
   @Test("The fraction that was read grows and ends at 1")
-  func theFractionEndsAtOne() throws {
+  func readFraction() throws {
     let bytes = (0..<6000).flatMap { _ in [UInt8](repeating: 0x61, count: 99) + [0x0A] }
     try withText(bytes) { path in
       var reader = try LineReader(path: path)
@@ -104,7 +104,7 @@ import Testing
   @Test(
     "gzip data gives the lines of the plain text",
     arguments: ["mixed.txt.gz", "two-members.txt.gz"])
-  func gzipGivesTheLinesOfThePlainText(name: String) throws {
+  func gzipLines(name: String) throws {
     let packed = try lines(of: TextFixtures.path(name))
     let plain = try lines(of: TextFixtures.path("mixed.txt"))
     #expect(packed.map(\.bytes) == plain.map(\.bytes))
@@ -118,7 +118,7 @@ import Testing
       ("truncated-at-the-end.txt.gz", "unexpected end of file"),
       ("wrong-checksum.txt.gz", "incorrect data check"),
     ])
-  func damagedGzipIsAnError(name: String, reason: String) throws {
+  func damagedGzip(name: String, reason: String) throws {
     let path = TextFixtures.path(name)
     expectError(
       """
@@ -129,7 +129,7 @@ import Testing
   }
 
   @Test("gzip data truncated at any byte is refused")
-  func everyTruncationOfGzipIsAnError() throws {
+  func truncatedGzip() throws {
     let bytes = [UInt8](try Data(contentsOf: URL(filePath: TextFixtures.path("mixed.txt.gz"))))
     // The first byte of the signature alone is a plain text.
     for count in 2..<bytes.count {
@@ -142,20 +142,20 @@ import Testing
   // MARK: - What is no text
 
   @Test("A folder is refused as a text")
-  func aDirectoryIsRefused() {
+  func folderAsText() {
     let path = TextFixtures.path("corpus")
     expectError("\(path): cannot read: is a directory") { _ = try lines(of: path) }
   }
 
   @Test("A missing file is refused")
-  func aMissingFileIsRefused() {
+  func missingFile() {
     expectError("/no/such/text.txt: cannot open: no such file or directory") {
       _ = try lines(of: "/no/such/text.txt")
     }
   }
 
   @Test("A dash reads standard input and leaves it open")
-  func aDashIsStandardInput() throws {
+  func standardInput() throws {
     let original = dup(STDIN_FILENO)
     let text = open(TextFixtures.path("mixed.txt"), O_RDONLY | O_CLOEXEC)
     dup2(text, STDIN_FILENO)

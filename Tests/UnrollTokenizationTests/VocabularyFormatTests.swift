@@ -14,7 +14,7 @@ import Testing
   }
 
   @Test("The file name decides the format of a vocabulary")
-  func namesTellTheForm() {
+  func formatOfName() {
     let names = [
       "vocab.txt", "a/vocab.json", "dict.txt", "dict.de.txt", "wiki.vec", "glove.6B.50d.txt.gz",
       "dictionary.txt", "a/itos.pkl", "stoi.pickle",
@@ -26,7 +26,7 @@ import Testing
   }
 
   @Test("JSON vocabularies are lists of tokens or objects with ids")
-  func jsonIsAListOrAnObject() throws {
+  func jsonVocabularies() throws {
     let list = try vocabulary(#"["a", "\u00e9", "e\u0301", "<unk>", "\ud83d\ude00"]"#, .json)
     #expect(tokens(list) == utf8(["a", "é", "e\u{301}", "<unk>", "😀"]) && list.unknownID == 3)
     let object = try vocabulary("{\"b\": 1,\n \"<eos>\": 2, \"a\": 0}", .json)
@@ -39,12 +39,12 @@ import Testing
       "", "[1]", "[\"a\", \"a\"]", "{\"a\": 1}", "{\"a\": 0, \"b\": 0}", "{\"a\": 0.5}", "[\"a\"",
       "[\"\\ud800\"]", "[\"a\"] x", "\"a\"", "[]",
     ])
-  func jsonOfAnotherFormIsRefused(text: String) {
+  func otherJSON(text: String) {
     #expect(throws: TextError.self) { _ = try vocabulary(text, .json) }
   }
 
   @Test("A fairseq dictionary begins with four special tokens and has counts")
-  func fairseqHasFourTokensOfItsOwn() throws {
+  func fairseqDictionaries() throws {
     let dictionary = try vocabulary("the 12\ncat 3\na b 2 #fairseq:overwrite\n", .fairseq)
     #expect(tokens(dictionary) == utf8(["<s>", "<pad>", "</s>", "<unk>", "the", "cat", "a b"]))
     #expect(dictionary.counts == [0, 0, 0, 0, 12, 3, 2])
@@ -55,7 +55,7 @@ import Testing
   }
 
   @Test("Word vectors give their words, with or without a header")
-  func vectorsHaveAHeaderOrNone() throws {
+  func wordVectors() throws {
     let word2vec = try vocabulary("2 3\nthe 0.1 -2 3e-1 \ncat 1 2 3 \n", .vectors)
     #expect(tokens(word2vec) == utf8(["the", "cat"]))
     let glove = try vocabulary("the 0.1 0.2\n. 1 2\na b 3 4\n", .vectors)

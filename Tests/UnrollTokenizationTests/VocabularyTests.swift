@@ -12,7 +12,7 @@ extension Vocabulary {
 
 @Suite("Vocabularies of corpora and lists") struct VocabularyTests {
   @Test("A corpus gives the tokens in the order of word_language_model")
-  func aCorpusGivesTheOrderOfPython() throws {
+  func corpora() throws {
     var progress = 0
     let folder = TextFixtures.path("corpus")
     let vocabulary = try Vocabulary(corpus: folder) { progress += $0 }
@@ -26,7 +26,7 @@ extension Vocabulary {
   }
 
   @Test("A corpus without one of its texts is refused")
-  func aCorpusWithoutOneOfItsTextsIsRefused() throws {
+  func missingText() throws {
     try withTemporaryFolder { folder in
       try Data("a\n".utf8).write(to: URL(filePath: "\(folder)/train.txt"))
       expectError("\(folder)/valid.txt: cannot open: no such file or directory") {
@@ -36,7 +36,7 @@ extension Vocabulary {
   }
 
   @Test("A corpus that is not UTF-8 is refused with file and line")
-  func aCorpusThatIsNotUTF8NamesFileAndLine() throws {
+  func invalidUTF8OfCorpus() throws {
     try withTemporaryFolder { folder in
       try Data("a\n".utf8).write(to: URL(filePath: "\(folder)/train.txt"))
       try Data([0x61, 0x0A, 0xFF]).write(to: URL(filePath: "\(folder)/valid.txt"))
@@ -52,7 +52,7 @@ extension Vocabulary {
   // MARK: - Lists
 
   @Test("A token list gives its lines and special tokens")
-  func aListGivesItsLines() throws {
+  func tokenLists() throws {
     let vocabulary = try Vocabulary(listedIn: TextFixtures.path("lists/good.txt"))
     #expect(vocabulary.tokens == utf8(["the", "cat", "<unk>", "a b", "<eos>", "日本"]))
     #expect(vocabulary.unknownID == 2 && vocabulary.endOfSentenceID == 4)
@@ -68,7 +68,7 @@ extension Vocabulary {
       ("empty-line", ": line 2: expected one new token a line; found an empty line"),
       ("empty", ": expected one token a line; found an empty file"),
     ])
-  func aListThatIsNoneIsRefused(name: String, expected: String) {
+  func invalidLists(name: String, expected: String) {
     let path = TextFixtures.path("lists/\(name).txt")
     expectError(
       """
@@ -79,7 +79,7 @@ extension Vocabulary {
   }
 
   @Test("A long token is cut in the message")
-  func aLongTokenDoesNotFloodATerminal() throws {
+  func longToken() throws {
     try withTemporaryFolder { folder in
       let (path, token) = ("\(folder)/list", String(repeating: "x", count: 5000))
       try "\(token)\n\(token)\n".write(toFile: path, atomically: false, encoding: .utf8)
@@ -93,7 +93,7 @@ extension Vocabulary {
   }
 
   @Test("A list that is not UTF-8 is refused with the line")
-  func aListThatIsNotUTF8NamesTheLine() {
+  func invalidUTF8OfList() {
     let path = TextFixtures.path("lists/invalid.txt")
     expectError(
       """
@@ -106,7 +106,7 @@ extension Vocabulary {
   // MARK: - Look-ups
 
   @Test("The first of equal tokens is found, compared byte for byte")
-  func theFirstOfEqualTokensWins() {
+  func equalTokens() {
     let vocabulary = Vocabulary(
       tokens: utf8(["a", "b", "a", "", "b", "", "é", "e\u{301}"]), unit: .word)
     #expect(vocabulary.id(of: "a") == 0)
@@ -119,14 +119,14 @@ extension Vocabulary {
   }
 
   @Test("An empty vocabulary finds no token")
-  func anEmptyVocabularyHasNothing() {
+  func emptyVocabulary() {
     let vocabulary = Vocabulary(tokens: [[UInt8]](), unit: .word)
     #expect(vocabulary.count == 0)
     #expect(vocabulary.id(of: "") == nil && vocabulary.id(of: "a") == nil)
   }
 
   @Test("Each of 100,000 tokens is found, and missing ones are not")
-  func everyOneOfManyTokensIsFound() {
+  func manyTokens() {
     var generator = SeededGenerator(seed: 11)
     var first: [[UInt8]: Int] = [:]
     var tokens: [[UInt8]] = []

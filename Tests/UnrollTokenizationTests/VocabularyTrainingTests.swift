@@ -20,7 +20,7 @@ import Testing
   }
 
   @Test("First-seen order is that of word_language_model")
-  func firstSeenIsTheOrderOfWordLanguageModel() throws {
+  func firstSeenOrder() throws {
     var training = VocabularyTraining()
     training.hasUnknown = false
     let parts = Vocabulary.corpusParts.map { TextFixtures.path("corpus/\($0)") }
@@ -31,7 +31,7 @@ import Testing
   }
 
   @Test("Words below the minimum count become unknown, and their counts are added up")
-  func wordsAreCut() throws {
+  func minimumCounts() throws {
     let vocabulary = try vocabulary(of: "b a a c\nc a\n") { $0.minimumCount = 2 }
     #expect(tokens(vocabulary) == ["<unk>", "a", "c", "<eos>"])
     #expect(vocabulary.counts == [1, 3, 2, 2])
@@ -39,7 +39,7 @@ import Testing
   }
 
   @Test("Tokens can be ordered by frequency and limited in number")
-  func theOrderMayBeThatOfCounts() throws {
+  func frequencyOrder() throws {
     let byCount = try vocabulary(of: "b a a c\nc a\n") { $0.order = .frequency }
     #expect(tokens(byCount) == ["<unk>", "<eos>", "a", "c", "b"])
     #expect(byCount.counts == [0, 2, 3, 2, 1])
@@ -50,7 +50,7 @@ import Testing
   }
 
   @Test("An unknown token of the text keeps its place")
-  func aWordForUnknownWordsKeepsItsPlace() throws {
+  func unknownToken() throws {
     let kept = try vocabulary(of: "a <unk> b\n") { $0.minimumCount = 2 }
     #expect(tokens(kept) == ["<unk>"] + (kept.count > 1 ? ["<eos>"] : []))
     let seen = try vocabulary(of: "a <unk> b\n")
@@ -60,7 +60,7 @@ import Testing
   }
 
   @Test("A character vocabulary contains the token for the space")
-  func charactersHaveASignForASpace() throws {
+  func characterVocabulary() throws {
     let tokenizer = Tokenizer(kind: .character, space: "_")
     let vocabulary = try vocabulary(of: "a _é a\n", tokenizer) { $0.hasUnknown = false }
     #expect(tokens(vocabulary) == ["a", "_", "é", "<eos>"] && vocabulary.counts == [2, 2, 1, 1])
@@ -68,21 +68,21 @@ import Testing
   }
 
   @Test("Line ends are characters if there is no end-of-sentence token")
-  func lineEndsAreCharactersWithoutATokenForThem() throws {
+  func lineEnds() throws {
     let tokenizer = Tokenizer(kind: .character, sentenceStart: .none, appendsEndOfSentence: false)
     let vocabulary = try vocabulary(of: "a\r\nb\n", tokenizer) { $0.hasUnknown = false }
     #expect(tokens(vocabulary) == ["a", "\r", "\n", "b"])
   }
 
   @Test("A byte vocabulary contains the bytes of the text")
-  func bytesAreCounted() throws {
+  func byteVocabulary() throws {
     let tokenizer = Tokenizer(kind: .byte, sentenceStart: .none, appendsEndOfSentence: false)
     let vocabulary = try vocabulary(of: "aé", tokenizer) { $0.hasUnknown = false }
     #expect(vocabulary.indices.map { Array(vocabulary[$0]) } == [[0x61], [0xC3], [0xA9]])
   }
 
   @Test("A text without tokens, and a tokenizer that needs a list, are refused")
-  func whatHasNoTokensIsRefused() {
+  func missingTokens() {
     #expect(throws: TextError.self) {
       _ = try vocabulary(of: "") { $0.hasUnknown = false }
     }
