@@ -98,7 +98,7 @@ import UnrollTensors
     #expect(model.optimizer == nil && model.training == nil)
   }
 
-  @Test("Counts up to 2^62 come back")
+  @Test("Counts up to 2^62 in a training state come back")
   func largeCounts() throws {
     var checkpoint = Checkpoint.small().inTraining()
     let large = 1 << 62

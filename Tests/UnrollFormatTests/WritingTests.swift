@@ -125,7 +125,7 @@ import UnrollTensors
     }
   }
 
-  @Test("A folder is not replaced")
+  @Test("A checkpoint never replaces a folder")
   func folderAsOutput() throws {
     try withTemporaryFolder { folder throws in
       #expect(

@@ -75,7 +75,7 @@ import UnrollTokenization
         == "decoder.weight: equal to encoder.weight but stored apart: not tied")
   }
 
-  @Test("A whole module tells the activation of its RNN")
+  @Test("A whole PyTorch module states the activation of its RNN")
   func activationOfModules() throws {
     let layers = try ["rnn_tanh-module.pt", "rnn_relu-module.pt"].map {
       try PyTorchFixtures.convert($0).checkpoint.architecture.layers

@@ -147,7 +147,7 @@ import Testing
     expectError("\(path): cannot read: is a directory") { _ = try lines(of: path) }
   }
 
-  @Test("A missing file is refused")
+  @Test("A missing text file is refused")
   func missingFile() {
     expectError("/no/such/text.txt: cannot open: no such file or directory") {
       _ = try lines(of: "/no/such/text.txt")
