@@ -2,6 +2,7 @@
 
 import Foundation
 import TestSupport
+import Testing
 
 /// A suite of tests that run verbs of `unroll` on converted fixtures.
 protocol VerbSuite {
