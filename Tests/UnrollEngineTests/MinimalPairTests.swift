@@ -10,7 +10,7 @@ import UnrollTokenization
 
 @Suite("Minimal pairs") struct MinimalPairTests {
   private func scores(
-    of content: String, _ settings: PairSettings = PairSettings(), _ model: LanguageModel
+    of content: String, _ model: LanguageModel, _ settings: PairSettings = PairSettings()
   ) throws -> [PairScore] {
     try withTemporaryFolder { folder in
       let path = "\(folder)/pairs"
@@ -45,7 +45,7 @@ import UnrollTokenization
     var settings = PairSettings()
     settings.part = .difference
     let found = try scores(
-      of: "good\tbad\nw1 w2 w3 w4\tw1 w5 w3 w4\nw1 w2 w3\tw1 w3\n", settings, model)
+      of: "good\tbad\nw1 w2 w3 w4\tw1 w5 w3 w4\nw1 w2 w3\tw1 w3\n", model, settings)
     func surprisal(_ sentence: String, _ words: Range<Int>) throws -> Double {
       -(try model.score(sentence: sentence).words[words].compactMap(\.surprisal).reduce(0, +))
     }
