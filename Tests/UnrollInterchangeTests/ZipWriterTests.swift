@@ -38,7 +38,7 @@ import UnrollTensors
       (0, 100, []), (0, 0xFFFF_FFFE, []), (0, 0xFFFF_FFFF, [0xFFFF_FFFF, 0xFFFF_FFFF]),
       (64, 5 << 30, [5 << 30, 5 << 30]), (0xFFFF_FFFE, 9, []), (0xFFFF_FFFF, 9, [0xFFFF_FFFF]),
       (6 << 30, 5 << 30, [5 << 30, 5 << 30, 6 << 30]),
-    ])
+    ] as [(Int, Int, [Int])])
   func wideNumbers(offset: Int, count: Int, wide: [Int]) {
     let entry = ZipEntry(
       name: "archive/data/0", headerOffset: offset, count: count, checksum: 0x0102_0304)
