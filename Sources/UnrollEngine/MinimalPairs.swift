@@ -73,7 +73,10 @@ public struct PairAccuracy: Sendable, Equatable {
 
   /// Adds a pair.
   public mutating func add(_ score: PairScore) {
-    guard let isCorrect = score.isCorrect else { return unscored += 1 }
+    guard let isCorrect = score.isCorrect else {
+      unscored += 1
+      return
+    }
     pairs += 1
     correct += isCorrect ? 1 : 0
   }

@@ -41,11 +41,12 @@ public struct RescoringWeights: Sendable, Equatable {
     self.word = word
   }
 
-  /// Returns the combined score of a hypothesis; `nil` if the model gives it none.
+  /// Combines the scores of a hypothesis; `nil` if the model gives it none.
   ///
   /// - Parameters:
   ///   - scored: The hypothesis.
   ///   - logarithm: The natural logarithm of the base of the recognizer's scores.
+  /// - Returns: The score.
   public func total(_ scored: ScoredHypothesis, logarithm: Double = 1) -> Double? {
     scored.logProbability.map {
       (scored.hypothesis.acoustic ?? 0) + languageModel * $0 / logarithm
@@ -67,7 +68,9 @@ public struct NBestList: Sendable {
     /// a score comes after all others, ordered by the recognizer's score.
     public func best(_ weights: RescoringWeights, logarithm: Double = 1) -> Int {
       func key(_ index: Int) -> (hasTotal: Bool, score: Double) {
-        if let total = weights.total(hypotheses[index], logarithm: logarithm) { return (true, total) }
+        if let total = weights.total(hypotheses[index], logarithm: logarithm) {
+          return (true, total)
+        }
         return (false, hypotheses[index].hypothesis.acoustic ?? -.infinity)
       }
       var best = 0
@@ -230,7 +233,8 @@ private struct NBestReader: ~Copyable {
     func first(_ names: [String]) -> String? { names.lazy.compactMap { fields[$0] }.first }
     guard let utterance = first(Self.names.utterance), let words = first(Self.names.text) else {
       throw refusal(
-        line, expected: "the fields utt and hyp", found: fields.keys.sorted().joined(separator: ", "))
+        line, expected: "the fields utt and hyp",
+        found: fields.keys.sorted().joined(separator: ", "))
     }
     let acoustic = first(Self.names.acoustic)
     let number = acoustic.flatMap { Double($0) }
@@ -251,7 +255,8 @@ private struct NBestReader: ~Copyable {
   private func refusal(_ line: TextLine, expected: String, found: String) -> TextError {
     TextError(
       path: lines.path, line: line.number, expected: expected, found: found,
-      fix: "give JSON lines with utt, hyp and am, tab-separated columns of these names, or Kaldi's lines of a "
+      fix:
+        "give JSON lines with utt, hyp and am, tab-separated columns of these names, or Kaldi's lines of a "
         + "name and words")
   }
 }

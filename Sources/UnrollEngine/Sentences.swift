@@ -68,7 +68,8 @@ extension LanguageModel {
         likeliest: figures.guesses == 0
           ? LikeliestTokens()
           : LikeliestTokens(
-            guesses: readers.map { pass.guesses[$0] }, ranks: path.dropFirst().map { pass.ranks[$0] }))
+            guesses: readers.map { pass.guesses[$0] },
+            ranks: path.dropFirst().map { pass.ranks[$0] }))
     }
   }
 

@@ -48,7 +48,8 @@ extension ForeignFormat {
     if map.isEmpty { return try exportNotes(for: checkpoint) }
     let (format, naming) = try naming(map, checkpoint)
     let places = map.ignored.sorted()
-    return try format.exportNotes(for: checkpoint, naming: naming) + (naming.mapped?.misreadings ?? [])
+    return try format.exportNotes(for: checkpoint, naming: naming)
+      + (naming.mapped?.misreadings ?? [])
       + places.map {
         Note(
           place: $0, message: "not preserved: the map ignores it, so a checkpoint does not have it")

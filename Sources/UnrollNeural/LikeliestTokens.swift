@@ -13,10 +13,11 @@ public struct TokenGuess: Sendable, Equatable {
 
 /// The likeliest tokens of distributions, and the ranks of targets.
 public struct LikeliestTokens: Sendable {
-  /// For each distribution its likeliest tokens, in descending order; of equal ones the first in the
-  /// vocabulary comes first. Empty if not requested.
+  /// For each distribution its likeliest tokens, in descending order; empty if not requested.
+  ///
+  /// Of equally likely ones the first in the vocabulary comes first.
   public internal(set) var guesses: [[TokenGuess]] = []
-  /// For each target 1 + the number of likelier tokens; 0 for no target. Empty if not requested.
+  /// For each target 1 + the number of likelier tokens, 0 for no target; empty if not requested.
   public internal(set) var ranks: [Int] = []
 
   /// Creates the result of some distributions and targets, or of no request.

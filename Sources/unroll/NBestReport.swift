@@ -134,7 +134,10 @@ struct NBestReport: Encodable {
   var table: [[String]] {
     [["utt", "hyp", "line", "hypotheses", "am", "lm", "total"]]
       + utterances.map {
-        [$0.utt, $0.hyp, "\($0.line)", "\($0.hypotheses)", cell($0.am), cell($0.lm), cell($0.total)]
+        [
+          $0.utt, $0.hyp, "\($0.line)", "\($0.hypotheses)", cell($0.am), cell($0.lm),
+          cell($0.total),
+        ]
       }
   }
 

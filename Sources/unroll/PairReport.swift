@@ -135,7 +135,8 @@ struct PairReport: Encodable {
   /// The note on pairs without a score; `nil` if there are none.
   var note: String? {
     guard all.unscored > 0 else { return nil }
-    return "note: \(Output.grouped(all.unscored)) of \(Output.grouped(all.pairs + all.unscored)) pairs "
+    return
+      "note: \(Output.grouped(all.unscored)) of \(Output.grouped(all.pairs + all.unscored)) pairs "
       + "have no score, since words are not in the vocabulary or not predicted; they do not count: "
       + "--unknown include or penalty=X scores them"
   }

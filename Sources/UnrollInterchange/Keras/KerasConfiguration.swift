@@ -141,7 +141,8 @@ struct KerasConfiguration {
     case "Masking":
       note(
         entry,
-        "assumed: no step of zeros alone is in a text, so that Keras's leaving such steps out changes nothing")
+        "assumed: no step of zeros alone is in a text, so that Keras's leaving such steps out changes nothing"
+      )
     case let name where KerasKinds.harmless[name] != nil: break
     case let name where KerasKinds.lookups.contains(name): try addLookup(entry, place)
     case let name where KerasKinds.encodings.contains(name): try addEncoding(entry)

@@ -82,7 +82,8 @@ struct Edit: ParsableCommand {
     if let license, let part = SPDX.firstUnknownPart(of: license) {
       Output.note(
         "warning: --license \(shellQuoted(license)) is no SPDX expression: \(printable(part)) is not "
-          + "known\n  fix: give an id of spdx.org/licenses, such as Apache-2.0, or `LicenseRef-` and a name")
+          + "known\n  fix: give an id of spdx.org/licenses, such as Apache-2.0, or `LicenseRef-` and a name"
+      )
     }
   }
 

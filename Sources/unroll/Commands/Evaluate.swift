@@ -68,7 +68,9 @@ struct RunningModelOptions: ParsableArguments {
         try LanguageModel.tokens(ofText: text, encoder)
       }
     }
-    for note in LanguageModel.precisionNotes(for: checkpoint, in: precision) { Output.note("note: \(note)") }
+    for note in LanguageModel.precisionNotes(for: checkpoint, in: precision) {
+      Output.note("note: \(note)")
+    }
     var model = try LanguageModel(checkpoint, path: path, precision: precision, shortlist: tokens)
     if leavesOutUnknown { try model.leaveOutUnknown() }
     return model

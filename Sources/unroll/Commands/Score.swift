@@ -78,7 +78,8 @@ struct Score: ParsableCommand {
 
   @Flag(
     help:
-      "Compare minimal pairs: the text is JSON lines or TSV with sentence_good and sentence_bad (BLiMP).")
+      "Compare minimal pairs: the text is JSON lines or TSV with sentence_good and sentence_bad (BLiMP)."
+  )
   var pairs = false
 
   @OptionGroup(title: "Minimal pairs") var pairOptions: PairOptions
