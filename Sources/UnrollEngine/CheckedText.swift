@@ -45,7 +45,7 @@ struct CheckedText {
   init(_ path: String, _ checkpoint: Checkpoint) throws {
     var encoder = try LanguageModel.encoder(of: checkpoint, path: path)
     // Keras trains on texts from which unknown words are left out.
-    if encoder.canLeaveOutUnknown { try encoder.leaveOutUnknown(path: path) }
+    if encoder.dropsUnknown { try encoder.leaveOutUnknown(path: path) }
     start = encoder.sentenceStartID
     startsEachLine = encoder.tokenizer.sentenceStart == .bos
     var reader = try LineReader(path: path, for: encoder.tokenizer)

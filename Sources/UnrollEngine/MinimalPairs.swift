@@ -173,7 +173,7 @@ extension LanguageModel {
     let before = zip(words, others).prefix { $0 == $1 }.count
     let after = zip(words.reversed(), others.reversed()).prefix { $0 == $1 }.prefix(most - before)
       .count
-    // Where one sentence lacks words, what follows is compared, too.
+    // The word after a gap is compared, too: one sentence has nothing in its place.
     return before + after == most && after > 0 ? (before, after - 1) : (before, after)
   }
 }

@@ -181,6 +181,10 @@ private struct NBestReader: ~Copyable {
       if form == nil {
         form = form(of: text)
         if case .named? = form { continue }
+        // Names and words between commas would be read as one word.
+        if case .kaldi? = form, Self.isCSV(text) {
+          throw refusal(line, expected: "tabs between columns", found: "commas")
+        }
       }
       return try hypothesis(text, line)
     }
@@ -193,6 +197,11 @@ private struct NBestReader: ~Copyable {
     guard cells.count > 1 else { return .kaldi }
     let known = Self.names.utterance + Self.names.text + Self.names.acoustic
     return cells.allSatisfy(known.contains) ? .named(cells) : .columns(cells.count)
+  }
+
+  private static func isCSV(_ header: String) -> Bool {
+    let cells = header.split(separator: ",").map { $0.filter { $0 != "\"" && !$0.isWhitespace } }
+    return cells.count > 1 && cells.contains(where: (names.utterance + names.text).contains)
   }
 
   private static func cells(_ text: String) -> [String] {

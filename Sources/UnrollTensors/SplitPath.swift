@@ -19,6 +19,12 @@ package struct SplitPath: Hashable, Sendable {
     folder = before.isEmpty ? "/" : String(before)
   }
 
+  /// The text after the last dot of the name; `nil` without one, and for a name that begins with it.
+  package var `extension`: String? {
+    guard let dot = name.lastIndex(of: "."), dot != name.startIndex else { return nil }
+    return String(name[name.index(after: dot)...])
+  }
+
   /// Returns the path of a file in the same folder.
   package func sibling(_ name: String) -> String {
     folder.isEmpty || folder == "/" ? folder + name : "\(folder)/\(name)"

@@ -130,11 +130,11 @@ public struct Encoder: Sendable {
     let cause = cause(ofRefused: line, path: path)
     let form = cause.map { ": the text has \($0.found)" } ?? ""
     let usual =
-      canLeaveOutUnknown
+      dropsUnknown
       ? "leave such words out, as Keras does: --unknown drop of evaluate, score and tokenize; or put words "
         + "of the list in their place"
-      : "check that the text was prepared as the model's training text was, take the \(unit) out, or convert the "
-        + "model again with --unk TOKEN, a token that stands for unknown text"
+      : "check that the text was prepared as the model's training text was, or leave such \(unit) out: --unknown "
+        + "drop of evaluate, score and tokenize"
     return TextError(
       path: path, line: line.number, expected: "\(unit) of the vocabulary",
       found: "\"\(visible(text))\", and the vocabulary has no token for unknown \(unit)\(form)",
@@ -175,24 +175,21 @@ public struct Encoder: Sendable {
 }
 
 extension Encoder {
-  /// `true` for a `Tokenizer` of Keras without `oov_token`: Keras leaves unknown words out of a text.
-  public var canLeaveOutUnknown: Bool {
+  /// `true` for a `Tokenizer` of Keras without `oov_token`, with which Keras leaves unknown words out of a text.
+  public var dropsUnknown: Bool {
     unknownID == nil && tokenizer.definition?.format == TokenizerDefinition.Format.keras.rawValue
   }
 
-  /// Leaves unknown words out of texts from here on, as Keras does; `EncodedLine.leftOut` tells which.
+  /// Leaves unknown text out of texts from here on, as Keras does; `EncodedLine.leftOut` tells which.
   ///
   /// - Parameter path: The model's path, for the error.
-  /// - Throws: `TextError` if the program of the tokenizer does not leave them out.
+  /// - Throws: `TextError` if the vocabulary has a token for unknown text.
   public mutating func leaveOutUnknown(path: String) throws(TextError) {
-    guard canLeaveOutUnknown else {
+    if let unknownID {
       throw TextError(
         path: path, line: nil,
-        expected: "a Tokenizer of Keras without oov_token, which leaves unknown words out",
-        found: unknownID == nil
-          ? "another tokenizer"
-          : "the token \(vocabulary.text(of: Int(unknownID ?? 0))) for unknown words",
-        fix: "leave --unknown drop out")
+        expected: "a model without a token for unknown text, for --unknown drop",
+        found: "the token \(vocabulary.text(of: Int(unknownID)))", fix: "leave --unknown drop out")
     }
     leavesOutUnknown = true
   }

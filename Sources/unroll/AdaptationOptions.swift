@@ -60,7 +60,7 @@ struct AdaptationOptions: ParsableArguments {
     }
     // With weight 1, tokens that the cache has not seen would have no probability.
     if let cacheWeight, !(cacheWeight >= 0 && cacheWeight < 1) {
-      throw ValidationError("--cache-weight is a number from 0 up to but not 1.")
+      throw ValidationError("--cache-weight is a number of at least 0 and below 1.")
     }
     if let dynamic, !(dynamic > 0 && dynamic.isFinite) {
       throw ValidationError("--dynamic is a number above 0.")

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Foundation
+import UnrollEngine
 
 /// Verbs and options of word_language_model, AWD-LSTM, mlx-lm, Hugging Face, KenLM and earlier versions.
 ///
@@ -74,6 +75,8 @@ enum ForeignNames {
       ("--input --input-file --file", "no option: the text is an argument"),
       ("--cuda --gpu --device --accel --mps", "no option: Unroll computes on the processor"),
       ("--onnx-export", "convert MODEL.unroll.h5 -o FILE.onnx"),
+      ("--junit", "--format junit, on standard output"),
+      ("--sarif", "--format sarif, on standard output"),
       ("--nhead", "no option: Unroll has no Transformers"),
     ]
     var hints: [String: String] = [:]
@@ -97,6 +100,18 @@ enum ForeignNames {
     "char": "character", "chars": "character", "word": "whitespace", "words": "whitespace",
   ]
 
+  /// Returns our verb whose name is most like a misspelled one; `nil` if none is.
+  private static func verb(like misspelled: String) -> String? {
+    func distance(_ verb: String) -> Int {
+      WordErrors(
+        of: misspelled.map { String($0) }.joined(separator: " "),
+        reference: verb.map { String($0) }.joined(separator: " ")
+      ).count
+    }
+    return Unroll.verbs.sorted().map { (verb: $0, distance: distance($0)) }
+      .filter { $0.distance <= 2 }.min { $0.distance < $1.distance }?.verb
+  }
+
   /// All foreign option names, for tests.
   static var options: [String] { Array(optionAliases.keys) + Array(optionHints.keys) }
 
@@ -116,6 +131,11 @@ enum ForeignNames {
     }
     if let own = verbHints[verb] {
       throw ValidationError("there is no verb \(verb): use `unroll \(own)`.")
+    }
+    if !verb.hasPrefix("-"), verbAliases[verb] == nil, !Unroll.verbs.contains(verb) {
+      let hint =
+        Self.verb(like: verb).map { ": did you mean \($0)?" } ?? "; `unroll --help` lists them."
+      throw ValidationError("there is no verb \(verb)\(hint)")
     }
     var result = [verbAliases[verb] ?? verb]
     var rest = arguments.dropFirst()

@@ -151,10 +151,17 @@ struct NBestReport: Encodable {
       notes.append("of the recognizer's own scores: \(firstPassWer.text)")
       notes.append("of the best hypotheses in the list: \(oracleWer.text)")
     }
-    if unscored > 0 {
+    if utterances.allSatisfy({ $0.am == nil }) {
       notes.append(
-        "note: \(Output.grouped(unscored)) hypotheses have no score, since words are not in the vocabulary; "
-          + "they are chosen only where none has: --unknown include or penalty=X scores them")
+        "note: the list has no scores of its own: each line is the name of an utterance and a hypothesis; "
+          + "\(counted(utterances.count, "utterance"))")
+    }
+    if unscored > 0 {
+      let have = unscored == 1 ? "hypothesis has" : "hypotheses have"
+      notes.append(
+        "note: \(Output.grouped(unscored)) \(have) no score, since words are not in the vocabulary; one without "
+          + "a score is chosen only if no other of its utterance has one: --unknown include or penalty=X scores them"
+      )
     }
     return notes
   }

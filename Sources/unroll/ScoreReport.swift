@@ -49,7 +49,7 @@ struct ScoreTotals {
   private var unknownWords = 0
   private var unknownTokens = 0
   private var logProbability = 0.0
-  private var predictions = 0
+  private(set) var predictions = 0
 
   /// Adds a line.
   mutating func add(_ sentence: SentenceScore) {
@@ -82,7 +82,7 @@ struct ScoreTotals {
     switch style.unknownWords {
     case _ where style.unknown?.leavesOut == true:
       return
-        "left out of the text, as Keras does: tokens after them are predicted from those before"
+        "left out of the text: tokens after them are predicted from those before"
     case .undefined:
       return
         "\(rows) \(column) NA; --unknown include gives each the probability of all unknown words together, which is "

@@ -69,7 +69,8 @@ struct SourceTokenOptions: ParsableArguments {
       throw ValidationError("--vocabulary-order goes with --corpus.")
     }
     guard space == nil || tokenizer == TokenizerKind.character.rawValue else {
-      throw ValidationError("--space goes with --tokenizer character.")
+      throw ValidationError(
+        "--space goes with --tokenizer character, not with --tokenizer \(tokenizer).")
     }
     if let kind = TokenizerKind(rawValue: tokenizer) {
       guard !kind.isDefined else {

@@ -60,10 +60,11 @@ func cell(_ value: Double?) -> String { value.map { String(printf: "%.6f", $0) }
 ///
 /// - Parameters:
 ///   - nll: The mean negative log-likelihood per token, in nats.
+///   - count: The number of predictions; a few say nothing.
 ///   - vocabularySize: The number of tokens.
-func warnIfWorseThanGuessing(nll: Double, vocabularySize: Int) {
+func warnIfWorseThanGuessing(nll: Double, count: Int, vocabularySize: Int) {
   let guessing = Elementary.log(Double(vocabularySize))
-  guard nll > guessing else { return }
+  guard nll > guessing, count >= 100 else { return }
   Output.note(
     String(
       printf: "warning: %.4f nats a token are worse than guessing (ln V = %.4f, V = ", nll, guessing

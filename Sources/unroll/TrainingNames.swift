@@ -35,7 +35,9 @@ extension TrainingVerb {
         ("--train <file>", train), ("--valid <file>", valid ?? split.map { _ in "" }),
       ]
       where value == nil {
-        throw ValidationError("Missing expected argument '\(name)'")
+        throw ValidationError(
+          "Missing expected argument '\(name)'"
+            + (name == "--valid <file>" ? ", or --valid-fraction" : ""))
       }
       // An estimate writes nothing.
       guard let output = output ?? (estimate ? "estimate.unroll.h5" : nil) else {
@@ -46,8 +48,8 @@ extension TrainingVerb {
     }
     guard let output = output ?? TrainingFiles.best(ofState: state) else {
       throw ValidationError(
-        "--output is missing: the name \(printable(state)) does not end in .last.unroll.h5, so it does not tell "
-          + "the name of the best model")
+        "--output is missing, and \(printable(state)) is not named as a state to resume from, which ends in "
+          + ".last.unroll.h5: give that file")
     }
     if let train, let valid = valid ?? split.map({ _ in train }) {
       return TrainingNames(train: train, valid: valid, output: output, split: split)

@@ -150,7 +150,7 @@ struct TrainingOptions: ParsableArguments {
     if clip != nil && clipValue != nil {
       throw ValidationError("--clip and --clip-value cannot be combined.")
     }
-    try check("--dropout", dropout, { $0 >= 0 && $0 < 1 }, "from 0 up to but not 1")
+    try check("--dropout", dropout, { $0 >= 0 && $0 < 1 }, "of at least 0 and below 1")
     if dropout != nil && terms != nil {
       throw ValidationError(
         "--dropout and --regularize cannot be combined: --dropout is three of its terms.")

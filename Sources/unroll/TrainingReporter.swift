@@ -132,7 +132,7 @@ struct TrainingReporter {
     let left = Double(run.stepsLeft) * secondsPerStep
     // A narrow terminal shows the beginning.
     return "epoch \(step.epoch), step \(Output.grouped(step.step)), "
-      + String(printf: "perplexity %.2f, ", Elementary.exp(nll))
+      + String(printf: "training perplexity %.2f, ", Elementary.exp(nll))
       + "\(Output.duration(left)) left, "
       + String(printf: "loss %.4f, ", nll) + "\(Output.grouped(Int(speed))) tokens/s"
   }

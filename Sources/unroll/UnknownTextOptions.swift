@@ -11,7 +11,7 @@ struct UnknownTextOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "drop: take unknown words out of the text and count them, as a Tokenizer of Keras without oov_token does.",
+      "drop: take unknown text out and count it, for models without a token for it.",
       valueName: "choice"))
   var unknown: Choice?
 
@@ -23,6 +23,6 @@ struct UnknownTextOptions: ParsableArguments {
     guard count > 0 else { return }
     Output.note(
       "note: \(Output.grouped(count)) \(count == 1 ? "word or character is" : "words or characters are") not in the "
-        + "vocabulary and left out, as Keras does: the figures are of the rest of the text")
+        + "vocabulary and left out: the figures are of the rest of the text")
   }
 }

@@ -188,4 +188,18 @@ import UnrollFormat
       #expect(try runner.run(["convert", "models", "-o", "new"], in: folder).exitCode == 2)
     }
   }
+
+  @Test("An output whose ending no format has is refused, and no file is written")
+  func unknownEndings() throws {
+    try withTokens { folder in
+      for name in ["out.onxx", "out.pth.tar"] {
+        let refused = try convert("pytorch/lstm-state.pt", in: folder, to: name)
+        #expect(refused.exitCode == 2, "\(name)")
+        #expect(refused.errors.contains(".onnx, ") && refused.errors.contains("--to"))
+      }
+      #expect(try convert("pytorch/lstm-state.pt", in: folder, ["--to", "unroll"], to: "a.x").exitCode == 0)
+      #expect(try convert("pytorch/lstm-state.pt", in: folder, to: "poet").exitCode == 0)
+      #expect(try files(folder) == ["a.x", "poet", "tokens.txt"])
+    }
+  }
 }

@@ -101,7 +101,8 @@ import UnrollFormat
       let words = try (0..<9).map { (try surprisal("w\($0)"), "w\($0)") }.sorted { $0.0 < $1.0 }
       let guessing = log(11.0)
       for (nll, word) in [words[0], words[8]] {
-        try Data("\(word)\n".utf8).write(to: URL(filePath: "\(folder)/text.txt"))
+        let text = String(repeating: "\(word)\n", count: 50)
+        try Data(text.utf8).write(to: URL(filePath: "\(folder)/text.txt"))
         for verb in [["evaluate", "--protocol", "sentence"], ["score"]] {
           let result = try runner.run(
             [verb[0], "out.h5", "text.txt"] + verb.dropFirst(), in: folder)

@@ -107,4 +107,13 @@ import Testing
     ])
     #expect(refused.exitCode == 64 && refused.errors.contains("int8 is for evaluations"))
   }
+
+  @Test("A misspelled verb gets the name of the nearest one")
+  func misspelledVerbs() throws {
+    let runner = try CommandRunner()
+    let near = try runner.run(["evaluat", "a.h5", "b.txt"])
+    #expect(near.exitCode == 64 && near.errors.contains("did you mean evaluate?"), "\(near.errors)")
+    let far = try runner.run(["frobnicate"])
+    #expect(far.exitCode == 64 && far.errors.contains("unroll --help"), "\(far.errors)")
+  }
 }

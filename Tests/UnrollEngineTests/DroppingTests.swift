@@ -116,7 +116,7 @@ private struct DroppingFixture: Decodable {
     #expect(error?.found.contains("zebra") == true && error?.fix.contains("--unknown drop") == true)
   }
 
-  @Test("Only a Keras Tokenizer without oov_token can leave unknown words out")
+  @Test("A model with a token for unknown text cannot leave it out")
   func othersAreRefused() throws {
     for name in ["keras-oov.json", "wordlevel.json"] {
       let bytes = try Data(contentsOf: URL(filePath: Fixtures.path("words/\(name)")))

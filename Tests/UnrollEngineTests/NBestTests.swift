@@ -23,15 +23,18 @@ import UnrollTokenization
   @Test(
     "The same list is read from JSON lines, from columns with and without a header, and Kaldi's lines",
     arguments: [
-      #"{"utt": "u1", "hyp": "w1 w2", "am": -1.5}"# + "\n" + #"{"utt": "u1", "hyp": "", "am": -2}"#,
-      "utt\tam\thyp\nu1\t-1.5\tw1 w2\nu1\t-2\t", "u1\t-1.5\tw1 w2\nu1\t-2\t\n",
-      "u1-1 w1 w2\nu1-2\n",
+      """
+      {"utt": "u1", "hyp": "the cat", "am": -1.5}
+      {"utt": "u1", "hyp": "", "am": -2}
+      """,
+      "utt\tam\thyp\nu1\t-1.5\tthe cat\nu1\t-2\t", "u1\t-1.5\tthe cat\nu1\t-2\t\n",
+      "u1-1 the cat\nu1-2\n",
     ])
   func forms(content: String) throws {
     let utterances = try list(of: content).utterances
     try #require(utterances.count == 1 && utterances[0].hypotheses.count == 2)
     #expect(utterances[0].name == "u1")
-    #expect(utterances[0].hypotheses.map(\.hypothesis.text) == ["w1 w2", ""])
+    #expect(utterances[0].hypotheses.map(\.hypothesis.text) == ["the cat", ""])
     let isKaldi = content.hasPrefix("u1-1")
     let acoustic = utterances[0].hypotheses.map(\.hypothesis.acoustic)
     #expect(acoustic == (isKaldi ? [nil, nil] : [-1.5, -2]))
@@ -86,10 +89,10 @@ import UnrollTokenization
 
   @Test("Tuned weights have the fewest errors, and the list's own best hypotheses are the oracle")
   func tuning() throws {
-    let list = try list(of: "u\t-1\tw1 w2\nu\t-1.2\tw3 w4\nv\t-3\tw5\nv\t-2\tw6 w7 w8\n")
+    let list = try list(of: "u\t-1\tthe cat\nu\t-1.2\tsat on\nv\t-3\ta\nv\t-2\tmat dog ü\n")
     try withTemporaryFolder { folder in
       let path = "\(folder)/reference"
-      try Data("u w3 w4\nv w5\n".utf8).write(to: URL(filePath: path))
+      try Data("u sat on\nv a\n".utf8).write(to: URL(filePath: path))
       let errors = try NBestErrors(list, ReferenceTexts(path: path), path: path)
       #expect(errors.oracle.count == 0 && errors.oracle.words == 3)
       let weights = errors.tuned()
@@ -100,7 +103,7 @@ import UnrollTokenization
           #expect(errors.total { $0.best(other) }.count >= found)
         }
       }
-      try Data("u w3 w4\n".utf8).write(to: URL(filePath: path))
+      try Data("u sat on\n".utf8).write(to: URL(filePath: path))
       #expect(throws: TextError.self) {
         try NBestErrors(list, ReferenceTexts(path: path), path: path)
       }
@@ -110,8 +113,8 @@ import UnrollTokenization
   @Test(
     "A line that is no hypothesis is refused",
     arguments: [
-      ("u\tx\tw1\n", "line 1: expected a number as the score"),
-      ("u\t-1\tw1\nu\tw1\n", "line 2: expected the columns"),
+      ("u\tx\tthe\n", "line 1: expected a number as the score"),
+      ("u\t-1\tthe\nu\tthe\n", "line 2: expected the columns"),
       ("{\"utt\": \"u\"}\n", "line 1: expected the fields utt and hyp"),
       ("a\tb\tc\td\n", "line 1: expected the columns"),
     ])

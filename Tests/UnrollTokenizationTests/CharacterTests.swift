@@ -72,10 +72,14 @@ import Testing
       """
       t: line 1: expected text of the vocabulary; found "b", and the vocabulary has no token for \
       unknown text
-        fix: check that the text was prepared as the model's training text was, take the text out, or convert the model again with --unk TOKEN, a token that stands for unknown text
+        fix: check that the text was prepared as the model's training text was, or leave such text out: --unknown drop of evaluate, score and tokenize
       """
     ) { _ = try encoder.encode(line("ab"), path: "t") }
     #expect(encoder.missingWords(in: line("abca")) == ["b", "c"])
+    var leaving = encoder
+    try leaving.leaveOutUnknown(path: "m")
+    let left = try leaving.encode(line("abca"), path: "t")
+    #expect(left.ids.prefix(2) == [0, 0] && left.leftOut == [1..<2, 2..<3])
   }
 
   // MARK: - Bytes

@@ -82,7 +82,7 @@ import Testing
       """
       \(path): line 4: expected words of the vocabulary; found "d", and the vocabulary has no \
       token for unknown words
-        fix: check that the text was prepared as the model's training text was, take the words out, or convert the model again with --unk TOKEN, a token that stands for unknown text
+        fix: check that the text was prepared as the model's training text was, or leave such words out: --unknown drop of evaluate, score and tokenize
       """
     ) { for line in try lines(of: path) { _ = try encoder.encode(line, path: path) } }
   }
@@ -111,7 +111,7 @@ import Testing
       """
       -: line 9: expected words of the vocabulary; found "\\u{1b}[2J", and the vocabulary has no \
       token for unknown words
-        fix: check that the text was prepared as the model's training text was, take the words out, or convert the model again with --unk TOKEN, a token that stands for unknown text
+        fix: check that the text was prepared as the model's training text was, or leave such words out: --unknown drop of evaluate, score and tokenize
       """
     ) { _ = try encoder().encode(line, path: "-") }
   }

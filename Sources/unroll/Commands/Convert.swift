@@ -113,6 +113,7 @@ struct Convert: ParsableCommand {
     if OutputOptions.isFolder(model) { return try convertFolder() }
     let target =
       targetName.flatMap(ConversionTarget.init(named:)) ?? ConversionTarget(output: output.output)
+    if targetName == nil, case .checkpoint = target { try refuseUnknownEnding(output.output) }
     let inputs =
       [model] + tokens.paths
       + [structure.names, structure.kerasConfig].compactMap { $0 }
@@ -177,6 +178,18 @@ struct Convert: ParsableCommand {
     guard let (path, list) = list else { return try writeModel() }
     try list.write(to: path, replacing: output.force, after: writeModel)
     Output.note("wrote \(printable(path))")
+  }
+
+  /// Refuses an output whose ending no format has: it may be a misspelled one.
+  private func refuseUnknownEnding(_ path: String) throws {
+    guard let ending = SplitPath(path).extension?.lowercased(),
+      !["h5", "hdf5", "unroll"].contains(ending)
+    else { return }
+    let known = Set(AllFormats.written.flatMap { $0.fileExtensions }).sorted()
+    throw Refusal(
+      "\(printable(path)): expected an output whose ending tells its format; found .\(printable(ending))\n"
+        + "  fix: end the name in .unroll.h5 or in \(known.map { "." + $0 }.joined(separator: ", ")), or give --to"
+    )
   }
 
   /// Converts the models of a folder, all with these options.

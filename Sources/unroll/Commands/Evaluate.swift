@@ -217,7 +217,8 @@ struct Evaluate: ParsableCommand {
         "note: this model does not predict the end of a line, as \(`protocol` == .srilm ? "SRILM" : "KenLM") does: the "
           + "perplexities are over the words alone, and cannot be compared with that program's")
     }
-    warnIfWorseThanGuessing(nll: total.nll, vocabularySize: total.vocabularySize)
+    warnIfWorseThanGuessing(
+      nll: total.nll, count: total.predictions, vocabularySize: total.vocabularySize)
   }
 
   /// Prints the result of one text, or a row for each text and one for all.

@@ -37,6 +37,9 @@ struct Inspect: ParsableCommand {
 
   func validate() throws {
     guard !plot || !json else { throw ValidationError("Give --plot or --json, not both.") }
+    if let svg, SplitPath(svg).extension.map({ $0.lowercased() != "svg" }) ?? false {
+      throw ValidationError("--svg writes SVG: give a name that ends in .svg.")
+    }
   }
 
   func run() throws {
@@ -68,8 +71,8 @@ struct Inspect: ParsableCommand {
       let evaluations = report.training?.curve?.evaluations.count ?? 0
       throw Refusal(
         "\(printable(model)): expected a learning curve to plot; found "
-          + "\(counted(evaluations, "evaluation"))\n  fix: give the checkpoint of a training, such as the "
-          + "file that `unroll finetune` resumes from, or leave --plot and --svg out")
+          + "\(counted(evaluations, "evaluation"))\n  fix: give the state of a training, the file that ends in "
+          + ".last.unroll.h5, or leave --plot and --svg out")
     }
     if json {
       try Output.json(report)

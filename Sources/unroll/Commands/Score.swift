@@ -78,7 +78,7 @@ struct Score: ParsableCommand {
 
   @Flag(
     help:
-      "Compare minimal pairs: the text is JSON lines or TSV with sentence_good and sentence_bad (BLiMP)."
+      "Compare minimal pairs: the text is JSON lines, or TSV with a header, of sentence_good and sentence_bad."
   )
   var pairs = false
 
@@ -173,7 +173,8 @@ struct Score: ParsableCommand {
     if totals.lines == 0 { printHeader(style) }
     if let note = totals.unknownNote(style) { Output.note(note) }
     if let nll = totals.nll {
-      warnIfWorseThanGuessing(nll: nll, vocabularySize: model.vocabularySize)
+      warnIfWorseThanGuessing(
+        nll: nll, count: totals.predictions, vocabularySize: model.vocabularySize)
     }
   }
 

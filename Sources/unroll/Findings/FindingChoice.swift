@@ -26,7 +26,7 @@ struct FindingChoice: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Maximum number of findings per file, worst first; junit shows all.", valueName: "n"))
+      "Maximum number of findings per file, worst first (not for --format junit).", valueName: "n"))
   var maxFindings: Int?
 
   @Option(

@@ -32,5 +32,7 @@ private func knownFormat(_ start: [UInt8]) -> String? {
     ([0x1F, 0x8B], "a gzip file"),
     ([0x08], "a protocol buffer (ONNX?)"),
   ]
-  return signatures.first { start.starts(with: $0.bytes) }?.name
+  if let known = signatures.first(where: { start.starts(with: $0.bytes) }) { return known.name }
+  let isText = start.allSatisfy { $0 >= 0x20 && $0 != 0x7F || (0x09...0x0D).contains($0) }
+  return isText ? "a text (verbs take the model first, then the text)" : nil
 }
