@@ -26,6 +26,8 @@ enum FuzzTarget: String, CaseIterable, Sendable {
   case numbers
   /// The bytes are a graph of ONNX.
   case graph
+  /// The bytes are a file of Lua's Torch.
+  case lua
   /// The bytes are choices that change a valid checkpoint and its inventory.
   case inventory
   /// The bytes are the inventory that a child process answers, which read a foreign file.
@@ -65,6 +67,10 @@ enum FuzzTarget: String, CaseIterable, Sendable {
         let file = try MappedFile(path: path)
         guard ONNXFormat.recognizes(file) else { return "unrecognized" }
         return try Self.summary(of: ONNXFormat.read(file, options: Self.options))
+      case .lua:
+        try Data(bytes).write(to: URL(filePath: path))
+        return try Self.summary(
+          of: Torch7Format.read(MappedFile(path: path), options: ReadingOptions()))
       case .inventory:
         return try FuzzedCheckpoint(bytes).outcome(at: path)
       case .answer:

@@ -197,7 +197,7 @@ import UnrollTokenization
       ("net.json", #"{"type": "LSTM", "options": {}, "input": {}}"#, "brain.js"),
       ("w.json", #"{"encoder.weight": [[1, 2]]}"#, "numpy.savez"),
       ("model.ckpt-1.data-00000-of-00001", "abcd", "a checkpoint of TensorFlow"),
-      ("x.t7", "abcd", "a file of Torch7"),
+      ("x.t7", "abcd", "the name of a file of Torch7"),
       ("__0_0.distcp", "abcd", "dcp_to_torch"),
       ("saved_model.pb", "abcd", "a SavedModel of TensorFlow"),
     ])
