@@ -7,7 +7,8 @@ import UnrollTensors
 public enum AllFormats {
   /// The formats, in the order in which they are tried.
   public static let all: [any ForeignFormat.Type] = [
-    PyTorchTrainingFormat.self, AWDFormat.self, FastaiFormat.self, PyTorchFormat.self,
+    PyTorchTrainingFormat.self, AWDFormat.self, FastaiFormat.self, ReinventFormat.self,
+    PyTorchFormat.self,
     SafetensorsFormat.self, NumPyFormat.self, GGUFFormat.self, ONNXFormat.self, ML5Format.self,
     KerasFormat.self, KerasHDF5Format.self, TheanoLMFormat.self, Torch7Format.self,
   ]
