@@ -11,11 +11,11 @@ import zipfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CORPORA = ROOT / "fixtures/fuzzing"
-TARGETS = "pickle", "zip", "torch", "legacy", "arrays", "numbers", "gguf", "graph", "lua", "inventory", "answer"
+TARGETS = "pickle", "zip", "torch", "legacy", "arrays", "numbers", "gguf", "graph", "lua", "manifest", "inventory", "answer"
 LARGEST_SEED = 12_000
 LARGEST_CORPUS = 55_000
 # The newer ones: the fixtures have little room left.
-SMALLER_CORPUS = dict.fromkeys(("legacy", "numbers", "gguf", "lua"), 30_000)
+SMALLER_CORPUS = dict.fromkeys(("legacy", "numbers", "gguf", "lua", "manifest"), 30_000)
 # Long to read by design: they would slow every run down.
 SLOW = "hostile-depth.pt", "hostile-modules.pt"
 
@@ -64,6 +64,8 @@ def seeds():
     for path in sorted((ROOT / "fixtures/torch7").glob("*.t7")):
         if path.stat().st_size <= LARGEST_SEED:
             yield "lua", path.name, path.read_bytes()
+    for path in sorted((ROOT / "fixtures/tfjs").glob("*/model.json")):
+        yield "manifest", path.parent.name, path.read_bytes()
     for path in sorted((ROOT / "fixtures/pytorch").glob("*.pt")):
         data = path.read_bytes()
         if path.name in SLOW or len(data) > LARGEST_SEED:

@@ -26,7 +26,6 @@ NOT_RUN = {
     "a checkpoint of TensorFlow": "TensorFlow 1 and 2 wrote such files, and the model is an object of its program; TensorFlow is not among the packages of scripts/interop",
     "the graph of a SavedModel": "TensorFlow is not among the packages of scripts/interop",
     "something else than the name of a file of Torch7": "no command: the file has to be copied again",
-    "a model of TensorFlow.js": "tensorflowjs 4 needs TensorFlow and other versions of NumPy than the rest",
     "a model of brain.js": "there is no conversion, as the advice says",
 }
 run = []

@@ -9,8 +9,9 @@ public enum AllFormats {
   public static let all: [any ForeignFormat.Type] = [
     PyTorchTrainingFormat.self, AWDFormat.self, FastaiFormat.self, ReinventFormat.self,
     PyTorchFormat.self,
-    SafetensorsFormat.self, NumPyFormat.self, GGUFFormat.self, ONNXFormat.self, ML5Format.self,
-    KerasFormat.self, KerasHDF5Format.self, TheanoLMFormat.self, Torch7Format.self,
+    SafetensorsFormat.self, NumPyFormat.self, GGUFFormat.self, ONNXFormat.self,
+    ML5Format.self, KerasFormat.self, KerasHDF5Format.self, TensorFlowJSFormat.self,
+    TheanoLMFormat.self, Torch7Format.self,
   ]
   /// The formats that can be written.
   public static let written = all.filter { $0.isWritten }

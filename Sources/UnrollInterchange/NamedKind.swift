@@ -118,11 +118,6 @@ public struct NamedKind: Sendable {
         "copy it again; a checkpoint of char-rnn or torch-rnn is the file that its training wrote"
     ) { $0.name.hasSuffix(".t7") },
     NamedKind(
-      name: "a model of TensorFlow.js",
-      fix: "convert it with the package tensorflowjs: `tensorflowjs_converter --input_format "
-        + "tfjs_layers_model --output_format keras FILE model.h5`"
-    ) { $0.json?["weightsManifest"] != nil },
-    NamedKind(
       name: "a model of brain.js, whose networks are not those of other programs",
       fix: "there is no conversion; keep the file"
     ) {
