@@ -9,7 +9,7 @@ public enum AllFormats {
   public static let all: [any ForeignFormat.Type] = [
     PyTorchTrainingFormat.self, AWDFormat.self, FastaiFormat.self, ReinventFormat.self,
     PyTorchFormat.self,
-    SafetensorsFormat.self, NumPyFormat.self, GGUFFormat.self, ONNXFormat.self,
+    MLXFormat.self, SafetensorsFormat.self, NumPyFormat.self, GGUFFormat.self, ONNXFormat.self,
     ML5Format.self, KerasFormat.self, KerasHDF5Format.self, TensorFlowJSFormat.self,
     TheanoLMFormat.self, Torch7Format.self,
   ]
