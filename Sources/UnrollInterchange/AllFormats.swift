@@ -7,9 +7,11 @@ import UnrollTensors
 public enum AllFormats {
   /// The formats, in the order in which they are tried.
   public static let all: [any ForeignFormat.Type] = [
-    PyTorchTrainingFormat.self, AWDFormat.self, FastaiFormat.self, PyTorchFormat.self,
-    SafetensorsFormat.self, NumPyFormat.self, GGUFFormat.self, ONNXFormat.self, ML5Format.self,
-    KerasFormat.self, KerasHDF5Format.self, TheanoLMFormat.self,
+    PyTorchTrainingFormat.self, AWDFormat.self, FastaiFormat.self, ReinventFormat.self,
+    PyTorchFormat.self,
+    MLXFormat.self, SafetensorsFormat.self, NumPyFormat.self, GGUFFormat.self, ONNXFormat.self,
+    ML5Format.self, KerasFormat.self, KerasHDF5Format.self, TensorFlowJSFormat.self,
+    TheanoLMFormat.self, Torch7Format.self,
   ]
   /// The formats that can be written.
   public static let written = all.filter { $0.isWritten }

@@ -42,6 +42,8 @@ enum ModelSetting {
   private static let bothWays = "a model that reads in both directions"
   private static let normalized = "a normalization between the layers that has no parameters"
   private static let aroundLayers = "connections around the layers"
+  private static let translating =
+    "a network of REINVENT 4 with an encoder and a decoder"
   private static let attentive = "attention beside the recurrent layers"
 
   /// A setting by its names, and what the model computes where it is switched on.
@@ -71,6 +73,7 @@ enum ModelSetting {
     ("direction", ["bidirectional", "bidir", "both"], bothWays),
     ("norm", ["layer", "layernorm", "batch", "batchnorm", "rms", "rmsnorm"], normalized),
     ("normalization", ["layer", "layernorm", "batch", "batchnorm", "rms", "rmsnorm"], normalized),
+    ("modeltype", ["libinvent", "linkinvent", "mol2mol", "pepinvent"], translating),
   ]
   private static let prefixes = ["use", "is", "with", "has", "enable", "apply", "add"]
 
@@ -93,6 +96,14 @@ enum ModelSetting {
     if whole == "numdirections", case .number(2) = value { return bothWays }
     guard value.isOn else { return nil }
     return switches.first { !$0.names.isDisjoint(with: names) }?.meaning
+  }
+
+  /// Returns `true` if a setting states that the output shares the embedding's weight.
+  static func isTie(_ name: String, _ value: SettingValue) -> Bool {
+    let names: Set = [
+      "tied", "tieweights", "tieembeddings", "tiewordembeddings", "sharedecoderinputoutputembed",
+    ]
+    return value.isOn && names.contains(normal(name))
   }
 
   /// Returns the activation of vanilla RNN cells that a setting states.

@@ -114,14 +114,10 @@ public struct NamedKind: Sendable {
       name: "the graph of a SavedModel of TensorFlow, which this version does not read", fix: keras
     ) { $0.name == "saved_model.pb" },
     NamedKind(
-      name: "a file of Torch7, which this version does not read",
-      fix: "there is no conversion yet; keep the file"
+      name: "something else than the name of a file of Torch7 says",
+      fix:
+        "copy it again; a checkpoint of char-rnn or torch-rnn is the file that its training wrote"
     ) { $0.name.hasSuffix(".t7") },
-    NamedKind(
-      name: "a model of TensorFlow.js",
-      fix: "convert it with the package tensorflowjs: `tensorflowjs_converter --input_format "
-        + "tfjs_layers_model --output_format keras FILE model.h5`"
-    ) { $0.json?["weightsManifest"] != nil },
     NamedKind(
       name: "a model of brain.js, whose networks are not those of other programs",
       fix: "there is no conversion; keep the file"

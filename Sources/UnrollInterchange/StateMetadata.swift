@@ -266,7 +266,7 @@ extension NamedTensors {
     if let configuration {
       options.nonlinearity = try configuration.nonlinearity(options.nonlinearity, file: file)
     }
-    if isTied || configuration?.isTied?.value == true { try named.addTie() }
+    if isTied || configuration?.isTied?.value == true || statedTie != nil { try named.addTie() }
     if metadata?.isTied == true { named.add(aliases: ["decoder.weight": "encoder.weight"]) }
     if let metadata { options.take(metadata) }
     if let gates = metadata?.gates { try named.take(gates) }
@@ -282,6 +282,11 @@ extension NamedTensors {
         architecture: language.architecture, parameters: parameters, vocabulary: vocabulary,
         tokenizer: options.tokenizer, provenance: []),
       notes: listNotes + (metadata == nil ? language.notes : []), settlement: settlement)
+    if let statedTie, named.tensors.count > tensors.count {
+      conversion.notes.append(
+        Note(
+          place: statedTie, message: "the output shares the embedding's weight", isHarmless: true))
+    }
     conversion.areGatesAssumed = metadata == nil && language.areGatesAssumed
     if let configuration {
       try conversion.tie(by: configuration, file: file)

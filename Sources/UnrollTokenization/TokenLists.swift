@@ -146,8 +146,11 @@ package struct TokenSearch {
     else { return nil }
     var byID: [Int: String] = [:]
     for (key, value) in entries {
-      guard let (id, text) = Self.pair(key, value), byID.updateValue(text, forKey: id) == nil
-      else { return nil }
+      guard let (id, text) = Self.pair(key, value) else { return nil }
+      // REINVENT keeps both directions in one dictionary.
+      if let other = byID.updateValue(text, forKey: id), !other.utf8.elementsEqual(text.utf8) {
+        return nil
+      }
     }
     guard let first = byID.keys.min(), (0...1).contains(first),
       byID.keys.max() == first + byID.count - 1

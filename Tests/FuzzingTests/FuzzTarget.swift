@@ -26,6 +26,10 @@ enum FuzzTarget: String, CaseIterable, Sendable {
   case numbers
   /// The bytes are a graph of ONNX.
   case graph
+  /// The bytes are a file of Lua's Torch.
+  case lua
+  /// The bytes are the model.json of a TensorFlow.js model, beside the weights of one.
+  case manifest
   /// The bytes are choices that change a valid checkpoint and its inventory.
   case inventory
   /// The bytes are the inventory that a child process answers, which read a foreign file.
@@ -65,6 +69,13 @@ enum FuzzTarget: String, CaseIterable, Sendable {
         let file = try MappedFile(path: path)
         guard ONNXFormat.recognizes(file) else { return "unrecognized" }
         return try Self.summary(of: ONNXFormat.read(file, options: Self.options))
+      case .lua:
+        try Data(bytes).write(to: URL(filePath: path))
+        return try Self.summary(
+          of: Torch7Format.read(MappedFile(path: path), options: ReadingOptions()))
+      case .manifest:
+        try Data(bytes).write(to: URL(filePath: path))
+        return try Self.readManifest(path)
       case .inventory:
         return try FuzzedCheckpoint(bytes).outcome(at: path)
       case .answer:
@@ -107,6 +118,15 @@ enum FuzzTarget: String, CaseIterable, Sendable {
   private static func summary(of conversion: Conversion) -> String {
     let layers = conversion.checkpoint.architecture.layers.map(\.cell.rawValue)
     return "read: \(layers), \(conversion.notes.count) notes"
+  }
+
+  private static func readManifest(_ path: String) throws -> String {
+    let shard = "group1-shard1of1.bin"
+    let weights = try Data(contentsOf: URL(filePath: fixture("tfjs/keras2/\(shard)")))
+    try weights.write(to: URL(filePath: SplitPath(path).sibling(shard)))
+    let file = try MappedFile(path: path)
+    guard TensorFlowJSFormat.recognizes(file) else { return "unrecognized" }
+    return summary(of: try TensorFlowJSFormat.read(file, options: options))
   }
 
   private static func readArrays(_ path: String) throws -> String {

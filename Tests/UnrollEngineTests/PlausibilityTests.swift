@@ -193,11 +193,14 @@ import UnrollTokenization
       ("a.pt", "version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
       ("a.pt", "<!DOCTYPE html>\n<html></html>", "download the file itself"),
       ("a.pt.gz", "\u{1F}", "content of another kind"),
-      ("model.json", #"{"weightsManifest": [], "modelTopology": {}}"#, "tensorflowjs_converter"),
+      (
+        "model.json", #"{"weightsManifest": [], "format": "graph-model"}"#,
+        "convert the Keras model that it was made of"
+      ),
       ("net.json", #"{"type": "LSTM", "options": {}, "input": {}}"#, "brain.js"),
       ("w.json", #"{"encoder.weight": [[1, 2]]}"#, "numpy.savez"),
       ("model.ckpt-1.data-00000-of-00001", "abcd", "a checkpoint of TensorFlow"),
-      ("x.t7", "abcd", "a file of Torch7"),
+      ("x.t7", "abcd", "the name of a file of Torch7"),
       ("__0_0.distcp", "abcd", "dcp_to_torch"),
       ("saved_model.pb", "abcd", "a SavedModel of TensorFlow"),
     ])

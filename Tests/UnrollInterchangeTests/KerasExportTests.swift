@@ -53,7 +53,9 @@ import UnrollTokenization
         cell: cell, inputSize: width, hiddenSize: Int.random(in: 2...7, using: &generator),
         activation: cell == .rnn ? pick(Activation.allCases) : .tanh)
       if cell == .gru { layer.reset = pick([.after, .before]) }
-      if cell != .rnn { layer.gateActivation = pick([.sigmoid, KerasVariant.hardSigmoid]) }
+      if cell != .rnn {
+        layer.gateActivation = pick([.sigmoid, GateActivation.hardSigmoid(ofKeras: 3)])
+      }
       let hasTwo = cell == .gru && layer.reset == .after
       layer.bias = pick([.none, hasTwo ? .double : .single])
       layers.append(layer)

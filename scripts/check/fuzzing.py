@@ -11,11 +11,11 @@ import zipfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CORPORA = ROOT / "fixtures/fuzzing"
-TARGETS = "pickle", "zip", "torch", "legacy", "arrays", "numbers", "gguf", "graph", "inventory", "answer"
+TARGETS = "pickle", "zip", "torch", "legacy", "arrays", "numbers", "gguf", "graph", "lua", "manifest", "inventory", "answer"
 LARGEST_SEED = 12_000
 LARGEST_CORPUS = 55_000
 # The newer ones: the fixtures have little room left.
-SMALLER_CORPUS = dict.fromkeys(("legacy", "numbers", "gguf"), 30_000)
+SMALLER_CORPUS = dict.fromkeys(("legacy", "numbers", "gguf", "lua", "manifest"), 30_000)
 # Long to read by design: they would slow every run down.
 SLOW = "hostile-depth.pt", "hostile-modules.pt"
 
@@ -61,6 +61,11 @@ def seeds():
             yield "legacy" if path.suffix == ".pt" else "numbers", path.name, data
     for path in sorted((ROOT / "fixtures/onnx").glob("*.onnx")):
         yield "graph", path.name, path.read_bytes()
+    for path in sorted((ROOT / "fixtures/torch7").glob("*.t7")):
+        if path.stat().st_size <= LARGEST_SEED:
+            yield "lua", path.name, path.read_bytes()
+    for path in sorted((ROOT / "fixtures/tfjs").glob("*/model.json")):
+        yield "manifest", path.parent.name, path.read_bytes()
     for path in sorted((ROOT / "fixtures/pytorch").glob("*.pt")):
         data = path.read_bytes()
         if path.name in SLOW or len(data) > LARGEST_SEED:

@@ -25,8 +25,7 @@ NOT_RUN = {
     "a web page": "no command: the address of the file is not in the page",
     "a checkpoint of TensorFlow": "TensorFlow 1 and 2 wrote such files, and the model is an object of its program; TensorFlow is not among the packages of scripts/check/interop",
     "the graph of a SavedModel": "TensorFlow is not among the packages of scripts/check/interop",
-    "a file of Torch7": "there is no conversion, as the advice says",
-    "a model of TensorFlow.js": "tensorflowjs 4 needs TensorFlow and other versions of NumPy than the rest",
+    "something else than the name of a file of Torch7": "no command: the file has to be copied again",
     "a model of brain.js": "there is no conversion, as the advice says",
 }
 run = []

@@ -51,6 +51,50 @@ package struct ForeignContainer: Sendable {
     self.members = members
   }
 
+  /// Makes a container of numbers that another format holds, as if they were in one HDF5 file.
+  ///
+  /// - Parameters:
+  ///   - tensors: The datasets; the first of one path stays.
+  ///   - attributes: Attributes of groups, by the path of the group.
+  ///   - name: The name of the file in errors.
+  package init(
+    _ tensors: [(path: String, tensor: Tensor)],
+    attributes: [String: [String: AttributeValue]], name: String
+  ) {
+    image = .owned([])
+    self.name = name
+    reader = .refusing
+    objects = [:]
+    members = [:]
+    for (path, tensor) in tensors where objects[path] == nil {
+      addGroups(above: path)
+      objects[path] = InventoryObject(
+        path: path,
+        kind: .dataset(
+          DatasetDescription(
+            datatype: .element(tensor.dtype), dimensions: tensor.shape.dimensions.map(UInt64.init),
+            layout: .contiguous, offset: nil, storageSize: UInt64(tensor.storage.count),
+            externalFileCount: 0, filters: [])), linkCount: 1)
+      decoded[path] = tensor.storage
+    }
+    for (path, values) in attributes {
+      addGroups(above: path)
+      let group = InventoryObject(path: path, kind: .group, linkCount: 1)
+      objects[path, default: group].attributes = values
+    }
+  }
+
+  /// Adds a path to the members of its group, and the groups above it.
+  private mutating func addGroups(above path: String) {
+    guard path != Layout.root, let slash = path.lastIndex(of: "/") else { return }
+    let group = slash == path.startIndex ? Layout.root : String(path[..<slash])
+    let name = String(path[path.index(after: slash)...])
+    if members[group]?.contains(name) != true { members[group, default: []].append(name) }
+    guard objects[group] == nil else { return }
+    objects[group] = InventoryObject(path: group, kind: .group, linkCount: 1)
+    addGroups(above: group)
+  }
+
   /// Adds the objects of another file to those of this one, as parts of one.
   ///
   /// Groups of one path become one; of datasets of one path the first stays.

@@ -234,6 +234,31 @@ struct KerasFile {
     return value
   }
 
+  // MARK: - Other containers
+
+  /// Creates a file from variables and a configuration that another container holds.
+  ///
+  /// - Parameters:
+  ///   - container: The variables.
+  ///   - configuration: The configuration of the model.
+  ///   - compilation: The compilation settings, if there are any.
+  ///   - version: The version of Keras whose defaults the configuration has.
+  ///   - kept: The tokens and the tokenizer as JSON, in files that Unroll wrote.
+  ///   - path: The path, for messages.
+  init(
+    container: ForeignContainer, configuration: JSONValue, compilation: JSONValue?,
+    version: String?, kept: String?, path: String
+  ) {
+    self.container = container
+    self.configuration = configuration
+    self.compilation = compilation
+    self.version = version
+    self.kept = kept
+    self.path = path
+    assets = [:]
+    prefix = ""
+  }
+
   // MARK: - HDF5
 
   /// Creates a file from a container of weights alone.

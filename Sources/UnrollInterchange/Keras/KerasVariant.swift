@@ -12,14 +12,18 @@ struct KerasVariant {
   /// Notes on changes.
   private(set) var notes: [Note] = []
 
-  /// The slope of Keras 3's `hard_sigmoid`.
-  static let hardSigmoid = GateActivation.hardSigmoid(ofKeras: 3)
+  /// The slope of the program's `hard_sigmoid`.
+  private let hardSigmoid: GateActivation
 
   /// Converts a model to Keras's variants.
   ///
+  /// - Parameters:
+  ///   - checkpoint: The model.
+  ///   - generation: The generation of Keras whose `hard_sigmoid` the program has.
   /// - Throws: `InterchangeError` if Keras has no layers that compute the model.
-  init(_ checkpoint: Checkpoint) throws {
+  init(_ checkpoint: Checkpoint, generation: Int = 3) throws {
     self.checkpoint = checkpoint
+    hardSigmoid = GateActivation.hardSigmoid(ofKeras: generation)
     let architecture = checkpoint.architecture
     try Self.checkParameters(of: checkpoint)
     for index in architecture.layers.indices { try bring(index) }
@@ -100,10 +104,13 @@ struct KerasVariant {
       throw Self.refusal(place, "a projection of the hidden state")
     }
     if layer.cell != .rnn, layer.gateActivation != .sigmoid,
-      layer.gateActivation != Self.hardSigmoid
+      layer.gateActivation != hardSigmoid
     {
       throw Self.refusal(
-        place, "a hard_sigmoid of another slope than Keras 3's 1/6 (Keras 2 has 0.2)")
+        place,
+        hardSigmoid == .hardSigmoid(ofKeras: 3)
+          ? "a hard_sigmoid of another slope than Keras 3's 1/6 (Keras 2 has 0.2)"
+          : "a hard_sigmoid of another slope than 0.2 (Keras 3 has 1/6)")
     }
     let hasTwo = layer.cell == .gru && layer.reset == .after
     switch layer.bias {

@@ -101,6 +101,9 @@ struct NamedTensors: Sendable {
   var modules: [TorchModule] = []
   /// The activations of vanilla RNN cells that settings beside the tensors state.
   var statedActivations: [Stated<Activation>] = []
+  /// The location of a setting beside the tensors that ties the output to the embedding, which decides if
+  /// there is one matrix for both.
+  var statedTie: String?
   /// The account of the file's tensors, after names are normalized.
   private(set) var ledger: Ledger?
   /// The order of gate blocks in the rows of recurrent parameters, if the caller states it.

@@ -40,7 +40,7 @@ extension PyTorchFormat {
       notes + moduleNotes(on: checkpoint.architecture)
         + activationNotes(on: checkpoint.architecture)
     case .mapped: notes + activationNotes(on: checkpoint.architecture)
-    case .awdLSTM, .fastai: notes
+    case .awdLSTM, .fastai, .reinvent: notes
     }
   }
 

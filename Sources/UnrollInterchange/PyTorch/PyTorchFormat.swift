@@ -26,11 +26,15 @@ public enum PyTorchFormat: NameWritingFormat {
   ///   information that `options` does not give.
   public static func read(_ file: MappedFile, options: ReadingOptions) throws -> Conversion {
     let model = try TorchModel(try TorchFile(file), options: options)
+    let isPrior = model.isReinvent && options.vocabulary == nil
+    var options = options
+    if isPrior, options.tokenizer == Tokenizer() { options.tokenizer = ReinventFormat.tokenizer }
     let given = try options.configuration.map { try ModelConfiguration($0) }
     var (conversion, language) = try model.named.conversion(
       nil, configuration: given, lists: model.lists, options: options)
     conversion.notes =
       model.notes + (given.map { [$0.note] } ?? []) + conversion.notes + (try model.notesOnList())
+    if isPrior { ReinventFormat.findLineTokens(in: &conversion.checkpoint) }
     if let entry = model.optimizer, !language.hasStoredParameters {
       conversion.notes.append(
         Note(

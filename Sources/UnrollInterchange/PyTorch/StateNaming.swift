@@ -11,6 +11,8 @@ enum StateNaming {
   case awdLSTM
   /// fastai's AWD_LSTM in a sequence with its decoder.
   case fastai
+  /// REINVENT's: an `nn.GRU` or `nn.LSTM` between `_embedding` and `_linear`.
+  case reinvent
   /// The caller's map.
   case mapped(MappedNames)
 
@@ -34,6 +36,7 @@ enum StateNaming {
   func check(_ architecture: Architecture) throws {
     switch self {
     case .wordLanguageModel, .mapped: return
+    case .reinvent: return try Self.checkReinvent(architecture)
     case .awdLSTM, .fastai: break
     }
     let isOfLayers = architecture.layers.allSatisfy {
@@ -43,6 +46,22 @@ enum StateNaming {
       throw InterchangeError(
         file: "the checkpoint", place: "/model",
         expected: "an embedding and LSTM layers with two biases, as AWD-LSTM has them",
+        found: "other layers", fix: "`--to pytorch` writes them under word_language_model's names")
+    }
+  }
+
+  private static func checkReinvent(_ architecture: Architecture) throws {
+    let isGated = architecture.layers.allSatisfy { layer in
+      layer.cell != .rnn && layer.bias == .double && layer.projectionSize == nil
+    }
+    guard architecture.input == .embedding, isGated, isOneModule(architecture),
+      !architecture.isTied, architecture.hasOutputBias, !architecture.hasOutputProjection
+    else {
+      throw InterchangeError(
+        file: "the checkpoint", place: "/model",
+        expected:
+          "an embedding, equal LSTM or GRU layers with two biases, and an output of its own "
+          + "with a bias, as REINVENT has them",
         found: "other layers", fix: "`--to pytorch` writes them under word_language_model's names")
     }
   }
@@ -62,6 +81,7 @@ enum StateNaming {
     case .fastai:
       return ["", "0", "0.encoder", "0.encoder_dp", "0.encoder_dp.emb", "0.rnns"]
         + layers.flatMap { ["0.rnns.\($0)", "0.rnns.\($0).module"] } + ["1", "1.decoder"]
+    case .reinvent: return ["", "_embedding", "_rnn", "_linear"]
     case .mapped(let names): return names.modules
     }
   }
@@ -105,6 +125,14 @@ enum StateNaming {
       return [
         (.embeddingWeight, "0.encoder.weight"), (.embeddingWeight, "0.encoder_dp.emb.weight"),
       ] + recurrent + [(.outputWeight, "1.decoder.weight"), (.outputBias, "1.decoder.bias")]
+    case .reinvent:
+      let recurrent = layers.flatMap { index in
+        [LayerParameter.weightIH, .weightHH, .biasIH, .biasHH].map {
+          (ParameterPath.layer(index, $0), "_rnn.\($0.rawValue)_l\(index)")
+        }
+      }
+      return [(.embeddingWeight, "_embedding.weight")] + recurrent
+        + [(.outputWeight, "_linear.weight"), (.outputBias, "_linear.bias")]
     case .mapped(let names): return names.names
     }
   }

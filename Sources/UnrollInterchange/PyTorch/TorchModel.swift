@@ -50,6 +50,7 @@ struct TorchModel {
     }
     try named.checkNames(fix: Self.saveWeights)
     named.statedActivations = settings.activations
+    named.statedTie = settings.ties.first
     var options = options
     options.ignored.subtract(settings.ignored)
     notes += settings.ignored.sorted().map { Note(place: $0, message: "ignored, as requested") }

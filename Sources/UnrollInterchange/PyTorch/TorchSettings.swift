@@ -16,6 +16,8 @@ struct TorchSettings {
 
   /// The activations of vanilla RNN cells.
   private(set) var activations: [Stated<Activation>] = []
+  /// The locations of settings that tie the output to the embedding.
+  private(set) var ties: [String] = []
   /// The paths of `--ignore` that are values beside the model.
   private(set) var ignored: Set<String> = []
 
@@ -52,6 +54,7 @@ struct TorchSettings {
         if let activation = ModelSetting.activation(of: next.name, value) {
           activations.append(Stated(place: next.path, value: activation))
         }
+        if ModelSetting.isTie(next.name, value) { ties.append(next.path) }
       }
       guard next.depth < 3 else { continue }
       let state = file.graph[next.value].state

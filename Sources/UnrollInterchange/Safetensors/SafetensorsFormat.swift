@@ -38,7 +38,14 @@ public enum SafetensorsFormat: NameWritingFormat {
       try StateMetadata(json: $0, beside: named)
     }
     named.add(aliases: container.metadata)
-    var notes = try named.normalize(options)
+    var notes: [Note] = []
+    let mlx = options.map.isEmpty ? try MLXTensors(named.tensors, of: container) : nil
+    if let mlx {
+      named = NamedTensors(file: mlx, tensors: mlx.named)
+      if let note = mlx.note { notes.append(note) }
+    }
+    notes += try named.normalize(options)
+    if let gates = mlx?.gates { try named.take(gates) }
     let given = kept == nil ? try options.configuration.map { try ModelConfiguration($0) } : nil
     if let given { notes.append(given.note) }
     var conversion = try named.conversion(kept, configuration: given, options: options).conversion
@@ -99,18 +106,38 @@ public enum SafetensorsFormat: NameWritingFormat {
     _ checkpoint: Checkpoint, naming: StateNaming, to path: String, progress: (Int) -> Void
   ) throws {
     let state = try state(of: checkpoint, naming: naming)
-    let owned = state.owned.sorted { first, second in
+    try write(
+      state.owned.map { ($0.name, $0.tensor) },
+      metadata: metadata(of: checkpoint, state, gates: naming.mapped?.gates), to: path,
+      progress: progress)
+  }
+
+  /// Writes tensors.
+  ///
+  /// - Parameters:
+  ///   - tensors: The tensors with their names, in any order.
+  ///   - metadata: The texts of the header, by key.
+  ///   - path: An existing file, which is overwritten.
+  ///   - progress: Called with the number of bytes of tensors written since the last call.
+  /// - Throws: `InterchangeError` if the header has no room for the tokens; `FileError` if the file
+  ///   cannot be written.
+  static func write(
+    _ tensors: [(name: String, tensor: Tensor)], metadata: [(key: String, text: String)],
+    to path: String, progress: (Int) -> Void
+  ) throws {
+    let tensors = tensors.sorted { first, second in
       let sizes = (first.tensor.dtype.size, second.tensor.dtype.size)
       return sizes.0 != sizes.1
         ? sizes.0 > sizes.1 : first.name.utf8.lexicographicallyPrecedes(second.name.utf8)
     }
-    var members = [metadata(of: checkpoint, state, gates: naming.mapped?.gates)]
+    let texts = metadata.map { "\(quoted($0)):\(quoted($1))" }
+    var members = [#""\#(metadataKey)":{\#(texts.joined(separator: ","))}"#]
     var offset = 0
-    for entry in owned {
-      let count = entry.tensor.storage.count
-      let shape = entry.tensor.shape.dimensions.map(String.init).joined(separator: ",")
+    for (name, tensor) in tensors {
+      let count = tensor.storage.count
+      let shape = tensor.shape.dimensions.map(String.init).joined(separator: ",")
       members.append(
-        #"\#(quoted(entry.name)):{"dtype":"\#(entry.tensor.dtype.safetensorsName)","shape":[\#(shape)],"#
+        #"\#(quoted(name)):{"dtype":"\#(tensor.dtype.safetensorsName)","shape":[\#(shape)],"#
           + #""data_offsets":[\#(offset),\#(offset + count)]}"#)
       offset += count
     }
@@ -125,7 +152,7 @@ public enum SafetensorsFormat: NameWritingFormat {
     var file = try SequentialFile(emptying: path)
     try withUnsafeBytes(of: UInt64(header.count).littleEndian) { try file.write($0) }
     try header.withUnsafeBytes { try file.write($0) }
-    for entry in owned { try file.write(entry.tensor, progress: progress) }
+    for (_, tensor) in tensors { try file.write(tensor, progress: progress) }
     try file.close()
   }
 }
@@ -136,7 +163,7 @@ extension SafetensorsFormat {
   /// The entry of a tie is that of `save_model`.
   private static func metadata(
     of checkpoint: Checkpoint, _ state: TorchStateDictionary, gates: GateOrder?
-  ) -> String {
+  ) -> [(key: String, text: String)] {
     var texts = [
       ("format", "pt"), (StateMetadata.key, StateMetadata(checkpoint, gates: gates).json),
     ]
@@ -147,8 +174,7 @@ extension SafetensorsFormat {
       else { continue }
       texts.insert((entry.name, owner.name), at: 0)
     }
-    let members = texts.map { "\(quoted($0)):\(quoted($1))" }
-    return #""\#(metadataKey)":{\#(members.joined(separator: ","))}"#
+    return texts
   }
 }
 

@@ -178,8 +178,8 @@ extension Tensor {
     }
   }
 
-  /// Negates the values of one block of rows.
-  private func negatingBlock(_ block: Int, of count: Int) -> Tensor {
+  /// Returns the tensor with the values of one block of rows negated.
+  func negatingBlock(_ block: Int, of count: Int) -> Tensor {
     let size = storage.count / count
     var bytes = withUnsafeBytes { Array($0) }
     // The sign is the highest bit of the last byte.
