@@ -27,6 +27,14 @@ import UnrollTokenization
         == name.hasPrefix("early"))
   }
 
+  @Test("Arrays that MLX saves as .npz are read as its safetensors are")
+  func archivesAreRead() throws {
+    let conversion = try convertFixture("mlx/gru.npz")
+    try References("mlx").expect(conversion.checkpoint, toBe: "gru", within: 1e-5)
+    let other = try convertFixture("mlx/gru.safetensors").checkpoint
+    #expect(conversion.checkpoint.weightsDigest == other.weightsDigest)
+  }
+
   @Test("Square matrices of vanilla layers alone do not show whether they are transposed")
   func squareMatricesAreRefused() throws {
     let error = #expect(throws: InterchangeError.self) {

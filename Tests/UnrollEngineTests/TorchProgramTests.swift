@@ -99,7 +99,9 @@ import UnrollTokenization
     #expect(throws: InterchangeError.self) { try ReinventFormat.exportNotes(for: small) }
     var other = try read("reinvent-gru.prior").checkpoint
     other.vocabulary = Vocabulary(tokens: (0..<11).map { "\($0)".utf8 }, unit: .word)
-    let error = #expect(throws: InterchangeError.self) { try ReinventFormat.exportNotes(for: other) }
+    let error = #expect(throws: InterchangeError.self) {
+      try ReinventFormat.exportNotes(for: other)
+    }
     #expect(error?.found == "no $")
   }
 

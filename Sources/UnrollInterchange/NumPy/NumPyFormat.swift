@@ -64,7 +64,7 @@ public enum NumPyFormat: NameWritingFormat {
       notes += try classic.apply(to: &named)
       options.nonlinearity = options.nonlinearity ?? .tanh
     }
-    notes += try named.normalize(options)
+    notes += try named.normalizeWithMLX(options)
     var conversion = try named.conversion(kept, lists: lists, options: options).conversion
     conversion.notes = notes + conversion.notes
     return conversion

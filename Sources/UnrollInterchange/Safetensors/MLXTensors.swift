@@ -195,3 +195,20 @@ struct MLXTensors: TensorContainer {
     return padded
   }
 }
+
+extension NamedTensors {
+  /// Takes the layers of MLX among the tensors under PyTorch's names, and normalizes the others.
+  ///
+  /// - Parameter options: The caller's map, which states all names, and the names to ignore.
+  /// - Returns: Notes on transposed matrices, and those of `normalize`.
+  /// - Throws: The errors of both.
+  mutating func normalizeWithMLX(_ options: ReadingOptions) throws -> [Note] {
+    guard options.map.isEmpty, let mlx = try MLXTensors(tensors, of: file) else {
+      return try normalize(options)
+    }
+    self = NamedTensors(file: mlx, tensors: mlx.named)
+    let notes = try normalize(options)
+    if let gates = mlx.gates { try take(gates) }
+    return (mlx.note.map { [$0] } ?? []) + notes
+  }
+}

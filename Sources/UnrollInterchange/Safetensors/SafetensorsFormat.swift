@@ -38,14 +38,7 @@ public enum SafetensorsFormat: NameWritingFormat {
       try StateMetadata(json: $0, beside: named)
     }
     named.add(aliases: container.metadata)
-    var notes: [Note] = []
-    let mlx = options.map.isEmpty ? try MLXTensors(named.tensors, of: container) : nil
-    if let mlx {
-      named = NamedTensors(file: mlx, tensors: mlx.named)
-      if let note = mlx.note { notes.append(note) }
-    }
-    notes += try named.normalize(options)
-    if let gates = mlx?.gates { try named.take(gates) }
+    var notes = try named.normalizeWithMLX(options)
     let given = kept == nil ? try options.configuration.map { try ModelConfiguration($0) } : nil
     if let given { notes.append(given.note) }
     var conversion = try named.conversion(kept, configuration: given, options: options).conversion
