@@ -9,7 +9,7 @@ public enum AllFormats {
   public static let all: [any ForeignFormat.Type] = [
     PyTorchTrainingFormat.self, AWDFormat.self, FastaiFormat.self, PyTorchFormat.self,
     SafetensorsFormat.self, NumPyFormat.self, GGUFFormat.self, ONNXFormat.self, ML5Format.self,
-    KerasFormat.self, KerasHDF5Format.self, TheanoLMFormat.self,
+    KerasFormat.self, KerasHDF5Format.self, TheanoLMFormat.self, TensorFlowFormat.self,
   ]
   /// The formats that can be written.
   public static let written = all.filter { $0.isWritten }
