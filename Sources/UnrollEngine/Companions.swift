@@ -90,6 +90,7 @@ extension ConversionOptions {
     var options = self
     options.vocabulary = .list(list.path)
     options.tokenizer = .kind(list.kind, space: nil)
+    options.listBesideFile = list.name
     let note = Note(
       place: list.name,
       message: "gives the tokens, tokenizer \(list.kind.rawValue): it lies beside the checkpoint",

@@ -76,6 +76,8 @@ public struct ConversionOptions: Sendable {
   public var target: ConversionTarget
   /// The source of the vocabulary.
   public var vocabulary: VocabularySource
+  /// The name of the list of tokens, if it was found beside the file.
+  var listBesideFile: String?
   /// `true` to refuse a foreign file without a vocabulary, `false` to read it with a placeholder.
   var requiresVocabulary = true
   /// The activation of vanilla RNN cells, if the file does not name it.

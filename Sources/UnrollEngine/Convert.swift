@@ -129,6 +129,7 @@ extension ConversionOptions {
         found: format.name, fix: "leave --forget-bias out")
     }
     options.forgetBias = forgetBias
+    options.listBesideFile = listBesideFile
     options.requiresVocabulary = requiresVocabulary
     options.ignored = ignored
     options.root = root

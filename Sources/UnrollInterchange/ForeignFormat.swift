@@ -119,6 +119,8 @@ public struct ReadingOptions: Sendable {
   /// The list of tokens in the corpus folder, with its path, if the vocabulary is built from the
   /// corpus in no stated order.
   public var listBesideCorpus: (path: String, vocabulary: Vocabulary)?
+  /// The name of the list that `vocabulary` is from, if it was found beside the file.
+  public var listBesideFile: String?
   /// The tokenizer.
   public var tokenizer: Tokenizer
   /// The activation of vanilla RNN layers, for files that do not name it.
@@ -240,6 +242,12 @@ extension ReadingOptions {
     }
     if vocabulary.count < rows, tokenizer.hasFewerTokens {
       return vocabulary.padded(to: rows)
+    }
+    if let listBesideFile, vocabulary.count != rows {
+      throw error(
+        place, "a token for each of \(rows) rows in \(listBesideFile), which lies beside the file",
+        "\(vocabulary.count)",
+        "the list is of another training: give the right one with `--vocabulary FILE`")
     }
     guard vocabulary.count == rows else {
       throw error(

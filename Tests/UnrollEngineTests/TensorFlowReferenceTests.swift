@@ -209,7 +209,7 @@ import UnrollTokenization
     "Cells that compute something else are refused by its name",
     arguments: [
       ("refused-clip", "cell_clip"), ("refused-relu", "Relu"), ("refused-residual", "residual"),
-      ("refused-peephole", "w_f_diag"),
+      ("refused-peephole", "one with peepholes"),
     ])
   func otherCellsAreNamed(prefix: String, word: String) throws {
     let error = try refusal(of: prefix)

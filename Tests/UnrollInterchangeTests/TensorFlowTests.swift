@@ -14,7 +14,7 @@ import UnrollTokenization
 
   /// Returns a number of 7 bits a byte.
   private static func number(_ value: Int) -> [UInt8] {
-    var rest = value
+    var rest = UInt64(bitPattern: Int64(value))
     var bytes: [UInt8] = []
     while rest >= 0x80 {
       bytes.append(UInt8(rest & 0x7F) | 0x80)

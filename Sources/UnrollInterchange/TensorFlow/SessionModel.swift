@@ -75,6 +75,13 @@ struct SessionModel {
     switch found?.kept {
     case .kept(let state, let approximation)?:
       optimizer = state
+      if graph?.nodes.contains(where: { $0.name.contains("clip_by_") }) == true {
+        notes.append(
+          Note(
+            place: "optimizer",
+            message:
+              "not preserved: that the program clips gradients; `--clip` of finetune states it"))
+      }
       notes += approximation.map { [Note(place: "optimizer", message: "approximate: \($0)")] } ?? []
     case .lost(let reason)?:
       notes.append(Note(place: "optimizer", message: "not preserved: \(reason)"))
@@ -102,6 +109,9 @@ struct SessionModel {
           cell.scope,
           "a cell that reads the \(cells[index - 1].outputSize) numbers of the one before",
           "one that reads \(cell.inputSize)")
+      }
+      if bundle[cell.scope + "/w_f_diag"] != nil {
+        throw refusal(cell.scope + "/w_f_diag", "a cell without peepholes", "one with peepholes")
       }
       let facts = graph.map { CellGraph(cell, in: $0) }
       if let obstacle = facts?.obstacles.sorted().first {

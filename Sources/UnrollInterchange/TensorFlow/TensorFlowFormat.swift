@@ -27,15 +27,19 @@ public enum TensorFlowFormat: ForeignFormat {
   ///   information that `options` does not give.
   public static func read(_ file: MappedFile, options: ReadingOptions) throws -> Conversion {
     if TensorBundle.recognizes(file) {
-      let bundle = try TensorBundle(file)
-      return SessionModel.recognizes(bundle)
-        ? try session(bundle, try graph(beside: file), options)
-        : try ObjectModel(bundle, nil, options).conversion(options)
+      return try conversion(of: TensorBundle(file), graph: graph(beside: file), nil, options)
     }
     let saved = try SavedModel(file)
     let bundle = try TensorBundle(MappedFile(path: saved.index))
-    return SessionModel.recognizes(bundle)
-      ? try session(bundle, saved.graph, options)
+    return try conversion(of: bundle, graph: saved.graph, saved, options)
+  }
+
+  /// Converts an opened checkpoint.
+  static func conversion(
+    of bundle: TensorBundle, graph: OperationGraph?, _ saved: SavedModel?, _ options: ReadingOptions
+  ) throws -> Conversion {
+    SessionModel.recognizes(bundle)
+      ? try session(bundle, graph, options)
       : try ObjectModel(bundle, saved, options).conversion(options)
   }
 
