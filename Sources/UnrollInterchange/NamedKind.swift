@@ -104,7 +104,7 @@ public struct NamedKind: Sendable {
       fix: "give its index, NAME.index, beside which the other files lie"
     ) {
       $0.name.contains(".data-0") || $0.name.hasSuffix(".ckpt.meta")
-        || ($0.name.hasSuffix(".meta") && $0.name.contains("ckpt"))
+        || ($0.name.hasSuffix(".meta") && ($0.name.contains("ckpt") || $0.bytes.first == 0x0A))
     },
     NamedKind(
       name: "a damaged index of a checkpoint of TensorFlow, or one that is cut off",

@@ -115,6 +115,14 @@ import UnrollTokenization
     #expect(conversion.checkpoint.tokenizer.kind == .character)
   }
 
+  @Test("The names of tensors in the graph of a SavedModel are not taken for tokens")
+  func namesOfTensorsAreNoTokens() throws {
+    let error = try #require(throws: InterchangeError.self) {
+      try convert("keras2-saved", in: "keras2", hasTokens: false)
+    }
+    #expect(error.expected.hasPrefix("a vocabulary of 12 tokens"))
+  }
+
   @Test(
     "A SavedModel's configuration tells what its weights do not, and --keras-config what a checkpoint's do not"
   )

@@ -53,11 +53,17 @@ struct SavedModel {
     let functions = library?.ranges(1).compactMap { library?.message($0) } ?? []
     var texts: [(String, [[UInt8]])] = []
     var room = Self.largestText
-    let nodes =
-      graph.ranges(1).compactMap(graph.message)
-      + functions.flatMap { function in function.ranges(3).compactMap(function.message) }
+    let groups =
+      [graph.ranges(1).compactMap(graph.message)]
+      + functions.map { function in function.ranges(3).compactMap(function.message) }
+    // The names of tensors that are saved and restored are no tokens.
+    let nodes = groups.flatMap { nodes in
+      let ofSaver = Set(nodes.filter(Self.isOfSaver).flatMap { $0.texts(3) }.map(Self.name))
+      return nodes.filter { !ofSaver.contains($0.text(1) ?? "") }
+    }
     for node in nodes where node.text(2) == "Const" {
       guard let list = OperationGraph.constant(of: node)?.texts, list.count > 1,
+        !list.contains(where: Self.isKey),
         !texts.contains(where: { $0.1 == list })
       else { continue }
       room -= list.reduce(0) { $0 + $1.count }
@@ -80,6 +86,21 @@ struct SavedModel {
       return TokenSearch.list(
         special.map { Array($0.utf8) } + texts, name: "\(Self.fileName): the constant \(name)")
     }
+  }
+
+  /// Returns `true` for the name of a variable's tensor.
+  private static func isKey(_ text: [UInt8]) -> Bool {
+    String(decoding: text, as: UTF8.self).hasSuffix(TrackableGraph.suffix)
+  }
+
+  /// Returns `true` for an operation that saves or restores tensors by their names.
+  private static func isOfSaver(_ node: WireMessage) -> Bool {
+    ["SaveV2", "RestoreV2", "SaveSlices", "Save"].contains(node.text(2) ?? "")
+  }
+
+  /// Returns the name of the operation that gives a result, such as `Const:output:0`.
+  private static func name(_ result: String) -> String {
+    result.split(separator: ":", maxSplits: 1).first.map(String.init) ?? result
   }
 
   /// The operations of the graph itself.
