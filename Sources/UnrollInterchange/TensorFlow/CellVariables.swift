@@ -82,10 +82,12 @@ struct CellVariables {
   /// - Returns: The cells, in the order of their names.
   static func all(in names: [String]) -> [CellVariables] {
     var cells: [CellVariables] = []
+    var indices: [String: Int] = [:]
     for name in names {
       guard let (scope, kind, role) = parse(name) else { continue }
-      let index = cells.firstIndex { $0.scope == scope } ?? cells.count
+      let index = indices[scope] ?? cells.count
       if index == cells.count { cells.append(CellVariables(scope: scope, kind: kind)) }
+      indices[scope] = index
       cells[index].names[role] = name
     }
     return cells

@@ -128,12 +128,14 @@ extension ObjectLayer {
   /// - Returns: The layers, in the order of their names.
   static func all(named variables: [ObjectVariable]) -> [ObjectLayer] {
     var layers: [(path: [String], byRole: [ObjectRole: ObjectVariable])] = []
+    var indices: [[String]: Int] = [:]
     for variable in variables {
       let parts = variable.name.split(separator: "/").map(String.init)
       guard let role = parts.last.flatMap(ObjectRole.init) else { continue }
       let path = Array(parts.dropLast())
-      let index = layers.firstIndex { $0.path == path } ?? layers.count
+      let index = indices[path] ?? layers.count
       if index == layers.count { layers.append((path, [:])) }
+      indices[path] = index
       if layers[index].byRole[role] == nil { layers[index].byRole[role] = variable }
     }
     return layers.map { path, byRole in

@@ -24,6 +24,7 @@ struct ObjectModel {
     "optimizer", "_optimizer", "save_counter", "keras_api", "signatures", "loss_tracker",
     "_loss_tracker", "metrics", "_metrics", "compiled_metrics", "_compile_metrics",
   ]
+  private static let mostLayers = 1000
   private static let generators: Set = [
     "seed_generator", "_random_generator", "random_generator", "_seed_generators",
   ]
@@ -173,6 +174,10 @@ struct ObjectModel {
   private mutating func orderedParts() throws -> (
     parts: [KerasPart], configuration: KerasConfiguration?
   ) {
+    guard layers.count <= Self.mostLayers else {
+      throw error(
+        "", "at most \(Self.mostLayers) layers", "\(layers.count)", "such models are not converted")
+    }
     for direction in ["forward_layer", "backward_layer"] {
       guard let layer = layers.first(where: { $0.path.contains(direction) }) else { continue }
       throw error(

@@ -10,6 +10,8 @@ struct SavedModel {
   static let fileName = "saved_model.pb"
   private static let metadataName = "keras_metadata.pb"
   private static let largestText = 16 << 20
+  /// What a list counts for beside its bytes: it is compared with the others.
+  private static let costOfList = 16 << 10
 
   /// The index of the variables.
   let index: String
@@ -66,7 +68,7 @@ struct SavedModel {
         !list.contains(where: Self.isKey),
         !texts.contains(where: { $0.1 == list })
       else { continue }
-      room -= list.reduce(0) { $0 + $1.count }
+      room -= list.reduce(Self.costOfList) { $0 + $1.count }
       guard room >= 0 else { throw error("", "strings of at most 16 MB", "more") }
       texts.append((node.text(1) ?? "", list))
     }

@@ -23,6 +23,7 @@ struct SessionModel {
   private var output: String?
   private var outputBias: String?
 
+  private static let mostCells = 1000
   private static let fix = "other models of TensorFlow 1 are not converted"
 
   /// Returns `true` if a checkpoint has such cells.
@@ -44,7 +45,7 @@ struct SessionModel {
     let training = SessionTraining(names, of: bundle)
     let model = names.filter { !training.names.contains($0) }
     let found = CellVariables.all(in: model)
-    guard let ordered = CellVariables.ordered(found) else {
+    guard found.count <= Self.mostCells, let ordered = CellVariables.ordered(found) else {
       throw bundle.error(
         "", expected: "cells in a row, told by one number in their names, as cell_0, cell_1",
         found: list(found.map(\.scope)), fix: Self.fix)

@@ -16,6 +16,8 @@ struct SessionTraining {
   ]
   /// The name of averages of variables, which no optimizer needs.
   private static let averages = "ExponentialMovingAverage"
+  /// The most parts of a name between slashes.
+  private static let mostParts = 64
   private static let ofNumbers: Set = ["global_step", "learning_rate", "lr", "step", "epoch"]
 
   /// Sorts the variables of a checkpoint.
@@ -33,7 +35,7 @@ struct SessionTraining {
         numbers.append(name)
         continue
       }
-      guard Self.base(last) != nil else { continue }
+      guard Self.base(last) != nil, parts.count <= Self.mostParts else { continue }
       // The optimizer may have been made in a scope of its own: `train/embedding/Adam`.
       let variable = parts.indices.lazy.map { parts[$0..<(parts.count - 1)].joined(separator: "/") }
         .first { known.contains($0) && bundle[$0]?.shape == entry.shape }

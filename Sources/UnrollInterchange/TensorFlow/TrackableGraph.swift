@@ -23,6 +23,8 @@ struct TrackableGraph {
 
   /// The name of the tensor that holds the graph.
   static let tensorName = "_CHECKPOINTABLE_OBJECT_GRAPH"
+  /// The most attributes that lead to a variable; a layer in a model in a checkpoint has about six.
+  private static let deepest = 64
   /// The suffix of the names of tensors.
   static let suffix = "/.ATTRIBUTES/VARIABLE_VALUE"
 
@@ -69,9 +71,11 @@ struct TrackableGraph {
     while next < pending.count {
       let owner = pending[next]
       next += 1
+      let path = paths[owner] ?? []
+      guard path.count < Self.deepest else { continue }
       for (name, node) in nodes[owner].children
       where paths[node] == nil && !isLeft(name, owner) {
-        paths[node] = (paths[owner] ?? []) + [name]
+        paths[node] = path + [name]
         pending.append(node)
       }
     }
