@@ -26,7 +26,7 @@ public struct ModelPair: Sendable {
   public init(
     _ paths: [String], options: ConversionOptions, reader: ContainerReader = .inProcess
   ) throws {
-    let files = try paths.map { try MappedFile(path: $0) }
+    let files = try paths.map { try MappedFile(path: ModelLocation($0).path) }
     // Checkpoints first: a foreign file may need their tokens.
     var models = try files.map { file in
       try checkpointExamination(of: file, reader: reader).map { try Checkpoint($0) }

@@ -76,12 +76,16 @@ public struct ConversionOptions: Sendable {
   public var target: ConversionTarget
   /// The source of the vocabulary.
   public var vocabulary: VocabularySource
+  /// The name of the list of tokens, if it was found beside the file.
+  var listBesideFile: String?
   /// `true` to refuse a foreign file without a vocabulary, `false` to read it with a placeholder.
   var requiresVocabulary = true
   /// The activation of vanilla RNN cells, if the file does not name it.
   public var nonlinearity: Activation?
   /// The gate activation of recurrent layers, if the file does not name it.
   public var gateActivation: GateActivation?
+  /// The constant that is added to the forget gates of LSTM layers, if the file does not record it.
+  public var forgetBias: Double?
   /// The kind of tokenizer, or the file that defines it.
   public var tokenizer = TokenizerSource.kind(.whitespace, space: nil)
   /// `true` if a tokenizer of another program's file ends each line with its end-of-sentence token.

@@ -67,8 +67,8 @@ extension ConversionOptions {
     besideCheckpoint path: String, expecting expected: String, exceptMap allowsMap: Bool = false
   ) throws {
     guard case .file = vocabulary, nonlinearity == nil, names == nil || allowsMap,
-      ignored.isEmpty, root == nil, gateActivation == nil, configuration == nil,
-      special == SpecialTokens()
+      ignored.isEmpty, root == nil, gateActivation == nil, forgetBias == nil,
+      configuration == nil, special == SpecialTokens()
     else {
       throw InterchangeError(
         file: path, place: "", expected: expected,

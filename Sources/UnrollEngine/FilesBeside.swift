@@ -12,8 +12,13 @@ extension ConversionOptions {
     "vocab.json", "vocab.txt", "itos.pkl", "tokenizer.model", "spiece.model", "merges.txt",
   ]
 
+  /// Lists of tokens of char-rnn-tensorflow and word-rnn-tensorflow, and the kind of their tokens.
+  private static let listsOfTensorFlow: [(name: String, kind: TokenizerKind)] = [
+    ("chars_vocab.pkl", .character), ("words_vocab.pkl", .whitespace),
+  ]
+
   /// Returns the options, completed with the files beside a safetensors file or a PyTorch .bin file
-  /// that holds no metadata.
+  /// that holds no metadata, or with the list of tokens beside a checkpoint of TensorFlow.
   ///
   /// Options that the caller sets take precedence.
   ///
@@ -26,17 +31,12 @@ extension ConversionOptions {
   func completed(
     beside file: MappedFile, of format: any ForeignFormat.Type
   ) throws -> (options: ConversionOptions, notes: [Note]) {
+    if format == TensorFlowFormat.self { return completed(besideCheckpoint: file) }
     // The same library wrote `pytorch_model.bin` before it wrote safetensors.
     let isOlder = format == PyTorchFormat.self && file.path.hasSuffix(".bin")
     let isBare = try format == SafetensorsFormat.self && !SafetensorsFormat.holdsTokens(file)
     guard isOlder || isBare else { return (self, []) }
-    let folder = URL(filePath: file.path).deletingLastPathComponent()
-    func beside(_ name: String) -> String? {
-      let path = folder.appending(path: name).path
-      var isFolder: ObjCBool = false
-      let exists = FileManager.default.fileExists(atPath: path, isDirectory: &isFolder)
-      return exists && !isFolder.boolValue ? path : nil
-    }
+    func beside(_ name: String) -> String? { Self.file(name, beside: file) }
     var options = self
     options.configuration = configuration ?? beside("config.json")
     guard case .file = vocabulary, case .kind(.whitespace, nil) = tokenizer else {
@@ -66,5 +66,35 @@ extension ConversionOptions {
         "its tokens: of the files beside it only tokenizer.json is used automatically",
       found: found.joined(separator: ", "),
       fix: "give \(option), with its folder, if that is the model's; or other tokens")
+  }
+
+  /// Returns the path of a file beside another, if there is one.
+  private static func file(_ name: String, beside file: MappedFile) -> String? {
+    let path = SplitPath(file.path).sibling(name)
+    var isFolder: ObjCBool = false
+    let exists = FileManager.default.fileExists(atPath: path, isDirectory: &isFolder)
+    return exists && !isFolder.boolValue ? path : nil
+  }
+
+  /// Returns the options with the one list of tokens beside a checkpoint of TensorFlow, if the caller gives none.
+  private func completed(
+    besideCheckpoint file: MappedFile
+  ) -> (options: ConversionOptions, notes: [Note]) {
+    guard case .file = vocabulary, case .kind(let kind, nil) = tokenizer else { return (self, []) }
+    let found = Self.listsOfTensorFlow.compactMap { list in
+      Self.file(list.name, beside: file).map { (path: $0, name: list.name, kind: list.kind) }
+    }
+    guard found.count == 1, let list = found.first, [.whitespace, list.kind].contains(kind) else {
+      return (self, [])
+    }
+    var options = self
+    options.vocabulary = .list(list.path)
+    options.tokenizer = .kind(list.kind, space: nil)
+    options.listBesideFile = list.name
+    let note = Note(
+      place: list.name,
+      message: "gives the tokens, tokenizer \(list.kind.rawValue): it lies beside the checkpoint",
+      isHarmless: true)
+    return (options, [note])
   }
 }

@@ -23,12 +23,16 @@ public enum ModelFile: Sendable {
     contentsOf path: String, options: ConversionOptions, upTo cost: Cost,
     reader: ContainerReader = .inProcess
   ) throws {
+    let location = try ModelLocation(path)
+    let path = location.path
     let file = try MappedFile(path: path)
     if let examination = try checkpointExamination(of: file, upTo: cost, reader: reader) {
       try options.refuseInformation(besideCheckpoint: path, expecting: "only the checkpoint")
       self = .checkpoint(examination)
     } else {
-      self = .foreign(try ForeignModel(file, options: options, reader: reader))
+      var model = try ForeignModel(file, options: options, reader: reader)
+      model.conversion.notes = location.notes + model.conversion.notes
+      self = .foreign(model)
     }
   }
 }
@@ -41,7 +45,7 @@ public struct ForeignModel: Sendable {
   public let bytes: Int
   /// The model, and what is not preserved in it or assumed; `Vocabulary.isPlaceholder` is `true` for
   /// tokens that neither the file nor the options give.
-  public let conversion: Conversion
+  public fileprivate(set) var conversion: Conversion
 
   init(_ file: MappedFile, options: ConversionOptions, reader: ContainerReader) throws {
     let format = try foreignFormat(of: file, reader: reader)
@@ -53,6 +57,9 @@ public struct ForeignModel: Sendable {
     var conversion = try format.read(
       file, options: options.readingOptions(of: file, format, tokens: tokens, reader: reader))
     conversion.notes = notes + tokens.notes + conversion.notes
-    (self.format, bytes, self.conversion) = (format.name, file.count, conversion)
+    bytes = try format.companions(of: file).reduce(file.count) {
+      try $0 + MappedFile(path: $1).count
+    }
+    (self.format, self.conversion) = (format.name, conversion)
   }
 }

@@ -24,6 +24,8 @@ public func convert(
   _ path: String, options: ConversionOptions,
   reader: ContainerReader = .inProcess, progress: (Int) -> Void = { _ in }
 ) throws -> Conversion {
+  let location = try ModelLocation(path)
+  let path = location.path
   let file = try MappedFile(path: path)
   if let examination = try checkpointExamination(of: file, reader: reader) {
     var conversion = try readCheckpoint(examination, path, options: options)
@@ -43,7 +45,7 @@ public func convert(
   let readingOptions = try options.readingOptions(
     of: file, format, tokens: tokens, reader: reader)
   var conversion = try format.read(file, options: readingOptions)
-  conversion.notes = notes + tokens.notes + conversion.notes
+  conversion.notes = location.notes + notes + tokens.notes + conversion.notes
   try options.special.apply(to: &conversion, path: path, isChoice: tokens.leavesLinesOpen)
   conversion.notes += try options.plausibilityWarning(conversion).map { [$0] } ?? []
   try conversion.convertNumbers(to: options.dtype, path: path)
@@ -54,6 +56,7 @@ public func convert(
     arguments.append("nonlinearity=\(nonlinearity.rawValue)")
   }
   if let gates = options.gateActivation { arguments.append("gate_activation=\(gates.name)") }
+  if let bias = options.forgetBias { arguments.append("forget_bias=\(bias)") }
   if options.names != nil { arguments.append("names=map") }
   // A name may contain line breaks, and each argument is one line.
   arguments += options.ignored.sorted().map { "ignored=\(excerpt($0))" }
@@ -64,7 +67,7 @@ public func convert(
   arguments += options.special.arguments
   if let dtype = options.dtype { arguments.append("dtype=\(dtype.rawValue)") }
   let paths =
-    options.vocabulary.paths + options.tokenizer.paths
+    try format.companions(of: file) + options.vocabulary.paths + options.tokenizer.paths
     + [options.names, options.configuration].compactMap { $0 }
   let inputs = try [file] + paths.map { try MappedFile(path: $0) }
   let digests = try conversion.addProofs(whileHashing: inputs)
@@ -109,24 +112,37 @@ extension ConversionOptions {
         file: file.path, place: "", expected: "a file of PyTorch, for a model inside it",
         found: format.name, fix: "leave --root out")
     }
-    guard gateActivation == nil || format == KerasHDF5Format.self else {
+    guard
+      gateActivation == nil || format == KerasHDF5Format.self || format == TensorFlowFormat.self
+    else {
       throw InterchangeError(
         file: file.path, place: "",
-        expected: "HDF5 weights of Keras, which do not name the function of the gates",
+        expected:
+          "HDF5 weights of Keras or a checkpoint of TensorFlow, which do not name the function of the gates",
         found: format.name, fix: "leave --gate-activation out")
     }
     options.gateActivation = gateActivation
+    guard forgetBias == nil || format == TensorFlowFormat.self else {
+      throw InterchangeError(
+        file: file.path, place: "",
+        expected: "a checkpoint of TensorFlow 1, whose cells may add a forget bias",
+        found: format.name, fix: "leave --forget-bias out")
+    }
+    options.forgetBias = forgetBias
+    options.listBesideFile = listBesideFile
     options.requiresVocabulary = requiresVocabulary
     options.ignored = ignored
     options.root = root
     if let path = configuration {
       guard
-        [KerasHDF5Format.name, KerasFormat.name, SafetensorsFormat.name, PyTorchFormat.name]
-          .contains(format.name)
+        [
+          KerasHDF5Format.name, KerasFormat.name, TensorFlowFormat.name, SafetensorsFormat.name,
+          PyTorchFormat.name,
+        ].contains(format.name)
       else {
         throw InterchangeError(
           file: file.path, place: "",
-          expected: "weights of Keras or safetensors, for a configuration beside them",
+          expected: "weights of Keras, TensorFlow or safetensors, for a configuration beside them",
           found: format.name, fix: "leave --keras-config out")
       }
       options.configuration = try MappedFile(path: path)
@@ -146,7 +162,7 @@ extension ConversionOptions {
 public func mapSkeleton(
   of path: String, root: String? = nil, ignoring ignored: Set<String> = []
 ) throws -> String {
-  let file = try MappedFile(path: path)
+  let file = try MappedFile(path: ModelLocation(path).path)
   var options = ReadingOptions()
   options.root = root
   options.ignored = ignored

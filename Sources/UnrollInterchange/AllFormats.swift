@@ -11,7 +11,7 @@ public enum AllFormats {
     PyTorchFormat.self,
     MLXFormat.self, SafetensorsFormat.self, NumPyFormat.self, GGUFFormat.self, ONNXFormat.self,
     ML5Format.self, KerasFormat.self, KerasHDF5Format.self, TensorFlowJSFormat.self,
-    TheanoLMFormat.self, Torch7Format.self,
+    TheanoLMFormat.self, Torch7Format.self, TensorFlowFormat.self,
   ]
   /// The formats that can be written.
   public static let written = all.filter { $0.isWritten }

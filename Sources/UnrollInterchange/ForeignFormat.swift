@@ -19,6 +19,11 @@ public protocol ForeignFormat: Sendable {
   /// - Throws: `InterchangeError` if the file cannot be converted faithfully.
   static func read(_ file: MappedFile, options: ReadingOptions) throws -> Conversion
 
+  /// Returns the paths of further files of which a model consists; none for most formats.
+  ///
+  /// - Throws: `InterchangeError` if one is missing or damaged.
+  static func companions(of file: MappedFile) throws -> [String]
+
   /// `true` if the format is read as such; `false` for a variant that is only written.
   static var isRead: Bool { get }
 
@@ -61,6 +66,11 @@ public protocol ForeignFormat: Sendable {
 }
 
 extension ForeignFormat {
+  /// Returns no further files, by default.
+  ///
+  /// - Throws: Nothing.
+  public static func companions(of file: MappedFile) throws -> [String] { [] }
+
   /// `true` if the format is read as such, by default.
   public static var isRead: Bool { true }
 
@@ -109,6 +119,8 @@ public struct ReadingOptions: Sendable {
   /// The list of tokens in the corpus folder, with its path, if the vocabulary is built from the
   /// corpus in no stated order.
   public var listBesideCorpus: (path: String, vocabulary: Vocabulary)?
+  /// The name of the list that `vocabulary` is from, if it was found beside the file.
+  public var listBesideFile: String?
   /// The tokenizer.
   public var tokenizer: Tokenizer
   /// The activation of vanilla RNN layers, for files that do not name it.
@@ -117,6 +129,8 @@ public struct ReadingOptions: Sendable {
   public var map: NameMap
   /// The gate activation of LSTM and GRU layers, for files that do not name it.
   public var gateActivation: GateActivation?
+  /// The constant that is added to the forget gates of LSTM layers, for files that do not record it.
+  public var forgetBias: Double?
   /// Names in the file that the caller leaves out, or prefixes of such names; see `Ledger`.
   public var ignored: Set<String> = []
   /// The path of the model inside the file, for files that hold several.
@@ -246,6 +260,12 @@ extension ReadingOptions {
     }
     if vocabulary.count < rows, tokenizer.hasFewerTokens {
       return vocabulary.padded(to: rows)
+    }
+    if let listBesideFile, vocabulary.count != rows {
+      throw error(
+        place, "a token for each of \(rows) rows in \(listBesideFile), which lies beside the file",
+        "\(vocabulary.count)",
+        "the list is of another training: give the right one with `--vocabulary FILE`")
     }
     guard vocabulary.count == rows else {
       throw error(

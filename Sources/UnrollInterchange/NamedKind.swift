@@ -62,9 +62,6 @@ public struct NamedKind: Sendable {
     }
   }
 
-  private static let keras =
-    "open it in the program that wrote it and save a Keras model: `model.save(\"model.keras\")`"
-
   /// All kinds, the most specific first.
   private static let all: [NamedKind] = [
     NamedKind(
@@ -104,14 +101,19 @@ public struct NamedKind: Sendable {
       looksReadable: true
     ) { $0.name.hasSuffix(".distcp") || $0.has("torch.distributed.checkpoint") },
     NamedKind(
-      name: "a checkpoint of TensorFlow, which this version does not read", fix: keras
+      name: "a part of a checkpoint of TensorFlow",
+      fix: "give its index, NAME.index, beside which the other files lie"
     ) {
       $0.name.contains(".data-0") || $0.name.hasSuffix(".ckpt.meta")
-        || ($0.name.hasSuffix(".index") && $0.bytes.starts(with: [0x00, 0x00]))
-        || ($0.name.hasSuffix(".meta") && $0.name.contains("ckpt"))
+        || ($0.name.hasSuffix(".meta") && ($0.name.contains("ckpt") || $0.bytes.first == 0x0A))
     },
     NamedKind(
-      name: "the graph of a SavedModel of TensorFlow, which this version does not read", fix: keras
+      name: "a damaged index of a checkpoint of TensorFlow, or one that is cut off",
+      fix: "copy it again, with all files of the checkpoint"
+    ) { $0.name.hasSuffix(".index") && $0.bytes.starts(with: [0x00, 0x00]) },
+    NamedKind(
+      name: "a damaged graph of a SavedModel of TensorFlow",
+      fix: "copy the folder of the SavedModel again"
     ) { $0.name == "saved_model.pb" },
     NamedKind(
       name: "something else than the name of a file of Torch7 says",

@@ -73,8 +73,13 @@ package struct WireMessage: Sendable {
 
   /// Returns a 32-bit floating-point number.
   package func float(_ number: Int) -> Float? {
+    fixed32(number).map { Float(bitPattern: $0) }
+  }
+
+  /// Returns a number of 32 bits.
+  package func fixed32(_ number: Int) -> UInt32? {
     guard case .fixed32(let bits)? = last(number) else { return nil }
-    return Float(bitPattern: bits)
+    return bits
   }
 
   /// Returns the range of bytes.
@@ -93,7 +98,12 @@ package struct WireMessage: Sendable {
 
   /// Returns a copy of bytes.
   package func bytes(_ number: Int) -> [UInt8]? {
-    range(number).map { range in storage.withUnsafeBytes { Array($0[range]) } }
+    range(number).map(copy)
+  }
+
+  /// Returns a copy of a range of bytes.
+  package func copy(_ range: Range<Int>) -> [UInt8] {
+    storage.withUnsafeBytes { Array($0[range]) }
   }
 
   /// Returns a message inside this one; `nil` if there is none or the bytes are no message.
@@ -143,6 +153,26 @@ package struct WireMessage: Sendable {
         result += storage.withUnsafeBytes { bytes in
           UnsafeRawBufferPointer(rebasing: bytes[range]).elements(of: UInt32.self) {
             Float(bitPattern: $0)
+          }
+        }
+      default: return nil
+      }
+    }
+    return result
+  }
+}
+
+extension WireMessage {
+  /// Returns all 64-bit floating-point numbers of a field, packed or not; `nil` if they are none.
+  package func doubles(_ number: Int) -> [Double]? {
+    var result: [Double] = []
+    for value in all(number) {
+      switch value {
+      case .fixed64(let bits): result.append(Double(bitPattern: bits))
+      case .bytes(let range) where range.count % 8 == 0:
+        result += storage.withUnsafeBytes { bytes in
+          UnsafeRawBufferPointer(rebasing: bytes[range]).elements(of: UInt64.self) {
+            Double(bitPattern: $0)
           }
         }
       default: return nil

@@ -46,7 +46,13 @@ struct FolderConversion {
   ) throws {
     var models: [(name: String, size: Int)] = []
     var others = 0
-    for name in try Self.files(below: folder).sorted() {
+    let names = try Self.files(below: folder).sorted()
+    // A SavedModel is one model, its variables are part of it.
+    let savedModels = Set(names.filter { SplitPath($0).name == "saved_model.pb" })
+    for name in names {
+      let group = SplitPath(SplitPath(name).folder)
+      guard group.name != "variables" || !savedModels.contains(group.sibling("saved_model.pb"))
+      else { continue }
       guard let file = try? MappedFile(path: "\(folder)/\(name)"), isModel(file) else {
         others += 1
         continue

@@ -41,6 +41,18 @@ struct ForeignFileOptions: ParsableArguments {
     transform: Self.gates)
   var gateActivation: GateActivation?
 
+  @Option(
+    help: "Constant that TensorFlow 1 adds to forget gates, if there is no .meta file.",
+    transform: Self.bias)
+  var forgetBias: Double?
+
+  private static func bias(_ text: String) throws -> Double {
+    guard let number = Double(text), number.isFinite else {
+      throw ValidationError("--forget-bias is a number, such as 1.")
+    }
+    return number
+  }
+
   private static func gates(_ name: String) throws -> GateActivation {
     switch name {
     case "sigmoid": return .sigmoid
@@ -58,6 +70,7 @@ struct ForeignFileOptions: ParsableArguments {
     options.configuration = kerasConfig
     options.nonlinearity = nonlinearity
     options.gateActivation = gateActivation
+    options.forgetBias = forgetBias
   }
 }
 

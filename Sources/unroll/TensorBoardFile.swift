@@ -62,7 +62,9 @@ struct TensorBoardFile {
     event.add(1, double: Date().timeIntervalSince1970)
     fill(&event)
     let length = littleEndian(UInt64(event.bytes.count))
-    let record = length + maskedChecksum(length) + event.bytes + maskedChecksum(event.bytes)
+    let record =
+      length + littleEndian(maskedChecksum(length)) + event.bytes
+      + littleEndian(maskedChecksum(event.bytes))
     try file.write(record)
   }
 }
@@ -108,16 +110,4 @@ private struct Message {
 
 private func littleEndian(_ number: some FixedWidthInteger) -> [UInt8] {
   withUnsafeBytes(of: number.littleEndian, Array.init)
-}
-
-/// Returns the CRC-32C (Castagnoli) of bytes, masked so that checksums of checksums differ.
-private func maskedChecksum(_ bytes: [UInt8]) -> [UInt8] {
-  let crc = ~bytes.reduce(~0 as UInt32) {
-    checksumTable[Int(UInt8(truncatingIfNeeded: $0) ^ $1)] ^ $0 >> 8
-  }
-  return littleEndian((crc >> 15 | crc << 17) &+ 0xa282_ead8)
-}
-
-private let checksumTable: [UInt32] = (0..<256).map { byte in
-  (0..<8).reduce(byte) { crc, _ in crc & 1 == 1 ? crc >> 1 ^ 0x82f6_3b78 : crc >> 1 }
 }

@@ -3,6 +3,7 @@
 import Foundation
 import UnrollFormat
 import UnrollHDF5
+import UnrollSerialization
 import UnrollTensors
 import UnrollTokenization
 
@@ -30,6 +31,8 @@ enum FuzzTarget: String, CaseIterable, Sendable {
   case lua
   /// The bytes are the model.json of a TensorFlow.js model, beside the weights of one.
   case manifest
+  /// The bytes are the lengths of an index and of a graph (u16), both, and a shard: a checkpoint of TensorFlow.
+  case bundle
   /// The bytes are choices that change a valid checkpoint and its inventory.
   case inventory
   /// The bytes are the inventory that a child process answers, which read a foreign file.
@@ -76,6 +79,7 @@ enum FuzzTarget: String, CaseIterable, Sendable {
       case .manifest:
         try Data(bytes).write(to: URL(filePath: path))
         return try Self.readManifest(path)
+      case .bundle: return try Self.readBundle(bytes, path)
       case .inventory:
         return try FuzzedCheckpoint(bytes).outcome(at: path)
       case .answer:
@@ -142,6 +146,24 @@ enum FuzzTarget: String, CaseIterable, Sendable {
       return "read: \(try Vocabulary(contentsOf: path, format: .pickle).count) tokens"
     }
     return summary(of: try NumPyFormat.read(file, options: options))
+  }
+
+  /// Reads a checkpoint of TensorFlow, of which no checksum hides what a fuzzer changes.
+  private static func readBundle(_ bytes: [UInt8], _ path: String) throws -> String {
+    guard bytes.count >= 4 else { return "too short" }
+    func length(_ place: Int) -> Int { Int(bytes[place]) | Int(bytes[place + 1]) << 8 }
+    let index = bytes[4...].prefix(length(0))
+    let meta = bytes[index.endIndex...].prefix(length(2))
+    try Data(index).write(to: URL(filePath: path + ".index"))
+    try Data(bytes[meta.endIndex...]).write(to: URL(filePath: path + ".data-00000-of-00001"))
+    var options = ReadingOptions(
+      vocabulary: Vocabulary(tokens: (0..<12).map { "\($0)".utf8 }, unit: .word),
+      nonlinearity: .tanh)
+    options.forgetBias = meta.isEmpty ? 1 : nil
+    let graph = WireMessage(Array(meta)).flatMap(OperationGraph.init(ofMetaGraph:))
+    let bundle = try TensorBundle(MappedFile(path: path + ".index"), isVerified: false)
+    return summary(
+      of: try TensorFlowFormat.conversion(of: bundle, graph: graph, nil, options))
   }
 
   private static func readArchive(_ path: String) throws -> String {

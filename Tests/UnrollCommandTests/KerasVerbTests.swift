@@ -147,7 +147,7 @@ import UnrollTensors
         (["x.keras"] + options, "found the folder of one that was unpacked\n  fix: pack it again"),
         (
           ["y"] + options,
-          "found a SavedModel of TensorFlow\n  fix: load it with TensorFlow's Keras"
+          "found a damaged graph of a SavedModel of TensorFlow\n  fix: copy the folder"
         ),
       ] {
         let result = try convert(arguments, in: folder)

@@ -199,10 +199,10 @@ import UnrollTokenization
       ),
       ("net.json", #"{"type": "LSTM", "options": {}, "input": {}}"#, "brain.js"),
       ("w.json", #"{"encoder.weight": [[1, 2]]}"#, "numpy.savez"),
-      ("model.ckpt-1.data-00000-of-00001", "abcd", "a checkpoint of TensorFlow"),
+      ("model.ckpt-1.data-00000-of-00001", "abcd", "give its index"),
       ("x.t7", "abcd", "the name of a file of Torch7"),
       ("__0_0.distcp", "abcd", "dcp_to_torch"),
-      ("saved_model.pb", "abcd", "a SavedModel of TensorFlow"),
+      ("saved_model.pb", "abcd", "copy the folder of the SavedModel again"),
     ])
   func kindsAreNamed(name: String, text: String, word: String) throws {
     try withTemporaryFolder { folder in

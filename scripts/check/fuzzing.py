@@ -11,7 +11,7 @@ import zipfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CORPORA = ROOT / "fixtures/fuzzing"
-TARGETS = "pickle", "zip", "torch", "legacy", "arrays", "numbers", "gguf", "graph", "lua", "manifest", "inventory", "answer"
+TARGETS = "pickle", "zip", "torch", "legacy", "arrays", "numbers", "gguf", "graph", "lua", "manifest", "bundle", "inventory", "answer"
 LARGEST_SEED = 12_000
 LARGEST_CORPUS = 55_000
 # The newer ones: the fixtures have little room left.
@@ -55,6 +55,13 @@ def seeds():
         yield "arrays", path.name, without_checksums(path.read_bytes())
     for path in sorted((ROOT / "fixtures/gguf").glob("*.gguf")):
         yield "gguf", path.name, path.read_bytes()
+    for path in sorted((ROOT / "fixtures/tensorflow").glob("*.zip")):
+        with zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                if "/" not in name and name.endswith(".index") and name != "shards.index":
+                    index, data = archive.read(name), archive.read(name.replace(".index", ".data-00000-of-00001"))
+                    if len(data) <= LARGEST_SEED:
+                        yield "bundle", name, len(index).to_bytes(2, "little") + bytes(2) + index + data
     for path in sorted((ROOT / "fixtures/pickles").glob("*.p*")):
         data = path.read_bytes()
         if len(data) <= LARGEST_SEED and not data.startswith(b"PK"):

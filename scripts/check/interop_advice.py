@@ -23,8 +23,9 @@ V, D, H = 11, 5, 7
 NOT_RUN = {
     "a Git LFS pointer": "`git lfs pull` needs a repository and a server that has the file",
     "a web page": "no command: the address of the file is not in the page",
-    "a checkpoint of TensorFlow": "TensorFlow 1 and 2 wrote such files, and the model is an object of its program; TensorFlow is not among the packages of scripts/check/interop",
-    "the graph of a SavedModel": "TensorFlow is not among the packages of scripts/check/interop",
+    "a part of a checkpoint of TensorFlow": "no command: the index lies beside the file, or is lost",
+    "a damaged index of a checkpoint": "no command: the file has to be copied again",
+    "a damaged graph of a SavedModel": "no command: the folder has to be copied again",
     "something else than the name of a file of Torch7": "no command: the file has to be copied again",
     "a model of brain.js": "there is no conversion, as the advice says",
 }

@@ -41,7 +41,7 @@ extension KerasVariables {
           + "this file is \(KerasNameMap.skeleton(of: roles.likely))")
     }
     passWeightless()
-    return (parts(of: layers), [note(of: layers, said)])
+    return (KerasRoles.parts(of: layers), [note(of: layers, said)])
   }
 
   /// Refuses two Dense layers: weights do not show the activation between them.
@@ -56,25 +56,6 @@ extension KerasVariables {
         "\(dense.count): \(list(dense.map(\.module.place))); the file does not tell the function "
         + "between them",
       fix: "give --keras-config, the JSON of `model.to_json()`, or " + file.saveWhole)
-  }
-
-  private func parts(of layers: [KerasRoles.Candidate]) -> [KerasPart] {
-    layers.enumerated().map { index, layer in
-      func part(_ computes: KerasLayer, _ variables: [KerasVariable]) -> KerasPart {
-        KerasPart(computes: computes, name: layer.module.shortName, variables: variables)
-      }
-      switch layer.kind {
-      case .recurrent(let cell): return part(.recurrent(cell), layer.variables)
-      case .dense: return part(.dense, layer.variables)
-      case .matrix:
-        let isFirst = index == 0 && layers.count > 1
-        return part(isFirst ? .embedding : .dense, layer.variables)
-      case .reversible where index == 0: return part(.embedding, Array(layer.variables.prefix(1)))
-      case .reversible:
-        let isTied = layer.variables.count == 1
-        return part(.reversed(isTied: isTied), Array(layer.variables.dropFirst()))
-      }
-    }
   }
 
   private func note(of layers: [KerasRoles.Candidate], _ said: KerasStatements) -> Note {
@@ -219,48 +200,41 @@ extension KerasVariables {
     let isKernel = last == "kernel" || last == "kernel:0" || module.place.hasPrefix("dense")
     if ranks == [2] { return isKernel ? .dense : .matrix }
     if ranks == [2, 1] { return .dense }
+    let isOfGates = KerasGates(variables[0].place) != nil
     guard (2...3).contains(ranks.count), ranks[0] == 2, ranks[1] == 2,
-      let H = shapes[1].dimensions.first, H > 0, shapes[1].dimensions[1] % H == 0
+      var cell = KerasCell(
+        shapes: shapes, resetWithoutBias: hasHardDefault || isOfGates ? .before : .after)
     else { throw refusal(list(shapes.map(\.description))) }
-    return try .recurrent(
-      cell(shapes, H, module, said, isOfGates: KerasGates(variables[0].place) != nil) {
-        refusal(list(shapes.map(\.description)))
-      })
+    try state(&cell, module, said, hasBias: shapes.count == 3, isOfGates: isOfGates)
+    return .recurrent(cell)
   }
 
-  private func cell(
-    _ shapes: [Shape], _ H: Int, _ module: KerasModule, _ said: KerasStatements, isOfGates: Bool,
-    _ refusal: () -> InterchangeError
-  ) throws -> KerasCell {
-    let bias = shapes.count == 3 ? shapes[2].dimensions : []
-    var cell: KerasCell
-    switch shapes[1].dimensions[1] / H {
-    case 1:
+  /// Sets the activations of a cell.
+  private func state(
+    _ cell: inout KerasCell, _ module: KerasModule, _ said: KerasStatements, hasBias: Bool,
+    isOfGates: Bool
+  ) throws {
+    if cell.cell == .rnn {
       guard let nonlinearity = said.nonlinearity else {
         throw file.error(
           module.shortName, expected: "the activation of a SimpleRNN", found: "weights alone",
           fix: "give --nonlinearity tanh, Keras's default, or relu")
       }
-      return KerasCell(cell: .rnn, activation: nonlinearity)
-    case 3:
-      // Without a bias only the version determines the reset gate.
-      let isBefore = bias.isEmpty ? hasHardDefault || isOfGates : bias.count == 1 && bias != [6 * H]
-      cell = KerasCell(cell: .gru, isCuDNN: bias == [6 * H], reset: isBefore ? .before : .after)
-    case 4: cell = KerasCell(cell: .lstm, isCuDNN: bias == [8 * H])
-    default: throw refusal()
+      cell.activation = nonlinearity
+      return
     }
     let isHard = hasHardDefault || isOfGates
     // cuDNN supports only sigmoid gates.
-    guard !cell.isCuDNN else { return cell }
+    guard !cell.isCuDNN else { return }
     if let gates = said.gates {
       cell.gates =
         gates == .sigmoid ? gates : .hardSigmoid(ofKeras: file.version == nil ? 2 : file.generation)
-      return cell
+      return
     }
     // A GRU of TensorFlow 2 has two rows of biases, one of TensorFlow 1 does not.
     guard
       !hasUnknownDefault || isOfGates
-        || (cell.cell == .gru && cell.reset == .after && !bias.isEmpty)
+        || (cell.cell == .gru && cell.reset == .after && hasBias)
     else {
       throw file.error(
         module.shortName, expected: "the function of the gates",
@@ -270,7 +244,6 @@ extension KerasVariables {
           + "hard_sigmoid, that of TensorFlow 1 and of Keras before; or --keras-config")
     }
     cell.gates = isHard ? .hardSigmoid(ofKeras: 2) : .sigmoid
-    return cell
   }
 
   /// `true` if gates default to hard_sigmoid: in Keras before 2.3 and TensorFlow 1.
@@ -325,7 +298,7 @@ extension KerasVariables {
         module: module("decoder", map.output), variables: try map.output.map { try variable($0) },
         kind: .dense))
     passWeightless()
-    return (parts(of: layers), [note(of: layers, said)])
+    return (KerasRoles.parts(of: layers), [note(of: layers, said)])
   }
 }
 

@@ -38,7 +38,7 @@ struct KerasConfiguration {
   var window: StatedWindow?
   /// Notes on properties that are not preserved and on assumptions.
   var notes: [Note] = []
-  let file: KerasFile
+  let file: any KerasSource
   /// `true` after a softmax.
   private var hasSoftmax = false
 
@@ -55,7 +55,7 @@ struct KerasConfiguration {
   /// Reads a configuration.
   ///
   /// - Throws: `InterchangeError` naming the first layer, or setting, that cannot be converted.
-  init(_ value: JSONValue, of file: KerasFile) throws {
+  init(_ value: JSONValue, of file: any KerasSource) throws {
     self.file = file
     let className = value.kerasClass ?? "none"
     let isOwn = KerasKinds.containers.contains(className)

@@ -7,7 +7,7 @@ import UnrollTensors
 import UnrollTokenization
 
 /// A `.keras` archive, or an HDF5 file of a model or of weights alone.
-struct KerasFile {
+struct KerasFile: KerasSource {
   /// The records of an archive.
   enum Record {
     static let metadata = "metadata.json"
@@ -41,6 +41,8 @@ struct KerasFile {
   private var pathOfConfiguration: String?
 
   static let saveAgain = "save the model again: `model.save(\"model.keras\")`"
+  var saveAgain: String { Self.saveAgain }
+  var byteCount: Int { container.byteCount }
 
   /// The token lists of an archive, by the groups of their layers below that of all layers.
   let assets: [String: String]
@@ -78,7 +80,7 @@ struct KerasFile {
 
   /// Returns an error about a location inside the container or the configuration.
   func error(
-    _ place: String, expected: String, found: String, fix: String = saveAgain
+    _ place: String, expected: String, found: String, fix: String
   ) -> InterchangeError {
     let isInside = place.hasPrefix("/")
     return InterchangeError(

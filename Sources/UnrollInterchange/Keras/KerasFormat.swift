@@ -130,7 +130,7 @@ extension KerasFile {
 
 extension ReadingOptions {
   /// Adopts tokens and tokenizer from a layer of the model, unless the caller gives them.
-  fileprivate mutating func take(_ lookup: KerasLookup, rows: Int) {
+  mutating func take(_ lookup: KerasLookup, rows: Int) {
     guard vocabulary == nil, let tokens = lookup.vocabulary(rows: rows) else { return }
     vocabulary = tokens
     if let found = lookup.tokenizer { tokenizer = found }

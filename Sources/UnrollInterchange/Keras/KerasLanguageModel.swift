@@ -19,7 +19,7 @@ struct KerasLanguageModel {
   /// The proof that everything in the file is accounted for.
   private(set) var settlement: Ledger.Settlement
 
-  let file: KerasFile
+  let file: any KerasSource
 
   /// Extracts a model from a file.
   ///
@@ -30,34 +30,63 @@ struct KerasLanguageModel {
   /// - Throws: `InterchangeError` naming the layer or variable that does not fit such a model or is
   ///   not accounted for.
   init(_ file: KerasFile, _ options: ReadingOptions) throws {
-    self.file = file
-    let nonlinearity = options.nonlinearity
     var variables = try KerasVariables(file, ignoring: options.ignored)
     let parts: [KerasPart]
-    var encodedTokens: Int?
+    var layers: KerasConfiguration?
+    let notes: [Note]
     if let configuration = file.configuration, file.hasLayers {
       guard options.names.isEmpty else {
         throw file.error(
           "", expected: "a file of weights alone, for a map of its names",
           found: "one whose configuration says what they are", fix: "leave --map out")
       }
-      let layers = try KerasConfiguration(configuration, of: file)
-      parts = try variables.parts(of: layers.layers)
-      variables.passWeightless(layers.names, layers.classes)
-      notes = layers.notes
-      lookup = layers.lookup
-      window = layers.window
-      encodedTokens = layers.encodedTokens
+      let found = try KerasConfiguration(configuration, of: file)
+      parts = try variables.parts(of: found.layers)
+      variables.passWeightless(found.names, found.classes)
+      notes = found.notes
+      layers = found
     } else {
       (parts, notes) = try variables.parts(
         KerasStatements(
-          nonlinearity: nonlinearity, gates: options.gateActivation, names: options.names))
+          nonlinearity: options.nonlinearity, gates: options.gateActivation, names: options.names))
     }
+    try self.init(
+      parts, of: file, layers, notes: notes, settlement: variables.settle(),
+      nonlinearity: options.nonlinearity)
+    guard !parts.contains(where: \.isCuDNN), !isFolded else { return }
+    switch KerasOptimizer.read(file, of: architecture, variables: variables.ofOptimizer) {
+    case .kept(let state, let approximations)?:
+      optimizer = state
+      self.notes += approximations.map { Note(place: "optimizer", message: "approximate: \($0)") }
+    case .lost(let reason)?:
+      self.notes.append(Note(place: "optimizer", message: "not preserved: \(reason)"))
+    case nil: break
+    }
+  }
+
+  /// Extracts a model from its layers with their variables.
+  ///
+  /// - Parameters:
+  ///   - parts: The layers, in the order of computation.
+  ///   - file: The file.
+  ///   - configuration: The configuration of the layers, if there is one.
+  ///   - notes: Notes on the file.
+  ///   - settlement: The proof that everything in the file is accounted for.
+  ///   - nonlinearity: The caller's activation of vanilla RNN layers.
+  /// - Throws: `InterchangeError` naming the layer or variable that does not fit such a model.
+  init(
+    _ parts: [KerasPart], of file: any KerasSource, _ configuration: KerasConfiguration?,
+    notes: [Note], settlement: Ledger.Settlement, nonlinearity: Activation?
+  ) throws {
+    self.file = file
+    self.notes = notes
+    self.settlement = settlement
+    lookup = configuration?.lookup
+    window = configuration?.window
     architecture = Architecture(vocabularySize: 0, embeddingSize: 0, layers: [], isTied: false)
     architecture.input = .oneHot
     architecture.hasOutputBias = false
-    settlement = try variables.settle()
-    if file.hasLayers { try check(nonlinearity, of: parts) }
+    if configuration != nil { try check(nonlinearity, of: parts) }
     try checkOrder(parts)
     try checkRoom(parts)
     for part in parts {
@@ -72,21 +101,12 @@ struct KerasLanguageModel {
       case .dense, .reversed: break
       }
     }
-    if let encodedTokens { try checkEncoding(encodedTokens) }
+    if let encodedTokens = configuration?.encodedTokens { try checkEncoding(encodedTokens) }
     let outputs = parts.filter { $0.isOutput }
     try addOutput(outputs)
     let inner = parts.filter { !$0.isOutput }
     for (part, forms) in zip(inner, architecture.kerasLayers) { try take(part, forms) }
     try takeOutput(outputs)
-    guard !parts.contains(where: \.isCuDNN), !isFolded else { return }
-    switch KerasOptimizer.read(file, of: architecture, variables: variables.ofOptimizer) {
-    case .kept(let state, let approximations)?:
-      optimizer = state
-      notes += approximations.map { Note(place: "optimizer", message: "approximate: \($0)") }
-    case .lost(let reason)?:
-      notes.append(Note(place: "optimizer", message: "not preserved: \(reason)"))
-    case nil: break
-    }
   }
 
   /// Ties output and embedding if they have the same values.
@@ -144,7 +164,7 @@ struct KerasLanguageModel {
   private func checkRoom(_ parts: [KerasPart]) throws {
     var size = 0
     for variable in parts.flatMap(\.variables) { size += variable.tensor.storage.count }
-    guard size <= file.container.byteCount else {
+    guard size <= file.byteCount else {
       throw error("/", "variables of their own bytes", "some that share them")
     }
   }

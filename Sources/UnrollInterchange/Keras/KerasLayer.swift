@@ -1,7 +1,9 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
 // A layer of a configuration: its computation, or the reason why it cannot be converted.
 
 import UnrollFormat
 import UnrollSerialization
+import UnrollTensors
 import UnrollTokenization
 
 /// The computation of a layer with variables.
@@ -33,6 +35,30 @@ struct KerasCell {
     "CuDNNLSTM": KerasCell(cell: .lstm, isCuDNN: true),
     "CuDNNGRU": KerasCell(cell: .gru, isCuDNN: true, reset: .after),
   ]
+}
+
+extension KerasCell {
+  /// Tells a cell, with tanh and sigmoid, by the shapes of its variables: kernel, recurrent kernel and bias, if any;
+  /// `nil` if they are those of none.
+  ///
+  /// - Parameters:
+  ///   - shapes: The shapes; the first two are matrices.
+  ///   - resetWithoutBias: The position of a GRU's reset gate where no bias shows it.
+  init?(shapes: [Shape], resetWithoutBias: GRUReset) {
+    guard let H = shapes[1].dimensions.first, H > 0, shapes[1].dimensions[1] % H == 0 else {
+      return nil
+    }
+    let bias = shapes.count == 3 ? shapes[2].dimensions : []
+    switch shapes[1].dimensions[1] / H {
+    case 1: self.init(cell: .rnn)
+    case 3:
+      let isBefore =
+        bias.isEmpty ? resetWithoutBias == .before : bias.count == 1 && bias != [6 * H]
+      self.init(cell: .gru, isCuDNN: bias == [6 * H], reset: isBefore ? .before : .after)
+    case 4: self.init(cell: .lstm, isCuDNN: bias == [8 * H])
+    default: return nil
+    }
+  }
 }
 
 extension JSONValue {

@@ -129,7 +129,7 @@ extension KerasLanguageModel {
   /// Refuses a product of two thin matrices that is far larger than both.
   private func checkProduct(_ columns: Int, _ size: Int, at place: String) throws {
     let (count, isHuge) = architecture.vocabularySize.multipliedReportingOverflow(by: columns)
-    let bound = file.container.byteCount.multipliedReportingOverflow(by: 16)
+    let bound = file.byteCount.multipliedReportingOverflow(by: 16)
     guard !isHuge, bound.overflow || count / 16 * size <= bound.partialValue / 16 + (2 << 20) else {
       throw error(
         place, "a product of kernels of at most 16 times the bytes of the file and 32 MiB",

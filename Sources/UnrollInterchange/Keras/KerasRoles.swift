@@ -205,4 +205,26 @@ struct KerasRoles {
       return (rank(a), a.module.number, $0.offset) < (rank(b), b.module.number, $1.offset)
     }.map(\.element)
   }
+
+  // MARK: - Parts
+
+  /// Returns the layers in the order of computation, with their variables.
+  static func parts(of layers: [Candidate]) -> [KerasPart] {
+    layers.enumerated().map { index, layer in
+      func part(_ computes: KerasLayer, _ variables: [KerasVariable]) -> KerasPart {
+        KerasPart(computes: computes, name: layer.module.shortName, variables: variables)
+      }
+      switch layer.kind {
+      case .recurrent(let cell): return part(.recurrent(cell), layer.variables)
+      case .dense: return part(.dense, layer.variables)
+      case .matrix:
+        let isFirst = index == 0 && layers.count > 1
+        return part(isFirst ? .embedding : .dense, layer.variables)
+      case .reversible where index == 0: return part(.embedding, Array(layer.variables.prefix(1)))
+      case .reversible:
+        let isTied = layer.variables.count == 1
+        return part(.reversed(isTied: isTied), Array(layer.variables.dropFirst()))
+      }
+    }
+  }
 }

@@ -110,7 +110,9 @@ struct Convert: ParsableCommand {
       return Output.result(
         try mapSkeleton(of: model, root: structure.root, ignoring: Set(structure.ignored)))
     }
-    if OutputOptions.isFolder(model) { return try convertFolder() }
+    if OutputOptions.isFolder(model), ModelLocation.file(inFolder: model) == nil {
+      return try convertFolder()
+    }
     let target =
       targetName.flatMap(ConversionTarget.init(named:)) ?? ConversionTarget(output: output.output)
     if targetName == nil, case .checkpoint = target { try refuseUnknownEnding(output.output) }
@@ -194,7 +196,7 @@ struct Convert: ParsableCommand {
 
   /// Converts the models of a folder, all with these options.
   private func convertFolder() throws {
-    if let refusal = UnpackedModel(folder: model)?.refusal(model) { throw refusal }
+    if let refusal = refusalOfUnpackedModel(model) { throw refusal }
     guard let target = targetName.flatMap(ConversionTarget.init(named:)) else {
       throw Refusal(
         "\(printable(model)): it is a folder, and --to is missing\n"
@@ -214,6 +216,7 @@ struct Convert: ParsableCommand {
       ("--pad", windows.pad),
       ("--nonlinearity", structure.nonlinearity?.rawValue),
       ("--gate-activation", structure.gateActivation?.name),
+      ("--forget-bias", structure.forgetBias.map { "\($0)" }),
     ] { options += [name, value] }
     options += tokens.arguments
     for name in structure.ignored { options += ["--ignore", name] }

@@ -43,8 +43,8 @@ struct Inspect: ParsableCommand {
   }
 
   func run() throws {
-    if OutputOptions.isFolder(model) {
-      throw UnpackedModel(folder: model)?.refusal(model)
+    if OutputOptions.isFolder(model), ModelLocation.file(inFolder: model) == nil {
+      throw refusalOfUnpackedModel(model)
         ?? Refusal(
           "\(printable(model)): expected a file of a model; found a folder\n"
             + "  fix: give one of its files; `unroll validate` checks the checkpoints of a folder, "

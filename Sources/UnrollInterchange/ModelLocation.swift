@@ -1,0 +1,80 @@
+// The file that stands for a model of several files.
+
+import Foundation
+import UnrollTensors
+
+/// The file to read for a path that names a model of several files.
+///
+/// A checkpoint of TensorFlow is named by its folder, by the file `checkpoint` in it, by its index or by its
+/// prefix, as `tf.train.Saver.restore` takes it; a SavedModel by its folder.
+public struct ModelLocation: Sendable {
+  /// The file to read.
+  public let path: String
+  /// Notes on the choice.
+  public let notes: [Note]
+
+  /// Finds the file for a path; most paths are their own.
+  ///
+  /// - Throws: `InterchangeError` if a file `checkpoint` names no file beside it.
+  public init(_ path: String) throws {
+    let path = Self.file(inFolder: path) ?? path
+    let isState = SplitPath(path).name == SessionState.fileName
+    if isState, let file = try? MappedFile(path: path), let state = try SessionState(file) {
+      self.path = SplitPath(path).sibling(state.name + ".index")
+      notes = [
+        Note(
+          place: SessionState.fileName, message: "names \(state.name), the checkpoint that is read",
+          isHarmless: true)
+      ]
+      return
+    }
+    let exists = FileManager.default.fileExists(atPath: path)
+    let isPrefix = !exists && FileManager.default.fileExists(atPath: path + ".index")
+    self.path = isPrefix ? path + ".index" : path
+    notes = []
+  }
+
+  /// Returns the file of a folder that is one model; `nil` for other folders and for files.
+  public static func file(inFolder path: String) -> String? {
+    var isFolder: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue
+    else { return nil }
+    return [SavedModel.fileName, SessionState.fileName].map { "\(path)/\($0)" }.first { inside in
+      var isFolder: ObjCBool = false
+      return FileManager.default.fileExists(atPath: inside, isDirectory: &isFolder)
+        && !isFolder.boolValue
+    }
+  }
+}
+
+/// The file `checkpoint`, in which TensorFlow notes the newest checkpoint of a folder.
+struct SessionState {
+  static let fileName = "checkpoint"
+  /// The prefix of the checkpoint's files, in the same folder.
+  let name: String
+
+  private static let key = "model_checkpoint_path:"
+  private static let largest = 1 << 20
+
+  /// Reads the file; `nil` if it is another kind of file.
+  ///
+  /// - Throws: `InterchangeError` if it names no file beside it.
+  init?(_ file: MappedFile) throws {
+    guard file.count <= Self.largest else { return nil }
+    let text = String(decoding: file.copy(0..<file.count), as: UTF8.self)
+    guard let line = text.split(separator: "\n").first(where: { $0.hasPrefix(Self.key) }) else {
+      return nil
+    }
+    let value = line.dropFirst(Self.key.count).drop { $0 == " " }
+    // The folder may have moved since: the last part of the path is the name.
+    let name = SplitPath(String(value.dropFirst().dropLast())).name
+    guard value.count > 2, value.first == "\"", value.last == "\"", !name.contains("\\"),
+      ![".", "..", ""].contains(name)
+    else {
+      throw InterchangeError(
+        file: file.path, place: Self.key, expected: "the name of a checkpoint in quotes",
+        found: String(value), fix: "give the index of the checkpoint, NAME.index, instead")
+    }
+    self.name = name
+  }
+}

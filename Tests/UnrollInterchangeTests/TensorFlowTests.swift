@@ -1,0 +1,198 @@
+// Checkpoints of TensorFlow: tables written by hand that lie, and files that are damaged or missing.
+
+import Foundation
+import TestSupport
+import Testing
+import UnrollFormat
+import UnrollTensors
+import UnrollTokenization
+
+@testable import UnrollInterchange
+
+@Suite struct TensorFlowTests {
+  // MARK: - Tables written by hand
+
+  /// Returns a number of 7 bits a byte.
+  private static func number(_ value: Int) -> [UInt8] {
+    var rest = UInt64(bitPattern: Int64(value))
+    var bytes: [UInt8] = []
+    while rest >= 0x80 {
+      bytes.append(UInt8(rest & 0x7F) | 0x80)
+      rest >>= 7
+    }
+    return bytes + [UInt8(rest)]
+  }
+
+  private static func littleEndian(_ value: UInt32) -> [UInt8] {
+    withUnsafeBytes(of: value.littleEndian) { Array($0) }
+  }
+
+  /// Returns a field of a message.
+  private static func field(_ number: Int, _ value: Int) -> [UInt8] {
+    [UInt8(number << 3)] + Self.number(value)
+  }
+
+  private static func field(_ number: Int, _ bytes: [UInt8]) -> [UInt8] {
+    [UInt8(number << 3 | 2)] + Self.number(bytes.count) + bytes
+  }
+
+  /// Returns a block with its compression and checksum.
+  private static func block(
+    _ entries: [(key: [UInt8], value: [UInt8])], compression: UInt8 = 0
+  ) -> [UInt8] {
+    let content =
+      entries.flatMap { key, value in
+        number(0) + number(key.count) + number(value.count) + key + value
+      } + littleEndian(0) + littleEndian(1)
+    return content + [compression] + littleEndian(maskedChecksum(content + [compression]))
+  }
+
+  /// Returns a table of one block.
+  private static func table(
+    _ entries: [(key: [UInt8], value: [UInt8])], compression: UInt8 = 0
+  ) -> [UInt8] {
+    let data = block(entries, compression: compression)
+    let meta = block([])
+    let handle = number(0) + number(data.count - 5)
+    let index = block([(entries.last?.key ?? [], handle)])
+    let places =
+      number(data.count) + number(meta.count - 5) + number(data.count + meta.count)
+      + number(index.count - 5)
+    let footer = places + [UInt8](repeating: 0, count: 40 - places.count)
+    return data + meta + index + footer + [0x57, 0xFB, 0x80, 0x8B, 0x24, 0x75, 0x47, 0xDB]
+  }
+
+  private static let header = field(1, 1)
+
+  /// Returns the entry of a tensor of f32 with one dimension.
+  private static func entry(
+    _ size: Int, offset: Int, type: Int = 1, shard: Int = 0, bytes: Int? = nil,
+    checksum: UInt32? = nil, more: [UInt8] = []
+  ) -> [UInt8] {
+    let count = bytes ?? 4 * size
+    let zeros = [UInt8](repeating: 0, count: max(0, min(count, 64)))
+    return field(1, type) + field(2, field(2, field(1, size))) + field(3, shard)
+      + field(4, offset) + field(5, count) + [6 << 3 | 5]
+      + littleEndian(checksum ?? maskedChecksum(zeros)) + more
+  }
+
+  /// Opens a checkpoint of some entries and a shard of 64 zeros.
+  private func open(
+    _ entries: [(name: String, value: [UInt8])], header: [UInt8] = header, compression: UInt8 = 0,
+    shard: String = "x.data-00000-of-00001"
+  ) throws -> TensorBundle {
+    try withTemporaryFolder { folder in
+      let entries =
+        [(key: [UInt8](), value: header)] + entries.map { (Array($0.name.utf8), $0.value) }
+      let bytes = Self.table(entries, compression: compression)
+      try Data(bytes).write(to: URL(filePath: "\(folder)/x.index"))
+      try Data(count: 64).write(to: URL(filePath: "\(folder)/\(shard)"))
+      let file = try MappedFile(path: "\(folder)/x.index")
+      #expect(TensorFlowFormat.recognizes(file))
+      return try TensorBundle(file)
+    }
+  }
+
+  /// Returns the refusal of a checkpoint.
+  private func refusal(
+    _ entries: [(name: String, value: [UInt8])], header: [UInt8] = header, compression: UInt8 = 0,
+    shard: String = "x.data-00000-of-00001"
+  ) throws -> String {
+    let error = try #require(throws: InterchangeError.self) {
+      _ = try open(entries, header: header, compression: compression, shard: shard)
+    }
+    return "\(error.place): expected \(error.expected), found \(error.found)"
+  }
+
+  @Test("A table written by hand is read")
+  func tablesByHand() throws {
+    let bundle = try open([
+      ("a", Self.entry(4, offset: 0)), ("b/c", Self.entry(2, offset: 16, type: 3)),
+    ])
+    #expect(bundle.names == ["a", "b/c"])
+    #expect(try bundle.tensor("a").shape == [4])
+    #expect(try bundle.tensor("b/c").dtype == .int32)
+  }
+
+  @Test(
+    "Compressed blocks, big-endian numbers, version V1 and partitioned variables are refused by name"
+  )
+  func unsupportedCheckpointsAreNamed() throws {
+    let one = [("a", Self.entry(4, offset: 0))]
+    #expect(try refusal(one, compression: 1).contains("found one that snappy compressed"))
+    let big = Self.header + Self.field(2, 1)
+    #expect(try refusal(one, header: big).contains("found big-endian ones"))
+    let first = Self.field(1, Self.field(1, 3))
+    #expect(try refusal(one, header: first).contains("found one of version V1"))
+    let newer = Self.header + Self.field(3, Self.field(2, 2))
+    #expect(try refusal(one, header: newer).contains("a reader's version of at most 1"))
+    let sliced = Self.entry(4, offset: 0, more: Self.field(7, Self.field(1, [])))
+    #expect(try refusal([("a", sliced)]).hasPrefix("a: expected a whole variable"))
+  }
+
+  @Test(
+    "Entries with places outside their shard, shared bytes, wrong checksums and odd sizes are refused"
+  )
+  func lyingEntriesAreRefused() throws {
+    func found(_ entry: [UInt8]) throws -> String { try refusal([("a", entry)]) }
+    #expect(try found(Self.entry(4, offset: 56)).contains("found a file of 64 bytes"))
+    #expect(try found(Self.entry(4, offset: 1 << 62)).contains("found a file of 64 bytes"))
+    #expect(try found(Self.entry(4, offset: -8)).contains("type, shape and place"))
+    #expect(try found(Self.entry(4, offset: 0, bytes: -1)).contains("type, shape and place"))
+    #expect(try found(Self.entry(-1, offset: 0, bytes: 4)).contains("type, shape and place"))
+    #expect(try found(Self.entry(4, offset: 0, shard: 1)).contains("type, shape and place"))
+    #expect(try found(Self.entry(4, offset: 0, checksum: 7)).contains("the checksum 7"))
+    let shared = [("a", Self.entry(4, offset: 0)), ("b", Self.entry(4, offset: 12))]
+    #expect(try refusal(shared).hasPrefix("b: expected bytes of its own"))
+    let bundle = try open([("a", Self.entry(5, offset: 0, bytes: 16))])
+    let error = #expect(throws: InterchangeError.self) { try bundle.tensor("a") }
+    #expect(error?.found == "16 bytes")
+    #expect(
+      try refusal([("a", Self.entry(1, offset: 0, type: 7, bytes: 5))])
+        .contains("of its lengths"))
+  }
+
+  @Test("A missing shard is named, and too many shards are refused")
+  func missingShardsAreNamed() throws {
+    let one = [("a", Self.entry(4, offset: 0))]
+    let error = try #require(throws: InterchangeError.self) {
+      try open(one, header: Self.field(1, 2))
+    }
+    #expect(error.file.hasSuffix("x.data-00000-of-00002"))
+    #expect(error.fix.contains("copy all files"))
+    #expect(try refusal(one, header: Self.field(1, 1 << 40)).contains("a number of shards"))
+    #expect(try refusal(one, header: []).contains("a number of shards"))
+  }
+
+  @Test("Keys out of their order, and each damaged byte of an index, are refused")
+  func damagedTablesAreRefused() throws {
+    let entry = Self.entry(4, offset: 0)
+    #expect(
+      try refusal([("b", entry), ("a", Self.entry(4, offset: 16))]).contains("keys in their order"))
+    #expect(try refusal([("a", entry), ("a", entry)]).contains("keys in their order"))
+    let whole = Self.table([([], Self.header), (Array("a".utf8), entry)])
+    try withTemporaryFolder { folder in
+      let path = "\(folder)/x.index"
+      try Data(count: 64).write(to: URL(filePath: "\(folder)/x.data-00000-of-00001"))
+      func isRefused(_ bytes: [UInt8]) throws -> Bool {
+        try Data(bytes).write(to: URL(filePath: path))
+        do {
+          _ = try TensorBundle(MappedFile(path: path))
+          return false
+        } catch is InterchangeError {
+          return true
+        }
+      }
+      #expect(try !isRefused(whole))
+      let padding = whole.count - 48..<whole.count - 8
+      for place in whole.indices {
+        var bytes = whole
+        bytes[place] ^= 0x41
+        // The footer's padding has no meaning.
+        let refused = try isRefused(bytes)
+        #expect(refused || padding.contains(place), "byte \(place)")
+        #expect(try isRefused(Array(whole[..<place])), "cut at byte \(place)")
+      }
+    }
+  }
+}
