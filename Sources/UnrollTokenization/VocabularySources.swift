@@ -84,7 +84,8 @@ extension Vocabulary {
           path: path, line: table == nil ? index + 1 : nil, expected: "one new token a line",
           found: token.isEmpty
             ? "an empty line" : "\"\(String(decoding: token, as: UTF8.self))\" again",
-          fix: "list each token once, in the order of its id")
+          fix: token.isEmpty
+            ? "remove the empty line" : "list each token once, in the order of its id")
       }
     }
     guard words.count > first else {

@@ -33,7 +33,7 @@ struct TrainingVerb: ParsableArguments {
 
   @Flag(
     help: ArgumentHelp(
-      "Resume the training of this command if its .last file exists, else begin it; --resume auto is the same."
+      "Begin this training, or resume it if its .last file exists; also written --resume auto."
     ))
   var autoResume = false
 

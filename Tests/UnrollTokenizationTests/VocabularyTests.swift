@@ -73,7 +73,7 @@ extension Vocabulary {
     expectError(
       """
       \(path)\(expected)
-        fix: list each token once, in the order of its id
+        fix: \(name == "empty-line" ? "remove the empty line" : "list each token once, in the order of its id")
       """
     ) { _ = try Vocabulary(listedIn: path) }
   }

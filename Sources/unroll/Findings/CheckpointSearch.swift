@@ -47,7 +47,7 @@ struct CheckpointSearch {
       let path = folder.hasSuffix("/") ? folder + name : "\(folder)/\(name)"
       if mode(path, lstat) == S_IFDIR {
         walk(path)
-      } else if name.hasSuffix(".h5") || name.hasSuffix(".hdf5") {
+      } else if [".h5", ".hdf5"].contains(where: name.lowercased().hasSuffix) {
         // A file that is being written, `.NAME.PID.partial`, has another extension.
         files.append(path)
       } else if mode(path, lstat) == S_IFREG {
