@@ -450,7 +450,7 @@ import UnrollTokenization
       for name in ["m/z", "m/b", "none"] {
         try files.createDirectory(atPath: "\(folder)/\(name)", withIntermediateDirectories: true)
       }
-      for name in ["m/z.h5", "m/b/x.hdf5", "m/a.h5", "m/b/.x.h5.17.partial", "m/model.pt"] {
+      for name in ["m/z.H5", "m/b/x.hdf5", "m/a.h5", "m/b/.x.h5.17.partial", "m/model.pt"] {
         try files.copyItem(atPath: "\(folder)/c.h5", toPath: "\(folder)/\(name)")
       }
       try files.createSymbolicLink(atPath: "\(folder)/m/z/loop", withDestinationPath: "..")
@@ -460,7 +460,7 @@ import UnrollTokenization
         walked.output == """
           m/a.h5: valid, no findings
           m/b/x.hdf5: valid, no findings
-          m/z.h5: valid, no findings
+          m/z.H5: valid, no findings
           4 files: 3 valid, 1 could not be read; no findings
 
           """)
@@ -474,7 +474,7 @@ import UnrollTokenization
       let named = try verdicts(validate("m/model.pt", "link/", in: folder))
       #expect(
         named.map { $0.prefix { $0 != ":" } } == [
-          "m/model.pt", "link/a.h5", "link/b/x.hdf5", "link/z.h5", "4 files",
+          "m/model.pt", "link/a.h5", "link/b/x.hdf5", "link/z.H5", "4 files",
         ])
       let empty = try validate("none", in: folder, exit: 2)
       #expect(

@@ -11,7 +11,7 @@ struct SavedModel {
   static let fileName = "saved_model.pb"
   private static let metadataName = "keras_metadata.pb"
   private static let largestText = 16 << 20
-  /// What a list counts for beside its bytes: it is compared with the others.
+  /// The weight of a list beside its bytes: it is compared with the others.
   private static let costOfList = 16 << 10
 
   /// The index of the variables.

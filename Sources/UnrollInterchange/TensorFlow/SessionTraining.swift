@@ -1,4 +1,4 @@
-// What a TensorFlow 1 checkpoint holds of its training: values that optimizers keep, and numbers.
+// The training of a TensorFlow 1 checkpoint: values that optimizers keep, and numbers.
 
 import UnrollFormat
 import UnrollTensors
