@@ -182,7 +182,7 @@ import UnrollTokenization
         try runner.run(["convert", "a.h5", "-o", "b.bin", "--to", "pytorch"], in: folder).exitCode
           == 0)
       #expect(try data("b.pth", in: folder) == data("b.bin", in: folder))
-      for arguments in [["-o", "c.h5"], ["-o", "c.bin"], ["-o", "c.pt", "--to", "unroll"]] {
+      for arguments in [["-o", "c.h5"], ["-o", "c"], ["-o", "c.pt", "--to", "unroll"]] {
         let refused = try runner.run(["convert", "a.h5"] + arguments, in: folder)
         #expect(refused.exitCode == 2)
         #expect(refused.errors.contains("found an Unroll checkpoint, to be written as one"))

@@ -124,12 +124,12 @@ import UnrollFormat
     try withTexts { folder in
       let config = Data(
         "{\"hidden_size\": 7, \"num_layers\": 1, \"embedding_size\": 6, \"steps\": 1}".utf8)
-      try config.write(to: URL(filePath: "\(folder)/c.json"))
-      let arguments = ["train", "--config", "c.json", "--force"] + Self.texts
-      for output in [["-o", "c.json"], ["-o", "a.h5", "--log", "c.json"]] {
+      try config.write(to: URL(filePath: "\(folder)/c.conf"))
+      let arguments = ["train", "--config", "c.conf", "--force"] + Self.texts
+      for output in [["-o", "c.conf"], ["-o", "a.h5", "--log", "c.conf"]] {
         let result = try runner.run(arguments + output, in: folder)
-        #expect(result.exitCode == 2 && result.errors.contains("it is the input c.json"))
-        #expect(try Data(contentsOf: URL(filePath: "\(folder)/c.json")) == config)
+        #expect(result.exitCode == 2 && result.errors.contains("it is the input c.conf"))
+        #expect(try Data(contentsOf: URL(filePath: "\(folder)/c.conf")) == config)
       }
     }
   }

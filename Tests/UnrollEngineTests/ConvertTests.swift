@@ -24,9 +24,8 @@ import UnrollInterchange
     // ml5 is read only.
     #expect(
       ConversionTarget.names == [
-        "unroll", "pytorch-training", "awd-lstm", "fastai", "pytorch", "safetensors", "npz", "gguf",
-        "onnx",
-        "keras", "keras-h5",
+        "unroll", "pytorch-training", "awd-lstm", "fastai", "reinvent", "pytorch", "mlx",
+        "safetensors", "npz", "gguf", "onnx", "keras", "keras-h5", "tensorflowjs",
       ])
     #expect(
       ["unroll", "pytorch-training", "pytorch", "safetensors", "ml5"].map {
