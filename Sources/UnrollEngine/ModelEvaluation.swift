@@ -324,7 +324,8 @@ struct TokenReader: ~Copyable {
     if takesUnknownTokenForUnknown, let id = encoder.vocabulary.unknownID {
       encoded.unknown = encoded.ids.indices.filter { encoded.ids[$0] == Int32(id) }
     }
-    return encoded.tokens(of: line, predictsEnd: encoder.predictsLineEnds)
+    return encoded.tokens(
+      of: line, predictsEnd: encoder.predictsLineEnds, hasEndToken: encoder.endOfSentenceID != nil)
   }
 
   /// Returns all remaining tokens.

@@ -303,8 +303,11 @@ extension EncodedLine {
   /// - Parameters:
   ///   - line: The line.
   ///   - predictsEnd: `true` if the end of the line is predicted, by its last token.
+  ///   - hasEndToken: `true` if that token is the one for the end of a line, which stands for no text but white space.
   /// - Returns: The tokens.
-  func tokens(of line: TextLine, predictsEnd: Bool = true) -> [TokenInText] {
+  func tokens(
+    of line: TextLine, predictsEnd: Bool = true, hasEndToken: Bool = true
+  ) -> [TokenInText] {
     let words = line.words
     let owners = owners(among: words)
     let unknownWords = Set(unknown.map { owners[$0] ?? words.count })
@@ -322,7 +325,7 @@ extension EncodedLine {
         isOfUnknownWord: unknownWords.contains(owners[index] ?? words.count))
       token.isLineEnd =
         predictsEnd && index == ids.count - 1 && !isEndLeftOut
-        && (ends[index] > content || start == content)
+        && (hasEndToken || ends[index] > content)
       start = ends[index]
       while word < words.count, words[word].upperBound <= start {
         token.wordCount += leftOutWords.contains(word) ? 0 : 1

@@ -86,7 +86,7 @@ struct ScoreTotals {
     case .undefined:
       return
         "\(rows) \(column) NA; --unknown include gives each the probability of all unknown words together, which is "
-        + "too high for one word, and --unknown penalty=X less"
+        + "too high for one word; --unknown penalty=X lowers it"
     case .exclude where style.level == .sentence:
       return "they are left out of logprob, so that lines with more of them have fewer terms"
     case .exclude: return "\(rows) \(column) NA"

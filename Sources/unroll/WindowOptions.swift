@@ -12,7 +12,7 @@ struct WindowOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Padding token in front of fewer than N, or none (default: the vocabulary's).",
+      "Token that fills windows with fewer than N tokens before, or none (default: the vocabulary's).",
       valueName: "token"))
   var pad: String?
 

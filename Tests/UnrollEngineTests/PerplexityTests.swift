@@ -206,6 +206,22 @@ private struct Reference: Decodable {
     #expect(try perplexity(.stream, of: Self.text).figures.isEmpty)
   }
 
+  @Test(
+    "White space before the end of a text changes no figure of KenLM and SRILM",
+    arguments: [PerplexityProtocol.kenlm, .srilm, .sentence],
+    ["the cat\non a ", "the cat\non a", "the cat \non a\t\n", "the cat\non a \t"])
+  func whiteSpaceAtTheEnd(_ protocol: PerplexityProtocol, text: String) throws {
+    let (found, expected) = try (
+      perplexity(`protocol`, of: text), perplexity(`protocol`, of: "the cat\non a\n")
+    )
+    #expect(found.lineEndings == 2 && found.predictions == 6 && found.words == 4)
+    #expect(found.totalNLL == expected.totalNLL)
+    for (one, other) in zip(found.figures, expected.figures) {
+      #expect(one.1 == other.1, "\(one)")
+    }
+    #expect(found.headline.value == expected.headline.value)
+  }
+
   @Test("The word <unk> of a text counts as unknown, as in KenLM and SRILM")
   func literalUnknownWordsCount() throws {
     struct Expected: Decodable {

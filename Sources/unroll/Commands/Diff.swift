@@ -13,8 +13,8 @@ struct Diff: ParsableCommand {
     discussion: """
       `unroll diff poet.unroll.h5 tuned.unroll.h5 --text test.txt`
 
-      Exit code 0 if the models are the same, 1 if they differ; the first line is the verdict. A foreign file has no history, \
-      and is compared by what both can hold. --weights lists every tensor; --text compares losses with a 95 % interval \
+      Exit code 0 if the models are the same, 1 if they differ; the first line is the verdict. A file of another format has \
+      no history: only what both formats can hold is compared. --weights lists every tensor; --text compares losses with a 95 % interval \
       and the mean Kullback-Leibler divergence of the second model from the first.
       """)
 

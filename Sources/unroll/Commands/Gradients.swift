@@ -12,7 +12,7 @@ struct Gradients: ParsableCommand {
     discussion: """
       `unroll gradients poet.unroll.h5 test.txt --lags 50`
 
-      Of sampled steps the loss goes back through time alone: the figure for lag k is the norm of its gradient by the state \
+      The loss of one sampled step at a time is propagated back: the figure for lag k is the norm of its gradient by the state \
       k steps before, relative to lag 0. Definitions of all figures: docs/reference/verbs.md
       """)
 

@@ -15,7 +15,7 @@ struct Inspect: ParsableCommand {
       `unroll inspect model.pt`
 
       Shows layers, parameters, tokens, training with its learning curve, and origin; of other formats also what a \
-      conversion assumes or does not preserve. Data is read by `unroll validate`.
+      conversion assumes or does not preserve. The weights are not read; `unroll validate` checks them.
       """)
 
   @Argument(help: "Model: a checkpoint, or a file that `unroll convert` reads.")

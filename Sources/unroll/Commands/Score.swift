@@ -239,6 +239,12 @@ struct Score: ParsableCommand {
       }
     }
     progress.finish()
+    guard report.all.pairs + report.all.unscored > 0 else {
+      throw Refusal(
+        "\(printable(text)): expected pairs; found none: the first line of a table is its header\n"
+          + "  fix: give a header, such as sentence_good, a tab and sentence_bad, and a line for each pair"
+      )
+    }
     if !pairOptions.each {
       if json {
         try Output.json(report)

@@ -105,7 +105,7 @@ struct Train: ParsableCommand {
     let next = arguments.dropFirst(index + 1).first.flatMap { $0.hasPrefix("-") ? nil : $0 }
     let file = own.isEmpty ? next ?? "FILE.last.unroll.h5" : String(own)
     throw ValidationError(
-      "train starts a new model. To resume a training, whether train or finetune started it: "
+      "train starts a new model. The same command with --resume auto resumes it; any training is resumed by "
         + "unroll finetune \(printable(file)) --resume --train TEXT --valid TEXT -o FILE.unroll.h5")
   }
 

@@ -15,7 +15,7 @@ struct Validate: ParsableCommand {
 
       A folder stands for all *.h5 and *.hdf5 below it. Exit code 1 if a finding is an error (or a warning, with --strict), \
       2 if a file cannot be read or a folder has no such file. A configuration selects rules and levels: \
-      docs/reference/configuration.md. Leaving an error out does not make a file readable.
+      docs/reference/configuration.md. An ignored error is hidden from the report; other verbs still refuse the file.
       """)
 
   @Argument(help: "The checkpoints, and folders with checkpoints.")
