@@ -130,11 +130,13 @@ public struct Encoder: Sendable {
     let cause = cause(ofRefused: line, path: path)
     let form = cause.map { ": the text has \($0.found)" } ?? ""
     let usual =
-      dropsUnknown
-      ? "leave such words out, as Keras does: --unknown drop of evaluate, score and tokenize; or put words "
-        + "of the list in their place"
-      : "check that the text was prepared as the model's training text was, or leave such \(unit) out: --unknown "
-        + "drop of evaluate, score and tokenize"
+      text == tokenizer.space
+      ? "give plain text: \(visible(text)) stands for a space in this model's vocabulary"
+      : dropsUnknown
+        ? "leave such words out, as Keras does: --unknown drop of evaluate, score and tokenize; or put words "
+          + "of the list in their place"
+        : "check that the text was prepared as the model's training text was, or leave such \(unit) out: --unknown "
+          + "drop of evaluate, score and tokenize"
     return TextError(
       path: path, line: line.number, expected: "\(unit) of the vocabulary",
       found: "\"\(visible(text))\", and the vocabulary has no token for unknown \(unit)\(form)",

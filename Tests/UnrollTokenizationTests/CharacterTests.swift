@@ -186,4 +186,14 @@ import Testing
       #expect(scalars == String(decoding: bytes, as: UTF8.self).unicodeScalars.map(\.value))
     }
   }
+
+  @Test("A model that takes plain text says so of a text with its sign for the space")
+  func signForSpace() throws {
+    let encoder = try Encoder(
+      vocabulary: vocabulary(["a", "_", "<eos>"], unit: .character),
+      tokenizer: Tokenizer(kind: .character, space: "_"), path: "m")
+    #expect(try encoder.encode(line("a a"), path: "t").ids == [0, 1, 0, 2])
+    let error = #expect(throws: TextError.self) { try encoder.encode(line("a_a"), path: "t") }
+    #expect(error?.fix == "give plain text: _ stands for a space in this model's vocabulary")
+  }
 }
