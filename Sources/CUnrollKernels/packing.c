@@ -100,10 +100,17 @@ void unroll_widen_halves(
   const uint16_t *from = (const uint16_t *)x->numbers + row * across + 2 * first * along;
   for (size_t p = 0; p < pairs; p++, from += 2 * along, packed += 2 * width) {
     const bool is_whole = 2 * (first + p) + 1 < K;
-    for (size_t i = 0; i < rows; i++) {
-      packed[i] = is_whole ? float_of_half(from[i * across + along]) : 0;
-      packed[width + i] = float_of_half(from[i * across]);
+    const uint16_t *second = is_whole ? from + along : from;
+    if (x->transposed) {
+      for (size_t i = 0; i < rows; i++) packed[i] = float_of_half(second[i]);
+      for (size_t i = 0; i < rows; i++) packed[width + i] = float_of_half(from[i]);
+    } else {
+      for (size_t i = 0; i < rows; i++) {
+        packed[i] = float_of_half(second[i * across]);
+        packed[width + i] = float_of_half(from[i * across]);
+      }
     }
+    if (!is_whole) memset(packed, 0, rows * sizeof *packed);
   }
 }
 

@@ -120,8 +120,10 @@ static bool multiply_rows(
   size_t most = PACKED_ROWS_SIZE / sizeof(float) / packed_length;
   if (most < kernels->rows) most = kernels->rows;
   const size_t blocks = part_count(rows, most), tallest = part_count(rows, blocks);
-  // If many rows meet a panel of pairs that have to be widened, it pays to do that first.
-  const bool expands = words == 2 && tallest > kernels->rows / 2;
+  // Pairs are widened as they are multiplied, which costs the tallest tiles registers that they need: if many rows
+  // meet a panel in such tiles, it pays to widen it first.
+  const size_t tile_rows = part_count(tallest, part_count(tallest, kernels->rows));
+  const bool expands = words == 2 && tile_rows == kernels->rows && tallest >= 4 * kernels->rows;
   const size_t step = expands || tallest > kernels->rows ? 1 : PANELS_TOGETHER;
   const size_t packed_size = tallest * packed_length;
   float *packed = unroll_thread_scratch(
