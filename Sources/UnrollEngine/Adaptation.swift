@@ -22,7 +22,9 @@ public struct NeuralCache: Sendable {
 
   /// Creates a cache.
   public init(size: Int, theta: Double, weight: Double) {
-    (self.size, self.theta, self.weight) = (size, theta, weight)
+    self.size = size
+    self.theta = theta
+    self.weight = weight
   }
 
   var description: String {
@@ -43,7 +45,8 @@ public struct DynamicEvaluation: Sendable {
 
   /// Creates the settings.
   public init(learningRate: Double, segment: Int = 5) {
-    (self.learningRate, self.segment) = (learningRate, segment)
+    self.learningRate = learningRate
+    self.segment = segment
   }
 
   var description: String {

@@ -60,6 +60,7 @@ public struct ForeignModel: Sendable {
     bytes = try format.companions(of: file).reduce(file.count) {
       try $0 + MappedFile(path: $1).count
     }
-    (self.format, self.conversion) = (format.name, conversion)
+    self.format = format.name
+    self.conversion = conversion
   }
 }

@@ -1,7 +1,6 @@
 // Minimal pairs: sentences of which a model should prefer one, as in BLiMP (Warstadt et al. 2020).
 
 import UnrollNeural
-import UnrollSerialization
 import UnrollTensors
 import UnrollTokenization
 
@@ -184,14 +183,14 @@ private struct PairReader: ~Copyable {
   private static let badFields = ["sentence_bad", "bad", "unacceptable", "ungrammatical"]
   private static let groupFields = ["phenomenon", "UID", "linguistics_term", "condition"]
 
-  private var lines: LineReader
+  private var lines: FieldLines
   private let groupField: String?
   /// The columns of a table; `nil` for JSON lines, and before the first line.
   private var columns: [String]?
   private var isFirst = true
 
   init(path: String, groupField: String?) throws(FileError) {
-    lines = try LineReader(path: path, for: Tokenizer())
+    lines = try FieldLines(path: path)
     self.groupField = groupField
   }
 
@@ -200,15 +199,11 @@ private struct PairReader: ~Copyable {
 
   /// Returns the next pair, or `nil` at the end; blank lines are left out.
   mutating func next() throws(TextError) -> MinimalPair? {
-    while let line = try lines.next() {
-      guard let text = String(validating: line.bytes, as: UTF8.self) else {
-        throw TextError(otherEncodingIn: lines.path, line: line.number)
-      }
-      guard text.contains(where: { !$0.isWhitespace }) else { continue }
+    while let (text, line) = try lines.next() {
       if isFirst {
         isFirst = false
-        if text.first(where: { !$0.isWhitespace }) != "{" {
-          columns = text.split(separator: "\t", omittingEmptySubsequences: false).map(String.init)
+        if !FieldLines.isJSON(text) {
+          columns = FieldLines.cells(text)
           continue
         }
       }
@@ -217,25 +212,23 @@ private struct PairReader: ~Copyable {
     return nil
   }
 
-  private func pair(_ text: String, _ line: TextLine) throws(TextError) -> MinimalPair {
+  private func pair(_ text: String, _ line: Int) throws(TextError) -> MinimalPair {
     var fields: [String: String] = [:]
     if let columns {
-      let cells = text.split(separator: "\t", omittingEmptySubsequences: false).map(String.init)
+      let cells = FieldLines.cells(text)
       guard cells.count == columns.count else {
         throw refusal(
           line, expected: "\(columns.count) columns, as in the header", found: "\(cells.count)")
       }
       for (column, cell) in zip(columns, cells) { fields[column] = cell }
     } else {
-      guard let object = (try? JSONValue(line.bytes))?.members else {
+      guard let object = FieldLines.fields(ofJSON: text) else {
         throw refusal(line, expected: "a JSON object, as in the first line", found: text)
       }
-      for (key, value) in object {
-        fields[String(decoding: key, as: UTF8.self)] = value.text
-      }
+      fields = object
     }
-    func first(_ names: [String]) -> String? { names.lazy.compactMap { fields[$0] }.first }
-    guard let good = first(Self.goodFields), let bad = first(Self.badFields) else {
+    guard let good = fields.first(of: Self.goodFields), let bad = fields.first(of: Self.badFields)
+    else {
       throw refusal(
         line, expected: "the fields sentence_good and sentence_bad",
         found: fields.keys.sorted().joined(separator: ", "))
@@ -246,13 +239,13 @@ private struct PairReader: ~Copyable {
         found: fields.keys.sorted().joined(separator: ", "))
     }
     return MinimalPair(
-      line: line.number, group: groupField.map { fields[$0] ?? "" } ?? first(Self.groupFields),
+      line: line, group: groupField.map { fields[$0] ?? "" } ?? fields.first(of: Self.groupFields),
       good: good, bad: bad)
   }
 
-  private func refusal(_ line: TextLine, expected: String, found: String) -> TextError {
+  private func refusal(_ line: Int, expected: String, found: String) -> TextError {
     TextError(
-      path: lines.path, line: line.number, expected: expected, found: found,
+      path: lines.path, line: line, expected: expected, found: found,
       fix: "give JSON lines as BLiMP has them, or tab-separated columns with a header: "
         + "sentence_good, sentence_bad, and a group in phenomenon")
   }

@@ -1,7 +1,6 @@
 // N-best lists: the hypotheses of a recognizer or translator, scored and combined with its own scores.
 
 import UnrollNeural
-import UnrollSerialization
 import UnrollTensors
 import UnrollTokenization
 
@@ -163,21 +162,17 @@ private struct NBestReader: ~Copyable {
     case kaldi
   }
 
-  private var lines: LineReader
+  private var lines: FieldLines
   private var form: Form?
 
   init(path: String) throws(FileError) {
-    lines = try LineReader(path: path, for: Tokenizer())
+    lines = try FieldLines(path: path)
   }
 
   var fraction: Double? { lines.fraction }
 
   mutating func next() throws(TextError) -> Hypothesis? {
-    while let line = try lines.next() {
-      guard let text = String(validating: line.bytes, as: UTF8.self) else {
-        throw TextError(otherEncodingIn: lines.path, line: line.number)
-      }
-      guard text.contains(where: { !$0.isWhitespace }) else { continue }
+    while let (text, line) = try lines.next() {
       if form == nil {
         form = form(of: text)
         if case .named? = form { continue }
@@ -192,8 +187,8 @@ private struct NBestReader: ~Copyable {
   }
 
   private func form(of first: String) -> Form {
-    if first.first(where: { !$0.isWhitespace }) == "{" { return .json }
-    let cells = Self.cells(first)
+    if FieldLines.isJSON(first) { return .json }
+    let cells = FieldLines.cells(first)
     guard cells.count > 1 else { return .kaldi }
     let known = Self.names.utterance + Self.names.text + Self.names.acoustic
     return cells.allSatisfy(known.contains) ? .named(cells) : .columns(cells.count)
@@ -204,33 +199,27 @@ private struct NBestReader: ~Copyable {
     return cells.count > 1 && cells.contains(where: (names.utterance + names.text).contains)
   }
 
-  private static func cells(_ text: String) -> [String] {
-    text.split(separator: "\t", omittingEmptySubsequences: false).map(String.init)
-  }
-
-  private func hypothesis(_ text: String, _ line: TextLine) throws(TextError) -> Hypothesis {
+  private func hypothesis(_ text: String, _ line: Int) throws(TextError) -> Hypothesis {
     var fields: [String: String] = [:]
     switch form {
     case .json:
-      guard let object = (try? JSONValue(line.bytes))?.members else {
+      guard let object = FieldLines.fields(ofJSON: text) else {
         throw refusal(line, expected: "a JSON object, as in the first line", found: text)
       }
-      for (key, value) in object {
-        fields[String(decoding: key, as: UTF8.self)] = value.text ?? value.number.map { "\($0)" }
-      }
+      fields = object
     case .kaldi, nil:
       let end = text.firstIndex(where: \.isWhitespace) ?? text.endIndex
       return Hypothesis(
-        line: line.number, utterance: Self.withoutNumber(String(text[..<end])),
+        line: line, utterance: Self.withoutNumber(String(text[..<end])),
         text: String(text[end...].drop(while: \.isWhitespace)), acoustic: nil)
     case .named(let columns):
-      let cells = Self.cells(text)
+      let cells = FieldLines.cells(text)
       guard cells.count == columns.count else {
         throw refusal(line, expected: "\(columns.count) columns", found: "\(cells.count)")
       }
       for (column, cell) in zip(columns, cells) { fields[column] = cell }
     case .columns(let count):
-      let cells = Self.cells(text)
+      let cells = FieldLines.cells(text)
       guard cells.count == count, 2...3 ~= count else {
         throw refusal(
           line, expected: "the columns utterance, score and hypothesis", found: "\(cells.count)")
@@ -239,18 +228,19 @@ private struct NBestReader: ~Copyable {
       fields["hyp"] = cells[count - 1]
       if count == 3 { fields["am"] = cells[1] }
     }
-    func first(_ names: [String]) -> String? { names.lazy.compactMap { fields[$0] }.first }
-    guard let utterance = first(Self.names.utterance), let words = first(Self.names.text) else {
+    guard let utterance = fields.first(of: Self.names.utterance),
+      let words = fields.first(of: Self.names.text)
+    else {
       throw refusal(
         line, expected: "the fields utt and hyp",
         found: fields.keys.sorted().joined(separator: ", "))
     }
-    let acoustic = first(Self.names.acoustic)
+    let acoustic = fields.first(of: Self.names.acoustic)
     let number = acoustic.flatMap { Double($0) }
     guard acoustic == nil || number?.isFinite == true else {
       throw refusal(line, expected: "a number as the score", found: acoustic ?? "")
     }
-    return Hypothesis(line: line.number, utterance: utterance, text: words, acoustic: number)
+    return Hypothesis(line: line, utterance: utterance, text: words, acoustic: number)
   }
 
   /// Returns the name of an utterance without the number of a hypothesis, `-1`, that Kaldi appends.
@@ -261,9 +251,9 @@ private struct NBestReader: ~Copyable {
       ? String(name[..<dash]) : name
   }
 
-  private func refusal(_ line: TextLine, expected: String, found: String) -> TextError {
+  private func refusal(_ line: Int, expected: String, found: String) -> TextError {
     TextError(
-      path: lines.path, line: line.number, expected: expected, found: found,
+      path: lines.path, line: line, expected: expected, found: found,
       fix:
         "give JSON lines with utt, hyp and am, tab-separated columns of these names, or Kaldi's lines of a "
         + "name and words")

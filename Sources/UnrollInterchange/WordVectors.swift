@@ -181,7 +181,8 @@ private struct VectorHeader {
     guard numbers.count == 2, let count = Int(numbers[0]), let width = Int(numbers[1]) else {
       return nil
     }
-    (self.count, self.width) = (count, width)
+    self.count = count
+    self.width = width
   }
 
   /// Returns `true` if text follows: a line with the right number of numbers, or no control

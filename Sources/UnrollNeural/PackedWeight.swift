@@ -34,7 +34,9 @@ final class PackedWeight: Sendable {
     N: Int, K: Int, hasBias: Bool, panelWidth: Int? = nil, accumulates: Bool = false,
     precision: Precision
   ) throws {
-    (self.N, self.K, self.precision) = (N, K, precision)
+    self.N = N
+    self.K = K
+    self.precision = precision
     let width = min(panelWidth ?? N, N)
     panels = stride(from: 0, to: N, by: width).map { $0..<min($0 + width, N) }
     var created: OpaquePointer?

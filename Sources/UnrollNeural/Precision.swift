@@ -63,7 +63,10 @@ struct Operand {
   fileprivate init(
     start: UnsafeRawPointer, scales: UnsafePointer<Float>?, width: Int, precision: Precision
   ) {
-    (self.start, self.scales, self.width, self.precision) = (start, scales, width, precision)
+    self.start = start
+    self.scales = scales
+    self.width = width
+    self.precision = precision
   }
 
   /// Floats.

@@ -32,7 +32,8 @@ struct RecurrentLayer: Sendable {
     _ architecture: LayerArchitecture, index: Int, parameters: CheckedParameters,
     precision: Precision
   ) throws {
-    (self.architecture, self.precision) = (architecture, precision)
+    self.architecture = architecture
+    self.precision = precision
     let (D, H) = (architecture.inputSize, architecture.hiddenSize)
     let rows = architecture.cell.gateCount * H
     let (isGRU, bias) = (architecture.cell == .gru, architecture.bias)

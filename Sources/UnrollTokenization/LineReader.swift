@@ -50,7 +50,9 @@ public struct TextLine: Sendable {
 
   /// Creates a line.
   package init(bytes: [UInt8], terminatorCount: Int, number: Int) {
-    (self.bytes, self.terminatorCount, self.number) = (bytes, terminatorCount, number)
+    self.bytes = bytes
+    self.terminatorCount = terminatorCount
+    self.number = number
   }
 
   /// The ranges of the words in the bytes: the parts between white space.

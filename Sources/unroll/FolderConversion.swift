@@ -73,7 +73,10 @@ struct FolderConversion {
           + "  fix: give a folder with models of a supported format")
     }
     if writes { try Self.makeFolders(for: jobs) }
-    (self.jobs, self.others, self.writes, self.options) = (jobs, others, writes, options)
+    self.jobs = jobs
+    self.others = others
+    self.writes = writes
+    self.options = options
   }
 
   /// Returns the regular files of a folder and the folders in it, relative to it.

@@ -48,24 +48,9 @@ struct NBestReport: Encodable {
     let hyp: String
     let line: Int
     let hypotheses: Int
-    let am: Double?
-    let lm: Double?
-    let total: Double?
-
-    enum CodingKeys: String, CodingKey {
-      case utt, hyp, line, hypotheses, am, lm, total
-    }
-
-    func encode(to encoder: any Encoder) throws {
-      var container = encoder.container(keyedBy: CodingKeys.self)
-      try container.encode(utt, forKey: .utt)
-      try container.encode(hyp, forKey: .hyp)
-      try container.encode(line, forKey: .line)
-      try container.encode(hypotheses, forKey: .hypotheses)
-      try container.encode(am, forKey: .am)
-      try container.encode(lm, forKey: .lm)
-      try container.encode(total, forKey: .total)
-    }
+    let am: OrNull<Double>
+    let lm: OrNull<Double>
+    let total: OrNull<Double>
   }
 
   private struct Errors: Encodable {
@@ -115,9 +100,9 @@ struct NBestReport: Encodable {
       let best = utterance.hypotheses[utterance.best(weights, logarithm: base.logarithm)]
       return Utterance(
         utt: utterance.name, hyp: best.hypothesis.text, line: best.hypothesis.line,
-        hypotheses: utterance.hypotheses.count, am: best.hypothesis.acoustic,
-        lm: best.logProbability.map { $0 / base.logarithm },
-        total: weights.total(best, logarithm: base.logarithm))
+        hypotheses: utterance.hypotheses.count, am: OrNull(best.hypothesis.acoustic),
+        lm: OrNull(best.logProbability.map { $0 / base.logarithm }),
+        total: OrNull(weights.total(best, logarithm: base.logarithm)))
     }
     wer = errors.map { errors in
       Errors(errors.total { $0.best(weights, logarithm: base.logarithm) })
@@ -135,8 +120,8 @@ struct NBestReport: Encodable {
     [["utt", "hyp", "line", "hypotheses", "am", "lm", "total"]]
       + utterances.map {
         [
-          $0.utt, $0.hyp, "\($0.line)", "\($0.hypotheses)", cell($0.am), cell($0.lm),
-          cell($0.total),
+          $0.utt, $0.hyp, "\($0.line)", "\($0.hypotheses)", cell($0.am.value), cell($0.lm.value),
+          cell($0.total.value),
         ]
       }
   }
@@ -151,7 +136,7 @@ struct NBestReport: Encodable {
       notes.append("of the recognizer's own scores: \(firstPassWer.text)")
       notes.append("of the best hypotheses in the list: \(oracleWer.text)")
     }
-    if utterances.allSatisfy({ $0.am == nil }) {
+    if utterances.allSatisfy({ $0.am.value == nil }) {
       notes.append(
         "note: the list has no scores of its own: each line is the name of an utterance and a hypothesis; "
           + "\(counted(utterances.count, "utterance"))")

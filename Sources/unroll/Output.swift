@@ -140,6 +140,18 @@ extension Output {
   }
 }
 
+/// A value of JSON that is `null`, not absent, where there is none.
+struct OrNull<Value: Encodable>: Encodable {
+  let value: Value?
+
+  init(_ value: Value?) { self.value = value }
+
+  func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    try container.encode(value)
+  }
+}
+
 /// Progress of a long task on standard error, starting with the third second.
 struct Progress {
   private let start = ContinuousClock.now
@@ -159,6 +171,14 @@ struct Progress {
     // The last column stays free: some terminals go to the next line when it is written.
     if isTerminal { text = Output.fitted(text, columns: Output.terminalWidth - 1) }
     Output.writeToStandardError(isTerminal ? "\r\u{1B}[K\(text)" : text + "\n")
+  }
+
+  /// Shows the number of things that are done, and the share of the input that was read.
+  mutating func report(_ count: Int, _ unit: String, _ fraction: Double?) {
+    report { _ in
+      let share = fraction.map { String(printf: ", %.0f %%", 100 * $0) } ?? ""
+      return "\(Output.grouped(count)) \(unit)\(share)"
+    }
   }
 
   /// Shows progress and elapsed time while a closure runs, starting with the third second.

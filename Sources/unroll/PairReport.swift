@@ -31,77 +31,54 @@ struct PairReport: Encodable {
     let pairs: Int
     let correct: Int
     let unscored: Int
-    let accuracy: Double?
-    let low: Double?
-    let high: Double?
+    let accuracy: OrNull<Double>
+    let low: OrNull<Double>
+    let high: OrNull<Double>
 
     init(_ name: String, _ accuracy: PairAccuracy) {
       group = name
-      (pairs, correct, unscored) = (accuracy.pairs, accuracy.correct, accuracy.unscored)
-      self.accuracy = accuracy.share
-      (low, high) = (accuracy.interval?.lowerBound, accuracy.interval?.upperBound)
+      pairs = accuracy.pairs
+      correct = accuracy.correct
+      unscored = accuracy.unscored
+      self.accuracy = OrNull(accuracy.share)
+      low = OrNull(accuracy.interval?.lowerBound)
+      high = OrNull(accuracy.interval?.upperBound)
     }
 
     var cells: [String] {
-      [group, "\(pairs)", "\(correct)", "\(unscored)", cell(accuracy), cell(low), cell(high)]
-    }
-
-    enum CodingKeys: String, CodingKey {
-      case group, pairs, correct, unscored, accuracy, low, high
-    }
-
-    func encode(to encoder: any Encoder) throws {
-      var container = encoder.container(keyedBy: CodingKeys.self)
-      try container.encode(group, forKey: .group)
-      try container.encode(pairs, forKey: .pairs)
-      try container.encode(correct, forKey: .correct)
-      try container.encode(unscored, forKey: .unscored)
-      try container.encode(accuracy, forKey: .accuracy)
-      try container.encode(low, forKey: .low)
-      try container.encode(high, forKey: .high)
+      [
+        group, "\(pairs)", "\(correct)", "\(unscored)", cell(accuracy.value), cell(low.value),
+        cell(high.value),
+      ]
     }
   }
 
   /// One pair.
   struct Row: Encodable {
     private let pair: Int
-    private let group: String?
-    private let good: Double?
-    private let bad: Double?
-    private let correct: Bool?
+    private let group: OrNull<String>
+    private let good: OrNull<Double>
+    private let bad: OrNull<Double>
+    private let correct: OrNull<Bool>
     private let sentenceGood: String
     private let sentenceBad: String
 
     init(_ score: PairScore, _ base: Score.Base) {
-      (pair, group) = (score.pair.line, score.pair.group)
-      (good, bad) = (
-        score.good.map { $0 / base.logarithm }, score.bad.map { $0 / base.logarithm }
-      )
-      correct = score.isCorrect
-      (sentenceGood, sentenceBad) = (score.pair.good, score.pair.bad)
+      pair = score.pair.line
+      group = OrNull(score.pair.group)
+      good = OrNull(score.good.map { $0 / base.logarithm })
+      bad = OrNull(score.bad.map { $0 / base.logarithm })
+      correct = OrNull(score.isCorrect)
+      sentenceGood = score.pair.good
+      sentenceBad = score.pair.bad
     }
 
     /// The cells of the table.
     var cells: [String] {
       [
-        "\(pair)", group ?? "NA", cell(good), cell(bad),
-        correct.map { $0 ? "1" : "0" } ?? "NA", sentenceGood, sentenceBad,
+        "\(pair)", group.value ?? "NA", cell(good.value), cell(bad.value),
+        correct.value.map { $0 ? "1" : "0" } ?? "NA", sentenceGood, sentenceBad,
       ]
-    }
-
-    enum CodingKeys: String, CodingKey {
-      case pair, group, good, bad, correct, sentenceGood, sentenceBad
-    }
-
-    func encode(to encoder: any Encoder) throws {
-      var container = encoder.container(keyedBy: CodingKeys.self)
-      try container.encode(pair, forKey: .pair)
-      try container.encode(group, forKey: .group)
-      try container.encode(good, forKey: .good)
-      try container.encode(bad, forKey: .bad)
-      try container.encode(correct, forKey: .correct)
-      try container.encode(sentenceGood, forKey: .sentenceGood)
-      try container.encode(sentenceBad, forKey: .sentenceBad)
     }
   }
 

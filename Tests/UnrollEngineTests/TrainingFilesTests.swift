@@ -11,7 +11,7 @@ import UnrollTokenization
 @testable import UnrollNeural
 
 @Suite("Files of a training run") struct TrainingFilesTests {
-  /// Whoever is told of the steps may fail, as a log on a full disk does.
+  /// The receiver of the reports on steps may fail, as a log on a full disk does.
   @Test("A report that throws ends training with every step saved")
   func failingReport() throws {
     struct Full: Error {}
@@ -26,7 +26,7 @@ import UnrollTokenization
       #expect(throws: Full.self) {
         try run.run(saving: files, every: 2) { event, run in
           guard case .step(let step) = event else { return }
-          // A step is told before it is saved: who is killed in between tells it again.
+          // A step is reported before it is saved: a run that is killed in between reports it again.
           #expect(try saved() == (step.step - 1) / 2 * 2)
           if step.step == 5 { throw Full() }
         }

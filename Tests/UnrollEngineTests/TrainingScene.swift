@@ -17,7 +17,8 @@ struct TrainingScene {
   var settings = TrainingSettings()
 
   init(_ folder: String, _ checkpoint: Checkpoint) throws {
-    (self.folder, self.checkpoint) = (folder, checkpoint)
+    self.folder = folder
+    self.checkpoint = checkpoint
     for (name, lines, seed) in [("train.txt", 60, 1), ("valid.txt", 30, 2)] as [(_, _, UInt64)] {
       try Data(Self.text(lines: lines, seed: seed).utf8)
         .write(to: URL(filePath: "\(folder)/\(name)"))

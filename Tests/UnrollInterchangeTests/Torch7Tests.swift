@@ -112,7 +112,7 @@ import UnrollTokenization
     #expect(conversion.notes.last?.description == "model.highway: ignored, as requested")
   }
 
-  @Test("The format is told by the bytes")
+  @Test("The format is recognized by its first bytes")
   func bytesTellTheFormat() throws {
     for name in ["torch-rnn-lstm", "torch-rnn-bare", "char-rnn-rnn-32"] {
       #expect(AllFormats.format(of: try MappedFile(path: path(name)))?.name == "torch7")

@@ -105,7 +105,8 @@ private struct Measurement {
     optimizer = Optimizer(.sgd, [:], clip: nil, for: architecture)
     model = try TrainableModel(architecture: architecture, parameters: checkpoint.parameters)
     columns = TrainingRun.columns(ids, count: B)
-    (self.path, self.settings) = (path, settings)
+    self.path = path
+    self.settings = settings
     state = model.zeroState(columns: B)
     // The last row is only predicted.
     let last = columns.count / B - 1

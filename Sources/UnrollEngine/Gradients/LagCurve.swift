@@ -58,7 +58,8 @@ public struct LagCurve: Sendable {
   ///   - norms: `[K+1][N]` the norms at each lag for each of N positions.
   ///   - threshold: The fraction of the gradient at lag 0 that defines the horizon.
   init(layer: Int, quantity: CarriedQuantity, norms: [[Double]], threshold: Double) {
-    (self.layer, self.quantity) = (layer, quantity)
+    self.layer = layer
+    self.quantity = quantity
     let first = norms.first ?? []
     let places = first.indices.filter { first[$0] > 0 }
     positions = places.count

@@ -38,7 +38,10 @@ public struct RetentionText: Sendable {
       oldIDs += before.ids
       ids += after.ids
     }
-    (self.path, self.oldIDs, self.ids, self.isKnown) = (path, oldIDs, ids, isKnown)
+    self.path = path
+    self.oldIDs = oldIDs
+    self.ids = ids
+    self.isKnown = isKnown
   }
 }
 

@@ -30,7 +30,8 @@ public struct TrainingFiles: Sendable {
   ///     extension, and kept states with `.step-` and their step.
   ///   - keptStates: The number of states of the latest evaluations to keep.
   public init(best: String, keptStates: Int = 0) {
-    (self.best, self.keptStates) = (best, keptStates)
+    self.best = best
+    self.keptStates = keptStates
     let name = best.split(separator: "/").last ?? ""
     suffix = [".unroll.h5", ".h5"].first { name.hasSuffix($0) && name != $0 } ?? ""
     stem = String(best.dropLast(suffix.count))

@@ -109,7 +109,8 @@ public struct TrainingRun {
     var source = checkpoint
     (source.optimizer, source.training) = (nil, nil)
     self.source = source
-    (self.train, self.valid) = (train, valid)
+    self.train = train
+    self.valid = valid
     (columns, sentences, validSentences) = try Self.rows(
       state.data, train: train, valid: valid, of: checkpoint)
     if sentences != nil { state.data.tokens = columns.count }
@@ -168,7 +169,8 @@ public struct TrainingRun {
     var source = checkpoint
     source.provenance.removeLast()
     self.source = source
-    (self.train, self.valid) = (train, valid)
+    self.train = train
+    self.valid = valid
     (columns, sentences, validSentences) = try Self.rows(
       state.data, train: train, valid: valid, of: checkpoint)
     let tokens = sentences == nil ? train.ids.count : columns.count

@@ -51,8 +51,10 @@ package struct AtomicFile: ~Copyable {
     let mode: mode_t = replaced == nil ? 0o666 : 0o600
     partial = try PartialFile(pattern, mode: mode, in: folderPath, folder, for: path)
     self.folder = folder
-    (self.path, self.name) = (path, name)
-    (self.replacing, self.replaced) = (replacing, replaced)
+    self.path = path
+    self.name = name
+    self.replacing = replacing
+    self.replaced = replaced
   }
 
   /// Checks that a file may be written, as `init` does, without writing anything.

@@ -140,7 +140,8 @@ struct GGMLType {
   /// Creates the type of a number on disk, or `nil` if ggml has none.
   init?(number: Int) {
     guard let name = Self.names[number] else { return nil }
-    (self.number, self.name) = (number, name)
+    self.number = number
+    self.name = name
   }
 
   /// Creates the type of a tensor to write; `nil` for unsupported types.

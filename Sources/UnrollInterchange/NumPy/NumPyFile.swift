@@ -69,7 +69,8 @@ struct NumPyFile: TensorContainer {
       tensors.append(
         NamedTensor(name: name, tensor: try Self.view(entry, element, name: name, of: file)))
     }
-    (self.entries, self.notes) = (entries, notes)
+    self.entries = entries
+    self.notes = notes
   }
 
   // MARK: - Headers

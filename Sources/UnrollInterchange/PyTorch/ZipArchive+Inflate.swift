@@ -77,7 +77,9 @@ private struct Inflater {
   private static let blockSize = 1 << 30
 
   init(_ source: UnsafeRawBufferPointer, file: MappedFile, name: String) {
-    (self.source, self.file, self.name) = (source, file, name)
+    self.source = source
+    self.file = file
+    self.name = name
   }
 
   /// Fills a buffer from the start of the stream, and returns the number of bytes written.

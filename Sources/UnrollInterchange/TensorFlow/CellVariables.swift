@@ -94,7 +94,8 @@ struct CellVariables {
   }
 
   private init(scope: String, kind: Kind) {
-    (self.scope, self.kind) = (scope, kind)
+    self.scope = scope
+    self.kind = kind
   }
 
   // MARK: - Order

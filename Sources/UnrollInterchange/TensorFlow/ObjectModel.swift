@@ -38,7 +38,9 @@ struct ObjectModel {
   ///   - options: The caller's information.
   /// - Throws: `InterchangeError` if the object graph is damaged, or the configuration is no JSON.
   init(_ bundle: TensorBundle, _ saved: SavedModel?, _ options: ReadingOptions) throws {
-    (self.bundle, self.saved, self.options) = (bundle, saved, options)
+    self.bundle = bundle
+    self.saved = saved
+    self.options = options
     if bundle[TrackableGraph.tensorName] != nil {
       guard let bytes = try bundle.texts(TrackableGraph.tensorName).first,
         let graph = TrackableGraph(bytes)

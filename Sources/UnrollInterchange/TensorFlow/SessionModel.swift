@@ -39,7 +39,8 @@ struct SessionModel {
   ///   - options: The caller's forget bias and activation, and ignored names.
   /// - Throws: `InterchangeError` if something is missing, ambiguous or left over.
   init(_ bundle: TensorBundle, _ graph: OperationGraph?, _ options: ReadingOptions) throws {
-    (self.bundle, self.graph) = (bundle, graph)
+    self.bundle = bundle
+    self.graph = graph
     ledger = try Ledger(bundle.names, ignoring: options.ignored, of: bundle.path)
     let names = bundle.names.filter { [ledger] in !ledger.isIgnored($0) }
     let training = SessionTraining(names, of: bundle)

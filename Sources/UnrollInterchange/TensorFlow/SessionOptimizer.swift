@@ -83,7 +83,8 @@ struct SessionOptimizer {
   }
 
   private init(graph: OperationGraph, bundle: TensorBundle) {
-    (self.graph, self.bundle) = (graph, bundle)
+    self.graph = graph
+    self.bundle = bundle
   }
 
   /// The reason why there is no state.

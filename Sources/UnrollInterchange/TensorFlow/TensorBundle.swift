@@ -99,7 +99,8 @@ struct TensorBundle {
     guard entries.count == names.count else {
       throw error("", "each name once", "one twice")
     }
-    (self.entries, self.names) = (entries, names)
+    self.entries = entries
+    self.names = names
     let prefix =
       index.path.hasSuffix(".index") ? String(index.path.dropLast(".index".count)) : index.path
     shards = try (0..<count).map { shard in

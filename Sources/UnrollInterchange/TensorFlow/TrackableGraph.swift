@@ -102,7 +102,8 @@ extension TrackableGraph.Node {
       guard attribute.text(1) == "VARIABLE_VALUE" else { continue }
       (key, fullName) = (attribute.text(3), attribute.text(2))
     }
-    (self.key, self.fullName) = (key, fullName)
+    self.key = key
+    self.fullName = fullName
     var slots: [(Int, String, Int)] = []
     for range in message.ranges(3) {
       guard let slot = message.message(range), case let variable = slot.int(1) ?? 0,

@@ -250,7 +250,9 @@ private struct StepArguments {
     _ values: UnsafeMutableBufferPointer<Float>, _ slots: [UnsafeMutablePointer<Float>?],
     _ update: unroll_update
   ) {
-    (self.values, self.slots, self.update) = (values, slots, update)
+    self.values = values
+    self.slots = slots
+    self.update = update
   }
 
   /// `true` if a step changes numbers without a gradient, or their optimizer state.

@@ -164,10 +164,7 @@ struct Score: ParsableCommand {
         for row in report.rows { Output.result(style.form.row(row)) }
       }
       if flush { fflush(nil) }
-      progress.report { _ in
-        let share = fraction.map { String(printf: ", %.0f %%", 100 * $0) } ?? ""
-        return "\(Output.grouped(sentence.line)) lines\(share)"
-      }
+      progress.report(sentence.line, "lines", fraction)
     }
     progress.finish()
     if totals.lines == 0 { printHeader(style) }
@@ -189,10 +186,7 @@ struct Score: ParsableCommand {
     ) { scored, fraction in
       list.add(scored)
       count += 1
-      progress.report { _ in
-        let share = fraction.map { String(printf: ", %.0f %%", 100 * $0) } ?? ""
-        return "\(Output.grouped(count)) hypotheses\(share)"
-      }
+      progress.report(count, "hypotheses", fraction)
     }
     progress.finish()
     let errors = try nbestOptions.reference.map {
@@ -233,10 +227,7 @@ struct Score: ParsableCommand {
           Output.result(form.row(PairReport.Row(score, base).cells))
         }
       }
-      progress.report { _ in
-        let share = fraction.map { String(printf: ", %.0f %%", 100 * $0) } ?? ""
-        return "\(Output.grouped(report.all.pairs)) pairs\(share)"
-      }
+      progress.report(report.all.pairs, "pairs", fraction)
     }
     progress.finish()
     guard report.all.pairs + report.all.unscored > 0 else {

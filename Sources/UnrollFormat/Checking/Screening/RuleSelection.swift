@@ -24,7 +24,8 @@ public struct RuleSelection: Sendable {
 
   /// Selects all rules by default.
   public init(select: [RuleSelector] = [], ignore: [RuleSelector] = []) {
-    (self.select, self.ignore) = (select, ignore)
+    self.select = select
+    self.ignore = ignore
   }
 
   /// `true` if a rule is reported.

@@ -28,7 +28,10 @@ public struct Suppression: Sendable, Hashable {
   ///   - file: The pattern of the path of the file, as it was given.
   ///   - reason: Why the findings are accepted.
   public init(rule: String, object: String = "*", file: String = "*", reason: String) {
-    (self.rule, self.object, self.file, self.reason) = (rule, object, file, reason)
+    self.rule = rule
+    self.object = object
+    self.file = file
+    self.reason = reason
   }
 
   /// `true` if a finding is left out.
