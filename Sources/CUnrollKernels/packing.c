@@ -10,15 +10,34 @@
 typedef float four_floats __attribute__((ext_vector_type(4)));
 typedef four_floats stored_four __attribute__((aligned(4)));
 typedef four_floats four_pairs __attribute__((aligned(2)));
+typedef uint32_t four_words __attribute__((ext_vector_type(4)));
+typedef uint16_t four_halves __attribute__((ext_vector_type(4), aligned(2)));
+
+/// Stores four words of a packed row; if they are pairs to be widened, as two rows of floats, the second numbers first.
+INLINED void store_words(four_floats words, float *to, size_t width, const bool widens) {
+  if (!widens) {
+    *(stored_four *)to = words;
+    return;
+  }
+  const four_words pairs = (four_words)words;
+  *(stored_four *)to = (four_floats)(pairs & 0xFFFF0000);
+  *(stored_four *)(to + width) = (four_floats)(pairs << 16);
+}
 
 /// Packs rows of floats, or of pairs of bfloat16, side by side: `packed[k * width + i]` is word k of row i; rows are
 /// `stride` bytes apart. Squares of 4 x 4 words are transposed in registers; the last squares of both directions
-/// overlap those before.
-static void interleave_words(
-    const char *x, size_t stride, size_t rows, size_t K, float *packed, size_t width) {
+/// overlap those before. Each word becomes two floats if `widens`.
+INLINED void interleave_words(
+    const char *x, size_t stride, size_t rows, size_t K, float *packed, size_t width, const bool widens) {
+  const size_t line = widens ? 2 * width : width;
   if (rows < 4 || K < 4) {
     for (size_t i = 0; i < rows; i++)
-      for (size_t k = 0; k < K; k++) memcpy(packed + k * width + i, x + i * stride + k * 4, 4);
+      for (size_t k = 0; k < K; k++) {
+        uint32_t word;
+        memcpy(&word, x + i * stride + k * 4, 4);
+        packed[k * line + i] = float_of_bits(widens ? word & 0xFFFF0000 : word);
+        if (widens) packed[k * line + width + i] = float_of_bits(word << 16);
+      }
     return;
   }
   for (size_t row = 0; row < rows; row += 4) {
@@ -34,11 +53,11 @@ static void interleave_words(
       const four_floats cd = __builtin_shufflevector(c, d, 0, 4, 1, 5);
       const four_floats ab_end = __builtin_shufflevector(a, b, 2, 6, 3, 7);
       const four_floats cd_end = __builtin_shufflevector(c, d, 2, 6, 3, 7);
-      float *to = packed + k * width + i;
-      *(stored_four *)to = __builtin_shufflevector(ab, cd, 0, 1, 4, 5);
-      *(stored_four *)(to + width) = __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
-      *(stored_four *)(to + 2 * width) = __builtin_shufflevector(ab_end, cd_end, 0, 1, 4, 5);
-      *(stored_four *)(to + 3 * width) = __builtin_shufflevector(ab_end, cd_end, 2, 3, 6, 7);
+      float *to = packed + k * line + i;
+      store_words(__builtin_shufflevector(ab, cd, 0, 1, 4, 5), to, width, widens);
+      store_words(__builtin_shufflevector(ab, cd, 2, 3, 6, 7), to + line, width, widens);
+      store_words(__builtin_shufflevector(ab_end, cd_end, 0, 1, 4, 5), to + 2 * line, width, widens);
+      store_words(__builtin_shufflevector(ab_end, cd_end, 2, 3, 6, 7), to + 3 * line, width, widens);
     }
   }
 }
@@ -64,7 +83,7 @@ void unroll_pack_rows(
     const matrix *x, size_t row, size_t rows, size_t first, size_t K, float *packed, size_t width) {
   const size_t across = x->transposed ? 1 : x->stride, along = x->transposed ? x->stride : 1;
   const float *from = (const float *)x->numbers + row * across + first * along;
-  if (!x->transposed) return interleave_words((const char *)from, across * sizeof *from, rows, K, packed, width);
+  if (!x->transposed) return interleave_words((const char *)from, across * sizeof *from, rows, K, packed, width, false);
   for (size_t k = 0; k < K; k++, from += along) {
     __builtin_prefetch(from + ROWS_AHEAD * along);
     __builtin_prefetch(from + ROWS_AHEAD * along + rows - 1);
@@ -80,7 +99,7 @@ void unroll_pack_halves(
   const size_t whole = 2 * (first + pairs) <= K ? pairs : pairs - 1;
   if (!x->transposed) {
     interleave_words(
-        (const char *)from, across * sizeof *from, rows, whole, (float *)(void *)packed, width);
+        (const char *)from, across * sizeof *from, rows, whole, (float *)(void *)packed, width, false);
   } else {
     for (size_t p = 0; p < whole; p++) {
       const uint16_t *one = from + 2 * p * along, *other = one + along;
@@ -94,23 +113,42 @@ void unroll_pack_halves(
       packed[whole * width + i] = from[i * across + 2 * whole * along];
 }
 
+/// Widens a few bfloat16 that stand side by side.
+INLINED void widen_few(const uint16_t *from, float *to, size_t count) {
+  if (count < 4) {
+    for (size_t i = 0; i < count; i++) to[i] = float_of_half(from[i]);
+    return;
+  }
+  for (size_t step = 0; step < count; step += 4) {
+    const size_t i = step + 4 <= count ? step : count - 4;
+    const four_words halves = __builtin_convertvector(*(const four_halves *)(from + i), four_words);
+    *(stored_four *)(to + i) = (four_floats)(halves << 16);
+  }
+}
+
 void unroll_widen_halves(
     const matrix *x, size_t row, size_t rows, size_t first, size_t pairs, size_t K, float *packed, size_t width) {
   const size_t across = x->transposed ? 1 : x->stride, along = x->transposed ? x->stride : 1;
   const uint16_t *from = (const uint16_t *)x->numbers + row * across + 2 * first * along;
-  for (size_t p = 0; p < pairs; p++, from += 2 * along, packed += 2 * width) {
-    const bool is_whole = 2 * (first + p) + 1 < K;
-    const uint16_t *second = is_whole ? from + along : from;
-    if (x->transposed) {
-      for (size_t i = 0; i < rows; i++) packed[i] = float_of_half(second[i]);
-      for (size_t i = 0; i < rows; i++) packed[width + i] = float_of_half(from[i]);
-    } else {
-      for (size_t i = 0; i < rows; i++) {
-        packed[i] = float_of_half(second[i * across]);
-        packed[width + i] = float_of_half(from[i * across]);
-      }
+  // The pairs that have both numbers.
+  const size_t whole = 2 * (first + pairs) <= K ? pairs : pairs - 1;
+  if (!x->transposed) {
+    interleave_words((const char *)from, across * sizeof *from, rows, whole, packed, width, true);
+  } else {
+    for (size_t p = 0; p < whole; p++) {
+      const uint16_t *one = from + 2 * p * along, *other = one + along;
+      __builtin_prefetch(one + ROWS_AHEAD * along);
+      __builtin_prefetch(other + ROWS_AHEAD * along);
+      widen_few(other, packed + 2 * p * width, rows);
+      widen_few(one, packed + (2 * p + 1) * width, rows);
     }
-    if (!is_whole) memset(packed, 0, rows * sizeof *packed);
+  }
+  if (whole < pairs) {
+    float *to = packed + 2 * whole * width;
+    for (size_t i = 0; i < rows; i++) {
+      to[i] = 0;
+      to[width + i] = float_of_half(from[i * across + 2 * whole * along]);
+    }
   }
 }
 

@@ -32,9 +32,6 @@ void unroll_widen_halves(
 /// number `columns` after that in its upper one, or 0 at the end of an odd K.
 void unroll_round_pairs(const float *x, uint32_t *pairs, size_t K, size_t columns);
 
-/// Widens pairs of bfloat16 to floats: two rows for each row of pairs, first the second numbers, then the first ones.
-void unroll_expand_pairs(const uint32_t *pairs, float *x, size_t count, size_t columns);
-
 /// Packs rows of int8 as pairs of int16: `packed[k * rows + i]` holds numbers 2k and 2k + 1 of row i.
 void unroll_pack_pairs(const int8_t *x, size_t stride, size_t rows, size_t K, int32_t *packed);
 

@@ -45,13 +45,18 @@ static size_t words_of_step(const product *p) {
   return p->b.precision == UNROLL_BF16 && !p->b.kernels->has_halves ? 2 : 1;
 }
 
+/// Returns the most rows of a tile.
+static size_t tile_rows(const product *p) {
+  return p->b.precision == UNROLL_BF16 ? p->b.kernels->rows_of_halves : p->b.kernels->rows;
+}
+
 /// Rows of a transposed matrix that are packed together. The first-level cache holds a line of each even where
 /// they lie a power of two apart, until the tiles beside the first have read the rest of it.
 enum { ROWS_TOGETHER = 4 };
 
 /// Packs one chain of a block of rows as tiles: a tile's rows side by side, one tile after the other.
 static void pack_tiles(const product *p, size_t row, size_t rows, chain c, float *packed) {
-  const size_t tiles = part_count(rows, p->b.kernels->rows), words = words_of_step(p);
+  const size_t tiles = part_count(rows, tile_rows(p)), words = words_of_step(p);
   const size_t piece = !p->a.transposed ? c.length
                        : p->b.precision == UNROLL_F32 ? ROWS_TOGETHER : ROWS_TOGETHER / 2;
   for (size_t k = 0; k < c.length; k += piece) {
@@ -76,11 +81,9 @@ static void pack_tiles(const product *p, size_t row, size_t rows, chain c, float
 }
 
 /// Multiplies one chain of a packed block of rows by `count` panels.
-///
-/// @param expanded Room for one panel in floats, or NULL where pairs of bfloat16 are multiplied as they are.
 static void multiply_tiles(
     const product *p, const float *packed, size_t row, size_t rows, size_t panel, size_t count, chain c,
-    size_t next, float *expanded) {
+    size_t next) {
   const tile_kernels *kernels = p->b.kernels;
   const size_t column = panel * kernels->columns, width = count * kernels->columns;
   const size_t start = panel * p->b.stride + c.first * kernels->columns;
@@ -97,14 +100,11 @@ static void multiply_tiles(
       .bias = p->bias && c.first == 0 ? p->bias + column : NULL,
       .accumulate = p->accumulate || c.first > 0,
   };
-  if (p->b.precision == UNROLL_INT8) return kernels->int8(&tile);
-  if (p->b.precision == UNROLL_BF16 && !expanded) return kernels->bf16(&tile);
-  if (expanded) {
-    unroll_expand_pairs(tile.b, expanded, c.length, kernels->columns);
-    tile.b = expanded;
-    tile.K = 2 * c.length;
+  switch (p->b.precision) {
+  case UNROLL_F32: return kernels->f32(&tile);
+  case UNROLL_BF16: return kernels->bf16(&tile);
+  case UNROLL_INT8: return kernels->int8(&tile);
   }
-  kernels->f32(&tile);
 }
 
 /// A block of rows is packed for some chains at a time, as much as this share of the second-level cache.
@@ -118,16 +118,10 @@ static bool multiply_rows(
   const size_t chains = chain_count(p), together = chains < CHAINS_TOGETHER ? chains : CHAINS_TOGETHER;
   const size_t packed_length = part_count(K, chains) * together * words;
   size_t most = PACKED_ROWS_SIZE / sizeof(float) / packed_length;
-  if (most < kernels->rows) most = kernels->rows;
+  if (most < tile_rows(p)) most = tile_rows(p);
   const size_t blocks = part_count(rows, most), tallest = part_count(rows, blocks);
-  // Pairs are widened as they are multiplied, which costs the tallest tiles registers that they need: if many rows
-  // meet a panel in such tiles, it pays to widen it first.
-  const size_t tile_rows = part_count(tallest, part_count(tallest, kernels->rows));
-  const bool expands = words == 2 && tile_rows == kernels->rows && tallest >= 4 * kernels->rows;
-  const size_t step = expands || tallest > kernels->rows ? 1 : PANELS_TOGETHER;
-  const size_t packed_size = tallest * packed_length;
-  float *packed = unroll_thread_scratch(
-      OF_ROWS, (packed_size + (expands ? LONGEST_CHAIN * kernels->columns : 0)) * sizeof *packed);
+  const size_t step = tallest > tile_rows(p) ? 1 : PANELS_TOGETHER;
+  float *packed = unroll_thread_scratch(OF_ROWS, tallest * packed_length * sizeof *packed);
   if (!packed) return false;
   for (size_t block = 0; block < blocks; block++) {
     const size_t begin = row + part_start(rows, blocks, block);
@@ -147,8 +141,7 @@ static bool multiply_rows(
                                                : p->b.stride - (c.first - start) * kernels->columns;
           multiply_tiles(
               p, packed + height * (c.first - start) * words, begin, height, at,
-              at + step < last_panel ? step : last_panel - at, c, next,
-              expands ? packed + packed_size : NULL);
+              at + step < last_panel ? step : last_panel - at, c, next);
         }
     }
   }
@@ -188,7 +181,7 @@ unroll_status unroll_multiply_panels(const product *p) {
 // MARK: Plain matrices
 
 /// The maximum number of elements of the operand b that are packed at a time.
-enum { PACKED_FACTOR = 1 << 20 };
+enum { PACKED_FACTOR = 1 << 21 };
 
 unroll_status unroll_multiply(
     unroll_precision precision, unroll_operand a, unroll_operand b, const float *bias, float *c,

@@ -85,16 +85,3 @@ INLINED void unroll_round_pairs_body(
 COMPILED_FOR_EACH(
     , void, unroll_round_pairs, (const float *x, uint32_t *pairs, size_t K, size_t columns),
     (x, pairs, K, columns))
-
-INLINED void unroll_expand_pairs_body(
-    const uint32_t *restrict pairs, float *restrict x, size_t count, size_t columns) {
-  for (; count > 0; count--, x += 2 * columns, pairs += columns)
-    for (size_t i = 0; i < columns; i++) {
-      x[i] = float_of_bits(pairs[i] & 0xFFFF0000);
-      x[columns + i] = float_of_bits(pairs[i] << 16);
-    }
-}
-
-COMPILED_FOR_EACH(
-    , void, unroll_expand_pairs, (const uint32_t *pairs, float *x, size_t count, size_t columns),
-    (pairs, x, count, columns))

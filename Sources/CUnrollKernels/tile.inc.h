@@ -14,6 +14,7 @@
 //   LANES       the floats of a vector
 //   VECTORS     the vectors of a panel's row
 //   ROWS        the most rows of a tile: ROWS * VECTORS sums and VECTORS + 1 factors fill the registers
+//   ROWS_OF_HALVES  the same for bfloat16, where widening takes registers
 //   ADD_PAIRS   (sums, x, w): adds products of pairs of int16 to sums of int32
 //   ADD_HALVES  (sums, x, w): adds products of pairs of bfloat16 to sums of floats; undefined where no instruction
 //               does. Then each half of a pair is widened and multiplied as a float
@@ -210,7 +211,7 @@ INLINED FOR_SET void SET(any_tile)(
 
 /// All tiles: a panel meets each tile while it is in the cache.
 INLINED FOR_SET void SET(all_tiles)(const tile_product *p, const SET(kind) kind) {
-  const size_t tiles = part_count(p->M, ROWS);
+  const size_t tiles = part_count(p->M, kind == SET(bf16) ? ROWS_OF_HALVES : ROWS);
   const size_t tallest = part_count(p->M, tiles), together = PANELS_TOGETHER(tallest);
   const size_t size = kind == SET(int8) ? sizeof(uint16_t) : sizeof(float);
   const size_t step = SET(columns) * size, share = part_count(p->K, tiles);
@@ -239,6 +240,7 @@ FOR_SET static void SET(multiply_int8)(const tile_product *p) { SET(all_tiles)(p
 #undef LANES
 #undef VECTORS
 #undef ROWS
+#undef ROWS_OF_HALVES
 #undef ADD_PAIRS
 #undef ADD_HALVES
 #undef HAS_FLOATS

@@ -45,6 +45,7 @@ static void leave_integers(
 #define LANES 4
 #define VECTORS 2
 #define ROWS 4
+#define ROWS_OF_HALVES 4
 #define HAS_FLOATS 1
 #if defined(__x86_64__)
 #define ADD_PAIRS(sums, x, w) \
@@ -66,7 +67,7 @@ INLINED four_integers add_pairs(four_integers sums, four_pairs x, four_pairs w) 
 #include "tile.inc.h"
 
 static const tile_kernels portable = {
-    4, portable_columns, false, portable_multiply_f32, portable_multiply_bf16, portable_multiply_int8};
+    4, 4, portable_columns, false, portable_multiply_f32, portable_multiply_bf16, portable_multiply_int8};
 
 // MARK: arm64
 
@@ -78,12 +79,13 @@ static const tile_kernels portable = {
 #define LANES 4
 #define VECTORS 4
 #define ROWS 6
+#define ROWS_OF_HALVES 6
 #define HAS_FLOATS 1
 #define ADD_PAIRS(sums, x, w) add_pairs(sums, x, w)
 #include "tile.inc.h"
 
 static const tile_kernels neon = {
-    6, neon_columns, false, neon_multiply_f32, neon_multiply_bf16, neon_multiply_int8};
+    6, 6, neon_columns, false, neon_multiply_f32, neon_multiply_bf16, neon_multiply_int8};
 
 #endif
 
@@ -97,13 +99,14 @@ static const tile_kernels neon = {
 #define LANES 8
 #define VECTORS 2
 #define ROWS 6
+#define ROWS_OF_HALVES 5
 #define HAS_FLOATS 1
 #define ADD_PAIRS(sums, x, w) \
   ((sums) + (avx2_integers)_mm256_madd_epi16((__m256i)(x), (__m256i)(w)))
 #include "tile.inc.h"
 
 static const tile_kernels avx2 = {
-    6, avx2_columns, false, avx2_multiply_f32, avx2_multiply_bf16, avx2_multiply_int8};
+    6, 5, avx2_columns, false, avx2_multiply_f32, avx2_multiply_bf16, avx2_multiply_int8};
 
 // Thirty-two registers of sixteen floats: 14 x 2 sums, 2 of the panel; numbers of rows come from memory.
 #define SET(name) avx512_##name
@@ -111,13 +114,14 @@ static const tile_kernels avx2 = {
 #define LANES 16
 #define VECTORS 2
 #define ROWS 14
+#define ROWS_OF_HALVES 12
 #define HAS_FLOATS 1
 #define ADD_PAIRS(sums, x, w) \
   ((sums) + (avx512_integers)_mm512_madd_epi16((__m512i)(x), (__m512i)(w)))
 #include "tile.inc.h"
 
 static const tile_kernels avx512 = {
-    14, avx512_columns, false, avx512_multiply_f32, avx512_multiply_bf16, avx512_multiply_int8};
+    14, 12, avx512_columns, false, avx512_multiply_f32, avx512_multiply_bf16, avx512_multiply_int8};
 
 // With VNNI the products of pairs are added by one instruction.
 #define SET(name) vnni_##name
@@ -125,13 +129,14 @@ static const tile_kernels avx512 = {
 #define LANES 16
 #define VECTORS 2
 #define ROWS 14
+#define ROWS_OF_HALVES 14
 #define HAS_FLOATS 0
 #define ADD_PAIRS(sums, x, w) \
   ((vnni_integers)_mm512_dpwssd_epi32((__m512i)(sums), (__m512i)(x), (__m512i)(w)))
 #include "tile.inc.h"
 
 static const tile_kernels avx512_with_vnni = {
-    14, avx512_columns, false, avx512_multiply_f32, avx512_multiply_bf16, vnni_multiply_int8};
+    14, 12, avx512_columns, false, avx512_multiply_f32, avx512_multiply_bf16, vnni_multiply_int8};
 
 // With AVX512_BF16 so are those of pairs of bfloat16: first the second product, then the first, each addition rounded
 // and without subnormal numbers. All processors with it have VNNI.
@@ -140,6 +145,7 @@ static const tile_kernels avx512_with_vnni = {
 #define LANES 16
 #define VECTORS 2
 #define ROWS 14
+#define ROWS_OF_HALVES 14
 #define HAS_FLOATS 1
 #define ADD_PAIRS(sums, x, w) \
   ((halves_integers)_mm512_dpwssd_epi32((__m512i)(sums), (__m512i)(x), (__m512i)(w)))
@@ -148,7 +154,7 @@ static const tile_kernels avx512_with_vnni = {
 #include "tile.inc.h"
 
 static const tile_kernels avx512_with_halves = {
-    14, halves_columns, true, halves_multiply_f32, halves_multiply_bf16, halves_multiply_int8};
+    14, 14, halves_columns, true, halves_multiply_f32, halves_multiply_bf16, halves_multiply_int8};
 
 /// Checks that the processor's instruction for pairs of bfloat16 gives the bits of fused multiply-adds; what its
 /// manufacturer states of it leaves room.

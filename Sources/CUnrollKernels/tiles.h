@@ -44,8 +44,8 @@ typedef struct {
 
 /// The micro-kernels of an instruction set.
 typedef struct {
-  /// The most rows of a tile, and the columns of a panel.
-  size_t rows, columns;
+  /// The most rows of a tile, of a tile of bfloat16, and the columns of a panel.
+  size_t rows, rows_of_halves, columns;
   /// `true` if the processor adds products of pairs of bfloat16: rows stay in pairs.
   bool has_halves;
   /// Floats by floats.

@@ -272,7 +272,9 @@ import UnrollTokenization
       #"{"unassigned": {"a": "[3]"}}"#, #"{"encoder.weight": "?"}"#, #"{"gates": "xyz"}"#,
       #"{"rnn.weight_ih_l0": "a", "rnn.weight_hh_l0": "a"}"#, "{}", "[]",
     ] {
-      #expect(throws: InterchangeError.self) { try NameMap(contentsOf: temporaryFile(text)) }
+      let path = temporaryFile(text)
+      defer { try? FileManager.default.removeItem(atPath: path) }
+      #expect(throws: InterchangeError.self) { try NameMap(contentsOf: path) }
     }
   }
 
