@@ -40,6 +40,7 @@ public func convert(
     return conversion
   }
   let format = try foreignFormat(of: file, reader: reader)
+  let uncheckedList = options.uncheckedListNote
   let (options, notes) = try options.completed(beside: file, of: format)
   let tokens = try options.tokens(progress: progress)
   let readingOptions = try options.readingOptions(
@@ -47,7 +48,7 @@ public func convert(
   var conversion = try format.read(file, options: readingOptions)
   conversion.notes = location.notes + notes + tokens.notes + conversion.notes
   try options.special.apply(to: &conversion, path: path, isChoice: tokens.leavesLinesOpen)
-  conversion.notes += try options.plausibilityWarning(conversion).map { [$0] } ?? []
+  conversion.notes += [uncheckedList, try options.plausibilityWarning(conversion)].compactMap(\.self)
   try conversion.convertNumbers(to: options.dtype, path: path)
   // Files of other formats have no history.
   guard case .checkpoint = options.target else { return conversion }

@@ -103,6 +103,19 @@ extension Encoder {
     return 2 * unknown > seen ? (cause.found, cause.fix(path)) : nil
   }
 
+  /// Returns the same about a text in CR LF whose carriage returns are tokens of the vocabulary.
+  ///
+  /// - Parameter path: The text, of which the first line is looked at.
+  /// - Returns: The finding and the command that changes the text; `nil` if its lines end otherwise.
+  public func knownCarriageReturns(inText path: String) -> (found: String, fix: String)? {
+    guard var lines = LineReader.peeking(into: path, for: tokenizer), let line = try? lines.next(),
+      line.bytes.endsInCarriageReturn,
+      !unknownTexts(in: line).contains(where: { $0.utf8.contains(carriageReturn) })
+    else { return nil }
+    let cause = UnknownTextCause.windowsLineEnds
+    return (cause.found, cause.fix(path))
+  }
+
   /// Returns the cause why a line is refused, and the command that cures it.
   ///
   /// - Parameters:

@@ -79,6 +79,30 @@ import UnrollFormat
     }
   }
 
+  @Test("A training on characters in CR LF is warned of, and the advised command removes them")
+  func windowsLineEndsOfTraining() throws {
+    try withTemporaryFolder { folder in
+      let text = String(repeating: "the cat sat\r\n", count: 20)
+      try write(text, to: "\(folder)/text.txt")
+      func train(_ text: String, tokenizer: String, output: String) throws -> CommandResult {
+        try runner.run(
+          ["train", "--train", text, "--valid", text, "--tokenizer", tokenizer, "--steps", "1"]
+            + ["--embedding-size", "2", "--hidden-size", "2", "--num-layers", "1", "--batch-size", "1", "-o", output],
+          in: folder)
+      }
+      let warned = try train("text.txt", tokenizer: "character", output: "a.unroll.h5")
+      #expect(
+        warned.exitCode == 0 && warned.errors.contains("warning: text.txt: the text has lines that end in CR LF"),
+        "\(warned.errors)")
+      #expect(try runner.run(shell: command(warned), in: folder, seconds: 60).exitCode == 0)
+      let cured = try train("new.txt", tokenizer: "character", output: "b.unroll.h5")
+      #expect(cured.exitCode == 0 && !cured.errors.contains("CR LF"), "\(cured.errors)")
+      // Words are cut at carriage returns, too.
+      let words = try train("text.txt", tokenizer: "whitespace", output: "c.unroll.h5")
+      #expect(words.exitCode == 0 && !words.errors.contains("CR LF"), "\(words.errors)")
+    }
+  }
+
   @Test("CR LF is named as the cause for a Keras Tokenizer, and the advised command removes it")
   func windowsLineEnds() throws {
     try withTemporaryFolder { folder in

@@ -63,6 +63,11 @@ struct Train: ParsableCommand {
         to: &checkpoint, path: tokens.vocabulary ?? tokens.tokenizer ?? names.train,
         fix: tokens.fixOfMissingToken)
       let encoder = try LanguageModel.encoder(of: checkpoint, path: names.output)
+      if let cause = encoder.knownCarriageReturns(inText: names.train) {
+        Output.note(
+          "warning: \(printable(names.train)): the text has \(cause.found), and the model learns the carriage returns\n"
+            + "  fix: \(cause.fix)")
+      }
       let texts = try verb.texts(names, encoder, reporter: &reporter)
       let parameters = checkpoint.architecture.parameters.reduce(0) {
         $0 + ($1.shape.elementCount ?? 0)
