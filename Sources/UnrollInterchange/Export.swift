@@ -34,10 +34,14 @@ extension ForeignFormat {
     progress: (Int) -> Void = { _ in }, check: (Checkpoint) throws -> Void = { _ in }
   ) throws {
     let held = try held(checkpoint, map: map)
+    for beside in writtenBeside(path) { try AtomicFile.check(beside, replacing: replacing) }
     let file = try AtomicFile(path, replacing: replacing)
+    let besides = zip(writtenBeside(file.temporaryPath), writtenBeside(path))
+    defer { for (temporary, _) in besides { unlink(temporary) } }
     do {
       try write(checkpoint, map: map, to: file.temporaryPath, progress: progress)
       try compare(file.temporaryPath, with: held, map: map, progress: progress, check: check)
+      for (temporary, final) in besides { try AtomicFile.rename(temporary, to: final) }
       try file.commit()
     } catch let error as InterchangeError where error.file == file.temporaryPath {
       file.discard()
@@ -45,9 +49,10 @@ extension ForeignFormat {
       throw InterchangeError(
         file: path, place: error.place, expected: error.expected, found: error.found, fix: error.fix
       )
-    } catch let error as FileError where error.path == file.temporaryPath {
+    } catch let error as FileError where error.path.hasPrefix(file.temporaryPath) {
       file.discard()
-      throw FileError(error.operation, path: path, code: error.code)
+      let beside = besides.first { $0.0 == error.path }?.1
+      throw FileError(error.operation, path: beside ?? path, code: error.code)
     } catch {
       file.discard()
       throw error

@@ -59,6 +59,11 @@ public protocol ForeignFormat: Sendable {
     _ checkpoint: Checkpoint, to path: String, progress: (Int) -> Void
   ) throws
 
+  /// Returns the paths of further files that `write` makes for a path; none for most formats.
+  ///
+  /// They get their names with the file, when it was read back.
+  static func writtenBeside(_ path: String) -> [String]
+
   /// Compares the content of a file beside the weights when it is read back.
   ///
   /// - Throws: `InterchangeError` naming the difference.
@@ -70,6 +75,9 @@ extension ForeignFormat {
   ///
   /// - Throws: Nothing.
   public static func companions(of file: MappedFile) throws -> [String] { [] }
+
+  /// Returns no further files, by default.
+  public static func writtenBeside(_ path: String) -> [String] { [] }
 
   /// `true` if the format is read as such, by default.
   public static var isRead: Bool { true }

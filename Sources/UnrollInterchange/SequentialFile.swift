@@ -27,6 +27,16 @@ struct SequentialFile: ~Copyable {
     guard descriptor >= 0 else { throw FileError("open", path: path) }
   }
 
+  /// Creates a file, or truncates it.
+  ///
+  /// - Throws: `FileError` if it cannot be opened, or is a symbolic link.
+  init(creating path: String) throws(FileError) {
+    self.path = path
+    descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0o666)
+    behind = WriteBehind(path: path)
+    guard descriptor >= 0 else { throw FileError("create", path: path) }
+  }
+
   deinit {
     if descriptor >= 0 { _ = systemClose(descriptor) }
   }

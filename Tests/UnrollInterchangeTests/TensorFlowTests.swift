@@ -10,6 +10,90 @@ import UnrollTokenization
 @testable import UnrollInterchange
 
 @Suite struct TensorFlowTests {
+  // MARK: - Writing
+
+  @Test("A table of many entries is read back, over blocks and shared beginnings of keys")
+  func tableRoundTrip() throws {
+    let entries = (0..<3000).map { number in
+      (
+        key: Array("layer/\(number + 10000)/kernel".utf8),
+        value: [UInt8](repeating: UInt8(number % 256), count: number % 90)
+      )
+    }
+    for count in [0, 1, 16, 17, 3000] {
+      let some = Array(entries.prefix(count))
+      let bytes = LevelTable.bytes(of: some)
+      let table = try LevelTable(.owned(bytes), path: "made.index")
+      #expect(table.entries.map(\.key) == some.map(\.key))
+      #expect(table.entries.map(\.value) == some.map(\.value))
+    }
+  }
+
+  /// Returns a model of Keras with its optimizer.
+  private func trained(_ name: String) throws -> Checkpoint {
+    var options = ReadingOptions()
+    options.requiresVocabulary = false
+    return try KerasFormat.read(MappedFile(path: Fixtures.path("keras/\(name)")), options: options)
+      .checkpoint
+  }
+
+  @Test(
+    "A model of Keras and its optimizer come back from a checkpoint of TensorFlow bit for bit",
+    arguments: ["lstm.keras", "gru.keras", "rnn.keras", "gru-before.keras"])
+  func roundTrip(name: String) throws {
+    let checkpoint = try trained(name)
+    try withTemporaryFolder { folder in
+      let path = "\(folder)/model.index"
+      try TensorFlowFormat.export(checkpoint, to: path)
+      var options = ReadingOptions(
+        vocabulary: checkpoint.vocabulary, tokenizer: checkpoint.tokenizer)
+      options.requiresVocabulary = false
+      let back = try TensorFlowFormat.read(MappedFile(path: path), options: options).checkpoint
+      #expect(back.architecture == checkpoint.architecture)
+      #expect(back.weightsDigest == checkpoint.weightsDigest)
+      #expect(back.optimizer?.kind == checkpoint.optimizer?.kind)
+      #expect(back.optimizer?.groups == checkpoint.optimizer?.groups)
+      let slots = checkpoint.optimizer?.slots ?? [:]
+      #expect(back.optimizer?.slots.count ?? 0 == slots.count)
+      for (slot, tree) in slots {
+        for path in tree.paths {
+          let written = try #require(tree[path])
+          let read = try #require(back.optimizer?.slots[slot]?[path])
+          #expect(read.isEqual(to: written) { _ in }, "\(slot) \(path)")
+        }
+      }
+      #expect(
+        try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
+          == ["model.data-00000-of-00001", "model.index"])
+    }
+  }
+
+  @Test(
+    "Neither the index nor the shard of a checkpoint is overwritten, and a failure leaves no file")
+  func nothingIsOverwritten() throws {
+    let checkpoint = try trained("gru.keras")
+    try withTemporaryFolder { folder in
+      let shard = "\(folder)/model.data-00000-of-00001"
+      try Data("mine".utf8).write(to: URL(filePath: shard))
+      #expect(throws: FileError.self) {
+        try TensorFlowFormat.export(checkpoint, to: "\(folder)/model.index")
+      }
+      #expect(try Data(contentsOf: URL(filePath: shard)) == Data("mine".utf8))
+      struct Stopped: Error {}
+      #expect(throws: Stopped.self) {
+        try TensorFlowFormat.export(checkpoint, to: "\(folder)/other.index") { _ in
+        } check: { _ in
+          throw Stopped()
+        }
+      }
+      #expect(
+        try FileManager.default.contentsOfDirectory(atPath: folder) == ["model.data-00000-of-00001"]
+      )
+      try TensorFlowFormat.export(checkpoint, to: "\(folder)/model.index", replacing: true)
+      #expect(try Data(contentsOf: URL(filePath: shard)).count > 4)
+    }
+  }
+
   // MARK: - Tables written by hand
 
   /// Returns a number of 7 bits a byte.

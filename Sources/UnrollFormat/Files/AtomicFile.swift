@@ -95,6 +95,24 @@ package struct AtomicFile: ~Copyable {
     }
   }
 
+  /// Gives a file beside an atomic one its name, after every byte is on disk.
+  ///
+  /// - Parameters:
+  ///   - temporary: Its path until then.
+  ///   - path: Its path from then on; a file there is replaced.
+  /// - Throws: `FileError` if that fails.
+  package static func rename(_ temporary: String, to path: String) throws(FileError) {
+    let file = Descriptor(retrying { open(temporary, O_RDONLY | O_NOFOLLOW | O_CLOEXEC) })
+    guard file.isOpen else { throw FileError("find its temporary file \(temporary)", path: path) }
+    guard file.synchronize() else { throw FileError("synchronize", path: path) }
+    #if canImport(Glibc)
+      let result = Glibc.rename(temporary, path)
+    #elseif canImport(Darwin)
+      let result = Darwin.rename(temporary, path)
+    #endif
+    guard result == 0 else { throw FileError("rename to", path: path) }
+  }
+
   /// Removes the temporary file.
   package func discard() { unlinkat(folder.number, partial.name, 0) }
 

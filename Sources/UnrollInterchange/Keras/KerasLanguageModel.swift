@@ -54,12 +54,21 @@ struct KerasLanguageModel {
       parts, of: file, layers, notes: notes, settlement: variables.settle(),
       nonlinearity: options.nonlinearity)
     guard !parts.contains(where: \.isCuDNN), !isFolded else { return }
-    switch KerasOptimizer.read(file, of: architecture, variables: variables.ofOptimizer) {
+    let ofOptimizer = variables.ofOptimizer.map { ($0, file.container.tensor($0)) }
+    take(
+      KerasOptimizer.read(
+        file.compilation, generation: file.generation, of: architecture, variables: ofOptimizer,
+        room: file.container.image.count))
+  }
+
+  /// Adopts the optimizer of a file, or notes why it is not preserved.
+  mutating func take(_ read: KerasOptimizer.Kept?) {
+    switch read {
     case .kept(let state, let approximations)?:
       optimizer = state
-      self.notes += approximations.map { Note(place: "optimizer", message: "approximate: \($0)") }
+      notes += approximations.map { Note(place: "optimizer", message: "approximate: \($0)") }
     case .lost(let reason)?:
-      self.notes.append(Note(place: "optimizer", message: "not preserved: \(reason)"))
+      notes.append(Note(place: "optimizer", message: "not preserved: \(reason)"))
     case nil: break
     }
   }

@@ -63,29 +63,33 @@ enum KerasOptimizer {
   /// Returns the optimizer of a file; `nil` if it has none.
   ///
   /// - Parameters:
-  ///   - file: The file.
+  ///   - compilation: The compilation settings, if there are any.
+  ///   - generation: The generation of Keras.
   ///   - architecture: The model's architecture.
-  ///   - variables: The paths of the optimizer's variables in the container, in order.
+  ///   - variables: The optimizer's variables with their names in messages, in order.
+  ///   - room: The most bytes of reordered copies.
   /// - Returns: The optimizer, or the reason why it is not preserved.
   static func read(
-    _ file: KerasFile, of architecture: Architecture, variables: [String]
+    _ compilation: JSONValue?, generation: Int, of architecture: Architecture,
+    variables: [(name: String, tensor: Tensor?)], room: Int
   ) -> Kept? {
-    guard let value = file.compilation?["optimizer"] ?? file.compilation?["optimizer_config"] else {
+    guard let value = compilation?["optimizer"] ?? compilation?["optimizer_config"] else {
       return variables.isEmpty
         ? nil : .lost("the file has its numbers, but not its rule and settings")
     }
     do throws(Obstacle) {
-      return try read(value, file, architecture, variables)
+      return try read(value, generation, architecture, variables, room)
     } catch {
       return .lost(error.reason)
     }
   }
 
   private static func read(
-    _ value: JSONValue, _ file: KerasFile, _ architecture: Architecture, _ variables: [String]
+    _ value: JSONValue, _ generation: Int, _ architecture: Architecture,
+    _ variables: [(name: String, tensor: Tensor?)], _ room: Int
   ) throws(Obstacle) -> Kept {
     let className = value.kerasClass ?? value.text ?? "no class"
-    guard file.generation >= 3 else {
+    guard generation >= 3 else {
       throw Obstacle(reason: "optimizers of Keras 2 have another order")
     }
     guard let kind = classes.first(where: { $0.name == className })?.kind,
@@ -97,7 +101,7 @@ enum KerasOptimizer {
     var approximations: [String] = []
     if case .globalNorm? = group.clip { approximations.append(globalNorm) }
     if !variables.isEmpty {
-      try readVariables(variables, file, architecture, &group, &state)
+      try readVariables(variables, architecture, room, &group, &state)
     }
     state.groups = [group]
     return .kept(state, approximations: approximations)
@@ -138,12 +142,12 @@ enum KerasOptimizer {
   }
 
   private static func readVariables(
-    _ variables: [String], _ file: KerasFile, _ architecture: Architecture,
+    _ variables: [(name: String, tensor: Tensor?)], _ architecture: Architecture, _ room: Int,
     _ group: inout ParameterGroup, _ state: inout OptimizerState
   ) throws(Obstacle) {
-    guard variables.count >= 2, let step = file.container.tensor(variables[0])?.scalar,
+    guard variables.count >= 2, let step = variables[0].tensor?.scalar,
       let count = Int(exactly: step), count >= 0,
-      let rate = file.container.tensor(variables[1])?.scalar,
+      let rate = variables[1].tensor?.scalar,
       Hyperparameter.learningRate.allows(rate)
     else { throw Obstacle(reason: "it has no number of steps and no learning rate") }
     state.step = count
@@ -158,9 +162,9 @@ enum KerasOptimizer {
         reason: "it has \(variables.count - 2) variables for \(order.count) slots of the model")
     }
     // Bounds the memory of reordered copies: variables of a file may share bytes, copies do not.
-    var room = file.container.image.count
-    for (path, (slot, form)) in zip(variables.dropFirst(2), order) {
-      guard let tensor = file.container.tensor(path), tensor.shape == form.shape,
+    var room = room
+    for ((path, tensor), (slot, form)) in zip(variables.dropFirst(2), order) {
+      guard let tensor, tensor.shape == form.shape,
         tensor.dtype.isFloat, tensor.storage.count <= room
       else { throw Obstacle(reason: "its \(path) is not \(slot.rawValue) of shape \(form.shape)") }
       room -= tensor.storage.count
@@ -238,15 +242,40 @@ enum KerasOptimizer {
   }
 
   /// Returns the variables of a converted optimizer in Keras's order.
-  static func variables(_ state: OptimizerState, of architecture: Architecture) -> [Tensor] {
+  ///
+  /// - Parameters:
+  ///   - state: The optimizer.
+  ///   - architecture: The model's architecture.
+  ///   - stepType: The type of the number of steps.
+  /// - Returns: The number of steps, the learning rate, and the slots, each of which it names.
+  static func variables(
+    _ state: OptimizerState, of architecture: Architecture, stepType: DType = .int64
+  ) -> [(slot: OptimizerSlot?, tensor: Tensor)] {
     guard let group = state.groups.first else { return [] }
-    let step = Int32(clamping: state.step)
     let order = order(architecture.kerasLayers.flatMap { $0 }, group, state.kind)
-    let slots = order.compactMap { slot, form in state.slots[slot].flatMap(form.variable) }
-    return [
-      Tensor(scalar: step, .int32),
-      Tensor(scalar: Float(group[.learningRate]).bitPattern, .float32),
-    ].compactMap { $0 } + (slots.count == order.count ? slots : [])
+    let slots = order.compactMap { slot, form in
+      state.slots[slot].flatMap(form.variable).map { (slot: OptimizerSlot?.some(slot), tensor: $0) }
+    }
+    let step =
+      stepType == .int64
+      ? Tensor(scalar: Int64(state.step), .int64)
+      : Tensor(scalar: Int32(clamping: state.step), .int32)
+    let rate = Tensor(scalar: Float(group[.learningRate]).bitPattern, .float32)
+    return [step, rate].compactMap { $0 }.map { (nil, $0) }
+      + (slots.count == order.count ? slots : [])
+  }
+
+  /// Returns the attribute under which an optimizer of Keras 3 has a slot of all variables.
+  static func attribute(of slot: OptimizerSlot, _ kind: OptimizerKind) -> String {
+    switch (slot, kind) {
+    case (.momentum, .sgd): "momentums"
+    case (.momentum, _): "_momentums"
+    case (.firstMoment, .rmsprop): "_average_gradients"
+    case (.firstMoment, _): "_momentums"
+    case (.secondMoment, _): "_velocities"
+    case (.largestSecondMoment, _): "_velocity_hats"
+    case (.sumOfSquares, _), (.secondMomentOfUpdates, _), (.average, _): slot.rawValue
+    }
   }
 }
 
@@ -264,7 +293,7 @@ extension Tensor {
   }
 
   /// Creates a tensor without dimensions.
-  fileprivate init?(scalar bits: some FixedWidthInteger, _ dtype: DType) {
+  init?(scalar bits: some FixedWidthInteger, _ dtype: DType) {
     self.init(
       shape: [], dtype: dtype,
       storage: .owned(Swift.withUnsafeBytes(of: bits.littleEndian) { Array($0) }))

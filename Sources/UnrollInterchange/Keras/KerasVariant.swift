@@ -140,7 +140,7 @@ struct KerasVariant {
       Note(
         place: ParameterPath.layer(index, .bias).description,
         message:
-          "the sum of the two biases\(isExact ? "" : ", rounded to \(dtype.rawValue)"): Keras has one, which learns at half the rate"
+          "the sum of the two biases\(isExact ? "" : ", rounded to \(dtype.rawValue)"): Keras has one, which SGD would move half as far"
       ))
   }
 

@@ -30,15 +30,15 @@ struct KerasWriter {
       }
     }
     if let optimizer = model.optimizer {
-      let variables = KerasOptimizer.variables(optimizer, of: architecture)
-      datasets += variables.enumerated().map { ("/optimizer/vars/\($0)", $1) }
+      let variables = KerasOptimizer.variables(optimizer, of: architecture, stepType: .int32)
+      datasets += variables.enumerated().map { ("/optimizer/vars/\($0)", $1.tensor) }
     }
     self.datasets = datasets
     configuration = Self.configuration(model, layers)
   }
 
   /// A layer of the configuration.
-  private struct Layer {
+  struct Layer {
     let className: String
     let name: String
     /// The group of its variables below the group of all layers.
@@ -48,7 +48,7 @@ struct KerasWriter {
     let inputWidth: Int?
   }
 
-  private static func layers(of model: Checkpoint) -> [Layer] {
+  static func layers(of model: Checkpoint) -> [Layer] {
     let architecture = model.architecture
     func type(_ path: ParameterPath) -> (String, String) {
       ("dtype", quoted(model.parameters[path]?.dtype.kerasName ?? "float32"))

@@ -41,6 +41,12 @@ struct WireWriter {
     append(withUnsafeBytes(of: number.bitPattern.littleEndian, Array.init))
   }
 
+  /// Adds a number of 32 bits.
+  mutating func add(_ field: Int, fixed32 number: UInt32) {
+    append(key: field, type: 5)
+    append(withUnsafeBytes(of: number.littleEndian, Array.init))
+  }
+
   /// Adds a text.
   mutating func add(_ field: Int, _ text: String) { add(field, [.owned(Array(text.utf8))]) }
 
@@ -71,6 +77,9 @@ struct WireWriter {
     if !pending.isEmpty { parts.append(.owned(pending)) }
     pending = []
   }
+
+  /// The message in one piece.
+  var bytes: [UInt8] { finished.flatMap { $0.withUnsafeBytes { Array($0) } } }
 
   /// All parts of the message.
   var finished: [ByteStorage] {

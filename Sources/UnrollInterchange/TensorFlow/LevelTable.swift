@@ -10,8 +10,8 @@ struct LevelTable {
   /// The entries in the order of their keys, each key once.
   private(set) var entries: [(key: [UInt8], value: [UInt8])] = []
 
-  private static let footerSize = 48
-  private static let magic: [UInt8] = [0x57, 0xFB, 0x80, 0x8B, 0x24, 0x75, 0x47, 0xDB]
+  static let footerSize = 48
+  static let magic: [UInt8] = [0x57, 0xFB, 0x80, 0x8B, 0x24, 0x75, 0x47, 0xDB]
   /// The most bytes of a key; names of variables are far shorter.
   private static let longestKey = 1 << 16
   /// The most bytes of all keys together: entries share the beginnings of their keys.

@@ -19,6 +19,10 @@ struct ObjectModel {
   private var ledger: Ledger
   private(set) var source: ObjectSource
   private var notes: [Note] = []
+  /// `true` if there are numbers of an optimizer.
+  private var hasOptimizer = false
+  /// The tokens and the tokenizer as JSON, in checkpoints that Unroll wrote.
+  private let kept: String?
 
   /// Attributes that lead to nothing of the model.
   private static let ofTraining: Set = [
@@ -52,11 +56,24 @@ struct ObjectModel {
     } else {
       graph = nil
     }
-    let given = try options.configuration.map { file in
-      try KerasFile.json(
-        String(decoding: file.copy(0..<file.count), as: UTF8.self), "", of: file)
+    let index = try MappedFile(path: bundle.path)
+    func text(_ name: String) throws -> String? {
+      guard bundle[name] != nil else { return nil }
+      return try bundle.texts(name).first.map { String(decoding: $0, as: UTF8.self) }
     }
-    source = ObjectSource(bundle: bundle, given: given, pathOfGiven: options.configuration?.path)
+    let given =
+      try options.configuration.map { file in
+        try KerasFile.json(
+          String(decoding: file.copy(0..<file.count), as: UTF8.self), "", of: file)
+      }
+      ?? text(TensorFlowFormat.KeptTensor.configuration).map {
+        try KerasFile.json($0, TensorFlowFormat.KeptTensor.configuration, of: index)
+      }
+    kept = try text(TensorFlowFormat.KeptTensor.metadata)
+    source = ObjectSource(
+      bundle: bundle, given: given,
+      pathOfGiven: options.configuration?.path
+        ?? given.map { _ in TensorFlowFormat.KeptTensor.configuration })
     source.isOfKeras3 = graph?.isOfKeras3 == true
     let found = Self.layers(of: bundle, graph)
     let variables = found.flatMap(\.variables)
@@ -69,7 +86,10 @@ struct ObjectModel {
       return byRole.isEmpty
         ? nil : ObjectLayer(path: layer.path, byRole: byRole, fullName: layer.fullName)
     }
-    ledger.use(TrackableGraph.tensorName)
+    for name in [
+      TrackableGraph.tensorName, TensorFlowFormat.KeptTensor.metadata,
+      TensorFlowFormat.KeptTensor.configuration,
+    ] where bundle[name] != nil { ledger.use(name) }
     try passOthers()
   }
 
@@ -101,14 +121,14 @@ struct ObjectModel {
     let keys = Set(ofModel.values)
     let slots = Set(graph.nodes.flatMap { $0.slots.map(\.node) })
     let paths = graph.paths()
-    var optimizer: [String] = []
     var others: [String] = []
     for (index, node) in graph.nodes.enumerated() {
       guard let key = node.key, !keys.contains(key) else { continue }
       let path = paths[index] ?? []
       if slots.contains(index) || path.contains("optimizer") || path.contains("_optimizer") {
-        optimizer.append(name(key))
-      } else if path.contains(where: Self.generators.contains)
+        hasOptimizer = true
+        ledger.use(name(key))
+      } else if path.contains(where: Self.generators.contains) || path == ["save_counter"]
         || node.fullName?.contains("seed_generator") == true
       {
         ledger.use(name(key))
@@ -119,13 +139,6 @@ struct ObjectModel {
       {
         ledger.use(name(key))
       }
-    }
-    if !optimizer.isEmpty {
-      for name in optimizer { ledger.use(name) }
-      notes.append(
-        Note(
-          place: "optimizer",
-          message: "not preserved: the checkpoint has its numbers, but not its rule and settings"))
     }
     ledger.pass(others, noting: "not preserved: numbers of the training alone")
   }
@@ -147,11 +160,17 @@ struct ObjectModel {
     let settlement = try ledger.settle(
       expected: KerasVariables.expected,
       fix: "only such language models are converted")
-    let language = try KerasLanguageModel(
+    var language = try KerasLanguageModel(
       parts, of: source, configuration, notes: notes, settlement: settlement,
       nonlinearity: options.nonlinearity)
+    if hasOptimizer, !language.isFolded { language.take(try optimizer(of: language.architecture)) }
     let rows = language.architecture.vocabularySize
     var options = options
+    if let kept {
+      let metadata = try StateMetadata(json: kept, rows: rows, error: error)
+      if metadata.isTied { language.tie() }
+      options.take(metadata)
+    }
     var notes = language.notes
     if let lookup = language.lookup { options.take(lookup, rows: rows) }
     if options.vocabulary == nil, let saved {
@@ -161,10 +180,33 @@ struct ObjectModel {
     var conversion = Conversion(
       checkpoint: Checkpoint(
         architecture: language.architecture, parameters: language.parameters,
-        vocabulary: vocabulary, tokenizer: options.tokenizer, provenance: []),
+        vocabulary: vocabulary, tokenizer: options.tokenizer, provenance: [],
+        optimizer: language.optimizer),
       notes: notes, settlement: language.settlement)
     conversion.window = language.window
     return conversion
+  }
+
+  /// Returns the optimizer, whose rule and settings only a configuration has.
+  private func optimizer(of architecture: Architecture) throws -> KerasOptimizer.Kept? {
+    let unknown = KerasOptimizer.Kept.lost(
+      "the checkpoint has its numbers, but not its rule and settings")
+    guard let compilation = source.given?["compile_config"], source.isOfKeras3, let graph,
+      let list = ["optimizer", "_optimizer"].lazy.compactMap({ graph.node(at: [$0, "_variables"]) })
+        .first
+        ?? ["optimizer", "_optimizer"].lazy.compactMap({
+          graph.node(at: ["model", $0, "_variables"])
+        }).first
+    else { return unknown }
+    let variables = try graph.nodes[list].children.sorted {
+      (Int($0.name) ?? 0) < (Int($1.name) ?? 0)
+    }.map { child in
+      let key = graph.nodes[child.node].key
+      return (name: key.map(name) ?? child.name, tensor: try key.map(bundle.tensor))
+    }
+    return KerasOptimizer.read(
+      compilation, generation: source.generation, of: architecture, variables: variables,
+      room: bundle.byteCount)
   }
 
   private func error(

@@ -45,6 +45,8 @@ extension ObjectModel {
     var rest = chain[...]
     let parts = try configuration.layers.map { layer -> KerasPart in
       if case .reversed(true) = layer.computes {
+        // The chain has the embedding at both ends.
+        if rest.first?.module.place == chain.first?.module.place { rest = rest.dropFirst() }
         return KerasPart(computes: layer.computes, name: layer.name, variables: [])
       }
       guard let candidate = rest.popFirst(), candidate.kind.canBe(layer.computes) else {

@@ -101,11 +101,8 @@ struct TensorBundle {
     }
     self.entries = entries
     self.names = names
-    let prefix =
-      index.path.hasSuffix(".index") ? String(index.path.dropLast(".index".count)) : index.path
     shards = try (0..<count).map { shard in
-      let number = String(printf: "%05d", shard)
-      let path = "\(prefix).data-\(number)-of-\(String(printf: "%05d", count))"
+      let path = Self.shard(shard, of: count, ofIndex: index.path)
       do throws(FileError) {
         return try MappedFile(path: path)
       } catch {
@@ -117,6 +114,12 @@ struct TensorBundle {
     }
     try checkPlaces()
     if isVerified { try verify() }
+  }
+
+  /// Returns the path of a shard: that of the only one unless told.
+  static func shard(_ number: Int = 0, of count: Int = 1, ofIndex path: String) -> String {
+    let prefix = path.hasSuffix(".index") ? String(path.dropLast(".index".count)) : path
+    return "\(prefix).data-\(String(printf: "%05d", number))-of-\(String(printf: "%05d", count))"
   }
 
   /// Refuses tensors that do not lie in their shards, or share bytes.
@@ -182,7 +185,10 @@ struct TensorBundle {
     1: .float32, 2: .float64, 3: .int32, 4: .uint8, 5: .int16, 6: .int8, 9: .int64, 10: .uint8,
     14: .bfloat16, 17: .uint16, 19: .float16, 22: .uint32, 23: .uint64,
   ]
-  private static let textType = 7
+  static let textType = 7
+
+  /// Returns the lowest number of a type that has one.
+  static func type(of dtype: DType) -> Int? { types.filter { $0.value == dtype }.keys.min() }
 
   /// Returns a tensor of numbers, in place.
   ///

@@ -8,14 +8,22 @@ import UnrollTokenization
 
 /// Checkpoints of TensorFlow 1 and 2 (`NAME.index` with `NAME.data-00000-of-00001`), and SavedModels.
 ///
-/// Graphs are read as data: none is ever run.
-public enum TensorFlowFormat: ForeignFormat {
+/// Graphs are read as data: none is ever run. Checkpoints of TensorFlow 2 are written.
+public enum TensorFlowFormat: KerasFamily {
   /// The name in reports.
   public static let name = "tensorflow"
-  /// Empty: a model is several files.
-  public static let fileExtensions: [String] = []
-  /// `false`: these models are only read.
-  public static let isWritten = false
+  /// The extension of the index of a checkpoint.
+  public static let fileExtensions = ["index"]
+  /// `false`: the names of tensors are those of objects.
+  public static let hasNames = false
+
+  /// The tensors that Unroll adds to a checkpoint; no object of a program has them.
+  enum KeptTensor {
+    /// Tokens and tokenizer.
+    static let metadata = "unroll"
+    /// The configuration of the model, as Keras's `to_json()` has it.
+    static let configuration = "unroll_config"
+  }
 
   /// Returns `true` if a file is the index of a checkpoint, or the graph of a SavedModel.
   public static func recognizes(_ file: MappedFile) -> Bool {
@@ -55,6 +63,49 @@ public enum TensorFlowFormat: ForeignFormat {
     let index = try SavedModel(file).index
     return try [index] + TensorBundle(MappedFile(path: index), isVerified: false).shardPaths
       + SavedModel.metadata(beside: file.path)
+  }
+
+  // MARK: - Writing
+
+  /// Returns the path of the shard.
+  public static func writtenBeside(_ path: String) -> [String] {
+    [TensorBundle.shard(ofIndex: path)]
+  }
+
+  /// Returns notes on what Keras does not preserve or replaces.
+  ///
+  /// - Throws: `InterchangeError` if Keras has no layers that compute the model.
+  public static func exportNotes(for checkpoint: Checkpoint) throws -> [Note] {
+    let variant = try KerasVariant(checkpoint)
+    var rest = checkpoint
+    rest.optimizer = nil
+    let place = Note(
+      place: Layout.model,
+      message:
+        "the numbers are a second file beside the index: tf.train.Checkpoint(model).restore takes "
+        + "the name without .index", isHarmless: true)
+    return variant.notes + rest.exportNotesBesideWeights + [place]
+  }
+
+  /// Writes a checkpoint for `tf.train.Checkpoint(model).restore`: an index, and a shard beside it.
+  ///
+  /// Configuration, tokens and tokenizer are in tensors of their own, which TensorFlow ignores.
+  ///
+  /// - Throws: `InterchangeError` if Keras has no layers that compute the model; `FileError` if a file cannot be
+  ///   written.
+  public static func write(
+    _ checkpoint: Checkpoint, to path: String, progress: (Int) -> Void
+  ) throws {
+    let model = try KerasVariant(checkpoint).checkpoint
+    let graph = ObjectGraphWriter(model)
+    var writer = try TensorBundleWriter(besideIndex: path)
+    for (key, tensor) in graph.tensors { try writer.add(key, tensor, progress: progress) }
+    try writer.add(TrackableGraph.tensorName, text: graph.bytes)
+    try writer.add(
+      KeptTensor.configuration, text: Array(try KerasWriter(checkpoint).configuration.utf8))
+    try writer.add(
+      KeptTensor.metadata, text: Array(StateMetadata(besideConfigurationOf: checkpoint).json.utf8))
+    try writer.finish(index: path)
   }
 
   // MARK: - TensorFlow 1
