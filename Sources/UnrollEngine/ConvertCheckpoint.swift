@@ -34,11 +34,12 @@ func readCheckpoint(
   let checkpoint = try Checkpoint(examination)
   if case .checkpoint = options.target, options.dtype == nil {
     throw InterchangeError(
-      file: path, place: "", expected: "a model of another format, or an output in one",
-      found: "an Unroll checkpoint, to be written as one",
+      file: path, place: "",
+      expected: "an output of another format, since this is an Unroll checkpoint",
+      found: "one whose name is that of an Unroll checkpoint",
       fix:
-        "nothing is to be converted: copy the file; or name the output as one of another format, "
-        + "such as `-o model.pt`, or give --dtype")
+        "name it as one of another format, such as `-o model.pt` or `-o model.keras`, or give --to; --dtype rounds "
+        + "the numbers of a checkpoint")
   }
   let namesOutput = if case .foreign = options.target { true } else { false }
   try options.refuseInformation(

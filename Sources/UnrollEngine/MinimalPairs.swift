@@ -230,8 +230,9 @@ private struct PairReader: ~Copyable {
     guard let good = fields.first(of: Self.goodFields), let bad = fields.first(of: Self.badFields)
     else {
       throw refusal(
-        line, expected: "the fields sentence_good and sentence_bad",
-        found: fields.keys.sorted().joined(separator: ", "))
+        line, expected: "the fields sentence_good and sentence_bad, between tabs or in JSON",
+        found: columns?.count == 1 && columns?[0].contains(",") == true
+          ? "commas between the fields" : fields.keys.sorted().joined(separator: ", "))
     }
     if let groupField, fields[groupField] == nil {
       throw refusal(

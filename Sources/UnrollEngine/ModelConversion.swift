@@ -48,7 +48,9 @@ public func convert(
   var conversion = try format.read(file, options: readingOptions)
   conversion.notes = location.notes + notes + tokens.notes + conversion.notes
   try options.special.apply(to: &conversion, path: path, isChoice: tokens.leavesLinesOpen)
-  conversion.notes += [uncheckedList, try options.plausibilityWarning(conversion)].compactMap(\.self)
+  conversion.notes += conversion.checkpoint.nonFiniteNotes
+  conversion.notes += [uncheckedList, try options.plausibilityWarning(conversion)].compactMap(
+    \.self)
   try conversion.convertNumbers(to: options.dtype, path: path)
   // Files of other formats have no history.
   guard case .checkpoint = options.target else { return conversion }
@@ -241,5 +243,21 @@ extension Conversion {
         place: "/self_test",
         message: "none was made: the model gives log-probabilities that are not finite"))
     return digests
+  }
+}
+
+extension Checkpoint {
+  /// Warnings of parameters with NaN or infinity.
+  fileprivate var nonFiniteNotes: [Note] {
+    parameters.paths.compactMap { path in
+      guard let summary = parameters[path].flatMap(NumberSummary.init),
+        case let count = summary.nanCount + summary.infinityCount, count > 0
+      else { return nil }
+      return Note(
+        place: path.description,
+        message:
+          "WARNING: NaN or infinite numbers (\(count)): what the model predicts from them is NaN, too"
+      )
+    }
   }
 }

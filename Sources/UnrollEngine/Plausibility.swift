@@ -208,11 +208,13 @@ extension ConversionOptions {
       .first { FileManager.default.fileExists(atPath: $0) }
   }
 
-  /// The note that nothing shows that the caller's list has the model's tokens in their order, if there is no text.
+  /// The note that nothing shows that the caller's list has the model's tokens in their order, if
+  /// there is no text.
   var uncheckedListNote: Note? {
     guard case .list(let path, _) = vocabulary, checkText == nil else { return nil }
     return Note(
-      place: path, message: "not checked to be the model's tokens in their order; --check TEXT does it")
+      place: path,
+      message: "not checked to be the model's tokens in their order; --check TEXT does it")
   }
 
   /// Returns the warning about a converted model that predicts its own text badly, if there is a

@@ -179,21 +179,42 @@ extension Encoder {
   /// `true` if the end of each line is predicted: as a token of its own, or as a line feed in the text.
   var predictsLineEnds: Bool { endOfSentenceID != nil || tokenizer.lineEnds == .kept }
 
-  /// Returns the token that ends lines if most of the first lines of a text already end in it as a
-  /// word, so that they would get a second one.
+  /// A token that starts or ends lines and that lines of a text have already.
+  public struct RepeatedToken: Sendable {
+    /// `true` at the start of lines, `false` at their end.
+    public let isStart: Bool
+    /// The token.
+    public let token: String
+    /// The number of lines that have it, and of lines looked at.
+    public let lines: (having: Int, seen: Int)
+  }
+
+  /// Returns the tokens at the start and at the end of lines that the first lines of a text already have as
+  /// words, so that they would get a second one.
   ///
   /// - Parameter path: The text; a text that can be read only once is not looked into.
-  /// - Returns: `nil` if lines end without the token, or the text cannot be read.
-  public func repeatedLineEnd(inText path: String) -> String? {
-    guard let end = endOfSentenceID, var lines = LineReader.peeking(into: path, for: tokenizer)
-    else { return nil }
+  /// - Returns: None if lines come without them, or the text cannot be read.
+  public func repeatedLineTokens(inText path: String) -> [RepeatedToken] {
+    guard var lines = LineReader.peeking(into: path, for: tokenizer) else { return [] }
+    let mostLines = 100
     var seen = 0
-    var repeated = 0
-    while seen < 20, let line = try? lines.next() {
+    var starts = 0
+    var ends = 0
+    while seen < mostLines, let line = try? lines.next() {
       guard let encoded = try? encode(line, path: path), encoded.ids.count > 1 else { continue }
       seen += 1
-      if encoded.ids[encoded.ids.count - 2] == end { repeated += 1 }
+      // A line of one token has no word behind its start.
+      if let sentenceStartID, encoded.ids.count > 2, encoded.ids[0] == sentenceStartID {
+        starts += 1
+      }
+      if let endOfSentenceID, encoded.ids[encoded.ids.count - 2] == endOfSentenceID { ends += 1 }
     }
-    return 2 * repeated > seen ? vocabulary.text(of: Int(end)) : nil
+    func repeated(_ isStart: Bool, _ id: Int32?, _ count: Int) -> RepeatedToken? {
+      guard let id, count > 0 else { return nil }
+      return RepeatedToken(
+        isStart: isStart, token: vocabulary.text(of: Int(id)), lines: (count, seen))
+    }
+    return [repeated(true, sentenceStartID, starts), repeated(false, endOfSentenceID, ends)]
+      .compactMap { $0 }
   }
 }

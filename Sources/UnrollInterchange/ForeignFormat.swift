@@ -254,7 +254,7 @@ extension ReadingOptions {
       throw error(
         place, "a vocabulary of \(rows) tokens, one for each row", "none",
         "files of weights hold no words: give a list of tokens with `--vocabulary FILE`, or to "
-          + "`unroll convert` the training text with `--corpus DIR`")
+          + "`unroll convert` the folder of the training texts with `--corpus FOLDER`")
     }
     if let (path, listed) = listBesideCorpus, listed.count == rows {
       guard vocabulary.count != rows || vocabulary.tokenBytes == listed.tokenBytes else {
@@ -277,8 +277,12 @@ extension ReadingOptions {
     }
     guard vocabulary.count == rows else {
       throw error(
-        place, "\(vocabulary.count) rows, one for each token of the vocabulary", "\(rows) rows",
-        "give the corpus or vocabulary that the model was trained on")
+        place, "a token for each of \(rows) rows in the vocabulary given",
+        "\(vocabulary.count) tokens",
+        "give the corpus or vocabulary that the model was trained on, and its tokenizer"
+          + (tokenizer.kind == .character
+            ? "; if the corpus writes another character for a space, such as _, also --space _"
+            : ""))
     }
     return vocabulary
   }

@@ -39,7 +39,7 @@ extension ReadingOptions {
         list.name, "a vocabulary of \(rows) tokens, one for each row",
         UnrollInterchange.list(found.map { "\($0.name) of \($0.tokens.count)" })
           + (fitting.isEmpty ? "" : ", which differ"),
-        "give the right ones with `--vocabulary FILE` or `--corpus DIR`")
+        "give the right ones with `--vocabulary FILE` or `--corpus FOLDER`")
     }
     var unit: TokenUnit =
       switch tokenizer.kind {

@@ -36,9 +36,34 @@ extension Vocabulary {
       var form: String?
       try self.init(listedIn: path, form: &form)
       if let form { notes.append(Note(place: path, message: "read as a table: \(form)")) }
+      notes += oddTokenNotes(path)
       if paddingID == 0, form?.hasSuffix("from 1") == true { notes.append(Self.paddingNote(path)) }
     case let other: try self.init(text: path, format: other)
     }
+  }
+
+  /// Returns notes on tokens of a list that no text has.
+  private func oddTokenNotes(_ path: String) -> [Note] {
+    let texts = indices.map { text(of: $0) }
+    let spaced = texts.filter { $0.count > 1 && ($0.first == " " || $0.last == " ") }
+    let quoted = texts.filter { $0.count > 2 && $0.first == "\"" && $0.last == "\"" }
+    var notes: [Note] = []
+    if let first = spaced.first {
+      notes.append(
+        Note(
+          place: path,
+          message: "WARNING: tokens with a space at an end (\(spaced.count)), such as "
+            + "\"\(first)\": no word of a text has one"))
+    }
+    if quoted.count > texts.count / 2, let first = quoted.first {
+      notes.append(
+        Note(
+          place: path,
+          message:
+            "WARNING: most tokens are in quotation marks, such as \(first): they are read as part of "
+            + "the tokens"))
+    }
+    return notes
   }
 
   /// Returns the form of a file by its first bytes, or else by its name.

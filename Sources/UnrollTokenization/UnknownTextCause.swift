@@ -9,6 +9,8 @@ enum UnknownTextCause {
   case windowsLineEnds
   /// Carriage returns inside of lines, as line ends of old systems, of a vocabulary without one.
   case carriageReturns
+  /// Capitals, of a vocabulary in lower case.
+  case capitals
   /// Letters and accents as characters of their own (NFD), of a vocabulary with composed ones.
   case decomposed
 
@@ -24,6 +26,8 @@ enum UnknownTextCause {
     if unknown.utf8.contains(carriageReturn) {
       return bytes.endsInCarriageReturn ? .windowsLineEnds : .carriageReturns
     }
+    let lowered = Array(text.lowercased().utf8)
+    if lowered != bytes, !isUnknown(lowered) { return .capitals }
     let composed = Array(NormalForm.nfc.of(text).utf8)
     return composed != bytes && !isUnknown(composed) ? .decomposed : nil
   }
@@ -33,6 +37,7 @@ enum UnknownTextCause {
     switch self {
     case .windowsLineEnds: "lines that end in CR LF, as on Windows"
     case .carriageReturns: "carriage returns (CR) inside of its lines"
+    case .capitals: "capitals, and the vocabulary is in lower case"
     case .decomposed: "accents as characters of their own (NFD)"
     }
   }
@@ -47,6 +52,9 @@ enum UnknownTextCause {
       return "take the carriage returns out: " + TextCommand("tr -d '\\r'").reading(path)
     case .carriageReturns:
       return "make line feeds of them: " + TextCommand("tr '\\r' '\\n'").reading(path)
+    case .capitals:
+      return "for evaluate and score: --lowercase; else make them small: "
+        + TextCommand("tr '[:upper:]' '[:lower:]'").reading(path)
     case .decomposed:
       let script =
         "import sys, unicodedata as u; b = sys.stdin.buffer.read().decode(); "
@@ -78,29 +86,48 @@ package func visible(_ text: String) -> String {
 }
 
 extension Encoder {
-  /// Returns the warning about a text in CR LF whose carriage returns make words or characters unknown.
+  /// Returns the cause that makes much of a text unknown: carriage returns of CR LF, or capitals.
   ///
   /// A text is not refused for them if the vocabulary has a token for unknown text.
   ///
-  /// - Parameter path: The text; one that can be read only once is not looked into.
-  /// - Returns: The finding and the command that changes the text; `nil` if most of the first lines have no
-  ///   such token, or the text cannot be read.
-  public func unknownCarriageReturns(inText path: String) -> (found: String, fix: String)? {
-    guard vocabulary.unknownID != nil, tokenizer.lineEnds != .universal,
-      var lines = LineReader.peeking(into: path, for: tokenizer)
+  /// - Parameters:
+  ///   - path: The text; one that can be read only once is not looked into.
+  ///   - isLowered: `true` if capitals are made small before the text is cut.
+  /// - Returns: The finding, the parts that are unknown, and the command that changes the text; `nil` if most of the
+  ///   first lines have another cause or none, or the text cannot be read.
+  public func unknownTextCause(inText path: String, isLowered: Bool) -> (
+    found: String, parts: String, fix: String
+  )? {
+    guard vocabulary.unknownID != nil, var lines = LineReader.peeking(into: path, for: tokenizer)
     else { return nil }
     var seen = 0
-    var unknown = 0
+    var withReturns = 0
+    var withUnknown = 0
+    var curedByLowering = 0
     while seen < 20, let line = try? lines.next() {
       guard line.words.count > 0 else { continue }
       seen += 1
-      guard line.bytes.endsInCarriageReturn else { continue }
-      if unknownTexts(in: line).contains(where: { $0.utf8.contains(carriageReturn) }) {
-        unknown += 1
+      let unknown = unknownTexts(in: line)
+      guard !unknown.isEmpty else { continue }
+      withUnknown += 1
+      if line.bytes.endsInCarriageReturn,
+        unknown.contains(where: { $0.utf8.contains(carriageReturn) })
+      {
+        withReturns += 1
+      }
+      var lowered = line
+      lowered.bytes = Array(String(decoding: line.bytes, as: UTF8.self).lowercased().utf8)
+      if lowered.bytes != line.bytes, unknownTexts(in: lowered).count < unknown.count {
+        curedByLowering += 1
       }
     }
-    let cause = UnknownTextCause.windowsLineEnds
-    return 2 * unknown > seen ? (cause.found, cause.fix(path)) : nil
+    if tokenizer.lineEnds != .universal, 2 * withReturns > seen {
+      let cause = UnknownTextCause.windowsLineEnds
+      return (cause.found, "the carriage returns", cause.fix(path))
+    }
+    guard !isLowered, 2 * curedByLowering > withUnknown else { return nil }
+    let cause = UnknownTextCause.capitals
+    return (cause.found, "words with them", cause.fix(path))
   }
 
   /// Returns the same about a text in CR LF whose carriage returns are tokens of the vocabulary.

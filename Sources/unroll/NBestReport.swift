@@ -133,8 +133,8 @@ struct NBestReport: Encodable {
       let weights =
         "weight \(TextLayout.number(lmWeight)), penalty \(TextLayout.number(wordPenalty + 0))"
       notes.append("word error rate: \(wer.text); \(weights)")
-      notes.append("of the recognizer's own scores: \(firstPassWer.text)")
-      notes.append("of the best hypotheses in the list: \(oracleWer.text)")
+      notes.append("word error rate with the recognizer's own scores: \(firstPassWer.text)")
+      notes.append("word error rate of the best hypotheses in the list: \(oracleWer.text)")
     }
     if utterances.allSatisfy({ $0.am.value == nil }) {
       notes.append(

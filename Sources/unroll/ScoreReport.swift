@@ -81,8 +81,9 @@ struct ScoreTotals {
     let rows = style.level == .sentence ? "these lines have" : "they have"
     switch style.unknownWords {
     case _ where style.unknown?.leavesOut == true:
-      return
-        "left out of the text: tokens after them are predicted from those before"
+      return style.level == .sentence
+        ? "what is unknown in these lines is left out of the text"
+        : "what is unknown in them is left out of the text, and \(rows) \(column) NA"
     case .undefined:
       return
         "\(rows) \(column) NA; --unknown include gives each the probability of all unknown words together, which is "

@@ -107,6 +107,6 @@ extension TrainingVerb {
     }
     throw Refusal(
       "\(printable(state)): expected the text of \(option), \(printable(name)), unchanged in this folder or beside "
-        + "the state; found none\n  fix: give \(option) FILE")
+        + "the state; found none\n  fix: say where the texts are: --train FILE --valid FILE")
   }
 }

@@ -256,7 +256,16 @@ struct TrainingVerb: ParsableArguments {
       }
       return text
     }
-    guard let split = names.split else { return (try read(names.train), try read(names.valid)) }
+    guard let split = names.split else {
+      let train = try read(names.train)
+      let valid = try read(names.valid)
+      if train.digest == valid.digest {
+        Output.note(
+          "warning: --train and --valid are the same text: its loss tells nothing of other texts, and the best step "
+            + "is not known")
+      }
+      return (train, valid)
+    }
     return try read(names.train).parts(split)
   }
 

@@ -60,7 +60,7 @@ import UnrollFormat
     "A refused conversion names the cause and a fix, and creates no file",
     arguments: [
       ("pytorch/hostile-system.pt", "os"), ("pytorch/hostile-truncated.pt", "truncated"),
-      ("characters/test.txt", "a supported format"), ("hostile/valid.unroll.h5", "copy the file"),
+      ("characters/test.txt", "a supported format"), ("hostile/valid.unroll.h5", "give --to"),
     ])
   func refusals(model: String, word: String) throws {
     try withTokens { folder in

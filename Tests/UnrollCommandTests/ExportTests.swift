@@ -185,8 +185,8 @@ import UnrollTokenization
       for arguments in [["-o", "c.h5"], ["-o", "c"], ["-o", "c.pt", "--to", "unroll"]] {
         let refused = try runner.run(["convert", "a.h5"] + arguments, in: folder)
         #expect(refused.exitCode == 2)
-        #expect(refused.errors.contains("found an Unroll checkpoint, to be written as one"))
-        #expect(refused.errors.contains("copy the file"))
+        #expect(refused.errors.contains("found one whose name is that of an Unroll checkpoint"))
+        #expect(refused.errors.contains("give --to"))
       }
       #expect(try files(folder) == ["a.h5", "b.bin", "b.pth"])
     }

@@ -163,7 +163,7 @@ import UnrollFormat
       #expect(renamed.exitCode == 64 && renamed.errors.contains("--output is missing"))
       try Data("the cat\n".utf8).write(to: URL(filePath: "\(folder)/valid.txt"))
       let changed = try runner.run(["finetune", "texts/a.last.unroll.h5", "--resume"], in: folder)
-      #expect(changed.exitCode == 2 && changed.errors.contains("give --valid FILE"))
+      #expect(changed.exitCode == 2 && changed.errors.contains("--train FILE --valid FILE"))
     }
   }
 

@@ -79,6 +79,42 @@ import UnrollFormat
     }
   }
 
+  @Test("Capitals are named as the cause in a vocabulary of lower case, and --lowercase cures them")
+  func capitals() throws {
+    try withTemporaryFolder { folder in
+      try write(String(repeating: "the cat sat on a mat\n", count: 20), to: "\(folder)/train.txt")
+      #expect(
+        try runner.run(["train", "-o", "m.unroll.h5"] + Self.training, in: folder).exitCode == 0)
+      try write("The cat sat\n", to: "\(folder)/text.txt")
+      let evaluate = ["evaluate", "m.unroll.h5", "text.txt"]
+      let refused = try runner.run(evaluate, in: folder)
+      #expect(refused.errors.contains("capitals, and the vocabulary is in lower case"))
+      let lowered = try runner.run(evaluate + ["--lowercase", "--json"], in: folder)
+      #expect(try json(lowered)["unknown"] as? Int == 0 && !lowered.errors.contains("capitals"))
+      #expect(try runner.run(shell: command(refused), in: folder, seconds: 60).exitCode == 0)
+      let cured = try runner.run(["evaluate", "m.unroll.h5", "new.txt"], in: folder)
+      #expect(cured.exitCode == 0 && !cured.errors.contains("capitals"), "\(cured.errors)")
+    }
+  }
+
+  @Test(
+    "One text for training and validation, an empty text to score, and a missing state are said")
+  func poorInputs() throws {
+    try withTemporaryFolder { folder in
+      try write(String(repeating: "the cat sat on a mat\n", count: 20), to: "\(folder)/train.txt")
+      let trained = try runner.run(["train", "-o", "m.unroll.h5"] + Self.training, in: folder)
+      #expect(trained.errors.contains("warning: --train and --valid are the same text"))
+      try write("", to: "\(folder)/empty.txt")
+      let scored = try runner.run(["score", "m.unroll.h5", "empty.txt"], in: folder)
+      #expect(scored.exitCode == 0 && scored.errors.contains("note: empty.txt: the text is empty"))
+      let resumed = try runner.run(["finetune", "none.last.unroll.h5", "--resume"], in: folder)
+      #expect(resumed.exitCode == 2 && resumed.errors.contains("begin anew"), "\(resumed.errors)")
+      try write("sentence_good,sentence_bad\nthe cat,cat the\n", to: "\(folder)/pairs.csv")
+      let pairs = try runner.run(["score", "m.unroll.h5", "pairs.csv", "--pairs"], in: folder)
+      #expect(pairs.exitCode == 2 && pairs.errors.contains("found commas between the fields"))
+    }
+  }
+
   @Test("A training on characters in CR LF is warned of, and the advised command removes them")
   func windowsLineEndsOfTraining() throws {
     try withTemporaryFolder { folder in
@@ -87,12 +123,16 @@ import UnrollFormat
       func train(_ text: String, tokenizer: String, output: String) throws -> CommandResult {
         try runner.run(
           ["train", "--train", text, "--valid", text, "--tokenizer", tokenizer, "--steps", "1"]
-            + ["--embedding-size", "2", "--hidden-size", "2", "--num-layers", "1", "--batch-size", "1", "-o", output],
+            + [
+              "--embedding-size", "2", "--hidden-size", "2", "--num-layers", "1", "--batch-size",
+              "1", "-o", output,
+            ],
           in: folder)
       }
       let warned = try train("text.txt", tokenizer: "character", output: "a.unroll.h5")
       #expect(
-        warned.exitCode == 0 && warned.errors.contains("warning: text.txt: the text has lines that end in CR LF"),
+        warned.exitCode == 0
+          && warned.errors.contains("warning: text.txt: the text has lines that end in CR LF"),
         "\(warned.errors)")
       #expect(try runner.run(shell: command(warned), in: folder, seconds: 60).exitCode == 0)
       let cured = try train("new.txt", tokenizer: "character", output: "b.unroll.h5")

@@ -271,7 +271,7 @@ import UnrollFormat
       let told = try run(list + ["d.h5"])
       #expect(told.exitCode == 0, "\(told.errors)")
       let wrong = try run(list + ["e.h5", "--vocabulary-format", "list"])
-      #expect(wrong.exitCode == 2 && wrong.errors.contains("expected 1 rows"), "\(wrong.errors)")
+      #expect(wrong.exitCode == 2 && wrong.errors.contains("found 1 tokens"), "\(wrong.errors)")
     }
   }
 

@@ -217,7 +217,7 @@ import UnrollTokenization
     arguments: [
       (["vocab.txt"], "--vocabulary vocab.txt"), (["itos.pkl"], "--vocabulary itos.pkl"),
       (["vocab.json", "merges.txt"], "--tokenizer merges.txt --vocabulary vocab.json"),
-      (["spiece.model"], "--tokenizer spiece.model"), ([], "--corpus DIR"),
+      (["spiece.model"], "--tokenizer spiece.model"), ([], "--corpus FOLDER"),
     ])
   func otherTokenFiles(names: [String], option: String) throws {
     let files = Dictionary(uniqueKeysWithValues: names.map { ($0, "a\n") })

@@ -25,7 +25,7 @@ import UnrollInterchange
     #expect(
       ConversionTarget.names == [
         "unroll", "pytorch-training", "awd-lstm", "fastai", "reinvent", "pytorch", "mlx",
-        "safetensors", "npz", "gguf", "onnx", "keras", "keras-h5", "tensorflowjs",
+        "safetensors", "npz", "gguf", "onnx", "keras", "keras-h5", "tensorflowjs", "tensorflow",
       ])
     #expect(
       ["unroll", "pytorch-training", "pytorch", "safetensors", "ml5"].map {

@@ -162,7 +162,14 @@ import UnrollTokenization
     }
   }
 
-  @Test("Lines that end in the end token already are recognized")
+  /// Returns the tokens around lines that a text has already, in words.
+  private func found(_ encoder: Encoder, _ path: String) -> [String] {
+    encoder.repeatedLineTokens(inText: path).map {
+      "\($0.isStart ? "start" : "end") \($0.token) \($0.lines.having) of \($0.lines.seen)"
+    }
+  }
+
+  @Test("Lines that start or end with the token of the model already are recognized")
   func repeatedLineEnds() throws {
     try withTemporaryFolder { folder in
       let checkpoint = Checkpoint.small()
@@ -174,14 +181,22 @@ import UnrollTokenization
         return "\(folder)/text.txt"
       }
       #expect(
-        encoder.repeatedLineEnd(inText: try write("the cat \(token)\na mat \(token)\n")) == token)
-      #expect(encoder.repeatedLineEnd(inText: try write("the cat\na mat \(token)\nthe\n")) == nil)
+        try found(encoder, write("the cat \(token)\na mat \(token)\n")) == ["end \(token) 2 of 2"])
+      #expect(
+        try found(encoder, write("the cat\na mat \(token)\nthe cat\n")) == ["end \(token) 1 of 3"])
+      #expect(try found(encoder, write("the cat\nthe \(token) mat\n")).isEmpty)
       var open = checkpoint
       var special = SpecialTokens()
       special.end = LineToken.none
       try special.apply(to: &open, path: "small")
       let other = try LanguageModel.encoder(of: open, path: "small")
-      #expect(other.repeatedLineEnd(inText: try write("the cat \(token)\n")) == nil)
+      #expect(try found(other, write("the cat \(token)\n")).isEmpty)
+      var begun = checkpoint
+      begun.tokenizer.sentenceStart = .eos
+      let third = try LanguageModel.encoder(of: begun, path: "small")
+      #expect(
+        try found(third, write("\(token) the cat\n\(token) a mat \(token)\n"))
+          == ["start \(token) 2 of 2", "end \(token) 1 of 2"])
     }
   }
 

@@ -61,6 +61,53 @@ import UnrollTokenization
     #expect(try texts(read("some-numbers.txt").vocabulary) == ["a 1", "b", "c 3"])
   }
 
+  @Test(
+    "CSV of ids and tokens is read in either order, with a line of titles or none, quoted or not",
+    arguments: [
+      ("0,<unk>\n1,<eos>\n2,the\n", "ids and their tokens from 0"),
+      ("id,word\n0,<unk>\n1,<eos>\n2,the\n", "ids and their tokens from 0"),
+      ("\"<unk>\",0\n\"<eos>\",1\n\"the\",2\n", "tokens and their ids from 0"),
+      ("id\tword\n1\t<eos>\n0\t<unk>\n2\tthe\n", "titles, ids and their tokens from 0"),
+    ])
+  func commas(text: String, form: String) throws {
+    try withTemporaryFolder { folder in
+      let path = "\(folder)/list.csv"
+      try Data(text.utf8).write(to: URL(filePath: path))
+      var notes: [Note] = []
+      let vocabulary = try Vocabulary(contentsOf: path, format: nil, notes: &notes)
+      #expect(texts(vocabulary) == ["<unk>", "<eos>", "the"])
+      #expect(notes.map(\.message) == ["read as a table: \(form)"])
+    }
+  }
+
+  @Test("Quotation marks and commas inside of quoted tokens of CSV are theirs")
+  func quotedTokens() throws {
+    try withTemporaryFolder { folder in
+      let path = "\(folder)/list.csv"
+      try Data("0,\"a,b\"\n1,\"\"\"\"\n2,\",\"\n".utf8).write(to: URL(filePath: path))
+      #expect(try texts(Vocabulary(contentsOf: path)) == ["a,b", "\"", ","])
+    }
+  }
+
+  @Test(
+    "A list whose tokens have spaces at their ends, or quotation marks around them, is warned of")
+  func oddTokens() throws {
+    try withTemporaryFolder { folder in
+      func notes(_ text: String) throws -> [String] {
+        let path = "\(folder)/list.txt"
+        try Data(text.utf8).write(to: URL(filePath: path))
+        var notes: [Note] = []
+        _ = try Vocabulary(contentsOf: path, format: nil, notes: &notes)
+        return notes.map { String($0.message.prefix { $0 != "," }) }
+      }
+      let spaced = try notes("a \nb\nc d\n")
+      #expect(spaced == ["WARNING: tokens with a space at an end (1)"])
+      #expect(
+        try notes("\"a\"\n\"b\"\nc\n") == ["WARNING: most tokens are in quotation marks"])
+      #expect(try notes("a\n \n\"\n").isEmpty)
+    }
+  }
+
   @Test("Several lists that differ are refused by name, and so are values without a list")
   func otherValues() {
     let error = #expect(throws: TextError.self) { try read("two-lists.pkl") }

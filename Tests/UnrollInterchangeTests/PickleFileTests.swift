@@ -220,7 +220,7 @@ import UnrollTokenization
     #expect(
       refusal("tokens-other-size.pt", options: ReadingOptions()) == """
         tokens-other-size.pt: itos: expected a vocabulary of 11 tokens, one for each row, found itos of 10
-          fix: give the right ones with `--vocabulary FILE` or `--corpus DIR`
+          fix: give the right ones with `--vocabulary FILE` or `--corpus FOLDER`
         """)
     #expect(
       refusal("tokens-contradiction.pt", options: ReadingOptions()).hasPrefix(

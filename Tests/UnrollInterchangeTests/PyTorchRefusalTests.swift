@@ -226,7 +226,7 @@ struct Refusal: Sendable {
         lstm-state.pt: encoder.weight: expected a vocabulary of 11 tokens, one for each row, \
         found none
           fix: files of weights hold no words: give a list of tokens with `--vocabulary FILE`, or to \
-        `unroll convert` the training text with `--corpus DIR`
+        `unroll convert` the folder of the training texts with `--corpus FOLDER`
         """)
   }
 
@@ -234,9 +234,9 @@ struct Refusal: Sendable {
   func otherVocabularySize() throws {
     #expect(
       try PyTorchFixtures.refusal(of: "lstm-state.pt", vocabularySize: 12) == """
-        lstm-state.pt: encoder.weight: expected 12 rows, one for each token of the vocabulary, \
-        found 11 rows
-          fix: give the corpus or vocabulary that the model was trained on
+        lstm-state.pt: encoder.weight: expected a token for each of 11 rows in the vocabulary \
+        given, found 12 tokens
+          fix: give the corpus or vocabulary that the model was trained on, and its tokenizer
         """)
   }
 

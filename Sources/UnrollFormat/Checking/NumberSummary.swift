@@ -3,11 +3,11 @@
 import UnrollTensors
 
 /// Counts and sizes of the numbers of a tensor of floats, seen as rows along its first dimension.
-struct NumberSummary: Sendable, Hashable {
+package struct NumberSummary: Sendable, Hashable {
   /// The numbers that are NaN.
-  var nanCount = 0
+  package private(set) var nanCount = 0
   /// The numbers that are infinite.
-  var infinityCount = 0
+  package private(set) var infinityCount = 0
   /// The index in row-major order of the first number that is not finite.
   var firstNonFinite: Int?
   /// The numbers other than 0 that are below the smallest normal one of their type.
@@ -23,7 +23,7 @@ struct NumberSummary: Sendable, Hashable {
   /// Looks at a tensor; `nil` if its elements are not floats.
   ///
   /// Nothing is copied: rows are read in blocks of 16 numbers from the mapped bytes.
-  init?(_ tensor: Tensor) {
+  package init?(_ tensor: Tensor) {
     guard tensor.dtype.isFloat else { return nil }
     let rowCount = tensor.shape.dimensions.first ?? 1
     guard rowCount > 0, tensor.elementCount > 0 else { return }

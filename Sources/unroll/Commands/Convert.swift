@@ -154,7 +154,7 @@ struct Convert: ParsableCommand {
     if strict && !harmful.isEmpty {
       throw Refusal(
         "\(printable(output.output)): not written: --strict refuses the \(counted(harmful.count, "note")) "
-          + "above\n  fix: leave --strict out, or give the requested information")
+          + "above\n  fix: leave --strict out, or state with options what was assumed")
     }
     if dryRun { return Output.note("\(printable(output.output)) would be written") }
     let list = try writeVocabulary.map {

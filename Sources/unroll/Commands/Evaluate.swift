@@ -85,20 +85,26 @@ extension Precision: ExpressibleByArgument {}
 /// - Parameters:
 ///   - path: The text.
 ///   - encoder: The model's encoder.
-///   - fix: The advice.
+///   - isLowered: `true` if capitals are made small before the text is cut.
+///   - fix: The options that leave out the model's own token, in words.
 func warnOfLineEnds(
-  inText path: String, _ encoder: Encoder,
-  fix: String = "give --line-end none, or take the token out of the text"
+  inText path: String, _ encoder: Encoder, isLowered: Bool = false,
+  fix: (_ option: String) -> String = { "give \($0) none" }
 ) {
-  if let cause = encoder.unknownCarriageReturns(inText: path) {
+  if let cause = encoder.unknownTextCause(inText: path, isLowered: isLowered) {
     Output.note(
-      "warning: \(printable(path)): the text has \(cause.found), and the carriage returns are unknown text\n"
+      "warning: \(printable(path)): the text has \(cause.found): \(cause.parts) are unknown\n"
         + "  fix: \(cause.fix)")
   }
-  guard let token = encoder.repeatedLineEnd(inText: path) else { return }
-  Output.note(
-    "warning: \(printable(path)): lines end with \(token) already, and each gets a second one\n"
-      + "  fix: \(fix)")
+  for repeated in encoder.repeatedLineTokens(inText: path) {
+    let (having, seen) = repeated.lines
+    let lines = having == seen ? "lines" : "\(having) of the first \(counted(seen, "line"))"
+    Output.note(
+      "warning: \(printable(path)): \(lines) \(repeated.isStart ? "start" : "end") with \(repeated.token) already, "
+        + "and each gets a second one\n  fix: "
+        + (having == seen ? fix(repeated.isStart ? "--line-start" : "--line-end") + ", or " : "")
+        + "take the token out of the text")
+  }
 }
 
 /// The number of threads of a verb that computes.
@@ -288,7 +294,7 @@ struct Evaluate: ParsableCommand {
     }
     let model = try options.load(leavingOutUnknown: unknownText.leavesOut)
     return { text, progress in
-      warnOfLineEnds(inText: text, model.encoder)
+      warnOfLineEnds(inText: text, model.encoder, isLowered: preparation.lowercase)
       if let cache = adaptation.neuralCache {
         return try model.perplexity(
           ofText: text, with: cache, preparation: preparation.preparation, progress: progress)
@@ -323,7 +329,7 @@ struct Evaluate: ParsableCommand {
     row("unknown", Output.grouped(result.unknown))
     if unknownText.leavesOut { row("left out", Output.grouped(result.leftOut)) }
     let isOwn = result.figures.isEmpty
-    row("divisor", isOwn ? "predictions, of nll and perplexity" : "predictions, of nll")
+    row("divisor", isOwn ? "predictions (for nll and perplexity)" : "predictions (for nll)")
     row("nll", number(result.nll) + " nats a token")
     if isOwn { row("perplexity", number(result.perplexity)) }
     for (name, value) in result.figures where value.isFinite {

@@ -36,7 +36,7 @@ struct Finetune: ParsableCommand {
 
   @Flag(
     help:
-      "Resume from MODEL, the .last file of a training: its texts and output are known, and only --epochs, --steps and --learning-rate may change."
+      "Resume from MODEL, the .last file of a training, with its texts in this folder or beside it; only --epochs, --steps and --learning-rate may change."
   )
   var resume = false
 
@@ -71,6 +71,14 @@ struct Finetune: ParsableCommand {
   }
 
   func run() throws {
+    if resume, options.model.hasSuffix(".last.unroll.h5"),
+      !FileManager.default.fileExists(atPath: options.model)
+    {
+      throw Refusal(
+        "\(printable(options.model)): expected the last state of a training; found no such file\n"
+          + "  fix: if the training ended before it saved a state, begin anew; --save-every N saves more often"
+      )
+    }
     let names = try verb.names(resuming: resume ? options.model : nil)
     if resume {
       var changes = try training.changes()

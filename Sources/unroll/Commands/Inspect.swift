@@ -335,7 +335,7 @@ struct ModelReport: Encodable {
     guard let unit, let tokenizer, let lineConvention else {
       return [
         "  \(Output.grouped(vocabularySize)) tokens, which the file does not list: a conversion needs",
-        "  --vocabulary FILE, or --corpus DIR with the training text",
+        "  --vocabulary FILE, or --corpus FOLDER with the training texts",
       ]
     }
     let gap = vocabularySize > 15 ? ["..."] : []

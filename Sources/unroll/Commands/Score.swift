@@ -53,7 +53,7 @@ struct Score: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Unknown words: exclude, include, penalty=X (X at least 0) or drop (default: no number).",
+      "Unknown words: include or penalty=X (number of the unknown token, less X), exclude, drop (leave them out of the text); default: NA.",
       valueName: "choice"))
   var unknown: UnknownChoice?
 
@@ -135,7 +135,7 @@ struct Score: ParsableCommand {
     let model = try options.load(leavingOutUnknown: unknown?.leavesOut == true)
     if pairs { return try comparePairs(model) }
     if nbest { return try rescore(model) }
-    warnOfLineEnds(inText: text, model.encoder)
+    warnOfLineEnds(inText: text, model.encoder, isLowered: preparation.lowercase)
     var settings = ScoreSettings()
     settings.carriesState = carry
     settings.window = try windows.window(of: model)
@@ -167,7 +167,10 @@ struct Score: ParsableCommand {
       progress.report(sentence.line, "lines", fraction)
     }
     progress.finish()
-    if totals.lines == 0 { printHeader(style) }
+    if totals.lines == 0 {
+      printHeader(style)
+      Output.note("note: \(printable(text)): the text is empty")
+    }
     if let note = totals.unknownNote(style) { Output.note(note) }
     if let nll = totals.nll {
       warnIfWorseThanGuessing(

@@ -78,8 +78,7 @@ struct Tokenize: ParsableCommand {
     var encoder = try encoder()
     if unknownText.leavesOut { try encoder.leaveOutUnknown(path: tokenizer ?? files[0]) }
     let text = files[files.count - 1]
-    warnOfLineEnds(
-      inText: text, encoder, fix: "take the token out of the text, or convert with --line-end none")
+    warnOfLineEnds(inText: text, encoder) { "convert the model with \($0) none" }
     var reader = try LineReader(path: text, for: encoder.tokenizer)
     var totals = Totals()
     var progress = Progress()

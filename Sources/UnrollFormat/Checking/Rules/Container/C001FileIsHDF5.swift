@@ -10,7 +10,8 @@ extension Rule {
       """,
     example: "The file starts with `GGUF` or, as a model that PyTorch saved, with `PK`.",
     fix:
-      "convert the file with `unroll convert` if it is a model of another format, else copy or download it again"
+      "convert the file with `unroll convert` if it is a model of another format, else copy or download it again; verbs "
+      + "that take a text, too, take the model first"
   ) { contents in
     guard contents.superblock == nil else { return [] }
     let start = contents.file.copy(0..<8)
@@ -34,5 +35,5 @@ private func knownFormat(_ start: [UInt8]) -> String? {
   ]
   if let known = signatures.first(where: { start.starts(with: $0.bytes) }) { return known.name }
   let isText = start.allSatisfy { $0 >= 0x20 && $0 != 0x7F || (0x09...0x0D).contains($0) }
-  return isText ? "a text (verbs take the model first, then the text)" : nil
+  return isText ? "a text" : nil
 }
