@@ -61,11 +61,15 @@ let package = Package(
         "UnrollFormat", "UnrollHDF5", "UnrollInterchange", "UnrollNeural", "UnrollSerialization",
         "UnrollTensors", "UnrollTokenization",
       ]),
+    .target(
+      name: "UnrollReport",
+      dependencies: ["UnrollTensors", .product(name: "Crypto", package: "swift-crypto")]),
     .executableTarget(
       name: "unroll",
       dependencies: [
         "CProcess", "UnrollEngine", "UnrollFormat", "UnrollHDF5", "UnrollInterchange",
-        "UnrollNeural", "UnrollSerialization", "UnrollTensors", "UnrollTokenization",
+        "UnrollNeural", "UnrollReport", "UnrollSerialization", "UnrollTensors",
+        "UnrollTokenization",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
@@ -89,6 +93,11 @@ let package = Package(
       ]),
     .testTarget(
       name: "UnrollNeuralTests", dependencies: ["CUnrollKernels", "UnrollNeural", "TestSupport"]),
+    .testTarget(
+      name: "UnrollReportTests",
+      dependencies: [
+        "UnrollReport", "TestSupport", .product(name: "Crypto", package: "swift-crypto"),
+      ]),
     .testTarget(name: "UnrollEngineTests", dependencies: ["UnrollEngine", "TestSupport"]),
     .testTarget(name: "UnrollCommandTests", dependencies: ["unroll", "TestSupport"]),
     .testTarget(

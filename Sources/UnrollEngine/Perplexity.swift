@@ -183,6 +183,10 @@ public struct Perplexity: Sendable {
     }
   }
 
+  /// The mean losses in nats and the numbers of predictions of the bootstrap's blocks, in the order of the
+  /// text: sentences or windows, or neighbors together where there are many.
+  public var blockLosses: [(loss: Double, predictions: Int)] { blocks.losses }
+
   /// Adds one prediction.
   mutating func add(logProbability: Float, token: TokenInText) {
     predictions += 1
@@ -244,6 +248,11 @@ struct BlockSums: Sendable {
 
   /// The number of blocks.
   var count: Int { sums.count }
+
+  /// The mean loss and the number of predictions of each block.
+  var losses: [(loss: Double, predictions: Int)] {
+    sums.map { ($0.nll / Double($0.count), $0.count) }
+  }
 
   /// Adds a block.
   ///

@@ -45,6 +45,7 @@ enum ForeignNames {
       ("--num-epochs --max-epochs --num-train-epochs", "--epochs"),
       ("--grad-clip --max-grad-norm --clip-norm --gradient-clip --clip-grad", "--clip"),
       ("--early-stopping --early-stop", "--patience"),
+      ("--svg --figure", "--plot FILE.svg"), ("--html", "--report FILE.html"),
       ("--log-interval --log-every", "--log FILE: each step is a line"),
       ("--bidirectional", "no option: models read a text in one direction"),
       ("--optim", "--optimizer"), ("--lr-schedule --lr-scheduler --scheduler", "--schedule"),

@@ -1,7 +1,8 @@
-// The report of `unroll gradients`: tables, a chart, sentences, JSON.
+// The report of `unroll gradients`: tables, a figure, sentences, JSON.
 
 import Foundation
 import UnrollEngine
+import UnrollReport
 import UnrollTensors
 
 /// The report of a measurement.
@@ -15,11 +16,11 @@ struct GradientReport {
 
   /// The report as text.
   var lines: [String] {
-    [measured, ""] + curveTable + [""] + chart.terminalLines() + [""] + [clipping, ""]
+    [measured, ""] + curveTable + [""] + figure.textLines() + [""] + [clipping, ""]
       + recurrenceTable + [""] + sentences
   }
 
-  private var measured: String {
+  var measured: String {
     "\(Output.grouped(positions)) positions of \(Output.grouped(flow.tokens)) tokens, "
       + "batch size \(settings.columns), lags 0 to \(settings.lags)"
   }
@@ -30,7 +31,7 @@ struct GradientReport {
     let lags = [1, settings.window, settings.lags].filter { $0 <= settings.lags }
     let shown = Set(lags).sorted()
     let rows = flow.curves.map { curve in
-      let medians = shown.map { curve.medians.isEmpty ? "-" : figure(curve.medians[$0]) }
+      let medians = shown.map { curve.medians.isEmpty ? "-" : number(curve.medians[$0]) }
       return [
         "\(curve.layer)", curve.quantity.rawValue,
         curve.decay.map { String(printf: "%.4f", $0.rate) } ?? "-",
@@ -43,7 +44,7 @@ struct GradientReport {
       ["layer", "state", "decay rate", "half-life", "horizon"] + shown.map { "lag \($0)" }, rows)
   }
 
-  private func horizon(_ lag: Int) -> String {
+  func horizon(_ lag: Int) -> String {
     lag == settings.lags ? "\(lag) or more" : "\(lag)"
   }
 
@@ -60,24 +61,24 @@ struct GradientReport {
   }
 
   /// Returns a ratio in three digits.
-  private func figure(_ value: Double) -> String {
+  private func number(_ value: Double) -> String {
     value == 0 || (1e-3..<1e4).contains(value)
       ? String(printf: "%.3g", value) : String(printf: "%.2e", value)
   }
 
-  private var clipping: String {
+  var clipping: String {
     let clipping = flow.clipping
     return
       "\(clipping.clipped) of \(clipping.norms.count) windows of \(settings.window) steps have a "
-      + "gradient norm over \(figure(clipping.limit)) (\(percent(clipping.share))), the median is "
-      + figure(clipping.median)
+      + "gradient norm over \(number(clipping.limit)) (\(percent(clipping.share))), the median is "
+      + number(clipping.median)
   }
 
-  private func percent(_ share: Double) -> String { String(printf: "%.3g %%", 100 * share) }
+  func percent(_ share: Double) -> String { String(printf: "%.3g %%", 100 * share) }
 
   // MARK: Sentences
 
-  private var sentences: [String] {
+  var sentences: [String] {
     flow.curves.flatMap(sentences) + singularSentences + [clippingSentence]
   }
 
@@ -136,34 +137,45 @@ struct GradientReport {
         + "direction stays."
   }
 
-  private func name(of curve: LagCurve) -> String {
+  func name(of curve: LagCurve) -> String {
     "layer \(curve.layer), \(curve.quantity.rawValue)"
   }
 
-  // MARK: Chart
+  // MARK: Figure
 
   /// The medians by lag.
-  var chart: Chart {
+  var figure: Figure {
     let values = flow.curves.flatMap(\.medians).filter { $0 > 0 && $0.isFinite } + [1]
     // Values below this floor show only that the gradient has vanished.
     let lowest = max(values.min() ?? 1, min(settings.threshold, 1e-2) * 1e-6)
     let low = pow(10, floor(log10(min(lowest, settings.threshold))))
     let high = pow(10, ceil(log10(values.max() ?? 1)))
-    return Chart(
+    return Figure(
       title: "Gradient of one step's loss by the state k steps before",
-      x: Chart.Axis(label: "lag k, in steps", range: 0...Double(settings.lags)),
-      y: Chart.Axis(
+      summary: "Norms relative to lag 0, for lags 0 to \(settings.lags). "
+        + flow.curves.flatMap(sentences).joined(separator: " "),
+      x: Figure.Axis(label: "lag k, in steps", range: 0...Double(settings.lags)),
+      y: Figure.Axis(
         label: "median norm relative to lag 0", range: low...high, isLogarithmic: true),
-      curves: flow.curves.map { curve in
-        Chart.Curve(
+      series: flow.curves.map { curve in
+        Figure.Series(
           name: name(of: curve),
-          points: curve.medians.enumerated().map { Chart.Point(x: Double($0), y: $1) },
-          isDashed: curve.quantity == .cell)
+          points: curve.medians.enumerated().map { Figure.Point(x: Double($0), y: $1) })
       },
       marks: [
         .x(Double(settings.window), "BPTT length, \(settings.window) steps"),
         .y(settings.threshold, "\(percent(settings.threshold)) of lag 0"),
       ])
+  }
+}
+
+extension GradientReport {
+  /// The note on unknown words; `nil` if there are none.
+  var unknownNote: String? {
+    guard flow.unknown > 0 else { return nil }
+    return
+      "note: \(Output.grouped(flow.unknown)) of \(Output.grouped(flow.tokens)) tokens are words that "
+      + "the vocabulary lacks"
   }
 }
 

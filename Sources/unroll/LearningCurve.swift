@@ -2,6 +2,7 @@
 
 import Foundation
 import UnrollFormat
+import UnrollReport
 import UnrollTensors
 
 /// The evaluations of a training, oldest first.
@@ -100,13 +101,13 @@ struct LearningCurve: Encodable {
 
   private static func short(_ value: Double) -> String { String(printf: "%.3g", value) }
 
-  // MARK: Chart
+  // MARK: Figure
 
   /// The losses by step; `nil` for fewer than two evaluations with a finite validation loss.
-  var chart: Chart? {
-    func points(_ loss: (Evaluation) -> Double?) -> [Chart.Point] {
+  var figure: Figure? {
+    func points(_ loss: (Evaluation) -> Double?) -> [Figure.Point] {
       evaluations.compactMap { evaluation in
-        loss(evaluation).map { Chart.Point(x: Double(evaluation.step), y: $0) }
+        loss(evaluation).map { Figure.Point(x: Double(evaluation.step), y: $0) }
       }
     }
     let (train, valid) = (points(\.trainNLL), points(\.validNLL))
@@ -116,14 +117,17 @@ struct LearningCurve: Encodable {
     else { return nil }
     let margin = high > low ? (high - low) / 20 : max(abs(high) / 100, 1e-3)
     let best = evaluations.first(where: \.best)
-    return Chart(
+    return Figure(
       title: "Learning curve",
-      x: Chart.Axis(label: "step", range: first.x...last.x),
-      y: Chart.Axis(
+      summary: "Validation loss from \(Self.loss(first.y)) to \(Self.loss(last.y)) over "
+        + "\(counted(valid.count, "evaluation"))."
+        + (best.map { " The best is at step \(Output.grouped($0.step))." } ?? ""),
+      x: Figure.Axis(label: "step", range: first.x...last.x),
+      y: Figure.Axis(
         label: "loss, in nats a token", range: (low - margin)...(high + margin)),
-      curves: [
-        Chart.Curve(name: "training loss", points: train, isDashed: true),
-        Chart.Curve(name: "validation loss", points: valid),
+      series: [
+        Figure.Series(name: "training loss", points: train),
+        Figure.Series(name: "validation loss", points: valid),
       ].filter { !$0.points.isEmpty },
       marks: best.map { [.x(Double($0.step), "best, step \(Output.grouped($0.step))")] } ?? [])
   }

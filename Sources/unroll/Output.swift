@@ -3,6 +3,7 @@
 import CProcess
 import Foundation
 import UnrollFormat
+import UnrollReport
 import UnrollTensors
 
 enum Output {
@@ -101,16 +102,7 @@ enum Output {
   }
 
   /// Returns a number with digits grouped by commas, such as `18,328`.
-  static func grouped(_ number: Int) -> String {
-    var digits = String(number.magnitude)[...]
-    var groups: [Substring] = []
-    while digits.count > 3 {
-      groups.append(digits.suffix(3))
-      digits = digits.dropLast(3)
-    }
-    groups.append(digits)
-    return (number < 0 ? "-" : "") + groups.reversed().joined(separator: ",")
-  }
+  static func grouped(_ number: Int) -> String { UnrollReport.grouped(number) }
 }
 
 extension Output {

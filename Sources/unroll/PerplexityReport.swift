@@ -34,13 +34,20 @@ struct PerplexityReport: Encodable {
   private let bitsPerToken: Double
   private let bitsPerWord: Double?
   private let bitsPerByte: Double?
-  private let seconds: Double
+  private let seconds: Double?
   private let tokensPerSecond: Double?
   private let reasons: [String: String]
 
+  /// Creates a report.
+  ///
+  /// - Parameters:
+  ///   - result: The figures.
+  ///   - precision: The compute precision.
+  ///   - interval: The bootstrap interval and its number of blocks.
+  ///   - withTimes: `false` to leave the times out.
   init(
     _ result: Perplexity, _ precision: Precision,
-    interval: (low: Double, high: Double, blocks: Int)?
+    interval: (low: Double, high: Double, blocks: Int)?, withTimes: Bool = true
   ) {
     var missing = MissingNumbers()
     `protocol` = result.protocol.rawValue
@@ -77,8 +84,10 @@ struct PerplexityReport: Encodable {
     bitsPerToken = result.bitsPerToken
     bitsPerWord = missing.number(result.bitsPerWord, "bits_per_word", "no words")
     bitsPerByte = missing.number(result.bitsPerByte, "bits_per_byte", "no bytes")
-    seconds = result.seconds
-    tokensPerSecond = missing.number(result.tokensPerSecond, "tokens_per_second", "no time")
+    let noTimes = "a page has no times, so that the same inputs give the same page"
+    seconds = missing.number(withTimes ? result.seconds : nil, "seconds", noTimes)
+    tokensPerSecond = missing.number(
+      withTimes ? result.tokensPerSecond : nil, "tokens_per_second", noTimes)
     if result.window == nil {
       for key in ["context_length", "pad"] {
         missing.reasons[key] = "the context has no fixed length"

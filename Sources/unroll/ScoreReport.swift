@@ -231,6 +231,12 @@ struct SentenceReport: Encodable {
     try container.encode(units, forKey: .units)
   }
 
+  /// The number of the line, counted from 1.
+  var lineNumber: Int { sentence.line }
+
+  /// The words or tokens in order; empty if only the sentence is requested.
+  var scoredUnits: [Unit] { units ?? [] }
+
   /// The cells of the rows of the table.
   var rows: [[String]] {
     let sentid = String(sentence.line)

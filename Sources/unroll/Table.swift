@@ -56,22 +56,21 @@ enum TableForm {
 /// Returns the cell of a number; `NA` for none.
 func cell(_ value: Double?) -> String { value.map { String(printf: "%.6f", $0) } ?? "NA" }
 
-/// Prints a warning if a model predicts a text worse than uniform guessing.
+/// Returns a warning if a model predicts a text worse than uniform guessing; `nil` if not.
 ///
 /// - Parameters:
 ///   - nll: The mean negative log-likelihood per token, in nats.
 ///   - count: The number of predictions; a few say nothing.
 ///   - vocabularySize: The number of tokens.
-func warnIfWorseThanGuessing(nll: Double, count: Int, vocabularySize: Int) {
+/// - Returns: The warning.
+func warningOfGuessing(nll: Double, count: Int, vocabularySize: Int) -> String? {
   let guessing = Elementary.log(Double(vocabularySize))
-  guard nll > guessing, count >= 100 else { return }
-  Output.note(
-    String(
-      printf: "warning: %.4f nats a token are worse than guessing (ln V = %.4f, V = ", nll, guessing
-    )
-      + Output.grouped(vocabularySize)
-      + "): the order of the vocabulary, the roles or gate order of the weights, or the line "
-      + "conventions are likely wrong, or the text is of another kind than the model's")
+  guard nll > guessing, count >= 100 else { return nil }
+  return String(
+    printf: "warning: %.4f nats a token are worse than guessing (ln V = %.4f, V = ", nll, guessing)
+    + Output.grouped(vocabularySize)
+    + "): the order of the vocabulary, the roles or gate order of the weights, or the line "
+    + "conventions are likely wrong, or the text is of another kind than the model's"
 }
 
 /// Options that change a text before it is cut into tokens.

@@ -1,6 +1,7 @@
 // Tables, labels and numbers of reports that people read.
 
 import Foundation
+import UnrollReport
 import UnrollTensors
 
 /// The layout of a report.

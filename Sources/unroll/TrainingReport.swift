@@ -2,6 +2,7 @@
 
 import Foundation
 import UnrollFormat
+import UnrollReport
 import UnrollTensors
 
 /// An optimizer and the progress of its training.
@@ -75,23 +76,44 @@ struct TrainingReport: Encodable {
 
   /// The report as text.
   var lines: [String] {
-    let optimizer = groups.flatMap { TextLayout.wrapped(label(self.optimizer), parts(of: $0)) }
-    guard let epoch, let cursor, let columns, let window, let evaluations else {
-      return optimizer + [label("position") + "step \(Output.grouped(step)), without a text"]
+    rows.flatMap {
+      TextLayout.wrapped(label($0.name), $0.parts, separator: $0.isSentence ? " " : ", ")
     }
-    let position = TextLayout.wrapped(
-      label("position"),
-      [
+  }
+
+  /// A part of the report under a name.
+  struct Row {
+    let name: String
+    /// The parts between which a line may end.
+    let parts: [String]
+    /// `true` if the parts are words of a text.
+    var isSentence = false
+
+    /// The parts in one line.
+    var text: String { parts.joined(separator: isSentence ? " " : ", ") }
+  }
+
+  /// The parts of the report.
+  var rows: [Row] {
+    let optimizer = groups.map { Row(name: self.optimizer, parts: parts(of: $0)) }
+    guard let epoch, let cursor, let columns, let window, let evaluations else {
+      return optimizer + [
+        Row(name: "position", parts: ["step \(Output.grouped(step)), without a text"])
+      ]
+    }
+    let position = Row(
+      name: "position",
+      parts: [
         "step \(Output.grouped(step))", "\(counted(epoch, "epoch")) done",
         "token \(Output.grouped(cursor)) of each stream", "batch size \(columns)",
         "BPTT length \(window)",
       ])
-    let evaluated = TextLayout.wrapped(
-      label("evaluated"), [counted(evaluations, "time")] + (best.map(parts(of:)) ?? []))
+    let evaluated = Row(
+      name: "evaluated", parts: [counted(evaluations, "time")] + (best.map(parts(of:)) ?? []))
     let inexact = inexactReason.map {
-      TextLayout.wrapped(label("inexact"), TextLayout.words(of: printable($0)), separator: " ")
+      Row(name: "inexact", parts: TextLayout.words(of: printable($0)), isSentence: true)
     }
-    return optimizer + position + evaluated + (inexact ?? [])
+    return optimizer + [position, evaluated] + [inexact].compactMap { $0 }
   }
 
   private func label(_ name: String) -> String { "  " + name.rightPadded(to: 12) }

@@ -13,6 +13,7 @@ struct TrainingReporter {
   private let eventFolder: String?
   private let isResuming: Bool
   private let json: Bool
+  private var page: TrainingPage?
   private var log: TrainingLog?
   private var events: TensorBoardFile?
   private var steps = 0
@@ -27,10 +28,14 @@ struct TrainingReporter {
   ///   - resuming: `true` to append to the log.
   ///   - tensorBoard: The folder of event files, if there is one.
   ///   - json: `true` to print evaluations as JSON objects.
-  init(log: String?, resuming: Bool, tensorBoard: String?, json: Bool) {
+  ///   - page: The page and figure to write, if they are requested.
+  init(log: String?, resuming: Bool, tensorBoard: String?, json: Bool, page: TrainingPage?) {
     (logPath, eventFolder) = (log, tensorBoard)
-    (isResuming, self.json) = (resuming, json)
+    (isResuming, self.json, self.page) = (resuming, json, page)
   }
+
+  /// `true` if the table is printed, not a figure in its place.
+  private var printsTable: Bool { page?.options.printsFigure != true }
 
   /// Shows the progress of reading a text.
   mutating func reading(_ path: String, _ fraction: Double?) {
@@ -62,7 +67,7 @@ struct TrainingReporter {
     progress = Progress()
     (start, lastStep) = (.now, .now)
     let kept = run.retention == nil ? "" : "\tretention_ppl"
-    if !json {
+    if !json && printsTable {
       Output.result("epoch\tstep\tlearning_rate\ttrain_nll\tvalid_nll\tvalid_ppl\tbest" + kept)
     }
     // The table of a resumed training starts with its previous evaluations.
@@ -106,6 +111,7 @@ struct TrainingReporter {
       flush()
       try log?.write(line)
       try events?.write(line.scalars, step: record.step)
+      try page?.write(run, isRunning: true)
       if record.step > 0, record.validNLL > Elementary.log(Double(run.vocabularySize)) {
         Output.note(
           "note: worse than guessing among all \(Output.grouped(run.vocabularySize)) tokens: "
@@ -124,6 +130,11 @@ struct TrainingReporter {
 
   func finish() { progress.finish() }
 
+  /// Writes the page of a training that has ended or paused, if it is requested.
+  ///
+  /// - Throws: `FileError` if it cannot be written.
+  func writePage(_ run: TrainingRun) throws { try page?.write(run, isRunning: false) }
+
   private static func line(
     _ step: StepReport, _ run: TrainingRun, speed: Double, secondsPerStep: Double
   ) -> String {
@@ -137,10 +148,11 @@ struct TrainingReporter {
       + String(printf: "loss %.4f, ", nll) + "\(Output.grouped(Int(speed))) tokens/s"
   }
 
-  private func print(_ line: EvaluationLine, in run: TrainingRun) throws {
-    guard !json else {
-      return Output.result(String(decoding: try trainingEncoder.encode(line), as: UTF8.self))
-    }
+  private mutating func print(_ line: EvaluationLine, in run: TrainingRun) throws {
+    let object = String(decoding: try trainingEncoder.encode(line), as: UTF8.self)
+    page?.objects.append(object)
+    guard !json else { return Output.result(object) }
+    guard printsTable else { return }
     let epoch = String(printf: "%.2f", line.epoch)
     let train = line.trainNLL.map { String(printf: "%.6f", $0) } ?? "NA"
     let kept = line.retentionNLL.map { String(printf: "%.4f", Elementary.exp($0)) } ?? "NA"

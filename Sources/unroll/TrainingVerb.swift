@@ -64,6 +64,8 @@ struct TrainingVerb: ParsableArguments {
       "Write losses and learning rates for TensorBoard.", valueName: "folder"))
   var tensorboard: String?
 
+  @OptionGroup(title: "Page and figure") var shown: ReportOptions
+
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
@@ -114,8 +116,11 @@ struct TrainingVerb: ParsableArguments {
   ) throws {
     let files = TrainingFiles(best: names.output, keptStates: keep ?? 0)
     if !estimate { try checkFiles(names, files, resuming: resuming, inputs: inputs) }
+    let page =
+      shown.isGiven
+      ? TrainingPage(shown, output: names.output, texts: [names.train, names.valid]) : nil
     var reporter = TrainingReporter(
-      log: log, resuming: resuming, tensorBoard: tensorboard, json: json)
+      log: log, resuming: resuming, tensorBoard: tensorboard, json: json, page: page)
     var outcome = Outcome(files)
     var run = try begin(files, &reporter)
     run.patience = patience
@@ -142,6 +147,7 @@ struct TrainingVerb: ParsableArguments {
           try reporter.report($0, $1)
         }, progress: { reporter.report($0) })
       reporter.finish()
+      try reporter.writePage(run)
       switch end {
       case .finished: try conclude(run, files, outcome)
       case .paused:
@@ -234,6 +240,9 @@ struct TrainingVerb: ParsableArguments {
         "\(printable(state)): cannot keep states: this file belongs to another training\n"
           + "  fix: give another --output, or --force to replace such files")
     }
+    try shown.check(
+      inputs: texts + inputs, outputs: [files.best, files.last] + [log].compactMap { $0 },
+      replacing: resuming || force, json: json)
     guard let log else { return }
     try OutputOptions.checkGrowing(
       log, inputs: texts + inputs, outputs: [files.best, files.last],
@@ -331,6 +340,7 @@ struct TrainingVerb: ParsableArguments {
     if let patience { words += ["--patience", String(patience)] }
     if let keep { words += ["--keep", String(keep)] }
     if let tensorboard { words += ["--tensorboard", tensorboard] }
+    words += shown.arguments
     if let saveEvery { words += ["--save-every", String(saveEvery)] }
     if json { words.append("--json") }
     return (words + options).map(shellQuoted).joined(separator: " ")

@@ -25,13 +25,13 @@ import UnrollFormat
           ["gradients", "out.h5", "text.txt", "--lags", "10", "--batch-size", "4"] + options,
           in: folder)
       }
-      let plain = try gradients(["--svg", "a.svg"])
+      let plain = try gradients(["--plot", "a.svg"])
       #expect(plain.exitCode == 0, "\(plain.errors)")
       #expect(plain.output.contains("layer  state  decay rate"))
       #expect(plain.output.contains("\nlayer 0, c: the gradient "))
       let svg = try XMLDocument(contentsOf: URL(filePath: "\(folder)/a.svg"))
       #expect(svg.rootElement()?.name == "svg")
-      #expect(try gradients(["--svg", "a.svg"]).exitCode == 2)
+      #expect(try gradients(["--plot", "a.svg"]).exitCode == 2)
       let results = try ["1", "2"].map { threads in
         try gradients(["--json", "--threads", threads]).output
       }

@@ -217,6 +217,9 @@ public struct TrainingRun {
     }
   }
 
+  /// The settings that shaped the training, such as `optimizer: adam`, as in the history of its files.
+  public var settingLines: [String] { entry.arguments.split(separator: "\n").map(String.init) }
+
   /// The number of tokens in the vocabulary, V.
   public var vocabularySize: Int { source.architecture.vocabularySize }
 

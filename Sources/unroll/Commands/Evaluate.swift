@@ -5,6 +5,7 @@ import Foundation
 import UnrollEngine
 import UnrollFormat
 import UnrollNeural
+import UnrollReport
 import UnrollTensors
 import UnrollTokenization
 
@@ -53,15 +54,17 @@ struct RunningModelOptions: ParsableArguments {
   /// Opens the model.
   ///
   /// - Parameters:
+  ///   - opened: The checkpoint, if it is open already.
   ///   - text: The text to whose tokens the output is restricted; `nil` for all tokens.
   ///   - leavesOutUnknown: `true` if unknown words are removed from texts, as Keras does.
   /// - Returns: The model.
   /// - Throws: The errors of opening a checkpoint and reading the text; `TextError` if unknown
   ///   words cannot be left out.
   func load(
-    shortlist text: String? = nil, leavingOutUnknown leavesOutUnknown: Bool = false
+    _ opened: Checkpoint? = nil, shortlist text: String? = nil,
+    leavingOutUnknown leavesOutUnknown: Bool = false
   ) throws -> LanguageModel {
-    let checkpoint = try checkpoint()
+    let checkpoint = try opened ?? self.checkpoint()
     let tokens = try text.map { text in
       let encoder = try LanguageModel.encoder(of: checkpoint, path: path)
       return try Progress.during("reading \(text)") {
@@ -163,10 +166,18 @@ struct Evaluate: ParsableCommand {
   @Flag(help: "Estimate time and memory from a few seconds of work, and stop.")
   var estimate = false
 
+  @OptionGroup(title: "Page and figure") var shown: ReportOptions
+
+  @Flag(help: "Replace the page and the figure if they exist.")
+  var force = false
+
   @Flag(help: "Print the result as one JSON object.")
   var json = false
 
   func validate() throws {
+    guard !estimate || !shown.isGiven else {
+      throw ValidationError("--estimate is without --report and --plot.")
+    }
     guard (`protocol` == .window) == (windows.context != nil) else {
       throw ValidationError("--protocol window needs --context N, and --context N this protocol.")
     }
@@ -200,7 +211,9 @@ struct Evaluate: ParsableCommand {
       }
       return try EstimateReport(work).print(json: json)
     }
-    let measure = try measurement()
+    try shown.check(inputs: [options.path] + texts, replacing: force, json: json)
+    let checkpoint = try options.checkpoint()
+    let measure = try measurement(checkpoint)
     let results = try texts.map { text in
       var progress = Progress()
       let result = try measure(text) { state in
@@ -210,21 +223,46 @@ struct Evaluate: ParsableCommand {
       return result
     }
     guard let total = Perplexity.total(of: results) else { return }
-    try print(results, total)
+    if !shown.printsFigure { try print(results, total) }
     unknownText.note(total.leftOut)
+    let notes = notes(total)
+    for note in notes { Output.note(note) }
+    guard shown.isGiven else { return }
+    let page = EvaluationPage(
+      texts: texts, results: results, total: total, precision: options.precision,
+      interval: interval, rows: rows)
+    try shown.write(
+      {
+        var document = Document(
+          title: "Perplexity of \(texts.count == 1 ? texts[0] : counted(texts.count, "text"))",
+          lead:
+            "The model \(printable(options.path)) predicts the text; protocol \(`protocol`.rawValue), "
+            + "\(total.context).",
+          model: options.path, weights: checkpoint.statedDigest, texts: texts)
+        document.add(notes)
+        try page.fill(&document)
+        return document
+      }, figure: page.figure, replacing: force)
+  }
+
+  private func notes(_ total: Perplexity) -> [String] {
+    var notes: [String] = []
     if total.unknown > 0 {
-      Output.note(
+      notes.append(
         "note: \(Output.grouped(total.unknown)) \(total.unknown == 1 ? "word is" : "words are") not in the "
           + "vocabulary; each counts with the probability of unknown words as a whole, which flatters the perplexity"
       )
     }
     if [.srilm, .kenlm].contains(`protocol`) && total.lineEndings == 0 {
-      Output.note(
+      notes.append(
         "note: this model does not predict the end of a line, as \(`protocol` == .srilm ? "SRILM" : "KenLM") does: the "
           + "perplexities are over the words alone, and cannot be compared with that program's")
     }
-    warnIfWorseThanGuessing(
-      nll: total.nll, count: total.predictions, vocabularySize: total.vocabularySize)
+    return notes
+      + [
+        warningOfGuessing(
+          nll: total.nll, count: total.predictions, vocabularySize: total.vocabularySize)
+      ].compactMap { $0 }
   }
 
   /// Prints the result of one text, or a row for each text and one for all.
@@ -280,11 +318,10 @@ struct Evaluate: ParsableCommand {
   }
 
   /// Returns the measurement of a text; the model is opened once for all.
-  private func measurement() throws -> (
+  private func measurement(_ checkpoint: Checkpoint) throws -> (
     _ text: String, _ progress: (EvaluationProgress) -> Void
   ) throws -> Perplexity {
     if let dynamic = adaptation.dynamicEvaluation {
-      let checkpoint = try options.checkpoint()
       return { text, progress in
         try UnrollEngine.perplexity(
           ofText: text, adapting: checkpoint, path: options.path,
@@ -292,7 +329,7 @@ struct Evaluate: ParsableCommand {
           progress: progress)
       }
     }
-    let model = try options.load(leavingOutUnknown: unknownText.leavesOut)
+    let model = try options.load(checkpoint, leavingOutUnknown: unknownText.leavesOut)
     return { text, progress in
       warnOfLineEnds(inText: text, model.encoder, isLowered: preparation.lowercase)
       if let cache = adaptation.neuralCache {
@@ -310,9 +347,18 @@ struct Evaluate: ParsableCommand {
   }
 
   private func printTable(_ result: Perplexity) {
-    func row(_ name: String, _ value: String) {
+    let time =
+      String(printf: "%.2f s, ", result.seconds)
+      + Output.grouped(Int(result.tokensPerSecond)) + " tokens/s"
+    for (name, value) in rows(result) + [("time", time)] {
       Output.result(name + String(repeating: " ", count: max(1, 16 - name.count)) + value)
     }
+  }
+
+  /// Returns names and values of the figures, without the time.
+  private func rows(_ result: Perplexity) -> [(name: String, value: String)] {
+    var rows: [(name: String, value: String)] = []
+    func row(_ name: String, _ value: String) { rows.append((name, value)) }
     func number(_ value: Double) -> String { String(printf: "%.6f", value) }
     row("protocol", result.protocol.rawValue)
     if let adaptation = result.adaptation { row("adaptation", adaptation) }
@@ -345,10 +391,7 @@ struct Evaluate: ParsableCommand {
     row("bits per token", number(result.bitsPerToken))
     row("bits per word", result.bitsPerWord.map(number) ?? "-")
     row("bits per byte", result.bitsPerByte.map(number) ?? "-")
-    row(
-      "time",
-      String(printf: "%.2f s, ", result.seconds)
-        + Output.grouped(Int(result.tokensPerSecond)) + " tokens/s")
+    return rows
   }
 }
 

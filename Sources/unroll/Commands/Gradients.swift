@@ -4,6 +4,7 @@ import ArgumentParser
 import Foundation
 import UnrollEngine
 import UnrollFormat
+import UnrollReport
 import UnrollTensors
 
 struct Gradients: ParsableCommand {
@@ -48,10 +49,9 @@ struct Gradients: ParsableCommand {
   @Option(help: "Random seed of the positions and batches.")
   var seed = GradientSettings().seed
 
-  @Option(help: ArgumentHelp("Also plot the curves into an SVG file.", valueName: "file"))
-  var svg: String?
+  @OptionGroup(title: "Page and figure") var shown: ReportOptions
 
-  @Flag(help: "Replace the SVG file if it exists.")
+  @Flag(help: "Replace the page and the figure if they exist.")
   var force = false
 
   @Flag(help: "Print the result as one JSON object.")
@@ -73,7 +73,7 @@ struct Gradients: ParsableCommand {
   }
 
   func run() throws {
-    if let svg { try OutputOptions.check(svg, inputs: [options.model, text], replacing: force) }
+    try shown.check(inputs: [options.model, text], replacing: force, json: json)
     let checkpoint = try options.checkpoint()
     var progress = Progress()
     let flow = try GradientFlow(
@@ -85,17 +85,21 @@ struct Gradients: ParsableCommand {
     let report = GradientReport(flow: flow)
     if json {
       try Output.json(GradientJSON(flow))
-    } else {
+    } else if !shown.printsFigure {
       for line in report.lines { Output.result(line) }
     }
-    if flow.unknown > 0 {
-      Output.note(
-        "note: \(Output.grouped(flow.unknown)) of \(Output.grouped(flow.tokens)) tokens are words that "
-          + "the vocabulary lacks")
-    }
-    guard let svg else { return }
-    try Output.write(report.chart.svg, to: svg, replacing: force)
-    Output.note("wrote \(printable(svg))")
+    let note = report.unknownNote
+    if let note { Output.note(note) }
+    try shown.write(
+      {
+        var document = Document(
+          title: "Gradient flow of \(options.model)",
+          lead: "Size of the gradient of one step's loss by the state k steps before, by k.",
+          model: options.model, weights: checkpoint.statedDigest, texts: [text])
+        document.add([note].compactMap { $0 })
+        try report.fill(&document)
+        return document
+      }, figure: report.figure, replacing: force)
   }
 
   private var settings: GradientSettings {

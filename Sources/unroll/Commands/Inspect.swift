@@ -4,6 +4,7 @@ import ArgumentParser
 import UnrollEngine
 import UnrollFormat
 import UnrollInterchange
+import UnrollReport
 import UnrollTensors
 import UnrollTokenization
 
@@ -23,24 +24,13 @@ struct Inspect: ParsableCommand {
 
   @OptionGroup(title: "Files of other formats") var reading: AnyModelOptions
 
-  @Flag(help: "Plot the learning curve, as on a terminal.")
-  var plot = false
+  @OptionGroup(title: "Page and figure") var shown: ReportOptions
 
-  @Option(help: ArgumentHelp("Also plot the learning curve into an SVG file.", valueName: "file"))
-  var svg: String?
-
-  @Flag(help: "Replace the SVG file if it exists.")
+  @Flag(help: "Replace the page and the figure if they exist.")
   var force = false
 
   @Flag(help: "Print the content as one JSON object with keys in snake_case.")
   var json = false
-
-  func validate() throws {
-    guard !plot || !json else { throw ValidationError("Give --plot or --json, not both.") }
-    if let svg, SplitPath(svg).extension.map({ $0.lowercased() != "svg" }) ?? false {
-      throw ValidationError("--svg writes SVG: give a name that ends in .svg.")
-    }
-  }
 
   func run() throws {
     if OutputOptions.isFolder(model), ModelLocation.file(inFolder: model) == nil {
@@ -50,9 +40,7 @@ struct Inspect: ParsableCommand {
             + "  fix: give one of its files; `unroll validate` checks the checkpoints of a folder, "
             + "`unroll convert` converts its models")
     }
-    if let svg {
-      try OutputOptions.check(svg, inputs: [model] + reading.paths, replacing: force)
-    }
+    try shown.check(inputs: [model] + reading.paths, replacing: force, json: json)
     let file = try Progress.during("reading \(model)") {
       try ModelFile(
         contentsOf: model, options: reading.conversion, upTo: .header, reader: .inChild)
@@ -66,25 +54,23 @@ struct Inspect: ParsableCommand {
     case .foreign(let foreign):
       report = ModelReport(foreign, path: model)
     }
-    let chart = report.training?.curve?.chart
-    guard chart != nil || (!plot && svg == nil) else {
+    let figure = report.training?.curve?.figure
+    guard figure != nil || shown.plot == nil else {
       let evaluations = report.training?.curve?.evaluations.count ?? 0
       throw Refusal(
         "\(printable(model)): expected a learning curve to plot; found "
           + "\(counted(evaluations, "evaluation"))\n  fix: give the state of a training, the file that ends in "
-          + ".last.unroll.h5, or leave --plot and --svg out")
+          + ".last.unroll.h5, or leave --plot out")
     }
     if json {
       try Output.json(report)
-    } else {
+    } else if !shown.printsFigure {
       let terminal = TextLayout.terminalWidth
-      for line in report.lines(terminalWidth: terminal, plots: plot || terminal != nil) {
+      for line in report.lines(terminalWidth: terminal, plots: terminal != nil) {
         Output.result(line)
       }
     }
-    guard let svg, let chart else { return }
-    try Output.write(chart.svg, to: svg, replacing: force)
-    Output.note("wrote \(printable(svg))")
+    try shown.write({ try report.document }, figure: figure, replacing: force)
   }
 }
 
@@ -298,10 +284,10 @@ struct ModelReport: Encodable {
 
   private func curveLines(terminalWidth: Int?, plots: Bool) -> [String] {
     guard let curve = training?.curve, !curve.evaluations.isEmpty else { return [] }
-    guard plots, let chart = curve.chart else { return curve.lines }
+    guard plots, let figure = curve.figure else { return curve.lines }
     let width = min(64, max(20, (terminalWidth ?? TextLayout.width) - 10))
     // The section has a title of its own.
-    return curve.lines + chart.terminalLines(width: width).dropFirst()
+    return curve.lines + figure.textLines(width: width).dropFirst()
   }
 
   private var modelLines: [String] {

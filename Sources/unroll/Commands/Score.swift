@@ -3,6 +3,7 @@
 import ArgumentParser
 import Foundation
 import UnrollEngine
+import UnrollReport
 import UnrollTensors
 
 struct Score: ParsableCommand {
@@ -94,6 +95,11 @@ struct Score: ParsableCommand {
 
   @OptionGroup(title: "Text") var preparation: PreparationOptions
 
+  @OptionGroup(title: "Page and figure") var shown: ReportOptions
+
+  @Flag(help: "Replace the page and the figure if they exist.")
+  var force = false
+
   @Flag(help: "Print the table as CSV (RFC 4180).")
   var csv = false
 
@@ -123,6 +129,11 @@ struct Score: ParsableCommand {
     if nbest, windows.context != nil {
       throw ValidationError("--nbest cannot be combined with --context.")
     }
+    if shown.isGiven, pairs || nbest || level == .sentence {
+      throw ValidationError(
+        "--report and --plot show words or tokens: leave --pairs, --nbest and --level sentence out."
+      )
+    }
     if let guesses {
       guard 1...1000 ~= guesses else { throw ValidationError("--guesses is 1 to 1000.") }
       guard level != .sentence else {
@@ -132,7 +143,9 @@ struct Score: ParsableCommand {
   }
 
   func run() throws {
-    let model = try options.load(leavingOutUnknown: unknown?.leavesOut == true)
+    try shown.check(inputs: [options.path, text], replacing: force, json: json)
+    let checkpoint = try options.checkpoint()
+    let model = try options.load(checkpoint, leavingOutUnknown: unknown?.leavesOut == true)
     if pairs { return try comparePairs(model) }
     if nbest { return try rescore(model) }
     warnOfLineEnds(inText: text, model.encoder, isLowered: preparation.lowercase)
@@ -152,30 +165,48 @@ struct Score: ParsableCommand {
       window: settings.window.map { model.description(of: $0, crossesLines: carry) },
       guesses: settings.guesses)
     var totals = ScoreTotals()
+    var page = shown.isGiven ? ScorePage(style) : nil
     var progress = Progress()
-    note(model)
+    var notes = self.notes(model)
+    for note in notes { Output.note(note) }
     try model.score(text: text, settings) { sentence, fraction in
       if totals.lines == 0 { printHeader(style) }
       totals.add(sentence)
       let report = SentenceReport(sentence, style)
+      try page?.add(report)
       if json {
         try Output.jsonLine(report)
-      } else {
+      } else if !shown.printsFigure {
         for row in report.rows { Output.result(style.form.row(row)) }
       }
       if flush { fflush(nil) }
       progress.report(sentence.line, "lines", fraction)
     }
     progress.finish()
-    if totals.lines == 0 {
-      printHeader(style)
-      Output.note("note: \(printable(text)): the text is empty")
+    if totals.lines == 0 { printHeader(style) }
+    let warning = totals.nll.flatMap {
+      warningOfGuessing(nll: $0, count: totals.predictions, vocabularySize: model.vocabularySize)
     }
-    if let note = totals.unknownNote(style) { Output.note(note) }
-    if let nll = totals.nll {
-      warnIfWorseThanGuessing(
-        nll: nll, count: totals.predictions, vocabularySize: model.vocabularySize)
+    let empty = totals.lines == 0 ? "note: \(printable(text)): the text is empty" : nil
+    for note in [empty, totals.unknownNote(style), warning].compactMap({ $0 }) {
+      Output.note(note)
+      notes.append(note)
     }
+    if let page { try write(page, notes, weights: checkpoint.statedDigest) }
+  }
+
+  private func write(_ page: ScorePage, _ notes: [String], weights: String?) throws {
+    try shown.write(
+      {
+        var document = Document(
+          title: "Surprisal of \(text == "-" ? "a text" : text)",
+          lead:
+            "The model \(printable(options.path)) predicts each \(level.rawValue) from the text before it.",
+          model: options.path, weights: weights, texts: [text])
+        document.add(notes)
+        page.fill(&document)
+        return document
+      }, figure: page.histogram, replacing: force)
   }
 
   private func rescore(_ model: LanguageModel) throws {
@@ -250,22 +281,24 @@ struct Score: ParsableCommand {
   }
 
   private func printHeader(_ style: ScoreStyle) {
-    guard !json else { return }
+    guard !json, !shown.printsFigure else { return }
     Output.result(style.form.row(style.header))
   }
 
-  private func note(_ model: LanguageModel) {
+  private func notes(_ model: LanguageModel) -> [String] {
+    var notes: [String] = []
     let isPadded = windows.context != nil && windows.pad != "none"
     if !model.predictsFirstTokens && !carry && !isPadded {
-      Output.note(
+      notes.append(
         "note: sentences of this model have no start token: the first token of each line is not predicted"
       )
     }
     if level == .word, boundary == .after, model.wordBoundaries.marking == .none {
-      Output.note(
+      notes.append(
         "note: the tokens of this model do not show where words begin or end: surp is the sum over a "
           + "word's tokens, without the probability that the word ends there")
     }
+    return notes
   }
 }
 

@@ -34,7 +34,9 @@ struct Validate: ParsableCommand {
       valueName: "file"))
   var copy: String?
 
-  @Flag(help: "Replace the file of --fix or --write-baseline if it exists.")
+  @OptionGroup(title: "Page and figure") var shown: ReportOptions
+
+  @Flag(help: "Replace the files of --fix, --write-baseline, --report and --plot if they exist.")
   var force = false
 
   @Option(
@@ -46,8 +48,9 @@ struct Validate: ParsableCommand {
   var json = false
 
   func validate() throws {
-    if force && copy == nil && choice.writtenBaseline == nil {
-      throw ValidationError("--force is for --fix and --write-baseline, and none is given.")
+    if force && copy == nil && choice.writtenBaseline == nil && !shown.isGiven {
+      throw ValidationError(
+        "--force is for --fix, --write-baseline, --report and --plot, and none is given.")
     }
     if copy != nil && files.count != 1 {
       throw ValidationError("--fix repairs one file at a time.")
@@ -66,6 +69,9 @@ struct Validate: ParsableCommand {
       try OutputOptions.check(
         copy, inputs: files, outputs: [choice.writtenBaseline].compactMap { $0 }, replacing: force)
     }
+    try shown.check(
+      inputs: files, outputs: [copy, choice.writtenBaseline].compactMap { $0 }, replacing: force,
+      json: reportFormat != .text)
     for note in search.notes { Output.note(note) }
     let empty = search.emptyFolders.map {
       FileError("find *.h5 or *.hdf5 in this folder", path: $0, code: ENOENT)
@@ -74,6 +80,8 @@ struct Validate: ParsableCommand {
     try examine(search.files, screening, &report)
     try printEnd(report, isOne: files.count == 1 && search.files == files)
     try choice.writeBaseline(screening.baseline, report, replacing: force)
+    let page = ValidationPage(report: report, inputs: files)
+    try shown.write(page.document, figure: page.figure, replacing: force)
     try Output.finish()
     guard report.failures.isEmpty else {
       throw Refusal(report.failures.map(\.description).joined(separator: "\n"))
@@ -99,7 +107,7 @@ struct Validate: ParsableCommand {
         let found = FileReport(
           examination, screening: screening, maximum: choice.maxFindings, fixed: fixed)
         report.files.append(found)
-        if reportFormat == .text { Output.result(found.text) }
+        if reportFormat == .text, !shown.printsFigure { Output.result(found.text) }
       } catch let error as FileError {
         // The remaining files are still reported.
         report.failures.append(error)
@@ -142,7 +150,7 @@ struct Validate: ParsableCommand {
 
   private func printEnd(_ report: Report, isOne: Bool) throws {
     switch reportFormat {
-    case .text: if !isOne { Output.result(report.summary) }
+    case .text: if !isOne, !shown.printsFigure { Output.result(report.summary) }
     case .json: try Output.json(JSONReport(report))
     case .sarif: try Output.json(SARIFReport(report), keys: .useDefaultKeys)
     case .junit: Output.result(report.junit)

@@ -1,0 +1,128 @@
+// A document of sections that a writer turns into a page.
+
+/// A document about the result of a verb.
+package struct Document: Sendable {
+  /// The title of the page.
+  package var title: String
+  /// The program that made it, with its version.
+  package var producer: String
+  /// The sentence below the title.
+  package var lead: String
+  /// The most important numbers, with their names.
+  package var highlights: [Fact] = []
+  /// The origin of the result, such as the model, the text and the command.
+  package var facts: [Fact] = []
+  /// Notes and warnings.
+  package var notes: [String] = []
+  /// The sections, in order.
+  package var sections: [Section] = []
+  /// The result as JSON, as `--json` prints it; `nil` for none.
+  package var result: String?
+
+  /// A name and its value.
+  package struct Fact: Sendable {
+    package var name: String
+    package var value: String
+
+    package init(_ name: String, _ value: String) { (self.name, self.value) = (name, value) }
+  }
+
+  /// A part of the document under a heading.
+  package struct Section: Sendable {
+    package var title: String
+    package var blocks: [Block]
+
+    package init(_ title: String, _ blocks: [Block]) {
+      (self.title, self.blocks) = (title, blocks)
+    }
+  }
+
+  /// A part of a section.
+  package enum Block: Sendable {
+    case paragraph(String)
+    case list([String])
+    case facts([Fact])
+    case table(Table)
+    case figure(Figure)
+    case heatMap(HeatMap)
+  }
+
+  package init(title: String, producer: String, lead: String) {
+    (self.title, self.producer, self.lead) = (title, producer, lead)
+  }
+}
+
+/// A table of texts and numbers.
+package struct Table: Sendable {
+  /// The maximum number of rows on a page.
+  package static let rowLimit = 1000
+
+  package var caption: String
+  package var columns: [Column]
+  /// The cells of each row, one for each column.
+  package var rows: [[String]]
+
+  /// The heading of a column; numbers are aligned to the right.
+  package struct Column: Sendable {
+    package var title: String
+    package var isNumber: Bool
+
+    /// Creates the heading of a column of texts.
+    package static func text(_ title: String) -> Column { Column(title: title, isNumber: false) }
+    /// Creates the heading of a column of numbers.
+    package static func number(_ title: String) -> Column { Column(title: title, isNumber: true) }
+  }
+
+  package init(_ caption: String, _ columns: [Column], _ rows: [[String]]) {
+    (self.caption, self.columns, self.rows) = (caption, columns, rows)
+  }
+
+  /// The sentence on rows that a page leaves out; `nil` if it has all.
+  var cut: String? {
+    rows.count > Self.rowLimit
+      ? "These are the first \(Self.rowLimit) of \(rows.count) rows." : nil
+  }
+}
+
+/// A text whose parts have colors by a number.
+package struct HeatMap: Sendable {
+  /// The number of colors.
+  package static let levelCount = 9
+
+  /// The name of the whole.
+  package var title: String
+  /// The range of numbers of each color, in words; `levelCount` of them.
+  package var legend: [String]
+  /// The meaning of a part without a number.
+  package var missing: String
+  /// `true` if parts have a space between them.
+  package var isSpaced: Bool
+  package var lines: [Line]
+
+  package struct Line: Sendable {
+    /// The number of the line in its text, counted from 1.
+    package var number: Int
+    package var cells: [Cell]
+
+    package init(number: Int, cells: [Cell]) { (self.number, self.cells) = (number, cells) }
+  }
+
+  package struct Cell: Sendable {
+    package var text: String
+    /// The color, 0 to 8; `nil` without a number.
+    package var level: Int?
+    /// The numbers behind the color, in words.
+    package var detail: String
+
+    package init(text: String, level: Int?, detail: String) {
+      (self.text, self.level, self.detail) = (text, level, detail)
+    }
+  }
+
+  package init(
+    title: String, legend: [String], missing: String, isSpaced: Bool, lines: [Line]
+  ) {
+    (self.title, self.legend, self.missing) = (title, legend, missing)
+    (self.isSpaced, self.lines) = (isSpaced, lines)
+  }
+}

@@ -1,0 +1,164 @@
+// The page of `unroll inspect`: structure, parameters, tokens, training and history.
+
+import Foundation
+import UnrollFormat
+import UnrollReport
+import UnrollTensors
+
+extension ModelReport {
+  /// The page.
+  ///
+  /// - Throws: `EncodingError` if a number is not finite.
+  var document: Document {
+    get throws {
+      var document = Document(
+        title: "Model \(file)",
+        lead: "Recurrent language model of \(Output.grouped(parameterCount)) parameters, "
+          + "\(Output.grouped(bytes)) bytes.",
+        model: file, weights: weightsDigest)
+      document.highlights = [
+        Document.Fact("parameters", Output.grouped(parameterCount)),
+        Document.Fact("tokens", Output.grouped(vocabularySize)),
+        Document.Fact("layers", "\(layers.count)"),
+        Document.Fact("hidden size", hiddenSizes),
+      ]
+      document.notes = notes.map { "\(excerpt($0.location)): \(excerpt($0.message, limit: 1000))" }
+      document.facts += fileFacts
+      document.sections =
+        [
+          Document.Section("Structure", structureBlocks),
+          Document.Section("Tokens", [.facts(tokenFacts)]),
+        ] + trainingSections + cardSections + historySections + [
+          Document.Section("Parameters", [.table(parameterTable)])
+        ]
+      document.result = try Output.encoded(self)
+      return document
+    }
+  }
+
+  private var hiddenSizes: String {
+    let sizes = layers.map(\.hiddenSize)
+    return Set(sizes).count == 1
+      ? "\(sizes[0])" : sizes.map(String.init).joined(separator: ", ")
+  }
+
+  // MARK: Structure
+
+  private var structureBlocks: [Document.Block] {
+    let table = Table(
+      "From the token to its prediction",
+      [.text("part"), .text("shape"), .number("parameters")],
+      parts.map { [$0.name, $0.shape, Output.grouped($0.count)] })
+    let bars = Figure.bars(
+      title: "Parameters of each part", label: "parameters",
+      rows: parts.map { ($0.name, Double($0.count)) })
+    return [.table(table)] + (bars.map { [.figure($0)] } ?? [])
+  }
+
+  private struct Part {
+    let name: String
+    let shape: String
+    let count: Int
+  }
+
+  private var parts: [Part] {
+    let output =
+      "softmax over \(Output.grouped(vocabularySize))" + (tied ? ", tied to the embedding" : "")
+      + (outputProjection ? ", after a projection to \(embeddingSize)" : "")
+    let first =
+      input == ModelInput.oneHot.rawValue
+      ? Part(name: "input", shape: "one-hot, \(Output.grouped(vocabularySize))", count: 0)
+      : Part(
+        name: "embedding", shape: "\(Output.grouped(vocabularySize)) x \(embeddingSize)",
+        count: size(of: "/model/embedding/"))
+    let inner = layers.enumerated().map { index, layer in
+      Part(
+        name: "layer \(index)", shape: layer.parts.joined(separator: ", "),
+        count: size(of: "/model/layers/\(index < 10 ? "0" : "")\(index)/"))
+    }
+    let rest = parameterCount - first.count - inner.reduce(0) { $0 + $1.count }
+    return [first] + inner + [Part(name: "output", shape: output, count: rest)]
+  }
+
+  private func size(of prefix: String) -> Int {
+    parameters.filter { $0.path.hasPrefix(prefix) }.reduce(0) { $0 + $1.shape.reduce(1, *) }
+  }
+
+  private var parameterTable: Table {
+    Table(
+      "Tensors, with the SHA-256 of their bytes",
+      [.text("path"), .text("type"), .text("shape"), .number("numbers"), .text("digest")],
+      parameters.map { parameter in
+        [
+          parameter.path, parameter.dtype,
+          "[" + parameter.shape.map(String.init).joined(separator: ", ") + "]",
+          Output.grouped(parameter.shape.reduce(1, *)),
+          parameter.digest.map { "\($0.prefix(12))…" } ?? "–",
+        ]
+      })
+  }
+
+  // MARK: Tokens
+
+  private var tokenFacts: [Document.Fact] {
+    guard let unit, let tokenizer, let lineConvention else {
+      return [
+        Document.Fact("tokens", "\(Output.grouped(vocabularySize)), which the file does not list")
+      ]
+    }
+    return [
+      Document.Fact("tokens", "\(Output.grouped(vocabularySize)) (\(unit))"),
+      Document.Fact("tokenizer", tokenizer),
+      Document.Fact("end of sentence", excerpt(endOfSentence ?? "none")),
+      Document.Fact("unknown words", excerpt(unknown ?? "none")),
+      Document.Fact("lines", lineConvention),
+      Document.Fact("first tokens", firstTokens.joined(separator: " ")),
+      Document.Fact("last tokens", lastTokens.joined(separator: " ")),
+    ]
+  }
+
+  // MARK: Origin
+
+  private var trainingSections: [Document.Section] {
+    guard let training else { return [] }
+    let facts = training.rows.map { Document.Fact($0.name, $0.text) }
+    return [Document.Section("Training", [.facts(facts)])]
+      + (training.curve.map { [Document.Section("Evaluations", $0.blocks)] } ?? [])
+  }
+
+  private var cardSections: [Document.Section] {
+    let facts = card.sorted { $0.key < $1.key }.map { name, texts in
+      Document.Fact(name, texts.joined(separator: "; "))
+    }
+    return facts.isEmpty ? [] : [Document.Section("Card", [.facts(facts)])]
+  }
+
+  private var historySections: [Document.Section] {
+    guard !provenance.isEmpty else { return [] }
+    let table = Table(
+      "Steps that made these weights, the oldest first",
+      [.text("step"), .text("tool"), .text("settings"), .text("inputs"), .text("outcome")],
+      provenance.map { step in
+        [
+          step.operation, step.tool, step.arguments.joined(separator: ", "),
+          step.inputs.map(Self.shortened).joined(separator: ", "), step.outcome,
+        ]
+      })
+    return [Document.Section("History", [.table(table)])]
+  }
+
+  /// Returns an input with twelve digits of its digest.
+  private static func shortened(_ input: String) -> String {
+    let parts = input.split(separator: " ", maxSplits: 1)
+    guard parts.count == 2, parts[0].count == 64 else { return input }
+    return "\(parts[0].prefix(12))… \(parts[1])"
+  }
+
+  private var fileFacts: [Document.Fact] {
+    let version = formatVersion.map {
+      [Document.Fact("format", "\($0), written by \(producer ?? "")")]
+    }
+    return (version ?? [Document.Fact("format", format)])
+      + (contentDigest.map { [Document.Fact("content", "sha256 \($0.prefix(12))…")] } ?? [])
+  }
+}

@@ -1,0 +1,206 @@
+// The page of `unroll score`: the text colored by surprisal, a histogram, the most surprising words.
+
+import Foundation
+import UnrollEngine
+import UnrollReport
+import UnrollTensors
+
+/// The page of scores, gathered line by line; its memory does not grow with the text beyond a limit.
+struct ScorePage {
+  private let style: ScoreStyle
+  private var lines: [HeatMap.Line] = []
+  /// The JSON objects of the lines that the page shows.
+  private var objects: [String] = []
+  private var objectBytes = 0
+  private var lineCount = 0
+  private var cellCount = 0
+  private var scoredCount = 0
+  private var missingCount = 0
+  private var total = 0.0
+  /// The number of words in each bin of half a unit of the base.
+  private var bins: [Int] = []
+  /// The most surprising words so far, the first is the most surprising.
+  private var top: [Surprise] = []
+
+  /// A word or token and its surprisal.
+  private struct Surprise {
+    let text: String
+    let line: Int
+    let position: Int
+    let value: Double
+    let entropy: Double?
+  }
+
+  /// The largest size of the JSON objects of a page, in bytes.
+  private static let byteLimit = 2_500_000
+  /// The largest number of words or tokens of the text on a page.
+  private static let cellLimit = 20_000
+  /// The number of rows of the most surprising words.
+  private static let topCount = 20
+  /// The lower bounds of the colors but the first, in bits.
+  private static let levels = [1.0, 2, 4, 6, 8, 10, 12, 15]
+  /// The most bins of the histogram.
+  private static let binLimit = 40
+
+  init(_ style: ScoreStyle) { self.style = style }
+
+  // MARK: Gathering
+
+  /// Adds a line.
+  ///
+  /// - Throws: `EncodingError` if a number is not finite.
+  mutating func add(_ report: SentenceReport) throws {
+    lineCount += 1
+    let units = report.scoredUnits
+    for (index, unit) in units.enumerated() { add(unit, line: report.lineNumber, index + 1) }
+    cellCount += units.count
+    // Later lines are counted, and not shown once one did not fit.
+    guard lines.count == lineCount - 1, cellCount <= Self.cellLimit else { return }
+    let object = try Output.encoded(report, isPretty: false)
+    guard objectBytes + object.utf8.count <= Self.byteLimit else { return }
+    objectBytes += object.utf8.count
+    objects.append(object)
+    lines.append(HeatMap.Line(number: report.lineNumber, cells: units.map(cell)))
+  }
+
+  private mutating func add(_ unit: SentenceReport.Unit, line: Int, _ position: Int) {
+    guard let value = unit.surp else {
+      missingCount += 1
+      return
+    }
+    scoredCount += 1
+    total += value
+    let bin = Int(min(1e4, max(0, value * 2)))
+    if bin >= bins.count { bins += Array(repeating: 0, count: bin + 1 - bins.count) }
+    bins[bin] += 1
+    guard top.count < Self.topCount || value > top[top.count - 1].value else { return }
+    let surprise = Surprise(
+      text: unit.name, line: line, position: position, value: value, entropy: unit.entropy)
+    // Equal numbers stay in the order of the text.
+    let index = top.firstIndex { $0.value < value } ?? top.count
+    top.insert(surprise, at: index)
+    if top.count > Self.topCount { top.removeLast() }
+  }
+
+  private func bits(_ value: Double) -> Double {
+    value * style.base.logarithm / Elementary.log(2)
+  }
+
+  private func cell(_ unit: SentenceReport.Unit) -> HeatMap.Cell {
+    let level = unit.surp.map { value in Self.levels.count { $0 <= bits(value) } }
+    return HeatMap.Cell(text: excerpt(unit.name), level: level, detail: detail(unit))
+  }
+
+  private func detail(_ unit: SentenceReport.Unit) -> String {
+    let surprisal = unit.surp.map { "\(Self.short($0)) \(unitName)" } ?? unit.surpReason ?? ""
+    var parts = [surprisal]
+    if let entropy = unit.entropy { parts.append("entropy \(Self.short(entropy))") }
+    if let rank = unit.rank { parts.append("rank \(Output.grouped(rank))") }
+    if let guesses = unit.guesses?.prefix(5), !guesses.isEmpty {
+      let expected = guesses.map { "\(excerpt($0.token)) \(Self.short($0.prob))" }
+      parts.append("expected " + expected.joined(separator: ", "))
+    }
+    return parts.joined(separator: "; ")
+  }
+
+  private static func short(_ value: Double) -> String { String(printf: "%.2f", value) }
+
+  // MARK: Page
+
+  private var thing: String { style.level == .token ? "token" : "word" }
+
+  private var unitName: String {
+    switch style.base {
+    case .two: "bits"
+    case .e: "nats"
+    case .ten: "decimal digits"
+    }
+  }
+
+  /// The main figure; `nil` if nothing has a number.
+  var histogram: Figure? {
+    // Neighbors are merged until the bins are few.
+    var (counts, width) = (bins, 0.5)
+    while counts.count > Self.binLimit {
+      counts = stride(from: 0, to: counts.count, by: 2).map {
+        counts[$0] + ($0 + 1 < counts.count ? counts[$0 + 1] : 0)
+      }
+      width *= 2
+    }
+    return .histogram(
+      title: "Surprisal of \(thing)s",
+      label: "surprisal, in \(unitName)", unit: "\(thing)s",
+      counts: counts, start: 0, width: width)
+  }
+
+  /// Fills a document.
+  ///
+  /// - Parameter document: The document, with its origin.
+  func fill(_ document: inout Document) {
+    document.highlights = [
+      Document.Fact("mean surprisal, in \(unitName)", mean),
+      Document.Fact("\(thing)s with a number", Output.grouped(scoredCount)),
+      Document.Fact("without a number", Output.grouped(missingCount)),
+      Document.Fact("lines", Output.grouped(lineCount)),
+    ]
+    document.sections = [
+      Document.Section("Text", textBlocks),
+      Document.Section("Distribution", distributionBlocks),
+      Document.Section("Most surprising \(thing)s", [.table(topTable)]),
+    ]
+    document.result = "[\n" + objects.joined(separator: ",\n") + "\n]"
+  }
+
+  private var mean: String {
+    scoredCount > 0 ? String(printf: "%.4f", total / Double(scoredCount)) : "–"
+  }
+
+  private var textBlocks: [Document.Block] {
+    let cut =
+      lines.count < lineCount
+      ? [
+        Document.Block.paragraph(
+          "The text is cut: the page shows the first \(Output.grouped(lines.count)) of "
+            + "\(Output.grouped(lineCount)) lines. The other sections are about all lines.")
+      ] : []
+    return [
+      .paragraph(
+        "Each \(thing) has the color of its surprisal in \(unitName), and from \(boldFrom) on a line below it. Point at it, or "
+          + "click on it and use the arrow keys, for its numbers.")
+    ] + cut + [.heatMap(heatMap)]
+  }
+
+  /// The smallest number with a line below its word.
+  private var boldFrom: String { String(printf: "%.3g \(unitName)", Self.levels[4] * bitsInUnit) }
+
+  private var heatMap: HeatMap {
+    let bounds = Self.levels.map { String(printf: "%.3g", $0 * bitsInUnit) }
+    let inner = zip(bounds, bounds.dropFirst()).map { "\($0) to \($1)" }
+    return HeatMap(
+      title: "Lines of the text",
+      legend: ["below \(bounds[0])"] + inner + ["\(bounds[bounds.count - 1]) \(unitName) or more"],
+      missing: "no number", isSpaced: style.level == .word, lines: lines)
+  }
+
+  /// The number of units of the base in a bit.
+  private var bitsInUnit: Double { Elementary.log(2) / style.base.logarithm }
+
+  private var distributionBlocks: [Document.Block] {
+    histogram.map { [.figure($0)] } ?? [.paragraph("No \(thing) has a number.")]
+  }
+
+  private var topTable: Table {
+    Table(
+      "Surprisal and entropy in \(unitName)",
+      [
+        .text(thing), .number("line"), .number("position"), .number("surprisal"),
+        .number("entropy"),
+      ],
+      top.map {
+        [
+          excerpt($0.text), String($0.line), String($0.position), Document.number($0.value),
+          Document.number($0.entropy),
+        ]
+      })
+  }
+}
