@@ -36,11 +36,13 @@ struct PerplexityReport: Encodable {
   private let bitsPerByte: Double?
   private let seconds: Double
   private let tokensPerSecond: Double?
+  private let details: DetailsReport?
+  private let baseline: BaselineReport?
   private let reasons: [String: String]
 
   init(
     _ result: Perplexity, _ precision: Precision,
-    interval: (low: Double, high: Double, blocks: Int)?
+    interval: (low: Double, high: Double, blocks: Int)?, baseline: BaselineReport? = nil
   ) {
     var missing = MissingNumbers()
     `protocol` = result.protocol.rawValue
@@ -79,6 +81,10 @@ struct PerplexityReport: Encodable {
     bitsPerByte = missing.number(result.bitsPerByte, "bits_per_byte", "no bytes")
     seconds = result.seconds
     tokensPerSecond = missing.number(result.tokensPerSecond, "tokens_per_second", "no time")
+    details = result.details.map(DetailsReport.init)
+    if details == nil { missing.reasons["details"] = "no --details" }
+    self.baseline = baseline
+    if baseline == nil { missing.reasons["baseline"] = "no --baseline" }
     if result.window == nil {
       for key in ["context_length", "pad"] {
         missing.reasons[key] = "the context has no fixed length"
@@ -97,7 +103,7 @@ struct PerplexityReport: Encodable {
       divisor, tokens
     case predictions, words, bytes, unknown, leftOut, vocabularySize, nll, perplexity, intervalOf
     case intervalLow, intervalHigh, blocks, figures, bitsPerToken, bitsPerWord, bitsPerByte
-    case seconds, tokensPerSecond, reasons
+    case seconds, tokensPerSecond, details, baseline, reasons
   }
 
   func encode(to encoder: any Encoder) throws {
@@ -131,6 +137,8 @@ struct PerplexityReport: Encodable {
     try container.encode(bitsPerByte, forKey: .bitsPerByte)
     try container.encode(seconds, forKey: .seconds)
     try container.encode(tokensPerSecond, forKey: .tokensPerSecond)
+    try container.encode(details, forKey: .details)
+    try container.encode(baseline, forKey: .baseline)
     try container.encode(reasons, forKey: .reasons)
   }
 }

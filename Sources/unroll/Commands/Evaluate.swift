@@ -152,6 +152,8 @@ struct Evaluate: ParsableCommand {
 
   @OptionGroup(title: "Confidence interval") var bootstrap: BootstrapOptions
 
+  @OptionGroup(title: "Further figures") var further: DetailOptions
+
   @OptionGroup(title: "Adaptation to the text") var adaptation: AdaptationOptions
 
   @Flag(help: "Estimate time and memory from a few seconds of work, and stop.")
@@ -182,6 +184,9 @@ struct Evaluate: ParsableCommand {
     if adaptation.dynamic != nil, !Precision.ofTraining.contains(options.precision) {
       throw ValidationError("--dynamic needs --precision f32 or bf16.")
     }
+    try further.check(
+      `protocol`, texts: texts, adapts: adaptation.isGiven || estimate,
+      leavesOutUnknown: unknownText.leavesOut)
   }
 
   func run() throws {
@@ -224,9 +229,15 @@ struct Evaluate: ParsableCommand {
   /// Prints the result of one text, or a row for each text and one for all.
   private func print(_ results: [Perplexity], _ total: Perplexity) throws {
     guard results.count > 1 else {
-      guard json else { return printTable(total) }
+      let baseline = try comparison()
+      guard json else {
+        printTable(total)
+        let details = total.details.map { DetailsReport($0).lines } ?? []
+        for line in (baseline?.lines ?? []) + details { Output.result(line) }
+        return
+      }
       return try Output.json(
-        PerplexityReport(total, options.precision, interval: interval(total)))
+        PerplexityReport(total, options.precision, interval: interval(total), baseline: baseline))
     }
     guard json else { return printRows(results, total) }
     func report(_ result: Perplexity) -> PerplexityReport {
@@ -295,8 +306,23 @@ struct Evaluate: ParsableCommand {
       }
       return try model.perplexity(
         ofText: text, protocol: `protocol`, window: windows.window(of: model), crossesLines: carry,
-        preparation: preparation.preparation, progress: progress)
+        preparation: preparation.preparation, withDetails: further.details, progress: progress)
     }
+  }
+
+  /// Returns the comparison with the baseline; `nil` without one.
+  private func comparison() throws -> BaselineReport? {
+    guard let baseline = further.baseline else { return nil }
+    var other = options
+    other.options.model = baseline
+    let models = [try other.load(), try options.load()]
+    var progress = Progress()
+    let difference = try TextDifference(
+      models, onText: texts[0], carriesState: `protocol` == .stream,
+      preparation: preparation.preparation
+    ) { progress.report($0, "predictions compared", nil) }
+    progress.finish()
+    return BaselineReport(baseline, difference, bootstrap)
   }
 
   private func interval(_ result: Perplexity) -> (low: Double, high: Double, blocks: Int)? {
