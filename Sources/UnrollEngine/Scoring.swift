@@ -86,6 +86,8 @@ public struct SentenceScore: Sendable {
   public let line: Int
   /// The tokens in order, the end-of-sentence token included.
   public let tokens: [TokenScore]
+  /// The ids of the tokens.
+  let ids: [Int32]
   /// The words in order.
   public let words: [WordScore]
   /// The sum of the tokens' log-probabilities in nats, including the end of the sentence and tokens

@@ -92,6 +92,8 @@ struct Score: ParsableCommand {
 
   @OptionGroup(title: "N-best lists") var nbestOptions: NBestOptions
 
+  @OptionGroup(title: "States") var stateOptions: StateOptions
+
   @OptionGroup(title: "Text") var preparation: PreparationOptions
 
   @Flag(help: "Print the table as CSV (RFC 4180).")
@@ -108,10 +110,12 @@ struct Score: ParsableCommand {
       throw ValidationError("--csv and --json cannot be combined.")
     }
     if pairs || nbest {
-      guard !carry, words == nil, guesses == nil, !flush, level == .word, pairs != nbest else {
+      guard !carry, words == nil, guesses == nil, !flush, level == .word, pairs != nbest,
+        stateOptions.states == nil
+      else {
         throw ValidationError(
           "\(pairs ? "--pairs" : "--nbest") cannot be combined with --carry, --words, --guesses, --flush, "
-            + "--level or \(pairs ? "--nbest" : "--pairs").")
+            + "--states, --level or \(pairs ? "--nbest" : "--pairs").")
       }
     }
     if pairOptions.isGiven && !pairs {
@@ -122,6 +126,9 @@ struct Score: ParsableCommand {
     }
     if nbest, windows.context != nil {
       throw ValidationError("--nbest cannot be combined with --context.")
+    }
+    guard stateOptions.states == nil || windows.context == nil else {
+      throw ValidationError("--states cannot be combined with --context.")
     }
     if let guesses {
       guard 1...1000 ~= guesses else { throw ValidationError("--guesses is 1 to 1000.") }
@@ -151,12 +158,16 @@ struct Score: ParsableCommand {
       protocolName: settings.window != nil ? "window" : carry ? "stream" : "sentence",
       window: settings.window.map { model.description(of: $0, crossesLines: carry) },
       guesses: settings.guesses)
+    let states = try stateOptions.file(
+      of: model, level: level, carry: carry,
+      inputs: [options.path, text] + [words].compactMap { $0 })
     var totals = ScoreTotals()
     var progress = Progress()
     note(model)
     try model.score(text: text, settings) { sentence, fraction in
       if totals.lines == 0 { printHeader(style) }
       totals.add(sentence)
+      try states?.add(sentence)
       let report = SentenceReport(sentence, style)
       if json {
         try Output.jsonLine(report)
@@ -167,6 +178,7 @@ struct Score: ParsableCommand {
       progress.report(sentence.line, "lines", fraction)
     }
     progress.finish()
+    try states?.finish()
     if totals.lines == 0 { printHeader(style) }
     if let note = totals.unknownNote(style) { Output.note(note) }
     if let nll = totals.nll {
