@@ -24,6 +24,7 @@ extension LanguageModel {
   ///   - preparation: Changes of the text before it is cut into tokens; words and bytes are counted
   ///     after them.
   ///   - withDetails: `true` to compute `Perplexity.details`, which takes up to twice the time.
+  ///   - mixture: The interpolation of this model with others that is measured; `nil` for the model alone.
   ///   - progress: Called after each window of tokens.
   /// - Returns: The perplexity with its counts.
   /// - Throws: `FileError` or `TextError` if the text cannot be read, has a word that the model
@@ -32,13 +33,15 @@ extension LanguageModel {
   public func perplexity(
     ofText path: String, protocol: PerplexityProtocol, window: FixedWindow? = nil,
     crossesLines: Bool = false, preparation: TextPreparation = TextPreparation(),
-    withDetails: Bool = false, progress: (EvaluationProgress) throws -> Void = { _ in }
+    withDetails: Bool = false, mixture: Mixture? = nil,
+    progress: (EvaluationProgress) throws -> Void = { _ in }
   ) throws -> Perplexity {
     guard (`protocol` == .window) == (window != nil) else {
       throw NeuralError.window(
         expected: "a window for the protocol window, and for no other",
         found: "\(`protocol`.rawValue) \(window == nil ? "without" : "with") one")
     }
+    try mixture?.check(`protocol`, withDetails: withDetails)
     var text = try TokenReader(encoder: encoder, path: path, preparation)
     // SRILM skips blank lines.
     text.skipsBlankLines = `protocol` == .srilm
@@ -47,11 +50,18 @@ extension LanguageModel {
     text.recordsWords = withDetails
     return try measure(`protocol`, path: path) { run in
       run.window = window
+      run.mixture = mixture
+      run.result.mixture = mixture?.parts ?? []
       run.details = withDetails ? DetailCollector(encoder.vocabulary) : nil
       run.result.window = window.map { description(of: $0, crossesLines: crossesLines) }
       if crossesLines { run.history = [encoder.sentenceStartID].compactMap { $0 } }
       switch `protocol` {
-      case .stream: try run.stream(&text, after: nil, progress, predict: network.logProbabilities)
+      case .stream:
+        var others = mixture.map(MixtureStream.init)
+        try run.stream(&text, after: nil, progress) { targets, inputs, state in
+          try others?.logProbabilities(targets, inputs, &state)
+            ?? network.logProbabilities(ofTargets: targets, inputs: inputs, state: &state)
+        }
       case .columns: try run.columns(try text.all(), progress)
       case .sentence, .srilm, .kenlm, .window: try run.sentences(&text, progress)
       case .lmEval:
@@ -169,6 +179,8 @@ struct EvaluationRun {
   var window: FixedWindow?
   /// The last tokens, if windows cross lines.
   var history: [Int32]?
+  /// The interpolation with other models.
+  var mixture: Mixture?
   /// The figures by groups of words, if they are requested.
   var details: DetailCollector?
 
@@ -258,7 +270,8 @@ struct EvaluationRun {
         if let window {
           try model.predictions(ofSentences: sentences, window: window, after: &history, figures)
         } else {
-          try model.predictions(ofSentences: sentences, figures)
+          try mixture?.predictions(ofSentences: sentences)
+            ?? model.predictions(ofSentences: sentences, figures)
         }
       for (line, prediction) in zip(lines, predictions) {
         details?.add(

@@ -91,6 +91,8 @@ public struct Perplexity: Sendable {
   var blocks = BlockSums()
   /// The number of tokens of the model, V.
   public var vocabularySize = 0
+  /// The interpolated models with their weights; empty for one model.
+  public internal(set) var mixture: [(path: String, weight: Double)] = []
   /// Figures by groups of words; `nil` if not requested.
   public internal(set) var details: TextDetails?
   /// The time of the evaluation in seconds.

@@ -115,6 +115,10 @@ public struct ScoreSettings: Sendable {
   public var wantsEntropies = true
   /// The number of likeliest tokens in place of each token; 0 for none, and no ranks.
   public var guesses = 0
+  /// The interpolation of the model with others; `nil` for the model alone.
+  ///
+  /// There are no entropies then, and it requires independent lines, without windows and guesses.
+  public var mixture: Mixture?
   /// A file with the words of each line of the text, separated by white space, or by tabs in a line
   /// that has a tab; `nil` to split the text at white space.
   public var segmentation: String?
@@ -129,6 +133,14 @@ public struct ScoreSettings: Sendable {
 
   /// Creates the defaults: independent lines, with entropies.
   public init() {}
+
+  fileprivate func checkMixture() throws {
+    guard let mixture, carriesState || window != nil || guesses > 0 else { return }
+    throw MixtureError(
+      path: mixture.model.path, expected: "independent lines, without guesses",
+      found: "a carried state, a window or guesses",
+      fix: "score interpolated models line by line")
+  }
 }
 
 extension LanguageModel {
@@ -151,6 +163,7 @@ extension LanguageModel {
     var reader = try PreparedText(
       path: path, for: encoder.tokenizer, settings.preparation,
       isInteractive: settings.answersEachLine)
+    try settings.checkMixture()
     var segmentation = try Segmentation(settings.segmentation, settings.preparation)
     let scorer = WordScorer(self, settings.boundary)
     var figures = scorer.figures
@@ -184,7 +197,8 @@ extension LanguageModel {
             try self.predictions(of: $0.ids, after: &previous, figures, state: &state)
           }
         } else {
-          try self.predictions(ofSentences: encoded.map(\.ids), figures)
+          try settings.mixture?.predictions(ofSentences: encoded.map(\.ids), figures)
+            ?? self.predictions(ofSentences: encoded.map(\.ids), figures)
         }
       for (index, line) in lines.enumerated() {
         let score = scorer.score(of: line, encoded[index], words[index], predictions[index])

@@ -36,6 +36,7 @@ struct PerplexityReport: Encodable {
   private let bitsPerByte: Double?
   private let seconds: Double
   private let tokensPerSecond: Double?
+  private let mixture: [MixturePart]?
   private let details: DetailsReport?
   private let baseline: BaselineReport?
   private let reasons: [String: String]
@@ -81,6 +82,8 @@ struct PerplexityReport: Encodable {
     bitsPerByte = missing.number(result.bitsPerByte, "bits_per_byte", "no bytes")
     seconds = result.seconds
     tokensPerSecond = missing.number(result.tokensPerSecond, "tokens_per_second", "no time")
+    mixture = result.mixture.isEmpty ? nil : result.mixture.map(MixturePart.init)
+    if mixture == nil { missing.reasons["mixture"] = "one model: no --with" }
     details = result.details.map(DetailsReport.init)
     if details == nil { missing.reasons["details"] = "no --details" }
     self.baseline = baseline
@@ -103,7 +106,7 @@ struct PerplexityReport: Encodable {
       divisor, tokens
     case predictions, words, bytes, unknown, leftOut, vocabularySize, nll, perplexity, intervalOf
     case intervalLow, intervalHigh, blocks, figures, bitsPerToken, bitsPerWord, bitsPerByte
-    case seconds, tokensPerSecond, details, baseline, reasons
+    case seconds, tokensPerSecond, mixture, details, baseline, reasons
   }
 
   func encode(to encoder: any Encoder) throws {
@@ -137,6 +140,7 @@ struct PerplexityReport: Encodable {
     try container.encode(bitsPerByte, forKey: .bitsPerByte)
     try container.encode(seconds, forKey: .seconds)
     try container.encode(tokensPerSecond, forKey: .tokensPerSecond)
+    try container.encode(mixture, forKey: .mixture)
     try container.encode(details, forKey: .details)
     try container.encode(baseline, forKey: .baseline)
     try container.encode(reasons, forKey: .reasons)

@@ -154,6 +154,8 @@ struct Evaluate: ParsableCommand {
 
   @OptionGroup(title: "Further figures") var further: DetailOptions
 
+  @OptionGroup(title: "Interpolation") var mixtureOptions: MixtureOptions
+
   @OptionGroup(title: "Adaptation to the text") var adaptation: AdaptationOptions
 
   @Flag(help: "Estimate time and memory from a few seconds of work, and stop.")
@@ -184,6 +186,8 @@ struct Evaluate: ParsableCommand {
     if adaptation.dynamic != nil, !Precision.ofTraining.contains(options.precision) {
       throw ValidationError("--dynamic needs --precision f32 or bf16.")
     }
+    try mixtureOptions.check(
+      `protocol`, excludes: adaptation.isGiven || estimate || further.isGiven)
     try further.check(
       `protocol`, texts: texts, adapts: adaptation.isGiven || estimate,
       leavesOutUnknown: unknownText.leavesOut)
@@ -298,6 +302,8 @@ struct Evaluate: ParsableCommand {
       }
     }
     let model = try options.load(leavingOutUnknown: unknownText.leavesOut)
+    let mixture = try mixtureOptions.mixture(
+      of: model, options, protocol: `protocol`, preparation: preparation.preparation)
     return { text, progress in
       warnOfLineEnds(inText: text, model.encoder)
       if let cache = adaptation.neuralCache {
@@ -306,7 +312,8 @@ struct Evaluate: ParsableCommand {
       }
       return try model.perplexity(
         ofText: text, protocol: `protocol`, window: windows.window(of: model), crossesLines: carry,
-        preparation: preparation.preparation, withDetails: further.details, progress: progress)
+        preparation: preparation.preparation, withDetails: further.details,
+        mixture: mixture, progress: progress)
     }
   }
 
@@ -337,6 +344,9 @@ struct Evaluate: ParsableCommand {
     row("protocol", result.protocol.rawValue)
     if let adaptation = result.adaptation { row("adaptation", adaptation) }
     if options.precision != .float32 { row("precision", options.precision.rawValue) }
+    for (path, weight) in result.mixture {
+      row("mixture", number(weight) + " " + printable(path))
+    }
     row("context", result.context)
     row("first token", result.firstToken)
     row("line ends", result.lineEnds)

@@ -92,6 +92,8 @@ struct Score: ParsableCommand {
 
   @OptionGroup(title: "N-best lists") var nbestOptions: NBestOptions
 
+  @OptionGroup(title: "Interpolation") var mixtureOptions: MixtureOptions
+
   @OptionGroup(title: "States") var stateOptions: StateOptions
 
   @OptionGroup(title: "Text") var preparation: PreparationOptions
@@ -127,6 +129,13 @@ struct Score: ParsableCommand {
     if nbest, windows.context != nil {
       throw ValidationError("--nbest cannot be combined with --context.")
     }
+    guard
+      !mixtureOptions.isGiven
+        || (!carry && guesses == nil && windows.context == nil && stateOptions.states == nil)
+    else {
+      throw ValidationError(
+        "--with cannot be combined with --carry, --guesses, --context or --states.")
+    }
     guard stateOptions.states == nil || windows.context == nil else {
       throw ValidationError("--states cannot be combined with --context.")
     }
@@ -140,8 +149,11 @@ struct Score: ParsableCommand {
 
   func run() throws {
     let model = try options.load(leavingOutUnknown: unknown?.leavesOut == true)
-    if pairs { return try comparePairs(model) }
-    if nbest { return try rescore(model) }
+    let mixture = try mixtureOptions.mixture(
+      of: model, options, protocol: .sentence, preparation: preparation.preparation)
+    if let mixture { Output.note(mixture.note) }
+    if pairs { return try comparePairs(model, mixture) }
+    if nbest { return try rescore(model, mixture) }
     warnOfLineEnds(inText: text, model.encoder)
     var settings = ScoreSettings()
     settings.carriesState = carry
@@ -152,6 +164,7 @@ struct Score: ParsableCommand {
     settings.preparation = preparation.preparation
     settings.answersEachLine = flush
     settings.guesses = guesses ?? 0
+    settings.mixture = mixture
     let style = ScoreStyle(
       level: level, base: base ?? (level == .sentence ? .e : .two), boundary: boundary,
       unknown: unknown, form: csv ? .csv : .tsv,
@@ -187,14 +200,14 @@ struct Score: ParsableCommand {
     }
   }
 
-  private func rescore(_ model: LanguageModel) throws {
+  private func rescore(_ model: LanguageModel, _ mixture: Mixture?) throws {
     let base = base ?? .e
     var list = NBestList()
     var progress = Progress()
     var count = 0
     try model.score(
       nbest: text, unknown: unknown?.words(base) ?? .undefined,
-      preparation: preparation.preparation
+      preparation: preparation.preparation, mixture: mixture
     ) { scored, fraction in
       list.add(scored)
       count += 1
@@ -217,7 +230,7 @@ struct Score: ParsableCommand {
     for note in report.notes { Output.note(note) }
   }
 
-  private func comparePairs(_ model: LanguageModel) throws {
+  private func comparePairs(_ model: LanguageModel, _ mixture: Mixture?) throws {
     let base = base ?? .e
     var settings = PairSettings()
     settings.part = pairOptions.compare
@@ -225,6 +238,7 @@ struct Score: ParsableCommand {
     settings.unknown = unknown?.words(base) ?? .undefined
     settings.boundary = boundary
     settings.window = try windows.window(of: model)
+    settings.mixture = mixture
     settings.preparation = preparation.preparation
     let form: TableForm = csv ? .csv : .tsv
     var report = PairReport()
