@@ -160,6 +160,23 @@ extension LanguageModel {
     text path: String, _ settings: ScoreSettings = ScoreSettings(),
     _ body: (SentenceScore, _ fraction: Double?) throws -> Void
   ) throws {
+    var fixed: DynamicScoring?
+    try score(text: path, settings, adapting: &fixed, body)
+  }
+
+  /// Scores a text line by line with a model that learns from each line, or with this one.
+  ///
+  /// - Parameters:
+  ///   - path: The text.
+  ///   - settings: The settings.
+  ///   - dynamic: The model that learns; `nil` for this one.
+  ///   - body: Called with each line's score and the share of the text that was read.
+  /// - Throws: The errors of `score(text:_:_:)` and of the adaptation.
+  func score(
+    text path: String, _ settings: ScoreSettings, adapting dynamic: inout DynamicScoring?,
+    _ body: (SentenceScore, _ fraction: Double?) throws -> Void
+  ) throws {
+    let lineLimit = settings.answersEachLine || dynamic != nil ? 1 : Self.sentenceCount
     var reader = try PreparedText(
       path: path, for: encoder.tokenizer, settings.preparation,
       isInteractive: settings.answersEachLine)
@@ -178,7 +195,7 @@ extension LanguageModel {
       var encoded: [EncodedLine] = []
       var words: [[TextWord]] = []
       var tokens = 0
-      while lines.count < (settings.answersEachLine ? 1 : Self.sentenceCount), tokens < 1 << 16,
+      while lines.count < lineLimit, tokens < 1 << 16,
         let prepared = try reader.nextWithWords()
       {
         encoded.append(try encoder.encode(prepared.line, path: path))
@@ -189,7 +206,12 @@ extension LanguageModel {
       guard !lines.isEmpty else { break }
       try Task.checkCancellation()
       let predictions =
-        if let window = settings.window {
+        if dynamic != nil {
+          try encoded.indices.compactMap {
+            try dynamic?.predictions(
+              ofLine: lines[$0].number, encoded[$0].ids, figures, path: path)
+          }
+        } else if let window = settings.window {
           try self.predictions(
             ofSentences: encoded.map(\.ids), window: window, after: &history, figures)
         } else if settings.carriesState {

@@ -17,7 +17,7 @@ struct StateOptions: ParsableArguments {
   )
   var layers: LayerList?
 
-  @Flag(help: "Replace the file if it exists.")
+  @Flag(help: "Replace the file of --states or --save-model if it exists.")
   var force = false
 
   func validate() throws {

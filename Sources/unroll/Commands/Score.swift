@@ -94,6 +94,8 @@ struct Score: ParsableCommand {
 
   @OptionGroup(title: "Interpolation") var mixtureOptions: MixtureOptions
 
+  @OptionGroup(title: "Adaptation") var dynamicOptions: DynamicOptions
+
   @OptionGroup(title: "States") var stateOptions: StateOptions
 
   @OptionGroup(title: "Text") var preparation: PreparationOptions
@@ -136,6 +138,10 @@ struct Score: ParsableCommand {
       throw ValidationError(
         "--with cannot be combined with --carry, --guesses, --context or --states.")
     }
+    try dynamicOptions.check(
+      options.precision, files: [text],
+      excludes: carry || windows.context != nil || pairs || nbest || mixtureOptions.isGiven
+        || stateOptions.states != nil || unknown?.leavesOut == true)
     guard stateOptions.states == nil || windows.context == nil else {
       throw ValidationError("--states cannot be combined with --context.")
     }
@@ -148,7 +154,10 @@ struct Score: ParsableCommand {
   }
 
   func run() throws {
-    let model = try options.load(leavingOutUnknown: unknown?.leavesOut == true)
+    var dynamic = try dynamicOptions.scoring(
+      options, force: stateOptions.force, inputs: [text] + [words].compactMap { $0 })
+    let model =
+      try dynamic?.model ?? options.load(leavingOutUnknown: unknown?.leavesOut == true)
     let mixture = try mixtureOptions.mixture(
       of: model, options, protocol: .sentence, preparation: preparation.preparation)
     if let mixture { Output.note(mixture.note) }
@@ -170,14 +179,14 @@ struct Score: ParsableCommand {
       unknown: unknown, form: csv ? .csv : .tsv,
       protocolName: settings.window != nil ? "window" : carry ? "stream" : "sentence",
       window: settings.window.map { model.description(of: $0, crossesLines: carry) },
-      guesses: settings.guesses)
+      guesses: settings.guesses, adaptation: dynamic?.description)
     let states = try stateOptions.file(
       of: model, level: level, carry: carry,
       inputs: [options.path, text] + [words].compactMap { $0 })
     var totals = ScoreTotals()
     var progress = Progress()
     note(model)
-    try model.score(text: text, settings) { sentence, fraction in
+    func print(_ sentence: SentenceScore, _ fraction: Double?) throws {
       if totals.lines == 0 { printHeader(style) }
       totals.add(sentence)
       try states?.add(sentence)
@@ -190,7 +199,9 @@ struct Score: ParsableCommand {
       if flush { fflush(nil) }
       progress.report(sentence.line, "lines", fraction)
     }
+    try dynamic?.score(text: text, settings, print) ?? model.score(text: text, settings, print)
     progress.finish()
+    try dynamicOptions.save(dynamic, text: text, replacing: stateOptions.force)
     try states?.finish()
     if totals.lines == 0 { printHeader(style) }
     if let note = totals.unknownNote(style) { Output.note(note) }
