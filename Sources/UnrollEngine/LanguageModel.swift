@@ -44,7 +44,8 @@ public struct LanguageModel: Sendable {
   public let path: String
   /// Turns text into token ids.
   public private(set) var encoder: Encoder
-  let network: RecurrentModel
+  /// The network; another one where a model adapts.
+  var network: RecurrentModel
 
   /// The number of tokens, V.
   public var vocabularySize: Int { network.architecture.vocabularySize }

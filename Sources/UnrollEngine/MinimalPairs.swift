@@ -51,6 +51,8 @@ public struct PairSettings: Sendable {
   public var boundary = WordBoundary.after
   /// The window that each token is predicted from; `nil` for all tokens before it.
   public var window: FixedWindow?
+  /// The interpolation of the model with others, which has no windows; `nil` for the model alone.
+  public var mixture: Mixture?
   /// Changes of the sentences before they are cut into tokens.
   public var preparation = TextPreparation()
 
@@ -107,6 +109,7 @@ extension LanguageModel {
     pairs path: String, _ settings: PairSettings = PairSettings(),
     _ body: (PairScore, _ fraction: Double?) throws -> Void
   ) throws {
+    try settings.mixture?.check(settings.window == nil ? .sentence : .window)
     var reader = try PairReader(path: path, groupField: settings.groupField)
     let scorer = WordScorer(self, settings.part == .difference ? settings.boundary : nil)
     var pairs: [MinimalPair] = []
@@ -130,7 +133,8 @@ extension LanguageModel {
           try self.predictions(
             ofSentences: encoded.map(\.ids), window: window, after: &history, scorer.figures)
         } else {
-          try self.predictions(ofSentences: encoded.map(\.ids), scorer.figures)
+          try settings.mixture?.predictions(ofSentences: encoded.map(\.ids), scorer.figures)
+            ?? self.predictions(ofSentences: encoded.map(\.ids), scorer.figures)
         }
       let scores = try lines.indices.map { index in
         let words = lines[index].words.map { range in

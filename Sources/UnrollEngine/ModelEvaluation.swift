@@ -23,6 +23,8 @@ extension LanguageModel {
   ///   - crossesLines: `true` if the window crosses lines.
   ///   - preparation: Changes of the text before it is cut into tokens; words and bytes are counted
   ///     after them.
+  ///   - withDetails: `true` to compute `Perplexity.details`, which takes up to twice the time.
+  ///   - mixture: The interpolation of this model with others that is measured; `nil` for the model alone.
   ///   - progress: Called after each window of tokens.
   /// - Returns: The perplexity with its counts.
   /// - Throws: `FileError` or `TextError` if the text cannot be read, has a word that the model
@@ -31,6 +33,7 @@ extension LanguageModel {
   public func perplexity(
     ofText path: String, protocol: PerplexityProtocol, window: FixedWindow? = nil,
     crossesLines: Bool = false, preparation: TextPreparation = TextPreparation(),
+    withDetails: Bool = false, mixture: Mixture? = nil,
     progress: (EvaluationProgress) throws -> Void = { _ in }
   ) throws -> Perplexity {
     guard (`protocol` == .window) == (window != nil) else {
@@ -38,17 +41,27 @@ extension LanguageModel {
         expected: "a window for the protocol window, and for no other",
         found: "\(`protocol`.rawValue) \(window == nil ? "without" : "with") one")
     }
+    try mixture?.check(`protocol`, withDetails: withDetails)
     var text = try TokenReader(encoder: encoder, path: path, preparation)
     // SRILM skips blank lines.
     text.skipsBlankLines = `protocol` == .srilm
     // SRILM and KenLM treat the word <unk> of a text as an out-of-vocabulary word.
     text.takesUnknownTokenForUnknown = [.srilm, .kenlm].contains(`protocol`)
+    text.recordsWords = withDetails
     return try measure(`protocol`, path: path) { run in
       run.window = window
+      run.mixture = mixture
+      run.result.mixture = mixture?.parts ?? []
+      run.details = withDetails ? DetailCollector(encoder.vocabulary) : nil
       run.result.window = window.map { description(of: $0, crossesLines: crossesLines) }
       if crossesLines { run.history = [encoder.sentenceStartID].compactMap { $0 } }
       switch `protocol` {
-      case .stream: try run.stream(&text, after: nil, progress, predict: network.logProbabilities)
+      case .stream:
+        var others = mixture.map(MixtureStream.init)
+        try run.stream(&text, after: nil, progress) { targets, inputs, state in
+          try others?.logProbabilities(targets, inputs, &state)
+            ?? network.logProbabilities(ofTargets: targets, inputs: inputs, state: &state)
+        }
       case .columns: try run.columns(try text.all(), progress)
       case .sentence, .srilm, .kenlm, .window: try run.sentences(&text, progress)
       case .lmEval:
@@ -58,6 +71,7 @@ extension LanguageModel {
       run.result.lines = text.lineCount
       run.result.emptyEnds = text.emptyEnds
       run.result.leftOut = text.leftOutCount
+      run.result.details = run.details?.finished(text.wordCounts)
     }
   }
 
@@ -165,6 +179,10 @@ struct EvaluationRun {
   var window: FixedWindow?
   /// The last tokens, if windows cross lines.
   var history: [Int32]?
+  /// The interpolation with other models.
+  var mixture: Mixture?
+  /// The figures by groups of words, if they are requested.
+  var details: DetailCollector?
 
   typealias Report = (EvaluationProgress) throws -> Void
   /// Returns the log-probabilities `[T, B]` of targets after inputs and a state.
@@ -246,13 +264,19 @@ struct EvaluationRun {
       guard !lines.isEmpty else { return }
       try Task.checkCancellation()
       let sentences = lines.map { $0.map(\.id) }
+      var figures = PredictionFigures()
+      figures.guesses = details == nil ? 0 : 1
       let predictions =
         if let window {
-          try model.predictions(ofSentences: sentences, window: window, after: &history)
+          try model.predictions(ofSentences: sentences, window: window, after: &history, figures)
         } else {
-          try model.predictions(ofSentences: sentences)
+          try mixture?.predictions(ofSentences: sentences)
+            ?? model.predictions(ofSentences: sentences, figures)
         }
       for (line, prediction) in zip(lines, predictions) {
+        details?.add(
+          line.dropFirst(prediction.unpredictedCount), prediction.logProbabilities,
+          prediction.likeliest)
         for (token, logProbability) in zip(
           line.dropFirst(prediction.unpredictedCount), prediction.logProbabilities)
         {
@@ -270,7 +294,16 @@ struct EvaluationRun {
   ) throws {
     try Task.checkCancellation()
     guard !targets.isEmpty else { return }
-    let logProbabilities = try predict(targets.map(\.id), inputs, &state)
+    let logProbabilities: [Float]
+    if details == nil {
+      logProbabilities = try predict(targets.map(\.id), inputs, &state)
+    } else {
+      let found = try model.network.predictions(
+        ofTargets: targets.map(\.id), inputs: inputs, withEntropies: false, guessing: 1,
+        state: &state)
+      details?.add(targets, found.logProbabilities, found.likeliest)
+      logProbabilities = found.logProbabilities
+    }
     for (token, logProbability) in zip(targets, logProbabilities) {
       result.add(logProbability: logProbability, token: token)
     }
@@ -288,6 +321,10 @@ struct TokenReader: ~Copyable {
   var skipsBlankLines = false
   /// `true` if the text of the unknown token itself is treated as unknown text.
   var takesUnknownTokenForUnknown = false
+  /// `true` if tokens name the words that they belong to, and words are counted.
+  var recordsWords = false
+  /// The number of occurrences of each word, if words are recorded.
+  private(set) var wordCounts: [[UInt8]: Int] = [:]
   /// The number of lines that were read.
   private(set) var lineCount = 0
   /// The number of words or characters that were left out.
@@ -324,8 +361,13 @@ struct TokenReader: ~Copyable {
     if takesUnknownTokenForUnknown, let id = encoder.vocabulary.unknownID {
       encoded.unknown = encoded.ids.indices.filter { encoded.ids[$0] == Int32(id) }
     }
-    return encoded.tokens(
+    var tokens = encoded.tokens(
       of: line, predictsEnd: encoder.predictsLineEnds, hasEndToken: encoder.endOfSentenceID != nil)
+    if recordsWords {
+      encoded.addWords(of: line, to: &tokens)
+      for word in words { wordCounts[Array(line.bytes[word]), default: 0] += 1 }
+    }
+    return tokens
   }
 
   /// Returns all remaining tokens.

@@ -109,12 +109,13 @@ extension LanguageModel {
   ///     for standard input.
   ///   - unknown: The scores of unknown words.
   ///   - preparation: Changes of the hypotheses before they are cut into tokens.
+  ///   - mixture: The interpolation of the model with others; `nil` for the model alone.
   ///   - body: Called with each hypothesis and the share of the list that was read.
   /// - Throws: `FileError` or `TextError` if the list cannot be read or has words that the model cannot encode;
   ///   `NotFinite`; `CancellationError` if the task was cancelled; the errors of `body`.
   public func score(
     nbest path: String, unknown: UnknownWords = .undefined,
-    preparation: TextPreparation = TextPreparation(),
+    preparation: TextPreparation = TextPreparation(), mixture: Mixture? = nil,
     _ body: (ScoredHypothesis, _ fraction: Double?) throws -> Void
   ) throws {
     var reader = try NBestReader(path: path)
@@ -132,7 +133,9 @@ extension LanguageModel {
         return TextLine(bytes: bytes, terminatorCount: 1, number: hypothesis.line)
       }
       let encoded = try lines.map { try encoder.encode($0, path: path) }
-      let predictions = try self.predictions(ofSentences: encoded.map(\.ids))
+      let predictions =
+        try mixture?.predictions(ofSentences: encoded.map(\.ids))
+        ?? self.predictions(ofSentences: encoded.map(\.ids))
       for (index, hypothesis) in hypotheses.enumerated() {
         let score = scorer.score(of: lines[index], encoded[index], [], predictions[index])
         guard score.logProbability?.isFinite != false else { throw NotFinite(path: self.path) }

@@ -91,6 +91,10 @@ public struct Perplexity: Sendable {
   var blocks = BlockSums()
   /// The number of tokens of the model, V.
   public var vocabularySize = 0
+  /// The interpolated models with their weights; empty for one model.
+  public internal(set) var mixture: [(path: String, weight: Double)] = []
+  /// Figures by groups of words; `nil` if not requested.
+  public internal(set) var details: TextDetails?
   /// The time of the evaluation in seconds.
   public var seconds = 0.0
 
@@ -368,4 +372,6 @@ struct TokenInText {
   var unknownWordCount = 0
   /// `true` if the line ends in the token, with its text or after it.
   var isLineEnd = false
+  /// The word that it belongs to; `nil` behind the last word, and if words are not recorded.
+  var word: WordOfToken?
 }

@@ -86,6 +86,8 @@ public struct SentenceScore: Sendable {
   public let line: Int
   /// The tokens in order, the end-of-sentence token included.
   public let tokens: [TokenScore]
+  /// The ids of the tokens.
+  let ids: [Int32]
   /// The words in order.
   public let words: [WordScore]
   /// The sum of the tokens' log-probabilities in nats, including the end of the sentence and tokens
@@ -113,6 +115,10 @@ public struct ScoreSettings: Sendable {
   public var wantsEntropies = true
   /// The number of likeliest tokens in place of each token; 0 for none, and no ranks.
   public var guesses = 0
+  /// The interpolation of the model with others; `nil` for the model alone.
+  ///
+  /// There are no entropies then, and it requires independent lines, without windows and guesses.
+  public var mixture: Mixture?
   /// A file with the words of each line of the text, separated by white space, or by tabs in a line
   /// that has a tab; `nil` to split the text at white space.
   public var segmentation: String?
@@ -127,6 +133,14 @@ public struct ScoreSettings: Sendable {
 
   /// Creates the defaults: independent lines, with entropies.
   public init() {}
+
+  fileprivate func checkMixture() throws {
+    guard let mixture, carriesState || window != nil || guesses > 0 else { return }
+    throw MixtureError(
+      path: mixture.model.path, expected: "independent lines, without guesses",
+      found: "a carried state, a window or guesses",
+      fix: "score interpolated models line by line")
+  }
 }
 
 extension LanguageModel {
@@ -146,9 +160,27 @@ extension LanguageModel {
     text path: String, _ settings: ScoreSettings = ScoreSettings(),
     _ body: (SentenceScore, _ fraction: Double?) throws -> Void
   ) throws {
+    var fixed: DynamicScoring?
+    try score(text: path, settings, adapting: &fixed, body)
+  }
+
+  /// Scores a text line by line with a model that learns from each line, or with this one.
+  ///
+  /// - Parameters:
+  ///   - path: The text.
+  ///   - settings: The settings.
+  ///   - dynamic: The model that learns; `nil` for this one.
+  ///   - body: Called with each line's score and the share of the text that was read.
+  /// - Throws: The errors of `score(text:_:_:)` and of the adaptation.
+  func score(
+    text path: String, _ settings: ScoreSettings, adapting dynamic: inout DynamicScoring?,
+    _ body: (SentenceScore, _ fraction: Double?) throws -> Void
+  ) throws {
+    let lineLimit = settings.answersEachLine || dynamic != nil ? 1 : Self.sentenceCount
     var reader = try PreparedText(
       path: path, for: encoder.tokenizer, settings.preparation,
       isInteractive: settings.answersEachLine)
+    try settings.checkMixture()
     var segmentation = try Segmentation(settings.segmentation, settings.preparation)
     let scorer = WordScorer(self, settings.boundary)
     var figures = scorer.figures
@@ -163,7 +195,7 @@ extension LanguageModel {
       var encoded: [EncodedLine] = []
       var words: [[TextWord]] = []
       var tokens = 0
-      while lines.count < (settings.answersEachLine ? 1 : Self.sentenceCount), tokens < 1 << 16,
+      while lines.count < lineLimit, tokens < 1 << 16,
         let prepared = try reader.nextWithWords()
       {
         encoded.append(try encoder.encode(prepared.line, path: path))
@@ -174,7 +206,12 @@ extension LanguageModel {
       guard !lines.isEmpty else { break }
       try Task.checkCancellation()
       let predictions =
-        if let window = settings.window {
+        if dynamic != nil {
+          try encoded.indices.compactMap {
+            try dynamic?.predictions(
+              ofLine: lines[$0].number, encoded[$0].ids, figures, path: path)
+          }
+        } else if let window = settings.window {
           try self.predictions(
             ofSentences: encoded.map(\.ids), window: window, after: &history, figures)
         } else if settings.carriesState {
@@ -182,7 +219,8 @@ extension LanguageModel {
             try self.predictions(of: $0.ids, after: &previous, figures, state: &state)
           }
         } else {
-          try self.predictions(ofSentences: encoded.map(\.ids), figures)
+          try settings.mixture?.predictions(ofSentences: encoded.map(\.ids), figures)
+            ?? self.predictions(ofSentences: encoded.map(\.ids), figures)
         }
       for (index, line) in lines.enumerated() {
         let score = scorer.score(of: line, encoded[index], words[index], predictions[index])

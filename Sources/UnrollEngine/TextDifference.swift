@@ -6,7 +6,7 @@ import UnrollNeural
 import UnrollTensors
 import UnrollTokenization
 
-/// The differences of two models on a text whose lines are independent sentences.
+/// The differences of two models on a text whose lines are independent sentences, or one stream.
 public struct TextDifference: Sendable {
   /// The number of compared predictions.
   public var predictions = 0
@@ -28,12 +28,22 @@ public struct TextDifference: Sendable {
   /// - Parameters:
   ///   - models: Two models of the same tokens.
   ///   - path: The text.
+  ///   - carriesState: `true` if the text is one stream whose first token is not predicted, as in the
+  ///     protocol `stream`; `false` if each line starts from a zero state, as in `sentence`.
+  ///   - preparation: Changes of the text before it is cut into tokens.
   ///   - progress: Called with the number of predictions after each line.
   /// - Throws: `TextError` or `FileError` if the text cannot be used or is tokenized differently by
   ///   the second model; `NeuralError` if memory is short.
-  public init(_ models: [LanguageModel], onText path: String, progress: (Int) -> Void) throws {
+  public init(
+    _ models: [LanguageModel], onText path: String, carriesState: Bool = false,
+    preparation: TextPreparation = TextPreparation(), progress: (Int) -> Void
+  ) throws {
     try Self.check(models)
-    var text = try PreparedText(path: path, for: models[0].encoder.tokenizer)
+    var text = try PreparedText(path: path, for: models[0].encoder.tokenizer, preparation)
+    let starts = models.map { carriesState ? nil : $0.encoder.sentenceStartID }
+    let zeros = models.map { $0.network.zeroState(columns: 1) }
+    var previous = starts
+    var states = zeros
     while let line = try text.next() {
       let ids = try models.map { try $0.encoder.encode(line, path: path).ids }
       guard ids[0] == ids[1] else {
@@ -42,7 +52,12 @@ public struct TextDifference: Sendable {
           found: "other ids for \(models[1].path)",
           fix: "measure each model by itself: unroll evaluate")
       }
-      try add(ids[0], models)
+      try add(ids[0], models, after: previous, &states)
+      if carriesState {
+        previous = previous.map { ids[0].last ?? $0 }
+      } else {
+        states = zeros
+      }
       progress(predictions)
     }
     let count = Double(max(predictions, 1))
@@ -53,6 +68,12 @@ public struct TextDifference: Sendable {
 
   /// The difference of the mean negative log-likelihoods, second minus first, in nats per token.
   public var nllDifference: Double { nll[1] - nll[0] }
+
+  /// The perplexity of each model.
+  public var perplexities: [Double] { nll.map(Elementary.exp) }
+
+  /// The perplexity of the second model over that of the first.
+  public var perplexityRatio: Double { Elementary.exp(nllDifference) }
 
   /// The 95 % interval of `nllDifference` by the paired bootstrap over lines; `nil` with fewer than
   /// two lines.
@@ -75,13 +96,20 @@ public struct TextDifference: Sendable {
   }
 
   /// Adds a sentence.
-  private mutating func add(_ ids: [Int32], _ models: [LanguageModel]) throws {
+  ///
+  /// - Parameters:
+  ///   - ids: The tokens.
+  ///   - models: Both models.
+  ///   - previous: The token before the sentence for each model, or `nil` for none.
+  ///   - states: In: for each model the state before `previous` is read. Out: before the last token.
+  /// - Throws: `NeuralError` if memory is short.
+  private mutating func add(
+    _ ids: [Int32], _ models: [LanguageModel], after previous: [Int32?],
+    _ states: inout [RecurrentState]
+  ) throws {
     let before = predictions
     let V = models[0].vocabularySize
-    var states = models.map { $0.network.zeroState(columns: 1) }
-    let inputs = models.map { model in
-      (model.encoder.sentenceStartID.map { [$0] } ?? []) + ids.dropLast()
-    }
+    let inputs = previous.map { Array(([$0].compactMap { $0 } + ids).dropLast()) }
     let first = ids.count - inputs[0].count
     // At most 16 MB of log-probabilities per model at a time.
     let rows = max(1, (4 << 20) / V)

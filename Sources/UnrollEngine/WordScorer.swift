@@ -80,7 +80,8 @@ struct WordScorer {
       predicted.isEmpty ? nil : tokens.compactMap(\.logProbability).reduce(0, +)
     }
     return SentenceScore(
-      line: line.number, tokens: tokens, words: scores, logProbability: sum(predicted),
+      line: line.number, tokens: tokens, ids: encoded.ids, words: scores,
+      logProbability: sum(predicted),
       knownLogProbability: sum(predicted.filter { !$0.isUnknown }),
       leftOutCount: encoded.leftOut.count)
   }

@@ -36,6 +36,9 @@ struct PerplexityReport: Encodable {
   private let bitsPerByte: Double?
   private let seconds: Double?
   private let tokensPerSecond: Double?
+  private let mixture: [MixturePart]?
+  private let details: DetailsReport?
+  private let baseline: BaselineReport?
   private let reasons: [String: String]
 
   /// Creates a report.
@@ -44,10 +47,12 @@ struct PerplexityReport: Encodable {
   ///   - result: The figures.
   ///   - precision: The compute precision.
   ///   - interval: The bootstrap interval and its number of blocks.
+  ///   - baseline: The comparison with another model, if there is one.
   ///   - withTimes: `false` to leave the times out.
   init(
     _ result: Perplexity, _ precision: Precision,
-    interval: (low: Double, high: Double, blocks: Int)?, withTimes: Bool = true
+    interval: (low: Double, high: Double, blocks: Int)?, baseline: BaselineReport? = nil,
+    withTimes: Bool = true
   ) {
     var missing = MissingNumbers()
     `protocol` = result.protocol.rawValue
@@ -88,6 +93,12 @@ struct PerplexityReport: Encodable {
     seconds = missing.number(withTimes ? result.seconds : nil, "seconds", noTimes)
     tokensPerSecond = missing.number(
       withTimes ? result.tokensPerSecond : nil, "tokens_per_second", noTimes)
+    mixture = result.mixture.isEmpty ? nil : result.mixture.map(MixturePart.init)
+    if mixture == nil { missing.reasons["mixture"] = "one model: no --with" }
+    details = result.details.map(DetailsReport.init)
+    if details == nil { missing.reasons["details"] = "no --details" }
+    self.baseline = baseline
+    if baseline == nil { missing.reasons["baseline"] = "no --baseline" }
     if result.window == nil {
       for key in ["context_length", "pad"] {
         missing.reasons[key] = "the context has no fixed length"
@@ -106,7 +117,7 @@ struct PerplexityReport: Encodable {
       divisor, tokens
     case predictions, words, bytes, unknown, leftOut, vocabularySize, nll, perplexity, intervalOf
     case intervalLow, intervalHigh, blocks, figures, bitsPerToken, bitsPerWord, bitsPerByte
-    case seconds, tokensPerSecond, reasons
+    case seconds, tokensPerSecond, mixture, details, baseline, reasons
   }
 
   func encode(to encoder: any Encoder) throws {
@@ -140,6 +151,9 @@ struct PerplexityReport: Encodable {
     try container.encode(bitsPerByte, forKey: .bitsPerByte)
     try container.encode(seconds, forKey: .seconds)
     try container.encode(tokensPerSecond, forKey: .tokensPerSecond)
+    try container.encode(mixture, forKey: .mixture)
+    try container.encode(details, forKey: .details)
+    try container.encode(baseline, forKey: .baseline)
     try container.encode(reasons, forKey: .reasons)
   }
 }

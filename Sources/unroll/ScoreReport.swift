@@ -18,6 +18,8 @@ struct ScoreStyle {
 
   /// The number of likeliest tokens for each row.
   let guesses: Int
+  /// The adaptation of the model to the text, in words; `nil` for a fixed model.
+  var adaptation: String?
 
   /// The names of the columns.
   var header: [String] {
@@ -210,13 +212,15 @@ struct SentenceReport: Encodable {
   }
 
   enum CodingKeys: String, CodingKey {
-    case `protocol`, contextLength, pad, sentid, tokens, oov, base, boundary, unknown, logprob,
+    case `protocol`, adaptation, contextLength, pad, sentid, tokens, oov, base, boundary, unknown,
+      logprob,
       logprobReason, units
   }
 
   func encode(to encoder: any Encoder) throws {
     var container = encoder.container(keyedBy: CodingKeys.self)
     try container.encode(style.protocolName, forKey: .protocol)
+    try container.encode(style.adaptation, forKey: .adaptation)
     try container.encode(style.window?.length, forKey: .contextLength)
     try container.encode(style.window?.padding, forKey: .pad)
     try container.encode(sentence.line, forKey: .sentid)

@@ -161,6 +161,10 @@ struct Evaluate: ParsableCommand {
 
   @OptionGroup(title: "Confidence interval") var bootstrap: BootstrapOptions
 
+  @OptionGroup(title: "Further figures") var further: DetailOptions
+
+  @OptionGroup(title: "Interpolation") var mixtureOptions: MixtureOptions
+
   @OptionGroup(title: "Adaptation to the text") var adaptation: AdaptationOptions
 
   @Flag(help: "Estimate time and memory from a few seconds of work, and stop.")
@@ -199,6 +203,11 @@ struct Evaluate: ParsableCommand {
     if adaptation.dynamic != nil, !Precision.ofTraining.contains(options.precision) {
       throw ValidationError("--dynamic needs --precision f32 or bf16.")
     }
+    try mixtureOptions.check(
+      `protocol`, excludes: adaptation.isGiven || estimate || further.isGiven)
+    try further.check(
+      `protocol`, texts: texts, adapts: adaptation.isGiven || estimate,
+      leavesOutUnknown: unknownText.leavesOut)
   }
 
   func run() throws {
@@ -268,9 +277,15 @@ struct Evaluate: ParsableCommand {
   /// Prints the result of one text, or a row for each text and one for all.
   private func print(_ results: [Perplexity], _ total: Perplexity) throws {
     guard results.count > 1 else {
-      guard json else { return printTable(total) }
+      let baseline = try comparison()
+      guard json else {
+        printTable(total)
+        let details = total.details.map { DetailsReport($0).lines } ?? []
+        for line in (baseline?.lines ?? []) + details { Output.result(line) }
+        return
+      }
       return try Output.json(
-        PerplexityReport(total, options.precision, interval: interval(total)))
+        PerplexityReport(total, options.precision, interval: interval(total), baseline: baseline))
     }
     guard json else { return printRows(results, total) }
     func report(_ result: Perplexity) -> PerplexityReport {
@@ -330,6 +345,8 @@ struct Evaluate: ParsableCommand {
       }
     }
     let model = try options.load(checkpoint, leavingOutUnknown: unknownText.leavesOut)
+    let mixture = try mixtureOptions.mixture(
+      of: model, options, protocol: `protocol`, preparation: preparation.preparation)
     return { text, progress in
       warnOfLineEnds(inText: text, model.encoder, isLowered: preparation.lowercase)
       if let cache = adaptation.neuralCache {
@@ -338,8 +355,24 @@ struct Evaluate: ParsableCommand {
       }
       return try model.perplexity(
         ofText: text, protocol: `protocol`, window: windows.window(of: model), crossesLines: carry,
-        preparation: preparation.preparation, progress: progress)
+        preparation: preparation.preparation, withDetails: further.details,
+        mixture: mixture, progress: progress)
     }
+  }
+
+  /// Returns the comparison with the baseline; `nil` without one.
+  private func comparison() throws -> BaselineReport? {
+    guard let baseline = further.baseline else { return nil }
+    var other = options
+    other.options.model = baseline
+    let models = [try other.load(), try options.load()]
+    var progress = Progress()
+    let difference = try TextDifference(
+      models, onText: texts[0], carriesState: `protocol` == .stream,
+      preparation: preparation.preparation
+    ) { progress.report($0, "predictions compared", nil) }
+    progress.finish()
+    return BaselineReport(baseline, difference, bootstrap)
   }
 
   private func interval(_ result: Perplexity) -> (low: Double, high: Double, blocks: Int)? {
@@ -363,6 +396,9 @@ struct Evaluate: ParsableCommand {
     row("protocol", result.protocol.rawValue)
     if let adaptation = result.adaptation { row("adaptation", adaptation) }
     if options.precision != .float32 { row("precision", options.precision.rawValue) }
+    for (path, weight) in result.mixture {
+      row("mixture", number(weight) + " " + printable(path))
+    }
     row("context", result.context)
     row("first token", result.firstToken)
     row("line ends", result.lineEnds)

@@ -93,12 +93,15 @@ struct Score: ParsableCommand {
 
   @OptionGroup(title: "N-best lists") var nbestOptions: NBestOptions
 
+  @OptionGroup(title: "Interpolation") var mixtureOptions: MixtureOptions
+
+  @OptionGroup(title: "Adaptation") var dynamicOptions: DynamicOptions
+
+  @OptionGroup(title: "States") var stateOptions: StateOptions
+
   @OptionGroup(title: "Text") var preparation: PreparationOptions
 
   @OptionGroup(title: "Page and figure") var shown: ReportOptions
-
-  @Flag(help: "Replace the page and the figure if they exist.")
-  var force = false
 
   @Flag(help: "Print the table as CSV (RFC 4180).")
   var csv = false
@@ -114,10 +117,12 @@ struct Score: ParsableCommand {
       throw ValidationError("--csv and --json cannot be combined.")
     }
     if pairs || nbest {
-      guard !carry, words == nil, guesses == nil, !flush, level == .word, pairs != nbest else {
+      guard !carry, words == nil, guesses == nil, !flush, level == .word, pairs != nbest,
+        stateOptions.states == nil
+      else {
         throw ValidationError(
           "\(pairs ? "--pairs" : "--nbest") cannot be combined with --carry, --words, --guesses, --flush, "
-            + "--level or \(pairs ? "--nbest" : "--pairs").")
+            + "--states, --level or \(pairs ? "--nbest" : "--pairs").")
       }
     }
     if pairOptions.isGiven && !pairs {
@@ -134,6 +139,20 @@ struct Score: ParsableCommand {
         "--report and --plot show words or tokens: leave --pairs, --nbest and --level sentence out."
       )
     }
+    guard
+      !mixtureOptions.isGiven
+        || (!carry && guesses == nil && windows.context == nil && stateOptions.states == nil)
+    else {
+      throw ValidationError(
+        "--with cannot be combined with --carry, --guesses, --context or --states.")
+    }
+    try dynamicOptions.check(
+      options.precision, files: [text],
+      excludes: carry || windows.context != nil || pairs || nbest || mixtureOptions.isGiven
+        || stateOptions.states != nil || unknown?.leavesOut == true)
+    guard stateOptions.states == nil || windows.context == nil else {
+      throw ValidationError("--states cannot be combined with --context.")
+    }
     if let guesses {
       guard 1...1000 ~= guesses else { throw ValidationError("--guesses is 1 to 1000.") }
       guard level != .sentence else {
@@ -143,11 +162,19 @@ struct Score: ParsableCommand {
   }
 
   func run() throws {
+    let force = stateOptions.force
     try shown.check(inputs: [options.path, text], replacing: force, json: json)
+    var dynamic = try dynamicOptions.scoring(
+      options, force: force, inputs: [text] + [words].compactMap { $0 })
     let checkpoint = try options.checkpoint()
-    let model = try options.load(checkpoint, leavingOutUnknown: unknown?.leavesOut == true)
-    if pairs { return try comparePairs(model) }
-    if nbest { return try rescore(model) }
+    let model =
+      try dynamic?.model
+      ?? options.load(checkpoint, leavingOutUnknown: unknown?.leavesOut == true)
+    let mixture = try mixtureOptions.mixture(
+      of: model, options, protocol: .sentence, preparation: preparation.preparation)
+    if let mixture { Output.note(mixture.note) }
+    if pairs { return try comparePairs(model, mixture) }
+    if nbest { return try rescore(model, mixture) }
     warnOfLineEnds(inText: text, model.encoder, isLowered: preparation.lowercase)
     var settings = ScoreSettings()
     settings.carriesState = carry
@@ -158,20 +185,25 @@ struct Score: ParsableCommand {
     settings.preparation = preparation.preparation
     settings.answersEachLine = flush
     settings.guesses = guesses ?? 0
+    settings.mixture = mixture
     let style = ScoreStyle(
       level: level, base: base ?? (level == .sentence ? .e : .two), boundary: boundary,
       unknown: unknown, form: csv ? .csv : .tsv,
       protocolName: settings.window != nil ? "window" : carry ? "stream" : "sentence",
       window: settings.window.map { model.description(of: $0, crossesLines: carry) },
-      guesses: settings.guesses)
+      guesses: settings.guesses, adaptation: dynamic?.description)
+    let states = try stateOptions.file(
+      of: model, level: level, carry: carry,
+      inputs: [options.path, text] + [words].compactMap { $0 })
     var totals = ScoreTotals()
     var page = shown.isGiven ? ScorePage(style) : nil
     var progress = Progress()
     var notes = self.notes(model)
     for note in notes { Output.note(note) }
-    try model.score(text: text, settings) { sentence, fraction in
+    func print(_ sentence: SentenceScore, _ fraction: Double?) throws {
       if totals.lines == 0 { printHeader(style) }
       totals.add(sentence)
+      try states?.add(sentence)
       let report = SentenceReport(sentence, style)
       try page?.add(report)
       if json {
@@ -182,7 +214,10 @@ struct Score: ParsableCommand {
       if flush { fflush(nil) }
       progress.report(sentence.line, "lines", fraction)
     }
+    try dynamic?.score(text: text, settings, print) ?? model.score(text: text, settings, print)
     progress.finish()
+    try dynamicOptions.save(dynamic, text: text, replacing: stateOptions.force)
+    try states?.finish()
     if totals.lines == 0 { printHeader(style) }
     let warning = totals.nll.flatMap {
       warningOfGuessing(nll: $0, count: totals.predictions, vocabularySize: model.vocabularySize)
@@ -206,17 +241,17 @@ struct Score: ParsableCommand {
         document.add(notes)
         page.fill(&document)
         return document
-      }, figure: page.histogram, replacing: force)
+      }, figure: page.histogram, replacing: stateOptions.force)
   }
 
-  private func rescore(_ model: LanguageModel) throws {
+  private func rescore(_ model: LanguageModel, _ mixture: Mixture?) throws {
     let base = base ?? .e
     var list = NBestList()
     var progress = Progress()
     var count = 0
     try model.score(
       nbest: text, unknown: unknown?.words(base) ?? .undefined,
-      preparation: preparation.preparation
+      preparation: preparation.preparation, mixture: mixture
     ) { scored, fraction in
       list.add(scored)
       count += 1
@@ -239,7 +274,7 @@ struct Score: ParsableCommand {
     for note in report.notes { Output.note(note) }
   }
 
-  private func comparePairs(_ model: LanguageModel) throws {
+  private func comparePairs(_ model: LanguageModel, _ mixture: Mixture?) throws {
     let base = base ?? .e
     var settings = PairSettings()
     settings.part = pairOptions.compare
@@ -247,6 +282,7 @@ struct Score: ParsableCommand {
     settings.unknown = unknown?.words(base) ?? .undefined
     settings.boundary = boundary
     settings.window = try windows.window(of: model)
+    settings.mixture = mixture
     settings.preparation = preparation.preparation
     let form: TableForm = csv ? .csv : .tsv
     var report = PairReport()
