@@ -21,6 +21,9 @@ public struct ModelLocation: Sendable {
     let isState = SplitPath(path).name == SessionState.fileName
     if isState, let file = try? MappedFile(path: path), let state = try SessionState(file) {
       self.path = SplitPath(path).sibling(state.name + ".index")
+      guard FileManager.default.fileExists(atPath: self.path) else {
+        throw Self.missing(state.name, besides: path)
+      }
       notes = [
         Note(
           place: SessionState.fileName, message: "names \(state.name), the checkpoint that is read",
@@ -32,6 +35,19 @@ public struct ModelLocation: Sendable {
     let isPrefix = !exists && FileManager.default.fileExists(atPath: path + ".index")
     self.path = isPrefix ? path + ".index" : path
     notes = []
+  }
+
+  /// Returns the error for a checkpoint that a file `checkpoint` names and that does not exist.
+  private static func missing(_ name: String, besides path: String) -> InterchangeError {
+    let folder = SplitPath(path).sibling("")
+    let files =
+      (try? FileManager.default.contentsOfDirectory(atPath: folder.isEmpty ? "." : folder)) ?? []
+    let others = files.filter { $0.hasSuffix(".index") }.map { String($0.dropLast(".index".count)) }
+    return InterchangeError(
+      file: path, place: "", expected: "the checkpoint that it names, \(name)",
+      found: others.isEmpty ? "no checkpoint" : "only \(list(others.sorted()))",
+      fix: others.first.map { "give the one to convert, such as `\(folder)\($0)`" }
+        ?? "copy all files of the checkpoint into the folder")
   }
 
   /// Returns the file of a folder that is one model; `nil` for other folders and for files.

@@ -41,6 +41,17 @@ import UnrollTokenization
     #expect(error?.fix.contains("--keras-config") == true || name.contains("norm"))
   }
 
+  @Test("Weights of textgenrnn are refused by its name, with what would be lost")
+  func textgenrnn() {
+    for name in ["sigmoid", nil] as [String?] {
+      var options = options
+      options.gateActivation = name.map { _ in .sigmoid }
+      let error = refusal("refused-textgenrnn.hdf5", options)
+      #expect(error?.found.contains("textgenrnn") == true)
+      #expect(error?.found.contains("attention") == true)
+    }
+  }
+
   @Test("Operations of TensorFlow among the layers of a weights file are refused by name")
   func operationsAreNamed() {
     let error = refusal("tf-add.h5")

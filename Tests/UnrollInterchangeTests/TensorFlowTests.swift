@@ -10,6 +10,40 @@ import UnrollTokenization
 @testable import UnrollInterchange
 
 @Suite struct TensorFlowTests {
+  // MARK: - Names
+
+  @Test("The variables of cells before TensorFlow 1.0 are known by their names")
+  func oldNames() {
+    let names = ["Matrix", "Bias", "Bias/Adam"].flatMap { part in
+      (0..<2).map { "rnnlm/MultiRNNCell/Cell\($0)/BasicLSTMCell/Linear/\(part)" }
+    }
+    let cells = CellVariables.all(in: names)
+    #expect(cells.map(\.kind) == [.basicLSTM, .basicLSTM])
+    #expect(cells.map { $0.names.count } == [2, 2])
+    #expect(CellVariables.ordered(cells)?.map(\.scope).last?.contains("Cell1") == true)
+    let gru = CellVariables.all(in: [
+      "GRUCell/Gates/Linear/Matrix", "GRUCell/Gates/Linear/Bias",
+      "GRUCell/Candidate/Linear/Matrix", "GRUCell/Candidate/Linear/Bias",
+    ])
+    #expect(gru.map(\.kind) == [.gru] && gru.first?.names.count == 4)
+    let lstm = CellVariables.all(in: ["RNN/LSTMCell/W_0", "RNN/LSTMCell/B"])
+    #expect(lstm.map(\.kind) == [.lstm] && lstm.first?.names.count == 2)
+  }
+
+  @Test("A checkpoint that is named and missing is refused with those that are there")
+  func missingCheckpoint() throws {
+    try withTemporaryFolder { folder in
+      let state = #"model_checkpoint_path: "model.ckpt-16000""#
+      try Data(state.utf8).write(to: URL(filePath: "\(folder)/checkpoint"))
+      let alone = #expect(throws: InterchangeError.self) { try ModelLocation(folder) }
+      #expect(alone?.found == "no checkpoint")
+      try Data().write(to: URL(filePath: "\(folder)/model.ckpt-1099.index"))
+      let error = #expect(throws: InterchangeError.self) { try ModelLocation(folder) }
+      #expect(error?.found == "only model.ckpt-1099")
+      #expect(error?.fix.contains("\(folder)/model.ckpt-1099") == true)
+    }
+  }
+
   // MARK: - Writing
 
   @Test("A table of many entries is read back, over blocks and shared beginnings of keys")

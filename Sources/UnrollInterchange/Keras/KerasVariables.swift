@@ -86,6 +86,16 @@ struct KerasVariables {
         found: members.isEmpty ? "none" : list(members.map { "\"\($0)\"" }),
         fix: "no other HDF5 files are read: save the model in a format that is")
     }
+    if let place = datasets.first(where: { $0.hasSuffix("attention/attention_W:0") }) {
+      throw file.error(
+        place, expected: Self.expected,
+        found:
+          "the weights of textgenrnn, whose output reads the embedding and all layers at once, and "
+          + "weighs the tokens of a window by attention",
+        fix:
+          "go on with textgenrnn: without these parts, which a checkpoint has not, it is another model"
+      )
+    }
     ledger = try Ledger(names, ignoring: ignored, of: file.path)
     ledger.pass(KerasFile.KeptDataset.metadata)
     ledger.pass(KerasFile.KeptDataset.configuration)

@@ -51,11 +51,20 @@ struct CellVariables {
   /// The width of the state after a projection.
   private(set) var projectionSize: Int?
 
+  /// The parts of names before TensorFlow 1.0, and those that they became.
+  private static let oldNames = [
+    "BasicLSTMCell": "basic_lstm_cell", "LSTMCell": "lstm_cell", "GRUCell": "gru_cell",
+    "BasicRNNCell": "basic_rnn_cell", "Gates": "gates", "Candidate": "candidate",
+    "Matrix": "kernel", "Bias": "bias", "W_0": "kernel", "B": "bias",
+  ]
+
   /// Returns the cell and the role that a name says; `nil` for other variables.
   ///
-  /// Before TensorFlow 1.2 a kernel was called `weights` and a bias `biases`.
+  /// Before TensorFlow 1.2 a kernel was called `weights` and a bias `biases`; before 1.0 `Linear/Matrix` and
+  /// `Linear/Bias`, below the name of a class.
   private static func parse(_ name: String) -> (scope: String, kind: Kind, role: Role)? {
-    let parts = name.split(separator: "/").map(String.init)
+    let parts = name.split(separator: "/").map { oldNames[String($0)] ?? String($0) }
+      .filter { $0 != "Linear" }
     guard parts.count >= 2, let last = parts.last,
       ["kernel", "weights", "bias", "biases"].contains(last)
     else { return nil }
