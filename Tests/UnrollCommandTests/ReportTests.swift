@@ -69,7 +69,7 @@ import UnrollFormat
     }
   }
 
-  @Test("The same command writes the same page, with any number of threads")
+  @Test("The same command writes the same page")
   func sameBytes() throws {
     try withModel { folder in
       for verb in ["score", "evaluate"] {
