@@ -224,11 +224,16 @@ private struct HTMLWriter {
     ]
   }
 
+  /// The classes of the colors.
+  private static let levelNames = (0..<HeatMap.levelCount).map { "h\($0)" }
+
   private func cells(_ line: HeatMap.Line, _ isSpaced: Bool) -> [Markup] {
     let space = Markup(trusted: isSpaced ? " " : "<wbr>")
     return line.cells.flatMap { cell in
-      let name = cell.level.map { "h\(min(max($0, 0), HeatMap.levelCount - 1))" } ?? "none"
-      return [.element("span", ["class": name, "data-d": cell.detail], cell.text), space]
+      let name = cell.level.map { Self.levelNames[min(max($0, 0), HeatMap.levelCount - 1)] }
+      return [
+        .element("span", ["class": name ?? "none", "data-d": cell.detail], cell.text), space,
+      ]
     }
   }
 

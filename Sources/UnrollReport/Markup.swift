@@ -50,7 +50,8 @@ struct Markup {
   /// Returns a text without characters that are markup, that control the direction of the text around
   /// them, or that are not allowed.
   static func escaped(_ text: String) -> String {
-    guard text.unicodeScalars.contains(where: isSpecial) else { return text }
+    // Most texts are plain ASCII.
+    guard !text.utf8.allSatisfy(isPlain) else { return text }
     var result = String.UnicodeScalarView()
     for scalar in text.unicodeScalars {
       guard isSpecial(scalar) else {
@@ -60,6 +61,14 @@ struct Markup {
       result.append(contentsOf: replacement(scalar).unicodeScalars)
     }
     return String(result)
+  }
+
+  /// Returns `true` for a byte of a text that is written as it is, whatever is around it.
+  private static func isPlain(_ byte: UInt8) -> Bool {
+    switch byte {
+    case UInt8(ascii: "&"), UInt8(ascii: "<"), UInt8(ascii: ">"), UInt8(ascii: "\""): false
+    default: (0x20..<0x7F).contains(byte) || byte == UInt8(ascii: "\n")
+    }
   }
 
   private static func isSpecial(_ scalar: Unicode.Scalar) -> Bool {

@@ -146,14 +146,17 @@ enum StyleSheet {
     """
 
   private static let printing = """
+    @page{margin:15mm}
     @media print{
     :root{\(declarations(\.light));color-scheme:light}
     .page{max-width:none;padding:0}
     body{font-size:10.5pt}
     .skip,nav,summary,details:not([open]),.heat span::after{display:none!important}
+    .heat span:focus{outline:none}
     .wide{overflow:visible}
     table{font-size:.8rem}
-    th,td{overflow-wrap:anywhere;padding-right:.75rem}
+    th,td{padding-right:.75rem}
+    td{overflow-wrap:anywhere}
     .figure{min-width:0}
     figure,.highlights,.notes,tr,.heat li{break-inside:avoid}
     h2,caption,figcaption{break-after:avoid}

@@ -9,14 +9,14 @@ import UnrollTensors
 ///
 /// In JSON all keys are always present, and `reasons` explains each `null`.
 struct DifferenceReport: Encodable {
-  private let files: [String]
+  let files: [String]
   let equal: Bool
-  private let verdict: String
-  private let architecture: [Part]
-  private let tensors: [TensorPart]
-  @Nullable private var tokens: [Part]?
-  private let metadata: [Part]
-  @Nullable private var text: Text?
+  let verdict: String
+  let architecture: [Part]
+  let tensors: [TensorPart]
+  @Nullable private(set) var tokens: [Part]?
+  let metadata: [Part]
+  @Nullable private(set) var text: Text?
   private let reasons: [String: String]
 
   init(
@@ -65,7 +65,7 @@ struct DifferenceReport: Encodable {
 
 extension DifferenceReport {
   /// A stored item that differs.
-  fileprivate struct Part: Encodable {
+  struct Part: Encodable {
     let part: String
     @Nullable var first: String?
     @Nullable var second: String?
@@ -82,7 +82,7 @@ extension DifferenceReport {
   }
 
   /// A tensor of one model or both.
-  fileprivate struct TensorPart: Encodable {
+  struct TensorPart: Encodable {
     let path: String
     @Nullable var first: String?
     @Nullable var second: String?
@@ -118,7 +118,7 @@ extension DifferenceReport {
   }
 
   /// The comparison of both models on a text.
-  fileprivate struct Text: Encodable {
+  struct Text: Encodable {
     let predictions: Int
     let lineCount: Int
     @Nullable var firstNll: Double?
@@ -176,7 +176,7 @@ extension DifferenceReport {
 
 /// A value whose key is always present in JSON, with `null` for none.
 @propertyWrapper
-private struct Nullable<Value: Encodable>: Encodable {
+struct Nullable<Value: Encodable>: Encodable {
   var wrappedValue: Value?
 
   func encode(to encoder: any Encoder) throws {

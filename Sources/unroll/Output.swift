@@ -67,6 +67,8 @@ enum Output {
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     if isPretty { encoder.outputFormatting.insert(.prettyPrinted) }
     let text = String(decoding: try encoder.encode(value), as: UTF8.self)
+    // Most results are plain ASCII.
+    if text.utf8.allSatisfy({ (0x20..<0x7F).contains($0) || $0 == 0x0A }) { return text }
     // JSON allows these characters in strings, but they control terminals: those that `printable`
     // escapes.
     return text.unicodeScalars.map { scalar in

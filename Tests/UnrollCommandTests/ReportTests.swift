@@ -60,7 +60,7 @@ import UnrollFormat
           continue
         }
         #expect(word.2.hasPrefix(String(format: "%.2f bits; entropy ", surprisal)))
-        let level = [1.0, 2, 4, 6, 8, 10, 12, 15].filter { $0 <= surprisal }.count
+        let level = [1.0, 2, 4, 6, 9, 13, 18, 25].filter { $0 <= surprisal }.count
         #expect(word.1 == "h\(level)")
       }
       #expect(page.contains("<li>1 word in 1 of 3 lines is not in the vocabulary"))
@@ -69,7 +69,7 @@ import UnrollFormat
     }
   }
 
-  @Test("The same command writes the same page, with any number of threads")
+  @Test("The same command writes the same page")
   func sameBytes() throws {
     try withModel { folder in
       for verb in ["score", "evaluate"] {
@@ -128,6 +128,37 @@ import UnrollFormat
             "<dt>perplexity</dt><dd>\(String(format: "%.4f", perplexity))</dd>"))
         #expect(page.contains("<h2 id=\"section-1\">Texts</h2>") == (texts.count > 1))
       }
+    }
+  }
+
+  @Test("The page of evaluate shows the lines with the largest loss, if its blocks are lines")
+  func worstLines() throws {
+    try withModel { folder in
+      func page(_ options: [String]) throws -> String {
+        let result = try runner.run(
+          ["evaluate", "out.h5", "text.txt", "--report", "a.html", "--force"] + options, in: folder)
+        #expect(result.exitCode == 0, "\(result.errors)")
+        return try text("\(folder)/a.html")
+      }
+      let sentences = try page(["--protocol", "sentence"])
+      let scores = try runner.run(
+        ["score", "out.h5", "text.txt", "--level", "sentence", "--unknown", "include"], in: folder)
+      let losses = try scores.output.split(separator: "\n").dropFirst().map { row in
+        let cells = row.split(separator: "\t")
+        return try -#require(Double(cells[3])) / #require(Double(cells[1]))
+      }
+      let lines = ["w0 w3 &lt;/script&gt;&lt;b&gt; w8", "", "w2 w2 w5"]
+      let order = losses.indices.sorted { losses[$0] > losses[$1] }
+      let rows = sentences.matches(
+        of:
+          #/<td class="n">(\d)<\/td><td class="n">([\d.]+)<\/td><td class="n">\d<\/td><td>(.*)<\/td>/#
+      )
+      #expect(rows.map { String($0.3) } == order.map { lines[$0] })
+      for (row, index) in zip(rows, order) {
+        #expect(row.1 == "\(index + 1)" && row.2 == String(format: "%.4f", losses[index]))
+      }
+      // A stream has windows, not lines.
+      #expect(try !page([]).contains("w2 w2 w5"))
     }
   }
 

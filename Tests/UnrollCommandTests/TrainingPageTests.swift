@@ -4,6 +4,7 @@ import Foundation
 import TestSupport
 import Testing
 import UnrollFormat
+import UnrollTensors
 
 @Suite("Pages of trainings, models and findings") struct TrainingPageTests {
   private let runner: CommandRunner
@@ -127,6 +128,32 @@ import UnrollFormat
       #expect(
         counts.count == 2 * (counts.count / 2)
           && counts.prefix(counts.count / 2).reduce(0, +) == total)
+    }
+  }
+
+  @Test("The page of diff has the JSON of --json, and a bar for each tensor whose numbers differ")
+  func differencePage() throws {
+    try withTemporaryFolder { folder in
+      var model = Checkpoint.small()
+      try model.write(to: "\(folder)/a.h5")
+      let path = try #require(model.architecture.parameters.first?.path)
+      let tensor = try #require(model.parameters[path])
+      var numbers = try #require(tensor.floats())
+      numbers[1] += 1
+      model.parameters[path] = Tensor(numbers, shape: tensor.shape)
+      try model.write(to: "\(folder)/b.h5")
+      try Data("the cat sat\non a mat\n".utf8).write(to: URL(filePath: "\(folder)/t.txt"))
+      let arguments = ["diff", "a.h5", "b.h5", "--text", "t.txt"]
+      let written = try runner.run(
+        arguments + ["--report", "a.html", "--plot", "a.svg"], in: folder)
+      #expect(written.exitCode == 1 && written.errors == "wrote a.html\nwrote a.svg\n")
+      let json = try object(try runner.run(arguments + ["--json"], in: folder).output)
+      #expect(try result("\(folder)/a.html") == json)
+      #expect(try text("\(folder)/a.html").contains("The models are not the same. Different: "))
+      #expect(try text("\(folder)/a.svg").matches(of: #/<rect class="f0"/#).count == 1)
+      let same = try runner.run(["diff", "a.h5", "a.h5", "--report", "b.html"], in: folder)
+      #expect(same.exitCode == 0 && same.output == "the same\n", "\(same.errors)")
+      #expect(try text("\(folder)/b.html").contains("The models are the same."))
     }
   }
 

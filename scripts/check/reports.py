@@ -34,6 +34,7 @@ PAGES = [
      "--learning-rate 0.02 --min-count 2 --epochs 8 -o small.h5 --force"),
     ("inspect", "inspect word.last.h5"),
     ("inspect-foreign", "inspect FIXTURES/characters/model.pt"),
+    ("diff", "diff word.h5 small.h5 --text text.txt"),
     ("validate", "validate FIXTURES/hostile"),
     ("validate-one", "validate word.h5"),
 ]

@@ -4,6 +4,7 @@ import ArgumentParser
 import Foundation
 import UnrollEngine
 import UnrollFormat
+import UnrollReport
 import UnrollTensors
 
 struct Diff: ParsableCommand {
@@ -35,10 +36,17 @@ struct Diff: ParsableCommand {
 
   @OptionGroup(title: "Files of other formats") var reading: AnyModelOptions
 
+  @OptionGroup(title: "Page and figure") var shown: ReportOptions
+
+  @Flag(help: "Replace the page and the figure if they exist.")
+  var force = false
+
   @Flag(help: "Print one JSON object.")
   var json = false
 
   func run() throws {
+    let inputs = [first, second] + [text].compactMap { $0 }
+    try shown.check(inputs: inputs + reading.paths, replacing: force, json: json)
     let (pair, difference) = try Progress.during("comparing \(first) and \(second)") {
       let pair = try ModelPair([first, second], options: reading.conversion, reader: .inChild)
       return (pair, pair.difference)
@@ -46,7 +54,13 @@ struct Diff: ParsableCommand {
     let report = DifferenceReport(
       files: [first, second], difference, listsTensors: weights,
       try text.map { try compare(pair.checkpoints, $0) })
-    if json { try Output.json(report) } else { report.lines.forEach(Output.result) }
+    if json {
+      try Output.json(report)
+    } else if !shown.printsFigure {
+      report.lines.forEach(Output.result)
+    }
+    try shown.write(
+      { try report.document(text: text) }, figure: report.figure, replacing: force)
     try Output.finish()
     if !report.equal { throw Ending.no }
   }

@@ -239,6 +239,7 @@ struct Evaluate: ParsableCommand {
     guard shown.isGiven else { return }
     let page = EvaluationPage(
       texts: texts, results: results, total: total, precision: options.precision,
+      tokenizer: checkpoint.tokenizer,
       interval: interval, rows: rows)
     try shown.write(
       {
@@ -247,7 +248,7 @@ struct Evaluate: ParsableCommand {
           lead:
             "The model \(printable(options.path)) predicts the text; protocol \(`protocol`.rawValue), "
             + "\(total.context).",
-          model: options.path, weights: checkpoint.statedDigest, texts: texts)
+          files: ["model": options.path], weights: checkpoint.statedDigest, texts: texts)
         document.add(notes)
         try page.fill(&document)
         return document

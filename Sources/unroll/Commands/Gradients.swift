@@ -95,7 +95,7 @@ struct Gradients: ParsableCommand {
         var document = Document(
           title: "Gradient flow of \(options.model)",
           lead: "Size of the gradient of one step's loss by the state k steps before, by k.",
-          model: options.model, weights: checkpoint.statedDigest, texts: [text])
+          files: ["model": options.model], weights: checkpoint.statedDigest, texts: [text])
         document.add([note].compactMap { $0 })
         try report.fill(&document)
         return document

@@ -237,7 +237,7 @@ struct Score: ParsableCommand {
           title: "Surprisal of \(text == "-" ? "a text" : text)",
           lead:
             "The model \(printable(options.path)) predicts each \(level.rawValue) from the text before it.",
-          model: options.path, weights: weights, texts: [text])
+          files: ["model": options.path], weights: weights, texts: [text])
         document.add(notes)
         page.fill(&document)
         return document

@@ -5,6 +5,7 @@ import UnrollEngine
 import UnrollFormat
 import UnrollReport
 import UnrollTensors
+import UnrollTokenization
 
 /// The page of the perplexity of one or several texts.
 struct EvaluationPage {
@@ -12,6 +13,8 @@ struct EvaluationPage {
   let results: [Perplexity]
   let total: Perplexity
   let precision: Precision
+  /// The model's tokenizer, which says where lines end.
+  let tokenizer: Tokenizer
   let interval: (Perplexity) -> (low: Double, high: Double, blocks: Int)?
   let rows: (Perplexity) -> [(name: String, value: String)]
 
@@ -89,14 +92,16 @@ struct EvaluationPage {
     let worst = blocks.indices.sorted {
       (blocks[$1].loss, $0) < (blocks[$0].loss, $1)
     }.prefix(Self.worstCount)
+    let lines = lines(at: Set(worst))
     let table = Table(
-      "Blocks with the largest loss",
-      [.number("block"), .number("nats a token"), .number("predictions")],
+      lines == nil ? "Blocks with the largest loss" : "Lines with the largest loss",
+      [.number(lines == nil ? "block" : "line"), .number("nats a token"), .number("predictions")]
+        + (lines == nil ? [] : [.text("text")]),
       worst.map { index in
         [
           Output.grouped(index + 1), Document.number(blocks[index].loss),
           Output.grouped(blocks[index].predictions),
-        ]
+        ] + (lines.map { [$0[index] ?? ""] } ?? [])
       })
     return Document.Section(
       "Loss along the text",
@@ -105,6 +110,27 @@ struct EvaluationPage {
           "A block is a line or a window of the text, or several where there are many; the interval is a bootstrap over "
             + "them."), .figure(course),
       ] + (distribution.map { [.figure($0)] } ?? []) + [.table(table)])
+  }
+
+  /// Returns the texts of some lines by their indices; `nil` if a block is not a line of a file that
+  /// can be read again.
+  private func lines(at indices: Set<Int>) -> [Int: String]? {
+    let perLine: [PerplexityProtocol] = [.sentence, .srilm, .kenlm]
+    guard texts.count == 1, perLine.contains(total.protocol),
+      total.blockLosses.count == total.lines,
+      var reader = LineReader.peeking(into: texts[0], for: tokenizer)
+    else { return nil }
+    var found: [Int: String] = [:]
+    var count = 0
+    while let line = try? reader.next() {
+      if indices.contains(count) {
+        let text = String(decoding: line.bytes, as: UTF8.self)
+        found[count] = excerpt(text.hasSuffix("\n") ? String(text.dropLast()) : text)
+      }
+      count += 1
+    }
+    // Blank lines that the protocol skips would shift the others.
+    return count == total.lines ? found : nil
   }
 
   /// The mean loss of groups of neighboring blocks; `nil` with fewer than two blocks.

@@ -15,7 +15,7 @@ extension ModelReport {
         title: "Model \(file)",
         lead: "Recurrent language model of \(Output.grouped(parameterCount)) parameters, "
           + "\(Output.grouped(bytes)) bytes.",
-        model: file, weights: weightsDigest)
+        files: ["model": file], weights: weightsDigest)
       document.highlights = [
         Document.Fact("parameters", Output.grouped(parameterCount)),
         Document.Fact("tokens", Output.grouped(vocabularySize)),

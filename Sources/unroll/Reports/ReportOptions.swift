@@ -109,12 +109,15 @@ extension Document {
   /// - Parameters:
   ///   - title: The title.
   ///   - lead: The sentence below it.
-  ///   - model: The path of the model.
+  ///   - files: The paths of models, by their roles.
   ///   - weights: The digest of the model's weights; `nil` if the file has none.
   ///   - texts: The paths of the texts; `-` for standard input.
-  init(title: String, lead: String, model: String, weights: String?, texts: [String] = []) {
+  init(
+    title: String, lead: String, files: KeyValuePairs<String, String>, weights: String? = nil,
+    texts: [String] = []
+  ) {
     self.init(title: printable(title), producer: UnrollVersion.producer, lead: lead)
-    facts.append(Fact("model", printable(model)))
+    facts += files.map { Fact($0.key, printable($0.value)) }
     if let weights { facts.append(Fact("weights", "sha256 \(weights.prefix(12))…")) }
     for text in texts {
       // A pipe has no bytes to read again.

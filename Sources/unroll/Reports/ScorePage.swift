@@ -38,7 +38,7 @@ struct ScorePage {
   /// The number of rows of the most surprising words.
   private static let topCount = 20
   /// The lower bounds of the colors but the first, in bits.
-  private static let levels = [1.0, 2, 4, 6, 8, 10, 12, 15]
+  private static let levels = [1.0, 2, 4, 6, 9, 13, 18, 25]
   /// The most bins of the histogram.
   private static let binLimit = 40
 

@@ -39,7 +39,7 @@ struct TrainingPage {
       lead: isRunning
         ? "The training is running: load this page again to see its newer evaluations."
         : "The training is at step \(Output.grouped(run.state.step)).",
-      model: output, weights: run.state.best?.weightsDigest, texts: texts)
+      files: ["model": output], weights: run.state.best?.weightsDigest, texts: texts)
     document.highlights = curve.highlights
     document.sections = [
       Document.Section("Evaluations", curve.blocks),

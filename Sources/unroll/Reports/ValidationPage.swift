@@ -26,11 +26,9 @@ struct ValidationPage {
   ///
   /// - Throws: `EncodingError` if a number is not finite.
   func document() throws -> Document {
-    let names = inputs.map(printable).joined(separator: ", ")
     var document = Document(
       title: "Findings in \(inputs.count == 1 ? inputs[0] : counted(inputs.count, "input"))",
-      lead: verdict, model: inputs.joined(separator: ", "), weights: nil)
-    document.facts[0] = Document.Fact("files", names)
+      lead: verdict, files: ["files": inputs.joined(separator: ", ")])
     document.facts += rules
     document.highlights = [
       Document.Fact("files", Output.grouped(report.files.count)),
