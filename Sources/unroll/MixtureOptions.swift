@@ -30,6 +30,9 @@ struct MixtureOptions: ParsableArguments {
     guard isGiven || (weights == nil && fitWeights == nil) else {
       throw ValidationError("--weights and --fit-weights need --with.")
     }
+    guard !with.contains("-"), fitWeights != "-" else {
+      throw ValidationError("--with and --fit-weights need files.")
+    }
     guard weights == nil || fitWeights == nil else {
       throw ValidationError("--weights and --fit-weights cannot be combined.")
     }

@@ -48,7 +48,8 @@ import Testing
       let rows = words.output.split(separator: "\n")
       #expect(rows.count == 689 && rows[1].hasSuffix("\tNA\tNA\t0"))
       for (verb, options) in [
-        ("evaluate", ["--weights", "1,0"]), ("score", ["--fit-weights", text]),
+        ("evaluate", ["--weights", "1,0"]), ("score", ["--with", "-"]),
+        ("score", ["--fit-weights", text]),
         ("evaluate", mixed + ["--weights", "0.5,0.5"]), ("score", mixed + ["--carry"]),
         ("evaluate", mixed + ["--protocol", "columns"]), ("evaluate", mixed + ["--details"]),
         ("score", mixed + ["--guesses", "2"]), ("score", mixed + ["--states", "s.h5"]),
