@@ -214,7 +214,9 @@ extension ConversionOptions {
     guard case .list(let path, _) = vocabulary, checkText == nil else { return nil }
     return Note(
       place: path,
-      message: "not checked to be the model's tokens in their order; --check TEXT does it")
+      message:
+        "the order of the tokens was not checked; --check TEXT tests it on a text of the model's kind"
+    )
   }
 
   /// Returns the warning about a converted model that predicts its own text badly, if there is a

@@ -70,7 +70,15 @@ struct ScoreTotals {
   func unknownNote(_ style: ScoreStyle) -> String? {
     guard unknownTokens > 0 else { return nil }
     let count = style.level == .word ? unknownWords : unknownTokens
+    guard count > 0 else { return nil }
     let unit = style.level == .word ? "word" : "token"
+    if style.unknown?.leavesOut == true {
+      let few = count == 1 ? "1 \(unit) has" : "\(Output.grouped(count)) \(unit)s have"
+      return
+        "note: \(few) text that is not in the vocabulary (in \(Output.grouped(linesWithUnknown)) of "
+        + "\(Output.grouped(lines)) lines): it is left out"
+        + (style.level == .sentence ? "" : ", and surp is NA there")
+    }
     let found =
       "note: \(Output.grouped(count)) \(unit)\(count == 1 ? "" : "s") in "
       + "\(Output.grouped(linesWithUnknown)) of \(Output.grouped(lines)) lines "
@@ -82,10 +90,6 @@ struct ScoreTotals {
     let column = style.level == .sentence ? "logprob" : "surp"
     let rows = style.level == .sentence ? "these lines have" : "they have"
     switch style.unknownWords {
-    case _ where style.unknown?.leavesOut == true:
-      return style.level == .sentence
-        ? "what is unknown in these lines is left out of the text"
-        : "what is unknown in them is left out of the text, and \(rows) \(column) NA"
     case .undefined:
       return
         "\(rows) \(column) NA; --unknown include gives each the probability of all unknown words together, which is "

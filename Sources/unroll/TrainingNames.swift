@@ -48,8 +48,8 @@ extension TrainingVerb {
     }
     guard let output = output ?? TrainingFiles.best(ofState: state) else {
       throw ValidationError(
-        "--output is missing, and \(printable(state)) is not named as a state to resume from, which ends in "
-          + ".last.unroll.h5: give that file")
+        "--output is missing, and \(printable(state)) is not named as a state to resume from: give "
+          + "\(printable(TrainingFiles(best: state).last)), the file beside it")
     }
     if let train, let valid = valid ?? split.map({ _ in train }) {
       return TrainingNames(train: train, valid: valid, output: output, split: split)
@@ -101,12 +101,15 @@ extension TrainingVerb {
     _ option: String, _ name: String, _ state: String, isRight: (String) -> Bool
   ) throws -> String {
     let folder = URL(filePath: state).deletingLastPathComponent().relativePath
+    var changed: String?
     for path in [name, folder == "." ? name : "\(folder)/\(name)"] {
       guard let file = try? MappedFile(path: path) else { continue }
+      changed = changed ?? path
       if isRight(Progress.during("checking \(path)") { digest(of: file) }) { return path }
     }
     throw Refusal(
       "\(printable(state)): expected the text of \(option), \(printable(name)), unchanged in this folder or beside "
-        + "the state; found none\n  fix: say where the texts are: --train FILE --valid FILE")
+        + "the state; found \(changed.map { "\(printable($0)) with other contents" } ?? "none")\n  fix: say where the texts are: --train FILE --valid FILE"
+    )
   }
 }

@@ -33,7 +33,7 @@ struct TrainingVerb: ParsableArguments {
 
   @Flag(
     help: ArgumentHelp(
-      "Begin this training, or resume it if its .last file exists; also written --resume auto."
+      "Begin this training, or resume it if its .last file exists."
     ))
   var autoResume = false
 
@@ -259,9 +259,14 @@ struct TrainingVerb: ParsableArguments {
       warnOfLineEnds(inText: path, encoder)
       let text = try TrainingText(path: path, encoder: encoder) { reporter.reading(path, $0) }
       if text.unknown > 0 {
+        let isMost = 2 * text.unknown > text.count
         Output.note(
-          "note: \(printable(path)): \(Output.grouped(text.unknown)) of "
-            + "\(Output.grouped(text.count)) tokens are words that the vocabulary lacks")
+          (isMost ? "warning" : "note")
+            + ": \(printable(path)): \(Output.grouped(text.unknown)) of "
+            + "\(Output.grouped(text.count)) tokens are words that the vocabulary lacks"
+            + (isMost
+              ? ": the losses are of the unknown token more than of words\n  fix: finetune --vocabulary extend adds "
+                + "the words; or give a text of the model's kind" : ""))
       }
       return text
     }

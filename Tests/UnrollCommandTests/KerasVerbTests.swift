@@ -38,7 +38,7 @@ import UnrollTensors
       let figures =
         "read back, 7 tensors equal bit for bit, log-probabilities of 4 tokens equal\n"
       let unchecked =
-        "note: words.txt: not checked to be the model's tokens in their order; --check TEXT does it\n"
+        "note: words.txt: the order of the tokens was not checked; --check TEXT tests it on a text of the model's kind\n"
       #expect(
         try convert([path("gru.keras")] + there, in: folder)
           == (0, "\(unchecked)wrote a.h5: \(figures)"))
@@ -251,9 +251,9 @@ import UnrollTensors
       try checkpoint.write(to: "\(folder)/a.h5")
       let out = try convert(["a.h5", "-o", "a.keras"], in: folder)
       #expect(out.code == 0)
-      let sums = "note: /model/layers/00/bias: the sum of the two biases, rounded to f32: "
+      let sums = "note: /model/layers/00/bias: Keras has one bias: the sum of the two, rounded to f32; "
       #expect(out.errors.contains(sums))
-      #expect(out.errors.contains("note: /model/layers/01/bias: the sum of the two biases: Keras"))
+      #expect(out.errors.contains("note: /model/layers/01/bias: Keras has one bias: the sum of the two; "))
       let last = try #require(out.errors.split(separator: "\n").last)
       let found = try #require(last.firstMatch(of: /of 4 tokens within (\S+) nats/))
       #expect(try #require(Double(found.1)) < 1e-6)

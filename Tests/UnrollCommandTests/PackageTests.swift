@@ -1,4 +1,4 @@
-// What the manifest promises of the modules.
+// The promises of the manifest about the modules.
 
 import Foundation
 import TestSupport

@@ -188,7 +188,8 @@ import UnrollFormat
       }
       let scored = try runner.run(
         ["score", "m.unroll.h5", text, "--unknown", "drop", "--level", "sentence"], in: folder)
-      #expect(scored.exitCode == 0 && scored.errors.contains("8 tokens in 5 of 6 lines"))
+      #expect(scored.exitCode == 0 && scored.errors.contains("8 tokens have text"))
+      #expect(scored.errors.contains("(in 5 of 6 lines): it is left out"), "\(scored.errors)")
       #expect(scored.output.split(separator: "\n").dropFirst(4).first == "4\t3\t1\t-8.344800")
     }
   }

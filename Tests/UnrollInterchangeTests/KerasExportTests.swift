@@ -180,7 +180,7 @@ import UnrollTokenization
     #expect(after.enumerated().allSatisfy { $1 == before[$0] + ((6..<12).contains($0) ? 1 : 0) })
     #expect(
       try KerasFormat.exportNotes(for: checkpoint).map(\.description).prefix(2) == [
-        "/model/layers/00/bias: the sum of the two biases: Keras has one, which SGD would move half as far",
+        "/model/layers/00/bias: Keras has one bias: the sum of the two; further training with SGD moves it half as far",
         "/model/layers/01/bias: with the forget bias of 1.0 in it, rounded to f32",
       ])
     try withTemporaryFolder { folder in

@@ -179,6 +179,7 @@ private struct MissingWords {
       found: "\(counts.values.reduce(0, +)) words that it lacks: \(list)\(more)"
         + (cause.map { "; the text has \($0.found)" } ?? ""),
       fix: cause?.fix
-        ?? "replace or remove them; check that the text was prepared as the model's own text was")
+        ?? "replace or remove them, or add them with finetune --vocabulary extend; check that the text was prepared "
+        + "as the model's own text was")
   }
 }

@@ -74,16 +74,12 @@ enum AttributeName {
   static let vocabularySize = "vocabulary_size"
   static let embeddingSize = "embedding_size"
   static let cell = "cell"
-  static let inputSize = "input_size"
-  static let hiddenSize = "hidden_size"
-  static let activation = "activation"
   static let gateActivation = "gate_activation"
   static let gateAlpha = "gate_alpha"
   static let gateBeta = "gate_beta"
   static let forgetBias = "forget_bias"
   static let projectionSize = "projection_size"
   static let reset = "reset"
-  static let bias = "bias"
   static let unit = "unit"
   static let size = "size"
   static let sentenceStart = "sentence_start"
@@ -162,35 +158,12 @@ extension Layout {
         AttributeSchema(name: AttributeName.complete, value: .integer(1...1)),
       ]),
     ObjectSchema(
-      path: model, kind: .group,
-      attributes: [
-        AttributeSchema(name: AttributeName.kind, value: .word(["recurrent_language_model"])),
-        AttributeSchema(name: AttributeName.input, value: words(ModelInput.self)),
-        AttributeSchema(name: AttributeName.tied, value: .integer(0...1)),
-        AttributeSchema(name: AttributeName.vocabularySize, value: .integer(1...maximumSize)),
-        AttributeSchema(name: AttributeName.embeddingSize, value: .integer(1...maximumSize)),
-      ]),
+      path: model, kind: .group, attributes: Architecture.fields.schemas()),
     ObjectSchema(path: embedding, kind: .group, isRequired: false),
     parameter(ParameterPath.embeddingWeight.description, rank: 2),
     ObjectSchema(path: layers, kind: .group),
     ObjectSchema(
-      path: "\(layers)/#", kind: .group,
-      attributes: [
-        AttributeSchema(name: AttributeName.cell, value: words(Cell.self)),
-        AttributeSchema(name: AttributeName.inputSize, value: .integer(1...maximumSize)),
-        AttributeSchema(name: AttributeName.hiddenSize, value: .integer(1...maximumSize)),
-        AttributeSchema(name: AttributeName.activation, value: words(Activation.self)),
-        AttributeSchema(name: AttributeName.bias, value: words(LayerBias.self)),
-        AttributeSchema(
-          name: AttributeName.gateActivation, value: .word(GateActivation.names),
-          isRequired: false),
-        AttributeSchema(name: AttributeName.gateAlpha, value: .number, isRequired: false),
-        AttributeSchema(name: AttributeName.gateBeta, value: .number, isRequired: false),
-        AttributeSchema(name: AttributeName.reset, value: words(GRUReset.self), isRequired: false),
-        AttributeSchema(name: AttributeName.forgetBias, value: .number, isRequired: false),
-        AttributeSchema(
-          name: AttributeName.projectionSize, value: .integer(1...maximumSize), isRequired: false),
-      ]),
+      path: "\(layers)/#", kind: .group, attributes: LayerArchitecture.fields.schemas()),
     parameter("\(layers)/#/\(LayerParameter.weightIH.rawValue)", rank: 2),
     parameter("\(layers)/#/\(LayerParameter.weightHH.rawValue)", rank: 2),
     parameter("\(layers)/#/\(LayerParameter.biasIH.rawValue)", rank: 1),
@@ -231,15 +204,7 @@ extension Layout {
     numbers(probeIDs, .uint32, isRequired: false),
     ObjectSchema(path: provenance, kind: .group, isRequired: false),
     ObjectSchema(
-      path: "\(provenance)/#", kind: .group,
-      attributes: [
-        AttributeSchema(name: AttributeName.operation, value: .text),
-        AttributeSchema(name: AttributeName.tool, value: .text),
-        AttributeSchema(name: AttributeName.arguments, value: .text, isRequired: false),
-        AttributeSchema(name: AttributeName.inputs, value: .text, isRequired: false),
-        AttributeSchema(name: AttributeName.outcome, value: .text, isRequired: false),
-        AttributeSchema(name: AttributeName.weightsDigest, value: .text, isRequired: false),
-      ]),
+      path: "\(provenance)/#", kind: .group, attributes: ProvenanceEntry.fields.schemas()),
   ]
 
   static let digestAttribute = AttributeSchema(

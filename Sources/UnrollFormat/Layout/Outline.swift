@@ -145,19 +145,11 @@ extension Checkpoint {
   }
 
   private func addModel(to outline: inout Outline) {
-    outline.addGroup(
-      Layout.model,
-      [
-        AttributeName.kind: .text("recurrent_language_model"),
-        AttributeName.input: .text(architecture.input.rawValue),
-        AttributeName.tied: .integer(architecture.isTied ? 1 : 0),
-        AttributeName.vocabularySize: .integer(Int64(architecture.vocabularySize)),
-        AttributeName.embeddingSize: .integer(Int64(architecture.embeddingSize)),
-      ])
+    outline.addGroup(Layout.model, Architecture.fields.attributes(of: architecture))
     if architecture.input == .embedding { outline.addGroup(Layout.embedding) }
     outline.addGroup(Layout.layers)
     for (index, layer) in architecture.layers.enumerated() {
-      outline.addGroup(Layout.layer(index), layer.attributes)
+      outline.addGroup(Layout.layer(index), LayerArchitecture.fields.attributes(of: layer))
     }
     outline.addGroup(Layout.output, [AttributeName.kind: .text("softmax")])
     for path in parameters.paths {
@@ -216,41 +208,8 @@ extension Checkpoint {
   private func addProvenance(to outline: inout Outline) {
     outline.addGroup(Layout.provenance)
     for (index, entry) in provenance.enumerated() {
-      var attributes: [String: AttributeValue] = [
-        AttributeName.operation: .text(entry.operation),
-        AttributeName.tool: .text(entry.tool),
-        AttributeName.arguments: .text(entry.arguments),
-        AttributeName.inputs: .text(entry.inputs),
-      ]
-      if !entry.outcome.isEmpty { attributes[AttributeName.outcome] = .text(entry.outcome) }
-      if !entry.weightsDigest.isEmpty {
-        attributes[AttributeName.weightsDigest] = .text(entry.weightsDigest)
-      }
-      outline.addGroup(Layout.provenanceEntry(index), attributes)
+      outline.addGroup(
+        Layout.provenanceEntry(index), ProvenanceEntry.fields.attributes(of: entry))
     }
-  }
-}
-
-extension LayerArchitecture {
-  /// The attributes of the layer's group.
-  fileprivate var attributes: [String: AttributeValue] {
-    var attributes: [String: AttributeValue] = [
-      AttributeName.cell: .text(cell.rawValue),
-      AttributeName.inputSize: .integer(Int64(inputSize)),
-      AttributeName.hiddenSize: .integer(Int64(hiddenSize)),
-      AttributeName.activation: .text(activation.rawValue),
-      AttributeName.bias: .text(bias.rawValue),
-    ]
-    if cell != .rnn { attributes[AttributeName.gateActivation] = .text(gateActivation.name) }
-    if case .hardSigmoid(let alpha, let beta) = gateActivation {
-      attributes[AttributeName.gateAlpha] = .number(alpha)
-      attributes[AttributeName.gateBeta] = .number(beta)
-    }
-    if cell == .gru { attributes[AttributeName.reset] = .text(reset.rawValue) }
-    if forgetBias != 0 { attributes[AttributeName.forgetBias] = .number(forgetBias) }
-    if let projectionSize {
-      attributes[AttributeName.projectionSize] = .integer(Int64(projectionSize))
-    }
-    return attributes
   }
 }

@@ -9,55 +9,19 @@ extension Contents {
   var layerGroups: [String] { members(of: Layout.layers).map { "\(Layout.layers)/\($0)" } }
 
   func readArchitecture() -> Architecture? {
-    guard let input = text(Layout.model, AttributeName.input).flatMap(ModelInput.init),
-      let vocabularySize = integer(Layout.model, AttributeName.vocabularySize),
-      let embeddingSize = integer(Layout.model, AttributeName.embeddingSize),
-      let tied = integer(Layout.model, AttributeName.tied),
-      [vocabularySize, embeddingSize].allSatisfy({ sizeIsUsable($0) })
-    else { return nil }
-    var layers: [LayerArchitecture] = []
-    for group in layerGroups {
-      guard let layer = layerArchitecture(group) else { return nil }
-      layers.append(layer)
+    let empty = Architecture(vocabularySize: 0, embeddingSize: 0, layers: [], isTied: false)
+    guard var architecture = value(Architecture.fields, at: Layout.model, in: empty) else {
+      return nil
     }
-    var architecture = Architecture(
-      vocabularySize: vocabularySize, embeddingSize: embeddingSize, layers: layers,
-      isTied: tied == 1, hasOutputBias: exists(ParameterPath.outputBias.description))
-    architecture.input = input
+    for group in layerGroups {
+      let empty = LayerArchitecture(cell: .lstm, inputSize: 0, hiddenSize: 0)
+      guard let layer = value(LayerArchitecture.fields, at: group, in: empty) else { return nil }
+      architecture.layers.append(layer)
+    }
+    architecture.hasOutputBias = exists(ParameterPath.outputBias.description)
     architecture.hasOutputProjection = exists(ParameterPath.outputProjection.description)
     return architecture
   }
-
-  private func layerArchitecture(_ group: String) -> LayerArchitecture? {
-    guard let cell = text(group, AttributeName.cell).flatMap(Cell.init),
-      let inputSize = integer(group, AttributeName.inputSize),
-      let hiddenSize = integer(group, AttributeName.hiddenSize),
-      let activation = text(group, AttributeName.activation).flatMap(Activation.init),
-      let bias = text(group, AttributeName.bias).flatMap(LayerBias.init),
-      [inputSize, hiddenSize].allSatisfy({ sizeIsUsable($0) })
-    else { return nil }
-    var layer = LayerArchitecture(
-      cell: cell, inputSize: inputSize, hiddenSize: hiddenSize, activation: activation, bias: bias)
-    if text(group, AttributeName.gateActivation) == GateActivation.names[1] {
-      guard let alpha = number(group, AttributeName.gateAlpha),
-        let beta = number(group, AttributeName.gateBeta)
-      else { return nil }
-      layer.gateActivation = .hardSigmoid(alpha: alpha, beta: beta)
-    }
-    if let reset = text(group, AttributeName.reset) {
-      guard let variant = GRUReset(rawValue: reset) else { return nil }
-      layer.reset = variant
-    }
-    layer.forgetBias = number(group, AttributeName.forgetBias) ?? 0
-    if let size = integer(group, AttributeName.projectionSize) {
-      guard sizeIsUsable(size) else { return nil }
-      layer.projectionSize = size
-    }
-    return layer
-  }
-
-  /// `true` if products of a few such sizes fit in an `Int`.
-  private func sizeIsUsable(_ size: Int) -> Bool { size >= 1 && size <= Layout.maximumSize }
 
   func readVocabulary() -> Vocabulary? {
     guard let unit = text(Layout.vocabulary, AttributeName.unit).flatMap(TokenUnit.init),
@@ -112,14 +76,8 @@ extension Contents {
   /// The history of the model, oldest first.
   var provenanceEntries: [ProvenanceEntry] {
     members(of: Layout.provenance).map { name in
-      let group = "\(Layout.provenance)/\(name)"
-      return ProvenanceEntry(
-        operation: text(group, AttributeName.operation) ?? "",
-        tool: text(group, AttributeName.tool) ?? "",
-        arguments: text(group, AttributeName.arguments) ?? "",
-        inputs: text(group, AttributeName.inputs) ?? "",
-        outcome: text(group, AttributeName.outcome) ?? "",
-        weightsDigest: text(group, AttributeName.weightsDigest) ?? "")
+      let empty = ProvenanceEntry(operation: "", tool: "", arguments: "", inputs: "")
+      return value(ProvenanceEntry.fields, at: "\(Layout.provenance)/\(name)", in: empty) ?? empty
     }
   }
 }

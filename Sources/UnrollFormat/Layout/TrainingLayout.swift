@@ -97,40 +97,10 @@ extension Layout {
   /// The objects of a training.
   static let trainingObjects: [ObjectSchema] = [
     ObjectSchema(
-      path: training, kind: .group,
-      attributes: [
-        AttributeSchema(name: AttributeName.step, value: count),
-        AttributeSchema(name: AttributeName.epoch, value: .integer(0...maximumSize)),
-        AttributeSchema(name: AttributeName.tokensSeen, value: count),
-        AttributeSchema(name: AttributeName.evaluateWith, value: words(EvaluatedParameters.self)),
-        AttributeSchema(
-          name: AttributeName.averageAfter, value: .integer(0...maximumSize), isRequired: false),
-        AttributeSchema(name: AttributeName.resume, value: words(ResumeKind.self)),
-        AttributeSchema(name: AttributeName.resumeReason, value: .text, isRequired: false),
-        AttributeSchema(
-          name: AttributeName.maximumEpochs, value: .integer(0...maximumSize), isRequired: false),
-        AttributeSchema(name: AttributeName.maximumSteps, value: count, isRequired: false),
-        AttributeSchema(name: AttributeName.accumulation, value: .integer(1...maximumSize)),
-        AttributeSchema(
-          name: AttributeName.unfreezeEvery, value: .integer(1...maximumSize), isRequired: false),
-        AttributeSchema(
-          name: AttributeName.seed, value: .integer(0...Int64(UInt32.max)), isRequired: false),
-        AttributeSchema(
-          name: AttributeName.precision, value: .word(Precision.ofTraining.map(\.rawValue)),
-          isRequired: false),
-      ], isRequired: false),
+      path: training, kind: .group, attributes: TrainingState.fields.schemas(),
+      isRequired: false),
     ObjectSchema(
-      path: trainingData, kind: .group,
-      attributes: [
-        AttributeSchema(name: AttributeName.trainDigest, value: .text),
-        AttributeSchema(name: AttributeName.validDigest, value: .text),
-        AttributeSchema(name: AttributeName.tokens, value: count),
-        AttributeSchema(name: AttributeName.columns, value: .integer(1...maximumSize)),
-        AttributeSchema(name: AttributeName.window, value: .integer(1...maximumSize)),
-        AttributeSchema(name: AttributeName.windowKind, value: words(WindowKind.self)),
-        AttributeSchema(name: AttributeName.cursor, value: count),
-        AttributeSchema(name: AttributeName.totalNLL, value: .number),
-      ]),
+      path: trainingData, kind: .group, attributes: TrainingData.fields.schemas()),
     ObjectSchema(
       path: trainingSchedule, kind: .group,
       attributes: [
@@ -144,11 +114,7 @@ extension Layout {
     ObjectSchema(path: regularization, kind: .group, isRequired: false),
     ObjectSchema(
       path: "\(regularization)/#", kind: .group,
-      attributes: [
-        AttributeSchema(name: AttributeName.site, value: words(RegularizationTerm.Site.self)),
-        AttributeSchema(name: AttributeName.kind, value: words(RegularizationTerm.Kind.self)),
-        AttributeSchema(name: AttributeName.rate, value: .number),
-      ]),
+      attributes: RegularizationTerm.fields.schemas()),
     ObjectSchema(path: trainingHidden, kind: .group),
     ObjectSchema(path: "\(trainingHidden)/#", kind: .group),
     parameter("\(trainingHidden)/#/\(MemberName.h)", rank: 2, isRequired: true),
@@ -160,12 +126,8 @@ extension Layout {
     numbers("\(trainingHistory)/\(MemberName.trainNLL)", .float64),
     numbers("\(trainingHistory)/\(MemberName.validNLL)", .float64),
     ObjectSchema(
-      path: trainingBest, kind: .group,
-      attributes: [
-        AttributeSchema(name: AttributeName.step, value: count),
-        AttributeSchema(name: AttributeName.validNLL, value: .number),
-        AttributeSchema(name: AttributeName.weightsDigest, value: .text),
-      ], isRequired: false),
+      path: trainingBest, kind: .group, attributes: BestState.fields.schemas(),
+      isRequired: false),
   ]
 
   private static let count = AttributeSchema.Value.integer(0...maximumCount)
@@ -209,7 +171,6 @@ enum MemberName {
 }
 
 extension AttributeName {
-  static let outcome = "outcome"
   static let step = "step"
   static let weightDecayKind = "weight_decay_kind"
   static let epsilonPosition = "epsilon_position"
@@ -220,27 +181,15 @@ extension AttributeName {
   static let eta = "eta"
   static let mu = "mu"
   static let shape = "shape"
-  static let epoch = "epoch"
-  static let tokensSeen = "tokens_seen"
-  static let evaluateWith = "evaluate_with"
   static let resume = "resume"
   static let resumeReason = "resume_reason"
-  static let maximumEpochs = "maximum_epochs"
-  static let maximumSteps = "maximum_steps"
-  static let trainDigest = "train_digest"
-  static let validDigest = "valid_digest"
   static let tokens = "tokens"
   static let columns = "columns"
-  static let window = "window"
   static let cursor = "cursor"
   static let totalNLL = "total_nll"
   static let withoutImprovement = "evaluations_without_improvement"
-  static let accumulation = "accumulation"
-  static let unfreezeEvery = "unfreeze_every"
-  static let averageAfter = "average_after"
   static let windowKind = "window_kind"
   static let seed = "seed"
-  static let precision = "precision"
   static let site = "site"
   static let rate = "rate"
   static let validNLL = "valid_nll"

@@ -84,8 +84,8 @@ extension GradientClip {
 extension TrainingState {
   /// Adds `/training` and its members.
   func add(to outline: inout Outline) {
-    outline.addGroup(Layout.training, attributes)
-    outline.addGroup(Layout.trainingData, data.attributes)
+    outline.addGroup(Layout.training, Self.fields.attributes(of: self))
+    outline.addGroup(Layout.trainingData, TrainingData.fields.attributes(of: data))
     outline.addGroup(
       Layout.trainingSchedule,
       schedule.attributes.merging([
@@ -95,11 +95,7 @@ extension TrainingState {
     for (index, term) in regularization.enumerated() {
       outline.addGroup(
         "\(Layout.regularization)/\(Layout.number(index, digits: 2))",
-        [
-          AttributeName.site: .text(term.site.rawValue),
-          AttributeName.kind: .text(term.kind.rawValue),
-          AttributeName.rate: .number(term.rate),
-        ])
+        RegularizationTerm.fields.attributes(of: term))
     }
     outline.addGroup(Layout.trainingHidden)
     for (index, state) in hidden.enumerated() {
@@ -110,34 +106,8 @@ extension TrainingState {
     }
     addHistory(to: &outline)
     if let best {
-      outline.addGroup(
-        Layout.trainingBest,
-        [
-          AttributeName.step: .integer(Int64(best.step)),
-          AttributeName.validNLL: .number(best.validNLL),
-          AttributeName.weightsDigest: .text(best.weightsDigest),
-        ])
+      outline.addGroup(Layout.trainingBest, BestState.fields.attributes(of: best))
     }
-  }
-
-  private var attributes: [String: AttributeValue] {
-    var attributes: [String: AttributeValue] = [
-      AttributeName.step: .integer(Int64(step)),
-      AttributeName.epoch: .integer(Int64(epoch)),
-      AttributeName.tokensSeen: .integer(Int64(tokensSeen)),
-      AttributeName.accumulation: .integer(Int64(accumulation)),
-      AttributeName.evaluateWith: .text(
-        (evaluatesAverages ? EvaluatedParameters.average : .iterate).rawValue),
-      AttributeName.resume: .text((inexactReason == nil ? ResumeKind.exact : .inexact).rawValue),
-    ]
-    attributes[AttributeName.resumeReason] = inexactReason.map { .text($0) }
-    attributes[AttributeName.maximumEpochs] = maximumEpochs.map { .integer(Int64($0)) }
-    attributes[AttributeName.averageAfter] = averageAfter.map { .integer(Int64($0)) }
-    attributes[AttributeName.seed] = seed.map { .integer(Int64($0)) }
-    if precision != .float32 { attributes[AttributeName.precision] = .text(precision.rawValue) }
-    attributes[AttributeName.unfreezeEvery] = unfreezeEvery.map { .integer(Int64($0)) }
-    attributes[AttributeName.maximumSteps] = maximumSteps.map { .integer(Int64($0)) }
-    return attributes
   }
 
   private func addHistory(to outline: inout Outline) {
@@ -160,20 +130,5 @@ extension LearningRateSchedule {
     var attributes = [AttributeName.kind: AttributeValue.text(kind.rawValue)]
     for (number, value) in numbers { attributes[number.rawValue] = .number(value) }
     return attributes
-  }
-}
-
-extension TrainingData {
-  fileprivate var attributes: [String: AttributeValue] {
-    [
-      AttributeName.trainDigest: .text(trainDigest),
-      AttributeName.validDigest: .text(validDigest),
-      AttributeName.tokens: .integer(Int64(tokens)),
-      AttributeName.columns: .integer(Int64(columns)),
-      AttributeName.window: .integer(Int64(window)),
-      AttributeName.windowKind: .text(windowKind.rawValue),
-      AttributeName.cursor: .integer(Int64(cursor)),
-      AttributeName.totalNLL: .number(totalNLL),
-    ]
   }
 }

@@ -94,30 +94,14 @@ extension Contents {
 
   /// The state of the training; `nil` if a part is missing or not allowed.
   var trainingState: TrainingState? {
-    let root = Layout.training
-    guard let step = integer(root, AttributeName.step),
-      let epoch = integer(root, AttributeName.epoch),
-      let tokensSeen = integer(root, AttributeName.tokensSeen),
-      let data = trainingData,
-      let schedule = learningRateSchedule,
+    guard let data = trainingData, let schedule = learningRateSchedule,
       let waited = integer(Layout.trainingSchedule, AttributeName.withoutImprovement),
-      let accumulation = integer(root, AttributeName.accumulation),
-      let hidden = carriedStates
+      let hidden = carriedStates,
+      var state = value(
+        TrainingState.fields, at: Layout.training,
+        in: TrainingState(data: data, schedule: schedule, hidden: hidden))
     else { return nil }
-    var state = TrainingState(
-      step: step, epoch: epoch, tokensSeen: tokensSeen,
-      maximumEpochs: integer(root, AttributeName.maximumEpochs),
-      maximumSteps: integer(root, AttributeName.maximumSteps),
-      inexactReason: text(root, AttributeName.resumeReason), data: data, schedule: schedule,
-      hidden: hidden)
     state.evaluationsWithoutImprovement = waited
-    state.accumulation = accumulation
-    state.unfreezeEvery = integer(root, AttributeName.unfreezeEvery)
-    state.evaluatesAverages =
-      text(root, AttributeName.evaluateWith) == EvaluatedParameters.average.rawValue
-    state.averageAfter = integer(root, AttributeName.averageAfter)
-    state.precision = text(root, AttributeName.precision).flatMap(Precision.init) ?? .float32
-    state.seed = integer(root, AttributeName.seed).flatMap { UInt32(exactly: $0) }
     for name in members(of: Layout.regularization) {
       guard let term = regularizationTerm("\(Layout.regularization)/\(name)") else { return nil }
       state.regularization.append(term)
@@ -147,23 +131,9 @@ extension Contents {
   }
 
   private var trainingData: TrainingData? {
-    let group = Layout.trainingData
-    guard let train = text(group, AttributeName.trainDigest),
-      let valid = text(group, AttributeName.validDigest),
-      let tokens = integer(group, AttributeName.tokens),
-      let columns = integer(group, AttributeName.columns),
-      let window = integer(group, AttributeName.window),
-      let cursor = integer(group, AttributeName.cursor),
-      let totalNLL = number(group, AttributeName.totalNLL)
-    else { return nil }
-    var data = TrainingData(
-      trainDigest: train, validDigest: valid, tokens: tokens, columns: columns, window: window,
-      cursor: cursor, totalNLL: totalNLL)
-    guard let kind = text(group, AttributeName.windowKind).flatMap(WindowKind.init) else {
-      return nil
-    }
-    data.windowKind = kind
-    return data
+    value(
+      TrainingData.fields, at: Layout.trainingData,
+      in: TrainingData(trainDigest: "", validDigest: "", tokens: 0, columns: 0, window: 0))
   }
 
   private var carriedStates: [CarriedState]? {
@@ -208,10 +178,8 @@ extension Contents {
   }
 
   private var best: BestState? {
-    guard let step = integer(Layout.trainingBest, AttributeName.step),
-      let validNLL = number(Layout.trainingBest, AttributeName.validNLL),
-      let digest = text(Layout.trainingBest, AttributeName.weightsDigest)
-    else { return nil }
-    return BestState(step: step, validNLL: validNLL, weightsDigest: digest)
+    value(
+      BestState.fields, at: Layout.trainingBest,
+      in: BestState(step: 0, validNLL: 0, weightsDigest: ""))
   }
 }

@@ -140,7 +140,8 @@ struct KerasVariant {
       Note(
         place: ParameterPath.layer(index, .bias).description,
         message:
-          "the sum of the two biases\(isExact ? "" : ", rounded to \(dtype.rawValue)"): Keras has one, which SGD would move half as far"
+          "Keras has one bias: the sum of the two\(isExact ? "" : ", rounded to \(dtype.rawValue)"); further training with SGD "
+          + "moves it half as far"
       ))
   }
 

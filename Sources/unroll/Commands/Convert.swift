@@ -16,8 +16,8 @@ struct Convert: ParsableCommand {
       `unroll convert poet.unroll.h5 -o poet.onnx`
 
       Nothing in a file is run. The format of the output follows from its name or --to; the output is read back and compared \
-      before it gets its name. What a file leaves open is asked for, roles and gate orders by a --map that --print-map \
-      writes. A folder is converted to the folder -o. Formats and sources: docs/reference/verbs.md
+      before it gets its name. If the file leaves something open, convert asks for it; for roles of tensors and gate orders, \
+      complete what --print-map writes and give it with --map. A folder is converted to the folder -o. Formats and sources: docs/reference/verbs.md
       """)
 
   @Argument(

@@ -412,7 +412,11 @@ struct Evaluate: ParsableCommand {
     row("unknown", Output.grouped(result.unknown))
     if unknownText.leavesOut { row("left out", Output.grouped(result.leftOut)) }
     let isOwn = result.figures.isEmpty
-    row("divisor", isOwn ? "predictions (for nll and perplexity)" : "predictions (for nll)")
+    row(
+      "divisor",
+      isOwn
+        ? "the predictions: nll and perplexity are of their mean"
+        : "the predictions: nll is their mean")
     row("nll", number(result.nll) + " nats a token")
     if isOwn { row("perplexity", number(result.perplexity)) }
     for (name, value) in result.figures where value.isFinite {

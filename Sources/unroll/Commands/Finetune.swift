@@ -36,7 +36,7 @@ struct Finetune: ParsableCommand {
 
   @Flag(
     help:
-      "Resume from MODEL, the .last file of a training, with its texts in this folder or beside it; only --epochs, --steps and --learning-rate may change."
+      "Resume from MODEL, the .last file of a training, with its texts in this folder or beside it; of the settings only --epochs, --steps and --learning-rate may change."
   )
   var resume = false
 

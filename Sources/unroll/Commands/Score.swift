@@ -72,7 +72,7 @@ struct Score: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Add the rank of each token among all, and the N likeliest tokens in its place; of a word, for its "
+      "Add the rank of each token among all, and the N likeliest tokens in its place; with --level word those of the word's "
         + "first token.",
       valueName: "n"))
   var guesses: Int?

@@ -10,8 +10,7 @@ extension Rule {
       """,
     example: "The file starts with `GGUF` or, as a model that PyTorch saved, with `PK`.",
     fix:
-      "convert the file with `unroll convert` if it is a model of another format, else copy or download it again; verbs "
-      + "that take a text, too, take the model first"
+      "convert the file with `unroll convert` if it is a model of another format, else copy or download it again"
   ) { contents in
     guard contents.superblock == nil else { return [] }
     let start = contents.file.copy(0..<8)

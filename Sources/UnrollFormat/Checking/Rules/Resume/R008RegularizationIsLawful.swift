@@ -42,11 +42,8 @@ extension Rule {
 extension Contents {
   /// Returns a regularization term; `nil` where a part is missing or not allowed.
   func regularizationTerm(_ group: String) -> RegularizationTerm? {
-    guard
-      let site = text(group, AttributeName.site).flatMap(RegularizationTerm.Site.init),
-      let kind = text(group, AttributeName.kind).flatMap(RegularizationTerm.Kind.init),
-      let rate = number(group, AttributeName.rate)
-    else { return nil }
-    return RegularizationTerm(site: site, kind: kind, rate: rate)
+    value(
+      RegularizationTerm.fields, at: group,
+      in: RegularizationTerm(site: .embedding, kind: .element, rate: 0))
   }
 }
