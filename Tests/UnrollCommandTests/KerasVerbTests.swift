@@ -251,9 +251,12 @@ import UnrollTensors
       try checkpoint.write(to: "\(folder)/a.h5")
       let out = try convert(["a.h5", "-o", "a.keras"], in: folder)
       #expect(out.code == 0)
-      let sums = "note: /model/layers/00/bias: Keras has one bias: the sum of the two, rounded to f32; "
+      let sums =
+        "note: /model/layers/00/bias: Keras has one bias: the sum of the two, rounded to f32; "
       #expect(out.errors.contains(sums))
-      #expect(out.errors.contains("note: /model/layers/01/bias: Keras has one bias: the sum of the two; "))
+      #expect(
+        out.errors.contains("note: /model/layers/01/bias: Keras has one bias: the sum of the two; ")
+      )
       let last = try #require(out.errors.split(separator: "\n").last)
       let found = try #require(last.firstMatch(of: /of 4 tokens within (\S+) nats/))
       #expect(try #require(Double(found.1)) < 1e-6)

@@ -64,7 +64,7 @@ extension Checkpoint {
 }
 
 /// Returns a setting of the history as the option that gives it.
-private func option(_ name: String, in lines: some Sequence<String>) -> String {
+func option(_ name: String, in lines: some Sequence<String>) -> String {
   let isTerm = name.contains { $0 == ":" }
   let option = optionNames[name] ?? (isTerm ? "--regularize \(name)" : name)
   guard let line = lines.first(where: { $0.hasPrefix(name + "=") }) else { return "no \(option)" }

@@ -129,7 +129,8 @@ public struct TrainingChanges: Sendable {
     guard !allowsOtherSettings, let change else { return }
     throw TrainingError(
       path: "--resume", expected: "the settings that the training began with",
-      found: "\(change)", fix: "leave that option out, or give --allow-changes")
+      found: option(String(change.prefix { $0 != "=" }), in: [change]),
+      fix: "leave that option out, or give --allow-changes")
   }
 
   /// Refuses hyperparameters that the optimizer lacks; SGD that became ASGD accepts those of both.

@@ -19,7 +19,7 @@ struct ObjectModel {
   private var ledger: Ledger
   private(set) var source: ObjectSource
   private var notes: [Note] = []
-  /// `true` if there are numbers of an optimizer.
+  /// `true` if there is an optimizer.
   private var hasOptimizer = false
   /// The tokens and the tokenizer as JSON, in checkpoints that Unroll wrote.
   private let kept: String?
