@@ -47,7 +47,7 @@ import UnrollFormat
       #expect(state.training?.step == 25)
       let refused = try runner.run(resume + ["--batch-size", "5"], in: folder)
       #expect(refused.exitCode == 2)
-      let message = "expected the settings that the training began with; found columns=5"
+      let message = "expected the settings that the training began with; found --batch-size 5"
       #expect(refused.errors.contains(message), "\(refused.errors)")
     }
   }
@@ -76,7 +76,7 @@ import UnrollFormat
         (["--freeze", "output"], "--freeze: expected embedding frozen"),
         (["--unfreeze-every", "1"], "--unfreeze-every: expected none"),
         (["--sentences", "--batch-size", "1"], "--sentences: expected streams of a batch"),
-        (["--schedule", "constant"], "found schedule=constant"), (["--seed", "8"], "seed=8"),
+        (["--schedule", "constant"], "found --schedule constant"), (["--seed", "8"], "--seed 8"),
       ] {
         let refused = try runner.run(again + changed, in: folder)
         #expect(refused.exitCode == 2 && refused.errors.contains(expected), "\(refused.errors)")

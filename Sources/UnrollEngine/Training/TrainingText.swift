@@ -114,7 +114,12 @@ public struct TrainingText: Sendable {
       } catch {
         let words = encoder.missingWords(in: line)
         guard !words.isEmpty else { throw error }
-        if missing.isEmpty { missing.cause = encoder.cause(ofRefused: line, path: path) }
+        if missing.isEmpty {
+          missing.cause = encoder.cause(ofRefused: line, path: path)
+          missing.space = encoder.tokenizer.space
+          missing.unit =
+            [.whitespace, .wordlevel].contains(encoder.tokenizer.kind) ? "word" : "character"
+        }
         missing.add(words, line: line.number)
       }
       guard line.number % 1000 == 0 else { continue }
@@ -156,6 +161,10 @@ private struct MissingWords {
   private var firstLine: Int?
   /// The cause in the first such line, if it is the way the text was written.
   var cause: (found: String, fix: String)?
+  /// The character that stands for a space in the vocabulary, if one does.
+  var space: String?
+  /// The name of one of them.
+  var unit = "word"
 
   var isEmpty: Bool { counts.isEmpty }
 
@@ -173,12 +182,18 @@ private struct MissingWords {
     let named = ordered.prefix(10).map { "\"\(visible($0.key))\" (\($0.value))" }
     let list = named.joined(separator: ", ")
     let more = ordered.count > 10 ? " and \(ordered.count - 10) more" : ""
+    let times = counts.values.reduce(0, +)
+    let usual =
+      space.flatMap { counts[$0] == nil ? nil : $0 }.map {
+        "give plain text: \(visible($0)) stands for a space in this model's vocabulary"
+      }
     return TextError(
       path: path, line: firstLine,
-      expected: "words of the vocabulary, which has no token for unknown words",
-      found: "\(counts.values.reduce(0, +)) words that it lacks: \(list)\(more)"
+      expected: "\(unit)s of the vocabulary, which has no token for unknown \(unit)s",
+      found: "\(ordered.count == 1 ? "one \(unit)" : "\(ordered.count) \(unit)s") that it lacks, "
+        + "\(times == 1 ? "once" : "\(times) times"): \(list)\(more)"
         + (cause.map { "; the text has \($0.found)" } ?? ""),
-      fix: cause?.fix
+      fix: cause?.fix ?? usual
         ?? "replace or remove them, or add them with finetune --vocabulary extend; check that the text was prepared "
         + "as the model's own text was")
   }
