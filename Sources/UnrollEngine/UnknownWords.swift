@@ -17,7 +17,7 @@ public enum UnknownWords: Sendable, Hashable {
 
   /// The nats that an unknown token costs in addition to its log-probability; `nil` if it has no
   /// score.
-  fileprivate var cost: Double? {
+  var cost: Double? {
     switch self {
     case .undefined, .exclude: nil
     case .include: 0

@@ -41,6 +41,31 @@ struct NBestOptions: ParsableArguments {
   }
 }
 
+/// Word errors, for people and programs.
+struct WordErrorsReport: Encodable {
+  let errors: Int
+  let substitutions: Int
+  let deletions: Int
+  let insertions: Int
+  let words: Int
+  let rate: Double?
+
+  init(_ found: WordErrors) {
+    errors = found.count
+    substitutions = found.substitutions
+    deletions = found.deletions
+    insertions = found.insertions
+    words = found.words
+    rate = found.rate
+  }
+
+  var text: String {
+    let percent = rate.map { String(printf: "%.2f %%", 100 * $0) } ?? "no words"
+    return "\(percent) (\(Output.grouped(errors)) of \(Output.grouped(words)) words: "
+      + "\(substitutions) substituted, \(deletions) deleted, \(insertions) inserted)"
+  }
+}
+
 /// The choices and errors of an n-best list.
 struct NBestReport: Encodable {
   private struct Utterance: Encodable {
@@ -53,36 +78,12 @@ struct NBestReport: Encodable {
     let total: OrNull<Double>
   }
 
-  private struct Errors: Encodable {
-    let errors: Int
-    let substitutions: Int
-    let deletions: Int
-    let insertions: Int
-    let words: Int
-    let rate: Double?
-
-    init(_ found: WordErrors) {
-      errors = found.count
-      substitutions = found.substitutions
-      deletions = found.deletions
-      insertions = found.insertions
-      words = found.words
-      rate = found.rate
-    }
-
-    var text: String {
-      let percent = rate.map { String(printf: "%.2f %%", 100 * $0) } ?? "no words"
-      return "\(percent) (\(Output.grouped(errors)) of \(Output.grouped(words)) words: "
-        + "\(substitutions) substituted, \(deletions) deleted, \(insertions) inserted)"
-    }
-  }
-
   private let lmWeight: Double
   private let wordPenalty: Double
   private let utterances: [Utterance]
-  private let wer: Errors?
-  private let firstPassWer: Errors?
-  private let oracleWer: Errors?
+  private let wer: WordErrorsReport?
+  private let firstPassWer: WordErrorsReport?
+  private let oracleWer: WordErrorsReport?
   /// The number of hypotheses without a score of the model.
   private let unscored: Int
 
@@ -105,11 +106,11 @@ struct NBestReport: Encodable {
         total: OrNull(weights.total(best, logarithm: base.logarithm)))
     }
     wer = errors.map { errors in
-      Errors(errors.total { $0.best(weights, logarithm: base.logarithm) })
+      WordErrorsReport(errors.total { $0.best(weights, logarithm: base.logarithm) })
     }
     let firstPass = RescoringWeights(languageModel: 0, word: 0)
-    firstPassWer = errors.map { errors in Errors(errors.total { $0.best(firstPass) }) }
-    oracleWer = errors.map { Errors($0.oracle) }
+    firstPassWer = errors.map { errors in WordErrorsReport(errors.total { $0.best(firstPass) }) }
+    oracleWer = errors.map { WordErrorsReport($0.oracle) }
     unscored = list.utterances.reduce(0) { sum, utterance in
       sum + utterance.hypotheses.count { $0.logProbability == nil }
     }

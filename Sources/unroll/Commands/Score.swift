@@ -93,6 +93,8 @@ struct Score: ParsableCommand {
 
   @OptionGroup(title: "N-best lists") var nbestOptions: NBestOptions
 
+  @OptionGroup(title: "Lattices") var latticeOptions: LatticeOptions
+
   @OptionGroup(title: "Interpolation") var mixtureOptions: MixtureOptions
 
   @OptionGroup(title: "Adaptation") var dynamicOptions: DynamicOptions
@@ -128,8 +130,11 @@ struct Score: ParsableCommand {
     if pairOptions.isGiven && !pairs {
       throw ValidationError("--compare, --group and --each need --pairs.")
     }
-    if nbestOptions.isGiven && !nbest {
-      throw ValidationError("--lm-weight, --word-penalty, --reference and --tune need --nbest.")
+    try checkLattice()
+    if nbestOptions.isGiven && !nbest && !latticeOptions.lattice {
+      throw ValidationError(
+        "--lm-weight, --word-penalty, --reference and --tune need --nbest (or --lattice, but for --tune)."
+      )
     }
     if nbest, windows.context != nil {
       throw ValidationError("--nbest cannot be combined with --context.")
@@ -148,7 +153,8 @@ struct Score: ParsableCommand {
     }
     try dynamicOptions.check(
       options.precision, files: [text],
-      excludes: carry || windows.context != nil || pairs || nbest || mixtureOptions.isGiven
+      excludes: carry || windows.context != nil || pairs || nbest || latticeOptions.lattice
+        || mixtureOptions.isGiven
         || stateOptions.states != nil || unknown?.leavesOut == true)
     guard stateOptions.states == nil || windows.context == nil else {
       throw ValidationError("--states cannot be combined with --context.")
@@ -173,6 +179,7 @@ struct Score: ParsableCommand {
     let mixture = try mixtureOptions.mixture(
       of: model, options, protocol: .sentence, preparation: preparation.preparation)
     if let mixture { Output.note(mixture.note) }
+    if latticeOptions.lattice { return try rescoreLattices(model) }
     if pairs { return try comparePairs(model, mixture) }
     if nbest { return try rescore(model, mixture) }
     warnOfLineEnds(inText: text, model.encoder, isLowered: preparation.lowercase)
