@@ -1,4 +1,4 @@
-// Several models beside each other: what `unroll report` shows and prints as JSON.
+// Several models beside each other: the result of `unroll report`.
 
 import Foundation
 import UnrollFormat
@@ -43,7 +43,7 @@ struct ComparedModel: Encodable {
   ///
   /// - Parameters:
   ///   - checkpoint: The model.
-  ///   - report: What `inspect` shows of it.
+  ///   - report: Its report by `inspect`.
   init(_ checkpoint: Checkpoint, _ report: ModelReport) {
     (file, format, bytes) = (report.file, report.format, report.bytes)
     parameterCount = report.parameterCount
