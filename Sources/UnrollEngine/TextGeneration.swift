@@ -37,6 +37,8 @@ public struct GeneratedSample: Sendable {
   /// The sum of the tokens' log-probabilities in nats at temperature 1; with a shortlist, among its
   /// tokens.
   public internal(set) var logProbability = 0.0
+  /// The log-probability of each token, as above.
+  public internal(set) var logProbabilities: [Float] = []
   /// `true` if the sample ended at the end of a sentence.
   public internal(set) var isEnded = false
 }
@@ -111,6 +113,7 @@ extension LanguageModel {
         let id = token(at: place)
         samples[b].ids.append(id)
         samples[b].logProbability += Double(rows[b][place])
+        samples[b].logProbabilities.append(rows[b][place])
         samples[b].isEnded =
           settings.stopsAtEndOfSentence && Int(id) == encoder.vocabulary.endOfSentenceID
         last[b] = id

@@ -41,6 +41,8 @@ package struct Document: Sendable {
   package enum Block: Sendable {
     case paragraph(String)
     case list([String])
+    /// Paragraphs that a click on a line shows.
+    case folded(String, [String])
     case facts([Fact])
     case table(Table)
     case figure(Figure)
@@ -91,12 +93,14 @@ package struct HeatMap: Sendable {
 
   /// The name of the whole.
   package var title: String
-  /// The range of numbers of each color, in words; `levelCount` of them.
+  /// The range of numbers of each color, in words; at most `levelCount` of them.
   package var legend: [String]
   /// The meaning of a part without a number.
   package var missing: String
   /// `true` if parts have a space between them.
   package var isSpaced: Bool
+  /// `true` if a line is drawn before each part.
+  package var isBordered: Bool
   package var lines: [Line]
 
   package struct Line: Sendable {
@@ -120,9 +124,10 @@ package struct HeatMap: Sendable {
   }
 
   package init(
-    title: String, legend: [String], missing: String, isSpaced: Bool, lines: [Line]
+    title: String, legend: [String], missing: String, isSpaced: Bool, isBordered: Bool = false,
+    lines: [Line]
   ) {
     (self.title, self.legend, self.missing) = (title, legend, missing)
-    (self.isSpaced, self.lines) = (isSpaced, lines)
+    (self.isSpaced, self.isBordered, self.lines) = (isSpaced, isBordered, lines)
   }
 }

@@ -118,9 +118,12 @@ extension Figure {
 
   private var pointTable: Table {
     let rows = series.flatMap { series in
-      series.points.map { [series.name, text($0.x), text($0.y)] }
+      series.points.map {
+        [series.name, text($0.x), y.names.isEmpty ? text($0.y) : y.label($0.y)]
+      }
     }
-    return Table(title, [.text("series"), .number(x.label), .number(y.label)], rows)
+    let last = y.names.isEmpty ? Table.Column.number(y.label) : .text("name")
+    return Table(title, [.text("series"), .number(x.label), last], rows)
   }
 
   private var lineTable: Table {

@@ -157,6 +157,11 @@ private struct HTMLWriter {
     switch block {
     case .paragraph(let text): [.element("p", [:], text)]
     case .list(let texts): [.element("ul", [:], texts.map { .element("li", [:], $0) })]
+    case .folded(let title, let texts):
+      [
+        .element(
+          "details", [:], [.element("summary", [:], title)] + texts.map { .element("p", [:], $0) })
+      ]
     case .facts(let facts): [self.facts(facts)]
     case .table(let table): self.table(table, id: id)
     case .figure(let figure): self.figure(figure, id: id)
@@ -220,7 +225,9 @@ private struct HTMLWriter {
     }
     return [
       .element("ul", ["class": "legend", "aria-label": "Colors"], legend),
-      .element("ol", ["class": "heat", "aria-label": map.title], [.newline] + Markup.lines(lines)),
+      .element(
+        "ol", ["class": map.isBordered ? "heat parts" : "heat", "aria-label": map.title],
+        [.newline] + Markup.lines(lines)),
     ]
   }
 

@@ -136,6 +136,8 @@ enum StyleSheet {
     .heat{padding-left:3.2em;line-height:1.95}
     .heat li::marker{color:var(--quiet);font-size:.8rem}
     .heat li{margin-bottom:.15rem}
+    .heat span{white-space:pre-wrap}
+    .parts span{border-left:2px solid var(--mark);border-radius:0}
     .heat .none,.legend .none{background:var(--empty);text-decoration:underline dotted 2px;text-underline-offset:.2em}
     .heat .h5,.heat .h6,.legend .h5,.legend .h6{text-decoration:underline 1px;text-underline-offset:.2em}
     .heat .h7,.heat .h8,.legend .h7,.legend .h8{text-decoration:underline 2px;text-underline-offset:.2em;font-weight:600}

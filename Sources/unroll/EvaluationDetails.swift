@@ -40,7 +40,7 @@ struct DetailOptions: ParsableArguments {
 
 /// Figures by groups, as a table and as JSON.
 struct DetailsReport: Encodable {
-  private struct Group: Encodable {
+  struct Group: Encodable {
     let group: String
     let words: Int
     let predictions: Int
@@ -69,7 +69,7 @@ struct DetailsReport: Encodable {
     }
   }
 
-  private struct Bin: Encodable {
+  struct Bin: Encodable {
     let lower: Double
     let upper: Double
     let predictions: Int
@@ -92,13 +92,13 @@ struct DetailsReport: Encodable {
     }
   }
 
-  private let all: Group
-  private let frequencySource: String
-  private let frequency: [Group]
-  private let position: [Group]
-  private let length: [Group]
-  private let calibration: [Bin]
-  private let calibrationError: Double
+  let all: Group
+  let frequencySource: String
+  let frequency: [Group]
+  let position: [Group]
+  let length: [Group]
+  let calibration: [Bin]
+  let calibrationError: Double
 
   init(_ details: TextDetails) {
     all = Group(details.all)
@@ -133,18 +133,18 @@ struct DetailsReport: Encodable {
 
 /// A model beside a baseline, as a table and as JSON.
 struct BaselineReport: Encodable {
-  private let model: String
-  private let predictions: Int
-  private let lineCount: Int
-  private let nll: OrNull<Double>
-  private let perplexity: OrNull<Double>
-  private let nllDifference: OrNull<Double>
-  private let intervalLow: OrNull<Double>
-  private let intervalHigh: OrNull<Double>
-  private let perplexityRatio: OrNull<Double>
-  private let divergence: OrNull<Double>
-  private let resamples: Int
-  private let seed: UInt32
+  let model: String
+  let predictions: Int
+  let lineCount: Int
+  let nll: OrNull<Double>
+  let perplexity: OrNull<Double>
+  let nllDifference: OrNull<Double>
+  let intervalLow: OrNull<Double>
+  let intervalHigh: OrNull<Double>
+  let perplexityRatio: OrNull<Double>
+  let divergence: OrNull<Double>
+  let resamples: Int
+  let seed: UInt32
 
   /// - Parameters:
   ///   - path: The baseline.

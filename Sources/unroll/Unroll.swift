@@ -30,6 +30,7 @@ struct Unroll: ParsableCommand {
       Inspect.self, Tokenize.self, Validate.self, Explain.self, Convert.self, Evaluate.self,
       Score.self, Generate.self, Gradients.self,
       Train.self, Finetune.self, Repack.self, Edit.self, WriteCard.self, Diff.self,
+      WriteReport.self,
     ])
 
   /// The names of the verbs, with the parser's own `help`.

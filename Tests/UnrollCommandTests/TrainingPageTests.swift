@@ -178,6 +178,19 @@ import UnrollTensors
         let order = ["error", "warning", "note"]
         #expect(levels == order.flatMap { level in levels.filter { $0 == level } })
       }
+      // Each rule of a file is explained once, as `explain` does it.
+      let explained = page.matches(of: #/<details><summary>Explain (\w+)<\/summary>/#)
+      let files = try #require((json as? NSDictionary)?["files"] as? [NSDictionary])
+      let rules = files.map { file in
+        Set((file["findings"] as? [NSDictionary] ?? []).compactMap { $0["rule"] as? String })
+          .sorted()
+      }
+      #expect(explained.map { String($0.1) } == rules.flatMap { $0 })
+      let first = try #require(explained.first?.1)
+      let explanation = try runner.run(["explain", String(first)], in: folder).output
+      let reason = try #require(
+        explanation.split(separator: "\n").first { $0.hasPrefix("Why: ") })
+      #expect(page.contains("<p>\(reason)</p>"))
       // A valid file has no findings to draw, which is no failure.
       try Checkpoint.small().write(to: "\(folder)/b.h5")
       let valid = try runner.run(

@@ -29,12 +29,18 @@ PAGES = [
     ("score-tokens", "score character.h5 plain.txt --level token --base e"),
     ("evaluate", "evaluate word.h5 text.txt --protocol sentence"),
     ("evaluate-texts", "evaluate word.h5 text.txt lines.txt"),
+    ("tokenize", "tokenize word.h5 lines.txt"),
+    ("tokenize-characters", "tokenize character.h5 plain.txt --summary"),
+    ("generate", "generate word.h5 --samples 4 --max-tokens 60 --seed 3"),
+    ("generate-characters", "generate character.h5 --prompt the --max-tokens 100 --samples 2 --temperature 0.5"),
     ("gradients", "gradients word.h5 text.txt --lags 20 --windows 30"),
     ("train", "train --train train-words.txt --valid text.txt --embedding-size 16 --hidden-size 16 --optimizer adam "
      "--learning-rate 0.02 --min-count 2 --epochs 8 -o small.h5 --force"),
+    ("evaluate-details", "evaluate word.h5 text.txt --protocol sentence --details --baseline small.h5"),
     ("inspect", "inspect word.last.h5"),
     ("inspect-foreign", "inspect FIXTURES/characters/model.pt"),
     ("diff", "diff word.h5 small.h5 --text text.txt"),
+    ("report", "report word.last.h5 small.last.h5 FIXTURES/characters/model.pt"),
     ("validate", "validate FIXTURES/hostile"),
     ("validate-one", "validate word.h5"),
 ]
@@ -66,6 +72,11 @@ def run(command, folder):
     if result.returncode not in (0, 1):
         sys.exit(f"unroll {command}: {result.stderr}")
     return result.stdout
+
+
+def option(command, name):
+    """The option for the page: it is the result of `report`, and beside the result of other verbs."""
+    return f" {'--output' if command.startswith('report ') else '--report'} {name}.html --force"
 
 
 def comparable(value):
@@ -147,11 +158,11 @@ def main():
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         for name, command in PAGES:
-            run(f"{command} --report {name}.html", folder)
+            run(command + option(command, name), folder)
             found = list(check(browser, name, folder))
             page = (folder / f"{name}.html").read_text(encoding="utf8")
             embedded = page.partition('<script type="application/json" id="result">')[2].partition("</script>")[0]
-            if comparable(json.loads(embedded)) != comparable(printed(command, folder)):
+            if comparable(json.loads(embedded)) != comparable(printed(command + option(command, "other"), folder)):
                 found.append("the embedded result is not that of --json")
             for fault in found:
                 print(f"{name}: {fault}")

@@ -232,14 +232,15 @@ struct Evaluate: ParsableCommand {
       return result
     }
     guard let total = Perplexity.total(of: results) else { return }
-    if !shown.printsFigure { try print(results, total) }
+    let baseline = try comparison()
+    if !shown.printsFigure { try print(results, total, baseline) }
     unknownText.note(total.leftOut)
     let notes = notes(total)
     for note in notes { Output.note(note) }
     guard shown.isGiven else { return }
     let page = EvaluationPage(
       texts: texts, results: results, total: total, precision: options.precision,
-      tokenizer: checkpoint.tokenizer,
+      tokenizer: checkpoint.tokenizer, baseline: baseline,
       interval: interval, rows: rows)
     try shown.write(
       {
@@ -249,6 +250,9 @@ struct Evaluate: ParsableCommand {
             "The model \(printable(options.path)) predicts the text; protocol \(`protocol`.rawValue), "
             + "\(total.context).",
           files: ["model": options.path], weights: checkpoint.statedDigest, texts: texts)
+        if let baseline {
+          document.facts.append(Document.Fact("baseline", printable(baseline.model)))
+        }
         document.add(notes)
         try page.fill(&document)
         return document
@@ -276,9 +280,10 @@ struct Evaluate: ParsableCommand {
   }
 
   /// Prints the result of one text, or a row for each text and one for all.
-  private func print(_ results: [Perplexity], _ total: Perplexity) throws {
+  private func print(
+    _ results: [Perplexity], _ total: Perplexity, _ baseline: BaselineReport?
+  ) throws {
     guard results.count > 1 else {
-      let baseline = try comparison()
       guard json else {
         printTable(total)
         let details = total.details.map { DetailsReport($0).lines } ?? []

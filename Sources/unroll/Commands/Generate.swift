@@ -3,6 +3,7 @@
 import ArgumentParser
 import Foundation
 import UnrollEngine
+import UnrollReport
 import UnrollTensors
 
 struct Generate: ParsableCommand {
@@ -56,6 +57,11 @@ struct Generate: ParsableCommand {
   @Option(help: "Random seed.")
   var seed: UInt32 = 1
 
+  @OptionGroup(title: "Page and figure") var shown: ReportOptions
+
+  @Flag(help: "Replace the page and the figure if they exist.")
+  var force = false
+
   @Flag(help: "Print one JSON object per sample.")
   var json = false
 
@@ -76,7 +82,10 @@ struct Generate: ParsableCommand {
   }
 
   func run() throws {
-    let model = try options.load(shortlist: shortlist)
+    try shown.check(
+      inputs: [options.path] + [shortlist].compactMap { $0 }, replacing: force, json: json)
+    let checkpoint = try options.checkpoint()
+    let model = try options.load(checkpoint, shortlist: shortlist)
     if stopAtEos && model.encoder.vocabulary.endOfSentenceID == nil {
       throw Refusal(
         "\(printable(options.path)): expected a token that ends sentences, for --stop-at-eos; found none"
@@ -92,7 +101,48 @@ struct Generate: ParsableCommand {
     (settings.topK, settings.topP, settings.seed) = (topK, topP, seed)
     (settings.stopsAtEndOfSentence, settings.excludesUnknown) = (stopAtEos, noUnknown)
     settings.window = try windows.window(of: model)
-    guard samples == 1, !json else { return try printSamples(of: model, settings) }
+    let results = try printed(model, settings)
+    guard shown.isGiven else { return }
+    var page = SamplesPage(model.encoder)
+    for (index, sample) in results.enumerated() {
+      try page.add(sample) {
+        try Output.encoded(report(index, sample, of: model, settings), isPretty: false)
+      }
+    }
+    try Output.finish()
+    try shown.write(
+      {
+        var document = Document(
+          title: "Samples of \(options.path)",
+          lead: "Text that the model generates after the prompt.",
+          files: ["model": options.path], weights: checkpoint.statedDigest)
+        page.fill(&document, settings: settingFacts)
+        return document
+      }, figure: page.histogram, replacing: force)
+  }
+
+  /// The prompt, the seed and the other settings.
+  private var settingFacts: [Document.Fact] {
+    [
+      ("prompt", prompt.isEmpty ? "none" : excerpt(prompt)), ("seed", "\(seed)"),
+      ("temperature", TextLayout.number(temperature)),
+      ("top k", topK.map(Output.grouped) ?? "all tokens"),
+      ("top p", topP.map(TextLayout.number) ?? "1"),
+      ("shortlist", shortlist.map(printable) ?? "none"),
+      ("maximum number of tokens", Output.grouped(maxTokens)),
+      ("end of sentence", stopAtEos ? "ends a sample" : "goes on"),
+      ("unknown words", noUnknown ? "never sampled" : "sampled as other tokens"),
+      ("precision", options.precision.rawValue),
+    ].map { Document.Fact($0, $1) }
+  }
+
+  /// Generates samples, prints them unless the figure is printed, and returns them.
+  private func printed(
+    _ model: LanguageModel, _ settings: GenerationSettings
+  ) throws -> [GeneratedSample] {
+    guard samples == 1, !json, !shown.printsFigure else {
+      return try printSamples(of: model, settings)
+    }
     var stream = TextStream(model.encoder)
     let results = try model.generate(after: prompt, settings) { _, token in
       try Output.text(stream.add(token))
@@ -102,14 +152,26 @@ struct Generate: ParsableCommand {
     if results.first.map({ !model.text(of: $0).hasSuffix("\n") }) == true {
       try Output.text([UInt8(ascii: "\n")])
     }
+    return results
+  }
+
+  /// Returns a sample as `--json` prints it.
+  private func report(
+    _ number: Int, _ sample: GeneratedSample, of model: LanguageModel,
+    _ settings: GenerationSettings
+  ) -> SampleReport {
+    let window = settings.window.map { model.description(of: $0, crossesLines: true) }
+    return SampleReport(number + 1, sample, model.text(of: sample), window)
   }
 
   /// Prints whole samples, each as soon as it is complete.
-  private func printSamples(of model: LanguageModel, _ settings: GenerationSettings) throws {
+  private func printSamples(
+    of model: LanguageModel, _ settings: GenerationSettings
+  ) throws -> [GeneratedSample] {
     var progress = Progress()
     var tokens = 0
     var lastHadLines = false
-    _ = try model.generate(
+    let results = try model.generate(
       after: prompt, samples: samples, settings,
       { _, _ in
         tokens += 1
@@ -121,11 +183,11 @@ struct Generate: ParsableCommand {
       },
       finish: { number, sample in
         progress.finish()
-        let text = model.text(of: sample)
+        guard !shown.printsFigure else { return }
         if json {
-          let window = settings.window.map { model.description(of: $0, crossesLines: true) }
-          try Output.jsonLine(SampleReport(number + 1, sample, text, window))
+          try Output.jsonLine(report(number, sample, of: model, settings))
         } else {
+          let text = model.text(of: sample)
           let hasLines = text.dropLast().contains("\n")
           if number > 0 && (hasLines || lastHadLines) { Output.result("") }
           lastHadLines = hasLines
@@ -135,6 +197,7 @@ struct Generate: ParsableCommand {
         try Output.finish()
       })
     progress.finish()
+    return results
   }
 }
 

@@ -5,6 +5,7 @@ import Foundation
 import UnrollEngine
 import UnrollFormat
 import UnrollInterchange
+import UnrollReport
 import UnrollTensors
 import UnrollTokenization
 
@@ -51,12 +52,15 @@ struct Tokenize: ParsableCommand {
       valueName: "file"))
   var writeVocabulary: String?
 
-  @Flag(help: "With --export, replace files that exist.")
+  @OptionGroup(title: "Page and figure") var shown: ReportOptions
+
+  @Flag(help: "Replace the files of --export, --report and --plot if they exist.")
   var force = false
 
   func validate() throws {
     if let export {
-      guard tokenizer == nil, vocabulary == nil, !summary, !json, files.count == 1 else {
+      guard tokenizer == nil, vocabulary == nil, !summary, !json, !shown.isGiven, files.count == 1
+      else {
         throw ValidationError("With --export give only a model.")
       }
       guard writeVocabulary.map({ !OutputOptions.isSameFile($0, export) }) ?? true else {
@@ -64,8 +68,9 @@ struct Tokenize: ParsableCommand {
       }
       return
     }
-    guard writeVocabulary == nil, !force else {
-      throw ValidationError("--write-vocabulary and --force go with --export.")
+    guard writeVocabulary == nil, !force || shown.isGiven else {
+      throw ValidationError(
+        "--write-vocabulary goes with --export, and --force with it, --report and --plot.")
     }
     guard files.count == (tokenizer == nil ? 2 : 1) else {
       throw ValidationError(
@@ -75,6 +80,8 @@ struct Tokenize: ParsableCommand {
 
   func run() throws {
     if let export { return try run(exporting: export) }
+    let inputs = files + [tokenizer, vocabulary].compactMap { $0 }
+    try shown.check(inputs: inputs, replacing: force, json: json)
     var encoder = try encoder()
     if unknownText.leavesOut { try encoder.leaveOutUnknown(path: tokenizer ?? files[0]) }
     let text = files[files.count - 1]
@@ -82,11 +89,16 @@ struct Tokenize: ParsableCommand {
     var reader = try LineReader(path: text, for: encoder.tokenizer)
     var totals = Totals()
     var progress = Progress()
-    if !summary && !json { Output.result("line\ttoken\tid\tpiece\toov") }
+    var page = shown.isGiven ? TokensPage(encoder.vocabulary) : nil
+    let printsTokens = !summary && !shown.printsFigure
+    if printsTokens && !json { Output.result("line\ttoken\tid\tpiece\toov") }
     while let line = try reader.next() {
       let encoded = try encoder.encode(line, path: text)
       totals.add(encoded, of: line)
-      if !summary { try print(encoded, line.number, encoder.vocabulary) }
+      if printsTokens { try print(encoded, line.number, encoder.vocabulary) }
+      try page?.add(encoded, of: line) {
+        try Output.encoded(Line(encoded, line.number, encoder.vocabulary), isPretty: false)
+      }
       progress.report { _ in
         let share = reader.fraction.map { String(printf: ", %.0f %%", 100 * $0) } ?? ""
         return "\(Output.grouped(line.number)) lines\(share)"
@@ -95,6 +107,7 @@ struct Tokenize: ParsableCommand {
     progress.finish()
     switch (summary, json) {
     case (true, true): try Output.json(totals)
+    case (true, false) where shown.printsFigure: break
     case (true, false): for row in totals.rows { Output.result(row) }
     case (false, _):
       // The totals follow the tokens if both go to one terminal.
@@ -102,6 +115,23 @@ struct Tokenize: ParsableCommand {
       Output.note(totals.sentence)
     }
     unknownText.note(totals.leftOut)
+    if let page { try write(page, totals) }
+  }
+
+  /// Writes the page and the figure.
+  private func write(_ page: TokensPage, _ totals: Totals) throws {
+    let text = files[files.count - 1]
+    try shown.write(
+      {
+        let source = tokenizer ?? files[0]
+        var document = Document(
+          title: "Tokens of \(text == "-" ? "standard input" : text)",
+          lead: "The text as the tokenizer of \(printable(source)) cuts it.",
+          files: tokenizer == nil ? ["model": source] : ["tokenizer": source], texts: [text])
+        page.fill(
+          &document, totals: totals.facts, summary: summary ? try Output.encoded(totals) : nil)
+        return document
+      }, figure: page.histogram, replacing: force)
   }
 
   private func encoder() throws -> Encoder {
@@ -144,19 +174,11 @@ struct Tokenize: ParsableCommand {
   }
 
   private func print(_ encoded: EncodedLine, _ line: Int, _ vocabulary: Vocabulary) throws {
-    let unknown = Set(encoded.unknown)
-    let pieces = encoded.ids.map { vocabulary.text(of: Int($0)) }
-    if json {
-      try Output.jsonLine(
-        Line(
-          line: line, ids: encoded.ids, pieces: pieces,
-          oov: encoded.ids.indices.map { unknown.contains($0) ? 1 : 0 }))
-      return
-    }
-    for (index, id) in encoded.ids.enumerated() {
+    let tokens = Line(encoded, line, vocabulary)
+    if json { return try Output.jsonLine(tokens) }
+    for (index, id) in tokens.ids.enumerated() {
       Output.result(
-        "\(line)\t\(index + 1)\t\(id)\t\(printable(pieces[index]))\t"
-          + (unknown.contains(index) ? "1" : "0"))
+        "\(line)\t\(index + 1)\t\(id)\t\(printable(tokens.pieces[index]))\t\(tokens.oov[index])")
     }
   }
 }
@@ -167,6 +189,13 @@ private struct Line: Encodable {
   let ids: [Int32]
   let pieces: [String]
   let oov: [Int]
+
+  init(_ encoded: EncodedLine, _ line: Int, _ vocabulary: Vocabulary) {
+    let unknown = Set(encoded.unknown)
+    (self.line, ids) = (line, encoded.ids)
+    pieces = encoded.ids.map { vocabulary.text(of: Int($0)) }
+    oov = encoded.ids.indices.map { unknown.contains($0) ? 1 : 0 }
+  }
 }
 
 /// The counts of a text's tokens, words and bytes.
@@ -211,14 +240,17 @@ private struct Totals: Encodable {
 
   private var ratio: String { tokensPerWord.map { String(printf: "%.3f", $0) } ?? "-" }
 
-  var rows: [String] {
+  /// The figures with their names.
+  var facts: [Document.Fact] {
     [
       ("lines", Output.grouped(lines)), ("tokens", Output.grouped(tokens)),
       ("words", Output.grouped(words)), ("bytes", Output.grouped(bytes)),
       ("unknown", Output.grouped(unknown)), ("tokens per word", ratio),
-    ].map { name, value in
-      name + String(repeating: " ", count: 17 - name.count) + value
-    }
+    ].map { Document.Fact($0, $1) }
+  }
+
+  var rows: [String] {
+    facts.map { $0.name + String(repeating: " ", count: 17 - $0.name.count) + $0.value }
   }
 
   var sentence: String {

@@ -15,6 +15,8 @@ struct EvaluationPage {
   let precision: Precision
   /// The model's tokenizer, which says where lines end.
   let tokenizer: Tokenizer
+  /// The comparison with another model; `nil` for none.
+  let baseline: BaselineReport?
   let interval: (Perplexity) -> (low: Double, high: Double, blocks: Int)?
   let rows: (Perplexity) -> [(name: String, value: String)]
 
@@ -38,10 +40,17 @@ struct EvaluationPage {
       Document.Fact("bits a word", Document.number(total.bitsPerWord)),
       Document.Fact("predictions", Output.grouped(total.predictions)),
     ]
+    if let baseline {
+      document.highlights.append(
+        Document.Fact(
+          "nats a token, less the baseline", Document.number(baseline.nllDifference.value)))
+    }
     let figures = rows(total).map { Document.Fact($0.name, $0.value) }
     document.sections =
       (results.count > 1 ? [textSection] : [])
       + [Document.Section("Figures", [.facts(figures)])]
+      + (baseline.map { [$0.section(beside: total)] } ?? [])
+      + (total.details.map { DetailsReport($0).sections } ?? [])
       + (course.map { [courseSection($0)] } ?? [])
     document.result = try json
   }
@@ -49,7 +58,8 @@ struct EvaluationPage {
   private var json: String {
     get throws {
       func report(_ result: Perplexity) -> PerplexityReport {
-        PerplexityReport(result, precision, interval: interval(result), withTimes: false)
+        PerplexityReport(
+          result, precision, interval: interval(result), baseline: baseline, withTimes: false)
       }
       guard results.count > 1 else { return try Output.encoded(report(total)) }
       return try Output.encoded(

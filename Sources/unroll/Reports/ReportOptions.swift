@@ -24,9 +24,18 @@ struct ReportOptions: ParsableArguments {
       (report, "--report", "HTML", ["html", "htm"]), (plot, "--plot", "SVG", ["svg"]),
     ] {
       guard let path, path != "-" || option == "--report" else { continue }
-      guard let ending = SplitPath(path).extension?.lowercased(), endings.contains(ending) else {
-        throw ValidationError("\(option) writes \(form): give a name that ends in .\(endings[0]).")
-      }
+      try Self.checkEnding(of: path, option, form, endings)
+    }
+  }
+
+  /// Refuses a name with another ending than those of a form.
+  ///
+  /// - Throws: `ValidationError`.
+  static func checkEnding(
+    of path: String, _ option: String, _ form: String, _ endings: [String]
+  ) throws {
+    guard let ending = SplitPath(path).extension?.lowercased(), endings.contains(ending) else {
+      throw ValidationError("\(option) writes \(form): give a name that ends in .\(endings[0]).")
     }
   }
 

@@ -79,7 +79,17 @@ struct ValidationPage {
     let table = Table(
       "\(counted(file.findings.count, "finding")) in \(printable(file.file))",
       ["level", "rule", "object", "expected", "found", "fix"].map { .text($0) }, rows)
-    return Document.Section(printable(file.file), [.table(table)] + omitted)
+    let explanations = Set(file.shown.map(\.rule)).sorted().compactMap(explanation)
+    return Document.Section(printable(file.file), [.table(table)] + explanations + omitted)
+  }
+
+  /// Returns the text of `unroll explain`, folded.
+  private func explanation(_ id: String) -> Document.Block? {
+    Rule[id].map { rule in
+      // The first line is the id, with its level.
+      let lines = rule.explanation.split(separator: "\n").dropFirst().map(String.init)
+      return .folded("Explain \(id)", lines)
+    }
   }
 
   private var fileSection: Document.Section {
