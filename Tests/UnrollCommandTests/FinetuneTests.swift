@@ -162,7 +162,8 @@ import UnrollFormat
       try Data("the wug\n".utf8).write(to: URL(filePath: "\(folder)/odd.txt"))
       try Data("the\n".utf8).write(to: URL(filePath: "\(folder)/short.txt"))
       let cases = [
-        ("odd.txt", "one word that it lacks, once: \"wug\" (1)"), ("none.txt", "none.txt: cannot open"),
+        ("odd.txt", "one word that it lacks, once: \"wug\" (1)"),
+        ("none.txt", "none.txt: cannot open"),
         ("short.txt", "expected at least 8 tokens, two for each of 4 streams; found 2"),
         ("-", "expected a file, since training can be resumed"), (".", "is a directory"),
       ]
