@@ -197,9 +197,12 @@ private struct NBestReader: ~Copyable {
     return cells.allSatisfy(known.contains) ? .named(cells) : .columns(cells.count)
   }
 
-  private static func isCSV(_ header: String) -> Bool {
-    let cells = header.split(separator: ",").map { $0.filter { $0 != "\"" && !$0.isWhitespace } }
-    return cells.count > 1 && cells.contains(where: (names.utterance + names.text).contains)
+  /// `true` for a line with commas between names of columns, or between an utterance, a number and a hypothesis.
+  private static func isCSV(_ line: String) -> Bool {
+    let cells = line.split(separator: ",").map { $0.filter { $0 != "\"" && !$0.isWhitespace } }
+    guard cells.count > 1 else { return false }
+    return cells.contains(where: (names.utterance + names.text).contains)
+      || (cells.count > 2 && Double(cells[1]) != nil)
   }
 
   private func hypothesis(_ text: String, _ line: Int) throws(TextError) -> Hypothesis {

@@ -142,6 +142,12 @@ struct NBestReport: Encodable {
         "note: the list has no scores of its own: each line is the name of an utterance and a hypothesis; "
           + "\(counted(utterances.count, "utterance"))")
     }
+    let scores = utterances.compactMap(\.am.value)
+    if scores.count > 1, scores.allSatisfy({ $0 > 0 }) {
+      notes.append(
+        "note: the scores of the list are above 0: a higher one counts as better; costs need a minus sign"
+      )
+    }
     if unscored > 0 {
       let have = unscored == 1 ? "hypothesis has" : "hypotheses have"
       notes.append(

@@ -112,6 +112,12 @@ import UnrollFormat
       try write("sentence_good,sentence_bad\nthe cat,cat the\n", to: "\(folder)/pairs.csv")
       let pairs = try runner.run(["score", "m.unroll.h5", "pairs.csv", "--pairs"], in: folder)
       #expect(pairs.exitCode == 2 && pairs.errors.contains("found commas between the fields"))
+      try write("u1,12.5,the cat sat\nu1,13,the mat sat\n", to: "\(folder)/list.csv")
+      let list = try runner.run(["score", "m.unroll.h5", "list.csv", "--nbest"], in: folder)
+      #expect(list.exitCode == 2 && list.errors.contains("found commas"), "\(list.errors)")
+      try write("u1\t12.5\tthe cat sat\nu2\t13\tthe mat sat\n", to: "\(folder)/costs.tsv")
+      let costs = try runner.run(["score", "m.unroll.h5", "costs.tsv", "--nbest"], in: folder)
+      #expect(costs.exitCode == 0 && costs.errors.contains("costs need a minus sign"))
     }
   }
 
