@@ -142,11 +142,21 @@ public struct SpecialTokens: Sendable, Hashable {
       && vocabulary.endOfSentenceID == vocabulary.id(of: "<eos>")
       && vocabulary.beginningOfSentenceID == nil
     guard !isUsual else { return nil }
+    let likely = Self.likelyNames.filter { vocabulary.id(of: $0) != nil }
     return Note(
       place: Layout.vocabulary,
       message:
-        "assumed: \(checkpoint.lineConvention); --line-start and --line-end state others")
+        "assumed: \(checkpoint.lineConvention); --line-start and --line-end state others"
+        + (checkpoint.lineEnd == nil && !likely.isEmpty
+          ? "; the vocabulary has \(likely.joined(separator: " and ")), which may be such tokens"
+          : ""))
   }
+
+  /// Names of tokens around lines that are words in other vocabularies, so that nothing is made of them unasked.
+  private static let likelyNames = [
+    "SOS", "EOS", "BOS", "<sos>", "<bos>", "[SOS]", "[BOS]", "[EOS]", "<start>", "<end>", "START",
+    "END", "<go>", "GO",
+  ]
 }
 
 extension Checkpoint {

@@ -121,6 +121,23 @@ import UnrollFormat
     }
   }
 
+  @Test("Tokens of a list that look like starts and ends of lines are suggested, not assumed")
+  func likelyLineTokens() throws {
+    try withTemporaryFolder { folder in
+      try write("SOS\nEOS\na\nb\nc\nd\ne\nf\ng\nh\ni\n", to: "\(folder)/list.txt")
+      let convert =
+        [
+          "convert", Fixtures.path("roles/plain.pt"), "--vocabulary", "list.txt", "--force", "-o",
+          "m.unroll.h5",
+        ]
+      let open = try runner.run(convert, in: folder)
+      #expect(open.errors.contains("has SOS and EOS, which may be such tokens"), "\(open.errors)")
+      let stated = try runner.run(
+        convert + ["--line-start", "SOS", "--line-end", "EOS"], in: folder)
+      #expect(stated.exitCode == 0 && !stated.errors.contains("such tokens"), "\(stated.errors)")
+    }
+  }
+
   @Test("A training on characters in CR LF is warned of, and the advised command removes them")
   func windowsLineEndsOfTraining() throws {
     try withTemporaryFolder { folder in
