@@ -131,7 +131,8 @@ public struct DynamicScoring {
   /// - Throws: `FileError` if the text cannot be read again for its digest.
   public func adapted(toText path: String) throws -> Checkpoint {
     var checkpoint = source
-    (checkpoint.optimizer, checkpoint.training) = (nil, nil)
+    checkpoint.optimizer = nil
+    checkpoint.training = nil
     checkpoint.parameters = learner.tensors
     checkpoint.provenance.append(
       ProvenanceEntry(

@@ -136,7 +136,7 @@ public struct ScoreSettings: Sendable {
 
   fileprivate func checkMixture() throws {
     guard let mixture, carriesState || window != nil || guesses > 0 else { return }
-    throw MixtureError(
+    throw EngineError(
       path: mixture.model.path, expected: "independent lines, without guesses",
       found: "a carried state, a window or guesses",
       fix: "score interpolated models line by line")

@@ -42,7 +42,8 @@ struct TokenReader: ~Copyable {
     var words = line.words
     while skipsBlankLines && words.isEmpty {
       guard let next = try lines.next() else { return nil }
-      (line, words) = (next, next.words)
+      line = next
+      words = next.words
     }
     lineCount += 1
     if lineCount == 1 { beginsWithWhiteSpace = words.first?.lowerBound != 0 }

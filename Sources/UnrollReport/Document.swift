@@ -24,7 +24,10 @@ package struct Document: Sendable {
     package var name: String
     package var value: String
 
-    package init(_ name: String, _ value: String) { (self.name, self.value) = (name, value) }
+    package init(_ name: String, _ value: String) {
+      self.name = name
+      self.value = value
+    }
   }
 
   /// A part of the document under a heading.
@@ -33,7 +36,8 @@ package struct Document: Sendable {
     package var blocks: [Block]
 
     package init(_ title: String, _ blocks: [Block]) {
-      (self.title, self.blocks) = (title, blocks)
+      self.title = title
+      self.blocks = blocks
     }
   }
 
@@ -50,7 +54,9 @@ package struct Document: Sendable {
   }
 
   package init(title: String, producer: String, lead: String) {
-    (self.title, self.producer, self.lead) = (title, producer, lead)
+    self.title = title
+    self.producer = producer
+    self.lead = lead
   }
 }
 
@@ -76,7 +82,9 @@ package struct Table: Sendable {
   }
 
   package init(_ caption: String, _ columns: [Column], _ rows: [[String]]) {
-    (self.caption, self.columns, self.rows) = (caption, columns, rows)
+    self.caption = caption
+    self.columns = columns
+    self.rows = rows
   }
 
   /// The sentence on rows that a page leaves out; `nil` if it has all.
@@ -108,7 +116,10 @@ package struct HeatMap: Sendable {
     package var number: Int
     package var cells: [Cell]
 
-    package init(number: Int, cells: [Cell]) { (self.number, self.cells) = (number, cells) }
+    package init(number: Int, cells: [Cell]) {
+      self.number = number
+      self.cells = cells
+    }
   }
 
   package struct Cell: Sendable {
@@ -119,7 +130,9 @@ package struct HeatMap: Sendable {
     package var detail: String
 
     package init(text: String, level: Int?, detail: String) {
-      (self.text, self.level, self.detail) = (text, level, detail)
+      self.text = text
+      self.level = level
+      self.detail = detail
     }
   }
 
@@ -127,7 +140,11 @@ package struct HeatMap: Sendable {
     title: String, legend: [String], missing: String, isSpaced: Bool, isBordered: Bool = false,
     lines: [Line]
   ) {
-    (self.title, self.legend, self.missing) = (title, legend, missing)
-    (self.isSpaced, self.isBordered, self.lines) = (isSpaced, isBordered, lines)
+    self.title = title
+    self.legend = legend
+    self.missing = missing
+    self.isSpaced = isSpaced
+    self.isBordered = isBordered
+    self.lines = lines
   }
 }

@@ -28,8 +28,10 @@ package struct Figure: Sendable {
     package init(
       label: String, range: ClosedRange<Double>, isLogarithmic: Bool = false, names: [String] = []
     ) {
-      (self.label, self.range) = (label, range)
-      (self.isLogarithmic, self.names) = (isLogarithmic, names)
+      self.label = label
+      self.range = range
+      self.isLogarithmic = isLogarithmic
+      self.names = names
     }
   }
 
@@ -41,7 +43,9 @@ package struct Figure: Sendable {
     package var style: Style
 
     package init(name: String, points: [Point], style: Style = .line) {
-      (self.name, self.points, self.style) = (name, points, style)
+      self.name = name
+      self.points = points
+      self.style = style
     }
   }
 
@@ -49,7 +53,10 @@ package struct Figure: Sendable {
     package var x: Double
     package var y: Double
 
-    package init(x: Double, y: Double) { (self.x, self.y) = (x, y) }
+    package init(x: Double, y: Double) {
+      self.x = x
+      self.y = y
+    }
   }
 
   /// The drawing of a series.
@@ -80,8 +87,12 @@ package struct Figure: Sendable {
   package init(
     title: String, summary: String, x: Axis, y: Axis, series: [Series], marks: [Mark] = []
   ) {
-    (self.title, self.summary, self.x, self.y) = (title, summary, x, y)
-    (self.series, self.marks) = (series, marks)
+    self.title = title
+    self.summary = summary
+    self.x = x
+    self.y = y
+    self.series = series
+    self.marks = marks
   }
 }
 

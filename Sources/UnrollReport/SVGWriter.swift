@@ -30,7 +30,8 @@ private struct SVGWriter {
   private let bottom: Double
 
   init(_ figure: Figure, isAlone: Bool) {
-    (self.figure, self.isAlone) = (figure, isAlone)
+    self.figure = figure
+    self.isAlone = isAlone
     let isNamed = !figure.y.names.isEmpty
     let nameWidth = figure.y.names.map { min($0.count, Self.nameLimit) }.max() ?? 0
     left = isNamed ? 24 + 7.6 * Double(nameWidth) : 76

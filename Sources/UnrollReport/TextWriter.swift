@@ -90,8 +90,10 @@ private struct TextField {
   private var signs: [[Character]]
 
   init(figure: Figure, characters: Characters, width: Int, height: Int) {
-    (self.figure, self.characters) = (figure, characters)
-    (self.width, self.height) = (width, height)
+    self.figure = figure
+    self.characters = characters
+    self.width = width
+    self.height = height
     signs = Array(repeating: Array(repeating: " ", count: width), count: height)
   }
 

@@ -45,13 +45,18 @@ struct ComparedModel: Encodable {
   ///   - checkpoint: The model.
   ///   - report: Its report by `inspect`.
   init(_ checkpoint: Checkpoint, _ report: ModelReport) {
-    (file, format, bytes) = (report.file, report.format, report.bytes)
+    file = report.file
+    format = report.format
+    bytes = report.bytes
     parameterCount = report.parameterCount
     dtypes = Set(report.parameters.map(\.dtype)).sorted()
     cells = report.layers.map(\.cell)
-    (embeddingSize, hiddenSizes) = (report.embeddingSize, report.layers.map(\.hiddenSize))
-    (tied, vocabularySize) = (report.tied, report.vocabularySize)
-    (unit, tokenizer) = (OrNull(report.unit), OrNull(report.tokenizer))
+    embeddingSize = report.embeddingSize
+    hiddenSizes = report.layers.map(\.hiddenSize)
+    tied = report.tied
+    vocabularySize = report.vocabularySize
+    unit = OrNull(report.unit)
+    tokenizer = OrNull(report.tokenizer)
     licenses = report.card[CardField.license.rawValue] ?? []
     history = report.provenance.map(\.operation)
     outcome = OrNull(report.provenance.last.flatMap { $0.outcome.isEmpty ? nil : $0.outcome })

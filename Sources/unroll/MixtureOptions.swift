@@ -62,7 +62,7 @@ struct MixtureOptions: ParsableArguments {
   ///   - protocol: The protocol of a fit.
   ///   - preparation: The changes of texts.
   /// - Returns: The interpolation; `nil` if it is not requested.
-  /// - Throws: The errors of opening models; `MixtureError` if they have other tokens.
+  /// - Throws: The errors of opening models; `EngineError` if they have other tokens.
   func mixture(
     of model: LanguageModel, _ options: RunningModelOptions, protocol: PerplexityProtocol,
     preparation: TextPreparation

@@ -34,7 +34,7 @@ struct StateOptions: ParsableArguments {
   ///   - carry: `true` if the state is carried from line to line.
   ///   - inputs: The files that are read.
   /// - Returns: The file, without rows.
-  /// - Throws: `Refusal` or `StateFileError` if the file cannot be written.
+  /// - Throws: `Refusal` or `EngineError` if the file cannot be written.
   func file(
     of model: LanguageModel, level: Score.ScoreLevel, carry: Bool, inputs: [String]
   ) throws -> StateFile? {

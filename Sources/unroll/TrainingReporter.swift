@@ -31,7 +31,9 @@ struct TrainingReporter {
   ///   - page: The page and figure to write, if they are requested.
   init(log: String?, resuming: Bool, tensorBoard: String?, json: Bool, page: TrainingPage?) {
     (logPath, eventFolder) = (log, tensorBoard)
-    (isResuming, self.json, self.page) = (resuming, json, page)
+    isResuming = resuming
+    self.json = json
+    self.page = page
   }
 
   /// `true` if the table is printed, not a figure in its place.

@@ -111,12 +111,12 @@ import UnrollTokenization
   func unsuitableTexts() throws {
     try withText(2) { path in
       let checkpoint = try Checkpoint.characters(on: path)
-      #expect(throws: TrainingError.self) {
+      #expect(throws: EngineError.self) {
         try GradientFlow(of: checkpoint, path: "", text: path, settings: Self.settings)
       }
       var settings = Self.settings
       (settings.lags, settings.columns) = (10, 1)
-      #expect(throws: TrainingError.self) {
+      #expect(throws: EngineError.self) {
         try GradientFlow(
           of: checkpoint, path: "", text: path, settings: settings, memory: 1000)
       }

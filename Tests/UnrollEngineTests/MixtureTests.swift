@@ -220,7 +220,7 @@ import UnrollTokenization
     let ngrams = try unigrams(characters + ["</s>"])
     settings.mixture = try Mixture(model, with: [Mixture.companion(ngrams, of: model)])
     try withFile(["We are"]) { path in
-      let error = #expect(throws: MixtureError.self) {
+      let error = #expect(throws: EngineError.self) {
         try model.score(text: path, settings) { _, _ in }
       }
       #expect(error?.fix == "give --boundary before or none")
@@ -231,25 +231,25 @@ import UnrollTokenization
   func refusals() throws {
     let model = try ScoringFixture.model("lstm")
     let other = try LanguageModel(.small(), path: "small")
-    #expect(throws: MixtureError.self) { try Mixture(model, with: [.recurrent(other)]) }
+    #expect(throws: EngineError.self) { try Mixture(model, with: [.recurrent(other)]) }
     for weights in [[0.5], [0.6, 0.6], [1, 0], [.nan, 0.5], [1.5, -0.5]] {
-      #expect(throws: MixtureError.self) {
+      #expect(throws: EngineError.self) {
         try Mixture(model, with: [.recurrent(model)], weights: weights)
       }
     }
-    #expect(throws: MixtureError.self) { try Mixture(model, with: []) }
+    #expect(throws: EngineError.self) { try Mixture(model, with: []) }
     let ngrams = try NGramModel(contentsOf: Fixtures.path("kenlm/unigrams.arpa"))
-    #expect(throws: MixtureError.self) { try Mixture.companion(ngrams, of: model) }
+    #expect(throws: EngineError.self) { try Mixture.companion(ngrams, of: model) }
     let mixture = try mixture()
     for name in [PerplexityProtocol.columns, .lmEval] {
-      #expect(throws: MixtureError.self) {
+      #expect(throws: EngineError.self) {
         try model.perplexity(ofText: ScoringFixture.text, protocol: name, mixture: mixture)
       }
     }
     var settings = ScoreSettings()
     settings.mixture = mixture
     settings.carriesState = true
-    #expect(throws: MixtureError.self) {
+    #expect(throws: EngineError.self) {
       try model.score(text: ScoringFixture.text, settings) { _, _ in }
     }
   }

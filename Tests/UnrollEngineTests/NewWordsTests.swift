@@ -149,11 +149,11 @@ import UnrollTokenization
   func fixedTokens() throws {
     var bytes = Checkpoint.small()
     bytes.tokenizer.kind = .byte
-    #expect(throws: TrainingError.self) { try apply(NewWords(), to: bytes, text: Self.text) }
+    #expect(throws: EngineError.self) { try apply(NewWords(), to: bytes, text: Self.text) }
     var words = NewWords()
     words.rows = .unknown
     let known = Checkpoint.small(unknown: false)
-    #expect(throws: TrainingError.self) { try apply(words, to: known, text: Self.text) }
+    #expect(throws: EngineError.self) { try apply(words, to: known, text: Self.text) }
     // Without an unknown token new rows are means.
     #expect(try apply(NewWords(), to: known, text: Self.text).report.rows == .mean)
   }

@@ -166,11 +166,11 @@ import UnrollNeural
   @Test("Other names and layers are refused with a next step")
   func refusals() throws {
     let model = try LanguageModel(.small(), path: "small")
-    let name = #expect(throws: StateFileError.self) {
+    let name = #expect(throws: EngineError.self) {
       _ = try StateFile(path: "states.csv", of: model, level: .token)
     }
     #expect(name?.description.contains("ends in .h5, .hdf5 or .npz") == true)
-    let layer = #expect(throws: StateFileError.self) {
+    let layer = #expect(throws: EngineError.self) {
       _ = try StateFile(path: "states.h5", of: model, layers: [2], level: .token)
     }
     #expect(layer?.description.contains("layers from 0 to 1; found layer 2") == true)

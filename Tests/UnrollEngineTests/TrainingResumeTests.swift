@@ -56,7 +56,7 @@ import UnrollTokenization
       var (momentum, average) = (TrainingChanges(), TrainingChanges())
       (momentum.hyperparameters[.momentum], average.averageAfter) = (0.5, 5)
       for changes in [momentum, average] {
-        #expect(throws: TrainingError.self) { try scene.resume(files, changes: changes) }
+        #expect(throws: EngineError.self) { try scene.resume(files, changes: changes) }
       }
     }
   }
@@ -83,7 +83,7 @@ import UnrollTokenization
       for (path, data) in zip([files.best, files.last], saved) {
         try data.write(to: URL(filePath: path))
       }
-      #expect(throws: TrainingError.self) { try scene.resume(files, train: "other.txt") }
+      #expect(throws: EngineError.self) { try scene.resume(files, train: "other.txt") }
       let train = try scene.resume(files, changes: changes, train: "other.txt")
       #expect(
         train.state.data.cursor == 0
@@ -109,8 +109,8 @@ import UnrollTokenization
       var resumed = try TrainingRun(
         resuming: Checkpoint(contentsOf: files.last), path: files.last,
         train: scene.text("train.txt"), valid: scene.text("valid.txt"))
-      #expect(throws: TrainingError.self) { try resumed.restoreBest(files, weightsDigest: nil) }
-      #expect(throws: TrainingError.self) { try resumed.restoreBest(files, weightsDigest: "00") }
+      #expect(throws: EngineError.self) { try resumed.restoreBest(files, weightsDigest: nil) }
+      #expect(throws: EngineError.self) { try resumed.restoreBest(files, weightsDigest: "00") }
     }
   }
 
@@ -123,7 +123,7 @@ import UnrollTokenization
       try scene.run(&run, files, until: 3)
       try Data(TrainingScene.text(lines: 60, seed: 9).utf8)
         .write(to: URL(filePath: "\(folder)/train.txt"))
-      #expect(throws: TrainingError.self) { try scene.resume(files) }
+      #expect(throws: EngineError.self) { try scene.resume(files) }
     }
   }
 
@@ -131,7 +131,7 @@ import UnrollTokenization
   func missingTraining() throws {
     try withTemporaryFolder { folder in
       let scene = try TrainingScene(folder, .small())
-      #expect(throws: TrainingError.self) {
+      #expect(throws: EngineError.self) {
         try TrainingRun(
           resuming: scene.checkpoint, path: "model.h5", train: scene.text("train.txt"),
           valid: scene.text("valid.txt"))

@@ -111,7 +111,7 @@ import UnrollTokenization
       try second.run(&anew, second.files("third"))
       #expect(anew.weights.weightsDigest != run.weights.weightsDigest)
       scene.settings.keepsOptimizer = true
-      #expect(throws: TrainingError.self) { try scene.begin() }
+      #expect(throws: EngineError.self) { try scene.begin() }
     }
   }
 
@@ -130,7 +130,7 @@ import UnrollTokenization
         #expect(isSame == isFrozen, "\(path)")
       }
       scene.settings.frozen = ["layers/07"]
-      #expect(throws: TrainingError.self) { try scene.begin() }
+      #expect(throws: EngineError.self) { try scene.begin() }
     }
   }
 
@@ -214,10 +214,10 @@ import UnrollTokenization
       }
       // The need follows from the tokens that the streams have, not from the option.
       let run = try begin(memory: need)
-      let error = #expect(throws: TrainingError.self) { try begin(memory: need - 1) }
+      let error = #expect(throws: EngineError.self) { try begin(memory: need - 1) }
       #expect(error?.path == "BPTT length \(rows - 1) with batch size 4")
       #expect(error?.fix.contains("--bptt") == true)
-      #expect(throws: TrainingError.self) {
+      #expect(throws: EngineError.self) {
         try TrainingRun(
           resuming: run.resumable, path: "a.last.h5", train: train, valid: valid,
           memory: UInt64(need - 1))
@@ -248,7 +248,7 @@ import UnrollTokenization
     try withTemporaryFolder { folder in
       var scene = try TrainingScene(folder, .small())
       scene.settings.columns = 1000
-      #expect(throws: TrainingError.self) { try scene.begin() }
+      #expect(throws: EngineError.self) { try scene.begin() }
     }
   }
 

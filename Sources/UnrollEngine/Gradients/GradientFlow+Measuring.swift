@@ -18,7 +18,7 @@ extension GradientFlow {
   ///   - memory: The maximum number of bytes, by default the memory of the machine.
   ///   - progress: Called periodically with the stage, and the share of it that is done if known.
   /// - Throws: `FileError` or `TextError` if the text cannot be read or has words that the model
-  ///   cannot encode; `TrainingError` if it is too short or the lags need too much memory;
+  ///   cannot encode; `EngineError` if it is too short or the lags need too much memory;
   ///   `NotFinite` if the model's output is not finite; `NeuralError` if memory is short.
   public init(
     of checkpoint: Checkpoint, path: String, text: String,
@@ -92,7 +92,7 @@ private struct Measurement {
     let (K, B) = (settings.lags, settings.columns)
     let needed = (K + 2).multipliedReportingOverflow(by: B)
     guard !needed.overflow, ids.count >= needed.partialValue else {
-      throw TrainingError(
+      throw EngineError(
         path: printable(text),
         expected:
           "at least \(K + 2) tokens, one more than the steps from lag \(K) to lag 0, for each "
@@ -124,7 +124,7 @@ private struct Measurement {
     let (T, B) = (max(settings.lags + 1, settings.window), settings.columns)
     let bytes = TrainableModel.byteCount(of: architecture, window: T, columns: B, slotCount: 0)
     guard let bytes, UInt64(bytes) <= memory else {
-      throw TrainingError(
+      throw EngineError(
         path: "BPTT over \(T) steps with batch size \(B)",
         expected: "to need at most the \(memory >> 20) MiB of memory of this machine",
         found: bytes.map { "\($0 >> 20) MiB" } ?? "more bytes than can be counted",

@@ -52,8 +52,10 @@ public struct Lattice: Sendable {
   init(_ file: SLFFile) throws(TextError) {
     path = file.path
     utterance = file.utterance
-    (hasAcoustic, hasLanguage) = (file.hasAcoustic, file.hasLanguage)
-    (languageScale, wordScore) = (file.languageScale, file.wordScore)
+    hasAcoustic = file.hasAcoustic
+    hasLanguage = file.hasLanguage
+    languageScale = file.languageScale
+    wordScore = file.wordScore
     let graph = LatticeGraph(nodeCount: file.words.count, file.arcs)
     start = try graph.only(file.start, from: graph.sources, "start", in: file)
     end = try graph.only(file.end, from: graph.sinks, "end", in: file)
@@ -121,7 +123,8 @@ private struct LatticeGraph {
       incoming[arc.to].append(arc.from)
       outgoing[arc.from].append(arc.to)
     }
-    (self.incoming, self.outgoing) = (incoming, outgoing)
+    self.incoming = incoming
+    self.outgoing = outgoing
   }
 
   /// The nodes to which no arc leads.

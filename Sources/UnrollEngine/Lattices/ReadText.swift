@@ -55,7 +55,8 @@ final class ReadText {
     self.parent = parent
     ids = (parent?.ids ?? []) + step.ids
     logProbabilities = (parent?.logProbabilities ?? []) + step.logProbabilities
-    (hidden, state) = (step.hidden, step.state)
+    hidden = step.hidden
+    state = step.state
     if let word = words.last { parent?.continuations[word] = Weak(text: self) }
   }
 
@@ -82,7 +83,10 @@ struct TextReader {
   init(
     _ model: LanguageModel, _ preparation: TextPreparation, _ unknown: UnknownWords, path: String
   ) {
-    (self.model, self.preparation, self.unknown, self.path) = (model, preparation, unknown, path)
+    self.model = model
+    self.preparation = preparation
+    self.unknown = unknown
+    self.path = path
     scorer = WordScorer(model, nil)
   }
 
@@ -242,7 +246,8 @@ struct TextReader {
       let (text, ids) = requests[index]
       if previous !== text {
         hidden += text.hidden
-        (row, previous) = (row + 1, text)
+        row = row + 1
+        previous = text
       }
       targets.append(ids[0])
       rows.append(row)

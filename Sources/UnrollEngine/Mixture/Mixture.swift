@@ -5,19 +5,6 @@ import UnrollNeural
 import UnrollTensors
 import UnrollTokenization
 
-/// Models that cannot be interpolated.
-public struct MixtureError: Error, Sendable, CustomStringConvertible {
-  let path: String
-  let expected: String
-  let found: String
-  let fix: String
-
-  /// The file, the expectation, the finding, and the next step.
-  public var description: String {
-    "\(printable(path)): expected \(expected); found \(found)\n  fix: \(fix)"
-  }
-}
-
 /// A linear interpolation of language models of the same tokens: `p(w) = sum of weight_i * p_i(w)`.
 public struct Mixture: Sendable {
   /// A model beside the first one.
@@ -51,13 +38,13 @@ public struct Mixture: Sendable {
   ///   - model: The first model.
   ///   - companions: The other models, at least one.
   ///   - weights: The weights, in this order; equal ones if `nil`.
-  /// - Throws: `MixtureError` if a recurrent model has other tokens, or the weights are no weights.
+  /// - Throws: `EngineError` if a recurrent model has other tokens, or the weights are no weights.
   public init(
     _ model: LanguageModel, with companions: [Companion], weights: [Double]? = nil
   ) throws {
     for case .recurrent(let other) in companions
     where !model.encoder.hasSameTokens(as: other.encoder) {
-      throw MixtureError(
+      throw EngineError(
         path: other.path, expected: "the tokens and line conventions of \(printable(model.path))",
         found: "others", fix: "interpolate models of one vocabulary")
     }
@@ -66,7 +53,7 @@ public struct Mixture: Sendable {
     guard count > 1, weights.count == count, weights.allSatisfy({ $0 > 0 }),
       abs(weights.reduce(0, +) - 1) < 1e-6
     else {
-      throw MixtureError(
+      throw EngineError(
         path: model.path, expected: "\(count) weights above 0 with the sum 1",
         found: weights.map { "\($0)" }.joined(separator: ","),
         fix: "give a weight for each model, the first one's first, such as 0.7,0.3")
@@ -78,7 +65,7 @@ public struct Mixture: Sendable {
 
   /// Opens an n-gram model to be interpolated with a recurrent one.
   ///
-  /// - Throws: The errors of reading it; `MixtureError` if it has other tokens.
+  /// - Throws: The errors of reading it; `EngineError` if it has other tokens.
   public static func companion(_ ngrams: NGramModel, of model: LanguageModel) throws -> Companion {
     .ngram(try NGramScorer(ngrams, for: model.encoder))
   }
@@ -90,10 +77,10 @@ public struct Mixture: Sendable {
 
   /// Refuses what has no meaning for a mixture, or is not computed for it.
   ///
-  /// - Throws: `MixtureError`.
+  /// - Throws: `EngineError`.
   func check(_ protocol: PerplexityProtocol, withDetails: Bool = false) throws {
     guard ![.stream, .sentence, .srilm, .kenlm].contains(`protocol`) || withDetails else { return }
-    throw MixtureError(
+    throw EngineError(
       path: model.path, expected: "the protocol stream, sentence, srilm or kenlm, without details",
       found: withDetails ? "details" : `protocol`.rawValue,
       fix: "measure interpolated models under one of these protocols")
@@ -108,7 +95,7 @@ public struct Mixture: Sendable {
   ///   - sentences: The tokens of each.
   ///   - figures: Figures of words; only totals are computed.
   /// - Returns: One for each sentence, in order.
-  /// - Throws: `NeuralError` if memory is short; `MixtureError` for totals beside an n-gram model.
+  /// - Throws: `NeuralError` if memory is short; `EngineError` for totals beside an n-gram model.
   func predictions(
     ofSentences sentences: [[Int32]], _ figures: PredictionFigures = PredictionFigures()
   ) throws -> [SentencePredictions] {
@@ -122,7 +109,7 @@ public struct Mixture: Sendable {
         return try other.predictions(ofSentences: sentences, own)
       case .ngram(let scorer):
         guard figures.subset.isEmpty else {
-          throw MixtureError(
+          throw EngineError(
             path: scorer.model.path, expected: "words without a boundary of their own",
             found: "tokens that begin or end words, and an n-gram model",
             fix: "give --boundary before or none")

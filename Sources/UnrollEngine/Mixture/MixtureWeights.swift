@@ -43,7 +43,7 @@ extension Mixture {
 
   /// Returns the interpolation with fitted weights.
   ///
-  /// - Throws: `MixtureError` if a model has no part in it.
+  /// - Throws: `EngineError` if a model has no part in it.
   public func with(_ fit: WeightFit) throws -> Mixture {
     // A weight that vanishes stays a weight: the model is computed anyway.
     let weights = fit.weights.map { max($0, .leastNormalMagnitude) }

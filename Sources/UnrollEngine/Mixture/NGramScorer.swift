@@ -25,7 +25,7 @@ public struct NGramScorer: Sendable {
   /// - Parameters:
   ///   - model: The n-gram model.
   ///   - encoder: The recurrent model's encoder.
-  /// - Throws: `MixtureError` if the models have hardly a token in common, or ends of lines that the
+  /// - Throws: `EngineError` if the models have hardly a token in common, or ends of lines that the
   ///   recurrent model predicts have no probability.
   init(_ model: NGramModel, for encoder: Encoder) throws {
     let vocabulary = encoder.vocabulary
@@ -41,14 +41,14 @@ public struct NGramScorer: Sendable {
     }
     missingCount = targets.count { $0 < 0 }
     guard 2 * missingCount <= targets.count else {
-      throw MixtureError(
+      throw EngineError(
         path: model.path, expected: "an n-gram model whose words are the tokens of the other model",
         found: "\(missingCount) of \(targets.count) tokens that it lacks",
         fix:
           "estimate it on a text that is cut into the same tokens, which `unroll tokenize` prints")
     }
     if let end = encoder.endOfSentenceID, targets[Int(end)] < 0 {
-      throw MixtureError(
+      throw EngineError(
         path: model.path, expected: "the word </s>", found: "none",
         fix: "the recurrent model predicts ends of lines: estimate the n-gram model with them")
     }

@@ -66,21 +66,21 @@ public final class StateFile {
   ///   - level: The rows.
   ///   - carriesState: `true` if each line starts from the state after the line before.
   ///   - replacing: `true` to replace an existing file.
-  /// - Throws: `StateFileError` for another name or a layer that the model lacks; `FileError` if there can
+  /// - Throws: `EngineError` for another name or a layer that the model lacks; `FileError` if there can
   ///   be no file.
   public init(
     path: String, of model: LanguageModel, layers: [Int]? = nil, level: StateLevel,
     carriesState: Bool = false, replacing: Bool = false
   ) throws {
     guard let form = Form(path: path) else {
-      throw StateFileError(
+      throw EngineError(
         path: path, expected: "a name that ends in .h5, .hdf5 or .npz", found: "another name",
         fix: "give such a name, which chooses the format")
     }
     let all = model.network.architecture.layers
     let layers = layers ?? Array(all.indices)
     if let other = layers.first(where: { !all.indices.contains($0) }) {
-      throw StateFileError(
+      throw EngineError(
         path: model.path, expected: "layers from 0 to \(all.count - 1)", found: "layer \(other)",
         fix: "give other --layers, or leave them out for all")
     }
@@ -174,18 +174,5 @@ public final class StateFile {
       file.discard()
       throw error
     }
-  }
-}
-
-/// A file of states that cannot be made.
-public struct StateFileError: Error, Sendable, CustomStringConvertible {
-  let path: String
-  let expected: String
-  let found: String
-  let fix: String
-
-  /// The file, the expectation, the finding, and the next step.
-  public var description: String {
-    "\(printable(path)): expected \(expected); found \(found)\n  fix: \(fix)"
   }
 }

@@ -50,13 +50,13 @@ public struct NewModel: Sendable {
   ///   - memory: The maximum number of bytes of weights and gradients, by default the memory of the
   ///     machine.
   /// - Returns: The model; its history is empty.
-  /// - Throws: `TrainingError` if sizes do not fit each other, or the memory.
+  /// - Throws: `EngineError` if sizes do not fit each other, or the memory.
   public func checkpoint(
     vocabulary: Vocabulary, tokenizer: Tokenizer, vectors: WordVectors? = nil,
     memory: UInt64 = ProcessInfo.processInfo.physicalMemory
   ) throws -> Checkpoint {
     func refuse(_ option: String, _ expected: String, _ found: String, _ fix: String) -> Error {
-      TrainingError(path: option, expected: expected, found: found, fix: fix)
+      EngineError(path: option, expected: expected, found: found, fix: fix)
     }
     let last = hiddenSizes.last ?? embeddingSize
     guard !isTied || last == embeddingSize else {

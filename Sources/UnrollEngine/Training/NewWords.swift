@@ -55,26 +55,26 @@ public struct NewWords: Sendable {
   ///   - path: Its path, for errors.
   ///   - text: The text.
   /// - Returns: The model, and a report.
-  /// - Throws: `TrainingError` if the model's tokens are of another kind, or if new rows need an
+  /// - Throws: `EngineError` if the model's tokens are of another kind, or if new rows need an
   ///   unknown token and there is none; the errors of reading the text.
   public func apply(
     to checkpoint: Checkpoint, path: String, text: String
   ) throws -> (checkpoint: Checkpoint, report: NewWordsReport) {
     let old = checkpoint.vocabulary
     guard checkpoint.architecture.input == .embedding else {
-      throw TrainingError(
+      throw EngineError(
         path: path, expected: "a model with an embedding, which gets new rows",
         found: "one with one-hot input", fix: "leave --vocabulary out")
     }
     guard [.whitespace, .character].contains(checkpoint.tokenizer.kind), old.scores == nil else {
-      throw TrainingError(
+      throw EngineError(
         path: path, expected: "a model of words or characters, which can lack some",
         found: "tokens of the kind \(checkpoint.tokenizer.kind.rawValue)",
         fix: "leave --vocabulary out: such tokens are fixed by what defines them")
     }
     let rows = rows ?? (old.unknownID == nil ? .mean : .unknown)
     guard rows != .unknown || old.unknownID != nil else {
-      throw TrainingError(
+      throw EngineError(
         path: path, expected: "a token for unknown words, whose row new words get",
         found: "a vocabulary without one", fix: "give --new-rows mean or pieces")
     }

@@ -65,10 +65,10 @@ struct SentenceStream {
   /// - Parameters:
   ///   - text: The text.
   ///   - encoder: The model's encoder.
-  /// - Throws: `TrainingError` if the model has no start token, or the text no sentences.
+  /// - Throws: `EngineError` if the model has no start token, or the text no sentences.
   init(_ text: TrainingText, _ encoder: Encoder) throws {
     guard let start = encoder.sentenceStartID else {
-      throw TrainingError(
+      throw EngineError(
         path: text.path,
         expected: "a model whose sentences have a start token, to train by sentence",
         found: "a model without one",
@@ -82,7 +82,7 @@ struct SentenceStream {
       if ids.count > begin + 1 { ranges.append(begin..<ids.count) }
     }
     guard !ranges.isEmpty else {
-      throw TrainingError(
+      throw EngineError(
         path: text.path, expected: "lines with something to predict", found: "none",
         fix: "give more text")
     }

@@ -14,17 +14,17 @@ extension Checkpoint {
   ///   - words: The treatment of new words; `nil` if there is none.
   ///   - inputs: The digests and names of its files other than the texts.
   ///   - path: The path of the state, for errors.
-  /// - Throws: `TrainingError` that names the first difference.
+  /// - Throws: `EngineError` that names the first difference.
   public func checkBeginning(
     _ settings: TrainingSettings, new: NewModel?, words: NewWords?, inputs: [String], path: String
   ) throws {
     guard training != nil, let entry = provenance.last else {
-      throw TrainingError(
+      throw EngineError(
         path: path, expected: "the state of a training to resume", found: "a model without one",
         fix: "move the file away, or give another --output")
     }
-    func refuse(_ expected: String, _ found: String) -> TrainingError {
-      TrainingError(
+    func refuse(_ expected: String, _ found: String) -> EngineError {
+      EngineError(
         path: path, expected: "a training with \(expected), as this command has", found: found,
         fix:
           "give the options that this training began with, or another --output for a new training")

@@ -61,7 +61,7 @@ public struct TrainingChanges: Sendable {
   ///   - train: The training text.
   ///   - valid: The validation text.
   /// - Returns: Each change as `name=value`.
-  /// - Throws: `TrainingError` if the optimizer has no such hyperparameter, or if a setting differs
+  /// - Throws: `EngineError` if the optimizer has no such hyperparameter, or if a setting differs
   ///   that may not change.
   func apply(
     to state: inout TrainingState, _ optimizer: inout OptimizerState,
@@ -73,7 +73,7 @@ public struct TrainingChanges: Sendable {
     guard isBySentence == ((windowKind ?? state.data.windowKind) == .sentence),
       !isBySentence || (columns ?? 1) == 1
     else {
-      throw TrainingError(
+      throw EngineError(
         path: isBySentence ? "--batch-size" : "--sentences",
         expected: isBySentence
           ? "batch size 1 and no random BPTT lengths: this training is by sentence"
@@ -127,7 +127,7 @@ public struct TrainingChanges: Sendable {
     let allowed = ["epochs", "steps", "learning_rate", "train", "valid"]
     let change = made.first { !allowed.contains(String($0.prefix { $0 != "=" })) }
     guard !allowsOtherSettings, let change else { return }
-    throw TrainingError(
+    throw EngineError(
       path: "--resume", expected: "the settings that the training began with",
       found: option(String(change.prefix { $0 != "=" }), in: [change]),
       fix: "leave that option out, or give --allow-changes")
@@ -142,7 +142,7 @@ public struct TrainingChanges: Sendable {
     let foreign =
       numbers + (averageAfter != nil && !kinds.contains(.sgd) ? ["average_after"] : [])
     guard let first = foreign.min() else { return }
-    throw TrainingError(
+    throw EngineError(
       path: first, expected: "a hyperparameter of \(kind.rawValue), the optimizer of this training",
       found: "a hyperparameter of another optimizer",
       fix: "leave it out, or leave --resume out to begin a new training from these weights")

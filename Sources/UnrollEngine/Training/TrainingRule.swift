@@ -24,13 +24,13 @@ public struct TrainingRule: Sendable {
 
   /// Refuses options that differ from those of a training.
   ///
-  /// - Throws: `TrainingError` naming the first difference.
+  /// - Throws: `EngineError` naming the first difference.
   func check(
     isThatOf state: TrainingState, _ current: OptimizerState, _ architecture: Architecture
   ) throws {
     func compare(_ option: String, _ isSame: Bool, _ expected: String, _ found: String) throws {
       guard !isSame else { return }
-      throw TrainingError(
+      throw EngineError(
         path: option, expected: "\(expected), as this training began", found: found,
         fix: "leave it out, or leave --resume out to begin a new training from these weights")
     }

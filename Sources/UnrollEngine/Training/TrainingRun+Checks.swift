@@ -13,7 +13,7 @@ extension TrainingRun {
 
   static func check(_ text: TrainingText, digest: String, role: String) throws {
     guard text.digest != digest else { return }
-    throw TrainingError(
+    throw EngineError(
       path: text.path, expected: "the \(role) text that this training began with, sha256 \(digest)",
       found: "sha256 \(text.digest)",
       fix:
@@ -33,7 +33,7 @@ extension TrainingRun {
       drops: regularization.contains { $0.kind.isDropout })
     guard let bytes, UInt64(bytes) <= memory else {
       let found = bytes.map { "\($0 >> 20) MiB" } ?? "more bytes than can be counted"
-      throw TrainingError(
+      throw EngineError(
         path: "BPTT length \(T) with batch size \(data.columns)",
         expected: "to need at most the \(memory >> 20) MiB of memory of this machine",
         found: found,
@@ -45,7 +45,7 @@ extension TrainingRun {
 
   /// Returns the rows of the training text, and its windows for training by sentence.
   ///
-  /// - Throws: `TrainingError` if there is nothing to predict.
+  /// - Throws: `EngineError` if there is nothing to predict.
   static func rows(
     _ data: TrainingData, train: TrainingText, valid: TrainingText, of checkpoint: Checkpoint
   ) throws -> (columns: [Int32], sentences: SentenceWindows?, valid: SentenceStream?) {
@@ -53,7 +53,7 @@ extension TrainingRun {
       return (try columns(train, count: data.columns), nil, nil)
     }
     guard data.columns == 1 else {
-      throw TrainingError(
+      throw EngineError(
         path: train.path, expected: "batch size 1, to train by sentence", found: "\(data.columns)",
         fix: "the state is damaged: leave --resume out to begin anew")
     }
@@ -66,10 +66,10 @@ extension TrainingRun {
 
   /// Divides a text into the streams of a batch.
   ///
-  /// - Throws: `TrainingError` if a stream has nothing to predict.
+  /// - Throws: `EngineError` if a stream has nothing to predict.
   static func columns(_ text: TrainingText, count B: Int) throws -> [Int32] {
     guard text.ids.count / B > 1 else {
-      throw TrainingError(
+      throw EngineError(
         path: text.path, expected: "at least \(2 * B) tokens, two for each of \(B) streams",
         found: "\(text.ids.count)", fix: "give more text, or a smaller --batch-size")
     }

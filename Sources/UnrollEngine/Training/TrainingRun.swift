@@ -76,7 +76,7 @@ public struct TrainingRun {
   ///   - new: The initialization of the model, if it has no file.
   ///   - newWords: The report on a previous change of its vocabulary.
   ///   - memory: The maximum number of bytes, by default the memory of the machine.
-  /// - Throws: `TrainingError` if the text is too short or the BPTT length too large for the
+  /// - Throws: `EngineError` if the text is too short or the BPTT length too large for the
   ///   memory; `NeuralError` if memory is short.
   public init(
     _ checkpoint: Checkpoint, settings: TrainingSettings, train: TrainingText, valid: TrainingText,
@@ -143,7 +143,7 @@ public struct TrainingRun {
   ///   - valid: The validation text, the same as before.
   ///   - changes: Changed settings; they are recorded in the history.
   ///   - memory: The maximum number of bytes, by default the memory of the machine.
-  /// - Throws: `TrainingError` if there is no state, if a text or setting differs that may not
+  /// - Throws: `EngineError` if there is no state, if a text or setting differs that may not
   ///   change, or if the BPTT length is too large for the memory; `NeuralError` if memory is short.
   public init(
     resuming checkpoint: Checkpoint, path: String, train: TrainingText, valid: TrainingText,
@@ -153,7 +153,7 @@ public struct TrainingRun {
     guard var state = checkpoint.training, var optimizer = checkpoint.optimizer,
       let entry = checkpoint.provenance.last
     else {
-      throw TrainingError(
+      throw EngineError(
         path: path, expected: "a training to resume", found: "a model without one",
         fix: "give the .last file of the training, or leave --resume out to begin a new one")
     }
@@ -175,7 +175,7 @@ public struct TrainingRun {
       state.data, train: train, valid: valid, of: checkpoint)
     let tokens = sentences == nil ? train.ids.count : columns.count
     guard changes.allowsOtherTexts || tokens == state.data.tokens else {
-      throw TrainingError(
+      throw EngineError(
         path: path, expected: "the \(tokens) tokens of \(train.path)",
         found: "\(state.data.tokens)",
         fix: "the state is damaged, or of another tokenizer: leave --resume out to begin anew")
@@ -355,7 +355,8 @@ public struct TrainingRun {
   /// The current model for use: with history, without training state.
   public var weights: Checkpoint {
     var checkpoint = source
-    (checkpoint.optimizer, checkpoint.training) = (nil, nil)
+    checkpoint.optimizer = nil
+    checkpoint.training = nil
     checkpoint.parameters = evaluatedParameters
     var entry = entry
     entry.outcome = outcome

@@ -101,7 +101,7 @@ extension TrainingRun {
   ///   - parameters: The weights of that file.
   ///   - mayForget: `true` to discard the evaluations if the best model is missing; the next one is
   ///     of the current model.
-  /// - Throws: `TrainingError` if the best model is missing; the errors of writing.
+  /// - Throws: `EngineError` if the best model is missing; the errors of writing.
   public mutating func restoreBest(
     _ files: TrainingFiles, weightsDigest: String?, parameters: ParameterTree<Tensor>? = nil,
     mayForget: Bool = false
@@ -113,7 +113,7 @@ extension TrainingRun {
     }
     guard isBest else {
       if mayForget && weightsDigest == nil { return state.forgetEvaluations() }
-      throw TrainingError(
+      throw EngineError(
         path: files.best,
         expected: "the best model of this training so far, weights_digest \(best.weightsDigest)",
         found: weightsDigest ?? "no such file",

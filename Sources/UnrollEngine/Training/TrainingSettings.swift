@@ -104,7 +104,7 @@ public struct TrainingSettings: Sendable {
   /// Returns the optimizer of the model's file for the beginning of a new training.
   private func continued(_ kept: OptimizerState?) throws -> OptimizerState {
     guard var state = kept else {
-      throw TrainingError(
+      throw EngineError(
         path: "--keep-optimizer", expected: "a model whose file has an optimizer", found: "none",
         fix: "leave it out, and give --optimizer")
     }
@@ -126,7 +126,7 @@ public struct TrainingSettings: Sendable {
   ///   - kept: The optimizer of the model's file, if there is one.
   ///   - architecture: The model's architecture.
   /// - Returns: The parameter groups, with state if the file's optimizer is continued.
-  /// - Throws: `TrainingError` if `frozen` names a part that the model lacks, or all parts, or if
+  /// - Throws: `EngineError` if `frozen` names a part that the model lacks, or all parts, or if
   ///   there is no optimizer to continue.
   func optimizerState(
     keeping kept: OptimizerState?, for architecture: Architecture
@@ -134,7 +134,7 @@ public struct TrainingSettings: Sendable {
     if keepsOptimizer { return try continued(kept) }
     let parts = architecture.parts
     if let unknown = frozen.subtracting(parts.map(\.name)).min() {
-      throw TrainingError(
+      throw EngineError(
         path: "--freeze \(unknown)", expected: "parts of the model",
         found: "no such part", fix: "choose from: \(parts.map(\.name).joined(separator: ", "))")
     }
@@ -151,7 +151,7 @@ public struct TrainingSettings: Sendable {
       state.groups.append(group)
     }
     guard state.groups.contains(where: { !$0.isFrozen }) else {
-      throw TrainingError(
+      throw EngineError(
         path: "--freeze", expected: "a part of the model that is trained", found: "all frozen",
         fix: "leave one out")
     }
@@ -182,23 +182,6 @@ extension Architecture {
       parts.append(parts.remove(at: index))
     }
     return parts
-  }
-}
-
-/// An error for a training that cannot begin or resume.
-public struct TrainingError: Error, Sendable, Hashable, CustomStringConvertible {
-  /// The file or option that it concerns.
-  public let path: String
-  /// The expectation.
-  public let expected: String
-  /// The finding.
-  public let found: String
-  /// The advice.
-  public let fix: String
-
-  /// The location, the expectation, the finding and the advice.
-  public var description: String {
-    "\(printable(path)): expected \(expected); found \(found)\n  fix: \(fix)"
   }
 }
 

@@ -105,12 +105,9 @@ package struct AtomicFile: ~Copyable {
     let file = Descriptor(retrying { open(temporary, O_RDONLY | O_NOFOLLOW | O_CLOEXEC) })
     guard file.isOpen else { throw FileError("find its temporary file \(temporary)", path: path) }
     guard file.synchronize() else { throw FileError("synchronize", path: path) }
-    #if canImport(Glibc)
-      let result = Glibc.rename(temporary, path)
-    #elseif canImport(Darwin)
-      let result = Darwin.rename(temporary, path)
-    #endif
-    guard result == 0 else { throw FileError("rename to", path: path) }
+    guard renameat(AT_FDCWD, temporary, AT_FDCWD, path) == 0 else {
+      throw FileError("rename to", path: path)
+    }
   }
 
   /// Removes the temporary file.

@@ -61,7 +61,7 @@ extension Field {
   ) -> Field {
     Field(
       schema: AttributeSchema(
-        name: name, value: .word(Word.allCases.map(\.rawValue)), isRequired: isStored == nil),
+        name: name, value: Layout.words(Word.self), isRequired: isStored == nil),
       stored: { isStored?($0) == false ? nil : .text($0[keyPath: path].rawValue) },
       take: { value, attribute in
         guard case .text(let text)? = attribute else { return isStored != nil }

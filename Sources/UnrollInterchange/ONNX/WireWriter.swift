@@ -17,12 +17,18 @@ struct WireWriter {
   }
 
   private mutating func append(varint number: UInt64) {
-    var (rest, bytes) = (number, [UInt8]())
+    append(Self.varint(number))
+  }
+
+  /// Returns an unsigned number of 7 bits a byte, the lowest first.
+  static func varint(_ number: UInt64) -> [UInt8] {
+    var bytes: [UInt8] = []
+    var rest = number
     while rest >= 0x80 {
       bytes.append(UInt8(rest & 0x7F) | 0x80)
       rest >>= 7
     }
-    append(bytes + [UInt8(rest)])
+    return bytes + [UInt8(rest)]
   }
 
   private mutating func append(key field: Int, type: UInt64) {

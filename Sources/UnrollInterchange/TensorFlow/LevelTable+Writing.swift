@@ -56,15 +56,7 @@ extension LevelTable {
   }
 
   /// Returns an unsigned number of 7 bits a byte.
-  static func varint(_ number: Int) -> [UInt8] {
-    var bytes: [UInt8] = []
-    var rest = UInt64(number)
-    while rest >= 0x80 {
-      bytes.append(UInt8(rest & 0x7F) | 0x80)
-      rest >>= 7
-    }
-    return bytes + [UInt8(rest)]
-  }
+  static func varint(_ number: Int) -> [UInt8] { WireWriter.varint(UInt64(number)) }
 
   /// Returns the four bytes of a number, the lowest first.
   static func littleEndian(_ number: UInt32) -> [UInt8] {

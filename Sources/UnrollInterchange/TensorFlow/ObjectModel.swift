@@ -192,11 +192,8 @@ struct ObjectModel {
     let unknown = KerasOptimizer.Kept.lost(
       "the checkpoint has its numbers, but not its rule and settings")
     guard let compilation = source.given?["compile_config"], source.isOfKeras3, let graph,
-      let list = ["optimizer", "_optimizer"].lazy.compactMap({ graph.node(at: [$0, "_variables"]) })
-        .first
-        ?? ["optimizer", "_optimizer"].lazy.compactMap({
-          graph.node(at: ["model", $0, "_variables"])
-        }).first
+      let list = [["optimizer"], ["_optimizer"], ["model", "optimizer"], ["model", "_optimizer"]]
+        .lazy.compactMap({ graph.node(at: $0 + ["_variables"]) }).first
     else { return unknown }
     let variables = try graph.nodes[list].children.sorted {
       (Int($0.name) ?? 0) < (Int($1.name) ?? 0)

@@ -76,15 +76,12 @@ public enum TensorFlowFormat: KerasFamily {
   ///
   /// - Throws: `InterchangeError` if Keras has no layers that compute the model.
   public static func exportNotes(for checkpoint: Checkpoint) throws -> [Note] {
-    let variant = try KerasVariant(checkpoint)
-    var rest = checkpoint
-    rest.optimizer = nil
     let place = Note(
       place: Layout.model,
       message:
         "the numbers are a second file beside the index: tf.train.Checkpoint(model).restore takes "
         + "the name without .index", isHarmless: true)
-    return variant.notes + rest.exportNotesBesideWeights + [place]
+    return try KerasFormat.exportNotes(for: checkpoint) + [place]
   }
 
   /// Writes a checkpoint for `tf.train.Checkpoint(model).restore`: an index, and a shard beside it.

@@ -192,7 +192,8 @@ private struct Line: Encodable {
 
   init(_ encoded: EncodedLine, _ line: Int, _ vocabulary: Vocabulary) {
     let unknown = Set(encoded.unknown)
-    (self.line, ids) = (line, encoded.ids)
+    self.line = line
+    ids = encoded.ids
     pieces = encoded.ids.map { vocabulary.text(of: Int($0)) }
     oov = encoded.ids.indices.map { unknown.contains($0) ? 1 : 0 }
   }

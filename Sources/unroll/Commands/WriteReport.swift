@@ -19,7 +19,7 @@ struct WriteReport: ParsableCommand {
       parameters. Learning curves are in the state of a training, the file that ends in .last.unroll.h5.
       """)
 
-  /// The maximum number of models, whose curves are told apart.
+  /// The maximum number of models, since more curves cannot be distinguished.
   private static let limit = 12
 
   @Argument(help: "Models: checkpoints, or files that `unroll convert` reads.")
@@ -46,7 +46,8 @@ struct WriteReport: ParsableCommand {
   /// The page and the figure.
   private var shown: ReportOptions {
     var shown = ReportOptions()
-    (shown.report, shown.plot) = (output, plot)
+    shown.report = output
+    shown.plot = plot
     return shown
   }
 

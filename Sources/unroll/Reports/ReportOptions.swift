@@ -156,3 +156,15 @@ extension Checkpoint {
     provenance.last.flatMap { $0.weightsDigest.isEmpty ? nil : $0.weightsDigest }
   }
 }
+
+extension Document.Block {
+  /// Returns the note on a text of which a page shows the first lines only; none if it shows all.
+  static func cutText(shown: Int, of count: Int) -> [Document.Block] {
+    guard shown < count else { return [] }
+    return [
+      .paragraph(
+        "The text is cut: the page shows the first \(Output.grouped(shown)) of \(Output.grouped(count)) lines. The "
+          + "other sections are about all lines.")
+    ]
+  }
+}

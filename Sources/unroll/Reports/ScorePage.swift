@@ -156,13 +156,7 @@ struct ScorePage {
   }
 
   private var textBlocks: [Document.Block] {
-    let cut =
-      lines.count < lineCount
-      ? [
-        Document.Block.paragraph(
-          "The text is cut: the page shows the first \(Output.grouped(lines.count)) of "
-            + "\(Output.grouped(lineCount)) lines. The other sections are about all lines.")
-      ] : []
+    let cut = Document.Block.cutText(shown: lines.count, of: lineCount)
     return [
       .paragraph(
         "Each \(thing) has the color of its surprisal in \(unitName), and from \(boldFrom) on a line below it. Point at it, or "

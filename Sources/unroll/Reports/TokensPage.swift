@@ -129,13 +129,7 @@ struct TokensPage {
   }
 
   private var textBlocks: [Document.Block] {
-    let cut =
-      lines.count < lineCount
-      ? [
-        Document.Block.paragraph(
-          "The text is cut: the page shows the first \(Output.grouped(lines.count)) of "
-            + "\(Output.grouped(lineCount)) lines. The other sections are about all lines.")
-      ] : []
+    let cut = Document.Block.cutText(shown: lines.count, of: lineCount)
     return [
       .paragraph(
         "A line stands before each token. Point at a token, or click on it and use the arrow keys, for its id and "

@@ -17,7 +17,9 @@ struct TrainingPage {
   var objects: [String] = []
 
   init(_ options: ReportOptions, output: String, texts: [String]) {
-    (self.options, self.output, self.texts) = (options, output, texts)
+    self.options = options
+    self.output = output
+    self.texts = texts
   }
 
   /// Writes the files.
