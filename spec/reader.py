@@ -124,7 +124,8 @@ def verify(file):
     root = file["/"]
     expect(attribute(root, "format") == "unroll", "not an Unroll checkpoint")
     expect(attribute(root, "format_version", "").startswith("1."), "not of version 1")
-    expect(not attribute(root, "required_features", []), "needs features that are not known here")
+    unknown = set(attribute(root, "required_features", [])) - {"mingru", "qrnn"}
+    expect(not unknown, "needs features that are not known here")
     expect(attribute(root, "complete") == 1, "never completed")
     for path, item, first in walk(file):
         if isinstance(item, h5py.Dataset) and not first and "digest" in item.attrs:
@@ -137,8 +138,28 @@ def verify(file):
 # 4. Model.
 
 
-def step(layer, x, h, c):
-    """One token through one layer: the new h and c."""
+def step(layer, x, h, c, before):
+    """One token through one layer: the new h and c, and x, the input before of the next step."""
+    if attribute(layer, "cell") in ("mingru", "qrnn"):
+        return (*input_gated(layer, x, h, c, before), x)
+    return (*recurrent(layer, x, h, c), x)
+
+
+def input_gated(layer, x, h, c, before):
+    """A cell whose gates see its input alone."""
+    seen = np.concatenate([x, before]) if attribute(layer, "window", 1) == 2 else x
+    a = numbers(layer["weight_ih"]) @ seen + (numbers(layer["bias"]) if "bias" in layer else 0.0)
+    sigma = lambda a: 1 / (1 + np.exp(-a))
+    if attribute(layer, "cell") == "mingru":
+        z, n = np.split(a, 2)
+        return (1 - sigma(z)) * h + sigma(z) * n, c
+    z, f, o = np.split(a, 3)
+    c = sigma(f) * np.tanh(z) + (1 - sigma(f)) * c
+    return sigma(o) * c, c
+
+
+def recurrent(layer, x, h, c):
+    """A cell that multiplies its hidden state."""
     get = lambda name: numbers(layer[name]) if name in layer else 0.0
     H, cell = attribute(layer, "hidden_size"), attribute(layer, "cell")
     phi = np.tanh if attribute(layer, "activation") == "tanh" else lambda a: np.maximum(a, 0)
@@ -168,8 +189,8 @@ def step(layer, x, h, c):
 def log_probabilities(model, ids):
     """The natural logarithm of the probability of each token after the first, from a zero state."""
     layers = [model["layers"][name] for name in sorted(model["layers"])]
-    sizes = [(attribute(l, "projection_size", attribute(l, "hidden_size")), attribute(l, "hidden_size")) for l in layers]
-    states = [(np.zeros(P), np.zeros(H)) for P, H in sizes]
+    size = lambda layer, name, other=None: np.zeros(attribute(layer, name, attribute(layer, other or name)))
+    states = [(size(l, "projection_size", "hidden_size"), size(l, "hidden_size"), size(l, "input_size")) for l in layers]
     one_hot = attribute(model, "input") == "one_hot"
     rows = np.eye(attribute(model, "vocabulary_size")) if one_hot else numbers(model["embedding/weight"])
     output = model["output"]

@@ -76,6 +76,9 @@ INLINED float tanh_float(float x) {
   return float_of_bits(bits_of_float(magnitude <= 0.625f ? near : far) | sign);
 }
 
+/// The logistic function, known when a loop is compiled.
+static const unroll_gates logistic = {.is_hard = false};
+
 /// Gates that are `alpha x + beta`, cut off at 0 and 1.
 INLINED unroll_gates hard_gates(float alpha, float beta) {
   unroll_gates gates = {true, alpha, beta};

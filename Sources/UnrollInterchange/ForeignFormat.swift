@@ -33,6 +33,9 @@ public protocol ForeignFormat: Sendable {
   /// `true` if its tensors have names that `ReadingOptions.map` can assign to roles.
   static var hasNames: Bool { get }
 
+  /// The cells that a file of this format can hold.
+  static var cells: [Cell] { get }
+
   /// The extensions of output files of this format, without dots.
   static var fileExtensions: [String] { get }
 
@@ -107,6 +110,23 @@ extension ForeignFormat {
 
   /// Compares nothing by default.
   public static func check(_ written: Checkpoint, isReadAs read: Checkpoint, path: String) {}
+
+  /// The cells with a recurrent product, by default.
+  public static var cells: [Cell] { Cell.ofProducts }
+
+  /// Refuses a model with a cell that the format lacks.
+  ///
+  /// - Throws: `InterchangeError` naming the cell.
+  static func checkCells(_ architecture: Architecture) throws {
+    for (index, layer) in architecture.layers.enumerated() where !cells.contains(layer.cell) {
+      let names = cells.map(\.rawValue).joined(separator: ", ")
+      throw InterchangeError(
+        file: "the checkpoint", place: ParameterPath.layerGroup(index),
+        expected: "one of the cells of \(name): \(names)", found: layer.cell.rawValue,
+        fix: "keep it as a checkpoint"
+          + (AWDFormat.cells.contains(layer.cell) ? ", or write \(AWDFormat.name)'s names" : ""))
+    }
+  }
 
   /// `true` if tensors have names, by default `false`.
   public static var hasNames: Bool { false }

@@ -47,7 +47,7 @@ struct LayerVariant: Equatable {
       isWhole = isWhole && read != nil
       return read
     }
-    activation = member("activation") { $0.text.flatMap(Activation.init) }
+    activation = member("activation") { $0.text.flatMap(Activation.init(ofRNN:)) }
     reset = member("reset") { $0.text.flatMap(GRUReset.init) } ?? .after
     forgetBias = member("forget_bias", \.number) ?? 0
     let (alpha, beta) = (member("gate_alpha", \.number), member("gate_beta", \.number))

@@ -110,7 +110,7 @@ enum ModelSetting {
   static func activation(of name: String, _ value: SettingValue) -> Activation? {
     guard let word = value.word else { return nil }
     switch normal(name) {
-    case "nonlinearity": return Activation(rawValue: word)
+    case "nonlinearity": return Activation(ofRNN: word)
     case "model", "modeltype", "rnntype", "celltype", "cell":
       return ["rnntanh": Activation.tanh, "rnnrelu": .relu][word]
     default: return nil

@@ -62,15 +62,26 @@ struct CheckedParameters {
           expected: "layer \(index) to take \(width) inputs, as many as come from below",
           found: "\(layer.inputSize)")
       }
-      guard layer.cell == .rnn || layer.activation == .tanh else {
+      let facts = layer.cell.facts
+      guard facts.activations.contains(layer.activation) else {
         throw NeuralError.architecture(
-          expected: "layer \(index), \(layer.cell.rawValue), with activation tanh",
+          expected: "layer \(index), \(layer.cell.rawValue), with activation "
+            + facts.activations.map(\.rawValue).joined(separator: " or "),
           found: layer.activation.rawValue)
       }
-      guard layer.cell == .lstm || (layer.projectionSize == nil && layer.forgetBias == 0) else {
+      guard facts.mayHaveProjection || (layer.projectionSize == nil && layer.forgetBias == 0)
+      else {
         throw NeuralError.architecture(
           expected: "layer \(index), \(layer.cell.rawValue), without projection and forget bias",
           found: "what only an LSTM has")
+      }
+      guard facts.biases.contains(layer.bias),
+        facts.hasWindow ? 1...2 ~= layer.window : layer.window == 1
+      else {
+        throw NeuralError.architecture(
+          expected:
+            "layer \(index), \(layer.cell.rawValue), with a bias and a window that it may have",
+          found: "bias \(layer.bias.rawValue) and window \(layer.window)")
       }
       width = layer.outputSize
     }

@@ -11,14 +11,10 @@ struct RecurrentLayer: Sendable {
   let architecture: LayerArchitecture
   /// The compute precision.
   let precision: Precision
+  /// The equations, with the weights that depend on earlier steps.
+  let cell: any RecurrentCell
   /// `[G*H, D]` with the biases that do not depend on the hidden state.
   private let inputWeight: PackedWeight
-  /// `[G*H, H|P]`; adds to the input's part, but for a GRU, whose reset gate comes between.
-  ///
-  /// If that comes before the product, the first panel is that of r and z, the second that of n.
-  private let hiddenWeight: PackedWeight
-  /// `[P, H]` of an LSTM with a projection.
-  private let projection: PackedWeight?
 
   /// Packs the weights of a layer.
   ///
@@ -27,25 +23,18 @@ struct RecurrentLayer: Sendable {
   ///   - index: The layer, counted from 0.
   ///   - parameters: The model's parameters, of the shapes that the architecture says.
   ///   - precision: The compute precision.
+  ///   - isTrained: `true` if there will be backward passes.
   /// - Throws: `NeuralError` if memory is short.
   init(
     _ architecture: LayerArchitecture, index: Int, parameters: CheckedParameters,
-    precision: Precision
+    precision: Precision, isTrained: Bool = false
   ) throws {
     self.architecture = architecture
     self.precision = precision
-    let (D, H) = (architecture.inputSize, architecture.hiddenSize)
-    let rows = architecture.cell.gateCount * H
-    let (isGRU, bias) = (architecture.cell == .gru, architecture.bias)
-    let hasBias = bias != .none || architecture.forgetBias != 0
-    inputWeight = try PackedWeight(N: rows, K: D, hasBias: hasBias, precision: precision)
-    hiddenWeight = try PackedWeight(
-      N: rows, K: architecture.outputSize, hasBias: bias == .double && isGRU,
-      panelWidth: architecture.resetsBefore ? 2 * H : nil, accumulates: !isGRU,
-      precision: precision)
-    projection = try architecture.projectionSize.map {
-      try PackedWeight(N: $0, K: H, hasBias: false, precision: precision)
-    }
+    inputWeight = try PackedWeight(
+      N: architecture.cell.gateCount * architecture.hiddenSize, K: architecture.windowSize,
+      hasBias: architecture.bias != .none || architecture.forgetBias != 0, precision: precision)
+    cell = try architecture.cellType.init(architecture, precision: precision, isTrained: isTrained)
     try pack(parameters, index: index)
   }
 
@@ -56,21 +45,12 @@ struct RecurrentLayer: Sendable {
   ///   - index: The layer, counted from 0.
   /// - Throws: `NeuralError` if memory is short.
   func pack(_ parameters: CheckedParameters, index: Int) throws {
-    var biasIH =
-      parameters.floats(.layer(index, .biasIH)) ?? parameters.floats(.layer(index, .bias))
-    var biasHH = parameters.floats(.layer(index, .biasHH))
-    if architecture.cell != .gru, let input = biasIH, let hidden = biasHH {
-      (biasIH, biasHH) = (zip(input, hidden).map(+), nil)
-    }
-    if architecture.forgetBias != 0 {
-      let H = architecture.hiddenSize
-      var shifted = biasIH ?? Array(repeating: 0, count: architecture.cell.gateCount * H)
-      for place in H..<2 * H { shifted[place] += Float(architecture.forgetBias) }
-      biasIH = shifted
-    }
-    try inputWeight.pack(parameters.tensor(.layer(index, .weightIH)), bias: biasIH)
-    try hiddenWeight.pack(parameters.tensor(.layer(index, .weightHH)), bias: biasHH)
-    try projection?.pack(parameters.tensor(.layer(index, .weightHR)), bias: nil)
+    let biases = type(of: cell).biases(
+      of: architecture,
+      input: parameters.floats(.layer(index, .biasIH)) ?? parameters.floats(.layer(index, .bias)),
+      hidden: parameters.floats(.layer(index, .biasHH)))
+    try inputWeight.pack(parameters.tensor(.layer(index, .weightIH)), bias: biases.input)
+    try cell.pack({ parameters.tensor(.layer(index, $0)) }, bias: biases.hidden)
   }
 
   /// Runs a window of T steps with batch size B.
@@ -90,68 +70,69 @@ struct RecurrentLayer: Sendable {
     input: UnsafePointer<Float>, state: inout LayerState, tape: inout LayerTape, keepsTape: Bool,
     T: Int, B: Int
   ) throws {
+    guard T > 0 else { return }
     let extent = TapeExtent(T: T, B: B, isKept: keepsTape)
     try tape.withBuffers(of: architecture, precision: precision, extent) { buffers in
-      try state.withBuffers { h, c in
+      try state.withBuffers { h, c, x in
         for start in stride(from: 0, to: T, by: extent.chunk) {
           let steps = start..<min(start + extent.chunk, T)
+          let seen = windows(of: input, before: x, steps, buffers, extent)
           let gates = LayerStep(
             start, of: architecture, buffers: buffers, h: h, c: c, extent: extent
           ).gates
-          try inputWeight.multiply(
-            input + start * B * architecture.inputSize, in: buffers.rounded, into: gates,
-            M: steps.count * B)
+          try inputWeight.multiply(seen, in: buffers.rounded, into: gates, M: steps.count * B)
           try forEachPart(of: B) { columns in
+            let width = precision.scratchWidth(
+              max(architecture.outputSize, architecture.hiddenSize))
             for t in steps {
               let step = LayerStep(
                 t, of: architecture, buffers: buffers, h: h, c: c, extent: extent,
                 column: columns.lowerBound)
-              let width = precision.scratchWidth(
-                max(architecture.outputSize, architecture.hiddenSize))
-              try forward(
+              try cell.forward(
                 step, rounded: buffers.rounded + columns.lowerBound * width, B: columns.count)
             }
           }
         }
       }
-      guard T > 0 else { return }
-      let (size, cellSize) = (state.h.count, state.c.count)
-      state.h = Array(
-        UnsafeBufferPointer(start: buffers.hidden + (T - 1) * size, count: size))
-      guard architecture.cell == .lstm else { return }
-      state.c = Array(
-        UnsafeBufferPointer(
-          start: buffers.cells + extent.place(of: T - 1) * cellSize, count: cellSize))
+      for (name, width) in architecture.states {
+        let count = B * width
+        let last: UnsafePointer<Float>
+        switch name {
+        case .h: last = UnsafePointer(buffers.hidden + (T - 1) * count)
+        case .c: last = UnsafePointer(buffers.cells + extent.place(of: T - 1) * count)
+        case .x: last = input + (T - 1) * count
+        }
+        state[name] = Array(UnsafeBufferPointer(start: last, count: count))
+      }
     }
   }
 
-  /// Runs one time step.
-  private func forward(
-    _ step: LayerStep, rounded: UnsafeMutablePointer<UInt16>, B: Int
-  ) throws {
-    let (H, kind) = (architecture.hiddenSize, architecture.gates)
-    switch architecture.cell {
-    case .lstm:
-      try hiddenWeight.multiply(step.h, in: rounded, into: step.gates, M: B)
-      let hidden = projection == nil ? step.hNext : step.recurrent
-      unroll_lstm_step(step.gates, step.c, step.cNext, hidden, B, H, kind)
-      try projection?.multiply(hidden, in: rounded, into: step.hNext, M: B)
-    case .gru where architecture.resetsBefore:
-      try hiddenWeight.multiply(step.h, in: rounded, into: step.recurrent, M: B, panel: 0)
-      unroll_gru_reset_step(step.gates, step.recurrent, step.h, step.cNext, B, H, kind)
-      try hiddenWeight.multiply(
-        step.cNext, in: rounded, into: step.candidate, M: B, panel: 1)
-      unroll_gru_candidate_step(step.gates, step.candidate, step.h, step.hNext, B, H)
-    case .gru:
-      try hiddenWeight.multiply(step.h, in: rounded, into: step.recurrent, M: B)
-      unroll_gru_step(step.gates, step.recurrent, step.h, step.hNext, B, H, kind)
-    case .rnn:
-      try hiddenWeight.multiply(step.h, in: rounded, into: step.gates, M: B)
-      switch architecture.activation {
-      case .tanh: unroll_rnn_tanh_step(step.gates, step.hNext, B, H)
-      case .relu: unroll_rnn_relu_step(step.gates, step.hNext, B, H)
+  /// Returns the address of the product's input for a chunk of steps, `[steps*B, window*D]`.
+  ///
+  /// That is the layer's input as it stands, or each row with the row of the step before behind it.
+  ///
+  /// - Parameters:
+  ///   - input: `[T*B, D]`
+  ///   - before: `[B, D]` the input of the step before the window.
+  ///   - steps: The steps of the chunk.
+  ///   - buffers: Out: the rows with those before, of a layer whose window is 2.
+  ///   - extent: The time steps that the buffers hold.
+  /// - Returns: The address.
+  private func windows(
+    of input: UnsafePointer<Float>, before: UnsafePointer<Float>, _ steps: Range<Int>,
+    _ buffers: TapeBuffers, _ extent: TapeExtent
+  ) -> UnsafePointer<Float> {
+    let (D, B) = (architecture.inputSize, extent.B)
+    guard architecture.window > 1 else { return input + steps.lowerBound * B * D }
+    for t in steps {
+      let previous = t == 0 ? before : input + (t - 1) * B * D
+      for b in 0..<B {
+        let row = buffers.windows + (extent.gatePlace(of: t) * B + b) * 2 * D
+        row.update(from: input + (t * B + b) * D, count: D)
+        (row + D).update(from: previous + b * D, count: D)
       }
     }
+    return UnsafePointer(buffers.windows + extent.gatePlace(of: steps.lowerBound) * B * 2 * D)
   }
 }
 
@@ -165,15 +146,17 @@ struct LayerStep {
   let c: UnsafePointer<Float>
   /// `[B, H|P]` the hidden state at t.
   let hNext: UnsafeMutablePointer<Float>
-  /// `[B, H]` the cell state at t, or a GRU's `r * h`.
+  /// `[B, H]` the cell state at t, or what the tape keeps in its place.
   let cNext: UnsafeMutablePointer<Float>
   /// `[B, G*H]` forwards in: the input's part, out: the activations; backwards their gradients.
   let gates: UnsafeMutablePointer<Float>
-  /// `[B, 3H]` a GRU's recurrent part, `[B, 2H]` if it resets before the product; `[B, H]` the input of an
-  /// LSTM's projection.
+  /// `[B, ...]` the recurrent part of the gates, or the input of a projection.
   let recurrent: UnsafeMutablePointer<Float>
-  /// `[B, H]` the recurrent part of n of a GRU that resets before the product.
-  let candidate: UnsafeMutablePointer<Float>
+  /// The buffers of the window, their number of rows, and the row of this step: for a cell that keeps matrices of
+  /// other widths in them.
+  let tape: TapeBuffers
+  let rows: Int
+  let row: Int
 
   /// Finds the addresses of a step in a window.
   ///
@@ -189,18 +172,16 @@ struct LayerStep {
     _ t: Int, of layer: LayerArchitecture, buffers: TapeBuffers, h: UnsafePointer<Float>,
     c: UnsafePointer<Float>, extent: TapeExtent, column: Int = 0
   ) {
-    let (widths, H, B) = (layer.tapeWidths, layer.hiddenSize, extent.B)
-    let row = extent.place(of: t) * B + column
-    hNext = buffers.hidden + (t * B + column) * widths.hidden
+    let (widths, H, P, B) = (layer.tapeWidths, layer.hiddenSize, layer.outputSize, extent.B)
+    (tape, rows, row) = (buffers, extent.length * B, extent.place(of: t) * B + column)
+    hNext = buffers.hidden + (t * B + column) * P
     cNext = buffers.cells + row * H
-    self.h =
-      t == 0 ? h + column * widths.hidden : UnsafePointer(hNext - B * widths.hidden)
+    self.h = t == 0 ? h + column * P : UnsafePointer(hNext - B * P)
     self.c =
       t == 0
       ? c + column * H : UnsafePointer(buffers.cells + (extent.place(of: t - 1) * B + column) * H)
     gates = buffers.gates + (extent.gatePlace(of: t) * B + column) * widths.gates
-    recurrent = buffers.recurrent + row * (layer.resetsBefore ? 2 * H : widths.recurrent)
-    candidate = buffers.recurrent + (2 * extent.length * B + row) * H
+    recurrent = buffers.recurrent + row * widths.recurrent
   }
 }
 

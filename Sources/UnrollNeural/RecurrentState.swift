@@ -1,17 +1,41 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
 // The state that a recurrent model carries from one window to the next.
 
+import UnrollFormat
+
 /// The state of one recurrent layer.
 public struct LayerState: Sendable, Hashable {
   /// `[B, H]` the hidden state, `[B, P]` with a projection.
   public var h: [Float]
-  /// `[B, H]` the cell state of an LSTM; empty for other cells.
+  /// `[B, H]` the cell state of a cell that has one; empty for others.
   public var c: [Float]
+  /// `[B, D]` the input of the step before, of a layer whose window is 2; empty for others.
+  public var x: [Float]
 
   /// Creates a state from its numbers.
-  public init(h: [Float], c: [Float] = []) {
+  public init(h: [Float], c: [Float] = [], x: [Float] = []) {
     self.h = h
     self.c = c
+    self.x = x
+  }
+
+  /// A part of the state by its name.
+  public subscript(name: LayerStateName) -> [Float] {
+    get { self[keyPath: Self.path(name)] }
+    set { self[keyPath: Self.path(name)] = newValue }
+  }
+
+  private static func path(_ name: LayerStateName) -> WritableKeyPath<LayerState, [Float]> {
+    switch name {
+    case .h: \.h
+    case .c: \.c
+    case .x: \.x
+    }
+  }
+
+  /// Returns a state with each part transformed.
+  func map(_ transform: ([Float]) -> [Float]) -> LayerState {
+    LayerState(h: transform(h), c: transform(c), x: transform(x))
   }
 }
 
@@ -39,7 +63,7 @@ public struct RecurrentState: Sendable, Hashable {
     }
     return RecurrentState(
       columns: chosen.count,
-      layers: layers.map { LayerState(h: selected($0.h), c: selected($0.c)) })
+      layers: layers.map { $0.map(selected) })
   }
 
   /// Creates a state from the streams of other states of the same model, in their order.
@@ -48,8 +72,7 @@ public struct RecurrentState: Sendable, Hashable {
     for state in states.dropFirst() {
       joined.columns += state.columns
       for (index, layer) in state.layers.enumerated() {
-        joined.layers[index].h += layer.h
-        joined.layers[index].c += layer.c
+        for name in LayerStateName.allCases { joined.layers[index][name] += layer[name] }
       }
     }
     self = joined
@@ -62,6 +85,6 @@ public struct RecurrentState: Sendable, Hashable {
     }
     return RecurrentState(
       columns: columns * count,
-      layers: layers.map { LayerState(h: repeated($0.h), c: repeated($0.c)) })
+      layers: layers.map { $0.map(repeated) })
   }
 }

@@ -28,10 +28,10 @@ public struct ReferenceModel: Sendable {
   /// - Parameter ids: The tokens, `[N]`, each below V.
   /// - Returns: `[N - 1]` natural logarithms, from a zero state.
   public func logProbabilities(of ids: [Int]) -> [Double] {
-    var states = architecture.layers.map {
-      State(
-        h: [Double](repeating: 0, count: $0.outputSize),
-        c: [Double](repeating: 0, count: $0.hiddenSize))
+    var states = architecture.layers.map { layer in
+      func zeros(_ count: Int) -> [Double] { Array(repeating: 0, count: count) }
+      return ReferenceState(
+        h: zeros(layer.outputSize), c: zeros(layer.hiddenSize), x: zeros(layer.inputSize))
     }
     let outputs = ids.dropLast().map { id in
       var x = input(id)
@@ -45,12 +45,6 @@ public struct ReferenceModel: Sendable {
     return stride(from: 0, to: outputs.count, by: 4).flatMap { start in
       zip(logits(Array(outputs[start...].prefix(4))), ids[(start + 1)...]).map(logSoftmax)
     }
-  }
-
-  /// The state that a layer carries: h `[H|P]`, and c `[H]` for an LSTM.
-  private struct State {
-    var h: [Double]
-    var c: [Double]
   }
 
   /// Returns the first layer's input, `[D]`: a row of the embedding, or a vector with a single one.
@@ -74,77 +68,58 @@ public struct ReferenceModel: Sendable {
     return logits[target] - largest - log(logits.reduce(0) { $0 + exp($1 - largest) })
   }
 
-  // MARK: - Cells
-
+  /// Runs one time step of a layer.
   private func step(
-    _ layer: LayerArchitecture, _ index: Int, _ x: [Double], _ state: State
-  ) -> State {
-    func parameter(_ name: LayerParameter) -> Tensor? { parameters[.layer(index, name)] }
-    let bias = parameter(.biasIH) ?? parameter(.bias)
-    let fromInput = sum(parameter(.weightIH)?.product(x) ?? [], bias?.values)
-    switch layer.cell {
-    case .lstm:
-      let fromState = sum(parameter(.weightHH)?.product(state.h) ?? [], parameter(.biasHH)?.values)
-      let next = lstm(layer, sum(fromInput, fromState), state.c)
-      return State(h: parameter(.weightHR)?.product(next.h) ?? next.h, c: next.c)
-    case .rnn:
-      let fromState = sum(parameter(.weightHH)?.product(state.h) ?? [], parameter(.biasHH)?.values)
-      return State(h: sum(fromInput, fromState).map(layer.activate), c: state.c)
-    case .gru:
-      let h = gru(layer, fromInput, parameter(.weightHH), parameter(.biasHH)?.values, state.h)
-      return State(h: h, c: state.c)
-    }
-  }
-
-  /// Gates in the order i, f, g, o, `[4H]`.
-  private func lstm(_ layer: LayerArchitecture, _ gates: [Double], _ c: [Double]) -> State {
-    let H = layer.hiddenSize
-    var next = State(h: c, c: c)
-    for j in 0..<H {
-      let i = layer.gate(gates[j])
-      let f = layer.gate(gates[H + j] + layer.forgetBias)
-      let g = layer.activate(gates[2 * H + j])
-      let o = layer.gate(gates[3 * H + j])
-      next.c[j] = f * c[j] + i * g
-      next.h[j] = o * layer.activate(next.c[j])
-    }
+    _ layer: LayerArchitecture, _ index: Int, _ x: [Double], _ state: ReferenceState
+  ) -> ReferenceState {
+    let weights = ReferenceWeights { parameters[.layer(index, $0)] }
+    let seen = layer.window > 1 ? x + state.x : x
+    let fromInput = sum(
+      weights.product(.weightIH, seen) ?? [], weights.values(.biasIH) ?? weights.values(.bias))
+    var next = layer.cellType.reference(layer, fromInput, state, weights)
+    next.x = x
     return next
   }
+}
 
-  /// Gates in the order r, z, n, `[3H]`.
-  private func gru(
-    _ layer: LayerArchitecture, _ fromInput: [Double], _ weight: Tensor?, _ bias: [Double]?,
-    _ h: [Double]
-  ) -> [Double] {
-    let H = layer.hiddenSize
-    guard let weight else { return h }
-    let fromState = sum(weight.product(h), bias)
-    let r = (0..<H).map { layer.gate(fromInput[$0] + fromState[$0]) }
-    let z = (0..<H).map { layer.gate(fromInput[H + $0] + fromState[H + $0]) }
-    let n: [Double]
-    switch layer.reset {
-    case .after:
-      n = (0..<H).map { layer.activate(fromInput[2 * H + $0] + r[$0] * fromState[2 * H + $0]) }
-    case .before:
-      let reset = zip(r, h).map { $0 * $1 }
-      n = (0..<H).map { j in
-        layer.activate(
-          fromInput[2 * H + j] + weight.product(reset, row: 2 * H + j) + (bias?[2 * H + j] ?? 0))
-      }
-    }
-    return (0..<H).map { (1 - z[$0]) * n[$0] + z[$0] * h[$0] }
+/// The state that a layer carries.
+struct ReferenceState {
+  /// `[H|P]`.
+  var h: [Double]
+  /// `[H]`, of a cell that has one.
+  var c: [Double]
+  /// `[D]` the input of the step before.
+  var x: [Double] = []
+}
+
+/// The parameters of a layer.
+struct ReferenceWeights {
+  let parameter: (LayerParameter) -> Tensor?
+
+  /// Returns the numbers of a vector, exactly; `nil` where the layer has none.
+  func values(_ name: LayerParameter) -> [Double]? { parameter(name)?.values }
+
+  /// Returns `W x`; `nil` where the layer has no such weight.
+  func product(_ name: LayerParameter, _ x: [Double]) -> [Double]? { parameter(name)?.product(x) }
+
+  /// Returns one row of `W x`.
+  func product(_ name: LayerParameter, _ x: [Double], row: Int) -> Double {
+    parameter(name)?.product(x, row: row) ?? 0
   }
 }
 
 extension LayerArchitecture {
-  fileprivate func activate(_ x: Double) -> Double {
+  /// The function of the candidate state, in double precision.
+  func activate(_ x: Double) -> Double {
     switch activation {
     case .tanh: tanh(x)
     case .relu: max(x, 0)
+    case .identity: x
     }
   }
 
-  fileprivate func gate(_ x: Double) -> Double {
+  /// The function of the gates, in double precision.
+  func gate(_ x: Double) -> Double {
     switch gateActivation {
     case .sigmoid: 1 / (1 + exp(-x))
     case .hardSigmoid(let alpha, let beta): min(max(alpha * x + beta, 0), 1)
@@ -153,7 +128,7 @@ extension LayerArchitecture {
 }
 
 /// Returns the sum of two vectors, the second of which may be absent.
-private func sum(_ a: [Double], _ b: [Double]?) -> [Double] {
+func sum(_ a: [Double], _ b: [Double]?) -> [Double] {
   b.map { zip(a, $0).map(+) } ?? a
 }
 

@@ -8,9 +8,9 @@ extension Architecture {
   func zeroState(columns B: Int) -> RecurrentState {
     precondition(B > 0, "a state has at least one column")
     let layers = layers.map { layer in
-      LayerState(
-        h: [Float](repeating: 0, count: B * layer.outputSize),
-        c: [Float](repeating: 0, count: layer.cell == .lstm ? B * layer.hiddenSize : 0))
+      var state = LayerState(h: [])
+      for (name, width) in layer.states { state[name] = Array(repeating: 0, count: B * width) }
+      return state
     }
     return RecurrentState(columns: B, layers: layers)
   }
@@ -41,13 +41,14 @@ extension Architecture {
 
   private func check(_ state: RecurrentState) throws {
     let B = state.columns
+    let names = LayerStateName.allCases
     let expected = layers.map { layer in
-      [B * layer.outputSize, layer.cell == .lstm ? B * layer.hiddenSize : 0]
+      names.map { name in B * (layer.states.first { $0.name == name }?.width ?? 0) }
     }
-    let found = state.layers.map { [$0.h.count, $0.c.count] }
+    let found = state.layers.map { layer in names.map { layer[$0].count } }
     guard B > 0, found == expected else {
       throw NeuralError.window(
-        expected: "a state of \(B) columns with \(expected) numbers in h and c of each layer",
+        expected: "a state of \(B) columns with \(expected) numbers in h, c and x of each layer",
         found: "\(found)")
     }
   }

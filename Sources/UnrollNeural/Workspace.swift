@@ -9,14 +9,12 @@ struct LayerTape: Sendable {
   var hidden: [Float] = []
   /// `[T*B, G*H]` the activations of the gates.
   var gates: [Float] = []
-  /// `[T*B, H]` the cell states of an LSTM; the input of `W_hn`, `r * h`, of a GRU that resets before the
-  /// product.
+  /// `[T*B, H]` the cell states, or the input of an inner product.
   var cells: [Float] = []
-  /// `[T*B, 3H]` the recurrent part of a GRU's gates; `[T*B, H]` the input of an LSTM's projection.
-  ///
-  /// If a GRU resets before the product, the part of r and z comes first, `[T*B, 2H]`, then that of n,
-  /// `[T*B, H]`, so that each is a matrix.
+  /// `[T*B, ...]` the recurrent part of the gates, or the input of a projection.
   var recurrent: [Float] = []
+  /// `[T*B, 2D]` each input with that of the step before, of a layer whose window is 2.
+  var windows: [Float] = []
   /// `[T*B, D|G*H]` the input of the next product, in another precision than f32.
   var rounded: [UInt16] = []
 }
@@ -72,6 +70,7 @@ struct TapeBuffers {
   let gates: UnsafeMutablePointer<Float>
   let cells: UnsafeMutablePointer<Float>
   let recurrent: UnsafeMutablePointer<Float>
+  let windows: UnsafeMutablePointer<Float>
   let rounded: UnsafeMutablePointer<UInt16>
 }
 
@@ -91,16 +90,19 @@ extension LayerTape {
   ) rethrows -> Result {
     let widths = layer.tapeWidths
     let (rows, gateRows) = (extent.length * extent.B, extent.gateLength * extent.B)
-    return try hidden.withScratch(extent.T * extent.B * widths.hidden) { hidden in
+    let inputWidth = layer.windowSize
+    return try hidden.withScratch(extent.T * extent.B * layer.outputSize) { hidden in
       try gates.withScratch(gateRows * widths.gates) { gates in
         try cells.withScratch(rows * widths.cells) { cells in
           try recurrent.withScratch(rows * widths.recurrent) { recurrent in
-            let width = precision.scratchWidth(max(layer.inputSize, widths.gates))
-            return try rounded.withScratch(gateRows * width) { rounded in
-              try body(
-                TapeBuffers(
-                  hidden: hidden, gates: gates, cells: cells, recurrent: recurrent,
-                  rounded: rounded))
+            try windows.withScratch(layer.window > 1 ? gateRows * inputWidth : 0) { windows in
+              let width = precision.scratchWidth(max(inputWidth, widths.gates))
+              return try rounded.withScratch(gateRows * width) { rounded in
+                try body(
+                  TapeBuffers(
+                    hidden: hidden, gates: gates, cells: cells, recurrent: recurrent,
+                    windows: windows, rounded: rounded))
+              }
             }
           }
         }
@@ -109,26 +111,19 @@ extension LayerTape {
   }
 }
 
-extension LayerArchitecture {
-  /// The numbers of each kind that a tape keeps of one time step and stream.
-  var tapeWidths: (hidden: Int, gates: Int, cells: Int, recurrent: Int) {
-    let (G, H) = (cell.gateCount, hiddenSize)
-    let cells = cell == .lstm || resetsBefore ? H : 0
-    let recurrent = cell == .gru ? G * H : projectionSize == nil ? 0 : H
-    return (outputSize, G * H, cells, recurrent)
-  }
-
-  /// `true` if the layer is a GRU whose reset gate comes before the product.
-  var resetsBefore: Bool { cell == .gru && reset == .before }
-}
-
 extension LayerState {
-  /// Passes the addresses of h and c; the address of a missing c is meaningless.
+  /// Passes the addresses of h, c and x; the address of a missing one is meaningless.
   func withBuffers<Result>(
-    _ body: (UnsafePointer<Float>, UnsafePointer<Float>) throws -> Result
+    _ body: (
+      _ h: UnsafePointer<Float>, _ c: UnsafePointer<Float>, _ x: UnsafePointer<Float>
+    ) throws -> Result
   ) rethrows -> Result {
     try h.withUnsafeBufferPointer { h in
-      try c.withUnsafeBufferPointer { c in try body(h.start, c.baseAddress ?? h.start) }
+      try c.withUnsafeBufferPointer { c in
+        try x.withUnsafeBufferPointer { x in
+          try body(h.start, c.baseAddress ?? h.start, x.baseAddress ?? h.start)
+        }
+      }
     }
   }
 }

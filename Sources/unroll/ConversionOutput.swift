@@ -76,6 +76,12 @@ extension ConversionTarget {
   }
 }
 
-extension Activation: ExpressibleByArgument {}
+extension Activation: ExpressibleByArgument {
+  /// The activations of a vanilla RNN, the only cell with a choice.
+  public static var allValueStrings: [String] { Cell.rnn.facts.activations.map(\.rawValue) }
+
+  /// Reads the name of one of them.
+  public init?(argument: String) { self.init(ofRNN: argument) }
+}
 extension VocabularyFormat: ExpressibleByArgument {}
 extension VocabularyOrder: ExpressibleByArgument {}

@@ -48,16 +48,19 @@ struct GradientReport {
     lag == settings.lags ? "\(lag) or more" : "\(lag)"
   }
 
+  /// Nothing for cells without such a weight.
   private var recurrenceTable: [String] {
-    ["weight_hh"]
-      + TextLayout.table(
-        ["layer", "gate", "spectral radius", "largest singular value"],
-        flow.recurrences.map {
-          [
-            "\($0.layer)", $0.gate, String(printf: "%.4f", $0.spectrum.spectralRadius),
-            String(printf: "%.4f", $0.spectrum.largestSingularValue),
-          ]
-        })
+    flow.recurrences.isEmpty
+      ? []
+      : ["weight_hh"]
+        + TextLayout.table(
+          ["layer", "gate", "spectral radius", "largest singular value"],
+          flow.recurrences.map {
+            [
+              "\($0.layer)", $0.gate, String(printf: "%.4f", $0.spectrum.spectralRadius),
+              String(printf: "%.4f", $0.spectrum.largestSingularValue),
+            ]
+          })
   }
 
   /// Returns a ratio in three digits.

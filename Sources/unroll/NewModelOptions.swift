@@ -11,7 +11,7 @@ import UnrollTokenization
 
 /// The sizes and cells of a new model.
 struct NewModelOptions: ParsableArguments {
-  @Option(help: "Cell of all layers: lstm, gru or rnn (default: lstm).")
+  @Option(help: "Cell of all layers: lstm, gru, rnn, mingru or qrnn (default: lstm).")
   var cell: Cell?
 
   @Option(help: "Activation of a vanilla RNN: tanh or relu (default: tanh).")
@@ -82,7 +82,7 @@ struct NewModelOptions: ParsableArguments {
     guard limit.contains(embeddingSize ?? 1) else {
       throw ValidationError("--embedding-size is 1 to 1,000,000.")
     }
-    guard forgetBias == nil || cell == nil || cell == .lstm else {
+    guard forgetBias == nil || (cell ?? .lstm).facts.mayHaveProjection else {
       throw ValidationError(
         "--forget-bias is for --cell lstm; \(cell?.rawValue ?? "") has no such gate.")
     }
@@ -118,7 +118,7 @@ struct NewModelOptions: ParsableArguments {
   func model(width: Int?, seed: UInt32?) -> NewModel {
     var model = NewModel()
     model.cell = cell ?? model.cell
-    model.activation = activation ?? model.activation
+    model.activation = activation
     model.embeddingSize = embeddingSize ?? width ?? model.embeddingSize
     model.hiddenSizes = sizes ?? model.hiddenSizes
     model.isTied = tied

@@ -41,10 +41,15 @@ extension Checkpoint {
     var layers: [LayerArchitecture] = []
     var width = embedding
     for H in hidden {
+      let activations = cell.facts.activations
       layers.append(
-        LayerArchitecture(cell: cell, inputSize: width, hiddenSize: H, activation: activation))
+        LayerArchitecture(
+          cell: cell, inputSize: width, hiddenSize: H,
+          activation: activations.contains(activation) ? activation : activations[0],
+          bias: cell.facts.biases[0]))
       width = H
     }
+    if cell.facts.hasWindow { layers[0].window = 2 }
     let architecture = Architecture(
       vocabularySize: vocabulary.count, embeddingSize: embedding, layers: layers, isTied: tied)
     var generator = SeededGenerator(seed: seed)

@@ -61,8 +61,9 @@ extension Checkpoint {
     training.data.windowKind = .random
     training.unfreezeEvery = 2
     training.hidden = architecture.layers.map { layer in
-      let shape: Shape = [columns, layer.hiddenSize]
-      return CarriedState(h: tensor(shape), c: layer.cell == .lstm ? tensor(shape) : nil)
+      var state = CarriedState()
+      for (name, width) in layer.states { state[name] = tensor([columns, width]) }
+      return state
     }
     training.history = [
       TrainingRecord(step: 0, epoch: 0, learningRate: 20, trainNLL: .nan, validNLL: 9.25),

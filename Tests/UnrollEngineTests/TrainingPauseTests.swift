@@ -72,8 +72,8 @@ import UnrollTokenization
         #expect(try TrainingScene.bytes(files) == expected, "paused after step \(step)")
       }
       let trained = try Checkpoint(contentsOf: whole.last)
-      #expect(trained.training?.hidden.map { $0.h.shape } == [[4, 4], [4, 6]])
-      #expect(trained.training?.hidden.map { $0.c?.shape } == [[4, 7], nil])
+      #expect(trained.training?.hidden.map { $0[.h]?.shape } == [[4, 4], [4, 6]])
+      #expect(trained.training?.hidden.map { $0[.c]?.shape } == [[4, 7], nil])
       // The trained model gives the numbers of the reference model.
       let test = try #require(try SelfTest(of: trained))
       for (own, other) in zip(

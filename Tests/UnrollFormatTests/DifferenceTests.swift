@@ -87,7 +87,7 @@ import UnrollTokenization
       $0.optimizer?.slots[.firstMoment]?[.outputBias] = $0.parameters[.outputBias]
     }
     change("/training/hidden/00/h") { checkpoint in
-      if let c = checkpoint.training?.hidden[0].c { checkpoint.training?.hidden[0].h = c }
+      if let c = checkpoint.training?.hidden[0][.c] { checkpoint.training?.hidden[0][.h] = c }
     }
     change("/training/data: cursor") { $0.training?.data.cursor = 35 }
     change("/training/schedule: factor") { $0.training?.schedule[.factor] = 3 }

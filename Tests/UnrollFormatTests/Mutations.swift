@@ -195,6 +195,10 @@ extension Mutation {
       rule: "A011",
       outline: { $0.objects["/model/layers/00"]?.attributes["forget_bias"] = .number(1) },
       cell: .gru),
+    Mutation(
+      rule: "A012",
+      outline: { $0.objects["/"]?.attributes["required_features"] = .texts(["mingru"]) },
+      cell: .qrnn),
   ]
 
   private static let tensors: [Mutation] = [

@@ -87,6 +87,8 @@ struct Mutation: Sendable, CustomTestStringConvertible {
       Mutation(rule: "valid, tied", tied: true),
       Mutation(rule: "valid, GRU", cell: .gru),
       Mutation(rule: "valid, RNN", cell: .rnn),
+      Mutation(rule: "valid, minGRU", cell: .minGRU),
+      Mutation(rule: "valid, QRNN in training", cell: .qrnn, training: .adam),
       Mutation(rule: "valid, wider", hidden: [32, 48]),
       Mutation(rule: "valid, wider RNN", cell: .rnn, hidden: [32, 48]),
       Mutation(rule: "valid, in training", training: .sgd),
@@ -123,6 +125,23 @@ struct Mutation: Sendable, CustomTestStringConvertible {
       outline: { $0.objects["/vocabulary"]?.attributes["size"] = .integer(size) })
     let findings = try mutation.findings()
     #expect(findings.contains { $0.contains("error A001: expected size: an integer from 1") })
+  }
+
+  @Test("A layer of a cell with other variants than the cell has is a finding")
+  func variantsOfCells() throws {
+    for (cell, attribute, value, expected) in [
+      (Cell.qrnn, "window", nil, "expected attribute window; found nothing"),
+      (.lstm, "window", .integer(1), "expected no window for this cell; found attribute window"),
+      (.minGRU, "bias", .text("double"), "expected bias single or none; found double"),
+      (.minGRU, "gate_activation", .text("sigmoid"), "expected no gate_activation for this cell"),
+    ] as [(Cell, String, AttributeValue?, String)] {
+      let mutation = Mutation(
+        rule: "A011",
+        outline: { $0.objects["/model/layers/00"]?.attributes[attribute] = value }, cell: cell)
+      let findings = try mutation.findings()
+      #expect(
+        findings.contains { $0.contains(" A011: \(expected)") }, "\(attribute): \(findings)")
+    }
   }
 
   @Test("Every rule has a mutation")

@@ -50,6 +50,7 @@ import UnrollTokenization
     projected.architecture.layers[0].forgetBias = 1
     projected.architecture.layers[0].projectionSize = 3
     models.append(projected)
+    models.append(Checkpoint.small(cell: .qrnn).inTraining())
     return models
   }
 

@@ -71,8 +71,8 @@ import UnrollTensors
     #expect(state.data.totalNLL.bitPattern == (0.1 + 0.2).bitPattern)
     #expect(state.hidden.count == 2 && wanted.hidden.count == 2)
     for (own, other) in zip(state.hidden, wanted.hidden) {
-      #expect(own.h.shape == other.h.shape && bytes(own.h) == bytes(other.h))
-      #expect(bytes(own.c) == bytes(other.c))
+      #expect(own[.h]?.shape == other[.h]?.shape && bytes(own[.h]) == bytes(other[.h]))
+      #expect(bytes(own[.c]) == bytes(other[.c]))
     }
     #expect(state.history.map(\.bits) == wanted.history.map(\.bits))
     #expect(state.history.count == 3 && state.history[0].trainNLL.isNaN)
@@ -149,7 +149,7 @@ import UnrollTensors
     let slot = try #require(read.optimizer?.slots[.momentum])
     let hidden = try #require(read.training?.hidden)
     let tensors =
-      slot.paths.compactMap { slot[$0] } + hidden.flatMap { [$0.h, $0.c].compactMap { $0 } }
+      slot.paths.compactMap { slot[$0] } + hidden.flatMap { [$0[.h], $0[.c]].compactMap { $0 } }
     #expect(tensors.count == 11 + 4)
     for tensor in tensors {
       guard case .mapped(_, let range) = tensor.storage else {

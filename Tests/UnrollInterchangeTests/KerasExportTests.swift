@@ -48,10 +48,10 @@ import UnrollTokenization
     let D = width
     var layers: [LayerArchitecture] = []
     for _ in 0..<Int.random(in: 1...4, using: &generator) {
-      let cell = pick(Cell.allCases)
+      let cell = pick(Cell.ofProducts)
       var layer = LayerArchitecture(
         cell: cell, inputSize: width, hiddenSize: Int.random(in: 2...7, using: &generator),
-        activation: cell == .rnn ? pick(Activation.allCases) : .tanh)
+        activation: cell == .rnn ? pick(Cell.rnn.facts.activations) : .tanh)
       if cell == .gru { layer.reset = pick([.after, .before]) }
       if cell != .rnn {
         layer.gateActivation = pick([.sigmoid, GateActivation.hardSigmoid(ofKeras: 3)])

@@ -23,7 +23,7 @@ import UnrollTokenization
     var checkpoint = Checkpoint.small()
     let V = checkpoint.vocabulary.count
     let isOneHot = Int.random(in: 0..<4, using: &generator) == 0
-    let activation = pick(Activation.allCases, .tanh)
+    let activation = pick(Cell.rnn.facts.activations, .tanh)
     let isUniform = Bool.random(using: &generator)
     var (width, layers) = (
       isOneHot ? V : Int.random(in: 2...7, using: &generator), [LayerArchitecture]()
@@ -36,7 +36,7 @@ import UnrollTokenization
         layers.append(layer)
         continue
       }
-      let cell = pick(Cell.allCases, .lstm)
+      let cell = pick(Cell.ofProducts, .lstm)
       var layer = LayerArchitecture(
         cell: cell, inputSize: width, hiddenSize: Int.random(in: 2...7, using: &generator),
         activation: cell == .rnn ? activation : .tanh, bias: pick([.double, .none], .double))
@@ -78,7 +78,7 @@ import UnrollTokenization
       case .gru where Bool.random(using: &generator): layer.reset = .before
       case .lstm where Bool.random(using: &generator):
         layer.forgetBias = Double.random(in: -1...1, using: &generator)
-      case .rnn: layer.activation = Activation.allCases.randomElement(using: &generator) ?? .tanh
+      case .rnn: layer.activation = Cell.rnn.facts.activations.randomElement(using: &generator) ?? .tanh
       default: break
       }
       if layer.bias == .double, Bool.random(using: &generator) {
@@ -250,7 +250,7 @@ import UnrollTokenization
   /// The exception: PyTorch's modules have two biases or none.
   @Test(
     "A single bias comes back from named arrays, and gets zeros beside it in PyTorch",
-    arguments: Cell.allCases)
+    arguments: Cell.ofProducts)
   func aSingleBiasReturnsFromArrays(cell: Cell) throws {
     var original = Checkpoint.small(cell: cell)
     for index in original.architecture.layers.indices {

@@ -81,8 +81,10 @@ import UnrollTensors
     let model = try TrainableModel(architecture: architecture, parameters: naive.tensors)
     var state = model.zeroState(columns: B)
     for layer in state.layers.indices {
-      state.layers[layer].h = generator.floats(state.layers[layer].h.count, in: -1...1)
-      state.layers[layer].c = generator.floats(state.layers[layer].c.count, in: -1...1)
+      for name in LayerStateName.allCases {
+        state.layers[layer][name] = generator.floats(
+          state.layers[layer][name].count, in: -1...1)
+      }
     }
     let before = state
     let loss = try model.backpropagate(inputs: inputs, targets: targets, state: &state)

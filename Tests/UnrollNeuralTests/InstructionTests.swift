@@ -186,6 +186,9 @@ enum InstructionSet: CaseIterable {
     "variants float32": "af0d7266c0ecf1df",
     "variants bfloat16": "c26e4b9453ba6bfe",
     "variants int8": "28ee89d70a5f7b68",
+    "inputs float32": "a9561f41ccc7d82c",
+    "inputs bfloat16": "731641bb6e60632b",
+    "inputs int8": "70682b73d3cb01ab",
   ]
 
   private static let trainings: [String: String] = [

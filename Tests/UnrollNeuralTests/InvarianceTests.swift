@@ -11,6 +11,8 @@ enum InvarianceStack: CaseIterable {
   case lstm, gru, tanh, relu
   /// All variants, one above the other.
   case variants
+  /// Cells whose gates see their inputs alone, above an LSTM.
+  case inputs
 
   /// Sizes that fill no vector and a vocabulary of two panels, with work enough for more than one
   /// thread.
@@ -28,6 +30,7 @@ enum InvarianceStack: CaseIterable {
     case .tanh: return architecture(.rnn)
     case .relu: return architecture(.rnn, .relu)
     case .variants: return VariantStack.all(V: 1237, D: 37, [101, 45, 63, 70])
+    case .inputs: return VariantStack.ofInputs(V: 1237, D: 37, [101, 63, 70])
     }
   }
 }
@@ -110,9 +113,12 @@ struct InvarianceTests {
       let column = (0..<T).map { tokens[$0 * B + b] }
       let alone = try run(model, tokens: column, B: 1, windows: [T])
       let layers = together.state.layers.map { layer in
-        let (H, C) = (layer.h.count / B, layer.c.count / B)
-        return LayerState(
-          h: Array(layer.h[b * H..<(b + 1) * H]), c: Array(layer.c[b * C..<(b + 1) * C]))
+        var alone = layer
+        for name in LayerStateName.allCases {
+          let width = layer[name].count / B
+          alone[name] = Array(layer[name][b * width..<(b + 1) * width])
+        }
+        return alone
       }
       let beside = (
         (0..<T).map { together.logProbabilities[$0 * B + b] },

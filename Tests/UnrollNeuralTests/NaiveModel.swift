@@ -59,16 +59,23 @@ struct NaiveModel {
     let (D, H, P) = (layer.inputSize, layer.hiddenSize, layer.outputSize)
     func parameter(_ name: LayerParameter) -> [Double]? { parameters[.layer(index, name)] }
     var (h, c) = (state.h.map(Double.init), state.c.map(Double.init))
+    let before = state.x.map(Double.init)
     var all: [Double] = []
     for t in 0..<x.count / D / B {
       var (gates, recurrent) = ([Double](), [Double]())
       for b in 0..<B {
         let row = (t * B + b) * D
+        var seen = Array(x[row..<row + D])
+        if layer.window > 1 {
+          let (last, place) = t == 0 ? (before, b * D) : (x, row - B * D)
+          seen.append(contentsOf: last[place..<place + D])
+        }
         gates += Self.product(
-          parameter(.weightIH) ?? [], Array(x[row..<row + D]),
+          parameter(.weightIH) ?? [], seen,
           bias: parameter(.biasIH) ?? parameter(.bias))
+        guard let weight = parameter(.weightHH) else { continue }
         recurrent += Self.product(
-          parameter(.weightHH) ?? [], Array(h[b * P..<(b + 1) * P]), bias: parameter(.biasHH))
+          weight, Array(h[b * P..<(b + 1) * P]), bias: parameter(.biasHH))
       }
       let sum = zip(gates, recurrent).map(+)
       switch (layer.cell, layer.activation) {
@@ -93,8 +100,22 @@ struct NaiveModel {
       case (.gru, _):
         (h, _) = Naive.gru(
           gates: gates, recurrent: recurrent, h: h, B: B, H: H, kind: layer.gateActivation)
-      case (.rnn, .tanh): h = sum.map { tanh($0) }
       case (.rnn, .relu): h = sum.map { max($0, 0) }
+      case (.rnn, _): h = sum.map { tanh($0) }
+      case (.minGRU, _):
+        h = h.indices.map { index in
+          let (b, j) = index.quotientAndRemainder(dividingBy: H)
+          let z = Naive.sigmoid(gates[b * 2 * H + j])
+          return (1 - z) * h[index] + z * gates[b * 2 * H + H + j]
+        }
+      case (.qrnn, _):
+        for index in c.indices {
+          let (b, j) = index.quotientAndRemainder(dividingBy: H)
+          let row = Array(gates[b * 3 * H..<(b + 1) * 3 * H])
+          let f = Naive.sigmoid(row[H + j])
+          c[index] = f * tanh(row[j]) + (1 - f) * c[index]
+          h[index] = Naive.sigmoid(row[2 * H + j]) * c[index]
+        }
       }
       all += h
     }

@@ -25,13 +25,15 @@ struct FixtureModel: Decodable, Sendable {
     guard let cell = Cell(rawValue: cell), let activation = Activation(rawValue: activation) else {
       throw Unknown()
     }
+    var layers = zip([embeddingSize] + hiddenSizes, hiddenSizes).map { D, H in
+      LayerArchitecture(
+        cell: cell, inputSize: D, hiddenSize: H, activation: activation,
+        bias: hasBias ? cell.facts.biases[0] : .none)
+    }
+    if cell.facts.hasWindow { layers[0].window = 2 }
     return Architecture(
-      vocabularySize: vocabularySize, embeddingSize: embeddingSize,
-      layers: zip([embeddingSize] + hiddenSizes, hiddenSizes).map { D, H in
-        LayerArchitecture(
-          cell: cell, inputSize: D, hiddenSize: H, activation: activation,
-          bias: hasBias ? .double : .none)
-      }, isTied: isTied, hasOutputBias: hasBias)
+      vocabularySize: vocabularySize, embeddingSize: embeddingSize, layers: layers,
+      isTied: isTied, hasOutputBias: hasBias)
   }
 
   func tree() throws -> ParameterTree<Tensor> {

@@ -61,8 +61,8 @@ import UnrollTensors
     var foreign = try NeuralFixture("gru-2").model().zeroState(columns: 2)
     #expect(
       message { _ = try model.logProbabilities(inputs: [1, 2], state: &foreign) }
-        == "expected a state of 2 columns with [[22, 22]] numbers in h and c of each layer, "
-        + "found [[40, 0], [14, 0]]")
+        == "expected a state of 2 columns with [[22, 22, 0]] numbers in h, c and x of each layer, "
+        + "found [[40, 0, 0], [14, 0, 0]]")
   }
 
   @Test("An empty window leaves the state unchanged")

@@ -20,8 +20,8 @@ struct TrainingFixture: Sendable {
 
   static let names = [
     "gru-1-no-bias", "gru-2", "gru-3-tied", "lstm-1-large-vocabulary", "lstm-1-no-bias",
-    "lstm-1-one-step", "lstm-2", "lstm-2-many-rows", "lstm-3-tied", "rnn-relu-3",
-    "rnn-tanh-1-tied", "rnn-tanh-2",
+    "lstm-1-one-step", "lstm-2", "lstm-2-many-rows", "lstm-3-tied", "mingru-2", "qrnn-2",
+    "qrnn-3-tied", "rnn-relu-3", "rnn-tanh-1-tied", "rnn-tanh-2",
   ]
 
   init(_ name: String) throws {

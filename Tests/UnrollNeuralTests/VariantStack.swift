@@ -8,6 +8,7 @@ enum VariantStack: CaseIterable {
   case hardLSTM, hardGRU, resetBefore, resetBeforeDoubleBias, hardResetBefore
   case projection, projectionTied, hardProjection, outputProjection, outputProjectionTied
   case oneHot, forgetBias, mixed
+  case minGRU, qrnn, qrnnWindow, qrnnOneHot, qrnnAmongOthers
 
   var architecture: Architecture {
     let hard = GateActivation.hardSigmoid(alpha: 0.2, beta: 0.5)
@@ -41,7 +42,38 @@ enum VariantStack: CaseIterable {
       return architecture
     case .forgetBias: return twoLayers(.lstm) { ($0.forgetBias, $0.bias) = (1, .single) }
     case .mixed: return Self.all(V: 7, D: 4, [5, 3, 4, 6])
+    case .minGRU: return twoLayers(.minGRU) { ($0.activation, $0.bias) = (.identity, .single) }
+    case .qrnn: return twoLayers(.qrnn) { $0.bias = .single }
+    case .qrnnWindow: return twoLayers(.qrnn) { ($0.window, $0.bias) = (2, .none) }
+    case .qrnnOneHot:
+      var architecture = Self.oneHot.architecture
+      architecture.layers[0] = Self.qrnn(inputSize: 7, hiddenSize: 5)
+      return architecture
+    case .qrnnAmongOthers: return Self.ofInputs(V: 7, D: 4, [5, 3, 6])
     }
+  }
+
+  private static func qrnn(inputSize D: Int, hiddenSize H: Int) -> LayerArchitecture {
+    var layer = LayerArchitecture(cell: .qrnn, inputSize: D, hiddenSize: H, bias: .single)
+    layer.window = 2
+    return layer
+  }
+
+  /// A model with an LSTM below layers whose gates see their inputs alone.
+  ///
+  /// - Parameters:
+  ///   - V: The size of the vocabulary.
+  ///   - D: The size of the embedding.
+  ///   - H: The hidden sizes of the LSTM, a QRNN and a minGRU.
+  /// - Returns: The architecture.
+  static func ofInputs(V: Int, D: Int, _ H: [Int]) -> Architecture {
+    let layers = [
+      LayerArchitecture(cell: .lstm, inputSize: D, hiddenSize: H[0]),
+      qrnn(inputSize: H[0], hiddenSize: H[1]),
+      LayerArchitecture(
+        cell: .minGRU, inputSize: H[1], hiddenSize: H[2], activation: .identity, bias: .none),
+    ]
+    return Architecture(vocabularySize: V, embeddingSize: D, layers: layers, isTied: false)
   }
 
   private func twoLayers(

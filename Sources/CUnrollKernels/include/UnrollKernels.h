@@ -199,6 +199,23 @@ void unroll_rnn_tanh_step(const float *gates, float *h_next, size_t B, size_t H)
 /// The vanilla recurrent cell with `max(x, 0)`; a NaN stays one.
 void unroll_rnn_relu_step(const float *gates, float *h_next, size_t B, size_t H);
 
+/// minGRU (Feng et al. 2024): `h_next = (1 - z) h + z n`.
+///
+/// @param gates  [B, 2H] in the order z, n. In: pre-activations. Out: z's activation; n as it is.
+/// @param h      [B, H]  the hidden state at t-1.
+/// @param h_next [B, H]  Out: the hidden state at t; may be `h`.
+void unroll_mingru_step(float *gates, const float *h, float *h_next, size_t B, size_t H);
+
+/// QRNN (Bradbury et al. 2016), its pooling with a forget and an output gate, where f weighs the candidate:
+/// `c_next = f z + (1 - f) c`, `h_next = o c_next`.
+///
+/// @param gates  [B, 3H] in the order z, f, o. In: pre-activations. Out: activations.
+/// @param c      [B, H]  the cell state at t-1.
+/// @param c_next [B, H]  Out: the cell state at t; may be `c`.
+/// @param h_next [B, H]  Out: the hidden state at t.
+void unroll_qrnn_step(
+    float *gates, const float *c, float *c_next, float *h_next, size_t B, size_t H);
+
 // Recurrent cells, one time step backwards; `d` stands for the gradient of the loss with respect to the name
 // after it
 
@@ -271,6 +288,27 @@ void unroll_rnn_tanh_step_backward(
 /// The vanilla cell with `max(x, 0)`, backwards; the derivative at 0 is 0.
 void unroll_rnn_relu_step_backward(
     float *gates, const float *h_next, const float *dh, size_t count);
+
+/// minGRU, backwards.
+///
+/// @param gates       [B, 2H] In: activations. Out: gradients of the pre-activations.
+/// @param h           [B, H]  the hidden state at t-1.
+/// @param dh          [B, H]  of the hidden state at t.
+/// @param dh_previous [B, H]  Out: the gradient that reaches the state at t-1 is added; or NULL.
+void unroll_mingru_step_backward(
+    float *gates, const float *h, const float *dh, float *dh_previous, size_t B, size_t H);
+
+/// QRNN, backwards.
+///
+/// @param gates  [B, 3H] In: activations. Out: gradients of the pre-activations.
+/// @param c      [B, H]  the cell state at t-1.
+/// @param c_next [B, H]  the cell state at t.
+/// @param dh     [B, H]  of the hidden state at t.
+/// @param dc     [B, H]  In: of the cell state at t, by later steps. Out: of that at t-1.
+/// @param total  [B, H]  Out: of the cell state at t, `h_next` included; or NULL.
+void unroll_qrnn_step_backward(
+    float *gates, const float *c, const float *c_next, const float *dh, float *dc, float *total,
+    size_t B, size_t H);
 
 // Log-softmax, panel by panel, so that the logits of a window never exist as a whole
 

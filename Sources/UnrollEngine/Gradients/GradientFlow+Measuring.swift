@@ -48,10 +48,10 @@ extension GradientFlow {
     let layers = checkpoint.architecture.layers
     var all: [Recurrence] = []
     for (index, layer) in layers.enumerated() {
-      let weight = checkpoint.parameters[.layer(index, .weightHH)]?.floats() ?? []
+      guard let weight = checkpoint.parameters[.layer(index, .weightHH)]?.floats() else { continue }
       let projection = checkpoint.parameters[.layer(index, .weightHR)]?.floats()
       let size = layer.hiddenSize * layer.outputSize
-      let gates = layer.cell.gates
+      let gates = layer.cell.facts.gates
       for (place, gate) in gates.enumerated() {
         let block = Array(weight[place * size..<(place + 1) * size])
         let spectrum = try MatrixSpectrum(

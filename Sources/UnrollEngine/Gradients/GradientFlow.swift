@@ -43,11 +43,11 @@ public struct GradientFlow: Sendable {
   public let unknown: Int
   /// The sampled steps, counted from 0 in each stream, in order.
   public let steps: [Int]
-  /// Curves for h of each layer, and for c of each LSTM layer, first layer first.
+  /// Curves for h of each layer, and for c of each layer that has one, first layer first.
   public let curves: [LagCurve]
   /// The effect of gradient clipping on training windows of this text.
   public let clipping: Clipping
-  /// The spectrum of each gate's block of `weight_hh`, for each layer.
+  /// The spectrum of each gate's block of `weight_hh`, for each layer that has one.
   public let recurrences: [Recurrence]
 
   /// A stage of the measurement.
@@ -86,16 +86,5 @@ public struct GradientFlow: Sendable {
     public let gate: String
     /// Spectral radius and largest singular value.
     public let spectrum: MatrixSpectrum
-  }
-}
-
-extension Cell {
-  /// The names of the gates in the order of the file; a vanilla RNN has the hidden state itself.
-  var gates: [String] {
-    switch self {
-    case .lstm: ["i", "f", "g", "o"]
-    case .gru: ["r", "z", "n"]
-    case .rnn: ["h"]
-    }
   }
 }

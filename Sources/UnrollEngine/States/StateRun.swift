@@ -15,8 +15,8 @@ struct StateRun {
     let name: String
     /// The layer, from 0.
     let layer: Int
-    /// `true` for the cell state of an LSTM.
-    let isCell: Bool
+    /// The part of the layer's state.
+    let state: LayerStateName
     /// The size, H; P for a hidden state behind a projection.
     let width: Int
   }
@@ -38,9 +38,10 @@ struct StateRun {
     kinds = layers.flatMap { layer in
       let sizes = model.network.architecture.layers[layer]
       let name = "layers/" + (layer < 10 ? "0" : "") + "\(layer)/"
-      let h = Kind(name: name + "h", layer: layer, isCell: false, width: sizes.outputSize)
-      let c = Kind(name: name + "c", layer: layer, isCell: true, width: sizes.hiddenSize)
-      return sizes.cell == .lstm ? [h, c] : [h]
+      // The input of the step before is no state of interest: the layer below has it.
+      return sizes.states.filter { $0.name != .x }.map {
+        Kind(name: name + $0.name.rawValue, layer: layer, state: $0.name, width: $0.width)
+      }
     }
     self.tokenLimit = tokenLimit ?? max(64, (4 << 20) / max(1, kinds.reduce(0) { $0 + $1.width }))
   }
@@ -117,7 +118,7 @@ struct StateRun {
       _ = try network.hiddenStates(inputs: active.map { sentences[$0][t] }, state: &state)
       for (index, kind) in kinds.enumerated() {
         let layer = state.layers[kind.layer]
-        let values = kind.isCell ? layer.c : layer.h
+        let values = layer[kind.state]
         for (column, sentence) in active.enumerated() {
           found[sentence][index] += values[column * kind.width..<(column + 1) * kind.width]
         }

@@ -11,8 +11,8 @@ import UnrollTokenization
 public struct NewModel: Sendable {
   /// The cell of all recurrent layers.
   public var cell = Cell.lstm
-  /// The activation of vanilla RNN cells.
-  public var activation = Activation.tanh
+  /// The activation of the candidate state; `nil` for the cell's first.
+  public var activation: Activation?
   /// Embedding size D.
   public var embeddingSize = 200
   /// Hidden size H of each layer.
@@ -34,7 +34,8 @@ public struct NewModel: Sendable {
   /// The settings as lines for the history of a model.
   var arguments: String {
     (origins + [
-      "cell=\(cell.rawValue)", "activation=\(activation.rawValue)", "embedding=\(embeddingSize)",
+      "cell=\(cell.rawValue)", "activation=\((activation ?? cell.facts.activations[0]).rawValue)",
+      "embedding=\(embeddingSize)",
       "hidden=\(hiddenSizes.map(String.init).joined(separator: ","))", "tied=\(isTied ? 1 : 0)",
       "initialization=\(initialization.rawValue)",
       "forget_bias=\(forgetBias.map { "\($0)" } ?? "drawn")", "model_seed=\(seed)",
@@ -64,19 +65,24 @@ public struct NewModel: Sendable {
         "--tied", "the last layer as wide as the embedding, \(embeddingSize)", "\(last)",
         "give --embedding-size \(last), or another --hidden-size")
     }
-    guard activation == .tanh || cell == .rnn else {
+    if let activation, !cell.facts.activations.contains(activation) {
       throw refuse(
-        "--activation", "tanh for \(cell.rawValue)", activation.rawValue, "leave it out")
+        "--activation", "\(cell.facts.activations[0].rawValue) for \(cell.rawValue)",
+        activation.rawValue, "leave it out")
     }
     guard initialization != .irnn || cell == .rnn else {
       throw refuse(
         "--init irnn", "a vanilla RNN", cell.rawValue, "give --cell rnn")
     }
-    let architecture = Architecture(
+    var architecture = Architecture(
       vocabularySize: vocabulary.count, embeddingSize: embeddingSize,
       layers: zip([embeddingSize] + hiddenSizes, hiddenSizes).map {
-        LayerArchitecture(cell: cell, inputSize: $0, hiddenSize: $1, activation: activation)
+        LayerArchitecture(
+          cell: cell, inputSize: $0, hiddenSize: $1,
+          activation: activation ?? cell.facts.activations[0], bias: cell.facts.biases[0])
       }, isTied: isTied)
+    // As AWD-QRNN has it: only the gates of the first layer see two inputs.
+    if cell.facts.hasWindow { architecture.layers[0].window = 2 }
     // Each parameter has a weight and a gradient.
     let bytes = architecture.parameters.reduce(0.0) {
       $0 + 8 * $1.shape.dimensions.map(Double.init).reduce(1, *)

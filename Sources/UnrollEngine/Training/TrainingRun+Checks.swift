@@ -21,11 +21,20 @@ extension TrainingRun {
         + "new training with another --output")
   }
 
-  /// Refuses BPTT lengths that do not fit in memory.
+  /// Refuses BPTT lengths that do not fit in memory, and dropout of weights that no layer has.
   static func check(
     _ data: TrainingData, _ architecture: Architecture, _ optimizer: Optimizer,
     _ regularization: [RegularizationTerm], memory: UInt64
   ) throws {
+    if regularization.contains(where: { $0.site == .weightHH }),
+      !architecture.layers.contains(where: \.cell.facts.isRecurrentProduct)
+    {
+      throw EngineError(
+        path: "--regularize weight_hh",
+        expected: "a layer that multiplies its hidden state by a weight",
+        found: Set(architecture.layers.map(\.cell.rawValue)).sorted().joined(separator: ", "),
+        fix: "leave it out: the gates of these cells see their input alone")
+    }
     let longest = data.windowKind == .random ? data.window + randomWindowMargin : data.window
     let T = min(longest, data.tokens / data.columns - 1)
     let bytes = TrainableModel.byteCount(

@@ -191,8 +191,10 @@ public struct TrainingRun {
       ? model.zeroState(columns: state.data.columns)
       : RecurrentState(
         columns: state.data.columns,
-        layers: state.hidden.map {
-          LayerState(h: $0.h.floats() ?? [], c: $0.c.flatMap { $0.floats() } ?? [])
+        layers: state.hidden.map { carried in
+          var layer = LayerState(h: [])
+          for name in LayerStateName.allCases { layer[name] = carried[name]?.floats() ?? [] }
+          return layer
         })
     if changes.changesLength, !made.isEmpty, state.schedule.kind.defaults[.total] != nil,
       stepsLeft < .max
@@ -380,10 +382,11 @@ public struct TrainingRun {
     checkpoint.optimizer = optimizer.state(for: architecture)
     var training = state
     training.hidden = zip(architecture.layers, carried.layers).map { layer, state in
-      CarriedState(
-        h: Tensor(state.h, shape: [carried.columns, layer.outputSize]),
-        c: state.c.isEmpty
-          ? nil : Tensor(state.c, shape: [carried.columns, layer.hiddenSize]))
+      var kept = CarriedState()
+      for (name, width) in layer.states {
+        kept[name] = Tensor(state[name], shape: [carried.columns, width])
+      }
+      return kept
     }
     checkpoint.training = training
     return checkpoint

@@ -45,6 +45,7 @@ extension Rule {
     .layersArePresent,
     .oneHotStandsAlone,
     .variantsFitTheCell,
+    .cellsAreRequiredFeatures,
     .shapesFollowFromTheArchitecture,
     .parametersAreFloats,
     .noExtraParameters,

@@ -100,15 +100,24 @@ extension Field {
   }
 
   /// An integer.
+  ///
+  /// - Parameters:
+  ///   - name: The attribute.
+  ///   - path: The property.
+  ///   - range: The allowed numbers.
+  ///   - isStored: Tells of a value whether it is stored; without it always, and then it is required.
+  /// - Returns: The field.
   static func integer(
-    _ name: String, _ path: Path<Int>, _ range: ClosedRange<Int64>
+    _ name: String, _ path: Path<Int>, _ range: ClosedRange<Int64>,
+    when isStored: (@Sendable (Value) -> Bool)? = nil
   ) -> Field {
     Field(
-      schema: AttributeSchema(name: name, value: .integer(range)),
-      stored: { .integer(Int64($0[keyPath: path])) },
+      schema: AttributeSchema(
+        name: name, value: .integer(range), isRequired: isStored == nil),
+      stored: { isStored?($0) == false ? nil : .integer(Int64($0[keyPath: path])) },
       take: { value, attribute in
         guard case .integer(let number)? = attribute, let number = Int(exactly: number) else {
-          return false
+          return isStored != nil
         }
         value[keyPath: path] = number
         return true

@@ -14,8 +14,8 @@ public enum Layout {
   static let gateOrder = "lstm: i f g o; gru: r z n"
   /// The version that this code writes.
   public static let version = "1.1"
-  /// The required features that this code knows: none yet.
-  public static let knownFeatures: Set<String> = []
+  /// The required features that this code knows: those of cells.
+  public static let knownFeatures = Set(Cell.allCases.compactMap(\.facts.feature))
   /// The alignment in the file of the start of a dataset, in bytes.
   public static let alignment = 64
 
@@ -80,6 +80,7 @@ enum AttributeName {
   static let forgetBias = "forget_bias"
   static let projectionSize = "projection_size"
   static let reset = "reset"
+  static let window = "window"
   static let unit = "unit"
   static let size = "size"
   static let sentenceStart = "sentence_start"

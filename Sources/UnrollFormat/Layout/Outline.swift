@@ -128,6 +128,10 @@ extension Checkpoint {
         AttributeName.gateOrder: .text(Layout.gateOrder),
         AttributeName.producer: .text(UnrollVersion.producer),
       ])
+    let features = architecture.requiredFeatures
+    if !features.isEmpty {
+      outline.objects[Layout.root]?.attributes[AttributeName.requiredFeatures] = .texts(features)
+    }
     addModel(to: &outline)
     addVocabulary(to: &outline)
     addTokenizer(to: &outline)

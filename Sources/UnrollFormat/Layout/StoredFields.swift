@@ -25,7 +25,7 @@ extension LayerArchitecture {
     Field(
       schema: AttributeSchema(
         name: AttributeName.gateActivation, value: .word(GateActivation.names), isRequired: false),
-      stored: { $0.cell == .rnn ? nil : .text($0.gateActivation.name) },
+      stored: { $0.cell.facts.hasGateActivation ? .text($0.gateActivation.name) : nil },
       take: { layer, attribute in
         // The two numbers follow.
         if case .text(GateActivation.names[1])? = attribute {
@@ -39,9 +39,10 @@ extension LayerArchitecture {
     gateNumber(
       AttributeName.gateBeta, of: { $0.beta },
       changing: { .hardSigmoid(alpha: $1.alpha, beta: $0) }),
-    .word(AttributeName.reset, \.reset, when: { $0.cell == .gru }),
+    .word(AttributeName.reset, \.reset, when: { $0.cell.facts.hasReset }),
     .number(AttributeName.forgetBias, \.forgetBias, unless: 0),
     .size(AttributeName.projectionSize, \.projectionSize),
+    .integer(AttributeName.window, \.window, 1...2, when: { $0.cell.facts.hasWindow }),
   ]
 
   /// One of the numbers of a hard sigmoid, which other functions lack.
@@ -137,7 +138,7 @@ extension TrainingData {
     .text("valid_digest", \.validDigest),
     .integer(AttributeName.tokens, \.tokens, 0...Layout.maximumCount),
     .integer(AttributeName.columns, \.columns, 1...Layout.maximumSize),
-    .integer("window", \.window, 1...Layout.maximumSize),
+    .integer(AttributeName.window, \.window, 1...Layout.maximumSize),
     .word(AttributeName.windowKind, \.windowKind),
     .integer(AttributeName.cursor, \.cursor, 0...Layout.maximumCount),
     .number(AttributeName.totalNLL, \.totalNLL),

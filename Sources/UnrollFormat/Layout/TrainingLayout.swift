@@ -117,8 +117,9 @@ extension Layout {
       attributes: RegularizationTerm.fields.schemas()),
     ObjectSchema(path: trainingHidden, kind: .group),
     ObjectSchema(path: "\(trainingHidden)/#", kind: .group),
-    parameter("\(trainingHidden)/#/\(MemberName.h)", rank: 2, isRequired: true),
-    parameter("\(trainingHidden)/#/\(MemberName.c)", rank: 2),
+    parameter("\(trainingHidden)/#/\(LayerStateName.h.rawValue)", rank: 2, isRequired: true),
+    parameter("\(trainingHidden)/#/\(LayerStateName.c.rawValue)", rank: 2),
+    parameter("\(trainingHidden)/#/\(LayerStateName.x.rawValue)", rank: 2),
     ObjectSchema(path: trainingHistory, kind: .group, isRequired: false),
     numbers("\(trainingHistory)/\(MemberName.step)", .uint64),
     numbers("\(trainingHistory)/\(MemberName.epoch)", .float64),
@@ -161,8 +162,6 @@ enum ResumeKind: String, CaseIterable {
 /// The names of datasets that are no parameters.
 enum MemberName {
   static let parameters = "parameters"
-  static let h = "h"
-  static let c = "c"
   static let step = "step"
   static let epoch = "epoch"
   static let learningRate = "learning_rate"

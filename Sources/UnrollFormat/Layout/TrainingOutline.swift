@@ -101,8 +101,9 @@ extension TrainingState {
     for (index, state) in hidden.enumerated() {
       let path = Layout.hiddenState(index)
       outline.addGroup(path)
-      outline.addDataset("\(path)/\(MemberName.h)", state.h)
-      if let c = state.c { outline.addDataset("\(path)/\(MemberName.c)", c) }
+      for name in LayerStateName.allCases {
+        if let tensor = state[name] { outline.addDataset("\(path)/\(name.rawValue)", tensor) }
+      }
     }
     addHistory(to: &outline)
     if let best {

@@ -140,8 +140,10 @@ extension Contents {
     var states: [CarriedState] = []
     for name in members(of: Layout.trainingHidden) {
       let group = "\(Layout.trainingHidden)/\(name)"
-      guard let h = tensor("\(group)/\(MemberName.h)") else { return nil }
-      states.append(CarriedState(h: h, c: tensor("\(group)/\(MemberName.c)")))
+      var state = CarriedState()
+      for name in LayerStateName.allCases { state[name] = tensor("\(group)/\(name.rawValue)") }
+      guard state[.h] != nil else { return nil }
+      states.append(state)
     }
     return states
   }

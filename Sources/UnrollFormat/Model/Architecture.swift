@@ -3,31 +3,22 @@
 
 import UnrollTensors
 
-/// The kind of a recurrent cell.
-public enum Cell: String, Sendable, Hashable, CaseIterable {
-  /// Long short-term memory; gates in the order i, f, g, o.
-  case lstm
-  /// Gated recurrent unit; gates in the order r, z, n.
-  case gru
-  /// The vanilla (Elman) RNN, `h' = activation(W_ih x + b_ih + W_hh h + b_hh)`.
-  case rnn
-
-  /// The number of gate blocks, G, in the rows of `weight_ih` and `weight_hh`.
-  public var gateCount: Int {
-    switch self {
-    case .lstm: 4
-    case .gru: 3
-    case .rnn: 1
-    }
-  }
-}
-
 /// The function that a cell applies to its candidate state (the new state, for a vanilla RNN).
 public enum Activation: String, Sendable, Hashable, CaseIterable {
   /// The hyperbolic tangent.
   case tanh
   /// `max(x, 0)`; vanilla RNNs only.
   case relu
+  /// The candidate as it is; minGRUs only.
+  case identity
+
+  /// Creates the activation of a vanilla RNN from its name; `nil` for others.
+  public init?(ofRNN name: String) {
+    guard let known = Activation(rawValue: name), Cell.rnn.facts.activations.contains(known) else {
+      return nil
+    }
+    self = known
+  }
 }
 
 /// The representation of a token before the first recurrent layer.
@@ -103,6 +94,8 @@ public struct LayerArchitecture: Sendable, Hashable {
   public var reset = GRUReset.after
   /// A constant that is added to the forget gate's pre-activation at run time, as in TensorFlow 1; LSTMs only.
   public var forgetBias = 0.0
+  /// The number of inputs that the gates see, this step's and, if 2, that of the step before; QRNNs only.
+  public var window = 1
   /// The width P of the hidden state after `weight_hr`, or `nil` without projection; LSTMs only.
   public var projectionSize: Int?
 
@@ -158,19 +151,7 @@ public struct Architecture: Sendable, Hashable {
     var list: [(ParameterPath, Shape)] = []
     if input == .embedding { list.append((.embeddingWeight, [vocabularySize, embeddingSize])) }
     for (index, layer) in layers.enumerated() {
-      let rows = layer.cell.gateCount * layer.hiddenSize
-      list.append((.layer(index, .weightIH), [rows, layer.inputSize]))
-      list.append((.layer(index, .weightHH), [rows, layer.outputSize]))
-      switch layer.bias {
-      case .double:
-        list.append((.layer(index, .biasIH), [rows]))
-        list.append((.layer(index, .biasHH), [rows]))
-      case .single: list.append((.layer(index, .bias), [rows]))
-      case .none: break
-      }
-      if let P = layer.projectionSize {
-        list.append((.layer(index, .weightHR), [P, layer.hiddenSize]))
-      }
+      list += layer.parameters.map { (.layer(index, $0.parameter), $0.shape) }
     }
     if hasOutputProjection { list.append((.outputProjection, [embeddingSize, topSize])) }
     if !isTied { list.append((.outputWeight, [vocabularySize, outputInputSize])) }
@@ -199,6 +180,7 @@ extension LayerArchitecture {
     if bias == .single { variants.append("a single bias") }
     if forgetBias != 0 { variants.append("a forget bias of \(forgetBias)") }
     if gateActivation != .sigmoid { variants.append("the gate activation \(gateActivation.name)") }
+    if !cell.facts.isRecurrentProduct { variants.append("the cell \(cell.rawValue)") }
     if cell == .gru, reset == .before { variants.append("the reset gate before the product") }
     return variants
   }

@@ -105,17 +105,17 @@ public struct BestState: Sendable, Hashable {
   }
 }
 
-/// The hidden state that truncated BPTT carries from window to window, of one layer.
+/// The state that truncated BPTT carries from window to window, of one layer.
 public struct CarriedState: Sendable {
-  /// `[B, H]` the hidden state.
-  public var h: Tensor
-  /// `[B, H]` the cell state of an LSTM; `nil` for other cells.
-  public var c: Tensor?
+  private var tensors: [LayerStateName: Tensor] = [:]
 
-  /// Creates a state.
-  public init(h: Tensor, c: Tensor?) {
-    self.h = h
-    self.c = c
+  /// Creates a state of nothing.
+  public init() {}
+
+  /// A part of the state, `[B, H]`; `nil` where the layer carries none.
+  public subscript(name: LayerStateName) -> Tensor? {
+    get { tensors[name] }
+    set { tensors[name] = newValue }
   }
 }
 

@@ -313,10 +313,10 @@ extension KerasCell {
   /// The cell with its activations, in words.
   var description: String {
     switch cell {
-    case .rnn: "SimpleRNN of \(activation.rawValue)"
     case .lstm: "LSTM of \(activation.rawValue) and \(gates.name)"
     case .gru:
       "GRU of \(activation.rawValue) and \(gates.name), reset \((reset ?? .after).rawValue) the product"
+    default: "SimpleRNN of \(activation.rawValue)"
     }
   }
 }

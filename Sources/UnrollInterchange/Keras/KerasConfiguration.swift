@@ -312,7 +312,7 @@ struct KerasConfiguration {
     var cell = cell
     if !cell.isCuDNN {
       let activation = entry.function("activation")
-      guard let known = Activation(rawValue: activation), cell.cell == .rnn || known == .tanh else {
+      guard let known = Activation(ofRNN: activation), cell.cell == .rnn || known == .tanh else {
         throw refusal(
           entry.name, cell.cell == .rnn ? "the activation tanh or relu" : "the activation tanh",
           "\(activation)")

@@ -197,11 +197,11 @@ struct KerasWriter {
 
 extension Cell {
   /// The Keras class of the cell and its name in snake case.
-  fileprivate var kerasNames: (className: String, base: String) {
+  var kerasNames: (className: String, base: String) {
     switch self {
     case .lstm: ("LSTM", "lstm")
     case .gru: ("GRU", "gru")
-    case .rnn: ("SimpleRNN", "simple_rnn")
+    default: ("SimpleRNN", "simple_rnn")
     }
   }
 }

@@ -19,7 +19,7 @@ struct ONNXLayer {
     switch cell {
     case .lstm: [0, 2, 3, 1]
     case .gru: [1, 0, 2]
-    case .rnn: [0]
+    default: Array(0..<cell.gateCount)
     }
   }
 

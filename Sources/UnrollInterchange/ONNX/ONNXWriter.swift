@@ -216,7 +216,7 @@ struct ONNXWriter {
       switch layer.cell {
       case .lstm: ["Sigmoid", "Tanh", "Tanh"]
       case .gru: ["Sigmoid", "Tanh"]
-      case .rnn: [layer.activation == .relu ? "Relu" : "Tanh"]
+      default: [layer.activation == .relu ? "Relu" : "Tanh"]
       }
     if layer.cell != .rnn, case .hardSigmoid(let alpha, let beta) = layer.gateActivation {
       names[0] = "HardSigmoid"

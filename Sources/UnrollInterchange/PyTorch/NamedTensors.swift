@@ -110,6 +110,8 @@ struct NamedTensors: Sendable {
   private(set) var gates: GateOrder?
   /// The tensors that duplicate others, by their names in the file.
   private(set) var copies: [String] = []
+  /// The paths, with a dot, of modules that are QRNN layers.
+  var qrnnModules: Set<String> = []
   /// `true` if the caller states that the output shares the embedding's weight.
   private(set) var isTied = false
 
@@ -158,7 +160,7 @@ struct NamedTensors: Sendable {
     tensors.removeAll { ledger.isIgnored($0.fileName) }
     var notes = try computeWeights()
     try rename(options.map)
-    notes += stripPrefixes() + takeRawWeights() + (try removeEmbeddingCopies())
+    notes += stripPrefixes() + takeRawWeights() + takeQRNNs() + (try removeEmbeddingCopies())
     tensors.removeAll { tensor in
       guard tensor.isIndex, !tensor.isMapped else { return false }
       ledger.pass(
@@ -283,9 +285,15 @@ struct NamedTensors: Sendable {
       }
       tensors[index].name = name
     }
-    self.copies += copies.map { tensors[$0].fileName }
-    tensors = tensors.indices.filter { !copies.contains($0) }.map { tensors[$0] }
+    pass(copies: Array(copies))
     return notes
+  }
+
+  /// Removes tensors that duplicate others, and remembers them for the account.
+  mutating func pass(copies: [Int]) {
+    self.copies += copies.map { tensors[$0].fileName }
+    let kept = Set(tensors.indices).subtracting(copies).sorted()
+    tensors = kept.map { tensors[$0] }
   }
 
   /// The names under which fastai's embedding dropout lists the embedding again.

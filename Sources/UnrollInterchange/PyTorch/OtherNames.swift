@@ -28,6 +28,8 @@ public enum AWDFormat: PyTorchDialect {
   public static let name = "awd-lstm"
   /// The extensions that distinguish it from other state_dicts.
   public static let fileExtensions = ["awd.pt", "awd.pth"]
+  /// Its layers are LSTMs, or QRNNs.
+  public static let cells = Cell.ofProducts + [.qrnn]
 
   /// Returns notes on everything but the weights.
   ///
@@ -53,6 +55,8 @@ public enum FastaiFormat: PyTorchDialect {
   public static let name = "fastai"
   /// The extensions that distinguish it from other state_dicts.
   public static let fileExtensions = ["fastai.pth", "fastai.pt"]
+  /// Its layers are LSTMs, or QRNNs.
+  public static let cells = Cell.ofProducts + [.qrnn]
 
   /// Returns notes on everything but the weights.
   ///

@@ -161,7 +161,7 @@ struct RecurrentModule {
         && (isCell || tensor.name.contains("_l"))
     }
     try refuseReverse(members, file: model.file)
-    let layers = try gather(members, file: model.file)
+    let layers = try gather(members, in: model)
     let names = Set(layers.flatMap { $0.values.map(\.name) })
     if !isCell { try refuseGaps(members, names: names, layerCount: layers.count, file: model.file) }
     return layers.map { RecurrentStack.Layer(module: String(prefix.dropLast()), tensors: $0) }
@@ -176,8 +176,9 @@ struct RecurrentModule {
   }
 
   private func gather(
-    _ members: [NamedTensor], file: any TensorContainer
+    _ members: [NamedTensor], in model: NamedTensors
   ) throws -> [[LayerParameter: NamedTensor]] {
+    let file = model.file
     let byName = Dictionary(members.map { ($0.name, $0) }) { first, _ in first }
     var layers: [[LayerParameter: NamedTensor]] = []
     while byName[name(.weightIH, layer: layers.count)] != nil {
@@ -187,13 +188,14 @@ struct RecurrentModule {
       }
       let biases = [layer[.biasIH], layer[.biasHH]].compactMap { $0?.name }
       let isWhole = layer[.bias] == nil ? biases.count != 1 : biases.isEmpty
-      guard let weight = layer[.weightHH], isWhole else {
+      let isQRNN = model.qrnnModules.contains(prefix)
+      guard isWhole, isQRNN || layer[.weightHH] != nil else {
         throw file.error(
           name(.weightIH, layer: layers.count),
           expected: "weight_hh, and both biases or none, beside it",
           found: list(layer.values.map(\.name).sorted()), fix: "save the whole state_dict")
       }
-      for matrix in [weight, layer[.weightHR]].compactMap({ $0 })
+      for matrix in [layer[.weightHH], layer[.weightHR]].compactMap({ $0 })
       where matrix.tensor.shape.rank != 2 {
         throw file.error(
           matrix.name, expected: "a matrix", found: "shape \(matrix.tensor.shape)",

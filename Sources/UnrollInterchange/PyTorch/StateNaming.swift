@@ -30,6 +30,16 @@ enum StateNaming {
     }
   }
 
+  /// Returns `true` if the scheme has names for the model's layers, and they are QRNNs.
+  func isOfQRNNs(_ architecture: Architecture) -> Bool {
+    switch self {
+    case .awdLSTM, .fastai:
+      architecture.input == .embedding
+        && architecture.layers.allSatisfy { $0.cell == .qrnn && $0.bias == .single }
+    default: false
+    }
+  }
+
   /// Refuses parameters that the scheme has no names for.
   ///
   /// - Throws: `InterchangeError` naming it.
@@ -42,10 +52,11 @@ enum StateNaming {
     let isOfLayers = architecture.layers.allSatisfy {
       $0.cell == .lstm && $0.bias == .double && $0.projectionSize == nil
     }
-    guard architecture.input == .embedding, isOfLayers else {
+    guard isOfQRNNs(architecture) || (architecture.input == .embedding && isOfLayers) else {
       throw InterchangeError(
         file: "the checkpoint", place: "/model",
-        expected: "an embedding and LSTM layers with two biases, as AWD-LSTM has them",
+        expected:
+          "an embedding and LSTM layers with two biases, or QRNN layers with one, as AWD-LSTM has them",
         found: "other layers", fix: "`--to pytorch` writes them under word_language_model's names")
     }
   }
@@ -75,6 +86,18 @@ enum StateNaming {
       let recurrent =
         Self.isOneModule(architecture) ? ["rnn"] : ["rnns"] + layers.map { "rnns.\($0)" }
       return [""] + encoder + recurrent + ["decoder"]
+    case .awdLSTM where isOfQRNNs(architecture):
+      return ["", "encoder", "rnns"]
+        + layers.flatMap { ["rnns.\($0)", "rnns.\($0).linear", "rnns.\($0).linear.module"] }
+        + ["decoder"]
+    case .fastai where isOfQRNNs(architecture):
+      let recurrent = layers.flatMap { index in
+        ["", ".layers", ".layers.0", ".layers.0.linear", ".layers.0.linear.module"].map {
+          "0.rnns.\(index)\($0)"
+        }
+      }
+      return ["", "0", "0.encoder", "0.encoder_dp", "0.encoder_dp.emb", "0.rnns"] + recurrent
+        + ["1", "1.decoder"]
     case .awdLSTM:
       return ["", "encoder", "rnns"] + layers.flatMap { ["rnns.\($0)", "rnns.\($0).module"] }
         + ["decoder"]
@@ -107,6 +130,25 @@ enum StateNaming {
           (.outputProjection, "projection.weight"), (.outputWeight, "decoder.weight"),
           (.outputBias, "decoder.bias"),
         ]
+    case .awdLSTM where isOfQRNNs(architecture):
+      let recurrent = layers.flatMap { index in
+        [
+          (ParameterPath.layer(index, .bias), "rnns.\(index).linear.module.bias"),
+          (.layer(index, .weightIH), "rnns.\(index).linear.module.weight_raw"),
+        ]
+      }
+      return [(.embeddingWeight, "encoder.weight")] + recurrent
+        + [(.outputWeight, "decoder.weight"), (.outputBias, "decoder.bias")]
+    case .fastai where isOfQRNNs(architecture):
+      let recurrent = layers.flatMap { index in
+        [
+          (ParameterPath.layer(index, .weightIH), "0.rnns.\(index).layers.0.linear.weight_raw"),
+          (.layer(index, .bias), "0.rnns.\(index).layers.0.linear.module.bias"),
+        ]
+      }
+      return [
+        (.embeddingWeight, "0.encoder.weight"), (.embeddingWeight, "0.encoder_dp.emb.weight"),
+      ] + recurrent + [(.outputWeight, "1.decoder.weight"), (.outputBias, "1.decoder.bias")]
     case .awdLSTM:
       let recurrent = layers.flatMap { index in
         [LayerParameter.weightIH, .biasIH, .biasHH].map {

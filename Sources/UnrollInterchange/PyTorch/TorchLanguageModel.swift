@@ -60,9 +60,20 @@ struct TorchLanguageModel {
     metadata: StateMetadata?
   ) throws -> [LayerArchitecture] {
     try metadata?.check(layerCount: stack.layers.count, file: model.file)
-    let layers = try stack.layers.enumerated().compactMap { index, layer -> LayerArchitecture? in
+    var layers: [LayerArchitecture] = []
+    for (index, layer) in stack.layers.enumerated() {
       let tensors = layer.tensors
-      guard let weightIH = tensors[.weightIH], let weightHH = tensors[.weightHH] else { return nil }
+      if let weight = tensors[.weightIH], model.qrnnModules.contains(layer.module + ".") {
+        let sizes = weight.tensor.shape.dimensions
+        let window = try model.qrnnWindow(of: weight, width: layers.last?.outputSize)
+        var qrnn = LayerArchitecture(
+          cell: .qrnn, inputSize: sizes[1] / window, hiddenSize: sizes[0] / 3,
+          bias: tensors[.bias] == nil ? .none : .single)
+        qrnn.window = window
+        layers.append(qrnn)
+        continue
+      }
+      guard let weightIH = tensors[.weightIH], let weightHH = tensors[.weightHH] else { continue }
       let mode = model.module(of: weightIH)?.mode
       let dimensions = weightIH.tensor.shape.dimensions
       guard dimensions.count == 2, !dimensions.contains(0) else {
@@ -92,7 +103,7 @@ struct TorchLanguageModel {
       try metadata?.layers?[index].apply(to: &layer) {
         model.file.error(StateMetadata.place, expected: $0, found: $1, fix: StateMetadata.fix)
       }
-      return layer
+      layers.append(layer)
     }
     try TorchCell.check(nonlinearity, isThatOf: layers, file: model.file)
     return layers
@@ -194,7 +205,7 @@ struct TorchLanguageModel {
   /// Checks the order of gate blocks: PyTorch's unless the map gives another; a custom class may
   /// have any order.
   private func checkGates() throws {
-    let gated = Set(architecture.layers.map(\.cell)).subtracting([.rnn])
+    let gated = Set(architecture.layers.map(\.cell)).subtracting([.rnn, .qrnn])
     if let gates = model.gates {
       guard gated == [gates.cell] else {
         throw model.file.error(
@@ -361,7 +372,10 @@ struct TorchLanguageModel {
   /// A recurrent tensor whose name does not determine the order of its gates: named by a map, or
   /// belonging to a custom cell; `nil` if there is none, or if the caller states the order.
   private var tensorOfUnknownGates: NamedTensor? {
-    guard model.gates == nil, architecture.layers.contains(where: { $0.cell != .rnn }) else {
+    // The gates of a QRNN are assumed with the layer.
+    guard model.gates == nil,
+      architecture.layers.contains(where: { ![.rnn, .qrnn].contains($0.cell) })
+    else {
       return nil
     }
     return stack.layers.flatMap { $0.tensors.values }.filter { tensor in

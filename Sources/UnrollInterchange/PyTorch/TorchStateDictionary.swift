@@ -39,7 +39,7 @@ struct TorchStateDictionary {
     let architecture = checkpoint.architecture
     // A map can name a layer's single bias, which PyTorch's modules lack.
     let computed = naming.mapped == nil ? architecture : architecture.withoutSingleBiases
-    if !allowsVariants, let variant = computed.rareVariants.first {
+    if !allowsVariants, !naming.isOfQRNNs(architecture), let variant = computed.rareVariants.first {
       throw InterchangeError(
         file: "the checkpoint", place: "/model", expected: "what nn.LSTM, nn.GRU or nn.RNN compute",
         found: variant, fix: "keep the checkpoint: a state_dict cannot say so")

@@ -80,9 +80,9 @@ public enum MLXFormat: ForeignFormat {
 
   private static func names(of cell: Cell) -> [(LayerParameter, String)] {
     switch cell {
-    case .rnn: [(.weightIH, "Wxh"), (.weightHH, "Whh"), (.bias, "bias")]
     case .lstm: [(.weightIH, "Wx"), (.weightHH, "Wh"), (.bias, "bias")]
     case .gru: [(.weightIH, "Wx"), (.weightHH, "Wh"), (.biasIH, "b")]
+    default: [(.weightIH, "Wxh"), (.weightHH, "Whh"), (.bias, "bias")]
     }
   }
 }

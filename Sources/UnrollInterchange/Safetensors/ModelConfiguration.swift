@@ -96,7 +96,7 @@ struct ModelConfiguration {
     activation = try agreed(
       words.compactMap { key, word in word.activation.map { Entry(key: key, value: $0) } }
         + Keys.activation.compactMap { key in
-          root[key]?.text.flatMap(Activation.init).map { Entry(key: key, value: $0) }
+          root[key]?.text.flatMap(Activation.init(ofRNN:)).map { Entry(key: key, value: $0) }
         })
     vocabularySize = try entry(Keys.vocabularySize, "a number of tokens", \.int)
     embeddingSize = try entry(Keys.embeddingSize, "a width", \.int)

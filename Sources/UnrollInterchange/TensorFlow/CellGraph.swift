@@ -29,7 +29,7 @@ struct CellGraph {
         obstacles.insert("a clipped projection (proj_clip)")
       }
     case .gru: readActivation(sums(of: cell.names[.candidateKernel]))
-    case .rnn: readActivation(sums(of: cell.names[.kernel]))
+    default: readActivation(sums(of: cell.names[.kernel]))
     }
   }
 

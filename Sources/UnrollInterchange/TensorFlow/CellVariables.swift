@@ -242,7 +242,7 @@ struct CellVariables {
         let bias = Tensor(stacking: [bias, candidateBias])
       else { return nil }
       return [(.weightIH, input), (.weightHH, recurrent), (.bias, bias)]
-    case .rnn:
+    default:
       let weights = halves(kernel)
       return [(.weightIH, weights[0]), (.weightHH, weights[1]), (.bias, bias)]
     }

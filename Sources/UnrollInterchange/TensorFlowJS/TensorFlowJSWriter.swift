@@ -78,12 +78,7 @@ struct TensorFlowJSWriter {
         ], ["embeddings"])
     }
     for layer in architecture.layers {
-      let (className, base) =
-        switch layer.cell {
-        case .lstm: ("LSTM", "lstm")
-        case .gru: ("GRU", "gru")
-        case .rnn: ("SimpleRNN", "simple_rnn")
-        }
+      let (className, base) = layer.cell.kerasNames
       var settings = [
         ("units", "\(layer.hiddenSize)"), ("activation", quoted(layer.activation.rawValue)),
         ("use_bias", "\(layer.bias != .none)"), ("return_sequences", "true"),

@@ -137,7 +137,7 @@ struct TheanoLMFile {
       }
       return .recurrent(.lstm)
     case "tanh", "fc":
-      guard let known = Activation(rawValue: activation) else {
+      guard let known = Activation(ofRNN: activation) else {
         throw error(
           name, expected: "the activation tanh or relu", found: activation, fix: Self.fix)
       }

@@ -174,7 +174,7 @@ extension Tensor {
     switch cell {
     case .lstm: blocks([0, 1, 3, 2], of: 4)
     case .gru: negatingBlock(1, of: 3)
-    case .rnn: self
+    default: self
     }
   }
 

@@ -40,7 +40,7 @@ struct CharRNNModel {
     self.graph = graph
     dropouts = graph.dropouts
     guard let (input, V) = graph.oneHot(ofInput: 1),
-      let layers = Cell.allCases.lazy.compactMap({ Self.layers($0, graph, input) }).first,
+      let layers = Cell.ofProducts.lazy.compactMap({ Self.layers($0, graph, input) }).first,
       let decoder = Self.decoder(graph)
     else {
       throw file.error(
@@ -107,12 +107,6 @@ struct CharRNNModel {
         Torch7Term.sum, graph.find(.linear(input, of: x)), graph.find(.linear(state, of: h)))
     }
     switch cell {
-    case .rnn:
-      for input in ofInput {
-        for state in ofState where graph.find(sum(input, state).map { .tanh($0) }) == new[0] {
-          return Layer(cell: cell, input: [input], state: [state])
-        }
-      }
     case .lstm:
       for input in ofInput {
         for state in ofState {
@@ -138,6 +132,12 @@ struct CharRNNModel {
           return Layer(
             cell: cell, input: [reset.0, update.0, candidate.input],
             state: [reset.1, update.1, candidate.state])
+        }
+      }
+    default:
+      for input in ofInput {
+        for state in ofState where graph.find(sum(input, state).map { .tanh($0) }) == new[0] {
+          return Layer(cell: cell, input: [input], state: [state])
         }
       }
     }
@@ -265,9 +265,9 @@ struct CharRNNModel {
   /// Returns the gate blocks in the order of a checkpoint; `nil` if their types differ.
   private static func gates(_ cell: Cell, _ parts: [Tensor]) -> Tensor? {
     switch cell {
-    case .rnn: parts[0]
     case .lstm: parts[0].blocks([0, 1, 3, 2], of: 4)
     case .gru: Tensor(stacking: parts)?.negatingBlock(1, of: 3)
+    default: parts[0]
     }
   }
 }

@@ -8,7 +8,7 @@ import UnrollFormat
 public struct LagNorms: Sendable, Hashable {
   /// `[K+1][B]` the norm of dL_t/dh_{t-k} of each stream for each lag k from 0.
   public var h: [[Double]]
-  /// `[K+1][B]` the norm of dL_t/dc_{t-k}; empty except for an LSTM.
+  /// `[K+1][B]` the norm of dL_t/dc_{t-k}; empty for cells without a cell state.
   public var c: [[Double]]
 }
 

@@ -149,17 +149,8 @@ public final class TrainableModel {
       tree[.outputProjection] = .dense(outputGradients.projection)
     }
     for (index, layer) in layerGradients.enumerated() {
-      tree[.layer(index, .weightIH)] = .dense(layer.weightIH)
-      tree[.layer(index, .weightHH)] = .dense(layer.weightHH)
-      if architecture.layers[index].projectionSize != nil {
-        tree[.layer(index, .weightHR)] = .dense(layer.weightHR)
-      }
-      switch architecture.layers[index].bias {
-      case .double:
-        tree[.layer(index, .biasIH)] = .dense(layer.biasIH)
-        tree[.layer(index, .biasHH)] = .dense(layer.biasHH)
-      case .single: tree[.layer(index, .bias)] = .dense(layer.biasIH)
-      case .none: break
+      for (parameter, gradient) in layer.numbers {
+        tree[.layer(index, parameter)] = .dense(gradient)
       }
     }
     return tree
@@ -228,7 +219,8 @@ public final class TrainableModel {
   /// Packs the parameters as they are now.
   private func pack() throws {
     var parameters = tensors
-    for (index, layer) in architecture.layers.enumerated() where regularizer.dropsWeights {
+    for (index, layer) in architecture.layers.enumerated()
+    where regularizer.dropsWeights && layer.cell.facts.isRecurrentProduct {
       let path = ParameterPath.layer(index, .weightHH)
       var values = numbers(path)
       regularizer.dropWeights(&values, layer: index, H: layer.outputSize)
@@ -315,7 +307,7 @@ public final class TrainableModel {
       let weight = numbers(.layer(index, .weightIH))
       // A one-hot vector is a constant: it needs no gradient.
       let inputIsFixed = index == 0 && architecture.input == .oneHot
-      let wantsCells = visit != nil && layer.forward.architecture.cell == .lstm
+      let wantsCells = visit != nil && layer.forward.architecture.carries(.c)
       var cells = [Float](
         repeating: 0, count: wantsCells ? T * B * layer.forward.architecture.hiddenSize : 0)
       try memory.withGradients(ofLayer: index, input: T * B * D, hidden: T * B * H) {
@@ -335,7 +327,9 @@ public final class TrainableModel {
         below?.apply(dInput, into: dInput, T: T, B: B, N: D)
       }
       if regularizer.dropsWeights {
-        regularizer.dropWeights(&layerGradients[index].weightHH, layer: index, H: H)
+        layerGradients[index].update(.weightHH) {
+          regularizer.dropWeights(&$0, layer: index, H: H)
+        }
       }
     }
   }

@@ -22,12 +22,13 @@ extension TrainableModel {
     // Embeddings, and the gradients that go from layer to layer: of hidden states and of inputs.
     var perPrediction = architecture.embeddingSize + 2 * widest
     for layer in architecture.layers {
-      let (H, tape) = (layer.hiddenSize, layer.tapeWidths)
-      perPrediction += tape.hidden + tape.gates + tape.cells + tape.recurrent
+      let tape = layer.tapeWidths
+      perPrediction += layer.outputSize + tape.gates + tape.cells + tape.recurrent
+      if layer.window > 1 { perPrediction += layer.windowSize }
       // The hidden states after dropout; the recurrent weight after it counts as if all had it.
       if drops { perPrediction += layer.outputSize }
       // The state before the window and after it.
-      perColumn += 2 * (layer.outputSize + (layer.cell == .lstm ? H : 0))
+      perColumn += 2 * layer.states.reduce(0) { $0 + $1.width }
     }
     // The projected states, and their gradients.
     if architecture.hasOutputProjection { perPrediction += 2 * architecture.embeddingSize }
@@ -43,7 +44,8 @@ extension TrainableModel {
     for layer in architecture.layers {
       // Packed for products: both weights forwards, the recurrent one backwards too.
       let packed = Optional(layer.cell.gateCount * layer.hiddenSize)
-      model = model.plus(packed.times(layer.inputSize + (drops ? 3 : 2) * layer.outputSize))
+      let recurrent = layer.cell.facts.isRecurrentProduct ? layer.outputSize : 0
+      model = model.plus(packed.times(layer.windowSize + (drops ? 3 : 2) * recurrent))
       let projection = Optional(layer.projectionSize ?? 0).times(layer.hiddenSize)
       model = model.plus(projection.times(2))
     }

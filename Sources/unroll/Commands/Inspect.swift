@@ -86,16 +86,18 @@ struct ModelReport: Encodable {
     let reset: String?
     let forgetBias: Double?
     let projectionSize: Int?
+    let window: Int?
 
     init(_ layer: LayerArchitecture) {
       (cell, activation, bias) = (
         layer.cell.rawValue, layer.activation.rawValue, layer.bias.rawValue
       )
       (inputSize, hiddenSize) = (layer.inputSize, layer.hiddenSize)
-      gateActivation = layer.cell == .rnn ? nil : layer.gateActivation.text
-      reset = layer.cell == .gru ? layer.reset.rawValue : nil
+      gateActivation = layer.cell.facts.hasGateActivation ? layer.gateActivation.text : nil
+      reset = layer.cell.facts.hasReset ? layer.reset.rawValue : nil
       forgetBias = layer.forgetBias == 0 ? nil : layer.forgetBias
       projectionSize = layer.projectionSize
+      window = layer.cell.facts.hasWindow ? layer.window : nil
     }
 
     /// Returns the name of a gate activation, with its numbers rounded for people.
@@ -111,6 +113,7 @@ struct ModelReport: Encodable {
         reset == GRUReset.before.rawValue ? "reset before the product" : nil,
         forgetBias.map { "forget bias \(TextLayout.number($0))" },
         projectionSize.map { "projected to \($0)" },
+        window.flatMap { $0 > 1 ? "gates of \($0) inputs" : nil },
       ]
       return
         ["\(cell), \(inputSize) -> \(hiddenSize)", activation, biases] + variants.compactMap { $0 }

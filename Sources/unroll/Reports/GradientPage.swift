@@ -54,6 +54,7 @@ extension GradientReport {
   }
 
   private var recurrenceBlocks: [Document.Block] {
+    guard !flow.recurrences.isEmpty else { return [] }
     let bars = Figure.bars(
       title: "Spectral radius of weight_hh",
       label: "largest absolute value of an eigenvalue",

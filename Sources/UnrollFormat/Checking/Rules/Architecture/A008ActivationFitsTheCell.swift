@@ -1,19 +1,25 @@
 // Rule A008.
 
 extension Rule {
-  /// Layers other than plain recurrent ones MUST have the activation tanh.
+  /// A layer MUST have an activation that its cell has.
   static let activationFitsTheCell = Rule(
     id: "A008", level: .error,
-    summary: "Layers other than plain recurrent ones MUST have the activation tanh.",
+    summary: """
+      The activation MUST be one of the cell: "tanh" or "relu" of "rnn", "identity" of "mingru", "tanh" of \
+      the others.
+      """,
     why: "No producer makes such LSTMs or GRUs, and the engine does not compute them.",
     example: "`/model/layers/00` has `cell` = \"lstm\" and `activation` = \"relu\".",
     fix: Fix.convertAgain
   ) { contents in
     guard let architecture = contents.architecture else { return [] }
     return architecture.layers.enumerated().compactMap { index, layer in
-      guard layer.cell != .rnn, layer.activation != .tanh else { return nil }
+      let lawful = layer.cell.facts.activations
+      guard !lawful.contains(layer.activation) else { return nil }
+      let names = lawful.map(\.rawValue).joined(separator: " or ")
       return Violation(
-        object: Layout.layer(index), expected: "activation tanh for cell \(layer.cell.rawValue)",
+        object: Layout.layer(index),
+        expected: "activation \(names) for cell \(layer.cell.rawValue)",
         found: layer.activation.rawValue)
     }
   }

@@ -8,8 +8,9 @@ extension Rule {
   static let carriedStateFitsTheModel = Rule(
     id: "R003", level: .error,
     summary: """
-      `/training/hidden` MUST have one group for each layer, with `h`, and with `c` exactly if \
-      the layer is an LSTM, both f32: `h` [`columns`, output size], `c` [`columns`, `hidden_size`].
+      `/training/hidden` MUST have one group for each layer, with `h`, with `c` exactly if the layer is an \
+      LSTM or a QRNN, and with `x` exactly if it has `window` 2, all f32: `h` [`columns`, output size], `c` \
+      [`columns`, `hidden_size`], `x` [`columns`, `input_size`].
       """,
     why: "The next window starts from the state that the last one left.",
     example: """
@@ -31,11 +32,10 @@ extension Rule {
     }
     return architecture.layers.enumerated().flatMap { index, layer -> [Violation] in
       let group = Layout.hiddenState(index)
-      let cellState: Shape? = layer.cell == .lstm ? [columns, layer.hiddenSize] : nil
-      return [
-        contents.violation("\(group)/\(MemberName.h)", shape: [columns, layer.outputSize]),
-        contents.violation("\(group)/\(MemberName.c)", shape: cellState),
-      ].compactMap { $0 }
+      return LayerStateName.allCases.compactMap { name in
+        let width = layer.states.first { $0.name == name }?.width
+        return contents.violation("\(group)/\(name.rawValue)", shape: width.map { [columns, $0] })
+      }
     }
   }
 }
@@ -46,7 +46,7 @@ extension Contents {
     let found = dataset(path)
     guard let shape else {
       return found.map {
-        UnrollFormat.violation(path, "nothing: only an LSTM has a cell state", $0.summary)
+        UnrollFormat.violation(path, "nothing: the layer carries no such state", $0.summary)
       }
     }
     guard found?.shape != shape || found?.datatype != .element(.float32) else { return nil }

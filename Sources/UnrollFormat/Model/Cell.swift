@@ -1,0 +1,115 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+// The kinds of recurrent cells and what the format has to know of each, one row each.
+
+import UnrollTensors
+
+/// The kind of a recurrent cell.
+public enum Cell: String, Sendable, Hashable, CaseIterable {
+  /// Long short-term memory (Hochreiter and Schmidhuber 1997).
+  case lstm
+  /// Gated recurrent unit (Cho et al. 2014).
+  case gru
+  /// The vanilla (Elman) RNN, `h' = activation(W_ih x + b_ih + W_hh h + b_hh)`.
+  case rnn
+  /// The minimal gated recurrent unit (Feng et al. 2024): `h' = (1 - z) h + z n` with gates of the input alone.
+  case minGRU = "mingru"
+  /// The quasi-recurrent network (Bradbury et al. 2016): gates of the input alone, of this step or this and the last.
+  case qrnn
+
+  /// The facts of the cell.
+  public var facts: CellFacts {
+    switch self {
+    case .lstm:
+      CellFacts(
+        gates: ["i", "f", "g", "o"], states: [.h, .c], hasGateActivation: true,
+        mayHaveProjection: true)
+    case .gru: CellFacts(gates: ["r", "z", "n"], hasGateActivation: true, hasReset: true)
+    case .rnn: CellFacts(gates: ["h"], activations: [.tanh, .relu])
+    case .minGRU:
+      CellFacts(
+        gates: ["z", "n"], isRecurrentProduct: false, activations: [.identity], feature: "mingru")
+    case .qrnn:
+      CellFacts(
+        gates: ["z", "f", "o"], states: [.h, .c], isRecurrentProduct: false, hasWindow: true,
+        feature: "qrnn")
+    }
+  }
+
+  /// The number of gate blocks, G, in the rows of `weight_ih` and `weight_hh`.
+  public var gateCount: Int { facts.gates.count }
+
+  /// The cells that multiply the hidden state by a weight, as those of PyTorch, Keras and ONNX do.
+  public static let ofProducts = allCases.filter(\.facts.isRecurrentProduct)
+}
+
+/// A state that a layer carries from one step to the next, by its name on disk.
+public enum LayerStateName: String, Sendable, Hashable, CaseIterable {
+  /// The hidden state, `[B, H]`, after a projection `[B, P]`.
+  case h
+  /// The cell state, `[B, H]`.
+  case c
+  /// The input of the step before, `[B, D]`, of a layer whose window is 2.
+  case x
+}
+
+/// The facts of a kind of cell.
+public struct CellFacts: Sendable {
+  /// The names of the gate blocks, in the order of the rows of the weights.
+  public let gates: [String]
+  /// The states of a layer with a window of 1.
+  public var states: [LayerStateName] = [.h]
+  /// `true` if the hidden state is multiplied by `weight_hh`.
+  public var isRecurrentProduct = true
+  /// The functions of the candidate state that the cell may have.
+  public var activations: [Activation] = [.tanh]
+  /// `true` if the function of the gates is declared.
+  public var hasGateActivation = false
+  /// `true` if the operand of the reset gate is declared.
+  public var hasReset = false
+  /// `true` if the layer may have a projection and a forget bias.
+  public var mayHaveProjection = false
+  /// `true` if the layer declares a window.
+  public var hasWindow = false
+  /// The required feature of a file with such a layer; `nil` for cells of every version of the format.
+  public var feature: String?
+
+  /// The biases that a layer may have.
+  public var biases: [LayerBias] {
+    isRecurrentProduct ? LayerBias.allCases : [.single, .none]
+  }
+}
+
+extension LayerArchitecture {
+  /// The states that the layer carries, and the width of each.
+  public var states: [(name: LayerStateName, width: Int)] {
+    (cell.facts.states + (window > 1 ? [.x] : [])).map { name in
+      switch name {
+      case .h: (name, outputSize)
+      case .c: (name, hiddenSize)
+      case .x: (name, inputSize)
+      }
+    }
+  }
+
+  /// Returns `true` if the layer carries a state.
+  public func carries(_ name: LayerStateName) -> Bool { states.contains { $0.name == name } }
+
+  /// The parameters of the layer and their shapes, in PyTorch's order.
+  public var parameters: [(parameter: LayerParameter, shape: Shape)] {
+    let rows = cell.gateCount * hiddenSize
+    var list: [(LayerParameter, Shape)] = [(.weightIH, [rows, window * inputSize])]
+    if cell.facts.isRecurrentProduct { list.append((.weightHH, [rows, outputSize])) }
+    switch bias {
+    case .double: list += [(.biasIH, [rows]), (.biasHH, [rows])]
+    case .single: list.append((.bias, [rows]))
+    case .none: break
+    }
+    if let P = projectionSize { list.append((.weightHR, [P, hiddenSize])) }
+    return list
+  }
+}
+
+extension Architecture {
+  /// The features that a reader of the model must know, by name.
+  public var requiredFeatures: [String] { Set(layers.compactMap(\.cell.facts.feature)).sorted() }
+}
