@@ -169,7 +169,9 @@ struct StateMetadata {
       return layers
     }
     activation = try value["activation"].map {
-      guard let activation = $0.text.flatMap(Activation.init(ofRNN:)) else { throw fail("activation") }
+      guard let activation = $0.text.flatMap(Activation.init(ofRNN:)) else {
+        throw fail("activation")
+      }
       return activation
     }
     gates = try value["gates"].map {

@@ -78,7 +78,8 @@ import UnrollTokenization
       case .gru where Bool.random(using: &generator): layer.reset = .before
       case .lstm where Bool.random(using: &generator):
         layer.forgetBias = Double.random(in: -1...1, using: &generator)
-      case .rnn: layer.activation = Cell.rnn.facts.activations.randomElement(using: &generator) ?? .tanh
+      case .rnn:
+        layer.activation = Cell.rnn.facts.activations.randomElement(using: &generator) ?? .tanh
       default: break
       }
       if layer.bias == .double, Bool.random(using: &generator) {
