@@ -80,7 +80,8 @@ let package = Package(
       name: "Speed", dependencies: ["CUnrollKernels", "UnrollNeural"], path: "Benchmarks/Speed"),
 
     .target(
-      name: "TestSupport", dependencies: ["UnrollFormat"], path: "Tests/TestSupport"),
+      name: "TestSupport", dependencies: ["UnrollFormat", "UnrollNeural"], path: "Tests/TestSupport"
+    ),
     .testTarget(name: "UnrollTensorsTests", dependencies: ["UnrollTensors", "TestSupport"]),
     .testTarget(name: "UnrollHDF5Tests", dependencies: ["UnrollHDF5", "TestSupport"]),
     .testTarget(

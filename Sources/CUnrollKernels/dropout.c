@@ -62,8 +62,8 @@ static void drop_rows(void *context, size_t begin, size_t end) {
   const drop_arguments *a = context;
   for (size_t row = begin; row < end; row++) {
     const uint32_t time = a->locked ? 0 : (uint32_t)(row / a->B);
-    drop_row(
-        a->x + row * a->N, a->y + row * a->N, a->N, time, (uint32_t)(row % a->B), a->dropout);
+    const uint32_t column = (uint32_t)(row % a->B) + a->dropout.first_column;
+    drop_row(a->x + row * a->N, a->y + row * a->N, a->N, time, column, a->dropout);
   }
 }
 

@@ -29,6 +29,14 @@ struct TrainingOptions: ParsableArguments {
   var gradientAccumulation: Int?
 
   @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "Parts of a step that are summed in a fixed order; each machine takes some (default: the "
+        + "number of machines).",
+      valueName: "shards"))
+  var shards: Int?
+
+  @Option(
     help: ArgumentHelp(
       "Optimizer: \(Self.optimizers), with optional hyperparameters, as adam,beta1=0.8 "
         + "(default: sgd).",
@@ -133,6 +141,7 @@ struct TrainingOptions: ParsableArguments {
     let counts = [
       ("--epochs", epochs), ("--steps", steps), ("--batch-size", batchSize), ("--bptt", bptt),
       ("--gradient-accumulation", gradientAccumulation), ("--unfreeze-every", unfreezeEvery),
+      ("--shards", shards),
     ]
     for case (let name, let value?) in counts where !(1...Int(Int32.max)).contains(value) {
       throw ValidationError("\(name) is 1 to \(Int32.max).")
@@ -191,6 +200,7 @@ struct TrainingOptions: ParsableArguments {
     settings.window = bptt ?? (sentences ? 512 : settings.window)
     settings.windowKind = sentences ? .sentence : randomBptt ? .random : .fixed
     settings.accumulation = gradientAccumulation ?? settings.accumulation
+    settings.shards = shards ?? settings.shards
     try setOptimizer(of: &settings)
     if let clip { settings.clip = clip > 0 ? .globalNorm(clip) : nil }
     if let clipValue { settings.clip = .value(clipValue) }
@@ -225,7 +235,7 @@ struct TrainingOptions: ParsableArguments {
     changes.learningRate = learningRate
     changes.columns = batchSize
     changes.window = bptt
-    changes.accumulation = gradientAccumulation
+    (changes.accumulation, changes.shards) = (gradientAccumulation, shards)
     if randomBptt { changes.windowKind = .random }
     if sentences { changes.windowKind = .sentence }
     if let momentum { changes.hyperparameters[.momentum] = momentum }

@@ -52,6 +52,7 @@ extension Checkpoint {
       schedule: LearningRateSchedule(.divideOnPlateau, [.patience: 2]))
     training.evaluationsWithoutImprovement = 1
     training.accumulation = 3
+    training.shards = columns
     training.regularization = [
       RegularizationTerm(site: .weightHH, kind: .weight, rate: 0.5),
       RegularizationTerm(site: .output, kind: .temporal, rate: 1),

@@ -90,14 +90,14 @@ import UnrollTokenization
     }
   }
 
-  private static let variants =
+  static let variants =
     OptimizerKind.allCases.map(\.rawValue) + ScheduleKind.allCases.map(\.rawValue) + [
       "momentum", "accumulation", "layer decay and unfreezing", "frozen", "clipped by value",
-      "dropout", "AWD-LSTM", "bf16",
+      "dropout", "AWD-LSTM", "bf16", "shards",
     ]
 
   /// Every rule and every schedule, layers of their own rates, frozen parts, accumulated gradients.
-  private static func set(_ variant: String, _ settings: inout TrainingSettings) {
+  static func set(_ variant: String, _ settings: inout TrainingSettings) {
     if variant == "momentum" { return }
     settings.hyperparameters = [:]
     if let kind = OptimizerKind(rawValue: variant) {
@@ -137,6 +137,7 @@ import UnrollTokenization
           RegularizationTerm(site: .output, kind: .activation, rate: 2),
           RegularizationTerm(site: .output, kind: .temporal, rate: 1),
         ]
+      case "shards": settings.shards = 3
       case "bf16": settings.precision = .bfloat16
       case "frozen": settings.frozen = ["embedding", "layers/00"]
       default: settings.clip = .value(0.01)

@@ -18,6 +18,7 @@ import UnrollTokenization
       var model = Checkpoint.small().inTraining()
       model.training?.schedule = LearningRateSchedule(kind, kind.defaults)
       model.training?.precision = .bfloat16
+      model.training?.shards = 2
       model.training?.inexactReason = "a reason"
       return model
     }

@@ -88,6 +88,7 @@ extension Mutation {
       training: "O007",
       outline: { $0.addDataset("\(groups)/01/parameters", Tensor([0xFF, 0x0A] as [UInt8])) }),
     Mutation(training: "R002", setting: "tokens", of: "/training/data", to: .integer(5)),
+    Mutation(training: "R002", setting: "shards", of: "/training", to: .integer(4)),
     Mutation(training: "R002", setting: "tokens", of: "/training/data", to: .integer(0)),
     Mutation(training: "R002", setting: "cursor", of: "/training/data", to: .integer(1 << 62)),
     Mutation(training: "R003", outline: { $0.remove("/training/hidden/01") }),

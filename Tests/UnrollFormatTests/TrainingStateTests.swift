@@ -67,6 +67,7 @@ import UnrollTensors
     #expect(state.regularization == wanted.regularization && state.regularization.count == 2)
     #expect(
       state.seed == .max && state.evaluationsWithoutImprovement == 1 && state.accumulation == 3)
+    #expect(state.shards == 3)
     #expect(state.unfreezeEvery == 2 && state.data == wanted.data)
     #expect(state.data.totalNLL.bitPattern == (0.1 + 0.2).bitPattern)
     #expect(state.hidden.count == 2 && wanted.hidden.count == 2)

@@ -117,7 +117,7 @@ private struct RegularizationFixture: Decodable {
     arguments: [0.1, 0.5, 0.9])
   func dropoutRate(rate: Float) {
     let (T, B, N) = (50, 20, 1000)
-    let settings = unroll_dropout(seed: 5, site: 1, draw: 9, rate: rate)
+    let settings = unroll_dropout(seed: 5, site: 1, draw: 9, rate: rate, first_column: 0)
     let ones = [Float](repeating: 1, count: T * B * N)
     var masks = ones
     unroll_drop(ones, &masks, T, B, N, false, settings)

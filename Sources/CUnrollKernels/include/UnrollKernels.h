@@ -426,6 +426,8 @@ typedef struct {
   uint32_t site, draw;
   /// The probability that a number is dropped, 0 <= rate < 1; the others are divided by 1 - rate.
   float rate;
+  /// The stream of the batch that comes first, for a window that has only some of them.
+  uint32_t first_column;
 } unroll_dropout;
 
 /// One block of the generator Philox4x32-10, in place.

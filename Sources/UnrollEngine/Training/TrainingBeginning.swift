@@ -75,7 +75,8 @@ func option(_ name: String, in lines: some Sequence<String>) -> String {
 /// The options of settings that the history has under other names.
 private let optionNames = [
   "columns": "--batch-size", "window": "--bptt", "embedding": "--embedding-size",
-  "hidden": "--hidden-size", "accumulation": "--gradient-accumulation", "model_seed": "--seed",
+  "hidden": "--hidden-size", "accumulation": "--gradient-accumulation", "shards": "--shards",
+  "model_seed": "--seed",
   "initialization": "--init", "minimum_count": "--min-count", "maximum_size": "--vocabulary-size",
   "new_rows": "--new-rows", "learning_rate": "--learning-rate", "weight_decay": "--weight-decay",
   "layer_decay": "--layer-decay", "unfreeze_every": "--unfreeze-every", "frozen": "--freeze",

@@ -27,6 +27,8 @@ public struct TrainingChanges: Sendable {
   public var windowKind: WindowKind?
   /// Gradient accumulation: the number of windows per step.
   public var accumulation: Int?
+  /// The number of shards of a step.
+  public var shards: Int?
   /// Hyperparameters of all groups, of those that the optimizer has.
   public var hyperparameters: [Hyperparameter: Double] = [:]
   /// Gradient clipping; `.some(nil)` for none.
@@ -100,6 +102,7 @@ public struct TrainingChanges: Sendable {
     set("window", &state.data.window, window)
     set("window_kind", &state.data.windowKind, windowKind)
     set("accumulation", &state.accumulation, accumulation)
+    set("shards", &state.shards, shards)
     set("precision", &state.precision, precision)
     set("average_after", &state.averageAfter, averageAfter)
     if let schedule, !schedule.isThat(of: state.schedule) {

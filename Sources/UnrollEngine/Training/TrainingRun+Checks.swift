@@ -52,6 +52,19 @@ extension TrainingRun {
     }
   }
 
+  /// Refuses more shards than there are streams or sentences to deal to them.
+  static func checkShards(of state: TrainingState) throws {
+    let isBySentence = state.data.windowKind == .sentence
+    let most = isBySentence ? state.accumulation : state.data.columns
+    guard state.shards > most else { return }
+    throw EngineError(
+      path: "--shards \(state.shards)",
+      expected: isBySentence
+        ? "at most the \(most) sentences of a step, --gradient-accumulation"
+        : "at most the \(most) streams of a batch, --batch-size",
+      found: "\(state.shards)", fix: "give fewer shards, or more to deal to them")
+  }
+
   /// Returns the rows of the training text, and its windows for training by sentence.
   ///
   /// - Throws: `EngineError` if there is nothing to predict.

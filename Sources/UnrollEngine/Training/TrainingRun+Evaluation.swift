@@ -8,17 +8,7 @@ extension TrainingRun {
   /// Evaluates the model, adapts the learning rate, and begins the next epoch at the end of one.
   mutating func evaluate(_ progress: (EvaluationProgress) throws -> Void) throws -> TrainingEvent {
     model.releaseMemory()
-    let evaluated = try LanguageModel(weights, path: valid.path)
-    let validNLL: Double
-    let retentionNLL: Double?
-    do {
-      validNLL =
-        try validSentences.map { try evaluated.nll(of: $0, progress) }
-        ?? evaluated.perplexity(ofColumns: valid.ids, path: valid.path, progress).nll
-      retentionNLL = try retention.map { try evaluated.nll(of: $0, progress) }
-    } catch is NotFinite {
-      throw diverged("validation loss")
-    }
+    let (validNLL, retentionNLL) = try losses(progress)
     let predictions = predictionsOfEpoch
     let record = TrainingRecord(
       step: state.step,
@@ -42,6 +32,51 @@ extension TrainingRun {
       try bearPlateau()
     }
     return .evaluation(record, isBest: isBest, retentionNLL: retentionNLL)
+  }
+
+  /// Returns the losses of the validation text and of the retention text, if there is one.
+  private func measure(
+    _ progress: (EvaluationProgress) throws -> Void
+  ) throws -> (valid: Double, retention: Double?) {
+    let evaluated = try LanguageModel(weights, path: valid.path)
+    do {
+      let loss =
+        try validSentences.map { try evaluated.nll(of: $0, progress) }
+        ?? evaluated.perplexity(ofColumns: valid.ids, path: valid.path, progress).nll
+      return (loss, try retention.map { try evaluated.nll(of: $0, progress) })
+    } catch is NotFinite {
+      throw diverged("validation loss")
+    }
+  }
+
+  /// Returns the losses that rank 0 measures; the other ranks wait for them.
+  ///
+  /// - Throws: The errors of measuring; `EngineError` if the parameters of a rank differ.
+  private func losses(
+    _ progress: (EvaluationProgress) throws -> Void
+  ) throws -> (valid: Double, retention: Double?) {
+    guard crew.isShared else { return try measure(progress) }
+    let own = Result {
+      let losses = try crew.leading { isAlive in
+        try measure {
+          try progress($0)
+          try isAlive()
+        }
+      }
+      let digest = Array(weights.weightsDigest.utf8)
+      return bytes([losses?.valid ?? 0, losses?.retention ?? .nan]) + digest
+    }
+    let all = try crew.agree(own)
+    let size = 2 * MemoryLayout<Double>.size
+    if let rank = all.firstIndex(where: { $0.dropFirst(size) != all[0].dropFirst(size) }) {
+      throw RankFailure(
+        rank: rank, host: crew.hosts[rank],
+        message: "after step \(state.step): expected the parameters of rank 0; found others\n"
+          + "  fix: this must not be: check the memory of that machine, and resume from the last state"
+      )
+    }
+    let losses = numbers(all[0].prefix(size), 0.0)
+    return (losses[0], retention == nil ? nil : losses[1])
   }
 
   /// Starts averaging if the loss has not improved for `averageAfter` evaluations: the trigger of

@@ -64,6 +64,10 @@ public struct TrainingRun {
   let sentences: SentenceWindows?
   /// The validation text of training by sentence.
   let validSentences: SentenceStream?
+  /// The ranks that train together.
+  var crew = TrainingCrew()
+  /// `true` after an error that ended the training on all ranks.
+  var isAbandoned = false
 
   /// Begins a training.
   ///
@@ -94,6 +98,7 @@ public struct TrainingRun {
       maximumEpochs: settings.maximumEpochs, maximumSteps: settings.maximumSteps, data: data,
       schedule: settings.schedule)
     (state.accumulation, state.unfreezeEvery) = (settings.accumulation, settings.unfreezeEvery)
+    state.shards = settings.shards
     state.regularization = settings.regularization
     state.seed = settings.draws ? settings.seed : nil
     (state.averageAfter, state.evaluatesAverages) = (
@@ -114,6 +119,7 @@ public struct TrainingRun {
     (columns, sentences, validSentences) = try Self.rows(
       state.data, train: train, valid: valid, of: checkpoint)
     if sentences != nil { state.data.tokens = columns.count }
+    try Self.checkShards(of: state)
     try Self.check(state.data, architecture, optimizer, settings.regularization, memory: memory)
     model = try TrainableModel(
       architecture: architecture, parameters: checkpoint.parameters, precision: state.precision)
@@ -181,6 +187,7 @@ public struct TrainingRun {
         fix: "the state is damaged, or of another tokenizer: leave --resume out to begin anew")
     }
     self.state.data.tokens = tokens
+    try Self.checkShards(of: state)
     try Self.check(
       state.data, checkpoint.architecture, self.optimizer, state.regularization, memory: memory)
     model = try TrainableModel(
@@ -326,30 +333,6 @@ public struct TrainingRun {
   private var windowLength: Int {
     guard state.data.windowKind == .random else { return state.data.window }
     return randomWindow(around: state.data.window, step: state.step, seed: state.seed ?? 0)
-  }
-
-  /// Runs the forward and backward pass of a step's windows.
-  ///
-  /// - Returns: The mean loss of all predictions.
-  private func backpropagate(
-    _ windows: [Range<Int>], predictions: Int, state next: inout RecurrentState
-  ) throws -> Double {
-    let B = state.data.columns
-    var loss = 0.0
-    model.beginAccumulation(windows.count > 1)
-    for (index, window) in windows.enumerated() {
-      if sentences?.begins(window) == true { next = model.zeroState(columns: B) }
-      let draw = UInt32(truncatingIfNeeded: state.step * state.accumulation + index)
-      let share = Double(window.count * B) / Double(predictions)
-      let mean = try model.backpropagate(
-        inputs: Array(columns[window.lowerBound * B..<window.upperBound * B]),
-        targets: Array(columns[(window.lowerBound + 1) * B..<(window.upperBound + 1) * B]),
-        state: &next, share: share,
-        regularizer: Regularizer(state.regularization, seed: state.seed ?? 0, draw: draw))
-      guard mean.isFinite else { throw diverged("loss") }
-      loss += share * mean
-    }
-    return loss
   }
 
   // MARK: Checkpoints

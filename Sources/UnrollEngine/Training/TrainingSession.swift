@@ -29,7 +29,7 @@ extension TrainingRun {
   ///   - report: Called with each event, before the state after it is saved.
   ///   - progress: Called periodically during an evaluation.
   /// - Returns: The way the run ended.
-  /// - Throws: `Diverged`, after the last good state was saved; `OutputTaken` if another process
+  /// - Throws: `Diverged` or `RankFailure`, after the last good state was saved; `OutputTaken` if another process
   ///   wrote to the same files; `CancellationError` if the task was cancelled, after the state was
   ///   saved as for a pause; the errors of saving, stepping and `report`.
   public mutating func run(
@@ -38,54 +38,99 @@ extension TrainingRun {
     report: (TrainingEvent, TrainingRun) throws -> Void,
     progress: (EvaluationProgress) throws -> Void = { _ in }
   ) throws -> TrainingEnd {
-    var outputs = TrainingOutputs(files)
-    var lastSave = ContinuousClock.now
-    var isSaved = false
-    while true {
-      let event: TrainingEvent
-      do {
-        event = try advance(progress: progress)
-      } catch let error as Diverged {
-        if error.parametersAreFinite && !isSaved { try outputs.save(resumable) }
-        throw error
+    var saves = Saves(TrainingOutputs(files))
+    do {
+      while true {
+        let event = try advance(progress: progress)
+        saves.isCurrent = false
+        if case .finished = event {
+          // The state is already saved after the last evaluation.
+          _ = try crew.agree(.success([]))
+          return .finished
+        }
+        if try settle(event, &saves, every: steps, shouldPause: shouldPause, report: report) {
+          _ = try crew.agree(.success([]))
+          break
+        }
       }
-      isSaved = false
-      let isDue: Bool
-      var best: Checkpoint?
-      switch event {
-      case .finished:
-        // The state is already saved after the last evaluation.
-        return .finished
-      case .evaluation(_, let isBest, _):
-        isDue = true
-        if isBest { best = weights }
-      case .step:
-        isDue =
-          steps.map { state.step.isMultiple(of: $0) }
-          ?? (lastSave.duration(to: .now) > Self.savingInterval)
-      }
-      let resumable = resumable
-      // Reported before saving: a run that is killed in between repeats a line of its log and loses
-      // none.
-      do {
+    } catch {
+      abandon(error)
+      try saveLastGood(&saves, after: error)
+      throw error
+    }
+    if Task.isCancelled { throw CancellationError() }
+    return .paused
+  }
+
+  /// The saves of a run.
+  private struct Saves {
+    var outputs: TrainingOutputs
+    var last = ContinuousClock.now
+    /// `true` if the files hold the current state.
+    var isCurrent = false
+    /// `true` after a failed report: the event is not saved.
+    var isUnreported = false
+    /// The best model, if the current event brought it and it is not saved.
+    var best: Checkpoint?
+
+    init(_ outputs: TrainingOutputs) { self.outputs = outputs }
+  }
+
+  /// Reports an event, agrees with the other ranks on what follows, and saves if that is due.
+  ///
+  /// - Returns: `true` if the run is to pause; then the state is saved.
+  private mutating func settle(
+    _ event: TrainingEvent, _ saves: inout Saves, every steps: Int?,
+    shouldPause: (TrainingState) -> Bool, report: (TrainingEvent, TrainingRun) throws -> Void
+  ) throws -> Bool {
+    var isDue =
+      steps.map { state.step.isMultiple(of: $0) }
+      ?? (saves.last.duration(to: .now) > Self.savingInterval)
+    saves.best = nil
+    if case .evaluation(_, let isBest, _) = event {
+      isDue = true
+      if isBest { saves.best = weights }
+    }
+    // Reported before saving: a run that is killed in between repeats a line of its log and loses
+    // none.
+    saves.isUnreported = true
+    let wishes = try crew.any(
+      Result {
         try report(event, self)
-      } catch {
-        // A log that cannot be written must not lose the step; the disk may be too full for the
-        // state, too.
-        try? outputs.save(resumable, best: best)
-        throw error
+        return [isDue, crew.isShared && (Task.isCancelled || shouldPause(state))]
+      })
+    saves.isUnreported = false
+    if wishes[0] {
+      try save(&saves, best: saves.best)
+      if case .evaluation = event, crew.group.rank == 0 {
+        try saves.outputs.keep(resumable, step: state.step)
       }
-      if isDue {
-        try outputs.save(resumable, best: best)
-        (lastSave, isSaved) = (.now, true)
-        if case .evaluation = event { try outputs.keep(resumable, step: state.step) }
-      }
-      let isCancelled = Task.isCancelled
-      if isCancelled || shouldPause(state) {
-        if !isSaved { try outputs.save(resumable) }
-        if isCancelled { throw CancellationError() }
-        return .paused
-      }
+    }
+    let pauses =
+      crew.isShared ? wishes[1] : Task.isCancelled || shouldPause(state)
+    if pauses && !saves.isCurrent { try save(&saves) }
+    return pauses
+  }
+
+  /// Saves the state, at rank 0.
+  private mutating func save(_ saves: inout Saves, best: Checkpoint? = nil) throws {
+    try gatherCarried()
+    if crew.group.rank == 0 { try saves.outputs.save(resumable, best: best) }
+    (saves.last, saves.isCurrent) = (.now, true)
+  }
+
+  /// Saves the state before a failure, if its numbers are good and the files do not hold it yet.
+  private func saveLastGood(_ saves: inout Saves, after error: any Error) throws {
+    guard crew.group.rank == 0, !saves.isCurrent else { return }
+    switch error {
+    case let error as Diverged:
+      if error.parametersAreFinite { try saves.outputs.save(resumable) }
+    case is RankFailure:
+      if diverged("loss").parametersAreFinite { try saves.outputs.save(resumable) }
+    default:
+      // A log that cannot be written must not lose the step; the disk may be too full for the
+      // state, too.
+      if saves.isUnreported { try? saves.outputs.save(resumable, best: saves.best) }
     }
   }
 

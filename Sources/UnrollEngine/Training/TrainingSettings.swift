@@ -43,6 +43,10 @@ public struct TrainingSettings: Sendable {
   public var unfreezeEvery: Int?
   /// Gradient accumulation: the number of windows per step.
   public var accumulation = 1
+  /// The number of shards of a step: its streams are dealt to them, and gradients are summed by a fixed tree.
+  ///
+  /// Results depend on it, up to rounding; they do not depend on the number of ranks that share the shards.
+  public var shards = 1
   /// Regularization terms.
   public var regularization: [RegularizationTerm] = []
   /// The kind of windows: random lengths are AWD-LSTM's; sentences need a batch size of 1.
@@ -97,6 +101,7 @@ public struct TrainingSettings: Sendable {
     if let averageAfter { lines.append("average_after=\(averageAfter)") }
     if draws { lines.append("seed=\(seed)") }
     if accumulation != 1 { lines.append("accumulation=\(accumulation)") }
+    if shards != 1 { lines.append("shards=\(shards)") }
     lines += ["epochs=\(text(maximumEpochs))", "steps=\(text(maximumSteps))"]
     return lines.joined(separator: "\n")
   }

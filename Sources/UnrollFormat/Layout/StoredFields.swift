@@ -109,8 +109,17 @@ extension TrainingState {
     .text(AttributeName.resumeReason, \.inexactReason),
     .integer("maximum_epochs", \.maximumEpochs, 0...Layout.maximumSize),
     .integer("maximum_steps", \.maximumSteps, 0...Layout.maximumCount),
-    .integer("accumulation", \.accumulation, 1...Layout.maximumSize),
+    .integer(AttributeName.accumulation, \.accumulation, 1...Layout.maximumSize),
     .integer("unfreeze_every", \.unfreezeEvery, 1...Layout.maximumSize),
+    Field(
+      schema: AttributeSchema(
+        name: AttributeName.shards, value: .integer(1...Int64(Layout.maximumSize)),
+        isRequired: false),
+      stored: { $0.shards == 1 ? nil : .integer(Int64($0.shards)) },
+      take: { state, attribute in
+        if case .integer(let shards)? = attribute { state.shards = Int(shards) }
+        return true
+      }),
     Field(
       schema: AttributeSchema(
         name: AttributeName.seed, value: .integer(0...Int64(UInt32.max)), isRequired: false),

@@ -189,6 +189,8 @@ extension AttributeName {
   static let withoutImprovement = "evaluations_without_improvement"
   static let windowKind = "window_kind"
   static let seed = "seed"
+  static let accumulation = "accumulation"
+  static let shards = "shards"
   static let site = "site"
   static let rate = "rate"
   static let validNLL = "valid_nll"

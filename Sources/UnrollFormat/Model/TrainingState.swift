@@ -143,6 +143,8 @@ public struct TrainingState: Sendable {
   public var unfreezeEvery: Int?
   /// The gradient accumulation: the number of windows whose gradients make one step.
   public var accumulation = 1
+  /// The number of shards of a step, whose gradients are summed by a fixed tree.
+  public var shards = 1
   /// The compute precision of its steps; evaluations are in f32.
   public var precision = Precision.float32
   /// `true` if the averages of ASGD are evaluated, and kept as the best model, rather than the parameters.

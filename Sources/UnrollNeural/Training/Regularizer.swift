@@ -12,6 +12,8 @@ public struct Regularizer: Sendable {
   public var seed: UInt32
   /// The number of the window that draws.
   public var draw: UInt32
+  /// The index of the window's first stream among those of the batch: masks do not depend on shards.
+  public var firstColumn = 0
 
   /// Creates a regularizer.
   ///
@@ -59,11 +61,14 @@ public struct Regularizer: Sendable {
         $0.site == site && $0.rate > 0 && ($0.kind == .element || $0.kind == .locked)
       })
     else { return nil }
-    return Dropout(settings: settings(number, term.rate), isLocked: term.kind == .locked)
+    var settings = settings(number, term.rate)
+    settings.first_column = UInt32(firstColumn)
+    return Dropout(settings: settings, isLocked: term.kind == .locked)
   }
 
   private func settings(_ site: UInt32, _ rate: Double) -> unroll_dropout {
-    unroll_dropout(seed: UInt64(seed), site: site, draw: draw, rate: Float(rate))
+    unroll_dropout(
+      seed: UInt64(seed), site: site, draw: draw, rate: Float(rate), first_column: 0)
   }
 
   private func rate(_ site: RegularizationTerm.Site, _ kind: RegularizationTerm.Kind) -> Double {

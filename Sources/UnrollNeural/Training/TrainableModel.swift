@@ -33,6 +33,8 @@ public final class TrainableModel {
   var regularizer = Regularizer()
   /// The sum of the gradients of several windows, for gradient accumulation.
   private var accumulated: ParameterTree<[Float]>?
+  /// The gradients that replace those of the last window: a sum over shards.
+  private var replaced: ParameterTree<Gradient>?
 
   /// Copies the parameters of a model.
   ///
@@ -115,6 +117,7 @@ public final class TrainableModel {
   ///
   /// - Parameter isWanted: `true` to sum; `false` to replace the gradients with each window.
   public func beginAccumulation(_ isWanted: Bool) {
+    replaced = nil
     guard isWanted else {
       accumulated = nil
       return
@@ -136,7 +139,21 @@ public final class TrainableModel {
   }
 
   /// The gradients of the last window, or the sum of the gradients of several.
-  var gradients: ParameterTree<Gradient> { accumulated?.map { .dense($0) } ?? windowGradients }
+  var gradients: ParameterTree<Gradient> {
+    replaced ?? accumulated?.map { .dense($0) } ?? windowGradients
+  }
+
+  /// Returns the gradients, and leaves none: their memory is the caller's.
+  func takeGradients() -> ParameterTree<Gradient> {
+    let taken = gradients
+    (replaced, accumulated) = (nil, nil)
+    (outputGradients.weight, outputGradients.bias, outputGradients.projection) = ([], [], [])
+    (layerGradients, embeddingGradient) = ([], RowGradient(width: 0))
+    return taken
+  }
+
+  /// Gives the model the gradients that the next update takes.
+  func replaceGradients(by gradients: ParameterTree<Gradient>) { replaced = gradients }
 
   private var windowGradients: ParameterTree<Gradient> {
     var tree = ParameterTree<Gradient>()
@@ -204,6 +221,7 @@ public final class TrainableModel {
     layerGradients = []
     outputGradients = OutputGradients()
     embeddingGradient = RowGradient(width: 0)
+    replaced = nil
   }
 
   // MARK: One window

@@ -1,0 +1,123 @@
+// The ranks of a training agree after each part of their work, so that all go on or all end.
+
+import UnrollNeural
+
+/// An error of another rank, which ends the training on all.
+public struct RankFailure: Error, Sendable, CustomStringConvertible {
+  /// The rank.
+  public let rank: Int
+  /// The name of its host.
+  public let host: String
+  /// The error.
+  public let message: String
+
+  /// The rank, its host and the error.
+  public var description: String { "rank \(rank) on \(host): \(message)" }
+}
+
+/// The ranks of a training, seen from one of them.
+///
+/// A class because a failure that the others know of must not be reported to them again.
+final class TrainingCrew {
+  let group: any Group
+  /// The name of the host of each rank.
+  let hosts: [String]
+  /// `true` after a failure that all ranks know of.
+  private(set) var hasFailed = false
+
+  /// The crew of a training without other ranks.
+  init() {
+    group = SoloGroup()
+    hosts = [""]
+  }
+
+  /// Gathers the names of all hosts.
+  ///
+  /// - Parameters:
+  ///   - group: The ranks.
+  ///   - host: The name of this rank's host.
+  /// - Throws: An error if the connection fails.
+  init(_ group: any Group, host: String) throws {
+    self.group = group
+    hosts = try group.gather(Array(host.utf8)).map { String(decoding: $0, as: UTF8.self) }
+  }
+
+  /// `true` if there are other ranks.
+  var isShared: Bool { group.size > 1 }
+
+  /// Exchanges the results of all ranks; one failure is a failure of all.
+  ///
+  /// - Parameter own: The result of this rank.
+  /// - Returns: The results of all ranks.
+  /// - Throws: The error of this rank, else `RankFailure` with the first one of another; an error if the
+  ///   connection fails.
+  func agree(_ own: Result<[UInt8], any Error>) throws -> [[UInt8]] {
+    guard isShared else { return [try own.get()] }
+    let message: [UInt8]
+    switch own {
+    case .success(let bytes): message = [0] + bytes
+    case .failure(let error): message = [1] + Array("\(error)".utf8)
+    }
+    let all: [[UInt8]]
+    do {
+      all = try group.gather(message)
+    } catch {
+      // Nothing more can be sent.
+      hasFailed = true
+      throw error
+    }
+    guard let rank = all.firstIndex(where: { $0.first != 0 }) else {
+      return all.map { Array($0.dropFirst()) }
+    }
+    hasFailed = true
+    _ = try own.get()
+    throw RankFailure(
+      rank: rank, host: hosts[rank], message: String(decoding: all[rank].dropFirst(), as: UTF8.self)
+    )
+  }
+
+  /// Returns `true` if any rank wishes something, for each of some wishes.
+  ///
+  /// - Throws: As `agree(_:)`.
+  func any(_ wishes: Result<[Bool], any Error>) throws -> [Bool] {
+    let all = try agree(wishes.map { $0.map { $0 ? 1 : 0 } })
+    return all[0].indices.map { index in all.contains { $0[index] == 1 } }
+  }
+
+  /// Runs a closure at rank 0, while the other ranks wait for its end.
+  ///
+  /// - Parameter body: Receives a closure to call often: it shows the other ranks that this one works.
+  /// - Returns: The result at rank 0; `nil` at the others.
+  /// - Throws: At rank 0 the errors of the closure; an error if the connection fails.
+  func leading<Result>(_ body: (_ isAlive: () throws -> Void) throws -> Result) throws -> Result? {
+    guard group.rank == 0 else {
+      while try broadcast(1) == 1 {}
+      return nil
+    }
+    var last = ContinuousClock.now
+    let result = Swift.Result {
+      try body {
+        guard last.duration(to: .now) > Self.lifeSignInterval else { return }
+        last = .now
+        _ = try broadcast(1)
+      }
+    }
+    _ = try broadcast(0)
+    return try result.get()
+  }
+
+  /// The time between two signs of life of rank 0, far below any patience of the others.
+  private static var lifeSignInterval: Duration { .seconds(5) }
+
+  private func broadcast(_ value: UInt8) throws -> UInt8 {
+    var value = value
+    try withUnsafeMutableBytes(of: &value) { try group.broadcast($0) }
+    return value
+  }
+
+  /// Tells the other ranks of a failure that they do not know of.
+  func report(_ error: any Error) {
+    guard isShared, !hasFailed else { return }
+    _ = try? agree(.failure(error))
+  }
+}

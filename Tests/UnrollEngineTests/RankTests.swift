@@ -1,0 +1,268 @@
+// Trainings that ranks share: the same bytes for any number of them.
+
+import Foundation
+import TestSupport
+import Testing
+import UnrollFormat
+import UnrollNeural
+
+@testable import UnrollEngine
+
+@Suite("Trainings shared by ranks") struct RankTests {
+  /// Trains on R ranks, as threads.
+  ///
+  /// - Returns: The result of each rank, and the bytes of both files.
+  private func train(
+    _ scene: TrainingScene, ranks: Int, name: String = "shared", until step: Int = .max,
+    resuming: Bool = false
+  ) throws -> (results: [Result<TrainingEnd, any Error>], bytes: [Data]) {
+    let results = ThreadGroup.run(ranks) { group in
+      let files = scene.files(name)
+      var run = try resuming ? scene.resume(files) : scene.begin()
+      #expect(try run.join(group, host: "h\(group.rank)").isEmpty)
+      return try scene.run(&run, files, until: step)
+    }
+    return (results, try TrainingScene.bytes(scene.files(name)))
+  }
+
+  private func expectSameBytes(_ scene: TrainingScene, ranks: [Int]) throws {
+    var alone = try scene.begin()
+    try scene.run(&alone, scene.files("alone"))
+    let expected = try TrainingScene.bytes(scene.files("alone"))
+    for count in ranks {
+      let (results, found) = try train(scene, ranks: count)
+      for result in results { #expect(try result.get() == .finished) }
+      #expect(found == expected, "\(count) ranks")
+    }
+  }
+
+  @Test(
+    "Any number of ranks writes the same bytes for any optimizer, schedule or option",
+    arguments: TrainingPauseTests.variants)
+  func sameBytes(variant: String) throws {
+    try withTemporaryFolder { folder in
+      var scene = try TrainingScene(folder, .small())
+      TrainingPauseTests.set(variant, &scene.settings)
+      scene.settings.shards = 4
+      scene.settings.maximumSteps = 20
+      try expectSameBytes(scene, ranks: [2, 3, 4])
+    }
+  }
+
+  @Test(
+    "Cells, tied weights and clipping of each parameter are shared",
+    arguments: [(Cell.lstm, true), (.gru, true), (.gru, false), (.rnn, false)])
+  func sameBytesOfModels(cell: Cell, isTied: Bool) throws {
+    try withTemporaryFolder { folder in
+      var scene = try TrainingScene(
+        folder, .small(cell: cell, tied: isTied, hidden: isTied ? [7, 5] : [7, 6]))
+      scene.settings.shards = 3
+      scene.settings.clip = .parameterNorm(0.05)
+      try expectSameBytes(scene, ranks: [2, 3])
+    }
+  }
+
+  @Test("Sentences are dealt to ranks, long ones as a whole", arguments: [1, 3, 4])
+  func sentences(shards: Int) throws {
+    try withTemporaryFolder { folder in
+      var scene = try TrainingScene(folder, .small())
+      (scene.settings.columns, scene.settings.accumulation) = (1, 5)
+      (scene.settings.window, scene.settings.windowKind) = (3, .sentence)
+      scene.settings.shards = shards
+      scene.settings.regularization = [
+        RegularizationTerm(site: .output, kind: .element, rate: 0.3)
+      ]
+      try expectSameBytes(scene, ranks: (1...shards).filter { $0 != 1 || shards == 1 })
+    }
+  }
+
+  @Test("Shards change a training by rounding only, dropout included")
+  func shardsAreRounding() throws {
+    try withTemporaryFolder { folder in
+      var scene = try TrainingScene(folder, .small())
+      TrainingPauseTests.set("AWD-LSTM", &scene.settings)
+      scene.settings.hyperparameters[.learningRate] = 1
+      scene.settings.maximumSteps = 4
+      var losses: [[Double]] = []
+      for shards in [1, 2, 4] {
+        scene.settings.shards = shards
+        var run = try scene.begin()
+        var steps: [Double] = []
+        _ = try run.run(saving: scene.files("\(shards)")) { event, _ in
+          if case .step(let step) = event { steps.append(step.loss) }
+        }
+        losses.append(steps)
+      }
+      #expect(losses[0].count == 4)
+      for other in losses.dropFirst() {
+        #expect(other != losses[0])
+        for (own, expected) in zip(other, losses[0]) { #expect(abs(own - expected) < 1e-5) }
+      }
+    }
+  }
+
+  @Test("A training stopped on four ranks is resumed on two, three and one to the same bytes")
+  func resumes() throws {
+    try withTemporaryFolder { folder in
+      var scene = try TrainingScene(folder, .small())
+      TrainingPauseTests.set("AWD-LSTM", &scene.settings)
+      scene.settings.shards = 4
+      var alone = try scene.begin()
+      try scene.run(&alone, scene.files("alone"))
+      let expected = try TrainingScene.bytes(scene.files("alone"))
+      let (results, _) = try train(scene, ranks: 4, until: 7)
+      for result in results { #expect(try result.get() == .paused) }
+      for (ranks, step) in [(2, 15), (3, 22), (1, 31)] {
+        _ = try train(scene, ranks: ranks, until: step, resuming: true)
+        #expect(try Checkpoint(contentsOf: scene.files("shared").last).training?.step == step)
+      }
+      #expect(try train(scene, ranks: 4, resuming: true).bytes == expected)
+    }
+  }
+
+  @Test("A rank with another text, model or setting is named, and nothing is written")
+  func differingRanks() throws {
+    try withTemporaryFolder { folder in
+      let scene = try TrainingScene(folder, .small())
+      var shared = scene
+      shared.settings.shards = 3
+      try FileManager.default.createDirectory(
+        atPath: "\(folder)/model", withIntermediateDirectories: true)
+      var other = try TrainingScene("\(folder)/model", .small(seed: 5))
+      other.settings = shared.settings
+      try Data((TrainingScene.text(lines: 60, seed: 9)).utf8)
+        .write(to: URL(filePath: "\(folder)/other.txt"))
+      for (name, expected) in [
+        ("text", "expected the training text of rank 0 on h0, sha256 "),
+        ("model", "expected the model of rank 0 on h0, weights_digest "),
+        ("setting", "expected the setting learning_rate of rank 0 on h0, learning_rate=1.0; found"),
+      ] {
+        let results = ThreadGroup.run(3) { [shared, other] group in
+          var own = shared
+          if group.rank == 2 {
+            switch name {
+            case "text": break
+            case "model":
+              own = other
+            default: own.settings.hyperparameters[.learningRate] = 2
+            }
+          }
+          let train = name == "text" && group.rank == 2 ? "other.txt" : "train.txt"
+          var run = try TrainingRun(
+            own.checkpoint, settings: own.settings, train: own.text(train),
+            valid: own.text("valid.txt"))
+          _ = try run.join(group, host: "h\(group.rank)")
+        }
+        #expect(results.count == 3)
+        for result in results {
+          let error = try #require(throws: RankFailure.self) { try result.get() }
+          #expect(error.rank == 2)
+          #expect(error.description.hasPrefix("rank 2 on h2: \(expected)"), "\(error)")
+        }
+      }
+      let tooFew = ThreadGroup.run(2) { group in
+        var run = try scene.begin()
+        _ = try run.join(group, host: "h")
+      }
+      for result in tooFew { #expect(throws: EngineError.self) { try result.get() } }
+      scene.expectNoFiles("shared")
+    }
+  }
+
+  @Test("More shards than streams or sentences are refused")
+  func tooManyShards() throws {
+    try withTemporaryFolder { folder in
+      var scene = try TrainingScene(folder, .small())
+      scene.settings.shards = 5
+      #expect(throws: EngineError.self) { try scene.begin() }
+      (scene.settings.columns, scene.settings.windowKind) = (1, .sentence)
+      #expect(throws: EngineError.self) { try scene.begin() }
+      scene.settings.accumulation = 5
+      #expect(try scene.begin().state.shards == 5)
+    }
+  }
+
+  /// An error of a log, or of a disk.
+  private struct Broken: Error, CustomStringConvertible { let description = "broken" }
+
+  @Test("An error of any rank ends all in the same step, with the last state saved")
+  func failures() throws {
+    try withTemporaryFolder { folder in
+      var scene = try TrainingScene(folder, .small())
+      scene.settings.shards = 3
+      for failing in 0..<3 {
+        let files = scene.files("failing-\(failing)")
+        let results = ThreadGroup.run(3) { [scene] group in
+          var run = try scene.begin()
+          _ = try run.join(group, host: "h\(group.rank)")
+          _ = try run.run(saving: files) { _, run in
+            if run.state.step == 5 && group.rank == failing { throw Broken() }
+          }
+        }
+        for (rank, result) in results.enumerated() {
+          if rank == failing {
+            #expect(throws: Broken.self) { try result.get() }
+          } else {
+            let error = try #require(throws: RankFailure.self) { try result.get() }
+            #expect(error.description == "rank \(failing) on h\(failing): broken")
+          }
+        }
+        // The state is whole: it is resumed to the bytes of a training that did not fail.
+        #expect(try Checkpoint(contentsOf: files.last).training?.step == 5)
+        var alone = try scene.begin()
+        try scene.run(&alone, scene.files("alone"))
+        var resumed = try scene.resume(files)
+        try scene.run(&resumed, files)
+        let expected = try TrainingScene.bytes(scene.files("alone"))
+        #expect(try TrainingScene.bytes(files) == expected)
+      }
+    }
+  }
+
+  @Test("A loss that is not finite ends all ranks, and names the rank")
+  func divergence() throws {
+    try withTemporaryFolder { folder in
+      var scene = try TrainingScene(folder, .small())
+      scene.settings.shards = 2
+      scene.settings.hyperparameters[.learningRate] = 1e30
+      scene.settings.clip = nil
+      let files = scene.files("diverged")
+      let results = ThreadGroup.run(2) { [scene] group in
+        var run = try scene.begin()
+        _ = try run.join(group, host: "h\(group.rank)")
+        _ = try scene.run(&run, files)
+      }
+      for result in results {
+        #expect(throws: (any Error).self) { try result.get() }
+      }
+      #expect(throws: Diverged.self) { try results[0].get() }
+    }
+  }
+
+  @Test("The wish of one rank to stop pauses all after the same step")
+  func wishes() throws {
+    try withTemporaryFolder { folder in
+      var scene = try TrainingScene(folder, .small())
+      scene.settings.shards = 2
+      let results = ThreadGroup.run(2) { [scene] group in
+        var run = try scene.begin()
+        _ = try run.join(group, host: "h\(group.rank)")
+        let end = try run.run(
+          saving: scene.files("paused"),
+          shouldPause: { group.rank == 1 && $0.step == 6 }, report: { _, _ in })
+        #expect(end == .paused)
+        return run.state.step
+      }
+      for result in results { #expect(try result.get() == 6) }
+      #expect(try Checkpoint(contentsOf: scene.files("paused").last).training?.step == 6)
+    }
+  }
+}
+
+extension TrainingScene {
+  fileprivate func expectNoFiles(_ name: String) {
+    for path in [files(name).best, files(name).last] {
+      #expect(!FileManager.default.fileExists(atPath: path))
+    }
+  }
+}
