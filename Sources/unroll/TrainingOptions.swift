@@ -191,36 +191,47 @@ struct TrainingOptions: ParsableArguments {
     return options.filter(\.1).map(\.0)
   }
 
+  /// Returns the settings that options give.
+  ///
+  /// - Throws: `ValidationError` for unknown names and numbers outside their domain.
+  private func given() throws -> TrainingChanges {
+    var given = TrainingChanges()
+    if let batchSize { given.columns = batchSize }
+    if let bptt { given.window = bptt }
+    if sentences { given.windowKind = .sentence } else if randomBptt { given.windowKind = .random }
+    if let gradientAccumulation { given.accumulation = gradientAccumulation }
+    if let shards { given.shards = shards }
+    if let schedule { given.schedule = try self.schedule(schedule) }
+    if dropout != nil || terms != nil { given.regularization = try regularization }
+    if let averageAfter { given.averageAfter = averageAfter }
+    if let seed { given.seed = seed }
+    if let precision { given.precision = precision }
+    if let epochs { given.maximumEpochs = epochs }
+    if let steps { given.maximumSteps = steps }
+    return given
+  }
+
   /// The settings of a new training.
   ///
   /// - Throws: `ValidationError` for unknown names and numbers outside their domain.
   func settings() throws -> TrainingSettings {
-    var settings = TrainingSettings()
-    settings.columns = sentences ? 1 : batchSize ?? settings.columns
-    settings.window = bptt ?? (sentences ? 512 : settings.window)
-    settings.windowKind = sentences ? .sentence : randomBptt ? .random : .fixed
-    settings.accumulation = gradientAccumulation ?? settings.accumulation
-    settings.shards = shards ?? settings.shards
+    var settings = try given().settings
+    if sentences { (settings.columns, settings.window) = (1, bptt ?? 512) }
+    if epochs == nil && steps != nil { settings.maximumEpochs = nil }
     try setOptimizer(of: &settings)
     if let clip { settings.clip = clip > 0 ? .globalNorm(clip) : nil }
     if let clipValue { settings.clip = .value(clipValue) }
-    if let schedule { settings.schedule = try self.schedule(schedule) }
-    settings.regularization = try regularization
-    settings.seed = seed ?? settings.seed
-    settings.precision = precision ?? settings.precision
-    settings.averageAfter = averageAfter
     settings.layerDecay = layerDecay ?? settings.layerDecay
     settings.frozen = Set((freeze ?? "").split(separator: ",").map(String.init))
     settings.unfreezeEvery = unfreezeEvery
-    settings.maximumEpochs = epochs ?? (steps == nil ? settings.maximumEpochs : nil)
-    settings.maximumSteps = steps
     return settings
   }
 
   /// The length of a resumed training, if it is given, and no other change.
   var length: TrainingChanges {
     var changes = TrainingChanges()
-    (changes.maximumEpochs, changes.maximumSteps) = (epochs, steps)
+    if let epochs { changes.maximumEpochs = epochs }
+    if let steps { changes.maximumSteps = steps }
     changes.allowsOtherSettings = false
     return changes
   }
@@ -229,21 +240,12 @@ struct TrainingOptions: ParsableArguments {
   ///
   /// - Throws: `ValidationError` for numbers outside their domain.
   func changes() throws -> TrainingChanges {
+    var changes = try given()
     let settings = try settings()
-    var changes = TrainingChanges()
-    (changes.maximumEpochs, changes.maximumSteps) = (epochs, steps)
     changes.learningRate = learningRate
-    changes.columns = batchSize
-    changes.window = bptt
-    (changes.accumulation, changes.shards) = (gradientAccumulation, shards)
-    if randomBptt { changes.windowKind = .random }
-    if sentences { changes.windowKind = .sentence }
     if let momentum { changes.hyperparameters[.momentum] = momentum }
     if let weightDecay { changes.hyperparameters[.weightDecay] = weightDecay }
     if clip != nil || clipValue != nil { changes.clip = .some(settings.clip) }
-    if schedule != nil { changes.schedule = settings.schedule }
-    if dropout != nil || terms != nil { changes.regularization = settings.regularization }
-    (changes.averageAfter, changes.seed, changes.precision) = (averageAfter, seed, precision)
     changes.rule = rule(settings)
     return changes
   }

@@ -51,7 +51,7 @@ import UnrollNeural
 
   @Test(
     "Cells, tied weights and clipping of each parameter are shared",
-    arguments: [(Cell.lstm, true), (.gru, true), (.gru, false), (.rnn, false)])
+    arguments: [(Cell.lstm, true), (.gru, true), (.gru, false), (.rnn, false), (.qrnn, false)])
   func sameBytesOfModels(cell: Cell, isTied: Bool) throws {
     try withTemporaryFolder { folder in
       var scene = try TrainingScene(

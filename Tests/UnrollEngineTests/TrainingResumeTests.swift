@@ -33,7 +33,7 @@ import UnrollTokenization
       let arguments = try #require(run.weights.provenance.last?.arguments)
       #expect(
         arguments.hasSuffix(
-          "\nfrom_step_7: window=3 accumulation=2 regularize=output:element=0.5 seed=9 "
+          "\nfrom_step_7: window=3 regularize=output:element=0.5 seed=9 accumulation=2 "
             + "momentum=0.0 clip=none"), "\(arguments)")
       var columns = TrainingChanges()
       (columns.columns, columns.schedule) = (5, LearningRateSchedule(.cosine))

@@ -66,24 +66,20 @@ extension Checkpoint {
 /// Returns a setting of the history as the option that gives it.
 func option(_ name: String, in lines: some Sequence<String>) -> String {
   let isTerm = name.contains { $0 == ":" }
-  let option = optionNames[name] ?? (isTerm ? "--regularize \(name)" : name)
+  let setting = TrainingSetting.all.first { $0.name == name }
+  let option = setting?.option ?? optionNames[name] ?? (isTerm ? "--regularize \(name)" : name)
   guard let line = lines.first(where: { $0.hasPrefix(name + "=") }) else { return "no \(option)" }
   let value = line.dropFirst(name.count + 1)
   return isTerm ? "\(option)=\(value)" : "\(option) \(value)"
 }
 
-/// The options of settings that the history has under other names.
+/// The options of a new model, of its words and of the optimizer that the history has under other names.
 private let optionNames = [
-  "columns": "--batch-size", "window": "--bptt", "embedding": "--embedding-size",
-  "hidden": "--hidden-size", "accumulation": "--gradient-accumulation", "shards": "--shards",
-  "model_seed": "--seed",
+  "embedding": "--embedding-size", "hidden": "--hidden-size", "model_seed": "--seed",
   "initialization": "--init", "minimum_count": "--min-count", "maximum_size": "--vocabulary-size",
   "new_rows": "--new-rows", "learning_rate": "--learning-rate", "weight_decay": "--weight-decay",
-  "layer_decay": "--layer-decay", "unfreeze_every": "--unfreeze-every", "frozen": "--freeze",
-  "average_after": "--average-after", "keep_optimizer": "--keep-optimizer", "cell": "--cell",
-  "activation": "--activation", "tied": "--tied", "clip": "--clip", "schedule": "--schedule",
-  "optimizer": "--optimizer", "momentum": "--momentum", "seed": "--seed",
-  "tokenizer": "--tokenizer", "vocabulary": "--vocabulary", "precision": "--precision",
-  "forget_bias": "--forget-bias", "epochs": "--epochs", "steps": "--steps",
-  "line_start": "--line-start", "line_end": "--line-end", "window_kind": "kind of BPTT windows",
+  "keep_optimizer": "--keep-optimizer", "cell": "--cell", "activation": "--activation",
+  "tied": "--tied", "momentum": "--momentum", "tokenizer": "--tokenizer",
+  "vocabulary": "--vocabulary", "forget_bias": "--forget-bias", "line_start": "--line-start",
+  "line_end": "--line-end",
 ]

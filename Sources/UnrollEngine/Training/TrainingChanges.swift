@@ -2,12 +2,17 @@
 
 import UnrollFormat
 
-/// The changes of a resumed training; settings that are `nil` stay unchanged.
+/// The changes of a resumed training; settings that are not given stay unchanged.
+///
+/// A setting of `TrainingSettings` is given by assigning it: `changes.window = 70`.
+@dynamicMemberLookup
 public struct TrainingChanges: Sendable {
-  /// The number of epochs after which training ends.
-  public var maximumEpochs: Int?
-  /// The number of steps after which training ends.
-  public var maximumSteps: Int?
+  /// The settings, of which those count that are given.
+  public private(set) var settings = TrainingSettings()
+  /// The names of those that are given.
+  private var given: Set<String> = []
+  /// `true` if one is given that never changes.
+  private var givesFixed = false
   /// The highest learning rate; groups keep their ratios.
   public var learningRate: Double?
   /// `true` if the texts may differ from those of the training so far.
@@ -19,39 +24,31 @@ public struct TrainingChanges: Sendable {
   public var allowsOtherSettings = true
   /// The optimizer and its parameter groups, which never change; the given ones are compared.
   public var rule = TrainingRule()
-  /// Batch size B; a change starts an epoch with a zero state.
-  public var columns: Int?
-  /// BPTT length T.
-  public var window: Int?
-  /// The kind of windows; training by sentence and other training cannot be exchanged.
-  public var windowKind: WindowKind?
-  /// Gradient accumulation: the number of windows per step.
-  public var accumulation: Int?
-  /// The number of shards of a step.
-  public var shards: Int?
   /// Hyperparameters of all groups, of those that the optimizer has.
   public var hyperparameters: [Hyperparameter: Double] = [:]
   /// Gradient clipping; `.some(nil)` for none.
   public var clip: GradientClip??
-  /// Learning-rate schedule, applied as if it had been used from the first step.
-  public var schedule: LearningRateSchedule?
-  /// Regularization terms.
-  public var regularization: [RegularizationTerm]?
-  /// The number of evaluations without improvement after which SGD becomes ASGD.
-  public var averageAfter: Int?
-  /// Random seed of dropout masks and window lengths.
-  public var seed: UInt32?
-  /// Compute precision.
-  public var precision: Precision?
 
   /// Creates a value without changes.
   public init() {}
 
+  /// A setting; assigning gives it.
+  public subscript<Value>(dynamicMember path: WritableKeyPath<TrainingSettings, Value>) -> Value {
+    get { settings[keyPath: path] }
+    set {
+      settings[keyPath: path] = newValue
+      let setting = TrainingSetting.all.first {
+        $0.path as PartialKeyPath<TrainingSettings>? == path
+      }
+      if let setting { given.insert(setting.name) } else { givesFixed = true }
+    }
+  }
+
   /// `true` if the length of the training changes, and with it a schedule that ends with the
   /// training.
   var changesLength: Bool {
-    maximumEpochs != nil || maximumSteps != nil || columns != nil || window != nil
-      || accumulation != nil || schedule != nil || allowsOtherTexts
+    !given.isDisjoint(with: ["epochs", "steps", "columns", "window", "accumulation", "schedule"])
+      || allowsOtherTexts
   }
 
   /// Applies the changes to a training state.
@@ -69,11 +66,17 @@ public struct TrainingChanges: Sendable {
     to state: inout TrainingState, _ optimizer: inout OptimizerState,
     of architecture: Architecture, train: TrainingText, valid: TrainingText
   ) throws -> [String] {
+    guard !givesFixed else {
+      throw EngineError(
+        path: "--resume", expected: "settings that can change", found: "one that never does",
+        fix: "leave --resume out to begin a new training from these weights")
+    }
     try rule.check(isThatOf: state, optimizer, architecture)
     try check(optimizer.kind, averages: state.averageAfter != nil)
     let isBySentence = state.data.windowKind == .sentence
-    guard isBySentence == ((windowKind ?? state.data.windowKind) == .sentence),
-      !isBySentence || (columns ?? 1) == 1
+    let kind = given.contains("window_kind") ? settings.windowKind : state.data.windowKind
+    guard isBySentence == (kind == .sentence),
+      !isBySentence || !given.contains("columns") || settings.columns == 1
     else {
       throw EngineError(
         path: isBySentence ? "--batch-size" : "--sentences",
@@ -83,39 +86,19 @@ public struct TrainingChanges: Sendable {
         found: "others", fix: "leave it out, or leave --resume out to begin a new training")
     }
     var made: [String] = []
-    func set<Value: Equatable>(_ name: String, _ place: inout Value, _ new: Value?) {
-      guard let new, new != place else { return }
-      place = new
-      made.append("\(name)=\(new)")
-    }
-    func set<Value: Equatable>(_ name: String, _ place: inout Value?, _ new: Value?) {
-      guard let new, new != place else { return }
-      place = new
-      made.append("\(name)=\(new)")
-    }
-    set("epochs", &state.maximumEpochs, maximumEpochs)
-    set("steps", &state.maximumSteps, maximumSteps)
     let oldData = state.data
-    set("train", &state.data.trainDigest, train.digest)
-    set("valid", &state.data.validDigest, valid.digest)
-    set("columns", &state.data.columns, columns)
-    set("window", &state.data.window, window)
-    set("window_kind", &state.data.windowKind, windowKind)
-    set("accumulation", &state.accumulation, accumulation)
-    set("shards", &state.shards, shards)
-    set("precision", &state.precision, precision)
-    set("average_after", &state.averageAfter, averageAfter)
-    if let schedule, !schedule.isThat(of: state.schedule) {
-      state.schedule = schedule
-      made.append("schedule=\(schedule.kind.rawValue)")
+    if train.digest != oldData.trainDigest { made.append("train=\(train.digest)") }
+    if valid.digest != oldData.validDigest { made.append("valid=\(valid.digest)") }
+    (state.data.trainDigest, state.data.validDigest) = (train.digest, valid.digest)
+    for setting in TrainingSetting.all where given.contains(setting.name) {
+      if setting.store(settings, &state) {
+        made.append("\(setting.name)=\(setting.text(settings))")
+      }
     }
-    if let regularization, regularization != state.regularization {
-      state.regularization = regularization
-      made.append("regularize=" + regularization.map(\.description).joined(separator: ","))
+    if state.draws, state.seed == nil {
+      state.seed = settings.seed
+      made.append("seed=\(settings.seed)")
     }
-    let draws =
-      state.data.windowKind == .random || state.regularization.contains { $0.kind.isDropout }
-    set("seed", &state.seed, draws ? seed ?? state.seed ?? TrainingSettings().seed : nil)
     made += apply(to: &optimizer)
     try checkAllowed(made)
     if state.data.trainDigest != oldData.trainDigest || state.data.columns != oldData.columns {
@@ -127,7 +110,8 @@ public struct TrainingChanges: Sendable {
 
   /// Refuses changes that are not allowed.
   private func checkAllowed(_ made: [String]) throws {
-    let allowed = ["epochs", "steps", "learning_rate", "train", "valid"]
+    let allowed =
+      ["learning_rate", "train", "valid"] + TrainingSetting.all.filter(\.isFree).map(\.name)
     let change = made.first { !allowed.contains(String($0.prefix { $0 != "=" })) }
     guard !allowsOtherSettings, let change else { return }
     throw EngineError(
@@ -143,7 +127,7 @@ public struct TrainingChanges: Sendable {
       kinds.allSatisfy { $0.defaults[name] == nil }
     }.map(\.rawValue)
     let foreign =
-      numbers + (averageAfter != nil && !kinds.contains(.sgd) ? ["average_after"] : [])
+      numbers + (given.contains("average_after") && !kinds.contains(.sgd) ? ["average_after"] : [])
     guard let first = foreign.min() else { return }
     throw EngineError(
       path: first, expected: "a hyperparameter of \(kind.rawValue), the optimizer of this training",
@@ -173,19 +157,6 @@ public struct TrainingChanges: Sendable {
       made.append("clip=\(clip?.description ?? "none")")
     }
     return made
-  }
-}
-
-extension LearningRateSchedule {
-  /// Returns `true` if a schedule is the same except for lengths that the training filled in.
-  fileprivate func isThat(of resolved: LearningRateSchedule) -> Bool {
-    guard kind == resolved.kind else { return false }
-    var filled = self
-    for number in [ScheduleNumber.total, .warmUp]
-    where kind.defaults[number] != nil && self[number] == 0 {
-      filled[number] = resolved[number]
-    }
-    return filled == resolved
   }
 }
 

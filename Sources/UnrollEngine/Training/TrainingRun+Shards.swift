@@ -144,7 +144,7 @@ extension TrainingRun {
 
 extension RecurrentState {
   /// The numbers of all layers, one after the other.
-  fileprivate var floats: [Float] { layers.flatMap { $0.h + $0.c } }
+  fileprivate var floats: [Float] { layers.flatMap { $0.h + $0.c + $0.x } }
 
   /// Takes the numbers of some streams, as `floats` has them.
   fileprivate mutating func set(_ streams: Range<Int>, _ floats: [Float]) {
@@ -160,6 +160,7 @@ extension RecurrentState {
     for index in layers.indices {
       set(&layers[index].h)
       set(&layers[index].c)
+      set(&layers[index].x)
     }
   }
 }

@@ -97,14 +97,8 @@ public struct TrainingRun {
     state = TrainingState(
       maximumEpochs: settings.maximumEpochs, maximumSteps: settings.maximumSteps, data: data,
       schedule: settings.schedule)
-    (state.accumulation, state.unfreezeEvery) = (settings.accumulation, settings.unfreezeEvery)
-    state.shards = settings.shards
-    state.regularization = settings.regularization
-    state.seed = settings.draws ? settings.seed : nil
-    (state.averageAfter, state.evaluatesAverages) = (
-      settings.averageAfter, optimizerState.kind == .asgd
-    )
-    (state.data.windowKind, state.precision) = (settings.windowKind, settings.precision)
+    for setting in TrainingSetting.all { _ = setting.store(settings, &state) }
+    state.evaluatesAverages = optimizerState.kind == .asgd
     entry = ProvenanceEntry(
       operation: new == nil ? "finetune" : "train", tool: UnrollVersion.producer,
       arguments: [

@@ -77,33 +77,20 @@ public struct TrainingSettings: Sendable {
   /// - Parameter kept: The continued optimizer, if any.
   /// - Returns: `name=value`, one a line.
   func arguments(keeping kept: OptimizerState?) -> String {
-    func text(_ value: Int?) -> String { value.map { "\($0)" } ?? "none" }
-    var lines = ["columns=\(columns)", "window=\(window)"]
-    if keepsOptimizer {
-      lines.append("keep_optimizer=1")
-      lines += (kept?.kind.rawValue).map { ["optimizer=\($0)"] } ?? []
-    } else {
-      let numbers = optimizer.defaults.merging(hyperparameters) { $1 }
-      lines.append("optimizer=\(optimizer.rawValue)")
-      lines += numbers.sorted { $0.key < $1.key }.map { "\($0.key.rawValue)=\($0.value)" }
-      lines.append("weight_decay_kind=\(weightDecayKind.rawValue)")
+    var lines = TrainingSetting.all.flatMap { $0.lines(self) }
+    if keepsOptimizer, let kept, let place = lines.firstIndex(of: "keep_optimizer=1") {
+      lines.insert("optimizer=\(kept.kind.rawValue)", at: place + 1)
     }
-    lines += ["clip=\(clip?.description ?? "none")", "schedule=\(schedule.kind.rawValue)"]
-    lines += schedule.numbers.sorted { $0.key.rawValue < $1.key.rawValue }.map {
-      "schedule_\($0.key.rawValue)=\($0.value)"
-    }
-    if layerDecay != 1 { lines.append("layer_decay=\(layerDecay)") }
-    if !frozen.isEmpty { lines.append("frozen=\(frozen.sorted().joined(separator: ","))") }
-    if let unfreezeEvery { lines.append("unfreeze_every=\(unfreezeEvery)") }
-    lines += regularization.map(\.description)
-    if windowKind != .fixed { lines.append("window_kind=\(windowKind.rawValue)") }
-    if precision != .float32 { lines.append("precision=\(precision.rawValue)") }
-    if let averageAfter { lines.append("average_after=\(averageAfter)") }
-    if draws { lines.append("seed=\(seed)") }
-    if accumulation != 1 { lines.append("accumulation=\(accumulation)") }
-    if shards != 1 { lines.append("shards=\(shards)") }
-    lines += ["epochs=\(text(maximumEpochs))", "steps=\(text(maximumSteps))"]
     return lines.joined(separator: "\n")
+  }
+
+  /// The optimizer with its hyperparameters, or that it is the file's.
+  var optimizerLines: [String] {
+    guard !keepsOptimizer else { return ["keep_optimizer=1"] }
+    let numbers = optimizer.defaults.merging(hyperparameters) { $1 }
+    return ["optimizer=\(optimizer.rawValue)"]
+      + numbers.sorted { $0.key < $1.key }.map { "\($0.key.rawValue)=\($0.value)" }
+      + ["weight_decay_kind=\(weightDecayKind.rawValue)"]
   }
 
   /// Returns the optimizer of the model's file for the beginning of a new training.
