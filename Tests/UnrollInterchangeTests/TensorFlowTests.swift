@@ -44,6 +44,36 @@ import UnrollTokenization
     }
   }
 
+  @Test("The only checkpoint of a folder is taken with a note, and several are refused by name")
+  func foldersWithoutState() throws {
+    try withTemporaryFolder { folder in
+      let table = Data(Self.table([([], Self.header)]))
+      func add(_ name: String, _ data: Data = Data()) throws {
+        try data.write(to: URL(filePath: "\(folder)/\(name)"))
+      }
+      try add("model.ckpt-3.index", table)
+      try add("words.index", Data("no index of TensorFlow".utf8))
+      try add("words_vocab.pkl")
+      let location = try ModelLocation(folder)
+      #expect(location.path == "\(folder)/model.ckpt-3.index")
+      #expect(
+        location.notes.map(\.description) == [
+          "model.ckpt-3: the only checkpoint of the folder, which has no file checkpoint"
+        ])
+      #expect(try ModelLocation(location.path).notes.isEmpty)
+      // A folder of models is no model.
+      try add("model.pt")
+      #expect(ModelLocation.file(inFolder: folder) == nil)
+      try FileManager.default.removeItem(atPath: "\(folder)/model.pt")
+      try add("model.ckpt-20.index", table)
+      let error = #expect(throws: InterchangeError.self) { try ModelLocation(folder) }
+      #expect(error?.found == "model.ckpt-20, model.ckpt-3")
+      #expect(error?.fix.hasSuffix("such as `\(folder)/model.ckpt-3`") == true)
+      try add("checkpoint", Data(#"model_checkpoint_path: "model.ckpt-20""#.utf8))
+      #expect(try ModelLocation(folder).path == "\(folder)/model.ckpt-20.index")
+    }
+  }
+
   // MARK: - Writing
 
   @Test("A table of many entries is read back, over blocks and shared beginnings of keys")
