@@ -9,7 +9,8 @@ public enum AllFormats {
   public static let all: [any ForeignFormat.Type] = [
     PyTorchTrainingFormat.self, AWDFormat.self, FastaiFormat.self, ReinventFormat.self,
     PyTorchFormat.self,
-    MLXFormat.self, SafetensorsFormat.self, NumPyFormat.self, GGUFFormat.self, ONNXFormat.self,
+    MLXFormat.self, SafetensorsFormat.self, NumPyFormat.self, GGUFFormat.self,
+    SherpaFormat.self, ONNXFormat.self,
     ML5Format.self, KerasFormat.self, KerasHDF5Format.self, TensorFlowJSFormat.self,
     TheanoLMFormat.self, Torch7Format.self, TensorFlowFormat.self,
   ]

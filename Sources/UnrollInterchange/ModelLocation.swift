@@ -5,7 +5,8 @@ import UnrollTensors
 
 /// The file to read for a path that names a model of several files.
 ///
-/// A checkpoint of TensorFlow is named by its folder, by the file `checkpoint` in it, by its index or by its
+/// A checkpoint of TensorFlow is named by its folder (also without the file `checkpoint`, if it is the only model
+/// there), by the file `checkpoint` in it, by its index or by its
 /// prefix, as `tf.train.Saver.restore` takes it; a SavedModel by its folder.
 public struct ModelLocation: Sendable {
   /// The file to read.
@@ -15,9 +16,10 @@ public struct ModelLocation: Sendable {
 
   /// Finds the file for a path; most paths are their own.
   ///
-  /// - Throws: `InterchangeError` if a file `checkpoint` names no file beside it.
-  public init(_ path: String) throws {
-    let path = Self.file(inFolder: path) ?? path
+  /// - Throws: `InterchangeError` if a file `checkpoint` names no file beside it, or a folder without one has several
+  ///   checkpoints.
+  public init(_ folder: String) throws {
+    let path = Self.file(inFolder: folder) ?? folder
     let isState = SplitPath(path).name == SessionState.fileName
     if isState, let file = try? MappedFile(path: path), let state = try SessionState(file) {
       self.path = SplitPath(path).sibling(state.name + ".index")
@@ -34,7 +36,55 @@ public struct ModelLocation: Sendable {
     let exists = FileManager.default.fileExists(atPath: path)
     let isPrefix = !exists && FileManager.default.fileExists(atPath: path + ".index")
     self.path = isPrefix ? path + ".index" : path
-    notes = []
+    guard path != folder, let name = Self.checkpointName(path) else {
+      if let refusal = Self.ambiguity(of: folder) { throw refusal }
+      notes = []
+      return
+    }
+    notes = [
+      Note(
+        place: name, message: "the only checkpoint of the folder, which has no file checkpoint",
+        isHarmless: true)
+    ]
+  }
+
+  /// Returns the name of a checkpoint by its index; `nil` for other files.
+  private static func checkpointName(_ path: String) -> String? {
+    let name = SplitPath(path).name
+    return name.hasSuffix(".index") ? String(name.dropLast(".index".count)) : nil
+  }
+
+  /// Returns the error for a folder of several checkpoints that no file `checkpoint` tells apart.
+  private static func ambiguity(of folder: String) -> InterchangeError? {
+    let names = indices(inFolder: folder).compactMap(checkpointName)
+    guard let last = names.last, names.count > 1, file(inFolder: folder) == nil else { return nil }
+    return InterchangeError(
+      file: folder, place: "", expected: "a file checkpoint, which names one of its checkpoints",
+      found: list(names), fix: "give the one to convert, such as `\(folder)/\(last)`")
+  }
+
+  /// Returns the names of the indices of TensorFlow in a folder.
+  private static func indices(inFolder path: String) -> [String] {
+    let files = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+    return files.filter { name in
+      name.hasSuffix(".index")
+        && (try? MappedFile(path: "\(path)/\(name)")).map(TensorBundle.recognizes) == true
+    }.sorted()
+  }
+
+  /// Endings of files that may be models, except for those of files beside a checkpoint.
+  private static let otherEndings: Set = [
+    "pt", "pth", "bin", "ckpt", "h5", "hdf5", "keras", "npz", "onnx", "safetensors", "gguf", "t7",
+  ]
+
+  /// Returns the only checkpoint of a folder that has no other model.
+  private static func onlyCheckpoint(inFolder path: String) -> String? {
+    let files = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+    let hasOthers = files.contains { name in
+      SplitPath(name).extension.map { otherEndings.contains($0.lowercased()) } == true
+    }
+    let indices = indices(inFolder: path)
+    return hasOthers || indices.count != 1 ? nil : indices.first.map { "\(path)/\($0)" }
   }
 
   /// Returns the error for a checkpoint that a file `checkpoint` names and that does not exist.
@@ -55,11 +105,13 @@ public struct ModelLocation: Sendable {
     var isFolder: ObjCBool = false
     guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue
     else { return nil }
-    return [SavedModel.fileName, SessionState.fileName].map { "\(path)/\($0)" }.first { inside in
+    let named = [SavedModel.fileName, SessionState.fileName].map { "\(path)/\($0)" }.first {
+      inside in
       var isFolder: ObjCBool = false
       return FileManager.default.fileExists(atPath: inside, isDirectory: &isFolder)
         && !isFolder.boolValue
     }
+    return named ?? onlyCheckpoint(inFolder: path)
   }
 }
 

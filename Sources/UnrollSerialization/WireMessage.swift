@@ -32,13 +32,15 @@ package struct WireMessage: Sendable {
   /// - Parameters:
   ///   - range: The range of the message in the bytes.
   ///   - storage: The bytes.
-  package init?(_ range: Range<Int>, of storage: ByteStorage) {
+  ///   - most: The maximum number of fields, if less than in any model; messages with more are refused.
+  package init?(_ range: Range<Int>, of storage: ByteStorage, most: Int? = nil) {
     self.storage = storage
+    let most = most ?? Self.mostFields
     let fields = storage.withUnsafeBytes { bytes -> [WireField]? in
       var scanner = WireScanner(rest: range, bytes: bytes)
       var fields: [WireField] = []
       while !scanner.rest.isEmpty {
-        guard fields.count < Self.mostFields, let key = scanner.varint(),
+        guard fields.count < most, let key = scanner.varint(),
           let number = Int(exactly: key >> 3), number > 0, let value = scanner.value(type: key & 7)
         else { return nil }
         fields.append(WireField(number: number, value: value))
@@ -50,7 +52,9 @@ package struct WireMessage: Sendable {
   }
 
   /// Reads a message that fills all the bytes; `nil` if they are none.
-  package init?(_ bytes: [UInt8]) { self.init(0..<bytes.count, of: .owned(bytes)) }
+  package init?(_ bytes: [UInt8], most: Int? = nil) {
+    self.init(0..<bytes.count, of: .owned(bytes), most: most)
+  }
 
   /// Returns the fields of a number.
   package func all(_ number: Int) -> [WireField.Value] {
@@ -108,6 +112,11 @@ package struct WireMessage: Sendable {
 
   /// Returns a message inside this one; `nil` if there is none or the bytes are no message.
   package func message(_ range: Range<Int>) -> WireMessage? { WireMessage(range, of: storage) }
+
+  /// Returns a message of a limited number of fields inside this one; `nil` if there is none or it has more.
+  package func message(_ range: Range<Int>, most: Int) -> WireMessage? {
+    WireMessage(range, of: storage, most: most)
+  }
 
   /// Returns a text of UTF-8.
   package func text(_ number: Int) -> String? { range(number).flatMap(text) }

@@ -80,6 +80,8 @@ extension Vocabulary {
 package struct TokenSearch {
   /// The number of values that may still be looked at: many names may share one long list.
   private var budget = 4 << 20
+  /// The number of containers that may still be entered: a short file may have lists of lists that are one.
+  private var visits = 100_000
   private static let mostNested = 6
   private static let fewestTokens = 2
 
@@ -112,7 +114,8 @@ package struct TokenSearch {
       if !found.contains(where: { $0.isSame(as: list) }) { found.append(list) }
       return
     }
-    guard depth < Self.mostNested else { return }
+    visits -= 1
+    guard depth < Self.mostNested, visits > 0 else { return }
     func path(_ part: String) -> String { name.isEmpty ? part : "\(name).\(part)" }
     if let entries = value.tokenEntries {
       guard entries.count <= 1_000 else { return }

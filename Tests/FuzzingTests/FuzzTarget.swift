@@ -33,6 +33,8 @@ enum FuzzTarget: String, CaseIterable, Sendable {
   case manifest
   /// The bytes are the lengths of an index and of a graph (u16), both, and a shard: a checkpoint of TensorFlow.
   case bundle
+  /// The bytes are the length of a graph (u16), the graph, and what Keras notes: a SavedModel with the variables of a fixture.
+  case saved
   /// The bytes are choices that change a valid checkpoint and its inventory.
   case inventory
   /// The bytes are the inventory that a child process answers, which read a foreign file.
@@ -80,6 +82,7 @@ enum FuzzTarget: String, CaseIterable, Sendable {
         try Data(bytes).write(to: URL(filePath: path))
         return try Self.readManifest(path)
       case .bundle: return try Self.readBundle(bytes, path)
+      case .saved: return try Self.readSavedModel(bytes, path)
       case .inventory:
         return try FuzzedCheckpoint(bytes).outcome(at: path)
       case .answer:
@@ -113,10 +116,11 @@ enum FuzzTarget: String, CaseIterable, Sendable {
     return "\(isRecognized ? "" : "unrecognized, ")\(summary(of: conversion))"
   }
 
+  /// Options of a caller who has no list of tokens, so that those of the file are read.
   private static var options: ReadingOptions {
-    ReadingOptions(
-      vocabulary: Vocabulary(tokens: (0..<11).map { "\($0)".utf8 }, unit: .word),
-      nonlinearity: .tanh)
+    var options = ReadingOptions(nonlinearity: .tanh)
+    options.requiresVocabulary = false
+    return options
   }
 
   private static func summary(of conversion: Conversion) -> String {
@@ -156,14 +160,34 @@ enum FuzzTarget: String, CaseIterable, Sendable {
     let meta = bytes[index.endIndex...].prefix(length(2))
     try Data(index).write(to: URL(filePath: path + ".index"))
     try Data(bytes[meta.endIndex...]).write(to: URL(filePath: path + ".data-00000-of-00001"))
-    var options = ReadingOptions(
-      vocabulary: Vocabulary(tokens: (0..<12).map { "\($0)".utf8 }, unit: .word),
-      nonlinearity: .tanh)
+    var options = Self.options
     options.forgetBias = meta.isEmpty ? 1 : nil
     let graph = WireMessage(Array(meta)).flatMap(OperationGraph.init(ofMetaGraph:))
     let bundle = try TensorBundle(MappedFile(path: path + ".index"), isVerified: false)
     return summary(
       of: try TensorFlowFormat.conversion(of: bundle, graph: graph, nil, options))
+  }
+
+  /// Reads a SavedModel whose graph and notes are the fuzzer's.
+  private static func readSavedModel(_ bytes: [UInt8], _ path: String) throws -> String {
+    guard bytes.count >= 2 else { return "too short" }
+    let graph = bytes[2...].prefix(Int(bytes[0]) | Int(bytes[1]) << 8)
+    let folder = path + ".saved"
+    try FileManager.default.createDirectory(
+      atPath: "\(folder)/variables", withIntermediateDirectories: true)
+    let archive = try ZipArchive(MappedFile(path: fixture("tensorflow/keras2.zip")))
+    for name in ["variables.index", "variables.data-00000-of-00001"] {
+      guard let record = archive.records["keras2-saved/variables/\(name)"] else { continue }
+      var room = 1 << 16
+      try archive.contents(of: record, room: &room).withUnsafeBytes {
+        try Data($0).write(to: URL(filePath: "\(folder)/variables/\(name)"))
+      }
+    }
+    try Data(graph).write(to: URL(filePath: "\(folder)/saved_model.pb"))
+    try Data(bytes[graph.endIndex...]).write(to: URL(filePath: "\(folder)/keras_metadata.pb"))
+    let file = try MappedFile(path: "\(folder)/saved_model.pb")
+    guard TensorFlowFormat.recognizes(file) else { return "unrecognized" }
+    return summary(of: try TensorFlowFormat.read(file, options: options))
   }
 
   private static func readArchive(_ path: String) throws -> String {

@@ -25,7 +25,8 @@ import UnrollInterchange
     #expect(
       ConversionTarget.names == [
         "unroll", "pytorch-training", "awd-lstm", "fastai", "reinvent", "pytorch", "mlx",
-        "safetensors", "npz", "gguf", "onnx", "keras", "keras-h5", "tensorflowjs", "tensorflow",
+        "safetensors", "npz", "gguf", "sherpa-onnx", "onnx", "keras", "keras-h5", "tensorflowjs",
+        "tensorflow",
       ])
     #expect(
       ["unroll", "pytorch-training", "pytorch", "safetensors", "ml5"].map {

@@ -72,6 +72,38 @@ import UnrollTokenization
     }
   }
 
+  @Test(
+    "A changed byte of a checkpoint is refused, or changes no number", arguments: ["index", "data"])
+  func changedBytes(ending: String) throws {
+    let part = "keras3"
+    let whole = try convert("keras3-tutorial", in: part).checkpoint.weightsDigest
+    let name = "keras3-tutorial." + (ending == "index" ? "index" : "data-00000-of-00001")
+    let step = ending == "index" ? 7 : 29
+    var (place, refused, passed) = (0, 0, 0)
+    var isPastEnd = false
+    while !isPastEnd {
+      do {
+        let found = try convert("keras3-tutorial", in: part) { folder in
+          let file = URL(filePath: "\(folder)/\(name)")
+          var bytes = try Data(contentsOf: file)
+          guard place < bytes.count else {
+            isPastEnd = true
+            return
+          }
+          bytes[place] ^= 0x20
+          try bytes.write(to: file)
+        }
+        #expect(found.checkpoint.weightsDigest == whole, "byte \(place)")
+        passed += 1
+      } catch is InterchangeError {
+        refused += 1
+      }
+      place += step
+    }
+    // Only the padding of the index's footer has no meaning.
+    #expect(refused > 50 && passed <= (ending == "index" ? 7 : 1), "\(refused) and \(passed)")
+  }
+
   private static let sessions = [
     "basic-lstm", "ptb", "lstm-proj", "gru", "rnn", "relu", "one-hot", "tied", "no-graph",
     "dropout", "shards", "gru-layers",

@@ -129,6 +129,10 @@ import UnrollTokenization
       ("refused-linkinvent.prior", "an encoder and a decoder"),
       ("refused-backward.pt", "a backward language model"), ("refused-nout.pt", "proj.weight"),
       ("refused-additional-fc.pt", "decoder.additional_fc"),
+      (
+        "refused-initial-states.pt",
+        "learned initial states: charlstm_h_init [1, 1, 7], charlstm_c_init [1, 1, 7]"
+      ),
     ])
   func othersAreRefused(name: String, word: String) throws {
     let message = try refusal(name)

@@ -22,6 +22,26 @@ import UnrollTokenization
     vocabulary.indices.map { vocabulary.text(of: $0) }
   }
 
+  /// 64 to the power of 6 ways lead through 1 KB.
+  @Test(
+    "A pickle of lists that hold one list many times is refused at once", .timeLimit(.minutes(1)))
+  func sharedLists() throws {
+    var pickle: [UInt8] = [0x80, 2] + Array("]q".utf8) + [0]
+    for level in 1...8 as ClosedRange<UInt8> {
+      pickle += Array("]q".utf8) + [level] + Array("(".utf8)
+      for _ in 0..<64 { pickle += Array("h".utf8) + [level - 1] }
+      pickle += Array("e".utf8)
+    }
+    try withTemporaryFolder { folder in
+      let path = "\(folder)/vocab.pkl"
+      try Data(pickle + Array(".".utf8)).write(to: URL(filePath: path))
+      let error = #expect(throws: TextError.self) {
+        try Vocabulary(contentsOf: path, format: .pickle)
+      }
+      #expect(error?.found == "a list of 64 items")
+    }
+  }
+
   @Test(
     "A vocabulary is read from every container with the same tokens and ids",
     arguments: [

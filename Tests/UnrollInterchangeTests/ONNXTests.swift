@@ -143,4 +143,51 @@ import UnrollTokenization
       #expect(refused > 20)
     }
   }
+
+  // MARK: - sherpa-onnx
+
+  @Test("A graph for sherpa-onnx has its names and metadata, and comes back bit for bit")
+  func graphsForSherpa() throws {
+    try withTemporaryFolder { folder in
+      for var checkpoint in [Checkpoint.small(hidden: [7, 7, 7]), .small(tied: true, hidden: [5])] {
+        checkpoint.tokenizer.sentenceStart = .eos
+        let path = "\(folder)/model.sherpa.onnx"
+        #expect(AllFormats.format(named: path)?.name == "sherpa-onnx")
+        try SherpaFormat.export(checkpoint, to: path, replacing: true)
+        let file = try MappedFile(path: path)
+        let graph = try ONNXModel(file)
+        #expect(graph.inputs == ["x", "h0", "c0"])
+        #expect(graph.outputs == ["log_softmax", "next_h0", "next_c0"])
+        let layers = checkpoint.architecture.layers
+        let metadata = [
+          "sos_id": "3", "eos_id": "3", "vocab_size": "11", "num_layers": "\(layers.count)",
+          "hidden_size": "\(layers[0].hiddenSize)", "embedding_dim": "5", "model_type": "rnnlm",
+        ]
+        for (key, value) in metadata { #expect(graph.metadata[key] == value, "\(key)") }
+        let back = try #require(AllFormats.format(of: file)).read(file, options: ReadingOptions())
+        #expect(back.checkpoint.architecture == checkpoint.architecture)
+        #expect(back.checkpoint.weightsDigest == checkpoint.weightsDigest)
+        #expect(back.checkpoint.vocabulary.tokenBytes == checkpoint.vocabulary.tokenBytes)
+        #expect(back.notes.isEmpty, "\(back.notes)")
+      }
+    }
+  }
+
+  @Test("Models that sherpa-onnx does not run are refused by what they have")
+  func modelsThatSherpaDoesNotRun() throws {
+    func refusal(_ checkpoint: Checkpoint) -> String? {
+      let error = #expect(throws: InterchangeError.self) {
+        try SherpaFormat.exportNotes(for: checkpoint)
+      }
+      return error.map { "\($0.expected), found \($0.found)" }
+    }
+    #expect(refusal(.small(cell: .gru))?.hasSuffix("found gru") == true)
+    #expect(refusal(.small(hidden: [7, 6]))?.hasSuffix("found 7, 6") == true)
+    var open = Checkpoint.small(hidden: [7, 7])
+    open.tokenizer.sentenceStart = .none
+    #expect(refusal(open) == "a token from which lines start, found none")
+    var half = Checkpoint.small(hidden: [7, 7])
+    half.parameters = try half.parameters.map { try $0.converted(to: .float16) }
+    #expect(refusal(half)?.hasSuffix("found f16") == true)
+  }
 }

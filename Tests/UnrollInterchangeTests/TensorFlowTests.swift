@@ -44,6 +44,36 @@ import UnrollTokenization
     }
   }
 
+  @Test("The only checkpoint of a folder is taken with a note, and several are refused by name")
+  func foldersWithoutState() throws {
+    try withTemporaryFolder { folder in
+      let table = Data(Self.table([([], Self.header)]))
+      func add(_ name: String, _ data: Data = Data()) throws {
+        try data.write(to: URL(filePath: "\(folder)/\(name)"))
+      }
+      try add("model.ckpt-3.index", table)
+      try add("words.index", Data("no index of TensorFlow".utf8))
+      try add("words_vocab.pkl")
+      let location = try ModelLocation(folder)
+      #expect(location.path == "\(folder)/model.ckpt-3.index")
+      #expect(
+        location.notes.map(\.description) == [
+          "model.ckpt-3: the only checkpoint of the folder, which has no file checkpoint"
+        ])
+      #expect(try ModelLocation(location.path).notes.isEmpty)
+      // A folder of models is no model.
+      try add("model.pt")
+      #expect(ModelLocation.file(inFolder: folder) == nil)
+      try FileManager.default.removeItem(atPath: "\(folder)/model.pt")
+      try add("model.ckpt-20.index", table)
+      let error = #expect(throws: InterchangeError.self) { try ModelLocation(folder) }
+      #expect(error?.found == "model.ckpt-20, model.ckpt-3")
+      #expect(error?.fix.hasSuffix("such as `\(folder)/model.ckpt-3`") == true)
+      try add("checkpoint", Data(#"model_checkpoint_path: "model.ckpt-20""#.utf8))
+      #expect(try ModelLocation(folder).path == "\(folder)/model.ckpt-20.index")
+    }
+  }
+
   // MARK: - Writing
 
   @Test("A table of many entries is read back, over blocks and shared beginnings of keys")
@@ -280,6 +310,50 @@ import UnrollTokenization
     #expect(error.fix.contains("copy all files"))
     #expect(try refusal(one, header: Self.field(1, 1 << 40)).contains("a number of shards"))
     #expect(try refusal(one, header: []).contains("a number of shards"))
+  }
+
+  @Test("Graphs of more operations, functions or strings than a model needs are refused")
+  func largeGraphs() throws {
+    func refusal(_ graph: [UInt8]) throws -> String? {
+      try withTemporaryFolder { folder in
+        let path = "\(folder)/saved_model.pb"
+        let bytes = Self.field(1, 1) + Self.field(2, Self.field(2, graph))
+        try Data(bytes).write(to: URL(filePath: path))
+        let file = try MappedFile(path: path)
+        #expect(TensorFlowFormat.recognizes(file))
+        do {
+          _ = try SavedModel(file)
+          return nil
+        } catch let error as InterchangeError {
+          return "expected \(error.expected), found \(error.found)"
+        }
+      }
+    }
+    func repeated(_ bytes: [UInt8], _ count: Int) -> [UInt8] {
+      [[UInt8]](repeating: bytes, count: count).flatMap { $0 }
+    }
+    let node = Self.field(1, [])
+    #expect(try refusal(repeated(node, 1000)) == nil)
+    #expect(try refusal(repeated(node, 1 << 17 + 1))?.contains("131072 operations") == true)
+    let function = Self.field(1, repeated(Self.field(3, []), 1 << 17))
+    #expect(try refusal(Self.field(2, function)) == nil)
+    #expect(try refusal(Self.field(2, repeated(function, 5)))?.contains("of functions") == true)
+    let constants = (0..<1100).flatMap { number in
+      let shape = Self.field(2, Self.field(2, Self.field(1, 2)))
+      let tokens =
+        Self.field(1, 7) + shape + Self.field(8, Array("a\(number)".utf8)) + Self.field(8, [98])
+      let value = Self.field(1, Array("value".utf8)) + Self.field(2, Self.field(8, tokens))
+      return Self.field(1, Self.field(2, Array("Const".utf8)) + Self.field(5, value))
+    }
+    #expect(try refusal(constants)?.contains("strings of at most 16 MB") == true)
+  }
+
+  @Test("An object graph of more objects than a model needs is refused")
+  func largeObjectGraphs() {
+    let node = Self.field(1, [])
+    let nodes = [[UInt8]](repeating: node, count: 1 << 16).flatMap { $0 }
+    #expect(TrackableGraph(nodes)?.nodes.count == 1 << 16)
+    #expect(TrackableGraph(nodes + node) == nil)
   }
 
   @Test("Keys out of their order, and each damaged byte of an index, are refused")

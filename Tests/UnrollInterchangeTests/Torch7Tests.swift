@@ -118,7 +118,43 @@ import UnrollTokenization
       #expect(AllFormats.format(of: try MappedFile(path: path(name)))?.name == "torch7")
     }
     #expect(throws: InterchangeError.self) { try Torch7Format.exportNotes(for: .small()) }
-    #expect(try outcome(of: Array("3\n1\n2\n".utf8)).contains("found one in ASCII"))
+  }
+
+  // MARK: - ASCII
+
+  @Test(
+    "A file in ASCII has the model of the same file in binary form",
+    arguments: ["torch-rnn-bytes", "char-rnn-rnn-32"])
+  func asciiFiles(name: String) throws {
+    let (text, binary) = (try read("\(name)-ascii"), try read(name))
+    #expect(text.checkpoint.weightsDigest == binary.checkpoint.weightsDigest)
+    #expect(text.checkpoint.architecture == binary.checkpoint.architecture)
+    #expect(text.checkpoint.vocabulary.tokenBytes == binary.checkpoint.vocabulary.tokenBytes)
+    #expect(text.notes == binary.notes)
+  }
+
+  @Test("Damaged files in ASCII are refused or read, and counts beyond the file are refused")
+  func damagedASCIIFiles() throws {
+    let bytes = Array(try Data(contentsOf: URL(filePath: path("char-rnn-rnn-32-ascii"))))
+    for count in stride(from: 12, to: bytes.count, by: 97) {
+      let found = try outcome(of: Array(bytes.prefix(count)))
+      #expect(found.hasPrefix("byte "), "\(count): \(found)")
+    }
+    for place in stride(from: 4, to: bytes.count, by: 41) {
+      var changed = bytes
+      changed[place] ^= 0x11
+      let found = try outcome(of: changed)
+      #expect(found == "1 layers" || found.contains("expected "), "\(place): \(found)")
+    }
+    #expect(try outcome(of: bytes + [10]).contains("found 1 more bytes"))
+    func refusal(_ text: String) throws -> String { try outcome(of: Array(text.utf8)) }
+    #expect(try refusal("3\n1\n1000000000\n0\n").contains("a count of what follows"))
+    #expect(try refusal("3\n1\n-1\n0\n").contains("found -1"))
+    #expect(try refusal("3\n1\n1\n9\n0\n").contains("expected a type from 0 to 8, found 9"))
+    #expect(try refusal("3\n1\n1\n1\nx\n0\n").contains("expected a number, found \"x\""))
+    let storage = "4\n1\n3\nV 1\n18\ntorch.FloatStorage\n"
+    #expect(try refusal(storage + "4611686018427387904\n1\n").contains("a number of elements"))
+    #expect(try refusal(storage + "3\n1 2\n").contains("expected 3 numbers in a line, found 2"))
   }
 
   /// Every length of a small file: none traps, and only the whole one is read.

@@ -2,7 +2,7 @@
 """Makes bombs, HDF5 files that cost their reader far more than they seem to, and measures what they cost.
 
 Each is fixtures/hostile/valid.unroll.h5 with something added, which `unroll validate` and `unroll inspect` must
-refuse, or a file of another program, which `unroll convert` must, in less than 2 s and with less than 200 MB, the
+refuse, or a file of another program (of HDF5, or a graph of TensorFlow), which `unroll convert` must, in less than 2 s and with less than 200 MB, the
 process that runs libhdf5 included. With
 BOMBS_KEEP set the bombs stay in FOLDER, and those that are there are not made again.
 usage: check/bombs.py UNROLL FOLDER [NAME ...]        (needs h5py)
@@ -399,6 +399,36 @@ def _(file):
     del file[WORDS]
     file.create_dataset(WORDS, data=np.array([f"{i:016}" for i in range(1_000_000)], dtype=object), dtype=TEXT)
 
+
+# --- Graphs
+
+def varint(number):
+    return bytes([number]) if number < 0x80 else bytes([number & 0x7F | 0x80]) + varint(number >> 7)
+
+
+def field(number, content):
+    return varint(number << 3 | 2) + varint(len(content)) + content
+
+
+def graph(name, operations):
+    """Makes the graph of a SavedModel."""
+    if wanted and name not in wanted:
+        return
+    path = os.path.join(folder, name + ".pb")
+    with open(path, "wb") as file:
+        file.write(b"\x08\x01" + field(2, field(2, operations)))
+    check(path, [("convert", 2)], ["-o", os.path.join(folder, "out.unroll.h5")])
+    if not keeps:
+        os.remove(path)
+
+
+graph("saved-operations", b"\x0a\x00" * 4_000_000)
+graph("saved-functions", field(2, field(1, field(3, field(1, b"n") + field(2, b"NoOp")) * 10) * 100_000))
+STRINGS = b"\x08\x07" + field(2, field(2, b"\x08\x03"))
+graph("saved-strings", b"".join(
+    field(1, field(1, b"c%d" % number) + field(2, b"Const")
+          + field(5, field(1, b"value") + field(2, field(8, STRINGS + field(8, b"a%d" % number) * 3))))
+    for number in range(100_000)))
 
 if failures:
     sys.exit(f"check/bombs: {failures} runs cost more than {SECONDS} s or {MEGABYTES} MB, or are no refusal")

@@ -11,11 +11,11 @@ import zipfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CORPORA = ROOT / "fixtures/fuzzing"
-TARGETS = "pickle", "zip", "torch", "legacy", "arrays", "numbers", "gguf", "graph", "lua", "manifest", "bundle", "inventory", "answer"
+TARGETS = "pickle", "zip", "torch", "legacy", "arrays", "numbers", "gguf", "graph", "lua", "manifest", "bundle", "saved", "inventory", "answer"
 LARGEST_SEED = 12_000
 LARGEST_CORPUS = 55_000
 # The newer ones: the fixtures have little room left.
-SMALLER_CORPUS = dict.fromkeys(("legacy", "numbers", "gguf", "lua", "manifest"), 30_000)
+SMALLER_CORPUS = dict.fromkeys(("legacy", "numbers", "gguf", "lua", "manifest", "saved"), 30_000)
 # Long to read by design: they would slow every run down.
 SLOW = "hostile-depth.pt", "hostile-modules.pt"
 
@@ -37,6 +37,49 @@ def pickles(path):
             return [archive.read(name) for name in archive.namelist() if name.endswith("/data.pkl")]
     except (zipfile.BadZipFile, NotImplementedError):
         return []
+
+
+def fields(message):
+    """Numbers and values of a message of Protocol Buffers that has no fields of a fixed size: numbers and bytes."""
+    rest = memoryview(message)
+
+    def number():
+        nonlocal rest
+        value = shift = 0
+        while True:
+            byte, rest = rest[0], rest[1:]
+            value, shift = value | (byte & 0x7F) << shift, shift + 7
+            if byte < 0x80:
+                return value
+
+    while rest:
+        key = number()
+        value = number()
+        if key & 7 == 2:
+            value, rest = bytes(rest[:value]), rest[value:]
+        yield key >> 3, value
+
+
+def varint(value):
+    return bytes([value]) if value < 0x80 else bytes([value & 0x7F | 0x80]) + varint(value >> 7)
+
+
+def field(number, value):
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+def saved_model():
+    """A SavedModel of Keras without what only its execution needs, and with a list of tokens; and what Keras notes of layers."""
+    with zipfile.ZipFile(ROOT / "fixtures/tensorflow/keras2.zip") as archive:
+        graph, notes = (archive.read(f"keras2-saved/{name}.pb") for name in ("saved_model", "keras_metadata"))
+    operations = dict(fields(dict(fields(graph))[2]))[2]
+    nodes = b"".join(field(1, node) for _, node in list(fields(operations))[:2])
+    # dtype, shape and elements of a tensor of strings.
+    tokens = b"\x08\x07" + field(2, field(2, b"\x08\x0b")) + b"".join(field(8, bytes([number])) for number in range(97, 108))
+    constant = field(1, b"tokens") + field(2, b"Const") + field(5, field(1, b"value") + field(2, field(8, tokens)))
+    layers = b"".join(field(1, note) for _, note in fields(notes) if len(note) < 2000)
+    graph = b"\x08\x01" + field(2, field(2, nodes + field(1, constant)))
+    return len(graph).to_bytes(2, "little") + graph + layers
 
 
 def seeds():
@@ -62,6 +105,13 @@ def seeds():
                     index, data = archive.read(name), archive.read(name.replace(".index", ".data-00000-of-00001"))
                     if len(data) <= LARGEST_SEED:
                         yield "bundle", name, len(index).to_bytes(2, "little") + bytes(2) + index + data
+    yield "saved", "keras2-saved", saved_model()
+    for path in sorted((ROOT / "fixtures/tensorflow/charrnn").glob("*.pkl")):
+        yield "numbers", path.name, path.read_bytes()
+    for path in sorted((ROOT / "fixtures/torch-programs").iterdir()):
+        if path.suffix != ".json":
+            yield "torch", path.name, without_checksums(path.read_bytes())
+            yield from (("pickle", path.name, pickle) for pickle in pickles(path))
     for path in sorted((ROOT / "fixtures/pickles").glob("*.p*")):
         data = path.read_bytes()
         if len(data) <= LARGEST_SEED and not data.startswith(b"PK"):

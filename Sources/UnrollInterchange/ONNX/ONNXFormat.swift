@@ -64,17 +64,7 @@ public enum ONNXFormat: ForeignFormat {
   public static func write(
     _ checkpoint: Checkpoint, to path: String, progress: (Int) -> Void
   ) throws {
-    var file = try SequentialFile(emptying: path)
-    for part in try ONNXWriter(checkpoint).parts {
-      try part.withUnsafeBytes { bytes in
-        for start in stride(from: 0, to: bytes.count, by: 16 << 20) {
-          let block = bytes[start..<min(start + 16 << 20, bytes.count)]
-          try file.write(UnsafeRawBufferPointer(rebasing: block))
-          progress(block.count)
-        }
-      }
-    }
-    try file.close()
+    try ONNXWriter(checkpoint).write(to: path, progress: progress)
   }
 }
 

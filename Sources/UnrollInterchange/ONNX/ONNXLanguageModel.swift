@@ -80,7 +80,7 @@ struct ONNXLanguageModel {
     parts =
       (input.node.map { [$0] } ?? []) + nodes
       + output.path.filter { ONNXGraph.computing.contains($0.operation) }
-    if trace.isLastStep {
+    if trace.isLastStep, !FusionInterface.isStated(in: model.metadata) {
       notes.append(
         Note(
           place: output.input,

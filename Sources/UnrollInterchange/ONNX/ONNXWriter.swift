@@ -10,16 +10,19 @@ struct ONNXWriter {
   let parts: [ByteStorage]
 
   /// The operator set version; ONNX 1.12 and later support it.
-  private static let operatorSet = 17
-  private static let intermediateRepresentation = 8
+  static let operatorSet = 17
+  static let intermediateRepresentation = 8
   /// The maximum size of a Protocol Buffers message.
   private static let largestFile = 1 << 31 - 1
 
   /// Builds the message of a checkpoint.
   ///
+  /// - Parameters:
+  ///   - checkpoint: The model.
+  ///   - fusion: The interface of a language model of sherpa-onnx; `nil` for the graph of all states.
   /// - Throws: `InterchangeError` for variants and types that ONNX's operations do not support, and
   ///   for models beyond 2 GB.
-  init(_ checkpoint: Checkpoint) throws {
+  init(_ checkpoint: Checkpoint, fusion: FusionInterface? = nil) throws {
     func refuse(_ place: String, _ expected: String, _ found: String, _ fix: String) -> Error {
       InterchangeError(
         file: "the checkpoint", place: place, expected: expected, found: found, fix: fix)
@@ -48,7 +51,7 @@ struct ONNXWriter {
         "/model/output", "one linear output", "a projection before it", "keep the checkpoint")
     }
     let metadata = StateMetadata(besideConfigurationOf: checkpoint).json
-    parts = try Self.model(architecture, parameters, type, metadata: metadata)
+    parts = try Self.model(architecture, parameters, type, metadata: metadata, fusion)
     let size = parts.reduce(0) { $0 + $1.count }
     guard size <= Self.largestFile else {
       throw refuse(
@@ -57,16 +60,39 @@ struct ONNXWriter {
     }
   }
 
+  /// Writes the message.
+  ///
+  /// - Throws: `FileError` if the file cannot be written.
+  func write(to path: String, progress: (Int) -> Void) throws {
+    var file = try SequentialFile(emptying: path)
+    for part in parts {
+      try part.withUnsafeBytes { bytes in
+        for start in stride(from: 0, to: bytes.count, by: 16 << 20) {
+          let block = bytes[start..<min(start + 16 << 20, bytes.count)]
+          try file.write(UnsafeRawBufferPointer(rebasing: block))
+          progress(block.count)
+        }
+      }
+    }
+    try file.close()
+  }
+
   private static func model(
-    _ architecture: Architecture, _ parameters: ParameterTree<Tensor>, _ type: Int, metadata: String
+    _ architecture: Architecture, _ parameters: ParameterTree<Tensor>, _ type: Int,
+    metadata: String, _ fusion: FusionInterface?
   ) throws -> [ByteStorage] {
-    let initializers = try initializers(architecture, parameters)
+    let initializers =
+      try initializers(architecture, parameters)
+      + constants(of: architecture, parameters, isWhole: fusion == nil)
+      + (fusion == nil ? [] : FusionInterface.constants)
     var model = WireWriter()
     model.add(1, intermediateRepresentation)
     model.add(2, "unroll")
     model.add(3, UnrollVersion.number)
     model.add(7) { graph in
-      for node in nodes(of: architecture) { graph.add(1, node.write) }
+      for node in fusion?.nodes(of: architecture) ?? nodes(of: architecture) {
+        graph.add(1, node.write)
+      }
       graph.add(2, "language_model")
       for initializer in initializers {
         graph.add(5) { tensor in
@@ -76,24 +102,36 @@ struct ONNXWriter {
           tensor.add(9, initializer.storages)
         }
       }
-      let states = states(of: architecture)
-      graph.add(11) { value("tokens", 7, ["time", "batch"], &$0) }
-      for (name, size) in states { graph.add(11) { value(name, type, [1, "batch", size], &$0) } }
-      let V = architecture.vocabularySize
-      graph.add(12) { value("log_probabilities", type, ["time", "batch", V], &$0) }
-      for (name, size) in states {
-        graph.add(12) { value("\(name)_after", type, [1, "batch", size], &$0) }
+      if let fusion {
+        fusion.addValues(of: architecture, type, to: &graph)
+      } else {
+        addValues(of: architecture, type, to: &graph)
       }
     }
     model.add(8) { $0.add(2, operatorSet) }
     let layers = architecture.layers.map { ONNXLayerMetadata($0).text }.joined(separator: ",")
-    for (key, text) in [(StateMetadata.key, metadata), (ONNXLayerMetadata.key, layers)] {
+    let texts = [(StateMetadata.key, metadata), (ONNXLayerMetadata.key, layers)]
+    for (key, text) in (fusion?.metadata(of: architecture) ?? []) + texts {
       model.add(14) {
         $0.add(1, key)
         $0.add(2, text)
       }
     }
     return model.finished
+  }
+
+  /// Adds the inputs and results: tokens, log-probabilities, and the states of each layer.
+  private static func addValues(
+    of architecture: Architecture, _ type: Int, to graph: inout WireWriter
+  ) {
+    let states = states(of: architecture)
+    graph.add(11) { value("tokens", 7, ["time", "batch"], &$0) }
+    for (name, size) in states { graph.add(11) { value(name, type, [1, "batch", size], &$0) } }
+    let V = architecture.vocabularySize
+    graph.add(12) { value("log_probabilities", type, ["time", "batch", V], &$0) }
+    for (name, size) in states {
+      graph.add(12) { value("\(name)_after", type, [1, "batch", size], &$0) }
+    }
   }
 
   /// Returns the names and widths of the state inputs.
@@ -104,110 +142,60 @@ struct ONNXWriter {
     }
   }
 
-  /// Adds a value's name, type and sizes; a size may be symbolic.
-  private static func value(
-    _ name: String, _ type: Int, _ sizes: [any Sendable], _ message: inout WireWriter
-  ) {
-    message.add(1, name)
-    message.add(2) {
-      $0.add(1) { tensor in
-        tensor.add(1, type)
-        tensor.add(2) { shape in
-          for size in sizes {
-            shape.add(1) { dimension in
-              if let number = size as? Int { dimension.add(1, number) }
-              if let name = size as? String { dimension.add(2, name) }
-            }
-          }
-        }
-      }
-    }
-  }
-
   // MARK: - Operations
 
-  private struct Node {
-    enum Value {
-      case int(Int)
-      case text(String)
-      case floats([Float])
-      case texts([String])
-    }
-
-    let operation: String
-    let inputs: [String]
-    let outputs: [String]
-    var attributes: [(name: String, value: Value)] = []
-
-    func write(_ message: inout WireWriter) {
-      for input in inputs { message.add(1, input) }
-      for output in outputs { message.add(2, output) }
-      message.add(3, outputs.first ?? operation)
-      message.add(4, operation)
-      for (name, value) in attributes {
-        message.add(5) { attribute in
-          attribute.add(1, name)
-          // The last field is the `AttributeType`.
-          switch value {
-          case .int(let number):
-            attribute.add(3, number)
-            attribute.add(20, 2)
-          case .text(let text):
-            attribute.add(4, text)
-            attribute.add(20, 3)
-          case .floats(let numbers):
-            for number in numbers { attribute.add(7, number) }
-            attribute.add(20, 6)
-          case .texts(let texts):
-            for text in texts { attribute.add(9, text) }
-            attribute.add(20, 8)
-          }
-        }
-      }
-    }
+  private static func nodes(of architecture: Architecture) -> [Node] {
+    let (layers, top) = layers(of: architecture)
+    return layers + [
+      // A two-dimensional matrix product uses the weight unchanged, shared with the embedding if tied.
+      Node("Reshape", [top, "rows"], ["states"]), output(of: architecture, states: "states"),
+      Node("LogSoftmax", ["logits"], ["row_log_probabilities"], [("axis", .int(-1))]),
+      Node("Shape", ["tokens"], ["tokens_shape"]),
+      Node("Concat", ["tokens_shape", "vocabulary_size"], ["shape"], [("axis", .int(0))]),
+      Node("Reshape", ["row_log_probabilities", "shape"], ["log_probabilities"]),
+    ]
   }
 
-  private static func nodes(of architecture: Architecture) -> [Node] {
+  /// Returns the operations from ids to the hidden states of the last layer.
+  ///
+  /// - Parameters:
+  ///   - architecture: The model's.
+  ///   - prefix: Precedes the names of the states before and after each layer: `h0`, `c0`, `h0_after`, `c0_after`, `h1` ...
+  /// - Returns: The operations, which read `tokens` `[time, batch]`, and the name of their result `[time, batch, H]`.
+  static func layers(
+    of architecture: Architecture, prefix: String = ""
+  ) -> (nodes: [Node], top: String) {
     var nodes: [Node] = []
-    func add(
-      _ operation: String, _ inputs: [String], _ outputs: [String],
-      _ attributes: [(String, Node.Value)] = []
-    ) {
-      nodes.append(
-        Node(operation: operation, inputs: inputs, outputs: outputs, attributes: attributes))
-    }
     switch architecture.input {
-    case .embedding: add("Gather", ["encoder.weight", "tokens"], ["input"])
+    case .embedding: nodes.append(Node("Gather", ["encoder.weight", "tokens"], ["input"]))
     case .oneHot:
-      add("OneHot", ["tokens", "vocabulary_size", "off_on"], ["input"], [("axis", .int(-1))])
+      nodes.append(
+        Node("OneHot", ["tokens", "vocabulary_size", "off_on"], ["input"], [("axis", .int(-1))]))
     }
     var below = "input"
     for (index, layer) in architecture.layers.enumerated() {
       let name = "layers.\(index)"
-      let isLSTM = layer.cell == .lstm
+      let states = (layer.cell == .lstm ? ["h", "c"] : ["h"]).map { "\(prefix)\($0)\(index)" }
       let hasBias = layer.bias != .none
-      add(
-        layer.cell.rawValue.uppercased(),
-        [below, "\(name).W", "\(name).R", hasBias ? "\(name).B" : "", "", "h\(index)"]
-          + (isLSTM ? ["c\(index)"] : []),
-        ["\(name).Y", "h\(index)_after"] + (isLSTM ? ["c\(index)_after"] : []),
-        attributes(of: layer))
+      nodes.append(
+        Node(
+          layer.cell.rawValue.uppercased(),
+          [below, "\(name).W", "\(name).R", hasBias ? "\(name).B" : "", ""] + states,
+          ["\(name).Y"] + states.map { "\($0)_after" },
+          attributes(of: layer)))
       // Y is [time, 1, batch, H].
-      add("Squeeze", ["\(name).Y", "directions"], [name])
+      nodes.append(Node("Squeeze", ["\(name).Y", "directions"], [name]))
       below = name
     }
-    // A two-dimensional matrix product uses the weight unchanged, shared with the embedding if
-    // tied.
-    add("Reshape", [below, "rows"], ["states"])
-    add(
+    return (nodes, below)
+  }
+
+  /// Returns the product of states `[rows, H]` with the output weight, and the bias: `logits` `[rows, V]`.
+  static func output(of architecture: Architecture, states: String) -> Node {
+    Node(
       "Gemm",
-      ["states", architecture.isTied ? "encoder.weight" : "decoder.weight"]
+      [states, architecture.isTied ? "encoder.weight" : "decoder.weight"]
         + (architecture.hasOutputBias ? ["decoder.bias"] : []), ["logits"], [("transB", .int(1))])
-    add("LogSoftmax", ["logits"], ["row_log_probabilities"], [("axis", .int(-1))])
-    add("Shape", ["tokens"], ["tokens_shape"])
-    add("Concat", ["tokens_shape", "vocabulary_size"], ["shape"], [("axis", .int(0))])
-    add("Reshape", ["row_log_probabilities", "shape"], ["log_probabilities"])
-    return nodes
   }
 
   private static func attributes(of layer: LayerArchitecture) -> [(String, Node.Value)] {
@@ -232,14 +220,6 @@ struct ONNXWriter {
 
   // MARK: - Constants
 
-  private struct Initializer {
-    let name: String
-    let dimensions: [Int]
-    let storages: [ByteStorage]
-    /// `true` if the data are 64-bit sizes.
-    var isShape = false
-  }
-
   private static func initializers(
     _ architecture: Architecture, _ parameters: ParameterTree<Tensor>
   ) throws -> [Initializer] {
@@ -257,27 +237,28 @@ struct ONNXWriter {
       list.append(
         Initializer(name: name, dimensions: tensor.shape.dimensions, storages: [tensor.storage]))
     }
-    func add(_ name: String, sizes: [Int], isScalar: Bool = false) {
-      let bytes = sizes.flatMap { withUnsafeBytes(of: Int64($0).littleEndian, Array.init) }
-      list.append(
-        Initializer(
-          name: name, dimensions: isScalar ? [] : [sizes.count], storages: [.owned(bytes)],
-          isShape: true))
-    }
     if architecture.input == .embedding { try add("encoder.weight", .embeddingWeight) }
     for (index, layer) in architecture.layers.enumerated() {
       list += try layerInitializers(layer, index) { try tensor(.layer(index, $0)) }
     }
     if !architecture.isTied { try add("decoder.weight", .outputWeight) }
     if architecture.hasOutputBias { try add("decoder.bias", .outputBias) }
-    add("directions", sizes: [1])
-    add("rows", sizes: [-1, architecture.outputInputSize])
-    add("vocabulary_size", sizes: [architecture.vocabularySize])
-    guard architecture.input == .oneHot else { return list }
-    let one = try tensor(.layer(0, .weightIH)).dtype
-    list.append(
-      Initializer(name: "off_on", dimensions: [2], storages: [.owned(offAndOn(one))]))
     return list
+  }
+
+  /// Returns the sizes of axes, those of the log-probabilities of all steps among them if `isWhole`, and the values of
+  /// one-hot vectors.
+  private static func constants(
+    of architecture: Architecture, _ parameters: ParameterTree<Tensor>, isWhole: Bool
+  ) -> [Initializer] {
+    let isOneHot = architecture.input == .oneHot
+    var list = [Initializer("directions", sizes: [1])]
+    if isWhole { list.append(Initializer("rows", sizes: [-1, architecture.outputInputSize])) }
+    if isWhole || isOneHot {
+      list.append(Initializer("vocabulary_size", sizes: [architecture.vocabularySize]))
+    }
+    guard isOneHot, let one = parameters[.layer(0, .weightIH)]?.dtype else { return list }
+    return list + [Initializer(name: "off_on", dimensions: [2], storages: [.owned(offAndOn(one))])]
   }
 
   /// Returns 0 and 1 in a type.

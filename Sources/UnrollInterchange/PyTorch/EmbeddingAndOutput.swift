@@ -63,6 +63,16 @@ struct EmbeddingAndOutput {
     outputBias = ownBias ?? assumedBias
     let used = [embedding?.name, output.name, outputBias?.name]
     let leftOver = rest.filter { !used.contains($0.name) }
+    let states = leftOver.filter { Self.isInitialState($0.tensor.shape, H: H) }
+    guard states.isEmpty || states.count != leftOver.count else {
+      let ignoring = states.prefix(6).map { "--ignore \($0.fileName)" }.joined(separator: " ")
+      throw model.file.error(
+        model.file.place, expected: "layers that begin from states of zeros",
+        found: "learned initial states: \(Self.describe(states))",
+        fix:
+          "a checkpoint has no place for them: with `\(ignoring)` the model begins from zeros, and "
+          + "gives other numbers at the start of each text")
+    }
     guard leftOver.isEmpty else {
       throw model.roleError(
         expected: "no tensors but embedding, recurrent layers and output",
@@ -72,6 +82,11 @@ struct EmbeddingAndOutput {
           + leftOver.prefix(6).map { "--ignore \($0.fileName)" }.joined(separator: " ")
           + "`; if one is a parameter under another name, say so")
     }
+  }
+
+  /// Returns `true` for the shape of the states of layers at the start of a text, `[layers, 1, H]`, as PyTorch takes them.
+  private static func isInitialState(_ shape: Shape, H: Int) -> Bool {
+    shape.rank == 3 && shape.dimensions.dropFirst().elementsEqual([1, H])
   }
 
   /// Returns the kind of another model, if the shapes show it.

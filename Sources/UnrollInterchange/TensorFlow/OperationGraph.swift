@@ -22,6 +22,9 @@ struct OperationGraph {
     let input: Int
   }
 
+  /// The maximum number of operations of a graph, which take more memory than the bytes they are made of.
+  static let mostNodes = 1 << 17
+
   private(set) var nodes: [Node] = []
   private var indices: [String: Int] = [:]
   /// The uses of each result.
@@ -41,7 +44,8 @@ struct OperationGraph {
 
   /// Reads the graph of a `MetaGraphDef`; `nil` if it has none or is damaged.
   init?(ofMetaGraph message: WireMessage) {
-    guard let graph = message.range(2).flatMap(message.message) else { return nil }
+    guard let graph = message.range(2).flatMap({ message.message($0, most: Self.mostNodes) })
+    else { return nil }
     self.init(graph)
   }
 

@@ -10,9 +10,8 @@ import UnrollTokenization
 struct SavedModel {
   static let fileName = "saved_model.pb"
   private static let metadataName = "keras_metadata.pb"
-  private static let largestText = 16 << 20
-  /// The weight of a list beside its bytes: it is compared with the others.
-  private static let costOfList = 16 << 10
+  /// The maximum number of operations of the graph and all functions.
+  private static let mostOperations = 1 << 19
 
   /// The index of the variables.
   let index: String
@@ -47,33 +46,34 @@ struct SavedModel {
     }
     let message = WireMessage(0..<file.count, of: .mapped(file, 0..<file.count))
     let graphs = message?.ranges(2).compactMap { message?.message($0) } ?? []
-    guard let metaGraph = graphs.first, graphs.count == 1,
-      let graph = metaGraph.range(2).flatMap(metaGraph.message)
-    else { throw error("", "a SavedModel of one graph", "\(graphs.count) graphs") }
+    guard let metaGraph = graphs.first, graphs.count == 1 else {
+      throw error("", "a SavedModel of one graph", "\(graphs.count) graphs")
+    }
+    let most = OperationGraph.mostNodes
+    guard let graph = metaGraph.range(2).flatMap({ metaGraph.message($0, most: most) }) else {
+      throw error("", "a graph of at most \(most) operations", "more, or none")
+    }
     self.metaGraph = metaGraph
     index = SplitPath(file.path).sibling("variables/variables.index")
-    let library = graph.range(2).flatMap(graph.message)
-    let functions = library?.ranges(1).compactMap { library?.message($0) } ?? []
-    var texts: [(String, [[UInt8]])] = []
-    var room = Self.largestText
-    let groups =
-      [graph.ranges(1).compactMap(graph.message)]
-      + functions.map { function in function.ranges(3).compactMap(function.message) }
-    // The names of tensors that are saved and restored are no tokens.
-    let nodes = groups.flatMap { nodes in
-      let ofSaver = Set(nodes.filter(Self.isOfSaver).flatMap { $0.texts(3) }.map(Self.name))
-      return nodes.filter { !ofSaver.contains($0.text(1) ?? "") }
+    var constants = Constants()
+    var left = Self.mostOperations
+    func add(_ operations: [Range<Int>], of message: WireMessage) throws {
+      left -= operations.count
+      guard left >= 0 else {
+        throw error("", "at most \(Self.mostOperations) operations of functions", "more")
+      }
+      guard constants.add(operations.compactMap { message.message($0) }) else {
+        throw error("", "strings of at most 16 MB", "more")
+      }
     }
-    for node in nodes where node.text(2) == "Const" {
-      guard let list = OperationGraph.constant(of: node)?.texts, list.count > 1,
-        !list.contains(where: Self.isKey),
-        !texts.contains(where: { $0.1 == list })
-      else { continue }
-      room -= list.reduce(Self.costOfList) { $0 + $1.count }
-      guard room >= 0 else { throw error("", "strings of at most 16 MB", "more") }
-      texts.append((node.text(1) ?? "", list))
+    try add(graph.ranges(1), of: graph)
+    if let library = graph.range(2).flatMap({ graph.message($0) }) {
+      for range in library.ranges(1) {
+        guard let function = library.message(range, most: most) else { continue }
+        try add(function.ranges(3), of: function)
+      }
     }
-    self.texts = texts
+    texts = constants.texts
     layers = try Self.metadata(beside: file.path).first.map(Self.layers(in:)) ?? [:]
   }
 
@@ -89,21 +89,6 @@ struct SavedModel {
       return TokenSearch.list(
         special.map { Array($0.utf8) } + texts, name: "\(Self.fileName): the constant \(name)")
     }
-  }
-
-  /// Returns `true` for the name of a variable's tensor.
-  private static func isKey(_ text: [UInt8]) -> Bool {
-    String(decoding: text, as: UTF8.self).hasSuffix(TrackableGraph.suffix)
-  }
-
-  /// Returns `true` for an operation that saves or restores tensors by their names.
-  private static func isOfSaver(_ node: WireMessage) -> Bool {
-    ["SaveV2", "RestoreV2", "SaveSlices", "Save"].contains(node.text(2) ?? "")
-  }
-
-  /// Returns the name of the operation that gives a result, such as `Const:output:0`.
-  private static func name(_ result: String) -> String {
-    result.split(separator: ":", maxSplits: 1).first.map(String.init) ?? result
   }
 
   /// The operations of the graph itself.
@@ -125,5 +110,44 @@ struct SavedModel {
       layers[path] = try KerasFile.json(text, path, of: file)
     }
     return layers
+  }
+}
+
+/// The constant lists of strings of a graph and its functions.
+private struct Constants {
+  private(set) var texts: [(name: String, texts: [[UInt8]])] = []
+  /// The bytes that further lists may have.
+  private var room = 16 << 20
+  /// The weight of a list beside its bytes: it is compared with the others.
+  private static let costOfList = 16 << 10
+
+  /// Adds the lists among the operations of the graph, or of one function; `false` if there are too many.
+  mutating func add(_ nodes: [WireMessage]) -> Bool {
+    // The names of tensors that are saved and restored are no tokens.
+    let ofSaver = Set(nodes.filter(Self.isOfSaver).flatMap { $0.texts(3) }.map(Self.name))
+    for node in nodes where node.text(2) == "Const" && !ofSaver.contains(node.text(1) ?? "") {
+      guard let list = OperationGraph.constant(of: node)?.texts, list.count > 1,
+        !list.contains(where: Self.isKey), !texts.contains(where: { $0.texts == list })
+      else { continue }
+      room -= list.reduce(Self.costOfList) { $0 + $1.count }
+      guard room >= 0 else { return false }
+      texts.append((node.text(1) ?? "", list))
+    }
+    return true
+  }
+
+  /// Returns `true` for the name of a variable's tensor.
+  private static func isKey(_ text: [UInt8]) -> Bool {
+    String(decoding: text, as: UTF8.self).hasSuffix(TrackableGraph.suffix)
+  }
+
+  /// Returns `true` for an operation that saves or restores tensors by their names.
+  private static func isOfSaver(_ node: WireMessage) -> Bool {
+    ["SaveV2", "RestoreV2", "SaveSlices", "Save"].contains(node.text(2) ?? "")
+  }
+
+  /// Returns the name of the operation that gives a result, such as `Const:output:0`.
+  private static func name(_ result: String) -> String {
+    result.split(separator: ":", maxSplits: 1).first.map(String.init) ?? result
   }
 }

@@ -26,6 +26,8 @@ struct TrackableGraph {
   static let tensorName = "_CHECKPOINTABLE_OBJECT_GRAPH"
   /// The most attributes that lead to a variable; a layer in a model in a checkpoint has about six.
   private static let deepest = 64
+  /// The maximum number of objects, of which each may have a path that long.
+  private static let mostNodes = 1 << 16
   /// The suffix of the names of tensors.
   static let suffix = "/.ATTRIBUTES/VARIABLE_VALUE"
 
@@ -34,7 +36,7 @@ struct TrackableGraph {
 
   /// Reads a graph; `nil` if it is damaged.
   init?(_ bytes: [UInt8]) {
-    guard let message = WireMessage(bytes) else { return nil }
+    guard let message = WireMessage(bytes, most: Self.mostNodes) else { return nil }
     let ranges = message.ranges(1)
     var nodes: [Node] = []
     for range in ranges {

@@ -9,6 +9,8 @@ struct Torch7File {
   /// The value of the file.
   let root: Torch7Value
   private let nodes: [Torch7Node]
+  /// The binary form: the bytes of the file, unless it is in ASCII.
+  private let bytes: ByteStorage
 
   private static let damaged = "the file is damaged: copy it again"
 
@@ -30,29 +32,31 @@ struct Torch7File {
   /// A `long` has 8 bytes, or 4 on the machines of 32 bits and on Windows; no number in the file says
   /// which: the one under which the file ends where it should.
   ///
-  /// - Throws: `InterchangeError` if it is damaged, or in ASCII.
+  /// - Throws: `InterchangeError` if it is damaged.
   init(_ file: MappedFile) throws {
-    self.file = file
-    guard !Self.isASCII(file) else {
-      throw InterchangeError(
-        file: file.path, place: "", expected: "a file of Torch7 in binary form",
-        found: "one in ASCII",
-        fix: "save it in binary form with Torch7: "
-          + "`torch.save(\"new.t7\", torch.load(\"old.t7\", \"ascii\"))`")
+    func damaged(_ failure: Torch7Parser.Failure) -> InterchangeError {
+      InterchangeError(
+        file: file.path, place: "byte \(failure.offset)", expected: failure.expected,
+        found: failure.found, fix: Self.damaged)
     }
-    var parser = Torch7Parser(file, longSize: 8)
+    self.file = file
+    let isASCII = Self.isASCII(file)
+    do {
+      bytes = isASCII ? .owned(try Torch7Text.binary(of: file)) : .mapped(file, 0..<file.count)
+    } catch let failure as Torch7Parser.Failure {
+      throw damaged(failure)
+    }
+    var parser = Torch7Parser(bytes, longSize: Torch7Text.longSize)
     do {
       root = try parser.parse()
     } catch let failure as Torch7Parser.Failure {
-      var other = Torch7Parser(file, longSize: 4)
+      guard !isASCII else { throw damaged(failure) }
+      var other = Torch7Parser(bytes, longSize: 4)
       do {
         root = try other.parse()
       } catch let otherFailure as Torch7Parser.Failure {
         // The right size gets further.
-        let furthest = otherFailure.offset > failure.offset ? otherFailure : failure
-        throw InterchangeError(
-          file: file.path, place: "byte \(furthest.offset)", expected: furthest.expected,
-          found: furthest.found, fix: Self.damaged)
+        throw damaged(otherFailure.offset > failure.offset ? otherFailure : failure)
       }
       parser = other
     }
@@ -118,7 +122,7 @@ struct Torch7File {
   // MARK: - Tensors
 
   /// The maximum number of bytes of all parameters: several may be views of the same bytes.
-  var roomForTensors: Int { max(64 << 20, file.count) }
+  var roomForTensors: Int { max(64 << 20, bytes.count) }
 
   /// Returns `true` if a value is a tensor.
   func isTensor(_ value: Torch7Value?) -> Bool {
@@ -130,7 +134,7 @@ struct Torch7File {
     guard case .storage(let element, let range)? = node(value)?.content, range.count <= 96,
       ["int64", "int32"].contains(element.name)
     else { return nil }
-    let storage = ByteStorage.mapped(file, range)
+    let storage = bytes[range]
     return storage.withUnsafeBytes { bytes in
       element.size == 8
         ? bytes.elements(of: Int64.self) { Int($0) } : bytes.elements(of: Int32.self) { Int($0) }
@@ -179,7 +183,7 @@ struct Torch7File {
         place, expected: "tensors not much larger than the file in all", found: "larger ones")
     }
     room -= size
-    let storage = ByteStorage.mapped(file, range)
+    let storage = bytes[range]
     let start = view.offset * element.size
     let bytes: ByteStorage =
       view.isStored ? storage[start..<start + size] : .owned(view.gathered(from: storage))

@@ -46,7 +46,7 @@ struct Torch7Parser {
 
   /// The nodes, in order of their beginnings.
   private(set) var nodes: [Torch7Node] = []
-  private let file: MappedFile
+  private let bytes: ByteStorage
   /// The number of bytes of a `long`: 8, or 4 in files of 32-bit machines and of Windows.
   private let longSize: Int
   private var position = 0
@@ -54,9 +54,9 @@ struct Torch7Parser {
   private var values: [Int32: Torch7Value] = [:]
   private var stack: [Frame] = []
 
-  /// Prepares to parse a file.
-  init(_ file: MappedFile, longSize: Int) {
-    self.file = file
+  /// Prepares to parse the bytes of a file.
+  init(_ bytes: ByteStorage, longSize: Int) {
+    self.bytes = bytes
     self.longSize = longSize
   }
 
@@ -69,8 +69,8 @@ struct Torch7Parser {
       var value = try begin()
       while let part = value {
         guard let frame = stack.popLast() else {
-          guard position == file.count else {
-            throw failure("the end of the file", "\(file.count - position) more bytes")
+          guard position == bytes.count else {
+            throw failure("the end of the file", "\(bytes.count - position) more bytes")
           }
           return part
         }
@@ -88,10 +88,10 @@ struct Torch7Parser {
     case Kind.null: return .null
     case Kind.number:
       return .number(Double(bitPattern: UInt64(bitPattern: try integer(Int64.self))))
-    case Kind.text: return .text(file.copy(try bytes()))
+    case Kind.text: return .text(copy(try textRange()))
     case Kind.boolean: return .boolean(try i32() != 0)
     case Kind.function:
-      _ = try bytes()
+      _ = try textRange()
       stack.append(.function)
       return nil
     default: return try beginShared(kind)
@@ -108,7 +108,7 @@ struct Torch7Parser {
     if let value = values[index] { return value }
     if isFunction {
       values[index] = .function
-      _ = try bytes()
+      _ = try textRange()
       stack.append(.function)
       return nil
     }
@@ -139,8 +139,8 @@ struct Torch7Parser {
       }
       let count = try long()
       let (size, isHuge) = count.multipliedReportingOverflow(by: element.element.size)
-      guard count >= 0, !isHuge, size <= file.count - position else {
-        throw failure("\(count) elements of \(name)", "\(file.count - position) bytes")
+      guard count >= 0, !isHuge, size <= bytes.count - position else {
+        throw failure("\(count) elements of \(name)", "\(bytes.count - position) bytes")
       }
       nodes[node].content = .storage(
         element: element.element, bytes: position..<position + size)
@@ -194,18 +194,22 @@ struct Torch7Parser {
 
   // MARK: - Bytes
 
+  private func copy(_ range: Range<Int>) -> [UInt8] {
+    bytes.withUnsafeBytes { Array($0[range]) }
+  }
+
   private func failure(_ expected: String, _ found: String) -> Failure {
     Failure(offset: position, expected: expected, found: found)
   }
 
   private mutating func integer<Number: FixedWidthInteger>(_ type: Number.Type) throws -> Number {
     let size = MemoryLayout<Number>.size
-    guard size <= file.count - position else {
+    guard size <= bytes.count - position else {
       throw failure("\(size) more bytes", "the end of the file")
     }
     defer { position += size }
-    return withExtendedLifetime(file) {
-      Number(littleEndian: file.bytes.loadUnaligned(fromByteOffset: position, as: Number.self))
+    return bytes.withUnsafeBytes {
+      Number(littleEndian: $0.loadUnaligned(fromByteOffset: position, as: Number.self))
     }
   }
 
@@ -218,25 +222,26 @@ struct Torch7Parser {
   /// Returns a number of things that follow, each of a number of bytes at least.
   private mutating func count(of size: Int) throws -> Int {
     let count = Int(try i32())
-    guard count >= 0, count <= (file.count - position) / size else {
-      throw failure("a count of what follows", "\(count), with \(file.count - position) bytes left")
+    guard count >= 0, count <= (bytes.count - position) / size else {
+      throw failure(
+        "a count of what follows", "\(count), with \(bytes.count - position) bytes left")
     }
     return count
   }
 
   /// Returns the range of the bytes after their number.
-  private mutating func bytes() throws -> Range<Int> {
+  private mutating func textRange() throws -> Range<Int> {
     let count = try count(of: 1)
     defer { position += count }
     return position..<position + count
   }
 
   private mutating func shortText() throws -> String {
-    let range = try bytes()
+    let range = try textRange()
     guard range.count <= 200 else {
       throw failure("the name of a class", "\(range.count) bytes")
     }
-    return String(decoding: file.copy(range), as: UTF8.self)
+    return String(decoding: copy(range), as: UTF8.self)
   }
 }
 

@@ -39,7 +39,7 @@ struct Torch7Node: Sendable {
     case object(body: Torch7Value)
     /// A view of a storage, which is `nil` for a tensor without elements; the offset counts from 0.
     case tensor(sizes: [Int], strides: [Int], offset: Int, storage: Torch7Value)
-    /// Elements in the file.
+    /// Elements among the bytes of the binary form.
     case storage(element: TorchElement, bytes: Range<Int>)
   }
 

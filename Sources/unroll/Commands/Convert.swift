@@ -198,6 +198,7 @@ struct Convert: ParsableCommand {
   private func convertFolder() throws {
     if let refusal = refusalOfUnpackedModel(model) { throw refusal }
     guard let target = targetName.flatMap(ConversionTarget.init(named:)) else {
+      _ = try ModelLocation(model)
       throw Refusal(
         "\(printable(model)): it is a folder, and --to is missing\n"
           + "  fix: give the format that its models get: --to unroll, --to pytorch or another")

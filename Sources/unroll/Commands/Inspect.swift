@@ -34,6 +34,7 @@ struct Inspect: ParsableCommand {
 
   func run() throws {
     if OutputOptions.isFolder(model), ModelLocation.file(inFolder: model) == nil {
+      _ = try ModelLocation(model)
       throw refusalOfUnpackedModel(model)
         ?? Refusal(
           "\(printable(model)): expected a file of a model; found a folder\n"
