@@ -48,13 +48,18 @@ public struct FixedWindow: Sendable, Hashable {
 }
 
 /// A description of a window in results.
-public struct WindowDescription: Sendable, Hashable {
+public struct WindowDescription: Sendable, Hashable, Codable {
   /// The number of tokens, N.
   public let length: Int
   /// The text of the padding token; `none` if shorter contexts are not padded.
   public let padding: String
   /// `true` if windows cross lines.
   public let crossesLines: Bool
+
+  private enum CodingKeys: String, CodingKey {
+    case length, padding
+    case crossesLines = "crosses_lines"
+  }
 
   /// The context of a prediction, in words.
   public var context: String {

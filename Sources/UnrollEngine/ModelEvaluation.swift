@@ -36,6 +36,14 @@ extension LanguageModel {
     withDetails: Bool = false, mixture: Mixture? = nil,
     progress: (EvaluationProgress) throws -> Void = { _ in }
   ) throws -> Perplexity {
+    guard preparation.part == nil || (`protocol`.isByLine && !crossesLines && !withDetails) else {
+      throw EngineError(
+        path: "--part",
+        expected: "a protocol that predicts each line alone: "
+          + PerplexityProtocol.allCases.filter(\.isByLine).map(\.rawValue).joined(separator: ", "),
+        found: "\(`protocol`.rawValue), whose state goes through the whole text",
+        fix: "give one of these with --protocol, or leave --part out")
+    }
     guard (`protocol` == .window) == (window != nil) else {
       throw NeuralError.window(
         expected: "a window for the protocol window, and for no other",
@@ -48,7 +56,7 @@ extension LanguageModel {
     // SRILM and KenLM treat the word <unk> of a text as an out-of-vocabulary word.
     text.takesUnknownTokenForUnknown = [.srilm, .kenlm].contains(`protocol`)
     text.recordsWords = withDetails
-    return try measure(`protocol`, path: path) { run in
+    return try measure(`protocol`, path: path, part: preparation.part) { run in
       run.window = window
       run.mixture = mixture
       run.result.mixture = mixture?.parts ?? []
@@ -123,7 +131,8 @@ extension LanguageModel {
   }
 
   private func measure(
-    _ protocol: PerplexityProtocol, path: String, _ body: (inout EvaluationRun) throws -> Void
+    _ protocol: PerplexityProtocol, path: String, part: TextPart? = nil,
+    _ body: (inout EvaluationRun) throws -> Void
   ) throws -> Perplexity {
     let start = ContinuousClock.now
     var run = EvaluationRun(model: self, result: Perplexity(`protocol`))
@@ -132,7 +141,8 @@ extension LanguageModel {
       throw TextError(
         path: path, line: nil,
         expected: "enough text for protocol \(`protocol`.rawValue)",
-        found: "\(run.result.tokens) token(s), none of which it predicts", fix: "give more text")
+        found: "\(run.result.tokens) token(s), none of which it predicts",
+        fix: part == nil ? "give more text" : "give fewer parts: none of the text is in this one")
     }
     guard run.result.totalNLL.isFinite else { throw NotFinite(path: self.path) }
     run.result.firstToken = firstToken(`protocol`, run.result.window)

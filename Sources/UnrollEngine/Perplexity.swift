@@ -29,6 +29,14 @@ public enum PerplexityProtocol: String, Sendable, CaseIterable {
   /// predicted unless its window is empty.
   case window
 
+  /// `true` if each line is predicted alone, so that parts of a text can be measured apart.
+  public var isByLine: Bool {
+    switch self {
+    case .sentence, .srilm, .kenlm, .window: true
+    case .stream, .columns, .lmEval: false
+    }
+  }
+
   /// The context of a prediction, in words.
   public var context: String {
     switch self {
@@ -81,9 +89,11 @@ public struct Perplexity: Sendable {
   /// does.
   public var leftOut = 0
   /// The sum of the negative log-probabilities of the predictions, in nats.
-  public var totalNLL = 0.0
+  public var totalNLL: Double { total.value }
   /// The part of `totalNLL` that belongs to words outside the vocabulary.
-  public var unknownNLL = 0.0
+  public var unknownNLL: Double { unknownTotal.value }
+  /// The sums behind `totalNLL` and `unknownNLL`.
+  var (total, unknownTotal) = (ExactSum(), ExactSum())
   /// The number of empty parts before and behind the words of the text, as `re.split(r"\s+", text)`
   /// counts them.
   var emptyEnds = 0
@@ -194,14 +204,14 @@ public struct Perplexity: Sendable {
   /// Adds one prediction.
   mutating func add(logProbability: Float, token: TokenInText) {
     predictions += 1
-    totalNLL -= Double(logProbability)
+    total.add(-logProbability)
     bytes += token.byteCount
     words += token.wordCount
     unknown += token.isUnknown ? 1 : 0
     unknownWords += token.unknownWordCount
     lineEndings += token.isLineEnd ? 1 : 0
     unknownLineEndings += token.isLineEnd && token.isUnknown ? 1 : 0
-    unknownNLL -= token.isOfUnknownWord ? Double(logProbability) : 0
+    if token.isOfUnknownWord { unknownTotal.add(-logProbability) }
   }
 
   /// Ends a bootstrap block, a sentence or window: the predictions since the previous block.
@@ -229,8 +239,8 @@ extension Perplexity {
       total.unknown += other.unknown
       total.unknownWords += other.unknownWords
       total.leftOut += other.leftOut
-      total.totalNLL += other.totalNLL
-      total.unknownNLL += other.unknownNLL
+      total.total.add(other.total)
+      total.unknownTotal.add(other.unknownTotal)
       total.emptyEnds += other.emptyEnds
       total.seconds += other.seconds
       total.blocks.append(other.blocks)
@@ -240,11 +250,16 @@ extension Perplexity {
 }
 
 /// Sums of losses over blocks of a text, merged so that their number stays bounded.
-struct BlockSums: Sendable {
+struct BlockSums: Sendable, Codable {
   private static let limit = 8192
 
+  private struct Block: Codable {
+    var nll: Double
+    var count: Int
+  }
+
   /// The loss and number of predictions of each block.
-  private var sums: [(nll: Double, count: Int)] = []
+  private var sums: [Block] = []
   /// The number of sentences or windows in each stored block.
   private var merged = 1
   private var pending = 0
@@ -266,13 +281,13 @@ struct BlockSums: Sendable {
   mutating func add(total: Double, count: Int) {
     pending += 1
     guard pending >= merged, count > predictions else { return }
-    sums.append((total - self.total, count - predictions))
+    sums.append(Block(nll: total - self.total, count: count - predictions))
     (self.total, predictions, pending) = (total, count, 0)
     guard sums.count == Self.limit else { return }
     // Merges neighbours pairwise.
     sums = stride(from: 0, to: sums.count, by: 2).map { index in
       let (first, second) = (sums[index], sums[index + 1])
-      return (first.nll + second.nll, first.count + second.count)
+      return Block(nll: first.nll + second.nll, count: first.count + second.count)
     }
     merged *= 2
   }
@@ -285,7 +300,7 @@ struct BlockSums: Sendable {
     while sums.count > Self.limit {
       sums = stride(from: 0, to: sums.count, by: 2).map { index in
         let pair = sums[index..<min(index + 2, sums.count)]
-        return (pair.reduce(0) { $0 + $1.nll }, pair.reduce(0) { $0 + $1.count })
+        return Block(nll: pair.reduce(0) { $0 + $1.nll }, count: pair.reduce(0) { $0 + $1.count })
       }
     }
   }

@@ -19,6 +19,8 @@ public struct TextPreparation: Sendable {
   public var normalization = Normalization.none
   /// `true` if letters become lower case by the simple mapping of each code point.
   public var isLowercased = false
+  /// The part of the text that is read; `nil` for all of it.
+  public var part: TextPart?
 
   /// Creates a preparation that changes nothing.
   public init() {}
@@ -49,6 +51,7 @@ struct PreparedLine {
 struct PreparedText: ~Copyable {
   private var lines: LineReader
   private let preparation: TextPreparation
+  private var isAtStart = true
 
   /// Opens a text.
   ///
@@ -74,6 +77,7 @@ struct PreparedText: ~Copyable {
   ///
   /// - Throws: `TextError` if the text cannot be read or prepared.
   mutating func next() throws(TextError) -> TextLine? {
+    try seek()
     guard let line = try lines.next() else { return nil }
     return try prepared(line)
   }
@@ -82,9 +86,17 @@ struct PreparedText: ~Copyable {
   ///
   /// - Throws: `TextError` if the text cannot be read or prepared.
   mutating func nextWithWords() throws(TextError) -> PreparedLine? {
+    try seek()
     guard let own = try lines.next() else { return nil }
     let words = own.words.map { String(decoding: own.bytes[$0], as: UTF8.self) }
     return PreparedLine(line: try prepared(own), ownWords: words)
+  }
+
+  /// Goes to the part, before the first line.
+  private mutating func seek() throws(TextError) {
+    guard isAtStart else { return }
+    isAtStart = false
+    if let part = preparation.part { try lines.restrict(to: part) }
   }
 
   private func prepared(_ line: TextLine) throws(TextError) -> TextLine {

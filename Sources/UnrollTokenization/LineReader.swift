@@ -86,6 +86,8 @@ public struct LineReader: ~Copyable {
   private var buffer: [UInt8] = []
   private var position = 0
   private var lineNumber = 0
+  /// The offset at and behind which no line of the part begins; `nil` for the whole text.
+  var end: Int?
   private var hasBegun = false
 
   private static let bufferSize = 256 * 1024
@@ -169,7 +171,7 @@ public struct LineReader: ~Copyable {
   public var fraction: Double? {
     guard let fileSize, fileSize > 0 else { return nil }
     // The position in plain text is known to the byte, in compressed text to the buffer.
-    let place = gzdirect(file) == 1 ? Int(gztell(file)) - (buffer.count - position) : gzoffset(file)
+    let place = gzdirect(file) == 1 ? offset : gzoffset(file)
     return min(1, Double(place) / Double(fileSize))
   }
 
@@ -177,6 +179,7 @@ public struct LineReader: ~Copyable {
   ///
   /// - Throws: `TextError` if the text cannot be read or decompressed.
   public mutating func next() throws(TextError) -> TextLine? {
+    if let end, offset >= end { return nil }
     var line: [UInt8] = []
     while true {
       if position == buffer.count, try !refill() {
@@ -205,6 +208,15 @@ public struct LineReader: ~Copyable {
       return finish(line, terminatorCount: try terminatorCount(endingWith: buffer[end]))
     }
   }
+
+  /// The number of bytes of plain text before the next line.
+  private var offset: Int { Int(gztell(file)) - (buffer.count - position) }
+
+  /// `true` if a carriage return ends a line.
+  var endsAtReturns: Bool { lineEnds == .universal }
+
+  /// Counts a line that is not read.
+  mutating func skipLine() { lineNumber += 1 }
 
   // MARK: - Bytes behind a line
 

@@ -11,7 +11,7 @@ import UnrollTokenization
 
 /// The sizes and cells of a new model.
 struct NewModelOptions: ParsableArguments {
-  @Option(help: "Cell of all layers: lstm, gru, rnn, mingru or qrnn (default: lstm).")
+  @Option(help: "Cell of all layers (default: lstm).")
   var cell: Cell?
 
   @Option(help: "Activation of a vanilla RNN: tanh or relu (default: tanh).")

@@ -39,6 +39,7 @@ struct PerplexityReport: Encodable {
   private let mixture: [MixturePart]?
   private let details: DetailsReport?
   private let baseline: BaselineReport?
+  private let part: PerplexityPart?
   private let reasons: [String: String]
 
   /// Creates a report.
@@ -48,11 +49,12 @@ struct PerplexityReport: Encodable {
   ///   - precision: The compute precision.
   ///   - interval: The bootstrap interval and its number of blocks.
   ///   - baseline: The comparison with another model, if there is one.
+  ///   - part: The part of the text that was measured, for `--merge`.
   ///   - withTimes: `false` to leave the times out.
   init(
     _ result: Perplexity, _ precision: Precision,
     interval: (low: Double, high: Double, blocks: Int)?, baseline: BaselineReport? = nil,
-    withTimes: Bool = true
+    part: PerplexityPart? = nil, withTimes: Bool = true
   ) {
     var missing = MissingNumbers()
     `protocol` = result.protocol.rawValue
@@ -99,6 +101,8 @@ struct PerplexityReport: Encodable {
     if details == nil { missing.reasons["details"] = "no --details" }
     self.baseline = baseline
     if baseline == nil { missing.reasons["baseline"] = "no --baseline" }
+    self.part = part
+    if part == nil { missing.reasons["part"] = "no --part" }
     if result.window == nil {
       for key in ["context_length", "pad"] {
         missing.reasons[key] = "the context has no fixed length"
@@ -117,7 +121,7 @@ struct PerplexityReport: Encodable {
       divisor, tokens
     case predictions, words, bytes, unknown, leftOut, vocabularySize, nll, perplexity, intervalOf
     case intervalLow, intervalHigh, blocks, figures, bitsPerToken, bitsPerWord, bitsPerByte
-    case seconds, tokensPerSecond, mixture, details, baseline, reasons
+    case seconds, tokensPerSecond, mixture, details, baseline, part, reasons
   }
 
   func encode(to encoder: any Encoder) throws {
@@ -154,6 +158,7 @@ struct PerplexityReport: Encodable {
     try container.encode(mixture, forKey: .mixture)
     try container.encode(details, forKey: .details)
     try container.encode(baseline, forKey: .baseline)
+    try container.encode(part, forKey: .part)
     try container.encode(reasons, forKey: .reasons)
   }
 }

@@ -131,7 +131,8 @@ struct TrainingOptions: ParsableArguments {
   /// The compute precision, if it is given.
   var precision: Precision? { trainingPrecision?.precision }
 
-  private static let optimizers = "sgd, adam, adamw, rmsprop, adagrad, adadelta, asgd"
+  private static let optimizers = OptimizerKind.allCases
+    .flatMap { $0 == .adam ? ["adam", "adamw"] : [$0.rawValue] }.joined(separator: ", ")
   private static let schedules = ScheduleKind.allCases.map(\.rawValue).joined(separator: ", ")
 
   func validate() throws {

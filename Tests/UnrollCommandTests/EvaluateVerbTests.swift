@@ -33,7 +33,7 @@ import UnrollFormat
               "context", "context_length", "pad", "first_token", "line_ends", "divisor",
               "interval_low", "interval_high",
               "blocks", "figures", "precision", "adaptation", "interval_of", "vocabulary_size",
-              "details", "baseline", "mixture", "reasons",
+              "details", "baseline", "part", "mixture", "reasons",
             ])
           fields["seconds"] = nil
           fields["tokens_per_second"] = nil

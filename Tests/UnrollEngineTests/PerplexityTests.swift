@@ -303,7 +303,8 @@ private struct Reference: Decodable {
     // The output of SRILM: 1 sentences, 9 words, 1 OOVs, logprob= -20.406 ppl= 185.068 ppl1= 355.426.
     var result = Perplexity(.srilm)
     (result.lines, result.lineEndings, result.words, result.unknownWords) = (1, 1, 9, 1)
-    (result.totalNLL, result.unknownNLL) = (20.406 * log(10) + 3, 3)
+    result.total.add(Float(20.406 * log(10) + 3))
+    result.unknownTotal.add(3)
     let figures = Dictionary(uniqueKeysWithValues: result.figures)
     // Its logarithm has three digits.
     #expect(abs((figures["ppl"] ?? 0) - 185.068) < 0.02)
@@ -385,7 +386,7 @@ private struct Reference: Decodable {
       let normal = (0..<12).reduce(-6.0) { sum, _ in
         sum + Double.random(in: 0..<1, using: &generator)
       }
-      result.totalNLL += 3 + normal
+      result.total.add(Float(3 + normal))
       result.predictions += 1
       result.endBlock()
       blocks = count
@@ -399,7 +400,7 @@ private struct Reference: Decodable {
     #expect(result.interval(resamples: 0) == nil)
     // However long the text, the blocks stay few, and none is lost.
     for _ in 0..<40_000 {
-      result.totalNLL += 3
+      result.total.add(3)
       result.predictions += 1
       result.endBlock()
     }
@@ -414,11 +415,11 @@ private struct Reference: Decodable {
     result.predictions = 8
     result.words = 4
     result.bytes = 32
-    result.totalNLL = 16 * log(2.0)
-    #expect(abs(result.perplexity - 4) < 1e-12)
-    #expect(abs(result.bitsPerToken - 2) < 1e-12)
-    #expect(abs((result.bitsPerWord ?? 0) - 4) < 1e-12)
-    #expect(abs((result.bitsPerByte ?? 0) - 0.5) < 1e-12)
+    result.total.add(12)
+    #expect(abs(result.perplexity - exp(1.5)) < 1e-12)
+    #expect(abs(result.bitsPerToken - 1.5 / log(2)) < 1e-12)
+    #expect(abs((result.bitsPerWord ?? 0) - 3 / log(2)) < 1e-12)
+    #expect(abs((result.bitsPerByte ?? 0) - 0.375 / log(2)) < 1e-12)
     result.words = 0
     result.bytes = 0
     #expect(result.bitsPerWord == nil && result.bitsPerByte == nil)

@@ -108,7 +108,7 @@ extension LanguageModel {
         ofSentences: ranges.map { Array(stream.ids[$0].dropFirst()) })
       {
         result.predictions += prediction.logProbabilities.count
-        result.totalNLL -= prediction.logProbabilities.reduce(0.0) { $0 + Double($1) }
+        for logProbability in prediction.logProbabilities { result.total.add(-logProbability) }
       }
       let fraction = Double(ranges.endIndex) / Double(stream.ranges.count)
       try progress(EvaluationProgress(perplexity: result, fraction: fraction))

@@ -47,6 +47,8 @@ struct Evaluate: ParsableCommand {
 
   @OptionGroup(title: "Adaptation to the text") var adaptation: AdaptationOptions
 
+  @OptionGroup(title: "Parts of a text") var parts: EvaluationPartOptions
+
   @Flag(help: "Estimate time and memory from a few seconds of work, and stop.")
   var estimate = false
 
@@ -83,6 +85,10 @@ struct Evaluate: ParsableCommand {
     if adaptation.dynamic != nil, !Precision.ofTraining.contains(options.precision) {
       throw ValidationError("--dynamic needs --precision f32 or bf16.")
     }
+    try parts.check(
+      `protocol`, texts: texts, json: json,
+      excludes: further.isGiven || adaptation.isGiven || mixtureOptions.isGiven || carry || estimate
+        || shown.isGiven)
     try mixtureOptions.check(
       `protocol`, excludes: adaptation.isGiven || estimate || further.isGiven)
     try further.check(
@@ -100,6 +106,12 @@ struct Evaluate: ParsableCommand {
       }
       return try EstimateReport(work).print(json: json)
     }
+    guard !parts.merge else {
+      let (total, precision) = try EvaluationPartOptions.merged([options.path] + texts)
+      var shown = self
+      shown.options.precision = precision
+      return try shown.print([total], total, nil)
+    }
     try shown.check(inputs: [options.path] + texts, replacing: force, json: json)
     let checkpoint = try options.checkpoint()
     let measure = try measurement(checkpoint)
@@ -113,7 +125,8 @@ struct Evaluate: ParsableCommand {
     }
     guard let total = Perplexity.total(of: results) else { return }
     let baseline = try comparison()
-    if !shown.printsFigure { try print(results, total, baseline) }
+    let part = try part(total, of: checkpoint)
+    if !shown.printsFigure { try print(results, total, baseline, part) }
     unknownText.note(total.leftOut)
     let notes = notes(total)
     for note in notes { Output.note(note) }
@@ -161,7 +174,8 @@ struct Evaluate: ParsableCommand {
 
   /// Prints the result of one text, or a row for each text and one for all.
   private func print(
-    _ results: [Perplexity], _ total: Perplexity, _ baseline: BaselineReport?
+    _ results: [Perplexity], _ total: Perplexity, _ baseline: BaselineReport?,
+    _ part: PerplexityPart? = nil
   ) throws {
     guard results.count > 1 else {
       guard json else {
@@ -171,7 +185,8 @@ struct Evaluate: ParsableCommand {
         return
       }
       return try Output.json(
-        PerplexityReport(total, options.precision, interval: interval(total), baseline: baseline))
+        PerplexityReport(
+          total, options.precision, interval: interval(total), baseline: baseline, part: part))
     }
     guard json else { return printRows(results, total) }
     func report(_ result: Perplexity) -> PerplexityReport {
@@ -181,6 +196,20 @@ struct Evaluate: ParsableCommand {
       SeveralTextsReport(
         texts: zip(texts, results).map { SeveralTextsReport.Row(text: $0, result: report($1)) },
         all: report(total)))
+  }
+
+  /// Returns the part of the text that was measured, for `--merge`; `nil` for the whole.
+  private func part(_ total: Perplexity, of model: Checkpoint) throws -> PerplexityPart? {
+    guard let part = parts.part else { return nil }
+    return PerplexityPart(
+      total, part: part, text: texts[0], textBytes: try MappedFile(path: texts[0]).count,
+      model: model.weightsDigest,
+      settings: [
+        "precision": options.precision.rawValue,
+        "normalize": preparation.preparation.normalization.rawValue,
+        "lowercase": preparation.lowercase ? "1" : "0",
+        "unknown": unknownText.leavesOut ? "drop" : "kept",
+      ])
   }
 
   private func printRows(_ results: [Perplexity], _ total: Perplexity) {
@@ -233,7 +262,9 @@ struct Evaluate: ParsableCommand {
     let model = try options.load(checkpoint, leavingOutUnknown: unknownText.leavesOut)
     let mixture = try mixtureOptions.mixture(
       of: model, options, protocol: `protocol`, preparation: preparation.preparation)
-    return { text, progress in
+    var taken = preparation.preparation
+    taken.part = parts.part
+    return { [taken] text, progress in
       warnOfLineEnds(inText: text, model.encoder, isLowered: preparation.lowercase)
       if let cache = adaptation.neuralCache {
         return try model.perplexity(
@@ -241,7 +272,7 @@ struct Evaluate: ParsableCommand {
       }
       return try model.perplexity(
         ofText: text, protocol: `protocol`, window: windows.window(of: model), crossesLines: carry,
-        preparation: preparation.preparation, withDetails: further.details,
+        preparation: taken, withDetails: further.details,
         mixture: mixture, progress: progress)
     }
   }

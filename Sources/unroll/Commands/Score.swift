@@ -103,6 +103,8 @@ struct Score: ParsableCommand {
 
   @OptionGroup(title: "Text") var preparation: PreparationOptions
 
+  @OptionGroup(title: "Parts of a text") var parts: PartOptions
+
   @OptionGroup(title: "Page and figure") var shown: ReportOptions
 
   @Flag(help: "Print the table as CSV (RFC 4180).")
@@ -156,6 +158,15 @@ struct Score: ParsableCommand {
       excludes: carry || windows.context != nil || pairs || nbest || latticeOptions.lattice
         || mixtureOptions.isGiven
         || stateOptions.states != nil || unknown?.leavesOut == true)
+    guard
+      parts.part == nil
+        || (!carry && !pairs && !nbest && !latticeOptions.lattice && words == nil
+          && dynamicOptions.dynamic == nil && stateOptions.states == nil && !shown.isGiven)
+    else {
+      throw ValidationError(
+        "--part cannot be combined with --carry, --pairs, --nbest, --lattice, --words, --dynamic, --states, --report or --plot."
+      )
+    }
     guard stateOptions.states == nil || windows.context == nil else {
       throw ValidationError("--states cannot be combined with --context.")
     }
@@ -190,6 +201,7 @@ struct Score: ParsableCommand {
     settings.segmentation = words
     settings.boundary = level == .word ? boundary : nil
     settings.preparation = preparation.preparation
+    settings.preparation.part = parts.part
     settings.answersEachLine = flush
     settings.guesses = guesses ?? 0
     settings.mixture = mixture
@@ -208,7 +220,7 @@ struct Score: ParsableCommand {
     var notes = self.notes(model)
     for note in notes { Output.note(note) }
     func print(_ sentence: SentenceScore, _ fraction: Double?) throws {
-      if totals.lines == 0 { printHeader(style) }
+      if totals.lines == 0, hasHeader { printHeader(style) }
       totals.add(sentence)
       try states?.add(sentence)
       let report = SentenceReport(sentence, style)
@@ -225,7 +237,7 @@ struct Score: ParsableCommand {
     progress.finish()
     try dynamicOptions.save(dynamic, text: text, replacing: stateOptions.force)
     try states?.finish()
-    if totals.lines == 0 { printHeader(style) }
+    if totals.lines == 0, hasHeader { printHeader(style) }
     let warning = totals.nll.flatMap {
       warningOfGuessing(nll: $0, count: totals.predictions, vocabularySize: model.vocabularySize)
     }
@@ -236,6 +248,9 @@ struct Score: ParsableCommand {
     }
     if let page { try write(page, notes, weights: checkpoint.statedDigest) }
   }
+
+  /// `true` unless the table goes on behind that of the part before.
+  private var hasHeader: Bool { (parts.part?.index ?? 1) == 1 }
 
   private func write(_ page: ScorePage, _ notes: [String], weights: String?) throws {
     try shown.write(

@@ -1,0 +1,35 @@
+// A sum of log-probabilities that does not depend on the order of its terms.
+
+/// A sum of numbers in units of 2^-60, which is exact for every float of magnitude 2^-37 or more.
+///
+/// Smaller ones are rounded alone, so that the sum of some numbers is the same in any order and any grouping: that of
+/// a text is the sum of those of its parts, to the last bit.
+struct ExactSum: Sendable, Hashable {
+  /// The sum in units of 2^-60.
+  private(set) var units: Int128 = 0
+  /// The sum of the terms that are not finite, or too large for 2^35 of them to fit.
+  private var others = 0.0
+
+  init() {}
+
+  /// Creates a sum from its units.
+  init(units: Int128) { self.units = units }
+
+  /// Adds a number.
+  mutating func add(_ number: Float) {
+    guard number.magnitude < 0x1p32 else {
+      others += Double(number)
+      return
+    }
+    units += Int128((Double(number) * 0x1p60).rounded())
+  }
+
+  /// Adds another sum.
+  mutating func add(_ other: ExactSum) {
+    units += other.units
+    others += other.others
+  }
+
+  /// The sum, rounded once.
+  var value: Double { Double(units) * 0x1p-60 + others }
+}
