@@ -200,7 +200,7 @@ struct TrainingOptions: ParsableArguments {
     settings.window = bptt ?? (sentences ? 512 : settings.window)
     settings.windowKind = sentences ? .sentence : randomBptt ? .random : .fixed
     settings.accumulation = gradientAccumulation ?? settings.accumulation
-    settings.shards = shards ?? settings.shards
+    settings.shards = shards ?? (Launcher.size ?? 1)
     try setOptimizer(of: &settings)
     if let clip { settings.clip = clip > 0 ? .globalNorm(clip) : nil }
     if let clipValue { settings.clip = .value(clipValue) }

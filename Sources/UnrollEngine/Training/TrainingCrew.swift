@@ -24,6 +24,8 @@ final class TrainingCrew {
   let hosts: [String]
   /// `true` after a failure that all ranks know of.
   private(set) var hasFailed = false
+  /// `true` after the end of the training.
+  private(set) var hasEnded = false
 
   /// The crew of a training without other ranks.
   init() {
@@ -113,6 +115,14 @@ final class TrainingCrew {
     var value = value
     try withUnsafeMutableBytes(of: &value) { try group.broadcast($0) }
     return value
+  }
+
+  /// Agrees that the training ends here.
+  ///
+  /// - Throws: As `agree(_:)`.
+  func end() throws {
+    _ = try agree(.success([]))
+    hasEnded = true
   }
 
   /// Tells the other ranks of a failure that they do not know of.
