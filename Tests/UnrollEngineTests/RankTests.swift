@@ -243,6 +243,27 @@ import UnrollTensors
     }
   }
 
+  @Test("Rank 0 shows that it works while the others wait for it, and its errors are its own")
+  func signsOfLife() throws {
+    for fails in [false, true] {
+      let results = ThreadGroup.run(3) { group in
+        let crew = try TrainingCrew(group, host: "h\(group.rank)")
+        crew.lifeSignInterval = .zero
+        return try crew.leading { isAlive in
+          for _ in 0..<10 { try isAlive() }
+          if fails { throw Broken() }
+          return group.rank + 7
+        }
+      }
+      if fails {
+        #expect(throws: Broken.self) { try results[0].get() }
+      } else {
+        #expect(try results[0].get() == 7)
+      }
+      for result in results.dropFirst() { #expect(try result.get() == nil) }
+    }
+  }
+
   @Test("The wish of one rank to stop pauses all after the same step")
   func wishes() throws {
     try withTemporaryFolder { folder in

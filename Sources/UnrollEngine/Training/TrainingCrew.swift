@@ -22,6 +22,8 @@ final class TrainingCrew {
   let group: any Group
   /// The name of the host of each rank.
   let hosts: [String]
+  /// The time between two signs of life of rank 0 in a long task, far below any patience of the others.
+  var lifeSignInterval = Duration.seconds(5)
   /// `true` after a failure that all ranks know of.
   private(set) var hasFailed = false
   /// `true` after the end of the training.
@@ -99,7 +101,7 @@ final class TrainingCrew {
     var last = ContinuousClock.now
     let result = Swift.Result {
       try body {
-        guard last.duration(to: .now) > Self.lifeSignInterval else { return }
+        guard last.duration(to: .now) > lifeSignInterval else { return }
         last = .now
         _ = try broadcast(1)
       }
@@ -107,9 +109,6 @@ final class TrainingCrew {
     _ = try broadcast(0)
     return try result.get()
   }
-
-  /// The time between two signs of life of rank 0, far below any patience of the others.
-  private static var lifeSignInterval: Duration { .seconds(5) }
 
   private func broadcast(_ value: UInt8) throws -> UInt8 {
     var value = value
