@@ -34,6 +34,8 @@ let package = Package(
       linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux]))]),
     .target(name: "CElementary"),
     .target(name: "CProcess"),
+    .target(
+      name: "CUnrollGroup", linkerSettings: [.linkedLibrary("dl", .when(platforms: [.linux]))]),
 
     // The library, in dependency order.
     .target(name: "UnrollTensors", dependencies: ["CElementary"]),
@@ -67,8 +69,8 @@ let package = Package(
     .executableTarget(
       name: "unroll",
       dependencies: [
-        "CProcess", "UnrollEngine", "UnrollFormat", "UnrollHDF5", "UnrollInterchange",
-        "UnrollNeural", "UnrollReport", "UnrollSerialization", "UnrollTensors",
+        "CProcess", "CUnrollGroup", "UnrollEngine", "UnrollFormat", "UnrollHDF5",
+        "UnrollInterchange", "UnrollNeural", "UnrollReport", "UnrollSerialization", "UnrollTensors",
         "UnrollTokenization",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),

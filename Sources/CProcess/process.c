@@ -120,8 +120,10 @@ void unroll_catch_requests_to_stop(void) {
   sigaddset(&action.sa_mask, SIGINT);
   sigaddset(&action.sa_mask, SIGTERM);
   sigaddset(&action.sa_mask, SIGHUP);
+  sigaddset(&action.sa_mask, SIGUSR1);
   sigaction(SIGINT, &action, NULL);
   sigaction(SIGTERM, &action, NULL);
+  sigaction(SIGUSR1, &action, NULL);
   // The end of a terminal or of a connection, unless `nohup` or the like wants it to mean nothing.
   struct sigaction hangup;
   if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
@@ -132,6 +134,7 @@ void unroll_catch_requests_to_stop(void) {
   sigaddset(&requests, SIGINT);
   sigaddset(&requests, SIGTERM);
   sigaddset(&requests, SIGHUP);
+  sigaddset(&requests, SIGUSR1);
   sigprocmask(SIG_UNBLOCK, &requests, NULL);
 }
 

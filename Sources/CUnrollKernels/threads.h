@@ -6,6 +6,3 @@
 
 /// Runs a task over all rows, split over the threads where `work`, in elements, is worth it.
 void unroll_for_rows(size_t rows, size_t work, unroll_row_task task, void *context);
-
-/// Returns the number of threads that a loop of the calling thread may use; 1 inside a part of another loop.
-size_t unroll_thread_count(void);

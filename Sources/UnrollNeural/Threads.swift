@@ -48,4 +48,7 @@ public enum Threads {
     get { Int(unroll_threads()) }
     set { unroll_set_threads(Int32(clamping: newValue)) }
   }
+
+  /// The number of threads that a computation uses now.
+  public static var used: Int { Int(unroll_thread_count()) }
 }

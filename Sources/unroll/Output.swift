@@ -9,7 +9,7 @@ import UnrollTensors
 enum Output {
   /// Prints a line of the result.
   static func result(_ line: String) {
-    print(line)
+    if !Launcher.isQuiet { print(line) }
   }
 
   /// Prints decoded text immediately; on a terminal, control characters are removed.
@@ -31,7 +31,12 @@ enum Output {
 
   /// Prints a note on standard error.
   static func note(_ line: String) {
-    writeToStandardError(line + "\n")
+    if !Launcher.isQuiet { writeToStandardError(line + "\n") }
+  }
+
+  /// Prints an error on standard error, with the rank and host of a process that leaves notes to rank 0.
+  static func failure(_ error: any Error) {
+    writeToStandardError("unroll: \(Launcher.isQuiet ? Launcher.name + ": " : "")\(error)\n")
   }
 
   /// Writes text to standard error, ignoring failures.
@@ -158,7 +163,7 @@ struct Progress {
 
   /// Shows a line periodically: every half second on a terminal, every ten seconds elsewhere.
   mutating func report(_ line: (_ seconds: Double) -> String) {
-    guard ContinuousClock.now >= nextReport else { return }
+    guard ContinuousClock.now >= nextReport, !Launcher.isQuiet else { return }
     nextReport = .now + (isTerminal ? .milliseconds(500) : .seconds(10))
     hasReported = true
     var text = line(seconds)
@@ -182,6 +187,7 @@ struct Progress {
   static func during<Result>(
     _ task: String, _ body: () throws -> Result
   ) rethrows -> Result {
+    guard !Launcher.isQuiet else { return try body() }
     let isTerminal = isatty(STDERR_FILENO) == 1
     // The seconds behind the task take up to ten columns.
     let columns = isTerminal ? min(60, Output.terminalWidth - 11) : 60

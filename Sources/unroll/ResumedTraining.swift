@@ -45,8 +45,8 @@ extension TrainingVerb {
       guard !estimate else { return run }
       try run.restoreBest(
         files, weightsDigest: best?.weightsDigest, parameters: best?.parameters,
-        mayForget: changes.allowsOtherSettings)
-      if run.state.best == nil && checkpoint.training?.best != nil {
+        writes: !Launcher.isQuiet, mayForget: changes.allowsOtherSettings)
+      if !Launcher.isQuiet, run.state.best == nil && checkpoint.training?.best != nil {
         // The best model may be all that remains of the discarded evaluations.
         try OutputOptions.check(files.best, inputs: [], replacing: force)
         Output.note(

@@ -219,6 +219,7 @@ struct TrainingOptions: ParsableArguments {
     var settings = try given().settings
     if sentences { (settings.columns, settings.window) = (1, bptt ?? 512) }
     if epochs == nil && steps != nil { settings.maximumEpochs = nil }
+    if shards == nil { settings.shards = Launcher.size ?? 1 }
     try setOptimizer(of: &settings)
     if let clip { settings.clip = clip > 0 ? .globalNorm(clip) : nil }
     if let clipValue { settings.clip = .value(clipValue) }

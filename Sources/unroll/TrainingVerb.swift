@@ -74,6 +74,13 @@ struct TrainingVerb: ParsableArguments {
       valueName: "steps"))
   var saveEvery: Int?
 
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "On several machines: the seconds that a rank waits for the others before it ends (default: 600).",
+      valueName: "seconds"))
+  var peerTimeout: Int?
+
   @Flag(help: "Estimate time and memory from a few seconds of work, and stop.")
   var estimate = false
 
@@ -82,6 +89,9 @@ struct TrainingVerb: ParsableArguments {
 
   func validate() throws {
     if let keep, keep < 1 { throw ValidationError("--keep is at least 1.") }
+    if let peerTimeout, !(10...1_000_000).contains(peerTimeout) {
+      throw ValidationError("--peer-timeout is 10 to 1000000.")
+    }
     if let saveEvery, saveEvery < 1 { throw ValidationError("--save-every is at least 1.") }
     if let patience, patience < 1 { throw ValidationError("--patience is at least 1.") }
     if let pauseAfter, pauseAfter < 1 { throw ValidationError("--pause-after is at least 1.") }
@@ -114,16 +124,23 @@ struct TrainingVerb: ParsableArguments {
     _ names: TrainingNames, resuming: Bool, inputs: [String], resumeOptions: [String],
     begin: (TrainingFiles, inout TrainingReporter) throws -> TrainingRun
   ) throws {
+    try checkLauncher()
     let files = TrainingFiles(best: names.output, keptStates: keep ?? 0)
-    if !estimate { try checkFiles(names, files, resuming: resuming, inputs: inputs) }
     let page =
       shown.isGiven
       ? TrainingPage(shown, output: names.output, texts: [names.train, names.valid]) : nil
     var reporter = TrainingReporter(
       log: log, resuming: resuming, tensorBoard: tensorboard, json: json, page: page)
     var outcome = Outcome(files)
-    var run = try begin(files, &reporter)
+    let begun = Result {
+      if !estimate && !Launcher.isQuiet {
+        try checkFiles(names, files, resuming: resuming, inputs: inputs)
+      }
+      return try begin(files, &reporter)
+    }
+    var (run, group) = try share(begun)
     run.patience = patience
+    defer { group?.close(code: Ending.failure) }
     guard !estimate else {
       let work = try Progress.during("measuring") { try run.estimate() }
       if work.predictions == 0 {
@@ -135,8 +152,8 @@ struct TrainingVerb: ParsableArguments {
     // A closed standard output must not end the training.
     signal(SIGPIPE, SIG_IGN)
     unroll_catch_requests_to_stop()
-    try reporter.begin(run)
     do {
+      if !Launcher.isQuiet { try reporter.begin(run) }
       let end = try run.run(
         saving: files, every: saveEvery,
         shouldPause: { state in
@@ -144,12 +161,12 @@ struct TrainingVerb: ParsableArguments {
         },
         report: {
           outcome.add($0)
-          try reporter.report($0, $1)
+          if !Launcher.isQuiet { try reporter.report($0, $1) }
         }, progress: { reporter.report($0) })
       reporter.finish()
-      try reporter.writePage(run)
+      if !Launcher.isQuiet { try reporter.writePage(run) }
       switch end {
-      case .finished: try conclude(run, files, outcome)
+      case .finished: if !Launcher.isQuiet { try conclude(run, files, outcome) }
       case .paused:
         Output.note("paused after step \(run.state.step): saved \(printable(files.last))")
         Output.note("  resume: \(resumeCommand(names, files, resumeOptions))")
@@ -157,8 +174,10 @@ struct TrainingVerb: ParsableArguments {
         throw Ending.paused
       }
     } catch let error where !(error is ExitCode) {
+      run.abandon(error)
       reporter.finish()
-      Output.note("unroll: \(error)")
+      // The ranks agree on errors, and rank 0 prints them; an error of the communication is each rank's own.
+      if !Launcher.isQuiet || error is GroupError { Output.failure(error) }
       if (resuming || outcome.wroteLast(of: files)) && !(error is OutputTaken) {
         noteWhatIsSaved(names, files, resumeOptions)
       }

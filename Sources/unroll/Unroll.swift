@@ -75,7 +75,7 @@ struct Unroll: ParsableCommand {
         }
         exit(withError: error)
       }
-      Output.note("unroll: \(error)")
+      Output.failure(error)
       Foundation.exit(Ending.failure)
     }
   }

@@ -32,7 +32,7 @@ import UnrollFormat
 
   @Test(
     "A signal that arrives twice at once pauses the training once",
-    arguments: ["HUP", "TERM", "INT"])
+    arguments: ["HUP", "TERM", "INT", "USR1"])
   func repeatedSignals(_ name: String) throws {
     try withScene { folder in
       let line = """

@@ -5,6 +5,7 @@ import TestSupport
 import Testing
 import UnrollFormat
 import UnrollNeural
+import UnrollTensors
 
 @testable import UnrollEngine
 
@@ -18,8 +19,7 @@ import UnrollNeural
   ) throws -> (results: [Result<TrainingEnd, any Error>], bytes: [Data]) {
     let results = ThreadGroup.run(ranks) { group in
       let files = scene.files(name)
-      var run = try resuming ? scene.resume(files) : scene.begin()
-      #expect(try run.join(group, host: "h\(group.rank)").isEmpty)
+      var run = try group.joined(resuming ? scene.resume(files) : scene.begin())
       return try scene.run(&run, files, until: step)
     }
     return (results, try TrainingScene.bytes(scene.files(name)))
@@ -133,6 +133,7 @@ import UnrollNeural
       try Data((TrainingScene.text(lines: 60, seed: 9)).utf8)
         .write(to: URL(filePath: "\(folder)/other.txt"))
       for (name, expected) in [
+        ("file", "\(folder)/none.txt: cannot open"),
         ("text", "expected the training text of rank 0 on h0, sha256 "),
         ("model", "expected the model of rank 0 on h0, weights_digest "),
         ("setting", "expected the setting learning_rate of rank 0 on h0, learning_rate=1.0; found"),
@@ -141,28 +142,33 @@ import UnrollNeural
           var own = shared
           if group.rank == 2 {
             switch name {
-            case "text": break
+            case "text", "file": break
             case "model":
               own = other
             default: own.settings.hyperparameters[.learningRate] = 2
             }
           }
-          let train = name == "text" && group.rank == 2 ? "other.txt" : "train.txt"
-          var run = try TrainingRun(
-            own.checkpoint, settings: own.settings, train: own.text(train),
-            valid: own.text("valid.txt"))
-          _ = try run.join(group, host: "h\(group.rank)")
+          let train =
+            group.rank < 2
+            ? "train.txt" : ["text": "other.txt", "file": "none.txt"][name, default: "train.txt"]
+          _ = try group.joined(
+            TrainingRun(
+              own.checkpoint, settings: own.settings, train: own.text(train),
+              valid: own.text("valid.txt")))
         }
         #expect(results.count == 3)
-        for result in results {
+        for (rank, result) in results.enumerated() {
+          if name == "file" && rank == 2 {
+            #expect(throws: FileError.self) { try result.get() }
+            continue
+          }
           let error = try #require(throws: RankFailure.self) { try result.get() }
           #expect(error.rank == 2)
           #expect(error.description.hasPrefix("rank 2 on h2: \(expected)"), "\(error)")
         }
       }
       let tooFew = ThreadGroup.run(2) { group in
-        var run = try scene.begin()
-        _ = try run.join(group, host: "h")
+        _ = try group.joined(scene.begin())
       }
       for result in tooFew { #expect(throws: EngineError.self) { try result.get() } }
       scene.expectNoFiles("shared")
@@ -193,8 +199,7 @@ import UnrollNeural
       for failing in 0..<3 {
         let files = scene.files("failing-\(failing)")
         let results = ThreadGroup.run(3) { [scene] group in
-          var run = try scene.begin()
-          _ = try run.join(group, host: "h\(group.rank)")
+          var run = try group.joined(scene.begin())
           _ = try run.run(saving: files) { _, run in
             if run.state.step == 5 && group.rank == failing { throw Broken() }
           }
@@ -228,8 +233,7 @@ import UnrollNeural
       scene.settings.clip = nil
       let files = scene.files("diverged")
       let results = ThreadGroup.run(2) { [scene] group in
-        var run = try scene.begin()
-        _ = try run.join(group, host: "h\(group.rank)")
+        var run = try group.joined(scene.begin())
         _ = try scene.run(&run, files)
       }
       for result in results {
@@ -239,14 +243,34 @@ import UnrollNeural
     }
   }
 
+  @Test("Rank 0 shows that it works while the others wait for it, and its errors are its own")
+  func signsOfLife() throws {
+    for fails in [false, true] {
+      let results = ThreadGroup.run(3) { group in
+        let crew = try TrainingCrew(group, host: "h\(group.rank)")
+        crew.lifeSignInterval = .zero
+        return try crew.leading { isAlive in
+          for _ in 0..<10 { try isAlive() }
+          if fails { throw Broken() }
+          return group.rank + 7
+        }
+      }
+      if fails {
+        #expect(throws: Broken.self) { try results[0].get() }
+      } else {
+        #expect(try results[0].get() == 7)
+      }
+      for result in results.dropFirst() { #expect(try result.get() == nil) }
+    }
+  }
+
   @Test("The wish of one rank to stop pauses all after the same step")
   func wishes() throws {
     try withTemporaryFolder { folder in
       var scene = try TrainingScene(folder, .small())
       scene.settings.shards = 2
       let results = ThreadGroup.run(2) { [scene] group in
-        var run = try scene.begin()
-        _ = try run.join(group, host: "h\(group.rank)")
+        var run = try group.joined(scene.begin())
         let end = try run.run(
           saving: scene.files("paused"),
           shouldPause: { group.rank == 1 && $0.step == 6 }, report: { _, _ in })
@@ -256,6 +280,13 @@ import UnrollNeural
       for result in results { #expect(try result.get() == 6) }
       #expect(try Checkpoint(contentsOf: scene.files("paused").last).training?.step == 6)
     }
+  }
+}
+
+extension ThreadGroup {
+  /// Returns a training that is shared with the other ranks, on hosts h0, h1, ...
+  fileprivate func joined(_ run: @autoclosure () throws -> TrainingRun) throws -> TrainingRun {
+    try TrainingRun.joining(Result { try run() }, self, host: "h\(rank)").run
   }
 }
 

@@ -25,7 +25,7 @@ void unroll_close_descriptors_but(int kept, int also_kept);
 /// Has SIGPROF end this process once it has used so many seconds of processor time; waiting does not count.
 void unroll_limit_work(double seconds);
 
-/// From now on SIGINT (Ctrl-C), SIGTERM and SIGHUP are only recorded, however often they come. Exception: a
+/// From now on SIGINT (Ctrl-C), SIGTERM, SIGHUP and SIGUSR1 are only recorded, however often they come. Exception: a
 /// SIGINT half a second or more after the first signal ends the process. SIGHUP stays ignored if it was ignored
 /// before, as under `nohup`.
 void unroll_catch_requests_to_stop(void);

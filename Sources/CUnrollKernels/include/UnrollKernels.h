@@ -55,6 +55,9 @@ void unroll_set_threads(int count);
 /// Returns the number that was set, or 0.
 int unroll_threads(void);
 
+/// Returns the number of threads that a loop of the calling thread may use; 1 inside a part of another loop.
+size_t unroll_thread_count(void);
+
 /// Handles the rows from `begin` up to `end`.
 typedef void (*unroll_row_task)(void *context, size_t begin, size_t end);
 

@@ -13,10 +13,12 @@ extension Checkpoint {
   ///   - new: The initialization of its model; `nil` if it has a file.
   ///   - words: The treatment of new words; `nil` if there is none.
   ///   - inputs: The digests and names of its files other than the texts.
+  ///   - freeShards: `true` to go on with the shards of the state.
   ///   - path: The path of the state, for errors.
   /// - Throws: `EngineError` that names the first difference.
   public func checkBeginning(
-    _ settings: TrainingSettings, new: NewModel?, words: NewWords?, inputs: [String], path: String
+    _ settings: TrainingSettings, new: NewModel?, words: NewWords?, inputs: [String],
+    freeShards: Bool = false, path: String
   ) throws {
     guard training != nil, let entry = provenance.last else {
       throw EngineError(
@@ -36,7 +38,7 @@ extension Checkpoint {
     let free =
       ["epochs", "steps", "new_tokens", "dropped_tokens"]
       + (words != nil && words?.rows == nil ? ["new_rows"] : [])
-      + (settings.keepsOptimizer ? ["optimizer"] : [])
+      + (settings.keepsOptimizer ? ["optimizer"] : []) + (freeShards ? ["shards"] : [])
     func compared(_ lines: some Sequence<String>) -> [String] {
       lines.filter { line in !free.contains { line.hasPrefix($0 + "=") } }
     }

@@ -22,8 +22,12 @@ final class TrainingCrew {
   let group: any Group
   /// The name of the host of each rank.
   let hosts: [String]
+  /// The time between two signs of life of rank 0 in a long task, far below any patience of the others.
+  var lifeSignInterval = Duration.seconds(5)
   /// `true` after a failure that all ranks know of.
   private(set) var hasFailed = false
+  /// `true` after the end of the training.
+  private(set) var hasEnded = false
 
   /// The crew of a training without other ranks.
   init() {
@@ -97,7 +101,7 @@ final class TrainingCrew {
     var last = ContinuousClock.now
     let result = Swift.Result {
       try body {
-        guard last.duration(to: .now) > Self.lifeSignInterval else { return }
+        guard last.duration(to: .now) > lifeSignInterval else { return }
         last = .now
         _ = try broadcast(1)
       }
@@ -106,13 +110,18 @@ final class TrainingCrew {
     return try result.get()
   }
 
-  /// The time between two signs of life of rank 0, far below any patience of the others.
-  private static var lifeSignInterval: Duration { .seconds(5) }
-
   private func broadcast(_ value: UInt8) throws -> UInt8 {
     var value = value
     try withUnsafeMutableBytes(of: &value) { try group.broadcast($0) }
     return value
+  }
+
+  /// Agrees that the training ends here.
+  ///
+  /// - Throws: As `agree(_:)`.
+  func end() throws {
+    _ = try agree(.success([]))
+    hasEnded = true
   }
 
   /// Tells the other ranks of a failure that they do not know of.

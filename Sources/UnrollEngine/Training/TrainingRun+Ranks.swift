@@ -5,18 +5,28 @@ import UnrollNeural
 import UnrollTensors
 
 extension TrainingRun {
-  /// Shares the training with other ranks; each has begun or resumed it by itself.
+  /// Shares a training with other ranks; each has begun or resumed it by itself.
   ///
   /// - Parameters:
+  ///   - begun: The training, or the error that kept this rank from it.
   ///   - group: The ranks.
   ///   - host: The name of this rank's host.
-  /// - Returns: Notes about differences that change no result.
-  /// - Throws: `RankFailure` if a rank has another model, text, version or other settings; `EngineError` if there
-  ///   are more ranks than shards; an error if the connection fails.
-  public mutating func join(_ group: any Group, host: String) throws -> [String] {
-    crew = try TrainingCrew(group, host: host)
-    let own = facts.map { "\($0.name)\t\($0.value)" } + [Instructions.current]
-    let all = try crew.agree(.success(Array(own.joined(separator: "\0").utf8))).map {
+  /// - Returns: The training, and notes about differences that change no result.
+  /// - Throws: The error of this rank; `RankFailure` if another rank failed, or has another model, text, version or
+  ///   other settings; `EngineError` if there are more ranks than shards; an error if the connection fails.
+  public static func joining(
+    _ begun: Result<TrainingRun, any Error>, _ group: any Group, host: String
+  ) throws -> (run: TrainingRun, notes: [String]) {
+    let crew = try TrainingCrew(group, host: host)
+    let all = try crew.agree(begun.map { Array($0.facts.joined(separator: "\0").utf8) })
+    var run = try begun.get()
+    run.crew = crew
+    return (run, try run.compare(all))
+  }
+
+  /// Compares the facts of all ranks with those of rank 0.
+  private func compare(_ messages: [[UInt8]]) throws -> [String] {
+    let all = messages.map {
       String(decoding: $0, as: UTF8.self).split(separator: "\0").map(String.init)
     }
     for (rank, others) in all.enumerated() {
@@ -30,13 +40,14 @@ extension TrainingRun {
           + "\(value(first)); found \(value(other))\n"
           + "  fix: give every rank the same program, files and options")
     }
-    guard state.shards >= group.size else {
+    let size = crew.group.size
+    guard state.shards >= size else {
       throw EngineError(
         path: "--shards \(state.shards)",
-        expected: "a shard for each of \(group.size) ranks", found: "\(state.shards)",
+        expected: "a shard for each of \(size) ranks", found: "\(state.shards)",
         fix: state.step == 0 && state.history.isEmpty
-          ? "start fewer ranks, or give --shards \(group.size) and a --batch-size of at least as many"
-          : "start at most \(state.shards) ranks; or resume with --allow-changes --shards \(group.size)"
+          ? "start fewer ranks, or give --shards \(size) and a --batch-size of at least as many"
+          : "start at most \(state.shards) ranks; or resume with --allow-changes --shards \(size)"
       )
     }
     return all.enumerated().compactMap { rank, others in
@@ -47,18 +58,19 @@ extension TrainingRun {
     }
   }
 
-  /// The facts that must be the same on every rank, each with its name.
-  private var facts: [(name: String, value: String)] {
-    let settings = settingLines.map { line in
-      (name: "setting \(line.prefix { $0 != "=" })", value: line)
-    }
+  /// The number of hosts of the ranks.
+  public var hostCount: Int { Set(crew.hosts).count }
+
+  /// The facts that must be the same on every rank, each after its name, and the instruction set.
+  private var facts: [String] {
+    let settings = settingLines.map { "setting \($0.prefix { $0 != "=" })\t\($0)" }
     return [
-      ("version", UnrollVersion.producer), ("training text", "sha256 \(train.digest)"),
-      ("validation text", "sha256 \(valid.digest)"),
-      ("tokens of the training text", "checksum \(columns.withUnsafeBytes(maskedChecksum))"),
-      ("model", "weights_digest \(weights.weightsDigest)"),
-      ("step", "\(state.step)"), ("number of settings", "\(settings.count)"),
-    ] + settings
+      "version\t\(UnrollVersion.producer)", "training text\tsha256 \(train.digest)",
+      "validation text\tsha256 \(valid.digest)",
+      "tokens of the training text\tchecksum \(columns.withUnsafeBytes(maskedChecksum))",
+      "model\tweights_digest \(weights.weightsDigest)", "step\t\(state.step)",
+      "number of settings\t\(settings.count)",
+    ] + settings + [Instructions.current]
   }
 
   /// Ends the training on all ranks after an error that the others may not know of.
@@ -67,6 +79,7 @@ extension TrainingRun {
   public mutating func abandon(_ error: any Error) {
     guard crew.isShared, !isAbandoned else { return }
     isAbandoned = true
+    guard !crew.hasEnded else { return }
     crew.report(error)
     // Rank 0 saves the state of all streams.
     try? gatherCarried()

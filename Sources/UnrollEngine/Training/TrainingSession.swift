@@ -45,11 +45,11 @@ extension TrainingRun {
         saves.isCurrent = false
         if case .finished = event {
           // The state is already saved after the last evaluation.
-          _ = try crew.agree(.success([]))
+          try crew.end()
           return .finished
         }
         if try settle(event, &saves, every: steps, shouldPause: shouldPause, report: report) {
-          _ = try crew.agree(.success([]))
+          try crew.end()
           break
         }
       }
@@ -144,12 +144,13 @@ extension TrainingRun {
   ///   - weightsDigest: The digest of weights that the best file states, or `nil` if there is no
   ///     file.
   ///   - parameters: The weights of that file.
+  ///   - writes: `true` to write the file; other ranks leave it to rank 0.
   ///   - mayForget: `true` to discard the evaluations if the best model is missing; the next one is
   ///     of the current model.
   /// - Throws: `EngineError` if the best model is missing; the errors of writing.
   public mutating func restoreBest(
     _ files: TrainingFiles, weightsDigest: String?, parameters: ParameterTree<Tensor>? = nil,
-    mayForget: Bool = false
+    writes: Bool = true, mayForget: Bool = false
   ) throws {
     guard let best = state.best else { return }
     if best.weightsDigest == weightsDigest {
@@ -165,6 +166,6 @@ extension TrainingRun {
         fix: "give as --output the file that the training wrote before")
     }
     if state.schedule[.rollback] == 1 { bestParameters = weights.parameters }
-    try weights.write(to: files.best, replacing: true)
+    if writes { try weights.write(to: files.best, replacing: true) }
   }
 }

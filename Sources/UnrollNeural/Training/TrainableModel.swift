@@ -117,6 +117,11 @@ public final class TrainableModel {
   ///
   /// - Parameter isWanted: `true` to sum; `false` to replace the gradients with each window.
   public func beginAccumulation(_ isWanted: Bool) {
+    if let replaced, outputGradients.weight.isEmpty {
+      // The largest gradient keeps its memory from step to step.
+      let path = architecture.isTied ? ParameterPath.embeddingWeight : .outputWeight
+      outputGradients.weight = replaced[path]?.numbers ?? []
+    }
     replaced = nil
     guard isWanted else {
       accumulated = nil

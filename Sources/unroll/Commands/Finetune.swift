@@ -71,6 +71,7 @@ struct Finetune: ParsableCommand {
   }
 
   func run() throws {
+    Launcher.beginShared()
     if resume, options.model.hasSuffix(".last.unroll.h5"),
       !FileManager.default.fileExists(atPath: options.model)
     {
@@ -90,7 +91,8 @@ struct Finetune: ParsableCommand {
       let begun = try Checkpoint(try Examination.shown(of: state, upTo: .header))
       try begun.checkBeginning(
         try settings, new: nil, words: words.request,
-        inputs: [ProvenanceEntry.input(try MappedFile(path: options.model))], path: state)
+        inputs: [ProvenanceEntry.input(try MappedFile(path: options.model))],
+        freeShards: training.shards == nil, path: state)
       Output.note("note: \(printable(state)) exists: its training is resumed")
       return try resume(state, names, training.length)
     }

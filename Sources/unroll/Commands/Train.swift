@@ -39,12 +39,13 @@ struct Train: ParsableCommand {
   func validate() throws { _ = try verb.names() }
 
   func run() throws {
+    Launcher.beginShared()
     let names = try verb.names()
     if let state = verb.stateToResume(names) {
       let begun = try Checkpoint(try Examination.shown(of: state, upTo: .header))
       try begun.checkBeginning(
         try training.settings(), new: newModel(width: begun.architecture.embeddingSize), words: nil,
-        inputs: try inputs, path: state)
+        inputs: try inputs, freeShards: training.shards == nil, path: state)
       Output.note("note: \(printable(state)) exists: its training is resumed")
       return try verb.resume(
         state, names, training.length, lines: lines.tokens, threads: threads)
