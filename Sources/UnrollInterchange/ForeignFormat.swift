@@ -111,8 +111,8 @@ extension ForeignFormat {
   /// Compares nothing by default.
   public static func check(_ written: Checkpoint, isReadAs read: Checkpoint, path: String) {}
 
-  /// The cells with a recurrent product, by default.
-  public static var cells: [Cell] { Cell.ofProducts }
+  /// The cells of PyTorch, Keras and ONNX, by default.
+  public static var cells: [Cell] { Cell.usual }
 
   /// Refuses a model with a cell that the format lacks.
   ///

@@ -71,7 +71,7 @@ struct MapSkeleton {
     guard let sizes = weightHH?.tensor.shape.dimensions, sizes.count == 2, sizes[1] > 0 else {
       return nil
     }
-    return Cell.ofProducts.first { $0.gateCount * sizes[1] == sizes[0] }
+    return Cell.usual.first { $0.gateCount * sizes[1] == sizes[0] }
   }
 
   /// Assigns matrices of G*H rows and H columns to recurrent weights, and others with as many rows

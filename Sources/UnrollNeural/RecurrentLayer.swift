@@ -13,7 +13,7 @@ struct RecurrentLayer: Sendable {
   let precision: Precision
   /// The equations, with the weights that depend on earlier steps.
   let cell: any RecurrentCell
-  /// `[G*H, D]` with the biases that do not depend on the hidden state.
+  /// `[G*H, window*D]` with the biases that do not depend on the hidden state.
   private let inputWeight: PackedWeight
 
   /// Packs the weights of a layer.

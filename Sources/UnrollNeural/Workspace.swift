@@ -15,7 +15,7 @@ struct LayerTape: Sendable {
   var recurrent: [Float] = []
   /// `[T*B, 2D]` each input with that of the step before, of a layer whose window is 2.
   var windows: [Float] = []
-  /// `[T*B, D|G*H]` the input of the next product, in another precision than f32.
+  /// `[T*B, window*D|G*H]` the input of the next product, in another precision than f32.
   var rounded: [UInt16] = []
 }
 

@@ -84,7 +84,7 @@ struct NewModelOptions: ParsableArguments {
     }
     guard forgetBias == nil || (cell ?? .lstm).facts.mayHaveProjection else {
       throw ValidationError(
-        "--forget-bias is for --cell lstm; \(cell?.rawValue ?? "") has no such gate.")
+        "--forget-bias is for --cell lstm, not for \(cell?.rawValue ?? "").")
     }
     guard (forgetBias ?? 0).isFinite else { throw ValidationError("--forget-bias is finite.") }
   }

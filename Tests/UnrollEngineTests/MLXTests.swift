@@ -90,7 +90,7 @@ import UnrollTokenization
     #expect(back.vocabulary.tokenBytes == checkpoint.vocabulary.tokenBytes)
   }
 
-  @Test("Two biases become MLX's, rounded once, with a note", arguments: Cell.ofProducts)
+  @Test("Two biases become MLX's, rounded once, with a note", arguments: Cell.usual)
   func biasesAreAdded(cell: Cell) throws {
     let checkpoint = Checkpoint.small(cell: cell)
     let notes = try MLXFormat.exportNotes(for: checkpoint).filter {

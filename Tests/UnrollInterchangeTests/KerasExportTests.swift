@@ -48,7 +48,7 @@ import UnrollTokenization
     let D = width
     var layers: [LayerArchitecture] = []
     for _ in 0..<Int.random(in: 1...4, using: &generator) {
-      let cell = pick(Cell.ofProducts)
+      let cell = pick(Cell.usual)
       var layer = LayerArchitecture(
         cell: cell, inputSize: width, hiddenSize: Int.random(in: 2...7, using: &generator),
         activation: cell == .rnn ? pick(Cell.rnn.facts.activations) : .tanh)

@@ -72,7 +72,7 @@ import UnrollTokenization
   }
 
   static let models: [Model] =
-    Cell.ofProducts.flatMap { cell in
+    Cell.usual.flatMap { cell in
       [
         Model(cell: cell), Model(cell: cell, hidden: [6, 9, 4]),
         Model(cell: cell, hidden: [5, 5], isTied: true),

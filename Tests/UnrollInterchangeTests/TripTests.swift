@@ -36,7 +36,7 @@ import UnrollTokenization
         layers.append(layer)
         continue
       }
-      let cell = pick(Cell.ofProducts, .lstm)
+      let cell = pick(Cell.usual, .lstm)
       var layer = LayerArchitecture(
         cell: cell, inputSize: width, hiddenSize: Int.random(in: 2...7, using: &generator),
         activation: cell == .rnn ? activation : .tanh, bias: pick([.double, .none], .double))
@@ -251,7 +251,7 @@ import UnrollTokenization
   /// The exception: PyTorch's modules have two biases or none.
   @Test(
     "A single bias comes back from named arrays, and gets zeros beside it in PyTorch",
-    arguments: Cell.ofProducts)
+    arguments: Cell.usual)
   func aSingleBiasReturnsFromArrays(cell: Cell) throws {
     var original = Checkpoint.small(cell: cell)
     for index in original.architecture.layers.indices {

@@ -91,7 +91,7 @@ import UnrollTensors
   }
 
   private var pairs: [Pair] {
-    Cell.ofProducts.map(singleBias) + Cell.ofProducts.map(oneHot) + [
+    Cell.usual.map(singleBias) + Cell.usual.map(oneHot) + [
       forgetBias(.single), forgetBias(.none),
     ]
   }

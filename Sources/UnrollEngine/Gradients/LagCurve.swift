@@ -8,7 +8,7 @@ import UnrollTensors
 public enum CarriedQuantity: String, Sendable, CaseIterable {
   /// The hidden state.
   case hidden = "h"
-  /// The cell state of an LSTM.
+  /// The cell state of an LSTM or QRNN.
   case cell = "c"
 }
 

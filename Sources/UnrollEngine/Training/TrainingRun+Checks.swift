@@ -27,7 +27,7 @@ extension TrainingRun {
     _ regularization: [RegularizationTerm], memory: UInt64
   ) throws {
     if regularization.contains(where: { $0.site == .weightHH }),
-      !architecture.layers.contains(where: \.cell.facts.isRecurrentProduct)
+      !architecture.layers.contains(where: \.cell.facts.hasRecurrentWeight)
     {
       throw EngineError(
         path: "--regularize weight_hh",

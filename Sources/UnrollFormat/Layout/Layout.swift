@@ -10,7 +10,7 @@ public enum Layout {
   public static let format = "unroll"
   /// The page that defines the format, for a reader who has a file alone.
   static let specification = "Unroll checkpoint format \(version): spec/FORMAT.md of Unroll"
-  /// The order of the blocks in the weights and biases of each kind of cell.
+  /// The order of the blocks in the weights and biases of LSTMs and GRUs.
   static let gateOrder = "lstm: i f g o; gru: r z n"
   /// The version that this code writes.
   public static let version = "1.1"

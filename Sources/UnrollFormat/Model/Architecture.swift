@@ -82,13 +82,13 @@ public struct LayerArchitecture: Sendable, Hashable {
   public var cell: Cell
   /// The width of the layer's input, D.
   public var inputSize: Int
-  /// The width of the hidden state, H.
+  /// The number of units, H: the width of the state before a projection.
   public var hiddenSize: Int
   /// The activation of the candidate state.
   public var activation: Activation
   /// The biases.
   public var bias: LayerBias
-  /// The function of the gates; vanilla RNNs have none.
+  /// The function of the gates, of LSTMs and GRUs; other gates are logistic.
   public var gateActivation = GateActivation.sigmoid
   /// The operand of the reset gate; GRUs only.
   public var reset = GRUReset.after
@@ -180,7 +180,7 @@ extension LayerArchitecture {
     if bias == .single { variants.append("a single bias") }
     if forgetBias != 0 { variants.append("a forget bias of \(forgetBias)") }
     if gateActivation != .sigmoid { variants.append("the gate activation \(gateActivation.name)") }
-    if !cell.facts.isRecurrentProduct { variants.append("the cell \(cell.rawValue)") }
+    if !cell.facts.hasRecurrentWeight { variants.append("the cell \(cell.rawValue)") }
     if cell == .gru, reset == .before { variants.append("the reset gate before the product") }
     return variants
   }

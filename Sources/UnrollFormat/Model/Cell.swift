@@ -27,19 +27,19 @@ public enum Cell: String, Sendable, Hashable, CaseIterable {
     case .rnn: CellFacts(gates: ["h"], activations: [.tanh, .relu])
     case .minGRU:
       CellFacts(
-        gates: ["z", "n"], isRecurrentProduct: false, activations: [.identity], feature: "mingru")
+        gates: ["z", "n"], hasRecurrentWeight: false, activations: [.identity], feature: "mingru")
     case .qrnn:
       CellFacts(
-        gates: ["z", "f", "o"], states: [.h, .c], isRecurrentProduct: false, hasWindow: true,
+        gates: ["z", "f", "o"], states: [.h, .c], hasRecurrentWeight: false, hasWindow: true,
         feature: "qrnn")
     }
   }
 
-  /// The number of gate blocks, G, in the rows of `weight_ih` and `weight_hh`.
+  /// The number of gate blocks, G, in the rows of `weight_ih`, and of `weight_hh` if the cell has one.
   public var gateCount: Int { facts.gates.count }
 
-  /// The cells that multiply the hidden state by a weight, as those of PyTorch, Keras and ONNX do.
-  public static let ofProducts = allCases.filter(\.facts.isRecurrentProduct)
+  /// The cells of PyTorch, Keras and ONNX.
+  public static let usual: [Cell] = [.lstm, .gru, .rnn]
 }
 
 /// A state that a layer carries from one step to the next, by its name on disk.
@@ -59,14 +59,14 @@ public struct CellFacts: Sendable {
   /// The states of a layer with a window of 1.
   public var states: [LayerStateName] = [.h]
   /// `true` if the hidden state is multiplied by `weight_hh`.
-  public var isRecurrentProduct = true
+  public var hasRecurrentWeight = true
   /// The functions of the candidate state that the cell may have.
   public var activations: [Activation] = [.tanh]
   /// `true` if the function of the gates is declared.
   public var hasGateActivation = false
   /// `true` if the operand of the reset gate is declared.
   public var hasReset = false
-  /// `true` if the layer may have a projection and a forget bias.
+  /// `true` if the layer may have a projection, and a constant that is added to its forget gate.
   public var mayHaveProjection = false
   /// `true` if the layer declares a window.
   public var hasWindow = false
@@ -75,7 +75,7 @@ public struct CellFacts: Sendable {
 
   /// The biases that a layer may have.
   public var biases: [LayerBias] {
-    isRecurrentProduct ? LayerBias.allCases : [.single, .none]
+    hasRecurrentWeight ? LayerBias.allCases : [.single, .none]
   }
 }
 
@@ -98,7 +98,7 @@ extension LayerArchitecture {
   public var parameters: [(parameter: LayerParameter, shape: Shape)] {
     let rows = cell.gateCount * hiddenSize
     var list: [(LayerParameter, Shape)] = [(.weightIH, [rows, window * inputSize])]
-    if cell.facts.isRecurrentProduct { list.append((.weightHH, [rows, outputSize])) }
+    if cell.facts.hasRecurrentWeight { list.append((.weightHH, [rows, outputSize])) }
     switch bias {
     case .double: list += [(.biasIH, [rows]), (.biasHH, [rows])]
     case .single: list.append((.bias, [rows]))

@@ -29,7 +29,7 @@ public enum AWDFormat: PyTorchDialect {
   /// The extensions that distinguish it from other state_dicts.
   public static let fileExtensions = ["awd.pt", "awd.pth"]
   /// Its layers are LSTMs, or QRNNs.
-  public static let cells = Cell.ofProducts + [.qrnn]
+  public static let cells: [Cell] = [.lstm, .qrnn]
 
   /// Returns notes on everything but the weights.
   ///
@@ -56,7 +56,7 @@ public enum FastaiFormat: PyTorchDialect {
   /// The extensions that distinguish it from other state_dicts.
   public static let fileExtensions = ["fastai.pth", "fastai.pt"]
   /// Its layers are LSTMs, or QRNNs.
-  public static let cells = Cell.ofProducts + [.qrnn]
+  public static let cells: [Cell] = [.lstm, .qrnn]
 
   /// Returns notes on everything but the weights.
   ///

@@ -25,7 +25,7 @@ struct TorchCell: Equatable {
   ) throws {
     let whole = hiddenSize > 0 && rows.isMultiple(of: hiddenSize)
     let gateCount = whole ? rows / hiddenSize : 0
-    guard let cell = Cell.ofProducts.first(where: { $0.gateCount == gateCount }) else {
+    guard let cell = Cell.usual.first(where: { $0.gateCount == gateCount }) else {
       throw file.error(
         place, expected: "rows 4H (LSTM), 3H (GRU) or H (RNN) for H = \(hiddenSize)",
         found: "\(rows) rows", fix: "save the state_dict of an nn.LSTM, nn.GRU or nn.RNN")

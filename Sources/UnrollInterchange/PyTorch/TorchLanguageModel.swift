@@ -205,7 +205,7 @@ struct TorchLanguageModel {
   /// Checks the order of gate blocks: PyTorch's unless the map gives another; a custom class may
   /// have any order.
   private func checkGates() throws {
-    let gated = Set(architecture.layers.map(\.cell)).subtracting([.rnn, .qrnn])
+    let gated = Set(architecture.layers.map(\.cell)).filter { GateOrder.usual($0) != nil }
     if let gates = model.gates {
       guard gated == [gates.cell] else {
         throw model.file.error(
@@ -374,7 +374,7 @@ struct TorchLanguageModel {
   private var tensorOfUnknownGates: NamedTensor? {
     // The gates of a QRNN are assumed with the layer.
     guard model.gates == nil,
-      architecture.layers.contains(where: { ![.rnn, .qrnn].contains($0.cell) })
+      architecture.layers.contains(where: { GateOrder.usual($0.cell) != nil })
     else {
       return nil
     }

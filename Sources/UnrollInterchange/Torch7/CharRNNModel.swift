@@ -40,7 +40,7 @@ struct CharRNNModel {
     self.graph = graph
     dropouts = graph.dropouts
     guard let (input, V) = graph.oneHot(ofInput: 1),
-      let layers = Cell.ofProducts.lazy.compactMap({ Self.layers($0, graph, input) }).first,
+      let layers = Cell.usual.lazy.compactMap({ Self.layers($0, graph, input) }).first,
       let decoder = Self.decoder(graph)
     else {
       throw file.error(

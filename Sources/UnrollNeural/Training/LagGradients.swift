@@ -30,7 +30,7 @@ extension TrainableModel {
   ///
   /// dL_t/dh_{t-k} is the total derivative of the loss L_t of step t with respect to the hidden state h_{t-k}
   /// of a layer, through everything that is computed from it, in later steps and in layers above. The
-  /// derivative with respect to the cell state c_{t-k} of an LSTM includes the path through
+  /// derivative with respect to the cell state c_{t-k} of an LSTM or QRNN includes the path through
   /// `h_{t-k} = o tanh(c_{t-k})`. The norm is the Euclidean one. There is no dropout. The gradients of parameters
   /// from an earlier window are lost.
   ///

@@ -51,7 +51,7 @@ struct LayerGradients: Sendable {
   }
 }
 
-/// A recurrent layer with its weights packed for both directions.
+/// A recurrent layer with its recurrent weights packed for both directions.
 struct TrainableLayer {
   /// The forward pass.
   let forward: RecurrentLayer
@@ -88,7 +88,7 @@ struct TrainableLayer {
   ///   - dCells: `[T*B, H]`, of a cell that has one, if requested. Out: the gradients of the cell states through
   ///     everything, the hidden states of the same steps included.
   ///   - dInput: `[T*B, D]` Out: the gradients of the input; `nil` if they are not needed.
-  ///   - weightIH: `[G*H, D]` the layer's weight.
+  ///   - weightIH: `[G*H, window*D]` the layer's weight.
   ///   - gradients: Out: the gradients of the parameters.
   ///   - T: The number of time steps.
   ///   - B: The batch size.

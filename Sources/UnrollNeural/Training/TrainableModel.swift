@@ -243,7 +243,7 @@ public final class TrainableModel {
   private func pack() throws {
     var parameters = tensors
     for (index, layer) in architecture.layers.enumerated()
-    where regularizer.dropsWeights && layer.cell.facts.isRecurrentProduct {
+    where regularizer.dropsWeights && layer.cell.facts.hasRecurrentWeight {
       let path = ParameterPath.layer(index, .weightHH)
       var values = numbers(path)
       regularizer.dropWeights(&values, layer: index, H: layer.outputSize)
@@ -316,7 +316,7 @@ public final class TrainableModel {
   ///   - T: The number of time steps.
   ///   - B: The batch size.
   ///   - visit: If given, receives for each layer, the top one first, the gradients of its hidden states
-  ///     and of an LSTM's cell states, `[T*B, H]` each.
+  ///     and of an LSTM or QRNN's cell states, `[T*B, H]` each.
   /// - Throws: `NeuralError` if memory is short.
   func backwardLayers(
     from state: RecurrentState, T: Int, B: Int,

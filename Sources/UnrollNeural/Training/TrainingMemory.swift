@@ -44,7 +44,7 @@ extension TrainableModel {
     for layer in architecture.layers {
       // Packed for products: both weights forwards, the recurrent one backwards too.
       let packed = Optional(layer.cell.gateCount * layer.hiddenSize)
-      let recurrent = layer.cell.facts.isRecurrentProduct ? layer.outputSize : 0
+      let recurrent = layer.cell.facts.hasRecurrentWeight ? layer.outputSize : 0
       model = model.plus(packed.times(layer.windowSize + (drops ? 3 : 2) * recurrent))
       let projection = Optional(layer.projectionSize ?? 0).times(layer.hiddenSize)
       model = model.plus(projection.times(2))

@@ -8,7 +8,7 @@ extension Rule {
       The activation MUST be one of the cell: "tanh" or "relu" of "rnn", "identity" of "mingru", "tanh" of \
       the others.
       """,
-    why: "No producer makes such LSTMs or GRUs, and the engine does not compute them.",
+    why: "No producer makes such cells, and the engine does not compute them.",
     example: "`/model/layers/00` has `cell` = \"lstm\" and `activation` = \"relu\".",
     fix: Fix.convertAgain
   ) { contents in
