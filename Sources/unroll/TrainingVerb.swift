@@ -61,7 +61,8 @@ struct TrainingVerb: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Write losses and learning rates for TensorBoard.", valueName: "folder"))
+      "Write losses, learning rates, settings and histograms of the weights for TensorBoard.",
+      valueName: "folder"))
   var tensorboard: String?
 
   @OptionGroup(title: "Page and figure") var shown: ReportOptions
@@ -124,6 +125,7 @@ struct TrainingVerb: ParsableArguments {
     var outcome = Outcome(files)
     var run = try begin(files, &reporter)
     run.patience = patience
+    run.keepsHistograms = tensorboard != nil
     guard !estimate else {
       let work = try Progress.during("measuring") { try run.estimate() }
       if work.predictions == 0 {
@@ -147,7 +149,7 @@ struct TrainingVerb: ParsableArguments {
           try reporter.report($0, $1)
         }, progress: { reporter.report($0) })
       reporter.finish()
-      try reporter.writePage(run)
+      try reporter.end(run, end)
       switch end {
       case .finished: try conclude(run, files, outcome)
       case .paused:
