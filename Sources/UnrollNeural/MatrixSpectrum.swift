@@ -12,6 +12,9 @@ public struct MatrixSpectrum: Sendable, Hashable {
   public let spectralRadius: Double
   /// The largest singular value: the most that one application can stretch a vector.
   public let largestSingularValue: Double
+  /// All eigenvalues, the largest absolute value first; `nil` unless they were requested, and if they
+  /// were not found.
+  public let eigenvalues: [ComplexNumber]?
 
   /// Computes both, to about five digits for matrices that are not close to a defective one.
   ///
@@ -23,12 +26,17 @@ public struct MatrixSpectrum: Sendable, Hashable {
   ///   - matrix: `[H, H]`, of finite numbers; `[H, P]` after a projection.
   ///   - projection: `[P, H]`, which the matrix is multiplied by, or `nil`.
   ///   - H: The size, at least 1.
+  ///   - listsEigenvalues: `true` to compute all eigenvalues, in a time of H³.
   /// - Throws: `NeuralError` if memory is short.
-  public init(of matrix: [Float], after projection: [Float]? = nil, size H: Int) throws {
+  public init(
+    of matrix: [Float], after projection: [Float]? = nil, size H: Int,
+    listsEigenvalues: Bool = false
+  ) throws {
     let products = try Products()
     let matrix = try projection.map { try Self.product(matrix, $0, H, products) } ?? matrix
     precondition(H > 0 && matrix.count == H * H, "a square matrix has H rows of H numbers")
     spectralRadius = try Self.radius(of: matrix, H, products)
+    eigenvalues = listsEigenvalues ? UnrollNeural.eigenvalues(of: matrix, size: H) : nil
     // Scaled first, so that no square leaves the range of a float.
     var scaled = matrix
     let scale = Self.normalize(&scaled) ?? 0

@@ -50,6 +50,7 @@ package struct Document: Sendable {
     case facts([Fact])
     case table(Table)
     case figure(Figure)
+    case diagram(Diagram)
     case heatMap(HeatMap)
   }
 

@@ -165,6 +165,7 @@ private struct HTMLWriter {
     case .facts(let facts): [self.facts(facts)]
     case .table(let table): self.table(table, id: id)
     case .figure(let figure): self.figure(figure, id: id)
+    case .diagram(let diagram): [drawing(diagram.title, diagram.drawing(id: id))]
     case .heatMap(let map): heatMap(map)
     }
   }
@@ -199,18 +200,19 @@ private struct HTMLWriter {
   }
 
   private func figure(_ figure: Figure, id: String) -> [Markup] {
-    let drawing = Markup.element(
-      "div",
-      [
-        "class": "wide", "role": "region", "aria-label": "Drawing: \(figure.title)",
-        "tabindex": "0",
-      ],
-      [figure.drawing(id: id)])
     let data = [Markup.element("summary", [:], "Numbers of this figure")]
     return [
-      .element("figure", [:], [.element("figcaption", [:], figure.title), drawing]),
+      drawing(figure.title, figure.drawing(id: id)),
       .element("details", [:], data + table(figure.table, id: "\(id)-table")),
     ]
+  }
+
+  private func drawing(_ title: String, _ drawing: Markup) -> Markup {
+    let box = Markup.element(
+      "div",
+      ["class": "wide", "role": "region", "aria-label": "Drawing: \(title)", "tabindex": "0"],
+      [drawing])
+    return .element("figure", [:], [.element("figcaption", [:], title), box])
   }
 
   // MARK: Heat maps

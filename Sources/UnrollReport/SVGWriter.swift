@@ -92,7 +92,7 @@ private struct SVGWriter {
       guard let x = across(tick) else { return [] }
       return [
         line(x, top, x, bottom, class: "grid"),
-        text(figure.x.label(tick), x, bottom + 20, class: "middle"),
+        tickLabel(figure.x.label(tick), x),
       ]
     }
     let ys = figure.y.ticks(atMost: 7).flatMap { tick -> [Markup] in
@@ -117,6 +117,13 @@ private struct SVGWriter {
               "transform": "translate(18 \(number(centre))) rotate(-90)",
             ], figure.y.label)
         ])
+  }
+
+  /// Returns the label of a tick below its line, or to the left of it where the drawing ends.
+  private func tickLabel(_ label: String, _ x: Double) -> Markup {
+    // A digit takes at most 8.5.
+    let isCut = x + 8.5 * Double(label.count) / 2 > width
+    return text(label, isCut ? width - 2 : x, bottom + 20, class: isCut ? "end" : "middle")
   }
 
   private func name(_ text: String) -> String {

@@ -84,6 +84,8 @@ enum StyleSheet {
       .figure .grid{stroke:\(color("rule"));stroke-width:1}
       .figure .axis{stroke:\(color("mark"));stroke-width:1}
       .figure .mark{stroke:\(color("mark"));stroke-width:1.5;fill:none}
+      .figure .box{fill:\(color("surface"));stroke:\(color("mark"))}
+      .figure .arrow{fill:\(color("mark"))}
       .figure .line{fill:none;stroke-width:2.2;stroke-linejoin:round;stroke-linecap:round}
       """
     let ofSeries = (0..<seriesCount).map {
@@ -144,7 +146,7 @@ enum StyleSheet {
     .heat span:focus{outline:3px solid var(--link);outline-offset:1px}
     .heat span:hover::after,.heat span:focus::after{content:attr(data-d);position:fixed;left:0;right:0;bottom:0;z-index:1;padding:.6rem 1.25rem;background:var(--text);color:var(--ground);font-size:.95rem;font-weight:400;line-height:1.4;white-space:pre-wrap;text-align:center}
     footer{margin-top:3rem;padding-top:1rem;border-top:1px solid var(--rule);color:var(--quiet);font-size:.9rem}
-    @media (max-width:36rem){.page{padding:1.25rem 1rem 3rem}h1{font-size:1.5rem}.facts{grid-template-columns:1fr;gap:0}.facts dd{margin-bottom:.5rem}.heat{padding-left:2.4em}}
+    @media (max-width:36rem){.page{padding:1.25rem 1rem 3rem}h1{font-size:1.5rem}.facts{grid-template-columns:1fr;gap:0}.facts dd{margin-bottom:.5rem}.heat{padding-left:2.4em}td:last-child:not(.n){min-width:14rem}}
     """
 
   private static let printing = """

@@ -15,19 +15,28 @@ extension String {
   ///   - format: The format of `printf(3)`, for arguments of these types: `%ld` for `Int`.
   ///   - arguments: The numbers.
   package init(printf format: String, _ arguments: any CVarArg...) {
-    var buffer = [CChar](repeating: 0, count: 64)
-    var length = fill(&buffer, format, arguments)
-    if length >= buffer.count {
-      buffer = [CChar](repeating: 0, count: length + 1)
-      length = fill(&buffer, format, arguments)
+    // Most texts are short: a buffer on the stack.
+    let short = withUnsafeTemporaryAllocation(of: CChar.self, capacity: 64) { buffer in
+      let length = fill(buffer, format, arguments)
+      return (length, length < buffer.count ? text(buffer, length) : nil)
     }
-    self.init(decoding: buffer.prefix(length).map(UInt8.init(bitPattern:)), as: UTF8.self)
+    self =
+      short.1
+      ?? withUnsafeTemporaryAllocation(of: CChar.self, capacity: short.0 + 1) { buffer in
+        text(buffer, fill(buffer, format, arguments))
+      }
   }
+}
+
+/// Returns the first characters of a buffer.
+private func text(_ buffer: UnsafeMutableBufferPointer<CChar>, _ length: Int) -> String {
+  String(decoding: UnsafeRawBufferPointer(buffer).prefix(length), as: UTF8.self)
 }
 
 /// Fills a buffer with as much of a text as fits, and a NUL; returns the number of bytes of the whole text.
 private func fill(
-  _ buffer: inout [CChar], _ format: String, _ arguments: [any CVarArg]
+  _ buffer: UnsafeMutableBufferPointer<CChar>, _ format: String, _ arguments: [any CVarArg]
 ) -> Int {
-  max(0, Int(withVaList(arguments) { vsnprintf(&buffer, buffer.count, format, $0) }))
+  max(
+    0, Int(withVaList(arguments) { vsnprintf(buffer.baseAddress, buffer.count, format, $0) }))
 }

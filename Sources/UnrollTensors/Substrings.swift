@@ -26,6 +26,12 @@ extension StringProtocol {
   ///
   /// Functions that compare characters overlook a scalar before a combining mark.
   package func replacing(scalar: Unicode.Scalar, with replacement: String) -> String {
-    unicodeScalars.map { $0 == scalar ? replacement : String($0) }.joined()
+    var (result, rest) = ("", String(self)[...])
+    while let range = rest.range(of: String(scalar)) {
+      result += rest[..<range.lowerBound]
+      result += replacement
+      rest = rest[range.upperBound...]
+    }
+    return result + rest
   }
 }

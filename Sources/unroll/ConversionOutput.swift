@@ -17,19 +17,33 @@ struct ConversionOutput {
 
   /// Writes a model, and reports the comparison after reading it back.
   ///
+  /// - Returns: The comparison, in words.
   /// - Throws: The errors of writing and reading back.
-  func write(_ conversion: Conversion, as target: ConversionTarget) throws {
+  func write(_ conversion: Conversion, as target: ConversionTarget) throws -> String {
+    let found = try writeAndRead(conversion, as: target)
+    let difference = found.largestDifference
+    let outcome =
+      "read back, \(counted(found.tensors, "tensor")) equal bit for bit, log-probabilities of \(found.tokens) tokens "
+      + (difference == 0 ? "equal" : "within \(String(printf: "%.1e", difference)) nats")
+    Output.note("wrote \(printable(path)): \(outcome)")
+    return outcome
+  }
+
+  private func writeAndRead(
+    _ conversion: Conversion, as target: ConversionTarget
+  ) throws -> ReadBack {
     switch target {
     case .checkpoint:
-      let found = try Progress.during("writing and reading back \(path)") {
+      try Progress.during("writing and reading back \(path)") {
         try writeConverted(conversion.checkpoint, to: path, replacing: replacing)
       }
-      report(found)
     case .foreign(let format): try export(conversion, to: format)
     }
   }
 
-  private func export(_ conversion: Conversion, to format: any ForeignFormat.Type) throws {
+  private func export(
+    _ conversion: Conversion, to format: any ForeignFormat.Type
+  ) throws -> ReadBack {
     let parameters = conversion.checkpoint.parameters
     // Each tensor is written once and compared once.
     let total = 2 * parameters.paths.reduce(0) { $0 + (parameters[$1]?.storage.count ?? 0) }
@@ -45,15 +59,7 @@ struct ConversionOutput {
       }
     }
     progress.finish()
-    report(found)
-  }
-
-  private func report(_ found: ReadBack) {
-    let difference = found.largestDifference
-    Output.note(
-      "wrote \(printable(path)): read back, \(counted(found.tensors, "tensor")) equal bit for "
-        + "bit, log-probabilities of \(found.tokens) tokens "
-        + (difference == 0 ? "equal" : "within \(String(printf: "%.1e", difference)) nats"))
+    return found
   }
 }
 

@@ -112,9 +112,9 @@ extension SentenceScore {
 }
 
 /// A line and its scores in their printed form.
-struct SentenceReport: Encodable {
+struct SentenceReport {
   /// A word or token.
-  struct Unit: Encodable {
+  struct Unit {
     /// The text, under a key that names its level.
     let name: String
     let level: Score.ScoreLevel
@@ -131,36 +131,48 @@ struct SentenceReport: Encodable {
     /// The likeliest tokens; `nil` if not requested.
     let guesses: [Guess]?
 
-    enum CodingKeys: String, CodingKey {
-      case token, word, tokenpos, sentpos, wlen, surp, surpReason, entropy, entred, oov, rank,
-        guesses
-    }
-
-    func encode(to encoder: any Encoder) throws {
-      var container = encoder.container(keyedBy: CodingKeys.self)
-      if level == .token {
-        try container.encode(name, forKey: .token)
-        try container.encode(tokenpos, forKey: .tokenpos)
-      } else {
-        try container.encode(name, forKey: .word)
-        try container.encode(wlen, forKey: .wlen)
+    /// The JSON object.
+    ///
+    /// - Throws: `EncodingError` if a number is not finite.
+    var object: ObjectText {
+      get throws {
+        var object = ObjectText()
+        try object.add("entred", entred)
+        try object.add("entropy", entropy)
+        if let guesses { object.add("guesses", try guesses.map { try $0.object }) }
+        object.add("oov", oov)
+        if guesses != nil { object.add("rank", rank) }
+        object.add("sentpos", sentpos)
+        try object.add("surp", surp)
+        object.add("surp_reason", surpReason)
+        if level == .token {
+          object.add("token", name)
+          object.add("tokenpos", tokenpos)
+        } else {
+          object.add("wlen", wlen)
+          object.add("word", name)
+        }
+        return object
       }
-      try container.encode(sentpos, forKey: .sentpos)
-      try container.encode(surp, forKey: .surp)
-      try container.encode(surpReason, forKey: .surpReason)
-      try container.encode(entropy, forKey: .entropy)
-      try container.encode(entred, forKey: .entred)
-      try container.encode(oov, forKey: .oov)
-      guard let guesses else { return }
-      try container.encode(rank, forKey: .rank)
-      try container.encode(guesses, forKey: .guesses)
     }
   }
 
   /// A token that the model expected.
-  struct Guess: Encodable {
+  struct Guess {
     let token: String
     let prob: Double
+
+    /// The JSON object.
+    ///
+    /// - Throws: `EncodingError` if the probability is not finite.
+    var object: ObjectText {
+      get throws {
+        var object = ObjectText()
+        try object.add("prob", prob)
+        object.add("token", token)
+        return object
+      }
+    }
 
     init(_ expected: ExpectedToken) {
       (token, prob) = (expected.token, Elementary.exp(expected.logProbability))
@@ -215,28 +227,32 @@ struct SentenceReport: Encodable {
     return isUnknown ? "not in the vocabulary" : "not predicted"
   }
 
-  enum CodingKeys: String, CodingKey {
-    case `protocol`, adaptation, contextLength, pad, sentid, tokens, oov, base, boundary, unknown,
-      logprob,
-      logprobReason, units
-  }
-
-  func encode(to encoder: any Encoder) throws {
-    var container = encoder.container(keyedBy: CodingKeys.self)
-    try container.encode(style.protocolName, forKey: .protocol)
-    try container.encode(style.adaptation, forKey: .adaptation)
-    try container.encode(style.window?.length, forKey: .contextLength)
-    try container.encode(style.window?.padding, forKey: .pad)
-    try container.encode(sentence.line, forKey: .sentid)
-    try container.encode(sentence.tokens.count, forKey: .tokens)
-    try container.encode(sentence.oovCount, forKey: .oov)
-    try container.encode(style.base.rawValue, forKey: .base)
-    try container.encode(style.boundary.rawValue, forKey: .boundary)
-    try container.encode(style.unknown?.argument, forKey: .unknown)
-    try container.encode(logprob, forKey: .logprob)
-    let isUnknown = sentence.oovCount > 0
-    try container.encode(Self.reason(logprob, isUnknown: isUnknown), forKey: .logprobReason)
-    try container.encode(units, forKey: .units)
+  /// The JSON object on one line.
+  ///
+  /// - Throws: `EncodingError` if a number is not finite.
+  var json: String {
+    get throws {
+      var object = ObjectText()
+      object.add("adaptation", style.adaptation)
+      object.add("base", style.base.rawValue)
+      object.add("boundary", style.boundary.rawValue)
+      object.add("context_length", style.window?.length)
+      try object.add("logprob", logprob)
+      let isUnknown = sentence.oovCount > 0
+      object.add("logprob_reason", Self.reason(logprob, isUnknown: isUnknown))
+      object.add("oov", sentence.oovCount)
+      object.add("pad", style.window?.padding)
+      object.add("protocol", style.protocolName)
+      object.add("sentid", sentence.line)
+      object.add("tokens", sentence.tokens.count)
+      if let units {
+        object.add("units", try units.map { try $0.object })
+      } else {
+        object.add("units", json: "null")
+      }
+      object.add("unknown", style.unknown?.argument)
+      return object.finished
+    }
   }
 
   /// The number of the line, counted from 1.

@@ -1,9 +1,10 @@
 // Event files of TensorBoard: records of protocol buffers with checksums.
 
 import Foundation
+import UnrollNeural
 import UnrollTensors
 
-/// A file of scalars by step.
+/// A file of numbers and histograms by step, and of the settings of a training.
 ///
 /// A record is a length (u64), its checksum, an `Event`, and its checksum (`tensorflow/core/lib/io/record_writer.h`,
 /// `tensorflow/core/util/event.proto`); all numbers are little-endian.
@@ -33,13 +34,63 @@ struct TensorBoardFile {
   func write(_ scalars: [(name: String, value: Double)], step: Int) throws {
     try write { event in
       event.add(2, number: UInt64(step))
-      var summary = Message()
+      var summary = ProtocolMessage()
       for (name, value) in scalars {
-        var scalar = Message()
+        var scalar = ProtocolMessage()
         scalar.add(1, text: name)
         scalar.add(2, float: Float(value))
         summary.add(1, message: scalar)
       }
+      event.add(5, message: summary)
+    }
+  }
+
+  /// Writes the histograms of a step.
+  ///
+  /// - Parameters:
+  ///   - histograms: The histograms by name.
+  ///   - step: The step.
+  /// - Throws: `FileError` if they cannot be written.
+  func write(_ histograms: [(name: String, value: NumberHistogram)], step: Int) throws {
+    try write { event in
+      event.add(2, number: UInt64(step))
+      var summary = ProtocolMessage()
+      for (name, value) in histograms {
+        var histogram = ProtocolMessage()
+        histogram.add(1, text: name)
+        histogram.add(5, message: ProtocolMessage(value))
+        summary.add(1, message: histogram)
+      }
+      event.add(5, message: summary)
+    }
+  }
+
+  /// Writes the settings as a table, and for the dashboard of hyperparameters.
+  ///
+  /// - Parameter settings: Their names and values; numbers become numbers.
+  /// - Throws: `FileError` if they cannot be written.
+  func write(settings: [(name: String, value: String)]) throws {
+    let rows = settings.map { "| \($0.name) | \($0.value.replacing(scalar: "|", with: "\\|")) |" }
+    let table = (["| setting | value |", "|---|---|"] + rows).joined(separator: "\n")
+    try write { event in
+      var summary = ProtocolMessage()
+      summary.add(1, message: .text(table, tag: "settings/text_summary"))
+      summary.add(
+        1, message: .hyperparameters(3, .sessionStart(settings), tag: "session_start_info"))
+      event.add(5, message: summary)
+    }
+  }
+
+  /// Writes that the training ended without an error.
+  ///
+  /// - Throws: `FileError` if it cannot be written.
+  func writeEnd() throws {
+    try write { event in
+      var summary = ProtocolMessage()
+      var end = ProtocolMessage()
+      end.add(1, number: 1)  // STATUS_SUCCESS
+      end.add(2, double: Date().timeIntervalSince1970)
+      summary.add(1, message: .hyperparameters(4, end, tag: "session_end_info"))
       event.add(5, message: summary)
     }
   }
@@ -51,14 +102,14 @@ struct TensorBoardFile {
   func restart(afterStep step: Int) throws {
     try write { event in
       event.add(2, number: UInt64(step + 1))
-      var log = Message()
+      var log = ProtocolMessage()
       log.add(1, number: 1)  // SessionLog.START
       event.add(7, message: log)
     }
   }
 
-  private func write(_ fill: (inout Message) -> Void) throws {
-    var event = Message()
+  private func write(_ fill: (inout ProtocolMessage) -> Void) throws {
+    var event = ProtocolMessage()
     event.add(1, double: Date().timeIntervalSince1970)
     fill(&event)
     let length = littleEndian(UInt64(event.bytes.count))
@@ -67,47 +118,4 @@ struct TensorBoardFile {
       + littleEndian(maskedChecksum(event.bytes))
     try file.write(record)
   }
-}
-
-/// A protocol buffer under construction.
-private struct Message {
-  private(set) var bytes: [UInt8] = []
-
-  private mutating func add(_ number: UInt64) {
-    var rest = number
-    while rest >= 0x80 {
-      bytes.append(UInt8(rest & 0x7f) | 0x80)
-      rest >>= 7
-    }
-    bytes.append(UInt8(rest))
-  }
-
-  private mutating func add(_ field: UInt64, content: [UInt8]) {
-    add(field << 3 | 2)
-    add(UInt64(content.count))
-    bytes += content
-  }
-
-  mutating func add(_ field: UInt64, number: UInt64) {
-    add(field << 3)
-    add(number)
-  }
-
-  mutating func add(_ field: UInt64, double: Double) {
-    add(field << 3 | 1)
-    bytes += littleEndian(double.bitPattern)
-  }
-
-  mutating func add(_ field: UInt64, float: Float) {
-    add(field << 3 | 5)
-    bytes += littleEndian(float.bitPattern)
-  }
-
-  mutating func add(_ field: UInt64, text: String) { add(field, content: Array(text.utf8)) }
-
-  mutating func add(_ field: UInt64, message: Message) { add(field, content: message.bytes) }
-}
-
-private func littleEndian(_ number: some FixedWidthInteger) -> [UInt8] {
-  withUnsafeBytes(of: number.littleEndian, Array.init)
 }

@@ -3,6 +3,7 @@
 import Foundation
 import UnrollEngine
 import UnrollFormat
+import UnrollNeural
 import UnrollTensors
 
 /// Reports a training: evaluations on standard output, progress on standard error, everything in
@@ -65,6 +66,7 @@ struct TrainingReporter {
       try log?.write(ResumeLine(step: run.state.step))
       try events?.restart(afterStep: run.state.step)
     }
+    try events?.write(settings: run.settings)
     progress.finish()
     progress = Progress()
     (start, lastStep) = (.now, .now)
@@ -113,6 +115,7 @@ struct TrainingReporter {
       flush()
       try log?.write(line)
       try events?.write(line.scalars, step: record.step)
+      try writeHistograms(run, step: record.step)
       try page?.write(run, isRunning: true)
       if record.step > 0, record.validNLL > Elementary.log(Double(run.vocabularySize)) {
         Output.note(
@@ -124,6 +127,19 @@ struct TrainingReporter {
     }
   }
 
+  /// Writes the histograms of the weights and of the last gradients for TensorBoard.
+  private func writeHistograms(_ run: TrainingRun, step: Int) throws {
+    guard let events else { return }
+    let parameters = run.weights.parameters
+    let weights = parameters.paths.compactMap { path in
+      parameters[path]?.floats().flatMap { NumberHistogram($0) }.map {
+        ("weights\(path)", $0)
+      }
+    }
+    let gradients = run.gradientHistograms.map { ("gradients\($0.path)", $0.histogram) }
+    try events.write(weights + gradients, step: step)
+  }
+
   /// Shows the progress of an evaluation.
   mutating func report(_ evaluation: EvaluationProgress) {
     let share = evaluation.fraction.map { String(printf: " %.0f %%", 100 * $0) } ?? ""
@@ -132,10 +148,13 @@ struct TrainingReporter {
 
   func finish() { progress.finish() }
 
-  /// Writes the page of a training that has ended or paused, if it is requested.
+  /// Writes the page of a training that has ended or paused, and the end of its events, if they are requested.
   ///
-  /// - Throws: `FileError` if it cannot be written.
-  func writePage(_ run: TrainingRun) throws { try page?.write(run, isRunning: false) }
+  /// - Throws: `FileError` if they cannot be written.
+  func end(_ run: TrainingRun, _ end: TrainingEnd) throws {
+    try page?.write(run, isRunning: false)
+    if end == .finished { try events?.writeEnd() }
+  }
 
   private static func line(
     _ step: StepReport, _ run: TrainingRun, speed: Double, secondsPerStep: Double
@@ -166,6 +185,16 @@ struct TrainingReporter {
 
   /// Flushes the table now: a training is long, and its table is watched.
   private func flush() { fflush(nil) }
+}
+
+extension TrainingRun {
+  /// The settings that shaped the training: names such as `learning_rate`, and their values.
+  var settings: [(name: String, value: String)] {
+    settingLines.map { line in
+      let parts = line.split(separator: "=", maxSplits: 1).map(String.init)
+      return parts.count == 2 ? (parts[0], parts[1]) : ("setting", line)
+    }
+  }
 }
 
 /// A step in the log.

@@ -61,7 +61,8 @@ struct TrainingVerb: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Write losses and learning rates for TensorBoard.", valueName: "folder"))
+      "Write losses, learning rates, settings and histograms of the weights for TensorBoard.",
+      valueName: "folder"))
   var tensorboard: String?
 
   @OptionGroup(title: "Page and figure") var shown: ReportOptions
@@ -141,6 +142,7 @@ struct TrainingVerb: ParsableArguments {
     var (run, group) = try share(begun)
     run.patience = patience
     defer { group?.close(code: Ending.failure) }
+    run.keepsHistograms = tensorboard != nil && !Launcher.isQuiet
     guard !estimate else {
       let work = try Progress.during("measuring") { try run.estimate() }
       if work.predictions == 0 {
@@ -164,7 +166,7 @@ struct TrainingVerb: ParsableArguments {
           if !Launcher.isQuiet { try reporter.report($0, $1) }
         }, progress: { reporter.report($0) })
       reporter.finish()
-      if !Launcher.isQuiet { try reporter.writePage(run) }
+      if !Launcher.isQuiet { try reporter.end(run, end) }
       switch end {
       case .finished: if !Launcher.isQuiet { try conclude(run, files, outcome) }
       case .paused:

@@ -154,6 +154,7 @@ import UnrollTensors
       let values: [Float]
       let radius: Double
       let singular: Double
+      let eigenvalues: [[Double]]
     }
     let matrices: [Matrix]
   }
@@ -168,6 +169,43 @@ import UnrollTensors
       let found = try MatrixSpectrum(of: matrix.values, size: matrix.size)
       #expect(abs(found.spectralRadius - matrix.radius) <= 2e-5 * matrix.radius)
       #expect(abs(found.largestSingularValue - matrix.singular) <= 1e-6 * matrix.singular)
+    }
+  }
+
+  @Test("Eigenvalues equal those of NumPy, each with its multiplicity")
+  func eigenvaluesOfNumPy() throws {
+    let reference = try JSONDecoder().decode(
+      Reference.self,
+      from: Data(contentsOf: URL(filePath: Fixtures.path("gradients/spectra.json"))))
+    for matrix in reference.matrices {
+      let spectrum = try MatrixSpectrum(
+        of: matrix.values, size: matrix.size, listsEigenvalues: true)
+      var found = try #require(spectrum.eigenvalues)
+      #expect(found.count == matrix.size)
+      #expect(found.map(\.magnitude) == found.map(\.magnitude).sorted(by: >))
+      for expected in matrix.eigenvalues {
+        func distance(_ value: ComplexNumber) -> Double {
+          ComplexNumber(value.real - expected[0], value.imaginary - expected[1]).magnitude
+        }
+        let nearest = try #require(
+          found.indices.min { distance(found[$0]) < distance(found[$1]) })
+        #expect(distance(found.remove(at: nearest)) <= 1e-12 * max(matrix.radius, 1e-9))
+      }
+    }
+    #expect(try MatrixSpectrum(of: [1, 2, 3, 4], size: 2).eigenvalues == nil)
+  }
+
+  @Test("A cyclic shift has the roots of unity as its eigenvalues")
+  func eigenvaluesOfShift() throws {
+    // All have the same absolute value, which no shift by the last number tells apart.
+    let N = 24
+    let matrix = (0..<N * N).map { ($0 / N + 1) % N == $0 % N ? 1 : 0 as Float }
+    let found = try #require(
+      try MatrixSpectrum(of: matrix, size: N, listsEigenvalues: true).eigenvalues)
+    for index in 0..<N {
+      let angle = 2 * Double.pi * Double(index) / Double(N)
+      let (real, imaginary) = (cos(angle), sin(angle))
+      #expect(found.count { abs($0.real - real) + abs($0.imaginary - imaginary) < 1e-12 } == 1)
     }
   }
 

@@ -30,10 +30,14 @@ import Testing
       series: [.init(name: text, points: [.init(x: 0, y: 1), .init(x: 2, y: 3)])],
       marks: [.x(1, text)])
     let bars = Figure.bars(title: text, label: text, rows: [(text, 2), ("b", 1)])
+    let diagram = Diagram(
+      title: text, summary: text, ends: (text, text),
+      boxes: [.init(text, text, loop: text), .init("b", "c")], tie: text)
     document.sections = [
       .init(text, [.paragraph(text), .list([text]), .facts([.init(text, text)])]),
       .init("Tables", [.table(table), .heatMap(map)]),
       .init("Figures", [.figure(curve)] + (bars.map { [.figure($0)] } ?? [])),
+      .init("Diagrams", [.diagram(diagram)]),
     ]
     document.result = "{\"text\":\"</script><!--\"}"
     return document
@@ -99,6 +103,33 @@ import Testing
       matches(#/aria-labelledby="([^"]*)"/#, page).flatMap { $0.split(separator: " ") }
       + matches(#/href="\#([^"]*)"/#, page).map { Substring($0) }
     for reference in references { #expect(ids.contains(String(reference)), "\(reference)") }
+  }
+
+  @Test("A diagram has its boxes from top to bottom, with their names, loops and tie, in words too")
+  func diagram() throws {
+    func page(tie: String?) -> String {
+      var document = Document(title: "t", producer: "p", lead: "l")
+      document.sections = [
+        .init(
+          "Structure",
+          [
+            .diagram(
+              Diagram(
+                title: "Way", summary: "From in to out.", ends: ("in", "out"),
+                boxes: [.init("one", "10 x 2"), .init("two", "h", loop: "state")], tie: tie))
+          ])
+      ]
+      return document.html
+    }
+    let tied = page(tie: "same")
+    #expect(tied.contains("<desc id=\"section-1-1-desc\">From in to out.</desc>"))
+    let texts = matches(#/<text [^>]*>([^<]*)<\/text>/#, tied)
+    #expect(texts == ["in", "out", "one", "10 x 2", "two", "h", "state", "same"])
+    let edges = matches(#/<rect class="box" x="120" y="([0-9]+)"/#, tied).compactMap(Int.init)
+    #expect(edges.count == 2 && edges[1] - edges[0] == 82)
+    // The tie is a dashed line, so color is not its only sign.
+    #expect(tied.matches(of: #/<path class="line s1 d1"/#).count == 1)
+    #expect(!page(tie: nil).contains("line s1 d1") && page(tie: nil).contains("line s0"))
   }
 
   // MARK: Colors

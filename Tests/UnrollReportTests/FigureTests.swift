@@ -79,6 +79,16 @@ import Testing
     #expect(!texts.contains { $0.contains(">beyond<") })
   }
 
+  @Test("The label of a tick at the right edge is not cut")
+  func lastLabel() throws {
+    let figure = try #require(
+      Figure.bars(title: "Sizes", label: "numbers", rows: [("all", 100_000_000 / 1.149), ("b", 2)]))
+    let label = try #require(
+      figure.svg.firstMatch(of: #/<text class="(\w+)" x="(\d+)"[^>]*>100,000,000</#))
+    #expect(label.1 == "end" && label.2 == "718")
+    #expect(figure.svg.contains(">0</text>") && figure.svg.contains(">20,000,000</text>"))
+  }
+
   @Test("A histogram has columns in SVG and text, and its numbers as a table")
   func histogram() throws {
     let figure = try #require(

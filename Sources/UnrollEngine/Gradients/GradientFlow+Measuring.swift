@@ -39,11 +39,13 @@ extension GradientFlow {
     curves = measurement.curves
     clipping = Clipping(
       windows: measurement.windows, norms: measurement.gradientNorms, limit: settings.clip)
-    recurrences = try Self.recurrences(of: checkpoint) { progress(.weights, $0) }
+    recurrences = try Self.recurrences(of: checkpoint, eigenvaluesUpTo: settings.eigenvalueLimit) {
+      progress(.weights, $0)
+    }
   }
 
   private static func recurrences(
-    of checkpoint: Checkpoint, _ progress: (Double) -> Void
+    of checkpoint: Checkpoint, eigenvaluesUpTo limit: Int, _ progress: (Double) -> Void
   ) throws -> [Recurrence] {
     let layers = checkpoint.architecture.layers
     var all: [Recurrence] = []
@@ -55,7 +57,8 @@ extension GradientFlow {
       for (place, gate) in gates.enumerated() {
         let block = Array(weight[place * size..<(place + 1) * size])
         let spectrum = try MatrixSpectrum(
-          of: block, after: projection, size: layer.hiddenSize)
+          of: block, after: projection, size: layer.hiddenSize,
+          listsEigenvalues: layer.hiddenSize <= limit)
         all.append(Recurrence(layer: index, gate: gate, spectrum: spectrum))
         progress((Double(index) + Double(place + 1) / Double(gates.count)) / Double(layers.count))
       }

@@ -23,6 +23,8 @@ public struct GradientSettings: Sendable {
   public var threshold = 0.01
   /// Random seed for the choice of positions and windows.
   public var seed: UInt32 = 1
+  /// The largest hidden size of layers whose eigenvalues are listed; 0 for none.
+  public var eigenvalueLimit = 0
 
   /// Creates the defaults.
   public init() {}

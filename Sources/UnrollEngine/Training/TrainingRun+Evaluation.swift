@@ -7,6 +7,7 @@ import UnrollTensors
 extension TrainingRun {
   /// Evaluates the model, adapts the learning rate, and begins the next epoch at the end of one.
   mutating func evaluate(_ progress: (EvaluationProgress) throws -> Void) throws -> TrainingEvent {
+    gradientHistograms = keepsHistograms ? model.gradientHistograms : []
     model.releaseMemory()
     let (validNLL, retentionNLL) = try losses(progress)
     let predictions = predictionsOfEpoch

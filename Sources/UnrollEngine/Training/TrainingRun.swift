@@ -60,6 +60,11 @@ public struct TrainingRun {
   ///
   /// It is not part of the state: a resumed run has its own.
   public var patience: Int?
+  /// `true` to keep histograms of gradients at each evaluation.
+  public var keepsHistograms = false
+  /// The histograms of the gradients of the last step before the last evaluation.
+  public internal(set) var gradientHistograms: [(path: ParameterPath, histogram: NumberHistogram)] =
+    []
   /// The windows of training by sentence, in order.
   let sentences: SentenceWindows?
   /// The validation text of training by sentence.

@@ -75,6 +75,8 @@ struct Convert: ParsableCommand {
 
   @OptionGroup(title: "Windows") var windows: WindowOptions
 
+  @OptionGroup(title: "Page and figure") var shown: ReportOptions
+
   @Flag(help: "Write nothing if anything is assumed or not preserved.")
   var strict = false
 
@@ -94,6 +96,11 @@ struct Convert: ParsableCommand {
     }
     if let targetName, ConversionTarget(named: targetName) == nil {
       throw ValidationError("--to is \(ConversionTarget.names.joined(separator: " or ")).")
+    }
+    guard !shown.isGiven || !(printMap || dryRun) else {
+      throw ValidationError(
+        "--report and --plot show what is written: leave \(printMap ? "--print-map" : "--dry-run") out."
+      )
     }
     let written = [destination.output, writeVocabulary, writeConfig].compactMap { $0 }
     for (index, path) in written.enumerated() {
@@ -123,6 +130,9 @@ struct Convert: ParsableCommand {
     for path in [writeVocabulary, writeConfig].compactMap({ $0 }) {
       try OutputOptions.check(path, inputs: inputs, replacing: output.force)
     }
+    try shown.check(
+      inputs: inputs, outputs: [output.output] + [writeVocabulary, writeConfig].compactMap { $0 },
+      replacing: output.force, json: false)
     if let writeConfig {
       guard case .foreign(let format) = target, format == SafetensorsFormat.self else {
         throw Refusal(
@@ -164,11 +174,12 @@ struct Convert: ParsableCommand {
       ($0, try ModelConfigurationFile(conversion.checkpoint.architecture, path: $0))
     }
     let written = ConversionOutput(path: output.output, replacing: output.force)
+    var outcome = ""
     // Model and tokenizer file are written both or neither.
     func writeModel() throws {
       func write() throws {
         do {
-          try written.write(conversion, as: target)
+          outcome = try written.write(conversion, as: target)
         } catch let error as InterchangeError {
           throw error.naming(model)
         }
@@ -177,9 +188,17 @@ struct Convert: ParsableCommand {
       try configuration.write(to: path, replacing: output.force, after: write)
       Output.note("wrote \(printable(path))")
     }
-    guard let (path, list) = list else { return try writeModel() }
-    try list.write(to: path, replacing: output.force, after: writeModel)
-    Output.note("wrote \(printable(path))")
+    if let (path, list) = list {
+      try list.write(to: path, replacing: output.force, after: writeModel)
+      Output.note("wrote \(printable(path))")
+    } else {
+      try writeModel()
+    }
+    guard shown.isGiven else { return }
+    let page = try ConversionPage(
+      input: model, output: output.output, conversion, target, notes: notes, outcome: outcome)
+    try shown.write(
+      { try page.document }, figure: page.report.partFigure, replacing: output.force)
   }
 
   /// Refuses an output whose ending no format has: it may be a misspelled one.
@@ -208,6 +227,11 @@ struct Convert: ParsableCommand {
       throw Refusal(
         "\(printable(model)): expected one model for --write-\(name); found a folder\n"
           + "  fix: leave it out, or convert one by one")
+    }
+    guard !shown.isGiven else {
+      throw Refusal(
+        "\(printable(model)): expected one model for --report and --plot; found a folder\n"
+          + "  fix: leave them out, or convert one by one")
     }
     var options: [String] = []
     for case (let name, let value?) in [

@@ -111,6 +111,7 @@ struct Gradients: ParsableCommand {
     settings.windows = windows
     settings.clip = clip
     (settings.threshold, settings.seed) = (threshold, seed)
+    settings.eigenvalueLimit = shown.report == nil ? 0 : GradientReport.eigenvalueLimit
     return settings
   }
 

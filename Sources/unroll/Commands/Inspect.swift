@@ -203,7 +203,17 @@ struct ModelReport: Encodable {
     ) { _ in nil }
   }
 
-  private init(
+  /// Creates the report of a model.
+  ///
+  /// - Parameters:
+  ///   - checkpoint: The model.
+  ///   - path: Its file.
+  ///   - format: The name of the file's format.
+  ///   - bytes: The size of the file.
+  ///   - header: The header of a checkpoint; `nil` for other formats.
+  ///   - notes: Assumptions and findings.
+  ///   - digest: Returns the digest of a tensor's bytes, if the file has one.
+  init(
     _ checkpoint: Checkpoint, path: String, format: String, bytes: Int,
     header: Examination.Header?, notes: [Remark], digest: (ParameterPath) -> String?
   ) {

@@ -226,7 +226,7 @@ struct Score: ParsableCommand {
       let report = SentenceReport(sentence, style)
       try page?.add(report)
       if json {
-        try Output.jsonLine(report)
+        Output.result(try report.json)
       } else if !shown.printsFigure {
         for row in report.rows { Output.result(style.form.row(row)) }
       }

@@ -90,8 +90,9 @@ struct EvaluationPage {
   }
 
   private var bars: Figure? {
-    .bars(
-      title: "\(total.headline.name) of each text", label: total.headline.name,
+    let name = total.headline.name
+    return .bars(
+      title: "\(name.prefix(1).uppercased())\(name.dropFirst()) of each text", label: name,
       rows: zip(texts, results).map { (printable($0), $1.headline.value) })
   }
 

@@ -73,6 +73,49 @@ extension GradientReport {
           Document.number($0.spectrum.largestSingularValue),
         ]
       })
-    return (bars.map { [.figure($0)] } ?? []) + [.table(table)]
+    return (bars.map { [.figure($0)] } ?? []) + [.table(table)] + eigenvalueBlocks
+  }
+
+  // MARK: Eigenvalues
+
+  /// The largest hidden size of layers whose eigenvalues the page draws.
+  static let eigenvalueLimit = 256
+
+  private var eigenvalueBlocks: [Document.Block] {
+    let layers = Set(flow.recurrences.map(\.layer)).sorted()
+    let figures = layers.compactMap(eigenvalueFigure)
+    let cut =
+      figures.count < layers.count
+      ? "Eigenvalues are drawn for layers of at most \(Self.eigenvalueLimit) units." : nil
+    let meaning =
+      "Each sign is an eigenvalue of the weights by which a gate takes up the state of the step before. Outside of the unit "
+      + "circle a direction grows with every step, inside it fades; away from the horizontal axis it turns as it goes. "
+      + "Gates scale that: for an LSTM or a GRU this is one part of the whole step."
+    return (figures.isEmpty ? [] : [.paragraph(meaning)]) + figures.map { .figure($0) }
+      + (cut.map { [.paragraph($0)] } ?? [])
+  }
+
+  /// Returns the eigenvalues of a layer's gates in the complex plane; `nil` if they are not known.
+  private func eigenvalueFigure(layer: Int) -> Figure? {
+    let gates = flow.recurrences.filter { $0.layer == layer }
+    let series = gates.compactMap { recurrence in
+      recurrence.spectrum.eigenvalues.map { values in
+        Figure.Series(
+          name: "gate \(recurrence.gate)",
+          points: values.map { Figure.Point(x: $0.real, y: $0.imaginary) }, style: .points)
+      }
+    }
+    guard !series.isEmpty, series.count == gates.count else { return nil }
+    let values = gates.flatMap { $0.spectrum.eigenvalues ?? [] }.map(\.magnitude)
+    let edge = 1.1 * max(1, values.max() ?? 1)
+    let outside = values.count { $0 > 1 }
+    return Figure(
+      title: "Eigenvalues of weight_hh, layer \(layer)",
+      summary:
+        "\(outside) of \(values.count) eigenvalues lie outside of the unit circle; the largest absolute value is "
+        + String(printf: "%.4g.", values.max() ?? 0),
+      x: Figure.Axis(label: "real part", range: -edge...edge),
+      y: Figure.Axis(label: "imaginary part", range: -edge...edge), series: series,
+      marks: [.unitCircle("unit circle")])
   }
 }

@@ -49,16 +49,42 @@ extension ModelReport {
       "From the token to its prediction",
       [.text("part"), .text("shape"), .number("parameters")],
       parts.map { [$0.name, $0.shape, Output.grouped($0.count)] })
-    let bars = Figure.bars(
+    return [.diagram(diagram), .table(table)] + (partFigure.map { [.figure($0)] } ?? [])
+  }
+
+  /// The parameters of each part as bars.
+  var partFigure: Figure? {
+    .bars(
       title: "Parameters of each part", label: "parameters",
       rows: parts.map { ($0.name, Double($0.count)) })
-    return [.table(table)] + (bars.map { [.figure($0)] } ?? [])
+  }
+
+  /// The way of a token through the model; the table below it says the same in words.
+  private var diagram: Diagram {
+    let last = parts.count - 1
+    let boxes = parts.enumerated().map { index, part in
+      let loop = (1..<last).contains(index) ? "its state" : nil
+      let count = part.count > 0 ? ", \(Output.grouped(part.count)) parameters" : ""
+      return Diagram.Box(part.name, excerpt(part.outline + count, limit: 64), loop: loop)
+    }
+    let names = parts.map(\.name).joined(separator: ", ")
+    return Diagram(
+      title: "The way of a token through the model",
+      summary:
+        "A token passes through \(names). Each layer also gets its own state of the token before."
+        + (tied ? " Embedding and output have the same weights." : ""),
+      ends: ("a token", "the probability of each token to come next"), boxes: boxes,
+      tie: tied ? "same weights" : nil)
   }
 
   private struct Part {
     let name: String
     let shape: String
     let count: Int
+    /// The shape in few words; `nil` for all of them.
+    var short: String?
+
+    var outline: String { short ?? shape }
   }
 
   private var parts: [Part] {
@@ -74,10 +100,15 @@ extension ModelReport {
     let inner = layers.enumerated().map { index, layer in
       Part(
         name: "layer \(index)", shape: layer.parts.joined(separator: ", "),
-        count: size(of: "/model/layers/\(index < 10 ? "0" : "")\(index)/"))
+        count: size(of: "/model/layers/\(index < 10 ? "0" : "")\(index)/"),
+        short: layer.parts.first)
     }
     let rest = parameterCount - first.count - inner.reduce(0) { $0 + $1.count }
-    return [first] + inner + [Part(name: "output", shape: output, count: rest)]
+    return [first] + inner + [
+      Part(
+        name: "output", shape: output, count: rest,
+        short: "softmax over \(Output.grouped(vocabularySize))")
+    ]
   }
 
   private func size(of prefix: String) -> Int {

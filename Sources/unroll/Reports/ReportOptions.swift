@@ -35,7 +35,13 @@ struct ReportOptions: ParsableArguments {
     of path: String, _ option: String, _ form: String, _ endings: [String]
   ) throws {
     guard let ending = SplitPath(path).extension?.lowercased(), endings.contains(ending) else {
-      throw ValidationError("\(option) writes \(form): give a name that ends in .\(endings[0]).")
+      let advice =
+        form == "SVG"
+          && ["png", "pdf", "jpg", "jpeg"].contains(SplitPath(path).extension?.lowercased())
+        ? " Programs such as rsvg-convert and Inkscape make other formats of it, and a browser prints it."
+        : ""
+      throw ValidationError(
+        "\(option) writes \(form): give a name that ends in .\(endings[0])." + advice)
     }
   }
 

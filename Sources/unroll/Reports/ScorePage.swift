@@ -56,7 +56,7 @@ struct ScorePage {
     cellCount += units.count
     // Later lines are counted, and not shown once one did not fit.
     guard lines.count == lineCount - 1, cellCount <= Self.cellLimit else { return }
-    let object = try Output.encoded(report, isPretty: false)
+    let object = try report.json
     guard objectBytes + object.utf8.count <= Self.byteLimit else { return }
     objectBytes += object.utf8.count
     objects.append(object)

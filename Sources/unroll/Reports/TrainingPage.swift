@@ -45,17 +45,14 @@ struct TrainingPage {
     document.highlights = curve.highlights
     document.sections = [
       Document.Section("Evaluations", curve.blocks),
-      Document.Section("Settings", [.facts(run.settingLines.map(setting))]),
+      Document.Section(
+        "Settings",
+        [
+          .facts(
+            run.settings.map { Document.Fact($0.name.replacing(scalar: "_", with: " "), $0.value) })
+        ]),
     ]
     document.result = "[\n" + objects.joined(separator: ",\n") + "\n]"
     return document
-  }
-
-  /// Returns a setting such as `learning_rate=0.01`.
-  private func setting(_ line: String) -> Document.Fact {
-    let parts = line.split(separator: "=", maxSplits: 1).map(String.init)
-    return parts.count == 2
-      ? Document.Fact(parts[0].replacing(scalar: "_", with: " "), parts[1])
-      : Document.Fact("setting", line)
   }
 }
