@@ -21,12 +21,12 @@ struct ExactSum: Sendable, Hashable {
       others += Double(number)
       return
     }
-    units += Int128((Double(number) * 0x1p60).rounded())
+    units &+= Int128((Double(number) * 0x1p60).rounded())
   }
 
   /// Adds another sum.
   mutating func add(_ other: ExactSum) {
-    units += other.units
+    units &+= other.units
     others += other.others
   }
 

@@ -137,12 +137,13 @@ extension LanguageModel {
     let start = ContinuousClock.now
     var run = EvaluationRun(model: self, result: Perplexity(`protocol`))
     try body(&run)
-    guard run.result.predictions > 0 else {
+    // A part may have no line; its sums are zero.
+    guard run.result.predictions > 0 || part != nil else {
       throw TextError(
         path: path, line: nil,
         expected: "enough text for protocol \(`protocol`.rawValue)",
         found: "\(run.result.tokens) token(s), none of which it predicts",
-        fix: part == nil ? "give more text" : "give fewer parts: none of the text is in this one")
+        fix: "give more text")
     }
     guard run.result.totalNLL.isFinite else { throw NotFinite(path: self.path) }
     run.result.firstToken = firstToken(`protocol`, run.result.window)

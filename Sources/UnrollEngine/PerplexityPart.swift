@@ -1,6 +1,7 @@
 // The figures of a part of a text, in a form that a file holds, and their sum.
 
 import Foundation
+import UnrollFormat
 import UnrollTokenization
 
 /// The figures of a part of a text, which `merged` turns into those of the text.
@@ -11,6 +12,8 @@ public struct PerplexityPart: Codable, Sendable {
   public let text: String
   /// The size of the text in bytes.
   public let textBytes: Int
+  /// The digest of the whole text.
+  public let textDigest: String
   /// The digest of the model's weights.
   public let model: String
   /// Everything beside the model and the text that the figures depend on.
@@ -22,10 +25,13 @@ public struct PerplexityPart: Codable, Sendable {
   private let window: WindowDescription?
   private let blocks: BlockSums
   private let seconds: Double
+  /// The digest of all of the above, by which a changed or damaged part is known.
+  private var digest = ""
 
   private enum CodingKeys: String, CodingKey {
-    case part, text, model, settings, counts, window, blocks, seconds
+    case part, text, model, settings, counts, window, blocks, seconds, digest
     case textBytes = "text_bytes"
+    case textDigest = "text_digest"
     case nllUnits = "nll_units"
     case unknownNLLUnits = "unknown_nll_units"
   }
@@ -45,14 +51,17 @@ public struct PerplexityPart: Codable, Sendable {
   ///   - part: The part.
   ///   - text: The path of the text.
   ///   - textBytes: The size of the text.
+  ///   - textDigest: The digest of the whole text.
   ///   - model: The digest of the model's weights.
   ///   - settings: Everything else that the figures depend on.
   public init(
-    _ result: Perplexity, part: TextPart, text: String, textBytes: Int, model: String,
+    _ result: Perplexity, part: TextPart, text: String, textBytes: Int, textDigest: String,
+    model: String,
     settings: [String: String]
   ) {
     self.part = part.description
     (self.text, self.textBytes, self.model) = (text, textBytes, model)
+    self.textDigest = textDigest
     self.settings = settings.merging([
       "protocol": result.protocol.rawValue, "first_token": result.firstToken,
       "line_ends": result.lineEnds, "vocabulary_size": "\(result.vocabularySize)",
@@ -61,6 +70,17 @@ public struct PerplexityPart: Codable, Sendable {
       uniqueKeysWithValues: Self.added.map { ($0.name, result[keyPath: $0.path]) })
     (nllUnits, unknownNLLUnits) = ("\(result.total.units)", "\(result.unknownTotal.units)")
     (window, blocks, seconds) = (result.window, result.blocks, result.seconds)
+    digest = ownDigest
+  }
+
+  /// The digest of everything else, as JSON with sorted keys.
+  private var ownDigest: String {
+    var part = self
+    part.digest = ""
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = .sortedKeys
+    let data = (try? encoder.encode(part)) ?? Data()
+    return Array(data).withUnsafeBytes { Digest.sha256($0) }
   }
 
   /// Returns the figures of a text from those of all its parts.
@@ -90,7 +110,8 @@ public struct PerplexityPart: Codable, Sendable {
           "give the parts of one model, one text and one set of options")
       }
       if let other = byIndex[place.index] {
-        throw refuse(path, "each part once", "part \(part.part), as \(other.path)", "leave one out")
+        throw refuse(
+          path, "each part once", "part \(part.part), as \(other.path)", "give each file once")
       }
       byIndex[place.index] = (path, part)
     }
@@ -101,12 +122,20 @@ public struct PerplexityPart: Codable, Sendable {
     }
     let results = try (1...count).compactMap { byIndex[$0] }.map { path, part in
       guard let result = part.result else {
-        throw refuse(path, "whole figures of a part", "others", "evaluate the part again")
+        throw refuse(
+          path, "the figures that an evaluation wrote", "changed or damaged ones",
+          "evaluate the part again")
       }
       return result
     }
     guard let total = Perplexity.total(of: results) else {
       throw refuse("--merge", "parts", "none", "give their files")
+    }
+    guard total.predictions > 0 else {
+      throw refuse(
+        first.path, "enough text for protocol \(total.protocol.rawValue)",
+        "no prediction in any part",
+        "give more text")
     }
     return total
   }
@@ -117,6 +146,7 @@ public struct PerplexityPart: Codable, Sendable {
     if textBytes != other.textBytes {
       return "a text of \(textBytes) bytes, not \(other.textBytes)"
     }
+    if textDigest != other.textDigest { return "another text, \(text), of the same size" }
     if window != other.window { return "another window" }
     for name in Set(settings.keys).union(other.settings.keys).sorted()
     where settings[name] != other.settings[name] {
@@ -127,7 +157,7 @@ public struct PerplexityPart: Codable, Sendable {
 
   /// The figures; `nil` if one is missing or damaged.
   private var result: Perplexity? {
-    guard let known = settings["protocol"].flatMap(PerplexityProtocol.init),
+    guard digest == ownDigest, let known = settings["protocol"].flatMap(PerplexityProtocol.init),
       let total = Int128(nllUnits), let unknown = Int128(unknownNLLUnits),
       let size = settings["vocabulary_size"].flatMap({ Int($0) })
     else { return nil }
@@ -136,7 +166,6 @@ public struct PerplexityPart: Codable, Sendable {
       guard let count = counts[name], count >= 0, count < 1 << 60 else { return nil }
       result[keyPath: path] = count
     }
-    guard result.predictions > 0 else { return nil }
     (result.total, result.unknownTotal) = (ExactSum(units: total), ExactSum(units: unknown))
     (result.firstToken, result.lineEnds) = (
       settings["first_token"] ?? "", settings["line_ends"] ?? ""

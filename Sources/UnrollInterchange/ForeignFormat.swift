@@ -124,7 +124,7 @@ extension ForeignFormat {
         file: "the checkpoint", place: ParameterPath.layerGroup(index),
         expected: "one of the cells of \(name): \(names)", found: layer.cell.rawValue,
         fix: "keep it as a checkpoint"
-          + (AWDFormat.cells.contains(layer.cell) ? ", or write \(AWDFormat.name)'s names" : ""))
+          + (AWDFormat.cells.contains(layer.cell) ? ", or write it as NAME.awd.pt" : ""))
     }
   }
 

@@ -48,7 +48,9 @@ extension LineReader {
       throw TextError(
         path: path, line: nil, expected: "a plain file, of which \(part) is a part",
         found: path == "-" ? "standard input" : "compressed data or a pipe",
-        fix: "decompress it into a file, or leave --part out")
+        fix: path == "-"
+          ? "write it into a file, or leave --part out"
+          : "decompress it into a file, or leave --part out")
     }
     let range = part.range(of: size)
     end = range.upperBound

@@ -50,14 +50,14 @@ struct EvaluationPartOptions: ParsableArguments {
           + "--carry, --estimate, --report or --plot.")
     }
     guard let part else { return }
-    guard json, texts.count == 1, texts != ["-"] else {
-      throw ValidationError("--part \(part) needs --json, and one text that is a file.")
-    }
     guard `protocol`.isByLine else {
       let names = PerplexityProtocol.allCases.filter(\.isByLine).map(\.rawValue)
       throw ValidationError(
         "--part needs a protocol that predicts each line alone, not \(`protocol`.rawValue): --protocol "
           + names.joined(separator: ", ") + ".")
+    }
+    guard json, texts.count == 1, texts != ["-"] else {
+      throw ValidationError("--part \(part) needs --json, and one text that is a file.")
     }
   }
 
@@ -73,8 +73,9 @@ struct EvaluationPartOptions: ParsableArguments {
         let part = written.part
       else {
         throw Refusal(
-          "\(printable(path)): expected the part of an evaluation; found another file\n"
-            + "  fix: give the files that `unroll evaluate --part k/n --json` wrote")
+          "\(printable(path)): expected the part of an evaluation; found a file that is another or not whole\n"
+            + "  fix: give what `unroll evaluate --part k/n --json` printed, or evaluate the part again"
+        )
       }
       return (path: path, part: part)
     }
@@ -86,6 +87,18 @@ struct EvaluationPartOptions: ParsableArguments {
   private struct Written: Decodable {
     let part: PerplexityPart?
   }
+}
+
+/// Refuses to do the same work in each process that an MPI launcher started.
+///
+/// - Parameter part: The part that this process takes; `nil` for the whole text.
+/// - Throws: `Refusal`.
+func checkLauncher(part: TextPart?) throws {
+  guard Launcher.isShared, part == nil else { return }
+  throw Refusal(
+    "expected one process; found those of an MPI launcher, each of which would do the whole work\n"
+      + "  fix: start it without mpirun; to share a text out, give each process its --part "
+      + "(docs/how-to/large-texts.md)")
 }
 
 extension TextPart: ExpressibleByArgument {

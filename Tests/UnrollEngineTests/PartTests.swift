@@ -79,11 +79,12 @@ import UnrollTokenization
           ofText: path, protocol: known, window: window, preparation: preparation)
       }
       let whole = try figures(nil)
-      for count in [1, 2, 3, 8] {
+      for count in [1, 2, 3, 8, 90] {
         let parts = try (1...count).map { index in
           let part = try #require(TextPart(index, of: count))
           let written = PerplexityPart(
-            try figures(part), part: part, text: path, textBytes: 1, model: "m", settings: [:])
+            try figures(part), part: part, text: path, textBytes: 1, textDigest: "t",
+            model: "m", settings: [:])
           let data = try JSONEncoder().encode(written)
           return (path: "\(index)", part: try JSONDecoder().decode(PerplexityPart.self, from: data))
         }

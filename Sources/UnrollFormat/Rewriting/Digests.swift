@@ -20,9 +20,9 @@ struct DigestEntry {
   let attributes: [String: AttributeValue]
 }
 
-enum Digest {
+package enum Digest {
   /// Returns the SHA-256 of bytes in lower-case hexadecimal.
-  static func sha256(_ bytes: UnsafeRawBufferPointer) -> String {
+  package static func sha256(_ bytes: UnsafeRawBufferPointer) -> String {
     var hash = SHA256()
     hash.update(bufferPointer: bytes)
     return hexadecimal(hash.finalize())

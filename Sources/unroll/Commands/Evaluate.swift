@@ -25,7 +25,7 @@ struct Evaluate: ParsableCommand {
   @OptionGroup(title: "Text") var preparation: PreparationOptions
 
   @Argument(help: "Texts: files, .gz files, or - for standard input.")
-  var texts: [String]
+  var texts: [String] = []
 
   @Option(
     help: "Evaluation protocol."
@@ -61,6 +61,9 @@ struct Evaluate: ParsableCommand {
   var json = false
 
   func validate() throws {
+    guard !texts.isEmpty || parts.merge else {
+      throw ValidationError("Missing expected argument '<texts> ...'")
+    }
     guard !estimate || !shown.isGiven else {
       throw ValidationError("--estimate is without --report and --plot.")
     }
@@ -106,6 +109,7 @@ struct Evaluate: ParsableCommand {
       }
       return try EstimateReport(work).print(json: json)
     }
+    try checkLauncher(part: parts.part)
     guard !parts.merge else {
       let (total, precision) = try EvaluationPartOptions.merged([options.path] + texts)
       var shown = self
@@ -126,6 +130,10 @@ struct Evaluate: ParsableCommand {
     guard let total = Perplexity.total(of: results) else { return }
     let baseline = try comparison()
     let part = try part(total, of: checkpoint)
+    if let part, total.predictions == 0 {
+      Output.note("note: no line of \(printable(texts[0])) begins in part \(part.part)")
+      return try Output.json(["part": part])
+    }
     if !shown.printsFigure { try print(results, total, baseline, part) }
     unknownText.note(total.leftOut)
     let notes = notes(total)
@@ -201,8 +209,10 @@ struct Evaluate: ParsableCommand {
   /// Returns the part of the text that was measured, for `--merge`; `nil` for the whole.
   private func part(_ total: Perplexity, of model: Checkpoint) throws -> PerplexityPart? {
     guard let part = parts.part else { return nil }
+    let text = try MappedFile(path: texts[0])
     return PerplexityPart(
-      total, part: part, text: texts[0], textBytes: try MappedFile(path: texts[0]).count,
+      total, part: part, text: texts[0], textBytes: text.count,
+      textDigest: String(ProvenanceEntry.input(text).prefix { $0 != " " }),
       model: model.weightsDigest,
       settings: [
         "precision": options.precision.rawValue,

@@ -179,6 +179,7 @@ struct Score: ParsableCommand {
   }
 
   func run() throws {
+    try checkLauncher(part: parts.part)
     let force = stateOptions.force
     try shown.check(inputs: [options.path, text], replacing: force, json: json)
     var dynamic = try dynamicOptions.scoring(
@@ -241,7 +242,8 @@ struct Score: ParsableCommand {
     let warning = totals.nll.flatMap {
       warningOfGuessing(nll: $0, count: totals.predictions, vocabularySize: model.vocabularySize)
     }
-    let empty = totals.lines == 0 ? "note: \(printable(text)): the text is empty" : nil
+    let empty =
+      totals.lines == 0 && parts.part == nil ? "note: \(printable(text)): the text is empty" : nil
     for note in [empty, totals.unknownNote(style), warning].compactMap({ $0 }) {
       Output.note(note)
       notes.append(note)
