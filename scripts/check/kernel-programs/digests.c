@@ -107,6 +107,22 @@ static void cells(bool is_hard) {
   free(gates), free(recurrent), free(c), free(h), free(next), free(out), free(dh), free(dc);
 }
 
+/// One step of each cell whose gates see its input alone, forwards and backwards.
+static void input_cells(void) {
+  enum { B = 5, H = 37, SIZE = B * 3 * H };
+  float *gates = numbers(SIZE, 6), *c = numbers(B * H, 2), *h = numbers(B * H, 1), *next = numbers(B * H, 1);
+  float *out = numbers(B * H, 1), *dh = numbers(B * H, 1), *dc = numbers(B * H, 1), *total = numbers(B * H, 1);
+  unroll_qrnn_step(gates, c, next, out, B, H);
+  take(gates, SIZE * 4), take(next, B * H * 4), take(out, B * H * 4);
+  unroll_qrnn_step_backward(gates, c, next, dh, dc, total, B, H);
+  take(gates, SIZE * 4), take(dc, B * H * 4), take(total, B * H * 4);
+  unroll_mingru_step(gates, h, out, B, H);
+  take(gates, B * 2 * H * 4), take(out, B * H * 4);
+  unroll_mingru_step_backward(gates, h, dh, dc, B, H);
+  take(gates, B * 2 * H * 4), take(dc, B * H * 4);
+  free(gates), free(c), free(h), free(next), free(out), free(dh), free(dc), free(total);
+}
+
 /// Softmax over two panels, with entropies, gradients and log-probabilities.
 static void softmax(void) {
   enum { M = 6, N = 701 };
@@ -149,7 +165,7 @@ static void updates(void) {
   take(&squares, sizeof squares);
   unroll_add_column_sums(x, 50, 100, g);
   take(g, COUNT * 4);
-  const unroll_dropout dropout = {12345, 3, 9, 0.3f};
+  const unroll_dropout dropout = {12345, 3, 9, 0.3f, 0};
   unroll_drop(x, g, 10, 5, 100, false, dropout);
   take(g, COUNT * 4);
   free(x), free(g);
@@ -195,6 +211,7 @@ int main(void) {
       begin(), softmax(), end("softmax");
       begin(), updates(), end("updates");
       begin(), functions(), end("functions");
+      begin(), input_cells(), end("cells of inputs");
     }
   }
 }
