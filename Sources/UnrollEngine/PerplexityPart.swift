@@ -60,7 +60,9 @@ public struct PerplexityPart: Codable, Sendable {
     settings: [String: String]
   ) {
     self.part = part.description
-    (self.text, self.textBytes, self.model) = (text, textBytes, model)
+    self.text = text
+    self.textBytes = textBytes
+    self.model = model
     self.textDigest = textDigest
     self.settings = settings.merging([
       "protocol": result.protocol.rawValue, "first_token": result.firstToken,
@@ -68,8 +70,11 @@ public struct PerplexityPart: Codable, Sendable {
     ]) { $1 }
     counts = Dictionary(
       uniqueKeysWithValues: Self.added.map { ($0.name, result[keyPath: $0.path]) })
-    (nllUnits, unknownNLLUnits) = ("\(result.total.units)", "\(result.unknownTotal.units)")
-    (window, blocks, seconds) = (result.window, result.blocks, result.seconds)
+    nllUnits = "\(result.total.units)"
+    unknownNLLUnits = "\(result.unknownTotal.units)"
+    window = result.window
+    blocks = result.blocks
+    seconds = result.seconds
     digest = ownDigest
   }
 
@@ -166,11 +171,13 @@ public struct PerplexityPart: Codable, Sendable {
       guard let count = counts[name], count >= 0, count < 1 << 60 else { return nil }
       result[keyPath: path] = count
     }
-    (result.total, result.unknownTotal) = (ExactSum(units: total), ExactSum(units: unknown))
-    (result.firstToken, result.lineEnds) = (
-      settings["first_token"] ?? "", settings["line_ends"] ?? ""
-    )
-    (result.window, result.blocks, result.vocabularySize) = (window, blocks, size)
+    result.total = ExactSum(units: total)
+    result.unknownTotal = ExactSum(units: unknown)
+    result.firstToken = settings["first_token"] ?? ""
+    result.lineEnds = settings["line_ends"] ?? ""
+    result.window = window
+    result.blocks = blocks
+    result.vocabularySize = size
     result.seconds = max(seconds, 1e-9)
     return result
   }

@@ -32,17 +32,7 @@ struct TensorBoardFile {
   ///   - step: The step.
   /// - Throws: `FileError` if they cannot be written.
   func write(_ scalars: [(name: String, value: Double)], step: Int) throws {
-    try write { event in
-      event.add(2, number: UInt64(step))
-      var summary = ProtocolMessage()
-      for (name, value) in scalars {
-        var scalar = ProtocolMessage()
-        scalar.add(1, text: name)
-        scalar.add(2, float: Float(value))
-        summary.add(1, message: scalar)
-      }
-      event.add(5, message: summary)
-    }
+    try write(scalars, step: step) { $0.add(2, float: Float($1)) }
   }
 
   /// Writes the histograms of a step.
@@ -52,14 +42,22 @@ struct TensorBoardFile {
   ///   - step: The step.
   /// - Throws: `FileError` if they cannot be written.
   func write(_ histograms: [(name: String, value: NumberHistogram)], step: Int) throws {
+    try write(histograms, step: step) { $0.add(5, message: ProtocolMessage($1)) }
+  }
+
+  /// Writes a summary of named values.
+  private func write<Value>(
+    _ values: [(name: String, value: Value)], step: Int,
+    _ add: (inout ProtocolMessage, Value) -> Void
+  ) throws {
     try write { event in
       event.add(2, number: UInt64(step))
       var summary = ProtocolMessage()
-      for (name, value) in histograms {
-        var histogram = ProtocolMessage()
-        histogram.add(1, text: name)
-        histogram.add(5, message: ProtocolMessage(value))
-        summary.add(1, message: histogram)
+      for (name, value) in values {
+        var part = ProtocolMessage()
+        part.add(1, text: name)
+        add(&part, value)
+        summary.add(1, message: part)
       }
       event.add(5, message: summary)
     }

@@ -144,7 +144,9 @@ extension TrainingRun {
 
 extension RecurrentState {
   /// The numbers of all layers, one after the other.
-  fileprivate var floats: [Float] { layers.flatMap { $0.h + $0.c + $0.x } }
+  fileprivate var floats: [Float] {
+    layers.flatMap { layer in LayerStateName.allCases.flatMap { layer[$0] } }
+  }
 
   /// Takes the numbers of some streams, as `floats` has them.
   fileprivate mutating func set(_ streams: Range<Int>, _ floats: [Float]) {
@@ -158,9 +160,7 @@ extension RecurrentState {
       place += count
     }
     for index in layers.indices {
-      set(&layers[index].h)
-      set(&layers[index].c)
-      set(&layers[index].x)
+      for name in LayerStateName.allCases { set(&layers[index][name]) }
     }
   }
 }

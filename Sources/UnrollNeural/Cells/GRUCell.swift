@@ -19,9 +19,7 @@ struct GRUCell: RecurrentCell {
     TapeWidths(gates: 3 * layer.hiddenSize, recurrent: 3 * layer.hiddenSize)
   }
 
-  static func biases(
-    of layer: LayerArchitecture, input: [Float]?, hidden: [Float]?
-  ) -> (input: [Float]?, hidden: [Float]?) { (input, hidden) }
+  static var keepsHiddenBias: Bool { true }
 
   init(_ layer: LayerArchitecture, precision: Precision, isTrained: Bool) throws {
     self.layer = layer
@@ -96,9 +94,7 @@ struct ResetBeforeGRUCell: RecurrentCell {
     return TapeWidths(gates: 3 * H, cells: H, recurrent: 3 * H)
   }
 
-  static func biases(
-    of layer: LayerArchitecture, input: [Float]?, hidden: [Float]?
-  ) -> (input: [Float]?, hidden: [Float]?) { (input, hidden) }
+  static var keepsHiddenBias: Bool { true }
 
   init(_ layer: LayerArchitecture, precision: Precision, isTrained: Bool) throws {
     self.layer = layer

@@ -14,6 +14,10 @@ protocol RecurrentCell: Sendable {
   /// Returns the numbers that a tape keeps of one time step and stream.
   static func tapeWidths(of layer: LayerArchitecture) -> TapeWidths
 
+  /// `true` if something comes between the product with the input and that with the hidden state, so that `bias_hh`
+  /// stays with the second.
+  static var keepsHiddenBias: Bool { get }
+
   /// Returns the biases that the product with the input adds, `[G*H]`, and those that a product of the cell adds.
   static func biases(
     of layer: LayerArchitecture, input: [Float]?, hidden: [Float]?
@@ -83,10 +87,13 @@ extension RecurrentCell {
   func pack(_ parameter: (LayerParameter) -> Tensor, bias: [Float]?) throws {}
   func addGradients(of window: BackwardWindow, to gradients: inout LayerGradients) throws {}
 
+  static var keepsHiddenBias: Bool { false }
+
   /// One bias, the sum of both, where nothing comes between the two products.
   static func biases(
     of layer: LayerArchitecture, input: [Float]?, hidden: [Float]?
   ) -> (input: [Float]?, hidden: [Float]?) {
+    guard !keepsHiddenBias else { return (input, hidden) }
     guard let input, let hidden else { return (input, nil) }
     return (zip(input, hidden).map(+), nil)
   }

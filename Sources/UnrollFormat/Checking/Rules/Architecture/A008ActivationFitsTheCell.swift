@@ -14,9 +14,9 @@ extension Rule {
   ) { contents in
     guard let architecture = contents.architecture else { return [] }
     return architecture.layers.enumerated().compactMap { index, layer in
-      let lawful = layer.cell.facts.activations
-      guard !lawful.contains(layer.activation) else { return nil }
-      let names = lawful.map(\.rawValue).joined(separator: " or ")
+      let allowed = layer.cell.facts.activations
+      guard !allowed.contains(layer.activation) else { return nil }
+      let names = allowed.map(\.rawValue).joined(separator: " or ")
       return Violation(
         object: Layout.layer(index),
         expected: "activation \(names) for cell \(layer.cell.rawValue)",

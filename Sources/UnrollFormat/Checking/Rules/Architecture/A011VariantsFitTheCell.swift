@@ -19,13 +19,13 @@ extension Rule {
         let attributes = contents.object(path)?.attributes
       else { return [] }
       let facts = cell.facts
-      var lawful: Set<String> = facts.hasGateActivation ? [AttributeName.gateActivation] : []
-      if facts.mayHaveProjection { lawful.formUnion(ofLSTMs) }
-      if facts.hasWindow { lawful.insert(AttributeName.window) }
+      var allowed: Set<String> = facts.hasGateActivation ? [AttributeName.gateActivation] : []
+      if facts.mayHaveProjection { allowed.formUnion(ofLSTMs) }
+      if facts.hasWindow { allowed.insert(AttributeName.window) }
       let isHard = contents.text(path, AttributeName.gateActivation) == GateActivation.names[1]
       let slope = [AttributeName.gateAlpha, AttributeName.gateBeta]
-      if isHard { lawful.formUnion(slope) }
-      let strays = variants.filter { attributes[$0] != nil && !lawful.contains($0) }
+      if isHard { allowed.formUnion(slope) }
+      let strays = variants.filter { attributes[$0] != nil && !allowed.contains($0) }
       let needed = (isHard ? slope : []) + (facts.hasWindow ? [AttributeName.window] : [])
       let missing = needed.filter { attributes[$0] == nil }
       let notFinite = variants.filter { contents.number(path, $0)?.isFinite == false }
@@ -42,20 +42,20 @@ extension Rule {
           Violation(
             object: path, expected: "a finite \($0)",
             found: contents.number(path, $0).map { "\($0)" } ?? "nothing")
-        } + unlawfulBias(of: path, facts, contents)
+        } + refusedBias(of: path, facts, contents)
     }
   }
 }
 
 /// Returns the violation of a bias that adds to a product which the cell has not.
-private func unlawfulBias(
+private func refusedBias(
   of path: String, _ facts: CellFacts, _ contents: Contents
 ) -> [Violation] {
   guard let bias = contents.text(path, "bias").flatMap(LayerBias.init),
     !facts.biases.contains(bias)
   else { return [] }
-  let lawful = facts.biases.map(\.rawValue).joined(separator: " or ")
-  return [Violation(object: path, expected: "bias \(lawful)", found: bias.rawValue)]
+  let allowed = facts.biases.map(\.rawValue).joined(separator: " or ")
+  return [Violation(object: path, expected: "bias \(allowed)", found: bias.rawValue)]
 }
 
 private let ofLSTMs = [AttributeName.projectionSize, AttributeName.forgetBias]
