@@ -78,7 +78,7 @@ struct TrainingVerb: ParsableArguments {
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
-      "On several machines: the seconds that a rank waits for the others before it ends (default: 600).",
+      "On several machines: the seconds that a rank waits for the others before it ends, at least 10 (default: 600).",
       valueName: "seconds"))
   var peerTimeout: Int?
 

@@ -62,7 +62,9 @@ extension TrainingRun {
       expected: isBySentence
         ? "at most the \(most) sentences of a step, --gradient-accumulation"
         : "at most the \(most) streams of a batch, --batch-size",
-      found: "\(state.shards)", fix: "give fewer shards, or more to deal to them")
+      found: "\(state.shards)",
+      fix: "give fewer --shards or start fewer processes, or a larger "
+        + (isBySentence ? "--gradient-accumulation" : "--batch-size"))
   }
 
   /// Returns the rows of the training text, and its windows for training by sentence.
