@@ -54,8 +54,8 @@ struct OutputLayer: Sendable {
   ///     the logarithms of the partition functions that are returned.
   /// - Returns: One for each target, and `[M]` logarithms of the partition functions.
   /// - Throws: `NeuralError` if memory is short.
-  func logProbabilities(
-    of targets: OutputTargets, hidden: UnsafePointer<Float>, scratch: inout OutputScratch,
+  func predict(
+    _ targets: OutputTargets, hidden: UnsafePointer<Float>, scratch: inout OutputScratch,
     entropies: inout [Double], subset: inout SubsetTotals?, likeliest: inout LikeliestSearch?
   ) throws -> (logProbabilities: [Float], logPartitions: [Double]) {
     var targetLogits = [Float](repeating: -.infinity, count: targets.tokens.count)
@@ -94,11 +94,11 @@ struct OutputLayer: Sendable {
   ///   - scratch: Memory for intermediate results.
   /// - Returns: `[M, V]`
   /// - Throws: `NeuralError` if memory is short.
-  func logProbabilities(
+  func logSoftmax(
     M: Int, hidden: UnsafePointer<Float>, scratch: inout OutputScratch
   ) throws -> [Float] {
     let V = weight.N
-    guard M != 1 else { return try logProbabilities(hidden: hidden, scratch: &scratch) }
+    guard M != 1 else { return try logSoftmaxOfRow(hidden: hidden, scratch: &scratch) }
     var all = [Float](repeating: 0, count: M * V)
     var noEntropies: [Double] = []
     try all.withUnsafeMutableBufferPointer { all in
@@ -119,7 +119,7 @@ struct OutputLayer: Sendable {
   }
 
   /// Returns the log-probabilities of all tokens for one row: each thread has panels of its own.
-  private func logProbabilities(
+  private func logSoftmaxOfRow(
     hidden: UnsafePointer<Float>, scratch: inout OutputScratch
   ) throws -> [Float] {
     try withInput(M: 1, hidden: hidden, scratch: &scratch) { input, _ in
