@@ -110,7 +110,7 @@ default:
   var token: Int32 = 0
   try serve {
     for _ in 0..<T {
-      let row = try model.logProbabilities(inputs: [token], state: &state)
+      let row = try model.logDistributions(inputs: [token], state: &state)
       token = likeliest(row)
     }
   }

@@ -78,7 +78,7 @@ extension LanguageModel {
     ) {
       targets, inputs, state in
       let hidden = try network.hiddenStates(inputs: inputs, state: &state)
-      let own = try network.logProbabilities(ofTargets: targets, hiddenStates: hidden)
+      let own = try network.outputLogProbabilities(ofTargets: targets, hiddenStates: hidden)
       return memory.mix(own, targets: targets, hidden: hidden)
     }
     result.adaptation = cache.description

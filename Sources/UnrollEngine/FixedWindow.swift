@@ -237,9 +237,9 @@ extension LanguageModel {
   /// - Parameter contexts: `[B, N]`
   /// - Returns: `[B, V]`; `[B, S]` with a shortlist.
   /// - Throws: `NeuralError` for tokens outside of the vocabulary, or if memory is short.
-  func logProbabilities(afterWindows contexts: [[Int32]]) throws -> [Float] {
+  func logDistributions(afterWindows contexts: [[Int32]]) throws -> [Float] {
     var state = try stateBeforeLast(of: contexts)
-    return try network.logProbabilities(inputs: contexts.compactMap(\.last), state: &state)
+    return try network.logDistributions(inputs: contexts.compactMap(\.last), state: &state)
   }
 }
 

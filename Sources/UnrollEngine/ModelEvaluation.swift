@@ -67,7 +67,7 @@ extension LanguageModel {
       case .stream:
         var others = mixture.map(MixtureStream.init)
         try run.stream(&text, after: nil, progress) { targets, inputs, state in
-          try others?.logProbabilities(targets, inputs, &state)
+          try others?.mixedLogProbabilities(targets, inputs, &state)
             ?? network.logProbabilities(ofTargets: targets, inputs: inputs, state: &state)
         }
       case .columns: try run.columns(try text.all(), progress)

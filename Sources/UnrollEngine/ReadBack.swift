@@ -44,8 +44,9 @@ public func export(
     let ids = probe(of: checkpoint)
     // The file does not hold the activations of vanilla RNN cells: those of the checkpoint apply to
     // both.
-    let there = try logProbabilities(ids, held.parameters, of: held)
-    let difference = largestDifference(there, try logProbabilities(ids, back.parameters, of: held))
+    let there = try referenceLogProbabilities(of: ids, held.parameters, of: held)
+    let difference = largestDifference(
+      there, try referenceLogProbabilities(of: ids, back.parameters, of: held))
     guard difference == 0 else {
       throw InterchangeError(
         file: path, place: "/model", expected: "the log-probabilities of the checkpoint",
@@ -59,7 +60,7 @@ public func export(
       largestDifference: isSame
         ? 0
         : largestDifference(
-          there, try logProbabilities(ids, checkpoint.parameters, of: checkpoint)))
+          there, try referenceLogProbabilities(of: ids, checkpoint.parameters, of: checkpoint)))
   }
   return found
 }
@@ -107,8 +108,8 @@ public func writeConverted(
         }
       } else {
         let difference = largestDifference(
-          try logProbabilities(ids, checkpoint.parameters, of: checkpoint),
-          try logProbabilities(ids, back.parameters, of: back))
+          try referenceLogProbabilities(of: ids, checkpoint.parameters, of: checkpoint),
+          try referenceLogProbabilities(of: ids, back.parameters, of: back))
         try check(difference == 0, Layout.model, "the log-probabilities")
       }
     }
@@ -132,11 +133,11 @@ private func probe(of checkpoint: Checkpoint) -> [Int] {
 }
 
 /// Returns the log-probabilities of tokens after the tokens before them.
-private func logProbabilities(
-  _ ids: [Int], _ parameters: ParameterTree<Tensor>, of model: Checkpoint
+private func referenceLogProbabilities(
+  of ids: [Int], _ parameters: ParameterTree<Tensor>, of model: Checkpoint
 ) throws -> [Double] {
   try ReferenceModel(architecture: model.architecture, parameters: parameters)
-    .logProbabilities(of: ids)
+    .tokenLogProbabilities(of: ids)
 }
 
 private func largestDifference(_ a: [Double], _ b: [Double]) -> Double {

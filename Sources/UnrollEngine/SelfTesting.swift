@@ -20,7 +20,7 @@ public func replay(_ checkpoint: Checkpoint, _ selfTest: SelfTest) throws -> Rep
   let ids = selfTest.tokenIDs.map { Int32(clamping: $0) }
   var state = network.zeroState(columns: 1)
   let hidden = try network.hiddenStates(inputs: Array(ids.dropLast()), state: &state)
-  let values = try network.logProbabilities(
+  let values = try network.outputLogProbabilities(
     ofTargets: Array(ids.dropFirst()), hiddenStates: hidden)
   let magnitudes = try LogitMagnitudes(
     architecture: checkpoint.architecture, parameters: checkpoint.parameters)
@@ -52,7 +52,7 @@ extension SelfTest {
     let model = try ReferenceModel(
       architecture: checkpoint.architecture, parameters: checkpoint.parameters)
     // Rounding to nine decimals removes the effect of the order of additions.
-    let values = model.logProbabilities(of: ids).map { ($0 * 1e9).rounded() / 1e9 }
+    let values = model.tokenLogProbabilities(of: ids).map { ($0 * 1e9).rounded() / 1e9 }
     guard values.allSatisfy({ $0.isFinite && $0 <= 0 }) else { return nil }
     self.init(
       tokenIDs: ids.map { UInt32($0) }, logProbabilities: values, producer: UnrollVersion.producer,

@@ -147,7 +147,7 @@ extension LanguageModel {
   /// - Returns: `[T]` natural logarithms, or `[T - 1]` if sentences have no start token: the first
   ///   token is then not predicted.
   /// - Throws: `NeuralError` if memory is short.
-  public func logProbabilities(ofSentence ids: [Int32]) throws -> [Float] {
+  public func tokenLogProbabilities(ofSentence ids: [Int32]) throws -> [Float] {
     try predictions(ofSentences: [ids])[0].logProbabilities
   }
 

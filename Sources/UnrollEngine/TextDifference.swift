@@ -116,7 +116,7 @@ public struct TextDifference: Sendable {
     for start in stride(from: 0, to: inputs[0].count, by: rows) {
       let part = start..<min(start + rows, inputs[0].count)
       let values = try models.indices.map {
-        try models[$0].network.logProbabilities(inputs: Array(inputs[$0][part]), state: &states[$0])
+        try models[$0].network.logDistributions(inputs: Array(inputs[$0][part]), state: &states[$0])
       }
       for t in part {
         let row = (t - start) * V

@@ -120,7 +120,7 @@ extension LanguageModel {
         guard try body(numbers.lowerBound + b, id) else { return (samples, false) }
       }
       guard place + 1 < settings.length, samples.contains(where: { !$0.isEnded }) else { break }
-      let all = try logProbabilities(after: last, &text)
+      let all = try nextLogDistributions(after: last, &text)
       for b in 0..<B { rows[b] = Array(all[b * V..<(b + 1) * V]) }
     }
     return (samples, true)
@@ -202,7 +202,7 @@ extension LanguageModel {
     _ ids: [Int32], _ window: FixedWindow?
   ) throws -> (text: TextSoFar, row: [Float])? {
     if let window {
-      let row = try logProbabilities(afterWindows: [window.context(ids)])
+      let row = try logDistributions(afterWindows: [window.context(ids)])
       return (.window(window, [ids.suffix(window.length)]), row)
     }
     var state = network.zeroState(columns: 1)
@@ -212,21 +212,23 @@ extension LanguageModel {
         ofTargets: Array(repeating: -1, count: window.count), inputs: window, state: &state)
     }
     guard let last = ids.last else { return nil }
-    let row = try network.logProbabilities(inputs: [last], state: &state)
+    let row = try network.logDistributions(inputs: [last], state: &state)
     return (.state(state), row)
   }
 
   /// Returns the log-probabilities `[B, V]` of the next token after one more token for each sample.
-  private func logProbabilities(after last: [Int32], _ text: inout TextSoFar) throws -> [Float] {
+  private func nextLogDistributions(
+    after last: [Int32], _ text: inout TextSoFar
+  ) throws -> [Float] {
     switch text {
     case .state(var state):
-      let all = try network.logProbabilities(inputs: last, state: &state)
+      let all = try network.logDistributions(inputs: last, state: &state)
       text = .state(state)
       return all
     case .window(let window, let texts):
       let longer = zip(texts, last).map { Array(($0 + [$1]).suffix(window.length)) }
       text = .window(window, longer)
-      return try logProbabilities(afterWindows: longer.map(window.context))
+      return try logDistributions(afterWindows: longer.map(window.context))
     }
   }
 

@@ -46,13 +46,13 @@ struct AdaptiveOutput: OutputDistribution {
   var outputCount: Int { tails.last?.tokens.upperBound ?? headSize }
 
   /// Returns the log-probabilities of targets from the head and their own tails, whatever else is requested.
-  func predictions(
-    of targets: OutputTargets, hidden: UnsafePointer<Float>, scratch: inout OutputScratch,
+  func predict(
+    _ targets: OutputTargets, hidden: UnsafePointer<Float>, scratch: inout OutputScratch,
     entropies: inout [Double], subset: inout SubsetTotals?, likeliest: inout LikeliestSearch?
   ) throws -> TargetPredictions {
     if !entropies.isEmpty || subset != nil || likeliest != nil {
-      _ = try predictionsByPanels(
-        of: targets, hidden: hidden, scratch: &scratch, entropies: &entropies, subset: &subset,
+      _ = try predictByPanels(
+        targets, hidden: hidden, scratch: &scratch, entropies: &entropies, subset: &subset,
         likeliest: &likeliest)
     }
     let entries = targets.tokens.map { token in
@@ -90,8 +90,8 @@ struct AdaptiveOutput: OutputDistribution {
     var entropies: [Double] = []
     var subset: SubsetTotals?
     var likeliest: LikeliestSearch?
-    return try output.predictions(
-      of: targets, hidden: hidden, scratch: &scratch, entropies: &entropies, subset: &subset,
+    return try output.predict(
+      targets, hidden: hidden, scratch: &scratch, entropies: &entropies, subset: &subset,
       likeliest: &likeliest)
   }
 

@@ -25,14 +25,14 @@ protocol OutputDistribution: Sendable {
     _ body: (UnsafePointer<Float>, Range<Int>, Range<Int>) -> Void
   ) throws -> [Double]
 
-  /// Returns the log-probabilities of targets, and more if requested; see `predictionsByPanels`.
-  func predictions(
-    of targets: OutputTargets, hidden: UnsafePointer<Float>, scratch: inout OutputScratch,
+  /// Returns the log-probabilities of targets, and more if requested; see `predictByPanels`.
+  func predict(
+    _ targets: OutputTargets, hidden: UnsafePointer<Float>, scratch: inout OutputScratch,
     entropies: inout [Double], subset: inout SubsetTotals?, likeliest: inout LikeliestSearch?
   ) throws -> TargetPredictions
 
-  /// Returns the log-probabilities of all tokens, `[M, V]`; see `logProbabilitiesByPanels`.
-  func logProbabilities(
+  /// Returns the log-probabilities of all tokens, `[M, V]`; see `logSoftmaxByPanels`.
+  func logSoftmax(
     M: Int, hidden: UnsafePointer<Float>, scratch: inout OutputScratch
   ) throws -> [Float]
 }
@@ -46,19 +46,19 @@ struct TargetPredictions {
 }
 
 extension OutputDistribution {
-  func predictions(
-    of targets: OutputTargets, hidden: UnsafePointer<Float>, scratch: inout OutputScratch,
+  func predict(
+    _ targets: OutputTargets, hidden: UnsafePointer<Float>, scratch: inout OutputScratch,
     entropies: inout [Double], subset: inout SubsetTotals?, likeliest: inout LikeliestSearch?
   ) throws -> TargetPredictions {
-    try predictionsByPanels(
-      of: targets, hidden: hidden, scratch: &scratch, entropies: &entropies, subset: &subset,
+    try predictByPanels(
+      targets, hidden: hidden, scratch: &scratch, entropies: &entropies, subset: &subset,
       likeliest: &likeliest)
   }
 
-  func logProbabilities(
+  func logSoftmax(
     M: Int, hidden: UnsafePointer<Float>, scratch: inout OutputScratch
   ) throws -> [Float] {
-    try logProbabilitiesByPanels(M: M, hidden: hidden, scratch: &scratch)
+    try logSoftmaxByPanels(M: M, hidden: hidden, scratch: &scratch)
   }
 
   /// Returns the log-probabilities of targets, and the entropies of the distributions if requested.
@@ -73,8 +73,8 @@ extension OutputDistribution {
   ///     the logarithms of the partition functions that are returned.
   /// - Returns: One for each target, and the partition functions.
   /// - Throws: `NeuralError` if memory is short.
-  func predictionsByPanels(
-    of targets: OutputTargets, hidden: UnsafePointer<Float>, scratch: inout OutputScratch,
+  func predictByPanels(
+    _ targets: OutputTargets, hidden: UnsafePointer<Float>, scratch: inout OutputScratch,
     entropies: inout [Double], subset: inout SubsetTotals?, likeliest: inout LikeliestSearch?
   ) throws -> TargetPredictions {
     var targetLogits = [Float](repeating: -.infinity, count: targets.tokens.count)
@@ -111,7 +111,7 @@ extension OutputDistribution {
   ///   - scratch: Memory for intermediate results.
   /// - Returns: `[M, V]`
   /// - Throws: `NeuralError` if memory is short.
-  func logProbabilitiesByPanels(
+  func logSoftmaxByPanels(
     M: Int, hidden: UnsafePointer<Float>, scratch: inout OutputScratch
   ) throws -> [Float] {
     let V = outputCount

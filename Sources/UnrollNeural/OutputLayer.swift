@@ -45,16 +45,16 @@ struct OutputLayer: OutputDistribution {
   /// The number of rows of the weight.
   var outputCount: Int { weight.N }
 
-  func logProbabilities(
+  func logSoftmax(
     M: Int, hidden: UnsafePointer<Float>, scratch: inout OutputScratch
   ) throws -> [Float] {
     M == 1
-      ? try logProbabilitiesOfOneRow(hidden: hidden, scratch: &scratch)
-      : try logProbabilitiesByPanels(M: M, hidden: hidden, scratch: &scratch)
+      ? try logSoftmaxOfRow(hidden: hidden, scratch: &scratch)
+      : try logSoftmaxByPanels(M: M, hidden: hidden, scratch: &scratch)
   }
 
   /// Returns the log-probabilities of all tokens for one row, `[V]`: each thread has panels of its own.
-  private func logProbabilitiesOfOneRow(
+  private func logSoftmaxOfRow(
     hidden: UnsafePointer<Float>, scratch: inout OutputScratch
   ) throws -> [Float] {
     try withInput(M: 1, hidden: hidden, scratch: &scratch) { input, _ in

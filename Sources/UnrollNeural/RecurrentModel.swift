@@ -135,7 +135,7 @@ public final class RecurrentModel: Sendable {
       var wantedEntropies = [Double](repeating: 0, count: withEntropies ? places.count : 0)
       var sums = SubsetTotals(of: subset.map(place(of:)).filter { $0 >= 0 })
       var search = LikeliestSearch(count: guessCount)
-      let wanted = try logProbabilities(
+      let wanted = try requestedLogProbabilities(
         ofTargets: targets, at: places, entropies: &wantedEntropies, subset: &sums,
         likeliest: &search, in: &workspace)
       state = next
@@ -179,7 +179,7 @@ public final class RecurrentModel: Sendable {
   ///   - hiddenStates: `[M, H]` of the top layer.
   /// - Returns: `[M]` natural logarithms.
   /// - Throws: `NeuralError` for tokens outside of the vocabulary, or another number of states.
-  public func logProbabilities(
+  public func outputLogProbabilities(
     ofTargets targets: [Int32], hiddenStates: [Float]
   ) throws -> [Float] {
     try predictions(
@@ -222,8 +222,8 @@ public final class RecurrentModel: Sendable {
     var search = LikeliestSearch(count: guessCount)
     let found = try withWorkspace { workspace in
       try hiddenStates.withUnsafeBufferPointer { hidden in
-        try output.predictions(
-          of: OutputTargets(targets.map(place(of:)), rows: rows, M: M), hidden: hidden.start,
+        try output.predict(
+          OutputTargets(targets.map(place(of:)), rows: rows, M: M), hidden: hidden.start,
           scratch: &workspace.output, entropies: &entropies, subset: &sums, likeliest: &search)
       }
     }
@@ -242,13 +242,13 @@ public final class RecurrentModel: Sendable {
   ///   - state: In: the state before the window. Out: after it; unchanged if an error is thrown.
   /// - Returns: `[T, B, V]` natural logarithms; `[T, B, S]` with a shortlist.
   /// - Throws: `NeuralError` for tokens outside of the vocabulary, or a state of another model.
-  public func logProbabilities(
+  public func logDistributions(
     inputs: [Int32], state: inout RecurrentState
   ) throws -> [Float] {
     try withWorkspace { workspace in
       let next = try run(inputs, from: state, in: &workspace)
       let all = try workspace.below.withScratch(inputs.count * topSize) { top in
-        try output.logProbabilities(M: inputs.count, hidden: top, scratch: &workspace.output)
+        try output.logSoftmax(M: inputs.count, hidden: top, scratch: &workspace.output)
       }
       state = next
       return all
@@ -338,7 +338,7 @@ public final class RecurrentModel: Sendable {
   ///   - workspace: In: `below` begins with the top layer's hidden states, `[T*B, H]`.
   /// - Returns: `[M]`
   /// - Throws: `NeuralError` if memory is short.
-  private func logProbabilities(
+  private func requestedLogProbabilities(
     ofTargets targets: [Int32], at places: [Int], entropies: inout [Double],
     subset: inout SubsetTotals?, likeliest: inout LikeliestSearch?, in workspace: inout Workspace
   ) throws -> [Float] {
@@ -348,8 +348,8 @@ public final class RecurrentModel: Sendable {
         for (row, place) in places.enumerated() {
           (wanted + row * H).update(from: top + place * H, count: H)
         }
-        let found = try output.predictions(
-          of: OutputTargets(places.map { place(of: targets[$0]) }), hidden: wanted,
+        let found = try output.predict(
+          OutputTargets(places.map { place(of: targets[$0]) }), hidden: wanted,
           scratch: &workspace.output, entropies: &entropies, subset: &subset, likeliest: &likeliest)
         likeliest?.finish(found.logPartitions, token: token(ofPlace:))
         return found.logProbabilities.map { Float($0) }

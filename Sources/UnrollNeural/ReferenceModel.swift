@@ -27,7 +27,7 @@ public struct ReferenceModel: Sendable {
   ///
   /// - Parameter ids: The tokens, `[N]`, each below V.
   /// - Returns: `[N - 1]` natural logarithms, from a zero state.
-  public func logProbabilities(of ids: [Int]) -> [Double] {
+  public func tokenLogProbabilities(of ids: [Int]) -> [Double] {
     var states = architecture.layers.map { layer in
       func zeros(_ count: Int) -> [Double] { Array(repeating: 0, count: count) }
       return ReferenceState(

@@ -63,7 +63,8 @@ import UnrollTokenization
       architecture: conversion.checkpoint.architecture, parameters: conversion.checkpoint.parameters
     )
     let expected = try #require(references.logprobs[name])
-    return zip(model.logProbabilities(of: references.ids), expected).map { abs($0 - $1) }.max() ?? 0
+    return zip(model.tokenLogProbabilities(of: references.ids), expected).map { abs($0 - $1) }.max()
+      ?? 0
   }
 
   @Test(

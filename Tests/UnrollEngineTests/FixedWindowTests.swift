@@ -117,7 +117,7 @@ import UnrollTokenization
     for place in [0, 3, 5, 255, 256, 699] {
       let context = window.context(sentence[..<place])
       #expect(context.count == 5)
-      let row = try model.logProbabilities(afterWindows: [context])
+      let row = try model.logDistributions(afterWindows: [context])
       #expect(abs(row[Int(sentence[place])] - own[place]) < 1e-6)
     }
   }

@@ -41,8 +41,8 @@ import UnrollTokenization
   private func distribution(_ temperature: Double = 1) throws -> [Double] {
     let model = try Self.model.get()
     var state = model.network.zeroState(columns: 1)
-    _ = try model.network.logProbabilities(inputs: [3, 0], state: &state)
-    let row = try model.network.logProbabilities(inputs: [1], state: &state)
+    _ = try model.network.logDistributions(inputs: [3, 0], state: &state)
+    let row = try model.network.logDistributions(inputs: [1], state: &state)
     let weights = row.map { exp(Double($0) / temperature) }
     return weights.map { $0 / weights.reduce(0, +) }
   }
@@ -111,9 +111,9 @@ import UnrollTokenization
     let shares = try distribution()
     let total = list.reduce(0) { $0 + shares[Int($1)] }
     var state = model.network.zeroState(columns: 1)
-    _ = try model.network.logProbabilities(inputs: [3, 0], state: &state)
+    _ = try model.network.logDistributions(inputs: [3, 0], state: &state)
     var after = state
-    let row = try model.network.logProbabilities(inputs: [1], state: &after)
+    let row = try model.network.logDistributions(inputs: [1], state: &after)
     for (token, found) in zip(list, row) {
       #expect(abs(exp(Double(found)) - shares[Int(token)] / total) < 1e-6)
     }
@@ -162,7 +162,7 @@ import UnrollTokenization
     for sample in many {
       #expect(sample.isEnded == (sample.ids.last == 3))
       #expect(!sample.ids.dropLast().contains(3) && sample.ids.count <= 100)
-      let logProbability = try model.logProbabilities(ofSentence: sample.ids)
+      let logProbability = try model.tokenLogProbabilities(ofSentence: sample.ids)
         .reduce(0.0) { $0 + Double($1) }
       #expect(abs(sample.logProbability - logProbability) < 1e-4)
     }
@@ -186,7 +186,7 @@ import UnrollTokenization
     ]
     for (prompt, ids) in prompts {
       var state = model.network.zeroState(columns: 1)
-      let rows = try model.network.logProbabilities(inputs: ids, state: &state).suffix(11)
+      let rows = try model.network.logDistributions(inputs: ids, state: &state).suffix(11)
       let best = rows.indices.max { rows[$0] < rows[$1] }
       let found = try model.generate(after: prompt, settings)[0]
       #expect(best.map { Int32($0 - rows.startIndex) } == found.ids[0], "\(prompt)")

@@ -82,7 +82,7 @@ import UnrollTokenization
         let ids = try model.encoder.encode(
           TextLine(bytes: Array(line.utf8), terminatorCount: 1, number: 1), path: ""
         ).ids
-        let found = scorer.logProbabilities(ofSentence: ids)
+        let found = scorer.tokenLogProbabilities(ofSentence: ids)
         #expect(found.count == expected[index].count)
         for (value, number) in zip(found, expected[index]) {
           #expect(abs(value - number) < 1e-5)
@@ -184,12 +184,12 @@ import UnrollTokenization
     let ids = ["the", "gardens", "a", "<eos>"].compactMap {
       vocabulary.id(of: $0).map { Int32($0) }
     }
-    let found = scorer.logProbabilities(ofSentence: ids)
+    let found = scorer.tokenLogProbabilities(ofSentence: ids)
     #expect(found[1] == -.infinity)
     for index in [0, 2, 3] { #expect(abs(found[index] + 2 * log(10)) < 1e-6) }
     let mixture = try Mixture(model, with: [.ngram(scorer)], weights: [0.25, 0.75])
     let mixed = try mixture.predictions(ofSentences: [ids])[0].logProbabilities
-    let own = try model.logProbabilities(ofSentence: ids)
+    let own = try model.tokenLogProbabilities(ofSentence: ids)
     #expect(abs(Double(mixed[1]) - Double(own[1]) - log(0.25)) < 1e-6)
   }
 

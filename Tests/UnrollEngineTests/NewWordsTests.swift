@@ -58,7 +58,7 @@ import UnrollTokenization
       let model = try RecurrentModel(
         architecture: checkpoint.architecture, parameters: checkpoint.parameters)
       var state = model.zeroState(columns: 1)
-      return try model.logProbabilities(inputs: inputs, state: &state)
+      return try model.logDistributions(inputs: inputs, state: &state)
     }
     let expected = try logProbabilities(old, inputs)
     let found = try logProbabilities(new, inputs.map { $0 == 10 ? 12 : $0 })

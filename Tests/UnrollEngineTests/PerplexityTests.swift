@@ -74,7 +74,7 @@ private struct Reference: Decodable {
           bytes: Array(line.line.split(separator: " ").dropLast().joined(separator: " ").utf8),
           terminatorCount: 1, number: 1),
         path: "")
-      let logProbabilities = try poet.logProbabilities(ofSentence: encoded.ids)
+      let logProbabilities = try poet.tokenLogProbabilities(ofSentence: encoded.ids)
       #expect(logProbabilities.count == line.logp.count)
       for (own, expected) in zip(logProbabilities, line.logp) {
         #expect(abs(Double(own) - expected) < 1e-5)
@@ -452,7 +452,7 @@ private struct Reference: Decodable {
       #expect(scores.map(\.unknownCount) == [1, 0])
       #expect(scores[0].words.map(\.word) == ["the", "cat", "unseen"])
       #expect(scores[0].words[2].surprisal == nil && scores[0].words[2].isUnknown)
-      let logProbabilities = try model.logProbabilities(ofSentence: [0, 1, 10, 3])
+      let logProbabilities = try model.tokenLogProbabilities(ofSentence: [0, 1, 10, 3])
       #expect(scores[0].words[1].surprisal == -Double(logProbabilities[1]))
       #expect(scores[0].logProbability == logProbabilities.reduce(0.0) { $0 + Double($1) })
     }

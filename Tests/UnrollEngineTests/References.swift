@@ -36,7 +36,7 @@ func expectLogProbabilities(
 ) throws {
   let model = try ReferenceModel(
     architecture: checkpoint.architecture, parameters: checkpoint.parameters)
-  let values = model.logProbabilities(of: ids)
+  let values = model.tokenLogProbabilities(of: ids)
   #expect(values.count == 16 && expected.count == 16)
   for (value, expected) in zip(values, expected) {
     #expect(abs(value - expected) < tolerance, "\(name)")

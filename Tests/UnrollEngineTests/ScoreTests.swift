@@ -64,7 +64,7 @@ import UnrollTokenization
     let V = model.network.architecture.vocabularySize
     var state = model.network.zeroState(columns: 1)
     let inputs: [Int32] = [try #require(model.encoder.sentenceStartID), 0, 1, 2]
-    let all = try model.network.logProbabilities(inputs: inputs, state: &state)
+    let all = try model.network.logDistributions(inputs: inputs, state: &state)
     var entropies: [Double] = []
     for t in 0..<4 {
       let row = all[t * V..<(t + 1) * V].map(Double.init)

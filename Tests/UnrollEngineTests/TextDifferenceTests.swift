@@ -31,7 +31,7 @@ import UnrollTokenization
     return ids.indices.map { index in
       model.vocabulary.indices.map { token in
         // The last of the log-probabilities of the tokens so far and one more.
-        reference.logProbabilities(of: [3] + ids[..<index] + [token]).last ?? 0
+        reference.tokenLogProbabilities(of: [3] + ids[..<index] + [token]).last ?? 0
       }
     }
   }

@@ -150,7 +150,7 @@ import UnrollTokenization
     var state = model.network.zeroState(columns: 1)
     let ids = try model.encoder.ids(ofLines: Array("We are".utf8))
     let inputs = [Int32(end)] + ids.dropLast()
-    let rows = try model.network.logProbabilities(inputs: inputs, state: &state)
+    let rows = try model.network.logDistributions(inputs: inputs, state: &state)
     let V = model.vocabularySize
     func total(_ row: Int) -> Double {
       log(exp(Double(rows[row * V + space])) + exp(Double(rows[row * V + end])))

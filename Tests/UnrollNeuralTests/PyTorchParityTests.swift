@@ -11,7 +11,7 @@ import UnrollNeural
     let model = try fixture.model()
     var state = model.zeroState(columns: fixture.columns)
     for window in fixture.windows {
-      let found = try model.logProbabilities(inputs: window.inputs, state: &state)
+      let found = try model.logDistributions(inputs: window.inputs, state: &state)
       #expect(found.count == window.logProbabilities.count)
       let errors = zip(found, window.logProbabilities).map { abs($0 - $1) }
       #expect(errors.allSatisfy { $0 < 1e-5 }, "\(errors.max() ?? 0)")

@@ -25,11 +25,11 @@ import UnrollTensors
     let fixture = try NeuralFixture("lstm-1")
     let model = try fixture.model()
     var state = model.zeroState(columns: 3)
-    _ = try model.logProbabilities(inputs: [1, 2, 3], state: &state)
+    _ = try model.logDistributions(inputs: [1, 2, 3], state: &state)
     let before = state
     let expected = NeuralError.token(id: Int(id), index: 4, vocabularySize: 23)
     #expect(throws: expected) {
-      try model.logProbabilities(inputs: [0, 1, 2, 3, id, 5], state: &state)
+      try model.logDistributions(inputs: [0, 1, 2, 3, id, 5], state: &state)
     }
     #expect(state == before)
     #expect(expected.description == "expected token ids from 0 to 22, found \(id) at place 4")
@@ -52,7 +52,7 @@ import UnrollTensors
     let model = try NeuralFixture("lstm-1").model()
     var state = model.zeroState(columns: 2)
     #expect(
-      message { _ = try model.logProbabilities(inputs: [1, 2, 3], state: &state) }
+      message { _ = try model.logDistributions(inputs: [1, 2, 3], state: &state) }
         == "expected a multiple of 2 inputs, one for each column, found 3")
     #expect(
       message {
@@ -60,7 +60,7 @@ import UnrollTensors
       } == "expected as many targets as inputs, 2, found 1")
     var foreign = try NeuralFixture("gru-2").model().zeroState(columns: 2)
     #expect(
-      message { _ = try model.logProbabilities(inputs: [1, 2], state: &foreign) }
+      message { _ = try model.logDistributions(inputs: [1, 2], state: &foreign) }
         == "expected a state of 2 columns with [[22, 22, 0]] numbers in h, c and x of each layer, "
         + "found [[40, 0, 0], [14, 0, 0]]")
   }
@@ -69,9 +69,9 @@ import UnrollTensors
   func emptyWindow() throws {
     let model = try NeuralFixture("lstm-2-tied").model()
     var state = model.zeroState(columns: 2)
-    _ = try model.logProbabilities(inputs: [1, 2], state: &state)
+    _ = try model.logDistributions(inputs: [1, 2], state: &state)
     let before = state
-    #expect(try model.logProbabilities(inputs: [], state: &state) == [])
+    #expect(try model.logDistributions(inputs: [], state: &state) == [])
     #expect(try model.logProbabilities(ofTargets: [], inputs: [], state: &state) == [])
     #expect(state == before)
   }
@@ -82,7 +82,7 @@ import UnrollTensors
     var (silent, spoken) = (model.zeroState(columns: 2), model.zeroState(columns: 2))
     let found = try model.logProbabilities(
       ofTargets: [-1, -1, -1, -1], inputs: [1, 2, 3, 4], state: &silent)
-    _ = try model.logProbabilities(inputs: [1, 2, 3, 4], state: &spoken)
+    _ = try model.logDistributions(inputs: [1, 2, 3, 4], state: &spoken)
     #expect(found == [0, 0, 0, 0])
     #expect(silent == spoken)
   }
@@ -179,7 +179,7 @@ import UnrollTensors
     let results = try [narrow, wide].map { tree in
       let model = try RecurrentModel(architecture: architecture, parameters: tree)
       var state = model.zeroState(columns: 1)
-      return try model.logProbabilities(inputs: [3, 1, 4, 1, 5], state: &state)
+      return try model.logDistributions(inputs: [3, 1, 4, 1, 5], state: &state)
     }
     #expect(results[0] == results[1])
   }

@@ -106,7 +106,7 @@ import UnrollTensors
     let ids: [Int32] = [0, 3, 6, 2, 5, 5, 1, 4]
     let found = try network.logProbabilities(
       ofTargets: Array(ids.dropFirst()), inputs: ids.dropLast(), state: &state)
-    let expected = reference.logProbabilities(of: ids.map(Int.init))
+    let expected = reference.tokenLogProbabilities(of: ids.map(Int.init))
     #expect(zip(found, expected).allSatisfy { abs(Double($0) - $1) < 2e-6 })
   }
 
@@ -119,7 +119,7 @@ import UnrollTensors
       func run(_ model: (Architecture, ParameterTree<Tensor>)) throws -> ([Float], RecurrentState) {
         let network = try RecurrentModel(architecture: model.0, parameters: model.1)
         var state = network.zeroState(columns: 3)
-        let found = try network.logProbabilities(inputs: Self.inputs, state: &state)
+        let found = try network.logDistributions(inputs: Self.inputs, state: &state)
         return (found, state)
       }
       let (variant, standard) = (try run(pair.variant), try run(pair.standard))
@@ -134,7 +134,7 @@ import UnrollTensors
       let own = try network.logProbabilities(
         ofTargets: ids.dropFirst().map(Int32.init), inputs: ids.dropLast().map(Int32.init),
         state: &state)
-      for (a, b) in zip(own, reference.logProbabilities(of: ids)) {
+      for (a, b) in zip(own, reference.tokenLogProbabilities(of: ids)) {
         #expect(abs(Double(a) - b) < 2e-6)
       }
     }

@@ -117,7 +117,7 @@ public struct Mixture: Sendable {
         return zip(sentences, first).map { ids, first in
           SentencePredictions(
             unpredictedCount: first.unpredictedCount,
-            logProbabilities: scorer.logProbabilities(ofSentence: ids).dropFirst(
+            logProbabilities: scorer.tokenLogProbabilities(ofSentence: ids).dropFirst(
               first.unpredictedCount
             ).map { Float($0) }, entropies: [], totals: [], likeliest: LikeliestTokens())
         }
@@ -197,7 +197,7 @@ struct MixtureStream {
   ///   - state: The state of the first model. In: before the window. Out: after it.
   /// - Returns: `[T]`
   /// - Throws: `NeuralError` if memory is short.
-  mutating func logProbabilities(
+  mutating func mixedLogProbabilities(
     _ targets: [Int32], _ inputs: [Int32], _ state: inout RecurrentState
   ) throws -> [Float] {
     var parts = [

@@ -60,7 +60,7 @@ public struct NGramScorer: Sendable {
   }
 
   /// Returns the log-probabilities of a line's tokens.
-  func logProbabilities(ofSentence ids: [Int32]) -> [Double] {
+  func tokenLogProbabilities(ofSentence ids: [Int32]) -> [Double] {
     var context = [start]
     return ids.map { logProbability(of: $0, after: &context) }
   }
