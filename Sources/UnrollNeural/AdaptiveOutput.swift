@@ -4,8 +4,9 @@
 import UnrollFormat
 import UnrollTensors
 
-/// The output layer of an adaptive softmax (Grave et al. 2017, "Efficient softmax approximation for GPUs").
+/// The output layer of an adaptive softmax.
 ///
+/// See Grave and others 2017, "Efficient softmax approximation for GPUs".
 /// `log p(w) = head(w)` for a token of the head, and `log p(w) = head(tail) + tail(w)` for one of a tail, where head and
 /// tails are log-softmaxes. Log-probabilities of targets compute the tails of the targets only, after the hidden states
 /// that need them.
@@ -97,7 +98,7 @@ struct AdaptiveOutput: OutputDistribution {
 
   /// Computes logits of all tokens whose softmax is the distribution.
   ///
-  /// Those of the head are as they are. The logits of a tail are shifted, so that the sum of their exponentials is the
+  /// The logits of the head are as they are. The logits of a tail are shifted, so that the sum of their exponentials is the
   /// exponential of the tail's logit in the head. The partition functions are therefore those of the head. The entropy
   /// is that of the head plus, for each tail, its entropy times its probability.
   func forEachPanel(
@@ -130,7 +131,8 @@ struct AdaptiveOutput: OutputDistribution {
     for (index, tail) in tails.enumerated() {
       var tailEntropies = [Double](repeating: 0, count: entropies.count)
       let tailPartitions = try tail.output.forEachPanel(
-        M: M, hidden: hidden, scratch: &scratch, entropies: &tailEntropies) { _, _, _ in }
+        M: M, hidden: hidden, scratch: &scratch, entropies: &tailEntropies
+      ) { _, _, _ in }
       let shifts = (0..<M).map {
         Float(Double(tailLogits[$0 * tails.count + index]) - tailPartitions[$0])
       }
@@ -145,7 +147,8 @@ struct AdaptiveOutput: OutputDistribution {
         part.withScratch(rows.count * panel.count) { part in
           for (place, row) in rows.enumerated() {
             for column in 0..<panel.count {
-              part[place * panel.count + column] = logits[place * panel.count + column] + shifts[row]
+              part[place * panel.count + column] =
+                logits[place * panel.count + column] + shifts[row]
             }
           }
           let first = tail.tokens.lowerBound

@@ -63,6 +63,9 @@ extension TrainingSetting {
     value("window_kind", "kind of BPTT windows", \.windowKind, \.data.windowKind, omitted: .fixed),
     value("precision", "--precision", \.precision, \.precision, omitted: .float32),
     value("average_after", "--average-after", \.averageAfter, \.averageAfter, omitted: .some(nil)),
+    value(
+      "sampled_softmax", "--sampled-softmax", \.sampledSoftmax, \.sampledSoftmax,
+      omitted: .some(nil)),
     TrainingSetting(
       name: "seed", option: "--seed", path: \TrainingSettings.seed,
       text: { "\($0.seed)" }, lines: { $0.draws ? ["seed=\($0.seed)"] : [] },
@@ -127,7 +130,8 @@ extension TrainingSetting {
 extension TrainingState {
   /// `true` if random numbers are used.
   var draws: Bool {
-    data.windowKind == .random || regularization.contains { $0.kind.isDropout }
+    data.windowKind == .random || sampledSoftmax != nil
+      || regularization.contains { $0.kind.isDropout }
   }
 }
 

@@ -47,6 +47,8 @@ public struct TrainingSettings: Sendable {
   ///
   /// Results depend on it, up to rounding; they do not depend on the number of ranks that share the shards.
   public var shards = 1
+  /// The number of tokens that the sampled softmax of a window draws; `nil` for losses over the whole vocabulary.
+  public var sampledSoftmax: Int?
   /// Regularization terms.
   public var regularization: [RegularizationTerm] = []
   /// The kind of windows: random lengths are AWD-LSTM's; sentences need a batch size of 1.
@@ -110,7 +112,10 @@ public struct TrainingSettings: Sendable {
   }
 
   /// `true` if random numbers are used.
-  var draws: Bool { windowKind == .random || regularization.contains { $0.kind.isDropout } }
+  var draws: Bool {
+    windowKind == .random || sampledSoftmax != nil
+      || regularization.contains { $0.kind.isDropout }
+  }
 
   /// Returns the optimizer before the first step.
   ///
