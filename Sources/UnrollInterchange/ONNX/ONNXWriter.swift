@@ -2,6 +2,7 @@
 // Writes a recurrent language model as an ONNX graph.
 
 import UnrollFormat
+import UnrollSerialization
 import UnrollTensors
 
 /// The message of a model; field numbers are those of `onnx/onnx.proto`.
