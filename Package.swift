@@ -8,12 +8,13 @@ let package = Package(
   platforms: [.macOS(.v15)],
   products: [
     .library(
-      name: "UnrollFormat", targets: ["UnrollFormat", "UnrollTensors", "UnrollTokenization"]),
+      name: "UnrollFormat",
+      targets: ["UnrollFormat", "UnrollHDF5", "UnrollTensors", "UnrollTokenization"]),
     .library(
       name: "UnrollEngine",
       targets: [
-        "UnrollEngine", "UnrollFormat", "UnrollInterchange", "UnrollNeural", "UnrollTensors",
-        "UnrollTokenization",
+        "UnrollEngine", "UnrollFormat", "UnrollHDF5", "UnrollInterchange", "UnrollNeural",
+        "UnrollTensors", "UnrollTokenization",
       ]),
     .executable(name: "unroll", targets: ["unroll"]),
   ],
@@ -86,6 +87,8 @@ let package = Package(
     ),
     .testTarget(name: "UnrollTensorsTests", dependencies: ["UnrollTensors", "TestSupport"]),
     .testTarget(name: "UnrollHDF5Tests", dependencies: ["UnrollHDF5", "TestSupport"]),
+    .testTarget(
+      name: "UnrollSerializationTests", dependencies: ["UnrollSerialization", "UnrollTensors"]),
     .testTarget(
       name: "UnrollTokenizationTests", dependencies: ["UnrollTokenization", "TestSupport"]),
     .testTarget(name: "UnrollFormatTests", dependencies: ["UnrollFormat", "TestSupport"]),

@@ -1,6 +1,7 @@
 // Two models side by side, read from any format.
 
 import UnrollFormat
+import UnrollHDF5
 import UnrollInterchange
 import UnrollTensors
 import UnrollTokenization

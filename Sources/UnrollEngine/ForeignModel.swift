@@ -1,6 +1,7 @@
 // A model of a foreign format, read for a report rather than for a conversion.
 
 import UnrollFormat
+import UnrollHDF5
 import UnrollInterchange
 import UnrollTensors
 

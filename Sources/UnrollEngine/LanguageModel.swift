@@ -2,6 +2,7 @@
 
 import Synchronization
 import UnrollFormat
+import UnrollHDF5
 import UnrollInterchange
 import UnrollNeural
 import UnrollTensors

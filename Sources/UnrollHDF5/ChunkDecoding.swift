@@ -29,6 +29,9 @@ public struct DecodingOrder: Sendable, Hashable {
   /// The number of decoded bytes.
   public var byteCount: Int { dimensions.reduce(element.size, *) }
 
+  /// The offset of the dataset after this one in the output: a multiple of 64 bytes.
+  package var nextOffset: Int { (offset + byteCount + 63) / 64 * 64 }
+
   /// Creates an order for a dataset whose chunks are made of whole rows.
   public init(
     path: String, element: DType, dimensions: [Int], rowsPerChunk: Int, offset: Int

@@ -97,6 +97,25 @@ public struct DatasetDescription: Sendable, Hashable {
   }
 }
 
+extension DatasetDescription {
+  /// The dimensions as a shape, or `nil` if there are none or one is too large.
+  package var shape: Shape? {
+    guard let dimensions else { return nil }
+    var sizes: [Int] = []
+    for dimension in dimensions {
+      guard let size = Int(exactly: dimension) else { return nil }
+      sizes.append(size)
+    }
+    return Shape(sizes)
+  }
+
+  /// The number of bytes that type and shape declare, or `nil` if it does not fit in an `Int`.
+  package var declaredByteCount: Int? {
+    guard case .element(let dtype) = datatype else { return nil }
+    return shape?.byteCount(of: dtype)
+  }
+}
+
 /// Something that a name in a file leads to.
 public struct InventoryObject: Sendable, Hashable {
   /// The kinds of targets of a name.
@@ -164,6 +183,9 @@ public struct Inventory: Sendable, Hashable {
     /// Paths and attributes of more than `maximumTextSize`.
     case text
   }
+
+  /// The path of the group that has all others.
+  package static let root = "/"
 
   /// The most objects that a walk describes.
   public static let maximumObjects = 20_000

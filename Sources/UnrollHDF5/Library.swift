@@ -75,16 +75,6 @@ private func plain(_ reason: String) -> String {
   return reason[..<details.lowerBound] + ": " + message.1.lowercased()
 }
 
-/// Returns the version of the library that is linked, such as `1.10.8`.
-public func libraryVersion() -> String {
-  var (major, minor, release): (UInt32, UInt32, UInt32) = (0, 0, 0)
-  _ = library.withLock { state in
-    state.prepare()
-    return H5get_libversion(&major, &minor, &release)
-  }
-  return "\(major).\(minor).\(release)"
-}
-
 /// Returns the number of identifiers of files and their parts that are open, for tests.
 func openIdentifierCount() -> Int {
   library.withLock { state in

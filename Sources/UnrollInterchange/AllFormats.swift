@@ -1,6 +1,7 @@
 // The list of all foreign formats.
 
 import UnrollFormat
+import UnrollHDF5
 import UnrollTensors
 
 /// The foreign formats that can be read and written.

@@ -1,6 +1,7 @@
 // Opens HDF5 files of other programs, with errors that give advice.
 
 import UnrollFormat
+import UnrollHDF5
 import UnrollTensors
 
 extension ForeignContainer {

@@ -1,6 +1,7 @@
 // The interface of foreign formats: reading, and writing after listing unsupported features.
 
 import UnrollFormat
+import UnrollHDF5
 import UnrollTensors
 import UnrollTokenization
 

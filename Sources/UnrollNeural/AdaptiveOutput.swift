@@ -107,7 +107,7 @@ struct AdaptiveOutput: OutputDistribution {
     _ body: (UnsafePointer<Float>, Range<Int>, Range<Int>) -> Void
   ) throws -> [Double] {
     var tailLogits = [Float](repeating: 0, count: M * tails.count)
-    var part: [Float] = []
+    let part = ScratchBuffer<Float>()
     let logPartitions = try head.forEachPanel(
       M: M, hidden: hidden, scratch: &scratch, entropies: &entropies
     ) { logits, rows, panel in
@@ -120,13 +120,11 @@ struct AdaptiveOutput: OutputDistribution {
       }
       guard own.count < panel.count else { return body(logits, rows, panel) }
       guard !own.isEmpty else { return }
-      part.withScratch(rows.count * own.count) { part in
-        for index in rows.indices {
-          (part + (index - rows.lowerBound) * own.count)
-            .update(from: logits + (index - rows.lowerBound) * panel.count, count: own.count)
-        }
-        body(part, rows, own)
+      let compact = part.room(for: rows.count * own.count)
+      for place in 0..<rows.count {
+        (compact + place * own.count).update(from: logits + place * panel.count, count: own.count)
       }
+      body(compact, rows, own)
     }
     for (index, tail) in tails.enumerated() {
       var tailEntropies = [Double](repeating: 0, count: entropies.count)
@@ -144,16 +142,14 @@ struct AdaptiveOutput: OutputDistribution {
       _ = try tail.output.forEachPanel(
         M: M, hidden: hidden, scratch: &scratch, entropies: &noEntropies
       ) { logits, rows, panel in
-        part.withScratch(rows.count * panel.count) { part in
-          for (place, row) in rows.enumerated() {
-            for column in 0..<panel.count {
-              part[place * panel.count + column] =
-                logits[place * panel.count + column] + shifts[row]
-            }
+        let shifted = part.room(for: rows.count * panel.count)
+        for (place, row) in rows.enumerated() {
+          for index in place * panel.count..<(place + 1) * panel.count {
+            shifted[index] = logits[index] + shifts[row]
           }
-          let first = tail.tokens.lowerBound
-          body(part, rows, panel.lowerBound + first..<panel.upperBound + first)
         }
+        let first = tail.tokens.lowerBound
+        body(shifted, rows, panel.lowerBound + first..<panel.upperBound + first)
       }
     }
     return logPartitions

@@ -33,14 +33,16 @@ public struct MatrixSpectrum: Sendable, Hashable {
     listsEigenvalues: Bool = false
   ) throws {
     let products = try Products()
-    let matrix = try projection.map { try Self.product(matrix, $0, H, products) } ?? matrix
+    let matrix =
+      try projection.map { try Self.product(matrix, $0, H, K: matrix.count / H, products) }
+      ?? matrix
     precondition(H > 0 && matrix.count == H * H, "a square matrix has H rows of H numbers")
     spectralRadius = try Self.radius(of: matrix, H, products)
     eigenvalues = listsEigenvalues ? UnrollNeural.eigenvalues(of: matrix, size: H) : nil
     // Scaled first, so that no square leaves the range of a float.
     var scaled = matrix
     let scale = Self.normalize(&scaled) ?? 0
-    let gram = try Self.product(scaled, transposed: true, H, products)
+    let gram = try Self.product(scaled, scaled, isTransposed: true, H, K: H, products)
     largestSingularValue = try scale * Self.radius(of: gram, H, products).squareRoot()
   }
 
@@ -55,7 +57,7 @@ public struct MatrixSpectrum: Sendable, Hashable {
       guard let scale = normalize(&power) else { return 0 }
       // A scale divided out of A^(2^index) enters the root with the exponent 2^-index.
       logarithm += Elementary.log(scale) / Double(1 << index)
-      if index < squarings { power = try product(power, H, products) }
+      if index < squarings { power = try product(power, power, H, K: H, products) }
     }
     return Elementary.exp(logarithm + Elementary.log(norm(power)) / Double(1 << squarings))
   }
@@ -80,33 +82,15 @@ public struct MatrixSpectrum: Sendable, Hashable {
     return scale
   }
 
-  /// `A B`, `[H, H]`, of A `[H, P]` and B `[P, H]`.
+  /// `A B`, `[H, H]`, of A `[H, K]` and B `[K, H]`; `AᵀB` of A `[K, H]`.
   private static func product(
-    _ a: [Float], _ b: [Float], _ H: Int, _ products: Products
+    _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, isTransposed: Bool = false, _ H: Int,
+    K: Int, _ products: Products
   ) throws -> [Float] {
     var result = [Float](repeating: 0, count: H * H)
-    try a.withUnsafeBufferPointer { left in
-      try b.withUnsafeBufferPointer { right in
-        try result.withUnsafeMutableBufferPointer {
-          try products.multiply(
-            Factor(left.start), Factor(right.start), into: $0.start, M: H, N: H, K: a.count / H)
-        }
-      }
-    }
-    return result
-  }
-
-  /// `A A`, or `AᵀA`.
-  private static func product(
-    _ matrix: [Float], transposed: Bool = false, _ H: Int, _ products: Products
-  ) throws -> [Float] {
-    var result = [Float](repeating: 0, count: H * H)
-    try matrix.withUnsafeBufferPointer { matrix in
-      try result.withUnsafeMutableBufferPointer { result in
-        try products.multiply(
-          transposed ? .transpose(matrix.start) : Factor(matrix.start), Factor(matrix.start),
-          into: result.start, M: H, N: H, K: H)
-      }
+    try result.withUnsafeMutableBufferPointer {
+      try products.multiply(
+        isTransposed ? .transpose(a) : Factor(a), Factor(b), into: $0.start, M: H, N: H, K: K)
     }
     return result
   }

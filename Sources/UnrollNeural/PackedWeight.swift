@@ -69,15 +69,17 @@ final class PackedWeight: Sendable {
   /// Packs a weight and replaces the one before.
   ///
   /// - Parameters:
-  ///   - weight: `[N, K]`, floating-point. Its mapped pages are released.
+  ///   - weight: A tensor that has `[N, K]`, floating-point, among its rows. Their mapped pages are released.
+  ///   - row: The first of the N rows.
   ///   - bias: `[N]`, or `nil` if products add none.
   /// - Throws: `NeuralError` if memory is short.
-  func pack(_ weight: Tensor, bias: [Float]?) throws {
+  func pack(_ weight: Tensor, from row: Int = 0, bias: [Float]?) throws {
     precondition(bias.map { $0.count == N } ?? true, "a bias has one number for each row")
     for (index, panel) in panels.enumerated() {
+      let rows = row + panel.lowerBound..<row + panel.upperBound
       let part = bias.map { Array($0[panel]) }
-      try weight.withFloats(ofRows: panel) { try check(unroll_pack_panel(handle, index, $0, part)) }
-      weight.dropPages(ofRows: panel)
+      try weight.withFloats(ofRows: rows) { try check(unroll_pack_panel(handle, index, $0, part)) }
+      weight.dropPages(ofRows: rows)
     }
   }
 

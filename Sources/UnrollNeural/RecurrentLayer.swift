@@ -67,43 +67,37 @@ struct RecurrentLayer: Sendable {
   ///   - B: The batch size.
   /// - Throws: `NeuralError` if memory is short.
   func forward(
-    input: UnsafePointer<Float>, state: inout LayerState, tape: inout LayerTape, keepsTape: Bool,
+    input: UnsafePointer<Float>, state: inout LayerState, tape: LayerTape, keepsTape: Bool,
     T: Int, B: Int
   ) throws {
     guard T > 0 else { return }
     let extent = TapeExtent(T: T, B: B, isKept: keepsTape)
-    try tape.withBuffers(of: architecture, precision: precision, extent) { buffers in
-      try state.withBuffers { h, c, x in
-        for start in stride(from: 0, to: T, by: extent.chunk) {
-          let steps = start..<min(start + extent.chunk, T)
-          let seen = windows(of: input, before: x, steps, buffers, extent)
-          let gates = LayerStep(
-            start, of: architecture, buffers: buffers, h: h, c: c, extent: extent
-          ).gates
-          try inputWeight.multiply(seen, in: buffers.rounded, into: gates, M: steps.count * B)
-          try forEachPart(of: B) { columns in
-            let width = precision.scratchWidth(
-              max(architecture.outputSize, architecture.hiddenSize))
-            for t in steps {
-              let step = LayerStep(
-                t, of: architecture, buffers: buffers, h: h, c: c, extent: extent,
-                column: columns.lowerBound)
-              try cell.forward(
-                step, rounded: buffers.rounded + columns.lowerBound * width, B: columns.count)
-            }
-          }
+    let buffers = tape.buffers(of: architecture, precision: precision, extent)
+    buffers.take(state)
+    for start in stride(from: 0, to: T, by: extent.chunk) {
+      let steps = start..<min(start + extent.chunk, T)
+      let seen = windows(of: input, steps, buffers, extent)
+      let gates = LayerStep(start, of: architecture, buffers: buffers, extent: extent).gates
+      try inputWeight.multiply(seen, in: buffers.rounded, into: gates, M: steps.count * B)
+      try forEachPart(of: B) { columns in
+        let width = precision.scratchWidth(max(architecture.outputSize, architecture.hiddenSize))
+        for t in steps {
+          let step = LayerStep(
+            t, of: architecture, buffers: buffers, extent: extent, column: columns.lowerBound)
+          try cell.forward(
+            step, rounded: buffers.rounded + columns.lowerBound * width, B: columns.count)
         }
       }
-      for (name, width) in architecture.states {
-        let count = B * width
-        let last: UnsafePointer<Float>
-        switch name {
-        case .h: last = UnsafePointer(buffers.hidden + (T - 1) * count)
-        case .c: last = UnsafePointer(buffers.cells + extent.place(of: T - 1) * count)
-        case .x: last = input + (T - 1) * count
-        }
-        state[name] = Array(UnsafeBufferPointer(start: last, count: count))
+    }
+    for (name, width) in architecture.states {
+      let count = B * width
+      let last: UnsafePointer<Float>
+      switch name {
+      case .h: last = UnsafePointer(buffers.hidden + (T - 1) * count)
+      case .c: last = UnsafePointer(buffers.cells + extent.place(of: T - 1) * count)
+      case .x: last = input + (T - 1) * count
       }
+      state[name] = Array(UnsafeBufferPointer(start: last, count: count))
     }
   }
 
@@ -113,19 +107,19 @@ struct RecurrentLayer: Sendable {
   ///
   /// - Parameters:
   ///   - input: `[T*B, D]`
-  ///   - before: `[B, D]` the input of the step before the window.
   ///   - steps: The steps of the chunk.
-  ///   - buffers: Out: the rows with those before, of a layer whose window is 2.
+  ///   - buffers: In: the input of the step before the window. Out: the rows with those before, of a layer whose
+  ///     window is 2.
   ///   - extent: The time steps that the buffers hold.
   /// - Returns: The address.
   private func windows(
-    of input: UnsafePointer<Float>, before: UnsafePointer<Float>, _ steps: Range<Int>,
-    _ buffers: TapeBuffers, _ extent: TapeExtent
+    of input: UnsafePointer<Float>, _ steps: Range<Int>, _ buffers: TapeBuffers,
+    _ extent: TapeExtent
   ) -> UnsafePointer<Float> {
     let (D, B) = (architecture.inputSize, extent.B)
     guard architecture.window > 1 else { return input + steps.lowerBound * B * D }
     for t in steps {
-      let previous = t == 0 ? before : input + (t - 1) * B * D
+      let previous = t == 0 ? UnsafePointer(buffers.x) : input + (t - 1) * B * D
       for b in 0..<B {
         let row = buffers.windows + (extent.gatePlace(of: t) * B + b) * 2 * D
         row.update(from: input + (t * B + b) * D, count: D)
@@ -163,23 +157,21 @@ struct LayerStep {
   /// - Parameters:
   ///   - t: The step, from 0.
   ///   - layer: The layer.
-  ///   - buffers: The buffers of the layer's results in the window.
-  ///   - h: `[B, H|P]` the hidden state before the window.
-  ///   - c: `[B, H]` the cell state before the window.
+  ///   - buffers: The buffers of the layer's results in the window, and of the state before it.
   ///   - extent: The time steps that the buffers hold.
   ///   - column: The index of the first stream that the step runs.
   init(
-    _ t: Int, of layer: LayerArchitecture, buffers: TapeBuffers, h: UnsafePointer<Float>,
-    c: UnsafePointer<Float>, extent: TapeExtent, column: Int = 0
+    _ t: Int, of layer: LayerArchitecture, buffers: TapeBuffers, extent: TapeExtent,
+    column: Int = 0
   ) {
     let (widths, H, P, B) = (layer.tapeWidths, layer.hiddenSize, layer.outputSize, extent.B)
     (tape, rows, row) = (buffers, extent.length * B, extent.place(of: t) * B + column)
     hNext = buffers.hidden + (t * B + column) * P
     cNext = buffers.cells + row * H
-    self.h = t == 0 ? h + column * P : UnsafePointer(hNext - B * P)
-    self.c =
+    h = UnsafePointer(t == 0 ? buffers.h + column * P : hNext - B * P)
+    c = UnsafePointer(
       t == 0
-      ? c + column * H : UnsafePointer(buffers.cells + (extent.place(of: t - 1) * B + column) * H)
+        ? buffers.c + column * H : buffers.cells + (extent.place(of: t - 1) * B + column) * H)
     gates = buffers.gates + (extent.gatePlace(of: t) * B + column) * widths.gates
     recurrent = buffers.recurrent + row * widths.recurrent
   }

@@ -168,7 +168,7 @@ public final class RecurrentModel: Sendable {
   public func hiddenStates(inputs: [Int32], state: inout RecurrentState) throws -> [Float] {
     try withWorkspace { workspace in
       state = try run(inputs, from: state, in: &workspace)
-      return Array(workspace.below[..<(inputs.count * topSize)])
+      return Array(UnsafeBufferPointer(start: workspace.below.start, count: inputs.count * topSize))
     }
   }
 
@@ -247,9 +247,8 @@ public final class RecurrentModel: Sendable {
   ) throws -> [Float] {
     try withWorkspace { workspace in
       let next = try run(inputs, from: state, in: &workspace)
-      let all = try workspace.below.withScratch(inputs.count * topSize) { top in
-        try output.logSoftmax(M: inputs.count, hidden: top, scratch: &workspace.output)
-      }
+      let all = try output.logSoftmax(
+        M: inputs.count, hidden: workspace.below.start, scratch: &workspace.output)
       state = next
       return all
     }
@@ -284,7 +283,7 @@ public final class RecurrentModel: Sendable {
     let B = try architecture.check(inputs: inputs, state: state)
     let T = inputs.count / B
     var next = state
-    embed(inputs, in: &workspace)
+    embed(inputs, in: workspace)
     for (index, layer) in layers.enumerated() {
       try run(layer, state: &next.layers[index], T: T, B: B, in: &workspace)
     }
@@ -297,13 +296,12 @@ public final class RecurrentModel: Sendable {
   /// - Parameters:
   ///   - inputs: `[T, B]`
   ///   - workspace: Out: `below` begins with `[T*B, D]`.
-  private func embed(_ inputs: [Int32], in workspace: inout Workspace) {
+  private func embed(_ inputs: [Int32], in workspace: Workspace) {
     let D = architecture.embeddingSize
-    workspace.below.withScratch(inputs.count * D) { embedded in
-      if let embedding { return embedding.copyRows(inputs, to: embedded) }
-      for (place, token) in inputs.enumerated() {
-        setOneHot(embedded + place * D, token: token, count: D)
-      }
+    let embedded = workspace.below.room(for: inputs.count * D)
+    if let embedding { return embedding.copyRows(inputs, to: embedded) }
+    for (place, token) in inputs.enumerated() {
+      setOneHot(embedded + place * D, token: token, count: D)
     }
   }
 
@@ -320,10 +318,9 @@ public final class RecurrentModel: Sendable {
   private func run(
     _ layer: RecurrentLayer, state: inout LayerState, T: Int, B: Int, in workspace: inout Workspace
   ) throws {
-    try workspace.below.withScratch(T * B * layer.architecture.inputSize) { input in
-      try layer.forward(
-        input: input, state: &state, tape: &workspace.tape, keepsTape: false, T: T, B: B)
-    }
+    try layer.forward(
+      input: workspace.below.start, state: &state, tape: workspace.tape, keepsTape: false, T: T,
+      B: B)
     swap(&workspace.below, &workspace.tape.hidden)
   }
 
@@ -343,18 +340,16 @@ public final class RecurrentModel: Sendable {
     subset: inout SubsetTotals?, likeliest: inout LikeliestSearch?, in workspace: inout Workspace
   ) throws -> [Float] {
     let H = topSize
-    return try workspace.below.withScratch(targets.count * H) { top in
-      try workspace.tape.hidden.withScratch(places.count * H) { wanted in
-        for (row, place) in places.enumerated() {
-          (wanted + row * H).update(from: top + place * H, count: H)
-        }
-        let found = try output.predict(
-          OutputTargets(places.map { place(of: targets[$0]) }), hidden: wanted,
-          scratch: &workspace.output, entropies: &entropies, subset: &subset, likeliest: &likeliest)
-        likeliest?.finish(found.logPartitions, token: token(ofPlace:))
-        return found.logProbabilities.map { Float($0) }
-      }
+    let top = workspace.below.start
+    let wanted = workspace.tape.hidden.room(for: places.count * H)
+    for (row, place) in places.enumerated() {
+      (wanted + row * H).update(from: top + place * H, count: H)
     }
+    let found = try output.predict(
+      OutputTargets(places.map { place(of: targets[$0]) }), hidden: wanted,
+      scratch: &workspace.output, entropies: &entropies, subset: &subset, likeliest: &likeliest)
+    likeliest?.finish(found.logPartitions, token: token(ofPlace:))
+    return found.logProbabilities.map { Float($0) }
   }
 
   /// Calls a closure with scratch memory that no other call uses.

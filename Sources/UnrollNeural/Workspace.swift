@@ -4,25 +4,55 @@
 import UnrollFormat
 
 /// The results of a layer in a window, step by step; the backward pass reads them.
+///
+/// A copy shares the buffers.
 struct LayerTape: Sendable {
   /// `[T*B, H]` the hidden states, `[T*B, P]` with a projection.
-  var hidden: [Float] = []
+  var hidden = ScratchBuffer<Float>()
   /// `[T*B, G*H]` the activations of the gates.
-  var gates: [Float] = []
+  private let gates = ScratchBuffer<Float>()
   /// `[T*B, H]` the cell states, or the input of an inner product.
-  var cells: [Float] = []
+  private let cells = ScratchBuffer<Float>()
   /// `[T*B, ...]` the recurrent part of the gates, or the input of a projection.
-  var recurrent: [Float] = []
+  private let recurrent = ScratchBuffer<Float>()
   /// `[T*B, 2D]` each input with that of the step before, of a layer whose window is 2.
-  var windows: [Float] = []
+  private let windows = ScratchBuffer<Float>()
   /// `[T*B, window*D|G*H]` the input of the next product, in another precision than f32.
-  var rounded: [UInt16] = []
+  private let rounded = ScratchBuffer<UInt16>()
+  /// `[B, ...]` the state before the window.
+  private let h = ScratchBuffer<Float>()
+  private let c = ScratchBuffer<Float>()
+  private let x = ScratchBuffer<Float>()
+
+  /// Makes room for a window.
+  ///
+  /// - Parameters:
+  ///   - layer: The layer.
+  ///   - precision: The compute precision.
+  ///   - extent: The steps to make room for.
+  /// - Returns: The addresses, valid until the tape takes another window.
+  func buffers(
+    of layer: LayerArchitecture, precision: Precision, _ extent: TapeExtent
+  ) -> TapeBuffers {
+    let (widths, B) = (layer.tapeWidths, extent.B)
+    let (rows, gateRows) = (extent.length * B, extent.gateLength * B)
+    let roundedWidth = precision.scratchWidth(max(layer.windowSize, widths.gates))
+    return TapeBuffers(
+      hidden: hidden.room(for: extent.T * B * layer.outputSize),
+      gates: gates.room(for: gateRows * widths.gates),
+      cells: cells.room(for: rows * widths.cells),
+      recurrent: recurrent.room(for: rows * widths.recurrent),
+      windows: windows.room(for: layer.window > 1 ? gateRows * layer.windowSize : 0),
+      rounded: rounded.room(for: gateRows * roundedWidth),
+      h: h.room(for: B * layer.outputSize), c: c.room(for: B * layer.hiddenSize),
+      x: x.room(for: B * layer.inputSize))
+  }
 }
 
-/// The scratch buffers of one running window; each only grows.
+/// The scratch buffers of one running window.
 struct Workspace: Sendable {
   /// `[T*B, D]` the input of the current layer: embeddings, or the hidden states from below.
-  var below: [Float] = []
+  var below = ScratchBuffer<Float>()
   /// The results of the current layer.
   var tape = LayerTape()
   var output = OutputScratch()
@@ -72,59 +102,16 @@ struct TapeBuffers {
   let recurrent: UnsafeMutablePointer<Float>
   let windows: UnsafeMutablePointer<Float>
   let rounded: UnsafeMutablePointer<UInt16>
-}
+  /// The state before the window; the address of a missing part is meaningless.
+  let h: UnsafeMutablePointer<Float>
+  let c: UnsafeMutablePointer<Float>
+  let x: UnsafeMutablePointer<Float>
 
-extension LayerTape {
-  /// Makes room for a window and passes the addresses.
-  ///
-  /// - Parameters:
-  ///   - layer: The layer.
-  ///   - precision: The compute precision.
-  ///   - extent: The steps to make room for.
-  ///   - body: Receives the addresses, valid during the call.
-  /// - Returns: The result of the closure.
-  /// - Throws: Rethrows the errors of the closure.
-  mutating func withBuffers<Result>(
-    of layer: LayerArchitecture, precision: Precision, _ extent: TapeExtent,
-    _ body: (TapeBuffers) throws -> Result
-  ) rethrows -> Result {
-    let widths = layer.tapeWidths
-    let (rows, gateRows) = (extent.length * extent.B, extent.gateLength * extent.B)
-    let inputWidth = layer.windowSize
-    return try hidden.withScratch(extent.T * extent.B * layer.outputSize) { hidden in
-      try gates.withScratch(gateRows * widths.gates) { gates in
-        try cells.withScratch(rows * widths.cells) { cells in
-          try recurrent.withScratch(rows * widths.recurrent) { recurrent in
-            try windows.withScratch(layer.window > 1 ? gateRows * inputWidth : 0) { windows in
-              let width = precision.scratchWidth(max(inputWidth, widths.gates))
-              return try rounded.withScratch(gateRows * width) { rounded in
-                try body(
-                  TapeBuffers(
-                    hidden: hidden, gates: gates, cells: cells, recurrent: recurrent,
-                    windows: windows, rounded: rounded))
-              }
-            }
-          }
-        }
-      }
-    }
-  }
-}
-
-extension LayerState {
-  /// Passes the addresses of h, c and x; the address of a missing one is meaningless.
-  func withBuffers<Result>(
-    _ body: (
-      _ h: UnsafePointer<Float>, _ c: UnsafePointer<Float>, _ x: UnsafePointer<Float>
-    ) throws -> Result
-  ) rethrows -> Result {
-    try h.withUnsafeBufferPointer { h in
-      try c.withUnsafeBufferPointer { c in
-        try x.withUnsafeBufferPointer { x in
-          try body(h.start, c.baseAddress ?? h.start, x.baseAddress ?? h.start)
-        }
-      }
-    }
+  /// Takes the state before the window.
+  func take(_ state: LayerState) {
+    h.update(from: state.h, count: state.h.count)
+    c.update(from: state.c, count: state.c.count)
+    x.update(from: state.x, count: state.x.count)
   }
 }
 

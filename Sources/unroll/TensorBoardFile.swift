@@ -2,6 +2,7 @@
 
 import Foundation
 import UnrollNeural
+import UnrollSerialization
 import UnrollTensors
 
 /// A file of numbers and histograms by step, and of the settings of a training.
@@ -22,7 +23,7 @@ struct TensorBoardFile {
     let path =
       "\(folder)/events.out.tfevents.\(seconds).\(ProcessInfo.processInfo.hostName).\(getpid())"
     file = try OpenFile(path, O_CREAT | O_EXCL)
-    try write { $0.add(3, text: "brain.Event:2") }
+    try write { $0.add(3, "brain.Event:2") }
   }
 
   /// Writes the values of a step.
@@ -32,7 +33,7 @@ struct TensorBoardFile {
   ///   - step: The step.
   /// - Throws: `FileError` if they cannot be written.
   func write(_ scalars: [(name: String, value: Double)], step: Int) throws {
-    try write(scalars, step: step) { $0.add(2, float: Float($1)) }
+    try write(scalars, step: step) { $0.add(2, Float($1)) }
   }
 
   /// Writes the histograms of a step.
@@ -42,24 +43,24 @@ struct TensorBoardFile {
   ///   - step: The step.
   /// - Throws: `FileError` if they cannot be written.
   func write(_ histograms: [(name: String, value: NumberHistogram)], step: Int) throws {
-    try write(histograms, step: step) { $0.add(5, message: ProtocolMessage($1)) }
+    try write(histograms, step: step) { $0.add(5, $1) }
   }
 
   /// Writes a summary of named values.
   private func write<Value>(
     _ values: [(name: String, value: Value)], step: Int,
-    _ add: (inout ProtocolMessage, Value) -> Void
+    _ add: (inout WireWriter, Value) -> Void
   ) throws {
     try write { event in
-      event.add(2, number: UInt64(step))
-      var summary = ProtocolMessage()
-      for (name, value) in values {
-        var part = ProtocolMessage()
-        part.add(1, text: name)
-        add(&part, value)
-        summary.add(1, message: part)
+      event.add(2, step)
+      event.add(5) { summary in
+        for (name, value) in values {
+          summary.add(1) { part in
+            part.add(1, name)
+            add(&part, value)
+          }
+        }
       }
-      event.add(5, message: summary)
     }
   }
 
@@ -71,11 +72,12 @@ struct TensorBoardFile {
     let rows = settings.map { "| \($0.name) | \($0.value.replacing(scalar: "|", with: "\\|")) |" }
     let table = (["| setting | value |", "|---|---|"] + rows).joined(separator: "\n")
     try write { event in
-      var summary = ProtocolMessage()
-      summary.add(1, message: .text(table, tag: "settings/text_summary"))
-      summary.add(
-        1, message: .hyperparameters(3, .sessionStart(settings), tag: "session_start_info"))
-      event.add(5, message: summary)
+      event.add(5) { summary in
+        summary.addValue(text: table, tag: "settings/text_summary")
+        summary.addValue(hyperparameters: 3, tag: "session_start_info") {
+          $0.addSessionStart(settings)
+        }
+      }
     }
   }
 
@@ -84,12 +86,12 @@ struct TensorBoardFile {
   /// - Throws: `FileError` if it cannot be written.
   func writeEnd() throws {
     try write { event in
-      var summary = ProtocolMessage()
-      var end = ProtocolMessage()
-      end.add(1, number: 1)  // STATUS_SUCCESS
-      end.add(2, double: Date().timeIntervalSince1970)
-      summary.add(1, message: .hyperparameters(4, end, tag: "session_end_info"))
-      event.add(5, message: summary)
+      event.add(5) { summary in
+        summary.addValue(hyperparameters: 4, tag: "session_end_info") { end in
+          end.add(1, 1)  // STATUS_SUCCESS
+          end.add(2, Date().timeIntervalSince1970)
+        }
+      }
     }
   }
 
@@ -99,21 +101,18 @@ struct TensorBoardFile {
   /// - Throws: `FileError` if it cannot be written.
   func restart(afterStep step: Int) throws {
     try write { event in
-      event.add(2, number: UInt64(step + 1))
-      var log = ProtocolMessage()
-      log.add(1, number: 1)  // SessionLog.START
-      event.add(7, message: log)
+      event.add(2, step + 1)
+      event.add(7) { $0.add(1, 1) }  // SessionLog.START
     }
   }
 
-  private func write(_ fill: (inout ProtocolMessage) -> Void) throws {
-    var event = ProtocolMessage()
-    event.add(1, double: Date().timeIntervalSince1970)
+  private func write(_ fill: (inout WireWriter) -> Void) throws {
+    var event = WireWriter()
+    event.add(1, Date().timeIntervalSince1970)
     fill(&event)
-    let length = littleEndian(UInt64(event.bytes.count))
-    let record =
-      length + littleEndian(maskedChecksum(length)) + event.bytes
-      + littleEndian(maskedChecksum(event.bytes))
-    try file.write(record)
+    let bytes = event.bytes
+    let length = littleEndian(UInt64(bytes.count))
+    try file.write(
+      length + littleEndian(maskedChecksum(length)) + bytes + littleEndian(maskedChecksum(bytes)))
   }
 }

@@ -2,6 +2,7 @@
 
 import Testing
 import UnrollFormat
+import UnrollHDF5
 import UnrollTensors
 
 @testable import UnrollInterchange

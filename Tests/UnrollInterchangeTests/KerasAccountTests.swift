@@ -4,6 +4,7 @@ import Foundation
 import TestSupport
 import Testing
 import UnrollFormat
+import UnrollHDF5
 import UnrollSerialization
 import UnrollTensors
 import UnrollTokenization

@@ -2,6 +2,7 @@
 // Writes the states of a model after each token, word or line that it scores: HDF5 or NumPy's .npz.
 
 import UnrollFormat
+import UnrollHDF5
 import UnrollInterchange
 import UnrollNeural
 import UnrollTensors

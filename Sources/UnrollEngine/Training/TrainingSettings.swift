@@ -1,8 +1,6 @@
-// The settings of a training and its errors.
+// The settings of a training: a property and a row each.
 
-import Foundation
 import UnrollFormat
-import UnrollTensors
 
 /// The settings of a training.
 public struct TrainingSettings: Sendable {
@@ -73,134 +71,64 @@ public struct TrainingSettings: Sendable {
   /// Creates the defaults: those of word_language_model, but with a lower learning rate, suitable
   /// for fine-tuning.
   public init() {}
-
-  /// The settings as lines for the history of a model.
-  ///
-  /// - Parameter kept: The continued optimizer, if any.
-  /// - Returns: `name=value`, one a line.
-  func arguments(keeping kept: OptimizerState?) -> String {
-    var lines = TrainingSetting.all.flatMap { $0.lines(self) }
-    if keepsOptimizer, let kept, let place = lines.firstIndex(of: "keep_optimizer=1") {
-      lines.insert("optimizer=\(kept.kind.rawValue)", at: place + 1)
-    }
-    return lines.joined(separator: "\n")
-  }
-
-  /// The optimizer with its hyperparameters, or that it is the file's.
-  var optimizerLines: [String] {
-    guard !keepsOptimizer else { return ["keep_optimizer=1"] }
-    let numbers = optimizer.defaults.merging(hyperparameters) { $1 }
-    return ["optimizer=\(optimizer.rawValue)"]
-      + numbers.sorted { $0.key < $1.key }.map { "\($0.key.rawValue)=\($0.value)" }
-      + ["weight_decay_kind=\(weightDecayKind.rawValue)"]
-  }
-
-  /// Returns the optimizer of the model's file for the beginning of a new training.
-  private func continued(_ kept: OptimizerState?) throws -> OptimizerState {
-    guard var state = kept else {
-      throw EngineError(
-        path: "--keep-optimizer", expected: "a model whose file has an optimizer", found: "none",
-        fix: "leave it out, and give --optimizer")
-    }
-    // The optimizer's groups count their own steps; the training counts from 0.
-    state.step = 0
-    for index in state.groups.indices {
-      state.groups[index].clip = clip
-      if let rate = hyperparameters[.learningRate] { state.groups[index][.learningRate] = rate }
-    }
-    return state
-  }
-
-  /// `true` if random numbers are used.
-  var draws: Bool {
-    windowKind == .random || sampledSoftmax != nil
-      || regularization.contains { $0.kind.isDropout }
-  }
-
-  /// Returns the optimizer before the first step.
-  ///
-  /// - Parameters:
-  ///   - kept: The optimizer of the model's file, if there is one.
-  ///   - architecture: The model's architecture.
-  /// - Returns: The parameter groups, with state if the file's optimizer is continued.
-  /// - Throws: `EngineError` if `frozen` names a part that the model lacks, or all parts, or if
-  ///   there is no optimizer to continue.
-  func optimizerState(
-    keeping kept: OptimizerState?, for architecture: Architecture
-  ) throws -> OptimizerState {
-    if keepsOptimizer { return try continued(kept) }
-    let parts = architecture.parts
-    if let unknown = frozen.subtracting(parts.map(\.name)).min() {
-      throw EngineError(
-        path: "--freeze \(unknown)", expected: "parts of the model",
-        found: "no such part", fix: "choose from: \(parts.map(\.name).joined(separator: ", "))")
-    }
-    let isOne = layerDecay == 1 && frozen.isEmpty && unfreezeEvery == nil
-    let groups = isOne ? [(name: "", paths: architecture.parameters.map(\.path))] : parts
-    var state = OptimizerState(kind: optimizer, step: 0, groups: [])
-    for (index, part) in groups.enumerated() {
-      var group = ParameterGroup(optimizer, hyperparameters, clip: clip, parameters: part.paths)
-      group.weightDecayKind = weightDecayKind
-      let depth = groups.count - 1 - index
-      group[.learningRate] /= Elementary.power(layerDecay, Double(depth))
-      if optimizer == .asgd { group.averaging = .init(eta: group[.learningRate], mu: 1) }
-      group.isFrozen = frozen.contains(part.name) || (unfreezeEvery != nil && depth > 0)
-      state.groups.append(group)
-    }
-    guard state.groups.contains(where: { !$0.isFrozen }) else {
-      throw EngineError(
-        path: "--freeze", expected: "a part of the model that is trained", found: "all frozen",
-        fix: "leave one out")
-    }
-    return state
-  }
 }
 
-extension Architecture {
-  /// The parts of a model from input to output, with the parameters that belong to each.
-  ///
-  /// The weight that a tied model's output shares with the embedding belongs to the output.
-  var parts: [(name: String, paths: [ParameterPath])] {
-    var parts: [(name: String, paths: [ParameterPath])] = []
-    for (path, _) in parameters {
-      let isOutput = isTied && path == .embeddingWeight
-      let names = path.description.split(separator: "/").dropFirst()
-      let name =
-        isOutput
-        ? "output" : names.prefix(names.first == "layers" ? 2 : 1).joined(separator: "/")
-      if let index = parts.firstIndex(where: { $0.name == name }) {
-        parts[index].paths.append(path)
-      } else {
-        parts.append((name, [path]))
-      }
-    }
-    // The output comes last, even if its first parameter is the embedding.
-    if let index = parts.firstIndex(where: { $0.name == "output" }) {
-      parts.append(parts.remove(at: index))
-    }
-    return parts
-  }
-}
-
-/// An error for a loss or gradient that is not finite.
-public struct Diverged: Error, Sendable, CustomStringConvertible {
-  /// The number of steps taken before.
-  public let step: Int
-  /// The quantity that is not finite.
-  public let quantity: String
-  /// The first tensor with a value that is not finite.
-  public let tensor: String?
-  /// `true` if the parameters themselves are finite.
-  public let parametersAreFinite: Bool
-  /// The learning rate.
-  public let learningRate: Double
-
-  /// The step, the tensor, and the advice.
-  public var description: String {
-    """
-    step \(step + 1): expected a finite \(quantity); found NaN or infinity, first in \
-    \(tensor ?? "the \(quantity) itself")
-      fix: give a lower --learning-rate than \(learningRate), or --clip
-    """
-  }
+extension TrainingSetting {
+  /// All settings, in the order of the history.
+  static let all: [TrainingSetting] = [
+    value("columns", "--batch-size", \.columns, \.data.columns),
+    value("window", "--bptt", \.window, \.data.window),
+    ofOptimizer("optimizer", "--optimizer") { $0.optimizerLines },
+    ofOptimizer("clip", "--clip") { ["clip=\($0.clip?.description ?? "none")"] },
+    TrainingSetting(
+      name: "schedule", option: "--schedule", path: \TrainingSettings.schedule,
+      text: { $0.schedule.kind.rawValue },
+      lines: { settings in
+        ["schedule=\(settings.schedule.kind.rawValue)"]
+          + settings.schedule.numbers.sorted { $0.key.rawValue < $1.key.rawValue }.map {
+            "schedule_\($0.key.rawValue)=\($0.value)"
+          }
+      },
+      store: { settings, state in
+        guard !settings.schedule.isThat(of: state.schedule) else { return false }
+        state.schedule = settings.schedule
+        return true
+      }),
+    ofOptimizer("layer_decay", "--layer-decay") { settings in
+      settings.layerDecay == 1 ? [] : ["layer_decay=\(settings.layerDecay)"]
+    },
+    ofOptimizer("frozen", "--freeze") { settings in
+      settings.frozen.isEmpty ? [] : ["frozen=\(settings.frozen.sorted().joined(separator: ","))"]
+    },
+    value(
+      "unfreeze_every", "--unfreeze-every", \.unfreezeEvery, \.unfreezeEvery, omitted: .some(nil),
+      isChangeable: false),
+    TrainingSetting(
+      name: "regularize", option: "--regularize", path: \TrainingSettings.regularization,
+      text: { $0.regularization.map(\.description).joined(separator: ",") },
+      lines: { $0.regularization.map(\.description) },
+      store: { settings, state in
+        guard settings.regularization != state.regularization else { return false }
+        state.regularization = settings.regularization
+        return true
+      }),
+    value("window_kind", "kind of BPTT windows", \.windowKind, \.data.windowKind, omitted: .fixed),
+    value("precision", "--precision", \.precision, \.precision, omitted: .float32),
+    value("average_after", "--average-after", \.averageAfter, \.averageAfter, omitted: .some(nil)),
+    value(
+      "sampled_softmax", "--sampled-softmax", \.sampledSoftmax, \.sampledSoftmax,
+      omitted: .some(nil)),
+    TrainingSetting(
+      name: "seed", option: "--seed", path: \TrainingSettings.seed,
+      text: { "\($0.seed)" }, lines: { $0.draws ? ["seed=\($0.seed)"] : [] },
+      store: { settings, state in
+        guard state.draws, state.seed != settings.seed else { return false }
+        state.seed = settings.seed
+        return true
+      }),
+    value("accumulation", "--gradient-accumulation", \.accumulation, \.accumulation, omitted: 1),
+    value("shards", "--shards", \.shards, \.shards, omitted: 1),
+    value("epochs", "--epochs", \.maximumEpochs, \.maximumEpochs, isFree: true),
+    value("steps", "--steps", \.maximumSteps, \.maximumSteps, isFree: true),
+  ]
 }

@@ -182,21 +182,4 @@ extension DatasetDescription {
     guard let offset = offset.flatMap({ Int(exactly: $0) }) else { return nil }
     return ByteStorage(file, offset: offset, count: count)
   }
-
-  /// The dimensions as a shape, or `nil` if there are none or one is too large.
-  var shape: Shape? {
-    guard let dimensions else { return nil }
-    var sizes: [Int] = []
-    for dimension in dimensions {
-      guard let size = Int(exactly: dimension) else { return nil }
-      sizes.append(size)
-    }
-    return Shape(sizes)
-  }
-
-  /// The number of bytes that type and shape declare, or `nil` if it does not fit in an `Int`.
-  var declaredByteCount: Int? {
-    guard case .element(let dtype) = datatype else { return nil }
-    return shape?.byteCount(of: dtype)
-  }
 }

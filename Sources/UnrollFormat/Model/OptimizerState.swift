@@ -14,53 +14,61 @@ public enum OptimizerKind: String, Sendable, Hashable, CaseIterable {
   /// Averaged stochastic gradient descent.
   case asgd
 
-  /// The hyperparameters of the kind and PyTorch's defaults for them.
-  public var defaults: [Hyperparameter: Double] {
-    var defaults: [Hyperparameter: Double] = [.weightDecay: 0]
-    let others: [Hyperparameter: Double]
+  /// The description of the kind: a row that everything else follows from.
+  private var facts: OptimizerFacts {
     switch self {
     case .sgd:
-      others = [
-        .learningRate: 1e-3, .momentum: 0, .dampening: 0, .nesterov: 0, .learningRateInBuffer: 0,
-      ]
+      OptimizerFacts(
+        [.learningRate: 1e-3, .momentum: 0, .dampening: 0, .nesterov: 0, .learningRateInBuffer: 0],
+        slots: [.momentum])
     case .adam:
-      others = [.learningRate: 1e-3, .beta1: 0.9, .beta2: 0.999, .epsilon: 1e-8, .amsgrad: 0]
+      OptimizerFacts(
+        [.learningRate: 1e-3, .beta1: 0.9, .beta2: 0.999, .epsilon: 1e-8, .amsgrad: 0],
+        slots: [.firstMoment, .secondMoment, .largestSecondMoment],
+        epsilon: [.outside, .uncorrected])
     case .rmsprop:
-      others = [
-        .learningRate: 1e-2, .alpha: 0.99, .epsilon: 1e-8, .momentum: 0, .centered: 0,
-        .learningRateInBuffer: 0,
-      ]
+      OptimizerFacts(
+        [
+          .learningRate: 1e-2, .alpha: 0.99, .epsilon: 1e-8, .momentum: 0, .centered: 0,
+          .learningRateInBuffer: 0,
+        ], slots: [.secondMoment, .momentum, .firstMoment], epsilon: [.outside, .inside])
     case .adagrad:
-      others = [
-        .learningRate: 1e-2, .learningRateDecay: 0, .initialAccumulator: 0, .epsilon: 1e-10,
-      ]
-    case .adadelta: others = [.learningRate: 1, .rho: 0.9, .epsilon: 1e-6]
-    case .asgd: others = [.learningRate: 1e-2, .lambda: 1e-4, .power: 0.75, .start: 1e6]
+      OptimizerFacts(
+        [.learningRate: 1e-2, .learningRateDecay: 0, .initialAccumulator: 0, .epsilon: 1e-10],
+        slots: [.sumOfSquares], epsilon: [.outside, .inside])
+    case .adadelta:
+      OptimizerFacts(
+        [.learningRate: 1, .rho: 0.9, .epsilon: 1e-6],
+        slots: [.secondMoment, .secondMomentOfUpdates], epsilon: [.inside])
+    case .asgd:
+      OptimizerFacts(
+        [.learningRate: 1e-2, .lambda: 1e-4, .power: 0.75, .start: 1e6], slots: [.average])
     }
-    defaults.merge(others) { $1 }
-    return defaults
   }
+
+  /// The hyperparameters of the kind and PyTorch's defaults for them.
+  public var defaults: [Hyperparameter: Double] { facts.defaults }
 
   /// The slots that the optimizer can keep for a parameter.
-  public var slots: [OptimizerSlot] {
-    switch self {
-    case .sgd: [.momentum]
-    case .adam: [.firstMoment, .secondMoment, .largestSecondMoment]
-    case .rmsprop: [.secondMoment, .momentum, .firstMoment]
-    case .adagrad: [.sumOfSquares]
-    case .adadelta: [.secondMoment, .secondMomentOfUpdates]
-    case .asgd: [.average]
-    }
-  }
+  public var slots: [OptimizerSlot] { facts.slots }
 
   /// The valid positions of epsilon, PyTorch's first; empty for an optimizer without epsilon.
-  public var epsilonPositions: [EpsilonPosition] {
-    switch self {
-    case .adam: [.outside, .uncorrected]
-    case .rmsprop, .adagrad: [.outside, .inside]
-    case .adadelta: [.inside]
-    case .sgd, .asgd: []
-    }
+  public var epsilonPositions: [EpsilonPosition] { facts.epsilonPositions }
+}
+
+/// The description of a kind of optimizer.
+private struct OptimizerFacts {
+  let defaults: [Hyperparameter: Double]
+  let slots: [OptimizerSlot]
+  let epsilonPositions: [EpsilonPosition]
+
+  /// Creates a description; every optimizer has a weight decay, 0 by default.
+  init(
+    _ defaults: [Hyperparameter: Double], slots: [OptimizerSlot], epsilon: [EpsilonPosition] = []
+  ) {
+    self.defaults = defaults.merging([.weightDecay: 0]) { $1 }
+    self.slots = slots
+    epsilonPositions = epsilon
   }
 }
 

@@ -74,6 +74,9 @@ public struct ParameterTree<Leaf> {
     return try body(&leaves.values[index])
   }
 
+  /// Removes the value of a parameter and returns it: the only reference, which can change in place.
+  public mutating func remove(_ path: ParameterPath) -> Leaf? { leaves.removeValue(forKey: path) }
+
   /// The paths that have a value, in order.
   public var paths: [ParameterPath] { leaves.keys.sorted() }
 

@@ -1,6 +1,7 @@
 // Language models in Keras's native format.
 
 import UnrollFormat
+import UnrollHDF5
 import UnrollTensors
 
 /// The `.keras` format: an archive of a configuration and an HDF5 file of variables.

@@ -2,6 +2,7 @@
 // Matches a configuration with the weights of a subclassed model: assigns attributes to layers.
 
 import UnrollFormat
+import UnrollHDF5
 import UnrollTensors
 
 extension KerasVariables {

@@ -12,11 +12,8 @@ struct KerasVariableForm {
   let shape: Shape
   /// `true` for a kernel `[in, out]`, which is `[out, in]` in a checkpoint.
   let isTransposed: Bool
-  /// `true` if it has the gates of a GRU: Keras's order is z, r, h; a checkpoint's is r, z, n.
-  let hasGRUGates: Bool
-
-  /// The exchange of the first two of three blocks; its own inverse.
-  private static let order = [1, 0, 2]
+  /// The order of its gates; `nil` if it has none.
+  let gates: GateOrder?
 
   /// Returns the parameters with a variable's values.
   func parameters(of variable: Tensor) -> [(path: ParameterPath, tensor: Tensor)] {
@@ -24,17 +21,13 @@ struct KerasVariableForm {
     let parts =
       parameters.count == 1
       ? [tensor]
-      : [0, 1].map { tensor.blocks([$0], of: 2).reshaped([shape.dimensions[1]]) }
-    return zip(parameters, parts).map { path, part in
-      (path, hasGRUGates ? part.blocks(Self.order, of: 3) : part)
-    }
+      : [0, 1].map { tensor.reordered(blocks: [$0], of: 2).reshaped([shape.dimensions[1]]) }
+    return zip(parameters, parts).map { path, part in (path, part.gates(from: gates)) }
   }
 
   /// Returns the variable with the parameters' values; `nil` if one is missing.
   func variable(of tree: ParameterTree<Tensor>) -> Tensor? {
-    let tensors = parameters.compactMap { tree[$0] }.map {
-      hasGRUGates ? $0.blocks(Self.order, of: 3) : $0
-    }
+    let tensors = parameters.compactMap { tree[$0]?.gates(to: gates) }
     guard tensors.count == parameters.count else { return nil }
     guard tensors.count == 2 else { return isTransposed ? tensors[0].transposed() : tensors[0] }
     let bytes = tensors.flatMap { $0.withUnsafeBytes { Array($0) } }
@@ -55,20 +48,20 @@ extension Architecture {
     }
     for (index, layer) in self.layers.enumerated() {
       let H = layer.hiddenSize
-      let isGRU = layer.cell == .gru
+      let gates = GateOrder.keras(layer.cell)
       let columns = layer.cell.gateCount * H
       func kernel(_ parameter: LayerParameter, _ rows: Int) -> KerasVariableForm {
-        form(.layer(index, parameter), [rows, columns], isTransposed: true, hasGRUGates: isGRU)
+        form(.layer(index, parameter), [rows, columns], isTransposed: true, gates: gates)
       }
       var forms = [kernel(.weightIH, layer.inputSize), kernel(.weightHH, H)]
       switch layer.bias {
       case .none: break
-      case .single: forms.append(form(.layer(index, .bias), [columns], hasGRUGates: isGRU))
+      case .single: forms.append(form(.layer(index, .bias), [columns], gates: gates))
       case .double:
         forms.append(
           KerasVariableForm(
             parameters: [.layer(index, .biasIH), .layer(index, .biasHH)], shape: [2, columns],
-            isTransposed: false, hasGRUGates: isGRU))
+            isTransposed: false, gates: gates))
       }
       layers.append(forms)
     }
@@ -86,80 +79,16 @@ extension Architecture {
   var isReversible: Bool { isTied && !hasOutputBias }
 
   private func form(
-    _ path: ParameterPath, _ shape: Shape, isTransposed: Bool = false, hasGRUGates: Bool = false
+    _ path: ParameterPath, _ shape: Shape, isTransposed: Bool = false, gates: GateOrder? = nil
   ) -> KerasVariableForm {
     KerasVariableForm(
-      parameters: [path], shape: shape, isTransposed: isTransposed, hasGRUGates: hasGRUGates)
+      parameters: [path], shape: shape, isTransposed: isTransposed, gates: gates)
   }
 }
 
-// MARK: - Tensors
+// MARK: - cuDNN
 
 extension Tensor {
-  /// Returns the transpose of a matrix.
-  func transposed() -> Tensor {
-    let rows = shape.dimensions[0]
-    let columns = shape.dimensions[1]
-    let bytes =
-      switch dtype.size {
-      case 1: transposedBytes(UInt8.self, rows, columns)
-      case 2: transposedBytes(UInt16.self, rows, columns)
-      case 4: transposedBytes(UInt32.self, rows, columns)
-      default: transposedBytes(UInt64.self, rows, columns)
-      }
-    return with(bytes, [columns, rows])
-  }
-
-  /// Transposes in squares that fit in the processor's cache.
-  private func transposedBytes<Bits: FixedWidthInteger>(
-    _ type: Bits.Type, _ rows: Int, _ columns: Int
-  ) -> [UInt8] {
-    let size = MemoryLayout<Bits>.size
-    let side = 32
-    return withUnsafeBytes { source in
-      [UInt8](unsafeUninitializedCapacity: source.count) { buffer, count in
-        let target = UnsafeMutableRawBufferPointer(buffer)
-        for top in stride(from: 0, to: rows, by: side) {
-          for left in stride(from: 0, to: columns, by: side) {
-            for row in top..<min(top + side, rows) {
-              for column in left..<min(left + side, columns) {
-                let element = source.loadUnaligned(
-                  fromByteOffset: (row * columns + column) * size, as: Bits.self)
-                target.storeBytes(
-                  of: element, toByteOffset: (column * rows + row) * size, as: Bits.self)
-              }
-            }
-          }
-        }
-        count = source.count
-      }
-    }
-  }
-
-  /// Returns blocks of the first dimension in another order; some may be left out.
-  ///
-  /// - Parameters:
-  ///   - order: For each block of the result, the index of the source block.
-  ///   - count: The number of source blocks.
-  /// - Returns: The blocks.
-  func blocks(_ order: [Int], of count: Int) -> Tensor {
-    let size = storage.count / count
-    let bytes = withUnsafeBytes { source in
-      order.flatMap { source[$0 * size..<($0 + 1) * size] }
-    }
-    let rows = shape.dimensions[0] / count * order.count
-    return with(bytes, [rows] + shape.dimensions.dropFirst())
-  }
-
-  /// Returns the same values in another shape of equal size.
-  func reshaped(_ dimensions: [Int]) -> Tensor {
-    Tensor(shape: Shape(dimensions), dtype: dtype, storage: storage) ?? self
-  }
-
-  private func with(_ bytes: [UInt8], _ dimensions: [Int]) -> Tensor {
-    Tensor(shape: Shape(dimensions), dtype: dtype, storage: .owned(bytes)) ?? self
-  }
-
   /// Converts a kernel `[I, G*H]` from cuDNN's order to Keras's.
   ///
   /// In each gate's block of columns the values, row by row, are those of the transpose, row by
@@ -185,6 +114,8 @@ extension Tensor {
       }
       return bytes
     }
-    return with(bytes, isRecurrent ? [G * I, H] : [G * H, I]).transposed()
+    let blocks = Tensor(
+      shape: Shape(isRecurrent ? [G * I, H] : [G * H, I]), dtype: dtype, storage: .owned(bytes))
+    return (blocks ?? self).transposed()
   }
 }

@@ -2,6 +2,7 @@
 
 import Foundation
 import UnrollFormat
+import UnrollHDF5
 import UnrollTensors
 import UnrollTokenization
 

@@ -1,6 +1,7 @@
 // Maps groups of a file of weights to layers by class names and by the shapes of variables.
 
 import UnrollFormat
+import UnrollHDF5
 import UnrollTensors
 
 /// A layer of a file of weights alone.

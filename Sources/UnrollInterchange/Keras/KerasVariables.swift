@@ -2,6 +2,7 @@
 // Locates the variables of a layer: by numbers below groups, or by lists of names.
 
 import UnrollFormat
+import UnrollHDF5
 import UnrollTensors
 
 /// The values of a variable and its path in the container.

@@ -52,12 +52,11 @@ public enum ML5Format: ForeignFormat {
       let H = bias.tensor.shape.elementCount.map { $0 / 4 } ?? 0
       try folder.check(bias, shape: [4 * H])
       try folder.check(kernel, shape: [width + H, 4 * H])
-      let values = kernel.tensor.floats() ?? []
-      parameters[.layer(index, .weightIH)] = gates(of: values, rows: 0..<width, H: H)
-      parameters[.layer(index, .weightHH)] = gates(of: values, rows: width..<width + H, H: H)
-      let biases = bias.tensor.floats() ?? []
-      parameters[.layer(index, .bias)] = Tensor(
-        gateOrder.flatMap { biases[$0 * H..<($0 + 1) * H] }, shape: [4 * H])
+      parameters[.layer(index, .weightIH)] = kernel.tensor.rows(0..<width).transposed()
+        .gates(from: .tensorFlow)
+      parameters[.layer(index, .weightHH)] = kernel.tensor.rows(width..<width + H).transposed()
+        .gates(from: .tensorFlow)
+      parameters[.layer(index, .bias)] = bias.tensor.gates(from: .tensorFlow)
       var layer = LayerArchitecture(cell: .lstm, inputSize: width, hiddenSize: H, bias: .single)
       layer.forgetBias = 1
       layers.append(layer)
@@ -75,7 +74,7 @@ public enum ML5Format: ForeignFormat {
     )
     try folder.check(softmax, shape: [width, V])
     try folder.check(softmaxBias, shape: [V])
-    parameters[.outputWeight] = transposed(softmax.tensor.floats() ?? [], rows: width, columns: V)
+    parameters[.outputWeight] = softmax.tensor.transposed()
     parameters[.outputBias] = softmaxBias.tensor
     let architecture = Architecture(
       vocabularySize: V, embeddingSize: D, layers: layers, isTied: false)
@@ -95,26 +94,6 @@ public enum ML5Format: ForeignFormat {
         tokenizer: Tokenizer(
           kind: .character, sentenceStart: .none, appendsEndOfSentence: false), provenance: []),
       notes: [], settlement: settlement)
-  }
-
-  /// The indices of i, f, g, o in i, j, f, o.
-  private static let gateOrder = [0, 2, 1, 3]
-
-  /// Returns some rows of a kernel `[D+H, 4H]` as a weight `[4H, rows]` in the gate order of a
-  /// checkpoint.
-  private static func gates(of kernel: [Float], rows: Range<Int>, H: Int) -> Tensor {
-    let values = gateOrder.flatMap { gate in
-      (gate * H..<(gate + 1) * H).flatMap { column in
-        rows.map { kernel[$0 * 4 * H + column] }
-      }
-    }
-    return Tensor(values, shape: [4 * H, rows.count])
-  }
-
-  private static func transposed(_ matrix: [Float], rows: Int, columns: Int) -> Tensor {
-    Tensor(
-      (0..<columns).flatMap { column in (0..<rows).map { matrix[$0 * columns + column] } },
-      shape: [columns, rows])
   }
 }
 

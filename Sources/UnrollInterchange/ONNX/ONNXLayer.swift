@@ -13,16 +13,6 @@ struct ONNXLayer {
   private let weightHH: ONNXTensor
   private let bias: ONNXTensor?
 
-  /// Returns the index of the ONNX block for each block of a checkpoint; ONNX's order is i, o, f, c
-  /// for LSTM and z, r, h for GRU.
-  static func blocks(of cell: Cell) -> [Int] {
-    switch cell {
-    case .lstm: [0, 2, 3, 1]
-    case .gru: [1, 0, 2]
-    default: Array(0..<cell.gateCount)
-    }
-  }
-
   /// Reads a node.
   ///
   /// - Parameters:
@@ -188,7 +178,7 @@ struct ONNXLayer {
   /// - Throws: `InterchangeError` for constants of unsupported types or shapes.
   func parameters(_ weights: inout ONNXWeights) throws -> [(LayerParameter, Tensor)] {
     let (G, H) = (architecture.cell.gateCount, architecture.hiddenSize)
-    let blocks = Self.blocks(of: architecture.cell)
+    let blocks = GateOrder.onnx(architecture.cell)?.blocks ?? [0]
     var parameters: [(LayerParameter, Tensor)] = [
       (
         .weightIH,

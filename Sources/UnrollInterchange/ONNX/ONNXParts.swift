@@ -1,5 +1,6 @@
 // The parts of a graph that is written: operations, constants, inputs and results.
 
+import UnrollSerialization
 import UnrollTensors
 
 extension ONNXWriter {

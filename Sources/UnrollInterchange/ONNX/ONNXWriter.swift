@@ -2,6 +2,7 @@
 // Writes a recurrent language model as an ONNX graph.
 
 import UnrollFormat
+import UnrollSerialization
 import UnrollTensors
 
 /// The message of a model; field numbers are those of `onnx/onnx.proto`.
@@ -274,9 +275,7 @@ struct ONNXWriter {
   private static func layerInitializers(
     _ layer: LayerArchitecture, _ index: Int, _ tensor: (LayerParameter) throws -> Tensor
   ) throws -> [Initializer] {
-    // The index in a checkpoint of each block of ONNX.
-    let ours = ONNXLayer.blocks(of: layer.cell)
-    let order = ours.indices.compactMap { ours.firstIndex(of: $0) }
+    let order = GateOrder.onnx(layer.cell)?.blocksOfCheckpoint ?? [0]
     func blocks(_ parameter: LayerParameter) throws -> [ByteStorage] {
       let storage = try tensor(parameter).storage
       let size = storage.count / order.count

@@ -2,6 +2,7 @@
 // Writes recurrent language models as ONNX graphs that sherpa-onnx fuses with a speech recognizer.
 
 import UnrollFormat
+import UnrollSerialization
 import UnrollTensors
 import UnrollTokenization
 

@@ -65,18 +65,18 @@ struct TorchOptimizer {
     guard max(groups.count, file.graph.entries(entries)?.count ?? 0) <= parameters.count else {
       throw .loss("it is of more than the model's \(parameters.count) parameters")
     }
-    let kind = try kind(of: first)
+    let (kind, form) = try kind(of: first)
     var state = OptimizerState(kind: kind, step: 0, groups: [])
     var seen: Set<Int> = []
     for group in groups {
-      guard try self.kind(of: group) == kind,
+      guard try self.kind(of: group).kind == kind,
         let indices = value("params", in: group).flatMap(file.graph.ints),
         indices.allSatisfy({ parameters.indices.contains($0) && seen.insert($0).inserted })
       else { throw .loss("its groups are not of the model's \(parameters.count) parameters") }
       var result = ParameterGroup(
         kind, parameters: indices.sorted().map { parameters[$0] })
-      try readHyperparameters(of: group, into: &result)
-      try readState(entries, indices, of: &result, kind, into: &state)
+      try readHyperparameters(of: group, form, into: &result)
+      try readState(entries, indices, of: &result, kind, form, into: &state)
       state.groups.append(result)
     }
     guard seen.count == parameters.count else {
@@ -88,33 +88,24 @@ struct TorchOptimizer {
 
   /// Returns the kind, from the names of a group's hyperparameters: the file does not name the
   /// class.
-  private func kind(of group: PickleReference) throws(Obstacle) -> OptimizerKind {
+  private func kind(
+    of group: PickleReference
+  ) throws(Obstacle) -> (kind: OptimizerKind, form: TorchOptimizerForm) {
     let names = Set(settings(in: group).compactMap { file.graph.string($0.key) })
-    let signs: [(OptimizerKind, Set<String>)] = [
-      (.sgd, ["momentum", "dampening", "nesterov"]), (.adam, ["betas", "eps", "amsgrad"]),
-      (.rmsprop, ["alpha", "eps", "centered"]), (.adagrad, ["lr_decay", "eps"]),
-      (.adadelta, ["rho", "eps"]), (.asgd, ["lambd", "t0", "alpha"]),
-    ]
     // Hyperparameters of other optimizers with otherwise equal names.
     let foreign: Set = ["momentum_decay", "rebound", "etas", "max_iter"]
-    let kinds = signs.filter { names.isSuperset(of: $0.1) && names.isDisjoint(with: foreign) }
-    guard let kind = kinds.first?.0, kinds.count == 1 else {
+    let kinds = TorchOptimizerForm.all.filter { _, form in
+      names.isSuperset(of: form.signs) && names.isDisjoint(with: foreign)
+    }
+    guard let found = kinds.first, kinds.count == 1 else {
       throw .loss("its numbers are of no optimizer that the format has: \(list(names.sorted()))")
     }
     if flag("maximize", in: group) == true { throw .loss("it maximises") }
-    return kind
+    return (found.key, found.value)
   }
 
-  private static let names: [(name: String, hyperparameter: Hyperparameter)] = [
-    ("lr", .learningRate), ("weight_decay", .weightDecay), ("momentum", .momentum),
-    ("dampening", .dampening), ("nesterov", .nesterov), ("eps", .epsilon), ("amsgrad", .amsgrad),
-    ("centered", .centered), ("lr_decay", .learningRateDecay),
-    ("initial_accumulator_value", .initialAccumulator), ("rho", .rho), ("lambd", .lambda),
-    ("t0", .start),
-  ]
-
   private mutating func readHyperparameters(
-    of group: PickleReference, into result: inout ParameterGroup
+    of group: PickleReference, _ form: TorchOptimizerForm, into result: inout ParameterGroup
   ) throws(Obstacle) {
     func set(_ hyperparameter: Hyperparameter, _ number: Double) throws(Obstacle) {
       guard hyperparameter.allows(number) else {
@@ -122,20 +113,30 @@ struct TorchOptimizer {
       }
       result[hyperparameter] = number
     }
-    for (name, hyperparameter) in Self.names where result.hyperparameters[hyperparameter] != nil {
-      if let number = try number(name, in: group) { try set(hyperparameter, number) }
-    }
-    if let alpha = try number("alpha", in: group) {
-      try set(result.averaging == nil ? .alpha : .power, alpha)
-    }
-    if let betas = value("betas", in: group).flatMap(file.graph.tuple), betas.count == 2 {
-      for (hyperparameter, beta) in zip([Hyperparameter.beta1, .beta2], betas) {
-        guard let number = file.graph.double(beta) else { throw .loss("its betas are no numbers") }
-        try set(hyperparameter, number)
+    for (name, setting) in form.settings {
+      switch setting {
+      case .number(let hyperparameter), .flag(let hyperparameter):
+        if let number = try number(name, in: group) { try set(hyperparameter, number) }
+      case .pair(let first, let second):
+        guard let both = value(name, in: group).flatMap(file.graph.tuple), both.count == 2 else {
+          continue
+        }
+        for (hyperparameter, value) in zip([first, second], both) {
+          guard let number = file.graph.double(value) else {
+            throw .loss("its \(name) are no numbers")
+          }
+          try set(hyperparameter, number)
+        }
+      case .decoupling:
+        readDecoupling(flag(name, in: group), into: &result)
+      case .fixed: continue
       }
     }
-    guard result.hyperparameters[.beta1] != nil else { return }
-    if let isDecoupled = flag("decoupled_weight_decay", in: group) {
+  }
+
+  /// Takes the form of weight decay, which old versions of PyTorch do not tell.
+  private mutating func readDecoupling(_ isDecoupled: Bool?, into result: inout ParameterGroup) {
+    if let isDecoupled {
       result.weightDecayKind = isDecoupled ? .decoupled : .l2
     } else if result[.weightDecay] > 0 {
       notes.append(
@@ -148,25 +149,10 @@ struct TorchOptimizer {
 
   // MARK: - State
 
-  /// PyTorch's names of slots.
-  static let slotNames: [OptimizerKind: [(String, OptimizerSlot)]] = [
-    .sgd: [("momentum_buffer", .momentum)],
-    .adam: [
-      ("exp_avg", .firstMoment), ("exp_avg_sq", .secondMoment),
-      ("max_exp_avg_sq", .largestSecondMoment),
-    ],
-    .rmsprop: [
-      ("square_avg", .secondMoment), ("momentum_buffer", .momentum), ("grad_avg", .firstMoment),
-    ],
-    .adagrad: [("sum", .sumOfSquares)],
-    .adadelta: [("square_avg", .secondMoment), ("acc_delta", .secondMomentOfUpdates)],
-    .asgd: [("ax", .average)],
-  ]
-
   /// Reads the slots of a group's parameters.
   private mutating func readState(
     _ entries: PickleReference, _ indices: [Int], of group: inout ParameterGroup,
-    _ kind: OptimizerKind, into state: inout OptimizerState
+    _ kind: OptimizerKind, _ form: TorchOptimizerForm, into state: inout OptimizerState
   ) throws(Obstacle) {
     let shapes = Dictionary(
       uniqueKeysWithValues: architecture.parameters.map { ($0.path, $0.shape) })
@@ -179,7 +165,7 @@ struct TorchOptimizer {
       for name in ["step", "eta", "mu"] {
         if let number = try number(name, in: entry) { shared[name, default: []].insert(number) }
       }
-      for (name, slot) in Self.slotNames[kind] ?? [] where wanted.contains(slot) {
+      for (name, slot) in form.slots where wanted.contains(slot) {
         guard let tensor = try tensor(name, of: index, in: entry) else { continue }
         guard tensor.shape == shapes[parameters[index]] else {
           throw .loss("\(name) of parameter \(index) has the shape \(tensor.shape)")

@@ -38,11 +38,14 @@ struct TorchOptimizerDictionary {
   /// - Throws: `InterchangeError` for formulas that PyTorch does not support.
   init(_ optimizer: OptimizerState, order: [ParameterPath]) throws {
     let numbers = Dictionary(uniqueKeysWithValues: order.enumerated().map { ($1, $0) })
+    guard let form = TorchOptimizerForm.all[optimizer.kind] else {
+      throw Self.unsupported(optimizer.kind, found: "an optimizer that PyTorch does not have")
+    }
     for group in optimizer.groups {
       try Self.check(group, optimizer.kind)
       groups.append(
         Group(
-          settings: Self.settings(of: group, optimizer.kind),
+          settings: Self.settings(of: group, form),
           parameters: group.parameters.compactMap { numbers[$0] }))
       guard group.step > 0 else { continue }
       let slots = group.slots(of: optimizer.kind)
@@ -50,7 +53,9 @@ struct TorchOptimizerDictionary {
       for path in group.parameters {
         guard let parameter = numbers[path] else { continue }
         entries.append(
-          Entry(parameter: parameter, tensors: try Self.tensors(of: path, group, optimizer, slots)))
+          Entry(
+            parameter: parameter, tensors: try Self.tensors(of: path, group, optimizer, slots, form)
+          ))
       }
     }
     entries.sort { $0.parameter < $1.parameter }
@@ -68,60 +73,35 @@ struct TorchOptimizerDictionary {
       } else {
         nil
       }
-    guard let found else { return }
-    throw InterchangeError(
+    if let found { throw unsupported(kind, found: found) }
+  }
+
+  private static func unsupported(_ kind: OptimizerKind, found: String) -> InterchangeError {
+    InterchangeError(
       file: "the checkpoint", place: "/optimizer",
       expected: "the formulas of PyTorch's \(kind.rawValue)", found: found,
       fix: "`--to pytorch` writes the weights alone")
   }
 
   private static func settings(
-    of group: ParameterGroup, _ kind: OptimizerKind
+    of group: ParameterGroup, _ form: TorchOptimizerForm
   ) -> [(String, Setting)] {
-    func number(_ hyperparameter: Hyperparameter) -> Setting { .number(group[hyperparameter]) }
-    func flag(_ hyperparameter: Hyperparameter) -> Setting { .flag(group[hyperparameter] == 1) }
-    var settings: [(String, Setting)] = [
-      ("lr", number(.learningRate)), ("weight_decay", number(.weightDecay)),
-      ("maximize", .flag(false)), ("foreach", .none), ("differentiable", .flag(false)),
-    ]
-    switch kind {
-    case .sgd:
-      settings += [
-        ("momentum", number(.momentum)), ("dampening", number(.dampening)),
-        ("nesterov", flag(.nesterov)), ("fused", .none),
-      ]
-    case .adam:
-      settings += [
-        ("betas", .numbers([group[.beta1], group[.beta2]])), ("eps", number(.epsilon)),
-        ("amsgrad", flag(.amsgrad)), ("capturable", .flag(false)), ("fused", .none),
-        ("decoupled_weight_decay", .flag(group.weightDecayKind == .decoupled)),
-      ]
-    case .rmsprop:
-      settings += [
-        ("momentum", number(.momentum)), ("alpha", number(.alpha)), ("eps", number(.epsilon)),
-        ("centered", flag(.centered)), ("capturable", .flag(false)),
-      ]
-    case .adagrad:
-      settings += [
-        ("lr_decay", number(.learningRateDecay)), ("eps", number(.epsilon)),
-        ("initial_accumulator_value", number(.initialAccumulator)), ("fused", .none),
-      ]
-    case .adadelta:
-      settings += [
-        ("rho", number(.rho)), ("eps", number(.epsilon)), ("capturable", .flag(false)),
-      ]
-    case .asgd:
-      settings += [
-        ("lambd", number(.lambda)), ("alpha", number(.power)), ("t0", number(.start)),
-        ("capturable", .flag(false)),
-      ]
+    form.settings.map { name, setting in
+      let value: Setting =
+        switch setting {
+        case .number(let hyperparameter): .number(group[hyperparameter])
+        case .pair(let first, let second): .numbers([group[first], group[second]])
+        case .flag(let hyperparameter): .flag(group[hyperparameter] == 1)
+        case .decoupling: .flag(group.weightDecayKind == .decoupled)
+        case .fixed(let flag): flag.map(Setting.flag) ?? .none
+        }
+      return (name, value)
     }
-    return settings
   }
 
   private static func tensors(
     of path: ParameterPath, _ group: ParameterGroup, _ optimizer: OptimizerState,
-    _ slots: [OptimizerSlot]
+    _ slots: [OptimizerSlot], _ form: TorchOptimizerForm
   ) throws -> [(String, Tensor)] {
     // PyTorch's SGD does not count steps.
     var tensors: [(String, Tensor)] =
@@ -129,7 +109,7 @@ struct TorchOptimizerDictionary {
     if let averaging = group.averaging {
       tensors += [("eta", scalar(averaging.eta)), ("mu", scalar(averaging.mu))]
     }
-    for (name, slot) in TorchOptimizer.slotNames[optimizer.kind] ?? [] where slots.contains(slot) {
+    for (name, slot) in form.slots where slots.contains(slot) {
       guard let tensor = optimizer.slots[slot]?[path] else {
         throw InterchangeError(
           file: "the checkpoint", place: "/optimizer", expected: "\(slot.rawValue) of \(path)",

@@ -70,7 +70,7 @@ public enum MLXFormat: ForeignFormat {
         continue
       }
       // The block of the candidate; the others are 0.
-      let candidate = bias.blocks([2], of: 3).reshaped([layer.hiddenSize])
+      let candidate = bias.reordered(blocks: [2], of: 3).reshaped([layer.hiddenSize])
       tensors.append(("layers.\(index).bhn", candidate))
     }
     add("output.weight", .outputWeight)

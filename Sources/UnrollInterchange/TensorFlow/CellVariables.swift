@@ -209,9 +209,6 @@ struct CellVariables {
 
   // MARK: - Parameters
 
-  /// The blocks of i, f, g, o among i, j, f, o.
-  private static let gateOrder = [0, 2, 1, 3]
-
   /// Returns the parameters of the layer.
   ///
   /// - Parameter tensor: Returns the values for a variable: its own, or those that an optimizer keeps.
@@ -228,11 +225,11 @@ struct CellVariables {
     }
     switch kind.cell {
     case .lstm:
-      let weights = halves(kernel).map { $0.blocks(Self.gateOrder, of: 4) }
+      let weights = halves(kernel).map { $0.gates(from: .tensorFlow) }
       let projection = try matrix(.projection)
       return [
         (.weightIH, weights[0]), (.weightHH, weights[1]),
-        (.bias, bias.blocks(Self.gateOrder, of: 4)),
+        (.bias, bias.gates(from: .tensorFlow)),
       ] + (projection.map { [(.weightHR, $0.transposed())] } ?? [])
     case .gru:
       guard let candidate = try matrix(.candidateKernel),
@@ -246,29 +243,5 @@ struct CellVariables {
       let weights = halves(kernel)
       return [(.weightIH, weights[0]), (.weightHH, weights[1]), (.bias, bias)]
     }
-  }
-}
-
-extension Tensor {
-  /// Returns some rows of a matrix, in place.
-  fileprivate func rows(_ range: Range<Int>) -> Tensor {
-    let size = shape.dimensions[1] * dtype.size
-    return Tensor(
-      shape: [range.count, shape.dimensions[1]], dtype: dtype,
-      storage: storage[range.lowerBound * size..<range.upperBound * size]) ?? self
-  }
-
-  /// Stacks the rows of tensors; `nil` if their types or widths differ.
-  fileprivate init?(stacking parts: [Tensor]) {
-    guard let first = parts.first,
-      parts.allSatisfy({
-        $0.dtype == first.dtype
-          && $0.shape.dimensions.dropFirst() == first.shape.dimensions.dropFirst()
-      })
-    else { return nil }
-    let rows = parts.reduce(0) { $0 + $1.shape.dimensions[0] }
-    self.init(
-      shape: Shape([rows] + first.shape.dimensions.dropFirst()), dtype: first.dtype,
-      storage: .owned(parts.flatMap { $0.withUnsafeBytes { Array($0) } }))
   }
 }

@@ -1,5 +1,6 @@
 // Writes the sorted table of keys and values of the index of a checkpoint.
 
+import UnrollSerialization
 import UnrollTensors
 
 extension LevelTable {
@@ -57,9 +58,4 @@ extension LevelTable {
 
   /// Returns an unsigned number of 7 bits a byte.
   static func varint(_ number: Int) -> [UInt8] { WireWriter.varint(UInt64(number)) }
-
-  /// Returns the four bytes of a number, the lowest first.
-  static func littleEndian(_ number: UInt32) -> [UInt8] {
-    withUnsafeBytes(of: number.littleEndian) { Array($0) }
-  }
 }

@@ -1,6 +1,7 @@
 // Builds the objects of a TensorFlow 2 checkpoint: a model of Keras and its optimizer.
 
 import UnrollFormat
+import UnrollSerialization
 import UnrollTensors
 
 /// The `TrackableObjectGraph` of a checkpoint that is written

@@ -1,5 +1,6 @@
 // Writes a checkpoint of TensorFlow: one shard with the tensors, and their index.
 
+import UnrollSerialization
 import UnrollTensors
 
 /// The tensors of a checkpoint in TensorFlow's format V2, as they are written.
@@ -34,9 +35,8 @@ struct TensorBundleWriter: ~Copyable {
   mutating func add(_ name: String, text: [UInt8]) throws {
     // Checksums count a length as a `u32`, or as a `u64` if it needs one.
     let length =
-      UInt32(exactly: text.count).map(LevelTable.littleEndian)
-      ?? withUnsafeBytes(of: UInt64(text.count).littleEndian) { Array($0) }
-    let checksum = LevelTable.littleEndian(maskedChecksum(length))
+      UInt32(exactly: text.count).map { littleEndian($0) } ?? littleEndian(UInt64(text.count))
+    let checksum = littleEndian(maskedChecksum(length))
     let start = shard.position
     try (LevelTable.varint(text.count) + checksum + text).withUnsafeBytes { try shard.write($0) }
     note(

@@ -1,6 +1,7 @@
 // Language models of TheanoLM: HDF5 files with vocabulary, architecture and parameters.
 
 import UnrollFormat
+import UnrollHDF5
 import UnrollTensors
 import UnrollTokenization
 

@@ -172,7 +172,7 @@ extension Tensor {
   /// Reorders the gate blocks of rows from TheanoLM's order to that of a checkpoint.
   fileprivate func gates(ofTheanoLM cell: Cell) -> Tensor {
     switch cell {
-    case .lstm: blocks([0, 1, 3, 2], of: 4)
+    case .lstm: gates(from: .torch7)
     case .gru: negatingBlock(1, of: 3)
     default: self
     }

@@ -262,25 +262,13 @@ struct CharRNNModel {
     architecture.layers.append(description)
   }
 
-  /// Returns the gate blocks in the order of a checkpoint; `nil` if their types differ.
+  /// Returns the gate blocks in the order of a checkpoint; `nil` if their types or shapes differ.
   private static func gates(_ cell: Cell, _ parts: [Tensor]) -> Tensor? {
-    switch cell {
-    case .lstm: parts[0].blocks([0, 1, 3, 2], of: 4)
+    guard Set(parts.map(\.shape)).count == 1 else { return nil }
+    return switch cell {
+    case .lstm: parts[0].gates(from: .torch7)
     case .gru: Tensor(stacking: parts)?.negatingBlock(1, of: 3)
     default: parts[0]
     }
-  }
-}
-
-extension Tensor {
-  /// Creates a tensor of the rows of others, one after the other; `nil` if types or shapes differ.
-  fileprivate init?(stacking parts: [Tensor]) {
-    guard let first = parts.first,
-      parts.allSatisfy({ $0.dtype == first.dtype && $0.shape == first.shape })
-    else { return nil }
-    let bytes = parts.flatMap { part in part.withUnsafeBytes { Array($0) } }
-    self.init(
-      shape: Shape([first.shape.dimensions[0] * parts.count] + first.shape.dimensions.dropFirst()),
-      dtype: first.dtype, storage: .owned(bytes))
   }
 }

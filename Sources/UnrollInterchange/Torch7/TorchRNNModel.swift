@@ -113,9 +113,10 @@ struct TorchRNNModel {
     let bias = try bias(module, place, count: columns)
     let index = architecture.layers.count
     for (parameter, range) in [(LayerParameter.weightIH, 0..<D), (.weightHH, D..<rows)] {
-      parameters[.layer(index, parameter)] = weight.rows(range).transposed().gates(of: cell)
+      parameters[.layer(index, parameter)] = weight.rows(range).transposed().gates(
+        from: cell == .lstm ? .torch7 : nil)
     }
-    parameters[.layer(index, .bias)] = bias.gates(of: cell)
+    parameters[.layer(index, .bias)] = bias.gates(from: cell == .lstm ? .torch7 : nil)
     architecture.layers.append(
       LayerArchitecture(cell: cell, inputSize: D, hiddenSize: H, bias: .single))
   }
@@ -131,20 +132,5 @@ struct TorchRNNModel {
     parameters[.outputWeight] = weight
     parameters[.outputBias] = try bias(module, place, count: V)
     hasOutput = true
-  }
-}
-
-extension Tensor {
-  /// Returns some rows of a matrix.
-  fileprivate func rows(_ range: Range<Int>) -> Tensor {
-    let size = shape.dimensions[1] * dtype.size
-    return Tensor(
-      shape: [range.count, shape.dimensions[1]], dtype: dtype,
-      storage: storage[range.lowerBound * size..<range.upperBound * size]) ?? self
-  }
-
-  /// Returns rows of gate blocks i, f, o, g in the order of a checkpoint.
-  fileprivate func gates(of cell: Cell) -> Tensor {
-    cell == .lstm ? blocks([0, 1, 3, 2], of: 4) : self
   }
 }

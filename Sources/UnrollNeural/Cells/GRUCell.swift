@@ -11,9 +11,7 @@ import UnrollTensors
 struct GRUCell: RecurrentCell {
   private let layer: LayerArchitecture
   /// `[3H, H]`, with `bias_hh`: the reset gate comes between the two products.
-  private let hiddenWeight: PackedWeight
-  /// `[3H, H]` as it stands: from the gradients of the recurrent parts to that of the state before.
-  private let hiddenBackward: PackedWeight?
+  private let hiddenWeight: CellWeight
 
   static func tapeWidths(of layer: LayerArchitecture) -> TapeWidths {
     TapeWidths(gates: 3 * layer.hiddenSize, recurrent: 3 * layer.hiddenSize)
@@ -24,17 +22,13 @@ struct GRUCell: RecurrentCell {
   init(_ layer: LayerArchitecture, precision: Precision, isTrained: Bool) throws {
     self.layer = layer
     let H = layer.hiddenSize
-    hiddenWeight = try PackedWeight(
-      N: 3 * H, K: H, hasBias: layer.bias == .double, precision: precision)
-    hiddenBackward =
-      isTrained
-      ? try PackedWeight(N: H, K: 3 * H, hasBias: false, accumulates: true, precision: precision)
-      : nil
+    hiddenWeight = try CellWeight(
+      rows: 0..<3 * H, K: H, hasBias: layer.bias == .double, adds: (false, true),
+      precision: precision, isTrained: isTrained)
   }
 
   func pack(_ parameter: (LayerParameter) -> Tensor, bias: [Float]?) throws {
     try hiddenWeight.pack(parameter(.weightHH), bias: bias)
-    try hiddenBackward?.pack(columns: parameter(.weightHH))
   }
 
   func forward(_ step: LayerStep, rounded: UnsafeMutablePointer<UInt16>, B: Int) throws {
@@ -50,7 +44,7 @@ struct GRUCell: RecurrentCell {
       step.gates, step.recurrent, step.h, gradients.dh, gradients.dhPrevious, B, layer.hiddenSize,
       layer.gates)
     guard let dhPrevious = gradients.dhPrevious else { return }
-    try hiddenBackward?.multiply(step.recurrent, in: rounded, into: dhPrevious, M: B)
+    try hiddenWeight.multiplyBack(step.recurrent, in: rounded, into: dhPrevious, M: B)
   }
 
   func addGradients(of window: BackwardWindow, to gradients: inout LayerGradients) throws {
@@ -81,12 +75,10 @@ struct GRUCell: RecurrentCell {
 /// `n = tanh(W_in x + b_in + W_hn (r h) + b_hn)`; the rest as `GRUCell`.
 struct ResetBeforeGRUCell: RecurrentCell {
   private let layer: LayerArchitecture
-  /// `[3H, H]`: the first panel is that of r and z, the second that of n.
-  private let hiddenWeight: PackedWeight
-  /// `[2H, H]` as it stands: from the gradients of r and z to that of the state before.
-  private let hiddenBackward: PackedWeight?
-  /// `[H, H]` as it stands: from the gradient of n to that of `r * h`.
-  private let candidateBackward: PackedWeight?
+  /// `[2H, H]`, the rows of r and z: of h.
+  private let gateWeight: CellWeight
+  /// `[H, H]`, the rows of n: of `r h`.
+  private let candidateWeight: CellWeight
 
   static func tapeWidths(of layer: LayerArchitecture) -> TapeWidths {
     // The recurrent parts of r and z, [T*B, 2H], then those of n, [T*B, H], so that each is a matrix.
@@ -99,29 +91,26 @@ struct ResetBeforeGRUCell: RecurrentCell {
   init(_ layer: LayerArchitecture, precision: Precision, isTrained: Bool) throws {
     self.layer = layer
     let H = layer.hiddenSize
-    hiddenWeight = try PackedWeight(
-      N: 3 * H, K: H, hasBias: layer.bias == .double, panelWidth: 2 * H, precision: precision)
-    hiddenBackward =
-      isTrained
-      ? try PackedWeight(N: H, K: 2 * H, hasBias: false, accumulates: true, precision: precision)
-      : nil
-    candidateBackward =
-      isTrained ? try PackedWeight(N: H, K: H, hasBias: false, precision: precision) : nil
+    gateWeight = try CellWeight(
+      rows: 0..<2 * H, K: H, hasBias: layer.bias == .double, adds: (false, true),
+      precision: precision, isTrained: isTrained)
+    candidateWeight = try CellWeight(
+      rows: 2 * H..<3 * H, K: H, hasBias: layer.bias == .double, adds: (false, false),
+      precision: precision, isTrained: isTrained)
   }
 
   func pack(_ parameter: (LayerParameter) -> Tensor, bias: [Float]?) throws {
-    try hiddenWeight.pack(parameter(.weightHH), bias: bias)
-    try hiddenBackward?.pack(columns: parameter(.weightHH))
-    try candidateBackward?.pack(columns: parameter(.weightHH), from: 2 * layer.hiddenSize)
+    try gateWeight.pack(parameter(.weightHH), bias: bias)
+    try candidateWeight.pack(parameter(.weightHH), bias: bias)
   }
 
   func forward(_ step: LayerStep, rounded: UnsafeMutablePointer<UInt16>, B: Int) throws {
     let (H, row) = (layer.hiddenSize, step.row)
     let recurrent = step.tape.recurrent + row * 2 * H
     let candidate = step.tape.recurrent + (2 * step.rows + row) * H
-    try hiddenWeight.multiply(step.h, in: rounded, into: recurrent, M: B, panel: 0)
+    try gateWeight.multiply(step.h, in: rounded, into: recurrent, M: B)
     unroll_gru_reset_step(step.gates, recurrent, step.h, step.cNext, B, H, layer.gates)
-    try hiddenWeight.multiply(step.cNext, in: rounded, into: candidate, M: B, panel: 1)
+    try candidateWeight.multiply(step.cNext, in: rounded, into: candidate, M: B)
     unroll_gru_candidate_step(step.gates, candidate, step.h, step.hNext, B, H)
   }
 
@@ -134,11 +123,11 @@ struct ResetBeforeGRUCell: RecurrentCell {
     unroll_gru_candidate_step_backward(
       step.gates, recurrent, candidate, step.h, gradients.dh, gradients.dhPrevious, B, H,
       layer.gates)
-    try candidateBackward?.multiply(candidate, in: rounded, into: gradients.inner, M: B)
+    try candidateWeight.multiplyBack(candidate, in: rounded, into: gradients.inner, M: B)
     unroll_gru_reset_step_backward(
       step.gates, recurrent, step.h, gradients.inner, gradients.dhPrevious, B, H, layer.gates)
     guard let dhPrevious = gradients.dhPrevious else { return }
-    try hiddenBackward?.multiply(recurrent, in: rounded, into: dhPrevious, M: B)
+    try gateWeight.multiplyBack(recurrent, in: rounded, into: dhPrevious, M: B)
   }
 
   func addGradients(of window: BackwardWindow, to gradients: inout LayerGradients) throws {

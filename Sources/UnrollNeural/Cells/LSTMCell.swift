@@ -12,13 +12,9 @@ import UnrollTensors
 struct LSTMCell: RecurrentCell {
   private let layer: LayerArchitecture
   /// `[4H, H|P]`; its product adds to the input's.
-  private let hiddenWeight: PackedWeight
-  /// `[P, H]`.
-  private let projection: PackedWeight?
-  /// `[4H, H|P]` as it stands: from the gradients of the gates to that of the state before.
-  private let hiddenBackward: PackedWeight?
-  /// `[P, H]` as it stands: from the gradient of the projected state to that of `o tanh(c)`.
-  private let projectionBackward: PackedWeight?
+  private let hiddenWeight: CellWeight
+  /// `[P, H]`, of `o tanh(c')`.
+  private let projection: CellWeight?
 
   static func tapeWidths(of layer: LayerArchitecture) -> TapeWidths {
     let H = layer.hiddenSize
@@ -40,27 +36,17 @@ struct LSTMCell: RecurrentCell {
   init(_ layer: LayerArchitecture, precision: Precision, isTrained: Bool) throws {
     self.layer = layer
     let (H, width) = (layer.hiddenSize, layer.outputSize)
-    hiddenWeight = try PackedWeight(
-      N: 4 * H, K: width, hasBias: false, accumulates: true, precision: precision)
+    hiddenWeight = try CellWeight(
+      rows: 0..<4 * H, K: width, adds: (true, true), precision: precision, isTrained: isTrained)
     projection = try layer.projectionSize.map {
-      try PackedWeight(N: $0, K: H, hasBias: false, precision: precision)
+      try CellWeight(
+        rows: 0..<$0, K: H, adds: (false, false), precision: precision, isTrained: isTrained)
     }
-    hiddenBackward =
-      isTrained
-      ? try PackedWeight(
-        N: width, K: 4 * H, hasBias: false, accumulates: true, precision: precision) : nil
-    projectionBackward =
-      isTrained
-      ? try layer.projectionSize.map {
-        try PackedWeight(N: H, K: $0, hasBias: false, precision: precision)
-      } : nil
   }
 
   func pack(_ parameter: (LayerParameter) -> Tensor, bias: [Float]?) throws {
-    try hiddenWeight.pack(parameter(.weightHH), bias: nil)
-    try hiddenBackward?.pack(columns: parameter(.weightHH))
-    try projection?.pack(parameter(.weightHR), bias: nil)
-    try projectionBackward?.pack(columns: parameter(.weightHR))
+    try hiddenWeight.pack(parameter(.weightHH))
+    try projection?.pack(parameter(.weightHR))
   }
 
   func forward(_ step: LayerStep, rounded: UnsafeMutablePointer<UInt16>, B: Int) throws {
@@ -75,8 +61,8 @@ struct LSTMCell: RecurrentCell {
   ) throws {
     let H = layer.hiddenSize
     var dh = gradients.dh
-    if let projectionBackward {
-      try projectionBackward.multiply(dh, in: rounded, into: gradients.inner, M: B)
+    if let projection {
+      try projection.multiplyBack(dh, in: rounded, into: gradients.inner, M: B)
       dh = gradients.inner
     }
     if let dCell = gradients.dCell {
@@ -85,7 +71,7 @@ struct LSTMCell: RecurrentCell {
     unroll_lstm_step_backward(
       step.gates, step.c, step.cNext, dh, gradients.dc, B, H, layer.gates)
     guard let dhPrevious = gradients.dhPrevious else { return }
-    try hiddenBackward?.multiply(step.gates, in: rounded, into: dhPrevious, M: B)
+    try hiddenWeight.multiplyBack(step.gates, in: rounded, into: dhPrevious, M: B)
   }
 
   func addGradients(of window: BackwardWindow, to gradients: inout LayerGradients) throws {

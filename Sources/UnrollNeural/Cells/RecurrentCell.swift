@@ -145,8 +145,6 @@ struct StepGradients {
 /// A window after its backward pass, for the gradients of weights.
 struct BackwardWindow {
   let buffers: TapeBuffers
-  /// `[B, H|P]` the hidden state before the window.
-  let h: UnsafePointer<Float>
   /// `[T*B, H|P]` the gradients of the hidden states.
   let dHidden: UnsafePointer<Float>
   let products: Products
@@ -165,7 +163,8 @@ struct BackwardWindow {
     _ gates: UnsafePointer<Float>, rows: Int, width: Int,
     into gradient: UnsafeMutablePointer<Float>
   ) throws {
-    try products.multiply(.transpose(gates), Factor(h), into: gradient, M: rows, N: width, K: B)
+    try products.multiply(
+      .transpose(gates), Factor(buffers.h), into: gradient, M: rows, N: width, K: B)
     guard T > 1 else { return }
     // The last hidden state of the window comes before no gate.
     try products.multiply(

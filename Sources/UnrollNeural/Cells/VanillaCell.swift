@@ -9,9 +9,7 @@ import UnrollTensors
 struct VanillaCell: RecurrentCell {
   private let layer: LayerArchitecture
   /// `[H, H]`; its product adds to the input's.
-  private let hiddenWeight: PackedWeight
-  /// `[H, H]` as it stands: from the gradient of the pre-activations to that of the state before.
-  private let hiddenBackward: PackedWeight?
+  private let hiddenWeight: CellWeight
 
   static func tapeWidths(of layer: LayerArchitecture) -> TapeWidths {
     TapeWidths(gates: layer.hiddenSize)
@@ -20,17 +18,12 @@ struct VanillaCell: RecurrentCell {
   init(_ layer: LayerArchitecture, precision: Precision, isTrained: Bool) throws {
     self.layer = layer
     let H = layer.hiddenSize
-    hiddenWeight = try PackedWeight(
-      N: H, K: H, hasBias: false, accumulates: true, precision: precision)
-    hiddenBackward =
-      isTrained
-      ? try PackedWeight(N: H, K: H, hasBias: false, accumulates: true, precision: precision)
-      : nil
+    hiddenWeight = try CellWeight(
+      rows: 0..<H, K: H, adds: (true, true), precision: precision, isTrained: isTrained)
   }
 
   func pack(_ parameter: (LayerParameter) -> Tensor, bias: [Float]?) throws {
-    try hiddenWeight.pack(parameter(.weightHH), bias: nil)
-    try hiddenBackward?.pack(columns: parameter(.weightHH))
+    try hiddenWeight.pack(parameter(.weightHH))
   }
 
   func forward(_ step: LayerStep, rounded: UnsafeMutablePointer<UInt16>, B: Int) throws {
@@ -52,7 +45,7 @@ struct VanillaCell: RecurrentCell {
       unroll_rnn_tanh_step_backward(step.gates, step.hNext, gradients.dh, count)
     }
     guard let dhPrevious = gradients.dhPrevious else { return }
-    try hiddenBackward?.multiply(step.gates, in: rounded, into: dhPrevious, M: B)
+    try hiddenWeight.multiplyBack(step.gates, in: rounded, into: dhPrevious, M: B)
   }
 
   func addGradients(of window: BackwardWindow, to gradients: inout LayerGradients) throws {

@@ -55,7 +55,7 @@ extension TrainableModel {
     _ = try forward(inputs, from: state, T: T, B: B)
     let loss = try lastCrossEntropy(targets, T: T)
     var norms = architecture.layers.map { _ in LagNorms(h: [], c: []) }
-    try backwardLayers(from: state, T: T, B: B) { layer, hidden, cells in
+    try backwardLayers(T: T, B: B) { layer, hidden, cells in
       let sizes = self.architecture.layers[layer]
       norms[layer].h = normsByLag(hidden, T: T, B: B, H: sizes.outputSize)
       norms[layer].c = cells.map { normsByLag($0, T: T, B: B, H: sizes.hiddenSize) } ?? []

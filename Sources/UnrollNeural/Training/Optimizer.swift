@@ -15,8 +15,8 @@ public struct Optimizer: Sendable {
   public private(set) var stepCount: Int
   /// The groups; settings that may change between steps, such as the learning rate, are theirs.
   public var groups: [ParameterGroup]
-  /// The state of each parameter.
-  private var memory: ParameterTree<ParameterMemory>
+  /// The numbers of each slot, of the parameters that have it.
+  private var slots: [OptimizerSlot: ParameterTree<[Float]>] = [:]
 
   /// Takes up a state; missing slots begin as in a new optimizer.
   ///
@@ -25,19 +25,15 @@ public struct Optimizer: Sendable {
   ///   - architecture: The model's architecture.
   public init(_ state: OptimizerState, for architecture: Architecture) {
     (kind, stepCount, groups) = (state.kind, state.step, state.groups)
-    memory = ParameterTree()
     let shapes = Dictionary(
       uniqueKeysWithValues: architecture.parameters.map { ($0.path, $0.shape) })
     for group in groups {
-      let used = group.slots(of: kind)
-      for path in group.parameters {
-        let values = kind.slots.map { slot -> [Float] in
-          guard used.contains(slot) else { return [] }
-          let initial = Float(slot == .sumOfSquares ? group[.initialAccumulator] : 0)
-          return state.slots[slot]?[path]?.floats()
-            ?? Array(repeating: initial, count: shapes[path]?.elementCount ?? 0)
+      for slot in group.slots(of: kind) {
+        for path in group.parameters {
+          slots[slot, default: ParameterTree()][path] =
+            state.slots[slot]?[path]?.floats()
+            ?? Array(repeating: group.initial(slot), count: shapes[path]?.elementCount ?? 0)
         }
-        memory[path] = ParameterMemory(values)
       }
     }
   }
@@ -66,12 +62,9 @@ public struct Optimizer: Sendable {
   /// - Parameter architecture: The model's architecture.
   /// - Returns: Groups, and tensors for the slots in use.
   public func state(for architecture: Architecture) -> OptimizerState {
-    var state = OptimizerState(kind: kind, step: stepCount, groups: groups)
-    for (index, slot) in kind.slots.enumerated() {
-      let tree = tree(slotIndex: index, architecture)
-      if !tree.paths.isEmpty { state.slots[slot] = tree }
-    }
-    return state
+    OptimizerState(
+      kind: kind, step: stepCount, groups: groups,
+      slots: slots.mapValues { $0.tensors(of: architecture) })
   }
 
   /// Switches to ASGD from the next step: its averages begin there, nothing else changes.
@@ -97,16 +90,7 @@ public struct Optimizer: Sendable {
   /// step.
   public func averages(for architecture: Architecture) -> ParameterTree<Tensor>? {
     guard kind == .asgd, groups.contains(where: { $0.step > 0 }) else { return nil }
-    return tree(slotIndex: 0, architecture)
-  }
-
-  private func tree(slotIndex: Int, _ architecture: Architecture) -> ParameterTree<Tensor> {
-    var tree = ParameterTree<Tensor>()
-    for (path, shape) in architecture.parameters {
-      guard let values = memory[path]?.values(slotIndex), !values.isEmpty else { continue }
-      tree[path] = Tensor(values, shape: shape)
-    }
-    return tree
+    return slots[.average]?.tensors(of: architecture)
   }
 
   /// Returns the norm of the gradients of all parameters that are not frozen.
@@ -137,9 +121,12 @@ public struct Optimizer: Sendable {
   /// Resets all slots and the groups' step counts; `stepCount` is kept.
   public mutating func forget() {
     for group in groups {
-      for path in group.parameters {
-        _ = memory.update(path) {
-          $0.fill(kind == .adagrad ? Float(group[.initialAccumulator]) : 0)
+      for slot in slots.keys {
+        let initial = group.initial(slot)
+        for path in group.parameters {
+          _ = slots[slot]?.update(path) { values in
+            for index in values.indices { values[index] = initial }
+          }
         }
       }
     }
@@ -166,10 +153,12 @@ public struct Optimizer: Sendable {
         let norm = gradient.sumOfSquares.squareRoot()
         update.numbers.scale = Float(bound / max(norm, bound))
       }
-      _ = memory.update(path) { memory in
-        values.withUnsafeMutableBufferPointer { values in
-          memory.withSlots { StepArguments(values, $0, update.numbers).step(gradient) }
-        }
+      var used = kind.slots.map { slots[$0]?.remove(path) ?? [] }
+      values.withUnsafeMutableBufferPointer { values in
+        withAddresses(of: &used) { StepArguments(values, $0, update.numbers).step(gradient) }
+      }
+      for (slot, values) in zip(kind.slots, used) where !values.isEmpty {
+        slots[slot]?[path] = values
       }
     }
     for index in groups.indices where !groups[index].isFrozen {
@@ -204,45 +193,22 @@ public struct Optimizer: Sendable {
   }
 }
 
-/// The optimizer state of one parameter: in each slot as many numbers as it has, or none.
-private struct ParameterMemory: Sendable {
-  // Properties and no array: all are changed at once.
-  private var first: [Float] = []
-  private var second: [Float] = []
-  private var third: [Float] = []
-
-  /// Takes the values of the slots of a kind, in their order.
-  init(_ values: [[Float]]) {
-    if values.count > 0 { first = values[0] }
-    if values.count > 1 { second = values[1] }
-    if values.count > 2 { third = values[2] }
+/// Passes the addresses of several arrays at once, `nil` for those that are empty.
+private func withAddresses(
+  of arrays: inout [[Float]], before last: [UnsafeMutablePointer<Float>?] = [],
+  _ body: ([UnsafeMutablePointer<Float>?]) -> Void
+) {
+  guard var array = arrays.popLast() else { return body(last) }
+  array.withUnsafeMutableBufferPointer {
+    withAddresses(of: &arrays, before: [$0.isEmpty ? nil : $0.start] + last, body)
   }
-
-  /// Returns the values of a slot, by its index among the slots of the kind.
-  func values(_ index: Int) -> [Float] { index == 0 ? first : index == 1 ? second : third }
-
-  /// Sets all numbers.
-  mutating func fill(_ value: Float) {
-    for index in first.indices { first[index] = value }
-    for index in second.indices { second[index] = value }
-    for index in third.indices { third[index] = value }
-  }
-
-  /// Passes the addresses of the slots, `nil` for empty ones.
-  mutating func withSlots(_ body: ([UnsafeMutablePointer<Float>?]) -> Void) {
-    first.withUnsafeMutableBufferPointer { first in
-      second.withUnsafeMutableBufferPointer { second in
-        third.withUnsafeMutableBufferPointer { third in
-          body([first, second, third].map { $0.isEmpty ? nil : $0.baseAddress })
-        }
-      }
-    }
-  }
+  arrays.append(array)
 }
 
 /// A parameter, its optimizer state, and the hyperparameters of a step.
 private struct StepArguments {
   let values: UnsafeMutableBufferPointer<Float>
+  /// As many as the kernel takes, `nil` for those that the optimizer does not use.
   let slots: [UnsafeMutablePointer<Float>?]
   let update: unroll_update
 
@@ -251,7 +217,9 @@ private struct StepArguments {
     _ update: unroll_update
   ) {
     self.values = values
-    self.slots = slots
+    let none = repeatElement(
+      nil as UnsafeMutablePointer<Float>?, count: Int(UNROLL_OPTIMIZER_SLOTS))
+    self.slots = Array((slots + none).prefix(none.count))
     self.update = update
   }
 
@@ -298,6 +266,11 @@ private struct StepArguments {
 }
 
 extension ParameterGroup {
+  /// Returns the number that a slot begins with.
+  fileprivate func initial(_ slot: OptimizerSlot) -> Float {
+    Float(slot == .sumOfSquares ? self[.initialAccumulator] : 0)
+  }
+
   /// Returns the hyperparameters of the next step, without clipping.
   fileprivate func beginStep(of kind: OptimizerKind, _ multiplier: Double) -> unroll_update {
     let learningRate = self[.learningRate] * multiplier

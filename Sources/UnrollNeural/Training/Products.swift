@@ -35,8 +35,8 @@ final class Products {
   /// The compute precision.
   let precision: Precision
   /// The two operands of the current product, in another precision than f32.
-  private var roundedA: [UInt16] = []
-  private var roundedB: [UInt16] = []
+  private let roundedA = ScratchBuffer<UInt16>()
+  private let roundedB = ScratchBuffer<UInt16>()
 
   /// - Throws: `NeuralError` for int8.
   init(_ precision: Precision = .float32) throws {
@@ -62,26 +62,22 @@ final class Products {
     _ a: Factor, _ b: Factor, bias: UnsafePointer<Float>? = nil,
     into c: UnsafeMutablePointer<Float>, adds: Bool = false, M: Int, N: Int, K: Int
   ) throws {
-    try withOperand(a, count: M * K, in: &roundedA) { first in
-      try withOperand(b, count: K * N, in: &roundedB) { second in
-        try check(unroll_multiply(precision.kernel, first, second, bias, c, adds, M, N, K))
-      }
-    }
+    try check(
+      unroll_multiply(
+        precision.kernel, operand(a, count: M * K, in: roundedA),
+        operand(b, count: K * N, in: roundedB), bias, c, adds, M, N, K))
   }
 
-  /// Passes an operand in the precision of the products.
-  private func withOperand(
-    _ factor: Factor, count: Int, in scratch: inout [UInt16],
-    _ body: (unroll_operand) throws -> Void
-  ) rethrows {
-    let numbers = factor.numbers
-    func pass(_ start: UnsafeRawPointer) throws {
-      try body(unroll_operand(numbers: start, transposed: factor.isTransposed))
+  /// Returns an operand in the precision of the products.
+  private func operand(
+    _ factor: Factor, count: Int, in scratch: ScratchBuffer<UInt16>
+  ) -> unroll_operand {
+    var numbers = factor.numbers
+    if numbers.precision != precision {
+      numbers = precision.operand(
+        numbers.start.assumingMemoryBound(to: Float.self), rows: 1, width: count,
+        in: scratch.room(for: precision.scratchWidth(count)))
     }
-    guard numbers.precision != precision else { return try pass(numbers.start) }
-    try scratch.withScratch(precision.scratchWidth(count)) {
-      let floats = numbers.start.assumingMemoryBound(to: Float.self)
-      try pass(precision.operand(floats, rows: 1, width: count, in: $0).start)
-    }
+    return unroll_operand(numbers: numbers.start, transposed: factor.isTransposed)
   }
 }

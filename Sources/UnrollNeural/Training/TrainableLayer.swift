@@ -57,6 +57,10 @@ struct TrainableLayer {
   let forward: RecurrentLayer
   private let index: Int
   private let products: Products
+  /// `[B, H]` the gradient of the cell state.
+  private let dc = ScratchBuffer<Float>()
+  /// `[B, H]` the gradient of the input of an inner product.
+  private let inner = ScratchBuffer<Float>()
 
   /// Packs the weights of a layer.
   ///
@@ -81,8 +85,8 @@ struct TrainableLayer {
   ///
   /// - Parameters:
   ///   - input: `[T*B, D]` the input of the layer.
-  ///   - state: The state before the window; no gradient reaches beyond it.
-  ///   - tape: The results of the forward pass. Out: gradients in place of gates and recurrent parts.
+  ///   - tape: The results of the forward pass and the state before it, beyond which no gradient reaches. Out:
+  ///     gradients in place of gates and recurrent parts.
   ///   - dHidden: `[T*B, H|P]` In: the gradients of the hidden states through the layers above. Out: through
   ///     everything.
   ///   - dCells: `[T*B, H]`, of a cell that has one, if requested. Out: the gradients of the cell states through
@@ -94,38 +98,28 @@ struct TrainableLayer {
   ///   - B: The batch size.
   /// - Throws: `NeuralError` if memory is short.
   func backward(
-    input: UnsafePointer<Float>, state: LayerState, tape: inout LayerTape,
-    dHidden: UnsafeMutablePointer<Float>, dCells: UnsafeMutablePointer<Float>? = nil,
-    dInput: UnsafeMutablePointer<Float>?, weightIH: UnsafePointer<Float>,
-    gradients: inout LayerGradients,
-    T: Int, B: Int
+    input: UnsafePointer<Float>, tape: LayerTape, dHidden: UnsafeMutablePointer<Float>,
+    dCells: UnsafeMutablePointer<Float>? = nil, dInput: UnsafeMutablePointer<Float>?,
+    weightIH: UnsafePointer<Float>, gradients: inout LayerGradients, T: Int, B: Int
   ) throws {
     let (layer, M) = (forward.architecture, T * B)
     let (K, rows) = (layer.windowSize, layer.cell.gateCount * layer.hiddenSize)
-    try tape.withBuffers(
-      of: layer, precision: products.precision, TapeExtent(T: T, B: B, isKept: true)
-    ) { buffers in
-      try state.withBuffers { h, c, _ in
-        try backward(
-          h: h, c: c, buffers: buffers, dHidden: dHidden, dCells: dCells, T: T, B: B)
-        let seen = layer.window > 1 ? UnsafePointer(buffers.windows) : input
-        try gradients.change(.weightIH) {
-          try products.multiply(
-            .transpose(buffers.gates), Factor(seen), into: $0, M: rows, N: K, K: M)
-        }
-        gradients.sumColumns(
-          buffers.gates, M: M, into: layer.bias == .single ? .bias : .biasIH)
-        let window = BackwardWindow(
-          buffers: buffers, h: h, dHidden: dHidden, products: products, T: T, B: B)
-        try forward.cell.addGradients(of: window, to: &gradients)
-        guard let dInput else { return }
-        // The windows have been read: their gradients take their place.
-        let dSeen = layer.window > 1 ? buffers.windows : dInput
-        try products.multiply(
-          Factor(buffers.gates), Factor(weightIH), into: dSeen, M: M, N: K, K: rows)
-        if layer.window > 1 { fold(dSeen, into: dInput, D: layer.inputSize, T: T, B: B) }
-      }
+    let extent = TapeExtent(T: T, B: B, isKept: true)
+    let buffers = tape.buffers(of: layer, precision: products.precision, extent)
+    try backward(buffers, extent, dHidden: dHidden, dCells: dCells)
+    let seen = layer.window > 1 ? UnsafePointer(buffers.windows) : input
+    try gradients.change(.weightIH) {
+      try products.multiply(.transpose(buffers.gates), Factor(seen), into: $0, M: rows, N: K, K: M)
     }
+    gradients.sumColumns(buffers.gates, M: M, into: layer.bias == .single ? .bias : .biasIH)
+    let window = BackwardWindow(buffers: buffers, dHidden: dHidden, products: products, T: T, B: B)
+    try forward.cell.addGradients(of: window, to: &gradients)
+    guard let dInput else { return }
+    // The windows have been read: their gradients take their place.
+    let dSeen = layer.window > 1 ? buffers.windows : dInput
+    try products.multiply(
+      Factor(buffers.gates), Factor(weightIH), into: dSeen, M: M, N: K, K: rows)
+    if layer.window > 1 { fold(dSeen, into: dInput, D: layer.inputSize, T: T, B: B) }
   }
 
   /// Adds the gradients of an input in its own window and in that of the next step.
@@ -149,33 +143,25 @@ struct TrainableLayer {
 
   /// Goes back through the time steps: from the gradients of hidden states to the gradients of gates.
   private func backward(
-    h: UnsafePointer<Float>, c: UnsafePointer<Float>, buffers: TapeBuffers,
-    dHidden: UnsafeMutablePointer<Float>, dCells: UnsafeMutablePointer<Float>?, T: Int, B: Int
+    _ buffers: TapeBuffers, _ extent: TapeExtent, dHidden: UnsafeMutablePointer<Float>,
+    dCells: UnsafeMutablePointer<Float>?
   ) throws {
     let layer = forward.architecture
-    let (H, extent) = (layer.hiddenSize, TapeExtent(T: T, B: B, isKept: true))
-    // [B, H] each: the gradient of the cell state, and that of the input of an inner product.
-    var (dc, inner) = ([Float](repeating: 0, count: B * H), [Float](repeating: 0, count: B * H))
-    try dc.withUnsafeMutableBufferPointer { dc in
-      try inner.withUnsafeMutableBufferPointer { inner in
-        try forEachPart(of: B) { columns in
-          let (first, B) = (columns.lowerBound, columns.count)
-          let rounded =
-            buffers.rounded + first * products.precision.scratchWidth(layer.tapeWidths.gates)
-          for t in (0..<T).reversed() {
-            let step = LayerStep(
-              t, of: layer, buffers: buffers, h: h, c: c, extent: extent, column: first)
-            let row = t * extent.B + first
-            let dh = dHidden + row * layer.outputSize
-            try forward.cell.backward(
-              step,
-              StepGradients(
-                dh: dh, dhPrevious: t > 0 ? dh - extent.B * layer.outputSize : nil,
-                dc: dc.start + first * H, dCell: dCells.map { $0 + row * H },
-                inner: inner.start + first * H),
-              rounded: rounded, B: B)
-          }
-        }
+    let H = layer.hiddenSize
+    let (dc, inner) = (dc.room(for: extent.B * H), inner.room(for: extent.B * H))
+    dc.update(repeating: 0, count: extent.B * H)
+    try forEachPart(of: extent.B) { columns in
+      let (first, B) = (columns.lowerBound, columns.count)
+      let rounded =
+        buffers.rounded + first * products.precision.scratchWidth(layer.tapeWidths.gates)
+      for t in (0..<extent.T).reversed() {
+        let step = LayerStep(t, of: layer, buffers: buffers, extent: extent, column: first)
+        let row = t * extent.B + first
+        let dh = dHidden + row * layer.outputSize
+        let gradients = StepGradients(
+          dh: dh, dhPrevious: t > 0 ? dh - extent.B * layer.outputSize : nil,
+          dc: dc + first * H, dCell: dCells.map { $0 + row * H }, inner: inner + first * H)
+        try forward.cell.backward(step, gradients, rounded: rounded, B: B)
       }
     }
   }

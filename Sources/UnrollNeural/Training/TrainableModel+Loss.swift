@@ -11,18 +11,17 @@ extension TrainableModel {
   /// - Returns: The sum of the losses in nats.
   func crossEntropy(_ targets: [Int32], share: Double, T: Int, B: Int) throws -> Double {
     let last = layers.count - 1
-    let (raw, hidden) = (memory.tapes[last].hidden, memory.output(ofLayer: last))
-    let total = try crossEntropy(
-      targets, hidden: hidden, scale: Float(share / Double(targets.count)))
-    swap(&memory.dHidden, &outputGradients.hidden)
+    let (raw, hidden) = (memory.tapes[last].hidden.start, memory.output(ofLayer: last))
     let H = architecture.topSize
-    memory.dHidden.withUnsafeMutableBufferPointer { gradient in
-      regularizer.addActivationGradient(
-        to: gradient.start, hidden: hidden, count: T * B * H, share: share)
-      regularizer.output?.apply(gradient.start, into: gradient.start, T: T, B: B, N: H)
-      regularizer.addTemporalGradient(
-        to: gradient.start, hidden: raw, T: T, size: B * H, share: share)
-    }
+    let count = T * B * H
+    let total = try crossEntropy(
+      targets, hidden: Array(UnsafeBufferPointer(start: hidden, count: count)),
+      scale: Float(share / Double(targets.count)))
+    let gradient = memory.dHidden.room(for: count)
+    gradient.update(from: outputGradients.hidden, count: count)
+    regularizer.addActivationGradient(to: gradient, hidden: hidden, count: count, share: share)
+    regularizer.output?.apply(gradient, into: gradient, T: T, B: B, N: H)
+    regularizer.addTemporalGradient(to: gradient, hidden: raw, T: T, size: B * H, share: share)
     return total
   }
 
@@ -37,10 +36,12 @@ extension TrainableModel {
   func lastCrossEntropy(_ targets: [Int32], T: Int) throws -> Double {
     let last = layers.count - 1
     let size = targets.count * architecture.topSize
+    let hidden = memory.output(ofLayer: last) + (T - 1) * size
     let total = try crossEntropy(
-      targets, hidden: Array(memory.output(ofLayer: last)[(T - 1) * size..<T * size]), scale: 1)
-    memory.dHidden =
-      Array(repeating: 0, count: (T - 1) * size) + outputGradients.hidden.prefix(size)
+      targets, hidden: Array(UnsafeBufferPointer(start: hidden, count: size)), scale: 1)
+    let gradient = memory.dHidden.room(for: T * size)
+    gradient.update(repeating: 0, count: (T - 1) * size)
+    (gradient + (T - 1) * size).update(from: outputGradients.hidden, count: size)
     return total
   }
 

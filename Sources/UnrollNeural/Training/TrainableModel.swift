@@ -60,7 +60,7 @@ public final class TrainableModel {
     self.parameters = copies
     products = try Products(precision)
     memory = WindowMemory(layers: architecture.layers.count)
-    let own = try CheckedParameters(Self.tensors(copies, of: architecture), of: architecture)
+    let own = try CheckedParameters(copies.tensors(of: architecture), of: architecture)
     layers = try architecture.layers.enumerated().map { [products] index, layer in
       try TrainableLayer(layer, index: index, parameters: own, products: products)
     }
@@ -70,17 +70,7 @@ public final class TrainableModel {
   }
 
   /// The current parameters; they share their memory with the model until it changes them.
-  public var tensors: ParameterTree<Tensor> { Self.tensors(parameters, of: architecture) }
-
-  private static func tensors(
-    _ parameters: ParameterTree<[Float]>, of architecture: Architecture
-  ) -> ParameterTree<Tensor> {
-    var tensors = ParameterTree<Tensor>()
-    for (path, shape) in architecture.parameters {
-      tensors[path] = parameters[path].map { Tensor($0, shape: shape) }
-    }
-    return tensors
-  }
+  public var tensors: ParameterTree<Tensor> { parameters.tensors(of: architecture) }
 
   /// Returns the state before the first token: zeros for B streams.
   public func zeroState(columns B: Int) -> RecurrentState { architecture.zeroState(columns: B) }
@@ -110,7 +100,7 @@ public final class TrainableModel {
     let T = inputs.count / B
     let next = try forward(inputs, from: state, T: T, B: B)
     let total = try crossEntropy(targets, share: share, T: T, B: B)
-    try backward(inputs, from: state, T: T, B: B)
+    try backward(inputs, T: T, B: B)
     accumulate()
     state = next
     return total / Double(targets.count)
@@ -219,7 +209,7 @@ public final class TrainableModel {
       }
     }
     for (index, tape) in memory.tapes.enumerated()
-    where !unroll_all_finite(tape.hidden, tape.hidden.count) {
+    where !unroll_all_finite(tape.hidden.start, tape.hidden.count) {
       return "the hidden states of \(ParameterPath.layerGroup(index))"
     }
     let gradients = gradients
@@ -275,11 +265,9 @@ public final class TrainableModel {
     var next = state
     embed(inputs, T: T, B: B)
     for (index, layer) in layers.enumerated() {
-      let size = T * B * layer.forward.architecture.inputSize
-      try memory.withInput(ofLayer: index, count: size) { input, tape in
-        try layer.forward.forward(
-          input: input, state: &next.layers[index], tape: &tape, keepsTape: true, T: T, B: B)
-      }
+      try layer.forward.forward(
+        input: memory.input(ofLayer: index), state: &next.layers[index],
+        tape: memory.tapes[index], keepsTape: true, T: T, B: B)
       let isLast = index == layers.count - 1
       memory.drop(
         isLast ? regularizer.output : regularizer.between(layer: index), layer: index, T: T, B: B,
@@ -292,30 +280,28 @@ public final class TrainableModel {
   private func embed(_ inputs: [Int32], T: Int, B: Int) {
     let D = architecture.embeddingSize
     let (rowMask, dropout) = (regularizer.rowMask, regularizer.embedding)
-    memory.embedded.withScratch(inputs.count * D) { embedded in
-      let weight = architecture.input == .embedding ? numbers(.embeddingWeight) : []
-      weight.withUnsafeBufferPointer { rows in
-        for (place, token) in inputs.enumerated() {
-          let row = embedded + place * D
-          if rows.isEmpty {
-            setOneHot(row, token: token, count: D)
-          } else {
-            row.update(from: rows.start + Int(token) * D, count: D)
-          }
-          if let mask = rowMask?(token) { scale(row, by: mask, count: D) }
+    let embedded = memory.embedded.room(for: inputs.count * D)
+    let weight = architecture.input == .embedding ? numbers(.embeddingWeight) : []
+    weight.withUnsafeBufferPointer { rows in
+      for (place, token) in inputs.enumerated() {
+        let row = embedded + place * D
+        if rows.isEmpty {
+          setOneHot(row, token: token, count: D)
+        } else {
+          row.update(from: rows.start + Int(token) * D, count: D)
         }
+        if let mask = rowMask?(token) { scale(row, by: mask, count: D) }
       }
-      dropout?.apply(embedded, into: embedded, T: T, B: B, N: D)
     }
+    dropout?.apply(embedded, into: embedded, T: T, B: B, N: D)
   }
 
   /// Runs the backward pass through the recurrent layers to the embedding.
-  private func backward(_ inputs: [Int32], from state: RecurrentState, T: Int, B: Int) throws {
-    try backwardLayers(from: state, T: T, B: B)
+  private func backward(_ inputs: [Int32], T: Int, B: Int) throws {
+    try backwardLayers(T: T, B: B)
     guard architecture.input == .embedding else { return }
-    embeddingGradient = memory.dHidden.withUnsafeBufferPointer {
-      RowGradient(inputs: inputs, gradients: $0.start, width: architecture.embeddingSize)
-    }
+    embeddingGradient = RowGradient(
+      inputs: inputs, gradients: memory.dHidden.start, width: architecture.embeddingSize)
     if let rowMask = regularizer.rowMask { embeddingGradient.scale(by: rowMask) }
     guard architecture.isTied else { return }
     if outputGradients.rows != nil {
@@ -328,46 +314,37 @@ public final class TrainableModel {
   /// Runs the backward pass through the recurrent layers.
   ///
   /// - Parameters:
-  ///   - state: The state before the window.
   ///   - T: The number of time steps.
   ///   - B: The batch size.
   ///   - visit: If given, receives for each layer, the top one first, the gradients of its hidden states
   ///     and of an LSTM or QRNN's cell states, `[T*B, H]` each.
   /// - Throws: `NeuralError` if memory is short.
   func backwardLayers(
-    from state: RecurrentState, T: Int, B: Int,
+    T: Int, B: Int,
     visit: ((_ layer: Int, UnsafePointer<Float>, _ cells: UnsafePointer<Float>?) -> Void)? = nil
   ) throws {
     if layerGradients.isEmpty { layerGradients = architecture.layers.map { LayerGradients($0) } }
     for (index, layer) in layers.enumerated().reversed() {
-      let (D, H) = (
-        layer.forward.architecture.inputSize, layer.forward.architecture.outputSize
-      )
-      let weight = numbers(.layer(index, .weightIH))
+      let sizes = layer.forward.architecture
       // A one-hot vector is a constant: it needs no gradient.
       let inputIsFixed = index == 0 && architecture.input == .oneHot
-      let wantsCells = visit != nil && layer.forward.architecture.carries(.c)
-      var cells = [Float](
-        repeating: 0, count: wantsCells ? T * B * layer.forward.architecture.hiddenSize : 0)
-      try memory.withGradients(ofLayer: index, input: T * B * D, hidden: T * B * H) {
-        input, tape, dHidden, dInput in
-        try weight.withUnsafeBufferPointer { weight in
-          try cells.withUnsafeMutableBufferPointer { cells in
-            let dCells = wantsCells ? cells.start : nil
-            try layer.backward(
-              input: input, state: state.layers[index], tape: &tape, dHidden: dHidden,
-              dCells: dCells, dInput: inputIsFixed ? nil : dInput, weightIH: weight.start,
-              gradients: &layerGradients[index], T: T, B: B)
-            visit?(index, dHidden, dCells.map { UnsafePointer($0) })
-          }
-        }
-        guard !inputIsFixed else { return }
+      let wantsCells = visit != nil && sizes.carries(.c)
+      let dHidden = memory.dHidden.start
+      let dInput = inputIsFixed ? nil : memory.dInput.room(for: T * B * sizes.inputSize)
+      let dCells = wantsCells ? memory.dCells.room(for: T * B * sizes.hiddenSize) : nil
+      try layer.backward(
+        input: memory.input(ofLayer: index), tape: memory.tapes[index], dHidden: dHidden,
+        dCells: dCells, dInput: dInput, weightIH: numbers(.layer(index, .weightIH)),
+        gradients: &layerGradients[index], T: T, B: B)
+      visit?(index, dHidden, dCells.map { UnsafePointer($0) })
+      if let dInput {
         let below = index == 0 ? regularizer.embedding : regularizer.between(layer: index - 1)
-        below?.apply(dInput, into: dInput, T: T, B: B, N: D)
+        below?.apply(dInput, into: dInput, T: T, B: B, N: sizes.inputSize)
       }
+      memory.descend()
       if regularizer.dropsWeights {
         layerGradients[index].update(.weightHH) {
-          regularizer.dropWeights(&$0, layer: index, H: H)
+          regularizer.dropWeights(&$0, layer: index, H: sizes.outputSize)
         }
       }
     }
@@ -377,6 +354,19 @@ public final class TrainableModel {
   func numbers(_ path: ParameterPath) -> [Float] {
     guard let numbers = parameters[path] else { preconditionFailure("\(path) was not checked") }
     return numbers
+  }
+}
+
+extension ParameterTree<[Float]> {
+  /// Returns the numbers of a model's parameters, or of a slot of them, as tensors of the parameters' shapes.
+  ///
+  /// They share their memory with the tree until it changes them.
+  func tensors(of architecture: Architecture) -> ParameterTree<Tensor> {
+    var tensors = ParameterTree<Tensor>()
+    for (path, shape) in architecture.parameters {
+      tensors[path] = self[path].map { Tensor($0, shape: shape) }
+    }
+    return tensors
   }
 }
 

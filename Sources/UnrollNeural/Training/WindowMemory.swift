@@ -1,86 +1,49 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
 // The results of a training window that are kept until its backward pass is done.
 
-/// The memory of one window; each buffer only grows.
+/// The memory of one window.
 struct WindowMemory {
   /// `[T*B, D]` the embeddings of the inputs.
-  var embedded: [Float] = []
+  let embedded = ScratchBuffer<Float>()
   /// The results of each layer.
-  var tapes: [LayerTape]
-  /// `[T*B, H]` each layer's hidden states after dropout, as the next layer or the output reads them; empty for
-  /// a layer without dropout.
-  var dropped: [[Float]]
+  let tapes: [LayerTape]
+  /// `[T*B, H]` each layer's hidden states after dropout, as the next layer or the output reads them; `nil` for a
+  /// layer without dropout.
+  private var dropped: [ScratchBuffer<Float>?]
   /// The gradients of the hidden states of the current layer, `[T*B, H]`.
-  var dHidden: [Float] = []
+  private(set) var dHidden = ScratchBuffer<Float>()
   /// The gradients of its input, `[T*B, D]`.
-  var dInput: [Float] = []
+  private(set) var dInput = ScratchBuffer<Float>()
+  /// The gradients of its cell states, `[T*B, H]`, if they are requested.
+  let dCells = ScratchBuffer<Float>()
 
   init(layers: Int) {
-    tapes = Array(repeating: LayerTape(), count: layers)
-    dropped = Array(repeating: [], count: layers)
+    tapes = (0..<layers).map { _ in LayerTape() }
+    dropped = Array(repeating: nil, count: layers)
   }
 
   /// Returns the hidden states of a layer as the layer above, or the output, reads them.
-  func output(ofLayer index: Int) -> [Float] {
-    dropped[index].isEmpty ? tapes[index].hidden : dropped[index]
+  func output(ofLayer index: Int) -> UnsafePointer<Float> {
+    UnsafePointer((dropped[index] ?? tapes[index].hidden).start)
+  }
+
+  /// Returns the input of a layer: the output of the one below, or the embeddings.
+  func input(ofLayer index: Int) -> UnsafePointer<Float> {
+    index == 0 ? UnsafePointer(embedded.start) : output(ofLayer: index - 1)
   }
 
   /// Applies dropout to the hidden states of a layer, for the next layer or the output.
   mutating func drop(_ dropout: Regularizer.Dropout?, layer: Int, T: Int, B: Int, H: Int) {
     guard let dropout else {
-      dropped[layer] = []
+      dropped[layer] = nil
       return
     }
-    let hidden = tapes[layer].hidden
-    dropped[layer].withScratch(T * B * H) { dropout.apply(hidden, into: $0, T: T, B: B, N: H) }
+    let buffer = dropped[layer] ?? ScratchBuffer()
+    dropped[layer] = buffer
+    dropout.apply(
+      tapes[layer].hidden.start, into: buffer.room(for: T * B * H), T: T, B: B, N: H)
   }
 
-  /// Passes the input of a layer, which is the output of the one below or the embeddings, and the
-  /// layer's tape.
-  ///
-  /// - Parameters:
-  ///   - index: The layer.
-  ///   - count: The numbers of its input.
-  ///   - body: Receives the input's address and the tape.
-  /// - Returns: The result of the closure.
-  /// - Throws: Rethrows the errors of the closure.
-  mutating func withInput<Result>(
-    ofLayer index: Int, count: Int,
-    _ body: (UnsafePointer<Float>, inout LayerTape) throws -> Result
-  ) rethrows -> Result {
-    let input = index == 0 ? embedded : output(ofLayer: index - 1)
-    precondition(input.count >= count, "the layer below left too little")
-    return try input.withUnsafeBufferPointer { try body($0.start, &tapes[index]) }
-  }
-
-  /// Passes the buffers of a layer's backward pass; afterwards `dHidden` holds the gradients of the input that
-  /// the closure computed.
-  ///
-  /// - Parameters:
-  ///   - index: The layer.
-  ///   - input: The numbers of its input, T*B*D.
-  ///   - hidden: The numbers of its hidden states, T*B*H.
-  ///   - body: Receives the addresses of the input, of the gradients of the hidden states and of
-  ///     those of the input, and the tape.
-  /// - Returns: The result of the closure.
-  /// - Throws: Rethrows the errors of the closure.
-  mutating func withGradients<Result>(
-    ofLayer index: Int, input: Int, hidden: Int,
-    _ body: (
-      UnsafePointer<Float>, inout LayerTape, UnsafeMutablePointer<Float>,
-      UnsafeMutablePointer<Float>
-    ) throws -> Result
-  ) rethrows -> Result {
-    var (dHidden, dInput) = (self.dHidden, self.dInput)
-    (self.dHidden, self.dInput) = ([], [])
-    // The input of this layer is the hidden state of the layer below.
-    defer { (self.dHidden, self.dInput) = (dInput, dHidden) }
-    return try dHidden.withScratch(hidden) { dHidden in
-      try dInput.withScratch(input) { dInput in
-        try withInput(ofLayer: index, count: input) { input, tape in
-          try body(input, &tape, dHidden, dInput)
-        }
-      }
-    }
-  }
+  /// Goes on to the layer below, whose hidden states are the input of this one.
+  mutating func descend() { swap(&dHidden, &dInput) }
 }

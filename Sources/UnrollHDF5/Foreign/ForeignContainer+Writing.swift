@@ -1,6 +1,5 @@
 // Datasets written as an HDF5 file of another program.
 
-import UnrollHDF5
 import UnrollTensors
 
 extension ForeignContainer {

@@ -1,14 +1,17 @@
-// Builds Protocol Buffers messages; tensors are not copied until they are written.
+// The wire format of Protocol Buffers, written: tensors are not copied until they are.
 
 import UnrollTensors
 
-/// A message as a sequence of parts.
-struct WireWriter {
+/// A message under construction, as a sequence of parts.
+package struct WireWriter {
   /// The parts in order.
-  private(set) var parts: [ByteStorage] = []
+  package private(set) var parts: [ByteStorage] = []
   /// The bytes of all parts.
-  private(set) var count = 0
+  package private(set) var count = 0
   private var pending: [UInt8] = []
+
+  /// Creates an empty message.
+  package init() {}
 
   private mutating func append(_ bytes: some Sequence<UInt8>) {
     let before = pending.count
@@ -21,7 +24,7 @@ struct WireWriter {
   }
 
   /// Returns an unsigned number of 7 bits a byte, the lowest first.
-  static func varint(_ number: UInt64) -> [UInt8] {
+  package static func varint(_ number: UInt64) -> [UInt8] {
     var bytes: [UInt8] = []
     var rest = number
     while rest >= 0x80 {
@@ -36,28 +39,39 @@ struct WireWriter {
   }
 
   /// Adds a number.
-  mutating func add(_ field: Int, _ number: Int) {
+  package mutating func add(_ field: Int, _ number: Int) {
     append(key: field, type: 0)
     append(varint: UInt64(bitPattern: Int64(number)))
   }
 
   /// Adds a 32-bit floating-point number.
-  mutating func add(_ field: Int, _ number: Float) {
+  package mutating func add(_ field: Int, _ number: Float) {
     append(key: field, type: 5)
-    append(withUnsafeBytes(of: number.bitPattern.littleEndian, Array.init))
+    append(littleEndian(number.bitPattern))
+  }
+
+  /// Adds a 64-bit floating-point number.
+  package mutating func add(_ field: Int, _ number: Double) {
+    append(key: field, type: 1)
+    append(littleEndian(number.bitPattern))
+  }
+
+  /// Adds 64-bit floating-point numbers as one field.
+  package mutating func add(_ field: Int, packed numbers: [Double]) {
+    add(field, [.owned(numbers.flatMap { littleEndian($0.bitPattern) })])
   }
 
   /// Adds a number of 32 bits.
-  mutating func add(_ field: Int, fixed32 number: UInt32) {
+  package mutating func add(_ field: Int, fixed32 number: UInt32) {
     append(key: field, type: 5)
-    append(withUnsafeBytes(of: number.littleEndian, Array.init))
+    append(littleEndian(number))
   }
 
   /// Adds a text.
-  mutating func add(_ field: Int, _ text: String) { add(field, [.owned(Array(text.utf8))]) }
+  package mutating func add(_ field: Int, _ text: String) { add(field, [.owned(Array(text.utf8))]) }
 
   /// Adds bytes from several storages.
-  mutating func add(_ field: Int, _ storages: [ByteStorage]) {
+  package mutating func add(_ field: Int, _ storages: [ByteStorage]) {
     append(key: field, type: 2)
     let size = storages.reduce(0) { $0 + $1.count }
     append(varint: UInt64(size))
@@ -73,7 +87,7 @@ struct WireWriter {
   }
 
   /// Adds a nested message.
-  mutating func add(_ field: Int, _ fill: (inout WireWriter) -> Void) {
+  package mutating func add(_ field: Int, _ fill: (inout WireWriter) -> Void) {
     var message = WireWriter()
     fill(&message)
     add(field, message.finished)
@@ -85,12 +99,17 @@ struct WireWriter {
   }
 
   /// The message in one piece.
-  var bytes: [UInt8] { finished.flatMap { $0.withUnsafeBytes { Array($0) } } }
+  package var bytes: [UInt8] { finished.flatMap { $0.withUnsafeBytes { Array($0) } } }
 
   /// All parts of the message.
-  var finished: [ByteStorage] {
+  package var finished: [ByteStorage] {
     var writer = self
     writer.flush()
     return writer.parts
   }
+}
+
+/// Returns the bytes of a number, the lowest first.
+package func littleEndian(_ number: some FixedWidthInteger) -> [UInt8] {
+  withUnsafeBytes(of: number.littleEndian, Array.init)
 }

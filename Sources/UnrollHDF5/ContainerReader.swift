@@ -1,13 +1,6 @@
-// The two things that libhdf5 does to a foreign file: an inventory, and decoding of chunks.
+// The two things that libhdf5 does to a file of unknown origin: an inventory, and decoding of chunks.
 
-import UnrollHDF5
 import UnrollTensors
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#endif
 
 /// Why a container could not be read.
 public enum ContainerFailure: Error, Sendable, Hashable {
@@ -22,7 +15,7 @@ public enum ContainerFailure: Error, Sendable, Hashable {
   case unavailable(String, code: Int32)
 
   /// Returns the error of the machine, if it is one.
-  func fileError(path: String) -> FileError? {
+  package func fileError(path: String) -> FileError? {
     guard case .unavailable(let operation, let code) = self else { return nil }
     return FileError(operation, path: path, code: code)
   }
@@ -135,88 +128,5 @@ public struct ForeignReader: Sendable {
 extension ContainerFailure {
   fileprivate init(undecodable error: HDF5Error) {
     self = .undecodable(object: error.object, reason: "\(error.operation): \(error.reason)")
-  }
-}
-
-extension Contents {
-  /// Returns the decoding orders of the chunked datasets, each at a multiple of 64 bytes of the output.
-  func decodingOrders(where isWanted: (String) -> Bool) -> [DecodingOrder] {
-    var (orders, end): ([DecodingOrder], Int) = ([], 0)
-    for (path, dataset) in datasets where dataset.layout == .chunked && isWanted(path) {
-      guard let rows = dataset.rowsPerChunk, case .element(let element) = dataset.datatype,
-        let shape = dataset.shape
-      else { continue }
-      let order = DecodingOrder(
-        path: path, element: element, dimensions: shape.dimensions, rowsPerChunk: rows, offset: end)
-      let (next, overflow) = end.addingReportingOverflow(order.byteCount)
-      guard !overflow, next < Int.max - Layout.alignment else { return [] }
-      orders.append(order)
-      end = (next + Layout.alignment - 1) / Layout.alignment * Layout.alignment
-    }
-    return orders
-  }
-}
-
-extension DatasetDescription {
-  /// The number of rows of a chunk; `nil` unless the chunks are made of whole rows and are small.
-  var rowsPerChunk: Int? {
-    guard let shape, let chunk = chunks?.dimensions, let declaredByteCount, declaredByteCount > 0,
-      let rows = chunk.first.flatMap({ Int(exactly: $0) }), rows > 0,
-      chunk.count == shape.rank, chunk.dropFirst().elementsEqual(dimensions?.dropFirst() ?? [])
-    else { return nil }
-    let rowSize = declaredByteCount / shape.dimensions[0]
-    let (size, overflow) = rows.multipliedReportingOverflow(by: rowSize)
-    return !overflow && size <= FileWriter.maximumChunkSize ? rows : nil
-  }
-}
-
-/// A file without a name for decoded bytes; the system removes it when nothing uses it any more.
-final class ScratchFile {
-  let descriptor: Int32
-  let path: String
-  private var hasName = false
-
-  /// Creates a file of a size, its space reserved.
-  init(byteCount: Int) throws(FileError) {
-    let folder = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
-    var template = Array("\(folder)/unroll.XXXXXX".utf8CString)
-    descriptor = mkstemp(&template)
-    path = template.withUnsafeBufferPointer { $0.baseAddress.map { String(cString: $0) } ?? "" }
-    guard descriptor >= 0 else { throw FileError("create a temporary file", path: folder) }
-    unlink(path)
-    #if os(Linux)
-      let code = posix_fallocate(descriptor, 0, off_t(byteCount))
-    #else
-      let code = ftruncate(descriptor, off_t(byteCount)) == 0 ? 0 : errno
-    #endif
-    guard code == 0 else {
-      throw FileError("reserve \(byteCount) bytes for decoded data", path: folder, code: code)
-    }
-  }
-
-  /// Creates an empty file that libhdf5 can open by its name, which only this process's user can read;
-  /// it loses the name with this value at the latest.
-  init(beside neighbour: String) throws(FileError) {
-    var template = Array("\(neighbour).XXXXXX".utf8CString)
-    descriptor = mkstemp(&template)
-    path = template.withUnsafeBufferPointer { $0.baseAddress.map { String(cString: $0) } ?? "" }
-    guard descriptor >= 0 else { throw FileError("create a temporary file", path: neighbour) }
-    hasName = true
-  }
-
-  /// Takes away the name that `init(beside:)` gave.
-  func removeName() {
-    if hasName { unlink(path) }
-    hasName = false
-  }
-
-  deinit {
-    removeName()
-    close(descriptor)
-  }
-
-  /// Returns the bytes, mapped.
-  func map() throws(FileError) -> MappedFile {
-    try MappedFile(descriptor: descriptor, path: path)
   }
 }

@@ -30,6 +30,8 @@ public struct GateOrder: Sendable, Hashable {
     letters = found
   }
 
+  private init(letters: String) { self.letters = letters }
+
   /// The cell that has these gates.
   var cell: Cell { letters.count == 4 ? .lstm : .gru }
 
@@ -69,17 +71,43 @@ extension LayerParameter {
   var hasGates: Bool { self != .weightHR }
 }
 
-extension Tensor {
-  /// Returns the tensor with its equal blocks of rows in another order.
-  ///
-  /// - Parameter blocks: For each block of the result, the index of the source block; the number of
-  ///   rows is a multiple of their count.
-  /// - Returns: A tensor of the same shape and type.
-  package func reordered(blocks: [Int]) -> Tensor {
-    let size = storage.count / max(1, blocks.count)
-    let bytes = withUnsafeBytes { bytes in
-      blocks.flatMap { bytes[$0 * size..<($0 + 1) * size] }
+extension GateOrder {
+  /// Order i, j, f, o of TensorFlow 1's LSTM cells, and of ml5.
+  static let tensorFlow = GateOrder(letters: "igfo")
+  /// Order i, f, o, g of the LSTMs of Torch7's char-rnn and torch-rnn, and of TheanoLM.
+  static let torch7 = GateOrder(letters: "ifog")
+
+  /// Returns the order of ONNX: i, o, f, c for an LSTM and z, r, h for a GRU.
+  static func onnx(_ cell: Cell) -> GateOrder? {
+    switch cell {
+    case .lstm: GateOrder(letters: "iofg")
+    case .gru: GateOrder(letters: "zrn")
+    default: nil
     }
-    return Tensor(shape: shape, dtype: dtype, storage: .owned(bytes)) ?? self
+  }
+
+  /// Returns the order of Keras: i, f, c, o for an LSTM and z, r, h for a GRU.
+  static func keras(_ cell: Cell) -> GateOrder? {
+    cell == .gru ? GateOrder(letters: "zrn") : usual(cell)
+  }
+}
+
+extension Tensor {
+  /// Returns the tensor with its gate blocks, which are in some order, in that of a checkpoint.
+  ///
+  /// - Parameter order: The order; `nil` for a tensor without gate blocks.
+  /// - Returns: A tensor of the same shape and type.
+  func gates(from order: GateOrder?) -> Tensor {
+    guard let order, order != GateOrder.usual(order.cell) else { return self }
+    return reordered(blocks: order.blocks)
+  }
+
+  /// Returns the tensor with its gate blocks, which are in the order of a checkpoint, in another.
+  ///
+  /// - Parameter order: The order; `nil` for a tensor without gate blocks.
+  /// - Returns: A tensor of the same shape and type.
+  func gates(to order: GateOrder?) -> Tensor {
+    guard let order, order != GateOrder.usual(order.cell) else { return self }
+    return reordered(blocks: order.blocksOfCheckpoint)
   }
 }
