@@ -19,9 +19,14 @@ struct ObjectText {
   ///   - key: The key, of letters and `_`.
   ///   - value: The text of a JSON value.
   mutating func add(_ key: String, json value: String) {
-    if text.utf8.count > 1 { text += "," }
-    text += "\"\(key)\":"
+    begin(key)
     text += value
+  }
+
+  private mutating func begin(_ key: String) {
+    text += text.utf8.count > 1 ? ",\"" : "\""
+    text += key
+    text += "\":"
   }
 
   mutating func add(_ key: String, _ value: String?) {
@@ -41,7 +46,13 @@ struct ObjectText {
 
   /// Adds an array of objects.
   mutating func add(_ key: String, _ objects: [ObjectText]) {
-    add(key, json: "[" + objects.map(\.finished).joined(separator: ",") + "]")
+    begin(key)
+    for (index, object) in objects.enumerated() {
+      text += index == 0 ? "[" : ","
+      text += object.text
+      text += "}"
+    }
+    text += objects.isEmpty ? "[]" : "]"
   }
 
   private static func number(_ value: Double) throws -> String {

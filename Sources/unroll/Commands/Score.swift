@@ -225,9 +225,10 @@ struct Score: ParsableCommand {
       totals.add(sentence)
       try states?.add(sentence)
       let report = SentenceReport(sentence, style)
-      try page?.add(report)
-      if json {
-        Output.result(try report.json)
+      let object = json ? try report.json : nil
+      try page?.add(report, object: object)
+      if let object {
+        Output.result(object)
       } else if !shown.printsFigure {
         for row in report.rows { Output.result(style.form.row(row)) }
       }
@@ -263,7 +264,7 @@ struct Score: ParsableCommand {
             "The model \(printable(options.path)) predicts each \(level.rawValue) from the text before it.",
           files: ["model": options.path], weights: weights, texts: [text])
         document.add(notes)
-        page.fill(&document)
+        try page.fill(&document)
         return document
       }, figure: page.histogram, replacing: stateOptions.force)
   }

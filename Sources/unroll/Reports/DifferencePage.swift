@@ -42,7 +42,7 @@ extension DifferenceReport {
     document.sections =
       textSections + tensorSections + section("Variants", architecture)
       + section("Tokens", tokens ?? []) + section("History and companions", metadata)
-    document.result = try Output.encoded(self)
+    document.result = LongText(try Output.encoded(self))
     return document
   }
 

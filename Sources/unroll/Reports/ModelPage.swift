@@ -31,7 +31,7 @@ extension ModelReport {
         ] + trainingSections + cardSections + historySections + [
           Document.Section("Parameters", [.table(parameterTable)])
         ]
-      document.result = try Output.encoded(self)
+      document.result = LongText(try Output.encoded(self))
       return document
     }
   }

@@ -52,7 +52,7 @@ struct TrainingPage {
             run.settings.map { Document.Fact($0.name.replacing(scalar: "_", with: " "), $0.value) })
         ]),
     ]
-    document.result = "[\n" + objects.joined(separator: ",\n") + "\n]"
+    document.result = LongText("[\n" + objects.joined(separator: ",\n") + "\n]")
     return document
   }
 }
