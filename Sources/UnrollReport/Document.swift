@@ -51,6 +51,7 @@ package struct Document: Sendable {
     case table(Table)
     case figure(Figure)
     case diagram(Diagram)
+    case histograms(HistogramRows)
     case heatMap(HeatMap)
   }
 

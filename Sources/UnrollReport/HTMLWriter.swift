@@ -188,7 +188,10 @@ private struct HTMLWriter {
       ]
     case .facts(let facts): [self.facts(facts)]
     case .table(let table): self.table(table, id: id)
-    case .figure(let figure): self.figure(figure, id: id)
+    case .figure(let figure):
+      [drawing(figure.title, figure.drawing(id: id)), numbers(figure.table, id: id)]
+    case .histograms(let rows):
+      [drawing(rows.title, rows.drawing(id: id)), numbers(rows.table, id: id)]
     case .diagram(let diagram): [drawing(diagram.title, diagram.drawing(id: id))]
     case .heatMap: []
     }
@@ -223,12 +226,9 @@ private struct HTMLWriter {
     return [box] + (table.cut.map { [.element("p", [:], $0)] } ?? [])
   }
 
-  private func figure(_ figure: Figure, id: String) -> [Markup] {
-    let data = [Markup.element("summary", [:], "Numbers of this figure")]
-    return [
-      drawing(figure.title, figure.drawing(id: id)),
-      .element("details", [:], data + table(figure.table, id: "\(id)-table")),
-    ]
+  private func numbers(_ table: Table, id: String) -> Markup {
+    let head = Markup.element("summary", [:], "Numbers of this figure")
+    return .element("details", [:], [head] + self.table(table, id: "\(id)-table"))
   }
 
   private func drawing(_ title: String, _ drawing: Markup) -> Markup {

@@ -79,6 +79,22 @@ struct TensorBoardFile {
     }
   }
 
+  /// Writes a text of a step.
+  ///
+  /// - Parameters:
+  ///   - text: The text.
+  ///   - tag: Its name.
+  ///   - step: The step.
+  /// - Throws: `FileError` if it cannot be written.
+  func write(text: String, tag: String, step: Int) throws {
+    try write { event in
+      event.add(2, number: UInt64(step))
+      var summary = ProtocolMessage()
+      summary.add(1, message: .text(text, tag: "\(tag)/text_summary"))
+      event.add(5, message: summary)
+    }
+  }
+
   /// Writes that the training ended without an error.
   ///
   /// - Throws: `FileError` if it cannot be written.

@@ -1,6 +1,7 @@
 // The page of `unroll convert`: what was assumed, what was not preserved, and the model.
 
 import UnrollEngine
+import UnrollFormat
 import UnrollInterchange
 import UnrollReport
 import UnrollTensors
@@ -14,6 +15,7 @@ struct ConversionPage {
   let notes: [Note]
   /// The model as `unroll inspect` shows it.
   let report: ModelReport
+  private let checkpoint: Checkpoint
 
   /// Creates the page of a model that was written.
   ///
@@ -23,6 +25,7 @@ struct ConversionPage {
     notes: [Note], outcome: String
   ) throws {
     (self.input, self.output, self.notes, self.outcome) = (input, output, notes, outcome)
+    checkpoint = conversion.checkpoint
     let format: String
     var files = [output]
     switch target {
@@ -43,7 +46,7 @@ struct ConversionPage {
   /// - Throws: `EncodingError` if a number is not finite.
   var document: Document {
     get throws {
-      var document = try report.document
+      var document = try report.document(of: checkpoint)
       document.title = printable("Conversion of \(input) to \(output)")
       document.lead =
         "The model was written and \(outcome)."
