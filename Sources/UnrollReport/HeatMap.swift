@@ -17,6 +17,8 @@ package struct HeatMap: Sendable {
   package let isSpaced: Bool
   /// `true` if a line is drawn before each part.
   package let isBordered: Bool
+  /// The classes of the colors.
+  private let classes: [String]
   /// The elements of the lines, written as they come: as values they would take several times the memory.
   private var elements = LongText()
 
@@ -35,9 +37,23 @@ package struct HeatMap: Sendable {
     }
   }
 
+  /// Creates a heat map without lines.
+  ///
+  /// - Parameters:
+  ///   - title: The name of the whole.
+  ///   - legend: The range of numbers of each color, in words.
+  ///   - missing: The meaning of a part without a number.
+  ///   - isSpaced: `true` if parts have a space between them.
+  ///   - isBordered: `true` if a line is drawn before each part.
+  ///   - isDiverging: `true` for colors of two directions around the middle one.
   package init(
-    title: String, legend: [String], missing: String, isSpaced: Bool, isBordered: Bool = false
+    title: String, legend: [String], missing: String, isSpaced: Bool, isBordered: Bool = false,
+    isDiverging: Bool = false
   ) {
+    classes =
+      isDiverging
+      ? ["c3", "c2", "c1", "c0", "h0", "h2", "h4", "h6", "h8"]
+      : (0..<Self.levelCount).map { "h\($0)" }
     self.title = title
     self.legend = legend
     self.missing = missing
@@ -54,7 +70,9 @@ package struct HeatMap: Sendable {
   package mutating func append(line number: Int, _ cells: [Cell]) throws(FileError) {
     var line = "<li value=\"\(number)\" dir=\"auto\">"
     for cell in cells {
-      line += Self.openings[cell.level.map { min(max($0, 0), Self.levelCount - 1) + 1 } ?? 0]
+      line += "<span class=\""
+      line += cell.level.map { classes[min(max($0, 0), Self.levelCount - 1)] } ?? "none"
+      line += "\" data-d=\""
       line += Markup.escaped(cell.detail)
       line += "\">"
       line += Markup.escaped(cell.text)
@@ -63,17 +81,12 @@ package struct HeatMap: Sendable {
     try elements.append(line + "</li>\n")
   }
 
-  /// The beginning of a part without a number, and of one of each color.
-  private static let openings = (["none"] + (0..<levelCount).map { "h\($0)" }).map {
-    "<span class=\"\($0)\" data-d=\""
-  }
-
   /// Writes the legend and the lines.
   ///
   /// - Throws: `FileError` if a temporary file cannot be read.
   func write(to output: inout some TextOutputStream) throws(FileError) {
     let colors = legend.enumerated().map { index, range in
-      Markup.element("li", ["class": "h\(index)"], range)
+      Markup.element("li", ["class": classes[index]], range)
     }
     let items = colors + [.element("li", ["class": "none"], missing)]
     output.write(

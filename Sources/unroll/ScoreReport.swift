@@ -243,6 +243,14 @@ struct SentenceReport {
   /// The number of the line, counted from 1.
   var lineNumber: Int { sentence.line }
 
+  /// The perplexity of the predicted tokens; `nil` without one.
+  var perplexity: Double? {
+    let values = sentence.tokens.compactMap(\.logProbability)
+    guard !values.isEmpty else { return nil }
+    let perplexity = Elementary.exp(-values.reduce(0, +) / Double(values.count))
+    return perplexity.isFinite ? perplexity : nil
+  }
+
   /// The words or tokens in order; empty if only the sentence is requested.
   var scoredUnits: [Unit] { units ?? [] }
 

@@ -168,6 +168,7 @@ import Testing
         ("text", "ground"), ("text", "surface"), ("text", "empty"), ("quiet", "ground"),
         ("quiet", "surface"), ("link", "ground"), ("warn", "surface"),
       ] + (0..<HeatMap.levelCount).map { ("t\($0)", "h\($0)") }
+      + (0..<4).map { ("u\($0)", "c\($0)") }
     let drawings =
       [("mark", "ground")] + (0..<StyleSheet.seriesCount).map { ("s\($0)", "ground") }
     for colors in sets {

@@ -60,7 +60,7 @@ extension ModelReport {
   }
 
   /// The way of a token through the model; the table below it says the same in words.
-  private var diagram: Diagram {
+  var diagram: Diagram {
     let last = parts.count - 1
     let boxes = parts.enumerated().map { index, part in
       let loop = (1..<last).contains(index) ? "its state" : nil

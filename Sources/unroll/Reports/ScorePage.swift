@@ -9,6 +9,10 @@ import UnrollTensors
 struct ScorePage {
   private let style: ScoreStyle
   private var lines: ShownLines
+  private var lineFigures = LineFigures()
+  /// The text beside another model; `nil` for none.
+  private var paired: PairedText?
+  private var baseline: BaselineScores?
   private var scoredCount = 0
   private var missingCount = 0
   private var total = 0.0
@@ -33,8 +37,19 @@ struct ScorePage {
   /// The most bins of the histogram.
   private static let binLimit = 40
 
-  init(_ style: ScoreStyle) {
+  /// Creates a page without lines.
+  ///
+  /// - Parameters:
+  ///   - style: The settings of the scores.
+  ///   - baseline: The scores by another model; `nil` for none.
+  ///   - path: The model's file.
+  init(_ style: ScoreStyle, beside baseline: BaselineScores?, model path: String) {
     self.style = style
+    self.baseline = baseline
+    paired = baseline.map {
+      PairedText(
+        names: ($0.path, path), unit: Self.unitName(style), isSpaced: style.level == .word)
+    }
     lines = ShownLines(Self.heatMap(style))
   }
 
@@ -49,6 +64,12 @@ struct ScorePage {
   mutating func add(_ report: SentenceReport, object: String?) throws {
     let units = report.scoredUnits
     for (index, unit) in units.enumerated() { add(unit, line: report.lineNumber, index + 1) }
+    lineFigures.add(report, isSpaced: style.level == .word)
+    if let values = try baseline?.next(count: units.count, line: report.lineNumber) {
+      try paired?.add(
+        line: report.lineNumber,
+        zip(units, values).map { PairedText.Part(text: $0.name, values: ($1, $0.surp)) })
+    }
     let style = style
     try lines.add(
       line: report.lineNumber, cellCount: units.count, object: { try object ?? report.json },
@@ -147,7 +168,13 @@ struct ScorePage {
       Document.Section("Text", textBlocks),
       Document.Section("Distribution", distributionBlocks),
       Document.Section("Most surprising \(thing)s", [.table(topTable)]),
+      Document.Section("Lines", lineFigures.blocks(thing, unitName)),
     ]
+    if let paired, let baseline {
+      document.highlights += baseline.highlights(unitName)
+      document.sections.insert(
+        Document.Section("Beside the baseline", paired.blocks), at: 1)
+    }
     document.result = try lines.result
   }
 
