@@ -107,6 +107,8 @@ struct Score: ParsableCommand {
 
   @OptionGroup(title: "Page and figure") var shown: ReportOptions
 
+  @OptionGroup(title: "Page and figure") var beside: ScoreBaselineOptions
+
   @Flag(help: "Print the table as CSV (RFC 4180).")
   var csv = false
 
@@ -141,10 +143,18 @@ struct Score: ParsableCommand {
     if nbest, windows.context != nil {
       throw ValidationError("--nbest cannot be combined with --context.")
     }
-    if shown.isGiven, pairs || nbest || level == .sentence {
+    if shown.isGiven, nbest || level == .sentence {
       throw ValidationError(
-        "--report and --plot show words or tokens: leave --pairs, --nbest and --level sentence out."
-      )
+        "--report and --plot show words, tokens or pairs: leave --nbest and --level sentence out.")
+    }
+    if beside.baseline != nil {
+      guard shown.report != nil, !pairs, !mixtureOptions.isGiven, dynamicOptions.dynamic == nil,
+        text != "-"
+      else {
+        throw ValidationError(
+          "--baseline needs --report and the file of a text, and cannot be combined with --pairs, --with or --dynamic."
+        )
+      }
     }
     guard
       !mixtureOptions.isGiven
@@ -181,7 +191,9 @@ struct Score: ParsableCommand {
   func run() throws {
     try checkLauncher(part: parts.part)
     let force = stateOptions.force
-    try shown.check(inputs: [options.path, text], replacing: force, json: json)
+    try shown.check(
+      inputs: [options.path, text] + [beside.baseline].compactMap { $0 }, replacing: force,
+      json: json)
     var dynamic = try dynamicOptions.scoring(
       options, force: force, inputs: [text] + [words].compactMap { $0 })
     let checkpoint = try options.checkpoint()
@@ -192,7 +204,7 @@ struct Score: ParsableCommand {
       of: model, options, protocol: .sentence, preparation: preparation.preparation)
     if let mixture { Output.note(mixture.note) }
     if latticeOptions.lattice { return try rescoreLattices(model) }
-    if pairs { return try comparePairs(model, mixture) }
+    if pairs { return try comparePairs(model, mixture, weights: checkpoint.statedDigest) }
     if nbest { return try rescore(model, mixture) }
     warnOfLineEnds(inText: text, model.encoder, isLowered: preparation.lowercase)
     var settings = ScoreSettings()
@@ -216,7 +228,9 @@ struct Score: ParsableCommand {
       of: model, level: level, carry: carry,
       inputs: [options.path, text] + [words].compactMap { $0 })
     var totals = ScoreTotals()
-    var page = shown.isGiven ? ScorePage(style) : nil
+    let baseline = try beside.scores(
+      ofText: text, like: options, settings, windows: windows, style)
+    var page = shown.isGiven ? ScorePage(style, beside: baseline, model: options.path) : nil
     var progress = Progress()
     var notes = self.notes(model)
     for note in notes { Output.note(note) }
@@ -225,9 +239,10 @@ struct Score: ParsableCommand {
       totals.add(sentence)
       try states?.add(sentence)
       let report = SentenceReport(sentence, style)
-      try page?.add(report)
-      if json {
-        Output.result(try report.json)
+      let object = json ? try report.json : nil
+      try page?.add(report, object: object)
+      if let object {
+        Output.result(object)
       } else if !shown.printsFigure {
         for row in report.rows { Output.result(style.form.row(row)) }
       }
@@ -262,82 +277,13 @@ struct Score: ParsableCommand {
           lead:
             "The model \(printable(options.path)) predicts each \(level.rawValue) from the text before it.",
           files: ["model": options.path], weights: weights, texts: [text])
+        if let baseline = beside.baseline {
+          document.facts.append(Document.Fact("baseline", printable(baseline)))
+        }
         document.add(notes)
-        page.fill(&document)
+        try page.fill(&document)
         return document
       }, figure: page.histogram, replacing: stateOptions.force)
-  }
-
-  private func rescore(_ model: LanguageModel, _ mixture: Mixture?) throws {
-    let base = base ?? .e
-    var list = NBestList()
-    var progress = Progress()
-    var count = 0
-    try model.score(
-      nbest: text, unknown: unknown?.words(base) ?? .undefined,
-      preparation: preparation.preparation, mixture: mixture
-    ) { scored, fraction in
-      list.add(scored)
-      count += 1
-      progress.report(count, "hypotheses", fraction)
-    }
-    progress.finish()
-    let errors = try nbestOptions.reference.map {
-      try NBestErrors(list, ReferenceTexts(path: $0), path: $0)
-    }
-    var weights = RescoringWeights(
-      languageModel: nbestOptions.lmWeight ?? 1, word: -(nbestOptions.wordPenalty ?? 0))
-    if nbestOptions.tune, let errors { weights = errors.tuned(logarithm: base.logarithm) }
-    let report = NBestReport(list, weights, errors, base)
-    if json {
-      try Output.json(report)
-    } else {
-      let form: TableForm = csv ? .csv : .tsv
-      for row in report.table { Output.result(form.row(row)) }
-    }
-    for note in report.notes { Output.note(note) }
-  }
-
-  private func comparePairs(_ model: LanguageModel, _ mixture: Mixture?) throws {
-    let base = base ?? .e
-    var settings = PairSettings()
-    settings.part = pairOptions.compare
-    settings.groupField = pairOptions.group
-    settings.unknown = unknown?.words(base) ?? .undefined
-    settings.boundary = boundary
-    settings.window = try windows.window(of: model)
-    settings.mixture = mixture
-    settings.preparation = preparation.preparation
-    let form: TableForm = csv ? .csv : .tsv
-    var report = PairReport()
-    var progress = Progress()
-    if pairOptions.each, !json { Output.result(form.row(PairReport.header)) }
-    try model.score(pairs: text, settings) { score, fraction in
-      report.add(score)
-      if pairOptions.each {
-        if json {
-          try Output.jsonLine(PairReport.Row(score, base))
-        } else {
-          Output.result(form.row(PairReport.Row(score, base).cells))
-        }
-      }
-      progress.report(report.all.pairs, "pairs", fraction)
-    }
-    progress.finish()
-    guard report.all.pairs + report.all.unscored > 0 else {
-      throw Refusal(
-        "\(printable(text)): expected pairs; found none: the first line of a table is its header\n"
-          + "  fix: give a header, such as sentence_good, a tab and sentence_bad, and a line for each pair"
-      )
-    }
-    if !pairOptions.each {
-      if json {
-        try Output.json(report)
-      } else {
-        for row in report.table { Output.result(form.row(row)) }
-      }
-    }
-    if let note = report.note { Output.note(note) }
   }
 
   private func printHeader(_ style: ScoreStyle) {
