@@ -123,10 +123,10 @@ extension LanguageModel {
     var entropies: [Double] = []
     var totals: [Double] = []
     var likeliest = LikeliestTokens()
-    for first in stride(from: 0, to: targets.count, by: Self.window) {
+    for first in stride(from: 0, to: targets.count, by: Self.tokensAtOnce) {
       let found = try network.predictions(
-        ofTargets: Array(targets.dropFirst(first).prefix(Self.window)),
-        inputs: Array(inputs.dropFirst(first).prefix(Self.window)),
+        ofTargets: Array(targets.dropFirst(first).prefix(Self.tokensAtOnce)),
+        inputs: Array(inputs.dropFirst(first).prefix(Self.tokensAtOnce)),
         withEntropies: figures.entropies, totalling: figures.subset, guessing: figures.guesses,
         state: &state)
       logProbabilities += found.logProbabilities
@@ -152,7 +152,7 @@ extension LanguageModel {
   }
 
   /// The product of batch size and length of a window; it affects memory and speed only.
-  static let window = 256
+  static let tokensAtOnce = 256
   /// The maximum number of sentences computed together; more share more prefixes and take more
   /// memory.
   static let sentenceCount = 1024

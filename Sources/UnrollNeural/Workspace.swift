@@ -36,13 +36,13 @@ struct LayerTape: Sendable {
   ) -> TapeBuffers {
     let (widths, B) = (layer.tapeWidths, extent.B)
     let (rows, gateRows) = (extent.length * B, extent.gateLength * B)
-    let roundedWidth = precision.scratchWidth(max(layer.windowSize, widths.gates))
+    let roundedWidth = precision.scratchWidth(max(layer.seenSize, widths.gates))
     return TapeBuffers(
       hidden: hidden.room(for: extent.T * B * layer.outputSize),
       gates: gates.room(for: gateRows * widths.gates),
       cells: cells.room(for: rows * widths.cells),
       recurrent: recurrent.room(for: rows * widths.recurrent),
-      windows: windows.room(for: layer.window > 1 ? gateRows * layer.windowSize : 0),
+      windows: windows.room(for: layer.inputWindow > 1 ? gateRows * layer.seenSize : 0),
       rounded: rounded.room(for: gateRows * roundedWidth),
       h: h.room(for: B * layer.outputSize), c: c.room(for: B * layer.hiddenSize),
       x: x.room(for: B * layer.inputSize))
