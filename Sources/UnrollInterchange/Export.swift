@@ -33,7 +33,7 @@ extension ForeignFormat {
     _ checkpoint: Checkpoint, to path: String, map: NameMap = NameMap(), replacing: Bool = false,
     progress: (Int) -> Void = { _ in }, check: (Checkpoint) throws -> Void = { _ in }
   ) throws {
-    try checkCells(checkpoint.architecture)
+    try checkParts(checkpoint.architecture)
     let held = try held(checkpoint, map: map)
     for beside in writtenBeside(path) { try AtomicFile.check(beside, replacing: replacing) }
     let file = try AtomicFile(path, replacing: replacing)

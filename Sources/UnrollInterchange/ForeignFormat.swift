@@ -37,6 +37,9 @@ public protocol ForeignFormat: Sendable {
   /// The cells that a file of this format can hold.
   static var cells: [Cell] { get }
 
+  /// The outputs that a file of this format can hold.
+  static var outputs: [OutputKind] { get }
+
   /// The extensions of output files of this format, without dots.
   static var fileExtensions: [String] { get }
 
@@ -115,10 +118,13 @@ extension ForeignFormat {
   /// The cells of PyTorch, Keras and ONNX, by default.
   public static var cells: [Cell] { Cell.usual }
 
-  /// Refuses a model with a cell that the format lacks.
+  /// One softmax over all tokens by default.
+  public static var outputs: [OutputKind] { [.softmax] }
+
+  /// Refuses a model with a cell or an output that the format lacks.
   ///
-  /// - Throws: `InterchangeError` naming the cell.
-  static func checkCells(_ architecture: Architecture) throws {
+  /// - Throws: `InterchangeError` naming it.
+  static func checkParts(_ architecture: Architecture) throws {
     for (index, layer) in architecture.layers.enumerated() where !cells.contains(layer.cell) {
       let names = cells.map(\.rawValue).joined(separator: ", ")
       throw InterchangeError(

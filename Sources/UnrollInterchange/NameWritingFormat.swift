@@ -45,7 +45,7 @@ extension ForeignFormat {
   /// - Throws: `InterchangeError` if the format cannot represent the model or does not support
   ///   names, or if the map does not fit the model.
   public static func exportNotes(for checkpoint: Checkpoint, map: NameMap) throws -> [Note] {
-    try checkCells(checkpoint.architecture)
+    try checkParts(checkpoint.architecture)
     if map.isEmpty { return try exportNotes(for: checkpoint) }
     let (format, naming) = try naming(map, checkpoint)
     let places = map.ignored.sorted()

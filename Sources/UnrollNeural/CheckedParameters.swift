@@ -85,6 +85,10 @@ struct CheckedParameters {
       }
       width = layer.outputSize
     }
+    if let contradiction = architecture.contradictionOfTails {
+      throw NeuralError.architecture(
+        expected: contradiction.expected, found: contradiction.found)
+    }
     width = architecture.outputInputSize
     guard !architecture.isTied || width == architecture.embeddingSize else {
       throw NeuralError.architecture(

@@ -22,7 +22,7 @@ public final class RecurrentModel: Sendable {
   /// `[V, D]`, in place: mapped from its file, most of it is never read; `nil` for one-hot input.
   private let embedding: Tensor?
   private let layers: [RecurrentLayer]
-  private let output: OutputLayer
+  private let output: any OutputDistribution
   private let workspaces = Mutex<[Workspace]>([])
 
   /// Packs the parameters of a model.
@@ -56,9 +56,25 @@ public final class RecurrentModel: Sendable {
     layers = try architecture.layers.enumerated().map { index, layer in
       try RecurrentLayer(layer, index: index, parameters: parameters, precision: precision)
     }
+    output = try Self.output(of: architecture, parameters, precision, shortlist)
+  }
+
+  /// Packs the output layer.
+  private static func output(
+    of architecture: Architecture, _ parameters: CheckedParameters, _ precision: Precision,
+    _ shortlist: [Int32]?
+  ) throws -> any OutputDistribution {
     let weight = parameters.tensor(architecture.isTied ? .embeddingWeight : .outputWeight)
     let bias = parameters.floats(.outputBias)
-    output = try OutputLayer(
+    guard architecture.tails.isEmpty else {
+      guard shortlist == nil else {
+        throw NeuralError.architecture(
+          expected: "one softmax over all tokens, of which a shortlist takes a part",
+          found: "an adaptive softmax")
+      }
+      return try AdaptiveOutput(architecture, parameters, precision)
+    }
+    return try OutputLayer(
       weight: shortlist.map(weight.gathered(rows:)) ?? weight,
       bias: shortlist.flatMap { list in bias.map { bias in list.map { bias[Int($0)] } } } ?? bias,
       projection: architecture.hasOutputProjection ? parameters.tensor(.outputProjection) : nil,
@@ -214,7 +230,7 @@ public final class RecurrentModel: Sendable {
     search?.finish(found.logPartitions, token: token(ofPlace:))
     let none = [Double](repeating: 0, count: subset.isEmpty ? 0 : M)
     return (
-      found.logProbabilities, entropies, sums?.logarithms ?? none,
+      found.logProbabilities.map { Float($0) }, entropies, sums?.logarithms ?? none,
       search?.found ?? LikeliestTokens()
     )
   }
@@ -333,7 +349,7 @@ public final class RecurrentModel: Sendable {
       OutputTargets(places.map { place(of: targets[$0]) }), hidden: wanted,
       scratch: &workspace.output, entropies: &entropies, subset: &subset, likeliest: &likeliest)
     likeliest?.finish(found.logPartitions, token: token(ofPlace:))
-    return found.logProbabilities
+    return found.logProbabilities.map { Float($0) }
   }
 
   /// Calls a closure with scratch memory that no other call uses.

@@ -60,7 +60,26 @@ public struct ReferenceModel: Sendable {
     let projected = parameters[.outputProjection].map { $0.products(outputs) } ?? outputs
     let weight = parameters[architecture.isTied ? .embeddingWeight : .outputWeight]
     let bias = parameters[.outputBias]?.values
-    return weight?.products(projected).map { sum($0, bias) } ?? []
+    let head = weight?.products(projected).map { sum($0, bias) } ?? []
+    return architecture.tails.isEmpty
+      ? head : zip(head, projected).map { withTails(head: $0, hidden: $1) }
+  }
+
+  /// Returns logits `[V]` whose softmax is an adaptive one.
+  ///
+  /// The probability of a token of a tail is that of the tail, an entry of the head, times that in the tail.
+  ///
+  /// - Parameters:
+  ///   - head: The logits of the head's tokens, then of the tails.
+  ///   - hidden: `[H]`
+  private func withTails(head: [Double], hidden: [Double]) -> [Double] {
+    let headSize = architecture.headSize
+    let tails = architecture.tails.indices.map { index -> [Double] in
+      let projected = parameters[.tail(index, .projection)]?.product(hidden) ?? []
+      let logits = parameters[.tail(index, .weight)]?.product(projected) ?? []
+      return logits.indices.map { head[headSize + index] + logSoftmax(logits, $0) }
+    }
+    return Array(head[..<headSize]) + tails.joined()
   }
 
   private func logSoftmax(_ logits: [Double], _ target: Int) -> Double {

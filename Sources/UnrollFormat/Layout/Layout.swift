@@ -14,8 +14,9 @@ public enum Layout {
   static let gateOrder = "lstm: i f g o; gru: r z n"
   /// The version that this code writes.
   public static let version = "1.1"
-  /// The required features that this code knows: those of cells.
-  public static let knownFeatures = Set(Cell.allCases.compactMap(\.facts.feature))
+  /// The required features that this code knows: those of cells and outputs.
+  public static let knownFeatures = Set(
+    Cell.allCases.compactMap(\.facts.feature) + [OutputKind.adaptiveSoftmax.rawValue])
   /// The alignment in the file of the start of a dataset, in bytes.
   public static let alignment = 64
 
@@ -24,6 +25,7 @@ public enum Layout {
   static let embedding = "/model/embedding"
   package static let layers = "/model/layers"
   static let output = "/model/output"
+  static let tails = "/model/output/tails"
   package static let vocabulary = "/vocabulary"
   static let tokenBytes = "/vocabulary/token_bytes"
   static let tokenOffsets = "/vocabulary/token_offsets"
@@ -43,6 +45,9 @@ public enum Layout {
 
   /// Returns the path of one recurrent layer; numbered names are zero-padded, so name order is layer order.
   static func layer(_ index: Int) -> String { "\(layers)/\(number(index, digits: 2))" }
+
+  /// Returns the path of the group of one tail of an adaptive softmax.
+  static func tail(_ index: Int) -> String { "\(tails)/\(number(index, digits: 2))" }
 
   /// Returns the path of the group of one step of the model's history.
   static func provenanceEntry(_ index: Int) -> String {
@@ -173,10 +178,14 @@ extension Layout {
     parameter("\(layers)/#/\(LayerParameter.weightHR.rawValue)", rank: 2),
     ObjectSchema(
       path: output, kind: .group,
-      attributes: [AttributeSchema(name: AttributeName.kind, value: .word(["softmax"]))]),
+      attributes: Architecture.outputFields.schemas()),
     parameter(ParameterPath.outputWeight.description, rank: 2),
     parameter(ParameterPath.outputBias.description, rank: 1),
     parameter(ParameterPath.outputProjection.description, rank: 2),
+    ObjectSchema(path: tails, kind: .group, isRequired: false),
+    ObjectSchema(path: "\(tails)/#", kind: .group, attributes: OutputTail.fields.schemas()),
+    parameter("\(tails)/#/\(TailParameter.projection.rawValue)", rank: 2),
+    parameter("\(tails)/#/\(TailParameter.weight.rawValue)", rank: 2),
     ObjectSchema(
       path: vocabulary, kind: .group,
       attributes: [

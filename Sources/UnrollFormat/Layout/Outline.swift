@@ -155,7 +155,11 @@ extension Checkpoint {
     for (index, layer) in architecture.layers.enumerated() {
       outline.addGroup(Layout.layer(index), LayerArchitecture.fields.attributes(of: layer))
     }
-    outline.addGroup(Layout.output, [AttributeName.kind: .text("softmax")])
+    outline.addGroup(Layout.output, Architecture.outputFields.attributes(of: architecture))
+    if !architecture.tails.isEmpty { outline.addGroup(Layout.tails) }
+    for (index, tail) in architecture.tails.enumerated() {
+      outline.addGroup(Layout.tail(index), OutputTail.fields.attributes(of: tail))
+    }
     for path in parameters.paths {
       guard let tensor = parameters[path] else { continue }
       outline.addDataset(path.description, tensor)

@@ -8,6 +8,9 @@ extension Contents {
   /// The groups of the recurrent layers, in order.
   var layerGroups: [String] { members(of: Layout.layers).map { "\(Layout.layers)/\($0)" } }
 
+  /// The groups of the tails of an adaptive softmax, in order.
+  var tailGroups: [String] { members(of: Layout.tails).map { "\(Layout.tails)/\($0)" } }
+
   func readArchitecture() -> Architecture? {
     let empty = Architecture(vocabularySize: 0, embeddingSize: 0, layers: [], isTied: false)
     guard var architecture = value(Architecture.fields, at: Layout.model, in: empty) else {
@@ -17,6 +20,11 @@ extension Contents {
       let empty = LayerArchitecture(cell: .lstm, inputSize: 0, hiddenSize: 0)
       guard let layer = value(LayerArchitecture.fields, at: group, in: empty) else { return nil }
       architecture.layers.append(layer)
+    }
+    for group in tailGroups {
+      let empty = OutputTail(size: 0, projectionSize: 0)
+      guard let tail = value(OutputTail.fields, at: group, in: empty) else { return nil }
+      architecture.tails.append(tail)
     }
     architecture.hasOutputBias = exists(ParameterPath.outputBias.description)
     architecture.hasOutputProjection = exists(ParameterPath.outputProjection.description)

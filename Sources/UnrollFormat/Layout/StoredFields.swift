@@ -14,6 +14,21 @@ extension Architecture {
   ]
 }
 
+extension Architecture {
+  /// The attributes of `/model/output`.
+  static let outputFields: [Field<Architecture>] = [
+    .derived(AttributeName.kind, OutputKind.allCases.map(\.rawValue)) { $0.outputKind.rawValue }
+  ]
+}
+
+extension OutputTail {
+  /// The attributes of `/model/output/tails/#`.
+  static let fields: [Field<OutputTail>] = [
+    .size(AttributeName.size, \.size),
+    .size(AttributeName.projectionSize, \.projectionSize),
+  ]
+}
+
 extension LayerArchitecture {
   /// The attributes of `/model/layers/#`.
   static let fields: [Field<LayerArchitecture>] = [

@@ -132,6 +132,8 @@ public struct Architecture: Sendable, Hashable {
   public var hasOutputBias: Bool
   /// `true` if the hidden state goes through a matrix `[D, H]` before the output weight.
   public var hasOutputProjection = false
+  /// The tails of an adaptive softmax, those of the most frequent tokens first; empty for one softmax over all tokens.
+  public var tails: [OutputTail] = []
 
   /// Creates the description of a model.
   public init(
@@ -154,9 +156,9 @@ public struct Architecture: Sendable, Hashable {
       list += layer.parameters.map { (.layer(index, $0.parameter), $0.shape) }
     }
     if hasOutputProjection { list.append((.outputProjection, [embeddingSize, topSize])) }
-    if !isTied { list.append((.outputWeight, [vocabularySize, outputInputSize])) }
-    if hasOutputBias { list.append((.outputBias, [vocabularySize])) }
-    return list
+    if !isTied { list.append((.outputWeight, [outputRows, outputInputSize])) }
+    if hasOutputBias { list.append((.outputBias, [outputRows])) }
+    return list + tailParameters
   }
 
   /// The width of the top layer's hidden state.

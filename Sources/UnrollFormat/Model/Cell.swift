@@ -111,5 +111,8 @@ extension LayerArchitecture {
 
 extension Architecture {
   /// The features that a reader of the model must know, by name.
-  public var requiredFeatures: [String] { Set(layers.compactMap(\.cell.facts.feature)).sorted() }
+  public var requiredFeatures: [String] {
+    let cells = Set(layers.compactMap(\.cell.facts.feature))
+    return cells.union(tails.isEmpty ? [] : [outputKind.rawValue]).sorted()
+  }
 }

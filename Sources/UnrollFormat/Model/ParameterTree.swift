@@ -25,16 +25,21 @@ public struct ParameterPath: Sendable, Hashable, Comparable, CustomStringConvert
 
   /// The rows of the tokens, `[V, D]`.
   public static let embeddingWeight = ParameterPath("/model/embedding/weight")
-  /// The weight that turns a hidden state into logits, `[V, H]`.
+  /// The weight that turns a hidden state into logits, `[V, H]`; with tails `[head + tails, H]`.
   public static let outputWeight = ParameterPath("/model/output/weight")
   /// The projection of the hidden state before the output weight, `[D, H]`.
   public static let outputProjection = ParameterPath("/model/output/projection")
-  /// The bias of the logits, `[V]`.
+  /// The bias of the logits, `[V]`; with tails `[head + tails]`.
   public static let outputBias = ParameterPath("/model/output/bias")
 
   /// Returns the path of a parameter of one layer, counted from 0.
   public static func layer(_ index: Int, _ parameter: LayerParameter) -> ParameterPath {
     ParameterPath("\(Layout.layer(index))/\(parameter.rawValue)")
+  }
+
+  /// Returns the path of a parameter of one tail of an adaptive softmax, counted from 0.
+  public static func tail(_ index: Int, _ parameter: TailParameter) -> ParameterPath {
+    ParameterPath("\(Layout.tail(index))/\(parameter.rawValue)")
   }
 
   /// Returns the path of the group of a layer's parameters, counted from 0.

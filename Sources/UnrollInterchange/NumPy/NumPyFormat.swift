@@ -9,6 +9,8 @@ import UnrollTokenization
 public enum NumPyFormat: NameWritingFormat {
   /// The name in reports.
   public static let name = "npz"
+  /// A linear layer, or the head and the tails of an adaptive softmax.
+  public static let outputs = OutputKind.allCases
   /// The extension.
   public static let fileExtensions = ["npz"]
 

@@ -11,6 +11,8 @@ import UnrollTokenization
 public enum PyTorchFormat: NameWritingFormat {
   /// The name in reports.
   public static let name = "pytorch"
+  /// A linear layer, or the head and the tails of an adaptive softmax.
+  public static let outputs = OutputKind.allCases
 
   /// Returns `true` if a file was written by `torch.save` of any version, or is of a related
   /// format.

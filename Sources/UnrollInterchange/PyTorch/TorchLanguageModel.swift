@@ -19,6 +19,8 @@ struct TorchLanguageModel {
   /// The projection before the output, which only files of Unroll have.
   private let projection: NamedTensor?
   private static let projectionName = "projection.weight"
+  /// The head and the tails of an adaptive softmax; `nil` for one softmax.
+  private let adaptive: AdaptiveNames?
 
   /// Assigns roles and checks every shape.
   ///
@@ -36,17 +38,20 @@ struct TorchLanguageModel {
       of: stack, in: model, nonlinearity: nonlinearity, metadata: metadata)
     let isProjected = metadata?.isProjected == true
     projection = isProjected ? model.tensors.first { $0.name == Self.projectionName } : nil
+    adaptive = try AdaptiveNames(in: model)
     parts = try EmbeddingAndOutput(
       in: model, besides: stack.names.union([projection?.name].compactMap { $0 }),
       D: layers.first?.inputSize ?? 0,
-      H: isProjected ? layers.first?.inputSize ?? 0 : layers.last?.outputSize ?? 0)
+      H: isProjected ? layers.first?.inputSize ?? 0 : layers.last?.outputSize ?? 0,
+      adaptive: adaptive)
     var architecture = Architecture(
-      vocabularySize: parts.output.tensor.shape.dimensions[0],
+      vocabularySize: adaptive?.vocabularySize ?? parts.output.tensor.shape.dimensions[0],
       embeddingSize: layers.first?.inputSize ?? 0, layers: layers,
       isTied: parts.embedding?.isSame(as: parts.output) == true,
       hasOutputBias: parts.outputBias != nil)
     if parts.embedding == nil { architecture.input = .oneHot }
     architecture.hasOutputProjection = isProjected
+    architecture.tails = adaptive?.sizes ?? []
     self.architecture = architecture
     try checkOverlap()
     try checkShapes()
@@ -119,6 +124,10 @@ struct TorchLanguageModel {
     roles[.outputProjection] = projection
     roles[.outputWeight] = parts.output
     roles[.outputBias] = parts.outputBias
+    for (index, tail) in (adaptive?.tails ?? []).enumerated() {
+      roles[.tail(index, .projection)] = tail.projection
+      roles[.tail(index, .weight)] = tail.weight
+    }
     return roles
   }
 
@@ -259,7 +268,8 @@ struct TorchLanguageModel {
       notes.append(
         Note(
           place: model.file.place,
-          message: "assumed from names and shapes: \(list(assumed)), softmax"))
+          message:
+            "assumed from names and shapes: \(list(assumed)), \(adaptive?.assumption ?? "softmax")"))
     }
     if let bias = parts.assumedBias, !bias.isMapped {
       notes.append(Note(place: bias.fileName, message: "assumed to be the bias of the output"))

@@ -11,6 +11,8 @@ import UnrollTokenization
 public enum SafetensorsFormat: NameWritingFormat {
   /// The name in reports.
   public static let name = "safetensors"
+  /// A linear layer, or the head and the tails of an adaptive softmax.
+  public static let outputs = OutputKind.allCases
   /// The extension.
   public static let fileExtensions = ["safetensors"]
 

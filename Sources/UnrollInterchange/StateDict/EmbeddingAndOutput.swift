@@ -27,14 +27,22 @@ struct EmbeddingAndOutput {
   ///   - names: The names of the recurrent tensors.
   ///   - D: The input size of the first recurrent layer.
   ///   - H: The hidden size of the last recurrent layer.
+  ///   - adaptive: The head and the tails of an adaptive softmax; `nil` for one softmax.
   /// - Throws: `InterchangeError` naming tensors that fit no role, or several.
-  init(in model: NamedTensors, besides names: Set<String>, D: Int, H: Int) throws {
-    let rest = model.tensors.filter { !names.contains($0.name) }
+  init(
+    in model: NamedTensors, besides names: Set<String>, D: Int, H: Int, adaptive: AdaptiveNames? = nil
+  ) throws {
+    let tails = adaptive.map { $0.names.subtracting([$0.head.name]) } ?? []
+    let rest = model.tensors.filter { !names.contains($0.name) && !tails.contains($0.name) }
     let matrices = rest.filter { $0.tensor.shape.rank == 2 }
     let pairs = Self.pairs(of: matrices, in: model, D: D, H: H)
-    let chosen =
-      Self.choose(pairs, model: model).map { ($0.embedding, $0.output) }
-      ?? Self.outputOfOneHots(matrices, D: D, H: H, model: model).map { (nil, $0) }
+    let chosen: (embedding: NamedTensor?, output: NamedTensor)? =
+      if let adaptive {
+        (try Self.embedding(besides: adaptive, matrices, model, D: D, H: H), adaptive.head)
+      } else {
+        Self.choose(pairs, model: model).map { ($0.embedding, $0.output) }
+          ?? Self.outputOfOneHots(matrices, D: D, H: H, model: model).map { (nil, $0) }
+      }
     if chosen == nil, let kind = Self.otherKind(matrices, D: D, H: H) {
       throw model.roleError(
         expected: "an embedding [V, \(D)] and an output [V, \(H)] beside the recurrent layers",
@@ -115,6 +123,26 @@ struct EmbeddingAndOutput {
         return fits && embedding.name != output.name ? (embedding, output) : nil
       }
     }
+  }
+
+  /// Returns the only matrix that can be the embedding of a model with an adaptive softmax.
+  ///
+  /// - Throws: `InterchangeError` if none or several can, or the head does not fit the recurrent layers.
+  private static func embedding(
+    besides adaptive: AdaptiveNames, _ matrices: [NamedTensor], _ model: NamedTensors, D: Int,
+    H: Int
+  ) throws -> NamedTensor {
+    let candidates = matrices.filter {
+      $0.name != adaptive.head.name && $0.tensor.shape == [adaptive.vocabularySize, D]
+    }
+    guard candidates.count == 1, adaptive.head.tensor.shape.dimensions[1] == H else {
+      throw model.roleError(
+        expected:
+          "one embedding [\(adaptive.vocabularySize), \(D)] and an adaptive softmax over hidden states [\(H)]",
+        found: describe(matrices),
+        advice: "a model with other layers between these parts cannot be converted")
+    }
+    return candidates[0]
   }
 
   /// Returns the only matrix, if its number of tokens equals the input size of the first layer: the

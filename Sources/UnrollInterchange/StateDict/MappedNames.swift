@@ -87,13 +87,27 @@ struct MappedNames {
   private static let fixed: [String: ParameterPath] = [
     "encoder.weight": .embeddingWeight, "decoder.weight": .outputWeight,
     "decoder.bias": .outputBias, "projection.weight": .outputProjection,
+    "decoder.head.weight": .outputWeight, "decoder.head.bias": .outputBias,
   ]
+
+  /// Returns the parameter of a tail of an adaptive softmax with the role `decoder.tail.0.1.weight`; `nil` for other
+  /// roles.
+  private static func tail(_ role: String) -> ParameterPath? {
+    let parts = role.split(separator: ".", omittingEmptySubsequences: false)
+    guard parts.count == 5, parts[..<2] == ["decoder", "tail"], parts[4] == "weight",
+      let index = Int(parts[2]), index >= 0, "\(index)" == parts[2],
+      let place = ["0", "1"].firstIndex(of: parts[3])
+    else { return nil }
+    return .tail(index, [.projection, .weight][place])
+  }
 
   /// Returns the parameter of each role in a map, by the rules of reading.
   private static func paths(_ map: NameMap) throws -> [String: ParameterPath] {
-    let recurrent = Set(map.names.keys).subtracting(fixed.keys)
-    let layers = RecurrentStack.parameters(among: recurrent) ?? [:]
-    let paths = fixed.filter { map.names[$0.key] != nil }.merging(layers) { first, _ in first }
+    let tails = Dictionary(
+      map.names.keys.compactMap { role in tail(role).map { (role, $0) } }, uniquingKeysWith: { first, _ in first })
+    let others = fixed.filter { map.names[$0.key] != nil }.merging(tails) { first, _ in first }
+    let layers = RecurrentStack.parameters(among: Set(map.names.keys).subtracting(others.keys)) ?? [:]
+    let paths = others.merging(layers) { first, _ in first }
     if let other = map.names.keys.filter({ paths[$0] == nil }).min() {
       throw error(
         map, other,

@@ -132,6 +132,11 @@ public struct NameMap: Sendable, Hashable {
     case ParameterPath.outputBias.description: return "decoder.bias"
     default:
       let parts = key.split(separator: "/")
+      if parts.count == 5, let tail = Int(parts[3]), let parameter = TailParameter(rawValue: String(parts[4])),
+        key == ParameterPath.tail(tail, parameter).description
+      {
+        return "decoder.tail.\(tail).\(parameter == .projection ? 0 : 1).weight"
+      }
       guard parts.count == 4, let layer = Int(parts[2]),
         let parameter = LayerParameter(rawValue: String(parts[3])),
         key == ParameterPath.layer(layer, parameter).description

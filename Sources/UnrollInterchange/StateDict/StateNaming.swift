@@ -85,7 +85,11 @@ enum StateNaming {
       let encoder = architecture.input == .embedding ? ["encoder"] : []
       let recurrent =
         Self.isOneModule(architecture) ? ["rnn"] : ["rnns"] + layers.map { "rnns.\($0)" }
+      let tails = architecture.tails.indices.flatMap { index in
+        ["", ".0", ".1"].map { "decoder.tail.\(index)\($0)" }
+      }
       return [""] + encoder + recurrent + ["decoder"]
+        + (tails.isEmpty ? [] : ["decoder.head", "decoder.tail"] + tails)
     case .awdLSTM where isOfQRNNs(architecture):
       return ["", "encoder", "rnns"]
         + layers.flatMap { ["rnns.\($0)", "rnns.\($0).linear", "rnns.\($0).linear.module"] }
@@ -109,6 +113,22 @@ enum StateNaming {
     }
   }
 
+  /// Returns the names of a linear output layer, or of PyTorch's `nn.AdaptiveLogSoftmaxWithLoss`.
+  private static func outputNames(
+    of architecture: Architecture
+  ) -> [(path: ParameterPath, name: String)] {
+    guard !architecture.tails.isEmpty else {
+      return [(.outputWeight, "decoder.weight"), (.outputBias, "decoder.bias")]
+    }
+    let tails = architecture.tails.indices.flatMap { index -> [(ParameterPath, String)] in
+      [
+        (.tail(index, .projection), "decoder.tail.\(index).0.weight"),
+        (.tail(index, .weight), "decoder.tail.\(index).1.weight"),
+      ]
+    }
+    return [(.outputWeight, "decoder.head.weight"), (.outputBias, "decoder.head.bias")] + tails
+  }
+
   /// Returns the names of all parameters that such layers can have, in the program's order; a
   /// parameter may have two.
   func names(of architecture: Architecture) -> [(path: ParameterPath, name: String)] {
@@ -126,10 +146,7 @@ enum StateNaming {
         }
       }
       return [(.embeddingWeight, "encoder.weight")] + recurrent
-        + [
-          (.outputProjection, "projection.weight"), (.outputWeight, "decoder.weight"),
-          (.outputBias, "decoder.bias"),
-        ]
+        + [(.outputProjection, "projection.weight")] + Self.outputNames(of: architecture)
     case .awdLSTM where isOfQRNNs(architecture):
       let recurrent = layers.flatMap { index in
         [

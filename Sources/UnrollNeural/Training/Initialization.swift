@@ -59,7 +59,10 @@ public enum Initialization: String, Sendable, CaseIterable {
       switch (self, path) {
       case (.pytorch, .embeddingWeight): return source.normal(count, deviation: 1)
       case (.pytorch, _):
-        return source.uniform(count, bound: 1 / Double(architecture.outputInputSize).squareRoot())
+        // A linear layer's bound follows from the width of its input; that of a bias is the weight's.
+        let width =
+          shape.dimensions.count == 2 ? shape.dimensions[1] : architecture.outputInputSize
+        return source.uniform(count, bound: 1 / Double(width).squareRoot())
       case (_, .outputBias): return Array(repeating: 0, count: count)
       default: return source.uniform(count, bound: 0.1)
       }

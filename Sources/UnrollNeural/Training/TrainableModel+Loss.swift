@@ -47,7 +47,10 @@ extension TrainableModel {
 
   /// Computes a loss and leaves the gradients of the output layer and of its input.
   private func crossEntropy(_ targets: [Int32], hidden: [Float], scale: Float) throws -> Double {
-    try output.crossEntropy(
+    guard architecture.tails.isEmpty else {
+      return try adaptiveCrossEntropy(targets, hidden: hidden, scale: scale)
+    }
+    return try output.crossEntropy(
       targets, scale: scale, hidden: hidden,
       projection: architecture.hasOutputProjection ? numbers(.outputProjection) : nil,
       weight: numbers(architecture.isTied ? .embeddingWeight : .outputWeight),

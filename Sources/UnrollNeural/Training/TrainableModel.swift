@@ -28,6 +28,8 @@ public final class TrainableModel {
   private var layerGradients: [LayerGradients] = []
   /// With a tied weight, the gradient of the output's use of it and of the embedding's.
   var outputGradients = OutputGradients()
+  /// The gradients of the tails of an adaptive softmax.
+  var tailGradients: [OutputGradients]
   private var embeddingGradient = RowGradient(width: 0)
   /// The regularization of the current window.
   var regularizer = Regularizer()
@@ -63,7 +65,8 @@ public final class TrainableModel {
       try TrainableLayer(layer, index: index, parameters: own, products: products)
     }
     output = TrainableOutput(
-      V: architecture.vocabularySize, H: architecture.outputInputSize, products: products)
+      V: architecture.outputRows, H: architecture.outputInputSize, products: products)
+    tailGradients = architecture.tails.map { _ in OutputGradients() }
   }
 
   /// The current parameters; they share their memory with the model until it changes them.
@@ -143,6 +146,7 @@ public final class TrainableModel {
     let taken = gradients
     (replaced, accumulated) = (nil, nil)
     (outputGradients.weight, outputGradients.bias, outputGradients.projection) = ([], [], [])
+    tailGradients = architecture.tails.map { _ in OutputGradients() }
     (layerGradients, embeddingGradient) = ([], RowGradient(width: 0))
     return taken
   }
@@ -159,6 +163,10 @@ public final class TrainableModel {
     if architecture.hasOutputBias { tree[.outputBias] = .dense(outputGradients.bias) }
     if architecture.hasOutputProjection {
       tree[.outputProjection] = .dense(outputGradients.projection)
+    }
+    for (index, tail) in tailGradients.enumerated() {
+      tree[.tail(index, .projection)] = .dense(tail.projection)
+      tree[.tail(index, .weight)] = .dense(tail.weight)
     }
     for (index, layer) in layerGradients.enumerated() {
       for (parameter, gradient) in layer.numbers {
@@ -215,6 +223,7 @@ public final class TrainableModel {
     memory = WindowMemory(layers: layers.count)
     layerGradients = []
     outputGradients = OutputGradients()
+    tailGradients = architecture.tails.map { _ in OutputGradients() }
     embeddingGradient = RowGradient(width: 0)
     replaced = nil
   }

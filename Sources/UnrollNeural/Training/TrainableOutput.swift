@@ -191,7 +191,13 @@ struct OutputGradients {
   /// The gradient of the projection before the weight, `[H, top]`; empty without one.
   var projection: [Float] = []
   /// `[rows, V]` in panels: the logits of one block of rows, then their gradients.
-  private var logits: [Float] = []
+  var logits: [Float] = []
+
+  /// Sets the gradients of a layer that no row of a window needs, all zeros.
+  mutating func clear(weight weightCount: Int, projection projectionCount: Int) {
+    weight = Array(repeating: 0, count: weightCount)
+    projection = Array(repeating: 0, count: projectionCount)
+  }
 
   /// The addresses.
   struct Buffers {

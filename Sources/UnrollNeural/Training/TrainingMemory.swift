@@ -32,6 +32,10 @@ extension TrainableModel {
     }
     // The projected states, and their gradients.
     if architecture.hasOutputProjection { perPrediction += 2 * architecture.embeddingSize }
+    // The hidden states that a tail needs, their projections, and the gradients of both.
+    if let widest = architecture.tails.map(\.projectionSize).max() {
+      perPrediction += 2 * (architecture.outputInputSize + widest)
+    }
     let predictions = Optional(T).times(B)
     var model = architecture.parameters.reduce(0 as Int?) { sum, parameter in
       let isEmbedding = parameter.path == .embeddingWeight && !architecture.isTied
@@ -50,7 +54,8 @@ extension TrainableModel {
       model = model.plus(projection.times(2))
     }
     let rows = predictions.map { min($0, TrainableOutput.largestBlock) }
-    let logits = rows.times(architecture.vocabularySize)
+    // Head and tails are computed one after the other.
+    let logits = rows.times(architecture.tails.reduce(architecture.outputRows) { max($0, $1.size) })
     return model.plus(logits).plus(Optional(perColumn).times(B))
       .plus(predictions.times(perPrediction)).times(MemoryLayout<Float>.size)
   }

@@ -10,7 +10,7 @@ extension Rule {
     fix: "write the file again with the tool that made it; a part is missing"
   ) { contents in
     [
-      (Layout.layers, 2), (Layout.provenance, 3), (Layout.optimizerGroups, 2),
+      (Layout.layers, 2), (Layout.tails, 2), (Layout.provenance, 3), (Layout.optimizerGroups, 2),
       (Layout.trainingHidden, 2),
     ].flatMap { group, digits in
       let names = contents.members(of: group)

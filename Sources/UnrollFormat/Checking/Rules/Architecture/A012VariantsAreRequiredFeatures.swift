@@ -1,14 +1,15 @@
 // Rule A012.
 
 extension Rule {
-  /// A file MUST list the cells of its layers that are not of every version of the format.
-  static let cellsAreRequiredFeatures = Rule(
+  /// A file MUST list the cells and the output that are not of every version of the format.
+  static let variantsAreRequiredFeatures = Rule(
     id: "A012", level: .error,
     summary: """
-      A file with a layer whose `cell` is "mingru" or "qrnn" MUST list that name in `required_features`.
+      A file with a layer whose `cell` is "mingru" or "qrnn", or an output whose `kind` is \
+      "adaptive_softmax", MUST list that name in `required_features`.
       """,
     why:
-      "A reader that does not know the cell then says so, and does not take the file for damaged.",
+      "A reader that does not know them then says so, and does not take the file for damaged.",
     example: "`/model/layers/00` has `cell` \"qrnn\", and the root has no `required_features`.",
     fix: Fix.convertAgain
   ) { contents in
