@@ -222,7 +222,7 @@ private struct TreePass {
   /// no sentence ends.
   private func chain(from nodes: [Int]) -> [[Int]] {
     var levels = [nodes]
-    while (levels.count + 1) * nodes.count <= LanguageModel.window, let last = levels.last,
+    while (levels.count + 1) * nodes.count <= LanguageModel.tokensAtOnce, let last = levels.last,
       last.allSatisfy({ tree.nodes[$0].children.count == 1 })
     {
       let next = last.map { tree.nodes[$0].children.lowerBound }
@@ -236,8 +236,8 @@ private struct TreePass {
   private mutating func read(_ levels: [[Int]]) throws {
     let count = levels[0].count
     var states: [RecurrentState] = []
-    for first in stride(from: 0, to: count, by: LanguageModel.window) {
-      let block = first..<min(first + LanguageModel.window, count)
+    for first in stride(from: 0, to: count, by: LanguageModel.tokensAtOnce) {
+      let block = first..<min(first + LanguageModel.tokensAtOnce, count)
       let nodes = levels.flatMap { $0[block] }
       var next = state.selecting(
         levels[0][block].map { tree.nodes[$0].parent.map { columns[$0] } ?? 0 })
@@ -245,7 +245,7 @@ private struct TreePass {
         inputs: nodes.map { tree.nodes[$0].token }, state: &next)
       waiting += nodes
       states.append(next)
-      if waiting.count >= LanguageModel.window { try ask() }
+      if waiting.count >= LanguageModel.tokensAtOnce { try ask() }
     }
     state = RecurrentState(joining: states) ?? state
     for (column, node) in (levels.last ?? []).enumerated() { columns[node] = column }

@@ -82,7 +82,7 @@ public struct NewModel: Sendable {
           activation: activation ?? cell.facts.activations[0], bias: cell.facts.biases[0])
       }, isTied: isTied)
     // As AWD-QRNN has it: only the gates of the first layer see two inputs.
-    if cell.facts.hasInputWindow { architecture.layers[0].window = 2 }
+    if cell.facts.hasInputWindow { architecture.layers[0].inputWindow = 2 }
     // Each parameter has a weight and a gradient.
     let bytes = architecture.parameters.reduce(0.0) {
       $0 + 8 * $1.shape.dimensions.map(Double.init).reduce(1, *)
