@@ -124,7 +124,7 @@ def verify(file):
     root = file["/"]
     expect(attribute(root, "format") == "unroll", "not an Unroll checkpoint")
     expect(attribute(root, "format_version", "").startswith("1."), "not of version 1")
-    unknown = set(attribute(root, "required_features", [])) - {"mingru", "qrnn"}
+    unknown = set(attribute(root, "required_features", [])) - {"mingru", "qrnn", "adaptive_softmax"}
     expect(not unknown, "needs features that are not known here")
     expect(attribute(root, "complete") == 1, "never completed")
     for path, item, first in walk(file):
@@ -204,9 +204,27 @@ def log_probabilities(model, ids):
         if "projection" in output:
             x = numbers(output["projection"]) @ x
         logits = weight @ x + (numbers(output["bias"]) if "bias" in output else 0.0)
-        largest = logits.max()
-        result.append(logits[target] - largest - np.log(np.exp(logits - largest).sum()))
+        result.append(log_probability(output, logits, x, target, len(rows)))
     return np.array(result)
+
+
+def log_softmax(logits):
+    largest = logits.max()
+    return logits - largest - np.log(np.exp(logits - largest).sum())
+
+
+def log_probability(output, logits, x, target, tokens):
+    """That of a token: of the head, or of the tail that has it and in that tail."""
+    head = log_softmax(logits)
+    tails = [output["tails"][name] for name in sorted(output["tails"])] if "tails" in output else []
+    first = tokens - sum(attribute(tail, "size") for tail in tails)
+    if target < first:
+        return head[target]
+    for k, tail in enumerate(tails):
+        if target < first + attribute(tail, "size"):
+            inside = numbers(tail["weight"]) @ (numbers(tail["projection"]) @ x)
+            return head[len(head) - len(tails) + k] + log_softmax(inside)[target - first]
+        first += attribute(tail, "size")
 
 
 def self_test(file):

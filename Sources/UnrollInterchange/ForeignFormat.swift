@@ -133,6 +133,13 @@ extension ForeignFormat {
         fix: "keep it as a checkpoint"
           + (AWDFormat.cells.contains(layer.cell) ? ", or write it as NAME.awd.pt" : ""))
     }
+    guard outputs.contains(architecture.outputKind) else {
+      throw InterchangeError(
+        file: "the checkpoint", place: "/model/output",
+        expected: "one softmax over all tokens, the only output of \(name)",
+        found: architecture.outputKind.rawValue,
+        fix: "write it as NAME.pt or NAME.safetensors, which have the head and the tails")
+    }
   }
 
   /// `true` if tensors have names, by default `false`.

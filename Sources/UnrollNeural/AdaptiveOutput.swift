@@ -4,8 +4,9 @@
 import UnrollFormat
 import UnrollTensors
 
-/// The output layer of an adaptive softmax (Grave et al. 2017, "Efficient softmax approximation for GPUs").
+/// The output layer of an adaptive softmax.
 ///
+/// See Grave and others 2017, "Efficient softmax approximation for GPUs".
 /// `log p(w) = head(w)` for a token of the head, and `log p(w) = head(tail) + tail(w)` for one of a tail, where head and
 /// tails are log-softmaxes. Log-probabilities of targets compute the tails of the targets only, after the hidden states
 /// that need them.
@@ -97,7 +98,7 @@ struct AdaptiveOutput: OutputDistribution {
 
   /// Computes logits of all tokens whose softmax is the distribution.
   ///
-  /// Those of the head are as they are. The logits of a tail are shifted, so that the sum of their exponentials is the
+  /// The logits of the head are as they are. The logits of a tail are shifted, so that the sum of their exponentials is the
   /// exponential of the tail's logit in the head. The partition functions are therefore those of the head. The entropy
   /// is that of the head plus, for each tail, its entropy times its probability.
   func forEachPanel(
@@ -106,7 +107,7 @@ struct AdaptiveOutput: OutputDistribution {
     _ body: (UnsafePointer<Float>, Range<Int>, Range<Int>) -> Void
   ) throws -> [Double] {
     var tailLogits = [Float](repeating: 0, count: M * tails.count)
-    var part: [Float] = []
+    let part = ScratchBuffer<Float>()
     let logPartitions = try head.forEachPanel(
       M: M, hidden: hidden, scratch: &scratch, entropies: &entropies
     ) { logits, rows, panel in
@@ -119,18 +120,17 @@ struct AdaptiveOutput: OutputDistribution {
       }
       guard own.count < panel.count else { return body(logits, rows, panel) }
       guard !own.isEmpty else { return }
-      part.withScratch(rows.count * own.count) { part in
-        for index in rows.indices {
-          (part + (index - rows.lowerBound) * own.count)
-            .update(from: logits + (index - rows.lowerBound) * panel.count, count: own.count)
-        }
-        body(part, rows, own)
+      let compact = part.room(for: rows.count * own.count)
+      for place in 0..<rows.count {
+        (compact + place * own.count).update(from: logits + place * panel.count, count: own.count)
       }
+      body(compact, rows, own)
     }
     for (index, tail) in tails.enumerated() {
       var tailEntropies = [Double](repeating: 0, count: entropies.count)
       let tailPartitions = try tail.output.forEachPanel(
-        M: M, hidden: hidden, scratch: &scratch, entropies: &tailEntropies) { _, _, _ in }
+        M: M, hidden: hidden, scratch: &scratch, entropies: &tailEntropies
+      ) { _, _, _ in }
       let shifts = (0..<M).map {
         Float(Double(tailLogits[$0 * tails.count + index]) - tailPartitions[$0])
       }
@@ -142,15 +142,14 @@ struct AdaptiveOutput: OutputDistribution {
       _ = try tail.output.forEachPanel(
         M: M, hidden: hidden, scratch: &scratch, entropies: &noEntropies
       ) { logits, rows, panel in
-        part.withScratch(rows.count * panel.count) { part in
-          for (place, row) in rows.enumerated() {
-            for column in 0..<panel.count {
-              part[place * panel.count + column] = logits[place * panel.count + column] + shifts[row]
-            }
+        let shifted = part.room(for: rows.count * panel.count)
+        for (place, row) in rows.enumerated() {
+          for index in place * panel.count..<(place + 1) * panel.count {
+            shifted[index] = logits[index] + shifts[row]
           }
-          let first = tail.tokens.lowerBound
-          body(part, rows, panel.lowerBound + first..<panel.upperBound + first)
         }
+        let first = tail.tokens.lowerBound
+        body(shifted, rows, panel.lowerBound + first..<panel.upperBound + first)
       }
     }
     return logPartitions

@@ -87,6 +87,7 @@ private struct LinearMagnitudes: Sendable {
   /// Returns a bound of the sum of the magnitudes of an output's terms.
   ///
   /// - Parameter hidden: `[H]` the magnitudes of the input.
+  /// - Returns: The bound.
   func bound(_ hidden: [Double]) -> Double {
     let H = hidden.count
     let inputs =

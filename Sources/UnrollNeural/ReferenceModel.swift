@@ -72,6 +72,7 @@ public struct ReferenceModel: Sendable {
   /// - Parameters:
   ///   - head: The logits of the head's tokens, then of the tails.
   ///   - hidden: `[H]`
+  /// - Returns: The logits.
   private func withTails(head: [Double], hidden: [Double]) -> [Double] {
     let headSize = architecture.headSize
     let tails = architecture.tails.indices.map { index -> [Double] in

@@ -33,6 +33,17 @@ struct NewModelOptions: ParsableArguments {
   var tied = false
 
   @Option(
+    help: ArgumentHelp(
+      "Adaptive softmax: the first token of each tail, in a vocabulary by frequency, as 2000,10000.",
+      valueName: "tokens"))
+  var adaptiveCutoffs: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Factor by which each tail's projection is narrower (default: 4).", valueName: "x"))
+  var adaptiveFactor: Double?
+
+  @Option(
     name: .customLong("init"),
     help: ArgumentHelp(
       "Weight initialization: word_language_model, pytorch, orthogonal or irnn "
@@ -64,7 +75,36 @@ struct NewModelOptions: ParsableArguments {
     return sizes.count == 1 ? Array(repeating: sizes[0], count: numLayers ?? 2) : sizes
   }
 
+  /// The order of the tokens of a new vocabulary: the tails of an adaptive softmax are for rare ones.
+  var vocabularyOrder: VocabularyOrder { adaptiveCutoffs == nil ? .firstSeen : .frequency }
+
+  /// The first tokens of the tails; 0 for what is no number.
+  private var cutoffs: [Int] {
+    (adaptiveCutoffs?.split(separator: ",", omittingEmptySubsequences: false) ?? []).map {
+      Int($0) ?? 0
+    }
+  }
+
+  private func validateOutput() throws {
+    guard cutoffs.allSatisfy({ $0 > 0 }), cutoffs.count <= 16,
+      zip(cutoffs, cutoffs.dropFirst()).allSatisfy({ $0 < $1 })
+    else {
+      throw ValidationError("--adaptive-cutoffs takes at most 16 ascending numbers, as 2000,10000.")
+    }
+    guard adaptiveFactor == nil || adaptiveCutoffs != nil else {
+      throw ValidationError("--adaptive-factor is for a model with --adaptive-cutoffs.")
+    }
+    guard (1...1000).contains(adaptiveFactor ?? 4) else {
+      throw ValidationError("--adaptive-factor is 1 to 1000.")
+    }
+    guard !tied || adaptiveCutoffs == nil else {
+      throw ValidationError(
+        "--tied shares one weight of all tokens, which --adaptive-cutoffs divides: leave one out.")
+    }
+  }
+
   func validate() throws {
+    try validateOutput()
     let limit = 1...1_000_000
     guard (1...100).contains(numLayers ?? 1) else {
       throw ValidationError("--num-layers is 1 to 100.")
@@ -122,6 +162,8 @@ struct NewModelOptions: ParsableArguments {
     model.embeddingSize = embeddingSize ?? width ?? model.embeddingSize
     model.hiddenSizes = sizes ?? model.hiddenSizes
     model.isTied = tied
+    model.adaptiveCutoffs = cutoffs
+    model.adaptiveFactor = adaptiveFactor ?? model.adaptiveFactor
     model.initialization = initialization ?? model.initialization
     model.forgetBias = forgetBias
     model.seed = seed ?? model.seed

@@ -101,10 +101,11 @@ struct NewVocabularyOptions: ParsableArguments {
   /// - Parameters:
   ///   - train: The training text.
   ///   - lines: The tokens around lines, added to a vocabulary built from the text.
+  ///   - order: The order of the tokens of a vocabulary built from the text.
   /// - Returns: Both.
   /// - Throws: The errors of reading the text, the list or the tokenizer's file.
   func tokens(
-    train: String, lines: SpecialTokens
+    train: String, lines: SpecialTokens, order: VocabularyOrder
   ) throws -> (tokenizer: Tokenizer, vocabulary: Vocabulary) {
     let listed = try vocabulary.map {
       try Vocabulary(contentsOf: $0)
@@ -112,11 +113,11 @@ struct NewVocabularyOptions: ParsableArguments {
     if case .kind(.bpe, _) = source { return try learned(from: train) }
     let (tokenizer, vocabulary) = try source.tokens(listed, appendsEndOfSentence: appendEos)
     if let vocabulary { return (tokenizer, vocabulary) }
-    return try counted(tokenizer.kind, in: train, lines)
+    return try counted(tokenizer.kind, in: train, lines, order)
   }
 
   private func counted(
-    _ kind: TokenizerKind, in train: String, _ lines: SpecialTokens
+    _ kind: TokenizerKind, in train: String, _ lines: SpecialTokens, _ order: VocabularyOrder
   ) throws -> (tokenizer: Tokenizer, vocabulary: Vocabulary) {
     var tokenizer = Tokenizer(kind: kind)
     if kind != .whitespace {
@@ -125,6 +126,7 @@ struct NewVocabularyOptions: ParsableArguments {
       tokenizer.appendsEndOfSentence = false
     }
     var training = VocabularyTraining(tokenizer: tokenizer)
+    training.order = order
     training.minimumCount = minCount ?? 1
     training.maximumSize = vocabularySize
     lines.apply(to: &training)

@@ -37,6 +37,14 @@ struct TrainingOptions: ParsableArguments {
   var shards: Int?
 
   @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "Approximate the loss: a softmax over the target and N drawn tokens of a vocabulary by frequency. "
+        + "Evaluations are exact.",
+      valueName: "n"))
+  var sampledSoftmax: Int?
+
+  @Option(
     help: ArgumentHelp(
       "Optimizer: \(Self.optimizers), with optional hyperparameters, as adam,beta1=0.8 "
         + "(default: sgd).",
@@ -142,7 +150,7 @@ struct TrainingOptions: ParsableArguments {
     let counts = [
       ("--epochs", epochs), ("--steps", steps), ("--batch-size", batchSize), ("--bptt", bptt),
       ("--gradient-accumulation", gradientAccumulation), ("--unfreeze-every", unfreezeEvery),
-      ("--shards", shards),
+      ("--shards", shards), ("--sampled-softmax", sampledSoftmax),
     ]
     for case (let name, let value?) in counts where !(1...Int(Int32.max)).contains(value) {
       throw ValidationError("\(name) is 1 to \(Int32.max).")
@@ -202,6 +210,7 @@ struct TrainingOptions: ParsableArguments {
     if sentences { given.windowKind = .sentence } else if randomBptt { given.windowKind = .random }
     if let gradientAccumulation { given.accumulation = gradientAccumulation }
     if let shards { given.shards = shards }
+    if let sampledSoftmax { given.sampledSoftmax = sampledSoftmax }
     if let schedule { given.schedule = try self.schedule(schedule) }
     if dropout != nil || terms != nil { given.regularization = try regularization }
     if let averageAfter { given.averageAfter = averageAfter }

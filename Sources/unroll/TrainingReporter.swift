@@ -69,6 +69,7 @@ struct TrainingReporter {
     try events?.write(settings: run.settings)
     progress.finish()
     progress = Progress()
+    for remark in run.outputRemarks { Output.note("note: \(remark)") }
     (start, lastStep) = (.now, .now)
     let kept = run.retention == nil ? "" : "\tretention_ppl"
     if !json && printsTable {

@@ -31,7 +31,8 @@ extension Checkpoint {
   /// A model with seeded weights; V 11 words among them `<eos>` and, if asked, `<unk>`.
   public static func small(
     cell: Cell = .lstm, tied: Bool = false, hidden: [Int] = [7, 6], embedding: Int = 5,
-    unknown: Bool = true, activation: Activation = .tanh, seed: UInt64 = 1
+    unknown: Bool = true, activation: Activation = .tanh, seed: UInt64 = 1,
+    tails: [OutputTail] = []
   ) -> Checkpoint {
     let words = ["the", "cat", "sat", "<eos>", "on", "a", "mat", "ü", "日本", "dog"]
     var vocabulary = Vocabulary(
@@ -50,8 +51,9 @@ extension Checkpoint {
       width = H
     }
     if cell.facts.hasInputWindow { layers[0].inputWindow = 2 }
-    let architecture = Architecture(
+    var architecture = Architecture(
       vocabularySize: vocabulary.count, embeddingSize: embedding, layers: layers, isTied: tied)
+    architecture.tails = tails
     var generator = SeededGenerator(seed: seed)
     var parameters = ParameterTree<Tensor>()
     for (path, shape) in architecture.parameters {

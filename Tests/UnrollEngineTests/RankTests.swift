@@ -62,6 +62,15 @@ import UnrollTensors
     }
   }
 
+  @Test("The head and the tails of an adaptive softmax are shared")
+  func adaptiveSoftmax() throws {
+    try withTemporaryFolder { folder in
+      var scene = try TrainingScene(folder, .small(tails: AdaptiveSoftmaxTests.smallTails))
+      scene.settings.shards = 3
+      try expectSameBytes(scene, ranks: [2, 3])
+    }
+  }
+
   @Test("Sentences are dealt to ranks, long ones as a whole", arguments: [1, 3, 4])
   func sentences(shards: Int) throws {
     try withTemporaryFolder { folder in

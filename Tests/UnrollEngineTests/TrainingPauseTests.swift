@@ -94,6 +94,7 @@ import UnrollTokenization
     OptimizerKind.allCases.map(\.rawValue) + ScheduleKind.allCases.map(\.rawValue) + [
       "momentum", "accumulation", "layer decay and unfreezing", "frozen", "clipped by value",
       "dropout", "AWD-LSTM", "bf16", "shards",
+      "sampled softmax",
     ]
 
   /// Every rule and every schedule, layers of their own rates, frozen parts, accumulated gradients.
@@ -138,6 +139,7 @@ import UnrollTokenization
           RegularizationTerm(site: .output, kind: .temporal, rate: 1),
         ]
       case "shards": settings.shards = 3
+      case "sampled softmax": settings.sampledSoftmax = 4
       case "bf16": settings.precision = .bfloat16
       case "frozen": settings.frozen = ["embedding", "layers/00"]
       default: settings.clip = .value(0.01)

@@ -199,6 +199,9 @@ extension Mutation {
       rule: "A012",
       outline: { $0.objects["/"]?.attributes["required_features"] = .texts(["mingru"]) },
       cell: .qrnn),
+    Mutation(
+      rule: "A013",
+      outline: { $0.objects["/model/output"]?.attributes["kind"] = .text("adaptive_softmax") }),
   ]
 
   private static let tensors: [Mutation] = [

@@ -41,7 +41,7 @@ struct ProducerPair: Sendable, CustomTestStringConvertible {
     ProducerPair(file: "tfjs/keras2/model.json", format: TensorFlowJSFormat.self),
     ProducerPair(file: "keras/gru.keras", format: TensorFlowFormat.self),
     ProducerPair(file: "onnx/lstm-script.onnx", format: SherpaFormat.self),
-    // What these formats have not.
+    // Left out: models that these formats lack.
     ProducerPair(
       file: "pytorch/lstm-state.pt", format: MLXFormat.self, exception: "the sum of the two biases"),
     ProducerPair(file: "pytorch/lstm-state.pt", format: KerasFormat.self, exception: "the sum of"),

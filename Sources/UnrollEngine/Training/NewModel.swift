@@ -19,6 +19,10 @@ public struct NewModel: Sendable {
   public var hiddenSizes = [200, 200]
   /// `true` if the output shares the embedding's weight.
   public var isTied = false
+  /// The first token of each tail of an adaptive softmax; none for one softmax over all tokens.
+  public var adaptiveCutoffs: [Int] = []
+  /// The factor by which the projection of each tail is narrower than that of the one before.
+  public var adaptiveFactor = 4.0
   /// Weight initialization.
   public var initialization = Initialization.wordLanguageModel
   /// The sum of the forget gates' biases; `nil` leaves them as initialized.
@@ -37,9 +41,19 @@ public struct NewModel: Sendable {
       "cell=\(cell.rawValue)", "activation=\((activation ?? cell.facts.activations[0]).rawValue)",
       "embedding=\(embeddingSize)",
       "hidden=\(hiddenSizes.map(String.init).joined(separator: ","))", "tied=\(isTied ? 1 : 0)",
+    ] + adaptiveArguments + [
       "initialization=\(initialization.rawValue)",
       "forget_bias=\(forgetBias.map { "\($0)" } ?? "drawn")", "model_seed=\(seed)",
     ]).joined(separator: "\n")
+  }
+
+  private var adaptiveArguments: [String] {
+    adaptiveCutoffs.isEmpty
+      ? []
+      : [
+        "adaptive_cutoffs=\(adaptiveCutoffs.map(String.init).joined(separator: ","))",
+        "adaptive_factor=\(adaptiveFactor)",
+      ]
   }
 
   /// Returns a model with initialized weights.
@@ -83,6 +97,16 @@ public struct NewModel: Sendable {
       }, isTied: isTied)
     // As AWD-QRNN has it: only the gates of the first layer see two inputs.
     if cell.facts.hasInputWindow { architecture.layers[0].inputWindow = 2 }
+    if !adaptiveCutoffs.isEmpty {
+      guard let tails = architecture.tails(cutoffs: adaptiveCutoffs, factor: adaptiveFactor) else {
+        throw refuse(
+          "--adaptive-cutoffs",
+          "ascending numbers from 1 to \(vocabulary.count - 1), few enough that the last projection has a width",
+          "\(adaptiveCutoffs.map(String.init).joined(separator: ",")) with --adaptive-factor \(adaptiveFactor)",
+          "give the first token of each tail, as 2000,10000, or a smaller factor")
+      }
+      architecture.tails = tails
+    }
     // Each parameter has a weight and a gradient.
     let bytes = architecture.parameters.reduce(0.0) {
       $0 + 8 * $1.shape.dimensions.map(Double.init).reduce(1, *)

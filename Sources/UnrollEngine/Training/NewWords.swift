@@ -66,6 +66,12 @@ public struct NewWords: Sendable {
         path: path, expected: "a model with an embedding, which gets new rows",
         found: "one with one-hot input", fix: "leave --vocabulary out")
     }
+    guard checkpoint.architecture.tails.isEmpty else {
+      throw EngineError(
+        path: path, expected: "one softmax over all tokens, which gets new rows",
+        found: "an adaptive softmax, whose tokens are in the order of their frequency",
+        fix: "leave --vocabulary out, or train a new model")
+    }
     guard [.whitespace, .character].contains(checkpoint.tokenizer.kind), old.scores == nil else {
       throw EngineError(
         path: path, expected: "a model of words or characters, which can lack some",

@@ -52,6 +52,21 @@ extension TrainingRun {
     }
   }
 
+  /// Refuses a sampled softmax that draws as many tokens as there are, or of a model that has none to sample.
+  static func checkSampledSoftmax(of state: TrainingState, _ architecture: Architecture) throws {
+    guard let count = state.sampledSoftmax else { return }
+    let V = architecture.vocabularySize
+    guard architecture.tails.isEmpty, count < V else {
+      throw EngineError(
+        path: "--sampled-softmax \(count)",
+        expected: architecture.tails.isEmpty
+          ? "fewer draws than the vocabulary has tokens, \(V)" : "one softmax over all tokens",
+        found: architecture.tails.isEmpty
+          ? "\(count)" : "an adaptive softmax, which is fast by itself",
+        fix: "leave --sampled-softmax out" + (architecture.tails.isEmpty ? ", or draw fewer" : ""))
+    }
+  }
+
   /// Refuses more shards than there are streams or sentences to deal to them.
   static func checkShards(of state: TrainingState) throws {
     let isBySentence = state.data.windowKind == .sentence

@@ -110,6 +110,7 @@ extension TrainingRun {
       let share = Double(window.count * own.count) / Double(predictions)
       var regularizer = Regularizer(state.regularization, seed: state.seed ?? 0, draw: draw)
       regularizer.firstColumn = own.lowerBound
+      regularizer.sampleCount = state.sampledSoftmax
       let mean = try model.backpropagate(
         inputs: tokens(window, own),
         targets: tokens(window.lowerBound + 1..<window.upperBound + 1, own),

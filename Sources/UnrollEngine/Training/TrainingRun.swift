@@ -92,6 +92,7 @@ public struct TrainingRun {
       state.data, train: train, valid: valid, of: checkpoint)
     if sentences != nil { state.data.tokens = streams.count }
     try Self.checkShards(of: state)
+    try Self.checkSampledSoftmax(of: state, checkpoint.architecture)
     try Self.check(state.data, architecture, optimizer, settings.regularization, memory: memory)
     model = try TrainableModel(
       architecture: architecture, parameters: checkpoint.parameters, precision: state.precision)
@@ -160,6 +161,7 @@ public struct TrainingRun {
     }
     self.state.data.tokens = tokens
     try Self.checkShards(of: state)
+    try Self.checkSampledSoftmax(of: state, checkpoint.architecture)
     try Self.check(
       state.data, checkpoint.architecture, self.optimizer, state.regularization, memory: memory)
     model = try TrainableModel(

@@ -73,7 +73,8 @@ extension TrainingSetting {
 extension TrainingState {
   /// `true` if random numbers are used.
   var draws: Bool {
-    data.windowKind == .random || regularization.contains { $0.kind.isDropout }
+    data.windowKind == .random || sampledSoftmax != nil
+      || regularization.contains { $0.kind.isDropout }
   }
 }
 

@@ -42,7 +42,10 @@ extension TrainingSettings {
   }
 
   /// `true` if random numbers are used.
-  var draws: Bool { windowKind == .random || regularization.contains { $0.kind.isDropout } }
+  var draws: Bool {
+    windowKind == .random || sampledSoftmax != nil
+      || regularization.contains { $0.kind.isDropout }
+  }
 
   /// Returns the optimizer before the first step.
   ///

@@ -45,6 +45,8 @@ public struct TrainingSettings: Sendable {
   ///
   /// Results depend on it, up to rounding; they do not depend on the number of ranks that share the shards.
   public var shards = 1
+  /// The number of tokens that the sampled softmax of a window draws; `nil` for losses over the whole vocabulary.
+  public var sampledSoftmax: Int?
   /// Regularization terms.
   public var regularization: [RegularizationTerm] = []
   /// The kind of windows: random lengths are AWD-LSTM's; sentences need a batch size of 1.
@@ -113,6 +115,9 @@ extension TrainingSetting {
     value("window_kind", "kind of BPTT windows", \.windowKind, \.data.windowKind, omitted: .fixed),
     value("precision", "--precision", \.precision, \.precision, omitted: .float32),
     value("average_after", "--average-after", \.averageAfter, \.averageAfter, omitted: .some(nil)),
+    value(
+      "sampled_softmax", "--sampled-softmax", \.sampledSoftmax, \.sampledSoftmax,
+      omitted: .some(nil)),
     TrainingSetting(
       name: "seed", option: "--seed", path: \TrainingSettings.seed,
       text: { "\($0.seed)" }, lines: { $0.draws ? ["seed=\($0.seed)"] : [] },

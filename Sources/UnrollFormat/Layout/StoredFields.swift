@@ -135,6 +135,7 @@ extension TrainingState {
         if case .integer(let shards)? = attribute { state.shards = Int(shards) }
         return true
       }),
+    .integer(AttributeName.sampledSoftmax, \.sampledSoftmax, 1...Layout.maximumSize),
     Field(
       schema: AttributeSchema(
         name: AttributeName.seed, value: .integer(0...Int64(UInt32.max)), isRequired: false),

@@ -191,6 +191,7 @@ extension AttributeName {
   static let seed = "seed"
   static let accumulation = "accumulation"
   static let shards = "shards"
+  static let sampledSoftmax = "sampled_softmax"
   static let site = "site"
   static let rate = "rate"
   static let validNLL = "valid_nll"

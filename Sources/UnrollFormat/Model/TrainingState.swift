@@ -145,6 +145,8 @@ public struct TrainingState: Sendable {
   public var accumulation = 1
   /// The number of shards of a step, whose gradients are summed by a fixed tree.
   public var shards = 1
+  /// The number of tokens that the sampled softmax of a window draws; `nil` for losses over the whole vocabulary.
+  public var sampledSoftmax: Int?
   /// The compute precision of its steps; evaluations are in f32.
   public var precision = Precision.float32
   /// `true` if the averages of ASGD are evaluated, and kept as the best model, rather than the parameters.

@@ -57,14 +57,18 @@ struct AdaptiveNames {
 
   /// The assumption about the order of the tokens, in words.
   var assumption: String {
-    let cutoffs = sizes.reduce(into: [rows(head) - tails.count]) { $0.append($0[$0.count - 1] + $1.size) }
-    return "adaptive softmax with the cutoffs \(cutoffs.dropLast().map(String.init).joined(separator: ", "))"
+    let cutoffs = sizes.reduce(into: [rows(head) - tails.count]) {
+      $0.append($0[$0.count - 1] + $1.size)
+    }
+    return
+      "adaptive softmax with the cutoffs \(cutoffs.dropLast().map(String.init).joined(separator: ", "))"
   }
 
   private func rows(_ tensor: NamedTensor) -> Int { tensor.tensor.shape.dimensions[0] }
 
   private func checkShapes(_ model: NamedTensors) throws {
-    let shapes = [head.tensor.shape] + tails.flatMap { [$0.projection.tensor.shape, $0.weight.tensor.shape] }
+    let shapes =
+      [head.tensor.shape] + tails.flatMap { [$0.projection.tensor.shape, $0.weight.tensor.shape] }
     let areMatrices = shapes.allSatisfy { $0.rank == 2 && !$0.dimensions.contains(0) }
     let fit =
       areMatrices && rows(head) > tails.count

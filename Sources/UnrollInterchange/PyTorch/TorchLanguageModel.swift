@@ -269,7 +269,8 @@ struct TorchLanguageModel {
         Note(
           place: model.file.place,
           message:
-            "assumed from names and shapes: \(list(assumed)), \(adaptive?.assumption ?? "softmax")"))
+            "assumed from names and shapes: \(list(assumed)), \(adaptive?.assumption ?? "softmax")")
+      )
     }
     if let bias = parts.assumedBias, !bias.isMapped {
       notes.append(Note(place: bias.fileName, message: "assumed to be the bias of the output"))

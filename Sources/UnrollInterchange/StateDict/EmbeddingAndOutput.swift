@@ -30,7 +30,8 @@ struct EmbeddingAndOutput {
   ///   - adaptive: The head and the tails of an adaptive softmax; `nil` for one softmax.
   /// - Throws: `InterchangeError` naming tensors that fit no role, or several.
   init(
-    in model: NamedTensors, besides names: Set<String>, D: Int, H: Int, adaptive: AdaptiveNames? = nil
+    in model: NamedTensors, besides names: Set<String>, D: Int, H: Int,
+    adaptive: AdaptiveNames? = nil
   ) throws {
     let tails = adaptive.map { $0.names.subtracting([$0.head.name]) } ?? []
     let rest = model.tensors.filter { !names.contains($0.name) && !tails.contains($0.name) }

@@ -26,7 +26,11 @@ struct MapSkeleton {
     copies = model.copies.sorted()
     let modules = RecurrentModule.all(in: model)
     if modules.isEmpty { guessLayers() } else { takeModules(modules, model) }
-    guessEmbeddingAndOutput()
+    if let adaptive = try? AdaptiveNames(in: model) {
+      take(adaptive)
+    } else {
+      guessEmbeddingAndOutput()
+    }
   }
 
   /// The JSON object, one member per line.
@@ -108,6 +112,23 @@ struct MapSkeleton {
   }
 
   // MARK: - Embedding and output
+
+  /// Assigns the parts of an adaptive softmax, and the embedding by its number of rows.
+  private mutating func take(_ adaptive: AdaptiveNames) {
+    let embedding = tensors.first {
+      $0.tensor.shape.rank == 2 && $0.tensor.shape.dimensions[0] == adaptive.vocabularySize
+        && !used.contains($0.fileName)
+    }
+    assign("encoder.weight", embedding)
+    assign("decoder.head.weight", adaptive.head)
+    if let bias = tensors.first(where: { $0.name == adaptive.head.name.dropLast(6) + "bias" }) {
+      assign("decoder.head.bias", bias)
+    }
+    for (index, tail) in adaptive.tails.enumerated() {
+      assign("decoder.tail.\(index).0.weight", tail.projection)
+      assign("decoder.tail.\(index).1.weight", tail.weight)
+    }
+  }
 
   private mutating func guessEmbeddingAndOutput() {
     let rest = tensors.filter { !used.contains($0.fileName) }

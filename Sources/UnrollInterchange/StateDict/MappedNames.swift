@@ -104,9 +104,11 @@ struct MappedNames {
   /// Returns the parameter of each role in a map, by the rules of reading.
   private static func paths(_ map: NameMap) throws -> [String: ParameterPath] {
     let tails = Dictionary(
-      map.names.keys.compactMap { role in tail(role).map { (role, $0) } }, uniquingKeysWith: { first, _ in first })
+      map.names.keys.compactMap { role in tail(role).map { (role, $0) } },
+      uniquingKeysWith: { first, _ in first })
     let others = fixed.filter { map.names[$0.key] != nil }.merging(tails) { first, _ in first }
-    let layers = RecurrentStack.parameters(among: Set(map.names.keys).subtracting(others.keys)) ?? [:]
+    let layers =
+      RecurrentStack.parameters(among: Set(map.names.keys).subtracting(others.keys)) ?? [:]
     let paths = others.merging(layers) { first, _ in first }
     if let other = map.names.keys.filter({ paths[$0] == nil }).min() {
       throw error(

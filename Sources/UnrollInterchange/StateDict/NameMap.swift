@@ -132,7 +132,8 @@ public struct NameMap: Sendable, Hashable {
     case ParameterPath.outputBias.description: return "decoder.bias"
     default:
       let parts = key.split(separator: "/")
-      if parts.count == 5, let tail = Int(parts[3]), let parameter = TailParameter(rawValue: String(parts[4])),
+      if parts.count == 5, let tail = Int(parts[3]),
+        let parameter = TailParameter(rawValue: String(parts[4])),
         key == ParameterPath.tail(tail, parameter).description
       {
         return "decoder.tail.\(tail).\(parameter == .projection ? 0 : 1).weight"

@@ -15,6 +15,9 @@ public struct Regularizer: Sendable {
   /// The index of the window's first stream among those of the batch: masks do not depend on shards.
   public var firstColumn = 0
 
+  /// The number of tokens that a sampled softmax draws; `nil` for a softmax over the whole vocabulary.
+  public var sampleCount: Int?
+
   /// Creates a regularizer.
   ///
   /// - Parameters:
@@ -51,6 +54,11 @@ public struct Regularizer: Sendable {
   var embedding: Dropout? { dropout(.embedding, number: 1) }
   /// The dropout of the output layer's input, if there is one.
   var output: Dropout? { dropout(.output, number: 2) }
+
+  /// Returns the tokens that the window's sampled softmax draws, the same for all shards; `nil` if there is none.
+  func sampledTokens(of V: Int) -> SampledTokens? {
+    sampleCount.map { SampledTokens($0, of: V, seed: seed, draw: draw) }
+  }
 
   /// Returns the dropout between a layer and the layer above, if there is one.
   func between(layer: Int) -> Dropout? { dropout(.between, number: 16 + UInt32(layer)) }

@@ -50,6 +50,10 @@ extension TrainableModel {
     guard architecture.tails.isEmpty else {
       return try adaptiveCrossEntropy(targets, hidden: hidden, scale: scale)
     }
+    outputGradients.rows = nil
+    if let sample = regularizer.sampledTokens(of: architecture.vocabularySize) {
+      return try sampledCrossEntropy(targets, sample: sample, hidden: hidden, scale: scale)
+    }
     return try output.crossEntropy(
       targets, scale: scale, hidden: hidden,
       projection: architecture.hasOutputProjection ? numbers(.outputProjection) : nil,

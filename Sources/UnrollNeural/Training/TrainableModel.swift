@@ -146,6 +146,7 @@ public final class TrainableModel {
     let taken = gradients
     (replaced, accumulated) = (nil, nil)
     (outputGradients.weight, outputGradients.bias, outputGradients.projection) = ([], [], [])
+    outputGradients.rows = nil
     tailGradients = architecture.tails.map { _ in OutputGradients() }
     (layerGradients, embeddingGradient) = ([], RowGradient(width: 0))
     return taken
@@ -156,7 +157,8 @@ public final class TrainableModel {
 
   private var windowGradients: ParameterTree<Gradient> {
     var tree = ParameterTree<Gradient>()
-    tree[architecture.isTied ? .embeddingWeight : .outputWeight] = .dense(outputGradients.weight)
+    tree[architecture.isTied ? .embeddingWeight : .outputWeight] =
+      outputGradients.rows.map { .rows($0) } ?? .dense(outputGradients.weight)
     if !architecture.isTied, architecture.input == .embedding {
       tree[.embeddingWeight] = .rows(embeddingGradient)
     }
@@ -301,7 +303,12 @@ public final class TrainableModel {
     embeddingGradient = RowGradient(
       inputs: inputs, gradients: memory.dHidden.start, width: architecture.embeddingSize)
     if let rowMask = regularizer.rowMask { embeddingGradient.scale(by: rowMask) }
-    if architecture.isTied { embeddingGradient.add(to: &outputGradients.weight) }
+    guard architecture.isTied else { return }
+    if outputGradients.rows != nil {
+      outputGradients.rows?.add(embeddingGradient)
+    } else {
+      embeddingGradient.add(to: &outputGradients.weight)
+    }
   }
 
   /// Runs the backward pass through the recurrent layers.

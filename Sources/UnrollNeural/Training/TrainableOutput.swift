@@ -21,6 +21,8 @@ struct TrainableOutput {
   /// The width of the weight's input: of the hidden state, or of its projection.
   let H: Int
   let products: Products
+  /// The columns of a sampled softmax, `[M]` rows and V columns; `nil` for a softmax over all.
+  var sampled: SampledOutputs?
 
   /// Computes the cross-entropy of a window of M rows and the gradients of its mean, with a projection
   /// before the weight if there is one.
@@ -139,6 +141,7 @@ struct TrainableOutput {
         Factor(block.hidden + block.rows.lowerBound * H),
         .transpose(block.weight + panel.lowerBound * H),
         bias: block.bias.map { $0 + panel.lowerBound }, into: logits, M: M, N: panel.count, K: H)
+      sampled?.mask(logits, rows: block.rows, panel: panel)
       unroll_softmax_add_panel(logits, M, panel.count, &maxima, &sums)
     }
     unroll_softmax_finish(maxima, &sums, M)
@@ -186,6 +189,8 @@ struct OutputGradients {
   var hidden: [Float] = []
   /// The gradient of the weight, `[V, H]`.
   var weight: [Float] = []
+  /// The rows of the gradient of the weight of a sampled softmax, in place of `weight`.
+  var rows: RowGradient?
   /// The gradient of the bias, `[V]`.
   var bias: [Float] = []
   /// The gradient of the projection before the weight, `[H, top]`; empty without one.

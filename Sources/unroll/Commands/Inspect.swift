@@ -77,6 +77,11 @@ struct Inspect: ParsableCommand {
 
 /// The summary of a model.
 struct ModelReport: Encodable {
+  struct Tail: Encodable {
+    let size: Int
+    let projectionSize: Int
+  }
+
   struct Layer: Encodable {
     let cell: String
     let inputSize: Int
@@ -158,6 +163,9 @@ struct ModelReport: Encodable {
   let input: String
   let tied: Bool
   let outputProjection: Bool
+  let output: String
+  /// The tokens of each tail of an adaptive softmax, and the width of its projection.
+  let tails: [Tail]
   let layers: [Layer]
   let parameterCount: Int
   let parameters: [Parameter]
@@ -227,6 +235,8 @@ struct ModelReport: Encodable {
     embeddingSize = architecture.embeddingSize
     tied = architecture.isTied
     (input, outputProjection) = (architecture.input.rawValue, architecture.hasOutputProjection)
+    output = architecture.outputKind.rawValue
+    tails = architecture.tails.map { Tail(size: $0.size, projectionSize: $0.projectionSize) }
     layers = architecture.layers.map(Layer.init)
     parameters = architecture.parameters.compactMap { path, shape in
       guard let tensor = checkpoint.parameters[path] else { return nil }
@@ -309,15 +319,25 @@ struct ModelReport: Encodable {
       input == ModelInput.oneHot.rawValue
       ? "  input       one-hot, \(vocabularySize)"
       : "  embedding   \(vocabularySize) x \(embeddingSize)"
-    let projection = outputProjection ? ", after a projection to \(embeddingSize)" : ""
     return [first]
       + layers.enumerated().flatMap { index, layer in
         TextLayout.wrapped("  " + "layer \(index)".rightPadded(to: 12), layer.parts)
       }
-      + [
-        "  output      softmax over \(vocabularySize), "
-          + (tied ? "tied to the embedding" : "not tied") + projection
-      ]
+      + TextLayout.wrapped("  output      ", outputParts)
+  }
+
+  /// The output in words.
+  var outputParts: [String] {
+    guard !tails.isEmpty else {
+      return [
+        "softmax over \(vocabularySize)", tied ? "tied to the embedding" : "not tied",
+        outputProjection ? "after a projection to \(embeddingSize)" : nil,
+      ].compactMap { $0 }
+    }
+    let head = vocabularySize - tails.reduce(0) { $0 + $1.size }
+    return [
+      "adaptive softmax over \(vocabularySize)", "head of \(head)",
+    ] + tails.map { "tail of \($0.size), after a projection to \($0.projectionSize)" }
   }
 
   private var parameterLines: [String] {

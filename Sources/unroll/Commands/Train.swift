@@ -55,7 +55,9 @@ struct Train: ParsableCommand {
       resumeOptions: threads.arguments
     ) { _, reporter in
       threads.apply()
-      let (tokenizer, vocabulary) = try tokens.tokens(train: names.train, lines: lines.tokens)
+      let (tokenizer, vocabulary) = try tokens.tokens(
+        train: names.train, lines: lines.tokens,
+        order: training.sampledSoftmax == nil ? model.vocabularyOrder : .frequency)
       let vectors = try model.wordVectors(for: vocabulary)
       let new = newModel(width: vectors?.width)
       var checkpoint = try new.checkpoint(

@@ -88,9 +88,7 @@ extension ModelReport {
   }
 
   private var parts: [Part] {
-    let output =
-      "softmax over \(Output.grouped(vocabularySize))" + (tied ? ", tied to the embedding" : "")
-      + (outputProjection ? ", after a projection to \(embeddingSize)" : "")
+    let output = outputParts.joined(separator: ", ")
     let first =
       input == ModelInput.oneHot.rawValue
       ? Part(name: "input", shape: "one-hot, \(Output.grouped(vocabularySize))", count: 0)

@@ -20,7 +20,8 @@ extension Rule {
       return [
         Violation(
           object: Layout.output,
-          expected: "kind \"\(architecture.outputKind.rawValue)\" with \(architecture.tails.count) tails",
+          expected:
+            "kind \"\(architecture.outputKind.rawValue)\" with \(architecture.tails.count) tails",
           found: kind)
       ]
     }

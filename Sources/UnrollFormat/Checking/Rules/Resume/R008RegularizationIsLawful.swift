@@ -7,7 +7,8 @@ extension Rule {
     summary: """
       Each group of `/training/regularization` MUST have a `kind` that acts at its `site`, a `rate` that is \
       finite, at least 0, and less than 1 for dropout; no two may drop the same numbers. `seed` MUST be \
-      present exactly if a term draws masks or `window_kind` is "random".
+      present exactly if a term draws masks, `window_kind` is "random" or there is `sampled_softmax`, which \
+      MUST NOT be there for an adaptive softmax.
       """,
     why: "Without the masks that would have been drawn the next steps differ.",
     example: "`/training/regularization/00` has `site` = \"weight_hh\" and `kind` = \"locked\".",
@@ -34,8 +35,15 @@ extension Rule {
     let draws =
       terms.contains { $0.kind.isDropout }
       || contents.text(Layout.trainingData, AttributeName.windowKind) == WindowKind.random.rawValue
+    let samples = contents.object(Layout.training)?.attributes[AttributeName.sampledSoftmax] != nil
+    if samples, contents.architecture?.tails.isEmpty == false {
+      violations.append(
+        Violation(
+          object: Layout.training, expected: "no sampled_softmax with an adaptive softmax",
+          found: "attribute \(AttributeName.sampledSoftmax)"))
+    }
     return violations
-      + contents.attributeViolations(Layout.training, [AttributeName.seed: draws])
+      + contents.attributeViolations(Layout.training, [AttributeName.seed: draws || samples])
   }
 }
 
