@@ -6,6 +6,16 @@ import UnrollNeural
 import UnrollTensors
 import UnrollTokenization
 
+/// The log-probabilities of the tokens of a line by two models.
+public struct LineDifference: Sendable {
+  /// The number of the line, counted from 1.
+  public let line: Int
+  /// The tokens, without those that are not predicted.
+  public let ids: [Int32]
+  /// The log-probabilities of each model in nats.
+  public let logProbabilities: [[Double]]
+}
+
 /// The differences of two models on a text whose lines are independent sentences, or one stream.
 public struct TextDifference: Sendable {
   /// The number of compared predictions.
@@ -31,12 +41,14 @@ public struct TextDifference: Sendable {
   ///   - carriesState: `true` if the text is one stream whose first token is not predicted, as in the
   ///     protocol `stream`; `false` if each line starts from a zero state, as in `sentence`.
   ///   - preparation: Changes of the text before it is cut into tokens.
+  ///   - body: Called with the log-probabilities of each line.
   ///   - progress: Called with the number of predictions after each line.
   /// - Throws: `TextError` or `FileError` if the text cannot be used or is tokenized differently by
-  ///   the second model; `NeuralError` if memory is short.
+  ///   the second model; `NeuralError` if memory is short; the errors of `body`.
   public init(
     _ models: [LanguageModel], onText path: String, carriesState: Bool = false,
-    preparation: TextPreparation = TextPreparation(), progress: (Int) -> Void
+    preparation: TextPreparation = TextPreparation(),
+    line body: (LineDifference) throws -> Void = { _ in }, progress: (Int) -> Void
   ) throws {
     try Self.check(models)
     var text = try PreparedText(path: path, for: models[0].encoder.tokenizer, preparation)
@@ -52,7 +64,10 @@ public struct TextDifference: Sendable {
           found: "other ids for \(models[1].path)",
           fix: "measure each model by itself: unroll evaluate")
       }
-      try add(ids[0], models, after: previous, &states)
+      let values = try add(ids[0], models, after: previous, &states)
+      try body(
+        LineDifference(
+          line: line.number, ids: ids[0].suffix(values[0].count), logProbabilities: values))
       if carriesState {
         previous = previous.map { ids[0].last ?? $0 }
       } else {
@@ -102,11 +117,13 @@ public struct TextDifference: Sendable {
   ///   - models: Both models.
   ///   - previous: The token before the sentence for each model, or `nil` for none.
   ///   - states: In: for each model the state before `previous` is read. Out: before the last token.
+  /// - Returns: The log-probabilities of each model.
   /// - Throws: `NeuralError` if memory is short.
   private mutating func add(
     _ ids: [Int32], _ models: [LanguageModel], after previous: [Int32?],
     _ states: inout [RecurrentState]
-  ) throws {
+  ) throws -> [[Double]] {
+    var logProbabilities: [[Double]] = [[], []]
     let before = predictions
     let V = models[0].vocabularySize
     let inputs = previous.map { Array(([$0].compactMap { $0 } + ids).dropLast()) }
@@ -120,12 +137,17 @@ public struct TextDifference: Sendable {
       }
       for t in part {
         let row = (t - start) * V
-        add(values[0][row..<row + V], values[1][row..<row + V], target: Int(ids[t + first]))
+        let target = Int(ids[t + first])
+        add(values[0][row..<row + V], values[1][row..<row + V], target: target)
+        for model in models.indices {
+          logProbabilities[model].append(Double(values[model][row + target]))
+        }
       }
     }
-    guard predictions > before else { return }
+    guard predictions > before else { return logProbabilities }
     lines += 1
     blocks.add(total: difference, count: predictions)
+    return logProbabilities
   }
 
   /// Adds a token, given the distributions `[V]` of both models.

@@ -250,6 +250,9 @@ public struct Conversion: Sendable {
   public package(set) var window: StatedWindow?
   /// The names of tensors in the output file; empty for the format's own.
   public var outputNames = NameMap()
+  /// The names in the file of the tensors that each parameter comes from; empty for formats other than those of
+  /// named tensors.
+  public package(set) var sourceNames: [ParameterPath: [String]] = [:]
 
   /// Creates the result for a file whose every name is accounted for.
   init(checkpoint: Checkpoint, notes: [Note], settlement: Ledger.Settlement) {

@@ -17,7 +17,7 @@ package struct Document: Sendable {
   /// The sections, in order.
   package var sections: [Section] = []
   /// The result as JSON, as `--json` prints it; `nil` for none.
-  package var result: String?
+  package var result: LongText?
 
   /// A name and its value.
   package struct Fact: Sendable {
@@ -51,6 +51,7 @@ package struct Document: Sendable {
     case table(Table)
     case figure(Figure)
     case diagram(Diagram)
+    case histograms(HistogramRows)
     case heatMap(HeatMap)
   }
 
@@ -92,60 +93,5 @@ package struct Table: Sendable {
   var cut: String? {
     rows.count > Self.rowLimit
       ? "These are the first \(Self.rowLimit) of \(rows.count) rows." : nil
-  }
-}
-
-/// A text whose parts have colors by a number.
-package struct HeatMap: Sendable {
-  /// The number of colors.
-  package static let levelCount = 9
-
-  /// The name of the whole.
-  package var title: String
-  /// The range of numbers of each color, in words; at most `levelCount` of them.
-  package var legend: [String]
-  /// The meaning of a part without a number.
-  package var missing: String
-  /// `true` if parts have a space between them.
-  package var isSpaced: Bool
-  /// `true` if a line is drawn before each part.
-  package var isBordered: Bool
-  package var lines: [Line]
-
-  package struct Line: Sendable {
-    /// The number of the line in its text, counted from 1.
-    package var number: Int
-    package var cells: [Cell]
-
-    package init(number: Int, cells: [Cell]) {
-      self.number = number
-      self.cells = cells
-    }
-  }
-
-  package struct Cell: Sendable {
-    package var text: String
-    /// The color, 0 to 8; `nil` without a number.
-    package var level: Int?
-    /// The numbers behind the color, in words.
-    package var detail: String
-
-    package init(text: String, level: Int?, detail: String) {
-      self.text = text
-      self.level = level
-      self.detail = detail
-    }
-  }
-
-  package init(
-    title: String, legend: [String], missing: String, isSpaced: Bool, isBordered: Bool = false,
-    lines: [Line]
-  ) {
-    self.title = title
-    self.legend = legend
-    self.missing = missing
-    self.isSpaced = isSpaced
-    self.isBordered = isBordered
-    self.lines = lines
   }
 }

@@ -5,11 +5,26 @@ import Foundation
 import UnrollTensors
 
 extension Document {
-  /// The page: the same bytes for the same document.
-  package var html: String { HTMLWriter(document: self).page }
+  /// Writes the page: the same bytes for the same document.
+  ///
+  /// - Throws: `FileError` if a temporary file of a long text cannot be read.
+  package func write(to output: inout some TextOutputStream) throws(FileError) {
+    try HTMLWriter(document: self).write(to: &output)
+  }
+
+  /// The page in memory.
+  ///
+  /// - Throws: `FileError`, as `write(to:)`.
+  package var html: String {
+    get throws(FileError) {
+      var page = ""
+      try write(to: &page)
+      return page
+    }
+  }
 }
 
-/// A writer of a page.
+/// A writer of a page, block by block.
 private struct HTMLWriter {
   let document: Document
 
@@ -24,10 +39,33 @@ private struct HTMLWriter {
     }
   }
 
-  var page: String {
-    let html = Markup.element(
-      "html", ["lang": "en"], [.newline, head, .newline, body, .newline])
-    return "<!DOCTYPE html>\n" + html.characters + "\n"
+  func write(to output: inout some TextOutputStream) throws(FileError) {
+    output.write("<!DOCTYPE html>\n<html lang=\"en\">\n")
+    output.write(head.characters)
+    output.write("\n<body>\n")
+    lines([.element("a", ["class": "skip", "href": "#content"], "Skip to content")], to: &output)
+    output.write("<div class=\"page\">\n")
+    lines([header], to: &output)
+    output.write("<main id=\"content\">\n")
+    lines(highlights + notes, to: &output)
+    for (index, section) in document.sections.enumerated() {
+      try write(section, number: index + 1, to: &output)
+    }
+    lines(origin, to: &output)
+    output.write("</main>\n")
+    lines([footer], to: &output)
+    output.write("</div>\n")
+    try writeResult(to: &output)
+    lines(
+      hasScript ? [.element("script", [:], [Markup(trusted: PageScript.text)])] : [], to: &output)
+    output.write("</body>\n</html>\n")
+  }
+
+  private func lines(_ parts: [Markup], to output: inout some TextOutputStream) {
+    for part in parts {
+      output.write(part.characters)
+      output.write("\n")
+    }
   }
 
   // MARK: Head
@@ -60,19 +98,6 @@ private struct HTMLWriter {
 
   // MARK: Body
 
-  private var body: Markup {
-    .element(
-      "body", [:],
-      [.newline]
-        + Markup.lines(
-          [
-            .element("a", ["class": "skip", "href": "#content"], "Skip to content"),
-            .element("div", ["class": "page"], [.newline] + Markup.lines([header, main, footer])),
-          ] + result
-            + (hasScript
-              ? [.element("script", [:], [Markup(trusted: PageScript.text)])] : [])))
-  }
-
   private var header: Markup {
     .element(
       "header", [:],
@@ -93,13 +118,6 @@ private struct HTMLWriter {
         "li", [:], [.element("a", ["href": "#section-\(index + 1)"], section.title)])
     }
     return [.element("nav", ["aria-label": "Sections"], [.element("ul", [:], links)])]
-  }
-
-  private var main: Markup {
-    let sections = document.sections.enumerated().map { section($1, number: $0 + 1) }
-    return .element(
-      "main", ["id": "content"],
-      [.newline] + Markup.lines(highlights + notes + sections + origin))
   }
 
   private var highlights: [Markup] {
@@ -143,14 +161,20 @@ private struct HTMLWriter {
 
   // MARK: Sections
 
-  private func section(_ section: Document.Section, number: Int) -> Markup {
+  private func write(
+    _ section: Document.Section, number: Int, to output: inout some TextOutputStream
+  ) throws(FileError) {
     let id = "section-\(number)"
-    let blocks = section.blocks.enumerated().flatMap { index, block in
-      self.block(block, id: "\(id)-\(index + 1)")
+    output.write(Markup.opening("section", ["aria-labelledby": id]) + "\n")
+    lines([.element("h2", ["id": id], section.title)], to: &output)
+    for (index, block) in section.blocks.enumerated() {
+      if case .heatMap(let map) = block {
+        try map.write(to: &output)
+      } else {
+        lines(self.block(block, id: "\(id)-\(index + 1)"), to: &output)
+      }
     }
-    return .element(
-      "section", ["aria-labelledby": id],
-      [.newline] + Markup.lines([.element("h2", ["id": id], section.title)] + blocks))
+    output.write("</section>\n")
   }
 
   private func block(_ block: Document.Block, id: String) -> [Markup] {
@@ -164,9 +188,12 @@ private struct HTMLWriter {
       ]
     case .facts(let facts): [self.facts(facts)]
     case .table(let table): self.table(table, id: id)
-    case .figure(let figure): self.figure(figure, id: id)
+    case .figure(let figure):
+      [drawing(figure.title, figure.drawing(id: id)), numbers(figure.table, id: id)]
+    case .histograms(let rows):
+      [drawing(rows.title, rows.drawing(id: id)), numbers(rows.table, id: id)]
     case .diagram(let diagram): [drawing(diagram.title, diagram.drawing(id: id))]
-    case .heatMap(let map): heatMap(map)
+    case .heatMap: []
     }
   }
 
@@ -199,12 +226,9 @@ private struct HTMLWriter {
     return [box] + (table.cut.map { [.element("p", [:], $0)] } ?? [])
   }
 
-  private func figure(_ figure: Figure, id: String) -> [Markup] {
-    let data = [Markup.element("summary", [:], "Numbers of this figure")]
-    return [
-      drawing(figure.title, figure.drawing(id: id)),
-      .element("details", [:], data + table(figure.table, id: "\(id)-table")),
-    ]
+  private func numbers(_ table: Table, id: String) -> Markup {
+    let head = Markup.element("summary", [:], "Numbers of this figure")
+    return .element("details", [:], [head] + self.table(table, id: "\(id)-table"))
   }
 
   private func drawing(_ title: String, _ drawing: Markup) -> Markup {
@@ -215,51 +239,24 @@ private struct HTMLWriter {
     return .element("figure", [:], [.element("figcaption", [:], title), box])
   }
 
-  // MARK: Heat maps
-
-  private func heatMap(_ map: HeatMap) -> [Markup] {
-    let colors = map.legend.enumerated().map { index, range in
-      Markup.element("li", ["class": "h\(index)"], range)
-    }
-    let legend = colors + [.element("li", ["class": "none"], map.missing)]
-    let lines = map.lines.map { line in
-      Markup.element("li", ["value": "\(line.number)", "dir": "auto"], cells(line, map.isSpaced))
-    }
-    return [
-      .element("ul", ["class": "legend", "aria-label": "Colors"], legend),
-      .element(
-        "ol", ["class": map.isBordered ? "heat parts" : "heat", "aria-label": map.title],
-        [.newline] + Markup.lines(lines)),
-    ]
-  }
-
-  /// The classes of the colors.
-  private static let levelNames = (0..<HeatMap.levelCount).map { "h\($0)" }
-
-  private func cells(_ line: HeatMap.Line, _ isSpaced: Bool) -> [Markup] {
-    let space = Markup(trusted: isSpaced ? " " : "<wbr>")
-    return line.cells.flatMap { cell in
-      let name = cell.level.map { Self.levelNames[min(max($0, 0), HeatMap.levelCount - 1)] }
-      return [
-        .element("span", ["class": name ?? "none", "data-d": cell.detail], cell.text), space,
-      ]
-    }
-  }
-
   // MARK: Result
 
-  private var isEmbedded: Bool {
-    document.result.map { $0.utf8.count <= Self.resultLimit } ?? false
+  private var isEmbedded: Bool { document.result.map { $0.byteCount <= Self.resultLimit } ?? false }
+
+  private func writeResult(to output: inout some TextOutputStream) throws(FileError) {
+    guard let result = document.result, isEmbedded else { return }
+    output.write(
+      Markup.opening("script", ["type": "application/json", "id": "result"]) + "\n")
+    try result.write(to: &output, Self.escaped)
+    output.write("\n</script>\n")
   }
 
-  private var result: [Markup] {
-    guard let result = document.result, isEmbedded else { return [] }
-    // In JSON these characters are in strings only, where they may be written so.
-    let escaped = result.replacing(scalar: "<", with: "\\u003c")
-    return [
-      .element(
-        "script", ["type": "application/json", "id": "result"],
-        [.newline, Markup(trusted: escaped), .newline])
-    ]
+  /// Returns JSON without `<`: it is in strings only, where it may be written as a number.
+  private static func escaped(_ json: String) -> String {
+    guard json.utf8.contains(UInt8(ascii: "<")) else { return json }
+    let bytes = json.utf8.reduce(into: [UInt8]()) { bytes, byte in
+      if byte == UInt8(ascii: "<") { bytes += "\\u003c".utf8 } else { bytes.append(byte) }
+    }
+    return String(decoding: bytes, as: UTF8.self)
   }
 }

@@ -17,7 +17,7 @@ struct Markup {
   static func element(
     _ name: String, _ attributes: KeyValuePairs<String, String> = [:], _ content: [Markup]
   ) -> Markup {
-    var result = opening(name, attributes) + ">"
+    var result = opening(name, attributes)
     for part in content { result += part.characters }
     return Markup(trusted: result + "</\(name)>")
   }
@@ -31,7 +31,7 @@ struct Markup {
 
   /// Returns an element of HTML that has no content and no end.
   static func void(_ name: String, _ attributes: KeyValuePairs<String, String>) -> Markup {
-    Markup(trusted: opening(name, attributes) + ">")
+    Markup(trusted: opening(name, attributes))
   }
 
   /// A line break between elements.
@@ -40,10 +40,18 @@ struct Markup {
   /// Returns parts with a line break behind each.
   static func lines(_ parts: [Markup]) -> [Markup] { parts.flatMap { [$0, newline] } }
 
-  private static func opening(_ name: String, _ attributes: KeyValuePairs<String, String>) -> String
-  {
-    var result = "<\(name)"
-    for (name, value) in attributes { result += " \(name)=\"\(escaped(value))\"" }
+  /// Returns the beginning of an element.
+  static func opening(_ name: String, _ attributes: KeyValuePairs<String, String> = [:]) -> String {
+    var result = "<"
+    result += name
+    for (name, value) in attributes {
+      result += " "
+      result += name
+      result += "=\""
+      result += escaped(value)
+      result += "\""
+    }
+    result += ">"
     return result
   }
 

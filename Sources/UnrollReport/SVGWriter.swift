@@ -167,26 +167,22 @@ private struct SVGWriter {
     return runs.filter { !$0.isEmpty }
   }
 
+  /// Returns the points of a series as one path, which takes a third of the characters of one element for each.
   private func points(_ series: Figure.Series, _ index: Int) -> [Markup] {
-    series.points.compactMap { point in
-      guard let x = across(point.x), let y = up(point.y) else { return nil }
-      return symbol(x, y, index)
+    let places = series.points.compactMap { point in
+      across(point.x).flatMap { x in up(point.y).map { (x, $0) } }
     }
+    return places.isEmpty ? [] : [symbols(places, index)]
   }
 
-  /// Returns the symbol of a series: a circle, square, diamond or triangle.
-  private func symbol(_ x: Double, _ y: Double, _ index: Int) -> Markup {
-    let color = "f\(Self.color(index))"
-    let corners: [[(Double, Double)]] = [
-      [], [(-3.5, -3.5), (3.5, -3.5), (3.5, 3.5), (-3.5, 3.5)],
-      [(0, -5), (5, 0), (0, 5), (-5, 0)], [(0, -4.5), (4.5, 4), (-4.5, 4)],
-    ]
-    let shape = corners[index % corners.count]
-    guard !shape.isEmpty else {
-      return .element("circle", ["class": color, "cx": number(x), "cy": number(y), "r": "4"], [])
-    }
-    let path = shape.map { "\(number(x + $0.0)),\(number(y + $0.1))" }.joined(separator: " ")
-    return .element("polygon", ["class": color, "points": path], [])
+  /// Returns the symbols of a series: circles, squares, diamonds or triangles around some places.
+  private func symbols(_ places: [(Double, Double)], _ index: Int) -> Markup {
+    let (left, top, outline) = [
+      (4, 0, "a4 4 0 1 0 8 0a4 4 0 1 0-8 0z"), (3.5, 3.5, "h7v7h-7z"), (0, 5, "l5 5-5 5-5-5z"),
+      (0, 4.5, "l4.5 8.5h-9z"),
+    ][index % 4]
+    let path = places.map { "M\(number($0.0 - left)) \(number($0.1 - top))\(outline)" }
+    return .element("path", ["class": "f\(Self.color(index))", "d": path.joined()], [])
   }
 
   private func columns(_ series: Figure.Series, _ width: Double, _ index: Int) -> [Markup] {
@@ -252,7 +248,7 @@ private struct SVGWriter {
     figure.series.enumerated().map { index, series in
       Row(name: series.name) { y in
         series.style == .points
-          ? symbol(left + 17, y, index)
+          ? symbols([(left + 17, y)], index)
           : line(
             left, y, left + 34, y, class: "line s\(Self.color(index)) d\(Self.dash(index))")
       }

@@ -41,6 +41,12 @@ enum StyleSheet {
     ("#8c1d22", "#ffffff", "#ffc27d", "#15171b"),
   ]
 
+  /// Colors of numbers below the middle of a heat map of two directions, the weakest first.
+  private static let cold: [(light: String, lightText: String, dark: String, darkText: String)] = [
+    ("#dcebf9", "#1c1d20", "#1d2a38", "#e8e9eb"), ("#9ecae9", "#1c1d20", "#22435f", "#f4f4f4"),
+    ("#5b9dcc", "#1c1d20", "#2c6592", "#ffffff"), ("#0b4a85", "#ffffff", "#8ec7f5", "#15171b"),
+  ]
+
   private static let colors: [Color] =
     ground
     + series.enumerated().map { Color(name: "s\($0)", light: $1.light, dark: $1.dark) }
@@ -48,6 +54,12 @@ enum StyleSheet {
       [
         Color(name: "h\(index)", light: row.light, dark: row.dark),
         Color(name: "t\(index)", light: row.lightText, dark: row.darkText),
+      ]
+    }
+    + cold.enumerated().flatMap { index, row in
+      [
+        Color(name: "c\(index)", light: row.light, dark: row.dark),
+        Color(name: "u\(index)", light: row.lightText, dark: row.darkText),
       ]
     }
 
@@ -62,6 +74,7 @@ enum StyleSheet {
     \(layout)
     \(figureRules { "var(--\($0))" })
     \((0..<HeatMap.levelCount).map { ".h\($0){background:var(--h\($0));color:var(--t\($0))}" }.joined(separator: "\n"))
+    \(cold.indices.map { ".c\($0){background:var(--c\($0));color:var(--u\($0))}" }.joined(separator: "\n"))
     \(printing)
     """
 
@@ -143,6 +156,8 @@ enum StyleSheet {
     .heat .none,.legend .none{background:var(--empty);text-decoration:underline dotted 2px;text-underline-offset:.2em}
     .heat .h5,.heat .h6,.legend .h5,.legend .h6{text-decoration:underline 1px;text-underline-offset:.2em}
     .heat .h7,.heat .h8,.legend .h7,.legend .h8{text-decoration:underline 2px;text-underline-offset:.2em;font-weight:600}
+    .heat .c2,.legend .c2{text-decoration:overline 1px}
+    .heat .c3,.legend .c3{text-decoration:overline 2px;font-weight:600}
     .heat span:focus{outline:3px solid var(--link);outline-offset:1px}
     .heat span:hover::after,.heat span:focus::after{content:attr(data-d);position:fixed;left:0;right:0;bottom:0;z-index:1;padding:.6rem 1.25rem;background:var(--text);color:var(--ground);font-size:.95rem;font-weight:400;line-height:1.4;white-space:pre-wrap;text-align:center}
     footer{margin-top:3rem;padding-top:1rem;border-top:1px solid var(--rule);color:var(--quiet);font-size:.9rem}

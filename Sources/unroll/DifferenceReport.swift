@@ -89,6 +89,7 @@ extension DifferenceReport {
     @Nullable var differing: Int?
     @Nullable var largest: Double?
     @Nullable var largestRelative: Double?
+    @Nullable var relativeNorm: Double?
     @Nullable var cosine: Double?
     let reasons: [String: String]
 
@@ -102,6 +103,9 @@ extension DifferenceReport {
       if difference.differing == nil { missing.reasons["differing"] = other }
       largest = missing.number(difference.largest, "largest", other)
       largestRelative = missing.number(difference.largestRelative, "largest_relative", other)
+      relativeNorm = missing.number(
+        difference.relativeNorm, "relative_norm",
+        "other shapes, a first tensor of zeros, or numbers that are not finite")
       cosine = missing.number(difference.cosine, "cosine", "other shapes, or all zeros")
       reasons = missing.reasons
     }

@@ -51,18 +51,8 @@ struct LearningCurve: Encodable {
 
   /// The indices of the evaluations in the table: evenly chosen, with the first, the best and the last.
   var shown: [Int] {
-    let count = evaluations.count
-    guard count > Self.rowLimit else { return Array(evaluations.indices) }
-    var indices = (0..<Self.rowLimit).map { $0 * (count - 1) / (Self.rowLimit - 1) }
-    guard let best = evaluations.firstIndex(where: \.best), !indices.contains(best) else {
-      return indices
-    }
-    // The best one replaces its neighbor, which is neither the first nor the last.
-    let inner = indices.indices.dropFirst().dropLast()
-    if let nearest = inner.min(by: { abs(indices[$0] - best) < abs(indices[$1] - best) }) {
-      indices[nearest] = best
-    }
-    return indices
+    Array(evaluations.indices).evenly(
+      Self.rowLimit, keeping: evaluations.firstIndex(where: \.best))
   }
 
   /// The section of the report, without its title.
@@ -104,14 +94,20 @@ struct LearningCurve: Encodable {
   // MARK: Figure
 
   /// The losses by step; `nil` for fewer than two evaluations with a finite validation loss.
-  var figure: Figure? {
+  var figure: Figure? { figure(retention: []) }
+
+  /// Returns the losses by step, with those of a retention text.
+  ///
+  /// - Parameter retention: The losses of the retention text by step; empty for none.
+  /// - Returns: The figure; `nil` for fewer than two evaluations with a finite validation loss.
+  func figure(retention: [Figure.Point]) -> Figure? {
     func points(_ loss: (Evaluation) -> Double?) -> [Figure.Point] {
       evaluations.compactMap { evaluation in
         loss(evaluation).map { Figure.Point(x: Double(evaluation.step), y: $0) }
       }
     }
     let (train, valid) = (points(\.trainNLL), points(\.validNLL))
-    let all = (train + valid).map(\.y)
+    let all = (train + valid + retention).map(\.y)
     guard valid.count > 1, let first = valid.first, let last = valid.last, first.x < last.x,
       let low = all.min(), let high = all.max()
     else { return nil }
@@ -128,6 +124,7 @@ struct LearningCurve: Encodable {
       series: [
         Figure.Series(name: "training loss", points: train),
         Figure.Series(name: "validation loss", points: valid),
+        Figure.Series(name: "loss of the retention text", points: retention),
       ].filter { !$0.points.isEmpty },
       marks: best.map { [.x(Double($0.step), "best, step \(Output.grouped($0.step))")] } ?? [])
   }

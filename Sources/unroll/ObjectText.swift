@@ -13,35 +13,63 @@ struct ObjectText {
   /// The text of the finished object.
   var finished: String { text + "}" }
 
-  /// Adds a member; the caller adds them in the order of their keys.
+  /// Begins a member; the caller adds them in the order of their keys.
   ///
-  /// - Parameters:
-  ///   - key: The key, of letters and `_`.
-  ///   - value: The text of a JSON value.
-  mutating func add(_ key: String, json value: String) {
-    if text.utf8.count > 1 { text += "," }
-    text += "\"\(key)\":"
-    text += value
+  /// - Parameter key: The key, of letters and `_`.
+  private mutating func begin(_ key: String) {
+    text += text.utf8.last == UInt8(ascii: "{") ? "\"" : ",\""
+    text += key
+    text += "\":"
   }
 
   mutating func add(_ key: String, _ value: String?) {
-    add(key, json: value.map(Self.quoted) ?? "null")
+    begin(key)
+    guard let value else {
+      text += "null"
+      return
+    }
+    append(quoted: value)
   }
 
   mutating func add(_ key: String, _ value: Int?) {
-    add(key, json: value.map(String.init) ?? "null")
+    begin(key)
+    text += value.map(String.init) ?? "null"
   }
 
-  mutating func add(_ key: String, _ value: Bool) { add(key, json: value ? "true" : "false") }
+  mutating func add(_ key: String, _ value: Bool) {
+    begin(key)
+    text += value ? "true" : "false"
+  }
 
   /// - Throws: `EncodingError` if the number is not finite.
   mutating func add(_ key: String, _ value: Double?) throws {
-    add(key, json: try value.map(Self.number) ?? "null")
+    begin(key)
+    text += try value.map(Self.number) ?? "null"
   }
 
   /// Adds an array of objects.
-  mutating func add(_ key: String, _ objects: [ObjectText]) {
-    add(key, json: "[" + objects.map(\.finished).joined(separator: ",") + "]")
+  ///
+  /// - Parameters:
+  ///   - key: The key.
+  ///   - values: A value for each object; `nil` for `null`.
+  ///   - fill: Adds the members of the object of a value.
+  /// - Throws: The errors of the closure.
+  mutating func add<Value>(
+    _ key: String, _ values: (some Collection<Value>)?,
+    _ fill: (Value, inout ObjectText) throws -> Void
+  ) rethrows {
+    begin(key)
+    guard let values else {
+      text += "null"
+      return
+    }
+    var separator = "[{"
+    for value in values {
+      text += separator
+      try fill(value, &self)
+      separator = "},{"
+    }
+    text += values.isEmpty ? "[]" : "}]"
   }
 
   private static func number(_ value: Double) throws -> String {
@@ -50,15 +78,17 @@ struct ObjectText {
         value, EncodingError.Context(codingPath: [], debugDescription: "\(value) is not finite"))
     }
     let text = value.description
-    return text.hasSuffix(".0") ? String(text.dropLast(2)) : text
+    return text.utf8.suffix(2).elementsEqual(".0".utf8) ? String(text.dropLast(2)) : text
   }
 
-  /// Returns a text in quotation marks; characters that control terminals are escaped.
-  private static func quoted(_ text: String) -> String {
-    let isPlain = text.utf8.allSatisfy {
+  /// Adds a text in quotation marks; characters that control terminals are escaped.
+  private mutating func append(quoted value: String) {
+    let isPlain = value.utf8.allSatisfy {
       (0x20..<0x7F).contains($0) && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\")
     }
-    return "\"" + (isPlain ? text : text.unicodeScalars.map(escaped).joined()) + "\""
+    text += "\""
+    if isPlain { text += value } else { text += value.unicodeScalars.map(Self.escaped).joined() }
+    text += "\""
   }
 
   private static func escaped(_ scalar: Unicode.Scalar) -> String {

@@ -131,28 +131,29 @@ struct SentenceReport {
     /// The likeliest tokens; `nil` if not requested.
     let guesses: [Guess]?
 
-    /// The JSON object.
+    /// Adds the members of the JSON object.
     ///
     /// - Throws: `EncodingError` if a number is not finite.
-    var object: ObjectText {
-      get throws {
-        var object = ObjectText()
-        try object.add("entred", entred)
-        try object.add("entropy", entropy)
-        if let guesses { object.add("guesses", try guesses.map { try $0.object }) }
-        object.add("oov", oov)
-        if guesses != nil { object.add("rank", rank) }
-        object.add("sentpos", sentpos)
-        try object.add("surp", surp)
-        object.add("surp_reason", surpReason)
-        if level == .token {
-          object.add("token", name)
-          object.add("tokenpos", tokenpos)
-        } else {
-          object.add("wlen", wlen)
-          object.add("word", name)
+    func fill(_ object: inout ObjectText) throws {
+      try object.add("entred", entred)
+      try object.add("entropy", entropy)
+      if let guesses {
+        try object.add("guesses", guesses) { guess, object in
+          try object.add("prob", guess.prob)
+          object.add("token", guess.token)
         }
-        return object
+      }
+      object.add("oov", oov)
+      if guesses != nil { object.add("rank", rank) }
+      object.add("sentpos", sentpos)
+      try object.add("surp", surp)
+      object.add("surp_reason", surpReason)
+      if level == .token {
+        object.add("token", name)
+        object.add("tokenpos", tokenpos)
+      } else {
+        object.add("wlen", wlen)
+        object.add("word", name)
       }
     }
   }
@@ -161,18 +162,6 @@ struct SentenceReport {
   struct Guess {
     let token: String
     let prob: Double
-
-    /// The JSON object.
-    ///
-    /// - Throws: `EncodingError` if the probability is not finite.
-    var object: ObjectText {
-      get throws {
-        var object = ObjectText()
-        try object.add("prob", prob)
-        object.add("token", token)
-        return object
-      }
-    }
 
     init(_ expected: ExpectedToken) {
       (token, prob) = (expected.token, Elementary.exp(expected.logProbability))
@@ -245,11 +234,7 @@ struct SentenceReport {
       object.add("protocol", style.protocolName)
       object.add("sentid", sentence.line)
       object.add("tokens", sentence.tokens.count)
-      if let units {
-        object.add("units", try units.map { try $0.object })
-      } else {
-        object.add("units", json: "null")
-      }
+      try object.add("units", units) { try $0.fill(&$1) }
       object.add("unknown", style.unknown?.argument)
       return object.finished
     }
@@ -257,6 +242,14 @@ struct SentenceReport {
 
   /// The number of the line, counted from 1.
   var lineNumber: Int { sentence.line }
+
+  /// The perplexity of the predicted tokens; `nil` without one.
+  var perplexity: Double? {
+    let values = sentence.tokens.compactMap(\.logProbability)
+    guard !values.isEmpty else { return nil }
+    let perplexity = Elementary.exp(-values.reduce(0, +) / Double(values.count))
+    return perplexity.isFinite ? perplexity : nil
+  }
 
   /// The words or tokens in order; empty if only the sentence is requested.
   var scoredUnits: [Unit] { units ?? [] }

@@ -81,6 +81,20 @@ struct TensorBoardFile {
     }
   }
 
+  /// Writes a text of a step.
+  ///
+  /// - Parameters:
+  ///   - text: The text.
+  ///   - tag: Its name.
+  ///   - step: The step.
+  /// - Throws: `FileError` if it cannot be written.
+  func write(text: String, tag: String, step: Int) throws {
+    try write { event in
+      event.add(2, step)
+      event.add(5) { $0.addValue(text: text, tag: "\(tag)/text_summary") }
+    }
+  }
+
   /// Writes that the training ended without an error.
   ///
   /// - Throws: `FileError` if it cannot be written.

@@ -15,6 +15,9 @@ struct TrainingReporter {
   private let isResuming: Bool
   private let json: Bool
   private var page: TrainingPage?
+  private let sample: TrainingSample?
+  /// The best model's file.
+  private let output: String
   private var log: TrainingLog?
   private var events: TensorBoardFile?
   private var steps = 0
@@ -30,7 +33,13 @@ struct TrainingReporter {
   ///   - tensorBoard: The folder of event files, if there is one.
   ///   - json: `true` to print evaluations as JSON objects.
   ///   - page: The page and figure to write, if they are requested.
-  init(log: String?, resuming: Bool, tensorBoard: String?, json: Bool, page: TrainingPage?) {
+  ///   - sample: The text to generate at each evaluation, if it is requested.
+  ///   - output: The best model's file.
+  init(
+    log: String?, resuming: Bool, tensorBoard: String?, json: Bool, page: TrainingPage?,
+    sample: TrainingSample?, output: String
+  ) {
+    (self.sample, self.output) = (sample, output)
     (logPath, eventFolder) = (log, tensorBoard)
     isResuming = resuming
     self.json = json
@@ -66,7 +75,7 @@ struct TrainingReporter {
       try log?.write(ResumeLine(step: run.state.step))
       try events?.restart(afterStep: run.state.step)
     }
-    try events?.write(settings: run.settings)
+    try events?.write(settings: run.describedSettings.map { ($0.name, $0.value) })
     progress.finish()
     progress = Progress()
     for remark in run.outputRemarks { Output.note("note: \(remark)") }
@@ -80,7 +89,7 @@ struct TrainingReporter {
     for record in run.state.history {
       // The loss of the retention text is not part of the state.
       try print(
-        EvaluationLine(record, isBest: record.validNLL < lowest, retentionNLL: nil), in: run)
+        EvaluationLine(record, isBest: record.validNLL < lowest), in: run)
       lowest = min(lowest, record.validNLL)
     }
     flush()
@@ -106,18 +115,25 @@ struct TrainingReporter {
       let line = StepLine(step, seconds: seconds)
       try log?.write(line)
       try events?.write(line.scalars, step: step.step)
+      page?.steps.add(step, run.clip)
       let speed = Double(predictions) / (start.duration(to: now) / .seconds(1))
       let steps = steps
       progress.report { Self.line(step, run, speed: speed, secondsPerStep: $0 / Double(steps)) }
     case .evaluation(let record, let isBest, let retentionNLL):
       progress.finish()
-      let line = EvaluationLine(record, isBest: isBest, retentionNLL: retentionNLL)
+      var line = EvaluationLine(record, isBest: isBest)
+      line.retentionNLL = retentionNLL
+      line.sample = try sample?.text(run, path: output)
       try print(line, in: run)
       flush()
       try log?.write(line)
       try events?.write(line.scalars, step: record.step)
       try writeHistograms(run, step: record.step)
-      try page?.write(run, isRunning: true)
+      if let sample = line.sample {
+        Output.note("sample: \(TrainingSample.line(sample))")
+        try events?.write(text: sample, tag: "sample", step: record.step)
+      }
+      try page?.write(run, progress: progress(of: run))
       if record.step > 0, record.validNLL > Elementary.log(Double(run.vocabularySize)) {
         Output.note(
           "note: worse than guessing among all \(Output.grouped(run.vocabularySize)) tokens: "
@@ -153,8 +169,19 @@ struct TrainingReporter {
   ///
   /// - Throws: `FileError` if they cannot be written.
   func end(_ run: TrainingRun, _ end: TrainingEnd) throws {
-    try page?.write(run, isRunning: false)
+    try page?.write(run, progress: nil)
     if end == .finished { try events?.writeEnd() }
+  }
+
+  /// Returns the progress for the page of a running training.
+  private func progress(of run: TrainingRun) -> String {
+    let step = "at step \(Output.grouped(run.state.step))"
+    let seconds = start.duration(to: .now) / .seconds(1)
+    guard steps > 0, seconds > 0 else { return step }
+    let left = Double(run.stepsLeft) * seconds / Double(steps)
+    return step
+      + ", with \(Output.grouped(Int(Double(predictions) / seconds))) tokens a second and about "
+      + "\(Output.duration(left)) left"
   }
 
   private static func line(
@@ -172,7 +199,8 @@ struct TrainingReporter {
 
   private mutating func print(_ line: EvaluationLine, in run: TrainingRun) throws {
     let object = String(decoding: try trainingEncoder.encode(line), as: UTF8.self)
-    page?.objects.append(object)
+    page?.add(
+      step: line.step, object: object, retentionNLL: line.retentionNLL, sample: line.sample)
     guard !json else { return Output.result(object) }
     guard printsTable else { return }
     let epoch = String(printf: "%.2f", line.epoch)
@@ -186,110 +214,4 @@ struct TrainingReporter {
 
   /// Flushes the table now: a training is long, and its table is watched.
   private func flush() { fflush(nil) }
-}
-
-extension TrainingRun {
-  /// The settings that shaped the training: names such as `learning_rate`, and their values.
-  var settings: [(name: String, value: String)] {
-    settingLines.map { line in
-      let parts = line.split(separator: "=", maxSplits: 1).map(String.init)
-      return parts.count == 2 ? (parts[0], parts[1]) : ("setting", line)
-    }
-  }
-}
-
-/// A step in the log.
-private struct StepLine: Encodable {
-  let event = "step"
-  let step: Int
-  let epoch: Int
-  let loss: Double
-  let gradientNorm: Double
-  let learningRate: Double
-  let tokensPerSecond: Double
-
-  /// The values by their names in TensorBoard.
-  var scalars: [(String, Double)] {
-    [
-      ("train/loss", loss), ("train/gradient_norm", gradientNorm),
-      ("train/learning_rate", learningRate), ("train/tokens_per_second", tokensPerSecond),
-    ]
-  }
-
-  init(_ report: StepReport, seconds: Double) {
-    step = report.step
-    epoch = report.epoch
-    loss = report.loss
-    gradientNorm = report.gradientNorm
-    learningRate = report.learningRate
-    tokensPerSecond = Double(report.predictions) / seconds
-  }
-}
-
-/// The step at which a resumed training continues, in the log.
-private struct ResumeLine: Encodable {
-  let event = "resumed"
-  let step: Int
-}
-
-/// An evaluation in the log.
-private struct EvaluationLine: Encodable {
-  let event = "evaluation"
-  let step: Int
-  let epoch: Double
-  let learningRate: Double
-  let trainNLL: Double?
-  let validNLL: Double
-  let best: Bool
-  let retentionNLL: Double?
-
-  /// The values by their names in TensorBoard.
-  var scalars: [(String, Double)] {
-    [("valid/nll", validNLL), ("valid/perplexity", Elementary.exp(validNLL))]
-      + (retentionNLL.map {
-        [("retention/nll", $0), ("retention/perplexity", Elementary.exp($0))]
-      } ?? [])
-  }
-
-  init(_ record: TrainingRecord, isBest: Bool, retentionNLL: Double?) {
-    self.retentionNLL = retentionNLL
-    (step, epoch) = (record.step, record.epoch)
-    learningRate = record.learningRate
-    trainNLL = record.trainNLL.isNaN ? nil : record.trainNLL
-    validNLL = record.validNLL
-    best = isBest
-  }
-}
-
-/// The encoder of log lines.
-private let trainingEncoder = {
-  let encoder = JSONEncoder()
-  encoder.keyEncodingStrategy = .convertToSnakeCase
-  encoder.outputFormatting = [.sortedKeys]
-  return encoder
-}()
-
-/// A file of JSON objects, one per line.
-private struct TrainingLog {
-  private let file: OpenFile
-
-  /// Opens the file.
-  ///
-  /// - Throws: `FileError` if the file cannot be opened, or its last line cannot be ended.
-  init(path: String, appending: Bool) throws {
-    try makeFolder(OutputOptions.folder(of: path))
-    file = try OpenFile(path, O_CREAT | (appending ? O_APPEND : O_TRUNC))
-    // A run that was killed may have written a part of a line.
-    guard let written = try? MappedFile(path: path), written.count > 0,
-      written.copy(written.count - 1..<written.count) != [UInt8(ascii: "\n")]
-    else { return }
-    try file.write([UInt8(ascii: "\n")])
-  }
-
-  /// Appends a line.
-  ///
-  /// - Throws: `FileError` if the line cannot be written.
-  func write(_ line: some Encodable) throws {
-    try file.write(try trainingEncoder.encode(line) + [UInt8(ascii: "\n")])
-  }
 }

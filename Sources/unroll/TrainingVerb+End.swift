@@ -65,7 +65,7 @@ extension TrainingVerb {
     if let patience { words += ["--patience", String(patience)] }
     if let keep { words += ["--keep", String(keep)] }
     if let tensorboard { words += ["--tensorboard", tensorboard] }
-    words += shown.arguments
+    words += shown.arguments + sampled.arguments
     if let saveEvery { words += ["--save-every", String(saveEvery)] }
     if json { words.append("--json") }
     return (words + options).map(shellQuoted).joined(separator: " ")

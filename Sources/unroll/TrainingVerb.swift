@@ -67,6 +67,8 @@ struct TrainingVerb: ParsableArguments {
 
   @OptionGroup(title: "Page and figure") var shown: ReportOptions
 
+  @OptionGroup var sampled: TrainingSampleOptions
+
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp(
@@ -129,9 +131,12 @@ struct TrainingVerb: ParsableArguments {
     let files = TrainingFiles(best: names.output, keptStates: keep ?? 0)
     let page =
       shown.isGiven
-      ? TrainingPage(shown, output: names.output, texts: [names.train, names.valid]) : nil
+      ? TrainingPage(
+        shown, output: names.output, texts: [names.train, names.valid], prompt: sampled.sample)
+      : nil
     var reporter = TrainingReporter(
-      log: log, resuming: resuming, tensorBoard: tensorboard, json: json, page: page)
+      log: log, resuming: resuming, tensorBoard: tensorboard, json: json, page: page,
+      sample: sampled.sample.map { TrainingSample(prompt: $0) }, output: names.output)
     var outcome = Outcome(files)
     let begun = Result {
       if !estimate && !Launcher.isQuiet {

@@ -31,6 +31,17 @@ import Testing
       let outcome = wrote.dropFirst("wrote out.h5: ".count)
       #expect(page.contains("The model was written and \(outcome)."))
       #expect(page.contains("<figcaption>The way of a token through the model</figcaption>"))
+      // Names as PyTorch wrote them, each beside its parameter.
+      for (name, parameter, shape) in [
+        ("encoder.weight", "/model/embedding/weight", "[11, 5]"),
+        ("rnn.weight_hh_l0", "/model/layers/00/weight_hh", "[28, 7]"),
+        ("rnn.bias_ih_l0", "/model/layers/00/bias_ih", "[28]"),
+        ("decoder.bias", "/model/output/bias", "[11]"),
+      ] {
+        #expect(
+          page.contains("<tr><td>\(name)</td><td>\(parameter)</td><td>\(shape)</td></tr>"),
+          "\(name)")
+      }
       let inspected = try runner.run(["inspect", "out.h5", "--json"], in: folder).output
       let expected = try #require(
         try JSONSerialization.jsonObject(with: Data(inspected.utf8)) as? [String: Any])

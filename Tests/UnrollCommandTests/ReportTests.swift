@@ -189,7 +189,8 @@ import UnrollFormat
       #expect(try run(["--report", "a.html", "--force"]).exitCode == 0)
       for options in [
         ["--report", "a.pdf"], ["--report", "-"], ["--plot", "a.png"], ["--plot", "-", "--json"],
-        ["--report", "b.html", "--level", "sentence"], ["--plot", "b.svg", "--pairs"],
+        ["--report", "b.html", "--level", "sentence"], ["--plot", "b.svg", "--nbest"],
+        ["--baseline", "out.h5"], ["--report", "b.html", "--baseline", "out.h5", "--pairs"],
       ] {
         let result = try run(options)
         #expect(result.exitCode == 64 && result.output.isEmpty, "\(options)")

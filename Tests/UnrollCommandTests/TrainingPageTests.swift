@@ -66,6 +66,103 @@ import UnrollTensors
     }
   }
 
+  @Test(
+    "--sample shows text of the current model in the log, the JSON and on the page, and changes no bit of the training"
+  )
+  func samples() throws {
+    try withTexts { folder in
+      let drawing = ["--dropout", "0.3", "--random-bptt", "--epochs", "3", "--json"]
+      func train(_ name: String, _ options: [String]) throws -> CommandResult {
+        let result = try runner.run(
+          Self.training + drawing + ["-o", "\(name).h5"] + options, in: folder)
+        #expect(result.exitCode == 0, "\(result.errors)")
+        return result
+      }
+      let plain = try train("a", [])
+      let sampled = try train(
+        "b", ["--sample", "w1", "--log", "b.jsonl", "--report", "b.html", "--plot", "b.svg"])
+      for (first, second) in [("a.h5", "b.h5"), ("a.last.h5", "b.last.h5")] {
+        let bytes = try [first, second].map {
+          try Data(contentsOf: URL(filePath: "\(folder)/\($0)"))
+        }
+        #expect(bytes[0] == bytes[1])
+      }
+      let lines = try sampled.output.split(separator: "\n").map { line in
+        try #require(try object(String(line)) as? NSDictionary)
+      }
+      let texts = lines.compactMap { $0["sample"] as? String }
+      #expect(texts.count == 4 && Set(texts).count > 1)
+      let without = try lines.map { line in
+        let copy = try #require(line.mutableCopy() as? NSMutableDictionary)
+        copy.removeObject(forKey: "sample")
+        return copy as NSDictionary
+      }
+      #expect(
+        without
+          == (try plain.output.split(separator: "\n").map {
+            try object(String($0)) as? NSDictionary
+          }))
+      let logged = try text("\(folder)/b.jsonl").split(separator: "\n").filter {
+        $0.contains("\"evaluation\"")
+      }
+      #expect(logged.map(String.init) == sampled.output.split(separator: "\n").map(String.init))
+      // The text is that of `generate` with its defaults.
+      let generated = try runner.run(["generate", "b.last.h5", "--prompt", "w1"], in: folder).output
+      #expect(generated.hasPrefix(try #require(texts.last)))
+      let page = try text("\(folder)/b.html")
+      #expect(page.contains("Text behind “w1”"))
+      for sample in texts {
+        let line = sample.split(separator: "\n").joined(separator: " / ").replacing(
+          "<", with: "&lt;"
+        )
+        .replacing(">", with: "&gt;")
+        #expect(page.contains("<td>\(line)</td>"), "\(line)")
+        #expect(
+          sampled.errors.contains(
+            "sample: " + sample.split(separator: "\n").joined(separator: " / ")))
+      }
+    }
+  }
+
+  @Test(
+    "The page of a training has its steps, their clipping, and the settings that differ from the defaults"
+  )
+  func steps() throws {
+    try withTexts { folder in
+      let result = try runner.run(
+        Self.training + [
+          "--epochs", "2", "-o", "a.h5", "--report", "a.html", "--log", "a.jsonl", "--clip", "0.1",
+        ], in: folder)
+      #expect(result.exitCode == 0, "\(result.errors)")
+      let page = try text("\(folder)/a.html")
+      let norms = try text("\(folder)/a.jsonl").split(separator: "\n").compactMap { line in
+        (try object(String(line)) as? NSDictionary)?["gradient_norm"] as? Double
+      }
+      let clipped = norms.count { $0 > 0.1 }
+      #expect(norms.count > 10 && clipped > 0)
+      #expect(page.contains("<p>\(clipped) of \(norms.count) steps ("))
+      // Each norm is a number of the figure.
+      let rows = page.matches(
+        of: #/<tr><td class="n">(\d+)<\/td><td class="n">([\d.]+)<\/td><\/tr>/#)
+      for (index, norm) in norms.enumerated() {
+        #expect(
+          rows.contains {
+            $0.1 == "\(index + 1)" && abs((Double($0.2) ?? 0) - norm) < 1e-5 * max(1, norm)
+          }, "\(norm)")
+      }
+      for (name, value, usual) in [
+        ("columns", "2", "20"), ("window", "6", "35"), ("clip", "norm 0.1", "norm 0.25"),
+        ("embedding", "5", "200"), ("hidden", "4", "200,200"), ("epochs", "2", "10"),
+      ] {
+        #expect(page.contains("<tr><td>\(name)</td><td>\(value)</td><td>\(usual)</td></tr>"))
+      }
+      #expect(
+        !page.contains("<tr><td>optimizer</td>") && page.contains("<dt>optimizer</dt><dd>sgd</dd>"))
+      // A page of an ended training has no times.
+      #expect(!page.contains("tokens a second"))
+    }
+  }
+
   @Test("The page is there while a training runs, says so, and says where the training paused")
   func running() throws {
     try withTexts { folder in
@@ -119,6 +216,16 @@ import UnrollTensors
         let path = try #require(parameter["path"] as? String)
         #expect(page.contains("<td>\(path)</td>"), "\(path)")
       }
+      // Each tensor has a histogram of its numbers.
+      #expect(
+        page.contains("<figcaption>Numbers of each parameter</figcaption>")
+          && page.matches(of: #/<path class="f0" d="M310 /#).count == parameters.count)
+      let first = try #require(Checkpoint.small().parameters[.embeddingWeight]?.floats())
+      let bins = try #require(
+        page.firstMatch(of: #/<tr><td>embedding\/weight<\/td>.*<td>([\d ]+)<\/td><\/tr>/#))
+      #expect(bins.1.split(separator: " ").compactMap { Int($0) }.reduce(0, +) == first.count)
+      let norm = first.reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot()
+      #expect(page.contains("<td class=\"n\">\(String(format: "%.4g", norm))</td>"))
       // The parts have all parameters.
       let counts = page.matches(
         of: #/<tr><td>(?:embedding|layer \d|output)<\/td>.*>([0-9,]+)<\/td>/#

@@ -144,8 +144,10 @@ import Testing
         .init(name: "a", points: [.init(x: 1, y: 0)], style: .points),
         .init(name: "b", points: [.init(x: 0, y: -1)], style: .points),
       ], marks: [.unitCircle("unit circle")])
-    #expect(figure.svg.contains("<circle class=\"f0\" cx=\"544\""))
-    #expect(figure.svg.contains("<polygon class=\"f1\""))
+    // A circle around 544, 360, and a square around 388, 516.
+    #expect(
+      figure.svg.contains("<path class=\"f0\" d=\"M540 360a4 4 0 1 0 8 0a4 4 0 1 0-8 0z\""))
+    #expect(figure.svg.contains("<path class=\"f1\" d=\"M384.5 512.5h7v7h-7z\""))
     // The circle goes through the point at 1.
     #expect(figure.svg.contains("class=\"mark ring\" cx=\"388\" cy=\"360\" r=\"156\""))
     #expect(figure.table.rows == [["a", "1", "0"], ["b", "0", "-1"]])

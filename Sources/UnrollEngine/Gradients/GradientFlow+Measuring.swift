@@ -44,7 +44,15 @@ extension GradientFlow {
     }
   }
 
-  private static func recurrences(
+  /// Returns the spectra of a model's recurrent weights.
+  ///
+  /// - Parameters:
+  ///   - checkpoint: The model with its weights, all finite.
+  ///   - limit: The largest hidden size of layers whose eigenvalues are computed.
+  ///   - progress: Called with the share of the work that is done.
+  /// - Returns: The spectra, layer by layer and gate by gate.
+  /// - Throws: `NeuralError` if memory is short.
+  package static func recurrences(
     of checkpoint: Checkpoint, eigenvaluesUpTo limit: Int, _ progress: (Double) -> Void
   ) throws -> [Recurrence] {
     let layers = checkpoint.architecture.layers

@@ -17,6 +17,9 @@ public struct TensorDifference: Sendable, Hashable {
   public var largestRelative: Double?
   /// The cosine of the angle between the two; `nil` if shapes differ or one is zero.
   public var cosine: Double?
+  /// The norm of the difference over the norm of the first tensor; `nil` if shapes differ, if the first is zero, or if
+  /// a number is not finite.
+  public var relativeNorm: Double?
 
   /// `true` if type, shape and all numbers are the same.
   public var isEmpty: Bool { types[0] == types[1] && differing == 0 }
@@ -36,6 +39,7 @@ public struct TensorDifference: Sendable, Hashable {
     largest = sums.largest
     largestRelative = sums.largestRelative
     cosine = sums.cosine
+    relativeNorm = sums.relativeNorm
   }
 
   private static let partSize = 1 << 18
@@ -47,6 +51,7 @@ private struct Sums {
   var largest = 0.0
   var largestRelative = 0.0
   private var (product, squares, otherSquares) = (0.0, 0.0, 0.0)
+  private var differenceSquares = 0.0
 
   mutating func add(_ a: [Double], _ b: [Double]) {
     for (x, y) in zip(a, b) {
@@ -57,10 +62,16 @@ private struct Sums {
       guard x.bitPattern != y.bitPattern else { continue }
       differing += 1
       let difference = abs(x - y)
+      differenceSquares += difference * difference
       largest = max(largest, difference.isNaN ? .infinity : difference)
       let scale = max(abs(x), abs(y))
       if scale > 0 { largestRelative = max(largestRelative, difference / scale) }
     }
+  }
+
+  var relativeNorm: Double? {
+    let ratio = (differenceSquares / squares).squareRoot()
+    return ratio.isFinite ? ratio : nil
   }
 
   var cosine: Double? {

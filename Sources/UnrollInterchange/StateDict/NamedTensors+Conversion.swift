@@ -45,6 +45,9 @@ extension NamedTensors {
         architecture: language.architecture, parameters: parameters, vocabulary: vocabulary,
         tokenizer: options.tokenizer, provenance: []),
       notes: listNotes + (metadata == nil ? language.notes : []), settlement: settlement)
+    conversion.sourceNames = language.roles.mapValues {
+      $0.parts.isEmpty ? [$0.fileName] : $0.parts
+    }
     if let statedTie, named.tensors.count > tensors.count {
       conversion.notes.append(
         Note(

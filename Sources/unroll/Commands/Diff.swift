@@ -51,26 +51,44 @@ struct Diff: ParsableCommand {
       let pair = try ModelPair([first, second], options: reading.conversion, reader: .inChild)
       return (pair, pair.difference)
     }
+    var paired =
+      text == nil || shown.report == nil
+      ? nil : PairedText(names: (first, second), unit: "nats", isSpaced: false)
     let report = DifferenceReport(
       files: [first, second], difference, listsTensors: weights,
-      try text.map { try compare(pair.checkpoints, $0) })
+      try text.map { try compare(pair.checkpoints, $0, &paired) })
     if json {
       try Output.json(report)
     } else if !shown.printsFigure {
       report.lines.forEach(Output.result)
     }
     try shown.write(
-      { try report.document(text: text) }, figure: report.figure, replacing: force)
+      { try report.document(of: pair.checkpoints, text: text, paired: paired) },
+      figure: report.figure, replacing: force)
     try Output.finish()
     if !report.equal { throw Ending.no }
   }
 
-  private func compare(_ models: [Checkpoint], _ text: String) throws -> TextDifference {
+  private func compare(
+    _ models: [Checkpoint], _ text: String, _ paired: inout PairedText?
+  ) throws -> TextDifference {
     let models = try zip(models, [first, second]).map { try LanguageModel($0, path: $1) }
     var progress = Progress()
-    let difference = try TextDifference(models, onText: text) { count in
-      progress.report { _ in "comparing: \(Output.grouped(count)) predictions" }
-    }
+    let vocabulary = models[0].encoder.vocabulary
+    let difference = try TextDifference(
+      models, onText: text,
+      line: { line in
+        try paired?.add(
+          line: line.line,
+          line.ids.indices.map { index in
+            PairedText.Part(
+              text: vocabulary.text(of: Int(line.ids[index])),
+              values: (-line.logProbabilities[0][index], -line.logProbabilities[1][index]))
+          })
+      },
+      progress: { count in
+        progress.report { _ in "comparing: \(Output.grouped(count)) predictions" }
+      })
     progress.finish()
     return difference
   }

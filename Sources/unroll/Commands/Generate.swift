@@ -116,7 +116,7 @@ struct Generate: ParsableCommand {
           title: "Samples of \(options.path)",
           lead: "Text that the model generates after the prompt.",
           files: ["model": options.path], weights: checkpoint.statedDigest)
-        page.fill(&document, settings: settingFacts)
+        try page.fill(&document, settings: settingFacts)
         return document
       }, figure: page.histogram, replacing: force)
   }

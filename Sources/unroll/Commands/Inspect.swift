@@ -16,7 +16,7 @@ struct Inspect: ParsableCommand {
       `unroll inspect model.pt`
 
       Shows layers, parameters, tokens, training with its learning curve, and origin; of other formats also what a \
-      conversion assumes or does not preserve. The weights are not read; `unroll validate` checks them.
+      conversion assumes or does not preserve. The weights are read for --report alone; `unroll validate` checks them.
       """)
 
   @Argument(help: "Model: a checkpoint, or a file that `unroll convert` reads.")
@@ -44,15 +44,18 @@ struct Inspect: ParsableCommand {
     try shown.check(inputs: [model] + reading.paths, replacing: force, json: json)
     let file = try Progress.during("reading \(model)") {
       try ModelFile(
-        contentsOf: model, options: reading.conversion, upTo: .header, reader: .inChild)
+        contentsOf: model, options: reading.conversion,
+        upTo: shown.report == nil ? .header : .bytes, reader: .inChild)
     }
     let report: ModelReport
+    let checkpoint: Checkpoint
     switch file {
     case .checkpoint(let examination):
-      let checkpoint = try Checkpoint(examination)
+      checkpoint = try Checkpoint(examination)
       for finding in examination.findings { Output.note(finding.description) }
       report = ModelReport(checkpoint, examination)
     case .foreign(let foreign):
+      checkpoint = foreign.conversion.checkpoint
       report = ModelReport(foreign, path: model)
     }
     let figure = report.training?.curve?.figure
@@ -71,7 +74,7 @@ struct Inspect: ParsableCommand {
         Output.result(line)
       }
     }
-    try shown.write({ try report.document }, figure: figure, replacing: force)
+    try shown.write({ try report.document(of: checkpoint) }, figure: figure, replacing: force)
   }
 }
 

@@ -1,6 +1,8 @@
-// `unroll score` of n-best lists and of minimal pairs.
+// `unroll score --nbest` and `--pairs`: hypotheses and minimal pairs.
 
+import Foundation
 import UnrollEngine
+import UnrollReport
 import UnrollTensors
 
 extension Score {
@@ -34,7 +36,9 @@ extension Score {
     for note in report.notes { Output.note(note) }
   }
 
-  func comparePairs(_ model: LanguageModel, _ mixture: Mixture?) throws {
+  func comparePairs(
+    _ model: LanguageModel, _ mixture: Mixture?, weights: String?
+  ) throws {
     let base = base ?? .e
     var settings = PairSettings()
     settings.part = pairOptions.compare
@@ -46,11 +50,13 @@ extension Score {
     settings.preparation = preparation.preparation
     let form: TableForm = csv ? .csv : .tsv
     var report = PairReport()
+    var page = shown.isGiven ? PairPage(base) : nil
     var progress = Progress()
-    if pairOptions.each, !json { Output.result(form.row(PairReport.header)) }
+    if pairOptions.each, !json, !shown.printsFigure { Output.result(form.row(PairReport.header)) }
     try model.score(pairs: text, settings) { score, fraction in
       report.add(score)
-      if pairOptions.each {
+      page?.add(score)
+      if pairOptions.each, !shown.printsFigure {
         if json {
           try Output.jsonLine(PairReport.Row(score, base))
         } else {
@@ -66,7 +72,7 @@ extension Score {
           + "  fix: give a header, such as sentence_good, a tab and sentence_bad, and a line for each pair"
       )
     }
-    if !pairOptions.each {
+    if !pairOptions.each, !shown.printsFigure {
       if json {
         try Output.json(report)
       } else {
@@ -74,5 +80,16 @@ extension Score {
       }
     }
     if let note = report.note { Output.note(note) }
+    guard let page else { return }
+    try shown.write(
+      {
+        var document = Document(
+          title: "Minimal pairs of \(text == "-" ? "a text" : text)",
+          lead:
+            "Of each pair the model \(printable(options.path)) should find the right sentence the likelier one.",
+          files: ["model": options.path], weights: weights, texts: [text])
+        try page.fill(&document, report)
+        return document
+      }, figure: page.figure, replacing: stateOptions.force)
   }
 }

@@ -107,6 +107,8 @@ struct Score: ParsableCommand {
 
   @OptionGroup(title: "Page and figure") var shown: ReportOptions
 
+  @OptionGroup(title: "Page and figure") var beside: ScoreBaselineOptions
+
   @Flag(help: "Print the table as CSV (RFC 4180).")
   var csv = false
 
@@ -141,10 +143,18 @@ struct Score: ParsableCommand {
     if nbest, windows.context != nil {
       throw ValidationError("--nbest cannot be combined with --context.")
     }
-    if shown.isGiven, pairs || nbest || level == .sentence {
+    if shown.isGiven, nbest || level == .sentence {
       throw ValidationError(
-        "--report and --plot show words or tokens: leave --pairs, --nbest and --level sentence out."
-      )
+        "--report and --plot show words, tokens or pairs: leave --nbest and --level sentence out.")
+    }
+    if beside.baseline != nil {
+      guard shown.report != nil, !pairs, !mixtureOptions.isGiven, dynamicOptions.dynamic == nil,
+        text != "-"
+      else {
+        throw ValidationError(
+          "--baseline needs --report and the file of a text, and cannot be combined with --pairs, --with or --dynamic."
+        )
+      }
     }
     guard
       !mixtureOptions.isGiven
@@ -181,7 +191,9 @@ struct Score: ParsableCommand {
   func run() throws {
     try checkLauncher(part: parts.part)
     let force = stateOptions.force
-    try shown.check(inputs: [options.path, text], replacing: force, json: json)
+    try shown.check(
+      inputs: [options.path, text] + [beside.baseline].compactMap { $0 }, replacing: force,
+      json: json)
     var dynamic = try dynamicOptions.scoring(
       options, force: force, inputs: [text] + [words].compactMap { $0 })
     let checkpoint = try options.checkpoint()
@@ -192,7 +204,7 @@ struct Score: ParsableCommand {
       of: model, options, protocol: .sentence, preparation: preparation.preparation)
     if let mixture { Output.note(mixture.note) }
     if latticeOptions.lattice { return try rescoreLattices(model) }
-    if pairs { return try comparePairs(model, mixture) }
+    if pairs { return try comparePairs(model, mixture, weights: checkpoint.statedDigest) }
     if nbest { return try rescore(model, mixture) }
     warnOfLineEnds(inText: text, model.encoder, isLowered: preparation.lowercase)
     var settings = ScoreSettings()
@@ -216,7 +228,9 @@ struct Score: ParsableCommand {
       of: model, level: level, carry: carry,
       inputs: [options.path, text] + [words].compactMap { $0 })
     var totals = ScoreTotals()
-    var page = shown.isGiven ? ScorePage(style) : nil
+    let baseline = try beside.scores(
+      ofText: text, like: options, settings, windows: windows, style)
+    var page = shown.isGiven ? ScorePage(style, beside: baseline, model: options.path) : nil
     var progress = Progress()
     var notes = self.notes(model)
     for note in notes { Output.note(note) }
@@ -225,9 +239,10 @@ struct Score: ParsableCommand {
       totals.add(sentence)
       try states?.add(sentence)
       let report = SentenceReport(sentence, style)
-      try page?.add(report)
-      if json {
-        Output.result(try report.json)
+      let object = json ? try report.json : nil
+      try page?.add(report, object: object)
+      if let object {
+        Output.result(object)
       } else if !shown.printsFigure {
         for row in report.rows { Output.result(style.form.row(row)) }
       }
@@ -262,8 +277,11 @@ struct Score: ParsableCommand {
           lead:
             "The model \(printable(options.path)) predicts each \(level.rawValue) from the text before it.",
           files: ["model": options.path], weights: weights, texts: [text])
+        if let baseline = beside.baseline {
+          document.facts.append(Document.Fact("baseline", printable(baseline)))
+        }
         document.add(notes)
-        page.fill(&document)
+        try page.fill(&document)
         return document
       }, figure: page.histogram, replacing: stateOptions.force)
   }

@@ -128,7 +128,7 @@ struct Tokenize: ParsableCommand {
           title: "Tokens of \(text == "-" ? "standard input" : text)",
           lead: "The text as the tokenizer of \(printable(source)) cuts it.",
           files: tokenizer == nil ? ["model": source] : ["tokenizer": source], texts: [text])
-        page.fill(
+        try page.fill(
           &document, totals: totals.facts, summary: summary ? try Output.encoded(totals) : nil)
         return document
       }, figure: page.histogram, replacing: force)

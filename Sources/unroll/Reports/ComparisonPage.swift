@@ -27,7 +27,7 @@ extension ComparedModels {
       Document.Section("Learning curves", curveBlocks),
       Document.Section("Norms of parameters", normBlocks),
     ]
-    document.result = try Output.encoded(self)
+    document.result = LongText(try Output.encoded(self))
     return document
   }
 

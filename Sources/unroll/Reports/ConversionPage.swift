@@ -1,6 +1,7 @@
 // The page of `unroll convert`: what was assumed, what was not preserved, and the model.
 
 import UnrollEngine
+import UnrollFormat
 import UnrollInterchange
 import UnrollReport
 import UnrollTensors
@@ -14,6 +15,8 @@ struct ConversionPage {
   let notes: [Note]
   /// The model as `unroll inspect` shows it.
   let report: ModelReport
+  private let checkpoint: Checkpoint
+  private let sourceNames: [ParameterPath: [String]]
 
   /// Creates the page of a model that was written.
   ///
@@ -23,6 +26,7 @@ struct ConversionPage {
     notes: [Note], outcome: String
   ) throws {
     (self.input, self.output, self.notes, self.outcome) = (input, output, notes, outcome)
+    (checkpoint, sourceNames) = (conversion.checkpoint, conversion.sourceNames)
     let format: String
     var files = [output]
     switch target {
@@ -43,7 +47,7 @@ struct ConversionPage {
   /// - Throws: `EncodingError` if a number is not finite.
   var document: Document {
     get throws {
-      var document = try report.document
+      var document = try report.document(of: checkpoint)
       document.title = printable("Conversion of \(input) to \(output)")
       document.lead =
         "The model was written and \(outcome)."
@@ -52,7 +56,7 @@ struct ConversionPage {
       let other = notes.filter { !$0.isHarmless }
       document.highlights.append(Document.Fact("assumed or not preserved", "\(other.count)"))
       document.sections.insert(
-        Document.Section("Conversion", blocks(other) + harmlessBlocks), at: 0)
+        Document.Section("Conversion", blocks(other) + harmlessBlocks + nameBlocks), at: 0)
       return document
     }
   }
@@ -72,6 +76,23 @@ struct ConversionPage {
     return [
       .paragraph("The model's predictions are not affected by this:"),
       .list(harmless.map(Self.line)),
+    ]
+  }
+
+  /// The parameters with the tensors of the file that they come from; none for a format that has no such names.
+  private var nameBlocks: [Document.Block] {
+    let rows = checkpoint.architecture.parameters.compactMap { path, shape -> [String]? in
+      guard let names = sourceNames[path] else { return nil }
+      return [
+        names.map { excerpt($0) }.joined(separator: " and "), path.description, "\(shape)",
+      ]
+    }
+    guard !rows.isEmpty else { return [] }
+    return [
+      .table(
+        Table(
+          "Tensors of the file, and the parameters that they became",
+          [.text("tensor of \(printable(input))"), .text("parameter"), .text("shape")], rows))
     ]
   }
 

@@ -1,6 +1,7 @@
 // The page of `unroll diff`: what differs, tensor by tensor, and losses on a text.
 
 import Foundation
+import UnrollFormat
 import UnrollReport
 import UnrollTensors
 
@@ -8,18 +9,19 @@ extension DifferenceReport {
   /// The largest number of bars.
   private static let barLimit = 40
 
-  /// The main figure: the change of each tensor, the largest first; `nil` if no numbers differ.
+  /// The main figure: the relative change of each tensor, the largest first; `nil` if no numbers differ.
   var figure: Figure? {
     let rows = tensors.compactMap { tensor -> (name: String, value: Double)? in
-      guard let differing = tensor.differing, differing > 0, let cosine = tensor.cosine else {
+      guard let differing = tensor.differing, differing > 0, let change = tensor.relativeNorm else {
         return nil
       }
-      return (Self.shortened(tensor.path), max(0, 1 - cosine))
+      return (Self.shortened(tensor.path), change)
     }
     // Sorting is stable: equal tensors stay in the order of the file.
     let largest = rows.sorted { $0.value > $1.value }.prefix(Self.barLimit)
     return .bars(
-      title: "Change of each tensor", label: "1 - cosine similarity", rows: Array(largest))
+      title: "Relative change of each tensor",
+      label: "norm of the difference / norm of the first model's tensor", rows: Array(largest))
   }
 
   /// Returns the end of a path, which tells tensors apart.
@@ -29,20 +31,28 @@ extension DifferenceReport {
 
   /// Returns the page.
   ///
-  /// - Parameter path: The text; `nil` for none.
+  /// - Parameters:
+  ///   - models: Both models with their weights.
+  ///   - path: The text; `nil` for none.
+  ///   - paired: The text by both models; `nil` for none.
   /// - Returns: The page.
-  /// - Throws: `EncodingError` if a number is not finite.
-  func document(text path: String?) throws -> Document {
+  /// - Throws: `EncodingError` if a number is not finite; `FileError` if a temporary file cannot be written;
+  ///   `NeuralError` if memory is short.
+  func document(
+    of models: [Checkpoint], text path: String?, paired: PairedText?
+  ) throws -> Document {
     var document = Document(
       title: "Difference of \(files[0]) and \(files[1])",
       lead: "The models are \(equal ? "" : "not ")the same. \(verdict.prefix(1).uppercased())"
         + "\(verdict.dropFirst()).",
       files: ["first model": files[0], "second model": files[1]], texts: [path].compactMap { $0 })
     document.highlights = highlights
+    let changes = try TensorChanges(models[0], models[1]).sections()
     document.sections =
-      textSections + tensorSections + section("Variants", architecture)
+      textSections + (paired.map { [Document.Section("The text by both models", $0.blocks)] } ?? [])
+      + structureSections(models) + tensorSections + changes + section("Variants", architecture)
       + section("Tokens", tokens ?? []) + section("History and companions", metadata)
-    document.result = try Output.encoded(self)
+    document.result = LongText(try Output.encoded(self))
     return document
   }
 
@@ -82,19 +92,35 @@ extension DifferenceReport {
     ]
   }
 
+  /// The structure of both models, or the only one if it is the same.
+  private func structureSections(_ models: [Checkpoint]) -> [Document.Section] {
+    let diagrams = zip(models, files).map { model, path in
+      ModelReport(model, path: path, format: "", bytes: 0, header: nil, notes: []) { _ in nil }
+        .diagram
+    }
+    guard models[0].architecture != models[1].architecture else {
+      return [Document.Section("Structure of both models", [.diagram(diagrams[0])])]
+    }
+    return [
+      Document.Section("Structure of the first model", [.diagram(diagrams[0])]),
+      Document.Section("Structure of the second model", [.diagram(diagrams[1])]),
+    ]
+  }
+
   private var tensorSections: [Document.Section] {
     guard !tensors.isEmpty else { return [] }
     let table = Table(
       "Tensors; – for tensors of other shapes",
       [
         .text("path"), .text("first"), .text("second"), .number("numbers that differ"),
-        .number("largest"), .number("relative"), .number("cosine"),
+        .number("largest"), .number("relative"), .number("relative change"), .number("cosine"),
       ],
       tensors.map { tensor in
         [
           tensor.path, tensor.first ?? "none", tensor.second ?? "none",
           tensor.differing.map(Output.grouped) ?? "–", Self.short(tensor.largest),
-          Self.short(tensor.largestRelative), Document.number(tensor.cosine),
+          Self.short(tensor.largestRelative), Self.short(tensor.relativeNorm),
+          Document.number(tensor.cosine),
         ]
       })
     return [

@@ -52,7 +52,7 @@ struct EvaluationPage {
       + (baseline.map { [$0.section(beside: total)] } ?? [])
       + (total.details.map { DetailsReport($0).sections } ?? [])
       + (course.map { [courseSection($0)] } ?? [])
-    document.result = try json
+    document.result = LongText(try json)
   }
 
   private var json: String {

@@ -23,7 +23,7 @@ extension GradientReport {
       Document.Section("Clipping", [.paragraph(clipping + ".")] + normBlocks),
       Document.Section("Recurrent weights", recurrenceBlocks),
     ]
-    document.result = try Output.encoded(GradientJSON(flow), isPretty: false)
+    document.result = LongText(try Output.encoded(GradientJSON(flow), isPretty: false))
   }
 
   private var fitTable: Table {

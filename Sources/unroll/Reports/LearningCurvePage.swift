@@ -6,10 +6,18 @@ import UnrollTensors
 
 extension LearningCurve {
   /// The figures and the table of the evaluations.
-  var blocks: [Document.Block] {
+  var blocks: [Document.Block] { blocks(retention: []) }
+
+  /// Returns the figures and the table of the evaluations.
+  ///
+  /// - Parameter retention: The losses of the retention text by step; empty for none.
+  /// - Returns: The blocks.
+  func blocks(retention: [Figure.Point]) -> [Document.Block] {
     guard !evaluations.isEmpty else { return [.paragraph("There is no evaluation yet.")] }
     let losses: [Document.Block] =
-      figure.map { [.figure($0)] } ?? [.paragraph("A curve needs two evaluations.")]
+      figure(retention: retention).map { [.figure($0)] } ?? [
+        .paragraph("A curve needs two evaluations.")
+      ]
     return losses + (learningRates.map { [.figure($0)] } ?? []) + [.table(table)]
   }
 

@@ -6,34 +6,34 @@ import UnrollReport
 import UnrollTensors
 
 extension ModelReport {
-  /// The page.
+  /// Returns the page.
   ///
+  /// - Parameter checkpoint: The model with its weights.
+  /// - Returns: The page.
   /// - Throws: `EncodingError` if a number is not finite.
-  var document: Document {
-    get throws {
-      var document = Document(
-        title: "Model \(file)",
-        lead: "Recurrent language model of \(Output.grouped(parameterCount)) parameters, "
-          + "\(Output.grouped(bytes)) bytes.",
-        files: ["model": file], weights: weightsDigest)
-      document.highlights = [
-        Document.Fact("parameters", Output.grouped(parameterCount)),
-        Document.Fact("tokens", Output.grouped(vocabularySize)),
-        Document.Fact("layers", "\(layers.count)"),
-        Document.Fact("hidden size", hiddenSizes),
+  func document(of checkpoint: Checkpoint) throws -> Document {
+    var document = Document(
+      title: "Model \(file)",
+      lead: "Recurrent language model of \(Output.grouped(parameterCount)) parameters, "
+        + "\(Output.grouped(bytes)) bytes.",
+      files: ["model": file], weights: weightsDigest)
+    document.highlights = [
+      Document.Fact("parameters", Output.grouped(parameterCount)),
+      Document.Fact("tokens", Output.grouped(vocabularySize)),
+      Document.Fact("layers", "\(layers.count)"),
+      Document.Fact("hidden size", hiddenSizes),
+    ]
+    document.notes = notes.map { "\(excerpt($0.location)): \(excerpt($0.message, limit: 1000))" }
+    document.facts += fileFacts
+    document.sections =
+      [
+        Document.Section("Structure", structureBlocks),
+        Document.Section("Tokens", [.facts(tokenFacts)]),
+      ] + trainingSections + cardSections + historySections + [
+        ParameterSection(parameters, of: checkpoint).section
       ]
-      document.notes = notes.map { "\(excerpt($0.location)): \(excerpt($0.message, limit: 1000))" }
-      document.facts += fileFacts
-      document.sections =
-        [
-          Document.Section("Structure", structureBlocks),
-          Document.Section("Tokens", [.facts(tokenFacts)]),
-        ] + trainingSections + cardSections + historySections + [
-          Document.Section("Parameters", [.table(parameterTable)])
-        ]
-      document.result = try Output.encoded(self)
-      return document
-    }
+    document.result = LongText(try Output.encoded(self))
+    return document
   }
 
   private var hiddenSizes: String {
@@ -60,7 +60,7 @@ extension ModelReport {
   }
 
   /// The way of a token through the model; the table below it says the same in words.
-  private var diagram: Diagram {
+  var diagram: Diagram {
     let last = parts.count - 1
     let boxes = parts.enumerated().map { index, part in
       let loop = (1..<last).contains(index) ? "its state" : nil
@@ -113,20 +113,6 @@ extension ModelReport {
     parameters.filter { $0.path.hasPrefix(prefix) }.reduce(0) { $0 + $1.shape.reduce(1, *) }
   }
 
-  private var parameterTable: Table {
-    Table(
-      "Tensors, with the SHA-256 of their bytes",
-      [.text("path"), .text("type"), .text("shape"), .number("numbers"), .text("digest")],
-      parameters.map { parameter in
-        [
-          parameter.path, parameter.dtype,
-          "[" + parameter.shape.map(String.init).joined(separator: ", ") + "]",
-          Output.grouped(parameter.shape.reduce(1, *)),
-          parameter.digest.map { "\($0.prefix(12))…" } ?? "–",
-        ]
-      })
-  }
-
   // MARK: Tokens
 
   private var tokenFacts: [Document.Fact] {
@@ -173,7 +159,38 @@ extension ModelReport {
           step.inputs.map(Self.shortened).joined(separator: ", "), step.outcome,
         ]
       })
-    return [Document.Section("History", [.table(table)])]
+    return [Document.Section("History", [.diagram(timeLine), .table(table)])]
+  }
+
+  /// The most steps of the time line.
+  private static let stepLimit = 8
+
+  /// The last steps from top to bottom.
+  private var timeLine: Diagram {
+    let steps = provenance.suffix(Self.stepLimit)
+    let left = provenance.count - steps.count
+    let first =
+      left > 0
+      ? "\(counted(left, "earlier step"))"
+      : Self.names(of: provenance.first?.inputs ?? [])
+    return Diagram(
+      title: "The way to these weights",
+      summary: "Steps in the order of time: "
+        + steps.map { "\($0.operation) by \($0.tool)" }.joined(separator: ", then ") + ".",
+      ends: (
+        first, weightsDigest.map { "these weights, sha256 \($0.prefix(12))…" } ?? "these weights"
+      ),
+      boxes: steps.map { step in
+        Diagram.Box(
+          excerpt("\(step.operation) by \(step.tool)", limit: 56),
+          excerpt(step.outcome.isEmpty ? "no outcome recorded" : step.outcome, limit: 62))
+      }, tie: nil)
+  }
+
+  /// Returns the names of files without their digests.
+  private static func names(of inputs: [String]) -> String {
+    let names = inputs.map { $0.split(separator: " ", maxSplits: 1).last.map(String.init) ?? $0 }
+    return names.isEmpty ? "no inputs recorded" : excerpt(names.joined(separator: ", "), limit: 70)
   }
 
   /// Returns an input with twelve digits of its digest.

@@ -85,7 +85,7 @@ struct ReportOptions: ParsableArguments {
     _ page: () throws -> Document, figure: Figure?, replacing: Bool, isFinal: Bool = true
   ) throws {
     if let path = report {
-      try Output.write(page().html, to: path, replacing: replacing)
+      try Output.write(page(), to: path, replacing: replacing)
       if isFinal { Output.note("wrote \(printable(path))") }
     }
     guard let plot else { return }
@@ -160,17 +160,5 @@ extension Checkpoint {
   /// The digest of the weights that the history states; `nil` for none.
   var statedDigest: String? {
     provenance.last.flatMap { $0.weightsDigest.isEmpty ? nil : $0.weightsDigest }
-  }
-}
-
-extension Document.Block {
-  /// Returns the note on a text of which a page shows the first lines only; none if it shows all.
-  static func cutText(shown: Int, of count: Int) -> [Document.Block] {
-    guard shown < count else { return [] }
-    return [
-      .paragraph(
-        "The text is cut: the page shows the first \(Output.grouped(shown)) of \(Output.grouped(count)) lines. The "
-          + "other sections are about all lines.")
-    ]
   }
 }

@@ -8,21 +8,14 @@ import UnrollTokenization
 /// The page of samples; it shows the first ones in full.
 struct SamplesPage {
   private let encoder: Encoder
-  private var lines: [HeatMap.Line] = []
-  /// The JSON objects of the samples that the page shows.
-  private var objects: [String] = []
-  private var objectBytes = 0
-  private var sampleCount = 0
-  private var cellCount = 0
+  private var lines = ShownLines(
+    HeatMap(title: "Samples", legend: legend, missing: "no number", isSpaced: false))
+  private var tokenCount = 0
   private var endedCount = 0
   private var total = 0.0
   /// The surprisals of the tokens, in bits; of a limited number of tokens.
   private var surprisals: [Double] = []
 
-  /// The largest size of the JSON objects of a page, in bytes.
-  private static let byteLimit = 2_500_000
-  /// The largest number of tokens on a page.
-  private static let cellLimit = 20_000
   /// The largest number of tokens in the histogram.
   private static let histogramLimit = 1_000_000
   /// The upper bounds of the colors but the last, as probabilities, in the order of the colors.
@@ -34,33 +27,30 @@ struct SamplesPage {
   ///
   /// - Parameters:
   ///   - sample: The sample.
-  ///   - object: It as `--json` prints it.
-  mutating func add(_ sample: GeneratedSample, object: () throws -> String) rethrows {
-    sampleCount += 1
-    cellCount += sample.ids.count
+  ///   - object: Returns it as `--json` prints it.
+  /// - Throws: `FileError` if a temporary file cannot be written; the errors of the closure.
+  mutating func add(_ sample: GeneratedSample, object: () throws -> String) throws {
+    tokenCount += sample.ids.count
     endedCount += sample.isEnded ? 1 : 0
     total += sample.logProbability
     let room = max(0, Self.histogramLimit - surprisals.count)
     surprisals += sample.logProbabilities.prefix(room).map {
       max(0, -Double($0)) / Elementary.log(2)
     }
-    // Later samples are counted, and not shown once one did not fit.
-    guard lines.count == sampleCount - 1, cellCount <= Self.cellLimit else { return }
-    let object = try object()
-    guard objectBytes + object.utf8.count <= Self.byteLimit else { return }
-    objectBytes += object.utf8.count
-    objects.append(object)
-    lines.append(HeatMap.Line(number: sampleCount, cells: cells(sample)))
+    let encoder = encoder
+    try lines.add(
+      line: lines.count + 1, cellCount: sample.ids.count, object: object,
+      cells: { Self.cells(sample, encoder) })
   }
 
-  private func cells(_ sample: GeneratedSample) -> [HeatMap.Cell] {
+  private static func cells(_ sample: GeneratedSample, _ encoder: Encoder) -> [HeatMap.Cell] {
     var stream = TextStream(encoder)
     return zip(sample.ids, sample.logProbabilities).map { id, logProbability in
       let piece = excerpt(encoder.vocabulary.text(of: Int(id)))
       let own = String(decoding: stream.add(id), as: UTF8.self)
       let probability = Elementary.exp(Double(logProbability))
       return HeatMap.Cell(
-        text: Self.shown(own, piece), level: Self.levels.count { probability < $0 },
+        text: shown(own, piece), level: levels.count { probability < $0 },
         detail: "\(piece): probability \(String(printf: "%.4g", probability)), "
           + String(printf: "%.2f bits", max(0, -Double(logProbability)) / Elementary.log(2)))
     }
@@ -89,13 +79,14 @@ struct SamplesPage {
   /// - Parameters:
   ///   - document: The document, with its origin.
   ///   - settings: The prompt, the seed and the other settings.
-  func fill(_ document: inout Document, settings: [Document.Fact]) {
+  /// - Throws: `FileError` if a temporary file cannot be written.
+  func fill(_ document: inout Document, settings: [Document.Fact]) throws {
     let mean =
-      cellCount > 0
-      ? Document.number(-total / Double(cellCount) / Elementary.log(2)) : "–"
+      tokenCount > 0
+      ? Document.number(-total / Double(tokenCount) / Elementary.log(2)) : "–"
     document.highlights = [
-      Document.Fact("samples", Output.grouped(sampleCount)),
-      Document.Fact("tokens", Output.grouped(cellCount)),
+      Document.Fact("samples", Output.grouped(lines.count)),
+      Document.Fact("tokens", Output.grouped(tokenCount)),
       Document.Fact("mean surprisal, in bits", mean),
       Document.Fact("ended at an end of sentence", Output.grouped(endedCount)),
     ]
@@ -106,28 +97,16 @@ struct SamplesPage {
         "Distribution",
         histogram.map { [.figure($0)] } ?? [.paragraph("There are too few tokens to draw.")]),
     ]
-    document.result = "[\n" + objects.joined(separator: ",\n") + "\n]"
+    document.result = try lines.result
   }
 
   private var sampleBlocks: [Document.Block] {
-    let cut =
-      lines.count < sampleCount
-      ? [
-        Document.Block.paragraph(
-          "The page shows the first \(Output.grouped(lines.count)) of \(Output.grouped(sampleCount)) samples. The "
-            + "numbers are over all samples.")
-      ] : []
     return [
       .paragraph(
         "Each token has the color of its probability in the model at temperature 1, whatever the temperature it was "
           + "sampled at; with a shortlist, among its tokens. Point at a token, or click on it and use the arrow "
           + "keys, for its numbers.")
-    ] + cut + [
-      .heatMap(
-        HeatMap(
-          title: "Samples", legend: Self.legend, missing: "no number", isSpaced: false, lines: lines
-        ))
-    ]
+    ] + lines.cut("The numbers are over all samples.", of: "samples") + [.heatMap(lines.map)]
   }
 
   private static var legend: [String] {

@@ -8,12 +8,11 @@ import UnrollTensors
 /// The page of scores, gathered line by line; its memory does not grow with the text beyond a limit.
 struct ScorePage {
   private let style: ScoreStyle
-  private var lines: [HeatMap.Line] = []
-  /// The JSON objects of the lines that the page shows.
-  private var objects: [String] = []
-  private var objectBytes = 0
-  private var lineCount = 0
-  private var cellCount = 0
+  private var lines: ShownLines
+  private var lineFigures = LineFigures()
+  /// The text beside another model; `nil` for none.
+  private var paired: PairedText?
+  private var baseline: BaselineScores?
   private var scoredCount = 0
   private var missingCount = 0
   private var total = 0.0
@@ -31,10 +30,6 @@ struct ScorePage {
     let entropy: Double?
   }
 
-  /// The largest size of the JSON objects of a page, in bytes.
-  private static let byteLimit = 2_500_000
-  /// The largest number of words or tokens of the text on a page.
-  private static let cellLimit = 20_000
   /// The number of rows of the most surprising words.
   private static let topCount = 20
   /// The lower bounds of the colors but the first, in bits.
@@ -42,25 +37,43 @@ struct ScorePage {
   /// The most bins of the histogram.
   private static let binLimit = 40
 
-  init(_ style: ScoreStyle) { self.style = style }
+  /// Creates a page without lines.
+  ///
+  /// - Parameters:
+  ///   - style: The settings of the scores.
+  ///   - baseline: The scores by another model; `nil` for none.
+  ///   - path: The model's file.
+  init(_ style: ScoreStyle, beside baseline: BaselineScores?, model path: String) {
+    self.style = style
+    self.baseline = baseline
+    paired = baseline.map {
+      PairedText(
+        names: ($0.path, path), unit: Self.unitName(style), isSpaced: style.level == .word)
+    }
+    lines = ShownLines(Self.heatMap(style))
+  }
 
   // MARK: Gathering
 
   /// Adds a line.
   ///
-  /// - Throws: `EncodingError` if a number is not finite.
-  mutating func add(_ report: SentenceReport) throws {
-    lineCount += 1
+  /// - Parameters:
+  ///   - report: The line.
+  ///   - object: The line as `--json` prints it, if that is known already.
+  /// - Throws: `EncodingError` if a number is not finite; `FileError` if a temporary file cannot be written.
+  mutating func add(_ report: SentenceReport, object: String?) throws {
     let units = report.scoredUnits
     for (index, unit) in units.enumerated() { add(unit, line: report.lineNumber, index + 1) }
-    cellCount += units.count
-    // Later lines are counted, and not shown once one did not fit.
-    guard lines.count == lineCount - 1, cellCount <= Self.cellLimit else { return }
-    let object = try report.json
-    guard objectBytes + object.utf8.count <= Self.byteLimit else { return }
-    objectBytes += object.utf8.count
-    objects.append(object)
-    lines.append(HeatMap.Line(number: report.lineNumber, cells: units.map(cell)))
+    lineFigures.add(report, isSpaced: style.level == .word)
+    if let values = try baseline?.next(count: units.count, line: report.lineNumber) {
+      try paired?.add(
+        line: report.lineNumber,
+        zip(units, values).map { PairedText.Part(text: $0.name, values: ($1, $0.surp)) })
+    }
+    let style = style
+    try lines.add(
+      line: report.lineNumber, cellCount: units.count, object: { try object ?? report.json },
+      cells: { units.map { Self.cell($0, style) } })
   }
 
   private mutating func add(_ unit: SentenceReport.Unit, line: Int, _ position: Int) {
@@ -82,34 +95,41 @@ struct ScorePage {
     if top.count > Self.topCount { top.removeLast() }
   }
 
-  private func bits(_ value: Double) -> Double {
-    value * style.base.logarithm / Elementary.log(2)
-  }
-
-  private func cell(_ unit: SentenceReport.Unit) -> HeatMap.Cell {
-    let level = unit.surp.map { value in Self.levels.count { $0 <= bits(value) } }
-    return HeatMap.Cell(text: excerpt(unit.name), level: level, detail: detail(unit))
-  }
-
-  private func detail(_ unit: SentenceReport.Unit) -> String {
-    let surprisal = unit.surp.map { "\(Self.short($0)) \(unitName)" } ?? unit.surpReason ?? ""
-    var parts = [surprisal]
-    if let entropy = unit.entropy { parts.append("entropy \(Self.short(entropy))") }
-    if let rank = unit.rank { parts.append("rank \(Output.grouped(rank))") }
-    if let guesses = unit.guesses?.prefix(5), !guesses.isEmpty {
-      let expected = guesses.map { "\(excerpt($0.token)) \(Self.short($0.prob))" }
-      parts.append("expected " + expected.joined(separator: ", "))
+  private static func cell(_ unit: SentenceReport.Unit, _ style: ScoreStyle) -> HeatMap.Cell {
+    let level = unit.surp.map { value in
+      let bits = value * style.base.logarithm / Elementary.log(2)
+      return levels.count { $0 <= bits }
     }
-    return parts.joined(separator: "; ")
+    return HeatMap.Cell(text: excerpt(unit.name), level: level, detail: detail(unit, style))
   }
 
-  private static func short(_ value: Double) -> String { String(printf: "%.2f", value) }
+  private static func detail(_ unit: SentenceReport.Unit, _ style: ScoreStyle) -> String {
+    // Appended piece by piece: a page has tens of thousands of them.
+    var text = unit.surp.map { hundredths($0) + " " + unitName(style) } ?? unit.surpReason ?? ""
+    if let entropy = unit.entropy {
+      text += "; entropy "
+      text += hundredths(entropy)
+    }
+    if let rank = unit.rank {
+      text += "; rank "
+      text += Output.grouped(rank)
+    }
+    for (index, guess) in (unit.guesses ?? []).prefix(5).enumerated() {
+      text += index == 0 ? "; expected " : ", "
+      text += excerpt(guess.token)
+      text += " "
+      text += hundredths(guess.prob)
+    }
+    return text
+  }
 
   // MARK: Page
 
   private var thing: String { style.level == .token ? "token" : "word" }
 
-  private var unitName: String {
+  private var unitName: String { Self.unitName(style) }
+
+  private static func unitName(_ style: ScoreStyle) -> String {
     switch style.base {
     case .two: "bits"
     case .e: "nats"
@@ -136,19 +156,26 @@ struct ScorePage {
   /// Fills a document.
   ///
   /// - Parameter document: The document, with its origin.
-  func fill(_ document: inout Document) {
+  /// - Throws: `FileError` if a temporary file cannot be written.
+  func fill(_ document: inout Document) throws {
     document.highlights = [
       Document.Fact("mean surprisal, in \(unitName)", mean),
       Document.Fact("\(thing)s with a number", Output.grouped(scoredCount)),
       Document.Fact("without a number", Output.grouped(missingCount)),
-      Document.Fact("lines", Output.grouped(lineCount)),
+      Document.Fact("lines", Output.grouped(lines.count)),
     ]
     document.sections = [
       Document.Section("Text", textBlocks),
       Document.Section("Distribution", distributionBlocks),
       Document.Section("Most surprising \(thing)s", [.table(topTable)]),
+      Document.Section("Lines", lineFigures.blocks(thing, unitName)),
     ]
-    document.result = "[\n" + objects.joined(separator: ",\n") + "\n]"
+    if let paired, let baseline {
+      document.highlights += baseline.highlights(unitName)
+      document.sections.insert(
+        Document.Section("Beside the baseline", paired.blocks), at: 1)
+    }
+    document.result = try lines.result
   }
 
   private var mean: String {
@@ -156,28 +183,33 @@ struct ScorePage {
   }
 
   private var textBlocks: [Document.Block] {
-    let cut = Document.Block.cutText(shown: lines.count, of: lineCount)
     return [
       .paragraph(
         "Each \(thing) has the color of its surprisal in \(unitName), and from \(boldFrom) on a line below it. Point at it, or "
           + "click on it and use the arrow keys, for its numbers.")
-    ] + cut + [.heatMap(heatMap)]
+    ] + lines.cut("The other sections are about all lines.") + [.heatMap(lines.map)]
   }
 
   /// The smallest number with a line below its word.
-  private var boldFrom: String { String(printf: "%.3g \(unitName)", Self.levels[4] * bitsInUnit) }
+  private var boldFrom: String {
+    String(printf: "%.3g \(unitName)", Self.levels[4] * Self.bitsInUnit(style))
+  }
 
-  private var heatMap: HeatMap {
-    let bounds = Self.levels.map { String(printf: "%.3g", $0 * bitsInUnit) }
+  private static func heatMap(_ style: ScoreStyle) -> HeatMap {
+    let bounds = levels.map { String(printf: "%.3g", $0 * bitsInUnit(style)) }
     let inner = zip(bounds, bounds.dropFirst()).map { "\($0) to \($1)" }
     return HeatMap(
       title: "Lines of the text",
-      legend: ["below \(bounds[0])"] + inner + ["\(bounds[bounds.count - 1]) \(unitName) or more"],
-      missing: "no number", isSpaced: style.level == .word, lines: lines)
+      legend: ["below \(bounds[0])"] + inner + [
+        "\(bounds[bounds.count - 1]) \(unitName(style)) or more"
+      ],
+      missing: "no number", isSpaced: style.level == .word)
   }
 
-  /// The number of units of the base in a bit.
-  private var bitsInUnit: Double { Elementary.log(2) / style.base.logarithm }
+  /// Returns the number of units of the base in a bit.
+  private static func bitsInUnit(_ style: ScoreStyle) -> Double {
+    Elementary.log(2) / style.base.logarithm
+  }
 
   private var distributionBlocks: [Document.Block] {
     histogram.map { [.figure($0)] } ?? [.paragraph("No \(thing) has a number.")]

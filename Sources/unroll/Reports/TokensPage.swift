@@ -7,22 +7,16 @@ import UnrollTokenization
 /// The page of the tokens of a text, gathered line by line; the lines that it shows are limited.
 struct TokensPage {
   let vocabulary: Vocabulary
-  private var lines: [HeatMap.Line] = []
-  /// The JSON objects of the lines that the page shows.
-  private var objects: [String] = []
-  private var objectBytes = 0
-  private var lineCount = 0
-  private var cellCount = 0
+  private var lines = ShownLines(
+    HeatMap(
+      title: "Lines of the text", legend: ["a token"], missing: "not in the vocabulary",
+      isSpaced: false, isBordered: true))
   /// The numbers of words by their number of tokens; the last place is of all larger numbers.
   private var wordCounts = [Int](repeating: 0, count: wordLimit + 1)
   /// The parts of the text that the vocabulary lacks, with their numbers.
   private var unknown: [String: Int] = [:]
   private var isUnknownCut = false
 
-  /// The largest size of the JSON objects of a page, in bytes.
-  private static let byteLimit = 2_500_000
-  /// The largest number of tokens of the text on a page.
-  private static let cellLimit = 20_000
   /// The largest number of tokens of a word in the histogram.
   private static let wordLimit = 30
   /// The largest number of different unknown parts that are counted, and of those on the page.
@@ -38,20 +32,15 @@ struct TokensPage {
   /// - Parameters:
   ///   - encoded: Its tokens.
   ///   - line: Its text.
-  ///   - object: The line as `--json` prints it.
-  mutating func add(_ encoded: EncodedLine, of line: TextLine, object: () throws -> String) rethrows
-  {
-    lineCount += 1
-    cellCount += encoded.ids.count
+  ///   - object: Returns the line as `--json` prints it.
+  /// - Throws: `FileError` if a temporary file cannot be written; the errors of the closure.
+  mutating func add(_ encoded: EncodedLine, of line: TextLine, object: () throws -> String) throws {
     countWords(encoded, line)
     countUnknown(encoded, line)
-    // Later lines are counted, and not shown once one did not fit.
-    guard lines.count == lineCount - 1, cellCount <= Self.cellLimit else { return }
-    let object = try object()
-    guard objectBytes + object.utf8.count <= Self.byteLimit else { return }
-    objectBytes += object.utf8.count
-    objects.append(object)
-    lines.append(HeatMap.Line(number: line.number, cells: cells(encoded, line)))
+    let vocabulary = vocabulary
+    try lines.add(
+      line: line.number, cellCount: encoded.ids.count, object: object,
+      cells: { Self.cells(encoded, line, vocabulary) })
   }
 
   private mutating func countWords(_ encoded: EncodedLine, _ line: TextLine) {
@@ -84,11 +73,13 @@ struct TokensPage {
     return start.isEmpty ? text : String(start)
   }
 
-  private func cells(_ encoded: EncodedLine, _ line: TextLine) -> [HeatMap.Cell] {
+  private static func cells(
+    _ encoded: EncodedLine, _ line: TextLine, _ vocabulary: Vocabulary
+  ) -> [HeatMap.Cell] {
     let unknown = Set(encoded.unknown)
     return encoded.ids.indices.map { index in
       let start = index == 0 ? 0 : encoded.ends[index - 1]
-      let own = Self.text(line, start..<max(start, encoded.ends[index]))
+      let own = text(line, start..<max(start, encoded.ends[index]))
       let piece = excerpt(vocabulary.text(of: Int(encoded.ids[index])))
       let isUnknown = unknown.contains(index)
       return HeatMap.Cell(
@@ -118,29 +109,24 @@ struct TokensPage {
   ///   - document: The document, with its origin.
   ///   - totals: The figures of the whole text.
   ///   - summary: The figures as `--summary --json` prints them; `nil` if the lines are the result.
-  func fill(_ document: inout Document, totals: [Document.Fact], summary: String?) {
+  /// - Throws: `FileError` if a temporary file cannot be written.
+  func fill(_ document: inout Document, totals: [Document.Fact], summary: String?) throws {
     document.highlights = totals
     document.sections = [
       Document.Section("Text", textBlocks),
       Document.Section("Words", wordBlocks),
       Document.Section("Not in the vocabulary", unknownBlocks),
     ]
-    document.result = summary ?? "[\n" + objects.joined(separator: ",\n") + "\n]"
+    document.result = try summary.map { LongText($0) } ?? lines.result
   }
 
   private var textBlocks: [Document.Block] {
-    let cut = Document.Block.cutText(shown: lines.count, of: lineCount)
     return [
       .paragraph(
         "A line stands before each token. Point at a token, or click on it and use the arrow keys, for its id and "
           + "its piece in the vocabulary. A token without text of its own, such as the end of a sentence, has its piece."
       )
-    ] + cut + [
-      .heatMap(
-        HeatMap(
-          title: "Lines of the text", legend: ["a token"], missing: "not in the vocabulary",
-          isSpaced: false, isBordered: true, lines: lines))
-    ]
+    ] + lines.cut("The other sections are about all lines.") + [.heatMap(lines.map)]
   }
 
   private var wordBlocks: [Document.Block] {

@@ -40,7 +40,7 @@ struct ValidationPage {
     document.sections =
       (figure.map { [Document.Section("Rules", [.figure($0)])] } ?? [])
       + report.files.filter { !$0.findings.isEmpty }.map(section) + [fileSection]
-    document.result = try Output.encoded(JSONReport(report))
+    document.result = LongText(try Output.encoded(JSONReport(report)))
     return document
   }
 
