@@ -74,7 +74,7 @@ extension LanguageModel {
   ) throws -> Perplexity {
     var memory = CacheMemory(cache, H: network.topSize)
     var result = try streamPerplexity(
-      ofText: path, preparation, window: Self.window, progress
+      ofText: path, preparation, window: Self.tokensAtOnce, progress
     ) {
       targets, inputs, state in
       let hidden = try network.hiddenStates(inputs: inputs, state: &state)

@@ -112,8 +112,8 @@ struct CheckedText {
       architecture: checkpoint.architecture, parameters: checkpoint.parameters)
     var state = network.zeroState(columns: 1)
     var losses: [Double] = []
-    for first in stride(from: 0, to: ids.count - 1, by: LanguageModel.window) {
-      let places = first..<min(first + LanguageModel.window, ids.count - 1)
+    for first in stride(from: 0, to: ids.count - 1, by: LanguageModel.tokensAtOnce) {
+      let places = first..<min(first + LanguageModel.tokensAtOnce, ids.count - 1)
       let found = try network.predictions(
         ofTargets: Array(ids[places.lowerBound + 1..<places.upperBound + 1]),
         inputs: Array(ids[places]), withEntropies: false, state: &state)

@@ -211,7 +211,7 @@ struct EvaluationRun {
   ///   - predict: Returns the log-probabilities of targets.
   /// - Throws: Errors of reading and predicting.
   mutating func stream(
-    _ text: inout TokenReader, after start: Int32?, window: Int = LanguageModel.window,
+    _ text: inout TokenReader, after start: Int32?, window: Int = LanguageModel.tokensAtOnce,
     _ progress: Report, predict: Predict
   ) throws {
     var state = model.network.zeroState(columns: 1)

@@ -123,10 +123,10 @@ extension LanguageModel {
     var entropies: [Double] = []
     var totals: [Double] = []
     var likeliest = LikeliestTokens()
-    for first in stride(from: 0, to: targets.count, by: Self.window) {
+    for first in stride(from: 0, to: targets.count, by: Self.tokensAtOnce) {
       let found = try network.predictions(
-        ofTargets: Array(targets.dropFirst(first).prefix(Self.window)),
-        inputs: Array(inputs.dropFirst(first).prefix(Self.window)),
+        ofTargets: Array(targets.dropFirst(first).prefix(Self.tokensAtOnce)),
+        inputs: Array(inputs.dropFirst(first).prefix(Self.tokensAtOnce)),
         withEntropies: figures.entropies, totalling: figures.subset, guessing: figures.guesses,
         state: &state)
       logProbabilities += found.logProbabilities
@@ -152,7 +152,7 @@ extension LanguageModel {
   }
 
   /// The product of batch size and length of a window; it affects memory and speed only.
-  static let window = 256
+  static let tokensAtOnce = 256
   /// The maximum number of sentences computed together; more share more prefixes and take more
   /// memory.
   static let sentenceCount = 1024
@@ -222,7 +222,7 @@ private struct TreePass {
   /// no sentence ends.
   private func chain(from nodes: [Int]) -> [[Int]] {
     var levels = [nodes]
-    while (levels.count + 1) * nodes.count <= LanguageModel.window, let last = levels.last,
+    while (levels.count + 1) * nodes.count <= LanguageModel.tokensAtOnce, let last = levels.last,
       last.allSatisfy({ tree.nodes[$0].children.count == 1 })
     {
       let next = last.map { tree.nodes[$0].children.lowerBound }
@@ -236,8 +236,8 @@ private struct TreePass {
   private mutating func read(_ levels: [[Int]]) throws {
     let count = levels[0].count
     var states: [RecurrentState] = []
-    for first in stride(from: 0, to: count, by: LanguageModel.window) {
-      let block = first..<min(first + LanguageModel.window, count)
+    for first in stride(from: 0, to: count, by: LanguageModel.tokensAtOnce) {
+      let block = first..<min(first + LanguageModel.tokensAtOnce, count)
       let nodes = levels.flatMap { $0[block] }
       var next = state.selecting(
         levels[0][block].map { tree.nodes[$0].parent.map { columns[$0] } ?? 0 })
@@ -245,7 +245,7 @@ private struct TreePass {
         inputs: nodes.map { tree.nodes[$0].token }, state: &next)
       waiting += nodes
       states.append(next)
-      if waiting.count >= LanguageModel.window { try ask() }
+      if waiting.count >= LanguageModel.tokensAtOnce { try ask() }
     }
     state = RecurrentState(joining: states) ?? state
     for (column, node) in (levels.last ?? []).enumerated() { columns[node] = column }

@@ -206,8 +206,8 @@ extension LanguageModel {
       return (.window(window, [ids.suffix(window.length)]), row)
     }
     var state = network.zeroState(columns: 1)
-    for start in stride(from: 0, to: ids.count - 1, by: Self.window) {
-      let window = Array(ids[start..<min(start + Self.window, ids.count - 1)])
+    for start in stride(from: 0, to: ids.count - 1, by: Self.tokensAtOnce) {
+      let window = Array(ids[start..<min(start + Self.tokensAtOnce, ids.count - 1)])
       _ = try network.logProbabilities(
         ofTargets: Array(repeating: -1, count: window.count), inputs: window, state: &state)
     }

@@ -48,12 +48,12 @@ struct AdaptiveOutput: OutputDistribution {
 
   /// Returns the log-probabilities of targets from the head and their own tails, whatever else is requested.
   func predict(
-    _ targets: OutputTargets, hidden: UnsafePointer<Float>, scratch: inout OutputScratch,
+    _ targets: OutputTargets, hidden: UnsafePointer<Float>, scratch: OutputScratch,
     entropies: inout [Double], subset: inout SubsetTotals?, likeliest: inout LikeliestSearch?
   ) throws -> TargetPredictions {
     if !entropies.isEmpty || subset != nil || likeliest != nil {
       _ = try predictByPanels(
-        targets, hidden: hidden, scratch: &scratch, entropies: &entropies, subset: &subset,
+        targets, hidden: hidden, scratch: scratch, entropies: &entropies, subset: &subset,
         likeliest: &likeliest)
     }
     let entries = targets.tokens.map { token in
@@ -61,7 +61,7 @@ struct AdaptiveOutput: OutputDistribution {
     }
     var found = try plainPredictions(
       head, of: OutputTargets(entries, rows: targets.rows, M: targets.M), hidden: hidden,
-      scratch: &scratch)
+      scratch: scratch)
     for (index, tail) in tails.enumerated() {
       let members = entries.indices.filter { entries[$0] == Int32(headSize + index) }
       guard !members.isEmpty else { continue }
@@ -75,7 +75,7 @@ struct AdaptiveOutput: OutputDistribution {
       let tokens = members.map { targets.tokens[$0] - Int32(tail.tokens.lowerBound) }
       let inTail = try plainPredictions(
         tail.output, of: OutputTargets(tokens, rows: ownRows, M: rows.count), hidden: gathered,
-        scratch: &scratch)
+        scratch: scratch)
       for (member, logProbability) in zip(members, inTail.logProbabilities) {
         found.logProbabilities[member] += logProbability
       }
@@ -86,13 +86,13 @@ struct AdaptiveOutput: OutputDistribution {
   /// Returns the log-probabilities of targets and nothing else.
   private func plainPredictions(
     _ output: OutputLayer, of targets: OutputTargets, hidden: UnsafePointer<Float>,
-    scratch: inout OutputScratch
+    scratch: OutputScratch
   ) throws -> TargetPredictions {
     var entropies: [Double] = []
     var subset: SubsetTotals?
     var likeliest: LikeliestSearch?
     return try output.predict(
-      targets, hidden: hidden, scratch: &scratch, entropies: &entropies, subset: &subset,
+      targets, hidden: hidden, scratch: scratch, entropies: &entropies, subset: &subset,
       likeliest: &likeliest)
   }
 
@@ -102,14 +102,14 @@ struct AdaptiveOutput: OutputDistribution {
   /// exponential of the tail's logit in the head. The partition functions are therefore those of the head. The entropy
   /// is that of the head plus, for each tail, its entropy times its probability.
   func forEachPanel(
-    M: Int, hidden: UnsafePointer<Float>, scratch: inout OutputScratch,
+    M: Int, hidden: UnsafePointer<Float>, scratch: OutputScratch,
     entropies: inout [Double],
     _ body: (UnsafePointer<Float>, Range<Int>, Range<Int>) -> Void
   ) throws -> [Double] {
     var tailLogits = [Float](repeating: 0, count: M * tails.count)
     let part = ScratchBuffer<Float>()
     let logPartitions = try head.forEachPanel(
-      M: M, hidden: hidden, scratch: &scratch, entropies: &entropies
+      M: M, hidden: hidden, scratch: scratch, entropies: &entropies
     ) { logits, rows, panel in
       let own = panel.clamped(to: 0..<headSize)
       for (index, row) in rows.enumerated() {
@@ -129,7 +129,7 @@ struct AdaptiveOutput: OutputDistribution {
     for (index, tail) in tails.enumerated() {
       var tailEntropies = [Double](repeating: 0, count: entropies.count)
       let tailPartitions = try tail.output.forEachPanel(
-        M: M, hidden: hidden, scratch: &scratch, entropies: &tailEntropies
+        M: M, hidden: hidden, scratch: scratch, entropies: &tailEntropies
       ) { _, _, _ in }
       let shifts = (0..<M).map {
         Float(Double(tailLogits[$0 * tails.count + index]) - tailPartitions[$0])
@@ -140,7 +140,7 @@ struct AdaptiveOutput: OutputDistribution {
       }
       var noEntropies: [Double] = []
       _ = try tail.output.forEachPanel(
-        M: M, hidden: hidden, scratch: &scratch, entropies: &noEntropies
+        M: M, hidden: hidden, scratch: scratch, entropies: &noEntropies
       ) { logits, rows, panel in
         let shifted = part.room(for: rows.count * panel.count)
         for (place, row) in rows.enumerated() {

@@ -76,12 +76,12 @@ struct CheckedParameters {
           found: "what only an LSTM has")
       }
       guard facts.biases.contains(layer.bias),
-        facts.hasWindow ? 1...2 ~= layer.window : layer.window == 1
+        facts.hasInputWindow ? 1...2 ~= layer.inputWindow : layer.inputWindow == 1
       else {
         throw NeuralError.architecture(
           expected:
             "layer \(index), \(layer.cell.rawValue), with a bias and a window that it may have",
-          found: "bias \(layer.bias.rawValue) and window \(layer.window)")
+          found: "bias \(layer.bias.rawValue) and window \(layer.inputWindow)")
       }
       width = layer.outputSize
     }

@@ -20,20 +20,20 @@ protocol OutputDistribution: Sendable {
   /// - Returns: `[M]`, for each row the logarithm of its sum of exponentials.
   /// - Throws: `NeuralError` if memory is short.
   func forEachPanel(
-    M: Int, hidden: UnsafePointer<Float>, scratch: inout OutputScratch,
+    M: Int, hidden: UnsafePointer<Float>, scratch: OutputScratch,
     entropies: inout [Double],
     _ body: (UnsafePointer<Float>, Range<Int>, Range<Int>) -> Void
   ) throws -> [Double]
 
   /// Returns the log-probabilities of targets, and more if requested; see `predictByPanels`.
   func predict(
-    _ targets: OutputTargets, hidden: UnsafePointer<Float>, scratch: inout OutputScratch,
+    _ targets: OutputTargets, hidden: UnsafePointer<Float>, scratch: OutputScratch,
     entropies: inout [Double], subset: inout SubsetTotals?, likeliest: inout LikeliestSearch?
   ) throws -> TargetPredictions
 
   /// Returns the log-probabilities of all tokens, `[M, V]`; see `logSoftmaxByPanels`.
   func logSoftmax(
-    M: Int, hidden: UnsafePointer<Float>, scratch: inout OutputScratch
+    M: Int, hidden: UnsafePointer<Float>, scratch: OutputScratch
   ) throws -> [Float]
 }
 
@@ -47,18 +47,18 @@ struct TargetPredictions {
 
 extension OutputDistribution {
   func predict(
-    _ targets: OutputTargets, hidden: UnsafePointer<Float>, scratch: inout OutputScratch,
+    _ targets: OutputTargets, hidden: UnsafePointer<Float>, scratch: OutputScratch,
     entropies: inout [Double], subset: inout SubsetTotals?, likeliest: inout LikeliestSearch?
   ) throws -> TargetPredictions {
     try predictByPanels(
-      targets, hidden: hidden, scratch: &scratch, entropies: &entropies, subset: &subset,
+      targets, hidden: hidden, scratch: scratch, entropies: &entropies, subset: &subset,
       likeliest: &likeliest)
   }
 
   func logSoftmax(
-    M: Int, hidden: UnsafePointer<Float>, scratch: inout OutputScratch
+    M: Int, hidden: UnsafePointer<Float>, scratch: OutputScratch
   ) throws -> [Float] {
-    try logSoftmaxByPanels(M: M, hidden: hidden, scratch: &scratch)
+    try logSoftmaxByPanels(M: M, hidden: hidden, scratch: scratch)
   }
 
   /// Returns the log-probabilities of targets, and the entropies of the distributions if requested.
@@ -74,14 +74,14 @@ extension OutputDistribution {
   /// - Returns: One for each target, and the partition functions.
   /// - Throws: `NeuralError` if memory is short.
   func predictByPanels(
-    _ targets: OutputTargets, hidden: UnsafePointer<Float>, scratch: inout OutputScratch,
+    _ targets: OutputTargets, hidden: UnsafePointer<Float>, scratch: OutputScratch,
     entropies: inout [Double], subset: inout SubsetTotals?, likeliest: inout LikeliestSearch?
   ) throws -> TargetPredictions {
     var targetLogits = [Float](repeating: -.infinity, count: targets.tokens.count)
     subset?.begin(rows: targets.M)
     likeliest?.begin(targets)
     let logPartitions = try forEachPanel(
-      M: targets.M, hidden: hidden, scratch: &scratch, entropies: &entropies
+      M: targets.M, hidden: hidden, scratch: scratch, entropies: &entropies
     ) { logits, rows, panel in
       for index in targets.indices(of: rows) where panel.contains(Int(targets.tokens[index])) {
         let row = logits + (targets.rows[index] - rows.lowerBound) * panel.count
@@ -94,7 +94,7 @@ extension OutputDistribution {
     if likeliest != nil {
       var noEntropies: [Double] = []
       _ = try forEachPanel(
-        M: targets.M, hidden: hidden, scratch: &scratch, entropies: &noEntropies
+        M: targets.M, hidden: hidden, scratch: scratch, entropies: &noEntropies
       ) { logits, rows, panel in
         likeliest?.rank(logits, rows: rows, panel: panel, targets, targetLogits)
       }
@@ -112,14 +112,14 @@ extension OutputDistribution {
   /// - Returns: `[M, V]`
   /// - Throws: `NeuralError` if memory is short.
   func logSoftmaxByPanels(
-    M: Int, hidden: UnsafePointer<Float>, scratch: inout OutputScratch
+    M: Int, hidden: UnsafePointer<Float>, scratch: OutputScratch
   ) throws -> [Float] {
     let V = outputCount
     var all = [Float](repeating: 0, count: M * V)
     var noEntropies: [Double] = []
     try all.withUnsafeMutableBufferPointer { all in
       let logPartitions = try forEachPanel(
-        M: M, hidden: hidden, scratch: &scratch, entropies: &noEntropies
+        M: M, hidden: hidden, scratch: scratch, entropies: &noEntropies
       ) {
         logits, rows, panel in
         for (index, row) in rows.enumerated() {

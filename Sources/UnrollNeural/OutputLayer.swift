@@ -46,59 +46,59 @@ struct OutputLayer: OutputDistribution {
   var outputCount: Int { weight.N }
 
   func logSoftmax(
-    M: Int, hidden: UnsafePointer<Float>, scratch: inout OutputScratch
+    M: Int, hidden: UnsafePointer<Float>, scratch: OutputScratch
   ) throws -> [Float] {
     M == 1
-      ? try logSoftmaxOfRow(hidden: hidden, scratch: &scratch)
-      : try logSoftmaxByPanels(M: M, hidden: hidden, scratch: &scratch)
+      ? try logSoftmaxOfRow(hidden: hidden, scratch: scratch)
+      : try logSoftmaxByPanels(M: M, hidden: hidden, scratch: scratch)
   }
 
   /// Returns the log-probabilities of all tokens for one row, `[V]`: each thread has panels of its own.
   private func logSoftmaxOfRow(
-    hidden: UnsafePointer<Float>, scratch: inout OutputScratch
+    hidden: UnsafePointer<Float>, scratch: OutputScratch
   ) throws -> [Float] {
-    try withInput(M: 1, hidden: hidden, scratch: &scratch) { input, _ in
-      var row = [Float](repeating: 0, count: weight.N)
-      try row.withUnsafeMutableBufferPointer { row in
-        let logits = row.start
-        try forEachPart(of: weight.panels.count, atLeast: 4) {
-          for index in $0 {
-            try weight.multiply(
-              input, into: logits + weight.panels[index].lowerBound, M: 1, panel: index)
-          }
+    let input = try operand(M: 1, hidden: hidden, scratch: scratch)
+    var row = [Float](repeating: 0, count: weight.N)
+    try row.withUnsafeMutableBufferPointer { row in
+      let logits = row.start
+      try forEachPart(of: weight.panels.count, atLeast: 4) {
+        for index in $0 {
+          try weight.multiply(
+            input, into: logits + weight.panels[index].lowerBound, M: 1, panel: index)
         }
-        var (maximum, sum) = (-Float.infinity, 0.0)
-        for panel in weight.panels {
-          unroll_softmax_add_panel(
-            logits + panel.lowerBound, 1, panel.count, &maximum, &sum)
-        }
-        unroll_softmax_finish(&maximum, &sum, 1)
-        unroll_softmax_normalize(logits, row.count, sum)
       }
-      return row
+      var (maximum, sum) = (-Float.infinity, 0.0)
+      for panel in weight.panels {
+        unroll_softmax_add_panel(logits + panel.lowerBound, 1, panel.count, &maximum, &sum)
+      }
+      unroll_softmax_finish(&maximum, &sum, 1)
+      unroll_softmax_normalize(logits, row.count, sum)
     }
+    return row
   }
 
-  /// Passes the input of the weight in its precision: hidden states, projected if there is a projection.
-  private func withInput<Result>(
-    M: Int, hidden: UnsafePointer<Float>, scratch: inout OutputScratch,
-    _ body: (Operand, inout [Float]) throws -> Result
-  ) throws -> Result {
-    func withInput(_ input: UnsafePointer<Float>) throws -> Result {
-      let (precision, K) = (weight.precision, weight.K)
-      return try scratch.rounded.withScratch(M * precision.scratchWidth(K)) { rounded in
-        try body(
-          precision.operand(input, rows: M, width: K, in: rounded), &scratch.logits)
-      }
-    }
-    guard let projection else { return try withInput(hidden) }
-    return try scratch.projected.withScratch(M * projection.N) { projected in
+  /// Returns the input of the weight in its precision: hidden states, projected if there is a projection.
+  ///
+  /// - Parameters:
+  ///   - M: The number of rows.
+  ///   - hidden: `[M, H]`
+  ///   - scratch: Out: the numbers, unless they are the hidden states as they are.
+  /// - Returns: The rows.
+  /// - Throws: `NeuralError` if memory is short.
+  private func operand(
+    M: Int, hidden: UnsafePointer<Float>, scratch: OutputScratch
+  ) throws -> Operand {
+    var input = hidden
+    if let projection {
       let count = M * projection.precision.scratchWidth(projection.K)
-      try scratch.rounded.withScratch(count) {
-        try projection.multiply(hidden, in: $0, into: projected, M: M)
-      }
-      return try withInput(projected)
+      let projected = scratch.projected.room(for: M * projection.N)
+      try projection.multiply(
+        hidden, in: scratch.rounded.room(for: count), into: projected, M: M)
+      input = UnsafePointer(projected)
     }
+    let (precision, K) = (weight.precision, weight.K)
+    let rounded = scratch.rounded.room(for: M * precision.scratchWidth(K))
+    return precision.operand(input, rows: M, width: K, in: rounded)
   }
 
   /// Computes the logits of every panel and block of rows, and the partition functions.
@@ -112,39 +112,35 @@ struct OutputLayer: OutputDistribution {
   /// - Returns: `[M]`, for each row the logarithm of its sum of exponentials.
   /// - Throws: `NeuralError` if memory is short.
   func forEachPanel(
-    M: Int, hidden: UnsafePointer<Float>, scratch: inout OutputScratch,
+    M: Int, hidden: UnsafePointer<Float>, scratch: OutputScratch,
     entropies: inout [Double],
     _ body: (UnsafePointer<Float>, Range<Int>, Range<Int>) -> Void
   ) throws -> [Double] {
-    var maxima = [Float](repeating: -.infinity, count: M)
-    var sums = [Double](repeating: 0, count: M)
+    let (maxima, sums) = (scratch.maxima.room(for: M), scratch.sums.room(for: M))
+    maxima.update(repeating: -.infinity, count: M)
+    sums.update(repeating: 0, count: M)
     let blocks = stride(from: 0, to: M, by: Self.blockRows).map { $0..<min($0 + Self.blockRows, M) }
-    let size = min(M, Self.blockRows) * min(weight.N, Self.panelWidth)
-    try withInput(M: M, hidden: hidden, scratch: &scratch) { input, logits in
-      try logits.withScratch(size) { logits in
-        for (index, panel) in weight.panels.enumerated() {
-          for rows in blocks {
-            try weight.multiply(
-              input.dropping(rows: rows.lowerBound), into: logits, M: rows.count, panel: index)
-            body(logits, rows, panel)
-            maxima.withUnsafeMutableBufferPointer { maxima in
-              sums.withUnsafeMutableBufferPointer { sums in
-                let (maxima, sums) = (maxima.start + rows.lowerBound, sums.start + rows.lowerBound)
-                guard !entropies.isEmpty else {
-                  return unroll_softmax_add_panel(logits, rows.count, panel.count, maxima, sums)
-                }
-                entropies.withUnsafeMutableBufferPointer {
-                  unroll_softmax_add_panel_with_entropy(
-                    logits, rows.count, panel.count, maxima, sums, $0.start + rows.lowerBound)
-                }
-              }
-            }
+    let logits = scratch.logits.room(
+      for: min(M, Self.blockRows) * min(weight.N, Self.panelWidth))
+    let input = try operand(M: M, hidden: hidden, scratch: scratch)
+    try entropies.withUnsafeMutableBufferPointer { entropies in
+      for (index, panel) in weight.panels.enumerated() {
+        for rows in blocks {
+          let (first, count) = (rows.lowerBound, rows.count)
+          try weight.multiply(
+            input.dropping(rows: first), into: logits, M: count, panel: index)
+          body(logits, rows, panel)
+          if entropies.isEmpty {
+            unroll_softmax_add_panel(logits, count, panel.count, maxima + first, sums + first)
+          } else {
+            unroll_softmax_add_panel_with_entropy(
+              logits, count, panel.count, maxima + first, sums + first, entropies.start + first)
           }
         }
       }
+      if !entropies.isEmpty { unroll_softmax_entropy(sums, entropies.start, M) }
     }
-    if !entropies.isEmpty { unroll_softmax_entropy(sums, &entropies, M) }
-    unroll_softmax_finish(maxima, &sums, M)
-    return sums
+    unroll_softmax_finish(maxima, sums, M)
+    return Array(UnsafeBufferPointer(start: sums, count: M))
   }
 }

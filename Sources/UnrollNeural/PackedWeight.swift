@@ -89,7 +89,7 @@ final class PackedWeight: Sendable {
   ///   - columns: A tensor that has A, `[K, N]`, among its rows.
   ///   - row: The first row of A.
   /// - Throws: `NeuralError` if memory is short.
-  func pack(columns: Tensor, from row: Int = 0) throws {
+  func pack(transposed columns: Tensor, from row: Int = 0) throws {
     try columns.withFloats(ofRows: row..<row + K) { try check(unroll_pack_columns(handle, $0)) }
   }
 

@@ -32,7 +32,7 @@ struct RecurrentLayer: Sendable {
     self.architecture = architecture
     self.precision = precision
     inputWeight = try PackedWeight(
-      N: architecture.cell.gateCount * architecture.hiddenSize, K: architecture.windowSize,
+      N: architecture.cell.gateCount * architecture.hiddenSize, K: architecture.seenSize,
       hasBias: architecture.bias != .none || architecture.forgetBias != 0, precision: precision)
     cell = try architecture.cellType.init(architecture, precision: precision, isTrained: isTrained)
     try pack(parameters, index: index)
@@ -117,7 +117,7 @@ struct RecurrentLayer: Sendable {
     _ extent: TapeExtent
   ) -> UnsafePointer<Float> {
     let (D, B) = (architecture.inputSize, extent.B)
-    guard architecture.window > 1 else { return input + steps.lowerBound * B * D }
+    guard architecture.inputWindow > 1 else { return input + steps.lowerBound * B * D }
     for t in steps {
       let previous = t == 0 ? UnsafePointer(buffers.x) : input + (t - 1) * B * D
       for b in 0..<B {

@@ -224,7 +224,7 @@ public final class RecurrentModel: Sendable {
       try hiddenStates.withUnsafeBufferPointer { hidden in
         try output.predict(
           OutputTargets(targets.map(place(of:)), rows: rows, M: M), hidden: hidden.start,
-          scratch: &workspace.output, entropies: &entropies, subset: &sums, likeliest: &search)
+          scratch: workspace.output, entropies: &entropies, subset: &sums, likeliest: &search)
       }
     }
     search?.finish(found.logPartitions, token: token(ofPlace:))
@@ -248,7 +248,7 @@ public final class RecurrentModel: Sendable {
     try withWorkspace { workspace in
       let next = try run(inputs, from: state, in: &workspace)
       let all = try output.logSoftmax(
-        M: inputs.count, hidden: workspace.below.start, scratch: &workspace.output)
+        M: inputs.count, hidden: workspace.below.start, scratch: workspace.output)
       state = next
       return all
     }
@@ -347,7 +347,7 @@ public final class RecurrentModel: Sendable {
     }
     let found = try output.predict(
       OutputTargets(places.map { place(of: targets[$0]) }), hidden: wanted,
-      scratch: &workspace.output, entropies: &entropies, subset: &subset, likeliest: &likeliest)
+      scratch: workspace.output, entropies: &entropies, subset: &subset, likeliest: &likeliest)
     likeliest?.finish(found.logPartitions, token: token(ofPlace:))
     return found.logProbabilities.map { Float($0) }
   }

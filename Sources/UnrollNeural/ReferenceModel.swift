@@ -93,7 +93,7 @@ public struct ReferenceModel: Sendable {
     _ layer: LayerArchitecture, _ index: Int, _ x: [Double], _ state: ReferenceState
   ) -> ReferenceState {
     let weights = ReferenceWeights { parameters[.layer(index, $0)] }
-    let seen = layer.window > 1 ? x + state.x : x
+    let seen = layer.inputWindow > 1 ? x + state.x : x
     let fromInput = sum(
       weights.product(.weightIH, seen) ?? [], weights.values(.biasIH) ?? weights.values(.bias))
     var next = layer.cellType.reference(layer, fromInput, state, weights)

@@ -36,13 +36,13 @@ struct LayerTape: Sendable {
   ) -> TapeBuffers {
     let (widths, B) = (layer.tapeWidths, extent.B)
     let (rows, gateRows) = (extent.length * B, extent.gateLength * B)
-    let roundedWidth = precision.scratchWidth(max(layer.windowSize, widths.gates))
+    let roundedWidth = precision.scratchWidth(max(layer.seenSize, widths.gates))
     return TapeBuffers(
       hidden: hidden.room(for: extent.T * B * layer.outputSize),
       gates: gates.room(for: gateRows * widths.gates),
       cells: cells.room(for: rows * widths.cells),
       recurrent: recurrent.room(for: rows * widths.recurrent),
-      windows: windows.room(for: layer.window > 1 ? gateRows * layer.windowSize : 0),
+      windows: windows.room(for: layer.inputWindow > 1 ? gateRows * layer.seenSize : 0),
       rounded: rounded.room(for: gateRows * roundedWidth),
       h: h.room(for: B * layer.outputSize), c: c.room(for: B * layer.hiddenSize),
       x: x.room(for: B * layer.inputSize))
@@ -55,17 +55,23 @@ struct Workspace: Sendable {
   var below = ScratchBuffer<Float>()
   /// The results of the current layer.
   var tape = LayerTape()
-  var output = OutputScratch()
+  let output = OutputScratch()
 }
 
 /// The intermediate results of the output layer.
+///
+/// A copy shares the buffers.
 struct OutputScratch: Sendable {
   /// `[128, width]` the logits of one block of rows and one panel of the vocabulary.
-  var logits: [Float] = []
+  let logits = ScratchBuffer<Float>()
   /// `[M, D]` the hidden states after a projection.
-  var projected: [Float] = []
+  let projected = ScratchBuffer<Float>()
   /// `[M, H|D]` the input of the next product, in another precision than f32.
-  var rounded: [UInt16] = []
+  let rounded = ScratchBuffer<UInt16>()
+  /// `[M]` the largest logit of each row so far.
+  let maxima = ScratchBuffer<Float>()
+  /// `[M]` the sums of exponentials, relative to the largest.
+  let sums = ScratchBuffer<Double>()
 }
 
 /// The time steps that a tape has room for.

@@ -50,7 +50,7 @@ extension Checkpoint {
           bias: cell.facts.biases[0]))
       width = H
     }
-    if cell.facts.hasWindow { layers[0].window = 2 }
+    if cell.facts.hasInputWindow { layers[0].inputWindow = 2 }
     var architecture = Architecture(
       vocabularySize: vocabulary.count, embeddingSize: embedding, layers: layers, isTied: tied)
     architecture.tails = tails

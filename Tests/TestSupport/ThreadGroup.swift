@@ -6,7 +6,7 @@ import Synchronization
 import UnrollNeural
 
 /// A group whose ranks are threads: the tests of MPI without MPI.
-public final class ThreadGroup: Group, Sendable {
+public final class ThreadGroup: RankGroup, Sendable {
   /// The memory that the ranks share.
   private final class Board: Sendable {
     let size: Int

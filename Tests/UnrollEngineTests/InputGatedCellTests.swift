@@ -18,7 +18,7 @@ import UnrollTensors
   func logProbabilitiesAreTheirs(name: String) throws {
     let conversion = try convertFixture("qrnn/\(name)")
     let layers = conversion.checkpoint.architecture.layers
-    #expect(layers.map(\.cell) == [.qrnn, .qrnn, .qrnn] && layers.map(\.window) == [2, 1, 1])
+    #expect(layers.map(\.cell) == [.qrnn, .qrnn, .qrnn] && layers.map(\.inputWindow) == [2, 1, 1])
     try References("qrnn").expect(conversion.checkpoint, toBe: name, within: 1e-12)
     #expect(conversion.notes.contains { $0.message.contains("QRNN layers as AWD-QRNN") })
   }

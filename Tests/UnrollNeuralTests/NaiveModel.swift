@@ -66,7 +66,7 @@ struct NaiveModel {
       for b in 0..<B {
         let row = (t * B + b) * D
         var seen = Array(x[row..<row + D])
-        if layer.window > 1 {
+        if layer.inputWindow > 1 {
           let (last, place) = t == 0 ? (before, b * D) : (x, row - B * D)
           seen.append(contentsOf: last[place..<place + D])
         }

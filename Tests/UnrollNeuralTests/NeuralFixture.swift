@@ -30,7 +30,7 @@ struct FixtureModel: Decodable, Sendable {
         cell: cell, inputSize: D, hiddenSize: H, activation: activation,
         bias: hasBias ? cell.facts.biases[0] : .none)
     }
-    if cell.facts.hasWindow { layers[0].window = 2 }
+    if cell.facts.hasInputWindow { layers[0].inputWindow = 2 }
     return Architecture(
       vocabularySize: vocabularySize, embeddingSize: embeddingSize, layers: layers,
       isTied: isTied, hasOutputBias: hasBias)

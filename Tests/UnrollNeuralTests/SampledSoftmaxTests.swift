@@ -54,7 +54,10 @@ import UnrollTensors
     rows.add(to: &weight)
     for (name, found) in [
       ("weight", weight), ("bias", model.outputGradients.bias),
-      ("hidden", Array(model.outputGradients.hidden.prefix(M * H))),
+      (
+        "hidden",
+        Array(UnsafeBufferPointer(start: model.outputGradients.hidden.start, count: M * H))
+      ),
     ] {
       #expect(relativeError(found, try #require(fixture.gradients[name])) < 2e-6, "\(name)")
     }

@@ -44,7 +44,7 @@ enum VariantStack: CaseIterable {
     case .mixed: return Self.all(V: 7, D: 4, [5, 3, 4, 6])
     case .minGRU: return twoLayers(.minGRU) { ($0.activation, $0.bias) = (.identity, .single) }
     case .qrnn: return twoLayers(.qrnn) { $0.bias = .single }
-    case .qrnnWindow: return twoLayers(.qrnn) { ($0.window, $0.bias) = (2, .none) }
+    case .qrnnWindow: return twoLayers(.qrnn) { ($0.inputWindow, $0.bias) = (2, .none) }
     case .qrnnOneHot:
       var architecture = Self.oneHot.architecture
       architecture.layers[0] = Self.qrnn(inputSize: 7, hiddenSize: 5)
@@ -55,7 +55,7 @@ enum VariantStack: CaseIterable {
 
   private static func qrnn(inputSize D: Int, hiddenSize H: Int) -> LayerArchitecture {
     var layer = LayerArchitecture(cell: .qrnn, inputSize: D, hiddenSize: H, bias: .single)
-    layer.window = 2
+    layer.inputWindow = 2
     return layer
   }
 

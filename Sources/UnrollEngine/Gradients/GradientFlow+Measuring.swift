@@ -115,7 +115,7 @@ private struct Measurement {
     try Self.check(architecture, settings, memory: memory)
     optimizer = Optimizer(.sgd, [:], clip: nil, for: architecture)
     model = try TrainableModel(architecture: architecture, parameters: checkpoint.parameters)
-    columns = TrainingRun.columns(ids, count: B)
+    columns = TrainingRun.streams(ids, count: B)
     self.path = path
     self.settings = settings
     state = model.zeroState(columns: B)

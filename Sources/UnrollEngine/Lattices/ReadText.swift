@@ -202,7 +202,7 @@ struct TextReader {
     var steps = requests.map { Step(ids: $0.ids, hidden: $0.text.hidden, state: $0.text.state) }
     let groups = Dictionary(grouping: requests.indices) { requests[$0].ids.count }
     for (length, members) in groups where length > 0 {
-      let size = max(1, LanguageModel.window / length)
+      let size = max(1, LanguageModel.tokensAtOnce / length)
       for first in stride(from: 0, to: members.count, by: size) {
         try Task.checkCancellation()
         let block = members[first..<min(first + size, members.count)]

@@ -96,7 +96,7 @@ public struct NewModel: Sendable {
           activation: activation ?? cell.facts.activations[0], bias: cell.facts.biases[0])
       }, isTied: isTied)
     // As AWD-QRNN has it: only the gates of the first layer see two inputs.
-    if cell.facts.hasWindow { architecture.layers[0].window = 2 }
+    if cell.facts.hasInputWindow { architecture.layers[0].inputWindow = 2 }
     if !adaptiveCutoffs.isEmpty {
       guard let tails = architecture.tails(cutoffs: adaptiveCutoffs, factor: adaptiveFactor) else {
         throw refuse(

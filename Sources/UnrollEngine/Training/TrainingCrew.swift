@@ -19,7 +19,7 @@ public struct RankFailure: Error, Sendable, CustomStringConvertible {
 ///
 /// A class because a failure that the others know of must not be reported to them again.
 final class TrainingCrew {
-  let group: any Group
+  let group: any RankGroup
   /// The name of the host of each rank.
   let hosts: [String]
   /// The time between two signs of life of rank 0 in a long task, far below any patience of the others.
@@ -41,7 +41,7 @@ final class TrainingCrew {
   ///   - group: The ranks.
   ///   - host: The name of this rank's host.
   /// - Throws: An error if the connection fails.
-  init(_ group: any Group, host: String) throws {
+  init(_ group: any RankGroup, host: String) throws {
     self.group = group
     hosts = try group.gather(Array(host.utf8)).map { String(decoding: $0, as: UTF8.self) }
   }

@@ -87,9 +87,9 @@ extension TrainingRun {
   /// - Throws: `EngineError` if there is nothing to predict.
   static func rows(
     _ data: TrainingData, train: TrainingText, valid: TrainingText, of checkpoint: Checkpoint
-  ) throws -> (columns: [Int32], sentences: SentenceWindows?, valid: SentenceStream?) {
+  ) throws -> (streams: [Int32], sentences: SentenceWindows?, valid: SentenceStream?) {
     guard data.windowKind == .sentence else {
-      return (try columns(train, count: data.columns), nil, nil)
+      return (try streams(train, count: data.columns), nil, nil)
     }
     guard data.columns == 1 else {
       throw EngineError(
@@ -106,18 +106,18 @@ extension TrainingRun {
   /// Divides a text into the streams of a batch.
   ///
   /// - Throws: `EngineError` if a stream has nothing to predict.
-  static func columns(_ text: TrainingText, count B: Int) throws -> [Int32] {
+  static func streams(_ text: TrainingText, count B: Int) throws -> [Int32] {
     guard text.ids.count / B > 1 else {
       throw EngineError(
         path: text.path, expected: "at least \(2 * B) tokens, two for each of \(B) streams",
         found: "\(text.ids.count)", fix: "give more text, or a smaller --batch-size")
     }
-    return columns(text.ids, count: B)
+    return streams(text.ids, count: B)
   }
 
   /// Returns ids as the streams of a batch, `[n, B]`: stream b is the b-th of B runs of n tokens;
   /// the remainder is not used.
-  static func columns(_ ids: [Int32], count B: Int) -> [Int32] {
+  static func streams(_ ids: [Int32], count B: Int) -> [Int32] {
     let n = ids.count / B
     return (0..<n).flatMap { t in (0..<B).map { b in ids[b * n + t] } }
   }

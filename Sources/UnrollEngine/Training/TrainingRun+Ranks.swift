@@ -15,7 +15,7 @@ extension TrainingRun {
   /// - Throws: The error of this rank; `RankFailure` if another rank failed, or has another model, text, version or
   ///   other settings; `EngineError` if there are more ranks than shards; an error if the connection fails.
   public static func joining(
-    _ begun: Result<TrainingRun, any Error>, _ group: any Group, host: String
+    _ begun: Result<TrainingRun, any Error>, _ group: any RankGroup, host: String
   ) throws -> (run: TrainingRun, notes: [String]) {
     let crew = try TrainingCrew(group, host: host)
     let all = try crew.agree(begun.map { Array($0.facts.joined(separator: "\0").utf8) })
@@ -67,7 +67,7 @@ extension TrainingRun {
     return [
       "version\t\(UnrollVersion.producer)", "training text\tsha256 \(train.digest)",
       "validation text\tsha256 \(valid.digest)",
-      "tokens of the training text\tchecksum \(columns.withUnsafeBytes(maskedChecksum))",
+      "tokens of the training text\tchecksum \(streams.withUnsafeBytes(maskedChecksum))",
       "model\tweights_digest \(weights.weightsDigest)", "step\t\(state.step)",
       "number of settings\t\(settings.count)",
     ] + settings + [Instructions.current]

@@ -125,8 +125,8 @@ extension TrainingRun {
   /// Returns the tokens of rows and streams, `[rows, streams]`.
   private func tokens(_ rows: Range<Int>, _ own: Range<Int>) -> [Int32] {
     let B = state.data.columns
-    guard own.count < B else { return Array(columns[rows.lowerBound * B..<rows.upperBound * B]) }
-    return rows.flatMap { columns[$0 * B + own.lowerBound..<$0 * B + own.upperBound] }
+    guard own.count < B else { return Array(streams[rows.lowerBound * B..<rows.upperBound * B]) }
+    return rows.flatMap { streams[$0 * B + own.lowerBound..<$0 * B + own.upperBound] }
   }
 
   /// Gathers the carried states of all streams on every rank.

@@ -7,33 +7,6 @@ import UnrollNeural
 import UnrollTensors
 import UnrollTokenization
 
-/// A report on a step.
-public struct StepReport: Sendable {
-  /// The number of the step, counted from 1.
-  public let step: Int
-  /// The epoch of the step, counted from 1.
-  public let epoch: Int
-  /// The mean loss of the step's windows before the update, in nats.
-  public let loss: Double
-  /// The norm of all gradients before clipping.
-  public let gradientNorm: Double
-  /// The learning rate.
-  public let learningRate: Double
-  /// The number of predictions of the step.
-  public let predictions: Int
-}
-
-/// An event of a training.
-public enum TrainingEvent: Sendable {
-  /// A step was taken.
-  case step(StepReport)
-  /// The model was evaluated. `isBest` is `true` for the best model so far; `retentionNLL` is the loss
-  /// of the retention text, if there is one.
-  case evaluation(TrainingRecord, isBest: Bool, retentionNLL: Double?)
-  /// The training is finished.
-  case finished
-}
-
 /// A training between two steps.
 ///
 /// The same run gives the same bytes, and so does a run that was stopped and resumed.
@@ -53,9 +26,9 @@ public struct TrainingRun {
   var carried: RecurrentState
   /// The best weights so far, if the schedule rolls back to them.
   var bestParameters: ParameterTree<Tensor>?
-  private var entry: ProvenanceEntry
+  var entry: ProvenanceEntry
   /// `[rows, B]` the ids of the training text as streams of a batch.
-  let columns: [Int32]
+  let streams: [Int32]
   /// The number of evaluations without improvement after which training ends; `nil` for no limit.
   ///
   /// It is not part of the state: a resumed run has its own.
@@ -115,9 +88,9 @@ public struct TrainingRun {
     self.source = source
     self.train = train
     self.valid = valid
-    (columns, sentences, validSentences) = try Self.rows(
+    (streams, sentences, validSentences) = try Self.rows(
       state.data, train: train, valid: valid, of: checkpoint)
-    if sentences != nil { state.data.tokens = columns.count }
+    if sentences != nil { state.data.tokens = streams.count }
     try Self.checkShards(of: state)
     try Self.checkSampledSoftmax(of: state, checkpoint.architecture)
     try Self.check(state.data, architecture, optimizer, settings.regularization, memory: memory)
@@ -177,9 +150,9 @@ public struct TrainingRun {
     self.source = source
     self.train = train
     self.valid = valid
-    (columns, sentences, validSentences) = try Self.rows(
+    (streams, sentences, validSentences) = try Self.rows(
       state.data, train: train, valid: valid, of: checkpoint)
-    let tokens = sentences == nil ? train.ids.count : columns.count
+    let tokens = sentences == nil ? train.ids.count : streams.count
     guard changes.allowsOtherTexts || tokens == state.data.tokens else {
       throw EngineError(
         path: path, expected: "the \(tokens) tokens of \(train.path)",
@@ -288,98 +261,5 @@ public struct TrainingRun {
   }
 
   /// The length of the streams in tokens.
-  var rows: Int { columns.count / state.data.columns }
-
-  mutating func step() throws -> StepReport {
-    let windows = nextWindows
-    let row =
-      windows.last.map { sentences?.cursor(after: $0, rows: rows) ?? $0.upperBound }
-      ?? state.data.cursor
-    let predictions = windows.reduce(0) { $0 + $1.count } * state.data.columns
-    var next = carried
-    let loss = try backpropagate(windows, predictions: predictions, state: &next)
-    let norm = optimizer.gradientNorm(of: model)
-    guard norm.isFinite else { throw diverged("gradient") }
-    var multiplier = state.schedule.multiplier(step: state.step + 1, epoch: state.epoch)
-    if state.data.windowKind == .random {
-      multiplier *= Double(windowLength) / Double(state.data.window)
-    }
-    let learningRate = learningRate * multiplier
-    optimizer.step(model, gradientNorm: norm, multiplier: multiplier)
-    carried = next
-    state.step += 1
-    state.tokensSeen += predictions
-    state.data.cursor = row
-    state.data.totalNLL += loss * Double(predictions)
-    return StepReport(
-      step: state.step, epoch: state.epoch + 1, loss: loss, gradientNorm: norm,
-      learningRate: learningRate, predictions: predictions)
-  }
-
-  /// The rows of the windows of the next step.
-  private var nextWindows: [Range<Int>] {
-    if let sentences { return sentences.next(from: state.data.cursor, count: state.accumulation) }
-    var windows: [Range<Int>] = []
-    var row = state.data.cursor
-    let length = windowLength
-    while windows.count < state.accumulation, row < rows - 1 {
-      let end = min(row + length, rows - 1)
-      windows.append(row..<end)
-      row = end
-    }
-    return windows
-  }
-
-  /// The BPTT length of the next step.
-  private var windowLength: Int {
-    guard state.data.windowKind == .random else { return state.data.window }
-    return randomWindow(around: state.data.window, step: state.step, seed: state.seed ?? 0)
-  }
-
-  // MARK: Checkpoints
-
-  /// The current model for use: with history, without training state.
-  public var weights: Checkpoint {
-    var checkpoint = source
-    checkpoint.optimizer = nil
-    checkpoint.training = nil
-    checkpoint.parameters = evaluatedParameters
-    var entry = entry
-    entry.outcome = outcome
-    entry.weightsDigest = ""
-    checkpoint.provenance.append(entry)
-    return checkpoint
-  }
-
-  /// The parameters, or their averages if these are evaluated.
-  private var evaluatedParameters: ParameterTree<Tensor> {
-    let averages =
-      state.evaluatesAverages ? optimizer.averages(for: source.architecture) : nil
-    return averages ?? model.tensors
-  }
-
-  /// The current model with its training state, to resume from.
-  public var resumable: Checkpoint {
-    var checkpoint = weights
-    checkpoint.parameters = model.tensors
-    let architecture = source.architecture
-    checkpoint.optimizer = optimizer.state(for: architecture)
-    var training = state
-    training.hidden = zip(architecture.layers, carried.layers).map { layer, state in
-      var kept = CarriedState()
-      for (name, width) in layer.states {
-        kept[name] = Tensor(state[name], shape: [carried.columns, width])
-      }
-      return kept
-    }
-    checkpoint.training = training
-    return checkpoint
-  }
-
-  /// The progress of the training, in words.
-  private var outcome: String {
-    let place = state.step == 0 ? "before the first step" : "step \(state.step)"
-    guard let last = state.history.last, last.step == state.step else { return place }
-    return "\(place), validation nll \(last.validNLL) nats a token"
-  }
+  var rows: Int { streams.count / state.data.columns }
 }

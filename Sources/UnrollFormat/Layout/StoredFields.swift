@@ -57,7 +57,7 @@ extension LayerArchitecture {
     .word(AttributeName.reset, \.reset, when: { $0.cell.facts.hasReset }),
     .number(AttributeName.forgetBias, \.forgetBias, unless: 0),
     .size(AttributeName.projectionSize, \.projectionSize),
-    .integer(AttributeName.window, \.window, 1...2, when: { $0.cell.facts.hasWindow }),
+    .integer(AttributeName.window, \.inputWindow, 1...2, when: { $0.cell.facts.hasInputWindow }),
   ]
 
   /// One of the numbers of a hard sigmoid, which other functions lack.

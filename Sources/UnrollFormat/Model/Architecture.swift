@@ -95,7 +95,7 @@ public struct LayerArchitecture: Sendable, Hashable {
   /// A constant that is added to the forget gate's pre-activation at run time, as in TensorFlow 1; LSTMs only.
   public var forgetBias = 0.0
   /// The number of inputs that the gates see, this step's and, if 2, that of the step before; QRNNs only.
-  public var window = 1
+  public var inputWindow = 1
   /// The width P of the hidden state after `weight_hr`, or `nil` without projection; LSTMs only.
   public var projectionSize: Int?
 

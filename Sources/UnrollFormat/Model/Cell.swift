@@ -30,7 +30,7 @@ public enum Cell: String, Sendable, Hashable, CaseIterable {
         gates: ["z", "n"], hasRecurrentWeight: false, activations: [.identity], feature: "mingru")
     case .qrnn:
       CellFacts(
-        gates: ["z", "f", "o"], states: [.h, .c], hasRecurrentWeight: false, hasWindow: true,
+        gates: ["z", "f", "o"], states: [.h, .c], hasRecurrentWeight: false, hasInputWindow: true,
         feature: "qrnn")
     }
   }
@@ -69,7 +69,7 @@ public struct CellFacts: Sendable {
   /// `true` if the layer may have a projection, and a constant that is added to its forget gate.
   public var mayHaveProjection = false
   /// `true` if the layer declares a window.
-  public var hasWindow = false
+  public var hasInputWindow = false
   /// The required feature of a file with such a layer; `nil` for cells of every version of the format.
   public var feature: String?
 
@@ -82,7 +82,7 @@ public struct CellFacts: Sendable {
 extension LayerArchitecture {
   /// The states that the layer carries, and the width of each.
   public var states: [(name: LayerStateName, width: Int)] {
-    (cell.facts.states + (window > 1 ? [.x] : [])).map { name in
+    (cell.facts.states + (inputWindow > 1 ? [.x] : [])).map { name in
       switch name {
       case .h: (name, outputSize)
       case .c: (name, hiddenSize)
@@ -97,7 +97,7 @@ extension LayerArchitecture {
   /// The parameters of the layer and their shapes, in PyTorch's order.
   public var parameters: [(parameter: LayerParameter, shape: Shape)] {
     let rows = cell.gateCount * hiddenSize
-    var list: [(LayerParameter, Shape)] = [(.weightIH, [rows, window * inputSize])]
+    var list: [(LayerParameter, Shape)] = [(.weightIH, [rows, inputWindow * inputSize])]
     if cell.facts.hasRecurrentWeight { list.append((.weightHH, [rows, outputSize])) }
     switch bias {
     case .double: list += [(.biasIH, [rows]), (.biasHH, [rows])]

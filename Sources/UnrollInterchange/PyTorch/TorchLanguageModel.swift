@@ -74,7 +74,7 @@ struct TorchLanguageModel {
         var qrnn = LayerArchitecture(
           cell: .qrnn, inputSize: sizes[1] / window, hiddenSize: sizes[0] / 3,
           bias: tensors[.bias] == nil ? .none : .single)
-        qrnn.window = window
+        qrnn.inputWindow = window
         layers.append(qrnn)
         continue
       }

@@ -44,7 +44,7 @@ struct CellWeight: Sendable {
   /// - Throws: `NeuralError` if memory is short.
   func pack(_ parameter: Tensor, bias: [Float]? = nil) throws {
     try forward.pack(parameter, from: rows.lowerBound, bias: bias.map { Array($0[rows]) })
-    try backward?.pack(columns: parameter, from: rows.lowerBound)
+    try backward?.pack(transposed: parameter, from: rows.lowerBound)
   }
 
   /// Multiplies M states: `y = x W^T`, with the bias.

@@ -115,7 +115,7 @@ extension LayerArchitecture {
   var tapeWidths: TapeWidths { cellType.tapeWidths(of: self) }
 
   /// The width of the product's input: that of the layer's input, as often as its window says.
-  var windowSize: Int { window * inputSize }
+  var seenSize: Int { inputWindow * inputSize }
 }
 
 /// The numbers of each kind that a tape keeps of one time step and stream.

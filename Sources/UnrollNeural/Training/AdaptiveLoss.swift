@@ -12,7 +12,9 @@ extension TrainableModel {
   ///   - scale: The factor of the gradients of the sum: 1/M for the gradients of the mean.
   /// - Returns: The sum over the rows of the negative log-probability of the target, in nats.
   /// - Throws: `NeuralError` if memory is short.
-  func adaptiveCrossEntropy(_ targets: [Int32], hidden: [Float], scale: Float) throws -> Double {
+  func adaptiveCrossEntropy(
+    _ targets: [Int32], hidden: UnsafePointer<Float>, scale: Float
+  ) throws -> Double {
     let tailTokens = architecture.tailTokens
     let headSize = Int32(architecture.headSize)
     let H = architecture.outputInputSize
@@ -36,13 +38,13 @@ extension TrainableModel {
       total += try TrainableOutput(V: tail.size, H: tail.projectionSize, products: output.products)
         .crossEntropy(
           rows.map { targets[$0] - Int32(tokens.lowerBound) }, scale: scale,
-          hidden: rows.flatMap { hidden[$0 * H..<($0 + 1) * H] },
+          hidden: rows.flatMap { UnsafeBufferPointer(start: hidden + $0 * H, count: H) },
           projection: numbers(.tail(index, .projection)), weight: numbers(.tail(index, .weight)),
           bias: nil, gradients: &tailGradients[index])
       for (place, row) in rows.enumerated() {
         for column in 0..<H {
-          outputGradients.hidden[row * H + column] +=
-            tailGradients[index].hidden[place * H + column]
+          outputGradients.hidden.start[row * H + column] +=
+            tailGradients[index].hidden.start[place * H + column]
         }
       }
     }

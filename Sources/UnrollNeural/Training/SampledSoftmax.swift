@@ -112,7 +112,7 @@ extension TrainableModel {
   /// - Returns: The sum of the losses of the rows in nats, each that of a softmax over the drawn tokens and its target.
   /// - Throws: `NeuralError` if memory is short.
   func sampledCrossEntropy(
-    _ targets: [Int32], sample: SampledTokens, hidden: [Float], scale: Float
+    _ targets: [Int32], sample: SampledTokens, hidden: UnsafePointer<Float>, scale: Float
   ) throws -> Double {
     let outputs = SampledOutputs(targets: targets, sample: sample)
     let path = architecture.isTied ? ParameterPath.embeddingWeight : .outputWeight

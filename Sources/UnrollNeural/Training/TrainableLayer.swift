@@ -103,11 +103,11 @@ struct TrainableLayer {
     weightIH: UnsafePointer<Float>, gradients: inout LayerGradients, T: Int, B: Int
   ) throws {
     let (layer, M) = (forward.architecture, T * B)
-    let (K, rows) = (layer.windowSize, layer.cell.gateCount * layer.hiddenSize)
+    let (K, rows) = (layer.seenSize, layer.cell.gateCount * layer.hiddenSize)
     let extent = TapeExtent(T: T, B: B, isKept: true)
     let buffers = tape.buffers(of: layer, precision: products.precision, extent)
     try backward(buffers, extent, dHidden: dHidden, dCells: dCells)
-    let seen = layer.window > 1 ? UnsafePointer(buffers.windows) : input
+    let seen = layer.inputWindow > 1 ? UnsafePointer(buffers.windows) : input
     try gradients.change(.weightIH) {
       try products.multiply(.transpose(buffers.gates), Factor(seen), into: $0, M: rows, N: K, K: M)
     }
@@ -116,10 +116,10 @@ struct TrainableLayer {
     try forward.cell.addGradients(of: window, to: &gradients)
     guard let dInput else { return }
     // The windows have been read: their gradients take their place.
-    let dSeen = layer.window > 1 ? buffers.windows : dInput
+    let dSeen = layer.inputWindow > 1 ? buffers.windows : dInput
     try products.multiply(
       Factor(buffers.gates), Factor(weightIH), into: dSeen, M: M, N: K, K: rows)
-    if layer.window > 1 { fold(dSeen, into: dInput, D: layer.inputSize, T: T, B: B) }
+    if layer.inputWindow > 1 { fold(dSeen, into: dInput, D: layer.inputSize, T: T, B: B) }
   }
 
   /// Adds the gradients of an input in its own window and in that of the next step.

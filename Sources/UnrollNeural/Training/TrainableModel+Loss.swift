@@ -15,10 +15,9 @@ extension TrainableModel {
     let H = architecture.topSize
     let count = T * B * H
     let total = try crossEntropy(
-      targets, hidden: Array(UnsafeBufferPointer(start: hidden, count: count)),
-      scale: Float(share / Double(targets.count)))
-    let gradient = memory.dHidden.room(for: count)
-    gradient.update(from: outputGradients.hidden, count: count)
+      targets, hidden: hidden, scale: Float(share / Double(targets.count)))
+    swap(&memory.dHidden, &outputGradients.hidden)
+    let gradient = memory.dHidden.start
     regularizer.addActivationGradient(to: gradient, hidden: hidden, count: count, share: share)
     regularizer.output?.apply(gradient, into: gradient, T: T, B: B, N: H)
     regularizer.addTemporalGradient(to: gradient, hidden: raw, T: T, size: B * H, share: share)
@@ -37,16 +36,17 @@ extension TrainableModel {
     let last = layers.count - 1
     let size = targets.count * architecture.topSize
     let hidden = memory.output(ofLayer: last) + (T - 1) * size
-    let total = try crossEntropy(
-      targets, hidden: Array(UnsafeBufferPointer(start: hidden, count: size)), scale: 1)
+    let total = try crossEntropy(targets, hidden: hidden, scale: 1)
     let gradient = memory.dHidden.room(for: T * size)
     gradient.update(repeating: 0, count: (T - 1) * size)
-    (gradient + (T - 1) * size).update(from: outputGradients.hidden, count: size)
+    (gradient + (T - 1) * size).update(from: outputGradients.hidden.start, count: size)
     return total
   }
 
   /// Computes a loss and leaves the gradients of the output layer and of its input.
-  private func crossEntropy(_ targets: [Int32], hidden: [Float], scale: Float) throws -> Double {
+  private func crossEntropy(
+    _ targets: [Int32], hidden: UnsafePointer<Float>, scale: Float
+  ) throws -> Double {
     guard architecture.tails.isEmpty else {
       return try adaptiveCrossEntropy(targets, hidden: hidden, scale: scale)
     }

@@ -38,37 +38,31 @@ struct TrainableOutput {
   /// - Returns: The sum over the rows of the negative log-probability of the target, in nats.
   /// - Throws: `NeuralError` if memory is short.
   func crossEntropy(
-    _ targets: [Int32], scale: Float, hidden: [Float], projection: [Float]?, weight: [Float],
-    bias: [Float]?, gradients: inout OutputGradients
+    _ targets: [Int32], scale: Float, hidden: UnsafePointer<Float>, projection: [Float]?,
+    weight: [Float], bias: [Float]?, gradients: inout OutputGradients
   ) throws -> Double {
     guard let projection else {
       return try crossEntropy(
         targets, scale: scale, hidden: hidden, weight: weight, bias: bias, gradients: &gradients)
     }
     let (M, top) = (targets.count, projection.count / H)
-    return try hidden.withUnsafeBufferPointer { hidden in
-      try projection.withUnsafeBufferPointer { projection in
-        var projected = [Float](repeating: 0, count: M * H)
-        try projected.withUnsafeMutableBufferPointer {
-          try products.multiply(
-            Factor(hidden.start), .transpose(projection.start), into: $0.start, M: M, N: H, K: top)
-        }
-        let loss = try crossEntropy(
-          targets, scale: scale, hidden: projected, weight: weight, bias: bias,
-          gradients: &gradients)
-        let dProjected = gradients.hidden
-        try dProjected.withUnsafeBufferPointer { dProjected in
-          try gradients.projection.withScratch(H * top) {
-            try products.multiply(
-              .transpose(dProjected.start), Factor(hidden.start), into: $0, M: H, N: top, K: M)
-          }
-          try gradients.hidden.withScratch(M * top) {
-            try products.multiply(
-              Factor(dProjected.start), Factor(projection.start), into: $0, M: M, N: top, K: H)
-          }
-        }
-        return loss
+    return try projection.withUnsafeBufferPointer { projection in
+      let projected = gradients.projected.room(for: M * H)
+      try products.multiply(
+        Factor(hidden), .transpose(projection.start), into: projected, M: M, N: H, K: top)
+      let loss = try crossEntropy(
+        targets, scale: scale, hidden: projected, weight: weight, bias: bias, gradients: &gradients)
+      // The gradients of the projected states come first, then those of the states.
+      swap(&gradients.hidden, &gradients.dProjected)
+      let dProjected = gradients.dProjected.start
+      try gradients.projection.withScratch(H * top) {
+        try products.multiply(
+          .transpose(dProjected), Factor(hidden), into: $0, M: H, N: top, K: M)
       }
+      try products.multiply(
+        Factor(dProjected), Factor(projection.start), into: gradients.hidden.room(for: M * top),
+        M: M, N: top, K: H)
+      return loss
     }
   }
 
@@ -84,27 +78,25 @@ struct TrainableOutput {
   /// - Returns: The sum over the rows of the negative log-probability of the target, in nats.
   /// - Throws: `NeuralError` if memory is short.
   private func crossEntropy(
-    _ targets: [Int32], scale: Float, hidden: [Float], weight: [Float], bias: [Float]?,
-    gradients: inout OutputGradients
+    _ targets: [Int32], scale: Float, hidden: UnsafePointer<Float>, weight: [Float],
+    bias: [Float]?, gradients: inout OutputGradients
   ) throws -> Double {
     let M = targets.count
     let count = (M + Self.largestBlock - 1) / Self.largestBlock
-    return try hidden.withUnsafeBufferPointer { hidden in
-      try weight.withUnsafeBufferPointer { weight in
-        try (bias ?? []).withUnsafeBufferPointer { biases in
-          try gradients.withBuffers(M: M, V: V, H: H, hasBias: bias != nil) { buffers in
-            var total = 0.0
-            for index in 0..<count {
-              let block = Block(
-                rows: M * index / count..<M * (index + 1) / count, targets: targets, scale: scale,
-                hidden: hidden.start, weight: weight.start, bias: bias == nil ? nil : biases.start,
-                buffers: buffers)
-              let logPartitions = try forward(block)
-              total += loss(block, logPartitions)
-              try backward(block, logPartitions)
-            }
-            return total
+    return try weight.withUnsafeBufferPointer { weight in
+      try (bias ?? []).withUnsafeBufferPointer { biases in
+        try gradients.withBuffers(M: M, V: V, H: H, hasBias: bias != nil) { buffers in
+          var total = 0.0
+          for index in 0..<count {
+            let block = Block(
+              rows: M * index / count..<M * (index + 1) / count, targets: targets, scale: scale,
+              hidden: hidden, weight: weight.start, bias: bias == nil ? nil : biases.start,
+              buffers: buffers)
+            let logPartitions = try forward(block)
+            total += loss(block, logPartitions)
+            try backward(block, logPartitions)
           }
+          return total
         }
       }
     }
@@ -184,9 +176,11 @@ struct TrainableOutput {
 }
 
 /// The gradients that the output layer computes in a window.
+///
+/// Gradients of parameters are values; a copy shares the memory of the rest.
 struct OutputGradients {
   /// The gradients of the hidden states, `[M, H]`.
-  var hidden: [Float] = []
+  var hidden = ScratchBuffer<Float>()
   /// The gradient of the weight, `[V, H]`.
   var weight: [Float] = []
   /// The rows of the gradient of the weight of a sampled softmax, in place of `weight`.
@@ -195,8 +189,12 @@ struct OutputGradients {
   var bias: [Float] = []
   /// The gradient of the projection before the weight, `[H, top]`; empty without one.
   var projection: [Float] = []
+  /// `[M, H]` the hidden states after a projection.
+  let projected = ScratchBuffer<Float>()
+  /// `[M, H]` the gradients of the hidden states after a projection.
+  var dProjected = ScratchBuffer<Float>()
   /// `[rows, V]` in panels: the logits of one block of rows, then their gradients.
-  var logits: [Float] = []
+  var logits = ScratchBuffer<Float>()
 
   /// Sets the gradients of a layer that no row of a window needs, all zeros.
   mutating func clear(weight weightCount: Int, projection projectionCount: Int) {
@@ -216,17 +214,13 @@ struct OutputGradients {
   fileprivate mutating func withBuffers<Result>(
     M: Int, V: Int, H: Int, hasBias: Bool, _ body: (Buffers) throws -> Result
   ) rethrows -> Result {
-    let block = min(M, TrainableOutput.largestBlock)
-    return try hidden.withScratch(M * H) { hidden in
-      try weight.withScratch(V * H) { weight in
-        try bias.withScratch(hasBias ? V : 0) { bias in
-          if hasBias { bias.update(repeating: 0, count: V) }
-          return try logits.withScratch(block * V) { logits in
-            try body(
-              Buffers(
-                hidden: hidden, weight: weight, bias: hasBias ? bias : nil, logits: logits))
-          }
-        }
+    let hidden = hidden.room(for: M * H)
+    let logits = logits.room(for: min(M, TrainableOutput.largestBlock) * V)
+    return try weight.withScratch(V * H) { weight in
+      try bias.withScratch(hasBias ? V : 0) { bias in
+        if hasBias { bias.update(repeating: 0, count: V) }
+        return try body(
+          Buffers(hidden: hidden, weight: weight, bias: hasBias ? bias : nil, logits: logits))
       }
     }
   }

@@ -24,7 +24,7 @@ extension TrainableModel {
     for layer in architecture.layers {
       let tape = layer.tapeWidths
       perPrediction += layer.outputSize + tape.gates + tape.cells + tape.recurrent
-      if layer.window > 1 { perPrediction += layer.windowSize }
+      if layer.inputWindow > 1 { perPrediction += layer.seenSize }
       // The hidden states after dropout; the recurrent weight after it counts as if all had it.
       if drops { perPrediction += layer.outputSize }
       // The state before the window and after it.
@@ -49,7 +49,7 @@ extension TrainableModel {
       // Packed for products: both weights forwards, the recurrent one backwards too.
       let packed = Optional(layer.cell.gateCount * layer.hiddenSize)
       let recurrent = layer.cell.facts.hasRecurrentWeight ? layer.outputSize : 0
-      model = model.plus(packed.times(layer.windowSize + (drops ? 3 : 2) * recurrent))
+      model = model.plus(packed.times(layer.seenSize + (drops ? 3 : 2) * recurrent))
       let projection = Optional(layer.projectionSize ?? 0).times(layer.hiddenSize)
       model = model.plus(projection.times(2))
     }

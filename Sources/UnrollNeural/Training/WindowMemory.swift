@@ -11,7 +11,7 @@ struct WindowMemory {
   /// layer without dropout.
   private var dropped: [ScratchBuffer<Float>?]
   /// The gradients of the hidden states of the current layer, `[T*B, H]`.
-  private(set) var dHidden = ScratchBuffer<Float>()
+  var dHidden = ScratchBuffer<Float>()
   /// The gradients of its input, `[T*B, D]`.
   private(set) var dInput = ScratchBuffer<Float>()
   /// The gradients of its cell states, `[T*B, H]`, if they are requested.

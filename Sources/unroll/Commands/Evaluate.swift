@@ -57,8 +57,7 @@ struct Evaluate: ParsableCommand {
   @Flag(help: "Replace the page and the figure if they exist.")
   var force = false
 
-  @Flag(help: "Print the result as one JSON object.")
-  var json = false
+  @OptionGroup var output: EvaluationOutput
 
   func validate() throws {
     guard !texts.isEmpty || parts.merge else {
@@ -89,7 +88,7 @@ struct Evaluate: ParsableCommand {
       throw ValidationError("--dynamic needs --precision f32 or bf16.")
     }
     try parts.check(
-      `protocol`, texts: texts, json: json,
+      `protocol`, texts: texts, json: output.json,
       excludes: further.isGiven || adaptation.isGiven || mixtureOptions.isGiven || carry || estimate
         || shown.isGiven)
     try mixtureOptions.check(
@@ -107,16 +106,14 @@ struct Evaluate: ParsableCommand {
           ofText: texts[0], protocol: `protocol`, window: windows.window(of: model),
           crossesLines: carry, preparation: preparation.preparation)
       }
-      return try EstimateReport(work).print(json: json)
+      return try EstimateReport(work).print(json: output.json)
     }
     try checkLauncher(part: parts.part)
     guard !parts.merge else {
       let (total, precision) = try EvaluationPartOptions.merged([options.path] + texts)
-      var shown = self
-      shown.options.precision = precision
-      return try shown.print([total], total, nil)
+      return try output.print(figures([total], total, precision))
     }
-    try shown.check(inputs: [options.path] + texts, replacing: force, json: json)
+    try shown.check(inputs: [options.path] + texts, replacing: force, json: output.json)
     let checkpoint = try options.checkpoint()
     let measure = try measurement(checkpoint)
     let results = try texts.map { text in
@@ -134,7 +131,9 @@ struct Evaluate: ParsableCommand {
       Output.note("note: no line of \(printable(texts[0])) begins in part \(part.part)")
       return try Output.json(["part": part])
     }
-    if !shown.printsFigure { try print(results, total, baseline, part) }
+    var figures = figures(results, total, options.precision)
+    (figures.baseline, figures.part) = (baseline, part)
+    if !shown.printsFigure { try output.print(figures) }
     unknownText.note(total.leftOut)
     let notes = notes(total)
     for note in notes { Output.note(note) }
@@ -142,7 +141,7 @@ struct Evaluate: ParsableCommand {
     let page = EvaluationPage(
       texts: texts, results: results, total: total, precision: options.precision,
       tokenizer: checkpoint.tokenizer, baseline: baseline,
-      interval: interval, rows: rows)
+      interval: figures.interval, rows: figures.rows)
     try shown.write(
       {
         var document = Document(
@@ -158,6 +157,14 @@ struct Evaluate: ParsableCommand {
         try page.fill(&document)
         return document
       }, figure: page.figure, replacing: force)
+  }
+
+  private func figures(
+    _ results: [Perplexity], _ total: Perplexity, _ precision: Precision
+  ) -> EvaluationFigures {
+    EvaluationFigures(
+      texts: texts, results: results, total: total, precision: precision, bootstrap: bootstrap,
+      leavesOutUnknown: unknownText.leavesOut)
   }
 
   private func notes(_ total: Perplexity) -> [String] {
@@ -180,32 +187,6 @@ struct Evaluate: ParsableCommand {
       ].compactMap { $0 }
   }
 
-  /// Prints the result of one text, or a row for each text and one for all.
-  private func print(
-    _ results: [Perplexity], _ total: Perplexity, _ baseline: BaselineReport?,
-    _ part: PerplexityPart? = nil
-  ) throws {
-    guard results.count > 1 else {
-      guard json else {
-        printTable(total)
-        let details = total.details.map { DetailsReport($0).lines } ?? []
-        for line in (baseline?.lines ?? []) + details { Output.result(line) }
-        return
-      }
-      return try Output.json(
-        PerplexityReport(
-          total, options.precision, interval: interval(total), baseline: baseline, part: part))
-    }
-    guard json else { return printRows(results, total) }
-    func report(_ result: Perplexity) -> PerplexityReport {
-      PerplexityReport(result, options.precision, interval: interval(result))
-    }
-    try Output.json(
-      SeveralTextsReport(
-        texts: zip(texts, results).map { SeveralTextsReport.Row(text: $0, result: report($1)) },
-        all: report(total)))
-  }
-
   /// Returns the part of the text that was measured, for `--merge`; `nil` for the whole.
   private func part(_ total: Perplexity, of model: Checkpoint) throws -> PerplexityPart? {
     guard let part = parts.part else { return nil }
@@ -220,26 +201,6 @@ struct Evaluate: ParsableCommand {
         "lowercase": preparation.lowercase ? "1" : "0",
         "unknown": unknownText.leavesOut ? "drop" : "kept",
       ])
-  }
-
-  private func printRows(_ results: [Perplexity], _ total: Perplexity) {
-    let names = texts.map { text in
-      // The end of a path tells files apart.
-      let name = printable(text)
-      return name.count <= 36 ? name : "…" + name.suffix(35)
-    }
-    let rows = zip(names + ["all"], results + [total]).map { name, result in
-      [
-        name, Output.grouped(result.predictions), String(printf: "%.6f", result.nll),
-        String(printf: "%.4f", result.headline.value),
-      ]
-    }
-    let head = ["text", "predictions", "nll", total.figures.isEmpty ? "perplexity" : "ppl"]
-    for line in TextLayout.table(head, rows, textColumns: [0]) { Output.result(line) }
-    let figure = total.figures.isEmpty ? "" : "; ppl is \(total.headline.name)"
-    Output.note(
-      "note: protocol \(`protocol`.rawValue), \(total.context); nll in nats a token; the last row is over all "
-        + "predictions\(figure)")
   }
 
   private func progressLine(_ state: EvaluationProgress, _ seconds: Double) -> String {
@@ -300,65 +261,6 @@ struct Evaluate: ParsableCommand {
     ) { progress.report($0, "predictions compared", nil) }
     progress.finish()
     return BaselineReport(baseline, difference, bootstrap)
-  }
-
-  private func interval(_ result: Perplexity) -> (low: Double, high: Double, blocks: Int)? {
-    result.interval(resamples: bootstrap.resamples, seed: bootstrap.seed)
-  }
-
-  private func printTable(_ result: Perplexity) {
-    let time =
-      String(printf: "%.2f s, ", result.seconds)
-      + Output.grouped(Int(result.tokensPerSecond)) + " tokens/s"
-    for (name, value) in rows(result) + [("time", time)] {
-      Output.result(name + String(repeating: " ", count: max(1, 16 - name.count)) + value)
-    }
-  }
-
-  /// Returns names and values of the figures, without the time.
-  private func rows(_ result: Perplexity) -> [(name: String, value: String)] {
-    var rows: [(name: String, value: String)] = []
-    func row(_ name: String, _ value: String) { rows.append((name, value)) }
-    func number(_ value: Double) -> String { String(printf: "%.6f", value) }
-    row("protocol", result.protocol.rawValue)
-    if let adaptation = result.adaptation { row("adaptation", adaptation) }
-    if options.precision != .float32 { row("precision", options.precision.rawValue) }
-    for (path, weight) in result.mixture {
-      row("mixture", number(weight) + " " + printable(path))
-    }
-    row("context", result.context)
-    row("first token", result.firstToken)
-    row("line ends", result.lineEnds)
-    row(
-      result.figures.contains { $0.name == "tokens" } ? "model tokens" : "tokens",
-      Output.grouped(result.tokens))
-    row("predictions", Output.grouped(result.predictions))
-    row("words", Output.grouped(result.words))
-    row("bytes", Output.grouped(result.bytes))
-    row("unknown", Output.grouped(result.unknown))
-    if unknownText.leavesOut { row("left out", Output.grouped(result.leftOut)) }
-    let isOwn = result.figures.isEmpty
-    row(
-      "divisor",
-      isOwn
-        ? "the predictions: nll and perplexity are of their mean"
-        : "the predictions: nll is their mean")
-    row("nll", number(result.nll) + " nats a token")
-    if isOwn { row("perplexity", number(result.perplexity)) }
-    for (name, value) in result.figures where value.isFinite {
-      row(
-        name, value.rounded() == value && value < 1e15 ? Output.grouped(Int(value)) : number(value))
-    }
-    if let (low, high, blocks) = interval(result) {
-      row(
-        "interval",
-        "\(number(low)) to \(number(high)), 95 % by bootstrap over \(Output.grouped(blocks)) blocks"
-          + (isOwn ? "" : ", of \(result.headline.name)"))
-    }
-    row("bits per token", number(result.bitsPerToken))
-    row("bits per word", result.bitsPerWord.map(number) ?? "-")
-    row("bits per byte", result.bitsPerByte.map(number) ?? "-")
-    return rows
   }
 }
 

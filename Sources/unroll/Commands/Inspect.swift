@@ -106,7 +106,7 @@ struct ModelReport: Encodable {
       reset = layer.cell.facts.hasReset ? layer.reset.rawValue : nil
       forgetBias = layer.forgetBias == 0 ? nil : layer.forgetBias
       projectionSize = layer.projectionSize
-      window = layer.cell.facts.hasWindow ? layer.window : nil
+      window = layer.cell.facts.hasInputWindow ? layer.inputWindow : nil
     }
 
     /// Returns the name of a gate activation, with its numbers rounded for people.

@@ -12,7 +12,7 @@ struct GroupError: Error, CustomStringConvertible {
 /// The ranks of an MPI job.
 ///
 /// A class because the communication ends once.
-final class MPIGroup: Group {
+final class MPIGroup: RankGroup {
   let rank: Int
   let size: Int
   private let name: String

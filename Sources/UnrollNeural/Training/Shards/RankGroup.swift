@@ -4,7 +4,7 @@
 ///
 /// Only bytes move between ranks: all arithmetic is Unroll's own. Every rank makes the same calls in the same
 /// order.
-public protocol Group {
+public protocol RankGroup {
   /// The number of this rank, from 0.
   var rank: Int { get }
   /// The number of ranks, R.
@@ -45,7 +45,7 @@ public protocol Group {
 }
 
 /// One rank alone.
-public struct SoloGroup: Group {
+public struct SoloGroup: RankGroup {
   /// Creates the group.
   public init() {}
 
@@ -72,7 +72,7 @@ public struct SoloGroup: Group {
   public func begin(step: Int) {}
 }
 
-extension Group {
+extension RankGroup {
   /// Gathers bytes of each rank, of any number, on every rank.
   ///
   /// - Parameter bytes: The bytes of this rank.

@@ -42,7 +42,7 @@ public struct ShardSum {
   ///   - model: The model. Out: with the sum over all shards, the same on every rank.
   /// - Throws: An error if the connection fails.
   public mutating func reduce(
-    _ paths: [ParameterPath], over group: any Group, into model: TrainableModel
+    _ paths: [ParameterPath], over group: any RankGroup, into model: TrainableModel
   ) throws {
     if group.size > 1 {
       let sums = plan.sums(of: (0..<plan.ranks).flatMap(plan.nodes(of:)))
@@ -62,7 +62,7 @@ public struct ShardSum {
 
   /// Sums whole gradients of one parameter: each rank a slice of every piece.
   private mutating func reduceDense(
-    _ path: ParameterPath, _ count: Int, _ sums: [(Int, Int)], over group: any Group
+    _ path: ParameterPath, _ count: Int, _ sums: [(Int, Int)], over group: any RankGroup
   ) throws {
     let total = (0..<plan.ranks).reduce(0) { $0 + plan.nodes(of: $1).count }
     var scratch: [Float] = []
@@ -96,7 +96,7 @@ public struct ShardSum {
   /// - Throws: An error if the connection fails.
   private func exchange(
     _ path: ParameterPath, _ piece: Range<Int>, _ slices: [Range<Int>],
-    into received: UnsafeMutablePointer<Float>, over group: any Group
+    into received: UnsafeMutablePointer<Float>, over group: any RankGroup
   ) throws {
     let width = MemoryLayout<Float>.size
     let own = slices[group.rank].count
@@ -143,7 +143,7 @@ public struct ShardSum {
 
   /// Sums gradients of rows: the rows of a token at the rank of its number modulo R.
   private mutating func reduceRows(
-    _ path: ParameterPath, width: Int, _ sums: [(Int, Int)], over group: any Group
+    _ path: ParameterPath, width: Int, _ sums: [(Int, Int)], over group: any RankGroup
   ) throws {
     let own = nodes.compactMap { node -> RowGradient? in
       guard case .rows(let rows)? = node.gradients[path] else { return nil }

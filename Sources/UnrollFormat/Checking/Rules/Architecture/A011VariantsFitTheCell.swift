@@ -21,12 +21,12 @@ extension Rule {
       let facts = cell.facts
       var allowed: Set<String> = facts.hasGateActivation ? [AttributeName.gateActivation] : []
       if facts.mayHaveProjection { allowed.formUnion(ofLSTMs) }
-      if facts.hasWindow { allowed.insert(AttributeName.window) }
+      if facts.hasInputWindow { allowed.insert(AttributeName.window) }
       let isHard = contents.text(path, AttributeName.gateActivation) == GateActivation.names[1]
       let slope = [AttributeName.gateAlpha, AttributeName.gateBeta]
       if isHard { allowed.formUnion(slope) }
       let strays = variants.filter { attributes[$0] != nil && !allowed.contains($0) }
-      let needed = (isHard ? slope : []) + (facts.hasWindow ? [AttributeName.window] : [])
+      let needed = (isHard ? slope : []) + (facts.hasInputWindow ? [AttributeName.window] : [])
       let missing = needed.filter { attributes[$0] == nil }
       let notFinite = variants.filter { contents.number(path, $0)?.isFinite == false }
       return strays.map {
