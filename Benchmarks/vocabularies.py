@@ -1,8 +1,7 @@
 """Trains with full, sampled and adaptive softmax by unroll and by PyTorch; called by Benchmarks/run-vocabularies.
 
 The text has tokens by Zipf's law from a vocabulary of V. Both sides train an LSTM of one layer of 200 with embeddings of 200 by
-SGD, batches of 20 streams and windows of 35 steps, clipped. A run of few steps is taken from one of more steps, so that reading
-and saving do not count. Perplexities after the long run are the exact ones that unroll evaluates.
+SGD, batches of 20 streams and windows of 35 steps, clipped.
 As its own peer it is called with --peer KIND V STEPS THREADS.
 """
 import os
@@ -15,7 +14,10 @@ import tempfile
 import time
 
 SIZES, HIDDEN, STREAMS, WINDOW, RUNS = (33_278, 262_144), 200, 20, 35, 3
-FEW, MANY, DRAWS, FACTOR = 3, 13, 2000, 4
+DRAWS, FACTOR = 2000, 4
+# The steps of the short and the long run.
+STEPS = {(33_278, "full"): (3, 13), (262_144, "full"): (1, 4)}
+FEW, MANY = 3, 43
 
 
 def cutoffs(V):
@@ -42,8 +44,9 @@ def peer(kind, V, steps, threads):
     parameters = [p for m in (embedding, rnn, output) for p in m.parameters()]
     optimizer = torch.optim.SGD(parameters, lr=1.0)
     state = None
-    start = time.perf_counter()
+    times = []
     for step in range(steps):
+        start = time.perf_counter()
         inputs, targets = (ids[step * WINDOW + k : (step + 1) * WINDOW + k] for k in (0, 1))
         hidden, state = rnn(embedding(inputs), state)
         state = tuple(s.detach() for s in state)
@@ -53,7 +56,9 @@ def peer(kind, V, steps, threads):
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, 0.25)
         optimizer.step()
-    print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        times.append(time.perf_counter() - start)
+    # The first steps allocate memory.
+    print(statistics.median(times[min(2, steps - 1):]), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
 def timed(command):
@@ -93,8 +98,11 @@ def main(unroll, threads):
                 for _ in range(RUNS):
                     row = []
                     for side in (ours,) if kind == "sampled" else (ours, theirs):
-                        few, many = side(FEW), side(MANY)
-                        row += [1000 * (many[0] - few[0]) / (MANY - FEW), many[1]]
+                        few, many = STEPS.get((V, kind), (FEW, MANY))
+                        long = side(many)
+                        # unroll's run also reads, evaluates and saves; PyTorch's prints the median of its steps.
+                        seconds = (long[0] - side(few)[0]) / (many - few) if side is ours else long[0]
+                        row += [1000 * seconds, long[1]]
                     rows.append(row)
                 middle = [statistics.median(column) for column in zip(*rows)]
                 if kind == "sampled":

@@ -52,6 +52,9 @@ import UnrollTokenization
     projected.architecture.layers[0].projectionSize = 3
     models.append(projected)
     models.append(Checkpoint.small(cell: .qrnn).inTraining())
+    var sampled = Checkpoint.small(tails: [OutputTail(size: 4, projectionSize: 3)]).inTraining()
+    sampled.training?.sampledSoftmax = 5
+    models.append(sampled)
     return models
   }
 

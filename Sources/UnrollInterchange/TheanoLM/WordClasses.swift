@@ -16,10 +16,11 @@ struct WordClasses {
 
   /// Divides numbers of words by the sum of their class, as TheanoLM does when it reads a file.
   ///
+  /// `nil` if a class number is negative or has no word, or a number is not above 0.
+  ///
   /// - Parameters:
   ///   - classes: The class of each word.
   ///   - probabilities: A number above 0 for each word.
-  /// - Returns: `nil` if a class number is negative or has no word, or a number is not above 0.
   init?(_ classes: [Int], probabilities: [Double]) {
     let count = (classes.max() ?? -1) + 1
     guard !classes.isEmpty, classes.allSatisfy({ $0 >= 0 }), count <= classes.count,

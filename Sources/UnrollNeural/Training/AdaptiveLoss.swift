@@ -1,6 +1,7 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
 // The cross-entropy of an adaptive softmax: that of the head, and those of the tails after the rows that need them.
 
+import CUnrollKernels
 import UnrollFormat
 
 extension TrainableModel {
@@ -42,10 +43,8 @@ extension TrainableModel {
           projection: numbers(.tail(index, .projection)), weight: numbers(.tail(index, .weight)),
           bias: nil, gradients: &tailGradients[index])
       for (place, row) in rows.enumerated() {
-        for column in 0..<H {
-          outputGradients.hidden.start[row * H + column] +=
-            tailGradients[index].hidden.start[place * H + column]
-        }
+        unroll_add(
+          outputGradients.hidden.start + row * H, tailGradients[index].hidden.start + place * H, H)
       }
     }
     return total
