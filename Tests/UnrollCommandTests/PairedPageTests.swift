@@ -80,9 +80,12 @@ import Testing
         surprisals(try objects(["score", "b.h5", "text.txt"], in: folder))
       )
       check(try parts(page, behind: "Beside the baseline"), other, own, "bits")
-      let known = other.compactMap { $0 }
-      let mean = String(format: "%.4f", known.reduce(0, +) / Double(known.count))
-      #expect(page.contains("<dt>mean of the baseline, in bits</dt><dd>\(mean)</dd>"))
+      let differences = zip(own, other).compactMap { own, other in
+        own.flatMap { own in other.map { own - $0 } }
+      }
+      #expect(differences.count < own.count)
+      let mean = String(format: "%+.4f", differences.reduce(0, +) / Double(differences.count))
+      #expect(page.contains("<dt>less the baseline, in bits a word</dt><dd>\(mean)</dd>"))
       #expect(page.contains("<dt>baseline</dt><dd>b.h5</dd>"))
       // The line that differs most comes first, each of its words with both numbers.
       let lines = [Range(0...3), Range(4...6), Range(7...11)]

@@ -22,7 +22,7 @@ import UnrollTensors
 
   @Test(
     "A TheanoLM file gives the log-probabilities of its equations",
-    arguments: ["lstm", "gru", "fixed-words"])
+    arguments: ["lstm", "gru", "fixed-words", "classes", "class-outputs"])
   func numbersOfEquations(
     name: String
   ) throws {
@@ -33,7 +33,7 @@ import UnrollTensors
   /// Lines begin with <s> and end with </s>; words outside of the shortlist and unknown ones are <unk>.
   @Test(
     "Lines have the log-probabilities that TheanoLM gives them",
-    arguments: ["lstm", "gru", "fixed-words"])
+    arguments: ["lstm", "gru", "fixed-words", "classes", "class-outputs"])
   func linesOfText(
     name: String
   ) throws {

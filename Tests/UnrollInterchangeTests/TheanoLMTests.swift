@@ -61,6 +61,28 @@ import UnrollTokenization
     #expect(other.notes.count == 1)
   }
 
+  @Test("A softmax over word classes is written out, with the share of each word in its bias")
+  func wordClasses() throws {
+    for name in ["classes", "class-outputs"] {
+      let conversion = try read(Fixtures.path("theanolm/\(name).h5"))
+      let tree = conversion.checkpoint.parameters
+      let (weight, bias) = (
+        try #require(tree[.outputWeight]).doubles, try #require(tree[.outputBias]).doubles
+      )
+      // Words 1, 2 and 7 are a class with the shares 1/4, 1/2 and 1/4; word 0 has 3/10 of its own.
+      #expect(weight[5..<10] == weight[10..<15] && weight[5..<10] == weight[35..<40])
+      #expect(weight[0..<5] != weight[5..<10])
+      #expect(abs(bias[2] - bias[1] - log(2)) < 1e-15 && bias[1] == bias[7])
+      #expect(abs(bias[4] - bias[0] - log(7.0 / 3)) < 1e-15)
+      let rows = try #require(tree[.embeddingWeight]).doubles
+      #expect((rows[4..<8] == rows[8..<12]) == (name == "classes"))
+      #expect(
+        conversion.notes.contains {
+          $0.message.hasPrefix("a softmax over 6 classes is written out as one over 11 words")
+        })
+    }
+  }
+
   /// The update gate is 1 minus ours: its weights have the other sign, and no other numbers have.
   @Test("Gates of TheanoLM are reordered, and the GRU's update gate changes its sign")
   func gateOrder() throws {
@@ -172,7 +194,7 @@ import UnrollTokenization
   }
 
   /// Classes of several words, and words that are no vocabulary.
-  @Test("Word classes and unreadable vocabularies are refused by the dataset")
+  @Test("Classes without words and unreadable vocabularies are refused by the dataset")
   func otherVocabularies() throws {
     func dataset(_ path: String, _ change: @escaping (inout DatasetDescription) -> Void) throws
       -> String?
@@ -193,21 +215,23 @@ import UnrollTokenization
         return dataset.offset
       }.first)
     // The words of sentences 0 to 4, one later.
+    let later = try dataset("/vocabulary/classes") {
+      $0.dimensions = [2]
+      $0.offset = other + 8
+    }
     #expect(
-      try dataset("/vocabulary/classes") {
-        $0.dimensions = [2]
-        $0.offset = other + 8
-      } == "/vocabulary/classes: a class for each word, word 0 in class 1")
-    #expect(
-      try dataset("/vocabulary/classes") { $0.dimensions = [3] }
-        == "/vocabulary/words: <s>, </s> and <unk> among 3 words, not all of them")
+      later
+        == "/vocabulary/classes: classes from 0 on, each with a word, 2 words in classes from 1 to 2"
+    )
+    let few = try dataset("/vocabulary/classes") { $0.dimensions = [3] }
+    #expect(few == "/vocabulary/probs: a number for each of 3 words, f64 of shape [11]")
     #expect(
       try dataset("/vocabulary/classes") { $0.datatype = .element(.float64) }
         == "/vocabulary/classes: i64 or i32 of one dimension, f64 of shape [11]")
     // Other numbers than 1 in the place of the words' shares of their classes.
+    let shares = try dataset("/vocabulary/probs") { $0.offset = other }
     #expect(
-      try dataset("/vocabulary/probs") { $0.offset = other }?.hasPrefix(
-        "/vocabulary/probs: 1 for each word, which has its class alone") == true)
+      shares == "/vocabulary/probs: a share above 0 of its class for each word, 0.0 for word 0")
     #expect(
       try dataset("/vocabulary/words") { $0.dimensions = [12] }
         == "/vocabulary/words: the words of a vocabulary, what libhdf5 cannot decode (13 texts were read)"

@@ -35,13 +35,19 @@ PAGES = [
     ("generate-characters", "generate character.h5 --prompt the --max-tokens 100 --samples 2 --temperature 0.5"),
     ("gradients", "gradients word.h5 text.txt --lags 20 --windows 30"),
     ("train", "train --train train-words.txt --valid text.txt --embedding-size 16 --hidden-size 16 --optimizer adam "
-     "--learning-rate 0.02 --min-count 2 --epochs 8 -o small.h5 --force"),
+     "--learning-rate 0.02 --min-count 2 --epochs 8 -o small.h5 --force --sample the"),
+    ("finetune", "finetune word.h5 --train text.txt --valid lines.txt --retention plain.txt --batch-size 4 --bptt 10 --epochs 3 "
+     "-o tuned.h5 --force --sample thou"),
+    ("score-baseline", "score word.h5 plain.txt --baseline small.h5"),
+    ("score-pairs", "score word.h5 pairs.tsv --pairs --unknown include"),
     ("evaluate-details", "evaluate word.h5 text.txt --protocol sentence --details --baseline small.h5"),
     ("inspect", "inspect word.last.h5"),
     ("convert", "convert FIXTURES/characters/model.pt --corpus FIXTURES/characters --tokenizer character --space _ --dtype f16 "
      "-o half.h5"),
     ("inspect-foreign", "inspect FIXTURES/characters/model.pt"),
-    ("diff", "diff word.h5 small.h5 --text text.txt"),
+    ("diff", "diff word.h5 small.h5"),
+    ("diff-text", "diff word.h5 tuned.h5 --text plain.txt"),
+    ("gradients-large", "gradients character.h5 plain.txt --lags 20 --windows 30 --batch-size 1"),
     ("report", "report word.last.h5 small.last.h5 FIXTURES/characters/model.pt"),
     ("validate", "validate FIXTURES/hostile"),
     ("validate-one", "validate word.h5"),
@@ -63,6 +69,9 @@ def prepare(folder):
     hostile = "a </script><b>word</b> & \"so on\" \u05d0\u05d1\u05d2 \U0001f600"
     (folder / "lines.txt").write_text("\n".join(lines[:40] + [hostile, "w" * 300]) + "\n", encoding="utf8")
     (folder / "plain.txt").write_text("\n".join(lines[:25]) + "\n", encoding="utf8")
+    swapped = [line.split() for line in lines[:60] if len(line.split()) > 3]
+    rows = [f"{' '.join(words)}\t{' '.join(words[1:] + words[:1])}\tlength {min(9, len(words))}" for words in swapped]
+    (folder / "pairs.tsv").write_text("\n".join(["sentence_good\tsentence_bad\tphenomenon"] + rows) + "\n", encoding="utf8")
     run(f"convert {data}/model.pt --corpus {data} --tokenizer character --space _ -o character.h5", folder)
     run("train --train train-words.txt --valid text.txt --embedding-size 32 --hidden-size 32 --num-layers 2 --optimizer adam "
         "--learning-rate 0.01 --min-count 2 --epochs 5 -o word.h5", folder)

@@ -60,11 +60,12 @@ struct TheanoLMFile {
 
   /// Returns the layers of `/architecture`, each of which reads the previous one, without dropout.
   ///
-  /// - Returns: The layers, and notes on properties that are not preserved.
+  /// - Returns: The layers, `true` if the first one reads the classes of words, and notes on properties that are not preserved.
   /// - Throws: `InterchangeError` naming a part that is missing or cannot be converted.
-  func layers() throws -> (layers: [TheanoLMLayer], notes: [Note]) {
+  func layers() throws -> (layers: [TheanoLMLayer], readsClasses: Bool, notes: [Note]) {
     let architecture = "/architecture"
-    var source = try input(architecture)
+    let input = try input(architecture)
+    var source = input.name
     var layers: [TheanoLMLayer] = []
     var notes: [Note] = []
     for group in numbered("\(architecture)/layers") {
@@ -83,13 +84,11 @@ struct TheanoLMFile {
       source = name
     }
     try checkOrder(layers, output: text(architecture, "output_layer"), last: source)
-    return (layers, notes)
+    return (layers, input.type == "class", notes)
   }
 
-  /// Returns the name of the only input, of words.
-  ///
-  /// If each word is a class of its own, class inputs are equal to word inputs.
-  private func input(_ architecture: String) throws -> String {
+  /// Returns the name of the only input, and its type: `word` or `class`.
+  private func input(_ architecture: String) throws -> (name: String, type: String) {
     let inputs = numbered("\(architecture)/inputs")
     guard let input = inputs.first, inputs.count == 1 else {
       throw error(
@@ -99,7 +98,7 @@ struct TheanoLMFile {
     guard ["word", "class"].contains(type) else {
       throw error(input, expected: "an input of words or classes", found: type, fix: Self.fix)
     }
-    return try text(input, "name")
+    return (try text(input, "name"), type)
   }
 
   /// Checks that a layer reads the previous one, forward, with its weights in one piece.
@@ -168,14 +167,15 @@ struct TheanoLMFile {
 
   // MARK: - Words
 
-  /// Returns the words of the shortlist, which have rows, and notes on the others.
+  /// Returns the words of the shortlist, which have classes, and notes on the others.
   ///
-  /// - Returns: The vocabulary, and notes.
-  /// - Throws: `InterchangeError` if the words cannot be read, or share classes.
-  func vocabulary() throws -> (vocabulary: Vocabulary, notes: [Note]) {
+  /// - Returns: The vocabulary, its classes, and notes.
+  /// - Throws: `InterchangeError` if the words or their classes cannot be read.
+  func vocabulary() throws -> (vocabulary: Vocabulary, classes: WordClasses, notes: [Note]) {
     let words = try words()
-    let count = try shortlistCount()
-    guard (1...words.count).contains(count), Set(words.prefix(count)).count == count else {
+    let classes = try classes()
+    let count = classes.classes.count
+    guard count <= words.count, Set(words.prefix(count)).count == count else {
       throw error(
         "/vocabulary/words", expected: "\(count) or more words, each once",
         found: "\(words.count), some twice or too few")
@@ -191,17 +191,24 @@ struct TheanoLMFile {
         "/vocabulary/words", expected: "<s>, </s> and <unk> among \(count) words",
         found: "not all of them")
     }
-    guard words.count > count else { return (vocabulary, []) }
-    return (
-      vocabulary,
-      [
+    var notes: [Note] = []
+    if words.count > count {
+      notes.append(
         Note(
           place: "/vocabulary",
           message: "not preserved: \(words.count - count) words outside of the shortlist and their "
             + "shares of \(vocabulary.text(of: unknown)): they are read as that, as TheanoLM does "
-            + "without --shortlist")
-      ]
-    )
+            + "without --shortlist"))
+    }
+    if !classes.areWords {
+      notes.append(
+        Note(
+          place: "/vocabulary/classes",
+          message:
+            "a softmax over \(classes.count) classes is written out as one over \(count) words, which "
+            + "has the same probabilities and takes more time and memory"))
+    }
+    return (vocabulary, classes, notes)
   }
 
   private func words() throws -> [String] {
@@ -215,11 +222,11 @@ struct TheanoLMFile {
     throw error(path, expected: "strings", found: container.description(of: path))
   }
 
-  /// Returns the number of words with a class; each class must have one word.
-  private func shortlistCount() throws -> Int {
+  /// Returns the classes of the words of the shortlist.
+  private func classes() throws -> WordClasses {
     let path = "/vocabulary/classes"
     guard let tensor = container.tensor(path), [.int64, .int32].contains(tensor.dtype),
-      tensor.shape.rank == 1
+      tensor.shape.rank == 1, tensor.elementCount > 0
     else {
       throw error(
         path, expected: "i64 or i32 of one dimension", found: container.description(of: path))
@@ -228,20 +235,32 @@ struct TheanoLMFile {
       tensor.dtype == .int64
         ? bytes.elements(of: Int64.self) { Int($0) } : bytes.elements(of: Int32.self) { Int($0) }
     }
-    let fix = "models of word classes are not converted: a class shares its probability among words"
-    if let word = classes.indices.first(where: { classes[$0] != $0 }) {
+    func found(_ shares: [Double]) throws -> WordClasses {
+      if let found = WordClasses(classes, probabilities: shares) { return found }
       throw error(
-        path, expected: "a class for each word", found: "word \(word) in class \(classes[word])",
-        fix: fix)
+        path, expected: "classes from 0 on, each with a word",
+        found:
+          "\(classes.count) words in classes from \(classes.min() ?? 0) to \(classes.max() ?? 0)")
     }
-    let shares = container.tensor("/vocabulary/probs")?.floats()
-    if container.exists("/vocabulary/probs"), shares?.allSatisfy({ $0 == 1 }) != true {
+    let equal = try found(Array(repeating: 1, count: classes.count))
+    guard container.exists("/vocabulary/probs") else { return equal }
+    guard let tensor = container.tensor("/vocabulary/probs"), tensor.dtype.isFloat,
+      tensor.shape == [classes.count]
+    else {
       throw error(
-        "/vocabulary/probs", expected: "1 for each word, which has its class alone",
-        found: shares == nil ? container.description(of: "/vocabulary/probs") : "other numbers",
-        fix: fix)
+        "/vocabulary/probs", expected: "a number for each of \(classes.count) words",
+        found: container.description(of: "/vocabulary/probs"))
     }
-    return classes.count
+    let shares = tensor.doubles
+    if let word = shares.firstIndex(where: { !($0 > 0 && $0.isFinite) }) {
+      throw error(
+        "/vocabulary/probs", expected: "a share above 0 of its class for each word",
+        found: "\(shares[word]) for word \(word)",
+        fix:
+          "TheanoLM gives the word no probability: give it a share, with h5py, or leave it out of the vocabulary"
+      )
+    }
+    return try found(shares)
   }
 
   // MARK: - Attributes

@@ -31,11 +31,11 @@ public enum TheanoLMFormat: ForeignFormat {
   ///   that cannot be converted.
   public static func read(_ file: MappedFile, options: ReadingOptions) throws -> Conversion {
     let opened = try TheanoLMFile(file, reader: options.reader)
-    let (layers, layerNotes) = try opened.layers()
+    let (layers, readsClasses, layerNotes) = try opened.layers()
     let words = try opened.vocabulary()
     let settlement = try opened.settled(with: layers, ignoring: options.ignored)
     let model = try TheanoLMLanguageModel(
-      opened, layers, vocabularySize: words.vocabulary.count)
+      opened, layers, words.classes, readsClasses: readsClasses)
     var options = options
     if options.vocabulary == nil {
       options.vocabulary = words.vocabulary

@@ -17,6 +17,7 @@ struct TheanoLMLanguageModel {
   private(set) var notes: [Note] = []
 
   private let file: TheanoLMFile
+  private let words: WordClasses
   /// The number of bytes of zeros that may be added: a multiple of the file's size.
   private var roomForZeros: Int
 
@@ -25,10 +26,15 @@ struct TheanoLMLanguageModel {
   /// - Parameters:
   ///   - file: The file.
   ///   - layers: The projection, the layers after it, the softmax.
-  ///   - V: The number of words.
+  ///   - words: The classes of the words; a model of words has one for each.
+  ///   - readsClasses: `true` if the projection has a row for each class, not for each word.
   /// - Throws: `InterchangeError` naming a parameter that is missing or of another shape.
-  init(_ file: TheanoLMFile, _ layers: [TheanoLMLayer], vocabularySize V: Int) throws {
+  init(
+    _ file: TheanoLMFile, _ layers: [TheanoLMLayer], _ words: WordClasses, readsClasses: Bool
+  ) throws {
     self.file = file
+    self.words = words
+    let (V, C) = (words.classes.count, words.count)
     roomForZeros = 16 * min(file.container.byteCount, 1 << 40) + 32 << 20
     architecture = Architecture(
       vocabularySize: V, embeddingSize: 0, layers: [], isTied: false)
@@ -36,17 +42,34 @@ struct TheanoLMLanguageModel {
     for layer in layers {
       switch layer.kind {
       case .projection:
-        let weight = try matrix(layer, "W", rows: V, columns: layer.size)
-        parameters[.embeddingWeight] = weight
+        let weight = try matrix(layer, "W", rows: readsClasses ? C : V, columns: layer.size)
+        parameters[.embeddingWeight] = readsClasses ? try writtenOut(weight, layer) : weight
         architecture.embeddingSize = weight.shape.dimensions[1]
       case .recurrent(let cell): try add(layer, cell)
       case .fullyConnected(let activation): try add(layer, activation)
       case .softmax:
-        parameters[.outputWeight] =
-          try matrix(layer, "input/W", rows: architecture.topSize, columns: V).transposed()
-        parameters[.outputBias] = try tensor(layer, "input/b", [V])
+        let weight = try matrix(layer, "input/W", rows: architecture.topSize, columns: C)
+        parameters[.outputWeight] = try writtenOut(weight.transposed(), layer)
+        let bias = try tensor(layer, "input/b", [C])
+        parameters[.outputBias] = words.areWords ? bias : words.bias(bias)
       }
     }
+  }
+
+  /// The most bytes of rows that are written out for the words of classes.
+  private static let mostBytes = 4 << 30
+
+  /// Returns a row for each word from one for each class.
+  private func writtenOut(_ rows: Tensor, _ layer: TheanoLMLayer) throws -> Tensor {
+    guard !words.areWords else { return rows }
+    let size = words.classes.count * (rows.storage.count / max(1, words.count))
+    guard size <= Self.mostBytes else {
+      throw file.error(
+        layer.name,
+        expected: "rows of at most \(Self.mostBytes >> 30) GiB for \(words.classes.count) words",
+        found: "\(size >> 30) GiB", fix: "the words of its classes are too many to write out")
+    }
+    return words.rows(rows)
   }
 
   /// Returns the parameters of a layer, relative to its name.

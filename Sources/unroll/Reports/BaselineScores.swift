@@ -41,11 +41,13 @@ struct ScoreBaselineOptions: ParsableArguments {
 struct BaselineScores {
   /// The model's file.
   let path: String
-  private var lines: [[Double?]] = []
+  /// The surprisals of all lines one after the other; NaN for none.
+  private let values: [Double]
+  /// The number of words or tokens of each line.
+  private let counts: [Int]
+  /// The next line, and the place of its first surprisal.
+  private var line = 0
   private var place = 0
-  private var total = 0.0
-  private var count = 0
-  private var partCount = 0
 
   /// Scores a text.
   ///
@@ -62,48 +64,33 @@ struct BaselineScores {
     var settings = settings
     (settings.guesses, settings.wantsEntropies) = (0, false)
     var progress = Progress()
-    var (lines, total, count, partCount) = ([[Double?]](), 0.0, 0, 0)
+    var (all, counts) = ([Double](), [Int]())
     try model.score(text: text, settings) { sentence, fraction in
-      let values = SentenceReport(sentence, style).scoredUnits.map(\.surp)
-      let known = values.compactMap { $0 }
-      total += known.reduce(0, +)
-      count += known.count
-      // A page shows the first lines.
-      if partCount <= PairedText.partLimit { lines.append(values) }
-      partCount += values.count
+      let values = SentenceReport(sentence, style).scoredUnits.map { $0.surp ?? .nan }
+      all += values
+      counts.append(values.count)
       progress.report(sentence.line, "lines by the baseline", fraction)
     }
     progress.finish()
-    (self.lines, self.total, self.count, self.partCount) = (lines, total, count, partCount)
+    (values, self.counts) = (all, counts)
   }
 
-  /// Returns the surprisals of the next line; `nil` for a line that the page does not show.
+  /// Returns the surprisals of the next line.
   ///
   /// - Parameters:
   ///   - count: The number of words or tokens of the line in the other model.
-  ///   - line: The number of the line, for errors.
+  ///   - number: The number of the line, for errors.
   /// - Returns: The surprisals.
   /// - Throws: `Refusal` if the models cut the line into other tokens.
-  mutating func next(count: Int, line: Int) throws -> [Double?]? {
-    guard place < lines.count else { return nil }
-    defer { place += 1 }
-    guard lines[place].count == count else {
+  mutating func next(count: Int, line number: Int) throws -> [Double?] {
+    let found = line < counts.count ? counts[line] : 0
+    guard found == count else {
       throw Refusal(
-        "\(printable(path)): line \(line): expected the \(count) tokens of the other model; found \(lines[place].count)\n"
+        "\(printable(path)): line \(number): expected the \(count) tokens of the other model; found \(found)\n"
           + "  fix: --level word compares models of other tokens")
     }
-    return lines[place]
-  }
-
-  /// The mean surprisal of the baseline.
-  ///
-  /// - Parameter unit: The unit of a surprisal.
-  /// - Returns: The fact.
-  func highlights(_ unit: String) -> [Document.Fact] {
-    [
-      Document.Fact(
-        "mean of the baseline, in \(unit)",
-        count > 0 ? String(printf: "%.4f", total / Double(count)) : "–")
-    ]
+    line += 1
+    place += count
+    return values[place - count..<place].map { $0.isNaN ? nil : $0 }
   }
 }

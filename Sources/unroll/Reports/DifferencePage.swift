@@ -94,12 +94,15 @@ extension DifferenceReport {
 
   /// The structure of both models, or the only one if it is the same.
   private func structureSections(_ models: [Checkpoint]) -> [Document.Section] {
-    let diagrams = zip(models, files).map { model, path in
+    var diagrams = zip(models, files).map { model, path in
       ModelReport(model, path: path, format: "", bytes: 0, header: nil, notes: []) { _ in nil }
         .diagram
     }
     guard models[0].architecture != models[1].architecture else {
       return [Document.Section("Structure of both models", [.diagram(diagrams[0])])]
+    }
+    for (index, name) in ["first", "second"].enumerated() {
+      diagrams[index].title = "The way of a token through the \(name) model"
     }
     return [
       Document.Section("Structure of the first model", [.diagram(diagrams[0])]),

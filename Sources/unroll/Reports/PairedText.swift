@@ -33,11 +33,13 @@ struct PairedText {
   private var lineCount = 0
   private var shownCount = 0
   private var partCount = 0
+  private var pairedCount = 0
+  private var difference = 0.0
   /// The lines that differ most, the first differs most.
   private var top: [Line] = []
 
   /// The largest number of words or tokens of the text on a page.
-  static let partLimit = 10_000
+  private static let partLimit = 10_000
   /// The number of lines that are drawn.
   private static let topCount = 3
   /// The most words or tokens of a line that is drawn.
@@ -67,6 +69,10 @@ struct PairedText {
   mutating func add(line number: Int, _ parts: [Part]) throws {
     lineCount += 1
     partCount += parts.count
+    for value in parts.compactMap(\.difference) {
+      difference += value
+      pairedCount += 1
+    }
     let distance = parts.reduce(0) { $0 + abs($1.difference ?? 0) }
     let place = top.firstIndex { $0.distance < distance } ?? top.count
     if place < Self.topCount, distance > 0 {
@@ -98,6 +104,11 @@ struct PairedText {
 
   // MARK: Page
 
+  /// The mean difference of the parts with a number in both models, in words.
+  var meanDifference: String {
+    pairedCount > 0 ? String(printf: "%+.4f", difference / Double(pairedCount)) : "–"
+  }
+
   /// The section's blocks.
   var blocks: [Document.Block] {
     let cut =
@@ -109,9 +120,12 @@ struct PairedText {
       ] : []
     return [
       .paragraph(
+        "\(counted(pairedCount, "part")) of \(Output.grouped(partCount)) have a number in both models; the mean difference is "
+          + "\(meanDifference) \(unit)."),
+      .paragraph(
         "The color is the surprisal in \(unit) by the second model, \(names.second), less that by the first, "
           + "\(names.first). Red with a line below: the second model is more surprised; blue with a line above: it is less "
-          + "surprised. Point at a part, or click on it and use the arrow keys, for its numbers.")
+          + "surprised. Point at a part, or click on it and use the arrow keys, for its numbers."),
     ] + cut + [.heatMap(map)] + top.map { .figure(figure($0)) }
   }
 

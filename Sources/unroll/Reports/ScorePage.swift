@@ -170,8 +170,9 @@ struct ScorePage {
       Document.Section("Most surprising \(thing)s", [.table(topTable)]),
       Document.Section("Lines", lineFigures.blocks(thing, unitName)),
     ]
-    if let paired, let baseline {
-      document.highlights += baseline.highlights(unitName)
+    if let paired {
+      document.highlights.append(
+        Document.Fact("less the baseline, in \(unitName) a \(thing)", paired.meanDifference))
       document.sections.insert(
         Document.Section("Beside the baseline", paired.blocks), at: 1)
     }
