@@ -84,8 +84,8 @@ struct GGUFFile: TensorContainer {
     return element
   }
 
-  private func view(of info: GGUFTensorInfo, _ element: TorchElement) throws -> TorchTensor {
-    guard let view = TorchTensor(record: info.name, element: element, sizes: info.sizes) else {
+  private func view(of info: GGUFTensorInfo, _ element: TorchElement) throws -> StoredTensor {
+    guard let view = StoredTensor(record: info.name, element: element, sizes: info.sizes) else {
       throw error(
         info.name, expected: "a shape that fits", found: "\(Shape(info.sizes))",
         fix: Self.writeAgain)
@@ -110,9 +110,9 @@ struct GGUFFile: TensorContainer {
   }
 
   /// Returns no notes: the format has no checksums.
-  func verifyStorages(of tensors: [TorchTensor]) throws -> [Note] { [] }
+  func verifyStorages(of tensors: [StoredTensor]) throws -> [Note] { [] }
 
-  func contents(of tensor: TorchTensor, named name: String, room: inout Int) throws -> Tensor {
+  func contents(of tensor: StoredTensor, named name: String, room: inout Int) throws -> Tensor {
     guard let dtype = tensor.element.dtype, [.float32, .float16, .bfloat16].contains(dtype) else {
       throw error(
         name, expected: "f32, f16 or bf16", found: tensor.element.name,

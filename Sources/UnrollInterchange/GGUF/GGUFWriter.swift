@@ -10,7 +10,7 @@ struct GGUFWriter {
   /// The maximum length of a tensor's name in ggml, which terminates names with a zero byte.
   private static let longestName = 63
 
-  private let owned: [TorchStateDictionary.Entry]
+  private let owned: [StateDictionary.Entry]
   /// The bytes before the tensor data, padded.
   private let header: [UInt8]
 
@@ -18,7 +18,7 @@ struct GGUFWriter {
   ///
   /// - Throws: `InterchangeError` for unsupported features.
   init(_ checkpoint: Checkpoint) throws {
-    owned = try TorchStateDictionary(checkpoint, allowsVariants: true).owned
+    owned = try StateDictionary(checkpoint, allowsVariants: true).owned
     var keys = GGUFKeys()
     keys.describe(checkpoint)
     var infos: [UInt8] = []

@@ -79,11 +79,11 @@ struct ClassicNames {
   }
 }
 
-extension TorchTensor {
+extension StoredTensor {
   /// The vector `[N]` of a matrix `[N, 1]`; `nil` for other shapes.
-  fileprivate var asColumn: TorchTensor? {
+  fileprivate var asColumn: StoredTensor? {
     guard shape.rank == 2, shape.dimensions[1] == 1 else { return nil }
-    return TorchTensor(
+    return StoredTensor(
       record: record, element: element, offset: offset, sizes: [shape.dimensions[0]],
       strides: [strides[0]], storageCount: range.upperBound)
   }

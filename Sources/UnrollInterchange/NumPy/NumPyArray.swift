@@ -18,7 +18,7 @@ struct NumPyArray {
   ///   - element: The type of its elements.
   ///   - byteCount: The number of its bytes.
   /// - Returns: The view, or `nil` if the number of bytes does not fit.
-  func view(named name: String, _ element: TorchElement, byteCount: Int) -> TorchTensor? {
+  func view(named name: String, _ element: TorchElement, byteCount: Int) -> StoredTensor? {
     let sizes = isFortranOrder ? shape.reversed() : shape
     // The strides, last index fastest; an array with a dimension of 0 has no elements.
     var (strides, count): ([Int], Int?) = ([], 1)
@@ -32,7 +32,7 @@ struct NumPyArray {
     guard let count, count <= byteCount / element.size, count * element.size == byteCount else {
       return nil
     }
-    return TorchTensor(
+    return StoredTensor(
       record: name, element: element, offset: 0, sizes: shape,
       strides: isFortranOrder ? strides.reversed() : strides, storageCount: count)
   }
@@ -66,7 +66,7 @@ struct NumPyArray {
   /// - Throws: `InterchangeError` for types that are not used for weights, and for copies beyond
   ///   `room`.
   func numbers(
-    of tensor: TorchTensor, named name: String, in bytes: ByteStorage,
+    of tensor: StoredTensor, named name: String, in bytes: ByteStorage,
     room: inout Int,
     error: (_ place: String, _ expected: String, _ found: String, _ fix: String) -> InterchangeError
   ) throws -> Tensor {

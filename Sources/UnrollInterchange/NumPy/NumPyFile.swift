@@ -99,7 +99,7 @@ struct NumPyFile: TensorContainer {
   /// Returns the view of an array's elements, in the order of its indices.
   private static func view(
     _ entry: Entry, _ element: TorchElement, name: String, of file: MappedFile
-  ) throws -> TorchTensor {
+  ) throws -> StoredTensor {
     let (header, byteCount) = (entry.header, entry.record.size - entry.header.size)
     guard let tensor = entry.array.view(named: name, element, byteCount: byteCount) else {
       throw InterchangeError(
@@ -149,7 +149,7 @@ struct NumPyFile: TensorContainer {
       file: archive.file.path, place: place, expected: expected, found: found, fix: fix)
   }
 
-  func verifyStorages(of tensors: [TorchTensor]) throws -> [Note] {
+  func verifyStorages(of tensors: [StoredTensor]) throws -> [Note] {
     let stored = Set(tensors.map(\.record)).sorted().compactMap { entries[$0]?.record }
       .filter { $0.method == 0 }
     // Deflated records are checked when they are inflated.
@@ -157,7 +157,7 @@ struct NumPyFile: TensorContainer {
       ofUnverified: try Self.blamingNumPy { try archive.unverified(stored) })
   }
 
-  func contents(of tensor: TorchTensor, named name: String, room: inout Int) throws -> Tensor {
+  func contents(of tensor: StoredTensor, named name: String, room: inout Int) throws -> Tensor {
     guard let entry = entries[tensor.record] else {
       throw error(name, expected: "an array of the file", found: "none", fix: Self.saveAgain)
     }

@@ -117,7 +117,7 @@ public enum NumPyFormat: NameWritingFormat {
   private static func arrays(
     of checkpoint: Checkpoint, naming: StateNaming
   ) throws -> [(name: String, type: String, tensor: Tensor)] {
-    let state = try TorchStateDictionary(checkpoint, allowsVariants: true, naming: naming)
+    let state = try StateDictionary(checkpoint, allowsVariants: true, naming: naming)
     if naming.mapped != nil { try checkNames(state) }
     return try state.owned.map { entry in
       guard let type = types[entry.tensor.dtype] else {
@@ -133,7 +133,7 @@ public enum NumPyFormat: NameWritingFormat {
   private static let longestName = Int(UInt16.max) - ".npy".utf8.count
 
   /// Refuses names that are too long for the archive.
-  private static func checkNames(_ state: TorchStateDictionary) throws {
+  private static func checkNames(_ state: StateDictionary) throws {
     func fail(_ place: String, _ found: String, _ fix: String) -> InterchangeError {
       InterchangeError(
         file: "the checkpoint", place: place, expected: "names that arrays of an archive can have",

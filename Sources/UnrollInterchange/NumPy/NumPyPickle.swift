@@ -131,9 +131,9 @@ struct NumPyPickle: TensorContainer {
   }
 
   /// Returns no notes: pickles have no checksums.
-  func verifyStorages(of tensors: [TorchTensor]) throws -> [Note] { [] }
+  func verifyStorages(of tensors: [StoredTensor]) throws -> [Note] { [] }
 
-  func contents(of tensor: TorchTensor, named name: String, room: inout Int) throws -> Tensor {
+  func contents(of tensor: StoredTensor, named name: String, room: inout Int) throws -> Tensor {
     guard let entry = entries[tensor.record] else {
       throw error(name, expected: "an array of the file", found: "none", fix: Self.saveAgain)
     }

@@ -33,7 +33,7 @@ extension PyTorchFormat {
   /// - Throws: `InterchangeError` for tensors that are missing or that the program does not
   ///   support.
   static func exportNotes(for checkpoint: Checkpoint, naming: StateNaming) throws -> [Note] {
-    _ = try TorchStateDictionary(checkpoint, naming: naming)
+    _ = try StateDictionary(checkpoint, naming: naming)
     let notes = lostParts(of: checkpoint)
     return switch naming {
     case .wordLanguageModel:
@@ -66,7 +66,7 @@ extension PyTorchFormat {
   static func write(
     _ checkpoint: Checkpoint, naming: StateNaming, to path: String, progress: (Int) -> Void
   ) throws {
-    let state = try TorchStateDictionary(checkpoint, naming: naming)
+    let state = try StateDictionary(checkpoint, naming: naming)
     try write(pickle: state.pickle, state.storages, to: path, progress: progress)
   }
 

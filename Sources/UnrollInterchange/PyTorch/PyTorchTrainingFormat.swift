@@ -40,7 +40,7 @@ public enum PyTorchTrainingFormat: PyTorchDialect {
   public static func write(
     _ checkpoint: Checkpoint, to path: String, progress: (Int) -> Void
   ) throws {
-    let state = try TorchStateDictionary(checkpoint)
+    let state = try StateDictionary(checkpoint)
     let optimizer = try optimizer(of: checkpoint)
     let dictionary = try TorchOptimizerDictionary(optimizer, order: order(of: checkpoint))
     var storages = state.storages
@@ -113,7 +113,7 @@ extension TorchOptimizerDictionary {
             for (name, tensor) in entry.tensors {
               writer.string(name)
               writer.tensor(
-                TorchStateDictionary.Entry(
+                StateDictionary.Entry(
                   name: name, tensor: tensor, storageClass: tensor.dtype.torchStorage ?? "",
                   storage: storages.count))
               storages.append(tensor)

@@ -52,7 +52,7 @@ public enum ReinventFormat: PyTorchDialect {
   }
 
   private static func check(_ checkpoint: Checkpoint) throws {
-    _ = try TorchStateDictionary(checkpoint, naming: .reinvent)
+    _ = try StateDictionary(checkpoint, naming: .reinvent)
     let vocabulary = checkpoint.vocabulary
     func error(_ place: String, _ expected: String, _ found: String, _ fix: String) -> Error {
       InterchangeError(
@@ -84,7 +84,7 @@ public enum ReinventFormat: PyTorchDialect {
     _ checkpoint: Checkpoint, to path: String, progress: (Int) -> Void
   ) throws {
     try check(checkpoint)
-    let state = try TorchStateDictionary(checkpoint, naming: .reinvent)
+    let state = try StateDictionary(checkpoint, naming: .reinvent)
     let (architecture, vocabulary) = (checkpoint.architecture, checkpoint.vocabulary)
     guard let layer = architecture.layers.first, let beginning = vocabulary.id(of: start) else {
       return

@@ -11,7 +11,7 @@ extension TorchFile {
   ///
   /// - Throws: `InterchangeError` for unsupported kinds of tensors and for views that exceed a
   ///   storage.
-  func tensor(at reference: PickleReference, named name: String) throws -> TorchTensor? {
+  func tensor(at reference: PickleReference, named name: String) throws -> StoredTensor? {
     var reference = reference
     // A parameter wraps a tensor; more than a few wrappers are a cycle.
     for _ in 0..<4 {
@@ -44,7 +44,7 @@ extension TorchFile {
   /// Returns the view of a NumPy array; `nil` if it is not numeric.
   private func view(
     of array: PickledArray, _ reference: PickleReference, name: String
-  ) throws -> TorchTensor? {
+  ) throws -> StoredTensor? {
     guard let element = array.array.type.element else { return nil }
     let view = array.array.view(
       named: record(reference), element, byteCount: array.bytes.count)
@@ -86,7 +86,7 @@ extension TorchFile {
   /// metadata)`; in v3 the type comes before the metadata, and both may lack the metadata.
   private func view(
     _ function: String, _ arguments: [PickleReference], name: String
-  ) throws -> TorchTensor {
+  ) throws -> StoredTensor {
     // Tensors have at most 64 dimensions; many may share one tuple of sizes.
     guard arguments.count >= 4, graph[arguments[2]].items.count <= 64,
       graph[arguments[3]].items.count <= 64, let offset = graph.int(arguments[1]),
@@ -98,7 +98,7 @@ extension TorchFile {
       declared = try element(ofType: arguments[6], name: name)
     }
     let storage = try storage(at: arguments[0], declared: declared, name: name)
-    let tensor = TorchTensor(
+    let tensor = StoredTensor(
       record: storage.record, element: storage.element, offset: offset, sizes: sizes,
       strides: strides, storageCount: storage.count)
     guard var tensor else {
@@ -222,7 +222,7 @@ extension TorchFile {
   /// - Throws: `InterchangeError` for types that are not used for weights, and for copies beyond
   ///   `room`.
   func contents(
-    of tensor: TorchTensor, named name: String, room: inout Int
+    of tensor: StoredTensor, named name: String, room: inout Int
   ) throws -> Tensor {
     if let reference = arrayReference(tensor), let array = arrays[reference] {
       return try array.array.numbers(
@@ -254,12 +254,12 @@ extension TorchFile {
   }
 
   /// Returns the NumPy array that a tensor is a view of.
-  private func arrayReference(_ tensor: TorchTensor) -> PickleReference? {
+  private func arrayReference(_ tensor: StoredTensor) -> PickleReference? {
     guard tensor.record.hasPrefix("array ") else { return nil }
     return Int(tensor.record.dropFirst("array ".count)).map(PickleReference.init)
   }
 
-  private func bytes(of tensor: TorchTensor, in storage: ByteStorage) -> ByteStorage {
+  private func bytes(of tensor: StoredTensor, in storage: ByteStorage) -> ByteStorage {
     guard tensor.isStored else { return .owned(tensor.gathered(from: storage)) }
     let start = tensor.offset * tensor.element.size
     return storage[start..<start + tensor.span * tensor.element.size]
@@ -269,7 +269,7 @@ extension TorchFile {
   ///
   /// - Returns: A note on storages without one.
   /// - Throws: `InterchangeError` if one differs.
-  func verifyStorages(of tensors: [TorchTensor]) throws -> [Note] {
+  func verifyStorages(of tensors: [StoredTensor]) throws -> [Note] {
     // Files of PyTorch before 1.6 have no checksums.
     guard let archive else { return [] }
     let records = Set(tensors.map(\.record)).sorted().compactMap { archive.records[$0] }

@@ -2,7 +2,7 @@
 
 import UnrollTensors
 
-extension TorchStateDictionary {
+extension StateDictionary {
   /// The pickle: an `OrderedDict` of tensors with the attribute `_metadata`, an `OrderedDict` of the
   /// versions of all modules.
   var pickle: [UInt8] {
@@ -50,7 +50,7 @@ extension PickleWriter {
   }
 
   /// Writes the call `_rebuild_tensor_v2(storage, offset, size, stride, requires_grad, hooks)`.
-  mutating func tensor(_ entry: TorchStateDictionary.Entry) {
+  mutating func tensor(_ entry: StateDictionary.Entry) {
     let sizes = entry.tensor.shape.dimensions
     global("torch._utils", "_rebuild_tensor_v2")
     put(.mark)
@@ -67,7 +67,7 @@ extension PickleWriter {
   }
 
   /// Writes the persistent id `("storage", torch.XStorage, key, "cpu", number of elements)`.
-  private mutating func storage(_ entry: TorchStateDictionary.Entry) {
+  private mutating func storage(_ entry: StateDictionary.Entry) {
     put(.mark)
     string("storage")
     global("torch", entry.storageClass)

@@ -159,7 +159,7 @@ struct MLXTensors: TensorContainer {
   ) {
     let record = "computed \(stored.name)"
     guard
-      let tensor = TorchTensor(record: record, element: stored.tensor.element, sizes: sizes)
+      let tensor = StoredTensor(record: record, element: stored.tensor.element, sizes: sizes)
     else { return }
     computed[record] = Computed(tensor: stored, isTransposed: isTransposed)
     named.append(NamedTensor(name: name, fileName: stored.fileName, tensor: tensor))
@@ -176,11 +176,11 @@ struct MLXTensors: TensorContainer {
     base.error(place, expected: expected, found: found, fix: fix)
   }
 
-  func verifyStorages(of tensors: [TorchTensor]) throws -> [Note] {
+  func verifyStorages(of tensors: [StoredTensor]) throws -> [Note] {
     try base.verifyStorages(of: tensors.map { computed[$0.record]?.tensor.tensor ?? $0 })
   }
 
-  func contents(of tensor: TorchTensor, named name: String, room: inout Int) throws -> Tensor {
+  func contents(of tensor: StoredTensor, named name: String, room: inout Int) throws -> Tensor {
     guard let computed = computed[tensor.record] else {
       return try base.contents(of: tensor, named: name, room: &room)
     }

@@ -107,7 +107,7 @@ struct SafetensorsFile: TensorContainer {
   /// `{"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}`.
   private static func entry(
     _ value: JSONValue, name: String, _ file: MappedFile, count: Int
-  ) throws -> (TorchTensor, Range<Int>) {
+  ) throws -> (StoredTensor, Range<Int>) {
     guard let dtype = value["dtype"]?.text, let sizes = value["shape"]?.array?.map(\.int),
       let offsets = value["data_offsets"]?.array?.map(\.int), offsets.count == 2,
       let start = offsets[0], let end = offsets[1], !sizes.contains(nil)
@@ -126,7 +126,7 @@ struct SafetensorsFile: TensorContainer {
         file, name, expected: "data_offsets inside the \(count) bytes of data",
         found: "\(start) to \(end)")
     }
-    guard let tensor = TorchTensor(record: name, element: element, sizes: dimensions),
+    guard let tensor = StoredTensor(record: name, element: element, sizes: dimensions),
       tensor.span <= count / element.size, tensor.span * element.size == end - start
     else {
       throw error(
@@ -181,9 +181,9 @@ struct SafetensorsFile: TensorContainer {
   }
 
   /// Returns no notes: the format has no checksums.
-  func verifyStorages(of tensors: [TorchTensor]) throws -> [Note] { [] }
+  func verifyStorages(of tensors: [StoredTensor]) throws -> [Note] { [] }
 
-  func contents(of tensor: TorchTensor, named name: String, room: inout Int) throws -> Tensor {
+  func contents(of tensor: StoredTensor, named name: String, room: inout Int) throws -> Tensor {
     guard let dtype = tensor.element.dtype, dtype.isFloat else {
       throw error(
         name, expected: "F16, BF16, F32 or F64", found: tensor.element.name,

@@ -60,7 +60,7 @@ public enum SafetensorsFormat: NameWritingFormat {
   /// - Throws: `InterchangeError` for tensors that are missing or that a state_dict cannot
   ///   represent.
   public static func exportNotes(for checkpoint: Checkpoint) throws -> [Note] {
-    _ = try TorchStateDictionary(checkpoint, allowsVariants: true)
+    _ = try StateDictionary(checkpoint, allowsVariants: true)
     return checkpoint.exportNotesOfNamedTensors
   }
 
@@ -71,8 +71,8 @@ public enum SafetensorsFormat: NameWritingFormat {
 
   private static func state(
     of checkpoint: Checkpoint, naming: StateNaming
-  ) throws -> TorchStateDictionary {
-    let state = try TorchStateDictionary(checkpoint, allowsVariants: true, naming: naming)
+  ) throws -> StateDictionary {
+    let state = try StateDictionary(checkpoint, allowsVariants: true, naming: naming)
     let reserved = [metadataKey, "format", StateMetadata.key]
     if let entry = state.entries.first(where: { reserved.contains($0.name) }) {
       throw InterchangeError(
@@ -157,7 +157,7 @@ extension SafetensorsFormat {
   ///
   /// The entry of a tie is that of `save_model`.
   private static func metadata(
-    of checkpoint: Checkpoint, _ state: TorchStateDictionary, gates: GateOrder?
+    of checkpoint: Checkpoint, _ state: StateDictionary, gates: GateOrder?
   ) -> [(key: String, text: String)] {
     var texts = [
       ("format", "pt"), (StateMetadata.key, StateMetadata(checkpoint, gates: gates).json),

@@ -7,11 +7,11 @@ import UnrollTensors
 /// The computation of a weight from several stored tensors.
 enum WeightRecipe: Sendable, Hashable {
   /// `v * (g / |v|)`, with the norm over all axes but that of `g`: `torch.nn.utils.weight_norm`.
-  case normalized(magnitude: TorchTensor)
+  case normalized(magnitude: StoredTensor)
   /// `W / (uᵀ W v)`: `torch.nn.utils.spectral_norm` at evaluation.
-  case spectral(left: TorchTensor, right: TorchTensor)
+  case spectral(left: StoredTensor, right: StoredTensor)
   /// `W * mask`: `torch.nn.utils.prune`.
-  case masked(by: TorchTensor)
+  case masked(by: StoredTensor)
 
   /// The name of the computation in notes.
   var name: String {
@@ -23,7 +23,7 @@ enum WeightRecipe: Sendable, Hashable {
   }
 
   /// The tensors in addition to the one with the weight's shape.
-  var tensors: [TorchTensor] {
+  var tensors: [StoredTensor] {
     switch self {
     case .normalized(let magnitude): [magnitude]
     case .spectral(let left, let right): [left, right]
@@ -94,7 +94,7 @@ extension NamedTensors {
   private typealias Parts = (name: String, recipe: WeightRecipe, used: [String])
 
   /// Returns the parts of a weight of which a tensor is the one with its shape, if any.
-  private func parts(of name: String, in byName: [String: TorchTensor]) throws -> Parts? {
+  private func parts(of name: String, in byName: [String: StoredTensor]) throws -> Parts? {
     let (path, last) = Self.split(name)
     if let mark = path.range(of: "parametrizations.") {
       // PATH.parametrizations.WEIGHT.original1

@@ -23,7 +23,7 @@ extension NamedTensors {
   func conversion(
     _ metadata: StateMetadata?, configuration: ModelConfiguration? = nil,
     lists: [TokenList] = [], options: ReadingOptions
-  ) throws -> (conversion: Conversion, language: TorchLanguageModel) {
+  ) throws -> (conversion: Conversion, language: StateLanguageModel) {
     var named = self
     var options = options
     if let configuration {
@@ -33,7 +33,7 @@ extension NamedTensors {
     if metadata?.isTied == true { named.add(aliases: ["decoder.weight": "encoder.weight"]) }
     if let metadata { options.take(metadata) }
     if let gates = metadata?.gates { try named.take(gates) }
-    let language = try TorchLanguageModel(
+    let language = try StateLanguageModel(
       named, nonlinearity: options.nonlinearity, metadata: metadata)
     let settlement = try named.settled(using: language.roles.values)
     let listNotes = try options.take(

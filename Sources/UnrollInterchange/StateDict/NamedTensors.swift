@@ -21,7 +21,7 @@ protocol TensorContainer: Sendable {
   ///
   /// - Returns: Notes on tensors that could not be checked.
   /// - Throws: `InterchangeError` if they are damaged.
-  func verifyStorages(of tensors: [TorchTensor]) throws -> [Note]
+  func verifyStorages(of tensors: [StoredTensor]) throws -> [Note]
 
   /// Returns the elements of a tensor, mapped if they are contiguous, else copied.
   ///
@@ -32,7 +32,7 @@ protocol TensorContainer: Sendable {
   /// - Returns: The tensor.
   /// - Throws: `InterchangeError` for types that are not used for weights, and for copies beyond
   ///   `room`.
-  func contents(of tensor: TorchTensor, named name: String, room: inout Int) throws -> Tensor
+  func contents(of tensor: StoredTensor, named name: String, room: inout Int) throws -> Tensor
 }
 
 extension TensorContainer {
@@ -47,7 +47,7 @@ struct NamedTensor: Sendable {
   /// The name in the file.
   let fileName: String
   /// The stored tensor that has the shape of the parameter.
-  let tensor: TorchTensor
+  let tensor: StoredTensor
   /// `true` if the caller's map assigns its role.
   var isMapped = false
   /// The computation of the parameter, if the file stores it in parts.
@@ -57,7 +57,7 @@ struct NamedTensor: Sendable {
 
   /// Creates a tensor, by default under its name in the file.
   init(
-    name: String, fileName: String? = nil, tensor: TorchTensor, recipe: WeightRecipe? = nil
+    name: String, fileName: String? = nil, tensor: StoredTensor, recipe: WeightRecipe? = nil
   ) {
     self.name = name
     self.fileName = fileName ?? name

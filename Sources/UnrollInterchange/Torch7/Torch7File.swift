@@ -169,7 +169,7 @@ struct Torch7File {
         found: "\(element.name) of the sizes \(list(sizes.map(String.init)))")
     }
     guard
-      let view = TorchTensor(
+      let view = StoredTensor(
         record: "", element: element, offset: offset, sizes: sizes, strides: strides,
         storageCount: range.count / element.size),
       let size = view.shape.byteCount(of: dtype)

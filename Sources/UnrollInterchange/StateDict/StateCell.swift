@@ -4,7 +4,7 @@ import UnrollFormat
 import UnrollTensors
 
 /// A cell and its activation.
-struct TorchCell: Equatable {
+struct StateCell: Equatable {
   let cell: Cell
   let activation: Activation
 

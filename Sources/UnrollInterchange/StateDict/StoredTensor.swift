@@ -44,7 +44,7 @@ struct TorchElement: Sendable, Hashable {
 }
 
 /// A view of a storage; all its elements are within the storage.
-struct TorchTensor: Sendable, Hashable {
+struct StoredTensor: Sendable, Hashable {
   /// The storage's record in the archive.
   let record: String
   /// The type of the elements.

@@ -7,7 +7,7 @@ import UnrollTensors
 import UnrollTokenization
 
 /// The roles of a file's tensors and the resulting architecture.
-struct TorchLanguageModel {
+struct StateLanguageModel {
   /// Sizes, cells and tying.
   let architecture: Architecture
   /// The embedding and the output.
@@ -89,7 +89,7 @@ struct TorchLanguageModel {
       // With a projection [P, H], weight_hh is [G*H, P].
       let projection = tensors[.weightHR]
       let hiddenSize = (projection ?? weightHH).tensor.shape.dimensions[1]
-      let cell = try TorchCell(
+      let cell = try StateCell(
         rows: dimensions[0], hiddenSize: hiddenSize, mode: mode,
         stated: metadata == nil ? model.statedActivations : [],
         nonlinearity: metadata?.activation(ofLayer: index) ?? nonlinearity,
@@ -110,7 +110,7 @@ struct TorchLanguageModel {
       }
       layers.append(layer)
     }
-    try TorchCell.check(nonlinearity, isThatOf: layers, file: model.file)
+    try StateCell.check(nonlinearity, isThatOf: layers, file: model.file)
     return layers
   }
 

@@ -5,7 +5,7 @@ import Foundation
 import UnrollFormat
 import UnrollTensors
 
-extension TorchLanguageModel {
+extension StateLanguageModel {
   /// Returns the tensors by role, checked against the archive's CRC-32.
   ///
   /// - Throws: `InterchangeError` if they are damaged or of an unsupported type.

@@ -4,7 +4,7 @@ import UnrollFormat
 import UnrollTensors
 
 /// The tensors of a model as listed by `state_dict()` of pytorch/examples' word_language_model.
-struct TorchStateDictionary {
+struct StateDictionary {
   /// A tensor under its name.
   struct Entry {
     let name: String
