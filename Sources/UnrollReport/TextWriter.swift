@@ -71,8 +71,10 @@ extension Figure {
     let points = series.first?.points ?? []
     let names = points.map { y.label($0.y) }
     let indent = names.map(\.count).max() ?? 0
+    // Long names take their room from the bars.
+    let width = Double(max(10, width - max(0, indent - 8)))
     let rows = zip(points, names).map { point, name in
-      let length = (x.place(of: point.x) ?? 0) * Double(width)
+      let length = (x.place(of: point.x) ?? 0) * width
       let bar = String(characters.bar(length, isUpright: false))
       return "  \(name.rightPadded(to: indent)) \(characters.upright)\(bar) "
         + rounded(point.x, digits: 4)

@@ -8,6 +8,10 @@ import UnrollTensors
 /// The report of a measurement.
 struct GradientReport {
   let flow: GradientFlow
+  /// The model's file.
+  let path: String
+  /// The measurements of other models on the same text, for the figure.
+  var others: [(path: String, flow: GradientFlow)] = []
 
   private var settings: GradientSettings { flow.settings }
 
@@ -16,7 +20,7 @@ struct GradientReport {
 
   /// The report as text.
   var lines: [String] {
-    [measured, ""] + curveTable + [""] + figure.textLines() + [""] + [clipping, ""]
+    [measured, ""] + curveTable + [""] + figure([]).textLines() + [""] + [clipping, ""]
       + recurrenceTable + [""] + sentences
   }
 
@@ -146,9 +150,13 @@ struct GradientReport {
 
   // MARK: Figure
 
-  /// The medians by lag.
-  var figure: Figure {
-    let values = flow.curves.flatMap(\.medians).filter { $0 > 0 && $0.isFinite } + [1]
+  /// The medians by lag, of all models.
+  var figure: Figure { figure(others) }
+
+  private func figure(_ others: [(path: String, flow: GradientFlow)]) -> Figure {
+    let all = [(path: path, flow: flow)] + others
+    let values =
+      all.flatMap(\.flow.curves).flatMap(\.medians).filter { $0 > 0 && $0.isFinite } + [1]
     // Values below this floor show only that the gradient has vanished.
     let lowest = max(values.min() ?? 1, min(settings.threshold, 1e-2) * 1e-6)
     let low = pow(10, floor(log10(min(lowest, settings.threshold))))
@@ -160,10 +168,12 @@ struct GradientReport {
       x: Figure.Axis(label: "lag k, in steps", range: 0...Double(settings.lags)),
       y: Figure.Axis(
         label: "median norm relative to lag 0", range: low...high, isLogarithmic: true),
-      series: flow.curves.map { curve in
-        Figure.Series(
-          name: name(of: curve),
-          points: curve.medians.enumerated().map { Figure.Point(x: Double($0), y: $1) })
+      series: all.flatMap { path, flow in
+        flow.curves.map { curve in
+          Figure.Series(
+            name: (others.isEmpty ? "" : "\(printable(path)): ") + name(of: curve),
+            points: curve.medians.enumerated().map { Figure.Point(x: Double($0), y: $1) })
+        }
       },
       marks: [
         .x(Double(settings.window), "BPTT length, \(settings.window) steps"),

@@ -80,4 +80,37 @@ import UnrollTensors
       }
     }
   }
+
+  @Test("--baseline draws the curves of other models in the same figure, with their fits")
+  func severalModels() throws {
+    let runner = try CommandRunner()
+    try withTemporaryFolder { folder in
+      for (name, r) in [("half", 0.5), ("one", 1), ("quarter", 0.25)] as [(String, Float)] {
+        try Self.linear(r).write(to: "\(folder)/\(name).h5")
+      }
+      let text = Array(repeating: "the cat sat on a mat\nü dog\n", count: 12).joined()
+      try Data(text.utf8).write(to: URL(filePath: "\(folder)/text.txt"))
+      let arguments = ["gradients", "half.h5", "text.txt", "--batch-size", "3", "--lags", "4"]
+      let plain = try runner.run(arguments, in: folder)
+      let result = try runner.run(
+        arguments + ["--baseline", "one.h5", "--baseline", "quarter.h5", "--report", "a.html"],
+        in: folder)
+      #expect(result.exitCode == 0 && result.output == plain.output, "\(result.errors)")
+      let page = try String(contentsOfFile: "\(folder)/a.html", encoding: .utf8)
+      for name in ["half", "one", "quarter"] {
+        #expect(page.contains(">\(name).h5: layer 0, h</th>"))
+        #expect(page.contains("\(name).h5: exponential decay"))
+      }
+      let row = try #require(
+        page.firstMatch(
+          of:
+            #/<td class="n">2<\/td><td class="n">([\d.]+)<\/td><td class="n">([\d.]+)<\/td><td class="n">([\d.]+)</#
+        ))
+      for (cell, expected) in zip([row.1, row.2, row.3], [0.25, 1, 0.0625]) {
+        #expect(abs((Double(cell) ?? 0) - expected) < 1e-5)
+      }
+      let alone = try runner.run(arguments + ["--baseline", "one.h5"], in: folder)
+      #expect(alone.exitCode == 64 && alone.errors.contains("--report or --plot"))
+    }
+  }
 }

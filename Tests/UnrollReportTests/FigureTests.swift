@@ -133,6 +133,11 @@ import Testing
     let texts = figure.svg.matches(of: #/<text class="(?:end|value)"[^>]*>([^<]*)</#).map(\.1)
     #expect(texts == ["three", "one", "4", "2"])
     #expect(Figure.bars(title: "", label: "", rows: []) == nil)
+    // A long name takes its room from the bar.
+    let long = try #require(
+      Figure.bars(title: "t", label: "n", rows: [("abcdefghijklmnopqrst", 115), ("b", 1)]))
+    let lengths = long.textLines(width: 40).map { $0.count { $0 == "#" } }
+    #expect(lengths.max() == 24)
   }
 
   @Test("Points around the unit circle are drawn to scale, with a symbol for each series")

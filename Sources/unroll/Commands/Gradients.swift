@@ -51,6 +51,12 @@ struct Gradients: ParsableCommand {
 
   @OptionGroup(title: "Page and figure") var shown: ReportOptions
 
+  @Option(
+    help: ArgumentHelp(
+      "With --report or --plot: also draw the curves of another model; may be given several times.",
+      valueName: "model"))
+  var baseline: [String] = []
+
   @Flag(help: "Replace the page and the figure if they exist.")
   var force = false
 
@@ -58,6 +64,9 @@ struct Gradients: ParsableCommand {
   var json = false
 
   func validate() throws {
+    guard baseline.isEmpty || (shown.isGiven && text != "-") else {
+      throw ValidationError("--baseline needs --report or --plot, and the file of a text.")
+    }
     for (name, value) in [
       ("--lags", lags), ("--positions", positions), ("--batch-size", batchSize), ("--bptt", bptt),
       ("--windows", windows),
@@ -73,18 +82,17 @@ struct Gradients: ParsableCommand {
   }
 
   func run() throws {
-    try shown.check(inputs: [options.model, text], replacing: force, json: json)
+    try shown.check(inputs: [options.model, text] + baseline, replacing: force, json: json)
     let checkpoint = try options.checkpoint()
-    var progress = Progress()
-    let flow = try GradientFlow(
-      of: checkpoint, path: options.model, text: text, settings: settings
-    ) { stage, fraction in
-      progress.report { _ in progressLine(stage, fraction) }
+    var report = GradientReport(
+      flow: try measure(checkpoint, path: options.model), path: options.model)
+    report.others = try baseline.map { path in
+      var other = options
+      other.model = path
+      return (path, try measure(try other.checkpoint(), path: path))
     }
-    progress.finish()
-    let report = GradientReport(flow: flow)
     if json {
-      try Output.json(GradientJSON(flow))
+      try Output.json(GradientJSON(report.flow))
     } else if !shown.printsFigure {
       for line in report.lines { Output.result(line) }
     }
@@ -96,10 +104,20 @@ struct Gradients: ParsableCommand {
           title: "Gradient flow of \(options.model)",
           lead: "Size of the gradient of one step's loss by the state k steps before, by k.",
           files: ["model": options.model], weights: checkpoint.statedDigest, texts: [text])
+        document.facts += baseline.map { Document.Fact("baseline", printable($0)) }
         document.add([note].compactMap { $0 })
         try report.fill(&document)
         return document
       }, figure: report.figure, replacing: force)
+  }
+
+  private func measure(_ checkpoint: Checkpoint, path: String) throws -> GradientFlow {
+    var progress = Progress()
+    defer { progress.finish() }
+    return try GradientFlow(of: checkpoint, path: path, text: text, settings: settings) {
+      stage, fraction in
+      progress.report { _ in progressLine(stage, fraction) }
+    }
   }
 
   private var settings: GradientSettings {

@@ -19,16 +19,27 @@ extension GradientReport {
     document.sections = [
       Document.Section("Curves", [.paragraph(measured + "."), .figure(figure)]),
       Document.Section("What they mean", [.list(sentences)]),
-      Document.Section("Fits", [.table(fitTable)]),
+      Document.Section(
+        "Fits",
+        ([(path, flow)] + others).map {
+          .table(fitTable($1, of: others.isEmpty ? nil : $0))
+        }),
       Document.Section("Clipping", [.paragraph(clipping + ".")] + normBlocks),
       Document.Section("Recurrent weights", recurrenceBlocks),
     ]
     document.result = LongText(try Output.encoded(GradientJSON(flow), isPretty: false))
   }
 
-  private var fitTable: Table {
+  /// Returns the fits of a model.
+  ///
+  /// - Parameters:
+  ///   - flow: The measurement.
+  ///   - path: The model's file, if there are several.
+  /// - Returns: The table.
+  private func fitTable(_ flow: GradientFlow, of path: String?) -> Table {
     Table(
-      "Exponential decay fitted to each curve; the horizon is the largest lag with at least "
+      (path.map { "\(printable($0)): e" } ?? "E")
+        + "xponential decay fitted to each curve; the horizon is the largest lag with at least "
         + "\(percent(flow.settings.threshold)) of lag 0",
       [
         .number("layer"), .text("state"), .number("decay rate"), .number("half-life"),

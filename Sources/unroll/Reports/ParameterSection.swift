@@ -37,7 +37,11 @@ struct ParameterSection {
 
   /// The section.
   var section: Document.Section {
-    Document.Section("Parameters", (figure.map { [.histograms($0)] } ?? []) + [.table(table)])
+    let meaning =
+      "Each histogram has a range and a height of its own: compare shapes, and ranges by their numbers. A norm is the root of "
+      + "the sum of squares."
+    return Document.Section(
+      "Parameters", (figure.map { [.paragraph(meaning), .histograms($0)] } ?? []) + [.table(table)])
   }
 
   private var figure: HistogramRows? {

@@ -97,7 +97,9 @@ struct ReportOptions: ParsableArguments {
       return
     }
     guard !printsFigure else {
-      if isFinal { for line in figure.textLines(Self.characters) { Output.result(line) } }
+      if isFinal {
+        for line in figure.textLines(Self.characters, width: Self.width) { Output.result(line) }
+      }
       return
     }
     try Output.write(figure.svg, to: plot, replacing: replacing)
@@ -107,6 +109,11 @@ struct ReportOptions: ParsableArguments {
   /// The options as words of a command line.
   var arguments: [String] {
     (report.map { ["--report", $0] } ?? []) + (plot.map { ["--plot", $0] } ?? [])
+  }
+
+  /// The width of the horizontal axis of figures on standard output: that of the terminal, without the numbers beside it.
+  private static var width: Int {
+    TextLayout.terminalWidth.map { min(120, max(20, $0 - 10)) } ?? 64
   }
 
   /// The characters of figures on standard output: ASCII unless the locale says UTF-8.

@@ -184,11 +184,29 @@ struct ScorePage {
   }
 
   private var textBlocks: [Document.Block] {
-    return [
+    return meaning + [
       .paragraph(
         "Each \(thing) has the color of its surprisal in \(unitName), and from \(boldFrom) on a line below it. Point at it, or "
           + "click on it and use the arrow keys, for its numbers.")
     ] + lines.cut("The other sections are about all lines.") + [.heatMap(lines.map)]
+  }
+
+  /// The sentences for readers to whom surprisal is new; none without a number.
+  private var meaning: [Document.Block] {
+    guard scoredCount > 0 else { return [] }
+    let logarithm =
+      switch style.base {
+      case .two: "binary logarithm"
+      case .e: "natural logarithm"
+      case .ten: "decimal logarithm"
+      }
+    let choices = Elementary.exp(total / Double(scoredCount) * style.base.logarithm)
+    return [
+      .paragraph(
+        "Surprisal is minus the \(logarithm) of the probability that the model gave to the \(thing). The mean, "
+          + "\(mean) \(unitName), is that of a choice among \(String(printf: "%.3g", choices)) \(thing)s that are equally likely."
+      )
+    ]
   }
 
   /// The smallest number with a line below its word.

@@ -71,12 +71,20 @@ struct TrainingPage {
       files: ["model": output], weights: run.state.best?.weightsDigest, texts: texts)
     document.highlights = curve.highlights
     document.sections =
-      [Document.Section("Evaluations", curve.blocks(retention: retention))]
+      [
+        Document.Section(
+          "Evaluations", [.paragraph(Self.meaning)] + curve.blocks(retention: retention))
+      ]
       + steps.sections(run.clip) + sampleSections(run)
       + [Document.Section("Settings", settingBlocks(run))]
     document.result = LongText("[\n" + objects.joined(separator: ",\n") + "\n]")
     return document
   }
+
+  private static let meaning =
+    "The model is not trained on the validation text: its loss says how well the model does on new text, and the model of "
+    + "the best step is the one that is kept. A loss is the mean of minus the natural logarithm of a token's probability, and "
+    + "perplexity is e to that power."
 
   // MARK: Samples
 
