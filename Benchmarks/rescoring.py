@@ -1,7 +1,7 @@
-"""Scores 500 hypotheses of each of 40 utterances by unroll and by PyTorch; called by Benchmarks/run-rescoring.
+"""Scores 500 hypotheses of each of 40 utterances, or 10,000 pairs, by unroll and by PyTorch; called by Benchmarks/run-rescoring.
 
 The hypotheses are lines of the corpus's test text with other tokens at some places, as the best paths of a confusion
-network have them. PyTorch's side removes equal lines, sorts by length and computes padded batches.
+network have them. A pair is a line and the same line with another token at one place. PyTorch's side removes equal lines, sorts by length and computes padded batches.
 As its own peer it is called with --peer MODEL CORPUS LINES THREADS.
 """
 import json
@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 
-UTTERANCES, HYPOTHESES, RUNS = 40, 500, 3
+UTTERANCES, HYPOTHESES, PAIRS, RUNS = 40, 500, 10_000, 3
 
 
 def sentences(corpus, part):
@@ -36,6 +36,19 @@ def hypotheses(corpus, seed=1):
                 path[place] = others[place][min(3, int(g.expovariate(1.2)))]
             paths.setdefault(tuple(path), g.random())
         yield from (" ".join(path) for path in paths)
+
+
+def pairs(corpus, seed=1):
+    """Lines of tokens: a line, then the same with another token."""
+    g = random.Random(seed)
+    words = sorted({word for line in sentences(corpus, "train.txt") for word in line})
+    lines = [line for line in sentences(corpus, "test.txt") if 4 <= len(line) <= 40]
+    for _ in range(PAIRS):
+        line = g.choice(lines)
+        other = list(line)
+        place = g.randrange(len(other))
+        other[place] = g.choice([word for word in g.sample(words, 2) if word != line[place]])
+        yield from (" ".join(line), " ".join(other))
 
 
 def peer(path, corpus, text, threads):
@@ -80,30 +93,43 @@ def peer(path, corpus, text, threads):
     print(json.dumps(best))
 
 
-def main(unroll, model, corpus):
+def scored(unroll, checkpoint, text, threads, kind):
+    """The log-probabilities of the lines of a text."""
+    options = ["--pairs", "--each"] if kind == "pairs" else ["--level", "sentence"]
+    table = subprocess.run([unroll, "score", checkpoint, text, "--threads", str(threads), *options], check=True,
+                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout.decode().splitlines()
+    columns = table[0].split("\t")
+    wanted = [columns.index(name) for name in (["good", "bad"] if kind == "pairs" else ["logprob"])]
+    return [float(row.split("\t")[k]) for row in table[1:] for k in wanted]
+
+
+def main(unroll, model, corpus, kind="hypotheses"):
     with tempfile.TemporaryDirectory() as folder:
-        checkpoint, text = f"{folder}/model.unroll.h5", f"{folder}/hypotheses.txt"
+        checkpoint, text, table = f"{folder}/model.unroll.h5", f"{folder}/lines.txt", f"{folder}/pairs.tsv"
         subprocess.run([unroll, "convert", model, "--corpus", corpus, "-o", checkpoint, "--tokenizer", "whitespace"],
                        check=True, stderr=subprocess.DEVNULL)
+        lines = list((pairs if kind == "pairs" else hypotheses)(corpus))
         with open(text, "w", encoding="utf8") as file:
-            file.writelines(line + "\n" for line in hypotheses(corpus))
+            file.writelines(line + "\n" for line in lines)
+        with open(table, "w", encoding="utf8") as file:
+            file.write("sentence_good\tsentence_bad\n")
+            file.writelines(f"{a}\t{b}\n" for a, b in zip(lines[::2], lines[1::2]))
         processor = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if "model name" in line), "")
-        print(f"{UTTERANCES} x {HYPOTHESES} hypotheses, {processor}, {RUNS} runs in turn\n")
+        count = f"{PAIRS} pairs" if kind == "pairs" else f"{UTTERANCES} x {HYPOTHESES} hypotheses"
+        print(f"{count}, {processor}, {RUNS} runs in turn\n")
         print("| threads | unroll score | PyTorch, its better batch size | ratio: median (range) | largest difference |")
         print("|---|---|---|---|---|")
         for threads in (2, 1):
             ours, theirs, difference = [], [], 0
             for _ in range(RUNS):
                 start = time.perf_counter()
-                table = subprocess.run([unroll, "score", checkpoint, text, "--level", "sentence", "--threads",
-                                        str(threads)], check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+                found = scored(unroll, checkpoint, table if kind == "pairs" else text, threads, kind)
                 ours.append(time.perf_counter() - start)
-                found = [float(row.split("\t")[3]) for row in table.stdout.decode().splitlines()[1:]]
                 output = subprocess.run([sys.executable, __file__, "--peer", model, corpus, text, str(threads)],
                                         check=True, stdout=subprocess.PIPE).stdout
                 other = json.loads(output)
                 theirs.append(other["seconds"])
-                assert len(found) == len(other["scores"]) == UTTERANCES * HYPOTHESES
+                assert len(found) == len(other["scores"]) == len(lines)
                 difference = max(abs(a - b) for a, b in zip(found, other["scores"]))
             ratios = sorted(b / a for a, b in zip(ours, theirs))
             print(f"| {threads} | {statistics.median(ours):.2f} s | {statistics.median(theirs):.2f} s, "
@@ -115,4 +141,4 @@ def main(unroll, model, corpus):
 if sys.argv[1] == "--peer":
     peer(sys.argv[2], sys.argv[3], sys.argv[4], int(sys.argv[5]))
 else:
-    main(*sys.argv[1:4])
+    main(*sys.argv[1:5])
