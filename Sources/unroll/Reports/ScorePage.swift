@@ -201,10 +201,14 @@ struct ScorePage {
       case .ten: "decimal logarithm"
       }
     let choices = Elementary.exp(total / Double(scoredCount) * style.base.logarithm)
+    let count =
+      choices < 1000
+      ? String(printf: "%.3g", choices)
+      : choices < 1e9 ? Output.grouped(Int(choices)) : String(printf: "%.2e", choices)
     return [
       .paragraph(
         "Surprisal is minus the \(logarithm) of the probability that the model gave to the \(thing). The mean, "
-          + "\(mean) \(unitName), is that of a choice among \(String(printf: "%.3g", choices)) \(thing)s that are equally likely."
+          + "\(mean) \(unitName), is that of a choice among \(count) \(thing)s that are equally likely."
       )
     ]
   }

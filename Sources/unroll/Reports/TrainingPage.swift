@@ -67,7 +67,10 @@ struct TrainingPage {
       title: "Training of \(output)",
       lead: progress.map {
         "The training is running, \($0): load this page again to see its newer evaluations."
-      } ?? "The training is at step \(Output.grouped(run.state.step)).",
+      }
+        ?? (run.stepsLeft == 0 || run.isStuck
+          ? "The training is finished, after step \(Output.grouped(run.state.step))."
+          : "The training is at step \(Output.grouped(run.state.step)), and can be resumed."),
       files: ["model": output], weights: run.state.best?.weightsDigest, texts: texts)
     document.highlights = curve.highlights
     document.sections =
