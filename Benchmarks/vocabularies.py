@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 
-SIZES, HIDDEN, STREAMS, WINDOW, RUNS = (33_278, 262_144), 200, 20, 35, 1
+SIZES, HIDDEN, STREAMS, WINDOW, RUNS = (33_278, 262_144), 200, 20, 35, 3
 DRAWS, FACTOR = 2000, 4
 # The steps of the short and the long run.
 STEPS = {(33_278, "full"): (3, 13), (262_144, "full"): (1, 4)}

@@ -26,7 +26,7 @@ public struct AdaptationDiverged: Error, Sendable, CustomStringConvertible {
 ///
 /// Each line starts from a zero state. The optimizer is plain SGD on the mean loss of the line's predicted
 /// tokens, through the whole line; gradients are not clipped.
-public struct DynamicScoring {
+public struct DynamicScoring: AdaptingScorer {
   /// The model before the text, for notes and its tokenizer.
   public let model: LanguageModel
   /// The learning rate.
@@ -81,20 +81,11 @@ public struct DynamicScoring {
       !settings.carriesState && settings.window == nil && settings.mixture == nil,
       "adaptation is for independent lines of one model")
     let model = model
-    var adapting: DynamicScoring? = self
+    var adapting: (any AdaptingScorer)? = self
     try model.score(text: path, settings, adapting: &adapting, body)
-    self = adapting ?? self
+    self = adapting as? DynamicScoring ?? self
   }
 
-  /// Returns the predictions of a line, then learns from it.
-  ///
-  /// - Parameters:
-  ///   - line: The number of the line, for errors.
-  ///   - ids: The tokens.
-  ///   - figures: The figures in addition to probabilities.
-  ///   - path: The path of the text, for errors.
-  /// - Returns: The predictions of the model before the step.
-  /// - Throws: `NeuralError` if memory is short; `AdaptationDiverged`.
   mutating func predictions(
     ofLine line: Int, _ ids: [Int32], _ figures: PredictionFigures, path: String
   ) throws -> SentencePredictions {

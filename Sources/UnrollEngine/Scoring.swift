@@ -160,7 +160,7 @@ extension LanguageModel {
     text path: String, _ settings: ScoreSettings = ScoreSettings(),
     _ body: (SentenceScore, _ fraction: Double?) throws -> Void
   ) throws {
-    var fixed: DynamicScoring?
+    var fixed: (any AdaptingScorer)?
     try score(text: path, settings, adapting: &fixed, body)
   }
 
@@ -169,14 +169,14 @@ extension LanguageModel {
   /// - Parameters:
   ///   - path: The text.
   ///   - settings: The settings.
-  ///   - dynamic: The model that learns; `nil` for this one.
+  ///   - adapting: The model that learns; `nil` for this one.
   ///   - body: Called with each line's score and the share of the text that was read.
   /// - Throws: The errors of `score(text:_:_:)` and of the adaptation.
   func score(
-    text path: String, _ settings: ScoreSettings, adapting dynamic: inout DynamicScoring?,
+    text path: String, _ settings: ScoreSettings, adapting: inout (any AdaptingScorer)?,
     _ body: (SentenceScore, _ fraction: Double?) throws -> Void
   ) throws {
-    let lineLimit = settings.answersEachLine || dynamic != nil ? 1 : Self.sentenceCount
+    let lineLimit = settings.answersEachLine || adapting != nil ? 1 : Self.sentenceCount
     var reader = try PreparedText(
       path: path, for: encoder.tokenizer, settings.preparation,
       isInteractive: settings.answersEachLine)
@@ -206,9 +206,9 @@ extension LanguageModel {
       guard !lines.isEmpty else { break }
       try Task.checkCancellation()
       let predictions =
-        if dynamic != nil {
+        if adapting != nil {
           try encoded.indices.compactMap {
-            try dynamic?.predictions(
+            try adapting?.predictions(
               ofLine: lines[$0].number, encoded[$0].ids, figures, path: path)
           }
         } else if let window = settings.window {

@@ -9,6 +9,11 @@ public struct TokenGuess: Sendable, Equatable {
   public let token: Int32
   /// The natural logarithm of its probability.
   public let logProbability: Float
+
+  /// Creates a guess.
+  public init(token: Int32, logProbability: Float) {
+    (self.token, self.logProbability) = (token, logProbability)
+  }
 }
 
 /// The likeliest tokens of distributions, and the ranks of targets.

@@ -3,8 +3,8 @@
 import ArgumentParser
 import UnrollEngine
 
-/// A neural cache, or dynamic evaluation.
-struct AdaptationOptions: ParsableArguments {
+/// A neural cache.
+struct CacheOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "Adapt by a neural cache of N states.", valueName: "states"))
@@ -18,6 +18,32 @@ struct AdaptationOptions: ParsableArguments {
       "Interpolation weight of the cache, from 0 to below 1 (default: 0.1).", valueName: "weight"))
   var cacheWeight: Double?
 
+  /// The neural cache, if it is asked for.
+  var neuralCache: NeuralCache? {
+    cache.map { NeuralCache(size: $0, theta: cacheTheta ?? 1, weight: cacheWeight ?? 0.1) }
+  }
+
+  func validate() throws {
+    if let cache, !(1...100_000).contains(cache) {
+      throw ValidationError("--cache is 1 to 100,000.")
+    }
+    guard cache != nil || (cacheTheta == nil && cacheWeight == nil) else {
+      throw ValidationError("--cache-theta and --cache-weight need --cache.")
+    }
+    if let cacheTheta, !(cacheTheta >= 0 && cacheTheta.isFinite) {
+      throw ValidationError("--cache-theta is a number of at least 0.")
+    }
+    // With weight 1, tokens that the cache has not seen would have no probability.
+    if let cacheWeight, !(cacheWeight >= 0 && cacheWeight < 1) {
+      throw ValidationError("--cache-weight is a number of at least 0 and below 1.")
+    }
+  }
+}
+
+/// A neural cache, or dynamic evaluation.
+struct AdaptationOptions: ParsableArguments {
+  @OptionGroup var caching: CacheOptions
+
   @Option(
     help: ArgumentHelp(
       "Dynamic evaluation: adapt by SGD with this learning rate.", valueName: "rate"))
@@ -28,12 +54,7 @@ struct AdaptationOptions: ParsableArguments {
   var segment: Int?
 
   /// `true` if the model adapts.
-  var isGiven: Bool { cache != nil || dynamic != nil }
-
-  /// The neural cache, if it is asked for.
-  var neuralCache: NeuralCache? {
-    cache.map { NeuralCache(size: $0, theta: cacheTheta ?? 1, weight: cacheWeight ?? 0.1) }
-  }
+  var isGiven: Bool { caching.cache != nil || dynamic != nil }
 
   /// Dynamic evaluation, if it is asked for.
   var dynamicEvaluation: DynamicEvaluation? {
@@ -41,26 +62,14 @@ struct AdaptationOptions: ParsableArguments {
   }
 
   func validate() throws {
-    guard cache == nil || dynamic == nil else {
+    guard caching.cache == nil || dynamic == nil else {
       throw ValidationError("--cache and --dynamic cannot be combined.")
     }
-    for case (let name, let value?) in [("--cache", cache), ("--segment", segment)]
-    where !(1...100_000).contains(value) {
-      throw ValidationError("\(name) is 1 to 100,000.")
-    }
-    guard cache != nil || (cacheTheta == nil && cacheWeight == nil) else {
-      throw ValidationError(
-        "--cache-theta and --cache-weight need --cache.")
+    if let segment, !(1...100_000).contains(segment) {
+      throw ValidationError("--segment is 1 to 100,000.")
     }
     guard dynamic != nil || segment == nil else {
       throw ValidationError("--segment needs --dynamic.")
-    }
-    if let cacheTheta, !(cacheTheta >= 0 && cacheTheta.isFinite) {
-      throw ValidationError("--cache-theta is a number of at least 0.")
-    }
-    // With weight 1, tokens that the cache has not seen would have no probability.
-    if let cacheWeight, !(cacheWeight >= 0 && cacheWeight < 1) {
-      throw ValidationError("--cache-weight is a number of at least 0 and below 1.")
     }
     if let dynamic, !(dynamic > 0 && dynamic.isFinite) {
       throw ValidationError("--dynamic is a number above 0.")

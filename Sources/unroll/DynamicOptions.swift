@@ -6,8 +6,10 @@ import UnrollFormat
 import UnrollNeural
 import UnrollTensors
 
-/// A learning rate, and the file of the adapted model.
+/// A learning rate and the file of the adapted model, or a neural cache.
 struct DynamicOptions: ParsableArguments {
+  @OptionGroup var caching: CacheOptions
+
   @Option(
     help: ArgumentHelp(
       "Learn from each line after it is scored, by SGD with this learning rate.", valueName: "rate")
@@ -18,7 +20,13 @@ struct DynamicOptions: ParsableArguments {
     help: ArgumentHelp("Save the model as it is after the text (--dynamic).", valueName: "file"))
   var saveModel: String?
 
+  /// `true` if the model adapts.
+  var isGiven: Bool { dynamic != nil || caching.cache != nil }
+
   func validate() throws {
+    guard caching.cache == nil || dynamic == nil else {
+      throw ValidationError("--cache and --dynamic cannot be combined.")
+    }
     guard saveModel == nil || dynamic != nil else {
       throw ValidationError("--save-model needs --dynamic.")
     }
@@ -31,13 +39,13 @@ struct DynamicOptions: ParsableArguments {
   ///
   /// - Throws: `ValidationError`.
   func check(_ precision: Precision, files: [String], excludes others: Bool) throws {
-    guard dynamic != nil else { return }
+    guard isGiven else { return }
     guard !others else {
       throw ValidationError(
-        "--dynamic cannot be combined with --carry, --context, --pairs, --nbest, --with, --states or --unknown drop."
+        "--dynamic and --cache cannot be combined with --carry, --context, --pairs, --nbest, --with, --states or --unknown drop."
       )
     }
-    guard Precision.ofTraining.contains(precision) else {
+    guard dynamic == nil || Precision.ofTraining.contains(precision) else {
       throw ValidationError("--dynamic needs --precision f32 or bf16.")
     }
     guard saveModel == nil || !files.contains("-") else {

@@ -97,7 +97,7 @@ func checkLauncher(part: TextPart?) throws {
   guard Launcher.isShared, part == nil else { return }
   throw Refusal(
     "expected one process; found those of an MPI launcher, each of which would do the whole work\n"
-      + "  fix: start it without mpirun; to share a text out, give each process its --part "
+      + "  fix: start it without mpirun; to share a text out, give each process its --part, or use `unroll evaluate` "
       + "(docs/how-to/large-texts.md)")
 }
 

@@ -89,8 +89,7 @@ struct Evaluate: ParsableCommand {
     }
     try parts.check(
       `protocol`, texts: texts, json: output.json,
-      excludes: further.isGiven || adaptation.isGiven || mixtureOptions.isGiven || carry || estimate
-        || shown.isGiven)
+      excludes: needsWholeText)
     try mixtureOptions.check(
       `protocol`, excludes: adaptation.isGiven || estimate || further.isGiven)
     try further.check(
@@ -98,7 +97,14 @@ struct Evaluate: ParsableCommand {
       leavesOutUnknown: unknownText.leavesOut)
   }
 
+  /// `true` if there is an option that needs the whole text.
+  var needsWholeText: Bool {
+    further.isGiven || adaptation.isGiven || mixtureOptions.isGiven || carry || estimate
+      || shown.isGiven
+  }
+
   func run() throws {
+    guard !Launcher.isShared || parts.part != nil || parts.merge else { return try runShared() }
     guard !estimate else {
       let work = try Progress.during("measuring") {
         let model = try options.load(leavingOutUnknown: unknownText.leavesOut)
@@ -108,7 +114,6 @@ struct Evaluate: ParsableCommand {
       }
       return try EstimateReport(work).print(json: output.json)
     }
-    try checkLauncher(part: parts.part)
     guard !parts.merge else {
       let (total, precision) = try EvaluationPartOptions.merged([options.path] + texts)
       return try output.print(figures([total], total, precision))
@@ -116,14 +121,7 @@ struct Evaluate: ParsableCommand {
     try shown.check(inputs: [options.path] + texts, replacing: force, json: output.json)
     let checkpoint = try options.checkpoint()
     let measure = try measurement(checkpoint)
-    let results = try texts.map { text in
-      var progress = Progress()
-      let result = try measure(text) { state in
-        progress.report { seconds in progressLine(state, seconds) }
-      }
-      progress.finish()
-      return result
-    }
+    let results = try texts.map { try measured($0, by: measure) }
     guard let total = Perplexity.total(of: results) else { return }
     let baseline = try comparison()
     let part = try part(total, of: checkpoint)
@@ -157,6 +155,34 @@ struct Evaluate: ParsableCommand {
         try page.fill(&document)
         return document
       }, figure: page.figure, replacing: force)
+  }
+
+  /// Measures a text, with progress.
+  private func measured(_ text: String, by measure: Measurement) throws -> Perplexity {
+    var progress = Progress()
+    let result = try measure(text) { state in
+      progress.report { seconds in progressLine(state, seconds) }
+    }
+    progress.finish()
+    return result
+  }
+
+  /// Measures the part of the text that the options name.
+  func measuredPart() throws -> PerplexityPart {
+    let checkpoint = try options.checkpoint()
+    let result = try measured(texts[0], by: try measurement(checkpoint))
+    guard let part = try part(result, of: checkpoint) else {
+      throw Refusal("expected a part of \(printable(texts[0])); found none\n  fix: give --part")
+    }
+    return part
+  }
+
+  /// Prints the figures of a text from those of all its parts.
+  func printMerged(_ parts: [(path: String, part: PerplexityPart)]) throws {
+    let total = try PerplexityPart.merged(parts)
+    try output.print(figures([total], total, options.precision))
+    unknownText.note(total.leftOut)
+    for note in notes(total) { Output.note(note) }
   }
 
   private func figures(
@@ -218,10 +244,12 @@ struct Evaluate: ParsableCommand {
     return line
   }
 
-  /// Returns the measurement of a text; the model is opened once for all.
-  private func measurement(_ checkpoint: Checkpoint) throws -> (
+  private typealias Measurement = (
     _ text: String, _ progress: (EvaluationProgress) -> Void
-  ) throws -> Perplexity {
+  ) throws -> Perplexity
+
+  /// Returns the measurement of a text; the model is opened once for all.
+  private func measurement(_ checkpoint: Checkpoint) throws -> Measurement {
     if let dynamic = adaptation.dynamicEvaluation {
       return { text, progress in
         try UnrollEngine.perplexity(
@@ -237,7 +265,7 @@ struct Evaluate: ParsableCommand {
     taken.part = parts.part
     return { [taken] text, progress in
       warnOfLineEnds(inText: text, model.encoder, isLowered: preparation.lowercase)
-      if let cache = adaptation.neuralCache {
+      if let cache = adaptation.caching.neuralCache {
         return try model.perplexity(
           ofText: text, with: cache, preparation: preparation.preparation, progress: progress)
       }

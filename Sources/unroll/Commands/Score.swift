@@ -148,11 +148,11 @@ struct Score: ParsableCommand {
         "--report and --plot show words, tokens or pairs: leave --nbest and --level sentence out.")
     }
     if beside.baseline != nil {
-      guard shown.report != nil, !pairs, !mixtureOptions.isGiven, dynamicOptions.dynamic == nil,
+      guard shown.report != nil, !pairs, !mixtureOptions.isGiven, !dynamicOptions.isGiven,
         text != "-"
       else {
         throw ValidationError(
-          "--baseline needs --report and the file of a text, and cannot be combined with --pairs, --with or --dynamic."
+          "--baseline needs --report and the file of a text, and cannot be combined with --pairs, --with, --dynamic or --cache."
         )
       }
     }
@@ -171,10 +171,10 @@ struct Score: ParsableCommand {
     guard
       parts.part == nil
         || (!carry && !pairs && !nbest && !latticeOptions.lattice && words == nil
-          && dynamicOptions.dynamic == nil && stateOptions.states == nil && !shown.isGiven)
+          && !dynamicOptions.isGiven && stateOptions.states == nil && !shown.isGiven)
     else {
       throw ValidationError(
-        "--part cannot be combined with --carry, --pairs, --nbest, --lattice, --words, --dynamic, --states, --report or --plot."
+        "--part cannot be combined with --carry, --pairs, --nbest, --lattice, --words, --dynamic, --cache, --states, --report or --plot."
       )
     }
     guard stateOptions.states == nil || windows.context == nil else {
@@ -200,6 +200,8 @@ struct Score: ParsableCommand {
     let model =
       try dynamic?.model
       ?? options.load(checkpoint, leavingOutUnknown: unknown?.leavesOut == true)
+    var cached = dynamicOptions.caching.neuralCache.map { CacheScoring(model, $0) }
+    if let cached { Output.note("note: \(cached.description)") }
     let mixture = try mixtureOptions.mixture(
       of: model, options, protocol: .sentence, preparation: preparation.preparation)
     if let mixture { Output.note(mixture.note) }
@@ -223,7 +225,7 @@ struct Score: ParsableCommand {
       unknown: unknown, form: csv ? .csv : .tsv,
       protocolName: settings.window != nil ? "window" : carry ? "stream" : "sentence",
       window: settings.window.map { model.description(of: $0, crossesLines: carry) },
-      guesses: settings.guesses, adaptation: dynamic?.description)
+      guesses: settings.guesses, adaptation: dynamic?.description ?? cached?.description)
     let states = try stateOptions.file(
       of: model, level: level, carry: carry,
       inputs: [options.path, text] + [words].compactMap { $0 })
@@ -249,7 +251,8 @@ struct Score: ParsableCommand {
       if flush { fflush(nil) }
       progress.report(sentence.line, "lines", fraction)
     }
-    try dynamic?.score(text: text, settings, print) ?? model.score(text: text, settings, print)
+    try dynamic?.score(text: text, settings, print)
+      ?? cached?.score(text: text, settings, print) ?? model.score(text: text, settings, print)
     progress.finish()
     try dynamicOptions.save(dynamic, text: text, replacing: stateOptions.force)
     try states?.finish()

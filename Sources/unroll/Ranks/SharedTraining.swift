@@ -40,10 +40,7 @@ extension TrainingVerb {
       throw ExitCode(Ending.failure)
     }
     for note in notes { Output.note("note: \(note)") }
-    // Processes that may run on all processors of a host divide them.
-    if Threads.count == 0, Threads.used == ProcessInfo.processInfo.activeProcessorCount {
-      Threads.count = max(1, Threads.used / Launcher.localSize)
-    }
+    Threads.shareProcessors()
     Output.note(
       "note: \(counted(group.size, "rank")) on \(counted(run.hostCount, "host")), "
         + "\(counted(Threads.used, "thread")) each, by \(group.library)")
