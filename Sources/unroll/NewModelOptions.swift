@@ -89,7 +89,9 @@ struct NewModelOptions: ParsableArguments {
     guard cutoffs.allSatisfy({ $0 > 0 }), cutoffs.count <= 16,
       zip(cutoffs, cutoffs.dropFirst()).allSatisfy({ $0 < $1 })
     else {
-      throw ValidationError("--adaptive-cutoffs takes at most 16 ascending numbers, as 2000,10000.")
+      throw ValidationError(
+        "--adaptive-cutoffs takes at most 16 numbers from 1 on, each larger than the one before, as 2000,10000."
+      )
     }
     guard adaptiveFactor == nil || adaptiveCutoffs != nil else {
       throw ValidationError("--adaptive-factor is for a model with --adaptive-cutoffs.")

@@ -6,6 +6,7 @@ import TestSupport
 import Testing
 import UnrollFormat
 import UnrollTensors
+import UnrollTokenization
 
 @testable import UnrollEngine
 @testable import UnrollInterchange
@@ -200,6 +201,79 @@ import UnrollTensors
         #expect(abs(own - other) < 2e-6)
       }
     }
+  }
+
+  /// Reads a file of zeros and returns the location and the finding of its refusal; `nil` if it is read.
+  private func refusal(_ shapes: [String: [Int]]) throws -> String? {
+    var offset = 0
+    let members = shapes.sorted { $0.key < $1.key }.map { name, shape in
+      let size = 4 * shape.reduce(1, *)
+      defer { offset += size }
+      return
+        "\"\(name)\":{\"dtype\":\"F32\",\"shape\":\(shape),\"data_offsets\":[\(offset),\(offset + size)]}"
+    }
+    let header = Array("{\(members.joined(separator: ","))}".utf8)
+    let length = withUnsafeBytes(of: UInt64(header.count).littleEndian) { Array($0) }
+    return try withTemporaryFolder { folder in
+      let path = "\(folder)/model.safetensors"
+      let bytes = length + header + [UInt8](repeating: 0, count: offset)
+      try Data(bytes).write(to: URL(filePath: path))
+      let words = Vocabulary(tokens: (0..<20).map { "token\($0)".utf8 }, unit: .word)
+      do {
+        _ = try SafetensorsFormat.read(
+          MappedFile(path: path), options: ReadingOptions(vocabulary: words))
+        return nil
+      } catch let error as InterchangeError {
+        #expect(mapSkeletonIsWritten(path))
+        return "\(error.place): \(error.expected)"
+      }
+    }
+  }
+
+  private func mapSkeletonIsWritten(_ path: String) -> Bool {
+    let options = ReadingOptions()
+    guard let file = try? MappedFile(path: path) else { return false }
+    return (try? mapSkeleton(of: file, as: SafetensorsFormat.self, options: options)) != nil
+  }
+
+  @Test("A layer with parts missing, twice or beside another output is refused by name")
+  func incompleteLayers() throws {
+    let shapes: [String: [Int]] = [
+      "emb.weight": [20, 4], "rnn.weight_ih_l0": [32, 4], "rnn.weight_hh_l0": [32, 8],
+      "rnn.bias_ih_l0": [32], "rnn.bias_hh_l0": [32], "out.head.weight": [7, 8],
+      "out.tail.0.0.weight": [4, 8], "out.tail.0.1.weight": [9, 4], "out.tail.1.0.weight": [2, 8],
+      "out.tail.1.1.weight": [6, 2],
+    ]
+    #expect(try refusal(shapes) == nil)
+    func changed(_ change: (inout [String: [Int]]) -> Void) throws -> String? {
+      var changed = shapes
+      change(&changed)
+      return try refusal(changed)
+    }
+    let part = "a part of the same adaptive softmax"
+    #expect(
+      try changed { $0["out.head.weight"] = nil }
+        == "out.tail.0.0.weight: out.head.weight beside it, \(part)")
+    #expect(
+      try changed { $0["out.tail.0.0.weight"] = nil }
+        == "out.tail.0.1.weight: out.tail.0.0.weight beside it, \(part)")
+    #expect(
+      try changed { $0["out.tail.1.1.weight"] = nil }
+        == "out.tail.0.0.weight: out.tail.1.1.weight beside it, \(part)")
+    #expect(try changed { $0["b.tail.0.0.weight"] = [4, 8] } == "header: one adaptive softmax")
+    #expect(
+      try changed { $0["fc.weight"] = [20, 8] } == "fc.weight: one output")
+    #expect(
+      try changed { $0["out.tail.1.1.weight"] = [5, 2] }?
+        .hasPrefix("out.head.weight: one embedding [19, 4]") == true)
+    #expect(
+      try changed { $0["out.tail.1.1.weight"] = [6, 3] }?
+        .hasPrefix("out.head.weight: a head [tokens + 2, H]") == true)
+    // A tensor of such a name beside a linear output.
+    let linear = shapes.filter { !$0.key.hasPrefix("out.") }
+      .merging(["fc.weight": [20, 8], "x.tail.0.0.weight": [4, 8]]) { $1 }
+    #expect(
+      try refusal(linear) == "x.tail.0.0.weight: x.head.weight beside it, \(part)")
   }
 
   @Test("A shortlist and new words are refused, which would change the tails")

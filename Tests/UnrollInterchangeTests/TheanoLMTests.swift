@@ -233,6 +233,10 @@ import UnrollTokenization
     #expect(shares?.hasPrefix("/vocabulary/probs: a number for each of 11 words") == true)
     #expect(WordClasses([0, 1, 1], probabilities: [1, 0, 1]) == nil, "a word without a share")
     #expect(WordClasses([0, 2, 2], probabilities: [1, 1, 1]) == nil, "a class without words")
+    #expect(WordClasses([0, 0], probabilities: [1e308, 1e308]) == nil, "a sum without a number")
+    #expect(
+      try refusal(Fixtures.path("theanolm/classes.h5")) { $0["/vocabulary/probs"] = nil }?
+        .hasPrefix("/vocabulary/probs: a number for each of 11 words") == true)
     #expect(
       try dataset("/vocabulary/words") { $0.dimensions = [12] }
         == "/vocabulary/words: the words of a vocabulary, what libhdf5 cannot decode (13 texts were read)"

@@ -2,6 +2,7 @@
 
 import UnrollFormat
 import UnrollTensors
+import UnrollTokenization
 
 extension TrainingRun {
   /// Remarks on an adaptive or a sampled softmax: the approximation, and tokens that are not in the order of frequency.
@@ -20,9 +21,13 @@ extension TrainingRun {
   private func orderRemark(of first: Int) -> [String] {
     var counts = [Int](repeating: 0, count: source.architecture.vocabularySize)
     for id in train.ids { counts[Int(id)] += 1 }
+    // Special tokens stand at the beginning of any list.
+    let special = SpecialToken.allCases.compactMap { source.vocabulary[$0] }.filter { $0 < first }
+    for id in special { counts[id] = 0 }
     let total = Double(max(1, train.ids.count))
     let found = Double(counts.prefix(first).reduce(0, +)) / total
-    let best = Double(counts.sorted(by: >).prefix(first).reduce(0, +)) / total
+    let best =
+      Double(counts.sorted(by: >).prefix(first - special.count).reduce(0, +)) / total
     guard found < 0.95 * best else { return [] }
     return [
       String(

@@ -24,7 +24,7 @@ public enum Layout {
   package static let model = "/model"
   static let embedding = "/model/embedding"
   package static let layers = "/model/layers"
-  static let output = "/model/output"
+  package static let output = "/model/output"
   static let tails = "/model/output/tails"
   package static let vocabulary = "/vocabulary"
   static let tokenBytes = "/vocabulary/token_bytes"

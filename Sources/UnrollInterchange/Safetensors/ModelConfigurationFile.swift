@@ -26,6 +26,13 @@ public struct ModelConfigurationFile: Sendable {
         file: path, place: Layout.layers, expected: "layers of one kind of cell",
         found: "several", fix: "leave the configuration out: the weights' own metadata says all")
     }
+    guard architecture.tails.isEmpty else {
+      throw InterchangeError(
+        file: path, place: Layout.output, expected: "one softmax over all tokens",
+        found: architecture.outputKind.rawValue,
+        fix:
+          "leave the configuration out: it has no place for the cutoffs, which follow from the tensors")
+    }
     var members = [#""model_type": \#(quoted(first.cell.rawValue))"#]
     if first.cell == .rnn {
       members.append(#""nonlinearity": \#(quoted(first.activation.rawValue))"#)

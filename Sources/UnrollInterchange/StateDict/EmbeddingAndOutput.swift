@@ -82,6 +82,19 @@ struct EmbeddingAndOutput {
           "a checkpoint has no place for them: with `\(ignoring)` the model begins from zeros, and "
           + "gives other numbers at the start of each text")
     }
+    if let adaptive,
+      let other = leftOver.first(where: { $0.tensor.shape == [adaptive.vocabularySize, H] })
+    {
+      func ignoring(_ names: [String]) -> String {
+        names.map { "--ignore \($0)" }.joined(separator: " ")
+      }
+      throw model.file.error(
+        other.fileName, expected: "one output",
+        found: "a linear one beside the adaptive softmax of \(adaptive.head.fileName)",
+        fix:
+          "leave out the one that the model does not compute with: `\(ignoring(leftOver.map(\.fileName)))`, or `"
+          + ignoring(adaptive.fileNames + (outputBias.map { [$0.fileName] } ?? [])) + "`")
+    }
     guard leftOver.isEmpty else {
       throw model.roleError(
         expected: "no tensors but embedding, recurrent layers and output",
@@ -137,11 +150,14 @@ struct EmbeddingAndOutput {
       $0.name != adaptive.head.name && $0.tensor.shape == [adaptive.vocabularySize, D]
     }
     guard candidates.count == 1, adaptive.head.tensor.shape.dimensions[1] == H else {
-      throw model.roleError(
+      throw model.file.error(
+        adaptive.head.fileName,
         expected:
-          "one embedding [\(adaptive.vocabularySize), \(D)] and an adaptive softmax over hidden states [\(H)]",
-        found: describe(matrices),
-        advice: "a model with other layers between these parts cannot be converted")
+          "one embedding [\(adaptive.vocabularySize), \(D)], of as many tokens as the head and the tails have, and hidden "
+          + "states of \(adaptive.head.tensor.shape.dimensions[1])",
+        found: describe(matrices.filter { $0.name != adaptive.head.name })
+          + ", and hidden states of \(H)",
+        fix: "a tail may be missing: save the state_dict of the whole model")
     }
     return candidates[0]
   }

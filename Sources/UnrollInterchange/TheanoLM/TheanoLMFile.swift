@@ -243,7 +243,7 @@ struct TheanoLMFile {
           "\(classes.count) words in classes from \(classes.min() ?? 0) to \(classes.max() ?? 0)")
     }
     let equal = try found(Array(repeating: 1, count: classes.count))
-    guard container.exists("/vocabulary/probs") else { return equal }
+    guard container.exists("/vocabulary/probs") || !equal.areWords else { return equal }
     guard let tensor = container.tensor("/vocabulary/probs"), tensor.dtype.isFloat,
       tensor.shape == [classes.count]
     else {

@@ -28,6 +28,8 @@ struct WordClasses {
     else { return nil }
     var sums = [Double](repeating: 0, count: count)
     for (number, probability) in zip(classes, probabilities) { sums[number] += probability }
+    guard sums.allSatisfy(\.isFinite), zip(classes, probabilities).allSatisfy({ $1 / sums[$0] > 0 })
+    else { return nil }
     self.classes = classes.map { Int32($0) }
     self.count = count
     logShares = zip(classes, probabilities).map { Elementary.log($1 / sums[$0]) }

@@ -105,7 +105,8 @@ extension ModelReport {
     return [first] + inner + [
       Part(
         name: "output", shape: output, count: rest,
-        short: "softmax over \(Output.grouped(vocabularySize))")
+        short: (tails.isEmpty ? "softmax over " : "adaptive softmax over ")
+          + Output.grouped(vocabularySize))
     ]
   }
 

@@ -73,10 +73,11 @@ struct TrainingPage {
           : "The training is at step \(Output.grouped(run.state.step)), and can be resumed."),
       files: ["model": output], weights: run.state.best?.weightsDigest, texts: texts)
     document.highlights = curve.highlights
+    document.notes = run.outputRemarks
     document.sections =
       [
         Document.Section(
-          "Evaluations", [.paragraph(Self.meaning)] + curve.blocks(retention: retention))
+          "Evaluations", [.paragraph(Self.meaning(run))] + curve.blocks(retention: retention))
       ]
       + steps.sections(run.clip) + sampleSections(run)
       + [Document.Section("Settings", settingBlocks(run))]
@@ -84,10 +85,14 @@ struct TrainingPage {
     return document
   }
 
-  private static let meaning =
+  private static func meaning(_ run: TrainingRun) -> String {
     "The model is not trained on the validation text: its loss says how well the model does on new text, and the model of "
-    + "the best step is the one that is kept. A loss is the mean of minus the natural logarithm of a token's probability, and "
-    + "perplexity is e to that power."
+      + "the best step is the one that is kept. A loss is the mean of minus the natural logarithm of a token's probability, and "
+      + "perplexity is e to that power."
+      + (run.state.sampledSoftmax == nil
+        ? ""
+        : " The training loss is that of a sampled softmax, another number, which cannot be compared with the validation loss.")
+  }
 
   // MARK: Samples
 

@@ -16,13 +16,14 @@ extension Rule {
     guard let architecture = contents.architecture,
       let kind = contents.text(Layout.output, AttributeName.kind)
     else { return [] }
-    guard kind == architecture.outputKind.rawValue else {
+    let isAdaptive = kind == OutputKind.adaptiveSoftmax.rawValue
+    guard isAdaptive == !architecture.tails.isEmpty, isAdaptive || !contents.exists(Layout.tails)
+    else {
       return [
         Violation(
           object: Layout.output,
-          expected:
-            "kind \"\(architecture.outputKind.rawValue)\" with \(architecture.tails.count) tails",
-          found: kind)
+          expected: isAdaptive ? "at least one tail in \(Layout.tails)" : "no \(Layout.tails)",
+          found: isAdaptive ? "none" : "it, and kind \"\(kind)\"")
       ]
     }
     return architecture.contradictionOfTails.map {
