@@ -31,7 +31,8 @@ public struct ModelConfigurationFile: Sendable {
         file: path, place: Layout.output, expected: "one softmax over all tokens",
         found: architecture.outputKind.rawValue,
         fix:
-          "leave the configuration out: it has no place for the cutoffs, which follow from the tensors")
+          "leave the configuration out: it has no place for the cutoffs, which follow from the tensors"
+      )
     }
     var members = [#""model_type": \#(quoted(first.cell.rawValue))"#]
     if first.cell == .rnn {
