@@ -352,8 +352,11 @@ def main():
         try:
             found = check()
         except Failure as failure:
-            sys.exit(f"check/mpi-hosts: {name}: {failure}")
+            raise Failure(f"{name}: {failure}") from None
         print(f"{name}: {found} ({time.monotonic() - start:.0f} s)", flush=True)
 
 
-main()
+try:
+    main()
+except Failure as failure:
+    sys.exit(f"check/mpi-hosts: {failure}")
