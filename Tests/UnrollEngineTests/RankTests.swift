@@ -233,6 +233,31 @@ import UnrollTensors
     }
   }
 
+  @Test("A save that fails after any step, the last of an epoch too, ends all in the same step")
+  func failingSave() throws {
+    try withTemporaryFolder { folder in
+      var scene = try TrainingScene(folder, .small())
+      scene.settings.shards = 2
+      for step in 1...9 {
+        let gone = "\(folder)/gone-\(step)"
+        try FileManager.default.createDirectory(
+          atPath: gone, withIntermediateDirectories: false)
+        let files = TrainingFiles(best: "\(gone)/model.unroll.h5")
+        let results = ThreadGroup.run(2) { [scene] group in
+          var run = try group.joined(scene.begin())
+          _ = try run.run(saving: files, every: 1) { _, run in
+            if run.state.step == step && group.rank == 0 {
+              try? FileManager.default.removeItem(atPath: gone)
+            }
+          }
+        }
+        #expect(throws: FileError.self) { try results[0].get() }
+        let other = #expect(throws: RankFailure.self) { try results[1].get() }
+        #expect(other?.rank == 0 && other?.message.contains("gone-\(step)") == true)
+      }
+    }
+  }
+
   @Test("A loss that is not finite ends all ranks, and names the rank")
   func divergence() throws {
     try withTemporaryFolder { folder in

@@ -26,8 +26,8 @@ PATIENCE = 10
 STEPS = 400
 SETTINGS = ["--train", "train.txt", "--valid", "valid.txt", "--shards", "4", "--batch-size", "8", "--hidden-size", "20",
             "--embedding-size", "16", "--dropout", "0.2", "--optimizer", "adam", "--threads", "1",
-            # Saves between the evaluations, which come every 12 steps.
-            "--save-every", "19"]
+            # Saves right before the evaluations, too, which come every 12 steps.
+            "--save-every", "12"]
 # Stands for ssh: enters the last letter's host, whose disk is at FOLDER/work.
 ENTER = f"""#!/bin/sh
 while [ "${{1#-}}" != "$1" ]; do shift; done

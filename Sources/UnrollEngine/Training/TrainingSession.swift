@@ -101,10 +101,9 @@ extension TrainingRun {
       })
     saves.isUnreported = false
     if wishes[0] {
-      try save(&saves, best: saves.best)
-      if case .evaluation = event, crew.group.rank == 0 {
-        try saves.outputs.keep(resumable, step: state.step)
-      }
+      var keeps = false
+      if case .evaluation = event { keeps = true }
+      try save(&saves, best: saves.best, keeps: keeps)
     }
     let pauses =
       crew.isShared ? wishes[1] : Task.isCancelled || shouldPause(state)
@@ -112,10 +111,24 @@ extension TrainingRun {
     return pauses
   }
 
-  /// Saves the state, at rank 0.
-  private mutating func save(_ saves: inout Saves, best: Checkpoint? = nil) throws {
+  /// Saves the state, at rank 0; if that fails, the others end, too.
+  ///
+  /// - Parameters:
+  ///   - saves: The files.
+  ///   - best: The best model, if it is new.
+  ///   - keeps: `true` to keep the state among those of older steps.
+  /// - Throws: The errors of writing, at other ranks `RankFailure`.
+  private mutating func save(
+    _ saves: inout Saves, best: Checkpoint? = nil, keeps: Bool = false
+  ) throws {
     try gatherCarried()
-    if crew.group.rank == 0 { try saves.outputs.save(resumable, best: best) }
+    _ = try crew.agree(
+      Result {
+        guard crew.group.rank == 0 else { return [] }
+        try saves.outputs.save(resumable, best: best)
+        if keeps { try saves.outputs.keep(resumable, step: state.step) }
+        return []
+      })
     (saves.last, saves.isCurrent) = (.now, true)
   }
 
