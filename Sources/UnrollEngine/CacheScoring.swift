@@ -20,6 +20,21 @@ protocol AdaptingScorer {
   ) throws -> SentencePredictions
 }
 
+extension AdaptingScorer {
+  /// Scores a text line by line, and learns from each line.
+  mutating func score(
+    text path: String, _ settings: ScoreSettings, of model: LanguageModel,
+    _ body: (SentenceScore, _ fraction: Double?) throws -> Void
+  ) throws {
+    precondition(
+      !settings.carriesState && settings.window == nil && settings.mixture == nil,
+      "adaptation is for independent lines of one model")
+    var adapting: (any AdaptingScorer)? = self
+    try model.score(text: path, settings, adapting: &adapting, body)
+    self = adapting as? Self ?? self
+  }
+}
+
 /// Scores lines with a model that is mixed with a neural cache of what it has read, the lines before included.
 ///
 /// Each line starts from a zero state; the cache stays. All figures are those of the mixture.
@@ -47,9 +62,7 @@ public struct CacheScoring: AdaptingScorer {
     text path: String, _ settings: ScoreSettings = ScoreSettings(),
     _ body: (SentenceScore, _ fraction: Double?) throws -> Void
   ) throws {
-    var adapting: (any AdaptingScorer)? = self
-    try model.score(text: path, settings, adapting: &adapting, body)
-    self = adapting as? CacheScoring ?? self
+    try score(text: path, settings, of: model, body)
   }
 
   mutating func predictions(

@@ -77,13 +77,7 @@ public struct DynamicScoring: AdaptingScorer {
     text path: String, _ settings: ScoreSettings = ScoreSettings(),
     _ body: (SentenceScore, _ fraction: Double?) throws -> Void
   ) throws {
-    precondition(
-      !settings.carriesState && settings.window == nil && settings.mixture == nil,
-      "adaptation is for independent lines of one model")
-    let model = model
-    var adapting: (any AdaptingScorer)? = self
-    try model.score(text: path, settings, adapting: &adapting, body)
-    self = adapting as? DynamicScoring ?? self
+    try score(text: path, settings, of: model, body)
   }
 
   mutating func predictions(

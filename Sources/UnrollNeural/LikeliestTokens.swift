@@ -12,7 +12,8 @@ public struct TokenGuess: Sendable, Equatable {
 
   /// Creates a guess.
   public init(token: Int32, logProbability: Float) {
-    (self.token, self.logProbability) = (token, logProbability)
+    self.token = token
+    self.logProbability = logProbability
   }
 }
 

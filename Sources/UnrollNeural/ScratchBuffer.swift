@@ -10,7 +10,10 @@ final class ScratchBuffer<Element: BitwiseCopyable & Numeric>: @unchecked Sendab
   private(set) var start: UnsafeMutablePointer<Element>
 
   /// Creates a buffer for one number.
-  init() { (start, count) = (Self.allocate(1), 1) }
+  init() {
+    start = Self.allocate(1)
+    count = 1
+  }
 
   deinit { start.deallocate() }
 
@@ -22,7 +25,8 @@ final class ScratchBuffer<Element: BitwiseCopyable & Numeric>: @unchecked Sendab
     if needed > count {
       // The old memory goes before the new comes.
       start.deallocate()
-      (start, count) = (Self.allocate(needed), needed)
+      start = Self.allocate(needed)
+      count = needed
     }
     return start
   }

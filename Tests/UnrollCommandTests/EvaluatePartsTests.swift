@@ -54,14 +54,14 @@ import Testing
         to: URL(filePath: turned))
       let foreign = try run(
         ["evaluate", model, turned, "--json", "--part", "2/3"] + protocolOptions)
-      let stray = "\(folder)/other.json"
-      try Data(foreign.output.utf8).write(to: URL(filePath: stray))
-      let mixed = try run(["evaluate", "--merge", files[0], stray, files[2]])
+      let unrelated = "\(folder)/other.json"
+      try Data(foreign.output.utf8).write(to: URL(filePath: unrelated))
+      let mixed = try run(["evaluate", "--merge", files[0], unrelated, files[2]])
       #expect(mixed.exitCode == 2 && mixed.errors.contains("another text"), "\(mixed.errors)")
       let changed = try String(contentsOfFile: files[1], encoding: .utf8)
         .replacing(#/"nll_units" : "\d+"/#, with: "\"nll_units\" : \"\(Int128.max)\"")
-      try Data(changed.utf8).write(to: URL(filePath: stray))
-      let damaged = try run(["evaluate", "--merge", files[0], stray, files[2]])
+      try Data(changed.utf8).write(to: URL(filePath: unrelated))
+      let damaged = try run(["evaluate", "--merge", files[0], unrelated, files[2]])
       #expect(damaged.exitCode == 2 && damaged.errors.contains("changed or damaged"))
       let other = try run(["evaluate", "--merge", files[0], text])
       #expect(other.exitCode == 2 && other.errors.contains("expected the part of an evaluation"))

@@ -1,6 +1,7 @@
 // The settings of a training beside their defaults.
 
 import UnrollFormat
+import UnrollTokenization
 
 extension TrainingRun {
   /// A setting by its name in the history.
@@ -33,6 +34,8 @@ extension TrainingRun {
     defaults.merge([
       ("optimizer", OptimizerKind.sgd.rawValue),
       ("schedule", TrainingSettings().schedule.kind.rawValue), ("seed", "\(settings.seed)"),
+      ("tokenizer", TokenizerKind.whitespace.rawValue), ("vocabulary", "train"),
+      ("adaptive_factor", "\(NewModel().adaptiveFactor)"),
     ]) { $1 }
     return lines.map { Setting(name: $0.0, value: $0.1, usual: defaults[$0.0]) }
   }
