@@ -17,6 +17,7 @@ static struct {
   int (*bcast)(void *, int, HANDLE, int, HANDLE);
   int (*barrier)(HANDLE);
   HANDLE world, byte, errors_return;
+  const void *in_place;
   int serialized;
 } NAME(mpi);
 
@@ -59,7 +60,7 @@ static int NAME(exchange)(
 
 static int NAME(gather)(const void *part, int count, void *all, const int *counts, const int *places) {
   return NAME(mpi).allgatherv(
-      part, count, NAME(mpi).byte, all, counts, places, NAME(mpi).byte, NAME(mpi).world);
+      part ? part : NAME(mpi).in_place, count, NAME(mpi).byte, all, counts, places, NAME(mpi).byte, NAME(mpi).world);
 }
 
 static int NAME(broadcast)(void *bytes, int count) {

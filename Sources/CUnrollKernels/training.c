@@ -92,7 +92,7 @@ COMPILED_FOR_EACH(
     (y, x, n))
 
 /// A sum is cut into this many parts, a number that nothing may change: it is part of the result.
-enum { SUM_PARTS = 64, SUM_LANES = 16 };
+enum { SUM_LANES = 16 };
 
 INLINED double unroll_dot_body(const float *w, const double *x, size_t n) {
   double lanes[SUM_LANES] = {0};
@@ -107,11 +107,11 @@ INLINED double unroll_dot_body(const float *w, const double *x, size_t n) {
 
 COMPILED_FOR_EACH(, double, unroll_dot, (const float *w, const double *x, size_t n), (w, x, n))
 
-/// The arguments of `unroll_sum_of_squares`.
+/// The arguments of `unroll_sum_squares_of_parts`.
 typedef struct {
   const float *x;
-  size_t n;
-  double *parts;
+  size_t n, first;
+  double *sums;
 } square_arguments;
 
 INLINED double sum_of_squares_body(const float *x, size_t n) {
@@ -127,20 +127,31 @@ INLINED double sum_of_squares_body(const float *x, size_t n) {
 
 COMPILED_FOR_EACH(static, double, sum_of_squares, (const float *x, size_t n), (x, n))
 
+size_t unroll_part_begin(size_t n, size_t part) { return n * part / UNROLL_SUM_PARTS; }
+
 static void sum_parts(void *context, size_t begin, size_t end) {
   const square_arguments *a = context;
+  const size_t start = unroll_part_begin(a->n, a->first);
   for (size_t part = begin; part < end; part++) {
-    size_t from = a->n * part / SUM_PARTS, to = a->n * (part + 1) / SUM_PARTS;
-    a->parts[part] = sum_of_squares(a->x + from, to - from);
+    const size_t from = unroll_part_begin(a->n, a->first + part), to = unroll_part_begin(a->n, a->first + part + 1);
+    a->sums[part] = sum_of_squares(a->x + (from - start), to - from);
   }
 }
 
+void unroll_sum_squares_of_parts(const float *x, size_t n, size_t first, size_t count, double *sums) {
+  square_arguments arguments = {x, n, first, sums};
+  const size_t numbers = unroll_part_begin(n, first + count) - unroll_part_begin(n, first);
+  unroll_for_rows(count, numbers, sum_parts, &arguments);
+}
+
 double unroll_sum_of_squares(const float *x, size_t n) {
-  double parts[SUM_PARTS] = {0};
-  square_arguments arguments = {x, n, parts};
-  unroll_for_rows(SUM_PARTS, n, sum_parts, &arguments);
   double sum = 0;
-  for (int part = 0; part < SUM_PARTS; part++) sum += parts[part];
+  for (size_t first = 0; first < n; first += UNROLL_SUM_PIECE) {
+    const size_t size = n - first < UNROLL_SUM_PIECE ? n - first : UNROLL_SUM_PIECE;
+    double parts[UNROLL_SUM_PARTS];
+    unroll_sum_squares_of_parts(x + first, size, 0, UNROLL_SUM_PARTS, parts);
+    for (int part = 0; part < UNROLL_SUM_PARTS; part++) sum += parts[part];
+  }
   return sum;
 }
 

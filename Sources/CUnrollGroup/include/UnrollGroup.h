@@ -41,6 +41,7 @@ int unroll_group_exchange(
 
 /// Gathers a part of each rank on every rank. Counts and places are in bytes.
 ///
+/// @param part The part of this rank. It may be in its place in `all`, then at every rank.
 /// Returns 0, or an error of MPI.
 int unroll_group_gather(const void *part, int count, void *all, const int *counts, const int *places);
 

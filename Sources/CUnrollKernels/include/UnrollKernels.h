@@ -370,7 +370,20 @@ void unroll_add(float *restrict y, const float *restrict x, size_t n);
 /// Returns the sum of w[k] * x[k] in double precision, in an order that depends on n alone.
 double unroll_dot(const float *w, const double *x, size_t n);
 
-/// Returns the sum of squares, in double precision.
+/// The numbers in a piece of an array, but for the last piece, and the parts of a piece: sums of squares are taken of each part.
+#define UNROLL_SUM_PIECE 4194304
+#define UNROLL_SUM_PARTS 64
+
+/// Returns the index of the first number of a part of a piece of n numbers.
+size_t unroll_part_begin(size_t n, size_t part);
+
+/// Computes the sums of squares of `count` parts of a piece of n numbers, in double precision.
+///
+/// @param x    The numbers of these parts.
+/// @param sums Out: [count]
+void unroll_sum_squares_of_parts(const float *x, size_t n, size_t first, size_t count, double *sums);
+
+/// Returns the sum of squares, in double precision: part by part, piece by piece.
 double unroll_sum_of_squares(const float *x, size_t n);
 
 /// `true` if all numbers are finite.

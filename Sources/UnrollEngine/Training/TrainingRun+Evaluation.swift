@@ -7,8 +7,13 @@ import UnrollTensors
 extension TrainingRun {
   /// Evaluates the model, adapts the learning rate, and begins the next epoch at the end of one.
   mutating func evaluate(_ progress: (EvaluationProgress) throws -> Void) throws -> TrainingEvent {
+    // One rank may keep histograms: all send their gradients.
+    if try crew.any(.success([keepsHistograms]))[0] { try gatherGradients() }
     gradientHistograms = keepsHistograms ? model.gradientHistograms : []
     model.releaseMemory()
+    if state.evaluatesAverages {
+      try optimizer.gatherSlots(.average, of: source.architecture, over: crew.group)
+    }
     let (validNLL, retentionNLL) = try losses(progress)
     let predictions = predictionsOfEpoch
     let record = TrainingRecord(

@@ -21,7 +21,14 @@ extension TrainingRun {
     let all = try crew.agree(begun.map { Array($0.facts.joined(separator: "\0").utf8) })
     var run = try begun.get()
     run.crew = crew
-    return (run, try run.compare(all))
+    let notes = try run.compare(all)
+    if crew.isShared {
+      run.optimizer.divide(
+        OwnedParameters(
+          run.plan, rank: group.rank, of: run.source.architecture,
+          isSampled: run.state.sampledSoftmax != nil))
+    }
+    return (run, notes)
   }
 
   /// Compares the facts of all ranks with those of rank 0.
@@ -81,7 +88,7 @@ extension TrainingRun {
     isAbandoned = true
     guard !crew.hasEnded else { return }
     crew.report(error)
-    // Rank 0 saves the state of all streams.
-    try? gatherCarried()
+    // Rank 0 saves the state of all ranks.
+    try? gatherState()
   }
 }

@@ -45,8 +45,8 @@ extension TrainingRun {
     }
     let losses = try agree(own, endsHere: endsHere(shards), state: &next)
     if plan.shards > 1 {
-      let trained = optimizer.groups.filter { !$0.isFrozen }.flatMap(\.parameters)
-      try sum.reduce(trained, over: crew.group, into: model)
+      try sum.reduce(
+        optimizer.trained, owned: optimizer.owned, over: crew.group, into: model)
     }
     return losses.reduce(0, +)
   }
@@ -129,11 +129,13 @@ extension TrainingRun {
     return rows.flatMap { streams[$0 * B + own.lowerBound..<$0 * B + own.upperBound] }
   }
 
-  /// Gathers the carried states of all streams on every rank.
+  /// Gathers the carried states of all streams, and at rank 0 the whole state of the optimizer, to be saved.
   ///
   /// - Throws: An error if the connection fails.
-  mutating func gatherCarried() throws {
-    guard crew.isShared, sentences == nil else { return }
+  mutating func gatherState() throws {
+    guard crew.isShared else { return }
+    try optimizer.gatherSlots(at: 0, of: source.architecture, over: crew.group)
+    guard sentences == nil else { return }
     let (plan, B) = (plan, state.data.columns)
     func own(_ rank: Int) -> Range<Int> { plan.columns(ofRank: rank, of: B) }
     let mine = carried.selecting(Array(own(crew.group.rank))).floats

@@ -12,14 +12,22 @@ extension TrainingRun {
     let predictions = windows.reduce(0) { $0 + $1.count } * state.data.columns
     var next = carried
     let loss = try backpropagate(windows, predictions: predictions, state: &next)
-    let norm = optimizer.gradientNorm(of: model)
-    guard norm.isFinite else { throw diverged("gradient") }
+    let owned = optimizer.owned
+    let squares =
+      try owned?.squares(optimizer.trained, of: model, over: crew.group) ?? [:]
+    let norm = optimizer.gradientNorm(of: model, squares: squares)
+    guard norm.isFinite else {
+      try gatherGradients()
+      throw diverged("gradient")
+    }
     var multiplier = state.schedule.multiplier(step: state.step + 1, epoch: state.epoch)
     if state.data.windowKind == .random {
       multiplier *= Double(windowLength) / Double(state.data.window)
     }
     let learningRate = learningRate * multiplier
-    optimizer.step(model, gradientNorm: norm, multiplier: multiplier)
+    let trained = optimizer.trained
+    optimizer.step(model, gradientNorm: norm, squares: squares, multiplier: multiplier)
+    if let owned { try model.gatherParameters(trained, owned: owned, over: crew.group) }
     carried = next
     state.step += 1
     state.tokensSeen += predictions
@@ -28,6 +36,12 @@ extension TrainingRun {
     return StepReport(
       step: state.step, epoch: state.epoch + 1, loss: loss, gradientNorm: norm,
       learningRate: learningRate, predictions: predictions)
+  }
+
+  /// Gathers the gradients of the last step that are divided among ranks.
+  func gatherGradients() throws {
+    guard let owned = optimizer.owned else { return }
+    try model.gatherGradients(optimizer.trained, owned: owned, over: crew.group)
   }
 
   /// The rows of the windows of the next step.

@@ -121,7 +121,7 @@ extension TrainingRun {
   private mutating func save(
     _ saves: inout Saves, best: Checkpoint? = nil, keeps: Bool = false
   ) throws {
-    try gatherCarried()
+    try gatherState()
     _ = try crew.agree(
       Result {
         guard crew.group.rank == 0 else { return [] }
@@ -134,7 +134,7 @@ extension TrainingRun {
 
   /// Saves the state before a failure, if its numbers are good and the files do not hold it yet.
   private func saveLastGood(_ saves: inout Saves, after error: any Error) throws {
-    guard crew.group.rank == 0, !saves.isCurrent else { return }
+    guard crew.group.rank == 0, !saves.isCurrent, optimizer.isWhole else { return }
     switch error {
     case let error as Diverged:
       if error.parametersAreFinite { try saves.outputs.save(resumable) }

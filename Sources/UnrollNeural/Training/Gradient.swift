@@ -61,6 +61,19 @@ enum Gradient: Sendable {
   }
 }
 
+extension ParameterTree<Gradient> {
+  /// Changes the numbers of a whole gradient in place.
+  ///
+  /// - Returns: The result of the closure, or `nil` for rows, or without a gradient.
+  mutating func updateNumbers<Result>(
+    _ path: ParameterPath, _ body: (inout [Float]) throws -> Result
+  ) rethrows -> Result? {
+    guard var numbers = update(path, { $0.takeNumbers() }) ?? nil else { return nil }
+    defer { self[path] = .dense(numbers) }
+    return try body(&numbers)
+  }
+}
+
 /// The gradient of an embedding in a window that reads only some of its rows.
 struct RowGradient: Sendable {
   /// The numbers of a row, D.

@@ -15,8 +15,12 @@ public struct Optimizer: Sendable {
   public private(set) var stepCount: Int
   /// The groups; settings that may change between steps, such as the learning rate, are theirs.
   public var groups: [ParameterGroup]
-  /// The numbers of each slot, of the parameters that have it.
-  private var slots: [OptimizerSlot: ParameterTree<[Float]>] = [:]
+  /// The numbers of each slot, of the parameters that have it; of parameters that ranks own, this rank's slices.
+  var slots: [OptimizerSlot: ParameterTree<[Float]>] = [:]
+  /// The parameters that ranks own; `nil` without other ranks.
+  public internal(set) var owned: OwnedParameters?
+  /// The whole slots of parameters that ranks own, as far as they were gathered since the last step.
+  var gathered: [OptimizerSlot: ParameterTree<[Float]>] = [:]
 
   /// Takes up a state; missing slots begin as in a new optimizer.
   ///
@@ -60,11 +64,20 @@ public struct Optimizer: Sendable {
   /// Returns the state to be saved.
   ///
   /// - Parameter architecture: The model's architecture.
-  /// - Returns: Groups, and tensors for the slots in use.
+  /// - Returns: Groups, and tensors for the slots in use. With other ranks, slots must have been gathered.
   public func state(for architecture: Architecture) -> OptimizerState {
-    OptimizerState(
+    precondition(isWhole, "slots of other ranks were not gathered")
+    return OptimizerState(
       kind: kind, step: stepCount, groups: groups,
-      slots: slots.mapValues { $0.tensors(of: architecture) })
+      slots: slots.keys.reduce(into: [:]) { $0[$1] = whole($1).tensors(of: architecture) })
+  }
+
+  /// Returns a slot of all parameters.
+  private func whole(_ slot: OptimizerSlot) -> ParameterTree<[Float]> {
+    var tree = slots[slot] ?? ParameterTree()
+    guard let gathered = gathered[slot] else { return tree }
+    for path in gathered.paths { tree[path] = gathered[path] }
+    return tree
   }
 
   /// Switches to ASGD from the next step: its averages begin there, nothing else changes.
@@ -83,39 +96,48 @@ public struct Optimizer: Sendable {
       averaged.isFrozen = group.isFrozen
       state.groups.append(averaged)
     }
+    let owned = owned
     self = Optimizer(state, for: architecture)
+    if let owned { divide(owned) }
   }
 
   /// Returns the averages of the parameters that ASGD keeps; none for other optimizers and before the first
-  /// step.
+  /// step. With other ranks, they must have been gathered.
   public func averages(for architecture: Architecture) -> ParameterTree<Tensor>? {
     guard kind == .asgd, groups.contains(where: { $0.step > 0 }) else { return nil }
-    return slots[.average]?.tensors(of: architecture)
+    return whole(.average).tensors(of: architecture)
   }
 
   /// Returns the norm of the gradients of all parameters that are not frozen.
   ///
-  /// - Parameter model: A model after `backpropagate`.
+  /// - Parameters:
+  ///   - model: A model after `backpropagate`.
+  ///   - squares: The sums of squares that are known, of parameters that ranks own.
   /// - Returns: The norm, before any clipping.
-  public func gradientNorm(of model: TrainableModel) -> Double {
+  public func gradientNorm(
+    of model: TrainableModel, squares: [ParameterPath: Double] = [:]
+  ) -> Double {
     let gradients = model.gradients
     var sum = 0.0
-    for path in groups.lazy.filter({ !$0.isFrozen }).flatMap(\.parameters) {
-      sum += gradients[path]?.sumOfSquares ?? 0
-    }
+    for path in trained { sum += squares[path] ?? gradients[path]?.sumOfSquares ?? 0 }
     return sum.squareRoot()
   }
+
+  /// The parameters that are not frozen.
+  public var trained: [ParameterPath] { groups.filter { !$0.isFrozen }.flatMap(\.parameters) }
 
   /// Updates the parameters of a model by the gradients of its last window.
   ///
   /// - Parameters:
   ///   - model: The model.
   ///   - norm: The norm of its gradients, from `gradientNorm`.
+  ///   - squares: The sums of squares that are known, of parameters that ranks own.
   ///   - multiplier: The factor of the learning rates in this step.
   public mutating func step(
-    _ model: TrainableModel, gradientNorm norm: Double, multiplier: Double = 1
+    _ model: TrainableModel, gradientNorm norm: Double, squares: [ParameterPath: Double] = [:],
+    multiplier: Double = 1
   ) {
-    step(gradientNorm: norm, multiplier: multiplier, of: model.update)
+    step(gradientNorm: norm, squares: squares, multiplier: multiplier, of: model.update)
   }
 
   /// Resets all slots and the groups' step counts; `stepCount` is kept.
@@ -140,22 +162,27 @@ public struct Optimizer: Sendable {
   ///
   /// - Parameters:
   ///   - norm: The norm of their gradients.
+  ///   - squares: The sums of squares that are known, of parameters that ranks own.
   ///   - multiplier: The factor of the learning rates in this step.
   ///   - update: Calls a closure with each parameter's path, numbers and gradient.
   mutating func step(
-    gradientNorm norm: Double, multiplier: Double = 1,
+    gradientNorm norm: Double, squares: [ParameterPath: Double] = [:], multiplier: Double = 1,
     of update: ((ParameterPath, inout [Float], Gradient) -> Void) -> Void
   ) {
+    gathered = [:]
     let updates = beginStep(gradientNorm: norm, multiplier)
     update { path, values, gradient in
       guard var update = updates[path] else { return }
       if let bound = update.parameterBound {
-        let norm = gradient.sumOfSquares.squareRoot()
+        let norm = (squares[path] ?? gradient.sumOfSquares).squareRoot()
         update.numbers.scale = Float(bound / max(norm, bound))
       }
       var used = kind.slots.map { slots[$0]?.remove(path) ?? [] }
+      let slices = owned.flatMap { $0.contains(path) ? $0.slices(count: values.count) : nil }
       values.withUnsafeMutableBufferPointer { values in
-        withAddresses(of: &used) { StepArguments(values, $0, update.numbers).step(gradient) }
+        withAddresses(of: &used) {
+          StepArguments(values, $0, update.numbers).step(gradient, slices)
+        }
       }
       for (slot, values) in zip(kind.slots, used) where !values.isEmpty {
         slots[slot]?[path] = values
@@ -233,16 +260,26 @@ private struct StepArguments {
     }
   }
 
-  func step(_ gradient: Gradient) {
+  /// Updates the parameter, or some slices of it.
+  func step(_ gradient: Gradient, _ slices: [Range<Int>]?) {
     switch gradient {
-    case .dense(let numbers): step(0..<values.count, numbers)
+    case .dense(let numbers): step(slices ?? [0..<values.count], numbers)
     case .rows(let rows): step(rows)
     }
   }
 
-  private func step(_ range: Range<Int>, _ gradient: UnsafePointer<Float>?) {
+  /// Updates slices; the slots hold theirs one after the other.
+  private func step(_ slices: [Range<Int>], _ gradient: UnsafePointer<Float>) {
+    var place = 0
+    for slice in slices {
+      step(slice, gradient + slice.lowerBound, slotsFrom: place)
+      place += slice.count
+    }
+  }
+
+  private func step(_ range: Range<Int>, _ gradient: UnsafePointer<Float>?, slotsFrom place: Int) {
     guard !range.isEmpty else { return }
-    let slots = slots.map { $0.map { $0 + range.lowerBound } }
+    let slots = slots.map { $0.map { $0 + place } }
     unroll_update_step(values.start + range.lowerBound, gradient, slots, range.count, update)
   }
 
@@ -251,13 +288,13 @@ private struct StepArguments {
     let width = gradient.width
     var next = 0
     func stepOthers(upTo end: Int) {
-      if moveWithoutGradient { step(next..<end, nil) }
+      if moveWithoutGradient { step(next..<end, nil, slotsFrom: next) }
     }
     gradient.values.withUnsafeBufferPointer { numbers in
       for (index, token) in gradient.tokens.enumerated() {
         let start = Int(token) * width
         stepOthers(upTo: start)
-        step(start..<start + width, numbers.start + index * width)
+        step(start..<start + width, numbers.start + index * width, slotsFrom: start)
         next = start + width
       }
     }

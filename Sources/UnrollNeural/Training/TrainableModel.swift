@@ -155,6 +155,19 @@ public final class TrainableModel {
   /// Gives the model the gradients that the next update takes.
   func replaceGradients(by gradients: ParameterTree<Gradient>) { replaced = gradients }
 
+  /// Changes the gradients that were given to the model in place; `nil` where there are none.
+  func changeReplaced(_ body: (inout ParameterTree<Gradient>?) throws -> Void) rethrows {
+    try body(&replaced)
+  }
+
+  /// Changes the numbers of a parameter in place.
+  func changeNumbers(
+    _ path: ParameterPath, _ body: (inout [Float]) throws -> Void
+  ) rethrows {
+    try parameters.update(path, body)
+    isStale = true
+  }
+
   private var windowGradients: ParameterTree<Gradient> {
     var tree = ParameterTree<Gradient>()
     tree[architecture.isTied ? .embeddingWeight : .outputWeight] =

@@ -26,7 +26,7 @@ public protocol RankGroup {
   /// Gathers a part of each rank on every rank.
   ///
   /// - Parameters:
-  ///   - part: The part of this rank.
+  ///   - part: The part of this rank; it may be in its place in `all`, then at every rank.
   ///   - all: Out: the parts of the ranks, one after the other.
   ///   - counts: The bytes of each.
   /// - Throws: An error if the connection fails.

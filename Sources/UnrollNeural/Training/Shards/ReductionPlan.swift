@@ -1,6 +1,8 @@
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
 // The order in which the gradients of shards are summed, and the owners of the sums.
 
+import CUnrollKernels
+
 /// The fixed binary tree over the S shards of a step, and how R ranks share its work.
 ///
 /// A node of the tree at level k is a run of 2^k shards that begins at a multiple of 2^k; the last one may be
@@ -46,8 +48,22 @@ public struct ReductionPlan: Sendable, Hashable {
       .lowerBound..<columns(ofShard: own.upperBound - 1, of: B).upperBound
   }
 
-  /// Returns the part of an array of `count` numbers that a rank sums.
-  func slice(of rank: Int, count: Int) -> Range<Int> { Self.part(rank, of: ranks, count: count) }
+  /// Returns the pieces of an array of `count` numbers; each is exchanged at once.
+  static func pieces(_ count: Int) -> [Range<Int>] {
+    let size = Int(UNROLL_SUM_PIECE)
+    return stride(from: 0, to: count, by: size).map { $0..<min($0 + size, count) }
+  }
+
+  /// Returns the parts of every piece that a rank owns; sums of squares are taken of each part.
+  func parts(of rank: Int) -> Range<Int> {
+    Self.part(rank, of: ranks, count: Int(UNROLL_SUM_PARTS))
+  }
+
+  /// Returns the numbers of a piece of `count` numbers that a rank owns, counted from its beginning.
+  func slice(of rank: Int, count: Int) -> Range<Int> {
+    let parts = parts(of: rank)
+    return unroll_part_begin(count, parts.lowerBound)..<unroll_part_begin(count, parts.upperBound)
+  }
 
   /// Returns the nodes of a rank: the largest that it owns as a whole, in order.
   public func nodes(of rank: Int) -> [Range<Int>] {

@@ -8,9 +8,6 @@ public struct ShardSum {
   private let plan: ReductionPlan
   private var nodes: [(shards: Range<Int>, gradients: ParameterTree<Gradient>)] = []
 
-  /// The largest number of elements that are exchanged at once: 16 MiB.
-  static let pieceSize = 1 << 22
-
   /// Creates an empty sum.
   public init(_ plan: ReductionPlan) { self.plan = plan }
 
@@ -38,11 +35,13 @@ public struct ShardSum {
   ///
   /// - Parameters:
   ///   - paths: The parameters that are trained; gradients of others stay those of this rank.
+  ///   - owned: The parameters of which each rank gets only its own slices of the sums.
   ///   - group: The ranks.
-  ///   - model: The model. Out: with the sum over all shards, the same on every rank.
+  ///   - model: The model. Out: with the sum over all shards, the same on every rank but for parameters that are owned.
   /// - Throws: An error if the connection fails.
   public mutating func reduce(
-    _ paths: [ParameterPath], over group: any RankGroup, into model: TrainableModel
+    _ paths: [ParameterPath], owned: OwnedParameters?, over group: any RankGroup,
+    into model: TrainableModel
   ) throws {
     if group.size > 1 {
       let sums = plan.sums(of: (0..<plan.ranks).flatMap(plan.nodes(of:)))
@@ -53,6 +52,9 @@ public struct ShardSum {
           // No reference to the numbers may stay: they change in place.
           let count = nodes[0].gradients[path]?.numbers.count ?? 0
           try reduceDense(path, count, sums, over: group)
+          if owned?.contains(path) != true {
+            try nodes[0].gradients.gather(path, plan, over: group)
+          }
         }
       }
     }
@@ -60,26 +62,25 @@ public struct ShardSum {
     nodes = []
   }
 
-  /// Sums whole gradients of one parameter: each rank a slice of every piece.
+  /// Sums whole gradients of one parameter: each rank its slice of every piece, where the others keep their own sum.
   private mutating func reduceDense(
     _ path: ParameterPath, _ count: Int, _ sums: [(Int, Int)], over group: any RankGroup
   ) throws {
     let total = (0..<plan.ranks).reduce(0) { $0 + plan.nodes(of: $1).count }
     var scratch: [Float] = []
-    for first in stride(from: 0, to: count, by: Self.pieceSize) {
-      let piece = first..<min(first + Self.pieceSize, count)
+    for piece in ReductionPlan.pieces(count) {
       let slices = (0..<plan.ranks).map { plan.slice(of: $0, count: piece.count) }
-      let own = slices[group.rank].count
-      try scratch.withScratch(total * own) { received in
+      let own = slices[group.rank]
+      try scratch.withScratch(total * own.count) { received in
         try exchange(path, piece, slices, into: received, over: group)
-        for (left, right) in sums { unroll_add(received + left * own, received + right * own, own) }
-        var numbers = nodes[0].gradients.update(path) { $0.takeNumbers() } ?? nil
-        defer { nodes[0].gradients[path] = numbers.map { .dense($0) } }
-        try numbers?.withUnsafeMutableBufferPointer {
-          try group.gather(
-            UnsafeRawBufferPointer(UnsafeBufferPointer(start: received, count: own)),
-            into: UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(rebasing: $0[piece])),
-            counts: slices.map { $0.count * MemoryLayout<Float>.size })
+        for (left, right) in sums {
+          unroll_add(received + left * own.count, received + right * own.count, own.count)
+        }
+        _ = nodes[0].gradients.updateNumbers(path) {
+          $0.withUnsafeMutableBufferPointer {
+            guard let numbers = $0.baseAddress else { return }
+            (numbers + piece.lowerBound + own.lowerBound).update(from: received, count: own.count)
+          }
         }
       }
     }
