@@ -4,7 +4,7 @@
 ///
 /// Smaller ones are rounded alone, so that the sum of some numbers is the same in any order and any grouping: that of
 /// a text is the sum of those of its parts, to the last bit.
-struct ExactSum: Sendable, Hashable {
+struct ExactSum: Sendable, Hashable, BitwiseCopyable {
   /// The sum in units of 2^-60.
   private(set) var units: Int128 = 0
   /// The sum of the terms that are not finite, or too large for 2^35 of them to fit.
@@ -32,4 +32,34 @@ struct ExactSum: Sendable, Hashable {
 
   /// The sum, rounded once.
   var value: Double { Double(units) * 0x1p-60 + others }
+}
+
+/// The sums of the losses of a text, or of the part of it that a rank measures.
+struct LossSums: Sendable, BitwiseCopyable {
+  private var total = ExactSum()
+  private var unknownTotal = ExactSum()
+  private var predictions = 0
+  private var unknown = 0
+
+  /// Sums of nothing.
+  init() {}
+
+  /// Takes the sums of an evaluation.
+  init(_ result: Perplexity) {
+    (total, unknownTotal) = (result.total, result.unknownTotal)
+    (predictions, unknown) = (result.predictions, result.unknown)
+  }
+
+  /// Adds the sums of another part.
+  mutating func add(_ other: LossSums) {
+    total.add(other.total)
+    unknownTotal.add(other.unknownTotal)
+    predictions += other.predictions
+    unknown += other.unknown
+  }
+
+  /// The mean loss in nats.
+  var nll: Double { total.value / Double(predictions) }
+  /// The mean loss of known words in nats.
+  var knownNLL: Double { (total.value - unknownTotal.value) / Double(predictions - unknown) }
 }

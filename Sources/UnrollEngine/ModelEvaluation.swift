@@ -70,7 +70,8 @@ extension LanguageModel {
           try others?.mixedLogProbabilities(targets, inputs, &state)
             ?? network.logProbabilities(ofTargets: targets, inputs: inputs, state: &state)
         }
-      case .columns: try run.columns(try text.all(), progress)
+      case .columns:
+        try run.columns(try text.all(), 0..<PerplexityProtocol.columnCount, progress)
       case .sentence, .srilm, .kenlm, .window: try run.sentences(&text, progress)
       case .lmEval:
         try run.stream(
@@ -111,12 +112,14 @@ extension LanguageModel {
   ///   - ids: The token ids.
   ///   - isKnown: `true` for each id that stands for a word of the vocabulary; all if `nil`.
   ///   - path: The path of their text, for errors.
+  ///   - columns: The columns to measure, at least one.
   ///   - progress: Called after each window.
   /// - Returns: The perplexity; words and bytes are not counted.
   /// - Throws: `TextError` if there is nothing to predict; `NotFinite` if the model's output is not
   ///   finite.
   func perplexity(
     ofColumns ids: [Int32], isKnown: [Bool]? = nil, path: String,
+    columns: Range<Int> = 0..<PerplexityProtocol.columnCount,
     _ progress: (EvaluationProgress) throws -> Void
   ) throws -> Perplexity {
     try measure(.columns, path: path) { run in
@@ -126,7 +129,7 @@ extension LanguageModel {
           id: ids[index], byteCount: 0, wordCount: 0, isUnknown: isUnknown,
           isOfUnknownWord: isUnknown)
       }
-      try run.columns(tokens, progress)
+      try run.columns(tokens, columns, progress)
     }
   }
 
@@ -239,8 +242,9 @@ struct EvaluationRun {
     }
   }
 
+  /// Predicts some of the columns of a text.
   mutating func columns(
-    _ tokens: some RandomAccessCollection<TokenInText>, _ progress: Report
+    _ tokens: some RandomAccessCollection<TokenInText>, _ columns: Range<Int>, _ progress: Report
   ) throws {
     result.tokens = tokens.count
     let (B, T) = (PerplexityProtocol.columnCount, PerplexityProtocol.columnsWindow)
@@ -248,9 +252,9 @@ struct EvaluationRun {
     let n = tokens.count / B
     guard n > 1 else { return }
     func row(_ t: Int) -> [TokenInText] {
-      (0..<B).map { tokens[tokens.index(tokens.startIndex, offsetBy: $0 * n + t)] }
+      columns.map { tokens[tokens.index(tokens.startIndex, offsetBy: $0 * n + t)] }
     }
-    var state = model.network.zeroState(columns: B)
+    var state = model.network.zeroState(columns: columns.count)
     for start in stride(from: 0, to: n - 1, by: T) {
       let end = min(start + T, n - 1)
       let inputs = (start..<end).flatMap { row($0).map(\.id) }  // [T, B]

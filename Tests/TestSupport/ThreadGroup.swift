@@ -131,10 +131,9 @@ public final class ThreadGroup: RankGroup, Sendable {
     guard parts.map(\.count) == counts, bytes.count >= counts.reduce(0, +) else { throw Mismatch() }
     var place = 0
     for part in parts {
-      for byte in part {
-        bytes[place] = byte
-        place += 1
-      }
+      UnsafeMutableRawBufferPointer(rebasing: bytes[place..<place + part.count])
+        .copyBytes(from: part)
+      place += part.count
     }
   }
 }

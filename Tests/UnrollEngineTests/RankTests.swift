@@ -4,10 +4,10 @@ import Foundation
 import TestSupport
 import Testing
 import UnrollFormat
-import UnrollNeural
 import UnrollTensors
 
 @testable import UnrollEngine
+@testable import UnrollNeural
 
 @Suite("Trainings shared by ranks") struct RankTests {
   /// Trains on R ranks, as threads.
@@ -277,24 +277,84 @@ import UnrollTensors
     }
   }
 
-  @Test("Rank 0 shows that it works while the others wait for it, and its errors are its own")
-  func signsOfLife() throws {
+  @Test("Ranks that work for different times wait for each other, and an error is each rank's own")
+  func workTogether() throws {
     for fails in [false, true] {
       let results = ThreadGroup.run(3) { group in
         let crew = try TrainingCrew(group, host: "h\(group.rank)")
-        crew.lifeSignInterval = .zero
-        return try crew.leading { isAlive in
-          for _ in 0..<10 { try isAlive() }
-          if fails { throw Broken() }
+        let found = try crew.together { isAlive in
+          for _ in 0..<5 * group.rank { try isAlive() }
+          if fails && group.rank == 1 { throw Broken() }
           return group.rank + 7
         }
+        return found
       }
-      if fails {
-        #expect(throws: Broken.self) { try results[0].get() }
-      } else {
-        #expect(try results[0].get() == 7)
+      for (rank, result) in results.enumerated() {
+        if fails && rank == 1 {
+          #expect(throws: Broken.self) { try result.get() }
+        } else {
+          #expect(try result.get() == rank + 7)
+        }
       }
-      for result in results.dropFirst() { #expect(try result.get() == nil) }
+    }
+  }
+
+  @Test(
+    "Each rank keeps only its part of the optimizer's state, and a parameter of several pieces is shared"
+  )
+  func divideState() throws {
+    try withTemporaryFolder { folder in
+      var scene = try TrainingScene(folder, .small(hidden: [1_100]))
+      scene.settings.optimizer = .adam
+      scene.settings.hyperparameters = [.learningRate: 1e-3]
+      (scene.settings.shards, scene.settings.maximumSteps) = (3, 2)
+      try expectSameBytes(scene, ranks: [2, 3])
+      let path = ParameterPath.layer(0, .weightHH)
+      let kept = try ThreadGroup.run(3) { [scene] group in
+        let run = try group.joined(scene.begin())
+        return run.optimizer.slots[.firstMoment]?[path]?.count ?? 0
+      }.map { try $0.get() }
+      #expect(kept.reduce(0, +) == 4 * 1_100 * 1_100)
+      #expect(kept.allSatisfy { abs($0 - kept[0]) <= kept[0] / 20 })
+    }
+  }
+
+  @Test("Ranks share an evaluation, and one of them may keep histograms of the whole gradients")
+  func evaluations() throws {
+    try withTemporaryFolder { folder in
+      var scene = try TrainingScene(folder, .small())
+      (scene.settings.shards, scene.settings.maximumSteps) = (4, 20)
+      let encoder = try LanguageModel.encoder(of: scene.checkpoint, path: "")
+      let retention = try RetentionText(path: "\(folder)/train.txt", old: encoder, new: encoder)
+      @Sendable func watch(
+        _ begun: TrainingRun, _ files: TrainingFiles, keeps: Bool
+      ) throws -> (losses: [[Double]], histograms: [NumberHistogram]) {
+        var run = begun
+        (run.retention, run.keepsHistograms) = (retention, keeps)
+        var losses: [[Double]] = []
+        var histograms: [NumberHistogram] = []
+        _ = try run.run(saving: files) { event, run in
+          if case .evaluation(let record, _, let kept) = event {
+            losses.append([record.validNLL, kept ?? .nan])
+          }
+          histograms += run.gradientHistograms.map(\.histogram)
+        }
+        return (losses, histograms)
+      }
+      let alone = try watch(scene.begin(), scene.files("alone"), keeps: true)
+      #expect(alone.losses.count > 2 && alone.losses.joined().allSatisfy(\.isFinite))
+      #expect(alone.histograms.count > scene.checkpoint.architecture.parameters.count)
+      for size in [2, 3, 4] {
+        let results = ThreadGroup.run(size) { [scene] group in
+          try watch(
+            group.joined(scene.begin()), scene.files("shared-\(size)"), keeps: group.rank == 0)
+        }
+        for (rank, result) in results.enumerated() {
+          let found = try result.get()
+          #expect(found.losses == alone.losses, "rank \(rank) of \(size)")
+          #expect(found.histograms == (rank == 0 ? alone.histograms : []))
+        }
+      }
     }
   }
 

@@ -115,7 +115,8 @@ private struct Measurement {
     try Self.check(architecture, settings, memory: memory)
     optimizer = Optimizer(.sgd, [:], clip: nil, for: architecture)
     model = try TrainableModel(architecture: architecture, parameters: checkpoint.parameters)
-    columns = TrainingRun.streams(ids, count: B)
+    let rows = ids.count / B
+    columns = (0..<rows).flatMap { t in (0..<B).map { b in ids[b * rows + t] } }
     self.path = path
     self.settings = settings
     state = model.zeroState(columns: B)

@@ -59,9 +59,18 @@ extension LanguageModel {
     of text: RetentionText, isOld: Bool = false,
     _ progress: (EvaluationProgress) throws -> Void = { _ in }
   ) throws -> Double {
+    try losses(of: text, isOld: isOld, progress).knownNLL
+  }
+
+  /// Measures some columns of the retention text.
+  func losses(
+    of text: RetentionText, isOld: Bool = false,
+    columns: Range<Int> = 0..<PerplexityProtocol.columnCount,
+    _ progress: (EvaluationProgress) throws -> Void
+  ) throws -> LossSums {
     let ids = isOld ? text.oldIDs : text.ids
-    let result = try perplexity(
-      ofColumns: ids, isKnown: text.isKnown, path: text.path, progress)
-    return (result.totalNLL - result.unknownNLL) / Double(result.predictions - result.unknown)
+    return LossSums(
+      try perplexity(
+        ofColumns: ids, isKnown: text.isKnown, path: text.path, columns: columns, progress))
   }
 }

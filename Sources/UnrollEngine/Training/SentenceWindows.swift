@@ -90,20 +90,23 @@ struct SentenceStream {
 }
 
 extension LanguageModel {
-  /// Returns the mean loss of the lines of a text, each from a zero state.
+  /// Measures the lines of a text, each from a zero state, or every R-th group of them.
   ///
   /// - Parameters:
   ///   - stream: The text.
+  ///   - rank: The number of the first group.
+  ///   - size: R.
   ///   - progress: Called after each group of sentences.
-  /// - Returns: The mean in nats.
+  /// - Returns: The sums of the losses.
   /// - Throws: `NotFinite` if the model's output is not finite.
-  func nll(
-    of stream: SentenceStream, _ progress: (EvaluationProgress) throws -> Void
-  ) throws -> Double {
+  func losses(
+    of stream: SentenceStream, rank: Int, of size: Int,
+    _ progress: (EvaluationProgress) throws -> Void
+  ) throws -> LossSums {
     var result = Perplexity(.sentence)
-    let size = Self.sentenceCount
-    for first in stride(from: 0, to: stream.ranges.count, by: size) {
-      let ranges = stream.ranges[first..<min(first + size, stream.ranges.count)]
+    let count = Self.sentenceCount
+    for first in stride(from: rank * count, to: stream.ranges.count, by: size * count) {
+      let ranges = stream.ranges[first..<min(first + count, stream.ranges.count)]
       for prediction in try predictions(
         ofSentences: ranges.map { Array(stream.ids[$0].dropFirst()) })
       {
@@ -114,6 +117,6 @@ extension LanguageModel {
       try progress(EvaluationProgress(perplexity: result, fraction: fraction))
     }
     guard result.totalNLL.isFinite else { throw NotFinite(path: path) }
-    return result.nll
+    return LossSums(result)
   }
 }

@@ -22,8 +22,6 @@ final class TrainingCrew {
   let group: any RankGroup
   /// The name of the host of each rank.
   let hosts: [String]
-  /// The time between two signs of life of rank 0 in a long task, far below any patience of the others.
-  var lifeSignInterval = Duration.seconds(5)
   /// `true` after a failure that all ranks know of.
   private(set) var hasFailed = false
   /// `true` after the end of the training.
@@ -88,32 +86,32 @@ final class TrainingCrew {
     return all[0].indices.map { index in all.contains { $0[index] == 1 } }
   }
 
-  /// Runs a closure at rank 0, while the other ranks wait for its end.
+  /// Runs a closure at all ranks, which wait for the slowest.
   ///
-  /// - Parameter body: Receives a closure to call often: it shows the other ranks that this one works.
-  /// - Returns: The result at rank 0; `nil` at the others.
-  /// - Throws: At rank 0 the errors of the closure; an error if the connection fails.
-  func leading<Result>(_ body: (_ isAlive: () throws -> Void) throws -> Result) throws -> Result? {
-    guard group.rank == 0 else {
-      while try broadcast(1) == 1 {}
-      return nil
-    }
-    var last = ContinuousClock.now
-    let result = Swift.Result {
-      try body {
-        guard last.duration(to: .now) > lifeSignInterval else { return }
-        last = .now
-        _ = try broadcast(1)
-      }
-    }
-    _ = try broadcast(0)
+  /// - Parameter body: Receives a closure to call often, at each rank as often as it likes: it shows the other ranks that
+  ///   this one works.
+  /// - Returns: The result of this rank.
+  /// - Throws: The errors of the closure; an error if the connection fails.
+  func together<Value>(_ body: (_ isAlive: () throws -> Void) throws -> Value) throws -> Value {
+    guard isShared else { return try body {} }
+    let result = Result { try body { _ = try areWorking(true) } }
+    while try areWorking(false) {}
     return try result.get()
   }
 
-  private func broadcast(_ value: UInt8) throws -> UInt8 {
-    var value = value
-    try withUnsafeMutableBytes(of: &value) { try group.broadcast($0) }
-    return value
+  /// Exchanges signs of life.
+  ///
+  /// - Parameter own: `true` if this rank still works.
+  /// - Returns: `true` if any rank does.
+  /// - Throws: An error if the connection fails.
+  private func areWorking(_ own: Bool) throws -> Bool {
+    var all = [UInt8](repeating: 0, count: group.size)
+    try withUnsafeBytes(of: own) { own in
+      try all.withUnsafeMutableBytes {
+        try group.gather(own, into: $0, counts: Array(repeating: 1, count: group.size))
+      }
+    }
+    return all.contains(1)
   }
 
   /// Agrees that the training ends here.

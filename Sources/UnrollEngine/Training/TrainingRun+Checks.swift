@@ -82,14 +82,20 @@ extension TrainingRun {
         + (isBySentence ? "--gradient-accumulation" : "--batch-size"))
   }
 
-  /// Returns the rows of the training text, and its windows for training by sentence.
+  /// Returns the ids of the training text, and its windows for training by sentence.
   ///
   /// - Throws: `EngineError` if there is nothing to predict.
   static func rows(
     _ data: TrainingData, train: TrainingText, valid: TrainingText, of checkpoint: Checkpoint
-  ) throws -> (streams: [Int32], sentences: SentenceWindows?, valid: SentenceStream?) {
+  ) throws -> (ids: [Int32], sentences: SentenceWindows?, valid: SentenceStream?) {
     guard data.windowKind == .sentence else {
-      return (try streams(train, count: data.columns), nil, nil)
+      let B = data.columns
+      guard train.ids.count / B > 1 else {
+        throw EngineError(
+          path: train.path, expected: "at least \(2 * B) tokens, two for each of \(B) streams",
+          found: "\(train.ids.count)", fix: "give more text, or a smaller --batch-size")
+      }
+      return (train.ids, nil, nil)
     }
     guard data.columns == 1 else {
       throw EngineError(
@@ -101,24 +107,5 @@ extension TrainingRun {
     return (
       stream.ids, SentenceWindows(stream, window: data.window), try SentenceStream(valid, encoder)
     )
-  }
-
-  /// Divides a text into the streams of a batch.
-  ///
-  /// - Throws: `EngineError` if a stream has nothing to predict.
-  static func streams(_ text: TrainingText, count B: Int) throws -> [Int32] {
-    guard text.ids.count / B > 1 else {
-      throw EngineError(
-        path: text.path, expected: "at least \(2 * B) tokens, two for each of \(B) streams",
-        found: "\(text.ids.count)", fix: "give more text, or a smaller --batch-size")
-    }
-    return streams(text.ids, count: B)
-  }
-
-  /// Returns ids as the streams of a batch, `[n, B]`: stream b is the b-th of B runs of n tokens;
-  /// the remainder is not used.
-  static func streams(_ ids: [Int32], count B: Int) -> [Int32] {
-    let n = ids.count / B
-    return (0..<n).flatMap { t in (0..<B).map { b in ids[b * n + t] } }
   }
 }

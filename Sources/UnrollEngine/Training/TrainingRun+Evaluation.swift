@@ -40,40 +40,47 @@ extension TrainingRun {
     return .evaluation(record, isBest: isBest, retentionNLL: retentionNLL)
   }
 
-  /// Returns the losses of the validation text and of the retention text, if there is one.
+  /// Measures this rank's part of the validation text and of the retention text, if there is one.
   private func measure(
     _ progress: (EvaluationProgress) throws -> Void
-  ) throws -> (valid: Double, retention: Double?) {
+  ) throws -> [LossSums] {
     let evaluated = try LanguageModel(weights, path: valid.path)
+    let (rank, size) = (crew.group.rank, crew.group.size)
+    let count = PerplexityProtocol.columnCount
+    let columns = count * rank / size..<count * (rank + 1) / size
     do {
-      let loss =
-        try validSentences.map { try evaluated.nll(of: $0, progress) }
-        ?? evaluated.perplexity(ofColumns: valid.ids, path: valid.path, progress).nll
-      return (loss, try retention.map { try evaluated.nll(of: $0, progress) })
+      var sums = LossSums()
+      if let validSentences {
+        sums = try evaluated.losses(of: validSentences, rank: rank, of: size, progress)
+      } else if !columns.isEmpty {
+        sums = LossSums(
+          try evaluated.perplexity(
+            ofColumns: valid.ids, path: valid.path, columns: columns, progress))
+      }
+      guard let retention, !columns.isEmpty else { return [sums, LossSums()] }
+      return [sums, try evaluated.losses(of: retention, columns: columns, progress)]
     } catch is NotFinite {
       throw diverged("validation loss")
     }
   }
 
-  /// Returns the losses that rank 0 measures; the other ranks wait for them.
+  /// Returns the mean losses of the validation text and of the retention text, which all ranks measure.
   ///
-  /// - Throws: The errors of measuring; `EngineError` if the parameters of a rank differ.
+  /// - Throws: The errors of measuring; `RankFailure` if the parameters of a rank differ.
   private func losses(
     _ progress: (EvaluationProgress) throws -> Void
   ) throws -> (valid: Double, retention: Double?) {
-    guard crew.isShared else { return try measure(progress) }
     let own = Result {
-      let losses = try crew.leading { isAlive in
+      let sums = try crew.together { isAlive in
         try measure {
           try progress($0)
           try isAlive()
         }
       }
-      let digest = Array(weights.weightsDigest.utf8)
-      return bytes([losses?.valid ?? 0, losses?.retention ?? .nan]) + digest
+      return bytes(sums) + (crew.isShared ? Array(weights.weightsDigest.utf8) : [])
     }
     let all = try crew.agree(own)
-    let size = 2 * MemoryLayout<Double>.size
+    let size = 2 * MemoryLayout<LossSums>.stride
     if let rank = all.firstIndex(where: { $0.dropFirst(size) != all[0].dropFirst(size) }) {
       throw RankFailure(
         rank: rank, host: crew.hosts[rank],
@@ -81,8 +88,13 @@ extension TrainingRun {
           + "  fix: this must not be: check the memory of that machine, and resume from the last state"
       )
     }
-    let losses = numbers(all[0].prefix(size), 0.0)
-    return (losses[0], retention == nil ? nil : losses[1])
+    var (valid, kept) = (LossSums(), LossSums())
+    for message in all {
+      let sums = numbers(message.prefix(size), LossSums())
+      valid.add(sums[0])
+      kept.add(sums[1])
+    }
+    return (valid.nll, retention == nil ? nil : kept.knownNLL)
   }
 
   /// Starts averaging if the loss has not improved for `averageAfter` evaluations: the trigger of

@@ -6,19 +6,23 @@ import UnrollTokenization
 
 extension TrainingRun {
   /// Remarks on an adaptive or a sampled softmax: the approximation, and tokens that are not in the order of frequency.
-  public var outputRemarks: [String] {
+  static func outputRemarks(
+    _ state: TrainingState, _ source: Checkpoint, _ train: TrainingText
+  ) -> [String] {
     let architecture = source.architecture
     if let count = state.sampledSoftmax {
       return [
         "the training loss is that of a sampled softmax with \(count) draws, an approximation; evaluations are exact"
-      ] + orderRemark(of: max(1, architecture.vocabularySize / 10))
+      ] + orderRemark(of: max(1, architecture.vocabularySize / 10), source, train)
     }
     guard !architecture.tails.isEmpty else { return [] }
-    return orderRemark(of: architecture.headSize)
+    return orderRemark(of: architecture.headSize, source, train)
   }
 
   /// Returns a remark if the first tokens of the vocabulary are not the frequent ones of the training text.
-  private func orderRemark(of first: Int) -> [String] {
+  private static func orderRemark(
+    of first: Int, _ source: Checkpoint, _ train: TrainingText
+  ) -> [String] {
     var counts = [Int](repeating: 0, count: source.architecture.vocabularySize)
     for id in train.ids { counts[Int(id)] += 1 }
     // Special tokens stand at the beginning of any list.

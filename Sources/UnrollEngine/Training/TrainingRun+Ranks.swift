@@ -27,8 +27,17 @@ extension TrainingRun {
         OwnedParameters(
           run.plan, rank: group.rank, of: run.source.architecture,
           isSampled: run.state.sampledSoftmax != nil))
+      run.keepOwnStreams()
     }
     return (run, notes)
+  }
+
+  /// Forgets the streams of other ranks.
+  private mutating func keepOwnStreams() {
+    guard sentences == nil else { return }
+    let own = plan.columns(ofRank: crew.group.rank, of: state.data.columns)
+    ids = Array(ids[own.lowerBound * rows..<own.upperBound * rows])
+    firstStream = own.lowerBound
   }
 
   /// Compares the facts of all ranks with those of rank 0.
@@ -74,7 +83,7 @@ extension TrainingRun {
     return [
       "version\t\(UnrollVersion.producer)", "training text\tsha256 \(train.digest)",
       "validation text\tsha256 \(valid.digest)",
-      "tokens of the training text\tchecksum \(streams.withUnsafeBytes(maskedChecksum))",
+      "tokens of the training text\tchecksum \(ids.withUnsafeBytes(maskedChecksum))",
       "model\tweights_digest \(weights.weightsDigest)", "step\t\(state.step)",
       "number of settings\t\(settings.count)",
     ] + settings + [Instructions.current]

@@ -124,9 +124,9 @@ extension TrainingRun {
 
   /// Returns the tokens of rows and streams, `[rows, streams]`.
   private func tokens(_ rows: Range<Int>, _ own: Range<Int>) -> [Int32] {
-    let B = state.data.columns
-    guard own.count < B else { return Array(streams[rows.lowerBound * B..<rows.upperBound * B]) }
-    return rows.flatMap { streams[$0 * B + own.lowerBound..<$0 * B + own.upperBound] }
+    rows.flatMap { row in
+      own.map { stream in ids[(stream - firstStream) * self.rows + row] }
+    }
   }
 
   /// Gathers the carried states of all streams, and at rank 0 the whole state of the optimizer, to be saved.

@@ -27,8 +27,14 @@ public struct TrainingRun {
   /// The best weights so far, if the schedule rolls back to them.
   var bestParameters: ParameterTree<Tensor>?
   var entry: ProvenanceEntry
-  /// `[rows, B]` the ids of the training text as streams of a batch.
-  let streams: [Int32]
+  /// `[streams, rows]` the ids of this rank's streams of the training text: the b-th of B runs of `rows` ids is stream b.
+  var ids: [Int32]
+  /// The length of the streams in tokens.
+  let rows: Int
+  /// The first stream of `ids`.
+  var firstStream = 0
+  /// Remarks on an adaptive or a sampled softmax: the approximation, and tokens that are not in the order of frequency.
+  public let outputRemarks: [String]
   /// The number of evaluations without improvement after which training ends; `nil` for no limit.
   ///
   /// It is not part of the state: a resumed run has its own.
@@ -86,11 +92,13 @@ public struct TrainingRun {
     var source = checkpoint
     (source.optimizer, source.training) = (nil, nil)
     self.source = source
-    self.train = train
+    self.train = train.withoutTokens
     self.valid = valid
-    (streams, sentences, validSentences) = try Self.rows(
+    (ids, sentences, validSentences) = try Self.rows(
       state.data, train: train, valid: valid, of: checkpoint)
-    if sentences != nil { state.data.tokens = streams.count }
+    if sentences != nil { state.data.tokens = ids.count }
+    rows = ids.count / state.data.columns
+    outputRemarks = Self.outputRemarks(state, source, train)
     try Self.checkShards(of: state)
     try Self.checkSampledSoftmax(of: state, checkpoint.architecture)
     try Self.check(state.data, architecture, optimizer, settings.regularization, memory: memory)
@@ -148,11 +156,13 @@ public struct TrainingRun {
     var source = checkpoint
     source.provenance.removeLast()
     self.source = source
-    self.train = train
+    self.train = train.withoutTokens
     self.valid = valid
-    (streams, sentences, validSentences) = try Self.rows(
+    (ids, sentences, validSentences) = try Self.rows(
       state.data, train: train, valid: valid, of: checkpoint)
-    let tokens = sentences == nil ? train.ids.count : streams.count
+    let tokens = ids.count
+    rows = tokens / state.data.columns
+    outputRemarks = Self.outputRemarks(state, source, train)
     guard changes.allowsOtherTexts || tokens == state.data.tokens else {
       throw EngineError(
         path: path, expected: "the \(tokens) tokens of \(train.path)",
@@ -259,7 +269,4 @@ public struct TrainingRun {
   public var predictionsOfEpoch: Int {
     sentences?.predictions(before: state.data.cursor) ?? state.data.cursor * state.data.columns
   }
-
-  /// The length of the streams in tokens.
-  var rows: Int { streams.count / state.data.columns }
 }

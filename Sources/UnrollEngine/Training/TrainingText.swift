@@ -14,7 +14,7 @@ public struct TrainingText: Sendable {
   public var count: Int { ids.count }
   /// The number of words outside the vocabulary, replaced by the unknown token.
   public var unknown: Int { unknowns.reduce(0, +) }
-  let ids: [Int32]
+  private(set) var ids: [Int32]
   /// The indices of the ids at which lines begin.
   let lineStarts: [Int]
   /// The number of out-of-vocabulary words of each line.
@@ -40,6 +40,11 @@ public struct TrainingText: Sendable {
     self.path = path
     digest = UnrollFormat.digest(of: try MappedFile(path: path))
     (ids, lineStarts, unknowns) = try Self.ids(path: path, encoder: encoder, progress: progress)
+  }
+
+  /// The text without its tokens: its name and digest.
+  var withoutTokens: TrainingText {
+    TrainingText(path: path, digest: digest, ids: [], lineStarts: [], unknowns: [])
   }
 
   private init(path: String, digest: String, ids: [Int32], lineStarts: [Int], unknowns: [Int]) {

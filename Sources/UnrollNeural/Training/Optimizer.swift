@@ -102,7 +102,9 @@ public struct Optimizer: Sendable {
   }
 
   /// Returns the averages of the parameters that ASGD keeps; none for other optimizers and before the first
-  /// step. With other ranks, they must have been gathered.
+  /// step.
+  ///
+  /// With other ranks, they must have been gathered.
   public func averages(for architecture: Architecture) -> ParameterTree<Tensor>? {
     guard kind == .asgd, groups.contains(where: { $0.step > 0 }) else { return nil }
     return whole(.average).tensors(of: architecture)

@@ -85,12 +85,13 @@ public struct OwnedParameters: Sendable {
     return all
   }
 
-  /// Returns the sums of the squares of the gradients of parameters that ranks own, the same on every rank.
+  /// Sums the squares of the gradients of parameters that ranks own.
   ///
   /// - Parameters:
   ///   - trained: The parameters that are trained.
   ///   - model: A model whose gradients are summed over the ranks.
   ///   - group: The ranks.
+  /// - Returns: The sum of each parameter, the same on every rank.
   /// - Throws: An error if the connection fails.
   public func squares(
     _ trained: [ParameterPath], of model: TrainableModel, over group: any RankGroup
