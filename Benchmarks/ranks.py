@@ -1,8 +1,9 @@
 """Step times of one and two ranks, on one machine and over a limited link, beside PyTorch's DistributedDataParallel (gloo).
 
-usage: ranks.py UNROLL PYTHON FOLDER [STEPS]
+usage: ranks.py UNROLL PYTHON FOLDER [STEPS [TURNS]]
 PYTHON has torch. Needs mpirun.openmpi; as root on Linux also two hosts as network namespaces, whose link `tc` limits.
-Weak scaling: 20 streams of 35 tokens for each rank, one thread each. Prints rows of a Markdown table.
+Weak scaling: 20 streams of 35 tokens for each rank, one thread each. Both programs run in turn. Prints rows of a Markdown table:
+medians of the turns, and the range of their ratios.
 """
 import json
 import os
@@ -15,7 +16,7 @@ import threading
 import time
 
 UNROLL, PYTHON, FOLDER = os.path.abspath(sys.argv[1]), sys.argv[2], pathlib.Path(sys.argv[3]).resolve()
-STEPS = int(sys.argv[4]) if len(sys.argv) > 4 else 12
+STEPS, TURNS = (int(sys.argv[n]) if len(sys.argv) > n else default for n, default in ((4, 8), (5, 3)))
 V, H, B, T = 33278, 650, 20, 35
 PEER = r"""
 import os, statistics, sys, time
@@ -161,25 +162,35 @@ def limit(rate):
         shell(f"ip netns exec h{n} tc qdisc replace dev v{n} root tbf rate {rate} burst 1mb latency 50ms")
 
 
+def middle(pairs, index):
+    return statistics.median(pair[index] for pair in pairs)
+
+
 def row(name, own, other):
-    print(f"| {name} | {own[0] * 1e3:,.0f} ms | {own[1]} MiB | {other[0] * 1e3:,.0f} ms | {other[1]} MiB | "
-          f"**{other[0] / own[0]:.2f}** |", flush=True)
+    """Measures both in turn and prints a row."""
+    ours, theirs = [], []
+    for _ in range(TURNS):
+        ours.append(own())
+        theirs.append(other())
+    ratios = [b[0] / a[0] for a, b in zip(ours, theirs)]
+    print(f"| {name} | {middle(ours, 0) * 1e3:,.0f} ms | {middle(ours, 1):.0f} MiB | {middle(theirs, 0) * 1e3:,.0f} ms | "
+          f"{middle(theirs, 1):.0f} MiB | **{statistics.median(ratios):.2f}** ({min(ratios):.2f} to {max(ratios):.2f}) |", flush=True)
 
 
 write_texts()
 local = ["mpirun.openmpi", "--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "-np", "2"]
 print("| ranks and link | unroll, step | largest process | PyTorch DDP, step | largest process | ratio |")
 print("|---|---|---|---|---|---|")
-row("1 rank, 20 streams", unroll(1, []), peer(1))
-row("2 ranks, 40 streams, shared memory (gloo: loopback)", unroll(2, local), peer(2))
-own = unroll(1, [], shards=2)
-print(f"| 1 rank, 40 streams, 2 shards | {own[0] * 1e3:,.0f} ms | {own[1]} MiB | | | |", flush=True)
+row("1 rank, 20 streams", lambda: unroll(1, []), lambda: peer(1))
+row("2 ranks, 40 streams, shared memory (gloo: loopback)", lambda: unroll(2, local), lambda: peer(2))
+alone = [unroll(1, [], shards=2) for _ in range(TURNS)]
+print(f"| 1 rank, 40 streams, 2 shards | {middle(alone, 0) * 1e3:,.0f} ms | {middle(alone, 1):.0f} MiB | | | |", flush=True)
 if os.geteuid() == 0 and sys.platform == "linux":
     hosts_down()
     launcher = hosts_up()
     try:
         for rate in ("10gbit", "1gbit"):
             limit(rate)
-            row(f"2 ranks, 40 streams, {rate[:-4]} Gb/s", unroll(2, launcher), peer(2, hosts=True))
+            row(f"2 ranks, 40 streams, {rate[:-4]} Gb/s", lambda: unroll(2, launcher), lambda: peer(2, hosts=True))
     finally:
         hosts_down()

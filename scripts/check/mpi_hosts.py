@@ -96,8 +96,8 @@ def write_texts():
 def launcher(ranks):
     """The command that starts ranks, one on each host."""
     addresses = [f"10.77.0.1{n}" for n in range(ranks)]
-    # At 200 Mb/s a step takes half as long again with one connection. The hosts share processors: a rank that waits yields.
-    options = {"plm_rsh_agent": f"{FOLDER}/enter", "btl": "tcp,self", "btl_tcp_links": "2",
+    # The hosts share processors: a rank that waits yields.
+    options = {"plm_rsh_agent": f"{FOLDER}/enter", "btl": "tcp,self",
                "btl_tcp_if_include": "10.77.0.0/24", "oob_tcp_if_include": "10.77.0.0/24", "mpi_yield_when_idle": "1"}
     return ["mpirun.openmpi", "--allow-run-as-root", "--bind-to", "none", "-np", str(ranks),
             "--host", ",".join(f"{address}:1" for address in addresses),
