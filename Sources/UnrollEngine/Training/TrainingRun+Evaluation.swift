@@ -36,7 +36,7 @@ extension TrainingRun {
   }
 
   /// Returns the losses of the validation text and of the retention text, if there is one.
-  private func measure(
+  func measure(
     _ progress: (EvaluationProgress) throws -> Void
   ) throws -> (valid: Double, retention: Double?) {
     let evaluated = try LanguageModel(weights, path: valid.path)
