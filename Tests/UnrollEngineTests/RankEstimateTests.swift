@@ -196,10 +196,13 @@ import UnrollTensors
           }
           try run.model.replaceParameters(by: broken)
         })
-      for (failing, results) in [(2, stepping), (0, evaluating)] {
+      for (failing, quantity, results) in [
+        (2, "loss", stepping), (0, "validation loss", evaluating),
+      ] {
         for (rank, result) in results.enumerated() {
           if rank == failing {
-            #expect(throws: Diverged.self) { try result.get() }
+            let error = #expect(throws: Diverged.self) { try result.get() }
+            #expect(error?.quantity == quantity)
           } else {
             #expect(throws: RankFailure.self) { try result.get() }
           }
