@@ -135,6 +135,7 @@ extension TrainingRun {
 
   /// Returns the seconds of an evaluation.
   private mutating func secondsOfEvaluation(measuring length: Duration) throws -> Double {
+    guard !crew.isShared else { return try secondsOfSharedEvaluation(measuring: length) }
     var probe = EvaluationProbe(length: length)
     do {
       _ = try evaluate { try probe.add($0) }
@@ -144,13 +145,15 @@ extension TrainingRun {
     }
   }
 
-  /// Takes steps until none are left or the time is up.
+  /// Takes steps until none are left or the time is up; ranks agree on their number.
   private mutating func timeSteps(
     count: Int, limit: Duration
   ) throws -> (count: Int, predictions: Int, seconds: Double) {
     let start = ContinuousClock.now
     var (done, predictions) = (0, 0)
-    while done < count, done == 0 || start.duration(to: .now) < limit {
+    while done < count {
+      let isOver = done > 0 && start.duration(to: .now) >= limit
+      guard try !crew.any(.success([isOver]))[0] else { break }
       // Starts the epoch again at its end: evaluations are counted separately.
       if state.data.cursor >= rows - 1 { state.data.cursor = 0 }
       predictions += try step().predictions

@@ -9,20 +9,22 @@ struct EstimateReport: Encodable {
   private let predictions: Int
   private let seconds: Double
   private let tokensPerSecond: Double?
-  /// The peak memory of the process so far; the rest of the work needs no more.
+  /// The peak memory of the process so far, of all ranks the largest; the rest of the work needs no more.
   private let memoryBytes: Int
   private let measuredShare: Double
+  private let ranks: RankEstimateReport?
 
-  init(_ work: WorkEstimate) {
+  init(_ work: WorkEstimate, _ ranks: RankEstimate? = nil) {
     predictions = Int(min(work.predictions, 1e18))
     seconds = work.seconds
     tokensPerSecond = work.seconds > 0 ? work.predictions / work.seconds : nil
     measuredShare = work.share
-    memoryBytes = Self.peakMemory
+    memoryBytes = ranks?.memory ?? Self.peakMemory
+    self.ranks = ranks.map(RankEstimateReport.init)
   }
 
   /// The peak memory of this process in bytes.
-  private static var peakMemory: Int {
+  static var peakMemory: Int {
     #if os(Linux)
       // rusage also counts the program that started the process.
       let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
@@ -49,5 +51,6 @@ struct EstimateReport: Encodable {
     }
     Output.result("memory          \(Output.grouped(memoryBytes >> 20)) MiB")
     Output.result(String(printf: "measured        %.1f %% of the work", 100 * measuredShare))
+    ranks?.print()
   }
 }

@@ -148,13 +148,7 @@ struct TrainingVerb: ParsableArguments {
     run.patience = patience
     defer { group?.close(code: Ending.failure) }
     run.keepsHistograms = tensorboard != nil && !Launcher.isQuiet
-    guard !estimate else {
-      let work = try Progress.during("measuring") { try run.estimate() }
-      if work.predictions == 0 {
-        Output.note("note: nothing is left to do after step \(run.state.step)")
-      }
-      return try EstimateReport(work).print(json: json)
-    }
+    guard !estimate else { return try printEstimate(of: &run) }
     let firstStep = run.state.step
     // A closed standard output must not end the training.
     signal(SIGPIPE, SIG_IGN)

@@ -341,12 +341,32 @@ def check_link():
     return f"{size / 1e6:.1f} MB a step; " + ", ".join(found)
 
 
+def check_estimate():
+    """An estimate finds the bandwidth of the link, and predicts the steps that it measures."""
+    limit("200mbit")
+    job = Job(2, "train", "--train", "train.txt", "--valid", "valid.txt", "--hidden-size", "1000", "--num-layers", "1", "--embedding-size",
+              "16", "--bptt", "5", "--batch-size", "8", "--threads", "1", "-o", "long.unroll.h5", "--estimate", "--json")
+    code = job.finish(60)
+    limit("1gbit")
+    expect(code == 0 and not list(FOLDER.glob("h?/long.*")), f"exit code {code}, or a file was written: {job.said()}")
+    found = json.loads((FOLDER / "job.log").read_text())["ranks"]
+    expect(found["hosts"] == 2 and not found["is_shared_memory"], f"not two hosts: {found}")
+    megabits = found["bits_per_second"] / 1e6
+    # Each burst of 1 MB is sent at once.
+    expect(130 < megabits < 220, f"found {megabits:.0f} Mb/s on a link of 200")
+    expect(1 <= found["sent_bytes"] / found["dense_bytes"] < 1.01, f"a step sends other bytes than D: {found}")
+    predicted, seconds = found["predicted"][0], found["computation_seconds"] + found["communication_seconds"]
+    expect(predicted["ranks"] == 2 and abs(seconds / predicted["seconds_per_step"] - 1) < 0.2,
+           f"a step takes {seconds:.3f} s; predicted are {predicted['seconds_per_step']:.3f} s")
+    return f"{megabits:.0f} Mb/s, {seconds * 1e3:.0f} ms a step (predicted {predicted['seconds_per_step'] * 1e3:.0f})"
+
+
 def main():
     build_hosts()
     write_texts()
     for steps in 40, STEPS:
         alone(*train(f"whole{steps}", steps))
-    for check in check_bytes, check_cable, check_disk, check_text, check_kill, check_link:
+    for check in check_bytes, check_cable, check_disk, check_text, check_kill, check_link, check_estimate:
         name = check.__name__.removeprefix("check_")
         start = time.monotonic()
         try:

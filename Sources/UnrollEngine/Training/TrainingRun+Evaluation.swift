@@ -41,7 +41,7 @@ extension TrainingRun {
   }
 
   /// Measures this rank's part of the validation text and of the retention text, if there is one.
-  private func measure(
+  func measure(
     _ progress: (EvaluationProgress) throws -> Void
   ) throws -> [LossSums] {
     let evaluated = try LanguageModel(weights, path: valid.path)

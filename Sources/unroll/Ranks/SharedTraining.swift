@@ -9,15 +9,10 @@ import UnrollNeural
 extension TrainingVerb {
   /// Refuses a launcher without an MPI library, before hours of reading.
   ///
-  /// - Throws: `Refusal` if there is none, or for an estimate.
+  /// - Throws: `Refusal` if there is none.
   func checkLauncher() throws {
     guard Launcher.isShared else { return }
     try MPIGroup.load()
-    guard estimate else { return }
-    throw Refusal(
-      "--estimate measures one process: expected no MPI launcher; found one\n"
-        + "  fix: run it without mpirun; docs/how-to/many-machines.md has the formula for several machines"
-    )
   }
 
   /// Shares a training with the other processes of a launcher, if there are any.
