@@ -72,6 +72,16 @@ struct PreparedText: ~Copyable {
   var path: String { lines.path }
   /// The share of the text that was read.
   var fraction: Double? { lines.fraction }
+  /// The size of a plain file; `nil` for pipes and for compressed files.
+  var plainSize: Int? { lines.plainSize }
+
+  /// Goes on to a part behind the lines that were read.
+  ///
+  /// - Throws: `TextError` if the text is no plain file, or cannot be read.
+  mutating func go(to part: TextPart) throws(TextError) {
+    isAtStart = false
+    try lines.restrict(to: part)
+  }
 
   /// Returns the next line as the model reads it, or `nil` at the end.
   ///

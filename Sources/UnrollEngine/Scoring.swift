@@ -176,10 +176,22 @@ extension LanguageModel {
     text path: String, _ settings: ScoreSettings, adapting: inout (any AdaptingScorer)?,
     _ body: (SentenceScore, _ fraction: Double?) throws -> Void
   ) throws {
-    let lineLimit = settings.answersEachLine || adapting != nil ? 1 : Self.sentenceCount
     var reader = try PreparedText(
       path: path, for: encoder.tokenizer, settings.preparation,
       isInteractive: settings.answersEachLine)
+    try score(&reader, settings, adapting: &adapting, body)
+  }
+
+  /// Scores the lines that a reader has not read yet; otherwise as above.
+  ///
+  /// - Throws: The errors of `score(text:_:_:)` and of the adaptation.
+  func score(
+    _ reader: inout PreparedText, _ settings: ScoreSettings,
+    adapting: inout (any AdaptingScorer)?,
+    _ body: (SentenceScore, _ fraction: Double?) throws -> Void
+  ) throws {
+    let path = reader.path
+    let lineLimit = settings.answersEachLine || adapting != nil ? 1 : Self.sentenceCount
     try settings.checkMixture()
     var segmentation = try Segmentation(settings.segmentation, settings.preparation)
     let scorer = WordScorer(self, settings.boundary)

@@ -210,7 +210,7 @@ public struct LineReader: ~Copyable {
   }
 
   /// The number of bytes of plain text before the next line.
-  private var offset: Int { Int(gztell(file)) - (buffer.count - position) }
+  var offset: Int { Int(gztell(file)) - (buffer.count - position) }
 
   /// `true` if a carriage return ends a line.
   var endsAtReturns: Bool { lineEnds == .universal }

@@ -39,9 +39,10 @@ public struct TextPart: Sendable, Hashable, CustomStringConvertible {
 extension LineReader {
   /// Skips the lines before a part, and ends behind its last line.
   ///
-  /// Lines keep their numbers. To count them, the text before the part is read.
+  /// Lines keep their numbers. To count them, the text before the part is read, but not twice: a reader goes on from
+  /// one part to a later one.
   ///
-  /// - Parameter part: The part.
+  /// - Parameter part: The part, behind all that were read.
   /// - Throws: `TextError` if the text is no plain file, or cannot be read.
   package mutating func restrict(to part: TextPart) throws(TextError) {
     guard let size = plainSize else {
@@ -54,8 +55,9 @@ extension LineReader {
     }
     let range = part.range(of: size)
     end = range.upperBound
-    guard range.lowerBound > 0 else { return }
-    var rest = range.lowerBound - 1
+    var rest = range.lowerBound - 1 - offset
+    // The next line begins in the part or behind it.
+    guard rest >= 0 else { return }
     var wasReturn = false
     while rest > 0 {
       let bytes = try peek(min(rest, 1 << 16))

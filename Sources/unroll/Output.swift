@@ -24,7 +24,14 @@ enum Output {
       }
       shown = Array(String(String.UnicodeScalarView(text)).utf8)
     }
-    guard writeAll(shown, to: STDOUT_FILENO) else {
+    try lines(shown)
+  }
+
+  /// Writes lines of the result at once; all others must be, too, or come behind them.
+  ///
+  /// - Throws: `FileError` if they cannot be written.
+  static func lines(_ bytes: [UInt8]) throws(FileError) {
+    guard writeAll(bytes, to: STDOUT_FILENO) else {
       throw FileError("write results", path: "standard output")
     }
   }

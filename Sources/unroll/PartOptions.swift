@@ -89,18 +89,6 @@ struct EvaluationPartOptions: ParsableArguments {
   }
 }
 
-/// Refuses to do the same work in each process that an MPI launcher started.
-///
-/// - Parameter part: The part that this process takes; `nil` for the whole text.
-/// - Throws: `Refusal`.
-func checkLauncher(part: TextPart?) throws {
-  guard Launcher.isShared, part == nil else { return }
-  throw Refusal(
-    "expected one process; found those of an MPI launcher, each of which would do the whole work\n"
-      + "  fix: start it without mpirun; to share a text out, give each process its --part, or use `unroll evaluate` "
-      + "(docs/how-to/large-texts.md)")
-}
-
 extension TextPart: ExpressibleByArgument {
   /// Reads `k/n`.
   public init?(argument: String) { self.init(argument) }

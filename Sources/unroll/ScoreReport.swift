@@ -43,29 +43,7 @@ struct ScoreStyle {
   func scaled(_ nats: Double?) -> Double? { nats.map { $0 / base.logarithm } }
 }
 
-/// Sums over the lines of a text, for notes.
-struct ScoreTotals {
-  /// The number of lines of the text.
-  private(set) var lines = 0
-  private var linesWithUnknown = 0
-  private var unknownWords = 0
-  private var unknownTokens = 0
-  private var logProbability = 0.0
-  private(set) var predictions = 0
-
-  /// Adds a line.
-  mutating func add(_ sentence: SentenceScore) {
-    lines += 1
-    unknownWords += sentence.words.count { $0.isUnknown }
-    unknownTokens += sentence.oovCount
-    linesWithUnknown += sentence.oovCount > 0 ? 1 : 0
-    logProbability += sentence.logProbability ?? 0
-    predictions += sentence.tokens.count { $0.logProbability != nil }
-  }
-
-  /// The mean negative log-probability of a token in nats; `nil` if none is predicted.
-  var nll: Double? { predictions > 0 ? -logProbability / Double(predictions) : nil }
-
+extension ScoreTotals {
   /// Returns the note on unknown words; `nil` if there are none.
   func unknownNote(_ style: ScoreStyle) -> String? {
     guard unknownTokens > 0 else { return nil }
@@ -104,11 +82,6 @@ struct ScoreTotals {
       return "each has the probability of unknown words as a whole, less the penalty"
     }
   }
-}
-
-extension SentenceScore {
-  /// The number of tokens for unknown text and of left-out parts of the line.
-  fileprivate var oovCount: Int { unknownCount + leftOutCount }
 }
 
 /// A line and its scores in their printed form.

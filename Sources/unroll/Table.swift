@@ -20,7 +20,8 @@ enum TableForm {
     }
   }
 
-  private static let isTerminal = isatty(STDOUT_FILENO) == 1
+  /// `true` if people see the output as it is; the output of an MPI launcher goes on, though some give ranks a terminal.
+  private static let isTerminal = isatty(STDOUT_FILENO) == 1 && !Launcher.isShared
 
   /// Returns a cell with control characters and line ends escaped.
   ///

@@ -168,13 +168,10 @@ struct Score: ParsableCommand {
       excludes: carry || windows.context != nil || pairs || nbest || latticeOptions.lattice
         || mixtureOptions.isGiven
         || stateOptions.states != nil || unknown?.leavesOut == true)
-    guard
-      parts.part == nil
-        || (!carry && !pairs && !nbest && !latticeOptions.lattice && words == nil
-          && !dynamicOptions.isGiven && stateOptions.states == nil && !shown.isGiven)
-    else {
+    guard parts.part == nil || !wholeTextOptions.contains(where: \.isGiven) else {
+      let names = wholeTextOptions.map(\.name)
       throw ValidationError(
-        "--part cannot be combined with --carry, --pairs, --nbest, --lattice, --words, --dynamic, --cache, --states, --report or --plot."
+        "--part cannot be combined with \(names.dropLast().joined(separator: ", ")) or \(names.last ?? "")."
       )
     }
     guard stateOptions.states == nil || windows.context == nil else {
@@ -189,7 +186,7 @@ struct Score: ParsableCommand {
   }
 
   func run() throws {
-    try checkLauncher(part: parts.part)
+    guard !Launcher.isShared || parts.part != nil else { return try runShared() }
     let force = stateOptions.force
     try shown.check(
       inputs: [options.path, text] + [beside.baseline].compactMap { $0 }, replacing: force,
@@ -209,23 +206,8 @@ struct Score: ParsableCommand {
     if pairs { return try comparePairs(model, mixture, weights: checkpoint.statedDigest) }
     if nbest { return try rescore(model, mixture) }
     warnOfLineEnds(inText: text, model.encoder, isLowered: preparation.lowercase)
-    var settings = ScoreSettings()
-    settings.carriesState = carry
-    settings.window = try windows.window(of: model)
-    settings.wantsEntropies = level != .sentence
-    settings.segmentation = words
-    settings.boundary = level == .word ? boundary : nil
-    settings.preparation = preparation.preparation
-    settings.preparation.part = parts.part
-    settings.answersEachLine = flush
-    settings.guesses = guesses ?? 0
-    settings.mixture = mixture
-    let style = ScoreStyle(
-      level: level, base: base ?? (level == .sentence ? .e : .two), boundary: boundary,
-      unknown: unknown, form: csv ? .csv : .tsv,
-      protocolName: settings.window != nil ? "window" : carry ? "stream" : "sentence",
-      window: settings.window.map { model.description(of: $0, crossesLines: carry) },
-      guesses: settings.guesses, adaptation: dynamic?.description ?? cached?.description)
+    let settings = try settings(model, mixture)
+    let style = style(model, settings, adaptation: dynamic?.description ?? cached?.description)
     let states = try stateOptions.file(
       of: model, level: level, carry: carry,
       inputs: [options.path, text] + [words].compactMap { $0 })
@@ -257,12 +239,7 @@ struct Score: ParsableCommand {
     try dynamicOptions.save(dynamic, text: text, replacing: stateOptions.force)
     try states?.finish()
     if totals.lines == 0, hasHeader { printHeader(style) }
-    let warning = totals.nll.flatMap {
-      warningOfGuessing(nll: $0, count: totals.predictions, vocabularySize: model.vocabularySize)
-    }
-    let empty =
-      totals.lines == 0 && parts.part == nil ? "note: \(printable(text)): the text is empty" : nil
-    for note in [empty, totals.unknownNote(style), warning].compactMap({ $0 }) {
+    for note in self.notes(totals, model, style) {
       Output.note(note)
       notes.append(note)
     }
@@ -292,21 +269,5 @@ struct Score: ParsableCommand {
   private func printHeader(_ style: ScoreStyle) {
     guard !json, !shown.printsFigure else { return }
     Output.result(style.form.row(style.header))
-  }
-
-  private func notes(_ model: LanguageModel) -> [String] {
-    var notes: [String] = []
-    let isPadded = windows.context != nil && windows.pad != "none"
-    if !model.predictsFirstTokens && !carry && !isPadded {
-      notes.append(
-        "note: sentences of this model have no start token: the first token of each line is not predicted"
-      )
-    }
-    if level == .word, boundary == .after, model.wordBoundaries.marking == .none {
-      notes.append(
-        "note: the tokens of this model do not show where words begin or end: surp is the sum over a "
-          + "word's tokens, without the probability that the word ends there")
-    }
-    return notes
   }
 }

@@ -1,5 +1,6 @@
 // The ranks that an MPI launcher started.
 
+import ArgumentParser
 import CUnrollGroup
 import UnrollNeural
 import UnrollTensors
@@ -133,5 +134,20 @@ final class MPIGroup: RankGroup {
     guard !isClosed else { return }
     isClosed = true
     guard !isBroken, unroll_group_close() == 0 else { return unroll_group_abort(code) }
+  }
+
+  /// Runs the work that the ranks share, and ends the communication.
+  ///
+  /// - Parameter work: The work; all ranks know of its errors.
+  /// - Throws: `ExitCode`, after rank 0 has printed the reason.
+  func run(_ work: (MPIGroup) throws -> Void) throws {
+    do {
+      try work(self)
+    } catch {
+      if !Launcher.isQuiet || error is GroupError { Output.failure(error) }
+      close(code: Ending.failure)
+      throw ExitCode(Ending.failure)
+    }
+    close(code: 0)
   }
 }

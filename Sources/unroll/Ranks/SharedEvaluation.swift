@@ -1,6 +1,5 @@
 // An evaluation that several processes of an MPI launcher share.
 
-import ArgumentParser
 import Foundation
 import UnrollEngine
 import UnrollFormat
@@ -32,16 +31,10 @@ extension Evaluate {
     mine.parts.parts.part = part
     let own = Result { try mine.measuredPart() }
     // Ranks wait for the slowest one as long as it takes; the launcher ends the job of a lost process.
-    let group = try MPIGroup(patience: 1_000_000)
-    do {
+    try MPIGroup(patience: 1_000_000).run { group in
       let all = try PerplexityPart.gathered(own, group, host: Launcher.host)
       if !Launcher.isQuiet { try printMerged(all) }
-    } catch {
-      if !Launcher.isQuiet || error is GroupError { Output.failure(error) }
-      group.close(code: Ending.failure)
-      throw ExitCode(Ending.failure)
     }
-    group.close(code: 0)
   }
 }
 
