@@ -31,7 +31,7 @@ import UnrollTokenization
     return (text, totals)
   }
 
-  /// What the ranks of a test do otherwise than they should.
+  /// Faults of the ranks of a test.
   private struct Faults: Sendable {
     /// The rank whose rows fail, and the line.
     var failing: (rank: Int, line: Int)?

@@ -77,6 +77,8 @@ public struct RankEstimate: Sendable, Hashable {
 public struct StepTraffic: Sendable, Hashable {
   /// The bytes of the parameters that are exchanged as a whole: D of the formula.
   public var denseBytes: Int
+  /// The bytes of the sums of squares behind the norm of the gradient.
+  var squareBytes = 0
   /// Matrices of which only the rows of tokens in a step are exchanged.
   var tables: [Table] = []
   /// The number of different tokens in a step, by the number of ranks.
@@ -101,6 +103,6 @@ public struct StepTraffic: Sendable, Hashable {
       sum + table.rowBytes
         * (min(table.rows, own + table.drawn) + min(table.rows, all + table.drawn))
     }
-    return Double(2 * denseBytes + rows) * Double(R - 1) / Double(R)
+    return Double(2 * denseBytes + squareBytes + rows) * Double(R - 1) / Double(R)
   }
 }

@@ -89,6 +89,8 @@ extension TrainingRun {
       let bytes = (shape.elementCount ?? 0) * MemoryLayout<Float>.size
       guard let drawn = rowsBesidesTokens(path) else {
         traffic.denseBytes += bytes
+        traffic.squareBytes +=
+          optimizer.owned?.bytesOfSquares(path, count: shape.elementCount ?? 0) ?? 0
         continue
       }
       traffic.tables.append(

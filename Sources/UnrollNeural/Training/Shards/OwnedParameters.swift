@@ -33,7 +33,18 @@ public struct OwnedParameters: Sendable {
   }
 
   /// `true` if ranks own slices of a parameter.
-  func contains(_ path: ParameterPath) -> Bool { paths.contains(path) }
+  public func contains(_ path: ParameterPath) -> Bool { paths.contains(path) }
+
+  /// Returns the bytes of the sums of squares that all ranks together gather for a parameter.
+  ///
+  /// - Parameters:
+  ///   - path: The parameter.
+  ///   - count: The number of its numbers.
+  /// - Returns: The bytes, 0 for a parameter that ranks do not own.
+  public func bytesOfSquares(_ path: ParameterPath, count: Int) -> Int {
+    guard contains(path) else { return 0 }
+    return ReductionPlan.pieces(count).count * Int(UNROLL_SUM_PARTS) * MemoryLayout<Double>.stride
+  }
 
   /// Returns the slices of this rank in an array of `count` numbers, in order.
   func slices(count: Int) -> [Range<Int>] {
@@ -175,7 +186,7 @@ extension TrainableModel {
   ///
   /// - Parameters:
   ///   - trained: The parameters that were updated.
-  ///   - owned: Those of which ranks own slices.
+  ///   - owned: The parameters of which ranks own slices.
   ///   - group: The ranks.
   /// - Throws: An error if the connection fails.
   public func gatherParameters(
@@ -190,7 +201,7 @@ extension TrainableModel {
   ///
   /// - Parameters:
   ///   - trained: The parameters that have summed gradients.
-  ///   - owned: Those of which ranks own slices.
+  ///   - owned: The parameters of which ranks own slices.
   ///   - group: The ranks.
   /// - Throws: An error if the connection fails.
   public func gatherGradients(
