@@ -91,7 +91,7 @@ COMPILED_FOR_EACH(
     (float *restrict y, const float *restrict x, size_t n),
     (y, x, n))
 
-/// A sum is cut into this many parts, a number that nothing may change: it is part of the result.
+/// The interleaved sums of a part, a number that nothing may change: it is part of the result.
 enum { SUM_LANES = 16 };
 
 INLINED double unroll_dot_body(const float *w, const double *x, size_t n) {

@@ -46,8 +46,10 @@ struct LossSums: Sendable, BitwiseCopyable {
 
   /// Takes the sums of an evaluation.
   init(_ result: Perplexity) {
-    (total, unknownTotal) = (result.total, result.unknownTotal)
-    (predictions, unknown) = (result.predictions, result.unknown)
+    total = result.total
+    unknownTotal = result.unknownTotal
+    predictions = result.predictions
+    unknown = result.unknown
   }
 
   /// Adds the sums of another part.

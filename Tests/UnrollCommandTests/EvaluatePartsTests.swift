@@ -58,6 +58,29 @@ import Testing
       try Data(foreign.output.utf8).write(to: URL(filePath: unrelated))
       let mixed = try run(["evaluate", "--merge", files[0], unrelated, files[2]])
       #expect(mixed.exitCode == 2 && mixed.errors.contains("another text"), "\(mixed.errors)")
+      // The same weights with other tokens: two words have changed places.
+      let words = try String(
+        contentsOfFile: Fixtures.path("scoring/tokens.tsv"), encoding: .utf8)
+      let rows = words.split(separator: "\n").map {
+        $0.split(separator: "\t").map(String.init)
+      }
+      var renamedRows = rows
+      renamedRows[0][0] = rows[1][0]
+      renamedRows[1][0] = rows[0][0]
+      let list = "\(folder)/tokens.tsv"
+      let renamedList = renamedRows.map { $0.joined(separator: "\t") + "\n" }.joined()
+      try Data(renamedList.utf8).write(to: URL(filePath: list))
+      let renamed = "\(folder)/renamed.h5"
+      let converted = try run([
+        "convert", Fixtures.path("scoring/lstm.pt"), "--vocabulary", list, "-o", renamed,
+      ])
+      #expect(converted.exitCode == 0, "\(converted.errors)")
+      let ofOthers = try run(
+        ["evaluate", renamed, text, "--json", "--part", "2/3"] + protocolOptions)
+      #expect(ofOthers.exitCode == 0, "\(ofOthers.errors)")
+      try Data(ofOthers.output.utf8).write(to: URL(filePath: unrelated))
+      let tokens = try run(["evaluate", "--merge", files[0], unrelated, files[2]])
+      #expect(tokens.exitCode == 2 && tokens.errors.contains("model_file"), "\(tokens.errors)")
       let changed = try String(contentsOfFile: files[1], encoding: .utf8)
         .replacing(#/"nll_units" : "\d+"/#, with: "\"nll_units\" : \"\(Int128.max)\"")
       try Data(changed.utf8).write(to: URL(filePath: unrelated))

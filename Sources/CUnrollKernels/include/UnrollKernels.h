@@ -371,6 +371,8 @@ void unroll_add(float *restrict y, const float *restrict x, size_t n);
 double unroll_dot(const float *w, const double *x, size_t n);
 
 /// The numbers in a piece of an array, but for the last piece, and the parts of a piece: sums of squares are taken of each part.
+///
+/// Nothing may change them: they are part of the result.
 #define UNROLL_SUM_PIECE 4194304
 #define UNROLL_SUM_PARTS 64
 
@@ -379,8 +381,10 @@ size_t unroll_part_begin(size_t n, size_t part);
 
 /// Computes the sums of squares of `count` parts of a piece of n numbers, in double precision.
 ///
-/// @param x    The numbers of these parts.
-/// @param sums Out: [count]
+/// @param x     The numbers of these parts.
+/// @param n     The numbers of the whole piece.
+/// @param first The first part, from 0.
+/// @param sums  Out: [count]
 void unroll_sum_squares_of_parts(const float *x, size_t n, size_t first, size_t count, double *sums);
 
 /// Returns the sum of squares, in double precision: part by part, piece by piece.

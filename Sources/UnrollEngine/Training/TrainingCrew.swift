@@ -78,6 +78,25 @@ final class TrainingCrew {
     )
   }
 
+  /// Agrees on facts that must be the same on every rank.
+  ///
+  /// - Parameter own: The facts of this rank, each a name, a tab and a value, or the error that kept it from them.
+  /// - Throws: As `agree(_:)`; `RankFailure` with the first rank whose facts are not those of rank 0.
+  func expectSame(_ own: Result<[String], any Error>) throws {
+    let all = try agree(own.map { Array($0.joined(separator: "\0").utf8) }).map {
+      String(decoding: $0, as: UTF8.self).split(separator: "\0").map(String.init)
+    }
+    for (rank, facts) in all.enumerated() {
+      guard let (first, other) = zip(all[0], facts).first(where: { $0 != $1 }) else { continue }
+      func value(_ fact: String) -> String { String(fact.drop { $0 != "\t" }.dropFirst()) }
+      throw RankFailure(
+        rank: rank, host: hosts[rank],
+        message: "expected the \(first.prefix { $0 != "\t" }) of rank 0 on \(hosts[0]), "
+          + "\(value(first)); found \(value(other))\n"
+          + "  fix: give every rank the same program, files and options")
+    }
+  }
+
   /// Returns `true` if any rank wishes something, for each of some wishes.
   ///
   /// - Throws: As `agree(_:)`.

@@ -113,10 +113,10 @@ extension TrainingRun {
   /// whole matrix.
   private func rowsBesidesTokens(_ path: ParameterPath) -> Int? {
     // Gradients of several windows are summed as a whole.
-    guard state.accumulation == 1, sentences == nil else { return nil }
-    let isTied = source.architecture.isTied
-    if path == (isTied ? .embeddingWeight : .outputWeight) { return state.sampledSoftmax }
-    return path == .embeddingWeight ? 0 : nil
+    guard state.accumulation == 1, sentences == nil, optimizer.owned?.contains(path) == false
+    else { return nil }
+    let isOutput = path == (source.architecture.isTied ? .embeddingWeight : .outputWeight)
+    return isOutput ? state.sampledSoftmax : 0
   }
 
   /// Returns the number of different tokens among some that are spread over this rank's training text.

@@ -18,10 +18,12 @@ extension TrainingRun {
     _ begun: Result<TrainingRun, any Error>, _ group: any RankGroup, host: String
   ) throws -> (run: TrainingRun, notes: [String]) {
     let crew = try TrainingCrew(group, host: host)
-    let all = try crew.agree(begun.map { Array($0.facts.joined(separator: "\0").utf8) })
+    try crew.expectSame(begun.map(\.facts))
     var run = try begun.get()
     run.crew = crew
-    let notes = try run.compare(all)
+    try run.checkRanks()
+    let sets = try crew.agree(.success(Array(Instructions.current.utf8)))
+    let notes = run.notes(ofInstructions: sets.map { String(decoding: $0, as: UTF8.self) })
     if crew.isShared {
       run.optimizer.divide(
         OwnedParameters(
@@ -40,22 +42,8 @@ extension TrainingRun {
     firstStream = own.lowerBound
   }
 
-  /// Compares the facts of all ranks with those of rank 0.
-  private func compare(_ messages: [[UInt8]]) throws -> [String] {
-    let all = messages.map {
-      String(decoding: $0, as: UTF8.self).split(separator: "\0").map(String.init)
-    }
-    for (rank, others) in all.enumerated() {
-      guard let (first, other) = zip(all[0], others).dropLast().first(where: { $0 != $1 }) else {
-        continue
-      }
-      func value(_ fact: String) -> String { String(fact.drop { $0 != "\t" }.dropFirst()) }
-      throw RankFailure(
-        rank: rank, host: crew.hosts[rank],
-        message: "expected the \(first.prefix { $0 != "\t" }) of rank 0 on \(crew.hosts[0]), "
-          + "\(value(first)); found \(value(other))\n"
-          + "  fix: give every rank the same program, files and options")
-    }
+  /// Refuses more ranks than shards.
+  private func checkRanks() throws {
     let size = crew.group.size
     guard state.shards >= size else {
       throw EngineError(
@@ -66,10 +54,12 @@ extension TrainingRun {
           : "start at most \(state.shards) ranks; or resume with --allow-changes --shards \(size)"
       )
     }
-    return all.enumerated().compactMap { rank, others in
-      guard let set = others.last, set != all[0].last else { return nil }
-      return
-        "rank \(rank) on \(crew.hosts[rank]) has the instructions \(set), rank 0 \(all[0].last ?? ""): "
+  }
+
+  /// Returns notes about ranks whose instruction set is not that of rank 0.
+  private func notes(ofInstructions sets: [String]) -> [String] {
+    sets.enumerated().filter { $1 != sets[0] }.map { rank, set in
+      "rank \(rank) on \(crew.hosts[rank]) has the instructions \(set), rank 0 \(sets[0]): "
         + "results are the same, and the slowest rank sets the pace"
     }
   }
@@ -77,7 +67,7 @@ extension TrainingRun {
   /// The number of hosts of the ranks.
   public var hostCount: Int { Set(crew.hosts).count }
 
-  /// The facts that must be the same on every rank, each after its name, and the instruction set.
+  /// The facts that must be the same on every rank, each after its name.
   private var facts: [String] {
     let settings = settingLines.map { "setting \($0.prefix { $0 != "=" })\t\($0)" }
     return [
@@ -86,7 +76,7 @@ extension TrainingRun {
       "tokens of the training text\tchecksum \(ids.withUnsafeBytes(maskedChecksum))",
       "model\tweights_digest \(weights.weightsDigest)", "step\t\(state.step)",
       "number of settings\t\(settings.count)",
-    ] + settings + [Instructions.current]
+    ] + settings
   }
 
   /// Ends the training on all ranks after an error that the others may not know of.

@@ -222,6 +222,8 @@ struct Evaluate: ParsableCommand {
       textDigest: String(ProvenanceEntry.input(text).prefix { $0 != " " }),
       model: model.weightsDigest,
       settings: [
+        // The digest of weights does not cover the vocabulary and the tokenizer.
+        "model_file": UnrollFormat.digest(of: try MappedFile(path: options.path)),
         "precision": options.precision.rawValue,
         "normalize": preparation.preparation.normalization.rawValue,
         "lowercase": preparation.lowercase ? "1" : "0",
